@@ -1,7 +1,8 @@
 """The reason of an answer: two sentences on why it was given or not.
 
-The first says where the weight lies. The second says how similar the best match is, and what labels say about it. Only
-labels give a probability; without them the reason claims none.
+The first says where the weight lies. The second says how similar the best match is, which similarity all documents
+together are worth beside the null key, and what labels say. Only labels give a probability; without them the reason
+claims none.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def explain_verdict(
     first = matches[0] if matches else None
     sentences = [f"{_headline(first, verdict, query, options)}: {_shares(first, answer, verdict)}."]
     if first is not None:
-        sentences.append(_describe_match(first, answer, options, labels))
+        sentences.append(_describe_match(first, answer, verdict, options, labels))
     if not verdict.certain:
         sentences.append(UNSETTLED)
     return " ".join(sentences)
@@ -130,8 +131,11 @@ def _shares(first: WeightedMatch | None, answer: Answer, verdict: Verdict) -> st
     return " and ".join(filter(None, [", ".join(clauses[:-1]), clauses[-1]]))
 
 
-def _describe_match(first: WeightedMatch, answer: Answer, options: Options, labels: str) -> str:
-    """Return a sentence on the best match: its similarity, that of the null key, and what labels say."""
+def _describe_match(first: WeightedMatch, answer: Answer, verdict: Verdict, options: Options, labels: str) -> str:
+    """Return a sentence on the best match: its similarity, that of the null key, and what labels say.
+
+    A match that stands out weighs more than the null key. Otherwise all documents together compete with it.
+    """
     similarity, level = first.similarity, answer.evidence.null_similarity
     names = ["full text"] * bool(options.full_text) + ["the bias"] * bool(options.bias)
     if names:
@@ -139,13 +143,29 @@ def _describe_match(first: WeightedMatch, answer: Answer, options: Options, labe
     elif level is None or not math.isfinite(level):
         described = f"The best match has similarity {similarity:.3g}"
     else:
-        relation = "at" if similarity == level else "above" if similarity > level else "below"
-        near, far = _distinguish(similarity, level)
-        described = f"The best match has similarity {near}, {relation} {far}, where {NULL} lies"
+        together = None if verdict.stands == "one" and similarity > level else _joint_similarity(answer)
+        compared = similarity if together is None else together
+        relation = "at" if compared == level else "above" if compared > level else "below"
+        near, far = _distinguish(compared, level)
+        joint = "" if together is None else f"{similarity:.3g}, and all documents together weigh as much as one of "
+        described = f"The best match has similarity {joint}{near}, {relation} {far}, where {NULL} lies"
     if first.confidence is None:
         return f"{described}; {labels}." if labels else f"{described}."
     required = "" if options.min_confidence is None else f" ({100 * options.min_confidence:.6g} % was asked for)"
     return f"{described}; {labels}, it is right with a probability of {share(first.confidence)}{required}."
+
+
+def _joint_similarity(answer: Answer) -> float | None:
+    """Return the similarity at which a single key weighs as much as all documents together.
+
+    Return None if the null key has all of the weight or none, and for other normalisers than softmax, whose weights are
+    not in proportion to exp(similarity / temperature).
+    """
+    evidence = answer.evidence
+    level, null, temperature = evidence.null_similarity, evidence.null_weight, evidence.temperature
+    if level is None or evidence.log_partition is None or not (0 < null < 1 and 0 < temperature < math.inf):
+        return None
+    return level + temperature * math.log((1 - null) / null)
 
 
 def _distinguish(number: float, other: float) -> tuple[str, str]:

@@ -32,6 +32,7 @@ def reason(client: httpx.Client, path: str, query: Any, **options: Any) -> str:
 ONE = {"query": [5, 0]}  # weights .98, .01 and .02
 NONE = {"query": [0.5, 0]}
 MATCH = "The best match has similarity"
+TOGETHER = "and all documents together weigh as much as one of"
 FILTER = {"field": "metadata.n", "operator": "==", "value": 2}
 
 
@@ -56,17 +57,17 @@ FILTER = {"field": "metadata.n", "operator": "==", "value": 2}
         (
             {"query": [1, 1], "null": 0},
             "No document stands out: “east” has 42 % of the weight, all other documents 42 % and “none of these” 16 %. "
-            f"{MATCH} 1, above 0, where “none of these” lies; {UNCALIBRATED}.",
+            f"{MATCH} 1, {TOGETHER} 1.69, above 0, where “none of these” lies; {UNCALIBRATED}.",
         ),
         (
             NONE | {"null": 1.5},
             "Nothing here is about that: “none of these” has 63 % of the weight, “east” 23 % and all other documents "
-            f"14 %. {MATCH} 0.5, below 1.5, where “none of these” lies; {UNCALIBRATED}.",
+            f"14 %. {MATCH} 0.5, {TOGETHER} 0.974, below 1.5, where “none of these” lies; {UNCALIBRATED}.",
         ),
         (
             ONE | {"null": 5.0001},
             "No document stands out: “east” has 50 % of the weight, all other documents less than 1 % and “none of "
-            f"these” 50 %. {MATCH} 5, below 5.0001, where “none of these” lies; {UNCALIBRATED}.",
+            f"these” 50 %. {MATCH} 5, {TOGETHER} 5.01, above 5, where “none of these” lies; {UNCALIBRATED}.",
         ),
         (
             ONE | {"bias": {"field": "metadata.n", "factor": 1}},
