@@ -241,6 +241,12 @@ class CalibrationFigures(Wire):
     one_wrong: CalibrationFigure = Field(
         description="The share of questions without an answer that have the verdict `one`."
     )
+    none_right: CalibrationFigure = Field(
+        description="The share of questions without an answer that have the verdict `none`."
+    )
+    none_wrong: CalibrationFigure = Field(
+        description="The share of questions with an answer that have the verdict `none`."
+    )
     coverage: CalibrationFigure = Field(
         description="The share of questions with an answer whose right document is in the set for 0.9: of "
         "`conformal`, and in `before` of `top_p`."

@@ -65,6 +65,8 @@ class Metrics:
         one_right: the share of these questions whose first match is right and has more than half of all weight (the
             verdict "one").
         one_wrong: the share of the questions without an answer whose first match has more than half of all weight.
+        none_right: the share of the questions without an answer that have the verdict "none".
+        none_wrong: the share of the questions with an answer that have it.
         coverage: the share of the questions with an answer whose right document is in the conformal set of coverage
             0.9.
     """
@@ -77,6 +79,8 @@ class Metrics:
     mrr: Metric
     one_right: Metric
     one_wrong: Metric
+    none_right: Metric
+    none_wrong: Metric
     coverage: Metric
 
     @classmethod
@@ -95,6 +99,8 @@ class Metrics:
             mrr=Metric.mean(outcomes.reciprocal[present]),
             one_right=Metric.mean(_one_right(outcomes)[present]),
             one_wrong=Metric.mean(outcomes.one[~present]),
+            none_right=Metric.mean(outcomes.none[~present]),
+            none_wrong=Metric.mean(outcomes.none[present]),
             coverage=Metric.mean(outcomes.covered[present]),
         )
 

@@ -227,6 +227,7 @@ class Fit:
             right=profiles.rank[:, *self.cell] == 1,
             reciprocal=1 / profiles.rank[:, *self.cell],
             one=best - np.logaddexp(partition, self.log_count) > LOG_HALF,
+            none=np.exp(self.log_count - np.logaddexp(partition, self.log_count)) >= self.variant.none_from,
             covered=_coverage(profiles.best_right[:, *self.cell] - partition, threshold),
             likelihood=log_likelihoods(profiles, self.cell, self.log_count),
         )
@@ -242,6 +243,7 @@ class Outcomes:
         right: bool[q], whether the first match is right.
         reciprocal: float64[q], 1 / the rank of the right document; 0 without one.
         one: bool[q], whether the first match has more than half of all weight, which is the verdict "one".
+        none: bool[q], whether the null key has enough weight for the verdict "none".
         covered: float64[q], 1 if the right document is in the conformal set, else 0; NaN without a set.
         likelihood: float64[q], the log weight of the label: the right documents, or "none of these".
     """
@@ -251,6 +253,7 @@ class Outcomes:
     right: Array
     reciprocal: Array
     one: Array
+    none: Array
     covered: Array
     likelihood: Array
 
@@ -284,6 +287,7 @@ class Outcomes:
             right=profiles.rank[:, *cell] == 1,
             reciprocal=1 / profiles.rank[:, *cell],
             one=profiles.best[:, *cell] - log_total > LOG_HALF,
+            none=null_logits - log_total >= LOG_HALF,
             covered=(profiles.present & (profiles.ahead < promise)).astype(np.float64),
             likelihood=np.where(profiles.present, profiles.right[:, *cell], null_logits) - log_total,
         )

@@ -27,6 +27,8 @@ FIGURES = {
     "mrr": "MRR",
     "one_right": "one stands out, the right one",
     "one_wrong": "one stands out, without an answer",
+    "none_right": "none, without an answer",
+    "none_wrong": "none, with an answer",
     "coverage": "in the set of 0.9",
 }
 

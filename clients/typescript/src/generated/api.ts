@@ -2006,6 +2006,10 @@ export interface components {
             one_right: components["schemas"]["CalibrationFigure"];
             /** @description The share of questions without an answer that have the verdict `one`. */
             one_wrong: components["schemas"]["CalibrationFigure"];
+            /** @description The share of questions without an answer that have the verdict `none`. */
+            none_right: components["schemas"]["CalibrationFigure"];
+            /** @description The share of questions with an answer that have the verdict `none`. */
+            none_wrong: components["schemas"]["CalibrationFigure"];
             /** @description The share of questions with an answer whose right document is in the set for 0.9: of `conformal`, and in `before` of `top_p`. */
             coverage: components["schemas"]["CalibrationFigure"];
         };

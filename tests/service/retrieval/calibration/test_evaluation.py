@@ -143,3 +143,11 @@ def test_the_calibration_error_is_that_of_bins_of_equal_size():
         total += abs(sum(c for c, _ in bin_) - sum(r for _, r in bin_))
         start += size
     assert calibration_error(confidence, right) == pytest.approx(total / 95)
+
+
+def test_refusals_are_counted_with_and_without_an_answer():
+    for null_logit, share in ((1e3, 1.0), (-np.inf, 0.0)):
+        before = evaluate(PROFILES, ORDER, null_logit).before
+        assert (before.none_right.value, before.none_wrong.value) == (share, share)
+    after = evaluate(PROFILES, ORDER, 0.0).after
+    assert after.none_right.pair[0] > after.none_wrong.pair[0]
