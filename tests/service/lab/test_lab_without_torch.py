@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[3]
 
 # `import torch` raises, and find_spec("torch") is None.
@@ -30,6 +32,8 @@ print(json.dumps({"best": answer["matches"][0]["id"], "verdict": answer["evidenc
 """
 
 
+@pytest.mark.process
+@pytest.mark.end_to_end
 def test_a_service_without_torch_answers_and_names_the_install_command_for_training():
     ended = subprocess.run([sys.executable, "-c", SERVED], capture_output=True, text=True, cwd=ROOT)
     assert ended.returncode == 0, ended.stderr

@@ -102,7 +102,9 @@ def test_an_faq_of_templates_keeps_its_right_answers(client, collection):
     asked = [(question.format(thing), f"{thing}/{i}") for thing in THINGS for i, question in ASKED.items()]
 
     def right():
-        answers = [client.post(f"{faq}/attend", json={"query": query, "top_k": 1}).json() for query, _ in asked]
+        halves = ([query for query, _ in asked[start : start + 45]] for start in (0, 45))
+        batches = (client.post(f"{faq}/attend", json={"queries": half, "top_k": 1}).json() for half in halves)
+        answers = [answer for batch in batches for answer in batch["results"]]
         return sum(
             answer["evidence"]["verdict"] == "one" and answer["matches"][0]["id"] == identity
             for answer, (_, identity) in zip(answers, asked, strict=True)
