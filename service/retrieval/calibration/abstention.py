@@ -115,21 +115,16 @@ def _bound_answers(confidence: Array, right: Array, error: float) -> float | Non
 def _starts(n: int, error: float) -> list[tuple[int, float]]:
     """Return the sizes of the sets of answers at which sequences of tests begin, and the doubt of each sequence.
 
-    The sizes are the smallest one that passes without a wrong answer, and n, n/2, n/4 and so on above it. Empty if even
-    n answers would not pass.
+    The first begins at the smallest set that passes without a wrong answer. The others begin at n, n/2, n/4 and so on,
+    while these are at least twice that size. Empty if even n answers would not pass.
     """
-
-    def smallest(doubt: float) -> int:
-        return math.ceil(math.log(doubt) / math.log1p(-error))
-
-    if n < smallest(DOUBT):
-        return []
-    if n < 2 * smallest(DOUBT / 2):
-        return [(smallest(DOUBT), DOUBT)]
-    sizes = [n]
-    while sizes[-1] // 2 > 2 * smallest(DOUBT / 2):
-        sizes.append(sizes[-1] // 2)
-    return [(smallest(DOUBT / 2), DOUBT / 2), *((size, DOUBT / 2 / len(sizes)) for size in sizes)]
+    alone, beside_others = (math.ceil(math.log(doubt) / math.log1p(-error)) for doubt in (DOUBT, DOUBT / 2))
+    sizes = list[int]()
+    while n >> len(sizes) >= 2 * beside_others:
+        sizes.append(n >> len(sizes))
+    if not sizes:
+        return [(alone, DOUBT)] if n >= alone else []
+    return [(beside_others, DOUBT / 2), *((size, DOUBT / 2 / len(sizes)) for size in sizes)]
 
 
 def log_binomial(wrong: int, n: int, error: float) -> float:

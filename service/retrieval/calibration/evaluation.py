@@ -162,7 +162,8 @@ class Gain(NamedTuple):
     Attributes:
         label_loss: the fall of the label loss.
         log_loss: the fall of the log-loss of the confidences.
-        one_right: the rise of the share of the questions with an answer that are answered by the right document alone.
+        one_right: the rise of the metric of that name: by how many more of the questions with an answer the right
+            document has more than half of all weight.
         first: whether it is a gain on a collection without a calibration.
         synthetic: whether the questions are made of the collection itself.
     """
@@ -179,7 +180,7 @@ class Gain(NamedTuple):
         return cls(
             Metric.mean(label_losses(before) - label_losses(after)),
             Metric.mean(log_losses(before) - log_losses(after)),
-            Metric.mean((_one_right(after) * 1.0 - _one_right(before))[before.present]),
+            Metric.mean((_one_right(after).astype(int) - _one_right(before))[before.present]),
             first,
             synthetic,
         )
@@ -193,8 +194,8 @@ class Gain(NamedTuple):
         loss rises by more than one standard error in one case of six.
 
         Of synthetic questions the label loss does not count: their null key is `auto`, which they were not asked for.
-        Most of what a first calibration gains does not show on them. So its log-loss may not rise, and the share that
-        the right document answers alone may not fall by more than its standard error.
+        Most of what a first calibration gains does not show on them. So its log-loss may not rise, and `one_right` may
+        not fall by more than its standard error.
         """
         (gained, error), (surer, doubt) = self.label_loss.pair, self.log_loss.pair
         if self.synthetic:
@@ -203,7 +204,7 @@ class Gain(NamedTuple):
 
     @property
     def keeps_right(self) -> bool:
-        """Whether the right document alone answers as many questions as before, within the standard error."""
+        """Whether `one_right` has not fallen by more than its standard error."""
         risen, error = self.one_right.pair
         return risen >= -error
 

@@ -177,8 +177,9 @@ async def profile_synthetic_questions(collection: AnyCollection, keys: int) -> S
         raise InvalidContent.at(
             "/from",
             f"{len(encoded)} questions can be made of the keys of {record.name!r}, and {len(questions)} of them have "
-            f"their document clearly as the best match: wanted at least {MIN_QUESTIONS}. A key needs two words, and "
-            "words that other keys do not have; send labelled questions",
+            f"their document clearly as the best match: wanted at least {MIN_QUESTIONS}, and {MIN_QUESTIONS_PER_KIND} "
+            "with the document hidden and as many without. A key needs two words, and words that other keys do not "
+            "have; send labelled questions",
         )
     profiles = await ARRAYS.run(profiling.build)
     background = auto.standing.background

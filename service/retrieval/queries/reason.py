@@ -147,7 +147,11 @@ def _describe_match(first: WeightedMatch, answer: Answer, verdict: Verdict, opti
         compared = similarity if together is None else together
         relation = "at" if compared == level else "above" if compared > level else "below"
         near, far = _distinguish(compared, level)
-        joint = "" if together is None else f"{similarity:.3g}, and all documents together weigh as much as one of "
+        joint = (
+            ""
+            if together is None
+            else f"{similarity:.3g}, and all documents together weigh as much as one of similarity "
+        )
         described = f"The best match has similarity {joint}{near}, {relation} {far}, where {NULL} lies"
     if first.confidence is None:
         return f"{described}; {labels}." if labels else f"{described}."

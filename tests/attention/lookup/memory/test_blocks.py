@@ -112,6 +112,7 @@ def test_a_block_has_room_for_at_most_twice_its_rows():
         (BlockFormat("dot"), MAX_WIDTH, True),
         (BlockFormat("dot"), MAX_WIDTH + 1, False),
         (BlockFormat("gaussian"), 384, False),
+        (BlockFormat("of another kind"), 384, False),
         (BlockFormat("cosine", codes_later=True), 384, False),
     ],
 )

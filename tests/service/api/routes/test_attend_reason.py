@@ -32,7 +32,7 @@ def reason(client: httpx.Client, path: str, query: Any, **options: Any) -> str:
 ONE = {"query": [5, 0]}  # weights .98, .01 and .02
 NONE = {"query": [0.5, 0]}
 MATCH = "The best match has similarity"
-TOGETHER = "and all documents together weigh as much as one of"
+TOGETHER = "and all documents together weigh as much as one of similarity"
 FILTER = {"field": "metadata.n", "operator": "==", "value": 2}
 
 

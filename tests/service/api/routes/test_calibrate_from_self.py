@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.datasets import DEMOS
+from tests.thorough import thorough
 
 KEYS = [document["key"] for document in DEMOS["python"].documents()][:160]
 
@@ -93,25 +94,46 @@ def test_a_collection_without_possible_questions_is_refused(client, collection):
     assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/from")
 
 
+def test_words_that_most_keys_share_ask_for_none_of_them(client, collection):
+    path = collection()
+    documents = [{"id": f"{i}", "key": f"the opening hours of the town office number {i}"} for i in range(80)]
+    client.post(f"{path}/documents", json={"documents": documents}).raise_for_status()
+    response = client.post(f"{path}/calibrate", json={"from": "self"})
+    assert response.status_code == 422
+    assert "of them have their document clearly as the best match: wanted at least 50" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("similarity", ["gaussian", thorough("dot"), thorough("scaled_dot")])
+def test_questions_are_as_clear_by_any_similarity(client, collection, similarity):
+    counts = list[int]()
+    for settings in ({"similarity": "cosine"}, {"similarity": similarity}):
+        path = collection(**settings)
+        documents = [{"id": f"{i}", "key": key} for i, key in enumerate(KEYS)]
+        client.post(f"{path}/documents", json={"documents": documents}).raise_for_status()
+        labels = client.post(f"{path}/calibrate", json={"from": "self"}).json()["labels"]
+        counts.append(labels["present"] + labels["absent"])
+    assert counts[0] == pytest.approx(counts[1], abs=10)
+
+
 def test_an_faq_of_templates_keeps_its_right_answers(client, collection):
     faq = collection()
     documents = [
         {"id": f"{thing}/{i}", "key": entry.format(thing)} for thing in THINGS for i, entry in enumerate(ENTRIES)
     ]
     client.post(f"{faq}/documents", json={"documents": documents}).raise_for_status()
-    asked = [(question.format(thing), f"{thing}/{i}") for thing in THINGS for i, question in ASKED.items()]
+    questions = [(question.format(thing), f"{thing}/{i}") for thing in THINGS for i, question in ASKED.items()]
 
     def right():
-        halves = ([query for query, _ in asked[start : start + 45]] for start in (0, 45))
+        halves = ([query for query, _ in questions[start : start + 45]] for start in (0, 45))
         batches = (client.post(f"{faq}/attend", json={"queries": half, "top_k": 1}).json() for half in halves)
         answers = [answer for batch in batches for answer in batch["results"]]
         return sum(
             answer["evidence"]["verdict"] == "one" and answer["matches"][0]["id"] == identity
-            for answer, (_, identity) in zip(answers, asked, strict=True)
+            for answer, (_, identity) in zip(answers, questions, strict=True)
         )
 
     before, temperature = right(), client.get(faq).json()["temperature"]
     assert before >= 60
-    client.post(f"{faq}/calibrate", json={"from": "self", "apply": True})
+    client.post(f"{faq}/calibrate", json={"from": "self", "apply": True}).raise_for_status()
     assert right() >= before
     assert client.get(faq).json()["temperature"] <= temperature

@@ -18,6 +18,7 @@ from service.retrieval.calibration.abstention import (
     lead_to_null_weight,
     log_binomial,
 )
+from service.retrieval.calibration.fit import fit_temperature
 from tests.service.retrieval.calibration.making import drawn
 
 RUNS = 300
@@ -103,6 +104,14 @@ def test_made_questions_choose_the_temperature_only_where_the_labels_become_like
         assert evaluation.plain.variant.thresholds == {}
         assert evaluation.plain.variant.none_from == 0.5
         assert evaluation.after.coverage == (None, None)
+
+
+def test_made_questions_never_raise_the_temperature():
+    profiles = drawn(200, 7, own=0.02)  # the labels are drawn at 0.06
+    assert fit_temperature(profiles) > profiles.own_index
+    log_counts = np.median(profiles.log_partition[:, 0, :], axis=0)
+    evaluation = evaluate_itself(profiles, np.arange(200), log_counts, np.full(200, log_counts[profiles.own_index]))
+    assert evaluation.plain.cell[1] == profiles.own_index
 
 
 def test_made_questions_replace_a_calibration_only_for_a_gain():
