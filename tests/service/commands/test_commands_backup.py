@@ -14,8 +14,6 @@ from tests.service.commands.conftest import Softkv, serving
 from tests.waiting import until
 
 DOCUMENTS = [{"id": f"{number}", "key_vector": [number, 1], "value": f"the {number}th"} for number in range(50)]
-
-
 pytestmark = [pytest.mark.process, pytest.mark.end_to_end]
 
 
