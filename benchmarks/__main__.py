@@ -21,6 +21,7 @@ REPOSITORY = Path(__file__).parents[1]
 NAMES = {
     "verdict": "is it right to say that one document stands out?",
     "small": "what is a verdict worth in a small collection on one subject, such as an FAQ?",
+    "shapes": "are verdicts right on data that people have: FAQs, rules, catalogues, manuals, memories, logs?",
     "calibration": "is a confidence of 0.7 right seven times of ten?",
     "memory": "does an agent's memory say when it does not know, and does it forget what has expired?",
     "abstention": "is “none of these” right, with labels and without, and does a promised error hold?",

@@ -1,0 +1,265 @@
+"""Are the verdicts right on data of the shapes that people have: FAQs, rules, catalogues, manuals, memories, logs?
+
+    python -m benchmarks.shapes [--sizes 12 50] [--names goods faults]
+
+`benchmarks.shapes` describes the eight collections. First each is asked as a whole, under each null key. Then come two
+calibrations, in a service in this process: `self`, made of the collection's own keys, and `labels`, made of 50 labelled
+questions (the mean of 3 draws, judged on the other questions). A line in brackets is of a calibration that the service
+did not make or store, in at least one draw: then the answers are those of `auto`.
+
+Last come draws of 12 and of 50 rows. There, a question whose rows were not drawn counts as near-absent.
+
+The columns are the shares of one, several and none, in percent. "Right" are the questions whose first match is right,
+so its third share are right answers that are refused. "Near" questions are about the subject, and their answer is
+missing. "Decided" is the share of right decisions, as in `benchmarks.verdict`. The worst shape has the largest share of
+right answers that are refused, and the smallest share of the others.
+
+The exit code is 1 if `auto` misses a bound in BOUNDS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from attention.lookup import prepare
+from benchmarks.asking import Asking, Collection, Results, Said, Vectors, ask_all
+from benchmarks.shapes import Shape, shapes
+from benchmarks.shapes.shape import sample
+from benchmarks.verdict import NULLS, VERDICTS
+from service.encoding import load_encoder
+from softkv import Client, Invalid
+from softkv import Collection as Stored
+
+SIZES, ROWS, NEAR = (12, 50), 200, 100
+"""The sizes of draws, how many rows the draws of a size have together, and the near-absent questions of a draw."""
+LABELS = {"present": 25, "near": 17, "off": 8}
+LABEL_DRAWS = 3
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The shares of one collection, or their means.
+
+    Attributes:
+        first: of questions whose first match is right, among those with an answer.
+        right, near, off: of one, several and none.
+        decided: of right decisions.
+        stored: whether a calibration was stored.
+    """
+
+    first: float
+    right: tuple[float, ...]
+    near: tuple[float, ...]
+    off: tuple[float, ...]
+    decided: float
+    stored: bool = True
+
+    @classmethod
+    def of(cls, results: Results, stored: bool = True) -> Figures:
+        """Compute the shares."""
+        right, near, off = (
+            tuple(part.share(verdict) for verdict in VERDICTS)
+            for part in (results.present.of(results.right), results.absent, results.off_topic)
+            if part is not None
+        )
+        return cls(float(results.right.mean()), right, near, off, results.by_verdict, stored)
+
+    @property
+    def by_bound(self) -> dict[str, float]:
+        """The figures that have bounds."""
+        return {"refused": self.right[2], "near": self.near[2], "off": self.off[2], "decided": self.decided}
+
+    @classmethod
+    def mean(cls, figures: Sequence[Figures]) -> Figures:
+        """Return the means over some collections, or over some draws."""
+        right, near, off = (
+            tuple(np.mean([getattr(one, name) for one in figures], axis=0).tolist())
+            for name in ("right", "near", "off")
+        )
+        first, decided = (float(np.mean([getattr(one, name) for one in figures])) for name in ("first", "decided"))
+        return cls(first, right, near, off, decided, all(one.stored for one in figures))
+
+
+def worst(figures: Sequence[Figures]) -> dict[str, float]:
+    """Return the worst of each figure that has bounds."""
+    columns = {name: [one.by_bound[name] for one in figures] for name in figures[0].by_bound}
+    return {name: max(column) if name == "refused" else min(column) for name, column in columns.items()}
+
+
+# The bounds of `auto`: of the mean and of the worst shape, on whole shapes (None) and on draws of each size.
+OF_DRAWS = {"mean": {"refused": 0.12, "off": 0.97}, "worst": {"refused": 0.30}}
+BOUNDS: dict[int | None, dict[str, dict[str, float]]] = {
+    None: {
+        "mean": {"refused": 0.08, "off": 0.985, "near": 0.38, "decided": 0.705},
+        "worst": {"refused": 0.20, "off": 0.95},
+    },
+    12: OF_DRAWS,
+    50: OF_DRAWS,
+}
+
+
+def check_bounds(size: int | None, figures: Sequence[Figures]) -> Iterator[str]:
+    """Yield the bounds that the figures of `auto` miss."""
+    values = {"mean": Figures.mean(figures).by_bound, "worst": worst(figures)}
+    for over, bounds in BOUNDS.get(size, {}).items():
+        for name, bound in bounds.items():
+            value = values[over][name]
+            if value > bound if name == "refused" else value < bound:
+                where = "whole" if size is None else f"{size} rows"
+                yield f"{where}: {name} {100 * value:.1f}, {over} of shapes, wanted {100 * bound:.1f}"
+
+
+def draws(shape: Shape, size: int) -> Iterator[Collection]:
+    """Yield random rows of a shape, with all questions that they answer and some that they do not."""
+    for draw in range(round(ROWS / size)):
+        ids = sample(f"{shape.name} {size} {draw}", list(shape.keys), size)
+        remaining = [(question, tuple(sorted({*answers}.intersection(ids)))) for question, answers in shape.present]
+        absent = [question for question, answers in remaining if not answers] + shape.near
+        yield Collection(
+            {identity: shape.keys[identity] for identity in sorted(ids)},
+            [(question, answers) for question, answers in remaining if answers],
+            sample(f"near {draw}", absent, NEAR),
+        )
+
+
+def ask_null_keys(shape: Shape, size: int | None, vectors: Vectors) -> dict[str, Figures]:
+    """Return the figures of each null key on a whole shape, or on all draws of a size together."""
+    collections = [Collection(shape.keys, shape.present, shape.near)] if size is None else list(draws(shape, size))
+    askings = [Asking(collection.keys, vectors) for collection in collections]
+    off_topic = [shape.off] * len(askings)
+    return {str(choice): Figures.of(ask_all(askings, collections, choice, off_topic)) for choice in NULLS}
+
+
+def calibrate(shape: Shape, vectors: Vectors) -> dict[str, Figures]:
+    """Return the figures of a service after both calibrations."""
+    key_vectors = vectors.of([*shape.keys.values()], "document")
+    with Client.local() as client:
+        stored = client.collection(shape.name)
+        stored.create()
+        stored.upsert(
+            {"id": identity, "key": key, "key_vector": vector}
+            for (identity, key), vector in zip(shape.keys.items(), key_vectors, strict=True)
+        )
+        try:
+            applied = stored.calibrate(source="self", apply=True).applied
+        except Invalid:  # too few of its keys make a question that only one document answers
+            applied = False
+        by_self = Figures.of(ask_service(stored, shape), applied)
+        labelled = []
+        for draw in range(LABEL_DRAWS):
+            stored.change(calibration=None)
+            questions, unlabelled = label(shape, draw)
+            applied = stored.calibrate(questions, apply=True).applied
+            labelled.append(Figures.of(ask_service(stored, unlabelled), applied))
+    return {"self": by_self, "labels": Figures.mean(labelled)}
+
+
+def label(shape: Shape, draw: int) -> tuple[list[dict[str, object]], Shape]:
+    """Label 50 questions → these, and the shape with only the others."""
+    chance = random.Random(f"{shape.name} {draw}")
+    present, near, off = (chance.sample(getattr(shape, kind), len(getattr(shape, kind))) for kind in LABELS)
+    questions: list[dict[str, object]] = [
+        {"query": question, "ids": list(answers)} for question, answers in present[: LABELS["present"]]
+    ]
+    questions += [{"query": question, "id": None} for question in near[: LABELS["near"]] + off[: LABELS["off"]]]
+    unlabelled = Shape(
+        shape.name, shape.keys, present[LABELS["present"] :], near[LABELS["near"] :], off[LABELS["off"] :]
+    )
+    return questions, unlabelled
+
+
+def ask_service(stored: Stored, shape: Shape) -> Results:
+    """Return the results of a collection in a service."""
+    present, absent, off_topic = (
+        _ask(stored, texts) for texts in ([question for question, _ in shape.present], shape.near, shape.off)
+    )
+    right = [first in answers for first, (_, answers) in zip(present.first, shape.present, strict=True)]
+    return Results(present, np.array(right), absent, off_topic)
+
+
+def _ask(stored: Stored, questions: list[str]) -> Said:
+    answers = stored.attend(questions, top_k=1)
+    return Said(
+        np.array([answer.verdict for answer in answers]),
+        np.array([answer[0].id for answer in answers]),
+        np.array([answer[0].similarity for answer in answers]),
+        np.array([answer.null_weight for answer in answers]),
+        np.array([answer[0].weight for answer in answers]),
+    )
+
+
+def add_rows(table: Table, name: str, rows: int | None, lines: dict[str, Figures]) -> None:
+    """Add a line for each null key and calibration."""
+    for position, (line, figures) in enumerate(lines.items()):
+        heading = [name, f"{rows:,}" if rows else "", f"{100 * figures.first:.0f}"] if position == 0 else [""] * 3
+        shares = (
+            " ".join(f"{100 * share:4.1f}".rjust(5) for share in column)
+            for column in (figures.right, figures.near, figures.off)
+        )
+        table.add_row(*heading, line if figures.stored else f"({line})", *shares, f"{100 * figures.decided:.1f}")
+
+
+def add_worst(table: Table, by_line: dict[str, list[Figures]]) -> None:
+    """Add the worst shape of each null key and calibration."""
+    for position, (line, figures) in enumerate(by_line.items()):
+        cells = [f"{100 * value:.1f}" for value in worst(figures).values()]
+        table.add_row("worst" if position == 0 else "", "", "", line, *cells)
+
+
+def measure(
+    size: int | None, of: Iterable[Shape], ask: Callable[[Shape], dict[str, Figures]], console: Console
+) -> list[str]:
+    """Ask all shapes and print the table → the bounds that `auto` misses."""
+    table = Table(title="whole collections" if size is None else f"draws of {size} rows", box=box.SIMPLE)
+    for heading in ("", "rows", "right first", "null"):
+        table.add_column(heading, no_wrap=True, justify="left" if heading in ("", "null") else "right")
+    for heading in ("right", "near", "off-topic", "decided"):
+        table.add_column(heading, no_wrap=True, justify="right")
+    by_line = dict[str, list[Figures]]()
+    for shape in of:
+        lines = ask(shape)
+        add_rows(table, shape.name, len(shape.keys) if size is None else size, lines)
+        for line, figures in lines.items():
+            by_line.setdefault(line, []).append(figures)
+        print(f"{shape.name} is done", file=sys.stderr)
+    add_rows(table, "mean", None, {line: Figures.mean(figures) for line, figures in by_line.items()})
+    add_worst(table, by_line)
+    console.print(table)
+    return list(check_bounds(size, by_line["auto"]))
+
+
+def main() -> int:
+    """Make the collections, ask, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, help="rows of a draw")
+    parser.add_argument("--names", nargs="+", help="some shapes; all by default")
+    options = parser.parse_args()
+    prepare()
+    vectors, console = Vectors(load_encoder("all-MiniLM-L6-v2")), Console(width=120)
+    chosen = [shape for shape in shapes() if options.names is None or shape.name in options.names]
+
+    def ask_whole(shape: Shape) -> dict[str, Figures]:
+        return ask_null_keys(shape, None, vectors) | calibrate(shape, vectors)
+
+    missed = measure(None, chosen, ask_whole, console)
+    for size in options.sizes:
+        ask_draws = partial(ask_null_keys, size=size, vectors=vectors)
+        missed += measure(size, chosen, ask_draws, console)
+    console.print(
+        "\n".join(["wanted of auto, and not so:", *missed] if missed else ["all is as wanted"]), soft_wrap=True
+    )
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
