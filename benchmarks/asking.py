@@ -15,7 +15,7 @@ import numpy as np
 
 from attention.lookup import Background, Memory, Question, Rows, answers
 from benchmarks.labelled import Labels, order_of
-from service.encoding import Encoder
+from service.encoding import Encoder, EncoderFacts
 from service.retrieval.collections import (
     SAMPLE_DOCUMENTS,
     SAMPLE_TEXTS,
@@ -130,12 +130,15 @@ class Asking:
 
     def null(self, choice: NullChoice) -> NullKey:
         """The null key of a name."""
-        return resolve_null(self.record, lambda: self.own, choice, self.encoder.backgrounds)
+        return resolve_null(self.record, lambda: self.own, choice, EncoderFacts.of(self.encoder))
 
     def null_logits(self, questions: Sequence[str]) -> Array:
         """float64[q], of the null key `auto` beside each question."""
         temperature, null = self.record.settings.temperature, self.null("auto")
-        backgrounds = [null.of(question) for question in questions]
+        backgrounds = [
+            null.of(question, vector)
+            for question, vector in zip(questions, self.vectors.of(questions, "query"), strict=True)
+        ]
         keys = [
             background.null_key(temperature, len(self.ids))
             for background in backgrounds
@@ -150,7 +153,7 @@ class Asking:
         for start in range(0, len(questions), TOGETHER):
             texts = questions[start : start + TOGETHER]
             scan_questions = [
-                Question(vector, self.record.settings.temperature, null.of(text), top_k=1, output=False)
+                Question(vector, self.record.settings.temperature, null.of(text, vector), top_k=1, output=False)
                 for text, vector in zip(texts, self.vectors.of(texts, "query"), strict=True)
             ]
             results += answers(self.memory.view, scan_questions)

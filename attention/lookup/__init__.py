@@ -65,7 +65,7 @@ from attention.lookup.shards.remote.view import (
     ShardHosts,
 )
 from attention.lookup.shards.remote.wire import join_statistics, of_bytes, to_bytes, unpack_messages
-from attention.lookup.softmax.evidence import HALF, Background, Evidence, Stands, Verdict
+from attention.lookup.softmax.evidence import HALF, Background, BoundedBackground, Evidence, Stands, Verdict
 
 __all__ = [
     "BIAS_ADDENDS",
@@ -81,6 +81,7 @@ __all__ = [
     "Background",
     "Bias",
     "BlockStatistics",
+    "BoundedBackground",
     "Certificate",
     "Coverage",
     "DocumentArrays",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TypeVar
 
+from attention.arrays import I64
 from attention.lookup import RemoteMask
 from service.cluster.metadata import ALWAYS, CollectionMetadata, MetadataCache
 from service.cluster.router import Router
@@ -16,6 +17,7 @@ from service.request_trace import time_stage
 from service.retrieval import CollectionNotFound, RetrievalError, SnapshotGone
 from service.retrieval.collections import (
     Clock,
+    KeyBackground,
     ReplicatedCollection,
     Snapshot,
     read_clock,
@@ -35,6 +37,9 @@ from service.storage import (
 
 T = TypeVar("T")
 
+MAX_LISTED_DOCUMENTS = 2**16
+"""The most documents passing a filter whose row numbers are read from the store, to sample their keys."""
+
 
 @dataclass(frozen=True)
 class ShardedSnapshot(Snapshot):
@@ -46,6 +51,20 @@ class ShardedSnapshot(Snapshot):
         """Return the mask of the rows that pass a condition, which the servers evaluate."""
         assert self.metadata is not None
         return self.metadata.mask(condition)
+
+    def own(self, condition: Condition | None = None) -> KeyBackground | None:
+        """Return how similar the collection's keys are to each other; see `Snapshot`.
+
+        A filter that very many documents pass changes nothing: its documents are taken to be like all.
+        """
+        mask = self.passing(condition)
+        if mask is not None and mask.documents > MAX_LISTED_DOCUMENTS:
+            return self.sample.own(self.record, self.reader, self.state)
+        return super().own(condition)
+
+    def _documents_passing(self, condition: Condition) -> I64:
+        """Return the row numbers int64[n] of the documents that pass a condition, read from the store."""
+        return self.reader.rows_where(self.record.id, condition)
 
     def lasting(self, name: Hashable, make: Callable[[], T]) -> T:
         """Return the value of `make`, which depends only on the version and the restriction.

@@ -153,7 +153,8 @@ class CalibrateRequest(Wire):
         False,
         description="Whether to store the calibration if it is better. It is if `label_loss` falls by more than its "
         "standard error, or if `log_loss` does and `label_loss` rises by at most twice its own. The collection then "
-        'has this temperature, and its `null` is "calibrated". Needs a key with write access.',
+        'has this temperature, and its `null` is "calibrated"; if it is `from` "self", "auto". Needs a key with write '
+        "access.",
     )
 
     refit: RefitMode = Field(

@@ -99,20 +99,26 @@ class CollectionChange(Wire):
 
 
 class Spread(Wire):
-    """The mean and standard deviation of the similarities of unrelated short texts."""
+    """The mean and standard deviation of the similarities of unrelated texts."""
 
     mean: float
     deviation: float
 
 
-class NullBackground(Wire):
+class CappedSpread(Spread):
+    """A distribution of similarities whose null similarity counts only up to that of another one."""
+
+    at_most: Spread | None = Field(
+        description="The other distribution: that of the encoder, one deviation higher; null if nothing bounds it."
+    )
+
+
+class NullBackground(CappedSpread):
     """The similarities of unrelated questions and documents, as a normal distribution.
 
     The similarity of the null key ("none of these") is computed from this distribution.
     """
 
-    mean: float
-    deviation: float
     of: Literal["encoder", "keys", "both", "labels"] = Field(
         description="The source of the distribution. `encoder`: unrelated questions and texts. `keys`: the keys of two "
         "different documents. `both`: a blend of these two. `labels`: labelled questions, which set the mean; the "
@@ -121,9 +127,18 @@ class NullBackground(Wire):
     pairs: int = Field(
         description="The number of pairs of keys that were compared; 0 for the sources `encoder` and `labels`."
     )
-    short: Spread | None = Field(
+    short: CappedSpread | None = Field(
         description="The distribution for a question of one to three words, if most keys are as short: unrelated words "
         "are more similar than sentences. null if keys are longer, and without an encoder."
+    )
+    at_least: CappedSpread | None = Field(
+        description="The similarities of one question to keys of the collection, whose null similarity counts if it is "
+        "higher. null in the description of a collection, because each question has others, and for null keys other "
+        "than `auto`."
+    )
+    fades_from: float | None = Field(
+        description="The temperature from which `at_least` counts less; from twice of it on it does not count. null "
+        "without `at_least`."
     )
 
 
@@ -161,7 +176,8 @@ class CollectionAnswer(Wire):
         description="The basis of a null key with a name; null without one, and before it can be measured."
     )
     null_similarity: float | None = Field(
-        description="The similarity of the null key at the collection's temperature, over all of its documents."
+        description="The similarity of the null key at the collection's temperature, over all of its documents. A "
+        'question that is similar to all of them raises it, if `null` is "auto".'
     )
     calibration: KeptCalibration | None = Field(description="The stored calibration; null without one.")
     defaults: Defaults | None = Field(description="Options of queries that do not send their own; null without any.")
@@ -201,7 +217,16 @@ class CollectionAnswer(Wire):
                     "value_from": "value",
                     "temperature": 0.05,
                     "null": "auto",
-                    "background": {"mean": 0.05, "deviation": 0.078, "of": "both", "pairs": 1, "short": None},
+                    "background": {
+                        "mean": 0.05,
+                        "deviation": 0.078,
+                        "at_most": {"mean": 0.12, "deviation": 0.078},
+                        "of": "both",
+                        "pairs": 1,
+                        "short": None,
+                        "at_least": None,
+                        "fades_from": None,
+                    },
                     "null_similarity": 0.145,
                     "calibration": None,
                     "defaults": None,

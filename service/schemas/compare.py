@@ -124,8 +124,8 @@ class CompareAnswer(Wire):
     top_k: TopKAnswer
     attention: AttendAnswer
     background: NullBackground | None = Field(
-        description="The basis of the null key of this question, if it has a name. Its `mean` and `deviation` "
-        "give the null similarity at any temperature."
+        description="The basis of the null key of this question, if it has a name. Its `mean` and `deviation`, and "
+        "those of `at_most` and `at_least`, give the null similarity at any temperature."
     )
     applied: Applied = None
     collection: CollectionBehind = None

@@ -17,7 +17,9 @@ declare namespace Page {
   type ElementOf<W extends string> = W extends `${infer T}.${string}` ? ByTag<T> : ByTag<W>;
 
   /** Similarities of unrelated texts, on which a null key stands. */
-  type Background = { mean: number; deviation: number; of: string };
+  type Background = Capped & { of: string; at_least?: Capped | null; fades_from?: number | null };
+  type Capped = Spread & { at_most?: Spread | null };
+  type Spread = { mean: number; deviation: number };
   /** A storage that is a Map where the browser's may not be used. */
   type Kept = Pick<Storage, "getItem" | "setItem">;
   /** What stands in for `fetch`, with a path of the service. */

@@ -263,6 +263,16 @@ class View:
         documents = self.mask(np.asarray(numbers, dtype=np.int64))
         return (documents if mask is None else documents & mask).documents
 
+    def document_numbers(self, mask: Mask | None = None) -> I64:
+        """Return int64[m], the numbers of the documents that pass the mask, in any order; without a mask, of all.
+
+        Raises:
+            ParameterError: the mask was made for another view.
+        """
+        owners = [s.owners if passes is None else s.owners[passes] for s, passes in self.passing(mask)]
+        of_rows = np.concatenate([np.empty(0, dtype=np.int64), *owners])
+        return np.unique(of_rows) if self.facts.several else of_rows
+
     def passing(self, mask: Mask | None) -> Iterator[tuple[Segment, Bools | None]]:
         """Yield each segment (block of rows) with rows that pass the mask, and bool[count] that is True for these rows.
 

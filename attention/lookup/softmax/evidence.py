@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from attention.errors import ParameterError
@@ -167,3 +167,41 @@ class Background:
         if temperature > 0 and temperature >= coldest:
             return NullKey(tilted, log_count)
         return NullKey(tilted + warmth * log_count)
+
+
+@dataclass(frozen=True)
+class BoundedBackground(Background):
+    """A background whose null similarity s₀ is at most that of another one, and at least that of a third.
+
+    The least counts up to a temperature T₀ and fades out until 2T₀: where the sum counts every key alike, it says
+    little about the few that match.
+
+    Attributes:
+        at_most: the background whose s₀ counts where it is lower; None for no such bound.
+        at_least: the background whose s₀ counts where it is higher, also above `at_most`; None for no such bound.
+        fades_from: T₀, above 0.
+
+    Raises:
+        ParameterError: as of a background, or T₀ is not above 0.
+    """
+
+    at_most: Background | None = None
+    at_least: Background | None = None
+    fades_from: float = math.inf
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.fades_from > 0:
+            raise ParameterError(f"a bound fades from a temperature above 0, got {self.fades_from!r}")
+
+    def null_key(self, temperature: float, documents: int) -> NullKey:
+        """Return the null key ("none of these") within the bounds; see `Background.null_key`."""
+        key = super().null_key(temperature, documents)
+        if self.at_most is not None:
+            key = min(key, self.at_most.null_key(temperature, documents), key=lambda key: key.level(temperature))
+        share = min(max(2 - temperature / self.fades_from, 0.0), 1.0)
+        if self.at_least is None or share == 0:
+            return key
+        least = self.at_least.null_key(temperature, documents)
+        above = least.level(temperature) - key.level(temperature)
+        return replace(least, similarity=least.similarity - (1 - share) * above) if above > 0 else key

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
 
+from attention.lookup import Background, BoundedBackground
 from service.api.json import JSONAnswer
 from service.api.keyring import Holder
 from service.api.problems.table import ENCODING, OF_A_COLLECTION, STORED, WITH_BODY, WRITING, refusals
@@ -109,9 +110,27 @@ def _describe_with_costs(collection: AnyCollection) -> dict[str, Any]:
 
 def shape_background(null: NullBackground) -> dict[str, Any]:
     """Return the JSON of how similar unrelated questions and documents are, from which the null key is computed."""
-    mean, deviation = null.background.mean, null.background.deviation
-    short = None if null.short is None else {"mean": null.short.mean, "deviation": null.short.deviation}
-    return {"mean": mean, "deviation": deviation, "of": null.of, "pairs": null.pairs, "short": short}
+    background = _with_bounds(null.background)
+    at_least = background.at_least
+    return {
+        **_shape_capped(background),
+        "of": null.of,
+        "pairs": null.pairs,
+        "short": null.short and _shape_capped(_with_bounds(null.short)),
+        "at_least": at_least and _shape_capped(_with_bounds(at_least)),
+        "fades_from": at_least and background.fades_from,
+    }
+
+
+def _with_bounds(background: Background) -> BoundedBackground:
+    if isinstance(background, BoundedBackground):
+        return background
+    return BoundedBackground(background.mean, background.deviation)
+
+
+def _shape_capped(background: BoundedBackground) -> dict[str, Any]:
+    at_most = background.at_most and asdict(background.at_most)
+    return {"mean": background.mean, "deviation": background.deviation, "at_most": at_most}
 
 
 def _describe_all(collections: Iterable[AnyCollection]) -> list[dict[str, Any]]:

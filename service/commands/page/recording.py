@@ -48,7 +48,8 @@ def record(encoder: Encoder, report: Callable[[str], None]) -> dict[str, bytes]:
         report(f"{demo.name}: {len(rows):,} rows")
     exported = {
         "width": encoder.dimension,
-        "backgrounds": {name: asdict(spread) for name, spread in encoder.backgrounds._asdict().items()},
+        "encoder": {name: asdict(background) for name, background in encoder.backgrounds._asdict().items()}
+        | {"temperature": encoder.temperature.value},
         "vectors": _vectors(encoder, texts),
         "collections": collections,
     }
@@ -72,7 +73,12 @@ def _measure(rows: Sequence[dict[str, Any]], keys: NDArray[np.float32]) -> dict[
     measured = KeyBackground.measure("cosine", keys[sample], texts)
     if measured is None:
         return None
-    return {"spread": asdict(measured.background), "pairs": measured.pairs, "isShort": measured.short}
+    return {
+        "spread": asdict(measured.background),
+        "pairs": measured.pairs,
+        "isShort": measured.short,
+        "sample": sample,
+    }
 
 
 def _vectors(encoder: Encoder, texts: Iterable[str]) -> dict[str, Any]:

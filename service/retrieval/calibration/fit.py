@@ -212,13 +212,15 @@ class Fit:
         bounds = fit_error_bounds(held_out.confidence, held_out.right)
         return replace(self, variant=replace(self.variant, bounds=bounds))
 
-    def predict(self, profiles: Profiles, promise: float) -> Outcomes:
+    def predict(self, profiles: Profiles, promise: float, nulls: float | Array | None = None) -> Outcomes:
         """Return the outcomes that this fit predicts for questions to which it was not fitted.
 
         Args:
             profiles: the profiles of these questions.
             promise: the coverage of the conformal sets.
+            nulls: float64[q], the log weight of the null key beside each question; None if it is the fitted one.
         """
+        nulls = self.log_count if nulls is None else nulls
         best, partition = profiles.best[:, *self.cell], profiles.log_partition[:, *self.cell]
         threshold = self.variant.thresholds.get(promise, np.nan)
         return Outcomes(
@@ -226,10 +228,10 @@ class Fit:
             confidence=self.variant.curve(weight_logits(best, partition), partition - self.log_count),
             right=profiles.rank[:, *self.cell] == 1,
             reciprocal=1 / profiles.rank[:, *self.cell],
-            one=best - np.logaddexp(partition, self.log_count) > LOG_HALF,
-            none=np.exp(self.log_count - np.logaddexp(partition, self.log_count)) >= self.variant.none_from,
+            one=best - np.logaddexp(partition, nulls) > LOG_HALF,
+            none=np.exp(nulls - np.logaddexp(partition, nulls)) >= self.variant.none_from,
             covered=_coverage(profiles.best_right[:, *self.cell] - partition, threshold),
-            likelihood=log_likelihoods(profiles, self.cell, self.log_count),
+            likelihood=log_likelihoods(profiles, self.cell, nulls),
         )
 
 
@@ -279,7 +281,9 @@ class Outcomes:
         """
         cell = (0, profiles.own_index if temperature is None else temperature)
         if stored is not None:
-            return Fit(cell, stored, null_logits).predict(profiles, promise)
+            temperature_of_cell = float(profiles.temperatures[cell[1]])
+            log_count = stored.level / temperature_of_cell + math.log(max(profiles.keys, 2))
+            return Fit(cell, stored, log_count).predict(profiles, promise, null_logits)
         log_total = np.logaddexp(profiles.log_partition[:, *cell], null_logits)
         return cls(
             present=profiles.present,

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 from service.retrieval.calibration.abstention import ErrorBound
 from service.retrieval.calibration.confidence import Curve
 from service.retrieval.calibration.fit import Variant
+from service.storage import Null
 
 LabelSource: TypeAlias = Literal["labels", "feedback", "self"]
 """The origin of the questions of a calibration: the request, stored feedback, or the collection itself."""
@@ -99,6 +100,11 @@ class Calibration:
             return self.plain
         return self.words if full_text == self.full_text else None
 
+    @property
+    def null(self) -> Null:
+        """The null key of the collection with this calibration; its own questions do not say what a better one is."""
+        return "auto" if self.source == "self" else "calibrated"
+
     def outgrown(self, documents: int, encoder: str | None, temperature: float) -> bool:
         """Return whether the collection has changed too much since the fit for the calibration to apply.
 
@@ -116,7 +122,7 @@ class Calibration:
         """
         return (
             self.was[0] if temperature == self.temperature else temperature,
-            self.was[1] if null == "calibrated" else null,
+            self.was[1] if null == self.null else null,
         )
 
     def text(self) -> str:

@@ -2,7 +2,7 @@
 
 They show whether the weights are better probabilities at a lower temperature, and how much documents resemble each
 other. They use the words of the documents, as people's questions often do not. So they never raise the temperature, and
-the verdict "none" begins where it does without a calibration. The curve starts from one that was fitted to people's
+the null key stays as it is. The curve starts from one that was fitted to people's
 sentences in other collections (the sets `debian`, `python` and `unicode` of `benchmarks.abstention`, with two
 encoders). All synthetic questions together count as a few labels.
 """
@@ -45,14 +45,15 @@ SYNTHETIC_LABELS = 40
 """The number of labels that all synthetic questions together count for."""
 
 
-def fit_itself(profiles: Profiles, log_counts: Array) -> Fit:
+def fit_itself(profiles: Profiles, log_counts: Array, nulls: Array) -> Fit:
     """Fit a calibration to synthetic questions. It has no conformal sets, because people's questions differ from them.
 
     Args:
         profiles: the profiles of the questions.
-        log_counts: float64[T], at each temperature the log weight of the null key `auto`.
+        log_counts: float64[T], at each temperature the log weight of the null key `auto`, from which the curve starts.
+        nulls: float64[q, T], the same beside each question, as it is asked.
     """
-    cell = (0, _choose_temperature(profiles, log_counts))
+    cell = (0, _choose_temperature(profiles, nulls))
     log_count = float(log_counts[cell[1]])
     best, partition = profiles.best[:, *cell], profiles.log_partition[:, *cell]
     leads = partition - log_count
@@ -64,14 +65,14 @@ def fit_itself(profiles: Profiles, log_counts: Array) -> Fit:
     return Fit(cell, Variant(level, curve, {}), log_count)
 
 
-def _choose_temperature(profiles: Profiles, log_counts: Array) -> int:
+def _choose_temperature(profiles: Profiles, nulls: Array) -> int:
     """Return the index of the temperature: the collection's own, or the lower one that synthetic questions want.
 
     The own one stays unless the label loss falls by more than its standard error, beside the null key `auto`.
     """
     current = profiles.own_index
     fitted = min(fit_temperature(profiles), current)
-    losses = [-np.maximum(log_likelihoods(profiles, (0, t), log_counts[t]), LEAST_LOG) for t in (current, fitted)]
+    losses = [-np.maximum(log_likelihoods(profiles, (0, t), nulls[:, t]), LEAST_LOG) for t in (current, fitted)]
     gained, error = Metric.mean(losses[0] - losses[1]).pair
     return fitted if gained > error else current
 
@@ -80,6 +81,7 @@ def evaluate_itself(
     profiles: Profiles,
     order: Array,
     log_counts: Array,
+    nulls: Array,
     null_logits: float | Array,
     stored: Variant | None = None,
     previous: PreviousWeighting | None = None,
@@ -89,7 +91,8 @@ def evaluate_itself(
     Args:
         profiles: the profiles of the questions.
         order: int[q], the order in which questions are distributed over folds.
-        log_counts: float64[T], at each temperature the log weight of the null key `auto`.
+        log_counts: float64[T], at each temperature the log weight of the null key `auto`, from which the curve starts.
+        nulls: float64[q, T], the same beside each question, as it is asked.
         null_logits: float64[q], the logits of the current null key at the collection's temperature.
         stored: the collection's calibration at that temperature; None if it has none.
         previous: the collection's settings before it was calibrated; None if it is not calibrated.
@@ -97,12 +100,13 @@ def evaluate_itself(
     folds, parts = assign_folds(order, profiles.present), list[tuple[Array, Outcomes]]()
     for fold in range(FOLDS):
         held_out = np.flatnonzero(folds == fold)
-        fit = fit_itself(profiles.of(folds != fold), log_counts)
-        parts.append((held_out, fit.predict(profiles.of(held_out), COVERAGE)))
+        fit = fit_itself(profiles.of(folds != fold), log_counts, nulls[folds != fold])
+        of_questions = nulls[held_out, fit.cell[1]]
+        parts.append((held_out, fit.predict(profiles.of(held_out), COVERAGE, of_questions)))
     after = Outcomes.join(parts, len(folds))
     served = Outcomes.current(profiles, null_logits, COVERAGE, stored)
     return Evaluation(
-        fit_itself(profiles, log_counts),
+        fit_itself(profiles, log_counts, nulls),
         None,
         Metrics.of(served),
         Metrics.of(after),

@@ -21,11 +21,11 @@ from service.encoding import Encoders
 from service.request_trace import time_stage
 from service.retrieval.collections.costs import Costs, estimate_disk_bytes
 from service.retrieval.collections.expiry import NONE_EXPIRE, Clock, read_clock, read_expirations, with_expiry
+from service.retrieval.collections.key_background import KeySample
 from service.retrieval.collections.keys_in_memory import KeysInMemory, LoadedCollections
 from service.retrieval.collections.lookup_queue import LookupQueue, QuestionTimes
 from service.retrieval.collections.machine_code import warm_up
 from service.retrieval.collections.maintenance import Compaction, Damage, retry_forever, start_background
-from service.retrieval.collections.null import KeySample
 from service.retrieval.collections.rows import KeyStorage, load_memory
 from service.retrieval.collections.sealed import SealedBlocks
 from service.retrieval.collections.snapshot import Snapshot

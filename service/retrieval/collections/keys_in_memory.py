@@ -20,7 +20,7 @@ from typing import Protocol
 from attention.arrays import I64
 from attention.lookup import Memory, Rows, View
 from service.retrieval.collections.expiry import NEVER, Clock, Expirations, UnexpiredViews
-from service.retrieval.collections.null import KeySample
+from service.retrieval.collections.key_background import KeySample
 from service.retrieval.collections.snapshot import Masks, Snapshot
 from service.storage import CollectionRecord, ExpiryRows, Reader, Visibility
 
@@ -159,6 +159,7 @@ class KeysInMemory:
                 return False
             self.unloaded_count, self.memory = memory.view.n, None
             self.masks = Masks(self._shown_view)
+            self._sample.forget()
             return True
 
     def replace(self, memory: Memory, expirations: Expirations, version: int) -> None:

@@ -5,139 +5,57 @@ questions and documents.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from attention.lookup import Background
-from service.encoding import Backgrounds, EncoderFacts, Encoders, is_short
+from attention.lookup import Background, BoundedBackground
+from service.encoding import EncoderFacts, Encoders, is_short
 from service.retrieval.calibration import Calibration
+from service.retrieval.collections.key_background import KeyBackground, SampledKeys
 from service.retrieval.collections.settings import get_encoder_facts
 from service.retrieval.errors import InvalidContent
-from service.storage import CollectionRecord, DocumentDamaged, Reader
+from service.storage import CollectionRecord
 
 NullChoice = float | Literal["auto", "lenient", "strict", "calibrated", False]
 Array = np.ndarray[Any, Any]
 
-SAMPLE_DOCUMENTS = 512
-"""The number of documents whose keys are compared: one half with the other half, or, of fewer, each with each."""
-
 FULL_WEIGHT_KEYS = 30
 """With fewer keys than this, their own background counts only in part."""
 
-MIN_KEYS = 3
-"""With fewer keys than this, they have no background of their own."""
+MOST, MARGIN, MOST_BESIDE_QUESTION = 1.0, 2 / 3, 3.0
+"""Bounds of `auto`, in deviations of the encoder's background.
 
-COPY_COSINE = 0.8
-"""From this cosine on, two keys are versions of the same thing, and say nothing about unrelated keys."""
-
-SAMPLE_TEXTS = 64
-"""The number of documents whose key texts decide whether keys are short."""
+It ends at so many above the encoder's. A question's own background counts from so many above itself, and up to so many
+above the encoder's: where all keys are copies of each other, every question is near to all of them.
+"""
 
 CALIBRATED = "calibrated"
 """The null key that was fitted to labelled questions."""
 
-UNIT_TOLERANCE = 0.01  # the largest distance of a length from 1; bfloat16 needs 4e-3
-
 
 @dataclass(frozen=True)
-class KeyBackground:
-    """A collection's own background: how similar the keys of two different documents are to each other.
-
-    Unrelated questions and documents are about as similar, so the null key ("none of these") is computed from it.
+class QuestionBackground:
+    """What raises the null key beside one question: a question that is near to all keys needs more to be answered.
 
     Attributes:
-        background: mean and standard deviation of these similarities.
-        pairs: the number of pairs of keys that were compared.
-        unit: whether all keys have length 1, so that their similarities follow from cosines.
-        short: whether most keys are texts of one to three words.
+        sampled: the keys that the question is compared with.
+        encoder: how similar unrelated questions and texts are; with few keys it counts for the rest, and its deviation
+            is the margin.
+        fades_from: the temperature from which this fades.
     """
 
-    background: Background
-    pairs: int
-    unit: bool
-    short: bool = False
+    sampled: SampledKeys
+    encoder: Background
+    fades_from: float
 
-    @classmethod
-    def measure(cls, similarity: str, keys: Array, texts: Sequence[str | None] = ()) -> KeyBackground | None:
-        """Measure how similar keys of different documents are to each other; None if no two keys are left to compare.
-
-        Copies of a key are left out, because a thousand copies of one text would make all keys look alike.
-
-        Args:
-            similarity: the similarity by which the collection compares queries and keys.
-            keys: float32[n, d], a sample of the collection's keys.
-            texts: the key texts of some of their documents, which show whether keys are short.
-        """
-        if len(keys) < MIN_KEYS:
-            return None
-        vectors = keys.astype(np.float64)
-        norms = np.linalg.norm(vectors, axis=1)
-        half = len(keys) // 2
-        if len(keys) < SAMPLE_DOCUMENTS:
-            left, right, pairs = slice(None), slice(None), np.tri(len(keys), k=-1, dtype=np.bool_)
-        else:
-            left, right, pairs = slice(half), slice(half, None), np.ones((half, len(keys) - half), dtype=np.bool_)
-        products = vectors[left] @ vectors[right].T
-        lengths = norms[left, None] * norms[right]
-        cosines = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
-        if similarity == "cosine":
-            similarities = cosines
-        elif similarity == "gaussian":
-            similarities = products - (norms[left, None] ** 2 + norms[right] ** 2) / 2
-        else:
-            similarities = products / math.sqrt(keys.shape[1]) if similarity == "scaled_dot" else products
-        unrelated = similarities[pairs & (cosines < COPY_COSINE)]
-        if not unrelated.size:
-            return None
-        background = Background(float(unrelated.mean()), float(unrelated.std()))
-        short = 2 * sum(text is not None and is_short(text) for text in texts) > len(texts)
-        return cls(background, unrelated.size, bool((np.abs(norms - 1) <= UNIT_TOLERANCE).all()), short)
-
-
-class KeySample:
-    """A sample of a collection's keys, whose similarities to each other are measured: the collection's own background.
-
-    The background is measured again if the sample changes.
-    """
-
-    def __init__(self) -> None:
-        self._measured: tuple[Hashable, bytes, KeyBackground | None] = (None, b"", None)
-
-    def own(self, record: CollectionRecord, reader: Reader, version: Hashable = None) -> KeyBackground | None:
-        """Return the collection's own background (the similarities between keys of different documents).
-
-        Args:
-            record: the collection's record.
-            reader: the version of the collection to measure.
-            version: a name of that version, if known. If the background of this version was measured already,
-                nothing is read.
-        """
-        measured_version, sampled, background = self._measured
-        if version is not None and version == measured_version:
-            return background
-        rows = reader.sample(record.id, SAMPLE_DOCUMENTS)
-        if rows.tobytes() != sampled:
-            texts = _texts(record, reader, rows[:SAMPLE_TEXTS])
-            measured_version, background = (
-                None,
-                KeyBackground.measure(record.settings.similarity, reader.keys(record.id, rows), texts),
-            )
-        self._measured = measured_version if version is None else version, rows.tobytes(), background
-        return background
-
-
-def _texts(record: CollectionRecord, reader: Reader, rows: Array) -> list[str | None]:
-    """Return the undamaged key texts of documents; empty if the collection has only vectors."""
-    texts = list[str | None]()
-    if record.settings.encoder is not None:
-        for row in rows:
-            with suppress(DocumentDamaged):  # reported to callers that read the document
-                texts += [document.key for document in reader.texts(record.id, np.array([row]))]
-    return texts
+    def of(self, vector: Array) -> BoundedBackground:
+        """Return the least background beside a question with this vector [d]."""
+        own = self.sampled.background(vector)
+        between = _interpolate(self.encoder, own, min(len(self.sampled) / FULL_WEIGHT_KEYS, 1.0))
+        return _cap(_raise(between, MARGIN * self.encoder.deviation), self.encoder, MOST_BESIDE_QUESTION)
 
 
 @dataclass(frozen=True)
@@ -151,18 +69,29 @@ class NullBackground:
             labelled questions.
         pairs: the number of compared pairs of keys; 0 for labels.
         short: the background for a query of one to three words, if the keys are as short; None if it is the same.
+        question: what raises the null key beside each question, but those with the short background; None if nothing.
     """
 
     background: Background
     of: Literal["encoder", "keys", "both", "labels"]
     pairs: int
     short: Background | None = None
+    question: QuestionBackground | None = None
 
-    def beside(self, query: str | Array) -> NullBackground:
-        """Return a copy with the mean and deviation for this query: those of short texts if it is a short text."""
-        if self.short is None or not (isinstance(query, str) and is_short(query)):
+    def beside(self, query: str | Array, vector: Array) -> NullBackground:
+        """Return a copy with the background for this query: that of short texts if it is one, or its own bound.
+
+        Args:
+            query: the query as it was sent.
+            vector: its vector [d].
+        """
+        if self.short is not None and isinstance(query, str) and is_short(query):
+            return replace(self, background=self.short)
+        if self.question is None:
             return self
-        return replace(self, background=self.short)
+        assert isinstance(self.background, BoundedBackground)
+        at_least, fades_from = self.question.of(vector), self.question.fades_from
+        return replace(self, background=replace(self.background, at_least=at_least, fades_from=fades_from))
 
 
 @dataclass(frozen=True)
@@ -179,19 +108,23 @@ class NullKey:
     similarity: float | None
     standing: NullBackground | None
 
-    def of(self, query: str | Array) -> float | Background | None:
+    def of(self, query: str | Array, vector: Array) -> float | Background | None:
         """Return the null key for this query; None without one.
 
         It is a similarity, or the background (similarities of unrelated queries and documents) from which one follows.
+
+        Args:
+            query: the query as it was sent.
+            vector: its vector [d].
         """
-        return self.similarity if self.standing is None else self.standing.beside(query).background
+        return self.similarity if self.standing is None else self.standing.beside(query, vector).background
 
 
 def choose_background(
     choice: str,
     record: CollectionRecord,
     keys: KeyBackground | None,
-    encoder: Backgrounds | None,
+    encoder: EncoderFacts | None,
     full_text: float = 0.0,
 ) -> NullBackground | None:
     """Return the background of a null choice: the similarities that unrelated queries and documents have.
@@ -200,13 +133,15 @@ def choose_background(
 
     Args:
         choice: `strict` uses the collection's own background, `lenient` the encoder's, and `auto` the middle. If one of
-            the two is missing, all use the other. For short queries `auto` is at least as high as `lenient`:
-            meaningless strings are as similar to short keys as words are. `calibrated` uses labelled questions alone.
+            the two is missing, all use the other. For short queries the middle is at least as high as `lenient`:
+            meaningless strings are as similar to short keys as words are. `auto` ends at one deviation above `lenient`,
+            because keys on one subject are similar without being unrelated; and a question that is near to all keys
+            raises it. `calibrated` uses labelled questions alone.
         record: the collection's record.
         keys: the collection's own background; with fewer than 30 keys it counts for keys/30, and the encoder's for the
             rest.
-        encoder: the encoder's backgrounds, of cosines; None without an encoder. They do not apply if keys are compared
-            by their lengths, too, and have other lengths than 1.
+        encoder: the facts of the encoder; None without one. Its backgrounds, of cosines, do not apply if keys are
+            compared by their lengths, too, and have other lengths than 1.
         full_text: the weight of full text, which selects the null key that labelled questions gave for it.
     """
     similarity = record.settings.similarity
@@ -215,19 +150,34 @@ def choose_background(
         return NullBackground(Background((calibration.variant(full_text) or calibration.plain).level, 0.0), "labels", 0)
     if encoder is None or not (similarity == "cosine" or keys is None or keys.unit):
         return None if keys is None else NullBackground(keys.background, "keys", keys.pairs)
-    texts, short = (_convert_background(background, similarity, record.settings.dimension) for background in encoder)
+    dimension = record.settings.dimension
+    texts, short = (_convert_background(background, similarity, dimension) for background in encoder.backgrounds)
     if keys is None:
         return NullBackground(texts, "encoder", 0)
     if choice == "lenient":
         return NullBackground(texts, "encoder", 0, short if keys.short else None)
     share = min(record.attendable / FULL_WEIGHT_KEYS, 1.0) * (0.5 if choice == "auto" else 1.0)
-    of_short = None
-    if keys.short:
-        of_short = _interpolate(short, keys.background, share)
-        if choice == "auto" and short.mean >= of_short.mean:
-            of_short = short
-    background = _interpolate(texts, keys.background, share)
-    return NullBackground(background, "keys" if share == 1 else "both", keys.pairs, of_short)
+    background, of_short = (_interpolate(one, keys.background, share) for one in (texts, short))
+    if choice == "auto":
+        of_short = _cap(short if short.mean >= of_short.mean else of_short, short, MOST)
+        scale = math.sqrt(dimension or 1) if similarity == "scaled_dot" else 1.0
+        fades_from = encoder.temperature / scale
+        question = QuestionBackground(keys.sampled, texts, fades_from) if len(keys.sampled) else None
+        return NullBackground(
+            _cap(background, texts, MOST), "both", keys.pairs, of_short if keys.short else None, question
+        )
+    of: Literal["keys", "both"] = "keys" if share == 1 else "both"
+    return NullBackground(background, of, keys.pairs, of_short if keys.short else None)
+
+
+def _cap(background: Background, encoder: Background, deviations: float) -> BoundedBackground:
+    """Return a background whose null key is at most as similar as the encoder's, that many deviations higher."""
+    at_most = _raise(encoder, deviations * encoder.deviation)
+    return BoundedBackground(background.mean, background.deviation, at_most)
+
+
+def _raise(background: Background, by: float) -> Background:
+    return Background(background.mean + by, background.deviation)
 
 
 def require_calibration(record: CollectionRecord, pointer: str) -> Calibration:
@@ -266,10 +216,10 @@ def _interpolate(encoder: Background, keys: Background, share: float) -> Backgro
     )
 
 
-async def get_encoder_backgrounds(
+async def get_null_encoder(
     encoders: Encoders, record: CollectionRecord, null: NullChoice | None
-) -> Backgrounds | None:
-    """Return how similar unrelated queries and texts are by the collection's encoder: its backgrounds.
+) -> EncoderFacts | None:
+    """Return the facts of the collection's encoder, with how similar unrelated queries and texts are.
 
     The null key ("none of these") is computed from them, unless its similarity is a number or comes from labelled
     questions. Return None if the null key does not need them, or if the service does not have the encoder: then the
@@ -283,24 +233,19 @@ async def get_encoder_backgrounds(
     choice = record.settings.null if null is None else null
     if not isinstance(choice, str) or choice == CALIBRATED or record.settings.encoder is None:
         return None
-    return _backgrounds(await get_encoder_facts(encoders, record.settings), record.settings.similarity)
+    return _applicable(await get_encoder_facts(encoders, record.settings), record.settings.similarity)
 
 
-def _backgrounds(encoder: EncoderFacts | None, similarity: str) -> Backgrounds | None:
-    """Return the encoder's backgrounds: how similar unrelated queries and texts are, as cosines.
-
-    Return None if they are not known, or do not apply to this similarity of its vectors.
-    """
-    if encoder is None or not (similarity == "cosine" or encoder.unit_length):
-        return None
-    return encoder.backgrounds
+def _applicable(encoder: EncoderFacts | None, similarity: str) -> EncoderFacts | None:
+    """Return the encoder, or None if it is not known, or its cosines tell nothing of this similarity of its vectors."""
+    return encoder if encoder is not None and (similarity == "cosine" or encoder.unit_length) else None
 
 
 def resolve_null(
     record: CollectionRecord,
     measure: Callable[[], KeyBackground | None],
     null: NullChoice | None,
-    encoder: Backgrounds | None,
+    encoder: EncoderFacts | None,
     full_text: float = 0.0,
 ) -> NullKey:
     """Return the null key ("none of these") that a request chooses, or else that of the collection.
@@ -309,7 +254,7 @@ def resolve_null(
         record: the collection's record.
         measure: measures how similar the collection's own keys are to each other.
         null: the request's choice; None for the collection's.
-        encoder: the result of `get_encoder_backgrounds` for the same choice.
+        encoder: the result of `get_null_encoder` for the same choice.
         full_text: the weight of full text.
     """
     choice = record.settings.null if null is None else null
@@ -324,7 +269,7 @@ def describe_null(
     """Return the background of the collection's null key, and the null key's similarity.
 
     The background is the similarities of unrelated queries and documents. The similarity is that at the collection's
-    temperature; both are None if they do not apply.
+    temperature, to which no question has added yet; both are None if they do not apply.
 
     Args:
         record: the collection's record.
@@ -339,7 +284,7 @@ def describe_null(
         return None, None
     if choice == CALIBRATED and Calibration.read(record.settings.calibration) is None:
         return None, None
-    background = choose_background(choice, record, measure(), _backgrounds(encoder, record.settings.similarity))
+    background = choose_background(choice, record, measure(), _applicable(encoder, record.settings.similarity))
     if background is None:
         return None, None
     return background, background.background.null_key(temperature, keys).level(temperature)

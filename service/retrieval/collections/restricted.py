@@ -17,8 +17,8 @@ from service.retrieval.collections.aliases import Aliases
 from service.retrieval.collections.catalogue import Catalogue, CatalogueChange, ClusterStatus
 from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.costs import Costs
+from service.retrieval.collections.key_background import KeySample
 from service.retrieval.collections.lookup_queue import LookupQueue, Plan, PlannedReading
-from service.retrieval.collections.null import KeySample
 from service.retrieval.collections.snapshot import Snapshot
 from service.retrieval.errors import CollectionUnsound
 from service.storage import (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from operator import is_
 from threading import Lock
 from typing import Any, Protocol, TypeVar
@@ -13,7 +14,7 @@ import numpy as np
 
 from attention.arrays import I64
 from attention.lookup import AnyMask, Filtered, KeySummary, Mask, RemoteView, RowSelection, View
-from service.retrieval.collections.null import KeyBackground, KeySample
+from service.retrieval.collections.key_background import KeyBackground, KeySample
 from service.retrieval.errors import InvalidContent
 from service.storage import (
     ALL,
@@ -502,9 +503,25 @@ class Snapshot:
         # Masks and columns are cached for all callers and instants, so they are read from all documents.
         return Source(self.record.id, self.version, view, self.reader.seeing(ALL))
 
-    def own(self) -> KeyBackground | None:
-        """Return how similar the collection's keys are to each other (its own background); None for too few keys."""
-        return self.sample.own(self.record, self.reader, self.state)
+    def own(self, condition: Condition | None = None) -> KeyBackground | None:
+        """Return how similar the collection's keys are to each other (its own background); None for too few keys.
+
+        Args:
+            condition: the filter of a question, which is compared with a sample of the keys that pass it.
+        """
+        own = self.sample.own(self.record, self.reader, self.state)
+        joined = self.reader.visibility.joined(condition)
+        if own is None or joined is None:
+            return own
+        name, documents = condition_digest(joined), partial(self._documents_passing, joined)
+        return replace(own, sampled=self.sample.passing(name, documents, self.record, self.reader, self.state))
+
+    def _documents_passing(self, condition: Condition) -> I64:
+        """Return the row numbers int64[n] of the documents that pass a condition and have keys."""
+        view, mask = self.local_view, self._mask(condition)
+        assert view is not None
+        assert isinstance(mask, Mask)
+        return view.document_numbers(mask)
 
     @property
     def state(self) -> tuple[int, int | None]:

@@ -13,7 +13,7 @@ import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from attention.lookup import Background, similarities_of
-from service.encoding import Backgrounds
+from service.encoding import EncoderFacts
 from service.retrieval.calibration import (
     FULL_TEXT_WEIGHTS,
     Calibration,
@@ -34,7 +34,7 @@ from service.retrieval.collections import (
     AnyCollection,
     NullKey,
     Snapshot,
-    get_encoder_backgrounds,
+    get_null_encoder,
     resolve_null,
 )
 from service.retrieval.errors import Flaw, InvalidContent
@@ -166,7 +166,7 @@ async def calibrate_collection(
     if reason is None and not assessed.gains:
         reason = _explain_no_gain(assessed)
     if apply and reason is None:
-        changes = {"temperature": calibration.temperature, "null": "calibrated", "calibration": calibration.text()}
+        changes = {"temperature": calibration.temperature, "null": calibration.null, "calibration": calibration.text()}
         await WRITES.run(partial(catalogue.change, name, changes, of=record))
     return CalibrationResult(calibration, assessed, apply and reason is None, reason)
 
@@ -192,7 +192,7 @@ async def _fit_labels(
     check_texts(record, [question.query for _, question in numbered], [f"/questions/{i}/query" for i, _ in numbered])
     check_labels([question for _, question in numbered], len(questions), source=source, undecided=undecided)
     vectors = await _encode(collection, numbered)
-    backgrounds = await get_encoder_backgrounds(collection.encoders, record, None)
+    encoder = await get_null_encoder(collection.encoders, record, None)
     previous = await PreviousSettings.read(collection.encoders, record)
     words = FULL_TEXT_WEIGHTS if any(_has_words(question.query) for _, question in numbered) else FULL_TEXT_WEIGHTS[:1]
     earlier = None if previous is None else previous.temperature
@@ -201,10 +201,11 @@ async def _fit_labels(
     nulls, previous_nulls = list[float | Background | None](), list[float | Background | None]()
     for start in range(0, len(numbered), batch_size):
         selected = slice(start, start + batch_size)
-        batch = _Batch(numbered[selected], np.stack(vectors[selected]), profiling.has_words, backgrounds, previous)
+        batch = _Batch(numbered[selected], np.stack(vectors[selected]), profiling.has_words, encoder, previous)
         null, previous_null, similarities = await collection.lookups.read(batch.look_up, size=batch_size)
-        nulls += [null.of(question.query) for _, question in batch.asked]
-        previous_nulls += [previous_null.of(question.query) for _, question in batch.asked]
+        sent = [(question.query, vector) for (_, question), vector in zip(batch.asked, batch.vectors, strict=True)]
+        nulls += [null.of(query, vector) for query, vector in sent]
+        previous_nulls += [previous_null.of(query, vector) for query, vector in sent]
         await ARRAYS.run(partial(_add_profiles, profiling, similarities))
     order = np.array([_hash_order(vector) for vector in vectors])
     logits = np.array([null_logit(question, record.settings.temperature, profiling.keys) for question in nulls])
@@ -221,7 +222,13 @@ def _fit_itself(record: CollectionRecord, synthetic: SyntheticProfiles, now: flo
     """Fit a calibration to synthetic questions, which are made of the collection's own keys."""
     served, _ = _read_stored_variants(record)
     assessed = evaluate_itself(
-        synthetic.profiles, synthetic.order, synthetic.log_counts, synthetic.served, served, synthetic.previous
+        synthetic.profiles,
+        synthetic.order,
+        synthetic.log_counts,
+        synthetic.nulls,
+        synthetic.served,
+        served,
+        synthetic.previous,
     )
     present = int(np.count_nonzero(synthetic.profiles.present))
     labels = present, len(synthetic.order) - present
@@ -315,7 +322,7 @@ class _Batch:
     asked: Sequence[NumberedQuestion]
     vectors: Array
     with_words: bool
-    backgrounds: Backgrounds | None
+    encoder: EncoderFacts | None
     previous: PreviousSettings | None
 
     def look_up(self, snapshot: Snapshot) -> tuple[NullKey, NullKey, list[_QuestionSimilarities]]:
@@ -341,7 +348,7 @@ class _Batch:
             similarities = row[order]
             by_id = documents.by_id(similarities, right, partial(reader.ids, record.id))
             results.append(_QuestionSimilarities(similarities, documents, ranks, right, by_id))
-        null = resolve_null(record, snapshot.own, None, self.backgrounds)
+        null = resolve_null(record, snapshot.own, None, self.encoder)
         return null, null if self.previous is None else self.previous.resolve(snapshot), results
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from attention.lookup import Background
-from service.encoding import Backgrounds, Encoders
+from service.encoding import EncoderFacts, Encoders
 from service.retrieval.calibration import Calibration, PreviousWeighting, null_logit
-from service.retrieval.collections import NullChoice, NullKey, Snapshot, get_encoder_backgrounds, resolve_null
+from service.retrieval.collections import NullChoice, NullKey, Snapshot, get_null_encoder, resolve_null
 from service.storage import CollectionRecord
 
 
@@ -28,12 +28,12 @@ class PreviousSettings:
     Attributes:
         temperature: the temperature.
         null: the null key.
-        backgrounds: the result of `get_encoder_backgrounds` for this null key.
+        encoder: the result of `get_null_encoder` for this null key.
     """
 
     temperature: float
     null: NullChoice
-    backgrounds: Backgrounds | None
+    encoder: EncoderFacts | None
 
     @classmethod
     async def read(cls, encoders: Encoders, record: CollectionRecord) -> PreviousSettings | None:
@@ -41,11 +41,11 @@ class PreviousSettings:
         previous = read_previous(record)
         if previous is None:
             return None
-        return cls(*previous, await get_encoder_backgrounds(encoders, record, previous[1]))
+        return cls(*previous, await get_null_encoder(encoders, record, previous[1]))
 
     def resolve(self, snapshot: Snapshot) -> NullKey:
         """Return the null key in a version of the collection."""
-        return resolve_null(snapshot.record, snapshot.own, self.null, self.backgrounds)
+        return resolve_null(snapshot.record, snapshot.own, self.null, self.encoder)
 
     def with_nulls(self, nulls: Sequence[float | Background | None], keys: int) -> PreviousWeighting:
         """Pair the previous settings with the null key of each question.

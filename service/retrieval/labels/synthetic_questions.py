@@ -16,7 +16,7 @@ import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from attention.lookup import Background, similarities_of
-from service.encoding import Backgrounds, Content, Temperatures
+from service.encoding import Content, EncoderFacts, Temperatures
 from service.retrieval.calibration import (
     FULL_TEXT_WEIGHTS,
     DocumentKeys,
@@ -30,8 +30,8 @@ from service.retrieval.collections import (
     NullKey,
     Snapshot,
     default_temperature,
-    get_encoder_backgrounds,
     get_encoding_queue,
+    get_null_encoder,
     resolve_null,
 )
 from service.retrieval.errors import InvalidContent
@@ -111,7 +111,9 @@ class SyntheticProfiles:
     Attributes:
         profiles: the profiles of q questions.
         order: int64[q], a hash of each question.
-        log_counts: float64[T], the log weight of the null key `auto` at each temperature of the profiles.
+        log_counts: float64[T], the log weight of the null key `auto` at each temperature of the profiles, to which no
+            question has added.
+        nulls: float64[q, T], the same beside each question.
         served: float64[q], the logit of the collection's null key beside each question; −∞ without one.
         previous: the settings from before the collection was calibrated; None if it is not.
     """
@@ -119,6 +121,7 @@ class SyntheticProfiles:
     profiles: Profiles
     order: Array
     log_counts: Array
+    nulls: Array
     served: Array
     previous: PreviousWeighting | None
 
@@ -153,24 +156,22 @@ async def profile_synthetic_questions(collection: AnyCollection, keys: int) -> S
             for question, text in zip(selected, vectors, strict=True)
             if text.content != Content.NOTHING and text.vector.any()
         ]
-    backgrounds = await get_encoder_backgrounds(collection.encoders, record, "auto")
+    encoder = await get_null_encoder(collection.encoders, record, "auto")
     previous = await PreviousSettings.read(collection.encoders, record)
     profiling = ProfileBuilder(
         record.settings.temperature, keys, FULL_TEXT_WEIGHTS[:1], None if previous is None else previous.temperature
     )
     batch_size = max(1, min(MAX_BATCH_QUESTIONS, MAX_BATCH_SIMILARITIES // keys))
-    questions, served, auto = list[SyntheticQuestion](), list[float](), NullKey(None, None)
-    previous_nulls = list[float | Background | None]()
+    questions, auto = list[SyntheticQuestion](), NullKey(None, None)
+    nulls, auto_nulls, previous_nulls = (list[float | Background | None]() for _ in range(3))
     lead = _clear_lead(record, queue.encoder.temperatures)
     for start in range(0, len(encoded), batch_size):
-        batch = _Batch(encoded[start : start + batch_size], backgrounds, previous, lead)
+        batch = _Batch(encoded[start : start + batch_size], encoder, previous, lead)
         null, auto, previous_null, similarities = await collection.lookups.read(batch.look_up, size=batch_size)
         await ARRAYS.run(partial(_add_profiles, profiling, similarities))
-        previous_nulls += [previous_null.of(question.question.text) for question in similarities]
         questions += [question.question for question in similarities]
-        served += [
-            null_logit(null.of(question.question.text), record.settings.temperature, keys) for question in similarities
-        ]
+        for each, of_each in ((null, nulls), (auto, auto_nulls), (previous_null, previous_nulls)):
+            of_each += [each.of(question.question.text, question.vector) for question in similarities]
     hidden = sum(question.hidden for question in questions)
     fewer = min(hidden, len(questions) - hidden)
     if len(questions) < MIN_QUESTIONS or fewer < MIN_QUESTIONS_PER_KIND or auto.standing is None:
@@ -182,11 +183,15 @@ async def profile_synthetic_questions(collection: AnyCollection, keys: int) -> S
             "have; send labelled questions",
         )
     profiles = await ARRAYS.run(profiling.build)
-    background = auto.standing.background
-    log_counts = np.array([null_logit(background, temperature, keys) for temperature in profiles.temperatures.tolist()])
+
+    def logits(null: float | Background | None) -> list[float]:
+        return [null_logit(null, temperature, keys) for temperature in profiles.temperatures.tolist()]
+
+    log_counts, of_questions = np.array(logits(auto.standing.background)), np.array([*map(logits, auto_nulls)])
+    served = np.array([null_logit(null, record.settings.temperature, keys) for null in nulls])
     order = np.array([xxh3_64_intdigest(question.text.encode()) >> 1 for question in questions])
     before = None if previous is None else previous.with_nulls(previous_nulls, keys)
-    return SyntheticProfiles(profiles, order, log_counts, np.array(served), before)
+    return SyntheticProfiles(profiles, order, log_counts, of_questions, served, before)
 
 
 def _clear_lead(record: CollectionRecord, temperatures: Temperatures) -> float:
@@ -217,6 +222,7 @@ class _SyntheticSimilarities:
     """The similarities of one synthetic question to the keys that are not hidden from it, and its right documents."""
 
     question: SyntheticQuestion
+    vector: Array
     similarities: Array
     documents: DocumentKeys
     right: Array
@@ -237,7 +243,7 @@ class _Batch:
     """
 
     asked: Sequence[tuple[SyntheticQuestion, Array]]
-    backgrounds: Backgrounds | None
+    encoder: EncoderFacts | None
     previous: PreviousSettings | None
     lead: float
 
@@ -260,7 +266,7 @@ class _Batch:
             keys = dict(zip(existing, vectors, strict=True))
         # A zero key has no direction, so it has no copies to find.
         questions = [pair for pair in self.asked if pair[0].id in keys and keys[pair[0].id].any()]
-        served, auto = (resolve_null(record, snapshot.own, choice, self.backgrounds) for choice in (None, "auto"))
+        served, auto = (resolve_null(record, snapshot.own, choice, self.encoder) for choice in (None, "auto"))
         previous = served if self.previous is None else self.previous.resolve(snapshot)
         if not questions:
             return served, auto, previous, []
@@ -270,7 +276,7 @@ class _Batch:
         is_cosine = record.settings.similarity == "cosine"
         order = np.argsort(rows.owners, kind="stable")
         owners, results = rows.owners[order], list[_SyntheticSimilarities]()
-        for (question, _vector), source, row, near in zip(questions, sources, rows.similarities, alike, strict=True):
+        for (question, vector), source, row, near in zip(questions, sources, rows.similarities, alike, strict=True):
             least = COPY_COSINE if is_cosine else float(near[rows.owners == source].max(initial=-np.inf))
             family = np.union1d(rows.owners[near >= least], source)
             copies = np.isin(owners, family)
@@ -280,6 +286,8 @@ class _Batch:
             right = np.empty(0, dtype=np.int64) if question.hidden else np.intersect1d(family, owners)
             if visible.any() and (question.hidden or len(right)):
                 results.append(
-                    _SyntheticSimilarities(question, row[order][visible], DocumentKeys.of(owners[visible]), right)
+                    _SyntheticSimilarities(
+                        question, vector, row[order][visible], DocumentKeys.of(owners[visible]), right
+                    )
                 )
         return served, auto, previous, results

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from attention.lookup import Answer, Coverage, Question, cover_missing_rows
-from service.encoding import Backgrounds
-from service.retrieval.collections import AnyCollection, Snapshot, get_encoder_backgrounds, resolve_null
+from service.encoding import EncoderFacts
+from service.retrieval.collections import AnyCollection, Snapshot, get_null_encoder, parse_filter, resolve_null
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.aggregate import aggregate_field
 from service.retrieval.queries.confidence import ConfidenceModel
@@ -15,7 +16,6 @@ from service.retrieval.queries.question import (
     Array,
     EncodedQuery,
     Options,
-    build_mask,
     check_complete,
     check_queries,
     encode_queries,
@@ -67,14 +67,14 @@ class Plan:
         queries: the queries with their vectors.
         options: the options of each query, resolved by the collection's calibration.
         pointers: the position of each query in the request, for errors.
-        backgrounds: the encoder's backgrounds, if the null key needs them.
+        encoder: the facts of the encoder, if the null key needs them.
         terms: builds the terms that are added to the logits; None without a bias and full text.
     """
 
     queries: Sequence[EncodedQuery]
     options: Options
     pointers: Sequence[str]
-    backgrounds: Backgrounds | None
+    encoder: EncoderFacts | None
     terms: TermsBuilder | None
 
     @classmethod
@@ -88,8 +88,8 @@ class Plan:
         if options.full_text or options.bias is not None:
             terms = await prepare_terms(collection, queries, options)
         encoded = await encode_queries(encoders, record, queries, pointers)
-        backgrounds = await get_encoder_backgrounds(encoders, record, options.null)
-        return cls(encoded, options, pointers, backgrounds, terms)
+        encoder = await get_null_encoder(encoders, record, options.null)
+        return cls(encoded, options, pointers, encoder, terms)
 
     def build(self, snapshot: Snapshot) -> PlannedQueries:
         """Build the questions for one version of the collection.
@@ -101,11 +101,21 @@ class Plan:
         if not options.allow_missing:
             check_complete(snapshot)
         check_queries(record, vectors, self.pointers)
-        null = resolve_null(record, snapshot.own, options.null, self.backgrounds, get_full_text_weight(options))
-        mask = build_mask(snapshot, options)
+        condition = parse_filter(options.filter, options.now)
+        null = resolve_null(
+            record, partial(snapshot.own, condition), options.null, self.encoder, get_full_text_weight(options)
+        )
+        mask = snapshot.passing(condition)
         terms = [None] * len(self.queries) if self.terms is None else self.terms(snapshot)
         questions = [
-            question(record, query.vector, options, null.of(query.sent), mask, None if added is None else added.bias)
+            question(
+                record,
+                query.vector,
+                options,
+                null.of(query.sent, query.vector),
+                mask,
+                None if added is None else added.bias,
+            )
             for query, added in zip(self.queries, terms, strict=True)
         ]
         return PlannedQueries(self, snapshot, questions, terms)

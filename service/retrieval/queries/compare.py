@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from attention.lookup import Answer, AnyMask, Memory, Question, View, answers
-from service.encoding import Backgrounds, Encoders
+from service.encoding import EncoderFacts, Encoders
 from service.retrieval.collections import (
     SAMPLE_DOCUMENTS,
     SAMPLE_TEXTS,
@@ -20,8 +20,8 @@ from service.retrieval.collections import (
     NullBackground,
     Snapshot,
     build_rows,
-    get_encoder_backgrounds,
     get_encoding_queue,
+    get_null_encoder,
     parse_filter,
     resolve_null,
     resolve_settings,
@@ -31,7 +31,6 @@ from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.question import (
     EncodedQuery,
     Options,
-    build_mask,
     check_complete,
     encode_queries,
     question,
@@ -102,7 +101,8 @@ async def compare_collection(collection: AnyCollection, query: str, options: Opt
     def plan(snapshot: Snapshot) -> _PlannedComparison:
         check_complete(snapshot)
         current = searched if snapshot.state == state else search(snapshot)
-        question = encoded.question(snapshot.record, snapshot.own, build_mask(snapshot, options))
+        condition = parse_filter(options.filter, options.now)
+        question = encoded.question(snapshot.record, partial(snapshot.own, condition), snapshot.passing(condition))
         # With several keys per document, the heaviest document need not be the nearest; at T = 0 it is.
         nearest = [replace(question, temperature=0.0, output=False)] if snapshot.view.facts.several else []
         return _PlannedComparison(encoded, snapshot, [question, *nearest], current)
@@ -154,7 +154,7 @@ class _Query:
     query: str
     encoded: EncodedQuery
     options: Options
-    backgrounds: Backgrounds | None
+    encoder: EncoderFacts | None
     encoding_seconds: float
     started: float = 0.0
     standing: NullBackground | None = None
@@ -169,10 +169,10 @@ class _Query:
     def question(
         self, record: CollectionRecord, measure: Callable[[], KeyBackground | None], mask: AnyMask | None
     ) -> Question:
-        null = resolve_null(record, measure, self.options.null, self.backgrounds)
-        self.standing = null.standing and null.standing.beside(self.query)
+        null = resolve_null(record, measure, self.options.null, self.encoder)
+        self.standing = null.standing and null.standing.beside(self.query, self.encoded.vector)
         self.started = time.perf_counter()
-        return question(record, self.encoded.vector, self.options, null.of(self.query), mask)
+        return question(record, self.encoded.vector, self.options, null.of(self.query, self.encoded.vector), mask)
 
     def four_ways(
         self,
@@ -211,10 +211,10 @@ class _PlannedComparison:
 async def _encode_query(
     encoders: Encoders, record: CollectionRecord, query: str, options: Options, pointer: str = "/query"
 ) -> _Query:
-    backgrounds = await get_encoder_backgrounds(encoders, record, options.null)
+    encoder = await get_null_encoder(encoders, record, options.null)
     started = time.perf_counter()
     (encoded,) = await encode_queries(encoders, record, [query], [pointer])
-    return _Query(query, encoded, options, backgrounds, time.perf_counter() - started)
+    return _Query(query, encoded, options, encoder, time.perf_counter() - started)
 
 
 def _time_search(search: Callable[..., SearchResult], *arguments: Any) -> TimedSearch:

@@ -4,10 +4,9 @@
  * `recorded/`. What needs more than that, such as a room or training, is refused with the code `not_exported`; a text
  * whose vector is not known yet, with `encoder_needed`.
  *
- * @typedef {import("./rows.js").Spread} Spread
  * @typedef {import("./database.js").Row} Row
  * @typedef {{documents: number, measured: ?import("./rows.js").Measured}} Collection
- * @typedef {{backgrounds: {texts: Spread, short: Spread}, vectors: import("./vectors.js").Exported, collections: Record<string, Collection>, width: number}} Exported the record `exported`
+ * @typedef {{encoder: import("./rows.js").Encoder, vectors: import("./vectors.js").Exported, collections: Record<string, Collection>, width: number}} Exported the record `exported`
  * @typedef {{rows: Row[], keys: import("./vectors.js").Packed}} RecordedRows the record `collection-NAME`
  * @typedef {{query: string|number[], filter?: ?import("./database.js").Filter, top_k?: number, temperature?: number, null?: string|number|false, include?: string[]}} Question
  */
@@ -115,7 +114,7 @@ class Answers {
       sql: equal(rows.rows, query, filter, limit),
       full_text: fullText(rows.rows, query, filter, limit),
       top_k: { matches: nearest, documents: attention.documents, took_ms: 0 },
-      background: this.#background(rows, body),
+      background: await this.#background(rows, body),
       attention,
     };
   }
@@ -124,7 +123,7 @@ class Answers {
   async #attended(rows, body) {
     const { temperature = TEMPERATURE, top_k: limit = TOP_K, include = ["key", "value", "metadata"] } = body;
     const compared = await this.#similarities(rows, body);
-    const nullKey = this.#nullKey(rows, body, compared.length);
+    const nullKey = await this.#nullKey(rows, body, compared.length);
     const answer = weigh(
       compared.map(({ similarity }) => similarity),
       { temperature, none: nullKey?.at(temperature) ?? null },
@@ -149,7 +148,7 @@ class Answers {
   async #swept(rows, body) {
     const { temperatures, top_k: limit = TOP_K, include = ["key", "value", "metadata"] } = body;
     const compared = (await this.#similarities(rows, body)).sort((a, b) => b.similarity - a.similarity);
-    const nullKey = this.#nullKey(rows, body, compared.length);
+    const nullKey = await this.#nullKey(rows, body, compared.length);
     const similarities = compared.map(({ similarity }) => similarity);
     const steps = temperatures.map((temperature) => {
       const answer = weigh(similarities, { temperature, none: nullKey?.at(temperature) ?? null });
@@ -167,20 +166,24 @@ class Answers {
 
   /** @param {Rows} rows @param {Question} body */
   async #similarities(rows, { query, filter = null }) {
-    const [vector] = typeof query === "string" ? await this.vectors.of([query]) : [query];
-    return rows.compare(vector, filter);
+    return rows.compare(await this.#vector(query), filter);
+  }
+
+  /** @param {string|number[]} query @returns {Promise<ArrayLike<number>>} */
+  async #vector(query) {
+    return typeof query === "string" ? (await this.vectors.of([query]))[0] : query;
   }
 
   /** @param {Rows} rows @param {Question} body */
-  #background(rows, { query, null: choice = NULL }) {
-    return typeof choice === "string" ? rows.background(choice, query, this.exported.backgrounds) : null;
+  async #background(rows, { query, filter = null, null: choice = NULL }) {
+    return typeof choice === "string" ? rows.background(choice, query, await this.#vector(query), filter, this.exported.encoder) : null;
   }
 
-  /** @param {Rows} rows @param {Question} body @param {number} keys @returns {?NullKey} */
-  #nullKey(rows, body, keys) {
+  /** @param {Rows} rows @param {Question} body @param {number} keys @returns {Promise<?NullKey>} */
+  async #nullKey(rows, body, keys) {
     const choice = body.null ?? NULL;
     if (choice === false) return null;
-    return new NullKey(typeof choice === "number" ? { similarity: choice } : { background: this.#background(rows, body), keys });
+    return new NullKey(typeof choice === "number" ? { similarity: choice } : { background: await this.#background(rows, body), keys });
   }
 
   /** @param {{row: Row, similarity: number, vector: Float32Array}} compared @param {string[]} include */

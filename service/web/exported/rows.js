@@ -6,12 +6,14 @@ import { passes } from "./database.js";
  * @typedef {import("./database.js").Row} Row
  * @typedef {import("./database.js").Filter} Filter
  * @typedef {{mean: number, deviation: number}} Spread
- * @typedef {{spread: Spread, pairs: number, isShort: boolean}} Measured how similar keys are to each other, and whether most are short
- * @typedef {Spread & {of: "encoder"|"keys"|"both", pairs: number, short: ?Spread}} Background as the API writes it
+ * @typedef {{spread: Spread, pairs: number, isShort: boolean, sample?: number[]}} Measured how similar keys are to each other, whether most are short, and the rows that were compared
+ * @typedef {Spread & {of: "encoder"|"keys"|"both", pairs: number, at_most: ?Spread, at_least: ?Page.Capped, fades_from: ?number}} Background as the API writes it, beside one question
+ * @typedef {{texts: Spread, short: Spread, temperature: number}} Encoder how similar its unrelated texts are, and the temperature of its collections
  */
 
 /** Numbers of `service/retrieval/collections/null.py`, which explains them. */
-const [FULL_WEIGHT_KEYS, MIN_KEYS, COPY_COSINE] = [30, 3, 0.8];
+const [FULL_WEIGHT_KEYS, MIN_KEYS, COPY_COSINE, NEAREST_TENTH, SAMPLE] = [30, 3, 0.8, 10, 512];
+const [MOST, MARGIN, MOST_BESIDE_QUESTION] = [1, 2 / 3, 3];
 /** The maximum numbers of words and characters of a short text, as in `service/encoding/background.py`. */
 const [SHORT_WORDS, SHORT_CHARACTERS] = [3, 32];
 
@@ -40,23 +42,41 @@ export class Rows {
    *
    * @param {string} choice lenient, strict, or auto
    * @param {ArrayLike<number>|string} query
-   * @param {{texts: Spread, short: Spread}} encoder
+   * @param {ArrayLike<number>} vector of the query
+   * @param {?Filter} filter
+   * @param {Encoder} encoder
    * @returns {Background}
    */
-  background(choice, query, encoder) {
+  background(choice, query, vector, filter, encoder) {
     const keys = this.#keys();
-    const lenient = choice === "lenient";
-    if (!keys) return { ...encoder.texts, of: "encoder", pairs: 0, short: null };
-    const share = lenient ? 0 : Math.min(this.rows.length / FULL_WEIGHT_KEYS, 1) * (choice === "auto" ? 0.5 : 1);
-    const between = (/** @type {Spread} */ one) => ({
-      mean: (1 - share) * one.mean + share * keys.spread.mean,
-      deviation: (1 - share) * one.deviation + share * keys.spread.deviation,
-    });
-    const halfway = between(encoder.short);
-    const ofShort = choice === "auto" && encoder.short.mean >= halfway.mean ? encoder.short : halfway;
-    const short = keys.isShort ? ofShort : null;
-    const spread = short && typeof query === "string" && isShort(query) ? short : between(encoder.texts);
-    return { ...spread, of: lenient ? "encoder" : share === 1 ? "keys" : "both", pairs: lenient ? 0 : keys.pairs, short };
+    const unbounded = { at_most: null, at_least: null, fades_from: null };
+    if (!keys) return { ...encoder.texts, ...unbounded, of: "encoder", pairs: 0 };
+    const isOfShort = keys.isShort && typeof query === "string" && isShort(query);
+    const ofEncoder = isOfShort ? encoder.short : encoder.texts;
+    if (choice === "lenient") return { ...ofEncoder, ...unbounded, of: "encoder", pairs: 0 };
+    const share = Math.min(this.rows.length / FULL_WEIGHT_KEYS, 1) * (choice === "auto" ? 0.5 : 1);
+    const spread = between(ofEncoder, keys.spread, share);
+    if (choice !== "auto") return { ...spread, ...unbounded, of: share === 1 ? "keys" : "both", pairs: keys.pairs };
+    const least = isOfShort ? null : this.#beside(vector, filter, encoder.texts);
+    return {
+      ...(isOfShort && ofEncoder.mean >= spread.mean ? ofEncoder : spread),
+      at_most: raised(ofEncoder, MOST),
+      at_least: least,
+      fades_from: least && encoder.temperature,
+      of: "both",
+      pairs: keys.pairs,
+    };
+  }
+
+  /** The least background beside a question: `QuestionBackground` of the service. @param {ArrayLike<number>} vector @param {?Filter} filter @param {Spread} encoder @returns {?Page.Capped} */
+  #beside(vector, filter, encoder) {
+    const sample = filter || !this.measured?.sample ? this.rows.map((_, i) => i) : this.measured.sample;
+    const compared = sample.filter((i) => passes(this.rows[i], filter)).slice(0, SAMPLE);
+    if (!compared.length) return null;
+    const similarities = compared.map((i) => cosine(vector, this.vectors[i])).sort((a, b) => a - b);
+    const own = spreadOf(similarities.slice(0, similarities.length - Math.floor(similarities.length / NEAREST_TENTH)));
+    const { mean, deviation } = between(encoder, own, Math.min(compared.length / FULL_WEIGHT_KEYS, 1));
+    return { mean: mean + MARGIN * encoder.deviation, deviation, at_most: raised(encoder, MOST_BESIDE_QUESTION) };
   }
 
   /** The similarity of keys of different rows; null for too few. @returns {?Measured} */
@@ -64,11 +84,25 @@ export class Rows {
     if (this.measured !== undefined) return this.measured;
     const cosines = this.vectors.flatMap((key, i) => this.vectors.slice(0, i).map((other) => cosine(key, other))).filter((one) => one < COPY_COSINE);
     if (this.vectors.length < MIN_KEYS || !cosines.length) return (this.measured = null);
-    const mean = cosines.reduce((sum, one) => sum + one, 0) / cosines.length;
-    const deviation = Math.sqrt(cosines.reduce((sum, one) => sum + (one - mean) ** 2, 0) / cosines.length);
     const short = this.rows.filter(({ key }) => isShort(key)).length;
-    return (this.measured = { spread: { mean, deviation }, pairs: cosines.length, isShort: 2 * short > this.rows.length });
+    return (this.measured = { spread: spreadOf(cosines), pairs: cosines.length, isShort: 2 * short > this.rows.length });
   }
+}
+
+/** @param {number[]} numbers at least one @returns {Spread} */
+function spreadOf(numbers) {
+  const mean = numbers.reduce((sum, one) => sum + one, 0) / numbers.length;
+  return { mean, deviation: Math.sqrt(numbers.reduce((sum, one) => sum + (one - mean) ** 2, 0) / numbers.length) };
+}
+
+/** @param {Spread} spread @param {number} deviations @returns {Spread} */
+function raised({ mean, deviation }, deviations) {
+  return { mean: mean + deviations * deviation, deviation };
+}
+
+/** @param {Spread} one @param {Spread} other @param {number} share of the other @returns {Spread} */
+function between(one, other, share) {
+  return { mean: (1 - share) * one.mean + share * other.mean, deviation: (1 - share) * one.deviation + share * other.deviation };
 }
 
 /** Whether a text is a few words at most. @param {string} text */

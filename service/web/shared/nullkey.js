@@ -36,7 +36,24 @@ export class NullKey {
   /** The keys that weigh as much at a temperature. @param {number} temperature @returns {Keys} */
   at(temperature) {
     if (!this.background) return { similarity: this.similarity, count: 1 };
-    const { mean, deviation } = this.background;
+    const { at_least: least, fades_from: fadesFrom } = this.background;
+    const keys = this.#capped(this.background, temperature);
+    const share = fadesFrom ? Math.min(Math.max(2 - temperature / fadesFrom, 0), 1) : 1;
+    if (!least || share === 0) return keys;
+    const { similarity, count } = this.#capped(least, temperature);
+    const above = levelOf({ similarity, count }, temperature) - levelOf(keys, temperature);
+    return above > 0 ? { similarity: similarity - (1 - share) * above, count } : keys;
+  }
+
+  /** @param {Page.Capped} spread @param {number} temperature @returns {Keys} */
+  #capped(spread, temperature) {
+    const keys = this.#unrelated(spread, temperature);
+    const highest = spread.at_most ? this.#unrelated(spread.at_most, temperature) : keys;
+    return levelOf(highest, temperature) < levelOf(keys, temperature) ? highest : keys;
+  }
+
+  /** @param {Page.Spread} spread @param {number} temperature @returns {Keys} */
+  #unrelated({ mean, deviation }, temperature) {
     const coldest = FROZEN * deviation;
     const warmth = Math.max(temperature, coldest);
     const tilted = mean + (warmth > 0 ? deviation ** 2 / (2 * warmth) : 0);
@@ -46,8 +63,7 @@ export class NullKey {
 
   /** s₀: the similarity of a single key that weighs as much; infinite at T = ∞ if there is more than one. @param {number} temperature */
   level(temperature) {
-    const { similarity, count } = this.at(temperature);
-    return count > 1 ? similarity + temperature * Math.log(count) : similarity;
+    return levelOf(this.at(temperature), temperature);
   }
 
   /** Whether it is so warm that unrelated documents hardly differ: the order of weights then says little. Labels have no deviation. @param {number} temperature */
@@ -55,4 +71,9 @@ export class NullKey {
     const deviation = this.background?.deviation ?? 0;
     return deviation > 0 && temperature > deviation;
   }
+}
+
+/** The similarity of a single key that weighs as much as these. @param {Keys} keys @param {number} temperature */
+function levelOf({ similarity, count }, temperature) {
+  return count > 1 ? similarity + temperature * Math.log(count) : similarity;
 }

@@ -6,11 +6,10 @@
 
 import recorded from "./recorded.json";
 
-/** @typedef {{mean: number, deviation: number, of: string}} Background similarities of unrelated texts, which a null key stands on */
-/** @typedef {{similarities: Float64Array, background: ?Background, from: "recorded" | "service" | "browser"}} Answer */
-/** @typedef {(query: string, keys: string[]) => Promise<{similarities: Float64Array, background: ?Background}>} Source */
+/** @typedef {{similarities: Float64Array, background: ?Page.Background, from: "recorded" | "service" | "browser"}} Answer */
+/** @typedef {(query: string, keys: string[]) => Promise<{similarities: Float64Array, background: ?Page.Background}>} Source */
 
-/** @type {Record<string, {keys: string[], similarities: number[], background: ?Background}[]>} */
+/** @type {Record<string, {keys: string[], similarities: number[], background: ?Page.Background}[]>} */
 const RECORDED = recorded;
 
 export class Answers {

@@ -9,6 +9,6 @@ const { arrays, searches, backgrounds } = JSON.parse(readFileSync(0, "utf8"));
 const answers = {
   arrays: arrays.map(attendArrays),
   searches: searches.map(({ rows, query, filter, limit }) => ({ sql: equal(rows, query, filter, limit), full_text: fullText(rows, query, filter, limit) })),
-  backgrounds: backgrounds.map(({ rows, vectors, query, choice, encoder }) => new Rows(null, rows, vectors.map((vector) => Float32Array.from(vector))).background(choice, query, encoder)),
+  backgrounds: backgrounds.map(({ rows, vectors, query, vector, choice, filter, encoder }) => new Rows(null, rows, vectors.map((vector) => Float32Array.from(vector))).background(choice, query, vector, filter, encoder)),
 };
 console.log(JSON.stringify(answers));

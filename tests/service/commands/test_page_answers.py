@@ -72,6 +72,7 @@ def encoder() -> Encoder:
 def page(encoder: Encoder) -> dict[str, Any]:
     rows = [row | {"value": row["value"]} for row in library()]
     backgrounds = {name: asdict(spread) for name, spread in encoder.backgrounds._asdict().items()}
+    backgrounds["temperature"] = encoder.temperature.value
     vectors = encoder.encode([row["key"] for row in ROWS], "document").vectors.tolist()
     given = {
         "arrays": [body | {"intermediates": True} for body in requests()],
@@ -80,7 +81,15 @@ def page(encoder: Encoder) -> dict[str, Any]:
             for query, condition in product(QUERIES, FILTERS)
         ],
         "backgrounds": [
-            {"rows": ROWS, "vectors": vectors, "query": query, "choice": choice, "encoder": backgrounds}
+            {
+                "rows": ROWS,
+                "vectors": vectors,
+                "query": query,
+                "vector": encoder.encode([query], "query").vectors[0].tolist(),
+                "choice": choice,
+                "filter": None,
+                "encoder": backgrounds,
+            }
             for query, choice in product(("kitten", "which animal purrs and catches mice?"), CHOICES)
         ],
     }
@@ -88,17 +97,17 @@ def page(encoder: Encoder) -> dict[str, Any]:
     return answers
 
 
-def compare(ours: Any, theirs: Any, where: str) -> None:
+def compare(ours: Any, theirs: Any, where: str, tolerance: float = 1e-9) -> None:
     """Compare two JSON values, numbers nearly."""
     if isinstance(theirs, dict):
         for name in theirs:
-            compare(ours[name], theirs[name], f"{where}/{name}")
+            compare(ours[name], theirs[name], f"{where}/{name}", tolerance)
     elif isinstance(theirs, list):
         assert len(ours) == len(theirs), where
         for i, (one, other) in enumerate(zip(ours, theirs, strict=True)):
-            compare(one, other, f"{where}/{i}")
+            compare(one, other, f"{where}/{i}", tolerance)
     elif isinstance(theirs, int | float):
-        assert ours == pytest.approx(theirs, rel=1e-9, abs=1e-9), where
+        assert ours == pytest.approx(theirs, rel=tolerance, abs=tolerance), where
     else:
         assert ours == theirs, where
 
@@ -140,5 +149,8 @@ def test_the_null_key_has_the_background_of_the_service(page: Any, service: Runn
         answer = httpx.post(f"{service.url}/v1/compare", json=body, timeout=60).raise_for_status().json()
         theirs = answer["background"]
         assert ours["of"] == theirs["of"], (query, choice)
-        for name in ("mean", "deviation", "pairs"):
-            assert ours[name] == pytest.approx(theirs[name], abs=1e-5), (query, choice, name)
+        bounds = {name: theirs[name] for name in ("mean", "deviation", "pairs", "fades_from")}
+        assert {name: ours[name] for name in bounds} == pytest.approx(bounds, abs=1e-5), (query, choice)
+        for name in ("at_most", "at_least"):
+            compare(ours[name], theirs[name], f"{query}/{choice}/{name}", 1e-5)
+        assert (theirs["at_least"] is not None) == (choice == "auto" and " " in query)

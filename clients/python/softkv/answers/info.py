@@ -192,19 +192,36 @@ class Spread(Record):
     deviation: float
 
 
+class CappedSpread(Spread):
+    """The mean and standard deviation of similarities, and a distribution up to whose null similarity they count.
+
+    Attributes:
+        at_most: the other distribution; None if nothing bounds this one.
+    """
+
+    at_most: Spread | None = None
+
+
 class Background(Record):
     """The distribution of similarities between unrelated keys, from which named null keys are computed.
 
     Attributes:
+        at_most: a distribution up to whose null similarity this one counts; None if nothing bounds it.
         pairs: the number of compared pairs of keys.
         short: the distribution for queries of one to three words, if most keys are as short; None if it is the same.
+        at_least: the similarities of one query to the keys, whose null similarity counts if it is higher; None in the
+            information of a collection, because each query has others.
+        fades_from: the temperature from which `at_least` counts less; from twice of it on it does not count.
     """
 
     mean: float
     deviation: float
     of: Literal["encoder", "keys", "both", "labels"]
     pairs: int
-    short: Spread | None = None
+    at_most: Spread | None = None
+    short: CappedSpread | None = None
+    at_least: CappedSpread | None = None
+    fades_from: float | None = None
 
 
 class Alias(Record):
@@ -468,14 +485,21 @@ def parse_background(content: Mapping[str, Any] | None) -> Background | None:
     """Parse the background of a null key; return None for null."""
     if content is None:
         return None
-    short = content.get("short")
-    return Background.read(content, short=None if short is None else Spread.read(short))
+    capped = {name: _parse_capped(content.get(name)) for name in ("short", "at_least")}
+    return Background.read(content, at_most=_parse_spread(content.get("at_most")), **capped)
+
+
+def _parse_capped(content: Mapping[str, Any] | None) -> CappedSpread | None:
+    return None if content is None else CappedSpread.read(content, at_most=_parse_spread(content.get("at_most")))
+
+
+def _parse_spread(content: Mapping[str, Any] | None) -> Spread | None:
+    return None if content is None else Spread.read(content)
 
 
 def parse_encoder_info(content: Mapping[str, Any]) -> EncoderInfo:
     """Parse the response with an encoder's information."""
-    background = content["background"]
-    return EncoderInfo.read(content, background=None if background is None else Spread.read(background))
+    return EncoderInfo.read(content, background=_parse_spread(content["background"]))
 
 
 def parse_service_info(content: Mapping[str, Any]) -> ServiceInfo:

@@ -1968,7 +1968,7 @@ export interface components {
             /** @description For `labels`: at least 50 different questions, at least 10 with an answer and 10 without one. They should resemble later questions. */
             questions?: components["schemas"]["LabelledQuestion"][];
             /**
-             * @description Whether to store the calibration if it is better. It is if `label_loss` falls by more than its standard error, or if `log_loss` does and `label_loss` rises by at most twice its own. The collection then has this temperature, and its `null` is "calibrated". Needs a key with write access.
+             * @description Whether to store the calibration if it is better. It is if `label_loss` falls by more than its standard error, or if `log_loss` does and `label_loss` rises by at most twice its own. The collection then has this temperature, and its `null` is "calibrated"; if it is `from` "self", "auto". Needs a key with write access.
              * @default false
              */
             apply?: boolean;
@@ -2018,6 +2018,13 @@ export interface components {
             label_loss: components["schemas"]["CalibrationFigure"];
             log_loss: components["schemas"]["CalibrationFigure"];
         };
+        /** @description A distribution of similarities whose null similarity counts only up to that of another one. */
+        CappedSpread: {
+            mean: number;
+            deviation: number;
+            /** @description The other distribution: that of the encoder, one deviation higher; null if nothing bounds it. */
+            at_most: components["schemas"]["Spread"] | null;
+        };
         /** @description A proven bound on how far the weights of this answer may differ from the exact ones. */
         Certificate: {
             /**
@@ -2054,9 +2061,15 @@ export interface components {
          *       "background": {
          *         "mean": 0.05,
          *         "deviation": 0.078,
+         *         "at_most": {
+         *           "mean": 0.12,
+         *           "deviation": 0.078
+         *         },
          *         "of": "both",
          *         "pairs": 1,
-         *         "short": null
+         *         "short": null,
+         *         "at_least": null,
+         *         "fades_from": null
          *       },
          *       "null_similarity": 0.145,
          *       "calibration": null,
@@ -2100,7 +2113,7 @@ export interface components {
             null: components["schemas"]["Null"];
             /** @description The basis of a null key with a name; null without one, and before it can be measured. */
             background: components["schemas"]["NullBackground"] | null;
-            /** @description The similarity of the null key at the collection's temperature, over all of its documents. */
+            /** @description The similarity of the null key at the collection's temperature, over all of its documents. A question that is similar to all of them raises it, if `null` is "auto". */
             null_similarity: number | null;
             /** @description The stored calibration; null without one. */
             calibration: components["schemas"]["KeptCalibration"] | null;
@@ -2245,7 +2258,7 @@ export interface components {
             full_text: components["schemas"]["SQLAnswer"];
             top_k: components["schemas"]["TopKAnswer"];
             attention: components["schemas"]["AttendAnswer"];
-            /** @description The basis of the null key of this question, if it has a name. Its `mean` and `deviation` give the null similarity at any temperature. */
+            /** @description The basis of the null key of this question, if it has a name. Its `mean` and `deviation`, and those of `at_most` and `at_least`, give the null similarity at any temperature. */
             background: components["schemas"]["NullBackground"] | null;
             /** @description The defaults of the collection that this answer has, because the request did not send its own. Left out without any. */
             applied?: components["schemas"]["Defaults"];
@@ -4248,6 +4261,8 @@ export interface components {
         NullBackground: {
             mean: number;
             deviation: number;
+            /** @description The other distribution: that of the encoder, one deviation higher; null if nothing bounds it. */
+            at_most: components["schemas"]["Spread"] | null;
             /**
              * @description The source of the distribution. `encoder`: unrelated questions and texts. `keys`: the keys of two different documents. `both`: a blend of these two. `labels`: labelled questions, which set the mean; the deviation is 0.
              * @enum {string}
@@ -4256,7 +4271,11 @@ export interface components {
             /** @description The number of pairs of keys that were compared; 0 for the sources `encoder` and `labels`. */
             pairs: number;
             /** @description The distribution for a question of one to three words, if most keys are as short: unrelated words are more similar than sentences. null if keys are longer, and without an encoder. */
-            short: components["schemas"]["Spread"] | null;
+            short: components["schemas"]["CappedSpread"] | null;
+            /** @description The similarities of one question to keys of the collection, whose null similarity counts if it is higher. null in the description of a collection, because each question has others, and for null keys other than `auto`. */
+            at_least: components["schemas"]["CappedSpread"] | null;
+            /** @description The temperature from which `at_least` counts less; from twice of it on it does not count. null without `at_least`. */
+            fades_from: number | null;
         };
         /** @description The answer of the collection when the record came. */
         Observation: {
@@ -4898,7 +4917,7 @@ export interface components {
             /** @description The number of tokens that a part shares with the part before it. Left out: an eighth. */
             overlap?: number;
         };
-        /** @description The mean and standard deviation of the similarities of unrelated short texts. */
+        /** @description The mean and standard deviation of the similarities of unrelated texts. */
         Spread: {
             mean: number;
             deviation: number;
@@ -5375,6 +5394,7 @@ export type SchemaCalibrateRequest = components['schemas']['CalibrateRequest'];
 export type SchemaCalibrationFigure = components['schemas']['CalibrationFigure'];
 export type SchemaCalibrationFigures = components['schemas']['CalibrationFigures'];
 export type SchemaCalibrationGain = components['schemas']['CalibrationGain'];
+export type SchemaCappedSpread = components['schemas']['CappedSpread'];
 export type SchemaCertificate = components['schemas']['Certificate'];
 export type SchemaChanges = components['schemas']['Changes'];
 export type SchemaCollectionAnswer = components['schemas']['CollectionAnswer'];

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attention.errors import ParameterError
-from attention.lookup import Auto, Background, Evidence, Memory, Question, Rows, Verdict, answer, answers, sweep
+from attention.lookup import Auto, Background, BoundedBackground, Evidence, Memory, Question, Rows, Verdict, answer, answers, sweep
 
 SIGMA = 1 / math.sqrt(384)  # of the cosines of random directions
 NORMALISERS = ("sparsemax", "entmax15", "one_hot")
@@ -41,6 +41,25 @@ def test_the_null_similarity_is_continuous_in_the_temperature(mean, deviation, d
         assert abs(low - middle) <= steps
         assert abs(high - middle) <= steps
     assert background.null_key(0, documents) == background.null_key(1e-30, documents)
+
+
+@pytest.mark.parametrize(("temperature", "share"), [(0.01, 1), (0.1, 1), (0.15, 0.5), (0.2, 0), (math.inf, 0)])
+def test_a_background_has_a_most_and_a_least_that_fades(temperature, share):
+    middle, higher, low = BoundedBackground(0.3, 0.1), Background(0.4, 0.05), BoundedBackground(0.1, 0.0)
+
+    def level(background):
+        return background.null_key(temperature, 100).level(temperature)
+
+    for bounded, expected in (
+        (replace(middle, at_most=low), level(low)),
+        (replace(middle, at_most=higher), min(level(middle), level(higher))),
+        (replace(low, at_least=middle, fades_from=0.1), (1 - share) * level(low) + share * level(middle)),
+        (replace(middle, at_least=low, fades_from=0.1), level(middle)),
+        (replace(middle, at_most=low, at_least=low, fades_from=0.1), level(low)),
+    ):
+        assert level(bounded) == (math.inf if temperature == math.inf else pytest.approx(expected))
+    with pytest.raises(ParameterError, match="above 0"):
+        replace(middle, at_least=low, fades_from=0.0)
 
 
 @pytest.mark.parametrize("n", [100, 1000, pytest.param(20_000, marks=pytest.mark.thorough)])

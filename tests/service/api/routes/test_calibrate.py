@@ -50,7 +50,8 @@ def test_a_calibration_with_a_gain_is_stored_and_adds_confidences(client, path):
     assert calibrated["labels"] == {"present": 120, "absent": 120}
     now = client.get(path).json()
     assert (now["temperature"], now["null"]) == (calibrated["temperature"], "calibrated")
-    assert now["background"] == {"mean": calibrated["level"], "deviation": 0, "of": "labels", "pairs": 0, "short": None}
+    bounds = {"at_most": None, "short": None, "at_least": None, "fades_from": None}
+    assert now["background"] == {"mean": calibrated["level"], "deviation": 0, "of": "labels", "pairs": 0, **bounds}
     assert now["calibration"] == {
         "version": 2,
         "from": "labels",

@@ -56,7 +56,7 @@ def test_a_calibration_without_labels_adds_confidences_and_a_verdict(client, pat
     kept = client.get(path).json()
     assert kept["calibration"]["from"] == "self"
     assert kept["temperature"] == applied["temperature"] < 0.2
-    assert kept["null"] == "calibrated"
+    assert kept["null"] == "auto"
     asked = {"query": KEYS[3], "top_k": 2}
     answer = client.post(f"{path}/attend", json=asked).json()
     assert answer["matches"][0]["id"] == "3"

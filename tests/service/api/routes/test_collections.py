@@ -13,7 +13,8 @@ from tests.running import RunningService
 def test_a_new_collection_takes_the_services_encoder_and_its_defaults(client, collection):
     path = collection()
     body = client.get(path).json()
-    assert body.pop("background").keys() == {"mean", "deviation", "of", "pairs", "short"}
+    background = body.pop("background")
+    assert background.keys() == {"mean", "deviation", "of", "pairs", "at_most", "short", "at_least", "fades_from"}
     assert isinstance(body.pop("null_similarity"), float)
     assert body == {
         "name": path.rpartition("/")[2],

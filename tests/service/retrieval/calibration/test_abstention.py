@@ -98,7 +98,7 @@ def test_made_questions_choose_the_temperature_only_where_the_labels_become_like
         # The null key that `auto` would have: as heavy as the documents.
         log_counts = np.median(profiles.log_partition[:, 0, :], axis=0)
         served = np.full(200, log_counts[profiles.own_index])
-        evaluation = evaluate_itself(profiles, order, log_counts, served)
+        evaluation = evaluate_itself(profiles, order, log_counts, np.tile(log_counts, (200, 1)), served)
         assert evaluation.gains
         assert (evaluation.plain.cell[1] != profiles.own_index) is changes
         assert evaluation.plain.variant.thresholds == {}
@@ -110,7 +110,9 @@ def test_made_questions_never_raise_the_temperature():
     profiles = drawn(200, 7, own=0.02)  # the labels are drawn at 0.06
     assert fit_temperature(profiles) > profiles.own_index
     log_counts = np.median(profiles.log_partition[:, 0, :], axis=0)
-    evaluation = evaluate_itself(profiles, np.arange(200), log_counts, np.full(200, log_counts[profiles.own_index]))
+    evaluation = evaluate_itself(
+        profiles, np.arange(200), log_counts, np.tile(log_counts, (200, 1)), log_counts[profiles.own_index]
+    )
     assert evaluation.plain.cell[1] == profiles.own_index
 
 
@@ -119,7 +121,9 @@ def test_made_questions_replace_a_calibration_only_for_a_gain():
     log_counts = np.median(profiles.log_partition[:, 0, :], axis=0)
     served = np.full(200, log_counts[profiles.own_index])
     previous = PreviousWeighting(0.06, served)
-    stored = evaluate_itself(profiles, order, log_counts, served).plain.variant
-    assert not evaluate_itself(profiles, order, log_counts, served, stored, previous).gains
+    stored = evaluate_itself(profiles, order, log_counts, np.tile(log_counts, (200, 1)), served).plain.variant
+    assert not evaluate_itself(
+        profiles, order, log_counts, np.tile(log_counts, (200, 1)), served, stored, previous
+    ).gains
     bad = replace(stored, curve=Curve(0.2, 0.05, 0.0, 0.0, -3.0))
-    assert evaluate_itself(profiles, order, log_counts, served, bad, previous).gains
+    assert evaluate_itself(profiles, order, log_counts, np.tile(log_counts, (200, 1)), served, bad, previous).gains

@@ -183,7 +183,7 @@ def test_a_sweep_a_comparison_and_a_question_that_wait_share_a_version_its_masks
 
     _, (attended,), swept, compared = asyncio.run(run())
     assert sizes == [1, 2]
-    assert len(seen) == 3
+    assert len(seen) == 4  # of each question, and for the keys that pass
     assert len({id(snapshot) for snapshot, _ in seen}) == len({id(mask) for _, mask in seen}) == 1
     ids = [match.id for match in attended.matches]
     assert len(ids) == 2

@@ -16,13 +16,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from attention.lookup import Background, Memory, Question, Rows, answers
-from service.encoding import Backgrounds
+from service.encoding import Backgrounds, EncoderFacts
+from service.retrieval.collections import parse_filter
 from service.retrieval.collections.collection import Collection
-from service.retrieval.collections.null import SAMPLE_DOCUMENTS, KeyBackground, NullKey, choose_background
+from service.retrieval.collections.key_background import SAMPLE_DOCUMENTS, KeyBackground, SampledKeys
+from service.retrieval.collections.null import NullKey, choose_background
 from service.storage import CollectionRecord, CollectionSettings, DocumentRecord, SQLiteStore, id_hash
 
 D = 5
-ENCODER = Backgrounds(Background(0.04, 0.08), Background(0.18, 0.09))
+TEXTS, SHORT = Background(0.04, 0.08), Background(0.18, 0.09)
+ENCODER = EncoderFacts("transformer", 64, "float32", 0.05, Backgrounds(TEXTS, SHORT), unit_length=True)
 
 
 def by_definition(similarity: str, keys: dict[str, np.ndarray]) -> tuple[float, float, int] | None:
@@ -112,6 +115,9 @@ def unrelated(n: int, seed: int = 0) -> np.ndarray:
     return (keys / np.linalg.norm(keys, axis=1, keepdims=True)).astype(np.float32)
 
 
+SAMPLED = SampledKeys.of("cosine", unrelated(40))
+
+
 def test_a_version_is_measured_once(tmp_path):
     with SQLiteStore.open(tmp_path) as store:
         with store.writing() as writer:
@@ -147,12 +153,12 @@ def record(similarity: str, documents: int, keyless: int = 0) -> CollectionRecor
 
 
 def test_each_name_stands_on_its_own():
-    own_background = KeyBackground(Background(0.14, 0.18), 65_536, unit=True)
+    own_background = KeyBackground(Background(0.14, 0.18), 65_536, SAMPLED, unit=True)
     backgrounds = {
         name: choose_background(name, record("cosine", 1000), own_background, ENCODER).background
         for name in ("auto", "lenient", "strict")
     }
-    assert backgrounds["lenient"] == ENCODER.texts
+    assert backgrounds["lenient"] == TEXTS
     assert backgrounds["strict"] == own_background.background
     assert (backgrounds["auto"].mean, backgrounds["auto"].deviation) == pytest.approx((0.09, 0.13))
 
@@ -162,27 +168,32 @@ def test_a_short_question_of_short_keys_has_the_background_of_short_texts():
     assert KeyBackground.measure("cosine", unrelated(3), texts).short
     assert not KeyBackground.measure("cosine", unrelated(3), ["cats", "a cat that purrs at night"]).short
     assert not KeyBackground.measure("cosine", unrelated(3)).short
-    own_background = KeyBackground(Background(0.14, 0.18), 65_536, unit=True, short=True)
+    own_background = KeyBackground(Background(0.14, 0.18), 65_536, SAMPLED, unit=True, short=True)
     for name, mean, deviation in (("auto", 0.18, 0.09), ("lenient", 0.18, 0.09), ("strict", 0.14, 0.18)):
         null_key = NullKey(None, choose_background(name, record("cosine", 1000), own_background, ENCODER))
-        short = null_key.of("flurb zindle quax")
+        short = null_key.of("flurb zindle quax", np.ones(64))
         assert (short.mean, short.deviation) == pytest.approx((mean, deviation))
-        assert null_key.of("what is a soft lookup?") == null_key.of(np.ones(64)) == null_key.standing.background
+        long = null_key.of("what is a soft lookup?", np.ones(64))
+        assert long == null_key.of(np.ones(64), np.ones(64))
+        assert (long.mean, long.deviation) == (
+            null_key.standing.background.mean,
+            null_key.standing.background.deviation,
+        )
     of_few = choose_background("auto", record("cosine", 15), own_background, ENCODER)
-    assert of_few.short == ENCODER.short
+    assert (of_few.short.mean, of_few.short.deviation) == (SHORT.mean, SHORT.deviation)
     alike = replace(own_background, background=Background(0.5, 0.1))
     assert choose_background("auto", record("cosine", 15), alike, ENCODER).short.mean == pytest.approx(0.18 + 0.32 / 4)
     assert (
         choose_background("auto", record("cosine", 1000), replace(own_background, short=False), ENCODER).short is None
     )
     assert choose_background("auto", record("cosine", 1000), own_background, None).short is None
-    assert NullKey(0.3, None).of("cats") == 0.3
-    assert NullKey(None, None).of("cats") is None
+    assert NullKey(0.3, None).of("cats", np.ones(64)) == 0.3
+    assert NullKey(None, None).of("cats", np.ones(64)) is None
 
 
 @pytest.mark.parametrize("keys", [0, 3, 12, 29, 30, 31])
 def test_the_background_of_few_keys_counts_in_part(keys):
-    own_background = KeyBackground(Background(0.14, 0.18), 9, unit=True)
+    own_background = KeyBackground(Background(0.14, 0.18), 9, SAMPLED, unit=True)
     share = min(1.0, keys / 30)
     strict = choose_background("strict", record("cosine", keys + 5, keyless=5), own_background, ENCODER)
     assert strict.background.mean == pytest.approx(0.04 + 0.1 * share)
@@ -193,12 +204,12 @@ def test_the_background_of_few_keys_counts_in_part(keys):
 
 
 def test_a_missing_background_is_replaced_by_the_other():
-    own_background = KeyBackground(Background(0.14, 0.18), 9, unit=True)
+    own_background = KeyBackground(Background(0.14, 0.18), 9, SAMPLED, unit=True)
     for name in ("auto", "lenient", "strict"):
         assert (
             choose_background(name, record("cosine", 5), own_background, None).background == own_background.background
         )
-        assert choose_background(name, record("cosine", 5), None, ENCODER).background == ENCODER.texts
+        assert choose_background(name, record("cosine", 5), None, ENCODER).background == TEXTS
         assert choose_background(name, record("cosine", 2), None, None) is None
 
 
@@ -238,3 +249,70 @@ def test_a_thousand_copies_among_a_thousand_others_leave_right_matches_answered(
         Question(vector, temperature, own_background.background, output=False) for vector in unrelated(300, seed=3)
     ]
     assert np.mean([a.verdict.stands != "none" for a in answers(view, beside)]) < 0.2
+
+
+SCALES = {"cosine": (1, 0), "dot": (1, 0), "scaled_dot": (8, 0), "gaussian": (1, -1)}
+"""What a cosine of vectors of length 1 and width 64 is divided by, and what is added."""
+
+
+@pytest.mark.parametrize("similarity", list(SCALES))
+def test_auto_is_capped_and_rises_with_what_a_question_is_to_all_keys(similarity):
+    scale, offset = SCALES[similarity]
+    random = np.random.default_rng(4)
+    for closeness in (0.0, 0.5, 0.9):  # of a key, to the subject of all
+        keys = closeness * unrelated(1) + math.sqrt(1 - closeness**2) * unrelated(200, seed=2)
+        keys = (keys / np.linalg.norm(keys, axis=1, keepdims=True)).astype(np.float32)
+        own = KeyBackground.measure(similarity, keys)
+        null = NullKey(None, choose_background("auto", record(similarity, 200), own, ENCODER))
+        for question in (unrelated(1)[0], random.standard_normal(64).astype(np.float32)):
+            question = question / np.linalg.norm(question)
+            nearness = np.sort(keys.astype(np.float64) @ question)[:180] / scale + offset
+            for temperature, share in ((0.02, 1), (0.05, 1), (0.08, 0.4), (0.1, 0), (0.5, 0)):
+                t, sigma = temperature / scale, 0.08 / scale
+                level = [
+                    Background(mean, deviation).null_key(t, 200).level(t)
+                    for mean, deviation in (
+                        ((own.background.mean + 0.04 / scale + offset) / 2, (own.background.deviation + sigma) / 2),
+                        (0.04 / scale + offset + sigma, sigma),
+                        (nearness.mean() + sigma * 2 / 3, nearness.std()),
+                        (0.04 / scale + offset + 3 * sigma, sigma),
+                    )
+                ]
+                expected = min(level[:2])
+                expected += share * max(min(level[2:]) - expected, 0.0)
+                key = null.of(question, question).null_key(t, 200)
+                assert key.level(t) == pytest.approx(expected, abs=1e-7)
+
+
+def test_right_answers_in_a_catalogue_of_one_subject_are_not_refused():
+    """All keys have a cosine of 0.5 to each other, and a question that means one of them has 0.6 to it."""
+    subject, apart, noise = unrelated(1)[0], unrelated(1000, seed=2), unrelated(200, seed=5)
+    keys = math.sqrt(0.5) * subject + math.sqrt(0.5) * apart
+    view = Memory("cosine").publish(add=Rows(np.arange(1000), keys.astype(np.float32)))
+    own = KeyBackground.measure("cosine", keys)
+    null = NullKey(None, choose_background("auto", record("cosine", 1000), own, ENCODER))
+    wanted = math.sqrt(0.02) * subject + math.sqrt(0.5) * apart[:200] + math.sqrt(0.48) * noise
+    for vectors, least, most in ((wanted, 0.0, 0.2), (unrelated(200, seed=3), 0.98, 1.0)):
+        questions = [Question(vector, 0.05, null.of(vector, vector), output=False) for vector in vectors]
+        refused = np.mean([answer.verdict.stands == "none" for answer in answers(view, questions)])
+        assert least <= refused <= most
+
+
+def test_a_filter_leaves_the_question_beside_the_keys_that_pass(tmp_path):
+    with SQLiteStore.open(tmp_path) as store:
+        with store.writing() as writer:
+            stored = writer.create_collection("c", CollectionSettings("cosine", 0.05))
+        collection = Collection(stored, store, ready=True)
+        keys = unrelated(2000)
+        collection.write(
+            [DocumentRecord(f"d{i}", None, None, key[None], metadata={"part": i % 50}) for i, key in enumerate(keys)]
+        )
+        part = parse_filter({"field": "metadata.part", "operator": "==", "value": 7})
+        with collection.snapshot() as snapshot:
+            whole, own = snapshot.own(), snapshot.own(part)
+            assert len(whole.sampled) == 512
+            assert own.background == whole.background
+            assert sorted(own.sampled.keys.tolist()) == sorted(SampledKeys.of("cosine", keys[7::50]).keys.tolist())
+            assert snapshot.restrict(part).own().sampled is snapshot.own(part).sampled
+            none = parse_filter({"field": "metadata.part", "operator": "==", "value": 99})
+            assert choose_background("auto", record("cosine", 2000), snapshot.own(none), ENCODER).question is None
