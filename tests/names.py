@@ -22,6 +22,7 @@ EXPLAINED = {
         "what-comes-back": "matches similarity logit weight explanation log_weight rest_weight complete output evidence"
         " null_weight null_similarity log_partition entropy took_ms",
         "the-verdict": "verdict verdict_certain",
+        "several-that-say-nearly-the-same": "alike",
         "the-reason": "reason",
         "questions-with-nothing-to-read": "unknown_tokens",
         "missing-documents": "allow_missing coverage total max_missing_weight",

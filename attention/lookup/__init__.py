@@ -34,7 +34,7 @@ Packages, each with the file to begin with, and two modules, `sealed` and `scan`
 from __future__ import annotations
 
 from attention.kernels import limit_workers, prepare, use_numpy_until_ready
-from attention.lookup.answer import Answer, Certificate, Sweep
+from attention.lookup.answer import Answer, Certificate, HeavyRows, Sweep
 from attention.lookup.bounds.aggregates import share_error, weighted_mean, weighted_quantiles
 from attention.lookup.codes.summary import KeySummary
 from attention.lookup.coverage import Coverage, cover_missing_rows
@@ -87,6 +87,7 @@ __all__ = [
     "DocumentArrays",
     "Evidence",
     "Filtered",
+    "HeavyRows",
     "KeySummary",
     "Limits",
     "Mask",

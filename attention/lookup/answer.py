@@ -57,6 +57,20 @@ class Certificate:
         return max(self.total_variation, (self.output_error or 0.0) / max(value_norm, 1e-300))
 
 
+class HeavyRows(NamedTuple):
+    """The rows (keys) that share the weight of an answer: at most 128, the heaviest first.
+
+    Attributes:
+        numbers: int64[r], their permanent row numbers.
+        documents: int64[r], the document that each is a key of.
+        weights: float64[r], of each row alone. Rows below the head may have the weight that a scan gives them.
+    """
+
+    numbers: I64
+    documents: I64
+    weights: F64
+
+
 @dataclass(frozen=True, eq=False)
 class Answer:
     """The result of attention of one query over every key that passes its mask.
@@ -83,6 +97,8 @@ class Answer:
             requested.
         certificate: a proven bound on the error of all this.
         documents, keys: how many documents and how many keys pass the mask.
+        heavy_rows: the heaviest rows, listed or not, if they have more than half of all weight together, and neither
+            one of them nor the null key has it alone; else None.
     """
 
     numbers: I64
@@ -100,6 +116,7 @@ class Answer:
     certificate: Certificate
     documents: int
     keys: int
+    heavy_rows: HeavyRows | None
 
     def __repr__(self) -> str:
         return f"<Answer {self.matches} of {self.documents:,} documents, null {self.null_weight:.3f}>"
@@ -154,6 +171,7 @@ class Sweep:
         evidence: one for each temperature, in the order of the temperatures.
         certificates: one for each temperature.
         heaviest: float64[t, 2], bounds on the weight of the heaviest document.
+        heavy_rows: one for each temperature, see `Answer`.
     """
 
     numbers: I64
@@ -167,6 +185,7 @@ class Sweep:
     best_similarity: float | None
     documents: int
     keys: int
+    heavy_rows: tuple[HeavyRows | None, ...]
 
     def __repr__(self) -> str:
         return f"<Sweep {len(self.evidence)} temperatures, {self.matches} of {self.documents:,} documents>"
@@ -216,7 +235,15 @@ class Head(NamedTuple):
     best_similarity: float | None
 
 
-def build_answer(head: Head, certificate: Certificate, *, documents: int, keys: int, output: F64 | None) -> Answer:
+def build_answer(
+    head: Head,
+    certificate: Certificate,
+    *,
+    documents: int,
+    keys: int,
+    output: F64 | None,
+    heavy_rows: HeavyRows | None = None,
+) -> Answer:
     """Return the answer that consists of the listed documents, error bounds, counts and output.
 
     Args:
@@ -224,8 +251,16 @@ def build_answer(head: Head, certificate: Certificate, *, documents: int, keys: 
         certificate: the bounds on the answer's error.
         documents, keys: how many documents and how many keys pass the mask.
         output: float64[d_v], Σ weight·value; None if not requested.
+        heavy_rows: the heaviest rows, see `Answer`.
     """
-    return Answer(**head._asdict(), output=output, certificate=certificate, documents=documents, keys=keys)
+    return Answer(
+        **head._asdict(),
+        output=output,
+        certificate=certificate,
+        documents=documents,
+        keys=keys,
+        heavy_rows=heavy_rows,
+    )
 
 
 def select_head(
@@ -366,7 +401,7 @@ def build_sweep(
     question: Question,
     numbers: Callable[[Index], I64],
     similarities: F64,
-    distributions: Iterable[tuple[F64, Evidence, Certificate]],
+    distributions: Iterable[tuple[F64, Evidence, Certificate, HeavyRows | None]],
     *,
     documents: int,
     heaviest: F64 | None = None,
@@ -380,8 +415,8 @@ def build_sweep(
         question: how many documents to list.
         numbers: returns the permanent row numbers of the rows at some positions.
         similarities: float64[n], of n candidate rows; the best of all rows are among them.
-        distributions: for each temperature the weights float64[n] of these rows, the evidence and a certificate; taken
-            one by one, so that they need not be in memory together.
+        distributions: for each temperature the weights float64[n] of these rows, the evidence, a certificate and the
+            heaviest rows; taken one by one, so that they need not be in memory together.
         documents: how many documents pass the mask.
         heaviest: float64[t, 2], bounds on the weight of the heaviest document at each temperature; None if it is among
             the candidates.
@@ -398,12 +433,14 @@ def build_sweep(
         rows = grouping.best_rows(similarities)[top.indices]
         parts, document_numbers = numbers(rows), grouping.numbers[top.indices]
     head_weights, evidences, certificates, largest = list[F64](), list[Evidence](), list[Certificate](), list[float]()
-    for weights, evidence, certificate in distributions:
+    heavy_rows = list[HeavyRows | None]()
+    for weights, evidence, certificate, heavy in distributions:
         document_weights = weights if grouping is None else grouping.sums(weights)
         head_weights.append(document_weights[top.indices])
         largest.append(float(document_weights.max(initial=0.0)))
         evidences.append(evidence)
         certificates.append(certificate)
+        heavy_rows.append(heavy)
     return Sweep(
         numbers=document_numbers,
         parts=parts,
@@ -416,6 +453,7 @@ def build_sweep(
         best_similarity=float(similarities.max()) if documents else None,
         documents=documents,
         keys=documents if keys is None else keys,
+        heavy_rows=tuple(heavy_rows),
     )
 
 

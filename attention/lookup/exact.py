@@ -14,13 +14,22 @@ import numpy as np
 
 from attention.arrays import F64, I64
 from attention.kernels import pin_kernels
-from attention.lookup.answer import Answer, Certificate, Sweep, build_answer, build_sweep, select_head
+from attention.lookup.answer import (
+    Answer,
+    Certificate,
+    HeavyRows,
+    Sweep,
+    build_answer,
+    build_sweep,
+    select_head,
+)
 from attention.lookup.bounds.output import bound_exact_output
 from attention.lookup.bounds.similarities import Slack, similarity_slack
 from attention.lookup.bounds.weights import bound_bias_rounding, bound_ties, total_variation
 from attention.lookup.memory.view import AnyMask, AnyView
 from attention.lookup.question import Auto, Question, group_by_mask, mask_forbidden
 from attention.lookup.shards import Shard, open_shard
+from attention.lookup.shards.documents import select_heavy_rows
 from attention.lookup.softmax.distribution import (
     Distribution,
     one_hot,
@@ -62,13 +71,14 @@ def exact_sweep(view: AnyView, question: Question, temperatures: Sequence[float]
     (similarities,) = shard.read_similarities([question], [None])
     document_similarities = similarities if shard.grouping is None else shard.recompute(question, similarities)
 
-    def weigh(temperature: float) -> tuple[F64, Evidence, Certificate]:
+    def weigh(temperature: float) -> tuple[F64, Evidence, Certificate, HeavyRows | None]:
         warm_question = replace(question, temperature=temperature, normaliser="softmax")
         weighting = document_weighting = Weighting.of(warm_question, similarities, biases)
         if document_similarities is not similarities:
             document_weighting = Weighting.of(warm_question, document_similarities, biases)
         certificate = Certificate(METHOD, bound_variation(shard, weighting), None)
-        return document_weighting.distribution.weights, weighting.evidence, certificate
+        heavy_rows = select_heavy_rows(shard, shard.rows, weighting.distribution.weights, weighting.evidence)
+        return document_weighting.distribution.weights, weighting.evidence, certificate, heavy_rows
 
     return build_sweep(
         question,
@@ -206,6 +216,7 @@ def _answer(shard: Shard, weighting: Weighting, output: F64 | None) -> Answer:
         documents=documents,
         keys=shard.keys,
         output=output,
+        heavy_rows=select_heavy_rows(shard, shard.rows, weighting.distribution.weights, head.evidence),
     )
 
 

@@ -21,7 +21,7 @@ from attention.lookup.limits import ScanWidth
 from attention.lookup.memory.view import AnyView
 from attention.lookup.question import Auto, Question, group_by_logits
 from attention.lookup.shards import Shard, open_shard
-from attention.lookup.shards.documents import find_answer_rows
+from attention.lookup.shards.documents import find_answer_rows, select_heavy_rows
 from attention.lookup.softmax.distribution import restore_evidence
 
 BATCH_SIZE = 64
@@ -186,6 +186,9 @@ def answer_alone(
         documents=shard.documents,
         keys=shard.keys,
         output=None if output is None else output.output,
+        heavy_rows=select_heavy_rows(
+            shard, estimate.rescored.listed_rows, estimate.mixture.listed_weights, head.evidence
+        ),
     )
 
 
@@ -228,6 +231,12 @@ def answer_together(
             documents=shard.documents,
             keys=shard.keys,
             output=outputs[index].output if index in outputs else None,
+            heavy_rows=select_heavy_rows(
+                shard,
+                estimates.rescored.candidates.rows_of(index),
+                mixtures.weights_of(estimates.cases[index]),
+                head.evidence,
+            ),
         )
         for index, head in heads.items()
     }

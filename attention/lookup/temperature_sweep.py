@@ -16,7 +16,7 @@ from attention.lookup.quantised import answer_alone, shard_of
 from attention.lookup.question import Auto, Question, group_by_mask
 from attention.lookup.rescoring.candidates import RescoredQuery
 from attention.lookup.shards import Shard
-from attention.lookup.shards.documents import find_answer_rows, heaviest_weights
+from attention.lookup.shards.documents import find_answer_rows, heaviest_weights, select_heavy_rows
 from attention.lookup.softmax.distribution import solve_temperature
 from attention.lookup.softmax.mixture import Mixture, TailSums, mix
 
@@ -98,6 +98,9 @@ def quantised_sweep(view: AnyView, question: Question, temperatures: Sequence[fl
     bounds = [weights.document_variation if several else weights.total_variation for weights in bounded]
     weights = [rows.weights(shard, question, rescored, mixture)[0] for mixture in mixtures]
     certificates = [Certificate(shard.method, bound, None) for bound in bounds]
+    heavy_rows = [
+        select_heavy_rows(shard, rescored.listed_rows, mixture.listed_weights, mixture.evidence) for mixture in mixtures
+    ]
     heaviest = None  # with one key per document it is the most similar one
     if several:
         largest_error = estimate.error.largest
@@ -106,7 +109,7 @@ def quantised_sweep(view: AnyView, question: Question, temperatures: Sequence[fl
         question,
         lambda positions: shard.numbers(rows.indices[positions]),
         rows.similarities,
-        zip(weights, [mixture.evidence for mixture in mixtures], certificates, strict=True),
+        zip(weights, [mixture.evidence for mixture in mixtures], certificates, heavy_rows, strict=True),
         documents=shard.documents,
         heaviest=heaviest,
         keys=shard.keys,

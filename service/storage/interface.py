@@ -269,7 +269,7 @@ class Reader(Protocol):
         """
 
     def keys(self, collection: int, rows: RowNumbers) -> Matrix:
-        """Return float32[n, d], the first key of each document with these row numbers, in their order."""
+        """Return float32[n, d], the keys with these row numbers, in their order; raises DocumentDamaged."""
 
     def page(
         self,

@@ -55,6 +55,11 @@ class RescoredQuery:
         """The largest similarity among the rows that were looked up in float64."""
         return float(self.similarities.max())
 
+    @property
+    def listed_rows(self) -> I64:
+        """int64[h + l], the indices of all listed rows: those that were looked up, then the other candidates."""
+        return np.concatenate([self.rows, self.candidate_rows])
+
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
@@ -78,6 +83,10 @@ class Candidates:
     similarities: F64
     thresholds: F64
     errors: F64
+
+    def rows_of(self, question: int) -> I64:
+        """Return int64[l], the indices of the rows that a scan listed for the question with this index."""
+        return self.rows[self.starts[question] : self.starts[question + 1]]
 
     def initial_counts(self, heavy: I64, max_heavy: int) -> I64:
         """Return int64[q], how many of each question's best candidates to look up in float64 in the first round.

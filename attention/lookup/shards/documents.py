@@ -13,16 +13,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from attention.arrays import F64, I64
+from attention.lookup.answer import HeavyRows
 from attention.lookup.question import Question
 from attention.lookup.rescoring.candidates import RescoredQuery
-from attention.lookup.rescoring.ranking import DocumentGrouping
+from attention.lookup.rescoring.ranking import DocumentGrouping, select_top
 from attention.lookup.shards.shard import Shard
+from attention.lookup.softmax.evidence import HALF, Evidence
 from attention.lookup.softmax.mixture import Mixture, log_or_minus_inf
 
 MIN_LOG_WEIGHT = -700.0
 """The logarithm of a weight below which it may be 0; documents of weight 0 are ordered by similarity."""
 
 TINY = float(np.finfo(np.float64).tiny)
+
+MAX_HEAVY_ROWS = 128
+"""How many of the heaviest rows an answer names, whatever the number of documents that it lists."""
 
 LOG_SUM_ERROR = 1e-9
 """A generous bound on the float64 error of a logarithm of a sum, relative to the larger of it and 1."""
@@ -143,9 +148,8 @@ def heaviest_weights(shard: Shard, rescored: RescoredQuery, mixture: Mixture, er
         mixture: the weights of all rows.
         error: a bound on the error of the scanned similarity of an unlisted row.
     """
-    weights = np.concatenate([mixture.known, mixture.candidates])
-    grouping = DocumentGrouping(shard.owners(np.concatenate([rescored.rows, rescored.candidate_rows])))
-    listed = grouping.sums(weights)
+    grouping = DocumentGrouping(shard.owners(rescored.listed_rows))
+    listed = grouping.sums(mixture.listed_weights)
     if not len(listed):
         return 0.0, 0.0
     least = float(listed.max())
@@ -163,6 +167,22 @@ def heaviest_weights(shard: Shard, rescored: RescoredQuery, mixture: Mixture, er
     other_document = max(shard.facts.most_keys, int(longest.max(initial=0))) * row_weight
     largest = max(float((listed + unlisted * row_weight).max()), other_document)
     return least, min(1.0, largest / remainder) if remainder > 0 else 1.0
+
+
+def select_heavy_rows(shard: Shard, rows: I64, weights: F64, evidence: Evidence) -> HeavyRows | None:
+    """Return the heaviest of some rows; None if they cannot share more than half of all weight, see `Answer`.
+
+    Args:
+        shard: the shard of the rows.
+        rows, weights: int64[n] and float64[n], all rows, or those that a scan listed, which include the heaviest.
+        evidence: the weight of the null key ("none of these").
+    """
+    if evidence.null_weight >= HALF or weights.max(initial=0.0) > HALF:
+        return None
+    heaviest = select_top(weights, MAX_HEAVY_ROWS).indices[:MAX_HEAVY_ROWS]
+    if weights[heaviest].sum() <= HALF:
+        return None
+    return HeavyRows(shard.numbers(rows[heaviest]), shard.owners(rows[heaviest]), weights[heaviest])
 
 
 def _all_have_weight(question: Question, mixture: Mixture) -> bool:
@@ -187,7 +207,7 @@ def _bound_levels(
         unit: the temperature if documents are ranked by weight, otherwise 1.
         by_weight: whether weight decides, otherwise similarity.
     """
-    grouping = DocumentGrouping(shard.owners(np.concatenate([rescored.rows, rescored.candidate_rows])))
+    grouping = DocumentGrouping(shard.owners(rescored.listed_rows))
     join = grouping.log_sums if by_weight else grouping.best
     lower, upper = (
         join((np.append(rescored.similarities, rescored.candidates + error) - rescored.best) / unit)

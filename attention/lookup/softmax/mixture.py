@@ -101,6 +101,11 @@ class Mixture:
     tail_square: float
     summed_square: float
 
+    @property
+    def listed_weights(self) -> F64:
+        """float64[h + l], the weights of all listed rows: those with an exact similarity, then the candidates."""
+        return np.concatenate([self.known, self.candidates])
+
     def heaviest(self, rows: float) -> float:
         """Return a bound on the sum of the squares of the `rows` largest weights in the tail.
 
@@ -218,6 +223,10 @@ class Mixtures:
             tail_square=totals.tail_square,
             summed_square=totals.summed_square,
         )
+
+    def weights_of(self, case: int) -> F64:
+        """Return float64[h + l], the weights of the listed rows of the case with this index."""
+        return self.weights[self.runs.starts[case] : self.runs.starts[case + 1]]
 
     def evidence(self, case: int) -> Evidence:
         """Return the evidence of the case with this index: null weight, log-partition and entropy."""

@@ -95,6 +95,10 @@ test("one document stands out, several share the weight, or there is nothing", a
   assert.deepEqual([one.verdict, one.best, one.evidence.verdict_certain], ["one", one.matches[0], true]);
   const several = await compass.attend([1, 0], { null: false, temperature: 100 });
   assert.deepEqual([several.verdict, several.best, several.matches.length], ["several", undefined, 4]);
+  assert.equal(several.evidence.alike, false);
+  await compass.put("twin", { key_vector: [1, 0] });
+  const twins = await compass.attend([1, 0], { null: false, temperature: 0.05, top_k: 1 });
+  assert.deepEqual([twins.verdict, twins.evidence.alike], ["several", true]);
   const none = await compass.attend([1, 0], { null: 9 });
   assert.deepEqual([none.verdict, none.best], ["none", undefined]);
   assert.equal((await compass.attend([1, 0], { null: false, top_k: 0 })).best, undefined);

@@ -188,7 +188,7 @@ def shape_result(result: Result, include: Sequence[str], vector_format: str, too
     if result.output is not None:
         answer["output"] = write_vector(result.output, vector_format)
     answer["reason"] = result.reason
-    answer["evidence"] = shape_evidence(lookup.evidence, result.verdict)
+    answer["evidence"] = shape_evidence(lookup.evidence, result.verdict, alike=result.alike)
     answer["certificate"] = {
         "method": lookup.certificate.method,
         "total_variation": lookup.certificate.total_variation,
@@ -219,11 +219,12 @@ def shape_warnings(warnings: Sequence[str]) -> dict[str, Any]:
     return {"warnings": list(warnings)} if warnings else {}
 
 
-def shape_evidence(measures: Evidence, verdict: Verdict) -> dict[str, Any]:
+def shape_evidence(measures: Evidence, verdict: Verdict, *, alike: bool) -> dict[str, Any]:
     """Return the JSON of the measures of how well the collection covers a query, and of the verdict on them."""
     return {
         "verdict": verdict.stands,
         "verdict_certain": verdict.certain,
+        "alike": alike,
         "null_weight": measures.null_weight,
         "null_similarity": measures.null_similarity,
         "log_partition": measures.log_partition,
@@ -272,7 +273,7 @@ async def sweep(name: NameInPath, body: SweepRequest, request: Request, running:
                     "temperature": step.evidence.temperature,
                     "weights": step.weights,
                     "rest_weight": step.rest_weight,
-                    "evidence": shape_evidence(step.evidence, step.verdict),
+                    "evidence": shape_evidence(step.evidence, step.verdict, alike=step.alike),
                 }
                 for step in swept.temperatures
             ],

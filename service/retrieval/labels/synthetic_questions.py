@@ -36,7 +36,7 @@ from service.retrieval.collections import (
 )
 from service.retrieval.errors import InvalidContent
 from service.retrieval.labels.previous_settings import PreviousSettings
-from service.retrieval.queries import Array, check_complete
+from service.retrieval.queries import COPY_COSINE, Array, check_complete
 from service.scheduling import ARRAYS
 from service.storage import CollectionRecord, DocumentDamaged
 
@@ -59,9 +59,6 @@ DOCUMENTS = 512
 
 WINDOW_WORDS, ROW_WORDS = 24, 3
 """The most words of a key from which a question is made, and the words of the shorter of its two questions."""
-
-COPY_COSINE = 0.95
-"""From this cosine on, two keys are copies: if one answers a question, so does the other."""
 
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 

@@ -27,6 +27,7 @@ SOURCES: Mapping[LabelSource, str] = {
 
 UNCALIBRATED = "without labels, a weight is no probability of being right"
 UNSETTLED = "The verdict lies within the error of the weights: a smaller max_error settles it."
+ALIKE = "Several documents that say nearly the same share the weight"
 NULL = "“none of these”"
 
 _LEAST_SHOWN = 0.01  # smaller shares are given as "less than 1 %"
@@ -77,6 +78,8 @@ def explain_verdict(
     query: EncodedQuery,
     options: Options,
     labels: str,
+    *,
+    alike: bool,
 ) -> str:
     """Return the reason of an answer, in two sentences; in one if there is no match to speak of.
 
@@ -87,12 +90,14 @@ def explain_verdict(
         query: the query with its vector.
         options: the options of the query.
         labels: the clause on labels, of `describe_labels`; empty to say nothing about them.
+        alike: whether the documents that share the weight say nearly the same.
     """
     if not answer.documents:
         where = "the collection has none with a key" if options.filter is None else "none with a key passes the filter"
         return f"No document can answer: {where}."
     first = matches[0] if matches else None
-    sentences = [f"{_headline(first, verdict, query, options)}: {_shares(first, answer, verdict)}."]
+    headline = ALIKE if alike else _headline(first, verdict, query, options)
+    sentences = [f"{headline}: {_shares(first, answer, verdict)}."]
     if first is not None:
         sentences.append(_describe_match(first, answer, verdict, options, labels))
     if not verdict.certain:

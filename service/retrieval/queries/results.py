@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from attention.lookup import Answer, Coverage, Evidence, Verdict
+from attention.lookup import HALF, Answer, Coverage, Evidence, HeavyRows, Verdict
 from service.retrieval.collections import Snapshot, parse_filter
 from service.retrieval.documents import explain_no_match
 from service.retrieval.queries.confidence import ConfidenceModel
+from service.retrieval.queries.copies import share_as_copies
 from service.retrieval.queries.question import (
     Array,
     DocumentDetail,
@@ -22,7 +23,7 @@ from service.retrieval.queries.question import (
 from service.retrieval.queries.reason import explain_verdict
 from service.retrieval.queries.terms import LogitTerms
 from service.retrieval.terms import Explanation
-from service.storage import CollectionRecord, DocumentRecord, Reader, StoredDocument, TextSpan
+from service.storage import CollectionRecord, DocumentDamaged, DocumentRecord, Reader, StoredDocument, TextSpan
 
 Document = StoredDocument | DocumentRecord
 
@@ -55,6 +56,9 @@ class DocumentReader(Protocol):
             rows: int64[n], their row numbers.
             parts: int64[n], the number of the most similar key of each.
         """
+
+    def keys(self, rows: Array) -> Array:
+        """Return float32[n, d], the keys with these row numbers."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,10 @@ class StoredDocuments:
                 spoke[i] = BestKey(int(parts[i] - rows[i]), part)
         return spoke
 
+    def keys(self, rows: Array) -> Array:
+        """Return float32[n, d], the keys with these row numbers; raises DocumentDamaged."""
+        return self.reader.keys(self.record.id, rows)
+
 
 @dataclass(frozen=True)
 class MemoryDocuments:
@@ -119,6 +127,10 @@ class MemoryDocuments:
     def find_best_keys(self, documents: Sequence[Document | str], rows: Array, parts: Array) -> list[BestKey | None]:
         """Return None for each document, since each has only one key."""
         return [None] * len(documents)
+
+    def keys(self, rows: Array) -> Array:
+        """Return float32[n, d], the keys of the documents with these row numbers."""
+        return np.stack([self.given[row].keys[0] for row in rows.tolist()])
 
 
 @dataclass(frozen=True)
@@ -162,6 +174,7 @@ class Result:
 
     Attributes:
         verdict: whether one document stands out, several share the weight, or none matches.
+        alike: whether the documents that share the weight say nearly the same, see `share_alike`.
         reason: why, in two sentences.
         coverage: how much of the collection the answer covers; None if the query required all of it.
         unknown_tokens: the number of query tokens that the model does not know; None for a vector.
@@ -175,6 +188,7 @@ class Result:
     output: Array | None
     answer: Answer
     verdict: Verdict
+    alike: bool
     reason: str
     unknown_tokens: int | None
     coverage: Coverage | None = None
@@ -262,6 +276,7 @@ def result(
     verdict = answer.verdict if confidence_model is None else confidence_model.verdict(answer)
     if query.words_unknown:
         verdict = query.verdict(verdict, answer.evidence, answer.certificate.total_variation)
+    alike = answer.heaviest <= HALF and share_alike(record, query, verdict, answer.heavy_rows, reading.keys)
     answer = answer if confidence_model is None else confidence_model.cut(answer)
     matching = _choose_matches(answer, reading)
     rows, weights = answer.numbers[matching], answer.weights[matching]
@@ -285,8 +300,35 @@ def result(
         pairs = zip(matches, confidences, strict=True)
         matches = [replace(match, confidence=confidence) for match, confidence in pairs]
     rest = compute_rest_weight(answer.evidence, weights, answer.documents)
-    reason = explain_verdict(matches, answer, verdict, query, options, labels)
-    return Result(matches, rest, _output(record, answer), answer, verdict, reason, query.unknown_tokens)
+    reason = explain_verdict(matches, answer, verdict, query, options, labels, alike=alike)
+    return Result(matches, rest, _output(record, answer), answer, verdict, alike, reason, query.unknown_tokens)
+
+
+def share_alike(
+    record: CollectionRecord,
+    query: EncodedQuery,
+    verdict: Verdict,
+    heavy_rows: HeavyRows | None,
+    read_keys: Callable[[Array], Array],
+) -> bool:
+    """Return whether the documents that share the weight of an answer say nearly the same.
+
+    They do if the heaviest one and its copies hold more than half of all weight. The result is false for other verdicts
+    than "several", if the model knows no word of the query, and if a key is damaged in the store.
+
+    Args:
+        record: the collection's record.
+        query: the query.
+        verdict: the verdict of the answer.
+        heavy_rows: the heaviest keys of the answer; None if they cannot share half of the weight.
+        read_keys: returns the keys float32[n, d] with the row numbers int64[n].
+    """
+    if verdict.stands != "several" or heavy_rows is None or query.words_unknown:
+        return False
+    try:
+        return share_as_copies(record.settings.similarity, heavy_rows, read_keys)
+    except DocumentDamaged:  # reported to callers that read the document
+        return False
 
 
 def _choose_matches(answer: Answer, reading: DocumentReader) -> Array:

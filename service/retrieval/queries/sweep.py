@@ -16,6 +16,7 @@ from service.retrieval.queries.results import (
     StoredDocuments,
     compute_rest_weight,
     explain_filter,
+    share_alike,
     summarise_full_text,
 )
 
@@ -37,12 +38,16 @@ class SweepMatch:
 
 @dataclass(frozen=True)
 class TemperatureResult:
-    """The answer of a sweep at one temperature; `weights` float64[k] are those of its k matches."""
+    """The answer of a sweep at one temperature; `weights` float64[k] are those of its k matches.
+
+    `alike` says whether the documents that share the weight say nearly the same.
+    """
 
     weights: Array
     rest_weight: float
     evidence: Evidence
     verdict: Verdict
+    alike: bool
 
 
 @dataclass(frozen=True)
@@ -87,13 +92,27 @@ async def sweep_collection(
             encoded.verdict(verdict, evidence, certificate.total_variation)
             for verdict, evidence, certificate in zip(swept.verdicts, swept.evidence, swept.certificates, strict=True)
         ]
+        kept_keys = dict[bytes, Array]()  # the heaviest keys are the same ones at most temperatures
+
+        def read_keys(rows: Array) -> Array:
+            name = rows.tobytes()
+            if name not in kept_keys:
+                kept_keys[name] = reader.keys(rows)
+            return kept_keys[name]
+
         return SweepResult(
             matches=[SweepMatch(documents[i], float(swept.similarities[i]), spoke[i]) for i in order],
             temperatures=[
                 TemperatureResult(
-                    weights[order], compute_rest_weight(evidence, weights[order], swept.documents), evidence, verdict
+                    weights[order],
+                    compute_rest_weight(evidence, weights[order], swept.documents),
+                    evidence,
+                    verdict,
+                    share_alike(snapshot.record, encoded, verdict, heavy_rows, read_keys),
                 )
-                for weights, evidence, verdict in zip(swept.weights, swept.evidence, verdicts, strict=True)
+                for weights, evidence, verdict, heavy_rows in zip(
+                    swept.weights, swept.evidence, verdicts, swept.heavy_rows, strict=True
+                )
             ],
             documents=swept.documents,
             keys=swept.keys,

@@ -469,8 +469,8 @@ class Reader:
         return np.array([row for (row,) in self._all(statement, collection, size)], dtype=np.int64)
 
     def keys(self, collection: int, rows: RowNumbers) -> Matrix:
-        """Return float32[n, d], the first key of each document with these row numbers, in their order."""
-        return vector_rows.first_keys(self._connection, collection, rows)
+        """Return float32[n, d], the keys with these row numbers, in their order; raises DocumentDamaged."""
+        return vector_rows.keys_at(self._connection, collection, rows)
 
     def page(
         self,

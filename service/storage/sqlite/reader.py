@@ -345,8 +345,8 @@ class Reader:
         return np.fromiter((row for (row,) in cursor), dtype=np.int64)
 
     def keys(self, collection: int, rows: RowNumbers) -> Matrix:
-        """Return float32[n, d], the first key of each document with these row numbers, in their order."""
-        return vector_rows.first_keys(self._connection, rows)
+        """Return float32[n, d], the keys with these row numbers, in their order; raises DocumentDamaged."""
+        return vector_rows.keys_at(self._connection, rows)
 
     def page(
         self,

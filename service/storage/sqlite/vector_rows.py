@@ -77,8 +77,8 @@ def parts(connection: Connection, rows: RowNumbers) -> list[TextSpan | None]:
     return [vectors_of(_pick(row_by_number, row)).part for row in rows.tolist()]
 
 
-def first_keys(connection: Connection, rows: RowNumbers) -> Matrix:
-    """Return float32[n, d], the first key of each of these documents, which must have one; raises DocumentDamaged."""
+def keys_at(connection: Connection, rows: RowNumbers) -> Matrix:
+    """Return float32[n, d], the keys with these row numbers; raises DocumentDamaged."""
     row_by_number = _read(connection, '"row"', rows)
     return matrix_of([key for row in rows.tolist() if (key := vectors_of(_pick(row_by_number, row)).key) is not None])
 

@@ -214,7 +214,7 @@ function mount(host, context) {
     strip.dataset.verdict = evidence.verdict;
     fill(
       strip,
-      h("strong", {}, say(`verdict.${evidence.verdict}`)),
+      h("strong", {}, say(evidence.alike ? "verdict.alike" : `verdict.${evidence.verdict}`)),
       evidence.verdict_certain ? null : [" · ", say("uncertain")],
       evidence.null_similarity === null ? null : [" · ", say("strip.none", { share: percent(evidence.null_weight) })],
       " · ",

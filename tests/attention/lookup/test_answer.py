@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Certificate, Evidence, Question, answer
+from attention.lookup import Auto, Certificate, Evidence, Limits, Memory, Question, answer, answers, sweep
 from attention.lookup.answer import build_answer, build_sweep, select_head
+from attention.lookup.shards.documents import MAX_HEAVY_ROWS
+from tests.attention.lookup.shards.remote.hosts import afar
 
 
 @pytest.mark.parametrize("temperature", [0.05, 1.0, 100.0])
@@ -100,12 +102,47 @@ def test_an_answer_tells_its_evidence_s_numbers_as_its_own():
 def test_a_sweep_has_one_head_and_the_weights_of_each_temperature():
     question, evidence = Question(np.ones(2), 1.0, top_k=1), made(1).evidence
     certificates = [Certificate("exact", bound, None) for bound in (0.1, 0.2)]
-    both = zip((WEIGHTS, 2 * WEIGHTS), (evidence, evidence), certificates, strict=True)
+    both = zip((WEIGHTS, 2 * WEIGHTS), (evidence, evidence), certificates, (None, None), strict=True)
     result = build_sweep(question, numbers, SIMILARITIES, both, documents=9)
     np.testing.assert_array_equal(result.numbers, numbers([1, 3]))
     np.testing.assert_array_equal(result.weights, [[0.3, 0.3], [0.6, 0.6]])
     assert (result.matches, result.best_similarity, result.documents) == (1, 0.75, 9)
     assert result.certificates == tuple(certificates)
-    nothing = build_sweep(question, numbers, np.empty(0), [(np.empty(0), evidence, certificates[0])] * 3, documents=0)
+    nothing = build_sweep(
+        question, numbers, np.empty(0), [(np.empty(0), evidence, certificates[0], None)] * 3, documents=0
+    )
     assert nothing.weights.shape == (3, 0)
     assert nothing.best_similarity is None
+
+
+@pytest.mark.parametrize("keys_each", [1, 2])
+@pytest.mark.parametrize("limits", [Limits(), Limits(exact_max_components=0)], ids=["exact", "scanned"])
+def test_the_rows_that_share_the_weight_do_not_depend_on_the_matches(limits, keys_each):
+    random = np.random.default_rng(2)
+    keys = random.standard_normal((2400, 24))
+    copies = np.arange(900, 1000)
+    keys[copies] = keys[900] + 0.05 * random.standard_normal((100, 24))
+    view = Memory.of(keys, owners=np.arange(2400) // keys_each * keys_each, limits=limits).view
+    remote = afar([view], sampled=True)
+    questions = [
+        Question(keys[900], temperature, **{"null": 0.4, "top_k": top_k, "output": False} | options)
+        for temperature, top_k, options in (
+            (0.05, 0, {}),
+            (0.05, 10, {}),
+            (0.05, 1, {"top_p": 0.1}),
+            (Auto(90), 1, {}),
+            (0, 1, {}),
+            (100, 1, {}),
+            (0.05, 1, {"null": 2}),
+        )
+    ]
+    swept = sweep(view, questions[0], [0.05, 100]).heavy_rows
+    for results in (answers(view, questions), answers(remote, questions)):
+        *shared, cold, hot, none = (result.heavy_rows for result in results)
+        for rows in (*shared, swept[0]):
+            assert set(copies) <= set(rows.numbers)
+            assert len(rows.numbers) == MAX_HEAVY_ROWS
+            np.testing.assert_array_equal(rows.documents, rows.numbers // keys_each * keys_each)
+            assert (np.diff(rows.weights) <= 0).all()
+            assert rows.weights.sum() > 0.5
+        assert (cold, hot, none, swept[1]) == (None,) * 4

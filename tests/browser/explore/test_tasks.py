@@ -77,6 +77,12 @@ def test_find_a_document_and_see_why_it_won(explore: Explore, books: httpx.Clien
     assert strip.startswith("One stands out · none ")
     assert f"rests on {answer['evidence']['effective_documents']:.1f}" in strip
     assert "off by at most" in strip
+    books.put("/v1/collections/books/documents/copy", json={"key": "keeping cats"}).raise_for_status()
+    page.reload()
+    page.wait_for_function("() => document.querySelector('#strip').textContent.startsWith('Several that say nearly')")
+    books.delete("/v1/collections/books/documents/copy").raise_for_status()
+    page.reload()
+    first_is(page, "b1")
     page.click("#raw")
     came = json.loads(page.locator(".raw code").inner_text())
     assert came["certificate"] == answer["certificate"]

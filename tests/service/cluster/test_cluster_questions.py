@@ -12,7 +12,7 @@ from service.cluster import Roster, Router, ShardedCatalogue
 from service.encoding import Encoder, Encoders, LoadingEncoder, load_encoder
 from service.retrieval import ShardsMissing
 from service.retrieval.collections import SharedCatalogue
-from service.retrieval.documents import SentDocument, upsert
+from service.retrieval.documents import SentDocument, delete_document, upsert
 from service.retrieval.labels import LabelledQuestion, calibrate_collection
 from service.retrieval.queries import (
     Aggregation,
@@ -49,7 +49,7 @@ def check(actual: Any, expected: Any) -> None:
     """Compare a result with that of one process, within both certificates."""
     assert [match.id for match in actual.matches] == [match.id for match in expected.matches]
     assert [match.addends for match in actual.matches] == [match.addends for match in expected.matches]
-    assert (actual.full_text, actual.verdict) == (expected.full_text, expected.verdict)
+    assert (actual.full_text, actual.verdict, actual.alike) == (expected.full_text, expected.verdict, expected.alike)
     bound = actual.answer.certificate.total_variation + expected.answer.certificate.total_variation + 1e-15
     weights, expected_weights = ([match.weight for match in result.matches] for result in (actual, expected))
     np.testing.assert_allclose(weights, expected_weights, atol=bound, rtol=0)
@@ -97,6 +97,14 @@ def test_every_kind_of_question(address: str, shards_of_16_rows: None, encoder: 
             {"bias": RECENT, "read": Aggregation("metadata.year", "quantile", [0.1, 0.9])},
         ):
             check(*[await ask(process, **options) for process in processes])
+
+        await upsert(collection, [SentDocument("copy", "the boat burns")], ["/copy"])
+        alone.look()
+        alike = [await ask(process, top_k=1) for process in processes]
+        check(*alike)
+        assert [(result.verdict.stands, result.alike) for result in alike] == [("several", True)] * 2
+        delete_document(collection, "copy")
+        alone.look()
 
         swept = [
             await sweep_collection(process, QUESTION, [0.0, 0.1], Options(full_text=0.1, bias=RECENT))

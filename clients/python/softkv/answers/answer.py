@@ -40,6 +40,7 @@ class Evidence(Record):
 
     verdict: Verdict
     verdict_certain: bool
+    alike: bool
     null_weight: float
     null_similarity: float | None
     log_partition: float | None

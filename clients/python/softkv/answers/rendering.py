@@ -23,6 +23,8 @@ VERDICT_TEXTS = {
     "none": "Nothing here about that",
 }
 """The verdicts as shown to people."""
+ALIKE_TEXT = "Several that say nearly the same share it: here they are"
+"""The verdict "several" of documents that are alike, as shown to people."""
 
 
 class _AnswerLike(Protocol):
@@ -77,13 +79,17 @@ def list_weights(answer: _AnswerLike) -> str:
 def _state_verdict(answer: _AnswerLike) -> str:
     """Return the verdict as a sentence; a second one says if it is uncertain."""
     certain = "" if answer.evidence.verdict_certain else " That is within its error; a smaller max_error settles it."
-    return f"{VERDICT_TEXTS[answer.verdict]}.{certain}"
+    return f"{_verdict_text(answer)}.{certain}"
 
 
 def summarise_verdict(answer: _AnswerLike) -> str:
     """Return the verdict in a few words."""
-    text = VERDICT_TEXTS[answer.verdict].partition(":")[0].lower()
+    text = _verdict_text(answer).partition(":")[0].lower()
     return text if answer.evidence.verdict_certain else f"{text} (within its error: a smaller max_error settles it)"
+
+
+def _verdict_text(answer: _AnswerLike) -> str:
+    return ALIKE_TEXT if answer.evidence.alike else VERDICT_TEXTS[answer.verdict]
 
 
 def match_text(match: Match) -> str:

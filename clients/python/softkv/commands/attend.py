@@ -38,7 +38,8 @@ def attend(
 
     Every document gets a weight, and so does “none of these”; the weights sum
     to 1. The verdict says what they mean: one document stands out, several
-    share the weight, or nothing here is about that.
+    share the weight, or nothing here is about that. It also says if those that
+    share it say nearly the same.
 
     softkv attend python "make a temporary directory"
     """

@@ -59,6 +59,11 @@ def advice(answer: Answer) -> str:
             first = "The first match is more likely wrong than right: say that you are not sure."
     elif heaviest > HALF:
         first = "Ask in other words before you answer."
+    elif answer.evidence.alike:
+        first = (
+            "The documents that share the weight say nearly the same: answer with what they agree on, say where they "
+            "differ, and name the ids that you used."
+        )
     elif answer.rest_weight > sum(match.weight or 0.0 for match in answer):
         first = (
             f"Most of the weight lies on {answer.documents - len(answer):,} other documents: ask more exactly, or with "

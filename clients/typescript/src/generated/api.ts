@@ -1267,6 +1267,7 @@ export interface components {
          *       "evidence": {
          *         "verdict": "one",
          *         "verdict_certain": true,
+         *         "alike": false,
          *         "null_weight": 0.00003,
          *         "null_similarity": 0.129,
          *         "log_partition": 12.973,
@@ -3618,6 +3619,8 @@ export interface components {
             verdict: "one" | "several" | "none";
             /** @description Whether the exact weights give the same verdict: false if the `total_variation` of the certificate is large enough to change it. A smaller `max_error` makes it certain. */
             verdict_certain: boolean;
+            /** @description Whether the documents that share the weight say nearly the same; false unless the verdict is `several`. The first match and its copies then have more than half of all weight, and no document has it alone. The key of a copy has a cosine of 0.95 or more to that of the first match. The 128 heaviest keys are compared. */
+            alike: boolean;
             /** @description The weight of the null key, which means "none of these"; 0 without a null key. */
             null_weight: number;
             /** @description The similarity of the null key; null without a null key. */

@@ -133,10 +133,7 @@ def test_a_result_holds_only_arrays_and_numbers(clusters, view, blended):
 def same(actual, expected):
     for field in fields(expected):
         one, other = getattr(actual, field.name), getattr(expected, field.name)
-        if isinstance(other, np.ndarray):
-            np.testing.assert_array_equal(one, other)
-        else:
-            assert one == other
+        np.testing.assert_equal(one, other)
 
 
 def test_an_answer_is_the_same_to_the_bit_when_it_was_sent(clusters, view, monkeypatch):

@@ -19,7 +19,7 @@ def answer(*, verdict="one", certain=True, question="who <wrote> it?", null_simi
         ],
         "rest_weight": 0.125,
         "complete": True,
-        "evidence": {"verdict": verdict, "verdict_certain": certain, "null_weight": 0.125,
+        "evidence": {"verdict": verdict, "verdict_certain": certain, "alike": False, "null_weight": 0.125,
                      "null_similarity": null_similarity,
                      "log_partition": 1.0, "entropy": 1.0, "effective_documents": 2.7},
         "certificate": {"method": "exact", "total_variation": 1e-12, "output_error": None},

@@ -12,12 +12,12 @@ SETTLED = "That is within its error; a smaller max_error settles it."
 FIRST = {"id": "a", "similarity": 0.6, "logit": 12.0, "weight": 0.625, "confidence": 0.875}
 
 
-def answer(matches=(), *, null_weight=0.25, verdict="one", certain=True, null_similarity=0.3, **fields):
+def answer(matches=(), *, null_weight=0.25, verdict="one", certain=True, alike=False, null_similarity=0.3, **fields):
     content = {
         "matches": list(matches),
         "rest_weight": 0.0,
         "complete": True,
-        "evidence": {"verdict": verdict, "verdict_certain": certain, "null_weight": null_weight,
+        "evidence": {"verdict": verdict, "verdict_certain": certain, "alike": alike, "null_weight": null_weight,
                      "null_similarity": null_similarity, "log_partition": 1.0, "entropy": 1.0,
                      "effective_documents": 2.7},
         "temperature": 0.05, "documents": 2, "keys": 2, "took_ms": 1.5, **fields,
@@ -36,6 +36,7 @@ def test_explain_returns_the_reason_and_the_warnings():
     [
         ({"matches": [FIRST]}, ONE),
         ({"verdict": "several", "certain": False}, f"{SEVERAL} {SETTLED}"),
+        ({"verdict": "several", "alike": True}, "Several that say nearly the same share it: here they are."),
         ({"verdict": "none", "documents": 0}, NONE),
     ],
 )
@@ -79,6 +80,12 @@ def test_the_explanation_fits_answers_of_the_service(made):
     assert f"a probability of {confidence:.0%}".replace("%", " %") in sure.explain()
     (less,) = shelf.attend([[3.0, 0.0]], null=False, min_confidence=1.0)
     assert less.explain().startswith("No document is sure enough: “east” has ")
+    shelf.put("twin", key_vector=[1, 0])
+    twins = shelf.attend([3.0, 0.0], null=False, top_k=1)
+    assert (twins.verdict, twins.evidence.alike) == ("several", True)
+    assert twins.explain().startswith("Several documents that say nearly the same share the weight: “east” has ")
+    assert "several that say nearly the same share it" in repr(twins)
+    shelf.delete("twin")
     tied = shelf.attend([1.0, 1.0], null=False)
     assert tied.to_text().splitlines()[-1] == f"  1.0000  {SEVERAL} {SETTLED}"
     assert "a smaller max_error settles it" in repr(tied)

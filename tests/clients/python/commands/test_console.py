@@ -47,6 +47,7 @@ def answer(*, key: str | None = "a key", value: Any = "a value", **evidence: Any
     fields = {
         "verdict": "several",
         "verdict_certain": True,
+        "alike": False,
         "null_weight": 0.25,
         "null_similarity": 0.35,
         "log_partition": 14.7,

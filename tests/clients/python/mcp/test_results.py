@@ -12,6 +12,7 @@ def answer(named: list[float], rest: float, null: float, *, verdict: str, **fiel
     evidence: dict[str, Any] = {
         "verdict": verdict,
         "verdict_certain": True,
+        "alike": fields.get("alike", False),
         "null_weight": null,
         "null_similarity": fields.get("level", 0.3),
     }
@@ -31,6 +32,11 @@ def test_one_document_that_stands_out_is_to_be_answered_from() -> None:
 
 def test_without_half_of_the_weight_no_match_is_called_certain() -> None:
     assert advice(answer([0.3, 0.18], 0.45, 0.07, verdict="several")).startswith("No single match is sure: say so")
+
+
+def test_copies_are_answered_from_as_far_as_they_agree() -> None:
+    alike = answer([0.2], 0.7, 0.1, verdict="several", alike=True)
+    assert "answer with what they agree on" in advice(alike)
 
 
 def test_weight_beyond_the_matches_advises_a_larger_top_k() -> None:

@@ -47,6 +47,16 @@ def test_ask_takes_conditions_and_weighs_only_passing_documents(http: Way, libra
     assert advice.endswith("metadata.year. Correct where, and ask again.")
 
 
+def test_ask_says_whether_documents_that_share_the_weight_are_alike(http: Way, notes: str) -> None:
+    for mark in (".", "!", ""):
+        http.call("remember", collection=notes, text=f"The house cat purrs when it is content{mark}")
+    result = http.call("ask", collection=notes, question="When does a cat purr?")
+    assert (result["verdict"], result["alike"]) == ("several", True)
+    assert result["advice"].startswith("The documents that share the weight say nearly the same: answer with what")
+    nothing = http.call("ask", collection=notes, question="the price of oil in 1973")
+    assert (nothing["verdict"], nothing["alike"]) == ("none", False)
+
+
 def test_list_collections_describes_fields_with_examples(http: Way, library: str) -> None:
     listed = http.call("list_collections")["collections"]
     (result,) = (item for item in listed if item["name"] == library)

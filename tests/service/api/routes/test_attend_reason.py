@@ -110,6 +110,25 @@ def test_each_answer_of_a_request_has_its_own(client, shelf):
     assert compared["attention"]["reason"].startswith("“a” stands out: ")
 
 
+WORDINGS = [f"How do I {verb} my password{mark}" for verb in ("reset", "change") for mark in ("?", "", "!")]
+
+
+def test_documents_that_say_nearly_the_same_are_named_as_such(client, collection):
+    path = collection(null=0.5)
+    rows = [*[{"id": f"p{i}", "key": key} for i, key in enumerate(WORDINGS)], {"id": "moon", "key": "the moon"}]
+    client.post(f"{path}/documents", json={"documents": rows})
+    body = {"query": "How can I set a new password?", "top_k": 1}
+    swept = client.post(f"{path}/sweep", json=body | {"temperatures": [0.05]}).json()["temperatures"]
+    compared = client.post(f"{path}/compare", json=body | {"null": 0.5}).json()["attention"]
+    sent = client.post("/v1/compare", json=body | {"null": 0.5, "rows": rows}).json()["attention"]
+    for answer in (client.post(f"{path}/attend", json=body).json(), *swept, compared, sent):
+        assert (answer["evidence"]["verdict"], answer["evidence"]["alike"]) == ("several", True)
+    for answer in (compared, sent):
+        assert answer["reason"].startswith("Several documents that say nearly the same share the weight: “p")
+    far = client.post(f"{path}/attend", json={"query": "apples", "top_k": 1}).json()
+    assert (far["evidence"]["verdict"], far["evidence"]["alike"]) == ("none", False)
+
+
 def test_a_long_id_is_cut(client, collection):
     path = collection(encoder=None, similarity="dot", temperature=1)
     client.post(f"{path}/documents", json={"documents": [{"id": "a" * 200, "key_vector": [1, 0]}]})
@@ -121,6 +140,9 @@ def test_a_question_of_unknown_words_rests_on_little(client, collection):
     client.put(f"{path}/documents/a", json={"key": "pets that purr"})
     text = reason(client, path, "喵?!", null=False)
     assert text.startswith("The model knows no word of the question, so the weights say little: “a” has 100 %")
+    client.put(f"{path}/documents/b", json={"key": "pets that purr"})
+    twins = client.post(f"{path}/attend", json={"query": "喵?!", "null": False}).json()
+    assert (twins["evidence"]["verdict"], twins["evidence"]["alike"]) == ("several", False)
 
 
 def test_labels_give_a_probability_where_they_hold(client, shelf):
