@@ -1,6 +1,6 @@
 """Eight collections in the shapes of data that people have, with questions of three kinds.
 
-The rows and questions are made of the word lists in `words`, so that they are the same every time. A shape has questions
+The rows and questions are made of the word lists in `words`, so that they are the same every time. Each has questions
 whose answer is there, questions about things of the same subject that the collection lacks, and off-topic ones.
 
     services    an FAQ of templates: thirty services of a town, ten questions of each

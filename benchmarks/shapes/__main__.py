@@ -7,7 +7,9 @@ calibrations, in a service in this process: `self`, made of the collection's own
 questions (the mean of 3 draws, judged on the other questions). A line in brackets is of a calibration that the service
 did not make or store, in at least one draw: then the answers are those of `auto`.
 
-Last come draws of 12 and of 50 rows. There, a question whose rows were not drawn counts as near-absent.
+Then come draws of 12 and of 50 rows. There, a question whose rows were not drawn counts as near-absent. Last come the
+demo collections, which are asked in the words that people would use. Near-absent questions are the same ones, to a
+collection without the documents that answer them.
 
 The columns are the shares of one, several and none, in percent. "Right" are the questions whose first match is right,
 so its third share are right answers that are refused. "Near" questions are about the subject, and their answer is
@@ -25,6 +27,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from rich import box
@@ -34,6 +37,7 @@ from rich.table import Table
 from attention.lookup import prepare
 from benchmarks.asking import Asking, Collection, Results, Said, Vectors, ask_all
 from benchmarks.shapes import Shape, shapes
+from benchmarks.shapes.demos import demos, off_topic_of
 from benchmarks.shapes.shape import sample
 from benchmarks.verdict import NULLS, VERDICTS
 from service.encoding import load_encoder
@@ -44,6 +48,8 @@ SIZES, ROWS, NEAR = (12, 50), 200, 100
 """The sizes of draws, how many rows the draws of a size have together, and the near-absent questions of a draw."""
 LABELS = {"present": 25, "near": 17, "off": 8}
 LABEL_DRAWS = 3
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -132,11 +138,12 @@ def draws(shape: Shape, size: int) -> Iterator[Collection]:
         )
 
 
-def ask_null_keys(shape: Shape, size: int | None, vectors: Vectors) -> dict[str, Figures]:
-    """Return the figures of each null key on a whole shape, or on all draws of a size together."""
-    collections = [Collection(shape.keys, shape.present, shape.near)] if size is None else list(draws(shape, size))
+def ask_null_keys(
+    collections: Sequence[Collection], off_topic_questions: list[str], vectors: Vectors
+) -> dict[str, Figures]:
+    """Return the figures of each null key on some collections together, all with the same off-topic questions."""
     askings = [Asking(collection.keys, vectors) for collection in collections]
-    off_topic = [shape.off] * len(askings)
+    off_topic = [off_topic_questions] * len(askings)
     return {str(choice): Figures.of(ask_all(askings, collections, choice, off_topic)) for choice in NULLS}
 
 
@@ -217,25 +224,32 @@ def add_worst(table: Table, by_line: dict[str, list[Figures]]) -> None:
 
 
 def measure(
-    size: int | None, of: Iterable[Shape], ask: Callable[[Shape], dict[str, Figures]], console: Console
-) -> list[str]:
-    """Ask all shapes and print the table → the bounds that `auto` misses."""
-    table = Table(title="whole collections" if size is None else f"draws of {size} rows", box=box.SIMPLE)
+    title: str, of: Iterable[T], ask: Callable[[T], tuple[str, int, dict[str, Figures]]], console: Console
+) -> list[Figures]:
+    """Ask all of them and print a table → the figures of `auto`.
+
+    Args:
+        title: of the table.
+        of: what is asked.
+        ask: asks one → its name, its number of rows, and the figures of each null key.
+        console: prints the table.
+    """
+    table = Table(title=title, box=box.SIMPLE)
     for heading in ("", "rows", "right first", "null"):
         table.add_column(heading, no_wrap=True, justify="left" if heading in ("", "null") else "right")
     for heading in ("right", "near", "off-topic", "decided"):
         table.add_column(heading, no_wrap=True, justify="right")
     by_line = dict[str, list[Figures]]()
-    for shape in of:
-        lines = ask(shape)
-        add_rows(table, shape.name, len(shape.keys) if size is None else size, lines)
+    for one in of:
+        name, rows, lines = ask(one)
+        add_rows(table, name, rows, lines)
         for line, figures in lines.items():
             by_line.setdefault(line, []).append(figures)
-        print(f"{shape.name} is done", file=sys.stderr)
+        print(f"{name} is done", file=sys.stderr)
     add_rows(table, "mean", None, {line: Figures.mean(figures) for line, figures in by_line.items()})
     add_worst(table, by_line)
     console.print(table)
-    return list(check_bounds(size, by_line["auto"]))
+    return by_line["auto"]
 
 
 def main() -> int:
@@ -248,13 +262,23 @@ def main() -> int:
     vectors, console = Vectors(load_encoder("all-MiniLM-L6-v2")), Console(width=120)
     chosen = [shape for shape in shapes() if options.names is None or shape.name in options.names]
 
-    def ask_whole(shape: Shape) -> dict[str, Figures]:
-        return ask_null_keys(shape, None, vectors) | calibrate(shape, vectors)
+    def ask_whole(shape: Shape) -> tuple[str, int, dict[str, Figures]]:
+        whole = [Collection(shape.keys, shape.present, shape.near)]
+        lines = ask_null_keys(whole, shape.off, vectors) | calibrate(shape, vectors)
+        return shape.name, len(shape.keys), lines
 
-    missed = measure(None, chosen, ask_whole, console)
+    def ask_draws(size: int, shape: Shape) -> tuple[str, int, dict[str, Figures]]:
+        return shape.name, size, ask_null_keys(list(draws(shape, size)), shape.off, vectors)
+
+    def ask_demo(named: tuple[str, list[Collection]]) -> tuple[str, int, dict[str, Figures]]:
+        name, collections = named
+        return name, len(collections[0].keys), ask_null_keys(collections, off_topic_of(name), vectors)
+
+    missed = list(check_bounds(None, measure("whole collections", chosen, ask_whole, console)))
     for size in options.sizes:
-        ask_draws = partial(ask_null_keys, size=size, vectors=vectors)
-        missed += measure(size, chosen, ask_draws, console)
+        missed += check_bounds(size, measure(f"draws of {size} rows", chosen, partial(ask_draws, size), console))
+    if options.names is None:
+        measure("demo collections, asked in people's words", demos().items(), ask_demo, console)
     console.print(
         "\n".join(["wanted of auto, and not so:", *missed] if missed else ["all is as wanted"]), soft_wrap=True
     )

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.asking import Vectors
+from benchmarks.asking import Collection, Vectors
 from benchmarks.shapes import Shape, shapes
 from benchmarks.shapes.__main__ import LABELS, Figures, ask_null_keys, check_bounds, draws, label, worst
+from benchmarks.shapes.demos import demos, off_topic_of
 from benchmarks.verdict import NULLS
 from service.encoding import load_encoder
 
@@ -53,10 +54,19 @@ def test_labels_are_not_among_the_judged_questions():
 
 
 def test_every_null_key_is_tried():
-    figures = ask_null_keys(PETS, None, Vectors(load_encoder("all-MiniLM-L6-v2")))
+    pets = Collection(PETS.keys, PETS.present, PETS.near)
+    figures = ask_null_keys([pets], PETS.off, Vectors(load_encoder("all-MiniLM-L6-v2")))
     assert list(figures) == list(NULLS)
     assert figures["auto"].first == 1
     assert sum(figures["auto"].right) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", list(demos()))
+def test_a_demo_collection_is_asked_with_and_without_what_answers(name):
+    whole, others = demos()[name]
+    assert len(whole.present) == len(others.absent) > 30
+    assert all(whole.keys.keys() >= {*answers} and not others.keys.keys() & {*answers} for _, answers in whole.present)
+    assert off_topic_of(name)
 
 
 def test_a_missed_bound_is_reported():
