@@ -186,9 +186,7 @@ def answer_alone(
         documents=shard.documents,
         keys=shard.keys,
         output=None if output is None else output.output,
-        heavy_rows=select_heavy_rows(
-            shard, estimate.rescored.listed_rows, estimate.mixture.listed_weights, head.evidence
-        ),
+        heavy_rows=select_heavy_rows(shard, estimate.rescored.head_rows, estimate.mixture.head_weights, head.evidence),
     )
 
 

@@ -99,7 +99,7 @@ def quantised_sweep(view: AnyView, question: Question, temperatures: Sequence[fl
     weights = [rows.weights(shard, question, rescored, mixture)[0] for mixture in mixtures]
     certificates = [Certificate(shard.method, bound, None) for bound in bounds]
     heavy_rows = [
-        select_heavy_rows(shard, rescored.listed_rows, mixture.listed_weights, mixture.evidence) for mixture in mixtures
+        select_heavy_rows(shard, rescored.head_rows, mixture.head_weights, mixture.evidence) for mixture in mixtures
     ]
     heaviest = None  # with one key per document it is the most similar one
     if several:

@@ -56,7 +56,7 @@ class RescoredQuery:
         return float(self.similarities.max())
 
     @property
-    def listed_rows(self) -> I64:
+    def head_rows(self) -> I64:
         """int64[h + l], the indices of all listed rows: those that were looked up, then the other candidates."""
         return np.concatenate([self.rows, self.candidate_rows])
 

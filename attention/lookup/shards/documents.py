@@ -27,7 +27,7 @@ MIN_LOG_WEIGHT = -700.0
 TINY = float(np.finfo(np.float64).tiny)
 
 MAX_HEAVY_ROWS = 128
-"""How many of the heaviest rows an answer names, whatever the number of documents that it lists."""
+"""The number of heaviest rows that an answer names, however many documents it lists."""
 
 LOG_SUM_ERROR = 1e-9
 """A generous bound on the float64 error of a logarithm of a sum, relative to the larger of it and 1."""
@@ -148,8 +148,8 @@ def heaviest_weights(shard: Shard, rescored: RescoredQuery, mixture: Mixture, er
         mixture: the weights of all rows.
         error: a bound on the error of the scanned similarity of an unlisted row.
     """
-    grouping = DocumentGrouping(shard.owners(rescored.listed_rows))
-    listed = grouping.sums(mixture.listed_weights)
+    grouping = DocumentGrouping(shard.owners(rescored.head_rows))
+    listed = grouping.sums(mixture.head_weights)
     if not len(listed):
         return 0.0, 0.0
     least = float(listed.max())
@@ -207,7 +207,7 @@ def _bound_levels(
         unit: the temperature if documents are ranked by weight, otherwise 1.
         by_weight: whether weight decides, otherwise similarity.
     """
-    grouping = DocumentGrouping(shard.owners(rescored.listed_rows))
+    grouping = DocumentGrouping(shard.owners(rescored.head_rows))
     join = grouping.log_sums if by_weight else grouping.best
     lower, upper = (
         join((np.append(rescored.similarities, rescored.candidates + error) - rescored.best) / unit)

@@ -171,14 +171,14 @@ class Background:
 
 @dataclass(frozen=True)
 class BoundedBackground(Background):
-    """A background whose null similarity s₀ is at most that of another one, and at least that of a third.
+    """A background with bounds: its null similarity s₀ is at most that of another one, and at least that of a third.
 
-    The least counts up to a temperature T₀ and fades out until 2T₀: where the sum counts every key alike, it says
-    little about the few that match.
+    The least counts up to a temperature T₀ and fades out until 2T₀. At higher temperatures the sum counts every key
+    alike, and the least says little about the few that match.
 
     Attributes:
-        at_most: the background whose s₀ counts where it is lower; None for no such bound.
-        at_least: the background whose s₀ counts where it is higher, also above `at_most`; None for no such bound.
+        at_most: the background whose s₀ counts if it is lower; None for no such bound.
+        at_least: the background whose s₀ counts if it is higher, also above `at_most`; None for no such bound.
         fades_from: T₀, above 0.
 
     Raises:

@@ -102,7 +102,7 @@ class Mixture:
     summed_square: float
 
     @property
-    def listed_weights(self) -> F64:
+    def head_weights(self) -> F64:
         """float64[h + l], the weights of all listed rows: those with an exact similarity, then the candidates."""
         return np.concatenate([self.known, self.candidates])
 

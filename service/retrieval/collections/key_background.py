@@ -33,7 +33,7 @@ SAMPLE_TEXTS = 64
 """The number of documents whose key texts decide whether keys are short."""
 
 NEAREST_TENTH = 10
-"""One in so many of the sampled keys, the nearest to a question, says nothing about unrelated ones."""
+"""Of the sampled keys, one in ten says nothing about unrelated ones: the nearest to the question."""
 
 MAX_FILTERS = 8
 """The number of filters whose samples are kept, of at most 1.5 MB each at width 384."""

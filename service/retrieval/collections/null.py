@@ -28,8 +28,9 @@ FULL_WEIGHT_KEYS = 30
 MOST, MARGIN, MOST_BESIDE_QUESTION = 1.0, 2 / 3, 3.0
 """Bounds of `auto`, in deviations of the encoder's background.
 
-It ends at so many above the encoder's. A question's own background counts from so many above itself, and up to so many
-above the encoder's: where all keys are copies of each other, every question is near to all of them.
+The null key of the collection is at most the first above the encoder's. That of a question's own background begins the
+second above itself, and ends the third above the encoder's: if all keys are copies of each other, every question is
+near to all of them.
 """
 
 CALIBRATED = "calibrated"
@@ -38,7 +39,7 @@ CALIBRATED = "calibrated"
 
 @dataclass(frozen=True)
 class QuestionBackground:
-    """What raises the null key beside one question: a question that is near to all keys needs more to be answered.
+    """A bound that raises the null key beside one question: a question near to all keys needs more to be answered.
 
     Attributes:
         sampled: the keys that the question is compared with.
@@ -53,8 +54,8 @@ class QuestionBackground:
 
     def of(self, vector: Array) -> BoundedBackground:
         """Return the least background beside a question with this vector [d]."""
-        own = self.sampled.background(vector)
-        between = _interpolate(self.encoder, own, min(len(self.sampled) / FULL_WEIGHT_KEYS, 1.0))
+        nearness = self.sampled.background(vector)
+        between = _interpolate(self.encoder, nearness, min(len(self.sampled) / FULL_WEIGHT_KEYS, 1.0))
         return _cap(_raise(between, MARGIN * self.encoder.deviation), self.encoder, MOST_BESIDE_QUESTION)
 
 

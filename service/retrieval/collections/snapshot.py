@@ -509,12 +509,12 @@ class Snapshot:
         Args:
             condition: the filter of a question, which is compared with a sample of the keys that pass it.
         """
-        own = self.sample.own(self.record, self.reader, self.state)
+        background = self.sample.own(self.record, self.reader, self.state)
         joined = self.reader.visibility.joined(condition)
-        if own is None or joined is None:
-            return own
+        if background is None or joined is None:
+            return background
         name, documents = condition_digest(joined), partial(self._documents_passing, joined)
-        return replace(own, sampled=self.sample.passing(name, documents, self.record, self.reader, self.state))
+        return replace(background, sampled=self.sample.passing(name, documents, self.record, self.reader, self.state))
 
     def _documents_passing(self, condition: Condition) -> I64:
         """Return the row numbers int64[n] of the documents that pass a condition and have keys."""

@@ -167,8 +167,8 @@ async def profile_synthetic_questions(collection: AnyCollection, keys: int) -> S
         null, auto, previous_null, similarities = await collection.lookups.read(batch.look_up, size=batch_size)
         await ARRAYS.run(partial(_add_profiles, profiling, similarities))
         questions += [question.question for question in similarities]
-        for each, of_each in ((null, nulls), (auto, auto_nulls), (previous_null, previous_nulls)):
-            of_each += [each.of(question.question.text, question.vector) for question in similarities]
+        for null_key, of_questions in ((null, nulls), (auto, auto_nulls), (previous_null, previous_nulls)):
+            of_questions += [null_key.of(question.question.text, question.vector) for question in similarities]
     hidden = sum(question.hidden for question in questions)
     fewer = min(hidden, len(questions) - hidden)
     if len(questions) < MIN_QUESTIONS or fewer < MIN_QUESTIONS_PER_KIND or auto.standing is None:
@@ -184,11 +184,11 @@ async def profile_synthetic_questions(collection: AnyCollection, keys: int) -> S
     def logits(null: float | Background | None) -> list[float]:
         return [null_logit(null, temperature, keys) for temperature in profiles.temperatures.tolist()]
 
-    log_counts, of_questions = np.array(logits(auto.standing.background)), np.array([*map(logits, auto_nulls)])
+    log_counts, null_logits = np.array(logits(auto.standing.background)), np.array([*map(logits, auto_nulls)])
     served = np.array([null_logit(null, record.settings.temperature, keys) for null in nulls])
     order = np.array([xxh3_64_intdigest(question.text.encode()) >> 1 for question in questions])
     before = None if previous is None else previous.with_nulls(previous_nulls, keys)
-    return SyntheticProfiles(profiles, order, log_counts, of_questions, served, before)
+    return SyntheticProfiles(profiles, order, log_counts, null_logits, served, before)
 
 
 def _clear_lead(record: CollectionRecord, temperatures: Temperatures) -> float:

@@ -88,7 +88,7 @@ def test_the_square_of_the_rounding_bounds_the_residuals_of_levels(running):
         assert (result.value_errors[:, ROUNDING_SQUARE] <= 5 * squares).all()
 
 
-def test_weights_negligible_beside_listed_rows_are_left_out_and_counted(running):
+def test_weights_negligible_beside_head_rows_are_left_out_and_counted(running):
     segment, weights = segment_of(100, 3), 1e-10 * weights_of("alike", 100)
     into = empty(3)
     into.lists.counts[:] = 5

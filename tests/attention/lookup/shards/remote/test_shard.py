@@ -65,7 +65,7 @@ def test_values_are_requested_if_rows_are_weighed_differently(elsewhere):
     assert np.linalg.norm(actual.output - expected.output) <= together
 
 
-def test_the_number_of_listed_rows_does_not_grow_with_the_holders():
+def test_the_number_of_head_rows_does_not_grow_with_the_holders():
     listed = []
     for parts in (1, 8):
         views = []
