@@ -254,8 +254,8 @@ picture: install
 	$(BIN)/python -m tests.picture
 	$(BIN)/python -m tests.pictures --measure
 
-# The distributions, for other machines: pip install --find-links dist softkv. Files of an earlier build
-# in build/ would go into the wheels too.
+# The distributions, for other machines: pip install dist/*.whl. Names alone might take another project's package of the
+# same name from an index. Files of an earlier build in build/ would go into the wheels too.
 wheels: $(MODEL) docs | $(BIN)/pip
 	rm -rf build attention/build clients/python/build
 	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps $(WHEEL_FLAGS) -w $(DIST) ./attention ./clients/python .

@@ -14,7 +14,7 @@ Each number of threads in `--threads` has its own process, in which every engine
 default one, then all cores. `--target` measures softkv's machine code for another kind of processor, which this one has
 to support.
 
-`--engines` takes parts of names. An engine that is not installed (`pip install 'softkv[bench]'`) or refuses this
+`--engines` takes parts of names. An engine that is not installed (`pip install -e '.[bench]'`) or refuses this
 processor is left out with the reason. If the machine multiplies matrices by a fifth faster or slower after the run than
 before, other work disturbed it, and there are no ratios.
 """

@@ -5,7 +5,7 @@
 Every contender answers the same queries in turn, again and again, after a rest in which the threads of the one before
 stop spinning, and warmed up; the medians are compared. NumPy, torch and FAISS are
 exact in float32; FAISS SQ8 and hnswlib are not, and FAISS and hnswlib only give the ten best, without a weight.
-Contenders that are not installed are left out: `pip install 'softkv[bench]'`. Data are 2,000 clusters of unit vectors,
+Contenders that are not installed are left out: `pip install -e '.[bench]'`. Data are 2,000 clusters of unit vectors,
 or rows of a .npy file, as `benchmarks.embeddings` makes one; `benchmarks.certificates` tells how far answers are off.
 """
 

@@ -145,13 +145,13 @@ class Settings(BaseSettings):
         None,
         repr=False,  # it may hold a password
         description="the [PostgreSQL](../operate/stores.md) database of the collections, which several processes may "
-        "share, such as `postgresql://user@host:5432/database`; needs `softkv[postgres]`. If unset, collections are in "
+        "share, such as `postgresql://user@host:5432/database`; needs psycopg. If unset, collections are in "
         "`DATA_DIR`",
     )
     shards: Annotated[str | None, STORAGE] = Field(
         None,
         description="the Ray cluster whose [servers](../operate/cluster.md) hold the keys: `auto` for the cluster of "
-        "this machine, the head's `HOST:PORT`, or `ray://HOST:PORT`; needs `softkv[cluster]` and `STORE`",
+        "this machine, the head's `HOST:PORT`, or `ray://HOST:PORT`; needs Ray and `STORE`",
     )
     vector_storage: Annotated[Literal["memory", "files"], STORAGE] = Field(
         "memory",
@@ -229,7 +229,7 @@ class Settings(BaseSettings):
     traces: Annotated[Literal["none", "otlp"], OPERATION] = Field(
         "none",
         description="the export of requests: `otlp` sends [spans](../operate/operating.md#traces) and needs "
-        "`softkv[otel]`",
+        "the packages of OpenTelemetry",
     )
     drain_seconds: Annotated[float, OPERATION] = Field(
         1.0,

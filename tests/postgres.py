@@ -52,7 +52,7 @@ class PostgresServer:
         folder = folder or programs()
         if folder is None:
             pytest.skip(f"no PostgreSQL {OLDEST} or later here: install Debian's package postgresql")
-        pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'softkv[postgres]'")
+        pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'psycopg[binary]'")
         self._folder, self._durable = folder, durable
         self._directory = Path(tempfile.mkdtemp(prefix="softkv-postgres-"))
         # PostgreSQL runs under no root.

@@ -54,4 +54,4 @@ def require(*packages: str) -> None:
         Refused: one is not.
     """
     if missing := [name for name in packages if not find_spec(name)]:
-        raise Refused(f"{', '.join(missing)} not installed: pip install 'softkv[bench]'")
+        raise Refused(f"{', '.join(missing)} not installed: pip install -e '.[bench]'")

@@ -271,7 +271,8 @@ class Tracing:
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         except ImportError as error:
             raise TracingMissing(
-                f"SOFTKV_TRACES is otlp, and its packages are not here ({error}): pip install 'softkv[otel]'"
+                f"SOFTKV_TRACES is otlp, and its packages are not here ({error}): run `pip install opentelemetry-sdk "
+                "opentelemetry-exporter-otlp-proto-http`"
             ) from None
         return cls(OTLPSpanExporter())
 

@@ -44,5 +44,5 @@ def _ray() -> ModuleType:
     try:
         from service.cluster import ray_cluster
     except ImportError as error:
-        raise RayMissing(f"shards need Ray, which is not there ({error}): pip install 'softkv[cluster]'") from None
+        raise RayMissing(f"shards need Ray, which is not there ({error}): run `pip install ray==2.60.0`") from None
     return ray_cluster

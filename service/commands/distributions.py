@@ -41,7 +41,8 @@ class Conflict:
                 f"{title} has {_summarise(self.files)} in {self.directory}, and softkv has a folder of the same name. "
                 f"Python imports only one: run `{remove}`, or install softkv into an environment of its own"
             )
-        repair = f"pip install --force-reinstall --no-deps {' '.join(self.owners)}"
+        wheels = " ".join(f"dist/{owner.replace('-', '_')}-[0-9]*.whl" for owner in self.owners)
+        repair = f"pip install --force-reinstall --no-deps {wheels}"
         return (
             f"{title} and softkv overwrite each other's {_summarise(self.overwritten)} in {self.directory}: "
             f"run `{remove}`, then `{repair}`"

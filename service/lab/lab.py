@@ -73,7 +73,7 @@ class Lab:
         if find_spec("torch") is None:
             raise LibraryNeeded(
                 "training needs torch 2.6 or later, and this installation has no torch: in a checkout start the "
-                "service with `make run LAB=1`, elsewhere run `pip install 'softkv[lab]'` or take the image with -full "
+                "service with `make run LAB=1`, elsewhere run `pip install torch` or take the image with -full "
                 "in its tag"
             )
         with suppress(TimeoutError):

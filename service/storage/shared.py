@@ -161,5 +161,6 @@ def _require_psycopg() -> Iterator[None]:
         yield
     except ImportError as error:
         raise StorageFailed(
-            f"a store in PostgreSQL needs psycopg, which cannot be imported ({error}): pip install 'softkv[postgres]'"
+            f"a store in PostgreSQL needs psycopg, which cannot be imported ({error}): run "
+            "`pip install 'psycopg[binary]'`"
         ) from error

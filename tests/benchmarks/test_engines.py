@@ -114,7 +114,7 @@ def test_engines_are_chosen_by_parts_of_their_names():
 
 
 def test_an_unavailable_engine_is_left_out_with_the_reason(monkeypatch, tmp_path):
-    with pytest.raises(Refused, match=r"nobody_has_this not installed: pip install 'softkv\[bench\]'"):
+    with pytest.raises(Refused, match=r"nobody_has_this not installed: pip install -e '\.\[bench\]'"):
         require("numpy", "nobody_has_this")
 
     def refuses(setting):

@@ -75,7 +75,7 @@ def test_a_caller_that_waits_for_the_keys_gets_the_error_of_the_store(tmp_path):
 @pytest.fixture
 def away() -> Iterator[Settings]:
     """Settings with the address of a database whose server does not run."""
-    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'softkv[postgres]'")
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'psycopg[binary]'")
     with socket.socket() as free:  # bound, but not listening
         free.bind(("127.0.0.1", 0))
         address = f"postgresql://softkv:a-secret@127.0.0.1:{free.getsockname()[1]}/softkv"

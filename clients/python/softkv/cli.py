@@ -118,7 +118,7 @@ def client_program() -> typer.Typer:
         program.command(
             name,
             help=text,
-            rich_help_panel="Commands of the service: pip install softkv",
+            rich_help_panel="Commands of the service, which is not installed",
             context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
         )(_needs_the_service)
     return program
@@ -126,7 +126,8 @@ def client_program() -> typer.Typer:
 
 def _needs_the_service(context: typer.Context) -> None:
     raise CommandError(
-        f"`softkv {context.command.name}` comes with the service, which is not installed here: run `pip install softkv`"
+        f"`softkv {context.command.name}` comes with the service, which is not installed here: in a checkout, run "
+        "`make wheels`, then `pip install dist/*.whl`"
     )
 
 

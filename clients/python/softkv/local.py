@@ -254,8 +254,8 @@ def _load_service_class() -> Callable[[Mapping[str, Any]], LocalService]:
         service_class: Callable[[Mapping[str, Any]], LocalService] = entry_point.load()
         return service_class
     raise ImportError(
-        "The service is not installed here. Install it with pip install 'softkv-client[server]', or start one with "
-        "`softkv serve` and use Client(url)."
+        "The service is not installed here. In a checkout, run `make wheels`, then `pip install dist/*.whl`; or start "
+        "one with `softkv serve` and use Client(url)."
     )
 
 

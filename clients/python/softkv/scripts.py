@@ -1,16 +1,18 @@
-"""The scripts that an installation of the client makes; each says which extra it needs if that is missing."""
+"""The scripts that an installation of the client makes; each says which packages it needs if they are missing."""
 
 from __future__ import annotations
 
 import sys
 from importlib.util import find_spec
 
-CLI, MCP = ("typer", "rich", "orjson"), ("typer", "mcp")
+# Modules, with the requirement of each in pyproject.toml.
+CLI = {"typer": "'typer>=0.24'", "rich": "'rich>=14.3'", "orjson": "'orjson>=3.10'"}
+MCP = {"typer": "'typer>=0.24'", "mcp": "'mcp>=2.3,<3'"}
 
 
 def softkv() -> None:
     """Run the script `softkv`."""
-    _require("softkv", "cli", CLI)
+    _require("softkv", CLI)
     from softkv.cli import program
 
     program()()
@@ -18,13 +20,13 @@ def softkv() -> None:
 
 def softkv_mcp() -> None:
     """Run the script `softkv-mcp`."""
-    _require("softkv-mcp", "mcp", MCP)
+    _require("softkv-mcp", MCP)
     from softkv.cli import mcp_program
 
     mcp_program()()
 
 
-def _require(script: str, extra: str, modules: tuple[str, ...]) -> None:
-    missing = [name for name in modules if find_spec(name) is None]
+def _require(script: str, modules: dict[str, str]) -> None:
+    missing = {name: requirement for name, requirement in modules.items() if find_spec(name) is None}
     if missing:
-        sys.exit(f"{script}: {', '.join(missing)} is not installed: run `pip install 'softkv-client[{extra}]'`")
+        sys.exit(f"{script}: {', '.join(missing)} is not installed: run `pip install {' '.join(missing.values())}`")

@@ -69,7 +69,7 @@ def _make_endpoint(max_bytes: int) -> Endpoint:
             raise
         raise MCPMissing(
             "this installation leaves out the Model Context Protocol: its operator installs it with "
-            "pip install 'softkv[mcp]', and a container with EXTRAS=mcp"
+            "`pip install 'mcp>=2.3,<3'`, and a container with EXTRAS=mcp"
         ) from None
     from service.api.mcp_transport import InProcessTransport
 

@@ -323,8 +323,8 @@ def _load(directory: Path, precision: Precision, threads: int | None) -> Sentenc
     except ModuleNotFoundError as error:
         raise LibraryMissing(
             f"the model in {directory} is computed by sentence-transformers and torch, and this installation has no "
-            f"{error.name}: install both with `pip install 'softkv[models]'`, take the image with -full in its tag, or "
-            "name all-MiniLM-L6-v2 or another model that softkv computes itself"
+            f"{error.name}: install both with `pip install sentence-transformers torch`, take the image with "
+            "-full in its tag, or name all-MiniLM-L6-v2 or another model that softkv computes itself"
         ) from error
 
     use_threads(threads)

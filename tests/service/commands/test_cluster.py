@@ -76,5 +76,5 @@ def test_without_ray_the_package_to_install_is_named(bare: Softkv, postgres: Pos
     )  # as in the image
     assert ended.exit_code == 1
     assert ended.stderr.startswith("softkv: shards need Ray, which is not there")
-    assert ended.stderr.endswith("pip install 'softkv[cluster]'\n")
+    assert ended.stderr.endswith("run `pip install ray==2.60.0`\n")
     assert ended.stderr.count("\n") == 1

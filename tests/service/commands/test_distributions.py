@@ -44,8 +44,11 @@ def test_files_that_two_distributions_have_are_named(tmp_path: Path) -> None:
     assert sorted(lines) == ["attention", "service"]
     assert "attention 5.0.0 and softkv overwrite each other's attention/__init__.py and 1 more in" in lines["attention"]
     assert "`pip uninstall attention`" in lines["attention"]
-    assert "`pip install --force-reinstall --no-deps softkv-core`" in lines["attention"]
-    assert "`pip install --force-reinstall --no-deps softkv softkv-core`" in lines["service"]
+    assert "`pip install --force-reinstall --no-deps dist/softkv_core-[0-9]*.whl`" in lines["attention"]
+    assert (
+        "`pip install --force-reinstall --no-deps dist/softkv-[0-9]*.whl dist/softkv_core-[0-9]*.whl`"
+        in lines["service"]
+    )
 
 
 def test_a_folder_of_the_same_name_beside_a_checkout_is_named(tmp_path: Path) -> None:

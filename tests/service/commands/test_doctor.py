@@ -107,7 +107,7 @@ def test_a_damaged_database_is_broken(bare: Softkv, tmp_path: Path) -> None:
 def test_a_database_that_cannot_be_reached_is_broken_and_no_directory_is_looked_at(
     bare: Softkv, tmp_path: Path
 ) -> None:
-    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'softkv[postgres]'")
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'psycopg[binary]'")
     with socket.socket() as free:  # bound, but not listening
         free.bind(("127.0.0.1", 0))
         address = f"postgresql://softkv:secret@127.0.0.1:{free.getsockname()[1]}/softkv"
@@ -121,7 +121,7 @@ def test_a_database_that_cannot_be_reached_is_broken_and_no_directory_is_looked_
 
 def test_each_check_is_shown_before_the_next_one_ends(tmp_path: Path) -> None:
     """Check that a user sees which check hangs: here the last one, at a database that accepts and says nothing."""
-    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'softkv[postgres]'")
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'psycopg[binary]'")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"postgresql://softkv@127.0.0.1:{silent.getsockname()[1]}/softkv"
         command = [*COMMAND, "doctor", "--encoder", "none", "--store", address]

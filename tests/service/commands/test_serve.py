@@ -138,7 +138,7 @@ def test_an_address_that_is_not_this_machine_s() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_wait_for_a_database(number: signal.Signals) -> None:
-    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'softkv[postgres]'")
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'psycopg[binary]'")
     with socket.socket() as free:  # bound, but not listening
         free.bind(("127.0.0.1", 0))
         address = f"postgresql://softkv:a-secret@127.0.0.1:{free.getsockname()[1]}/softkv"

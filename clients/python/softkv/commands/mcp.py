@@ -13,7 +13,7 @@ import typer
 from softkv.commands.command_line import ApiKey, CommandError, Misused, Url
 from softkv.settings import DEFAULT_URL
 
-MISSING = "the Model Context Protocol needs a library that is not installed: pip install 'softkv-client[mcp]'"
+MISSING = "the Model Context Protocol needs a library that is not installed: run `pip install 'mcp>=2.3,<3'`"
 _LIBRARY = ("mcp", "mcp_types", "jsonschema")
 
 

@@ -32,7 +32,7 @@ def test_mcp_without_its_library_names_the_package_to_install() -> None:
     end = ended(*program, WITHOUT + code, "mcp")
     assert (end.returncode, end.stdout) == (1, "")
     assert end.stderr.startswith("softkv: ")
-    assert "pip install 'softkv-client[mcp]'" in end.stderr
+    assert "pip install 'mcp>=2.3,<3'" in end.stderr
     assert "Traceback" not in end.stderr
 
 

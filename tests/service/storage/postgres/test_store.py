@@ -189,7 +189,7 @@ def test_without_psycopg_the_package_to_install_is_named(monkeypatch: pytest.Mon
     for name in [name for name in sys.modules if name.startswith("service.storage.postgres")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(StorageFailed, match=r"pip install 'softkv\[postgres\]'"):
+    with pytest.raises(StorageFailed, match=r"pip install 'psycopg\[binary\]'"):
         open_shared("postgresql://somewhere/else")
 
 
