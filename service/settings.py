@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from ipaddress import ip_network
 from pathlib import Path
@@ -447,6 +449,60 @@ def _user_cache() -> Path:
         return Path.home() / ".cache" / "softkv"
     except RuntimeError:  # a user without a home
         return Path(tempfile.gettempdir()) / "softkv"
+
+
+PREFIX = "SOFTKV_"
+CLIENT_VARIABLES = ("URL", "KEY")
+"""Variables of the client and its commands, without the prefix."""
+# Kubernetes sets these for a Service named softkv.
+_SERVICE_LINK = re.compile(r"SERVICE_(HOST|PORT)(_.+)?|PORT_\d+_(TCP|UDP)(_.+)?")
+# Without underscores and plurals: names that are taken for a setting of keys.
+_KEY_SETTINGS = {"APIKEY": "API_KEYS", "KEYS": "API_KEYS", "WRITEKEY": "API_KEYS"}
+_KEY_SETTINGS |= {"READKEY": "READ_KEYS", "KEYFILE": "KEYS_FILE", "APIKEYFILE": "KEYS_FILE"}
+
+
+@dataclass(frozen=True)
+class UnknownVariable:
+    """An environment variable `SOFTKV_…` that is no setting, so it has no effect.
+
+    Attributes:
+        name: the variable.
+        nearest: the variable with the most similar name; None if none is similar.
+        opens: whether it was probably meant to set keys, without which the service is open.
+    """
+
+    name: str
+    nearest: str | None
+    opens: bool
+
+    def __str__(self) -> str:
+        """Return a sentence with the variable that is probably meant."""
+        advice = "unset it" if self.nearest is None else f"did you mean {self.nearest}?"
+        return f"{self.name} is not a setting and has no effect: {advice}"
+
+
+def unknown_variables(environment: Mapping[str, str], used: str = "") -> Iterator[UnknownVariable]:
+    """Yield the variables `SOFTKV_…` that neither the service nor its client reads.
+
+    Args:
+        environment: the environment variables.
+        used: the content of the file of encoders, which may name further variables.
+    """
+    known = [*(name.upper() for name in Settings.model_fields), *CLIENT_VARIABLES]
+    for variable in sorted(environment):
+        name = variable.upper().removeprefix(PREFIX)
+        if (
+            not variable.upper().startswith(PREFIX)
+            or name in known
+            or variable in used
+            or _SERVICE_LINK.fullmatch(name)
+        ):
+            continue
+        joined = name.replace("_", "")
+        plain = joined if joined == "KEYS" else joined.replace("KEYS", "KEY")
+        keys = get_close_matches(plain, _KEY_SETTINGS, 1, 0.85)
+        nearest = [_KEY_SETTINGS[keys[0]]] if keys else get_close_matches(name, known, 1)
+        yield UnknownVariable(variable, PREFIX + nearest[0] if nearest else None, bool(keys))
 
 
 def heaps_configured() -> bool:

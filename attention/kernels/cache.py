@@ -92,6 +92,12 @@ def package_directory() -> Path | None:
     return None
 
 
+@cache
+def _log_compilation() -> None:
+    """Log one line in this process, because its first compilation may take minutes."""
+    logger.info("compiling machine code, once, which may take minutes; later processes load it from %s", folder())
+
+
 class KernelCache(_Cache):
     """A cache of one kernel's machine code, in place of numba's own.
 
@@ -124,6 +130,7 @@ class KernelCache(_Cache):
                 logger.warning("machine code in %s is damaged: compiling it again", path)
                 continue
             return CompileResult._rebuild(target_context, *pickle.loads(payload))
+        _log_compilation()
         return None
 
     def save_overload(self, sig: Any, data: Any) -> None:

@@ -10,16 +10,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from service.commands.distributions import find_conflicts
-from service.commands.serve import read_settings
+from service.commands.serve import misspelt_variables, read_settings
 from softkv.commands.command_line import AsJSON, CommandError
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ _OPTIONAL = {
     "mcp": "speaks the Model Context Protocol, at /mcp and as `softkv mcp`",
 }
 _SHOWN = 5  # collections, by name
+_PROGRESS_SECONDS = 10.0  # between two lines while machine code is compiled
 
 
 def doctor(
@@ -65,6 +67,7 @@ def doctor(
     encoder: Annotated[
         str | None, typer.Option(help="The name of a model, its path, or none.", show_default="all-MiniLM-L6-v2")
     ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Compile no machine code, which takes minutes once.")] = False,
     as_json: AsJSON = False,
 ) -> None:
     """Check this machine, the model and the stored data.
@@ -79,7 +82,7 @@ def doctor(
 
     from softkv.commands.console import messages, output, write_json
 
-    steps, checks, console = examination(settings), list[Check](), output()
+    steps, checks, console = examination(settings, quick=quick), list[Check](), output()
     name_width = max(len(step.name) for step in steps)
     for step in steps:
         remaining = _checks(step)
@@ -116,14 +119,21 @@ class Step:
     run: Callable[[], Iterable[Check]]
 
 
-def examination(settings: Settings) -> list[Step]:
-    """Return all steps in their order; those of the model and of the stored data take seconds."""
+def examination(settings: Settings, *, quick: bool = False) -> list[Step]:
+    """Return all steps in their order; those of the model and of the stored data take seconds.
+
+    Args:
+        settings: what is checked.
+        quick: leave out the machine code, whose compilation takes minutes.
+    """
     address = settings.store
     return [
         Step("machine", lambda: [_machine()]),
         Step("packages", _packages),
         *(Step(name, partial(_optional_package, name)) for name in _OPTIONAL),
-        Step("machine code", lambda: _machine_code(settings)),
+        Step("settings", lambda: _settings(settings)),
+        *([] if settings.keys_file is None else [Step("keys", partial(_keys, settings.keys_file))]),
+        *([] if quick else [Step("machine code", lambda: _machine_code(settings))]),
         Step("arithmetic", lambda: [_arithmetic()]),
         *_models(settings),
         Step("data directory", lambda: _data_directory(settings.data_dir))
@@ -192,8 +202,33 @@ def _optional_package(name: str) -> Iterator[Check]:
         yield Check(name, "note", f"not installed (optional): {_OPTIONAL[name]}")
 
 
+def _settings(settings: Settings) -> Iterator[Check]:
+    """Name environment variables that look like settings and have no effect."""
+    variables = misspelt_variables(settings)
+    if not variables:
+        yield Check("settings", "ok", "every variable SOFTKV_… is known")
+    for variable in variables:
+        yield Check("settings", "note", str(variable))
+
+
+def _keys(path: Path) -> Iterator[Check]:
+    """Read the file of keys as the service does."""
+    from service.api.keyring import KeyFile, KeysUnusable
+
+    try:
+        holders = [holder for _, holder in KeyFile.open(path).entries]
+    except KeysUnusable as error:
+        yield Check("keys", "broken", str(error))
+        return
+    now = datetime.now(UTC)
+    expired = [holder.name for holder in holders if holder.expires is not None and holder.expires <= now]
+    facts = f"{path}: {_plural(len(holders), 'key')}"
+    yield Check("keys", "note", f"{facts}, expired: {', '.join(expired)}") if expired else Check("keys", "ok", facts)
+
+
 def _machine_code(settings: Settings) -> Iterator[Check]:
-    """Load the machine code as the service does; yield a note before a part that has to be compiled first.
+    """Load the machine code as the service does. Yield a note before a part that has to be compiled first, and then
+    every ten seconds.
 
     Compiled code is cached for the service.
     """
@@ -210,9 +245,18 @@ def _machine_code(settings: Settings) -> Iterator[Check]:
         loading = thread.submit(code.load, uncompiled.put)
         loading.add_done_callback(lambda _: uncompiled.put(None))
         try:
-            while (part := uncompiled.get()) is not None:
+            while True:
+                try:
+                    part = uncompiled.get(timeout=_PROGRESS_SECONDS)
+                except Empty:
+                    seconds = time.perf_counter() - started
+                    yield Check(name, "note", f"{' and '.join(parts) or 'loading'}: {seconds:.0f} s so far")
+                    continue
+                if part is None:
+                    break
                 parts.append(part)
-                yield Check(name, "note", f"the {part} has none yet: it is compiled now, once, in about a minute")
+                advice = "it is compiled now, once, in one to four minutes; --quick leaves this out"
+                yield Check(name, "note", f"the {part} has none yet: {advice}")
             loading.result()
         finally:  # Ctrl-C ends the compilation, too
             if not loading.done():

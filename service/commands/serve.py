@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import inspect
+import os
 import re
 import signal
 import socket
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
     from service.server.process import ExitDeadline
-    from service.settings import Settings
+    from service.settings import Settings, UnknownVariable
 
 
 def serve(**options: Any) -> None:
@@ -143,16 +144,28 @@ def read_settings(options: dict[str, Any]) -> Settings:
     """Return the settings from these options and the environment; options take precedence.
 
     Raises:
-        CommandError: a setting is invalid.
+        CommandError: a setting is invalid, or a variable has almost the name of a setting of keys.
     """
     from pydantic import ValidationError
 
     from service.settings import Settings
 
     try:
-        return Settings(**options)
+        settings = Settings(**options)
     except ValidationError as error:
         raise CommandError(_describe(error, options)) from None
+    if open_variables := [str(variable) for variable in misspelt_variables(settings) if variable.opens]:
+        raise CommandError("\n".join(open_variables))
+    return settings
+
+
+def misspelt_variables(settings: Settings) -> list[UnknownVariable]:
+    """Return the environment variables `SOFTKV_…` that have no effect."""
+    from service.settings import unknown_variables
+
+    return list(
+        unknown_variables(os.environ, "" if settings.encoders is None else settings.encoders.read_text("utf-8"))
+    )
 
 
 def _describe(error: ValidationError, options: dict[str, Any]) -> str:
@@ -183,7 +196,8 @@ def _listen(settings: Settings) -> socket.socket:
         if error.errno == errno.EADDRINUSE:
             port = settings.port + 1 if settings.port < 65535 else settings.port - 1
             advice = (
-                f"stop the program that listens there, or choose another port: --port {port}, or SOFTKV_PORT={port}"
+                f"stop the program that listens there, or choose another port: --port {port}, or SOFTKV_PORT={port}. "
+                "If that program is a softkv of the same directory, choose another --data-dir, too, or SOFTKV_DATA_DIR"
             )
         raise CommandError(f"cannot listen on {settings.host} port {settings.port} ({reason}): {advice}") from None
     # asyncio does this only for its own sockets; without it a second answer waits 40 ms for an ACK.
@@ -252,6 +266,8 @@ def _run(settings: Settings, listener: socket.socket, exit_deadline: ExitDeadlin
             raise KeyboardInterrupt from None
 
         def warn() -> None:
+            for variable in misspelt_variables(settings):
+                structlog.get_logger("softkv").warning("unknown setting", reason=str(variable))
             for conflict in find_conflicts():
                 structlog.get_logger("softkv").warning("conflicting distribution", reason=str(conflict))
 

@@ -32,7 +32,11 @@ def made(bare: Softkv, tmp_path_factory: pytest.TempPathFactory) -> Path:
         client.put("/v1/collections/vectors", json={"dimension": 2}).raise_for_status()
         client.post("/v1/collections/vectors/documents", json={"documents": DOCUMENTS}).raise_for_status()
         result = bare("backup", str(file), "--url", service.url, "--json")
+        again = bare("backup", str(file), "--url", service.url)
+        forced = bare("backup", str(file), "--url", service.url, "--force")
     assert result.exit_code == 0, result.output
+    assert (again.exit_code, forced.exit_code) == (1, 0)
+    assert f"{file} exists already: choose another name, or replace it with --force" in again.stderr.replace("\n", " ")
     report = json.loads(result.stdout)
     assert report["bytes"] < file.stat().st_size
     assert [path.name for path in folder.iterdir() if path.suffix == ".part"] == []

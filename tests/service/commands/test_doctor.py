@@ -6,6 +6,7 @@ import json
 import re
 import socket
 import subprocess
+import time
 from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -19,6 +20,7 @@ import pytest
 
 import service.cluster
 import service.retrieval.collections
+from service.api.keyring import line_of
 from service.storage import CollectionSettings, DocumentRecord, open_shared
 from tests.checkpoints import link_default_model
 from tests.postgres import PostgresServer
@@ -71,12 +73,22 @@ def test_machine_code_that_is_missing_is_a_note_before_it_is_compiled(
 ) -> None:
     pytest.importorskip("numba", reason="numba is not installed")
     # The real compilation takes a minute: tests/attention/kernels/test_machine_code.py has it.
-    monkeypatch.setattr(service.retrieval.collections.MachineCode, "load", lambda _, compiling: compiling("lookup"))
+    monkeypatch.setattr("service.commands.doctor._PROGRESS_SECONDS", 0.01)
+
+    def load(_: object, compiling: Any) -> None:
+        compiling("lookup")
+        time.sleep(0.2)
+
+    monkeypatch.setattr(service.retrieval.collections.MachineCode, "load", load)
     ended = bare("doctor", "--data-dir", str(tmp_path / "none"), "--encoder", "none")
     assert ended.exit_code == 0
     lines = re.findall(r"^machine code.*", ended.stdout, re.MULTILINE)  # a check is one line, whatever its length
-    note, done = (" ".join(line.split()) for line in lines)
-    assert note == "machine code note the lookup has none yet: it is compiled now, once, in about a minute"
+    note, progress, *_, done = (" ".join(line.split()) for line in lines)
+    assert progress == "machine code note lookup: 0 s so far"
+    assert note == (
+        "machine code note the lookup has none yet: it is compiled now, once, in one to four minutes; "
+        "--quick leaves this out"
+    )
     assert re.match(r"machine code ok compiled in [\d.]+ s, and kept in ", done)
 
 
@@ -243,6 +255,27 @@ def test_a_model_of_another_kind_is_broken_with_its_kind(bare: Softkv, tmp_path:
     code, report = checks(bare, tmp_path / "none", "--encoder", str(model))
     assert (code, report["model"]["state"]) == (1, "broken")
     assert "holds a sparse encoder" in report["model"]["detail"]
+
+
+def test_the_file_of_keys_is_read(bare: Softkv, tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    options = ("--encoder", "none", "--quick")
+    old = line_of("old", "read", "", "1", expires="2020-01-31T18:00:00Z")
+    file.write_text(f"{line_of('app', 'read', '', '2')}\n{old}\n")
+    code, report = checks(bare, tmp_path / "none", *options, SOFTKV_KEYS_FILE=str(file))
+    assert (code, report["keys"]["state"]) == (0, "note")
+    assert report["keys"]["detail"] == f"{file}: 2 keys, expired: old"
+    assert "machine code" not in report
+    file.write_text('{"name": "app"}\n')
+    code, report = checks(bare, tmp_path / "none", *options, SOFTKV_KEYS_FILE=str(file))
+    assert (code, report["keys"]["state"]) == (1, "broken")
+    assert "line 1 wants the fields" in report["keys"]["detail"]
+
+
+def test_a_misspelt_setting_is_a_note(bare: Softkv, tmp_path: Path) -> None:
+    code, report = checks(bare, tmp_path / "none", "--encoder", "none", "--quick", SOFTKV_PORTT="9")
+    assert (code, report["settings"]["state"]) == (0, "note")
+    assert report["settings"]["detail"] == "SOFTKV_PORTT is not a setting and has no effect: did you mean SOFTKV_PORT?"
 
 
 def test_an_invalid_setting_is_reported_before_any_check(bare: Softkv, monkeypatch: pytest.MonkeyPatch) -> None:

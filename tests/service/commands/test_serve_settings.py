@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.commands.serve import read_settings
-from service.settings import Settings
+from service.settings import Settings, unknown_variables
 from softkv.commands.command_line import CommandError
 from tests.service.commands.conftest import Softkv
 
@@ -47,6 +47,34 @@ def test_an_option_beyond_its_range_is_misuse(bare: Softkv, value: str) -> None:
     ended = bare("serve", "--max-queries", value)
     assert ended.exit_code == 2
     assert "--max-queries" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("API_KEY", "API_KEYS"),
+        ("APIKEYS", "API_KEYS"),
+        ("KEYS", "API_KEYS"),
+        ("READ_KEY", "READ_KEYS"),
+        ("KEYFILE", "KEYS_FILE"),
+        ("KEY_FILE", "KEYS_FILE"),
+    ],
+)
+def test_a_variable_that_was_meant_to_close_the_service_is_refused(
+    variable: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"SOFTKV_{variable}", "abc")
+    message = f"SOFTKV_{variable} is not a setting and has no effect: did you mean SOFTKV_{meant}?"
+    assert invalid() == message
+
+
+def test_other_unknown_variables_are_named_with_the_nearest_setting() -> None:
+    names = {"PORTT": "PORT", "OPENAI_KEY": None, "ZEBRA": None, "KEY": None, "URL": None, "SERVICE_HOST": None}
+    unknown = list(unknown_variables({f"SOFTKV_{name}": "x" for name in names}, "api_key_env = 'SOFTKV_OPENAI_KEY'"))
+    assert [(variable.name, variable.nearest, variable.opens) for variable in unknown] == [
+        ("SOFTKV_PORTT", "SOFTKV_PORT", False),
+        ("SOFTKV_ZEBRA", None, False),
+    ]
 
 
 def test_a_store_that_is_not_postgresql_is_refused() -> None:

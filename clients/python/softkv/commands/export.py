@@ -125,6 +125,7 @@ def backup(
     ],
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an older file of this name.")] = False,
     as_json: AsJSON = False,
 ) -> None:
     """Copy everything that a running service stores into one file.
@@ -139,6 +140,8 @@ def backup(
     from softkv.commands.console import messages, output, progress, write_json
     from softkv.commands.remote import connect
 
+    if file.is_file() and not force:
+        raise CommandError(f"{file} exists already: choose another name, or replace it with --force")
     if as_json and file.name == "-":
         raise Misused("--json and the backup both go to standard output: name a file")
     with connect(url, api_key) as client, progress(messages()) as bar:
