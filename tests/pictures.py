@@ -178,6 +178,22 @@ def draw_temperature(numbers: dict[str, Any]) -> str:
     return drawing.svg()
 
 
+def draw_answer(numbers: dict[str, Any]) -> str:
+    """Draw the answers to two questions as bars: a document stands out, or “none of these” does."""
+    drawing = Drawing("A question that a book answers, and one that none of 110 books answers", 196)
+    left, right = MARGIN, WIDTH - MARGIN
+    start, widest = left + 112, right - left - 160
+    for top, question in ((0, numbers["known"]), (96, numbers["unknown"])):
+        drawing.text(left, top + 28, f"“{question['text']}”", "query bold", 15)
+        rows = (("first", "best book", "weight"), ("rest", "109 others", "key"), ("null", "none of these", "ink"))
+        for number, (name, label, kind) in enumerate(rows):
+            y, weight = top + 38 + 18 * number, question["weights"][name]
+            drawing.text(left, y + 11, label, "ink", 13)
+            drawing.box(start, y, widest * weight, 13, kind, 0)
+            drawing.text(start + widest * weight + 6, y + 11, _percent(weight), "ink bold", 13)
+    return drawing.svg()
+
+
 def draw_null_key(numbers: dict[str, Any]) -> str:
     """Draw the similarities of two questions to every key and to the null key, and the weights that follow."""
     drawing = Drawing("Two questions to 110 books, and what “none of these” weighs in each", 352)
@@ -346,6 +362,7 @@ def draw_shards(numbers: dict[str, Any]) -> str:
 
 DRAWINGS: dict[str, Callable[[dict[str, Any]], str]] = {
     "temperature": draw_temperature,
+    "answer": draw_answer,
     "null-key": draw_null_key,
     "certificate": draw_certificate,
     "query": draw_query,

@@ -126,7 +126,8 @@ def test_a_port_in_use() -> None:
         line = refused("--port", str(port), "--encoder", "none")
     assert line == (
         f"softkv: cannot listen on 127.0.0.1 port {port} (Address already in use): "
-        f"stop the program that listens there, or choose another port: --port {other}, or SOFTKV_PORT={other}"
+        f"stop the program that listens there, or choose another port: --port {other}, or SOFTKV_PORT={other}. "
+        "If that program is a softkv of the same directory, choose another --data-dir, too, or SOFTKV_DATA_DIR"
     )
 
 
