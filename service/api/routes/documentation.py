@@ -12,7 +12,7 @@ from pathlib import Path
 
 from starlette._utils import get_route_path
 from starlette.datastructures import Headers
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from service.api.middleware.requests import POLICY
@@ -28,7 +28,17 @@ INLINE_STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)  # of a drawing
 DOCUMENTS = (".html", ".svg")
 NOTE = "<!-- documentation -->"
 BUILT = '<a href="./">Documentation</a>'
-NOT_BUILT = "This installation has no other documentation. In a checkout, <code>make docs</code> builds it."
+NOT_BUILT = (
+    "This installation has no other pages. In a checkout they are in the folder <code>docs</code>, from "
+    "<code>docs/README.md</code> on; <code>make docs</code> builds them for this address."
+)
+INDEX_NOT_BUILT = (
+    "# softkv\n\n"
+    "This installation has no pages for language models. In a checkout they are in the folder docs, from "
+    "docs/README.md on; `make docs` builds them for this address.\n\n"
+    "- [The HTTP API](openapi.json)\n"
+)
+"""`llms.txt` of a checkout whose documentation is not built."""
 
 
 class Documentation:
@@ -82,7 +92,9 @@ class Documentation:
         return await _send(file, self._site.digest, policy, headers)
 
     async def _for_models(self, name: str, headers: Mapping[str, str]) -> Response | None:
-        file = self._site.files.get(name) if self._is_built else None
+        if not self._is_built:
+            return PlainTextResponse(INDEX_NOT_BUILT, headers=EACH_TIME) if name == FOR_MODELS[0] else None
+        file = self._site.files.get(name)
         return None if file is None else await _send(file, self._site.digest, {}, headers)
 
     def _policy(self, name: str, document: Asset) -> str:

@@ -85,7 +85,8 @@ def test_models_find_the_documentation_at_the_root(built, bare):
         unchanged = built.get(f"/{name}", headers={"if-none-match": answer.headers["etag"]})
         assert unchanged.status_code == 304
         assert built.get(f"/docs/{name}").status_code == 404  # its links begin at the root
-        assert bare.get(f"/{name}").status_code == 404
+    assert "`make docs`" in bare.get("/llms.txt").text
+    assert bare.get("/llms-full.txt").status_code == 404
 
 
 def test_everything_the_api_reference_loads_is_there(built):
