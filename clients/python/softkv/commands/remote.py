@@ -16,6 +16,7 @@ from softkv.commands.files import ArrayFile, DocumentSource, Entry, LineFile, ba
 
 # For a service that is busy, or that restarts during long work: 15 seconds in all.
 _RETRIES = 7
+_HEADERS = "send it as Authorization: Bearer <key> or X-API-Key: <key>"
 _MISSING = re.compile(r"there is no collection '(?P<name>[^']+)'")
 
 
@@ -48,7 +49,7 @@ def command_error(error: softkv.Error, url: str) -> CommandError:
         load = f"`softkv load FILE --collection {missing['name']}`"
         return Refused(str(error).replace("collection.create()", load))
     if not isinstance(error, softkv.Unreachable):
-        return Refused(str(error))
+        return Refused(str(error).replace(_HEADERS, "give it with --api-key, or set SOFTKV_KEY"))
     reason = str(error.__cause__) or type(error.__cause__).__name__
     if isinstance(error, softkv.TimedOut) and error.sent:
         return Unreachable(
