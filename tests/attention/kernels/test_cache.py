@@ -44,6 +44,16 @@ def test_compiled_code_is_loaded_by_the_next_kernel(directory, monkeypatch):
     assert file.is_relative_to(directory)
 
 
+def test_the_first_compilation_of_a_process_is_one_line_of_the_log(directory, monkeypatch, caplog):
+    cache._log_compilation.cache_clear()
+    with caplog.at_level(logging.INFO, "attention.kernels.cache"):
+        kernel(monkeypatch)(3, 0.5)
+        kernel(monkeypatch)(3.0, 0.5)
+        kernel(monkeypatch)(3, 0.5)
+    [record] = [record for record in caplog.records if record.name == "attention.kernels.cache"]
+    assert record.getMessage().startswith("compiling machine code, once")
+
+
 def test_other_users_may_read_it(directory, monkeypatch):
     kernel(monkeypatch)(3, 0.5)
     (file,) = cache.folder().iterdir()
