@@ -38,7 +38,7 @@ NoneFrom = Annotated[
     float,
     Field(
         description="The weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with "
-        "an answer are below it; made questions choose it so that it leaves out what does not belong here."
+        "an answer are below it, unless made questions on other topics would be below it, too."
     ),
 ]
 ErrorBounds = Annotated[list[ErrorBound], Field(description="The promised errors for which there are enough labels.")]
@@ -247,6 +247,10 @@ class CalibrationFigures(Wire):
     )
     none_wrong: CalibrationFigure = Field(
         description="The share of questions with an answer that have the verdict `none`."
+    )
+    off_topic_none: CalibrationFigure = Field(
+        description="The share of made questions on other topics that have the verdict `none`. They are not among "
+        "the labels. It is null without an encoder, or if the collection is about nearly all of these topics."
     )
     coverage: CalibrationFigure = Field(
         description="The share of questions with an answer whose right document is in the set for 0.9: of "

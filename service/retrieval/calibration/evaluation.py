@@ -16,6 +16,7 @@ from service.retrieval.calibration.fit import (
     fit_all,
     standard_error,
 )
+from service.retrieval.calibration.off_topic import OffTopic
 from service.retrieval.calibration.profile import Profiles
 
 Array = np.ndarray[Any, Any]
@@ -28,6 +29,7 @@ MIN_PROBABILITY = 1e-6
 """Probabilities are clipped to this distance from 0 and 1: one wrong answer would make the log-loss infinite."""
 
 LEAST_LOG = float(np.log(MIN_PROBABILITY))
+NOTHING_REFUSED = np.empty(0, dtype=np.bool_)
 
 
 class Metric(NamedTuple):
@@ -67,6 +69,7 @@ class Metrics:
         one_wrong: the share of the questions without an answer whose first match has more than half of all weight.
         none_right: the share of the questions without an answer that have the verdict "none".
         none_wrong: the share of the questions with an answer that have it.
+        off_topic_none: the share of made off-topic questions that have it, which are not among the labels.
         coverage: the share of the questions with an answer whose right document is in the conformal set of coverage
             0.9.
     """
@@ -81,11 +84,17 @@ class Metrics:
     one_wrong: Metric
     none_right: Metric
     none_wrong: Metric
+    off_topic_none: Metric
     coverage: Metric
 
     @classmethod
-    def of(cls, outcomes: Outcomes) -> Metrics:
-        """Compute the metrics of the predicted outcomes of labelled questions."""
+    def of(cls, outcomes: Outcomes, refused: Array = NOTHING_REFUSED) -> Metrics:
+        """Compute the metrics of the predicted outcomes of labelled questions.
+
+        Args:
+            outcomes: the outcomes.
+            refused: bool[m], whether each made off-topic question has the verdict "none".
+        """
         present = outcomes.present
         return cls(
             ece=Metric(
@@ -101,6 +110,7 @@ class Metrics:
             one_wrong=Metric.mean(outcomes.one[~present]),
             none_right=Metric.mean(outcomes.none[~present]),
             none_wrong=Metric.mean(outcomes.none[present]),
+            off_topic_none=Metric.mean(refused),
             coverage=Metric.mean(outcomes.covered[present]),
         )
 
@@ -243,6 +253,13 @@ def previous_outcomes(profiles: Profiles, previous: PreviousWeighting) -> Outcom
     )
 
 
+def _find_refused(off_topic: OffTopic | None, stored: Variant | None) -> Array:
+    """Return bool[m], whether made off-topic questions have the verdict "none" as the collection is served."""
+    if off_topic is None:
+        return NOTHING_REFUSED
+    return Outcomes.current(off_topic.profiles, off_topic.served, COVERAGE, stored).none
+
+
 def evaluate(
     profiles: Profiles,
     order: Array,
@@ -250,6 +267,7 @@ def evaluate(
     stored: Variant | None = None,
     prior: Variant | None = None,
     previous: PreviousWeighting | None = None,
+    off_topic: OffTopic | None = None,
 ) -> Evaluation:
     """Fit a calibration to labelled questions, and measure on held-out questions how much it improves on the
     collection.
@@ -263,16 +281,18 @@ def evaluate(
         stored: the collection's calibration at that temperature; None if it has none.
         prior: the fit that the collection itself gave; None if it was not asked.
         previous: the collection's settings before it was calibrated; None if it is not calibrated.
+        off_topic: made off-topic questions, of which the calibration refuses all but one; None without any.
     """
-    validation = CrossValidation.run(profiles, assign_folds(order, profiles.present), COVERAGE, prior)
-    plain, words = fit_all(profiles, validation, prior)
+    folds = assign_folds(order, profiles.present)
+    validation = CrossValidation.run(profiles, folds, COVERAGE, prior, off_topic)
+    plain, words = fit_all(profiles, validation, prior, off_topic)
     served = Outcomes.current(profiles, null_logits, COVERAGE, stored)
     return Evaluation(
         plain,
         words,
-        Metrics.of(served),
-        Metrics.of(validation.plain),
-        None if words is None else Metrics.of(validation.words),
+        Metrics.of(served, _find_refused(off_topic, stored)),
+        Metrics.of(validation.plain, validation.refused[0]),
+        None if words is None else Metrics.of(validation.words, validation.refused[1]),
         Gain.between(served, validation.plain, previous is None),
         None if previous is None else Gain.between(previous_outcomes(profiles, previous), validation.plain, True),
     )

@@ -1,7 +1,8 @@
 """Fits to labelled questions: a temperature, and for each λ a null level, a confidence curve and thresholds.
  Temperature, null level and λ maximise the likelihood of "the right document, or none of these". Z is the partition of
 the documents and R the share of the right ones. The null key weighs as much as n keys of similarity c: N = n·exp(c/T).
-A question with an answer has the likelihood R/(Z + N), one without an answer N/(Z + N).
+A question with an answer has the likelihood R/(Z + N), one without an answer N/(Z + N). Made off-topic questions keep N
+from being so small that they pass.
 """
 
 from __future__ import annotations
@@ -14,7 +15,12 @@ from typing import Any
 import numpy as np
 
 from attention.lookup import HALF, Background
-from service.retrieval.calibration.abstention import ErrorBound, fit_error_bounds, fit_none_from
+from service.retrieval.calibration.abstention import (
+    ErrorBound,
+    fit_error_bounds,
+    fit_none_from,
+    lead_to_null_weight,
+)
 from service.retrieval.calibration.confidence import (
     FULL_CURVE_LABELS,
     Curve,
@@ -22,6 +28,7 @@ from service.retrieval.calibration.confidence import (
     fit_thresholds,
     weight_logits,
 )
+from service.retrieval.calibration.off_topic import OffTopic
 from service.retrieval.calibration.profile import Profiles
 
 Array = np.ndarray[Any, Any]
@@ -82,21 +89,23 @@ class FittedNull:
         return temperature * (self.log_count - math.log(max(profiles.keys, 2)))
 
 
-def fit_null(profiles: Profiles, cell: tuple[int, int]) -> FittedNull:
+def fit_null(profiles: Profiles, cell: tuple[int, int], off_topic: OffTopic | None = None) -> FittedNull:
     """Fit the null key to labelled questions, for fixed λ (weight of full text) and temperature T.
 
     Args:
         profiles: the profiles of the questions.
         cell: the indices of λ and T in the profiles.
+        off_topic: made off-topic questions, which the null key outweighs but for one; None without any.
     """
-    (null,) = _fit_nulls(profiles, [cell])
+    (null,) = _fit_nulls(profiles, [cell], off_topic)
     return null
 
 
-def _fit_nulls(profiles: Profiles, cells: Sequence[tuple[int, int]]) -> list[FittedNull]:
+def _fit_nulls(profiles: Profiles, cells: Sequence[tuple[int, int]], off_topic: OffTopic | None) -> list[FittedNull]:
     """Fit a null key to labelled questions for each cell, all at once.
 
-    The likelihood is concave in ln N, the null key's log weight, so the function bisects its slope.
+    The likelihood is concave in ln N, the null key's log weight, so the function bisects its slope. If that N is too
+    small for the off-topic questions, the least one that is not is the best.
     """
     partitions = np.stack([profiles.log_partition[:, *cell] for cell in cells])
     middles, absent = np.median(partitions, axis=1), np.count_nonzero(~profiles.present)
@@ -105,28 +114,36 @@ def _fit_nulls(profiles: Profiles, cells: Sequence[tuple[int, int]]) -> list[Fit
         points = (low + high) / 2
         slopes = absent - _sigmoid(points[:, None] - partitions).sum(axis=1) - (points - middles) / NULL_DEVIATION**2
         low, high = np.where(slopes > 0, points, low), np.where(slopes > 0, high, points)
-    nulls = list[FittedNull]()
-    for cell, log_count, middle in zip(cells, ((low + high) / 2).tolist(), middles.tolist(), strict=True):
+    log_counts, nulls = (low + high) / 2, list[FittedNull]()
+    if off_topic is not None:
+        log_counts = np.maximum(log_counts, [off_topic.least_log_count(cell) for cell in cells])
+    for cell, log_count, middle in zip(cells, log_counts.tolist(), middles.tolist(), strict=True):
         likelihood = float(log_likelihoods(profiles, cell, log_count).sum())
         nulls.append(FittedNull(cell, log_count, likelihood - (log_count - middle) ** 2 / (2 * NULL_DEVIATION**2)))
     return nulls
 
 
-def fit_temperature(profiles: Profiles) -> int:
-    """Return the index of the temperature that gives the labels the greatest likelihood, without full text."""
+def fit_temperature(profiles: Profiles, off_topic: OffTopic | None = None) -> int:
+    """Return the index of the temperature that gives the labels the greatest likelihood, without full text.
+
+    Args:
+        profiles: the profiles of the labelled questions.
+        off_topic: made off-topic questions, which limit the null key; None without any.
+    """
     shift = np.log(profiles.temperatures / profiles.temperatures[profiles.own_index]) / TEMPERATURE_DEVIATION
-    nulls = _fit_nulls(profiles, [(0, t) for t in range(len(shift))])
+    nulls = _fit_nulls(profiles, [(0, t) for t in range(len(shift))], off_topic)
     return int(np.argmax(np.array([null.likelihood for null in nulls]) - shift**2 / 2))
 
 
-def fit_full_text(profiles: Profiles, temperature: int) -> int:
+def fit_full_text(profiles: Profiles, temperature: int, off_topic: OffTopic | None = None) -> int:
     """Return the index of the λ (weight of full text) that gives the labels the greatest likelihood.
 
     Args:
         profiles: the profiles of the labelled questions.
         temperature: the index of the temperature.
+        off_topic: made off-topic questions, which limit the null key; None without any.
     """
-    nulls = _fit_nulls(profiles, [(i, temperature) for i in range(len(profiles.words))])
+    nulls = _fit_nulls(profiles, [(i, temperature) for i in range(len(profiles.words))], off_topic)
     return int(np.argmax([null.likelihood for null in nulls]))
 
 
@@ -184,7 +201,14 @@ class Fit:
     log_count: float | Array
 
     @classmethod
-    def of(cls, profiles: Profiles, cell: tuple[int, int], few: bool, prior: Variant | None = None) -> Fit:
+    def of(
+        cls,
+        profiles: Profiles,
+        cell: tuple[int, int],
+        few: bool,
+        prior: Variant | None = None,
+        off_topic: OffTopic | None = None,
+    ) -> Fit:
         """Fit a variant to all labelled questions of some profiles.
 
         Args:
@@ -192,8 +216,9 @@ class Fit:
             cell: the indices of λ (weight of full text) and of the temperature in the profiles.
             few: whether these labels are too few for a curve of five parameters; without a prior it then has two.
             prior: what the collection itself said before there were labels; None if it was not asked.
+            off_topic: made off-topic questions, which have the verdict "none" but for one; None without any.
         """
-        null = fit_null(profiles, cell)
+        null = fit_null(profiles, cell, off_topic)
         best, partition = profiles.best[:, *cell], profiles.log_partition[:, *cell]
         right = (profiles.best_right[:, *cell] - partition)[profiles.present]
         logits, leads, first = weight_logits(best, partition), partition - null.log_count, profiles.rank[:, *cell] == 1
@@ -205,6 +230,8 @@ class Fit:
         else:
             curve = Curve.fit_few(logits, first) if few else Curve.fit(logits, leads, first)
         none_from = fit_none_from(leads[profiles.present])
+        if off_topic is not None:
+            none_from = min(none_from, lead_to_null_weight(off_topic.least_log_count(cell) - null.log_count))
         return cls(cell, Variant(level, curve, fit_thresholds(right), none_from), null.log_count)
 
     def with_bounds(self, held_out: Outcomes) -> Fit:
@@ -337,13 +364,23 @@ class CrossValidation:
     Attributes:
         plain: the outcomes without full text.
         words: the outcomes with the weight of full text (λ) that the other folds choose.
+        refused: bool[2, m], without and with full text: whether made off-topic questions have the verdict "none". They
+            do not bound the fit that predicts it.
     """
 
     plain: Outcomes
     words: Outcomes
+    refused: Array
 
     @classmethod
-    def run(cls, profiles: Profiles, folds: Array, promise: float, prior: Variant | None = None) -> CrossValidation:
+    def run(
+        cls,
+        profiles: Profiles,
+        folds: Array,
+        promise: float,
+        prior: Variant | None = None,
+        off_topic: OffTopic | None = None,
+    ) -> CrossValidation:
         """For each fold, fit to the questions of all other folds, and predict the outcomes of its own.
 
         Args:
@@ -351,18 +388,25 @@ class CrossValidation:
             folds: int64[q], the fold of each question.
             promise: the coverage of the conformal sets.
             prior: what the collection itself said; None if it was not asked.
+            off_topic: made off-topic questions; None without any.
         """
         plain, words = list[tuple[Array, Outcomes]](), list[tuple[Array, Outcomes]]()
         few = len(folds) < FULL_CURVE_LABELS
+        strange = np.arange(0 if off_topic is None else len(off_topic.served)) % FOLDS
+        refused = np.empty((2, len(strange)), dtype=np.bool_)
         for fold in range(FOLDS):
             training, held_out = profiles.of(folds != fold), np.flatnonzero(folds == fold)
-            temperature = fit_temperature(training)
-            share = fit_full_text(training, temperature)
-            fits = [Fit.of(training, (0, temperature), few, prior)]
-            fits += [Fit.of(training, (share, temperature), few, prior)] if share else fits
-            for fit, parts in zip(fits, (plain, words), strict=True):
+            bound = None if off_topic is None else off_topic.of(strange != fold)
+            temperature = fit_temperature(training, bound)
+            share = fit_full_text(training, temperature, bound)
+            fits = [Fit.of(training, (0, temperature), few, prior, bound)]
+            fits += [Fit.of(training, (share, temperature), few, prior, bound)] if share else fits
+            for i, (fit, parts) in enumerate(zip(fits, (plain, words), strict=True)):
                 parts.append((held_out, fit.predict(profiles.of(held_out), promise)))
-        return cls(Outcomes.join(plain, len(folds)), Outcomes.join(words, len(folds)))
+                if off_topic is not None:
+                    unseen = off_topic.profiles.of(strange == fold)
+                    refused[i, strange == fold] = fit.predict(unseen, promise).none
+        return cls(Outcomes.join(plain, len(folds)), Outcomes.join(words, len(folds)), refused)
 
     @property
     def words_gain(self) -> bool:
@@ -384,16 +428,21 @@ def standard_error(values: Array) -> float:
     return float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
-def fit_all(profiles: Profiles, validation: CrossValidation, prior: Variant | None = None) -> tuple[Fit, Fit | None]:
+def fit_all(
+    profiles: Profiles,
+    validation: CrossValidation,
+    prior: Variant | None = None,
+    off_topic: OffTopic | None = None,
+) -> tuple[Fit, Fit | None]:
     """Fit to all labels without full text, and also with full text if that improved the validation's outcomes.
 
     Returns:
         The fit without full text, and the fit with it; the second is None if full text does not gain.
     """
-    temperature = fit_temperature(profiles)
-    share = fit_full_text(profiles, temperature) if validation.words_gain else 0
+    temperature = fit_temperature(profiles, off_topic)
+    share = fit_full_text(profiles, temperature, off_topic) if validation.words_gain else 0
     few = len(profiles.present) < FULL_CURVE_LABELS
-    plain = Fit.of(profiles, (0, temperature), few, prior).with_bounds(validation.plain)
+    plain = Fit.of(profiles, (0, temperature), few, prior, off_topic).with_bounds(validation.plain)
     if not share:
         return plain, None
-    return plain, Fit.of(profiles, (share, temperature), few, prior).with_bounds(validation.words)
+    return plain, Fit.of(profiles, (share, temperature), few, prior, off_topic).with_bounds(validation.words)

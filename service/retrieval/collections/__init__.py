@@ -44,6 +44,7 @@ from service.retrieval.collections.settings import (
     choose_encoder,
     default_temperature,
     find_model,
+    get_encoder_facts,
     get_encoding_queue,
     get_known_facts,
     get_model_queue,

@@ -1,8 +1,8 @@
 """Learning from labels, which are questions with known answers.
 
 `calibrate.py` fits a calibration to labelled questions, to feedback, or to questions that it makes of the collection's
-own keys (`synthetic_questions.py`). `feedback.py` keeps what callers say of answers, and `refits.py` fits again as it
-comes. The mathematics is `service.retrieval.calibration`.
+own keys (`synthetic_questions.py`, which also asks off-topic questions). `feedback.py` keeps what callers say of
+answers, and `refits.py` fits again after more of it. The mathematics is `service.retrieval.calibration`.
 """
 
 from __future__ import annotations

@@ -40,7 +40,11 @@ from service.retrieval.collections import (
 from service.retrieval.errors import Flaw, InvalidContent
 from service.retrieval.labels.feedback import FeedbackLabels, read_labels
 from service.retrieval.labels.previous_settings import PreviousSettings, read_previous
-from service.retrieval.labels.synthetic_questions import SyntheticProfiles, profile_synthetic_questions
+from service.retrieval.labels.synthetic_questions import (
+    SyntheticProfiles,
+    profile_off_topic,
+    profile_synthetic_questions,
+)
 from service.retrieval.queries import (
     Array,
     check_complete,
@@ -211,7 +215,8 @@ async def _fit_labels(
     logits = np.array([null_logit(question, record.settings.temperature, profiling.keys) for question in nulls])
     served, prior = _read_stored_variants(record)
     before = None if previous is None else previous.with_nulls(previous_nulls, keys)
-    assessed = await ARRAYS.run(lambda: evaluate(profiling.build(), order, logits, served, prior, before))
+    off_topic = await profile_off_topic(collection, record, keys, previous, words)
+    assessed = await ARRAYS.run(lambda: evaluate(profiling.build(), order, logits, served, prior, before, off_topic))
     temperature = profiling.temperature(assessed.plain.cell)
     present = sum(bool(question.ids) for _, question in numbered)
     labels = present, len(numbered) - present

@@ -1,7 +1,9 @@
-"""Questions that are made of a collection's own keys, and the profiles of their answers.
+"""Questions that are made for a collection, and the profiles of their answers.
 
-A question repeats half of a key's words, or three in a row. It counts if its document is clearly the best match: words
-that many keys share ask for none of them. For every other question its document is then hidden.
+A question of a collection's own key repeats half of its words, or three in a row. It counts if its document is clearly
+the best match: words that many keys share ask for none of them. For every other question its document is then hidden.
+
+Off-topic questions are those of the topics on which encoders are measured.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from attention.lookup import Background, similarities_of
-from service.encoding import Content, EncoderFacts, Temperatures
+from service.encoding import TOPICS, Content, EncoderFacts, EncodingQueue, Temperatures
 from service.retrieval.calibration import (
     FULL_TEXT_WEIGHTS,
     DocumentKeys,
+    OffTopic,
     PreviousWeighting,
     ProfileBuilder,
     Profiles,
@@ -30,6 +33,7 @@ from service.retrieval.collections import (
     NullKey,
     Snapshot,
     default_temperature,
+    get_encoder_facts,
     get_encoding_queue,
     get_null_encoder,
     resolve_null,
@@ -59,6 +63,10 @@ DOCUMENTS = 512
 
 WINDOW_WORDS, ROW_WORDS = 24, 3
 """The most words of a key from which a question is made, and the words of the shorter of its two questions."""
+
+MAX_OFF_TOPIC_PAIRS, MIN_TOPICS = 50_000_000, 50
+"""The most pairs of an off-topic question and a key that are compared, and the fewest questions in a large collection.
+"""
 
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 
@@ -147,12 +155,8 @@ async def profile_synthetic_questions(collection: AnyCollection, keys: int) -> S
     encoded = list[tuple[SyntheticQuestion, Array]]()
     for start in range(0, len(unasked), ENCODING_BATCH):
         selected = unasked[start : start + ENCODING_BATCH]
-        vectors = (await queue.encode([question.text for question in selected], "query")).texts()
-        encoded += [
-            (question, text.vector.astype(np.float64))
-            for question, text in zip(selected, vectors, strict=True)
-            if text.content != Content.NOTHING and text.vector.any()
-        ]
+        vectors = dict(await _encode(queue, [question.text for question in selected]))
+        encoded += [(question, vectors[question.text]) for question in selected if question.text in vectors]
     encoder = await get_null_encoder(collection.encoders, record, "auto")
     previous = await PreviousSettings.read(collection.encoders, record)
     profiling = ProfileBuilder(
@@ -189,6 +193,15 @@ async def profile_synthetic_questions(collection: AnyCollection, keys: int) -> S
     order = np.array([xxh3_64_intdigest(question.text.encode()) >> 1 for question in questions])
     before = None if previous is None else previous.with_nulls(previous_nulls, keys)
     return SyntheticProfiles(profiles, order, log_counts, null_logits, served, before)
+
+
+async def _encode(queue: EncodingQueue, texts: list[str]) -> list[tuple[str, Array]]:
+    """Return the texts that the encoder can read, each with its vector [d]."""
+    return [
+        (text, encoded.vector.astype(np.float64))
+        for text, encoded in zip(texts, (await queue.encode(texts, "query")).texts(), strict=True)
+        if encoded.content != Content.NOTHING and encoded.vector.any()
+    ]
 
 
 def _clear_lead(record: CollectionRecord, temperatures: Temperatures) -> float:
@@ -288,3 +301,92 @@ class _Batch:
                     )
                 )
         return served, auto, previous, results
+
+
+NO_ROWS = np.empty(0, dtype=np.int64)
+
+
+async def profile_off_topic(
+    collection: AnyCollection,
+    record: CollectionRecord,
+    keys: int,
+    previous: PreviousSettings | None,
+    words: tuple[float, ...] = FULL_TEXT_WEIGHTS[:1],
+) -> OffTopic | None:
+    """Ask a collection made off-topic questions.
+
+    Return None if it has no encoder, if the service does not have that encoder, or if too few of the questions are
+    off-topic for this collection.
+
+    Args:
+        collection: the collection.
+        record: its record.
+        keys: the number of its keys.
+        previous: the settings from before the collection was calibrated; None if it is not.
+        words: the λ (weights of full text) to try.
+
+    Raises:
+        RetrievalError: the collection cannot be queried, or its encoder has failed.
+    """
+    if await get_encoder_facts(collection.encoders, record.settings) is None:
+        return None
+    queue = await get_encoding_queue(collection.encoders, record.settings)
+    texts = [topic.question for topic in TOPICS[: max(MIN_TOPICS, MAX_OFF_TOPIC_PAIRS // keys)]]
+    questions = await _encode(queue, texts)
+    if not questions:
+        return None
+    encoder = await get_null_encoder(collection.encoders, record, "auto")
+    temperature = record.settings.temperature
+    before = temperature if previous is None else previous.temperature
+    profiling = ProfileBuilder(temperature, keys, words, None if previous is None else before)
+    served, auto = list[float](), list[float]()
+    batch_size = max(1, min(MAX_BATCH_QUESTIONS, MAX_BATCH_SIMILARITIES // keys))
+    for start in range(0, len(questions), batch_size):
+        batch = _OffTopicBatch(questions[start : start + batch_size], profiling.has_words, encoder)
+        served_null, auto_null, similarities = await collection.lookups.read(batch.look_up, size=batch_size)
+        await ARRAYS.run(partial(_add_off_topic, profiling, similarities))
+        served += [null_logit(served_null.of(text, vector), temperature, keys) for text, vector in batch.questions]
+        auto += [null_logit(auto_null.of(text, vector), before, keys) for text, vector in batch.questions]
+    profiles = await ARRAYS.run(profiling.build)
+    return OffTopic.choose(profiles, np.array(served), np.array(auto), profiles.nearest(before))
+
+
+@dataclass(frozen=True)
+class _OffTopicSimilarities:
+    """The similarities of one question to all keys, and how full text ranks their documents; None without full text."""
+
+    similarities: Array
+    documents: DocumentKeys
+    ranks: tuple[Array, Array] | None
+
+
+def _add_off_topic(profiling: ProfileBuilder, questions: Sequence[_OffTopicSimilarities]) -> None:
+    for question in questions:
+        by_id = question.documents.by_id(question.similarities, NO_ROWS, lambda rows: [*map(str, rows)])
+        profiling.add(question.similarities, question.documents, question.ranks, NO_ROWS, by_id)
+
+
+@dataclass(frozen=True)
+class _OffTopicBatch:
+    """A batch of questions with their vectors."""
+
+    questions: Sequence[tuple[str, Array]]
+    with_words: bool
+    encoder: EncoderFacts | None
+
+    def look_up(self, snapshot: Snapshot) -> tuple[NullKey, NullKey, list[_OffTopicSimilarities]]:
+        """Return the collection's null key, the null key `auto`, and the similarities of each question.
+
+        Args:
+            snapshot: the version of the collection to read.
+        """
+        check_complete(snapshot)
+        record, reader = snapshot.record, snapshot.reader
+        rows = similarities_of(snapshot.view, np.stack([vector for _, vector in self.questions]))
+        order = np.argsort(rows.owners, kind="stable")
+        documents, results = DocumentKeys.of(rows.owners[order]), list[_OffTopicSimilarities]()
+        for (text, _), row in zip(self.questions, rows.similarities, strict=True):
+            ranks = reader.search(record.id).ranks(text) if self.with_words else None
+            results.append(_OffTopicSimilarities(row[order], documents, ranks))
+        served, auto = (resolve_null(record, snapshot.own, choice, self.encoder) for choice in (None, "auto"))
+        return served, auto, results

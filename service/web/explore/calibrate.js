@@ -19,7 +19,7 @@ const SHOWN_FLAWS = 20;
 /** A fit encodes all questions and scans for each. */
 const FIT_MS = 600_000;
 /** Figures that are shares of one, and whether more is better. */
-const SHARES = { ece: false, one_right: true, one_wrong: false, none_right: true, none_wrong: false, recall: true, coverage: true };
+const SHARES = { ece: false, one_right: true, one_wrong: false, none_right: true, none_wrong: false, off_topic_none: true, recall: true, coverage: true };
 const PROMISED = 0.9;
 
 /** The pasted labels, by collection: they stay while other tabs are shown. @type {Map<string, string>} */

@@ -1718,7 +1718,7 @@ export interface components {
             /** @description λ; 0 if words improve the likelihood of the labels by no more than its standard error, or worsen the ranking. */
             full_text: number;
             confidence: components["schemas"]["ConfidenceCurve"];
-            /** @description The weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with an answer are below it; made questions choose it so that it leaves out what does not belong here. */
+            /** @description The weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with an answer are below it, unless made questions on other topics would be below it, too. */
             none_from: number;
             /** @description The levels for which there are enough labels. */
             conformal: components["schemas"]["ConformalLevel"][];
@@ -2011,6 +2011,8 @@ export interface components {
             none_right: components["schemas"]["CalibrationFigure"];
             /** @description The share of questions with an answer that have the verdict `none`. */
             none_wrong: components["schemas"]["CalibrationFigure"];
+            /** @description The share of made questions on other topics that have the verdict `none`. They are not among the labels. It is null without an encoder, or if the collection is about nearly all of these topics. */
+            off_topic_none: components["schemas"]["CalibrationFigure"];
             /** @description The share of questions with an answer whose right document is in the set for 0.9: of `conformal`, and in `before` of `top_p`. */
             coverage: components["schemas"]["CalibrationFigure"];
         };
@@ -3944,7 +3946,7 @@ export interface components {
             level: number;
             /** @description λ: the factor of the full-text rank in a logit; 0 if words do not help. */
             full_text: number;
-            /** @description The weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with an answer are below it; made questions choose it so that it leaves out what does not belong here. */
+            /** @description The weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with an answer are below it, unless made questions on other topics would be below it, too. */
             none_from: number;
             /** @description The promised errors for which there are enough labels. */
             errors: components["schemas"]["ErrorBound"][];
@@ -5334,7 +5336,7 @@ export interface components {
          */
         WithWords: {
             level: number;
-            /** @description The weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with an answer are below it; made questions choose it so that it leaves out what does not belong here. */
+            /** @description The weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with an answer are below it, unless made questions on other topics would be below it, too. */
             none_from: number;
             confidence: components["schemas"]["ConfidenceCurve"];
             conformal: components["schemas"]["ConformalLevel"][];

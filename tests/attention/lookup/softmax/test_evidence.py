@@ -11,7 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attention.errors import ParameterError
-from attention.lookup import Auto, Background, BoundedBackground, Evidence, Memory, Question, Rows, Verdict, answer, answers, sweep
+from attention.lookup import (
+    Auto,
+    Background,
+    BoundedBackground,
+    Evidence,
+    Memory,
+    Question,
+    Rows,
+    Verdict,
+    answer,
+    answers,
+    sweep,
+)
 
 SIGMA = 1 / math.sqrt(384)  # of the cosines of random directions
 NORMALISERS = ("sparsemax", "entmax15", "one_hot")

@@ -48,6 +48,7 @@ def test_a_calibration_with_a_gain_is_stored_and_adds_confidences(client, path):
     assert calibrated["gained"]["label_loss"]["value"] > calibrated["gained"]["label_loss"]["error"]
     assert calibrated["after"]["log_loss"]["value"] < calibrated["before"]["log_loss"]["value"]
     assert calibrated["labels"] == {"present": 120, "absent": 120}
+    assert calibrated["after"]["off_topic_none"] == {"value": None, "error": None}, "no text can be encoded"
     now = client.get(path).json()
     assert (now["temperature"], now["null"]) == (calibrated["temperature"], "calibrated")
     bounds = {"at_most": None, "short": None, "at_least": None, "fades_from": None}

@@ -1,0 +1,49 @@
+"""Made off-topic questions bound the null key; questions that a collection may answer are not among them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from service.retrieval.calibration import OffTopic, evaluate
+from tests.service.retrieval.calibration.making import drawn
+
+PROFILES = drawn(60, 7)
+MADE = drawn(100, 8)
+PARTITION = MADE.log_partition[:, 0, MADE.own_index]
+HEAVY = np.full(100, 1e3)
+
+
+def test_questions_about_the_collection_are_left_out():
+    about = np.arange(100) < 15
+    shifted = MADE.log_partition + np.where(about, 10.0, 0.0)[:, None, None]
+    made = replace(MADE, log_partition=shifted)
+    auto = np.full(100, PARTITION.max() + 1)
+    chosen = OffTopic.choose(made, HEAVY, auto, made.own_index)
+    assert chosen is not None
+    assert len(chosen.served) >= 84
+    assert chosen.profiles.log_partition[:, 0, made.own_index].max() <= PARTITION.max()
+    assert OffTopic.choose(made, HEAVY, np.full(100, -np.inf), made.own_index) is None
+
+
+@pytest.mark.parametrize("prior", [False, True])
+def test_a_fit_refuses_all_but_one(prior):
+    itself = evaluate(PROFILES, np.arange(60), 0.0).plain
+    loose = itself.predict(MADE, 0.9).none
+    off_topic = OffTopic(MADE, np.full(100, -np.inf))
+    evaluation = evaluate(PROFILES, np.arange(60), 0.0, prior=itself.variant if prior else None, off_topic=off_topic)
+    assert loose.mean() < 0.9
+    assert np.count_nonzero(evaluation.plain.predict(MADE, 0.9).none) >= 99
+    assert evaluation.plain.variant.none_from == 0.5
+    assert evaluation.before.off_topic_none.value == 0
+    assert 0.9 < evaluation.after.off_topic_none.value < 1
+
+
+def test_off_topic_questions_that_a_fit_refuses_anyway_change_nothing():
+    quiet = replace(MADE, log_partition=MADE.log_partition - 100)
+    fits = [evaluate(PROFILES, np.arange(60), 0.0, off_topic=made) for made in (None, OffTopic(quiet, HEAVY))]
+    assert fits[0].plain == fits[1].plain
+    assert fits[0].after.off_topic_none == (None, None)
+    assert fits[1].after.off_topic_none == (1.0, 0.0)
