@@ -45,8 +45,17 @@ from attention.lookup import HALF, prepare, similarities_of
 from benchmarks.asking import Array, Asking, Vectors
 from benchmarks.labelled import Labels, Pair, order_of
 from benchmarks.verdict import off_topic_of, sets
-from service.encoding import load_encoder
-from service.retrieval.calibration import COVERAGE, Curve, DocumentKeys, Gain, ProfileBuilder, Profiles, evaluate
+from service.encoding import TOPICS, load_encoder
+from service.retrieval.calibration import (
+    COVERAGE,
+    Curve,
+    DocumentKeys,
+    Gain,
+    OffTopic,
+    ProfileBuilder,
+    Profiles,
+    evaluate,
+)
 from service.retrieval.calibration.abstention import log_binomial
 from service.retrieval.calibration.evaluation import calibration_error
 from service.retrieval.calibration.fit import Fit, Outcomes, Variant
@@ -117,6 +126,13 @@ def profiles_of(collection: Questioned, asking: Asking) -> tuple[Profiles, Array
             by_id = documents.by_id(row[order], right, lambda rows: [asking.ids[number - 1] for number in rows])
             profiling.add(row[order], documents, None, right, by_id)
     return profiling.build(), asking.null_logits(texts)
+
+
+def off_topic_of_service(collection: Questioned, asking: Asking) -> OffTopic | None:
+    """Return the questions on many topics that bound a calibration, as a service asks them."""
+    made = replace(collection, questions=[(topic.question, ()) for topic in TOPICS])
+    profiles, null = profiles_of(made, asking)
+    return OffTopic.choose(profiles, null, null, profiles.own_index)
 
 
 def fit_of_itself(collection: Questioned, asking: Asking, profiles: Profiles) -> tuple[Fit, bool]:
@@ -212,7 +228,13 @@ def judge_fit(fit: Fit, profiles: Profiles, kinds: Array, null: Array, *, interv
 
 
 def drawn(
-    profiles: Profiles, kinds: Array, null: Array, labels: int, runs: int, prior: Variant | None
+    profiles: Profiles,
+    kinds: Array,
+    null: Array,
+    off_topic: OffTopic | None,
+    labels: int,
+    runs: int,
+    prior: Variant | None,
 ) -> Iterator[Judged]:
     """Fit to labels that are drawn in the proportions of the questions, again and again."""
     for run in range(runs):
@@ -223,7 +245,9 @@ def drawn(
                 for kind, share in ((0, 0.4), (1, 0.4), (2, 0.2))
             ]
         )
-        assessed = evaluate(profiles.of(chosen), random.permutation(len(chosen)), null[chosen], None, prior)
+        assessed = evaluate(
+            profiles.of(chosen), random.permutation(len(chosen)), null[chosen], None, prior, None, off_topic
+        )
         others = np.setdiff1d(np.arange(len(kinds)), chosen)
         yield judge_fit(
             assessed.plain,
@@ -270,14 +294,15 @@ def measure(
     collection = questioned(labels, off_topic, options.documents)
     asking, kinds, runs = Asking(collection.keys, vectors), collection.kinds, options.runs
     profiles, null = profiles_of(collection, asking)
+    made = off_topic_of_service(collection, asking)
     log_total = np.logaddexp(profiles.log_partition[:, 0, profiles.own_index], null)
     served = judge(Outcomes.current(profiles, null, COVERAGE), np.exp(null - log_total), kinds, None, intervals=True)
     row(table, (name, f"{len(collection.keys):,}", "served"), [served], is_fit=False)
     itself, applied = fit_of_itself(collection, asking, profiles)
     own = row(table, ("", "", "self"), [judge_fit(itself, profiles, kinds, null, intervals=True, applied=applied)])
     own = own if applied else served
-    row(table, ("", "", "50 alone"), [*drawn(profiles, kinds, null, 50, max(1, runs // 5), None)])
-    few, many = ([*drawn(profiles, kinds, null, n, runs, itself.variant)] for n in (50, 200))
+    row(table, ("", "", "50 alone"), [*drawn(profiles, kinds, null, made, 50, max(1, runs // 5), None)])
+    few, many = ([*drawn(profiles, kinds, null, made, n, runs, itself.variant)] for n in (50, 200))
     of_few, of_many = row(table, ("", "", "50"), few), row(table, ("", "", "200"), many)
     wanted = {
         "of the abstentions without labels are right, wanted .75": own.none_right >= 0.75,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from rich import box
@@ -23,9 +23,9 @@ from rich.table import Table
 
 from attention.lookup import prepare, similarities_of
 from benchmarks.asking import Array, Asking, Vectors
-from benchmarks.labelled import Asked, asked
-from service.encoding import load_encoder
-from service.retrieval.calibration import COVERAGE, DocumentKeys, Metric, Metrics, ProfileBuilder, Profiles, evaluate
+from benchmarks.labelled import Asked, Labelled, asked
+from service.encoding import TOPICS, load_encoder
+from service.retrieval.calibration import COVERAGE, DocumentKeys, Metrics, OffTopic, ProfileBuilder, Profiles, evaluate
 from service.retrieval.calibration.fit import Fit, Outcomes
 from service.storage import SearchRow, temporary_search
 
@@ -39,13 +39,11 @@ class Draw:
     """A fit to some questions, judged on the others; without full text, and with the fitted λ.
 
     Attributes:
-        gained: the decrease of the labels' loss, each question held out.
         gains: whether the service would keep the fit.
     """
 
     temperature: float
     words: float
-    gained: Metric
     gains: bool
     plain: Metrics
     with_words: Metrics
@@ -74,18 +72,25 @@ def profiles_of(labelled: Asked, vectors: Vectors) -> tuple[Profiles, Array]:
     return profiling.build(), asking.null_logits(texts)
 
 
-def drawn(profiles: Profiles, null: Array, labels: int, draw: int) -> Draw:
+def off_topic_of(labelled: Asked, vectors: Vectors) -> OffTopic | None:
+    """The questions on many topics that bound a calibration, as a service asks them."""
+    made = replace(labelled, questions=[Labelled(topic.question, ()) for topic in TOPICS])
+    profiles, null = profiles_of(made, vectors)
+    return OffTopic.choose(profiles, null, null, profiles.own_index)
+
+
+def drawn(profiles: Profiles, null: Array, off_topic: OffTopic | None, labels: int, draw: int) -> Draw:
     """Fit to `labels` labels, half of each kind."""
     random = np.random.default_rng(draw)
     kinds = (np.flatnonzero(profiles.present), np.flatnonzero(~profiles.present))
     chosen = np.concatenate([random.choice(kind, labels // 2, replace=False) for kind in kinds])
     other_questions = np.setdiff1d(np.arange(len(profiles.present)), chosen)
-    value = evaluate(profiles.of(chosen), random.permutation(len(chosen)), null[chosen])
+    value = evaluate(profiles.of(chosen), random.permutation(len(chosen)), null[chosen], off_topic=off_topic)
     held_out = profiles.of(other_questions)
     plain = Metrics.of(value.plain.predict(held_out, COVERAGE))
     with_words = plain if value.words is None else Metrics.of(value.words.predict(held_out, COVERAGE))
     share = 0.0 if value.words is None else profiles.words[value.words.cell[0]]
-    return Draw(float(profiles.temperatures[value.plain.cell[1]]), share, value.gained, value.gains, plain, with_words)
+    return Draw(float(profiles.temperatures[value.plain.cell[1]]), share, value.gains, plain, with_words)
 
 
 def report(name: str, profiles: Profiles, null: Array, draws: list[Draw], table: Table) -> bool:
@@ -143,7 +148,8 @@ def main() -> int:
     for name in ("python", "unicode"):
         labelled = asked(name, QUESTIONS)
         profiles, null = profiles_of(labelled, vectors)
-        draws = [drawn(profiles, null, arguments.labels, draw) for draw in range(arguments.draws)]
+        off_topic = off_topic_of(labelled, vectors)
+        draws = [drawn(profiles, null, off_topic, arguments.labels, draw) for draw in range(arguments.draws)]
         passed &= report(name, profiles, null, draws, table)
         both += draws
         gains, with_words = np.mean([d.gains for d in draws]), np.mean([d.words > 0 for d in draws])
