@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -481,19 +481,18 @@ class UnknownVariable:
         return f"{self.name} is not a setting and has no effect: {advice}"
 
 
-def unknown_variables(environment: Mapping[str, str], used: str = "") -> Iterator[UnknownVariable]:
-    """Yield the variables `SOFTKV_…` that neither the service nor its client reads.
+def unknown_variables(used: str = "") -> Iterator[UnknownVariable]:
+    """Yield the environment variables `SOFTKV_…` that neither the service nor its client reads.
 
     Args:
-        environment: the environment variables.
         used: the content of the file of encoders, which may name further variables.
     """
-    known = [*(name.upper() for name in Settings.model_fields), *CLIENT_VARIABLES]
-    for variable in sorted(environment):
+    variables = [*(name.upper() for name in Settings.model_fields), *CLIENT_VARIABLES]
+    for variable in sorted(os.environ):
         name = variable.upper().removeprefix(PREFIX)
         if (
             not variable.upper().startswith(PREFIX)
-            or name in known
+            or name in variables
             or variable in used
             or _SERVICE_LINK.fullmatch(name)
         ):
@@ -501,7 +500,7 @@ def unknown_variables(environment: Mapping[str, str], used: str = "") -> Iterato
         joined = name.replace("_", "")
         plain = joined if joined == "KEYS" else joined.replace("KEYS", "KEY")
         keys = get_close_matches(plain, _KEY_SETTINGS, 1, 0.85)
-        nearest = [_KEY_SETTINGS[keys[0]]] if keys else get_close_matches(name, known, 1)
+        nearest = [_KEY_SETTINGS[keys[0]]] if keys else get_close_matches(name, variables, 1)
         yield UnknownVariable(variable, PREFIX + nearest[0] if nearest else None, bool(keys))
 
 

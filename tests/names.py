@@ -48,7 +48,7 @@ EXPLAINED = {
         "create-a-collection": "name collections access encoder dimension value_dimension value_from precision ready",
         "defaults": "defaults applied",
         "what-a-collection-costs": "costs memory_bytes disk_bytes asked p99_ms",
-        "how-similar-unrelated-documents-are": "background mean of deviation pairs",
+        "how-similar-unrelated-documents-are": "background mean of deviation fades_from pairs",
         "short-keys": "short",
         "write-documents": "documents id key value metadata key_vector value_vector upserted",
         "vectors": "vector_format base64 shape",

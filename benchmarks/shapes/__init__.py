@@ -17,10 +17,9 @@ from __future__ import annotations
 
 from benchmarks.shapes.catalogues import courses, goods
 from benchmarks.shapes.manual import manual
-from benchmarks.shapes.records import faults, memory
+from benchmarks.shapes.records import faults, memory, terms
 from benchmarks.shapes.rules import lending, services
 from benchmarks.shapes.shape import Shape
-from benchmarks.shapes.terms import terms
 
 __all__ = ["Shape", "shapes"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import inspect
-import os
 import re
 import signal
 import socket
@@ -163,9 +162,7 @@ def misspelt_variables(settings: Settings) -> list[UnknownVariable]:
     """Return the environment variables `SOFTKV_…` that have no effect."""
     from service.settings import unknown_variables
 
-    return list(
-        unknown_variables(os.environ, "" if settings.encoders is None else settings.encoders.read_text("utf-8"))
-    )
+    return list(unknown_variables("" if settings.encoders is None else settings.encoders.read_text("utf-8")))
 
 
 def _describe(error: ValidationError, options: dict[str, Any]) -> str:

@@ -62,7 +62,7 @@ def test_every_null_key_is_tried():
 
 
 @pytest.mark.parametrize("name", list(demos()))
-def test_a_demo_collection_is_asked_with_and_without_what_answers(name):
+def test_a_demo_collection_comes_with_and_without_its_answers(name):
     whole, others = demos()[name]
     assert len(whole.present) == len(others.absent) > 30
     assert all(whole.keys.keys() >= {*answers} and not others.keys.keys() & {*answers} for _, answers in whole.present)

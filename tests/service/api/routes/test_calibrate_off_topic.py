@@ -84,7 +84,7 @@ def labels() -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("source", ["labels", "feedback"])
 def test_eight_off_topic_labels_let_none_of_the_others_pass(client, collection, source):
-    path = collection()
+    path = collection(null="strict")
     client.post(f"{path}/documents", json={"documents": DOCUMENTS}).raise_for_status()
     body: dict[str, Any] = {"questions": labels(), "apply": True}
     if source == "feedback":

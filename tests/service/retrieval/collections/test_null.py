@@ -256,7 +256,7 @@ SCALES = {"cosine": (1, 0), "dot": (1, 0), "scaled_dot": (8, 0), "gaussian": (1,
 
 
 @pytest.mark.parametrize("similarity", list(SCALES))
-def test_auto_is_capped_and_rises_with_what_a_question_is_to_all_keys(similarity):
+def test_auto_is_capped_and_rises_beside_a_question_near_to_all_keys(similarity):
     scale, offset = SCALES[similarity]
     random = np.random.default_rng(4)
     for closeness in (0.0, 0.5, 0.9):  # of a key, to the subject of all
