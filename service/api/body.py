@@ -5,14 +5,12 @@ Only a few requests with large bodies run at once.
 
 from __future__ import annotations
 
-import json
 import mmap
 import re
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
-import orjson
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers
@@ -20,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.admission import Admission, CallerShares
-from service.api.json import TooManyValues, parse_large, release
+from service.api.json import TooManyValues, loads, loads_slowly, parse_large, release
 from service.api.problems.errors import (
     APIError,
     BodyTooLarge,
@@ -245,7 +243,7 @@ def _is_json(kind: str) -> bool:
 
 
 def parse(body: bytes) -> Any:
-    """Parse JSON text strictly: NaN and Infinity are refused (RFC 8259).
+    """Parse JSON text strictly: NaN and Infinity are refused (RFC 8259), and integers keep all their digits.
 
     orjson is fast, but rejects lone surrogates and numbers beyond float64 without naming the field. If orjson fails,
     the standard library's parser reads the text, so that validation can name the field.
@@ -258,13 +256,13 @@ def parse(body: bytes) -> Any:
     if len(body) >= LARGE_BODY:
         _require_memory(BYTES_PER_JSON_BYTE * len(body))
     try:
-        return parse_large(body) if len(body) >= LARGE_BODY else orjson.loads(body)
+        return parse_large(body) if len(body) >= LARGE_BODY else loads(body)
     except TooManyValues as error:
         raise BodyTooLarge(str(error)) from None
-    except orjson.JSONDecodeError:
+    except (ValueError, RecursionError):
         pass
     try:
-        return json.loads(body, parse_constant=_refuse_constant)
+        return loads_slowly(body)
     except RecursionError:
         raise MalformedBody("the body is nested too deeply: send at most 100 levels") from None
     except UnicodeDecodeError as error:
@@ -279,10 +277,6 @@ def _require_memory(size: int) -> None:
         mmap.mmap(-1, size).close()
     except OSError:
         raise MemoryError from None
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number; send null or leave the field out")
 
 
 class JSONRequest(Request):

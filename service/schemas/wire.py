@@ -240,14 +240,36 @@ def json_value(value: Any) -> Any:
                 deeper.extend(item)
             elif type(item) is int and item not in INTEGERS:
                 raise PydanticCustomError(
-                    "integer", "wanted integers of at most 64 bits, got a larger one: send it as text"
+                    "integer",
+                    "wanted integers of at most 64 bits, got a larger one: send it as text",
+                    {"pointer": _pointer_to(item, value)},
                 )
             elif type(item) is float and item in (float("inf"), float("-inf")):
-                raise PydanticCustomError("number", "wanted numbers within float64, got a larger one: send it as text")
+                raise PydanticCustomError(
+                    "number",
+                    "wanted numbers within float64, got a larger one: send it as text",
+                    {"pointer": _pointer_to(item, value)},
+                )
         if not deeper:
             return value
         level = deeper
     raise PydanticCustomError("depth", "wanted JSON of at most {levels} levels", {"levels": MAX_DEPTH})
+
+
+def escape_pointer(step: str | int) -> str:
+    """Return one step of a JSON pointer (RFC 6901)."""
+    return str(step).replace("~", "~0").replace("/", "~1")
+
+
+def _pointer_to(item: Any, value: Any) -> str:
+    """Return the JSON pointer of an item within a JSON value, without the first slash; empty for the value itself."""
+    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, inner in below:
+        if inner is item:
+            return escape_pointer(step)
+        if isinstance(inner, dict | list) and (pointer := _pointer_to(item, inner)):
+            return f"{escape_pointer(step)}/{pointer}"
+    return ""
 
 
 def finite_number(value: Any) -> float:

@@ -36,6 +36,7 @@ from service.api.problems.table import (
 from service.encoding import ProviderUnavailable
 from service.retrieval import CollectionNotFound, Flaw, InvalidContent
 from service.scheduling import BODIES
+from service.schemas.wire import escape_pointer
 from service.storage import QuotaExceeded
 
 # pydantic's error types → messages; the validators of the service have their own messages
@@ -120,7 +121,7 @@ def _pointer(path: Sequence[Any], body: Any) -> str:
             body = body[step]
         else:
             continue
-        steps.append(str(step).replace("~", "~0").replace("/", "~1"))
+        steps.append(escape_pointer(step))
     return "".join(f"/{step}" for step in steps)
 
 

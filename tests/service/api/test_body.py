@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from email.message import Message
@@ -9,7 +10,7 @@ from email.message import Message
 import pytest
 from starlette.datastructures import Headers
 
-from service.api.body import media_type
+from service.api.body import LARGE_BODY, media_type, parse
 
 JSON = {"content-type": "application/json"}
 
@@ -104,3 +105,53 @@ def test_a_body_that_is_not_json_is_a_400(client, body):
 def test_another_media_type_is_a_415(client, kind):
     answer = client.put("/v1/collections/refused", content=b"{}", headers={"content-type": kind})
     assert answer.status_code == 415
+
+
+@pytest.mark.parametrize("integer", [2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1, 10**30, 10**400])
+@pytest.mark.parametrize("text", ["[{}]", '{{"a":{}}}', '{{"a" :\n{} }}', "[1,\r\n{}]", "[-1,\t{},1e3]", '["a, {}"]'])
+def test_an_integer_keeps_its_digits_wherever_it_stands(integer, text):
+    body = text.format(integer)
+    assert parse(body.encode()) == json.loads(body)
+
+
+LARGER = 2**64 + 1
+FILTER = {"field": "metadata.n", "operator": "in", "value": [1, LARGER]}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "pointer"),
+    [
+        ("PUT", "/documents/a", {"metadata": {"x/y": [LARGER]}}, "/metadata/x~1y/0"),
+        ("PUT", "/documents/a", {"value": -(2**63) - 1}, "/value"),
+        ("PATCH", "/documents/a", {"metadata": {"n": LARGER}}, "/metadata/n"),
+        ("POST", "/documents", {"documents": [{"id": "a"}, {"id": "b", "value": LARGER}]}, "/documents/1/value"),
+        ("POST", "/documents/update", {"ids": ["a"], "patch": {"value": LARGER}}, "/patch/value"),
+        ("POST", "/documents/query", {"filter": FILTER}, "/filter/value/1"),
+        ("POST", "/attend", {"query": "q", "filter": FILTER}, "/filter/value/1"),
+        ("POST", "/attend", {"query": "q", "bias": [{"filter": FILTER, "addend": 1}]}, "/bias/0/filter/value/1"),
+        ("PATCH", "", {"defaults": {"bias": [{"filter": FILTER, "addend": 1}]}}, "/defaults/bias/0/filter/value/1"),
+    ],
+)
+def test_an_integer_of_more_than_64_bits_is_refused_where_it_stands(client, collection, method, path, body, pointer):
+    answer = client.request(method, collection() + path, json=body)
+    flaw = {"pointer": pointer, "detail": "wanted integers of at most 64 bits, got a larger one: send it as text"}
+    assert (answer.status_code, answer.json()["errors"]) == (422, [flaw])
+
+
+def test_an_integer_of_more_than_64_bits_is_refused_in_a_large_body_and_in_a_line(client, collection):
+    path = f"{collection()}/documents"
+    documents = [{"id": str(i), "metadata": {"text": 1000 * "x"}} for i in range(LARGE_BODY // 1000)]
+    answer = client.post(path, json={"documents": [*documents, {"id": "a", "metadata": {"n": LARGER}}]})
+    assert answer.json()["errors"][0]["pointer"] == f"/documents/{len(documents)}/metadata/n"
+    lines = "".join(f'{{"id": "{n}", "metadata": {{"n": {n}}}}}\n' for n in (LARGER, 2**64 - 1, -(2**63)))
+    answer = client.post(path, content=lines, headers={"content-type": "application/x-ndjson"})
+    assert '"refused":[{"line":1,"detail":"wanted integers of at most 64 bits' in answer.text
+    assert client.get(f"{path}/{2**64 - 1}").json()["metadata"] == {"n": 2**64 - 1}
+    assert client.get(f"{path}/{-(2**63)}").json()["metadata"] == {"n": -(2**63)}
+
+
+def test_a_number_that_is_read_as_a_float_may_be_written_as_any_integer(client, collection):
+    path = collection(encoder=None)
+    client.put(f"{path}/documents/a", json={"key_vector": [10**20, 0]}).raise_for_status()
+    body = {"query": [0, 10**20], "temperature": 10**20}
+    assert client.post(f"{path}/attend", json=body).json()["matches"][0]["similarity"] == 0
