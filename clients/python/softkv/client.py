@@ -25,7 +25,7 @@ from softkv.methods import (
     sync_stream_method,
     sync_upload_method,
 )
-from softkv.sending import AsyncSender, Sender, SendOptions, adjust_options, http_options
+from softkv.sending import AsyncSender, Connections, Sender, SendOptions, adjust_options, http_options, running_loop
 
 if TYPE_CHECKING:
     from softkv.local import Host
@@ -49,7 +49,7 @@ class _CollectionBase(Generic[S]):
         return self._target.name
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name} at {self._sender.http.base_url}>"
+        return f"<{type(self).__name__} {self.name} at {self._sender.connections.url}>"
 
 
 class Collection(_CollectionBase[Sender]):
@@ -141,7 +141,7 @@ _OPTIONAL_COMPONENTS = ("machine code", "first answers")  # they make answers fa
 
 
 class Client:
-    """A blocking client of one service. Threads may share it.
+    """A blocking client of one service. Threads may share it, and a forked process opens its own connections.
 
     Args:
         url: the URL of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
@@ -150,7 +150,7 @@ class Client:
             `calibrate`.
         retries: the largest number of repetitions of a call, where repeating is safe.
         connections: the largest number of connections; further calls wait.
-        transport: an HTTP transport that sends the requests in place of the network.
+        transport: an HTTP transport that sends the requests in place of the network, in this process only.
 
     Raises:
         Invalid: the URL or the key is invalid.
@@ -170,8 +170,8 @@ class Client:
         connections: int = 64,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
-        http = httpx2.Client(transport=transport, **http_options(url, key, connections))
-        self._sender = Sender(http, SendOptions(timeout, RetryPolicy(retries)))
+        pool = Connections(httpx2.Client, http_options(url, key, connections), transport)
+        self._sender = Sender(pool, SendOptions(timeout, RetryPolicy(retries)))
         self._target = ServiceCache()
         self._host: Host | None = None
 
@@ -316,7 +316,8 @@ class Client:
         Example:
             >>> client.close()
         """
-        self._sender.http.close()
+        if (http := self._sender.connections.close()) is not None:
+            http.close()
 
     def __enter__(self) -> Self:
         return self
@@ -325,13 +326,13 @@ class Client:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Client of {self._sender.http.base_url}>"
+        return f"<Client of {self._sender.connections.url}>"
 
 
 class AsyncClient:
-    """An asynchronous client of one service. Tasks of one event loop may share it.
+    """An asynchronous client of one service. Tasks may share it; each event loop opens its own connections.
 
-    The arguments are those of `Client`; `transport` must be asynchronous.
+    The arguments are those of `Client`; `transport` must be asynchronous, and its connections are those of one loop.
 
     Example:
         >>> async with AsyncClient() as client:
@@ -348,8 +349,8 @@ class AsyncClient:
         connections: int = 64,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        http = httpx2.AsyncClient(transport=transport, **http_options(url, key, connections))
-        self._sender = AsyncSender(http, SendOptions(timeout, RetryPolicy(retries)))
+        pool = Connections(httpx2.AsyncClient, http_options(url, key, connections), transport, running_loop)
+        self._sender = AsyncSender(pool, SendOptions(timeout, RetryPolicy(retries)))
         self._target = ServiceCache()
         self._host: Host | None = None
 
@@ -480,7 +481,8 @@ class AsyncClient:
         Example:
             >>> await client.close()
         """
-        await self._sender.http.aclose()
+        if (http := self._sender.connections.close()) is not None:
+            await http.aclose()
 
     async def __aenter__(self) -> Self:
         if self._host is not None:
@@ -496,7 +498,7 @@ class AsyncClient:
         await self.close()
 
     def __repr__(self) -> str:
-        return f"<AsyncClient of {self._sender.http.base_url}>"
+        return f"<AsyncClient of {self._sender.connections.url}>"
 
 
 def _poll_delay(readiness: Readiness, deadline: float, besides: tuple[str, ...]) -> float:

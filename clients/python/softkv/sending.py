@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
-from functools import cache, lru_cache
-from typing import Any, TypeVar
+from functools import cache, lru_cache, partial
+from typing import Any, Generic, TypeVar
 
 import httpx2
 
@@ -17,6 +18,7 @@ from softkv.problems import Reply, foreign_response_error, invalid_value
 from softkv.record import Record
 
 T = TypeVar("T")
+HttpT = TypeVar("HttpT", httpx2.Client, httpx2.AsyncClient)
 CONNECT_TIMEOUT = 5.0
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # The request was not sent, so any call may be repeated.
@@ -44,11 +46,91 @@ def _timeouts(seconds: float) -> httpx2.Timeout:
     return httpx2.Timeout(seconds, connect=min(seconds, CONNECT_TIMEOUT), pool=None)
 
 
+class Connections(Generic[HttpT]):
+    """The HTTP clients of one client: one in each process and, if asynchronous, one in each event loop.
+
+    If two processes used one socket, each would read parts of the other's responses. A socket of an event loop cannot
+    be used in another one.
+
+    Args:
+        open_http: makes an HTTP client from `options` and `transport`.
+        options: what `http_options` returns.
+        transport: sends the requests in place of the network, for this process and any event loop; None for the
+            network.
+        running_loop: returns the running event loop, or None.
+    """
+
+    def __init__(
+        self,
+        open_http: Callable[..., HttpT],
+        options: Mapping[str, Any],
+        transport: httpx2.BaseTransport | httpx2.AsyncBaseTransport | None,
+        running_loop: Callable[[], Any] = lambda: None,
+    ) -> None:
+        self.url: httpx2.URL = options["base_url"]
+        self.headers: Mapping[str, str] = options["headers"]
+        self._open: Callable[[], HttpT] = partial(open_http, transport=transport, **options)
+        self._running_loop = running_loop
+        self._is_closed = False
+        # Those of a parent process stay here unused: closing them might end its TLS sessions.
+        self._clients: dict[tuple[int, Any], HttpT] = {}
+        self._only = None if transport is None else (os.getpid(), None)
+        if self._only is not None:
+            self._clients[self._only] = self._open()
+
+    @property
+    def http(self) -> HttpT:
+        """The HTTP client of this process and the running event loop.
+
+        Raises:
+            Unreachable: the client is closed, or its transport belongs to the parent process.
+        """
+        if self._is_closed:
+            raise Unreachable("this client is closed: make another, or ask within its `with`")
+        key = self._key()
+        if (http := self._clients.get(key)) is not None:
+            return http
+        if self._only is not None:
+            raise Unreachable(
+                "the local service or the transport of this client belongs to the process that forked this one: make "
+                "a client in this process"
+            )
+        for process, loop in list(self._clients):
+            if loop is not None and loop.is_closed():
+                self._clients.pop((process, loop), None)
+        return self._clients.setdefault(key, self._open())
+
+    def close(self) -> HttpT | None:
+        """Refuse further calls; return the HTTP client that the caller has to close."""
+        self._is_closed = True
+        http = self._clients.pop(self._key(), None)
+        self._clients.clear()
+        return http
+
+    def _key(self) -> tuple[int, Any]:
+        return os.getpid(), None if self._only is not None else self._running_loop()
+
+
+def running_loop() -> Any:
+    """Return the running event loop of asyncio, or None."""
+    import asyncio  # not needed by a blocking client
+
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
 class Sender:
     """A sender that blocks until each call is answered."""
 
-    def __init__(self, http: httpx2.Client, options: SendOptions, sleep: Callable[[float], None] = time.sleep) -> None:
-        self.http = http
+    def __init__(
+        self,
+        connections: Connections[httpx2.Client],
+        options: SendOptions,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.connections = connections
         self.options = options
         self._sleep = sleep
 
@@ -74,39 +156,36 @@ class Sender:
 
     def _send(self, call: Call[Any]) -> Any:
         """Send a call, and repeat it as the retry policy says."""
-        attempts = 0
+        http, attempts = self.connections.http, 0
         while True:
             attempts += 1
             try:
-                with connection_errors(call, self.http.base_url):
-                    reply = self._receive(call)
+                with connection_errors(call, http.base_url):
+                    reply = self._receive(http, call)
                 return call.answer(reply)
             except Error as error:
                 if (seconds := self.options.retry_policy.delay(call, error, attempts)) is None:
                     raise
             self._sleep(seconds)
 
-    def _receive(self, call: Call[Any]) -> Reply:
+    def _receive(self, http: httpx2.Client, call: Call[Any]) -> Reply:
         """Send a request once and read its response."""
-        request = _build_request(self.http, call, self.options)
-        if call.on_chunk is None and call.on_event is None:
-            return _to_reply(self.http.send(request))
-        with closing(self.http.send(request, stream=True)) as response:
-            if call.is_success(response.status_code):
-                with _foreign_content(response):
-                    if call.on_event is not None:
-                        for event in httpx2.EventSource(response, max_event_size=None):
-                            call.on_event(event.event, event.data)
-                    if call.on_chunk is not None:
-                        for chunk in response.iter_bytes():
-                            call.on_chunk(chunk)
-                return _to_reply(response, b"")
-            response.read()
-            return _to_reply(response)
+        with closing(http.send(_build_request(http, call, self.options), stream=True)) as response:
+            call.require_own_response(response.headers)
+            if not call.is_streamed or not call.is_success(response.status_code):
+                return _to_reply(response, response.read())
+            with _foreign_content(response):
+                if call.on_event is not None:
+                    for event in httpx2.EventSource(response, max_event_size=None):
+                        call.on_event(event.event, event.data)
+                if call.on_chunk is not None:
+                    for chunk in response.iter_bytes():
+                        call.on_chunk(chunk)
+            return _to_reply(response, b"")
 
     def with_options(self, options: SendOptions) -> Sender:
         """Return a sender with other options over the same connections."""
-        return Sender(self.http, options, self._sleep)
+        return Sender(self.connections, options, self._sleep)
 
 
 class AsyncSender:
@@ -114,11 +193,11 @@ class AsyncSender:
 
     def __init__(
         self,
-        http: httpx2.AsyncClient,
+        connections: Connections[httpx2.AsyncClient],
         options: SendOptions,
         sleep: Callable[[float], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
-        self.http = http
+        self.connections = connections
         self.options = options
         self._sleep = sleep
 
@@ -144,42 +223,39 @@ class AsyncSender:
 
     async def _send(self, call: Call[Any]) -> Any:
         """Send a call, and repeat it as the retry policy says."""
-        attempts = 0
+        http, attempts = self.connections.http, 0
         while True:
             attempts += 1
             try:
-                with connection_errors(call, self.http.base_url):
-                    reply = await self._receive(call)
+                with connection_errors(call, http.base_url):
+                    reply = await self._receive(http, call)
                 return call.answer(reply)
             except Error as error:
                 if (seconds := self.options.retry_policy.delay(call, error, attempts)) is None:
                     raise
             await self.pause(seconds)
 
-    async def _receive(self, call: Call[Any]) -> Reply:
+    async def _receive(self, http: httpx2.AsyncClient, call: Call[Any]) -> Reply:
         """Send a request once and read its response."""
-        request = _build_request(self.http, call, self.options)
-        if call.on_chunk is None and call.on_event is None:
-            return _to_reply(await self.http.send(request))
-        response = await self.http.send(request, stream=True)
+        response = await http.send(_build_request(http, call, self.options), stream=True)
         try:
-            if call.is_success(response.status_code):
-                with _foreign_content(response):
-                    if call.on_event is not None:
-                        async for event in httpx2.EventSource(response, max_event_size=None):
-                            call.on_event(event.event, event.data)
-                    if call.on_chunk is not None:
-                        async for chunk in response.aiter_bytes():
-                            call.on_chunk(chunk)
-                return _to_reply(response, b"")
-            await response.aread()
-            return _to_reply(response)
+            call.require_own_response(response.headers)
+            if not call.is_streamed or not call.is_success(response.status_code):
+                return _to_reply(response, await response.aread())
+            with _foreign_content(response):
+                if call.on_event is not None:
+                    async for event in httpx2.EventSource(response, max_event_size=None):
+                        call.on_event(event.event, event.data)
+                if call.on_chunk is not None:
+                    async for chunk in response.aiter_bytes():
+                        call.on_chunk(chunk)
+            return _to_reply(response, b"")
         finally:
             await response.aclose()
 
     def with_options(self, options: SendOptions) -> AsyncSender:
         """Return a sender with other options over the same connections."""
-        return AsyncSender(self.http, options, self._sleep)
+        return AsyncSender(self.connections, options, self._sleep)
 
     async def pause(self, seconds: float) -> None:
         """Sleep without blocking the event loop."""
@@ -262,8 +338,6 @@ def http_options(url: str | None, key: str | None, connections: int) -> dict[str
 
 
 def _build_request(http: httpx2.Client | httpx2.AsyncClient, call: Call[Any], options: SendOptions) -> httpx2.Request:
-    if http.is_closed:
-        raise Unreachable("this client is closed: make another, or ask within its `with`")
     return http.build_request(
         call.method,
         _request_url(str(http.base_url), call.path),
@@ -279,8 +353,8 @@ def _request_url(url: str, path: str) -> httpx2.URL:
     return httpx2.URL(url.rstrip("/") + path)
 
 
-def _to_reply(response: httpx2.Response, content: bytes | None = None) -> Reply:
-    return Reply(response.status_code, response.headers, response.content if content is None else content, response.url)
+def _to_reply(response: httpx2.Response, content: bytes) -> Reply:
+    return Reply(response.status_code, response.headers, content, response.url)
 
 
 @contextmanager
@@ -298,7 +372,7 @@ def run_stream(sender: Sender, stream: EventStream[T]) -> Generator[T, None, Non
     from threading import Event, Thread
 
     queue: SimpleQueue[Any] = SimpleQueue()
-    stopped = Event()
+    stopped, process = Event(), os.getpid()
 
     def listen() -> None:
         try:
@@ -314,6 +388,8 @@ def run_stream(sender: Sender, stream: EventStream[T]) -> Generator[T, None, Non
             if isinstance(item, Exception):
                 raise item
             yield item
+            if os.getpid() != process:  # its thread runs in the parent process only
+                raise Error("this stream belongs to the process that forked this one: ask again in this process")
     finally:
         stopped.set()
 

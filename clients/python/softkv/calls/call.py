@@ -25,9 +25,12 @@ QUERY_TIMEOUT = 60.0
 WRITE_TIMEOUT = 600.0
 
 
+_FAMILY = os.urandom(8).hex()
+
+
 def new_request_id() -> str:
-    """Return a new random request id."""
-    return os.urandom(16).hex()
+    """Return a new random request id. Ids of this process and of processes forked from it have the same beginning."""
+    return _FAMILY + os.urandom(12).hex()
 
 
 def ignore_content(_: Reply) -> None:
@@ -79,6 +82,28 @@ class Call(Record, Generic[T]):
         if self.idempotent:
             headers["Idempotency-Key"] = self.id
         return headers
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the content of a successful response is read in parts."""
+        return self.on_chunk is not None or self.on_event is not None
+
+    def require_own_response(self, headers: Mapping[str, str]) -> None:
+        """Check that a response belongs to this call.
+
+        A proxy may remove the request id or replace it by its own, and a cache may send an older response. Only the id
+        of another request of this process, or of one related by a fork, shows that responses were mixed up.
+
+        Raises:
+            Error: the response belongs to another request.
+        """
+        response_id = headers.get("x-request-id", "")
+        if response_id != self.id and response_id.startswith(_FAMILY) and "age" not in headers:
+            raise Error(
+                f"the response to another request ({response_id}) arrived on this connection: two processes share it, "
+                "or a proxy mixed up responses. Make the client after the fork. The request may have been processed",
+                request_id=self.id,
+            )
 
     def is_success(self, status: int) -> bool:
         """Return whether a status is a result, not an error."""

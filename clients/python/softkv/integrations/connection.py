@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Concatenate, ParamSpec, TypeVar
-from weakref import WeakKeyDictionary
 
 from softkv.answers.documents import Document
 from softkv.answers.info import CollectionInfo, Written
@@ -22,14 +20,13 @@ from softkv.sending import http_options
 
 
 class Connection:
-    """A blocking client of one service, and an asynchronous client for each event loop.
+    """A blocking and an asynchronous client of one service.
 
     Args:
         url: the URL of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
         key: the API key; `SOFTKV_KEY`, or none if left out.
         client: an open client, used in place of `url` and `key`; the caller closes it.
-        async_client: used by every event loop. If left out, each loop gets a client of the same service with the same
-            key.
+        async_client: an open client. If left out, one of the same service with the same key is made.
 
     Raises:
         Invalid: the URL is invalid.
@@ -48,9 +45,8 @@ class Connection:
             options = http_options(url, key, connections=1)
             self._way = _credentials(options["base_url"], options["headers"])
         else:
-            self._way = _credentials(template._sender.http.base_url, template._sender.http.headers)
+            self._way = _credentials(template._sender.connections.url, template._sender.connections.headers)
         self._given = template
-        self._of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncClient] = WeakKeyDictionary()
 
     @property
     def url(self) -> str:
@@ -68,15 +64,12 @@ class Connection:
 
     @property
     def async_client(self) -> AsyncClient:
-        """The asynchronous client of the running event loop; connections cannot be shared between loops."""
-        if self._async_client is not None:
-            return self._async_client
-        loop = asyncio.get_running_loop()
-        if loop not in self._of_loops:
+        """The asynchronous client of the service."""
+        if self._async_client is None:
             host = None if self._given is None else self._given._host
             transport = None if host is None else AsyncTransport(host)
-            self._of_loops[loop] = AsyncClient(**self._way, transport=transport, **self._options())
-        return self._of_loops[loop]
+            self._async_client = AsyncClient(**self._way, transport=transport, **self._options())
+        return self._async_client
 
     def _options(self) -> dict[str, Any]:
         """Return the timeout and retries of the client that was passed in, for further clients."""
