@@ -67,7 +67,7 @@ def test_a_filter_holds_in_all_four_ways(client, service, stored):
         assert [row[0] for row in database.execute(shown["statement"], shown["parameters"])] == ["same"]
 
 
-@pytest.mark.parametrize("number", [2**64, -(2**64), 2.8449424468481267e231])
+@pytest.mark.parametrize("number", [2.0**64, -(2.0**64), 2.8449424468481267e231])
 @pytest.mark.parametrize("operator", ["==", "!=", "<", "in", "not in"])
 def test_numbers_beyond_64_bits_are_shown_as_the_bytes_that_sql_compares(client, stored, number, operator):
     value = [number, 1] if "in" in operator else number
