@@ -20,9 +20,8 @@ def test_the_list_shows_the_settings_of_each_collection(explore: Explore, writer
     page = explore().page
     assert page.locator("#collections .name").all_inner_texts() == ["books", "vectors"]
     page.click("#collections >> text=vectors")
-    facts = page.locator("#collections .facts").inner_text()
-    assert re.search(r"width\s+4\b", facts)
-    assert "vectors only" in facts
+    page.wait_for_function("() => /width\\s+4\\b/.test(document.querySelector('.facts').innerText)")
+    assert "vectors only" in page.locator("#collections .facts").inner_text()
     page.click("#collections >> text=books")
     page.wait_for_function("() => /temperature\\s+0\\.1/.test(document.querySelector('.facts').innerText)")
     assert "collection=books" in page.url
