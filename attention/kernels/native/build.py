@@ -1,0 +1,108 @@
+"""Build the library of kernels with the compiler in the package `ziglang`: `python -m native.build` in attention/kernels.
+
+Run in that way it imports nothing but Python's own library, as a build of a wheel needs. One library serves every Python of a platform. It holds the code for every kind of processor of the platform, and needs
+neither the C library nor a system compiler.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from .kinds import KINDS, Kind, this_platform
+
+HERE = Path(__file__).parent
+KERNELS = ("keys", "values", "originals", "candidates")
+"""C files that are compiled for every kind of processor."""
+
+FLAGS = (
+    *("-std=gnu17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno", "-fwrapv"),
+    *("-fno-stack-protector", "-mno-stack-arg-probe", "-g0", "-Wall", "-Wextra", "-Wno-psabi", "-Wno-unused-function", "-Werror"),
+)
+
+
+@dataclass(frozen=True)
+class Platform:
+    """An operating system on a family of processors.
+
+    Attributes:
+        target: zig's name of it.
+        machine: the value of `platform.machine()`, in lower case.
+        suffix: the suffix of libraries.
+        linking: flags of the linker.
+    """
+
+    target: str
+    machine: str
+    suffix: str
+    linking: tuple[str, ...] = ()
+
+    @property
+    def kinds(self) -> list[Kind]:
+        """The kinds of processors whose code the library holds."""
+        return [kind for kind in KINDS if kind.machine == self.machine]
+
+
+PLATFORMS = {
+    "linux-x86_64": Platform("x86_64-linux-none", "x86_64", ".so", ("-Wl,-z,defs",)),
+    "linux-aarch64": Platform("aarch64-linux-none", "aarch64", ".so", ("-Wl,-z,defs",)),
+    "macos-arm64": Platform("aarch64-macos.11.0-none", "aarch64", ".dylib"),
+    "windows-amd64": Platform("x86_64-windows-gnu", "x86_64", ".dll"),
+}
+
+
+def build(name: str, directory: Path, *flags: str) -> Path:
+    """Build the library of a platform into a directory, and return its path.
+
+    Args:
+        name: a key of PLATFORMS.
+        directory: an existing directory.
+        flags: further flags of the compiler.
+
+    Raises:
+        FileNotFoundError: `ziglang` is not installed.
+        subprocess.CalledProcessError: the compiler refuses a file; its messages are on standard error.
+    """
+    aim = PLATFORMS[name]
+    zig = [sys.executable, "-m", "ziglang", "cc", "-target", aim.target]
+    with tempfile.TemporaryDirectory(dir=directory) as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
+        jobs = [(folder, kind, source) for kind in aim.kinds for source in KERNELS]
+
+        def compile_one(job: tuple[str, Kind, str]) -> str:
+            folder, kind, source = job
+            into = f"{folder}/{kind.symbol}-{source}.o"
+            about = [f"-mcpu={kind.processor}", f"-DKIND={kind.symbol}"]
+            subprocess.run([*zig, "-c", *FLAGS, *flags, *about, str(HERE / f"{source}.c"), "-o", into], check=True)
+            return into
+
+        objects = list(pool.map(compile_one, jobs))
+        shared = f"{folder}/library.o"
+        command = [*zig, "-c", *FLAGS, *flags, "-fno-builtin", str(HERE / "library.c"), "-o", shared]
+        subprocess.run(command, check=True)
+        built, library = Path(folder) / "linked", directory / f"softkv-kernels{aim.suffix}"
+        linking = ["-shared", "-nostdlib", "-s", *aim.linking, "-o", str(built)]
+        subprocess.run([*zig, *linking, shared, *objects], check=True)
+        built.replace(library)
+    return library
+
+
+def main() -> None:
+    """Build the library for this machine, or for the platforms that the command line names."""
+    parser = argparse.ArgumentParser(prog="python -m native.build", description=__doc__)
+    parser.add_argument("platforms", nargs="*", help="this machine's by default")
+    parser.add_argument("--into", type=Path, default=HERE, help="the directory of the library")
+    chosen = parser.parse_args()
+    names = chosen.platforms or [this_platform()]
+    for name in names:
+        print(build(name, chosen.into))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,2 @@
+#include "lanes.h"
+EXPORT int KERNEL(candidates)(void) { return 1; }

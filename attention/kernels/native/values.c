@@ -1,0 +1,2 @@
+#include "lanes.h"
+EXPORT int KERNEL(values)(void) { return 1; }
