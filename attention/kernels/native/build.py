@@ -23,8 +23,9 @@ KERNELS = ("keys", "values", "originals", "candidates")
 """C files that are compiled for every kind of processor."""
 
 FLAGS = (
-    *("-std=gnu17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno", "-fwrapv"),
-    *("-fno-stack-protector", "-mno-stack-arg-probe", "-g0", "-Wall", "-Wextra", "-Wno-psabi", "-Wno-unused-function", "-Werror"),
+    *("-std=gnu17", "-O3", "-ffreestanding", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-fno-math-errno"),
+    *("-fwrapv", "-fno-stack-protector", "-mno-stack-arg-probe", "-g0"),
+    *("-Wall", "-Wextra", "-Werror", "-Wno-psabi", "-Wno-unused-function"),
 )
 
 

@@ -1,2 +1,228 @@
-#include "lanes.h"
-EXPORT float KERNEL(probe)(const float *x) { return sum(exponential(LOAD(reals, x))); }
+/* Passes over the 8-bit codes of keys. A pass turns products of bytes into similarities, 64 rows at a time, lists the rows
+ * that reach a query's threshold, and sums the others: in float32 within the 64 rows, in float64 across them. */
+#include "dot.h"
+
+static const float FAR_BELOW = -3e38f, NOT_ALLOWED = -2e38f; /* below every similarity */
+static const float SMALLEST = -87.0f;                        /* the logarithm of the smallest normal float32 */
+
+typedef struct {
+    const uint8_t *codes;   /* uint8[groups, length, 16, 4] */
+    const float *scales;    /* [rows], of a code's unit */
+    const uint8_t *allowed; /* bool[rows] */
+    const float *addends;   /* [rows] within ±1e30, or null */
+    int64_t rows, length, base;
+} Keys;
+
+typedef struct {
+    const int32_t *planes;  /* int32[lines, length · PLANE_WORDS] */
+    const int32_t *offsets; /* [count], the part of a product that comes from the 128 added to each code */
+    const float *steps;     /* [count]; similarity = product · scale · step + addend */
+    int32_t *products;      /* int32[lines, 64], scratch of this thread */
+    int64_t lines, count;
+    int64_t each; /* lines of a query: 2 if the first has the upper bytes, else 1 */
+} Queries;
+
+typedef struct {
+    const float *thresholds; /* [count] */
+    int64_t *places;         /* int64[count, room] */
+    float *similarities;     /* float32[count, room] */
+    int64_t *counts;         /* [count], the used lengths */
+    int64_t room;
+} Lists;
+
+/* A factor and a term of each of 64 rows: similarity = product · factor · step + term. A row that is not allowed, or lies
+ * behind the last one, has the factor 0 and the term FAR_BELOW. */
+typedef struct {
+    float factors[PANEL], terms[PANEL];
+} Scaling;
+
+/* Fill `scaling` for 64 rows from `first` on. Return whether any of them is allowed. */
+INLINE int scale_and_mask(const Keys *keys, int64_t first, Scaling *scaling) {
+    if (first + PANEL <= keys->rows) {
+        words some = 0;
+        UNROLLED for (int lane = 0; lane < PANEL; lane += LANES) {
+            words allowed = __builtin_convertvector(LOAD(bytes, keys->allowed + first + lane), words) != 0;
+            STORE(scaling->factors + lane, allowed ? LOAD(reals, keys->scales + first + lane) : (reals)0.0f);
+            STORE(scaling->terms + lane, allowed ? (reals)0.0f : (reals)FAR_BELOW);
+            some |= allowed;
+        }
+        return any(some);
+    }
+    int found = 0;
+    for (int64_t i = 0; i < PANEL; i++) {
+        const int allowed = first + i < keys->rows && keys->allowed[first + i];
+        scaling->factors[i] = allowed ? keys->scales[first + i] : 0.0f;
+        scaling->terms[i] = allowed ? 0.0f : FAR_BELOW;
+        found |= allowed;
+    }
+    return found;
+}
+
+INLINE void add_addends(const Keys *keys, int64_t first, Scaling *scaling) {
+    const int64_t count = least(PANEL, keys->rows - first);
+    for (int64_t i = 0; i < count; i++) scaling->terms[i] += keys->addends[first + i];
+}
+
+/* Fill `scaling`, and the products of 64 rows from `first` on with all queries. Return whether any row is allowed. */
+INLINE int multiply_panel(const Keys *keys, const Queries *queries, int64_t first, Scaling *scaling) {
+    if (!scale_and_mask(keys, first, scaling)) return 0;
+    if (keys->addends) add_addends(keys, first, scaling);
+    byte_products(keys->codes, first / LANES, queries->planes, queries->lines, keys->length, queries->products);
+    return 1;
+}
+
+/* Similarities float32[64] of a query with the 64 rows that `multiply_panel` has multiplied. */
+INLINE void to_similarities(const Queries *queries, int64_t query, const Scaling *scaling, float *similarities) {
+    const int32_t *high = queries->products + query * queries->each * PANEL;
+    const int32_t *low = high + (queries->each - 1) * PANEL;
+    const int32_t offset = queries->offsets[query];
+    const float step = queries->steps[query];
+    UNROLLED for (int lane = 0; lane < PANEL; lane += LANES) {
+        words product = LOAD(words, low + lane) - offset;
+        if (queries->each == 2) product += LOAD(words, high + lane) << 8;
+        reals scale = LOAD(reals, scaling->factors + lane) * step;
+        STORE(similarities + lane, multiply_add(to_reals(product), scale, LOAD(reals, scaling->terms + lane)));
+    }
+}
+
+typedef struct {
+    float mass, gap, square; /* Σe, Σe·x, Σe² */
+    int listed;              /* whether a similarity reaches the threshold */
+} Terms;
+
+/* The softmax terms e = exp(x), x = (s − threshold) · inverse, of 64 similarities s, and their sums. A row that reaches
+ * the threshold or is not allowed has the term 0. */
+INLINE Terms terms_of(const float *similarities, float threshold, float inverse, float *terms) {
+    reals x[GROUPS], e[GROUPS];
+    words listed = 0;
+    UNROLLED for (int group = 0; group < GROUPS; group++) {
+        reals s = LOAD(reals, similarities + LANES * group);
+        x[group] = at_least(at_most((s - threshold) * inverse, 0.0f), SMALLEST);
+        e[group] = ((s < threshold) & (s > NOT_ALLOWED)) ? exponential(x[group]) : (reals)0.0f;
+        STORE(terms + LANES * group, e[group]);
+        listed |= s >= threshold;
+    }
+    return (Terms){
+        sum((e[0] + e[1]) + (e[2] + e[3])),
+        sum(multiply_add(e[0], x[0], e[1] * x[1]) + multiply_add(e[2], x[2], e[3] * x[3])),
+        sum(multiply_add(e[0], e[0], e[1] * e[1]) + multiply_add(e[2], e[2], e[3] * e[3])),
+        any(listed),
+    };
+}
+
+/* Append those of 64 rows that reach the query's threshold to its list. */
+INLINE void list_panel(const Lists *lists, int64_t query, const float *similarities, int64_t base) {
+    const float threshold = lists->thresholds[query];
+    int64_t used = lists->counts[query];
+    for (int i = 0; i < PANEL; i++)
+        if (similarities[i] >= threshold && similarities[i] > NOT_ALLOWED) {
+            lists->places[query * lists->room + used] = base + i;
+            lists->similarities[query * lists->room + used] = similarities[i];
+            used++;
+        }
+    lists->counts[query] = used;
+}
+
+INLINE int64_t longest_of(const Lists *lists, int64_t count) {
+    int64_t longest = 0;
+    for (int64_t query = 0; query < count; query++) longest = most(longest, lists->counts[query]);
+    return longest;
+}
+
+/* Scan rows from `first` on: list rows at or above a query's threshold, and sum the softmax terms of the others.
+ *
+ * inverse: float32[count], 1/T; sums: float64[count, 3], added to; weights: float32[count, width], filled with the terms,
+ * or null. Return the row to continue from: the scan stops before a list could overflow. */
+EXPORT int64_t KERNEL(accumulate)(const Keys *keys, int64_t first, const Queries *queries, const Lists *lists,
+                                  const float *inverse, double *sums, float *weights, int64_t width) {
+    const int64_t count = queries->count, enough = lists->room - PANEL;
+    int64_t longest = longest_of(lists, count), start = first;
+    Scaling scaling;
+    float similarities[PANEL], terms[PANEL];
+    for (; start < keys->rows && longest <= enough; start += PANEL) {
+        const int64_t rows = least(PANEL, keys->rows - start);
+        if (!multiply_panel(keys, queries, start, &scaling)) {
+            for (int64_t query = 0; weights && query < count; query++)
+                clear(weights + query * width + start, rows * (int64_t)sizeof *weights);
+            continue;
+        }
+        for (int64_t query = 0; query < count; query++) {
+            to_similarities(queries, query, &scaling, similarities);
+            float *into = weights ? weights + query * width + start : terms;
+            Terms found = terms_of(similarities, lists->thresholds[query], inverse[query], rows == PANEL ? into : terms);
+            if (weights && rows < PANEL) copy(into, terms, rows * (int64_t)sizeof *weights);
+            sums[3 * query] += found.mass;
+            sums[3 * query + 1] += found.gap;
+            sums[3 * query + 2] += found.square;
+            if (found.listed) {
+                list_panel(lists, query, similarities, keys->base + start);
+                longest = most(longest, lists->counts[query]);
+            }
+        }
+    }
+    return least(start, keys->rows);
+}
+
+/* Scan rows from `first` on: list rows at or above a query's threshold, and count the others in a histogram.
+ *
+ * lows: float32[count], where the first bin begins; finer: float32[count], bins per unit; histogram: float64[count, bins,
+ * 2], to whose bins the number of rows and the sum of their similarities are added. Return as `accumulate` does. */
+EXPORT int64_t KERNEL(fill_histogram)(const Keys *keys, int64_t first, const Queries *queries, const Lists *lists,
+                                      const float *lows, const float *finer, double *histogram, int64_t bins) {
+    const int64_t count = queries->count, enough = lists->room - PANEL;
+    int64_t longest = longest_of(lists, count), start = first;
+    Scaling scaling;
+    float similarities[PANEL], counted[PANEL];
+    int32_t bin[PANEL];
+    for (; start < keys->rows && longest <= enough; start += PANEL) {
+        if (!multiply_panel(keys, queries, start, &scaling)) continue;
+        for (int64_t query = 0; query < count; query++) {
+            const float threshold = lists->thresholds[query];
+            words listed = 0;
+            to_similarities(queries, query, &scaling, similarities);
+            UNROLLED for (int lane = 0; lane < PANEL; lane += LANES) {
+                reals s = LOAD(reals, similarities + lane);
+                reals place = at_least((s - lows[query]) * finer[query], 0.0f);
+                STORE(bin + lane, to_words(at_most(place, (float)(bins - 1))));
+                STORE(counted + lane, ((s > NOT_ALLOWED) & (s < threshold)) ? (reals)1.0f : (reals)0.0f);
+                listed |= s >= threshold;
+            }
+            double *into = histogram + query * bins * 2;
+            for (int i = 0; i < PANEL; i++) {
+                into[2 * bin[i]] += (double)counted[i];
+                into[2 * bin[i] + 1] += (double)(counted[i] * similarities[i]);
+            }
+            if (any(listed)) {
+                list_panel(lists, query, similarities, keys->base + start);
+                longest = most(longest, lists->counts[query]);
+            }
+        }
+    }
+    return least(start, keys->rows);
+}
+
+/* Insert a similarity into an ascending list of the `room` largest; the smallest drops out. */
+INLINE void keep_best(float *best, int64_t room, float similarity) {
+    int64_t place = 0;
+    if (!(similarity > best[0])) return;
+    for (; place + 1 < room && best[place + 1] < similarity; place++) best[place] = best[place + 1];
+    best[place] = similarity;
+}
+
+/* Insert the similarities of all rows into each query's ascending list of the largest ones, best: float32[count, room]. */
+EXPORT void KERNEL(sample_top)(const Keys *keys, const Queries *queries, float *best, int64_t room) {
+    Scaling scaling;
+    float similarities[PANEL];
+    for (int64_t start = 0; start < keys->rows; start += PANEL) {
+        if (!multiply_panel(keys, queries, start, &scaling)) continue;
+        for (int64_t query = 0; query < queries->count; query++) {
+            to_similarities(queries, query, &scaling, similarities);
+            for (int i = 0; i < PANEL; i++) keep_best(best + query * room, room, similarities[i]);
+        }
+    }
+}
+
+/* The products alone, int32[lines, 64] in queries->products, of 64 rows from the group `group` on: for tests. */
+EXPORT void KERNEL(multiply)(const Keys *keys, int64_t group, const Queries *queries) {
+    byte_products(keys->codes, group, queries->planes, queries->lines, keys->length, queries->products);
+}

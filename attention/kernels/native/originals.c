@@ -1,2 +1,246 @@
+/* Passes over float32 rows: products, weighted sums, 8-bit codes, quadratic forms. Products and sums are float64. */
 #include "lanes.h"
-EXPORT int KERNEL(originals)(void) { return 1; }
+
+enum { AHEAD = 3, LEVELS = 127, EIGHT = 8 };
+
+INLINE octet to_octet(const float *from) { return __builtin_convertvector(LOAD(octet_of_reals, from), octet); }
+INLINE octet add_product(octet a, octet b, octet total) { return __builtin_elementwise_fma(a, b, total); }
+
+/* Rows lie far apart, so the hardware cannot foresee the next one. */
+INLINE void fetch_row(const float *row, int64_t width) {
+    for (int64_t i = 0; i < width; i += LINE / (int64_t)sizeof *row) __builtin_prefetch(row + i, 0, 3);
+}
+
+/* Add weight · value of each of m rows to the output of one query: values float32[·, width], rows and queries int64[m],
+ * weights float64[m], outputs float64[·, width]. */
+EXPORT void KERNEL(add_rows)(const float *values, int64_t width, const int64_t *rows, const int64_t *queries,
+                             const double *weights, int64_t m, double *outputs) {
+    for (int64_t i = 0; i < m;) {
+        for (int64_t ahead = i + 4; ahead < least(i + 8, m); ahead++) fetch_row(values + rows[ahead] * width, width);
+        double *output = outputs + queries[i] * width;
+        int64_t t = 0;
+        if (i + 3 < m && queries[i + 1] == queries[i] && queries[i + 2] == queries[i] && queries[i + 3] == queries[i]) {
+            /* Four rows at once, so that an output is read and written once for all four. */
+            const float *a = values + rows[i] * width, *b = values + rows[i + 1] * width;
+            const float *c = values + rows[i + 2] * width, *d = values + rows[i + 3] * width;
+            const double *w = weights + i;
+            for (; t + EIGHT <= width; t += EIGHT) {
+                octet one = add_product((octet)w[0], to_octet(a + t), (octet)w[1] * to_octet(b + t));
+                octet other = add_product((octet)w[2], to_octet(c + t), (octet)w[3] * to_octet(d + t));
+                STORE(output + t, LOAD(octet, output + t) + (one + other));
+            }
+            for (; t < width; t++) {
+                double one = __builtin_elementwise_fma(w[0], (double)a[t], w[1] * (double)b[t]);
+                output[t] += one + __builtin_elementwise_fma(w[2], (double)c[t], w[3] * (double)d[t]);
+            }
+            i += 4;
+        } else {
+            const float *row = values + rows[i] * width;
+            for (; t + EIGHT <= width; t += EIGHT)
+                STORE(output + t, add_product((octet)weights[i], to_octet(row + t), LOAD(octet, output + t)));
+            for (; t < width; t++) output[t] = __builtin_elementwise_fma(weights[i], (double)row[t], output[t]);
+            i++;
+        }
+    }
+}
+
+/* The dot products of one query with `count` rows, at most four. Each is summed in the same order, which depends on the
+ * width alone: eight sums of every eighth component, added in pairs, then the components after the last eight. */
+INLINE void multiply_rows(const int count, const float *const *rows, const double *query, int64_t width, double *into) {
+    octet totals[4] = {0.0, 0.0, 0.0, 0.0};
+    int64_t t = 0;
+    for (; t + EIGHT <= width; t += EIGHT) {
+        const octet components = LOAD(octet, query + t);
+        UNROLLED for (int row = 0; row < count; row++)
+            totals[row] = add_product(to_octet(rows[row] + t), components, totals[row]);
+    }
+    UNROLLED for (int row = 0; row < count; row++) {
+        into[row] = sum_of_octet(totals[row]);
+        for (int64_t i = t; i < width; i++) into[row] = __builtin_elementwise_fma((double)rows[row][i], query[i], into[row]);
+    }
+}
+
+/* Fill products float64[q, m] with the dot product of every query float64[q, width] and each of m rows. */
+EXPORT void KERNEL(all_products)(const float *vectors, int64_t width, const int64_t *rows, int64_t m,
+                                 const double *queries, int64_t q, double *products) {
+    for (int64_t first = 0; first < m; first += 4) {
+        const int64_t count = least(4, m - first);
+        const float *four[4];
+        double found[4];
+        for (int64_t i = 0; i < 4; i++) four[i] = vectors + rows[first + least(i, count - 1)] * width;
+        for (int64_t ahead = first + 4; ahead < least(first + 8, m); ahead++)
+            fetch_row(vectors + rows[ahead] * width, width);
+        for (int64_t query = 0; query < q; query++) {
+            multiply_rows(4, four, queries + query * width, width, found);
+            for (int64_t i = 0; i < count; i++) products[query * m + first + i] = found[i];
+        }
+    }
+}
+
+/* Fill products float64[m] with the dot product of row rows[i] and query query_of[i], for each i. */
+EXPORT void KERNEL(row_products)(const float *vectors, int64_t width, const int64_t *rows, const int64_t *query_of,
+                                 int64_t m, const double *queries, double *products) {
+    for (int64_t i = 0; i < m; i++) {
+        if (i + AHEAD < m) fetch_row(vectors + rows[i + AHEAD] * width, width);
+        const float *row = vectors + rows[i] * width;
+        multiply_rows(1, &row, queries + query_of[i] * width, width, products + i);
+    }
+}
+
+/* Add the sum of m rows, weighted by float64[q, m], to the outputs float64[q, width]. */
+EXPORT void KERNEL(all_sums)(const float *vectors, int64_t width, const int64_t *rows, int64_t m, const double *weights,
+                             int64_t q, double *outputs) {
+    for (int64_t first = 0; first < m; first += 4) {
+        const int64_t count = least(4, m - first);
+        const float *four[4];
+        for (int64_t i = 0; i < 4; i++) four[i] = vectors + rows[first + least(i, count - 1)] * width;
+        for (int64_t ahead = first + 4; ahead < least(first + 8, m); ahead++)
+            fetch_row(vectors + rows[ahead] * width, width);
+        for (int64_t query = 0; query < q; query++) {
+            double w[4], *output = outputs + query * width;
+            for (int64_t i = 0; i < 4; i++) w[i] = i < count ? weights[query * m + first + i] : 0.0;
+            if (w[0] == 0.0 && w[1] == 0.0 && w[2] == 0.0 && w[3] == 0.0) continue;
+            int64_t t = 0;
+            for (; t + EIGHT <= width; t += EIGHT) {
+                octet total = (octet)w[0] * to_octet(four[0] + t);
+                UNROLLED for (int i = 1; i < 4; i++) total = add_product((octet)w[i], to_octet(four[i] + t), total);
+                STORE(output + t, LOAD(octet, output + t) + total);
+            }
+            for (; t < width; t++) {
+                double total = w[0] * (double)four[0][t];
+                UNROLLED for (int i = 1; i < 4; i++) total = __builtin_elementwise_fma(w[i], (double)four[i][t], total);
+                output[t] += total;
+            }
+        }
+    }
+}
+
+/* max|x| of a row. The bits of floats without their sign are ordered like the floats. */
+INLINE float largest_of(const float *row, int64_t width) {
+    words most_bits = 0;
+    int64_t t = 0;
+    for (; t + LANES <= width; t += LANES) {
+        words bits = LOAD(words, row + t) & 0x7FFFFFFF;
+        most_bits = bits > most_bits ? bits : most_bits;
+    }
+    int32_t found = __builtin_reduce_max(most_bits);
+    for (; t < width; t++) {
+        const int32_t bits = LOAD(int32_t, row + t) & 0x7FFFFFFF;
+        found = bits > found ? bits : found;
+    }
+    return LOAD(float, &found);
+}
+
+/* What a row loses by its 8-bit code: x − code · scale, the code being x / step rounded. No step is fused with another, so
+ * a component halfway between two codes is rounded as it was when it was coded. */
+INLINE octet residual_of(octet x, double step, double scale, octet *code) {
+    *code = __builtin_elementwise_rint(x / step);
+    return x - *code * scale;
+}
+
+/* Code n rows in 8 bits: each component becomes the integer nearest to x / scale, scale = max|x| / 127.
+ *
+ * codes: int8[n, width]; left: float32[n, width], the residuals; scales, squares: float64[n], squares being those of the
+ * residuals; total: float64[width], to which the residuals are added. */
+EXPORT void KERNEL(code_rows)(const float *vectors, int64_t n, int64_t width, int8_t *codes, float *left, double *scales,
+                              double *squares, double *total) {
+    typedef int8_t few_bytes __attribute__((ext_vector_type(8)));
+    typedef int32_t few_words __attribute__((ext_vector_type(8)));
+    for (int64_t m = 0; m < n; m++) {
+        const float *row = vectors + m * width;
+        const double scale = (double)largest_of(row, width) / LEVELS, step = scale > 0.0 ? scale : 1.0;
+        octet square = 0.0;
+        int64_t t = 0;
+        for (; t + EIGHT <= width; t += EIGHT) {
+            octet code, residual = residual_of(to_octet(row + t), step, scale, &code);
+            few_words whole = __builtin_convertvector(code, few_words);
+            STORE(codes + m * width + t, __builtin_convertvector(whole, few_bytes));
+            STORE(left + m * width + t, __builtin_convertvector(residual, octet_of_reals));
+            STORE(total + t, LOAD(octet, total + t) + residual);
+            square = add_product(residual, residual, square);
+        }
+        double squared = sum_of_octet(square);
+        for (; t < width; t++) {
+            octet code, residual = residual_of((octet)(double)row[t], step, scale, &code);
+            codes[m * width + t] = (int8_t)(int32_t)code[0];
+            left[m * width + t] = (float)residual[0];
+            total[t] += residual[0];
+            squared = __builtin_elementwise_fma(residual[0], residual[0], squared);
+        }
+        scales[m] = scale, squares[m] = squared;
+    }
+}
+
+/* Add x − x̂ of m rows to total float64[width]; x̂ is the row x decoded from its 8-bit code. */
+EXPORT void KERNEL(residual_sum)(const float *vectors, int64_t width, const int64_t *rows, int64_t m, double *total) {
+    for (int64_t i = 0; i < m; i++) {
+        if (i + AHEAD < m) fetch_row(vectors + rows[i + AHEAD] * width, width);
+        const float *row = vectors + rows[i] * width;
+        const double scale = (double)largest_of(row, width) / LEVELS;
+        if (scale == 0.0) continue;
+        octet code;
+        int64_t t = 0;
+        for (; t + EIGHT <= width; t += EIGHT)
+            STORE(total + t, LOAD(octet, total + t) + residual_of(to_octet(row + t), scale, scale, &code));
+        for (; t < width; t++) total[t] += residual_of((octet)(double)row[t], scale, scale, &code)[0];
+    }
+}
+
+enum { BLOCK = 8 }; /* matrix rows at a time */
+static const double SMALLEST_SQUARE = 1e-300;
+
+/* Products of `count` matrix rows, over columns `begin` to `end`, with 16 vectors: each register holds one component of
+ * all 16. matrix: float32[·, width]; side: float32[width, 16]; into: float32[count, 16]. */
+INLINE void multiply_side(const int count, const float *matrix, int64_t width, int64_t begin, int64_t end,
+                          const float *side, float *into) {
+    reals totals[BLOCK] = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
+    for (int64_t column = begin; column < end; column++) {
+        const reals vectors = LOAD(reals, side + column * LANES);
+        UNROLLED for (int row = 0; row < count; row++)
+            totals[row] = multiply_add((reals)matrix[row * width + column], vectors, totals[row]);
+    }
+    UNROLLED for (int row = 0; row < count; row++) STORE(into + LANES * row, totals[row]);
+}
+
+/* ‖x‖² and xᵀ·M·x / ‖x‖² of q vectors: vectors float64[q, width]; matrix float32[width, width], symmetric; squares and
+ * forms float64[q]; side: scratch float32[width, 16]. Products left of the diagonal count twice. */
+EXPORT void KERNEL(quadratic_forms)(const double *vectors, int64_t q, int64_t width, const float *matrix,
+                                    double *squares, double *forms, float *side) {
+    float below[BLOCK * LANES], within[BLOCK * LANES];
+    for (int64_t start = 0; start < q; start += LANES) {
+        const int64_t count = least(LANES, q - start);
+        clear(side, width * LANES * (int64_t)sizeof *side);
+        for (int64_t vector = 0; vector < count; vector++) {
+            const double *x = vectors + (start + vector) * width;
+            octet total = 0.0;
+            int64_t t = 0;
+            for (; t + EIGHT <= width; t += EIGHT) total = add_product(LOAD(octet, x + t), LOAD(octet, x + t), total);
+            double square = sum_of_octet(total);
+            for (; t < width; t++) square = __builtin_elementwise_fma(x[t], x[t], square);
+            const double bounded = square > SMALLEST_SQUARE ? square : SMALLEST_SQUARE;
+            const double shorter = 1.0 / __builtin_elementwise_sqrt(bounded);
+            for (t = 0; t < width; t++) side[t * LANES + vector] = (float)(x[t] * shorter);
+            squares[start + vector] = square;
+        }
+        doubles found = 0.0;
+        for (int64_t first = 0; first < width; first += BLOCK) {
+            const float *rows = matrix + first * width;
+            const int64_t last = least(first + BLOCK, width);
+            if (last - first == BLOCK) {
+                multiply_side(BLOCK, rows, width, 0, first, side, below);
+                multiply_side(BLOCK, rows, width, first, last, side, within);
+            } else
+                for (int64_t row = 0; row < last - first; row++) {
+                    multiply_side(1, rows + row * width, width, 0, first, side, below + LANES * row);
+                    multiply_side(1, rows + row * width, width, first, last, side, within + LANES * row);
+                }
+            for (int64_t row = 0; row < last - first; row++) {
+                doubles twice = 2.0 * __builtin_convertvector(LOAD(reals, below + LANES * row), doubles);
+                doubles once = __builtin_convertvector(LOAD(reals, within + LANES * row), doubles);
+                doubles x = __builtin_convertvector(LOAD(reals, side + (first + row) * LANES), doubles);
+                found = __builtin_elementwise_fma(twice + once, x, found);
+            }
+        }
+        for (int64_t vector = 0; vector < count; vector++) forms[start + vector] = found[vector];
+    }
+}

@@ -1,0 +1,608 @@
+"""The implementation of `Kernels` in C: arrays are checked here, and their addresses passed to `native/`."""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import byref, c_double, c_int, c_int64, c_void_p
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from attention.arrays import F32, F64, I8, I16, I32, I64
+from attention.kernels.interface import TOTALS, CandidateLists, CodedKeys, CodedValues
+from attention.kernels.layout import DEEP, LANES, OFFSET, PANEL, pack
+from attention.kernels.native import pointers
+from attention.kernels.native.library import Library
+from attention.kernels.native.pointers import address, scratch
+
+FEW_QUERIES, TILE = 4, 16
+"""More queries than this are multiplied by AMX, the matrix unit, 16 at a time."""
+
+RADIX_BYTES = 28
+"""Scratch memory of `sort_candidates` for each row of the longest run."""
+
+_P, _N = c_void_p, c_int64
+
+
+class _Keys(ctypes.Structure):
+    _fields_ = pointers.fields("codes scales allowed addends", "rows length base")
+
+
+class _Queries(ctypes.Structure):
+    _fields_ = pointers.fields("planes offsets steps products", "lines count each")
+
+
+class _Lists(ctypes.Structure):
+    _fields_ = pointers.fields("thresholds places similarities counts", "room")
+
+
+class _Values(ctypes.Structure):
+    _fields_ = pointers.fields(
+        "codes scales originals inverse_squares", "rows chunks groups length width", "residual size code_length"
+    )
+
+
+class Packed:
+    """Coded queries in the form that the scans multiply with coded keys. Threads may share them.
+
+    Attributes:
+        planes: int32[lines, words], the queries' codes.
+        each: lines of a query: 1, or 2 if a 16-bit code is split into bytes, of which the first counts 256 times.
+        offsets: int32[q], the part of a product that comes from the 128 added to each key byte.
+        steps: float32[q]; similarity = product·scale·step.
+    """
+
+    def __init__(self, planes: I32, each: int, offsets: I32, steps: F32) -> None:
+        self.planes, self.each, self.offsets, self.steps = planes, each, offsets, steps
+        lines, count = len(planes), len(steps)
+        if lines < each * count:
+            raise ValueError(f"wanted {each} lines for each of {count} queries, got {lines}")
+        self._structure = _Queries(
+            planes=address(planes, pointers.I32, lines, -1),
+            offsets=address(offsets, pointers.I32, count),
+            steps=address(steps, pointers.F32, count),
+            lines=lines,
+            count=count,
+            each=each,
+        )
+
+    def with_products(self, products: I32) -> _Queries:
+        """Return the structure for one thread, whose products go to int32[lines, 64]."""
+        structure = _Queries.from_buffer_copy(self._structure)
+        structure.products = address(products, pointers.I32, len(self.planes), PANEL)
+        return structure
+
+
+class KernelsInC:
+    """The kernels of a library for one kind of processor; `interface.Kernels` documents each method.
+
+    Args:
+        library: the loaded library.
+    """
+
+    SCANS = True
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+        self.AMX, self.WIDE = library.amx, library.kind.wide
+        self.NAME = " + ".join(["C", library.kind.instruction] + ["AMX"] * self.AMX)
+
+    def _function(self, name: str, result: Any, *arguments: Any) -> Any:
+        return self._library.function(name, result, *arguments)
+
+    # Queries -----------------------------------------------------------------------------------------------------
+
+    def pack_queries(self, codes: I16, steps: F32, *, fine: bool) -> Packed:
+        """Return coded queries in the form that the scans read; see `Kernels.pack_queries`."""
+        added = 0 if self._library.kind.signed else OFFSET
+        offsets = (added * codes.sum(axis=1, dtype=np.int64)).astype(np.int32)
+        planes = _pairs(codes) if self.WIDE else _bytes(codes, fine=fine)
+        if self.AMX and len(planes) > FEW_QUERIES and planes.shape[1] % TILE == 0:
+            padded = np.zeros((-(-len(planes) // TILE) * TILE, planes.shape[1]), dtype=np.int32)
+            padded[: len(planes)] = planes
+            planes = padded
+        each = 1 if self.WIDE or not fine else 2
+        return Packed(np.ascontiguousarray(planes), each, offsets, np.ascontiguousarray(steps, dtype=np.float32))
+
+    # Codes of keys -----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _accumulate(self) -> Any:
+        return self._function("accumulate", _N, _P, _N, _P, _P, _P, _P, _P, _N)
+
+    @cached_property
+    def _fill_histogram(self) -> Any:
+        return self._function("fill_histogram", _N, _P, _N, _P, _P, _P, _P, _P, _N)
+
+    @cached_property
+    def _sample_top(self) -> Any:
+        return self._function("sample_top", None, _P, _P, _P, _N)
+
+    def accumulate(
+        self, keys: CodedKeys, first: int, queries: Packed, lists: CandidateLists, inverse: F32, sums: F64, weights: F32
+    ) -> int:
+        """List rows and sum softmax terms of the others; see `Kernels.accumulate`."""
+        count, rows, width = len(queries.steps), len(keys.scales), weights.shape[1]
+        if len(weights) and width < rows:
+            raise ValueError(f"wanted weights of at least {rows} rows, got {width}")
+        _check_first(first)
+        products = _products(queries)
+        reached: int = self._accumulate(
+            byref(_keys(keys, queries)),
+            first,
+            byref(queries.with_products(products)),
+            byref(_lists(lists, count)),
+            address(inverse, pointers.F32, count),
+            address(sums, pointers.F64, count, 3),
+            address(weights, pointers.F32, count, width) if len(weights) else None,
+            width,
+        )
+        return reached
+
+    def fill_histogram(
+        self, keys: CodedKeys, first: int, queries: Packed, lists: CandidateLists, lows: F32, finer: F32, histogram: F64
+    ) -> int:
+        """List rows and count the others in a histogram; see `Kernels.fill_histogram`."""
+        count, bins = len(queries.steps), histogram.shape[1]
+        _check_first(first)
+        products = _products(queries)
+        reached: int = self._fill_histogram(
+            byref(_keys(keys, queries)),
+            first,
+            byref(queries.with_products(products)),
+            byref(_lists(lists, count)),
+            address(lows, pointers.F32, count),
+            address(finer, pointers.F32, count),
+            address(histogram, pointers.F64, count, bins, 2),
+            bins,
+        )
+        return reached
+
+    def sample_top(self, keys: CodedKeys, queries: Packed, best: F32) -> None:
+        """Insert similarities into lists of the largest; see `Kernels.sample_top`."""
+        products = _products(queries)
+        count, room = len(queries.steps), best.shape[1]
+        into = address(best, pointers.F32, count, room)
+        self._sample_top(byref(_keys(keys, queries)), byref(queries.with_products(products)), into, room)
+
+    # Codes of values ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _add_values(self) -> Any:
+        return self._function("add_values", None, _P, _P, _N, _N, _P, c_int, _P, _P, _P)
+
+    @cached_property
+    def _values_scratch(self) -> Any:
+        return self._function("values_scratch", _N, _P, _N, c_int)
+
+    def add_values(
+        self, tile: CodedValues, weights: F32, counts: I64, fine: bool, outputs: F64, errors: F64, amx: bool
+    ) -> None:
+        """Add weighted sums of coded values; see `Kernels.add_values`."""
+        chunks, groups, length = tile.codes.shape[:3]
+        rows, (count, width) = len(tile.scales), outputs.shape
+        if rows > chunks * length * DEEP or width > groups * LANES or weights.shape[1] < rows:
+            raise ValueError(f"wanted codes and weights of {rows} rows, got {tile.codes.shape} and {weights.shape}")
+        values = _Values(
+            codes=address(tile.codes, pointers.U8, chunks, groups, length, LANES, DEEP),
+            scales=address(tile.scales, pointers.F32, rows),
+            originals=address(tile.values, pointers.F32, rows, width) if not self.WIDE else None,
+            inverse_squares=address(tile.inverse_squares, pointers.F64, -1),
+            rows=rows,
+            chunks=len(tile.inverse_squares),
+            groups=groups,
+            length=length,
+            width=width,
+            residual=tile.residual,
+            size=tile.length,
+            code_length=tile.code_length,
+        )
+        room, start = scratch(self._values_scratch(byref(values), count, fine))
+        self._add_values(
+            byref(values),
+            address(weights, pointers.F32, count, -1),
+            count,
+            weights.shape[1],
+            address(counts, pointers.I64, count),
+            fine,
+            address(outputs, pointers.F64, count, width),
+            address(errors, pointers.F64, count, 5),
+            start,
+        )
+        del room
+
+    # Float32 rows ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _add_rows(self) -> Any:
+        return self._function("add_rows", None, _P, _N, _P, _P, _P, _N, _P)
+
+    @cached_property
+    def _all_products(self) -> Any:
+        return self._function("all_products", None, _P, _N, _P, _N, _P, _N, _P)
+
+    @cached_property
+    def _row_products(self) -> Any:
+        return self._function("row_products", None, _P, _N, _P, _P, _N, _P, _P)
+
+    @cached_property
+    def _all_sums(self) -> Any:
+        return self._function("all_sums", None, _P, _N, _P, _N, _P, _N, _P)
+
+    @cached_property
+    def _code_rows(self) -> Any:
+        return self._function("code_rows", None, _P, _N, _N, _P, _P, _P, _P, _P)
+
+    @cached_property
+    def _residual_sum(self) -> Any:
+        return self._function("residual_sum", None, _P, _N, _P, _N, _P)
+
+    @cached_property
+    def _quadratic_forms(self) -> Any:
+        return self._function("quadratic_forms", None, _P, _N, _N, _P, _P, _P, _P)
+
+    def add_rows(self, values: F32, rows: I64, queries: I64, weights: F64, outputs: F64) -> None:
+        """Add weight·value of rows to the outputs of queries; see `Kernels.add_rows`."""
+        count, width = len(rows), values.shape[1]
+        _check_indices(rows, len(values))
+        _check_indices(queries, len(outputs))
+        self._add_rows(
+            address(values, pointers.F32),
+            width,
+            address(rows, pointers.I64, count),
+            address(queries, pointers.I64, count),
+            address(weights, pointers.F64, count),
+            count,
+            address(outputs, pointers.F64, -1, width),
+        )
+
+    def all_products(self, vectors: F32, rows: I64, queries: F64, products: F64) -> None:
+        """Fill the dot products of all queries and rows; see `Kernels.all_products`."""
+        count, width, query_count = len(rows), vectors.shape[1], len(queries)
+        _check_indices(rows, len(vectors))
+        self._all_products(
+            address(vectors, pointers.F32),
+            width,
+            address(rows, pointers.I64, count),
+            count,
+            address(queries, pointers.F64, query_count, width),
+            query_count,
+            address(products, pointers.F64, query_count, count),
+        )
+
+    def all_sums(self, vectors: F32, rows: I64, weights: F64, outputs: F64) -> None:
+        """Add weighted sums of rows to the outputs; see `Kernels.all_sums`."""
+        count, width, query_count = len(rows), vectors.shape[1], len(weights)
+        _check_indices(rows, len(vectors))
+        self._all_sums(
+            address(vectors, pointers.F32),
+            width,
+            address(rows, pointers.I64, count),
+            count,
+            address(weights, pointers.F64, query_count, count),
+            query_count,
+            address(outputs, pointers.F64, query_count, width),
+        )
+
+    def row_products(self, vectors: F32, rows: I64, queries: F64, query_of: I64) -> F64:
+        """Return the dot products of pairs of rows and queries; see `Kernels.row_products`."""
+        count, width, products = len(rows), vectors.shape[1], np.empty(len(rows))
+        _check_indices(rows, len(vectors))
+        _check_indices(query_of, len(queries))
+        self._row_products(
+            address(vectors, pointers.F32),
+            width,
+            address(rows, pointers.I64, count),
+            address(query_of, pointers.I64, count),
+            count,
+            address(queries, pointers.F64, -1, width),
+            address(products, pointers.F64),
+        )
+        return products
+
+    def code_rows(self, vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, total: F64) -> None:
+        """Code vectors in 8 bits; see `Kernels.code_rows`."""
+        count, width = vectors.shape
+        self._code_rows(
+            address(vectors, pointers.F32),
+            count,
+            width,
+            address(codes, pointers.I8, count, width),
+            address(left, pointers.F32, count, width),
+            address(scales, pointers.F64, count),
+            address(squares, pointers.F64, count),
+            address(total, pointers.F64, width),
+        )
+
+    def residual_sum(self, vectors: F32, rows: I64) -> F64:
+        """Return the sum of the residuals of rows; see `Kernels.residual_sum`."""
+        total = np.zeros(vectors.shape[1])
+        _check_indices(rows, len(vectors))
+        self._residual_sum(
+            address(vectors, pointers.F32),
+            len(total),
+            address(rows, pointers.I64, -1),
+            len(rows),
+            address(total, pointers.F64),
+        )
+        return total
+
+    def quadratic_forms(self, vectors: F64, matrix: F32) -> tuple[F64, F64]:
+        """Return squared lengths and quadratic forms; see `Kernels.quadratic_forms`."""
+        count, width = vectors.shape
+        squares, forms, side = np.empty(count), np.empty(count), np.empty((width, LANES), dtype=np.float32)
+        self._quadratic_forms(
+            address(vectors, pointers.F64),
+            count,
+            width,
+            address(matrix, pointers.F32, width, width),
+            address(squares, pointers.F64),
+            address(forms, pointers.F64),
+            address(side, pointers.F32),
+        )
+        return squares, forms
+
+    # Candidates --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _sort_candidates(self) -> Any:
+        return self._function("sort_candidates", None, _P, _P, _P, _N, _N, _N, _P, _N, _N, _N, _P, _P, _P)
+
+    @cached_property
+    def _heavy_counts(self) -> Any:
+        return self._function("heavy_counts", None, _P, _P, _P, _P, _P, c_double, c_double, _N, _N, _P)
+
+    @cached_property
+    def _initial_counts(self) -> Any:
+        return self._function("initial_counts", None, _P, _P, _P, _P, _P, _N, _N, _N, _P)
+
+    @cached_property
+    def _decisive_counts(self) -> Any:
+        return self._function("decisive_counts", None, _P, _P, _P, _P, _P, _P, _P, _P, _N, _N, _N, _P, _P)
+
+    @cached_property
+    def _softmax_weights(self) -> Any:
+        return self._function("softmax_weights", None, _P, _P, _P, _P, _P, _P, _P, _N, _N, _N, _P, _P, _P)
+
+    @cached_property
+    def _top_rows(self) -> Any:
+        return self._function("top_rows", None, _P, _P, _P, _P, _P, _N, _P, _P, _P)
+
+    def sort_candidates(
+        self,
+        row_numbers: I64,
+        similarities: F32,
+        counts: I64,
+        starts: I64,
+        first: int,
+        last: int,
+        ordered: I64,
+        descending: F64,
+    ) -> None:
+        """Merge and sort the lists of workers; see `Kernels.sort_candidates`."""
+        workers, queries, room = row_numbers.shape
+        runs = np.diff(starts[first : last + 1])
+        longest = int(runs.max(initial=0))
+        if (counts > room).any() or (counts.sum(axis=0)[first:last] != runs).any() or starts[last] > len(ordered):
+            raise ValueError("wanted runs that hold the lists of all workers")
+        memory, start = scratch(RADIX_BYTES * longest)
+        self._sort_candidates(
+            address(row_numbers, pointers.I64),
+            address(similarities, pointers.F32, workers, queries, room),
+            address(counts, pointers.I64, workers, queries),
+            workers,
+            queries,
+            room,
+            address(starts, pointers.I64, queries + 1),
+            first,
+            last,
+            longest,
+            start,
+            address(ordered, pointers.I64, -1),
+            address(descending, pointers.F64, len(ordered)),
+        )
+        del memory
+
+    def heavy_counts(
+        self,
+        similarities: F64,
+        starts: I64,
+        inverse: F64,
+        levels: F64,
+        squares: F64,
+        few: float,
+        least: float,
+        first: int,
+        last: int,
+        counts: I64,
+    ) -> None:
+        """Count the candidates that hold nearly all squared weight; see `Kernels.heavy_counts`."""
+        queries = len(inverse)
+        _check_runs(starts, queries, len(similarities))
+        self._heavy_counts(
+            address(similarities, pointers.F64),
+            address(starts, pointers.I64),
+            address(inverse, pointers.F64),
+            address(levels, pointers.F64, queries),
+            address(squares, pointers.F64, queries),
+            few,
+            least,
+            first,
+            last,
+            address(counts, pointers.I64, queries),
+        )
+
+    def initial_counts(
+        self, similarities: F64, starts: I64, heavy: I64, ks: I64, margins: F64, maximum: int, times: int
+    ) -> I64:
+        """Count the candidates to compute first; see `Kernels.initial_counts`."""
+        queries, counts = len(ks), np.empty(len(ks), dtype=np.int64)
+        _check_runs(starts, queries, len(similarities))
+        self._initial_counts(
+            address(similarities, pointers.F64),
+            address(starts, pointers.I64),
+            address(heavy, pointers.I64, queries),
+            address(ks, pointers.I64),
+            address(margins, pointers.F64, queries),
+            queries,
+            maximum,
+            times,
+            address(counts, pointers.I64),
+        )
+        return counts
+
+    def first_rows(self, starts: I64, counts: I64) -> tuple[I64, I64, I64]:
+        """Select the first rows of each run; see `Kernels.first_rows`."""
+        edges = np.zeros(len(counts) + 1, dtype=np.int64)
+        counts.cumsum(out=edges[1:])
+        runs = np.repeat(np.arange(len(counts)), counts)
+        return edges, np.arange(edges[-1]) + (starts[: len(counts)] - edges[:-1])[runs], runs
+
+    def decisive_counts(
+        self,
+        similarities: F64,
+        starts: I64,
+        rescored: F64,
+        counts: I64,
+        ks: I64,
+        supports: F64,
+        thresholds: F64,
+        errors: F64,
+        maximum: int,
+        times: int,
+    ) -> I64:
+        """Count the candidates to compute to know the best rows; see `Kernels.decisive_counts`."""
+        queries, needed = len(ks), np.empty(len(ks), dtype=np.int64)
+        _check_runs(starts, queries, len(similarities))
+        heap = np.empty(int(counts.max(initial=0)) // 2 + 1)
+        self._decisive_counts(
+            address(similarities, pointers.F64),
+            address(starts, pointers.I64),
+            address(rescored, pointers.F64, int(counts.sum())),
+            address(counts, pointers.I64, queries),
+            address(ks, pointers.I64),
+            address(supports, pointers.F64, queries),
+            address(thresholds, pointers.F64, queries),
+            address(errors, pointers.F64, queries),
+            queries,
+            maximum,
+            times,
+            address(heap, pointers.F64),
+            address(needed, pointers.I64),
+        )
+        return needed
+
+    def softmax_weights(
+        self,
+        values: F64,
+        starts: I64,
+        counts: I64,
+        temperatures: F64,
+        thresholds: F64,
+        sums: F64,
+        nulls: F64,
+        first: int,
+        last: int,
+        weights: F64,
+        factors: F64,
+        totals: F64,
+    ) -> None:
+        """Compute softmax weights over candidates, sums and the null key; see `Kernels.softmax_weights`."""
+        cases, bands = thresholds.shape
+        _check_runs(starts, cases, len(values))
+        self._softmax_weights(
+            address(values, pointers.F64),
+            address(starts, pointers.I64),
+            address(counts, pointers.I64, cases),
+            address(temperatures, pointers.F64, cases),
+            address(thresholds, pointers.F64),
+            address(sums, pointers.F64, cases, bands, 3),
+            address(nulls, pointers.F64, cases, 2),
+            bands,
+            first,
+            last,
+            address(weights, pointers.F64, len(values)),
+            address(factors, pointers.F64, cases, bands),
+            address(totals, pointers.F64, cases, TOTALS),
+        )
+
+    def top_rows(self, similarities: F64, row_numbers: I64, starts: I64, counts: I64, ks: I64) -> tuple[I64, I64, I64]:
+        """Select the best rows of each run, and those that tie; see `Kernels.top_rows`."""
+        queries, edges = len(counts), np.empty(len(counts) + 1, dtype=np.int64)
+        _check_runs(starts, queries, len(similarities))
+        rows, heap = np.empty(int(counts.sum()), dtype=np.int64), np.empty(int(counts.max(initial=0)) // 2 + 1)
+        self._top_rows(
+            address(similarities, pointers.F64),
+            address(row_numbers, pointers.I64, len(similarities)),
+            address(starts, pointers.I64),
+            address(counts, pointers.I64),
+            address(ks, pointers.I64, queries),
+            queries,
+            address(heap, pointers.F64),
+            address(edges, pointers.I64),
+            address(rows, pointers.I64),
+        )
+        return edges, rows[: edges[-1]].copy(), np.repeat(np.arange(queries), np.diff(edges))
+
+
+def _pairs(codes: I16) -> I32:
+    """Pack int16[q, d] into int32[q, 2·words]: four components become the pairs (0, 2) and (1, 3)."""
+    words = -(-codes.shape[1] // DEEP)
+    whole = np.zeros((len(codes), words * DEEP), dtype=np.int16)
+    whole[:, : codes.shape[1]] = codes
+    pairs = np.ascontiguousarray(whole.reshape(-1, DEEP // 2, 2).transpose(0, 2, 1))
+    return pairs.reshape(len(codes), words * DEEP).view(np.int32)
+
+
+def _bytes(codes: I16, *, fine: bool) -> I32:
+    """Pack int16[q, d] as bytes, int32[planes·q, words]: one plane, or with `fine` the upper bytes and the lower ones."""
+    low = ((codes + OFFSET) & 255) - OFFSET
+    planes = [(codes - low) >> 8, low] if fine else [codes]
+    return pack(np.stack(planes, axis=1).reshape(len(planes) * len(codes), codes.shape[1]).astype(np.int8))
+
+
+def _products(queries: Packed) -> I32:
+    return np.empty((len(queries.planes), PANEL), dtype=np.int32)
+
+
+def _keys(keys: CodedKeys, queries: Packed) -> _Keys:
+    groups, words = keys.codes.shape[:2]
+    rows, deep = len(keys.scales), queries.planes.shape[1]
+    if rows > groups * LANES or groups % (PANEL // LANES) or deep % words:
+        raise ValueError(f"wanted codes of {rows} rows and a width of {deep}, got {keys.codes.shape}")
+    return _Keys(
+        address(keys.codes, pointers.U8, groups, words, LANES, DEEP),
+        address(keys.scales, pointers.F32, rows),
+        address(keys.allowed, pointers.BOOL, rows),
+        address(keys.addends, pointers.F32, rows) if len(keys.addends) else None,
+        rows,
+        words,
+        keys.base,
+    )
+
+
+def _lists(lists: CandidateLists, count: int) -> _Lists:
+    room = lists.places.shape[1]
+    return _Lists(
+        address(lists.thresholds, pointers.F32, count),
+        address(lists.places, pointers.I64, count, room),
+        address(lists.similarities, pointers.F32, count, room),
+        address(lists.counts, pointers.I64, count),
+        room,
+    )
+
+
+def _check_first(first: int) -> None:
+    if first < 0 or first % PANEL:
+        raise ValueError(f"wanted a first row that is a multiple of {PANEL}, got {first}")
+
+
+def _check_indices(indices: I64, count: int) -> None:
+    if len(indices) and not (indices.min() >= 0 and indices.max() < count):
+        raise IndexError(f"wanted rows below {count}, got {indices.min()} to {indices.max()}")
+
+
+def _check_runs(starts: I64, runs: int, candidates: int) -> None:
+    if len(starts) != runs + 1 or starts[-1] > candidates:
+        raise ValueError(f"wanted {runs} runs of {candidates} candidates, got {len(starts) - 1} to {starts[-1]}")

@@ -1,0 +1,60 @@
+/* exp, log and log1p of float64 with errors below one unit in the last place, without a C library: so the digits of a
+ * weight do not depend on the system. */
+#pragma once
+#include "lanes.h"
+
+#define INFINITE __builtin_inf()
+
+static const double LN2_HIGH = 0x1.62e42fefa38p-1, LN2_LOW = 0x1.ef35793c7673p-45; /* the first has 42 bits */
+
+INLINE double fused(double a, double b, double c) { return __builtin_elementwise_fma(a, b, c); }
+INLINE double magnitude(double x) { return __builtin_elementwise_abs(x); }
+INLINE double larger(double a, double b) { return a > b ? a : b; }
+INLINE double smaller(double a, double b) { return a < b ? a : b; }
+
+/* 2^n as a float64, for -1022 <= n <= 1023. */
+INLINE double power_of_two(int64_t n) {
+    const int64_t bits = (n + 1023) << 52;
+    return LOAD(double, &bits);
+}
+
+/* exp(x): 2^n · exp(r) with |r| <= ln 2 / 2, by Taylor's series of 13 terms. */
+INLINE double exponential_of(double x) {
+    static const double inverse_factorials[] = {0x1.6124613a86d09p-33, 0x1.1eed8eff8d898p-29, 0x1.ae64567f544e4p-26,
+                                                0x1.27e4fb7789f5cp-22, 0x1.71de3a556c734p-19, 0x1.a01a01a01a01ap-16,
+                                                0x1.a01a01a01a01ap-13, 0x1.6c16c16c16c17p-10, 0x1.1111111111111p-7,
+                                                0x1.5555555555555p-5,  0x1.5555555555555p-3,  0.5};
+    if (!(x > -746.0)) return x != x ? x : 0.0;
+    if (x > 710.0) return INFINITE;
+    const double n = __builtin_elementwise_rint(x * 0x1.71547652b82fep+0);
+    const double r = fused(-n, LN2_LOW, fused(-n, LN2_HIGH, x));
+    double p = inverse_factorials[0];
+    UNROLLED for (int i = 1; i < 12; i++) p = fused(p, r, inverse_factorials[i]);
+    const double value = 1.0 + fused(p * r, r, r);
+    const int64_t whole = (int64_t)n, half = whole / 2; /* in two factors, since 2^n may be subnormal */
+    return value * power_of_two(half) * power_of_two(whole - half);
+}
+
+/* ln x for x > 0: k · ln 2 + ln(1 + f), 1 + f from √½ to √2, and ln(1 + f) = 2·atanh(s), s = f / (2 + f). */
+INLINE double logarithm_of(double x) {
+    if (!(x > 0.0)) return x == 0.0 ? -INFINITE : __builtin_nan("");
+    if (x == INFINITE) return x;
+    int64_t k = 0;
+    if (x < 0x1p-1022) x *= 0x1p54, k = -54;
+    int64_t bits = LOAD(int64_t, &x);
+    k += (bits >> 52) - 1023;
+    bits = (bits & 0xFFFFFFFFFFFFF) | (int64_t)1023 << 52;
+    double m = LOAD(double, &bits);
+    if (m > 0x1.6a09e667f3bcdp+0) m *= 0.5, k++;
+    const double f = m - 1.0, s = f / (2.0 + f), z = s * s;
+    double p = 1.0 / 23;
+    UNROLLED for (int odd = 21; odd >= 3; odd -= 2) p = fused(p, z, 1.0 / odd);
+    const double rest = fused(s, f - 2.0 * z * p, -(double)k * LN2_LOW);
+    return fused((double)k, LN2_HIGH, f - rest);
+}
+
+/* ln(1 + x) for x >= 0. */
+INLINE double logarithm_of_one_plus(double x) {
+    const double whole = 1.0 + x;
+    return logarithm_of(whole) + (x - (whole - 1.0)) / whole;
+}
