@@ -14,7 +14,7 @@ from attention.kernels.interface import TOTALS, CandidateLists, CodedKeys, Coded
 from attention.kernels.layout import DEEP, LANES, OFFSET, PANEL, pack
 from attention.kernels.native import pointers
 from attention.kernels.native.library import Library
-from attention.kernels.native.pointers import address, scratch
+from attention.kernels.native.pointers import Scratch, address
 
 FEW_QUERIES, TILE = 4, 16
 """More queries than this are multiplied by AMX, the matrix unit, 16 at a time."""
@@ -24,13 +24,15 @@ RADIX_BYTES = 28
 
 _P, _N = c_void_p, c_int64
 
+_scratch = Scratch()
+
 
 class _Keys(ctypes.Structure):
     _fields_ = pointers.fields("codes scales allowed addends", "rows length base")
 
 
 class _Queries(ctypes.Structure):
-    _fields_ = pointers.fields("planes offsets steps products", "lines count each")
+    _fields_ = pointers.fields("planes offsets steps", "lines count each")
 
 
 class _Lists(ctypes.Structure):
@@ -51,6 +53,7 @@ class Packed:
         each: lines of a query: 1, or 2 if a 16-bit code is split into bytes, of which the first counts 256 times.
         offsets: int32[q], the part of a product that comes from the 128 added to each key byte.
         steps: float32[q]; similarity = product·scale·step.
+        structure: the addresses of these arrays, for C.
     """
 
     def __init__(self, planes: I32, each: int, offsets: I32, steps: F32) -> None:
@@ -58,20 +61,14 @@ class Packed:
         lines, count = len(planes), len(steps)
         if lines < each * count:
             raise ValueError(f"wanted {each} lines for each of {count} queries, got {lines}")
-        self._structure = _Queries(
-            planes=address(planes, pointers.I32, lines, -1),
-            offsets=address(offsets, pointers.I32, count),
-            steps=address(steps, pointers.F32, count),
-            lines=lines,
-            count=count,
-            each=each,
+        self.structure = _Queries(
+            address(planes, pointers.I32),
+            address(offsets, pointers.I32, count),
+            address(steps, pointers.F32, count),
+            lines,
+            count,
+            each,
         )
-
-    def with_products(self, products: I32) -> _Queries:
-        """Return the structure for one thread, whose products go to int32[lines, 64]."""
-        structure = _Queries.from_buffer_copy(self._structure)
-        structure.products = address(products, pointers.I32, len(self.planes), PANEL)
-        return structure
 
 
 class KernelsInC:
@@ -127,15 +124,14 @@ class KernelsInC:
         if len(weights) and width < rows:
             raise ValueError(f"wanted weights of at least {rows} rows, got {width}")
         _check_first(first)
-        products = _products(queries)
         reached: int = self._accumulate(
             byref(_keys(keys, queries)),
             first,
-            byref(queries.with_products(products)),
+            byref(queries.structure),
             byref(_lists(lists, count)),
             address(inverse, pointers.F32, count),
-            address(sums, pointers.F64, count, 3),
-            address(weights, pointers.F32, count, width) if len(weights) else None,
+            address(sums, pointers.F64, count * 3),
+            address(weights, pointers.F32, count * width) if len(weights) else None,
             width,
         )
         return reached
@@ -146,25 +142,23 @@ class KernelsInC:
         """List rows and count the others in a histogram; see `Kernels.fill_histogram`."""
         count, bins = len(queries.steps), histogram.shape[1]
         _check_first(first)
-        products = _products(queries)
         reached: int = self._fill_histogram(
             byref(_keys(keys, queries)),
             first,
-            byref(queries.with_products(products)),
+            byref(queries.structure),
             byref(_lists(lists, count)),
             address(lows, pointers.F32, count),
             address(finer, pointers.F32, count),
-            address(histogram, pointers.F64, count, bins, 2),
+            address(histogram, pointers.F64, count * bins * 2),
             bins,
         )
         return reached
 
     def sample_top(self, keys: CodedKeys, queries: Packed, best: F32) -> None:
         """Insert similarities into lists of the largest; see `Kernels.sample_top`."""
-        products = _products(queries)
         count, room = len(queries.steps), best.shape[1]
-        into = address(best, pointers.F32, count, room)
-        self._sample_top(byref(_keys(keys, queries)), byref(queries.with_products(products)), into, room)
+        into = address(best, pointers.F32, count * room)
+        self._sample_top(byref(_keys(keys, queries)), byref(queries.structure), into, room)
 
     # Codes of values ---------------------------------------------------------------------------------------------
 
@@ -185,50 +179,49 @@ class KernelsInC:
         if rows > chunks * length * DEEP or width > groups * LANES or weights.shape[1] < rows:
             raise ValueError(f"wanted codes and weights of {rows} rows, got {tile.codes.shape} and {weights.shape}")
         values = _Values(
-            codes=address(tile.codes, pointers.U8, chunks, groups, length, LANES, DEEP),
-            scales=address(tile.scales, pointers.F32, rows),
-            originals=address(tile.values, pointers.F32, rows, width) if not self.WIDE else None,
-            inverse_squares=address(tile.inverse_squares, pointers.F64, -1),
-            rows=rows,
-            chunks=len(tile.inverse_squares),
-            groups=groups,
-            length=length,
-            width=width,
-            residual=tile.residual,
-            size=tile.length,
-            code_length=tile.code_length,
+            address(tile.codes, pointers.U8),
+            address(tile.scales, pointers.F32),
+            None if self.WIDE else address(tile.values, pointers.F32, rows * width),
+            address(tile.inverse_squares, pointers.F64),
+            rows,
+            len(tile.inverse_squares),
+            groups,
+            length,
+            width,
+            tile.residual,
+            tile.length,
+            tile.code_length,
         )
-        room, start = scratch(self._values_scratch(byref(values), count, fine))
+        start = _scratch.of(self._values_scratch(byref(values), count, fine))
         self._add_values(
             byref(values),
-            address(weights, pointers.F32, count, -1),
+            address(weights, pointers.F32, count * weights.shape[1]),
             count,
             weights.shape[1],
             address(counts, pointers.I64, count),
             fine,
-            address(outputs, pointers.F64, count, width),
-            address(errors, pointers.F64, count, 5),
+            address(outputs, pointers.F64, count * width),
+            address(errors, pointers.F64, count * 5),
             start,
         )
-        del room
 
     # Float32 rows ------------------------------------------------------------------------------------------------
 
     @cached_property
     def _add_rows(self) -> Any:
-        return self._function("add_rows", None, _P, _N, _P, _P, _P, _N, _P)
+        return self._function("add_rows", _N, _P, _N, _N, _P, _P, _P, _N, _P, _N)
 
     @cached_property
     def _all_products(self) -> Any:
-        return self._function("all_products", None, _P, _N, _P, _N, _P, _N, _P)
+        return self._function("all_products", _N, _P, _N, _N, _P, _N, _P, _N, _P)
 
     @cached_property
     def _row_products(self) -> Any:
-        return self._function("row_products", None, _P, _N, _P, _P, _N, _P, _P)
+        return self._function("row_products", _N, _P, _N, _N, _P, _P, _N, _P, _N, _P)
 
     @cached_property
     def _all_sums(self) -> Any:
-        return self._function("all_sums", None, _P, _N, _P, _N, _P, _N, _P)
+        return self._function("all_sums", _N, _P, _N, _N, _P, _N, _P, _N, _P)
 
     @cached_property
     def _code_rows(self) -> Any:
@@ -236,7 +229,7 @@ class KernelsInC:
 
     @cached_property
     def _residual_sum(self) -> Any:
-        return self._function("residual_sum", None, _P, _N, _P, _N, _P)
+        return self._function("residual_sum", _N, _P, _N, _N, _P, _N, _P)
 
     @cached_property
     def _quadratic_forms(self) -> Any:
@@ -245,60 +238,64 @@ class KernelsInC:
     def add_rows(self, values: F32, rows: I64, queries: I64, weights: F64, outputs: F64) -> None:
         """Add weight·value of rows to the outputs of queries; see `Kernels.add_rows`."""
         count, width = len(rows), values.shape[1]
-        _check_indices(rows, len(values))
-        _check_indices(queries, len(outputs))
-        self._add_rows(
+        bad = self._add_rows(
             address(values, pointers.F32),
+            len(values),
             width,
             address(rows, pointers.I64, count),
             address(queries, pointers.I64, count),
             address(weights, pointers.F64, count),
             count,
-            address(outputs, pointers.F64, -1, width),
+            address(outputs, pointers.F64, len(outputs) * width),
+            len(outputs),
         )
+        _check_index(bad)
 
     def all_products(self, vectors: F32, rows: I64, queries: F64, products: F64) -> None:
         """Fill the dot products of all queries and rows; see `Kernels.all_products`."""
         count, width, query_count = len(rows), vectors.shape[1], len(queries)
-        _check_indices(rows, len(vectors))
-        self._all_products(
+        bad = self._all_products(
             address(vectors, pointers.F32),
+            len(vectors),
             width,
             address(rows, pointers.I64, count),
             count,
-            address(queries, pointers.F64, query_count, width),
+            address(queries, pointers.F64, query_count * width),
             query_count,
-            address(products, pointers.F64, query_count, count),
+            address(products, pointers.F64, query_count * count),
         )
+        _check_index(bad)
 
     def all_sums(self, vectors: F32, rows: I64, weights: F64, outputs: F64) -> None:
         """Add weighted sums of rows to the outputs; see `Kernels.all_sums`."""
         count, width, query_count = len(rows), vectors.shape[1], len(weights)
-        _check_indices(rows, len(vectors))
-        self._all_sums(
+        bad = self._all_sums(
             address(vectors, pointers.F32),
+            len(vectors),
             width,
             address(rows, pointers.I64, count),
             count,
-            address(weights, pointers.F64, query_count, count),
+            address(weights, pointers.F64, query_count * count),
             query_count,
-            address(outputs, pointers.F64, query_count, width),
+            address(outputs, pointers.F64, query_count * width),
         )
+        _check_index(bad)
 
     def row_products(self, vectors: F32, rows: I64, queries: F64, query_of: I64) -> F64:
         """Return the dot products of pairs of rows and queries; see `Kernels.row_products`."""
         count, width, products = len(rows), vectors.shape[1], np.empty(len(rows))
-        _check_indices(rows, len(vectors))
-        _check_indices(query_of, len(queries))
-        self._row_products(
+        bad = self._row_products(
             address(vectors, pointers.F32),
+            len(vectors),
             width,
             address(rows, pointers.I64, count),
             address(query_of, pointers.I64, count),
             count,
-            address(queries, pointers.F64, -1, width),
+            address(queries, pointers.F64, len(queries) * width),
+            len(queries),
             address(products, pointers.F64),
         )
+        _check_index(bad)
         return products
 
     def code_rows(self, vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, total: F64) -> None:
@@ -308,8 +305,8 @@ class KernelsInC:
             address(vectors, pointers.F32),
             count,
             width,
-            address(codes, pointers.I8, count, width),
-            address(left, pointers.F32, count, width),
+            address(codes, pointers.I8, count * width),
+            address(left, pointers.F32, count * width),
             address(scales, pointers.F64, count),
             address(squares, pointers.F64, count),
             address(total, pointers.F64, width),
@@ -318,14 +315,15 @@ class KernelsInC:
     def residual_sum(self, vectors: F32, rows: I64) -> F64:
         """Return the sum of the residuals of rows; see `Kernels.residual_sum`."""
         total = np.zeros(vectors.shape[1])
-        _check_indices(rows, len(vectors))
-        self._residual_sum(
+        bad = self._residual_sum(
             address(vectors, pointers.F32),
+            len(vectors),
             len(total),
-            address(rows, pointers.I64, -1),
+            address(rows, pointers.I64),
             len(rows),
             address(total, pointers.F64),
         )
+        _check_index(bad)
         return total
 
     def quadratic_forms(self, vectors: F64, matrix: F32) -> tuple[F64, F64]:
@@ -336,7 +334,7 @@ class KernelsInC:
             address(vectors, pointers.F64),
             count,
             width,
-            address(matrix, pointers.F32, width, width),
+            address(matrix, pointers.F32, width * width),
             address(squares, pointers.F64),
             address(forms, pointers.F64),
             address(side, pointers.F32),
@@ -347,7 +345,7 @@ class KernelsInC:
 
     @cached_property
     def _sort_candidates(self) -> Any:
-        return self._function("sort_candidates", None, _P, _P, _P, _N, _N, _N, _P, _N, _N, _N, _P, _P, _P)
+        return self._function("sort_candidates", _N, _P, _P, _P, _N, _N, _N, _P, _N, _N, _N, _P, _P, _P)
 
     @cached_property
     def _heavy_counts(self) -> Any:
@@ -367,7 +365,11 @@ class KernelsInC:
 
     @cached_property
     def _top_rows(self) -> Any:
-        return self._function("top_rows", None, _P, _P, _P, _P, _P, _N, _P, _P, _P)
+        return self._function("top_rows", None, _P, _P, _P, _P, _P, _N, _P, _P, _P, _P)
+
+    @cached_property
+    def _first_rows(self) -> Any:
+        return self._function("first_rows", None, _P, _P, _N, _P, _P, _P)
 
     def sort_candidates(
         self,
@@ -382,15 +384,13 @@ class KernelsInC:
     ) -> None:
         """Merge and sort the lists of workers; see `Kernels.sort_candidates`."""
         workers, queries, room = row_numbers.shape
-        runs = np.diff(starts[first : last + 1])
-        longest = int(runs.max(initial=0))
-        if (counts > room).any() or (counts.sum(axis=0)[first:last] != runs).any() or starts[last] > len(ordered):
-            raise ValueError("wanted runs that hold the lists of all workers")
-        memory, start = scratch(RADIX_BYTES * longest)
-        self._sort_candidates(
+        if not 0 <= first <= last <= queries or starts[last] > len(ordered):
+            raise ValueError(f"wanted some of {queries} runs of {len(ordered)} candidates")
+        longest = min(workers * room, len(ordered))
+        bad = self._sort_candidates(
             address(row_numbers, pointers.I64),
-            address(similarities, pointers.F32, workers, queries, room),
-            address(counts, pointers.I64, workers, queries),
+            address(similarities, pointers.F32, workers * queries * room),
+            address(counts, pointers.I64, workers * queries),
             workers,
             queries,
             room,
@@ -398,11 +398,12 @@ class KernelsInC:
             first,
             last,
             longest,
-            start,
-            address(ordered, pointers.I64, -1),
+            _scratch.of(RADIX_BYTES * longest),
+            address(ordered, pointers.I64),
             address(descending, pointers.F64, len(ordered)),
         )
-        del memory
+        if bad >= 0:
+            raise ValueError(f"wanted a run that holds the lists of all workers, got another for query {bad}")
 
     def heavy_counts(
         self,
@@ -454,10 +455,17 @@ class KernelsInC:
 
     def first_rows(self, starts: I64, counts: I64) -> tuple[I64, I64, I64]:
         """Select the first rows of each run; see `Kernels.first_rows`."""
-        edges = np.zeros(len(counts) + 1, dtype=np.int64)
-        counts.cumsum(out=edges[1:])
-        runs = np.repeat(np.arange(len(counts)), counts)
-        return edges, np.arange(edges[-1]) + (starts[: len(counts)] - edges[:-1])[runs], runs
+        queries, room = len(counts), int(np.add.reduce(counts))
+        edges, indices, runs = _integers(queries + 1), _integers(room), _integers(room)
+        self._first_rows(
+            address(starts[:queries], pointers.I64, queries),
+            address(counts, pointers.I64),
+            queries,
+            address(edges, pointers.I64),
+            address(indices, pointers.I64),
+            address(runs, pointers.I64),
+        )
+        return edges, indices, runs
 
     def decisive_counts(
         self,
@@ -475,11 +483,11 @@ class KernelsInC:
         """Count the candidates to compute to know the best rows; see `Kernels.decisive_counts`."""
         queries, needed = len(ks), np.empty(len(ks), dtype=np.int64)
         _check_runs(starts, queries, len(similarities))
-        heap = np.empty(int(counts.max(initial=0)) // 2 + 1)
+        heap = np.empty(len(rescored) // 2 + 1)
         self._decisive_counts(
             address(similarities, pointers.F64),
             address(starts, pointers.I64),
-            address(rescored, pointers.F64, int(counts.sum())),
+            address(rescored, pointers.F64, int(np.add.reduce(counts))),
             address(counts, pointers.I64, queries),
             address(ks, pointers.I64),
             address(supports, pointers.F64, queries),
@@ -517,21 +525,21 @@ class KernelsInC:
             address(counts, pointers.I64, cases),
             address(temperatures, pointers.F64, cases),
             address(thresholds, pointers.F64),
-            address(sums, pointers.F64, cases, bands, 3),
-            address(nulls, pointers.F64, cases, 2),
+            address(sums, pointers.F64, cases * bands * 3),
+            address(nulls, pointers.F64, cases * 2),
             bands,
             first,
             last,
             address(weights, pointers.F64, len(values)),
-            address(factors, pointers.F64, cases, bands),
-            address(totals, pointers.F64, cases, TOTALS),
+            address(factors, pointers.F64, cases * bands),
+            address(totals, pointers.F64, cases * TOTALS),
         )
 
     def top_rows(self, similarities: F64, row_numbers: I64, starts: I64, counts: I64, ks: I64) -> tuple[I64, I64, I64]:
         """Select the best rows of each run, and those that tie; see `Kernels.top_rows`."""
-        queries, edges = len(counts), np.empty(len(counts) + 1, dtype=np.int64)
+        queries, room = len(counts), int(np.add.reduce(counts))
         _check_runs(starts, queries, len(similarities))
-        rows, heap = np.empty(int(counts.sum()), dtype=np.int64), np.empty(int(counts.max(initial=0)) // 2 + 1)
+        edges, rows, runs, heap = _integers(queries + 1), _integers(room), _integers(room), np.empty(room // 2 + 1)
         self._top_rows(
             address(similarities, pointers.F64),
             address(row_numbers, pointers.I64, len(similarities)),
@@ -542,8 +550,14 @@ class KernelsInC:
             address(heap, pointers.F64),
             address(edges, pointers.I64),
             address(rows, pointers.I64),
+            address(runs, pointers.I64),
         )
-        return edges, rows[: edges[-1]].copy(), np.repeat(np.arange(queries), np.diff(edges))
+        end = int(edges[-1])
+        return edges, rows[:end].copy(), runs[:end].copy()
+
+
+def _integers(count: int) -> I64:
+    return np.empty(count, dtype=np.int64)
 
 
 def _pairs(codes: I16) -> I32:
@@ -562,17 +576,13 @@ def _bytes(codes: I16, *, fine: bool) -> I32:
     return pack(np.stack(planes, axis=1).reshape(len(planes) * len(codes), codes.shape[1]).astype(np.int8))
 
 
-def _products(queries: Packed) -> I32:
-    return np.empty((len(queries.planes), PANEL), dtype=np.int32)
-
-
 def _keys(keys: CodedKeys, queries: Packed) -> _Keys:
     groups, words = keys.codes.shape[:2]
     rows, deep = len(keys.scales), queries.planes.shape[1]
     if rows > groups * LANES or groups % (PANEL // LANES) or deep % words:
         raise ValueError(f"wanted codes of {rows} rows and a width of {deep}, got {keys.codes.shape}")
     return _Keys(
-        address(keys.codes, pointers.U8, groups, words, LANES, DEEP),
+        address(keys.codes, pointers.U8, groups * words * LANES * DEEP),
         address(keys.scales, pointers.F32, rows),
         address(keys.allowed, pointers.BOOL, rows),
         address(keys.addends, pointers.F32, rows) if len(keys.addends) else None,
@@ -583,14 +593,20 @@ def _keys(keys: CodedKeys, queries: Packed) -> _Keys:
 
 
 def _lists(lists: CandidateLists, count: int) -> _Lists:
-    room = lists.places.shape[1]
-    return _Lists(
-        address(lists.thresholds, pointers.F32, count),
-        address(lists.places, pointers.I64, count, room),
-        address(lists.similarities, pointers.F32, count, room),
-        address(lists.counts, pointers.I64, count),
-        room,
-    )
+    """Return the structure of some lists, which is made once and kept beside them."""
+    made = lists.__dict__.get("structure")
+    if made is None:
+        room = lists.places.shape[1]
+        made = lists.__dict__["structure"] = _Lists(
+            address(lists.thresholds, pointers.F32, count),
+            address(lists.places, pointers.I64, count * room),
+            address(lists.similarities, pointers.F32, count * room),
+            address(lists.counts, pointers.I64, count),
+            room,
+        )
+    elif len(lists.counts) != count:
+        raise ValueError(f"wanted lists of {count} queries, got {len(lists.counts)}")
+    return made
 
 
 def _check_first(first: int) -> None:
@@ -598,9 +614,9 @@ def _check_first(first: int) -> None:
         raise ValueError(f"wanted a first row that is a multiple of {PANEL}, got {first}")
 
 
-def _check_indices(indices: I64, count: int) -> None:
-    if len(indices) and not (indices.min() >= 0 and indices.max() < count):
-        raise IndexError(f"wanted rows below {count}, got {indices.min()} to {indices.max()}")
+def _check_index(bad: int) -> None:
+    if bad >= 0:
+        raise IndexError(f"wanted rows and queries that exist, got another at index {bad}")
 
 
 def _check_runs(starts: I64, runs: int, candidates: int) -> None:

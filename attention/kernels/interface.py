@@ -266,7 +266,14 @@ class CodedKeys(NamedTuple):
     addends: F32 = NO_ADDENDS
 
 
-class CandidateLists(NamedTuple):
+class _CandidateLists(NamedTuple):
+    thresholds: F32
+    places: I64
+    similarities: F32
+    counts: I64
+
+
+class CandidateLists(_CandidateLists):
     """Lists of candidate rows for q queries, with space for c rows each.
 
     Attributes:
@@ -275,11 +282,6 @@ class CandidateLists(NamedTuple):
         similarities: float32[q, c], the similarities of the listed rows.
         counts: int64[q], the used length of each list.
     """
-
-    thresholds: F32
-    places: I64
-    similarities: F32
-    counts: I64
 
 
 class CodedValues(NamedTuple):

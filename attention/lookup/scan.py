@@ -426,10 +426,11 @@ def scan(
     packed = running.pack_queries(queries.codes, queries.scales.astype(np.float32), fine=queries.fine)
     if thresholds is None:
         thresholds = initial_thresholds(view, mask, bias, running, packed, query_count, listed)
+    single_worker = view.n * (query_count + 16) * (3 if outputs else 1) <= SINGLE_WORKER_PRODUCTS or workers() == 1
     # Small enough for the cache, and for every worker to have several to take; a power of 2, to keep step with chunks.
-    max_height = min(TILE_CELLS // query_count, view.n // (workers() * TILES_PER_WORKER), view.limits.max_tile_rows)
+    parts = 1 if single_worker else workers() * TILES_PER_WORKER
+    max_height = min(TILE_CELLS // query_count, view.n // parts, view.limits.max_tile_rows)
     height = max(MIN_TILE_ROWS, 2 ** (max(max_height, 1).bit_length() - 1))
-    single_worker = view.n * (query_count + 16) * (3 if outputs else 1) <= SINGLE_WORKER_PRODUCTS
     inverse, limit = np.ones(query_count), None
     if temperatures is not None:
         # T = 0 as its limit: rows below the threshold then weigh next to nothing.

@@ -17,8 +17,9 @@ INLINE uint32_t descending_bits(float similarity) {
  * first; rows of equal similarity keep their order, the first worker's before the second's.
  *
  * row_numbers: int64[workers, queries, room]; similarities: float32, of the same shape; counts: int64[workers, queries];
- * ordered: int64[m]; descending: float64[m]; scratch: 28 bytes for each row of the longest run, at a multiple of 8. */
-EXPORT void KERNEL(sort_candidates)(const int64_t *row_numbers, const float *similarities, const int64_t *counts,
+ * ordered: int64[m]; descending: float64[m]; scratch: 28 bytes for each of `longest` rows, at a multiple of 8. Return
+ * -1, or the first query whose lists do not fit into its run. */
+EXPORT int64_t KERNEL(sort_candidates)(const int64_t *row_numbers, const float *similarities, const int64_t *counts,
                                     int64_t workers, int64_t queries, int64_t room, const int64_t *starts,
                                     int64_t first, int64_t last, int64_t longest, uint8_t *scratch, int64_t *ordered,
                                     double *descending) {
@@ -26,7 +27,13 @@ EXPORT void KERNEL(sort_candidates)(const int64_t *row_numbers, const float *sim
     int64_t *listed = (int64_t *)(other + longest), digits[DIGITS][BASE];
     float *scanned = (float *)(listed + longest);
     for (int64_t query = first; query < last; query++) {
-        int64_t rows = 0;
+        int64_t rows = 0, whole = 0;
+        for (int64_t worker = 0; worker < workers; worker++) {
+            const int64_t count = counts[worker * queries + query];
+            if (count < 0 || count > room) return query;
+            whole += count;
+        }
+        if (starts[query] < 0 || starts[query + 1] - starts[query] != whole || whole > longest) return query;
         clear(digits, sizeof digits);
         for (int64_t worker = 0; worker < workers; worker++) {
             const int64_t list = worker * queries + query;
@@ -57,6 +64,7 @@ EXPORT void KERNEL(sort_candidates)(const int64_t *row_numbers, const float *sim
             descending[starts[query] + i] = (double)scanned[row];
         }
     }
+    return -1;
 }
 
 /* Count the first candidates of each query that hold nearly all of its squared weight: Σ exp(2·(s − best)/T) of those after
@@ -134,6 +142,18 @@ INLINE double kth_largest(const double *values, int64_t count, int64_t k, double
         }
     }
     return sign * heap[0];
+}
+
+/* Select the first `counts[i]` candidates of run i, for each i: edges int64[queries + 1], where each run's selection begins;
+ * indices and runs int64[Σ counts], of the selected candidates. */
+EXPORT void KERNEL(first_rows)(const int64_t *starts, const int64_t *counts, int64_t queries, int64_t *edges,
+                               int64_t *indices, int64_t *runs) {
+    int64_t place = 0;
+    for (int64_t query = 0; query < queries; query++) {
+        edges[query] = place;
+        for (int64_t i = 0; i < counts[query]; i++, place++) indices[place] = starts[query] + i, runs[place] = query;
+    }
+    edges[queries] = place;
 }
 
 /* How many of a run's candidates to compute, to include all from `bound` on; −1 if candidates from it on may be missing, or
@@ -266,11 +286,11 @@ INLINE int precedes(const double *similarities, const int64_t *row_numbers, int6
 }
 
 /* Select the k best of the first `counts[i]` candidates of each run, best first, and all that tie with the k-th; ties by
- * row number. edges: int64[queries + 1]; rows: int64[Σ counts], indices of candidates; heap: scratch float64[max(counts) / 2
- * + 1]. */
+ * row number. edges: int64[queries + 1]; rows: int64[Σ counts], indices of candidates; runs: int64[Σ counts], the query of each;
+ * heap: scratch float64[max(counts) / 2 + 1]. */
 EXPORT void KERNEL(top_rows)(const double *similarities, const int64_t *row_numbers, const int64_t *starts,
                              const int64_t *counts, const int64_t *ks, int64_t queries, double *heap, int64_t *edges,
-                             int64_t *rows) {
+                             int64_t *rows, int64_t *runs) {
     int64_t end = 0;
     edges[0] = 0;
     for (int64_t query = 0; query < queries; query++) {
@@ -291,6 +311,7 @@ EXPORT void KERNEL(top_rows)(const double *similarities, const int64_t *row_numb
                     rows[place] = rows[place - gap];
                 rows[place] = row;
             }
+        for (int64_t i = begin; i < end; i++) runs[i] = query;
         edges[query + 1] = end;
     }
 }

@@ -17,10 +17,11 @@ typedef struct {
     const int32_t *planes;  /* int32[lines, length · PLANE_WORDS] */
     const int32_t *offsets; /* [count], the part of a product that comes from the 128 added to each code */
     const float *steps;     /* [count]; similarity = product · scale · step + addend */
-    int32_t *products;      /* int32[lines, 64], scratch of this thread */
     int64_t lines, count;
     int64_t each; /* lines of a query: 2 if the first has the upper bytes, else 1 */
 } Queries;
+
+enum { AT_ONCE = 64 }; /* lines that are multiplied before their products are used: 16 kB of products stay in the L1 cache */
 
 typedef struct {
     const float *thresholds; /* [count] */
@@ -63,17 +64,25 @@ INLINE void add_addends(const Keys *keys, int64_t first, Scaling *scaling) {
     for (int64_t i = 0; i < count; i++) scaling->terms[i] += keys->addends[first + i];
 }
 
-/* Fill `scaling`, and the products of 64 rows from `first` on with all queries. Return whether any row is allowed. */
-INLINE int multiply_panel(const Keys *keys, const Queries *queries, int64_t first, Scaling *scaling) {
+/* Fill `scaling` for 64 rows from `first` on, addends included. Return whether any row is allowed. */
+INLINE int prepare_panel(const Keys *keys, int64_t first, Scaling *scaling) {
     if (!scale_and_mask(keys, first, scaling)) return 0;
     if (keys->addends) add_addends(keys, first, scaling);
-    byte_products(keys->codes, first / LANES, queries->planes, queries->lines, keys->length, queries->products);
     return 1;
 }
 
-/* Similarities float32[64] of a query with the 64 rows that `multiply_panel` has multiplied. */
-INLINE void to_similarities(const Queries *queries, int64_t query, const Scaling *scaling, float *similarities) {
-    const int32_t *high = queries->products + query * queries->each * PANEL;
+/* The products of 64 rows with the queries from `query` on, as many as fit. Return the query after the last. */
+INLINE int64_t multiply_panel(const Keys *keys, const Queries *queries, int64_t first, int64_t query, int32_t *products) {
+    const int64_t line = query * queries->each, lines = least(AT_ONCE, queries->lines - line);
+    byte_products(keys->codes, first / LANES, queries->planes + line * keys->length * PLANE_WORDS, lines, keys->length,
+                  products);
+    return least(query + AT_ONCE / queries->each, queries->count);
+}
+
+/* Similarities float32[64] of a query with 64 rows, from the products of its lines. */
+INLINE void to_similarities(const int32_t *products, const Queries *queries, int64_t query, const Scaling *scaling,
+                            float *similarities) {
+    const int32_t *high = products;
     const int32_t *low = high + (queries->each - 1) * PANEL;
     const int32_t offset = queries->offsets[query];
     const float step = queries->steps[query];
@@ -139,15 +148,17 @@ EXPORT int64_t KERNEL(accumulate)(const Keys *keys, int64_t first, const Queries
     int64_t longest = longest_of(lists, count), start = first;
     Scaling scaling;
     float similarities[PANEL], terms[PANEL];
+    int32_t products[AT_ONCE * PANEL];
     for (; start < keys->rows && longest <= enough; start += PANEL) {
         const int64_t rows = least(PANEL, keys->rows - start);
-        if (!multiply_panel(keys, queries, start, &scaling)) {
+        if (!prepare_panel(keys, start, &scaling)) {
             for (int64_t query = 0; weights && query < count; query++)
                 clear(weights + query * width + start, rows * (int64_t)sizeof *weights);
             continue;
         }
-        for (int64_t query = 0; query < count; query++) {
-            to_similarities(queries, query, &scaling, similarities);
+        for (int64_t query = 0, begin = 0, end = 0; query < count; query++) {
+            if (query == end) end = multiply_panel(keys, queries, start, begin = query, products);
+            to_similarities(products + (query - begin) * queries->each * PANEL, queries, query, &scaling, similarities);
             float *into = weights ? weights + query * width + start : terms;
             Terms found = terms_of(similarities, lists->thresholds[query], inverse[query], rows == PANEL ? into : terms);
             if (weights && rows < PANEL) copy(into, terms, rows * (int64_t)sizeof *weights);
@@ -173,13 +184,14 @@ EXPORT int64_t KERNEL(fill_histogram)(const Keys *keys, int64_t first, const Que
     int64_t longest = longest_of(lists, count), start = first;
     Scaling scaling;
     float similarities[PANEL], counted[PANEL];
-    int32_t bin[PANEL];
+    int32_t bin[PANEL], products[AT_ONCE * PANEL];
     for (; start < keys->rows && longest <= enough; start += PANEL) {
-        if (!multiply_panel(keys, queries, start, &scaling)) continue;
-        for (int64_t query = 0; query < count; query++) {
+        if (!prepare_panel(keys, start, &scaling)) continue;
+        for (int64_t query = 0, begin = 0, end = 0; query < count; query++) {
             const float threshold = lists->thresholds[query];
             words listed = 0;
-            to_similarities(queries, query, &scaling, similarities);
+            if (query == end) end = multiply_panel(keys, queries, start, begin = query, products);
+            to_similarities(products + (query - begin) * queries->each * PANEL, queries, query, &scaling, similarities);
             UNROLLED for (int lane = 0; lane < PANEL; lane += LANES) {
                 reals s = LOAD(reals, similarities + lane);
                 reals place = at_least((s - lows[query]) * finer[query], 0.0f);
@@ -213,16 +225,18 @@ INLINE void keep_best(float *best, int64_t room, float similarity) {
 EXPORT void KERNEL(sample_top)(const Keys *keys, const Queries *queries, float *best, int64_t room) {
     Scaling scaling;
     float similarities[PANEL];
+    int32_t products[AT_ONCE * PANEL];
     for (int64_t start = 0; start < keys->rows; start += PANEL) {
-        if (!multiply_panel(keys, queries, start, &scaling)) continue;
-        for (int64_t query = 0; query < queries->count; query++) {
-            to_similarities(queries, query, &scaling, similarities);
+        if (!prepare_panel(keys, start, &scaling)) continue;
+        for (int64_t query = 0, begin = 0, end = 0; query < queries->count; query++) {
+            if (query == end) end = multiply_panel(keys, queries, start, begin = query, products);
+            to_similarities(products + (query - begin) * queries->each * PANEL, queries, query, &scaling, similarities);
             for (int i = 0; i < PANEL; i++) keep_best(best + query * room, room, similarities[i]);
         }
     }
 }
 
-/* The products alone, int32[lines, 64] in queries->products, of 64 rows from the group `group` on: for tests. */
-EXPORT void KERNEL(multiply)(const Keys *keys, int64_t group, const Queries *queries) {
-    byte_products(keys->codes, group, queries->planes, queries->lines, keys->length, queries->products);
+/* The products alone, int32[lines, 64], of the 64 rows from the group `group` on: for tests. */
+EXPORT void KERNEL(multiply)(const Keys *keys, int64_t group, const Queries *queries, int32_t *products) {
+    byte_products(keys->codes, group, queries->planes, queries->lines, keys->length, products);
 }

@@ -11,10 +11,22 @@ INLINE void fetch_row(const float *row, int64_t width) {
     for (int64_t i = 0; i < width; i += LINE / (int64_t)sizeof *row) __builtin_prefetch(row + i, 0, 3);
 }
 
-/* Add weight · value of each of m rows to the output of one query: values float32[·, width], rows and queries int64[m],
- * weights float64[m], outputs float64[·, width]. */
-EXPORT void KERNEL(add_rows)(const float *values, int64_t width, const int64_t *rows, const int64_t *queries,
-                             const double *weights, int64_t m, double *outputs) {
+/* The first of m indices that is not below `count`, or -1. A caller's indices are checked before any row is read. */
+INLINE int64_t outside(const int64_t *indices, int64_t m, int64_t count) {
+    uint64_t largest = 0;
+    for (int64_t i = 0; i < m; i++) largest = (uint64_t)indices[i] > largest ? (uint64_t)indices[i] : largest;
+    if (m == 0 || largest < (uint64_t)count) return -1;
+    int64_t i = 0;
+    while ((uint64_t)indices[i] < (uint64_t)count) i++;
+    return i;
+}
+
+/* Add weight · value of each of m rows to the output of one query: values float32[n, width], rows and queries int64[m],
+ * weights float64[m], outputs float64[q, width]. Here and below: return -1, or the place of an index that is too large. */
+EXPORT int64_t KERNEL(add_rows)(const float *values, int64_t n, int64_t width, const int64_t *rows,
+                                const int64_t *queries, const double *weights, int64_t m, double *outputs, int64_t q) {
+    const int64_t bad_row = outside(rows, m, n), bad_query = outside(queries, m, q);
+    if (bad_row >= 0 || bad_query >= 0) return most(bad_row, bad_query);
     for (int64_t i = 0; i < m;) {
         for (int64_t ahead = i + 4; ahead < least(i + 8, m); ahead++) fetch_row(values + rows[ahead] * width, width);
         double *output = outputs + queries[i] * width;
@@ -42,6 +54,7 @@ EXPORT void KERNEL(add_rows)(const float *values, int64_t width, const int64_t *
             i++;
         }
     }
+    return -1;
 }
 
 /* The dot products of one query with `count` rows, at most four. Each is summed in the same order, which depends on the
@@ -61,8 +74,10 @@ INLINE void multiply_rows(const int count, const float *const *rows, const doubl
 }
 
 /* Fill products float64[q, m] with the dot product of every query float64[q, width] and each of m rows. */
-EXPORT void KERNEL(all_products)(const float *vectors, int64_t width, const int64_t *rows, int64_t m,
-                                 const double *queries, int64_t q, double *products) {
+EXPORT int64_t KERNEL(all_products)(const float *vectors, int64_t n, int64_t width, const int64_t *rows, int64_t m,
+                                    const double *queries, int64_t q, double *products) {
+    const int64_t bad = outside(rows, m, n);
+    if (bad >= 0) return bad;
     for (int64_t first = 0; first < m; first += 4) {
         const int64_t count = least(4, m - first);
         const float *four[4];
@@ -75,21 +90,28 @@ EXPORT void KERNEL(all_products)(const float *vectors, int64_t width, const int6
             for (int64_t i = 0; i < count; i++) products[query * m + first + i] = found[i];
         }
     }
+    return -1;
 }
 
 /* Fill products float64[m] with the dot product of row rows[i] and query query_of[i], for each i. */
-EXPORT void KERNEL(row_products)(const float *vectors, int64_t width, const int64_t *rows, const int64_t *query_of,
-                                 int64_t m, const double *queries, double *products) {
+EXPORT int64_t KERNEL(row_products)(const float *vectors, int64_t n, int64_t width, const int64_t *rows,
+                                    const int64_t *query_of, int64_t m, const double *queries, int64_t q,
+                                    double *products) {
+    const int64_t bad_row = outside(rows, m, n), bad_query = outside(query_of, m, q);
+    if (bad_row >= 0 || bad_query >= 0) return most(bad_row, bad_query);
     for (int64_t i = 0; i < m; i++) {
         if (i + AHEAD < m) fetch_row(vectors + rows[i + AHEAD] * width, width);
         const float *row = vectors + rows[i] * width;
         multiply_rows(1, &row, queries + query_of[i] * width, width, products + i);
     }
+    return -1;
 }
 
 /* Add the sum of m rows, weighted by float64[q, m], to the outputs float64[q, width]. */
-EXPORT void KERNEL(all_sums)(const float *vectors, int64_t width, const int64_t *rows, int64_t m, const double *weights,
-                             int64_t q, double *outputs) {
+EXPORT int64_t KERNEL(all_sums)(const float *vectors, int64_t n, int64_t width, const int64_t *rows, int64_t m,
+                                const double *weights, int64_t q, double *outputs) {
+    const int64_t bad = outside(rows, m, n);
+    if (bad >= 0) return bad;
     for (int64_t first = 0; first < m; first += 4) {
         const int64_t count = least(4, m - first);
         const float *four[4];
@@ -113,6 +135,7 @@ EXPORT void KERNEL(all_sums)(const float *vectors, int64_t width, const int64_t 
             }
         }
     }
+    return -1;
 }
 
 /* max|x| of a row. The bits of floats without their sign are ordered like the floats. */
@@ -172,7 +195,10 @@ EXPORT void KERNEL(code_rows)(const float *vectors, int64_t n, int64_t width, in
 }
 
 /* Add x − x̂ of m rows to total float64[width]; x̂ is the row x decoded from its 8-bit code. */
-EXPORT void KERNEL(residual_sum)(const float *vectors, int64_t width, const int64_t *rows, int64_t m, double *total) {
+EXPORT int64_t KERNEL(residual_sum)(const float *vectors, int64_t n, int64_t width, const int64_t *rows, int64_t m,
+                                    double *total) {
+    const int64_t bad = outside(rows, m, n);
+    if (bad >= 0) return bad;
     for (int64_t i = 0; i < m; i++) {
         if (i + AHEAD < m) fetch_row(vectors + rows[i + AHEAD] * width, width);
         const float *row = vectors + rows[i] * width;
@@ -184,6 +210,7 @@ EXPORT void KERNEL(residual_sum)(const float *vectors, int64_t width, const int6
             STORE(total + t, LOAD(octet, total + t) + residual_of(to_octet(row + t), scale, scale, &code));
         for (; t < width; t++) total[t] += residual_of((octet)(double)row[t], scale, scale, &code)[0];
     }
+    return -1;
 }
 
 enum { BLOCK = 8 }; /* matrix rows at a time */
@@ -202,26 +229,51 @@ INLINE void multiply_side(const int count, const float *matrix, int64_t width, i
     UNROLLED for (int row = 0; row < count; row++) STORE(into + LANES * row, totals[row]);
 }
 
+/* ‖x‖² and, in `unit`, every `apart`-th float, x / ‖x‖. */
+INLINE double square_and_unit(const double *x, int64_t width, float *unit, int64_t apart) {
+    octet total = 0.0;
+    int64_t t = 0;
+    for (; t + EIGHT <= width; t += EIGHT) total = add_product(LOAD(octet, x + t), LOAD(octet, x + t), total);
+    double square = sum_of_octet(total);
+    for (; t < width; t++) square = __builtin_elementwise_fma(x[t], x[t], square);
+    const double shorter = 1.0 / __builtin_elementwise_sqrt(square > SMALLEST_SQUARE ? square : SMALLEST_SQUARE);
+    for (t = 0; t < width; t++) unit[t * apart] = (float)(x[t] * shorter);
+    return square;
+}
+
+/* xᵀ·M·x of one vector of length one: products left of the diagonal count twice. */
+INLINE double form_of(const float *unit, int64_t width, const float *matrix) {
+    double form = 0.0;
+    for (int64_t i = 0; i < width; i++) {
+        const float *row = matrix + i * width;
+        reals one = 0.0f, other = 0.0f;
+        int64_t j = 0;
+        for (; j + 2 * LANES <= i; j += 2 * LANES) {
+            one = multiply_add(LOAD(reals, row + j), LOAD(reals, unit + j), one);
+            other = multiply_add(LOAD(reals, row + j + LANES), LOAD(reals, unit + j + LANES), other);
+        }
+        float total = sum(one + other);
+        for (; j < i; j++) total = __builtin_elementwise_fma(row[j], unit[j], total);
+        form = __builtin_elementwise_fma((double)unit[i], 2.0 * (double)total + (double)row[i] * (double)unit[i], form);
+    }
+    return form;
+}
+
 /* ‖x‖² and xᵀ·M·x / ‖x‖² of q vectors: vectors float64[q, width]; matrix float32[width, width], symmetric; squares and
  * forms float64[q]; side: scratch float32[width, 16]. Products left of the diagonal count twice. */
 EXPORT void KERNEL(quadratic_forms)(const double *vectors, int64_t q, int64_t width, const float *matrix,
                                     double *squares, double *forms, float *side) {
     float below[BLOCK * LANES], within[BLOCK * LANES];
+    if (q == 1) {
+        squares[0] = square_and_unit(vectors, width, side, 1);
+        forms[0] = form_of(side, width, matrix);
+        return;
+    }
     for (int64_t start = 0; start < q; start += LANES) {
         const int64_t count = least(LANES, q - start);
         clear(side, width * LANES * (int64_t)sizeof *side);
-        for (int64_t vector = 0; vector < count; vector++) {
-            const double *x = vectors + (start + vector) * width;
-            octet total = 0.0;
-            int64_t t = 0;
-            for (; t + EIGHT <= width; t += EIGHT) total = add_product(LOAD(octet, x + t), LOAD(octet, x + t), total);
-            double square = sum_of_octet(total);
-            for (; t < width; t++) square = __builtin_elementwise_fma(x[t], x[t], square);
-            const double bounded = square > SMALLEST_SQUARE ? square : SMALLEST_SQUARE;
-            const double shorter = 1.0 / __builtin_elementwise_sqrt(bounded);
-            for (t = 0; t < width; t++) side[t * LANES + vector] = (float)(x[t] * shorter);
-            squares[start + vector] = square;
-        }
+        for (int64_t vector = 0; vector < count; vector++)
+            squares[start + vector] = square_and_unit(vectors + (start + vector) * width, width, side + vector, LANES);
         doubles found = 0.0;
         for (int64_t first = 0; first < width; first += BLOCK) {
             const float *rows = matrix + first * width;
