@@ -146,8 +146,15 @@ $(RIVALS)/.installed: Makefile constraints-contenders.txt | $(RIVALS)/bin/pip
 # Machine code is made once for all test processes, and again when a kernel changes. A few tests compile for themselves.
 KERNELS := $(shell find attention/kernels -name '*.py' 2>/dev/null)
 
-$(VENV)/.compiled: $(VENV)/.installed $(KERNELS)
+$(VENV)/.compiled: $(VENV)/.installed $(VENV)/.native $(KERNELS)
 	$(BIN)/python -m tests.machine_code
+	@touch $@
+
+# The kernels in C, for every kind of processor of this platform.
+NATIVE := attention/kernels/native
+
+$(VENV)/.native: $(VENV)/.installed $(wildcard $(NATIVE)/*.[ch]) $(NATIVE)/build.py $(NATIVE)/kinds.py
+	cd attention/kernels && $(abspath $(BIN))/python -m native.build
 	@touch $@
 
 .venv-uv/bin/uv: | .venv-uv/bin/pip

@@ -2,6 +2,8 @@
 
 `kernels()` returns the implementation in use. The protocol `Kernels` documents each function.
 
+The same loops are written in C, in `native/`, and called by `in_c.py`. They answer where numba is not installed.
+
 `machine_code.py` loads machine code, or starts a process that compiles it, before a question waits for it. Until it is
 loaded, the exact path answers, by BLAS. `cache.py` keeps machine code in a folder named by a digest of its sources, its
 compilers and the processor. So stale code is never loaded, and every checkout and process shares a folder.
@@ -16,6 +18,7 @@ from __future__ import annotations
 from attention.kernels.dispatch import (
     can_compile,
     kernels,
+    kernels_in_c,
     limit_workers,
     machine_code,
     one_blas_thread,

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 PACKAGE = "softkv_kernels"
 """An optional package with machine code for common processors."""
 
-NOT_COMPILED = {"dispatch.py", "in_numpy.py", "machine_code.py"}
+NOT_COMPILED = {"dispatch.py", "in_c.py", "in_numpy.py", "machine_code.py"}
 """Source files that hold no compiled code: changing them does not change the key."""
 
 KEPT = 16
@@ -69,7 +69,8 @@ def key() -> str:
     """Return a hash of everything that machine code depends on: sources, versions and the compiler's target."""
     root = Path(__file__).parent
     digest = hashlib.sha256()
-    for path in sorted(path for path in root.rglob("*.py") if path.name not in NOT_COMPILED):
+    python = (path for path in root.rglob("*.py") if path.parent.name != "native")
+    for path in sorted(path for path in python if path.name not in NOT_COMPILED):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     versions = (sys.implementation.cache_tag, numba.__version__, llvmlite.__version__)
     digest.update(repr((versions, cpu_target.target_context.codegen().magic_tuple())).encode())

@@ -34,7 +34,7 @@ def kernels() -> Kernels:
     Compiled and NumPy kernels agree except in the last digits, so one answer must use one kind. A context variable
     holds the pinned kernels, so pass them to other threads that work on the same answer.
     """
-    return _pinned.get() or _chosen or (machine_code() if can_compile() else in_numpy)
+    return _pinned.get() or _chosen or (machine_code() if can_compile() else kernels_in_c() or in_numpy)
 
 
 def use_kernels(chosen: Kernels | None) -> None:
@@ -70,6 +70,16 @@ def machine_code() -> Kernels:
     from attention.kernels import in_machine_code
 
     return in_machine_code
+
+
+@cache
+def kernels_in_c() -> Kernels | None:
+    """Return the kernels in C for this processor, or None if no library of them was built or none is for its kind."""
+    from attention.kernels.in_c import KernelsInC
+    from attention.kernels.native import library
+
+    loaded = library.load()
+    return None if loaded is None else KernelsInC(loaded)
 
 
 def products_are_exact() -> bool:

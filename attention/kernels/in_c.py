@@ -570,7 +570,7 @@ def _pairs(codes: I16) -> I32:
 
 
 def _bytes(codes: I16, *, fine: bool) -> I32:
-    """Pack int16[q, d] as bytes, int32[planes·q, words]: one plane, or with `fine` the upper bytes and the lower ones."""
+    """Pack int16[q, d] as bytes, int32[planes·q, words]: one plane, or with `fine` upper bytes and lower ones."""
     low = ((codes + OFFSET) & 255) - OFFSET
     planes = [(codes - low) >> 8, low] if fine else [codes]
     return pack(np.stack(planes, axis=1).reshape(len(planes) * len(codes), codes.shape[1]).astype(np.int8))

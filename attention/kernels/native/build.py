@@ -1,14 +1,14 @@
-"""Build the library of kernels with the compiler in the package `ziglang`: `python -m native.build` in attention/kernels.
+"""Build the library of kernels with the package `ziglang`: `python -m native.build` in the folder attention/kernels.
 
-Run in that way it imports nothing but Python's own library, as a build of a wheel needs. One library serves every Python of a platform. It holds the code for every kind of processor of the platform, and needs
-neither the C library nor a system compiler.
+Run in that way it imports nothing but Python's own library, as a build of a wheel needs. One library serves every
+Python of a platform. It holds the code for every kind of processor of the platform, and needs neither the C library nor
+a system compiler.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from .kinds import KINDS, Kind, this_platform
+from .kinds import KINDS, Kind, this_platform  # noqa: TID252  (`attention` imports NumPy, which a build lacks)
 
 HERE = Path(__file__).parent
 KERNELS = ("keys", "values", "originals", "candidates")
@@ -102,7 +102,7 @@ def main() -> None:
     chosen = parser.parse_args()
     names = chosen.platforms or [this_platform()]
     for name in names:
-        print(build(name, chosen.into))
+        sys.stdout.write(f"{build(name, chosen.into)}\n")
 
 
 if __name__ == "__main__":

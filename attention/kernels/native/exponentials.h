@@ -1,5 +1,5 @@
-/* exp, log and log1p of float64 with errors below one unit in the last place, without a C library: so the digits of a
- * weight do not depend on the system. */
+/* exp and log of float64 with errors below one unit in the last place, and log1p below one and a half, without a C library:
+ * so the digits of a weight do not depend on the system. */
 #pragma once
 #include "lanes.h"
 

@@ -44,10 +44,9 @@ def address(array: Any, kind: np.dtype[Any], size: int | None = None) -> int:
         TypeError: the array has another type, or is not contiguous.
         ValueError: it has another number of elements.
     """
-    if array.dtype is not kind or not array.flags.c_contiguous:
-        if array.dtype != kind or not array.flags.c_contiguous:
-            order = "contiguous" if array.flags.c_contiguous else "strided"
-            raise TypeError(f"wanted a contiguous array of {kind.name}, got a {order} one of {array.dtype.name}")
+    if (array.dtype is not kind and array.dtype != kind) or not array.flags.c_contiguous:
+        order = "contiguous" if array.flags.c_contiguous else "strided"
+        raise TypeError(f"wanted a contiguous array of {kind.name}, got a {order} one of {array.dtype.name}")
     if size is not None and array.size != size:
         raise ValueError(f"wanted {size} numbers, got an array of shape {array.shape}")
     return _address_of(array)

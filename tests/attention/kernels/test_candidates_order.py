@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.kernels import in_machine_code, in_numpy
+from attention.kernels import in_machine_code, in_numpy, kernels_in_c
 from attention.kernels.candidates import kth_largest
 
-TWINS = pytest.mark.parametrize("twin", [in_machine_code, in_numpy])
+TWINS = pytest.mark.parametrize("twin", [in_machine_code, kernels_in_c(), in_numpy], ids=["numba", "C", "NumPy"])
 lengths = st.lists(st.integers(0, 70), min_size=1, max_size=6)
 seeds = st.integers(0, 999)
 
@@ -143,11 +143,11 @@ def test_twins_leave_the_same_squares(seed, counts, least, few):
     random, values, starts = descending(seed, counts)
     inverse, levels = random.choice([0.1, 3.0, 300.0, 1e30], len(counts)), random.standard_normal(len(counts))
     outputs = []
-    for twin in (in_machine_code, in_numpy):
+    for twin in (in_machine_code, kernels_in_c(), in_numpy):
         heavy = np.full(len(counts), -9)
         twin.heavy_counts(values, starts, inverse, levels, 10**levels, few, least, 0, len(counts), heavy)
         outputs.append(heavy.tolist())
-    assert outputs[0] == outputs[1]
+    assert outputs[0] == outputs[1] == outputs[2]
 
 
 @settings(deadline=None)

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.kernels import TOTALS, Totals, in_machine_code, in_numpy
+from attention.kernels import TOTALS, Totals, in_machine_code, in_numpy, kernels_in_c
 
-TWINS = pytest.mark.parametrize("twin", [in_machine_code, in_numpy])
+TWINS = pytest.mark.parametrize("twin", [in_machine_code, kernels_in_c(), in_numpy], ids=["numba", "C", "NumPy"])
 seeds = st.integers(0, 999)
 
 

@@ -1,4 +1,4 @@
-"""The twins, `in_machine_code` and `in_numpy`: both have every kernel, and give the same to the last digits."""
+"""The kernels by numba, in C and in NumPy: all have every kernel, and give the same to the last digits."""
 
 from __future__ import annotations
 
@@ -9,11 +9,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.kernels import CandidateLists, CodedKeys, CodedValues, Kernels, in_machine_code, in_numpy, value_passes
+from attention.kernels import (
+    CandidateLists,
+    CodedKeys,
+    CodedValues,
+    Kernels,
+    in_machine_code,
+    in_numpy,
+    kernels_in_c,
+    value_passes,
+)
 from attention.kernels.interface import CandidateKernels
 from attention.kernels.layout import FINE_LEVELS, LEVELS, WEIGHT_LEVELS, columns_room, put_columns, put_rows, rows_room
 
-TWINS = (in_machine_code, in_numpy)
+TWINS = (in_machine_code, kernels_in_c(), in_numpy)
+COMPILED = pytest.mark.parametrize("compiled", [in_machine_code, kernels_in_c()], ids=["numba", "C"])
 FUNCTIONS = [
     name
     for room in (CandidateKernels, Kernels)
@@ -100,14 +110,20 @@ def passed(twin, keys, packed, thresholds, inverse):
     return *listed, sums, weights, histogram, best
 
 
+@COMPILED
 @settings(deadline=None)
 @given(seed=seeds, fine=st.booleans(), addends=st.booleans(), **sizes)
-def test_they_list_the_same_to_the_bit_and_sum_the_same_to_the_last_digits(seed, fine, addends, rows, width, queries):
+def test_they_list_the_same_to_the_bit_and_sum_the_same_to_the_last_digits(
+    compiled, seed, fine, addends, rows, width, queries
+):
     random = np.random.default_rng(seed)
     keys, codes, steps = coded(random, rows, width, queries, fine, addends)
     thresholds = random.choice([-3e38, -0.01, 0.0, 0.02], queries).astype(f32)
     inverse = random.choice([0.0, 1.0, 300.0, 1e30], queries).astype(f32)
-    one, other = (passed(twin, keys, twin.pack_queries(codes, steps, fine=fine), thresholds, inverse) for twin in TWINS)
+    one, other = (
+        passed(twin, keys, twin.pack_queries(codes, steps, fine=fine), thresholds, inverse)
+        for twin in (compiled, in_numpy)
+    )
     listed, beside_bins, sums, weights, histogram, best = one
     assert listed == beside_bins == other[0] == other[1]
     np.testing.assert_array_equal(best, other[5])
@@ -119,16 +135,17 @@ def test_they_list_the_same_to_the_bit_and_sum_the_same_to_the_last_digits(seed,
     np.testing.assert_allclose(histogram.sum(axis=1), other[4].sum(axis=1), rtol=1e-5, atol=1e-5)
 
 
+@COMPILED
 @settings(deadline=None)
 @given(seed=seeds, **sizes)
-def test_they_make_the_same_of_the_originals(seed, rows, width, queries):
+def test_they_make_the_same_of_the_originals(compiled, seed, rows, width, queries):
     random = np.random.default_rng(seed)
     vectors = random.standard_normal((rows, width)).astype(f32)
     queries_given, rows_chosen = random.standard_normal((queries, width)), random.integers(0, rows, PICKED)
     of = random.integers(0, queries, PICKED)
     weights, shares = random.random(PICKED), random.random((queries, PICKED))
     results = []
-    for twin in TWINS:
+    for twin in (compiled, in_numpy):
         products, sums, outputs = np.empty((queries, PICKED)), np.ones((queries, width)), np.ones((queries, width))
         twin.all_products(vectors, rows_chosen, queries_given, products)
         twin.all_sums(vectors, rows_chosen, shares, sums)
@@ -139,13 +156,14 @@ def test_they_make_the_same_of_the_originals(seed, rows, width, queries):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-11)
 
 
+@COMPILED
 @settings(deadline=None)
 @given(seed=seeds, rows=sizes["rows"], width=sizes["width"], scale=st.sampled_from([1e-42, 1e-6, 1.0, 1e38]))
-def test_twins_code_rows_to_the_bit_and_sum_residuals_to_the_last_digits(seed, rows, width, scale):
+def test_twins_code_rows_to_the_bit_and_sum_residuals_to_the_last_digits(compiled, seed, rows, width, scale):
     vectors = (np.random.default_rng(seed).uniform(-1, 1, (rows, width)) * scale).astype(f32)
     vectors[::7] = 0
     made = []
-    for twin in TWINS:
+    for twin in (compiled, in_numpy):
         codes, left = np.empty((rows, width), np.int8), np.empty((rows, width), f32)
         scales, squares, total = np.empty(rows), np.empty(rows), np.zeros(width)
         twin.code_rows(vectors, codes, left, scales, squares, total)
@@ -156,6 +174,7 @@ def test_twins_code_rows_to_the_bit_and_sum_residuals_to_the_last_digits(seed, r
     np.testing.assert_allclose(made[0][4], made[1][4], rtol=1e-11, atol=1e-12 * scale)
 
 
+@COMPILED
 @settings(deadline=None)
 @given(
     rows=st.integers(1, 2300),
@@ -164,7 +183,7 @@ def test_twins_code_rows_to_the_bit_and_sum_residuals_to_the_last_digits(seed, r
     most=st.sampled_from(MOST),
     above=st.booleans(),
 )
-def test_they_blend_alike(rows, width, queries, most, above):
+def test_they_blend_alike(compiled, rows, width, queries, most, above):
     random = np.random.default_rng(rows)
     codes = random.integers(-127, 128, (rows, width)).astype(np.int8)
     room = columns_room(-(-rows // 1024), 1024, width)
@@ -188,7 +207,7 @@ def test_they_blend_alike(rows, width, queries, most, above):
     tile = CodedValues(room, scales, values, random.random(len(room)), 0.1, 2.0, 30.0)
     for counts in (np.zeros(queries, np.int64), np.full(queries, 10**11)):
         outputs, errors = np.ones((2, queries, width)), np.ones((2, queries, 5))
-        for twin, output, error in zip(TWINS, outputs, errors, strict=True):
+        for twin, output, error in zip((compiled, in_numpy), outputs, errors, strict=True):
             twin.add_values(tile, weights, counts, most == WEIGHT_LEVELS, output, error, twin.AMX)
         np.testing.assert_allclose(errors[0], errors[1], rtol=1e-5)
         steps = 2 * (errors[1, :, 2] - 1) / (rows * tile.code_length)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.kernels import in_numpy, original_passes
+from attention.kernels import in_machine_code, in_numpy, kernels_in_c
 from attention.lookup.codes.quantisation import quantise
 from tests.thorough import crossed
 
 N = 60
+COMPILED = pytest.mark.parametrize("compiled", [in_machine_code, kernels_in_c()], ids=["numba", "C"])
 
 
 def data_of(width, queries=3):
@@ -18,6 +19,7 @@ def data_of(width, queries=3):
     return random, vectors, random.standard_normal((queries, width))
 
 
+@COMPILED
 @crossed(
     {
         "width": [1, 3, 4, 17, 64, 100],
@@ -25,65 +27,69 @@ def data_of(width, queries=3):
         "queries": [1, 2, 5],
     }
 )
-def test_all_products_match_each_query_with_each_selected_row(width, count, queries):
+def test_all_products_match_each_query_with_each_selected_row(compiled, width, count, queries):
     random, vectors, vectors_of_queries = data_of(width, queries)
     rows = random.integers(0, N, count)
     products = np.full((queries, count), np.nan)
-    original_passes.all_products(vectors, rows, vectors_of_queries, products)
+    compiled.all_products(vectors, rows, vectors_of_queries, products)
     np.testing.assert_allclose(
         products, vectors_of_queries @ vectors[rows].astype(np.float64).T, rtol=1e-12, atol=1e-13
     )
 
 
+@COMPILED
 @pytest.mark.parametrize("width", [1, 3, 4, 17, 100])
 @pytest.mark.parametrize("count", [0, 1, 3, 4, 5, 59])
-def test_all_sums_add_weights_times_rows_to_the_outputs(width, count):
+def test_all_sums_add_weights_times_rows_to_the_outputs(compiled, width, count):
     random, vectors, _ = data_of(width)
     rows, weights, outputs = random.integers(0, N, count), random.random((3, count)), random.standard_normal((3, width))
     weights[1] = 0
     expected = outputs + weights @ vectors[rows].astype(np.float64)
     untouched = outputs[1].copy()
-    original_passes.all_sums(vectors, rows, weights, outputs)
+    compiled.all_sums(vectors, rows, weights, outputs)
     np.testing.assert_allclose(outputs, expected, rtol=1e-12, atol=1e-13)
     np.testing.assert_array_equal(outputs[1], untouched)
 
 
+@COMPILED
 @pytest.mark.parametrize("width", [1, 3, 17, 100])
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 4, 59])
-def test_a_row_is_multiplied_with_the_query_that_asks_for_it(width, count):
+def test_a_row_is_multiplied_with_the_query_that_asks_for_it(compiled, width, count):
     random, vectors, queries = data_of(width)
     rows, query_numbers = random.integers(0, N, count), random.integers(0, 3, count)
-    products = original_passes.row_products(vectors, rows, queries, query_numbers)
+    products = compiled.row_products(vectors, rows, queries, query_numbers)
     np.testing.assert_allclose(
         products, (vectors[rows].astype(np.float64) * queries[query_numbers]).sum(axis=1), rtol=1e-12, atol=1e-13
     )
 
 
+@COMPILED
 @pytest.mark.parametrize("width", [1, 3, 17, 64, 101])
-def test_copies_of_a_row_have_the_same_product_to_the_bit(width):
+def test_copies_of_a_row_have_the_same_product_to_the_bit(compiled, width):
     random, vectors, queries = data_of(width)
     vectors[::7] = vectors[0]
     rows = np.concatenate([np.arange(0, N, 7), random.integers(0, N, 30)])
     order = random.permutation(len(rows))
-    products = original_passes.row_products(vectors, rows[order], queries, np.ones(len(rows), dtype=np.int64))
+    products = compiled.row_products(vectors, rows[order], queries, np.ones(len(rows), dtype=np.int64))
     assert len(set(products[np.isin(rows[order], np.arange(0, N, 7))])) == 1
 
 
+@COMPILED
 @pytest.mark.parametrize("width", [1, 3, 17])
 @pytest.mark.parametrize("count", [0, 1, 40])
-def test_rows_are_added_one_by_one_to_the_output_of_their_query(width, count):
+def test_rows_are_added_one_by_one_to_the_output_of_their_query(compiled, width, count):
     random, vectors, _ = data_of(width)
     rows, query_numbers, weights = random.integers(0, N, count), random.integers(0, 3, count), random.random(count)
     outputs = random.standard_normal((4, width))
     expected = outputs.copy()
     np.add.at(expected, query_numbers, weights[:, None] * vectors[rows])
-    original_passes.add_rows(vectors, rows, query_numbers, weights, outputs)
+    compiled.add_rows(vectors, rows, query_numbers, weights, outputs)
     np.testing.assert_allclose(outputs, expected, rtol=1e-12, atol=1e-13)
 
 
 @crossed(
     {
-        "twin": [original_passes, in_numpy],
+        "twin": [in_machine_code, kernels_in_c(), in_numpy],
         "width": [1, 3, 17, 64, 101],
         "scale": [1e-42, 1e-38, 1.0, 1e38],
     }
@@ -107,7 +113,7 @@ def test_rows_are_coded_step_by_step_in_float64(twin, width, scale):
 
 @crossed(
     {
-        "twin": [original_passes, in_numpy],
+        "twin": [in_machine_code, kernels_in_c(), in_numpy],
         "width": [1, 3, 17, 64, 101],
         "count": [0, 1, 2, 5, 300],
         "scale": [1e-38, 1.0, 1e30],

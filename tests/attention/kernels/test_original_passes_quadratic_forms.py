@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.kernels import in_machine_code, in_numpy
+from attention.kernels import in_machine_code, in_numpy, kernels_in_c
 
 
-@pytest.mark.parametrize("twin", [in_machine_code, in_numpy])
+@pytest.mark.parametrize("twin", [in_machine_code, kernels_in_c(), in_numpy])
 @pytest.mark.parametrize("width", [1, 3, 8, 17, 64, 101])
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 16, 17, 40])
 def test_each_vector_has_its_own_form(twin, width, count):

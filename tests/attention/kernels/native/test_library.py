@@ -1,0 +1,200 @@
+"""The library of kernels in C: every kind that this machine can run, what is checked before C reads it, its numbers."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from attention.kernels import CandidateLists, CodedKeys, CodedValues, in_machine_code, in_numpy
+from attention.kernels.in_c import KernelsInC
+from attention.kernels.layout import FINE_LEVELS, LEVELS, columns_room, put_columns, put_rows, rows_room
+from attention.kernels.native import pointers
+from attention.kernels.native.kinds import FEATURES, KINDS, kinds_of, this_platform
+from attention.kernels.native.library import library_of, load, usable_kinds
+from attention.kernels.native.pointers import address
+
+KINDS_HERE = pytest.mark.parametrize("kind", usable_kinds(), ids=lambda kind: kind.name)
+
+
+def scanned(running, keys, codes, steps, fine):
+    """Return everything that two passes over the keys write: lists, sums, weights and a histogram."""
+    queries, rows = len(codes), len(keys.scales)
+    packed = running.pack_queries(codes, steps, fine=fine)
+    best = np.full((queries, 9), -3e38, dtype=np.float32)
+    running.sample_top(keys, packed, best)
+    lists = [
+        CandidateLists(
+            best[:, 0].copy(),
+            np.full((queries, rows + 64), -1),
+            np.full((queries, rows + 64), np.nan, dtype=np.float32),
+            np.zeros(queries, dtype=np.int64),
+        )
+        for _ in range(2)
+    ]
+    sums, weights = np.zeros((queries, 3)), np.full((queries, rows + 3), np.nan, dtype=np.float32)
+    histogram, inverse = np.zeros((queries, 40, 2)), np.full(queries, 20, dtype=np.float32)
+    lows, finer = best[:, 0] - np.float32(0.5), np.full(queries, 80, dtype=np.float32)
+    assert running.accumulate(keys, 0, packed, lists[0], inverse, sums, weights) == rows
+    assert running.fill_histogram(keys, 0, packed, lists[1], lows, finer, histogram) == rows
+    return [best, *lists[0], *lists[1], sums, weights, histogram]
+
+
+def coded(rows, width, queries, fine, seed=0):
+    random = np.random.default_rng(seed)
+    stored = rows_room(rows, width)
+    put_rows(stored, 0, random.integers(-LEVELS, LEVELS + 1, (rows, width), dtype=np.int8))
+    scales, allowed = random.uniform(0.5e-3, 1e-3, rows).astype(np.float32), random.random(rows) < 0.8
+    addends = random.normal(0, 0.1, rows).astype(np.float32)
+    most = FINE_LEVELS if fine else LEVELS
+    codes = random.integers(-most, most + 1, (queries, width)).astype(np.int16)
+    steps = random.uniform(0.5e-3, 1e-3, queries).astype(np.float32) / (256 if fine else 1)
+    return CodedKeys(stored, scales, allowed, 7, addends), codes, steps.astype(np.float32)
+
+
+@KINDS_HERE
+@pytest.mark.parametrize("fine", [False, True], ids=["bytes", "two bytes"])
+@pytest.mark.parametrize(("rows", "width", "queries"), [(1, 1, 1), (64, 64, 3), (777, 100, 5), (1500, 384, 70)])
+def test_every_kind_of_processor_scans_as_numba_does_to_the_bit(kind, fine, rows, width, queries):
+    keys, codes, steps = coded(rows, width, queries, fine)
+    ours, theirs = (
+        scanned(running, keys, codes, steps, fine) for running in (KernelsInC(library_of(kind)), in_machine_code)
+    )
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_this_machine_has_the_library_and_a_kind_that_runs():
+    library = load()
+    assert library is not None
+    assert library.kind is usable_kinds()[0]
+    assert KernelsInC(library).NAME.startswith(f"C + {library.kind.instruction}")
+    assert this_platform().startswith("linux-") or not this_platform().startswith("-")
+
+
+def test_the_best_of_the_kinds_whose_features_a_processor_has_comes_first():
+    machine = usable_kinds()[0].machine
+    assert kinds_of({feature for kind in KINDS for feature in kind.features}) == [
+        kind for kind in KINDS if kind.machine == machine
+    ]
+    if machine == "x86_64":
+        assert [kind.name for kind in kinds_of({"avx2", "avxvnni"})] == ["avxvnni", "avx2"]
+        assert kinds_of(set()) == []
+        assert {feature for kind in KINDS if kind.machine == machine for feature in kind.features} == set(FEATURES)
+
+
+@KINDS_HERE
+def test_exponentials_and_logarithms_are_right_to_about_a_unit_in_the_last_place(kind):
+    random = np.random.default_rng(0)
+    x = np.concatenate(
+        [-random.exponential(30, 20_000), random.uniform(0, 700, 5_000), 10.0 ** random.uniform(-300, 300, 20_000)]
+    )
+    x = np.concatenate([x, [0.0, -0.0, 1.0, -745.1, -745.2, -800.0, 709.7, 710.5, 5e-324, 2.3e-308, np.inf, -np.inf]])
+    exponential, logarithm, one_plus = (np.empty(len(x)) for _ in range(3))
+    call = library_of(kind).function("exponentials", None, *[ctypes.c_void_p, ctypes.c_int64], *[ctypes.c_void_p] * 3)
+    call(
+        *[address(x, pointers.F64), len(x)],
+        *(address(into, pointers.F64) for into in (exponential, logarithm, one_plus)),
+    )
+    with np.errstate(all="ignore"):
+        for computed, expected, of, most in (
+            (exponential, np.exp(x.astype(np.longdouble)), x < 709.7, 1.0),
+            (logarithm, np.log(x.astype(np.longdouble)), x >= 0, 1.0),
+            (one_plus, np.log1p(x.astype(np.longdouble)), x >= 0, 1.5),
+        ):
+            units = np.abs(computed[of] - expected[of]) / np.spacing(np.abs(expected[of]).astype(float))
+            assert np.nanmax(units) < most
+    assert exponential[x == np.inf] == np.inf
+    assert logarithm[x == 0].tolist() == [-np.inf, -np.inf]
+    assert math.isnan(logarithm[x == -np.inf][0])
+
+
+@pytest.mark.parametrize(
+    ("array", "error", "message"),
+    [
+        (np.zeros(4), TypeError, "wanted a contiguous array of float32, got a contiguous one of float64"),
+        (np.zeros(8, dtype=np.float32)[::2], TypeError, "wanted a contiguous array of float32, got a strided one"),
+        (np.zeros(3, dtype=np.float32), ValueError, r"wanted 4 numbers, got an array of shape \(3,\)"),
+    ],
+)
+def test_an_array_that_c_would_misread_is_refused(array, error, message):
+    with pytest.raises(error, match=message):
+        address(array, pointers.F32, 4)
+
+
+def test_an_address_is_that_of_the_first_element():
+    matrix = np.arange(12, dtype=np.float32).reshape(3, 4)
+    for part in (matrix, matrix[1:], matrix[2]):
+        assert address(part, pointers.F32, part.size) == part.ctypes.data
+    matrix.flags.writeable = False
+    assert address(matrix, pointers.F32) == matrix.ctypes.data
+
+
+@KINDS_HERE
+@pytest.mark.parametrize("row", [-1, 5, 2**40])
+def test_rows_that_do_not_exist_are_refused_before_any_is_read(kind, row):
+    running, vectors, queries = KernelsInC(library_of(kind)), np.ones((5, 8), dtype=np.float32), np.ones((2, 8))
+    rows, fine = np.array([0, row]), np.array([0, 1])
+    outputs = np.zeros((2, 8))
+    for call in (
+        lambda: running.add_rows(vectors, rows, fine, np.ones(2), outputs),
+        lambda: running.all_products(vectors, rows, queries, np.zeros((2, 2))),
+        lambda: running.all_sums(vectors, rows, np.ones((2, 2)), outputs),
+        lambda: running.row_products(vectors, rows, queries, fine),
+        lambda: running.row_products(vectors, fine, queries, rows),
+        lambda: running.residual_sum(vectors, rows),
+    ):
+        with pytest.raises(IndexError, match="at index 1"):
+            call()
+    assert not outputs.any()
+
+
+@KINDS_HERE
+def test_lists_that_do_not_fit_into_their_runs_are_refused(kind):
+    running, counts = KernelsInC(library_of(kind)), np.array([[2, 1]])
+    row_numbers, similarities = np.zeros((1, 2, 4), dtype=np.int64), np.zeros((1, 2, 4), dtype=np.float32)
+    ordered, descending = np.zeros(9, dtype=np.int64), np.zeros(9)
+    with pytest.raises(ValueError, match="for query 1"):
+        running.sort_candidates(row_numbers, similarities, counts, np.array([0, 2, 9]), 0, 2, ordered, descending)
+    with pytest.raises(ValueError, match="for query 0"):
+        running.sort_candidates(row_numbers, similarities, counts + 9, np.array([0, 2, 3]), 0, 2, ordered, descending)
+
+
+@KINDS_HERE
+def test_a_question_has_the_same_digits_alone_and_among_others(kind):
+    running, width = KernelsInC(library_of(kind)), 100
+    random = np.random.default_rng(1)
+    vectors, queries = random.standard_normal((300, width)).astype(np.float32), random.standard_normal((9, width))
+    rows, together = random.integers(0, 300, 57), np.empty((9, 57))
+    running.all_products(vectors, rows, queries, together)
+    for query, products in enumerate(together):
+        alone = np.empty((1, 57))
+        running.all_products(vectors, rows, queries[query : query + 1], alone)
+        np.testing.assert_array_equal(alone[0], products)
+        pairs = running.row_products(vectors, rows, queries, np.full(57, query))
+        np.testing.assert_array_equal(pairs, products)
+
+
+@KINDS_HERE
+def test_values_blend_as_in_numpy_whatever_the_bytes_of_a_level(kind):
+    running, random = KernelsInC(library_of(kind)), np.random.default_rng(2)
+    rows, width, queries = 1500, 130, 18
+    room = columns_room(2, 1024, width)
+    codes = random.integers(-LEVELS, LEVELS + 1, (rows, width)).astype(np.int8)
+    for chunk, (first, last) in enumerate(pairwise((0, 1024, rows))):
+        put_columns(room[chunk], 0, codes[first:last])
+    scales = random.uniform(0.5, 1, rows).astype(np.float32)
+    values = CodedValues(room, scales, codes * scales[:, None], np.ones(2), 0.1, 2.0, 30.0)
+    weights = random.random((queries, rows), dtype=np.float32) ** 4
+    for fine in (False, True):
+        ours, theirs = np.ones((queries, width)), np.ones((queries, width))
+        errors = np.zeros((2, queries, 5))
+        counts = np.zeros(queries, dtype=np.int64)
+        running.add_values(values, weights, counts, fine, ours, errors[0], running.AMX)
+        in_numpy.add_values(values, weights, counts, fine or running.WIDE, theirs, errors[1], False)
+        steps = 2 * errors[1, :, 2] / (rows * values.code_length)
+        assert (np.abs(ours - theirs) <= 2 * steps[:, None] * LEVELS + 1e-9).all()
+        np.testing.assert_allclose(errors[0], errors[1], rtol=1e-6)
