@@ -276,19 +276,37 @@ class Refusal(NamedTuple):
     Attributes:
         row: the index of the row, from 0.
         id: the document's id; None if it has none.
+        line: the number of the line or row in the file that the row was read from; None for other rows.
     """
 
     row: int
     id: str | None
     detail: str
     errors: tuple[Flaw, ...]
+    line: int | None = None
 
     @classmethod
-    def of(cls, row: int, document_id: str | None, flaws: Sequence[Flaw]) -> Refusal:
+    def of(cls, row: int, document_id: str | None, flaws: Sequence[Flaw], line: int | None = None) -> Refusal:
         """Return the refusal of a row for these flaws; its detail names the first flaw's field."""
         pointer, detail = flaws[0]
         field = pointer.rpartition("/")[2]
-        return cls(row, document_id, detail if field in detail else f"{pointer}: {detail}", tuple(flaws))
+        return cls(row, document_id, detail if field in detail else f"{pointer}: {detail}", tuple(flaws), line)
+
+
+class TableRow(NamedTuple):
+    """A row of a table: a document, or the reason why it is none.
+
+    Attributes:
+        number: its number in the file, from 1; of a record of several lines, the first.
+        document: the document; None if the row is none.
+        flaw: why the row is no document; empty if it is one.
+        id: the document's id; None if it has none.
+    """
+
+    number: int
+    document: dict[str, Any] | None
+    flaw: str
+    id: str | None
 
 
 class Report:

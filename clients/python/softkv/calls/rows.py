@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sized
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from softkv.answers.documents import Document
-from softkv.answers.rendering import require_module
+from softkv.answers.documents import Document, TableRow
 from softkv.problems import invalid_value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_SLICE_ROWS = 1000
-_DOCUMENT_FIELDS = ("id", "key", "value", "key_vector", "key_vectors", "value_vector", "parts", "split")
-_KEY_FIELDS = ("key", "key_vector", "key_vectors")
 _VECTOR_FIELDS = ("key_vector", "value_vector")
 _COLUMN_ARGUMENTS = {
     "id": "ids",
@@ -39,7 +35,7 @@ class _ArrowArray(Protocol):
     def __arrow_c_array__(self, requested_schema: object | None = None) -> object: ...
 
 
-Row: TypeAlias = Document | Mapping[str, Any]
+Row: TypeAlias = Document | Mapping[str, Any] | TableRow
 Rows: TypeAlias = Iterable[Row] | AsyncIterable[Row] | _ArrowStream | _ArrowArray
 
 
@@ -60,17 +56,16 @@ def open_rows(rows: Any, columns: Mapping[str, Any]) -> tuple[Iterable[Any] | As
         return _rows_of_columns(columns)
     if getattr(rows, "gi_frame", rows) is None or getattr(rows, "ag_frame", rows) is None:
         raise invalid_value("", "these rows are a generator that has been gone through already: make it anew")
-    total = len(rows) if isinstance(rows, Sized) else None
+    total = len(rows) if isinstance(rows, Sized) else getattr(rows, "total", None)
     if isinstance(rows, Mapping | Document | str | bytes):
         raise invalid_value("", f"wanted rows, got one {type(rows).__name__}: put it into a list")
-    pandas, arrow = sys.modules.get("pandas"), sys.modules.get("pyarrow")  # a table's own library is already imported
-    if pandas is not None and isinstance(rows, pandas.DataFrame):
-        return _rows_of_frame(rows), total
-    if arrow is not None and isinstance(rows, arrow.RecordBatch):
-        return _rows_of_arrow([rows]), rows.num_rows
-    if hasattr(rows, "__arrow_c_stream__"):
-        reader = require_module("pyarrow", "pyarrow").RecordBatchReader.from_stream(rows)
-        return _rows_of_arrow(reader), getattr(rows, "num_rows", total)
+    pandas = sys.modules.get("pandas")  # a table's own library is already imported
+    is_frame = pandas is not None and isinstance(rows, pandas.DataFrame)
+    if is_frame or hasattr(rows, "__arrow_c_stream__") or hasattr(rows, "__arrow_c_array__"):
+        from softkv.tables import open_table
+
+        table = open_table(rows)
+        return table, table.total
     if not isinstance(rows, Iterable | AsyncIterable):
         raise invalid_value(
             "", f"wanted rows to go through, a DataFrame or a table of Arrow's; got {type(rows).__name__}"
@@ -118,66 +113,3 @@ def _as_matrix(column: Any, name: str) -> NDArray[Any]:
     if array.ndim != 2:
         raise invalid_value("", f"{name}: wanted a matrix with a row a document, got an array of shape {array.shape}")
     return array
-
-
-def _rows_of_frame(frame: Any) -> Iterator[Row]:
-    """Yield the rows of a pandas DataFrame without missing cells."""
-    if "id" not in frame.columns and frame.index.name == "id":
-        frame = frame.reset_index()
-    _require_columns(list(frame.columns))
-    for start in range(0, len(frame), _SLICE_ROWS):
-        chunk = frame.iloc[start : start + _SLICE_ROWS]
-        cells = {str(name): chunk.iloc[:, index].tolist() for index, name in enumerate(chunk.columns)}
-        missing = {str(name): chunk.iloc[:, index].isna().tolist() for index, name in enumerate(chunk.columns)}
-        for row in range(len(chunk)):
-            yield _to_fields({name: column[row] for name, column in cells.items() if not missing[name][row]})
-
-
-def _rows_of_arrow(batches: Iterable[Any]) -> Iterator[Row]:
-    """Yield the rows of Arrow batches without null cells."""
-    for batch in batches:
-        _require_columns(batch.schema.names)
-        for start in range(0, batch.num_rows, _SLICE_ROWS):
-            chunk = batch.slice(start, _SLICE_ROWS)
-            cells = {name: _column_cells(chunk.column(index)) for index, name in enumerate(chunk.schema.names)}
-            for row in range(chunk.num_rows):
-                yield _to_fields({name: cell for name, column in cells.items() if (cell := column[row]) is not None})
-
-
-def _column_cells(column: Any) -> Sequence[Any]:
-    """Return a column's cells; a column of vectors of one length becomes an array with one row per vector."""
-    from pyarrow import types
-
-    kind = column.type
-    if not types.is_fixed_size_list(kind) or not types.is_floating(kind.value_type) or column.null_count:
-        cells: Sequence[Any] = column.to_pylist()
-        return cells
-    vectors: Sequence[Any] = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), kind.list_size)
-    return vectors
-
-
-def _to_fields(cells: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert a table row to a document's fields; the columns `year` and `metadata.year` mean the same field."""
-    fields: dict[str, Any] = {}
-    metadata: dict[str, Any] = {}
-    for name, cell in cells.items():
-        if name in _DOCUMENT_FIELDS:
-            fields[name] = cell
-        elif name == "metadata" and isinstance(cell, Mapping):
-            metadata |= {field: entry for field, entry in cell.items() if entry is not None}
-        else:
-            metadata[name.removeprefix("metadata.")] = cell
-    return fields | {"metadata": metadata} if metadata else fields
-
-
-def _require_columns(names: Sequence[Any]) -> None:
-    """Raise Invalid if a table lacks an id column or any key column."""
-    columns = f"its columns are {', '.join(map(str, names)) or 'none'}"
-    if "id" not in names:
-        raise invalid_value("", f"the table has no column 'id', {columns}: name the one that holds it so")
-    if not set(_KEY_FIELDS) & set(names):
-        raise invalid_value(
-            "",
-            f"the table has no column of keys, {columns}: name one of them key, if it has texts, or key_vector, "
-            "if it has vectors; documents without a key are written as objects",
-        )

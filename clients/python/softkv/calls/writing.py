@@ -5,10 +5,11 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from itertools import count
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from softkv import validation
-from softkv.answers.documents import Document, Refusal, Report, encode_document, encode_fields
+from softkv.answers.documents import Document, Refusal, Report, TableRow, encode_document, encode_fields
 from softkv.answers.info import Written
 from softkv.calls.call import NDJSON_TYPE, WRITE_TIMEOUT, Call, CollectionRef, Plan
 from softkv.calls.collections import info
@@ -187,13 +188,16 @@ class Upload:
         index, self._next = self._next, self._next + 1
         if index < self._known:
             return None
+        line = row.number if isinstance(row, TableRow) else None
         fields = row_fields(row, index)
         self.report.rows += 1
         try:
-            row_line = encode_row(fields, index)
+            if isinstance(row, TableRow) and row.flaw:
+                raise invalid_value("", row.flaw)
+            row_line = encode_row(fields, index, line)
         except Invalid as error:
             batch = self._close_batch() if self._batch.rows >= self._most_rows else None
-            self._batch.refuse(index, row_id(fields), error)
+            self._batch.refuse(index, row_id(fields), error, line)
             return batch
         is_full = self._batch.lines and self._batch.size + len(row_line.content) >= self._most_bytes
         batch = self._close_batch() if is_full or self._batch.rows >= self._most_rows else None
@@ -371,17 +375,17 @@ class Batch:
         self.rows += 1
         if row.id is not None and row.id in self.ids:
             detail = f"the id {row.id!r} is in this request twice: send each id once"
-            self.refused.append(Refusal.of(row.position, row.id, [Flaw("/id", detail)]))
+            self.refused.append(Refusal.of(row.position, row.id, [Flaw("/id", detail)], row.line))
             return
         if row.id is not None:
             self.ids.add(row.id)
         self.lines.append(row)
         self.size += len(row.content) + 1
 
-    def refuse(self, index: int, document_id: str | None, error: Invalid) -> None:
+    def refuse(self, index: int, document_id: str | None, error: Invalid, line: int | None) -> None:
         """Record a row that the client itself refuses, so that it is not sent."""
         self.rows += 1
-        self.refused.append(Refusal.of(index, document_id, error.errors))
+        self.refused.append(Refusal.of(index, document_id, error.errors, line))
 
 
 class BatchResult:
@@ -395,7 +399,7 @@ class BatchResult:
 
     def refuse(self, row: RowLine, flaws: Sequence[Flaw]) -> None:
         """Record a row that the service did not write, and why."""
-        self.refused.append(Refusal.of(row.position, row.id, flaws))
+        self.refused.append(Refusal.of(row.position, row.id, flaws, row.line))
 
 
 _KEY_VECTOR = "key_vector"
@@ -409,12 +413,14 @@ class RowLine(NamedTuple):
         id: the document's id, or None if the row has no text there.
         content: the line without its line break.
         width: the width of the key vector; None for a row without one, and for base64.
+        line: the number of the row in its file, if it comes from one.
     """
 
     position: int
     id: str | None
     content: bytes
     width: int | None
+    line: int | None = None
 
 
 def row_fields(row: Any, index: int) -> Mapping[str, Any]:
@@ -423,11 +429,19 @@ def row_fields(row: Any, index: int) -> Mapping[str, Any]:
     Raises:
         Invalid: the row is neither a document nor a mapping.
     """
+    if isinstance(row, TableRow):
+        return row.document or {"id": row.id}
     if isinstance(row, Document):
         return {"id": row.id, **row.fields}
     if isinstance(row, Mapping):
-        return row
+        return with_text_id(row)
     raise invalid_value(f"/{index}", f"wanted a Document or an object with its fields, got {type(row).__name__}")
+
+
+def with_text_id(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the fields of a row with a whole number as id, as tables have it, in decimal."""
+    id_ = fields.get("id")
+    return {**fields, "id": str(id_)} if isinstance(id_, Integral) and not isinstance(id_, bool) else fields
 
 
 def row_id(fields: Mapping[str, Any]) -> str | None:
@@ -436,7 +450,7 @@ def row_id(fields: Mapping[str, Any]) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def encode_row(fields: Mapping[str, Any], index: int) -> RowLine:
+def encode_row(fields: Mapping[str, Any], index: int, line: int | None = None) -> RowLine:
     """Encode a row as a line of JSON.
 
     Raises:
@@ -446,10 +460,10 @@ def encode_row(fields: Mapping[str, Any], index: int) -> RowLine:
         raise_flaws(validation.check_document_id(fields["id"], "/id"))
     vector = fields.get(_KEY_VECTOR)
     if vector is None or isinstance(vector, Mapping):
-        return RowLine(index, row_id(fields), encode_json(encode_fields(fields)), None)
+        return RowLine(index, row_id(fields), encode_json(encode_fields(fields)), None, line)
     array = as_float32(vector, f"/{_KEY_VECTOR}")
     content = encode_json(encode_fields({name: field for name, field in fields.items() if name != _KEY_VECTOR}))
-    return RowLine(index, row_id(fields), _append_vector(content, array), len(array))
+    return RowLine(index, row_id(fields), _append_vector(content, array), len(array), line)
 
 
 def _append_vector(content: bytes, array: Array) -> bytes:

@@ -91,6 +91,14 @@ def existing_file(text: str) -> Path:
     return path
 
 
+def existing_source(text: str) -> Path:
+    """Return the path of an existing file or folder, or `-` for standard input."""
+    path = Path(text)
+    if text != "-" and not path.exists():
+        raise typer.BadParameter(f"file not found: {text}")
+    return path
+
+
 def json_object(text: str) -> dict[str, Any]:
     """Return a JSON object from the command line."""
     try:

@@ -24,7 +24,7 @@ def encode(
     file: Annotated[
         Path,
         typer.Argument(
-            help="A .txt file with a text per line, or .ndjson, .csv or .parquet documents; - is lines of stdin.",
+            help="A .txt file with a text per line, or a table of any format; - is lines of stdin.",
             parser=existing_file,
             metavar="FILE",
             show_default=False,
@@ -51,13 +51,15 @@ def encode(
     softkv encode books.ndjson && softkv load books.npy --ids books.ndjson
     """
     from softkv.commands.console import messages, output, progress, write_json
-    from softkv.commands.files import open_texts
-    from softkv.commands.remote import Encoding, connect
+    from softkv.commands.remote import OPTION, Encoding, connect, reading
+    from softkv.tables.columns import Columns
+    from softkv.tables.opening import open_with
 
     target = out or (_STDIO if file == _STDIO else file.with_suffix(".npy"))
     if as_json and target == _STDIO:
         raise Misused("--json and the embeddings both go to standard output: name a file with --out")
-    texts = open_texts(file, key)
+    with reading():
+        texts = open_with(file, Columns(key=key, only_keys=True, option=OPTION), lines="key")
     with connect(url, api_key) as client, progress(messages()) as bar, _open_sink(target) as sink:
         task = bar.add_task(file.name, total=texts.total)
         run = Encoding(client, sink, purpose, model)

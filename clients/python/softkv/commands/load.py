@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from softkv.commands.command_line import ApiKey, AsJSON, CommandError, Interrupted, Misused, Url, existing_file
+from softkv.commands.command_line import (
+    ApiKey,
+    AsJSON,
+    CommandError,
+    Interrupted,
+    Misused,
+    Url,
+    existing_file,
+    existing_source,
+)
 from softkv.settings import DEFAULT_URL
 
 if TYPE_CHECKING:
-    from softkv.commands.files import DocumentSource
+    from softkv.tables import Table
 
 COLUMNS, NEW = "Columns and ids", "For a new collection"
 """Two groups of options in the help."""
@@ -25,8 +34,8 @@ def load(
     file: Annotated[
         Path,
         typer.Argument(
-            help="Documents: .ndjson, .jsonl, .csv, .parquet, or .npy vectors; - is NDJSON from stdin.",
-            parser=existing_file,
+            help="A table, vectors, or a folder of BEIR, in any of the formats; - is NDJSON from stdin.",
+            parser=existing_source,
             metavar="FILE",
             show_default=False,
         ),
@@ -44,7 +53,7 @@ def load(
     ids: Annotated[
         Path | None,
         typer.Option(
-            help="For a .npy file: a .txt file with an id per line, or documents in the same order.",
+            help="For vectors: a .txt file with an id per line, or documents in the same order.",
             parser=existing_file,
             metavar="FILE",
             show_default="FILE.ids.txt",
@@ -52,27 +61,89 @@ def load(
         ),
     ] = None,
     id_column: Annotated[
-        str, typer.Option("--id", metavar="COLUMN", help="The column with the ids.", rich_help_panel=COLUMNS)
-    ] = "id",
+        str | None,
+        typer.Option(
+            "--id", metavar="COLUMN", help="The column with the ids.", show_default="id", rich_help_panel=COLUMNS
+        ),
+    ] = None,
     key_column: Annotated[
-        str, typer.Option("--key", metavar="COLUMN", help="The column with the keys.", rich_help_panel=COLUMNS)
-    ] = "key",
+        str | None,
+        typer.Option(
+            "--key",
+            metavar="COLUMN",
+            help="The column with the texts of the keys.",
+            show_default="key",
+            rich_help_panel=COLUMNS,
+        ),
+    ] = None,
     value_column: Annotated[
-        str, typer.Option("--value", metavar="COLUMN", help="The column with the values.", rich_help_panel=COLUMNS)
-    ] = "value",
+        str | None,
+        typer.Option(
+            "--value",
+            metavar="COLUMN",
+            help="The column with the values.",
+            show_default="value",
+            rich_help_panel=COLUMNS,
+        ),
+    ] = None,
+    vector_column: Annotated[
+        str | None,
+        typer.Option(
+            "--vector",
+            metavar="COLUMN",
+            help="The column with the vectors of the keys.",
+            show_default="key_vector",
+            rich_help_panel=COLUMNS,
+        ),
+    ] = None,
     expires_column: Annotated[
         str | None,
         typer.Option(
             "--expires",
             metavar="COLUMN",
-            help="The column with the instants at which documents expire.",
+            help="The column with the instants at which documents expire, or durations such as 30d.",
+            show_default="expires",
+            rich_help_panel=COLUMNS,
+        ),
+    ] = None,
+    skip: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--skip", metavar="COLUMN", help="A column to leave out; may be repeated.", rich_help_panel=COLUMNS
+        ),
+    ] = None,
+    number: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--number",
+            metavar="COLUMN",
+            help="A column of CSV to read as numbers, such as 1.10 or 1e5; may be repeated.",
             rich_help_panel=COLUMNS,
         ),
     ] = None,
     text: Annotated[
-        bool,
-        typer.Option("--text", help="Keep numbers in the metadata of a CSV file as texts.", rich_help_panel=COLUMNS),
+        bool, typer.Option("--text", help="Keep every cell of a CSV file a text.", rich_help_panel=COLUMNS)
     ] = False,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(
+            "--delimiter",
+            metavar="CHARACTER",
+            help="The character between the cells of CSV, or tab.",
+            show_default="found in the file",
+            rich_help_panel=COLUMNS,
+        ),
+    ] = None,
+    charset: Annotated[
+        str | None,
+        typer.Option(
+            "--charset",
+            metavar="NAME",
+            help="The encoding of CSV, such as windows-1252.",
+            show_default="UTF-8, or by its mark",
+            rich_help_panel=COLUMNS,
+        ),
+    ] = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="After an interruption: skip documents whose ids the collection has."),
@@ -104,7 +175,7 @@ def load(
 ) -> None:
     """Load the documents of a file into a collection, which is created if it is missing.
 
-    In a table, the columns id, key and value become these parts of a document,
+    In a table, the columns named like fields of a document are these fields,
     and all other columns its metadata. Existing documents are replaced, so
     loading a file twice changes nothing. After an interruption, --resume asks
     the service which documents it has, and sends only the missing ones. A file
@@ -112,10 +183,27 @@ def load(
 
     softkv load books.csv --collection library --key title
     """
-    from softkv.commands.files import ColumnNames, open_source
+    from softkv.commands.remote import OPTION, reading
+    from softkv.tables.columns import Columns
+    from softkv.tables.files import stem_of
+    from softkv.tables.opening import open_with
 
-    source = open_source(file, ColumnNames(id_column, key_column, value_column, text, expires=expires_column), ids)
-    name = collection_name(collection or (file.stem if file.name != "-" else source.name or "-"))
+    columns = Columns(
+        id=id_column,
+        key=key_column,
+        value=value_column,
+        vector=vector_column,
+        expires=expires_column,
+        skip=skip or (),
+        number=number or (),
+        text=text,
+        option=OPTION,
+    )
+    with reading():
+        source = open_with(
+            file, columns, delimiter="\t" if delimiter in ("tab", "\\t") else delimiter, charset=charset, ids=ids
+        )
+    name = collection_name(collection or (stem_of(file) if file.name != "-" else source.name))
     options = {"similarity": similarity, "encoder": encoder, "value_from": value_from}
     upload_source(source, name, options, resume=resume, url=url, api_key=api_key, as_json=as_json)
 
@@ -134,7 +222,7 @@ def collection_name(name: str) -> str:
 
 
 def upload_source(
-    source: DocumentSource,
+    source: Table,
     name: str,
     options: Mapping[str, str | None],
     *,
@@ -161,6 +249,8 @@ def upload_source(
 
     settings = {name: None if value == "none" else value for name, value in options.items() if value is not None}
     console = messages()
+    for notice in source.notices:
+        console.print(notice)
     with connect(url, api_key) as client, progress(console) as bar:
         task = bar.add_task(name, total=source.total)
         upload = Upload(client.collection(name), source, lambda done: bar.update(task, completed=done))
@@ -171,7 +261,7 @@ def upload_source(
             reason = command_error(error, url) if isinstance(error, Error) else error
             text = "interrupted" if isinstance(error, KeyboardInterrupt) else str(reason)
             raise Interrupted(
-                f"{text}\n{upload.upserts:,} documents are written: --resume sends the others", reason
+                f"{text}\nat least {upload.upserts:,} documents are written: --resume sends the others", reason
             ) from None
     if as_json:
         write_json(upload.summary())

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 
 import softkv
+from softkv.answers.documents import TableRow
 from softkv.commands.command_line import CommandError, Misused, Refused, Unreachable
-from softkv.commands.files import ArrayFile, DocumentSource, Entry, LineFile, batches
+from softkv.commands.files import ArrayFile, LineFile
+from softkv.tables.table import Table
 
 # For a service that is busy, or that restarts during long work: 15 seconds in all.
 _RETRIES = 7
@@ -75,30 +77,39 @@ _IDS_PER_REQUEST = 1000
 _MAX_ID_CHARACTERS = 256
 
 
-class Upload:
-    """One upload of a source's documents: call `run`, then read the counts.
+OPTION = "--{} {}"
+"""How a message about a table writes an option."""
 
-    Of the `read` entries, `upserts` are written, and `skipped` were there already. `refusals` has the number in the
-    source and the reason of each other one. `cut_ids` has the ids of documents whose text is longer than the encoder
-    reads.
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Within the block, errors about a file become a CommandError."""
+    try:
+        yield
+    except softkv.Invalid as error:
+        raise CommandError(str(error)) from None
+
+
+class Upload:
+    """One upload of a table's documents: call `run`, then read the counts.
+
+    Of the `read` rows, `upserts` are written, and `skipped` were there already.
     """
 
-    def __init__(self, collection: softkv.Collection, source: DocumentSource, report: Callable[[int], None]) -> None:
+    def __init__(self, collection: softkv.Collection, table: Table, report: Callable[[int], None]) -> None:
         self.collection = collection
         self.skipped = 0
-        self._source = source
+        self._table = table
         self._report = report
-        self._unreadable: list[tuple[int, str]] = []
-        self._refused: list[tuple[int, str]] = []
         self._sent = softkv.Report()
-        # The entry numbers of rows in flight, from the first unacknowledged row on.
+        # The numbers of rows in flight, from the first unacknowledged row on.
         self._numbers: deque[int] = deque()
         self._first = 0
 
     @property
     def read(self) -> int:
-        """The number of entries of the source whose result is known."""
-        return self._sent.acknowledged + self.skipped + len(self._unreadable)
+        """The number of rows whose result is known."""
+        return self._sent.acknowledged + self.skipped
 
     @property
     def upserts(self) -> int:
@@ -106,59 +117,48 @@ class Upload:
         return self._sent.upserted
 
     @property
-    def refusals(self) -> list[tuple[int, str]]:
-        """The number and the reason of each entry that is not a document or was refused."""
-        return sorted(self._unreadable + self._refused)
+    def refusals(self) -> Sequence[softkv.Refusal]:
+        """The rows that are not documents or were refused."""
+        return self._sent.refused
 
     @property
     def cut_ids(self) -> list[str]:
-        """The ids of documents whose text was cut."""
+        """The ids of documents whose text is longer than the encoder reads."""
         return self._sent.truncated
 
     def run(self, *, resume: bool) -> None:
         """Send every document; with `resume`, only those whose ids the collection lacks."""
-        entries = self._source.entries()
-        rows = self._documents(self._missing(entries) if resume else entries)
+        rows = self._missing() if resume else iter(self._table)
         try:
-            self.collection.upsert(rows, progress=self._update, resume=self._sent)
+            self.collection.upsert(self._numbered(rows), progress=self._update, resume=self._sent)
         except softkv.Refused as error:
-            self._settle()
+            self._forget_acknowledged()
             if not self._numbers:
                 raise
-            raise Refused(f"from {self._source.unit} {self._numbers[0]} on: {error}") from None
+            raise Refused(f"from {self._table.unit} {self._numbers[0]} on: {error}") from None
         self._report(self.read)
 
-    def _missing(self, entries: Iterable[Entry]) -> Iterator[Entry]:
-        for batch in batches(entries, _IDS_PER_REQUEST):
-            present = existing_ids(self.collection, (entry.id for entry in batch if entry.id is not None))
-            missing = [entry for entry in batch if entry.id not in present]
+    def _missing(self) -> Iterator[TableRow]:
+        for batch in batches(self._table, _IDS_PER_REQUEST):
+            present = existing_ids(self.collection, (row.id for row in batch if row.id is not None and not row.flaw))
+            missing = [row for row in batch if row.flaw or row.id not in present]
             self.skipped += len(batch) - len(missing)
             self._report(self.read)
             yield from missing
 
-    def _documents(self, entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
-        """Yield the documents to send, and record entries that are not documents."""
-        for entry in entries:
-            if (document := entry.document) is None:
-                self._unreadable.append((entry.number, entry.flaw))
-                continue
-            self._numbers.append(entry.number)
-            yield document
+    def _numbered(self, rows: Iterable[TableRow]) -> Iterator[TableRow]:
+        for row in rows:
+            self._numbers.append(row.number)
+            yield row
 
     def _update(self, _: softkv.Report) -> None:
-        self._settle()
+        self._forget_acknowledged()
         self._report(self.read)
 
-    def _settle(self) -> None:
-        """Find the entry number of each newly refused row, and forget the numbers of rows that the service has
-        acknowledged.
-        """
-        report = self._sent
-        for refused in report.refused[len(self._refused) :]:
-            self._refused.append((self._numbers[refused.row - self._first], refused.detail))
-        for _ in range(report.acknowledged - self._first):
+    def _forget_acknowledged(self) -> None:
+        for _ in range(self._sent.acknowledged - self._first):
             self._numbers.popleft()
-        self._first = report.acknowledged
+        self._first = self._sent.acknowledged
 
     def summary(self) -> dict[str, Any]:
         """Return the counts of the upload as JSON, for programs."""
@@ -167,16 +167,28 @@ class Upload:
             "documents": self.read,
             "upserted": self.upserts,
             "skipped": self.skipped,
-            "refused": [{self._source.unit: number, "detail": detail} for number, detail in self.refusals],
+            "keyless": self._table.keyless,
+            "expired": self._table.expired,
+            "refused": [
+                {self._table.unit: refused.line, "id": refused.id, "detail": refused.detail}
+                for refused in self.refusals
+            ],
             "truncated": self.cut_ids,
         }
 
     def flaws(self) -> list[str]:
-        """Return a line for each refused entry, with the reason."""
-        return [f"{self._source.unit} {number}: {detail}" for number, detail in self.refusals]
+        """Return a line for each refused row, with its id and the reason."""
+        return [
+            f"{self._table.unit} {refused.line}{'' if refused.id is None else f', id {refused.id!r}'}: {refused.detail}"
+            for refused in self.refusals
+        ]
 
     def __str__(self) -> str:
         counts = [f"{self.upserts:,} documents written"]
+        if self._table.keyless:
+            counts.append(f"{self._table.keyless:,} have no key")
+        if self._table.expired:
+            counts.append(f"{self._table.expired:,} have expired")
         if self.skipped:
             counts.append(f"{self.skipped:,} were there already")
         if self.refusals:
@@ -184,6 +196,25 @@ class Upload:
         if self.cut_ids:
             counts.append(f"{len(self.cut_ids):,} longer than the encoder reads")
         return f"{self.collection.name}: {', '.join(counts)}"
+
+
+# Far below the limit of a request, whatever the length of the texts.
+_BATCH_CHARACTERS = 4 * 2**20
+
+
+def batches(rows: Iterable[TableRow], size: int) -> Iterator[list[TableRow]]:
+    """Yield rows in lists of at most `size`; lists of rows with long keys are shorter."""
+    batch: list[TableRow] = []
+    characters = 0
+    for row in rows:
+        length = len(str((row.document or {}).get("key", "")))
+        if batch and (len(batch) == size or characters + length > _BATCH_CHARACTERS):
+            yield batch
+            batch, characters = [], 0
+        batch.append(row)
+        characters += length
+    if batch:
+        yield batch
 
 
 def existing_ids(collection: softkv.Collection, ids: Iterable[str]) -> set[str]:
@@ -213,16 +244,23 @@ class Encoding:
         self._sink = sink
         self._options: dict[str, Any] = {"purpose": purpose, "model": model}
 
-    def run(self, texts: DocumentSource, report: Callable[[int], None]) -> None:
-        """Encode every text, and call `report` with the number of texts that are done."""
-        for batch in batches(texts.entries(), _ENCODE_BATCH):
-            documents = [entry.document or {} for entry in batch]
+    def run(self, texts: Table, report: Callable[[int], None]) -> None:
+        """Encode every text, and call `report` with the number of texts that are done.
+
+        Raises:
+            CommandError: a row has no text.
+        """
+        for batch in batches(texts, _ENCODE_BATCH):
+            for row in batch:
+                if row.flaw:
+                    raise CommandError(f"{texts.name} {texts.unit} {row.number}: {row.flaw}")
+            documents = [row.document or {} for row in batch]
             vectors = self._client.encode([document["key"] for document in documents], **self._options)
             self._sink.append(documents, np.asarray(vectors))
             self.model, self.dimension = vectors.model, vectors.shape[1]
             if vectors.truncated is not None:
                 pairs = zip(batch, vectors.truncated, strict=True)
-                self.truncated += [entry.number for entry, was_cut in pairs if was_cut]
+                self.truncated += [row.number for row, was_cut in pairs if was_cut]
             self.unknown_tokens += sum(vectors.unknown_tokens or ())
             self.texts += len(batch)
             report(self.texts)

@@ -101,8 +101,8 @@ def test_an_empty_file_is_an_empty_array(softkv: Softkv, tmp_path: Path) -> None
     ("name", "content", "options", "code", "reason"),
     [
         ("t.txt", b"\xff\n", [], 1, "not UTF-8"),
-        ("t.ndjson", b'{"id": "a"}\n', [], 1, "no text in 'key'"),
-        ("t.ndjson", b"1\n", [], 1, "not a JSON object"),
+        ("t.ndjson", b'{"id": "a"}\n', [], 1, "no column 'key' for --key …, its columns are id"),
+        ("t.ndjson", b"1\n", [], 1, "its columns are none"),
         ("t.csv", b"a,b\n1,2\n", [], 1, "no column 'key'"),
         ("t.txt", b"a\n", ["--out", "t.xlsx"], 2, "has another extension than"),
         ("t.txt", b"a\n", ["--out", "-", "--json"], 2, "--out"),

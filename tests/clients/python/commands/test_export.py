@@ -103,7 +103,8 @@ def test_an_exported_collection_is_loaded_unchanged(
     assert result.stdout == f"{file}: {len(documents):,} documents of exported\n"
     assert list(tmp_path.iterdir()) == [file]
     ended = softkv("load", str(file), "--collection", "again")
-    assert (ended.exit_code, ended.stdout) == (0, f"again: {len(documents):,} documents written\n"), ended.stderr
+    assert ended.exit_code == 0, ended.stderr
+    assert ended.stdout.startswith(f"again: {len(documents):,} documents written")
     assert stored(client, "again") == stored(client, "exported")
     assert stored(client, "again", "sent_value") == stored(client, "exported", "sent_value")
     assert settings(client, "again") == settings(client, "exported")

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from service.cli import app
 from softkv import Client, Unreachable
 from softkv.commands.command_line import Refused
-from softkv.commands.files import ColumnNames, open_source
+from softkv.tables import open_table
 from softkv.commands.remote import Upload
 from tests.running import RunningService
 from tests.service.commands.conftest import COMMAND, Softkv, serving
@@ -136,7 +136,7 @@ def test_bad_lines_are_named_and_the_others_are_written(softkv: Softkv, client: 
     assert re.fullmatch(
         r"line 13: it is not JSON: .+\n"
         r"line 1553: /id: this field is needed\n"
-        r"line 1554: key_vector has width 2, .+\n"
+        r"line 1554, id 'narrow': key_vector has width 2, .+\n"
         r"line 2593: expected a document as a JSON object, got \[\]\n"
         r"softkv: 4 documents were refused, the others are written\n",
         re.sub(r" \n(?!line|softkv)", " ", ended.stderr),
@@ -169,7 +169,7 @@ def test_resume_skips_every_ordinary_id(softkv: Softkv, tmp_path: Path) -> None:
 @pytest.mark.thorough
 def test_a_killed_service_keeps_the_acknowledged_rows(tmp_path: Path) -> None:
     """Killed between two thousands; started again, --resume writes the rest."""
-    source = open_source(write_lines(tmp_path / "books.ndjson", vectors(6000)), ColumnNames())
+    source = open_table(write_lines(tmp_path / "books.ndjson", vectors(6000)))
     with serving(tmp_path / "data") as running, Client(running.url, retries=0) as client:
         collection = client.collection("books")
         collection.create(encoder=None)
@@ -199,7 +199,7 @@ def test_a_line_longer_than_the_service_takes_is_refused_by_itself(tmp_path: Pat
         ended = CliRunner().invoke(app, ["load", str(path), "--url", running.url])
         documents = httpx.get(f"{running.url}{PATH}", timeout=60).json()["documents"]
     assert (ended.exit_code, documents) == (1, 1)
-    assert re.match(r"line 2: the row has \d+ bytes, a line may have \d+: shorten it\n", ended.stderr)
+    assert re.match(r"line 2, id 'long': the row has \d+ bytes, a line may have \d+: shorten it\n", ended.stderr)
     assert ended.stderr.endswith("softkv: 1 documents were refused, the others are written\n")
 
 
@@ -216,7 +216,9 @@ def test_ctrl_c_says_how_to_go_on(service: RunningService, client: httpx.Client,
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=120)
     assert process.returncode == 1
-    written = re.fullmatch(r"softkv: interrupted\n([\d,]+) documents are written: --resume sends the others\n", errors)
+    written = re.fullmatch(
+        r"softkv: interrupted\nat least ([\d,]+) documents are written: --resume sends the others\n", errors
+    )
     assert written is not None
     acknowledged = int(written[1].replace(",", ""))
     assert acknowledged <= client.get(PATH).json()["documents"] <= acknowledged + 2 * 1000
@@ -224,7 +226,7 @@ def test_ctrl_c_says_how_to_go_on(service: RunningService, client: httpx.Client,
 
 def test_an_error_names_the_line_that_an_upload_reached(tmp_path: Path) -> None:
     """A collection that is dropped meanwhile takes no further rows; what was acknowledged before is counted."""
-    source = open_source(write_lines(tmp_path / "books.ndjson", vectors(3000)), ColumnNames())
+    source = open_table(write_lines(tmp_path / "books.ndjson", vectors(3000)))
     with serving(tmp_path / "data") as running, Client(running.url) as client:
         collection = client.collection("books")
         collection.create(encoder=None)

@@ -1,0 +1,99 @@
+"""Vectors in files of NumPy, and of the benchmarks of nearest neighbours: .fvecs, .bvecs, .fbin, .u8bin and .i8bin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from softkv.tables.content import Content, NumberedRow, unreadable
+
+ENDINGS = (".npy", ".npz", ".fvecs", ".bvecs", ".fbin", ".u8bin", ".i8bin")
+
+Array: TypeAlias = NDArray[Any]
+_COMPONENTS = {".fvecs": "<f4", ".bvecs": "u1", ".fbin": "<f4", ".u8bin": "u1", ".i8bin": "i1"}
+_NUMERIC = "fiu"
+
+
+def read_arrays(path: Path) -> Content:
+    """Return vectors as a table of the column `key_vector`; a .npz file has a column for each of its arrays.
+
+    Raises:
+        Invalid: the file is damaged, or its arrays are no table.
+    """
+    ending = path.suffix.lower()
+    try:
+        if ending == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                return table_of_arrays({name: file[name] for name in file.files}, path)
+        if ending == ".npy":
+            vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+        else:
+            vectors = (_vecs if ending.endswith("vecs") else _bin)(path, np.dtype(_COMPONENTS[ending]))
+    except (ValueError, OSError, EOFError) as error:
+        raise unreadable(path, f"is not a file in {ending} format: {error}") from None
+    if vectors.ndim != 2 or vectors.dtype.kind not in _NUMERIC:
+        raise unreadable(
+            path, f"holds {vectors.dtype} of shape {vectors.shape}: expected one row of numbers per document"
+        )
+    return table_of_arrays({"key_vector": vectors}, path)
+
+
+def table_of_arrays(arrays: Mapping[str, Any], path: Path) -> Content:
+    """Return arrays of one length as the columns of a table, whose ids may be the rows' numbers.
+
+    Raises:
+        Invalid: the arrays differ in length.
+    """
+    lengths = {name: array.shape[0] if array.shape else 1 for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        counts = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
+        raise unreadable(path, f"holds arrays of different lengths, so they are no table: {counts}")
+    total = next(iter(lengths.values()), 0)
+
+    def rows() -> Iterator[NumberedRow]:
+        for start in range(0, total, 1000):
+            chunk = {name: _cells(np.asarray(array[start : start + 1000])) for name, array in arrays.items()}
+            for row in range(min(1000, total - start)):
+                yield start + row + 1, {name: cells[row] for name, cells in chunk.items()}
+
+    return Content(list(arrays), rows, total, numbered=True)
+
+
+def _cells(array: Array) -> Any:
+    """Return the cells of a column: vectors of numbers stay arrays, others become Python's values."""
+    match array.dtype.kind:
+        case "S":  # bytes
+            return np.char.decode(array, "utf-8").tolist()
+        case "O":  # texts of variable length in HDF5
+            return [cell.decode() if isinstance(cell, bytes) else cell for cell in array.tolist()]
+        case "M":  # Python's datetime holds microseconds
+            return array.astype("datetime64[us]").tolist()
+        case "m":
+            return array.astype("timedelta64[us]").tolist()
+    return array if array.ndim > 1 else array.tolist()
+
+
+def _vecs(path: Path, component: np.dtype[Any]) -> Array:
+    """Return the vectors of a file in which each follows its width, an int32."""
+    width = int(np.fromfile(path, "<i4", 1)[0]) if path.stat().st_size >= 4 else 0
+    if width <= 0:
+        raise ValueError(f"its first vector has width {width}")
+    rows = np.memmap(path, np.dtype([("width", "<i4"), ("vector", component, (width,))]), mode="r")
+    if (rows["width"] != width).any():
+        raise ValueError("its vectors differ in width")
+    return np.asarray(rows["vector"])
+
+
+def _bin(path: Path, component: np.dtype[Any]) -> Array:
+    """Return the vectors of a file that begins with their number and width, both uint32."""
+    total, width = (int(number) for number in np.fromfile(path, "<u4", 2))
+    expected = 8 + total * width * component.itemsize
+    if path.stat().st_size != expected:
+        raise ValueError(
+            f"{total:,} vectors of width {width} make {expected:,} bytes, and it has {path.stat().st_size:,}"
+        )
+    return np.memmap(path, component, mode="r", offset=8, shape=(total, width))

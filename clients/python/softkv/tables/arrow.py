@@ -1,0 +1,120 @@
+"""Parquet, Arrow's files, and Arrow tables of any library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from softkv.answers.rendering import require_module
+from softkv.problems import invalid_value
+from softkv.tables.cells import BadCell
+from softkv.tables.columns import Columns
+from softkv.tables.content import Content, NumberedRow, require_reader, unreadable
+
+PARQUET_ENDINGS, FILE_ENDINGS = (".parquet", ".pq"), (".arrow", ".feather")
+_SLICE_ROWS = 1000
+
+
+def read_parquet(path: Path, columns: Columns) -> Content:
+    """Return the rows of a Parquet file.
+
+    Raises:
+        Invalid: it is another file, pyarrow is not installed, or a column that is not skipped holds bytes.
+    """
+    pyarrow = require_reader("pyarrow", "pyarrow", path)
+    try:
+        file = require_module("pyarrow.parquet", "pyarrow").ParquetFile(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise unreadable(path, f"is not a Parquet file: {error}") from None
+    _refuse_bytes(file.schema_arrow, path.name, columns)
+    rows = lambda: _rows(file.iter_batches(batch_size=_SLICE_ROWS))  # noqa: E731
+    return Content(file.schema_arrow.names, rows, file.metadata.num_rows)
+
+
+def read_arrow_file(path: Path, columns: Columns) -> Content:
+    """Return the rows of a file in Arrow's own format, which is also Feather's.
+
+    Raises:
+        Invalid: as of `read_parquet`.
+    """
+    pyarrow = require_reader("pyarrow", "pyarrow", path)
+    ipc = require_module("pyarrow.ipc", "pyarrow")
+    memory = pyarrow.memory_map(str(path))
+    try:
+        table = ipc.open_file(memory).read_all()
+    except pyarrow.ArrowInvalid:
+        try:
+            table = ipc.open_stream(memory).read_all()
+        except pyarrow.ArrowInvalid as error:
+            raise unreadable(path, f"is not an Arrow file: {error}") from None
+    return read_arrow(table, path.name, columns)
+
+
+def read_arrow(table: Any, name: str, columns: Columns) -> Content:
+    """Return the rows of an Arrow table, batch or reader, or of an object with Arrow's interface for streams.
+
+    Raises:
+        Invalid: a column that is not skipped holds bytes.
+        ImportError: pyarrow is not installed.
+    """
+    pyarrow = require_module("pyarrow", "pyarrow")
+    if isinstance(table, pyarrow.RecordBatch):
+        table = pyarrow.Table.from_batches([table])
+    if isinstance(table, pyarrow.Table):
+        _refuse_bytes(table.schema, name, columns)
+        return Content(table.schema.names, lambda: _rows(table.to_batches()), table.num_rows)
+    reader = pyarrow.RecordBatchReader.from_stream(table)
+    _refuse_bytes(reader.schema, name, columns)
+    return Content(reader.schema.names, lambda: _rows(reader), getattr(table, "num_rows", None))
+
+
+def _refuse_bytes(schema: Any, name: str, columns: Columns) -> None:
+    from pyarrow import types
+
+    for column in schema:
+        kind = column.type
+        is_bytes = types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind)
+        if is_bytes and column.name not in columns.skip and column.name != (columns.id or "id"):
+            raise invalid_value(
+                "",
+                f"{name}: column {column.name!r} holds bytes ({kind}), which JSON has not: "
+                f"leave it out with {columns.say('skip', column.name)}, or write it as text",
+            )
+
+
+def _rows(batches: Iterable[Any]) -> Iterator[NumberedRow]:
+    """Yield the rows of Arrow batches without null cells."""
+    number = 0
+    for batch in batches:
+        for start in range(0, batch.num_rows, _SLICE_ROWS):
+            chunk = batch.slice(start, _SLICE_ROWS)
+            cells = [(name, _cells(chunk.column(index))) for index, name in enumerate(chunk.schema.names)]
+            for row in range(chunk.num_rows):
+                number += 1
+                yield number, {name: cell for name, column in cells if (cell := column[row]) is not None}
+
+
+def _cells(column: Any) -> Sequence[Any]:
+    """Return a column's cells. A list of floats is an array, which is much faster than Python's numbers."""
+    from pyarrow import types
+
+    kind = column.type
+    if types.is_fixed_size_list(kind) and types.is_floating(kind.value_type) and not column.null_count:
+        numbers = column.flatten()
+        if not numbers.null_count:
+            vectors: Sequence[Any] = numbers.to_numpy(zero_copy_only=False).reshape(len(column), kind.list_size)
+            return vectors
+    try:
+        cells: Sequence[Any] = column.to_pylist()
+    except (ValueError, OverflowError):
+        return [_cell(scalar) for scalar in column]
+    return cells
+
+
+def _cell(scalar: Any) -> Any:
+    """Return a cell, or why Python has no such value: a time of nanoseconds, or one after the year 9999."""
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError) as error:
+        return BadCell(str(error))

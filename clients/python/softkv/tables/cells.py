@@ -1,0 +1,297 @@
+"""The JSON form of a cell: of a typed one by its type, of a text by the type of its column."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, Literal, NoReturn, TypeAlias
+from uuid import UUID
+
+Kind: TypeAlias = Literal["text", "number", "boolean", "json"]
+
+_INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,19})")
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_PRINTED_SCALAR = re.compile(r"np\.float\d+\(([^()]*)\)")
+_UUID_BYTES = 16
+_SHOWN = 40
+
+
+class BadCell(Exception):
+    """A cell that cannot be part of a document; the text says why."""
+
+
+def shown(cell: object) -> str:
+    """Return the beginning of a cell, for a message."""
+    text = str(cell)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+def is_empty(cell: Any) -> bool:
+    """Return whether a cell is null, or a text without a character."""
+    return cell is None or (isinstance(cell, str) and not cell)
+
+
+def to_json(cell: Any) -> Any:
+    """Return a typed cell as a JSON value. Times become ISO 8601, durations seconds, and decimals numbers.
+
+    Raises:
+        BadCell: it has no JSON form, or would lose digits.
+    """
+    match cell:
+        case None | str() | bool() | int():
+            return cell
+        case float():
+            return _finite(cell)
+        case Decimal():
+            return _decimal(cell)
+        case timedelta():
+            return cell.total_seconds()
+        case date() | time():  # a datetime is a date
+            return cell.isoformat()
+        case UUID():
+            return str(cell)
+        case bytes() | bytearray() | memoryview():
+            raise BadCell(f"wanted JSON, got {len(cell)} bytes: write them as a text, or leave the column out")
+        case Mapping():
+            return {str(name): to_json(part) for name, part in cell.items()}
+        case list() | tuple() | set() | frozenset():
+            return [to_json(part) for part in cell]
+    if hasattr(cell, "tolist"):  # NumPy's arrays and scalars
+        return to_json(cell.tolist())
+    raise BadCell(f"wanted JSON, got {type(cell).__name__}: write it as a text, or leave the column out")
+
+
+def _finite(number: float) -> float:
+    if not math.isfinite(number):
+        raise BadCell(f"wanted a number, got {number}: JSON has no such number, so leave the cell empty")
+    return number
+
+
+def _decimal(number: Decimal) -> int | float:
+    if number.is_finite() and number == (whole := int(number)) and abs(whole) < 2**63:
+        return whole
+    nearest = _finite(float(number))
+    if Decimal(repr(nearest)) != number:
+        raise BadCell(f"{number} has more digits than a number of 64 bits holds: write the column as text")
+    return nearest
+
+
+def to_id(cell: Any) -> str:
+    """Return the id of a document: a text, a whole number in decimal, or a UUID, also as its 16 bytes.
+
+    Raises:
+        BadCell: it is none of these.
+    """
+    match cell:
+        case str():
+            return cell
+        case bytes() if len(cell) == _UUID_BYTES:
+            return str(UUID(bytes=cell))
+        case UUID():
+            return str(cell)
+        case int() | float() | Decimal() if not isinstance(cell, bool) and cell == cell // 1:
+            return str(int(cell))
+    if hasattr(cell, "item"):
+        return to_id(cell.item())
+    raise BadCell(f"wanted an id as a text or a whole number, got {type(cell).__name__} {shown(cell)}")
+
+
+def to_text(cell: Any) -> str:
+    """Return the text of a key; numbers and booleans are written as JSON.
+
+    Raises:
+        BadCell: it is a list, an object or bytes.
+    """
+    value = to_json(cell)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | dict):
+        raise BadCell(f"wanted a text, got a list or an object: {shown(value)}")
+    return json.dumps(value)
+
+
+def is_duration(cell: Any) -> bool:
+    """Return whether a cell is a text such as 30d."""
+    return isinstance(cell, str) and _DURATION.fullmatch(cell) is not None
+
+
+def to_instant(cell: Any, now: datetime) -> str | float | int | None:
+    """Return the instant at which a document expires: a time without a zone is in UTC, and 30d is 30 days from `now`.
+
+    Args:
+        cell: a text of RFC 3339, a duration such as 30d (units s m h d w), seconds since 1970, a date or a datetime.
+        now: the time from which durations count.
+
+    Raises:
+        BadCell: it is none of these.
+    """
+    if isinstance(cell, str):
+        text = cell.strip()
+        if duration := _DURATION.fullmatch(text):
+            return _iso(now + timedelta(seconds=float(duration[1]) * _SECONDS[duration[2]]))
+        if _NUMBER.fullmatch(text):
+            return force_number(text)
+        try:
+            cell = datetime.fromisoformat(text)
+        except ValueError:
+            raise BadCell(
+                f"wanted an instant such as 2027-01-31T12:00:00Z, or a duration such as 30d, got {shown(text)}"
+            ) from None
+    if isinstance(cell, timedelta):
+        return _iso(now + cell)
+    if isinstance(cell, date) and not isinstance(cell, datetime):
+        cell = datetime.combine(cell, time())
+    if isinstance(cell, datetime):
+        return _iso(cell if cell.tzinfo else cell.replace(tzinfo=UTC))
+    value = to_json(cell)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadCell(f"wanted an instant, got {shown(value)}")
+    return value
+
+
+def _iso(instant: datetime) -> str:
+    return instant.isoformat().replace("+00:00", "Z")
+
+
+def seconds_of(instant: Any) -> float | None:
+    """Return the seconds since 1970 of an instant as a document has it; None if it is no instant."""
+    if isinstance(instant, str):
+        try:
+            return datetime.fromisoformat(instant).timestamp()
+        except ValueError:
+            return None
+    return float(instant) if isinstance(instant, int | float) and not isinstance(instant, bool) else None
+
+
+def to_vector(cell: Any) -> Any:
+    """Return the numbers of a vector, which may be written as a text: a JSON list, or as NumPy prints it.
+
+    Raises:
+        BadCell: the text is no vector.
+    """
+    if not isinstance(cell, str):
+        return cell
+    text = cell.strip()
+    if "..." in text or "…" in text:
+        raise BadCell(
+            f"the vector {shown(text)!r} was shortened as it was printed, so its numbers are lost: "
+            "write the table again with vectors as JSON lists, or as Parquet"
+        )
+    inside = _PRINTED_SCALAR.sub(r"\1", text.removeprefix("array(")).strip("[](){}")
+    try:
+        return [float(number) for number in re.split(r"[\s,;]+", inside.strip())]
+    except ValueError:
+        raise BadCell(f"wanted a vector such as [0.1, 0.2], got {shown(text)!r}") from None
+
+
+def force_number(text: str) -> int | float:
+    """Return the number that a text reads as, whatever its form.
+
+    Raises:
+        BadCell: it is no finite number, or a whole number beyond 64 bits.
+    """
+    stripped = text.strip()
+    if not _NUMBER.fullmatch(stripped) or not math.isfinite(number := float(stripped)):
+        raise BadCell(f"wanted a number, got {shown(text)!r}")
+    try:
+        whole = int(stripped)
+    except ValueError:
+        return number
+    if not -(2**63) <= whole < 2**64:
+        raise BadCell(f"{shown(text)} is a whole number beyond 64 bits: leave it a text")
+    return whole
+
+
+def comes_back(text: str) -> bool:
+    """Return whether a number is written as it would be written again: neither 01234 nor 1.10 nor 1e5 is."""
+    if _INTEGER.fullmatch(text):
+        return text != "-0" and -(2**63) <= int(text) < 2**64
+    if not _NUMBER.fullmatch(text):
+        return False
+    return repr(float(text)) == text and math.isfinite(float(text))
+
+
+class ColumnOfTexts:
+    """The type of a column whose cells are texts: note every filled cell, then read `kind`.
+
+    Attributes:
+        changed: the first cell that reads as a number and would not come back the same; None if there is none.
+    """
+
+    def __init__(self) -> None:
+        self._kinds: set[Kind] = {"number", "boolean", "json"}
+        self._brackets = ""
+        self._seems_numeric = True
+        self._noted = False
+        self.changed: str | None = None
+
+    def note(self, cell: str) -> None:
+        """Take a filled cell into account."""
+        self._noted = True
+        if self._seems_numeric:
+            if not comes_back(cell):
+                self._kinds.discard("number")
+                self.changed = self.changed or cell
+            self._seems_numeric = _NUMBER.fullmatch(cell.strip()) is not None
+        if "boolean" in self._kinds and cell.lower() not in ("true", "false"):
+            self._kinds.discard("boolean")
+        if "json" in self._kinds:
+            self._brackets = self._brackets or cell[0]
+            if cell[0] not in "[{" or cell[0] != self._brackets or not _is_json(cell):
+                self._kinds.discard("json")
+
+    @property
+    def kind(self) -> Kind:
+        """The type of the column."""
+        return next(iter(self._kinds), "text") if self._noted else "text"
+
+    @property
+    def stays_text(self) -> str | None:
+        """The cell for which a column of numbers stays text; None for other columns."""
+        return self.changed if self._noted and self._seems_numeric else None
+
+
+def of_kind(text: str, kind: Kind) -> Any:
+    """Return the JSON value of a text in a column of this type."""
+    match kind:
+        case "number":
+            return int(text) if _INTEGER.fullmatch(text) else float(text)
+        case "boolean":
+            return text.lower() == "true"
+        case "json":
+            return json.loads(text)
+    return text
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text, parse_constant=refuse_constant)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def refuse_constant(name: str) -> NoReturn:
+    """Raise ValueError for a constant that Python reads and JSON does not have, such as NaN."""
+    raise ValueError(f"{name} is not a JSON number; send null or leave the field out")
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Parse JSON, without the constants that Python adds to it.
+
+    Raises:
+        ValueError: the text is not JSON.
+    """
+    return json.loads(text, parse_constant=refuse_constant)
+
+
+def repeated(names: Iterable[str]) -> list[str]:
+    """Return the names that come more than once, each once."""
+    seen: set[str] = set()
+    return list(dict.fromkeys(name for name in names if name in seen or seen.add(name)))  # type: ignore[func-returns-value]

@@ -1,0 +1,126 @@
+"""The part of a document that each column of a table becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from softkv.problems import invalid_value
+from softkv.tables.cells import BadCell, repeated
+
+FIELDS = ("id", "key", "value", "key_vector", "key_vectors", "value_vector", "parts", "split", "expires")
+"""The columns that are these fields of a document; every other one is metadata under its name."""
+
+METADATA, SKIP = "metadata", "skip"
+_KEYS = {"key", "key_vector", "key_vectors"}
+_OPTIONS = {"id": "id", "key": "key", "value": "value", "vector": "key_vector", "expires": "expires"}
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns that a caller names; None is the column named like the field.
+
+    Attributes:
+        id: the column of the ids.
+        key: the column of the keys' texts.
+        value: the column of the values.
+        vector: the column of the keys' vectors.
+        expires: the column of the instants at which documents expire.
+        skip: columns that are left out.
+        number: columns of texts that become numbers, although some cells would not come back the same.
+        text: whether the metadata of a table of texts stays texts.
+        only_keys: whether the texts of the keys are all that a table must have.
+        option: how a message writes an option and the name of a column.
+    """
+
+    id: str | None = None
+    key: str | None = None
+    value: str | None = None
+    vector: str | None = None
+    expires: str | None = None
+    skip: Sequence[str] = ()
+    number: Sequence[str] = ()
+    text: bool = False
+    only_keys: bool = False
+    option: str = "{}={}"
+
+    @property
+    def are_named(self) -> bool:
+        """Whether a column is named, so that objects of JSON are rows of a table rather than documents."""
+        return any(getattr(self, option) is not None for option in _OPTIONS) or bool(self.skip or self.number)
+
+    def fields(self, names: Sequence[str], table: str, *, numbered: bool = False) -> dict[str, str]:
+        """Return the field of a document that each column becomes; of other columns METADATA or SKIP.
+
+        Args:
+            names: the names of the columns.
+            table: the name of the table, for messages.
+            numbered: whether rows may lack an id.
+
+        Raises:
+            Invalid: a column does not exist, two have one name, or the table has no ids or no keys.
+        """
+        there = f"its columns are {', '.join(names) or 'none'}"
+        asked = {option: name for option in _OPTIONS if (name := getattr(self, option)) is not None}
+        named = [*asked.items(), *(("skip", name) for name in self.skip), *(("number", name) for name in self.number)]
+        for option, column in named:
+            if column not in names:
+                raise invalid_value("", f"{table} has no column {column!r} for {self.say(option)}, {there}")
+        fields = {name: name if name in FIELDS else METADATA for name in names}
+        for option in asked:
+            if fields.get(_OPTIONS[option]) == _OPTIONS[option]:
+                fields[_OPTIONS[option]] = METADATA  # another column is named for this field
+        fields |= {name: _OPTIONS[option] for option, name in asked.items()} | dict.fromkeys(self.skip, SKIP)
+        self._refuse_repeated([(name, fields[name]) for name in names if fields[name] != SKIP], table)
+        if not self.only_keys and not numbered and "id" not in fields.values():
+            raise invalid_value(
+                "", f"{table} has no column 'id', {there}: name the one that holds it with {self.say('id')}"
+            )
+        if self.only_keys and "key" not in fields.values():
+            raise invalid_value(
+                "", f"{table} has no column 'key', {there}: name the one of the texts with {self.say('key')}"
+            )
+        if _KEYS.isdisjoint(fields.values()):
+            raise invalid_value(
+                "",
+                f"{table} has no column of keys, {there}: name the one with the texts, {self.say('key')}, or the one "
+                f"with vectors, {self.say('vector')}; documents without a key are written as objects",
+            )
+        return fields
+
+    def say(self, option: str, column: str = "") -> str:
+        """Return how a caller writes an option, with the name of a column."""
+        return self.option.format(option, repr(column) if column else "…")
+
+    def _refuse_repeated(self, fields: Sequence[tuple[str, str]], table: str) -> None:
+        """Raise Invalid if two columns are the same field of a document."""
+        if twice := repeated([name for name, _ in fields]):
+            raise invalid_value("", f"{table} has two columns named {twice[0]!r}: rename one of them")
+        names = [name.removeprefix("metadata.") for name, field in fields if field == METADATA]
+        if twice := repeated(names):
+            raise invalid_value(
+                "",
+                f"{table} has the columns {twice[0]!r} and {'metadata.' + twice[0]!r}, which are one field: "
+                f"rename one, or leave it out with {self.say('skip')}",
+            )
+
+
+def gather(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata of a document from its columns.
+
+    A column `metadata` with an object is all of its fields, and `metadata.year` is the field `year`.
+
+    Raises:
+        BadCell: two columns hold one field.
+    """
+    fields: dict[str, Any] = {}
+    for name, cell in metadata.items():
+        is_whole = name == METADATA and isinstance(cell, Mapping)
+        parts = cell if is_whole else {name.removeprefix("metadata."): cell}
+        for field, part in parts.items():
+            if field in fields:
+                raise BadCell(f"the field {field!r} comes twice, in 'metadata' and in a column of its own")
+            if part is not None:
+                fields[field] = part
+    return fields

@@ -1,0 +1,190 @@
+"""NDJSON and JSON arrays of objects, exported collections, and the results of OpenAI's batches of embeddings."""
+
+from __future__ import annotations
+
+import json
+from codecs import BOM_UTF8
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from softkv.problems import invalid_value
+from softkv.tables.cells import parse_json, refuse_constant, shown
+from softkv.tables.content import Content, NumberedRow, unreadable
+from softkv.tables.files import BinaryOpener, encoding_of
+
+LINES_ENDINGS, ARRAY_ENDINGS = (".ndjson", ".jsonl"), (".json",)
+
+EXPORT_VERSION = 1
+EXPORT_MARK = "softkv_export"
+EXPORT_SETTINGS = (
+    "similarity",
+    "dimension",
+    "value_dimension",
+    "encoder",
+    "value_from",
+    "temperature",
+    "null",
+    "defaults",
+    "expire_after",
+)
+
+
+def read_lines_of_json(path: Path, open_file: BinaryOpener) -> Content:
+    """Return the objects of a file of NDJSON; the first line may describe an exported collection.
+
+    Raises:
+        Invalid: a later version wrote the export.
+    """
+
+    def rows() -> Iterator[NumberedRow]:
+        with open_file() as file:
+            yield from parse_lines(file)
+
+    first = next(rows(), None)
+    if first is not None and _is_batch_result(first[1]):
+        return Content(["id", "key_vector"], lambda: _batch_rows(rows()), unit="line")
+    settings = export_settings(first)
+    with open_file() as file:
+        total = sum(1 for line in file if line.removeprefix(BOM_UTF8).strip())
+    if settings is None:
+        return Content(None, rows, total, unit="line")
+    name, created = settings
+    return Content(None, lambda: islice(rows(), 1, None), total - 1, unit="line", settings=created, name=name)
+
+
+def read_stream_of_json(lines: Iterable[bytes]) -> Content:
+    """Return the objects of NDJSON that can be read only once, such as standard input."""
+    rows = parse_lines(lines)
+    first = next(rows, None)
+    settings = export_settings(first)
+    if settings is not None:
+        return Content(None, lambda: rows, unit="line", settings=settings[1], name=settings[0])
+
+    def all_rows() -> Iterator[NumberedRow]:
+        if first is not None:
+            yield first
+        yield from rows
+
+    return Content(None, all_rows, unit="line")
+
+
+def parse_lines(lines: Iterable[bytes]) -> Iterator[NumberedRow]:
+    """Yield the number of each line that is not blank, and its object or why it has none."""
+    for number, line in enumerate(lines, start=1):
+        content = line.removeprefix(BOM_UTF8).strip()
+        if not content:
+            continue
+        try:
+            yield number, _require_object(parse_json(content))
+        except (ValueError, RecursionError) as error:
+            yield number, f"it is not JSON: {error}"
+
+
+def _require_object(value: Any) -> Mapping[str, Any] | str:
+    """Return an object of JSON, or the flaw of another value."""
+    if isinstance(value, dict):
+        return value
+    return f"expected a document as a JSON object, got {shown(json.dumps(value, ensure_ascii=False))}"
+
+
+def read_array_of_json(path: Path, open_file: BinaryOpener) -> Content:
+    """Return the objects of a JSON array. The text is held in memory, its objects one at a time.
+
+    Raises:
+        Invalid: the file is not a JSON array.
+    """
+    with open_file() as file:
+        content = file.read()
+    try:
+        text = content.decode(encoding_of(content[:4]))
+    except UnicodeError as error:
+        raise unreadable(path, f"is not in UTF-8: {error}") from None
+    if not text.lstrip().startswith("["):
+        raise unreadable(
+            path, "is not a JSON array: write [object, object, …], or an object on each line of a .ndjson file"
+        )
+
+    def rows() -> Iterator[NumberedRow]:
+        for number, value in enumerate(_items(text, path), start=1):
+            yield number, _require_object(value)
+
+    return Content(None, rows, sum(1 for _ in rows()))
+
+
+def _items(text: str, path: Path) -> Iterator[Any]:
+    """Yield the items of a JSON array.
+
+    Raises:
+        Invalid: the text is not a JSON array.
+    """
+    decoder = json.JSONDecoder(parse_constant=refuse_constant)
+    begin = _skip_space(text, text.index("[") + 1)
+    if text[begin : begin + 1] == "]":
+        return
+    try:
+        while True:
+            value, begin = decoder.raw_decode(text, begin)
+            yield value
+            begin = _skip_space(text, begin)
+            if text[begin : begin + 1] == "]":
+                return
+            if text[begin : begin + 1] != ",":
+                raise json.JSONDecodeError("Expecting ',' or ']'", text, begin)
+            begin = _skip_space(text, begin + 1)
+    except (ValueError, RecursionError) as error:
+        raise unreadable(path, f"is not JSON: {error}") from None
+
+
+def _skip_space(text: str, begin: int) -> int:
+    while text[begin : begin + 1].isspace():
+        begin += 1
+    return begin
+
+
+def export_settings(first: NumberedRow | None) -> tuple[str, dict[str, Any]] | None:
+    """Return the name and the settings of an exported collection, if this is its first line; otherwise None.
+
+    Raises:
+        Invalid: a later version wrote it.
+    """
+    if first is None or isinstance(first[1], str) or EXPORT_MARK not in first[1] or "id" in first[1]:
+        return None
+    head = first[1]
+    name, settings = head.get("collection"), head.get("settings")
+    if head[EXPORT_MARK] != EXPORT_VERSION or not isinstance(name, str) or not isinstance(settings, dict):
+        raise invalid_value(
+            "",
+            f"the file begins as an export of version {head[EXPORT_MARK]}, and this softkv reads version "
+            f"{EXPORT_VERSION}: read it with the version that wrote it, or leave out its first line",
+        )
+    return name, {setting: settings[setting] for setting in settings if setting in EXPORT_SETTINGS}
+
+
+def _is_batch_result(cells: Mapping[str, Any] | str) -> bool:
+    """Return whether a line is a result of OpenAI's batch calls."""
+    return not isinstance(cells, str) and {"custom_id", "response"} <= cells.keys()
+
+
+def _batch_rows(rows: Iterable[NumberedRow]) -> Iterator[NumberedRow]:
+    """Yield the embeddings of batch calls: of one with several texts, the ids end in /0, /1, …"""
+    for number, cells in rows:
+        if isinstance(cells, str):
+            yield number, cells
+            continue
+        name, response = cells.get("custom_id"), cells.get("response") or {}
+        body = response.get("body") or {}
+        embeddings = body.get("data")
+        if not isinstance(embeddings, list) or not embeddings:
+            error = cells.get("error") or body.get("error") or {}
+            yield number, f"the call {name!r} has no embeddings: {error.get('message', 'it failed')}"
+            continue
+        for position, embedding in enumerate(embeddings):
+            id_ = name if len(embeddings) == 1 else f"{name}/{embedding.get('index', position)}"
+            yield number, {"id": id_, "key_vector": _embedding(embedding.get("embedding"))}
+
+
+def _embedding(value: Any) -> Any:
+    """Return an embedding as numbers; OpenAI's base64 becomes softkv's, which is the same."""
+    return {"base64": value} if isinstance(value, str) else value

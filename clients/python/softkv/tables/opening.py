@@ -1,0 +1,180 @@
+"""Opening a table of any format."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from softkv.problems import invalid_value
+from softkv.tables import arrays, arrow, beir, delimited, frames, hdf5, objects, plain, spreadsheet
+from softkv.tables.columns import Columns
+from softkv.tables.content import Content, NumberedRow, unreadable
+from softkv.tables.files import ending_of, opener_of
+from softkv.tables.table import Table
+
+ENDINGS = (
+    *objects.LINES_ENDINGS,
+    *objects.ARRAY_ENDINGS,
+    *delimited.ENDINGS,
+    *arrow.PARQUET_ENDINGS,
+    *arrow.FILE_ENDINGS,
+    *spreadsheet.ENDINGS,
+    *arrays.ENDINGS,
+    *hdf5.ENDINGS,
+)
+
+
+def open_table(
+    source: Any,
+    *,
+    id: str | None = None,  # noqa: A002  # the document's field
+    key: str | None = None,
+    value: str | None = None,
+    vector: str | None = None,
+    expires: str | None = None,
+    skip: Sequence[str] = (),
+    number: Sequence[str] = (),
+    text: bool = False,
+    delimiter: str | None = None,
+    charset: str | None = None,
+    ids: str | Path | None = None,
+) -> Table:
+    """Open a file, a DataFrame or an Arrow table as documents, which `upsert` writes.
+
+    docs/guide/tables.md lists the formats and explains each argument.
+
+    Args:
+        source: the path of a file or of a folder of BEIR, a pandas DataFrame, or an Arrow table.
+        id: the column of the ids; the column named like the field, here and below, if left out.
+        key: the column of the keys' texts.
+        value: the column of the values.
+        vector: the column of the keys' vectors.
+        expires: the column of the instants at which documents expire, or of durations such as 30d.
+        skip: columns that are left out.
+        number: columns of a CSV file that become numbers, although some cells would not come back the same.
+        text: whether the metadata of a CSV file stays texts.
+        delimiter: the character between the cells of a CSV file; found in the file if left out.
+        charset: the encoding of a CSV file, such as windows-1252; by the mark at its beginning if left out.
+        ids: for vectors: a .txt file with one id per line, or a table of documents in the same order.
+
+    Returns:
+        A `Table`.
+
+    Raises:
+        Invalid: the source is no table, a column does not exist, or a package that reads the format is missing.
+
+    Example:
+        >>> collection.upsert(open_table("books.csv", key="title"))
+    """
+    columns = Columns(id, key, value, vector, expires, tuple(skip), tuple(number), text)
+    return open_with(source, columns, delimiter=delimiter, charset=charset, ids=None if ids is None else Path(ids))
+
+
+def open_with(
+    source: Any,
+    columns: Columns,
+    *,
+    delimiter: str | None = None,
+    charset: str | None = None,
+    ids: Path | None = None,
+    lines: str | None = None,
+) -> Table:
+    """Open a table as `open_table` does, by the names of `columns`.
+
+    `lines` names the column that a plain file of lines becomes.
+    """
+    if not isinstance(source, str | Path):
+        return Table("the table", _read_object(source, columns), columns)
+    path = Path(source)
+    content = read_path(path, columns, delimiter=delimiter, charset=charset, column=lines)
+    if content.numbered and ids is None and path.with_suffix(".ids.txt").is_file():
+        ids = path.with_suffix(".ids.txt")
+    if ids is not None:
+        content = _beside(content, path, read_path(ids, columns, column="id"), ids)
+    return Table(path.name, content, columns)
+
+
+def _read_object(source: Any, columns: Columns) -> Content:
+    pandas = sys.modules.get("pandas")  # a table's own library is already imported
+    if pandas is not None and isinstance(source, pandas.DataFrame):
+        return frames.read_frame(source)
+    if hasattr(source, "__arrow_c_stream__") or hasattr(source, "__arrow_c_array__"):
+        return arrow.read_arrow(source, "the table", columns)
+    raise invalid_value("", f"wanted the path of a file, a DataFrame or an Arrow table, got {type(source).__name__}")
+
+
+def read_path(
+    path: Path, columns: Columns, *, delimiter: str | None = None, charset: str | None = None, column: str | None = None
+) -> Content:
+    """Return the content of a file by its ending, of a folder of BEIR, or of standard input if the path is `-`.
+
+    Args:
+        path: the file or the folder.
+        columns: the columns that a caller names.
+        delimiter: the character between cells of CSV.
+        charset: the encoding of CSV.
+        column: the name of the column that a plain file of lines becomes; None if such a file is refused.
+
+    Raises:
+        Invalid: the ending is unknown, or the content does not match it.
+    """
+    if str(path) == "-":
+        return _read_standard_input(columns, column)
+    if path.is_dir():
+        return beir.read_corpus(path)
+    if not path.is_file():
+        raise unreadable(path, "is not there")
+    ending, open_file = ending_of(path), opener_of(path)
+    if ending in objects.LINES_ENDINGS:
+        return objects.read_lines_of_json(path, open_file)
+    if ending in objects.ARRAY_ENDINGS:
+        return objects.read_array_of_json(path, open_file)
+    if ending in delimited.ENDINGS:
+        return delimited.read_delimited(path, open_file, delimiter=delimiter, charset=charset)
+    if ending in arrow.PARQUET_ENDINGS:
+        return arrow.read_parquet(path, columns)
+    if ending in arrow.FILE_ENDINGS:
+        return arrow.read_arrow_file(path, columns)
+    if ending in spreadsheet.ENDINGS:
+        return spreadsheet.read_spreadsheet(path)
+    if ending in arrays.ENDINGS:
+        return arrays.read_arrays(path)
+    if ending in hdf5.ENDINGS:
+        return hdf5.read_hdf5(path, columns)
+    if column is not None and ending in plain.ENDINGS:
+        return plain.read_lines(path, open_file, column)
+    raise unreadable(path, f"ends in none of {' '.join(ENDINGS)}: convert or rename it")
+
+
+def _read_standard_input(columns: Columns, column: str | None) -> Content:
+    stream = sys.stdin.buffer
+    if column is not None:
+        return Content([column], lambda: plain.parse_lines(stream, Path("-"), column), unit="line")
+    if not columns.are_named:
+        return objects.read_stream_of_json(stream)
+    content = stream.read()  # the names of its columns are found in a first pass
+    return objects.read_lines_of_json(Path("-"), lambda: io.BytesIO(content))
+
+
+def _beside(vectors: Content, path: Path, documents: Content, ids: Path) -> Content:
+    """Return the vectors of one file with the documents of another, which has them in the same order.
+
+    Raises:
+        Invalid: the vectors have ids already, or there are not as many documents.
+    """
+    if not vectors.numbered:
+        raise invalid_value("", f"{path} has ids already: leave out the file {ids}")
+    total = documents.total if documents.total is not None else sum(1 for _ in documents.rows())
+    if total != vectors.total:
+        raise invalid_value("", f"{path} holds {vectors.total:,} vectors and {ids} {total:,} ids: they must be as many")
+
+    def rows() -> Iterator[NumberedRow]:
+        for (number, vector), (_, cells) in zip(vectors.rows(), documents.rows(), strict=True):
+            yield number, cells if isinstance(cells, str) or isinstance(vector, str) else {**cells, **vector}
+
+    columns = None if documents.columns is None else [*documents.columns, *(vectors.columns or ())]
+    return replace(documents, columns=columns, rows=rows, total=total, unit=vectors.unit, settings={}, name=None)

@@ -1,0 +1,185 @@
+"""A table as documents: each row becomes a document, or the reason why it is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from softkv.answers.documents import TableRow
+from softkv.tables.cells import (
+    BadCell,
+    ColumnOfTexts,
+    force_number,
+    is_duration,
+    is_empty,
+    of_kind,
+    seconds_of,
+    to_id,
+    to_instant,
+    to_json,
+    to_text,
+    to_vector,
+)
+from softkv.tables.columns import METADATA, SKIP, Columns, gather
+from softkv.tables.content import Cells, Content
+
+_KEYS = ("key", "key_vector", "key_vectors")
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "id": to_id,
+    "key": to_text,
+    "key_vector": to_vector,
+    "value_vector": to_vector,
+}
+_UNTYPED = {"id", "key", "key_vector", "value_vector", "expires", SKIP}
+
+
+class Table:
+    """The documents of a table, in their order. It can be gone through again, unless it is a stream.
+
+    Attributes:
+        name: the name of the file, or of the exported collection in it.
+        total: the number of rows, or None if it is unknown.
+        unit: what the number of a row counts: "line" or "row".
+        settings: the settings of the collection that the rows are for, as `create` takes them; empty if unknown.
+        notices: what a reader should know, a sentence each.
+        keyless: the number of documents without a key among those read.
+        expired: the number of documents among those read that have expired.
+    """
+
+    def __init__(self, name: str, content: Content, columns: Columns) -> None:
+        """Raise Invalid if the columns do not fit the table."""
+        self.name = content.name or name
+        self.total = content.total
+        self.unit = content.unit
+        self.settings = dict(content.settings)
+        self.notices = list(content.notices)
+        self.keyless = 0
+        self.expired = 0
+        self._content = content
+        self._columns = columns
+        self._now = datetime.now(UTC)
+        self._types: dict[str, ColumnOfTexts] = {}
+        self._fields: dict[str, str] | None = None
+        if content.columns is None and not columns.are_named:
+            return
+        names = _names(content) if content.columns is None else content.columns
+        self._fields = columns.fields(names, name, numbered=content.numbered)
+        if content.texts:
+            self._decide_types(name)
+        if content.numbered and "id" not in self._fields.values() and not columns.only_keys:
+            self.notices.append(f"{name} has no ids: the numbers of its rows, from 0, are the ids")
+
+    def _decide_types(self, name: str) -> None:
+        """Read the table once, and decide the type of each column of texts."""
+        fields = self._fields or {}
+        self._types = {column: ColumnOfTexts() for column, field in fields.items() if field not in _UNTYPED}
+        self.total = 0
+        for _, cells in self._content.rows():
+            self.total += 1
+            if isinstance(cells, str) or self._columns.text:
+                continue
+            for column, kind in self._types.items():
+                if cell := cells.get(column):
+                    kind.note(cell)
+        for column, kind in self._types.items():
+            if (cell := kind.stays_text) is not None and column not in self._columns.number:
+                self.notices.append(
+                    f"{name}: column {column!r} stays text, since {cell!r} would not come back the same as a number; "
+                    f"{self._columns.say('number', column)} makes it one"
+                )
+
+    def __iter__(self) -> Iterator[TableRow]:
+        """Yield each row. Of the rows with one id, all but the first are refused."""
+        self.keyless = self.expired = 0
+        self._now = datetime.now(UTC)
+        first_rows: dict[str, int] = {}
+        for number, cells in self._content.rows():
+            row = self._row(number, cells)
+            if row.document is not None and row.id is not None and not self._content.numbered:
+                first = first_rows.setdefault(row.id, number)
+                if first != number:
+                    flaw = f"the id {row.id!r} is in {self.unit} {first} already: give each document an id of its own"
+                    row = TableRow(number, None, flaw, row.id)
+            self._count(row.document)
+            yield row
+
+    def _count(self, document: Mapping[str, Any] | None) -> None:
+        if document is None:
+            return
+        self.keyless += all(document.get(name) is None for name in _KEYS)
+        instant = seconds_of(document.get("expires"))
+        self.expired += instant is not None and instant <= self._now.timestamp()
+
+    def _row(self, number: int, cells: Cells | str) -> TableRow:
+        if isinstance(cells, str):
+            return TableRow(number, None, cells, None)
+        document: dict[str, Any] = {}
+        try:
+            if self._fields is None:
+                self._take_document(cells, document)
+            else:
+                self._fill(document, number, cells, self._fields)
+        except BadCell as error:
+            return TableRow(number, None, str(error), _id_of(document))
+        return TableRow(number, document, "", _id_of(document))
+
+    def _take_document(self, cells: Cells, document: dict[str, Any]) -> None:
+        """Take the fields of a document in JSON. A whole number as id, and a duration as expiry, are converted."""
+        document.update(cells)
+        id_ = document.get("id")
+        if isinstance(id_, int) and not isinstance(id_, bool):
+            document["id"] = str(id_)
+        if is_duration(document.get("expires")):
+            document["expires"] = to_instant(document["expires"], self._now)
+
+    def _fill(self, document: dict[str, Any], number: int, cells: Cells, fields: Mapping[str, str]) -> None:
+        """Put the cells of a row into a document, the id first, so that a refusal can name it.
+
+        Raises:
+            BadCell: the row is no document.
+        """
+        metadata: dict[str, Any] = {}
+        for name, cell in sorted(cells.items(), key=lambda item: fields.get(item[0]) != "id"):
+            field = fields.get(name, METADATA)
+            if field == SKIP or is_empty(cell) or (field == "key" and isinstance(cell, str) and not cell.strip()):
+                continue
+            try:
+                value = self._value(name, field, cell)
+            except BadCell as error:
+                raise BadCell(f"column {name!r}: {error}") from None
+            (metadata if field == METADATA else document)[name if field == METADATA else field] = value
+        if "id" not in document and not self._columns.only_keys:
+            if not self._content.numbered:
+                raise BadCell("it has no id: fill the cell")
+            document["id"] = str(number - 1)
+        if self._columns.only_keys and "key" not in document:
+            raise BadCell("it has no text: fill the cell of its key")
+        if fields_of_metadata := gather(metadata):
+            document["metadata"] = fields_of_metadata
+
+    def _value(self, name: str, field: str, cell: Any) -> Any:
+        """Return the value of a filled cell in the column of this field."""
+        if field == "expires":
+            return to_instant(cell, self._now)
+        if field in _READERS:
+            return _READERS[field](cell)
+        if not isinstance(cell, str):
+            return to_json(cell)
+        if name in self._columns.number:
+            return force_number(cell)
+        return of_kind(cell, self._types[name].kind) if name in self._types and not self._columns.text else cell
+
+
+def _names(content: Content) -> list[str]:
+    """Return the names that the objects of a table of JSON have, in the order in which they come."""
+    names: dict[str, None] = {}
+    for _, cells in content.rows():
+        if not isinstance(cells, str):
+            names |= dict.fromkeys(cells)
+    return list(names)
+
+
+def _id_of(document: Mapping[str, Any]) -> str | None:
+    id_ = document.get("id")
+    return id_ if isinstance(id_, str) else None

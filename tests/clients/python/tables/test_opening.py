@@ -1,0 +1,253 @@
+"""Tables of every format become the same documents, from files made by the libraries that people make them with."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import softkv
+from softkv.tables import open_table
+
+BOOKS = [
+    {"id": "a/1", "key": "cats, and 猫", "value": 'Old "Possum"', "metadata": {"year": 1939, "shelf": "poetry"}},
+    {"id": "b", "key": "chess", "value": "My 60\nMemorable Games", "metadata": {"year": 1969, "shelf": "games"}},
+]
+FLAT = [{**{n: c for n, c in book.items() if n != "metadata"}, **book["metadata"]} for book in BOOKS]  # type: ignore[dict-item]
+NAMES = list(FLAT[0])
+
+
+def documents(source: Any, **options: Any) -> list[dict[str, Any]]:
+    table = open_table(source, **options)
+    rows = list(table)
+    assert [row.flaw for row in rows if row.flaw] == []
+    assert table.total in (None, len(rows))
+    return [row.document for row in rows if row.document is not None]
+
+
+def flaws(source: Any, **options: Any) -> list[tuple[int, str | None, str]]:
+    return [(row.number, row.id, row.flaw) for row in open_table(source, **options) if row.flaw]
+
+
+def write_csv(path: Path, rows: list[list[Any]], encoding: str = "utf-8", **dialect: Any) -> Path:
+    with path.open("w", encoding=encoding, newline="") as file:
+        csv.writer(file, **dialect).writerows(rows)
+    return path
+
+
+def table_of(*names: str) -> list[list[Any]]:
+    """The books as a table with these headings."""
+    return [list(names), *([*row.values()] for row in FLAT)]
+
+
+def text_file(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_csv_of_pandas_is_the_same_documents(tmp_path: Path) -> None:
+    pd.DataFrame(FLAT).to_csv(tmp_path / "books.csv", index=False)
+    assert documents(tmp_path / "books.csv") == BOOKS
+    pd.DataFrame(FLAT).to_csv(tmp_path / "books.csv.gz", index=False)
+    assert documents(tmp_path / "books.csv.gz") == BOOKS
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_the_delimiter_and_the_encoding_are_found(tmp_path: Path, delimiter: str, encoding: str) -> None:
+    path = write_csv(tmp_path / "books.csv", table_of(*NAMES), encoding, delimiter=delimiter)
+    assert documents(path) == BOOKS
+
+
+def test_a_charset_is_named(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "t.csv", [["id", "key"], ["a", "Bär"], ["b", "chess"]], "windows-1252", delimiter=";")
+    assert [document["key"] for document in documents(path, charset="windows-1252")] == ["Bär", "chess"]
+    with pytest.raises(softkv.Invalid, match=r"line 2 is not in utf-8: save it as CSV UTF-8, or name its charset"):
+        open_table(path)
+    with pytest.raises(softkv.Invalid, match="there is no charset 'klingon'"):
+        open_table(path, charset="klingon")
+
+
+def test_columns_can_have_other_names(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "books.csv", table_of("isbn", " card", "title", "metadata.year", "shelf"))
+    assert documents(path, id="isbn", key="card", value="title") == BOOKS
+
+
+@pytest.mark.parametrize(
+    ("cells", "values"),
+    [
+        (["1939", "-7", "2.5", "1.0", "1e-07", str(2**63 - 1)], [1939, -7, 2.5, 1.0, 1e-07, 2**63 - 1]),
+        (["TRUE", "False", "true"], [True, False, True]),
+        (["[1, 2]", '["a"]'], [[1, 2], ["a"]]),
+        (['{"n": 1}'], [{"n": 1}]),
+        (["01234", "99999"], ["01234", "99999"]),
+        (["1.10", "1.2"], ["1.10", "1.2"]),
+        (["1e5", "2"], ["1e5", "2"]),
+        (["12345678901234567890123", "1"], ["12345678901234567890123", "1"]),
+        (["1", "true"], ["1", "true"]),
+        (["NaN", "1"], ["NaN", "1"]),
+        (["1,5"], ["1,5"]),
+        (["[1", "2]"], ["[1", "2]"]),
+        (["0.1000000000000000055", "1"], ["0.1000000000000000055", "1"]),
+    ],
+)
+def test_a_column_of_texts_has_one_type(tmp_path: Path, cells: list[str], values: list[Any]) -> None:
+    path = write_csv(tmp_path / "t.csv", [["id", "key", "field"], *([i, "k", cell] for i, cell in enumerate(cells))])
+    assert [document["metadata"]["field"] for document in documents(path)] == values
+    assert [document["metadata"]["field"] for document in documents(path, text=True)] == cells
+    notices = open_table(path).notices
+    assert len(notices) == (values[0] in ("01234", "1.10", "1e5", "12345678901234567890123", "0.1000000000000000055"))
+
+
+def test_a_column_of_numbers_that_stays_text_is_told_and_can_be_forced(tmp_path: Path) -> None:
+    path = text_file(tmp_path / "t.csv", "id,key,size\na,k,1.10\nb,k,2\nc,k,\nd,k,nine\ne,k,12345678901234567890123\n")
+    assert open_table(path).notices == []  # "nine" makes it a column of texts anyway
+    forced = list(open_table(path, number=["size"]))
+    assert [row.document["metadata"] for row in forced[:2] if row.document] == [{"size": 1.1}, {"size": 2}]
+    assert [row.flaw for row in forced[3:]] == [
+        "column 'size': wanted a number, got 'nine'",
+        "column 'size': 12345678901234567890123 is a whole number beyond 64 bits: leave it a text",
+    ]
+    text_file(path, "id,key,size\na,k,1.10\n")
+    assert open_table(path).notices == [
+        "t.csv: column 'size' stays text, since '1.10' would not come back the same as a number; number='size' makes "
+        "it one"
+    ]
+
+
+@given(st.lists(st.tuples(*[st.text(st.characters(codec="utf-8"))] * 2), min_size=1))
+def test_any_text_survives_a_csv_file(tmp_path_factory: pytest.TempPathFactory, cells: list[tuple[str, ...]]) -> None:
+    path = tmp_path_factory.mktemp("csv") / "any.csv"
+    write_csv(path, [["id", "key", "shelf"], *([i, *row] for i, row in enumerate(cells))])
+    read = documents(path, text=True, delimiter=",")
+    assert [document.get("metadata", {}).get("shelf", "") for document in read] == [shelf for _, shelf in cells]
+    assert [d.get("key", "").strip() for d in read] == [key.strip() for key, _ in cells]
+
+
+def test_the_number_of_a_record_is_its_first_line(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "books.csv", [*table_of(*NAMES), ["c"]])
+    assert [row.number for row in open_table(path)] == [2, 3, 5]
+    assert flaws(path) == [(5, None, "it has 1 cells and the header 5: quote cells that hold ','")]
+
+
+def test_a_quotation_mark_that_is_never_closed_is_named(tmp_path: Path) -> None:
+    path = text_file(tmp_path / "t.csv", 'id,key\na,b\nc,"d\ne,f\n')
+    assert flaws(path) == [(3, None, "a quotation mark in it is never closed")]
+
+
+def test_rows_without_a_key_and_expired_ones_are_counted(tmp_path: Path) -> None:
+    path = text_file(tmp_path / "t.csv", "id,key,until\na,cats,2001-01-01\nb,,30d\nc, ,\nd,x,978307200\n")
+    table = open_table(path, expires="until")
+    read = [row.document for row in table]
+    assert (table.keyless, table.expired) == (2, 2)
+    assert read[0] == {"id": "a", "key": "cats", "expires": "2001-01-01T00:00:00Z"}
+    assert read[2:] == [{"id": "c"}, {"id": "d", "key": "x", "expires": 978307200}]
+    assert read[1] is not None
+    left = datetime.fromisoformat(read[1]["expires"]) - datetime.now(UTC)
+    assert timedelta(days=29.9) < left <= timedelta(days=30)
+    text_file(path, "id,key,until\na,cats,soon\n")
+    assert "wanted an instant such as" in flaws(path, expires="until")[0][2]
+
+
+def test_a_repeated_id_refuses_the_later_row(tmp_path: Path) -> None:
+    path = text_file(tmp_path / "t.csv", "id,key\na,1\nb,2\na,3\n")
+    assert flaws(path) == [(4, "a", "the id 'a' is in line 2 already: give each document an id of its own")]
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "words"),
+    [
+        ("key,value\na,b\n", {}, "no column 'id', its columns are key, value: name the one that holds it with id="),
+        ("", {}, "no column 'id', its columns are none"),
+        ("id,text\na,b\n", {}, "no column of keys, its columns are id, text: name the one with the texts, key="),
+        ("id,key\na,b\n", {"key": "txet"}, "no column 'txet' for key=…, its columns are id, key"),
+        ("id,key\na,b\n", {"expires": "expirse"}, "no column 'expirse' for expires="),
+        ("id,key\na,b\n", {"skip": ["x"]}, "no column 'x' for skip="),
+        ("id,key,year,year\na,b,1,2\n", {}, "two columns named 'year'"),
+        ("id,key,year,metadata.year\na,b,1,2\n", {}, "the columns 'year' and 'metadata.year', which are one field"),
+        ("id,key\na,b\n", {"delimiter": "ab"}, "wanted a delimiter of one character"),
+    ],
+)
+def test_a_table_whose_columns_do_not_fit_is_refused(
+    tmp_path: Path, text: str, options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(softkv.Invalid, match=words):
+        open_table(text_file(tmp_path / "t.csv", text), **options)
+
+
+def test_a_column_without_a_name_is_named_by_its_number(tmp_path: Path) -> None:
+    pd.DataFrame(FLAT).to_csv(tmp_path / "books.csv")
+    table = open_table(tmp_path / "books.csv")
+    assert table.notices == ["books.csv: column 1 has no name, so its number is its name"]
+    assert documents(tmp_path / "books.csv", skip=["1"]) == BOOKS
+
+
+@pytest.mark.parametrize(
+    ("cell", "vector"),
+    [
+        ("[0.5, 2]", [0.5, 2]),
+        (str(np.array([0.5, 2.0])), [0.5, 2]),
+        (str([np.float32(0.5), np.float32(2)]), [0.5, 2]),
+        (str(np.arange(30.0)), list(range(30))),
+        ("{0.5,2}", [0.5, 2]),
+        ("0.5 2", [0.5, 2]),
+    ],
+)
+def test_a_vector_is_read_from_the_text_of_a_cell(tmp_path: Path, cell: str, vector: list[float]) -> None:
+    path = write_csv(tmp_path / "t.csv", [["id", "embedding"], ["a", cell]])
+    assert documents(path, vector="embedding") == [{"id": "a", "key_vector": vector}]
+
+
+def test_a_vector_that_was_shortened_in_print_is_named(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "t.csv", [["id", "key_vector"], ["a", str(np.arange(2000.0))], ["b", "cats"]])
+    (_, _, shortened), (_, _, text) = flaws(path)
+    assert "was shortened as it was printed, so its numbers are lost" in shortened
+    assert "wanted a vector such as [0.1, 0.2], got 'cats'" in text
+
+
+@pytest.mark.parametrize("ending", ["ndjson", "jsonl", "NDJSON", "jsonl.gz"])
+def test_lines_of_json_are_documents_as_they_are(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"books.{ending}"
+    lines = [json.dumps(book) for book in [*BOOKS, {"id": 7, "expires": None}]]
+    text = "\ufeff" + lines[0] + "\r\n\n" + lines[1] + "\n" + lines[2] + '\nnot json\n[1]\n{"x": NaN}\n'
+    path.write_bytes(gzip.compress(text.encode()) if ending.endswith("gz") else text.encode())
+    rows = list(open_table(path))
+    assert [row.document for row in rows] == [*BOOKS, {"id": "7", "expires": None}, None, None, None]
+    assert [row.number for row in rows] == [1, 3, 4, 5, 6, 7]
+    assert rows[4].flaw == "expected a document as a JSON object, got [1]"
+    assert "NaN is not a JSON number" in rows[5].flaw
+
+
+def test_columns_are_named_in_json_too(tmp_path: Path) -> None:
+    line = {"_id": 1, "title": "Possum", "text": "cats", "metadata": {"year": 1939}}
+    expected = [{"id": "1", "key": "cats", "metadata": {"title": "Possum", "year": 1939}}]
+    text_file(tmp_path / "t.jsonl", json.dumps(line))
+    assert documents(tmp_path / "t.jsonl", id="_id", key="text") == expected
+    text_file(tmp_path / "t.json", json.dumps([line]))
+    assert documents(tmp_path / "t.json", id="_id", key="text") == expected
+    with pytest.raises(softkv.Invalid, match="no column 'txet' for key=…, its columns are _id, title, text, metadata"):
+        open_table(tmp_path / "t.jsonl", id="_id", key="txet")
+
+
+def test_a_json_array_is_documents(tmp_path: Path) -> None:
+    pd.DataFrame(FLAT).to_json(tmp_path / "flat.json", orient="records")
+    assert documents(tmp_path / "flat.json", id="id") == BOOKS
+    assert documents(text_file(tmp_path / "books.json", json.dumps(BOOKS, indent=2))) == BOOKS
+    assert documents(text_file(tmp_path / "books.json", " [ ] ")) == []
+    for text, words in [("{}", "not a JSON array"), ('[{"id": 1} {}]', "is not JSON"), ('[{"id": "a"}', "is not JSON")]:
+        with pytest.raises(softkv.Invalid, match=words):
+            open_table(text_file(tmp_path / "books.json", text))
