@@ -5,8 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from itertools import count
-from numbers import Integral
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, SupportsIndex, TypeAlias
 
 from softkv import validation
 from softkv.answers.documents import Document, Refusal, Report, TableRow, encode_document, encode_fields
@@ -441,7 +440,9 @@ def row_fields(row: Any, index: int) -> Mapping[str, Any]:
 def with_text_id(fields: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the fields of a row with a whole number as id, as tables have it, in decimal."""
     id_ = fields.get("id")
-    return {**fields, "id": str(id_)} if isinstance(id_, Integral) and not isinstance(id_, bool) else fields
+    if isinstance(id_, SupportsIndex) and not isinstance(id_, bool):  # Python's and NumPy's integers
+        return {**fields, "id": str(int(id_))}
+    return fields
 
 
 def row_id(fields: Mapping[str, Any]) -> str | None:

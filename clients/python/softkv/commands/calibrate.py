@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from softkv.commands.command_line import ApiKey, AsJSON, Misused, Refused, Url, existing_file
+from softkv.commands.command_line import ApiKey, AsJSON, Misused, Refused, Url, existing_source
 from softkv.settings import DEFAULT_URL
 
 if TYPE_CHECKING:
@@ -38,8 +36,8 @@ def calibrate(
     file: Annotated[
         Path | None,
         typer.Argument(
-            help='A line per question: {"query": …, "id": …}, with id null if no document answers it; - is stdin.',
-            parser=existing_file,
+            help="A table of questions and the ids of their answers, a folder of BEIR, or its qrels; - is stdin.",
+            parser=existing_source,
             metavar="FILE",
             show_default=False,
         ),
@@ -52,6 +50,12 @@ def calibrate(
         Literal["labels", "feedback", "self"],
         typer.Option("--from", help="The origin of the questions: FILE, what callers said, or the collection itself."),
     ] = "labels",
+    query_column: Annotated[
+        str, typer.Option("--query", metavar="COLUMN", help="The column with the questions.")
+    ] = "query",
+    id_column: Annotated[
+        str, typer.Option("--id", metavar="COLUMN", help="The column with the ids that answer them; empty for none.")
+    ] = "id",
     apply: Annotated[
         bool, typer.Option("--apply", help="Keep the calibration if it gains on the held-out questions.")
     ] = False,
@@ -68,16 +72,21 @@ def calibrate(
     The calibration is fitted to some of the questions and measured on the
     others. Without --apply nothing is changed.
 
+    In a line of JSON, a question is {"query": …, "id": …}, with id null if no
+    document answers it.
+
     softkv calibrate questions.jsonl --collection library --apply
     softkv calibrate --from feedback --collection library --apply --refit auto
     """
     from softkv.answers.info import describe_gain
     from softkv.commands.console import output, write_json
-    from softkv.commands.remote import connect
+    from softkv.commands.remote import connect, reading
+    from softkv.tables import read_questions
 
     if (file is None) == (source == "labels"):
         raise Misused("name the FILE of the questions, or say --from feedback or --from self without a file")
-    questions = {} if file is None else _read_questions(file)
+    with reading():
+        questions = {} if file is None else read_questions(file, query=query_column, id=id_column)
     with connect(url, api_key) as client, _cite_lines(file, [*questions]):
         sent = None if file is None else questions.values()
         report = vars(client.collection(collection).calibrate(sent, source=source, apply=apply, refit=refit))
@@ -108,26 +117,6 @@ def _cite_lines(file: Path | None, numbers: Sequence[int]) -> Iterator[None]:
             if match := re.match(r"/questions/(\d+)", pointer):
                 raise Refused(f"line {numbers[int(match[1])]} of {file}: {detail}") from None
         raise
-
-
-def _read_questions(file: Path) -> dict[int, dict[str, Any]]:
-    """Return the labelled questions of a file, by line number."""
-    try:
-        text = (sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Refused(f"{file} is not UTF-8: {error}") from None
-    questions = {}
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            question = json.loads(line)
-        except ValueError as error:
-            raise Refused(f"line {number} of {file} is not JSON: {error}") from None
-        if not isinstance(question, dict) or "query" not in question:
-            raise Refused(f'line {number} of {file} is not a question: expected {{"query": …, "id": …}}')
-        questions[number] = question
-    return questions
 
 
 def _table(report: Mapping[str, Any]) -> RenderableType:

@@ -52,8 +52,7 @@ def encode(
     """
     from softkv.commands.console import messages, output, progress, write_json
     from softkv.commands.remote import OPTION, Encoding, connect, reading
-    from softkv.tables.columns import Columns
-    from softkv.tables.opening import open_with
+    from softkv.tables import Columns, open_with
 
     target = out or (_STDIO if file == _STDIO else file.with_suffix(".npy"))
     if as_json and target == _STDIO:

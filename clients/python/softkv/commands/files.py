@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from softkv.tables.objects import EXPORT_MARK, EXPORT_SETTINGS, EXPORT_VERSION
+from softkv.tables import EXPORT_MARK, EXPORT_SETTINGS, EXPORT_VERSION
 
 
 def write_document(document: dict[str, Any]) -> bytes:

@@ -184,9 +184,7 @@ def load(
     softkv load books.csv --collection library --key title
     """
     from softkv.commands.remote import OPTION, reading
-    from softkv.tables.columns import Columns
-    from softkv.tables.files import stem_of
-    from softkv.tables.opening import open_with
+    from softkv.tables import Columns, open_with, stem_of
 
     columns = Columns(
         id=id_column,

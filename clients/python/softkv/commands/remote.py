@@ -14,7 +14,7 @@ import softkv
 from softkv.answers.documents import TableRow
 from softkv.commands.command_line import CommandError, Misused, Refused, Unreachable
 from softkv.commands.files import ArrayFile, LineFile
-from softkv.tables.table import Table
+from softkv.tables import Table
 
 # For a service that is busy, or that restarts during long work: 15 seconds in all.
 _RETRIES = 7

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from softkv.tables.opening import open_table
+from softkv.tables.columns import Columns
+from softkv.tables.files import stem_of
+from softkv.tables.objects import EXPORT_MARK, EXPORT_SETTINGS, EXPORT_VERSION
+from softkv.tables.opening import open_table, open_with
+from softkv.tables.questions import read_questions
 from softkv.tables.table import Table
 
-__all__ = ["Table", "open_table"]
+__all__ = [
+    "EXPORT_MARK",
+    "EXPORT_SETTINGS",
+    "EXPORT_VERSION",
+    "Columns",
+    "Table",
+    "open_table",
+    "open_with",
+    "read_questions",
+    "stem_of",
+]

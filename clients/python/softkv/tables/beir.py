@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from softkv.problems import invalid_value
 from softkv.tables.content import Content, NumberedRow
@@ -34,41 +35,41 @@ def read_corpus(folder: Path) -> Content:
     return Content(["id", "key", "title", "metadata"], rows, sum(1 for _ in rows()), unit="line")
 
 
-def read_questions(qrels: Path) -> list[tuple[int, dict[str, object]]]:
-    """Return the labelled questions of a file in qrels/ or of a folder with one such file, as `calibrate` takes them.
+def is_judgements(path: Path) -> bool:
+    """Return whether a path is a folder of BEIR, or a file in its `qrels`."""
+    return path.is_dir() or (path.parent.name == _QRELS and path.suffix == ".tsv")
 
-    Each has the line at which its first judgement stands. Documents of a score above 0 answer the question.
+
+def read_judgements(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the labelled questions of a file of judgements, or of a folder with one such file.
+
+    Each comes with the line of its first judgement. Documents of a score above 0 answer a question.
 
     Raises:
-        Invalid: a file is missing, or the folder has several files of judgements.
+        Invalid: a file is missing or damaged, or the folder has several files of judgements.
     """
-    if qrels.is_dir():
-        files = sorted((qrels / _QRELS).glob("*.tsv"))
+    if path.is_dir():
+        files = sorted((path / _QRELS).glob("*.tsv"))
         if len(files) != 1:
-            names = ", ".join(str(file) for file in files) or f"none in {qrels / _QRELS}"
-            raise invalid_value("", f"{qrels} has several splits or none: name one file of judgements: {names}")
-        qrels = files[0]
-    with opener_of(_file(qrels.parent.parent, _QUERIES))() as file:
+            names = ", ".join(map(str, files)) or f"none in {path / _QRELS}"
+            raise invalid_value("", f"{path} must have one file of judgements, or name one of them: {names}")
+        path = files[0]
+    with opener_of(_file(path.parent.parent, _QUERIES))() as file:
         texts = {str(cells["_id"]): cells["text"] for _, cells in parse_lines(file) if not isinstance(cells, str)}
     questions: dict[str, tuple[int, list[str]]] = {}
-    for number, line in enumerate(qrels.read_text(encoding="utf-8-sig").splitlines(), start=1):
-        query, *_, document, score = (*line.split("\t"), "", "", "")[:4] if line.count("\t") == 3 else _pad(line)
-        if not line.strip() or (number == 1 and not score.lstrip("-").isdecimal()):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        cells = line.split("\t")
+        if number == 1 and cells[0] in ("query-id", "query_id"):
             continue
-        if query not in texts:
-            raise invalid_value("", f"{qrels} line {number}: there is no query {query!r} in {_QUERIES}.jsonl")
-        answers = questions.setdefault(query, (number, []))[1]
-        if int(score) > 0:
-            answers.append(document)
-    return [
-        (number, {"query": texts[query], **({"ids": answers} if answers else {"id": None})})
-        for query, (number, answers) in questions.items()
-    ]
-
-
-def is_folder(folder: Path) -> bool:
-    """Return whether a folder has a corpus of BEIR."""
-    return folder.is_dir() and any((folder / f"{_CORPUS}{ending}").is_file() for ending in (".jsonl", ".jsonl.gz"))
+        if len(cells) < 3 or cells[0] not in texts or not cells[-1].strip().lstrip("-").isdecimal():
+            raise invalid_value(
+                "", f"line {number} of {path}: wanted a query of {_QUERIES}.jsonl, a document and a score, got {line!r}"
+            )
+        answers = questions.setdefault(cells[0], (number, []))[1]
+        if int(cells[-1]) > 0:
+            answers.append(cells[-2])
+    for query, (number, answers) in questions.items():
+        yield number, {"query": texts[query], **({"ids": answers} if answers else {"id": None})}
 
 
 def _file(folder: Path, name: str) -> Path:
@@ -76,8 +77,3 @@ def _file(folder: Path, name: str) -> Path:
         if (path := folder / f"{name}{ending}").is_file():
             return path
     raise invalid_value("", f"{folder} has no {name}.jsonl: name a folder as BEIR writes it, or a file")
-
-
-def _pad(line: str) -> tuple[str, str, str]:
-    query, document, score = (*line.split("\t"), "", "", "")[:3]
-    return query, document, score

@@ -77,7 +77,9 @@ def parse_lines(lines: Iterable[bytes]) -> Iterator[NumberedRow]:
         if not content:
             continue
         try:
-            yield number, _require_object(parse_json(content))
+            yield number, _require_object(parse_json(content.decode()))
+        except UnicodeDecodeError as error:
+            yield number, f"it is not UTF-8: {error}"
         except (ValueError, RecursionError) as error:
             yield number, f"it is not JSON: {error}"
 

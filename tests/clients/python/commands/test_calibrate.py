@@ -70,7 +70,7 @@ def test_a_file_that_is_not_utf8_is_named(softkv: Softkv, tmp_path: Path) -> Non
     (tmp_path / "labelled.jsonl").write_bytes(b'{"query": "caf\xe9", "id": null}')
     refused = softkv("calibrate", str(tmp_path / "labelled.jsonl"), "-c", "compass")
     assert refused.exit_code == 1
-    assert "labelled.jsonl is not UTF-8" in refused.stderr
+    assert "labelled.jsonl: it is not UTF-8" in refused.stderr
 
 
 def test_an_answer_says_how_sure_it_is(softkv: Softkv, labelled: Path) -> None:

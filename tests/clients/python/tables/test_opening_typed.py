@@ -1,0 +1,369 @@
+"""Typed tables: Parquet, Arrow, DataFrames, spreadsheets, arrays, HDF5, BEIR and batch results."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet as pq
+import pytest
+
+import softkv
+from softkv.tables import open_table, read_questions
+
+BOOKS = [
+    {"id": "a/1", "key": "cats, and 猫", "value": "Possum", "metadata": {"year": 1939, "open": True}},
+    {"id": "b", "key": "chess", "value": "My 60\nGames", "metadata": {"year": 1969, "open": False}},
+]
+FLAT = [{**{n: c for n, c in book.items() if n != "metadata"}, **book["metadata"]} for book in BOOKS]  # type: ignore[dict-item]
+UUIDS = [UUID(int=7), UUID(int=2**100)]
+VECTORS = np.array([[1, 0.25], [0.5, -3]], np.float32)
+
+
+def documents(source: Any, **options: Any) -> list[dict[str, Any]]:
+    table = open_table(source, **options)
+    rows = list(table)
+    assert [row.flaw for row in rows if row.flaw] == []
+    assert table.total in (None, len(rows))
+    return [row.document for row in rows if row.document is not None]
+
+
+def flaws(source: Any, **options: Any) -> list[tuple[int, str | None, str]]:
+    return [(row.number, row.id, row.flaw) for row in open_table(source, **options) if row.flaw]
+
+
+def vectors_of(read: list[dict[str, Any]]) -> list[list[float]]:
+    return [np.asarray(document["key_vector"]).tolist() for document in read]
+
+
+def stored(table: pa.Table, way: str, folder: Path) -> Any:
+    """A table in one of the ways in which Arrow's data come."""
+    match way:
+        case "parquet":
+            pq.write_table(table, folder / "t.parquet")
+            return folder / "t.parquet"
+        case "feather":
+            pyarrow.feather.write_feather(table, folder / "t.feather")
+            return folder / "t.feather"
+        case "stream":
+            with pa.ipc.new_stream(folder / "t.arrow", table.schema) as stream:
+                stream.write_table(table)
+            return folder / "t.arrow"
+    return table
+
+
+@pytest.mark.parametrize("way", ["parquet", "feather", "stream", "table"])
+def test_tables_of_arrow(tmp_path: Path, way: str) -> None:
+    assert documents(stored(pa.Table.from_pylist(FLAT), way, tmp_path)) == BOOKS
+    assert documents(stored(pa.Table.from_pylist(BOOKS), way, tmp_path)) == BOOKS
+    columns = {
+        "id": pa.array([1, 2]),
+        "text": pa.array(["cats", None]),
+        "embedding": pa.array(VECTORS.tolist()),
+        "price": pa.array([Decimal("12.99"), Decimal(3)], pa.decimal128(10, 2)),
+        "day": pa.array([date(2024, 1, 2), None]),
+        "at": pa.array([datetime(2024, 1, 2, 3, 4, 5), None]),
+        "length": pa.array([timedelta(days=1, seconds=30), None], pa.duration("s")),
+        "shelf": pa.array(["a", "b"]).dictionary_encode(),
+        "tags": pa.array([[["x"], []], None]),
+    }
+    assert documents(stored(pa.table(columns), way, tmp_path), key="text", vector="embedding", skip=["tags"]) == [
+        {
+            "id": "1",
+            "key": "cats",
+            "key_vector": [1, 0.25],
+            "metadata": {
+                "price": 12.99,
+                "day": "2024-01-02",
+                "at": "2024-01-02T03:04:05",
+                "length": 86430.0,
+                "shelf": "a",
+            },
+        },
+        {"id": "2", "key_vector": [0.5, -3], "metadata": {"price": 3, "shelf": "b"}},
+    ]
+
+
+@pytest.mark.parametrize("way", ["parquet", "table"])
+@pytest.mark.parametrize("kind", [pa.binary(16), pa.binary(), pa.uuid()])
+def test_the_bytes_of_a_uuid_are_its_text(tmp_path: Path, way: str, kind: pa.DataType) -> None:
+    ids = pa.array([uuid.bytes for uuid in UUIDS], pa.binary(16) if kind == pa.uuid() else kind).cast(kind)
+    read = documents(stored(pa.table({"id": ids, "key": ["cats", "chess"]}), way, tmp_path))
+    assert [document["id"] for document in read] == [str(uuid) for uuid in UUIDS]
+
+
+def test_other_bytes_are_refused_by_their_column() -> None:
+    table = pa.table({"id": ["a"], "key": ["cats"], "blob": [b"abc"]})
+    with pytest.raises(softkv.Invalid, match=r"column 'blob' holds bytes .*: leave it out with skip='blob'"):
+        open_table(table)
+    assert documents(table, skip=["blob"]) == [{"id": "a", "key": "cats"}]
+    assert flaws(pa.table({"id": [b"abc", b"abcd"], "key": ["cats", "chess"]}))[0][2].startswith("column 'id': wanted")
+    assert flaws(table.to_pandas())[0][2] == (
+        "column 'blob': wanted JSON, got 3 bytes: write them as a text, or leave the column out"
+    )
+
+
+def test_numbers_that_json_has_not_are_refused_by_column_and_row() -> None:
+    table = pa.table(
+        {
+            "id": ["a", "b", "c", "d"],
+            "key": ["k"] * 4,
+            "x": [1.5, float("nan"), float("inf"), 2],
+            "price": pa.array([Decimal("1.10"), Decimal(2), Decimal(3), Decimal("12345678901234567.89")]),
+        }
+    )
+    assert flaws(table) == [
+        (2, "b", "column 'x': wanted a number, got nan: JSON has no such number, so leave the cell empty"),
+        (3, "c", "column 'x': wanted a number, got inf: JSON has no such number, so leave the cell empty"),
+        (
+            4,
+            "d",
+            "column 'price': 12345678901234567.89 has more digits than a number of 64 bits holds: "
+            "write the column as text",
+        ),
+    ]
+
+
+def test_several_keys_and_nested_values() -> None:
+    table = pa.table(
+        {
+            "id": ["a"],
+            "key_vectors": [[[1.0, 0.0], [0.0, 1.0]]],
+            "value": [{"n": [1, 2], "day": date(2024, 1, 2)}],
+            "metadata": [{"year": 1939, "none": None}],
+        }
+    )
+    assert documents(table) == [
+        {
+            "id": "a",
+            "key_vectors": [[1, 0], [0, 1]],
+            "value": {"n": [1, 2], "day": "2024-01-02"},
+            "metadata": {"year": 1939},
+        }
+    ]
+
+
+def test_a_field_in_metadata_and_beside_it_is_refused() -> None:
+    table = pa.table({"id": ["a"], "key": ["k"], "metadata": [{"year": 1}], "year": [2]})
+    assert flaws(table) == [(1, "a", "the field 'year' comes twice, in 'metadata' and in a column of its own")]
+
+
+def test_data_frames() -> None:
+    assert documents(pd.DataFrame(FLAT)) == BOOKS
+    frame = pd.DataFrame(
+        {"id": [1, 2], "key": ["cats", None], "n": [1.5, None], "at": pd.to_datetime(["2024-01-02", None])}
+    )
+    assert documents(frame) == [
+        {"id": "1", "key": "cats", "metadata": {"n": 1.5, "at": "2024-01-02T00:00:00"}},
+        {"id": "2"},
+    ]
+    with pytest.raises(softkv.Invalid, match="two columns named 'key'"):
+        open_table(pd.DataFrame([[1, "a", "b"]], columns=["id", "key", "key"]))
+    with pytest.raises(softkv.Invalid, match="which are one field"):
+        open_table(pd.DataFrame({"id": [1], "key": ["a"], "year": [1], "metadata.year": [2]}))
+
+
+def test_a_spreadsheet(tmp_path: Path) -> None:
+    pytest.importorskip("python_calamine")
+    openpyxl = pytest.importorskip("openpyxl")
+    path = tmp_path / "books.xlsx"
+    pd.DataFrame(FLAT).to_excel(path, index=False, engine="openpyxl")
+    assert documents(path) == BOOKS
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.append([])
+    sheet.append(["Nr", "Question", "zip", "day", "at", "length", "open", "size"])
+    sheet.append([1, "cats", "01234", date(2024, 1, 2), time(3, 4), timedelta(hours=30), True, 2.5])
+    sheet.append([2, None, 99999, datetime(2024, 1, 2, 3, 4, 5)])
+    book.create_sheet("notes")
+    book.save(path)
+    assert documents(path, id="Nr", key="Question") == [
+        {
+            "id": "1",
+            "key": "cats",
+            "metadata": {
+                "zip": "01234",
+                "day": "2024-01-02",
+                "at": "03:04:00",
+                "length": 108000.0,
+                "open": True,
+                "size": 2.5,
+            },
+        },
+        {"id": "2", "metadata": {"zip": "99999", "day": "2024-01-02T03:04:05"}},
+    ]
+    table = open_table(path, id="Nr", key="Question")
+    assert table.notices == ["books.xlsx: only its first sheet is read, not notes"]
+    assert [row.number for row in table] == [3, 4]
+    path.write_bytes(b"no")
+    with pytest.raises(softkv.Invalid, match="is not a spreadsheet"):
+        open_table(path)
+
+
+@pytest.mark.parametrize("kind", ["<f4", "<f8", "<f2", "<i8", ">f4"])
+def test_vectors_of_numpy(tmp_path: Path, kind: str) -> None:
+    vectors = np.arange(6).reshape(2, 3).astype(kind)
+    np.save(tmp_path / "books.npy", vectors)
+    numbered = documents(tmp_path / "books.npy")
+    assert [document["id"] for document in numbered] == ["0", "1"]
+    assert vectors_of(numbered) == vectors.tolist()
+    (tmp_path / "books.ids.txt").write_text("\ufeffa/1\r\nb\r\n\n", encoding="utf-8")
+    read = documents(tmp_path / "books.npy")
+    assert [document["id"] for document in read] == ["a/1", "b"]
+    assert vectors_of(read) == vectors.tolist()
+
+
+def test_vectors_beside_their_documents(tmp_path: Path) -> None:
+    np.save(tmp_path / "books.npy", VECTORS)
+    pd.DataFrame(FLAT).to_csv(tmp_path / "books.csv", index=False)
+    (tmp_path / "books.ndjson").write_text("".join(json.dumps(book) + "\n" for book in BOOKS), encoding="utf-8")
+    for ids in ("books.csv", "books.ndjson"):
+        read = documents(tmp_path / "books.npy", ids=tmp_path / ids)
+        assert vectors_of(read) == VECTORS.tolist()
+        assert [document | {"key_vector": None} for document in read] == [book | {"key_vector": None} for book in BOOKS]
+    with pytest.raises(softkv.Invalid, match="has ids already"):
+        open_table(tmp_path / "books.csv", ids=tmp_path / "books.ndjson")
+
+
+def test_arrays_of_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "books.npz"
+    np.savez(
+        path,
+        ids=np.array(["a", "b"]),
+        embeddings=VECTORS,
+        year=np.array([1, 2]),
+        at=np.array(["2024", "NaT"], "M8[ns]"),
+    )
+    read = documents(path, id="ids", vector="embeddings")
+    assert vectors_of(read) == VECTORS.tolist()
+    assert [(document["id"], document["metadata"]) for document in read] == [
+        ("a", {"year": 1, "at": "2024-01-01T00:00:00"}),
+        ("b", {"year": 2}),
+    ]
+    with pytest.raises(softkv.Invalid, match="no column of keys, its columns are ids, embeddings, year, at"):
+        open_table(path)
+    np.savez(path, a=np.ones(2), b=np.ones(3))
+    with pytest.raises(softkv.Invalid, match="different lengths, so they are no table: a 2, b 3"):
+        open_table(path)
+
+
+def test_vectors_of_the_benchmarks(tmp_path: Path) -> None:
+    small = np.array([[1, 2, 255], [0, 7, 9]])
+    files = {
+        "t.fvecs": b"".join(np.int32(2).tobytes() + row.tobytes() for row in VECTORS),
+        "t.bvecs": b"".join(np.int32(3).tobytes() + row.astype("u1").tobytes() for row in small),
+        "t.fbin": np.array(VECTORS.shape, "<u4").tobytes() + VECTORS.tobytes(),
+        "t.u8bin": np.array(small.shape, "<u4").tobytes() + small.astype("u1").tobytes(),
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+        read = documents(tmp_path / name)
+        assert vectors_of(read) == (VECTORS if name in ("t.fvecs", "t.fbin") else small).tolist()
+        assert [document["id"] for document in read] == ["0", "1"]
+        (tmp_path / name).write_bytes(content[:-1])
+        with pytest.raises(softkv.Invalid, match="is not a file in"):
+            open_table(tmp_path / name)
+
+
+def test_a_set_of_ann_benchmarks(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "t-2-angular.hdf5"
+    with h5py.File(path, "w") as file:
+        file.attrs["distance"] = "angular"
+        file["train"] = VECTORS
+        file["test"] = VECTORS[:1]
+        file["neighbors"] = np.zeros((1, 1), int)
+        file["names"] = ["cats", "chess"]
+    table = open_table(path)
+    assert table.settings == {"encoder": None, "similarity": "cosine"}
+    read = documents(path)
+    assert vectors_of(read) == VECTORS.tolist()
+    assert [document["metadata"] for document in read] == [{"names": "cats"}, {"names": "chess"}]
+    assert [document["id"] for document in documents(path, id="names", vector="train")] == ["cats", "chess"]
+    assert len(documents(path, vector="test")) == 1
+    with pytest.raises(softkv.Invalid, match="no data set 'x', its data sets are names, neighbors, test, train"):
+        open_table(path, vector="x")
+
+
+def test_a_folder_of_beir(tmp_path: Path) -> None:
+    corpus = [
+        {"_id": "d1", "title": "Possum", "text": "cats", "metadata": {"year": 1939}},
+        {"_id": "d2", "title": "", "text": "chess", "metadata": {}},
+    ]
+    (tmp_path / "corpus.jsonl").write_text("".join(json.dumps(line) + "\n" for line in corpus))
+    queries = [{"_id": "q1", "text": "a pet"}, {"_id": "q2", "text": "war"}]
+    (tmp_path / "queries.jsonl").write_text("".join(json.dumps(line) + "\n" for line in queries))
+    (tmp_path / "qrels").mkdir()
+    judged = "query-id\tcorpus-id\tscore\nq1\td1\t1\nq1\td2\t2\nq2\td1\t0\n"
+    (tmp_path / "qrels" / "test.tsv").write_text(judged)
+    assert documents(tmp_path) == [
+        {"id": "d1", "key": "Possum cats", "metadata": {"title": "Possum", "year": 1939}},
+        {"id": "d2", "key": "chess"},
+    ]
+    questions = {2: {"query": "a pet", "ids": ["d1", "d2"]}, 4: {"query": "war", "id": None}}
+    assert read_questions(tmp_path) == questions
+    (tmp_path / "qrels" / "dev.tsv").write_text(judged)
+    assert read_questions(tmp_path / "qrels" / "test.tsv") == questions
+    with pytest.raises(softkv.Invalid, match=r"dev\.tsv, .*test\.tsv"):
+        read_questions(tmp_path)
+
+
+def test_questions_of_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("Question;Nr\ncats?;1\nwar?;\n")
+    assert read_questions(path, query="Question", id="Nr") == {
+        2: {"query": "cats?", "id": "1"},
+        3: {"query": "war?", "id": None},
+    }
+    with pytest.raises(softkv.Invalid, match="no column 'query', its columns are Question, Nr"):
+        read_questions(path)
+
+
+def test_results_of_batches_of_openai(tmp_path: Path) -> None:
+    def result(name: str, *embeddings: Any, error: Any = None) -> str:
+        content = [{"object": "embedding", "index": i, "embedding": vector} for i, vector in enumerate(embeddings)]
+        body = {"object": "list", "data": content, "model": "m"} if embeddings else {"error": {"message": "too long"}}
+        response = {"status_code": 200 if embeddings else 400, "request_id": "r", "body": body}
+        return json.dumps({"id": "batch_req", "custom_id": name, "response": response, "error": error})
+
+    lines = [result("a", [1, 0.25]), result("b", [0.5, -3], [1, 2]), result("c")]
+    (tmp_path / "out.jsonl").write_text("\n".join(lines))
+    rows = list(open_table(tmp_path / "out.jsonl"))
+    assert [(row.id, row.flaw) for row in rows] == [
+        ("a", ""),
+        ("b/0", ""),
+        ("b/1", ""),
+        (None, "the call 'c' has no embeddings: too long"),
+    ]
+
+
+def test_a_package_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, module, package in [
+        ("t.parquet", "pyarrow", "pyarrow"),
+        ("t.xlsx", "python_calamine", "python-calamine"),
+        ("t.hdf5", "h5py", "h5py"),
+    ]:
+        (tmp_path / name).write_bytes(b"x")
+        monkeypatch.setitem(__import__("sys").modules, module, None)
+        with pytest.raises(softkv.Invalid, match=f"pip install {package}"):
+            open_table(tmp_path / name)
+
+
+def test_files_that_make_no_sense(tmp_path: Path) -> None:
+    (tmp_path / "t.docx").write_bytes(b"x")
+    with pytest.raises(softkv.Invalid, match="ends in none of"):
+        open_table(tmp_path / "t.docx")
+    with pytest.raises(softkv.Invalid, match="is not there"):
+        open_table(tmp_path / "t.csv")
+    with pytest.raises(softkv.Invalid, match=r"has no corpus\.jsonl"):
+        open_table(tmp_path)
+    with pytest.raises(softkv.Invalid, match="got int"):
+        open_table(3)
