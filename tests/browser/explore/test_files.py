@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from softkv.tables import open_table
 from tests.node import ROOT, checked, node
 
 pytestmark = pytest.mark.node
@@ -167,3 +168,58 @@ def test_parquet_is_read_as_pyarrow_reads_it(tmp_path: Path, compression: str) -
     }
     assert "share" not in documents(got)[10]["metadata"]
     assert read("rows.parquet", file.read_bytes())["mapping"]["roles"]["vector"] == "skip"
+
+
+CELLS = [
+    *[
+        "0",
+        "7",
+        "-7",
+        "01234",
+        "1.10",
+        "1.0",
+        "2.5",
+        "-0",
+        "-0.0",
+        "1e5",
+        "1e-07",
+        "1e-7",
+        "1E5",
+        "+1",
+        ".5",
+        "5.",
+        " 7",
+    ],
+    *["0.0001", "0.00001", "1e-05", "1e+16", "1e16", "1000000000000000.0", "123456789012345680000.0", "1e999"],
+    *[
+        "NaN",
+        "9007199254740991",
+        "12345678901234567890123",
+        "TRUE",
+        "False",
+        "true",
+        "yes",
+        "[1, 2]",
+        "[1",
+        '["a"]',
+    ],
+    *["[]", '{"n": 1}', "{}", "null", '"x"', "1,5", "0x10", "Infinity"],
+]
+
+
+def test_a_csv_is_the_same_documents_as_in_python(tmp_path: Path) -> None:
+    """Each cell makes a column of itself, and columns with others."""
+    random = Random(60)
+    columns = [[cell] * 3 for cell in CELLS] + [random.choices(CELLS, k=3) for _ in range(300)]
+    columns += [random.choices(["TRUE", "False", ""], k=3), random.choices(["1", "2.5", "1e-07", ""], k=3)]
+    rows = [["id", "key", *(f"c{i}" for i in range(len(columns)))]]
+    rows += [[f"r{i}", f"key {i}", *(column[i] for column in columns)] for i in range(3)]
+    path = tmp_path / "t.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, delimiter=";").writerows(rows)
+    assert documents(read("t.csv", path.read_bytes(), encodes=False)) == [row.document for row in open_table(path)]
+
+
+def test_a_key_of_spaces_is_no_key() -> None:
+    made = read("t.csv", "id,key\na,cats\nb, \n")["made"]
+    assert [made_row.get("flaw", {}).get("name") for made_row in made] == [None, "flaw.empty"]

@@ -27,7 +27,7 @@ const NAMED = {
 };
 /** The fields of a document as the API takes it. */
 const DOCUMENT = new Set(["id", "key", "value", "metadata", "key_vector", "key_vectors", "parts", "split", "value_vector"]);
-const NUMBER = /^-?(?:0|[1-9]\d{0,14})(?:\.\d{1,15})?(?:[eE][+-]?\d{1,2})?$/;
+const NUMBER = /^-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 
 /**
  * Read a whole table: how many rows it has, and what its columns hold.
@@ -102,16 +102,27 @@ function kindOf(value) {
 
 /** The value of a cell of CSV: a number, true or false, a list or an object in JSON, else its text. @param {string} cell @returns {unknown} */
 function parsed(cell) {
-  const text = cell.trim();
-  if (NUMBER.test(text)) return Number(text);
-  if (/^(?:true|false)$/i.test(text)) return text.toLowerCase() === "true";
-  if (!/^[[{]/.test(text)) return cell;
+  if (comesBack(cell)) return Number(cell);
+  if (/^(?:true|false)$/i.test(cell)) return cell.toLowerCase() === "true";
+  if (!/^[[{]/.test(cell)) return cell;
   try {
-    return JSON.parse(text);
+    return JSON.parse(cell);
   } catch (failure) {
     if (failure instanceof SyntaxError) return cell;
     throw failure;
   }
+}
+
+/** Whether a number is written as Python writes it again: 01234, 1.10 and 1e5 are not, nor whole numbers that a number cannot hold. @param {string} text */
+function comesBack(text) {
+  const number = Number(text);
+  if (!NUMBER.test(text) || !Number.isFinite(number)) return false;
+  if (/^-?\d+$/.test(text)) return Number.isSafeInteger(number) && String(number) === text;
+  const [mantissa, power] = number.toExponential().split("e");
+  const exponent = Number(power);
+  const digits = String(Math.abs(exponent)).padStart(2, "0");
+  if (exponent < -4 || exponent >= 16) return text === `${mantissa}e${exponent < 0 ? "-" : "+"}${digits}`;
+  return text === "-0.0" || text === (Number.isInteger(number) ? `${number}.0` : String(number));
 }
 
 /** @param {unknown} cell */
@@ -196,7 +207,7 @@ export function documentOf({ line, fields, flaw }, mapping, typed) {
   const metadata = [];
   for (const [name, cell] of Object.entries(fields)) {
     const role = mapping.roles[name] ?? "metadata";
-    if (role === "skip" || isBlank(cell)) continue;
+    if (role === "skip" || isBlank(cell) || (role === "key" && typeof cell === "string" && !cell.trim())) continue;
     const value = typed ? cell : read(/** @type {string} */ (cell), mapping.kinds[name]);
     if (role === "metadata") metadata.push(...metadataOf(name, value));
     else if (role === "id" || role === "key") {

@@ -21,8 +21,8 @@ from typer.testing import CliRunner
 from service.cli import app
 from softkv import Client, Unreachable
 from softkv.commands.command_line import Refused
-from softkv.tables import open_table
 from softkv.commands.remote import Upload
+from softkv.tables import open_table
 from tests.running import RunningService
 from tests.service.commands.conftest import COMMAND, Softkv, serving
 
