@@ -220,6 +220,6 @@ def test_a_csv_is_the_same_documents_as_in_python(tmp_path: Path) -> None:
     assert documents(read("t.csv", path.read_bytes(), encodes=False)) == [row.document for row in open_table(path)]
 
 
-def test_a_key_of_spaces_is_no_key() -> None:
+def test_a_key_of_spaces_counts_as_missing() -> None:
     made = read("t.csv", "id,key\na,cats\nb, \n")["made"]
     assert [made_row.get("flaw", {}).get("name") for made_row in made] == [None, "flaw.empty"]

@@ -294,12 +294,12 @@ class Refusal(NamedTuple):
 
 
 class TableRow(NamedTuple):
-    """A row of a table: a document, or the reason why it is none.
+    """A row of a table: a document, or the reason for its refusal.
 
     Attributes:
         number: its number in the file, from 1; of a record of several lines, the first.
-        document: the document; None if the row is none.
-        flaw: why the row is no document; empty if it is one.
+        document: the document; None if the row cannot be one.
+        flaw: the reason why the row cannot be a document; empty if it is one.
         id: the document's id; None if it has none.
     """
 

@@ -78,7 +78,7 @@ _MAX_ID_CHARACTERS = 256
 
 
 OPTION = "--{} {}"
-"""How a message about a table writes an option."""
+"""The form of an option in a message about a table."""
 
 
 @contextmanager
@@ -130,7 +130,7 @@ class Upload:
         """Send every document; with `resume`, only those whose ids the collection lacks."""
         rows = self._missing() if resume else iter(self._table)
         try:
-            self.collection.upsert(self._numbered(rows), progress=self._update, resume=self._sent)
+            self.collection.upsert(self._remember_numbers(rows), progress=self._update, resume=self._sent)
         except softkv.Refused as error:
             self._forget_acknowledged()
             if not self._numbers:
@@ -146,7 +146,7 @@ class Upload:
             self._report(self.read)
             yield from missing
 
-    def _numbered(self, rows: Iterable[TableRow]) -> Iterator[TableRow]:
+    def _remember_numbers(self, rows: Iterable[TableRow]) -> Iterator[TableRow]:
         for row in rows:
             self._numbers.append(row.number)
             yield row

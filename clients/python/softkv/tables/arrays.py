@@ -22,7 +22,7 @@ def read_arrays(path: Path) -> Content:
     """Return vectors as a table of the column `key_vector`; a .npz file has a column for each of its arrays.
 
     Raises:
-        Invalid: the file is damaged, or its arrays are no table.
+        Invalid: the file is damaged, or its arrays differ in length.
     """
     ending = path.suffix.lower()
     try:
@@ -51,7 +51,7 @@ def table_of_arrays(arrays: Mapping[str, Any], path: Path) -> Content:
     lengths = {name: array.shape[0] if array.shape else 1 for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
-        raise unreadable(path, f"holds arrays of different lengths, so they are no table: {counts}")
+        raise unreadable(path, f"holds arrays of different lengths, so they cannot be a table: {counts}")
     total = next(iter(lengths.values()), 0)
 
     def rows() -> Iterator[NumberedRow]:

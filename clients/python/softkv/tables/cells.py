@@ -26,7 +26,7 @@ class BadCell(Exception):
     """A cell that cannot be part of a document; the text says why."""
 
 
-def shown(cell: object) -> str:
+def shorten(cell: object) -> str:
     """Return the beginning of a cell, for a message."""
     text = str(cell)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
@@ -74,8 +74,8 @@ def _finite(number: float) -> float:
 
 
 def _decimal(number: Decimal) -> int | float:
-    if number.is_finite() and number == (whole := int(number)) and abs(whole) < 2**63:
-        return whole
+    if number.is_finite() and number == (integer := int(number)) and abs(integer) < 2**63:
+        return integer
     nearest = _finite(float(number))
     if Decimal(repr(nearest)) != number:
         raise BadCell(f"{number} has more digits than a number of 64 bits holds: write the column as text")
@@ -86,7 +86,7 @@ def to_id(cell: Any) -> str:
     """Return the id of a document: a text, a whole number in decimal, or a UUID, also as its 16 bytes.
 
     Raises:
-        BadCell: it is none of these.
+        BadCell: it is something else.
     """
     match cell:
         case str():
@@ -99,7 +99,7 @@ def to_id(cell: Any) -> str:
             return str(int(cell))
     if hasattr(cell, "item"):
         return to_id(cell.item())
-    raise BadCell(f"wanted an id as a text or a whole number, got {type(cell).__name__} {shown(cell)}")
+    raise BadCell(f"wanted an id as a text or a whole number, got {type(cell).__name__} {shorten(cell)}")
 
 
 def to_text(cell: Any) -> str:
@@ -112,7 +112,7 @@ def to_text(cell: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, list | dict):
-        raise BadCell(f"wanted a text, got a list or an object: {shown(value)}")
+        raise BadCell(f"wanted a text, got a list or an object: {shorten(value)}")
     return json.dumps(value)
 
 
@@ -129,7 +129,7 @@ def to_instant(cell: Any, now: datetime) -> str | float | int | None:
         now: the time from which durations count.
 
     Raises:
-        BadCell: it is none of these.
+        BadCell: it is something else.
     """
     if isinstance(cell, str):
         text = cell.strip()
@@ -141,7 +141,7 @@ def to_instant(cell: Any, now: datetime) -> str | float | int | None:
             cell = datetime.fromisoformat(text)
         except ValueError:
             raise BadCell(
-                f"wanted an instant such as 2027-01-31T12:00:00Z, or a duration such as 30d, got {shown(text)}"
+                f"wanted an instant such as 2027-01-31T12:00:00Z, or a duration such as 30d, got {shorten(text)}"
             ) from None
     if isinstance(cell, timedelta):
         return _iso(now + cell)
@@ -151,7 +151,7 @@ def to_instant(cell: Any, now: datetime) -> str | float | int | None:
         return _iso(cell if cell.tzinfo else cell.replace(tzinfo=UTC))
     value = to_json(cell)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise BadCell(f"wanted an instant, got {shown(value)}")
+        raise BadCell(f"wanted an instant, got {shorten(value)}")
     return value
 
 
@@ -160,7 +160,7 @@ def _iso(instant: datetime) -> str:
 
 
 def seconds_of(instant: Any) -> float | None:
-    """Return the seconds since 1970 of an instant as a document has it; None if it is no instant."""
+    """Return the seconds since 1970 of an instant as a document has it; None if it is something else."""
     if isinstance(instant, str):
         try:
             return datetime.fromisoformat(instant).timestamp()
@@ -173,39 +173,39 @@ def to_vector(cell: Any) -> Any:
     """Return the numbers of a vector, which may be written as a text: a JSON list, or as NumPy prints it.
 
     Raises:
-        BadCell: the text is no vector.
+        BadCell: the text is not a vector.
     """
     if not isinstance(cell, str):
         return cell
     text = cell.strip()
     if "..." in text or "…" in text:
         raise BadCell(
-            f"the vector {shown(text)!r} was shortened as it was printed, so its numbers are lost: "
+            f"the vector {shorten(text)!r} was shortened as it was printed, so its numbers are lost: "
             "write the table again with vectors as JSON lists, or as Parquet"
         )
     inside = _PRINTED_SCALAR.sub(r"\1", text.removeprefix("array(")).strip("[](){}")
     try:
         return [float(number) for number in re.split(r"[\s,;]+", inside.strip())]
     except ValueError:
-        raise BadCell(f"wanted a vector such as [0.1, 0.2], got {shown(text)!r}") from None
+        raise BadCell(f"wanted a vector such as [0.1, 0.2], got {shorten(text)!r}") from None
 
 
 def force_number(text: str) -> int | float:
     """Return the number that a text reads as, whatever its form.
 
     Raises:
-        BadCell: it is no finite number, or a whole number beyond 64 bits.
+        BadCell: it is not a finite number, or a whole number beyond 64 bits.
     """
     stripped = text.strip()
     if not _NUMBER.fullmatch(stripped) or not math.isfinite(number := float(stripped)):
-        raise BadCell(f"wanted a number, got {shown(text)!r}")
+        raise BadCell(f"wanted a number, got {shorten(text)!r}")
     try:
-        whole = int(stripped)
+        integer = int(stripped)
     except ValueError:
         return number
-    if not -(2**63) <= whole < 2**64:
-        raise BadCell(f"{shown(text)} is a whole number beyond 64 bits: leave it a text")
-    return whole
+    if not -(2**63) <= integer < 2**64:
+        raise BadCell(f"{shorten(text)} is a whole number beyond 64 bits: leave it a text")
+    return integer
 
 
 def comes_back(text: str) -> bool:
@@ -291,7 +291,7 @@ def parse_json(text: str | bytes) -> Any:
     return json.loads(text, parse_constant=refuse_constant)
 
 
-def repeated(names: Iterable[str]) -> list[str]:
+def find_repeated(names: Iterable[str]) -> list[str]:
     """Return the names that come more than once, each once."""
     seen: set[str] = set()
     return list(dict.fromkeys(name for name in names if name in seen or seen.add(name)))  # type: ignore[func-returns-value]

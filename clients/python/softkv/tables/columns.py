@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from softkv.problems import invalid_value
-from softkv.tables.cells import BadCell, repeated
+from softkv.tables.cells import BadCell, find_repeated
 
 FIELDS = ("id", "key", "value", "key_vector", "key_vectors", "value_vector", "parts", "split", "expires")
 """The columns that are these fields of a document; every other one is metadata under its name."""
@@ -61,30 +61,30 @@ class Columns:
         Raises:
             Invalid: a column does not exist, two have one name, or the table has no ids or no keys.
         """
-        there = f"its columns are {', '.join(names) or 'none'}"
-        asked = {option: name for option in _OPTIONS if (name := getattr(self, option)) is not None}
-        named = [*asked.items(), *(("skip", name) for name in self.skip), *(("number", name) for name in self.number)]
+        listed = f"its columns are {', '.join(names) or 'none'}"
+        chosen = {option: name for option in _OPTIONS if (name := getattr(self, option)) is not None}
+        named = [*chosen.items(), *(("skip", name) for name in self.skip), *(("number", name) for name in self.number)]
         for option, column in named:
             if column not in names:
-                raise invalid_value("", f"{table} has no column {column!r} for {self.say(option)}, {there}")
+                raise invalid_value("", f"{table} has no column {column!r} for {self.say(option)}, {listed}")
         fields = {name: name if name in FIELDS else METADATA for name in names}
-        for option in asked:
+        for option in chosen:
             if fields.get(_OPTIONS[option]) == _OPTIONS[option]:
                 fields[_OPTIONS[option]] = METADATA  # another column is named for this field
-        fields |= {name: _OPTIONS[option] for option, name in asked.items()} | dict.fromkeys(self.skip, SKIP)
+        fields |= {name: _OPTIONS[option] for option, name in chosen.items()} | dict.fromkeys(self.skip, SKIP)
         self._refuse_repeated([(name, fields[name]) for name in names if fields[name] != SKIP], table)
         if not self.only_keys and not numbered and "id" not in fields.values():
             raise invalid_value(
-                "", f"{table} has no column 'id', {there}: name the one that holds it with {self.say('id')}"
+                "", f"{table} has no column 'id', {listed}: name the one that holds it with {self.say('id')}"
             )
         if self.only_keys and "key" not in fields.values():
             raise invalid_value(
-                "", f"{table} has no column 'key', {there}: name the one of the texts with {self.say('key')}"
+                "", f"{table} has no column 'key', {listed}: name the one of the texts with {self.say('key')}"
             )
         if _KEYS.isdisjoint(fields.values()):
             raise invalid_value(
                 "",
-                f"{table} has no column of keys, {there}: name the one with the texts, {self.say('key')}, or the one "
+                f"{table} has no column of keys, {listed}: name the one with the texts, {self.say('key')}, or the one "
                 f"with vectors, {self.say('vector')}; documents without a key are written as objects",
             )
         return fields
@@ -95,10 +95,10 @@ class Columns:
 
     def _refuse_repeated(self, fields: Sequence[tuple[str, str]], table: str) -> None:
         """Raise Invalid if two columns are the same field of a document."""
-        if twice := repeated([name for name, _ in fields]):
+        if twice := find_repeated([name for name, _ in fields]):
             raise invalid_value("", f"{table} has two columns named {twice[0]!r}: rename one of them")
         names = [name.removeprefix("metadata.") for name, field in fields if field == METADATA]
-        if twice := repeated(names):
+        if twice := find_repeated(names):
             raise invalid_value(
                 "",
                 f"{table} has the columns {twice[0]!r} and {'metadata.' + twice[0]!r}, which are one field: "

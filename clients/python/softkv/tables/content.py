@@ -1,4 +1,4 @@
-"""What every format gives: the names of the columns, and the rows under them."""
+"""The content of a table in any format: the names of the columns, and the rows under them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Content:
         numbered: whether a row without an id gets its number, from 0, as its id.
         settings: the settings of the collection that these rows are for, as `create` takes them; empty if unknown.
         name: the name of the exported collection, or None.
-        notices: what a reader should know, a sentence each.
+        notices: sentences about the table for its reader.
     """
 
     columns: Sequence[str] | None

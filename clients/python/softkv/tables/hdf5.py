@@ -37,7 +37,7 @@ def read_hdf5(path: Path, columns: Columns) -> Content:
             f"name the one with the vectors with {columns.say('vector')}",
         )
     total = arrays[chosen].shape[0]
-    beside = {name: array for name, array in arrays.items() if name != chosen and array.shape[0] == total}
-    content = table_of_arrays({columns.vector or "key_vector": arrays[chosen], **beside}, path)
+    companions = {name: array for name, array in arrays.items() if name != chosen and array.shape[0] == total}
+    content = table_of_arrays({columns.vector or "key_vector": arrays[chosen], **companions}, path)
     similarity = _SIMILARITIES.get(file.attrs.get("distance", ""))
     return replace(content, settings={} if similarity is None else {"encoder": None, "similarity": similarity})

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from softkv.problems import invalid_value
-from softkv.tables.cells import parse_json, refuse_constant, shown
+from softkv.tables.cells import parse_json, refuse_constant, shorten
 from softkv.tables.content import Content, NumberedRow, unreadable
 from softkv.tables.files import BinaryOpener, encoding_of
 
@@ -88,7 +88,7 @@ def _require_object(value: Any) -> Mapping[str, Any] | str:
     """Return an object of JSON, or the flaw of another value."""
     if isinstance(value, dict):
         return value
-    return f"expected a document as a JSON object, got {shown(json.dumps(value, ensure_ascii=False))}"
+    return f"expected a document as a JSON object, got {shorten(json.dumps(value, ensure_ascii=False))}"
 
 
 def read_array_of_json(path: Path, open_file: BinaryOpener) -> Content:

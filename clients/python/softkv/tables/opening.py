@@ -45,7 +45,7 @@ def open_table(
 ) -> Table:
     """Open a file, a DataFrame or an Arrow table as documents, which `upsert` writes.
 
-    docs/guide/tables.md lists the formats and explains each argument.
+    docs/reference/commands.md#load-a-file lists the formats and explains each argument.
 
     Args:
         source: the path of a file or of a folder of BEIR, a pandas DataFrame, or an Arrow table.
@@ -65,7 +65,7 @@ def open_table(
         A `Table`.
 
     Raises:
-        Invalid: the source is no table, a column does not exist, or a package that reads the format is missing.
+        Invalid: the source is not a table, a column does not exist, or a package that reads the format is missing.
 
     Example:
         >>> collection.upsert(open_table("books.csv", key="title"))

@@ -27,7 +27,7 @@ def read_questions(
         id: the column of the ids of the documents that answer them; an empty cell says that none does.
 
     Raises:
-        Invalid: the file cannot be read, or a row is no question.
+        Invalid: the file cannot be read, or a row is not a question.
     """
     if is_judgements(path):
         return dict(read_judgements(path))
@@ -35,8 +35,8 @@ def read_questions(
     if content.columns is not None:
         for option, name in (("query", query), ("id", id)):
             if name not in content.columns:
-                there = ", ".join(content.columns) or "none"
-                raise unreadable(path, f"has no column {name!r}, its columns are {there}: name the one of {option}")
+                names = ", ".join(content.columns) or "none"
+                raise unreadable(path, f"has no column {name!r}, its columns are {names}: name the one of {option}")
     questions = {}
     for number, cells in content.rows():
         try:

@@ -42,8 +42,8 @@ def read_spreadsheet(path: Path) -> Content:
             filled = [(i, cell) for i, cell in enumerate(cells[:width]) if _is_filled(cell)]
             yield row, {names[i]: to_text(_whole(cell)) if i in texts else _whole(cell) for i, cell in filled}
 
-    others = book.sheet_names[1:]
-    notices = [f"{path.name}: only its first sheet is read, not {', '.join(others)}"] if others else []
+    further_sheets = book.sheet_names[1:]
+    notices = [f"{path.name}: only its first sheet is read, not {', '.join(further_sheets)}"] if further_sheets else []
     notices += [
         f"{path.name}: column {i} has no name, so its number is its name"
         for i, name in enumerate(header[:width], start=1)

@@ -1,4 +1,4 @@
-"""A table as documents: each row becomes a document, or the reason why it is none."""
+"""A table as documents: each row becomes a document, or the reason for its refusal."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Table:
         total: the number of rows, or None if it is unknown.
         unit: what the number of a row counts: "line" or "row".
         settings: the settings of the collection that the rows are for, as `create` takes them; empty if unknown.
-        notices: what a reader should know, a sentence each.
+        notices: sentences about the table for its reader.
         keyless: the number of documents without a key among those read.
         expired: the number of documents among those read that have expired.
     """
@@ -137,7 +137,7 @@ class Table:
         """Put the cells of a row into a document, the id first, so that a refusal can name it.
 
         Raises:
-            BadCell: the row is no document.
+            BadCell: the row cannot be a document.
         """
         metadata: dict[str, Any] = {}
         for name, cell in sorted(cells.items(), key=lambda item: fields.get(item[0]) != "id"):

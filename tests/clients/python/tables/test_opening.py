@@ -108,7 +108,7 @@ def test_a_column_of_texts_has_one_type(tmp_path: Path, cells: list[str], values
     assert len(notices) == (values[0] in ("01234", "1.10", "1e5", "12345678901234567890123", "0.1000000000000000055"))
 
 
-def test_a_column_of_numbers_that_stays_text_is_told_and_can_be_forced(tmp_path: Path) -> None:
+def test_a_column_of_numbers_that_stays_text_has_a_notice_and_can_be_forced(tmp_path: Path) -> None:
     path = text_file(tmp_path / "t.csv", "id,key,size\na,k,1.10\nb,k,2\nc,k,\nd,k,nine\ne,k,12345678901234567890123\n")
     assert open_table(path).notices == []  # "nine" makes it a column of texts anyway
     forced = list(open_table(path, number=["size"]))

@@ -251,7 +251,7 @@ def test_arrays_of_one_file(tmp_path: Path) -> None:
     with pytest.raises(softkv.Invalid, match="no column of keys, its columns are ids, embeddings, year, at"):
         open_table(path)
     np.savez(path, a=np.ones(2), b=np.ones(3))
-    with pytest.raises(softkv.Invalid, match="different lengths, so they are no table: a 2, b 3"):
+    with pytest.raises(softkv.Invalid, match="different lengths, so they cannot be a table: a 2, b 3"):
         open_table(path)
 
 

@@ -1,0 +1,171 @@
+"""Tables of every format: the terminal and the Python client write the same documents, also after an interruption."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet as pq
+import pytest
+
+from softkv import Client, Unreachable
+from softkv.commands.remote import Upload
+from softkv.tables import open_table
+from tests.running import RunningService
+from tests.service.commands.conftest import Softkv, serving
+
+WIDTH = 4
+FIELDS = ["key", "value", "metadata", "key_vector"]
+NAMED = {"id": "nr", "key": "text", "vector": "embedding"}
+
+
+def frame(n: int) -> pd.DataFrame:
+    """A table of n documents whose columns have names of their own."""
+    rng = np.random.default_rng(60)
+    return pd.DataFrame(
+        {
+            "nr": np.arange(n),
+            "text": [f"text {i}\nof two lines, and 猫" for i in range(n)],
+            "embedding": rng.normal(size=(n, WIDTH)).astype(np.float32).tolist(),
+            "price": np.arange(n) + 0.5,
+            "open": np.arange(n) % 2 == 0,
+            "zip": [f"{i:05}" for i in range(n)],
+        }
+    )
+
+
+def as_lines(table: pd.DataFrame) -> list[str]:
+    return [json.dumps(row) for row in table.to_dict("records")]
+
+
+def save_hdf5(table: pd.DataFrame, path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(path, "w") as file:
+        for name in table.columns:
+            file[name] = table[name].tolist()
+
+
+def save_spreadsheet(table: pd.DataFrame, path: Path) -> None:
+    pytest.importorskip("python_calamine")
+    pytest.importorskip("openpyxl")
+    table.assign(embedding=table["embedding"].map(json.dumps)).to_excel(path, index=False)
+
+
+SAVERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
+    "csv": lambda table, path: table.to_csv(path, index=False),
+    "csv.gz": lambda table, path: table.to_csv(path, index=False),
+    "tsv": lambda table, path: table.to_csv(path, index=False, sep="\t", encoding="utf-16"),
+    "ndjson": lambda table, path: path.write_text("\n".join(as_lines(table)), encoding="utf-8"),
+    "json": lambda table, path: path.write_text(f"[{','.join(as_lines(table))}]", encoding="utf-8"),
+    "parquet": lambda table, path: pq.write_table(pa.Table.from_pandas(table), path),
+    "feather": lambda table, path: pyarrow.feather.write_feather(pa.Table.from_pandas(table), path),
+    "xlsx": save_spreadsheet,
+    "npz": lambda table, path: np.savez(path, **{name: np.array(table[name].tolist()) for name in table.columns}),
+    "hdf5": save_hdf5,
+}
+
+
+def stored(client: Client, name: str) -> list[dict[str, Any]]:
+    """The documents of a collection, each field as it is stored; vectors as their bytes."""
+    found = client.collection(name).find(include=FIELDS)
+    return [
+        {"id": document.id, **document.fields, "key_vector": document.key_vector.tobytes()}
+        for document in found
+        if document.key_vector is not None
+    ]
+
+
+def expected(n: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": str(row["nr"]),
+            "key": row["text"],
+            "value": row["text"],
+            "metadata": {name: row[name] for name in ("price", "open", "zip")},
+            "key_vector": np.array(row["embedding"], "<f4").tobytes(),
+        }
+        for row in frame(n).to_dict("records")
+    ]
+
+
+def by_id(documents: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {document["id"]: document for document in documents}
+
+
+@pytest.mark.parametrize("ending", SAVERS)
+def test_terminal_and_client_write_the_same_documents(
+    softkv: Softkv, service: RunningService, tmp_path: Path, ending: str
+) -> None:
+    path = tmp_path / f"loaded.{ending}"
+    SAVERS[ending](frame(30), path)
+    options = [part for option, name in NAMED.items() for part in (f"--{option}", name)]
+    with Client(service.url) as client:
+        ended = softkv("load", str(path), "-c", "loaded-terminal", "--encoder", "none", *options)
+        assert ended.exit_code == 0, ended.stderr
+        collection = client.collection("loaded-client")
+        collection.create(encoder=None)
+        try:
+            assert collection.upsert(open_table(path, **NAMED)).raise_for_refused().upserted == 30
+            assert by_id(stored(client, "loaded-terminal")) == by_id(stored(client, "loaded-client"))
+            assert by_id(stored(client, "loaded-client")) == by_id(expected(30))
+        finally:
+            collection.drop()
+            client.collection("loaded-terminal").drop()
+
+
+def test_a_frame_and_a_table_of_arrow_are_the_same_documents(service: RunningService) -> None:
+    with Client(service.url) as client:
+        collection = client.collection("loaded-client")
+        for source in (frame(30), pa.Table.from_pandas(frame(30))):
+            collection.create(encoder=None)
+            assert collection.upsert(open_table(source, **NAMED)).raise_for_refused().upserted == 30
+            assert by_id(stored(client, "loaded-client")) == by_id(expected(30))
+            collection.drop()
+
+
+def test_rows_of_a_table_are_refused_by_line_and_id(softkv: Softkv, service: RunningService, tmp_path: Path) -> None:
+    path = tmp_path / "loaded.csv"
+    path.write_text('id;key_vector;note\na;[1, 2];"two\nlines"\nb;[1, 2, 3];\nc;[1, ..., 2];\na;[3, 4];\nd;;\n')
+    ended = softkv("load", str(path), "--encoder", "none")
+    assert ended.exit_code == 1
+    assert ended.stdout == "loaded: 2 documents written, 1 have no key, 3 refused\n"
+    lines = " ".join(ended.stderr.split())
+    assert "line 4, id 'b': key_vector has width 3" in lines
+    assert "line 5, id 'c': column 'key_vector': the vector '[1, ..., 2]' was shortened" in lines
+    assert "line 6, id 'a': the id 'a' is in line 2 already" in lines
+    with Client(service.url) as client:
+        assert [document.id for document in client.collection("loaded").find()] == ["a", "d"]
+        report = client.collection("loaded").upsert(open_table(path))
+        assert [(refused.line, refused.id) for refused in report.refused] == [(4, "b"), (5, "c"), (6, "a")]
+        client.collection("loaded").drop()
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("ending", SAVERS)
+def test_a_load_that_was_killed_is_resumed_to_the_same_documents(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"books.{ending}"
+    SAVERS[ending](frame(3000), path)
+    table = open_table(path, **NAMED)
+    with serving(tmp_path / "data") as running, Client(running.url, retries=0) as client:
+        collection = client.collection("books")
+        collection.create(encoder=None)
+
+        def kill(done: int) -> None:
+            if done >= 1000:
+                running.process.send_signal(signal.SIGKILL)
+                running.process.wait()
+
+        with pytest.raises(Unreachable):
+            Upload(collection, table, kill).run(resume=False)
+    with serving(tmp_path / "data") as running, Client(running.url) as client:
+        upload = Upload(client.collection("books"), table, lambda done: None)
+        upload.run(resume=True)
+        assert upload.skipped >= 1000
+        assert by_id(stored(client, "books")) == by_id(expected(3000))
