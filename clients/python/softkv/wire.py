@@ -174,7 +174,9 @@ def _numeric_array(value: Any, pointer: str, kinds: str = "iuf") -> NDArray[Any]
     except ValueError:
         raise invalid_value_at(pointer, "wanted rows of one length, got some that are longer than others") from None
     if array.dtype.kind not in kinds and array.size:
-        raise invalid_value_at(pointer, f"wanted numbers, got an array of {array.dtype}")
+        names = {"U": "texts", "S": "bytes", "O": "a list with null or other values", "b": "booleans", "M": "dates"}
+        came = names.get(array.dtype.kind, str(array.dtype))
+        raise invalid_value_at(pointer, f"wanted numbers, got {came}")
     return array
 
 

@@ -62,7 +62,8 @@ WORDS = {
     "string_pattern_mismatch": "wanted a text of the form {pattern}, got {came}",
 }
 NO_FIELD_OF_A_DOCUMENT = (
-    "a document has no field {name}: a field of your own goes into `metadata`, and the text that is searched is `key`"
+    "a document has no field {name}: a field of your own goes into `metadata`, the text that is searched is `key`, "
+    "and a vector `key_vector`"
 )
 SHOWN = 60
 

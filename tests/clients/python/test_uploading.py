@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx2
+import numpy as np
 import pytest
 
 import softkv
 from softkv import AsyncClient, Client, Report
+from tests.clients.python.scripted import Said, Scripted
 from tests.clients.python.ways import Awaited
 from tests.running import RunningService
 
@@ -254,3 +256,28 @@ def test_others_have_their_turn_while_rows_are_sent(service, name):
     report, turns = asyncio.run(ask())
     assert report.upserted == 6400
     assert turns >= 100
+
+
+def test_documents_that_end_a_stream_are_refused_and_the_others_are_sent_again() -> None:
+    flaw = {"pointer": "/documents/1/key", "detail": "the provider refused the text"}
+    ended = {"status": 422, "code": "invalid_content", "detail": flaw["detail"], "errors": [flaw]}
+    first = {"upserted": 2, "truncated": [], "refused": []}
+    lines = [first, {"done": False, "upserted": 2, "refused": 0, "problem": ended}]
+    rest = [{"upserted": 2, "truncated": [], "refused": []}, {"done": True, "upserted": 2, "refused": 0}]
+    answers = [Said(200, b"\n".join(json.dumps(line).encode() for line in part)) for part in (lines, rest)]
+    with Scripted(*answers).running() as server, softkv.Client(server.url) as client:
+        report = client.collection("c").upsert({"id": f"r{n}", "key": f"text {n}"} for n in range(5))
+    assert [json.loads(line)["id"] for line in server.heard[1].body.split(b"\n")] == ["r2", "r4"]
+    assert (report.upserted, report.acknowledged) == (4, 5)
+    assert [(refused.row, refused.id, refused.detail) for refused in report.refused] == [
+        (3, "r3", "/key: the provider refused the text")
+    ]
+
+
+@pytest.mark.parametrize("ids", [[1, 2], np.array([1, 2])])
+def test_whole_numbers_as_ids_are_written_in_decimal(made, ids):
+    collection = made(encoder=None, dimension=2)
+    assert collection.upsert(ids=ids, key_vectors=np.eye(2)).upserted == 2
+    assert collection.upsert([{"id": 3, "key_vector": [1, 0]}]).upserted == 1
+    assert [document.id for document in collection.find()] == ["1", "2", "3"]
+    assert not collection.upsert([{"id": True, "key_vector": [1, 0]}])

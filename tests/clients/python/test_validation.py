@@ -43,7 +43,7 @@ WRONG = {
     ),
     "a table without keys": (
         lambda c: c.upsert(FRAME),
-        "no column of keys, its columns are id, embedding: name one of them key, if it has",
+        "no column of keys, its columns are id, embedding: name the one with the texts",
     ),
     "the same of Arrow's": (
         lambda c: c.upsert(pytest.importorskip("pyarrow").table({"id": ["a"], "text": ["b"]})),
@@ -64,7 +64,7 @@ WRONG = {
     ),
     "which vector is wrong": (
         lambda c: c.put("a", value_vector=["x"]),
-        "^/value_vector: wanted numbers, got an array of",
+        "^/value_vector: wanted numbers, got",
     ),
     "a filter for a bias": (
         lambda c: c.attend("a", bias=F.year > 1900),
@@ -130,15 +130,15 @@ def test_a_comparison_without_its_parentheses(unclosed):
 
 
 def test_refused_rows_name_the_field(shelf):
-    rows = [{"id": 7, "key_vector": [1, 2]}, {"id": "b", "key_vectors": 3}, {"id": "c", "vector": [1, 2]}]
+    rows = [{"id": 7.5, "key_vector": [1, 2]}, {"id": "b", "key_vectors": 3}, {"id": "c", "vector": [1, 2]}]
     assert [(refusal.row, refusal.detail) for refusal in shelf.upsert(rows).refused] == [
-        (0, "/id: wanted a text, got 7"),
+        (0, "/id: wanted a text, got 7.5"),
         (1, "/key_vectors: wanted a list of vectors, got int"),
         (2, f'a document has no field "vector": {NO_FIELD}'),
     ]
 
 
-NO_FIELD = "a field of your own goes into `metadata`, and the text that is searched is `key`"
+NO_FIELD = "a field of your own goes into `metadata`, the text that is searched is `key`, and a vector `key_vector`"
 
 
 @pytest.mark.parametrize("name", ["topic", "text", "document", "content", "page_content"])

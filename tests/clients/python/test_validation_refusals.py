@@ -88,7 +88,7 @@ def test_settings_that_none_can_have(silent, client, settings):
     [
         ([float("nan"), 1.0], "number 0 is not finite as float32: keep magnitudes below 3.4e38"),
         ([1.0, 1e39], "number 1 is not finite as float32: keep magnitudes below 3.4e38"),
-        ([True, False], "wanted numbers, got an array of bool"),
+        ([True, False], "wanted numbers, got booleans"),
         (3, "wanted a text, a vector or a list of these, got int"),
         ({"a": 1}, "wanted a text, a vector, a list of these, or a matrix with a row a query"),
     ],

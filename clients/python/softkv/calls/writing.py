@@ -15,7 +15,7 @@ from softkv.calls.collections import info
 from softkv.calls.documents import parse_written, to_id_list
 from softkv.calls.rows import Rows, open_rows
 from softkv.calls.service import get_limit
-from softkv.errors import Flaw, Invalid, TooLarge
+from softkv.errors import Flaw, Invalid, Refused, TooLarge
 from softkv.problems import Reply, foreign_response_error, invalid_value, problem_error, raise_flaws
 from softkv.wire import as_float32, encode_json
 
@@ -229,8 +229,7 @@ class Upload:
                 return result
             try:
                 if self._on_conflict == "replace":
-                    yield from self._write_stream(rows, result)
-                    rows = []
+                    rows = yield from self._write_stream(rows, result)
                 else:
                     rows = yield from self._write_transaction(rows, result, f"{batch.first}-{batch.rows}-{attempt}")
             except TooLarge as error:
@@ -280,14 +279,30 @@ class Upload:
             )
         return [row for row in rows if len(row.content) <= max_bytes]
 
-    def _write_stream(self, rows: Sequence[RowLine], result: BatchResult) -> Plan[None]:
-        """Write rows as NDJSON, of which the valid lines are written. A repeated request writes the same rows again."""
-        for counts in (yield from _ndjson_call(self._place, b"\n".join(row.content for row in rows))):
+    def _write_stream(self, rows: Sequence[RowLine], result: BatchResult) -> Plan[list[RowLine]]:
+        """Write rows as NDJSON, of which the valid lines are written; return the rows to send again.
+
+        A repeated request writes the same rows again. If the service ends the stream and names the documents that are
+        the reason, these are refused, and the rows after the answered ones are sent again without them.
+        """
+        parts, error = yield from _ndjson_call(self._place, b"\n".join(row.content for row in rows))
+        answered = 0
+        for counts in parts:
+            answered += counts["upserted"] + len(counts["refused"])
             result.upserted += counts["upserted"]
             result.truncated += counts["truncated"] or ()
             for refused in counts["refused"]:
                 flaws = [Flaw(flaw["pointer"], flaw["detail"]) for flaw in refused["errors"]]
                 result.refuse(rows[refused["line"] - 1], flaws)
+        if error is None:
+            return []
+        flaws_by_row = _flaws_by_row(error)
+        unanswered = rows[answered:]
+        if max(flaws_by_row) >= len(unanswered):
+            raise error
+        for index, flaws in flaws_by_row.items():
+            result.refuse(unanswered[index], flaws)
+        return [row for index, row in enumerate(unanswered) if index not in flaws_by_row]
 
     def _write_transaction(self, rows: Sequence[RowLine], result: BatchResult, name: str) -> Plan[list[RowLine]]:
         """Write rows in one transaction; return the rows to send again without the flawed ones.
@@ -326,20 +341,25 @@ def write_mode(on_conflict: OnConflict) -> str:
     return _WRITE_MODES[on_conflict]
 
 
-def _ndjson_call(collection: CollectionRef, content: bytes) -> Call[list[Any]]:
-    """Return the call that writes rows as NDJSON."""
+def _ndjson_call(collection: CollectionRef, content: bytes) -> Call[tuple[list[Any], Refused | None]]:
+    """Return the call that writes rows as NDJSON: its result is the answered parts, and an error that names rows."""
 
-    def parse(reply: Reply) -> list[Any]:
+    def parse(reply: Reply) -> tuple[list[Any], Refused | None]:
         lines = [line for line in reply.content.split(b"\n") if line]
         *parts, end = [Reply(reply.status, reply.headers, line, reply.url).json() for line in lines]
         if not end["done"]:
-            raise problem_error(end["problem"], reply) if "problem" in end else foreign_response_error(reply)
-        return parts
+            if "problem" not in end:
+                raise foreign_response_error(reply)
+            error = problem_error(end["problem"], reply)
+            if not _flaws_by_row(error):
+                raise error
+            return parts, error
+        return parts, None
 
     return Call("POST", collection.documents, parse, content=content, content_type=NDJSON_TYPE, timeout=WRITE_TIMEOUT)
 
 
-def _flaws_by_row(error: Invalid) -> dict[int, list[Flaw]]:
+def _flaws_by_row(error: Refused) -> dict[int, list[Flaw]]:
     """Group a request's flaws by document index; return an empty dict if a flaw concerns the request itself."""
     flaws: dict[int, list[Flaw]] = {}
     for flaw in error.errors:

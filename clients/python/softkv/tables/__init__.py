@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from softkv.tables.columns import Columns
-from softkv.tables.files import stem_of
+from softkv.tables.content import stem_of
 from softkv.tables.objects import EXPORT_MARK, EXPORT_SETTINGS, EXPORT_VERSION
 from softkv.tables.opening import open_table, open_with
 from softkv.tables.questions import read_questions

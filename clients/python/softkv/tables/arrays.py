@@ -1,21 +1,28 @@
-"""Vectors in files of NumPy, and of the benchmarks of nearest neighbours: .fvecs, .bvecs, .fbin, .u8bin and .i8bin."""
+"""Vectors in files of NumPy and HDF5, and of the benchmarks of nearest neighbours: .fvecs, .bvecs, .fbin, .u8bin, …"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from softkv.tables.content import Content, NumberedRow, unreadable
+from softkv.problems import invalid_value
+from softkv.tables.columns import Columns
+from softkv.tables.content import Content, NumberedRow, require_reader, unreadable
 
 ENDINGS = (".npy", ".npz", ".fvecs", ".bvecs", ".fbin", ".u8bin", ".i8bin")
 
 Array: TypeAlias = NDArray[Any]
 _COMPONENTS = {".fvecs": "<f4", ".bvecs": "u1", ".fbin": "<f4", ".u8bin": "u1", ".i8bin": "i1"}
 _NUMERIC = "fiu"
+
+HDF5_ENDINGS = (".hdf5", ".h5")
+_TRAIN = "train"  # as ann-benchmarks names the vectors
+_SIMILARITIES = {"angular": "cosine", "euclidean": "gaussian", "dot": "dot", "ip": "dot"}
 
 
 def read_arrays(path: Path) -> Content:
@@ -97,3 +104,31 @@ def _bin(path: Path, component: np.dtype[Any]) -> Array:
             f"{total:,} vectors of width {width} make {expected:,} bytes, and it has {path.stat().st_size:,}"
         )
     return np.memmap(path, component, mode="r", offset=8, shape=(total, width))
+
+
+def read_hdf5(path: Path, columns: Columns) -> Content:
+    """Return the vectors of the data set `train`, or of the one that is named, and all data sets of the same length.
+
+    The attribute `distance` selects the similarity of a new collection.
+
+    Raises:
+        Invalid: it is another file, h5py is not installed, or there is no such data set.
+    """
+    h5py = require_reader("h5py", "h5py", path)
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise unreadable(path, f"is not an HDF5 file: {error}") from None
+    arrays = {name: array for name, array in file.items() if isinstance(array, h5py.Dataset) and array.shape}
+    chosen = columns.vector or _TRAIN
+    if chosen not in arrays:
+        raise invalid_value(
+            "",
+            f"{path} has no data set {chosen!r}, its data sets are {', '.join(arrays) or 'none'}: "
+            f"name the one with the vectors with {columns.say('vector')}",
+        )
+    total = arrays[chosen].shape[0]
+    companions = {name: array for name, array in arrays.items() if name != chosen and array.shape[0] == total}
+    content = table_of_arrays({columns.vector or "key_vector": arrays[chosen], **companions}, path)
+    similarity = _SIMILARITIES.get(file.attrs.get("distance", ""))
+    return replace(content, settings={} if similarity is None else {"encoder": None, "similarity": similarity})

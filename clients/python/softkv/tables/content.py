@@ -1,15 +1,23 @@
-"""The content of a table in any format: the names of the columns, and the rows under them."""
+"""The content of a table in any format: the names of its columns, and its rows; and files, plain or in gzip."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import codecs
+import gzip
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, BinaryIO, TypeAlias, cast
 
 from softkv.answers.rendering import require_module
 from softkv.errors import Invalid
 from softkv.problems import invalid_value
+
+TEXT_ENDINGS = (".txt", "")
+_GZIP = b"\x1f\x8b"
+
+BinaryOpener: TypeAlias = Callable[[], BinaryIO]
+"""A function that opens a file for reading."""
 
 Cells: TypeAlias = Mapping[str, Any]
 """The filled cells of a row by the names of their columns."""
@@ -62,3 +70,58 @@ def require_reader(module: str, package: str, path: Path | str) -> Any:
         raise unreadable(
             path, f"is read with {package}, which is not installed: run `pip install {package}`, or convert the file"
         ) from None
+
+
+def opener_of(path: Path) -> BinaryOpener:
+    """Return a function that opens a file for reading; one in gzip is unpacked meanwhile."""
+    with path.open("rb") as file:
+        is_packed = file.read(len(_GZIP)) == _GZIP
+    return lambda: cast(BinaryIO, gzip.open(path)) if is_packed else path.open("rb")
+
+
+def ending_of(path: Path) -> str:
+    """Return the ending of a file's name in small letters, without that of gzip."""
+    plain = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    return plain.suffix.lower()
+
+
+def stem_of(path: Path) -> str:
+    """Return the name of a file without its endings."""
+    plain = path.with_suffix("") if path.suffix.lower() == ".gz" else path
+    return plain.stem
+
+
+def encoding_of(beginning: bytes) -> str:
+    """Return the encoding that the mark at the beginning of a text names; UTF-8 without one."""
+    if beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    return "utf-8-sig"
+
+
+def read_texts(path: Path, open_file: BinaryOpener, column: str) -> Content:
+    """Return the texts of a file as a table of one column; blank lines are skipped.
+
+    Raises:
+        Invalid: a line is not UTF-8.
+    """
+
+    def rows() -> Iterator[NumberedRow]:
+        with open_file() as file:
+            yield from parse_texts(file, path, column)
+
+    return Content([column], rows, sum(1 for _ in rows()), unit="line")
+
+
+def parse_texts(lines: Iterable[bytes], path: Path, column: str) -> Iterator[NumberedRow]:
+    """Yield the number and the text of each line that is not blank.
+
+    Raises:
+        Invalid: a line is not UTF-8.
+    """
+    for number, line in enumerate(lines, start=1):
+        try:
+            text = line.removeprefix(codecs.BOM_UTF8).decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise unreadable(path, f"line {number} is not UTF-8 ({error}): convert the file") from None
+        if text.strip():
+            yield number, {column: text if column == "id" else text.strip()}

@@ -1,4 +1,4 @@
-"""NDJSON and JSON arrays of objects, exported collections, and the results of OpenAI's batches of embeddings."""
+"""Objects of NDJSON and of JSON arrays: documents, exports, sets of BEIR, and results of OpenAI's batches."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import Any
 
 from softkv.problems import invalid_value
 from softkv.tables.cells import parse_json, refuse_constant, shorten
-from softkv.tables.content import Content, NumberedRow, unreadable
-from softkv.tables.files import BinaryOpener, encoding_of
+from softkv.tables.content import BinaryOpener, Content, NumberedRow, encoding_of, opener_of, unreadable
 
 LINES_ENDINGS, ARRAY_ENDINGS = (".ndjson", ".jsonl"), (".json",)
 
@@ -190,3 +189,36 @@ def _batch_rows(rows: Iterable[NumberedRow]) -> Iterator[NumberedRow]:
 def _embedding(value: Any) -> Any:
     """Return an embedding as numbers; OpenAI's base64 becomes softkv's, which is the same."""
     return {"base64": value} if isinstance(value, str) else value
+
+
+def read_corpus(folder: Path) -> Content:
+    """Return the documents of a folder: the key is the title and the text, as BEIR's own models read them.
+
+    Raises:
+        Invalid: the folder has no corpus.
+    """
+    open_file = opener_of(beir_file(folder, "corpus"))
+
+    def rows() -> Iterator[NumberedRow]:
+        with open_file() as file:
+            for number, cells in parse_lines(file):
+                if isinstance(cells, str):
+                    yield number, cells
+                    continue
+                rest = {name: cell for name, cell in cells.items() if name not in ("_id", "text")}
+                key = f"{cells.get('title') or ''} {cells.get('text') or ''}".strip()
+                yield number, {"id": cells.get("_id"), "key": key, **rest}
+
+    return Content(["id", "key", "title", "metadata"], rows, sum(1 for _ in rows()), unit="line")
+
+
+def beir_file(folder: Path, name: str) -> Path:
+    """Return the file of a folder of BEIR.
+
+    Raises:
+        Invalid: it is not there.
+    """
+    for ending in (".jsonl", ".jsonl.gz"):
+        if (path := folder / f"{name}{ending}").is_file():
+            return path
+    raise invalid_value("", f"{folder} has no {name}.jsonl: name a folder as BEIR writes it, or a file")

@@ -10,21 +10,29 @@ from pathlib import Path
 from typing import Any
 
 from softkv.problems import invalid_value
-from softkv.tables import arrays, arrow, beir, delimited, frames, hdf5, objects, plain, spreadsheet
+from softkv.tables import arrays, arrow, objects, sheets
 from softkv.tables.columns import Columns
-from softkv.tables.content import Content, NumberedRow, unreadable
-from softkv.tables.files import ending_of, opener_of
+from softkv.tables.content import (
+    TEXT_ENDINGS,
+    Content,
+    NumberedRow,
+    ending_of,
+    opener_of,
+    parse_texts,
+    read_texts,
+    unreadable,
+)
 from softkv.tables.table import Table
 
 ENDINGS = (
     *objects.LINES_ENDINGS,
     *objects.ARRAY_ENDINGS,
-    *delimited.ENDINGS,
+    *sheets.TEXT_ENDINGS,
     *arrow.PARQUET_ENDINGS,
     *arrow.FILE_ENDINGS,
-    *spreadsheet.ENDINGS,
+    *sheets.SPREADSHEET_ENDINGS,
     *arrays.ENDINGS,
-    *hdf5.ENDINGS,
+    *arrays.HDF5_ENDINGS,
 )
 
 
@@ -101,7 +109,7 @@ def open_with(
 def _read_object(source: Any, columns: Columns) -> Content:
     pandas = sys.modules.get("pandas")  # a table's own library is already imported
     if pandas is not None and isinstance(source, pandas.DataFrame):
-        return frames.read_frame(source)
+        return arrow.read_frame(source)
     if hasattr(source, "__arrow_c_stream__") or hasattr(source, "__arrow_c_array__"):
         return arrow.read_arrow(source, "the table", columns)
     raise invalid_value("", f"wanted the path of a file, a DataFrame or an Arrow table, got {type(source).__name__}")
@@ -125,7 +133,7 @@ def read_path(
     if str(path) == "-":
         return _read_standard_input(columns, column)
     if path.is_dir():
-        return beir.read_corpus(path)
+        return objects.read_corpus(path)
     if not path.is_file():
         raise unreadable(path, "is not there")
     ending, open_file = ending_of(path), opener_of(path)
@@ -133,27 +141,27 @@ def read_path(
         return objects.read_lines_of_json(path, open_file)
     if ending in objects.ARRAY_ENDINGS:
         return objects.read_array_of_json(path, open_file)
-    if ending in delimited.ENDINGS:
-        return delimited.read_delimited(path, open_file, delimiter=delimiter, charset=charset)
+    if ending in sheets.TEXT_ENDINGS:
+        return sheets.read_delimited(path, open_file, delimiter=delimiter, charset=charset)
     if ending in arrow.PARQUET_ENDINGS:
         return arrow.read_parquet(path, columns)
     if ending in arrow.FILE_ENDINGS:
         return arrow.read_arrow_file(path, columns)
-    if ending in spreadsheet.ENDINGS:
-        return spreadsheet.read_spreadsheet(path)
+    if ending in sheets.SPREADSHEET_ENDINGS:
+        return sheets.read_spreadsheet(path)
     if ending in arrays.ENDINGS:
         return arrays.read_arrays(path)
-    if ending in hdf5.ENDINGS:
-        return hdf5.read_hdf5(path, columns)
-    if column is not None and ending in plain.ENDINGS:
-        return plain.read_lines(path, open_file, column)
+    if ending in arrays.HDF5_ENDINGS:
+        return arrays.read_hdf5(path, columns)
+    if column is not None and ending in TEXT_ENDINGS:
+        return read_texts(path, open_file, column)
     raise unreadable(path, f"ends in none of {' '.join(ENDINGS)}: convert or rename it")
 
 
 def _read_standard_input(columns: Columns, column: str | None) -> Content:
     stream = sys.stdin.buffer
     if column is not None:
-        return Content([column], lambda: plain.parse_lines(stream, Path("-"), column), unit="line")
+        return Content([column], lambda: parse_texts(stream, Path("-"), column), unit="line")
     if not columns.are_named:
         return objects.read_stream_of_json(stream)
     content = stream.read()  # the names of its columns are found in a first pass

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from softkv.problems import invalid_value
-from softkv.tables.beir import is_judgements, read_judgements
 from softkv.tables.cells import BadCell, is_empty, to_id
 from softkv.tables.columns import Columns
-from softkv.tables.content import Cells, unreadable
+from softkv.tables.content import Cells, opener_of, unreadable
+from softkv.tables.objects import beir_file, parse_lines
 from softkv.tables.opening import read_path
+
+_QRELS = "qrels"
 
 
 def read_questions(
@@ -29,8 +32,8 @@ def read_questions(
     Raises:
         Invalid: the file cannot be read, or a row is not a question.
     """
-    if is_judgements(path):
-        return dict(read_judgements(path))
+    if _is_judgements(path):
+        return dict(_read_judgements(path))
     content = read_path(path, Columns())
     if content.columns is not None:
         for option, name in (("query", query), ("id", id)):
@@ -56,3 +59,40 @@ def _question(cells: Cells | str, query: str, id_column: str, *, is_table: bool)
         return {"query": cells[query], "id": None if is_empty(answer) else to_id(answer)}
     rest = {name: cell for name, cell in cells.items() if name not in (query, id_column)}
     return {"query": cells[query], **rest, **({"id": answer} if id_column in cells else {})}
+
+
+def _is_judgements(path: Path) -> bool:
+    """Return whether a path is a folder of BEIR, or a file in its `qrels`."""
+    return path.is_dir() or (path.parent.name == _QRELS and path.suffix == ".tsv")
+
+
+def _read_judgements(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the labelled questions of a file of judgements, or of a folder with one such file.
+
+    Each comes with the line of its first judgement. Documents of a score above 0 answer a question.
+
+    Raises:
+        Invalid: a file is missing or damaged, or the folder has several files of judgements.
+    """
+    if path.is_dir():
+        files = sorted((path / _QRELS).glob("*.tsv"))
+        if len(files) != 1:
+            names = ", ".join(map(str, files)) or f"none in {path / _QRELS}"
+            raise invalid_value("", f"{path} must have one file of judgements, or name one of them: {names}")
+        path = files[0]
+    with opener_of(beir_file(path.parent.parent, "queries"))() as file:
+        texts = {str(cells["_id"]): cells["text"] for _, cells in parse_lines(file) if not isinstance(cells, str)}
+    questions: dict[str, tuple[int, list[str]]] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        cells = line.split("\t")
+        if number == 1 and cells[0] in ("query-id", "query_id"):
+            continue
+        if len(cells) < 3 or cells[0] not in texts or not cells[-1].strip().lstrip("-").isdecimal():
+            raise invalid_value(
+                "", f"line {number} of {path}: wanted a query of queries.jsonl, a document and a score, got {line!r}"
+            )
+        answers = questions.setdefault(cells[0], (number, []))[1]
+        if int(cells[-1]) > 0:
+            answers.append(cells[-2])
+    for query, (number, answers) in questions.items():
+        yield number, {"query": texts[query], **({"ids": answers} if answers else {"id": None})}
