@@ -246,3 +246,11 @@ def test_a_json_array_is_documents(tmp_path: Path) -> None:
     for text, words in [("{}", "not a JSON array"), ('[{"id": 1} {}]', "is not JSON"), ('[{"id": "a"}', "is not JSON")]:
         with pytest.raises(softkv.Invalid, match=words):
             open_table(text_file(tmp_path / "books.json", text))
+
+
+def test_no_digit_of_json_is_lost(tmp_path: Path) -> None:
+    numbers = [2**53 + 1, 2**63, 2**64 - 1, 2**64 + 1, 10**30 + 7, 0.1, 1e-300, 5e-324]
+    path = text_file(tmp_path / "t.ndjson", "\n".join(f'{{"id": "{i}", "value": {n}}}' for i, n in enumerate(numbers)))
+    assert [document["value"] for document in documents(path)] == numbers
+    text_file(path, '{"id": "a", "key": "\\ud800"}')
+    assert documents(path) == [{"id": "a", "key": "\ud800"}]
