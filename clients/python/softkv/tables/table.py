@@ -31,6 +31,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "key_vector": to_vector,
     "value_vector": to_vector,
 }
+_NAMES_OF_VECTORS = {"embedding", "embeddings", "vector", "vectors", "emb"}
 _UNTYPED = {"id", "key", "key_vector", "value_vector", "expires", SKIP}
 
 
@@ -65,6 +66,12 @@ class Table:
             return
         names = _names(content) if content.columns is None else content.columns
         self._fields = columns.fields(names, name, numbered=content.numbered)
+        for column, field in self._fields.items():
+            if field == METADATA and column.lower() in _NAMES_OF_VECTORS:
+                self.notices.append(
+                    f"{name}: column {column!r} becomes metadata; {columns.say('vector', column)} makes it the vectors "
+                    f"of the keys, and {columns.say('skip', column)} leaves it out"
+                )
         if content.texts:
             self._decide_types(name)
         if content.numbered and "id" not in self._fields.values() and not columns.only_keys:

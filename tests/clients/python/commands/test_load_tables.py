@@ -147,6 +147,40 @@ def test_rows_of_a_table_are_refused_by_line_and_id(softkv: Softkv, service: Run
         client.collection("loaded").drop()
 
 
+def test_a_csv_of_a_spreadsheet_is_loaded(softkv: Softkv, service: RunningService, tmp_path: Path) -> None:
+    path = tmp_path / "loaded.csv"
+    text = "Nr;Question;Answer;open;until;embedding\r\n1;Wie spät?;zwölf;WAHR;;[1, 2]\r\n2;;x;FALSCH;2001-01-01;\r\n"
+    path.write_bytes(text.encode("windows-1252"))
+    options = ["--encoder", "none", "--id", "Nr", "--key", "Question", "--value", "Answer", "--expires", "until"]
+    refused = softkv("load", str(path), *options)
+    assert (refused.exit_code, "line 2 is not in utf-8" in " ".join(refused.stderr.split())) == (1, True)
+    options += ["--charset", "windows-1252", "--delimiter", ";"]
+    refused = softkv("load", str(path), *options, "--vector", "vectors")
+    assert refused.exit_code == 1
+    assert "no column 'vectors' for --vector" in " ".join(refused.stderr.split())
+    ended = softkv("load", str(path), *options, "--vector", "embedding")
+    assert ended.stdout == "loaded: 2 documents written, 1 have no key, 1 have expired\n", ended.stderr
+    with Client(service.url) as client:
+        (document,) = client.collection("loaded").find(include=["key", "value", "metadata"])
+        assert (document.id, document.key, document.value) == ("1", "Wie spät?", "zwölf")
+        client.collection("loaded").drop()
+
+
+def test_columns_of_json_are_named_from_standard_input_too(
+    softkv: Softkv, service: RunningService, tmp_path: Path
+) -> None:
+    lines = '{"_id": 1, "title": "Possum", "text": "cats"}\n{"_id": 2, "title": "", "text": "chess"}\n'
+    options = ["-c", "loaded", "--encoder", "none", "--id", "_id", "--key", "text"]
+    assert softkv("load", "-", *options, input=lines).stdout == "loaded: 2 documents written\n"
+    with Client(service.url) as client:
+        documents = list(client.collection("loaded").find(include=["key", "metadata"]))
+        client.collection("loaded").drop()
+    assert [(document.id, document.key, document.metadata) for document in documents] == [
+        ("1", "cats", {"title": "Possum"}),
+        ("2", "chess", {}),
+    ]
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("ending", SAVERS)
 def test_a_load_that_was_killed_is_resumed_to_the_same_documents(tmp_path: Path, ending: str) -> None:

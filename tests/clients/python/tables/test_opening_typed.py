@@ -156,6 +156,15 @@ def test_a_field_in_metadata_and_beside_it_is_refused() -> None:
     assert flaws(table) == [(1, "a", "the field 'year' comes twice, in 'metadata' and in a column of its own")]
 
 
+def test_a_column_of_vectors_that_becomes_metadata_has_a_notice() -> None:
+    table = pa.table({"id": ["a"], "key": ["k"], "embedding": [[1.0, 2.0]]})
+    assert open_table(table).notices == [
+        "the table: column 'embedding' becomes metadata; vector='embedding' makes it the vectors of the keys, "
+        "and skip='embedding' leaves it out"
+    ]
+    assert open_table(table, vector="embedding").notices == []
+
+
 def test_data_frames() -> None:
     assert documents(pd.DataFrame(FLAT)) == BOOKS
     frame = pd.DataFrame(
