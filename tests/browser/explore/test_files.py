@@ -223,3 +223,9 @@ def test_a_csv_is_the_same_documents_as_in_python(tmp_path: Path) -> None:
 def test_a_key_of_spaces_counts_as_missing() -> None:
     made = read("t.csv", "id,key\na,cats\nb, \n")["made"]
     assert [made_row.get("flaw", {}).get("name") for made_row in made] == [None, "flaw.empty"]
+
+
+def test_rows_that_are_documents_are_the_same_as_in_python(tmp_path: Path) -> None:
+    path = tmp_path / "t.ndjson"
+    path.write_text('{"id": 7, "key": "cats", "expires": "2126-01-01T00:00:00Z"}\n{"id": "b", "key": "x"}\n')
+    assert documents(read("t.ndjson", path.read_bytes())) == [row.document for row in open_table(path)]

@@ -59,8 +59,8 @@ def read_arrow(table: Any, name: str, columns: Columns) -> Content:
         ImportError: pyarrow is not installed.
     """
     pyarrow = require_module("pyarrow", "pyarrow")
-    if isinstance(table, pyarrow.RecordBatch):
-        table = pyarrow.Table.from_batches([table])
+    if isinstance(table, pyarrow.RecordBatch) or not hasattr(table, "__arrow_c_stream__"):
+        table = pyarrow.Table.from_batches([pyarrow.record_batch(table)])
     if isinstance(table, pyarrow.Table):
         _refuse_bytes(table.schema, name, columns)
         return Content(table.schema.names, lambda: _rows(table.to_batches()), table.num_rows)

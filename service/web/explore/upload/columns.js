@@ -26,7 +26,7 @@ const NAMED = {
   value_vector: ["value_vector"],
 };
 /** The fields of a document as the API takes it. */
-const DOCUMENT = new Set(["id", "key", "value", "metadata", "key_vector", "key_vectors", "parts", "split", "value_vector"]);
+const DOCUMENT = new Set(["id", "key", "value", "metadata", "key_vector", "key_vectors", "parts", "split", "value_vector", "expires"]);
 const NUMBER = /^-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 
 /**
@@ -200,7 +200,7 @@ export function columnOf(mapping, role) {
  */
 export function documentOf({ line, fields, flaw }, mapping, typed) {
   if (flaw) return { flaw };
-  if (mapping.whole) return { document: fields };
+  if (mapping.whole) return { document: Number.isSafeInteger(fields.id) ? { ...fields, id: String(fields.id) } : fields };
   /** @type {Record<string, unknown>} */
   const document = {};
   /** @type {[string, unknown][]} */
