@@ -10,7 +10,8 @@ Start reading in `layer.py`.
     stacks       Encoder; Decoder, step by step through a DecoderState, which equals all at once
     models       SentenceEncoder; GPT2; EncoderDecoder, which writes by `greedy`; rows, the vectors of ids
     checkpoints  load → Checkpoint, a sentence encoder of the BERT family; bert_parameters, gpt2_parameters;
-                 Config, modules, read_modules, truncation, the content of the folder's small files
+                 Config, modules, read_modules, transformer_settings, truncation, the content of the folder's
+                 small files; BFloat16, a stored tensor
     speed        Compiled, a sentence encoder in machine code, if `compiles` is true; Packed, the same on torch,
                  which no other module imports
     inspection   trace → TracedLayer, the computation of one layer for one text
@@ -29,9 +30,16 @@ from attention.transformer.checkpoints.checkpoint import (
     modules,
     prompts_of,
     read_modules,
+    transformer_settings,
     truncation,
 )
-from attention.transformer.checkpoints.config import CheckpointError, Config, Tensors, UnsupportedModelError
+from attention.transformer.checkpoints.config import (
+    BFloat16,
+    CheckpointError,
+    Config,
+    Tensors,
+    UnsupportedModelError,
+)
 from attention.transformer.checkpoints.gpt2 import GPT2, gpt2_parameters
 from attention.transformer.compiled import Compiled, compiles, unfit, unfit_precision
 from attention.transformer.embeddings import Embeddings, Patches, Positions, rows, sinusoidal
@@ -62,6 +70,7 @@ __all__ = [
     "GPT2",
     "POOLINGS",
     "Architecture",
+    "BFloat16",
     "Checkpoint",
     "CheckpointError",
     "Compiled",
@@ -106,6 +115,7 @@ __all__ = [
     "rows",
     "sinusoidal",
     "trace",
+    "transformer_settings",
     "truncation",
     "unfit",
     "unfit_precision",

@@ -48,7 +48,7 @@ from attention.kernels.transformer import (
     way_of,
 )
 from attention.rotary import Rotary
-from attention.transformer.embeddings import check_ids
+from attention.transformer.embeddings import check_ids, count_packed
 from attention.transformer.feed_forward import Linear
 from attention.transformer.layer import EncoderLayer, LayerNorm, Norm, RMSNorm
 from attention.transformer.parameters import map_arrays
@@ -169,8 +169,8 @@ class Compiled:
         from attention.kernels.transformer.encoding import encode
 
         activations = self._take_activations(len(tokens))
-        ends = np.cumsum(lengths)
-        token_positions = np.arange(len(tokens)) - np.repeat(ends - lengths, lengths)
+        positions = count_packed(self.model.embeddings.positions, tokens, lengths)
+        token_positions = np.where(positions < 0, len(self._network.positions) - 1, positions)
         arguments = (self._way, self._network, self._design, tokens, token_positions, lengths, self._poolings)
         stages = len(self._network.output_bias) + 1
 
@@ -384,11 +384,16 @@ def pack_maps(
 
 
 def position_vectors(model: SentenceEncoder) -> F32:
-    """Return the vectors of the positions, with that of the first token type added; one of zeros without them."""
+    """Return the vectors of the positions, with that of the first token type added; one of zeros without them.
+
+    The last is that of the padding token, if the model has one of its own for that.
+    """
     positions, types = model.embeddings.positions, model.embeddings.types
     vectors = np.zeros((1, model.embeddings.tokens.shape[1]), np.float32)
     if positions is not None:
-        vectors = to_float32(positions.table)[positions.first :]
+        table = to_float32(positions.table)
+        padding = table[:0] if positions.padding is None else table[positions.first - 1 : positions.first]
+        vectors = np.concatenate([table[positions.first :], padding])
     return np.ascontiguousarray(vectors if types is None else vectors + to_float32(types)[0])
 
 

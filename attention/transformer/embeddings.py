@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from array_api_compat import array_namespace, device
 
-from attention.arrays import Array, namespace
+from attention.arrays import I64, Array, namespace
 from attention.errors import ParameterError, ShapeError
 from attention.transformer.feed_forward import Linear
 from attention.transformer.layer import Norm
@@ -44,18 +44,29 @@ class Positions:
     Attributes:
         table: [n_positions, d_model]
         first: the row of position 0; in RoBERTa it follows the row of the padding token.
+        padding: the id of the padding token, if positions are counted without it, as in RoBERTa. Wherever it stands in
+            a text, it has position −1, so the row before `first`. None to count all tokens.
     """
 
     table: Array
     first: int = 0
+    padding: int | None = None
 
     @property
     def limit(self) -> int:
         """The number of positions."""
         return int(self.table.shape[0]) - self.first
 
+    def count(self, tokens: Array, *, start: int = 0) -> Array:
+        """Return the positions [..., n] of tokens [..., n], of which the first has position `start`."""
+        xp = array_namespace(tokens)
+        if self.padding is None:
+            return xp.arange(start, start + tokens.shape[-1], device=device(tokens))
+        counts = tokens != self.padding
+        return xp.where(counts, xp.cumulative_sum(xp.astype(counts, xp.int64), axis=-1) + (start - 1), -1)
+
     def __call__(self, positions: Array) -> Array:
-        """Return the vectors [..., d_model] of positions, integers [...], from 0 on.
+        """Return the vectors [..., d_model] of positions, integers [...], as `count` returns them.
 
         Raises:
             ShapeError: a sequence is longer than the table.
@@ -68,6 +79,23 @@ class Positions:
         """Raise ShapeError if a sequence of `length` tokens is longer than the table."""
         if length > self.limit:
             raise ShapeError(f"this model has {self.limit} positions, got a sequence of {length}: truncate or split it")
+
+
+def count_packed(positions: Positions | None, tokens: I64, lengths: I64) -> I64:
+    """Return the positions [t] of the tokens [t] of concatenated sequences, as `Positions.count` does for each.
+
+    Args:
+        positions: the positions of the model; None if it has no vectors for them.
+        tokens: integers [t]
+        lengths: integers [b], the number of tokens of each sequence, at least 1; they sum to t.
+    """
+    starts = np.cumsum(lengths) - lengths
+    if positions is None or positions.padding is None:
+        return np.arange(len(tokens)) - np.repeat(starts, lengths)
+    counts = (tokens != positions.padding).astype(np.int64)
+    totals = np.cumsum(counts)
+    before = np.repeat(totals[starts] - counts[starts], lengths)
+    return np.where(counts > 0, totals - before - 1, -1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +135,10 @@ class Embeddings:
         xp = namespace(embeddings=self.tokens, tokens=tokens, types=types)
         if tokens.ndim == 0:
             raise ShapeError("tokens must have shape [..., n], got a single number: wrap it in a list")
-        positions = xp.arange(start, start + tokens.shape[-1], device=device(tokens))
+        if self.positions is None:
+            positions = xp.arange(start, start + tokens.shape[-1], device=device(tokens))
+        else:
+            positions = self.positions.count(tokens, start=start)
         x = self.sum_vectors(tokens, positions, types)
         return x if self.norm is None else self.norm(x)
 

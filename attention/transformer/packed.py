@@ -22,6 +22,7 @@ from torch.nn import functional
 from attention.errors import ParameterError
 from attention.heads import Heads, repeat
 from attention.names import resolve
+from attention.transformer.embeddings import count_packed
 from attention.transformer.feed_forward import ACTIVATIONS, Activation, Linear
 from attention.transformer.layer import EncoderLayer, LayerNorm, Norm, Residual, RMSNorm
 from attention.transformer.parameters import map_arrays
@@ -148,9 +149,10 @@ class Packed:
             return embeddings
 
         order = np.argsort(lengths, kind="stable")
-        rows, positions = reorder(lengths, order)
+        rows = reorder(lengths, order)
         groups = group_by_length(lengths[order])
-        token_ids, token_positions = torch.from_numpy(tokens[rows]), torch.from_numpy(positions)
+        positions = count_packed(self.model.embeddings.positions, tokens, lengths)
+        token_ids, token_positions = torch.from_numpy(tokens[rows]), torch.from_numpy(positions[rows])
         x = self.model.embeddings.sum_vectors(token_ids, token_positions)  # [t, d_model]
         x = x if self.embedding_norm is None else self.embedding_norm(x)
         masks: Masks = {}
@@ -276,11 +278,8 @@ class PackedLayer:
         return masks[kind]
 
 
-def reorder(lengths: Integers, order: Integers) -> tuple[Integers, Integers]:
-    """Return the positions of packed tokens after their sequences are reordered.
-
-    The result is, for each token in the new order, its index in the old order, and its position in its sequence; each
-    [t].
+def reorder(lengths: Integers, order: Integers) -> Integers:
+    """Return [t], for each packed token after the sequences are reordered, its index in the old order.
 
     Args:
         lengths: integers [b], in the order before.
@@ -290,7 +289,8 @@ def reorder(lengths: Integers, order: Integers) -> tuple[Integers, Integers]:
     new_lengths = lengths[order]
     new_starts = np.cumsum(new_lengths) - new_lengths
     positions = np.arange(lengths.sum()) - np.repeat(new_starts, new_lengths)
-    return np.repeat(starts_before[order], new_lengths) + positions, positions
+    rows: Integers = np.repeat(starts_before[order], new_lengths) + positions
+    return rows
 
 
 def group_by_length(lengths: Integers) -> list[Group]:

@@ -17,6 +17,7 @@ TOLERANCE = 1e-5
 # Shorter than every window, at and beyond its ends, and longer than the models read.
 TEXTS = ["the dog", "", "the dog chased a cat across the street, and the river!", "The stone " * 50, "zebra 猫", "a"]
 TEXTS += ["tree " * n for n in (2, 3, 4, 9, 12)]
+TEXTS += ["the <pad> dog, a [PAD] cat"]  # RoBERTa counts no position for its padding token, wherever it stands
 
 
 NIGHTLY = ("labse", "xlm-roberta", "llama", "mistral", "qwen2", "gemma")

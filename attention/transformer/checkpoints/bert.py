@@ -25,7 +25,8 @@ class Names:
         d_model, d_ff, n_heads, n_layers, activation: the names of fields.
         layer: the beginning of the names of the layers' tensors, before the layer's number.
         query … feed_forward_norm: the names of a layer's tensors after the number.
-        after_padding: whether position 0 has the row after the padding token's.
+        after_padding: whether positions are counted without padding tokens, from the row after the padding token's.
+        padding: the id of the padding token, whatever config.json says; None to follow its pad_token_id.
         has_types: whether the model has vectors for the two texts of a pair.
         relative: the name of the table of relative positions; None if the model has none.
     """
@@ -46,6 +47,7 @@ class Names:
     outer: str = "output.dense"
     feed_forward_norm: str = "output.LayerNorm"
     after_padding: bool = False
+    padding: int | None = None
     has_types: bool = True
     relative: str | None = None
 
@@ -79,6 +81,7 @@ MPNET = replace(
     output="attention.attn.o",
     attention_norm="attention.LayerNorm",
     after_padding=True,
+    padding=1,
     has_types=False,
     relative="encoder.relative_attention_bias.weight",
 )
@@ -120,9 +123,8 @@ def bert_parameters(config: Config, tensors: Tensors) -> tuple[Embeddings, Encod
     layers = tuple(layer(config, names, tensors, f"{names.layer}.{i}") for i in range(config.count(names.n_layers)))
     bias = None
     if names.relative is not None:
-        # transformers always uses these two numbers, whatever config.json says.
+        # transformers always uses this number, whatever config.json says.
         config.only("relative_attention_num_buckets", 32)
-        config.only("pad_token_id", 1)
         bias = RelativePositions(tensors.take(names.relative, 32, config.count(names.n_heads)))
     return embeddings(config, names, tensors), Encoder(layers, bias=bias)
 
@@ -132,14 +134,16 @@ def embeddings(config: Config, names: Names, tensors: Tensors) -> Embeddings:
     d_model = config.count(names.d_model)
     n_positions, n_vocabulary = config.count("max_position_embeddings"), config.count("vocab_size")
     table = tensors.take("embeddings.position_embeddings.weight", n_positions, d_model)
-    first = config.count("pad_token_id", least=0) + 1 if names.after_padding else 0
+    padding = names.padding
+    if names.after_padding and padding is None:
+        padding = config.count("pad_token_id", least=0)
     types = None
     if names.has_types:
         n_types = config.count("type_vocab_size")
         types = tensors.take("embeddings.token_type_embeddings.weight", n_types, d_model)
     return Embeddings(
         tokens=tensors.take("embeddings.word_embeddings.weight", n_vocabulary, d_model),
-        positions=Positions(table, first),
+        positions=Positions(table) if padding is None else Positions(table, padding + 1, padding),
         types=types,
         norm=tensors.norm("embeddings.LayerNorm", d_model, config.number("layer_norm_eps", 1e-12)),
     )

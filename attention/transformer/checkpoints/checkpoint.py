@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from attention.transformer.checkpoints.config import CheckpointError, Config, Tensors, UnsupportedModelError, read_json
-from attention.transformer.checkpoints.families import position_limit, reader_of
+from attention.transformer.checkpoints.families import complete, position_limit, reader_of
 from attention.transformer.sentence import Dense, SentenceEncoder
 
 LIBRARY = "sentence_transformers."  # the prefix of its own modules; a Pooling of another package may be anything
@@ -18,7 +18,19 @@ ARGUMENTS = (
     *("model_args", "tokenizer_args", "config_args"),
     *("model_kwargs", "processor_kwargs", "config_kwargs", "processing_kwargs"),
 )
-HARMLESS = {"add_pooling_layer"}  # arguments that do not change the transformer's token vectors
+# Arguments that do not change the transformer's token vectors. The library ignores the second one, as softkv does.
+HARMLESS = {"add_pooling_layer", "trust_remote_code"}
+SETTINGS_FILES = tuple(
+    f"sentence_{name}_config.json"
+    for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
+"""The names of the file of a transformer's settings: the present one, and those before 2021, named after the model."""
+
+
+def transformer_settings(folder: Path) -> Config:
+    """Return the settings of a transformer: the first of `SETTINGS_FILES` in its folder that has fields."""
+    settings = (Config.optional(folder / name) for name in SETTINGS_FILES)
+    return next((config for config in settings if config.fields), Config(str(folder / SETTINGS_FILES[0]), {}))
 
 
 class Modules(NamedTuple):
@@ -81,7 +93,7 @@ def read_modules(folder: Path) -> list[tuple[str, Path]]:
 
 
 def check_transformer(config: Config) -> None:
-    """Raise an error if sentence_bert_config.json needs a transformer that is not supported.
+    """Raise an error if the settings of a transformer need one that is not supported.
 
     Raises:
         UnsupportedModelError: the file selects another output than the last layer's, sets limits for single purposes,
@@ -89,7 +101,7 @@ def check_transformer(config: Config) -> None:
     """
     config.only("transformer_task", "feature-extraction")
     config.only("module_output_name", "token_embeddings")
-    for name in ("query_length", "document_length", "query_expansion"):
+    for name in ("query_length", "document_length", "query_expansion", "tokenizer_name_or_path"):
         config.only(name, None)
     modalities = config.fields.get("modality_config") or {"text": LAST_LAYER}
     if not isinstance(modalities, dict) or modalities.get("text") != LAST_LAYER:
@@ -167,8 +179,8 @@ def load(folder: Path, *, sha256: str | None = None) -> Checkpoint:
     """Load the sentence encoder in a folder.
 
     Required files are modules.json, config.json, model.safetensors and the pooling's config.json. Large weights may lie
-    in several files, which model.safetensors.index.json lists. Optional files are sentence_bert_config.json,
-    config_sentence_transformers.json and tokenizer_config.json.
+    in several files, which model.safetensors.index.json lists. Optional files are sentence_bert_config.json (or
+    another of `SETTINGS_FILES`), config_sentence_transformers.json and tokenizer_config.json.
 
     Args:
         folder: the folder.
@@ -179,11 +191,12 @@ def load(folder: Path, *, sha256: str | None = None) -> Checkpoint:
         UnsupportedModelError: the kind of model is not supported; the message names the supported ones.
     """
     transformer, poolings, maps, unit_length = modules(folder)
-    config = Config.read(transformer / "config.json")
+    config = complete(Config.read(transformer / "config.json"))
     settings = Config.optional(folder / "config_sentence_transformers.json")
     read = reader_of(config)  # before its weights are read, which may be large
-    check_transformer(Config.optional(transformer / "sentence_bert_config.json"))
+    check_transformer(transformer_settings(transformer))
     check_weights(transformer)
+    check_additions(transformer, config)
     embeddings, encoder = read(config, Tensors.read_folder(transformer, sha256=sha256))
     prompts, default_prompt = prompts_of(settings)
     width = int(embeddings.tokens.shape[-1]) * len(poolings)
@@ -209,6 +222,20 @@ def check_weights(folder: Path) -> None:
     suffixes = (".bin", ".h5", ".onnx", ".safetensors")
     if names := sorted(path.name for path in folder.glob("*") if path.suffix in suffixes):
         raise UnsupportedModelError(f"the weights must be in {weights}, there is only {', '.join(names)}")
+
+
+def check_additions(transformer: Path, config: Config) -> None:
+    """Raise UnsupportedModelError if something changes the weights while they are loaded: an adapter or a quantisation.
+
+    Args:
+        transformer: the folder of the transformer.
+        config: the content of its config.json.
+    """
+    if (path := transformer / "adapter_config.json").exists():
+        raise UnsupportedModelError(
+            f"the weights must be in model.safetensors alone, and {path} adds an adapter to them"
+        )
+    config.only("quantization_config", None)
 
 
 DENSE_ACTIVATIONS = {
@@ -266,22 +293,24 @@ def prompts_of(config: Config) -> tuple[Mapping[str, str], str | None]:
         CheckpointError: a prompt is not a text, or the default is not among the prompts.
     """
     prompts, default = config.fields.get("prompts") or {}, config.fields.get("default_prompt_name")
-    if not isinstance(prompts, dict) or not all(isinstance(text, str) for text in prompts.values()):
+    if not isinstance(prompts, dict) or not all(isinstance(text, str | None) for text in prompts.values()):
         raise CheckpointError(f"{config.source}: prompts must be texts by name, got {prompts!r}")
-    if default is not None and default not in prompts:
-        names = ", ".join(prompts) or "none"
+    # These two are always there, and empty unless the model says otherwise.
+    if default is not None and default not in {"query", "document", *prompts}:
+        names = ", ".join(prompts) or "query, document"
         raise CheckpointError(f"{config.source}: default_prompt_name must be one of {names}, got {default!r}")
-    return prompts, default
+    return {name: text or "" for name, text in prompts.items()}, default
 
 
 def token_limit(transformer: Path) -> int | None:
     """Return the limit of tokens of a text that sentence-transformers declares; None if there is none."""
-    settings = Config.optional(transformer / "sentence_bert_config.json")
+    settings = transformer_settings(transformer)
     return None if settings.fields.get("max_seq_length") is None else settings.count("max_seq_length")
 
 
 def tokenizer_limit(transformer: Path) -> int:
     """Return the largest number of tokens of a text that the tokenizer declares."""
     tokenizer = Config.optional(transformer / "tokenizer_config.json")
-    # A tokenizer without a limit has a very large number here, which may be written as 1e30.
-    return int(tokenizer.number("model_max_length", 1e30))
+    # Before 2020 the field was called max_len. Without a limit it has a very large number, which may be 1e30, or null.
+    name = "model_max_length" if "model_max_length" in tokenizer.fields else "max_len"
+    return int(tokenizer.number(name, 1e30)) if tokenizer.fields.get(name) is not None else 10**30

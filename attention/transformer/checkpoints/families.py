@@ -29,6 +29,78 @@ READERS: Mapping[str, Reader] = {
 """The readers by model_type; "new" is what GTE's makers call it."""
 
 
+BASE: dict[str, int] = {
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "max_position_embeddings": 512,
+    "num_attention_heads": 12,
+    "num_hidden_layers": 12,
+    "vocab_size": 30_522,
+}
+ROBERTA: dict[str, int] = BASE | {"pad_token_id": 1, "type_vocab_size": 2}
+LARGE: dict[str, int] = {"hidden_size": 4096, "num_attention_heads": 32, "num_hidden_layers": 32}
+QWEN: dict[str, int] = LARGE | {
+    "intermediate_size": 22_016,
+    "max_position_embeddings": 32_768,
+    "max_window_layers": 28,
+    "num_key_value_heads": 32,
+    "sliding_window": 4096,
+    "vocab_size": 151_936,
+}
+DEFAULTS: Mapping[str, Mapping[str, int]] = {
+    "bert": BASE | {"type_vocab_size": 2},
+    "camembert": ROBERTA,
+    # Its sizes have other names in some files, so a missing one is an error.
+    "distilbert": {"max_position_embeddings": 512, "vocab_size": 30_522},
+    "gemma3_text": {
+        "head_dim": 256,
+        "hidden_size": 2304,
+        "intermediate_size": 9216,
+        "max_position_embeddings": 131_072,
+        "num_attention_heads": 8,
+        "num_hidden_layers": 26,
+        "num_key_value_heads": 4,
+        "sliding_window": 4096,
+        "vocab_size": 262_208,
+    },
+    "gte": BASE | {"max_position_embeddings": 8192, "type_vocab_size": 1, "vocab_size": 250_048},
+    "llama": LARGE | {"intermediate_size": 11_008, "max_position_embeddings": 2048, "vocab_size": 32_000},
+    "mistral": LARGE
+    | {
+        "intermediate_size": 14_336,
+        "max_position_embeddings": 131_072,
+        "num_key_value_heads": 8,
+        "sliding_window": 4096,
+        "vocab_size": 32_000,
+    },
+    "modernbert": BASE
+    | {
+        "intermediate_size": 1152,
+        "local_attention": 128,
+        "max_position_embeddings": 8192,
+        "num_hidden_layers": 22,
+        "vocab_size": 50_368,
+    },
+    "mpnet": BASE | {"vocab_size": 30_527},
+    "nomic_bert": BASE | {"max_position_embeddings": 2048, "type_vocab_size": 2, "vocab_size": 30_528},
+    "qwen2": QWEN,
+    "qwen3": QWEN | {"head_dim": 128},
+    "roberta": ROBERTA | {"vocab_size": 50_265},
+    "xlm-roberta": ROBERTA,
+}
+"""The fields of config.json by model_type that a file may leave out, with the values that transformers gives them.
+
+Readers have the defaults of other fields, such as epsilons.
+"""
+
+
+def complete(config: Config) -> Config:
+    """Return a config with the fields that the file leaves out, as transformers completes them."""
+    model_type = config.fields.get("model_type")
+    defaults = DEFAULTS.get(model_type, {}) if isinstance(model_type, str) else {}
+    return Config(config.source, {**defaults, **config.fields})
+
+
 def reader_of(config: Config) -> Reader:
     """Return the function that reads the parameters of a model.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from attention.rotary import Rotary
 from attention.transformer.checkpoints.config import CheckpointError, Config, Tensors, UnsupportedModelError, heads_of
@@ -26,18 +27,19 @@ class Member:
         query_bias: whether queries, keys and values have a bias; None to follow attention_bias of config.json.
         output_bias: whether the output of attention has one; None to follow it as well.
         normalised: whether each head's query and key are normalised.
-        always_sliding: whether sliding_window of config.json holds for every layer by itself.
+        slides: whether sliding_window of config.json counts: never, in every layer by itself, or if use_sliding_window
+            says so.
     """
 
     query_bias: bool | None = None
     output_bias: bool | None = None
     normalised: bool = False
-    always_sliding: bool = False
+    slides: Literal["never", "always", "declared"] = "declared"
 
 
 MEMBERS: Mapping[str, Member] = {
-    "llama": Member(),
-    "mistral": Member(query_bias=False, output_bias=False, always_sliding=True),
+    "llama": Member(slides="never"),
+    "mistral": Member(query_bias=False, output_bias=False, slides="always"),
     "qwen2": Member(query_bias=True, output_bias=False),
     "qwen3": Member(normalised=True),
 }
@@ -98,11 +100,13 @@ def windows(config: Config, member: Member) -> list[int | None]:
     """
     n_layers = config.count("num_hidden_layers")
     kinds = config.fields.get("layer_types")
-    if config.fields.get("sliding_window") is None:
+    if member.slides == "always" and "layer_types" in config.fields and not isinstance(kinds, list):
+        raise UnsupportedModelError(f"{config.source}: layer_types must be a list of {n_layers}, got {kinds!r}")
+    if config.fields.get("sliding_window") is None or member.slides == "never":
         return [None] * n_layers
-    if member.always_sliding:
+    if member.slides == "always" and kinds is None:
         sliding = [True] * n_layers
-    elif not config.flag("use_sliding_window", False):
+    elif member.slides == "declared" and not config.flag("use_sliding_window", False):
         sliding = [False] * n_layers
     elif isinstance(kinds, list) and len(kinds) == n_layers:
         sliding = [kind == "sliding_attention" for kind in kinds]

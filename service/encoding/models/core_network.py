@@ -1,96 +1,29 @@
-"""Models on the core's own Transformer, of all the families that it knows: tokeniser, computation and network."""
+"""Models on the core's own Transformer, of all the families that it knows: computation and network."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from attention.kernels import transformer_ready
 from attention.transformer import (
-    CheckpointError,
     Compiled,
-    Config,
     SentenceEncoder,
-    UnsupportedModelError,
     arrays,
     compiles,
     load,
-    modules,
     unfit,
     unfit_precision,
 )
 from service.encoding.errors import ModelUnusable
 from service.encoding.models.network import Kind, Precision, RunsOn, use_threads
+from service.encoding.models.tokenizer_classes import load_tokenizer
 from service.encoding.texts import Purpose
-from service.encoding.tokens import ModelTokenizer
-
-# Settings of BERT's normaliser: the name in tokenizer_config.json, and the name in tokenizer.json.
-NORMALISER_SETTINGS = {
-    "do_lower_case": "lowercase",
-    "strip_accents": "strip_accents",
-    "tokenize_chinese_chars": "handle_chinese_chars",
-}
-
-
-def load_tokenizer(directory: Path, max_tokens: int) -> ModelTokenizer:
-    """Load the tokeniser of the sentence encoder in a directory.
-
-    Raises:
-        UnsupportedModelError: tokenizer.json is missing, or the other files change its behaviour.
-        CheckpointError: a file is damaged.
-    """
-    folder = modules(directory).transformer
-    path = folder / "tokenizer.json"
-    if not path.exists():
-        raise UnsupportedModelError(f"the tokenizer must be in {path}, which is missing")
-    fields = Config.read(path).fields
-    try:
-        library = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises no narrower type
-        raise CheckpointError(f"{path} must hold a tokenizer, got a damaged one ({error})") from error
-    config = Config.optional(folder / "tokenizer_config.json")
-    Config.optional(folder / "sentence_bert_config.json").only("do_lower_case", False)
-    config.only("truncation_side", "right")
-    _check_normaliser(config, fields.get("normalizer") or {})
-    _check_added_tokens(config, library)
-    unknown_token = _unknown_token(config, fields["model"], library)
-    return ModelTokenizer(library, max_tokens=max_tokens, unknown_token=unknown_token)
-
-
-def _check_normaliser(config: Config, normaliser: Mapping[str, Any]) -> None:
-    """Raise an error if a tokeniser's two files declare different normalisations of a text.
-
-    The core follows tokenizer.json, while transformers would follow tokenizer_config.json.
-
-    Args:
-        config: the content of tokenizer_config.json.
-        normaliser: the normaliser in tokenizer.json.
-    """
-    if normaliser.get("type") != "BertNormalizer":
-        return
-    for config_name, name in NORMALISER_SETTINGS.items():
-        config.only(config_name, normaliser.get(name))
-
-
-def _check_added_tokens(config: Config, library: Tokenizer) -> None:
-    added: Mapping[str, Any] = config.fields.get("added_tokens_decoder") or {}
-    for number, token in added.items():
-        if library.token_to_id(token["content"]) != int(number):
-            raise UnsupportedModelError(f"{config.source} adds {token['content']!r}, which the tokenizer lacks")
-
-
-def _unknown_token(config: Config, model: Mapping[str, Any], library: Tokenizer) -> int | None:
-    name = config.fields.get("unk_token") or model.get("unk_token")
-    name = name["content"] if isinstance(name, dict) else name
-    return library.token_to_id(name) if isinstance(name, str) else None
-
 
 MIN_FILL = 0.8
 """The smallest share of real tokens in a padded sequence."""
@@ -210,7 +143,7 @@ class CoreNetwork:
         self.precision: Precision = precision
         self.model = checkpoint.model
         self.dimension = checkpoint.model.dimension
-        self.tokenizer = load_tokenizer(directory, checkpoint.max_tokens)
+        self.tokenizer = load_tokenizer(directory, checkpoint.max_tokens, len(checkpoint.model.embeddings.tokens))
         # The rule of sentence-transformers: a prompt applies if its name is that of the purpose.
         self.prompts = dict(checkpoint.prompts)
         self._compute = Computation(checkpoint.model, precision, threads)

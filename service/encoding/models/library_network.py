@@ -143,8 +143,10 @@ def library_tokenizer(model: SentenceTransformer, directory: Path) -> ModelToken
     max_tokens = model.max_seq_length
     if max_tokens is None or max_tokens == math.inf:
         raise ModelUnusable(f"the model in {directory} does not say its longest text: name another model")
+    copy = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    copy.encode_special_tokens = tokenizer.backend_tokenizer.encode_special_tokens  # which JSON lacks
     return ModelTokenizer(
-        Tokenizer.from_str(tokenizer.backend_tokenizer.to_str()),
+        copy,
         max_tokens=int(max_tokens),
         unknown_token=tokenizer.unk_token_id,
         truncation_side=tokenizer.truncation_side,
@@ -207,6 +209,7 @@ class LibraryNetwork:
             raise ModelUnusable(f"the model in {directory} does not say its width: name another model")
         self.dimension: int = dimension
         self.tokenizer = library_tokenizer(self._model, directory)
+        self._is_static = isinstance(self._model.tokenizer, Tokenizer)
         self.prompts = {name: prompt or "" for name, prompt in self._model.prompts.items()}
         self._try(directory)
         on_core = self._use_core_attention()
@@ -223,17 +226,36 @@ class LibraryNetwork:
         return self.prompts.get(purpose, "")
 
     def embed(self, texts: Sequence[str], ids: Sequence[NDArray[np.int64]], purpose: Purpose) -> NDArray[np.float32]:
-        """Return the vectors of a batch of n texts, float32 [n, d]; the library tokenises them itself."""
+        """Return the vectors of a batch of n texts, float32 [n, d]; the library tokenises them itself.
+
+        Args:
+            texts: the texts.
+            ids: the tokens of each text; a text without any gets zeros, because the library computes no transformer on
+                nothing. A static model of the library gives such a text a vector itself.
+            purpose: the purpose of the texts.
+        """
+        rows = [row for row, tokens in enumerate(ids) if self._is_static or len(tokens)]
+        if len(rows) == len(texts):
+            return self._encode(texts, purpose)
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        if rows:
+            vectors[rows] = self._encode([texts[row] for row in rows], purpose)
+        return vectors
+
+    def _encode(self, texts: Sequence[str], purpose: Purpose) -> NDArray[np.float32]:
         encode = self._model.encode_query if purpose == "query" else self._model.encode_document
         with self._lock:
             vectors = encode(list(texts), prompt=self.prompt(purpose), batch_size=len(texts), show_progress_bar=False)
         return np.asarray(vectors, dtype=np.float32)
 
+    def _embed_probes(self, texts: Sequence[str], purpose: Purpose) -> NDArray[np.float32]:
+        return self.embed(texts, self.tokenizer.read(texts, self.prompt(purpose)).ids, purpose)
+
     def _try(self, directory: Path) -> None:
         """Raise ModelUnusable if the model cannot encode a text. Its modules may load and still not fit together."""
         for purpose in PURPOSES:
             try:
-                vectors = self.embed(PROBES[:1], [], purpose)
+                vectors = self._embed_probes(PROBES[:1], purpose)
             except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
                 raise ModelUnusable(
                     f"the model in {directory} loads, but gives no vector of a {purpose} "
@@ -251,11 +273,11 @@ class LibraryNetwork:
         layers = self._model.transformers_model
         if layers is None:
             return False
-        expected = self.embed(PROBES, [], "document")
+        expected = self._embed_probes(PROBES, "document")
         default, attention = layers.config._attn_implementation, CoreAttention()
         try:
             if attention.install(layers):
-                vectors = self.embed(PROBES, [], "document")
+                vectors = self._embed_probes(PROBES, "document")
                 distance = np.linalg.norm(vectors - expected, axis=1).max() / np.linalg.norm(expected, axis=1).max()
                 if attention.calls and distance <= TOLERANCES[self.precision]:
                     return True
@@ -266,8 +288,8 @@ class LibraryNetwork:
 
     def _ignores_neighbours(self, purpose: Purpose) -> bool:
         """Return whether a text has the same vector in a batch of texts of other lengths as alone."""
-        together = self.embed(PROBES, [], purpose)
-        alone = np.concatenate([self.embed([text], [], purpose) for text in PROBES])
+        together = self._embed_probes(PROBES, purpose)
+        alone = np.concatenate([self._embed_probes([text], purpose) for text in PROBES])
         distance = np.linalg.norm(together - alone, axis=1)
         return bool((distance <= DEPENDENCE[self.precision] * np.linalg.norm(alone, axis=1)).all())
 

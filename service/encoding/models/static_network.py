@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from attention.transformer import (
+    BFloat16,
     CheckpointError,
     Config,
     Tensors,
@@ -147,7 +148,8 @@ def _token_vectors(folder: Path) -> NDArray[np.float32]:
         raise UnsupportedModelError(f"the weights must be in {path}, which is missing")
     tensors = Tensors.read(path)
     name = "embedding.weight" if "embedding.weight" in tensors.named else "embeddings"
-    stored = np.asarray(tensors.named.get(name, ()))
+    tensor: Any = tensors.named.get(name, np.empty(0))
+    stored = tensor.widen() if isinstance(tensor, BFloat16) else np.asarray(tensor)
     if stored.ndim != 2 or not stored.size:
         raise CheckpointError(f"{path} must have {name} of shape [tokens, width], got {list(stored.shape)}")
     table = stored.astype(np.float32, copy=False)  # quantised ones are whole numbers

@@ -34,9 +34,9 @@ OFF_BY = {0: 1e-6, 1: 3e-2, 2: 3e-2, 3: 1e-5}
 
 
 def model_of(random, sizes=SIZES, *, types=True, **options):
-    """A small BERT: 31 tokens, 2 types, 140 positions from row 2 of the table on."""
+    """A small BERT: 31 tokens, 2 types, 140 positions from row 2 of the table on, counted without token 1."""
     plain = initial.embeddings(random, 31, 142, sizes.d_model)
-    positions = Positions(plain.positions.table, 2)
+    positions = Positions(plain.positions.table, 2, padding=1)
     embeddings = Embeddings(
         plain.tokens, positions, plain.tokens[:2] + 1 if types else None, initial.layer_norm(sizes.d_model)
     )

@@ -8,6 +8,7 @@ import torch
 
 from attention import ParameterError, ShapeError
 from attention.transformer import Embeddings, Linear, Patches, Positions, sinusoidal
+from attention.transformer.embeddings import count_packed
 
 
 @pytest.fixture
@@ -107,3 +108,13 @@ def test_a_table_counts_from_its_first_row(library, random):
 def test_a_sequence_that_is_too_long_is_refused(library):
     with pytest.raises(ShapeError, match="9 positions, got a sequence of 10"):
         Positions(library(np.zeros((11, 3))), first=2)(library(np.arange(10)))
+
+
+def test_padding_tokens_are_not_counted_and_have_the_row_before_the_first(library, random):
+    table, words = library(random.normal(size=(11, 3))), library(np.zeros((9, 3)))
+    tokens = np.array([[5, 1, 6, 1, 7], [1, 1, 2, 3, 4]])
+    rows = [[2, 1, 3, 1, 4], [1, 1, 2, 3, 4]]
+    counted = Embeddings(words, Positions(table, 2, padding=1))(library(tokens))
+    np.testing.assert_array_equal(counted, np.asarray(table)[rows])
+    packed = count_packed(Positions(table, 2, padding=1), tokens.reshape(-1), np.array([5, 5]))
+    np.testing.assert_array_equal(packed + 2, np.array(rows).reshape(-1))
