@@ -12,9 +12,9 @@ from attention.errors import ParameterError
 from attention.transformer import Packed, SentenceEncoder, load, map_arrays
 from benchmarks.engines.engine import Engine, Refused, Setting
 from service.encoding.encoder import LocalEncoder
-from service.encoding.models.core_network import load_tokenizer
 from service.encoding.models.declaration import Declaration
 from service.encoding.models.network import Kind, Precision, RunsOn
+from service.encoding.models.tokenizer_classes import load_tokenizer
 from service.encoding.texts import Purpose
 
 Forward = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]

@@ -48,13 +48,14 @@ Token = str | AddedToken
 Build = Callable[[Config, Mapping[str, Any], Mapping[str, Token]], Tokenizer]
 
 
-def load_tokenizer(directory: Path, max_tokens: int, vocabulary: int) -> ModelTokenizer:
+def load_tokenizer(directory: Path, max_tokens: int, vocabulary: int | None = None) -> ModelTokenizer:
     """Load the tokeniser of the sentence encoder in a directory.
 
     Args:
         directory: the folder of the model.
         max_tokens: how many tokens of a text the model reads.
-        vocabulary: the number of tokens that the model has vectors for; special tokens beyond it are left out.
+        vocabulary: the number of tokens that the model has vectors for; special tokens beyond it are left out. None
+            leaves out none.
 
     Raises:
         UnsupportedModelError: tokenizer.json is missing, or the library would build another tokeniser than softkv can.
@@ -201,7 +202,7 @@ def _add_tokens(
     added: Mapping[int, AddedToken],
     special: Mapping[str, Token],
     extra: Iterable[Token],
-    vocabulary: int,
+    vocabulary: int | None,
 ) -> None:
     """Add the tokens of a folder to a tokeniser, in the order and with the properties that transformers gives them."""
     present = list(library.get_added_tokens_decoder().values())
@@ -218,7 +219,7 @@ def _add_tokens(
         token = AddedToken(token, special=True) if isinstance(token, str) else token
         token.special = token.special or str(token) in named
         # A token beyond the model's vectors would be an error in any text that has it.
-        if library.token_to_id(str(token)) is not None or library.get_vocab_size() < vocabulary:
+        if library.token_to_id(str(token)) is not None or vocabulary is None or library.get_vocab_size() < vocabulary:
             library.add_tokens([token])
 
 

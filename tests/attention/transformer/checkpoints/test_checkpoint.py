@@ -168,7 +168,7 @@ def test_names_of_2018_are_understood(folder):
             "position_embedding_type must be 'absolute', got 'relative_key'",
         ),
         ({"is_decoder": True}, UnsupportedModelError, "is_decoder must be False, got True"),
-        ({"hidden_size": None}, CheckpointError, "hidden_size must be a whole number from 1 on, got None"),
+        ({"hidden_size": "15"}, CheckpointError, "hidden_size must be a whole number from 1 on, got '15'"),
         ({"num_hidden_layers": "2"}, CheckpointError, "num_hidden_layers must be .* got '2'"),
         ({"num_attention_heads": 4}, CheckpointError, "num_attention_heads must divide the width 15, got 4"),
         ({"layer_norm_eps": 0}, CheckpointError, "layer_norm_eps must be a number above 0, got 0"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from service.encoding.models.core_network import load_tokenizer
+from service.encoding.models.tokenizer_classes import load_tokenizer
 from service.encoding.registry import default_checkpoint
 from service.encoding.tokens import Content, ModelTokenizer
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from service.datasets import DEMOS
 from service.encoding.errors import InvalidTokens
-from service.encoding.models.core_network import load_tokenizer
+from service.encoding.models.tokenizer_classes import load_tokenizer
 from service.encoding.registry import default_checkpoint
 from service.encoding.tokens import decode, spans
 from tests.thorough import examples

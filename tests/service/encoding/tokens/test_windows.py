@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.encoding.models.core_network import load_tokenizer
+from service.encoding.models.tokenizer_classes import load_tokenizer
 from service.encoding.registry import default_checkpoint
 from service.encoding.tokens import ModelTokenizer, room, windows
 from tests.service.encoding.tokens.test_tokens import TRICKY
