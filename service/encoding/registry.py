@@ -129,17 +129,22 @@ def load_encoder(
 
 def _load_network(directory: Path, precision: Precision, threads: int | None) -> Network:
     """Load a model on softkv's own Transformer or as a table of vectors if possible, else on sentence-transformers."""
-    from attention.transformer import UnsupportedModelError
+    from attention.transformer import UnsupportedModelError, read_modules
     from service.encoding.models.core_network import CoreNetwork
     from service.encoding.models.static_network import StaticNetwork
 
-    with suppress(UnsupportedModelError):
+    try:
         return CoreNetwork(directory, precision, threads)
-    with suppress(UnsupportedModelError):
+    except UnsupportedModelError as error:
+        reason = str(error)
+    try:
         return StaticNetwork(directory, precision)
+    except UnsupportedModelError as error:
+        if any(name.endswith(".StaticEmbedding") for name, _ in read_modules(directory)):
+            reason = str(error)
     from service.encoding.models.library_network import LibraryNetwork
 
-    return LibraryNetwork(directory, precision, threads)
+    return LibraryNetwork(directory, precision, threads, reason=reason)
 
 
 def encoder_name(name_or_path: str) -> str:

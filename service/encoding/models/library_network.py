@@ -128,6 +128,11 @@ def library_tokenizer(model: SentenceTransformer, directory: Path) -> ModelToken
             "softkv counts tokens and says which texts were cut: name another model"
         )
     if descriptions == {None}:
+        if getattr(first, "tokenizer", None) is None:
+            raise ModelUnusable(
+                f"{directory / 'modules.json'} must begin with a module that reads texts, got {type(first).__name__}: "
+                "list the modules in the order in which they compute"
+            )
         raise ModelUnusable(
             f"the model in {directory} reads texts with {type(model.tokenizer).__name__}, wanted a tokeniser of the "
             "tokenizers library, which softkv counts tokens with: name another model"
@@ -193,15 +198,21 @@ class LibraryNetwork:
 
     kind: Kind = "library"
 
-    def __init__(self, directory: Path, precision: Precision, threads: int | None = None) -> None:
+    def __init__(self, directory: Path, precision: Precision, threads: int | None = None, *, reason: str) -> None:
         """Load the model in a directory, without a download.
+
+        Args:
+            directory: the folder.
+            precision: the number format of the arithmetic.
+            threads: the limit of threads; None for all cores.
+            reason: why softkv does not compute the model itself, with the file and the field, for errors.
 
         Raises:
             LibraryMissing: sentence-transformers or torch is not installed.
             ModelUnusable: sentence-transformers cannot load the model or encode a text with it, or the model does not
                 declare its width or its limit of tokens.
         """
-        self._model = _load(directory, precision, threads)
+        self._model = _load(directory, precision, threads, reason)
         self._lock = Lock()  # the model's tokeniser keeps its truncation as state, so one call at a time
         self.precision: Precision = precision
         dimension = self._model.get_embedding_dimension()
@@ -336,7 +347,7 @@ def _quietly() -> Iterator[LoadReport]:
             library_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-def _load(directory: Path, precision: Precision, threads: int | None) -> SentenceTransformer:
+def _load(directory: Path, precision: Precision, threads: int | None, reason: str) -> SentenceTransformer:
     # These take seconds to import, so only a process that needs the library imports them.
     try:
         import torch
@@ -344,9 +355,10 @@ def _load(directory: Path, precision: Precision, threads: int | None) -> Sentenc
         from sentence_transformers import SentenceTransformer
     except ModuleNotFoundError as error:
         raise LibraryMissing(
-            f"the model in {directory} is computed by sentence-transformers and torch, and this installation has no "
-            f"{error.name}: install both with `pip install sentence-transformers torch`, take the image with "
-            "-full in its tag, or name all-MiniLM-L6-v2 or another model that softkv computes itself"
+            f"softkv does not compute the model in {directory} itself: {reason}. If that is as it should be, "
+            f"sentence-transformers and torch compute it, and this installation has no {error.name}: install both with "
+            "`pip install sentence-transformers torch`, take the image with -full in its tag, or name all-MiniLM-L6-v2 "
+            "or another model that softkv computes itself"
         ) from error
 
     use_threads(threads)
@@ -370,7 +382,10 @@ def _load(directory: Path, precision: Precision, threads: int | None) -> Sentenc
                 f"the model in {directory} brings Python code of its own ({code}), which softkv never runs: "
                 "serve it with another program behind a URL, or name another model"
             ) from error
-        raise ModelUnusable(f"the model in {directory} cannot be loaded: {error}") from error
+        raise ModelUnusable(
+            f"softkv does not compute the model in {directory} itself: {reason}. "
+            f"It cannot be loaded by sentence-transformers either: {error}"
+        ) from error
     if report.missing:
         raise ModelUnusable(
             f"the model in {directory} lacks weights of its architecture, the first is {report.missing[0]}: "

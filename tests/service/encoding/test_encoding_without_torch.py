@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -88,8 +89,19 @@ def test_a_static_model_needs_no_torch(static_model):
     np.testing.assert_array_equal(report, load_encoder(directory).encode(TEXTS, "document").vectors.tolist())
 
 
-def test_a_model_that_needs_torch_is_refused_with_its_install_command(random_model):
-    message = run(BLOCKED + OTHER, str(random_model("MegatronBertConfig")))
-    assert (
-        "computed by sentence-transformers and torch, and this installation has no torch: install both with" in message
-    )
+@pytest.mark.parametrize(
+    ("file", "fields", "reason"),
+    [
+        ("config.json", {"model_type": "megabert"}, r"config\.json: model_type must be one of bert, .* got 'megabert'"),
+        ("tokenizer.json", None, r"the tokenizer must be in .*tokenizer\.json, which is missing"),
+    ],
+)
+def test_a_model_that_needs_torch_is_refused_with_the_reason_and_an_install_command(random_model, file, fields, reason):
+    directory = random_model("BertConfig")
+    if fields is None:
+        (directory / file).unlink()
+    else:
+        (directory / file).write_text(json.dumps(json.loads((directory / file).read_text()) | fields))
+    message = run(BLOCKED + OTHER, str(directory))
+    assert re.search(rf"does not compute the model in .* itself: .*{reason}\. If that is as it should be, ", message)
+    assert "this installation has no torch: install both with `pip install sentence-transformers torch`" in message

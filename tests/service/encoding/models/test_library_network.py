@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -103,3 +104,11 @@ def test_a_question_and_a_document_that_are_not_cut_alike_are_refused(bare_model
     directory = saved(routed(Transformer(bare, max_seq_length=16), Transformer(bare, max_seq_length=64)))
     with pytest.raises(ModelUnusable, match="unlike tokenisers or limits"):
         load_encoder(str(directory))
+
+
+def test_modules_in_another_order_are_refused_with_their_file(random_model):
+    file = random_model("GraniteConfig", num_key_value_heads=2) / "modules.json"
+    transformer, *others = json.loads(file.read_text())
+    file.write_text(json.dumps([*others, transformer]))
+    with pytest.raises(ModelUnusable, match=r"modules\.json must begin with a module that reads texts, got Pooling"):
+        load_encoder(str(file.parent))

@@ -99,6 +99,20 @@ def test_the_files_of_model2vec_are_read(static):
         np.testing.assert_allclose(encoder.encode(TEXTS, "document").vectors, expected, rtol=0, atol=tolerance)
 
 
+def test_vectors_stored_in_bfloat16_are_widened(static):
+    import torch
+    from safetensors.torch import load_file, save_file
+    from sentence_transformers import SentenceTransformer
+
+    directory = static()
+    (file,) = directory.rglob("model.safetensors")
+    save_file({name: tensor.to(torch.bfloat16) for name, tensor in load_file(file).items()}, file)
+    expected = SentenceTransformer(str(directory), device="cpu", local_files_only=True).float().encode(TEXTS)
+    encoder = load_encoder(str(directory))
+    assert encoder.runs_on == "NumPy"
+    np.testing.assert_allclose(encoder.encode(TEXTS, "document").vectors, expected, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("tensors", "message"),
     [
