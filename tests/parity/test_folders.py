@@ -102,7 +102,7 @@ def test_the_core_reads_a_folder_as_the_library_does(original, tmp_path, family,
         thorough("qwen2", {"1_Pooling/config.json": {"pooling_mode": "mean_sqrt_len_tokens"}}),
     ],
 )
-def test_the_library_computes_what_the_core_lacks(original, tmp_path, family, edits):
+def test_the_library_computes_folders_that_the_core_cannot_read(original, tmp_path, family, edits):
     folder = tmp_path / "model"
     shutil.copytree(original(family), folder)
     for file, fields in edits.items():
@@ -137,7 +137,7 @@ def test_a_text_without_tokens_has_a_vector_of_zeros_in_the_library_too(original
         (CONFIG, {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}}, "bitsandbytes"),
     ],
 )
-def test_what_changes_the_weights_is_never_left_out(original, tmp_path, file, fields, message):
+def test_an_adapter_or_a_quantisation_is_left_to_the_library(original, tmp_path, file, fields, message):
     folder = tmp_path / "model"
     shutil.copytree(original("bert"), folder)
     edit(folder, file, fields)

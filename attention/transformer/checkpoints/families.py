@@ -50,7 +50,7 @@ QWEN: dict[str, int] = LARGE | {
 DEFAULTS: Mapping[str, Mapping[str, int]] = {
     "bert": BASE | {"type_vocab_size": 2},
     "camembert": ROBERTA,
-    # Its sizes have other names in some files, so a missing one is an error.
+    # Some files have other names for its sizes. If one is missing, that is an error.
     "distilbert": {"max_position_embeddings": 512, "vocab_size": 30_522},
     "gemma3_text": {
         "head_dim": 256,

@@ -27,8 +27,7 @@ class Member:
         query_bias: whether queries, keys and values have a bias; None to follow attention_bias of config.json.
         output_bias: whether the output of attention has one; None to follow it as well.
         normalised: whether each head's query and key are normalised.
-        slides: whether sliding_window of config.json counts: never, in every layer by itself, or if use_sliding_window
-            says so.
+        slides: when sliding_window of config.json counts: never, always, or if use_sliding_window is true.
     """
 
     query_bias: bool | None = None

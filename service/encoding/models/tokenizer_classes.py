@@ -73,7 +73,7 @@ def load_tokenizer(directory: Path, max_tokens: int, vocabulary: int | None = No
     settings = Config.optional(folder / "tokenizer_config.json")
     _check(folder, settings)
     name = _class_name(Config.read(folder / "config.json"), settings, fields)
-    tokens, added = _declared_tokens(folder, settings, fields)
+    tokens, added = _read_tokens(folder, settings, fields)
     kind = CLASSES[name]
     special: dict[str, Token] = {**kind.special_tokens, **tokens}
     if stored.padding is not None:
@@ -143,7 +143,7 @@ def _has_bytes(fields: Mapping[str, Any]) -> bool:
     return '"ByteLevel"' in json.dumps(parts)
 
 
-def _declared_tokens(
+def _read_tokens(
     folder: Path, settings: Config, fields: Mapping[str, Any]
 ) -> tuple[dict[str, Token], dict[int, AddedToken]]:
     """Return the special tokens by name that the files declare, and the added tokens by number."""
@@ -158,12 +158,14 @@ def _declared_tokens(
     added: dict[int, AddedToken] = {}
     if "added_tokens_decoder" in settings.fields:
         for number, token in (settings.part("added_tokens_decoder") or Config("", {})).fields.items():
-            added[int(number)] = _added_token(settings, "added_tokens_decoder", token)
+            added[int(number)] = _to_added_token(settings, "added_tokens_decoder", token)
     else:
         older = Config.optional(folder / "special_tokens_map.json")
         for key, value in older.fields.items():
             if key in SPECIAL_TOKENS:
-                tokens[key] = _added_token(older, key, value | {"special": True}) if isinstance(value, dict) else value
+                tokens[key] = (
+                    _to_added_token(older, key, value | {"special": True}) if isinstance(value, dict) else value
+                )
         special = {str(token) for token in tokens.values()}
         for content, number in Config.optional(folder / "added_tokens.json").fields.items():
             added[int(number)] = AddedToken(
@@ -171,16 +173,16 @@ def _declared_tokens(
             )
         for token in fields.get("added_tokens") or ():
             properties = {key: value for key, value in token.items() if key != "id"}
-            added[int(token["id"])] = _added_token(settings, "added_tokens", properties)
+            added[int(token["id"])] = _to_added_token(settings, "added_tokens", properties)
     by_content = {str(token): token for token in added.values()}
     return {key: by_content.get(str(token), token) for key, token in tokens.items()}, added
 
 
 def _token(source: Config, name: str, value: object) -> Token:
-    return value if isinstance(value, str) else _added_token(source, name, value)
+    return value if isinstance(value, str) else _to_added_token(source, name, value)
 
 
-def _added_token(source: Config, name: str, value: object) -> AddedToken:
+def _to_added_token(source: Config, name: str, value: object) -> AddedToken:
     fields = {key: field for key, field in value.items() if key != "__type"} if isinstance(value, dict) else {}
     try:
         return AddedToken(**fields) if fields else AddedToken(str(value["content"]))  # type: ignore[index]
@@ -208,11 +210,11 @@ def _add_tokens(
     present = list(library.get_added_tokens_decoder().values())
     unlike = {repr(token) for token in present}
     new: list[Token] = [token for _, token in sorted(added.items()) if repr(token) not in unlike]
-    known = {str(token) for token in (*present, *new)}
+    contents = {str(token) for token in (*present, *new)}
     ordered = [special[name] for name in (*SPECIAL_TOKENS, *special) if name in special]
     for token in (*ordered, *extra):
-        if str(token) not in known:
-            known.add(str(token))
+        if str(token) not in contents:
+            contents.add(str(token))
             new.append(token)
     named = {str(token) for token in special.values()}
     for token in new:
@@ -346,13 +348,13 @@ def _camembert(settings: Config, vocabulary: Mapping[str, Any], special: Mapping
     return _sentence_pieces(settings, vocabulary, special, unknown)
 
 
-def _numbered(library: Tokenizer, token: Token, otherwise: int) -> tuple[str, int]:
+def _with_id(library: Tokenizer, token: Token, otherwise: int) -> tuple[str, int]:
     number = library.token_to_id(str(token))
     return str(token), otherwise if number is None else number
 
 
 def _around_bert(library: Tokenizer, special: Mapping[str, Token], settings: Config) -> None:
-    first, last = _numbered(library, special["cls_token"], 2), _numbered(library, special["sep_token"], 3)
+    first, last = _with_id(library, special["cls_token"], 2), _with_id(library, special["sep_token"], 3)
     single = f"{first[0]}:0 $A:0 {last[0]}:0"
     library.post_processor = processors.TemplateProcessing(
         single=single, pair=f"{single} $B:1 {last[0]}:1", special_tokens=[first, last]
@@ -360,19 +362,19 @@ def _around_bert(library: Tokenizer, special: Mapping[str, Token], settings: Con
 
 
 def _around_mpnet(library: Tokenizer, special: Mapping[str, Token], settings: Config) -> None:
-    first, last = _numbered(library, special["cls_token"], 0), _numbered(library, special["sep_token"], 2)
+    first, last = _with_id(library, special["cls_token"], 0), _with_id(library, special["sep_token"], 2)
     library.post_processor = processors.RobertaProcessing(last, first, True, False)
 
 
 def _around_roberta(library: Tokenizer, special: Mapping[str, Token], settings: Config) -> None:
-    first, last = _numbered(library, special["cls_token"], 0), _numbered(library, special["sep_token"], 2)
+    first, last = _with_id(library, special["cls_token"], 0), _with_id(library, special["sep_token"], 2)
     library.post_processor = processors.RobertaProcessing(
         last, first, settings.flag("trim_offsets", True), settings.flag("add_prefix_space", False)
     )
 
 
 def _around_sentence_pieces(library: Tokenizer, special: Mapping[str, Token], settings: Config) -> None:
-    first, last = _numbered(library, special["bos_token"], 0), _numbered(library, special["eos_token"], 2)
+    first, last = _with_id(library, special["bos_token"], 0), _with_id(library, special["eos_token"], 2)
     library.post_processor = processors.TemplateProcessing(
         single=[first[0], "$A", last[0]],
         pair=[first[0], "$A", last[0], last[0], "$B", last[0]],
