@@ -158,25 +158,29 @@ class ItemIndex(NamedTuple):
 
     @classmethod
     def of(cls, fields: Iterable[str] | None) -> ItemIndex:
-        """Return the index of these paths, or of the whole value without paths.
+        """Return the index of these paths: of the whole value if left out, of nothing if the list is empty.
 
         Raises:
             InvalidInput: one text in place of a list.
         """
         if isinstance(fields, str):
             raise InvalidInput.of(f"Expected a list of paths of texts, got {fields!r}. Write [{fields!r}].")
-        return cls(tuple("$" if path == "$" else tokenize_path(path) for path in fields or ("$",)))
+        paths = ("$",) if fields is None else fields
+        return cls(tuple("$" if path == "$" else tokenize_path(path) for path in paths))
 
     @classmethod
     def read(cls, config: IndexConfig | None) -> ItemIndex:
-        """Return the index that a store was configured with."""
-        return cls.of(None if config is None else config.get("fields"))
+        """Return the index that a store was configured with.
+
+        Without paths it is that of the whole value, as in LangGraph's stores.
+        """
+        return cls.of((None if config is None else config.get("fields")) or None)
 
     def texts(self, value: Mapping[str, Any], override: Literal[False] | Iterable[str] | None) -> list[str]:
         """Return the texts of an item's value that are embedded.
 
         Args:
-            override: the paths of this item alone; False for no text.
+            override: the paths of this item alone; False and an empty list for no text.
         """
         if override is False:
             return []

@@ -61,9 +61,9 @@ def test_nothing_comes_where_nothing_fits(facts, call):
 
 
 def test_an_item_without_a_text_comes_only_where_nothing_is_held_back(facts, call):
-    for options, expected in (({}, 3), ({"null": False}, 4), ({"accept": "any"}, 4)):
+    for options, expected, index in (({}, 3, False), ({"null": False}, 4, []), ({"accept": "any"}, 4, False)):
         store = facts(**options)
-        store.put(ANNA, "scan", {"text": CAT}, index=False)
+        store.put(ANNA, "scan", {"text": CAT}, index=index)
         items = call(store, "search", ANNA, query=CAT)
         assert len(items) == expected
         assert call(store, "get", ANNA, "scan").value == {"text": CAT}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import llama_index.core
 import pytest
+from llama_index.core import MockEmbedding, VectorStoreIndex
 from llama_index.core.vector_stores import (
     FilterCondition,
     FilterOperator,
@@ -105,7 +106,7 @@ def test_a_path_into_nested_metadata(films):
 
 def test_no_filter_lets_everything_pass(films):
     assert passing(films, None) == passing(films, MetadataFilters(filters=[])) == EVERY
-    assert convert_filters(None) is convert_filters(MetadataFilters(filters=[]), node_ids=[], doc_ids=[]) is None
+    assert convert_filters(None) is convert_filters(MetadataFilters(filters=[])) is None
 
 
 def test_ids_and_documents_are_filters_too(films):
@@ -115,9 +116,14 @@ def test_ids_and_documents_are_filters_too(films):
     assert ids(node_ids=["memento", "nobody"]) == {"memento"}
     assert ids(doc_ids=["doc-2", "doc-0"]) == {"inception", "memento", "shawshank"}
     assert ids(doc_ids=["doc-2"], node_ids=["memento", "shawshank"]) == {"memento"}
-    assert ids(node_ids=[], doc_ids=[]) == EVERY
+    assert ids(doc_ids=[]) == ids(doc_ids=[], node_ids=["memento"]) == set()
     recent = MetadataFilters(filters=[where("year", ">", 2005)])
     assert ids(doc_ids=["doc-2"], filters=recent) == {"inception"}
+
+
+def test_an_index_asks_for_all_nodes_with_an_empty_list(films):
+    index = VectorStoreIndex.from_vector_store(films, embed_model=MockEmbedding(3))
+    assert len(index.as_retriever(similarity_top_k=9).retrieve("films")) == len(EVERY)
 
 
 @pytest.mark.parametrize(

@@ -307,12 +307,15 @@ def adjust_options(options: SendOptions, timeout: float | None, retries: int | N
 
 
 def http_options(url: str | None, key: str | None, connections: int) -> dict[str, Any]:
-    """Return the arguments of httpx2's clients. A missing URL or key is read from the environment.
+    """Return the arguments of httpx2's clients.
+
+    A URL or key that is None is read from the environment. An empty key is none.
 
     Raises:
         Invalid: the URL or the key is invalid.
     """
-    url, key = url or settings.service_url(), key or settings.service_key()
+    url = settings.service_url() if url is None else url
+    key = settings.service_key() if key is None else key
     try:
         parsed = httpx2.URL(url)
     except httpx2.InvalidURL as error:

@@ -212,15 +212,21 @@ export class Collection<Value = unknown> {
   }
 
   /**
-   * Return one document, with its key, value and metadata, or the fields of `include`.
+   * Return one document, with its key, value and metadata, or the fields of `include`, which may be none.
    *
    * @throws NotFound: the document does not exist
    */
   async get(id: string, options: { include?: readonly DocumentField[] } = {}, how?: How): Promise<Document<Value>> {
     const query = new URLSearchParams(FORMAT);
-    for (const field of options.include ?? []) query.append("include", field);
+    const fields = options.include ?? [];
+    // A URL cannot say an empty list: one field is read then, and left out.
+    const ignored: readonly DocumentField[] = options.include?.length === 0 ? ["metadata"] : [];
+    for (const field of [...fields, ...ignored]) query.append("include", field);
     const path = `${this.#path}${documentPath(id)}?${query}`;
-    return this.#sender.get(path, how, decodeFields<Document<Value>>);
+    return this.#sender.get(path, how, (document: SchemaDocumentAnswer) => {
+      const named = Object.entries(document).filter(([name]) => !(ignored as readonly string[]).includes(name));
+      return decodeFields<Document<Value>>(Object.fromEntries(named));
+    });
   }
 
   /** Return the documents of these ids, in this order; undefined for a missing one. */

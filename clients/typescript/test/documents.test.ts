@@ -73,6 +73,7 @@ test("several keys, none, and vectors in the form of the wire", async (t) => {
       key_vector: { base64: btoa(String.fromCharCode(...new Uint8Array(new Float32Array([1, 2]).buffer))) },
     },
   ]);
+  assert.deepEqual(Object.keys(await own.get("two", { include: [] })), ["id"]);
   const [none, two, wire] = await own.getMany(["none", "two", "wire"], { include: ["key_vector"] });
   assert.equal(none?.key_vector, null);
   assert.deepEqual(two?.key_vectors, [new Float32Array([1, 0]), new Float32Array([0, 1])]);

@@ -138,7 +138,11 @@ def test_key_and_address_come_from_the_environment_unless_passed(calling, monkey
         monkeypatch.setenv("SOFTKV_KEY", "secret")
         calling(None).info()
         calling(server.url, key="other").info()
-    assert [event.headers["Authorization"] for event in server.heard] == ["Bearer secret", "Bearer other"]
+        calling(server.url, key="").info()
+    keys = [event.headers.get("Authorization") for event in server.heard]
+    assert keys == ["Bearer secret", "Bearer other", None]
+    with pytest.raises(softkv.Invalid, match="'' is not an http address"):
+        calling("")
 
 
 def test_a_stream_that_a_service_had_to_stop_is_sent_again(calling):

@@ -130,8 +130,8 @@ def get(collection: CollectionRef, id: str, *, include: Sequence[DocumentField] 
 
     Args:
         id: the id of the document.
-        include: the fields to return; key, value and metadata if left out. With "sent_value" in place of "value" the
-            document has a value only if one was sent.
+        include: the fields to return; key, value and metadata if left out, none if empty. With "sent_value" in place of
+            "value" the document has a value only if one was sent.
 
     Returns:
         A `Document`.
@@ -143,13 +143,16 @@ def get(collection: CollectionRef, id: str, *, include: Sequence[DocumentField] 
         >>> collection.get("cats").metadata["year"]
     """
     validation.require_document_id(id)
-    query = [("include", name) for name in ([] if include is None else validation.require_list(include, "/include"))]
-    return Call(
-        "GET",
-        collection.document(id),
-        lambda reply: parse_document(reply.json()),
-        (*query, ("vector_format", VECTOR_FORMAT)),
-    )
+    names = None if include is None else validation.require_list(include, "/include")
+    # A URL cannot say an empty list: one field is read then, and left out.
+    ignored = ["metadata"] if names == [] else []
+
+    def parse(reply: Reply) -> Document:
+        content = reply.json()
+        return parse_document({name: content[name] for name in content if name not in ignored})
+
+    query = [("include", name) for name in (*(names or ()), *ignored)]
+    return Call("GET", collection.document(id), parse, (*query, ("vector_format", VECTOR_FORMAT)))
 
 
 def get_many(

@@ -21,8 +21,9 @@ def mcp(
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
     collection: Annotated[
-        str, typer.Option(metavar="NAMES", help="Offer only these collections, comma-separated.", show_default="all")
-    ] = "",
+        str | None,
+        typer.Option(metavar="NAMES", help="Offer only these collections, comma-separated.", show_default="all"),
+    ] = None,
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Offer no tool that stores or deletes, even if the key allows it.")
     ] = False,
@@ -50,5 +51,12 @@ def mcp(
         client = softkv.AsyncClient(url, key=api_key)
     except softkv.Invalid as error:
         raise Misused(f"--url {error}") from None
-    only = tuple(name.strip() for name in collection.split(",") if name.strip())
-    serve_stdio(Library(client, url, only, read_only))
+    serve_stdio(Library(client, url, None if collection is None else _names(collection), read_only))
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Return the names of a comma-separated list; raise Misused if it has none."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise Misused("--collection names no collection: leave it out to offer all of them")
+    return names

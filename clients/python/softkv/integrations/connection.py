@@ -83,8 +83,8 @@ class Connection:
 
 
 def _credentials(url: Any, headers: Mapping[str, str]) -> dict[str, Any]:
-    """Return the URL and the API key of a client."""
-    return {"url": str(url), "key": headers.get("Authorization", "").removeprefix("Bearer ") or None}
+    """Return the URL and the API key of a client; the key is "" for a client without one."""
+    return {"url": str(url), "key": headers.get("Authorization", "").removeprefix("Bearer ")}
 
 
 P = ParamSpec("P")

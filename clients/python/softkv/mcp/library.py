@@ -37,13 +37,13 @@ class Library:
     Attributes:
         client: the client, with the caller's key.
         url: the service's URL, for error texts.
-        only: the names or aliases of the usable collections; empty for all that the key may see.
+        only: the names or aliases of the usable collections; None for all that the key may see.
         read_only: whether writing is forbidden, whatever the key allows.
     """
 
     client: AsyncClient
     url: str = "this address"
-    only: tuple[str, ...] = ()
+    only: tuple[str, ...] | None = None
     read_only: bool = False
 
     def collection(self, name: str) -> AsyncCollection:
@@ -53,7 +53,7 @@ class Library:
             ToolError: this server does not offer the collection.
             NotFound: the name is invalid for a collection.
         """
-        if self.only and name not in self.only:
+        if self.only is not None and name not in self.only:
             raise ToolError(missing_collection(name, list(self.only)))
         try:
             return self.client.collection(name)
@@ -62,7 +62,7 @@ class Library:
 
     async def collections(self) -> list[CollectionInfo]:
         """Return the existing collections that the caller may use, by name; one that an alias names, by that."""
-        if not self.only:
+        if self.only is None:
             return [info async for info in self.client.collections()]
         infos = []
         for name in sorted(set(self.only)):

@@ -22,6 +22,7 @@ def test_a_document_comes_back_as_it_was_written(made):
     assert result.value_vector.tolist() == [1.0, 2.0]
     assert collection.get(name) == softkv.Document(name, "key", {"any": ["JSON"]}, {"n": 1})
     assert collection.get(name, include=["value"]).key is None
+    assert collection.get(name, include=[]).fields == {}
 
 
 def test_left_out_and_none_are_two_things(made):

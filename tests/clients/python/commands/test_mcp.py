@@ -27,6 +27,12 @@ def test_an_invalid_address_ends_with_exit_code_2(name: str, command: list[str],
     assert "http://127.0.0.1:8000" in end.stderr
 
 
+def test_a_list_of_collections_without_a_name_offers_none_of_them() -> None:
+    end = ended(*COMMAND, "mcp", "--collection", " , ")
+    assert (end.returncode, end.stdout) == (2, "")
+    assert end.stderr == "softkv: --collection names no collection: leave it out to offer all of them\n"
+
+
 def test_mcp_without_its_library_names_the_package_to_install() -> None:
     program, code = COMMAND[:2], COMMAND[2]
     end = ended(*program, WITHOUT + code, "mcp")

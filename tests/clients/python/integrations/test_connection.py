@@ -31,6 +31,12 @@ async def asked(connection):
     return await connection.async_client.info()
 
 
+def test_a_client_without_a_key_gives_no_key_of_the_environment_to_the_other(service, monkeypatch):
+    monkeypatch.setenv("SOFTKV_KEY", "of another service")
+    connection = Connection(client=Client(service.url, key=""))
+    assert "Authorization" not in connection.async_client._sender.connections.headers
+
+
 def test_one_async_client_serves_each_event_loop(service):
     connection = Connection(service.url)
     with asyncio.Runner() as first, asyncio.Runner() as second:

@@ -48,14 +48,16 @@ def convert_filters(
 ) -> Filter | None:
     """Return one filter for the nodes that pass `filters` and have one of these ids; None if every node passes.
 
+    No node has one of an empty list of ids.
+
     Raises:
         ValueError: a value does not suit its operator.
     """
     with as_value_error():
         parts = [] if filters is None or not filters.filters else [_combine(filters)]
-        if node_ids:
+        if node_ids is not None:
             parts.append(Comparison("id", "in", list(node_ids)))
-        if doc_ids:
+        if doc_ids is not None:
             parts.append(Comparison(REF_DOC_ID, "in", list(doc_ids)))
         return parts[0] if len(parts) == 1 else Combination("AND", tuple(parts)) if parts else None
 

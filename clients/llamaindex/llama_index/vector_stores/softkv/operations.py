@@ -122,14 +122,16 @@ def query(source: CollectionSource, /, query: VectorStoreQuery, **kwargs: Any) -
     """Return the nodes with the largest weights, or with the mode MMR a diverse selection; `similarities` are weights.
 
     Args:
-        query: with an embedding, or a text for the collection's encoder.
+        query: with an embedding, or a text for the collection's encoder. An empty list of `doc_ids` selects no node;
+            one of `node_ids` selects all, because a `VectorStoreIndex` sends it for all of them.
         kwargs: `softkv.integrations.RetrieverOptions`, where `accept` defaults to "any"; and
             `mmr_threshold`, `mmr_prefetch_k`, `mmr_prefetch_factor`.
 
     Raises:
         ValueError: the query is refused, or its mode is not supported.
     """
-    where = convert_filters(query.filters, node_ids=query.node_ids, doc_ids=query.doc_ids)
+    # A VectorStoreIndex over a store that keeps the texts sends an empty list of node ids for all nodes.
+    where = convert_filters(query.filters, node_ids=query.node_ids or None, doc_ids=query.doc_ids)
     question = query.query_embedding if query.query_embedding is not None else query.query_str
     if question is None:
         raise ValueError("wanted a query_embedding, or a query_str; got neither")

@@ -28,8 +28,8 @@ class SoftkvRetriever(BaseRetriever):
         vector_store: the store whose collection is searched.
         embed_model: encodes queries; the collection's encoder if left out.
         filters: which nodes may be attended to.
-        node_ids: only nodes with these ids.
-        doc_ids: only nodes of these documents.
+        node_ids: only nodes with these ids; an empty list selects none.
+        doc_ids: only nodes of these documents; an empty list selects none.
         mode: "mmr" for a diverse selection.
         mmr: the options of that selection: `mmr_threshold`, `mmr_prefetch_k` and `mmr_prefetch_factor`.
         options: `softkv.integrations.RetrieverOptions`: the arguments of `attend`, `accept`, `score` and `evidence`.
