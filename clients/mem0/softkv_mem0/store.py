@@ -40,7 +40,9 @@ _COMPARISONS = {
     "in": "in",
     "nin": "not in",
     "contains": "contains",
+    "icontains": "contains",
 }
+_IGNORES_CASE = "icontains"
 _AND, _OR, _NOT = ("AND", "$and"), ("OR", "$or"), ("NOT", "$not")
 _ANY_VALUE = "*"
 
@@ -160,8 +162,9 @@ def convert_filter(condition: Mapping[str, Any] | None) -> Filter:
     """Convert a filter of mem0's.
 
     Args:
-        condition: fields with the values that they equal, with "*" for any value, or with comparisons, as
-            `{"year": {"gte": 1970}}`. AND, OR and NOT join lists of such filters; all of a NOT are false.
+        condition: fields with the value that they equal, with a list of such values, with "*" for any value, or with
+            comparisons, as `{"year": {"gte": 1970}}`. AND, OR and NOT join lists of such filters; all of a NOT are
+            false.
 
     Raises:
         Invalid: an operator is unknown, or a list is missing.
@@ -179,6 +182,8 @@ def _convert(name: str, operand: Any) -> Filter:
         return _conjunction(filters if name in _AND else [~item for item in filters])
     if operand == _ANY_VALUE:
         return Comparison(METADATA + name, "!=", None)
+    if isinstance(operand, list | tuple | set | frozenset):
+        return Comparison(METADATA + name, "in", operand)
     if not isinstance(operand, Mapping):
         return Comparison(METADATA + name, "==", operand)
     if unknown := operand.keys() - _COMPARISONS.keys():
@@ -187,7 +192,10 @@ def _convert(name: str, operand: Any) -> Filter:
             f"/filters/{name}", f"wanted one of the operators {operators}, got {', '.join(sorted(unknown))}"
         )
     return _conjunction(
-        [Comparison(METADATA + name, _COMPARISONS[operator], value) for operator, value in operand.items()]
+        [
+            Comparison(METADATA + name, _COMPARISONS[operator], value, operator == _IGNORES_CASE)
+            for operator, value in operand.items()
+        ]
     )
 
 

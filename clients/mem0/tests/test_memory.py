@@ -102,6 +102,15 @@ def test_a_memory_that_is_empty_so_far(memory):
         ({"year": {"in": [2019, 2024]}}, 2),
         ({"year": {"ne": 2019}}, 2),
         ({"tags": {"contains": "food"}}, 1),
+        ({"tags": {"contains": "FOOD"}}, 0),
+        ({"tags": {"icontains": "FOOD"}}, 1),
+        ({"data": {"icontains": "CELLO"}}, 1),
+        ({"year": [2019, 2024]}, 2),
+        ({"year": []}, 0),
+        ({"year": {"in": []}}, 0),
+        ({"NOT": [{"year": [2019, 2024]}]}, 1),
+        ({"NOT": [{"year": []}]}, 3),
+        ({"OR": [{"year": [2019]}, {"tags": {"icontains": "Health"}}]}, 2),
         ({"tags": "*"}, 2),
         ({"AND": [{"year": {"gt": 2019}}, {"tags": "*"}]}, 1),
         ({"OR": [{"year": 2019}, {"year": 2024}]}, 2),
@@ -116,8 +125,8 @@ def test_filters(filled, condition, count):
 
 
 def test_an_operator_that_is_not_there_is_named(filled):
-    with pytest.raises(softkv.Invalid, match=r"wanted one of the operators eq, .*, got icontains"):
-        filled.search("Anna", filters=ANNA | {"tags": {"icontains": "FOOD"}})
+    with pytest.raises(softkv.Invalid, match=r"wanted one of the operators eq, .*, got startswith"):
+        SoftkvMemoryStore().similarity_search_with_score_by_vector([0.0], filter={"tags": {"startswith": "f"}})
     with pytest.raises(softkv.Invalid, match="NOT wants a list of filters, got dict"):
         SoftkvMemoryStore().similarity_search_with_score_by_vector([0.0], filter={"NOT": {"year": 1}})
 
