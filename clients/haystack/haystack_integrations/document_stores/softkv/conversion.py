@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from haystack import Document
@@ -48,7 +49,10 @@ def as_store_error() -> Iterator[None]:
 
 _CONNECTIVES = ("AND", "OR", "NOT")
 _ORDERINGS = (">", ">=", "<", "<=")
-_COMPARISONS = ("==", "!=", *_ORDERINGS, "in", "not in", "contains")
+_MEMBERSHIPS = {"==": "in", "!=": "not in", "in": "in", "not in": "not in"}
+"""The operators for which a date is its text, or another date of the same instant, with those of several values."""
+_COMPARISONS = (*_MEMBERSHIPS, *_ORDERINGS, "contains")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d([Tt ]|$)", re.ASCII)
 _META_PREFIX = "meta."
 _DOCUMENT_FIELDS = {"id": "id", "content": "key"}
 _UNSUPPORTED_FIELDS = ("blob", "embedding", "meta", "score", "sparse_embedding")
@@ -117,6 +121,11 @@ def _comparison(condition: Mapping[str, Any]) -> Filter:
             )
         if isinstance(value, str):
             return Comparison(field, operator, datetime.fromisoformat(value))
+    if operator in _MEMBERSHIPS and field.startswith(METADATA):
+        values = value if isinstance(value, list) else [value]
+        instants = [instant for item in values if (instant := _instant(item)) is not None]
+        if instants:
+            return Comparison(field, _MEMBERSHIPS[operator], [*values, *instants])
     return Comparison(field, operator, value)
 
 
@@ -133,6 +142,18 @@ def _require_entry(condition: Mapping[str, Any], name: str) -> Any:
     if name not in condition:
         raise FilterError(f"{name!r} is missing in {dict(condition)!r}")
     return condition[name]
+
+
+def _instant(value: Any) -> datetime | None:
+    """Return the instant of a text that Haystack takes for a date where it compares for equality, or None."""
+    if not isinstance(value, str) or not _DATE.match(value):
+        return None
+    try:
+        instant = datetime.fromisoformat(value)
+        (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):  # no date, or none of the years 1 to 9999 in UTC
+        return None
+    return instant
 
 
 def _is_date(value: str) -> bool:

@@ -71,7 +71,7 @@ def filter_documents(source: DocumentSource, /, filters: dict[str, Any] | None =
 def write_documents(
     source: DocumentSource, /, documents: list[Document], policy: DuplicatePolicy = DuplicatePolicy.NONE
 ) -> Plan[int]:
-    """Write documents in transactions of 1,000; return the number of written documents.
+    """Write documents in transactions of 1,000; return how many were written, even if one replaced another.
 
     The content of a document is its key. The service encodes it if the document has no embedding and the collection has
     an encoder. Without an encoder the document is stored, filtered and counted, but never retrieved.
@@ -86,13 +86,11 @@ def write_documents(
     """
     if not isinstance(policy, DuplicatePolicy):
         raise ValueError(f"policy: wanted a DuplicatePolicy, got {policy!r}")
-    rows = [
-        conversion.to_row(document)
-        for document in conversion.deduplicate(conversion.require_documents(documents), policy)
-    ]
+    items = conversion.require_documents(documents)
+    rows = [conversion.to_row(document) for document in conversion.deduplicate(items, policy)]
     with as_store_error():
         written = yield from source.write(rows, _CONFLICT_MODES[policy])
-    return written.upserted
+    return len(items) if policy is DuplicatePolicy.OVERWRITE else written.upserted
 
 
 def delete_documents(source: DocumentSource, /, document_ids: list[str]) -> Plan[None]:
