@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -158,13 +158,29 @@ def _match_result(match: Match) -> dict[str, Any]:
     return {"id": content.pop("id"), "weight": match.weight or 0.0, **confidence, **content}
 
 
+@asynccontextmanager
+async def _asking(target: AsyncCollection) -> AsyncIterator[None]:
+    """Raise ToolError if a question within the block fails because the collection has no encoder."""
+    try:
+        yield
+    except softkv.Invalid:
+        if (await target.info()).encoder is not None:
+            raise
+        raise ToolError(
+            f"/collection: {target.name!r} takes no texts, only vectors: use a collection whose takes_texts is true in "
+            "list_collections; find and get read this one"
+        ) from None
+
+
 async def ask(
     library: Library, collection: str, question: str, top_k: int, where: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Attend to a collection: one document stands out, several share the weight, or nothing fits."""
-    answer = await library.collection(collection).attend(
-        question, top_k=top_k, where=where_filter(where), include=["key", "value", "metadata"]
-    )
+    target = library.collection(collection)
+    async with _asking(target):
+        answer = await target.attend(
+            question, top_k=top_k, where=where_filter(where), include=["key", "value", "metadata"]
+        )
     return _answer_result(answer)
 
 
@@ -331,7 +347,9 @@ COMPARE_NEIGHBOUR = object_of({"id": text(), "similarity": number(), "text": TEX
 
 async def compare(library: Library, collection: str, question: str, top_k: int) -> dict[str, Any]:
     """Ask in four ways: SQL's =, full text, nearest neighbours and attention."""
-    comparison = await library.collection(collection).compare(question, top_k=top_k)
+    target = library.collection(collection)
+    async with _asking(target):
+        comparison = await target.compare(question, top_k=top_k)
     return {
         "equal": [_row(row) for row in comparison.sql.rows],
         "full_text": [_row(row) for row in comparison.full_text.rows],
@@ -468,11 +486,15 @@ async def _find_similar(target: AsyncCollection, text: str, ignored: list[str]) 
     """Return the stored documents that a text resembles more than "none of these", with their shares of the weight.
 
     Those with these ids are left out, also of the shares.
+
+    Raises:
+        ToolError: the collection has no encoder.
     """
     try:
-        answer = await target.attend(
-            text, top_k=MAX_SIMILAR + len(ignored), ignore_defaults=True, include=["key", "value", "metadata"]
-        )
+        async with _asking(target):
+            answer = await target.attend(
+                text, top_k=MAX_SIMILAR + len(ignored), ignore_defaults=True, include=["key", "value", "metadata"]
+            )
     except softkv.Invalid as error:
         if any(flaw.pointer != "/query" for flaw in error.errors):
             raise

@@ -25,6 +25,43 @@ def notes(service: RunningService) -> Iterator[str]:
         client.delete("/v1/collections/mcp-notes")
 
 
+def test_every_tool_answers_what_its_schema_promises(service: RunningService, way: Way, notes: str) -> None:
+    """The speaker holds every result against the schema; the documents have all that a result may show."""
+    documents = [
+        {"id": "cat", "key": "The house cat purrs.", "value": {"pages": [1, None]}, "expires": "2100-01-01T00:00:00Z"},
+        {"id": "long", "key": LONG, "split": {"tokens": 50, "overlap": 5}, "metadata": {"year": 1930, "tags": ["pet"]}},
+        {"id": "keyless", "value": None, "metadata": {"nested": {"deep": True}}},
+        {"id": "value", "value": [1, 2.5], "metadata": {"year": None}},
+    ]
+    year = {"field": "metadata.year", "operator": "==", "value": 1930}
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("list_collections", {}),
+        ("ask", {"question": "When does a cat purr?"}),
+        ("ask", {"question": "depreciation of steel furnaces", "where": [year], "top_k": 1}),
+        ("find", {"limit": 3}),
+        ("get", {"ids": ["cat", "keyless", "value", "nobody"]}),
+        ("compare", {"question": "The house cat purrs.", "top_k": 10}),
+        ("trace", {"text": "The house cat purrs."}),
+        ("remember", {"text": "The cat of the house purrs.", "supersedes": ["value"], "expires": "4w"}),
+        ("forget", {"where": [year]}),
+        ("forget", {"ids": ["cat", "nobody"]}),
+    ]
+
+    async def talking(speaker: Speaker) -> None:
+        assert {name for name, _ in calls} == (await speaker.tools()).keys()
+        for name, arguments in calls:
+            of_collection = "collection" in (await speaker.tools())[name].input_schema["properties"]
+            await speaker.call(name, **arguments, **({"collection": notes} if of_collection else {}))
+
+    with service.client() as client:
+        settings = {"defaults": {"filter": {"field": "metadata.year", "operator": "!=", "value": 1}}}
+        assert client.patch(f"/v1/collections/{notes}", json=settings).status_code == 200
+        sent = client.post(f"/v1/collections/{notes}/documents", json={"documents": documents})
+        assert sent.status_code == 200, sent.text
+        way.speak(talking)
+        assert client.get(f"/v1/collections/{notes}").json()["documents"] == 2
+
+
 def test_ask_takes_conditions_and_weighs_only_passing_documents(http: Way, library: str) -> None:
     where = [
         {"field": "metadata.year", "operator": ">=", "value": 1900},

@@ -12,6 +12,7 @@ from softkv.mcp.tools import TOOLS
 from tests.clients.python.mcp.speaking import Speaker, Way
 from tests.running import RunningService
 
+ASKED = {"question": "pets that purr"}
 NOBODY = "http://127.0.0.1:9"
 
 
@@ -64,6 +65,25 @@ def test_a_refusal_of_the_service_is_worded_for_the_tool(http: Way, library: str
     assert message == "/where/1/field: there is no field 'year': use id, key, or metadata. and a name"
     message = http.refused("find", collection=library, cursor="nowhere")
     assert "/cursor" in message
+
+
+def test_a_collection_that_takes_no_texts_is_neither_asked_nor_written(service: RunningService, http: Way) -> None:
+    async def talking(speaker: Speaker) -> None:
+        listed = (await speaker.call("list_collections"))["collections"]
+        assert [item["takes_texts"] for item in listed if item["name"] == name] == [False]
+        for tool, arguments in (("ask", ASKED), ("compare", ASKED), ("remember", {"text": "cats", "id": "new"})):
+            refusal = await speaker.refused(tool, collection=name, **arguments)
+            assert refusal.startswith(
+                f"/collection: '{name}' takes no texts, only vectors: use a collection whose takes_"
+            )
+        assert (await speaker.call("find", collection=name))["count"] == 1
+
+    name = "mcp-vectors"
+    with service.client() as client:
+        client.put(f"/v1/collections/{name}", json={"encoder": None, "dimension": 2})
+        client.put(f"/v1/collections/{name}/documents/old", json={"key_vector": [1, 2]})
+        http.speak(talking)
+        client.delete(f"/v1/collections/{name}")
 
 
 def test_a_question_without_known_tokens_is_refused_with_its_text(http: Way, library: str) -> None:
