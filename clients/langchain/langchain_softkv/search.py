@@ -344,11 +344,11 @@ class SearchableStore(VectorStore):
         keys = [select_key(match) for match in answer.matches][: len(results)]
         return [results[index][0] for index in select_by_mmr(query, keys, request.how["top_k"], relevance)]
 
-    def _encoder(self, name: str | None) -> str:
+    def _encoder(self, name: str | None, pointer: str = "/query") -> str:
         """Return the name of the collection's encoder; raise Invalid if it has none."""
         if name is None:
-            advice = "give the store an embedding, which makes vectors of questions too"
-            raise invalid_value("/query", f"collection {self._name!r} has no encoder: {advice}")
+            advice = "give the store an embedding, which makes vectors of texts and of questions"
+            raise invalid_value(pointer, f"collection {self._name!r} has no encoder: {advice}")
         return name
 
     def _encode_query(self, query: str) -> Any:

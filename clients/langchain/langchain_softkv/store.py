@@ -165,20 +165,24 @@ class SoftkvVectorStore(SearchableStore):
 
     def _upsert(self, documents: Sequence[dict[str, Any]], options: Mapping[str, Any]) -> Report:
         try:
-            return self.collection.upsert(documents, **options)
+            info = self.collection.info()
         except NotFound as error:
             if error.code != COLLECTION_NOT_FOUND:
                 raise
-        self.create()
+            info = self.create()
+        if self._embedding is None:
+            self._encoder(info.encoder, "/texts")
         return self.collection.upsert(documents, **options)
 
     async def _aupsert(self, documents: Sequence[dict[str, Any]], options: Mapping[str, Any]) -> Report:
         try:
-            return await self.async_collection.upsert(documents, **options)
+            info = await self.async_collection.info()
         except NotFound as error:
             if error.code != COLLECTION_NOT_FOUND:
                 raise
-        await self.acreate()
+            info = await self.acreate()
+        if self._embedding is None:
+            self._encoder(info.encoder, "/texts")
         return await self.async_collection.upsert(documents, **options)
 
     @override

@@ -136,6 +136,20 @@ def test_a_collection_without_an_encoder_wants_an_embedding(name, runner):
         runner.run(store.amax_marginal_relevance_search("cats"))
 
 
+def test_texts_that_no_search_would_find_are_not_written(name, runner):
+    store = SoftkvVectorStore(name(), settings={"encoder": None})
+    refusal = "collection .* has no encoder: give the store an embedding"
+    for _ in range(2):  # before the collection exists, and with it
+        with pytest.raises(InvalidInput, match=refusal):
+            store.add_texts(["cats purr"], ids=["a"])
+        with pytest.raises(InvalidInput, match=refusal):
+            runner.run(store.aadd_documents([Document(id="a", page_content="cats purr")]))
+    with pytest.raises(InvalidInput, match=refusal):
+        SoftkvVectorStore.from_texts(["cats purr"], collection=store.collection.name)
+    assert store.get_by_ids(["a"]) == []
+    assert store.collection.count() == 0
+
+
 def test_vectors_of_another_width(library):
     with pytest.raises(InvalidInput, match="query has width 3, the keys of 'library' have width 384"):
         library.similarity_search_by_vector([1.0, 2.0, 3.0])

@@ -195,8 +195,13 @@ def _write(source: StoreSource, batch: Batch, vectors: Vectors) -> Plan[None]:
         return
     encoded = vectors.texts
     several = [text for item in batch.writes.values() if len(item.texts) > 1 for text in item.texts]
+    info = yield from source.info()
+    if source.encodes and batch.texts and info.encoder is None:
+        raise InvalidInput.of(
+            f"The collection {info.name!r} has no encoder, so that no search would find these texts. Give the store an "
+            "embedding, as index={'embed': …, 'dims': …}, or index=False for a store without searches by text."
+        )
     if source.encodes and several:
-        info = yield from source.info()
         texts = list(dict.fromkeys(several))
         rows = yield from arrays.encode(source.place.cache, texts, model=info.encoder, purpose="document")
         encoded = dict(zip(texts, rows, strict=True))

@@ -101,6 +101,16 @@ def test_a_store_without_an_index_lists_items_whatever_the_query(made, call):
     assert (item.key, item.score, item.weight) == ("a", None, None)
 
 
+def test_a_text_that_no_search_would_find_is_not_written(made, call):
+    store = made(settings={"encoder": None})
+    with pytest.raises(InvalidInput, match=r"has no encoder, .* Give the store an embedding, .* or index=False"):
+        call(store, "put", BEN, "a", {"text": "cats"})
+    assert call(store, "get", BEN, "a") is None
+    call(store, "put", BEN, "a", {"text": "cats"}, index=False)
+    call(made(index=False, settings={"encoder": None}), "put", BEN, "a", {"text": "cats"})
+    assert call(store, "get", BEN, "a").value == {"text": "cats"}
+
+
 def test_a_replaced_item_keeps_the_time_of_its_first_write(made, call):
     store, start = made(), datetime.now(UTC)
     call(store, "put", BEN, "a", {"n": 1})
