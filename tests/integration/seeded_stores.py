@@ -37,7 +37,7 @@ points.upsert(
     [
         models.PointStruct(
             id=number,
-            vector=row["vector"],
+            vector={} if row["id"] in asked["bare"] else row["vector"],
             payload=row["metadata"] | ({} if row["text"] is None else {"document": row["text"]}),
         )
         for number, row in enumerate(rows)
@@ -53,7 +53,8 @@ with psycopg.connect(asked["postgres"]) as connection:
         cursor.copy("COPY documents (id, body, metadata, embedding) FROM STDIN") as copy,
     ):
         for row in rows:
-            copy.write_row((row["id"], row["text"], Jsonb(row["metadata"]), Vector(row["vector"])))
+            vector = None if row["id"] in asked["bare"] else Vector(row["vector"])
+            copy.write_row((row["id"], row["text"], Jsonb(row["metadata"]), vector))
     nearest = connection.execute(
         f"SELECT id FROM documents ORDER BY embedding {asked['operator']} %s LIMIT 5", [Vector(asked["question"])]
     ).fetchall()
