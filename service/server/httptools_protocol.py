@@ -253,7 +253,7 @@ class StrictHttpProtocol(HttpToolsProtocol):
         """Store a header, and ignore trailers, which arrive after the head."""
         if not self._in_head:
             return
-        name = name.lower()
+        name, value = name.lower(), value.strip(b" \t")  # which RFC 9110 excludes, and llhttp leaves at the end
         self.headers.append((name, value))
         if name == b"host":
             self._hosts += 1

@@ -69,6 +69,15 @@ def test_a_large_body_arrives_as_it_is(service, body):
     assert json.loads(replies.content)["value"] == "0123456789abcdef" * 20_000
 
 
+def test_blanks_around_the_value_of_a_header_do_not_count(service):
+    """RFC 9110, section 5.5; the bodies of the requests must still end where they end."""
+    put = PUT.replace(b"localhost\r", b"localhost \t\r").replace(b"application/json\r", b"application/json\t \r")
+    lengths = put + b"Content-Length: \t %d \t\r\n\r\n" % len(DOCUMENT) + DOCUMENT
+    chunks = put + b"Transfer-Encoding: \tchunked \r\n\r\n" + chunked(DOCUMENT)
+    replies = asked(service, (lengths + chunks) * 3 + LAST.replace(b"close", b"close \t"))
+    assert [answer.status for answer in replies] == [replies[0].status, *[200] * 6]
+
+
 def test_bytes_after_the_last_request_are_not_answered(service):
     assert len(asked(service, LAST + LIVEZ * 5)) == 1
     assert len(asked(service, LIVEZ.replace(b"HTTP/1.1", b"HTTP/1.0") + LIVEZ * 5)) == 1

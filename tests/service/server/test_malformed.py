@@ -24,7 +24,7 @@ LENGTHS = [
     PUT + b"Content-Length: 2, 3\r\n\r\n{}",
     *(
         PUT + b"Content-Length: " + length + b"\r\n\r\n{}"
-        for length in (b"+2", b"-2", b"two", b"", b"0x2", b"2 2", b"2_0")
+        for length in (b"+2", b"-2", b"two", b"", b" ", b"0x2", b"2 2", b"2_0", b"2\x0b")
     ),
     PUT + b"Content-Length: 999999999999999999999999\r\n\r\n{}",
     *(
