@@ -263,6 +263,15 @@ class Settings(BaseSettings):
     def _unset_empty(cls, value: Any) -> Any:
         return None if value == "" else value
 
+    @field_validator("data_dir", "encoders", "keys_file", "unix_socket", "cache_dir", "access_log")
+    @classmethod
+    def _expand_home(cls, path: Path | None) -> Path | None:
+        """Return a path with the home directory for `~`, which only a shell expands, and Compose and systemd do not."""
+        try:
+            return None if path is None else path.expanduser()
+        except RuntimeError:
+            raise ValueError(f"cannot tell the home directory in {str(path)!r}: write the whole path") from None
+
     @field_validator("store")
     @classmethod
     def _check_store(cls, address: str | None) -> str | None:

@@ -161,7 +161,7 @@ def _parse_address(address: str) -> Path | str:
     """Return the address of a store: a directory as a path, and the address of a database unchanged."""
     if address.startswith(("postgresql://", "postgres://")):
         return address
-    return Path(address.removeprefix("sqlite:")).resolve()
+    return Path(address.removeprefix("sqlite:")).expanduser().resolve()
 
 
 def _open_store(address: str) -> Store:

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from service.commands.serve import read_settings
+from service.commands.stores import _parse_address
 from service.settings import Settings, unknown_variables
-from softkv.commands.command_line import CommandError
+from softkv.commands.command_line import CommandError, read_key
 from tests.service.commands.conftest import Softkv
 
 
@@ -135,3 +136,28 @@ def test_an_invalid_root_path_is_refused(value: str) -> None:
 
 def test_a_root_path_of_the_service_itself() -> None:
     assert "begins like a path of the service itself" in invalid(root_path="/v1/search")
+
+
+PATHS = [name for name, field in Settings.model_fields.items() if field.annotation in (Path, Path | None)]
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_a_tilde_is_the_home_directory_where_no_shell_expands_it(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv(f"SOFTKV_{name.upper()}", "~/of softkv")
+    if name == "encoders":  # which is read at once
+        assert "the file of encoders /home/ada/of softkv cannot be read" in invalid()
+    else:
+        assert getattr(Settings(), name) == Path("/home/ada/of softkv")
+    monkeypatch.setenv(f"SOFTKV_{name.upper()}", "~nobody-of-this-name/x")
+    with pytest.raises(ValueError, match="cannot tell the home directory in '~nobody-of-this-name/x'"):
+        Settings()
+
+
+def test_a_key_file_and_a_store_to_copy_may_be_in_the_home_directory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "key").write_text("open sesame\n", encoding="utf-8")
+    assert read_key("@~/key") == "open sesame"
+    assert _parse_address("sqlite:~/data") == _parse_address("~/data") == tmp_path.resolve() / "data"

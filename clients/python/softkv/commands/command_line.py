@@ -78,8 +78,8 @@ def read_key(text: str) -> str:
     if not text.startswith("@"):
         return text
     try:
-        return Path(text[1:]).read_text(encoding="utf-8").split("\n", 1)[0].strip()
-    except (OSError, UnicodeDecodeError) as error:
+        return Path(text[1:]).expanduser().read_text(encoding="utf-8").split("\n", 1)[0].strip()
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"the key's file cannot be read: {error}") from None
 
 
