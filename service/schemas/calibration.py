@@ -224,7 +224,8 @@ class CalibrationFigures(Wire):
     """
 
     ece: CalibrationFigure = Field(
-        description="The expected calibration error of the confidence of the first match, over ten bins of equal size."
+        description="The expected calibration error of the confidence of the first match, over ten bins with equally "
+        "many questions."
     )
     brier: CalibrationFigure = Field(description="The mean of (confidence − right)².")
     label_loss: CalibrationFigure = Field(

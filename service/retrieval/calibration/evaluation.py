@@ -58,7 +58,7 @@ class Metrics:
     """The metrics of a calibration, over labelled questions: texts, each with the documents that answer it, if any.
 
     Attributes:
-        ece: expected calibration error of the first match's confidence, over ten bins of equal size.
+        ece: expected calibration error of the first match's confidence, over ten bins with equally many questions.
         brier, log_loss: of the same confidence; log_loss in nats.
         label_loss: −ln of the weight of the label, which is the right document or the null key ("none of these"); in
             nats.
@@ -116,7 +116,7 @@ class Metrics:
 
 
 def calibration_error(confidence: Array, right: Array) -> float:
-    """Return Σ share of a bin · |mean confidence − share that is right|, over ten bins of equal size."""
+    """Return Σ share of a bin · |mean confidence − share that is right|, over ten bins with equally many questions."""
     # Use the mean of equal confidences, so that their order does not matter.
     _, equal = np.unique(confidence, return_inverse=True)
     differences = confidence - (np.bincount(equal, right) / np.bincount(equal))[equal]

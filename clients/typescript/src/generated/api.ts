@@ -1991,7 +1991,7 @@ export interface components {
          *     They are about its confidences, the ranks of right documents, and its sets of matches.
          */
         CalibrationFigures: {
-            /** @description The expected calibration error of the confidence of the first match, over ten bins of equal size. */
+            /** @description The expected calibration error of the confidence of the first match, over ten bins with equally many questions. */
             ece: components["schemas"]["CalibrationFigure"];
             /** @description The mean of (confidence − right)². */
             brier: components["schemas"]["CalibrationFigure"];
