@@ -25,7 +25,7 @@ def notes(service: RunningService) -> Iterator[str]:
         client.delete("/v1/collections/mcp-notes")
 
 
-def test_every_tool_answers_what_its_schema_promises(service: RunningService, way: Way, notes: str) -> None:
+def test_results_of_every_tool_match_their_schema(service: RunningService, way: Way, notes: str) -> None:
     """The speaker holds every result against the schema; the documents have all that a result may show."""
     documents = [
         {"id": "cat", "key": "The house cat purrs.", "value": {"pages": [1, None]}, "expires": "2100-01-01T00:00:00Z"},

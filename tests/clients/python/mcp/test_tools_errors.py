@@ -67,7 +67,7 @@ def test_a_refusal_of_the_service_is_worded_for_the_tool(http: Way, library: str
     assert "/cursor" in message
 
 
-def test_a_collection_that_takes_no_texts_is_neither_asked_nor_written(service: RunningService, http: Way) -> None:
+def test_tools_refuse_texts_for_a_collection_without_an_encoder(service: RunningService, http: Way) -> None:
     async def talking(speaker: Speaker) -> None:
         listed = (await speaker.call("list_collections"))["collections"]
         assert [item["takes_texts"] for item in listed if item["name"] == name] == [False]
