@@ -16,7 +16,6 @@ from softkv import AsyncClient
 from softkv.mcp import Context, Library, create_server
 
 URL = "http://localhost"
-NO_KEY = "-"  # so that the client does not look for a key in the environment: the caller's key replaces it
 
 
 class Endpoint:
@@ -34,7 +33,7 @@ class Endpoint:
         async def open_library(context: Context) -> AsyncIterator[Library]:
             assert isinstance(context.request, Request)
             transport = transport_for(context.request.scope)
-            async with AsyncClient(URL, key=NO_KEY, retries=0, transport=transport) as client:
+            async with AsyncClient(URL, key="", retries=0, transport=transport) as client:
                 yield Library(client)
 
         self._sessions = StreamableHTTPSessionManager(

@@ -201,7 +201,7 @@ class Client:
         from softkv import local
 
         host, client_options = local.create_host(path, options)
-        client = cls(local.URL, key=local.NO_KEY, transport=local.Transport(host), **client_options)
+        client = cls(local.URL, key="", transport=local.Transport(host), **client_options)
         client._host = host
         try:
             host.start()
@@ -372,7 +372,7 @@ class AsyncClient:
         from softkv import local
 
         host, client_options = local.create_host(path, options)
-        client = cls(local.URL, key=local.NO_KEY, transport=local.AsyncTransport(host), **client_options)
+        client = cls(local.URL, key="", transport=local.AsyncTransport(host), **client_options)
         client._host = host
         return client
 

@@ -21,7 +21,6 @@ from softkv.errors import Error
 from softkv.problems import invalid_value
 
 URL = "http://localhost"
-NO_KEY = "local"  # sent in place of SOFTKV_KEY, which belongs to another service; this one needs no key
 _running_hosts: WeakSet[Host] = WeakSet()
 _CLIENT_OPTIONS = ("timeout", "retries", "connections")
 # Code in this process may read and write everything, and settings of a listening service do not apply.

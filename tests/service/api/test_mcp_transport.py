@@ -67,7 +67,7 @@ class Stalled:
 
 @pytest.fixture
 def stalled(tmp_path) -> Iterator[Stalled]:
-    running = RunningService(data_dir=tmp_path, encoder="none")
+    running = RunningService(data_dir=tmp_path)
     made = Stalled(running)
     router = APIRouter(dependencies=[requires("read"), reaches("collection")], route_class=GuardedRoute)
     path = "/v1/collections/{name}/documents"
@@ -78,7 +78,7 @@ def stalled(tmp_path) -> Iterator[Stalled]:
     with running:
         running.wait_until_ready()  # or the first calls that the service makes itself find the collection, and stall
         with running.client() as client:
-            client.put("/v1/collections/c", json={"encoder": None}).raise_for_status()
+            client.put("/v1/collections/c", json={}).raise_for_status()
         yield made
 
 
