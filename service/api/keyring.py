@@ -28,7 +28,11 @@ CHANGING: frozenset[Level] = frozenset({"feedback", "write"})
 """The levels of calls that change something."""
 PREFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
-MAX_FILTER_DEPTH, MAX_FILTER_VALUES = 8, 1000  # of a key's filter; that of a request is joined to it
+MAX_FILTER_DEPTH, MAX_FILTER_VALUES, MAX_FILTER_FIELDS = (
+    8,
+    1000,
+    16,
+)  # of a key's filter; that of a request is joined to it
 MAX_REQUESTS_PER_MINUTE = 1_000_000  # the time of each request in the last minute is kept in memory
 MAX_QUOTA = 2**53  # JSON readers keep larger numbers only roughly
 MAX_KEYS = 1000  # each request's key is compared with all of them: 0.1 ms
@@ -116,10 +120,15 @@ def _parse_prefixes(collections: Any) -> tuple[str, ...]:
 
 
 def _check_size(condition: Condition) -> Condition:
-    if condition.depth > MAX_FILTER_DEPTH or condition.operands > MAX_FILTER_VALUES:
+    if (
+        condition.depth > MAX_FILTER_DEPTH
+        or condition.operands > MAX_FILTER_VALUES
+        or len(condition.fields) > MAX_FILTER_FIELDS
+    ):
         raise PydanticCustomError(
             "size",
-            f"a filter nests at most {MAX_FILTER_DEPTH} deep and compares with at most {MAX_FILTER_VALUES} values",
+            f"a filter nests at most {MAX_FILTER_DEPTH} deep and compares at most {MAX_FILTER_FIELDS} fields with "
+            f"at most {MAX_FILTER_VALUES} values",
         )
     return condition
 

@@ -26,6 +26,7 @@ class Limits(Wire):
     filter_values: int = Field(
         description="Values that one filter compares with, including those in the lists of `in` and `not in`."
     )
+    filter_fields: int = Field(description="Different fields that one filter compares.")
     fields: int = Field(description="`fields` that one request for field facts names, and fields in one answer.")
     field_values: int = Field(description="`limit` of field facts: the values of each field.")
     encode_texts: int = Field(description="Texts of one encode.")

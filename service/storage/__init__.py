@@ -7,6 +7,7 @@ from __future__ import annotations
 from service.storage.checksums import id_hash
 from service.storage.column import Column, DistinctValues, Entries
 from service.storage.conditions import (
+    MAX_COMPARED_FIELDS,
     MAX_DEPTH,
     MAX_OPERANDS,
     METADATA,
@@ -95,6 +96,7 @@ from service.storage.records import (
     Extent,
     FeedbackRecord,
     FieldFacts,
+    FieldKinds,
     FieldValue,
     JSONText,
     KeyRows,

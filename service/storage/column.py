@@ -94,6 +94,7 @@ class DistinctValues:
     def __init__(self, values: Mapping[Kind, list[Any]]) -> None:
         self._values: dict[Kind, _Values] = {kind: _compact(kind, items) for kind, items in values.items()}
         self._starts = list(accumulate((len(values.get(kind, ())) for kind in Kind), initial=0))
+        self._values_bytes = sum(_nbytes(items) for items in self._values.values())
 
     def __len__(self) -> int:
         return self._starts[-1]
@@ -103,7 +104,7 @@ class DistinctValues:
         """The approximate size in memory, in bytes."""
         dates = self.__dict__.get("dates")  # only if they were needed
         size = 0 if dates is None else dates.instants.nbytes + dates.codes.nbytes
-        return size + sum(_nbytes(values) for values in self._values.values())
+        return size + self._values_bytes
 
     @cached_property
     def dates(self) -> Dates:

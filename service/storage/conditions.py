@@ -23,6 +23,7 @@ TEXTS = ("id", "key")  # the other fields that can be compared, with texts only
 # SQLite's parser keeps a stack of 100 and takes 32,766 parameters: these stay well below both.
 MAX_DEPTH = 32
 MAX_OPERANDS = 5000
+MAX_COMPARED_FIELDS = 64  # each field of a filter is read, and kept in memory, on its own
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,16 @@ class Comparison:
         return max(1, len(self.value)) if self.operator in MEMBERSHIP else 1
 
     @property
+    def comparisons(self) -> int:
+        """The number of comparisons in this condition: 1."""
+        return 1
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The field that is compared."""
+        return frozenset((self.field,))
+
+    @property
     def relative(self) -> bool:
         """Whether an operand is an instant relative to the time of the request."""
         values = self.value if self.operator in MEMBERSHIP else [self.value]
@@ -116,6 +127,8 @@ class Combination:
     conditions: tuple[Condition, ...]
     depth: int = field(init=False, repr=False, compare=False)
     operands: int = field(init=False, repr=False, compare=False)
+    comparisons: int = field(init=False, repr=False, compare=False)
+    fields: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.operator not in COMBINATIONS:
@@ -126,11 +139,20 @@ class Combination:
         object.__setattr__(self, "conditions", tuple(self.conditions))
         object.__setattr__(self, "depth", 1 + max((condition.depth for condition in self.conditions), default=0))
         object.__setattr__(self, "operands", sum(condition.operands for condition in self.conditions))
+        object.__setattr__(self, "comparisons", sum(condition.comparisons for condition in self.conditions))
+        object.__setattr__(
+            self, "fields", frozenset(field for condition in self.conditions for field in condition.fields)
+        )
         if self.depth > MAX_DEPTH:
             raise InvalidCondition(f"conditions nest at most {MAX_DEPTH} deep: flatten them", "conditions")
         if self.operands > MAX_OPERANDS:
             raise InvalidCondition(
                 f"a filter compares with at most {MAX_OPERANDS} values, not {self.operands}: split it",
+                "conditions",
+            )
+        if len(self.fields) > MAX_COMPARED_FIELDS:
+            raise InvalidCondition(
+                f"a filter compares at most {MAX_COMPARED_FIELDS} different fields, not {len(self.fields)}: split it",
                 "conditions",
             )
 

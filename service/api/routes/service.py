@@ -37,7 +37,7 @@ from service.schemas.openai import MOST_INPUTS
 from service.schemas.rooms import MAX_TEXT
 from service.schemas.service import Liveness, Readiness, ServiceAnswer, SlowRequestList
 from service.schemas.vector import MAX_WIDTH
-from service.storage import MAX_DEPTH, MAX_OPERANDS, StorageError, Store
+from service.storage import MAX_COMPARED_FIELDS, MAX_DEPTH, MAX_OPERANDS, StorageError, Store
 
 probes_router = APIRouter(
     tags=["probes"], route_class=GuardedRoute, dependencies=[requires("none")], responses=OPEN_TO_ALL
@@ -218,6 +218,7 @@ def _limits(running: State) -> dict[str, int]:
         "rows": MAX_ROWS,
         "filter_depth": MAX_DEPTH,
         "filter_values": MAX_OPERANDS,
+        "filter_fields": MAX_COMPARED_FIELDS,
         "fields": MAX_FIELDS,
         "field_values": MAX_VALUES,
         "encode_texts": max_texts(running, tokens=False),

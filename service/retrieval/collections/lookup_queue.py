@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
@@ -15,7 +15,7 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 from attention.errors import AttentionError
 from attention.lookup import Answer, Question, answers
 from service.request_trace import Wait, batch_stage, time_stage
-from service.retrieval.collections.snapshot import Snapshot
+from service.retrieval.collections.snapshot import SHARED, CallerGone, CostlyFilter, Evaluation, Snapshot
 from service.retrieval.errors import InvalidContent, RetrievalError, SnapshotGone
 from service.scheduling import CALLER, CORES, FairQueue, FairThreads
 from service.storage import DocumentDamaged, StorageError
@@ -23,6 +23,8 @@ from service.storage import DocumentDamaged, StorageError
 LOOKUPS = FairThreads("lookups", min(32, CORES + 2))
 """Threads that answer the queries of all collections; each collection scans one batch and finishes another at a time.
 """
+COSTLY_FILTERS = FairThreads("filters", 3)
+"""Threads that answer lookups with a costly filter, each in a batch of its own, so that no other lookup waits."""
 LONG_ANSWERS = FairThreads("answers", 2)
 """Threads that finish answers that read many documents, so that no other batch waits for them."""
 
@@ -83,6 +85,7 @@ class PendingLookup:
     size: int
     read: int
     future: asyncio.Future[Any]
+    caller: str = field(default_factory=CALLER.get)
     wait: Wait = field(default_factory=lambda: Wait("scan"))
 
     def settle(self, outcome: Any) -> None:
@@ -160,7 +163,7 @@ class LookupQueue:
     - A batch uses one version of the collection, taken when it begins: after every write that was acknowledged before
       any of its queries arrived.
     - It has two stages, each in a thread: a batch is scanned while the documents of the previous batch are read.
-      A lookup that reads many documents has threads of its own.
+      A lookup that reads many documents has threads of its own, and so has one with a costly filter.
 
     Attributes:
         times: the number of questions that were answered, and the times of their calls.
@@ -208,7 +211,7 @@ class LookupQueue:
         """
         began = time.perf_counter()
         pending = PendingLookup(plan, size, read, asyncio.get_running_loop().create_future())
-        self._waiting.put(CALLER.get(), pending)
+        self._waiting.put(pending.caller, pending)
         # The queue lives on the event loop, and nothing awaits since the put: the runner cannot have ended meanwhile.
         if self._runner is None:
             self._runner = asyncio.create_task(self._run())
@@ -234,7 +237,7 @@ class LookupQueue:
                 if self._finishing is not None:
                     await self._finishing
                 if isinstance(scanned, list):
-                    _settle(batch, scanned)
+                    self._settle(batch, scanned)
                 else:
                     self._finishing = asyncio.create_task(self._finish(batch, scanned))
         finally:
@@ -242,7 +245,33 @@ class LookupQueue:
 
     async def _finish(self, batch: Sequence[PendingLookup], scanned: ScannedBatch) -> None:
         """Finish each lookup of a scanned batch and give the caller its result, while the next batch is scanned."""
-        _settle(batch, await self._finish_batch(batch, scanned))
+        self._settle(batch, await self._finish_batch(batch, scanned))
+
+    def _settle(self, batch: Sequence[PendingLookup], outcomes: Outcomes) -> None:
+        for pending, outcome in zip(batch, outcomes, strict=True):
+            if isinstance(outcome, CostlyFilter):
+                alone = asyncio.create_task(self._answer_alone(pending))
+                self._long.add(alone)
+                alone.add_done_callback(self._long.discard)
+            else:
+                pending.settle(outcome)
+
+    async def _answer_alone(self, pending: PendingLookup) -> None:
+        """Answer a lookup with a costly filter in a batch of its own, until its caller goes."""
+        work = COSTLY_FILTERS.submit(partial(self._scan_alone, pending), pending.caller)
+        pending.future.add_done_callback(lambda _: work.cancel())
+        try:
+            (outcome,) = await asyncio.wrap_future(work)
+        except (asyncio.CancelledError, CallerGone):
+            pending.future.cancel()
+            return
+        except Exception as error:
+            outcome = error
+        pending.settle(outcome)
+
+    def _scan_alone(self, pending: PendingLookup) -> Outcomes:
+        scanned = self._scan([pending], Evaluation(gone=pending.future.done))
+        return scanned if isinstance(scanned, list) else scanned.finish()
 
     def _next_batch(self) -> list[PendingLookup]:
         """Take the next batch, fairly among callers; a lookup that reads many documents is a batch of its own."""
@@ -286,15 +315,15 @@ class LookupQueue:
         # The error does not say whose it is. Alone, each lookup gets its own error or result.
         return [outcome for one in batch for outcome in await self._finish_batch([one], await self._scan_batch([one]))]
 
-    def _scan(self, batch: Sequence[PendingLookup]) -> ScannedBatch | Outcomes:
+    def _scan(self, batch: Sequence[PendingLookup], evaluation: Evaluation = SHARED) -> ScannedBatch | Outcomes:
         for _ in range(MAX_RETRIES):
             with suppress(SnapshotGone):
-                return self._scan_once(batch)
-        return self._scan_once(batch)
+                return self._scan_once(batch, evaluation)
+        return self._scan_once(batch, evaluation)
 
-    def _scan_once(self, batch: Sequence[PendingLookup]) -> ScannedBatch | Outcomes:
+    def _scan_once(self, batch: Sequence[PendingLookup], evaluation: Evaluation) -> ScannedBatch | Outcomes:
         with ExitStack() as stack:
-            snapshot = stack.enter_context(self._snapshot())
+            snapshot = replace(stack.enter_context(self._snapshot()), evaluation=evaluation)
             plans = [self._run_guarded(pending.plan, snapshot) for pending in batch]
             all_questions = [
                 one for planned in plans if not isinstance(planned, Exception) for one in planned.questions
@@ -331,7 +360,7 @@ class LookupQueue:
             return work(*arguments)
         except SnapshotGone:  # affects all lookups: the batch takes a newer snapshot
             raise
-        except (AttentionError, RetrievalError, StorageError) as error:
+        except (AttentionError, RetrievalError, StorageError, CostlyFilter) as error:
             if isinstance(error, DocumentDamaged):
                 self._damaged(error)
             return error
@@ -340,11 +369,6 @@ class LookupQueue:
 def _finish_plan(pending: PendingLookup, planned: Planned[T], batch_answers: list[Answer]) -> T:
     with time_stage("finish", pending.wait.trace):
         return planned.finish(batch_answers)
-
-
-def _settle(batch: Sequence[PendingLookup], outcomes: Outcomes) -> None:
-    for pending, outcome in zip(batch, outcomes, strict=True):
-        pending.settle(outcome)
 
 
 def _is_long(batch: Sequence[PendingLookup]) -> bool:

@@ -24,6 +24,8 @@ from service.storage import (
     Combination,
     Comparison,
     Condition,
+    DistinctValues,
+    Entries,
     Instant,
     InvalidCondition,
     Reader,
@@ -32,6 +34,10 @@ from service.storage import (
     parse_condition,
 )
 
+NO_ROWS: RowNumbers = np.empty(0, dtype=np.int64)
+ABSENT = Column(*(Entries(DistinctValues({}), NO_ROWS, np.empty(0, dtype=np.int32)) for _ in range(2)))
+"""The column of every field that no document has."""
+ABSENT_BYTES = 512  # approximate size of a cached field without a column of its own
 MIN_CACHE_BYTES = 2**24  # the columns of a small collection always fit
 CACHE_BYTES_PER_DOCUMENT = 128  # limit of all columns of a large collection: a twelfth of its keys at width 384
 PART_RATIO = 8  # each part holds at least 8 times the documents of the next one, so there are few parts
@@ -90,7 +96,7 @@ class _CachedColumn:
 
     @property
     def nbytes(self) -> int:
-        return sum(part.column.nbytes for part in self.parts)
+        return sum(ABSENT_BYTES if part.column is ABSENT else part.column.nbytes for part in self.parts)
 
 
 class Columns:
@@ -103,9 +109,11 @@ class Columns:
     def __init__(self) -> None:
         self._lock = Lock()
         self._held: OrderedDict[str, _CachedColumn] = OrderedDict()
+        self._sizes: dict[str, int] = {}  # bytes of each held column
+        self._bytes = 0  # their sum
         self._too_large: set[str] = set()
 
-    def of(self, field: str, source: Source, first: int = 0) -> list[Column] | None:
+    def of(self, field: str, source: Source, first: int = 0, *, cached_only: bool = False) -> list[Column] | None:
         """Return a metadata field of every document in the source, in parts by row number.
 
         Return None if the caller has to use SQL instead, because the field is too large to cache or a newer version was
@@ -115,13 +123,16 @@ class Columns:
             field: the name of the field.
             source: the version of the collection.
             first: begin at this row number; the first part may begin before it.
+            cached_only: return None for a field of which no row was read yet.
         """
         with self._lock:
             cached = self._held.get(field)
             if field in self._too_large or (cached is not None and source.version < cached.version):
                 return None
             if cached is not None:
-                self._held.move_to_end(field)
+                self._hold(field, cached)
+            elif cached_only:
+                return None
         if cached is None or _last_row(source.view) > cached.parts[-1].last:
             cached = self._read(field, cached, source)
         return None if cached is None else [part.column for part in cached.parts if part.last >= first]
@@ -138,23 +149,33 @@ class Columns:
         cached = None
         if column is not None:
             last = _last_row(source.view)  # a store that is read at a version may return rows that were added later
-            parts.append(_ColumnPart(column.until(last), last, _count_above(source.view, after)))
+            column = column.until(last) if len(column.present) or len(column.elements.rows) else ABSENT
+            parts.append(_ColumnPart(column, last, _count_above(source.view, after)))
             cached = _CachedColumn(tuple(parts), source.version)
         return self._keep(field, cached, max_bytes)
 
     def _keep(self, field: str, cached: _CachedColumn | None, max_bytes: int) -> _CachedColumn | None:
         with self._lock:
             if cached is None or cached.nbytes > max_bytes:
-                self._held.pop(field, None)
+                if self._held.pop(field, None) is not None:
+                    self._bytes -= self._sizes.pop(field)
                 self._too_large.add(field)
                 return None
             existing = self._held.get(field)
             if existing is None or existing.version <= cached.version:
-                self._held[field] = cached
-                self._held.move_to_end(field)
-            while sum(column.nbytes for column in self._held.values()) > max_bytes:
-                self._held.popitem(last=False)
+                self._hold(field, cached)
+            while self._bytes > max_bytes:
+                dropped, _ = self._held.popitem(last=False)
+                self._bytes -= self._sizes.pop(dropped)
             return cached
+
+    def _hold(self, field: str, cached: _CachedColumn) -> None:
+        """Hold a column as the one that was used last. The caller has the lock."""
+        self._held[field] = cached
+        self._held.move_to_end(field)
+        size = cached.nbytes  # a column that is held already may have grown, by its dates
+        self._bytes += size - self._sizes.get(field, 0)
+        self._sizes[field] = size
 
 
 def _last_row(view: View) -> int:
@@ -169,6 +190,46 @@ def _count_above(view: View, row: int) -> int:
 
 T = TypeVar("T")
 
+MAX_SHARED_COST = 2**18
+"""The cost up to which a filter is evaluated in a batch that other callers share: the number of its comparisons times
+that of the documents, and COMPARISON_DOCUMENTS more for each comparison."""
+COMPARISON_DOCUMENTS = 1000
+MAX_CACHED_COMPARISONS = 64
+"""The most comparisons that a shared batch evaluates for the rows of new documents."""
+
+
+class CostlyFilter(Exception):
+    """A filter takes too long for a batch that other callers share."""
+
+
+class CallerGone(Exception):
+    """The caller has gone, so that nobody waits for the mask of its filter."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """For whom filters are evaluated.
+
+    Attributes:
+        shared: whether other callers wait; a costly filter then raises CostlyFilter.
+        gone: return whether the caller has gone. The evaluation then ends with CallerGone.
+    """
+
+    shared: bool = False
+    gone: Callable[[], bool] = bool
+
+    def check_cost(self, condition: Condition, documents: int) -> None:
+        """Raise CostlyFilter if other callers would wait long for a filter of a collection with so many documents."""
+        if self.shared and condition.comparisons * (documents + COMPARISON_DOCUMENTS) > MAX_SHARED_COST:
+            raise CostlyFilter
+
+    def check_caller(self) -> None:
+        """Raise CallerGone if the caller has gone."""
+        if self.gone():
+            raise CallerGone
+
+
+ALONE, SHARED = Evaluation(), Evaluation(shared=True)
 MAX_MASK_BYTES = 2**26
 MAX_MASKS = 256
 MAX_DERIVED = 4  # values derived from a view besides masks; each may take 20 bytes per document
@@ -226,13 +287,17 @@ class Masks:
         self._kept: OrderedDict[bytes, _CachedFilter] = OrderedDict()
         self._made: OrderedDict[Hashable, tuple[View | RemoteView, Any]] = OrderedDict()
 
-    def of(self, source: Source, condition: Condition, name: bytes) -> Mask:
+    def of(self, source: Source, condition: Condition, name: bytes, evaluation: Evaluation = ALONE) -> Mask:
         """Return the mask of a condition for the source's view; `name` is the digest of the condition.
 
         A comparison by order with an instant has the same result until the instant passes the date of a document. So
         such conditions share a mask, also where each request has another instant.
+
+        Raises:
+            CostlyFilter: other callers wait, and the filter would be evaluated for many documents.
+            CallerGone: the caller has gone meanwhile.
         """
-        rounded = self.round_instants(condition, source)
+        rounded = _round_instants(condition, source, self._columns, cached_only=evaluation.shared)
         if rounded is not condition:
             condition, name = rounded, condition_digest(rounded)
         with self._lock:
@@ -241,9 +306,12 @@ class Masks:
                 self._kept.move_to_end(name)
                 return cached.mask
         if cached is None or cached.version > source.version:
+            evaluation.check_cost(condition, source.view.documents)
             cached = _CachedFilter(Filtered(), source.version, None)
+        elif condition.comparisons > MAX_CACHED_COMPARISONS:
+            evaluation.check_cost(condition, source.view.documents)
         spans = cached.filtered.unseen(source.view)
-        picked = _evaluate(condition, source, self._columns, spans) if spans else RowSelection((), ())
+        picked = _evaluate(condition, source, self._columns, spans, evaluation) if spans else RowSelection((), ())
         filtered = cached.filtered.with_more(source.view, picked)
         return self._keep(name, _CachedFilter(filtered, source.version, filtered.mask(source.view)))
 
@@ -309,19 +377,24 @@ class Masks:
             return cached.mask
 
 
-def _round_instants(condition: Condition, source: Source, columns: Columns) -> Condition:
+def _round_instants(condition: Condition, source: Source, columns: Columns, *, cached_only: bool = False) -> Condition:
     """Return an equivalent condition whose instants are dates of documents, as far as the columns are cached.
 
     Returns the same object if it compares no instants by order.
+
+    Args:
+        cached_only: read no column that is not cached yet.
     """
     if isinstance(condition, Combination):
-        operands = [_round_instants(operand, source, columns) for operand in condition.conditions]
+        operands = [
+            _round_instants(operand, source, columns, cached_only=cached_only) for operand in condition.conditions
+        ]
         if all(map(is_, operands, condition.conditions)):
             return condition
         return Combination(condition.operator, tuple(operands))
     if condition.operator not in ORDERING or not isinstance(condition.value, Instant):
         return condition
-    parts = columns.of(condition.name, source)
+    parts = columns.of(condition.name, source, cached_only=cached_only)
     if parts is None:
         return condition
     dates = [part.field.distinct.dates.instants for part in parts]
@@ -345,14 +418,17 @@ def _nearest(dates: Sequence[I64], operator: str, instant: int) -> int:
 _FIRST, _LAST = -(2**62), 2**62  # instants before and after all dates
 
 
-def _evaluate(condition: Condition, source: Source, columns: Columns, spans: Sequence[I64]) -> RowSelection:
+def _evaluate(
+    condition: Condition, source: Source, columns: Columns, spans: Sequence[I64], evaluation: Evaluation
+) -> RowSelection:
     """Return which rows pass a condition; all rows of a document pass, or none."""
+    evaluation.check_caller()
     if isinstance(condition, Comparison):
         return _evaluate_comparison(condition, source, columns, spans)
     none_pass = RowSelection.of(spans, np.empty(0, dtype=np.int64))
     result = none_pass if condition.operator == "OR" else ~none_pass
     for operand in condition.conditions:
-        picked = _evaluate(operand, source, columns, spans)
+        picked = _evaluate(operand, source, columns, spans, evaluation)
         result = result | picked if condition.operator == "OR" else result & picked
     return ~result if condition.operator == "NOT" else result
 
@@ -401,6 +477,7 @@ class Snapshot:
     Attributes:
         missing: a summary of the keys that the view lacks; None if it has all of them.
         expired_until: the last instant at which a document expired, in microseconds of Unix time; None if none has.
+        evaluation: for whom filters are evaluated.
     """
 
     record: CollectionRecord
@@ -411,6 +488,7 @@ class Snapshot:
     sample: KeySample
     missing: KeySummary | None = None
     expired_until: int | None = None
+    evaluation: Evaluation = ALONE
     _given: dict[bytes, AnyMask] = field(default_factory=dict, init=False, repr=False)
     _made: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False)
 
@@ -451,7 +529,7 @@ class Snapshot:
     def _mask(self, condition: Condition) -> AnyMask:
         name = condition_digest(condition)
         if name not in self._given:
-            self._given[name] = self.masks.of(self._source, condition, name)
+            self._given[name] = self.masks.of(self._source, condition, name, self.evaluation)
         return self._given[name]
 
     def round_instants(self, condition: Condition) -> Condition:

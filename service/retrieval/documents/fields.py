@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 from service.retrieval.collections import AnyCollection
 from service.retrieval.errors import Flaw, InvalidContent
-from service.storage import METADATA, Comparison, Condition, FieldFacts, FieldValue, Instant, Kind, Reader
+from service.storage import METADATA, Comparison, Condition, FieldFacts, FieldKinds, FieldValue, Instant, Kind, Reader
 
 
 @dataclass(frozen=True)
@@ -136,11 +137,11 @@ _TYPES: Mapping[Kind, str] = {
 def explain_no_match(reader: Reader, collection: int, condition: Condition | None) -> list[str]:
     """Explain why no document passes a condition: a sentence for each comparison that none can pass.
 
-    Negated comparisons are left out, because a missing field passes them. Each comparison costs a few index lookups.
+    Negated comparisons are left out, because a missing field passes them. Each field costs a few index lookups.
     """
-    warnings = dict[str, None]()
+    warnings, kinds_of = dict[str, None](), cache(partial(reader.field_kinds, collection))
     for comparison in _list_comparisons(condition):
-        warning = _warning(reader, collection, comparison)
+        warning = _warning(reader, collection, comparison, kinds_of)
         if warning is not None:
             warnings[warning] = None
         if len(warnings) == MAX_WARNINGS:
@@ -157,11 +158,13 @@ def _list_comparisons(condition: Condition | None) -> Iterator[Comparison]:
             yield from _list_comparisons(operand)
 
 
-def _warning(reader: Reader, collection: int, comparison: Comparison) -> str | None:
+def _warning(
+    reader: Reader, collection: int, comparison: Comparison, kinds_of: Callable[[str], FieldKinds]
+) -> str | None:
     operands = comparison.value if comparison.operator == "in" else [comparison.value]
     if not operands or None in operands:
         return None
-    kinds = reader.field_kinds(collection, comparison.name)
+    kinds = kinds_of(comparison.name)
     types = _types(kinds.own)
     if not types:
         return _no_field(reader, collection, comparison.name)

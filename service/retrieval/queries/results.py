@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,7 +24,15 @@ from service.retrieval.queries.question import (
 from service.retrieval.queries.reason import explain_verdict
 from service.retrieval.queries.terms import LogitTerms
 from service.retrieval.terms import Explanation
-from service.storage import CollectionRecord, DocumentDamaged, DocumentRecord, Reader, StoredDocument, TextSpan
+from service.storage import (
+    CollectionRecord,
+    DocumentDamaged,
+    DocumentRecord,
+    Reader,
+    StoredDocument,
+    TextSpan,
+    condition_digest,
+)
 
 Document = StoredDocument | DocumentRecord
 
@@ -233,7 +242,10 @@ def explain_filter(snapshot: Snapshot, options: Options, documents: int) -> list
     """Explain why a filter passes no document, as far as its fields tell; return an empty list if it passes some."""
     if documents or options.filter is None:
         return []
-    return explain_no_match(snapshot.reader, snapshot.record.id, parse_filter(options.filter, options.now))
+    condition = parse_filter(options.filter, options.now)
+    assert condition is not None
+    explain = partial(explain_no_match, snapshot.reader, snapshot.record.id, condition)
+    return snapshot.once(("no match", condition_digest(condition)), explain)
 
 
 def summarise_full_text(added: LogitTerms | None, snapshot: Snapshot, options: Options) -> FullText | None:

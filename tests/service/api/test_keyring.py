@@ -117,6 +117,10 @@ def test_keys_of_one_name_with_different_filters_are_different_callers():
         (other(filter={"operator": "AND", "conditions": [TENANT | {"field": "tenant"}]}), "at conditions/0/field"),
         (other(filter=nested(8)), "nests at most 8 deep"),
         (other(filter={"field": "id", "operator": "in", "value": ["a"] * 1001}), "at most 1000 values"),
+        (
+            other(filter={"operator": "AND", "conditions": [TENANT | {"field": f"metadata.{i}"} for i in range(17)]}),
+            "at most 16 fields",
+        ),
         (other(requests_per_minute=0), "requests_per_minute is a whole number from 1 to 1000000"),
         (other(requests_per_minute=1_000_001), "requests_per_minute is"),
         (other(documents=-1), "documents is a whole number from 1"),

@@ -57,6 +57,11 @@ def of_two_lists(n: int) -> dict[str, Any]:
     return {"operator": "OR", "conditions": [of_texts(n), of_texts(n + 1)]}
 
 
+def of_fields(n: int) -> dict[str, Any]:
+    conditions = [{"field": f"metadata.{i}", "operator": "==", "value": 1} for i in range(n)]
+    return {"operator": "OR", "conditions": conditions * 2}
+
+
 def logits(n: int) -> dict[str, Any]:
     """At least n of them, n where 2,000 divides it."""
     keys = [[1]] * -(-n // 2000)
@@ -91,6 +96,7 @@ MET = {
     "room_characters": Met("/v1/rooms", lambda n: {"rows": [{"key": "k" * n}]}),
     "filter_depth": Met(f"{C}/documents/query", lambda n: {"filter": deep(n)}),
     "filter_values": Met(f"{C}/documents/query", lambda n: {"filter": of_two_lists(n)}),
+    "filter_fields": Met(f"{C}/documents/query", lambda n: {"filter": of_fields(n)}),
     "fields": Met(f"{C}/documents/fields", lambda n: {"fields": [f"metadata.{i}" for i in range(n)]}),
     "field_values": Met(f"{C}/documents/fields", lambda n: {"values": True, "limit": n}),
     "encode_texts": Met("/v1/encode", lambda n: {"texts": ["a"] * n}, above=413, inside=NO_MODEL),

@@ -17,6 +17,7 @@ from attention.lookup import Answer, Question
 from service.retrieval import CollectionNotFound, InvalidContent
 from service.retrieval.collections import Catalogue
 from service.retrieval.collections import lookup_queue as lookups
+from service.retrieval.collections import snapshot as snapshots
 from service.retrieval.queries import Options, attend_collection, compare_collection, sweep_collection
 from service.storage import DocumentDamaged, DocumentRecord, SQLiteStore
 from tests.service.retrieval.making import texts, wait_until_gone
@@ -287,6 +288,95 @@ def test_a_batch_is_scanned_while_the_documents_of_the_one_before_are_read(catal
 
     assert asyncio.run(run()) == [True, None], "the second was scanned while the first was read"
     assert sizes == [1, 1]
+
+
+VALUES = {
+    "operator": "OR",
+    "conditions": [{"field": "metadata.n", "operator": "==", "value": i} for i in range(0, 5000, 2)],
+}
+
+
+@pytest.fixture
+def held_evaluation(monkeypatch):
+    """Hold the evaluation of every filter that has many comparisons until a signal; count the evaluated conditions."""
+    begun, gate, counts, real = threading.Event(), threading.Event(), [], snapshots._evaluate
+
+    def watched(condition, *arguments):
+        counts.append(condition.comparisons)
+        if condition.comparisons > 1000:
+            begun.set()
+            gate.wait(PATIENCE)
+        return real(condition, *arguments)
+
+    monkeypatch.setattr(snapshots, "_evaluate", watched)
+    yield begun, gate, counts
+    gate.set()
+
+
+def test_a_costly_filter_holds_up_no_other_question(catalogue, held_evaluation):
+    begun, gate, _ = held_evaluation
+    written = [DocumentRecord(str(n), None, n, KEYS[n][None], metadata={"n": n}) for n in range(4)]
+    catalogue.collection("c").write(written)
+
+    async def run():
+        costly = asyncio.create_task(ask(catalogue, KEYS[0], filter=VALUES))
+        assert await asyncio.to_thread(begun.wait, PATIENCE)
+        (other,) = await ask(catalogue, KEYS[0])
+        assert not costly.done()
+        gate.set()
+        (result,) = await costly
+        return other.answer.documents, result.answer.documents
+
+    assert asyncio.run(run()) == (54, 2)
+
+
+def test_a_cached_costly_filter_shares_the_scan_of_others(catalogue, held_evaluation, held_scan):
+    _, evaluation, counts = held_evaluation
+    scan, sizes = held_scan
+    evaluation.set()
+    scan.set()
+    asyncio.run(ask(catalogue, KEYS[0], filter=VALUES))
+    scan.clear()
+    counts.clear()
+    sizes.clear()
+
+    async def run():
+        asked = [asyncio.create_task(ask(catalogue, KEYS[0], **options)) for options in ({}, {}, {"filter": VALUES})]
+        await asyncio.to_thread(scan.wait, 0.1)
+        scan.set()
+        await asyncio.gather(*asked)
+
+    asyncio.run(run())
+    assert counts == []
+    assert sum(sizes) == 3
+
+
+def test_the_evaluation_of_a_filter_ends_when_its_caller_goes(catalogue, held_evaluation):
+    begun, gate, counts = held_evaluation
+
+    async def run():
+        costly = asyncio.create_task(ask(catalogue, KEYS[0], filter=VALUES))
+        assert await asyncio.to_thread(begun.wait, PATIENCE)
+        costly.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await costly
+        gate.set()
+        while catalogue.collection("c").lookups._long:
+            await asyncio.sleep(0)
+
+    asyncio.run(run())
+    assert counts == [len(VALUES["conditions"])]
+
+
+def test_an_error_of_a_costly_filter_is_its_callers_own(catalogue, held_evaluation, monkeypatch):
+    held_evaluation[1].set()
+
+    def fail(*_, **__):
+        raise DocumentDamaged(1, "01", vectors=False)
+
+    monkeypatch.setattr(snapshots.Columns, "of", fail)
+    with pytest.raises(DocumentDamaged):
+        asyncio.run(ask(catalogue, KEYS[0], filter=VALUES))
 
 
 def test_a_lookup_that_fails_unexpectedly_is_retried_alone(catalogue, held_scan):
