@@ -210,8 +210,9 @@ def settings_row(settings: CollectionSettings) -> tuple[str | float | None, ...]
     if not (named or (isinstance(null, int | float) and not isinstance(null, bool))):
         raise Unstorable(f'null is {null!r}: wanted "auto", "lenient", "strict", "calibrated", a similarity or False')
     similarity, temperature, *middle, _, calibration, encoder_model, expire_after, defaults = astuple(settings)
-    null_key = json_text(null if named else float(null), "null")
-    return similarity, float(temperature), *middle, null_key, calibration, encoder_model, expire_after, defaults
+    null_key = json_text(null if named else float(null) + 0.0, "null")
+    # SQLite stores -0.0 as 0, and checksums are of what is stored.
+    return similarity, float(temperature) + 0.0, *middle, null_key, calibration, encoder_model, expire_after, defaults
 
 
 def collection_of(row: tuple[Any, ...]) -> CollectionRecord:

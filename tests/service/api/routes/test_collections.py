@@ -81,6 +81,15 @@ def test_patch_changes_temperature_and_null_only(client, collection):
     assert refused.json()["errors"][0]["pointer"] == "/similarity"
 
 
+def test_a_temperature_of_minus_zero_is_zero(client, collection):
+    path = collection(encoder=None, temperature=-0.0)
+    assert str(client.get(path).json()["temperature"]) in ("0", "0.0")
+    assert client.patch(path, json={"temperature": 0.5}).status_code == 200
+    changed = client.patch(path, json={"temperature": -0.0, "null": -0.0})
+    assert changed.status_code == 200, changed.text
+    assert str(client.get(path).json()["temperature"]) in ("0", "0.0")
+
+
 def test_list_and_delete(client, collection):
     first, second = collection(), collection()
     names = [c["name"] for c in client.get("/v1/collections").json()["collections"]]
