@@ -19,6 +19,11 @@ class Limits(Wire):
     queries: int = Field(description="`queries` of one attend.")
     temperatures: int = Field(description="`temperatures` of one sweep.")
     top_k: int = Field(description="`top_k`, in every call that has it.")
+    matches: int = Field(
+        description="`top_k` times the number of `queries` of one attend. Without `top_k`, 10 matches count for each "
+        "query, or 1,000 with `top_p` or `conformal`."
+    )
+    sweep_weights: int = Field(description="`top_k` times the number of `temperatures` of one sweep.")
     page: int = Field(description="`limit` of a page.")
     document_keys: int = Field(description="Keys of one document: its `key_vectors`, or the parts of its text.")
     rows: int = Field(description="`rows` of one compare.")

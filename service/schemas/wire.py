@@ -105,6 +105,9 @@ PART = 256  # elements of a list, or fields of an object: to report 256 flaws ta
 MAX_DEPTH = 100
 MAX_ID, MAX_NAME = 256, 128  # characters of a document's id and of a collection's name
 MAX_TOP_K = 10_000
+MAX_MATCHES = 10_000
+"""Of all queries of a request together; an answer is built in memory."""
+MAX_SWEPT_WEIGHTS = 1_000_000
 MAX_PAGE = 10_000  # documents, or collections
 INTEGERS = range(-(2**63), 2**64)
 
@@ -300,7 +303,7 @@ def _null(value: Any) -> Any:
 def cold_to_hot(value: Any) -> float:
     """Return the temperature, after checking that it is 0 or at least the smallest one allowed."""
     if type(value) in (int, float) and (value == 0 or SMALLEST_TEMPERATURE <= value < float("inf")):
-        return finite_number(value)
+        return finite_number(value) + 0.0  # not -0.0
     raise PydanticCustomError(
         "temperature", "wanted 0, or a number from {smallest} on", {"smallest": SMALLEST_TEMPERATURE}
     )

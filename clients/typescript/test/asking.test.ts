@@ -64,6 +64,10 @@ test("many questions are answered in their order, of any number", async (t) => {
     asked.map(([x]) => (x ? "west" : "north")),
   );
   assert.deepEqual(await compass.attend([]), []);
+  for (const options of [{ top_k: 10_000 }, { top_p: 0.9 }]) {
+    const whole = await compass.attend(asked.slice(0, 25), options);
+    assert.equal(whole.length, 25, "in parts whose matches an answer holds");
+  }
 });
 
 test("the matches above none of these", async (t) => {

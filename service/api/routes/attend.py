@@ -24,6 +24,8 @@ from service.api.state import NameInPath, Running, instant_of
 from service.retrieval import InvalidContent
 from service.retrieval.collections import AnyCollection
 from service.retrieval.queries import (
+    DEFAULT_TOP_K,
+    MAX_SET_SIZE,
     Aggregation,
     Arrays,
     FullText,
@@ -40,7 +42,7 @@ from service.scheduling import ARRAYS, BODIES
 from service.schemas.attend import AttendAnswer, AttendAnswers, AttendRequest, SweepAnswer, SweepRequest
 from service.schemas.attention import AttentionAnswer, AttentionRequest
 from service.schemas.vector import write_vector
-from service.schemas.wire import Wire
+from service.schemas.wire import MAX_MATCHES, MAX_SWEPT_WEIGHTS, Wire
 from service.storage import CollectionRecord
 
 # The fields with the same name in the request and in the options of the lookup.
@@ -66,6 +68,7 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
     started, collection = time.perf_counter(), running.catalogue.collection(name)
     queries, pointers = _queries(body, running.max_queries)
     body, applied = with_defaults(body, collection.record, queries)
+    _check_matches(body, len(queries))
     if body.stream and body.queries is not None:
         raise InvalidContent.at("/queries", "a stream answers one query: send query, or leave stream out")
     options = Options(
@@ -170,6 +173,19 @@ def _queries(body: AttendRequest, max_queries: int) -> tuple[list[Any], list[str
     return body.queries, [f"/queries/{i}" for i in range(len(body.queries))]
 
 
+def _check_matches(body: AttendRequest, queries: int) -> None:
+    """Raise InvalidContent if the answers to all queries together may have more matches than one answer holds."""
+    top_k = body.top_k
+    if top_k is None:
+        top_k = MAX_SET_SIZE if body.top_p is not None or body.conformal is not None else DEFAULT_TOP_K
+    if queries > 1 and queries * top_k > MAX_MATCHES:
+        raise InvalidContent.at(
+            "/queries",
+            f"{queries} queries came, with up to {top_k} matches each, and an answer holds {MAX_MATCHES} in all: send "
+            f"the queries in parts of {max(1, MAX_MATCHES // top_k)}, or a smaller top_k",
+        )
+
+
 def shape_result(result: Result, include: Sequence[str], vector_format: str, took_ms: float) -> dict[str, Any]:
     """Return the JSON of a query's result, with the requested fields.
 
@@ -253,7 +269,14 @@ async def sweep(name: NameInPath, body: SweepRequest, request: Request, running:
     """
     started, collection = time.perf_counter(), running.catalogue.collection(name)
     body, applied = with_defaults(body, collection.record, [body.query])
-    await wait_if_heavy(request.scope, len(body.temperatures) * (body.top_k or 1), HEAVY_WEIGHTS)
+    weights = len(body.temperatures) * (DEFAULT_TOP_K if body.top_k is None else body.top_k)
+    if weights > MAX_SWEPT_WEIGHTS:
+        raise InvalidContent.at(
+            "/temperatures",
+            f"{weights} weights would come, a temperature times a match each, and an answer holds {MAX_SWEPT_WEIGHTS}: "
+            "send fewer temperatures, or a smaller top_k",
+        )
+    await wait_if_heavy(request.scope, weights, HEAVY_WEIGHTS)
     options = Options(
         **{name: getattr(body, name) for name in SWEEP_OPTIONS},
         now=instant_of(request),

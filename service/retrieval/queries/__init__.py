@@ -11,11 +11,18 @@ from __future__ import annotations
 from service.retrieval.queries.aggregate import Aggregation
 from service.retrieval.queries.arrays import MAX_LOGITS, Arrays, attend_over_arrays
 from service.retrieval.queries.attend import attend_collection
-from service.retrieval.queries.compare import ComparisonResult, TimedSearch, compare_collection, compare_rows
+from service.retrieval.queries.compare import (
+    DEFAULT_TOP_K,
+    ComparisonResult,
+    TimedSearch,
+    compare_collection,
+    compare_rows,
+)
 from service.retrieval.queries.copies import COPY_COSINE
 from service.retrieval.queries.defaults import AppliedDefaults, apply_defaults, format_defaults, read_defaults
 from service.retrieval.queries.leave_one_out import MAX_WORDS, QuestionWord, RowWords, leave_words_out
 from service.retrieval.queries.question import (
+    MAX_SET_SIZE,
     Array,
     DocumentDetail,
     Options,

@@ -182,6 +182,8 @@ class AttendOptions(TypedDict, total=False):
 
 
 _TYPES = get_type_hints(AttendOptions)
+_MATCHES, _MATCHES_OF_A_SET = 10, 1000
+"""The most matches of a query without `top_k`; of a set with `top_p` or `conformal`."""
 ATTEND_OPTIONS: Mapping[str, Option] = MappingProxyType(
     {name: hint.__metadata__[0] for name, hint in get_type_hints(AttendOptions, include_extras=True).items()}
 )
@@ -340,7 +342,12 @@ def _attend_many(collection: CollectionRef, queries: Any, options: Mapping[str, 
         return []
     yield from check_query_widths(collection, query_list, lambda index: f"/queries/{index}")
     encoded = [encode_query(query, f"/queries/{index}") for index, query in enumerate(query_list)]
-    batch_size = 1 if len(query_list) == 1 else (yield from get_limit(collection.cache, "queries"))
+    batch_size = 1
+    if len(query_list) > 1:
+        most, matches = (yield from get_limit(collection.cache, "queries")), _count_matches(options)
+        if "matches" in (collection.cache.limits or {}):  # older services have no such limit
+            most = min(most, (yield from get_limit(collection.cache, "matches")) // max(1, matches))
+        batch_size = max(1, most)
     answers: list[Answer] = []
     for begin in range(0, len(query_list), batch_size):
         texts = [query_text(query) for query in query_list[begin : begin + batch_size]]
@@ -356,6 +363,14 @@ def _attend_many(collection: CollectionRef, queries: Any, options: Mapping[str, 
         content = encode_json({"queries": encoded[begin : begin + batch_size], **options})
         answers += yield from Call("POST", f"{collection.path}/attend", parse, content=content)
     return answers
+
+
+def _count_matches(options: Mapping[str, Any]) -> int:
+    """Return the most matches that the answer to one query has, without the defaults of the collection."""
+    top_k: int | None = options.get("top_k")
+    if top_k is not None:
+        return top_k
+    return _MATCHES_OF_A_SET if options.get("top_p") is not None or options.get("conformal") is not None else _MATCHES
 
 
 SweptField: TypeAlias = Literal["key", "value", "metadata", "key_vector", "value_vector"]

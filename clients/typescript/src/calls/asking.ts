@@ -80,7 +80,7 @@ export async function attendMany<Value>(
   how?: How,
 ): Promise<Answer<Value>[]> {
   const encoded = queries.map((query, position) => onWire(query, `/queries/${position}`));
-  const count = encoded.length > 1 ? await sender.limit("queries", how) : 1;
+  const count = encoded.length > 1 ? await queriesAtOnce(sender, options, how) : 1;
   const read = ({ results, ...shared }: SchemaAttendAnswers, { requestId }: Reply) =>
     results.map((result) => new Answer<Value>({ ...result, ...shared }, requestId));
   const answers: Answer<Value>[] = [];
@@ -89,6 +89,15 @@ export async function attendMany<Value>(
     answers.push(...(await sender.ask(`${path}/attend`, body, how, read)));
   }
   return answers;
+}
+
+/** The number of queries of one request, so that the answer holds all of their matches. */
+async function queriesAtOnce(sender: Sender, options: AttendOptions, how?: How): Promise<number> {
+  const queries = await sender.limit("queries", how);
+  // Older services have no limit of matches.
+  const matches: number | undefined = await sender.limit("matches", how);
+  const each = options.top_k ?? (options.top_p != null || options.conformal != null ? 1000 : 10);
+  return matches === undefined ? queries : Math.max(1, Math.min(queries, Math.floor(matches / Math.max(1, each))));
 }
 
 /** Ask one question at many temperatures; the service reads the keys once. */

@@ -44,6 +44,12 @@ def test_a_list_of_any_length_is_answered_in_order(shelf):
         assert answers[index].output == pytest.approx(shelf.attend(queries[index], include=["output"]).output, rel=1e-5)
 
 
+@pytest.mark.parametrize("options", [{"top_k": 10_000}, {"top_k": 900}, {"top_p": 0.9}])
+def test_queries_with_many_matches_are_asked_in_parts_whose_answers_hold_them(shelf, options):
+    answers = shelf.attend([[1.0, index] for index in range(25)], **options)
+    assert [answer.ids[0] for answer in answers] == [shelf.attend([1.0, index]).ids[0] for index in range(25)]
+
+
 def test_the_output_is_the_weighted_sum_of_the_values(shelf):
     answer = shelf.attend([1.0, 0.0], include=["output", "key_vector", "value_vector"])
     assert answer.output.dtype == np.float32

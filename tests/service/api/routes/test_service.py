@@ -87,6 +87,8 @@ MET = {
     "queries": Met(f"{C}/attend", lambda n: {"queries": [[1, 0]] * n}),
     "temperatures": Met(f"{C}/sweep", lambda n: {**ASKED, "temperatures": [1] * n}),
     "top_k": Met(f"{C}/attend", lambda n: {**ASKED, "top_k": n}),
+    "matches": Met(f"{C}/attend", lambda n: {"queries": [[1, 0]] * 2, "top_k": -(-n // 2)}),
+    "sweep_weights": Met(f"{C}/sweep", lambda n: {**ASKED, "temperatures": [1] * 1000, "top_k": -(-n // 1000)}),
     "page": Met(f"{C}/documents/query", lambda n: {"limit": n}),
     "document_keys": Met(f"{C}/documents/many", lambda n: {"key_vectors": [[1, 2]] * n}, inside=201, method="PUT"),
     # Half of them name documents that are not there, which is found once they are few enough.
@@ -159,6 +161,17 @@ def test_at_a_limit_is_taken_and_above_it_refused(small, limit):
     length = limit_value - 1 if limit == "name_characters" else limit_value  # the pattern's, of what follows the first
     assert str(length) in refused.text.replace(",", ""), refused.text[:500]
     assert taken.status_code < 400 or str(limit_value) not in taken.text, taken.text[:500]
+
+
+@pytest.mark.parametrize("option", [{"top_p": 0.5}, {"top_k": None, "top_p": 0.5}])
+def test_without_top_k_a_share_of_the_weight_counts_a_thousand_matches(client, collection, option):
+    path = collection(encoder=None, dimension=2)
+    refused = client.post(f"{path}/attend", json={"queries": [[1, 0]] * 11, **option})
+    assert refused.status_code == 422
+    assert "in parts of 10" in refused.json()["detail"]
+    assert refused.json()["errors"][0]["pointer"] == "/queries"
+    assert client.post(f"{path}/attend", json={"queries": [[1, 0]] * 10, **option}).status_code == 200
+    assert client.post(f"{path}/attend", json={"queries": [[1, 0]] * 64}).status_code == 200
 
 
 def test_a_trace_refuses_too_many_characters(client):
