@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
+from fastapi import Request
 from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.types import Receive, Scope, Send
 
+from service.api.middleware.access import check_key_again
 from service.api.problems.handlers import problem_response
 from service.api.problems.table import CODES
 from service.api.shutdown import Shutdown
@@ -56,13 +59,15 @@ def event_responses(example: str) -> dict[int | str, dict[str, Any]]:
 class Events(StreamingResponse):
     """A response that sends each event when it arrives, and a comment after HEARTBEAT_SECONDS without an event.
 
-    An error, or a shutdown, is sent as a last event `problem` with the body of the corresponding error response.
+    An error, a shutdown, or the end of the caller's key is sent as a last event `problem`, with the body of the
+    corresponding error response.
     """
 
     media_type = MEDIA_TYPE
 
-    def __init__(self, events: AsyncGenerator[Event], shutdown: Shutdown) -> None:
-        super().__init__(_event_bytes(events, shutdown), headers=UNBUFFERED)
+    def __init__(self, events: AsyncGenerator[Event], request: Request) -> None:
+        check_key = partial(check_key_again, request.scope)
+        super().__init__(_event_bytes(events, request.app.state.shutdown, check_key), headers=UNBUFFERED)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events of the stream until it ends; an ASGI call.
@@ -72,7 +77,9 @@ class Events(StreamingResponse):
         await self.stream_response(send)
 
 
-async def _event_bytes(events: AsyncGenerator[Event], shutdown: Shutdown) -> AsyncIterator[bytes]:
+async def _event_bytes(
+    events: AsyncGenerator[Event], shutdown: Shutdown, check_key: Callable[[], None]
+) -> AsyncIterator[bytes]:
     pending: asyncio.Future[Event] | None = None
     try:
         while True:
@@ -80,8 +87,10 @@ async def _event_bytes(events: AsyncGenerator[Event], shutdown: Shutdown) -> Asy
             while not pending.done():
                 await shutdown.until_begun(asyncio.wait({pending}, timeout=HEARTBEAT_SECONDS))
                 if not pending.done():
+                    check_key()
                     yield KEEPALIVE_COMMENT
             event = pending.result()
+            check_key()
             yield event.serialise()
             if event.last:
                 return

@@ -10,6 +10,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Literal
 
@@ -75,7 +76,8 @@ class AccessMiddleware:
         if scope["type"] == "http":
             try:
                 holder = self._check(scope, get_route_path(scope), Headers(scope=scope))
-                scope.setdefault("state", {}).update(holder=holder, caller=holder.caller)
+                check_again = partial(self._check_again, holder, _key(Headers(scope=scope)))
+                scope.setdefault("state", {}).update(holder=holder, caller=holder.caller, check_key_again=check_again)
             except APIError as refusal:
                 return problem_response(refusal)(scope, receive, send)
         return self._app(scope, receive, send)
@@ -86,16 +88,49 @@ class AccessMiddleware:
         problem, needs_key = NO_KEY if key is None else UNKNOWN_KEY, is_call(path) and scope["method"] != "OPTIONS"
         if holder is not None:
             scope.setdefault("state", {})["key"] = holder.name
-            if holder.expires is None or self._clock() < holder.expires.timestamp():
+            expired = self._find_expiry(holder)
+            if expired is None:
                 if needs_key:
                     self._rates.admit(holder)
                 return holder
-            problem = f"this key expired at {_instant(holder.expires)}: ask its operator for a new one"
+            problem = expired
         holder = self._anonymous if key is None else NO_HOLDER
         if holder.level == "none" and needs_key:
             raise KeyRefused(problem)
         self._hosts.check(headers)
         return holder
+
+    def _find_expiry(self, holder: Holder) -> str | None:
+        """Return the problem of a key that has expired; None for a valid one."""
+        if holder.expires is None or self._clock() < holder.expires.timestamp():
+            return None
+        return f"this key expired at {_instant(holder.expires)}: ask its operator for a new one"
+
+    def _check_again(self, holder: Holder, key: str | None) -> None:
+        """Check that a key still has the rights with which its call began; raises KeyRefused."""
+        if key is None or not self._has_keys or holder is NO_HOLDER:
+            return
+        current = self._keyring.holder(key)
+        if current is None:
+            raise KeyRefused("the key was removed during this call: ask its operator for a new one")
+        if (problem := self._find_expiry(current)) is not None:
+            raise KeyRefused(problem)
+        if (current.level, current.prefixes, current.restriction) != (
+            holder.level,
+            holder.prefixes,
+            holder.restriction,
+        ):
+            raise KeyRefused("the rights of this key were changed during this call: send the rest in a new one")
+
+
+def check_key_again(scope: Scope) -> None:
+    """Check that the key of a call that lasts long still has the rights with which it began.
+
+    Raises:
+        KeyRefused: the key was removed or changed, or has expired.
+    """
+    if (check := scope.get("state", {}).get("check_key_again")) is not None:
+        check()
 
 
 class RequestRates:

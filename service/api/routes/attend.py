@@ -134,8 +134,7 @@ async def _stream_answers(
     started: float,
 ) -> Response:
     """Return the response of a stream. Errors before its first event become an ordinary refusal."""
-    shutdown = request.app.state.shutdown
-    shutdown.check_streams()
+    request.app.state.shutdown.check_streams()
     assert body.query is not None
     results = stream_collection(collection, body.query, options)
     first, shared = await anext(results), shape_applied(applied) | collection_behind(request)
@@ -157,7 +156,7 @@ async def _stream_answers(
         data = await BODIES.run(serialise) if many else serialise()
         return Event("answer" if result.final else "partial", data, last=result.final)
 
-    return Events(events(), shutdown)
+    return Events(events(), request)
 
 
 def _queries(body: AttendRequest, max_queries: int) -> tuple[list[Any], list[str]]:

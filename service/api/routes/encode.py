@@ -12,7 +12,8 @@ from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
 from service.api.json import NDJSON, JSONAnswer, ndjson
-from service.api.problems.errors import ServiceStopping
+from service.api.middleware.access import check_key_again
+from service.api.problems.errors import KeyRefused, ServiceStopping
 from service.api.problems.handlers import problem_response
 from service.api.problems.table import ENCODING, WITH_BODY, refusals
 from service.api.routing import json_router
@@ -66,7 +67,7 @@ async def encode(body: EncodeRequest, request: Request, running: Running) -> Res
             "out, or name an encoder of this machine",
         )
     if NDJSON in request.headers.get("accept", ""):
-        return StreamingResponse(_lines(queue, body, request.app.state.shutdown), media_type=NDJSON)
+        return StreamingResponse(_lines(queue, body, request), media_type=NDJSON)
     encoded = await queue.encode(body.texts, body.purpose)
     answer = {
         "model": queue.encoder.name,
@@ -93,7 +94,7 @@ async def _tokens(queue: EncodingQueue, texts: Sequence[str], body: EncodeReques
     return await TEXTS.run(queue.encoder.tokens, texts, body.purpose)
 
 
-async def _lines(queue: EncodingQueue, body: EncodeRequest, shutdown: Shutdown) -> AsyncIterator[bytes]:
+async def _lines(queue: EncodingQueue, body: EncodeRequest, request: Request) -> AsyncIterator[bytes]:
     """Encode texts, and yield one line of NDJSON per text, in order.
 
     The last line says whether all texts were encoded.
@@ -101,17 +102,19 @@ async def _lines(queue: EncodingQueue, body: EncodeRequest, shutdown: Shutdown) 
     Args:
         queue: the encoder's queue.
         body: the request.
-        shutdown: ends the stream when the service stops.
+        request: its service ends the stream when it stops, and so does the end of its key.
     """
+    shutdown: Shutdown = request.app.state.shutdown
     end: dict[str, Any] = {"done": True, "model": queue.encoder.name, "dimension": queue.encoder.dimension}
     encoded = 0
     try:
         async with aclosing(encode_stream(queue, body.texts, body.purpose)) as parts:
             while (part := await shutdown.until_begun(anext(parts, None))) is not None:
+                check_key_again(request.scope)
                 tokens = await _tokens(queue, body.texts[encoded : encoded + len(part.vectors)], body)
                 yield b"".join(ndjson(line) for line in _shape(part, encoded, tokens, body.vector_format))
                 encoded += len(part.vectors)
-    except (EncodingError, ServiceStopping) as error:
+    except (EncodingError, KeyRefused, ServiceStopping) as error:
         end |= {"done": False, "problem": problem_response(error).problem}
     yield ndjson(end | {"encoded": encoded})
 

@@ -72,7 +72,7 @@ async def train_model(body: TrainRequest, request: Request, running: Running) ->
         )
     job = await _job(body, running)
     await running.lab.check()
-    return Events(_events(running, job), request.app.state.shutdown)
+    return Events(_events(running, job), request)
 
 
 @router.post(

@@ -176,7 +176,7 @@ async def hear_room(code: CodeInPath, request: Request, running: Running) -> Res
     """
     room = running.rooms.find(code)
     room.check_listeners()
-    return Events(_events(room), request.app.state.shutdown)
+    return Events(_events(room), request)
 
 
 async def _events(room: OpenRoom) -> AsyncGenerator[Event]:

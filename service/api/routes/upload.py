@@ -21,6 +21,7 @@ from service.api.body import media_type, parse, refuse_encoded
 from service.api.document_json import parse_document
 from service.api.json import NDJSON, ndjson
 from service.api.middleware import access_record
+from service.api.middleware.access import check_key_again
 from service.api.problems.errors import BodyTooLarge, MalformedBody
 from service.api.problems.handlers import flaws_of, problem_response
 from service.api.problems.table import CODES
@@ -103,6 +104,7 @@ async def _answer(name: str, request: Request, running: Running) -> AsyncIterato
         max_bytes = running.max_body_bytes
         batches = _batches(_lines(request.stream(), max_bytes), min(max_bytes, BATCH_BYTES))
         while (batch := await shutdown.until_begun(anext(batches, None))) is not None:
+            check_key_again(request.scope)
             access_record.check_part()
             uploaded, flawed = await shutdown.until_late(_write_batch(running.catalogue.collection(name), batch))
             upserted += uploaded.upserted

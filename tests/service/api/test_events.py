@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from types import SimpleNamespace
 
 import numpy as np
 import orjson
 import pytest
+from fastapi import Request
 
 from service.api import events
 from service.api.events import Event, Events
@@ -22,7 +24,8 @@ async def sent(told: AsyncGenerator[Event], draining: Shutdown, body: bytearray 
     async def send(message: dict) -> None:
         body.extend(message.get("body", b""))
 
-    await Events(told, draining)({"type": "http"}, None, send)
+    app = SimpleNamespace(state=SimpleNamespace(shutdown=draining))
+    await Events(told, Request({"type": "http", "app": app}))({"type": "http"}, None, send)
     return bytes(body)
 
 

@@ -80,6 +80,40 @@ def code(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json().get("code", "")
 
 
+@pytest.mark.parametrize("change", ["removed", "expired", "filtered", "added"])
+def test_an_upload_ends_when_its_key_loses_its_rights(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "keys"
+    path.write_text(line("all", "") + line("other", ""))
+    limits = {"expired": {"expires": "2020-01-01T00:00:00Z"}, "filtered": {"filter": TENANT}}
+    lines = {"removed": "", "added": line("all", "") + line("new", "")}
+    with (
+        RunningService(data_dir=tmp_path / "data", encoder="none", keys_file=path) as running,
+        running.client() as client,
+    ):
+        running.wait_until_ready()
+        client.put("/v1/collections/c", json={}, headers=as_("other"))
+        keyring = running.app.state.keyring
+
+        def body() -> Iterator[bytes]:
+            for i in range(3000):
+                if i == 1500:
+                    changed = lines[change] if change in lines else line("all", "", **limits[change])
+                    path.write_text(changed + line("other", ""))
+                    keyring.file.reload()
+                    keyring.file.reload()  # two equal reads
+                yield json.dumps({"id": f"{i}", "key_vector": [1, 2]}).encode() + b"\n"
+
+        headers = as_("all") | {"content-type": "application/x-ndjson"}
+        answer = client.post("/v1/collections/c/documents", content=body(), headers=headers)
+        *_, last = map(json.loads, answer.text.splitlines())
+        written = client.get("/v1/collections/c", headers=as_("other")).json()["documents"]
+    if change == "added":
+        assert (last["done"], written) == (True, 3000)
+    else:
+        assert (last["done"], last["problem"]["code"], last["upserted"]) == (False, "key_refused", written)
+        assert written < 2000
+
+
 def test_two_keys_share_a_collection_and_see_their_parts(client: httpx.Client) -> None:
     assert write(client, "a", "shared", "1", "2").status_code == 200
     assert write(client, "b", "shared", "3", tenant="b").status_code == 200

@@ -4020,6 +4020,10 @@ export interface components {
             temperatures: number;
             /** @description `top_k`, in every call that has it. */
             top_k: number;
+            /** @description `top_k` times the number of `queries` of one attend. Without `top_k`, 10 matches count for each query, or 1,000 with `top_p` or `conformal`. */
+            matches: number;
+            /** @description `top_k` times the number of `temperatures` of one sweep. */
+            sweep_weights: number;
             /** @description `limit` of a page. */
             page: number;
             /** @description Keys of one document: its `key_vectors`, or the parts of its text. */
@@ -4030,6 +4034,8 @@ export interface components {
             filter_depth: number;
             /** @description Values that one filter compares with, including those in the lists of `in` and `not in`. */
             filter_values: number;
+            /** @description Different fields that one filter compares. */
+            filter_fields: number;
             /** @description `fields` that one request for field facts names, and fields in one answer. */
             fields: number;
             /** @description `limit` of field facts: the values of each field. */
