@@ -2,8 +2,8 @@
 
 A job fills a shadow of the collection: a hidden one with the same documents and the vectors of the other encoder. It
 copies batch after batch. Then it compares the row numbers of both, which shows what callers wrote meanwhile, until only
-a few documents are left. These it copies while no other caller can write. In the same transaction the shadow takes the
-collection's name.
+a few documents are left. It encodes these, too, before the last transaction. That one compares once more, and if no
+caller has written in between, it writes them, and the shadow takes the collection's name.
 
 So a call before the commit finds the old collection, and a call after it the new one. A call that has begun reads the
 old one to its end. No answer mixes vectors of two encoders, and a process that is killed loses at most one batch.
@@ -14,9 +14,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import structlog
@@ -65,11 +66,14 @@ log = structlog.get_logger("softkv")
 BATCH = 128
 """Documents that are copied in one transaction."""
 FINAL_DOCUMENTS = 64
-"""The most documents that are encoded while other writes wait, in the first rounds."""
+"""The most documents that the last transaction writes, in the first rounds."""
 ROUNDS_PER_DOUBLING = 4
 MAX_FINAL_DOCUMENTS = 1024
-FINAL_SECONDS = 10.0
-"""The most time that the last documents may take, while other writes wait; then the job goes on as before."""
+ROUNDS_PER_HOLD = 8
+"""In one of so many rounds other writes wait while texts are encoded that came during the round: a collection that is
+written to all the time would else never be done."""
+HOLD_SECONDS = 1.0
+"""The most time that they wait. An encoder whose round took longer holds up no write."""
 POLL_SECONDS = LEASE_SECONDS / 3
 """Interval at which jobs of dead processes are looked for, and claims renewed."""
 LONGEST_PAUSE_SECONDS = 30.0
@@ -367,10 +371,7 @@ class ReEncodings:
                 return
             except (EncodingError, RetrievalError, StorageError, MemoryError, TimeoutError) as error:
                 pause = 1.0 if run.copied > before else min(2 * pause, LONGEST_PAUSE_SECONDS)
-                if isinstance(error, QueueClosed):
-                    reason = "its encoder is not running"
-                else:
-                    reason = str(error) or type(error).__name__
+                reason = _describe_pause(error)
                 log.warning("re-encoding pauses", reason=reason, seconds=pause)
             except Exception as error:
                 log.exception("re-encoding failed unexpectedly")
@@ -420,17 +421,23 @@ class _Run:
             job, shadow, work = await READS.run(self._look)
             queue = await get_encoding_queue(self._catalogue.encoders, shadow.record.settings)
             limit = min(FINAL_DOCUMENTS << (rounds // ROUNDS_PER_DOUBLING), MAX_FINAL_DOCUMENTS)
+            ready = dict[int, DocumentRecord]()
             if work.documents <= limit:
-                loop = asyncio.get_running_loop()
-                if await WRITES.run(self._finish, shadow, queue, limit, loop):
+                began = time.perf_counter()
+                ready = await self._encode_rows(queue, job, shadow, work.rows)
+                fast = time.perf_counter() - began < HOLD_SECONDS
+                holds = fast and rounds % ROUNDS_PER_HOLD == ROUNDS_PER_HOLD - 1
+                missing = partial(self._encode_held, queue, shadow, asyncio.get_running_loop()) if holds else None
+                if await WRITES.run(self._finish, shadow, ready, missing):
                     return
             for start in range(0, len(work.gone), BATCH):
                 await WRITES.run(self._write, shadow, (), (), work.gone[start : start + BATCH])
             for start in range(0, len(work.rows), BATCH):
-                rows, documents = await READS.run(self._originals, job, work.rows[start : start + BATCH])
-                records = await self._encode(queue, shadow.record, documents, sent_vectors=job.encoder is None)
-                await WRITES.run(self._write, shadow, rows, records, ())
-                self.copied += len(records)
+                batch = work.rows[start : start + BATCH]
+                records = ready or await self._encode_rows(queue, job, shadow, batch)
+                copied = [int(row) for row in batch if int(row) in records]
+                await WRITES.run(self._write, shadow, copied, [records[row] for row in copied], ())
+                self.copied += len(copied)
             rounds += 1
 
     def _look(self) -> tuple[ReEncoding, Collection, _Work]:
@@ -452,6 +459,16 @@ class _Run:
             stored = reader.rows_where(job.collection, first=int(rows[0]), last=int(rows[-1]))
             rows = np.intersect1d(rows, stored, assume_unique=True)
             return rows, reader.documents(job.collection, rows)
+
+    async def _encode_rows(
+        self, queue: EncodingQueue, job: ReEncoding, shadow: Collection, rows: RowNumbers
+    ) -> dict[int, DocumentRecord]:
+        """Return the documents with these row numbers that are still stored, with the vectors of the new encoder."""
+        if not len(rows):
+            return {}
+        rows, documents = await READS.run(self._originals, job, rows)
+        records = await self._encode(queue, shadow.record, documents, sent_vectors=job.encoder is None)
+        return dict(zip(rows.tolist(), records, strict=True))
 
     async def _encode(
         self, queue: EncodingQueue, record: CollectionRecord, documents: Sequence[DocumentRecord], *, sent_vectors: bool
@@ -490,22 +507,56 @@ class _Run:
                 self._paused = False
             shadow.write_copies(np.asarray(rows, dtype=np.int64), records, np.asarray(gone, dtype=np.int64), writer)
 
-    def _finish(self, shadow: Collection, queue: EncodingQueue, limit: int, loop: asyncio.AbstractEventLoop) -> bool:
-        """Copy the last documents while no other caller can write, and let the shadow take the collection's place.
+    def _encode_held(
+        self,
+        queue: EncodingQueue,
+        shadow: Collection,
+        loop: asyncio.AbstractEventLoop,
+        job: ReEncoding,
+        documents: Sequence[DocumentRecord],
+    ) -> list[DocumentRecord] | None:
+        """Return these documents with the vectors of the new encoder; None after HOLD_SECONDS."""
+        encoding = self._encode(queue, shadow.record, documents, sent_vectors=job.encoder is None)
+        future = asyncio.run_coroutine_threadsafe(encoding, loop)
+        try:
+            return future.result(HOLD_SECONDS)
+        except TimeoutError:
+            future.cancel()
+            return None
 
-        Return False if there are more than `limit` by now.
+    def _finish(
+        self,
+        shadow: Collection,
+        ready: Mapping[int, DocumentRecord],
+        encode: Callable[[ReEncoding, Sequence[DocumentRecord]], list[DocumentRecord] | None] | None,
+    ) -> bool:
+        """Write the last documents, and let the shadow take the collection's place, in one transaction.
+
+        Args:
+            ready: the encoded documents by the row numbers of their originals.
+            encode: encodes documents that came since, while other writes wait; None to leave them to the next round.
+
+        Returns:
+            False if other documents are left; then nothing is written.
         """
         shadow.warm()
         with shadow.filling(of=self._collection) as writer:
             job = self._claim(writer, self._collection)
             work = _Work.of(job, writer)
-            if work.documents > limit:
+            records = dict(ready)
+            missing = [row for row in work.rows.tolist() if row not in records]
+            if len(missing) > FINAL_DOCUMENTS or len(work.gone) > MAX_FINAL_DOCUMENTS:
                 return False
-            documents = writer.documents(self._collection, work.rows)
-            encoding = self._encode(queue, shadow.record, documents, sent_vectors=job.encoder is None)
-            records = asyncio.run_coroutine_threadsafe(encoding, loop).result(FINAL_SECONDS)
-            shadow.write_copies(work.rows, records, work.gone, writer)
+            if missing:
+                documents = writer.documents(self._collection, np.array(missing, dtype=np.int64))
+                encoded = None if encode is None else encode(job, documents)
+                if encoded is None:
+                    return False
+                records.update(zip(missing, encoded, strict=True))
+            shadow.write_copies(work.rows, [records[row] for row in work.rows.tolist()], work.gone, writer)
             assert job.shadow is not None
+            if writer.record(job.shadow).documents != writer.record(self._collection).documents:
+                raise CollectionDamaged(shadow.name, "its copy for another encoder lacks documents")
             settings = writer.record(job.shadow).settings
             original = writer.record(self._collection).settings
             # A caller may have changed these during the job.
@@ -514,6 +565,15 @@ class _Run:
             self._catalogue.replace_collection(writer, job, settings)
         log.info("re-encoded", collection=shadow.name, encoder=job.to, documents=shadow.record.documents)
         return True
+
+
+def _describe_pause(error: Exception) -> str:
+    """Return why a job is paused, for a person."""
+    if isinstance(error, QueueClosed):
+        return "its encoder is not running"
+    if isinstance(error, MemoryError):
+        return "the service has too little memory"
+    return str(error) or "a step took too long"
 
 
 def _settings(

@@ -18,6 +18,7 @@ from service.encoding import Encoder, Encoders, EncodingError, LoadingEncoder, l
 from service.retrieval import CollectionNotFound, InvalidContent
 from service.retrieval.collections import Catalogue, Collection, SharedCatalogue
 from service.retrieval.documents import ReEncodings, SentDocument, patch_document, update_documents, upsert
+from service.retrieval.documents.re_encoding import _Run
 from service.retrieval.errors import ReEncodingNotFound, ReEncodingOver
 from service.retrieval.queries import Options, attend_collection
 from service.storage import ReEncodingActive, SQLiteStore, Store, open_shared
@@ -223,6 +224,62 @@ def test_no_answer_mixes_encoders_while_callers_write(store: Store, models: dict
             np.testing.assert_allclose(np.concatenate([document.keys for document in stored]), keys, atol=1e-6)
 
     asyncio.run(scenario())
+
+
+def test_writes_go_on_while_the_last_documents_are_encoded(
+    store: Store, models: dict[str, Encoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode, rounds = _Run._encode, list[int]()
+
+    async def encode_after_a_write(run: _Run, *arguments: Any, **options: Any) -> Any:
+        documents = arguments[2]
+        rounds.append(len(documents))
+        if len(rounds) < 4:
+            # A transaction that held up other writes would never see this one end.
+            await write(run._catalogue.collection("c"), [SentDocument(f"new{len(rounds)}", "stone paper", None)])
+        return await encode(run, *arguments, **options)
+
+    async def move() -> None:
+        async with running(store, models) as service:
+            await filled(service, 20)
+            monkeypatch.setattr(_Run, "_encode", encode_after_a_write)
+            await service.jobs.start(service.collection(), "new")
+            assert (await ended(service)).job.state == "done"
+            await service.catalogue.refresh()
+            with service.collection().reading() as (record, _):
+                assert record.documents == 23
+
+    asyncio.run(move())
+    assert rounds == [20, 1, 1, 1]
+
+
+def test_a_slow_encoder_holds_up_no_write_and_one_that_is_fast_ends_the_job(
+    store: Store, models: dict[str, Encoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A document is written in every round, between the look and the last transaction."""
+    finish, tried = _Run._finish, list[bool]()
+
+    def finish_after_a_write(run: _Run, shadow: Collection, ready: Any, encode: Any) -> bool:
+        tried.append(encode is not None)
+        upserted = SentDocument(f"new{len(tried)}", "garden salt", None)
+        asyncio.run_coroutine_threadsafe(write(run._catalogue.collection("c"), [upserted]), loop[0]).result(30)
+        return finish(run, shadow, ready, encode)
+
+    loop = list[asyncio.AbstractEventLoop]()
+
+    async def move() -> None:
+        loop.append(asyncio.get_running_loop())
+        async with running(store, models) as service:
+            await filled(service, 20)
+            monkeypatch.setattr(_Run, "_finish", finish_after_a_write)
+            await service.jobs.start(service.collection(), "new")
+            assert (await ended(service)).job.state == "done"
+            await service.catalogue.refresh()
+            with service.collection().reading() as (record, _):
+                assert record.documents == 28
+
+    asyncio.run(move())
+    assert tried == [False] * 7 + [True]
 
 
 def test_a_killed_job_goes_on(store: Store, models: dict[str, Encoder]) -> None:
