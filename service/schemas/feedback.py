@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from annotated_types import Ge, Le, Len
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from service.schemas.attend import QUESTION, Query
 from service.schemas.wire import CollectionBehind, DocumentId, InParts, JSONValue, NullHasMeaning, Wire
 
 MAX_JUDGEMENTS = 1000
+MAX_QUESTION = 10_000
+"""The most characters of a question, as of one with full text."""
 MAX_NUMBER = 2**63 - 1
+
+
+def _check_length(query: Any) -> Any:
+    if isinstance(query, str) and len(query) > MAX_QUESTION:
+        raise PydanticCustomError(
+            "length",
+            "{came} characters came, a question has at most {most}: send the question without its documents",
+            {"came": len(query), "most": MAX_QUESTION},
+        )
+    return query
 
 
 class Judgement(Wire):
     """Whether a document answers a question, or whether the collection has no answer to it."""
 
-    query: Query = Field(description="A text, or a vector of the keys' width.")
+    query: Annotated[Query, AfterValidator(_check_length)] = Field(
+        description="A text of at most 10,000 characters, or a vector of the keys' width."
+    )
     id: Annotated[DocumentId | None, NullHasMeaning()] = Field(
         description='The document; null for "the collection has no answer".'
     )

@@ -26,6 +26,7 @@ class Limits(Wire):
     sweep_weights: int = Field(description="`top_k` times the number of `temperatures` of one sweep.")
     page: int = Field(description="`limit` of a page.")
     document_keys: int = Field(description="Keys of one document: its `key_vectors`, or the parts of its text.")
+    feedback_characters: int = Field(description="Characters of a question of feedback.")
     rows: int = Field(description="`rows` of one compare.")
     filter_depth: int = Field(description="Levels of AND, OR and NOT in a filter.")
     filter_values: int = Field(

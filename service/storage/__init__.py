@@ -81,6 +81,7 @@ from service.storage.key_rows import KeySums
 from service.storage.re_encoding import HIDDEN, LEASE_SECONDS, JobState, OwnVectors, ReEncoding, choose_null, was_read
 from service.storage.records import (
     MAX_FEEDBACK,
+    MAX_FEEDBACK_BYTES,
     AliasRecord,
     Change,
     ChangeSummary,

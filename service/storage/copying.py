@@ -15,6 +15,7 @@ from service.storage.errors import CollectionMissing
 from service.storage.interface import Reader, Store
 from service.storage.records import (
     MAX_FEEDBACK,
+    MAX_FEEDBACK_BYTES,
     AliasRecord,
     CollectionRecord,
     CollectionSettings,
@@ -190,7 +191,9 @@ def _copy_feedback(source: Reader, collection: int, target: Store, number: int) 
     records = sorted(missing.elements(), key=lambda record: record.at)
     for start in range(0, len(records), FEEDBACK_PAGE):
         with target.writing() as writer:
-            writer.write_feedback(number, records[start : start + FEEDBACK_PAGE], max_records=MAX_FEEDBACK)
+            writer.write_feedback(
+                number, records[start : start + FEEDBACK_PAGE], max_records=MAX_FEEDBACK, max_bytes=MAX_FEEDBACK_BYTES
+            )
 
 
 def _read_feedback(reader: Reader, collection: int) -> Counter[FeedbackRecord]:

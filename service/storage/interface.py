@@ -164,6 +164,9 @@ class Reader(Protocol):
     def count_feedback(self, collection: int, *, after: int = 0) -> int:
         """Count the records of feedback of a collection with numbers above `after`."""
 
+    def feedback_bytes(self, collection: int) -> int:
+        """Return the bytes of all feedback of a collection: its questions, ids and observations in UTF-8."""
+
     def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Count the documents of a collection that have one of `ids` and match `condition`."""
 
@@ -348,8 +351,10 @@ class Writer(Reader, Protocol):
     def delete_alias(self, alias: str) -> str:
         """Delete an alias, not its collection; return the collection's name. Raises AliasMissing."""
 
-    def write_feedback(self, collection: int, records: Sequence[FeedbackRecord], *, max_records: int) -> None:
-        """Store feedback; if the collection has more than `max_records` then, delete the oldest."""
+    def write_feedback(
+        self, collection: int, records: Sequence[FeedbackRecord], *, max_records: int, max_bytes: int
+    ) -> None:
+        """Store feedback; if the collection has more records or bytes than these then, delete the oldest."""
 
     def delete_feedback(self, collection: int, numbers: Sequence[int] | None = None) -> int:
         """Delete the records of a collection with these numbers, or all; return how many were deleted."""

@@ -284,7 +284,8 @@ class ClusterPlan(NamedTuple):
 
 
 MAX_FEEDBACK = 100_000
-"""The most records of feedback of a collection; the oldest make room."""
+MAX_FEEDBACK_BYTES = 2**26
+"""The most records of feedback of a collection, and the most bytes of them; the oldest make room."""
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ class Restriction:
         condition: the caller sees only documents that pass it; None for all documents.
         prefixes: the collections whose names begin with one of these count for the quotas; empty for all.
         documents, bytes: the most documents, and the most bytes of them, that the caller's part may have after a write;
-            None for no limit.
+            None for no limit. Without a condition, the bytes of feedback count as well.
     """
 
     condition: Condition | None
@@ -74,6 +74,8 @@ class Restriction:
             part = reader.seeing(Visibility(self.condition, reader.visibility.instant))
             usages = [part.usage(record.id) for record in records]
             documents, size = sum(usage.documents for usage in usages), sum(usage.bytes for usage in usages)
+            if self.condition is None:  # feedback does not say of whose part it is
+                size += sum(reader.feedback_bytes(record.id) for record in records)
         for name, used, limit in (("documents", documents, self.documents), ("bytes", size, self.bytes)):
             if limit is not None and used > limit:
                 raise QuotaExceeded(name, limit)

@@ -33,6 +33,7 @@ from service.schemas.attention import MAX_HOPFIELD_STEPS
 from service.schemas.collection import MAX_FIELDS, MAX_VALUES
 from service.schemas.compare import MAX_ROWS
 from service.schemas.encode import MAX_NAMED
+from service.schemas.feedback import MAX_QUESTION
 from service.schemas.openai import MOST_INPUTS
 from service.schemas.rooms import MAX_TEXT
 from service.schemas.service import Liveness, Readiness, ServiceAnswer, SlowRequestList
@@ -217,6 +218,7 @@ def _limits(running: State) -> dict[str, int]:
         "sweep_weights": wire.MAX_SWEPT_WEIGHTS,
         "page": wire.MAX_PAGE,
         "document_keys": MAX_KEYS,
+        "feedback_characters": MAX_QUESTION,
         "rows": MAX_ROWS,
         "filter_depth": MAX_DEPTH,
         "filter_values": MAX_OPERANDS,

@@ -34,6 +34,7 @@ from service.retrieval.errors import CollectionLoading, CollectionMoved, Collect
 from service.storage import (
     ALL,
     MAX_FEEDBACK,
+    MAX_FEEDBACK_BYTES,
     Change,
     CollectionDamaged,
     CollectionRecord,
@@ -252,7 +253,7 @@ class Collection:
         if documents != (record.documents, record.keyless):
             size = estimate_disk_bytes(record, reader)
             self._measured = (record.documents, record.keyless), size
-        return size
+        return size + reader.feedback_bytes(record.id)
 
     def with_counts(self, record: CollectionRecord, reader: Reader) -> CollectionRecord:
         """Return a record that counts the documents of the whole collection that have not expired.
@@ -469,14 +470,31 @@ class Collection:
             self.tidy()
         return deleted == limit
 
-    def write_feedback(self, records: Sequence[FeedbackRecord], *, once: IdempotentWrite[int] | None = None) -> int:
-        """Store what callers said of answers; return how many records that is."""
+    def write_feedback(
+        self,
+        records: Sequence[FeedbackRecord],
+        *,
+        once: IdempotentWrite[int] | None = None,
+        within: Restriction | None = None,
+    ) -> int:
+        """Store what callers said of answers; return how many records that is.
+
+        Args:
+            records: the records.
+            once: makes a repeated request get its first answer; None without an Idempotency-Key.
+            within: the caller's part and its quotas; None without them.
+
+        Raises:
+            QuotaExceeded: the caller's part has more bytes than it may.
+        """
         try:
             with self._writing(once, None) as (writer, _, _):
-                writer.write_feedback(self.record.id, records, max_records=MAX_FEEDBACK)
+                writer.write_feedback(self.record.id, records, max_records=MAX_FEEDBACK, max_bytes=MAX_FEEDBACK_BYTES)
+                if within is not None:
+                    within.check_quotas(writer)
                 writer.keep_answer(once, len(records))
         except CollectionMoved:
-            return self.current().write_feedback(records, once=once)
+            return self.current().write_feedback(records, once=once, within=within)
         return len(records)
 
     def delete_feedback(self, numbers: Sequence[int] | None, *, once: IdempotentWrite[int] | None = None) -> int:

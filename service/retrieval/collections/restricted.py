@@ -211,7 +211,7 @@ class RestrictedCollection:
 
     def write_feedback(self, records: Sequence[FeedbackRecord], *, once: IdempotentWrite[int] | None = None) -> int:
         """Store what the caller said of answers; see `Collection.write_feedback`."""
-        return self.whole.write_feedback(records, once=once)
+        return self.whole.write_feedback(records, once=once, within=self.restriction)
 
     def delete_feedback(self, numbers: Sequence[int] | None, *, once: IdempotentWrite[int] | None = None) -> int:
         """Delete feedback of all callers; see `Collection.delete_feedback`."""

@@ -22,6 +22,7 @@ from service.storage.postgres.fields import read_column, read_facts, read_kinds,
 from service.storage.postgres.search import Search
 from service.storage.postgres.statements import (
     COLLECTION_COLUMNS,
+    FEEDBACK_BYTES,
     LAST,
     LIVING,
     TEXT_COLUMNS,
@@ -202,6 +203,11 @@ class Reader:
         """Count the records of feedback of a collection with numbers above `after`."""
         statement = "SELECT count(*) FROM softkv.feedback WHERE collection = %s AND id > %s"
         return int(self._all(statement, collection, after)[0][0])
+
+    def feedback_bytes(self, collection: int) -> int:
+        """Return the bytes of all feedback of a collection: its questions, ids and observations in UTF-8."""
+        statement = f"SELECT coalesce(sum({FEEDBACK_BYTES}), 0) FROM softkv.feedback WHERE collection = %s"
+        return int(self._all(statement, collection)[0][0])
 
     def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Count the documents of a collection that have one of `ids` and match `condition`."""

@@ -30,6 +30,10 @@ LIVING = "documents.died IS NULL"
 PREFIX = 200  # characters of a text in its index: an entry of a b-tree is at most a third of a page
 
 
+FEEDBACK_BYTES = " + ".join(f"coalesce(octet_length({column}), 0)" for column in ("query", "document", "observed"))
+"""The bytes of a record of feedback."""
+
+
 def living_at(version: int) -> str:
     """Return SQL that is true for the documents that exist at a version."""
     return f"documents.born <= {int(version)} AND (documents.died IS NULL OR documents.died > {int(version)})"

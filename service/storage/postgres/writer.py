@@ -16,6 +16,7 @@ from service.storage.errors import AliasExists, AliasMissing, CollectionExists, 
 from service.storage.idempotency import LIFETIME_SECONDS, IdempotentWrite, Result, encode_answer, refuse_stored
 from service.storage.postgres import change_log, document_rows, vector_rows
 from service.storage.postgres.reader import Reader
+from service.storage.postgres.statements import FEEDBACK_BYTES
 from service.storage.re_encoding import LEASE_SECONDS, ReEncoding, format_hidden_name
 from service.storage.records import (
     NO_ROWS,
@@ -155,8 +156,10 @@ class Writer(Reader):
         )
         return str(rows[0][0]) if rows else None
 
-    def write_feedback(self, collection: int, records: Sequence[FeedbackRecord], *, max_records: int) -> None:
-        """Store feedback; if the collection has more than `max_records` then, delete the oldest."""
+    def write_feedback(
+        self, collection: int, records: Sequence[FeedbackRecord], *, max_records: int, max_bytes: int
+    ) -> None:
+        """Store feedback; if the collection has more records or bytes than these then, delete the oldest."""
         if not records:
             return
         self.lock_collection(collection)  # numbers ascend in the order of commits, so that pages miss none
@@ -175,6 +178,13 @@ class Writer(Reader):
                 collection,
                 collection,
                 max_records,
+            )
+            self._run(
+                "DELETE FROM softkv.feedback WHERE id IN (SELECT id FROM"
+                f" (SELECT id, sum({FEEDBACK_BYTES}) OVER (ORDER BY id DESC) AS size FROM softkv.feedback"
+                "  WHERE collection = %s) AS sizes WHERE size > %s)",
+                collection,
+                max_bytes,
             )
 
     def delete_feedback(self, collection: int, numbers: Sequence[int] | None = None) -> int:

@@ -47,6 +47,7 @@ from service.storage.sqlite.fields import read_column, read_facts, read_kinds, r
 from service.storage.sqlite.search import Search
 from service.storage.sqlite.statements import (
     COLLECTION_COLUMNS,
+    FEEDBACK_BYTES,
     TEXT_COLUMNS,
     TEXTS,
     Expression,
@@ -164,6 +165,11 @@ class Reader:
         """Count the records of feedback of a collection with numbers above `after`."""
         statement = "SELECT count(*) FROM feedback WHERE collection = ? AND id > ?"
         return int(self._connection.execute(statement, (collection, after)).fetchone()[0])
+
+    def feedback_bytes(self, collection: int) -> int:
+        """Return the bytes of all feedback of a collection: its questions, ids and observations in UTF-8."""
+        statement = f"SELECT coalesce(sum({FEEDBACK_BYTES}), 0) FROM feedback WHERE collection = ?"
+        return int(self._connection.execute(statement, (collection,)).fetchone()[0])
 
     def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Count the documents of a collection that have one of `ids` and match `condition`."""

@@ -225,6 +225,12 @@ VECTOR_COLUMNS = (
 )
 
 
+FEEDBACK_BYTES = " + ".join(
+    f"ifnull(length(CAST({column} AS BLOB)), 0)" for column in ("query", "document", "observed")
+)
+"""The bytes of a record of feedback."""
+
+
 def format_unexpired(now: int | None) -> str:
     """Return SQL that is true for documents that have not expired at `now`; None for all documents."""
     return "1" if now is None else f"(documents.expires IS NULL OR documents.expires > {int(now)})"

@@ -32,7 +32,7 @@ from service.storage.restricted import upsert_visible
 from service.storage.serialisation import SETTINGS_COLUMNS, feedback_row, settings_row
 from service.storage.sqlite import document_rows, full_text, vector_rows
 from service.storage.sqlite.reader import Reader
-from service.storage.sqlite.statements import format_numbers, marks
+from service.storage.sqlite.statements import FEEDBACK_BYTES, format_numbers, marks
 from service.storage.visibility import ALL, Visibility
 from service.storage.writes import Upsert, refuse_fixed
 
@@ -99,8 +99,10 @@ class Writer(Reader):
             self._connection.execute("DELETE FROM copied_rows WHERE shadow = ?", (record.id,))
             self._connection.execute("DELETE FROM collections WHERE id = ?", (record.id,))
 
-    def write_feedback(self, collection: int, records: Sequence[FeedbackRecord], *, max_records: int) -> None:
-        """Store feedback; if the collection has more than `max_records` then, delete the oldest."""
+    def write_feedback(
+        self, collection: int, records: Sequence[FeedbackRecord], *, max_records: int, max_bytes: int
+    ) -> None:
+        """Store feedback; if the collection has more records or bytes than these then, delete the oldest."""
         with self._all_or_none():
             self._connection.executemany(
                 "INSERT INTO feedback (collection, query, document, correct, at, observed, checksum)"
@@ -111,6 +113,12 @@ class Writer(Reader):
                 "DELETE FROM feedback WHERE collection = ? AND id <="
                 " (SELECT id FROM feedback WHERE collection = ? ORDER BY id DESC LIMIT 1 OFFSET ?)",
                 (collection, collection, max_records),
+            )
+            self._connection.execute(
+                "DELETE FROM feedback WHERE id IN (SELECT id FROM"
+                f" (SELECT id, sum({FEEDBACK_BYTES}) OVER (ORDER BY id DESC) AS size FROM feedback"
+                "  WHERE collection = ?) WHERE size > ?)",
+                (collection, max_bytes),
             )
 
     def delete_feedback(self, collection: int, numbers: Sequence[int] | None = None) -> int:

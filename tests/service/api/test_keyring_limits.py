@@ -114,6 +114,19 @@ def test_an_upload_ends_when_its_key_loses_its_rights(tmp_path: Path, change: st
         assert written < 2000
 
 
+def test_feedback_counts_for_the_quota_of_bytes(client: httpx.Client) -> None:
+    path = "/v1/collections/short-c"
+    assert write(client, "short", "short-c", "a").status_code == 200
+    judgement = {"query": [1, 2], "id": "a", "right": True}
+    before = client.get(path, headers=as_("all")).json()["costs"]["disk_bytes"]
+    assert client.post(f"{path}/feedback", json={"feedback": [judgement]}, headers=as_("short")).status_code == 200
+    assert client.get(path, headers=as_("all")).json()["costs"]["disk_bytes"] > before
+    refused = client.post(f"{path}/feedback", json={"feedback": [judgement] * 9}, headers=as_("short"))
+    assert code(refused) == (429, "quota_exceeded")
+    assert client.get(f"{path}/feedback", headers=as_("all")).json()["count"] == 1
+    client.post(f"{path}/feedback/delete", json={"all": True}, headers=as_("all"))
+
+
 def test_two_keys_share_a_collection_and_see_their_parts(client: httpx.Client) -> None:
     assert write(client, "a", "shared", "1", "2").status_code == 200
     assert write(client, "b", "shared", "3", tenant="b").status_code == 200

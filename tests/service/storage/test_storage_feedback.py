@@ -23,9 +23,9 @@ def said(i: int, query: str | None = None, **fields: object) -> FeedbackRecord:
     return replace(record, **fields)  # type: ignore[arg-type]
 
 
-def write(store: Store, number: int, *records: FeedbackRecord, most: int = 100) -> None:
+def write(store: Store, number: int, *records: FeedbackRecord, most: int = 100, size: int = 2**20) -> None:
     with store.writing(collection=number) as writer:
-        writer.write_feedback(number, records, max_records=most)
+        writer.write_feedback(number, records, max_records=most, max_bytes=size)
 
 
 def read(store: Store, number: int) -> list[FeedbackRecord]:
@@ -49,6 +49,21 @@ def test_feedback_is_read_in_pages_as_it_was_written(store: Store) -> None:
         assert reader.feedback(number, limit=2, newest_first=True) == records[:-3:-1]
         assert (reader.count_feedback(number), reader.count_feedback(other)) == (10, 1)
         assert reader.count_feedback(number, after=pages[6].number or 0) == 3
+
+
+def test_the_oldest_make_room_for_the_bytes_of_new_ones(store: Store) -> None:
+    number, other = collection(store), collection(store, name="other")
+    write(store, other, said(99))
+    long = [said(i, query=f'"{i}{"猫" * 99}"', document=None, observed=None) for i in range(7)]
+    for record in long:
+        write(store, number, record, size=1000)
+    assert read(store, number) == long[-3:]
+    with store.reading() as reader:
+        assert reader.feedback_bytes(number) == 3 * 300
+        assert reader.feedback_bytes(collection(store, name="none")) == 0
+    assert read(store, other) == [said(99)]
+    write(store, number, said(8, query=f'"{"x" * 2000}"'), size=1000)
+    assert read(store, number) == []
 
 
 def test_the_oldest_make_room(store: Store) -> None:

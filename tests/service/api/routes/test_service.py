@@ -93,6 +93,9 @@ MET = {
     "document_keys": Met(f"{C}/documents/many", lambda n: {"key_vectors": [[1, 2]] * n}, inside=201, method="PUT"),
     # Half of them name documents that are not there, which is found once they are few enough.
     "calibrate_questions": Met(f"{C}/calibrate", labelled, inside=422),
+    "feedback_characters": Met(
+        f"{C}/feedback", lambda n: {"feedback": [{"query": "x" * n, "id": None, "right": True}]}, inside=422
+    ),
     "rows": Met("/v1/compare", lambda n: {"query": "q", "rows": [{"key": "k"}] * n}, inside=422),
     "room_rows": Met("/v1/rooms", lambda n: {"rows": [{"key": "k"}] * n}),
     "room_characters": Met("/v1/rooms", lambda n: {"rows": [{"key": "k" * n}]}),
