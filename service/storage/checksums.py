@@ -104,6 +104,11 @@ def feedback_checksum(query: str, document: str | None, correct: bool, instant: 
     return _checksum(_SEPARATOR.join((b"%d %d" % (correct, instant), *texts)))
 
 
+def job_checksum(collection: int, shadow: int | None, job: str) -> int:
+    """Return the checksum of a row of the table `re_encodings`; `job` is its JSON without the checksum."""
+    return _checksum(_SEPARATOR.join((b"%d" % collection, _bytes(str(shadow)), _bytes(job))))
+
+
 def answer_checksum(digest: bytes, status: int, body: bytes) -> bytes:
     """Return the checksum of a stored answer to a write; it is stored in front of the answer's body."""
     return xxh3_64_digest(b"%d " % status + digest + body)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from service.storage.checksums import job_checksum
 from service.storage.records import CollectionSettings, JSONText, Null
 
 HIDDEN = " "
@@ -20,6 +21,7 @@ HIDDEN = " "
 
 JobState: TypeAlias = Literal["running", "paused", "done", "failed", "cancelled"]
 ACTIVE: tuple[JobState, ...] = ("running", "paused")
+DAMAGED = "the record of the move is damaged on disk: start the move again, or cancel it"
 LEASE_SECONDS = 15.0
 """A process that has not renewed its claim of a job for this time is taken for dead, and another one takes over."""
 
@@ -69,18 +71,30 @@ class ReEncoding:
         """Whether the job has not ended."""
         return self.state in ACTIVE
 
+    @property
+    def damaged(self) -> bool:
+        """Whether the row of the job is damaged, so that nothing else is known of it."""
+        return self.reason == DAMAGED
+
     def text(self) -> JSONText:
-        """Return the columns without the numbers of collections, as JSON."""
+        """Return the columns without the numbers of collections, and a checksum of all of them, as JSON."""
         columns = asdict(self)
         del columns["collection"], columns["shadow"]
-        return JSONText(json.dumps(columns))
+        checksum = job_checksum(self.collection, self.shadow, json.dumps(columns))
+        return JSONText(json.dumps(columns | {"checksum": checksum}))
 
     @classmethod
     def read(cls, collection: int, shadow: int | None, text: str) -> ReEncoding:
-        """Read a job from its columns."""
-        columns: dict[str, Any] = json.loads(text)
-        columns["drops"] = tuple(columns["drops"])
-        return cls(collection, shadow, **columns)
+        """Read a job from its columns; return a failed one without a shadow if they are not what was written."""
+        try:
+            columns: dict[str, Any] = json.loads(text)
+            checksum = columns.pop("checksum")
+            if checksum == job_checksum(collection, shadow, json.dumps(columns)):
+                columns["drops"] = tuple(columns["drops"])
+                return cls(collection, shadow, **columns)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            pass
+        return cls(collection, None, "failed", DAMAGED, None, "", None, None, (), 0.0, 0.0)
 
     def ending(self, state: JobState, ended: float, documents: int, done: int, reason: str | None = None) -> ReEncoding:
         """Return the job after its end."""

@@ -67,6 +67,7 @@ def readiness(running: State) -> ReadinessReport:
     """Return the parts of the service that are loading and those that failed; blocks."""
     loading = running.loading()
     failed = [*running.catalogue.encoders.failures(), *running.catalogue.failures(), *running.demo.failures()]
+    failed += running.re_encodings.failures()
     if not (running.warmed.is_set() or loading or failed):
         loading.append("first answers")
     return ReadinessReport(loading, failed)

@@ -454,10 +454,11 @@ class Catalogue:
     @staticmethod
     def _shadow_records(reader: Reader) -> dict[int, CollectionRecord]:
         """Return the records of all shadows that jobs fill, by number, under the names of the originals."""
+        hidden = {record.id for record in reader.list_hidden()}
         return {
             job.shadow: replace(reader.record(job.shadow), name=reader.record(job.collection).name)
             for job in reader.re_encodings()
-            if job.shadow is not None
+            if job.shadow is not None and job.shadow in hidden
         }
 
     async def refresh(self) -> None:

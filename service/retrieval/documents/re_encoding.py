@@ -333,7 +333,7 @@ class ReEncodings:
                 if writer.collection(name).id != number:
                     continue
                 status = self._status(name, writer)
-                if not status.job.active:
+                if not (status.job.active or status.job.damaged):
                     raise ReEncodingOver(name, status.job.state)
                 ended = self._end(writer, status, "cancelled")
                 writer.keep_answer(once, ended)
@@ -352,6 +352,16 @@ class ReEncodings:
         """Return the jobs that have not ended; blocks."""
         with self._catalogue.store.reading() as reader:
             return [JobStatus.of(job, reader) for job in reader.re_encodings() if job.active]
+
+    def failures(self) -> list[str]:
+        """Return a line for each job whose record is damaged; blocks."""
+        with suppress(StorageError), self._catalogue.store.reading() as reader:
+            return [
+                f"collection {reader.record(job.collection).name}: {job.reason}"
+                for job in reader.re_encodings()
+                if job.damaged
+            ]
+        return []
 
     async def _work(self, collection: int) -> None:
         """Do a job to its end; pause and try again after an error that may pass."""

@@ -23,6 +23,7 @@ from service.storage.postgres.statements import (
     field_entry,
     fold_case,
 )
+from service.storage.re_encoding import HIDDEN, ReEncoding
 from service.storage.serialisation import (
     ALIAS_COLUMNS,
     FEEDBACK_COLUMNS,
@@ -91,6 +92,7 @@ def find_damage(connection: Connection[Any]) -> Iterator[str]:
     yield from _encoder_measurements(connection)
     yield from _aliases(connection)
     yield from _feedback(connection)
+    yield from _re_encodings(connection)
     for row in connection.execute(
         f"SELECT version, next_row, {COLLECTION_COLUMNS} FROM softkv.collections ORDER BY id"
     ).fetchall():
@@ -116,6 +118,21 @@ def _feedback(connection: Connection[Any]) -> Iterator[str]:
             if feedback_of(row) is None:
                 yield f"record {row[0]} of feedback is not what was written: calibrations leave it out"
         last = rows[-1][0]
+
+
+def _re_encodings(connection: Connection[Any]) -> Iterator[str]:
+    named = connection.execute("SELECT id FROM softkv.collections WHERE starts_with(name, %s)", (HIDDEN,)).fetchall()
+    hidden = {number for (number,) in named}
+    jobs = "SELECT collection, shadow, job FROM softkv.re_encodings ORDER BY collection"
+    for row in connection.execute(jobs).fetchall():
+        job = ReEncoding.read(*row)
+        if job.damaged:
+            yield f"the move of collection {job.collection} to another encoder is not what was written: it has failed"
+        elif job.shadow is not None and job.shadow not in hidden:
+            yield f"the move of collection {job.collection} to another encoder fills what is no copy"
+    for (shadow,) in connection.execute("SELECT DISTINCT shadow FROM softkv.copied_rows ORDER BY shadow").fetchall():
+        if shadow not in hidden:
+            yield f"documents are recorded of a copy {shadow} for another encoder, which is none"
 
 
 def _aliases(connection: Connection[Any]) -> Iterator[str]:

@@ -22,6 +22,7 @@ from service.storage.errors import (
     StoreClosed,
 )
 from service.storage.fields import field_rows
+from service.storage.re_encoding import HIDDEN, ReEncoding
 from service.storage.serialisation import (
     ALIAS_COLUMNS,
     FEEDBACK_COLUMNS,
@@ -49,6 +50,11 @@ WHERE max(keys, 1) <> (
     AND (key_vector IS NULL) = (keys = 0)
 )"""
 
+_UNCOPIED = """\
+SELECT shadow, count(*) FROM copied_rows WHERE NOT EXISTS (
+    SELECT 1 FROM documents WHERE documents."row" = copied_rows."row" AND documents.collection = copied_rows.shadow
+) GROUP BY shadow ORDER BY shadow"""
+
 # The contents of an index: words with their positions, lengths of texts, their average, and its settings.
 _INDEX_CONTENTS = (
     "SELECT term, doc, col, offset FROM temp.instances",
@@ -71,6 +77,7 @@ def find_damage(connection: Connection, empty: Connection) -> Iterator[str]:
     yield from _collections(connection)
     yield from _aliases(connection)
     yield from _feedback(connection)
+    yield from _re_encodings(connection)
     yield from _documents(connection)
     yield from _vectors(connection)
     for (number,) in connection.execute("SELECT id FROM collections ORDER BY id").fetchall():
@@ -122,6 +129,23 @@ def _feedback(connection: Connection) -> Iterator[str]:
     for row in connection.execute(f"SELECT {FEEDBACK_COLUMNS} FROM feedback ORDER BY id"):
         if feedback_of(row) is None:
             yield f"record {row[0]} of feedback is not what was written: calibrations leave it out"
+
+
+def _re_encodings(connection: Connection) -> Iterator[str]:
+    hidden = {
+        number for (number,) in connection.execute("SELECT id FROM collections WHERE name GLOB ?", (f"{HIDDEN}*",))
+    }
+    for row in connection.execute("SELECT collection, shadow, job FROM re_encodings ORDER BY collection").fetchall():
+        job = ReEncoding.read(*row)
+        if job.damaged:
+            yield f"the move of collection {job.collection} to another encoder is not what was written: it has failed"
+        elif job.shadow is not None and job.shadow not in hidden:
+            yield f"the move of collection {job.collection} to another encoder fills what is no copy"
+    for shadow, count in connection.execute(_UNCOPIED).fetchall():
+        yield f"{count} documents of the copy {shadow} for another encoder are recorded, and not found"
+    copied = {shadow for (shadow,) in connection.execute("SELECT DISTINCT shadow FROM copied_rows")}
+    for shadow in sorted(copied - hidden):
+        yield f"documents are recorded of a copy {shadow} for another encoder, which is none"
 
 
 def _documents(connection: Connection) -> Iterator[str]:

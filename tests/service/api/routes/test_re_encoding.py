@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from service.storage.interface import DiskUsage
 from tests.checkpoints import save_static
 from tests.running import RunningService
 from tests.service.api.contract import Contract
+from tests.waiting import until
 
 WIDTHS = {"old": 32, "new": 48}
 
@@ -162,6 +166,39 @@ def test_a_job_that_runs_is_one_and_can_be_cancelled(client: httpx.Client, path:
     cancelled = client.delete(f"{path}/re-encode").json()
     assert (cancelled["state"], cancelled["documents"], cancelled["to"]) == ("cancelled", 200, "new")
     assert client.get(path).json()["encoder"] == "old"
+
+
+def test_a_service_starts_with_a_damaged_move_and_names_it(tmp_path: Path) -> None:
+    settings = {"data_dir": tmp_path / "data", "encoder": "none"}
+    with RunningService(**settings) as running, running.client() as client:
+        running.wait_until_ready()
+        client.put("/v1/collections/c", json={"dimension": 2})
+        store = running.app.state.parts.catalogue.store
+        job = ReEncoding(1, None, "done", None, None, "new", None, None, (), 0.0, 1.0)
+        with store.reading() as reader:
+            number = reader.collection("c").id
+        with store.writing() as writer:
+            writer.begin_re_encoding(replace(job, collection=number), reader_settings(store))
+            writer.save_re_encoding(replace(job, collection=number))
+        path = store.path
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE re_encodings SET job = '{'")
+    with RunningService(**settings) as running, running.client() as client:
+        until(lambda: client.get("/readyz").json()["status"] == "failed")
+        assert client.get("/readyz").json()["failed"] == [
+            "collection c: the record of the move is damaged on disk: start the move again, or cancel it"
+        ]
+        answer = client.get("/v1/collections/c/re-encode").json()
+        assert (answer["state"], answer["to"]) == ("failed", "")
+        assert client.post("/v1/collections/c/attend", json={"query": [1, 2]}).status_code == 200
+        assert client.delete("/v1/collections/c/re-encode").json()["state"] == "cancelled"
+        running.wait_until_ready()
+
+
+def reader_settings(store: Any) -> Any:
+    """Return the settings of the collection `c`."""
+    with store.reading() as reader:
+        return reader.collection("c").settings
 
 
 def test_a_disk_without_space_for_a_second_copy_is_a_507(

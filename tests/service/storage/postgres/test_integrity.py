@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from service.storage import DocumentRecord
-from tests.service.storage.making import collection, document
+from service.storage import DocumentRecord, ReEncoding
+from tests.service.storage.making import SETTINGS, collection, document
 
 pytestmark = pytest.mark.postgres
 
@@ -81,6 +81,23 @@ def test_each_thing_that_is_not_so_is_named(filled: Any, statement: str, named: 
         changed = writer._connection.execute(statement).rowcount
     assert changed > 0
     assert named in "\n".join(filled.check())
+
+
+def test_a_damaged_move_to_another_encoder_has_failed_and_is_named(filled: Any) -> None:
+    with filled.reading() as reader:
+        number = reader.collection("empty").id
+    job = ReEncoding(number, None, "running", None, None, "new", None, None, (), 0.0)
+    with filled.writing() as writer:
+        begun = writer.begin_re_encoding(job, SETTINGS)
+    assert list(filled.check()) == []
+    with filled.reading() as reader:
+        assert reader.re_encoding(number) == begun
+    with filled.writing() as writer:
+        writer._run("UPDATE softkv.re_encodings SET job = replace(job, 'new', 'now')")
+    assert [line for line in filled.check() if "to another encoder is not what was written" in line]
+    with filled.reading() as reader:
+        (read,) = reader.re_encodings()
+    assert (read.damaged, read.state, read.shadow) == (True, "failed", None)
 
 
 def test_words_of_another_text_are_named(filled: Any) -> None:

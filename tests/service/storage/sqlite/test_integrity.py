@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.storage import Comparison, DocumentDamaged, DocumentRecord, SQLiteStore, StorageError
+from service.storage import Comparison, DocumentDamaged, DocumentRecord, ReEncoding, SQLiteStore, StorageError
 from service.storage.sqlite.full_text import MAX_UNINDEXED
 from tests.service.storage.making import SETTINGS, collection, document, plain
 
@@ -203,6 +203,46 @@ def test_a_bit_anywhere_in_the_file(tmp_path: Path, sound: bytes) -> None:
             refused += 1
     assert refused > 5
     assert named > 10
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "job = '{'",
+        "job = '[]'",
+        "job = replace(job, '\"state\"', '\"stale\"')",
+        'job = replace(job, \'"started": 0.0\', \'"started": "x"\')',
+        'job = replace(job, \'"done": 0\', \'"done": 0, "more": 1\')',
+        "shadow = collection",
+        "shadow = NULL",
+    ],
+)
+def test_a_damaged_move_to_another_encoder_has_failed_and_is_named(tmp_path: Path, change: str) -> None:
+    with SQLiteStore.open(tmp_path) as store:
+        number = collection(store, documents()[:3])
+        with store.writing() as writer:
+            job = ReEncoding(number, None, "running", None, "old", "new", 0.5, "auto", ("calibration",), 0.0)
+            begun = writer.begin_re_encoding(job, SETTINGS)
+        assert list(store.check()) == []
+        with store.reading() as reader:
+            assert reader.re_encodings() == [begun]
+        path = store.path
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"UPDATE re_encodings SET {change}")
+        connection.execute("INSERT INTO copied_rows VALUES (?, 1, 99)", (begun.shadow,))
+        connection.execute("INSERT INTO copied_rows VALUES (?, 2, 99)", (number,))
+    with SQLiteStore.open(tmp_path) as store:
+        with store.reading() as reader:
+            read = reader.re_encoding(number)
+        assert read is not None
+        assert (read.damaged, read.state, read.shadow, read.active) == (True, "failed", None, False)
+        named = "\n".join(store.check())
+        assert f"the move of collection {number} to another encoder is not what was written" in named
+        assert f"1 documents of the copy {begun.shadow}" in named
+        assert f"a copy {number} for another encoder, which is none" in named
+        with store.writing() as writer:
+            writer.save_re_encoding(read.ending("cancelled", 1.0, 3, 0))
+            assert [job.state for job in writer.re_encodings()] == ["cancelled"]
 
 
 def test_doctor_names_a_flipped_bit_in_filtered_fields(tmp_path: Path, sound: bytes) -> None:
