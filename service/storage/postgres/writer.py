@@ -278,7 +278,7 @@ class Writer(Reader):
                 self._run(statement, shadow, alias_checksum(alias, shadow), alias)
             self._move_feedback(job.collection, shadow, settings.dimension)
             record = self._collection("id", shadow)
-            ended = job.ending("done", time.time(), record.documents, record.documents)
+            ended = replace(job, collection=shadow).ending("done", time.time(), record.documents, record.documents)
             self._run("DELETE FROM softkv.copied_rows WHERE shadow = %s", shadow)
             self._run("DELETE FROM softkv.re_encodings WHERE collection = ANY(%s)", [job.collection, shadow])
             statement = "INSERT INTO softkv.re_encodings (collection, shadow, job) VALUES (%s, NULL, %s)"

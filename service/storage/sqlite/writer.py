@@ -208,7 +208,7 @@ class Writer(Reader):
             self._move_aliases(job.collection, shadow)
             self._move_feedback(job.collection, shadow, settings.dimension)
             record = self._collection("id", shadow)
-            ended = job.ending("done", time.time(), record.documents, record.documents)
+            ended = replace(job, collection=shadow).ending("done", time.time(), record.documents, record.documents)
             self._connection.execute("DELETE FROM copied_rows WHERE shadow = ?", (shadow,))
             self._connection.execute("DELETE FROM re_encodings WHERE collection = ?", (job.collection,))
             self._connection.execute(
