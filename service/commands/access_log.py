@@ -14,6 +14,7 @@ from softkv.commands.command_line import CommandError
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 AGE = re.compile(r"(\d{1,9})([smhdw])")
 ACCEPTED = ("done", "replayed")
+INVISIBLE = re.compile("[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 REFUSED = "refused"
 """The filter for every outcome that is a code of a refusal."""
 
@@ -86,13 +87,34 @@ def access_log(
             if isinstance(entry, Torn):
                 torn += 1
                 typer.echo(f"softkv: passed over a torn line: {entry.path}, line {entry.number}", err=True)
+            elif not _is_entry(entry):
+                torn += 1
+                typer.echo("softkv: passed over a line that no service has written", err=True)
             elif fits(entry):
-                typer.echo(orjson.dumps(entry) if as_json else _row(entry))
+                typer.echo(_escape(orjson.dumps(entry).decode()) if as_json else _row(entry))
     except OSError as error:
         raise CommandError(f"the access log {file} cannot be read: {error.strerror or error}") from None
     except KeyboardInterrupt:
         if not follow:
             raise
+
+
+def _is_entry(entry: dict[str, Any]) -> bool:
+    """Return whether a line has the fields and types of the access log."""
+    ids, count = entry.get("ids", []), entry.get("count", 0)
+    return (
+        all(isinstance(entry.get(field), str) for field in ("at", "outcome", "call"))
+        and all(isinstance(entry.get(field), str | None) for field in ("key", "address", "collection", "alias"))
+        and {"key", "address", "collection"} <= entry.keys()
+        and isinstance(ids, list)
+        and all(isinstance(one, str) for one in ids)
+        and isinstance(count, int)
+    )
+
+
+def _escape(text: str) -> str:
+    """Return JSON in which characters that move text on a screen, or end a line, are escaped."""
+    return INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _has_outcome(entry: dict[str, Any], outcome: str) -> bool:

@@ -20,6 +20,8 @@ from service.api.problems.handlers import READING, problem_response
 MAX_IDS = 20
 """A line names its documents if there are at most this many, else it has only their count."""
 MAX_CALL = 200
+MAX_ADDRESS = 64
+"""Characters of an address, which a proxy may pass on unchecked."""
 DONE, REPLAYED, UNFINISHED = "done", "replayed", "unfinished"
 BY_KEY = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
 QUOTA = "quota_exceeded"
@@ -110,7 +112,7 @@ class Record:
         return {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "key": scope["state"].get("key"),
-            "address": client[0] if client else None,
+            "address": client[0][:MAX_ADDRESS] if client else None,
             "call": call,
             "collection": path.get("name", self.collection),
             **({"alias": path["alias"]} if "alias" in path else {}),

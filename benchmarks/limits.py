@@ -1,0 +1,198 @@
+"""One request at the limits of each call: what it takes of the service, and what it makes another caller wait.
+
+    python -m benchmarks limits
+
+A service of its own has 20,000 documents with vectors of width 16 and metadata of 300 bytes. Each call is sent once,
+with as many values, names, ids or queries as the service takes, while another key asks the same collection all the
+time. The columns: processor seconds of the service until it is idle, the most memory that it had, and the longest time
+of the other key's questions. Wanted are less than 5 seconds, 500 MiB and one second.
+
+Encoding of texts, uploads, calibration, the lab and backups are left out: they take time by the size of what is sent.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.running import Service
+from service.api.keyring import line_of
+
+DOCUMENTS, WIDTH = 20_000, 16
+PATH = "/v1/collections/c"
+WHOLE = ["explanation", "key", "value", "metadata", "key_vector", "value_vector", "output"]
+ASKED = [1.0] * WIDTH
+
+
+def comparisons(count: int, fields: int, operator: str = "==", **options: Any) -> dict[str, Any]:
+    """Return a filter of so many comparisons over so many different fields."""
+    conditions = [
+        {"field": f"metadata.f{i % fields}", "operator": operator, "value": f"value {i}", **options}
+        for i in range(count)
+    ]
+    return {"operator": "OR", "conditions": conditions}
+
+
+def calls() -> dict[str, tuple[str, Any]]:
+    """Return the path and the body of each call, by its name in the table."""
+    ids = [f"{i:05}" for i in range(10_000)]
+    some_texts = {"field": "metadata.text", "operator": "contains", "ignore_case": True}
+    return {
+        "attend, 5,000 comparisons of 64 fields": (f"{PATH}/attend", {"query": ASKED, "filter": comparisons(5000, 64)}),
+        "attend, 1,000 texts contained in 64 fields": (
+            f"{PATH}/attend",
+            {"query": ASKED, "filter": comparisons(1000, 64, "contains")},
+        ),
+        "attend, 100 texts contained, case ignored": (
+            f"{PATH}/attend",
+            {
+                "query": ASKED,
+                "filter": {"operator": "OR", "conditions": [some_texts | {"value": f"X{i}"} for i in range(100)]},
+            },
+        ),
+        "attend, 64 queries and their 5,000 comparisons": (
+            f"{PATH}/attend",
+            {"queries": [ASKED] * 64, "top_k": 10, "filter": comparisons(5000, 64)},
+        ),
+        "attend, 5,000 ids": (
+            f"{PATH}/attend",
+            {"query": ASKED, "filter": {"field": "id", "operator": "in", "value": ids[:5000]}},
+        ),
+        "attend, 64 queries, 10,000 matches, all fields": (
+            f"{PATH}/attend",
+            {"queries": [ASKED] * 64, "top_k": 156, "include": WHOLE},
+        ),
+        "attend, one query, 10,000 matches, all fields": (
+            f"{PATH}/attend",
+            {"query": ASKED, "top_k": 10_000, "include": WHOLE},
+        ),
+        "sweep, 1,000 temperatures, 1,000 matches": (
+            f"{PATH}/sweep",
+            {"query": ASKED, "temperatures": np.linspace(0.01, 1, 1000).tolist(), "top_k": 1000},
+        ),
+        "documents/query, 5,000 comparisons of 64 fields": (
+            f"{PATH}/documents/query",
+            {"filter": comparisons(5000, 64)},
+        ),
+        "documents/query, a page of 10,000 with vectors": (
+            f"{PATH}/documents/query",
+            {"limit": 10_000, "include": ["key", "value", "metadata", "key_vector"]},
+        ),
+        "documents/query, 10,000 ids": (f"{PATH}/documents/query", {"ids": ids, "limit": 10_000}),
+        "documents/fields, 100 names, 1,000 values each": (
+            f"{PATH}/documents/fields",
+            {"fields": [f"metadata.f{i}" for i in range(100)], "values": True, "limit": 1000},
+        ),
+        "documents/delete, 10,000 ids that are not there": (
+            f"{PATH}/documents/delete",
+            {"ids": [f"none-{i}" for i in range(10_000)]},
+        ),
+        "feedback, 1,000 judgements": (
+            f"{PATH}/feedback",
+            {"feedback": [{"query": ASKED, "id": f"{i:05}", "right": True} for i in range(1000)]},
+        ),
+        "attend on arrays, 4,000,000 logits": (
+            "/v1/attend",
+            {"query": [[1.0]] * 2000, "key": [[1.0]] * 2000, "value": [[1.0]] * 2000},
+        ),
+    }
+
+
+def fill(client: httpx.Client) -> None:
+    """Write the documents."""
+    client.put(PATH, json={"encoder": None, "dimension": WIDTH}).raise_for_status()
+    random = np.random.default_rng(1)
+    for start in range(0, DOCUMENTS, 1000):
+        documents = [
+            {
+                "id": f"{i:05}",
+                "key": f"key {i}",
+                "value": f"value {i}",
+                "key_vector": vector,
+                "metadata": {f"f{i % 64}": f"value {i}", "n": i, "text": f"{i} " + "Straße und Fluss " * 15},
+            }
+            for i, vector in enumerate(random.standard_normal((1000, WIDTH)).tolist(), start)
+        ]
+        client.post(f"{PATH}/documents", json={"documents": documents}).raise_for_status()
+
+
+class Other:
+    """Another key, which asks the collection all the time in a thread of its own.
+
+    Attributes:
+        longest: the longest time of a question so far, in seconds.
+    """
+
+    def __init__(self, service: Service) -> None:
+        self.longest = 0.0
+        self._over = threading.Event()
+        self._service = service
+        self._thread = threading.Thread(target=self._ask)
+
+    def __enter__(self) -> Other:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _ask(self) -> None:
+        with self._service.client() as client:
+            while not self._over.is_set():
+                began = time.perf_counter()
+                body = {"query": ASKED, "top_k": 3}
+                client.post(f"{PATH}/attend", json=body, headers={"x-api-key": "other"}).raise_for_status()
+                self.longest = max(self.longest, time.perf_counter() - began)
+                self._over.wait(0.02)
+
+
+def main() -> int:
+    """Send each call, and print the table."""
+    table = Table(box=box.ASCII2, title=f"one request at the limits, {DOCUMENTS:,} documents of width {WIDTH}")
+    for heading in ("call", "status", "answer", "sent in", "processor", "memory", "the other key waits"):
+        table.add_column(heading, justify="left" if heading == "call" else "right")
+    with tempfile.TemporaryDirectory() as folder:
+        keys = Path(folder, "keys")
+        keys.write_text("".join(line_of(name, "write", "", name) + "\n" for name in ("one", "other")))
+        for name, (path, body) in calls().items():
+            data = Path(folder, str(len(table.rows)))
+            with Service(data, "--encoder", "none", "--keys-file", str(keys)) as service:
+                service.wait_until_ready()
+                with service.client() as client:
+                    client.headers["x-api-key"] = "one"
+                    fill(client)
+                    client.post(f"{PATH}/attend", json={"query": ASKED}).raise_for_status()
+                    service.wait_until_idle()
+                    before = service.processor_seconds()
+                    began = time.perf_counter()
+                    with Other(service) as other:
+                        answer = client.post(path, json=body)
+                        took = time.perf_counter() - began
+                    service.wait_until_idle()
+                    spent = service.processor_seconds() - before
+                    table.add_row(
+                        name,
+                        str(answer.status_code),
+                        f"{len(answer.content) / 1e6:.1f} MB",
+                        f"{took:.2f} s",
+                        f"{spent:.1f} s",
+                        f"{service.memory('VmHWM'):,.0f} MiB",
+                        f"{other.longest:.2f} s",
+                    )
+    Console(file=sys.stdout, width=160).print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
