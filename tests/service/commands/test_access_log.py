@@ -98,7 +98,7 @@ def test_a_torn_line_is_passed_over_and_named(bare: Softkv, path: Path) -> None:
     [{"ids": [6]}, {"ids": "a"}, {"at": 1}, {"key": 7}, {"call": None}, {"count": "x"}, {"outcome": []}, {"alias": {}}],
 )
 def test_a_line_of_other_types_is_passed_over(bare: Softkv, tmp_path: Path, fields: dict[str, Any]) -> None:
-    result = bare("access-log", write(tmp_path / "log", entry(**fields), entry(request_id="good")))
+    result = bare("access-log", str(write(tmp_path / "log", entry(**fields), entry(request_id="good"))))
     assert result.exit_code == 0
     assert len(result.stdout.splitlines()) == 1
     assert "no service has written" in result.stderr
@@ -106,7 +106,7 @@ def test_a_line_of_other_types_is_passed_over(bare: Softkv, tmp_path: Path, fiel
 
 def test_json_has_no_character_that_moves_text(bare: Softkv, tmp_path: Path) -> None:
     hidden = "a\u202eb\u2028c\u200fd猫"
-    result = bare("access-log", write(tmp_path / "log", entry(ids=[hidden])), "--json")
+    result = bare("access-log", str(write(tmp_path / "log", entry(ids=[hidden]))), "--json")
     assert "\\u202eb\\u2028c\\u200fd猫" in result.stdout
     assert json.loads(result.stdout)["ids"] == [hidden]
 
