@@ -80,7 +80,7 @@ EXPLAINED = {
         "limits-of-a-request": "body_bytes json_depth",
         "documents-and-collections": "page document_keys vector_width id_characters name_characters field_values"
         " idempotency_key_characters idempotency_hours",
-        "questions": "filter_depth filter_values filter_fields matches sweep_weights feedback_characters",
+        "questions": "filter_depth filter_values filter_fields answer_matches sweep_weights feedback_characters",
         "texts-and-arrays": "encode_texts encode_texts_with_tokens embeddings_inputs trace_characters trace_layers"
         " trace_numbers",
         "pages": "prefix limit cursor next_cursor",

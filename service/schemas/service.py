@@ -19,7 +19,7 @@ class Limits(Wire):
     queries: int = Field(description="`queries` of one attend.")
     temperatures: int = Field(description="`temperatures` of one sweep.")
     top_k: int = Field(description="`top_k`, in every call that has it.")
-    matches: int = Field(
+    answer_matches: int = Field(
         description="`top_k` times the number of `queries` of one attend. Without `top_k`, 10 matches count for each "
         "query, or 1,000 with `top_p` or `conformal`."
     )

@@ -104,7 +104,8 @@ class DistinctValues:
         """The approximate size in memory, in bytes."""
         dates = self.__dict__.get("dates")  # only if they were needed
         size = 0 if dates is None else dates.instants.nbytes + dates.codes.nbytes
-        return size + self._values_bytes
+        folded = self.__dict__.get("folded")
+        return size + self._values_bytes + (0 if folded is None else sum(_OBJECT_BYTES + len(text) for text in folded))
 
     @cached_property
     def dates(self) -> Dates:
@@ -132,6 +133,17 @@ class DistinctValues:
         if operator in (">", ">="):
             return slice(edge, self._starts[last + 1])
         return slice(self._starts[first], edge)
+
+    @cached_property
+    def folded(self) -> list[bytes]:
+        """The texts after case folding, which takes much longer than to compare them."""
+        texts = self._values.get(Kind.TEXT, [])
+        return [casefold(texts[index]) for index in range(len(texts))]
+
+    def folded_texts(self, fit: Callable[[bytes], bool]) -> list[int]:
+        """Return the codes of the texts for which `fit` returns true. `fit` receives each text after case folding."""
+        start = self._starts[Kind.TEXT]
+        return [start + index for index, text in enumerate(self.folded) if fit(text)]
 
     def texts(self, fit: Callable[[bytes], bool]) -> list[int]:
         """Return the codes of the texts for which `fit` returns true. `fit` receives each text as UTF-8."""
@@ -265,8 +277,8 @@ class Column:
         part = value.encode()
         if ignore_case:
             part = casefold(part)
-            holding = texts.texts(lambda text: part in casefold(text))
-            equal = self.elements.among(elements.texts(lambda text: casefold(text) == part))
+            holding = texts.folded_texts(lambda text: part in text)
+            equal = self.elements.among(elements.folded_texts(lambda text: text == part))
         else:
             holding = texts.texts(lambda text: part in text)
             equal = self.elements.among(elements.equal(encode_value(value)))

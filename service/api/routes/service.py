@@ -215,7 +215,7 @@ def _limits(running: State) -> dict[str, int]:
         "queries": running.max_queries,
         "temperatures": MAX_TEMPERATURES,
         "top_k": wire.MAX_TOP_K,
-        "matches": wire.MAX_MATCHES,
+        "answer_matches": wire.MAX_MATCHES,
         "sweep_weights": wire.MAX_SWEPT_WEIGHTS,
         "page": wire.MAX_PAGE,
         "document_keys": MAX_KEYS,

@@ -345,8 +345,8 @@ def _attend_many(collection: CollectionRef, queries: Any, options: Mapping[str, 
     batch_size = 1
     if len(query_list) > 1:
         most, matches = (yield from get_limit(collection.cache, "queries")), _count_matches(options)
-        if "matches" in (collection.cache.limits or {}):  # older services have no such limit
-            most = min(most, (yield from get_limit(collection.cache, "matches")) // max(1, matches))
+        if "answer_matches" in (collection.cache.limits or {}):  # older services have no such limit
+            most = min(most, (yield from get_limit(collection.cache, "answer_matches")) // max(1, matches))
         batch_size = max(1, most)
     answers: list[Answer] = []
     for begin in range(0, len(query_list), batch_size):

@@ -95,7 +95,7 @@ export async function attendMany<Value>(
 async function queriesAtOnce(sender: Sender, options: AttendOptions, how?: How): Promise<number> {
   const queries = await sender.limit("queries", how);
   // Older services have no limit of matches.
-  const matches: number | undefined = await sender.limit("matches", how);
+  const matches: number | undefined = await sender.limit("answer_matches", how);
   const each = options.top_k ?? (options.top_p != null || options.conformal != null ? 1000 : 10);
   return matches === undefined ? queries : Math.max(1, Math.min(queries, Math.floor(matches / Math.max(1, each))));
 }

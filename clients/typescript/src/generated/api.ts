@@ -3919,7 +3919,7 @@ export interface components {
         };
         /** @description Whether a document answers a question, or whether the collection has no answer to it. */
         Judgement: {
-            /** @description A text, or a vector of the keys' width. */
+            /** @description A text of at most 10,000 characters, or a vector of the keys' width. */
             query: components["schemas"]["Query"];
             /** @description The document; null for "the collection has no answer". */
             id: components["schemas"]["DocumentId"] | null;
@@ -4028,6 +4028,8 @@ export interface components {
             page: number;
             /** @description Keys of one document: its `key_vectors`, or the parts of its text. */
             document_keys: number;
+            /** @description Characters of a question of feedback. */
+            feedback_characters: number;
             /** @description `rows` of one compare. */
             rows: number;
             /** @description Levels of AND, OR and NOT in a filter. */

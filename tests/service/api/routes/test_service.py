@@ -87,7 +87,7 @@ MET = {
     "queries": Met(f"{C}/attend", lambda n: {"queries": [[1, 0]] * n}),
     "temperatures": Met(f"{C}/sweep", lambda n: {**ASKED, "temperatures": [1] * n}),
     "top_k": Met(f"{C}/attend", lambda n: {**ASKED, "top_k": n}),
-    "matches": Met(f"{C}/attend", lambda n: {"queries": [[1, 0]] * 2, "top_k": -(-n // 2)}),
+    "answer_matches": Met(f"{C}/attend", lambda n: {"queries": [[1, 0]] * 2, "top_k": -(-n // 2)}),
     "sweep_weights": Met(f"{C}/sweep", lambda n: {**ASKED, "temperatures": [1] * 1000, "top_k": -(-n // 1000)}),
     "page": Met(f"{C}/documents/query", lambda n: {"limit": n}),
     "document_keys": Met(f"{C}/documents/many", lambda n: {"key_vectors": [[1, 2]] * n}, inside=201, method="PUT"),
