@@ -94,6 +94,7 @@ class DistinctValues:
     def __init__(self, values: Mapping[Kind, list[Any]]) -> None:
         self._values: dict[Kind, _Values] = {kind: _compact(kind, items) for kind, items in values.items()}
         self._starts = list(accumulate((len(values.get(kind, ())) for kind in Kind), initial=0))
+        self._folded_bytes = 0
         self._values_bytes = sum(_nbytes(items) for items in self._values.values())
 
     def __len__(self) -> int:
@@ -104,8 +105,7 @@ class DistinctValues:
         """The approximate size in memory, in bytes."""
         dates = self.__dict__.get("dates")  # only if they were needed
         size = 0 if dates is None else dates.instants.nbytes + dates.codes.nbytes
-        folded = self.__dict__.get("folded")
-        return size + self._values_bytes + (0 if folded is None else sum(_OBJECT_BYTES + len(text) for text in folded))
+        return size + self._values_bytes + self._folded_bytes
 
     @cached_property
     def dates(self) -> Dates:
@@ -138,7 +138,9 @@ class DistinctValues:
     def folded(self) -> list[bytes]:
         """The texts after case folding, which takes much longer than to compare them."""
         texts = self._values.get(Kind.TEXT, [])
-        return [casefold(texts[index]) for index in range(len(texts))]
+        folded = [casefold(texts[index]) for index in range(len(texts))]
+        self._folded_bytes = _nbytes(folded)
+        return folded
 
     def folded_texts(self, fit: Callable[[bytes], bool]) -> list[int]:
         """Return the codes of the texts for which `fit` returns true. `fit` receives each text after case folding."""

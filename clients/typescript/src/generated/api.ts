@@ -4021,7 +4021,7 @@ export interface components {
             /** @description `top_k`, in every call that has it. */
             top_k: number;
             /** @description `top_k` times the number of `queries` of one attend. Without `top_k`, 10 matches count for each query, or 1,000 with `top_p` or `conformal`. */
-            matches: number;
+            answer_matches: number;
             /** @description `top_k` times the number of `temperatures` of one sweep. */
             sweep_weights: number;
             /** @description `limit` of a page. */
