@@ -100,7 +100,7 @@ def test_a_field_that_no_document_has_takes_no_column_and_the_bytes_of_all_are_k
         with collection.snapshot() as snapshot:
             snapshot.mask(Comparison(f"metadata.{field}", ">", 1))
     held = columns_of._held
-    assert list(held) == ["i", "odd", "absent", "missing"]
+    assert list(held) == ["i", "missing", "odd", "absent"]
     assert held["missing"].parts[0].column is held["absent"].parts[0].column is columns.ABSENT
     assert columns_of._bytes == sum(cached.nbytes for cached in held.values()) == sum(columns_of._sizes.values())
     collection.write([document("new", missing=2)])
