@@ -177,7 +177,7 @@ def prepare(
 def prepare_transformer(
     directory: Path | None = None, target: Target | None = None, compiling: Callable[[], None] | None = None
 ) -> None:
-    """Load the Transformer's machine code, and encode with it from then on.
+    """Load the Transformer's machine code, and encode with it from then on. The library in C is there already.
 
     Args:
         directory, target: as in `prepare`; the first call of either function decides them.
@@ -187,10 +187,13 @@ def prepare_transformer(
         ImportError: numba is not installed.
         InterruptedError: `stop` was called meanwhile.
     """
+    from attention.kernels.transformer import compiles_encoder
+
     global _numpy_encodes
     try:
-        configure(directory, target)
-        _load(TRANSFORMER, target, compiling)
+        if compiles_encoder():
+            configure(directory, target)
+            _load(TRANSFORMER, target, compiling)
         _numpy_encodes = False
     finally:
         _transformer_settled.set()

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from attention.arrays import F32, I64, Array
 from attention.errors import ParameterError
 from attention.heads import Heads, LowRank
-from attention.kernels import can_compile, prepare_transformer, workers
+from attention.kernels import prepare_transformer, workers
 from attention.kernels.transformer import (
     CURVES,
     FLOAT32,
@@ -33,18 +33,14 @@ from attention.kernels.transformer import (
     TILE_QUERIES,
     TILES,
     UNLIMITED,
-    Activations,
     Design,
     Network,
-    Scratch,
     Words,
-    columns_of,
+    encoder_kernels,
     multiplies_bfloat16,
     pack_panels,
-    room,
     run_in_stages,
     run_with_idle_threads,
-    scratch,
     way_of,
 )
 from attention.rotary import Rotary
@@ -103,11 +99,15 @@ class Compiled:
         self.threads = workers() if threads is None else threads
         self._design = design(model)
         self._way = choose_way(model, self._design, precision)
-        self._network = network(model, self._way)
+        kernels = encoder_kernels()
+        assert kernels is not None  # `unfit` checks it
+        self._kernels = kernels
+        self._network = network(model, self._way, kernels.columns_of(self._way))
+        self._prepared = kernels.network(self._network, self._design, self._way)
         self._last = replace(model, dense=map_arrays(to_float32, model.dense))
         self._poolings = np.array([POOLINGS[name] for name in model.poolings], dtype=np.int64)
-        self._free_activations: list[Activations] = []
-        self._free_scratches: list[Scratch] = []
+        self._free_activations: list[Any] = []
+        self._free_scratches: list[Any] = []
 
     @property
     def dimension(self) -> int:
@@ -145,6 +145,7 @@ class Compiled:
             self._network = self._network._replace(
                 rotations=rotations(self.model, positions), distances=distances(self.model, positions)
             )
+            self._prepared = self._kernels.network(self._network, self._design, self._way)
 
     def _compute_shares(self, tokens: Integers, lengths: Integers, out: F32, shares: Sequence[slice]) -> None:
         """Fill out float32[p, b, d] with the vectors of all texts.
@@ -166,22 +167,20 @@ class Compiled:
 
     def _compute(self, tokens: Integers, lengths: Integers, out: F32, threads: int) -> None:
         """Fill out float32[p, b, d] with the vectors of texts that are computed together, by `threads` threads."""
-        from attention.kernels.transformer.encoding import encode
-
         activations = self._take_activations(len(tokens))
         positions = count_packed(self.model.embeddings.positions, tokens, lengths)
         token_positions = np.where(positions < 0, len(self._network.positions) - 1, positions)
-        arguments = (self._way, self._network, self._design, tokens, token_positions, lengths, self._poolings)
+        encode = self._prepared.encode
         stages = len(self._network.output_bias) + 1
 
-        def run(begin: int, end: int, first: int, last: int, activations: Activations) -> None:
+        def run(begin: int, end: int, first: int, last: int, room: Any) -> None:
             scratch = self._take_scratch(len(tokens))
-            encode(*arguments, activations, scratch, first, last, begin, end, out)
+            encode(tokens, token_positions, lengths, self._poolings, room, scratch, first, last, begin, end, out)
             if len(tokens) <= MAX_BATCH_TOKENS:
                 self._free_scratches.append(scratch)
 
         if threads == 1:
-            run(0, stages + 1, 0, len(tokens), activations._replace(projected=activations.projected[:1]))
+            run(0, stages + 1, 0, len(tokens), activations.alone())
         else:
             run_in_stages(
                 lambda stage, first, last: run(stage, stage + 1, first, last, activations),
@@ -194,37 +193,37 @@ class Compiled:
         if len(tokens) <= MAX_BATCH_TOKENS:
             self._free_activations.append(activations)
 
-    def _take_activations(self, tokens: int) -> Activations:
+    def _take_activations(self, tokens: int) -> Any:
         """Return memory for the activations of `tokens` tokens, which no other call uses meanwhile."""
         if tokens > MAX_BATCH_TOKENS:
-            return room(self._network, self._design, self._way, tokens, threads=self.threads)
+            return self._prepared.room(tokens, threads=self.threads)
         try:
             return self._free_activations.pop()
         except IndexError:
-            return room(self._network, self._design, self._way, MAX_BATCH_TOKENS, threads=self.threads)
+            return self._prepared.room(MAX_BATCH_TOKENS, threads=self.threads)
 
-    def _take_scratch(self, tokens: int) -> Scratch:
+    def _take_scratch(self, tokens: int) -> Any:
         """Return working memory for texts of `tokens` tokens, which no other thread uses meanwhile."""
         if tokens > MAX_BATCH_TOKENS:
-            return scratch(self._network, self._design, self._way, tokens)
+            return self._prepared.scratch(tokens)
         try:
             return self._free_scratches.pop()
         except IndexError:
-            return scratch(self._network, self._design, self._way, MAX_BATCH_TOKENS)
+            return self._prepared.scratch(MAX_BATCH_TOKENS)
 
 
 def compiles(model: SentenceEncoder) -> bool:
     """Return whether `Compiled` supports the model and this machine.
 
-    It needs a compiler, layers that are alike, and a width that is a multiple of 32.
+    It needs kernels, layers that are alike, and a width that is a multiple of 32.
     """
     return unfit(model) is None
 
 
 def unfit(model: SentenceEncoder) -> str | None:
     """Return the reason why `Compiled` does not support a model; None if it supports it."""
-    if not can_compile():
-        return "there is no compiler (numba) for machine code"
+    if encoder_kernels() is None:
+        return "there is no machine code: neither numba nor the library of kernels"
     if set(model.poolings) - set(POOLINGS):
         return f"machine code knows the poolings {', '.join(POOLINGS)}, not {', '.join(model.poolings)}"
     layers, encoder = model.encoder.layers, model.encoder
@@ -330,10 +329,9 @@ def choose_way(model: SentenceEncoder, design: Design, precision: str) -> int:
     return FLOAT32 if multiplication == THREE and not (like_bert and model.unit_length) else multiplication
 
 
-def network(model: SentenceEncoder, multiplication: int) -> Network:
-    """Return the model's parameters in the layout that the kernels read."""
+def network(model: SentenceEncoder, multiplication: int, columns: int) -> Network:
+    """Return the model's parameters in the layout that the kernels read, with `columns` columns to a panel."""
     layers, embeddings = model.encoder.layers, model.embeddings
-    columns = columns_of(multiplication)
     d_model = int(embeddings.tokens.shape[1])
     affine = (projection, output, partial(inner, columns=columns), outer)
     matrices, biases = zip(*(pack_maps(layers, map_, multiplication, columns) for map_ in affine), strict=True)

@@ -7,11 +7,23 @@ float32, bfloat16, bfloat16 by a matrix unit's tiles, and float32 by three produ
 `products.py` keeps the sums of a block of rows in registers and adds in the order of the words. So a
 text's vector is the same, bit by bit, alone and among others. After attention, a layer runs over some dozens of tokens
 at a time, so that intermediate rows stay in a core's cache.
+
+`dispatch.py` chooses between these kernels, which numba compiles, and those in C, with the same results to the last
+digit on most processors: `attention.kernels.native`.
 """
 
 from __future__ import annotations
 
-from attention.kernels.transformer.dispatch import columns_of, multiplies_bfloat16, way_of
+from attention.kernels.transformer.dispatch import (
+    EncoderKernels,
+    PreparedNetwork,
+    available,
+    compiles_encoder,
+    encoder_kernels,
+    multiplies_bfloat16,
+    use_encoder,
+    way_of,
+)
 from attention.kernels.transformer.parameters import (
     CURVES,
     FLOAT32,
@@ -25,13 +37,9 @@ from attention.kernels.transformer.parameters import (
     TILE_QUERIES,
     TILES,
     UNLIMITED,
-    Activations,
     Design,
     Network,
-    Scratch,
     Words,
     pack_panels,
-    room,
-    scratch,
 )
 from attention.kernels.transformer.thread_team import run_in_stages, run_with_idle_threads

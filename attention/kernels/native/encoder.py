@@ -1,0 +1,347 @@
+"""The Transformer encoder of the library: its functions, and the structures that they read, for Python.
+
+A structure of ctypes neither keeps its arrays alive nor knows their sizes. So each one here is made once, from arrays
+whose type, shape and order in memory are checked, and holds them. A call then passes addresses.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import Structure, c_float, c_int64, c_void_p
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from attention.arrays import F32, I64
+from attention.errors import ParameterError, ShapeError
+from attention.kernels.native.library import Library
+from attention.kernels.transformer.parameters import (
+    BFLOAT16,
+    FLOAT32,
+    PANEL,
+    SPARE,
+    THREE,
+    TILES,
+    Activations,
+    Design,
+    Network,
+    Scratch,
+    Words,
+    depth,
+    parts,
+    room,
+    scratch,
+)
+
+Array: TypeAlias = npt.NDArray[Any]
+
+
+class Table(Structure):
+    """float32[rows, columns], in C."""
+
+    _fields_ = (("start", c_void_p), ("rows", c_int64), ("columns", c_int64))
+
+
+class Packed(Structure):
+    """uint32[parts, rows, words], packed numbers, in C."""
+
+    _fields_ = (("start", c_void_p), ("parts", c_int64), ("rows", c_int64), ("words", c_int64))
+
+
+class DesignInC(Structure):
+    """`Design`, in C."""
+
+    _fields_ = tuple((name, c_int64) for name in Design._fields)
+
+
+class NetworkInC(Structure):
+    """`Network`, in C. There it has the numbers of positions too, and its fields stand in another order."""
+
+    _fields_ = (
+        *((name, Table) for name in ("tokens", "positions")),
+        *((name, c_void_p) for name in ("projections", "output", "inner", "outer")),
+        *((name, Table) for name in ("projections_bias", "output_bias", "inner_bias", "outer_bias")),
+        *(("scales", Table), ("shifts", Table), ("norms", c_void_p), ("epsilons", c_void_p)),
+        *(("head_scales", Table), ("head_epsilons", c_void_p)),
+        *(("rotations", c_void_p), ("n_positions", c_int64), ("rotation_of", c_void_p), ("windows", c_void_p)),
+        *(("distances", Table), ("token_scale", c_float)),
+    )
+
+
+class ActivationsInC(Structure):
+    """`Activations`, in C. There `projected` is the first of `copies`."""
+
+    _fields_ = (("x", Table), ("read", Packed), ("projected", Packed), ("copies", c_int64), ("joined", Packed))
+
+
+class ScratchInC(Structure):
+    """`Scratch`, in C."""
+
+    _fields_ = (
+        *(("keys", c_void_p), ("values", c_void_p), ("logits", Table), ("weights", Packed), ("factors", c_void_p)),
+        *(("hidden", Packed), ("sums", Table), ("head", Table), ("y", Table)),
+    )
+
+
+def address_of(array: Array) -> int:
+    """Return the address of an array's first element, several times as fast as `array.ctypes.data` if it is writable."""
+    if array.size and array.flags.writeable:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    return int(array.ctypes.data)
+
+
+def require(name: str, array: Array, dtype: npt.DTypeLike, *shape: int | None) -> Array:
+    """Return an array after checking that a kernel can read it.
+
+    Args:
+        name: what an error calls it.
+        dtype: the type of its elements.
+        shape: its shape; None for an axis of any length.
+
+    Raises:
+        ParameterError: the array has another type, or its elements are not next to each other in C's order.
+        ShapeError: the array has another shape.
+    """
+    if array.dtype != dtype or not array.flags.c_contiguous:
+        raise ParameterError(
+            f"{name} must be {np.dtype(dtype)} in C's order, got {array.dtype} with the strides {array.strides}: "
+            "use numpy.ascontiguousarray"
+        )
+    if array.ndim != len(shape) or any(
+        size is not None and size != length for size, length in zip(shape, array.shape, strict=True)
+    ):
+        sizes = ", ".join("any" if size is None else str(size) for size in shape)
+        raise ShapeError(f"{name} must have shape [{sizes}], got {list(array.shape)}: pass arrays of one network")
+    return array
+
+
+def table_of(name: str, array: F32, *shape: int | None) -> Table:
+    """Return the structure of float32[rows, columns], which `require` checks; float32[columns] is one row."""
+    require(name, array, np.float32, *(shape or [None] * array.ndim))
+    return Table(address_of(array), len(array) if array.ndim > 1 else 1, array.shape[-1])
+
+
+def packed_of(name: str, array: Words, *shape: int | None) -> Packed:
+    """Return the structure of uint32[parts, rows, words], which `require` checks."""
+    require(name, array, np.uint32, *(shape or [None] * 3))
+    return Packed(address_of(array), *array.shape)
+
+
+def design_in_c(design: Design) -> DesignInC:
+    """Return the structure of a design."""
+    return DesignInC(*design)
+
+
+def scratch_in_c(scratch: Scratch) -> ScratchInC:
+    """Return the structure of some buffers. The caller has to keep them alive."""
+    return ScratchInC(
+        keys=address_of(require("keys", scratch.keys, np.uint32, None)),
+        values=address_of(require("values", scratch.values, np.uint32, None)),
+        logits=table_of("logits", scratch.logits),
+        weights=packed_of("weights", scratch.weights),
+        factors=address_of(require("factors", scratch.factors, np.float32, None)),
+        hidden=packed_of("hidden", scratch.hidden),
+        sums=table_of("sums", scratch.sums),
+        head=table_of("head", scratch.head),
+        y=table_of("y", scratch.y),
+    )
+
+
+class Room:
+    """Activations of up to `rows` tokens, for C.
+
+    Attributes:
+        arrays: the memory.
+        rows: the largest number of tokens.
+        address: the address of its structure.
+    """
+
+    def __init__(self, arrays: Activations) -> None:
+        self.arrays = arrays
+        copies, count, rows, words = arrays.projected.shape
+        self.rows = rows - SPARE
+        require("projected", arrays.projected, np.uint32, None, count, rows, words)
+        self._structure = ActivationsInC(
+            x=table_of("x", arrays.x, rows, None),
+            read=packed_of("read", arrays.read, count, rows, None),
+            projected=Packed(address_of(arrays.projected), count, rows, words),
+            copies=copies,
+            joined=packed_of("joined", arrays.joined, count, rows, None),
+        )
+        self.address = ctypes.addressof(self._structure)
+        self._alone = self if copies == 1 else Room(arrays._replace(projected=arrays.projected[:1]))
+
+    def alone(self) -> Room:
+        """Return the same memory for one thread, which needs one copy of queries, keys and values."""
+        return self._alone
+
+
+class Buffers:
+    """The buffers of one thread for texts of up to `longest` tokens, for C.
+
+    Attributes:
+        arrays: the memory.
+        longest: the largest number of tokens of a text.
+        address: the address of their structure.
+    """
+
+    def __init__(self, arrays: Scratch, longest: int) -> None:
+        self.arrays, self.longest = arrays, longest
+        self._structure = scratch_in_c(arrays)
+        self.address = ctypes.addressof(self._structure)
+
+
+class NativeNetwork:
+    """A network that C encodes with. Threads may share it.
+
+    Args:
+        encode: the library's function.
+        network: the parameters of l layers, packed for this library.
+        design: what the layers are like.
+        way: how numbers are packed and multiplied.
+
+    Raises:
+        ParameterError, ShapeError: the arrays are not those of such a network.
+    """
+
+    def __init__(self, encode: Any, network: Network, design: Design, way: int) -> None:
+        self._encode, self._arrays, self._design, self._way = encode, network, design, way
+        self._structure, self._design_in_c = _network_in_c(network, design, way), design_in_c(design)
+        self._addresses = ctypes.addressof(self._structure), ctypes.addressof(self._design_in_c)
+
+    def room(self, rows: int, *, threads: int = 1) -> Room:
+        """Return memory for the activations of `rows` tokens, which `threads` threads share."""
+        return Room(room(self._arrays, self._design, self._way, rows, threads=threads))
+
+    def scratch(self, longest: int) -> Buffers:
+        """Return the buffers of one thread, for texts of up to `longest` tokens."""
+        return Buffers(scratch(self._arrays, self._design, self._way, longest), longest)
+
+    def encode(
+        self,
+        tokens: I64,
+        token_positions: I64,
+        lengths: I64,
+        poolings: I64,
+        room: Room,
+        scratch: Buffers,
+        first: int,
+        last: int,
+        begin: int,
+        end: int,
+        out: F32,
+    ) -> None:
+        """Compute the vectors of b texts, or only some stages of that for some of their tokens.
+
+        Args, except the network: those of `attention.kernels.transformer.encoding.encode`. The caller checks that
+        tokens are below n_vocabulary, and that lengths are positive and sum to t.
+
+        Raises:
+            ParameterError: an array has another type, or lies otherwise in memory.
+            ShapeError: the room, the buffers or `out` are too small.
+        """
+        count, width = len(tokens), self._arrays.tokens.shape[1]
+        require("tokens", tokens, np.int64, None)
+        require("token_positions", token_positions, np.int64, count)
+        require("lengths", lengths, np.int64, None)
+        require("poolings", poolings, np.int64, None)
+        require("out", out, np.float32, len(poolings), len(lengths), width)
+        if not 0 <= first <= last <= count <= min(room.rows, scratch.longest):
+            raise ShapeError(
+                f"rows {first} to {last} of {count} tokens need room for them, got room for {room.rows} and buffers "
+                f"for {scratch.longest}: make both for the number of tokens"
+            )
+        self._encode(
+            self._way,
+            *self._addresses,
+            address_of(tokens),
+            address_of(token_positions),
+            address_of(lengths),
+            len(lengths),
+            address_of(poolings),
+            len(poolings),
+            room.address,
+            scratch.address,
+            first,
+            last,
+            begin,
+            end,
+            address_of(out),
+        )
+
+
+def _network_in_c(network: Network, design: Design, way: int) -> NetworkInC:
+    layers, width = network.output_bias.shape
+    heads, head_width = design.heads + 2 * design.key_heads, design.head_width
+    hidden, norms = network.inner_bias.shape[1], 2 * (2 * layers + 1)
+    for name, size in {"the width": width, "heads": head_width, "hidden units": hidden >> design.gated}.items():
+        if size % PANEL:
+            raise ShapeError(f"{name} must be a multiple of {PANEL}, got {size}: pad with zeros")
+
+    def panels(name: str, matrices: Words, depth_of: int, columns: int) -> int:
+        return address_of(require(name, matrices, np.uint32, layers * parts(way) * depth(depth_of, way) * columns))
+
+    def numbers(name: str, array: Array, dtype: npt.DTypeLike, *shape: int | None) -> int:
+        return address_of(require(name, array, dtype, *shape))
+
+    distances, biased = network.distances, network.distances.shape[-1] > 0
+    kinds, n_positions, _ = network.rotations.shape
+    require("rotations", network.rotations, np.float32, None, None, head_width)
+    if not (0 <= network.rotation_of.min() and network.rotation_of.max() < kinds):
+        raise ParameterError(f"rotation_of must have numbers from 0 to {kinds - 1}, got {network.rotation_of}")
+    return NetworkInC(
+        tokens=table_of("tokens", network.tokens, None, width),
+        positions=table_of("positions", network.positions, None, width),
+        projections=panels("projections", network.projections, width, heads * head_width),
+        output=panels("output", network.output, design.heads * head_width, width),
+        inner=panels("inner", network.inner, width, hidden),
+        outer=panels("outer", network.outer, hidden >> design.gated, width),
+        projections_bias=table_of("projections_bias", network.projections_bias, layers, heads * head_width),
+        output_bias=table_of("output_bias", network.output_bias, layers, width),
+        inner_bias=table_of("inner_bias", network.inner_bias, layers, hidden),
+        outer_bias=table_of("outer_bias", network.outer_bias, layers, width),
+        scales=table_of("scales", network.scales, norms, width),
+        shifts=table_of("shifts", network.shifts, norms, width),
+        norms=numbers("norms", network.norms, np.int64, norms),
+        epsilons=numbers("epsilons", network.epsilons, np.float32, norms),
+        head_scales=table_of("head_scales", network.head_scales, 2 * layers, head_width),
+        head_epsilons=numbers("head_epsilons", network.head_epsilons, np.float32, 2 * layers),
+        rotations=address_of(network.rotations),
+        n_positions=n_positions,
+        rotation_of=numbers("rotation_of", network.rotation_of, np.int64, layers),
+        windows=numbers("windows", network.windows, np.int64, layers, 2),
+        distances=table_of("distances", distances, design.heads if biased else None, None),
+        token_scale=network.token_scale,
+    )
+
+
+_ENCODE = (c_int64, *[c_void_p] * 5, c_int64, c_void_p, c_int64, c_void_p, c_void_p, *[c_int64] * 4, c_void_p)
+
+
+class Encoder:
+    """The encoder's kernels in a library, for its kind of processor."""
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self._encode = library.function("encode", None, *_ENCODE)
+        self._columns_of = library.function("columns_of", c_int64, c_int64)
+
+    @property
+    def multiplies_bfloat16(self) -> bool:
+        """Whether bfloat16 is faster than float32, which needs AVX512_BF16 or AMX."""
+        return "avx512-bf16" in self.library.kind.features
+
+    def way_of(self, precision: str) -> int:
+        """Return the fastest way to multiply at a precision, "float32" or "bfloat16"."""
+        if precision == "float32":
+            return THREE if self.library.amx else FLOAT32
+        return TILES if self.library.amx else BFLOAT16
+
+    def columns_of(self, way: int) -> int:
+        """Return the number of columns of a panel for this way to multiply."""
+        return int(self._columns_of(way))
+
+    def network(self, network: Network, design: Design, way: int) -> NativeNetwork:
+        """Return a network to encode with. Its matrices are packed with `columns_of(way)` columns to a panel."""
+        return NativeNetwork(self._encode, network, design, way)

@@ -1,0 +1,215 @@
+/* Products of packed rows with a panel of columns, by vectors or by AMX, the matrix unit.
+ *
+ * A word of four bytes holds one float32, or two bfloat16, the first in its lower half. A panel is some columns side by
+ * side: a line of columns for each word. All sums of a block of rows stay in registers, and each is added in the order of
+ * the words, however many rows are multiplied at a time. So the vector of a text does not depend on its neighbours. */
+#pragma once
+
+#include "lanes.h"
+
+#if defined(__AVX512BF16__) || defined(__AMX_BF16__)
+#ifndef __MM_MALLOC_H
+#define __MM_MALLOC_H /* keeps out a part of the next header that needs the C library */
+#endif
+#include <immintrin.h>
+#endif
+
+/* How numbers are packed and multiplied: float32; bfloat16; bfloat16 by tiles; float32 by three products of tiles. For
+ * the last a number has two parts: the nearest bfloat16, and the bfloat16 nearest to the rest. */
+enum { FLOAT32, BFLOAT16, TILES, THREE };
+
+/* Whether there are 32 registers of 16 numbers. Tests set it to compute with the wide panels on other processors. */
+#ifndef WIDE
+#if defined(__AVX512F__)
+#define WIDE 1
+#else
+#define WIDE 0
+#endif
+#endif
+
+#if defined(__AMX_BF16__)
+#define HAS_UNIT 1
+#else
+#define HAS_UNIT 0
+#endif
+
+enum {
+    COLUMNS = WIDE ? 32 : 16, /* of a panel for vectors */
+    MOST = WIDE ? 12 : 6,     /* rows whose sums fit into registers: 24 of AVX-512's 32, or 12 of AVX2's 16 */
+    SIDES = COLUMNS / LANES,
+    TILE_COLUMNS = 32, /* of a panel for tiles; widths of heads and layers are multiples of it */
+    TILE_ROWS = 16,
+    TILE_WORDS = 16,
+    AHEAD = 64,    /* words of a panel to prefetch into the L2 cache, which the hardware does less well */
+    FEW_BLOCKS = 4 /* up to so many blocks take less time than loading the next panel from memory */
+};
+
+/* Packed rows, or a panel: lines of words. */
+typedef struct {
+    const int32_t *start;
+    int64_t stride; /* words from one line to the next */
+    int64_t behind; /* words from the first part of a number to the second, if it has two */
+} Lines;
+
+INLINE int64_t columns_of(int64_t way) { return way >= TILES ? TILE_COLUMNS : COLUMNS; }
+INLINE int64_t blocks_of(int64_t count, int64_t size) { return (count + size - 1) / size; }
+INLINE int64_t rounded_up(int64_t count, int64_t size) { return blocks_of(count, size) * size; }
+
+/* total + row · column, of float32; or of both bfloat16 of each word, the lower one first. */
+INLINE reals multiply_words(const int way, words row, words column, reals total) {
+    if (way == FLOAT32) return multiply_add((reals)row, (reals)column, total);
+#if defined(__AVX512BF16__)
+    return (reals)_mm512_dpbf16_ps((__m512)total, (__m512bh)row, (__m512bh)column);
+#else
+    const words upper = (int32_t)0xFFFF0000;
+    total = multiply_add((reals)(row << 16), (reals)(column << 16), total);
+    return multiply_add((reals)(row & upper), (reals)(column & upper), total);
+#endif
+}
+
+/* c = a · b, or c + a · b, for `count` rows and one panel. `ahead`: words from a line to the one that is prefetched. */
+INLINE void rows_by_panel(const int way, const int count, const int32_t *a, int64_t a_stride, const int32_t *b,
+                          int64_t b_stride, int64_t length, float *c, int64_t c_stride, int goes_on, int64_t ahead) {
+    reals totals[MOST][SIDES];
+    UNROLLED for (int row = 0; row < count; row++)
+        UNROLLED for (int side = 0; side < SIDES; side++)
+            totals[row][side] = goes_on ? LOAD(reals, c + row * c_stride + LANES * side) : (reals)0.0f;
+    for (int64_t step = 0; step < length; step++, b += b_stride) {
+        words columns[SIDES];
+        UNROLLED for (int side = 0; side < SIDES; side++) {
+            __builtin_prefetch(b + ahead + LANES * side, 0, 2);
+            columns[side] = LOAD(words, b + LANES * side);
+        }
+        UNROLLED for (int row = 0; row < count; row++) {
+            const words factor = a[row * a_stride + step];
+            UNROLLED for (int side = 0; side < SIDES; side++)
+                totals[row][side] = multiply_words(way, factor, columns[side], totals[row][side]);
+        }
+    }
+    UNROLLED for (int row = 0; row < count; row++)
+        UNROLLED for (int side = 0; side < SIDES; side++) STORE(c + row * c_stride + LANES * side, totals[row][side]);
+}
+
+/* A function for each number of rows: inlined into one, they would share registers badly. */
+typedef void Block(const int32_t *, int64_t, const int32_t *, int64_t, int64_t, float *, int64_t, int, int64_t);
+
+#define BLOCK(way, count)                                                                                              \
+    OUTLINED void way##_##count(const int32_t *a, int64_t a_stride, const int32_t *b, int64_t b_stride, int64_t length, \
+                                float *c, int64_t c_stride, int goes_on, int64_t ahead) {                              \
+        rows_by_panel(way, count, a, a_stride, b, b_stride, length, c, c_stride, goes_on, ahead);                      \
+    }
+#define NAME(way, count) way##_##count,
+#define UP_TO_6(apply, way) apply(way, 1) apply(way, 2) apply(way, 3) apply(way, 4) apply(way, 5) apply(way, 6)
+#define FROM_7_TO_12(apply, way) apply(way, 7) apply(way, 8) apply(way, 9) apply(way, 10) apply(way, 11) apply(way, 12)
+#if WIDE
+#define UP_TO_MOST(apply, way) UP_TO_6(apply, way) FROM_7_TO_12(apply, way)
+#else
+#define UP_TO_MOST(apply, way) UP_TO_6(apply, way)
+#endif
+
+UP_TO_MOST(BLOCK, FLOAT32)
+UP_TO_MOST(BLOCK, BFLOAT16)
+
+static Block *const BLOCKS[2][MOST] = {{UP_TO_MOST(NAME, FLOAT32)}, {UP_TO_MOST(NAME, BFLOAT16)}};
+
+/* c[: rows] = a · b, or c + a · b, by vectors: `way` is FLOAT32 or BFLOAT16. */
+OUTLINED void by_vectors(int64_t way, int64_t rows, const int32_t *a, int64_t a_stride, const int32_t *b,
+                         int64_t b_stride, int64_t length, float *c, int64_t c_stride, int goes_on) {
+    /* If rows take a few blocks, prefetch the next panel from memory while this one is multiplied again. */
+    const int64_t ahead = (!WIDE && MOST < rows && rows <= FEW_BLOCKS * MOST ? length : AHEAD) * b_stride;
+    for (int64_t line = 0; line < rows;) {
+        /* Blocks of similar size (13 rows are 7 and 6), because every block reads the whole panel. */
+        const int64_t left = rows - line, count = blocks_of(left, blocks_of(left, MOST));
+        BLOCKS[way][count - 1](a + line * a_stride, a_stride, b, b_stride, length, c + line * c_stride, c_stride,
+                               goes_on, ahead);
+        line += count;
+    }
+}
+
+#if HAS_UNIT
+/* What ldtilecfg reads: palette 1, and eight tiles of 16 rows of 64 bytes. */
+static const struct {
+    uint8_t palette, unused[15];
+    uint16_t row_bytes[16];
+    uint8_t rows[16];
+} SHAPES = {1, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
+
+/* Each thread takes the unit before it multiplies with tiles, and leaves it afterwards. */
+INLINE void take_unit(void) { _tile_loadconfig(&SHAPES); }
+INLINE void leave_unit(void) { _tile_release(); }
+
+/* Tiles 0 to 3 += 16 or 32 rows · a panel. Tiles 4 and 5 take rows, 6 and 7 columns. */
+INLINE void add_tiles(const int sixteens, const int32_t *a, int64_t a_stride, const int32_t *b, int64_t b_stride,
+                      int64_t length) {
+    for (int64_t step = 0; step < length; step += TILE_WORDS) {
+        _tile_loadd(4, a + step, 4 * a_stride);
+        if (sixteens == 2) _tile_loadd(5, a + TILE_ROWS * a_stride + step, 4 * a_stride);
+        _tile_loadd(6, b + step * b_stride, 4 * b_stride);
+        _tile_dpbf16ps(0, 4, 6);
+        if (sixteens == 2) _tile_dpbf16ps(2, 5, 6);
+        _tile_loadd(7, b + step * b_stride + LANES, 4 * b_stride);
+        _tile_dpbf16ps(1, 4, 7);
+        if (sixteens == 2) _tile_dpbf16ps(3, 5, 7);
+    }
+}
+
+INLINE void rows_by_tiles(const int sixteens, const int parts, Lines a, Lines b, int64_t length, float *c,
+                          int64_t c_stride, int goes_on) {
+    float *below = c + TILE_ROWS * c_stride;
+    if (goes_on) {
+        _tile_loadd(0, c, 4 * c_stride);
+        _tile_loadd(1, c + LANES, 4 * c_stride);
+        if (sixteens == 2) _tile_loadd(2, below, 4 * c_stride);
+        if (sixteens == 2) _tile_loadd(3, below + LANES, 4 * c_stride);
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        if (sixteens == 2) _tile_zero(2);
+        if (sixteens == 2) _tile_zero(3);
+    }
+    add_tiles(sixteens, a.start, a.stride, b.start, b.stride, length);
+    if (parts == 2) {
+        add_tiles(sixteens, a.start + a.behind, a.stride, b.start, b.stride, length);
+        add_tiles(sixteens, a.start, a.stride, b.start + b.behind, b.stride, length);
+    }
+    _tile_stored(0, c, 4 * c_stride);
+    _tile_stored(1, c + LANES, 4 * c_stride);
+    if (sixteens == 2) _tile_stored(2, below, 4 * c_stride);
+    if (sixteens == 2) _tile_stored(3, below + LANES, 4 * c_stride);
+}
+
+/* c[: rows] = a · b, or c + a · b, by tiles, which read and write multiples of 16 rows. */
+OUTLINED void by_tiles(int64_t way, int64_t rows, Lines a, Lines b, int64_t length, float *c, int64_t c_stride,
+                       int goes_on) {
+    for (int64_t line = 0; line < rows; line += 2 * TILE_ROWS, a.start += 2 * TILE_ROWS * a.stride) {
+        float *into = c + line * c_stride;
+        const int two = rows - line > TILE_ROWS;
+        if (way == THREE && two) rows_by_tiles(2, 2, a, b, length, into, c_stride, goes_on);
+        else if (way == THREE) rows_by_tiles(1, 2, a, b, length, into, c_stride, goes_on);
+        else if (two) rows_by_tiles(2, 1, a, b, length, into, c_stride, goes_on);
+        else rows_by_tiles(1, 1, a, b, length, into, c_stride, goes_on);
+    }
+}
+#else
+INLINE void take_unit(void) {}
+INLINE void leave_unit(void) {}
+
+/* The same by vectors, for processors without the unit: only tests call it. */
+OUTLINED void by_tiles(int64_t way, int64_t rows, Lines a, Lines b, int64_t length, float *c, int64_t c_stride,
+                       int goes_on) {
+    for (int64_t column = 0; column < TILE_COLUMNS; column += COLUMNS)
+        for (int product = 0; product < (way == THREE ? 3 : 1); product++) {
+            const int32_t *factors = a.start + (product == 1 ? a.behind : 0);
+            const int32_t *panel = b.start + (product == 2 ? b.behind : 0) + column;
+            by_vectors(BFLOAT16, rows, factors, a.stride, panel, b.stride, length, c + column, c_stride,
+                       goes_on || product > 0);
+        }
+}
+#endif
+
+/* c[: rows] = a · b, or c + a · b: `columns_of(way)` columns. `length`: the words of a row; for tiles a multiple of 16. */
+INLINE void multiply(int64_t way, int64_t rows, Lines a, Lines b, int64_t length, float *c, int64_t c_stride,
+                     int goes_on) {
+    if (way >= TILES) by_tiles(way, rows, a, b, length, c, c_stride, goes_on);
+    else by_vectors(way, rows, a.start, a.stride, b.start, b.stride, length, c, c_stride, goes_on);
+}

@@ -1,0 +1,235 @@
+/* Operations on rows between two products: bias, activation, gate, residual, scaling, rotation, norms and softmax.
+ * `attention.transformer.feed_forward` defines the activations. */
+#pragma once
+
+#include "products.h"
+
+enum { NONE, RELU, GELU, GELU_TANH, SILU, CURVES };
+enum { NO_NORM, LAYER_NORM, RMS_NORM };
+
+/* float32[rows, columns]. */
+typedef struct {
+    float *start;
+    int64_t rows, columns;
+} Table;
+
+/* uint32[parts, rows, words]: packed numbers. */
+typedef struct {
+    int32_t *start;
+    int64_t parts, rows, words;
+} Packed;
+
+INLINE float *row_of(const Table *table, int64_t row) { return table->start + row * table->columns; }
+INLINE Lines lines_of(const Packed *packed, int64_t row, int64_t word) {
+    return (Lines){packed->start + row * packed->words + word, packed->words, packed->rows * packed->words};
+}
+
+/* Where a row operation stores packed numbers: `into` is the number of the first one in a line. */
+typedef struct {
+    int32_t *start;
+    int64_t stride, behind, into;
+} Target;
+
+INLINE Target target_of(const Packed *packed, int64_t row, int64_t into) {
+    return (Target){packed->start + row * packed->words, packed->words, packed->rows * packed->words, into};
+}
+
+/* The float32 with the nearest bfloat16, ties to even. */
+INLINE words nearest_bfloat16(reals x) {
+    const words bits = (words)x;
+    return (bits + ((bits >> 16) & 1) + 0x7FFF) & (int32_t)0xFFFF0000;
+}
+INLINE halves upper_halves(words bits) { return __builtin_convertvector(bits >> 16, halves); }
+
+/* Store 16 numbers, packed as `way` says, from number `column` of the target's line on; a multiple of 16. */
+INLINE void store_packed(int64_t way, reals x, const Target *out, int64_t row, int64_t column) {
+    int32_t *line = out->start + row * out->stride;
+    const int64_t number = out->into + column;
+    if (way == FLOAT32) {
+        STORE(line + number, x);
+        return;
+    }
+    const words near = nearest_bfloat16(x);
+    STORE(line + number / 2, upper_halves(near));
+    if (way == THREE) STORE(line + number / 2 + out->behind, upper_halves(nearest_bfloat16(x - (reals)near)));
+}
+
+/* By Horner's rule, with coefficients in descending powers. */
+INLINE reals polynomial(reals x, const float *coefficients, const int count) {
+    reals value = coefficients[0];
+    UNROLLED for (int power = 1; power < count; power++) value = multiply_add(value, x, coefficients[power]);
+    return value;
+}
+
+/* erf(z) = z · P(z²) / Q(z²) for |z| <= 4, with error 2e-8 plus float32 rounding. The coefficients were fitted by least
+ * squares, reweighted until the errors were equal. Beyond 4, erf is ±1 to 2e-8. */
+static const float ERF_OVER[] = {1.974912470783956e-06f, 2.8802384875160637e-4f, 4.00297820928197e-3f,
+                                 5.3465419439338226e-2f, 0.19623369074321115f,   1.1283789770854487f};
+static const float ERF_UNDER[] = {3.748080309693057e-05f, 1.2161931133817076e-3f, 1.5443091351662538e-2f,
+                                  0.11647006961177771f,   0.5072387454076646f,    1.0f};
+
+/* x·Φ(x), Φ the normal distribution function, with error 8e-7·max(1, x). */
+INLINE reals gelu(reals x) {
+    x = at_least(x, -5.656854249492381f);
+    const reals z = at_least(at_most(x * 0.7071067811865476f, 4.0f), -4.0f), square = z * z;
+    const reals erf = z * polynomial(square, ERF_OVER, 6) / polynomial(square, ERF_UNDER, 6), half = x * 0.5f;
+    return multiply_add(half, erf, half);
+}
+
+/* σ(x) = 1 / (1 + e⁻ˣ). It uses only exponentials of numbers up to 0, which cannot overflow. */
+INLINE reals logistic(reals x) {
+    const words positive = x > 0.0f;
+    const reals small = exponential(at_least(positive ? x * -1.0f : x, -87.0f));
+    return (positive ? (reals)1.0f : small) / (small + 1.0f);
+}
+
+/* GELU's tanh approximation: x·σ(2u), u = √(2/π)·(x + 0.044715·x³). */
+INLINE reals gelu_tanh(reals x) {
+    return x * logistic(multiply_add(x * x * x, 0.044715f, x) * 1.5957691216057308f);
+}
+
+INLINE reals bend(const int curve, reals x) {
+    switch (curve) {
+        case RELU: return at_least(x, 0.0f);
+        case GELU: return gelu(x);
+        case GELU_TANH: return gelu_tanh(x);
+        case SILU: return x * logistic(x);
+        default: return x;
+    }
+}
+
+INLINE void finish_by(const int curve, const int gated, int64_t way, const float *sums, int64_t stride, int64_t rows,
+                      int64_t columns, const float *bias, Target out) {
+    for (int64_t row = 0; row < rows; row++, sums += stride)
+        for (int64_t column = 0; column < columns; column += LANES) {
+            reals x = bend(curve, LOAD(reals, sums + column) + LOAD(reals, bias + column));
+            if (gated) x *= LOAD(reals, sums + columns + column) + LOAD(reals, bias + columns + column);
+            store_packed(way, x, &out, row, column);
+        }
+}
+
+/* Store curve(x) packed, x = sums[: rows] + bias, of `columns` columns, a multiple of 16. With a gate, x has twice the
+ * columns, and the result is curve(x[:, : columns]) · x[:, columns :]. */
+OUTLINED void finish(int64_t way, const float *sums, int64_t stride, int64_t rows, int64_t columns, const float *bias,
+                     int64_t curve, int64_t gated, Target out) {
+#define CASE(number)                                                                                                   \
+    case number: finish_by(number, 0, way, sums, stride, rows, columns, bias, out); return;                            \
+    case CURVES + number: finish_by(number, 1, way, sums, stride, rows, columns, bias, out); return;
+    switch (curve + gated * CURVES) { CASE(NONE) CASE(RELU) CASE(GELU) CASE(GELU_TANH) CASE(SILU) }
+#undef CASE
+}
+
+/* y[: rows] += bias + x[: rows]; rows of `width` numbers, without a gap between them. */
+OUTLINED void add(float *y, int64_t width, int64_t rows, const float *bias, const float *x) {
+    for (int64_t row = 0; row < rows; row++, y += width, x += width)
+        for (int64_t column = 0; column < width; column += LANES)
+            STORE(y + column, LOAD(reals, y + column) + LOAD(reals, bias + column) + LOAD(reals, x + column));
+}
+
+/* Store sums[: rows, : columns] · factors[: rows, None] packed. */
+OUTLINED void scale(int64_t way, const float *sums, int64_t stride, int64_t rows, int64_t columns, const float *factors,
+                    Target out) {
+    for (int64_t row = 0; row < rows; row++, sums += stride)
+        for (int64_t column = 0; column < columns; column += LANES)
+            store_packed(way, LOAD(reals, sums + column) * factors[row], &out, row, column);
+}
+
+/* 1 / √(total / width + epsilon). */
+INLINE float reciprocal_root(float total, int64_t width, float epsilon) {
+    return 1.0f / __builtin_elementwise_sqrt(total / (float)width + epsilon);
+}
+
+/* Normalise rows of y to mean 0 and variance 1, or to a mean of squares of 1, then scale and shift them. The results are
+ * stored packed, and as float32 in x; x gets the rows of y instead if it `keeps` them. x and y may be the same. */
+OUTLINED void normalise(int64_t way, int64_t kind, const float *y, int64_t width, int64_t rows, float epsilon, int keeps,
+                        const float *scales, const float *shifts, float *x, Target out) {
+    for (int64_t row = 0; row < rows; row++, y += width, x += width) {
+        float mean = 0.0f, inverse = 1.0f;
+        if (kind == LAYER_NORM) {
+            reals total = 0.0f;
+            for (int64_t column = 0; column < width; column += LANES) total = total + LOAD(reals, y + column);
+            mean = sum(total) / (float)width;
+        }
+        if (kind != NO_NORM) {
+            reals total = 0.0f;
+            for (int64_t column = 0; column < width; column += LANES) {
+                const reals centred = LOAD(reals, y + column) - mean;
+                total = multiply_add(centred, centred, total);
+            }
+            inverse = reciprocal_root(sum(total), width, epsilon);
+        }
+        for (int64_t column = 0; column < width; column += LANES) {
+            const reals before = LOAD(reals, y + column), unit = (before - mean) * inverse;
+            const reals after = multiply_add(unit, LOAD(reals, scales + column), LOAD(reals, shifts + column));
+            STORE(x + column, keeps ? before : after);
+            store_packed(way, after, &out, row, column);
+        }
+    }
+}
+
+/* Add the bias to the queries or keys of one head, normalise and rotate them, and store them packed. Components j and
+ * j + width/2 are a pair, which is rotated by the j-th angle of the row's position: its line of `rotations` has the
+ * cosines, then the sines. `normalises`: divide a row by the root of its mean square. All rows are scaled. */
+OUTLINED void rotate(int64_t way, const float *head, int64_t width, int64_t rows, const float *bias, int64_t normalises,
+                     const float *scales, float epsilon, const float *rotations, const int64_t *positions, Target out) {
+    const int64_t half = width / 2;
+    for (int64_t row = 0; row < rows; row++, head += width) {
+        const float *angles = rotations + positions[row] * width;
+        float inverse = 1.0f;
+        if (normalises) {
+            reals total = 0.0f;
+            for (int64_t column = 0; column < width; column += LANES) {
+                const reals x = LOAD(reals, head + column) + LOAD(reals, bias + column);
+                total = multiply_add(x, x, total);
+            }
+            inverse = reciprocal_root(sum(total), width, epsilon);
+        }
+        for (int64_t column = 0, other = half; column < half; column += LANES, other += LANES) {
+            const reals x = (LOAD(reals, head + column) + LOAD(reals, bias + column)) * inverse
+                            * LOAD(reals, scales + column);
+            const reals y = (LOAD(reals, head + other) + LOAD(reals, bias + other)) * inverse
+                            * LOAD(reals, scales + other);
+            const reals cosine = LOAD(reals, angles + column), sine = LOAD(reals, angles + other);
+            store_packed(way, multiply_add(x, cosine, -(y * sine)), &out, row, column);
+            store_packed(way, multiply_add(x, sine, y * cosine), &out, row, other);
+        }
+    }
+}
+
+/* logits[r, c] += distances[c − r], for `columns` columns; up to 15 further columns may change. */
+OUTLINED void add_distances(float *logits, int64_t stride, int64_t rows, int64_t columns, const float *distances) {
+    for (int64_t row = 0; row < rows; row++, logits += stride, distances--)
+        for (int64_t column = 0; column < columns; column += LANES)
+            STORE(logits + column, LOAD(reals, logits + column) + LOAD(reals, distances + column));
+}
+
+/* Which of the 16 columns from `column` on lie among the `width` columns from `begin` on. */
+INLINE words among(int64_t column, int64_t begin, int64_t width) {
+    const naturals places = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    /* Columns before the first are negative numbers, which are large without their sign. */
+    return places - (uint32_t)(begin - column) < (naturals)(uint32_t)width;
+}
+
+/* The terms of a softmax: exp(z − max z) for the first `count` logits z of each row, and 1/Σ in `factors`. Row r is about
+ * columns position + r − back to position + r + ahead; the terms of others are zeros. They are stored packed, `padded`
+ * numbers, a multiple of 16. */
+OUTLINED void exponentials(int64_t way, const float *logits, int64_t stride, int64_t rows, int64_t count, int64_t padded,
+                           int64_t position, int64_t back, int64_t ahead, Target out, float *factors) {
+    for (int64_t row = 0; row < rows; row++, logits += stride) {
+        const int64_t token = position + row, begin = token - least(token, back);
+        const int64_t width = least(token + ahead + 1, count) - begin;
+        reals peak = -1e30f, total = 0.0f;
+        for (int64_t column = 0; column < count; column += LANES) {
+            const reals seen = among(column, begin, width) ? LOAD(reals, logits + column) : (reals)-1e30f;
+            peak = at_least(peak, seen);
+        }
+        const float highest = __builtin_reduce_max(peak);
+        for (int64_t column = 0; column < padded; column += LANES) {
+            const reals below = at_most(at_least(LOAD(reals, logits + column) - highest, -87.0f), 0.0f);
+            const reals term = among(column, begin, width) ? exponential(below) : (reals)0.0f;
+            total = total + term;
+            store_packed(way, term, &out, row, column);
+        }
+        factors[row] = 1.0f / sum(total);
+    }
+}
