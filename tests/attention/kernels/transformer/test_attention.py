@@ -7,7 +7,6 @@ from itertools import pairwise
 import numpy as np
 
 from attention import attend as definition
-from attention.kernels.transformer.attention import attend
 from attention.kernels.transformer.parameters import (
     NONE,
     PANEL,
@@ -31,7 +30,7 @@ OFF_BY = {0: 1e-5, 1: 2e-2, 2: 2e-2, 3: 1e-4}
         "biased": [False, True],
     }
 )
-def test_heads_of_a_text(way, width, heads, key_heads, back, ahead, biased):
+def test_heads_of_a_text(steps, way, width, heads, key_heads, back, ahead, biased):
     random = np.random.default_rng(width)
     lengths, group = (3, 1, 12, 13, 33, 64, 90), heads // key_heads
     total, longest = sum(lengths), max(lengths)
@@ -56,7 +55,8 @@ def test_heads_of_a_text(way, width, heads, key_heads, back, ahead, biased):
     for length in lengths:
         for head in range(key_heads):
             for begin, end in pairwise([first, first + length // 3, first + length]):  # as two threads would
-                attend(way, projected, first, length, begin, end, design, head, back, ahead, distances, scratch, out)
+                where = (projected, first, length, begin, end)
+                steps.attend(way, *where, design, head, back, ahead, distances, scratch, out)
         text = exact[first : first + length].reshape(length, -1, width).swapaxes(0, 1)
         distance = np.arange(length) - np.arange(length)[:, None]
         query, key, value = text[:heads], text[heads : heads + key_heads], text[heads + key_heads :]
