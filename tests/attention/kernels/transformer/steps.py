@@ -93,9 +93,11 @@ class InC:
     def __init__(self, library: Library) -> None:
         self._library = library
         self.columns_of = Encoder(library).columns_of
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        return partial(self._call, name)
+        self.multiply, self.finish, self.add = (partial(self._call, name) for name in ("multiply", "finish", "add"))
+        self.scale, self.normalise = (partial(self._call, name) for name in ("scale", "normalise"))
+        self.rotate, self.attend = (partial(self._call, name) for name in ("rotate", "attend"))
+        self.add_distances = partial(self._call, "add_distances")
+        self.exponentials = partial(self._call, "exponentials")
 
     def _call(self, name: str, *arguments: Any) -> None:
         """Call a function of encoder.c: it takes tables and packed numbers as structures, other arrays as addresses."""
