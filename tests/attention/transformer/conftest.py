@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from attention.kernels.transformer import available, use_encoder
 from attention.transformer import Architecture, Embeddings, LayerNorm, SentenceEncoder, initial, map_arrays
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "dog", "chased", "cat", "across", "street"]
@@ -60,6 +61,16 @@ def sentence_encoder(random, library) -> SentenceEncoder:
 @pytest.fixture
 def layer_norm(random, library) -> LayerNorm:
     return map_arrays(library, shaken(random, initial.layer_norm(13)))
+
+
+@pytest.fixture(params=["numba", "native"])
+def kernels(request) -> Iterator[str]:
+    """Encode with the kernels of numba, then with those of the library in C."""
+    if request.param not in available():
+        pytest.skip(f"there are no kernels of {request.param} here")
+    use_encoder(request.param)
+    yield request.param
+    use_encoder(None)
 
 
 @pytest.fixture(scope="session")

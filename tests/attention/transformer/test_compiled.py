@@ -62,7 +62,7 @@ def defined(model, tokens, lengths):
 
 
 @pytest.fixture(params=WAYS.values(), ids=list(WAYS))
-def way(request, monkeypatch):
+def way(request, monkeypatch, kernels):
     from attention.kernels.transformer.products import HAS_UNIT, usable  # it imports the compiler
 
     if HAS_UNIT and not usable():
@@ -80,7 +80,7 @@ def test_machine_code_computes_the_definition(model, texts, way):
     "options", [{}, {"poolings": ("cls", "max", "mean"), "truncation": 150}, {"unit_length": False}]
 )
 @pytest.mark.parametrize("library", [np.asarray, torch.as_tensor], ids=["numpy", "torch"])
-def test_models_of_every_kind(random, texts, activation, options, library):
+def test_models_of_every_kind(kernels, random, texts, activation, options, library):
     model = model_of(random, replace(SIZES, activation=activation, n_heads=1), types=activation == "gelu", **options)
     actual = Compiled(map_arrays(library, model))(*texts)
     expected = defined(model, *texts)
@@ -123,7 +123,7 @@ def in_turns(stage, stages, rows, threads, multiple):
             stage(number, first, last)
 
 
-def test_the_precision_of_a_product_follows_the_processor(model, texts, monkeypatch):
+def test_the_precision_of_a_product_follows_the_processor(kernels, model, texts, monkeypatch):
     monkeypatch.setattr(
         module, "MAX_BATCH_TOKENS", 20
     )  # longer texts have room of their own, and many parts are shared out
@@ -134,7 +134,7 @@ def test_the_precision_of_a_product_follows_the_processor(model, texts, monkeypa
     assert 1e-4 < np.abs(rounded - expected).max() < 3e-2
 
 
-def test_threads_may_share_it(model, texts):
+def test_threads_may_share_it(kernels, model, texts):
     compiled = Compiled(model)
     expected, actual = compiled(*texts), [None] * 6
 
@@ -150,7 +150,7 @@ def test_threads_may_share_it(model, texts):
         np.testing.assert_array_equal(embeddings, expected)
 
 
-def test_no_texts_and_integers_of_any_width(model, texts):
+def test_no_texts_and_integers_of_any_width(kernels, model, texts):
     compiled = Compiled(model)
     assert compiled(np.array([], np.int64), np.array([], np.int64)).shape == (0, compiled.dimension) == (0, 64)
     tokens, lengths = texts
@@ -184,8 +184,8 @@ def test_models_that_it_does_not_compute(random, monkeypatch):
     monkeypatch.setattr(module, "multiplies_bfloat16", lambda: False)
     with pytest.raises(ParameterError, match=r"slower than float32 on this processor.*: use float32"):
         Compiled(model, "bfloat16")
-    monkeypatch.setattr(module, "can_compile", lambda: False)
-    with pytest.raises(ParameterError, match="no compiler"):
+    monkeypatch.setattr(module, "encoder_kernels", lambda: None)
+    with pytest.raises(ParameterError, match="neither numba nor the library"):
         Compiled(model)
 
 

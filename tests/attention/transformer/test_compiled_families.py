@@ -226,7 +226,7 @@ def texts(random):
 
 
 @pytest.fixture(params=WAYS.values(), ids=list(WAYS))
-def way(request, monkeypatch):
+def way(request, monkeypatch, kernels):
     from attention.kernels.transformer.products import HAS_UNIT, usable  # it imports the compiler
 
     if HAS_UNIT and not usable():
@@ -260,7 +260,7 @@ def test_neither_neighbours_nor_threads_change_a_text(random, texts, name, way, 
 
 
 @pytest.mark.parametrize("name", ["rotary, halves", "relative bias"])
-def test_tables_grow_with_the_longest_text(random, name, monkeypatch):
+def test_tables_grow_with_the_longest_text(kernels, random, name, monkeypatch):
     monkeypatch.setattr(module, "POSITIONS", 8)
     model = model_of(random, **MODELS[name])
     compiled = Compiled(model)
@@ -277,7 +277,7 @@ def test_every_model_runs_the_same_machine_code(random):
     assert len(encode.signatures) == 1
 
 
-def test_token_vectors_are_not_copied(random):
+def test_token_vectors_are_not_copied(kernels, random):
     model = model_of(random)
     tokens = model.embeddings.tokens.copy()
     tokens.flags.writeable = False

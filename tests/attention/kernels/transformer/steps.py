@@ -61,7 +61,22 @@ def normalise(way, kind, y, rows, scales, shifts, number, epsilon, keeps, x, lin
 
 @numba.njit
 def rotate(
-    way, head, rows, bias, layer, column, normalises, scales, number, epsilon, rotations, rotation, places, out, row, into
+    way,
+    head,
+    rows,
+    bias,
+    layer,
+    column,
+    normalises,
+    scales,
+    number,
+    epsilon,
+    rotations,
+    rotation,
+    places,
+    out,
+    row,
+    into,
 ):
     turned = (rotations, rotation, places, out, row, into)
     row_operations.rotate(way, head, rows, bias, layer, column, normalises, scales, number, epsilon, *turned)

@@ -49,7 +49,9 @@ def test_sums_over_parts_of_the_depth_equal_one_product(steps, way):
         first_words = np.ascontiguousarray(words[:, :, begin:end])
         steps.multiply(way, len(a), first_words, 0, 0, flat, start, across, part, end - begin, sums, 0, begin > 0)
     if way == THREE:  # its three products are added in another order
-        np.testing.assert_allclose(sums[: len(a), :across], product(steps, way, a, b)[: len(a), :across], rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(
+            sums[: len(a), :across], product(steps, way, a, b)[: len(a), :across], rtol=1e-5, atol=1e-5
+        )
     else:
         np.testing.assert_array_equal(sums[: len(a), :across], product(steps, way, a, b)[: len(a), :across])
 
