@@ -325,7 +325,7 @@ class Encoder:
     def __init__(self, library: Library) -> None:
         self.library = library
         self._encode = library.function("encode", None, *_ENCODE)
-        self._columns_of = library.function("columns_of", c_int64, c_int64)
+        self._columns_of = library.function("encoder_columns_of", c_int64, c_int64)
 
     @property
     def multiplies_bfloat16(self) -> bool:

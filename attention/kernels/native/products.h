@@ -8,9 +8,6 @@
 #include "lanes.h"
 
 #if defined(__AVX512BF16__) || defined(__AMX_BF16__)
-#ifndef __MM_MALLOC_H
-#define __MM_MALLOC_H /* keeps out a part of the next header that needs the C library */
-#endif
 #include <immintrin.h>
 #endif
 

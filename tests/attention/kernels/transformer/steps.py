@@ -137,7 +137,7 @@ class InC:
             else:
                 kinds.append(ctypes.c_float if isinstance(argument, np.float32) else ctypes.c_int64)
                 passed.append(argument)
-        self._library.function(name, None, *kinds)(*passed)
+        self._library.function(f"encoder_{name}", None, *kinds)(*passed)
 
 
 NAMES = ("numba", *(kind.name for kind in usable_kinds()))
