@@ -24,7 +24,6 @@ PAST_A_FACE = [
     ("attention.lookup.**", "attention.kernels.layout"),  # the order of bytes in memory, which both sides have to know
     ("attention.kernels.machine_code", "attention.kernels.transformer.encoding"),
     ("attention.transformer.compiled", "attention.kernels.transformer"),  # loaded only with a compiled encoder
-    ("attention.transformer.compiled", "attention.kernels.transformer.encoding"),
     ("service.app", "service.api.routes.idempotency"),
     ("service.app", "service.api.routes.mcp"),
     ("service.app", "service.api.routes.page"),

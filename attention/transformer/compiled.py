@@ -170,12 +170,12 @@ class Compiled:
         activations = self._take_activations(len(tokens))
         positions = count_packed(self.model.embeddings.positions, tokens, lengths)
         token_positions = np.where(positions < 0, len(self._network.positions) - 1, positions)
-        encode = self._prepared.encode
+        encode, texts = self._prepared.encode, (tokens, token_positions, lengths, self._poolings)
         stages = len(self._network.output_bias) + 1
 
-        def run(begin: int, end: int, first: int, last: int, room: Any) -> None:
+        def run(begin: int, end: int, first: int, last: int, activations: Any) -> None:
             scratch = self._take_scratch(len(tokens))
-            encode(tokens, token_positions, lengths, self._poolings, room, scratch, first, last, begin, end, out)
+            encode(*texts, activations, scratch, first, last, begin, end, out)
             if len(tokens) <= MAX_BATCH_TOKENS:
                 self._free_scratches.append(scratch)
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from attention.arrays import F32, I64
 from attention.errors import ParameterError, ShapeError
 from attention.kernels.native.library import Library
-from attention.kernels.transformer.parameters import (
+from attention.kernels.transformer import (
     BFLOAT16,
     FLOAT32,
     PANEL,
@@ -35,6 +35,8 @@ from attention.kernels.transformer.parameters import (
 )
 
 Array: TypeAlias = npt.NDArray[Any]
+
+REAL, WORD, INTEGER = np.dtype(np.float32), np.dtype(np.uint32), np.dtype(np.int64)
 
 
 class Table(Structure):
@@ -91,7 +93,7 @@ def address_of(array: Array) -> int:
     return int(array.ctypes.data)
 
 
-def require(name: str, array: Array, dtype: npt.DTypeLike, *shape: int | None) -> Array:
+def require(name: str, array: Array, dtype: np.dtype[Any], *shape: int | None) -> Array:
     """Return an array after checking that a kernel can read it.
 
     Args:
@@ -105,26 +107,28 @@ def require(name: str, array: Array, dtype: npt.DTypeLike, *shape: int | None) -
     """
     if array.dtype != dtype or not array.flags.c_contiguous:
         raise ParameterError(
-            f"{name} must be {np.dtype(dtype)} in C's order, got {array.dtype} with the strides {array.strides}: "
+            f"{name} must be {dtype} in C's order, got {array.dtype} with the strides {array.strides}: "
             "use numpy.ascontiguousarray"
         )
-    if array.ndim != len(shape) or any(
-        size is not None and size != length for size, length in zip(shape, array.shape, strict=True)
-    ):
+    if array.shape != shape and not _fits(array.shape, shape):
         sizes = ", ".join("any" if size is None else str(size) for size in shape)
         raise ShapeError(f"{name} must have shape [{sizes}], got {list(array.shape)}: pass arrays of one network")
     return array
 
 
+def _fits(shape: tuple[int, ...], sizes: tuple[int | None, ...]) -> bool:
+    return len(shape) == len(sizes) and all(size in (None, length) for length, size in zip(shape, sizes, strict=True))
+
+
 def table_of(name: str, array: F32, *shape: int | None) -> Table:
     """Return the structure of float32[rows, columns], which `require` checks; float32[columns] is one row."""
-    require(name, array, np.float32, *(shape or [None] * array.ndim))
+    require(name, array, REAL, *(shape or [None] * array.ndim))
     return Table(address_of(array), len(array) if array.ndim > 1 else 1, array.shape[-1])
 
 
 def packed_of(name: str, array: Words, *shape: int | None) -> Packed:
     """Return the structure of uint32[parts, rows, words], which `require` checks."""
-    require(name, array, np.uint32, *(shape or [None] * 3))
+    require(name, array, WORD, *(shape or [None] * 3))
     return Packed(address_of(array), *array.shape)
 
 
@@ -136,11 +140,11 @@ def design_in_c(design: Design) -> DesignInC:
 def scratch_in_c(scratch: Scratch) -> ScratchInC:
     """Return the structure of some buffers. The caller has to keep them alive."""
     return ScratchInC(
-        keys=address_of(require("keys", scratch.keys, np.uint32, None)),
-        values=address_of(require("values", scratch.values, np.uint32, None)),
+        keys=address_of(require("keys", scratch.keys, WORD, None)),
+        values=address_of(require("values", scratch.values, WORD, None)),
         logits=table_of("logits", scratch.logits),
         weights=packed_of("weights", scratch.weights),
-        factors=address_of(require("factors", scratch.factors, np.float32, None)),
+        factors=address_of(require("factors", scratch.factors, REAL, None)),
         hidden=packed_of("hidden", scratch.hidden),
         sums=table_of("sums", scratch.sums),
         head=table_of("head", scratch.head),
@@ -161,7 +165,7 @@ class Room:
         self.arrays = arrays
         copies, count, rows, words = arrays.projected.shape
         self.rows = rows - SPARE
-        require("projected", arrays.projected, np.uint32, None, count, rows, words)
+        require("projected", arrays.projected, WORD, None, count, rows, words)
         self._structure = ActivationsInC(
             x=table_of("x", arrays.x, rows, None),
             read=packed_of("read", arrays.read, count, rows, None),
@@ -208,6 +212,7 @@ class NativeNetwork:
     def __init__(self, encode: Any, network: Network, design: Design, way: int) -> None:
         self._encode, self._arrays, self._design, self._way = encode, network, design, way
         self._structure, self._design_in_c = _network_in_c(network, design, way), design_in_c(design)
+        self._width = network.tokens.shape[1]
         self._addresses = ctypes.addressof(self._structure), ctypes.addressof(self._design_in_c)
 
     def room(self, rows: int, *, threads: int = 1) -> Room:
@@ -241,12 +246,12 @@ class NativeNetwork:
             ParameterError: an array has another type, or lies otherwise in memory.
             ShapeError: the room, the buffers or `out` are too small.
         """
-        count, width = len(tokens), self._arrays.tokens.shape[1]
-        require("tokens", tokens, np.int64, None)
-        require("token_positions", token_positions, np.int64, count)
-        require("lengths", lengths, np.int64, None)
-        require("poolings", poolings, np.int64, None)
-        require("out", out, np.float32, len(poolings), len(lengths), width)
+        count, texts, vectors = len(tokens), len(lengths), len(poolings)
+        require("tokens", tokens, INTEGER, count)
+        require("token_positions", token_positions, INTEGER, count)
+        require("lengths", lengths, INTEGER, texts)
+        require("poolings", poolings, INTEGER, vectors)
+        require("out", out, REAL, vectors, texts, self._width)
         if not 0 <= first <= last <= count <= min(room.rows, scratch.longest):
             raise ShapeError(
                 f"rows {first} to {last} of {count} tokens need room for them, got room for {room.rows} and buffers "
@@ -258,9 +263,9 @@ class NativeNetwork:
             address_of(tokens),
             address_of(token_positions),
             address_of(lengths),
-            len(lengths),
+            texts,
             address_of(poolings),
-            len(poolings),
+            vectors,
             room.address,
             scratch.address,
             first,
@@ -280,14 +285,14 @@ def _network_in_c(network: Network, design: Design, way: int) -> NetworkInC:
             raise ShapeError(f"{name} must be a multiple of {PANEL}, got {size}: pad with zeros")
 
     def panels(name: str, matrices: Words, depth_of: int, columns: int) -> int:
-        return address_of(require(name, matrices, np.uint32, layers * parts(way) * depth(depth_of, way) * columns))
+        return address_of(require(name, matrices, WORD, layers * parts(way) * depth(depth_of, way) * columns))
 
-    def numbers(name: str, array: Array, dtype: npt.DTypeLike, *shape: int | None) -> int:
+    def numbers(name: str, array: Array, dtype: np.dtype[Any], *shape: int | None) -> int:
         return address_of(require(name, array, dtype, *shape))
 
     distances, biased = network.distances, network.distances.shape[-1] > 0
     kinds, n_positions, _ = network.rotations.shape
-    require("rotations", network.rotations, np.float32, None, None, head_width)
+    require("rotations", network.rotations, REAL, None, None, head_width)
     if network.rotation_of.min() < 0 or network.rotation_of.max() >= kinds:
         raise ParameterError(f"rotation_of must have numbers from 0 to {kinds - 1}, got {network.rotation_of}")
     return NetworkInC(
@@ -303,14 +308,14 @@ def _network_in_c(network: Network, design: Design, way: int) -> NetworkInC:
         outer_bias=table_of("outer_bias", network.outer_bias, layers, width),
         scales=table_of("scales", network.scales, norms, width),
         shifts=table_of("shifts", network.shifts, norms, width),
-        norms=numbers("norms", network.norms, np.int64, norms),
-        epsilons=numbers("epsilons", network.epsilons, np.float32, norms),
+        norms=numbers("norms", network.norms, INTEGER, norms),
+        epsilons=numbers("epsilons", network.epsilons, REAL, norms),
         head_scales=table_of("head_scales", network.head_scales, 2 * layers, head_width),
-        head_epsilons=numbers("head_epsilons", network.head_epsilons, np.float32, 2 * layers),
+        head_epsilons=numbers("head_epsilons", network.head_epsilons, REAL, 2 * layers),
         rotations=address_of(network.rotations),
         n_positions=n_positions,
-        rotation_of=numbers("rotation_of", network.rotation_of, np.int64, layers),
-        windows=numbers("windows", network.windows, np.int64, layers, 2),
+        rotation_of=numbers("rotation_of", network.rotation_of, INTEGER, layers),
+        windows=numbers("windows", network.windows, INTEGER, layers, 2),
         distances=table_of("distances", distances, design.heads if biased else None, None),
         token_scale=network.token_scale,
     )

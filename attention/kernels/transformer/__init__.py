@@ -25,6 +25,7 @@ from attention.kernels.transformer.dispatch import (
     way_of,
 )
 from attention.kernels.transformer.parameters import (
+    BFLOAT16,
     CURVES,
     FLOAT32,
     LAYER_NORM,
@@ -33,13 +34,20 @@ from attention.kernels.transformer.parameters import (
     POOLINGS,
     QUERIES,
     RMS_NORM,
+    SPARE,
     THREE,
-    TILE_QUERIES,
     TILES,
+    TILE_QUERIES,
     UNLIMITED,
+    Activations,
     Design,
     Network,
+    Scratch,
     Words,
+    depth,
     pack_panels,
+    parts,
+    room,
+    scratch,
 )
 from attention.kernels.transformer.thread_team import run_in_stages, run_with_idle_threads

@@ -93,12 +93,12 @@ def use_encoder(name: Name | None) -> None:
 
 def available() -> list[Name]:
     """Return which kernels there are on this machine."""
-    return [*(name for name in BY_PREFERENCE if _named(name) is not None), "numpy"]
+    return [*(name for name in BY_PREFERENCE if kernels_of(name) is not None), "numpy"]
 
 
 def encoder_kernels() -> EncoderKernels | None:
     """Return the kernels to encode with, as `use_encoder` says; None if NumPy has to, by `Packed`."""
-    return _named(_chosen or available()[0])
+    return kernels_of(_chosen or available()[0])
 
 
 @cache
@@ -113,7 +113,8 @@ def _native() -> EncoderKernels | None:
     return Encoder(library)
 
 
-def _named(name: Name) -> EncoderKernels | None:
+def kernels_of(name: Name) -> EncoderKernels | None:
+    """Return the kernels of this name; None if they are not installed, and for "numpy"."""
     if name == "native":
         return _native()
     return _NUMBA if name == "numba" and can_compile() else None

@@ -43,7 +43,7 @@ def as_numba(way):
     """Return whether numba's code for this processor has to compute the same bits."""
     from attention.kernels.transformer.products import HAS_UNIT, MULTIPLIES_PAIRS
 
-    kernels = dispatch._named("native")
+    kernels = dispatch.kernels_of("native")
     assert isinstance(kernels, Encoder)
     kind = kernels.library.kind
     alike = ("avx512-bf16" in kind.features, kind.name == "amx") == (MULTIPLIES_PAIRS, HAS_UNIT)
