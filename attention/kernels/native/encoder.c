@@ -4,7 +4,7 @@
  * values. Each further stage computes one layer's attention and feed-forward network, and projects for the next. The last
  * stage pools. A stage starts when the previous one is complete for all tokens.
  *
- * `encoder.py` has the structures for Python; `attention.kernels.transformer.parameters` documents their fields. */
+ * `attention.kernels.transformer.in_c` has the structures for Python; `parameters` beside it documents their fields. */
 #include "attention.h"
 
 enum {
@@ -230,8 +230,8 @@ EXPORT int64_t KERNEL(encoder_columns_of)(int64_t way) { return columns_of(way);
 /* The steps by themselves, for tests. Rows and columns are those that the numba kernels of the same name take. */
 
 EXPORT void KERNEL(encoder_multiply)(int64_t way, int64_t rows, const Packed *a, int64_t row, int64_t word, const int32_t *b,
-                             int64_t start, int64_t stride, int64_t behind, int64_t length, const Table *c,
-                             int64_t column, int64_t goes_on) {
+                                     int64_t start, int64_t stride, int64_t behind, int64_t length, const Table *c,
+                                     int64_t column, int64_t goes_on) {
     if (way >= TILES) take_unit();
     multiply(way, rows, lines_of(a, row, word), (Lines){b + start, stride, behind}, length, c->start + column,
              c->columns, goes_on != 0);
@@ -239,8 +239,8 @@ EXPORT void KERNEL(encoder_multiply)(int64_t way, int64_t rows, const Packed *a,
 }
 
 EXPORT void KERNEL(encoder_finish)(int64_t way, const Table *sums, int64_t rows, const Table *bias, int64_t layer,
-                           int64_t first_column, int64_t columns, int64_t curve, int64_t gated, const Packed *out,
-                           int64_t row, int64_t into) {
+                                   int64_t first_column, int64_t columns, int64_t curve, int64_t gated, const Packed *out,
+                                   int64_t row, int64_t into) {
     finish(way, sums->start, sums->columns, rows, columns, row_of(bias, layer) + first_column, curve, gated,
            target_of(out, row, into));
 }
@@ -250,39 +250,39 @@ EXPORT void KERNEL(encoder_add)(const Table *y, int64_t rows, const Table *bias,
 }
 
 EXPORT void KERNEL(encoder_scale)(int64_t way, const Table *sums, int64_t rows, int64_t columns, const float *factors,
-                          const Packed *out, int64_t row, int64_t into) {
+                                  const Packed *out, int64_t row, int64_t into) {
     scale(way, sums->start, sums->columns, rows, columns, factors, target_of(out, row, into));
 }
 
 EXPORT void KERNEL(encoder_normalise)(int64_t way, int64_t kind, const Table *y, int64_t rows, const Table *scales,
-                              const Table *shifts, int64_t number, float epsilon, int64_t keeps, const Table *x,
-                              int64_t line, const Packed *out, int64_t row) {
+                                      const Table *shifts, int64_t number, float epsilon, int64_t keeps, const Table *x,
+                                      int64_t line, const Packed *out, int64_t row) {
     normalise(way, kind, y->start, y->columns, rows, epsilon, keeps != 0, row_of(scales, number), row_of(shifts, number),
               row_of(x, line), target_of(out, row, 0));
 }
 
 EXPORT void KERNEL(encoder_rotate)(int64_t way, const Table *head, int64_t rows, const Table *bias, int64_t layer,
-                           int64_t column, int64_t normalises, const Table *scales, int64_t number, float epsilon,
-                           const float *rotations, int64_t n_positions, int64_t rotation, const int64_t *positions,
-                           const Packed *out, int64_t row, int64_t into) {
+                                   int64_t column, int64_t normalises, const Table *scales, int64_t number, float epsilon,
+                                   const float *rotations, int64_t n_positions, int64_t rotation, const int64_t *positions,
+                                   const Packed *out, int64_t row, int64_t into) {
     rotate(way, head->start, head->columns, rows, row_of(bias, layer) + column, normalises, row_of(scales, number),
            epsilon, rotations + rotation * n_positions * head->columns, positions + row, target_of(out, row, into));
 }
 
 EXPORT void KERNEL(encoder_add_distances)(const Table *logits, int64_t rows, int64_t columns, const Table *distances,
-                                  int64_t head, int64_t first) {
+                                          int64_t head, int64_t first) {
     add_distances(logits->start, logits->columns, rows, columns, row_of(distances, head) + first);
 }
 
 EXPORT void KERNEL(encoder_exponentials)(int64_t way, const Table *logits, int64_t rows, int64_t count, int64_t padded,
-                                 int64_t position, int64_t back, int64_t ahead, const Packed *out, float *factors) {
+                                         int64_t position, int64_t back, int64_t ahead, const Packed *out, float *factors) {
     exponentials(way, logits->start, logits->columns, rows, count, padded, position, back, ahead, target_of(out, 0, 0),
                  factors);
 }
 
 EXPORT void KERNEL(encoder_attend)(int64_t way, const Packed *projected, int64_t first, int64_t length, int64_t begin,
-                           int64_t end, const Design *design, int64_t key_head, int64_t back, int64_t ahead,
-                           const Table *distances, const Scratch *scratch, const Packed *out) {
+                                   int64_t end, const Design *design, int64_t key_head, int64_t back, int64_t ahead,
+                                   const Table *distances, const Scratch *scratch, const Packed *out) {
     if (way >= TILES) take_unit();
     attend(way, projected, first, length, begin, end, design, key_head, back, ahead, distances, scratch, out);
     if (way >= TILES) leave_unit();

@@ -25,7 +25,6 @@ from attention.kernels.transformer.dispatch import (
     way_of,
 )
 from attention.kernels.transformer.parameters import (
-    BFLOAT16,
     CURVES,
     FLOAT32,
     LAYER_NORM,
@@ -34,20 +33,13 @@ from attention.kernels.transformer.parameters import (
     POOLINGS,
     QUERIES,
     RMS_NORM,
-    SPARE,
     THREE,
-    TILES,
     TILE_QUERIES,
+    TILES,
     UNLIMITED,
-    Activations,
     Design,
     Network,
-    Scratch,
     Words,
-    depth,
     pack_panels,
-    parts,
-    room,
-    scratch,
 )
 from attention.kernels.transformer.thread_team import run_in_stages, run_with_idle_threads

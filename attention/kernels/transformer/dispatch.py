@@ -108,7 +108,7 @@ def _native() -> EncoderKernels | None:
     library = load()
     if library is None:
         return None
-    from attention.kernels.native.encoder import Encoder
+    from attention.kernels.transformer.in_c import Encoder
 
     return Encoder(library)
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attention.kernels.native.encoder import Encoder
 from attention.kernels.native.library import usable_kinds
 from attention.kernels.transformer import dispatch, use_encoder
+from attention.kernels.transformer.in_c import Encoder
 from attention.rotary import Rotary
 from attention.transformer import Compiled, RMSNorm
 from attention.transformer import compiled as module

@@ -10,7 +10,9 @@ from typing import Any, Protocol
 import numba
 import numpy as np
 
-from attention.kernels.native.encoder import (
+from attention.kernels.native.library import Library, library_of, usable_kinds
+from attention.kernels.transformer import attention, products, row_operations
+from attention.kernels.transformer.in_c import (
     Encoder,
     address_of,
     design_in_c,
@@ -19,8 +21,6 @@ from attention.kernels.native.encoder import (
     scratch_in_c,
     table_of,
 )
-from attention.kernels.native.library import Library, library_of, usable_kinds
-from attention.kernels.transformer import attention, products, row_operations
 from attention.kernels.transformer.parameters import Design, Scratch
 
 

@@ -9,7 +9,6 @@ import pytest
 from attention import ParameterError
 from attention.kernels import amx
 from attention.kernels.machine_code import TARGETS
-from attention.kernels.native.encoder import Encoder
 from attention.kernels.native.kinds import KINDS
 from attention.kernels.native.library import Library, load
 from attention.kernels.transformer import products
@@ -22,6 +21,7 @@ from attention.kernels.transformer.dispatch import (
     use_encoder,
     way_of,
 )
+from attention.kernels.transformer.in_c import Encoder
 from attention.kernels.transformer.parameters import BFLOAT16, FLOAT32, PANEL, THREE, TILES
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from attention.aligned import LINE
-from attention.kernels.native import encoder as structures
 from attention.kernels.native.build import FLAGS, HERE
 from attention.kernels.native.kinds import KINDS, machine
+from attention.kernels.transformer import in_c as structures
 from attention.kernels.transformer.parameters import (
     SPARE,
     Activations,

@@ -9,12 +9,12 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 
-from attention.kernels.native.encoder import Encoder
 from attention.kernels.native.kinds import machine
 from attention.kernels.native.library import library_of, usable_kinds
+from attention.kernels.transformer.in_c import Encoder
 from attention.kernels.transformer.parameters import POOLINGS
 from attention.transformer import compiled as module
-from tests.attention.kernels.native.running import built, image_of, is_emulated, run
+from tests.attention.kernels.transformer.running import built, image_of, is_emulated, run
 from tests.attention.transformer.test_compiled import WAYS
 from tests.attention.transformer.test_compiled_families import FAMILIES, MODELS, model_of
 

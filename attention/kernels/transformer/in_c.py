@@ -1,4 +1,4 @@
-"""The Transformer encoder of the library: its functions, and the structures that they read, for Python.
+"""The encoder's kernels in the library in C: its functions, and the structures that they read, for Python.
 
 A structure of ctypes neither keeps its arrays alive nor knows their sizes. So each one here is made once, from arrays
 whose type, shape and order in memory are checked, and holds them. A call then passes addresses.
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from attention.arrays import F32, I64
 from attention.errors import ParameterError, ShapeError
 from attention.kernels.native.library import Library
-from attention.kernels.transformer import (
+from attention.kernels.transformer.parameters import (
     BFLOAT16,
     FLOAT32,
     PANEL,
