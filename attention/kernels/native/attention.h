@@ -96,8 +96,8 @@ static int64_t arrange_values(const Packed *projected, int64_t first, int64_t le
     return length * LANES;
 }
 
-/* Write the bfloat16 values of one head and one text as panels of `across` components, two tokens to a word. Tokens from
- * `length` to `padded` are zeros. Return the words of each part of a panel. */
+/* Write the bfloat16 values of one head and one text as panels of `across` components, two tokens to a word. Tokens
+ * from `length` to `padded` are zeros. Return the words of each part of a panel. */
 static int64_t arrange_value_pairs(const Packed *projected, int64_t first, int64_t length, int64_t padded, int64_t word,
                                    int64_t words, int64_t across, int32_t *values) {
     const int64_t size = padded / 2 * across, parts = projected->parts;
@@ -117,13 +117,13 @@ static int64_t arrange_value_pairs(const Packed *projected, int64_t first, int64
     return size;
 }
 
-/* Compute the outputs of the heads that share the keys and values of `key_head`, for the tokens from `begin` to `end` of
- * the text that is rows `first` to `first + length`.
+/* Compute the outputs of the heads that share the keys and values of `key_head`, for the tokens from `begin` to
+ * `end` of the text that is rows `first` to `first + length`.
  *
- * A token attends to `back` positions back and `ahead` ahead. Products skip keys that are too far away. What is skipped
- * depends on the text's panels of 32 tokens alone, and its terms are exact zeros, so results do not depend on `begin` and
- * `end`. The 32 rows of `projected` after the last text must be finite. `distances` are added to logits: column n + i of
- * 2·n is for a key i positions after the query; without such biases it has no columns. */
+ * A token attends to `back` positions back and `ahead` ahead. Products skip keys that are too far away. What is
+ * skipped depends on the text's panels of 32 tokens alone, and its terms are exact zeros, so results do not depend
+ * on `begin` and `end`. The 32 rows of `projected` after the last text must be finite. `distances` are added to
+ * logits: column n + i of 2·n is for a key i positions after the query; without such biases it has no columns. */
 static void attend(int64_t way, const Packed *projected, int64_t first, int64_t length, int64_t begin, int64_t end,
                    const Design *design, int64_t key_head, int64_t back, int64_t ahead, const Table *distances,
                    const Scratch *scratch, const Packed *out) {

@@ -1,8 +1,8 @@
 /* A whole encoder over the packed tokens of some texts, in one function: embeddings, layers, pooling.
  *
  * It runs in stages, so that threads can share texts. The first stage embeds tokens and projects queries, keys and
- * values. Each further stage computes one layer's attention and feed-forward network, and projects for the next. The last
- * stage pools. A stage starts when the previous one is complete for all tokens.
+ * values. Each further stage computes one layer's attention and feed-forward network, and projects for the next. The
+ * last stage pools. A stage starts when the previous one is complete for all tokens.
  *
  * `attention.kernels.transformer.in_c` has the structures for Python; `parameters` beside it documents their fields. */
 #include "attention.h"
@@ -46,18 +46,19 @@ INLINE Packed projected_of(const Activations *room, int64_t layer) {
     return projected;
 }
 
-/* How many of the `left` remaining tokens the next pass through a layer computes. Passes have similar sizes, so that the
- * last one is not nearly empty. */
+/* How many of the `left` remaining tokens the next pass through a layer computes. Passes have similar sizes, so that
+ * the last one is not nearly empty. */
 INLINE int64_t pass_rows(int64_t way, int64_t left) {
     const int64_t block = way >= TILES ? TILE_QUERIES : QUERIES, maximum = WIDE || way >= TILES ? ROWS : MORE_ROWS;
     const int64_t blocks = blocks_of(left, block), passes = blocks_of(blocks, maximum / block);
     return least(blocks_of(blocks, passes) * block, left);
 }
 
-/* Store curve(a · matrix + bias) packed, for columns `begin` to `end` of the matrix of `layer`; column `begin` becomes the
- * target's first. With a gate, every second panel is multiplied by the activated one before it. */
+/* Store curve(a · matrix + bias) packed, for columns `begin` to `end` of the matrix of `layer`; column `begin`
+ * becomes the target's first. With a gate, every second panel is multiplied by the activated one before it. */
 static void activate_products(int64_t way, int64_t rows, const Packed *a, int64_t row, const int32_t *matrices,
-                              const Table *bias, int64_t layer, int64_t begin, int64_t end, int64_t curve, int64_t gated,
+                              const Table *bias, int64_t layer, int64_t begin, int64_t end, int64_t curve,
+                              int64_t gated,
                               Target out, const Table *sums) {
     const int64_t across = columns_of(way), part = bias->columns * a->words;
     const int32_t *matrix = matrices + layer * a->parts * part;
@@ -70,8 +71,8 @@ static void activate_products(int64_t way, int64_t rows, const Packed *a, int64_
     }
 }
 
-/* Set y[: rows] to a · matrix, over words `begin` to `end` of the depth of the matrix of `layer`; if `begin` is not 0, add
- * to y. The matrix has `columns` columns of `depth` words, of which `first_column` becomes the first of y. */
+/* Set y[: rows] to a · matrix, over words `begin` to `end` of the depth of the matrix of `layer`; if `begin` is not
+ * 0, add to y. The matrix has `columns` columns of `depth` words, of which `first_column` becomes the first of y. */
 static void store_products(int64_t way, int64_t rows, const Packed *a, int64_t row, const int32_t *matrices,
                            int64_t layer, int64_t columns, int64_t depth, int64_t begin, int64_t end,
                            int64_t first_column, const Table *y) {
@@ -136,8 +137,8 @@ static void normalise_rows(int64_t way, int64_t rows, const Network *network, in
               row_of(&network->scales, number), row_of(&network->shifts, number), x, target_of(read, row, 0));
 }
 
-/* Add the bias and the rows of `room->x` to the output of a branch, y[: rows]. If the network normalises the branch before
- * the normalisation `number`, that comes first; the bias is then zero. */
+/* Add the bias and the rows of `room->x` to the output of a branch, y[: rows]. If the network normalises the branch
+ * before the normalisation `number`, that comes first; the bias is then zero. */
 static void add_branch(int64_t way, int64_t rows, const Network *network, int64_t number, const Table *bias,
                        int64_t layer, const Activations *room, const Table *y, int64_t row) {
     const int64_t branch = 2 * network->output_bias.rows + 1 + number;
@@ -145,15 +146,16 @@ static void add_branch(int64_t way, int64_t rows, const Network *network, int64_
     add(y->start, y->columns, rows, row_of(bias, layer), row_of(&room->x, row));
 }
 
-/* Compute what follows attention in a layer, from the heads' outputs to the normalisation after the layer, whose input is
- * then in `scratch->y`. */
+/* Compute what follows attention in a layer, from the heads' outputs to the normalisation after the layer, whose
+ * input is then in `scratch->y`. */
 static void finish_layer(int64_t way, const Network *network, const Design *design, int64_t layer,
                          const Activations *room, const Scratch *scratch, int64_t row, int64_t rows) {
     const Table *y = &scratch->y;
     const int64_t joined = room->joined.words, gated = design->gated, numbers = way == FLOAT32 ? 1 : 2;
     store_products(way, rows, &room->joined, row, network->output, layer, y->columns, joined, 0, joined, 0, y);
     add_branch(way, rows, network, 2 * layer + 1, &network->output_bias, layer, room, y, row);
-    normalise_rows(way, rows, network, 2 * layer + 1, design->norm_first > 0, y, row_of(&room->x, row), &room->read, row);
+    normalise_rows(way, rows, network, 2 * layer + 1, design->norm_first > 0, y, row_of(&room->x, row), &room->read,
+                   row);
     const int64_t width = network->inner_bias.columns >> gated;
     for (int64_t begin = 0; begin < width; begin += WIDENED) {
         const int64_t end = least(begin + WIDENED, width);
@@ -229,7 +231,8 @@ EXPORT int64_t KERNEL(encoder_columns_of)(int64_t way) { return columns_of(way);
 
 /* The steps by themselves, for tests. Rows and columns are those that the numba kernels of the same name take. */
 
-EXPORT void KERNEL(encoder_multiply)(int64_t way, int64_t rows, const Packed *a, int64_t row, int64_t word, const int32_t *b,
+EXPORT void KERNEL(encoder_multiply)(int64_t way, int64_t rows, const Packed *a, int64_t row, int64_t word,
+                                     const int32_t *b,
                                      int64_t start, int64_t stride, int64_t behind, int64_t length, const Table *c,
                                      int64_t column, int64_t goes_on) {
     if (way >= TILES) take_unit();
@@ -239,13 +242,15 @@ EXPORT void KERNEL(encoder_multiply)(int64_t way, int64_t rows, const Packed *a,
 }
 
 EXPORT void KERNEL(encoder_finish)(int64_t way, const Table *sums, int64_t rows, const Table *bias, int64_t layer,
-                                   int64_t first_column, int64_t columns, int64_t curve, int64_t gated, const Packed *out,
+                                   int64_t first_column, int64_t columns, int64_t curve, int64_t gated,
+                                   const Packed *out,
                                    int64_t row, int64_t into) {
     finish(way, sums->start, sums->columns, rows, columns, row_of(bias, layer) + first_column, curve, gated,
            target_of(out, row, into));
 }
 
-EXPORT void KERNEL(encoder_add)(const Table *y, int64_t rows, const Table *bias, int64_t layer, const Table *x, int64_t row) {
+EXPORT void KERNEL(encoder_add)(const Table *y, int64_t rows, const Table *bias, int64_t layer, const Table *x,
+                                int64_t row) {
     add(y->start, y->columns, rows, row_of(bias, layer), row_of(x, row));
 }
 
@@ -257,13 +262,16 @@ EXPORT void KERNEL(encoder_scale)(int64_t way, const Table *sums, int64_t rows, 
 EXPORT void KERNEL(encoder_normalise)(int64_t way, int64_t kind, const Table *y, int64_t rows, const Table *scales,
                                       const Table *shifts, int64_t number, float epsilon, int64_t keeps, const Table *x,
                                       int64_t line, const Packed *out, int64_t row) {
-    normalise(way, kind, y->start, y->columns, rows, epsilon, keeps != 0, row_of(scales, number), row_of(shifts, number),
+    normalise(way, kind, y->start, y->columns, rows, epsilon, keeps != 0, row_of(scales, number), row_of(shifts,
+                                                                                                         number),
               row_of(x, line), target_of(out, row, 0));
 }
 
 EXPORT void KERNEL(encoder_rotate)(int64_t way, const Table *head, int64_t rows, const Table *bias, int64_t layer,
-                                   int64_t column, int64_t normalises, const Table *scales, int64_t number, float epsilon,
-                                   const float *rotations, int64_t n_positions, int64_t rotation, const int64_t *positions,
+                                   int64_t column, int64_t normalises, const Table *scales, int64_t number,
+                                   float epsilon,
+                                   const float *rotations, int64_t n_positions, int64_t rotation,
+                                   const int64_t *positions,
                                    const Packed *out, int64_t row, int64_t into) {
     rotate(way, head->start, head->columns, rows, row_of(bias, layer) + column, normalises, row_of(scales, number),
            epsilon, rotations + rotation * n_positions * head->columns, positions + row, target_of(out, row, into));
@@ -275,7 +283,8 @@ EXPORT void KERNEL(encoder_add_distances)(const Table *logits, int64_t rows, int
 }
 
 EXPORT void KERNEL(encoder_exponentials)(int64_t way, const Table *logits, int64_t rows, int64_t count, int64_t padded,
-                                         int64_t position, int64_t back, int64_t ahead, const Packed *out, float *factors) {
+                                         int64_t position, int64_t back, int64_t ahead, const Packed *out,
+                                         float *factors) {
     exponentials(way, logits->start, logits->columns, rows, count, padded, position, back, ahead, target_of(out, 0, 0),
                  factors);
 }

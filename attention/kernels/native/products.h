@@ -1,8 +1,9 @@
 /* Products of packed rows with a panel of columns, by vectors or by AMX, the matrix unit.
  *
- * A word of four bytes holds one float32, or two bfloat16, the first in its lower half. A panel is some columns side by
- * side: a line of columns for each word. All sums of a block of rows stay in registers, and each is added in the order of
- * the words, however many rows are multiplied at a time. So the vector of a text does not depend on its neighbours. */
+ * A word of four bytes holds one float32, or two bfloat16, the first in its lower half. A panel is some columns side
+ * by side: a line of columns for each word. All sums of a block of rows stay in registers, and each is added in the
+ * order of the words, however many rows are multiplied at a time. So the vector of a text does not depend on its
+ * neighbours. */
 #pragma once
 
 #include "lanes.h"
@@ -204,7 +205,8 @@ OUTLINED void by_tiles(int64_t way, int64_t rows, Lines a, Lines b, int64_t leng
 }
 #endif
 
-/* c[: rows] = a · b, or c + a · b: `columns_of(way)` columns. `length`: the words of a row; for tiles a multiple of 16. */
+/* c[: rows] = a · b, or c + a · b: `columns_of(way)` columns. `length`: the words of a row; for tiles a multiple of
+ * 16. */
 INLINE void multiply(int64_t way, int64_t rows, Lines a, Lines b, int64_t length, float *c, int64_t c_stride,
                      int goes_on) {
     if (way >= TILES) by_tiles(way, rows, a, b, length, c, c_stride, goes_on);

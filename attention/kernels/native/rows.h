@@ -139,9 +139,10 @@ INLINE float reciprocal_root(float total, int64_t width, float epsilon) {
     return 1.0f / __builtin_elementwise_sqrt(total / (float)width + epsilon);
 }
 
-/* Normalise rows of y to mean 0 and variance 1, or to a mean of squares of 1, then scale and shift them. The results are
- * stored packed, and as float32 in x; x gets the rows of y instead if it `keeps` them. x and y may be the same. */
-OUTLINED void normalise(int64_t way, int64_t kind, const float *y, int64_t width, int64_t rows, float epsilon, int keeps,
+/* Normalise rows of y to mean 0 and variance 1, or to a mean of squares of 1, then scale and shift them. The results
+ * are stored packed, and as float32 in x; x gets the rows of y instead if it `keeps` them. x and y may be the same. */
+OUTLINED void normalise(int64_t way, int64_t kind, const float *y, int64_t width, int64_t rows, float epsilon,
+                        int keeps,
                         const float *scales, const float *shifts, float *x, Target out) {
     for (int64_t row = 0; row < rows; row++, y += width, x += width) {
         float mean = 0.0f, inverse = 1.0f;
@@ -210,10 +211,11 @@ INLINE words among(int64_t column, int64_t begin, int64_t width) {
     return places - (uint32_t)(begin - column) < (naturals)(uint32_t)width;
 }
 
-/* The terms of a softmax: exp(z − max z) for the first `count` logits z of each row, and 1/Σ in `factors`. Row r is about
- * columns position + r − back to position + r + ahead; the terms of others are zeros. They are stored packed, `padded`
- * numbers, a multiple of 16. */
-OUTLINED void exponentials(int64_t way, const float *logits, int64_t stride, int64_t rows, int64_t count, int64_t padded,
+/* The terms of a softmax: exp(z − max z) for the first `count` logits z of each row, and 1/Σ in `factors`. Row r is
+ * about columns position + r − back to position + r + ahead; the terms of others are zeros. They are stored packed,
+ * `padded` numbers, a multiple of 16. */
+OUTLINED void exponentials(int64_t way, const float *logits, int64_t stride, int64_t rows, int64_t count,
+                           int64_t padded,
                            int64_t position, int64_t back, int64_t ahead, Target out, float *factors) {
     for (int64_t row = 0; row < rows; row++, logits += stride) {
         const int64_t token = position + row, begin = token - least(token, back);
