@@ -126,7 +126,7 @@ def table_of(name: str, array: F32, *shape: int | None) -> Table:
     return Table(address_of(array), len(array) if array.ndim > 1 else 1, array.shape[-1])
 
 
-def packed_of(name: str, array: Words, *shape: int | None) -> Packed:
+def words_in_c(name: str, array: Words, *shape: int | None) -> Packed:
     """Return the structure of uint32[parts, rows, words], which `require` checks."""
     require(name, array, WORD, *(shape or [None] * 3))
     return Packed(address_of(array), *array.shape)
@@ -143,9 +143,9 @@ def scratch_in_c(scratch: Scratch) -> ScratchInC:
         keys=address_of(require("keys", scratch.keys, WORD, None)),
         values=address_of(require("values", scratch.values, WORD, None)),
         logits=table_of("logits", scratch.logits),
-        weights=packed_of("weights", scratch.weights),
+        weights=words_in_c("weights", scratch.weights),
         factors=address_of(require("factors", scratch.factors, REAL, None)),
-        hidden=packed_of("hidden", scratch.hidden),
+        hidden=words_in_c("hidden", scratch.hidden),
         sums=table_of("sums", scratch.sums),
         head=table_of("head", scratch.head),
         y=table_of("y", scratch.y),
@@ -168,10 +168,10 @@ class Room:
         require("projected", arrays.projected, WORD, None, count, rows, words)
         self._structure = ActivationsInC(
             x=table_of("x", arrays.x, rows, None),
-            read=packed_of("read", arrays.read, count, rows, None),
+            read=words_in_c("read", arrays.read, count, rows, None),
             projected=Packed(address_of(arrays.projected), count, rows, words),
             copies=copies,
-            joined=packed_of("joined", arrays.joined, count, rows, None),
+            joined=words_in_c("joined", arrays.joined, count, rows, None),
         )
         self.address = ctypes.addressof(self._structure)
         self._alone = self if copies == 1 else Room(arrays._replace(projected=arrays.projected[:1]))

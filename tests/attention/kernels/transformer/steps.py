@@ -16,10 +16,10 @@ from attention.kernels.transformer.in_c import (
     Encoder,
     address_of,
     design_in_c,
-    packed_of,
     require,
     scratch_in_c,
     table_of,
+    words_in_c,
 )
 from attention.kernels.transformer.parameters import Design, Scratch
 
@@ -124,7 +124,7 @@ class InC:
                 if argument.dtype == np.float32 and argument.ndim == 2:
                     passed.append(ctypes.byref(table_of(name, argument)))
                 elif argument.dtype == np.uint32 and argument.ndim == 3:
-                    passed.append(ctypes.byref(packed_of(name, argument)))
+                    passed.append(ctypes.byref(words_in_c(name, argument)))
                 else:
                     passed.append(address_of(require(name, argument, argument.dtype, *argument.shape)))
                 if argument.dtype == np.float32 and argument.ndim == 3:  # rotations, whose positions C has to know
