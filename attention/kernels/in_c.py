@@ -50,24 +50,24 @@ class Packed:
 
     Attributes:
         planes: int32[lines, words], the queries' codes.
-        each: lines of a query: 1, or 2 if a 16-bit code is split into bytes, of which the first counts 256 times.
+        lines_of_query: 1, or 2 if a 16-bit code is split into bytes, of which the first counts 256 times.
         offsets: int32[q], the part of a product that comes from the 128 added to each key byte.
         steps: float32[q]; similarity = product·scale·step.
         structure: the addresses of these arrays, for C.
     """
 
-    def __init__(self, planes: I32, each: int, offsets: I32, steps: F32) -> None:
-        self.planes, self.each, self.offsets, self.steps = planes, each, offsets, steps
+    def __init__(self, planes: I32, lines_of_query: int, offsets: I32, steps: F32) -> None:
+        self.planes, self.lines_of_query, self.offsets, self.steps = planes, lines_of_query, offsets, steps
         lines, count = len(planes), len(steps)
-        if lines < each * count:
-            raise ValueError(f"wanted {each} lines for each of {count} queries, got {lines}")
+        if lines < lines_of_query * count:
+            raise ValueError(f"wanted {lines_of_query} lines for each of {count} queries, got {lines}")
         self.structure = _Queries(
             address(planes, pointers.I32),
             address(offsets, pointers.I32, count),
             address(steps, pointers.F32, count),
             lines,
             count,
-            each,
+            lines_of_query,
         )
 
 
@@ -99,8 +99,8 @@ class KernelsInC:
             padded = np.zeros((-(-len(planes) // TILE) * TILE, planes.shape[1]), dtype=np.int32)
             padded[: len(planes)] = planes
             planes = padded
-        each = 1 if self.WIDE or not fine else 2
-        return Packed(np.ascontiguousarray(planes), each, offsets, np.ascontiguousarray(steps, dtype=np.float32))
+        lines = 1 if self.WIDE or not fine else 2
+        return Packed(np.ascontiguousarray(planes), lines, offsets, np.ascontiguousarray(steps, dtype=np.float32))
 
     # Codes of keys -----------------------------------------------------------------------------------------------
 

@@ -114,7 +114,7 @@ def _is_entry(entry: dict[str, Any]) -> bool:
 
 def _escape(text: str) -> str:
     """Return JSON in which characters that move text on a screen, or end a line, are escaped."""
-    return INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return INVISIBLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _has_outcome(entry: dict[str, Any], outcome: str) -> bool:

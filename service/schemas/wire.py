@@ -106,7 +106,7 @@ MAX_DEPTH = 100
 MAX_ID, MAX_NAME = 256, 128  # characters of a document's id and of a collection's name
 MAX_TOP_K = 10_000
 MAX_MATCHES = 10_000
-"""Of all queries of a request together; an answer is built in memory."""
+"""The matches of all queries of a request together, because an answer is built in memory."""
 MAX_SWEPT_WEIGHTS = 1_000_000
 MAX_PAGE = 10_000  # documents, or collections
 INTEGERS = range(-(2**63), 2**64)

@@ -135,17 +135,17 @@ class DistinctValues:
         return slice(self._starts[first], edge)
 
     @cached_property
-    def folded(self) -> list[bytes]:
+    def case_folds(self) -> list[bytes]:
         """The texts after case folding, which takes much longer than to compare them."""
         texts = self._values.get(Kind.TEXT, [])
         folded = [casefold(texts[index]) for index in range(len(texts))]
         self._folded_bytes = _nbytes(folded)
         return folded
 
-    def folded_texts(self, fit: Callable[[bytes], bool]) -> list[int]:
+    def texts_by_fold(self, fit: Callable[[bytes], bool]) -> list[int]:
         """Return the codes of the texts for which `fit` returns true. `fit` receives each text after case folding."""
         start = self._starts[Kind.TEXT]
-        return [start + index for index, text in enumerate(self.folded) if fit(text)]
+        return [start + index for index, text in enumerate(self.case_folds) if fit(text)]
 
     def texts(self, fit: Callable[[bytes], bool]) -> list[int]:
         """Return the codes of the texts for which `fit` returns true. `fit` receives each text as UTF-8."""
@@ -279,8 +279,8 @@ class Column:
         part = value.encode()
         if ignore_case:
             part = casefold(part)
-            holding = texts.folded_texts(lambda text: part in text)
-            equal = self.elements.among(elements.folded_texts(lambda text: text == part))
+            holding = texts.texts_by_fold(lambda text: part in text)
+            equal = self.elements.among(elements.texts_by_fold(lambda text: text == part))
         else:
             holding = texts.texts(lambda text: part in text)
             equal = self.elements.among(elements.equal(encode_value(value)))

@@ -80,14 +80,14 @@ def this_platform() -> str:
     return f"{system}-{family.get((system, machine()), machine())}"
 
 
-def offered(features: int) -> set[str]:
-    """Return the names of the features that this processor offers and that any kind needs.
+def features_of(bits: int) -> set[str]:
+    """Return the names of the features that this processor has and that any kind needs.
 
     Args:
-        features: what the library's `softkv_features` returns.
+        bits: what the library's `softkv_features` returns.
     """
     if machine() != "aarch64":
-        return {name for name, bit in FEATURES.items() if features & bit}
+        return {name for name, bit in FEATURES.items() if bits & bit}
     if sys.platform == "darwin":
         return {name for name, called in _APPLE_NAMES.items() if _apple_has(called)}
     if sys.platform != "linux":
@@ -107,6 +107,6 @@ def kinds_of(names: set[str]) -> list[Kind]:
     """Return the kinds whose code this processor can run, best first.
 
     Args:
-        names: what `offered` returns.
+        names: what `features_of` returns.
     """
     return [kind for kind in KINDS if kind.machine == machine() and names.issuperset(kind.features)]

@@ -1,6 +1,6 @@
 """The library of kernels, loaded by ctypes, for the best kind of processor that this machine is.
 
-`load()` returns None where no library is, as in a source distribution that could not build it. NumPy then answers.
+`load()` returns None if there is no library, as in a source distribution that could not build it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from attention.kernels.native.kinds import Kind, kinds_of, offered
+from attention.kernels.native.kinds import Kind, features_of, kinds_of
 
 logger = logging.getLogger(__name__)
 
@@ -39,9 +39,10 @@ class Library:
             name: its name in C.
             result, arguments: ctypes' types; None for no result.
         """
-        found = self._loaded[f"softkv_{self.kind.symbol}_{name}"]  # an object of its own, not shared as an attribute
-        found.restype, found.argtypes = result, arguments
-        return found
+        # An index, unlike an attribute, gives an object that nobody else declares types for.
+        function = self._loaded[f"softkv_{self.kind.symbol}_{name}"]
+        function.restype, function.argtypes = result, arguments
+        return function
 
     @property
     def amx(self) -> bool:
@@ -58,7 +59,7 @@ def load() -> Library | None:
 
 def library_of(kind: Kind) -> Library:
     """Return the library for a kind of processor, one of `usable_kinds()`."""
-    loaded = _loaded()
+    loaded = _open()
     assert loaded is not None
     return Library(loaded, kind)
 
@@ -66,16 +67,16 @@ def library_of(kind: Kind) -> Library:
 @cache
 def usable_kinds() -> list[Kind]:
     """Return the kinds of processor whose code can run here, best first; none without a library."""
-    loaded = _loaded()
+    loaded = _open()
     if loaded is None:
         return []
     loaded.softkv_features.restype = ctypes.c_int64
-    kinds = kinds_of(offered(loaded.softkv_features()))
+    kinds = kinds_of(features_of(loaded.softkv_features()))
     return [kind for kind in kinds if kind.name != "amx" or _unit_allowed()]
 
 
 @cache
-def _loaded() -> ctypes.CDLL | None:
+def _open() -> ctypes.CDLL | None:
     path = next((path for name in NAMES if (path := Path(__file__).with_name(name)).exists()), None)
     if path is None:
         return None

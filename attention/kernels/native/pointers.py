@@ -14,7 +14,7 @@ I8, U8, BOOL = np.dtype(np.int8), np.dtype(np.uint8), np.dtype(np.bool_)
 
 
 _DATA = object.__basicsize__
-"""Where an array's object holds the address of its elements: right after what every object begins with."""
+"""Bytes of an array's object before the address of its elements: those that every object begins with."""
 
 
 def _read(array: Any) -> int:

@@ -198,17 +198,21 @@ MAX_CACHED_COMPARISONS = 64
 """The most comparisons that a shared batch evaluates for the rows of new documents."""
 
 
-class CostlyFilter(Exception):
+class MaskError(Exception):
+    """Base class of the reasons for which a filter is not evaluated."""
+
+
+class CostlyFilter(MaskError):
     """A filter takes too long for a batch that other callers share."""
 
 
-class CallerGone(Exception):
-    """The caller has gone, so that nobody waits for the mask of its filter."""
+class CallerGone(MaskError):
+    """The caller has gone, so the mask of its filter is not needed."""
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """For whom filters are evaluated.
+    """The callers of a filter.
 
     Attributes:
         shared: whether other callers wait; a costly filter then raises CostlyFilter.
@@ -219,7 +223,7 @@ class Evaluation:
     gone: Callable[[], bool] = bool
 
     def check_cost(self, condition: Condition, documents: int) -> None:
-        """Raise CostlyFilter if other callers would wait long for a filter of a collection with so many documents."""
+        """Raise CostlyFilter if other callers would wait long for a filter of a collection of this many documents."""
         if self.shared and condition.comparisons * (documents + COMPARISON_DOCUMENTS) > MAX_SHARED_COST:
             raise CostlyFilter
 

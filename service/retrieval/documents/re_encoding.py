@@ -70,8 +70,8 @@ FINAL_DOCUMENTS = 64
 ROUNDS_PER_DOUBLING = 4
 MAX_FINAL_DOCUMENTS = 1024
 ROUNDS_PER_HOLD = 8
-"""In one of so many rounds other writes wait while texts are encoded that came during the round: a collection that is
-written to all the time would else never be done."""
+"""Other writes wait in one round of this number, while texts that came during the round are encoded. Else the copy of a
+collection that is written to all the time would never end."""
 HOLD_SECONDS = 1.0
 """The most time that they wait. An encoder whose round took longer holds up no write."""
 POLL_SECONDS = LEASE_SECONDS / 3

@@ -344,10 +344,12 @@ def _attend_many(collection: CollectionRef, queries: Any, options: Mapping[str, 
     encoded = [encode_query(query, f"/queries/{index}") for index, query in enumerate(query_list)]
     batch_size = 1
     if len(query_list) > 1:
-        most, matches = (yield from get_limit(collection.cache, "queries")), _count_matches(options)
+        per_request, matches = (yield from get_limit(collection.cache, "queries")), _count_matches(options)
         if "answer_matches" in (collection.cache.limits or {}):  # older services have no such limit
-            most = min(most, (yield from get_limit(collection.cache, "answer_matches")) // max(1, matches))
-        batch_size = max(1, most)
+            per_request = min(
+                per_request, (yield from get_limit(collection.cache, "answer_matches")) // max(1, matches)
+            )
+        batch_size = max(1, per_request)
     answers: list[Answer] = []
     for begin in range(0, len(query_list), batch_size):
         texts = [query_text(query) for query in query_list[begin : begin + batch_size]]

@@ -45,7 +45,7 @@ def test_a_list_of_any_length_is_answered_in_order(shelf):
 
 
 @pytest.mark.parametrize("options", [{"top_k": 10_000}, {"top_k": 900}, {"top_p": 0.9}])
-def test_queries_with_many_matches_are_asked_in_parts_whose_answers_hold_them(shelf, options):
+def test_queries_with_many_matches_go_in_several_requests_whose_answers_hold_them(shelf, options):
     answers = shelf.attend([[1.0, index] for index in range(25)], **options)
     assert [answer.ids[0] for answer in answers] == [shelf.attend([1.0, index]).ids[0] for index in range(25)]
 
