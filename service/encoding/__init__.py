@@ -28,6 +28,6 @@ from service.encoding.queue import EncodingQueue, encode_stream
 from service.encoding.registry import DEFAULT_MODEL, ORGANISATION, default_checkpoint, encoder_name, load_encoder
 from service.encoding.remote import RemoteEncoder, RemoteSettings, load_remote
 from service.encoding.temperature import Temperatures
-from service.encoding.texts import Encoded
+from service.encoding.texts import Encoded, EncodedText
 from service.encoding.tokens import Content, Token
 from service.encoding.tracing import TracedText, read_pair, trace_layers, traceable

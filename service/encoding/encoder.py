@@ -236,7 +236,8 @@ class Encoder(ABC):
         """Encode n texts, in order.
 
         Raises:
-            InvalidText: a text has a lone surrogate, or the encoder refuses it; nothing is encoded.
+            InvalidText: a text has a lone surrogate.
+            TextRefused: the encoder's provider refuses some texts.
         """
 
     def submit(

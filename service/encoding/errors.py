@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class EncodingError(Exception):
     """Base class of the encoder's errors; the message says what was expected, what came, and what to do."""
@@ -54,10 +56,18 @@ class ProviderUnavailable(EncodingError):
 
 
 class TextRefused(InvalidText):
-    """An encoder's provider refuses a text, for example because it is too long."""
+    """An encoder's provider refuses some texts, for example because they are too long.
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, None)
+    Attributes:
+        messages: the reason of each refusal, by the index of the text in the list, from 0; at least one.
+    """
+
+    def __init__(self, messages: Mapping[int, str]) -> None:
+        first = min(messages)
+        more = len(messages) - 1
+        also = f" It refused {more} more {'text' if more == 1 else 'texts'}." if more else ""
+        super().__init__(messages[first] + also, first)
+        self.messages = messages
 
 
 class TokensUnknown(EncodingError):

@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Any
 
 from service.encoding.encoder import BatchLimits, Encoder
-from service.encoding.errors import EncodingError, ProviderUnavailable, QueueClosed, QueueOverfull
+from service.encoding.errors import EncodingError, ProviderUnavailable, QueueClosed, QueueOverfull, TextRefused
 from service.encoding.texts import Encoded, EncodedText, Purpose, check_texts
 from service.request_trace import Wait, batch_stage
 from service.scheduling import CALLER, FairQueue
@@ -197,8 +197,9 @@ class EncodingQueue:
         """Encode n texts, in order, when their turn comes; cancelling the call removes them from the queue.
 
         Raises:
-            InvalidText: a text has a lone surrogate, or the encoder's provider refuses it.
-            ProviderUnavailable: the encoder's provider does not answer.
+            InvalidText: a text has a lone surrogate.
+            TextRefused: the encoder's provider refuses some texts. The others were encoded, and stay in the cache.
+            ProviderUnavailable: the encoder's provider does not answer, or refuses every text.
             QueueOverfull: too many texts wait.
             QueueClosed: the queue is not started, or closes.
         """
@@ -208,13 +209,21 @@ class EncodingQueue:
         if not texts:
             return self._blank(0)
         if len(texts) > MAX_CACHED_REQUEST:
-            return await self._take_turns(texts, purpose)
+            encoded = await self._take_turns(texts, purpose)
+            if encoded.refused:
+                raise TextRefused(encoded.refused)
+            return encoded
         cached = self.cache.find(texts, purpose)
         if missing := [text for text in dict.fromkeys(texts) if text not in cached]:
             encoded = await self._take_turns(missing, purpose)
             # From this call, not from the cache, which may have dropped them already.
             encoded_texts = dict(zip(missing, encoded.texts(), strict=True))
+            refused = {missing[i]: reason for i, reason in encoded.refused.items()}
+            for text in refused:
+                del encoded_texts[text]
             self.cache.keep(encoded_texts, purpose)
+            if refused:
+                raise TextRefused({i: refused[text] for i, text in enumerate(texts) if text in refused})
             cached |= encoded_texts
         return Encoded.of([cached[text] for text in texts])
 
@@ -389,7 +398,12 @@ async def encode_stream(queue: EncodingQueue, texts: Sequence[str], purpose: Pur
 
     Raises:
         InvalidText: a text has a lone surrogate.
+        TextRefused: the encoder's provider refuses some texts of a slice.
         QueueClosed: the queue closes before the last text.
     """
     for start in range(0, len(texts), SLICE_TEXTS):
-        yield await queue.encode(texts[start : start + SLICE_TEXTS], purpose)
+        try:
+            encoded = await queue.encode(texts[start : start + SLICE_TEXTS], purpose)
+        except TextRefused as error:
+            raise TextRefused({start + i: reason for i, reason in error.messages.items()}) from None
+        yield encoded

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Self
 
 import numpy as np
@@ -61,6 +61,7 @@ class Encoded:
         token_counts: int64 [n], the tokens of the whole text, prompt and special tokens included.
         truncated: bool [n], whether the model read fewer tokens.
         unknown_tokens: int64 [n], the tokens that the vocabulary lacks, all read as the same token.
+        refused: why the provider refuses a text, by its index; its vector is zero. Only encoders behind a URL refuse.
     """
 
     vectors: NDArray[np.float32]
@@ -68,6 +69,7 @@ class Encoded:
     token_counts: NDArray[np.int64] | None = None
     truncated: NDArray[np.bool_] | None = None
     unknown_tokens: NDArray[np.int64] | None = None
+    refused: dict[int, str] = field(default_factory=dict)
 
     @classmethod
     def blank(cls, n: int, dimension: int, *, with_tokens: bool) -> Self:
@@ -118,3 +120,6 @@ class Encoded:
             column = getattr(self, name)
             if column is not None:
                 column[positions] = getattr(part, name)[rows]
+        for row, position in enumerate(positions, rows.start):
+            if row in part.refused:
+                self.refused[position] = part.refused[row]

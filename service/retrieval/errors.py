@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from service.encoding import TextRefused
+
 
 class RetrievalError(Exception):
     """Base class of the errors of retrieval."""
@@ -147,6 +149,16 @@ class InvalidContent(RetrievalError):
     def at(cls, pointer: str, detail: str) -> InvalidContent:
         """Return the error for one flaw."""
         return cls([Flaw(pointer, detail)])
+
+    @classmethod
+    def of_texts(cls, error: TextRefused, pointers: Sequence[str]) -> InvalidContent:
+        """Return the error for texts that the encoder's provider refuses.
+
+        Args:
+            error: the refusal.
+            pointers: the position of each text in the request.
+        """
+        return cls([Flaw(pointers[i], reason) for i, reason in sorted(error.messages.items())])
 
 
 class NothingToRead(InvalidContent):

@@ -19,7 +19,7 @@ from service.api.problems.table import ENCODING, WITH_BODY, refusals
 from service.api.routing import json_router
 from service.api.shutdown import Shutdown
 from service.api.state import Running, State
-from service.encoding import Encoded, EncodingError, EncodingQueue, Token, encode_stream
+from service.encoding import Encoded, EncodingError, EncodingQueue, TextRefused, Token, encode_stream
 from service.retrieval import InvalidContent, TooLarge
 from service.retrieval.collections import get_model_queue
 from service.retrieval.queries import trace_text
@@ -68,7 +68,10 @@ async def encode(body: EncodeRequest, request: Request, running: Running) -> Res
         )
     if NDJSON in request.headers.get("accept", ""):
         return StreamingResponse(_lines(queue, body, request), media_type=NDJSON)
-    encoded = await queue.encode(body.texts, body.purpose)
+    try:
+        encoded = await queue.encode(body.texts, body.purpose)
+    except TextRefused as error:
+        raise InvalidContent.of_texts(error, _pointers(body)) from None
     answer = {
         "model": queue.encoder.name,
         "dimension": queue.encoder.dimension,
@@ -81,6 +84,10 @@ async def encode(body: EncodeRequest, request: Request, running: Running) -> Res
     if tokens is not None:
         answer["tokens"] = [[token._asdict() for token in text] for text in tokens]
     return JSONAnswer(answer)
+
+
+def _pointers(body: EncodeRequest) -> list[str]:
+    return [f"/texts/{i}" for i in range(len(body.texts))]
 
 
 def max_texts(running: State, *, tokens: bool) -> int:
@@ -114,6 +121,9 @@ async def _lines(queue: EncodingQueue, body: EncodeRequest, request: Request) ->
                 tokens = await _tokens(queue, body.texts[encoded : encoded + len(part.vectors)], body)
                 yield b"".join(ndjson(line) for line in _shape(part, encoded, tokens, body.vector_format))
                 encoded += len(part.vectors)
+    except TextRefused as error:
+        refusal = InvalidContent.of_texts(error, _pointers(body))
+        end |= {"done": False, "problem": problem_response(refusal).problem}
     except (EncodingError, KeyRefused, ServiceStopping) as error:
         end |= {"done": False, "problem": problem_response(error).problem}
     yield ndjson(end | {"encoded": encoded})

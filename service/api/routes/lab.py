@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Literal
 
 import numpy as np
 from fastapi import Request, Response
+from numpy.typing import NDArray
 
 from service.api.events import Event, Events, event_responses
 from service.api.json import JSONAnswer
@@ -15,6 +17,7 @@ from service.api.problems.errors import LabClosed
 from service.api.problems.table import ENCODING, WITH_BODY, refusals
 from service.api.routing import json_router, takes
 from service.api.state import Running, State
+from service.encoding import EncodingQueue, TextRefused
 from service.lab import TASKS, Job, NetworkJob, NotLearnable, PairsJob, Plan, UnreadableSource
 from service.retrieval import InvalidContent
 from service.retrieval.collections import get_encoding_queue
@@ -126,10 +129,18 @@ async def _job(body: TrainRequest, running: State) -> Job:
     if body.model != "transformer":
         raise InvalidContent.at("/model", f"pairs are learned by attention, not by {body.model}: leave model out")
     queue = await get_encoding_queue(running.catalogue.encoders)
-    queries = await queue.encode([pair.query for pair in body.pairs], "query")
-    keys = await queue.encode([pair.key for pair in body.pairs], "document")
-    query, key = (np.asarray(encoded.vectors, np.float32) for encoded in (queries, keys))
+    query = await _encode(queue, [pair.query for pair in body.pairs], "query")
+    key = await _encode(queue, [pair.key for pair in body.pairs], "key")
     return PairsJob(query, key, body.seconds, body.steps, body.seed)
+
+
+async def _encode(queue: EncodingQueue, texts: list[str], side: Literal["query", "key"]) -> NDArray[np.float32]:
+    """Return the vectors [n, d] of one side of n pairs."""
+    try:
+        encoded = await queue.encode(texts, "query" if side == "query" else "document")
+    except TextRefused as error:
+        raise InvalidContent.of_texts(error, [f"/pairs/{i}/{side}" for i in range(len(texts))]) from None
+    return encoded.vectors
 
 
 async def _events(running: State, job: Job) -> AsyncGenerator[Event]:

@@ -14,7 +14,7 @@ from service.api.json import JSONAnswer
 from service.api.problems.table import ANY_OPENAI_CALL, ENCODING, openai_refusals
 from service.api.routing import json_router
 from service.api.state import Running
-from service.encoding import Encoded, Encoder, InvalidTokens, LoadingEncoder, estimate_tokens
+from service.encoding import Encoded, Encoder, InvalidTokens, LoadingEncoder, TextRefused, estimate_tokens
 from service.retrieval import InvalidContent
 from service.retrieval.collections import find_model, get_model_queue
 from service.scheduling import TEXTS
@@ -39,7 +39,10 @@ async def embeddings(body: EmbeddingsRequest, running: Running) -> Response:
             "/dimensions", f"{encoder.name} has {encoder.dimension} dimensions, got {body.dimensions}: ask for fewer"
         )
     texts = await TEXTS.run(_texts, encoder, body.input)
-    encoded = await queue.encode(texts, body.purpose)
+    try:
+        encoded = await queue.encode(texts, body.purpose)
+    except TextRefused as error:
+        raise InvalidContent.of_texts(error, [_pointer(i, body.input) for i in range(len(texts))]) from None
     vectors = shorten(encoded.vectors, body.dimensions)
     return JSONAnswer(
         {
@@ -61,8 +64,12 @@ def _texts(encoder: Encoder, inputs: Sequence[str | list[int]]) -> list[str]:
         try:
             texts.append(item if isinstance(item, str) else encoder.decode(item))
         except InvalidTokens as error:
-            raise InvalidContent.at(f"/input/{i}" if len(inputs) > 1 else "/input", str(error)) from error
+            raise InvalidContent.at(_pointer(i, inputs), str(error)) from error
     return texts
+
+
+def _pointer(i: int, inputs: Sequence[object]) -> str:
+    return f"/input/{i}" if len(inputs) > 1 else "/input"
 
 
 def _usage(encoder: Encoder, texts: Sequence[str], encoded: Encoded) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import base64
 import binascii
 import html
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,11 +34,13 @@ class AnswerNotJSON(AnswerInvalid):
 class Embeddings(NamedTuple):
     """The vectors of the texts of one call, float32 [n, d], and the tokens that the provider counted for all.
 
-    The tokens are None if the provider did not say.
+    The tokens are None if the provider did not say. `refused` has the reason for each text that the provider refuses,
+    by its index; its vector is zero.
     """
 
     vectors: NDArray[np.float32]
     tokens: int | None
+    refused: Mapping[int, str] = MappingProxyType({})
 
 
 def read_embeddings(body: bytes, n: int, dimension: int | None) -> Embeddings:
@@ -55,7 +59,8 @@ def read_embeddings(body: bytes, n: int, dimension: int | None) -> Embeddings:
     answer = _parse(body)
     items = answer.get("data") if isinstance(answer, dict) else None
     if not isinstance(items, list):
-        raise AnswerInvalid("its answer has no list `data`")
+        message = clean(_find_message(answer))  # some gateways send errors with the status 200
+        raise AnswerInvalid(f"its answer has no list `data`{f', but the message {message!r}' if message else ''}")
     if len(items) != n:
         raise AnswerInvalid(f"it sent {len(items)} vectors for {n} texts")
     rows: list[NDArray[np.float32] | None] = [None] * n

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from attention.lookup import Background
 from service.encoding.background import Backgrounds
 from service.encoding.encoder import Encoder, FixedLimits, Measurements
-from service.encoding.errors import InvalidTokens, TokensUnknown
+from service.encoding.errors import InvalidTokens, TextRefused, TokensUnknown
 from service.encoding.models.network import Kind, Precision, RunsOn
 from service.encoding.provider_counts import ProviderCounts
 from service.encoding.remote.background_loop import PROVIDERS
@@ -84,16 +84,24 @@ class RemoteEncoder(Encoder):
         """Encode n texts, in order, in as many calls as they need.
 
         Raises:
-            InvalidText: a text has a lone surrogate, or the provider refuses it; nothing is encoded.
-            ProviderUnavailable: the provider cannot be reached, or fails, or its answer is invalid.
+            InvalidText: a text has a lone surrogate.
+            TextRefused: the provider refuses some texts.
+            ProviderUnavailable: the provider cannot be reached, or fails, or refuses every text, or its answer is
+                invalid.
         """
         check_texts(texts)
-        return PROVIDERS.submit(self._encode(texts, purpose, self.timeout_seconds)).result()
+        encoded = PROVIDERS.submit(self._encode(texts, purpose, self.timeout_seconds)).result()
+        if encoded.refused:
+            raise TextRefused(encoded.refused)
+        return encoded
 
     def submit(
         self, texts: Sequence[str], purpose: Purpose, threads: ThreadPoolExecutor, seconds: float
     ) -> Future[Encoded]:
-        """Begin to encode n texts, and return the future result; cancelling it closes the connection."""
+        """Begin to encode n texts, and return the future result; cancelling it closes the connection.
+
+        The result names the texts that the provider refuses.
+        """
         return PROVIDERS.submit(self._encode(texts, purpose, seconds))
 
     async def _encode(self, texts: Sequence[str], purpose: Purpose, seconds: float) -> Encoded:
@@ -105,7 +113,12 @@ class RemoteEncoder(Encoder):
         except ExceptionGroup as errors:
             raise _first(errors) from None
         vectors = np.concatenate([task.result().vectors for task in tasks]) if tasks else self._no_vectors()
-        return Encoded(vectors, np.asarray([read_content(text) for text in texts], dtype=np.int8))
+        refused, start = dict[int, str](), 0
+        for task in tasks:
+            refused |= {start + i: reason for i, reason in task.result().refused.items()}
+            start += len(task.result().vectors)
+        content = np.asarray([read_content(text) for text in texts], dtype=np.int8)
+        return Encoded(vectors, content, refused=refused)
 
     def _no_vectors(self) -> NDArray[np.float32]:
         return np.zeros((0, self._provider.dimension or 0), dtype=np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import ssl
 import time
@@ -14,9 +15,9 @@ from email.utils import parsedate_to_datetime
 import httpx2
 import numpy as np
 import orjson
-from numpy.typing import NDArray
+import structlog
 
-from service.encoding.errors import ProviderUnavailable, TextRefused
+from service.encoding.errors import ProviderUnavailable
 from service.encoding.provider_counts import Failure, ProviderCounts
 from service.encoding.remote.answers import (
     AnswerInvalid,
@@ -31,6 +32,8 @@ from service.encoding.remote.background_loop import PROVIDERS
 from service.encoding.remote.pace import Pace
 from service.encoding.remote.settings import MAX_DIMENSIONS, RemoteSettings
 from service.encoding.texts import Purpose
+
+log = structlog.get_logger("softkv")
 
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 8.0
 """The pause before the first repetition, and the longest one; each is twice as long as the one before."""
@@ -49,6 +52,11 @@ NUMBER_BYTES = 32  # more than the longest float64 in JSON, with its comma
 MAX_ERROR_BYTES = 65_536
 SHOWN_CHARACTERS = 60
 UNFIT_TEXT = (400, 413, 422)
+"""Statuses with which providers refuse a text; some answer a wrong model or width with them, too."""
+
+HARMLESS_TEXT = "hello"
+"""A text that every provider takes: if it is refused, too, the settings are wrong and not the text."""
+
 TRY_AGAIN = (408, 425, 429, 502, 503, 504, 529)
 """Statuses after which a call is repeated until its time is over; after other errors of a server a few times."""
 
@@ -85,6 +93,10 @@ class _Failed(ProviderError):
         self.unconnected = unconnected
 
 
+class _Refused(ProviderError):
+    """The provider refuses one or several texts; the message is its reason."""
+
+
 class Provider:
     """The provider of an encoder. Its coroutines run on the loop of `PROVIDERS`.
 
@@ -100,6 +112,8 @@ class Provider:
         self._format: str | None = "base64"
         self._pace = Pace(settings.requests_per_minute)
         self._calls = asyncio.Semaphore(settings.concurrency)
+        self._accepted = -math.inf  # the time at which the last call began that succeeded
+        self._failing = False  # whether the last call failed, which the log says once
         timeout = httpx2.Timeout(None, connect=min(CONNECT_SECONDS, settings.timeout_seconds))
         limits = httpx2.Limits(max_connections=settings.concurrency, max_keepalive_connections=settings.concurrency)
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": "application/json"}
@@ -109,9 +123,10 @@ class Provider:
         weakref.finalize(self, _close, self._client).atexit = False
 
     async def embed(self, texts: Sequence[str], seconds: float, purpose: Purpose = "document") -> Embeddings:
-        """Return the vectors of the texts of one batch, with their prefix.
+        """Return the vectors of the texts of one batch, with their prefix, and which of them the provider refuses.
 
-        If the provider refuses several texts together, each half is sent alone, until the refused text is known.
+        If the provider refuses several texts together, each half is sent alone, until each refused text is known.
+        Before that, a harmless text shows whether the provider refuses every text.
 
         Args:
             texts: at least one.
@@ -119,19 +134,52 @@ class Provider:
             purpose: the purpose of the texts; queries wait only some seconds for a provider that is not there.
 
         Raises:
-            TextRefused: the provider refuses a text.
-            ProviderUnavailable: the provider cannot be reached, or fails, or its answer is invalid.
+            ProviderUnavailable: the provider cannot be reached, or fails, or refuses every text, or its answer is
+                invalid.
         """
+        return await self._embed(texts, seconds, purpose, time.monotonic())
+
+    async def _embed(self, texts: Sequence[str], seconds: float, purpose: Purpose, began: float) -> Embeddings:
+        """Return what `embed` returns; `began` is the time at which the first call of these texts began."""
         try:
             async with self._calls:
                 return await self._call(texts, seconds, purpose)
-        except TextRefused:
+        except _Refused as refusal:
+            await self._check_settings(seconds, purpose, began)
             if len(texts) == 1:
-                raise
+                assert self.dimension is not None  # the provider took a text since
+                vector = np.zeros((1, self.dimension), dtype=np.float32)
+                return Embeddings(vector, None, {0: self._describe_refusal(texts[0], refusal)})
         middle = len(texts) // 2
-        halves = [await self.embed(half, seconds, purpose) for half in (texts[:middle], texts[middle:])]
+        halves = [await self._embed(half, seconds, purpose, began) for half in (texts[:middle], texts[middle:])]
         tokens = [half.tokens for half in halves if half.tokens is not None]
-        return Embeddings(_join(halves), sum(tokens) if len(tokens) == len(halves) else None)
+        first, second = halves
+        return Embeddings(
+            np.concatenate([first.vectors, second.vectors]),
+            sum(tokens) if len(tokens) == len(halves) else None,
+            {**first.refused, **{middle + i: reason for i, reason in second.refused.items()}},
+        )
+
+    async def _check_settings(self, seconds: float, purpose: Purpose, began: float) -> None:
+        """Send a harmless text, unless a call that began after `began` has succeeded.
+
+        Raises:
+            ProviderUnavailable: it is refused, too, so the settings of the encoder are wrong; or the provider fails.
+        """
+        if self._accepted >= began:
+            return
+        try:
+            async with self._calls:
+                await self._call([HARMLESS_TEXT], seconds, purpose)
+        except _Refused as refusal:
+            raise ProviderUnavailable(
+                f"The provider of encoder {self._settings.name!r} refuses every text, also {HARMLESS_TEXT!r}: "
+                f"{refusal}. Check the settings `model`, `dimensions` and the key of this encoder."
+            ) from None
+
+    def _describe_refusal(self, text: str, refusal: _Refused) -> str:
+        shown = text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+        return f"The provider of encoder {self._settings.name!r} refused the text {shown!r}: {refusal}."
 
     async def _call(self, texts: Sequence[str], seconds: float, purpose: Purpose) -> Embeddings:
         await self._pace.wait()
@@ -141,21 +189,35 @@ class Provider:
         while True:
             try:
                 await self._stay_quiet(deadline)
+                began = time.monotonic()
                 embeddings = await self._attempt(texts, deadline)
             except _Failed as failed:
                 attempts += 1
                 pause = self._pause_after(failed, attempts)
                 limit = QUERY_ATTEMPTS if failed.unconnected and purpose == "query" else failed.attempts
                 if attempts in (failed.attempts, limit) or time.monotonic() + pause >= deadline:
-                    raise self._give_up(failed, before, texts) from None
+                    raise self._give_up(failed, before) from None
                 before = failed
+                self._report_failing(failed, deadline)
                 self.counts.repeats += 1
                 await asyncio.sleep(pause)
                 await self._pace.wait()
             else:
+                self._accepted, self._failing = max(self._accepted, began), False
                 self.dimension = embeddings.vectors.shape[1]
                 self.counts.tokens += embeddings.tokens or 0
                 return embeddings
+
+    def _report_failing(self, failed: _Failed, deadline: float) -> None:
+        """Say in the log that a call is repeated: once, until a call succeeds."""
+        if not self._failing and failed.failure != "refused":
+            self._failing = True
+            log.warning(
+                "provider fails, trying again",
+                encoder=self._settings.name,
+                reason=self._redact(str(failed)),
+                seconds=round(max(0.0, deadline - time.monotonic())),
+            )
 
     async def _stay_quiet(self, deadline: float) -> None:
         """Wait as long as the provider asked for, in an answer to any call."""
@@ -171,17 +233,14 @@ class Provider:
         longest = min(FIRST_PAUSE_SECONDS * 2 ** (attempts - 1), MAX_PAUSE_SECONDS)
         return random.uniform(longest / 2, longest)  # so that callers that failed together do not return together
 
-    def _give_up(
-        self, failed: _Failed, before: _Failed | None, texts: Sequence[str]
-    ) -> ProviderUnavailable | TextRefused:
+    def _give_up(self, failed: _Failed, before: _Failed | None) -> ProviderUnavailable | _Refused:
         self.counts.failures[failed.failure] += 1
         reason = str(failed)
         if failed.failure == "too slow" and before is not None:  # the time may have been spent on what failed before
             reason += f"; the attempt before failed, too: {before}"
         name, reason = self._settings.name, self._redact(reason)
         if failed.text:
-            shown = texts[0] if len(texts[0]) <= SHOWN_CHARACTERS else f"{texts[0][:SHOWN_CHARACTERS]}…"
-            return TextRefused(f"The provider of encoder {name!r} refused the text {shown!r}: {reason}.")
+            return _Refused(reason)
         return ProviderUnavailable(
             f"The provider of encoder {name!r} is not usable now: {reason}.",
             failed.retry_after,
@@ -282,10 +341,6 @@ class Provider:
 
 def _close(client: httpx2.AsyncClient) -> None:
     PROVIDERS.submit(client.aclose())
-
-
-def _join(halves: Sequence[Embeddings]) -> NDArray[np.float32]:
-    return np.concatenate([half.vectors for half in halves])
 
 
 def _is_certificate_error(error: Exception) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from service.encoding import TextRefused
 from service.retrieval.collections import AnyCollection
 from service.retrieval.documents.fields import explain_no_match
 from service.retrieval.documents.prepare import MISSING, SentDocument, encode, prepare_documents
@@ -334,7 +335,8 @@ async def update_documents(
         once: makes a repeated request get its first answer; None without an Idempotency-Key.
 
     Raises:
-        InvalidContent: null for a value that the collection encodes, because each document would have another text.
+        InvalidContent: null for a value that the collection encodes, because each document would have another text;
+            or the encoder's provider refuses the value.
     """
     while True:
         try:
@@ -360,7 +362,10 @@ async def _update_documents(
             "send a value, or PATCH the documents one by one",
         )
     if derived and isinstance(value, str):
-        vectors, _ = await encode(collection.encoders, record, [value])
+        try:
+            vectors, _ = await encode(collection.encoders, record, [value])
+        except TextRefused as error:
+            raise InvalidContent.of_texts(error, ["/patch/value"]) from None
         vector = vectors[value]
 
     def apply(stored: DocumentRecord) -> DocumentRecord:

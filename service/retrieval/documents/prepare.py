@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from service.encoding import Encoder, Encoders
+from service.encoding import Encoder, Encoders, TextRefused
 from service.retrieval.collections import get_encoding_queue
 from service.retrieval.errors import Flaw, InvalidContent
 from service.scheduling import BODIES, TEXTS
@@ -189,8 +189,12 @@ async def prepare_documents(
         _Draft(record, document, pointer, parts.get(pointer, document.parts))
         for pointer, document in documents_by_pointer.items()
     ]
-    texts = {text: None for draft in drafts for text in draft.texts}
-    vectors, truncated = await encode(encoders, record, list(texts))
+    texts = list({text: None for draft in drafts for text in draft.texts})
+    try:
+        vectors, truncated = await encode(encoders, record, texts)
+    except TextRefused as error:
+        reasons = {texts[i]: reason for i, reason in error.messages.items()}
+        raise InvalidContent([flaw for draft in drafts for flaw in draft.text_flaws(reasons)]) from None
     await _run(many, lambda: _refuse(list(_vector_flaws(record, drafts, vectors))))
     cut = None
     if truncated is not None:
@@ -230,6 +234,7 @@ async def encode(
 
     Raises:
         EncoderUnavailable: the encoder is still loading, or has failed.
+        TextRefused: the encoder's provider refuses some of the texts.
     """
     if not texts:
         return {}, set()
@@ -305,6 +310,23 @@ class _Draft:
     @property
     def texts(self) -> list[str]:
         return [*self.key_texts, *([] if self.value_text is None else [self.value_text])]
+
+    def text_flaws(self, reasons: Mapping[str, str]) -> list[Flaw]:
+        """Return a flaw for each of the document's texts that the encoder's provider refuses.
+
+        Args:
+            reasons: the reasons of the refusals, by text.
+        """
+        key_texts, value_text = self.key_texts, self.value_text
+        flaws = list[Flaw]()
+        for number, text in enumerate(key_texts, 1):
+            if text in reasons:
+                part = f"part {number} of {len(key_texts)}: " if len(key_texts) > 1 else ""
+                flaws.append(Flaw(f"{self.at}/key", part + reasons[text]))
+        if value_text is not None and value_text in reasons and value_text not in key_texts:
+            field_name = "key" if self.document.value is MISSING else "value"
+            flaws.append(Flaw(f"{self.at}/{field_name}", reasons[value_text]))
+        return flaws
 
     def keys(self, vectors: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
         """Yield the document's key vectors, each with its position in the request.

@@ -22,7 +22,7 @@ from functools import partial
 import numpy as np
 import structlog
 
-from service.encoding import Encoder, EncodingError, EncodingQueue, InvalidText, QueueClosed
+from service.encoding import Encoder, EncodingError, EncodingQueue, InvalidText, QueueClosed, TextRefused
 from service.retrieval.collections import (
     Catalogue,
     Collection,
@@ -35,7 +35,7 @@ from service.retrieval.collections import (
     get_model_queue,
 )
 from service.retrieval.documents.prepare import draft_again
-from service.retrieval.errors import InvalidContent, ReEncodingNotFound, ReEncodingOver, RetrievalError
+from service.retrieval.errors import Flaw, InvalidContent, ReEncodingNotFound, ReEncodingOver, RetrievalError
 from service.scheduling import CALLER, READS, WRITES
 from service.storage import (
     LEASE_SECONDS,
@@ -87,12 +87,40 @@ SLICE_SECONDS = 0.03
 MIN_SLICE, MAX_SLICE = 8, 256
 DISK_RESERVE = 1.1
 
+MAX_REFUSED = 100
+"""The number of documents with refused texts after which a job looks for no more."""
+SHOWN_REFUSED = 10
+
 FINAL_ERRORS = (InvalidContent, InvalidText, WidthMismatch, Unstorable, DocumentDamaged, CollectionDamaged)
 """Errors that come again however often the job tries."""
 
 
 class JobOver(RetrievalError):
     """The job was cancelled, its collection was deleted, or another process has taken it over."""
+
+
+class DocumentsRefused(InvalidContent):
+    """The provider of the new encoder refuses texts of some documents.
+
+    Attributes:
+        reasons: the first reason of each document, by its id.
+    """
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        self.reasons = reasons
+        documents = "1 document" if len(reasons) == 1 else f"{len(reasons)} documents"
+        if len(reasons) >= MAX_REFUSED:
+            documents = f"at least {documents}"
+        ids = ", ".join(map(repr, list(reasons)[:SHOWN_REFUSED])) + (", …" if len(reasons) > SHOWN_REFUSED else "")
+        super().__init__(
+            [
+                Flaw(
+                    "",
+                    f"{documents} cannot be encoded: {ids}. The first: {next(iter(reasons.values()))} Change or delete "
+                    f"{'it' if len(reasons) == 1 else 'them'}, and begin again.",
+                )
+            ]
+        )
 
 
 @dataclass(frozen=True)
@@ -442,12 +470,21 @@ class _Run:
                     return
             for start in range(0, len(work.gone), BATCH):
                 await WRITES.run(self._write, shadow, (), (), work.gone[start : start + BATCH])
+            refused = dict[str, str]()
             for start in range(0, len(work.rows), BATCH):
                 batch = work.rows[start : start + BATCH]
-                records = ready or await self._encode_rows(queue, job, shadow, batch)
+                try:
+                    records = ready or await self._encode_rows(queue, job, shadow, batch)
+                except DocumentsRefused as error:  # the job ends, after it has found the others, too
+                    refused |= error.reasons
+                    if len(refused) >= MAX_REFUSED:
+                        break
+                    continue
                 copied = [int(row) for row in batch if int(row) in records]
                 await WRITES.run(self._write, shadow, copied, [records[row] for row in copied], ())
                 self.copied += len(copied)
+            if refused:
+                raise DocumentsRefused(refused)
             rounds += 1
 
     def _look(self) -> tuple[ReEncoding, Collection, _Work]:
@@ -483,18 +520,30 @@ class _Run:
     async def _encode(
         self, queue: EncodingQueue, record: CollectionRecord, documents: Sequence[DocumentRecord], *, sent_vectors: bool
     ) -> list[DocumentRecord]:
-        """Return the documents with the vectors of the new encoder, which come after all questions and uploads."""
+        """Return the documents with the vectors of the new encoder, which come after all questions and uploads.
+
+        Raises:
+            DocumentsRefused: the provider of the new encoder refuses texts of some documents.
+        """
         drafts = [draft_again(record, document, sent_vectors=sent_vectors) for document in documents]
         texts = list({text: None for draft in drafts for text in draft.texts})
         vectors = dict[str, np.ndarray]()
+        reasons = dict[str, str]()
         start, remote = 0, queue.encoder.kind == "remote"
         while start < len(texts):
             batch = texts[start : start + (MAX_SLICE if remote else self._slice)]
             began = time.perf_counter()
-            encoded = await queue.encode(batch, "document")
-            self._adjust(time.perf_counter() - began)
-            vectors |= dict(zip(batch, encoded.vectors, strict=True))
+            try:
+                encoded = await queue.encode(batch, "document")
+            except TextRefused as error:
+                reasons |= {batch[i]: reason for i, reason in error.messages.items()}
+            else:
+                self._adjust(time.perf_counter() - began)
+                vectors |= dict(zip(batch, encoded.vectors, strict=True))
             start += len(batch)
+        if reasons:
+            flaws = {draft.document.id: draft.text_flaws(reasons) for draft in drafts}
+            raise DocumentsRefused({document: found[0].detail for document, found in flaws.items() if found})
         return await READS.run(lambda: [draft.record(vectors) for draft in drafts])
 
     def _adjust(self, seconds: float) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from xxhash import xxh3_64_intdigest
 
 from attention.lookup import Background, similarities_of
-from service.encoding import TOPICS, Content, EncoderFacts, EncodingQueue, Temperatures
+from service.encoding import TOPICS, Content, EncoderFacts, EncodingQueue, Temperatures, TextRefused
 from service.retrieval.calibration import (
     FULL_TEXT_WEIGHTS,
     DocumentKeys,
@@ -197,9 +197,13 @@ async def profile_synthetic_questions(collection: AnyCollection, keys: int) -> S
 
 async def _encode(queue: EncodingQueue, texts: list[str]) -> list[tuple[str, Array]]:
     """Return the texts that the encoder can read, each with its vector [d]."""
+    try:
+        encoded_texts = (await queue.encode(texts, "query")).texts()
+    except TextRefused as error:  # no caller sent them: the questions are made of the others
+        return await _encode(queue, [text for i, text in enumerate(texts) if i not in error.messages])
     return [
         (text, encoded.vector.astype(np.float64))
-        for text, encoded in zip(texts, (await queue.encode(texts, "query")).texts(), strict=True)
+        for text, encoded in zip(texts, encoded_texts, strict=True)
         if encoded.content != Content.NOTHING and encoded.vector.any()
     ]
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from attention.lookup import Memory, Question, answers
-from service.encoding import Content, Encoders
+from service.encoding import Content, EncodedText, Encoders, TextRefused
 from service.retrieval.collections import build_rows, get_encoding_queue, resolve_settings
 from service.retrieval.documents import SentDocument, prepare_documents
+from service.retrieval.errors import InvalidContent
 from service.scheduling import ARRAYS
 from service.storage import CollectionRecord
 
@@ -59,12 +60,20 @@ async def leave_words_out(encoders: Encoders, row: SentDocument, query: str) -> 
     (document,) = (await prepare_documents(encoders, record, [row], ["/row"])).records
     words = list(WORD.finditer(query))[:MAX_WORDS]
     rests = [" ".join(f"{query[: word.start()]} {query[word.end() :]}".split()) for word in words]
-    full_text, *parts = (await queue.encode([query, *rests], "query")).texts()
+    try:
+        full_text, *encoded = (await queue.encode([query, *filter(None, rests)], "query")).texts()
+    except TextRefused as error:
+        raise InvalidContent.of_texts(error, ["/query"] * (1 + len(rests))) from None
+    unread = iter(encoded)
+    parts = [next(unread) if rest else None for rest in rests]  # providers refuse the empty text
+
+    def is_readable(text: EncodedText) -> bool:
+        return text.content != Content.NOTHING
 
     def compare() -> list[float]:
         memory = Memory(record.settings.similarity)
         memory.publish(add=build_rows(np.arange(1), [document]))
-        readable = [full_text, *(part for part in parts if part.content != Content.NOTHING)]
+        readable = [full_text, *filter(is_readable, encoded)]
         questions = [Question(query=text.vector, temperature=1.0, top_k=1) for text in readable]
         return [float(answer.similarities[0]) for answer in answers(memory.view, questions)]
 
@@ -74,7 +83,7 @@ async def leave_words_out(encoders: Encoders, row: SentDocument, query: str) -> 
         similarity,
         [
             QuestionWord(
-                word.group(), word.start(), word.end(), None if part.content == Content.NOTHING else next(remaining)
+                word.group(), word.start(), word.end(), next(remaining) if part and is_readable(part) else None
             )
             for word, part in zip(words, parts, strict=True)
         ],

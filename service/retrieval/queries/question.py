@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from attention.lookup import HALF, AnyBias, AnyMask, Auto, Background, Evidence, Question, Verdict
-from service.encoding import Content, Encoders
+from service.encoding import Content, Encoders, TextRefused
 from service.retrieval.collections import (
     NullChoice,
     Snapshot,
@@ -75,6 +75,7 @@ async def encode_queries(
 
     Raises:
         NothingToRead: the model knows no token of some texts; the error has the pointer of each.
+        InvalidContent: the model's provider refuses some texts; the error has the pointer of each.
         RetrievalError: the collection or the service has no encoder.
     """
     texts = [query for query in queries if isinstance(query, str)]
@@ -82,7 +83,11 @@ async def encode_queries(
         return [EncodedQuery(query, query) for query in queries if not isinstance(query, str)]
     check_texts(record, queries, pointers)
     queue = await get_encoding_queue(encoders, record.settings)
-    rows = iter((await queue.encode(texts, "query")).texts())
+    try:
+        rows = iter((await queue.encode(texts, "query")).texts())
+    except TextRefused as error:
+        of_texts = [pointer for query, pointer in zip(queries, pointers, strict=True) if isinstance(query, str)]
+        raise InvalidContent.of_texts(error, of_texts) from None
     encoded, flaws = list[EncodedQuery](), list[Flaw]()
     for query, pointer in zip(queries, pointers, strict=True):
         if not isinstance(query, str):
@@ -105,11 +110,15 @@ async def check_readable(encoders: Encoders, query: str, pointer: str) -> None:
 
     Raises:
         NothingToRead: the encoder knows no token of the text; the error has this pointer.
+        InvalidContent: the encoder's provider refuses it; the error has this pointer.
     """
     if encoders.default is None or encoders.default.encoder is None:
         return
     queue = await get_encoding_queue(encoders)
-    (text,) = (await queue.encode([query], "query")).texts()  # the queue keeps it for the answer
+    try:
+        (text,) = (await queue.encode([query], "query")).texts()  # the queue keeps it for the answer
+    except TextRefused as error:
+        raise InvalidContent.of_texts(error, [pointer]) from None
     if text.content == Content.NOTHING:
         raise NothingToRead([Flaw(pointer, _describe_unreadable(query, text.unknown_tokens, queue.encoder.name))])
 

@@ -9,6 +9,7 @@ from email.utils import formatdate
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from service.encoding import InvalidText, InvalidTokens, ProviderUnavailable, TextRefused, TokensUnknown
 from service.encoding.encoder import Measurements
@@ -139,6 +140,29 @@ def test_the_provider_says_when_to_try_again(stub, encoder_at, form):
     assert stub.calls[1].at - stub.calls[0].at >= 0.9
 
 
+def test_the_log_says_once_that_a_provider_that_is_away_is_tried_again(stub, encoder_at):
+    with StubProvider().running() as gone:
+        url = gone.url
+    encoder = encoder_at(url=url, timeout_seconds=2)
+    with capture_logs() as lines:
+        for _ in range(2):
+            with pytest.raises(ProviderUnavailable, match="cannot be reached"):
+                encoder.encode(TEXTS, "query")
+    (line,) = lines
+    assert (line["event"], line["encoder"], line["seconds"]) == ("provider fails, trying again", "nomic", 2)
+    assert "cannot be reached" in line["reason"]
+
+
+def test_the_log_says_it_again_after_a_success(stub, encoder_at):
+    harms = iter([Harm(status=503), NO_HARM, Harm(status=503), NO_HARM])
+    with FaultyProxy(stub.port, lambda number: next(harms)).running() as proxy:
+        encoder = encoder_at(url=proxy.url)
+        with capture_logs() as lines:
+            encoder.encode(TEXTS, "query")
+            encoder.encode(TEXTS, "query")
+    assert [line["event"] for line in lines] == ["provider fails, trying again"] * 2
+
+
 def test_a_pause_that_is_too_long_is_passed_on_at_once(stub, encoder_at):
     always(stub, Reply(429, {"error": {"message": "slow down"}}, {"Retry-After": "120"}))
     encoder = encoder_at()
@@ -255,6 +279,9 @@ INVALID = {
     "vector 1 is empty": changed(lambda answer: answer["data"][1].update(embedding=[])),
     "different widths, 1 and 48": changed(lambda answer: answer["data"][1].update(embedding=[0.5])),
     "no list `data`": changed(lambda answer: answer.pop("data")),
+    "no list `data`, but the message 'quota exceeded'": lambda stub: (
+        lambda call: Reply(200, {"error": {"message": "quota exceeded", "code": 429}})
+    ),
     'a web page titled "Welcome & hello"': lambda stub: (
         lambda call: Reply(200, b"<!doctype html><title>Welcome &amp; hello</title>", {"Content-Type": "text/html"})
     ),
