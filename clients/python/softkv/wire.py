@@ -5,8 +5,10 @@ vector is converted.
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -48,10 +50,13 @@ def encode_json(content: Any) -> bytes:
     """Encode a value as JSON in UTF-8. NumPy numbers, arrays and dates are converted.
 
     Raises:
-        Invalid: the content has no JSON form.
+        Invalid: the content has no JSON form, or an integer of more than 64 bits.
     """
     try:
-        return _ENCODER.encode(content).encode()
+        text = _ENCODER.encode(content)
+        if _MANY_DIGITS.search(text):
+            _check_integers(json.loads(text), "")
+        return text.encode()
     except UnicodeEncodeError:
         raise invalid_value("", "wanted Unicode text, got a lone surrogate: send well-formed UTF-8") from None
     except RecursionError:
@@ -62,6 +67,20 @@ def encode_json(content: Any) -> bytes:
         raise invalid_value(
             "", f"wanted JSON, which has no NaN and no Infinity: send null or a text ({error})"
         ) from None
+
+
+def _check_integers(content: Any, pointer: str) -> None:
+    """Raise Invalid if JSON has an integer of more than 64 bits, which JSON parsers round.
+
+    Args:
+        content: the JSON value.
+        pointer: its position in the request.
+    """
+    if isinstance(content, dict | list):
+        for step, item in content.items() if isinstance(content, dict) else enumerate(content):
+            _check_integers(item, f"{pointer}/{str(step).replace('~', '~0').replace('/', '~1')}")
+    elif isinstance(content, int) and not MIN_INTEGER <= content <= MAX_INTEGER:
+        raise invalid_value_at(pointer, "wanted integers of at most 64 bits, got a larger one: send it as text")
 
 
 def to_json_value(value: Any) -> Any:
@@ -81,6 +100,8 @@ def to_json_value(value: Any) -> Any:
     )
 
 
+MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
+_MANY_DIGITS = re.compile(r"[0-9]{19}")  # of an integer that may have more than 64 bits, or of a text
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=to_json_value)
 
 VECTOR_FORMAT = "base64"
@@ -173,6 +194,9 @@ def _numeric_array(value: Any, pointer: str, kinds: str = "iuf") -> NDArray[Any]
         array = np.asarray(value)
     except ValueError:
         raise invalid_value_at(pointer, "wanted rows of one length, got some that are longer than others") from None
+    if array.dtype.kind == "O" and all(type(number) in (int, float) for number in array.flat):
+        with suppress(OverflowError):
+            array = array.astype(np.float64)  # integers of more than 64 bits
     if array.dtype.kind not in kinds and array.size:
         names = {"U": "texts", "S": "bytes", "O": "a list with null or other values", "b": "booleans", "M": "dates"}
         came = names.get(array.dtype.kind, str(array.dtype))

@@ -250,3 +250,25 @@ test("a move to another encoder is cancelled", async (t) => {
   assert.equal((await own.cancelReEncoding()).state, "cancelled");
   assert.equal((await own.info()).encoder, null);
 });
+
+test("what JSON would change is refused where it stands", async (t) => {
+  const own = await collection(t, VECTORS);
+  const lost = [
+    [2n ** 64n, /^\/metadata\/a~1b\/1: wanted JSON, got the BigInt 18446744073709551616: send it as text/],
+    [2 ** 53, /^\/metadata\/a~1b\/1: wanted integers up to 2\^53 - 1, got 9007199254740992, .* send it as text/],
+    [() => 1, /^\/metadata\/a~1b\/1: wanted JSON, got a function: leave it out/],
+    [new Map([["x", 1]]), /^\/metadata\/a~1b\/1: wanted JSON, got a Map: send Object.fromEntries/],
+    [new Set([1]), /^\/metadata\/a~1b\/1: wanted JSON, got a Set: send an array/],
+    [Infinity, /^\/metadata\/a~1b\/1: wanted JSON, which has no NaN and no Infinity/],
+  ] as const;
+  for (const [value, message] of lost) {
+    await assert.rejects(own.put("x", { metadata: { "a/b": [1, value] } }), { name: "Invalid", message });
+  }
+  await assert.rejects(own.count({ filter: F("u", "==", -(2 ** 60)) }), /^Invalid: \/filter\/value: wanted integers/);
+  const report = await own.upsert([{ id: "a" }, { id: "b", metadata: { wei: 2n ** 80n } }, { id: "c", value: 2 ** 53 }]);
+  assert.deepEqual([report.upserted, report.refused.map(({ id }) => id)], [1, ["b", "c"]]);
+  const most = [Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER, 1e21, 0.1];
+  await own.put("most", { key_vector: [2 ** 60, 1], metadata: { most } });
+  const document = await own.get("most", { include: ["metadata", "key_vector"] });
+  assert.deepEqual([document.metadata?.["most"], [...document.key_vector!]], [most, [2 ** 60, 1]]);
+});

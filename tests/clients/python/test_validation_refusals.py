@@ -48,6 +48,12 @@ WRONG = [
     ("sweep", {"query": [1, 0], "temperatures": "x"}, "/sweep", {"query": [1, 0], "temperatures": "x"}),
     ("sweep", {"query": [1, 0], "temperatures": ["x"]}, "/sweep", {"query": [1, 0], "temperatures": ["x"]}),
     ("sweep", {"query": [1, 0], "temperatures": [1, None]}, "/sweep", {"query": [1, 0], "temperatures": [1, None]}),
+    (
+        "write",
+        {"documents": [{"id": "a"}, {"id": "b", "metadata": {"a/b": [1, -(2**63) - 1]}}]},
+        "/documents",
+        {"documents": [{"id": "a"}, {"id": "b", "metadata": {"a/b": [1, -(2**63) - 1]}}]},
+    ),
     ("calibrate", {"questions": 3}, "/calibrate", {"questions": 3}),
     ("calibrate", {"questions": "all"}, "/calibrate", {"questions": "all"}),
 ]

@@ -35,7 +35,8 @@ export function outgoing(vector: VectorInput, pointer: string): SchemaVector {
   const numbers = Float32Array.from(vector);
   const index = numbers.findIndex((number) => !Number.isFinite(number));
   if (index >= 0) throw invalidContent(pointer, `number ${index} is not finite as float32: keep magnitudes below 3.4e38`);
-  if (Array.isArray(vector)) return vector;
+  // An integer that JSON would have with more digits than the number goes as base64, too.
+  if (Array.isArray(vector) && !vector.some((number) => Math.abs(number) > Number.MAX_SAFE_INTEGER)) return vector;
   const bytes = new Uint8Array(numbers.buffer);
   let characters = "";
   for (let begin = 0; begin < bytes.length; begin += CHUNK_BYTES) {

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import softkv
-from softkv import Document
+from softkv import Document, F
 
 
 def test_all_or_none(shelf):
@@ -89,3 +89,18 @@ def test_nothing_is_written_of_nothing(shelf):
 def test_an_invalid_row_is_refused_with_its_type(shelf):
     with pytest.raises(softkv.Invalid, match="wanted a Document or an object with its fields, got int"):
         shelf.upsert([{"id": "a"}, 3])
+
+
+def test_integers_keep_their_digits_or_are_refused_where_they_stand(shelf):
+    most = [2**64 - 1, -(2**63), 9007199254740993]
+    shelf.put("most", metadata={"most": most, "as float": 2.0**70}, key_vector=[2**70, 1])
+    assert shelf.get("most").metadata == {"most": most, "as float": 2.0**70}
+    assert shelf.get("most", include=["key_vector"]).key_vector.tolist() == [2.0**70, 1.0]
+    report = shelf.upsert([{"id": "a", "metadata": {"wei": 2**64}}, {"id": "b", "metadata": {"text": str(2**64)}}])
+    (refused,) = report.refused
+    assert (report.upserted, refused.id, refused.errors[0].pointer) == (1, "a", "/metadata/wei")
+    assert refused.errors[0].detail == "wanted integers of at most 64 bits, got a larger one: send it as text"
+    with pytest.raises(softkv.Invalid, match="^/filter/value: wanted integers of at most 64 bits"):
+        shelf.count(where=F.wei == 2**64)
+    with pytest.raises(softkv.Invalid, match="^/patch/metadata/wei: wanted integers of at most 64 bits"):
+        shelf.update(ids=["b"], metadata={"wei": -(2**63) - 1})
