@@ -185,7 +185,7 @@ def is_call(path: str) -> bool:
 def _key(headers: Headers) -> str | None:
     key = headers.get("x-api-key")
     if key is not None:
-        return key
+        return key.strip()
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" and token.strip() else None
 

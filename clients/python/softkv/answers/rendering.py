@@ -241,18 +241,43 @@ def require_module(module: str, distribution: str) -> Any:
         raise ImportError(f"this needs {distribution}, which is not here: pip install {distribution}") from error
 
 
+_COLUMN_TYPES = {
+    "id": "string",
+    "weight": "float64",
+    "confidence": "float64",
+    "similarity": "float64",
+    "logit": "float64",
+    "key": "string",
+    "value": "string",
+    "metadata": "string",
+}
+
+
+def _columns(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the names of the columns of rows; without rows, those of an answer that is not calibrated."""
+    if not rows:
+        return [name for name in _COLUMN_TYPES if name != "confidence"]
+    return [name for name in _COLUMN_TYPES if any(name in row for row in rows)]
+
+
 def to_data_frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Return rows as a pandas DataFrame."""
-    return require_module("pandas", "pandas").DataFrame(list(rows))
+    """Return rows as a pandas DataFrame; it has columns even without rows."""
+    return require_module("pandas", "pandas").DataFrame(list(rows), columns=_columns(rows))
 
 
 def to_arrow_table(rows: Sequence[dict[str, Any]]) -> pa.Table:
-    """Return rows as an Arrow table. Columns with values of any type are encoded as JSON."""
+    """Return rows as an Arrow table. Columns with values of any type are encoded as JSON.
+
+    The types of the columns are the same for every answer, so that tables can be joined.
+    """
     plain = [
         {name: _cell_text(cell) if name in ("value", "metadata") else cell for name, cell in row.items()}
         for row in rows
     ]
-    return require_module("pyarrow", "pyarrow").Table.from_pylist(plain)
+    arrow = require_module("pyarrow", "pyarrow")
+    types = {"string": arrow.string(), "float64": arrow.float64()}
+    schema = arrow.schema([(name, types[_COLUMN_TYPES[name]]) for name in _columns(rows)])
+    return arrow.Table.from_pylist(plain, schema=schema)
 
 
 def _cell_text(cell: Any) -> str | None:

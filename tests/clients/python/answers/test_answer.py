@@ -146,6 +146,18 @@ def test_tables():
     assert list(bare.to_pandas().columns) == ["id", "weight", "similarity", "logit"]
 
 
+def test_a_table_has_its_columns_without_matches_and_where_only_some_matches_have_a_field():
+    empty = answer(matches=[])
+    names = ["id", "weight", "similarity", "logit", "key", "value", "metadata"]
+    assert list(empty.to_pandas().columns) == names
+    assert empty.to_pandas()["id"].tolist() == []
+    assert empty.to_arrow().column_names == names
+    match = {"id": "a", "weight": 0.5, "similarity": 1.0, "logit": 2.0, "key": None}
+    mixed = answer(matches=[match, match | {"id": "b", "confidence": 0.25}]).to_arrow()
+    assert mixed["confidence"].to_pylist() == [None, 0.25]
+    assert mixed.schema.field("key").type == empty.to_arrow().schema.field("key").type
+
+
 def test_a_missing_library_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pandas", None)
     with pytest.raises(ImportError, match="pip install pandas"):

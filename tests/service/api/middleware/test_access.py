@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
 
 import httpx
@@ -51,6 +53,13 @@ def test_a_writing_key_reads_and_writes(keyed, headers):
     with keyed.client(headers=headers) as client:
         assert client.put("/v1/collections/a", json={}).status_code in (200, 201)
         assert client.get("/v1/collections").json()["access"] == "write"
+
+
+@pytest.mark.parametrize(("name", "value"), [("X-API-Key", "w1 \t"), ("Authorization", "Bearer  w1 ")])
+def test_white_space_around_a_key_is_no_part_of_it(keyed, name, value):
+    with closing(HTTPConnection("127.0.0.1", httpx.URL(keyed.url).port)) as connection:
+        connection.request("GET", "/v1/collections", headers={name: value})
+        assert connection.getresponse().status == 200
 
 
 def test_a_reading_key_reads_and_may_not_write(keyed):
