@@ -6,7 +6,7 @@ import math
 import sys
 from functools import reduce
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from array_api_compat import array_namespace, device
@@ -17,6 +17,18 @@ from attention.errors import ParameterError, ShapeError
 Array: TypeAlias = Any
 """A NumPy array or a torch tensor; the array-API standard has no common type for the two."""
 
+AnyArray = TypeVar("AnyArray", bound="Shaped")
+"""NumPy's array type or torch's, which a function gives back."""
+
+
+class Shaped(Protocol):
+    """An array of NumPy or torch, as far as type checkers see it."""
+
+    @property
+    def shape(self) -> Any:
+        """The lengths of its dimensions."""
+
+
 Shape: TypeAlias = tuple[int, ...]
 
 # NumPy's array types, for the signatures in kernels and lookup.
@@ -26,6 +38,9 @@ I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
+Numbers = NDArray[np.floating[Any]] | NDArray[np.integer[Any]]
+"""Numbers of a caller, which are converted."""
+
 Bools = NDArray[np.bool_]
 Bytes = NDArray[np.uint8]
 Index = NDArray[np.intp]

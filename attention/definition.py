@@ -11,18 +11,20 @@ values. Between the two, every value counts for as much as its key resembles the
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar, overload
 
 from array_api_compat import array_namespace
 
-from attention.arrays import Array, attendable, blend
+from attention.arrays import AnyArray, Array, attendable, blend
 from attention.logits import compare, peak_logit
 from attention.names import resolve
 from attention.normalisers import NORMALISERS, Normaliser, log_sum_exp, softmax
 from attention.similarity import Similarity
 
+Result = TypeVar("Result")
 
-class Attended(NamedTuple):
+
+class Attended(NamedTuple, Generic[Result]):
     """The result of attention, in the array library of its arguments.
 
     Attributes:
@@ -35,11 +37,41 @@ class Attended(NamedTuple):
         null_weight: [..., m], the null key's weight; 0 without a null key.
     """
 
-    output: Array
-    weights: Array
-    logits: Array
-    log_partition: Array | None
-    null_weight: Array
+    output: Result
+    weights: Result
+    logits: Result
+    log_partition: Result | None
+    null_weight: Result
+
+
+@overload
+def attend(
+    query: AnyArray,
+    key: AnyArray,
+    value: AnyArray,
+    *,
+    similarity: str | Similarity = "scaled_dot",
+    temperature: float = 1.0,
+    mask: Array | None = None,
+    bias: Array | None = None,
+    null: float | Array | None = None,
+    normaliser: str | Normaliser = "softmax",
+) -> Attended[AnyArray]: ...
+
+
+@overload
+def attend(
+    query: Array,
+    key: Array,
+    value: Array,
+    *,
+    similarity: str | Similarity = "scaled_dot",
+    temperature: float = 1.0,
+    mask: Array | None = None,
+    bias: Array | None = None,
+    null: float | Array | None = None,
+    normaliser: str | Normaliser = "softmax",
+) -> Attended[Array]: ...
 
 
 def attend(
@@ -53,7 +85,7 @@ def attend(
     bias: Array | None = None,
     null: float | Array | None = None,
     normaliser: str | Normaliser = "softmax",
-) -> Attended:
+) -> Attended[Array]:
     """Attend from every query over all keys; return the weights and the weighted sums of values.
 
     Leading dimensions are batched and broadcast. The computation is in float32 or wider. The output has the type of

@@ -73,7 +73,7 @@ class HeadsSteps(NamedTuple):
     query: Array
     key: Array
     value: Array
-    attended: Attended
+    attended: Attended[Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +191,9 @@ class Heads:
         x = x if norm is None else norm(x)
         return x if self.rotary is None else self.rotary(x, start=start)
 
-    def attend(self, query: Array, key: Array, value: Array, mask: Array | None = None, **options: Any) -> Attended:
+    def attend(
+        self, query: Array, key: Array, value: Array, mask: Array | None = None, **options: Any
+    ) -> Attended[Array]:
         """Attend in each head, over queries, keys and values that are already projected.
 
         The other arguments are those of calling the object.

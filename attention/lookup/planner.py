@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import overload
+from typing import Any, Protocol, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
+from attention.arrays import Shaped
 from attention.errors import ParameterError, ShapeError
 from attention.kernels import kernels, pin_kernels
 from attention.logits import check_temperature
@@ -27,9 +28,56 @@ TIGHT_ERROR, TIGHT_ERROR_FACTOR = 1e-4, 4
 """A `max_error` that a scan seldom proves; below it the exact path takes this many times as many components."""
 
 
+class OneQuery(Protocol):
+    """A query [d], as far as type checkers see it: an array whose type says that it has one dimension."""
+
+    @property
+    def shape(self) -> tuple[int]:
+        """The width of the query."""
+
+
+class SeveralQueries(Protocol):
+    """Queries [q, d], as far as type checkers see it: an array whose type says that it has two dimensions."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The number of queries, and their width."""
+
+
+class Unsized(Protocol):
+    """Queries whose type does not say how many dimensions they have: it fits any number, even seven."""
+
+    @property
+    def shape(self) -> tuple[int, int, int, int, int, int, int]:
+        """The lengths of the dimensions."""
+
+
+# As type variables, they do not change what type checkers infer for an argument such as `np.ones((3, 2))`.
+UnknownSize = TypeVar("UnknownSize", bound=Unsized)
+One = TypeVar("One", bound=OneQuery)
+Several = TypeVar("Several", bound=SeveralQueries)
+
+
 @overload
 def attend(
-    query: np.ndarray[tuple[int], np.dtype[np.floating]],
+    query: UnknownSize,
+    memory: Memory | View | RemoteView | Sequence[View],
+    *,
+    temperature: float | Auto,
+    null: float | Background | None = None,
+    mask: AnyMask | NDArray[np.bool_] | None = None,
+    bias: AnyBias | None = None,
+    normaliser: str = "softmax",
+    top_k: int | None = None,
+    top_p: float | None = None,
+    output: bool = True,
+    max_error: float | None = None,
+) -> Any: ...
+
+
+@overload
+def attend(
+    query: One | Sequence[float],
     memory: Memory | View | RemoteView | Sequence[View],
     *,
     temperature: float | Auto,
@@ -46,7 +94,7 @@ def attend(
 
 @overload
 def attend(
-    query: np.ndarray[tuple[int, int], np.dtype[np.floating]],
+    query: Several | Sequence[Sequence[float]] | Sequence[NDArray[np.floating]],
     memory: Memory | View | RemoteView | Sequence[View],
     *,
     temperature: float | Auto,
@@ -61,8 +109,25 @@ def attend(
 ) -> list[Answer]: ...
 
 
+@overload
 def attend(
-    query: NDArray[np.floating],
+    query: Shaped,
+    memory: Memory | View | RemoteView | Sequence[View],
+    *,
+    temperature: float | Auto,
+    null: float | Background | None = None,
+    mask: AnyMask | NDArray[np.bool_] | None = None,
+    bias: AnyBias | None = None,
+    normaliser: str = "softmax",
+    top_k: int | None = None,
+    top_p: float | None = None,
+    output: bool = True,
+    max_error: float | None = None,
+) -> Any: ...
+
+
+def attend(
+    query: Any,
     memory: Memory | View | RemoteView | Sequence[View],
     *,
     temperature: float | Auto,

@@ -210,8 +210,8 @@ class DecoderSteps(NamedTuple):
 
     output: Array
     cache: LayerCache
-    attended: Attended
-    memory_attended: Attended | None
+    attended: Attended[Array]
+    memory_attended: Attended[Array] | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -284,6 +284,6 @@ class DecoderLayer:
         return DecoderSteps(x, LayerCache(past, cache.memory), attended, memory_attended)
 
 
-def attend_over(heads: Heads, x: Array, memory: KeysValues, mask: Array | None, *, start: int = 0) -> Attended:
+def attend_over(heads: Heads, x: Array, memory: KeysValues, mask: Array | None, *, start: int = 0) -> Attended[Array]:
     """Attend in each head from x [..., m, d_model], whose first position is `start`, over projected keys and values."""
     return heads.attend(heads.queries(x, start=start), memory.key, memory.value, mask)

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from attention.arrays import F32, I64
+from attention.arrays import I64, Numbers
 from attention.errors import ParameterError, ShapeError
 from attention.lookup.limits import Limits
 from attention.lookup.memory.blocks import Block, BlockFormat
@@ -87,8 +87,8 @@ class Memory:
     @classmethod
     def of(
         cls,
-        keys: F32,
-        values: F32 | None = None,
+        keys: Numbers,
+        values: Numbers | None = None,
         *,
         similarity: str = "cosine",
         owners: I64 | None = None,
@@ -97,8 +97,8 @@ class Memory:
         """Return a memory of n rows (keys with their values), numbered from 0.
 
         Args:
-            keys: float32[n, d].
-            values: float32[n, d_v], or None if the values are the keys.
+            keys: float[n, d], kept as float32.
+            values: float[n, d_v], or None if the values are the keys.
             similarity: cosine, dot, scaled_dot or gaussian.
             owners: int64[n], the document that each row belongs to, given by the number of its first row; None if every
                 row is a document.

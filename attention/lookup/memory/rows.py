@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from attention.arrays import F32, I64, Bools, Index
+from attention.arrays import F32, I64, Bools, Index, Numbers
 from attention.errors import ParameterError, ShapeError
 
 
@@ -48,17 +48,18 @@ class Rows:
             _check_owners(self.numbers, self.owners)
 
     @classmethod
-    def from_zero(cls, keys: F32, values: F32 | None, owners: I64 | None) -> Self:
+    def from_zero(cls, keys: Numbers, values: Numbers | None, owners: I64 | None) -> Self:
         """Return rows with the numbers 0 to n − 1.
 
         Args:
-            keys: float32[n, d].
-            values: float32[n, d_v], or None if the values are the keys.
+            keys: float[n, d], kept as float32.
+            values: float[n, d_v], or None if the values are the keys.
             owners: int64[n], the document of each row, given by the number of its first row; None if every row is a
                 document.
         """
-        keys = _floats("keys", keys)
-        return cls(np.arange(len(keys) if keys.ndim else 0), keys, values, owners)
+        vectors = _floats("keys", keys)
+        numbers = np.arange(len(vectors) if vectors.ndim else 0)
+        return cls(numbers, vectors, None if values is None else _floats("values", values), owners)
 
     @classmethod
     def without_checks(cls, numbers: I64, keys: F32, values: F32 | None, owners: I64 | None) -> Self:
@@ -134,7 +135,7 @@ def _check_owners(numbers: I64, owners: I64) -> None:
         )
 
 
-def _floats(name: str, array: F32) -> F32:
+def _floats(name: str, array: Numbers) -> F32:
     if getattr(array, "requires_grad", False):
         raise ParameterError(f"{name} need a gradient, which a lookup does not give: send {name}.detach()")
     try:
@@ -144,7 +145,7 @@ def _floats(name: str, array: F32) -> F32:
         raise ShapeError(f"{name} must be rows of numbers, all of one length, got {type(array).__name__}") from None
 
 
-def _vectors(name: str, vectors: F32, n: int) -> F32:
+def _vectors(name: str, vectors: Numbers, n: int) -> F32:
     floats = _floats(name, vectors)
     if floats.ndim != 2 or len(floats) != n or floats.shape[1] == 0:
         raise ShapeError(

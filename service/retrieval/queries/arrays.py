@@ -42,7 +42,7 @@ class Attention:
     """The result of attention on arrays: the output, and every intermediate array by name if requested."""
 
     output: Array
-    attended: Attended
+    attended: Attended[Any]
     intermediates: dict[str, Array]
 
 
@@ -70,7 +70,7 @@ def attend_over_arrays(arrays: Arrays) -> Attention:
         return _attend_in_heads(arrays, options)
     if arrays.hopfield_steps is not None:
         return _recall(arrays, options)
-    attended = attend(arrays.query, arrays.key, arrays.value, mask=arrays.mask, **options)
+    attended: Attended[Any] = attend(arrays.query, arrays.key, arrays.value, mask=arrays.mask, **options)
     return Attention(
         attended.output, attended, _collect_intermediates(arrays, arrays.query, arrays.key, arrays.value, attended)
     )
@@ -112,7 +112,7 @@ def _recall(arrays: Arrays, options: dict[str, Any]) -> Attention:
 
 
 def _collect_intermediates(
-    arrays: Arrays, query: Array, key: Array, value: Array, attended: Attended
+    arrays: Arrays, query: Array, key: Array, value: Array, attended: Attended[Any]
 ) -> dict[str, Array]:
     """Return query, key, value, similarities, logits and weights, for the step-by-step view."""
     if not arrays.intermediates:
