@@ -30,7 +30,7 @@ def ask(queries: NDArray[np.float64], tensor: torch.Tensor) -> None:
     assert_type(attend(tensor, memory, temperature=1.0), Any)
     assert_type(attend_arrays(queries, queries, queries).weights, NDArray[np.float64])
     assert_type(attend_arrays(tensor, tensor, tensor).output, torch.Tensor)
-    print(attend_arrays(tensor, tensor, tensor).outptu)  # wrong: attr-defined
+    _ = attend_arrays(tensor, tensor, tensor).outptu  # wrong: attr-defined
 
 
 attend(3, memory, temperature=1.0)  # wrong: call-overload

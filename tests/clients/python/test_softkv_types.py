@@ -11,4 +11,4 @@ from tests.type_checking import check_typed
 
 @pytest.mark.thorough
 def test_a_type_checker_knows_results_and_rejects_wrong_arguments():
-    check_typed(Path(__file__).with_name("typed.py"), mistakes=6)
+    check_typed(Path(__file__).with_name("typed.py"), mistakes=5)
