@@ -268,7 +268,17 @@ def parse(body: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise MalformedBody(f"the body is not UTF-8 (byte {error.start}): encode JSON as UTF-8") from None
     except ValueError as error:
-        raise MalformedBody(f"the body is not JSON: {error}") from None
+        advice = ": documents, one a line, are sent as application/x-ndjson" if _is_lines(body) else ""
+        raise MalformedBody(f"the body is not JSON: {error}{advice}") from None
+
+
+def _is_lines(body: bytes) -> bool:
+    """Return whether a body that is not JSON has a JSON object in each of its first two lines."""
+    first, _, rest = body.partition(b"\n")
+    try:
+        return all(isinstance(loads_slowly(line), dict) for line in (first, rest.partition(b"\n")[0]))
+    except (ValueError, RecursionError):
+        return False
 
 
 def _require_memory(size: int) -> None:
@@ -319,13 +329,19 @@ class JSONRequest(Request):
             await BODIES.run(release, unused)
 
 
-def require_json_type(headers: Headers) -> None:
-    """Raise UnsupportedMediaType if the body is not declared as JSON, or is compressed."""
+def require_json_type(headers: Headers, *, takes_lines: bool = False) -> None:
+    """Raise UnsupportedMediaType if the body is not declared as JSON, or is compressed.
+
+    Args:
+        headers: the headers of the request.
+        takes_lines: whether another route of the same path takes NDJSON.
+    """
     if not _is_json(media_type(headers)):
         declared = ", ".join(headers.getlist("content-type"))
+        lines = " (application/x-ndjson for documents, one a line)" if takes_lines else ""
         raise UnsupportedMediaType(
             f"this call takes application/json, the body came as {declared or 'no content type'}: "
-            "set the header Content-Type: application/json"
+            f"set the header Content-Type: application/json{lines}"
         )
     refuse_encoded(headers)
 

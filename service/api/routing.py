@@ -28,6 +28,9 @@ from service.retrieval import CollectionNotFound
 from service.scheduling import CALLER
 from service.storage import CollectionMissing
 
+LINES_PATH = "/v1/collections/{name}/documents"
+"""The path that takes NDJSON, too: by another route, which only NDJSON reaches."""
+
 
 @dataclass(frozen=True)
 class DirectCall:
@@ -431,7 +434,7 @@ class JSONRoute(GuardedRoute):
     def check_declared(self, headers: Headers) -> None:
         """Refuse a body that is not declared as JSON."""
         if self.body_field is not None:
-            require_json_type(headers)
+            require_json_type(headers, takes_lines=self.path == LINES_PATH and "POST" in self.methods)
 
     def get_route_handler(self) -> Handler:
         """Return FastAPI's handler, after strict parsing of the body."""

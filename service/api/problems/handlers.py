@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from difflib import get_close_matches
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -36,6 +38,7 @@ from service.api.problems.table import (
 from service.encoding import ProviderUnavailable
 from service.retrieval import CollectionNotFound, Flaw, InvalidContent
 from service.scheduling import BODIES
+from service.schemas.document import Document
 from service.schemas.wire import escape_pointer
 from service.storage import QuotaExceeded
 
@@ -66,9 +69,29 @@ NO_FIELD_OF_A_DOCUMENT = (
     "and a vector `key_vector`"
 )
 SHOWN = 60
+MEANT: Mapping[str, Sequence[str]] = {
+    "query": ("question", "text", "q", "input", "prompt", "query_text", "query_vector", "vector"),
+    "queries": ("questions", "texts", "query_texts"),
+    "texts": ("text", "input", "inputs", "documents"),
+    "top_k": ("k", "n", "limit", "size", "n_results", "num_results"),
+    "filter": ("where", "filters", "query_filter"),
+    "temperature": ("t", "tau"),
+    "key": ("text", "content", "document", "title", "page_content"),
+    "key_vector": ("vector", "embedding"),
+    "key_vectors": ("vectors", "embeddings"),
+    "value": ("answer",),
+    "metadata": ("payload", "meta", "metadatas", "properties"),
+    "id": ("_id", "uuid"),
+    "documents": ("rows", "points", "items", "data"),
+    "expires": ("ttl", "expire_after", "expires_at"),
+    "normaliser": ("normalizer",),
+}
+"""The names that other services and older habits give to a field of this one."""
 
 
-def flaws_of(errors: Iterable[Mapping[str, Any]], body: Any, *, of_document: bool = False) -> list[Flaw]:
+def flaws_of(
+    errors: Iterable[Mapping[str, Any]], body: Any, *, of_document: bool = False, fields: Iterable[str] = ()
+) -> list[Flaw]:
     """Return pydantic's errors about a body as flaws for the client, each with a JSON pointer to the invalid field.
 
     Args:
@@ -76,17 +99,38 @@ def flaws_of(errors: Iterable[Mapping[str, Any]], body: Any, *, of_document: boo
         body: the body.
         of_document: whether the body is one document or a patch of one. Other bodies have their documents in
             `documents`.
+        fields: the fields of the body, one of which an unknown field may mean.
     """
 
     def words(error: Mapping[str, Any]) -> str:
         path = error["loc"]
         owner = path[:-1]
         in_document = not owner if of_document else len(owner) == 2 and owner[0] == "documents"
-        if error["type"] == "extra_forbidden" and in_document:
-            return NO_FIELD_OF_A_DOCUMENT.format(name=_short_text(path[-1]))
-        return words_of(error)
+        if error["type"] != "extra_forbidden":
+            return words_of(error)
+        meant = _meant_field(path[-1], Document.model_fields if in_document else () if owner else fields)
+        if meant is not None and (meant != "key" or not in_document):
+            return f"there is no such field here: `{meant}` may be the one that you mean"
+        return NO_FIELD_OF_A_DOCUMENT.format(name=_short_text(path[-1])) if in_document else words_of(error)
 
     return [Flaw(_pointer(error["loc"], body) + _pointer_within(error), words(error)) for error in errors]
+
+
+def _meant_field(name: str, fields: Iterable[str]) -> str | None:
+    """Return the field that a caller may mean by the name of a field that does not exist; None if none is near."""
+    names = list(fields)
+    plain = name.lower().replace("-", "_")
+    synonyms = (field for field in names if plain in MEANT.get(field, ()))
+    return next(synonyms, None) or next(iter(get_close_matches(plain, names, 1, 0.75)), None)
+
+
+def _fields_of(request: Request) -> Iterable[str]:
+    """Return the names of the fields of the body that a request's route takes; empty if it takes no object."""
+    body = getattr(request.scope.get("route"), "body_field", None)
+    model = None if body is None else body.field_info.annotation
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return ()
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _pointer_within(error: Mapping[str, Any]) -> str:
@@ -192,14 +236,16 @@ def problem_response(error: Exception) -> ProblemAnswer:
     return answer
 
 
-def validation_response(error: RequestValidationError, *, of_document: bool = False) -> ProblemAnswer:
-    """Return the response to an invalid body, path or query string; for `of_document` see `flaws_of`."""
+def validation_response(
+    error: RequestValidationError, *, of_document: bool = False, fields: Iterable[str] = ()
+) -> ProblemAnswer:
+    """Return the response to an invalid body, path or query string; for `of_document` and `fields` see `flaws_of`."""
     errors = error.errors()
     # Only flaws that are shown get a message: a body of some megabytes may have a million.
     within = islice((flaw for flaw in errors if flaw["loc"][0] == "body"), MAX_FLAWS)
     besides = islice((flaw for flaw in errors if flaw["loc"][0] != "body"), MAX_FLAWS)
     within_body = ({**flaw, "loc": flaw["loc"][1:]} for flaw in within)
-    flaws = flaws_of(within_body, error.body, of_document=of_document)
+    flaws = flaws_of(within_body, error.body, of_document=of_document, fields=fields)
     flaws += [Flaw("", f"{'.'.join(map(str, flaw['loc']))}: {words_of(flaw)}") for flaw in besides]
     first = flaws[0]
     # The message of a filter or a bias names its field already, in the same words as the clients' own checks.
@@ -237,7 +283,7 @@ def install(app: FastAPI) -> None:
     async def validation(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         of_document = request.method in ("PUT", "PATCH") and {"name", "id"} <= request.path_params.keys()
-        answer = validation_response(error, of_document=of_document)
+        answer = validation_response(error, of_document=of_document, fields=_fields_of(request))
         if error.body is not None:
             BODIES.submit(partial(release, error.body))
         return answer

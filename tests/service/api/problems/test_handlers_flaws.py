@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+DOCUMENTS = "/v1/collections/any/documents"
 JSON = {"content-type": "application/json"}
 
 
@@ -59,6 +60,51 @@ def test_a_field_elsewhere_is_to_be_left_out(client, method, path, body):
     assert {"there is no such field here: leave it out"} == {
         flaw["detail"] for flaw in answer.json()["errors"] if "topic" in flaw["pointer"]
     }
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "pointer", "meant"),
+    [
+        ("/v1/collections/any/attend", {"question": "x"}, "/question", "query"),
+        ("/v1/collections/any/attend", {"query": "x", "k": 3}, "/k", "top_k"),
+        ("/v1/collections/any/attend", {"query": "x", "topk": 3}, "/topk", "top_k"),
+        ("/v1/collections/any/attend", {"query": "x", "where": {}}, "/where", "filter"),
+        ("/v1/collections/any/sweep", {"query": "x", "temprature": 1}, "/temprature", "temperatures"),
+        ("/v1/encode", {"text": "x"}, "/text", "texts"),
+        (DOCUMENTS, {"points": []}, "/points", "documents"),
+        (
+            "/v1/collections/any/documents",
+            {"documents": [{"id": "a", "vector": [1]}]},
+            "/documents/0/vector",
+            "key_vector",
+        ),
+        (
+            "/v1/collections/any/documents",
+            {"documents": [{"id": "a", "payload": 1}]},
+            "/documents/0/payload",
+            "metadata",
+        ),
+    ],
+)
+def test_an_unknown_field_names_the_one_that_is_meant(client, path, body, pointer, meant):
+    flaws = {flaw["pointer"]: flaw["detail"] for flaw in client.post(path, json=body).json()["errors"]}
+    assert flaws[pointer] == f"there is no such field here: `{meant}` may be the one that you mean"
+
+
+def test_lines_of_a_wrong_type_are_told_the_right_one(client):
+    lines = b'{"id": "a"}\n{"id": "b"}\n'
+    path = DOCUMENTS
+    form = client.post(path, content=lines, headers={"Content-Type": "application/x-www-form-urlencoded"})
+    assert (form.status_code, form.json()["detail"]) == (
+        415,
+        "this call takes application/json, the body came as application/x-www-form-urlencoded: set the header "
+        "Content-Type: application/json (application/x-ndjson for documents, one a line)",
+    )
+    assert "ndjson" not in client.post(f"{path}/query", content=lines).json()["detail"]
+    as_json = client.post(path, content=lines, headers=JSON)
+    assert as_json.status_code == 400
+    assert as_json.json()["detail"].endswith(": documents, one a line, are sent as application/x-ndjson")
+    assert "ndjson" not in client.post(path, content=b'{"id": "a"}}', headers=JSON).json()["detail"]
 
 
 def test_null_leaves_a_setting_as_it_is(client, collection):
