@@ -25,7 +25,8 @@ _NO_TRUTH = (
 
 
 _BARE_FIELD = (
-    "a field is no filter yet: compare it, each comparison in parentheses, as (F.year > 1930) & (F.pages < 200)"
+    "{field} is a field and no filter yet: write {field} == True if it is true or false, and put each comparison in "
+    "parentheses, as (F.year > 1930) & (F.pages < 200)"
 )
 
 
@@ -184,12 +185,12 @@ class Field:
         return Comparison(self.name, "==", None)
 
     def __and__(self, other: object) -> NoReturn:
-        raise TypeError(_BARE_FIELD)
+        raise TypeError(_BARE_FIELD.format(field=_field_in_python(self.name.removeprefix(METADATA))))
 
     __rand__ = __or__ = __ror__ = __and__
 
     def __invert__(self) -> NoReturn:
-        raise TypeError(_BARE_FIELD)
+        raise TypeError(_BARE_FIELD.format(field=_field_in_python(self.name.removeprefix(METADATA))))
 
     def __getitem__(self, name: str) -> Field:
         return Field(f"{self.name}.{name}")
@@ -271,6 +272,8 @@ def field_name(field: Field | str) -> str:
 def _combine(operator: str, left: Filter, right: Filter) -> Filter:
     """Join two filters; a chain of one operator becomes one list, so that long chains are not nested."""
     if not isinstance(right, Filter):
+        if isinstance(right, Field):
+            right & left  # raises the TypeError of a field that is not compared
         raise TypeError(f"{operator} joins filters, not {type(right).__name__}: put each comparison in parentheses")
     sides = [
         side.conditions if isinstance(side, Combination) and side.operator == operator else (side,)

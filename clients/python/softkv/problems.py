@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+import warnings
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from softkv.errors import ERRORS_BY_STATUS, Flaw, Invalid, Refused
@@ -37,6 +40,17 @@ class Reply(Record):
             ValueError: the content is not JSON.
         """
         return json.loads(self.content)
+
+
+_PACKAGE = str(Path(__file__).parent)
+
+
+def warn_caller(message: str) -> None:
+    """Show a UserWarning at the line outside of this package that made the call."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
 
 
 COLLECTION_NOT_FOUND = "collection_not_found"

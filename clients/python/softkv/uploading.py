@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from softkv.answers.documents import Report
 from softkv.calls.writing import Batch, BatchResult, Upload
 from softkv.errors import Error
-from softkv.problems import invalid_value
+from softkv.problems import invalid_value, warn_caller
 from softkv.sending import AsyncSender, Sender
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ def run_upload(sender: Sender, upload: Upload) -> Report:
             raise
         finally:
             threads.shutdown(wait=False, cancel_futures=True)
+    _warn_of_refused(upload)
     return upload.report
 
 
@@ -171,6 +172,7 @@ async def run_upload_async(sender: AsyncSender, upload: Upload) -> Report:
         finally:
             for _, running in active:
                 running.cancel()
+    _warn_of_refused(upload)
     return upload.report
 
 
@@ -186,6 +188,17 @@ async def _iterate_cooperatively(rows: Any) -> AsyncGenerator[Any, None]:
         yield row
         if count % _ROWS_PER_TURN == 0:
             await asyncio.sleep(0)
+
+
+def _warn_of_refused(upload: Upload) -> None:
+    """Warn that rows were refused, unless the caller follows the upload."""
+    report = upload.report
+    if report.refused and not upload.is_followed:
+        first = report.refused[0]
+        warn_caller(
+            f"{len(report.refused):,} of {report.rows:,} rows were refused, the first is row {first.row}: "
+            f"{first.detail}. `refused` of the report has them all; raise_for_refused() makes this an error"
+        )
 
 
 def _attach_report(error: BaseException, report: Report) -> None:

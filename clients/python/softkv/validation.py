@@ -73,7 +73,10 @@ def check_top_k(top_k: int | None) -> Iterator[Flaw]:
 
 def check_document_id(document_id: Any, pointer: str) -> Iterator[Flaw]:
     """Yield a flaw unless the id has 1 to 256 characters without control characters."""
-    if not isinstance(document_id, str):
+    if hasattr(document_id, "__index__") and not isinstance(document_id, bool):
+        number = int(document_id)
+        yield Flaw(pointer, f'wanted a text, got {number}: send it as the text "{number}"')
+    elif not isinstance(document_id, str):
         yield Flaw(pointer, f"wanted a text, got {json.dumps(document_id, default=repr)}")
     elif not 1 <= len(document_id) <= _MAX_ID_CHARACTERS:
         yield Flaw(pointer, f"wanted an id of 1 to {_MAX_ID_CHARACTERS} characters, got {len(document_id)}")

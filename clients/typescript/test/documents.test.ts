@@ -60,6 +60,8 @@ test("ids that are none", async (t) => {
     });
     await assert.rejects(own.put(id, { key_vector: [1, 0] }), Invalid);
   }
+  const number = { name: "Invalid", message: 'path.id: wanted a text, got 7: send it as the text "7"' };
+  await assert.rejects(own.get(7 as unknown as string), number);
   await assert.rejects(own.get("a".repeat(257)), { name: "Invalid", message: /^path.id: wanted an id of 1 to 256/ });
 });
 

@@ -106,6 +106,8 @@ def flaws_of(
         path = error["loc"]
         owner = path[:-1]
         in_document = not owner if of_document else len(owner) == 2 and owner[0] == "documents"
+        if error["type"] == "string_type" and type(error["input"]) is int and _is_id(path):
+            return f'{words_of(error)}: send it as the text "{error["input"]}"'
         if error["type"] != "extra_forbidden":
             return words_of(error)
         meant = _meant_field(path[-1], Document.model_fields if in_document else () if owner else fields)
@@ -122,6 +124,11 @@ def _meant_field(name: str, fields: Iterable[str]) -> str | None:
     plain = name.lower().replace("-", "_")
     synonyms = (field for field in names if plain in MEANT.get(field, ()))
     return next(synonyms, None) or next(iter(get_close_matches(plain, names, 1, 0.75)), None)
+
+
+def _is_id(path: Sequence[str | int]) -> bool:
+    """Return whether pydantic's location of an error is that of a document's id."""
+    return path[-1] == "id" or (len(path) > 1 and path[-2] in ("ids", "delete"))
 
 
 def _fields_of(request: Request) -> Iterable[str]:

@@ -38,6 +38,8 @@ WRONG = [
     ("update", {"ids": ["x" * 257]}, "/documents/update", {"ids": ["x" * 257], "patch": {}}),
     ("write", {"documents": [{"id": ""}]}, "/documents", {"documents": [{"id": ""}]}),
     ("write", {"documents": [{"id": 3}]}, "/documents", {"documents": [{"id": 3}]}),
+    ("get_many", {"ids": ["a", 2**40]}, "/documents/query", {"ids": ["a", 2**40]}),
+    ("delete", {"ids": [True]}, "/documents/delete", {"ids": [True]}),
     ("write", {"documents": [3]}, "/documents", {"documents": [3]}),
     ("write", {"documents": {}}, "/documents", {"documents": {}}),
     ("get_many", {"ids": 3}, "/documents/query", {"ids": 3}),

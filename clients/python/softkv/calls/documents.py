@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -12,7 +11,7 @@ from softkv.answers.info import Written
 from softkv.calls.call import WRITE_TIMEOUT, Call, CollectionRef, Page, Paging, Plan, ignore_content
 from softkv.errors import NotFound
 from softkv.filters import Where
-from softkv.problems import Reply, invalid_value, raise_flaws
+from softkv.problems import Reply, invalid_value, raise_flaws, warn_caller
 from softkv.wire import OMITTED, VECTOR_FORMAT, Instant, OmittedType, drop_omitted, encode_json
 
 if TYPE_CHECKING:
@@ -385,7 +384,7 @@ def _count_call(collection: CollectionRef, selection: Mapping[str, Any]) -> Call
 def _show_warnings(content: Mapping[str, Any]) -> None:
     """Show the service's warnings, such as a filter on a field that no document has."""
     for warning in content.get("warnings", ()):
-        warnings.warn(warning, stacklevel=2)
+        warn_caller(warning)
 
 
 def _encode_selection(ids: str | Iterable[str] | None, where: Where | None) -> dict[str, Any]:

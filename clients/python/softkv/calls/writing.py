@@ -119,7 +119,8 @@ def upsert(
     columns = {"id": ids, "key": keys, "key_vector": key_vectors, "value": values}
     columns |= {"value_vector": value_vectors, "metadata": metadata}
     iterable, total = open_rows(rows, {name: column for name, column in columns.items() if column is not None})
-    return Upload(collection, iterable, total, on_conflict, progress, Report() if resume is None else resume)
+    report, is_followed = Report() if resume is None else resume, resume is not None or callable(progress)
+    return Upload(collection, iterable, total, on_conflict, progress, report, is_followed)
 
 
 OnConflict: TypeAlias = Literal["replace", "skip", "fail"]
@@ -140,6 +141,7 @@ class Upload:
         rows: the rows; the first ones are skipped if the report has acknowledged them.
         total: the number of rows, or None if it is unknown.
         report: the results so far.
+        is_followed: whether the caller reads the report meanwhile, so that refused rows need no warning.
     """
 
     def __init__(
@@ -150,11 +152,13 @@ class Upload:
         on_conflict: OnConflict,
         progress: Progress,
         report: Report,
+        is_followed: bool,
     ) -> None:
         self.rows = rows
         self.total = total
         self.progress = progress
         self.report = report
+        self.is_followed = is_followed
         self._place = collection
         self._on_conflict = on_conflict
         self._next = 0

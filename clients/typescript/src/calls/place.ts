@@ -36,6 +36,7 @@ function checked(name: string, parameter: string): string {
 export function documentPath(id: string): string {
   if (id === "." || id === "..") throw wrongId("an id may not be . or .., which a URL would swallow: add a character");
   if (id === "") throw wrongId("wanted an id of 1 to 256 characters, got 0");
+  if (typeof id === "number") throw wrongId(`wanted a text, got ${id}: send it as the text "${id}"`);
   if (typeof id !== "string") throw wrongId(`wanted a text, got ${JSON.stringify(id)}`);
   if (/[\p{Cc}\p{Cs}]/u.test(id)) throw wrongId("an id may hold no control character and no lone surrogate");
   return `/documents/${encodeURIComponent(id)}`;

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
+import warnings
 from collections.abc import Iterator
 
 import numpy as np
@@ -100,7 +102,31 @@ def test_integers_keep_their_digits_or_are_refused_where_they_stand(shelf):
     (refused,) = report.refused
     assert (report.upserted, refused.id, refused.errors[0].pointer) == (1, "a", "/metadata/wei")
     assert refused.errors[0].detail == "wanted integers of at most 64 bits, got a larger one: send it as text"
-    with pytest.raises(softkv.Invalid, match="^/filter/value: wanted integers of at most 64 bits"):
+    with pytest.raises(softkv.Invalid, match=r"^/filter/value: wanted integers of at most 64 bits"):
         shelf.count(where=F.wei == 2**64)
-    with pytest.raises(softkv.Invalid, match="^/patch/metadata/wei: wanted integers of at most 64 bits"):
+    with pytest.raises(softkv.Invalid, match=r"^/patch/metadata/wei: wanted integers of at most 64 bits"):
         shelf.update(ids=["b"], metadata={"wei": -(2**63) - 1})
+
+
+def test_refused_rows_are_a_warning_at_the_callers_line_unless_the_caller_follows_the_upload(shelf):
+    rows = [{"id": "a"}, {"id": ""}, {"id": "b", "value": float("nan")}]
+    with pytest.warns(UserWarning, match="^2 of 3 rows were refused, the first is row 1: wanted an id") as warned:
+        report = shelf.upsert(rows)
+    # The suite runs coroutines of the client as tasks of their own, so asyncio makes those calls.
+    assert all(warning.filename == __file__ or "asyncio" in warning.filename for warning in warned)
+    assert len(report.refused) == 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shelf.upsert(rows, progress=lambda _: None)
+        shelf.upsert(rows, resume=softkv.Report())
+        shelf.upsert(rows[:1])
+
+
+def test_a_warning_of_an_awaited_call_is_at_the_line_that_awaits_it(service):
+    async def upload() -> None:
+        async with softkv.AsyncClient(service.url) as client:
+            await client.collection("awaited").upsert([{"id": ""}])
+
+    with pytest.warns(UserWarning, match="^1 of 1 rows were refused") as warned:
+        asyncio.run(upload())
+    assert [warning.filename for warning in warned] == [__file__]
