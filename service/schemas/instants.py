@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import Annotated, Any
 
 from pydantic import PlainValidator, WithJsonSchema
@@ -20,6 +21,7 @@ EXPIRES = (
 """The description of the field in answers."""
 
 _SHOWN = 60
+DURATION_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,6})?[smhdw]$"
 _DATE_TIME = re.compile(
     r"(?P<minute>\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:)(?P<second>\d{2})(?:\.\d+)?(?P<zone>[Zz]|[+-]\d{2}:\d{2})",
     re.ASCII,
@@ -30,14 +32,18 @@ def _validate_instant(value: Any) -> int:
     """Return an instant in microseconds of Unix time; a part of a microsecond is cut off.
 
     Args:
-        value: a text of RFC 3339, or seconds of Unix time.
+        value: a text of RFC 3339, seconds of Unix time, or a duration from now on, such as `30d`.
     """
     if isinstance(value, str):
-        instant = _parse_date_time(value)
+        duration = parse_duration(value)
+        instant = _parse_date_time(value) if duration is None else time.time_ns() // 1000 + duration
     else:
         instant = _to_microseconds(value) if type(value) in (int, float) else None
     if instant is None:
-        expected = 'a date with a time and a zone (RFC 3339), such as "2026-11-26T12:00:00Z", or seconds since 1970'
+        expected = (
+            'a date with a time and a zone (RFC 3339), such as "2026-11-26T12:00:00Z", seconds since 1970, or a time '
+            'from now on, such as "30d"'
+        )
         raise _refusal("instant", expected, value)
     if instant not in INSTANTS:
         hint = "" if isinstance(value, str) else ", in seconds, not milliseconds, since 1970"
@@ -98,9 +104,14 @@ Timestamp = TypeAliasType(
         PlainValidator(_validate_instant),
         WithJsonSchema(
             {
-                "description": "A date with a time and a zone (RFC 3339), or seconds since 1970-01-01T00:00:00Z.",
-                "anyOf": [{"type": "string", "format": "date-time"}, {"type": "number"}],
-                "examples": ["2026-12-24T18:00:00Z", 1798135200],
+                "description": "A date with a time and a zone (RFC 3339), seconds since 1970-01-01T00:00:00Z, or a "
+                "time from now on: a number and a unit, `s`, `m`, `h`, `d` or `w`.",
+                "anyOf": [
+                    {"type": "string", "format": "date-time"},
+                    {"type": "string", "pattern": DURATION_PATTERN},
+                    {"type": "number"},
+                ],
+                "examples": ["2026-12-24T18:00:00Z", 1798135200, "30d"],
             }
         ),
     ],
@@ -114,7 +125,7 @@ Duration = TypeAliasType(
             {
                 "description": "Seconds, or a number and a unit: `s`, `m`, `h`, `d` or `w`.",
                 "anyOf": [
-                    {"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,6})?[smhdw]$"},
+                    {"type": "string", "pattern": DURATION_PATTERN},
                     {"type": "number", "exclusiveMinimum": 0},
                 ],
                 "examples": ["30d", 3600],

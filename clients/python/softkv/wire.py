@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from softkv.problems import invalid_value, invalid_value_at
 
 Instant: TypeAlias = datetime | str | float
-"""A date with a time and a zone, as a datetime or a text of RFC 3339; or seconds since 1970."""
+"""A date with a time and a zone, as a datetime or a text of RFC 3339; seconds since 1970; or "30d" from now on."""
 
 if TYPE_CHECKING:
     import numpy as np

@@ -48,8 +48,9 @@ def put(
         parts: for each of `key_vectors`, the part of the key text that it encodes.
         split: how to make several keys of a long text, as `{"tokens": 200, "overlap": 20}`.
         value_vector: the vector that an answer's output sums up.
-        expires: the instant from which on the document is absent: a datetime with a zone, a text of RFC 3339, or
-            seconds since 1970. `None`: never. After the collection's `expire_after` if left out.
+        expires: the instant from which on the document is absent: a datetime with a zone, a text of RFC 3339,
+            seconds since 1970, or a time from now on such as "30d". `None`: never. After the collection's
+            `expire_after` if left out.
 
     Returns:
         A `Written` that says whether the text was truncated.

@@ -25,7 +25,10 @@ interface Fields<Value, Null> {
   readonly key_vectors?: OrNull<readonly VectorInput[], Null>;
   /** The vector that the `output` of an answer blends. */
   readonly value_vector?: OrNull<VectorInput, Null>;
-  /** The instant from which on the document is absent: a Date, a text of RFC 3339, or seconds since 1970. Null is never. */
+  /**
+   * The instant from which on the document is absent: a Date, a text of RFC 3339, seconds since 1970, or a time from now
+   * on such as "30d". Null is never.
+   */
   readonly expires?: Date | string | number | null | undefined;
 }
 

@@ -5037,9 +5037,10 @@ export interface components {
             temperature: components["schemas"]["Temperature"];
         };
         /**
-         * @description A date with a time and a zone (RFC 3339), or seconds since 1970-01-01T00:00:00Z.
+         * @description A date with a time and a zone (RFC 3339), seconds since 1970-01-01T00:00:00Z, or a time from now on: a number and a unit, `s`, `m`, `h`, `d` or `w`.
          * @example 2026-12-24T18:00:00Z
          * @example 1798135200
+         * @example 30d
          */
         Timestamp: string | number;
         /**

@@ -97,7 +97,10 @@ def test_any_other_instant_is_refused(memory, sent):
 
 @pytest.mark.parametrize(
     ("sent", "said"),
-    [(True, "or seconds since 1970, got true"), (1893456000000, "in seconds, not milliseconds, since 1970, got 18934")],
+    [
+        (True, 'or a time from now on, such as "30d", got true'),
+        (1893456000000, "in seconds, not milliseconds, since 1970, got 18934"),
+    ],
 )
 def test_an_invalid_instant_is_refused_with_the_expected_form(memory, sent, said):
     assert said in put(memory, expires=sent).json()["detail"]
@@ -154,3 +157,16 @@ def test_lines_bring_their_own_instants(memory):
     )
     assert '"pointer":"/expires"' in uploaded.text
     assert expires(memory) == "2126-11-29T14:40:00Z"
+
+
+@pytest.mark.parametrize(("duration", "seconds"), [("30d", 30 * 86_400), ("1.5h", 5400), ("90s", 90)])
+def test_a_duration_counts_from_the_arrival_of_the_document(memory, duration, seconds):
+    before = datetime.now(UTC).replace(microsecond=0)
+    assert put(memory, expires=duration).status_code == 201
+    instant = expires(memory)
+    assert instant is not None
+    assert before <= datetime.fromisoformat(instant) - timedelta(seconds=seconds) <= datetime.now(UTC)
+    body = {"ids": ["x"], "patch": {"expires": "1w"}}
+    assert memory.post("/v1/collections/memory/documents/update", json=body).json() == {"updated": 1}
+    assert datetime.fromisoformat(expires(memory) or "") >= before + timedelta(weeks=1)
+    assert put(memory, expires="30 days").status_code == 422
