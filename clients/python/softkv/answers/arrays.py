@@ -42,6 +42,8 @@ class Token(Record):
 class Trace(Record):
     """The attention of a model's heads for one text or a pair of texts.
 
+    It has no `plot()`, as one picture shows one head: `pyplot.imshow(trace.attention[0, 3])`.
+
     Attributes:
         attention: [layer, head, i, j], the weight of token j for token i.
         changes: how far each layer moves each token, if requested: by `attention`, by `feed_forward`, and by the whole

@@ -164,7 +164,7 @@ def load(
     value_from: Annotated[
         Literal["value", "key"] | None,
         typer.Option(
-            help="Take the value vector of a document from its value or its key.",
+            help="Take the value vector of a document from its value or its key, which encodes half as many texts.",
             show_default="value",
             rich_help_panel=NEW,
         ),
