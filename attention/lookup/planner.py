@@ -52,7 +52,7 @@ class Unsized(Protocol):
         """The lengths of the dimensions."""
 
 
-# As type variables, they do not change what type checkers infer for an argument such as `np.ones((3, 2))`.
+# mypy infers a wrong shape for an argument such as `np.ones((3, 2))` if its parameter is a class.
 UnknownSize = TypeVar("UnknownSize", bound=Unsized)
 One = TypeVar("One", bound=OneQuery)
 Several = TypeVar("Several", bound=SeveralQueries)

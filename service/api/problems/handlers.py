@@ -110,7 +110,7 @@ def flaws_of(
             return f'{words_of(error)}: send it as the text "{error["input"]}"'
         if error["type"] != "extra_forbidden":
             return words_of(error)
-        meant = _meant_field(path[-1], Document.model_fields if in_document else () if owner else fields)
+        meant = _nearest_field(path[-1], Document.model_fields if in_document else () if owner else fields)
         if meant is not None and (meant != "key" or not in_document):
             return f"there is no such field here: `{meant}` may be the one that you mean"
         return NO_FIELD_OF_A_DOCUMENT.format(name=_short_text(path[-1])) if in_document else words_of(error)
@@ -118,7 +118,7 @@ def flaws_of(
     return [Flaw(_pointer(error["loc"], body) + _pointer_within(error), words(error)) for error in errors]
 
 
-def _meant_field(name: str, fields: Iterable[str]) -> str | None:
+def _nearest_field(name: str, fields: Iterable[str]) -> str | None:
     """Return the field that a caller may mean by the name of a field that does not exist; None if none is near."""
     names = list(fields)
     plain = name.lower().replace("-", "_")

@@ -542,8 +542,8 @@ class _Run:
                 vectors |= dict(zip(batch, encoded.vectors, strict=True))
             start += len(batch)
         if reasons:
-            flaws = {draft.document.id: draft.text_flaws(reasons) for draft in drafts}
-            raise DocumentsRefused({document: found[0].detail for document, found in flaws.items() if found})
+            flaws_by_id = {draft.document.id: draft.text_flaws(reasons) for draft in drafts}
+            raise DocumentsRefused({identity: flaws[0].detail for identity, flaws in flaws_by_id.items() if flaws})
         return await READS.run(lambda: [draft.record(vectors) for draft in drafts])
 
     def _adjust(self, seconds: float) -> None:

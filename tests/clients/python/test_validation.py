@@ -130,7 +130,7 @@ def test_a_comparison_without_its_parentheses(unclosed):
 
 
 @pytest.mark.parametrize("bare", [lambda: (F.fee < 20) & F.online, lambda: F.online | (F.fee < 20), lambda: ~F.online])
-def test_a_field_that_is_not_compared_is_told_how_to_ask_for_true(bare):
+def test_the_message_for_a_field_without_comparison_shows_one(bare):
     with pytest.raises(TypeError, match=r"^F.online is a field and no filter yet: write F.online == True"):
         bare()
 

@@ -91,7 +91,7 @@ def test_an_unknown_field_names_the_one_that_is_meant(client, path, body, pointe
     assert flaws[pointer] == f"there is no such field here: `{meant}` may be the one that you mean"
 
 
-def test_lines_of_a_wrong_type_are_told_the_right_one(client):
+def test_the_refusal_of_lines_of_a_wrong_type_names_the_right_one(client):
     lines = b'{"id": "a"}\n{"id": "b"}\n'
     path = DOCUMENTS
     form = client.post(path, content=lines, headers={"Content-Type": "application/x-www-form-urlencoded"})

@@ -205,7 +205,7 @@ def test_a_provider_that_refuses_every_text_is_a_503_about_the_settings(
     assert (end["done"], end["problem"]["code"]) == (False, "encoder_unavailable")
 
 
-def test_an_encoder_whose_settings_are_wrong_says_so_when_it_is_measured(
+def test_the_measurement_of_an_encoder_with_wrong_settings_names_them(
     stub: StubProvider, tmp_path: Path, running: RunningService
 ) -> None:
     stub.behaviour = lambda call: Reply(400, {"error": {"message": "Invalid model name passed in model=nomic"}})
