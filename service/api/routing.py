@@ -434,7 +434,7 @@ class JSONRoute(GuardedRoute):
     def check_declared(self, headers: Headers) -> None:
         """Refuse a body that is not declared as JSON."""
         if self.body_field is not None:
-            require_json_type(headers, takes_lines=self.path == LINES_PATH and "POST" in self.methods)
+            require_json_type(headers, takes_lines=self.path == LINES_PATH and self.methods == {"POST"})
 
     def get_route_handler(self) -> Handler:
         """Return FastAPI's handler, after strict parsing of the body."""
