@@ -14,11 +14,11 @@ from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.types import Receive, Scope, Send
 
 from service.api.middleware.access import check_key_again
+from service.api.middleware.requests import EVENT_STREAM
 from service.api.problems.handlers import problem_response
 from service.api.problems.table import CODES
 from service.api.shutdown import Shutdown
 
-MEDIA_TYPE = "text/event-stream"
 HEARTBEAT_SECONDS = 15.0
 """Maximum silence: a comment is sent before a proxy times out."""
 
@@ -53,7 +53,7 @@ def event_responses(example: str) -> dict[int | str, dict[str, Any]]:
         example: an example of the stream.
     """
     schema = {"type": "string", "description": "Server-sent events; the data of each is JSON."}
-    return {200: {"content": {MEDIA_TYPE: {"schema": schema, "example": example}}}}
+    return {200: {"content": {EVENT_STREAM: {"schema": schema, "example": example}}}}
 
 
 class Events(StreamingResponse):
@@ -63,7 +63,7 @@ class Events(StreamingResponse):
     corresponding error response.
     """
 
-    media_type = MEDIA_TYPE
+    media_type = EVENT_STREAM
 
     def __init__(self, events: AsyncGenerator[Event], request: Request) -> None:
         check_key = partial(check_key_again, request.scope)

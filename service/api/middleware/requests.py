@@ -22,7 +22,6 @@ from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.events import MEDIA_TYPE
 from service.api.keyring import CHANGING, Holder
 from service.api.middleware.access import ANONYMOUS
 from service.api.problems.errors import (
@@ -39,6 +38,7 @@ from service.api.telemetry import Meters, SlowRequest, SlowRequests, Tracing
 from service.request_trace import RequestTrace, use_trace
 
 log = structlog.get_logger("softkv")
+EVENT_STREAM = "text/event-stream"
 ACCEPTABLE = re.compile(r"[!-~]{1,128}")
 PROBES = frozenset({"/livez", "/readyz", "/metrics"})
 """Paths that are polled every few seconds, so their requests are logged at level debug only."""
@@ -152,7 +152,7 @@ class TelemetryMiddleware:
             nonlocal status, lasts
             if message["type"] == "http.response.start":
                 status = message["status"]
-                lasts = Headers(raw=message.get("headers", [])).get("content-type", "").startswith(MEDIA_TYPE)
+                lasts = Headers(raw=message.get("headers", [])).get("content-type", "").startswith(EVENT_STREAM)
             elif not message.get("more_body", False):
                 complete_span()  # FastAPI ends it when this message is sent
             await send(message)
