@@ -36,7 +36,7 @@ class Platform:
     Attributes:
         target: zig's name of it.
         machine: the value of `platform.machine()`, in lower case.
-        suffix: the suffix of libraries.
+        suffix: the suffix of the library, which Python does not take for a module.
         linking: flags of the linker.
     """
 
@@ -52,8 +52,8 @@ class Platform:
 
 
 PLATFORMS = {
-    "linux-x86_64": Platform("x86_64-linux-none", "x86_64", ".so", ("-Wl,-z,defs",)),
-    "linux-aarch64": Platform("aarch64-linux-none", "aarch64", ".so", ("-Wl,-z,defs",)),
+    "linux-x86_64": Platform("x86_64-linux-none", "x86_64", ".so.1", ("-Wl,-z,defs",)),
+    "linux-aarch64": Platform("aarch64-linux-none", "aarch64", ".so.1", ("-Wl,-z,defs",)),
     "macos-arm64": Platform("aarch64-macos.11.0-none", "aarch64", ".dylib"),
     "windows-amd64": Platform("x86_64-windows-gnu", "x86_64", ".dll"),
 }

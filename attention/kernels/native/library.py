@@ -16,7 +16,7 @@ from attention.kernels.native.kinds import Kind, features_of, kinds_of
 
 logger = logging.getLogger(__name__)
 
-NAMES = ("softkv-kernels.so", "softkv-kernels.dylib", "softkv-kernels.dll")
+NAMES = ("softkv-kernels.so.1", "softkv-kernels.dylib", "softkv-kernels.dll")
 
 _ARCH_PRCTL, _REQUEST, _TILE_DATA = 158, 0x1023, 18
 

@@ -25,6 +25,8 @@ def nothing_chosen() -> Iterator[None]:
 def test_machine_code_is_used_if_it_can_be_compiled_and_nothing_else_is_chosen(monkeypatch):
     assert dispatch.kernels() is dispatch.machine_code() is in_machine_code
     monkeypatch.setattr(dispatch, "can_compile", lambda: False)
+    assert dispatch.kernels() is dispatch.kernels_in_c()
+    monkeypatch.setattr(dispatch, "kernels_in_c", lambda: None)
     assert dispatch.kernels() is in_numpy
     dispatch.use_kernels(in_machine_code)
     assert dispatch.kernels() is in_machine_code

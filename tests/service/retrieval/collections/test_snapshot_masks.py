@@ -94,9 +94,9 @@ def looked_at(monkeypatch):
     """Return how many rows each filter was evaluated for."""
     row_counts, real = [], masks._evaluate
 
-    def counted(condition, source, columns, spans):
+    def counted(condition, source, columns, spans, *rest):
         row_counts.append(sum(map(len, spans)))
-        return real(condition, source, columns, spans)
+        return real(condition, source, columns, spans, *rest)
 
     monkeypatch.setattr(masks, "_evaluate", counted)
     return row_counts
