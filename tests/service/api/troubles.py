@@ -52,7 +52,7 @@ def without_its_library(data: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(source)
     described = model / "tokenizer_config.json"
-    content = json.loads(described.read_bytes()) | {"truncation_side": "left"}  # which the core does not do
+    content = json.loads(described.read_bytes()) | {"tokenizer_class": "TapasTokenizer"}  # which the core does not know
     described.unlink()
     described.write_text(json.dumps(content))
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)  # so that importing it fails
