@@ -36,7 +36,7 @@ ASKED = [1.0] * WIDTH
 
 
 def comparisons(count: int, fields: int, operator: str = "==", **options: Any) -> dict[str, Any]:
-    """Return a filter of so many comparisons over so many different fields."""
+    """Return a filter of `count` comparisons, over `fields` different fields."""
     conditions = [
         {"field": f"metadata.f{i % fields}", "operator": operator, "value": f"value {i}", **options}
         for i in range(count)

@@ -309,7 +309,7 @@ def adjust_options(options: SendOptions, timeout: float | None, retries: int | N
 def http_options(url: str | None, key: str | None, connections: int) -> dict[str, Any]:
     """Return the arguments of httpx2's clients.
 
-    A URL or key that is None is read from the environment. An empty key is none.
+    A URL or key that is None is read from the environment. An empty key means that no key is sent.
 
     Raises:
         Invalid: the URL or the key is invalid.

@@ -481,7 +481,7 @@ class Snapshot:
     Attributes:
         missing: a summary of the keys that the view lacks; None if it has all of them.
         expired_until: the last instant at which a document expired, in microseconds of Unix time; None if none has.
-        evaluation: for whom filters are evaluated.
+        evaluation: the callers that wait for filters of this snapshot.
     """
 
     record: CollectionRecord

@@ -132,7 +132,7 @@ def _re_encodings(connection: Connection[Any]) -> Iterator[str]:
             yield f"the move of collection {job.collection} to another encoder fills what is no copy"
     for (shadow,) in connection.execute("SELECT DISTINCT shadow FROM softkv.copied_rows ORDER BY shadow").fetchall():
         if shadow not in hidden:
-            yield f"documents are recorded of a copy {shadow} for another encoder, which is none"
+            yield f"documents were copied to collection {shadow} for another encoder, and there is no such copy"
 
 
 def _aliases(connection: Connection[Any]) -> Iterator[str]:

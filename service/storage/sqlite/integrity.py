@@ -145,7 +145,7 @@ def _re_encodings(connection: Connection) -> Iterator[str]:
         yield f"{count} documents of the copy {shadow} for another encoder are recorded, and not found"
     copied = {shadow for (shadow,) in connection.execute("SELECT DISTINCT shadow FROM copied_rows")}
     for shadow in sorted(copied - hidden):
-        yield f"documents are recorded of a copy {shadow} for another encoder, which is none"
+        yield f"documents were copied to collection {shadow} for another encoder, and there is no such copy"
 
 
 def _documents(connection: Connection) -> Iterator[str]:

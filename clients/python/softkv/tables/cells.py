@@ -228,7 +228,7 @@ class ColumnOfTexts:
     """The type of a column whose cells are texts: note every filled cell, then read `kind`.
 
     Attributes:
-        changed: the first cell that reads as a number and would not come back the same; None if there is none.
+        changed: the first cell that looks like a number, but would change if it became one, such as 01234; else None.
     """
 
     def __init__(self) -> None:

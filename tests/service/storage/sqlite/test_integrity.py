@@ -239,7 +239,7 @@ def test_a_damaged_move_to_another_encoder_has_failed_and_is_named(tmp_path: Pat
         named = "\n".join(store.check())
         assert f"the move of collection {number} to another encoder is not what was written" in named
         assert f"1 documents of the copy {begun.shadow}" in named
-        assert f"a copy {number} for another encoder, which is none" in named
+        assert f"copied to collection {number} for another encoder, and there is no such copy" in named
         with store.writing() as writer:
             writer.save_re_encoding(read.ending("cancelled", 1.0, 3, 0))
             assert [job.state for job in writer.re_encodings()] == ["cancelled"]
