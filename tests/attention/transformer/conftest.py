@@ -12,6 +12,7 @@ import torch
 
 from attention.kernels.transformer import available, use_encoder
 from attention.transformer import Architecture, Embeddings, LayerNorm, SentenceEncoder, initial, map_arrays
+from tests.thorough import thorough
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "dog", "chased", "cat", "across", "street"]
 LIBRARIES: dict[str, Callable] = {"numpy": np.asarray, "torch": torch.as_tensor}
@@ -63,9 +64,9 @@ def layer_norm(random, library) -> LayerNorm:
     return map_arrays(library, shaken(random, initial.layer_norm(13)))
 
 
-@pytest.fixture(params=["numba", "native"])
+@pytest.fixture(params=["numba", thorough("native")])
 def kernels(request) -> Iterator[str]:
-    """Encode with the kernels of numba, then with those of the library in C."""
+    """Encode with the kernels of numba, at night also in C; by day, test_compiled_native.py compares their bits."""
     if request.param not in available():
         pytest.skip(f"there are no kernels of {request.param} here")
     use_encoder(request.param)
