@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from ctypes import byref, c_double, c_int, c_int64, c_void_p
-from functools import cached_property
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,29 @@ RADIX_BYTES = 28
 _P, _N = c_void_p, c_int64
 
 _scratch = Scratch()
+
+SIGNATURES: dict[str, tuple[Any, ...]] = {
+    "accumulate": (_N, _P, _N, _P, _P, _P, _P, _P, _N),
+    "fill_histogram": (_N, _P, _N, _P, _P, _P, _P, _P, _N),
+    "sample_top": (None, _P, _P, _P, _N),
+    "add_values": (None, _P, _P, _N, _N, _P, c_int, _P, _P, _P),
+    "values_scratch": (_N, _P, _N, c_int),
+    "add_rows": (_N, _P, _N, _N, _P, _P, _P, _N, _P, _N),
+    "all_products": (_N, _P, _N, _N, _P, _N, _P, _N, _P),
+    "row_products": (_N, _P, _N, _N, _P, _P, _N, _P, _N, _P),
+    "all_sums": (_N, _P, _N, _N, _P, _N, _P, _N, _P),
+    "code_rows": (None, _P, _N, _N, _P, _P, _P, _P, _P),
+    "residual_sum": (_N, _P, _N, _N, _P, _N, _P),
+    "quadratic_forms": (None, _P, _N, _N, _P, _P, _P, _P),
+    "sort_candidates": (_N, _P, _P, _P, _N, _N, _N, _P, _N, _N, _N, _P, _P, _P),
+    "heavy_counts": (None, _P, _P, _P, _P, _P, c_double, c_double, _N, _N, _P),
+    "initial_counts": (None, _P, _P, _P, _P, _P, _N, _N, _N, _P),
+    "decisive_counts": (None, _P, _P, _P, _P, _P, _P, _P, _P, _N, _N, _N, _P, _P),
+    "softmax_weights": (None, _P, _P, _P, _P, _P, _P, _P, _N, _N, _N, _P, _P, _P),
+    "top_rows": (None, _P, _P, _P, _P, _P, _N, _P, _P, _P, _P),
+    "first_rows": (None, _P, _P, _N, _P, _P, _P),
+}
+"""The functions of the library: the type of the result, then those of the arguments."""
 
 
 class _Keys(ctypes.Structure):
@@ -50,14 +73,16 @@ class Packed:
 
     Attributes:
         planes: int32[lines, words], the queries' codes.
+        words: the number of words of four components of a key that these queries fit.
         lines_of_query: 1, or 2 if a 16-bit code is split into bytes, of which the first counts 256 times.
         offsets: int32[q], the part of a product that comes from the 128 added to each key byte.
         steps: float32[q]; similarity = product·scale·step.
         structure: the addresses of these arrays, for C.
     """
 
-    def __init__(self, planes: I32, lines_of_query: int, offsets: I32, steps: F32) -> None:
-        self.planes, self.lines_of_query, self.offsets, self.steps = planes, lines_of_query, offsets, steps
+    def __init__(self, planes: I32, words: int, lines_of_query: int, offsets: I32, steps: F32) -> None:
+        self.planes, self.words, self.lines_of_query = planes, words, lines_of_query
+        self.offsets, self.steps = offsets, steps
         lines, count = len(planes), len(steps)
         if lines < lines_of_query * count:
             raise ValueError(f"wanted {lines_of_query} lines for each of {count} queries, got {lines}")
@@ -82,13 +107,11 @@ class KernelsInC:
 
     def __init__(self, library: Library) -> None:
         self._library = library
+        self._c = SimpleNamespace(**{name: library.function(name, *kinds) for name, kinds in SIGNATURES.items()})
         self.AMX, self.WIDE = library.amx, library.kind.wide
         self.NAME = " + ".join(["C", library.kind.instruction] + ["AMX"] * self.AMX)
 
-    def _function(self, name: str, result: Any, *arguments: Any) -> Any:
-        return self._library.function(name, result, *arguments)
-
-    # Queries -----------------------------------------------------------------------------------------------------
+    # Queries
 
     def pack_queries(self, codes: I16, steps: F32, *, fine: bool) -> Packed:
         """Return coded queries in the form that the scans read; see `Kernels.pack_queries`."""
@@ -100,21 +123,12 @@ class KernelsInC:
             padded[: len(planes)] = planes
             planes = padded
         lines = 1 if self.WIDE or not fine else 2
-        return Packed(np.ascontiguousarray(planes), lines, offsets, np.ascontiguousarray(steps, dtype=np.float32))
+        words = -(-codes.shape[1] // DEEP)
+        return Packed(
+            np.ascontiguousarray(planes), words, lines, offsets, np.ascontiguousarray(steps, dtype=np.float32)
+        )
 
-    # Codes of keys -----------------------------------------------------------------------------------------------
-
-    @cached_property
-    def _accumulate(self) -> Any:
-        return self._function("accumulate", _N, _P, _N, _P, _P, _P, _P, _P, _N)
-
-    @cached_property
-    def _fill_histogram(self) -> Any:
-        return self._function("fill_histogram", _N, _P, _N, _P, _P, _P, _P, _P, _N)
-
-    @cached_property
-    def _sample_top(self) -> Any:
-        return self._function("sample_top", None, _P, _P, _P, _N)
+    # Codes of keys
 
     def accumulate(
         self, keys: CodedKeys, first: int, queries: Packed, lists: CandidateLists, inverse: F32, sums: F64, weights: F32
@@ -124,7 +138,7 @@ class KernelsInC:
         if len(weights) and width < rows:
             raise ValueError(f"wanted weights of at least {rows} rows, got {width}")
         _check_first(first)
-        reached: int = self._accumulate(
+        reached: int = self._c.accumulate(
             byref(_keys(keys, queries)),
             first,
             byref(queries.structure),
@@ -142,7 +156,7 @@ class KernelsInC:
         """List rows and count the others in a histogram; see `Kernels.fill_histogram`."""
         count, bins = len(queries.steps), histogram.shape[1]
         _check_first(first)
-        reached: int = self._fill_histogram(
+        reached: int = self._c.fill_histogram(
             byref(_keys(keys, queries)),
             first,
             byref(queries.structure),
@@ -158,17 +172,9 @@ class KernelsInC:
         """Insert similarities into lists of the largest; see `Kernels.sample_top`."""
         count, room = len(queries.steps), best.shape[1]
         into = address(best, pointers.F32, count * room)
-        self._sample_top(byref(_keys(keys, queries)), byref(queries.structure), into, room)
+        self._c.sample_top(byref(_keys(keys, queries)), byref(queries.structure), into, room)
 
-    # Codes of values ---------------------------------------------------------------------------------------------
-
-    @cached_property
-    def _add_values(self) -> Any:
-        return self._function("add_values", None, _P, _P, _N, _N, _P, c_int, _P, _P, _P)
-
-    @cached_property
-    def _values_scratch(self) -> Any:
-        return self._function("values_scratch", _N, _P, _N, c_int)
+    # Codes of values
 
     def add_values(
         self, tile: CodedValues, weights: F32, counts: I64, fine: bool, outputs: F64, errors: F64, amx: bool
@@ -192,8 +198,8 @@ class KernelsInC:
             tile.length,
             tile.code_length,
         )
-        start = _scratch.of(self._values_scratch(byref(values), count, fine))
-        self._add_values(
+        start = _scratch.of(self._c.values_scratch(byref(values), count, fine))
+        self._c.add_values(
             byref(values),
             address(weights, pointers.F32, count * weights.shape[1]),
             count,
@@ -205,40 +211,12 @@ class KernelsInC:
             start,
         )
 
-    # Float32 rows ------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def _add_rows(self) -> Any:
-        return self._function("add_rows", _N, _P, _N, _N, _P, _P, _P, _N, _P, _N)
-
-    @cached_property
-    def _all_products(self) -> Any:
-        return self._function("all_products", _N, _P, _N, _N, _P, _N, _P, _N, _P)
-
-    @cached_property
-    def _row_products(self) -> Any:
-        return self._function("row_products", _N, _P, _N, _N, _P, _P, _N, _P, _N, _P)
-
-    @cached_property
-    def _all_sums(self) -> Any:
-        return self._function("all_sums", _N, _P, _N, _N, _P, _N, _P, _N, _P)
-
-    @cached_property
-    def _code_rows(self) -> Any:
-        return self._function("code_rows", None, _P, _N, _N, _P, _P, _P, _P, _P)
-
-    @cached_property
-    def _residual_sum(self) -> Any:
-        return self._function("residual_sum", _N, _P, _N, _N, _P, _N, _P)
-
-    @cached_property
-    def _quadratic_forms(self) -> Any:
-        return self._function("quadratic_forms", None, _P, _N, _N, _P, _P, _P, _P)
+    # Float32 rows
 
     def add_rows(self, values: F32, rows: I64, queries: I64, weights: F64, outputs: F64) -> None:
         """Add weight·value of rows to the outputs of queries; see `Kernels.add_rows`."""
         count, width = len(rows), values.shape[1]
-        bad = self._add_rows(
+        bad = self._c.add_rows(
             address(values, pointers.F32),
             len(values),
             width,
@@ -254,7 +232,7 @@ class KernelsInC:
     def all_products(self, vectors: F32, rows: I64, queries: F64, products: F64) -> None:
         """Fill the dot products of all queries and rows; see `Kernels.all_products`."""
         count, width, query_count = len(rows), vectors.shape[1], len(queries)
-        bad = self._all_products(
+        bad = self._c.all_products(
             address(vectors, pointers.F32),
             len(vectors),
             width,
@@ -269,7 +247,7 @@ class KernelsInC:
     def all_sums(self, vectors: F32, rows: I64, weights: F64, outputs: F64) -> None:
         """Add weighted sums of rows to the outputs; see `Kernels.all_sums`."""
         count, width, query_count = len(rows), vectors.shape[1], len(weights)
-        bad = self._all_sums(
+        bad = self._c.all_sums(
             address(vectors, pointers.F32),
             len(vectors),
             width,
@@ -284,7 +262,7 @@ class KernelsInC:
     def row_products(self, vectors: F32, rows: I64, queries: F64, query_of: I64) -> F64:
         """Return the dot products of pairs of rows and queries; see `Kernels.row_products`."""
         count, width, products = len(rows), vectors.shape[1], np.empty(len(rows))
-        bad = self._row_products(
+        bad = self._c.row_products(
             address(vectors, pointers.F32),
             len(vectors),
             width,
@@ -301,7 +279,7 @@ class KernelsInC:
     def code_rows(self, vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, total: F64) -> None:
         """Code vectors in 8 bits; see `Kernels.code_rows`."""
         count, width = vectors.shape
-        self._code_rows(
+        self._c.code_rows(
             address(vectors, pointers.F32),
             count,
             width,
@@ -315,7 +293,7 @@ class KernelsInC:
     def residual_sum(self, vectors: F32, rows: I64) -> F64:
         """Return the sum of the residuals of rows; see `Kernels.residual_sum`."""
         total = np.zeros(vectors.shape[1])
-        bad = self._residual_sum(
+        bad = self._c.residual_sum(
             address(vectors, pointers.F32),
             len(vectors),
             len(total),
@@ -330,7 +308,7 @@ class KernelsInC:
         """Return squared lengths and quadratic forms; see `Kernels.quadratic_forms`."""
         count, width = vectors.shape
         squares, forms, side = np.empty(count), np.empty(count), np.empty((width, LANES), dtype=np.float32)
-        self._quadratic_forms(
+        self._c.quadratic_forms(
             address(vectors, pointers.F64),
             count,
             width,
@@ -341,35 +319,7 @@ class KernelsInC:
         )
         return squares, forms
 
-    # Candidates --------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def _sort_candidates(self) -> Any:
-        return self._function("sort_candidates", _N, _P, _P, _P, _N, _N, _N, _P, _N, _N, _N, _P, _P, _P)
-
-    @cached_property
-    def _heavy_counts(self) -> Any:
-        return self._function("heavy_counts", None, _P, _P, _P, _P, _P, c_double, c_double, _N, _N, _P)
-
-    @cached_property
-    def _initial_counts(self) -> Any:
-        return self._function("initial_counts", None, _P, _P, _P, _P, _P, _N, _N, _N, _P)
-
-    @cached_property
-    def _decisive_counts(self) -> Any:
-        return self._function("decisive_counts", None, _P, _P, _P, _P, _P, _P, _P, _P, _N, _N, _N, _P, _P)
-
-    @cached_property
-    def _softmax_weights(self) -> Any:
-        return self._function("softmax_weights", None, _P, _P, _P, _P, _P, _P, _P, _N, _N, _N, _P, _P, _P)
-
-    @cached_property
-    def _top_rows(self) -> Any:
-        return self._function("top_rows", None, _P, _P, _P, _P, _P, _N, _P, _P, _P, _P)
-
-    @cached_property
-    def _first_rows(self) -> Any:
-        return self._function("first_rows", None, _P, _P, _N, _P, _P, _P)
+    # Candidates
 
     def sort_candidates(
         self,
@@ -387,7 +337,7 @@ class KernelsInC:
         if not 0 <= first <= last <= queries or starts[last] > len(ordered):
             raise ValueError(f"wanted some of {queries} runs of {len(ordered)} candidates")
         longest = min(workers * room, len(ordered))
-        bad = self._sort_candidates(
+        bad = self._c.sort_candidates(
             address(row_numbers, pointers.I64),
             address(similarities, pointers.F32, workers * queries * room),
             address(counts, pointers.I64, workers * queries),
@@ -420,8 +370,8 @@ class KernelsInC:
     ) -> None:
         """Count the candidates that hold nearly all squared weight; see `Kernels.heavy_counts`."""
         queries = len(inverse)
-        _check_runs(starts, queries, len(similarities))
-        self._heavy_counts(
+        _check_runs(starts, queries, len(similarities), first, last)
+        self._c.heavy_counts(
             address(similarities, pointers.F64),
             address(starts, pointers.I64),
             address(inverse, pointers.F64),
@@ -440,7 +390,7 @@ class KernelsInC:
         """Count the candidates to compute first; see `Kernels.initial_counts`."""
         queries, counts = len(ks), np.empty(len(ks), dtype=np.int64)
         _check_runs(starts, queries, len(similarities))
-        self._initial_counts(
+        self._c.initial_counts(
             address(similarities, pointers.F64),
             address(starts, pointers.I64),
             address(heavy, pointers.I64, queries),
@@ -457,7 +407,7 @@ class KernelsInC:
         """Select the first rows of each run; see `Kernels.first_rows`."""
         queries, room = len(counts), int(np.add.reduce(counts))
         edges, indices, runs = _integers(queries + 1), _integers(room), _integers(room)
-        self._first_rows(
+        self._c.first_rows(
             address(starts[:queries], pointers.I64, queries),
             address(counts, pointers.I64),
             queries,
@@ -484,7 +434,7 @@ class KernelsInC:
         queries, needed = len(ks), np.empty(len(ks), dtype=np.int64)
         _check_runs(starts, queries, len(similarities))
         heap = np.empty(len(rescored) // 2 + 1)
-        self._decisive_counts(
+        self._c.decisive_counts(
             address(similarities, pointers.F64),
             address(starts, pointers.I64),
             address(rescored, pointers.F64, int(np.add.reduce(counts))),
@@ -518,8 +468,8 @@ class KernelsInC:
     ) -> None:
         """Compute softmax weights over candidates, sums and the null key; see `Kernels.softmax_weights`."""
         cases, bands = thresholds.shape
-        _check_runs(starts, cases, len(values))
-        self._softmax_weights(
+        _check_runs(starts, cases, len(values), first, last)
+        self._c.softmax_weights(
             address(values, pointers.F64),
             address(starts, pointers.I64),
             address(counts, pointers.I64, cases),
@@ -540,7 +490,7 @@ class KernelsInC:
         queries, room = len(counts), int(np.add.reduce(counts))
         _check_runs(starts, queries, len(similarities))
         edges, rows, runs, heap = _integers(queries + 1), _integers(room), _integers(room), np.empty(room // 2 + 1)
-        self._top_rows(
+        self._c.top_rows(
             address(similarities, pointers.F64),
             address(row_numbers, pointers.I64, len(similarities)),
             address(starts, pointers.I64),
@@ -578,9 +528,9 @@ def _bytes(codes: I16, *, fine: bool) -> I32:
 
 def _keys(keys: CodedKeys, queries: Packed) -> _Keys:
     groups, words = keys.codes.shape[:2]
-    rows, deep = len(keys.scales), queries.planes.shape[1]
-    if rows > groups * LANES or groups % (PANEL // LANES) or deep % words:
-        raise ValueError(f"wanted codes of {rows} rows and a width of {deep}, got {keys.codes.shape}")
+    rows = len(keys.scales)
+    if rows > groups * LANES or groups % (PANEL // LANES) or words != queries.words:
+        raise ValueError(f"wanted codes of {rows} rows in {queries.words} words, got {keys.codes.shape}")
     return _Keys(
         address(keys.codes, pointers.U8, groups * words * LANES * DEEP),
         address(keys.scales, pointers.F32, rows),
@@ -619,6 +569,6 @@ def _check_index(bad: int) -> None:
         raise IndexError(f"wanted rows and queries that exist, got another at index {bad}")
 
 
-def _check_runs(starts: I64, runs: int, candidates: int) -> None:
-    if len(starts) != runs + 1 or starts[-1] > candidates:
+def _check_runs(starts: I64, runs: int, candidates: int, first: int = 0, last: int = 0) -> None:
+    if len(starts) != runs + 1 or starts[-1] > candidates or not 0 <= first <= max(last, first) <= runs:
         raise ValueError(f"wanted {runs} runs of {candidates} candidates, got {len(starts) - 1} to {starts[-1]}")

@@ -281,6 +281,8 @@ class CandidateLists(_CandidateLists):
         places: int64[q, c], the listed rows, as indices among all rows.
         similarities: float32[q, c], the similarities of the listed rows.
         counts: int64[q], the used length of each list.
+
+    It is a class of its own because an instance of a NamedTuple has no room for more: `in_c` keeps addresses in it.
     """
 
 

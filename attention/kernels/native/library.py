@@ -39,7 +39,7 @@ class Library:
             name: its name in C.
             result, arguments: ctypes' types; None for no result.
         """
-        # An index, unlike an attribute, gives an object that nobody else declares types for.
+        # library[name] is a new object each time; library.name would be shared, types included.
         function = self._loaded[f"softkv_{self.kind.symbol}_{name}"]
         function.restype, function.argtypes = result, arguments
         return function

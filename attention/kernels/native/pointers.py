@@ -27,7 +27,8 @@ def _ask(array: Any) -> int:
 
 
 _probe = np.zeros(3)
-_address_of = _read if _read(_probe) == _ask(_probe) else _ask
+address_of = _read if _read(_probe) == _ask(_probe) else _ask
+"""Return the address of an array's first element, without any check."""
 
 
 def address(array: Any, kind: np.dtype[Any], size: int | None = None) -> int:
@@ -49,7 +50,7 @@ def address(array: Any, kind: np.dtype[Any], size: int | None = None) -> int:
         raise TypeError(f"wanted a contiguous array of {kind.name}, got a {order} one of {array.dtype.name}")
     if size is not None and array.size != size:
         raise ValueError(f"wanted {size} numbers, got an array of shape {array.shape}")
-    return _address_of(array)
+    return address_of(array)
 
 
 class Scratch(threading.local):
@@ -62,7 +63,7 @@ class Scratch(threading.local):
         """Return an address, a multiple of 64, that has `size` bytes behind it."""
         if size > self._size:
             self._room = np.empty(size + 64, dtype=np.uint8)
-            first = _address_of(self._room)
+            first = address_of(self._room)
             self._start, self._size = first + -first % 64, size
         return self._start
 

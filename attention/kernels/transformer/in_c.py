@@ -16,6 +16,7 @@ import numpy.typing as npt
 from attention.arrays import F32, I64
 from attention.errors import ParameterError, ShapeError
 from attention.kernels.native.library import Library
+from attention.kernels.native.pointers import address_of
 from attention.kernels.transformer.parameters import (
     BFLOAT16,
     FLOAT32,
@@ -84,13 +85,6 @@ class ScratchInC(Structure):
         *(("keys", c_void_p), ("values", c_void_p), ("logits", Table), ("weights", Packed), ("factors", c_void_p)),
         *(("hidden", Packed), ("sums", Table), ("head", Table), ("y", Table)),
     )
-
-
-def address_of(array: Array) -> int:
-    """Return the address of an array's first element, in a fifth of the time that `array.ctypes.data` takes."""
-    if array.size and array.flags.writeable:  # else the buffer cannot be taken in this way
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
-    return int(array.ctypes.data)
 
 
 def require(name: str, array: Array, dtype: np.dtype[Any], *shape: int | None) -> Array:

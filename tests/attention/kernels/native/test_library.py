@@ -153,6 +153,18 @@ def test_rows_that_do_not_exist_are_refused_before_any_is_read(kind, row):
 
 
 @KINDS_HERE
+def test_queries_of_another_width_and_runs_that_do_not_exist_are_refused(kind):
+    running = KernelsInC(library_of(kind))
+    keys, codes, steps = coded(64, 64, 2, fine=False)
+    packed = running.pack_queries(codes[:, :32], steps, fine=False)
+    with pytest.raises(ValueError, match="in 8 words, got"):
+        running.sample_top(keys, packed, np.zeros((2, 4), dtype=np.float32))
+    two, counts = np.zeros(2), np.zeros(2, dtype=np.int64)
+    with pytest.raises(ValueError, match="wanted 2 runs"):
+        running.heavy_counts(np.zeros(3), np.array([0, 1, 3]), two, two, two, 0.5, 0.0, 0, 3, counts)
+
+
+@KINDS_HERE
 def test_lists_that_do_not_fit_into_their_runs_are_refused(kind):
     running, counts = KernelsInC(library_of(kind)), np.array([[2, 1]])
     row_numbers, similarities = np.zeros((1, 2, 4), dtype=np.int64), np.zeros((1, 2, 4), dtype=np.float32)

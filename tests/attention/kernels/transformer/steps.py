@@ -11,10 +11,10 @@ import numba
 import numpy as np
 
 from attention.kernels.native.library import Library, library_of, usable_kinds
+from attention.kernels.native.pointers import address_of
 from attention.kernels.transformer import attention, products, row_operations
 from attention.kernels.transformer.in_c import (
     Encoder,
-    address_of,
     design_in_c,
     require,
     scratch_in_c,
