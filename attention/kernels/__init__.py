@@ -2,7 +2,7 @@
 
 `kernels()` returns the implementation in use. The protocol `Kernels` documents each function.
 
-The same loops are written in C, in `native/`, and called by `in_c.py`. They answer where numba is not installed.
+The same loops are written in C, in `native/`, and called by `in_c.py`. They answer unless no library of them was built; then numba's do.
 
 `machine_code.py` loads machine code, or starts a process that compiles it, before a question waits for it. Until it is
 loaded, the exact path answers, by BLAS. `cache.py` keeps machine code in a folder named by a digest of its sources, its

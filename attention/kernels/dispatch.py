@@ -34,7 +34,7 @@ def kernels() -> Kernels:
     Compiled and NumPy kernels agree except in the last digits, so one answer must use one kind. A context variable
     holds the pinned kernels, so pass them to other threads that work on the same answer.
     """
-    return _pinned.get() or _chosen or (machine_code() if can_compile() else kernels_in_c() or in_numpy)
+    return _pinned.get() or _chosen or kernels_in_c() or (machine_code() if can_compile() else in_numpy)
 
 
 def use_kernels(chosen: Kernels | None) -> None:

@@ -13,7 +13,7 @@ from attention.kernels.transformer.parameters import FLOAT32, Design, Network
 
 Name: TypeAlias = Literal["native", "numba", "numpy"]
 
-BY_PREFERENCE: tuple[Name, ...] = ("numba", "native")
+BY_PREFERENCE: tuple[Name, ...] = ("native", "numba")
 """The kernels to encode with, the first that there are."""
 
 _NUMBA = Numba()

@@ -22,11 +22,11 @@ def nothing_chosen() -> Iterator[None]:
     dispatch.use_kernels(None)
 
 
-def test_machine_code_is_used_if_it_can_be_compiled_and_nothing_else_is_chosen(monkeypatch):
-    assert dispatch.kernels() is dispatch.machine_code() is in_machine_code
-    monkeypatch.setattr(dispatch, "can_compile", lambda: False)
+def test_kernels_in_c_are_used_if_they_were_built_and_nothing_else_is_chosen(monkeypatch):
     assert dispatch.kernels() is dispatch.kernels_in_c()
     monkeypatch.setattr(dispatch, "kernels_in_c", lambda: None)
+    assert dispatch.kernels() is dispatch.machine_code() is in_machine_code
+    monkeypatch.setattr(dispatch, "can_compile", lambda: False)
     assert dispatch.kernels() is in_numpy
     dispatch.use_kernels(in_machine_code)
     assert dispatch.kernels() is in_machine_code
@@ -47,7 +47,7 @@ def test_kernels_are_let_go_when_an_answer_fails():
     with pytest.raises(ZeroDivisionError), dispatch.pin_kernels():
         _ = 1 / 0
     dispatch.use_kernels(None)
-    assert dispatch.kernels() is in_machine_code
+    assert dispatch.kernels() is dispatch.kernels_in_c()
 
 
 def test_a_thread_without_pinned_kernels_uses_the_chosen_ones():

@@ -111,43 +111,6 @@ def test_for_every_kind_of_this_family_a_process_is_run(tmp_path, monkeypatch):
         subprocess.run([*command, "--help"], check=True, cwd=ROOT)
 
 
-# Stored code is waited for, and compilation is not: prints the result, and whether the code was ready by then.
-WAIT = """
-import os, sys
-from pathlib import Path
-from threading import Thread
-from attention.kernels import transformer_ready, prepare_transformer, use_numpy_until_ready
-from attention.kernels.machine_code import stop
-assert transformer_ready()
-use_numpy_until_ready()
-preparing = Thread(target=prepare_transformer, args=(Path(sys.argv[1]),))
-preparing.start()
-print(transformer_ready(600), preparing.is_alive(), flush=True)
-if sys.argv[2] == "until it is made":
-    preparing.join()
-    print(transformer_ready(), flush=True)
-stop()
-os._exit(0)
-"""
-
-
-def waited(directory, until=""):
-    run = subprocess.run(
-        [sys.executable, "-c", WAIT, str(directory), until], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    return run.stdout.split()
-
-
-def test_nothing_waits_for_the_transformers_machine_code_while_it_is_made(tmp_path):
-    assert waited(tmp_path) == ["False", "True"]
-
-
-@pytest.mark.thorough
-def test_an_encoder_waits_while_it_is_loaded(tmp_path):
-    assert waited(tmp_path, "until it is made") == ["False", "True", "True"]
-    assert waited(tmp_path)[0] == "True"
-
-
 def test_an_encoder_that_waits_in_vain_does_so_once(monkeypatch):
     monkeypatch.setattr(machine_code, "_numpy_encodes", False)  # and afterwards what it was
     chosen = dispatch._chosen
