@@ -18,7 +18,7 @@ from service.api.keyring import KeyFile
 from service.api.state import State
 from service.api.warmup import warm
 from service.datasets import DEMOS
-from service.retrieval.collections import Catalogue, MachineCode
+from service.retrieval.collections import Catalogue
 from service.retrieval.documents import ExpirySweep, ReEncodings, Seeding
 from service.retrieval.labels import Refits
 from service.settings import Settings
@@ -36,7 +36,7 @@ KEY_FILE_SECONDS = 0.5
 """Seconds between two checks of the file of API keys."""
 
 KEYS_FIRST_SECONDS = 1.0
-"""The most seconds that the encoder and machine code wait for the collections' keys."""
+"""The most seconds that the encoder waits for the collections' keys."""
 
 
 @asynccontextmanager
@@ -69,7 +69,6 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
                 yield
             finally:
                 await app.state.mcp.close()
-                app.state.parts.machine_code.stop()
                 loading.cancel()
                 watching.cancel()
                 re_encoding.cancel()
@@ -89,7 +88,6 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
 def _parts(settings: Settings, catalogue: Catalogue) -> State:
     return State(
         catalogue,
-        MachineCode(settings.cache_dir, encodes=settings.encodes),
         Seeding(catalogue, [DEMOS[name] for name in settings.demo]),
         ReEncodings(catalogue),
         Refits(catalogue),
@@ -138,13 +136,10 @@ def _log_failure(loading: asyncio.Task[None]) -> None:
 
 
 async def _load(app: FastAPI, catalogue: Catalogue, parts: State, keys: Future[None]) -> None:
-    """Load the keys, the encoder, machine code and demo collections, and run first queries.
+    """Load the keys, the encoder and demo collections, and run first queries.
 
     Then check the stored texts of all documents against their checksums, and keys that were not read.
     """
-
-    async def machine_code() -> None:
-        await asyncio.to_thread(parts.machine_code.load)
 
     async def demos() -> None:
         await asyncio.wrap_future(keys)
@@ -152,7 +147,7 @@ async def _load(app: FastAPI, catalogue: Catalogue, parts: State, keys: Future[N
 
     await asyncio.gather(
         demos(),
-        load_keys_first(partial(asyncio.wrap_future, keys), machine_code, catalogue.encoders.start),
+        load_keys_first(partial(asyncio.wrap_future, keys), catalogue.encoders.start),
     )
     await warm(app, catalogue)
     # These objects stay: the garbage collector would scan them again and again and stop every thread.

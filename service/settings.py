@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -168,11 +167,6 @@ class Settings(BaseSettings):
     threads: Annotated[int | None, COMPUTATION] = Field(
         None, ge=1, description="the number of threads that compute; if unset, one for each core"
     )
-    cache_dir: Annotated[Path, COMPUTATION] = Field(
-        default_factory=lambda: _user_cache(),
-        description="the directory of compiled [machine code](../operate/operating.md#machine-code), at most 16 "
-        "folders; `softkv` in `XDG_CACHE_HOME` if that is set",
-    )
 
     max_body_bytes: Annotated[int, LIMITS] = Field(
         33_554_432, ge=1024, description="the most bytes of a request body, or of a line of NDJSON"
@@ -263,7 +257,7 @@ class Settings(BaseSettings):
     def _unset_empty(cls, value: Any) -> Any:
         return None if value == "" else value
 
-    @field_validator("data_dir", "encoders", "keys_file", "unix_socket", "cache_dir", "access_log")
+    @field_validator("data_dir", "encoders", "keys_file", "unix_socket", "access_log")
     @classmethod
     def _expand_home(cls, path: Path | None) -> Path | None:
         """Return a path with the home directory for `~`, which only a shell expands, and Compose and systemd do not."""
@@ -449,20 +443,11 @@ def default_text(field: FieldInfo) -> str:
     return str(default).replace(home, "~", 1) if isinstance(default, Path) else str(default)
 
 
-def _user_cache() -> Path:
-    """Return softkv's folder in the cache directory of this user, by the XDG Base Directory Specification."""
-    configured = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if configured.is_absolute():  # the specification ignores other paths
-        return configured / "softkv"
-    try:
-        return Path.home() / ".cache" / "softkv"
-    except RuntimeError:  # a user without a home
-        return Path(tempfile.gettempdir()) / "softkv"
-
-
 PREFIX = "SOFTKV_"
 CLIENT_VARIABLES = ("URL", "KEY")
 """Variables of the client and its commands, without the prefix."""
+REMOVED = {"CACHE_DIR": "nothing is compiled at run time any more, so unset it and delete the directory"}
+"""Advice about settings of earlier versions, without the prefix."""
 # Kubernetes sets these for a Service named softkv.
 _SERVICE_LINK = re.compile(r"SERVICE_(HOST|PORT)(_.+)?|PORT_\d+_(TCP|UDP)(_.+)?")
 # Without underscores and plurals: names that are taken for a setting of keys.
@@ -487,6 +472,7 @@ class UnknownVariable:
     def __str__(self) -> str:
         """Return a sentence with the variable that is probably meant."""
         advice = "unset it" if self.nearest is None else f"did you mean {self.nearest}?"
+        advice = REMOVED.get(self.name.removeprefix(PREFIX), advice)
         return f"{self.name} is not a setting and has no effect: {advice}"
 
 

@@ -86,10 +86,6 @@ def open_in_background(settings: Settings, limits: Limits | None = None, wait_se
 
 def _open(settings: Settings, limits: Limits | None, wait_seconds: float, stopped: Event) -> Catalogue:
     """Return the collections of the settings' store."""
-    from attention.kernels import use_numpy_until_ready
-
-    # Keys are read before `MachineCode` has chosen the processor and the directory of the machine code.
-    use_numpy_until_ready()
     if settings.store is not None:
         shared = _wait_for_store(settings.store, wait_seconds, stopped)
         if settings.shards is not None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from threading import Thread
 
 from attention.kernels import prepare, prepare_transformer
-from service.settings import Settings
+from attention.kernels.cache import default_directory
 
-KEPT = Settings().cache_dir
+KEPT = default_directory()
 """The directory in which this user's services keep it."""
 
 

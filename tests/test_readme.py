@@ -79,7 +79,7 @@ def test_the_tutorial_shows_the_lines_of_a_first_start():
     demos = {name: Progress(name) for name in names}
     service = Service(*demos.values())
     progress = service.starting(command=".venv/bin/softkv")
-    loading = ["encoder all-MiniLM-L6-v2", "demo python", "demo unicode", "machine code"]
+    loading = ["encoder all-MiniLM-L6-v2", "demo python", "demo unicode"]
     printed = [announcement("127.0.0.1", 8000, messages())]
     printed += lines(progress, loading)
     for name in ("library", "videos"):
@@ -90,8 +90,6 @@ def test_the_tutorial_shows_the_lines_of_a_first_start():
     for name in ("python", "unicode"):
         demos[name].done = demos[name].total = int(re.findall(rf"^{name} \d+ of (\d+)$", START, re.MULTILINE)[0])
         printed += lines(progress, loading)
-    service.machine_code.ready = True
-    printed += lines(progress, loading)
     printed += lines(progress, [])
     assert printed == START.splitlines()
 

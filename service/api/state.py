@@ -10,7 +10,7 @@ from fastapi import Depends, Path, Request
 
 from service.api.keyring import Holder
 from service.lab import Lab
-from service.retrieval.collections import AnyCatalogue, Catalogue, MachineCode, RestrictedCatalogue
+from service.retrieval.collections import AnyCatalogue, Catalogue, RestrictedCatalogue
 from service.retrieval.documents import ReEncodings, Seeding
 from service.retrieval.labels import Refits
 from service.rooms import Rooms
@@ -29,7 +29,6 @@ class State:
     """
 
     catalogue: AnyCatalogue
-    machine_code: MachineCode
     demo: Seeding
     re_encodings: ReEncodings
     refits: Refits
@@ -48,8 +47,7 @@ class State:
         """Return what is being loaded in the background, which keeps the process busy."""
         loading = [f"encoder {name}" for name in self.catalogue.encoders.loading()]
         loading += [f"collection {name}" for name in self.catalogue.loading()]
-        loading += [f"demo {name}" for name in self.demo.loading()]
-        return loading if self.machine_code.ready else [*loading, "machine code"]
+        return loading + [f"demo {name}" for name in self.demo.loading()]
 
 
 async def parts_of(request: Request) -> State:

@@ -161,7 +161,7 @@ class ShardedCollection(ReplicatedCollection):
         self.ready = True
 
     def warm(self) -> None:
-        """Do nothing: servers load their own machine code."""
+        """Do nothing, since this process holds no keys."""
 
     def read_in_background(self) -> None:
         """Wait in the background until servers hold all shards. Queries that come earlier may fail."""

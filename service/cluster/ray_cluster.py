@@ -65,19 +65,16 @@ class _ServerActor:
     Args:
         name: the server's name.
         store: the address of the database.
-        options: `data_dir`, a directory of the machine for files, or None; `cache_dir`, one for machine code;
-            `vectors_in_files`, whether float32 vectors lie in `data_dir`; `threads` to scan; `log_format`.
+        options: `data_dir`, a directory of the machine for files, or None; `vectors_in_files`, whether float32 vectors
+            lie in `data_dir`; `threads` to scan; `log_format`.
     """
 
     def __init__(self, name: str, store: str, options: Mapping[str, Any]) -> None:
         from attention.lookup import limit_workers
         from service import logs
-        from service.retrieval.collections import MachineCode
 
         logs.configure(options["log_format"])
         limit_workers(options["threads"])
-        code = MachineCode(Path(options["cache_dir"]).expanduser(), encodes=False)
-        Thread(target=code.load, name="machine code", daemon=True).start()
         folder = None if options["data_dir"] is None else Path(options["data_dir"]).expanduser()
         context = ray.get_runtime_context()
         machine = f"{ray.util.get_node_ip_address()} ({context.get_node_id()[:6]})"

@@ -167,7 +167,6 @@ def _deploy(ray: RayCluster, settings: Settings, names: tuple[str, ...], data_di
         "threads": settings.threads,
         "data_dir": None if data_dir == "none" else data_dir,
         "vectors_in_files": settings.vector_storage == "files",
-        "cache_dir": str(settings.cache_dir),
         "log_format": settings.log_format,
     }
     ray.deploy(names, settings.store, options, seconds)

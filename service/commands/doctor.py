@@ -7,14 +7,12 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -47,14 +45,12 @@ _NEEDED = (
 )
 # The purpose of each optional package.
 _OPTIONAL = {
-    "numba": "compiles the lookup; without it NumPy computes the same answers, more slowly",
-    "torch": "computes models that the core has no machine code for, and trains in the lab",
+    "torch": "computes models that the core does not, and trains in the lab",
     "sentence-transformers": "loads models of other kinds than the BERT family",
     "pyarrow": "reads Parquet files",
     "mcp": "speaks the Model Context Protocol, at /mcp and as `softkv mcp`",
 }
 _SHOWN = 5  # collections, by name
-_PROGRESS_SECONDS = 10.0  # between two lines while machine code is compiled
 
 
 def doctor(
@@ -67,7 +63,6 @@ def doctor(
     encoder: Annotated[
         str | None, typer.Option(help="The name of a model, its path, or none.", show_default="all-MiniLM-L6-v2")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Compile no machine code, which takes minutes once.")] = False,
     as_json: AsJSON = False,
 ) -> None:
     """Check this machine, the model and the stored data.
@@ -82,7 +77,7 @@ def doctor(
 
     from softkv.commands.console import messages, output, write_json
 
-    steps, checks, console = examination(settings, quick=quick), list[Check](), output()
+    steps, checks, console = examination(settings), list[Check](), output()
     name_width = max(len(step.name) for step in steps)
     for step in steps:
         remaining = _checks(step)
@@ -119,13 +114,8 @@ class Step:
     run: Callable[[], Iterable[Check]]
 
 
-def examination(settings: Settings, *, quick: bool = False) -> list[Step]:
-    """Return all steps in their order; those of the model and of the stored data take seconds.
-
-    Args:
-        settings: what is checked.
-        quick: leave out the machine code, whose compilation takes minutes.
-    """
+def examination(settings: Settings) -> list[Step]:
+    """Return all steps in their order; those of the model and of the stored data take seconds."""
     address = settings.store
     return [
         Step("machine", lambda: [_machine()]),
@@ -133,7 +123,6 @@ def examination(settings: Settings, *, quick: bool = False) -> list[Step]:
         *(Step(name, partial(_optional_package, name)) for name in _OPTIONAL),
         Step("settings", lambda: _settings(settings)),
         *([] if settings.keys_file is None else [Step("keys", partial(_keys, settings.keys_file))]),
-        *([] if quick else [Step("machine code", lambda: _machine_code(settings))]),
         Step("arithmetic", lambda: [_arithmetic()]),
         *_models(settings),
         Step("data directory", lambda: _data_directory(settings.data_dir))
@@ -224,46 +213,6 @@ def _keys(path: Path) -> Iterator[Check]:
     expired = [holder.name for holder in holders if holder.expires is not None and holder.expires <= now]
     facts = f"{path}: {_plural(len(holders), 'key')}"
     yield Check("keys", "note", f"{facts}, expired: {', '.join(expired)}") if expired else Check("keys", "ok", facts)
-
-
-def _machine_code(settings: Settings) -> Iterator[Check]:
-    """Load the machine code as the service does. Yield a note before a part that has to be compiled first, and then
-    every ten seconds.
-
-    Compiled code is cached for the service.
-    """
-    from attention.kernels import can_compile
-    from service.retrieval.collections import MachineCode
-
-    name, started = "machine code", time.perf_counter()
-    if not can_compile():
-        yield Check(name, "note", "none, since numba is not installed: NumPy computes the answers")
-        return
-    code = MachineCode(settings.cache_dir, encodes=settings.encodes)
-    uncompiled, parts = SimpleQueue[str | None](), list[str]()
-    with ThreadPoolExecutor(1) as thread:
-        loading = thread.submit(code.load, uncompiled.put)
-        loading.add_done_callback(lambda _: uncompiled.put(None))
-        try:
-            while True:
-                try:
-                    part = uncompiled.get(timeout=_PROGRESS_SECONDS)
-                except Empty:
-                    seconds = time.perf_counter() - started
-                    yield Check(name, "note", f"{' and '.join(parts) or 'loading'}: {seconds:.0f} s so far")
-                    continue
-                if part is None:
-                    break
-                parts.append(part)
-                advice = "it is compiled now, once, in one to four minutes; --quick leaves this out"
-                yield Check(name, "note", f"the {part} has none yet: {advice}")
-            loading.result()
-        finally:  # Ctrl-C ends the compilation, too
-            if not loading.done():
-                code.stop()
-    seconds = time.perf_counter() - started
-    work = f"compiled in {seconds:.1f} s, and kept in {settings.cache_dir}" if parts else f"loaded in {seconds:.1f} s"
-    yield Check(name, "ok", work)
 
 
 def _arithmetic() -> Check:

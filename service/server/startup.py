@@ -21,8 +21,6 @@ from service.api.state import State
 BLACK_ON_WHITE, RESET = "\x1b[30;107m", "\x1b[0m"  # a scanner needs this contrast, whatever the terminal's colours are
 HALF_BLOCKS = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
 POLL_SECONDS = 0.25
-COMPILATION_SECONDS = 5.0
-"""Seconds until missing machine code is reported: on an idle machine, cached code is loaded earlier."""
 SECONDS_BETWEEN = 5.0
 """Seconds between two lines about one collection."""
 DONE = float("inf")
@@ -100,10 +98,6 @@ class LoadingParts(Protocol):
     def demo(self) -> Any:
         """The loader of the demo collections, which reports their progress."""
 
-    @property
-    def machine_code(self) -> Any:
-        """The machine code that is loaded or compiled; its attribute `ready` says whether that is done."""
-
 
 class StartupProgress:
     """The progress of a startup, reported as messages about what has changed.
@@ -157,22 +151,9 @@ class StartupProgress:
                 self._reported[progress.name] = now
                 fields = {"name": progress.name, "done": progress.done, "of": progress.total}
                 yield StartupMessage(line, "loading demo collection", fields)
-        yield from self._machine_code(now)
         if not (report.loading or self.finished):
             self.finished = True
             yield self._last(report)
-
-    def _machine_code(self, now: float) -> Iterator[StartupMessage]:
-        part, ready = "machine code", self._parts.machine_code.ready
-        if not ready and part not in self._reported and now - self._started >= COMPILATION_SECONDS:
-            self._reported[part] = now
-            yield StartupMessage(
-                "compiling machine code, which takes about a minute once; until then answers are slower",
-                "compiling machine code",
-            )
-        elif ready and self._reported.get(part, DONE) < DONE:
-            self._reported[part] = DONE
-            yield StartupMessage("machine code is ready", "machine code ready")
 
     def _last(self, report: ReadinessReport) -> StartupMessage:
         if report.failed:

@@ -137,7 +137,7 @@ class AsyncCollection(_CollectionBase[AsyncSender]):
 
 
 _READY_TIMEOUT, _POLL_SECONDS = 900.0, 0.1
-_OPTIONAL_COMPONENTS = ("machine code", "first answers")  # they make answers faster but do not change them
+_OPTIONAL_COMPONENTS = ("first answers",)  # which only make answers faster
 
 
 class Client:

@@ -94,7 +94,7 @@ async def livez() -> Response:
     summary="Everything is loaded",
 )
 async def readyz(request: Request, running: Running) -> Response:
-    """Answer 503 while the encoder, a collection, a demo collection or machine code is loading.
+    """Answer 503 while the encoder, a collection or a demo collection is loading.
 
     Calls are answered meanwhile. The answer becomes 200 when a first call takes no longer than later ones. It is also
     503 if reads are unreliable: a collection could not be read, or a document is damaged on disk. And it is 503,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import structlog
 
-from attention.lookup import Limits, Rows
+from attention.lookup import Limits, Question, Rows, answers, sweep
 from service.encoding import Encoders
 from service.request_trace import time_stage
 from service.retrieval.collections.costs import Costs, estimate_disk_bytes
@@ -24,7 +24,6 @@ from service.retrieval.collections.expiry import NONE_EXPIRE, Clock, read_clock,
 from service.retrieval.collections.key_background import KeySample
 from service.retrieval.collections.keys_in_memory import KeysInMemory, LoadedCollections
 from service.retrieval.collections.lookup_queue import LookupQueue, QuestionTimes
-from service.retrieval.collections.machine_code import warm_up
 from service.retrieval.collections.maintenance import Compaction, Damage, retry_forever, start_background
 from service.retrieval.collections.rows import KeyStorage, load_memory
 from service.retrieval.collections.sealed import SealedBlocks
@@ -219,9 +218,12 @@ class Collection:
     def warm(self) -> None:
         """Ask one question of each kind, so that the first caller does not wait for values computed on first use."""
         view = self.in_memory.view
-        if self.ready and view is not None:
-            with suppress(CollectionLoading), self.damage.recording():
-                warm_up(view, self.record)
+        if not self.ready or view is None or not view.n:
+            return
+        with suppress(CollectionLoading), self.damage.recording():
+            query, temperature = view.segments[0].load_keys(slice(0, 1))[0], self.record.settings.temperature
+            answers(view, [Question(query, temperature)])
+            sweep(view, Question(query, 1.0, output=False), [temperature])
 
     def mark_deleted(self) -> None:
         """Mark the collection as deleted: later calls raise CollectionNotFound."""

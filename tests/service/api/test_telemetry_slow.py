@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from service.encoding import DEFAULT_MODEL
+from service.retrieval.documents.seeding import Progress
 from tests.running import RunningService
 from tests.service.commands.conftest import serving
 
@@ -60,12 +61,12 @@ def test_a_slow_request_without_stages_names_the_work_of_the_process(tmp_path, c
     with RunningService(data_dir=tmp_path, **settings) as running, running.client() as client:
         running.wait_until_ready()
         client.get("/v1/nothing")
-        running.app.state.parts.machine_code.ready = False
+        running.app.state.parts.demo.progress["library"] = Progress("library")
         client.get("/v1/nothing")
     idle, busy = (line for line in lines(capfd.readouterr().err, "slow request") if line["status"] == 404)
     assert "stages_ms" not in idle
     assert idle["cause"].startswith("no stage took part of the time")
-    assert busy["cause"] == "the process was busy, it loads machine code"
+    assert busy["cause"] == "the process was busy, it loads demo library"
 
 
 @pytest.mark.parametrize("slow_request_ms", [0, 60_000])

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Self
 
 from benchmarks.contenders.server import free_port
-from tests.machine_code import KEPT
 from tests.waiting import until
 
 ROOT = Path(__file__).parents[3]
@@ -117,7 +116,6 @@ class RayMachines:
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("SOFTKV_", "RAY_"))},
             "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "clients" / "python")]),
-            "SOFTKV_CACHE_DIR": str(KEPT),
             "RAY_AUTH_MODE": "token",
             "RAY_AUTH_TOKEN": secrets.token_hex(16),
             "RAY_USAGE_STATS_ENABLED": "0",

@@ -6,9 +6,7 @@ import json
 import re
 import socket
 import subprocess
-import time
 from contextlib import closing
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,29 +34,13 @@ def checks(bare: Softkv, data_dir: Path, *options: str, **environment: str) -> t
     return ended.exit_code, {check["name"]: check for check in output["checks"]}
 
 
-def test_without_numba_it_says_that_numpy_computes(
-    bare: Softkv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def find_version(name: str) -> str:
-        if name == "numba":
-            raise PackageNotFoundError(name)
-        return version(name)
-
-    monkeypatch.setattr("service.commands.doctor.version", find_version)
-    code, report = checks(bare, tmp_path / "none", "--encoder", "none")
-    assert code == 0
-    assert report["numba"]["state"] == "note"
-    assert "without it NumPy computes the same answers" in report["numba"]["detail"]
-
-
 def test_a_sound_machine_and_a_verified_model(bare: Softkv, tmp_path: Path) -> None:
     code, report = checks(bare, tmp_path / "none")
     assert code == 0
     assert "Python 3." in report["machine"]["detail"]
     assert "softkv-core" in report["packages"]["detail"]
-    assert [report[name]["state"] for name in ("numba", "torch", "sentence-transformers")] == ["ok"] * 3
+    assert [report[name]["state"] for name in ("torch", "sentence-transformers")] == ["ok"] * 2
     assert f"lookup: {'numba' if find_spec('numba') else 'NumPy'}" in report["arithmetic"]["detail"]
-    assert report["machine code"]["state"] == ("ok" if find_spec("numba") else "note")
     assert "all-MiniLM-L6-v2: verified" in report["model"]["detail"]
     assert "384 wide" in report["model"]["detail"]
     assert "runs on attention/transformer, with" in report["model"]["detail"]
@@ -66,30 +48,6 @@ def test_a_sound_machine_and_a_verified_model(bare: Softkv, tmp_path: Path) -> N
     assert report["model"]["state"] == "ok"
     assert report["data directory"]["state"] == "note"
     assert not (tmp_path / "none").exists()
-
-
-def test_machine_code_that_is_missing_is_a_note_before_it_is_compiled(
-    bare: Softkv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("numba", reason="numba is not installed")
-    # The real compilation takes a minute: tests/attention/kernels/test_machine_code.py has it.
-    monkeypatch.setattr("service.commands.doctor._PROGRESS_SECONDS", 0.01)
-
-    def load(_: object, compiling: Any) -> None:
-        compiling("lookup")
-        time.sleep(0.2)
-
-    monkeypatch.setattr(service.retrieval.collections.MachineCode, "load", load)
-    ended = bare("doctor", "--data-dir", str(tmp_path / "none"), "--encoder", "none")
-    assert ended.exit_code == 0
-    lines = re.findall(r"^machine code.*", ended.stdout, re.MULTILINE)  # a check is one line, whatever its length
-    note, progress, *_, done = (" ".join(line.split()) for line in lines)
-    assert progress == "machine code note lookup: 0 s so far"
-    assert note == (
-        "machine code note the lookup has none yet: it is compiled now, once, in one to four minutes; "
-        "--quick leaves this out"
-    )
-    assert re.match(r"machine code ok compiled in [\d.]+ s, and kept in ", done)
 
 
 def test_a_sound_data_directory_is_counted_and_left_alone(bare: Softkv, tmp_path: Path) -> None:
@@ -259,13 +217,12 @@ def test_a_model_of_another_kind_is_broken_with_its_kind(bare: Softkv, tmp_path:
 
 def test_the_file_of_keys_is_read(bare: Softkv, tmp_path: Path) -> None:
     file = tmp_path / "keys"
-    options = ("--encoder", "none", "--quick")
+    options = ("--encoder", "none")
     old = line_of("old", "read", "", "1", expires="2020-01-31T18:00:00Z")
     file.write_text(f"{line_of('app', 'read', '', '2')}\n{old}\n")
     code, report = checks(bare, tmp_path / "none", *options, SOFTKV_KEYS_FILE=str(file))
     assert (code, report["keys"]["state"]) == (0, "note")
     assert report["keys"]["detail"] == f"{file}: 2 keys, expired: old"
-    assert "machine code" not in report
     file.write_text('{"name": "app"}\n')
     code, report = checks(bare, tmp_path / "none", *options, SOFTKV_KEYS_FILE=str(file))
     assert (code, report["keys"]["state"]) == (1, "broken")
@@ -273,7 +230,7 @@ def test_the_file_of_keys_is_read(bare: Softkv, tmp_path: Path) -> None:
 
 
 def test_a_misspelt_setting_is_a_note(bare: Softkv, tmp_path: Path) -> None:
-    code, report = checks(bare, tmp_path / "none", "--encoder", "none", "--quick", SOFTKV_PORTT="9")
+    code, report = checks(bare, tmp_path / "none", "--encoder", "none", SOFTKV_PORTT="9")
     assert (code, report["settings"]["state"]) == (0, "note")
     assert report["settings"]["detail"] == "SOFTKV_PORTT is not a setting and has no effect: did you mean SOFTKV_PORT?"
 

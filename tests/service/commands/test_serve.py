@@ -14,7 +14,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.settings import Settings
 from tests import postgres as databases
 from tests.postgres import PostgresServer
 from tests.service.commands.conftest import COMMAND, serving
@@ -53,26 +52,6 @@ def test_serve_answers_at_its_announced_address_and_ends_cleanly_after_a_signal(
         assert "Traceback" not in errors
     with serving(tmp_path) as again:
         assert httpx.get(f"{again.url}/v1/collections/kept", timeout=60).status_code == 200
-
-
-def test_serve_gets_ready_with_the_machine_code_of_its_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with serving(tmp_path / "data") as running:
-        assert httpx.put(f"{running.url}/v1/collections/kept", json={}, timeout=60).status_code == 201
-        document = {"key_vector": [1.0, 0.0]}
-        assert httpx.put(f"{running.url}/v1/collections/kept/documents/a", json=document, timeout=60).is_success
-    monkeypatch.setenv("SOFTKV_CACHE_DIR", str(Settings().cache_dir))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    with serving(tmp_path / "data") as running:
-        assert running.process.stderr is not None
-        for line in running.process.stderr:
-            assert "loading failed" not in line
-            if line.startswith("ready"):
-                break
-        assert running.process.poll() is None
-    assert not (tmp_path / ".cache").exists()
 
 
 @pytest.mark.parametrize("host", ["::1", thorough("localhost"), thorough("[::1]")])

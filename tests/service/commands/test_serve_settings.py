@@ -21,18 +21,6 @@ def invalid(**options: str) -> str:
     return str(caught.value)
 
 
-@pytest.mark.parametrize("configured", ["/somewhere/cache", "relative", "", None])
-def test_the_cache_follows_the_xdg_specification(monkeypatch: pytest.MonkeyPatch, configured: str | None) -> None:
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.delenv("SOFTKV_CACHE_DIR", raising=False)
-    if configured is not None:
-        monkeypatch.setenv("XDG_CACHE_HOME", configured)
-    expected = Path("/somewhere/cache") if configured == "/somewhere/cache" else Path.home() / ".cache"
-    assert Settings().cache_dir == expected / "softkv"
-    monkeypatch.setenv("SOFTKV_CACHE_DIR", "/elsewhere")
-    assert Settings().cache_dir == Path("/elsewhere")
-
-
 def test_every_setting_but_a_secret_has_an_option(bare: Softkv) -> None:
     lines = bare("serve", "--help", COLUMNS="200").output
     options = set(re.findall(r"^│ --([a-z-]+) ", lines, re.MULTILINE)) - {"help"}
@@ -80,6 +68,15 @@ def test_other_unknown_variables_are_named_with_the_nearest_setting(monkeypatch:
         ("SOFTKV_PORTT", "SOFTKV_PORT", False),
         ("SOFTKV_ZEBRA", None, False),
     ]
+
+
+def test_the_removed_directory_of_machine_code_is_named_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOFTKV_CACHE_DIR", "/var/cache/softkv")
+    (message,) = [str(variable) for variable in unknown_variables() if variable.name == "SOFTKV_CACHE_DIR"]
+    assert message == (
+        "SOFTKV_CACHE_DIR is not a setting and has no effect: nothing is compiled at run time any more, so unset it "
+        "and delete the directory"
+    )
 
 
 def test_a_store_that_is_not_postgresql_is_refused() -> None:

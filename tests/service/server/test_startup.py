@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from service.api.routes.service import ReadinessReport
 from service.retrieval.documents.seeding import Progress
 from service.server.startup import (
-    COMPILATION_SECONDS,
     LISTED,
     SECONDS_BETWEEN,
     StartupProgress,
@@ -25,7 +24,6 @@ class Service:
 
     def __init__(self, *demos: Progress) -> None:
         self.now = 0.0
-        self.machine_code = SimpleNamespace(ready=False)
         self.demo = SimpleNamespace(progress={demo.name: demo for demo in demos})
 
     def starting(self, address: str = ADDRESS, command: str = "softkv") -> StartupProgress:
@@ -45,16 +43,13 @@ def test_a_start_reports_each_step_once_and_ends_with_a_command_to_try():
     service.now = 1.0
     assert lines(starting) == ['library 110 of 110, try softkv attend library "pets that purr"']
     assert lines(starting) == []
-    service.now = COMPILATION_SECONDS
-    assert lines(starting) == ["compiling machine code, which takes about a minute once; until then answers are slower"]
     python.total = 5013
     assert lines(starting) == []
     service.now += SECONDS_BETWEEN
     python.done = 512
     assert lines(starting) == ["python 512 of 5013"]
-    service.machine_code.ready = True
     python.done = 5013
-    assert lines(starting) == ["python 5013 of 5013", "machine code is ready"]
+    assert lines(starting) == ["python 5013 of 5013"]
     assert not starting.finished
     assert lines(starting, READY) == [f'ready: open {ADDRESS}, or try softkv attend library "pets that purr"']
     assert starting.finished
@@ -64,14 +59,12 @@ def test_a_start_reports_each_step_once_and_ends_with_a_command_to_try():
 def test_a_start_without_demos_proposes_nothing_that_writes():
     service = Service()
     starting = service.starting()
-    service.machine_code.ready = True
     service.now = 10.0
     assert lines(starting, READY) == [f"ready: open {ADDRESS}"]
 
 
 def test_an_address_that_commands_need_is_announced():
     service = Service(Progress("library", 3, 3))
-    service.machine_code.ready = True
     (*_, last) = lines(service.starting("http://127.0.0.1:9000"), READY)
     assert "--url http://127.0.0.1:9000 library" in last
 
@@ -85,7 +78,6 @@ def test_the_first_line_names_parts_that_load_and_counts_the_rest():
 
 def test_the_suggested_command_has_the_name_that_the_shell_finds():
     service = Service(Progress("library", 110, 110))
-    service.machine_code.ready = True
     *_, last = lines(service.starting(command=".venv/bin/softkv"), READY)
     assert last == f'ready: open {ADDRESS}, or try .venv/bin/softkv attend library "pets that purr"'
 
