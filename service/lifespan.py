@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
-from functools import partial
 
 import structlog
 from fastapi import FastAPI
@@ -30,13 +29,8 @@ GC_THRESHOLDS = (10_000, 10, 100)
 """Thresholds of the garbage collector. With the defaults, it would scan the objects of an answer of 640,000 matches
 again and again, and all threads wait for each scan."""
 
-Load = Callable[[], Awaitable[None]]
-
 KEY_FILE_SECONDS = 0.5
 """Seconds between two checks of the file of API keys."""
-
-KEYS_FIRST_SECONDS = 1.0
-"""The most seconds that the encoder waits for the collections' keys."""
 
 
 @asynccontextmanager
@@ -145,10 +139,7 @@ async def _load(app: FastAPI, catalogue: Catalogue, parts: State, keys: Future[N
         await asyncio.wrap_future(keys)
         await parts.demo.run()
 
-    await asyncio.gather(
-        demos(),
-        load_keys_first(partial(asyncio.wrap_future, keys), catalogue.encoders.start),
-    )
+    await asyncio.gather(demos(), catalogue.encoders.start())
     await warm(app, catalogue)
     # These objects stay: the garbage collector would scan them again and again and stop every thread.
     gc.collect()
@@ -157,26 +148,3 @@ async def _load(app: FastAPI, catalogue: Catalogue, parts: State, keys: Future[N
     parts.warmed.set()
     await asyncio.to_thread(catalogue.check_texts)
     await asyncio.to_thread(catalogue.check_keys)
-
-
-async def load_keys_first(keys: Load, *rest: Load) -> None:
-    """Load the keys, and then the other parts, which start after `KEYS_FIRST_SECONDS` at the latest.
-
-    The imports of the other parts hold the GIL most of the time, so the reading of keys would hardly progress beside
-    them.
-    """
-    keys_loaded = asyncio.Event()
-
-    async def first() -> None:
-        try:
-            await keys()
-        finally:
-            keys_loaded.set()
-
-    async def later(load: Load) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(KEYS_FIRST_SECONDS):
-                await keys_loaded.wait()
-        await load()
-
-    await asyncio.gather(first(), *map(later, rest))
