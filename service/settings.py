@@ -164,6 +164,11 @@ class Settings(BaseSettings):
         description="the numbers of the model. `bfloat16` is faster and [less "
         "exact](../guide/encoding.md#precision); refused on a processor without AVX512_BF16 and AMX",
     )
+    kernels: Annotated[Literal["native", "numpy"] | None, COMPUTATION] = Field(
+        None,
+        description="the [kernels](../operate/operating.md#kernels) that compute: `native` for those in C, without "
+        "which the service then does not start, or `numpy`. If unset: `native` where there are kernels for the machine",
+    )
     threads: Annotated[int | None, COMPUTATION] = Field(
         None, ge=1, description="the number of threads that compute; if unset, one for each core"
     )
@@ -246,6 +251,7 @@ class Settings(BaseSettings):
         "store",
         "keys_file",
         "allow_anonymous",
+        "kernels",
         "threads",
         "shards",
         "unix_socket",
@@ -446,8 +452,6 @@ def default_text(field: FieldInfo) -> str:
 PREFIX = "SOFTKV_"
 CLIENT_VARIABLES = ("URL", "KEY")
 """Variables of the client and its commands, without the prefix."""
-REMOVED = {"CACHE_DIR": "nothing is compiled at run time any more, so unset it and delete the directory"}
-"""Advice about settings of earlier versions, without the prefix."""
 # Kubernetes sets these for a Service named softkv.
 _SERVICE_LINK = re.compile(r"SERVICE_(HOST|PORT)(_.+)?|PORT_\d+_(TCP|UDP)(_.+)?")
 # Without underscores and plurals: names that are taken for a setting of keys.
@@ -472,7 +476,6 @@ class UnknownVariable:
     def __str__(self) -> str:
         """Return a sentence with the variable that is probably meant."""
         advice = "unset it" if self.nearest is None else f"did you mean {self.nearest}?"
-        advice = REMOVED.get(self.name.removeprefix(PREFIX), advice)
         return f"{self.name} is not a setting and has no effect: {advice}"
 
 

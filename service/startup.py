@@ -75,7 +75,13 @@ def open_in_background(settings: Settings, limits: Limits | None = None, wait_se
     Args:
         limits: of the collections' memories, unless shard servers hold them; None for the defaults.
         wait_seconds: how long to wait for a database that cannot be reached yet.
+
+    Raises:
+        KernelsMissing: the settings demand kernels that this machine does not have.
     """
+    from service.kernels import choose_kernels
+
+    choose_kernels(settings.kernels)
     stopped = Event()
     thread = ThreadPoolExecutor(1, thread_name_prefix="opening")
     catalogue = thread.submit(_open, settings, limits, wait_seconds, stopped)

@@ -19,6 +19,7 @@ from attention.kernels.dispatch import (
     can_compile,
     kernels,
     kernels_in_c,
+    kernels_in_numpy,
     limit_workers,
     machine_code,
     one_blas_thread,
@@ -40,3 +41,5 @@ from attention.kernels.interface import (
     Totals,
 )
 from attention.kernels.machine_code import prepare, prepare_transformer, stop, transformer_ready, use_numpy_until_ready
+from attention.kernels.native.library import reason_for_numpy
+from attention.kernels.transformer import use_encoder

@@ -82,6 +82,11 @@ def kernels_in_c() -> Kernels | None:
     return None if loaded is None else KernelsInC(loaded)
 
 
+def kernels_in_numpy() -> Kernels:
+    """Return the kernels in NumPy, which every machine has."""
+    return in_numpy
+
+
 def products_are_exact() -> bool:
     """Return whether the kernels multiply bytes exactly on this processor, by an example.
 

@@ -66,14 +66,16 @@ class _ServerActor:
         name: the server's name.
         store: the address of the database.
         options: `data_dir`, a directory of the machine for files, or None; `vectors_in_files`, whether float32 vectors
-            lie in `data_dir`; `threads` to scan; `log_format`.
+            lie in `data_dir`; `kernels` and `threads` to scan; `log_format`.
     """
 
     def __init__(self, name: str, store: str, options: Mapping[str, Any]) -> None:
         from attention.lookup import limit_workers
         from service import logs
+        from service.kernels import choose_kernels
 
         logs.configure(options["log_format"])
+        choose_kernels(options["kernels"])
         limit_workers(options["threads"])
         folder = None if options["data_dir"] is None else Path(options["data_dir"]).expanduser()
         context = ray.get_runtime_context()

@@ -164,6 +164,7 @@ def _join(settings: Settings) -> Iterator[tuple[SharedStore, RayCluster, Transpo
 def _deploy(ray: RayCluster, settings: Settings, names: tuple[str, ...], data_dir: str, seconds: float) -> None:
     assert settings.store is not None
     options = {
+        "kernels": settings.kernels,
         "threads": settings.threads,
         "data_dir": None if data_dir == "none" else data_dir,
         "vectors_in_files": settings.vector_storage == "files",

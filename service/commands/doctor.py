@@ -123,7 +123,7 @@ def examination(settings: Settings) -> list[Step]:
         *(Step(name, partial(_optional_package, name)) for name in _OPTIONAL),
         Step("settings", lambda: _settings(settings)),
         *([] if settings.keys_file is None else [Step("keys", partial(_keys, settings.keys_file))]),
-        Step("arithmetic", lambda: [_arithmetic()]),
+        Step("kernels", lambda: [_kernels(settings)]),
         *_models(settings),
         Step("data directory", lambda: _data_directory(settings.data_dir))
         if address is None
@@ -215,22 +215,27 @@ def _keys(path: Path) -> Iterator[Check]:
     yield Check("keys", "note", f"{facts}, expired: {', '.join(expired)}") if expired else Check("keys", "ok", facts)
 
 
-def _arithmetic() -> Check:
-    """Check the kernels of the lookup and their threads."""
+def _kernels(settings: Settings) -> Check:
+    """Check which kernels answer, and that they multiply integers exactly."""
     import numpy as np
 
-    from attention.kernels import kernels, products_are_exact, workers
+    from attention.kernels import products_are_exact, reason_for_numpy, workers
+    from service.kernels import ADVICE, KernelsMissing, choose_kernels, describe_kernels
 
-    running = kernels().NAME
+    try:
+        choose_kernels(settings.kernels)
+    except KernelsMissing as error:
+        return Check("kernels", "broken", str(error))
+    running = describe_kernels(settings.kernels)
     if not products_are_exact():
-        return Check("arithmetic", "broken", f"{running} multiplies integers wrongly on this processor: remove it")
+        advice = "set SOFTKV_KERNELS=numpy, and report this processor"
+        return Check("kernels", "broken", f"{running}: integers are multiplied wrongly on this processor: {advice}")
     shown: Any = np.show_config(mode="dicts")
     blas = shown["Build Dependencies"]["blas"]
-    return Check(
-        "arithmetic",
-        "ok",
-        f"lookup: {running}, {workers()} threads; NumPy over {blas['name']} {blas['version']}",
-    )
+    facts = f"{running}; products are exact; {workers()} threads; NumPy over {blas['name']} {blas['version']}"
+    if settings.kernels is None and reason_for_numpy() is not None:
+        return Check("kernels", "note", f"{facts}; for faster answers {ADVICE}")
+    return Check("kernels", "ok", facts)
 
 
 SENTENCE = "softkv doctor encodes a sentence"

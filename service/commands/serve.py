@@ -241,13 +241,17 @@ def _run(settings: Settings, listener: socket.socket, exit_deadline: ExitDeadlin
     import structlog
 
     from attention.kernels import one_blas_thread
+    from service.kernels import KernelsMissing
     from service.startup import open_in_background
     from service.storage import StorageError
     from softkv.commands.console import messages
 
     with one_blas_thread():
         # SQLite checks and reads the file without the GIL, while the imports below take about as long.
-        opening = open_in_background(settings)
+        try:
+            opening = open_in_background(settings)
+        except KernelsMissing as error:
+            raise CommandError(str(error)) from None
 
         try:
             from service.addresses import network_urls

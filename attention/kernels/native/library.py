@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from attention.kernels.native.kinds import Kind, features_of, kinds_of
+from attention.kernels.native.kinds import Kind, features_of, kinds_of, this_platform
 
 logger = logging.getLogger(__name__)
 
@@ -57,10 +57,18 @@ def load() -> Library | None:
     return library_of(kinds[0]) if kinds else None
 
 
+def reason_for_numpy() -> str | None:
+    """Return why `load` finds no library, as the end of a sentence; None if there is one."""
+    if load() is not None:
+        return None
+    loaded = _open()
+    return loaded if isinstance(loaded, str) else f"{Path(loaded._name).name} has none for this processor"
+
+
 def library_of(kind: Kind) -> Library:
     """Return the library for a kind of processor, one of `usable_kinds()`."""
     loaded = _open()
-    assert loaded is not None
+    assert isinstance(loaded, ctypes.CDLL)
     return Library(loaded, kind)
 
 
@@ -68,7 +76,7 @@ def library_of(kind: Kind) -> Library:
 def usable_kinds() -> list[Kind]:
     """Return the kinds of processor whose code can run here, best first; none without a library."""
     loaded = _open()
-    if loaded is None:
+    if isinstance(loaded, str):
         return []
     loaded.softkv_features.restype = ctypes.c_int64
     kinds = kinds_of(features_of(loaded.softkv_features()))
@@ -76,15 +84,16 @@ def usable_kinds() -> list[Kind]:
 
 
 @cache
-def _open() -> ctypes.CDLL | None:
+def _open() -> ctypes.CDLL | str:
+    """Return the library of all kinds, or why it is missing."""
     path = next((path for name in NAMES if (path := Path(__file__).with_name(name)).exists()), None)
     if path is None:
-        return None
+        return f"the installed package has none for {this_platform()}"
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
         logger.warning("the kernels in %s cannot be loaded, so NumPy answers: %s", path.name, error)
-        return None
+        return f"{path.name} cannot be loaded ({error})"
 
 
 def _unit_allowed() -> bool:

@@ -7,7 +7,6 @@ import re
 import socket
 import subprocess
 from contextlib import closing
-from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +17,7 @@ import pytest
 
 import service.cluster
 import service.retrieval.collections
+from attention.kernels import kernels
 from service.api.keyring import line_of
 from service.storage import CollectionSettings, DocumentRecord, open_shared
 from tests.checkpoints import link_default_model
@@ -40,7 +40,8 @@ def test_a_sound_machine_and_a_verified_model(bare: Softkv, tmp_path: Path) -> N
     assert "Python 3." in report["machine"]["detail"]
     assert "softkv-core" in report["packages"]["detail"]
     assert [report[name]["state"] for name in ("torch", "sentence-transformers")] == ["ok"] * 2
-    assert f"lookup: {'numba' if find_spec('numba') else 'NumPy'}" in report["arithmetic"]["detail"]
+    assert report["kernels"]["state"] == "ok"
+    assert report["kernels"]["detail"].startswith(f"{kernels().NAME}; products are exact; ")
     assert "all-MiniLM-L6-v2: verified" in report["model"]["detail"]
     assert "384 wide" in report["model"]["detail"]
     assert "runs on attention/transformer, with" in report["model"]["detail"]

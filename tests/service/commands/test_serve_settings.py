@@ -70,15 +70,6 @@ def test_other_unknown_variables_are_named_with_the_nearest_setting(monkeypatch:
     ]
 
 
-def test_the_removed_directory_of_machine_code_is_named_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOFTKV_CACHE_DIR", "/var/cache/softkv")
-    (message,) = [str(variable) for variable in unknown_variables() if variable.name == "SOFTKV_CACHE_DIR"]
-    assert message == (
-        "SOFTKV_CACHE_DIR is not a setting and has no effect: nothing is compiled at run time any more, so unset it "
-        "and delete the directory"
-    )
-
-
 def test_a_store_that_is_not_postgresql_is_refused() -> None:
     assert invalid(store="mysql://a").startswith(
         "--store: expected the address of a PostgreSQL database such as postgres"

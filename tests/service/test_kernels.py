@@ -1,0 +1,92 @@
+"""The setting KERNELS: the kernels that answer, and messages on a machine without a library of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from attention.kernels import in_numpy, kernels, kernels_in_c, reason_for_numpy
+from attention.kernels.transformer import encoder_kernels
+from service.kernels import choose_kernels
+from tests.running import RunningService
+from tests.service.commands.conftest import COMMAND
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def default_kernels() -> Iterator[None]:
+    """Choose the fastest kernels for the tests that follow."""
+    yield
+    choose_kernels(None)
+
+
+def test_the_setting_chooses_the_kernels_of_scans_and_of_the_encoder(tmp_path: Path) -> None:
+    matches = {}
+    for choice in ("numpy", "native"):
+        with RunningService(data_dir=tmp_path / choice, demo=("library",), kernels=choice) as running:
+            running.wait_until_ready()
+            assert (kernels() is in_numpy) == (encoder_kernels() is None) == (choice == "numpy")
+            with running.client() as client:
+                answer = client.post("/v1/collections/library/attend", json={"query": "pets that purr", "top_k": 3})
+            matches[choice] = {match["id"]: match["weight"] for match in answer.json()["matches"]}
+    assert matches["native"] == pytest.approx(matches["numpy"], rel=1e-4)
+
+
+def test_without_a_choice_the_kernels_in_c_answer() -> None:
+    choose_kernels("numpy")
+    choose_kernels(None)
+    assert kernels() is kernels_in_c()
+    assert reason_for_numpy() is None
+
+
+@pytest.fixture(params=["missing", "damaged"])
+def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[dict[str, str], str]:
+    """An environment whose copy of softkv-core has no library that can be loaded, and a part of the reason."""
+    core = tmp_path / "attention"
+    shutil.copytree(
+        ROOT / "attention", core, ignore=shutil.ignore_patterns("*.so.1", "*.dylib", "*.dll", "__pycache__")
+    )
+    path = os.pathsep.join([str(tmp_path), str(ROOT), str(ROOT / "clients" / "python")])
+    environment = {
+        **os.environ,
+        "PYTHONPATH": path,
+        "SOFTKV_ENCODER": "none",
+        "SOFTKV_DATA_DIR": str(tmp_path / "data"),
+    }
+    if request.param == "missing":
+        return environment, "the installed package has none for "
+    for name in ("softkv-kernels.so.1", "softkv-kernels.dylib", "softkv-kernels.dll"):
+        (core / "kernels" / "native" / name).write_bytes(b"not a library")
+    return environment, "cannot be loaded ("
+
+
+def test_serve_and_doctor_give_the_reason_if_kernels_are_missing(
+    elsewhere: tuple[dict[str, str], str], tmp_path: Path
+) -> None:
+    environment, reason = elsewhere
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        # In a folder of its own, because Python imports from the current one first.
+        command = [*COMMAND, *arguments]
+        return subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    ended = run("serve", "--port", "0", "--kernels", "native")
+    assert ended.returncode == 1
+    line = ended.stderr.splitlines()[-1]
+    assert line.startswith("softkv: SOFTKV_KERNELS=native asks for kernels in C, but ")
+    assert reason in line
+    assert "install the wheel of softkv-core for this platform again" in line
+    ended = run("doctor", "--json")
+    (check,) = [check for check in json.loads(ended.stdout)["checks"] if check["name"] == "kernels"]
+    assert (ended.returncode, check["state"]) == (0, "note")
+    assert check["detail"].startswith("NumPy, since ")
+    assert reason in check["detail"]
