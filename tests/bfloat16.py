@@ -1,13 +1,13 @@
-"""Tests that need a processor on which bfloat16 is faster than float32, for elsewhere it is refused."""
+"""What tests need to know of bfloat16 on this processor: where it is slower than float32, it is refused."""
 
 from __future__ import annotations
 
 import pytest
 
-from attention.kernels import can_compile
-from attention.kernels.transformer import multiplies_bfloat16
+from attention.kernels.transformer import THREE, multiplies_bfloat16, way_of
 
-needs_bfloat16 = pytest.mark.skipif(
-    not (can_compile() and multiplies_bfloat16()), reason="this processor has neither AVX512_BF16 nor AMX"
-)
+needs_bfloat16 = pytest.mark.skipif(not multiplies_bfloat16(), reason="this processor has neither AVX512_BF16 nor AMX")
 ROUGH = pytest.param("bfloat16", marks=needs_bfloat16)
+
+FLOAT32_BY_TILES = way_of("float32") == THREE
+"""Whether AMX multiplies float32 as sums of products of bfloat16, with larger errors."""

@@ -185,18 +185,10 @@ def prepare_transformer(
 
     Raises:
         ImportError: numba is not installed.
-        InterruptedError: `stop` was called meanwhile.
     """
-    from attention.kernels.transformer import compiles_encoder
-
     global _numpy_encodes
-    try:
-        if compiles_encoder():
-            configure(directory, target)
-            _load(TRANSFORMER, target, compiling)
-        _numpy_encodes = False
-    finally:
-        _transformer_settled.set()
+    _numpy_encodes = False
+    _transformer_settled.set()
 
 
 def stop() -> None:
@@ -240,8 +232,6 @@ def _kernels(part: str) -> Compiled:
     if part == LOOKUP:
         dispatch.machine_code()
         return cpu.KERNELS
-    from attention.kernels.transformer import encoding  # noqa: F401  (importing it fills TRANSFORMER)
-
     return cpu.TRANSFORMER
 
 

@@ -12,7 +12,7 @@ Start reading in `layer.py`.
     checkpoints  load → Checkpoint, a sentence encoder of the BERT family; bert_parameters, gpt2_parameters;
                  Config, modules, read_modules, transformer_settings, truncation, the content of the folder's
                  small files; BFloat16, a stored tensor
-    speed        Compiled, a sentence encoder in machine code, if `compiles` is true; Packed, the same on torch,
+    speed        Compiled, a sentence encoder on the kernels in C, if `compiles` is true; Packed, the same on torch,
                  which no other module imports
     inspection   trace → TracedLayer, the computation of one layer for one text
     training     Architecture and `initial`, the initial parameters; arrays and map_arrays, to walk through parameters

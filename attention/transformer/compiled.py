@@ -1,4 +1,4 @@
-"""The sentence encoder in machine code, on packed sequences: the fastest implementation for a CPU, without torch.
+"""The sentence encoder on the kernels in C, on packed sequences: the fastest implementation for a CPU, without torch.
 
 It computes the numbers that `SentenceEncoder` defines. A text's numbers do not depend on its neighbours or on the
 number of threads. Threads compute different texts without waiting for each other. A single long text is divided among
@@ -11,15 +11,15 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from attention.arrays import F32, I64, Array
+from attention.arrays import F32, I64
 from attention.errors import ParameterError
 from attention.heads import Heads, LowRank
-from attention.kernels import prepare_transformer, workers
+from attention.kernels import workers
 from attention.kernels.transformer import (
     CURVES,
     FLOAT32,
@@ -33,8 +33,10 @@ from attention.kernels.transformer import (
     TILE_QUERIES,
     TILES,
     UNLIMITED,
+    Buffers,
     Design,
     Network,
+    Room,
     Words,
     encoder_kernels,
     multiplies_bfloat16,
@@ -69,11 +71,7 @@ SHARES_PER_THREAD = 2
 
 
 class Compiled:
-    """A sentence encoder in machine code, prepared for many texts. Threads may share it.
-
-    The first instance in a process compiles the machine code, in a few seconds, or loads it from the cache. If numba
-    has already begun to compile for exactly this processor, it continues to do so; on some processors this code is a
-    third slower. To choose the cache's directory, call `attention.kernels.prepare_transformer` before.
+    """A sentence encoder on the kernels in C, prepared for many texts. Threads may share it.
 
     Args:
         model: the parameters, of NumPy or torch; all but the embeddings are copied.
@@ -93,21 +91,20 @@ class Compiled:
             raise ParameterError(f"precision must be float32 or bfloat16, got {precision!r}")
         if (reason := unfit_precision(precision)) is not None:
             raise ParameterError(f"{reason}: use float32")
-        prepare_transformer()
+        kernels = encoder_kernels()
+        assert kernels is not None  # `unfit` checks it
         self.model = model
         self.precision = precision
         self.threads = workers() if threads is None else threads
         self._design = design(model)
         self._way = choose_way(model, self._design, precision)
-        kernels = encoder_kernels()
-        assert kernels is not None  # `unfit` checks it
         self._kernels = kernels
         self._network = network(model, self._way, kernels.columns_of(self._way))
         self._prepared = kernels.network(self._network, self._design, self._way)
         self._last = replace(model, dense=map_arrays(to_float32, model.dense))
         self._poolings = np.array([POOLINGS[name] for name in model.poolings], dtype=np.int64)
-        self._free_activations: list[Any] = []
-        self._free_scratches: list[Any] = []
+        self._free_rooms: list[Room] = []
+        self._free_buffers: list[Buffers] = []
 
     @property
     def dimension(self) -> int:
@@ -167,47 +164,47 @@ class Compiled:
 
     def _compute(self, tokens: Integers, lengths: Integers, out: F32, threads: int) -> None:
         """Fill out float32[p, b, d] with the vectors of texts that are computed together, by `threads` threads."""
-        activations = self._take_activations(len(tokens))
+        room = self._take_room(len(tokens))
         positions = count_packed(self.model.embeddings.positions, tokens, lengths)
         token_positions = np.where(positions < 0, len(self._network.positions) - 1, positions)
         encode, texts = self._prepared.encode, (tokens, token_positions, lengths, self._poolings)
         stages = len(self._network.output_bias) + 1
 
-        def run(begin: int, end: int, first: int, last: int, activations: Any) -> None:
-            scratch = self._take_scratch(len(tokens))
-            encode(*texts, activations, scratch, first, last, begin, end, out)
+        def run(begin: int, end: int, first: int, last: int, room: Room) -> None:
+            buffers = self._take_buffers(len(tokens))
+            encode(*texts, room, buffers, first, last, begin, end, out)
             if len(tokens) <= MAX_BATCH_TOKENS:
-                self._free_scratches.append(scratch)
+                self._free_buffers.append(buffers)
 
         if threads == 1:
-            run(0, stages + 1, 0, len(tokens), activations.alone())
+            run(0, stages + 1, 0, len(tokens), room.alone())
         else:
             run_in_stages(
-                lambda stage, first, last: run(stage, stage + 1, first, last, activations),
+                lambda stage, first, last: run(stage, stage + 1, first, last, room),
                 stages,
                 len(tokens),
                 threads,
                 TILE_QUERIES if self._way >= TILES else QUERIES,
             )
-            run(stages, stages + 1, 0, 0, activations)
+            run(stages, stages + 1, 0, 0, room)
         if len(tokens) <= MAX_BATCH_TOKENS:
-            self._free_activations.append(activations)
+            self._free_rooms.append(room)
 
-    def _take_activations(self, tokens: int) -> Any:
+    def _take_room(self, tokens: int) -> Room:
         """Return memory for the activations of `tokens` tokens, which no other call uses meanwhile."""
         if tokens > MAX_BATCH_TOKENS:
             return self._prepared.room(tokens, threads=self.threads)
         try:
-            return self._free_activations.pop()
+            return self._free_rooms.pop()
         except IndexError:
             return self._prepared.room(MAX_BATCH_TOKENS, threads=self.threads)
 
-    def _take_scratch(self, tokens: int) -> Any:
+    def _take_buffers(self, tokens: int) -> Buffers:
         """Return working memory for texts of `tokens` tokens, which no other thread uses meanwhile."""
         if tokens > MAX_BATCH_TOKENS:
             return self._prepared.scratch(tokens)
         try:
-            return self._free_scratches.pop()
+            return self._free_buffers.pop()
         except IndexError:
             return self._prepared.scratch(MAX_BATCH_TOKENS)
 
@@ -215,7 +212,7 @@ class Compiled:
 def compiles(model: SentenceEncoder) -> bool:
     """Return whether `Compiled` supports the model and this machine.
 
-    It needs kernels, layers that are alike, and a width that is a multiple of 32.
+    It needs the kernels, layers that are alike, and a width that is a multiple of 32.
     """
     return unfit(model) is None
 
@@ -223,21 +220,21 @@ def compiles(model: SentenceEncoder) -> bool:
 def unfit(model: SentenceEncoder) -> str | None:
     """Return the reason why `Compiled` does not support a model; None if it supports it."""
     if encoder_kernels() is None:
-        return "there is no machine code: neither numba nor the library of kernels"
+        return "the library of kernels is not in use on this machine"
     if set(model.poolings) - set(POOLINGS):
-        return f"machine code knows the poolings {', '.join(POOLINGS)}, not {', '.join(model.poolings)}"
+        return f"the kernels know the poolings {', '.join(POOLINGS)}, not {', '.join(model.poolings)}"
     layers, encoder = model.encoder.layers, model.encoder
     if not layers:
-        return "machine code is for models with layers"
+        return "the kernels are for models with layers"
     for layer in layers:
         if (reason := unfit_layer(layer)) is not None:
             return reason
     if len({design_of(layer)._replace(turned=0) for layer in layers}) > 1:
-        return "machine code is for layers that are alike"
+        return "the kernels are for layers that are alike"
     if not design(model).norm_first and encoder.norm is not None:
-        return "machine code is for post-norm layers with nothing behind them"
+        return "the kernels are for post-norm layers with nothing behind them"
     if not all(is_known(norm) for norm in (model.embeddings.norm, encoder.norm)):
-        return "machine code knows the normalisations LayerNorm and RMSNorm"
+        return "the kernels know the normalisations LayerNorm and RMSNorm"
     return None
 
 
@@ -255,34 +252,34 @@ def unfit_layer(layer: EncoderLayer) -> str | None:
     norms = [norm for residual in residuals for norm in (residual.norm, residual.branch_norm)]
     head_norms = (heads.query_norm, heads.key_norm)
     if not all(is_known(norm) for norm in norms):
-        return "machine code knows the normalisations LayerNorm and RMSNorm"
+        return "the kernels know the normalisations LayerNorm and RMSNorm"
     if len({residual.norm_first for residual in residuals if residual.norm is not None}) > 1:
-        return "machine code is for layers that are either pre-norm or post-norm"
+        return "the kernels are for layers that are either pre-norm or post-norm"
     if any(residual.branch_norm is not None for residual in residuals):
         if not norm_first(layer):
-            return "machine code normalises branches in pre-norm layers only"
+            return "the kernels normalise branches in pre-norm layers only"
         if heads.b_O is not None or network_.outer.bias is not None:
-            return "machine code normalises branches that have no bias"
+            return "the kernels normalise branches that have no bias"
     if not all(norm is None or isinstance(norm, RMSNorm) for norm in head_norms):
-        return "machine code knows the normalisation RMSNorm for queries and keys"
+        return "the kernels know the normalisation RMSNorm for queries and keys"
     if (heads.query_norm is None) != (heads.key_norm is None):
-        return "machine code normalises both queries and keys, or neither"
+        return "the kernels normalise both queries and keys, or neither"
     if network_.activation not in CURVES:
-        return f"machine code knows the activations {', '.join(map(str, CURVES))}, not {network_.activation!r}"
+        return f"the kernels know the activations {', '.join(map(str, CURVES))}, not {network_.activation!r}"
     if any(isinstance(W, LowRank) for W in (heads.W_Q, heads.W_K, heads.W_V, heads.W_O)):
-        return "machine code is for matrices that are not low-rank"
+        return "the kernels are for matrices that are not low-rank"
     d_model, width = int(heads.W_O.shape[1]), head_width(heads)
     if int(heads.W_V.shape[1]) != int(heads.W_K.shape[1]):
-        return "machine code is for keys and values of one width"
+        return "the kernels are for keys and values of one width"
     if d_model % PANEL:
-        return f"machine code is for widths that are multiples of {PANEL}, not {d_model}"
+        return f"the kernels are for widths that are multiples of {PANEL}, not {d_model}"
     if heads.query_norm is not None and width % PANEL:
-        return f"machine code normalises queries of widths that are multiples of {PANEL}, not {width}"
+        return f"the kernels normalise queries of widths that are multiples of {PANEL}, not {width}"
     return None
 
 
 def is_known(norm: Norm | None) -> bool:
-    """Return whether machine code computes this normalisation."""
+    """Return whether the kernels compute this normalisation."""
     return norm is None or isinstance(norm, (LayerNorm, RMSNorm))
 
 
@@ -339,7 +336,7 @@ def network(model: SentenceEncoder, multiplication: int, columns: int) -> Networ
     head_norms = [norm for layer in layers for norm in (layer.attention.query_norm, layer.attention.key_norm)]
     head_epsilons = [norm.epsilon if isinstance(norm, RMSNorm) else 0 for norm in head_norms]
     return Network(
-        tokens=writable_view(embeddings.tokens),
+        tokens=to_float32(embeddings.tokens),
         token_scale=float(embeddings.scale),
         positions=position_vectors(model),
         projections=matrices[0],
@@ -571,25 +568,8 @@ def bias(linear: Linear) -> F32:
 
 
 def to_float32(array: npt.ArrayLike) -> F32:
-    """Convert an array of NumPy or torch to the float32 array that numba expects: contiguous and writable."""
-    return np.require(np.asarray(array), dtype=np.float32, requirements=["C", "A", "W"])
-
-
-class _Borrowed:
-    """The memory of an array, for a view of it that counts as writable."""
-
-    def __init__(self, array: F32) -> None:
-        self._array = array
-        self.__array_interface__ = array.__array_interface__ | {"data": (array.ctypes.data, False)}
-
-
-def writable_view(array: Array) -> F32:
-    """Return what `to_float32` does, without a copy if only the permission to write is missing.
-
-    Kernels never write to token vectors, which may be a file's memory and hundreds of megabytes.
-    """
-    values = np.require(np.asarray(array), dtype=np.float32, requirements=["C", "A"])
-    return values if values.flags.writeable else np.asarray(_Borrowed(values))
+    """Convert an array of NumPy or torch to the float32 array that the kernels read, without a copy if it is one."""
+    return np.require(np.asarray(array), dtype=np.float32, requirements=["C", "A"])
 
 
 def share_texts(lengths: Integers, threads: int) -> list[slice]:

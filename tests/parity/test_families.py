@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 
-from attention.kernels import prepare_transformer
 from attention.transformer import Config, Packed, Tensors, trace
 from attention.transformer.checkpoints.families import reader_of
 from service.encoding.registry import load_encoder
@@ -34,7 +33,6 @@ def folder(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def encoder(folder):
-    prepare_transformer()
     encoder = load_encoder(str(folder))
     assert encoder.runs_on == "attention/transformer"
     return encoder

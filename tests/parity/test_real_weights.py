@@ -9,7 +9,6 @@ import zipfile
 import numpy as np
 import pytest
 
-from attention.kernels import prepare_transformer
 from attention.transformer import load
 from service.encoding.registry import load_encoder
 
@@ -48,7 +47,6 @@ def mpnet(tmp_path_factory):
 def test_all_mpnet_base_v2_is_computed_as_by_sentence_transformers(mpnet):
     from sentence_transformers import SentenceTransformer  # takes seconds to import
 
-    prepare_transformer()
     encoder = load_encoder(mpnet)
     assert encoder.runs_on == "attention/transformer"
     vectors = encoder.encode(TEXTS, "document").vectors

@@ -1,29 +1,25 @@
-"""A compiled sentence encoder over the packed tokens of many texts; `attention.transformer` defines its results.
+"""A sentence encoder in C over the packed tokens of many texts; `attention.transformer` defines its results.
 
-`encoding.py` is the whole encoder in one function, and the place to start reading. `parameters.py` packs matrices and
-rows into words of four bytes: one float32, or two bfloat16. So one order of numbers serves four ways to multiply:
-float32, bfloat16, bfloat16 by a matrix unit's tiles, and float32 by three products of such tiles.
+`native/encoder.c` is the whole encoder in one function, and the place to start reading. `in_c.py` calls it.
+`parameters.py` packs matrices and rows into words of four bytes: one float32, or two bfloat16. So one order of numbers
+serves four ways to multiply: float32, bfloat16, bfloat16 by a matrix unit's tiles, and float32 by three products of
+such tiles.
 
-`products.py` keeps the sums of a block of rows in registers and adds in the order of the words. So a
-text's vector is the same, bit by bit, alone and among others. After attention, a layer runs over some dozens of tokens
-at a time, so that intermediate rows stay in a core's cache.
-
-`dispatch.py` chooses between these kernels, which numba compiles, and those in C, with the same results to the last
-digit on most processors: `attention.kernels.native`.
+Sums of a block of rows stay in registers, and each is added in the order of the words. So a text's vector is the same,
+bit by bit, alone and among others. After attention, a layer runs over some dozens of tokens at a time, so that
+intermediate rows stay in a core's cache.
 """
 
 from __future__ import annotations
 
 from attention.kernels.transformer.dispatch import (
-    EncoderKernels,
-    PreparedNetwork,
     available,
-    compiles_encoder,
     encoder_kernels,
     multiplies_bfloat16,
     use_encoder,
     way_of,
 )
+from attention.kernels.transformer.in_c import Buffers, Encoder, Room
 from attention.kernels.transformer.parameters import (
     CURVES,
     FLOAT32,

@@ -1,4 +1,4 @@
-"""The encoder's kernels in the library in C: its functions, and the structures that they read, for Python.
+"""The encoder in the library of kernels: its function, and the structures that it reads, for Python.
 
 A structure of ctypes neither keeps its arrays alive nor knows their sizes. So each one here is made once, from arrays
 whose type, shape and order in memory are checked, and holds them. A call then passes addresses.
@@ -233,8 +233,19 @@ class NativeNetwork:
     ) -> None:
         """Compute the vectors of b texts, or only some stages of that for some of their tokens.
 
-        Args, except the network: those of `attention.kernels.transformer.encoding.encode`. The caller checks that
-        tokens are below n_vocabulary, and that lengths are positive and sum to t.
+        The tokens of the texts are concatenated. Stage 0 embeds tokens, stages 1 to l compute the layers, and stage
+        l + 1 pools. Threads can share a stage; it starts when the previous one is complete for all tokens.
+
+        Args:
+            tokens: int64[t]. The caller checks that they are below n_vocabulary.
+            token_positions: int64[t], the position of each token in its text.
+            lengths: int64[b], from 1 to n_positions. The caller checks that they sum to t.
+            poolings: int64[p], values of `POOLINGS`.
+            room: activations of t tokens, as earlier stages left them.
+            scratch: this thread's buffers, for texts of these lengths.
+            first, last: the range of tokens to compute.
+            begin, end: the range of stages to compute, of l + 2; the last stage pools all texts.
+            out: float32[p, b, d], filled by the last stage; vectors are not normalised to length 1.
 
         Raises:
             ParameterError: an array has another type, or lies otherwise in memory.
@@ -319,7 +330,7 @@ _ENCODE = (c_int64, *[c_void_p] * 5, c_int64, c_void_p, c_int64, c_void_p, c_voi
 
 
 class Encoder:
-    """The encoder's kernels in a library, for its kind of processor."""
+    """The encoder of a library, for its kind of processor."""
 
     def __init__(self, library: Library) -> None:
         self.library = library
@@ -328,17 +339,24 @@ class Encoder:
 
     @property
     def multiplies_bfloat16(self) -> bool:
-        """Whether bfloat16 is faster than float32, which needs AVX512_BF16 or AMX."""
+        """Whether bfloat16 is faster than float32, which needs AVX512_BF16 or AMX.
+
+        Without them each number is widened first, at half of float32's speed.
+        """
         return "avx512-bf16" in self.library.kind.features
 
     def way_of(self, precision: str) -> int:
-        """Return the fastest way to multiply at a precision, "float32" or "bfloat16"."""
+        """Return the fastest way to multiply at a precision, "float32" or "bfloat16", on this processor.
+
+        A way is a number that `parameters` defines: it says how numbers are packed and which instruction multiplies
+        them. With AMX, the matrix unit, another way is faster.
+        """
         if precision == "float32":
             return THREE if self.library.amx else FLOAT32
         return TILES if self.library.amx else BFLOAT16
 
     def columns_of(self, way: int) -> int:
-        """Return the number of columns of a panel for this way to multiply."""
+        """Return the number of columns that are packed side by side, as one panel, for this way to multiply."""
         return int(self._columns_of(way))
 
     def network(self, network: Network, design: Design, way: int) -> NativeNetwork:

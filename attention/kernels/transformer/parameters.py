@@ -1,4 +1,4 @@
-"""Parameters of an encoder, packed for the products, and the buffers that computing it needs.
+"""Parameters of an encoder, packed for the products in C, and the memory that computing it needs.
 
 They are packed into words of four bytes: one float32, or two consecutive bfloat16. A product runs over words: it
 multiplies two float32, or two pairs of bfloat16, and adds the result to one sum. So both formats share one layout.
@@ -110,14 +110,8 @@ def from_bfloat16(bits: npt.NDArray[np.uint16]) -> F32:
     return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
-ROWS = 96
-"""Tokens per pass through a layer, so that intermediate results stay in the L2 cache."""
-
-MORE_ROWS = 192
-"""Tokens per pass if a panel has 16 columns, which stay in the L1 cache.
-
-Measured on AVX2: batches are 3 to 5 % faster than with 96, because panels are loaded from memory half as often.
-"""
+MAX_ROWS = 192
+"""The largest number of tokens of a pass through a layer."""
 
 WIDENED = 384
 """Hidden units of the feed-forward layer that are computed and multiplied again at a time."""
@@ -245,11 +239,11 @@ class Scratch(NamedTuple):
     """Buffers that one thread needs while it encodes.
 
     Attributes:
-        keys, values, logits, weights, factors: buffers of one attention head; see `attention.attend`.
-        hidden: uint32[parts, MORE_ROWS, …], hidden units of the feed-forward network after the activation, packed.
-        sums: float32[MORE_ROWS, 64], the products of some rows with one or two panels of a matrix.
-        head: float32[MORE_ROWS, d_k], the queries or keys of one head before they are rotated.
-        y: float32[MORE_ROWS, d], the output of attention or of the feed-forward network, and then its sum with the
+        keys, values, logits, weights, factors: buffers of one attention head; see `native/attention.h`.
+        hidden: uint32[parts, MAX_ROWS, …], hidden units of the feed-forward network after the activation, packed.
+        sums: float32[MAX_ROWS, 64], the products of some rows with one or two panels of a matrix.
+        head: float32[MAX_ROWS, d_k], the queries or keys of one head before they are rotated.
+        y: float32[MAX_ROWS, d], the output of attention or of the feed-forward network, and then its sum with the
             input.
     """
 
@@ -296,8 +290,8 @@ def scratch(network: Network, design: Design, way: int, longest: int) -> Scratch
         logits=np.zeros((TILE_QUERIES, across), dtype=np.float32),
         weights=zero_rows(TILE_QUERIES, across, way),
         factors=np.zeros(TILE_QUERIES, dtype=np.float32),
-        hidden=zero_rows(MORE_ROWS, WIDENED, way),
-        sums=np.zeros((MORE_ROWS, 2 * PANEL), dtype=np.float32),
-        head=np.zeros((MORE_ROWS, design.head_width), dtype=np.float32),
-        y=np.zeros((MORE_ROWS, width), dtype=np.float32),
+        hidden=zero_rows(MAX_ROWS, WIDENED, way),
+        sums=np.zeros((MAX_ROWS, 2 * PANEL), dtype=np.float32),
+        head=np.zeros((MAX_ROWS, design.head_width), dtype=np.float32),
+        y=np.zeros((MAX_ROWS, width), dtype=np.float32),
     )

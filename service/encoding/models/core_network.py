@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.kernels import transformer_ready
 from attention.transformer import (
     Compiled,
     SentenceEncoder,
     arrays,
-    compiles,
     load,
     unfit,
     unfit_precision,
@@ -35,32 +32,34 @@ Compute = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
 class Computation:
     """The fastest available computation of a model; any thread may call it.
 
-    Until machine code is ready, slower code computes in float32, which is at least as precise as requested.
+    The kernels in C compute the model if they are installed and know its form, else torch, else NumPy.
 
     Args:
         model: the model's layers, with NumPy arrays.
-        precision: the number format of the machine code.
+        precision: the number format of the kernels; what else computes does so in float32.
         threads: the limit of threads for one batch; None for all cores.
 
+    Attributes:
+        packs: whether the kernels compute, with a packed copy of the layers' parameters.
+
     Raises:
-        ModelUnusable: the precision is bfloat16, and machine code does not support the model, or is slower than in
+        ModelUnusable: the precision is bfloat16, and the kernels do not support the model, or are slower than in
             float32 on this machine.
     """
 
     def __init__(self, model: SentenceEncoder, precision: Precision, threads: int | None) -> None:
-        self._model = model
-        self._precision = precision
-        self._threads = threads
-        self._compiles = compiles(model)
-        if precision != "float32" and (reason := unfit(model)) is not None:
+        reason = unfit(model)
+        if precision != "float32" and reason is not None:
             raise ModelUnusable(
                 f"{precision} was asked for, and this model is computed in float32 alone, because {reason}: say "
                 "PRECISION=float32"
             )
-        if self._compiles and (reason := unfit_precision(precision)) is not None:
-            raise ModelUnusable(f"{reason}: say PRECISION=float32")
-        self._lock = Lock()
-        self._settled: Compute | None = None
+        if reason is None and (slow := unfit_precision(precision)) is not None:
+            raise ModelUnusable(f"{slow}: say PRECISION=float32")
+        self.packs = reason is None
+        self._compute: Compute = (
+            Compiled(model, precision, threads=threads) if self.packs else _without_kernels(model, threads)
+        )
 
     def __call__(self, tokens: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return the vectors float32 [b, d] of b texts.
@@ -69,25 +68,10 @@ class Computation:
             tokens: int64 [t], the tokens of all texts, one text after the other.
             lengths: int64 [b], the number of tokens of each text.
         """
-        compute = self._settled or self._choose()
-        return compute(tokens, lengths)
-
-    @property
-    def packs(self) -> bool:
-        """Whether machine code computes, with a packed copy of the layers' parameters."""
-        return isinstance(self._settled, Compiled)
-
-    def _choose(self) -> Compute:
-        with self._lock:
-            if self._settled is None:
-                if not self._compiles:
-                    self._settled = _without_machine_code(self._model, self._threads)
-                elif transformer_ready():
-                    self._settled = Compiled(self._model, self._precision, threads=self._threads)
-            return self._settled or partial(embed_by_definition, self._model)
+        return self._compute(tokens, lengths)
 
 
-def _without_machine_code(model: SentenceEncoder, threads: int | None) -> Compute:
+def _without_kernels(model: SentenceEncoder, threads: int | None) -> Compute:
     try:
         use_threads(threads)
         from attention.transformer import Packed
@@ -150,7 +134,7 @@ class CoreNetwork:
 
     @property
     def memory_bytes(self) -> int:
-        """The memory of the model's parameters, and of the copy of its layers that is packed for machine code."""
+        """The memory of the model's parameters, and of the copy of its layers that is packed for the kernels."""
         size = sum(int(array.nbytes) for _, array in arrays(self.model))
         return size + sum(int(array.nbytes) for _, array in arrays(self.model.encoder) if self._compute.packs)
 

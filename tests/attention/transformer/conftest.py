@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from attention.kernels.transformer import available, use_encoder
+from attention.kernels.native.library import library_of, usable_kinds
+from attention.kernels.transformer import Encoder, dispatch
 from attention.transformer import Architecture, Embeddings, LayerNorm, SentenceEncoder, initial, map_arrays
 from tests.thorough import thorough
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "dog", "chased", "cat", "across", "street"]
+KINDS = [kind.name for kind in usable_kinds()]
+"""The kinds of processors that this machine can be, the best first."""
+
 LIBRARIES: dict[str, Callable] = {"numpy": np.asarray, "torch": torch.as_tensor}
 
 
@@ -64,14 +68,12 @@ def layer_norm(random, library) -> LayerNorm:
     return map_arrays(library, shaken(random, initial.layer_norm(13)))
 
 
-@pytest.fixture(params=["numba", thorough("native")])
-def kernels(request) -> Iterator[str]:
-    """Encode with the kernels of numba, at night also in C; by day, test_compiled_native.py compares their bits."""
-    if request.param not in available():
-        pytest.skip(f"there are no kernels of {request.param} here")
-    use_encoder(request.param)
-    yield request.param
-    use_encoder(None)
+@pytest.fixture(params=[*KINDS[:1], *map(thorough, KINDS[1:])])
+def kernels(request, monkeypatch) -> Encoder:
+    """Encode with the kernels for a kind of processor; by day, test_compiled_bits.py compares the bits of all kinds."""
+    encoder = Encoder(library_of(next(kind for kind in usable_kinds() if kind.name == request.param)))
+    monkeypatch.setattr(dispatch, "native", lambda: encoder)
+    return encoder
 
 
 @pytest.fixture(scope="session")

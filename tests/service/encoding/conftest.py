@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from attention.kernels import prepare_transformer
 from service.encoding.encoder import Encoder
 from service.encoding.registry import load_encoder
 from tests.checkpoints import link_default_model, save_sentence_encoder, save_static, save_transformer
@@ -16,12 +15,6 @@ from tests.checkpoints import link_default_model, save_sentence_encoder, save_st
 @pytest.fixture(scope="session")
 def encoder() -> Encoder:
     return load_encoder("all-MiniLM-L6-v2")
-
-
-@pytest.fixture
-def machine_code() -> None:
-    """Wait until machine code encodes, as in a service that has run for a minute."""
-    prepare_transformer()
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.kernels.transformer.products import usable
 from service.encoding.encoder import token_batches
 from service.encoding.errors import InvalidText
 from service.encoding.registry import default_checkpoint, load_encoder
+from tests.bfloat16 import FLOAT32_BY_TILES
 from tests.thorough import examples, thorough
 
 MIXED = [
@@ -49,7 +49,7 @@ def test_vectors_are_those_of_sentence_transformers(encoder, reference, purpose)
     vectors = encoder.encode(MIXED, purpose).vectors
     assert vectors.dtype == np.float32
     expected = np.stack([reference.encode(text, show_progress_bar=False) for text in MIXED])
-    np.testing.assert_allclose(vectors, expected, rtol=0, atol=5e-6 if usable() else 1e-6)
+    np.testing.assert_allclose(vectors, expected, rtol=0, atol=5e-6 if FLOAT32_BY_TILES else 1e-6)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
 
 

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "transformers", "sentence_transformers", "huggingface_hub", "numba"}
+HEAVY = {"torch", "transformers", "sentence_transformers", "huggingface_hub"}
 
 
 @pytest.mark.parametrize("face", ["service.encoding", "service.retrieval.labels"])

@@ -1,4 +1,4 @@
-"""The default model without torch: in every process that has machine code, and where torch is not installed at all."""
+"""The default model without torch: in every process that has the kernels, and where torch is not installed at all."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attention.kernels.transformer.products import usable
 from service.encoding.registry import load_encoder
-from tests.bfloat16 import needs_bfloat16
+from tests.bfloat16 import FLOAT32_BY_TILES, needs_bfloat16
 from tests.thorough import thorough
 
 ROOT = Path(__file__).parents[3]
@@ -70,12 +69,12 @@ def test_the_default_model_is_encoded_with_and_looked_into_without_torch(encoder
     assert not {"torch", "transformers", "sentence_transformers"} & set(report["loaded"])
     expected = encoder.encode(TEXTS, "document").vectors
     # With a matrix unit, float32 is multiplied in two ways, and these processes may have chosen different ones.
-    limit = 2e-3 if precision == "bfloat16" else 5e-6 if usable() else 1e-6
+    limit = 2e-3 if precision == "bfloat16" else 5e-6 if FLOAT32_BY_TILES else 1e-6
     np.testing.assert_allclose(report["vectors"], expected, rtol=0, atol=limit)
     np.testing.assert_allclose(report["weights"], 1, atol=1e-6)
 
 
-def test_a_model_of_the_family_without_machine_code_is_computed_by_its_definition(random_model):
+def test_a_model_of_the_family_beyond_the_kernels_is_computed_by_its_definition(random_model):
     directory = str(random_model("BertConfig"))
     script = ENCODED.replace('"all-MiniLM-L6-v2"', repr(directory))
     report = json.loads(run(BLOCKED + script, json.dumps(TEXTS), "float32"))

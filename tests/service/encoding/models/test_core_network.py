@@ -23,7 +23,6 @@ def rewrite(file, **fields):
 
 
 @needs_bfloat16
-@pytest.mark.usefixtures("machine_code")
 def test_bfloat16_is_near_and_not_the_same(encoder):
     rough = load_encoder("all-MiniLM-L6-v2", precision="bfloat16")
     assert (rough.precision, rough.runs_on) == ("bfloat16", "attention/transformer")
@@ -39,7 +38,7 @@ def test_slow_bfloat16_is_refused_with_advice(monkeypatch):
         load_encoder("all-MiniLM-L6-v2", precision="bfloat16")
 
 
-def test_bfloat16_without_machine_code_is_refused_with_advice(random_model):
+def test_bfloat16_without_the_kernels_is_refused_with_advice(random_model):
     with pytest.raises(ModelUnusable, match=r"bfloat16 was asked for, .* float32 alone.* PRECISION=float32"):
         load_encoder(str(random_model("Qwen3Config", num_key_value_heads=2, head_dim=8)), precision="bfloat16")
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
-from attention.kernels import machine_code
+from attention.kernels.transformer import use_encoder
 from attention.transformer import Compiled, Packed
+from service.encoding.errors import ModelUnusable
 from service.encoding.models.core_network import Computation, embed_by_definition
 from tests.bfloat16 import ROUGH
 
@@ -19,21 +22,30 @@ def texts():
 
 
 @pytest.fixture
-def standing_in(monkeypatch):
-    monkeypatch.setattr(machine_code, "_numpy_encodes", True)
+def without_kernels():
+    """Encode as where no library of kernels was built."""
+    use_encoder("numpy")
+    yield
+    use_encoder(None)
 
 
 @pytest.mark.parametrize("precision", ["float32", ROUGH])
-def test_until_there_is_machine_code_the_definition_answers_in_float32(
-    encoder, texts, standing_in, monkeypatch, precision
-):
+def test_the_kernels_compute_where_they_are(encoder, texts, precision):
+    compute = Computation(encoder.network.model, precision, threads=None)
+    assert compute.packs
+    np.testing.assert_array_equal(compute(*texts), Compiled(encoder.network.model, precision)(*texts))
+
+
+def test_without_the_kernels_torch_or_numpy_computes_in_float32(encoder, texts, without_kernels, monkeypatch):
     model = encoder.network.model
-    compute = Computation(model, precision, threads=None)
+    compute = Computation(model, "float32", threads=None)
+    assert not compute.packs
+    np.testing.assert_array_equal(compute(*texts), Packed(model)(*texts))
+    monkeypatch.setitem(sys.modules, "torch", None)  # as if torch were not installed
+    compute = Computation(model, "float32", threads=None)
     np.testing.assert_array_equal(compute(*texts), embed_by_definition(model, *texts))
-    monkeypatch.setattr(machine_code, "_numpy_encodes", False)
-    np.testing.assert_array_equal(compute(*texts), Compiled(model, precision)(*texts))
-    monkeypatch.setattr(machine_code, "_numpy_encodes", True)  # a process that has the code keeps it
-    np.testing.assert_array_equal(compute(*texts), Compiled(model, precision)(*texts))
+    with pytest.raises(ModelUnusable, match="the library of kernels is not in use on this machine: say PRECISION"):
+        Computation(model, "bfloat16", threads=None)
 
 
 def test_packed_and_compiled_networks_agree_with_the_definition(encoder, texts):
@@ -43,8 +55,5 @@ def test_packed_and_compiled_networks_agree_with_the_definition(encoder, texts):
     np.testing.assert_allclose(result, Compiled(model)(*texts), rtol=0, atol=1e-5)
 
 
-@pytest.mark.usefixtures("machine_code")
 def test_computation_uses_the_configured_number_of_threads(encoder):
-    compute = Computation(encoder.network.model, "float32", threads=1)
-    compute(np.array([101, 102]), np.array([2]))
-    assert compute._settled.threads == 1
+    assert Computation(encoder.network.model, "float32", threads=1)._compute.threads == 1

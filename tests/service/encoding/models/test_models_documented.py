@@ -10,9 +10,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from attention.kernels.transformer.products import usable
 from service.encoding.errors import ModelUnusable
 from service.encoding.registry import load_encoder
+from tests.bfloat16 import FLOAT32_BY_TILES
 from tests.checkpoints import save_sentence_encoder, save_static, save_transformer
 from tests.examples import Page
 from tests.thorough import thorough
@@ -22,7 +22,7 @@ OWN_CODE = "its own code"
 POOLINGS = {"mean": "mean", "cls": "cls", "last": "lasttoken"}
 TEXTS = ["a red house", "", *("word " * n for n in (3, 17, 50, 80)), "猫 and dogs"]
 PROMPTS = {"query": "search for: ", "document": ""}
-# Heads of a width that machine code computes.
+# Heads of a width that the kernels compute.
 SIZES = {"hidden_size": 64, "num_attention_heads": 2, "intermediate_size": 128}
 GROUPED = {"num_key_value_heads": 1, "head_dim": 32}
 CONFIGS = {
@@ -87,7 +87,7 @@ def test_a_model_that_runs_elsewhere_is_of_no_family_that_runs_here():
 
 
 @pytest.fixture
-def saved_as(tmp_path, machine_code):
+def saved_as(tmp_path):
     """Saves a random model of a row's family and pooling."""
 
     def save(row):
@@ -130,7 +130,7 @@ def test_a_model_runs_as_the_page_says_and_as_exactly(row, saved_as):
         lengths = np.maximum(np.linalg.norm(expected, axis=1), 1e-12)
         errors = np.abs(vectors - expected).max(axis=1) / lengths
         # A matrix unit multiplies float32 as sums of bfloat16.
-        limit = max(row.error, 1e-5) if usable() else row.error
+        limit = max(row.error, 1e-5) if FLOAT32_BY_TILES else row.error
         assert errors.max() <= limit, f"{ROWS[row]}: {errors.max():.1e}"
 
 
