@@ -12,12 +12,15 @@ import torch
 
 from attention.kernels.native.library import library_of, usable_kinds
 from attention.kernels.transformer import Encoder, dispatch
-from attention.transformer import Architecture, Embeddings, LayerNorm, SentenceEncoder, initial, map_arrays
+from attention.kernels.transformer.parameters import BFLOAT16, FLOAT32, THREE, TILES
+from attention.transformer import Architecture, Embeddings, LayerNorm, SentenceEncoder, compiled, initial, map_arrays
 from tests.thorough import thorough
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "dog", "chased", "cat", "across", "street"]
 KINDS = [kind.name for kind in usable_kinds()]
 """The kinds of processors that this machine can be, the best first."""
+
+WAYS = {"float32": FLOAT32, "bfloat16": BFLOAT16, "bfloat16 by tiles": TILES, "float32 by tiles": THREE}
 
 LIBRARIES: dict[str, Callable] = {"numpy": np.asarray, "torch": torch.as_tensor}
 
@@ -74,6 +77,13 @@ def kernels(request, monkeypatch) -> Encoder:
     encoder = Encoder(library_of(next(kind for kind in usable_kinds() if kind.name == request.param)))
     monkeypatch.setattr(dispatch, "native", lambda: encoder)
     return encoder
+
+
+@pytest.fixture(params=WAYS.values(), ids=list(WAYS))
+def way(request, monkeypatch, kernels) -> int:
+    """Multiply in this way, whichever the processor would choose."""
+    monkeypatch.setattr(compiled, "choose_way", lambda *_: request.param)
+    return request.param
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,6 @@ from attention.transformer import compiled as module
 from tests.attention.transformer.conftest import shaken
 
 SIZES = Architecture(d_model=64, n_heads=2, d_ff=96, n_layers=2, norm_first=False)
-WAYS = {"float32": 0, "bfloat16": 1, "bfloat16 by tiles": 2, "float32 by tiles": 3}
 OFF_BY = {0: 1e-6, 1: 3e-2, 2: 3e-2, 3: 1e-5}
 
 
@@ -55,12 +54,6 @@ def defined(model, tokens, lengths):
     exact = map_arrays(lambda array: array.astype(np.float64), model)
     texts = np.split(tokens, np.cumsum(lengths)[:-1])
     return np.concatenate([exact(text[None], np.array([len(text)])) for text in texts])
-
-
-@pytest.fixture(params=WAYS.values(), ids=list(WAYS))
-def way(request, monkeypatch, kernels):
-    monkeypatch.setattr(module, "choose_way", lambda *_: request.param)
-    return request.param
 
 
 def test_the_kernels_compute_the_definition(model, texts, way):

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from attention import ParameterError
 from attention.heads import Heads
@@ -28,7 +30,8 @@ from attention.transformer import (
     initial,
 )
 from attention.transformer import compiled as module
-from tests.attention.transformer.test_compiled import WAYS, defined, in_turns
+from tests.attention.transformer.conftest import WAYS
+from tests.attention.transformer.test_compiled import defined, in_turns
 
 OFF_BY = {0: 2e-6, 1: 4e-2, 2: 4e-2, 3: 1e-5}
 
@@ -225,12 +228,6 @@ def texts(random):
     return random.integers(0, 31, lengths.sum()), lengths
 
 
-@pytest.fixture(params=WAYS.values(), ids=list(WAYS))
-def way(request, monkeypatch, kernels):
-    monkeypatch.setattr(module, "choose_way", lambda *_: request.param)
-    return request.param
-
-
 @pytest.mark.parametrize("name", MODELS)
 def test_the_kernels_compute_each_family_as_defined(random, texts, name, way):
     model = model_of(random, **MODELS[name])
@@ -292,6 +289,42 @@ def test_models_that_it_does_not_compute(random, reason):
     assert not compiles(model)
     with pytest.raises(ParameterError, match=f"{reason}.*use Packed"):
         Compiled(model)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    way=st.sampled_from(list(WAYS.values())),
+    lengths=st.lists(st.integers(1, 130), min_size=1, max_size=6),
+    widths=st.tuples(*[st.integers(1, 3)] * 3),
+    heads=st.sampled_from([(1, 1), (4, 2), (3, 1), (3, 3)]),
+    windows=st.lists(st.sampled_from([None, 0, 4, 31, 32, 70]), min_size=1, max_size=3),
+    options=st.fixed_dictionaries(
+        {
+            "activation": st.sampled_from(["relu", "gelu", "gelu_tanh", "silu"]),
+            "poolings": st.lists(st.sampled_from(["mean", "cls", "max", "last"]), min_size=1, max_size=4, unique=True),
+            **{name: st.booleans() for name in ("gate", "causal", "head_norms", "biases", "types")},
+        },
+    ),
+    norm_first=st.booleans(),
+    rms=st.booleans(),
+    rotates=st.booleans(),
+    buckets=st.sampled_from([0, 32]),
+)
+def test_models_and_texts_of_all_kinds(
+    seed, way, lengths, widths, heads, windows, options, norm_first, rms, rotates, buckets
+):
+    d, head, d_ff = (32 * width for width in widths)
+    options |= PRE_NORM if norm_first else {}
+    options |= {"norm": RMSNorm} if rms else {}
+    options |= {"rotary": [Rotary.of(500.0, head)] * 3} if rotates else {}
+    options["poolings"] = tuple(options["poolings"])
+    random = np.random.default_rng(seed)
+    sizes = {"d": d, "head": head, "d_ff": d_ff, "heads": heads[0], "key_heads": heads[1], "windows": windows}
+    model = model_of(random, buckets=buckets, **sizes, **options)
+    texts = random.integers(0, 31, sum(lengths)), np.array(lengths)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "choose_way", lambda *_: way)
+        np.testing.assert_allclose(Compiled(model, threads=2)(*texts), defined(model, *texts), atol=2 * OFF_BY[way])
 
 
 def changed(layer, **fields):

@@ -11,12 +11,11 @@ import pytest
 
 from attention.kernels.native.kinds import machine
 from attention.kernels.native.library import library_of, usable_kinds
-from attention.kernels.transformer.in_c import Encoder
-from attention.kernels.transformer.parameters import POOLINGS
-from attention.transformer import compiled as module
+from attention.kernels.transformer import FLOAT32, TILES, Encoder
+from attention.transformer import compiled
 from tests.attention.kernels.transformer.running import built, image_of, is_emulated, run
-from tests.attention.transformer.test_compiled import WAYS
-from tests.attention.transformer.test_compiled_families import FAMILIES, MODELS, model_of
+from tests.attention.transformer.conftest import WAYS
+from tests.attention.transformer.test_compiled_bits import DIGESTS, digest, encoded, fixed, network_of, some_texts
 
 pytestmark = [
     pytest.mark.thorough,
@@ -38,10 +37,6 @@ PROGRAMS = {
 """The kind of processor, the columns of a panel, and flags of the compiler."""
 
 
-SOME = (*FAMILIES, "relative bias", "ReGLU", "causal windows", "last token", "more hidden units than a pass")
-"""Models that together run every line of the encoder."""
-
-
 @pytest.fixture(scope="module", params=PROGRAMS)
 def program(request, tmp_path_factory):
     kind, columns, flags = PROGRAMS[request.param]
@@ -50,26 +45,15 @@ def program(request, tmp_path_factory):
     return built(tmp_path_factory.mktemp("program"), kind, *flags), columns
 
 
-def encoded_here(way, network, design, tokens, lengths, poolings):
-    """Return the vectors by the library, for the least kind of processor that this machine can be."""
-    prepared = Encoder(library_of(usable_kinds()[-1])).network(network, design, way)
-    positions = np.arange(len(tokens)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    out = np.zeros((len(poolings), len(lengths), network.tokens.shape[1]), np.float32)
-    room, scratch = prepared.room(len(tokens)), prepared.scratch(len(tokens))
-    stages = len(network.output_bias) + 2
-    prepared.encode(tokens, positions, lengths, poolings, room, scratch, 0, len(tokens), 0, stages, out)
-    return out
-
-
-@pytest.mark.parametrize("name", SOME)
-def test_every_processor_computes_the_same_bits(program, name):
-    (command, columns), random = program, np.random.default_rng(7)
-    model = model_of(random, **MODELS[name])
-    design = module.design(model)
-    lengths = np.array([3, 1, 33, 70, 2])
-    tokens, poolings = random.integers(0, 31, lengths.sum()), np.array(list(POOLINGS.values()))
+@pytest.mark.parametrize("name", DIGESTS)
+def test_every_processor_computes_the_recorded_bits(program, name):
+    command, columns = program
+    model, texts = fixed(name), some_texts()
     for way in WAYS.values():
-        across = 32 if way >= 2 else columns
-        here = encoded_here(way, module.network(model, way, 32 if way >= 2 else 16), design, tokens, lengths, poolings)
-        image = image_of(way, module.network(model, way, across), design, tokens, lengths, poolings)
-        np.testing.assert_array_equal(run(command, image).view(np.uint32), here.reshape(-1).view(np.uint32))
+        network = network_of(model, way, 32 if way >= TILES else columns)
+        actual = run(command, image_of(way, network, compiled.design(model), *texts))
+        if way == FLOAT32:
+            assert digest(actual) == DIGESTS[name]
+        else:
+            here = encoded(Encoder(library_of(usable_kinds()[-1])), model, way)
+            np.testing.assert_array_equal(actual.view(np.uint32), here.reshape(-1).view(np.uint32))
