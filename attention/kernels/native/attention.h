@@ -1,10 +1,13 @@
-/* Self-attention of some heads over one text. */
+/* Self-attention of some heads over one text: softmax(Q · Kᵀ + distances) · V, Q already divided by √d_k.
+ *
+ * Keys and values are first written as panels, in which products read them. Then blocks of QUERIES tokens go through
+ * logits, exponentials and the product with the values, so that their logits stay in the L1 cache. */
 #pragma once
 
 #include "rows.h"
 
 enum {
-    QUERIES = 12,     /* tokens of a text that attend at a time, so that their logits stay in the L1 cache */
+    QUERIES = 12,     /* tokens of a text that attend at a time */
     TILE_QUERIES = 16 /* the same for tiles */
 };
 
@@ -36,12 +39,13 @@ typedef struct {
 /* Lanes 0, 16, 1, 17, ... from the first or second half of two lines. */
 #define ZIPPED(index, half) ((half) * 8 + (index) / 2 + ((index) & 1 ? LANES : 0))
 #define SHUFFLE(one, other, order, side)                                                                               \
-    __builtin_shufflevector(one, other, order(0, side), order(1, side), order(2, side), order(3, side), order(4, side), \
-                            order(5, side), order(6, side), order(7, side), order(8, side), order(9, side),            \
-                            order(10, side), order(11, side), order(12, side), order(13, side), order(14, side),       \
-                            order(15, side))
+    __builtin_shufflevector(one, other, order(0, side), order(1, side), order(2, side), order(3, side),                \
+                            order(4, side), order(5, side), order(6, side), order(7, side), order(8, side),            \
+                            order(9, side), order(10, side), order(11, side), order(12, side), order(13, side),        \
+                            order(14, side), order(15, side))
 
-/* Transpose 16 lines of 16 words, `stride` words apart, into lines that are `apart` words apart. */
+/* Transpose 16 lines of 16 words, `stride` words apart, into lines that are `apart` words apart. The lines are 16
+ * registers of AVX-512; off-diagonal squares of side 1, 2, 4 and 8 change places. */
 OUTLINED void transpose(const int32_t *from, int64_t stride, int32_t *into, int64_t apart) {
     words lines[LANES];
     UNROLLED for (int line = 0; line < LANES; line++) lines[line] = LOAD(words, from + line * stride);
@@ -65,27 +69,28 @@ INLINE void interleave(const int32_t *row, int64_t stride, int both, int32_t *in
     STORE(into + apart, SHUFFLE(even, odd, ZIPPED, 1));
 }
 
-/* Write the keys of one head and one text as panels of `across` keys each, which queries can be multiplied with; return
- * the words of each part. `words`: those of a key. Keys of the last panel after the text's last are meaningless. */
-static int64_t arrange_keys(const Packed *projected, int64_t first, int64_t length, int64_t word, int64_t words,
-                            int64_t across, int32_t *keys) {
-    const int64_t size = rounded_up(length, TILE_COLUMNS) * words;
+/* Write the keys of one head and one text as panels of `width` keys each, which queries can be multiplied with; return
+ * the words of each part. The keys are `depth` words from `word` on of the rows from `first` on. Keys of the last panel
+ * after the text's last are meaningless. */
+static int64_t arrange_keys(const Packed *projected, int64_t first, int64_t length, int64_t word, int64_t depth,
+                            int64_t width, int32_t *keys) {
+    const int64_t size = rounded_up(length, TILE_COLUMNS) * depth;
     for (int64_t part = 0; part < projected->parts; part++)
-        for (int64_t block = 0; block < length; block += across)
-            for (int64_t side = 0; side < across; side += LANES)
-                for (int64_t count = 0; count < words; count += LANES) {
+        for (int64_t block = 0; block < length; block += width)
+            for (int64_t side = 0; side < width; side += LANES)
+                for (int64_t count = 0; count < depth; count += LANES) {
                     const int64_t row = part * projected->rows + first + block + side;
                     transpose(lines_of(projected, row, word + count).start, projected->words,
-                              keys + part * size + block * words + count * across + side, across);
+                              keys + part * size + block * depth + count * width + side, width);
                 }
     return size;
 }
 
-/* Write the float32 values of one head and one text in the order in which a product reads them: 16 components of all
- * tokens, then the next 16 of all. Return the words of each 16. */
-static int64_t arrange_values(const Packed *projected, int64_t first, int64_t length, int64_t word, int64_t words,
+/* Write the float32 values of one head and one text as panels of 16 components, a line for each token; return the words
+ * of a panel. The values are `depth` words from `word` on of the rows from `first` on. */
+static int64_t arrange_values(const Packed *projected, int64_t first, int64_t length, int64_t word, int64_t depth,
                               int32_t *values) {
-    for (int64_t count = 0; count < words; count += LANES) {
+    for (int64_t count = 0; count < depth; count += LANES) {
         Lines from = lines_of(projected, first, word + count);
         int32_t *into = values + count * length;
         for (int64_t token = 0; token < length; token++, from.start += from.stride, into += LANES) {
@@ -96,21 +101,22 @@ static int64_t arrange_values(const Packed *projected, int64_t first, int64_t le
     return length * LANES;
 }
 
-/* Write the bfloat16 values of one head and one text as panels of `across` components, two tokens to a word. Tokens
- * from `length` to `padded` are zeros. Return the words of each part of a panel. */
+/* Write the bfloat16 values of one head and one text as panels of `width` components, a line for two tokens, which
+ * share words; return the words of each part of a panel. Tokens from `length` to `padded` are zeros. */
 static int64_t arrange_value_pairs(const Packed *projected, int64_t first, int64_t length, int64_t padded, int64_t word,
-                                   int64_t words, int64_t across, int32_t *values) {
-    const int64_t size = padded / 2 * across, parts = projected->parts;
-    const int64_t apart = across == TILE_COLUMNS ? LANES : parts * size;
-    for (int64_t count = 0; count < words; count += LANES)
+                                   int64_t depth, int64_t width, int32_t *values) {
+    const int64_t size = padded / 2 * width, parts = projected->parts;
+    /* 16 words of a row are 32 components: two halves of a wide panel's line, or lines of two narrow panels. */
+    const int64_t apart = width == TILE_COLUMNS ? LANES : parts * size;
+    for (int64_t count = 0; count < depth; count += LANES)
         for (int64_t part = 0; part < parts; part++) {
-            int32_t *into = values + (2 * count / across * parts + part) * size;
+            int32_t *into = values + (2 * count / width * parts + part) * size;
             const int64_t row = part * projected->rows + first;
             for (int64_t token = 0; token < length; token += 2)
                 interleave(lines_of(projected, row + token, word + count).start, projected->words, token + 1 < length,
-                           into + token / 2 * across, apart);
-            if (across == TILE_COLUMNS) {
-                const int64_t written = (length + 1) / 2 * across;
+                           into + token / 2 * width, apart);
+            if (width == TILE_COLUMNS) { /* only tiles read beyond the last token */
+                const int64_t written = (length + 1) / 2 * width;
                 clear(into + written, 4 * (size - written));
             }
         }
@@ -129,46 +135,54 @@ static void attend(int64_t way, const Packed *projected, int64_t first, int64_t 
                    const Scratch *scratch, const Packed *out) {
     const Table logits = scratch->logits, sums = scratch->sums;
     const Packed weights = scratch->weights;
-    const int whole = way == FLOAT32, direct = WIDE && whole;
-    const int64_t across = columns_of(way), numbers = design->head_width, words = whole ? numbers : numbers / 2;
-    const int64_t group = design->heads / design->key_heads, some = way >= TILES ? TILE_QUERIES : QUERIES;
-    const int64_t key = (design->heads + key_head) * words, value = key + design->key_heads * words;
-    /* The text's tokens that any of these tokens attends to, from a whole panel on. */
+    const int is_float32 = way == FLOAT32;
+    const int has_panels = !(WIDE && is_float32); /* else 32 components of a row already are a line of a panel */
+    const int64_t width = columns_of(way), block = way >= TILES ? TILE_QUERIES : QUERIES;
+    const int64_t components = design->head_width, depth = is_float32 ? components : components / 2; /* in words */
+    const int64_t group = design->heads / design->key_heads;
+    const int64_t key_word = (design->heads + key_head) * depth, value_word = key_word + design->key_heads * depth;
+
+    /* The text's tokens that any of these tokens attends to, from a whole panel on: `count` rows from `start` on. */
     const int64_t lowest = most(0, begin - first - back) / TILE_COLUMNS * TILE_COLUMNS;
-    const int64_t count = least(length, end - first + ahead) - lowest, start_row = first + lowest;
-    const int64_t behind = arrange_keys(projected, start_row, count, key, words, across, scratch->keys);
-    int64_t size = 0;
-    if (!whole)
-        size = arrange_value_pairs(projected, start_row, count, rounded_up(count, TILE_COLUMNS), value, words, across,
-                                   scratch->values);
-    else if (!direct) size = arrange_values(projected, start_row, count, value, words, scratch->values);
+    const int64_t count = least(length, end - first + ahead) - lowest, start = first + lowest;
+    const int64_t keys_size = arrange_keys(projected, start, count, key_word, depth, width, scratch->keys);
+    int64_t values_size = 0;
+    if (!is_float32)
+        values_size = arrange_value_pairs(projected, start, count, rounded_up(count, TILE_COLUMNS), value_word, depth,
+                                          width, scratch->values);
+    else if (has_panels) values_size = arrange_values(projected, start, count, value_word, depth, scratch->values);
+
     for (int64_t head = key_head * group; head < (key_head + 1) * group; head++)
-        for (int64_t index = begin; index < end; index += some) {
-            const int64_t rows = least(some, end - index), position = index - start_row;
+        for (int64_t index = begin; index < end; index += block) {
+            /* Rows from `position` on attend to the columns from `low` to `high`, both counted from `start`. */
+            const int64_t rows = least(block, end - index), position = index - start;
             const int64_t low = most(0, position - back) / TILE_COLUMNS * TILE_COLUMNS;
             const int64_t high = least(count, position + rows + ahead), columns = high - low;
-            const Lines queries = lines_of(projected, index, head * words);
-            for (int64_t block = low; block < high; block += across) {
-                const Lines keys = {scratch->keys + block * words, across, behind};
-                multiply(way, rows, queries, keys, words, logits.start + block - low, logits.columns, 0);
+            const int64_t padded = rounded_up(columns, TILE_COLUMNS);
+
+            const Lines queries = lines_of(projected, index, head * depth);
+            for (int64_t column = low; column < high; column += width) {
+                const Lines keys = {scratch->keys + column * depth, width, keys_size};
+                multiply(way, rows, queries, keys, depth, logits.start + column - low, logits.columns, 0);
             }
             if (distances->columns > 0) {
                 /* The bias of column c in row r is that of the distance low + c − (position + r). */
                 const int64_t middle = distances->columns / 2 + low - position;
                 add_distances(logits.start, logits.columns, rows, columns, row_of(distances, head) + middle);
             }
-            /* Vectors read only existing words. Tiles are always full, padded with zeros. */
-            const int64_t padded = rounded_up(columns, TILE_COLUMNS);
-            const int64_t deep = whole ? columns : (way >= TILES ? padded : columns + 1) / 2;
             exponentials(way, logits.start, logits.columns, rows, columns, padded, position - low, back, ahead,
                          target_of(&weights, 0, 0), scratch->factors);
-            for (int64_t number = 0; number < numbers; number += across) {
-                const int32_t *panel = scratch->values + number / across * projected->parts * size;
-                const Lines values = direct ? lines_of(projected, start_row + low, value + number)
-                                            : (Lines){panel + (whole ? low : low / 2) * across, across, size};
-                multiply(way, rows, lines_of(&weights, 0, 0), values, deep, sums.start, sums.columns, 0);
-                scale(way, sums.start, sums.columns, rows, across, scratch->factors,
-                      target_of(out, index, head * numbers + number));
+
+            /* Vectors read only the words of existing tokens. Tiles are always full, padded with zeros. */
+            const int64_t tokens = way >= TILES ? padded : columns;
+            const int64_t words_read = is_float32 ? tokens : (tokens + 1) / 2, line = is_float32 ? low : low / 2;
+            for (int64_t component = 0; component < components; component += width) {
+                const int32_t *panel = scratch->values + component / width * projected->parts * values_size;
+                const Lines values = has_panels ? (Lines){panel + line * width, width, values_size}
+                                                : lines_of(projected, start + low, value_word + component);
+                multiply(way, rows, lines_of(&weights, 0, 0), values, words_read, sums.start, sums.columns, 0);
+                scale(way, sums.start, sums.columns, rows, width, scratch->factors,
+                      target_of(out, index, head * components + component));
             }
         }
 }

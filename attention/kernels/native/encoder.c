@@ -1,15 +1,25 @@
-/* A whole encoder over the packed tokens of some texts, in one function: embeddings, layers, pooling.
+/* A whole encoder over the packed tokens of some texts, in one function, `encode`: embeddings, layers, pooling.
  *
  * It runs in stages, so that threads can share texts. The first stage embeds tokens and projects queries, keys and
  * values. Each further stage computes one layer's attention and feed-forward network, and projects for the next. The
  * last stage pools. A stage starts when the previous one is complete for all tokens.
  *
+ *     stage 0         x = embeddings                  projected = norm(x) · W_QKV
+ *     stages 1 to l   x += heads(projected) · W_O     x += curve(norm(x) · W_1) · W_2
+ *                     projected = norm(x) · W_QKV, not after the last layer
+ *     stage l + 1     vectors = pool(x)
+ *
+ * With post-norm the sums x are normalised, and what is read is x itself.
+ *
+ * Within a stage, passes of at most MORE_ROWS tokens go through everything after attention, so that their intermediate
+ * rows stay in a core's cache.
+ *
  * `attention.kernels.transformer.in_c` has the structures for Python; `parameters` beside it documents their fields. */
 #include "attention.h"
 
 enum {
-    ROWS = 96,       /* tokens per pass through a layer, so that intermediate results stay in the L2 cache */
-    MORE_ROWS = 192, /* the same for panels of 16 columns, which are loaded from memory half as often then */
+    ROWS = 96,       /* tokens of a pass, so that intermediate rows stay in the L2 cache */
+    MORE_ROWS = 192, /* the same for panels of 16 columns: on AVX2 it saves 3 to 5 % to load them half as often */
     WIDENED = 384    /* hidden units of the feed-forward network that are computed and multiplied again at a time */
 };
 enum { MEAN, FIRST, MAXIMUM, LAST };
@@ -17,15 +27,15 @@ enum { MEAN, FIRST, MAXIMUM, LAST };
 /* The packed parameters of an encoder of as many layers as output_bias has rows. */
 typedef struct {
     Table tokens, positions;
-    const int32_t *projections, *output, *inner, *outer;
+    const int32_t *projections, *output, *inner, *outer; /* the matrices of all layers, one after the other */
     Table projections_bias, output_bias, inner_bias, outer_bias;
     Table scales, shifts;
     const int64_t *norms;
     const float *epsilons;
     Table head_scales;
     const float *head_epsilons;
-    const float *rotations;
-    int64_t n_positions; /* of each kind of rotation */
+    const float *rotations; /* [kinds, n_positions, head_width] */
+    int64_t n_positions;
     const int64_t *rotation_of, *windows;
     Table distances;
     float token_scale;
@@ -40,134 +50,180 @@ typedef struct {
     Packed joined;
 } Activations;
 
+/* What computes, and the tokens that one pass computes: `rows` tokens from `row` on. */
+typedef struct {
+    int64_t way;
+    const Network *network;
+    const Design *design;
+    const Activations *room;
+    const Scratch *scratch;
+    int64_t row, rows;
+} Pass;
+
+/* A layer's matrix of `columns` columns, each of `depth` words: uint32[parts, columns / width, depth, width], with
+ * width = columns_of(way). */
+typedef struct {
+    const int32_t *start;
+    int64_t columns, depth;
+} Matrix;
+
+/* The matrix of `layer` that the rows of `a` are multiplied by: as many words deep as they are long. */
+INLINE Matrix matrix_of(const int32_t *matrices, int64_t layer, int64_t columns, const Packed *a) {
+    return (Matrix){matrices + layer * a->parts * columns * a->words, columns, a->words};
+}
+
+/* The panel that begins at a column, from a word of its depth on. */
+INLINE Lines panel_of(const Matrix *matrix, int64_t way, int64_t column, int64_t word) {
+    const int64_t width = columns_of(way);
+    return (Lines){matrix->start + column * matrix->depth + word * width, width, matrix->columns * matrix->depth};
+}
+
 INLINE Packed projected_of(const Activations *room, int64_t layer) {
     Packed projected = room->projected;
     projected.start += layer % room->copies * projected.parts * projected.rows * projected.words;
     return projected;
 }
 
-/* How many of the `left` remaining tokens the next pass through a layer computes. Passes have similar sizes, so that
- * the last one is not nearly empty. */
+/* How many of the `left` remaining tokens the next pass computes. Passes have similar sizes, so that the last one is
+ * not nearly empty. */
 INLINE int64_t pass_rows(int64_t way, int64_t left) {
     const int64_t block = way >= TILES ? TILE_QUERIES : QUERIES, maximum = WIDE || way >= TILES ? ROWS : MORE_ROWS;
     const int64_t blocks = blocks_of(left, block), passes = blocks_of(blocks, maximum / block);
     return least(blocks_of(blocks, passes) * block, left);
 }
 
-/* Store curve(a · matrix + bias) packed, for columns `begin` to `end` of the matrix of `layer`; column `begin`
- * becomes the target's first. With a gate, every second panel is multiplied by the activated one before it. */
-static void activate_products(int64_t way, int64_t rows, const Packed *a, int64_t row, const int32_t *matrices,
-                              const Table *bias, int64_t layer, int64_t begin, int64_t end, int64_t curve,
-                              int64_t gated,
-                              Target out, const Table *sums) {
-    const int64_t across = columns_of(way), part = bias->columns * a->words;
-    const int32_t *matrix = matrices + layer * a->parts * part;
-    for (int64_t column = begin; column < end; column += across << gated, out.into += across) {
-        for (int64_t side = 0; side < across << gated; side += across) {
-            const Lines panel = {matrix + (column + side) * a->words, across, part};
-            multiply(way, rows, lines_of(a, row, 0), panel, a->words, sums->start + side, sums->columns, 0);
-        }
-        finish(way, sums->start, sums->columns, rows, across, row_of(bias, layer) + column, curve, gated, out);
+/* Store curve(a · matrix + bias) packed, for columns `begin` to `end` of the matrix; column `begin` becomes the
+ * target's first. With a gate, panels of gate and hidden units alternate, and curve(gate) · hidden units is stored.
+ * `a` are the first of some packed rows. */
+static void activate_products(const Pass *pass, Lines a, const Matrix *matrix, const float *bias, int64_t begin,
+                              int64_t end, int64_t curve, int64_t gated, Target out) {
+    const int64_t way = pass->way, width = columns_of(way);
+    const Table *sums = &pass->scratch->sums; /* [rows, width], or [rows, 2 · width] with a gate */
+    for (int64_t column = begin; column < end; column += width << gated, out.into += width) {
+        for (int64_t side = 0; side < width << gated; side += width)
+            multiply(way, pass->rows, a, panel_of(matrix, way, column + side, 0), matrix->depth, sums->start + side,
+                     sums->columns, 0);
+        finish(way, sums->start, sums->columns, pass->rows, width, bias + column, curve, gated, out);
     }
 }
 
-/* Set y[: rows] to a · matrix, over words `begin` to `end` of the depth of the matrix of `layer`; if `begin` is not
- * 0, add to y. The matrix has `columns` columns of `depth` words, of which `first_column` becomes the first of y. */
-static void store_products(int64_t way, int64_t rows, const Packed *a, int64_t row, const int32_t *matrices,
-                           int64_t layer, int64_t columns, int64_t depth, int64_t begin, int64_t end,
-                           int64_t first_column, const Table *y) {
-    const int64_t across = columns_of(way), part = columns * depth;
-    const int32_t *matrix = matrices + layer * a->parts * part + begin * across;
-    for (int64_t column = 0; column < y->columns; column += across) {
-        const Lines panel = {matrix + (first_column + column) * depth, across, part};
-        multiply(way, rows, lines_of(a, row, 0), panel, end - begin, y->start + column, y->columns, begin > 0);
-    }
+/* Set y[: rows] to a · matrix, for the matrix's columns from `first` on and `depth` of its words from `begin` on; if
+ * `begin` is not 0, add to y. `a` are the first of some packed rows, from the word `begin` of the matrix on. */
+static void store_products(const Pass *pass, Lines a, const Matrix *matrix, int64_t first, int64_t begin, int64_t depth,
+                           const Table *y) {
+    for (int64_t column = 0; column < y->columns; column += columns_of(pass->way))
+        multiply(pass->way, pass->rows, a, panel_of(matrix, pass->way, first + column, begin), depth, y->start + column,
+                 y->columns, begin > 0);
 }
 
-/* Set y[: rows] to the embeddings of the tokens from `row` on: the sums of token and position vectors. */
-static void embed(const Network *network, const int64_t *tokens, const int64_t *positions, int64_t row, int64_t rows,
-                  const Table *y) {
-    for (int64_t line = 0; line < rows; line++) {
-        const float *token = row_of(&network->tokens, tokens[row + line]);
-        const float *position = row_of(&network->positions, least(positions[row + line], network->positions.rows - 1));
+/* Normalise the pass's rows of y by the network's normalisation `number`. They are packed in `room->read`, and stored
+ * as float32 in x; if `keeps`, x gets the rows before the normalisation. */
+static void normalise_rows(const Pass *pass, int64_t number, int keeps, float *x) {
+    const Network *network = pass->network;
+    const Table *y = &pass->scratch->y;
+    normalise(pass->way, network->norms[number], y->start, y->columns, pass->rows, network->epsilons[number], keeps,
+              row_of(&network->scales, number), row_of(&network->shifts, number), x,
+              target_of(&pass->room->read, pass->row, 0));
+}
+
+/* Normalise what is added up for the normalisation `number`, in `scratch->y`, if the network does so: the output of a
+ * branch, or the embeddings. */
+static void normalise_branch(const Pass *pass, int64_t number) {
+    const int64_t branch = 2 * pass->network->output_bias.rows + 1 + number;
+    if (pass->network->norms[branch] != NO_NORM) normalise_rows(pass, branch, 0, pass->scratch->y.start);
+}
+
+/* Add the bias and the rows of `room->x` to the output of a branch, y[: rows], after its own normalisation. A network
+ * that has one has no bias there. */
+static void add_branch(const Pass *pass, int64_t number, const float *bias) {
+    const Table *y = &pass->scratch->y;
+    normalise_branch(pass, number);
+    add(y->start, y->columns, pass->rows, bias, row_of(&pass->room->x, pass->row));
+}
+
+/* Set y[: rows] to the embeddings of the pass's tokens: token vector · scale + position vector. */
+static void embed(const Pass *pass, const int64_t *tokens, const int64_t *positions) {
+    const Network *network = pass->network;
+    const Table *y = &pass->scratch->y;
+    for (int64_t line = 0; line < pass->rows; line++) {
+        const int64_t position = least(positions[pass->row + line], network->positions.rows - 1);
+        const float *token = row_of(&network->tokens, tokens[pass->row + line]);
+        const float *at = row_of(&network->positions, position);
         float *into = row_of(y, line);
         for (int64_t column = 0; column < y->columns; column += LANES)
-            STORE(into + column, LOAD(reals, token + column) * network->token_scale + LOAD(reals, position + column));
+            STORE(into + column, LOAD(reals, token + column) * network->token_scale + LOAD(reals, at + column));
     }
+    normalise_branch(pass, 0);
 }
 
-/* Set rows of `projected` to the queries, keys and values of a layer. Queries and keys that turn are normalised and
- * rotated head by head, in float32. */
-static void project(int64_t way, const Network *network, const Design *design, int64_t layer, const int64_t *positions,
-                    const Packed *read, const Packed *projected, const Scratch *scratch, int64_t row, int64_t rows) {
-    const int64_t width = design->head_width, columns = network->projections_bias.columns;
-    const int64_t turned = design->turned * (design->heads + design->key_heads);
+/* Set the pass's rows of `projected` to the queries, keys and values of a layer, side by side. Queries and keys that
+ * turn are normalised and rotated head by head, in float32. */
+static void project(const Pass *pass, int64_t layer, const int64_t *positions, const Packed *projected) {
+    const Network *network = pass->network;
+    const Design *design = pass->design;
+    const Table *head = &pass->scratch->head;
+    const int64_t columns = network->projections_bias.columns, width = design->head_width;
+    const Matrix matrix = matrix_of(network->projections, layer, columns, &pass->room->read);
+    const Lines read = lines_of(&pass->room->read, pass->row, 0);
     const float *bias = row_of(&network->projections_bias, layer);
     const float *rotations = network->rotations + network->rotation_of[layer] * network->n_positions * width;
-    for (int64_t head = 0; head < turned; head++) {
-        const int64_t number = 2 * layer + (head >= design->heads);
-        store_products(way, rows, read, row, network->projections, layer, columns, read->words, 0, read->words,
-                       head * width, &scratch->head);
-        rotate(way, scratch->head.start, width, rows, bias + head * width, design->normalises_heads,
-               row_of(&network->head_scales, number), network->head_epsilons[number], rotations, positions + row,
-               target_of(projected, row, head * width));
+    const int64_t turned = design->turned * (design->heads + design->key_heads) * width;
+    for (int64_t first = 0; first < turned; first += width) {
+        const int64_t number = 2 * layer + (first >= design->heads * width); /* of the queries, or of the keys */
+        store_products(pass, read, &matrix, first, 0, matrix.depth, head);
+        rotate(pass->way, head->start, width, pass->rows, bias + first, design->normalises_heads,
+               row_of(&network->head_scales, number), network->head_epsilons[number], rotations, positions + pass->row,
+               target_of(projected, pass->row, first));
     }
-    activate_products(way, rows, read, row, network->projections, &network->projections_bias, layer, turned * width,
-                      columns, NONE, 0, target_of(projected, row, turned * width), &scratch->sums);
+    activate_products(pass, read, &matrix, bias, turned, columns, NONE, 0, target_of(projected, pass->row, turned));
 }
 
 /* Compute the outputs of all heads for the tokens from `first` to `last`. Each token attends to its own text. */
-static void attend_texts(int64_t way, const Network *network, const Design *design, int64_t layer,
-                         const Packed *projected, const int64_t *lengths, int64_t texts, int64_t first, int64_t last,
-                         const Activations *room, const Scratch *scratch) {
+static void attend_texts(const Pass *pass, int64_t layer, const int64_t *lengths, int64_t texts, int64_t first,
+                         int64_t last) {
+    const Network *network = pass->network;
+    const Packed projected = projected_of(pass->room, layer);
     const int64_t back = network->windows[2 * layer], ahead = network->windows[2 * layer + 1];
     for (int64_t text = 0, start = 0; text < texts; start += lengths[text++]) {
         const int64_t begin = most(start, first), end = least(start + lengths[text], last);
-        for (int64_t head = 0; begin < end && head < design->key_heads; head++)
-            attend(way, projected, start, lengths[text], begin, end, design, head, back, ahead, &network->distances,
-                   scratch, &room->joined);
+        for (int64_t head = 0; begin < end && head < pass->design->key_heads; head++)
+            attend(pass->way, &projected, start, lengths[text], begin, end, pass->design, head, back, ahead,
+                   &network->distances, pass->scratch, &pass->room->joined);
     }
-}
-
-/* Normalise rows of y by the network's normalisation `number`. They are packed in `room->read`, from row `row` on, and
- * stored as float32 in x; if `keeps`, x gets the rows before the normalisation. */
-static void normalise_rows(int64_t way, int64_t rows, const Network *network, int64_t number, int keeps, const Table *y,
-                           float *x, const Packed *read, int64_t row) {
-    normalise(way, network->norms[number], y->start, y->columns, rows, network->epsilons[number], keeps,
-              row_of(&network->scales, number), row_of(&network->shifts, number), x, target_of(read, row, 0));
-}
-
-/* Add the bias and the rows of `room->x` to the output of a branch, y[: rows]. If the network normalises the branch
- * before the normalisation `number`, that comes first; the bias is then zero. */
-static void add_branch(int64_t way, int64_t rows, const Network *network, int64_t number, const Table *bias,
-                       int64_t layer, const Activations *room, const Table *y, int64_t row) {
-    const int64_t branch = 2 * network->output_bias.rows + 1 + number;
-    if (network->norms[branch] != NO_NORM) normalise_rows(way, rows, network, branch, 0, y, y->start, &room->read, row);
-    add(y->start, y->columns, rows, row_of(bias, layer), row_of(&room->x, row));
 }
 
 /* Compute what follows attention in a layer, from the heads' outputs to the normalisation after the layer, whose
  * input is then in `scratch->y`. */
-static void finish_layer(int64_t way, const Network *network, const Design *design, int64_t layer,
-                         const Activations *room, const Scratch *scratch, int64_t row, int64_t rows) {
-    const Table *y = &scratch->y;
-    const int64_t joined = room->joined.words, gated = design->gated, numbers = way == FLOAT32 ? 1 : 2;
-    store_products(way, rows, &room->joined, row, network->output, layer, y->columns, joined, 0, joined, 0, y);
-    add_branch(way, rows, network, 2 * layer + 1, &network->output_bias, layer, room, y, row);
-    normalise_rows(way, rows, network, 2 * layer + 1, design->norm_first > 0, y, row_of(&room->x, row), &room->read,
-                   row);
-    const int64_t width = network->inner_bias.columns >> gated;
-    for (int64_t begin = 0; begin < width; begin += WIDENED) {
-        const int64_t end = least(begin + WIDENED, width);
-        activate_products(way, rows, &room->read, row, network->inner, &network->inner_bias, layer, begin << gated,
-                          end << gated, design->curve, gated, target_of(&scratch->hidden, 0, 0), &scratch->sums);
-        store_products(way, rows, &scratch->hidden, 0, network->outer, layer, y->columns, width / numbers,
-                       begin / numbers, end / numbers, 0, y);
+static void finish_layer(const Pass *pass, int64_t layer) {
+    const Network *network = pass->network;
+    const Design *design = pass->design;
+    const Table *y = &pass->scratch->y;
+    const Packed *joined = &pass->room->joined, *read = &pass->room->read;
+    const int64_t columns = y->columns, gated = design->gated;
+
+    const Matrix output = matrix_of(network->output, layer, columns, joined);
+    store_products(pass, lines_of(joined, pass->row, 0), &output, 0, 0, output.depth, y);
+    add_branch(pass, 2 * layer + 1, row_of(&network->output_bias, layer));
+    normalise_rows(pass, 2 * layer + 1, design->norm_first > 0, row_of(&pass->room->x, pass->row));
+
+    /* Hidden units are computed WIDENED at a time, and multiplied at once, so that they stay in the L1 cache. */
+    const int64_t units = network->inner_bias.columns >> gated, numbers = pass->way == FLOAT32 ? 1 : 2; /* of a word */
+    const int64_t depth = units / numbers;
+    const Matrix inner = matrix_of(network->inner, layer, network->inner_bias.columns, read);
+    const Matrix outer = {network->outer + layer * read->parts * columns * depth, columns, depth};
+    for (int64_t begin = 0; begin < units; begin += WIDENED) {
+        const int64_t end = least(begin + WIDENED, units);
+        activate_products(pass, lines_of(read, pass->row, 0), &inner, row_of(&network->inner_bias, layer),
+                          begin << gated, end << gated, design->curve, gated,
+                          target_of(&pass->scratch->hidden, 0, 0));
+        store_products(pass, lines_of(&pass->scratch->hidden, 0, 0), &outer, 0, begin / numbers,
+                       (end - begin) / numbers, y);
     }
-    add_branch(way, rows, network, 2 * layer + 2, &network->outer_bias, layer, room, y, row);
+    add_branch(pass, 2 * layer + 2, row_of(&network->outer_bias, layer));
 }
 
-/* Set out[i] to one vector of text i, pooled from the vectors x of its tokens, for all texts. */
+/* Set out[texts, d] to one vector of each text, pooled from the vectors x of its tokens. The mean is summed token by
+ * token. */
 static void pool(const Table *x, const int64_t *lengths, int64_t texts, int64_t pooling, float *out) {
     const int64_t width = x->columns;
     for (int64_t text = 0, row = 0; text < texts; row += lengths[text++], out += width) {
@@ -196,27 +252,20 @@ EXPORT void KERNEL(encode)(int64_t way, const Network *network, const Design *de
                            const int64_t *positions, const int64_t *lengths, int64_t texts, const int64_t *poolings,
                            int64_t n_poolings, const Activations *room, const Scratch *scratch, int64_t first,
                            int64_t last, int64_t begin, int64_t end, float *out) {
-    const int64_t layers = network->output_bias.rows, branches = 2 * layers + 1;
-    const Table *y = &scratch->y;
+    const int64_t layers = network->output_bias.rows;
+    Pass pass = {way, network, design, room, scratch, first, 0};
     if (way >= TILES) take_unit();
     for (int64_t stage = begin; stage < least(end, layers + 1); stage++) {
-        if (stage > 0) {
-            const Packed projected = projected_of(room, stage - 1);
-            attend_texts(way, network, design, stage - 1, &projected, lengths, texts, first, last, room, scratch);
-        }
-        for (int64_t row = first, rows = 0; row < last; row += rows) {
-            rows = pass_rows(way, last - row);
-            if (stage > 0) finish_layer(way, network, design, stage - 1, room, scratch, row, rows);
-            else {
-                embed(network, tokens, positions, row, rows, y);
-                if (network->norms[branches] != NO_NORM)
-                    normalise_rows(way, rows, network, branches, 0, y, y->start, &room->read, row);
-            }
-            normalise_rows(way, rows, network, 2 * stage, design->norm_first > 0 && stage < layers, y,
-                           row_of(&room->x, row), &room->read, row);
+        if (stage > 0) attend_texts(&pass, stage - 1, lengths, texts, first, last);
+        for (pass.row = first; pass.row < last; pass.row += pass.rows) {
+            pass.rows = pass_rows(way, last - pass.row);
+            if (stage > 0) finish_layer(&pass, stage - 1);
+            else embed(&pass, tokens, positions);
+            const int is_read_and_added = design->norm_first > 0 && stage < layers;
+            normalise_rows(&pass, 2 * stage, is_read_and_added, row_of(&room->x, pass.row));
             if (stage < layers) {
                 const Packed projected = projected_of(room, stage);
-                project(way, network, design, stage, positions, &room->read, &projected, scratch, row, rows);
+                project(&pass, stage, positions, &projected);
             }
         }
     }
@@ -228,71 +277,3 @@ EXPORT void KERNEL(encode)(int64_t way, const Network *network, const Design *de
 
 /* The number of columns of a panel for a way to multiply. */
 EXPORT int64_t KERNEL(encoder_columns_of)(int64_t way) { return columns_of(way); }
-
-/* The steps by themselves, for tests. Rows and columns are those that the numba kernels of the same name take. */
-
-EXPORT void KERNEL(encoder_multiply)(int64_t way, int64_t rows, const Packed *a, int64_t row, int64_t word,
-                                     const int32_t *b,
-                                     int64_t start, int64_t stride, int64_t behind, int64_t length, const Table *c,
-                                     int64_t column, int64_t goes_on) {
-    if (way >= TILES) take_unit();
-    multiply(way, rows, lines_of(a, row, word), (Lines){b + start, stride, behind}, length, c->start + column,
-             c->columns, goes_on != 0);
-    if (way >= TILES) leave_unit();
-}
-
-EXPORT void KERNEL(encoder_finish)(int64_t way, const Table *sums, int64_t rows, const Table *bias, int64_t layer,
-                                   int64_t first_column, int64_t columns, int64_t curve, int64_t gated,
-                                   const Packed *out,
-                                   int64_t row, int64_t into) {
-    finish(way, sums->start, sums->columns, rows, columns, row_of(bias, layer) + first_column, curve, gated,
-           target_of(out, row, into));
-}
-
-EXPORT void KERNEL(encoder_add)(const Table *y, int64_t rows, const Table *bias, int64_t layer, const Table *x,
-                                int64_t row) {
-    add(y->start, y->columns, rows, row_of(bias, layer), row_of(x, row));
-}
-
-EXPORT void KERNEL(encoder_scale)(int64_t way, const Table *sums, int64_t rows, int64_t columns, const float *factors,
-                                  const Packed *out, int64_t row, int64_t into) {
-    scale(way, sums->start, sums->columns, rows, columns, factors, target_of(out, row, into));
-}
-
-EXPORT void KERNEL(encoder_normalise)(int64_t way, int64_t kind, const Table *y, int64_t rows, const Table *scales,
-                                      const Table *shifts, int64_t number, float epsilon, int64_t keeps, const Table *x,
-                                      int64_t line, const Packed *out, int64_t row) {
-    normalise(way, kind, y->start, y->columns, rows, epsilon, keeps != 0, row_of(scales, number), row_of(shifts,
-                                                                                                         number),
-              row_of(x, line), target_of(out, row, 0));
-}
-
-EXPORT void KERNEL(encoder_rotate)(int64_t way, const Table *head, int64_t rows, const Table *bias, int64_t layer,
-                                   int64_t column, int64_t normalises, const Table *scales, int64_t number,
-                                   float epsilon,
-                                   const float *rotations, int64_t n_positions, int64_t rotation,
-                                   const int64_t *positions,
-                                   const Packed *out, int64_t row, int64_t into) {
-    rotate(way, head->start, head->columns, rows, row_of(bias, layer) + column, normalises, row_of(scales, number),
-           epsilon, rotations + rotation * n_positions * head->columns, positions + row, target_of(out, row, into));
-}
-
-EXPORT void KERNEL(encoder_add_distances)(const Table *logits, int64_t rows, int64_t columns, const Table *distances,
-                                          int64_t head, int64_t first) {
-    add_distances(logits->start, logits->columns, rows, columns, row_of(distances, head) + first);
-}
-
-EXPORT void KERNEL(encoder_exponentials)(int64_t way, const Table *logits, int64_t rows, int64_t count, int64_t padded,
-                                         int64_t position, int64_t back, int64_t ahead, const Packed *out,
-                                         float *factors) {
-    exponentials(way, logits->start, logits->columns, rows, count, padded, position, back, ahead, target_of(out, 0, 0),
-                 factors);
-}
-
-EXPORT void KERNEL(encoder_attend)(int64_t way, const Packed *projected, int64_t first, int64_t length, int64_t begin,
-                                   int64_t end, const Design *design, int64_t key_head, int64_t back, int64_t ahead,
-                                   const Table *distances, const Scratch *scratch, const Packed *out) {
-    if (way >= TILES) take_unit();
-    attend(way, projected, first, length, begin, end, design, key_head, back, ahead, distances, scratch, out);
-    if (way >= TILES) leave_unit();
-}

@@ -1,9 +1,11 @@
 /* Products of packed rows with a panel of columns, by vectors or by AMX, the matrix unit.
  *
- * A word of four bytes holds one float32, or two bfloat16, the first in its lower half. A panel is some columns side
- * by side: a line of columns for each word. All sums of a block of rows stay in registers, and each is added in the
- * order of the words, however many rows are multiplied at a time. So the vector of a text does not depend on its
- * neighbours. */
+ *     c[row, column] = Σ a[row, word] · b[word, column]     words in ascending order, each product fused with its sum
+ *
+ * A word of four bytes holds one float32, or two bfloat16, the first in its lower half. `a` is rows of words, `b` a
+ * panel: some columns of a matrix side by side, a line of them for each word. All sums of a block of rows stay in
+ * registers, and each is added in the order of the words, however many rows are multiplied at a time. So the vector of
+ * a text does not depend on its neighbours. */
 #pragma once
 
 #include "lanes.h"
@@ -32,14 +34,14 @@ enum { FLOAT32, BFLOAT16, TILES, THREE };
 #endif
 
 enum {
-    COLUMNS = WIDE ? 32 : 16, /* of a panel for vectors */
+    COLUMNS = WIDE ? 32 : 16, /* of a panel for vectors; 16 of depth 384 are 24 kB, and stay in the L1 cache */
     MOST = WIDE ? 12 : 6,     /* rows whose sums fit into registers: 24 of AVX-512's 32, or 12 of AVX2's 16 */
     SIDES = COLUMNS / LANES,
     TILE_COLUMNS = 32, /* of a panel for tiles; widths of heads and layers are multiples of it */
     TILE_ROWS = 16,
     TILE_WORDS = 16,
-    AHEAD = 64,    /* words of a panel to prefetch into the L2 cache, which the hardware does less well */
-    FEW_BLOCKS = 4 /* up to so many blocks take less time than loading the next panel from memory */
+    AHEAD = 64,    /* words to prefetch into the L2 cache: saves a tenth to a fifth of the time of one short text */
+    FEW_BLOCKS = 4 /* up to this number of blocks, multiplying takes less time than loading the next panel */
 };
 
 /* Packed rows, or a panel: lines of words. */
@@ -65,7 +67,10 @@ INLINE reals multiply_words(const int way, words row, words column, reals total)
 #endif
 }
 
-/* c = a · b, or c + a · b, for `count` rows and one panel. `ahead`: words from a line to the one that is prefetched. */
+/* c = a · b, or c + a · b if it `goes_on`, for a[count, length], b[length, COLUMNS] and c[count, COLUMNS].
+ *
+ * The registers are count · SIDES sums, SIDES columns of the panel, and one word of a row in all lanes. A step of AVX2
+ * has 8 loads for 12 multiplications. `ahead`: words from a line of the panel to the one that is prefetched. */
 INLINE void rows_by_panel(const int way, const int count, const int32_t *a, int64_t a_stride, const int32_t *b,
                           int64_t b_stride, int64_t length, float *c, int64_t c_stride, int goes_on, int64_t ahead) {
     reals totals[MOST][SIDES];
@@ -92,8 +97,8 @@ INLINE void rows_by_panel(const int way, const int count, const int32_t *a, int6
 typedef void Block(const int32_t *, int64_t, const int32_t *, int64_t, int64_t, float *, int64_t, int, int64_t);
 
 #define BLOCK(way, count)                                                                                              \
-    OUTLINED void way##_##count(const int32_t *a, int64_t a_stride, const int32_t *b, int64_t b_stride, int64_t length, \
-                                float *c, int64_t c_stride, int goes_on, int64_t ahead) {                              \
+    OUTLINED void way##_##count(const int32_t *a, int64_t a_stride, const int32_t *b, int64_t b_stride,                \
+                                int64_t length, float *c, int64_t c_stride, int goes_on, int64_t ahead) {              \
         rows_by_panel(way, count, a, a_stride, b, b_stride, length, c, c_stride, goes_on, ahead);                      \
     }
 #define NAME(way, count) way##_##count,
@@ -136,7 +141,13 @@ static const struct {
 INLINE void take_unit(void) { _tile_loadconfig(&SHAPES); }
 INLINE void leave_unit(void) { _tile_release(); }
 
-/* Tiles 0 to 3 += 16 or 32 rows · a panel. Tiles 4 and 5 take rows, 6 and 7 columns. */
+/* Tiles 0 to 3 += 16 or 32 rows · a panel. A step multiplies 16 words, 32 bfloat16, of each row: TDPBF16PS.
+ *
+ *                          6: columns 0 to 15    7: columns 16 to 31
+ *     4: rows 0 to 15      tile 0                tile 1
+ *     5: rows 16 to 31     tile 2                tile 3
+ *
+ * A panel already has the layout of tiles 6 and 7: 16 lines of 16 words. */
 INLINE void add_tiles(const int sixteens, const int32_t *a, int64_t a_stride, const int32_t *b, int64_t b_stride,
                       int64_t length) {
     for (int64_t step = 0; step < length; step += TILE_WORDS) {
@@ -151,6 +162,8 @@ INLINE void add_tiles(const int sixteens, const int32_t *a, int64_t a_stride, co
     }
 }
 
+/* c = a · b, or c + a · b, for 16 or 32 rows. With two `parts`: high · high, then low · high, then high · low. The
+ * fourth product is below the error of the sum. */
 INLINE void rows_by_tiles(const int sixteens, const int parts, Lines a, Lines b, int64_t length, float *c,
                           int64_t c_stride, int goes_on) {
     float *below = c + TILE_ROWS * c_stride;

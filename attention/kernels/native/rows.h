@@ -139,11 +139,16 @@ INLINE float reciprocal_root(float total, int64_t width, float epsilon) {
     return 1.0f / __builtin_elementwise_sqrt(total / (float)width + epsilon);
 }
 
-/* Normalise rows of y to mean 0 and variance 1, or to a mean of squares of 1, then scale and shift them. The results
- * are stored packed, and as float32 in x; x gets the rows of y instead if it `keeps` them. x and y may be the same. */
+/* Normalise y[rows, width]:
+ *
+ *     LAYER_NORM     (y − mean y) / √(mean (y − mean y)² + epsilon) · scales + shifts
+ *     RMS_NORM       y / √(mean y² + epsilon) · scales + shifts
+ *     NO_NORM        y · scales + shifts
+ *
+ * A mean is the sum of 16 lanes, each of every 16th number. The results are stored packed, and as float32 in x; if it
+ * `keeps` them, x gets the rows of y instead. x and y may be the same. */
 OUTLINED void normalise(int64_t way, int64_t kind, const float *y, int64_t width, int64_t rows, float epsilon,
-                        int keeps,
-                        const float *scales, const float *shifts, float *x, Target out) {
+                        int keeps, const float *scales, const float *shifts, float *x, Target out) {
     for (int64_t row = 0; row < rows; row++, y += width, x += width) {
         float mean = 0.0f, inverse = 1.0f;
         if (kind == LAYER_NORM) {
@@ -168,9 +173,13 @@ OUTLINED void normalise(int64_t way, int64_t kind, const float *y, int64_t width
     }
 }
 
-/* Add the bias to the queries or keys of one head, normalise and rotate them, and store them packed. Components j and
- * j + width/2 are a pair, which is rotated by the j-th angle of the row's position: its line of `rotations` has the
- * cosines, then the sines. `normalises`: divide a row by the root of its mean square. All rows are scaled. */
+/* Add the bias to the queries or keys of one head, head[rows, width], normalise and rotate them, and store them packed:
+ *
+ *     z = (head + bias) · scales, divided by √(mean (head + bias)² + epsilon) if it `normalises`
+ *     out[j] = z[j] · cos[j] − z[j + width/2] · sin[j]
+ *     out[j + width/2] = z[j] · sin[j] + z[j + width/2] · cos[j]
+ *
+ * The line of `rotations` of a row's position has the width/2 cosines, then the sines. */
 OUTLINED void rotate(int64_t way, const float *head, int64_t width, int64_t rows, const float *bias, int64_t normalises,
                      const float *scales, float epsilon, const float *rotations, const int64_t *positions, Target out) {
     const int64_t half = width / 2;
@@ -207,16 +216,15 @@ OUTLINED void add_distances(float *logits, int64_t stride, int64_t rows, int64_t
 /* Which of the 16 columns from `column` on lie among the `width` columns from `begin` on. */
 INLINE words among(int64_t column, int64_t begin, int64_t width) {
     const naturals places = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    /* Columns before the first are negative numbers, which are large without their sign. */
+    /* Columns before `begin` are negative numbers, which are large without their sign. */
     return places - (uint32_t)(begin - column) < (naturals)(uint32_t)width;
 }
 
-/* The terms of a softmax: exp(z − max z) for the first `count` logits z of each row, and 1/Σ in `factors`. Row r is
- * about columns position + r − back to position + r + ahead; the terms of others are zeros. They are stored packed,
- * `padded` numbers, a multiple of 16. */
+/* The terms of a softmax: exp(z − max z) for the first `count` logits z of each row, and 1/Σ in `factors`. Row r
+ * attends to columns position + r − back to position + r + ahead; the terms of others are zeros. They are stored
+ * packed, `padded` numbers, a multiple of 16. A difference below −87 counts as −87, whose exponential is 2e-38. */
 OUTLINED void exponentials(int64_t way, const float *logits, int64_t stride, int64_t rows, int64_t count,
-                           int64_t padded,
-                           int64_t position, int64_t back, int64_t ahead, Target out, float *factors) {
+                           int64_t padded, int64_t position, int64_t back, int64_t ahead, Target out, float *factors) {
     for (int64_t row = 0; row < rows; row++, logits += stride) {
         const int64_t token = position + row, begin = token - least(token, back);
         const int64_t width = least(token + ahead + 1, count) - begin;
