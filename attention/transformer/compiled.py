@@ -164,31 +164,31 @@ class Compiled:
 
     def _compute(self, tokens: Integers, lengths: Integers, out: F32, threads: int) -> None:
         """Fill out float32[p, b, d] with the vectors of texts that are computed together, by `threads` threads."""
-        room = self._take_room(len(tokens))
+        activations = self._take_room(len(tokens))
         positions = count_packed(self.model.embeddings.positions, tokens, lengths)
         token_positions = np.where(positions < 0, len(self._network.positions) - 1, positions)
         encode, texts = self._prepared.encode, (tokens, token_positions, lengths, self._poolings)
         stages = len(self._network.output_bias) + 1
 
-        def run(begin: int, end: int, first: int, last: int, room: Room) -> None:
+        def run(begin: int, end: int, first: int, last: int, activations: Room) -> None:
             buffers = self._take_buffers(len(tokens))
-            encode(*texts, room, buffers, first, last, begin, end, out)
+            encode(*texts, activations, buffers, first, last, begin, end, out)
             if len(tokens) <= MAX_BATCH_TOKENS:
                 self._free_buffers.append(buffers)
 
         if threads == 1:
-            run(0, stages + 1, 0, len(tokens), room.alone())
+            run(0, stages + 1, 0, len(tokens), activations.alone())
         else:
             run_in_stages(
-                lambda stage, first, last: run(stage, stage + 1, first, last, room),
+                lambda stage, first, last: run(stage, stage + 1, first, last, activations),
                 stages,
                 len(tokens),
                 threads,
                 TILE_QUERIES if self._way >= TILES else QUERIES,
             )
-            run(stages, stages + 1, 0, 0, room)
+            run(stages, stages + 1, 0, 0, activations)
         if len(tokens) <= MAX_BATCH_TOKENS:
-            self._free_rooms.append(room)
+            self._free_rooms.append(activations)
 
     def _take_room(self, tokens: int) -> Room:
         """Return memory for the activations of `tokens` tokens, which no other call uses meanwhile."""

@@ -30,7 +30,7 @@ def without_kernels():
 
 
 @pytest.mark.parametrize("precision", ["float32", ROUGH])
-def test_the_kernels_compute_where_they_are(encoder, texts, precision):
+def test_the_kernels_compute_by_default(encoder, texts, precision):
     compute = Computation(encoder.network.model, precision, threads=None)
     assert compute.packs
     np.testing.assert_array_equal(compute(*texts), Compiled(encoder.network.model, precision)(*texts))
