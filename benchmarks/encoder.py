@@ -1,7 +1,7 @@
 """The sentence encoder beside other engines on a CPU from Python: texts a second, fidelity, first embedding.
 
     python -m benchmarks.encoder [--engines softkv,openvino] [--rounds 7] [--texts 500] [--starts 5]
-                                 [--threads 1,2] [--target avx2]
+                                 [--threads 1,2]
 
 All engines have the same model, texts and threads, and one process calls them in turns: one query of some ten tokens
 (another one each call), 64 of them, one passage of some 145 tokens, 64. Tokenising counts. sentence-transformers has
@@ -11,8 +11,7 @@ own converter; the exports include the pooling. int8 is dynamic. The error of an
 definition in float64.
 
 Each number of threads in `--threads` has its own process, in which every engine and the tokeniser use that number: by
-default one, then all cores. `--target` measures softkv's machine code for another kind of processor, which this one has
-to support.
+default one, then all cores.
 
 `--engines` takes parts of names. An engine that is not installed (`pip install -e '.[bench]'`) or refuses this
 processor is left out with the reason. If the machine multiplies matrices by a fifth faster or slower after the run than
@@ -32,7 +31,6 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from attention.kernels.machine_code import TARGETS, Target, configure
 from benchmarks.engines import contest, fidelity, products, starts, tables, texts
 from benchmarks.engines.engine import Engine, Setting
 from benchmarks.engines.onnxruntime import FUSED
@@ -52,17 +50,11 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=500, help="to compare vectors of")
     parser.add_argument("--starts", type=int, default=5, help="of a process, to its first embedding; 0 for none")
     parser.add_argument("--threads", type=counts, help="of each engine, with commas between them")
-    parser.add_argument("--target", choices=TARGETS, help="the kind of processor that machine code is made for")
     options = parser.parse_args()
     cores = len(os.sched_getaffinity(0))
     (threads, *further_threads) = options.threads or dict.fromkeys((1, cores))
     if further_threads:
         sys.exit(max(in_a_process(sys.argv[1:], count) for count in (threads, *further_threads)))
-    if options.target:
-        try:
-            compile_for(TARGETS[options.target])
-        except ValueError as error:
-            parser.error(str(error))
     try:
         names = contest.chosen(options.engines.split(","))
     except ValueError as error:
@@ -114,22 +106,6 @@ def in_a_process(arguments: Sequence[str], threads: int) -> int:
     """Measure with this number of threads, the tokeniser's too; return the process's exit status."""
     command = [sys.executable, "-m", "benchmarks.encoder", *arguments, "--threads", str(threads)]
     return subprocess.run(command, env=os.environ | {"RAYON_NUM_THREADS": str(threads)}, check=False).returncode
-
-
-def compile_for(target: Target) -> None:
-    """Have machine code made for a kind of processor, here and in processes that are started from here.
-
-    Raises:
-        ValueError: this processor lacks something of it.
-    """
-    import llvmlite.binding as llvm
-
-    has = llvm.get_host_cpu_features()
-    if missing := [feature for feature in target.features if not has.get(feature)]:
-        raise ValueError(f"this processor has no {', '.join(missing)}, so it cannot run machine code for {target.name}")
-    # numba reads these as it is imported, and `configure` leaves what they say.
-    os.environ |= {"NUMBA_CPU_NAME": target.processor, "NUMBA_CPU_FEATURES": target.flags}
-    configure(None, target)
 
 
 def described(column: texts.Column, model: Path) -> str:

@@ -1,14 +1,13 @@
-"""Encoders of other families than BERT's, at their real sizes, in softkv's machine code and in sentence-transformers.
+"""Encoders of other families than BERT's, at their real sizes, in softkv's kernels and in sentence-transformers.
 
-    python -m benchmarks.families [--models mpnet,gemma] [--rounds 5] [--threads 2] [--target avx2]
+    python -m benchmarks.families [--models mpnet,gemma] [--rounds 5] [--threads 2]
 
 The weights are random, which changes neither the speed nor the way to compute. All models have the tokeniser of the
 default model, so all have the same tokens. Both engines have the same texts and threads, and one process calls them in
 turns, for one query of some ten tokens (another one each call) and for 64 passages of some 140. Tokenising counts. The
 error is the largest difference of a component between the two, of vectors of length one.
 
-Layers of a model are alike, so some models have fewer than the real one, and the first column says so. With `--target`
-softkv's machine code is that of another kind of processor, and for avx2 torch, oneDNN and MKL are limited to AVX2 too.
+Layers of a model are alike, so some models have fewer than the real one, and the first column says so.
 """
 
 from __future__ import annotations
@@ -26,15 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from attention.kernels.machine_code import TARGETS, configure
-
 ENGINES = ("softkv Compiled float32", "sentence-transformers float32")
-ONLY_AVX2 = {
-    "ATEN_CPU_CAPABILITY": "avx2",
-    "ONEDNN_MAX_CPU_ISA": "AVX2",
-    "DNNL_MAX_CPU_ISA": "AVX2",
-    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
-}
 QUERIES = 24
 
 
@@ -121,22 +112,16 @@ def main() -> None:
     parser.add_argument("--models", default="", help="parts of names, with commas between them; all by default")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of each engine")
-    parser.add_argument("--target", choices=TARGETS, help="the kind of processor that machine code is made for")
     parser.add_argument("--alone", choices=MODELS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.alone:
         measure(options.alone, options.rounds, options.threads)
         return
-    compiled_for = os.environ.get("NUMBA_CPU_FEATURES")
-    target = options.target or next((name for name, kind in TARGETS.items() if kind.flags == compiled_for), None)
     words = options.models.lower().split(",")
     environment = os.environ | {"RAYON_NUM_THREADS": str(options.threads), "TOKENIZERS_PARALLELISM": "true"}
-    if target:
-        environment |= TARGETS[target].environment
-        environment |= ONLY_AVX2 if target == "avx2" else {}
     from benchmarks.results import machine
 
-    print(f"{machine(target=target)}; {options.threads} threads each; load {os.getloadavg()[0]:.1f} at the start")
+    print(f"{machine()}; {options.threads} threads each; load {os.getloadavg()[0]:.1f} at the start")
     statuses = []
     for name in (name for name in MODELS if any(word in name.lower() for word in words)):
         command = [sys.executable, "-m", "benchmarks.families", "--alone", name, "--rounds", str(options.rounds)]
@@ -152,7 +137,6 @@ def measure(name: str, rounds: int, threads: int) -> None:
     from benchmarks.engines import contest, texts
     from benchmarks.engines.engine import Setting
 
-    configure(None)
     torch.set_num_threads(threads)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model"

@@ -59,12 +59,11 @@ def keep(path: Path, figures: Figures, names: Sequence[str]) -> None:
     path.write_text("\n".join([head.strip() + "\n", *sections]), encoding="utf-8")
 
 
-def machine(information: Path = Path("/proc/cpuinfo"), target: str | None = None) -> str:
+def machine(information: Path = Path("/proc/cpuinfo")) -> str:
     """Return the cores that this process may use, the processor's own name, and what it has for products of bytes.
 
     Args:
         information: what Linux says of the processor.
-        target: the kind that was compiled for, if not the processor's own.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     lines = information.read_text().splitlines() if information.exists() else []
@@ -74,8 +73,7 @@ def machine(information: Path = Path("/proc/cpuinfo"), target: str | None = None
     instructions = {name for flag, name in INSTRUCTIONS.items() if flag in flags}
     if instructions & {"VNNI", "AVX-VNNI"}:
         instructions.discard("AVX2")  # every such processor has it
-    compiled = [f"compiled for {target}"] if target else []
-    return ", ".join([f"{cores} core{'s' * (cores != 1)} of {processor}", *sorted(instructions), *compiled])
+    return ", ".join([f"{cores} core{'s' * (cores != 1)} of {processor}", *sorted(instructions)])
 
 
 def commit(repository: Path) -> str:

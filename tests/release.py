@@ -29,7 +29,7 @@ RELEASED = re.compile(rf"^## ({VERSION}) \(", re.MULTILINE)
 # Files, as patterns of `Path.glob`, and the text around the version or the owner in them, for which @ stands.
 VERSIONS = (
     ("pyproject.toml", r'^version = "@"'),
-    ("pyproject.toml", r"softkv-(?:client|core|kernels)==@"),
+    ("pyproject.toml", r"softkv-(?:client|core)==@"),
     ("attention/pyproject.toml", r'^version = "@"'),
     ("clients/*/pyproject.toml", r'^version = "@"'),
     ("clients/*/pyproject.toml", r'"(?:softkv-client|langchain-softkv)==@"'),

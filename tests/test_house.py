@@ -96,7 +96,8 @@ def test_only_settings_reads_the_environment():
         for path in PYTHON
         if {node.attr for node in nodes_of(path) if isinstance(node, ast.Attribute)} & {"environ", "getenv"}
     ]
-    assert [path for path in readers if Path(path).name != "settings.py" and path != TELLS_RAY] == []
+    others = {TELLS_RAY, "attention/setup.py"}  # the second runs when a wheel is built
+    assert [path for path in readers if Path(path).name != "settings.py" and path not in others] == []
     assert readers
 
 

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import venv
 from collections.abc import Iterator
 from email.parser import Parser
@@ -17,7 +18,13 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from packaging.tags import sys_tags
+from packaging.utils import parse_wheel_filename
 
+from attention.kernels.native.build import PLATFORMS
+from attention.kernels.native.kinds import this_platform
+from attention.kernels.native.library import usable_kinds
+from service.encoding import default_checkpoint
 from service.encoding.registry import SHA256
 from tests.container.locks import entries, plain
 from tests.examples import ROOT, Page
@@ -38,11 +45,9 @@ BUILT_OF = (
     "clients/python/softkv",
 )
 LEFT_OVERS = ("build/lib/service", "attention/build/lib/attention", "clients/python/build/lib/softkv")
+NATIVE = "attention/kernels/native"
 DISTRIBUTIONS = {"softkv", "softkv_core", "softkv_client", "softkv_model_minilm"}
-# NumPy answers: machine code is kept by the place of its source, and would be made anew for this one.
 ASK = """
-import sys
-sys.modules["numba"] = None
 import json, attention, service, softkv
 from importlib.metadata import requires, version
 with softkv.Client.local(encoder=None) as client:
@@ -74,6 +79,42 @@ with softkv.Client(sys.argv[1]) as client:
     notes.put("b", key_vector=[0, 1])
     print(json.dumps(notes.attend([1.0, 0.0])[0].value))
 """
+
+# The same by every Python: a scan with its certificate by one thread, and two encodings by the default model.
+DIGEST = """
+import hashlib, json, pathlib, sys
+import numpy as np
+from attention.kernels import kernels, kernels_in_c, limit_workers, products_are_exact
+from attention.lookup import Memory, attend
+from attention.transformer import Compiled, load
+limit_workers(1)
+random = np.random.default_rng(0)
+keys, values = (random.standard_normal((20_000, width)).astype(np.float32) for width in (384, 16))
+answers = attend(keys[:3] + 0.1, Memory.of(keys, values), temperature=5, top_k=5)
+encode = Compiled(load(pathlib.Path(sys.argv[1])).model, "float32", threads=1)
+texts = encode(random.integers(999, 9999, 50), np.array([12, 38]))
+digest = hashlib.sha256()
+for array in (texts, *(getattr(answer, name) for answer in answers for name in ("numbers", "weights", "output"))):
+    digest.update(np.ascontiguousarray(array).tobytes())
+print(json.dumps([kernels() is kernels_in_c(), products_are_exact(), digest.hexdigest()]))
+"""
+# The library of kernels that an installed core has, the tags of its wheel, and a look-up.
+LOADED = """
+import importlib.metadata, json, re
+import numpy as np
+from attention.kernels import kernels_in_c
+from attention.lookup import Memory, attend
+wheel = importlib.metadata.distribution("softkv-core").read_text("WHEEL")
+best = attend(np.eye(3)[1], Memory.of(np.eye(3)), temperature=0.5, top_k=1).numbers
+print(json.dumps([kernels_in_c() is not None, re.findall("Tag: (.*)", wheel), best.tolist()]))
+"""
+# How the library of each platform begins: its format, and where a number names the processor.
+FORMATS = {
+    "linux-x86_64": (b"\x7fELF", 18, b"\x3e\x00"),
+    "linux-aarch64": (b"\x7fELF", 18, b"\xb7\x00"),
+    "macos-arm64": (b"\xcf\xfa\xed\xfe", 4, b"\x0c\x00\x00\x01"),
+    "windows-amd64": (b"MZ", None, b"\x64\x86"),
+}
 
 # Every module, but those that ask for a program of others.
 IMPORT_ALL = """
@@ -120,7 +161,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def plain_environment() -> dict[str, str]:
     """Return this environment without variables that lead Python or make back to the checkout."""
-    hidden = ("PYTHONPATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "VENV", "WHEEL_FLAGS", "DIST")
+    hidden = ("PYTHONPATH", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "VENV", "WHEEL_FLAGS", "DIST", "PLATFORMS")
     return {name: value for name, value in os.environ.items() if name not in hidden}
 
 
@@ -140,7 +181,88 @@ def test_each_has_its_folder_as_it_is_now(dist: Path) -> None:
     )
     assert "softkv/py.typed" in contents["softkv_client"]
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "attention").rglob("*.py")}
-    assert modules <= set(contents["softkv_core"])
+    assert modules - set(contents["softkv_core"]) == {"attention/setup.py"}
+    [wheel] = dist.glob("softkv_core-*")
+    assert parse_wheel_filename(wheel.name)[-1] & set(sys_tags())
+    libraries = [name for name in contents["softkv_core"] if "softkv-kernels" in name]
+    assert libraries == [f"{NATIVE}/softkv-kernels{PLATFORMS[this_platform()].suffix}"]
+
+
+def core(folder: Path) -> Path:
+    """Copy the sources of softkv-core, without anything that was built from them."""
+    ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "build", "softkv-kernels.*")
+    return shutil.copytree(ROOT / "attention", folder / "attention", ignore=ignored)
+
+
+def test_a_release_has_a_wheel_of_the_core_for_each_platform() -> None:
+    [released] = re.findall(r"^RELEASED := (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert released.split() == [*PLATFORMS, "any"] == [*FORMATS, "any"]
+
+
+@pytest.mark.install
+def test_the_wheel_of_each_platform_has_its_library(tmp_path: Path) -> None:
+    """One after another from the same folder: a library of the one before must not get into the next."""
+    source = core(tmp_path)
+    for name in (*PLATFORMS, "any"):
+        dist = tmp_path / name
+        build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-build-isolation", "--no-deps", "-w", str(dist)]
+        subprocess.run([*build, str(source)], check=True, env=plain_environment() | {"SOFTKV_PLATFORM": name})
+        [path] = dist.iterdir()
+        tag = PLATFORMS[name].tag if name in PLATFORMS else "any"
+        assert path.name.endswith(f"-py3-none-{tag}.whl")
+        with ZipFile(path) as wheel:
+            libraries = {file: wheel.read(file) for file in wheel.namelist() if "softkv-kernels" in file}
+        if name == "any":
+            assert not libraries
+            continue
+        [(file, library)] = libraries.items()
+        assert file == f"{NATIVE}/softkv-kernels{PLATFORMS[name].suffix}"
+        magic, offset, machine = FORMATS[name]
+        # The header of a library for Windows is where the number at 60 says.
+        start = offset or int.from_bytes(library[60:64], "little") + 4
+        assert library.startswith(magic)
+        assert library[start : start + len(machine)] == machine
+
+
+@pytest.mark.install
+def test_without_a_compiler_the_source_distribution_installs_and_numpy_answers(tmp_path: Path) -> None:
+    source, dist = core(tmp_path), tmp_path / "dist"
+    sources = {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file()}
+    make = f"from setuptools import build_meta; build_meta.build_sdist({str(dist)!r})"
+    subprocess.run([sys.executable, "-c", make], cwd=source, check=True, env=plain_environment(), capture_output=True)
+    [archive] = dist.iterdir()
+    with tarfile.open(archive) as content:
+        names = {name.partition("/")[2] for name in content.getnames()}
+    assert sources <= names
+    bare = Bare(tmp_path / "bare", dist)
+    bare.install("setuptools>=77")
+    bare.install("--no-build-isolation", str(archive))
+    assert json.loads(bare.run("python", "-c", LOADED)) == [False, ["py3-none-any"], [1]]
+    # A build for a platform that was asked for has to succeed.
+    with pytest.raises(AssertionError, match="Expected the package ziglang"):
+        bare.install("--no-build-isolation", "--force-reinstall", str(archive), SOFTKV_PLATFORM=this_platform())
+
+
+@pytest.mark.install
+def test_every_python_computes_the_same_with_the_same_wheel(dist: Path, tmp_path: Path) -> None:
+    minors = re.findall(r":: 3\.(\d+)\"", (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    digests = {}
+    for python in filter(starts, [sys.executable, *(f"python3.{minor}" for minor in minors)]):
+        bare = Bare(tmp_path / str(len(digests)), dist, python)
+        bare.install("softkv-core")
+        digests[bare.run("python", "--version")] = json.loads(
+            bare.run("python", "-c", DIGEST, str(default_checkpoint()))
+        )
+    if len(digests) < 2:
+        pytest.skip("only one of the supported Pythons is on the path")
+    assert {tuple(digest[:2]) for digest in digests.values()} == {(bool(usable_kinds()), True)}
+    assert len({digest for _, _, digest in digests.values()}) == 1, digests
+
+
+def starts(python: str) -> bool:
+    """Return whether this Python is installed; a program of that name may only say that it is not."""
+    program = shutil.which(python)
+    return program is not None and subprocess.run([program, "-c", ""], capture_output=True, check=False).returncode == 0
 
 
 @pytest.mark.end_to_end
@@ -162,17 +284,18 @@ class Bare:
     Args:
         folder: where it is made.
         dist: the directory of the wheels.
+        python: the Python that it is of.
     """
 
-    def __init__(self, folder: Path, dist: Path) -> None:
-        venv.create(folder, with_pip=False)
+    def __init__(self, folder: Path, dist: Path, python: str = sys.executable) -> None:
+        subprocess.run([python, "-m", "venv", "--without-pip", str(folder)], check=True, env=plain_environment())
         self.python, self._dist = folder / "bin" / "python", dist
         self._pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(self.python)]
 
-    def install(self, *requirements: str) -> None:
+    def install(self, *requirements: str, **environment: str) -> None:
         """Install requirements at the tested versions, softkv's own from the wheels."""
         pins = ["-c", str(ROOT / "constraints.txt"), "--find-links", str(self._dist)]
-        self._run([*self._pip, "install", "--quiet", "--no-compile", *pins, *requirements])
+        self._run([*self._pip, "install", "--quiet", "--no-compile", *pins, *requirements], **environment)
         self._run([*self._pip, "check"])
 
     def distributions(self) -> set[str]:
@@ -189,9 +312,10 @@ class Bare:
         """Run a program of the environment; return its output."""
         return self._run([str(self.python.parent / arguments[0]), *arguments[1:]])
 
-    def _run(self, command: list[str]) -> str:
+    def _run(self, command: list[str], **environment: str) -> str:
+        environment = plain_environment() | environment
         done = subprocess.run(
-            command, cwd=self.python.parents[1], env=plain_environment(), capture_output=True, text=True, check=False
+            command, cwd=self.python.parents[1], env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -204,7 +328,7 @@ def test_the_service_is_small_and_answers_a_text(dist: Path, tmp_path: Path) -> 
     bare.install("softkv")
     wheels = {plain(name) for name in DISTRIBUTIONS}
     assert bare.distributions() == {*entries("requirements.lock"), *wheels}
-    assert bare.megabytes() < 550
+    assert bare.megabytes() < 300
     assert json.loads(bare.run("python", "-c", IMPORT_ALL))["modules"] > 200
     assert json.loads(bare.run("python", "-c", ASK))[0] == "found"
     assert json.loads(bare.run("python", "-c", ASK_BY_TEXT)) == "Masoor dal"
@@ -214,7 +338,7 @@ def test_the_service_is_small_and_answers_a_text(dist: Path, tmp_path: Path) -> 
 def test_the_core_alone_looks_up(dist: Path, tmp_path: Path) -> None:
     bare = Bare(tmp_path / "bare", dist)
     bare.install("softkv-core")
-    assert bare.megabytes() < 310
+    assert bare.megabytes() < 90
     blocks = dict(Page("attention/README.md").blocks)
     assert bare.run("python", "-c", blocks["python"]) == "7\n[   7    8 1574]\n"
 

@@ -72,10 +72,9 @@ def test_a_list_of_packages_that_a_command_reads_exists(name: str) -> None:
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
-def test_every_supported_python_runs_the_tests_and_has_machine_code() -> None:
+def test_every_supported_python_runs_the_tests() -> None:
     tested = combinations(jobs("checks.yml")["tier"]["strategy"]["matrix"])
     versions = [combination["python"] for combination in tested if combination["tier"] == "test"]
-    assert jobs("release.yml")["kernels"]["strategy"]["matrix"]["python"] == versions
     for path, project in PROJECTS.items():
         classifiers = [
             line for line in project["classifiers"] if line.startswith("Programming Language :: Python :: 3.")
@@ -87,8 +86,7 @@ def test_every_supported_python_runs_the_tests_and_has_machine_code() -> None:
 def test_every_distribution_is_published_from_an_environment_of_its_own() -> None:
     job = jobs("release.yml")["pypi"]
     published = job["strategy"]["matrix"]["project"]
-    made_by_programs = {"softkv-kernels", "softkv-model-minilm"}
-    assert {project["name"] for project in PROJECTS.values()} | made_by_programs == set(published)
+    assert {project["name"] for project in PROJECTS.values()} | {"softkv-model-minilm"} == set(published)
     assert job["environment"] == "pypi-${{ matrix.project }}"
     assert [project for project in published if f"`{project}`" not in RELEASING] == []
 

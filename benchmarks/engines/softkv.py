@@ -66,31 +66,23 @@ def on_torch(model: SentenceEncoder, number_format: torch.dtype) -> SentenceEnco
 
 
 def compiled(precision: Precision) -> Callable[[Setting], Engine]:
-    """Return a function that builds the one in machine code."""
+    """Return a function that builds the one of the kernels in C, which refuses without their library."""
 
     def make(setting: Setting) -> Engine:
-        from attention.kernels.machine_code import prepare_transformer
+        from attention.kernels.native.library import load as load_library
         from attention.transformer import Compiled
+
+        library = load_library()
+        if library is None:
+            raise Refused("there is no library of kernels for this machine")
 
         try:
             network = Network(setting, precision, lambda model: Compiled(model, precision, threads=setting.threads))
         except ParameterError as error:
             raise Refused(str(error)) from error
-        prepare_transformer()
-        return encoder(network, setting, f"{setting.threads} threads, machine code for {compiled_for()}")
+        return encoder(network, setting, f"{setting.threads} threads, kernels for {library.kind.name}")
 
     return make
-
-
-def compiled_for() -> str:
-    """The kind of processor that numba compiles for."""
-    from numba import config
-
-    from attention.kernels.machine_code import TARGETS
-
-    previous = (config.CPU_NAME, config.CPU_FEATURES)
-    kinds = (target.name for target in TARGETS.values() if (target.processor, target.flags) == previous)
-    return next(kinds, "this processor alone")
 
 
 def encoder(network: Network, setting: Setting, message: str) -> Engine:

@@ -9,10 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from llvmlite.binding import get_host_cpu_features
 from rich.console import Console
 
-from attention.kernels.machine_code import TARGETS
 from benchmarks import encoder
 from benchmarks.engines import contest, products, starts, tables, texts
 from benchmarks.engines.contest import ENGINES, OWN, PEER, chosen, made, timed
@@ -226,24 +224,3 @@ def test_threads_are_counted_from_one():
     for wrong in ("0", "1,x", ""):
         with pytest.raises(ValueError, match=r"at least 1|invalid literal"):
             encoder.counts(wrong)
-
-
-TARGET = """
-from attention.kernels.machine_code import TARGETS
-from benchmarks.encoder import compile_for
-from benchmarks.engines.softkv import compiled_for
-compile_for(TARGETS["avx2"])
-from attention.kernels.cpu import compiles_for
-print(compiled_for(), compiles_for("avx2"), compiles_for("avx512f"))
-"""
-
-
-def test_machine_code_is_compiled_for_the_requested_processor(monkeypatch):
-    monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", lambda: {"avx2": True})
-    with pytest.raises(ValueError, match=r"has no .*avx512f.* cannot run machine code for amx"):
-        encoder.compile_for(TARGETS["amx"])
-    monkeypatch.undo()
-    if not all(get_host_cpu_features().get(feature) for feature in TARGETS["avx2"].features):
-        pytest.skip("this processor has no AVX2")
-    done = subprocess.run([sys.executable, "-c", TARGET], capture_output=True, text=True, cwd=ROOT, check=True)
-    assert done.stdout.split() == ["avx2", "True", "False"]

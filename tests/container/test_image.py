@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 from typing import Any
 
 import pytest
 
-from attention.kernels.machine_code import targets_of
+from attention.kernels.native.library import usable_kinds
 from tests.container.composition import build_options
 from tests.container.tool import Tool
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
 
-LARGEST_BYTES = 700_000_000
-LARGEST_FULL_BYTES = 1_450_000_000
+LARGEST_BYTES = 520_000_000
+LARGEST_FULL_BYTES = 1_300_000_000
 """Of this, torch for the CPU has 0.52 GB; the CUDA build alone would have several times as much."""
-# Run in the image: for which kind of processor it has machine code, and how often it was found there and was not.
+# Run in the image: which kinds of this machine's processors its kernels in C serve, and whether they answer.
 LOAD = """
-import json, pathlib
-from attention.kernels import machine_code
-for prepare in (machine_code.prepare, machine_code.prepare_transformer):
-    prepare(pathlib.Path("/opt/softkv/machine-code"))
-from attention.kernels.cpu import KERNELS, TRANSFORMER
-stats = [kernel.stats for kernel, arguments in KERNELS + TRANSFORMER]
+import json
+from attention.kernels import kernels, kernels_in_c, products_are_exact
+from attention.kernels.native.library import usable_kinds
 print(json.dumps({
-    "target": getattr(machine_code.this_target(), "name", None),
-    "kernels": len(stats),
-    "found": sum(sum(each.cache_hits.values()) for each in stats),
-    "made": sum(sum(each.cache_misses.values()) for each in stats),
+    "kinds": [kind.name for kind in usable_kinds()],
+    "answer": kernels() is kernels_in_c(),
+    "exact": products_are_exact(),
 }))
 """
 # Run in the image: every installed distribution, and which of these modules have no bytecode.
@@ -101,21 +96,11 @@ def test_the_user_of_the_image_may_write_to_the_data_only(tool, image):
     assert set(writable) <= {"/data", "/tmp", "/var/tmp", "/run/lock"}
 
 
-def test_the_machine_code_of_the_image_is_loaded_and_not_compiled(tool, image):
+def test_the_kernels_of_the_image_answer_on_every_kind_of_processor(tool, image):
     loaded = json.loads(inside(tool, image, "python", "-c", LOAD))
-    if loaded["target"] is None:
-        pytest.skip("the image brings machine code for common processors, and this is none")
-    assert loaded["found"] == loaded["kernels"] > 0
-    assert loaded["made"] == 0
-
-
-@pytest.mark.thorough
-@pytest.mark.skipif("PROCESSORS" in os.environ, reason="the image is built for the processors that PROCESSORS names")
-def test_the_image_has_machine_code_for_every_kind_of_processor(tool, image):
-    folders = inside(tool, image, "ls", "/opt/softkv/machine-code/kernels").split()
-    assert len(folders) == len(targets_of(platform.machine()))
-    with pytest.raises(RuntimeError, match="PROCESSORS must be every or this, got some"):
-        tool.build(f"{image}-none", *build_options(), "--build-arg", "PROCESSORS=some")
+    if not usable_kinds():
+        pytest.skip("no kernels in C are for this processor")
+    assert loaded == {"kinds": [kind.name for kind in usable_kinds()], "answer": True, "exact": True}
 
 
 def test_nothing_is_left_of_its_making(tool, image):

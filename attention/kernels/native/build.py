@@ -14,6 +14,7 @@ import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from .kinds import KINDS, Kind, this_platform  # noqa: TID252  (`attention` imports NumPy, which a build lacks)
@@ -37,12 +38,14 @@ class Platform:
         target: zig's name of it.
         machine: the value of `platform.machine()`, in lower case.
         suffix: the suffix of the library, which Python does not take for a module.
+        tag: the platforms of a wheel with the library.
         linking: flags of the linker.
     """
 
     target: str
     machine: str
     suffix: str
+    tag: str
     linking: tuple[str, ...] = ()
 
     @property
@@ -52,10 +55,14 @@ class Platform:
 
 
 PLATFORMS = {
-    "linux-x86_64": Platform("x86_64-linux-none", "x86_64", ".so.1", ("-Wl,-z,defs",)),
-    "linux-aarch64": Platform("aarch64-linux-none", "aarch64", ".so.1", ("-Wl,-z,defs",)),
-    "macos-arm64": Platform("aarch64-macos.11.0-none", "aarch64", ".dylib"),
-    "windows-amd64": Platform("x86_64-windows-gnu", "x86_64", ".dll"),
+    "linux-x86_64": Platform(
+        "x86_64-linux-none", "x86_64", ".so.1", "manylinux2014_x86_64.musllinux_1_1_x86_64", ("-Wl,-z,defs",)
+    ),
+    "linux-aarch64": Platform(
+        "aarch64-linux-none", "aarch64", ".so.1", "manylinux2014_aarch64.musllinux_1_1_aarch64", ("-Wl,-z,defs",)
+    ),
+    "macos-arm64": Platform("aarch64-macos.11.0-none", "aarch64", ".dylib", "macosx_11_0_arm64"),
+    "windows-amd64": Platform("x86_64-windows-gnu", "x86_64", ".dll", "win_amd64"),
 }
 
 
@@ -68,9 +75,11 @@ def build(name: str, directory: Path, *flags: str) -> Path:
         flags: further flags of the compiler.
 
     Raises:
-        FileNotFoundError: `ziglang` is not installed.
+        ModuleNotFoundError: `ziglang` is not installed.
         subprocess.CalledProcessError: the compiler refuses a file; its messages are on standard error.
     """
+    if find_spec("ziglang") is None:
+        raise ModuleNotFoundError("Expected the package ziglang, which compiles C. Install ziglang==0.17.1.")
     aim = PLATFORMS[name]
     zig = [sys.executable, "-m", "ziglang", "cc", "-target", aim.target]
     with tempfile.TemporaryDirectory(dir=directory) as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
