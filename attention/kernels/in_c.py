@@ -39,13 +39,13 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
     "code_rows": (None, _P, _N, _N, _P, _P, _P, _P, _P),
     "residual_sum": (_N, _P, _N, _N, _P, _N, _P),
     "quadratic_forms": (None, _P, _N, _N, _P, _P, _P, _P),
-    "sort_candidates": (_N, _P, _P, _P, _N, _N, _N, _P, _N, _N, _N, _P, _P, _P),
-    "heavy_counts": (None, _P, _P, _P, _P, _P, c_double, c_double, _N, _N, _P),
-    "initial_counts": (None, _P, _P, _P, _P, _P, _N, _N, _N, _P),
-    "decisive_counts": (None, _P, _P, _P, _P, _P, _P, _P, _P, _N, _N, _N, _P, _P),
-    "softmax_weights": (None, _P, _P, _P, _P, _P, _P, _P, _N, _N, _N, _P, _P, _P),
-    "top_rows": (None, _P, _P, _P, _P, _P, _N, _P, _P, _P, _P),
-    "first_rows": (None, _P, _P, _N, _P, _P, _P),
+    "sort_candidates": (_N, _P, _P, _P, _N, _N, _N, _P, _N, _N, _N, _P, _P, _P, _N),
+    "heavy_counts": (_N, _P, _N, _P, _P, _P, _P, c_double, c_double, _N, _N, _P),
+    "initial_counts": (_N, _P, _N, _P, _P, _P, _P, _N, _N, _N, _P),
+    "decisive_counts": (_N, _P, _N, _P, _P, _P, _P, _P, _P, _P, _N, _N, _N, _P, _P),
+    "softmax_weights": (_N, _P, _N, _P, _P, _P, _P, _P, _P, _N, _N, _N, _P, _P, _P),
+    "top_rows": (_N, _P, _P, _N, _P, _P, _P, _N, _P, _P, _P, _P),
+    "first_rows": (_N, _P, _P, _N, _P, _P, _P, _N),
 }
 """The functions of the library: the type of the result, then those of the arguments."""
 
@@ -148,6 +148,7 @@ class KernelsInC:
             address(weights, pointers.F32, count * width) if len(weights) else None,
             width,
         )
+        _check_reached(reached)
         return reached
 
     def fill_histogram(
@@ -156,6 +157,7 @@ class KernelsInC:
         """List rows and count the others in a histogram; see `Kernels.fill_histogram`."""
         count, bins = len(queries.steps), histogram.shape[1]
         _check_first(first)
+        _check_room(bins)
         reached: int = self._c.fill_histogram(
             byref(_keys(keys, queries)),
             first,
@@ -166,11 +168,13 @@ class KernelsInC:
             address(histogram, pointers.F64, count * bins * 2),
             bins,
         )
+        _check_reached(reached)
         return reached
 
     def sample_top(self, keys: CodedKeys, queries: Packed, best: F32) -> None:
         """Insert similarities into lists of the largest; see `Kernels.sample_top`."""
         count, room = len(queries.steps), best.shape[1]
+        _check_room(room)
         into = address(best, pointers.F32, count * room)
         self._c.sample_top(byref(_keys(keys, queries)), byref(queries.structure), into, room)
 
@@ -180,14 +184,15 @@ class KernelsInC:
         self, tile: CodedValues, weights: F32, counts: I64, fine: bool, outputs: F64, errors: F64, amx: bool
     ) -> None:
         """Add weighted sums of coded values; see `Kernels.add_values`."""
-        chunks, groups, length = tile.codes.shape[:3]
+        chunks, groups, length, lanes, deep = tile.codes.shape
         rows, (count, width) = len(tile.scales), outputs.shape
-        if rows > chunks * length * DEEP or width > groups * LANES or weights.shape[1] < rows:
+        fits = rows <= min(chunks * length * DEEP, weights.shape[1]) and width <= groups * LANES
+        if not fits or (groups % (PANEL // LANES), lanes, deep) != (0, LANES, DEEP):
             raise ValueError(f"wanted codes and weights of {rows} rows, got {tile.codes.shape} and {weights.shape}")
         values = _Values(
             address(tile.codes, pointers.U8),
             address(tile.scales, pointers.F32),
-            None if self.WIDE else address(tile.values, pointers.F32, rows * width),
+            address(tile.values, pointers.F32, rows * width),
             address(tile.inverse_squares, pointers.F64),
             rows,
             len(tile.inverse_squares),
@@ -351,6 +356,7 @@ class KernelsInC:
             _scratch.of(RADIX_BYTES * longest),
             address(ordered, pointers.I64),
             address(descending, pointers.F64, len(ordered)),
+            len(ordered),
         )
         if bad >= 0:
             raise ValueError(f"wanted a run that holds the lists of all workers, got another for query {bad}")
@@ -371,8 +377,9 @@ class KernelsInC:
         """Count the candidates that hold nearly all squared weight; see `Kernels.heavy_counts`."""
         queries = len(inverse)
         _check_runs(starts, queries, len(similarities), first, last)
-        self._c.heavy_counts(
+        wrong = self._c.heavy_counts(
             address(similarities, pointers.F64),
+            len(similarities),
             address(starts, pointers.I64),
             address(inverse, pointers.F64),
             address(levels, pointers.F64, queries),
@@ -383,6 +390,7 @@ class KernelsInC:
             last,
             address(counts, pointers.I64, queries),
         )
+        _check_run(wrong)
 
     def initial_counts(
         self, similarities: F64, starts: I64, heavy: I64, ks: I64, margins: F64, maximum: int, times: int
@@ -390,8 +398,9 @@ class KernelsInC:
         """Count the candidates to compute first; see `Kernels.initial_counts`."""
         queries, counts = len(ks), np.empty(len(ks), dtype=np.int64)
         _check_runs(starts, queries, len(similarities))
-        self._c.initial_counts(
+        wrong = self._c.initial_counts(
             address(similarities, pointers.F64),
+            len(similarities),
             address(starts, pointers.I64),
             address(heavy, pointers.I64, queries),
             address(ks, pointers.I64),
@@ -401,20 +410,23 @@ class KernelsInC:
             times,
             address(counts, pointers.I64),
         )
+        _check_run(wrong)
         return counts
 
     def first_rows(self, starts: I64, counts: I64) -> tuple[I64, I64, I64]:
         """Select the first rows of each run; see `Kernels.first_rows`."""
         queries, room = len(counts), int(np.add.reduce(counts))
         edges, indices, runs = _integers(queries + 1), _integers(room), _integers(room)
-        self._c.first_rows(
+        wrong = self._c.first_rows(
             address(starts[:queries], pointers.I64, queries),
             address(counts, pointers.I64),
             queries,
             address(edges, pointers.I64),
             address(indices, pointers.I64),
             address(runs, pointers.I64),
+            room,
         )
+        _check_run(wrong)
         return edges, indices, runs
 
     def decisive_counts(
@@ -434,8 +446,9 @@ class KernelsInC:
         queries, needed = len(ks), np.empty(len(ks), dtype=np.int64)
         _check_runs(starts, queries, len(similarities))
         heap = np.empty(len(rescored) // 2 + 1)
-        self._c.decisive_counts(
+        wrong = self._c.decisive_counts(
             address(similarities, pointers.F64),
+            len(similarities),
             address(starts, pointers.I64),
             address(rescored, pointers.F64, int(np.add.reduce(counts))),
             address(counts, pointers.I64, queries),
@@ -449,6 +462,7 @@ class KernelsInC:
             address(heap, pointers.F64),
             address(needed, pointers.I64),
         )
+        _check_run(wrong)
         return needed
 
     def softmax_weights(
@@ -469,8 +483,9 @@ class KernelsInC:
         """Compute softmax weights over candidates, sums and the null key; see `Kernels.softmax_weights`."""
         cases, bands = thresholds.shape
         _check_runs(starts, cases, len(values), first, last)
-        self._c.softmax_weights(
+        wrong = self._c.softmax_weights(
             address(values, pointers.F64),
+            len(values),
             address(starts, pointers.I64),
             address(counts, pointers.I64, cases),
             address(temperatures, pointers.F64, cases),
@@ -484,15 +499,17 @@ class KernelsInC:
             address(factors, pointers.F64, cases * bands),
             address(totals, pointers.F64, cases * TOTALS),
         )
+        _check_run(wrong)
 
     def top_rows(self, similarities: F64, row_numbers: I64, starts: I64, counts: I64, ks: I64) -> tuple[I64, I64, I64]:
         """Select the best rows of each run, and those that tie; see `Kernels.top_rows`."""
         queries, room = len(counts), int(np.add.reduce(counts))
         _check_runs(starts, queries, len(similarities))
         edges, rows, runs, heap = _integers(queries + 1), _integers(room), _integers(room), np.empty(room // 2 + 1)
-        self._c.top_rows(
+        wrong = self._c.top_rows(
             address(similarities, pointers.F64),
             address(row_numbers, pointers.I64, len(similarities)),
+            len(similarities),
             address(starts, pointers.I64),
             address(counts, pointers.I64),
             address(ks, pointers.I64, queries),
@@ -502,6 +519,7 @@ class KernelsInC:
             address(rows, pointers.I64),
             address(runs, pointers.I64),
         )
+        _check_run(wrong)
         end = int(edges[-1])
         return edges, rows[:end].copy(), runs[:end].copy()
 
@@ -562,6 +580,21 @@ def _lists(lists: CandidateLists, count: int) -> _Lists:
 def _check_first(first: int) -> None:
     if first < 0 or first % PANEL:
         raise ValueError(f"wanted a first row that is a multiple of {PANEL}, got {first}")
+
+
+def _check_room(room: int) -> None:
+    if room < 1:
+        raise ValueError(f"wanted room for 1 number of each query at least, got {room}")
+
+
+def _check_reached(reached: int) -> None:
+    if reached < 0:
+        raise ValueError("wanted lists of 0 rows or more, got a negative count")
+
+
+def _check_run(wrong: int) -> None:
+    if wrong >= 0:
+        raise ValueError(f"wanted runs of candidates and counts within them, got another for query {wrong}")
 
 
 def _check_index(bad: int) -> None:

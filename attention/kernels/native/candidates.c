@@ -1,10 +1,23 @@
 /* Kernels over candidates, the rows that a scan listed for each query. Arrays hold the candidates of all queries; run i,
- * that of query i, is the part from starts[i] to starts[i + 1]. */
+ * that of query i, is the part from starts[i] to starts[i + 1]. Functions that return a number return -1, or the first query
+ * whose run is refused, before they read any candidate of it. */
 #include "exponentials.h"
 
 enum { DIGITS = 4, BASE = 256 }; /* of a radix sort: a float32 has four digits of 8 bits */
 
 static const double VANISHED = -800.0, LOWEST = -1e30, VANISHING = 1e-280, LEAST_LOGIT = -745.0;
+
+/* The first run of `first` to `last` that is no part of m candidates, or whose count is not from `fewest` to its length; -1 if
+ * all are right. Without counts only the runs are checked. */
+INLINE int64_t wrong_run(const int64_t *starts, const int64_t *counts, int64_t first, int64_t last, int64_t fewest,
+                         int64_t m) {
+    for (int64_t run = first; run < last; run++) {
+        const int64_t begin = starts[run], end = starts[run + 1];
+        if (begin < 0 || end < begin || end > m) return run;
+        if (counts && (counts[run] < fewest || counts[run] > end - begin)) return run;
+    }
+    return -1;
+}
 
 /* The bits of a float32 as an integer that falls where the float rises; −0 equals 0. */
 INLINE uint32_t descending_bits(float similarity) {
@@ -17,12 +30,12 @@ INLINE uint32_t descending_bits(float similarity) {
  * first; rows of equal similarity keep their order, the first worker's before the second's.
  *
  * row_numbers: int64[workers, queries, room]; similarities: float32, of the same shape; counts: int64[workers, queries];
- * ordered: int64[m]; descending: float64[m]; scratch: 28 bytes for each of `longest` rows, at a multiple of 8. Return
- * -1, or the first query whose lists do not fit into its run. */
+ * ordered: int64[m]; descending: float64[m]; scratch: 28 bytes for each of `longest` rows, at a multiple of 8. A run is
+ * refused if it has not the length of its lists. */
 EXPORT int64_t KERNEL(sort_candidates)(const int64_t *row_numbers, const float *similarities, const int64_t *counts,
                                     int64_t workers, int64_t queries, int64_t room, const int64_t *starts,
                                     int64_t first, int64_t last, int64_t longest, uint8_t *scratch, int64_t *ordered,
-                                    double *descending) {
+                                    double *descending, int64_t m) {
     uint64_t *keys = (uint64_t *)scratch, *other = keys + longest;
     int64_t *listed = (int64_t *)(other + longest), digits[DIGITS][BASE];
     float *scanned = (float *)(listed + longest);
@@ -33,7 +46,8 @@ EXPORT int64_t KERNEL(sort_candidates)(const int64_t *row_numbers, const float *
             if (count < 0 || count > room) return query;
             whole += count;
         }
-        if (starts[query] < 0 || starts[query + 1] - starts[query] != whole || whole > longest) return query;
+        if (wrong_run(starts, 0, query, query + 1, 0, m) >= 0) return query;
+        if (starts[query + 1] - starts[query] != whole || whole > longest) return query;
         clear(digits, sizeof digits);
         for (int64_t worker = 0; worker < workers; worker++) {
             const int64_t list = worker * queries + query;
@@ -72,9 +86,11 @@ EXPORT int64_t KERNEL(sort_candidates)(const int64_t *row_numbers, const float *
  *
  * similarities: float64[m], each run descending; inverse: float64[queries], 1/T; levels, squares: float64[queries], Σe² of
  * summed rows and the similarity that it is relative to. */
-EXPORT void KERNEL(heavy_counts)(const double *similarities, const int64_t *starts, const double *inverse,
-                                 const double *levels, const double *squares, double few, double negligible,
-                                 int64_t first, int64_t last, int64_t *counts) {
+EXPORT int64_t KERNEL(heavy_counts)(const double *similarities, int64_t m, const int64_t *starts, const double *inverse,
+                                    const double *levels, const double *squares, double few, double negligible,
+                                    int64_t first, int64_t last, int64_t *counts) {
+    const int64_t wrong = wrong_run(starts, 0, first, last, 0, m);
+    if (wrong >= 0) return wrong;
     for (int64_t query = first; query < last; query++) {
         const int64_t begin = starts[query];
         int64_t end = starts[query + 1];
@@ -89,6 +105,7 @@ EXPORT void KERNEL(heavy_counts)(const double *similarities, const int64_t *star
         }
         counts[query] = end - begin;
     }
+    return -1;
 }
 
 /* How many of similarities[first : last], in descending order, are at least `bound`. */
@@ -104,9 +121,11 @@ INLINE int64_t count_at_least(const double *similarities, int64_t first, int64_t
 
 /* Count the candidates of each query to compute in float64 first: its k best, its heavy ones up to `maximum`, and all
  * within the margin of the k-th; at most max(times · maximum, 2k). 0 for a run of fewer than k rows. */
-EXPORT void KERNEL(initial_counts)(const double *similarities, const int64_t *starts, const int64_t *heavy,
-                                   const int64_t *ks, const double *margins, int64_t queries, int64_t maximum,
-                                   int64_t times, int64_t *counts) {
+EXPORT int64_t KERNEL(initial_counts)(const double *similarities, int64_t m, const int64_t *starts, const int64_t *heavy,
+                                      const int64_t *ks, const double *margins, int64_t queries, int64_t maximum,
+                                      int64_t times, int64_t *counts) {
+    const int64_t wrong = wrong_run(starts, 0, 0, queries, 0, m);
+    if (wrong >= 0) return wrong;
     for (int64_t query = 0; query < queries; query++) {
         const int64_t first = starts[query], last = starts[query + 1], k = ks[query];
         counts[query] = 0;
@@ -116,6 +135,7 @@ EXPORT void KERNEL(initial_counts)(const double *similarities, const int64_t *st
         const double bound = smaller(similarities[first + most(enough, 1) - 1], kth);
         counts[query] = least(count_at_least(similarities, first, last, bound), most(times * maximum, 2 * k));
     }
+    return -1;
 }
 
 /* The k-th largest of `count` values, 1 <= k <= count, by a heap in scratch float64[count / 2 + 1]. */
@@ -145,15 +165,17 @@ INLINE double kth_largest(const double *values, int64_t count, int64_t k, double
 }
 
 /* Select the first `counts[i]` candidates of run i, for each i: edges int64[queries + 1], where each run's selection begins;
- * indices and runs int64[Σ counts], of the selected candidates. */
-EXPORT void KERNEL(first_rows)(const int64_t *starts, const int64_t *counts, int64_t queries, int64_t *edges,
-                               int64_t *indices, int64_t *runs) {
+ * indices and runs int64[room], of the selected candidates, room = Σ counts. */
+EXPORT int64_t KERNEL(first_rows)(const int64_t *starts, const int64_t *counts, int64_t queries, int64_t *edges,
+                                  int64_t *indices, int64_t *runs, int64_t room) {
     int64_t place = 0;
     for (int64_t query = 0; query < queries; query++) {
+        if (counts[query] < 0 || counts[query] > room - place) return query;
         edges[query] = place;
         for (int64_t i = 0; i < counts[query]; i++, place++) indices[place] = starts[query] + i, runs[place] = query;
     }
     edges[queries] = place;
+    return -1;
 }
 
 /* How many of a run's candidates to compute, to include all from `bound` on; −1 if candidates from it on may be missing, or
@@ -168,10 +190,12 @@ INLINE int64_t count_needed(const double *similarities, int64_t first, int64_t l
  *
  * rescored: float64[Σ counts], exact similarities of the first candidates of each run; supports, thresholds, errors:
  * float64[queries]; heap: scratch float64[max(counts) / 2 + 1]. */
-EXPORT void KERNEL(decisive_counts)(const double *similarities, const int64_t *starts, const double *rescored,
-                                    const int64_t *counts, const int64_t *ks, const double *supports,
-                                    const double *thresholds, const double *errors, int64_t queries, int64_t maximum,
-                                    int64_t times, double *heap, int64_t *needed) {
+EXPORT int64_t KERNEL(decisive_counts)(const double *similarities, int64_t m, const int64_t *starts,
+                                       const double *rescored, const int64_t *counts, const int64_t *ks,
+                                       const double *supports, const double *thresholds, const double *errors,
+                                       int64_t queries, int64_t maximum, int64_t times, double *heap, int64_t *needed) {
+    const int64_t wrong = wrong_run(starts, counts, 0, queries, 0, m);
+    if (wrong >= 0) return wrong;
     for (int64_t query = 0; query < queries; query++, rescored += counts[query - 1]) {
         const int64_t k = ks[query], count = counts[query], first = starts[query], last = starts[query + 1];
         const int64_t limit = most(times * maximum, 2 * k);
@@ -189,6 +213,7 @@ EXPORT void KERNEL(decisive_counts)(const double *similarities, const int64_t *s
             needed[query] = count_needed(similarities, first, last, bound, count, thresholds[query], limit);
         }
     }
+    return -1;
 }
 
 /* A sum and its rounding error, by Neumaier's method. */
@@ -231,10 +256,12 @@ INLINE double log_sum(const double *values, int64_t first, int64_t last, double 
  * float64[cases, bands], below which rows were summed; sums: float64[cases, bands, 3], Σe, Σe·x, Σe²; nulls:
  * float64[cases, 2], the null key's similarity (−∞: none) and the logarithm of its count. Filled: weights float64[m];
  * factors float64[cases, bands], which turn a mass into weight; totals float64[cases, 10], the fields of `Totals`. */
-EXPORT void KERNEL(softmax_weights)(const double *values, const int64_t *starts, const int64_t *counts,
-                                    const double *temperatures, const double *thresholds, const double *sums,
-                                    const double *nulls, int64_t bands, int64_t first, int64_t last, double *weights,
-                                    double *factors, double *totals) {
+EXPORT int64_t KERNEL(softmax_weights)(const double *values, int64_t m, const int64_t *starts, const int64_t *counts,
+                                       const double *temperatures, const double *thresholds, const double *sums,
+                                       const double *nulls, int64_t bands, int64_t first, int64_t last,
+                                       double *weights, double *factors, double *totals) {
+    const int64_t wrong = wrong_run(starts, counts, first, last, 1, m);
+    if (wrong >= 0) return wrong;
     for (int64_t item = first; item < last; item++) {
         const int64_t begin = starts[item], end = starts[item + 1], middle = begin + counts[item];
         const double temperature = temperatures[item], *levels = thresholds + item * bands;
@@ -278,6 +305,7 @@ EXPORT void KERNEL(softmax_weights)(const double *values, const int64_t *starts,
         total[7] = tail_gap * factor;
         total[8] = (total_of(&square) + square_below) * factor * factor, total[9] = square_below * factor * factor;
     }
+    return -1;
 }
 
 /* Whether candidate a comes before candidate b: by similarity, then by row number. */
@@ -288,9 +316,11 @@ INLINE int precedes(const double *similarities, const int64_t *row_numbers, int6
 /* Select the k best of the first `counts[i]` candidates of each run, best first, and all that tie with the k-th; ties by
  * row number. edges: int64[queries + 1]; rows: int64[Σ counts], indices of candidates; runs: int64[Σ counts], the query of each;
  * heap: scratch float64[max(counts) / 2 + 1]. */
-EXPORT void KERNEL(top_rows)(const double *similarities, const int64_t *row_numbers, const int64_t *starts,
-                             const int64_t *counts, const int64_t *ks, int64_t queries, double *heap, int64_t *edges,
-                             int64_t *rows, int64_t *runs) {
+EXPORT int64_t KERNEL(top_rows)(const double *similarities, const int64_t *row_numbers, int64_t m, const int64_t *starts,
+                                const int64_t *counts, const int64_t *ks, int64_t queries, double *heap, int64_t *edges,
+                                int64_t *rows, int64_t *runs) {
+    const int64_t wrong = wrong_run(starts, counts, 0, queries, 0, m);
+    if (wrong >= 0) return wrong;
     int64_t end = 0;
     edges[0] = 0;
     for (int64_t query = 0; query < queries; query++) {
@@ -314,6 +344,7 @@ EXPORT void KERNEL(top_rows)(const double *similarities, const int64_t *row_numb
         for (int64_t i = begin; i < end; i++) runs[i] = query;
         edges[query + 1] = end;
     }
+    return -1;
 }
 
 /* exp, ln and ln(1 + x) of n numbers: for tests. */

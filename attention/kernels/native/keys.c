@@ -132,20 +132,26 @@ INLINE void list_panel(const Lists *lists, int64_t query, const float *similarit
     lists->counts[query] = used;
 }
 
+/* The length of the longest list; -1 if one has a negative length. */
 INLINE int64_t longest_of(const Lists *lists, int64_t count) {
-    int64_t longest = 0;
-    for (int64_t query = 0; query < count; query++) longest = most(longest, lists->counts[query]);
-    return longest;
+    int64_t longest = 0, shortest = 0;
+    for (int64_t query = 0; query < count; query++) {
+        longest = most(longest, lists->counts[query]);
+        shortest = least(shortest, lists->counts[query]);
+    }
+    return shortest < 0 ? -1 : longest;
 }
 
 /* Scan rows from `first` on: list rows at or above a query's threshold, and sum the softmax terms of the others.
  *
  * inverse: float32[count], 1/T; sums: float64[count, 3], added to; weights: float32[count, width], filled with the terms,
- * or null. Return the row to continue from: the scan stops before a list could overflow. */
+ * or null. Return the row to continue from: the scan stops before a list could overflow. Return -1 if a list has a negative
+ * length. */
 EXPORT int64_t KERNEL(accumulate)(const Keys *keys, int64_t first, const Queries *queries, const Lists *lists,
                                   const float *inverse, double *sums, float *weights, int64_t width) {
     const int64_t count = queries->count, enough = lists->room - PANEL;
     int64_t longest = longest_of(lists, count), start = first;
+    if (longest < 0) return -1;
     Scaling scaling;
     float similarities[PANEL], terms[PANEL];
     int32_t products[AT_ONCE * PANEL];
@@ -182,6 +188,7 @@ EXPORT int64_t KERNEL(fill_histogram)(const Keys *keys, int64_t first, const Que
                                       const float *lows, const float *finer, double *histogram, int64_t bins) {
     const int64_t count = queries->count, enough = lists->room - PANEL;
     int64_t longest = longest_of(lists, count), start = first;
+    if (longest < 0) return -1;
     Scaling scaling;
     float similarities[PANEL], counted[PANEL];
     int32_t bin[PANEL], products[AT_ONCE * PANEL];

@@ -56,13 +56,14 @@ INLINE int64_t lines_of(int64_t count, int fine) {
 #endif
 }
 
-INLINE uint8_t *take(uint8_t **room, int64_t size) {
-    uint8_t *taken = *room;
-    *room += (size + LINE - 1) / LINE * LINE;
+/* Addresses are integers here, because C has no sums with a null pointer. */
+INLINE uintptr_t take(uintptr_t *room, int64_t size) {
+    const uintptr_t taken = *room;
+    *room += (uintptr_t)((size + LINE - 1) / LINE * LINE);
     return taken;
 }
 
-INLINE uint8_t *divide(uint8_t *room, int64_t count, int64_t lines, int64_t chunk, Scratch *scratch) {
+INLINE uintptr_t divide(uintptr_t room, int64_t count, int64_t lines, int64_t chunk, Scratch *scratch) {
     scratch->masses = (double *)take(&room, count * (int64_t)sizeof(double));
     scratch->tops = (float *)take(&room, count * (int64_t)sizeof(float));
     scratch->steps = (float *)take(&room, count * (int64_t)sizeof(float));
@@ -75,8 +76,7 @@ INLINE uint8_t *divide(uint8_t *room, int64_t count, int64_t lines, int64_t chun
 /* Bytes of scratch memory that `add_values` needs. */
 EXPORT int64_t KERNEL(values_scratch)(const Values *values, int64_t count, int fine) {
     Scratch scratch;
-    uint8_t *const nothing = 0;
-    return divide(nothing, count, lines_of(count, fine), values->length * DEEP, &scratch) - nothing;
+    return (int64_t)divide(0, count, lines_of(count, fine), values->length * DEEP, &scratch);
 }
 
 /* The sum and the maximum of weights, each at least 0. */
@@ -228,7 +228,7 @@ EXPORT void KERNEL(add_values)(const Values *values, const float *weights, int64
 #endif
     const int64_t levels = fine ? FINE_LEVELS : BYTE_LEVELS, lines = lines_of(count, fine);
     Scratch scratch;
-    divide(room, count, lines, chunk, &scratch);
+    divide((uintptr_t)room, count, lines, chunk, &scratch);
     int matters = 0;
     for (int64_t query = 0; query < count; query++) {
         weigh(weights + query * width, rows, scratch.masses + query, scratch.tops + query);
