@@ -1,4 +1,4 @@
-"""The kernels by numba, in C and in NumPy: all have every kernel, and give the same to the last digits."""
+"""The kernels in C and in NumPy: both have every kernel, and give the same to the last digits."""
 
 from __future__ import annotations
 
@@ -9,21 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.kernels import (
-    CandidateLists,
-    CodedKeys,
-    CodedValues,
-    Kernels,
-    in_machine_code,
-    in_numpy,
-    kernels_in_c,
-    value_passes,
-)
+from attention.kernels import CandidateLists, CodedKeys, CodedValues, Kernels, in_numpy
 from attention.kernels.interface import CandidateKernels
-from attention.kernels.layout import FINE_LEVELS, LEVELS, WEIGHT_LEVELS, columns_room, put_columns, put_rows, rows_room
+from attention.kernels.layout import CHUNK, FINE_LEVELS, LEVELS, columns_room, put_columns, put_rows, rows_room
+from tests.attention.kernels.implementations import EVERY, EVERY_IN_C
 
-TWINS = (in_machine_code, kernels_in_c(), in_numpy)
-COMPILED = pytest.mark.parametrize("compiled", [in_machine_code, kernels_in_c()], ids=["numba", "C"])
 FUNCTIONS = [
     name
     for room in (CandidateKernels, Kernels)
@@ -31,7 +21,6 @@ FUNCTIONS = [
     if inspect.isfunction(value) and not name.startswith("_")
 ]
 f32 = np.float32
-MOST = [WEIGHT_LEVELS] if in_machine_code.WIDE else [LEVELS, WEIGHT_LEVELS]
 
 seeds = st.integers(0, 999)
 sizes = {
@@ -53,16 +42,15 @@ def small_steps():
         yield
 
 
-@pytest.mark.parametrize("twin", TWINS)
-def test_each_has_a_name_and_every_kernel_with_the_interface_s_arguments(twin):
+@EVERY
+def test_each_has_a_name_and_every_kernel_with_the_interface_s_arguments(running):
     assert len(FUNCTIONS) == 19
-    assert (type(twin.NAME), type(twin.AMX)) == (str, bool)
+    assert (type(running.NAME), type(running.AMX)) == (str, bool)
     for name in FUNCTIONS:
         expected = [
             parameter for parameter in inspect.signature(getattr(Kernels, name)).parameters if parameter != "self"
         ]
-        function = getattr(twin, name)
-        assert list(inspect.signature(getattr(function, "py_func", function)).parameters) == expected
+        assert list(inspect.signature(getattr(running, name)).parameters) == expected
 
 
 def coded(random, rows, width, queries, fine, addends=False):
@@ -95,34 +83,36 @@ def drained(thresholds, rows, step):
     return listed
 
 
-def passed(twin, keys, packed, thresholds, inverse):
+def passed(running, keys, packed, thresholds, inverse):
     """(listed beside sums, listed beside a histogram, sums, weights, histogram, best)."""
     q, rows = len(thresholds), len(keys.scales)
     sums, weights, histogram = np.zeros((q, 3)), np.zeros((q, rows + 3), f32), np.zeros((q, 40, 2))
     lows, finer, best = np.full(q, -0.1, f32), np.full(q, 200, f32), np.full((q, 5), -1, f32)
     listed = [
-        drained(thresholds, rows, lambda at, lists: twin.accumulate(keys, at, packed, lists, inverse, sums, weights)),
         drained(
-            thresholds, rows, lambda at, lists: twin.fill_histogram(keys, at, packed, lists, lows, finer, histogram)
+            thresholds, rows, lambda at, lists: running.accumulate(keys, at, packed, lists, inverse, sums, weights)
+        ),
+        drained(
+            thresholds, rows, lambda at, lists: running.fill_histogram(keys, at, packed, lists, lows, finer, histogram)
         ),
     ]
-    twin.sample_top(keys, packed, best)
+    running.sample_top(keys, packed, best)
     return *listed, sums, weights, histogram, best
 
 
-@COMPILED
+@EVERY_IN_C
 @settings(deadline=None)
 @given(seed=seeds, fine=st.booleans(), addends=st.booleans(), **sizes)
 def test_they_list_the_same_to_the_bit_and_sum_the_same_to_the_last_digits(
-    compiled, seed, fine, addends, rows, width, queries
+    running, seed, fine, addends, rows, width, queries
 ):
     random = np.random.default_rng(seed)
     keys, codes, steps = coded(random, rows, width, queries, fine, addends)
     thresholds = random.choice([-3e38, -0.01, 0.0, 0.02], queries).astype(f32)
     inverse = random.choice([0.0, 1.0, 300.0, 1e30], queries).astype(f32)
     one, other = (
-        passed(twin, keys, twin.pack_queries(codes, steps, fine=fine), thresholds, inverse)
-        for twin in (compiled, in_numpy)
+        passed(kernels, keys, kernels.pack_queries(codes, steps, fine=fine), thresholds, inverse)
+        for kernels in (running, in_numpy)
     )
     listed, beside_bins, sums, weights, histogram, best = one
     assert listed == beside_bins == other[0] == other[1]
@@ -135,38 +125,38 @@ def test_they_list_the_same_to_the_bit_and_sum_the_same_to_the_last_digits(
     np.testing.assert_allclose(histogram.sum(axis=1), other[4].sum(axis=1), rtol=1e-5, atol=1e-5)
 
 
-@COMPILED
+@EVERY_IN_C
 @settings(deadline=None)
 @given(seed=seeds, **sizes)
-def test_they_make_the_same_of_the_originals(compiled, seed, rows, width, queries):
+def test_they_make_the_same_of_the_originals(running, seed, rows, width, queries):
     random = np.random.default_rng(seed)
     vectors = random.standard_normal((rows, width)).astype(f32)
     queries_given, rows_chosen = random.standard_normal((queries, width)), random.integers(0, rows, PICKED)
     of = random.integers(0, queries, PICKED)
     weights, shares = random.random(PICKED), random.random((queries, PICKED))
     results = []
-    for twin in (compiled, in_numpy):
+    for kernels in (running, in_numpy):
         products, sums, outputs = np.empty((queries, PICKED)), np.ones((queries, width)), np.ones((queries, width))
-        twin.all_products(vectors, rows_chosen, queries_given, products)
-        twin.all_sums(vectors, rows_chosen, shares, sums)
-        twin.add_rows(vectors, rows_chosen, of, weights, outputs)
-        row_products = twin.row_products(vectors, rows_chosen, queries_given, of)
+        kernels.all_products(vectors, rows_chosen, queries_given, products)
+        kernels.all_sums(vectors, rows_chosen, shares, sums)
+        kernels.add_rows(vectors, rows_chosen, of, weights, outputs)
+        row_products = kernels.row_products(vectors, rows_chosen, queries_given, of)
         results.append((products, sums, outputs, row_products))
     for one, other in zip(*results, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-11)
 
 
-@COMPILED
+@EVERY_IN_C
 @settings(deadline=None)
 @given(seed=seeds, rows=sizes["rows"], width=sizes["width"], scale=st.sampled_from([1e-42, 1e-6, 1.0, 1e38]))
-def test_twins_code_rows_to_the_bit_and_sum_residuals_to_the_last_digits(compiled, seed, rows, width, scale):
+def test_they_code_rows_to_the_bit_and_sum_residuals_to_the_last_digits(running, seed, rows, width, scale):
     vectors = (np.random.default_rng(seed).uniform(-1, 1, (rows, width)) * scale).astype(f32)
     vectors[::7] = 0
     made = []
-    for twin in (compiled, in_numpy):
+    for kernels in (running, in_numpy):
         codes, left = np.empty((rows, width), np.int8), np.empty((rows, width), f32)
         scales, squares, total = np.empty(rows), np.empty(rows), np.zeros(width)
-        twin.code_rows(vectors, codes, left, scales, squares, total)
+        kernels.code_rows(vectors, codes, left, scales, squares, total)
         made.append((codes, left, scales, squares, total))
     for one, other in zip(made[0][:3], made[1][:3], strict=True):
         np.testing.assert_array_equal(one, other)
@@ -174,43 +164,32 @@ def test_twins_code_rows_to_the_bit_and_sum_residuals_to_the_last_digits(compile
     np.testing.assert_allclose(made[0][4], made[1][4], rtol=1e-11, atol=1e-12 * scale)
 
 
-@COMPILED
+@EVERY_IN_C
 @settings(deadline=None)
 @given(
     rows=st.integers(1, 2300),
     width=st.sampled_from([1, 3, 63, 64, 65, 130]),
-    queries=st.integers(1, 5),
-    most=st.sampled_from(MOST),
-    above=st.booleans(),
+    queries=st.sampled_from([1, 2, 5, 18]),
+    power=st.sampled_from([1, 4, 40]),
+    fine=st.booleans(),
 )
-def test_they_blend_alike(compiled, rows, width, queries, most, above):
+def test_they_add_values_alike(running, rows, width, queries, power, fine):
     random = np.random.default_rng(rows)
-    codes = random.integers(-127, 128, (rows, width)).astype(np.int8)
-    room = columns_room(-(-rows // 1024), 1024, width)
-    for chunk, first in enumerate(range(0, rows, 1024)):
-        put_columns(room[chunk], 0, codes[first : first + 1024])
+    codes = random.integers(-LEVELS, LEVELS + 1, (rows, width)).astype(np.int8)
+    room = columns_room(-(-rows // CHUNK), CHUNK, width)
+    for chunk, first in enumerate(range(0, rows, CHUNK)):
+        put_columns(room[chunk], 0, codes[first : first + CHUNK])
     weights = np.full((queries, rows + 70), f32(np.nan))  # what is behind the rows must not be read
-    weights[:, :rows] = random.random((queries, rows), dtype=f32) ** 4
+    weights[:, :rows] = random.random((queries, rows), dtype=f32) ** power
     scales = random.random(rows, dtype=f32)
-    top = (weights[:, :rows] * scales).max(axis=1)
-    steps = np.maximum(top * (0.3 if above and most == 127 else 1.0) / most, 1e-30).astype(f32)
-    values = codes * scales[:, None]
-    actual, expected = np.ones((queries, width)), np.ones((queries, width))
-    value_passes.blend(room, weights, scales, steps, most, values, actual, in_machine_code.AMX)
-    in_numpy.blend(room, weights, scales, steps, most, values, expected, in_numpy.AMX)
-    # A level half-way between two may go either way.
-    room_for_ties = 2 * steps[:, None].astype(float) * 127 + 1e-9
-    assert (np.abs(actual - expected) <= room_for_ties).all()
-    (sums, largest), (sums_too, largest_too) = (twin.weight_of(weights, rows) for twin in (value_passes, in_numpy))
-    np.testing.assert_allclose(sums, sums_too, rtol=1e-6)
-    np.testing.assert_array_equal(largest, largest_too)
-    tile = CodedValues(room, scales, values, random.random(len(room)), 0.1, 2.0, 30.0)
+    values = CodedValues(room, scales, codes * scales[:, None], random.random(len(room)), 0.1, 2.0, 30.0)
     for counts in (np.zeros(queries, np.int64), np.full(queries, 10**11)):
         outputs, errors = np.ones((2, queries, width)), np.ones((2, queries, 5))
-        for twin, output, error in zip((compiled, in_numpy), outputs, errors, strict=True):
-            twin.add_values(tile, weights, counts, most == WEIGHT_LEVELS, output, error, twin.AMX)
+        running.add_values(values, weights, counts, fine, outputs[0], errors[0], running.AMX)
+        in_numpy.add_values(values, weights, counts, fine or running.WIDE, outputs[1], errors[1], False)
         np.testing.assert_allclose(errors[0], errors[1], rtol=1e-5)
-        steps = 2 * (errors[1, :, 2] - 1) / (rows * tile.code_length)
-        room_for_ties = 2 * steps[:, None] * 127 + 1e-5 * np.abs(outputs[1]).max()
+        # A level half-way between two may go either way.
+        steps = 2 * (errors[1, :, 2] - 1) / (rows * values.code_length)
+        room_for_ties = 2 * steps[:, None] * LEVELS + 1e-5 * np.abs(outputs[1]).max()
         assert (np.abs(outputs[0] - outputs[1]) <= room_for_ties).all()
         assert (outputs == 1).all() == bool(counts.any())

@@ -4,67 +4,19 @@ from __future__ import annotations
 
 import ctypes
 import math
-from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from attention.kernels import CandidateLists, CodedKeys, CodedValues, in_machine_code, in_numpy
+from attention.kernels import CodedKeys
 from attention.kernels.in_c import KernelsInC
-from attention.kernels.layout import FINE_LEVELS, LEVELS, columns_room, put_columns, put_rows, rows_room
+from attention.kernels.layout import rows_room
 from attention.kernels.native import pointers
 from attention.kernels.native.kinds import FEATURES, KINDS, kinds_of, this_platform
 from attention.kernels.native.library import library_of, load, usable_kinds
 from attention.kernels.native.pointers import address
 
 KINDS_HERE = pytest.mark.parametrize("kind", usable_kinds(), ids=lambda kind: kind.name)
-
-
-def scanned(running, keys, codes, steps, fine):
-    """Return everything that two passes over the keys write: lists, sums, weights and a histogram."""
-    queries, rows = len(codes), len(keys.scales)
-    packed = running.pack_queries(codes, steps, fine=fine)
-    best = np.full((queries, 9), -3e38, dtype=np.float32)
-    running.sample_top(keys, packed, best)
-    lists = [
-        CandidateLists(
-            best[:, 0].copy(),
-            np.full((queries, rows + 64), -1),
-            np.full((queries, rows + 64), np.nan, dtype=np.float32),
-            np.zeros(queries, dtype=np.int64),
-        )
-        for _ in range(2)
-    ]
-    sums, weights = np.zeros((queries, 3)), np.full((queries, rows + 3), np.nan, dtype=np.float32)
-    histogram, inverse = np.zeros((queries, 40, 2)), np.full(queries, 20, dtype=np.float32)
-    lows, finer = best[:, 0] - np.float32(0.5), np.full(queries, 80, dtype=np.float32)
-    assert running.accumulate(keys, 0, packed, lists[0], inverse, sums, weights) == rows
-    assert running.fill_histogram(keys, 0, packed, lists[1], lows, finer, histogram) == rows
-    return [best, *lists[0], *lists[1], sums, weights, histogram]
-
-
-def coded(rows, width, queries, fine, seed=0):
-    random = np.random.default_rng(seed)
-    stored = rows_room(rows, width)
-    put_rows(stored, 0, random.integers(-LEVELS, LEVELS + 1, (rows, width), dtype=np.int8))
-    scales, allowed = random.uniform(0.5e-3, 1e-3, rows).astype(np.float32), random.random(rows) < 0.8
-    addends = random.normal(0, 0.1, rows).astype(np.float32)
-    most = FINE_LEVELS if fine else LEVELS
-    codes = random.integers(-most, most + 1, (queries, width)).astype(np.int16)
-    steps = random.uniform(0.5e-3, 1e-3, queries).astype(np.float32) / (256 if fine else 1)
-    return CodedKeys(stored, scales, allowed, 7, addends), codes, steps.astype(np.float32)
-
-
-@KINDS_HERE
-@pytest.mark.parametrize("fine", [False, True], ids=["bytes", "two bytes"])
-@pytest.mark.parametrize(("rows", "width", "queries"), [(1, 1, 1), (64, 64, 3), (777, 100, 5), (1500, 384, 70)])
-def test_every_kind_of_processor_scans_as_numba_does_to_the_bit(kind, fine, rows, width, queries):
-    keys, codes, steps = coded(rows, width, queries, fine)
-    ours, theirs = (
-        scanned(running, keys, codes, steps, fine) for running in (KernelsInC(library_of(kind)), in_machine_code)
-    )
-    for one, other in zip(ours, theirs, strict=True):
-        np.testing.assert_array_equal(one, other)
 
 
 def test_this_machine_has_the_library_and_a_kind_that_runs():
@@ -155,9 +107,9 @@ def test_rows_that_do_not_exist_are_refused_before_any_is_read(kind, row):
 @KINDS_HERE
 def test_queries_of_another_width_and_runs_that_do_not_exist_are_refused(kind):
     running = KernelsInC(library_of(kind))
-    keys, codes, steps = coded(64, 64, 2, fine=False)
-    packed = running.pack_queries(codes[:, :32], steps, fine=False)
-    with pytest.raises(ValueError, match="in 8 words, got"):
+    keys = CodedKeys(rows_room(64, 32), np.ones(64, np.float32), np.ones(64, np.bool_), 0)
+    packed = running.pack_queries(np.ones((2, 16), np.int16), np.ones(2, np.float32), fine=False)
+    with pytest.raises(ValueError, match="in 4 words, got"):
         running.sample_top(keys, packed, np.zeros((2, 4), dtype=np.float32))
     two, counts = np.zeros(2), np.zeros(2, dtype=np.int64)
     with pytest.raises(ValueError, match="wanted 2 runs"):
@@ -188,25 +140,3 @@ def test_a_question_has_the_same_digits_alone_and_among_others(kind):
         np.testing.assert_array_equal(alone[0], products)
         pairs = running.row_products(vectors, rows, queries, np.full(57, query))
         np.testing.assert_array_equal(pairs, products)
-
-
-@KINDS_HERE
-def test_values_blend_as_in_numpy_whatever_the_bytes_of_a_level(kind):
-    running, random = KernelsInC(library_of(kind)), np.random.default_rng(2)
-    rows, width, queries = 1500, 130, 18
-    room = columns_room(2, 1024, width)
-    codes = random.integers(-LEVELS, LEVELS + 1, (rows, width)).astype(np.int8)
-    for chunk, (first, last) in enumerate(pairwise((0, 1024, rows))):
-        put_columns(room[chunk], 0, codes[first:last])
-    scales = random.uniform(0.5, 1, rows).astype(np.float32)
-    values = CodedValues(room, scales, codes * scales[:, None], np.ones(2), 0.1, 2.0, 30.0)
-    weights = random.random((queries, rows), dtype=np.float32) ** 4
-    for fine in (False, True):
-        ours, theirs = np.ones((queries, width)), np.ones((queries, width))
-        errors = np.zeros((2, queries, 5))
-        counts = np.zeros(queries, dtype=np.int64)
-        running.add_values(values, weights, counts, fine, ours, errors[0], running.AMX)
-        in_numpy.add_values(values, weights, counts, fine or running.WIDE, theirs, errors[1], False)
-        steps = 2 * errors[1, :, 2] / (rows * values.code_length)
-        assert (np.abs(ours - theirs) <= 2 * steps[:, None] * LEVELS + 1e-9).all()
-        np.testing.assert_allclose(errors[0], errors[1], rtol=1e-6)

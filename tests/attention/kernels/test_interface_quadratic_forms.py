@@ -1,17 +1,17 @@
-"""Quadratic forms in float32: both twins within what their bound allows of the plain ones in float64."""
+"""Quadratic forms in float32: every implementation is within what the bound allows of the plain ones in float64."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from attention.kernels import in_machine_code, in_numpy, kernels_in_c
+from tests.attention.kernels.implementations import EVERY
 
 
-@pytest.mark.parametrize("twin", [in_machine_code, kernels_in_c(), in_numpy])
+@EVERY
 @pytest.mark.parametrize("width", [1, 3, 8, 17, 64, 101])
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 16, 17, 40])
-def test_each_vector_has_its_own_form(twin, width, count):
+def test_each_vector_has_its_own_form(running, width, count):
     random = np.random.default_rng([width, count])
     vectors = random.standard_normal((count, width)) * 10.0 ** random.integers(-30, 30, (count, 1))
     vectors[1:2] = 0
@@ -21,7 +21,7 @@ def test_each_vector_has_its_own_form(twin, width, count):
     lengths = np.linalg.norm(vectors, axis=1)
     units = vectors / np.where(lengths, lengths, 1.0)[:, None]
     sizes, wide = np.abs(units), matrix.astype(np.float64)
-    squares, forms = twin.quadratic_forms(vectors, matrix)
+    squares, forms = running.quadratic_forms(vectors, matrix)
     np.testing.assert_allclose(squares, lengths**2, rtol=1e-12)
     bound = ((sizes @ np.abs(wide)) * sizes).sum(axis=1)
     assert (np.abs(forms - ((units @ wide) * units).sum(axis=1)) <= (width + 8) * 2.0**-24 * bound).all()

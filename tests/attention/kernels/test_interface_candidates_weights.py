@@ -1,4 +1,4 @@
-"""Listed rows weighed and the best of them picked: both twins beside plain definitions, at awkward sizes."""
+"""Listed rows weighed and the best of them picked: every implementation beside plain definitions, at awkward sizes."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.kernels import TOTALS, Totals, in_machine_code, in_numpy, kernels_in_c
+from attention.kernels import TOTALS, Totals
+from tests.attention.kernels.implementations import EVERY
 
-TWINS = pytest.mark.parametrize("twin", [in_machine_code, kernels_in_c(), in_numpy], ids=["numba", "C", "NumPy"])
 seeds = st.integers(0, 999)
 
 
-def weighed(twin, values, starts, counts, temperature, thresholds, sums, nulls, part=None):
+def weighed(running, values, starts, counts, temperature, thresholds, sums, nulls, part=None):
     """Return (weights, factors, totals); NaN for values that the kernel must not write."""
     weights, factors = np.full(len(values), np.nan), np.full(thresholds.shape, np.nan)
     totals, temperatures = np.full((len(counts), TOTALS), np.nan), np.full(len(counts), temperature)
     first, last = part or (0, len(counts))
     arguments = (values, starts, counts, temperatures, thresholds, sums, nulls, first, last)
-    twin.softmax_weights(*arguments, weights, factors, totals)
+    running.softmax_weights(*arguments, weights, factors, totals)
     return weights, factors, totals
 
 
@@ -39,7 +39,7 @@ def cases(seed, counts_known, behind, parts):
     return values, starts, np.array(counts_known), random.standard_normal((len(counts_known), parts)) - 3, sums, nulls
 
 
-@TWINS
+@EVERY
 @settings(deadline=None)
 @given(
     seed=seeds,
@@ -48,9 +48,9 @@ def cases(seed, counts_known, behind, parts):
     parts=st.integers(0, 3),
     temperature=st.sampled_from([0.05, 0.5, 30.0, 1e6]),
 )
-def test_weights_and_their_totals_match_float64(twin, seed, known, behind, parts, temperature):
+def test_weights_and_their_totals_match_float64(running, seed, known, behind, parts, temperature):
     values, starts, counts, thresholds, sums, nulls = cases(seed, known, behind, parts)
-    weights, factors, totals = weighed(twin, values, starts, counts, temperature, thresholds, sums, nulls)
+    weights, factors, totals = weighed(running, values, starts, counts, temperature, thresholds, sums, nulls)
     for case, (first, last) in enumerate(pairwise(starts.tolist())):
         logits, peak = values[first:last] / temperature, values[first] / temperature
         masses = np.exp(logits - peak)
@@ -79,32 +79,32 @@ def test_weights_and_their_totals_match_float64(twin, seed, known, behind, parts
         assert total.tail_square == pytest.approx(math.fsum(masses[middle:] ** 2) / whole**2 + squares, rel=1e-12)
 
 
-@TWINS
+@EVERY
 @pytest.mark.parametrize("temperature", [1e-30, 1e-3, np.inf])
-def test_the_logarithm_of_a_tail_outlasts_its_weight(twin, temperature):
+def test_the_logarithm_of_a_tail_outlasts_its_weight(running, temperature):
     values, starts, counts = np.array([1.0, 0.5, 0.25]), np.array([0, 3]), np.array([1])
     sums = np.array([[[4.0, 0.0, 4.0], [0.0, 0.0, 0.0]]])
     arguments = (values, starts, counts, temperature, np.array([[0.2, -3e38]]), sums, np.array([[-np.inf, 0.0]]))
-    _, _, totals = weighed(twin, *arguments)
+    _, _, totals = weighed(running, *arguments)
     logits = [(0.5 - 1) / temperature, (0.25 - 1) / temperature, (0.2 - 1) / temperature + math.log(4)]
     together = np.logaddexp.reduce([0.0, *logits])
     assert Totals(*totals[0]).log_tail == pytest.approx(np.logaddexp.reduce(logits) - together, rel=1e-12)
     assert Totals(*totals[0]).null_weight == 0
 
 
-@TWINS
-def test_the_questions_of_others_are_left_alone(twin):
+@EVERY
+def test_the_questions_of_others_are_left_alone(running):
     arguments = cases(3, [4, 5, 6], 7, 1)
     values, starts, counts, *rest = arguments
-    whole = weighed(twin, values, starts, counts, 0.3, *rest)
-    part = weighed(twin, values, starts, counts, 0.3, *rest, part=(1, 2))
+    whole = weighed(running, values, starts, counts, 0.3, *rest)
+    part = weighed(running, values, starts, counts, 0.3, *rest, part=(1, 2))
     own_slice = slice(starts[1], starts[2])
     for one, other, part_slice in zip(part, whole, (own_slice, slice(1, 2), slice(1, 2)), strict=True):
         np.testing.assert_array_equal(one[part_slice], other[part_slice])
         assert np.isnan(np.delete(one, range(part_slice.start, part_slice.stop), axis=0)).all()
 
 
-@TWINS
+@EVERY
 @settings(deadline=None)
 @given(
     seed=seeds,
@@ -112,14 +112,14 @@ def test_the_questions_of_others_are_left_alone(twin):
     step=st.sampled_from([0.0, 0.3, 9.0]),
     k=st.sampled_from([0, 1, 2, 10, 50]),
 )
-def test_a_head_is_the_k_best_and_all_that_tie_with_the_last(twin, seed, counts, step, k):
+def test_a_head_is_the_k_best_and_all_that_tie_with_the_last(running, seed, counts, step, k):
     random = np.random.default_rng(seed)
     starts = np.append(0, np.cumsum(np.array(counts) + 3))  # three of each run are not known
     values = random.standard_normal(starts[-1])
     if step:
         values = np.round(values / step) * step
     positions, ks = random.permutation(len(values)), random.integers(0, k + 1, len(counts))
-    edges, rows, runs = twin.top_rows(values, positions, starts, np.array(counts), ks)
+    edges, rows, runs = running.top_rows(values, positions, starts, np.array(counts), ks)
     for query, (first, last) in enumerate(pairwise(edges.tolist())):
         query_rows = range(starts[query], starts[query] + counts[query])
         query_rows = sorted(query_rows, key=lambda row: (-values[row], positions[row]))
