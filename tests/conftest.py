@@ -14,8 +14,6 @@ import httpx
 import hypothesis
 import pytest
 
-from attention.kernels.machine_code import configure
-from tests.machine_code import KEPT
 from tests.marks import selects
 from tests.postgres import PostgresServer, running
 from tests.running import RunningService
@@ -32,9 +30,7 @@ hypothesis.settings.load_profile("repeat")
 
 
 def pytest_configure() -> None:
-    """Share the machine code that `make test` has made, and that services of the tests use, too."""
-    configure(KEPT)
-    # pytest-xdist sets the width of its processes, and commands would break lines there.
+    """Forget the width of a terminal: pytest-xdist sets one, and commands would break lines there."""
     os.environ.pop("COLUMNS", None)
 
 

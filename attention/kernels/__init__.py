@@ -1,27 +1,20 @@
-"""Kernels that read many rows, compiled by numba and in NumPy; the only package that imports numba or llvmlite.
+"""Kernels that read many rows, in C and in NumPy.
 
-`kernels()` returns the implementation in use. The protocol `Kernels` documents each function.
+`kernels()` returns the implementation in use: C if a library was built that this processor can run, else NumPy. The
+protocol `Kernels` in `interface.py` documents each function.
 
-The same loops are written in C, in `native/`, and called by `in_c.py`. They answer unless no library of them was built; then numba's do.
-
-`machine_code.py` loads machine code, or starts a process that compiles it, before a question waits for it. Until it is
-loaded, the exact path answers, by BLAS. `cache.py` keeps machine code in a folder named by a digest of its sources, its
-compilers and the processor. So stale code is never loaded, and every checkout and process shares a folder.
-
-Codes lie as dot-product instructions read them: 16 rows side by side (`layout.py`). `simd.py` emits vectors of 16
-numbers by construction, because the compiler did not find all of them. Passes bind their arrays once, outside the loop
-over panels: array arguments and slices inside it would count references. What they do with 64 rows is in `Lanes`.
+`in_c.py` checks arrays and passes their addresses to the loops in `native/`. `in_numpy.py` has the same functions in
+plain NumPy: they are the reference that tests compare with, and the fallback. `dispatch.py` chooses, and has the
+threads. Codes lie as dot-product instructions read them: 16 rows side by side (`layout.py`).
 """
 
 from __future__ import annotations
 
 from attention.kernels.dispatch import (
-    can_compile,
     kernels,
     kernels_in_c,
     kernels_in_numpy,
     limit_workers,
-    machine_code,
     one_blas_thread,
     pin_kernels,
     pool,
@@ -40,6 +33,5 @@ from attention.kernels.interface import (
     Kernels,
     Totals,
 )
-from attention.kernels.machine_code import prepare, prepare_transformer, stop, transformer_ready, use_numpy_until_ready
 from attention.kernels.native.library import reason_for_numpy
 from attention.kernels.transformer import use_encoder

@@ -1,4 +1,4 @@
-"""The choice between compiled and NumPy kernels, and the threads that run them."""
+"""The choice between the kernels in C and those in NumPy, and the threads that run them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.util import find_spec
 from itertools import pairwise
 from threading import Lock
 from typing import Any
@@ -29,23 +28,23 @@ _pinned: ContextVar[Kernels | None] = ContextVar("kernels", default=None)
 
 
 def kernels() -> Kernels:
-    """Return the kernels to use: pinned by `pin_kernels`, else set by `use_kernels`, else the fastest available.
+    """Return the kernels to use: pinned by `pin_kernels`, else set by `use_kernels`, else those in C if built.
 
-    Compiled and NumPy kernels agree except in the last digits, so one answer must use one kind. A context variable
-    holds the pinned kernels, so pass them to other threads that work on the same answer.
+    C and NumPy agree except in the last digits, so one answer must use one kind. A context variable holds the pinned
+    kernels, so pass them to other threads that work on the same answer.
     """
-    return _pinned.get() or _chosen or kernels_in_c() or (machine_code() if can_compile() else in_numpy)
+    return _pinned.get() or _chosen or kernels_in_c() or in_numpy
 
 
 def use_kernels(chosen: Kernels | None) -> None:
-    """Set the kernels for answers that start from now on; None for the fastest available."""
+    """Set the kernels for answers that start from now on; None for those in C if they were built."""
     global _chosen
     _chosen = chosen
 
 
 @contextmanager
 def pin_kernels() -> Iterator[None]:
-    """Keep using the same kernels, compiled or NumPy, within the `with` block.
+    """Keep using the same kernels, in C or in NumPy, within the `with` block.
 
     A call of `use_kernels` by another thread does not change them meanwhile.
     """
@@ -54,22 +53,6 @@ def pin_kernels() -> Iterator[None]:
         yield
     finally:
         _pinned.reset(token)
-
-
-def can_compile() -> bool:
-    """Return whether numba, which compiles the kernels, is installed."""
-    return find_spec("numba") is not None
-
-
-@cache
-def machine_code() -> Kernels:
-    """Return the compiled kernels.
-
-    Importing them takes a second. A kernel that is not cached is compiled on its first call.
-    """
-    from attention.kernels import in_machine_code
-
-    return in_machine_code
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The NumPy implementation of `Kernels`, used if machine code is unavailable or not loaded yet."""
+"""The implementation of `Kernels` in NumPy: the reference for the one in C, and what runs without it."""
 
 from __future__ import annotations
 
@@ -178,12 +178,18 @@ def weight_of(weights: F32, rows: int) -> tuple[F64, F64]:
     return attended.sum(axis=1, dtype=np.float64), attended.max(axis=1).astype(np.float64)
 
 
-def blend(
-    codes: Bytes, weights: F32, scales: F32, steps: F32, max_level: int, values: F32, outputs: F64, amx: bool = False
-) -> None:
+def blend(codes: Bytes, weights: F32, scales: F32, steps: F32, max_level: int, values: F32, outputs: F64) -> None:
     """Add Σ weight·value over r coded values to the outputs float64[q, d_v].
 
-    Weights are rounded to integer levels first. Shapes and details are those of `value_passes.blend`.
+    Each weight·scale is first rounded to a multiple of the query's step, its level. Rows of a higher level than
+    `max_level` are added one by one.
+
+    Args:
+        codes: uint8[chunks, groups, words, 16, 4].
+        weights: float32[q, ≥ r].
+        scales: float32[r].
+        steps: float32[q].
+        values: float32[r, d_v], the originals.
     """
     rows = len(scales)
     levels = np.rint(weights[:, :rows] * scales * (np.float32(1) / steps[:, None]))

@@ -1,7 +1,8 @@
-"""The interface of the kernels, implemented by the modules `in_machine_code` and `in_numpy`.
+"""The interface of the kernels, implemented by the class `in_c.KernelsInC` and the module `in_numpy`.
 
-Both give the same results except in the last digits: float32 sums may be rounded differently, but the listed rows are
-the same. Functions with arguments `first` and `last` process only these queries, so several threads may call them.
+C computes the same bits on every kind of processor that needs no other codes, see `Kernels.WIDE`. C and NumPy list the
+same rows, and their sums agree except in the last digits, because they add in other orders. Functions with arguments
+`first` and `last` process only these queries, so several threads may call them.
 """
 
 from __future__ import annotations
@@ -311,7 +312,7 @@ class CodedValues(NamedTuple):
 
 
 class Kernels(CandidateKernels, Protocol):
-    """All kernels: the loops over many rows, compiled or in NumPy.
+    """All kernels: the loops over many rows.
 
     Shapes in this class: q queries, r rows, keys of width d, values of width d_v.
     """

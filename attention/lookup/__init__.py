@@ -33,7 +33,7 @@ Packages, each with the file to begin with, and two modules, `sealed` and `scan`
 
 from __future__ import annotations
 
-from attention.kernels import limit_workers, prepare, use_numpy_until_ready
+from attention.kernels import limit_workers
 from attention.lookup.answer import Answer, Certificate, HeavyRows, Sweep
 from attention.lookup.bounds.aggregates import share_error, weighted_mean, weighted_quantiles
 from attention.lookup.codes.summary import KeySummary
@@ -119,7 +119,6 @@ __all__ = [
     "join_statistics",
     "limit_workers",
     "of_bytes",
-    "prepare",
     "respond",
     "seal",
     "sealable_segments",
@@ -130,7 +129,6 @@ __all__ = [
     "to_bytes",
     "unpack_messages",
     "unseal",
-    "use_numpy_until_ready",
     "view_prefixes",
     "weighted_mean",
     "weighted_quantiles",

@@ -337,18 +337,17 @@ def sweep(
 def reads_exactly(view: AnyView, question: Question) -> bool:
     """Return whether the exact path in float64 shall answer a question, instead of a scan of 8-bit codes.
 
-    It shall if reading the float32 originals of the passing rows takes no longer than a scan. It also shall until the
-    machine code for scans is compiled. And it shall if some rows have no 8-bit codes and one of these holds: the
-    question has a bias or `Auto`, or documents have several keys. Otherwise only view, mask and question decide. So the
-    path does not depend on the other questions, and a sweep takes the path of `attend`.
+    It shall if reading the float32 originals of the passing rows takes no longer than a scan: in NumPy it never does,
+    unless they are on a disk. And it shall if some rows have no 8-bit codes and one of these holds: the question has a
+    bias or `Auto`, or documents have several keys. Otherwise only view, mask and question decide. So the path does not
+    depend on the other questions, and a sweep takes the path of `attend`.
     """
     if view.bare:
         # `UncodedShard` sums rows as it reads them, but only for plain questions.
         plain = question.bias is None and not isinstance(question.temperature, Auto) and not view.facts.several
         if not plain:
             return True
-    # Until the scan is compiled, NumPy reads float32 faster than codes. Keys on a disk are the exception: their codes
-    # are a quarter of the bytes.
+    # NumPy reads float32 faster than codes. Keys on a disk are the exception: their codes are a quarter of the bytes.
     elif not kernels().SCANS and not view.beyond_memory:
         return True
     passing, masked = view.n, 0

@@ -165,7 +165,7 @@ def mix_cases(
         nulls: the null key ("none of these") of each case, or None.
         temperatures: float64[c], above 0.
     """
-    # The compiled kernel takes contiguous arrays only.
+    # The kernel in C takes contiguous arrays only.
     thresholds, sums = np.ascontiguousarray(thresholds), np.ascontiguousarray(sums)
     weights, factors = np.empty(len(runs.values)), np.empty(thresholds.shape)
     totals = np.empty((len(nulls), TOTALS))

@@ -11,8 +11,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from attention.kernels import dispatch, in_machine_code, in_numpy
+from attention.kernels import dispatch, in_numpy
+from tests.attention.kernels.implementations import EVERY
 from tests.blas import with_two_blas_threads
+
+IN_C = dispatch.kernels_in_c()
 
 
 @pytest.fixture(autouse=True)
@@ -25,21 +28,19 @@ def nothing_chosen() -> Iterator[None]:
 def test_kernels_in_c_are_used_if_they_were_built_and_nothing_else_is_chosen(monkeypatch):
     assert dispatch.kernels() is dispatch.kernels_in_c()
     monkeypatch.setattr(dispatch, "kernels_in_c", lambda: None)
-    assert dispatch.kernels() is dispatch.machine_code() is in_machine_code
-    monkeypatch.setattr(dispatch, "can_compile", lambda: False)
     assert dispatch.kernels() is in_numpy
-    dispatch.use_kernels(in_machine_code)
-    assert dispatch.kernels() is in_machine_code
+    dispatch.use_kernels(IN_C)
+    assert dispatch.kernels() is IN_C
 
 
 def test_an_answer_within_an_answer_keeps_the_kernels_of_the_outer_one():
     dispatch.use_kernels(in_numpy)
     with dispatch.pin_kernels():
-        dispatch.use_kernels(in_machine_code)
+        dispatch.use_kernels(IN_C)
         with dispatch.pin_kernels():
             assert dispatch.kernels() is in_numpy
         assert dispatch.kernels() is in_numpy
-    assert dispatch.kernels() is in_machine_code
+    assert dispatch.kernels() is IN_C
 
 
 def test_kernels_are_let_go_when_an_answer_fails():
@@ -53,12 +54,12 @@ def test_kernels_are_let_go_when_an_answer_fails():
 def test_a_thread_without_pinned_kernels_uses_the_chosen_ones():
     dispatch.use_kernels(in_numpy)
     with dispatch.pin_kernels(), ThreadPoolExecutor(1) as pool:
-        dispatch.use_kernels(in_machine_code)
-        assert pool.submit(dispatch.kernels).result() is in_machine_code
+        dispatch.use_kernels(IN_C)
+        assert pool.submit(dispatch.kernels).result() is IN_C
 
 
-def test_an_answer_is_made_by_one_engine():
-    """An answer that began before another engine was chosen keeps its own, in every thread that works on it."""
+def test_an_answer_is_made_by_one_kind_of_kernels():
+    """An answer that began before other kernels were chosen keeps its own, in every thread that works on it."""
     begun, chosen = Event(), Event()
 
     def make():
@@ -73,16 +74,16 @@ def test_an_answer_is_made_by_one_engine():
         with ThreadPoolExecutor(1) as pool:
             made = pool.submit(make)
             assert begun.wait(60)
-            dispatch.use_kernels(in_machine_code)
-            assert dispatch.kernels() is in_machine_code
+            dispatch.use_kernels(IN_C)
+            assert dispatch.kernels() is IN_C
             chosen.set()
             assert made.result() == (in_numpy, in_numpy)
     finally:
         dispatch.use_kernels(None)
 
 
-@pytest.mark.parametrize("running", [in_machine_code, in_numpy])
-def test_both_kinds_multiply_bytes_exactly(running):
+@EVERY
+def test_every_implementation_multiplies_bytes_exactly(running):
     dispatch.use_kernels(running)
     assert dispatch.products_are_exact()
 

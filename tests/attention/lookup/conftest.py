@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attention.kernels import dispatch, in_machine_code, in_numpy
+from attention.kernels import dispatch, in_numpy, kernels_in_c
 from attention.lookup import Limits, Memory, Rows, View
 from attention.lookup.exact import exact_answers
 from tests.thorough import thorough
@@ -100,10 +100,10 @@ def clusters():
     return keys, values, [keys[row] + random.standard_normal(d) for row in random.integers(0, n, 19)]
 
 
-KERNELS = {"machine code": in_machine_code, "NumPy": in_numpy}
+KERNELS = {"C": kernels_in_c(), "NumPy": in_numpy}
 
 
-@pytest.fixture(params=["machine code", thorough("NumPy")])
+@pytest.fixture(params=["C", thorough("NumPy")])
 def running(request: pytest.FixtureRequest) -> Iterator[Any]:
     """Either kind of kernels in turn, and every answer made by them; by day, test_quantised.py tries both."""
     yield from using(request.param)

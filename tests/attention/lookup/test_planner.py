@@ -106,7 +106,7 @@ def method_of(view, question):
     return alone
 
 
-def test_without_machine_code_a_large_collection_is_answered_exactly(clusters, running):
+def test_numpy_answers_a_large_collection_exactly_and_c_from_codes(clusters, running):
     keys, _, queries = clusters
     view = Memory.of(keys, limits=SCANNED).view
     assert method_of(view, Question(queries[0], 0.05)) == ("quantised" if running.SCANS else "exact")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from attention.kernels import dispatch
-from attention.lookup import Background, Bias, Limits, Memory, Question, Rows
+from attention.lookup import Background, Bias, Limits, Memory, Question, Rows, scan
 from attention.lookup.estimate import OutputEstimate, estimate_weights
 from attention.lookup.quantised import (
     answer_alone,
@@ -48,6 +48,16 @@ def asked_of(clusters, count, **options):
     return [
         Question(q, [0.05, 0.3, 2.0][position % 3], nulls[position % 3], **options) for position, q in enumerate(near)
     ]
+
+
+@pytest.mark.parametrize("count", [1, 9, 40])
+def test_with_one_thread_the_same_questions_have_the_same_digits_each_time(monkeypatch, clusters, view, count):
+    monkeypatch.setattr(scan, "workers", lambda: 1)  # what `limit_workers` sets for the whole process
+    questions = asked_of(clusters, count)
+    for one, other in zip(quantised_answers(view, questions), quantised_answers(view, questions), strict=True):
+        assert one.certificate == other.certificate
+        for name in ("numbers", "similarities", "weights", "output"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 
 
 @pytest.mark.parametrize("count", [1, 2, 9, 64])
