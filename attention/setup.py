@@ -71,4 +71,4 @@ class Wheel(bdist_wheel):
 COMMANDS: dict[str, type[Command]] = {"build_py": Build, "bdist_wheel": Wheel}
 
 if __name__ == "__main__":
-    setup(script_name="setup.py", cmdclass=COMMANDS)  # with the name, this file is no module of the wheel
+    setup(script_name="setup.py", cmdclass=COMMANDS)  # with the name, the wheel leaves this file out

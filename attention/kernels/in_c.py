@@ -561,20 +561,14 @@ def _keys(keys: CodedKeys, queries: Packed) -> _Keys:
 
 
 def _lists(lists: CandidateLists, count: int) -> _Lists:
-    """Return the structure of some lists, which is made once and kept beside them."""
-    made = lists.__dict__.get("structure")
-    if made is None:
-        room = lists.places.shape[1]
-        made = lists.__dict__["structure"] = _Lists(
-            address(lists.thresholds, pointers.F32, count),
-            address(lists.places, pointers.I64, count * room),
-            address(lists.similarities, pointers.F32, count * room),
-            address(lists.counts, pointers.I64, count),
-            room,
-        )
-    elif len(lists.counts) != count:
-        raise ValueError(f"wanted lists of {count} queries, got {len(lists.counts)}")
-    return made
+    room = lists.places.shape[1]
+    return _Lists(
+        address(lists.thresholds, pointers.F32, count),
+        address(lists.places, pointers.I64, count * room),
+        address(lists.similarities, pointers.F32, count * room),
+        address(lists.counts, pointers.I64, count),
+        room,
+    )
 
 
 def _check_first(first: int) -> None:

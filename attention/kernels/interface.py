@@ -267,14 +267,7 @@ class CodedKeys(NamedTuple):
     addends: F32 = NO_ADDENDS
 
 
-class _CandidateLists(NamedTuple):
-    thresholds: F32
-    places: I64
-    similarities: F32
-    counts: I64
-
-
-class CandidateLists(_CandidateLists):
+class CandidateLists(NamedTuple):
     """Lists of candidate rows for q queries, with space for c rows each.
 
     Attributes:
@@ -282,9 +275,12 @@ class CandidateLists(_CandidateLists):
         places: int64[q, c], the listed rows, as indices among all rows.
         similarities: float32[q, c], the similarities of the listed rows.
         counts: int64[q], the used length of each list.
-
-    It is a class of its own because an instance of a NamedTuple has no room for more: `in_c` keeps addresses in it.
     """
+
+    thresholds: F32
+    places: I64
+    similarities: F32
+    counts: I64
 
 
 class CodedValues(NamedTuple):

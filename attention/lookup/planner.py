@@ -22,7 +22,7 @@ from attention.lookup.quantised import quantised_answers
 from attention.lookup.question import Auto, Question, mask_forbidden
 from attention.lookup.shards.remote.view import RemoteView
 from attention.lookup.softmax.evidence import Background
-from attention.lookup.temperature_sweep import quantised_sweep, solve_temperatures
+from attention.lookup.temperature_sweep import solve_temperatures, sweep_by_scan
 
 TIGHT_ERROR, TIGHT_ERROR_FACTOR = 1e-4, 4
 """A `max_error` that a scan seldom proves; below it the exact path takes this many times as many components."""
@@ -330,7 +330,7 @@ def sweep(
     with pin_kernels():
         # A histogram serves all temperatures, but needs codes, and no bias: s/T + bias has another order at each T.
         exact = question.bias is not None or view.bare or reads_exactly(view, question)
-        scanned = None if exact else quantised_sweep(view, question, temperatures)
+        scanned = None if exact else sweep_by_scan(view, question, temperatures)
         return exact_sweep(view, question, temperatures) if scanned is None else scanned
 
 

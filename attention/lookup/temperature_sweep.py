@@ -82,7 +82,7 @@ class Solution:
     answer: Answer | None
 
 
-def quantised_sweep(view: AnyView, question: Question, temperatures: Sequence[float]) -> Sweep | None:
+def sweep_by_scan(view: AnyView, question: Question, temperatures: Sequence[float]) -> Sweep | None:
     """Answer one question at many temperatures from one scan of 8-bit codes; None if it must be answered in float64."""
     shard = shard_of(view, question)
     (estimate,) = _estimate_from_histograms(shard, [question])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from attention.lookup import Auto, Limits, Question, ScanWidth, answers, temperature_sweep
 from attention.lookup.exact import exact_answers, exact_sweep
 from attention.lookup.shards import local
-from attention.lookup.temperature_sweep import Tail, quantised_sweep, solve_temperatures
+from attention.lookup.temperature_sweep import Tail, solve_temperatures, sweep_by_scan
 
 LIMITS = Limits(max_tile_rows=1024, scan_widths=(ScanWidth(64, 128),))
 
@@ -64,7 +64,7 @@ def test_a_quantised_sweep_is_many_answers(running, clusters, in_pieces):
     view = in_pieces("cosine", keys, values)
     temperatures = [0, 1e-4, 0.01, 0.05, 0.3, 2.0, np.inf]
     question = Question(queries[0], 1.0, null=0.4, mask=view.mask(np.arange(0, len(keys), 2)), top_k=7)
-    result, exact = quantised_sweep(view, question, temperatures), exact_sweep(view, question, temperatures)
+    result, exact = sweep_by_scan(view, question, temperatures), exact_sweep(view, question, temperatures)
     np.testing.assert_array_equal(result.numbers, exact.numbers)
     np.testing.assert_array_equal(result.similarities, exact.similarities)
     assert (result.documents, result.matches) == (exact.documents, exact.matches)
@@ -89,7 +89,7 @@ def test_few_rows_are_looked_up_for_a_histogram_and_the_rest_is_in_the_bound(clu
     for limit in (10, 400):
         monkeypatch.setattr(local, "MAX_HISTOGRAM_LOOKUPS", limit)
         looked_up.clear()
-        result = quantised_sweep(view, question, temperatures)
+        result = sweep_by_scan(view, question, temperatures)
         counts.append(sum(looked_up))
         np.testing.assert_array_equal(result.numbers, exact.numbers)
         for mine, true, proof in zip(result.weights, exact.weights, result.certificates, strict=True):
@@ -102,13 +102,13 @@ def test_the_number_of_temperatures_does_not_change_an_answer(clusters, in_piece
     keys, _, queries = clusters
     view, question = in_pieces("cosine", keys), Question(queries[0], 1.0, null=0.4, output=False)
     temperatures = [0.05, 0, 0.3, np.inf, 1e-30, 0, 2.0]
-    together = quantised_sweep(view, question, temperatures)
+    together = sweep_by_scan(view, question, temperatures)
     monkeypatch.setattr(temperature_sweep, "BATCH_SIZE", 2)
-    for sweep in (quantised_sweep(view, question, temperatures), quantised_sweep(view, question, temperatures[::-1])):
+    for sweep in (sweep_by_scan(view, question, temperatures), sweep_by_scan(view, question, temperatures[::-1])):
         order = slice(None) if sweep.evidence[0].temperature == 0.05 else slice(None, None, -1)
         assert [evidence.temperature for evidence in sweep.evidence[order]] == temperatures
         np.testing.assert_allclose(sweep.weights[order], together.weights, rtol=1e-9)
-    assert quantised_sweep(view, question, []).weights.shape == (0, len(together.numbers))
+    assert sweep_by_scan(view, question, []).weights.shape == (0, len(together.numbers))
 
 
 def test_a_histogram_answers_auto_unless_values_are_to_be_blended(running, clusters, in_pieces):
@@ -126,7 +126,7 @@ def test_temperature_zero_alone_is_answered_from_a_histogram(running, clusters, 
     keys, _, _ = clusters
     keys = np.concatenate([np.tile(keys[:1], (30, 1)), keys])
     view, question = in_pieces("cosine", keys), Question(keys[0].astype(float), 1.0)
-    result = quantised_sweep(view, question, [0.0])
+    result = sweep_by_scan(view, question, [0.0])
     assert result.evidence[0].effective_documents == 31
     assert result.certificates[0].total_variation < 1e-9
     (coldest,) = solve_temperatures(view, [Question(keys[0].astype(float), Auto(8), output=False)])
@@ -137,10 +137,10 @@ def test_sweeps_that_a_histogram_cannot_decide_are_left_to_the_exact_path(runnin
     keys, _, queries = clusters
     copies = in_pieces("cosine", np.ones_like(keys))
     assert solve_temperatures(copies, [Question(queries[0], Auto())]) == [None]
-    assert quantised_sweep(copies, Question(queries[0], 1.0), [0.1]) is None
+    assert sweep_by_scan(copies, Question(queries[0], 1.0), [0.1]) is None
     far = in_pieces("dot", keys * np.float32(1e19))
     assert solve_temperatures(far, [Question(queries[0] * 1e19, Auto())]) == [None]
-    assert quantised_sweep(far, Question(queries[0] * 1e19, 1.0), [0.1]) is None
+    assert sweep_by_scan(far, Question(queries[0] * 1e19, 1.0), [0.1]) is None
     # An error that bins are too wide for is not promised, though the temperature is known.
     (result,) = solve_temperatures(
         in_pieces("cosine", keys), [Question(queries[0], Auto(500), output=False, max_error=1e-9)]

@@ -16,7 +16,7 @@ from attention.lookup.shards.documents import AnswerRows
 from attention.lookup.shards.local import LocalShard
 from attention.lookup.softmax.evidence import Evidence
 from attention.lookup.softmax.mixture import Mixture
-from attention.lookup.temperature_sweep import quantised_sweep
+from attention.lookup.temperature_sweep import sweep_by_scan
 
 N, WIDTH = 12_000, 37
 LIMITS = Limits(max_tile_rows=1024, scan_widths=(ScanWidth(64, 128), ScanWidth(512, 2048)))
@@ -181,7 +181,7 @@ def test_a_sweep_has_the_documents_of_the_best_keys_and_all_that_these_weigh(run
     decided = 0
     for query in queries_of(view, 6):
         question = Question(query, 1.0, null=0.4, top_k=7)
-        result, exact = quantised_sweep(view, question, temperatures), exact_sweep(view, question, temperatures)
+        result, exact = sweep_by_scan(view, question, temperatures), exact_sweep(view, question, temperatures)
         if result is None:
             continue
         decided += 1
@@ -205,7 +205,7 @@ def test_undecided_documents_are_left_to_the_exact_path():
     few = replace(view, limits=replace(LIMITS, max_document_lookups=5))
     assert quantised_answers(few, [Question(query, 0.02)]) == [None]
     wide = replace(view, limits=replace(WIDE, max_document_lookups=5))
-    assert quantised_sweep(wide, Question(query, 0.02), [0.02]) is None
+    assert sweep_by_scan(wide, Question(query, 0.02), [0.02]) is None
 
 
 def test_evidence_and_output_do_not_depend_on_grouping_keys_into_documents():

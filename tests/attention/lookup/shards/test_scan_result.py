@@ -16,7 +16,7 @@ from attention.lookup.quantised import quantised_answers
 from attention.lookup.scan import ERROR_DEGREES, NO_THRESHOLD, Accumulator
 from attention.lookup.shards.local import LocalShard
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult, add_accumulators
-from attention.lookup.temperature_sweep import quantised_sweep, solve_temperatures
+from attention.lookup.temperature_sweep import solve_temperatures, sweep_by_scan
 
 LIMITS = Limits(max_tile_rows=1024, scan_widths=(ScanWidth(64, 128),))
 
@@ -152,9 +152,9 @@ def test_every_temperature_is_the_same_when_a_histogram_was_sent(clusters, view,
     gathered = gathered_of(view, clusters[2][:1], None, outputs=False)
     auto = Question(clusters[2][0], planner.Auto(30), output=False)
     monkeypatch.setattr(LocalShard, "gather", lambda *_, **__: gathered)
-    local, at = quantised_sweep(view, question, temperatures), solve_temperatures(view, [auto])
+    local, at = sweep_by_scan(view, question, temperatures), solve_temperatures(view, [auto])
     monkeypatch.setattr(LocalShard, "gather", lambda *_, **__: sent(gathered))
-    same(quantised_sweep(view, question, temperatures), local)
+    same(sweep_by_scan(view, question, temperatures), local)
     assert solve_temperatures(view, [auto])[0].temperature == at[0].temperature
 
 
