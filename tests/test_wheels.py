@@ -247,12 +247,10 @@ def test_without_a_compiler_the_source_distribution_installs_and_numpy_answers(t
 def test_every_python_computes_the_same_with_the_same_wheel(dist: Path, tmp_path: Path) -> None:
     minors = re.findall(r":: 3\.(\d+)\"", (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     digests = {}
-    for python in filter(starts, [sys.executable, *(f"python3.{minor}" for minor in minors)]):
-        bare = Bare(tmp_path / str(len(digests)), dist, python)
+    for python in filter(starts, (f"python3.{minor}" for minor in minors)):
+        bare = Bare(tmp_path / python, dist, python)
         bare.install("softkv-core")
-        digests[bare.run("python", "--version")] = json.loads(
-            bare.run("python", "-c", DIGEST, str(default_checkpoint()))
-        )
+        digests[python] = json.loads(bare.run("python", "-c", DIGEST, str(default_checkpoint())))
     if len(digests) < 2:
         pytest.skip("only one of the supported Pythons is on the path")
     assert {tuple(digest[:2]) for digest in digests.values()} == {(bool(usable_kinds()), True)}
