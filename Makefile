@@ -107,7 +107,7 @@ SERVES = -c $(CONSTRAINTS) $(MODEL) $(OWN)
 
 $(VENV)/.serves: $(PROJECTS) $(NATIVE) $(CONSTRAINTS) $(MODEL) | $(BIN)/pip
 	@if [ -e $@ ]; then echo "updating the packages in $(VENV)"; \
-	  else echo "installing about 0.5 GB into $(VENV), one to three minutes"; fi
+	  else echo "installing about 0.3 GB into $(VENV), one to three minutes"; fi
 	$(if $(UV)$(wildcard $@),$(call install,$(VENV)),$(subst --quiet,--progress-bar off,$(call install,$(VENV)))) $(SERVES) -e .
 	@touch $@
 

@@ -121,7 +121,7 @@ def compared(view: View, memory: Memory, counted: Counted, queries: Array, turns
 
 
 def warm(view: View, queries: Array) -> None:
-    """Ask until servers have their machine code, and every way of asking was taken once."""
+    """Ask until servers answer, and every way of asking was taken once."""
     deadline = time.monotonic() + WAIT_SECONDS
     for count in COUNTS:
         while True:

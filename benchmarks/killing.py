@@ -139,7 +139,7 @@ def held(client: httpx.Client) -> State:
 
 
 def wait_for_keys(service: Service) -> None:
-    """Until keys are read; machine code may come later."""
+    """Until keys are read."""
     deadline = time.monotonic() + 60
     with service.client() as client:
         while time.monotonic() < deadline:

@@ -326,7 +326,7 @@ def test_the_service_is_small_and_answers_a_text(dist: Path, tmp_path: Path) -> 
     bare.install("softkv")
     wheels = {plain(name) for name in DISTRIBUTIONS}
     assert bare.distributions() == {*entries("requirements.lock"), *wheels}
-    assert bare.megabytes() < 300
+    assert bare.megabytes() < 280
     assert json.loads(bare.run("python", "-c", IMPORT_ALL))["modules"] > 200
     assert json.loads(bare.run("python", "-c", ASK))[0] == "found"
     assert json.loads(bare.run("python", "-c", ASK_BY_TEXT)) == "Masoor dal"
@@ -336,7 +336,7 @@ def test_the_service_is_small_and_answers_a_text(dist: Path, tmp_path: Path) -> 
 def test_the_core_alone_looks_up(dist: Path, tmp_path: Path) -> None:
     bare = Bare(tmp_path / "bare", dist)
     bare.install("softkv-core")
-    assert bare.megabytes() < 90
+    assert bare.megabytes() < 80
     blocks = dict(Page("attention/README.md").blocks)
     assert bare.run("python", "-c", blocks["python"]) == "7\n[   7    8 1574]\n"
 
