@@ -86,7 +86,7 @@ def test_an_arm_processor_has_the_recorded_digits(kind, tmp_path):
 @LINUX
 @pytest.mark.thorough
 @pytest.mark.parametrize("kind", [HERE[-1].name, *(IMITATED if machine() == "x86_64" else ())])
-def test_no_call_does_what_c_does_not_define(kind, tmp_path):
+def test_no_call_has_undefined_behaviour(kind, tmp_path):
     library = library_for(tmp_path, kind, *SANITIZED)
     for suite in ("odd", "large", "extreme"):
         assert not call(suite, kind, "anywhere", library).fault
