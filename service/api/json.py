@@ -295,6 +295,25 @@ def _collect_parts(content: Any) -> list[bytes]:
     return [*parts, b"".join(pieces)]
 
 
+class ArraysAnswer(JSONAnswer):
+    """A response of arrays. A large one is serialised while it is sent, because its JSON needs more memory than they.
+
+    So its length is unknown at its start, and it is sent in chunks.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response; each part of a large one is serialised in a thread when it is sent. An ASGI call."""
+        if self._large is None:
+            await super().__call__(scope, receive, send)
+            return
+        parts, self._large = serialise_parts(self._large), None
+        del self.headers["Content-Length"]
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        while part := await BODIES.run(next, parts, b""):
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+
+
 class CompressedAnswer(JSONAnswer):
     """A JSON response, gzipped if the client accepts it, for large responses over slow networks."""
 

@@ -17,7 +17,7 @@ from attention.lookup import Evidence, Verdict
 from service.api.body import wait_if_heavy
 from service.api.document_json import required_detail, shape, shape_matches
 from service.api.events import Event, Events, event_responses
-from service.api.json import JSONAnswer
+from service.api.json import ArraysAnswer, JSONAnswer
 from service.api.problems.table import ANSWERING, WITH_BODY, refusals
 from service.api.routing import collection_behind, json_router
 from service.api.state import NameInPath, Running, instant_of
@@ -348,7 +348,7 @@ async def attend_arrays(body: AttentionRequest, request: Request) -> Response:
     }
     if body.intermediates:
         answer["intermediates"] = attention.intermediates
-    return JSONAnswer(_write_arrays(answer, body.vector_format))
+    return ArraysAnswer(await BODIES.run(_write_arrays, answer, body.vector_format))
 
 
 def _write_arrays(array: Any, vector_format: str) -> Any:

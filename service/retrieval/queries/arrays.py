@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,13 +48,17 @@ class Attention:
 
 
 MAX_LOGITS = 4_000_000
+"""The most numbers in any array that a request asks for."""
+MAX_DIFFERENCES = 16_000_000
+"""The most differences of the similarity `gaussian`, one for each query, key and component."""
+PART_LOGITS = 1 << 18
 
 
 def attend_over_arrays(arrays: Arrays) -> Attention:
     """Compute attention on the arrays of a request.
 
     Raises:
-        TooLarge: there would be more than MAX_LOGITS logits.
+        TooLarge: an array would have more than MAX_LOGITS numbers, or `gaussian` more than MAX_DIFFERENCES.
         InvalidContent: parameters that the similarity lacks or does not use, or Hopfield steps that do not fit.
         AttentionError: shapes or values that do not fit.
     """
@@ -70,7 +75,7 @@ def attend_over_arrays(arrays: Arrays) -> Attention:
         return _attend_in_heads(arrays, options)
     if arrays.hopfield_steps is not None:
         return _recall(arrays, options)
-    attended: Attended[Any] = attend(arrays.query, arrays.key, arrays.value, mask=arrays.mask, **options)
+    attended = _attend_in_parts(arrays.query, arrays.key, arrays.value, mask=arrays.mask, **options)
     return Attention(
         attended.output, attended, _collect_intermediates(arrays, arrays.query, arrays.key, arrays.value, attended)
     )
@@ -80,10 +85,55 @@ def _attend_in_heads(arrays: Arrays, options: dict[str, Any]) -> Attention:
     if arrays.hopfield_steps is not None:
         raise InvalidContent.at("/hopfield_steps", "Hopfield steps attend without projections: leave one of them out")
     heads = Heads(**dict(arrays.projections or {}))
-    steps = heads.steps(arrays.query, arrays.key, arrays.value, arrays.mask, **options)
-    intermediates = _collect_intermediates(arrays, steps.query, steps.key, steps.value, steps.attended)
-    intermediates |= {"heads": steps.attended.output, "concatenated": join_heads(steps.attended.output)}
-    return Attention(steps.output, steps.attended, intermediates)
+    query, key, value = heads.queries(arrays.query), heads.keys(arrays.key), heads.values(arrays.value)
+    attended = _attend_in_parts(query, key, value, mask=_mask_of_heads(arrays.mask), **options)
+    intermediates = _collect_intermediates(arrays, query, key, value, attended)
+    intermediates |= {"heads": attended.output, "concatenated": join_heads(attended.output)}
+    return Attention(heads.join(attended.output), attended, intermediates)
+
+
+def _mask_of_heads(mask: Array | None) -> Array | None:
+    """Return a mask [..., m, n] as [..., 1, m, n], which holds in every head."""
+    return mask if mask is None or mask.ndim < 3 else mask[..., None, :, :]
+
+
+def _attend_in_parts(
+    query: Array, key: Array, value: Array, *, mask: Array | None, bias: Array | None, **options: Any
+) -> Attended[Any]:
+    """Attend as `attention.attend` does, but over a part of the logits at a time.
+
+    The arrays that it needs meanwhile take six times the memory of the logits.
+    """
+    leading = np.broadcast_shapes(query.shape[:-2], key.shape[:-2], value.shape[:-2])
+    shape = (*leading, query.shape[-2], key.shape[-2])
+    with suppress(ValueError):  # attend says that mask or bias does not fit
+        shape = np.broadcast_shapes(shape, *(array.shape for array in (mask, bias) if array is not None))
+    axis = int(np.argmax(shape[:-1])) - len(shape)
+    step = max(1, PART_LOGITS * shape[axis] // max(1, math.prod(shape)))
+    if step >= shape[axis] or shape[-2:] != (query.shape[-2], key.shape[-2]):
+        return attend(query, key, value, mask=mask, bias=bias, **options)
+
+    def cut(array: Array | None, start: int, axis: int = axis) -> Any:
+        """Return a view of the part of an array that begins at `start`; the array itself if it broadcasts there."""
+        if array is None or array.ndim < -axis or array.shape[axis] == 1:
+            return array
+        return array[(..., slice(start, start + step), *(slice(None),) * (-axis - 1))]  # type: ignore[arg-type]
+
+    whole = dict[str, Any]()
+    for start in range(0, shape[axis], step):
+        keys = (key, value) if axis == -2 else (cut(key, start), cut(value, start))
+        part: Attended[Any] = attend(cut(query, start), *keys, mask=cut(mask, start), bias=cut(bias, start), **options)
+        for name, numbers in part._asdict().items():
+            if numbers is None:
+                whole[name] = None
+                continue
+            along = axis + 1 if name in ("log_partition", "null_weight") else axis  # these two are [..., m]
+            if start == 0:
+                sizes = list(numbers.shape)
+                sizes[along] = shape[axis]
+                whole[name] = np.empty(sizes)
+            cut(whole[name], start, along)[...] = numbers
+    return Attended(**whole)
 
 
 def _recall(arrays: Arrays, options: dict[str, Any]) -> Attention:
@@ -147,26 +197,69 @@ def _similarity(arrays: Arrays) -> str | Similarity:
 
 
 def _check_shapes(arrays: Arrays) -> None:
-    """Raise InvalidContent for arrays that are not lists of vectors, and TooLarge for more than MAX_LOGITS logits."""
+    """Raise InvalidContent for arrays that are not lists of vectors, and TooLarge for arrays that would be too large.
+
+    A small request can ask for large arrays: leading dimensions broadcast, and a product of two vectors is a matrix.
+    """
     for name in ("query", "key", "value"):
         if getattr(arrays, name).ndim < 2:
             raise InvalidContent.at(
                 f"/{name}", f"{name} is a list of vectors, [..., rows, width]: wanted two levels of lists"
             )
     try:
-        # A small request can broadcast to many numbers.
         batch = np.broadcast_shapes(arrays.query.shape[:-2], arrays.key.shape[:-2], arrays.value.shape[:-2])
     except ValueError:
         raise InvalidContent.at(
             "", "the leading dimensions of query, key and value do not broadcast: send the same number of each"
         ) from None
-    pairs = math.prod(batch) * arrays.query.shape[-2] * arrays.key.shape[-2]
-    per_pair = (arrays.projections or {}).get("n_heads", 1) * ((arrays.hopfield_steps or 0) + 1)
-    if arrays.similarity == "additive":
-        per_pair *= max(
-            (array.shape[0] for array in (arrays.parameters or {}).values() if array is not None), default=1
-        )
-    if pairs * per_pair > MAX_LOGITS:
-        raise TooLarge.at(
-            "", f"this asks for {pairs * per_pair} numbers, the service computes {MAX_LOGITS} at a time: send less"
-        )
+    rows, n = math.prod(_leading(arrays, batch)) * arrays.query.shape[-2], arrays.key.shape[-2]
+    numbers, width = max(_sizes(arrays, rows * ((arrays.hopfield_steps or 0) + 1))), _width(arrays)
+    differences = rows * n * width if arrays.similarity == "gaussian" else 0
+    for asked, most in ((numbers, MAX_LOGITS), (differences, MAX_DIFFERENCES)):
+        if asked > most:
+            raise TooLarge.at("", f"this asks for {asked} numbers, the service computes {most} at a time: send less")
+
+
+def _leading(arrays: Arrays, batch: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the dimensions of the logits before the last two.
+
+    Args:
+        arrays: the request.
+        batch: the leading dimensions of its query, key and value together.
+    """
+    leading, mask = batch, arrays.mask
+    if arrays.projections:
+        leading, mask = (*batch, arrays.projections["n_heads"]), _mask_of_heads(mask)
+    for array in (mask, arrays.bias):
+        with suppress(ValueError):  # attend says that it does not fit
+            leading = leading if array is None else np.broadcast_shapes(leading, array.shape[:-2])
+    return leading
+
+
+def _width(arrays: Arrays) -> int:
+    """Return the number of components of a query, in a head if there are some."""
+    projections = arrays.projections
+    if projections is None:
+        return int(arrays.query.shape[-1])
+    return int(projections["W_Q"].shape[-1] // projections["n_heads"])
+
+
+def _sizes(arrays: Arrays, rows: int) -> Iterator[int]:
+    """Yield the number of numbers in each array that a request asks for.
+
+    Args:
+        arrays: the request.
+        rows: the number of rows of its logits, in all heads and steps.
+    """
+    value_width = arrays.value.shape[-1]
+    if projections := arrays.projections:
+        for name, array in (("W_Q", arrays.query), ("W_K", arrays.key), ("W_V", arrays.value)):
+            yield math.prod(array.shape[:-1]) * projections[name].shape[-1]
+        yield rows // projections["n_heads"] * projections["W_O"].shape[-1]
+        value_width = projections["W_V"].shape[-1] // projections["n_heads"]
+    parameters = [array for array in (arrays.parameters or {}).values() if array is not None]
+    if arrays.similarity == "bilinear":
+        yield from (math.prod(arrays.query.shape[:-1]) * array.shape[-1] for array in parameters)
+    hidden = max((array.shape[0] for array in parameters), default=1) if arrays.similarity == "additive" else 1
+    yield rows * arrays.key.shape[-2] * hidden
+    yield rows * value_width

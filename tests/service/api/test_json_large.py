@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ import pytest
 from service.api import body
 from service.api import json as large
 from service.api.body import parse
-from service.api.json import BLOCK, estimate_size, parse_large, release, serialise_parts
+from service.api.json import BLOCK, ArraysAnswer, estimate_size, parse_large, release, serialise_parts
 from service.api.problems.errors import BodyTooLarge, MalformedBody
 
 TEXTS = ['"', "\\", '\\"', "a,b", "[{", "}]", "é", "\n", "\\u0022", "\\\\", '","', "plain"]
@@ -120,6 +122,26 @@ def test_an_answer_in_parts_is_the_answer(content):
     parts = list(serialise_parts(content))
     assert b"".join(parts) == orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
     assert max(map(len, parts)) < 1_000_000
+
+
+def test_an_answer_of_arrays_is_serialised_while_it_is_sent():
+    content, sent, memory = {"weights": np.random.default_rng(0).random((1000, 1000)), "null": None}, [], []
+
+    async def send(message):
+        sent.append(message)
+        memory.append(tracemalloc.get_traced_memory()[0])
+        message["size"] = len(message.pop("body", b""))
+
+    answer = ArraysAnswer(content)
+    tracemalloc.start()
+    try:
+        asyncio.run(answer({"type": "http"}, None, send))
+    finally:
+        tracemalloc.stop()
+    assert "content-length" not in dict(sent[0]["headers"])
+    assert sum(message["size"] for message in sent) == len(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY))
+    assert sum(message["size"] for message in sent) > 10 * max(memory)
+    assert [message.get("more_body", False) for message in sent[1:]] == [True] * (len(sent) - 2) + [False]
 
 
 def test_the_estimated_size_distinguishes_light_and_heavy_answers():
