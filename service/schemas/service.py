@@ -30,7 +30,8 @@ class Limits(Wire):
     rows: int = Field(description="`rows` of one compare.")
     filter_depth: int = Field(description="Levels of AND, OR and NOT in a filter.")
     filter_values: int = Field(
-        description="Values that one filter compares with, including those in the lists of `in` and `not in`."
+        description="Values that one filter compares with, including those in the lists of `in` and `not in`. A text "
+        "of `contains` counts as 100."
     )
     filter_fields: int = Field(description="Different fields that one filter compares.")
     fields: int = Field(description="`fields` that one request for field facts names, and fields in one answer.")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -32,8 +32,8 @@ _OBJECT_BYTES = 48  # approximate size of a Python object and the reference to i
 class TextArray:
     """An array of texts in one UTF-8 buffer. The order of the bytes is that of the code points."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
-        encoded = [text.encode() for text in texts]
+    def __init__(self, texts: Sequence[str] | Sequence[bytes]) -> None:
+        encoded = [text.encode() if isinstance(text, str) else text for text in texts]
         self._bytes = b"".join(encoded)
         self._edges = array("q", accumulate(map(len, encoded), initial=0))
 
@@ -42,6 +42,19 @@ class TextArray:
 
     def __getitem__(self, index: int) -> bytes:
         return self._bytes[self._edges[index] : self._edges[index + 1]]
+
+    def containing(self, part: bytes) -> Iterator[int]:
+        """Yield the index of each text that contains `part`; the whole buffer is searched at once."""
+        if not part:
+            yield from range(len(self))
+            return
+        position = self._bytes.find(part)
+        while position >= 0:
+            end = bisect_right(self._edges, position)
+            if position + len(part) <= self._edges[end]:
+                yield end - 1
+                position = self._edges[end] - 1
+            position = self._bytes.find(part, position + 1)
 
     @property
     def nbytes(self) -> int:
@@ -135,22 +148,22 @@ class DistinctValues:
         return slice(self._starts[first], edge)
 
     @cached_property
-    def case_folds(self) -> list[bytes]:
+    def case_folds(self) -> TextArray:
         """The texts after case folding, which takes much longer than to compare them."""
         texts = self._values.get(Kind.TEXT, [])
-        folded = [casefold(texts[index]) for index in range(len(texts))]
-        self._folded_bytes = _nbytes(folded)
+        folded = TextArray([casefold(texts[index]) for index in range(len(texts))])
+        self._folded_bytes = folded.nbytes
         return folded
 
-    def texts_by_fold(self, fit: Callable[[bytes], bool]) -> list[int]:
-        """Return the codes of the texts for which `fit` returns true. `fit` receives each text after case folding."""
-        start = self._starts[Kind.TEXT]
-        return [start + index for index, text in enumerate(self.case_folds) if fit(text)]
+    def containing(self, part: bytes, *, ignore_case: bool = False) -> list[int]:
+        """Return the codes of the texts that contain a part, which is case-folded already if case is ignored."""
+        texts, start = self.case_folds if ignore_case else self._values.get(Kind.TEXT), self._starts[Kind.TEXT]
+        return [start + index for index in texts.containing(part)] if isinstance(texts, TextArray) else []
 
-    def texts(self, fit: Callable[[bytes], bool]) -> list[int]:
-        """Return the codes of the texts for which `fit` returns true. `fit` receives each text as UTF-8."""
-        texts, start = self._values.get(Kind.TEXT, []), self._starts[Kind.TEXT]
-        return [start + index for index in range(len(texts)) if fit(texts[index])]
+    def equal_folds(self, fold: bytes) -> list[int]:
+        """Return the codes of the texts that equal `fold` after case folding."""
+        folds, start = self.case_folds, self._starts[Kind.TEXT]
+        return [start + index for index in folds.containing(fold) if folds[index] == fold]
 
     def numbers(self) -> NDArray[np.float64]:
         """Return float64[c]: the nearest float of each number, infinity beyond float64, and NaN for other values."""
@@ -276,15 +289,10 @@ class Column:
         texts, elements = self.field.distinct, self.elements.distinct
         if not isinstance(value, str):
             return self.elements.among(elements.equal(encode_value(value)))
-        part = value.encode()
-        if ignore_case:
-            part = casefold(part)
-            holding = texts.texts_by_fold(lambda text: part in text)
-            equal = self.elements.among(elements.texts_by_fold(lambda text: text == part))
-        else:
-            holding = texts.texts(lambda text: part in text)
-            equal = self.elements.among(elements.equal(encode_value(value)))
-        return np.concatenate([self.field.among(holding), equal])
+        part = casefold(value.encode()) if ignore_case else value.encode()
+        equal = elements.equal_folds(part) if ignore_case else elements.equal(encode_value(value))
+        holding = texts.containing(part, ignore_case=ignore_case)
+        return np.concatenate([self.field.among(holding), self.elements.among(equal)])
 
 
 def _compact(kind: Kind, values: list[Any]) -> _Values:

@@ -23,6 +23,7 @@ TEXTS = ("id", "key")  # the other fields that can be compared, with texts only
 # SQLite's parser keeps a stack of 100 and takes 32,766 parameters: these stay well below both.
 MAX_DEPTH = 32
 MAX_OPERANDS = 5000
+OPERANDS_OF_CONTAINS = 100  # a text that is looked for inside all texts of a field takes as long as 100 other operands
 MAX_COMPARED_FIELDS = 64  # each field of a filter is read, and kept in memory, on its own
 
 
@@ -82,7 +83,12 @@ class Comparison:
 
     @property
     def operands(self) -> int:
-        """The number of values with which this condition compares the field."""
+        """The number of values with which this condition compares the field.
+
+        A text that other texts contain counts as OPERANDS_OF_CONTAINS.
+        """
+        if self.operator == "contains" and isinstance(self.value, str):
+            return OPERANDS_OF_CONTAINS
         return max(1, len(self.value)) if self.operator in MEMBERSHIP else 1
 
     @property
@@ -147,7 +153,8 @@ class Combination:
             raise InvalidCondition(f"conditions nest at most {MAX_DEPTH} deep: flatten them", "conditions")
         if self.operands > MAX_OPERANDS:
             raise InvalidCondition(
-                f"a filter compares with at most {MAX_OPERANDS} values, not {self.operands}: split it",
+                f"a filter compares with at most {MAX_OPERANDS} values, not {self.operands} (a text of contains counts "
+                f"as {OPERANDS_OF_CONTAINS}): split it",
                 "conditions",
             )
         if len(self.fields) > MAX_COMPARED_FIELDS:

@@ -15,7 +15,7 @@ from softkv.wire import to_json_value
 METADATA = "metadata."
 _TEXT_FIELDS = ("id", "key")
 _ORDERING = (">", ">=", "<", "<=")
-_MAX_DEPTH, _MAX_VALUES = 32, 5000
+_MAX_DEPTH, _MAX_VALUES, _VALUES_OF_CONTAINS = 32, 5000, 100
 _MAX_SHOWN = 60
 _DURATION = re.compile(r"\d{1,12}(\.\d{1,6})?[smhdw]", re.ASCII)
 _NO_TRUTH = (
@@ -108,7 +108,9 @@ class Combination(Record, Filter):
             raise invalid_value("/conditions", f"conditions nest at most {_MAX_DEPTH} deep: flatten them")
         if (values := _count_values(self)) > _MAX_VALUES:
             raise invalid_value(
-                "/conditions", f"a filter compares with at most {_MAX_VALUES} values, not {values}: split it"
+                "/conditions",
+                f"a filter compares with at most {_MAX_VALUES} values, not {values} (a text of contains counts "
+                f"as {_VALUES_OF_CONTAINS}): split it",
             )
 
     def wire(self) -> dict[str, Any]:
@@ -290,6 +292,8 @@ def _count_values(condition: Filter) -> int:
     if isinstance(condition, Combination):
         return sum(map(_count_values, condition.conditions))
     value = condition.value if isinstance(condition, Comparison) else None
+    if isinstance(condition, Comparison) and condition.operator == "contains" and isinstance(value, str):
+        return _VALUES_OF_CONTAINS
     return len(value) if isinstance(value, list) else 1
 
 

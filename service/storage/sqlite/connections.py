@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from service.storage.checksums import AS_BYTES
 from service.storage.errors import DatabaseBusy, DatabaseDamaged, DiskFull, StorageError, StorageFailed, StoreClosed
@@ -63,7 +64,7 @@ CHECKED_AT_OPEN = 2**28
 """Bytes: a smaller file is checked in a few tenths of a second, so always before it is opened."""
 
 
-def open_database(path: Path, *, soon: bool = False) -> tuple[sqlite3.Connection, bool]:
+def open_database(path: Path, *, soon: bool = False) -> tuple[Connection, bool]:
     """Open the database, or create its tables if it is empty.
 
     Returns the writing connection, and whether pages were checked.
@@ -100,7 +101,43 @@ def open_database(path: Path, *, soon: bool = False) -> tuple[sqlite3.Connection
     return connection, checked
 
 
-def connect(path: Path | None) -> sqlite3.Connection:
+class CaseFolds:
+    """Texts after case folding, for SQL. They are kept, because each comparison of a filter folds the same texts again.
+
+    SQLite's own lower() folds ASCII only.
+    """
+
+    def __init__(self, most_bytes: int = 2**24) -> None:
+        self._most_bytes = most_bytes
+        self._folds: dict[bytes, bytes] = {}
+        self._bytes = 0
+
+    def __call__(self, text: bytes | None) -> bytes | None:
+        """Fold a text in UTF-8; it is bytes, because Python rejects a damaged text."""
+        if text is None or (folded := self._folds.get(text)) is not None:
+            return None if text is None else folded
+        folded = casefold(text)
+        self._bytes += len(text) + len(folded)
+        if self._bytes <= self._most_bytes:
+            self._folds[text] = folded
+        return folded
+
+    def clear(self) -> None:
+        """Forget all texts, at the end of a request."""
+        self._folds.clear()
+        self._bytes = 0
+
+
+class Connection(sqlite3.Connection):
+    """A connection with the SQL function `casefold`."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.folds = CaseFolds()
+        self.create_function("casefold", 1, self.folds, deterministic=True)
+
+
+def connect(path: Path | None) -> Connection:
     """Open a connection with explicit transactions.
 
     Args:
@@ -111,10 +148,9 @@ def connect(path: Path | None) -> sqlite3.Connection:
         timeout=_BUSY_SECONDS,
         isolation_level=None,
         check_same_thread=False,
+        factory=Connection,
     )
     connection.text_factory = _text
-    # SQLite's own lower() folds ASCII only. The argument is bytes, because Python rejects a damaged text.
-    connection.create_function("casefold", 1, lambda text: None if text is None else casefold(text), deterministic=True)
     # The schema of a file may call only SQLite's harmless functions, none of those above.
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
@@ -134,7 +170,7 @@ class ReadConnections:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._idle: list[sqlite3.Connection] = []
+        self._idle: list[Connection] = []
         self._lock = threading.Lock()
         self._closed = False
 
@@ -167,7 +203,8 @@ class ReadConnections:
         for connection in idle:
             connection.close()
 
-    def _return(self, connection: sqlite3.Connection) -> None:
+    def _return(self, connection: Connection) -> None:
+        connection.folds.clear()
         with self._lock:
             reusable = not self._closed and len(self._idle) < _IDLE_READERS and not connection.in_transaction
             if reusable:

@@ -132,7 +132,7 @@ def _pair(operator: str, left: Expression, right: Expression) -> Expression:
 
 def _compare_text(comparison: Comparison, negated: bool) -> Expression:
     column, operator, value = f"documents.{comparison.field}", comparison.operator, comparison.value
-    operands = value if operator in MEMBERSHIP else [value]
+    operands = value if operator in MEMBERSHIP else [value.casefold() if comparison.ignore_case else value]
     texts = tuple(text for text in operands if text is not None)
     if operator in (*MEMBERSHIP, "==", "!="):
         sql = f"{column} IN ({marks(texts)})"
@@ -196,21 +196,20 @@ def _order_test(name: str, operator: str, value: Any) -> _Test:
 
 
 def _contains_tests(name: str, value: Any, ignore_case: bool) -> tuple[_Test, ...]:
-    kind, form = encode_value(value)
-    equal = f"{_casefold_call('value')} = {_casefold_call('?')}" if ignore_case else "value = ?"
+    kind, form = encode_value(value.casefold() if ignore_case else value)
+    equal = f"{_CASEFOLD.format('value')} = CAST(? AS BLOB)" if ignore_case else "value = ?"
     element = _Test(name, f"element = 1 AND kind = {int(kind)} AND {equal}", (form,))
     if kind is not Kind.TEXT:
         return (element,)
     return element, _Test(name, f"element = 0 AND kind = {int(kind)} AND {_contains('value', ignore_case)}", (form,))
 
 
+_CASEFOLD = "casefold(CAST({} AS BLOB))"
+
+
 def _contains(text: str, ignore_case: bool) -> str:
-    """Return SQL that is true if a text contains the parameter."""
-    return f"instr({_casefold_call(text)}, {_casefold_call('?')}) > 0" if ignore_case else f"instr({text}, ?) > 0"
-
-
-def _casefold_call(text: str) -> str:
-    return f"casefold(CAST({text} AS BLOB))"
+    """Return SQL that is true if a text contains the parameter, which is case-folded already if case is ignored."""
+    return f"instr({_CASEFOLD.format(text)}, CAST(? AS BLOB)) > 0" if ignore_case else f"instr({text}, ?) > 0"
 
 
 COLLECTION_COLUMNS = f"id, name, documents, keyless, first_expiry, checksum, {SETTINGS_COLUMNS}"

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from sqlite3 import Connection, DatabaseError
+from sqlite3 import DatabaseError
 from types import TracebackType
 from typing import Any
 
@@ -23,7 +23,14 @@ from service.storage.interface import DiskUsage, UncleanShutdown
 from service.storage.records import CollectionSettings, EncoderMeasurements, SearchRow, WriteRequest
 from service.storage.serialisation import DocumentTexts, measurements_of, refuse_repeated
 from service.storage.sqlite import document_rows
-from service.storage.sqlite.connections import ReadConnections, connect, open_database, translate, translate_errors
+from service.storage.sqlite.connections import (
+    Connection,
+    ReadConnections,
+    connect,
+    open_database,
+    translate,
+    translate_errors,
+)
 from service.storage.sqlite.integrity import BackgroundPageCheck, find_damage
 from service.storage.sqlite.reader import Reader
 from service.storage.sqlite.recovery import ShutdownProbe, log_path, mark_closed, mark_open
@@ -177,6 +184,7 @@ class SQLiteStore:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 self._writing_thread = None
+                self._connection.folds.clear()
                 if use_ballast:
                     self._free_space()
 

@@ -152,10 +152,11 @@ def test_too_deep_and_too_large_filters_are_refused_in_the_words_of_the_service(
         ~deep  # noqa: B018
     wire = {"operator": "NOT", "conditions": [wire]}
     assert refused.value.detail == answered(wire)
-    halves = [F.n.is_in(range(3000)), F.n.is_in(range(3000))]
-    with pytest.raises(softkv.Invalid) as refused:
-        halves[0] & halves[1]
-    assert refused.value.detail == answered({"operator": "AND", "conditions": [halve.wire() for halve in halves]})
+    for part in (F.n.is_in(range(3000)), F.n.contains("text")):
+        halves = [part, F.n.is_in(range(4901))]
+        with pytest.raises(softkv.Invalid) as refused:
+            halves[0] & halves[1]
+        assert refused.value.detail == answered({"operator": "AND", "conditions": [half.wire() for half in halves]})
 
 
 def test_an_object_that_is_not_a_filter_is_refused(silent):

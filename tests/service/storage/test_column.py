@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.storage import Comparison, Store, decode_scalar
+from service.storage.column import TextArray
 from service.storage.fields import encode_value
 from tests.service.storage.making import collection, document
 from tests.service.storage.meaning import ORDERS, SCALARS, TEXTS, instants, lists, ordered, passes, scalars, texts
@@ -46,6 +47,11 @@ def test_a_column_agrees_with_the_stored_field(
                 assert np.unique(column.rows(element)).tolist() == expected, element
     with shared.writing() as writer:
         writer.delete_collection("c")
+
+
+@given(st.lists(st.text("ab\n", max_size=5), unique=True), st.text("ab", max_size=3))
+def test_texts_are_searched_one_by_one(texts: list[str], part: str) -> None:
+    assert list(TextArray(texts).containing(part.encode())) == [i for i, text in enumerate(texts) if part in text]
 
 
 def test_a_column_of_everything_and_one_of_nothing(shared: Store) -> None:

@@ -97,7 +97,7 @@ def test_conditions_as_deep_as_they_may_be_and_broad_at_the_bottom(store: Store)
     documents = [document(str(i), i) for i in range(20)]
     number = collection(store, documents)
     tree: Condition = Combination("AND", tuple(Combination("OR", (leaf(i), leaf(i + 1))) for i in range(500)))
-    parts = Combination("OR", tuple(Comparison("id", "contains", f"b{i}", ignore_case=True) for i in range(20)))
+    parts = Comparison("id", "contains", "B1", ignore_case=True)
     for i in range(MAX_DEPTH - 2):
         tree = Combination(
             ("OR", "NOT", "AND")[i % 3], (leaf(i), parts, Combination("OR", (leaf(i + 2),)).conditions[0], tree)
@@ -120,6 +120,14 @@ def test_a_list_of_thousands_and_one_too_long(store: Store) -> None:
         Comparison("metadata.seed", "in", list(range(5001)))
     with pytest.raises(InvalidCondition, match="5000"):
         Combination("OR", (many, leaf(1)))
+
+
+def test_a_text_of_contains_counts_as_a_hundred_values() -> None:
+    text, number = Comparison("metadata.seed", "contains", "b"), Comparison("metadata.seed", "contains", 1)
+    Combination("OR", (text,) * 50)
+    Combination("OR", (number,) * 5000)
+    with pytest.raises(InvalidCondition, match=r"not 5001 \(a text of contains counts as 100\)"):
+        Combination("OR", (*(text,) * 50, number))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from service.storage import (
+    Combination,
+    Comparison,
     DatabaseDamaged,
     DatabaseForeign,
     DatabaseTooNew,
@@ -19,6 +21,7 @@ from service.storage import (
     StorageFailed,
     StoreClosed,
 )
+from service.storage.fields import casefold
 from service.storage.sqlite import connections, integrity
 from service.storage.sqlite.schema.version import SCHEMA
 from tests.service.storage.making import collection, document
@@ -180,3 +183,25 @@ def test_an_empty_file_is_a_new_store(tmp_path: Path) -> None:
     (tmp_path / "softkv.sqlite3").touch()
     with SQLiteStore.open(tmp_path) as store:
         collection(store)
+
+
+@pytest.mark.parametrize("how", ["OR", "AND", "NOT"])
+def test_a_filter_folds_each_text_once(store: SQLiteStore, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    number = collection(store, [document(str(i), key=f"Key {i}", metadata={"text": f"Text {i}"}) for i in range(10)])
+    folded: list[bytes] = []
+    monkeypatch.setattr(connections, "casefold", lambda text: folded.append(text) or casefold(text))
+    parts = [
+        Comparison(field, "contains", part, ignore_case=True)
+        for field, part in [("key", "kEY"), ("key", "EY"), ("metadata.text", "tEXT"), ("metadata.text", "EXT")]
+    ]
+    with store.reading() as reader:
+        assert reader.count(number, condition=Combination(how, tuple(parts))) == (0 if how == "NOT" else 10)
+    assert len(folded) == len(set(folded)) <= 20
+    with store.reading() as reader:
+        assert reader._connection.folds._folds == {}
+
+
+def test_folds_beyond_their_bytes_are_not_kept() -> None:
+    folds = connections.CaseFolds(most_bytes=10)
+    assert [folds(text) for text in (b"ABC", b"LONG TEXT", None)] == [b"abc", b"long text", None]
+    assert folds._folds == {b"ABC": b"abc"}
