@@ -9,9 +9,10 @@ many, follow from two lists of row numbers, after a crash as well.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, NamedTuple, TypeAlias
+from types import NoneType
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 from service.storage.checksums import job_checksum
 from service.storage.records import CollectionSettings, JSONText, Null
@@ -85,11 +86,16 @@ class ReEncoding:
 
     @classmethod
     def read(cls, collection: int, shadow: int | None, text: str) -> ReEncoding:
-        """Read a job from its columns; return a failed one without a shadow if they are not what was written."""
+        """Read a job from its columns; return a failed one without a shadow if they are not what was written.
+
+        Rows of the first builds have no checksum: they are kept if each column has a value of its type.
+        """
         try:
             columns: dict[str, Any] = json.loads(text)
-            checksum = columns.pop("checksum")
-            if checksum == job_checksum(collection, shadow, json.dumps(columns)):
+            checksum = columns.pop("checksum", None)
+            if checksum is None:
+                refuse_other_types(columns)
+            if checksum is None or checksum == job_checksum(collection, shadow, json.dumps(columns)):
                 columns["drops"] = tuple(columns["drops"])
                 return cls(collection, shadow, **columns)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -99,6 +105,36 @@ class ReEncoding:
     def ending(self, state: JobState, ended: float, documents: int, done: int, reason: str | None = None) -> ReEncoding:
         """Return the job after its end."""
         return replace(self, shadow=None, state=state, reason=reason, ended=ended, documents=documents, done=done)
+
+
+TEXT_OR_NULL, NUMBER_OR_NULL = (str, NoneType), (int, float, NoneType)
+TYPES: Mapping[str, tuple[type, ...]] = {
+    "state": (str,),
+    "reason": TEXT_OR_NULL,
+    "encoder": TEXT_OR_NULL,
+    "to": (str,),
+    "temperature": NUMBER_OR_NULL,
+    "null": (str, bool, *NUMBER_OR_NULL),
+    "drops": (list,),
+    "started": (int, float),
+    "ended": NUMBER_OR_NULL,
+    "documents": (int,),
+    "done": (int,),
+}
+"""The types of the columns in the JSON of a job."""
+
+
+def refuse_other_types(columns: Mapping[str, Any]) -> None:
+    """Raise TypeError if a column of a job has a value of another type, or a state that no job has."""
+    wrong = [name for name, value in columns.items() if type(value) not in TYPES.get(name, ())]
+    if (
+        wrong
+        or columns["state"] not in get_args(JobState)
+        or not all(isinstance(name, str) for name in columns["drops"])
+    ):
+        raise TypeError(
+            f"a job has other columns than {', '.join(TYPES)}, or a value of another type: {', '.join(wrong)}"
+        )
 
 
 def format_hidden_name(kind: str, number: int) -> str:

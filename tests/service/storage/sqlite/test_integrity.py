@@ -245,6 +245,43 @@ def test_a_damaged_move_to_another_encoder_has_failed_and_is_named(tmp_path: Pat
             assert [job.state for job in writer.re_encodings()] == ["cancelled"]
 
 
+def test_a_move_that_was_written_before_moves_had_checksums_goes_on(tmp_path: Path) -> None:
+    with SQLiteStore.open(tmp_path) as store:
+        number = collection(store, documents()[:3])
+        with store.writing() as writer:
+            job = ReEncoding(number, None, "running", None, "old", "new", 0.5, "auto", ("calibration",), 0.0)
+            begun = writer.begin_re_encoding(job, SETTINGS)
+        path = store.path
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE re_encodings SET job = json_remove(job, '$.checksum')")
+    with SQLiteStore.open(tmp_path) as store:
+        with store.reading() as reader:
+            assert reader.re_encodings() == [begun]
+        assert list(store.check()) == []
+        with store.writing() as writer:
+            writer.save_re_encoding(replace(begun, state="paused"))
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT job ->> '$.checksum' FROM re_encodings").fetchone()[0]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("state", '"stale"'), ("started", '"x"'), ("drops", "[1]"), ("to", "null"), ("more", "1"), ("done", "true")],
+)
+def test_a_move_without_a_checksum_and_with_other_columns_has_failed(tmp_path: Path, column: str, value: str) -> None:
+    with SQLiteStore.open(tmp_path) as store:
+        number = collection(store, documents()[:3])
+        with store.writing() as writer:
+            job = ReEncoding(number, None, "running", None, "old", "new", 0.5, "auto", ("calibration",), 0.0)
+            writer.begin_re_encoding(job, SETTINGS)
+        path = store.path
+    with closing(sqlite3.connect(path)) as connection, connection:
+        older = f"json_set(json_remove(job, '$.checksum'), '$.{column}', json(?))"
+        connection.execute(f"UPDATE re_encodings SET job = {older}", (value,))
+    with SQLiteStore.open(tmp_path) as store, store.reading() as reader:
+        assert [job.damaged for job in reader.re_encodings()] == [True]
+
+
 def test_doctor_names_a_flipped_bit_in_filtered_fields(tmp_path: Path, sound: bytes) -> None:
     chosen = random.Random(3)
     for i in range(0, N, 5):
