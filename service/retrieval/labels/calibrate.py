@@ -69,6 +69,9 @@ MAX_BATCH_QUESTIONS = 16
 MAX_BATCH_SIMILARITIES = 1 << 24
 """The most similarities of such a batch, 8 bytes each; in a larger collection questions are computed one by one."""
 
+SHOWN_CHARACTERS = 60
+"""The most characters of a question that an error shows."""
+
 ENCODING_BATCH = 256
 """Texts that are encoded at a time, so that other callers get their turn in between."""
 
@@ -162,9 +165,12 @@ async def calibrate_collection(
         if source == "feedback":
             labels = await READS.run(read_labels, collection, max_labels)
             questions, undecided = _from_feedback(record, labels), labels.undecided
-        calibration, assessed = await _fit_labels(
-            collection, record, keys, questions, source=source, now=now, undecided=undecided
-        )
+        try:
+            calibration, assessed = await _fit_labels(
+                collection, record, keys, questions, source=source, now=now, undecided=undecided
+            )
+        except InvalidContent as error:
+            raise _name_feedback(error, questions) if source == "feedback" else error from None
     calibration = replace(calibration, refit=Refit(refit))
     reason = _explain_labels_stay(record) if source == "self" else None
     if reason is None and not assessed.gains:
@@ -284,6 +290,22 @@ def _from_feedback(record: CollectionRecord, labels: FeedbackLabels) -> list[Lab
             vector = query if isinstance(query, str) else np.array(query, dtype=np.float32)
             questions.append(LabelledQuestion(vector, ids, ("/from",) * len(ids)))
     return questions
+
+
+def _name_feedback(error: InvalidContent, questions: Sequence[LabelledQuestion]) -> InvalidContent:
+    """Return an error about questions that follow from feedback: no request has them, so the message names each."""
+
+    def named(flaw: Flaw) -> Flaw:
+        steps = flaw.pointer.split("/")
+        if steps[1:2] != ["questions"]:
+            return flaw
+        query = questions[int(steps[2])].query
+        start = (
+            repr(query[:SHOWN_CHARACTERS]) if isinstance(query, str) else f"the vector that begins {query[:3].tolist()}"
+        )
+        return Flaw("/from", f"the feedback on {start}: {flaw.detail} Delete its records to leave the question out.")
+
+    return type(error)([named(flaw) for flaw in error.flaws])
 
 
 def _has_words(query: str | Array) -> TypeGuard[str]:

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 import softkv
+from service.storage import FeedbackRecord
 from tests.running import RunningService
 from tests.service.encoding.remote.provider import Call, Reply, StubProvider
 
@@ -179,6 +180,29 @@ def test_a_move_names_the_documents_that_the_other_provider_refuses(
         f"2 documents cannot be encoded: 'r2', 'r{n - 1}'. The first: The provider of encoder 'patient' refused "
         "the text '': 400, 'input cannot be an empty string'. Change or delete them, and begin again."
     )
+
+
+def test_a_calibration_names_the_feedback_whose_text_the_provider_refuses_now(
+    client: httpx.Client, running: RunningService
+) -> None:
+    documents = [{"id": f"r{i}", "key": f"text {i}"} for i in range(40)]
+    client.post("/v1/collections/texts/documents", json={"documents": documents}).raise_for_status()
+    labels = {f"question {i}": f"r{i}" if i < 30 else None for i in range(60)} | {"": None}
+    records = [
+        FeedbackRecord(json.dumps(query), identity, True, i) for i, (query, identity) in enumerate(labels.items())
+    ]
+    store = running.app.state.parts.catalogue.store
+    with store.writing() as writer:
+        writer.write_feedback(writer.collection("texts").id, records, max_records=1000, max_bytes=10**6)
+    answer = client.post("/v1/collections/texts/calibrate", json={"from": "feedback"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_content"), answer.text
+    assert answer.json()["errors"] == [
+        {
+            "pointer": "/from",
+            "detail": f"the feedback on '': {REFUSED}: 400, 'input cannot be an empty string'. Delete its records to "
+            "leave the question out.",
+        }
+    ]
 
 
 @pytest.mark.parametrize("message", ["model not found", "dimensions must be at most 384"])
