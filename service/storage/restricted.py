@@ -6,18 +6,15 @@ condition alone, which they add to each statement.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from service.storage.conditions import Condition
 from service.storage.errors import OutsideFilter, QuotaExceeded
-from service.storage.fields import Kind
 from service.storage.interface import Reader, Search, Writer
 from service.storage.records import (
     Change,
     DocumentRecord,
-    FieldKinds,
-    FieldType,
     Mode,
     Ranks,
     RowNumbers,
@@ -25,15 +22,6 @@ from service.storage.records import (
 )
 from service.storage.visibility import Visibility
 
-_KINDS: Mapping[FieldType, frozenset[Kind]] = {
-    "null": frozenset({Kind.NULL}),
-    "boolean": frozenset({Kind.BOOLEAN}),
-    "integer": frozenset({Kind.NUMBER_BELOW, Kind.NUMBER, Kind.NUMBER_ABOVE}),
-    "number": frozenset({Kind.NUMBER_BELOW, Kind.NUMBER, Kind.NUMBER_ABOVE}),
-    "text": frozenset({Kind.TEXT}),
-    "list": frozenset({Kind.LIST}),
-    "object": frozenset({Kind.OBJECT}),
-}
 NAMES_AT_A_TIME = 64
 OF_THE_KEY = "-- and the filter of the key"
 
@@ -92,16 +80,6 @@ def visible_names(reader: Reader, collection: int, after: str | None, limit: int
             break
         after = batch[-1]
     return names[:limit]
-
-
-def visible_kinds(reader: Reader, collection: int, name: str) -> FieldKinds:
-    """Return which kinds of values a metadata field has in visible documents.
-
-    Of elements any kind may occur, and any text may be a date.
-    """
-    (facts,) = reader.field_facts(collection, [name])
-    kinds = frozenset(kind for named in facts.types for kind in _KINDS[named])
-    return FieldKinds(kinds, frozenset(Kind) if Kind.LIST in kinds else frozenset(), Kind.TEXT in kinds)
 
 
 def upsert_visible(writer: Writer, collection: int, documents: Sequence[DocumentRecord], mode: Mode) -> Change:

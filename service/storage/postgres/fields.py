@@ -105,7 +105,8 @@ SELECT element, kind
 FROM unnest(%(kinds)s::smallint[]) AS kinds (kind), unnest('{{{{0,1,{INSTANT}}}}}'::smallint[]) AS elements (element)
 WHERE EXISTS (SELECT FROM softkv.fields JOIN softkv.documents USING (collection, "row")
               WHERE fields.collection = %(collection)s AND fields.field = %(field)s
-              AND fields.element = elements.element AND fields.kind = kinds.kind AND {{living}})"""
+              AND fields.element = elements.element AND fields.kind = kinds.kind AND {{living}}
+              AND (%(rows)s::bigint[] IS NULL OR fields."row" = ANY(%(rows)s)))"""
 _TYPES: dict[int, FieldType] = {
     Kind.NULL: "null",
     Kind.BOOLEAN: "boolean",
@@ -122,12 +123,20 @@ def read_names(connection: Connection[Any], collection: int, after: str | None, 
     return [name for (name,) in names]
 
 
-def read_kinds(connection: Connection[Any], collection: int, field: str, living: str) -> FieldKinds:
-    """Read which kinds of values the field has; numbers of all sizes have one kind."""
-    parameters = {"collection": collection, "field": digest(field), "kinds": [int(kind) for kind in Kind]}
-    rows = connection.execute(_KINDS.format(living=living), parameters).fetchall()
+def read_kinds(
+    connection: Connection[Any], collection: int, field: str, rows: list[int] | None, living: str
+) -> FieldKinds:
+    """Read which kinds of values the field has; numbers of all sizes have one kind.
+
+    Args:
+        rows: only in the documents with these row numbers; None for all documents.
+        living: SQL that is true for existing documents.
+    """
+    kinds = [int(kind) for kind in Kind]
+    parameters = {"collection": collection, "field": digest(field), "kinds": kinds, "rows": rows}
+    stored_kinds = connection.execute(_KINDS.format(living=living), parameters).fetchall()
     field_kinds, element_kinds, instants = (
-        frozenset(Kind(kind) for stored, kind in rows if stored == element) for element in (0, 1, INSTANT)
+        frozenset(Kind(kind) for stored, kind in stored_kinds if stored == element) for element in (0, 1, INSTANT)
     )
     return FieldKinds(field_kinds, element_kinds, bool(instants))
 

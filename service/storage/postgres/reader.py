@@ -56,7 +56,7 @@ from service.storage.records import (
     StoredDocument,
     TextSpan,
 )
-from service.storage.restricted import RestrictedSearch, visible_kinds, visible_names
+from service.storage.restricted import RestrictedSearch, visible_names
 from service.storage.serialisation import (
     ALIAS_COLUMNS,
     FEEDBACK_COLUMNS,
@@ -379,9 +379,8 @@ class Reader:
 
     def field_kinds(self, collection: int, name: str) -> FieldKinds:
         """Return which kinds of values (texts, numbers, …) a metadata field has, without reading all of its values."""
-        if self.visibility.condition is not None:
-            return visible_kinds(self, collection, name)
-        return read_kinds(self._connection, collection, name, self._living)
+        visible = None if self.visibility.condition is None else numbers(self.rows_where(collection))
+        return read_kinds(self._connection, collection, name, visible, self._living)
 
     def field_facts(
         self,

@@ -101,7 +101,7 @@ _KINDS = f"""\
 SELECT element, kind FROM (SELECT column1 AS kind FROM (VALUES {", ".join(f"({kind:d})" for kind in Kind)})) AS kinds,
                           (SELECT column1 AS element FROM (VALUES (0), (1), ({INSTANT}))) AS elements
 WHERE EXISTS (SELECT 1 FROM fields WHERE collection = :collection AND field = :field
-              AND fields.element = elements.element AND fields.kind = kinds.kind{{unexpired}})"""
+              AND fields.element = elements.element AND fields.kind = kinds.kind {{among}})"""
 _TYPES: dict[tuple[Kind, str], FieldType] = {
     (Kind.NULL, "integer"): "null",
     (Kind.BOOLEAN, "integer"): "boolean",
@@ -128,17 +128,21 @@ def read_names(
     return [name for (name,) in names]
 
 
-def read_kinds(connection: Connection, collection: int, field: str, now: int | None = None) -> FieldKinds:
+def read_kinds(
+    connection: Connection, collection: int, field: str, rows: str | None = None, now: int | None = None
+) -> FieldKinds:
     """Read which kinds of values the field has.
 
     Args:
+        rows: only in the documents with these row numbers, a JSON list; None for all documents.
         now: only in documents that have not expired at this instant; None for all documents.
     """
-    rows = connection.execute(
-        _KINDS.format(unexpired=_format_unexpired(now)), {"collection": collection, "field": field}
+    among = _format_unexpired(now) if rows is None else _AMONG
+    stored_kinds = connection.execute(
+        _KINDS.format(among=among), {"collection": collection, "field": field, "rows": rows}
     ).fetchall()
     field_kinds, element_kinds, instants = (
-        frozenset(Kind(kind) for stored, kind in rows if stored == element) for element in (0, 1, INSTANT)
+        frozenset(Kind(kind) for stored, kind in stored_kinds if stored == element) for element in (0, 1, INSTANT)
     )
     return FieldKinds(field_kinds, element_kinds, bool(instants))
 
