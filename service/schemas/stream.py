@@ -18,7 +18,7 @@ class RefusedLine(Wire):
 
     line: int = Field(description="The number of the line, from 1; empty lines count.")
     detail: str = Field(description="The first flaw of the line.")
-    errors: list[FieldProblem] = Field(description="Every flaw; the pointers lead into the line.")
+    errors: list[FieldProblem] = Field(description="The first 10 flaws; the pointers lead into the line.")
 
 
 class UploadBatch(Wire):
@@ -28,7 +28,12 @@ class UploadBatch(Wire):
     truncated: list[str] | None = Field(
         description="Ids of documents whose text was longer than the encoder reads; null if the encoder does not tell."
     )
-    refused: list[RefusedLine] = Field(description="The rejected lines, in the order of their numbers.")
+    refused: list[RefusedLine] = Field(
+        description="The rejected lines, in the order of their numbers; the first 1,000 of the upload."
+    )
+    more_refused: int | None = Field(
+        None, description="The number of rejected lines of the batch that `refused` leaves out; left out if it is 0."
+    )
 
 
 class UploadEnd(Wire):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict
-from itertools import chain
+from itertools import chain, islice
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -17,9 +17,9 @@ from starlette.responses import Content
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
-from service.api.body import media_type, parse, refuse_encoded
+from service.api.body import LARGE_BODY, media_type, parse, refuse_encoded
 from service.api.document_json import parse_document
-from service.api.json import NDJSON, ndjson
+from service.api.json import NDJSON, loads, ndjson
 from service.api.middleware import access_record
 from service.api.middleware.access import check_key_again
 from service.api.problems.errors import BodyTooLarge, MalformedBody
@@ -39,6 +39,10 @@ from service.storage import OutsideFilter
 _ENDS = re.compile(rb"\n(?:[ \t\r]*+\n)*+")  # the end of a line, with empty lines after it
 BATCH_LINES, BATCH_BYTES = 1000, 8 << 20
 OUTSIDE_FILTER = CODES[OutsideFilter]
+MAX_NAMED_LINES = 1000
+"""The most refused lines that an upload describes; it counts the others."""
+MAX_FLAWS = 10
+"""The most flaws of a line that it describes."""
 
 
 class NDJSONRoute(GuardedRoute):
@@ -106,11 +110,15 @@ async def _answer(name: str, request: Request, running: Running) -> AsyncIterato
         while (batch := await shutdown.until_begun(anext(batches, None))) is not None:
             check_key_again(request.scope)
             access_record.check_part()
-            uploaded, flawed = await shutdown.until_late(_write_batch(running.catalogue.collection(name), batch))
+            describable = max(0, MAX_NAMED_LINES - refused)
+            uploaded, flawed, more = await shutdown.until_late(
+                _write_batch(running.catalogue.collection(name), batch, describable)
+            )
             upserted += uploaded.upserted
-            refused += len(flawed)
+            refused += len(flawed) + more
             yield ndjson(
                 {"upserted": uploaded.upserted, "truncated": uploaded.truncated, "refused": _shape_refusals(flawed)}
+                | ({"more_refused": more} if more else {})
             )
     except ClientDisconnect:
         return
@@ -123,16 +131,27 @@ async def _answer(name: str, request: Request, running: Running) -> AsyncIterato
 
 
 async def _write_batch(
-    collection: AnyCollection, batch: Mapping[int, bytes]
-) -> tuple[UploadResult, dict[int, list[Flaw]]]:
-    """Write a batch of lines; return the result, and the flaws of its lines by line number."""
-    documents, flawed = await BODIES.run(_read, batch)
+    collection: AnyCollection, batch: Mapping[int, bytes], describable: int
+) -> tuple[UploadResult, dict[int, list[Flaw]], int]:
+    """Write a batch of lines.
+
+    Args:
+        collection: the collection.
+        batch: the lines by line number.
+        describable: the most refused lines that are described.
+
+    Returns:
+        the result; the flaws of the first refused lines by line number; and the number of further refused lines.
+    """
+    documents, flawed, more = await BODIES.run(_read, batch, describable)
     uploaded = await upload(collection, documents)
     written = [document.id for line, document in documents.items() if line not in uploaded.refused]
     await access_record.record_part(ids=written)
     if uploaded.outside:
         await access_record.record_part(OUTSIDE_FILTER, uploaded.outside)
-    return uploaded, flawed | uploaded.refused
+    refused = dict(sorted((flawed | uploaded.refused).items()))
+    described = dict(islice(refused.items(), describable))
+    return uploaded, described, more + len(refused) - len(described)
 
 
 async def _lines(stream: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[tuple[int, bytes]]:
@@ -175,20 +194,28 @@ async def _batches(lines: AsyncIterator[tuple[int, bytes]], max_bytes: int) -> A
         yield batch
 
 
-def _read(batch: Mapping[int, bytes]) -> tuple[dict[int, SentDocument], dict[int, list[Flaw]]]:
-    """Return the documents of the valid lines, and the flaws of the invalid lines, by line number."""
-    documents, flawed = {}, {}
+def _read(batch: Mapping[int, bytes], describable: int) -> tuple[dict[int, SentDocument], dict[int, list[Flaw]], int]:
+    """Return the documents of the valid lines and the flaws of the first invalid lines, by line number.
+
+    The last value is the number of further invalid lines: to describe a line takes several times as long as to read it.
+    """
+    documents, flawed, more = dict[int, SentDocument](), dict[int, list[Flaw]](), 0
     for number, line in batch.items():
+        is_counted = len(flawed) == describable  # not described, if it is refused
         try:
-            content = parse(line)
+            content = loads(line) if is_counted and len(line) < LARGE_BODY else parse(line)
             document = Document.model_validate(content)
-        except MalformedBody as error:
-            flawed[number] = [Flaw("", str(error).replace("the body", "the line"))]
-        except ValidationError as error:
-            flawed[number] = flaws_of(error.errors(include_url=False), content, of_document=True)
+        except (MalformedBody, ValueError, RecursionError) as error:
+            if is_counted:
+                more += 1
+            elif isinstance(error, ValidationError):
+                errors = error.errors(include_url=False)[:MAX_FLAWS]
+                flawed[number] = flaws_of(errors, content, of_document=True)
+            else:
+                flawed[number] = [Flaw("", str(error).replace("the body", "the line"))]
         else:
             documents[number] = parse_document(document.id, document)
-    return documents, flawed
+    return documents, flawed, more
 
 
 def _shape_refusals(flawed: Mapping[int, list[Flaw]]) -> list[dict[str, Any]]:

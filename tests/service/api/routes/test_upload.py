@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from service.api.routes import upload as upload_route
 from service.api.routes.upload import _lines
 from tests.running import RunningService
 
@@ -54,6 +55,27 @@ def test_a_bad_line_in_each_batch_loses_nothing_else_and_is_named(client, collec
     assert refused[2999]["errors"][0]["pointer"] == "/key_vector"
     assert last == {"done": True, "upserted": 2994, "refused": 6}
     assert client.get(path).json()["documents"] == 2994
+
+
+def test_an_upload_describes_its_first_thousand_bad_lines_and_counts_the_others(client, collection, monkeypatch):
+    described = []
+    flaws_of = upload_route.flaws_of
+    monkeypatch.setattr(
+        upload_route, "flaws_of", lambda *args, **named: described.append(0) or flaws_of(*args, **named)
+    )
+    path = collection(encoder=None)
+    good = [{"id": f"{i}", "key_vector": [1, i]} for i in range(3)]
+    *batches, last = upload(client, path, [{}] * 999 + good + [{}] * 1500 + [{"id": "w", "key_vector": [1]}])
+    assert last == {"done": True, "upserted": 3, "refused": 2500}
+    assert [(len(batch["refused"]), batch.get("more_refused")) for batch in batches] == [
+        (999, None),
+        (1, 997),
+        (0, 503),
+    ]
+    assert [line["line"] for line in batches[1]["refused"]] == [1003]
+    assert len(described) == 1000
+    (batch, _) = upload(client, path, [{f"field {i}": 1 for i in range(1000)}])
+    assert len(batch["refused"][0]["errors"]) == 10
 
 
 def test_texts_are_encoded_and_empty_lines_skipped(client, collection):
