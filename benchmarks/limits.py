@@ -9,10 +9,12 @@ most memory that it had, and the longest time of one of these questions. Wanted 
 second.
 
 Encoding of texts, uploads, calibration, the lab and backups are left out: they take time by the size of what is sent.
+So are `compare` and `trace`, which need an encoder.
 """
 
 from __future__ import annotations
 
+import base64
 import sys
 import tempfile
 import threading
@@ -30,7 +32,7 @@ from benchmarks.running import Service
 from service.api.keyring import line_of
 
 DOCUMENTS, WIDTH = 20_000, 16
-PATH = "/v1/collections/c"
+PATH, WIDE = "/v1/collections/c", "/v1/collections/wide"
 WHOLE = ["explanation", "key", "value", "metadata", "key_vector", "value_vector", "output"]
 ASKED = [1.0] * WIDTH
 
@@ -47,6 +49,11 @@ def comparisons(count: int, fields: int, operator: str = "==", **options: Any) -
 def calls() -> dict[str, tuple[str, Any]]:
     """Return the path and the body of each call, by its name in the table."""
     ids = [f"{i:05}" for i in range(10_000)]
+    numbers = np.random.default_rng(2).standard_normal((2000, 1)).tolist()
+    arrays = {"query": numbers, "key": numbers, "value": numbers}
+    vectors = np.random.default_rng(3).standard_normal((90, 65_536)).astype("<f4")
+    texts_of_vectors = [base64.b64encode(vector.tobytes()).decode() for vector in vectors]
+    wide = [{"id": f"{i}", "key_vector": {"base64": text}} for i, text in enumerate(texts_of_vectors)]
     text = {"field": "metadata.text", "operator": "contains", "ignore_case": True}
     texts = {"operator": "OR", "conditions": [text | {"value": f"X{i}"} for i in range(50)]}
     return {
@@ -98,9 +105,22 @@ def calls() -> dict[str, tuple[str, Any]]:
             f"{PATH}/feedback",
             {"feedback": [{"query": ASKED, "id": f"{i:05}", "right": True} for i in range(1000)]},
         ),
-        "attend on arrays, 4,000,000 logits": (
-            "/v1/attend",
-            {"query": [[1.0]] * 2000, "key": [[1.0]] * 2000, "value": [[1.0]] * 2000},
+        "attend on arrays, 4,000,000 logits": ("/v1/attend", arrays),
+        "attend on arrays, with all intermediate arrays": ("/v1/attend", arrays | {"intermediates": True}),
+        "a room of 1,000 rows": ("/v1/rooms", {"rows": [{"key": f"key {i} " + 110 * "x"} for i in range(1000)]}),
+        "MCP, a message of 250,000 bytes": (
+            "/mcp",
+            {
+                "jsonrpc": "2.0",
+                "id": 1,
+                "method": "tools/call",
+                "params": {"name": "list_collections", "arguments": {"prefix": 249_000 * "x"}},
+            },
+        ),
+        "90 documents of width 65,536": (f"{WIDE}/documents", {"documents": wide}),
+        "attend, 64 queries of width 65,536, 640 vectors": (
+            f"{WIDE}/attend",
+            {"queries": [document["key_vector"] for document in wide[:64]], "top_k": 10, "include": ["key_vector"]},
         ),
     }
 
@@ -108,6 +128,7 @@ def calls() -> dict[str, tuple[str, Any]]:
 def fill(client: httpx.Client) -> None:
     """Write the documents."""
     client.put(PATH, json={"encoder": None, "dimension": WIDTH}).raise_for_status()
+    client.put(WIDE, json={"encoder": None, "dimension": 65_536}).raise_for_status()
     random = np.random.default_rng(1)
     for start in range(0, DOCUMENTS, 1000):
         documents = [
@@ -183,7 +204,7 @@ def main() -> int:
         options = ("--encoder", "none", "--keys-file", str(keys))
         with Service(Path(folder, "data"), *options) as service, service.client() as client:
             service.wait_until_ready()
-            client.headers["x-api-key"] = "one"
+            client.headers.update({"x-api-key": "one", "accept": "application/json, text/event-stream"})
             fill(client)
             client.post(f"{PATH}/attend", json={"query": ASKED}).raise_for_status()
             for name, (path, body) in calls().items():

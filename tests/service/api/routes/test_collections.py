@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from http.client import HTTPConnection
 from itertools import product
 
 import pytest
 
+import softkv
 from tests.running import RunningService
 
 
@@ -128,6 +130,37 @@ def test_invalid_settings_are_refused_with_a_pointer(client, settings, pointer):
 @pytest.mark.parametrize("name", ["-a", ".a", "a" * 129, "ü", "a b"])
 def test_names_are_checked(client, name):
     assert client.put(f"/v1/collections/{name}", json={}).status_code == 422
+
+
+@pytest.mark.parametrize("name", ["a-..", "a..b", "a..", "0.", "A_.-"])
+def test_a_name_with_dots_arrives_by_every_client(client, name):
+    with softkv.Client(str(client.base_url), retries=0) as ours:
+        ours.collection(name).create(encoder=None, dimension=2)
+        ours.collection(name).upsert([{"id": "x", "key_vector": [1, 2]}])
+        assert client.get(f"/v1/collections/{name}").json()["documents"] == 1
+        assert raw_status(client, "GET", f"/v1/collections/{name}/documents/x") == 200
+    assert raw_status(client, "DELETE", f"/v1/collections/{name}") == 204
+
+
+@pytest.mark.parametrize(
+    "segment", [".", "..", "%2e", "%2E%2e", ".%2E", "-a", "_a", "a%2Fb", "a%00", "a%0a", "a%20", "%61%2e%2e%2f", "..;a"]
+)
+def test_a_name_that_a_client_would_change_on_its_way_is_refused(client, segment):
+    before = client.get("/v1/collections").json()
+    assert raw_status(client, "PUT", f"/v1/collections/{segment}") in (400, 404, 405, 422)
+    assert raw_status(client, "PUT", f"/v1/aliases/{segment}") in (400, 404, 405, 422)
+    assert client.get("/v1/collections").json() == before
+
+
+def raw_status(client, method, target):
+    """Send a request with this target as it is, and return the status of the answer."""
+    connection = HTTPConnection(client.base_url.host, client.base_url.port)
+    try:
+        body = b'{"encoder": null}' if method == "PUT" else None
+        connection.request(method, target, body, {"Content-Type": "application/json"})
+        return connection.getresponse().status
+    finally:
+        connection.close()
 
 
 @pytest.fixture
