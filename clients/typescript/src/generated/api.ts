@@ -4034,7 +4034,7 @@ export interface components {
             rows: number;
             /** @description Levels of AND, OR and NOT in a filter. */
             filter_depth: number;
-            /** @description Values that one filter compares with, including those in the lists of `in` and `not in`. */
+            /** @description Values that one filter compares with, including those in the lists of `in` and `not in`. A text of `contains` counts as 100. */
             filter_values: number;
             /** @description Different fields that one filter compares. */
             filter_fields: number;
@@ -4657,7 +4657,7 @@ export interface components {
             line: number;
             /** @description The first flaw of the line. */
             detail: string;
-            /** @description Every flaw; the pointers lead into the line. */
+            /** @description The first 10 flaws; the pointers lead into the line. */
             errors: components["schemas"]["FieldProblem"][];
         };
         /**
@@ -5249,8 +5249,10 @@ export interface components {
             upserted: number;
             /** @description Ids of documents whose text was longer than the encoder reads; null if the encoder does not tell. */
             truncated: string[] | null;
-            /** @description The rejected lines, in the order of their numbers. */
+            /** @description The rejected lines, in the order of their numbers; the first 1,000 of the upload. */
             refused: components["schemas"]["RefusedLine"][];
+            /** @description The number of rejected lines of the batch that `refused` leaves out; left out if it is 0. */
+            more_refused?: number;
         };
         /** @description The last line of an upload: whether it is complete, and its totals. */
         UploadEnd: {
