@@ -50,7 +50,7 @@ EXPLAINED = {
         "what-a-collection-costs": "costs memory_bytes disk_bytes asked p99_ms",
         "how-similar-unrelated-documents-are": "background mean of deviation fades_from pairs",
         "short-keys": "short",
-        "write-documents": "documents id key value metadata key_vector value_vector upserted",
+        "write-documents": "documents id key value metadata key_vector value_vector upserted more_refused",
         "vectors": "vector_format base64 shape",
         "list-count-and-delete-documents": "ids count deleted",
         "aliases": "alias aliases collection",

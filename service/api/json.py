@@ -306,12 +306,16 @@ class ArraysAnswer(JSONAnswer):
         if self._large is None:
             await super().__call__(scope, receive, send)
             return
-        parts, self._large = serialise_parts(self._large), None
+        pieces, self._large = serialise_parts(self._large), None
         del self.headers["Content-Length"]
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        while part := await BODIES.run(next, parts, b""):
-            await send({"type": "http.response.body", "body": part, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
+
+        async def in_parts(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                while part := await BODIES.run(next, pieces, b""):
+                    await send({"type": "http.response.body", "body": part, "more_body": True})
+            await send(message)
+
+        await super().__call__(scope, receive, in_parts)
 
 
 class CompressedAnswer(JSONAnswer):

@@ -295,7 +295,7 @@ def _from_feedback(record: CollectionRecord, labels: FeedbackLabels) -> list[Lab
 def _name_feedback(error: InvalidContent, questions: Sequence[LabelledQuestion]) -> InvalidContent:
     """Return an error about questions that follow from feedback: no request has them, so the message names each."""
 
-    def named(flaw: Flaw) -> Flaw:
+    def name(flaw: Flaw) -> Flaw:
         steps = flaw.pointer.split("/")
         if steps[1:2] != ["questions"]:
             return flaw
@@ -305,7 +305,7 @@ def _name_feedback(error: InvalidContent, questions: Sequence[LabelledQuestion])
         )
         return Flaw("/from", f"the feedback on {start}: {flaw.detail} Delete its records to leave the question out.")
 
-    return type(error)([named(flaw) for flaw in error.flaws])
+    return type(error)([name(flaw) for flaw in error.flaws])
 
 
 def _has_words(query: str | Array) -> TypeGuard[str]:

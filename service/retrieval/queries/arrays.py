@@ -119,21 +119,21 @@ def _attend_in_parts(
             return array
         return array[(..., slice(start, start + step), *(slice(None),) * (-axis - 1))]  # type: ignore[arg-type]
 
-    whole = dict[str, Any]()
+    fields = dict[str, Any]()
     for start in range(0, shape[axis], step):
         keys = (key, value) if axis == -2 else (cut(key, start), cut(value, start))
         part: Attended[Any] = attend(cut(query, start), *keys, mask=cut(mask, start), bias=cut(bias, start), **options)
         for name, numbers in part._asdict().items():
             if numbers is None:
-                whole[name] = None
+                fields[name] = None
                 continue
             along = axis + 1 if name in ("log_partition", "null_weight") else axis  # these two are [..., m]
             if start == 0:
                 sizes = list(numbers.shape)
                 sizes[along] = shape[axis]
-                whole[name] = np.empty(sizes)
-            cut(whole[name], start, along)[...] = numbers
-    return Attended(**whole)
+                fields[name] = np.empty(sizes)
+            cut(fields[name], start, along)[...] = numbers
+    return Attended(**fields)
 
 
 def _recall(arrays: Arrays, options: dict[str, Any]) -> Attention:
@@ -215,9 +215,9 @@ def _check_shapes(arrays: Arrays) -> None:
     rows, n = math.prod(_leading(arrays, batch)) * arrays.query.shape[-2], arrays.key.shape[-2]
     numbers, width = max(_sizes(arrays, rows * ((arrays.hopfield_steps or 0) + 1))), _width(arrays)
     differences = rows * n * width if arrays.similarity == "gaussian" else 0
-    for asked, most in ((numbers, MAX_LOGITS), (differences, MAX_DIFFERENCES)):
-        if asked > most:
-            raise TooLarge.at("", f"this asks for {asked} numbers, the service computes {most} at a time: send less")
+    for count, limit in ((numbers, MAX_LOGITS), (differences, MAX_DIFFERENCES)):
+        if count > limit:
+            raise TooLarge.at("", f"this asks for {count} numbers, the service computes {limit} at a time: send less")
 
 
 def _leading(arrays: Arrays, batch: tuple[int, ...]) -> tuple[int, ...]:

@@ -137,9 +137,9 @@ def read_kinds(
         rows: only in the documents with these row numbers, a JSON list; None for all documents.
         now: only in documents that have not expired at this instant; None for all documents.
     """
-    among = _format_unexpired(now) if rows is None else _AMONG
+    clause = _format_unexpired(now) if rows is None else _AMONG
     stored_kinds = connection.execute(
-        _KINDS.format(among=among), {"collection": collection, "field": field, "rows": rows}
+        _KINDS.format(among=clause), {"collection": collection, "field": field, "rows": rows}
     ).fetchall()
     field_kinds, element_kinds, instants = (
         frozenset(Kind(kind) for stored, kind in stored_kinds if stored == element) for element in (0, 1, INSTANT)
