@@ -50,7 +50,7 @@ EXPLAINED = {
         "what-a-collection-costs": "costs memory_bytes disk_bytes asked p99_ms",
         "how-similar-unrelated-documents-are": "background mean of deviation fades_from pairs",
         "short-keys": "short",
-        "write-documents": "documents id key value metadata key_vector value_vector upserted more_refused",
+        "write-documents": "documents id key value metadata key_vector value_vector upserted",
         "vectors": "vector_format base64 shape",
         "list-count-and-delete-documents": "ids count deleted",
         "aliases": "alias aliases collection",
@@ -70,7 +70,7 @@ EXPLAINED = {
         "fields-and-their-values": "fields values types distinct min max",
     },
     "guide/writing.md": {
-        "upload-a-stream": "refused line done problem",
+        "upload-a-stream": "refused more_refused line done problem",
         "documents-whose-id-exists": "mode skipped",
         "documents-that-others-supersede": "delete",
         "change-many-documents": "patch updated",
