@@ -18,7 +18,7 @@ from service import logs
 from service.api import openapi, routes
 from service.api.access_log import AccessLog
 from service.api.admission import Admission, ConnectionLimits
-from service.api.body import BodyLimitMiddleware
+from service.api.body import HEAVY, BodyLimitMiddleware
 from service.api.keyring import KeyFile, Keyring
 from service.api.middleware.access import AccessMiddleware, Hosts, answer_origins, machine_names
 from service.api.middleware.access_record import AccessRecordMiddleware
@@ -36,6 +36,7 @@ from service.api.shutdown import Shutdown
 from service.api.telemetry import NO_TELEMETRY, Meters, SlowRequests, Tracing
 from service.datasets import DEMOS
 from service.lifespan import lifespan
+from service.scheduling import FairSemaphore
 from service.settings import Settings
 from service.startup import Opening
 from service.storage import StorageError
@@ -152,6 +153,7 @@ def _add_middleware(app: FastAPI, settings: Settings, tracing: Tracing | None) -
     )
     app.state.admission = Admission(settings.max_queue)
     app.state.backup = asyncio.Lock()
+    app.state.tables = FairSemaphore(HEAVY, HEAVY - 1)
     app.state.shutdown = Shutdown()
     app.state.mcp = MCPEndpoint(settings.max_body_bytes)
     app.state.keyring = Keyring(

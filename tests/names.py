@@ -71,6 +71,7 @@ EXPLAINED = {
     },
     "guide/writing.md": {
         "upload-a-stream": "refused more_refused line done problem",
+        "read-a-table": "file unit settings notices columns cells vector skip delimiter charset",
         "documents-whose-id-exists": "mode skipped",
         "documents-that-others-supersede": "delete",
         "change-many-documents": "patch updated",

@@ -316,7 +316,8 @@ class GuardedRoute(APIRoute):
     other collections, and one with a filter only if `filters` declares how.
     """
 
-    reads_any_length = False
+    reads_in_parts = False  # True: the route reads the body itself, within the limit
+    reads_any_length = False  # True: it also lifts the limit
     outlives_its_caller = False  # True: the call goes on when the client disconnects, as a write does
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -348,7 +349,8 @@ class GuardedRoute(APIRoute):
         if not self.reads_any_length and limit.has_body:
             admission.check(kind, caller)  # before the body is read
             self.check_declared(Headers(scope=scope))
-            await limit.read(caller)  # a body in transit needs no slot
+            if not self.reads_in_parts:
+                await limit.read(caller)  # a body in transit needs no slot
         is_write = kind == "write" or self.outlives_its_caller  # these must not stop half-way
         leaving = nullcontext() if is_write else cancel_on_disconnect(scope)
         with limit.hold(), admission.admit(kind, caller), leaving:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from typing_extensions import TypeAliasType
@@ -73,13 +73,69 @@ class EncodeEnd(Wire):
     problem: Problem | None = None
 
 
+class TableHead(Wire):
+    """The first line about a file that is read as a table."""
+
+    name: str = Field(description="The name of the file, or of the exported collection in it.")
+    unit: Literal["line", "row"] = Field(description="What the number of a row counts, from 1.")
+    total: int | None = Field(description="The number of rows; null if it is unknown before they are read.")
+    columns: list[str] | None = Field(
+        description="The names that cells have in this answer; null if each row has its own, as in JSON."
+    )
+    settings: dict[str, Any] = Field(description="The settings of the collection that the rows are for; {} if unknown.")
+    notices: list[str] = Field(description="Sentences about the table for its reader.")
+
+
+class TableCells(Wire):
+    """A row of a table."""
+
+    line: int = Field(description="The number of the row in the file.")
+    cells: dict[str, Any] = Field(
+        description="The filled cells by the names of their columns. Columns named as a field of a document are this "
+        "field; all others are metadata."
+    )
+
+
+class RefusedRow(Wire):
+    """A row that cannot be read, with the reason."""
+
+    line: int = Field(description="The number of the row in the file.")
+    id: str | None = Field(description="The id in the row; null if it is unknown.")
+    detail: str = Field(description="The reason, and what to do.")
+
+
+class TableEnd(Wire):
+    """The last line of a table that was read to its end."""
+
+    done: Literal[True]
+    rows: int = Field(description="The number of rows.")
+    refused: int = Field(description="The number of rows that cannot be read.")
+    keyless: int = Field(description="The number of rows without a key.")
+    expired: int = Field(description="The number of rows whose instant of expiry is over.")
+
+
+class TableCut(Wire):
+    """The last line of a table that could not be read to its end."""
+
+    done: Literal[False]
+    problem: Problem
+
+
 UploadLine = TypeAliasType(
     "UploadLine", Annotated[UploadBatch | UploadEnd, Distinct(), Field(description="A line of an upload's answer.")]
 )
 EncodeLine = TypeAliasType(
     "EncodeLine", Annotated[EncodedText | EncodeEnd, Distinct(), Field(description="A line of an encoding's answer.")]
 )
-LINES = (UploadLine, EncodeLine)
+TableLine = TypeAliasType(
+    "TableLine",
+    Annotated[
+        TableHead | TableCells | RefusedRow | TableEnd | TableCut,
+        Distinct(),
+        Field(description="A line about a table."),
+    ],
+)
+LINES = (UploadLine, EncodeLine, TableLine)
 
 
 def _of(line: str, description: str, example: str) -> dict[str, Any]:
@@ -118,4 +174,16 @@ ENCODE_ANSWER = _of(
     "Then a last line: the answer is complete only if it says `done: true`.",
     '{"index": 0, "embedding": [0.1], "token_count": 4, "truncated": false, "unknown_tokens": 0}\n'
     '{"done": true, "model": "all-MiniLM-L6-v2", "dimension": 384, "encoded": 1}\n',
+)
+TABLE_BODY: dict[str, Any] = {
+    "schema": {"type": "string", "format": "binary", "description": "The bytes of the file, as it is."},
+    "example": "id,key\nqa76,relational databases\nsf447,keeping cats\n",
+}
+TABLE_ANSWER = _of(
+    TableLine.__name__,
+    "A line about the table, then a line for each row. Then a last line: the whole file has been read only if it says "
+    "`done: true`.",
+    '{"name": "books.csv", "unit": "line", "total": 1, "columns": ["id", "key"], "settings": {}, "notices": []}\n'
+    '{"line": 2, "cells": {"id": "qa76", "key": "relational databases"}}\n'
+    '{"done": true, "rows": 1, "refused": 0, "keyless": 0, "expired": 0}\n',
 )

@@ -38,6 +38,8 @@ import { pause } from "./wire/retrying.ts";
 import { Sender, WRITE_MS } from "./wire/sending.ts";
 import type { Fetch, How, Known } from "./wire/sending.ts";
 import { address, variable } from "./wire/settings.ts";
+import { table } from "./calls/tables.ts";
+import type { TableLine, TableOptions } from "./calls/tables.ts";
 import { Lab, Rooms } from "./calls/teaching.ts";
 
 /** The options of a client. */
@@ -280,5 +282,16 @@ export class Client {
     how?: How,
   ): Promise<Comparison<Value>> {
     return compare(this.#sender, "/v1", { query, ...options, rows: [...rows] }, how);
+  }
+
+  /**
+   * Read a file of any format that the service knows, by the ending of its name; yield a line about the table, each row
+   * or why it is refused, and last the counts.
+   *
+   * @throws Invalid: the file cannot be read, or a named column is missing
+   * @throws Unsupported: the service lacks the package that reads the format
+   */
+  table(file: Blob, name: string, options: TableOptions = {}, how?: How): AsyncGenerator<TableLine, void, undefined> {
+    return table(this.#sender, file, name, options, how);
   }
 }

@@ -293,3 +293,19 @@ test("the address is the environment's where none is given", async () => {
   assert.equal(process.env["SOFTKV_URL"], URL_OF_SERVICE);
   assert.equal(await new Client().alive(), true);
 });
+
+test("the rows of a file", async () => {
+  const file = new Blob(["nr;title;sum;note\n7;cats;12345678901234567;x\n8;;1;y\n9;a;b\n"]);
+  const lines = [];
+  for await (const line of client.table(file, "books.csv", { id: "nr", key: "title", skip: ["note"] })) lines.push(line);
+  const [head, first, second, refused, end] = lines;
+  assert.deepEqual(head && "columns" in head && head.columns, ["id", "key", "sum"]);
+  assert.equal(JSON.stringify(first), '{"line":2,"cells":{"id":"7","key":"cats","sum":12345678901234567}}');
+  assert.deepEqual(second, { line: 3, cells: { id: "8", sum: 1 } });
+  assert.match(refused && "detail" in refused ? refused.detail : "", /3 cells and the header 4/);
+  assert.deepEqual(end, { done: true, rows: 3, refused: 1, keyless: 1, expired: 0 });
+  await assert.rejects(client.table(file, "books.csv", { key: "none" }).next(), {
+    name: "Invalid",
+    message: /no column 'none'.*its columns are nr, title, sum, note/,
+  });
+});

@@ -75,6 +75,10 @@ class MCPMissing(APIError):
     """The library of the Model Context Protocol is not installed."""
 
 
+class ReaderMissing(APIError):
+    """The library that reads the format of a table is not installed."""
+
+
 class BodyTooLarge(APIError):
     """The body has more bytes than the service accepts."""
 

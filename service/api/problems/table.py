@@ -170,8 +170,8 @@ TABLE: Mapping[str, Refusal] = {
     "listeners_full": Refusal(429, "the room has its maximum number of listeners", rooms.ListenersFull, repeat=True),
     "library_missing": Refusal(
         501,
-        "this installation lacks a library: of the encoder, see /readyz; of the lab, torch",
-        (encoding.LibraryMissing, lab.LibraryNeeded),
+        "this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format",
+        (encoding.LibraryMissing, lab.LibraryNeeded, api.ReaderMissing),
         openai_reason="this installation lacks the library of the model",
     ),
     "mcp_missing": Refusal(501, None, api.MCPMissing),

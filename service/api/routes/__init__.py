@@ -21,6 +21,7 @@ from service.api.routes import (
     re_encoding,
     rooms,
     service,
+    tables,
     upload,
 )
 
@@ -50,6 +51,7 @@ ALL = (
     openai.models_router,
     lab.router,
     backup.router,
+    tables.router,
     rooms.router,
     rooms.rows_router,
     rooms.questions_router,

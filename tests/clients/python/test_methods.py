@@ -152,7 +152,7 @@ def arguments(build: Callable[..., Any]) -> set[str]:
 
 
 def test_every_operation_has_a_method_and_no_method_is_of_none():
-    assert BUILT.keys() == OPERATIONS.keys()
+    assert BUILT.keys() == OPERATIONS.keys() - {"read_table"}  # `open_table` reads a file here, by the same reader
 
 
 @pytest.mark.parametrize("name", BUILT)

@@ -14,6 +14,7 @@ from tests.service.api.contract import Contract, Operation
 MINILM = "all-MiniLM-L6-v2"
 
 NDJSON = "application/x-ndjson"
+FILE = "application/octet-stream"
 EVENTS = "text/event-stream"
 TWO = "AACAPwAAAEA="  # [1, 2]
 ROWS = [{"id": "a", "key": "cat", "value": "meows"}, {"key": "dog", "value": ["barks"]}]
@@ -35,7 +36,8 @@ class Call:
     def send(self, client: httpx.Client, contract: Contract) -> httpx.Response:
         operation = contract.operations[self.operation]
         content = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
-        kind = NDJSON if isinstance(self.body, bytes) and NDJSON in operation.contents else "application/json"
+        kinds = [kind for kind in (NDJSON, FILE) if isinstance(self.body, bytes) and kind in operation.contents]
+        kind = kinds[0] if kinds else "application/json"
         request = client.build_request(
             operation.method,
             operation.to(**{**in_path(contract, operation), **self.values}),
@@ -63,8 +65,13 @@ def examples(contract: Contract, operation: Operation) -> Iterator[Call]:
     if not operation.contents:
         yield Call(operation.id)
     for media, content in operation.contents.items():
-        if media == NDJSON:
-            yield Call(operation.id, content["example"].encode())
+        if media in (NDJSON, FILE):
+            query = {
+                parameter["name"]: parameter["example"]
+                for parameter in operation.parameters
+                if parameter.get("required") and parameter["in"] == "query"
+            }
+            yield Call(operation.id, content["example"].encode(), query=query)
         else:
             _, schema = contract.resolved(content["schema"])
             yield from (Call(operation.id, body) for body in schema["examples"])
@@ -257,6 +264,23 @@ EVERY_FIELD = [
     Call("decode_source", {"model": "m-4567cdef", "picture": [[0.5] * 16] * 16}),
     Call("encode", {"texts": ["a"], "model": "all-MiniLM-L6-v2", "purpose": "document", "vector_format": "numbers"}),
     Call("encode", {"texts": ["a", "b"], "tokens": True}, headers={"accept": NDJSON}),
+    Call(
+        "read_table",
+        b"nr;title;answer;embedding;until;note;price\n1;cats;yes;[1, 2];30d;x;1.10\n",
+        query={
+            "file": "books.csv",
+            "id": "nr",
+            "key": "title",
+            "value": "answer",
+            "vector": "embedding",
+            "expires": "until",
+            "skip": ["note"],
+            "number": ["price"],
+            "text": True,
+            "delimiter": ";",
+            "charset": "utf-8",
+        },
+    ),
     Call("trace", {"text": "a", "causal": True, "include": ["query", "key", "value"], "vector_format": "base64"}),
     Call("trace", {"text": "a", "model": "all-MiniLM-L6-v2", "vector_format": "numbers"}),
     Call("embeddings", {"model": "all-MiniLM-L6-v2", "input": "a", "encoding_format": "base64", "dimensions": 8}),

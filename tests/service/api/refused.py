@@ -103,8 +103,8 @@ RE_ENCODING = {
 }
 # Without keeping its result, this call needs no key that may write.
 KEEPS = {"calibrate": Call("calibrate", {"questions": LABELS, "apply": True})}
-# For writers only, though they write nothing: a backup and feedback have more than a reader may see, and an encoder
-# that was unloaded makes other callers wait.
+# For writers only, though they write nothing: a backup and feedback have more than a reader may see, an encoder
+# that was unloaded makes other callers wait, and to read a table costs a process.
 GUARDED = (
     WRITES
     | RE_ENCODING
@@ -112,9 +112,14 @@ GUARDED = (
         "get_backup": Call("get_backup"),
         "list_feedback": Call("list_feedback"),
         "unload_encoder": Call("unload_encoder", None, {"encoder": "minilm"}),
+        "read_table": Call("read_table", b"id,key\na,cats\n", query={"file": "a.csv"}),
     }
 )
-# On the disk; to unload an encoder, or to list feedback, takes none.
-NEEDS_ROOM = {name: call for name, call in (GUARDED | KEEPS).items() if name not in ("unload_encoder", "list_feedback")}
+# On the disk; to unload an encoder, or to list feedback, takes none, and a table goes to the disk of temporary files.
+NEEDS_ROOM = {
+    name: call
+    for name, call in (GUARDED | KEEPS).items()
+    if name not in ("unload_encoder", "list_feedback", "read_table")
+}
 NOTHING_TO_DELETE = {"delete_feedback"}
 """Calls that need room only if there is feedback, which the other calls cannot leave without room."""

@@ -26,7 +26,7 @@ NAMES = {
     "delete_room_rows", "ask_room", "list_slow_requests", "list_encoders", "unload_encoder",
     "put_guess", "reveal_answer", "get_lab", "train_model", "decode_source",
     "start_re_encoding", "get_re_encoding", "cancel_re_encoding",
-    "give_feedback", "list_feedback", "delete_feedback",
+    "give_feedback", "list_feedback", "delete_feedback", "read_table",
     "list_aliases", "put_alias", "get_alias", "delete_alias",
 }  # fmt: skip
 

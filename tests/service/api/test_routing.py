@@ -59,7 +59,7 @@ KINDS = {
     "write": (WRITES | RE_ENCODING).keys(),
     "stateless": {"attend_arrays", "compare_rows", "get_lab", "decode_source", "post_mcp_message"} | IN_ROOMS,
     "listen": {"hear_room"},
-    "stream": {"get_backup", "post_lines", "train_model"},
+    "stream": {"get_backup", "post_lines", "train_model", "read_table"},
 }
 
 
@@ -81,7 +81,7 @@ WHOLE = {
 }  # fmt: skip
 NO_DOCUMENTS = {
     "get_service", "list_encoders", "list_models", "get_model", "encode", "embeddings", "trace", "attend_arrays",
-    "compare_rows",
+    "compare_rows", "read_table",
 }  # fmt: skip
 OF_THE_PART = {
     "attend", "sweep", "compare", "list_collections", "get_collection", "get_document", "query_documents",

@@ -58,7 +58,7 @@ def encode(
     if as_json and target == _STDIO:
         raise Misused("--json and the embeddings both go to standard output: name a file with --out")
     with reading():
-        texts = open_with(file, Columns(key=key, only_keys=True, option=OPTION), lines="key")
+        texts = open_with(file, Columns(key=key, needs="keys", option=OPTION), lines="key")
     with connect(url, api_key) as client, progress(messages()) as bar, _open_sink(target) as sink:
         task = bar.add_task(file.name, total=texts.total)
         run = Encoding(client, sink, purpose, model)

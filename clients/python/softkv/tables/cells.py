@@ -12,6 +12,8 @@ from decimal import Decimal
 from typing import Any, Literal, NoReturn, TypeAlias
 from uuid import UUID
 
+import numpy as np
+
 try:  # several times faster, but it makes floats of whole numbers beyond 64 bits
     from orjson import loads as _loads
 except ImportError:
@@ -195,6 +197,19 @@ def to_vector(cell: Any) -> Any:
         return [float(number) for number in re.split(r"[\s,;]+", inside.strip())]
     except ValueError:
         raise BadCell(f"wanted a vector such as [0.1, 0.2], got {shorten(text)!r}") from None
+
+
+def to_finite(vector: Any) -> Any:
+    """Return a vector whose numbers JSON can have: an array unchanged, another as a list.
+
+    Raises:
+        BadCell: a number is not finite, or an item is none of JSON's.
+    """
+    if not isinstance(vector, np.ndarray):
+        return to_json(vector)
+    if vector.dtype.kind == "f" and not np.isfinite(vector).all():
+        raise BadCell(f"wanted finite numbers, got {shorten(vector.tolist())}: leave the cell empty")
+    return vector
 
 
 def force_number(text: str) -> int | float:

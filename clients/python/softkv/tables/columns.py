@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from softkv.problems import invalid_value
 from softkv.tables.cells import BadCell, find_repeated
@@ -30,7 +30,7 @@ class Columns:
         skip: columns that are left out.
         number: columns of texts that become numbers, although some cells would not come back the same.
         text: whether the metadata of a table of texts stays texts.
-        only_keys: whether the texts of the keys are all that a table must have.
+        needs: what a table must have: ids and keys, for documents; the texts of keys; or any columns, for rows.
         option: how a message writes an option and the name of a column.
     """
 
@@ -42,7 +42,7 @@ class Columns:
     skip: Sequence[str] = ()
     number: Sequence[str] = ()
     text: bool = False
-    only_keys: bool = False
+    needs: Literal["documents", "keys", "rows"] = "documents"
     option: str = "{}={}"
 
     @property
@@ -73,11 +73,13 @@ class Columns:
                 fields[_OPTIONS[option]] = METADATA  # another column is named for this field
         fields |= {name: _OPTIONS[option] for option, name in chosen.items()} | dict.fromkeys(self.skip, SKIP)
         self._refuse_repeated([(name, fields[name]) for name in names if fields[name] != SKIP], table)
-        if not self.only_keys and not numbered and "id" not in fields.values():
+        if self.needs == "rows":
+            return fields
+        if self.needs == "documents" and not numbered and "id" not in fields.values():
             raise invalid_value(
                 "", f"{table} has no column 'id', {listed}: name the one that holds it with {self.say('id')}"
             )
-        if self.only_keys and "key" not in fields.values():
+        if self.needs == "keys" and "key" not in fields.values():
             raise invalid_value(
                 "", f"{table} has no column 'key', {listed}: name the one of the texts with {self.say('key')}"
             )
@@ -124,3 +126,8 @@ def gather(metadata: Mapping[str, Any]) -> dict[str, Any]:
             if part is not None:
                 fields[field] = part
     return fields
+
+
+def rename(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata of a row by the names of its columns; one that is named as another field gets a prefix."""
+    return {f"{METADATA}.{name}" if name in FIELDS else name: cell for name, cell in metadata.items()}

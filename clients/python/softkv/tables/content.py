@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
+from zipfile import BadZipFile
 
 from softkv.answers.rendering import require_module
 from softkv.errors import Invalid
-from softkv.problems import invalid_value
+from softkv.problems import INVALID_CONTENT, invalid_value
 
 TEXT_ENDINGS = (".txt", "")
 _GZIP = b"\x1f\x8b"
@@ -53,23 +56,39 @@ class Content:
     notices: Sequence[str] = ()
 
 
+class ReaderMissing(Invalid):
+    """The package that reads a format is not installed."""
+
+
 def unreadable(path: Path | str, reason: str) -> Invalid:
     """Return the error for a file that cannot be read as a table."""
     return invalid_value("", f"{path} {reason}")
+
+
+_DAMAGE = (OSError, EOFError, zlib.error, BadZipFile, ValueError, RuntimeError, SystemError)
+"""What gzip, zipfile, pyarrow and h5py raise for a damaged file, some of it only when they reach the place."""
+
+
+@contextmanager
+def naming_damage(path: Path | str) -> Iterator[None]:
+    """Raise Invalid, which names the file, if the block fails because it cannot be read or is damaged."""
+    try:
+        yield
+    except _DAMAGE as error:
+        raise unreadable(path, f"cannot be read, and may be damaged: {error}") from error
 
 
 def require_reader(module: str, package: str, path: Path | str) -> Any:
     """Return the module that reads a format.
 
     Raises:
-        Invalid: the package is not installed.
+        ReaderMissing: the package is not installed.
     """
     try:
         return require_module(module, package)
     except ImportError:
-        raise unreadable(
-            path, f"is read with {package}, which is not installed: run `pip install {package}`, or convert the file"
-        ) from None
+        reason = f"is read with {package}, which is not installed: run `pip install {package}`, or convert the file"
+        raise ReaderMissing(f"{path} {reason}", code=INVALID_CONTENT, status=422) from None
 
 
 def opener_of(path: Path) -> BinaryOpener:

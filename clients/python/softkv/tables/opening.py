@@ -17,6 +17,7 @@ from softkv.tables.content import (
     Content,
     NumberedRow,
     ending_of,
+    naming_damage,
     opener_of,
     parse_texts,
     read_texts,
@@ -128,8 +129,21 @@ def read_path(
         column: the name of the column that a plain file of lines becomes; None if such a file is refused.
 
     Raises:
-        Invalid: the ending is unknown, or the content does not match it.
+        Invalid: the ending is unknown, or the content does not match it, also where its rows reach that place.
     """
+    with naming_damage(path):
+        content = _read_path(path, columns, delimiter=delimiter, charset=charset, column=column)
+
+    def rows() -> Iterator[NumberedRow]:
+        with naming_damage(path):
+            yield from content.rows()
+
+    return replace(content, rows=rows)
+
+
+def _read_path(
+    path: Path, columns: Columns, *, delimiter: str | None, charset: str | None, column: str | None
+) -> Content:
     if str(path) == "-":
         return _read_standard_input(columns, column)
     if path.is_dir():

@@ -9,7 +9,7 @@ from typing import Any
 from softkv.problems import invalid_value
 from softkv.tables.cells import BadCell, is_empty, to_id
 from softkv.tables.columns import Columns
-from softkv.tables.content import Cells, opener_of, unreadable
+from softkv.tables.content import Cells, naming_damage, opener_of, unreadable
 from softkv.tables.objects import beir_file, parse_lines
 from softkv.tables.opening import read_path
 
@@ -33,7 +33,8 @@ def read_questions(
         Invalid: the file cannot be read, or a row is not a question.
     """
     if _is_judgements(path):
-        return dict(_read_judgements(path))
+        with naming_damage(path):
+            return dict(_read_judgements(path))
     content = read_path(path, Columns())
     if content.columns is not None:
         for option, name in (("query", query), ("id", id)):

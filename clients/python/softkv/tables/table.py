@@ -15,13 +15,14 @@ from softkv.tables.cells import (
     is_empty,
     of_kind,
     seconds_of,
+    to_finite,
     to_id,
     to_instant,
     to_json,
     to_text,
     to_vector,
 )
-from softkv.tables.columns import METADATA, SKIP, Columns, gather
+from softkv.tables.columns import METADATA, SKIP, Columns, gather, rename
 from softkv.tables.content import Cells, Content
 
 _KEYS = ("key", "key_vector", "key_vectors")
@@ -31,6 +32,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "key_vector": to_vector,
     "value_vector": to_vector,
 }
+_VECTORS = {"key_vector", "value_vector"}
 _NAMES_OF_VECTORS = {"embedding", "embeddings", "vector", "vectors", "emb"}
 _UNTYPED = {"id", "key", "key_vector", "value_vector", "expires", SKIP}
 
@@ -44,6 +46,7 @@ class Table:
         unit: what the number of a row counts: "line" or "row".
         settings: the settings of the collection that the rows are for, as `create` takes them; empty if unknown.
         notices: sentences about the table for its reader.
+        columns: the names that the cells of rows have, if these are what is needed; None if they are in the rows.
         keyless: the number of documents without a key among those read.
         expired: the number of documents among those read that have expired.
     """
@@ -55,6 +58,7 @@ class Table:
         self.unit = content.unit
         self.settings = dict(content.settings)
         self.notices = list(content.notices)
+        self.columns: list[str] | None = None
         self.keyless = 0
         self.expired = 0
         self._content = content
@@ -74,8 +78,12 @@ class Table:
                 )
         if content.texts:
             self._decide_types(name)
-        if content.numbered and "id" not in self._fields.values() and not columns.only_keys:
+        if content.numbered and "id" not in self._fields.values() and columns.needs != "keys":
             self.notices.append(f"{name} has no ids: the numbers of its rows, from 0, are the ids")
+        metadata = {column: column for column, field in self._fields.items() if field == METADATA}
+        fields = [field for field in self._fields.values() if field not in (METADATA, SKIP)]
+        numbers = ["id"] if content.numbered and "id" not in fields else []
+        self.columns = [*numbers, *fields, *rename(metadata)]
 
     def _decide_types(self, name: str) -> None:
         """Read the table once, and decide the type of each column of texts."""
@@ -156,19 +164,24 @@ class Table:
             except BadCell as error:
                 raise BadCell(f"column {name!r}: {error}") from None
             (metadata if field == METADATA else document)[name if field == METADATA else field] = value
-        if "id" not in document and not self._columns.only_keys:
-            if not self._content.numbered:
-                raise BadCell("it has no id: fill the cell")
+        needs = self._columns.needs
+        if "id" not in document and needs != "keys" and self._content.numbered:
             document["id"] = str(number - 1)
-        if self._columns.only_keys and "key" not in document:
+        if "id" not in document and needs == "documents":
+            raise BadCell("it has no id: fill the cell")
+        if "key" not in document and needs == "keys":
             raise BadCell("it has no text: fill the cell of its key")
-        if fields_of_metadata := gather(metadata):
+        if needs == "rows":
+            document.update(rename(metadata))
+        elif fields_of_metadata := gather(metadata):
             document["metadata"] = fields_of_metadata
 
     def _value(self, name: str, field: str, cell: Any) -> Any:
         """Return the value of a filled cell in the column of this field."""
         if field == "expires":
             return to_instant(cell, self._now)
+        if field in _VECTORS and self._columns.needs == "rows":
+            return to_finite(to_vector(cell))
         if field in _READERS:
             return _READERS[field](cell)
         if not isinstance(cell, str):

@@ -914,6 +914,32 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/tables": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Read a file as rows
+         * @description Read a file of any format that `softkv load` knows, and return its rows. Nothing is stored.
+         *
+         *     The body is the file. Columns and types of cells are those of `softkv load`: a column that is named as a field of a
+         *     document is this field. A named column that is missing is a 422, which lists the columns. The file may be as long as
+         *     a JSON body. It is read in a process of its own, with limits on its memory and time, and deleted afterwards.
+         *
+         *     **Scope** of the key: `write`.
+         */
+        post: operations["read_table"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/rooms": {
         parameters: {
             query?: never;
@@ -4660,6 +4686,15 @@ export interface components {
             /** @description The first 10 flaws; the pointers lead into the line. */
             errors: components["schemas"]["FieldProblem"][];
         };
+        /** @description A row that cannot be read, with the reason. */
+        RefusedRow: {
+            /** @description The number of the row in the file. */
+            line: number;
+            /** @description The id in the row; null if it is unknown. */
+            id: string | null;
+            /** @description The reason, and what to do. */
+            detail: string;
+        };
         /**
          * @description The question of a classroom's room whose answer is to be shown to all.
          * @example {
@@ -5018,6 +5053,56 @@ export interface components {
              */
             expires?: string;
         };
+        /** @description A row of a table. */
+        TableCells: {
+            /** @description The number of the row in the file. */
+            line: number;
+            /** @description The filled cells by the names of their columns. Columns named as a field of a document are this field; all others are metadata. */
+            cells: {
+                [key: string]: unknown;
+            };
+        };
+        /** @description The last line of a table that could not be read to its end. */
+        TableCut: {
+            /** @constant */
+            done: false;
+            problem: components["schemas"]["Problem"];
+        };
+        /** @description The last line of a table that was read to its end. */
+        TableEnd: {
+            /** @constant */
+            done: true;
+            /** @description The number of rows. */
+            rows: number;
+            /** @description The number of rows that cannot be read. */
+            refused: number;
+            /** @description The number of rows without a key. */
+            keyless: number;
+            /** @description The number of rows whose instant of expiry is over. */
+            expired: number;
+        };
+        /** @description The first line about a file that is read as a table. */
+        TableHead: {
+            /** @description The name of the file, or of the exported collection in it. */
+            name: string;
+            /**
+             * @description What the number of a row counts, from 1.
+             * @enum {string}
+             */
+            unit: "line" | "row";
+            /** @description The number of rows; null if it is unknown before they are read. */
+            total: number | null;
+            /** @description The names that cells have in this answer; null if each row has its own, as in JSON. */
+            columns: string[] | null;
+            /** @description The settings of the collection that the rows are for; {} if unknown. */
+            settings: {
+                [key: string]: unknown;
+            };
+            /** @description Sentences about the table for its reader. */
+            notices: string[];
+        };
+        /** @description A line about a table. */
+        TableLine: components["schemas"]["TableHead"] | components["schemas"]["TableCells"] | components["schemas"]["RefusedRow"] | components["schemas"]["TableEnd"] | components["schemas"]["TableCut"];
         /**
          * @description T in logit = similarity / T: 0, at which the best document has all weight, or a number of at least 1e-30.
          * @example 0.05
@@ -5526,6 +5611,7 @@ export type SchemaReadiness = components['schemas']['Readiness'];
 export type SchemaRecency = components['schemas']['Recency'];
 export type SchemaRefitStatus = components['schemas']['RefitStatus'];
 export type SchemaRefusedLine = components['schemas']['RefusedLine'];
+export type SchemaRefusedRow = components['schemas']['RefusedRow'];
 export type SchemaRevealRequest = components['schemas']['RevealRequest'];
 export type SchemaRoom = components['schemas']['Room'];
 export type SchemaRoomAnswer = components['schemas']['RoomAnswer'];
@@ -5552,6 +5638,11 @@ export type SchemaSpread = components['schemas']['Spread'];
 export type SchemaSweepAnswer = components['schemas']['SweepAnswer'];
 export type SchemaSweepRequest = components['schemas']['SweepRequest'];
 export type SchemaSweptMatch = components['schemas']['SweptMatch'];
+export type SchemaTableCells = components['schemas']['TableCells'];
+export type SchemaTableCut = components['schemas']['TableCut'];
+export type SchemaTableEnd = components['schemas']['TableEnd'];
+export type SchemaTableHead = components['schemas']['TableHead'];
+export type SchemaTableLine = components['schemas']['TableLine'];
 export type SchemaTemperature = components['schemas']['Temperature'];
 export type SchemaTemperatureRequest = components['schemas']['TemperatureRequest'];
 export type SchemaTimestamp = components['schemas']['Timestamp'];
@@ -5697,7 +5788,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -5859,7 +5950,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6280,7 +6371,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6562,7 +6653,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -6850,7 +6941,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -7117,7 +7208,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8493,7 +8584,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8630,7 +8721,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8751,7 +8842,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -8898,7 +8989,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9158,7 +9249,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9565,7 +9656,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -9950,7 +10041,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -10081,7 +10172,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -10694,7 +10785,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -10917,6 +11008,161 @@ export interface operations {
                 headers: {
                     /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost. */
+            507: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    read_table: {
+        parameters: {
+            query: {
+                /**
+                 * @description The name of the file, whose ending selects the format.
+                 * @example books.csv
+                 */
+                file: string;
+                /** @description The column of the ids, which comes back as `id`. */
+                id?: string;
+                /** @description The column of the keys' texts, which comes back as `key`. */
+                key?: string;
+                /** @description The column of the values, which comes back as `value`. */
+                value?: string;
+                /** @description The column of the keys' vectors, which comes back as `key_vector`. */
+                vector?: string;
+                /** @description The column of the instants of expiry, or of durations such as 30d. */
+                expires?: string;
+                /** @description A column to leave out; may be repeated. */
+                skip?: string[];
+                /** @description A column of CSV to read as numbers, such as 1.10; may be repeated. */
+                number?: string[];
+                /** @description Whether every cell of a CSV file stays a text. */
+                text?: boolean;
+                /** @description The character between the cells of CSV; found in the file if left out. */
+                delimiter?: string;
+                /** @description The encoding of CSV, such as windows-1252; UTF-8, or by its mark, if left out. */
+                charset?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example id,key
+                 *     qa76,relational databases
+                 *     sf447,keeping cats
+                 */
+                "application/octet-stream": string;
+            };
+        };
+        responses: {
+            /** @description A line about the table, a line for each row, and a last line with the counts. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    /**
+                     * @example {"name": "books.csv", "unit": "line", "total": 1, "columns": ["id", "key"], "settings": {}, "notices": []}
+                     *     {"line": 2, "cells": {"id": "qa76", "key": "relational databases"}}
+                     *     {"done": true, "rows": 1, "refused": 0, "keyless": 0, "expired": 0}
+                     */
+                    "application/x-ndjson": string;
+                };
+            };
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `key_refused`: no key, or an unknown or expired one. */
+            401: {
+                headers: {
+                    /** @description The way to send a key. */
+                    "WWW-Authenticate"?: "Bearer";
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large`: more bytes than the service takes in one request. */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type`: the body is not declared as a media type that this call takes. */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            429: {
+                headers: {
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format. */
+            501: {
+                headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;
                 };
@@ -12058,7 +12304,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];
@@ -12345,7 +12591,7 @@ export interface operations {
                     "application/problem+json": components["schemas"]["Problem"];
                 };
             };
-            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch. */
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format. */
             501: {
                 headers: {
                     "X-Request-ID": components["headers"]["X-Request-ID"];

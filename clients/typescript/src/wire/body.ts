@@ -4,10 +4,10 @@ import { invalidContent } from "../problems.ts";
 
 /** A serialised body with its content type. */
 export class Written {
-  readonly content: string;
+  readonly content: string | Blob;
   readonly type: string;
 
-  constructor(content: string, type: string) {
+  constructor(content: string | Blob, type: string) {
     this.content = content;
     this.type = type;
   }
@@ -32,6 +32,30 @@ export function json(content: unknown): string {
     if (error instanceof TypeError) throw invalidContent("", `wanted JSON: ${error.message}`); // a circle
     throw error;
   }
+}
+
+/** JSON with the text of numbers that a number here cannot hold, in runtimes that have it (ES2026). */
+const Exact = JSON as typeof JSON & { rawJSON?: (text: string) => unknown };
+
+/**
+ * Parse JSON without a loss: a whole number beyond 2^53 keeps its digits when it is written again, as by `upsert`.
+ *
+ * In a runtime without `JSON.rawJSON`, it becomes a text.
+ *
+ * @throws SyntaxError: the text is not JSON
+ */
+export function parseExactly(text: string): unknown {
+  const revive = (_name: string, value: unknown, context?: { readonly source?: string }) => {
+    if (typeof value !== "number" || Number.isSafeInteger(value) || !/^-?\d+$/.test(context?.source ?? "")) return value;
+    return exactInteger(context?.source ?? "");
+  };
+  return JSON.parse(text, revive as (name: string, value: unknown) => unknown);
+}
+
+/** Return a whole number of any length, in digits, as a value that JSON.stringify writes exactly; else a text. */
+export function exactInteger(digits: string): unknown {
+  if (Number.isSafeInteger(Number(digits))) return Number(digits);
+  return Exact.rawJSON ? Exact.rawJSON(digits) : digits;
 }
 
 /** A value that JSON has not, or only with loss. */

@@ -1,0 +1,267 @@
+"""The route of tables: a file of any format comes back as rows of JSON, read by the client's own reader."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import re
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, cast
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from service.api.body import BYTES_PER_JSON_BYTE, media_type, refuse_encoded
+from service.api.json import NDJSON, ndjson
+from service.api.middleware.access import check_key_again
+from service.api.problems.errors import ReaderMissing, UnsupportedMediaType
+from service.api.problems.handlers import problem_response
+from service.api.problems.table import ANY_CALL, CODES, MALFORMED, refusals
+from service.api.routing import GuardedRoute, filters, reaches, requires, takes
+from service.api.shutdown import Shutdown
+from service.api.state import Running
+from service.retrieval import InvalidContent
+from service.scheduling import CALLER, FairSemaphore
+from service.schemas.stream import TABLE_ANSWER, TABLE_BODY
+from service.storage import DiskFull
+
+FILE_TYPE = "application/octet-stream"
+READER = "softkv.tables"
+LEAST_MEMORY = 512 << 20
+"""The memory of a process that reads a file of no length; each byte of a body adds that of its JSON."""
+SECONDS = 600
+"""The processor time of a process that reads a file."""
+PART_BYTES = 256 * 1024
+LONGEST_NAME = 100
+
+
+class TableRoute(GuardedRoute):
+    """The route class for a file as the body, which goes to the disk and not into memory."""
+
+    reads_in_parts = True
+
+    def check_declared(self, headers: Headers) -> None:
+        """Refuse a body that is not declared as a file, or is compressed."""
+        refuse_encoded(headers)
+        if media_type(headers) != FILE_TYPE:
+            raise UnsupportedMediaType(
+                f"this call takes a file as {FILE_TYPE}: set the header Content-Type, and send the bytes of the file "
+                "as the body, not in a form"
+            )
+
+
+class Rows(StreamingResponse):
+    """A streamed response of NDJSON.
+
+    `service.api.admission.cancel_on_disconnect` handles a disconnect of the client.
+    """
+
+    media_type = NDJSON
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the lines until they end; an ASGI call."""
+        async with aclosing(cast(AsyncGenerator[bytes], self.body_iterator)):
+            await self.stream_response(send)
+
+
+router = APIRouter(
+    prefix="/v1/tables",
+    tags=["documents"],
+    route_class=TableRoute,
+    dependencies=[requires("write"), takes("stream"), reaches("nothing"), filters("nothing")],
+    responses=ANY_CALL
+    | refusals(
+        *MALFORMED,
+        "body_too_large",
+        "unsupported_media_type",
+        "invalid_content",
+        "forbidden",
+        "host_refused",
+        "library_missing",
+        "disk_full",
+    ),
+)
+
+
+@router.post(
+    "",
+    status_code=200,
+    response_class=Rows,
+    openapi_extra={"requestBody": {"required": True, "content": {FILE_TYPE: TABLE_BODY}}},
+    responses={200: {"content": {NDJSON: TABLE_ANSWER}}},
+    response_description="A line about the table, a line for each row, and a last line with the counts.",
+    summary="Read a file as rows",
+)
+async def read_table(
+    request: Request,
+    running: Running,
+    file: Annotated[
+        str,
+        Query(
+            min_length=1,
+            max_length=1000,
+            description="The name of the file, whose ending selects the format.",
+            examples=["books.csv"],
+        ),
+    ],
+    id: Annotated[  # noqa: A002  # the document's field
+        str | None, Query(description="The column of the ids, which comes back as `id`.")
+    ] = None,
+    key: Annotated[str | None, Query(description="The column of the keys' texts, which comes back as `key`.")] = None,
+    value: Annotated[str | None, Query(description="The column of the values, which comes back as `value`.")] = None,
+    vector: Annotated[
+        str | None, Query(description="The column of the keys' vectors, which comes back as `key_vector`.")
+    ] = None,
+    expires: Annotated[
+        str | None, Query(description="The column of the instants of expiry, or of durations such as 30d.")
+    ] = None,
+    skip: Annotated[Sequence[str], Query(description="A column to leave out; may be repeated.")] = (),
+    number: Annotated[
+        Sequence[str], Query(description="A column of CSV to read as numbers, such as 1.10; may be repeated.")
+    ] = (),
+    text: Annotated[bool, Query(description="Whether every cell of a CSV file stays a text.")] = False,
+    delimiter: Annotated[
+        str | None, Query(description="The character between the cells of CSV; found in the file if left out.")
+    ] = None,
+    charset: Annotated[
+        str | None, Query(description="The encoding of CSV, such as windows-1252; UTF-8, or by its mark, if left out.")
+    ] = None,
+) -> Response:
+    """Read a file of any format that `softkv load` knows, and return its rows. Nothing is stored.
+
+    The body is the file. Columns and types of cells are those of `softkv load`: a column that is named as a field of a
+    document is this field. A named column that is missing is a 422, which lists the columns. The file may be as long as
+    a JSON body. It is read in a process of its own, with limits on its memory and time, and deleted afterwards.
+    """
+    columns = {
+        "id": id,
+        "key": key,
+        "value": value,
+        "vector": vector,
+        "expires": expires,
+        "skip": skip,
+        "number": number,
+        "text": text,
+        "needs": "rows",
+    }
+    order = {
+        "file": _safe_name(file),
+        "columns": columns,
+        "delimiter": delimiter,
+        "charset": charset,
+        "memory_bytes": LEAST_MEMORY + BYTES_PER_JSON_BYTE * running.max_body_bytes,
+        "line_bytes": running.max_body_bytes,
+        "seconds": SECONDS,
+    }
+    lines = _lines(order, request)
+    return Rows(_answer(await anext(lines), lines, request))  # an error before the first line is the answer's status
+
+
+def _safe_name(name: str) -> str:
+    """Return a name as that of a file in any folder: its last part, with the endings that it has."""
+    last = re.split(r"[/\\]", name)[-1]
+    return re.sub(r"^[-.]+|[^\w .()+-]", "_", last)[-LONGEST_NAME:] or "_"
+
+
+async def _answer(first: bytes, lines: AsyncGenerator[bytes], request: Request) -> AsyncGenerator[bytes]:
+    """Yield the lines of the answer, in parts; the last line may be a problem."""
+    shutdown: Shutdown = request.app.state.shutdown
+    async with aclosing(lines):
+        yield first
+        try:
+            while part := await shutdown.until_begun(anext(lines, b"")):
+                check_key_again(request.scope)
+                yield part
+        except tuple(CODES) as error:
+            yield ndjson({"done": False, "problem": problem_response(error).problem})
+
+
+async def _lines(order: Mapping[str, Any], request: Request) -> AsyncGenerator[bytes]:
+    """Yield the lines that the process writes, some at a time.
+
+    Raises:
+        InvalidContent: the file cannot be read.
+        ReaderMissing: a package that reads the format is missing.
+        DiskFull: the disk has no room for the file.
+    """
+    turns: FairSemaphore = request.app.state.tables
+    with TemporaryDirectory(prefix="softkv-table-") as folder:
+        await _receive(request, Path(folder, str(order["file"])))
+        caller = CALLER.get()
+        await turns.acquire(caller)
+        try:
+            async with _start_reader({**order, "folder": folder}) as reader:
+                assert reader.stdout is not None
+                ended = False
+                async for lines in _whole_lines(reader.stdout):
+                    last = lines[lines.rfind(b"\n", 0, -1) + 1 :]
+                    ended = last.startswith(b'{"done"')
+                    if ended and not (end := json.loads(last))["done"]:
+                        if rows := lines[: -len(last)]:
+                            yield rows
+                        raise (ReaderMissing if end["code"] == "library_missing" else _unreadable)(end["detail"])
+                    yield lines
+                if not ended:
+                    raise _unreadable(
+                        f"{order['file']} needs more than {order['memory_bytes']:,} bytes of memory or {SECONDS:,} "
+                        "seconds, or it is damaged: split it, or load it with `softkv load`"
+                    )
+        finally:
+            turns.release(caller)
+
+
+def _unreadable(detail: str) -> InvalidContent:
+    return InvalidContent.at("", detail)
+
+
+async def _receive(request: Request, path: Path) -> None:
+    """Write the body of a request to a file."""
+    size = 0
+    try:
+        with path.open("wb") as file:
+            async for part in request.stream():
+                size += len(part)
+                await asyncio.to_thread(file.write, part)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DiskFull("the disk has no room for the file: free some, or load the file with `softkv load`") from None
+    if not size:
+        raise _unreadable("the body is empty: send the bytes of a file")
+
+
+async def _whole_lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """Yield the lines of a stream, as many at a time as have come."""
+    rest = bytearray()
+    while part := await stream.read(PART_BYTES):
+        end = part.rfind(b"\n") + 1
+        if end:
+            yield bytes(rest) + part[:end]
+            rest.clear()
+        rest += part[end:]
+
+
+@asynccontextmanager
+async def _start_reader(order: Mapping[str, Any]) -> AsyncIterator[Process]:
+    """Start a process that reads the file of an order, and kill it when the block ends for any reason."""
+    reader = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", READER, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=PART_BYTES
+    )
+    try:
+        assert reader.stdin is not None
+        reader.stdin.write(ndjson(dict(order)))
+        with suppress(ConnectionError):  # it has ended already, and its lines say why
+            await reader.stdin.drain()
+        yield reader
+    finally:
+        with suppress(ProcessLookupError):
+            reader.kill()
+        await asyncio.shield(reader.wait())

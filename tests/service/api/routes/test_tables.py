@@ -1,0 +1,177 @@
+"""POST /v1/tables: a file of any format comes back as the rows that `softkv load` reads, within limits."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from softkv.tables import open_table
+from tests.clients.python.commands.test_load_tables import NAMED, SAVERS, frame
+from tests.running import RunningService
+from tests.service.api.contract import Contract, checked_in
+from tests.service.api.troubles import small_disk
+
+FILE = {"content-type": "application/octet-stream"}
+CONTRACT = Contract(checked_in())
+CSV = b"nr,title,year\n1,cats,1990\n2,,1991\n3,a,b,c\n"
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of temporary files."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    data = tmp_path_factory.mktemp("tables")
+    with (
+        RunningService(data_dir=data, encoder="none", api_keys="writer", max_body_bytes=1 << 20) as running,
+        running.client(headers={"X-API-Key": "writer"}) as client,
+    ):
+        yield client
+
+
+def post(client: httpx.Client, name: str, content: bytes, **options: Any) -> httpx.Response:
+    return client.post("/v1/tables", params={"file": name, **options}, content=content, headers=FILE)
+
+
+def lines_of(answer: httpx.Response) -> list[dict[str, Any]]:
+    assert answer.status_code == 200, answer.text
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    for line in lines:
+        assert not CONTRACT.flaws({"$ref": "#/components/schemas/TableLine"}, line), line
+    return lines
+
+
+@pytest.mark.parametrize("ending", SAVERS)
+def test_rows_are_those_of_the_client(keyed, temporary, tmp_path, ending):
+    path = tmp_path / f"loaded.{ending}"
+    SAVERS[ending](frame(30), path)
+    head, *rows, end = lines_of(post(keyed, f"C:\\folder\\loaded.{ending}", path.read_bytes(), **NAMED))
+    assert (head["name"], head["total"] in (30, None)) == (path.name, True)
+    assert end == {"done": True, "rows": 30, "refused": 0, "keyless": 0, "expired": 0}
+    for row, expected in zip(rows, open_table(path, **NAMED), strict=True):
+        document = {**row["cells"], "key_vector": np.float32(row["cells"]["key_vector"]).tolist()}
+        wanted = dict(expected.document or {})
+        wanted["key_vector"] = np.float32(wanted["key_vector"]).tolist()
+        assert row["line"] == expected.number
+        assert document == {**wanted.pop("metadata"), **wanted}
+    assert list(temporary.iterdir()) == []
+
+
+def test_columns_come_back_under_the_names_of_fields(keyed):
+    head, *rows, end = lines_of(post(keyed, "books.csv", CSV, key="title"))
+    assert head["columns"] == ["key", "nr", "year"]
+    assert rows[:2] == [
+        {"line": 2, "cells": {"nr": 1, "key": "cats", "year": 1990}},
+        {"line": 3, "cells": {"nr": 2, "year": 1991}},
+    ]
+    assert (rows[2]["line"], "4 cells and the header 3" in rows[2]["detail"]) == (4, True)
+    assert end == {"done": True, "rows": 3, "refused": 1, "keyless": 1, "expired": 0}
+    head, *_ = lines_of(post(keyed, "books.csv", b"id,key,other\na,b,c\n", id="other"))
+    assert head["columns"] == ["key", "id", "metadata.id"]
+
+
+def test_numbers_that_json_has_not_are_refused_by_row(keyed):
+    content = io.BytesIO()
+    np.save(content, np.array([[1, 2], [np.nan, 0]], "f4"))
+    head, first, second, end = lines_of(post(keyed, "vectors.npy", content.getvalue()))
+    assert head["columns"] == ["id", "key_vector"]
+    assert first == {"line": 1, "cells": {"id": "0", "key_vector": [1, 2]}}
+    assert second["detail"].startswith("column 'key_vector': wanted finite numbers")
+    assert end["refused"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "reason"),
+    [
+        ("books.csv", CSV, {"id": "none"}, "books.csv has no column 'none' for id=…, its columns are nr, title, year"),
+        ("books.csv", CSV, {"delimiter": "ab"}, "wanted a delimiter of one character"),
+        ("books.csv", b"id,id\n1,2\n", {}, "two columns named 'id'"),
+        ("books.csv", b"", {}, "the body is empty"),
+        ("books.zip", b"PK", {}, "ends in none of"),
+        ("-", b"{}", {}, "ends in none of"),
+        ("books.csv", gzip.compress(CSV)[:-9], {}, "books.csv cannot be read, and may be damaged"),
+        ("numpy.py", b"raise SystemExit", {}, "ends in none of"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(keyed, temporary, name, content, options, reason):
+    answer = post(keyed, name, content, **options)
+    assert answer.status_code == 422
+    CONTRACT.keeps(answer)
+    assert reason in answer.json()["detail"]
+    assert list(temporary.iterdir()) == []
+
+
+def test_damage_behind_the_first_rows_ends_the_answer_in_words(keyed):
+    packed = bytearray(gzip.compress("".join(f'{{"id": "{i}"}}\n' for i in range(50_000)).encode()))
+    packed[-8:-4] = b"sums"
+    answer = post(keyed, "books.ndjson.gz", bytes(packed))
+    if answer.status_code == 422:
+        assert "may be damaged" in answer.json()["detail"]
+        return
+    assert "may be damaged" in lines_of(answer)[-1]["problem"]["detail"]
+
+
+@pytest.mark.parametrize("name", ["bomb.csv.gz", "bomb.json.gz", "bomb.npz"])
+def test_a_file_that_grows_beyond_the_memory_is_refused(keyed, temporary, name):
+    content = io.BytesIO()
+    if name.endswith("npz"):
+        np.savez_compressed(content, id=np.zeros(90_000_000, "i8"))
+    else:
+        with gzip.open(content, "wb", compresslevel=9) as file:
+            file.write(b'["' if name == "bomb.json.gz" else b"id,key\n1,")
+            for _ in range(700):
+                file.write(bytes([48]) * (1 << 20))
+    assert len(content.getvalue()) < 1 << 20
+    answer = post(keyed, name, content.getvalue())
+    assert answer.status_code == 422
+    assert f"{name} needs more than" in answer.json()["detail"]
+    assert keyed.get("/livez").status_code == 200
+    assert list(temporary.iterdir()) == []
+
+
+def test_the_file_of_a_client_that_hangs_up_is_deleted(keyed, temporary):
+    rows = "".join(f'{{"id": "{i}", "key": "{"x" * 20_000}"}}\n' for i in range(4000))
+    content = gzip.compress(rows.encode(), 1)
+    with keyed.stream(
+        "POST", "/v1/tables", params={"file": "books.ndjson.gz"}, content=content, headers=FILE
+    ) as answer:
+        next(answer.iter_raw())
+        assert len(list(temporary.iterdir())) == 1
+    until = time.monotonic() + 60
+    while list(temporary.iterdir()) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_missing_package_is_a_501(keyed, tmp_path, monkeypatch):
+    (tmp_path / "python_calamine.py").write_text("raise ImportError\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    answer = post(keyed, "books.xlsx", b"PK")
+    assert answer.status_code == 501
+    CONTRACT.keeps(answer)
+    assert "run `pip install python-calamine`" in answer.json()["detail"]
+
+
+def test_a_full_disk_is_a_507(keyed, tmp_path, monkeypatch):
+    with small_disk(tmp_path) as fill:
+        fill()
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        answer = post(keyed, "books.csv", CSV * 1000)
+    assert answer.status_code == 507
+    CONTRACT.keeps(answer)
