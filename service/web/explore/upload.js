@@ -3,6 +3,7 @@
 import { asset } from "../shared/assets.js";
 import { fill, h, put } from "../shared/element.js";
 import { count } from "../shared/numbers.js";
+import { clientOf } from "./client.js";
 import { assigned, columnOf, documentOf, guess, ROLES, survey } from "./upload/columns.js";
 import { openTable, UnreadableFile } from "./upload/table.js";
 import { Upload } from "./upload/upload.js";
@@ -114,7 +115,8 @@ class UploadTab {
     fill(this.#host, h("h2", {}, file.name), told);
     put(told, this.#say("reading"));
     try {
-      const table = await openTable(file, openParquet, reading);
+      const readByService = (/** @type {File} */ chosen) => clientOf(this.#context.api).table(chosen, chosen.name, {}, { signal });
+      const table = await openTable(file, { openParquet, readByService }, reading);
       const surveyed = await survey(table, signal, (share, rows) =>
         put(told, this.#say("reading.rows", { percent: Math.round(100 * share), rows: count(rows) })),
       );
@@ -181,6 +183,7 @@ class UploadTab {
         { id: "counted" },
         say("counted", { count: surveyed.rows, rows: count(surveyed.rows), format: say(`format.${table.format}`), columns: surveyed.columns.length }),
       ),
+      table.notices?.map((notice) => h("p.soft", {}, notice)) ?? null,
       surveyed.flawed ? h("p", { id: "flawed" }, say("counted.flawed", { count: surveyed.flawed, rows: count(surveyed.flawed) })) : null,
       table.format === "csv" ? this.#csvOptions(file, table, reading) : null,
       mapping.whole ? h("p", { id: "whole" }, say("whole")) : this.#columns(session, become),
@@ -281,7 +284,7 @@ class UploadTab {
 
   /** @param {ReturnType<typeof documentOf>} made */
   #made(made) {
-    if (made.flaw) return h("li", {}, this.#sentence(made.flaw));
+    if (!made.document) return h("li", {}, this.#sentence(made.flaw));
     const { id, key, value, metadata, key_vector: vector } = made.document;
     return h(
       "li",
@@ -420,7 +423,8 @@ export function filePicker(say, chosen, invitation = say("drop")) {
   const input = h("input", {
     type: "file",
     id: "file",
-    accept: ".csv,.tsv,.tab,.txt,.json,.ndjson,.jsonl,.parquet",
+    accept:
+      ".csv,.tsv,.tab,.txt,.json,.ndjson,.jsonl,.parquet,.pq,.gz,.xlsx,.xlsm,.xlsb,.xls,.ods,.arrow,.feather,.npy,.npz,.fvecs,.bvecs,.fbin,.u8bin,.i8bin,.hdf5,.h5",
     "aria-label": say("choose.file"),
     tabIndex: -1,
     className: "unseen",

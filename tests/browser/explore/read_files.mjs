@@ -9,11 +9,12 @@ const { CsvReader, csvLine } = await import("../../../service/web/explore/upload
 
 const { signal } = new AbortController();
 
-async function read({ name, base64, reading, encodes = true }) {
+async function read({ name, base64, reading, roles, encodes = true }) {
   try {
-    const table = await openTable(new File([Buffer.from(base64, "base64")], name), window.softkvParquet.open, reading);
+    const table = await openTable(new File([Buffer.from(base64, "base64")], name), { openParquet: window.softkvParquet.open, readByService: () => [] }, reading);
     const surveyed = await survey(table, signal);
-    const mapping = guess(table, surveyed, encodes);
+    const guessed = guess(table, surveyed, encodes);
+    const mapping = roles ? { ...guessed, roles } : guessed;
     const made = [];
     for await (const rows of table.rows(signal)) for (const row of rows) made.push({ line: row.line, ...documentOf(row, mapping, table.typed) });
     return { format: table.format, survey: surveyed, mapping, made };

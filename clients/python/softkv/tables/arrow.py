@@ -113,11 +113,24 @@ def _cells(column: Any) -> Sequence[Any]:
 
 
 def _cell(scalar: Any) -> Any:
-    """Return a cell, or why Python has no such value: a time of nanoseconds, or one after the year 9999."""
+    """Return a cell, or why Python has no such value, such as a time after the year 9999."""
+    from pyarrow import types
+
     try:
         return scalar.as_py()
     except (ValueError, OverflowError) as error:
+        if types.is_timestamp(scalar.type) and scalar.type.unit == "ns":
+            return _nanoseconds(scalar)
         return BadCell(str(error))
+
+
+def _nanoseconds(scalar: Any) -> str:
+    """Return a timestamp of nanoseconds in ISO 8601, as pandas writes it; without pandas, Python has no such value."""
+    import pyarrow
+
+    seconds, rest = divmod(scalar.value, 10**9)
+    whole = pyarrow.scalar(seconds, pyarrow.timestamp("s", scalar.type.tz)).as_py().isoformat()
+    return f"{whole[:19]}.{rest:09}{whole[19:]}"
 
 
 def read_frame(frame: Any) -> Content:

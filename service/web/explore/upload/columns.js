@@ -1,20 +1,21 @@
 /** The contents of a table's columns, the part of a document that each becomes, and the documents made of them. */
 
-import { isObject } from "./table.js";
+import { exactInteger, parseExactly } from "../../vendor/softkv/softkv.js";
+import { FLAW, isObject } from "./table.js";
 
 /** @typedef {import("./table.js").Flaw} Flaw */
 /** @typedef {import("./table.js").Row} Row */
 /** @typedef {import("./table.js").Table} Table */
-/** @typedef {"text" | "number" | "boolean" | "list" | "object" | "vector" | "mixed" | "empty"} Kind what all filled cells of a column are */
+/** @typedef {"text" | "number" | "boolean" | "list" | "object" | "vector" | "bytes" | "mixed" | "empty"} Kind what all filled cells of a column are */
 /** @typedef {{name: string, kind: Kind, filled: number, letters: number}} Column `letters`: how long its texts are, on average */
 /** @typedef {{rows: number, flawed: number, columns: Column[], first: Row[]}} Survey the first rows are those that are shown */
-/** @typedef {"id" | "key" | "value" | "metadata" | "key_vector" | "value_vector" | "skip"} Role */
+/** @typedef {"id" | "key" | "value" | "metadata" | "key_vector" | "value_vector" | "expires" | "skip"} Role */
 /** @typedef {{roles: Record<string, Role>, kinds: Record<string, Kind>, prefix: string, whole: boolean}} Mapping `prefix` begins the ids where no column has them; `whole`: the rows are documents already */
 
 /** @type {readonly Role[]} */
-export const ROLES = ["key", "value", "id", "metadata", "key_vector", "value_vector", "skip"];
+export const ROLES = ["key", "value", "id", "metadata", "key_vector", "value_vector", "expires", "skip"];
 /** The parts that a document has only once. */
-const SINGLE = new Set(["key", "value", "id", "key_vector", "value_vector"]);
+const SINGLE = new Set(["key", "value", "id", "key_vector", "value_vector", "expires"]);
 const PREVIEW = 5;
 
 /** Names of columns that tell what they are, the surest first. @type {Partial<Record<Role, string[]>>} */
@@ -24,9 +25,18 @@ const NAMED = {
   value: ["value", "answer", "response", "abstract", "content", "body", "text", "description", "summary"],
   key_vector: ["key_vector", "vector", "embedding", "embeddings", "emb"],
   value_vector: ["value_vector"],
+  expires: ["expires"],
 };
 /** The fields of a document as the API takes it. */
 const DOCUMENT = new Set(["id", "key", "value", "metadata", "key_vector", "key_vectors", "parts", "split", "value_vector", "expires"]);
+/** Whether this browser keeps whole numbers beyond 2^53. */
+const IS_EXACT = typeof exactInteger("9007199254740993") !== "string";
+const UUID_BYTES = 16;
+const INTEGER = /^-?(?:0|[1-9]\d{0,19})$/;
+const DURATION = /^(\d+(?:\.\d+)?)([smhdw])$/;
+/** @type {Record<string, number>} */
+const SECONDS = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
+const INSTANT = /^(\d{4}-\d\d-\d\d)([T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?(Z|[+-]\d\d:\d\d)?$/;
 const NUMBER = /^-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
 
 /**
@@ -94,30 +104,44 @@ function isListed(kind) {
 
 /** @param {unknown} value @returns {Kind} */
 function kindOf(value) {
-  if (Array.isArray(value)) return value.length > 1 && value.every((one) => typeof one === "number") ? "vector" : "list";
+  if (Array.isArray(value)) return value.length > 1 && value.every(isNumber) ? "vector" : "list";
+  if (value instanceof Uint8Array) return "bytes";
+  if (isNumber(value) || flawOf(value)) return "number";
   if (isObject(value)) return "object";
-  if (typeof value === "number") return "number";
   return typeof value === "boolean" ? "boolean" : "text";
+}
+
+/** Whether a value is a number, also one of more digits than a number here holds. @param {unknown} value */
+function isNumber(value) {
+  return typeof value === "number" || isExactNumber(value);
+}
+
+/** @param {unknown} value @returns {value is {rawJSON: string}} */
+function isExactNumber(value) {
+  return typeof value === "object" && value !== null && "rawJSON" in value && Object.isFrozen(value);
 }
 
 /** The value of a cell of CSV: a number, true or false, a list or an object in JSON, else its text. @param {string} cell @returns {unknown} */
 function parsed(cell) {
-  if (comesBack(cell)) return Number(cell);
+  if (comesBack(cell)) return INTEGER.test(cell) ? exactInteger(cell) : Number(cell);
   if (/^(?:true|false)$/i.test(cell)) return cell.toLowerCase() === "true";
   if (!/^[[{]/.test(cell)) return cell;
   try {
-    return JSON.parse(cell);
+    return parseExactly(cell);
   } catch (failure) {
     if (failure instanceof SyntaxError) return cell;
     throw failure;
   }
 }
 
-/** Whether a number is written as Python writes it again: 01234, 1.10 and 1e5 are not, nor whole numbers that a number cannot hold. @param {string} text */
+/** Whether a number is written as Python writes it again: 01234, 1.10 and 1e5 are not, nor whole numbers beyond 64 bits. @param {string} text */
 function comesBack(text) {
   const number = Number(text);
   if (!NUMBER.test(text) || !Number.isFinite(number)) return false;
-  if (/^-?\d+$/.test(text)) return Number.isSafeInteger(number) && String(number) === text;
+  if (/^-?\d+$/.test(text)) {
+    if (Number.isSafeInteger(number)) return String(number) === text;
+    return IS_EXACT && INTEGER.test(text) && BigInt(text) >= -(2n ** 63n) && BigInt(text) < 2n ** 64n;
+  }
   const [mantissa, power] = number.toExponential().split("e");
   const exponent = Number(power);
   const digits = String(Math.abs(exponent)).padStart(2, "0");
@@ -145,7 +169,7 @@ export function guess(table, { columns }, encodes) {
       return;
     }
   };
-  take("id", ({ kind }) => kind === "text" || kind === "number" || kind === "mixed");
+  take("id", ({ kind }) => kind === "text" || kind === "number" || kind === "bytes" || kind === "mixed");
   take("key", isText);
   const keyed = Object.values(roles).includes("key");
   if (!keyed) {
@@ -155,11 +179,12 @@ export function guess(table, { columns }, encodes) {
       free.delete(longest);
     }
   }
-  take("value", () => true);
+  take("value", ({ name, kind }) => kind !== "bytes" && name !== "expires");
   // With an encoder, vectors of another model would be refused, or worse, taken.
   take("key_vector", ({ kind }) => kind === "vector" && !encodes);
   take("value_vector", ({ kind }) => kind === "vector");
-  for (const { name, kind } of free) if (kind === "vector" && encodes) roles[name] = "skip";
+  take("expires", () => true);
+  for (const { name, kind } of free) if ((kind === "vector" && encodes) || kind === "bytes") roles[name] = "skip";
   const names = columns.map(({ name }) => name);
   const whole = table.typed && names.includes("id") && names.every((name) => DOCUMENT.has(name));
   const kinds = Object.fromEntries(columns.map(({ name, kind }) => [name, kind]));
@@ -196,11 +221,11 @@ export function columnOf(mapping, role) {
  * @param {Row} row
  * @param {Mapping} mapping
  * @param {boolean} typed
- * @returns {{document: Record<string, unknown>, flaw?: undefined} | {flaw: Flaw}}
+ * @returns {{document: Record<string, unknown>, flaw?: undefined} | {document?: undefined, flaw: Flaw | string}}
  */
 export function documentOf({ line, fields, flaw }, mapping, typed) {
   if (flaw) return { flaw };
-  if (mapping.whole) return { document: Number.isSafeInteger(fields.id) ? { ...fields, id: String(fields.id) } : fields };
+  if (mapping.whole) return wholeDocument(fields);
   /** @type {Record<string, unknown>} */
   const document = {};
   /** @type {[string, unknown][]} */
@@ -209,11 +234,21 @@ export function documentOf({ line, fields, flaw }, mapping, typed) {
     const role = mapping.roles[name] ?? "metadata";
     if (role === "skip" || isBlank(cell) || (role === "key" && typeof cell === "string" && !cell.trim())) continue;
     const value = typed ? cell : read(/** @type {string} */ (cell), mapping.kinds[name]);
+    const unwritable = flawOf(value, role);
+    if (unwritable) return { flaw: { name: unwritable, places: { column: name } } };
     if (role === "metadata") metadata.push(...metadataOf(name, value));
     else if (role === "id" || role === "key") {
       const text = typed ? textOf(value) : /** @type {string} */ (cell);
       if (text === null) return { flaw: { name: "flaw.text", places: { column: name } } };
       document[role] = text;
+    } else if (role === "expires") {
+      const instant = instantOf(value);
+      if (instant === null) return { flaw: { name: "flaw.instant", places: { column: name } } };
+      document.expires = instant;
+    } else if (typeof value === "string" && role !== "value") {
+      const vector = vectorOf(value);
+      if (typeof vector === "string") return { flaw: { name: vector, places: { column: name } } };
+      document[role] = vector;
     } else document[role] = value;
   }
   const [id, key] = [columnOf(mapping, "id"), columnOf(mapping, "key")];
@@ -223,6 +258,8 @@ export function documentOf({ line, fields, flaw }, mapping, typed) {
     return { flaw: { name: "flaw.empty", places: { column: key ?? columnOf(mapping, "key_vector") ?? "" } } };
   }
   if (metadata.length) document.metadata = Object.fromEntries(metadata);
+  const twice = metadata.find(([field], i) => metadata.findIndex(([other]) => other === field) !== i);
+  if (twice) return { flaw: { name: "flaw.twice", places: { column: twice[0] } } };
   return { document };
 }
 
@@ -234,7 +271,58 @@ function read(cell, kind) {
 /** @param {unknown} value @returns {?string} */
 function textOf(value) {
   if (typeof value === "string") return value;
+  if (isExactNumber(value)) return value.rawJSON;
+  if (value instanceof Uint8Array)
+    return Array.from(value, (byte) => byte.toString(16).padStart(2, "0"))
+      .join("")
+      .replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
   return typeof value === "number" || typeof value === "boolean" ? String(value) : null;
+}
+
+/** A row that is a document already. @param {Record<string, unknown>} fields @returns {ReturnType<typeof documentOf>} */
+function wholeDocument(fields) {
+  const flawed = Object.entries(fields).find(([name, cell]) => flawOf(cell, name));
+  if (flawed) return { flaw: { name: String(flawOf(flawed[1], flawed[0])), places: { column: flawed[0] } } };
+  const document = { ...fields };
+  if (isInteger(fields.id) || fields.id instanceof Uint8Array) document.id = textOf(fields.id);
+  if (typeof fields.expires === "string" && DURATION.test(fields.expires)) document.expires = instantOf(fields.expires);
+  return { document };
+}
+
+/** Why a cell cannot be this part of a document, as the name of a sentence. @param {unknown} value @param {string} role @returns {string | undefined} */
+function flawOf(value, role = "") {
+  if (value instanceof Uint8Array) return role === "id" && value.length === UUID_BYTES ? undefined : "flaw.bytes";
+  return typeof value === "object" && value !== null && FLAW in value ? String(value[FLAW]) : undefined;
+}
+
+/** The numbers of a vector that is written as a text: a JSON list, or as NumPy prints it; or the name of a flaw. @param {string} text */
+function vectorOf(text) {
+  if (/\.\.\.|…/.test(text)) return "flaw.shortened";
+  const inside = text
+    .trim()
+    .replace(/^array\(/, "")
+    .replaceAll(/np\.float\d+\(([^()]*)\)/g, "$1")
+    .replaceAll(/^[[\](){}]+|[[\](){}]+$/g, "");
+  const numbers = inside.trim().split(/[\s,;]+/);
+  return numbers.every((number) => NUMBER.test(number)) ? numbers.map(Number) : "flaw.vector";
+}
+
+/** The instant at which a document expires, as Python reads it: a time without a zone is in UTC, and 30d is 30 days from now; null if it is none. @param {unknown} value */
+function instantOf(value) {
+  if (isNumber(value)) return value;
+  if (typeof value !== "string") return null;
+  const text = value.trim();
+  const [, amount, unit] = DURATION.exec(text) ?? [];
+  if (unit) return new Date(Date.now() + Number(amount) * 1000 * SECONDS[unit]).toISOString();
+  if (NUMBER.test(text)) return Number(text);
+  const [, date, time = "T00:00:00", zone = "Z"] = INSTANT.exec(text) ?? [];
+  if (!date || Number.isNaN(Date.parse(`${date}${time.replace(" ", "T")}${zone}`))) return null;
+  return `${date}${time.replace(" ", "T")}${zone === "+00:00" ? "Z" : zone}`;
+}
+
+/** @param {unknown} value */
+function isInteger(value) {
+  return Number.isSafeInteger(value) || isExactNumber(value);
 }
 
 /** A column `metadata` is all of the metadata, and `metadata.year` a field of it, as an export writes them. @param {string} name @param {unknown} value @returns {[string, unknown][]} */

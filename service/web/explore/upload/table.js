@@ -1,19 +1,21 @@
 /**
- * A file of rows: CSV, NDJSON, a JSON array or Parquet, told apart by what is in it.
+ * A file of rows: CSV, NDJSON, a JSON array or Parquet, told apart by what is in it; the service reads any other.
  *
  * The rows come from the file each time that they are asked for, so a file may be larger than the memory.
  */
 
+import { parseExactly } from "../../vendor/softkv/softkv.js";
 import { CsvReader, delimiterOf } from "./csv.js";
 
 /** @typedef {{name: string, places?: Record<string, string | number>}} Flaw the name of a sentence in `upload.json`, and what fills it */
-/** @typedef {{line: number, fields: Record<string, unknown>, flaw?: Flaw}} Row `line` in the file, or the number of the row where a file has no lines; from 1 */
-/** @typedef {"csv" | "ndjson" | "json" | "parquet"} Format */
+/** @typedef {{line: number, fields: Record<string, unknown>, flaw?: Flaw | string}} Row `line` in the file, or the number of the row where a file has no lines; from 1 */
+/** @typedef {"csv" | "ndjson" | "json" | "parquet" | "other"} Format */
 /**
  * @typedef {object} Table
  * @property {string} name of the file
  * @property {Format} format
  * @property {string[]} columns those known before the rows are read: of CSV and Parquet
+ * @property {string[]} [notices] sentences of the service about the file
  * @property {boolean} typed whether its fields are JSON; those of CSV are texts
  * @property {boolean} lined whether a row is named by its line; otherwise by its number
  * @property {(signal: AbortSignal, told?: (share: number) => void) => AsyncGenerator<Row[], void, undefined>} rows of the file, some at a time
@@ -21,6 +23,7 @@ import { CsvReader, delimiterOf } from "./csv.js";
 /** @typedef {{encoding?: string, named?: boolean}} Reading how to read a CSV: its encoding, and whether its first line has the names of the columns */
 /** @typedef {{columns: string[], rows: number, rowsOf: () => AsyncGenerator<Record<string, unknown>[], void, undefined>}} ParquetTable */
 /** @typedef {(file: File) => Promise<ParquetTable>} OpenParquet */
+/** @typedef {(file: File) => AsyncIterable<import("../../vendor/softkv/softkv.js").TableLine>} ReadByService */
 
 /** A file that cannot be read as a table; the name of a sentence says why. */
 export class UnreadableFile extends Error {
@@ -31,6 +34,8 @@ export class UnreadableFile extends Error {
   }
 }
 
+/** In place of a cell that JSON has not: an object whose property of this name is that of a sentence in `upload.json`. */
+export const FLAW = Symbol.for("softkv.flaw"); // the script of Parquet has a copy of this module
 const BEGINNING = 1 << 16;
 const PARQUET = "PAR1";
 const SEPARATED = /\.(csv|tsv|tab|txt)$/i;
@@ -41,16 +46,18 @@ const SHOWN = 60;
  * Look at the beginning of a file, and return it as a table.
  *
  * @param {File} file
- * @param {OpenParquet} openParquet
+ * @param {{openParquet: OpenParquet, readByService: ReadByService}} readers
  * @param {Reading} [reading]
  * @returns {Promise<Table>}
  * @throws {UnreadableFile}
  */
-export async function openTable(file, openParquet, reading = {}) {
+export async function openTable(file, { openParquet, readByService }, reading = {}) {
   if (!file.size) throw new UnreadableFile("file.empty");
   const bytes = new Uint8Array(await file.slice(0, BEGINNING).arrayBuffer());
   if (String.fromCharCode(...bytes.slice(0, PARQUET.length)) === PARQUET) return parquetTable(file, await openParquet(file));
   const encoding = reading.encoding ?? encodingOf(bytes);
+  // No text has a zero byte, and each format that only the service reads has one at its beginning.
+  if (!encoding.startsWith("utf-16") && bytes.includes(0)) return serviceTable(file, readByService(file));
   // The last character may be cut: this is not fatal here.
   const beginning = new TextDecoder(encoding).decode(bytes);
   const first = SEPARATED.test(file.name) ? "" : beginning.trimStart()[0];
@@ -112,7 +119,7 @@ function csvTable(file, encoding, beginning, named) {
   const [first] = records;
   if (!first) throw new UnreadableFile("file.first", { characters: beginning.length });
   const hasNames = named ?? looksLikeNames(first.cells);
-  const columns = hasNames ? distinct(first.cells) : first.cells.map((_, i) => String(i + 1));
+  const columns = hasNames ? unique(first.cells) : first.cells.map((_, i) => String(i + 1));
 
   /** @param {import("./csv.js").CsvRecord} record @returns {Row} */
   function rowOf({ line, cells, open }) {
@@ -142,22 +149,17 @@ function csvTable(file, encoding, beginning, named) {
   };
 }
 
-/** Whether cells can be names of columns: each is a text, and no two are the same. @param {string[]} cells */
+/** Whether cells can be names of columns: each is a text. @param {string[]} cells */
 export function looksLikeNames(cells) {
-  return cells.every((cell) => cell.trim() !== "" && Number.isNaN(Number(cell))) && new Set(cells).size === cells.length;
+  return cells.every((cell) => cell.trim() !== "" && Number.isNaN(Number(cell)));
 }
 
-/** Names of columns, each only once: a second `price` is `price 2`. @param {string[]} names */
-function distinct(names) {
-  /** @type {Set<string>} */
-  const taken = new Set();
-  return names.map((given, i) => {
-    const name = given.trim() || String(i + 1);
-    let chosen = name;
-    for (let number = 2; taken.has(chosen); number++) chosen = `${name} ${number}`;
-    taken.add(chosen);
-    return chosen;
-  });
+/** Names of columns; one without a name is named by its number. @param {string[]} cells @throws {UnreadableFile} two are the same */
+function unique(cells) {
+  const names = cells.map((cell, i) => cell.trim() || String(i + 1));
+  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  if (twice !== undefined) throw new UnreadableFile("file.twice", { column: twice });
+  return names;
 }
 
 /** NDJSON: an object a line. @param {File} file @param {string} encoding @returns {Table} */
@@ -186,7 +188,7 @@ function linesTable(file, encoding) {
 function lineRow(text, line) {
   if (!text.trim()) return [];
   try {
-    return [jsonRow(JSON.parse(text), line)];
+    return [jsonRow(parseExactly(text), line)];
   } catch (failure) {
     if (failure instanceof SyntaxError) return [{ line, fields: { text }, flaw: { name: "flaw.json", places: { text: text.slice(0, SHOWN) } } }];
     throw failure;
@@ -221,7 +223,7 @@ async function arrayOf(file, encoding) {
   let text = "";
   for await (const piece of textOf(file, encoding, new AbortController().signal)) text += piece;
   try {
-    return JSON.parse(text);
+    return /** @type {unknown[]} */ (parseExactly(text));
   } catch (failure) {
     if (failure instanceof SyntaxError) throw new UnreadableFile("file.json", { reason: failure.message });
     throw failure;
@@ -230,10 +232,11 @@ async function arrayOf(file, encoding) {
 
 /** @param {File} file @param {ParquetTable} parquet @returns {Table} */
 function parquetTable(file, parquet) {
+  const columns = unique(parquet.columns);
   return {
     name: file.name,
     format: "parquet",
-    columns: parquet.columns,
+    columns,
     typed: true,
     lined: false,
     async *rows(signal, told) {
@@ -245,6 +248,34 @@ function parquetTable(file, parquet) {
       }
     },
   };
+}
+
+/** A file that the service reads. Its rows are kept as a file, which the browser may keep on disk. @param {File} file @param {ReturnType<ReadByService>} lines @returns {Promise<Table>} */
+async function serviceTable(file, lines) {
+  /** @type {string[]} */
+  const parts = [];
+  /** @type {Partial<Table>} */
+  let about = {};
+  for await (const line of lines) {
+    if ("columns" in line) about = { columns: line.columns ?? [], lined: line.unit === "line", notices: line.notices };
+    else if ("line" in line) parts.push(`${JSON.stringify(line)}\n`);
+  }
+  const kept = linesTable(new File(parts, file.name), "utf-8");
+  return {
+    ...kept,
+    lined: true,
+    ...about,
+    format: "other",
+    async *rows(signal, told) {
+      for await (const rows of kept.rows(signal, told)) yield rows.map(({ fields }) => serviceRow(fields));
+    },
+  };
+}
+
+/** @param {Record<string, unknown>} line @returns {Row} */
+function serviceRow({ line, cells, id, detail }) {
+  if (isObject(cells)) return { line: Number(line), fields: cells };
+  return { line: Number(line), fields: id === null ? {} : { id }, flaw: String(detail) };
 }
 
 /** Whether a value is an object of JSON. @param {unknown} value @returns {value is Record<string, unknown>} */

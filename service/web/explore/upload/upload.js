@@ -123,7 +123,7 @@ export class Upload extends EventTarget {
     const refused = [];
     for (const row of rows) {
       const made = documentOf(row, mapping, table.typed);
-      if (made.flaw) refused.push({ line: row.line, fields: row.fields, flaw: made.flaw });
+      if (!made.document) refused.push({ line: row.line, fields: row.fields, flaw: made.flaw });
       else {
         sent.push(row);
         documents.push(/** @type {{id: string}} */ (made.document)); // the service checks it
