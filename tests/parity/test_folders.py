@@ -145,6 +145,18 @@ def test_an_adapter_or_a_quantisation_is_left_to_the_library(original, tmp_path,
         load_encoder(str(folder))
 
 
+def test_an_adapter_as_sentence_transformers_5_saves_it_is_left_to_the_library(original, tmp_path):
+    """It has neither a config.json nor weights of its own: both are in the folder of the base."""
+    folder = tmp_path / "model"
+    shutil.copytree(original("bert"), folder)
+    for name in (CONFIG, "model.safetensors"):
+        (folder / name).unlink()
+    (folder / "adapter_model.safetensors").write_bytes(b"")
+    edit(folder, "adapter_config.json", {"peft_type": "LORA", "base_model_name_or_path": str(original("bert"))})
+    with pytest.raises(ModelUnusable, match="peft"):
+        load_encoder(str(folder))
+
+
 @pytest.mark.parametrize("model_type", DEFAULTS)
 def test_fields_that_a_file_leaves_out_are_those_of_transformers(model_type):
     config = transformers.AutoConfig.for_model(model_type, use_sliding_window=True)

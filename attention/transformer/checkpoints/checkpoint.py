@@ -191,12 +191,13 @@ def load(folder: Path, *, sha256: str | None = None) -> Checkpoint:
         UnsupportedModelError: the kind of model is not supported; the message names the supported ones.
     """
     transformer, poolings, maps, unit_length = modules(folder)
+    refuse_adapter(transformer)
     config = complete(Config.read(transformer / "config.json"))
     settings = Config.optional(folder / "config_sentence_transformers.json")
     read = reader_of(config)  # before its weights are read, which may be large
     check_transformer(transformer_settings(transformer))
     check_weights(transformer)
-    check_additions(transformer, config)
+    config.only("quantization_config", None)
     embeddings, encoder = read(config, Tensors.read_folder(transformer, sha256=sha256))
     prompts, default_prompt = prompts_of(settings)
     width = int(embeddings.tokens.shape[-1]) * len(poolings)
@@ -224,18 +225,12 @@ def check_weights(folder: Path) -> None:
         raise UnsupportedModelError(f"the weights must be in {weights}, there is only {', '.join(names)}")
 
 
-def check_additions(transformer: Path, config: Config) -> None:
-    """Raise UnsupportedModelError if something changes the weights while they are loaded: an adapter or a quantisation.
-
-    Args:
-        transformer: the folder of the transformer.
-        config: the content of its config.json.
-    """
+def refuse_adapter(transformer: Path) -> None:
+    """Raise UnsupportedModelError if a transformer's folder has an adapter; peft saves it without config.json."""
     if (path := transformer / "adapter_config.json").exists():
         raise UnsupportedModelError(
             f"the weights must be in model.safetensors alone, and {path} adds an adapter to them"
         )
-    config.only("quantization_config", None)
 
 
 DENSE_ACTIVATIONS = {
