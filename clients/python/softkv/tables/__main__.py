@@ -45,7 +45,6 @@ def main() -> None:
 
 def _limit(memory_bytes: int, seconds: int) -> None:
     """Limit the memory that this process may write, and its processor time; Windows has no such limits."""
-    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # it fails at the limit, where others end the process
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     try:

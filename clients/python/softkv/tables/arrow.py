@@ -129,8 +129,8 @@ def _nanoseconds(scalar: Any) -> str:
     import pyarrow
 
     seconds, rest = divmod(scalar.value, 10**9)
-    whole = pyarrow.scalar(seconds, pyarrow.timestamp("s", scalar.type.tz)).as_py().isoformat()
-    return f"{whole[:19]}.{rest:09}{whole[19:]}"
+    instant = pyarrow.scalar(seconds, pyarrow.timestamp("s", scalar.type.tz)).as_py().isoformat()
+    return f"{instant[:19]}.{rest:09}{instant[19:]}"
 
 
 def read_frame(frame: Any) -> Content:

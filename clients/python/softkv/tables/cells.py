@@ -203,7 +203,7 @@ def to_finite(vector: Any) -> Any:
     """Return a vector whose numbers JSON can have: an array unchanged, another as a list.
 
     Raises:
-        BadCell: a number is not finite, or an item is none of JSON's.
+        BadCell: a number is not finite, or JSON lacks an item's type.
     """
     if not isinstance(vector, np.ndarray):
         return to_json(vector)

@@ -66,7 +66,7 @@ def unreadable(path: Path | str, reason: str) -> Invalid:
 
 
 _DAMAGE = (OSError, EOFError, zlib.error, BadZipFile, ValueError, RuntimeError, SystemError)
-"""What gzip, zipfile, pyarrow and h5py raise for a damaged file, some of it only when they reach the place."""
+"""The errors of gzip, zipfile, pyarrow and h5py for a damaged file; some come only at the damaged place."""
 
 
 @contextmanager

@@ -1,17 +1,17 @@
 /**
- * What pyarrow writes into a Parquet file beside its schema, and the schema itself has not: durations and zones.
+ * The schema of Arrow that pyarrow writes into a Parquet file: it has durations and zones, which Parquet lacks.
  *
- * It is a schema of Arrow in base64, a message of FlatBuffers: a table is an offset to its fields by number.
+ * The schema is in base64. It is a message of FlatBuffers, whose tables have the offsets of their fields by number.
  */
 
 /** @typedef {{zone?: string, perSecond?: number}} ArrowType `perSecond`: the units of a duration in a second */
 
 const [TIMESTAMP, DURATION] = [10, 18];
-/** Of the units second, millisecond, microsecond and nanosecond. */
+/** Units in a second: seconds, milliseconds, microseconds and nanoseconds. */
 const PER_SECOND = [1, 1e3, 1e6, 1e9];
 const MILLISECONDS = 1;
 
-/** The types of a schema's columns, as far as they say more than Parquet does. @param {string} [schema] in base64 @returns {ArrowType[]} */
+/** The types of a schema's columns; {} for a type that Parquet has, too. @param {string} [schema] in base64 @returns {ArrowType[]} */
 export function arrowTypes(schema) {
   if (!schema) return [];
   const bytes = Uint8Array.from(atob(schema), (letter) => letter.charCodeAt(0));
@@ -22,7 +22,7 @@ export function arrowTypes(schema) {
     const offset = 4 + 2 * field < view.getUint16(fields, true) ? view.getUint16(fields + 4 + 2 * field, true) : 0;
     return offset ? table + offset : undefined;
   };
-  /** Where an offset leads to. @param {number} place */
+  /** Follow an offset. @param {number} place */
   const follow = (place) => place + view.getUint32(place, true);
   const begin = view.getUint32(0, true) === 0xffffffff ? 8 : 4; // behind the length of the message
   const header = at(follow(begin), 2);

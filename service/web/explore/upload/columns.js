@@ -307,7 +307,7 @@ function vectorOf(text) {
   return numbers.every((number) => NUMBER.test(number)) ? numbers.map(Number) : "flaw.vector";
 }
 
-/** The instant at which a document expires, as Python reads it: a time without a zone is in UTC, and 30d is 30 days from now; null if it is none. @param {unknown} value */
+/** The instant at which a document expires, as Python reads it: a time without a zone is in UTC, and 30d is 30 days from now; null for other values. @param {unknown} value */
 function instantOf(value) {
   if (isNumber(value)) return value;
   if (typeof value !== "string") return null;

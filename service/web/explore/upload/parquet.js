@@ -1,8 +1,8 @@
 /**
  * The script that reads Parquet, which the page loads when a file of that format is chosen: most visitors never need it.
  *
- * It is a classic script, as all bundles of the page are; its face is `window.softkvParquet`. A cell becomes the JSON
- * that the Python client makes of it: tests/browser/explore/test_files.py has the cases.
+ * It is a classic script, as all bundles of the page are; its face is `window.softkvParquet`. Cells have the same JSON
+ * as in the Python client; tests/browser/explore/test_files.py has the cases.
  */
 
 import {

@@ -231,7 +231,8 @@ def write_beir(path: Path, _: str) -> None:
     """A folder of BEIR: documents, queries, and the judgements of a test."""
     (path / "qrels").mkdir(parents=True)
     corpus = (
-        {"_id": f"d/{i}", "title": f"title {i}", "text": "猫 " * (i % 3), "metadata": {"i": i}} for i in range(5 * ROWS)
+        {"_id": f"d/{i}", "title": f"title {i}", "text": "猫 " * (i % 3) + "long " * 400, "metadata": {"i": i}}
+        for i in range(ROWS)
     )
     (path / "corpus.jsonl").write_text("\n".join(map(json.dumps, corpus)), encoding="utf-8")
     (path / "queries.jsonl").write_text('{"_id": "q", "text": "cats"}\n', encoding="utf-8")
@@ -257,7 +258,7 @@ FILES: dict[str, tuple[Callable[[Path, str], object], str, int]] = {
     "v.fbin": (write_bin, "<f4", ROWS),
     "v.u8bin": (write_bin, "u1", ROWS),
     "v.i8bin": (write_bin, "i1", ROWS),
-    "beir": (write_beir, "", 5 * ROWS),
+    "beir": (write_beir, "", ROWS),
     "batch.jsonl": (write_batch_results, "", ROWS - 3),
 }
 
