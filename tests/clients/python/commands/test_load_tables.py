@@ -227,18 +227,6 @@ def write_npz(path: Path, dtype: str) -> None:
     np.savez(path, id=np.arange(ROWS), key_vector=as_components(ROWS, dtype), year=np.arange(ROWS))
 
 
-def write_beir(path: Path, _: str) -> None:
-    """A folder of BEIR: documents, queries, and the judgements of a test."""
-    (path / "qrels").mkdir(parents=True)
-    corpus = (
-        {"_id": f"d/{i}", "title": f"title {i}", "text": "猫 " * (i % 3) + "long " * 400, "metadata": {"i": i}}
-        for i in range(ROWS)
-    )
-    (path / "corpus.jsonl").write_text("\n".join(map(json.dumps, corpus)), encoding="utf-8")
-    (path / "queries.jsonl").write_text('{"_id": "q", "text": "cats"}\n', encoding="utf-8")
-    (path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td/7\t1\n", encoding="utf-8")
-
-
 def write_batch_results(path: Path, _: str) -> None:
     """Calls of three texts each; one of them failed."""
     with path.open("w", encoding="utf-8") as file:
@@ -258,7 +246,6 @@ FILES: dict[str, tuple[Callable[[Path, str], object], str, int]] = {
     "v.fbin": (write_bin, "<f4", ROWS),
     "v.u8bin": (write_bin, "u1", ROWS),
     "v.i8bin": (write_bin, "i1", ROWS),
-    "beir": (write_beir, "", ROWS),
     "batch.jsonl": (write_batch_results, "", ROWS - 3),
 }
 
@@ -277,7 +264,8 @@ def test_a_loader_that_was_killed_is_resumed_to_the_same_collection(tmp_path: Pa
     write, dtype, total = FILES[name]
     path = tmp_path / name
     write(path, dtype)
-    with serving(tmp_path / "data") as running, Client(running.url) as client:
+    quiet = ("--log-level", "warning")  # nobody reads the log, whose pipe would fill
+    with serving(tmp_path / "data", *quiet) as running, Client(running.url) as client:
         load = [*COMMAND, "load", str(path), "--encoder", "none", "--url", running.url, "--collection"]
 
         def documents() -> int:
