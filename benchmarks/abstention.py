@@ -41,7 +41,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from attention.lookup import HALF, prepare, similarities_of
+from attention.lookup import HALF, similarities_of
 from benchmarks.asking import Array, Asking, Vectors
 from benchmarks.labelled import Labels, Pair, order_of
 from benchmarks.verdict import off_topic_of, sets
@@ -325,7 +325,6 @@ def main() -> int:
     parser.add_argument("--sets", nargs="+", help="some sets; all by default")
     parser.add_argument("--documents", type=int, default=3000, help="the most documents of a collection")
     options = parser.parse_args()
-    prepare()
     vectors = Vectors(load_encoder("all-MiniLM-L6-v2"))
     labelled = sets()
     off_topic = off_topic_of(labelled, OFF_TOPIC)

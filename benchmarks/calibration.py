@@ -21,7 +21,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from attention.lookup import prepare, similarities_of
+from attention.lookup import similarities_of
 from benchmarks.asking import Array, Asking, Vectors
 from benchmarks.labelled import Asked, Labelled, asked
 from service.encoding import TOPICS, load_encoder
@@ -137,7 +137,6 @@ def main() -> int:
     parser.add_argument("--labels", type=int, default=200, help="questions that a fit is made of")
     parser.add_argument("--draws", type=int, default=50, help="fits on each collection")
     arguments = parser.parse_args()
-    prepare()
     vectors = Vectors(load_encoder("all-MiniLM-L6-v2"))
     title = f"{arguments.labels} labels drawn {arguments.draws} times; means over all other questions (95th percentile)"
     table = Table(title=title, box=box.SIMPLE)

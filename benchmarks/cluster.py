@@ -24,7 +24,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from attention.lookup import Answer, Memory, Question, Rows, View, answers, prepare
+from attention.lookup import Answer, Memory, Question, Rows, View, answers
 from benchmarks.keys import Array, clustered, near
 from benchmarks.messages import Counted, Measured
 from benchmarks.ray_python import with_ray
@@ -143,7 +143,6 @@ def main() -> int:
     options = parser.parse_args()
     if not with_ray("benchmarks.cluster"):
         return 1
-    prepare()
     with ExitStack() as stack:
         address = stack.enter_context(running()).database()
         ray = stack.enter_context(RayMachines(options.servers))

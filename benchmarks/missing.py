@@ -22,7 +22,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from attention.lookup import KeySummary, Memory, Question, Rows, View, answers, cover_missing_rows, prepare
+from attention.lookup import KeySummary, Memory, Question, Rows, View, answers, cover_missing_rows
 from benchmarks.keys import Array, gathered, near
 
 TEMPERATURES = (10.0, 1.0, 0.5, 0.2, 0.1, 0.05)
@@ -63,7 +63,6 @@ def main() -> int:
     parser.add_argument("--missing", type=int, default=8)
     parser.add_argument("--queries", type=int, default=40)
     arguments = parser.parse_args()
-    prepare()
     keys = gathered(arguments.rows)
     present = arguments.rows - arguments.rows // arguments.missing
     queries = near(keys, arguments.queries, 7)

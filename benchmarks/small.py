@@ -27,7 +27,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from attention.lookup import prepare
 from benchmarks.asking import Asking, Collection, Results, Said, Vectors, ask_all
 from benchmarks.labelled import Labels
 from benchmarks.verdict import off_topic_of, sets
@@ -145,7 +144,6 @@ def main() -> int:
     parser.add_argument("--questions", type=int, default=QUESTIONS, help="of each kind, to collections of a size")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="documents in a collection")
     arguments = parser.parse_args()
-    prepare()
     vectors = Vectors(load_encoder("all-MiniLM-L6-v2"))
     table = Table(title="shares of the verdicts in collections on one subject", box=box.SIMPLE)
     for heading in ("", "documents", "right first", "null"):

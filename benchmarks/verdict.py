@@ -27,7 +27,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from attention.lookup import HALF, prepare
+from attention.lookup import HALF
 from benchmarks.asking import Asking, Results, Said, Vectors, ask_all, collections
 from benchmarks.installed import UNRELATED, installed, wordnet
 from benchmarks.labelled import Labels, labels_of
@@ -161,7 +161,6 @@ def main() -> int:
     parser.add_argument("--questions", type=int, default=QUESTIONS, help="of each kind, to collections of a size")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="documents in a collection")
     arguments = parser.parse_args()
-    prepare()
     vectors = Vectors(load_encoder("all-MiniLM-L6-v2"))
     read = vectors.encoder.encode(MEANINGLESS, "query").texts()
     strings = [text for text, one in zip(MEANINGLESS, read, strict=True) if one.content > Content.NOTHING]

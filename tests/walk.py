@@ -23,7 +23,7 @@ from types import CodeType, FrameType
 
 import numpy as np
 
-from attention.lookup import Memory, Question, answers, prepare
+from attention.lookup import Memory, Question, answers
 from softkv import Client, Document
 from tests.running import RunningService
 
@@ -147,7 +147,6 @@ def main() -> None:
     arguments.add_argument("--steps", action="store_true", help="print the functions in the order of their calls")
     options = arguments.parse_args()
     logging.getLogger("softkv").disabled = logging.getLogger("uvicorn.error").disabled = True
-    prepare()
     walks = dict[str, Walk]()
     if options.http:
         with TemporaryDirectory() as folder:

@@ -34,7 +34,6 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from attention.lookup import prepare
 from benchmarks.asking import Asking, Collection, Results, Said, Vectors, ask_all
 from benchmarks.shapes import Shape, shapes
 from benchmarks.shapes.demos import demos, off_topic_of
@@ -258,7 +257,6 @@ def main() -> int:
     parser.add_argument("--sizes", type=int, nargs="*", default=SIZES, help="rows of a draw")
     parser.add_argument("--names", nargs="+", help="some shapes; all by default")
     options = parser.parse_args()
-    prepare()
     vectors, console = Vectors(load_encoder("all-MiniLM-L6-v2")), Console(width=120)
     chosen = [shape for shape in shapes() if options.names is None or shape.name in options.names]
 

@@ -207,7 +207,9 @@ async def _lines(order: Mapping[str, Any], request: Request) -> AsyncGenerator[b
                     if ended and not (end := json.loads(last))["done"]:
                         if rows := lines[: -len(last)]:
                             yield rows
-                        raise (ReaderMissing if end["code"] == "library_missing" else _unreadable)(end["detail"])
+                        if end["code"] == "library_missing":
+                            raise ReaderMissing(end["detail"])
+                        raise _unreadable(end["detail"])
                     yield lines
                 if not ended:
                     raise _unreadable(

@@ -26,7 +26,7 @@ NOTHING = {
     "attend_arrays", "compare_rows", "embeddings", "encode", "get_model", "get_service", "list_encoders", "list_models",
     "trace",
     "open_room", "get_room", "close_room", "hear_room", "put_room_row", "delete_room_row",
-    "delete_room_rows", "ask_room", "put_guess",
+    "delete_room_rows", "ask_room", "put_guess", "read_table",
     "reveal_answer", "put_temperature", "leave_words_out", "get_lab", "train_model", "decode_source",
 }  # fmt: skip
 OPEN = {"livez", "readyz", "metrics"}
