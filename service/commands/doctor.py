@@ -182,6 +182,7 @@ def _packages() -> Iterator[Check]:
         yield Check(name, "ok", ", ".join(versions))
     for conflict in find_conflicts():
         yield Check(name, "broken" if conflict.overwritten else "note", str(conflict))
+    from attention import attend  # noqa: F401  # fails if Python imports the folder of another distribution
 
 
 def _optional_package(name: str) -> Iterator[Check]:
