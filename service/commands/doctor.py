@@ -75,8 +75,10 @@ def doctor(
     options = {"host": "127.0.0.1", "data_dir": data_dir, "store": store, "encoder": encoder}
     settings = read_settings({name: value for name, value in options.items() if value is not None})
 
+    from service import logs
     from softkv.commands.console import messages, output, write_json
 
+    logs.configure(settings.log_format, settings.log_level)  # to standard error
     steps, checks, console = examination(settings), list[Check](), output()
     name_width = max(len(step.name) for step in steps)
     for step in steps:
