@@ -14,7 +14,7 @@ from __future__ import annotations
 from service.retrieval.collections.aliases import AliasChange, Aliases
 from service.retrieval.collections.catalogue import Catalogue, CatalogueChange, ClusterStatus, ServerStatus
 from service.retrieval.collections.collection import Collection
-from service.retrieval.collections.costs import Costs, estimate_disk_bytes
+from service.retrieval.collections.costs import MAX_COMPONENTS, Costs, count_components, estimate_disk_bytes
 from service.retrieval.collections.expiry import NEVER, NONE_EXPIRE, Clock, Expirations, UnexpiredViews, read_clock
 from service.retrieval.collections.key_background import SAMPLE_DOCUMENTS, SAMPLE_TEXTS, KeyBackground
 from service.retrieval.collections.lookup_queue import LONG_ANSWERS, LOOKUPS, Planned, QuestionTimes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.storage import CollectionRecord, Reader, StoredDocument
@@ -11,6 +12,10 @@ SAMPLE_DOCUMENTS, SAMPLE_VECTORS = 128, 16
 
 # Measured in SQLite: the overhead of a document, of a key and of a field with all indexes, and the fill of pages.
 DOCUMENT_BYTES, KEY_BYTES, FIELD_BYTES, PAGES = 110, 40, 28, 1.1
+
+
+MAX_COMPONENTS = 10_000_000
+"""The most components of stored vectors that are read for one answer. In JSON each takes about ten bytes."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,12 @@ class Costs:
     disk_bytes: int
     questions: int
     p99_seconds: float | None
+
+
+def count_components(record: CollectionRecord, documents: Sequence[StoredDocument]) -> list[int]:
+    """Return for each document of a collection how many components its stored vectors have."""
+    width, value_width = record.settings.dimension or 0, record.settings.value_dimension or 0
+    return [document.n_keys * width + value_width for document in documents]
 
 
 def estimate_disk_bytes(record: CollectionRecord, reader: Reader) -> int:

@@ -9,8 +9,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
+from attention.arrays import I64
 from service.encoding import TextRefused
-from service.retrieval.collections import AnyCollection
+from service.retrieval.collections import MAX_COMPONENTS, AnyCollection, count_components
 from service.retrieval.documents.fields import explain_no_match
 from service.retrieval.documents.prepare import MISSING, SentDocument, encode, prepare_documents
 from service.retrieval.errors import CollectionMoved, DocumentChanged, DocumentNotFound, Flaw, InvalidContent
@@ -230,17 +233,27 @@ def page(
         after: begin after this id; None for the first page.
         limit: the maximum number of documents.
         count: whether to count all documents with these ids that pass.
-        vectors: whether to read their vectors.
+        vectors: whether to read their vectors; then a page ends where they have MAX_COMPONENTS components.
     """
     with collection.reading() as (record, reader):
-        read = reader.page if vectors else reader.page_of_texts
-        documents = read(record.id, ids=ids, condition=condition, after=after, limit=limit + 1) if limit else []
+        texts = (
+            reader.page_of_texts(record.id, ids=ids, condition=condition, after=after, limit=limit + 1) if limit else []
+        )
+        documents: Sequence[StoredDocument | DocumentRecord] = texts[:limit]
+        if vectors:
+            documents = reader.documents(record.id, _rows_within(record, texts[:limit]))
         passing = reader.count(record.id, ids=ids, condition=condition) if count else None
-        is_empty = passing == 0 or (limit > 0 and after is None and not documents)
+        is_empty = passing == 0 or (limit > 0 and after is None and not texts)
         warnings = explain_no_match(reader, record.id, condition) if is_empty else []
-    more = len(documents) > limit
-    documents = documents[:limit]
+    more = len(documents) < len(texts)
     return Page(documents, encode_cursor(documents[-1].id) if more else None, passing, warnings)
+
+
+def _rows_within(record: CollectionRecord, documents: Sequence[StoredDocument]) -> I64:
+    """Return the row numbers int64[m] of the first documents whose vectors fit into one answer, at least of one."""
+    components = np.cumsum(count_components(record, documents), dtype=np.int64)
+    fitting = max(1, int(np.searchsorted(components, MAX_COMPONENTS, side="right")))
+    return np.array([document.row for document in documents[:fitting]], dtype=np.int64)
 
 
 def delete_document(collection: AnyCollection, document_id: str, *, once: IdempotentWrite[None] | None = None) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
 
 from attention.lookup import HALF, Answer, Coverage, Evidence, HeavyRows, Verdict
-from service.retrieval.collections import Snapshot, parse_filter
+from service.retrieval.collections import MAX_COMPONENTS, Snapshot, count_components, parse_filter
 from service.retrieval.documents import explain_no_match
+from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.confidence import ConfidenceModel
 from service.retrieval.queries.copies import share_as_copies
 from service.retrieval.queries.question import (
@@ -84,6 +85,7 @@ class StoredDocuments:
     reader: Reader
     wants: DocumentDetail
     several: bool = False
+    _components: list[int] = field(default_factory=lambda: [0])  # of the vectors read so far, for all queries
 
     def ids(self, rows: Array) -> Sequence[str]:
         """Return the ids of the documents with these row numbers."""
@@ -92,10 +94,21 @@ class StoredDocuments:
     def documents(self, rows: Array) -> Sequence[Document | str]:
         """Return the documents with these row numbers, with the fields that are needed."""
         if self.wants == "vectors":
-            return self.reader.documents(self.record.id, rows)
+            return self._with_vectors(rows)
         if self.wants == "texts" or self.several:
             return self.reader.texts(self.record.id, rows)
         return self.reader.ids(self.record.id, rows)
+
+    def _with_vectors(self, rows: Array) -> Sequence[DocumentRecord]:
+        count = sum(count_components(self.record, self.reader.texts(self.record.id, rows)))
+        self._components[0] += count
+        if self._components[0] > MAX_COMPONENTS:
+            raise InvalidContent.at(
+                "/include",
+                f"the vectors of the matches have {self._components[0]:,} components or more, and an answer holds "
+                f"{MAX_COMPONENTS:,}: leave key_vector and value_vector out, or send fewer queries or a smaller top_k",
+            )
+        return self.reader.documents(self.record.id, rows)
 
     def find_best_keys(self, documents: Sequence[Document | str], rows: Array, parts: Array) -> list[BestKey | None]:
         """Return for each document the one of its keys that is most similar to the query; None if it has only one key.

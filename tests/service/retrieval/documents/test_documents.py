@@ -10,7 +10,7 @@ import pytest
 from service.retrieval import DocumentNotFound, InvalidContent
 from service.retrieval import documents as store
 from service.retrieval.collections import parse_filter
-from service.retrieval.documents import SentDocument, prepare_documents
+from service.retrieval.documents import SentDocument, documents, prepare_documents
 from tests.service.retrieval.making import texts
 
 
@@ -30,6 +30,26 @@ def test_pages_meet_and_count_the_passing_documents(collection):
         after = store.decode_cursor(page.next_cursor)
         assert after == seen[-1]
     assert seen == [f"{i:03}" for i in range(1, 60, 2)]
+
+
+def test_a_page_with_vectors_ends_before_they_are_too_many(collection, monkeypatch):
+    """The page after it goes on, and a document whose vectors alone are too many is a page of its own."""
+    width = collection.record.settings.dimension + collection.record.settings.value_dimension
+
+    def list_pages(most):
+        monkeypatch.setattr(documents, "MAX_COMPONENTS", most)
+        pages, after, more = [], None, True
+        while more:
+            page = store.page(collection, ids=None, condition=None, after=after, limit=40, count=False, vectors=True)
+            pages.append([document.id for document in page.documents])
+            assert all(document.keys.shape == (1, width // 2) for document in page.documents)
+            more, after = page.next_cursor is not None, store.decode_cursor(page.next_cursor)
+        return pages
+
+    ids = [f"{i:03}" for i in range(60)]
+    assert list_pages(25 * width + width - 1) == [ids[:25], ids[25:50], ids[50:]]
+    assert list_pages(width - 1) == [[one] for one in ids]
+    assert list_pages(60 * width) == [ids[:40], ids[40:]]
 
 
 @pytest.mark.parametrize("cursor", ["????", "MD", "\ud83d", "/w=="])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import numpy as np
 import pytest
 
 from attention.lookup import Memory, Question, Rows, answer, summary_of
-from service.retrieval import ShardsMissing
-from service.retrieval.queries import Options, attend_collection, sweep_collection
+from service.retrieval import InvalidContent, ShardsMissing
+from service.retrieval.queries import Options, attend_collection, results, sweep_collection
 from service.retrieval.queries.question import EncodedQuery
 from service.retrieval.queries.results import MemoryDocuments, result
 from service.storage import CollectionRecord, CollectionSettings, DocumentRecord
@@ -46,6 +47,19 @@ def test_nothing_is_an_answer_of_the_right_width():
     result = asked("", output=True)
     assert (result.matches, result.rest_weight) == ([], 0)
     np.testing.assert_array_equal(result.output, np.zeros(3))
+
+
+def test_vectors_of_more_matches_than_an_answer_holds_are_refused(tmp_path, monkeypatch):
+    """All queries of a request count together: here two, with two matches of 4 components each."""
+    catalogue, queries = opened(tmp_path, [document("b"), document("a"), document("c")]), [np.ones(2, np.float32)] * 2
+    options = Options(reads="vectors", temperature=0.1, top_k=2)
+    asked = partial(attend_collection, catalogue.collection("c"), queries, options, ["/queries/0", "/queries/1"])
+    monkeypatch.setattr(results, "MAX_COMPONENTS", 16)
+    assert [len(result.matches) for result in asyncio.run(asked())] == [2, 2]
+    monkeypatch.setattr(results, "MAX_COMPONENTS", 15)
+    with pytest.raises(InvalidContent, match="have 16 components or more, and an answer holds 15: leave key_vector"):
+        asyncio.run(asked())
+    catalogue.store.close()
 
 
 def test_an_answer_with_ids_only_reads_no_document(tmp_path):
