@@ -169,6 +169,24 @@ def test_remembered_documents_are_found_and_forgotten_ones_are_not(http: Way, no
     http.speak(talking)
 
 
+def test_integers_of_64_bits_keep_their_digits_and_larger_ones_are_refused(http: Way, notes: str) -> None:
+    async def talking(speaker: Speaker) -> None:
+        for number in (2**64 - 1, -(2**63)):
+            await speaker.call("remember", collection=notes, text="a number", metadata={"n": number}, id="n")
+            condition = {"field": "metadata.n", "operator": "==", "value": number}
+            page = await speaker.call("find", collection=notes, where=[condition])
+            assert [document["metadata"] for document in page["documents"]] == [{"n": number}]
+        for number in (2**64, -(2**63) - 1):
+            remembered = {"collection": notes, "text": "a number", "metadata": {"n": number}}
+            asked = {"collection": notes, "where": [{"field": "metadata.n", "operator": "==", "value": number}]}
+            for tool, arguments in (("remember", remembered), ("find", asked)):
+                refused = await speaker.client.call_tool(tool, arguments)
+                assert refused.is_error
+                assert "wanted integers of at most 64 bits" in refused.content[0].text
+
+    http.speak(talking)
+
+
 def test_a_new_fact_lists_similar_documents_and_supersedes_them(http: Way, notes: str) -> None:
     async def talking(speaker: Speaker) -> None:
         for name, fact in (("berlin", "Anna lives in Berlin"), ("tea", "Bernd drinks green tea in the morning")):
