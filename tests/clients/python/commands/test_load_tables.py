@@ -236,8 +236,17 @@ def write_batch_results(path: Path, _: str) -> None:
             file.write(json.dumps({"custom_id": f"c{call}", "response": {"body": body}}) + "\n")
 
 
+def write_beir(folder: Path, _: str) -> None:
+    """The texts have no vectors here, so each is a document without a key vector."""
+    folder.mkdir()
+    with (folder / "corpus.jsonl").open("w", encoding="utf-8") as file:
+        for number in range(ROWS):
+            text = {"_id": f"d{number}", "title": f"title {number}", "text": "猫 and a text", "metadata": {"n": number}}
+            file.write(json.dumps(text) + "\n")
+
+
 ROWS = 24_000
-# name of a file → what writes it, the type of its components, and the documents that it holds
+# name of a file or folder → what writes it, the type of its components, and the documents that it holds
 FILES: dict[str, tuple[Callable[[Path, str], object], str, int]] = {
     "v.npy": (lambda path, dtype: np.save(path, as_components(ROWS, dtype)), "<f4", ROWS),
     "v.npz": (write_npz, "<f8", ROWS),
@@ -247,6 +256,7 @@ FILES: dict[str, tuple[Callable[[Path, str], object], str, int]] = {
     "v.u8bin": (write_bin, "u1", ROWS),
     "v.i8bin": (write_bin, "i1", ROWS),
     "batch.jsonl": (write_batch_results, "", ROWS - 3),
+    "beir": (write_beir, "", ROWS),
 }
 
 
@@ -269,7 +279,7 @@ def test_a_loader_that_was_killed_is_resumed_to_the_same_collection(tmp_path: Pa
         load = [*COMMAND, "load", str(path), "--encoder", "none", "--url", running.url, "--collection"]
 
         def documents() -> int:
-            return sum(info.documents for info in client.collections() if info.name == "killed")
+            return sum(info.documents + info.keyless for info in client.collections() if info.name == "killed")
 
         with subprocess.Popen([*load, "killed"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as loader:
             while documents() < 1000 and loader.poll() is None:
