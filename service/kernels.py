@@ -22,7 +22,7 @@ def choose_kernels(choice: Choice | None) -> None:
         choice: "native" for those in C, or "numpy"; None for those in C where there are any.
 
     Raises:
-        KernelsMissing: the choice is "native", and there are none for this machine.
+        KernelsMissing: "native" is chosen, but this machine has no kernels in C.
     """
     reason = reason_for_numpy()
     if choice == "native" and reason is not None:

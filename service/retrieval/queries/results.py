@@ -71,6 +71,27 @@ class DocumentReader(Protocol):
         """Return float32[n, d], the keys with these row numbers."""
 
 
+class VectorCount:
+    """The number of components of the vectors that an answer has so far, for all of its queries together."""
+
+    def __init__(self) -> None:
+        self._components = 0
+
+    def add(self, components: Sequence[int]) -> None:
+        """Count the vectors of some documents, before they are read.
+
+        Raises:
+            InvalidContent: the answer would have more than MAX_COMPONENTS.
+        """
+        self._components += sum(components)
+        if self._components > MAX_COMPONENTS:
+            raise InvalidContent.at(
+                "/include",
+                f"the vectors of the matches have {self._components:,} components or more, and an answer holds "
+                f"{MAX_COMPONENTS:,}: leave key_vector and value_vector out, or send fewer queries or a smaller top_k",
+            )
+
+
 @dataclass(frozen=True)
 class StoredDocuments:
     """A reader of documents from a collection's store.
@@ -85,7 +106,7 @@ class StoredDocuments:
     reader: Reader
     wants: DocumentDetail
     several: bool = False
-    _components: list[int] = field(default_factory=lambda: [0])  # of the vectors read so far, for all queries
+    _vectors: VectorCount = field(default_factory=VectorCount)
 
     def ids(self, rows: Array) -> Sequence[str]:
         """Return the ids of the documents with these row numbers."""
@@ -100,14 +121,7 @@ class StoredDocuments:
         return self.reader.ids(self.record.id, rows)
 
     def _with_vectors(self, rows: Array) -> Sequence[DocumentRecord]:
-        count = sum(count_components(self.record, self.reader.texts(self.record.id, rows)))
-        self._components[0] += count
-        if self._components[0] > MAX_COMPONENTS:
-            raise InvalidContent.at(
-                "/include",
-                f"the vectors of the matches have {self._components[0]:,} components or more, and an answer holds "
-                f"{MAX_COMPONENTS:,}: leave key_vector and value_vector out, or send fewer queries or a smaller top_k",
-            )
+        self._vectors.add(count_components(self.record, self.reader.texts(self.record.id, rows)))
         return self.reader.documents(self.record.id, rows)
 
     def find_best_keys(self, documents: Sequence[Document | str], rows: Array, parts: Array) -> list[BestKey | None]:

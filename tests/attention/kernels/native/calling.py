@@ -24,7 +24,7 @@ from tests.attention.kernels.native.mistakes import mistaken_cases
 from tests.attention.kernels.native.placing import GuardedPages, placed
 
 PLACES = ("end", "begin", "anywhere")
-"""Where arrays lie: before a page that cannot be read, behind one, or where NumPy puts them."""
+"""The places of arrays: before a page that cannot be read, behind such a page, or in NumPy's own memory."""
 
 
 def beyond(running: KernelsInC) -> cases.Outputs:
@@ -34,7 +34,7 @@ def beyond(running: KernelsInC) -> cases.Outputs:
 
 
 class Called(NamedTuple):
-    """What a process did.
+    """The outcome of a process that called kernels.
 
     Attributes:
         digests: those of the outputs of each call that returned, by the name of the call.
@@ -100,13 +100,13 @@ def main() -> None:
     for name, case in SUITES[chosen.suite]().items():
         _say(name)
         if chosen.place == "anywhere":
-            found = case(running)
+            outputs = case(running)
         else:
-            place = GuardedPages(end=chosen.place == "end")
-            with placed(running, place):
-                found = case(running)
-            place.check()
-        _say(f"{name}\t{cases.digest(found)}")
+            pages = GuardedPages(end=chosen.place == "end")
+            with placed(running, pages):
+                outputs = case(running)
+            pages.check()
+        _say(f"{name}\t{cases.digest(outputs)}")
 
 
 if __name__ == "__main__":

@@ -297,11 +297,11 @@ def extreme_cases() -> dict[str, Case]:
 
 def odd_cases() -> dict[str, Case]:
     """Return calls with odd sizes, by name. All sizes meet all others in pairs."""
-    found: dict[str, Case] = {}
+    calls: dict[str, Case] = {}
 
     def add(function: Callable[..., Outputs], *sizes: int, **options: Any) -> None:
-        asked = [*map(str, sizes), *(f"{name}={value}" for name, value in options.items())]
-        found[f"{function.__name__} {' '.join(asked)}"] = lambda running: function(running, *sizes, **options)
+        parts = [*map(str, sizes), *(f"{name}={value}" for name, value in options.items())]
+        calls[f"{function.__name__} {' '.join(parts)}"] = lambda running: function(running, *sizes, **options)
 
     for (at, rows), (by, queries) in product(enumerate(SIZES), enumerate(QUERIES)):
         for width in {WIDTHS[(at + by) % len(WIDTHS)], WIDTHS[(at + 2 * by + 4) % len(WIDTHS)], 64}:
@@ -316,22 +316,22 @@ def odd_cases() -> dict[str, Case]:
     for queries in (16, 31, 32, 33, 47, 64, 65, 80):
         add(scans, 65, 64, queries, fine=queries % 3 == 0, biased=False)
         add(values, 65, 65, queries, fine=queries % 3 == 1, chunk=64)
-    return found
+    return calls
 
 
 def large_cases() -> dict[str, Case]:
     """Return calls of a few hundred rows, by name, whose digests are recorded."""
-    found: dict[str, Case] = {}
+    calls: dict[str, Case] = {}
     for fine in (False, True):
         of = "two bytes" if fine else "bytes"
-        found[f"scans of {of}"] = partial(scans, rows=777, width=100, queries=5, fine=fine, biased=True)
-        found[f"scans of {of} and many queries"] = partial(
+        calls[f"scans of {of}"] = partial(scans, rows=777, width=100, queries=5, fine=fine, biased=True)
+        calls[f"scans of {of} and many queries"] = partial(
             scans, rows=300, width=64, queries=70, fine=fine, biased=False
         )
-        found[f"values by {of}"] = partial(values, rows=1500, width=130, queries=18, fine=fine)
-    found["originals"] = partial(originals, rows=300, width=101, queries=7)
-    found["quadratic forms of one"] = partial(forms, width=101, queries=1)
-    found["quadratic forms"] = partial(forms, width=101, queries=19)
-    found["candidates"] = partial(candidates, run=200, queries=9)
-    found["candidates of few"] = partial(candidates, run=3, queries=40)
-    return found
+        calls[f"values by {of}"] = partial(values, rows=1500, width=130, queries=18, fine=fine)
+    calls["originals"] = partial(originals, rows=300, width=101, queries=7)
+    calls["quadratic forms of one"] = partial(forms, width=101, queries=1)
+    calls["quadratic forms"] = partial(forms, width=101, queries=19)
+    calls["candidates"] = partial(candidates, run=200, queries=9)
+    calls["candidates of few"] = partial(candidates, run=3, queries=40)
+    return calls

@@ -19,7 +19,7 @@ from attention.kernels.native.kinds import KINDS, Kind, machine
 
 FOLDER = Path(__file__).parent
 BASE, ROOM = 0x20_0000_0000, 1 << 26
-"""Where a program maps the memory of a call, and how many bytes."""
+"""The address at which a program maps the memory that it shares, and the size of this memory in bytes."""
 
 SOURCES = [str(HERE / f"{name}.c") for name in (*(name for name in KERNELS if name != "encoder"), "library")]
 
@@ -33,7 +33,7 @@ IMITATED = {
 
 
 class Call(ctypes.Structure):
-    """What the program calls; `caller.c` has the same."""
+    """A call that the program makes; `caller.c` declares the same structure."""
 
     _fields_ = (
         *(("function", ctypes.c_int64), ("result", ctypes.c_int64)),
@@ -80,9 +80,9 @@ def _calls(kind: Kind) -> str:
     for number, (name, (result, *arguments)) in enumerate(SIGNATURES.items()):
         function = f"softkv_{kind.symbol}_{name}"
         declared = ", ".join(types.get(argument, "int64_t") for argument in arguments)
-        places = {"double": iter(range(2)), "int64_t": iter(range(16))}
+        indices = {"double": iter(range(2)), "int64_t": iter(range(16))}
         passed = ", ".join(
-            f"{'reals' if of == 'double' else 'integers'}[{next(places[of])}]"
+            f"{'reals' if of == 'double' else 'integers'}[{next(indices[of])}]"
             for of in (types.get(argument, "int64_t") for argument in arguments)
         )
         call = f"{function}({passed})"
@@ -131,9 +131,9 @@ class Shared:
         number = list(SIGNATURES).index(name)
 
         def call(*arguments: Any) -> Any:
-            given = list(zip(kinds, map(self._moved, arguments), strict=True))
-            integers = [value for kind, value in given if kind is not ctypes.c_double]
-            reals = [value for kind, value in given if kind is ctypes.c_double]
+            pairs = list(zip(kinds, map(self._moved, arguments), strict=True))
+            integers = [value for kind, value in pairs if kind is not ctypes.c_double]
+            reals = [value for kind, value in pairs if kind is ctypes.c_double]
             self._call.function = number
             self._call.integers[: len(integers)], self._call.reals[: len(reals)] = integers, reals
             subprocess.run(self._command, stdin=self._file, check=True)

@@ -8,34 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from attention.kernels.in_c import KernelsInC
+from attention.kernels.in_c import SIGNATURES, KernelsInC
 from tests.attention.kernels.native import cases
 from tests.attention.kernels.native.placing import GuardedPages, placed
 
 REFUSED = (TypeError, ValueError, IndexError, MemoryError)
 HUGE = 2**62
-METHODS = (
-    *(
-        "accumulate",
-        "fill_histogram",
-        "sample_top",
-        "add_values",
-        "add_rows",
-        "all_products",
-        "all_sums",
-        "row_products",
-    ),
-    *(
-        "code_rows",
-        "residual_sum",
-        "quadratic_forms",
-        "sort_candidates",
-        "heavy_counts",
-        "initial_counts",
-        "first_rows",
-    ),
-    *("decisive_counts", "softmax_weights", "top_rows"),
-)
+METHODS = SIGNATURES.keys() - {"values_scratch"}
 
 
 def wrong_arrays(array: np.ndarray) -> Iterator[tuple[str, np.ndarray, bool]]:

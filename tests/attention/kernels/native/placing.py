@@ -19,7 +19,7 @@ from attention.kernels.transformer import in_c as encoder
 
 PAGE, NO_ACCESS = mmap.PAGESIZE, 0
 UNTOUCHED = 0xA5
-"""What the bytes around an array hold before and after a call."""
+"""The value of the bytes around an array, before and after a call."""
 
 
 class Place(Protocol):
@@ -92,7 +92,7 @@ class Placed:
 
 
 class Kept(Placed):
-    """The same for arrays that structures name, for as long as a test uses them; parts of one array stay together."""
+    """Copies that are used in many calls, because structures hold their addresses. Parts of an array share its copy."""
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)

@@ -1,4 +1,4 @@
-"""The same call has the same digits on every processor: recorded ones, which each kind of the library has to give.
+"""The same call has the same digits on every processor. They are recorded here, and each kind of the library is tried.
 
 If a kernel changes on purpose, `python -m tests.attention.kernels.native.calling large KIND anywhere` prints new ones.
 """
