@@ -4,6 +4,7 @@ SQL.
 
 from __future__ import annotations
 
+from service.storage.cached_texts import CachedReader
 from service.storage.checksums import id_hash
 from service.storage.column import Column, DistinctValues, Entries
 from service.storage.conditions import (

@@ -69,6 +69,10 @@ class BackupUnsupported(StorageError):
         )
 
 
+class NotInMemory(StorageError):
+    """A reader of what is in memory was asked for more. The caller has to open a reader of the store."""
+
+
 class StoreUnavailable(StorageError):
     """The database server is unreachable or refuses temporarily; acknowledged writes are safe.
 

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from service.storage.cached_texts import CachedReader
 from service.storage.column import Column
 from service.storage.conditions import Condition
 from service.storage.errors import DocumentDamaged
@@ -453,6 +454,13 @@ class Store(Protocol):
         """Open a reader of one consistent state of the store, which is valid inside the block.
 
         `gather` is called at the instant the state is taken; its result is `reader.gathered`.
+        """
+
+    def memory_reader(self, gather: Callable[[], Any]) -> CachedReader | None:
+        """Return a reader of the documents in memory, of the state that a new reader of the store would see.
+
+        It never waits: neither for a lock, nor for a disk or a network. `gather` is called at the instant the state is
+        taken. None means that the caller has to open a reader of the store.
         """
 
     def encoder_measurements(self, encoder: str) -> EncoderMeasurements | None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol, final, runtime_checkable
 
 import numpy as np
 
-from attention.arrays import I64, Bools
+from attention.arrays import F32, I64, Bools
 from attention.errors import ParameterError, ShapeError
 from attention.lookup.codes.moments import Grams, Residuals, RunningGrams
 from attention.lookup.limits import Limits
@@ -256,6 +256,20 @@ class View:
             numbers = documents[flags]
         documents_allowed = np.asarray(numbers, dtype=np.int64)
         return Mask.of(self, RowSelection.of([segment.owners for segment in self.segments], documents_allowed).passes)
+
+    def keys_of(self, numbers: I64) -> F32:
+        """Return float32[n, d], the keys of the rows with these numbers int64[n], in their order.
+
+        Rows that are not in the view are zero.
+        """
+        keys = np.zeros((len(numbers), self.dimension or 0), dtype=np.float32)
+        for segment in self.segments:
+            if not segment.count:
+                continue
+            positions = np.minimum(np.searchsorted(segment.numbers, numbers), segment.count - 1)
+            inside = np.flatnonzero(segment.numbers[positions] == numbers)
+            keys[inside] = segment.load_keys(positions[inside])[positions[inside]]
+        return keys
 
     def count_documents(self, numbers: I64, mask: AnyMask | None) -> int:
         """Return how many of the documents with these numbers pass the mask; unknown documents are ignored."""

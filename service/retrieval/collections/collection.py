@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import structlog
@@ -102,7 +102,7 @@ class Collection:
         self.record = record
         self.encoders = Encoders() if encoders is None else encoders
         self.damage = Damage(record.name, self._reload_without)
-        self.lookups = LookupQueue(self.snapshot, self.damage.note, record.name)
+        self.lookups = LookupQueue(self.snapshot, self.memory_snapshot, self.damage.note, record.name)
         self.sample = KeySample()
         self.trouble: str | None = None
         self.moved_to: Collection | None = None
@@ -339,6 +339,21 @@ class Collection:
             if gone:
                 raise CollectionNotFound(self.name)
             yield keys.snapshot(record, view, reader, version, expirations)
+
+    def memory_snapshot(self) -> Snapshot | None:
+        """Return a snapshot of what is in memory; None if that does not suffice. It never waits.
+
+        Its reader raises NotInMemory for all that is not there. Collections with expired documents have none.
+        """
+        keys, now = self.in_memory, self.in_memory.clock()
+        reader = self.store.memory_reader(lambda: (self.deleted, self.record, keys.view, keys.version, keys.expirations))
+        if reader is None or not self.ready or self.damage.report():
+            return None
+        gone, record, view, version, expirations = reader.gathered
+        if gone or view is None or (expirations.first is not None and expirations.first <= now):
+            return None
+        self._use()
+        return Snapshot(record, view, cast(Reader, reader), version, keys.masks, self.sample)
 
     def current(self) -> Collection:
         """Return the collection that is in use under this name: itself, unless another one has taken its place.

@@ -14,8 +14,8 @@ from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from attention.errors import AttentionError
 from attention.lookup import Answer, Question, answers
-from service.request_trace import Wait, batch_stage, time_stage
-from service.retrieval.collections.snapshot import SHARED, CallerGone, CostlyFilter, Evaluation, Snapshot
+from service.request_trace import Stage, Wait, batch_stage, time_stage
+from service.retrieval.collections.snapshot import LIGHT, SHARED, CallerGone, CostlyFilter, Evaluation, Snapshot
 from service.retrieval.errors import InvalidContent, RetrievalError, SnapshotGone
 from service.scheduling import CALLER, CORES, FairQueue, FairThreads
 from service.storage import DocumentDamaged, StorageError
@@ -29,6 +29,11 @@ LONG_ANSWERS = FairThreads("answers", 2)
 """Threads that finish answers that read many documents, so that no other batch waits for them."""
 
 
+LIGHT_COMPONENTS = 2**19
+"""The most components of keys (rows times width) that a light lookup reads. That takes some tenths of a millisecond,
+about as long as a hand-over to a thread and back.
+"""
+LIGHT_MATCHES = 100  # whose documents a light lookup returns
 MAX_BATCH_QUESTIONS = 256  # a longer scan would delay its queries more than a batch of their own
 MAX_BATCH_DOCUMENTS = 4096  # documents read for one batch
 MAX_RETRIES = 2
@@ -164,20 +169,32 @@ class LookupQueue:
       any of its queries arrived.
     - It has two stages, each in a thread: a batch is scanned while the documents of the previous batch are read.
       A lookup that reads many documents has threads of its own, and so has one with a costly filter.
+    - A light lookup of a collection without waiting ones is answered at once, by the event loop: it reads few keys, and
+      all that it needs is in memory.
+
+    Args:
+        snapshot: opens a snapshot of the collection.
+        memory_snapshot: returns a snapshot of what is in memory, without waiting; None if that is not possible.
+        damaged: learns of damaged documents.
+        name: the name of the collection.
 
     Attributes:
         times: the number of questions that were answered, and the times of their calls.
+        light_components: the most components of keys that a light lookup reads.
     """
 
     def __init__(
         self,
         snapshot: Callable[[], AbstractContextManager[Snapshot]],
+        memory_snapshot: Callable[[], Snapshot | None],
         damaged: Callable[[DocumentDamaged], object],
         name: str = "",
     ) -> None:
         self.times = QuestionTimes()
+        self.light_components = LIGHT_COMPONENTS
         self._name = name
         self._snapshot = snapshot
+        self._memory_snapshot = memory_snapshot
         self._damaged = damaged
         self._waiting: FairQueue[PendingLookup] = FairQueue()
         self._runner: asyncio.Task[None] | None = None
@@ -195,26 +212,30 @@ class LookupQueue:
         size: int,
         read: int = 0,
         count: int = 1,
+        *,
+        plain: bool = False,
     ) -> T:
         """Ask the questions of a plan in the next batch, and return the result that follows from their answers.
 
-        A worker thread builds and finishes the plan.
+        A worker thread builds and finishes the plan, or the event loop if it is light.
 
         Args:
             plan: builds the questions for the snapshot of the batch, which is the collection at one version.
             size: the number of questions that the call counts for in a batch.
             read: the number of documents that finishing may read.
             count: the number of questions that the caller asked.
+            plain: whether the plan does little besides its lookup, so that it is light if that reads few keys.
 
         Raises:
             RetrievalError: raised by the plan, or the questions cannot be answered.
         """
         began = time.perf_counter()
         pending = PendingLookup(plan, size, read, asyncio.get_running_loop().create_future())
-        self._waiting.put(pending.caller, pending)
-        # The queue lives on the event loop, and nothing awaits since the put: the runner cannot have ended meanwhile.
-        if self._runner is None:
-            self._runner = asyncio.create_task(self._run())
+        if not (plain and self._runner is None and self._answer_light(pending)):
+            self._waiting.put(pending.caller, pending)
+            # The queue lives on the event loop, and nothing awaits since the put: the runner cannot have ended.
+            if self._runner is None:
+                self._runner = asyncio.create_task(self._run())
         result: T = await pending.future
         self.times.add(time.perf_counter() - began, count)
         return result
@@ -222,6 +243,35 @@ class LookupQueue:
     async def read(self, reading: Callable[[Snapshot], T], size: int, read: int = 0) -> T:
         """Return what a function reads of the next batch's snapshot, without a question for its scan; see `ask`."""
         return await self.ask(partial(PlannedReading, reading), size, read)
+
+    def _answer_light(self, pending: PendingLookup) -> bool:
+        """Answer a lookup in this thread, that of the event loop, and return True, if it is light; else do nothing."""
+        if pending.read > LIGHT_MATCHES:
+            return False
+        snapshot = self._memory_snapshot()
+        if snapshot is None or snapshot.view.facts.several:
+            return False
+        if pending.size * snapshot.view.n * (snapshot.view.dimension or 1) > self.light_components:
+            return False
+        began = time.perf_counter()
+        try:
+            planned = pending.plan(replace(snapshot, evaluation=LIGHT))
+            planned_answers = answers(snapshot.view, planned.questions)
+            scanned = time.perf_counter()
+            outcome = planned.finish(planned_answers)
+        except (AttentionError, RetrievalError, StorageError, CostlyFilter):
+            return False  # something is not in memory, or the lookup fails; then a batch says how
+        wait, ended = pending.wait, time.perf_counter()
+        wait.end(began)
+        wait.trace.documents = snapshot.view.documents
+        stages: tuple[tuple[Stage, float, float], ...] = ("scan", began, scanned), ("finish", scanned, ended)
+        for stage, start, end in stages:
+            wait.trace.add(stage, start, end)
+            wait.trace.listener.record_stage(stage, end - start, 1)
+        for answer in planned_answers:
+            wait.trace.listener.record_answer(answer.certificate.method, answer.certificate.total_variation)
+        pending.settle(outcome)
+        return True
 
     async def _run(self) -> None:
         try:

@@ -49,11 +49,13 @@ class RestrictedLookups:
         """The number of questions of all callers that wait for a scan."""
         return self._queue.waiting
 
-    async def ask(self, plan: Plan[T], size: int, read: int = 0, count: int = 1) -> T:
+    async def ask(self, plan: Plan[T], size: int, read: int = 0, count: int = 1, *, plain: bool = False) -> T:
         """Ask the questions of a plan, built for a restricted snapshot, in the next batch; see `LookupQueue.ask`."""
         condition = self._condition
         with _without_ids(self._collection, condition):
-            return await self._queue.ask(lambda snapshot: plan(snapshot.restrict(condition)), size, read, count)
+            return await self._queue.ask(
+                lambda snapshot: plan(snapshot.restrict(condition)), size, read, count, plain=plain
+            )
 
     async def read(self, reading: Callable[[Snapshot], T], size: int, read: int = 0) -> T:
         """Return what a function reads of a restricted snapshot of the next batch, see `LookupQueue.read`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from attention.arrays import I64
+from attention.arrays import F32, I64
 from attention.lookup import AnyMask, Filtered, KeySummary, Mask, RemoteView, RowSelection, View
 from service.retrieval.collections.key_background import KeyBackground, KeySample
 from service.retrieval.errors import InvalidContent
@@ -191,8 +192,9 @@ def _count_above(view: View, row: int) -> int:
 T = TypeVar("T")
 
 MAX_SHARED_COST = 2**18
-"""The cost up to which a filter is evaluated in a batch that other callers share: the number of its comparisons times
-that of the documents, and COMPARISON_DOCUMENTS more for each comparison."""
+"""The cost up to which a filter is evaluated in a batch that other callers share."""
+MAX_LIGHT_COST = 2**13
+"""The cost up to which a filter is evaluated by the event loop: some tenths of a millisecond."""
 COMPARISON_DOCUMENTS = 1000
 MAX_CACHED_COMPARISONS = 64
 """The most comparisons that a shared batch evaluates for the rows of new documents."""
@@ -215,16 +217,17 @@ class Evaluation:
     """The callers of a filter.
 
     Attributes:
-        shared: whether other callers wait; a costly filter then raises CostlyFilter.
+        max_cost: the cost from which on a filter raises CostlyFilter, because other callers wait. The cost is the
+            number of its comparisons times that of the documents, and COMPARISON_DOCUMENTS more for each comparison.
         gone: return whether the caller has gone. The evaluation then ends with CallerGone.
     """
 
-    shared: bool = False
+    max_cost: float = math.inf
     gone: Callable[[], bool] = bool
 
     def check_cost(self, condition: Condition, documents: int) -> None:
         """Raise CostlyFilter if other callers would wait long for a filter of a collection of this many documents."""
-        if self.shared and condition.comparisons * (documents + COMPARISON_DOCUMENTS) > MAX_SHARED_COST:
+        if condition.comparisons * (documents + COMPARISON_DOCUMENTS) > self.max_cost:
             raise CostlyFilter
 
     def check_caller(self) -> None:
@@ -232,8 +235,13 @@ class Evaluation:
         if self.gone():
             raise CallerGone
 
+    @property
+    def shared(self) -> bool:
+        """Whether other callers wait."""
+        return self.max_cost < math.inf
 
-ALONE, SHARED = Evaluation(), Evaluation(shared=True)
+
+ALONE, SHARED, LIGHT = Evaluation(), Evaluation(MAX_SHARED_COST), Evaluation(MAX_LIGHT_COST)
 MAX_MASK_BYTES = 2**26
 MAX_MASKS = 256
 MAX_DERIVED = 4  # values derived from a view besides masks; each may take 20 bytes per document
@@ -572,6 +580,15 @@ class Snapshot:
         if column is None:
             raise InvalidContent.at(pointer, describe_large_field(field))
         return [column]
+
+    def keys(self, rows: RowNumbers) -> F32:
+        """Return float32[n, d], the keys of the view with these row numbers int64[n], in their order.
+
+        Raises:
+            DocumentDamaged: a key is damaged in the store.
+        """
+        view = self.local_view
+        return self.reader.keys(self.record.id, rows) if view is None else view.keys_of(rows)
 
     @property
     def local_view(self) -> View | None:

@@ -56,7 +56,9 @@ async def attend_collection(
     read = len(queries) * (matches_per_query if options.read is None else collection.size)
     # Full text is a bias of its own for each query, held in memory while its batch is answered.
     size = len(queries) * (1 + collection.size // DOCUMENTS_PER_EXTRA_QUESTION if options.full_text else 1)
-    return await collection.lookups.ask(plan.build, size=size, read=read, count=len(queries))
+    bounded = options.top_k is not None or (options.top_p is None and options.conformal is None)
+    plain = bounded and plan.terms is None and options.read is None
+    return await collection.lookups.ask(plan.build, size=size, read=read, count=len(queries), plain=plain)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +171,7 @@ class PlannedQueries:
             of_part = snapshot.restriction is not None
             model = ConfidenceModel.of(record, options, of_part=of_part)
             labels = describe_labels(record, options, model, of_part=of_part)
-        reader = StoredDocuments(record, snapshot.reader, options.reads, snapshot.view.facts.several)
+        reader = StoredDocuments(snapshot, options.reads)
         return model, ResultBuilder(snapshot, reader, options, labels)
 
 

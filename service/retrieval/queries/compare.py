@@ -203,9 +203,8 @@ class _PlannedComparison:
 
     def finish(self, batch_answers: list[Answer]) -> ComparisonResult:
         """Return the four answers."""
-        record, view = self.snapshot.record, self.snapshot.view
-        reader = StoredDocuments(record, self.snapshot.reader, "texts", view.facts.several)
-        return self.query.four_ways(record, batch_answers, reader, self.searched)
+        reader = StoredDocuments(self.snapshot, "texts")
+        return self.query.four_ways(self.snapshot.record, batch_answers, reader, self.searched)
 
 
 async def _encode_query(

@@ -29,7 +29,6 @@ from service.storage import (
     CollectionRecord,
     DocumentDamaged,
     DocumentRecord,
-    Reader,
     StoredDocument,
     TextSpan,
     condition_digest,
@@ -94,35 +93,34 @@ class VectorCount:
 
 @dataclass(frozen=True)
 class StoredDocuments:
-    """A reader of documents from a collection's store.
+    """A reader of documents from a snapshot.
 
     Attributes:
         wants: how much of each document is needed: its id, its texts, or also its vectors. "ids" is sufficient only if
             no document has several keys.
-        several: whether some document has several keys.
     """
 
-    record: CollectionRecord
-    reader: Reader
+    snapshot: Snapshot
     wants: DocumentDetail
-    several: bool = False
     _vectors: VectorCount = field(default_factory=VectorCount)
 
     def ids(self, rows: Array) -> Sequence[str]:
         """Return the ids of the documents with these row numbers."""
-        return self.reader.ids(self.record.id, rows)
+        return self.snapshot.reader.ids(self.snapshot.record.id, rows)
 
     def documents(self, rows: Array) -> Sequence[Document | str]:
         """Return the documents with these row numbers, with the fields that are needed."""
         if self.wants == "vectors":
             return self._with_vectors(rows)
-        if self.wants == "texts" or self.several:
-            return self.reader.texts(self.record.id, rows)
-        return self.reader.ids(self.record.id, rows)
+        if self.wants == "texts" or self.snapshot.view.facts.several:
+            return self.snapshot.reader.texts(self.snapshot.record.id, rows)
+        return self.snapshot.reader.ids(self.snapshot.record.id, rows)
 
     def _with_vectors(self, rows: Array) -> Sequence[DocumentRecord]:
-        self._vectors.add(count_components(self.record, self.reader.texts(self.record.id, rows)))
-        return self.reader.documents(self.record.id, rows)
+        self._vectors.add(
+            count_components(self.snapshot.record, self.snapshot.reader.texts(self.snapshot.record.id, rows))
+        )
+        return self.snapshot.reader.documents(self.snapshot.record.id, rows)
 
     def find_best_keys(self, documents: Sequence[Document | str], rows: Array, parts: Array) -> list[BestKey | None]:
         """Return for each document the one of its keys that is most similar to the query; None if it has only one key.
@@ -133,17 +131,19 @@ class StoredDocuments:
             parts: int64[n], the number of the most similar key of each.
         """
         spoke: list[BestKey | None] = [None] * len(documents)
-        if self.several:
+        if self.snapshot.view.facts.several:
             several = [
                 i for i, document in enumerate(documents) if not isinstance(document, str) and document.n_keys > 1
             ]
-            for i, part in zip(several, self.reader.parts(self.record.id, parts[several]), strict=True):
+            for i, part in zip(
+                several, self.snapshot.reader.parts(self.snapshot.record.id, parts[several]), strict=True
+            ):
                 spoke[i] = BestKey(int(parts[i] - rows[i]), part)
         return spoke
 
     def keys(self, rows: Array) -> Array:
         """Return float32[n, d], the keys with these row numbers; raises DocumentDamaged."""
-        return self.reader.keys(self.record.id, rows)
+        return self.snapshot.keys(rows)
 
 
 @dataclass(frozen=True)

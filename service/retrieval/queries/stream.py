@@ -91,7 +91,7 @@ def _stream_results(collection: AnyCollection, planned: PlannedQueries) -> Itera
     """
     (query,), (question,), snapshot = planned.plan.queries, planned.questions, planned.snapshot
     options = planned.plan.options
-    reader = StoredDocuments(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
+    reader = StoredDocuments(snapshot, options.reads)
     # The summaries that bound what was not read yet, and the counts of coverage, are of all documents.
     in_parts = question.bias is None and snapshot.restriction is None
     parts, bound = view_prefixes(snapshot.view) if in_parts else (), 1.0

@@ -84,7 +84,7 @@ async def sweep_collection(
         planned = plan.build(snapshot)
         (question,), (query_terms,) = planned.questions, planned.terms
         swept = sweep(snapshot.view, question, temperatures)
-        reader = StoredDocuments(snapshot.record, snapshot.reader, options.reads, snapshot.view.facts.several)
+        reader = StoredDocuments(snapshot, options.reads)
         documents = [document for document in reader.documents(swept.numbers) if not isinstance(document, str)]
         spoke = reader.find_best_keys(documents, swept.numbers, swept.parts)
         order = sorted(range(len(documents)), key=lambda i: (-swept.similarities[i], documents[i].id))[: swept.matches]

@@ -142,6 +142,9 @@ class PostgresStore:
         with self._snapshot() as connection:
             yield Reader(connection, gathered)
 
+    def memory_reader(self, _: Callable[[], Any]) -> None:
+        """Return None: other processes write, so only the server knows the state."""
+
     @contextmanager
     def reading_at(self, version: int) -> Iterator[Reader]:
         """Open a reader of one collection at a version, valid inside the block.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from sqlite3 import Connection
 from typing import Any, TypeVar
 
 import numpy as np
 
+from service.storage.cached_texts import CachedTexts
 from service.storage.checksums import id_hash
 from service.storage.column import Column
 from service.storage.conditions import Condition
@@ -63,21 +65,30 @@ _TEXTS = f"SELECT {TEXT_COLUMNS} FROM documents WHERE"
 # The plus keeps SQLite from scanning the whole collection for a few of its rows.
 _BY_ROW = '+collection = ? AND documents."row" IN (SELECT value FROM json_each(?))'
 _TEXT_BYTES = f"total({' + '.join(f'ifnull(length(CAST({column} AS BLOB)), 0)' for column in TEXTS)})"
+MAX_CACHED_ROWS = 256
+"""Documents that are read with more others than this pass the cache by: an export would empty it."""
 _Item = TypeVar("_Item")
 
 
 class Reader:
     """One consistent state of the store, for one thread, within the block that opened it."""
 
-    def __init__(self, connection: Connection, gathered: Any = None, visibility: Visibility = ALL) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        gathered: Any = None,
+        visibility: Visibility = ALL,
+        cached_texts: CachedTexts | None = None,
+    ) -> None:
         self._connection = connection
+        self._cached_texts = cached_texts
         self.gathered = gathered
         self.visibility, self._now = visibility, visibility.instant
         self._unexpired = document_rows.EVERY if self._now is None else Expression(format_unexpired(self._now))
 
     def seeing(self, visibility: Visibility) -> Reader:
         """Return a reader of the same state that sees other documents."""
-        return Reader(self._connection, self.gathered, visibility)
+        return Reader(self._connection, self.gathered, visibility, self._cached_texts)
 
     def collections(self) -> list[CollectionRecord]:
         """Return every collection that callers see, ordered by name."""
@@ -211,9 +222,14 @@ class Reader:
 
     def texts(self, collection: int, rows: RowNumbers) -> list[StoredDocument]:
         """Return the documents with these row numbers int64[n], in their order, without their vectors."""
+        if self._cached_texts is None or len(rows) > MAX_CACHED_ROWS:
+            return self._read_texts(collection, np.asarray(rows).tolist())
+        return self._cached_texts.texts(rows, partial(self._read_texts, collection))
+
+    def _read_texts(self, collection: int, rows: Sequence[int]) -> list[StoredDocument]:
         stored = self._connection.execute(f"{_TEXTS} {_BY_ROW}", (collection, format_numbers(rows))).fetchall()
         texts_by_row = {texts.row: texts for texts in texts_of(stored)}
-        return [_pick(texts_by_row, row) for row in np.asarray(rows).tolist()]
+        return [_pick(texts_by_row, row) for row in rows]
 
     def parts(self, collection: int, rows: RowNumbers) -> list[TextSpan | None]:
         """Return the span of the key text that each key with these row numbers int64[n] encodes.

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from service.request_trace import time_stage
+from service.storage.cached_texts import CachedReader, CachedTexts
 from service.storage.checksums import measurements_checksum
 from service.storage.directory import Ballast, Directory
 from service.storage.errors import DatabaseDamaged, DiskFull, StorageError, StorageFailed, StoreClosed
@@ -57,6 +58,7 @@ class SQLiteStore:
         self._directory = directory
         self._connection = connection
         self._readers = ReadConnections(directory.database)
+        self._cached_texts = CachedTexts()
         self._write_lock = threading.Lock()
         self._writing_thread: int | None = None
         # Held while a state is published or taken by a reader, so that memory and disk are of the same instant.
@@ -267,10 +269,19 @@ class SQLiteStore:
                     # The snapshot is taken by the first read, not by BEGIN.
                     connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
                     gathered = gather() if gather is not None else None
-                yield Reader(connection, gathered)
+                yield Reader(connection, gathered, cached_texts=self._cached_texts)
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+
+    def memory_reader(self, gather: Callable[[], Any]) -> CachedReader | None:
+        """Return a reader of what is in memory; None if the caller would have to wait for it. See `Store.memory_reader`."""
+        if self._closed or not self._gate.acquire(blocking=False):
+            return None
+        try:
+            return CachedReader(self._cached_texts, gather())
+        finally:
+            self._gate.release()
 
     def _refuse_unusable(self) -> None:
         if self._closed:

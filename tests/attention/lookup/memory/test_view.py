@@ -122,3 +122,15 @@ def test_a_mask_names_documents_and_takes_all_of_their_rows(sizes, far, removed,
         assert rows(mask) == numbers[expected].tolist()
         assert (mask.n, mask.documents) == (expected.sum(), len(set(owners[expected].tolist())))
     assert (view.n, view.documents) == (live.sum(), len(set(owners[live].tolist())))
+
+
+def test_the_keys_of_rows_are_in_the_order_of_their_numbers():
+    memory = Memory("dot", limits=Limits(block_rows=4))
+    numbers = np.arange(10, 40, 2)
+    keys = np.stack([numbers, -numbers], axis=1).astype(np.float32)
+    memory.publish(add=Rows(numbers, keys))
+    view = memory.publish(remove=np.array([12]))
+    assert len(view.segments) > 1
+    assert view.keys_of(np.array([38, 10, 24])).tolist() == [[38, -38], [10, -10], [24, -24]]
+    assert view.keys_of(np.array([11, 99, 14])).tolist() == [[0, 0], [0, 0], [14, -14]]
+    assert Memory("dot").view.keys_of(np.array([1])).shape == (1, 0)

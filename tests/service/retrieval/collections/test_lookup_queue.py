@@ -33,6 +33,7 @@ def catalogue(tmp_path):
     made = Catalogue(store, None)
     collection, _ = asyncio.run(made.create("c", {"similarity": "dot"}))
     collection.write([DocumentRecord(f"{i:02}", None, i, key[None]) for i, key in enumerate(KEYS)])
+    collection.lookups.light_components = 0  # all lookups wait for a batch
     yield made
     store.close()
 
@@ -396,3 +397,93 @@ def test_a_lookup_that_fails_unexpectedly_is_retried_alone(catalogue, held_scan)
     assert (first, good) == (1, 1)
     assert isinstance(broken, ZeroDivisionError)
     assert sizes == [1, 2, 1, 1]
+
+
+@pytest.fixture
+def light(catalogue, monkeypatch):
+    """Let light lookups be answered at once; record the thread of each scan."""
+    threads, real = [], lookups.answers
+
+    def watched(view, questions):
+        threads.append(threading.current_thread())
+        return real(view, questions)
+
+    monkeypatch.setattr(lookups, "answers", watched)
+    catalogue.collection("c").lookups.light_components = lookups.LIGHT_COMPONENTS
+    return threads
+
+
+def test_a_light_lookup_is_answered_by_the_event_loop_with_the_same_result(catalogue, light):
+    async def run():
+        return [(await ask(catalogue, KEYS[0]))[0] for _ in range(2)]
+
+    first, second = asyncio.run(run())
+    loop = threading.main_thread()
+    assert light[0] is loop
+    assert light[1] is not loop  # the documents were not in memory, so a thread read them
+    assert light[2:] == [loop]
+    assert [match.id for match in first.matches] == [match.id for match in second.matches]
+    assert [match.document for match in first.matches] == [match.document for match in second.matches]
+    assert first.verdict == second.verdict
+    assert first.reason == second.reason
+
+
+def test_a_light_lookup_sees_every_write_that_was_acknowledged_before_it(catalogue, light):
+    collection = catalogue.collection("c")
+
+    async def best():
+        (result,) = await ask(catalogue, KEYS[0], top_k=1)
+        return json.loads(result.matches[0].document.value)
+
+    async def run():
+        values = []
+        for value in range(3):
+            await asyncio.to_thread(collection.write, [DocumentRecord("new", None, value, 9 * KEYS[:1])])
+            values += [await best(), await best()]
+        collection.delete(ids=["new"])
+        return values, await best()
+
+    values, after = asyncio.run(run())
+    assert values == [0, 0, 1, 1, 2, 2]
+    assert after != 2
+
+
+def test_a_lookup_that_does_more_than_a_plain_one_waits_for_a_batch(catalogue, light):
+    queue = catalogue.collection("c").lookups
+
+    def plan(_):
+        return Asking([Question(KEYS[0], 1.0)], len)
+
+    async def run():
+        await queue.ask(plan, size=1)
+        await queue.ask(plan, size=1, read=lookups.LIGHT_MATCHES + 1, plain=True)
+        await ask(catalogue, KEYS[0], top_p=0.9)
+        assert threading.main_thread() not in light
+        await queue.ask(plan, size=1, read=lookups.LIGHT_MATCHES, plain=True)
+
+    asyncio.run(run())
+    assert light[-1] is threading.main_thread()
+
+
+def test_a_lookup_of_many_keys_waits_for_a_batch(catalogue, light):
+    catalogue.collection("c").lookups.light_components = KEYS.size - 1
+
+    async def run():
+        await ask(catalogue, KEYS[0])
+        await ask(catalogue, KEYS[0])
+
+    asyncio.run(run())
+    assert threading.main_thread() not in light
+
+
+def test_a_light_lookup_raises_the_errors_of_any_other(catalogue, light):
+    async def run():
+        with pytest.raises(InvalidContent) as light_error:
+            await ask(catalogue, KEYS[0][:2])
+        catalogue.collection("c").lookups.light_components = 0
+        with pytest.raises(InvalidContent) as error:
+            await ask(catalogue, KEYS[0][:2])
+        return str(light_error.value), str(error.value)
+
+    first, second = asyncio.run(run())
+    assert first == second

@@ -202,7 +202,7 @@ def test_addends_enter_the_softmax_over_any_history(
         bias = None if added is None else added.bias
         question = Question(np.array(query), asked["temperature"], null=asked["null"], mask=mask, bias=bias)
         answered = answer(snapshot.view, question)
-        reading = StoredDocuments(snapshot.record, snapshot.reader, "texts", snapshot.view.facts.several)
+        reading = StoredDocuments(snapshot, "texts")
         options = Options(filter=asked["filter"], full_text=asked["full_text"], bias=asked["bias"])
         encoded = EncodedQuery(question.query, question.query)
         outcome = result(snapshot.record, encoded, answered, reading, options, added)
