@@ -18,20 +18,14 @@ from service import logs
 from service.api import openapi, routes
 from service.api.access_log import AccessLog
 from service.api.admission import Admission, ConnectionLimits
-from service.api.body import HEAVY, BodyLimitMiddleware
+from service.api.body import HEAVY, BodyLimits
 from service.api.keyring import KeyFile, Keyring
-from service.api.middleware.access import AccessMiddleware, Hosts, answer_origins, machine_names
-from service.api.middleware.access_record import AccessRecordMiddleware
-from service.api.middleware.requests import (
-    RequestIdMiddleware,
-    RequestValidationMiddleware,
-    ShutdownMiddleware,
-    TelemetryMiddleware,
-)
+from service.api.middleware.access import AccessCheck, Hosts, machine_names
+from service.api.middleware.requests import RequestMiddleware, Telemetry
 from service.api.problems import handlers
 from service.api.routes import idempotency, page
 from service.api.routes.mcp import MCPEndpoint
-from service.api.routing import DirectCall, direct_calls, require_write_by_default
+from service.api.routing import DirectCall, DirectRoutes, direct_calls, require_write_by_default
 from service.api.shutdown import Shutdown
 from service.api.telemetry import NO_TELEMETRY, Meters, SlowRequests, Tracing
 from service.datasets import DEMOS
@@ -47,9 +41,7 @@ class UnknownDemo(ValueError):
 
 
 class Service(FastAPI):
-    """The FastAPI application, with `RequestIdMiddleware` around everything, so that it also applies to responses to
-    unexpected errors.
-    """
+    """The FastAPI application, with `RequestMiddleware` around everything, even its answers to unexpected errors."""
 
     @cached_property
     def direct_calls(self) -> dict[int, DirectCall]:
@@ -58,8 +50,12 @@ class Service(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Build the stack of middleware around the routes, as the server calls it."""
-        stack = answer_origins(super().build_middleware_stack(), self.state.cors_origins)
-        return RequestIdMiddleware(stack, frame_ancestors=self.state.frame_ancestors)
+        return RequestMiddleware(
+            super().build_middleware_stack(),
+            find_route=DirectRoutes(self, {} if self.state.tracing else self.direct_calls).find,  # FastAPI names spans
+            handlers=self.exception_handlers,
+            **self.state.middleware,
+        )
 
 
 def create_app(
@@ -104,7 +100,7 @@ def create_app(
     handlers.install(app)
     idempotency.install(app)
     openapi.describe(app)
-    _add_middleware(app, settings, tracing)
+    _set_state(app, settings, tracing)
     return app
 
 
@@ -135,9 +131,8 @@ class LocalService:
         return self.app.router.lifespan_context(self.app)
 
 
-def _add_middleware(app: FastAPI, settings: Settings, tracing: Tracing | None) -> None:
-    """Add the middleware inside `RequestIdMiddleware`, the outermost last, and the state that it shares."""
-    app.state.frame_ancestors = settings.frame_ancestors
+def _set_state(app: FastAPI, settings: Settings, tracing: Tracing | None) -> None:
+    """Set the state that routes and middleware share, and the parts of the middleware."""
     app.state.cors_origins = settings.cors_origins
     app.state.trusted_proxies = settings.trusted_proxies
     app.state.root_path = settings.root_path
@@ -161,22 +156,19 @@ def _add_middleware(app: FastAPI, settings: Settings, tracing: Tracing | None) -
         read_keys=settings.read_keys,
         file=None if settings.keys_file is None else KeyFile.open(settings.keys_file),
     )
-    app.add_middleware(BodyLimitMiddleware, max_body_bytes=settings.max_body_bytes, admission=app.state.admission)
-    app.add_middleware(
-        AccessMiddleware,
-        keyring=app.state.keyring,
-        anonymous=settings.allow_anonymous,
-        hosts=Hosts(names=(settings.host, *machine_names(socket.gethostname())), allowed=settings.allowed_hosts),
-    )
-    app.add_middleware(RequestValidationMiddleware)
-    app.add_middleware(ShutdownMiddleware, shutdown=app.state.shutdown)
     app.state.access_log = _open_access_log(settings)
-    if app.state.access_log is not None:
-        app.add_middleware(AccessRecordMiddleware, log=app.state.access_log)
-    app.add_middleware(
-        TelemetryMiddleware,
-        meters=app.state.meters,
-        slow=app.state.slow_requests,
-        loading=lambda: app.state.parts.loading(),
-        tracing=tracing,
-    )
+    app.state.middleware = {
+        "telemetry": Telemetry(
+            app.state.meters, app.state.slow_requests, loading=lambda: app.state.parts.loading(), tracing=tracing
+        ),
+        "shutdown": app.state.shutdown,
+        "access": AccessCheck(
+            keyring=app.state.keyring,
+            anonymous=settings.allow_anonymous,
+            hosts=Hosts(names=(settings.host, *machine_names(socket.gethostname())), allowed=settings.allowed_hosts),
+        ),
+        "bodies": BodyLimits(max_body_bytes=settings.max_body_bytes, admission=app.state.admission),
+        "access_log": app.state.access_log,
+        "cors_origins": settings.cors_origins,
+        "frame_ancestors": settings.frame_ancestors,
+    }

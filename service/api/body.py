@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import mmap
 import re
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,19 +15,17 @@ from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope
 
 from service.api.admission import Admission, CallerShares
 from service.api.json import TooManyValues, loads, loads_slowly, parse_large, release
 from service.api.problems.errors import (
-    APIError,
     BodyTooLarge,
     LengthRequired,
     MalformedBody,
     QueueFull,
     UnsupportedMediaType,
 )
-from service.api.problems.handlers import problem_response
 from service.scheduling import BODIES, CALLER, FairSemaphore
 
 HEAVY = 3
@@ -36,33 +34,30 @@ MAX_BODIES = 8
 """The number of bodies of the maximum size that may be in memory at once."""
 
 
-class BodyLimitMiddleware:
-    """A middleware that refuses bodies over `max_body_bytes` (413), unless the route lifts the limit.
+class BodyLimits:
+    """The limits of bodies: those over `max_body_bytes` are refused (413), unless the route lifts the limit.
 
-    Only the route of NDJSON streams lifts the limit. The request's state gets `body_limit`, `admission` and
-    `heavy_turn`.
+    Only the route of NDJSON streams lifts the limit.
     """
 
-    def __init__(self, app: ASGIApp, *, max_body_bytes: int, admission: Admission) -> None:
-        self._app = app
+    def __init__(self, *, max_body_bytes: int, admission: Admission) -> None:
         self._max_body_bytes = max_body_bytes
         self._admission = admission
         self._semaphore = FairSemaphore(size=HEAVY, share=HEAVY - 1)
         self._bodies = CallerShares(MAX_BODIES * max_body_bytes)
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Set the body limit of a request, and pass the request on; an ASGI call."""
-        if scope["type"] != "http":
-            return self._app(scope, receive, send)
+    def limit(self, scope: Scope, receive: Receive, headers: Headers) -> BodyLimit:
+        """Return the limit on the body of a request.
+
+        The request's state gets `body_limit`, `admission` and `heavy_turn`.
+
+        Raises:
+            LengthRequired: the length of the body is no number.
+        """
         turn = HeavyTurn(self._semaphore)
-        try:
-            limit = BodyLimit(
-                receive, Headers(scope=scope), max_bytes=self._max_body_bytes, bodies=self._bodies, turn=turn
-            )
-        except APIError as refusal:
-            return problem_response(refusal)(scope, receive, send)
+        limit = BodyLimit(receive, headers, max_bytes=self._max_body_bytes, bodies=self._bodies, turn=turn)
         scope["state"].update(body_limit=limit, admission=self._admission, heavy_turn=turn)
-        return self._app(scope, limit.receive, send)
+        return limit
 
 
 def _content_length(headers: Headers) -> int:

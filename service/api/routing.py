@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from inspect import signature
 from typing import Any, TypeVar, get_type_hints
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
+from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
@@ -131,10 +132,62 @@ def direct_calls(routes: Sequence[BaseRoute]) -> dict[int, DirectCall]:
                 raise MisplacedDeclaration(
                     f"include_router got {dependency.call} for {context.path}. Give it to the router or the route."
                 )
-        if isinstance(route, JSONRoute):
+        if isinstance(route, JSONRoute) and type(route).answer is JSONRoute.answer:
             calls[id(route)] = None if id(route) in seen else DirectCall.of(context)
             seen.add(id(route))
     return {identity: call for identity, call in calls.items() if call is not None}
+
+
+class DirectRoutes:
+    """The routes with a direct call, which are found by method and path without comparing all routes in turn.
+
+    A segment of a path that is written out takes precedence over a parameter. A route with a parameter that may hold a
+    slash is not among them.
+
+    Args:
+        app: the application, which must have all of its routes.
+    """
+
+    def __init__(self, app: FastAPI, calls: Mapping[int, DirectCall]) -> None:
+        self._app = app
+        self._tree: Any = {}  # of dicts by segment; those at the end of a path have its routes by method
+        for context in iter_route_contexts(app.routes):
+            route = context.original_route
+            path = context.path
+            if id(route) in calls and isinstance(route, GuardedRoute) and path is not None and ":" not in path:
+                self._add(path, route)
+
+    def _add(self, path: str, route: GuardedRoute) -> None:
+        node, names = self._tree, list[str]()
+        for segment in path[1:].split("/"):
+            if segment.startswith("{"):
+                names.append(segment[1:-1])
+                segment = PARAMETER
+            node = node.setdefault(segment, {})
+        for method in route.methods or ():
+            node.setdefault(ROUTES, {}).setdefault(method, (route, names))
+
+    def find(self, scope: Scope) -> GuardedRoute | None:
+        """Return the route of a request, and write it and the parameters of the path into the ASGI scope; or None."""
+        node, values = self._tree, list[str]()
+        for segment in get_route_path(scope)[1:].split("/"):
+            child = node.get(segment)
+            if child is None:
+                child = node.get(PARAMETER) if segment else None
+                values.append(segment)
+            if child is None:
+                return None
+            node = child
+        route: GuardedRoute | None
+        route, names = node.get(ROUTES, {}).get(scope["method"], (None, ()))
+        if route is None or self._app.dependency_overrides:
+            return None
+        scope["route"], scope["endpoint"] = route, route.endpoint
+        scope["path_params"] = dict(zip(names, values, strict=True))
+        return route
+
+
+PARAMETER, ROUTES = "{}", "{routes}"  # of a tree of segments; no path of a route has a brace
 
 
 def _dependencies_of_guard(context: RouteContext) -> set[int]:

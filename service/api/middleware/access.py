@@ -8,7 +8,7 @@ import math
 import re
 import time
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
@@ -17,11 +17,10 @@ from typing import Literal
 from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Scope
 
 from service.api.keyring import LEVELS, Holder, Keyring, Level
-from service.api.problems.errors import APIError, Forbidden, HostRefused, KeyRefused, MalformedHost, RateExceeded
-from service.api.problems.handlers import problem_response
+from service.api.problems.errors import Forbidden, HostRefused, KeyRefused, MalformedHost, RateExceeded
 
 Reach = Literal["collection", "collections", "everything", "nothing"]
 """The data of a call: the collection in its path, the collections of its caller, all data, or none."""
@@ -40,8 +39,8 @@ LOOPBACK = "localhost"
 MCP = "/mcp"
 
 
-class AccessMiddleware:
-    """A middleware that determines a caller's level (none, read, feedback or write).
+class AccessCheck:
+    """The check of a request that determines its caller's level (none, read, feedback or write).
 
     Routes compare it with the level that they require.
 
@@ -56,14 +55,12 @@ class AccessMiddleware:
 
     def __init__(
         self,
-        app: ASGIApp,
         *,
         keyring: Keyring,
         anonymous: Literal["read", "write"] | None,
         hosts: Hosts,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._app = app
         self._keyring = keyring
         self._has_keys = keyring.has_keys
         self._anonymous = Holder(ANONYMOUS, anonymous or ("none" if self._has_keys else "write"), caller=ANONYMOUS)
@@ -71,23 +68,22 @@ class AccessMiddleware:
         self._clock = clock
         self._rates = RequestRates(clock)
 
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Determine the caller's level, then pass the request on or refuse it; an ASGI call."""
-        if scope["type"] == "http":
-            try:
-                holder = self._check(scope, get_route_path(scope), Headers(scope=scope))
-                check_again = partial(self._check_again, holder, _key(Headers(scope=scope)))
-                scope.setdefault("state", {}).update(holder=holder, caller=holder.caller, check_key_again=check_again)
-            except APIError as refusal:
-                return problem_response(refusal)(scope, receive, send)
-        return self._app(scope, receive, send)
+    def check(self, scope: Scope, headers: Headers) -> None:
+        """Determine the level of the caller of a request, and store it in the request's state.
 
-    def _check(self, scope: Scope, path: str, headers: Headers) -> Holder:
+        Raises:
+            APIError: the request has no valid key, too many requests came with it, or its Host is another service's.
+        """
         key = _key(headers) if self._has_keys else None
+        holder = self._find_holder(scope, get_route_path(scope), headers, key)
+        check_again = partial(self._check_again, holder, key)
+        scope["state"].update(holder=holder, caller=holder.caller, check_key_again=check_again)
+
+    def _find_holder(self, scope: Scope, path: str, headers: Headers, key: str | None) -> Holder:
         holder = None if key is None else self._keyring.holder(key)
         problem, needs_key = NO_KEY if key is None else UNKNOWN_KEY, is_call(path) and scope["method"] != "OPTIONS"
         if holder is not None:
-            scope.setdefault("state", {})["key"] = holder.name
+            scope["state"]["key"] = holder.name
             expired = self._find_expiry(holder)
             if expired is None:
                 if needs_key:
@@ -108,7 +104,7 @@ class AccessMiddleware:
 
     def _check_again(self, holder: Holder, key: str | None) -> None:
         """Check that a key still has the rights with which its call began; raises KeyRefused."""
-        if key is None or not self._has_keys or holder is NO_HOLDER:
+        if key is None or holder is NO_HOLDER:
             return
         current = self._keyring.holder(key)
         if current is None:

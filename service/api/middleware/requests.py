@@ -1,8 +1,7 @@
-"""The life of a request, in the middleware that needs to know neither caller nor route, the outermost first: its id and
-log line, its time for metrics and spans, its end at a shutdown, and checks for ambiguous requests.
+"""The life of a request, in one layer around all routes: its id and log line, its time for metrics and spans, its end
+at a shutdown, checks for ambiguous requests, its caller, and the limit of its body.
 
-Middleware that has nothing to do after the answer returns the call that it passes on. So the event loop does not enter
-it again each time that the call goes on.
+Layers of their own for these would take several times the time of a short call.
 """
 
 from __future__ import annotations
@@ -11,7 +10,8 @@ import asyncio
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
@@ -20,10 +20,14 @@ from urllib.parse import unquote, unquote_to_bytes
 import structlog
 from starlette._utils import get_route_path
 from starlette.datastructures import Headers
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service.api.access_log import AccessLog
+from service.api.body import BodyLimits
 from service.api.keyring import CHANGING, Holder
-from service.api.middleware.access import ANONYMOUS
+from service.api.middleware.access import ANONYMOUS, AccessCheck, answer_origins
+from service.api.middleware.access_record import AccessRecordMiddleware
 from service.api.problems.errors import (
     AmbiguousLength,
     APIError,
@@ -32,7 +36,7 @@ from service.api.problems.errors import (
     MalformedRequest,
     ServiceStopping,
 )
-from service.api.problems.handlers import problem_response
+from service.api.problems.handlers import Handlers, answer_error, problem_response
 from service.api.shutdown import Call, Shutdown
 from service.api.telemetry import Meters, SlowRequest, SlowRequests, Tracing
 from service.request_trace import RequestTrace, use_trace
@@ -47,100 +51,120 @@ HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"
 POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors "
 
 
-class RequestIdMiddleware:
-    """The outermost middleware: it sets the request id and the headers of every response, and logs the request.
-
-    The id comes from the request's X-Request-ID, or is random. It is returned to the client, and is in each log line
-    about the request.
-
-    Args:
-        frame_ancestors: origins that may show this service's pages in a frame, as in a Content-Security-Policy.
-    """
-
-    def __init__(self, app: ASGIApp, *, frame_ancestors: str) -> None:
-        self._app = app
-        headers = HEADERS | {"Content-Security-Policy": POLICY + frame_ancestors}
-        self._headers = [(name.lower().encode(), content.encode()) for name, content in headers.items()]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on with its id, add the headers to its response, and log it; an ASGI call."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        sent_id = Headers(scope=scope).get("x-request-id", "")
-        identifier = sent_id if ACCEPTABLE.fullmatch(sent_id) else uuid.uuid4().hex
-        scope.setdefault("state", {})["request_id"] = identifier
-        started = time.perf_counter()
-        status = 500
-
-        async def send_with_headers(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                headers = message.get("headers", ())
-                names = {name for name, _ in headers}
-                defaults = (header for header in self._headers if header[0] not in names)
-                message["headers"] = [*headers, *defaults, (b"x-request-id", identifier.encode())]
-            await send(message)
-
-        bound = structlog.contextvars.bind_contextvars(request_id=identifier)
-        try:
-            await self._app(scope, receive, send_with_headers)
-        finally:
-            write = log.debug if get_route_path(scope) in PROBES else log.info
-            holder = scope["state"].get("holder")
-            client = scope.get("client")
-            # Only a caller without a valid key is logged with its address, so that a firewall can keep it out.
-            address = {"client": client[0]} if status == HTTPStatus.UNAUTHORIZED and client else {}
-            write(
-                "request",
-                **address,
-                **({} if holder is None or holder.name == ANONYMOUS else {"key": holder.name}),
-                method=scope["method"],
-                path=scope["path"],
-                status=status,
-                took_ms=round((time.perf_counter() - started) * 1e3, 2),
-            )
-            structlog.contextvars.reset_contextvars(**bound)
-
-
 UNKNOWN_CAUSE = "no stage took part of the time: the process was busy, or the caller sent or read slowly"
 """The cause of a slow request that has no stages, if the service loads nothing meanwhile."""
 
 
-class TelemetryMiddleware:
-    """A middleware that counts, times and traces requests by route.
+@dataclass(frozen=True)
+class Telemetry:
+    """What is learnt of each request: metrics, the slow ones, and spans.
 
     Ids and names in a path create no metrics or spans of their own.
 
-    Args:
+    Attributes:
         slow: the slow requests, which are also logged with the time of each stage, never with their content.
         loading: returns what the service loads in the background, which keeps its process busy.
         tracing: records spans; None for no spans.
+    """
+
+    meters: Meters
+    slow: SlowRequests
+    loading: Callable[[], list[str]]
+    tracing: Tracing | None
+
+    def report(
+        self, scope: Scope, trace: RequestTrace, status: int, started: float, ended: float, *, lasts: bool
+    ) -> None:
+        """Count and time a request that was answered, and log it if it was slow.
+
+        Args:
+            scope: its ASGI scope.
+            trace: the trace of its stages.
+            status: the status of its response.
+            started, ended: in seconds of `time.perf_counter`.
+            lasts: whether it is an event stream, which lasts as long as its client listens.
+        """
+        state = scope["state"]
+        route = route_of(scope)
+        requests, seconds = self.meters.series_of(scope["method"], route, status)
+        requests.inc()
+        if not lasts:
+            seconds.observe(ended - started)
+        if (code := state.get("refused")) is not None:
+            self.meters.refusals.labels(code).inc()
+        if not lasts and self.slow.is_slow(ended - started):
+            self.meters.slow.inc()
+            slow = SlowRequest(
+                took_ms=round((ended - started) * 1e3, 2),
+                at=datetime.now(UTC),
+                method=scope["method"],
+                route=route,
+                status=status,
+                stages_ms={name: round(timing.seconds * 1e3, 2) for name, timing in trace.timings.items()},
+                collection=scope.get("path_params", {}).get("name"),
+                request_id=state.get("request_id"),
+            )
+            self.slow.add(slow)
+            _log_slow(scope, slow, trace, self.loading())
+
+
+class RequestMiddleware:
+    """The layer around all routes, which every request passes once.
+
+    The request's state gets `request_id`, `call` (see `Call`), `holder` and `caller` (see `AccessCheck`), and
+    `body_limit`, `admission` and `heavy_turn` (see `BodyLimits`). A route with a direct call is called from here, all
+    others by the application.
+
+    The id of a request comes from its X-Request-ID, or is random. It is returned to the client, and is in each log line
+    about the request.
+
+    Args:
+        app: the application with its routes, and with its answers to errors.
+        find_route: returns the route of a request if that needs nothing of the application, else None.
+        handlers: the application's answers to errors.
+        access: finds the caller, and refuses unknown ones.
+        access_log: gets a line for each change; None without it.
+        cors_origins: the origins whose pages may call the service.
+        frame_ancestors: origins that may show this service's pages in a frame, as in a Content-Security-Policy.
     """
 
     def __init__(
         self,
         app: ASGIApp,
         *,
-        meters: Meters,
-        slow: SlowRequests,
-        loading: Callable[[], list[str]],
-        tracing: Tracing | None,
+        find_route: Callable[[Scope], BaseRoute | None],
+        handlers: Handlers,
+        telemetry: Telemetry,
+        shutdown: Shutdown,
+        access: AccessCheck,
+        bodies: BodyLimits,
+        access_log: AccessLog | None,
+        cors_origins: Sequence[str],
+        frame_ancestors: str,
     ) -> None:
         self._app = app
-        self._meters = meters
-        self._slow = slow
-        self._loading = loading
-        self._tracing = tracing
+        self._find_route = find_route
+        self._handlers = handlers
+        self._telemetry = telemetry
+        self._shutdown = shutdown
+        self._access = access
+        self._bodies = bodies
+        recorded = self._answer if access_log is None else AccessRecordMiddleware(self._answer, log=access_log)
+        self._inner = answer_origins(recorded, cors_origins)
+        headers = HEADERS | {"Content-Security-Policy": POLICY + frame_ancestors}
+        self._headers = [(name.lower().encode(), content.encode()) for name, content in headers.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and report its counts and times when it is answered; an ASGI call."""
+        """Answer a request, log it, and report its counts and times; an ASGI call."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        trace, started, status, lasts = RequestTrace(self._meters), time.perf_counter(), 500, False
-        tracing = self._tracing
+        started, state, status, lasts = time.perf_counter(), scope.setdefault("state", {}), 500, False
+        sent_id = Headers(scope=scope).get("x-request-id")
+        identifier = sent_id if sent_id is not None and ACCEPTABLE.fullmatch(sent_id) else uuid.uuid4().hex
+        state["request_id"] = identifier
+        telemetry, trace = self._telemetry, RequestTrace(self._telemetry.meters)
+        tracing = telemetry.tracing
 
         def complete_span() -> None:
             nonlocal tracing
@@ -152,44 +176,101 @@ class TelemetryMiddleware:
             nonlocal status, lasts
             if message["type"] == "http.response.start":
                 status = message["status"]
-                lasts = Headers(raw=message.get("headers", [])).get("content-type", "").startswith(EVENT_STREAM)
+                headers = message.get("headers", ())
+                names = dict(headers)
+                lasts = names.get(b"content-type", b"").startswith(EVENT_STREAM.encode())
+                defaults = (header for header in self._headers if header[0] not in names)
+                message["headers"] = [*headers, *defaults, (b"x-request-id", identifier.encode())]
             elif not message.get("more_body", False):
                 complete_span()  # FastAPI ends it when this message is sent
             await send(message)
 
-        with self._meters.under_way.track_inprogress():
-            try:
-                with use_trace(trace):
-                    await self._app(scope, receive, send_and_watch)
-            finally:
-                complete_span()  # if the answer broke off
-                self._report(scope, trace, status, started, time.perf_counter(), lasts=lasts)
+        bound = structlog.contextvars.bind_contextvars(request_id=identifier)
+        telemetry.meters.under_way.inc()
+        try:
+            with use_trace(trace):
+                await self._inner(scope, receive, send_and_watch)
+        finally:
+            complete_span()  # if the answer broke off
+            telemetry.meters.under_way.dec()
+            ended = time.perf_counter()
+            telemetry.report(scope, trace, status, started, ended, lasts=lasts)
+            _log(scope, status, ended - started)
+            structlog.contextvars.reset_contextvars(**bound)
 
-    def _report(
-        self, scope: Scope, trace: RequestTrace, status: int, started: float, ended: float, *, lasts: bool
-    ) -> None:
-        state = scope.get("state", {})
-        route = route_of(scope)
-        requests, seconds = self._meters.series_of(scope["method"], route, status)
-        requests.inc()
-        if not lasts:  # an event stream lasts as long as its client listens
-            seconds.observe(ended - started)
-        if (code := state.get("refused")) is not None:
-            self._meters.refusals.labels(code).inc()
-        if not lasts and self._slow.is_slow(ended - started):
-            self._meters.slow.inc()
-            slow = SlowRequest(
-                took_ms=round((ended - started) * 1e3, 2),
-                at=datetime.now(UTC),
-                method=scope["method"],
-                route=route,
-                status=status,
-                stages_ms={name: round(timing.seconds * 1e3, 2) for name, timing in trace.timings.items()},
-                collection=scope.get("path_params", {}).get("name"),
-                request_id=state.get("request_id"),
-            )
-            self._slow.add(slow)
-            _log_slow(scope, slow, trace, self._loading())
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Track a call and answer it, or refuse it if the shutdown refuses new calls; an ASGI call."""
+        task, shutdown, received = asyncio.current_task(), self._shutdown, False
+        assert task is not None
+        call = scope["state"]["call"] = Call(task)
+
+        async def receive_part() -> Message:
+            nonlocal received
+            if not received and shutdown.refusing:
+                raise ServiceStopping(UNTOUCHED)
+            call.awaits_body = not received
+            message = await receive()
+            call.awaits_body = False
+            received = received or not message.get("more_body", False)
+            return message
+
+        async def send_part(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                call.started = True
+                if shutdown.begun.is_set():
+                    message["headers"] = [*message.get("headers", ()), CLOSE]
+            await send(message)
+
+        if shutdown.refusing and get_route_path(scope) not in PROBES:
+            await problem_response(ServiceStopping(UNTOUCHED))(scope, receive, send_part)
+            return
+        with shutdown.track(call):
+            try:
+                await self._answer_caller(scope, receive_part, send_part)
+            except asyncio.CancelledError:
+                if not call.stopped:
+                    raise
+                task.uncancel()
+                if not call.started:
+                    await problem_response(ServiceStopping(_reason(call, scope)))(scope, receive, send_part)
+
+    async def _answer_caller(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a call, or refuse it if it is ambiguous or its caller is not admitted; an ASGI call."""
+        try:
+            require_unambiguous(scope)
+            headers = Headers(scope=scope)
+            self._access.check(scope, headers)
+            limit = self._bodies.limit(scope, receive, headers)
+        except APIError as refusal:
+            await problem_response(refusal)(scope, receive, send)
+            return
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
+        route = self._find_route(scope)
+        if route is None:
+            await self._app(scope, limit.receive, send)
+            return
+        try:
+            await route.handle(scope, limit.receive, send)
+        except Exception as error:
+            await answer_error(self._handlers, error, scope, limit.receive, send)
+
+
+def _log(scope: Scope, status: int, seconds: float) -> None:
+    """Log a request that was answered."""
+    write = log.debug if get_route_path(scope) in PROBES else log.info
+    holder, client = scope["state"].get("holder"), scope.get("client")
+    # Only a caller without a valid key is logged with its address, so that a firewall can keep it out.
+    address = {"client": client[0]} if status == HTTPStatus.UNAUTHORIZED and client else {}
+    write(
+        "request",
+        **address,
+        **({} if holder is None or holder.name == ANONYMOUS else {"key": holder.name}),
+        method=scope["method"],
+        path=scope["path"],
+        status=status,
+        took_ms=round(seconds * 1e3, 2),
+    )
 
 
 def _details(scope: Scope, trace: RequestTrace) -> dict[str, Any]:
@@ -229,56 +310,6 @@ UNCERTAIN = (
 CLOSE = (b"connection", b"close")
 
 
-class ShutdownMiddleware:
-    """A middleware that tracks every call, and answers the calls that the shutdown stops.
-
-    The request's state holds the `Call` as `call`.
-    """
-
-    def __init__(self, app: ASGIApp, *, shutdown: Shutdown) -> None:
-        self._app = app
-        self._shutdown = shutdown
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Track a call and pass it on, or refuse it if the shutdown refuses new calls; an ASGI call."""
-        task = asyncio.current_task()
-        if scope["type"] != "http" or task is None:
-            await self._app(scope, receive, send)
-            return
-        call, shutdown, received = Call(task), self._shutdown, False
-
-        async def receive_part() -> Message:
-            nonlocal received
-            if not received and shutdown.refusing:
-                raise ServiceStopping(UNTOUCHED)
-            call.awaits_body = not received
-            message = await receive()
-            call.awaits_body = False
-            received = received or not message.get("more_body", False)
-            return message
-
-        async def send_part(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                call.started = True
-                if shutdown.begun.is_set():
-                    message["headers"] = [*message.get("headers", ()), CLOSE]
-            await send(message)
-
-        if shutdown.refusing and get_route_path(scope) not in PROBES:
-            await problem_response(ServiceStopping(UNTOUCHED))(scope, receive, send_part)
-            return
-        scope["state"]["call"] = call
-        with shutdown.track(call):
-            try:
-                await self._app(scope, receive_part, send_part)
-            except asyncio.CancelledError:
-                if not call.stopped:
-                    raise
-                task.uncancel()
-                if not call.started:
-                    await problem_response(ServiceStopping(_reason(call, scope)))(scope, receive, send_part)
-
-
 def _reason(call: Call, scope: Scope) -> str:
     if call.awaits_body:
         return UNTOUCHED
@@ -292,31 +323,20 @@ VERSIONS = ("1.1", "1.0")
 UNREADABLE = "unreadable"  # key in a request's state: the error that the server had when it parsed the request
 
 
-class RequestValidationMiddleware:
-    """A middleware that refuses, with a 400, requests that a proxy and this service could understand differently.
+def require_unambiguous(scope: Scope) -> None:
+    """Refuse a request that a proxy and this service could understand differently.
 
-    If a request's target has scheme and host, the middleware replaces them by a path and a Host header. It passes HEAD
-    on as GET; the HTTP server leaves the body of the answer out.
+    If its target has scheme and host, they are replaced by a path and a Host header.
+
+    Raises:
+        APIError: the request is ambiguous.
     """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        """Pass a request on, or refuse it if it is ambiguous; an ASGI call."""
-        if scope["type"] == "http":
-            try:
-                if (unreadable := scope.get("state", {}).get(UNREADABLE)) is not None:
-                    raise unreadable
-                _to_origin_form(scope)
-                _check_version(scope["http_version"])
-                _check_path(scope["path"], scope.get("raw_path") or b"")
-                _check_length(Headers(scope=scope), scope["http_version"])
-            except APIError as refusal:
-                return problem_response(refusal)(scope, receive, send)
-            if scope["method"] == "HEAD":
-                scope = {**scope, "method": "GET"}
-        return self._app(scope, receive, send)
+    if (unreadable := scope["state"].get(UNREADABLE)) is not None:
+        raise unreadable
+    _to_origin_form(scope)
+    _check_version(scope["http_version"])
+    _check_path(scope["path"], scope.get("raw_path") or b"")
+    _check_length(Headers(scope=scope), scope["http_version"])
 
 
 def _to_origin_form(scope: Scope) -> None:
@@ -327,7 +347,8 @@ def _to_origin_form(scope: Scope) -> None:
     Raises:
         MalformedHost: the target has no host.
     """
-    absolute = ABSOLUTE.fullmatch(scope.get("raw_path") or b"")
+    target = scope.get("raw_path") or b""
+    absolute = None if target.startswith(b"/") else ABSOLUTE.fullmatch(target)
     if absolute is None:
         return
     host, path = absolute[1], absolute[2] or b"/"
@@ -350,6 +371,8 @@ def _check_path(path: str, raw: bytes) -> None:
             f"the path holds the control character U+{ord(match[0]):04X} as its character {match.start() + 1}: no name "
             "and no id has one, leave it out"
         )
+    if b"%" not in raw:
+        return
     try:
         unquote_to_bytes(raw).decode()
     except UnicodeDecodeError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from difflib import get_close_matches
 from functools import partial
@@ -273,6 +273,27 @@ def allowed_methods(request: Request) -> str:
     if not methods or "GET" in methods:  # a path without a route is a file
         methods = [*READING, *(method for method in methods if method != "GET")]
     return ", ".join(methods)
+
+
+Handlers = Mapping[Any, Callable[[Request, Any], Any]]
+"""The functions that turn an error into a response, by the class of the error."""
+
+
+async def answer_error(handlers: Handlers, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request with the error that its route raised, as the application does for routes that it calls.
+
+    Raises:
+        Exception: the same error, if it was unexpected or the response had begun.
+    """
+    started: bool = scope["state"]["call"].started
+    kind = next(kind for kind in type(error).__mro__ if kind in handlers)
+    unexpected = kind is Exception or started
+    response: Response = await handlers[Exception if unexpected else kind](Request(scope, receive), error)
+    if not started:
+        await response(scope, receive, send)
+    if unexpected:
+        raise error
+    error.__traceback__ = None  # an error that is raised again would keep those of all requests
 
 
 def install(app: FastAPI) -> None:

@@ -18,7 +18,7 @@ from service.api.keyring import Holder
 from service.api.problems.table import OPEN_TO_ALL
 from service.api.routes import idempotency
 from service.api.routes.encode import max_texts
-from service.api.routing import GuardedRoute, json_router, requires
+from service.api.routing import GuardedRoute, JSONRoute, json_router, requires
 from service.api.state import Running, State
 from service.api.telemetry import Meters, SlowRequests
 from service.retrieval import RetrievalError
@@ -41,7 +41,7 @@ from service.schemas.vector import MAX_WIDTH
 from service.storage import MAX_COMPARED_FIELDS, MAX_DEPTH, MAX_OPERANDS, StorageError, Store
 
 probes_router = APIRouter(
-    tags=["probes"], route_class=GuardedRoute, dependencies=[requires("none")], responses=OPEN_TO_ALL
+    tags=["probes"], route_class=JSONRoute, dependencies=[requires("none")], responses=OPEN_TO_ALL
 )
 
 

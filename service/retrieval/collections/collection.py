@@ -346,7 +346,9 @@ class Collection:
         Its reader raises NotInMemory for all that is not there. Collections with expired documents have none.
         """
         keys, now = self.in_memory, self.in_memory.clock()
-        reader = self.store.memory_reader(lambda: (self.deleted, self.record, keys.view, keys.version, keys.expirations))
+        reader = self.store.memory_reader(
+            lambda: (self.deleted, self.record, keys.view, keys.version, keys.expirations)
+        )
         if reader is None or not self.ready or self.damage.report():
             return None
         gone, record, view, version, expirations = reader.gathered

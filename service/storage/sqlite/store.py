@@ -275,7 +275,7 @@ class SQLiteStore:
                     connection.execute("ROLLBACK")
 
     def memory_reader(self, gather: Callable[[], Any]) -> CachedReader | None:
-        """Return a reader of what is in memory; None if the caller would have to wait for it. See `Store.memory_reader`."""
+        """Return a reader of the documents in memory; None if the caller would have to wait. See the protocol."""
         if self._closed or not self._gate.acquire(blocking=False):
             return None
         try:

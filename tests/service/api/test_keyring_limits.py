@@ -10,9 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.datastructures import Headers
 
 from service.api.keyring import KeyFile, Keyring, line_of
-from service.api.middleware.access import AccessMiddleware, Hosts
+from service.api.middleware.access import AccessCheck, Hosts
+from service.api.problems.errors import APIError
+from service.api.problems.handlers import problem_response
 from tests.clients.python.mcp.speaking import Way
 from tests.running import RunningService
 
@@ -285,16 +288,14 @@ def test_more_requests_than_a_minute_has_are_refused_until_the_first_is_over(tmp
     (tmp_path / "keys").write_text(line("rated", "", requests_per_minute=2, expires="2001-09-09T01:50:00Z"))
     now = [1_000_000_000.0]  # 2001-09-09T01:46:40Z
 
-    async def answer(scope: Any, receive: Any, send: Any) -> None:
-        """Answer nothing: the request was admitted."""
-
-    access = AccessMiddleware(
-        answer,
+    access = AccessCheck(
         keyring=Keyring(write_keys=(), read_keys=(), file=KeyFile.open(tmp_path / "keys")),
         anonymous=None,
         hosts=Hosts(names=(), allowed=()),
         clock=lambda: now[0],
     )
+    headers = [(b"x-api-key", b"the-key-of-rated")]
+    scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/v1", "root_path": "", "headers": headers}
 
     async def ask() -> tuple[int, str | None, str]:
         messages: list[Any] = []
@@ -302,10 +303,12 @@ def test_more_requests_than_a_minute_has_are_refused_until_the_first_is_over(tmp
         async def send(message: Any) -> None:
             messages.append(message)
 
-        headers = [(b"x-api-key", b"the-key-of-rated")]
-        scope = {"type": "http", "method": "GET", "path": "/v1", "root_path": "", "headers": headers, "state": {}}
-        await access(scope, None, send)  # type: ignore[arg-type]
-        if not messages:
+        request = {**scope, "state": {}}
+        try:
+            access.check(request, Headers(scope=request))
+        except APIError as error:
+            await problem_response(error)(request, None, send)  # type: ignore[arg-type]
+        else:
             return 200, None, ""
         start = dict(messages[0]["headers"])
         return messages[0]["status"], start.get(b"retry-after", b"").decode(), json.loads(messages[1]["body"])["detail"]

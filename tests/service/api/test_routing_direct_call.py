@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import APIRouter, Depends, Header, HTTPException, Request, Response
-from fastapi.routing import iter_route_contexts
+from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Request, Response
+from fastapi.routing import APIRoute, iter_route_contexts
+from starlette.routing import Match
 
 from service.api.json import JSONAnswer
 from service.api.routes.idempotency import Idempotent
@@ -17,6 +18,7 @@ from service.api.routing import (
     AdmissionKind,
     DeclaredFiltering,
     DeclaredReach,
+    DirectRoutes,
     GuardedRoute,
     JSONRoute,
     MisplacedDeclaration,
@@ -228,3 +230,44 @@ def test_the_calls_that_ask_are_direct_and_have_no_dependency_that_is_skipped():
                     dependency.call, RequiredLevel | AdmissionKind | DeclaredReach | DeclaredFiltering
                 )
     assert direct >= ASKING
+
+
+def match_in_turn(app: FastAPI, scope: dict[str, Any]) -> tuple[Any, dict[str, str]] | None:
+    """Return the first route that matches, with the parameters of the path, as FastAPI compares them."""
+    for context in iter_route_contexts(app.routes):
+        if isinstance(context.original_route, APIRoute):
+            match, child = context.original_route.matches(scope)
+            if match is Match.FULL:
+                return context.original_route, child["path_params"]
+    return None
+
+
+def test_a_direct_route_is_the_one_that_fastapi_would_choose():
+    app = create_app(Settings(encoder="none"))
+    routes, direct = DirectRoutes(app, direct_calls(app.routes)), 0
+    paths = {context.path for context in iter_route_contexts(app.routes) if context.path}
+    words = ["x", "a b", "{name}", *sorted({word for path in paths for word in path.split("/") if word.isalpha()})]
+    requests = {
+        (method, "/".join(word if segment.startswith("{") else segment for segment in path.split("/")) + end)
+        for path in paths
+        for word in words
+        for end in ("", "/", "/x")
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "TRACE")
+    }
+    for method, path in sorted(requests):
+        scope = {"type": "http", "method": method, "path": path, "root_path": "", "headers": [], "app": app}
+        route = routes.find(scope)
+        if route is not None:
+            direct += 1
+            assert (route, scope["path_params"]) == match_in_turn(app, scope), (method, path)
+    assert direct > 500
+
+
+def test_a_direct_route_heeds_the_root_path():
+    app = create_app(Settings(encoder="none"))
+    routes = DirectRoutes(app, direct_calls(app.routes))
+    scope = {"type": "http", "method": "GET", "path": "/below/v1", "root_path": "/below", "headers": []}
+    route = routes.find(scope)
+    assert route is not None
+    assert route.path == "/v1"
+    assert routes.find({**scope, "root_path": ""}) is None

@@ -37,6 +37,7 @@ NOT_OVER_HTTP = {
     FieldTooLarge,
     VersionCleared,
     JobOver,
+    storage.NotInMemory,
 }
 
 
