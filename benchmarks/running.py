@@ -18,21 +18,23 @@ class Service:
 
     Args:
         log: where it says what it does.
+        checkout: the folder of another commit to run instead, by the Python of its .venv if it has one.
     """
 
-    def __init__(self, data: Path, *options: str, log: Path | None = None) -> None:
+    def __init__(self, data: Path, *options: str, log: Path | None = None, checkout: Path | None = None) -> None:
         self._log = log
+        self._checkout = checkout and checkout.resolve()
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._command = [
-            sys.executable,
+            sys.executable if self._checkout is None else python_of(self._checkout),
             "-m",
             "service",
             "serve",
             "--port",
             str(port),
             "--data-dir",
-            str(data),
+            str(data.resolve()),
             *options,
         ]
 
@@ -47,7 +49,8 @@ class Service:
     def start(self) -> None:
         """Begin, or begin again after a kill, on the same port; what it logs is added to the file for that."""
         with (self._log or Path(os.devnull)).open("ab") as log:
-            self.process = subprocess.Popen(self._command, stderr=log)
+            environment = None if self._checkout is None else environment_of(self._checkout)
+            self.process = subprocess.Popen(self._command, stderr=log, cwd=self._checkout, env=environment)
 
     def kill(self) -> None:
         """SIGKILL, as from the kernel."""
@@ -93,3 +96,14 @@ class Service:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         line = next(line for line in status.splitlines() if line.startswith(which))
         return int(line.split()[1]) / 1024
+
+
+def python_of(checkout: Path) -> str:
+    """Return the Python of a checkout's .venv, else this one."""
+    program = checkout / ".venv" / "bin" / "python"
+    return str(program) if program.exists() else sys.executable
+
+
+def environment_of(checkout: Path) -> dict[str, str]:
+    """Return the environment in which the packages of a checkout come before installed ones."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(checkout), str(checkout / "clients" / "python")])}

@@ -77,12 +77,9 @@ def texts_of(count: int) -> list[str]:
 
 
 def questions(count: int) -> list[str]:
-    """Short texts, no two alike."""
-    chosen = np.random.default_rng(3).integers(0, len(WORDS), (count, 4))
-    return [
-        f"where is the {WORDS[a]} by the {WORDS[b]}, {number} {WORDS[c]} and {WORDS[d]}?"
-        for number, (a, b, c, d) in enumerate(chosen)
-    ]
+    """Texts of five words, no two alike."""
+    chosen = np.random.default_rng(3).integers(0, len(WORDS), (count, 5))
+    return [" ".join([WORDS[word] for word in row]) for row in chosen]
 
 
 def recall(actual: Iterable[Sequence[str]], nearest: Iterable[set[str]]) -> float:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -27,13 +28,23 @@ class Softkv(Store):
     Args:
         directory: where its data are.
         encoder: whether it loads its own, to be asked with texts.
+        checkout: the folder of another commit, see `Service`.
+        name: in the tables.
+        fields: of every question, beside those that all contenders have.
     """
 
-    name = "softkv"
-
-    def __init__(self, directory: Path, *, encoder: bool = False) -> None:
-        self._encoder = encoder
-        self.server: Service = Service(directory, *([] if encoder else ["--encoder", "none"]))
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        encoder: bool = False,
+        checkout: Path | None = None,
+        name: str = "softkv",
+        fields: Mapping[str, object] = MappingProxyType({}),
+    ) -> None:
+        self.name = name
+        self._encoder, self._fields = encoder, fields
+        self.server: Service = Service(directory, *([] if encoder else ["--encoder", "none"]), checkout=checkout)
 
     def wait_until_started(self) -> None:
         """See `Store`."""
@@ -75,7 +86,8 @@ class Softkv(Store):
         address = address_of(self.server.url)
         requests = {}
         for below in filters:
-            bodies = ({"query": query, "temperature": TEMPERATURE, "top_k": TOP} | passing(below) for query in queries)
+            shared = {"temperature": TEMPERATURE, "top_k": TOP} | passing(below) | dict(self._fields)
+            bodies = ({"query": query} | shared for query in queries)
             requests[below] = [
                 request_of(address, f"{COLLECTION}/attend", json.dumps(body).encode()) for body in bodies
             ]

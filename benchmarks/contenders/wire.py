@@ -69,6 +69,11 @@ def request_of(address: Address, path: str, body: bytes) -> bytes:
     return head.encode() + END_OF_HEAD + body
 
 
+def get_of(address: Address, path: str) -> bytes:
+    """A GET as it goes over the wire."""
+    return f"GET {path} HTTP/1.1\r\nHost: {address[0]}:{address[1]}".encode() + END_OF_HEAD
+
+
 def body_of(answer: bytes) -> bytes:
     """Return the body of an answer over HTTP."""
     return answer.partition(END_OF_HEAD)[2]
