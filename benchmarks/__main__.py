@@ -24,6 +24,7 @@ NAMES = {
     "abstention": "is “none of these” right, with labels and without, and does a promised error hold?",
     "cache": "how often is a cache by meaning wrong, with a promised error and with similarities as the bound?",
     "service": "latency, start and memory over HTTP, beside NumPy",
+    "stages": "where the time of one question goes, from the socket to the lookup and back",
     "clients": "many clients at once over HTTP, beside a scan for each question",
     "http": "beside chroma's server and pgvector: answers a second, latency, recall, memory",
     "upload": "documents a second, and the memory they take",
