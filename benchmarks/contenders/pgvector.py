@@ -108,6 +108,7 @@ class Pgvector(Store):
                 Postgres([startup(USER, USER), simple(setting), *prepared]),
                 requests,
                 first_columns,
+                self.pid,
             )
             for name, setting in ((f"{self.name} HNSW", HNSW), (f"{self.name} exact", EXACT))
         ]

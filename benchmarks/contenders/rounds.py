@@ -12,6 +12,7 @@ from statistics import median
 import numpy as np
 
 from benchmarks.callers import Calls, Span, call
+from benchmarks.contenders.server import processor_seconds
 from benchmarks.contenders.store import Way
 
 SLOW = 10
@@ -26,6 +27,7 @@ class Cell:
         p50: milliseconds, of the calls of a round.
         p99: the same.
         processor: the share of a core that the callers used.
+        cost: milliseconds of the server's processor time an answer.
         answered: in all rounds.
         errors: in all rounds.
         seconds: of the longest round.
@@ -35,12 +37,15 @@ class Cell:
     p50: list[float] = field(default_factory=list)
     p99: list[float] = field(default_factory=list)
     processor: list[float] = field(default_factory=list)
+    cost: list[float] = field(default_factory=list)
     answered: int = 0
     errors: int = 0
     seconds: float = 0.0
 
-    def add(self, calls: Calls) -> None:
-        """A round more."""
+    def add(self, calls: Calls, cost: float | None) -> None:
+        """Add a round; see `cost`, None if it was not measured."""
+        if cost is not None:
+            self.cost.append(cost)
         self.a_second.append(calls.a_second)
         self.processor.append(calls.processor)
         self.answered += calls.answered
@@ -98,8 +103,11 @@ class Callers:
                         cell = measured.cells.setdefault((way.name, below, count), Cell())
                         if cell.seconds > SLOW * self.seconds:
                             continue
-                        calls = self._call(way, below, count, Span(self.seconds, self.seconds / 4, least=count))
-                        cell.add(calls)
+                        span = Span(self.seconds, self.seconds / 4, least=count)
+                        before = 0.0 if way.pid is None else processor_seconds(way.pid)
+                        calls = self._call(way, below, count, span)
+                        taken = 0.0 if way.pid is None else processor_seconds(way.pid) - before
+                        cell.add(calls, 1e3 * taken / calls.received if way.pid and calls.received else None)
                         answers = measured.answers.setdefault((way.name, below), {})
                         measured.answers[way.name, below] = calls.answers | answers
                         if calls.error:

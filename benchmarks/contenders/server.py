@@ -81,12 +81,12 @@ def memory(pid: int) -> float:
 
 
 def processor_seconds(pid: int) -> float:
-    """Return the processor seconds of a process and its children."""
+    """Return the processor seconds of a process and its children, of those that ended, too."""
     ticks = 0
     for process in family(pid):
         with contextlib.suppress(OSError):
             fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-            ticks += int(fields[11]) + int(fields[12])
+            ticks += sum(map(int, fields[11:15]))  # utime and stime, and those of children that were waited for
     return ticks / os.sysconf("SC_CLK_TCK")
 
 

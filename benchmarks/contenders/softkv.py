@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.contenders.documents import TOP, Documents, id_of
 from benchmarks.contenders.store import Store, Way
-from benchmarks.contenders.wire import Http, address_of, body_of, request_of
+from benchmarks.contenders.wire import Http, address_of, body_of, get_of, request_of
 from benchmarks.keys import Array
 from benchmarks.running import Service
 from benchmarks.upload import LINES_AT_ONCE
@@ -71,7 +71,12 @@ class Softkv(Store):
 
     def asked_with(self, texts: Sequence[str]) -> Way:
         """Return the way with texts, which the service encodes."""
-        return self._way("softkv, texts", texts, [None])
+        return self._way(f"{self.name}, texts", texts, [None])
+
+    def livez(self) -> Way:
+        """Return the way to ask whether it runs, which needs no data."""
+        address = address_of(self.server.url)
+        return Way(f"{self.name} /livez", address, Http(), {None: [get_of(address, "/livez")]}, ids, self.pid)
 
     def encoded(self, texts: Sequence[str]) -> Array:
         """Return float32[n, d], the vectors of texts by its encoder."""
@@ -91,7 +96,7 @@ class Softkv(Store):
             requests[below] = [
                 request_of(address, f"{COLLECTION}/attend", json.dumps(body).encode()) for body in bodies
             ]
-        return Way(name, address, Http(), requests, ids)
+        return Way(name, address, Http(), requests, ids, self.pid)
 
 
 def passing(below: int | None) -> dict[str, object]:

@@ -28,6 +28,7 @@ class Way:
         wire: what it speaks.
         requests: by filter (`percent` below that, None for no filter), one for each query.
         ids: of an answer as it came over the wire, the nearest first.
+        pid: of the server's first process, None for one whose processor time is not of interest.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Way:
     wire: Wire
     requests: Mapping[int | None, Sequence[bytes]]
     ids: Callable[[bytes], list[str]]
+    pid: int | None = None
 
 
 class Store(ABC):

@@ -17,7 +17,11 @@ FIRST = "softkv"
 def calls(outcome: Outcome, connections: Sequence[int], title: str) -> Table:
     """A row for each filter and contender; how many times softkv's answers a second are theirs."""
     table = Table(title=title, box=box.MARKDOWN)
-    for name in ("passes", "", *(part for count in connections for part in (f"{count}: a second", "p50 / p99 ms"))):
+    for name in (
+        "passes",
+        "",
+        *(part for count in connections for part in (f"{count}: a second", "p50 / p99 ms", "core ms")),
+    ):
         table.add_column(name, justify="right" if name else "left", no_wrap=True)
     for name in ("recall@10", "refused"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -28,7 +32,7 @@ def calls(outcome: Outcome, connections: Sequence[int], title: str) -> Table:
             shown = []
             for count, cell in zip(connections, row, strict=True):
                 first = None if name.startswith(FIRST) else cells.get((FIRST, below, count))
-                shown += [rate(cell, first), latency(cell)]
+                shown += [rate(cell, first), latency(cell), cost(cell)]
             result = outcome.recalls.get((name, below))
             table.add_row(
                 "all" if below is None else f"{below} %",
@@ -52,6 +56,11 @@ def latency(cell: Cell) -> str:
     """Medians of the rounds."""
     medians = [median(milliseconds) for milliseconds in (cell.p50, cell.p99) if milliseconds]
     return " / ".join(f"{median:.2f}" if median < 10 else f"{median:,.0f}" for median in medians) or "none"
+
+
+def cost(cell: Cell) -> str:
+    """Return the median milliseconds of the server's processor time an answer; "" if they were not measured."""
+    return f"{median(cell.cost):.2f}" if cell.cost else ""
 
 
 def refused(row: Sequence[Cell]) -> str:

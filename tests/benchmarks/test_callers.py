@@ -198,12 +198,13 @@ def test_rounds_have_a_cell_for_each_way_filter_and_number_of_connections(monkey
 def test_a_cell_has_the_quantiles_of_its_rounds():
     calls = call_of(list(range(101)), seconds=2.0)
     cell = Cell()
-    cell.add(calls)
+    cell.add(calls, 2.5)
     assert (cell.p50, cell.p99, cell.a_second) == ([50.0], [99.0], [50.5])
-    cell.add(call_of([1.0], seconds=1.0))
-    cell.add(call_of([], seconds=1.0))
+    cell.add(call_of([1.0], seconds=1.0), 1.5)
+    cell.add(call_of([], seconds=1.0), None)
     assert cell.rate == 1.0
     assert cell.p50 == [50.0, 1.0]
+    assert cell.cost == [2.5, 1.5]
 
 
 def call_of(milliseconds, seconds):
