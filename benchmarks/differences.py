@@ -20,6 +20,7 @@ TOOK = re.compile(rb'"took_ms":[^,}]*')
 ROUNDING = 1e-11  # relative; similarities and what is computed of them in float64
 TEMPERATURE = 1e-6  # relative; "auto" is found by trial, within 1 % of the documents
 DIGITS = re.compile(r"[0-9][0-9.,]*")
+SWEPT = 1e-12  # of the weights of a sweep, which has no certificate but is exact, and rounds
 EXACT_WEIGHTS = 1e-15  # beyond the certificates: the rounding of this comparison
 BOUNDS = ("total_variation", "output_error")
 WEIGHTS = ("weight", "rest_weight", "null_weight", "weights", "max_missing_weight")
@@ -80,14 +81,14 @@ class Allowed:
         read: of a mean or a share that was read.
     """
 
-    weight: float = 0.0
+    weight: float = SWEPT
     output: float = 0.0
-    logarithm: float = 0.0
+    logarithm: float = SWEPT
     keys: int = 1
 
     @classmethod
     def of(cls, before: Object, now: Object) -> Allowed:
-        """Return what two answers to one query allow; the answers of a sweep have no certificate, so nothing."""
+        """Return what the certificates of two answers to one query allow."""
         certificates = [answer["certificate"] for answer in (before, now)]
         weight = sum(certificate["total_variation"] for certificate in certificates)
         output = sum(certificate["output_error"] or 0.0 for certificate in certificates)

@@ -37,7 +37,7 @@ from benchmarks.running import Service
 from benchmarks.variety import PATH, Questions, Request, Shape, shapes
 
 SHOWN = 10
-TOGETHER = 64
+METHOD = re.compile(rb'"method":"(\w+)"')
 
 
 @dataclass
@@ -46,6 +46,7 @@ class Report:
 
     Attributes:
         statuses: how often each status came, from both.
+        methods: how often an answer was exact or quantised.
         identical: answers with the same bytes except for the time.
         within: other answers that the certificates allow.
         beyond: the questions whose answers differ by more, with the differences.
@@ -54,6 +55,7 @@ class Report:
     """
 
     statuses: Counter[int] = field(default_factory=Counter)
+    methods: Counter[str] = field(default_factory=Counter)
     identical: int = 0
     within: int = 0
     beyond: list[tuple[Request, list[str]]] = field(default_factory=list)
@@ -67,6 +69,7 @@ class Report:
             texts = [f"{response.status_code} {response.text[:300]}" for response in (before, now)]
             self.beyond.append((request, [f"the status is {texts[0]!r} and {texts[1]!r}"]))
             return
+        self.methods.update(method.decode() for method in METHOD.findall(now.content))
         result = differences(before.content, now.content, self.excepted)
         if before.headers["content-type"] != now.headers["content-type"]:
             result.beyond.append("the content types differ")
@@ -138,7 +141,8 @@ def show(console: Console, report: Report) -> None:
     table.add_row(*(f"{count:,}" for count in (total, report.identical, report.within, len(report.beyond))))
     console.print(table)
     statuses = ", ".join(f"{status}: {count:,}" for status, count in sorted(report.statuses.items()))
-    console.print(f"statuses: {statuses}")
+    methods = ", ".join(f"{method}: {count:,}" for method, count in sorted(report.methods.items()))
+    console.print(f"statuses: {statuses}; certificates: {methods}")
     amounts = ", ".join(f"{name} {amount:.2g}" for name, amount in sorted(report.largest.items()) if amount)
     console.print(f"largest differences: {amounts or 'none'}")
     for request, flaws in report.beyond[:SHOWN]:
