@@ -20,6 +20,7 @@ containers also the capability SYS_PTRACE. If it may not, nothing is measured.
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
@@ -43,7 +44,7 @@ from benchmarks.contenders.wire import Address, Http, get_of
 from benchmarks.keys import near
 
 LOOP, HAND_OVERS, OTHER = "HTTP, event loop", "hand-overs between threads", "other"
-IN_LOOP = "the loop in C: sockets"
+IN_LOOP = "the loop's thread in C: sockets, kernels"
 WITHOUT_GIL = "other threads in C: kernels, SQLite, waking"
 BETWEEN = "in between: waking threads, sockets"
 RESTING = "resting"
@@ -180,6 +181,7 @@ class Profile:
 
 
 Stack = tuple[str, ...]
+LINE = re.compile(r"thread \((?P<thread>\d+|0x[0-9A-Fa-f]+)\)(?P<stack>.*) (?P<count>\d+)")
 
 
 def stage_of(stack: Stack) -> str:
@@ -207,14 +209,13 @@ def rule_for(function: str) -> str | None:
 def threads_of(lines: Sequence[str]) -> dict[int, Counter[Stack]]:
     """Return the samples of each thread by its stack, from lines of py-spy's raw format with threads.
 
-    A line is "thread (1234): name;caller (file:line);called (file:line) 17"; 1234 is Linux's id of the thread.
+    A line is "thread (1234): name;caller (file:line);called (file:line) 17"; 1234 is Linux's id of the thread. Other
+    lines are left out: while the process goes on, py-spy sometimes reads a name that has just been overwritten.
     """
     threads: dict[int, Counter[Stack]] = {}
-    for line in lines:
-        functions, _, count = line.rpartition(" ")
-        thread, *stack = functions.split(";")
-        number = int(thread.partition("(")[2].partition(")")[0], 0)
-        threads.setdefault(number, Counter())[tuple(stack)] += int(count)
+    for parts in filter(None, map(LINE.fullmatch, lines)):
+        stack = parts["stack"].split(";")[1:]
+        threads.setdefault(int(parts["thread"], 0), Counter())[tuple(stack)] += int(parts["count"])
     return threads
 
 
@@ -338,7 +339,7 @@ class Profiler:
         if looking.returncode or not file.exists():
             raise RuntimeError(f"py-spy failed: {printed.strip()[-500:]}")
         busy = {thread: (total - before.get(thread, 0.0)) / passed for thread, total in after.items()}
-        return calls.a_second, threads_of(file.read_text(encoding="utf-8").splitlines()), busy
+        return calls.a_second, threads_of(file.read_text(encoding="utf-8", errors="replace").split("\n")), busy
 
 
 def table_of(profiles: Mapping[str, Profile]) -> Table:

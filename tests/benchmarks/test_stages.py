@@ -84,7 +84,8 @@ def test_the_last_function_with_a_rule_decides_and_only_the_last_of_all_rests():
 
 def test_lines_of_py_spy_are_samples_of_threads():
     line = f"thread (12): MainThread;{STARTED};{LOOPING} 3"
-    assert threads_of([line, line, f"thread (0xF): a_0;{WORKER} 1", "thread (12): MainThread 2"]) == {
+    broken = ["thread (12): MainThread;sum (", "\ufffd;x (y.py:1) 3", ""]
+    assert threads_of([line, line, f"thread (0xF): a_0;{WORKER} 1", "thread (12): MainThread 2", *broken]) == {
         12: Counter({(STARTED, LOOPING): 6, (): 2}),
         15: Counter({(WORKER,): 1}),
     }
