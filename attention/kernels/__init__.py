@@ -25,12 +25,16 @@ from attention.kernels.dispatch import (
 )
 from attention.kernels.interface import (
     ABOVE_MEAN,
+    HEAVIEST,
     NO_ADDENDS,
     TOTALS,
     CandidateLists,
     CodedKeys,
     CodedValues,
     Kernels,
+    RowMasses,
+    RowRun,
+    SoftmaxOptions,
     Totals,
 )
 from attention.kernels.native.library import reason_for_numpy

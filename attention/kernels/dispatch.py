@@ -42,17 +42,20 @@ def use_kernels(chosen: Kernels | None) -> None:
     _chosen = chosen
 
 
-@contextmanager
-def pin_kernels() -> Iterator[None]:
-    """Keep using the same kernels, in C or in NumPy, within the `with` block.
+class PinnedKernels:
+    """A `with` block that keeps using the same kernels, in C or in NumPy; every answer enters one.
 
     A call of `use_kernels` by another thread does not change them meanwhile.
     """
-    token = _pinned.set(kernels())
-    try:
-        yield
-    finally:
-        _pinned.reset(token)
+
+    def __enter__(self) -> None:
+        self._token = _pinned.set(kernels())
+
+    def __exit__(self, *_: object) -> None:
+        _pinned.reset(self._token)
+
+
+pin_kernels = PinnedKernels
 
 
 @cache

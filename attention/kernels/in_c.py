@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from ctypes import byref, c_double, c_int, c_int64, c_void_p
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,16 @@ from typing import Any
 import numpy as np
 
 from attention.arrays import F32, F64, I8, I16, I32, I64
-from attention.kernels.interface import TOTALS, CandidateLists, CodedKeys, CodedValues
+from attention.kernels.interface import (
+    HEAVIEST,
+    TOTALS,
+    CandidateLists,
+    CodedKeys,
+    CodedValues,
+    RowMasses,
+    RowRun,
+    SoftmaxOptions,
+)
 from attention.kernels.layout import DEEP, LANES, OFFSET, PANEL, pack
 from attention.kernels.native import pointers
 from attention.kernels.native.library import Library
@@ -36,6 +46,8 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
     "all_products": (_N, _P, _N, _N, _P, _N, _P, _N, _P),
     "row_products": (_N, _P, _N, _N, _P, _P, _N, _P, _N, _P),
     "all_sums": (_N, _P, _N, _N, _P, _N, _P, _N, _P),
+    "softmax_masses": (None, _P, _N, c_double, _P, _P),
+    "softmax_rows": (None, _P, _P, _P, _N, _P, _P, _P),
     "code_rows": (None, _P, _N, _N, _P, _P, _P, _P, _P),
     "residual_sum": (_N, _P, _N, _N, _P, _N, _P),
     "quadratic_forms": (None, _P, _N, _N, _P, _P, _P, _P),
@@ -68,6 +80,10 @@ class _Values(ctypes.Structure):
     )
 
 
+class _Rows(ctypes.Structure):
+    _fields_ = pointers.fields("runs", "run_count rows width")
+
+
 class Packed:
     """Coded queries in the form that the scans multiply with coded keys. Threads may share them.
 
@@ -94,6 +110,19 @@ class Packed:
             count,
             lines_of_query,
         )
+
+
+class PackedRows:
+    """Rows of blocks in the form that `softmax_rows` reads. Threads may share them.
+
+    Args:
+        runs: the rows, see `Kernels.pack_rows`.
+    """
+
+    def __init__(self, runs: Sequence[RowRun]) -> None:
+        self.width, self.size, self._runs = runs[0].keys.shape[1], sum(run.size for run in runs), list(runs)
+        self._table = np.array([_run(run, self.width) for run in runs], dtype=np.uint64)
+        self.structure = _Rows(address(self._table, pointers.U64), len(runs), self.size, self.width)
 
 
 class KernelsInC:
@@ -280,6 +309,37 @@ class KernelsInC:
         )
         _check_index(bad)
         return products
+
+    def pack_rows(self, runs: Sequence[RowRun]) -> PackedRows:
+        """Return rows in the form that `softmax_rows` reads; see `Kernels.pack_rows`."""
+        return PackedRows(runs)
+
+    def softmax_rows(self, rows: PackedRows, queries: F64, options: F64) -> list[RowMasses]:
+        """Return the softmax masses of queries over rows; see `Kernels.softmax_rows`."""
+        count, n = len(queries), rows.size
+        reals, indices = np.empty((count, 2 * n + 3)), np.empty((count, n + HEAVIEST + 2), dtype=np.int64)
+        self._c.softmax_rows(
+            byref(rows.structure),
+            address(queries, pointers.F64, count * rows.width),
+            address(options, pointers.F64, count * len(SoftmaxOptions._fields)),
+            count,
+            _scratch.of(16 * (n + 1)),
+            address(reals, pointers.F64),
+            address(indices, pointers.I64),
+        )
+        return [RowMasses.of(*parts, n) for parts in zip(reals, indices, strict=True)]
+
+    def softmax_masses(self, similarities: F64, temperature: float) -> tuple[F64, F64]:
+        """Return softmax masses and their sums; see `Kernels.softmax_masses`."""
+        masses, totals = np.empty(len(similarities)), np.empty(3)
+        self._c.softmax_masses(
+            address(similarities, pointers.F64, len(masses)),
+            len(masses),
+            temperature,
+            address(masses, pointers.F64),
+            address(totals, pointers.F64),
+        )
+        return masses, totals
 
     def code_rows(self, vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, total: F64) -> None:
         """Code vectors in 8 bits; see `Kernels.code_rows`."""
@@ -557,6 +617,20 @@ def _keys(keys: CodedKeys, queries: Packed) -> _Keys:
         rows,
         words,
         keys.base,
+    )
+
+
+def _run(run: RowRun, width: int) -> tuple[int, ...]:
+    """Return the addresses of a run's arrays, and its number of rows."""
+    count, rows, norms = len(run.keys), run.rows, run.norms
+    least, last = (0, run.size - 1) if rows is None else (int(rows.min(initial=0)), int(rows.max(initial=-1)))
+    if least < 0 or last >= count or run.size < 0:
+        raise IndexError(f"wanted some of {count} rows, got {run.size}, from {least} to {last}")
+    return (
+        address(run.keys, pointers.F32, count * width),
+        0 if norms is None else address(norms, pointers.F64, run.size),
+        0 if rows is None else address(rows, pointers.I64, run.size),
+        run.size,
     )
 
 

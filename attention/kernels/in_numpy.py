@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from attention.arrays import F32, F64, I8, I16, I64, Bools, Bytes
 from attention.kernels.interface import (
     ABOVE_MEAN,
+    HEAVIEST,
     LEAST_LOGIT,
     LEAST_STEP,
     LOWEST,
@@ -21,6 +22,9 @@ from attention.kernels.interface import (
     CandidateLists,
     CodedKeys,
     CodedValues,
+    RowMasses,
+    RowRun,
+    SoftmaxOptions,
 )
 from attention.kernels.layout import CHUNK, LEVELS, WEIGHT_LEVELS, columns_of, rows_at
 
@@ -276,6 +280,66 @@ def row_products(vectors: F32, rows: I64, queries: F64, query_of: I64) -> F64:
         part = slice(first, first + 256)
         products[part] = (vectors[rows[part]].astype(np.float64) * queries[query_of[part]]).sum(axis=1)
     return products
+
+
+def pack_rows(runs: Sequence[RowRun]) -> Sequence[RowRun]:
+    """Return rows of blocks in the form that `softmax_rows` reads: as they are."""
+    return runs
+
+
+def softmax_rows(runs: Sequence[RowRun], queries: F64, options: F64) -> list[RowMasses]:
+    """Return for each query the softmax masses of all rows, their sums and the best rows.
+
+    Shapes and details are those of `Kernels.softmax_rows`.
+    """
+    n, width = sum(run.size for run in runs), queries.shape[1]
+    taken = [run.keys[: run.size] if run.rows is None else run.keys[run.rows] for run in runs]
+    keys = np.concatenate(taken).astype(np.float64)
+    norms = None if runs[0].norms is None else np.concatenate([run.norms for run in runs if run.norms is not None])
+    products, key_length = queries @ keys.T, np.sqrt((keys * keys).sum(axis=1).max())
+    results = []
+    for vector, similarities, numbers in zip(queries, products, options.tolist(), strict=True):
+        of = SoftmaxOptions._make(numbers)
+        scales = np.full(n, of.divisor) if norms is None else norms * of.divisor
+        similarities /= scales
+        k = min(int(of.k), n)
+        if k > 0:
+            # A product's digits depend on its place in a block. These are summed in one order, so that copies tie.
+            error = 8 * (width + 8) * 2.0**-53 * key_length * np.sqrt((vector * vector).sum()) / scales.min()
+            near = np.flatnonzero(similarities >= np.partition(similarities, n - k)[n - k] - error)
+            similarities[near] = (keys[near] * vector).sum(axis=1) / scales[near]
+        if norms is not None:
+            np.clip(similarities, -1.0, 1.0, out=similarities)
+        masses, totals = softmax_masses(similarities, of.temperature)
+        null_mass = 0.0
+        if of.null_similarity > -np.inf:
+            relative = (of.null_similarity - totals[0]) / of.temperature + of.null_log_count
+            null_mass = np.exp(min(relative, 300.0))
+        whole = totals[1] + null_mass
+        # The heaviest rows have a mass of at most √(count · Σ mass²), by Cauchy and Schwarz.
+        shared = HEAVIEST * (masses * masses).sum() >= 0.249 * whole * whole
+        shared = shared and null_mass <= 1.001 * totals[1] and whole >= 1.999
+        heads, heavy = _best(similarities, k), _best(masses, min(HEAVIEST, n) if shared else 0)[:HEAVIEST]
+        counts = np.array([len(heads), len(heavy)])
+        results.append(RowMasses(similarities, masses, totals, heads, heavy, counts))
+    return results
+
+
+def softmax_masses(similarities: F64, temperature: float) -> tuple[F64, F64]:
+    """Return softmax masses and their sums; see `Kernels.softmax_masses`."""
+    best = similarities.max()
+    logits = np.maximum((similarities - best) / temperature, LOWEST)
+    masses = np.exp(logits)
+    return masses, np.array([best, masses.sum(), (masses * logits).sum()])
+
+
+def _best(numbers: F64, k: int) -> I64:
+    """Return the indices of the k largest numbers and of those that tie with the k-th, largest first."""
+    if k <= 0:
+        return np.empty(0, dtype=np.int64)
+    n = len(numbers)
+    best = np.flatnonzero(numbers >= np.partition(numbers, n - k)[n - k])
+    return best[np.argsort(-numbers[best], kind="stable")]
 
 
 def code_rows(vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, total: F64) -> None:

@@ -7,6 +7,7 @@ same rows, and their sums agree except in the last digits, because they add in o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -307,6 +308,79 @@ class CodedValues(NamedTuple):
     code_length: float
 
 
+HEAVIEST = 128
+"""The most rows that are listed by their weight alone."""
+
+
+class RowRun(NamedTuple):
+    """Rows of one block with their float32 originals.
+
+    Attributes:
+        keys: float32[c, d], contiguous.
+        norms: float64[r], the lengths of the rows' keys, which their products are divided by; None to divide by
+            nothing.
+        rows: int64[r], the positions of the rows; None for the first r.
+        size: r.
+    """
+
+    keys: F32
+    norms: F64 | None
+    rows: I64 | None
+    size: int
+
+
+class SoftmaxOptions(NamedTuple):
+    """The options of one query of `softmax_rows`.
+
+    Attributes:
+        divisor: the product of query and key is divided by it, and by the length of the key if runs have norms.
+        temperature: T, above 0.
+        null_similarity: the similarity of the null key, which means "none of these"; −∞ for none.
+        null_log_count: the logarithm of the null key's count.
+        k: the number of best rows to list.
+    """
+
+    divisor: float
+    temperature: float
+    null_similarity: float
+    null_log_count: float
+    k: int
+
+
+class RowMasses(NamedTuple):
+    """The softmax of one query over n rows, before it is divided by the sum of its masses.
+
+    A mass is exp((s − best)/T) for a row's similarity s and the query's temperature T.
+
+    Attributes:
+        similarities, masses: float64[n].
+        totals: float64[3]: the best similarity, Σ mass, and Σ mass·(s − best)/T.
+        heads: int64[n], first the indices of the most similar rows and of those that tie with the last of them. They
+            are sorted by similarity; rows that tie, by index.
+        heavy: int64[128], first the indices of the rows with the largest masses, sorted in the same way.
+        counts: int64[2], the number of indices in `heads` and in `heavy`. That in `heavy` is 0 if these rows surely
+            have less than half of all weight together, or if one row or the null key surely has more.
+    """
+
+    similarities: F64
+    masses: F64
+    totals: F64
+    heads: I64
+    heavy: I64
+    counts: I64
+
+    @classmethod
+    def of(cls, reals: F64, indices: I64, n: int) -> RowMasses:
+        """Return the parts of float64[2n + 3] and of int64[n + 128 + 2] by their names.
+
+        Args:
+            reals, indices: the attributes one after another, in their order.
+            n: the number of rows.
+        """
+        counts = n + HEAVIEST
+        return cls(reals[:n], reals[n : 2 * n], reals[2 * n :], indices[:n], indices[n:counts], indices[counts:])
+
+
 class Kernels(CandidateKernels, Protocol):
     """All kernels: the loops over many rows.
 
@@ -446,6 +520,31 @@ class Kernels(CandidateKernels, Protocol):
             queries: float64[q, d].
             query_of: int64[m], the index of each pair's query.
         """
+
+    def pack_rows(self, runs: Sequence[RowRun]) -> Any:
+        """Return rows of blocks in the form that `softmax_rows` reads.
+
+        Args:
+            runs: at least one. All keys have one width.
+
+        Raises:
+            IndexError: a position is not one of a row.
+        """
+
+    def softmax_rows(self, rows: Any, queries: F64, options: F64) -> list[RowMasses]:
+        """Return for each of q queries the softmax masses of all rows, their sums and the best rows.
+
+        Copies of a key have equal similarities if they are among the best. The error of a similarity is within
+        `lookup.bounds.similarities`, that of a sum within `lookup.bounds.weights`.
+
+        Args:
+            rows: the result of `pack_rows`.
+            queries: float64[q, d].
+            options: float64[q, 5], the fields of `SoftmaxOptions`.
+        """
+
+    def softmax_masses(self, similarities: F64, temperature: float) -> tuple[F64, F64]:
+        """Return `masses` and `totals` of `RowMasses` for similarities float64[n], n ≥ 1, at a temperature above 0."""
 
     def code_rows(self, vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, total: F64) -> None:
         """Code n vectors in 8 bits: each component x becomes the integer nearest to x/scale.

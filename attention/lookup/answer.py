@@ -253,14 +253,8 @@ def build_answer(
         output: float64[d_v], Σ weight·value; None if not requested.
         heavy_rows: the heaviest rows, see `Answer`.
     """
-    return Answer(
-        **head._asdict(),
-        output=output,
-        certificate=certificate,
-        documents=documents,
-        keys=keys,
-        heavy_rows=heavy_rows,
-    )
+    # A head has the first attributes of an answer.
+    return Answer(*head, output, certificate, documents, keys, heavy_rows)
 
 
 def select_head(

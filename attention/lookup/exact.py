@@ -26,6 +26,7 @@ from attention.lookup.answer import (
 from attention.lookup.bounds.output import bound_exact_output
 from attention.lookup.bounds.similarities import Slack, similarity_slack
 from attention.lookup.bounds.weights import bound_bias_rounding, bound_ties, total_variation
+from attention.lookup.few_rows import FewRows
 from attention.lookup.memory.view import AnyMask, AnyView
 from attention.lookup.question import Auto, Question, group_by_mask, mask_forbidden
 from attention.lookup.shards import Shard, open_shard
@@ -52,6 +53,13 @@ def exact_answers(view: AnyView, questions: Sequence[Question]) -> list[Answer]:
     """
     answers: list[Answer | None] = [None] * len(questions)
     for mask, group in group_by_mask(questions):
+        rows = FewRows.of(view, mask)
+        if rows is not None:
+            for index, few_answer in zip(group, rows.answers([questions[i] for i in group]), strict=True):
+                answers[index] = few_answer
+            group = [index for index in group if answers[index] is None]
+            if not group:
+                continue
         shard = open_shard(view, mask)
         batch_size = max(1, view.limits.exact_batch_cells // max(shard.keys, 1))
         for first in range(0, len(group), batch_size):

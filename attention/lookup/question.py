@@ -197,7 +197,7 @@ class Question:
                 f"query has width {self.query.size}, the keys have width {view.dimension}: "
                 "encode both with the same model"
             )
-        if view.similarity == "cosine" and not self.query.any():
+        if view.similarity == "cosine" and not np.count_nonzero(self.query):
             raise ParameterError("the query is a zero vector, for which cosine is not defined: send another one")
         if self.mask is not None and getattr(self.mask, "view", None) is not view:
             if not isinstance(self.mask, AnyMask):

@@ -1,6 +1,7 @@
 /* Kernels over candidates, the rows that a scan listed for each query. Arrays hold the candidates of all queries; run i,
  * that of query i, is the part from starts[i] to starts[i + 1]. Functions that return a number return -1, or the first query
  * whose run is refused, before they read any candidate of it. */
+#include "best.h"
 #include "exponentials.h"
 
 enum { DIGITS = 4, BASE = 256 }; /* of a radix sort: a float32 has four digits of 8 bits */
@@ -136,32 +137,6 @@ EXPORT int64_t KERNEL(initial_counts)(const double *similarities, int64_t m, con
         counts[query] = least(count_at_least(similarities, first, last, bound), most(times * maximum, 2 * k));
     }
     return -1;
-}
-
-/* The k-th largest of `count` values, 1 <= k <= count, by a heap in scratch float64[count / 2 + 1]. */
-INLINE double kth_largest(const double *values, int64_t count, int64_t k, double *heap) {
-    /* If k is large, find the (count − k + 1)-th smallest instead, by negating all values. */
-    const double sign = 2 * k <= count ? 1.0 : -1.0;
-    const int64_t size = 2 * k <= count ? k : count - k + 1;
-    int64_t filled = 0;
-    for (int64_t i = 0; i < count; i++) {
-        const double number = sign * values[i];
-        if (filled < size) {
-            int64_t place = filled++;
-            for (; place > 0 && heap[(place - 1) / 2] > number; place = (place - 1) / 2) heap[place] = heap[(place - 1) / 2];
-            heap[place] = number;
-        } else if (number > heap[0]) {
-            int64_t place = 0;
-            for (int64_t child = 1; child < size; child = 2 * place + 1) {
-                if (child + 1 < size && heap[child + 1] < heap[child]) child++;
-                if (heap[child] >= number) break;
-                heap[place] = heap[child];
-                place = child;
-            }
-            heap[place] = number;
-        }
-    }
-    return sign * heap[0];
 }
 
 /* Select the first `counts[i]` candidates of run i, for each i: edges int64[queries + 1], where each run's selection begins;
@@ -308,11 +283,6 @@ EXPORT int64_t KERNEL(softmax_weights)(const double *values, int64_t m, const in
     return -1;
 }
 
-/* Whether candidate a comes before candidate b: by similarity, then by row number. */
-INLINE int precedes(const double *similarities, const int64_t *row_numbers, int64_t a, int64_t b) {
-    return similarities[a] != similarities[b] ? similarities[a] > similarities[b] : row_numbers[a] < row_numbers[b];
-}
-
 /* Select the k best of the first `counts[i]` candidates of each run, best first, and all that tie with the k-th; ties by
  * row number. edges: int64[queries + 1]; rows: int64[Σ counts], indices of candidates; runs: int64[Σ counts], the query of each;
  * heap: scratch float64[max(counts) / 2 + 1]. */
@@ -325,22 +295,7 @@ EXPORT int64_t KERNEL(top_rows)(const double *similarities, const int64_t *row_n
     edges[0] = 0;
     for (int64_t query = 0; query < queries; query++) {
         const int64_t first = starts[query], count = counts[query], k = least(ks[query], count), begin = end;
-        if (k > 0) {
-            const double kth = kth_largest(similarities + first, count, k, heap);
-            for (int64_t row = first; row < first + count; row++)
-                if (similarities[row] >= kth) rows[end++] = row;
-        }
-        /* Shell's sort: rows are mostly in order already, but there may be many copies of one row. */
-        int64_t gap = 1;
-        while (3 * gap < end - begin) gap = 3 * gap + 1;
-        for (; gap > 0; gap /= 3)
-            for (int64_t i = begin + gap; i < end; i++) {
-                const int64_t row = rows[i];
-                int64_t place = i;
-                for (; place - gap >= begin && precedes(similarities, row_numbers, row, rows[place - gap]); place -= gap)
-                    rows[place] = rows[place - gap];
-                rows[place] = row;
-            }
+        end += select_best(similarities, row_numbers, first, count, k, heap, rows + end);
         for (int64_t i = begin; i < end; i++) runs[i] = query;
         edges[query + 1] = end;
     }

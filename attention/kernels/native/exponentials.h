@@ -18,21 +18,38 @@ INLINE double power_of_two(int64_t n) {
     return LOAD(double, &bits);
 }
 
+/* The coefficients of Taylor's series of exp from x^13 down to x^2. */
+static const double INVERSE_FACTORIALS[] = {0x1.6124613a86d09p-33, 0x1.1eed8eff8d898p-29, 0x1.ae64567f544e4p-26,
+                                            0x1.27e4fb7789f5cp-22, 0x1.71de3a556c734p-19, 0x1.a01a01a01a01ap-16,
+                                            0x1.a01a01a01a01ap-13, 0x1.6c16c16c16c17p-10, 0x1.1111111111111p-7,
+                                            0x1.5555555555555p-5,  0x1.5555555555555p-3,  0.5};
+
 /* exp(x): 2^n · exp(r) with |r| <= ln 2 / 2, by Taylor's series of 13 terms. */
 INLINE double exponential_of(double x) {
-    static const double inverse_factorials[] = {0x1.6124613a86d09p-33, 0x1.1eed8eff8d898p-29, 0x1.ae64567f544e4p-26,
-                                                0x1.27e4fb7789f5cp-22, 0x1.71de3a556c734p-19, 0x1.a01a01a01a01ap-16,
-                                                0x1.a01a01a01a01ap-13, 0x1.6c16c16c16c17p-10, 0x1.1111111111111p-7,
-                                                0x1.5555555555555p-5,  0x1.5555555555555p-3,  0.5};
     if (!(x > -746.0)) return x != x ? x : 0.0;
     if (x > 710.0) return INFINITE;
     const double n = __builtin_elementwise_rint(x * 0x1.71547652b82fep+0);
     const double r = fused(-n, LN2_LOW, fused(-n, LN2_HIGH, x));
-    double p = inverse_factorials[0];
-    UNROLLED for (int i = 1; i < 12; i++) p = fused(p, r, inverse_factorials[i]);
+    double p = INVERSE_FACTORIALS[0];
+    UNROLLED for (int i = 1; i < 12; i++) p = fused(p, r, INVERSE_FACTORIALS[i]);
     const double value = 1.0 + fused(p * r, r, r);
     const int64_t whole = (int64_t)n, half = whole / 2; /* in two factors, since 2^n may be subnormal */
     return value * power_of_two(half) * power_of_two(whole - half);
+}
+
+static const double VANISHING_LOGIT = -746.0; /* exp is 0 from here down */
+
+/* exp of eight numbers from VANISHING_LOGIT to 0, with the same digits. */
+INLINE octet exponentials_of(octet x) {
+    typedef int64_t integers __attribute__((ext_vector_type(8)));
+    const octet n = __builtin_elementwise_rint(x * 0x1.71547652b82fep+0);
+    const octet r = __builtin_elementwise_fma(-n, (octet)LN2_LOW, __builtin_elementwise_fma(-n, (octet)LN2_HIGH, x));
+    octet p = INVERSE_FACTORIALS[0];
+    UNROLLED for (int i = 1; i < 12; i++) p = __builtin_elementwise_fma(p, r, (octet)INVERSE_FACTORIALS[i]);
+    const octet value = 1.0 + __builtin_elementwise_fma(p * r, r, r), half = __builtin_elementwise_rint(n * 0.5);
+    /* 1.5 · 2^52 + h ends in the bits of the integer h, which become an exponent: few processors convert to int64. */
+    const octet one = half + 0x1.8p52, other = (n - half) + 0x1.8p52;
+    return value * (octet)(((integers)one + 1023) << 52) * (octet)(((integers)other + 1023) << 52);
 }
 
 /* ln x for x > 0: k · ln 2 + ln(1 + f), 1 + f from √½ to √2, and ln(1 + f) = 2·atanh(s), s = f / (2 + f). */

@@ -1,15 +1,7 @@
 /* Passes over float32 rows: products, weighted sums, 8-bit codes, quadratic forms. Products and sums are float64. */
-#include "lanes.h"
+#include "originals.h"
 
-enum { AHEAD = 3, LEVELS = 127, EIGHT = 8 };
-
-INLINE octet to_octet(const float *from) { return __builtin_convertvector(LOAD(octet_of_reals, from), octet); }
-INLINE octet add_product(octet a, octet b, octet total) { return __builtin_elementwise_fma(a, b, total); }
-
-/* Rows lie far apart, so the hardware cannot foresee the next one. */
-INLINE void fetch_row(const float *row, int64_t width) {
-    for (int64_t i = 0; i < width; i += LINE / (int64_t)sizeof *row) __builtin_prefetch(row + i, 0, 3);
-}
+enum { AHEAD = 3, LEVELS = 127 };
 
 /* The first of m indices that is not below `count`, or -1. A caller's indices are checked before any row is read. */
 INLINE int64_t outside(const int64_t *indices, int64_t m, int64_t count) {
@@ -57,39 +49,12 @@ EXPORT int64_t KERNEL(add_rows)(const float *values, int64_t n, int64_t width, c
     return -1;
 }
 
-/* The dot products of one query with `count` rows, at most four. Each is summed in the same order, which depends on the
- * width alone: eight sums of every eighth component, added in pairs, then the components after the last eight. */
-INLINE void multiply_rows(const int count, const float *const *rows, const double *query, int64_t width, double *into) {
-    octet totals[4] = {0.0, 0.0, 0.0, 0.0};
-    int64_t t = 0;
-    for (; t + EIGHT <= width; t += EIGHT) {
-        const octet components = LOAD(octet, query + t);
-        UNROLLED for (int row = 0; row < count; row++)
-            totals[row] = add_product(to_octet(rows[row] + t), components, totals[row]);
-    }
-    UNROLLED for (int row = 0; row < count; row++) {
-        into[row] = sum_of_octet(totals[row]);
-        for (int64_t i = t; i < width; i++) into[row] = __builtin_elementwise_fma((double)rows[row][i], query[i], into[row]);
-    }
-}
-
 /* Fill products float64[q, m] with the dot product of every query float64[q, width] and each of m rows. */
 EXPORT int64_t KERNEL(all_products)(const float *vectors, int64_t n, int64_t width, const int64_t *rows, int64_t m,
                                     const double *queries, int64_t q, double *products) {
     const int64_t bad = outside(rows, m, n);
     if (bad >= 0) return bad;
-    for (int64_t first = 0; first < m; first += 4) {
-        const int64_t count = least(4, m - first);
-        const float *four[4];
-        double found[4];
-        for (int64_t i = 0; i < 4; i++) four[i] = vectors + rows[first + least(i, count - 1)] * width;
-        for (int64_t ahead = first + 4; ahead < least(first + 8, m); ahead++)
-            fetch_row(vectors + rows[ahead] * width, width);
-        for (int64_t query = 0; query < q; query++) {
-            multiply_rows(4, four, queries + query * width, width, found);
-            for (int64_t i = 0; i < count; i++) products[query * m + first + i] = found[i];
-        }
-    }
+    fill_products(vectors, width, rows, m, queries, q, products, m);
     return -1;
 }
 
@@ -102,7 +67,7 @@ EXPORT int64_t KERNEL(row_products)(const float *vectors, int64_t n, int64_t wid
     for (int64_t i = 0; i < m; i++) {
         if (i + AHEAD < m) fetch_row(vectors + rows[i + AHEAD] * width, width);
         const float *row = vectors + rows[i] * width;
-        multiply_rows(1, &row, queries + query_of[i] * width, width, products + i);
+        multiply_rows(1, 1, &row, queries + query_of[i] * width, width, products + i);
     }
     return -1;
 }

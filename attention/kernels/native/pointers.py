@@ -10,7 +10,7 @@ import numpy as np
 
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
 I16, I32, I64 = np.dtype(np.int16), np.dtype(np.int32), np.dtype(np.int64)
-I8, U8, BOOL = np.dtype(np.int8), np.dtype(np.uint8), np.dtype(np.bool_)
+I8, U8, U64, BOOL = np.dtype(np.int8), np.dtype(np.uint8), np.dtype(np.uint64), np.dtype(np.bool_)
 
 
 _DATA = object.__basicsize__

@@ -212,6 +212,14 @@ class PassingRows:
         self.tiles = tiles
         self.n = n
 
+    @property
+    def term_count(self) -> int:
+        """The most numbers that are added one by one in a sum over the rows; rounding errors grow with it.
+
+        Tiles (runs of rows) are added one by one, and within a tile its rows.
+        """
+        return len(self.tiles) + max((tile.stop - tile.start for tile in self.tiles), default=0)
+
     def owners(self) -> I64:
         """Return int64[n], the document of each of the rows."""
         columns = [tile.segment.owners[tile.rows] for tile in self.tiles]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from attention.arrays import F64, I64
+from attention.kernels import HEAVIEST
 from attention.lookup.answer import HeavyRows
 from attention.lookup.question import Question
 from attention.lookup.rescoring.candidates import RescoredQuery
@@ -25,9 +26,6 @@ MIN_LOG_WEIGHT = -700.0
 """The logarithm of a weight below which it may be 0; documents of weight 0 are ordered by similarity."""
 
 TINY = float(np.finfo(np.float64).tiny)
-
-MAX_HEAVY_ROWS = 128
-"""The number of heaviest rows that an answer names, however many documents it lists."""
 
 LOG_SUM_ERROR = 1e-9
 """A generous bound on the float64 error of a logarithm of a sum, relative to the larger of it and 1."""
@@ -179,7 +177,7 @@ def select_heavy_rows(shard: Shard, rows: I64, weights: F64, evidence: Evidence)
     """
     if evidence.null_weight >= HALF or weights.max(initial=0.0) > HALF:
         return None
-    heaviest = select_top(weights, MAX_HEAVY_ROWS).indices[:MAX_HEAVY_ROWS]
+    heaviest = select_top(weights, HEAVIEST).indices[:HEAVIEST]
     if weights[heaviest].sum() <= HALF:
         return None
     return HeavyRows(shard.numbers(rows[heaviest]), shard.owners(rows[heaviest]), weights[heaviest])

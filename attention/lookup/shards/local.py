@@ -75,12 +75,8 @@ class StoredRows:
 
     @property
     def term_count(self) -> int:
-        """The most numbers that are added one by one in a component of `sum_values`; rounding errors grow with it.
-
-        Tiles (runs of rows) are added one by one, and within a tile its rows.
-        """
-        tiles = self._passing.tiles
-        return len(tiles) + max((tile.stop - tile.start for tile in tiles), default=0)
+        """The most numbers that are added one by one in a component of `sum_values`; rounding errors grow with it."""
+        return self._passing.term_count
 
     @cached_property
     def grouping(self) -> DocumentGrouping | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from attention.arrays import F64
+from attention.kernels import kernels
 from attention.logits import SMALLEST_TEMPERATURE
 from attention.lookup.softmax.evidence import Evidence, NullKey
 from attention.normalisers import entmax15, sparsemax
@@ -41,24 +42,32 @@ def softmax(similarities: F64, null: NullKey | None, temperature: float) -> Dist
     """
     if similarities.size == 0:
         return _no_documents(null, temperature)
-    best = float(similarities.max())
     if temperature == 0:
         return one_hot(similarities, null, 0.0, log_partition=True)
-    logits = (similarities - best) / temperature
-    # Relative to the best, the largest term is 1: nothing overflows, and the sum does not vanish.
-    masses = np.exp(logits)
-    mass = float(masses.sum())
-    log_mass = float(np.log(mass))
-    # Not through BLAS, whose threads would wait for a busy core.
-    mean_gap = -float(np.einsum("i,i", masses, logits)) / mass
-    null_logit = -np.inf if null is None else null.logit(best, temperature)
+    masses, totals = kernels().softmax_masses(np.ascontiguousarray(similarities), temperature)
+    return normalise(masses, totals, null, temperature)
+
+
+def normalise(masses: F64, totals: F64, null: NullKey | None, temperature: float) -> Distribution:
+    """Return the softmax whose masses are known, together with the null key ("none of these").
+
+    Args:
+        masses, totals: those of `kernels.RowMasses`; the masses become the weights, in place.
+        null: the null key at that temperature, or None.
+        temperature: T, above 0.
+    """
+    # Relative to the best, the largest mass is 1: nothing overflows, and the sum does not vanish.
+    best, mass, gap = totals.tolist()
+    log_mass, mean_gap = math.log(mass), -gap / mass
+    null_logit = -math.inf if null is None else null.logit(best, temperature)
     null_level = None if null is None else null.level(temperature)
     # A quotient of masses would be ∞/∞ if the null key is far above the documents.
     null_weight = logistic(null_logit - log_mass)
     weights = np.multiply(masses, logistic(log_mass - null_logit) / mass, out=masses)
-    log_partition = best / temperature + float(np.logaddexp(log_mass, null_logit))
     if null is not None and null_logit > log_mass:  # if it outweighs them by far, the sum is its own logit
         log_partition = null.logit(0.0, temperature) + math.log1p(math.exp(log_mass - null_logit))
+    else:
+        log_partition = best / temperature + (log_mass + math.log1p(math.exp(null_logit - log_mass)))
     entropy = log_mass + mean_gap
     evidence = Evidence(
         temperature=temperature,
@@ -66,7 +75,7 @@ def softmax(similarities: F64, null: NullKey | None, temperature: float) -> Dist
         null_similarity=null_level,
         log_partition=log_partition,
         entropy=entropy,
-        effective_documents=float(np.exp(entropy)),
+        effective_documents=math.exp(entropy),
     )
     if null is not None:
         # Gaps are measured from the largest logit, which may be that of the null key.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from attention.kernels import HEAVIEST
 from attention.lookup import Auto, Certificate, Evidence, Limits, Memory, Question, answer, answers, sweep
 from attention.lookup.answer import build_answer, build_sweep, select_head
-from attention.lookup.shards.documents import MAX_HEAVY_ROWS
 from tests.attention.lookup.shards.remote.hosts import afar
 
 
@@ -141,7 +141,7 @@ def test_the_rows_that_share_the_weight_do_not_depend_on_the_matches(limits, key
         *shared, cold, hot, none = (result.heavy_rows for result in results)
         for rows in (*shared, swept[0]):
             assert set(copies) <= set(rows.numbers)
-            assert len(rows.numbers) == MAX_HEAVY_ROWS
+            assert len(rows.numbers) == HEAVIEST
             np.testing.assert_array_equal(rows.documents, rows.numbers // keys_each * keys_each)
             assert (np.diff(rows.weights) <= 0).all()
             assert rows.weights.sum() > 0.5

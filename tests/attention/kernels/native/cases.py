@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from attention.kernels import CandidateLists, CodedKeys, CodedValues
+from attention.kernels import CandidateLists, CodedKeys, CodedValues, RowRun, SoftmaxOptions
 from attention.kernels.in_c import KernelsInC
 from attention.kernels.interface import NO_ADDENDS, TOTALS
 from attention.kernels.layout import FINE_LEVELS, LANES, LEVELS, columns_room, put_columns, put_rows, rows_room
@@ -139,6 +139,25 @@ def originals(running: KernelsInC, rows: int, width: int, queries: int) -> Outpu
     return [products, added, summed, pairs, residuals, codes, left, scales, squares, total]
 
 
+def exact(running: KernelsInC, rows: int, width: int, queries: int) -> Outputs:
+    """Return the softmax over two runs of float32 rows: some rows of a block, then its first ones."""
+    numbers = Numbers(6)
+    keys, some = numbers.reals(-1, 1, rows, width).astype(np.float32), numbers.integers(0, max(rows - 1, 0), rows)
+    norms, vectors = numbers.reals(0.5, 2, rows), numbers.reals(-1, 1, queries, width)
+    packed = running.pack_rows(
+        [RowRun(keys, norms, some, rows), RowRun(keys, norms[: rows // 2].copy(), None, rows // 2)]
+    )
+    options = np.array(
+        [SoftmaxOptions(2.0, 0.05 * (query + 1), (0.3, -np.inf)[query % 2], 0.5, query) for query in range(queries)]
+    )
+    written: Outputs = []
+    for masses in running.softmax_rows(packed, vectors, options):
+        heads, heavy = masses.counts
+        written += [masses.similarities, masses.masses, masses.totals, masses.heads[:heads], masses.heavy[:heavy]]
+        written += running.softmax_masses(masses.similarities.copy(), 0.3)
+    return written
+
+
 def forms(running: KernelsInC, width: int, queries: int) -> Outputs:
     """Return quadratic forms of a symmetric matrix."""
     numbers = Numbers(4)
@@ -255,6 +274,22 @@ def extreme_originals(running: KernelsInC) -> Outputs:
     return [*written, codes, left, scales, squares, total, running.residual_sum(vectors, np.arange(13))]
 
 
+def extreme_exact(running: KernelsInC) -> Outputs:
+    """Weigh rows whose components, temperatures and null keys are extreme."""
+    written: Outputs = []
+    with np.errstate(all="ignore"):
+        keys, vectors = np.resize(np.array(EXTREMES), (13, 19)).astype(np.float32), np.resize(EXTREMES[::-1], (12, 19))
+    for norms in (None, np.resize(EXTREMES, 13)):
+        packed = running.pack_rows([RowRun(keys, norms, None, 13)])
+        for number in EXTREMES:
+            options = np.array([SoftmaxOptions(1.0, number, null, -number, number) for null in EXTREMES])  # type: ignore[arg-type]
+            for masses in running.softmax_rows(packed, vectors, options):
+                heads, heavy = masses.counts
+                written += [np.nan_to_num(of) for of in (masses.similarities, masses.masses, masses.totals)]
+                written += [masses.heads[:heads], masses.heavy[:heavy]]
+    return written
+
+
 def extreme_candidates(running: KernelsInC) -> Outputs:
     """Weigh and sort candidates whose similarities, temperatures and sums are extreme."""
     written: Outputs = []
@@ -291,6 +326,7 @@ def extreme_cases() -> dict[str, Case]:
         **{f"scans {fine=}": partial(extreme_scans, fine=fine) for fine in (False, True)},
         **{f"values {fine=}": partial(extreme_values, fine=fine) for fine in (False, True)},
         "originals": extreme_originals,
+        "exact": extreme_exact,
         "candidates": extreme_candidates,
     }
 
@@ -309,6 +345,7 @@ def odd_cases() -> dict[str, Case]:
             add(scans, rows, width, queries, fine=fine, biased=biased)
             add(values, rows, width, queries, fine=fine, chunk=64 if biased else 1024)
             add(originals, rows, width, queries)
+            add(exact, rows, width, queries)
         add(candidates, rows, queries, bands=1 + at % 3)
     for width, queries in product((*WIDTHS, 15, 17, 31, 32), (0, *QUERIES)):
         add(forms, width, queries)
@@ -330,6 +367,7 @@ def large_cases() -> dict[str, Case]:
         )
         calls[f"values by {of}"] = partial(values, rows=1500, width=130, queries=18, fine=fine)
     calls["originals"] = partial(originals, rows=300, width=101, queries=7)
+    calls["exact"] = partial(exact, rows=300, width=101, queries=7)
     calls["quadratic forms of one"] = partial(forms, width=101, queries=1)
     calls["quadratic forms"] = partial(forms, width=101, queries=19)
     calls["candidates"] = partial(candidates, run=200, queries=9)

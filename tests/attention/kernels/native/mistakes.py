@@ -114,6 +114,7 @@ def mistaken_cases(say: Callable[[str], None]) -> dict[str, cases.Case]:
         "values": mistaken(cases.values, 130, 65, 3, fine=True, chunk=64),
         "values by bytes": mistaken(cases.values, 130, 65, 3, fine=False, chunk=64),
         "originals": mistaken(cases.originals, 19, 9, 3),
+        "exact": mistaken(cases.exact, 19, 9, 3),
         "one form": mistaken(cases.forms, 17, 1),
         "forms": mistaken(cases.forms, 17, 3),
         "candidates": mistaken(cases.candidates, 9, 5),

@@ -26,6 +26,7 @@ RECORDED = {
     "scans of two bytes and many queries": "d8e1ee09e5b6690d",
     "values by two bytes": "a5ffc6903b22e1e0",
     "originals": "4e41411e6d00dea5",
+    "exact": "d121c67ee3772cea",
     "quadratic forms of one": "7552cadc53a4a4bf",
     "quadratic forms": "5a04a0330d5dcf39",
     "candidates": "50030a4fc2ced16c",
