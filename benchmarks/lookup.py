@@ -1,6 +1,6 @@
 """The whole softmax over a large collection, beside what else one would read it with.
 
-    python -m benchmarks.lookup [--rows 100000 1000000] [--queries 1 8 64] [--repeats 5] [--embeddings FILE.npy]
+    python -m benchmarks.lookup [--rows 1000 100000 1000000] [--queries 1 8 64] [--repeats 5] [--embeddings FILE.npy]
 
 Every contender answers the same queries in turn, again and again, after a rest in which the threads of the one before
 stop spinning, and warmed up; the medians are compared. NumPy, torch and FAISS are
@@ -145,7 +145,8 @@ def speed(collection: Collection, counts: list[int], repeats: int, skipped: list
         for kind, rates in (("weights", weights), ("with output", outputs)):
             fastest = min(rates[name] for name in EXACT_PEERS if name in rates)
             quantised = f"{rates['FAISS SQ8'] / rates['softkv']:.1f}×" if "FAISS SQ8" in rates else ""
-            cells = [f"{rates[name]:.1f}" if name in rates else "" for name in weights]
+            # A few thousand rows take less than a millisecond.
+            cells = [f"{rates[name]:.{1 if rates[name] > 10 else 3}f}" if name in rates else "" for name in weights]
             table.add_row(str(count), kind, *cells, f"{fastest / rates['softkv']:.1f}×", quantised)
     console.print(table)
     question = Question(queries[0], 0.05, output=False)
@@ -160,7 +161,7 @@ def speed(collection: Collection, counts: list[int], repeats: int, skipped: list
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="*", default=[100_000, 1_000_000])
+    parser.add_argument("--rows", type=int, nargs="*", default=[1_000, 100_000, 1_000_000])
     parser.add_argument("--queries", type=int, nargs="*", default=[1, 8, 64])
     parser.add_argument("--skip", nargs="*", default=[], help="contenders to leave out")
     parser.add_argument("--repeats", type=int, default=5)

@@ -88,10 +88,12 @@ class FewRows:
         rows = _few_rows[view if mask is None else mask] = cls(view, mask)
         return rows
 
-    def answers(self, questions: Sequence[Question]) -> list[Answer | None]:
+    def answers(self, questions: Sequence[Question]) -> Sequence[Answer | None]:
         """Answer each plain question; None for the others, and if float64 does not hold the square of a length."""
-        answers: list[Answer | None] = [None] * len(questions)
         plain = [index for index, question in enumerate(questions) if _is_plain(question)]
+        if len(plain) == len(questions) <= BATCH_SIZE:
+            return self._answer_batch(questions)
+        answers: list[Answer | None] = [None] * len(questions)
         for first in range(0, len(plain), BATCH_SIZE):
             batch = plain[first : first + BATCH_SIZE]
             for index, answer in zip(batch, self._answer_batch([questions[i] for i in batch]), strict=True):
@@ -99,7 +101,7 @@ class FewRows:
         return answers
 
     def _answer_batch(self, questions: Sequence[Question]) -> Sequence[Answer | None]:
-        n, similarity, running = len(self.numbers), self._facts.similarity, kernels()
+        n, similarity = len(self.numbers), self._facts.similarity
         vectors = np.array([question.vector for question in questions])
         divisors = lengths = np.sqrt(np.add.reduce(vectors * vectors, axis=1)).tolist()
         if not (min(lengths) >= (SHORTEST if similarity == "cosine" else 0.0) and max(lengths) <= LONGEST):
@@ -114,19 +116,32 @@ class FewRows:
             nulls.append(null)
             null_numbers = NO_NULL if null is None else (null.similarity, null.log_count)
             options.append(SoftmaxOptions(divisor, question.temperature, *null_numbers, max(question.cap, 1)))
-        rows, numbers, parts = self._rows_for(running), np.array(options), dict[int, list[RowMasses]]()
-
-        def weigh(first: int, last: int) -> None:
-            parts[first] = running.softmax_rows(rows, vectors[first:last], numbers[first:last])
-
-        run_in_parallel(weigh, len(questions), len(questions) * n)
-        results = [masses for first in sorted(parts) for masses in parts[first]]
+        results = self._weigh(vectors, np.array(options))
         distributions = [
             normalise(masses.masses, masses.totals, null, of.temperature)
             for masses, null, of in zip(results, nulls, options, strict=True)
         ]
         outputs = self._outputs(questions, distributions)
         return list(map(self._answer, questions, results, distributions, outputs))
+
+    def _weigh(self, vectors: F64, options: F64) -> list[RowMasses]:
+        """Return the softmax masses of q queries.
+
+        Args:
+            vectors: float64[q, d].
+            options: float64[q, 5], the fields of `SoftmaxOptions`.
+        """
+        running = kernels()
+        rows = self._rows_for(running)
+        if len(vectors) == 1:
+            return running.softmax_rows(rows, vectors, options)
+        parts: dict[int, list[RowMasses]] = {}
+
+        def weigh(first: int, last: int) -> None:
+            parts[first] = running.softmax_rows(rows, vectors[first:last], options[first:last])
+
+        run_in_parallel(weigh, len(vectors), len(vectors) * len(self.numbers))
+        return [masses for first in sorted(parts) for masses in parts[first]]
 
     def _outputs(self, questions: Sequence[Question], distributions: Sequence[Distribution]) -> list[F64 | None]:
         """Return the output float64[d_v] of each question, or None if it does not ask for one."""
@@ -157,7 +172,8 @@ class FewRows:
         n, weights, evidence = len(self.numbers), distribution.weights, distribution.evidence
         similarities, (listed, heavy) = masses.similarities, masses.counts.tolist()
         rows, matches, complete = masses.heads[:listed], min(question.cap, n), True
-        best, heaviest = float(similarities[rows[0]]), float(weights[rows[0]])
+        first = rows.item(0)
+        best, heaviest = similarities.item(first), weights.item(first)
         rounding = similarity_slack(self._facts.similarity, question.vector, self._facts.key_norm)
 
         def are_alike() -> bool:

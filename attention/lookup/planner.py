@@ -257,7 +257,9 @@ def _answers(view: AnyView, questions: Sequence[Question]) -> list[Answer]:
     exact path also answers what the other two cannot decide.
     """
     answers: list[Answer | None] = [None] * len(questions)
-    exact, auto, scanned = list[int](), list[int](), dict[int, Question]()
+    exact: list[int] = []
+    auto: list[int] = []
+    scanned: dict[int, Question] = {}
     for index, question in enumerate(questions):
         if reads_exactly(view, question):
             exact.append(index)

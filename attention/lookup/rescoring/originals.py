@@ -8,6 +8,7 @@ their rounding errors.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from itertools import pairwise
 from typing import TypeVar
 
@@ -84,7 +85,7 @@ def compute_all_sums(tiles: Sequence[Tile], weights: F64, width: int, *, beyond_
         return sums
 
     # The sums of tiles are added in their order, so the result does not depend on which thread was first.
-    return np.sum(_map_tiles(read, tiles), axis=0) if tiles else np.zeros((len(weights), width))
+    return reduce(np.add, _map_tiles(read, tiles)) if tiles else np.zeros((len(weights), width))
 
 
 def compute_similarities(similarity: str, rows: RowIndices, vectors: F64, indices: I64, queries: I64) -> F64:
