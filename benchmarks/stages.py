@@ -70,7 +70,6 @@ RULES: dict[str, Sequence[str]] = {
         "service/api/admission.py",
         "service/api/keyring.py",
         "service/api/shutdown.py",
-        "service/api/body.py:BodyLimitMiddleware",
     ),
     "routing": (
         "starlette/routing.py",
@@ -138,7 +137,10 @@ RULES: dict[str, Sequence[str]] = {
         "service/api/telemetry.py",
         "service/api/access_log.py",
         "service/api/middleware/access_record.py",
-        "service/api/middleware/requests.py:_report",
+        "service/api/middleware/requests.py:report",
+        "service/api/middleware/requests.py:complete_span",
+        "service/api/middleware/requests.py:_log",
+        "service/api/middleware/requests.py:_log_slow",
     ),
     # At the end of a stack: a thread without work, or the loop in C, which waits for sockets and reads them.
     RESTING: (
