@@ -12,6 +12,7 @@ import numpy as np
 import orjson
 from fastapi import FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from numpy.typing import NDArray
 from starlette.datastructures import Headers
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp, Message
@@ -28,6 +29,7 @@ POOLS = (LOOKUPS, LONG_ANSWERS, READS, WRITES, BODIES, ARRAYS, TEXTS)
 SIDE, BARRIER_SECONDS = 512, 2.0
 _warm_pools = set[FairThreads]()
 Call = tuple[str, dict[str, Any]]
+Array = NDArray[np.float64]
 
 
 async def warm(app: FastAPI, catalogue: Catalogue) -> None:
@@ -41,7 +43,10 @@ async def warm(app: FastAPI, catalogue: Catalogue) -> None:
     # The threads are the process's: a second service in it finds them warm.
     if pools := [pool for pool in POOLS if pool not in _warm_pools]:
         barrier = Barrier(sum(pool.size for pool in pools))
-        work, turns = partial(_work, barrier), [(pool, str(number)) for pool in pools for number in range(pool.size)]
+        # Shared: a matrix for each thread would leave 4 MiB per thread in the heap.
+        square, product = np.ones((SIDE, SIDE)), np.empty((SIDE, SIDE))
+        work = partial(_work, barrier, square, product)
+        turns = [(pool, str(number)) for pool in pools for number in range(pool.size)]
         await asyncio.gather(*(asyncio.wrap_future(pool.submit(work, turn)) for pool, turn in turns))
         _warm_pools.update(pools)
     # Errors are handled as for other calls, for example of a damaged document.
@@ -51,14 +56,19 @@ async def warm(app: FastAPI, catalogue: Catalogue) -> None:
         await _call(app, inner, path, orjson.dumps(body))
 
 
-def _work(barrier: Barrier) -> None:
-    """Multiply matrices in this thread at the same time as in all others, so that each thread is warm."""
-    square = np.ones((SIDE, SIDE))
+def _work(barrier: Barrier, square: Array, product: Array) -> None:
+    """Multiply matrices in this thread at the same time as in all others, so that each thread is warm.
+
+    Args:
+        barrier: waits until every thread is here.
+        square: float64[512, 512], which no thread changes.
+        product: float64[512, 512], in which every thread writes the same.
+    """
     try:
         barrier.wait(BARRIER_SECONDS)
     except BrokenBarrierError:
         return  # the threads already have other work
-    np.matmul(square, square)
+    np.matmul(square, square, out=product)
 
 
 def _calls(catalogue: Catalogue) -> Iterator[Call]:
