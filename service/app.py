@@ -25,7 +25,7 @@ from service.api.middleware.requests import RequestMiddleware, Telemetry
 from service.api.problems import handlers
 from service.api.routes import idempotency, page
 from service.api.routes.mcp import MCPEndpoint
-from service.api.routing import DirectCall, DirectRoutes, direct_calls, require_write_by_default
+from service.api.routing import DirectCall, DirectRoutes, direct_calls, operation_id, require_write_by_default
 from service.api.shutdown import Shutdown
 from service.api.telemetry import NO_TELEMETRY, Meters, SlowRequests, Tracing
 from service.datasets import DEMOS
@@ -82,7 +82,7 @@ def create_app(
         title="softkv",
         description=openapi.INTRODUCTION,
         openapi_tags=openapi.TAGS,
-        generate_unique_id_function=openapi.operation_id,
+        generate_unique_id_function=operation_id,
         version=version("softkv"),
         lifespan=partial(lifespan, settings, opening),
         dependencies=[Depends(require_write_by_default)],
@@ -93,8 +93,8 @@ def create_app(
         separate_input_output_schemas=False,  # a filter that is answered is as it is sent
         telemetry=NO_TELEMETRY if tracing is None else tracing.config,
     )
-    for router in routes.ALL:
-        app.include_router(router)
+    # Not by `include_router`, which would build each route a second time. These routes guard themselves.
+    app.router.routes.extend(route for router in routes.ALL for route in router.routes)
     needs_key = settings.keyed and settings.allow_anonymous is None
     page.mount(app, settings.root_path, settings.frame_ancestors, site, keyed=needs_key)
     handlers.install(app)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.routing import iter_route_contexts
 from pydantic import TypeAdapter
 
 from service.api.middleware.access import is_call
@@ -236,11 +236,6 @@ LINKS: dict[str, dict[str, Link]] = {
     "attend": {"get_document": _to("get_document", HERE | {"id": "$response.body#/matches/0/id"})},
     "sweep": {"attend": _to("attend", HERE, {"query": "$request.body#/query"})},
 }
-
-
-def operation_id(route: APIRoute) -> str:
-    """Return the name of a route's call in generated clients: the name of the route's function."""
-    return route.name
 
 
 def describe(app: FastAPI) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
 from inspect import signature
 from typing import Any, TypeVar, get_type_hints
 
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response, params
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette._utils import get_route_path
@@ -196,8 +197,7 @@ def _dependencies_of_guard(context: RouteContext) -> set[int]:
     These are the declarations of the route and its own router. Those of `include_router` are not among them.
     """
     declared = (dependency.dependency for dependency in getattr(context.original_route, "dependencies", ()))
-    kinds = RequiredLevel | AdmissionKind | DeclaredReach | DeclaredFiltering
-    declarations = (call for call in declared if isinstance(call, kinds))
+    declarations = (call for call in declared if isinstance(call, Declaration))
     return {id(require_write_by_default), *map(id, declarations)}
 
 
@@ -312,6 +312,26 @@ def declared_level(route: Any) -> Level | None:
     return max(levels, key=LEVELS.index, default=None)
 
 
+Declaration = RequiredLevel | AdmissionKind | DeclaredReach | DeclaredFiltering
+
+
+OVERRIDES: ContextVar[dict[Any, Any]] = ContextVar("dependency overrides")
+
+
+class CurrentApplication:
+    """The application that answers the current call, which FastAPI asks for overrides; applications share routes."""
+
+    @property
+    def dependency_overrides(self) -> dict[Any, Any]:
+        """Return the application's overrides of dependencies."""
+        return OVERRIDES.get()
+
+
+def operation_id(route: APIRoute) -> str:
+    """Return the name of a route's call in generated clients: the name of the route's function."""
+    return route.name
+
+
 def _declarations(route: Any, kind: type[T]) -> list[T]:
     """Return a route's declarations of one type; those of its router come first."""
     dependencies = (dependency.dependency for dependency in getattr(route, "dependencies", ()))
@@ -372,6 +392,21 @@ class GuardedRoute(APIRoute):
     reads_in_parts = False  # True: the route reads the body itself, within the limit
     reads_any_length = False  # True: it also lifts the limit
     outlives_its_caller = False  # True: the call goes on when the client disconnects, as a write does
+
+    def __init__(
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        *,
+        dependencies: Sequence[params.Depends] | None = None,
+        **options: Any,
+    ) -> None:
+        """Create the route. FastAPI gets no declarations: it would inspect each of them at every start."""
+        declared = list(dependencies or ())
+        called = [dependency for dependency in declared if not isinstance(dependency.dependency, Declaration)]
+        options |= {"generate_unique_id_function": operation_id, "dependency_overrides_provider": CurrentApplication()}
+        super().__init__(path, endpoint, dependencies=called, **options)
+        self.dependencies = declared
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check the caller, the body and admission, then answer. A wrong method is refused by the parent class."""
@@ -451,6 +486,7 @@ class GuardedRoute(APIRoute):
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a call that was admitted; an ASGI call."""
+        OVERRIDES.set(scope["app"].dependency_overrides)
         await super().handle(scope, receive, send)
 
 
