@@ -5,15 +5,17 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from attention.transformer import arrays, map_arrays
-from service.lab.networks import Network, Plan, build_network, count_parameters, is_learned
+from service.lab.networks import Plan, build_network, count_parameters, is_learned
 from service.lab.tasks import TASKS
+
+if TYPE_CHECKING:
+    from service.lab.networks import Network
 
 D_K = 32
 """The width of W_Q and W_K."""
@@ -128,11 +130,15 @@ def unpack_array(packed: Mapping[str, Any]) -> NDArray[np.float32]:
 
 def pack_parameters(network: Network) -> dict[str, Any]:
     """Pack the learned parameters of a network for JSON. Its other arrays follow from its plan."""
+    from attention.transformer import arrays
+
     return pack_array(np.concatenate([array.reshape(-1) for name, array in arrays(network) if is_learned(name)]))
 
 
 def restore_network(plan: Plan, packed: Mapping[str, Any]) -> Network:
     """Build the network of a plan with the parameters that `pack_parameters` packed."""
+    from attention.transformer import arrays, map_arrays
+
     initial, numbers = build_network(plan), unpack_array(packed)
     learned_ids = {id(array) for name, array in arrays(initial) if is_learned(name)}
 

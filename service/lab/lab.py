@@ -11,10 +11,14 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from secrets import token_hex
+from typing import TYPE_CHECKING
 
 from service.lab.errors import LabBusy, LibraryNeeded, ModelNotTrained, TrainingFailed
 from service.lab.jobs import LONGEST_LINE, Job, NetworkJob, TrainingEvent, restore_network
-from service.lab.networks import Decoded, Network, count_parameters, decode
+from service.lab.networks import Decoded, count_parameters, decode
+
+if TYPE_CHECKING:
+    from service.lab.networks import Network
 
 CHILD = "service.lab.child"
 MAX_MODELS = 16

@@ -5,28 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, NamedTuple, TypeAlias, get_args
+
+# The layers are imported in the functions below: a service needs them when a caller trains a network.
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import NDArray
 
-from attention import recurrent, transformer
 from attention.arrays import Array
-from attention.recurrent import RecurrentArchitecture, RecurrentEncoderDecoder
-from attention.transformer import Architecture, EncoderDecoder, Patches, arrays
 from service.lab.errors import NotLearnable, UnreadableSource
 from service.lab.tasks import BEGIN, END, PATCH, Example, PictureTask, Task, TextTask
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+    from attention.recurrent import RecurrentEncoderDecoder
+    from attention.transformer import EncoderDecoder
+
+    Network: TypeAlias = EncoderDecoder | RecurrentEncoderDecoder
 
 Model = Literal["transformer", "gru", "lstm", "gru_attention", "lstm_attention"]
 """The last two have Bahdanau's attention over the source."""
 
 MODELS: tuple[Model, ...] = get_args(Model)
-Network: TypeAlias = EncoderDecoder | RecurrentEncoderDecoder
-TEXT_SIZES = Architecture(d_model=64, n_heads=1, d_ff=128, n_layers=1)
-"""One encoder layer and one decoder layer with one head each: so one matrix of weights shows the alignment."""
+TEXT_HEADS = 1
+"""Each of the two layers has one head for texts: so one matrix of weights shows the alignment."""
 
-PICTURE_SIZES = Architecture(d_model=64, n_heads=4, d_ff=128, n_layers=1)
+PICTURE_HEADS = 4
 
 
 class DecoderSteps(NamedTuple):
@@ -80,6 +85,8 @@ def build_network(plan: Plan) -> Network:
 
 def run_decoder(network: Network, source: Array, target: Array, *lengths: Array) -> DecoderSteps:
     """Return the logits and the attention at every position of the target; arguments as in a call of the network."""
+    from attention.transformer import EncoderDecoder
+
     if isinstance(network, EncoderDecoder):
         return DecoderSteps(*network.steps(source, target, *lengths))
     steps = network.steps(source, target, *lengths)
@@ -88,6 +95,8 @@ def run_decoder(network: Network, source: Array, target: Array, *lengths: Array)
 
 def count_parameters(network: Network) -> int:
     """Return how many numbers the network learns; sinusoidal positions do not count."""
+    from attention.transformer import arrays
+
     return sum(array.size for name, array in arrays(network) if is_learned(name))
 
 
@@ -97,8 +106,12 @@ def is_learned(name: str) -> bool:
 
 
 def _build_transformer(random: Generator, task: Task) -> EncoderDecoder:
+    from attention import transformer
+    from attention.transformer import Architecture, EncoderDecoder, Patches
+
     initial = transformer.initial
-    sizes = TEXT_SIZES if isinstance(task, TextTask) else PICTURE_SIZES
+    n_heads = TEXT_HEADS if isinstance(task, TextTask) else PICTURE_HEADS
+    sizes = Architecture(d_model=64, n_heads=n_heads, d_ff=128, n_layers=1)
     n_tokens = len(task.source) if isinstance(task, TextTask) else 1
     tokens = initial.embeddings(random, n_tokens, task.max_source, sizes.d_model)
     assert tokens.positions is not None
@@ -115,6 +128,9 @@ def _build_transformer(random: Generator, task: Task) -> EncoderDecoder:
 def _build_recurrent(
     random: Generator, task: TextTask, cell: Literal["gru", "lstm"], attends: bool, d: int
 ) -> RecurrentEncoderDecoder:
+    from attention import recurrent
+    from attention.recurrent import RecurrentArchitecture
+
     sizes = RecurrentArchitecture(cell, d, d)
     return recurrent.initial.encoder_decoder(random, sizes, len(task.source), len(task.vocabulary), attends=attends)
 

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.random import Generator
 from numpy.typing import NDArray
 
 from service.lab.errors import UnreadableSource
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
 
 BEGIN, END = "<begin>", "<end>"
 HELD_OUT_MODULUS = 10

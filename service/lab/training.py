@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -18,8 +18,11 @@ from torch.nn.functional import cross_entropy
 from attention import attend
 from attention.transformer import arrays, map_arrays
 from service.lab.jobs import D_K, select_held_out
-from service.lab.networks import Network, Plan, build_network, is_learned, run_decoder
+from service.lab.networks import Plan, build_network, is_learned, run_decoder
 from service.lab.tasks import BEGIN, END, Batch, Example, PictureTask
+
+if TYPE_CHECKING:
+    from service.lab.networks import Network
 
 BATCH = 64
 RATE = 3e-3

@@ -134,7 +134,6 @@ Filter = TypeAliasType(
         Field(description="A comparison, or a combination of conditions."),
     ],
 )
-Combination.model_rebuild()
 
 
 def _parse(tree: Any) -> Condition:

@@ -6,13 +6,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from service.lab.networks import Network, Plan, decode, run_decoder
+from service.lab.networks import Plan, decode, run_decoder
 from service.lab.tasks import BEGIN, END, Example, PictureTask, Task
 from service.lab.training import Budget, Evaluation, Snapshot, Step, TrainingResult, train_with_snapshots
+
+if TYPE_CHECKING:
+    from service.lab.networks import Network
 
 SEED = 0
 MOMENTS = 33

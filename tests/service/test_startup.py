@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from threading import Event
 
 import numpy as np
 import orjson
 import pytest
+from fastapi.routing import APIRoute
 from structlog.testing import capture_logs
 
 from attention.lookup import Memory
@@ -25,6 +28,40 @@ PATIENCE = 60
 N, WIDTH = 6_000, 384
 KEYS = np.random.default_rng(3).standard_normal((N, WIDTH)).astype(np.float32)
 ASKED = {"query": KEYS[17].tolist(), "top_k": 3, "include": ["output"]}
+NEEDED_LATER = {
+    "attention.recurrent",
+    "attention.transformer",
+    "httpx2",
+    "mcp",
+    "opentelemetry.sdk",
+    "psycopg",
+    "ray",
+    "sentence_transformers",
+    "tokenizers",
+    "torch",
+}
+STARTED = """
+import asyncio, sys
+from pathlib import Path
+from service.app import create_app
+from service.schemas.wire import JSONObject
+from service.settings import Settings
+
+def below(kind):
+    for model in kind.__subclasses__():
+        yield model
+        yield from below(model)
+
+app = create_app(Settings(encoder="none", data_dir=Path(sys.argv[1])))
+print(*(model.__name__ for model in below(JSONObject) if model.__pydantic_complete__))
+
+async def start():
+    async with app.router.lifespan_context(app):
+        await app.state.parts.warmed.wait()
+
+asyncio.run(start())
+print(*sys.modules)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +80,21 @@ def directory(tmp_path_factory):
         )
         assert orjson.loads(sent.text.splitlines()[-1]) == {"done": True, "upserted": N, "refused": 0}
     return data_dir
+
+
+def test_a_start_imports_and_builds_no_more_than_the_first_answers_need(directory):
+    ran = subprocess.run([sys.executable, "-c", STARTED, directory], check=True, capture_output=True, text=True)
+    built, imported = ran.stdout.splitlines()
+    assert built == ""
+    assert "service.retrieval.queries.attend" in imported.split()
+    assert not NEEDED_LATER & set(imported.split())
+
+
+def test_every_route_is_built_once():
+    routes = [route for route in create_app(Settings(encoder="none")).routes if isinstance(route, APIRoute)]
+    again = [route for route in create_app(Settings(encoder="none")).routes if isinstance(route, APIRoute)]
+    assert len(routes) > 50
+    assert all(one is other for one, other in zip(routes, again, strict=True))
 
 
 def test_keys_are_read_while_nothing_else_is_there_yet(directory):

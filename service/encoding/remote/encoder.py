@@ -19,7 +19,6 @@ from service.encoding.errors import InvalidTokens, TextRefused, TokensUnknown
 from service.encoding.models.network import Kind, Precision, RunsOn
 from service.encoding.provider_counts import ProviderCounts
 from service.encoding.remote.background_loop import PROVIDERS
-from service.encoding.remote.provider import Provider
 from service.encoding.remote.settings import RemoteSettings
 from service.encoding.temperature import Similarity, Temperature
 from service.encoding.texts import Encoded, Purpose, check_texts
@@ -56,6 +55,8 @@ class RemoteEncoder(Encoder):
         self.timeout_seconds = settings.timeout_seconds
         self._settings = settings
         self._prefixes: dict[Purpose, str] = {"query": settings.query_prefix, "document": settings.document_prefix}
+        from service.encoding.remote.provider import Provider  # it imports a client of HTTP
+
         self._provider = Provider(settings, None if measurements is None else measurements[0])
 
     @property
