@@ -8,8 +8,9 @@ from functools import reduce
 from types import ModuleType
 from typing import Any, Protocol, TypeAlias, TypeVar
 
+import array_api_compat
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 from numpy.typing import NDArray
 
 from attention.errors import ParameterError, ShapeError
@@ -77,6 +78,48 @@ def as_array(name: str, argument: Array | None) -> Array | None:
         return np.asarray(argument)
     except ValueError:
         raise ShapeError(f"{name} must have rows of one length: it holds lists of several") from None
+
+
+class _NumPy(ModuleType):
+    """NumPy, whose functions are those of the array-API standard but for two.
+
+    array_api_compat's module for NumPy would import all that NumPy has, such as f2py: 0.2 s and 19 MiB.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a function or a type of NumPy, which later calls find without this method."""
+        vars(self)[name] = member = getattr(np, name)
+        return member
+
+    @staticmethod
+    def astype(x: Any, dtype: Any, *, copy: bool = True) -> Any:
+        """Return an array or a number converted to a type."""
+        return x.astype(dtype, copy=copy)
+
+    @staticmethod
+    def sort(x: Any, *, axis: int = -1, descending: bool = False) -> Any:
+        """Return an array sorted along an axis, ascending unless `descending` is true."""
+        ascending = np.sort(x, axis=axis)
+        return np.flip(ascending, axis=axis) if descending else ascending
+
+
+_NUMPY = _NumPy("numpy")
+_HAS_STANDARD = np.lib.NumpyVersion(np.__version__) >= "2.1.0"
+_SCALARS = bool | int | float | complex | None
+
+
+def array_namespace(*arrays: Array) -> ModuleType:
+    """Return the array-API module that the arrays share; Python's numbers and None are ignored.
+
+    Raises:
+        TypeError: the arguments are of several libraries, or none is an array.
+    """
+    if _HAS_STANDARD:
+        remaining = [array for array in arrays if not isinstance(array, np.ndarray | np.generic)]
+        if len(remaining) < len(arrays) and all(isinstance(argument, _SCALARS) for argument in remaining):
+            return _NUMPY
+    module: ModuleType = array_api_compat.array_namespace(*arrays)
+    return module
 
 
 def namespace(**arrays: Array | None) -> ModuleType:

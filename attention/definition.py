@@ -13,9 +13,7 @@ from __future__ import annotations
 
 from typing import Generic, NamedTuple, TypeVar, overload
 
-from array_api_compat import array_namespace
-
-from attention.arrays import AnyArray, Array, attendable, blend
+from attention.arrays import AnyArray, Array, array_namespace, attendable, blend
 from attention.logits import compare, peak_logit
 from attention.names import resolve
 from attention.normalisers import NORMALISERS, Normaliser, log_sum_exp, softmax

@@ -15,9 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from array_api_compat import array_namespace
-
-from attention.arrays import Array, Shape
+from attention.arrays import Array, Shape, array_namespace
 from attention.definition import Attended, attend
 from attention.errors import ParameterError, ShapeError
 from attention.rotary import Rotary

@@ -13,9 +13,8 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from array_api_compat import array_namespace
 
-from attention.arrays import Array, attendable, finite_or_zero, largest
+from attention.arrays import Array, array_namespace, attendable, finite_or_zero, largest
 from attention.definition import attend
 from attention.errors import ParameterError
 from attention.logits import check_temperature, compare

@@ -7,9 +7,18 @@ from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
-from attention.arrays import Array, as_array, broadcast_onto, detach, finite_or_zero, largest, namespace
+from attention.arrays import (
+    Array,
+    array_namespace,
+    as_array,
+    broadcast_onto,
+    detach,
+    finite_or_zero,
+    largest,
+    namespace,
+)
 from attention.errors import ParameterError, ShapeError
 from attention.names import resolve
 from attention.similarity import SIMILARITIES, Similarity

@@ -8,9 +8,9 @@ from __future__ import annotations
 from types import ModuleType
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
-from attention.arrays import Array
+from attention.arrays import Array, array_namespace
 from attention.errors import ParameterError, ShapeError
 
 

@@ -11,9 +11,9 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
-from attention.arrays import Array, detach, finite_or_zero, largest
+from attention.arrays import Array, array_namespace, detach, finite_or_zero, largest
 
 Normaliser: TypeAlias = Callable[[Array], Array]
 

@@ -12,9 +12,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from array_api_compat import array_namespace
-
-from attention.arrays import Array, attendable, blend, largest, namespace
+from attention.arrays import Array, array_namespace, attendable, blend, largest, namespace
 from attention.errors import ParameterError, ShapeError
 from attention.logits import at_temperature, compare, peak_logit
 from attention.normalisers import at_least_one, exponentials

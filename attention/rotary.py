@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
-from attention.arrays import F32, Array
+from attention.arrays import F32, Array, array_namespace
 from attention.errors import ParameterError
 
 

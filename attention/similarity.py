@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-from array_api_compat import array_namespace
 
-from attention.arrays import Array, detach, promote
+from attention.arrays import Array, array_namespace, detach, promote
 from attention.errors import ShapeError
 
 Similarity: TypeAlias = Callable[[Array, Array], Array]

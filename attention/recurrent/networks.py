@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
-from attention.arrays import Array
+from attention.arrays import Array, array_namespace
 from attention.definition import attend
 from attention.masks import padding
 from attention.similarity import Additive

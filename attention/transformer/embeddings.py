@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
-from attention.arrays import I64, Array, namespace
+from attention.arrays import I64, Array, array_namespace, namespace
 from attention.errors import ParameterError, ShapeError
 from attention.transformer.feed_forward import Linear
 from attention.transformer.layer import Norm

@@ -9,9 +9,8 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from array_api_compat import array_namespace
 
-from attention.arrays import Array, is_torch_array
+from attention.arrays import Array, array_namespace, is_torch_array
 from attention.heads import project
 from attention.names import resolve
 

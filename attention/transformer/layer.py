@@ -6,9 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from array_api_compat import array_namespace
-
-from attention.arrays import Array, promote
+from attention.arrays import Array, array_namespace, promote
 from attention.definition import Attended
 from attention.heads import Heads, HeadsSteps
 from attention.masks import causal, within

@@ -9,9 +9,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
-from attention.arrays import I64, Array
+from attention.arrays import I64, Array, array_namespace
 
 
 @dataclass(frozen=True, eq=False)

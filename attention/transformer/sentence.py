@@ -9,9 +9,9 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
-from attention.arrays import Array, namespace, promote
+from attention.arrays import Array, array_namespace, namespace, promote
 from attention.errors import ParameterError, ShapeError
 from attention.masks import padding
 from attention.names import resolve

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from array_api_compat import array_namespace, device
+from array_api_compat import device
 
-from attention.arrays import Array
+from attention.arrays import Array, array_namespace
 from attention.errors import ParameterError
 from attention.masks import causal, padding
 from attention.transformer.embeddings import Embeddings, Patches

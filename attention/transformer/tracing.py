@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from array_api_compat import array_namespace
-
-from attention.arrays import Array
+from attention.arrays import Array, array_namespace
 from attention.errors import ParameterError, ShapeError
 from attention.masks import causal as causal_mask
 from attention.transformer.sentence import SentenceEncoder

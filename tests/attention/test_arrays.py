@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from types import ModuleType
 
+import array_api_compat
 import numpy as np
 import pytest
 import torch
 
 from attention import attend, causal, merge, padding, partial
-from attention.arrays import is_array, is_torch_array
+from attention.arrays import array_namespace, is_array, is_torch_array
 from attention.transformer import Linear, arrays
 
 BATCH, HEADS, M, N, D, D_V = 2, 11, 3, 7, 5, 13
@@ -18,6 +20,9 @@ BATCH, HEADS, M, N, D, D_V = 2, 11, 3, 7, 5, 13
 
 def random(*shape):
     return np.random.default_rng(sum(shape)).normal(size=shape)
+
+
+with_standard = pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.1.0", reason="NumPy lacks the standard")
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -104,6 +109,37 @@ def test_arguments_are_left_as_they_were():
     attend(*arrays, null=0.1, mask=np.ones(N, bool), bias=np.zeros(N))
     for array, copy in zip(arrays, copies, strict=True):
         np.testing.assert_array_equal(array, copy)
+
+
+@with_standard
+def test_numpy_is_its_own_namespace_and_agrees_with_array_api_compat():
+    x = np.array([[3, 1, 2], [1.5, 1.5, -1]], np.float32)
+    xp, compat = array_namespace(x, 2.0, None, np.float64(1)), array_api_compat.array_namespace(x)
+    assert xp is array_namespace(np.float64(1)) is not compat
+    for function in (
+        lambda xp: xp.astype(x, xp.float64),
+        lambda xp: xp.astype(xp.sum(x), xp.int64),
+        lambda xp: xp.sort(x, axis=0),
+        lambda xp: xp.sort(x, axis=-1, descending=True),
+        lambda xp: xp.cumulative_sum(x, axis=-1),
+        lambda xp: xp.clip(x, min=0),
+    ):
+        result, expected = function(xp), function(compat)
+        assert result.dtype == expected.dtype
+        np.testing.assert_array_equal(result, expected)
+    assert array_namespace(torch.ones(2)) is array_api_compat.array_namespace(torch.ones(2))
+    for mixed in ((x, torch.ones(2)), (x, "a text"), (1.0,)):
+        with pytest.raises(TypeError):
+            array_namespace(*mixed)
+
+
+@with_standard
+def test_attention_over_numpy_imports_no_unused_part_of_numpy():
+    code = (
+        "import sys, numpy as np; from attention import attend; x = np.ones((2, 3)); attend(x, x, x); "
+        "print([name for name in ('numpy.f2py', 'numpy.random', 'array_api_compat.numpy') if name in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
 def test_arrays_are_recognised_while_another_thread_imports_torch(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,7 @@ NEEDED_LATER = {
     "attention.transformer",
     "httpx2",
     "mcp",
+    "numpy.f2py",
     "opentelemetry.sdk",
     "psycopg",
     "ray",

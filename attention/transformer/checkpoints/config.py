@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from array_api_compat import array_namespace
 
-from attention.arrays import F32, Array
+from attention.arrays import F32, Array, array_namespace
 from attention.errors import AttentionError
 from attention.heads import Heads
 from attention.transformer.feed_forward import Linear
