@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import inspect
 import re
 import signal
@@ -246,6 +247,8 @@ def _run(settings: Settings, listener: socket.socket, exit_deadline: ExitDeadlin
     from service.storage import StorageError
     from softkv.commands.console import messages
 
+    # Until the service listens: each collection would scan what was imported so far, and imports leave little to free.
+    gc.disable()
     with one_blas_thread():
         # SQLite checks and reads the file without the GIL, while the imports below take about as long.
         try:
@@ -273,6 +276,7 @@ def _run(settings: Settings, listener: socket.socket, exit_deadline: ExitDeadlin
                 structlog.get_logger("softkv").warning("conflicting distribution", reason=str(conflict))
 
         def announce() -> None:
+            gc.enable()
             host, port = settings.host, settings.port
             if settings.unix_socket is not None and settings.log_format == "json":
                 structlog.get_logger("softkv").info("listening", unix_socket=str(settings.unix_socket))
