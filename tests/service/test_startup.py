@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import resource
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from threading import Event
 
 import numpy as np
@@ -17,6 +20,7 @@ from structlog.testing import capture_logs
 
 from attention.lookup import Memory
 from service.app import create_app
+from service.lifespan import return_free_memory
 from service.settings import Settings
 from service.startup import open_in_background
 from service.storage import SQLiteStore, StorageError, StoreClosed, StoreRefused, StoreUnavailable, open_shared
@@ -89,6 +93,19 @@ def test_a_start_imports_and_builds_no_more_than_the_first_answers_need(director
     assert built == ""
     assert "service.retrieval.queries.attend" in imported.split()
     assert not NEEDED_LATER & set(imported.split())
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="only glibc keeps free memory so")
+def test_free_memory_below_used_memory_returns_to_the_system():
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    arrays = [np.ones(8192) for _ in range(1000)]  # 64 KiB each, which the C library takes from its heap
+    before, pinned = resident(), arrays[-1]
+    del arrays
+    return_free_memory()
+    assert before - resident() > 32 << 20
+    assert pinned.sum() == 8192
 
 
 def test_every_route_is_built_once():
