@@ -7,7 +7,7 @@ other questions, from the same similarities and with the same bounds.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -38,6 +38,9 @@ BATCH_SIZE = 256
 LONGEST, SHORTEST = 1e150, 1e-150
 """The lengths of queries whose squares, and whose products with any key, float64 holds."""
 
+
+PRODUCTS: dict[str, Callable[[int], float] | None] = {"cosine": None, "dot": lambda width: 1.0, "scaled_dot": math.sqrt}
+"""What a product of query and key is divided by, from their width; None for the lengths of both."""
 
 _few_rows: WeakKeyDictionary[View | Mask, FewRows] = WeakKeyDictionary()
 
@@ -80,7 +83,7 @@ class FewRows:
             return cached
         if not 0 < (view.n if mask is None else mask.n) <= MAX_ROWS:
             return None
-        if view.runs or view.facts.several or view.similarity == "gaussian" or view.beyond_memory:
+        if view.runs or view.facts.several or view.similarity not in PRODUCTS or view.beyond_memory:
             return None
         checks = (segment.block.unread for segment in view.segments)
         if any(check is not None and not check.done for check in checks):
@@ -103,11 +106,11 @@ class FewRows:
     def _answer_batch(self, questions: Sequence[Question]) -> Sequence[Answer | None]:
         n, similarity = len(self.numbers), self._facts.similarity
         vectors = np.array([question.vector for question in questions])
-        divisors = lengths = np.sqrt(np.add.reduce(vectors * vectors, axis=1)).tolist()
+        lengths = np.sqrt(np.add.reduce(vectors * vectors, axis=1)).tolist()
         if not (min(lengths) >= (SHORTEST if similarity == "cosine" else 0.0) and max(lengths) <= LONGEST):
             return [None] * len(questions)
-        if similarity != "cosine":
-            divisors = [math.sqrt(vectors.shape[1]) if similarity == "scaled_dot" else 1.0] * len(lengths)
+        divisor = PRODUCTS[similarity]
+        divisors = lengths if divisor is None else [divisor(vectors.shape[1])] * len(lengths)
         nulls: list[NullKey | None] = []
         options: list[SoftmaxOptions] = []
         for question, divisor in zip(questions, divisors, strict=True):

@@ -54,7 +54,6 @@ def address(array: Any, kind: np.dtype[Any], size: int | None = None) -> int:
         raise TypeError(f"wanted a contiguous array of {kind.name}, got a {order} one of {array.dtype.name}")
     if size is not None and array.size != size:
         raise ValueError(f"wanted {size} numbers, got an array of shape {array.shape}")
-    # The same as `address_of` returns. A scan needs a hundred addresses, so the call of a function counts.
     return _word_at(id(array) + _DATA).value if _READS else _ask(array)
 
 

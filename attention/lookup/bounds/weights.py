@@ -69,7 +69,8 @@ def bound_rounding(slack: Slack, best: float, temperature: float, mean_gap: floa
     a), with a the mean of exp(ε_i) − 1. Unless an exponential vanishes, a is linear in the mean of |x|, `mean_gap`.
 
     NumPy sums in pairs over runs of 128 in 8 lanes, so the relative error of a sum of n terms is at most (24 + log₂
-    n)·u. A null key that weighs as much as n keys has ln n in its logit, which moves its weight by at most log₂ n·u.
+    n)·u. C compensates each addition, so its error is smaller. A null key that weighs as much as n keys has ln n in its
+    logit, which moves its weight by at most log₂ n·u.
 
     Args:
         slack: a bound on a similarity's error.
