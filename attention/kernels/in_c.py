@@ -132,7 +132,7 @@ class KernelsInC:
         library: the loaded library.
     """
 
-    SCANS = True
+    SCANS = ORDERED = True
 
     def __init__(self, library: Library) -> None:
         self._library = library

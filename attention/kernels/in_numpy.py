@@ -30,7 +30,7 @@ from attention.kernels.layout import CHUNK, LEVELS, WEIGHT_LEVELS, columns_of, r
 
 NAME = "NumPy"
 AMX = False
-WIDE = SCANS = False
+WIDE = SCANS = ORDERED = False
 
 STEP = 4096
 """Rows per step of a scan."""

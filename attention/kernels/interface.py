@@ -396,6 +396,9 @@ class Kernels(CandidateKernels, Protocol):
     SCANS: bool
     """Whether scanning codes is faster than an exact pass over the float32 originals."""
 
+    ORDERED: bool
+    """Whether `all_products` sums each row in the order of `row_products`, so that copies have equal products."""
+
     WIDE: bool
     """Whether 16-bit queries and weights cost no more than 8-bit ones, so that all have 16 bits."""
 

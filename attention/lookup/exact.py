@@ -202,8 +202,9 @@ def _answer(shard: Shard, weighting: Weighting, output: F64 | None) -> Answer:
     if shard.grouping is not None:
         documents = len(shard.grouping.numbers)
         similarities = shard.recompute(weighting.question, weighting.similarities)
-        question = replace(weighting.question, temperature=weighting.temperature)
-        document_weighting = Weighting.of(question, similarities, weighting.biases)
+        if similarities is not weighting.similarities:
+            question = replace(weighting.question, temperature=weighting.temperature)
+            document_weighting = Weighting.of(question, similarities, weighting.biases)
     head = select_head(
         document_weighting.softmax_question,
         lambda positions: shard.numbers(shard.rows[positions]),

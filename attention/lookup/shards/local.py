@@ -98,8 +98,8 @@ class StoredRows:
     def read_similarities(self, questions: Sequence[Question], biases: Sequence[F64 | None]) -> F64:
         """Return float64[q, keys], the similarity of each query with each row that passes the mask.
 
-        They are computed tile by tile. Rows that can be among the best are computed again in one fixed order of
-        summation, so that copies tie exactly.
+        They are computed tile by tile. If the kernels do not sum all rows in one order, those that can be among the
+        best are computed again, so that copies tie exactly.
 
         Args:
             questions: q questions.
@@ -108,7 +108,7 @@ class StoredRows:
         queries = np.array([question.vector for question in questions])
         view, similarity, passing = self._view, self._view.similarity, self._passing
         similarities = compute_all_similarities(similarity, passing.tiles, queries, beyond_memory=view.beyond_memory)
-        if passing.n:
+        if passing.n and not kernels().ORDERED:
             for row, question, addends in zip(similarities, questions, biases, strict=True):
                 temperature, k = question.temperature, max(question.cap, 1)
                 rounding = similarity_slack(similarity, question.vector, self.facts.key_norm)
@@ -131,6 +131,8 @@ class StoredRows:
             question: the question.
             similarities: float64[keys], the result of `read_similarities` for it.
         """
+        if kernels().ORDERED:
+            return similarities
         refined = similarities.copy()
         if self._passing.n:
             refine_similarities(self._passing, self._view.similarity, question.vector, refined, self._passing.n, 0.0)

@@ -155,7 +155,7 @@ class Shard(Protocol):
     def recompute(self, question: Question, similarities: F64) -> F64:
         """Return float64[keys], the similarities computed again in one fixed order of summation.
 
-        Copies of a key then have equal similarities.
+        Copies of a key then have equal similarities. If the given ones are already summed so, they are returned.
 
         Args:
             question: the question.

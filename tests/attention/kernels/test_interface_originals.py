@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attention.lookup.codes.quantisation import quantise
-from tests.attention.kernels.implementations import EVERY
+from tests.attention.kernels.implementations import EVERY, EVERY_IN_C
 from tests.thorough import crossed
 
 N = 60
@@ -71,6 +71,19 @@ def test_copies_of_a_row_have_the_same_product_to_the_bit(running, width):
     order = random.permutation(len(rows))
     products = running.row_products(vectors, rows[order], queries, np.ones(len(rows), dtype=np.int64))
     assert len(set(products[np.isin(rows[order], np.arange(0, N, 7))])) == 1
+
+
+@EVERY_IN_C
+@pytest.mark.parametrize("width", [1, 3, 8, 17, 101])
+@pytest.mark.parametrize("queries", [1, 2, 3, 7])
+def test_products_of_all_rows_have_the_digits_of_single_ones(running, width, queries):
+    random, vectors, vectors_of_queries = data_of(width, queries)
+    rows, products = random.integers(0, N, 43), np.empty((queries, 43))
+    running.all_products(vectors, rows, vectors_of_queries, products)
+    assert running.ORDERED
+    for query in range(queries):
+        single = running.row_products(vectors, rows, vectors_of_queries, np.full(43, query))
+        np.testing.assert_array_equal(products[query], single)
 
 
 @EVERY
