@@ -55,7 +55,8 @@ def loads(text: bytes) -> Any:
         RecursionError: the text is nested too deeply.
     """
     shapes = text.translate(_SHAPES)  # each digit as 0, and what may stand before a number as a comma
-    return loads_slowly(text) if any(integer in shapes for integer in _LONG_INTEGERS) else orjson.loads(text)
+    is_long = _LONG_INTEGERS[0] in shapes or _LONG_INTEGERS[1] in shapes
+    return loads_slowly(text) if is_long else orjson.loads(text)
 
 
 def loads_slowly(text: bytes) -> Any:

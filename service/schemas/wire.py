@@ -235,7 +235,7 @@ def _document_id(text: str) -> str:
         )
     if text in (".", ".."):
         raise PydanticCustomError("document_id", "an id may not be . or .., which a URL would swallow: add a character")
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
+    if not text.isprintable() and any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
         raise PydanticCustomError("document_id", "an id may hold no control character and no lone surrogate")
     return text
 

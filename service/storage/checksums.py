@@ -48,9 +48,15 @@ def vectors_checksum(
     row: int, document: int, first: int | None, last: int | None, key_vector: bytes | None, value_vector: bytes | None
 ) -> int:
     """Return the checksum of a row of the table `vectors`."""
-    lengths = (-1 if blob is None else len(blob) for blob in (key_vector, value_vector))
-    part = (-1 if edge is None else edge for edge in (first, last))
-    numbers = struct.pack("<6q", row, document, *part, *lengths)
+    numbers = struct.pack(
+        "<6q",
+        row,
+        document,
+        -1 if first is None else first,
+        -1 if last is None else last,
+        -1 if key_vector is None else len(key_vector),
+        -1 if value_vector is None else len(value_vector),
+    )
     return _checksum(b"".join((numbers, key_vector or b"", value_vector or b"")))
 
 

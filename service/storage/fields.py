@@ -24,6 +24,7 @@ MAX_LEVELS = 32
 MAX_PATHS = 65_536  # characters
 
 _INT64 = 2**63
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 class Kind(IntEnum):
@@ -39,6 +40,9 @@ class Kind(IntEnum):
     OBJECT = 7  # equal to no operand of a filter, but not null either
 
 
+_NUMBER, _TEXT = int(Kind.NUMBER), int(Kind.TEXT)
+
+
 class EncodedValue(NamedTuple):
     """A scalar or a list in the form in which the table `fields` stores it."""
 
@@ -50,17 +54,12 @@ INSTANT = 2
 """The `element` of a row that holds the instant of a text that is a date."""
 
 
-class FieldRow(NamedTuple):
-    """One row of the table `fields`, without collection and document.
+FieldRow: TypeAlias = tuple[str, int, int, int | float | str | bytes]
+"""One row of the table `fields`, without collection and document: the field, the element, the kind and the value.
 
-    `element` is 0 for the field's value, 1 for an element of its list, and INSTANT for the instant of a text that is an
-    ISO 8601 date: microseconds of Unix time.
-    """
-
-    field: str
-    element: int
-    kind: int
-    value: int | float | str | bytes
+The element is 0 for the field's value, 1 for an element of its list, and INSTANT for the instant of a text that is an
+ISO 8601 date: microseconds of Unix time.
+"""
 
 
 def kind_range(kind: Kind) -> tuple[Kind, Kind]:
@@ -71,10 +70,9 @@ def kind_range(kind: Kind) -> tuple[Kind, Kind]:
 def is_utf8(text: str) -> bool:
     """Return whether a text can be encoded as UTF-8: it has no unpaired surrogate."""
     try:
-        text.encode()
+        return text.isascii() or bool(text.encode())
     except UnicodeEncodeError:
         return False
-    return True
 
 
 def casefold(text: bytes) -> bytes:
@@ -89,7 +87,7 @@ def is_scalar(value: Any) -> bool:
     """Return whether a JSON value is a text, a finite number, true, false or null."""
     if isinstance(value, float):
         return math.isfinite(value)
-    return value is None or isinstance(value, str | int)
+    return value is None or isinstance(value, (str, int))
 
 
 def encode_value(value: Any) -> EncodedValue:
@@ -98,20 +96,20 @@ def encode_value(value: Any) -> EncodedValue:
     >>> encode_value(True), encode_value(1.0) == encode_value(1)
     (EncodedValue(kind=<Kind.BOOLEAN: 1>, value=1), True)
     """
+    if isinstance(value, str):
+        return EncodedValue(Kind.TEXT, value)
     if value is None:
         return EncodedValue(Kind.NULL, 0)
     if isinstance(value, bool):
         return EncodedValue(Kind.BOOLEAN, int(value))
-    if isinstance(value, str):
-        return EncodedValue(Kind.TEXT, value)
-    if isinstance(value, int | float):
+    if isinstance(value, (int, float)):
         if -_INT64 <= value < _INT64:
             return EncodedValue(Kind.NUMBER, value)
         # Every float outside int64 is a whole number, so integers and floats share one form.
         return _encode_large(int(value))
-    if isinstance(value, Mapping):
-        return EncodedValue(Kind.OBJECT, "")
-    return EncodedValue(Kind.LIST, json.dumps([_element(element) for element in value]))
+    if isinstance(value, list) or not isinstance(value, Mapping):  # a check by ABC takes longer
+        return EncodedValue(Kind.LIST, json.dumps([_element(element) for element in value]))
+    return EncodedValue(Kind.OBJECT, "")
 
 
 def decode_scalar(kind: int, value: int | float | str | bytes) -> Scalar:
@@ -131,15 +129,25 @@ def decode_scalar(kind: int, value: int | float | str | bytes) -> Scalar:
 
 def field_rows(metadata: Mapping[str, Any]) -> Iterator[FieldRow]:
     """Yield the rows for one document's metadata. Nulls are not stored: a missing field reads as null."""
-    for field, value in paths(metadata).items():
-        if value is None:
-            continue
-        yield FieldRow(field, 0, *encode_value(value))
-        if isinstance(value, str) and (instant := parse_instant(value)) is not None:
-            yield FieldRow(field, INSTANT, Kind.NUMBER, instant)
-        if isinstance(value, list | tuple):
-            elements = dict.fromkeys(encode_value(element) for element in value if is_scalar(element))
-            yield from (FieldRow(field, 1, *element) for element in elements)
+    for field, value in (metadata if is_shallow(metadata) else paths(metadata)).items():
+        if isinstance(value, str):
+            yield field, 0, _TEXT, value
+            if (instant := parse_instant(value)) is not None:
+                yield field, INSTANT, _NUMBER, instant
+        elif value is not None:
+            kind, form = encode_value(value)
+            yield field, 0, int(kind), form  # SQLite takes an int in half the time of a `Kind`
+            if kind is Kind.LIST:
+                elements = [encode_value(element) for element in value if is_scalar(element)]
+                yield from dict.fromkeys((field, 1, int(kind), form) for kind, form in elements)
+
+
+def is_shallow(metadata: Mapping[str, Any]) -> bool:
+    """Return whether all values are scalars, or lists of scalars, as is usual."""
+    return _SCALARS.issuperset(map(type, metadata.values())) or all(
+        type(value) in _SCALARS or (type(value) is list and _SCALARS.issuperset(map(type, value)))
+        for value in metadata.values()
+    )
 
 
 def paths(metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,6 +167,8 @@ def paths(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def nesting_problem(metadata: Mapping[str, Any]) -> str | None:
     """Return a sentence about which of MAX_LEVELS and MAX_PATHS the metadata exceeds, or None if it exceeds neither."""
+    if is_shallow(metadata):
+        return None
     level: list[tuple[int | None, Any]] = [(0, metadata)]  # with the length of its path; None inside a list
     characters = 0
     for depth in range(MAX_LEVELS + 1):
@@ -202,7 +212,9 @@ def _decode_large(kind: int, form: bytes) -> int | float:
 
 def _element(value: Any) -> tuple[int, int | float | str]:
     """Encode an element for the text of its list, so that equal scalars, such as 1.0 and 1, get equal texts."""
-    if isinstance(value, Mapping | list | tuple):
+    if isinstance(value, str):
+        return _TEXT, value
+    if isinstance(value, (dict, list, tuple)):
         return int(Kind.OBJECT), json.dumps(value)
     kind, form = encode_value(value)
     if isinstance(form, bytes):

@@ -39,7 +39,7 @@ def parse_instant(text: str) -> int | None:
     >>> parse_instant("1970-01-02"), parse_instant("19700101T000001.5Z"), parse_instant("tomorrow")
     (86400000000, 1500000, None)
     """
-    if len(text) > _MAX_CHARACTERS or not _ISO.fullmatch(text):
+    if not text[:4].isdigit() or len(text) > _MAX_CHARACTERS or not _ISO.fullmatch(text):
         return None
     try:
         moment = datetime.fromisoformat(f"{text[:-1]}Z" if text[-1] == "z" else text)

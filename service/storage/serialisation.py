@@ -8,7 +8,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
-from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,6 +45,7 @@ from service.storage.records import (
 )
 
 NUL = "\0"
+_FLOAT32 = np.dtype("<f4")
 SENT = " "
 """Precedes the JSON of a value that was sent and equals the key text; without it, such a value was not sent."""
 
@@ -80,21 +80,26 @@ class DocumentTexts:
         if (excess := nesting_problem(metadata)) is not None:
             raise Unstorable(f"metadata {subject} is too deep or too long, {excess}: put some of it into the value")
         text = json_text(metadata, f"metadata {subject}")
-        if (where := "id" if NUL in identity else find_nul(key, metadata)) is not None:
+        has_escapes = "\\u" in text  # as in the JSON of a NUL and of half of a surrogate pair
+        where = "id" if NUL in identity else find_nul(key, metadata if has_escapes else {})
+        if where is not None:
             raise Unstorable(
                 f"the {where} {subject} holds a NUL (U+0000), which PostgreSQL keeps in no text: leave it out"
             )
         searched = tuple(field_rows(metadata))
-        if not all(map(is_utf8, (identity, key or "", *_strings(searched)))):
+        if not all(map(is_utf8, (identity, key or "", *(_strings(searched) if has_escapes else ())))):
             raise Unstorable(f"id, key or metadata {subject} holds half of a surrogate pair, which UTF-8 cannot say")
         mark = SENT if value_sent and value == key else ""
         return cls(identity, key, mark + json_text(value, f"value {subject}"), text, searched, expires)
 
 
+_encode_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
 def json_text(value: Any, subject: str) -> str:
     """Serialise a JSON value to text that parses to an equal value. `subject` names the value in an error."""
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _encode_json(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise Unstorable(f"{subject} is not JSON that can be stored: {error}") from None
     if is_utf8(text):
@@ -166,10 +171,10 @@ def _value_width(document: DocumentRecord) -> int | None:
 
 
 def _strings(searched: Sequence[FieldRow]) -> Iterator[str]:
-    for row in searched:
-        yield row.field
-        if isinstance(row.value, str):
-            yield row.value
+    for field, _, _, value in searched:
+        yield field
+        if isinstance(value, str):
+            yield value
 
 
 # In the order of CollectionSettings.
@@ -184,7 +189,7 @@ NULL_NAMES = ("auto", "lenient", "strict", "calibrated")
 
 def blob(vector: ArrayLike) -> bytes:
     """Encode a vector [d] as little-endian float32."""
-    return np.asarray(vector, dtype="<f4").tobytes()
+    return np.asarray(vector, dtype=_FLOAT32).tobytes()
 
 
 def vector_of(data: bytes) -> Vector:
@@ -316,8 +321,8 @@ def document_of(texts: StoredDocument, vectors: Sequence[StoredVectors]) -> Docu
 def vector_entries(row: int, document: DocumentRecord) -> Iterator[tuple[Any, ...]]:
     """Yield the values of VECTOR_COLUMNS for each key of a document that is stored under this row number."""
     value = None if document.value_vector is None else blob(document.value_vector)
-    keys: Sequence[bytes | None] = [blob(key) for key in document.keys] or [None]
-    parts: Sequence[TextSpan | None] = document.parts or list(repeat(None, len(keys)))
-    for number, (key, part) in enumerate(zip(keys, parts, strict=True), start=row):
-        entry = (number, row, *(part or (None, None)), key, value)
+    keys: Sequence[bytes | None] = list(map(blob, document.keys)) or [None]
+    parts = document.parts or [(None, None)] * len(keys)
+    for number, (key, (first, last)) in enumerate(zip(keys, parts, strict=True), start=row):
+        entry = (number, row, first, last, key, value)
         yield (*entry, vectors_checksum(*entry))

@@ -128,10 +128,9 @@ def find_expiring(numbers: I64, documents: Sequence[DocumentRecord]) -> ExpiryRo
 
 def with_expiry(document: DocumentRecord, settings: CollectionSettings, now: int) -> DocumentRecord:
     """Return the document with the expiry that the collection gives it, unless it has its own."""
-    if document.expires_sent:
+    if document.expires_sent or settings.expire_after is None:
         return document
-    after = settings.expire_after
-    return replace(document, expires=None if after is None else now + after, expires_sent=True)
+    return replace(document, expires=now + settings.expire_after, expires_sent=True)
 
 
 def read_expirations(record: CollectionRecord, reader: Reader) -> Expirations:

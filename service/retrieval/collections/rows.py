@@ -28,19 +28,16 @@ codes.
 
 def build_rows(numbers: np.ndarray, documents: Sequence[DocumentRecord]) -> Rows | None:
     """Return the rows of stored documents with these row numbers; None if no document has a key."""
-    numbered = zip(numbers.tolist(), documents, strict=True)
-    keyed = [(number, document) for number, document in numbered if len(document.keys)]
+    counts = np.array([len(document.keys) for document in documents])
+    keyed = [document for document in documents if len(document.keys)]
     if not keyed:
         return None
     values = None
-    if any(document.value_vector is not None for _, document in keyed):
-        values = np.concatenate([document.values() for _, document in keyed])
-    return Rows(
-        np.concatenate([number + np.arange(len(document.keys)) for number, document in keyed]),
-        np.concatenate([document.keys for _, document in keyed]),
-        values,
-        np.repeat([number for number, _ in keyed], [len(document.keys) for _, document in keyed]),
-    )
+    if any(document.value_vector is not None for document in keyed):
+        values = np.concatenate([document.values() for document in keyed])
+    owners, firsts = np.repeat(numbers, counts), np.repeat(np.cumsum(counts) - counts, counts)
+    keys = np.concatenate([document.keys for document in keyed])
+    return Rows(owners + np.arange(len(keys)) - firsts, keys, values, owners)
 
 
 def concatenate_rows(batches: Sequence[KeyRows]) -> Rows | None:

@@ -189,7 +189,7 @@ async def prepare_documents(
         _Draft(record, document, pointer, parts.get(pointer, document.parts))
         for pointer, document in documents_by_pointer.items()
     ]
-    texts = list({text: None for draft in drafts for text in draft.texts})
+    texts = [] if record.settings.encoder is None else list({text: None for draft in drafts for text in draft.texts})
     try:
         vectors, truncated = await encode(encoders, record, texts)
     except TextRefused as error:
@@ -198,7 +198,7 @@ async def prepare_documents(
     await _run(many, lambda: _refuse(list(_vector_flaws(record, drafts, vectors))))
     cut = None
     if truncated is not None:
-        cut = [draft.document.id for draft in drafts if not truncated.isdisjoint(draft.texts)]
+        cut = [draft.document.id for draft in drafts if truncated and not truncated.isdisjoint(draft.texts)]
     return PreparedDocuments(await _run(many, lambda: [draft.record(vectors) for draft in drafts]), cut)
 
 
@@ -352,7 +352,7 @@ class _Draft:
             key=self.document.key,
             value=self.value,
             metadata=self.document.metadata,
-            keys=np.stack(keys) if keys else np.empty((0, 0), dtype=np.float32),
+            keys=np.stack(keys) if len(keys) > 1 else keys[0][None] if keys else np.empty((0, 0), dtype=np.float32),
             value_vector=self.value_vector(vectors),
             parts=self.parts,
             value_sent=self.document.value is not MISSING,
@@ -428,7 +428,7 @@ def _vector_flaws(record: CollectionRecord, drafts: Sequence[_Draft], vectors: M
         for pointer, key in draft.keys(vectors):
             dimension = dimension or len(key)
             yield from _width_flaws(record, pointer, "key_vector", key, dimension)
-            if record.settings.similarity == "cosine" and not key.any():
+            if record.settings.similarity == "cosine" and not np.count_nonzero(key):
                 detail = "a zero vector has no direction, so no cosine: leave it out, and the document is keyless"
                 yield Flaw(pointer, detail)
             if value is None and len(key) == dimension:

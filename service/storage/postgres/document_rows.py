@@ -55,7 +55,7 @@ def insert(
                 identity, key = content[:2]
                 hashes = id_hash(identity), checksum
                 copy.write_row((collection, row, *content, *hashes, fold_case(identity), fold_case(key), version))
-        names = {digest(field.field): field.field for document in documents for field in document.fields}
+        names = {digest(name): name for document in documents for name, *_ in document.fields}
         if names:
             with cursor.copy(_FIELDS) as copy:
                 copy.set_types(_FIELD_TYPES)

@@ -87,11 +87,12 @@ def number_entry(kind: int, value: Any) -> tuple[Decimal, bool]:
 
 def field_entry(collection: int, row: int, field: FieldRow) -> tuple[Any, ...]:
     """Return a row of the table `fields`."""
-    begin = (collection, digest(field.field), field.element, kind_of(field.kind))
-    if is_number(field.kind):
-        return (*begin, *number_entry(field.kind, field.value), None, None, row)
-    text = str(field.value)
-    return (*begin, None, None, text, fold_case(text) if field.kind == Kind.TEXT else None, row)
+    name, element, kind, value = field
+    begin = (collection, digest(name), element, kind_of(kind))
+    if is_number(kind):
+        return (*begin, *number_entry(kind, value), None, None, row)
+    text = str(value)
+    return (*begin, None, None, text, fold_case(text) if kind == Kind.TEXT else None, row)
 
 
 def decode_value(kind: int, number: Decimal | None, is_integer: bool | None, text: str | None) -> EncodedValue:

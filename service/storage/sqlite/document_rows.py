@@ -13,10 +13,18 @@ from service.storage.errors import DocumentDamaged
 from service.storage.records import ExpiredCounts, ExpiryRows, RowNumbers
 from service.storage.serialisation import DocumentTexts, texts_of
 from service.storage.sqlite import full_text
-from service.storage.sqlite.statements import TEXT_COLUMNS, Expression, format_numbers, marks, parse_numbers
+from service.storage.sqlite.statements import (
+    TEXT_COLUMNS,
+    Expression,
+    format_numbers,
+    insert_rows,
+    marks,
+    parse_numbers,
+)
 
 LAST_ROW = 2**63 - 1
 EVERY = Expression("1")
+_COLUMNS = ('"row"', "collection", "id", "key", "value", "metadata", "keys", "expires", "id_hash", "checksum")
 _MAX_PARAMETERS = 1000  # of a statement; every build of SQLite accepts as many
 
 
@@ -32,15 +40,9 @@ def insert(
     """
     offsets = np.cumsum([0, *(max(count, 1) for count in keys)], dtype=np.int64)
     rows = (_next_row(connection) + offsets[:-1]).tolist()
-    connection.executemany(
-        'INSERT INTO documents ("row", collection, id, key, value, metadata, keys, expires, id_hash, checksum)'
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        _rows(rows, collection, documents, keys),
-    )
-    connection.executemany(
-        'INSERT INTO fields (collection, field, element, kind, value, "row") VALUES (?, ?, ?, ?, ?, ?)',
-        ((collection, *entry, row) for row, d in zip(rows, documents, strict=True) for entry in d.fields),
-    )
+    insert_rows(connection, "documents", _COLUMNS, _rows(rows, collection, documents, keys))
+    fields = ((collection, *entry, row) for row, d in zip(rows, documents, strict=True) for entry in d.fields)
+    insert_rows(connection, "fields", ("collection", "field", "element", "kind", "value", '"row"'), fields)
     full_text.add(connection, collection, ((row, d.key) for row, d in zip(rows, documents, strict=True)))
     return np.array(rows, dtype=np.int64)
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from sqlite3 import Connection
 
 from service.storage.fields import is_utf8
+from service.storage.sqlite.statements import insert_rows
 
 MAX_UNINDEXED = 256
 """A collection with more documents than this gets a table in the file, and keeps it until it is deleted."""
@@ -111,7 +112,7 @@ def searchable(connection: Connection, collection: int) -> Iterator[None]:
 
 
 def _add(connection: Connection, name: str, keys: Iterable[tuple[int, str | None]]) -> None:
-    connection.executemany(f"INSERT INTO {name} (rowid, key) VALUES (?, ?)", keys)
+    insert_rows(connection, name, ("rowid", "key"), keys)
 
 
 def _valid_keys(connection: Connection, collection: int) -> list[tuple[int, str | None]]:

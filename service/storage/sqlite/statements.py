@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from heapq import heapify, heappop, heappush
+from sqlite3 import Connection
 from typing import Any
 
 import numpy as np
@@ -238,6 +240,35 @@ def format_unexpired(now: int | None) -> str:
 def marks(values: Sequence[Any]) -> str:
     """Return a question mark for each value, joined by commas."""
     return ", ".join("?" * len(values))
+
+
+MAX_PARAMETERS = 8192
+"""The most parameters of a statement that inserts rows; SQLite takes 32,766."""
+
+
+def insert_rows(connection: Connection, table: str, names: Sequence[str], rows: Iterable[tuple[Any, ...]]) -> None:
+    """Insert rows, many with each statement: Python's lock is free while one runs, so other threads work meanwhile.
+
+    A column that is NULL in all rows is left out, since Python's module takes long to bind a None.
+    """
+    columns = {
+        name: values
+        for name, values in zip(names, zip(*rows, strict=True), strict=False)
+        if values.count(None) < len(values)
+    }
+    start, total = 0, len(next(iter(columns.values()), ()))
+    while start < total:
+        # A power of two: there are few different statements, and the connection keeps them prepared.
+        count = 1 << (min(total - start, MAX_PARAMETERS // len(columns)).bit_length() - 1)
+        parts = (values[start : start + count] for values in columns.values())
+        parameters = [value for row in zip(*parts, strict=True) for value in row]
+        connection.execute(_format_insert(table, tuple(columns), count), parameters)
+        start += count
+
+
+@lru_cache
+def _format_insert(table: str, columns: tuple[str, ...], rows: int) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([f'({marks(columns)})'] * rows)}"
 
 
 def parse_numbers(text: str | None) -> RowNumbers:

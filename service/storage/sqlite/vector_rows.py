@@ -12,7 +12,7 @@ from service.storage.errors import DocumentDamaged
 from service.storage.key_rows import BlobLengths, KeySums, VectorColumns, decode_one_by_one, decode_together
 from service.storage.records import DocumentRecord, KeyRows, Matrix, RowNumbers, StoredDocument, TextSpan
 from service.storage.serialisation import document_of, matrix_of, vector_entries, vectors_of
-from service.storage.sqlite.statements import VECTOR_COLUMNS, format_numbers, parse_numbers
+from service.storage.sqlite.statements import VECTOR_COLUMNS, format_numbers, insert_rows, parse_numbers
 
 # All columns of many rows in one step of SQLite, which is faster than row by row. Blobs are cast to text and back;
 # the result is verified by checksums in any case.
@@ -41,21 +41,15 @@ _BEGUN = """\
 SELECT count(*), coalesce(sum("row" & 4294967295), 0)
 FROM documents WHERE "row" BETWEEN ? AND ? AND +collection = ? AND keys > 0"""
 
-_INSERT = """\
-INSERT INTO vectors ("row", document, first, last, key_vector, value_vector, checksum)
-VALUES (?, ?, ?, ?, ?, ?, ?)"""
+_COLUMNS = ('"row"', "document", "first", "last", "key_vector", "value_vector", "checksum")
 
 
 def insert(connection: Connection, rows: RowNumbers, documents: Sequence[DocumentRecord]) -> None:
     """Store the vectors of documents with these row numbers int64[n]."""
-    connection.executemany(
-        _INSERT,
-        (
-            entry
-            for row, document in zip(rows.tolist(), documents, strict=True)
-            for entry in vector_entries(row, document)
-        ),
+    entries = (
+        entry for row, document in zip(rows.tolist(), documents, strict=True) for entry in vector_entries(row, document)
     )
+    insert_rows(connection, "vectors", _COLUMNS, entries)
 
 
 def of_documents(connection: Connection, stored: Sequence[StoredDocument]) -> list[DocumentRecord]:

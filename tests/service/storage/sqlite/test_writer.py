@@ -19,7 +19,7 @@ from service.storage import (
     DocumentsExist,
     SQLiteStore,
 )
-from tests.service.storage.making import SETTINGS, collection, document
+from tests.service.storage.making import SETTINGS, collection, document, plain
 from tests.thorough import examples
 
 kept = st.text(st.characters(exclude_characters="\0", codec="utf-8"))
@@ -53,6 +53,21 @@ def test_any_json_round_trips(store: SQLiteStore, value: Any, key: str | None, m
     assert exactly(result.value) == exactly(value)
     assert exactly(result.metadata) == exactly(metadata)
     assert result.key == key
+
+
+@pytest.mark.parametrize("optional", [False, True], ids=["columns without a value", "columns with some"])
+def test_a_write_of_many_documents_is_read_back_in_order(store: SQLiteStore, optional: bool) -> None:
+    documents = [
+        document(f"{i:04}", i, value_vector=None, metadata={"seed": i, "tags": ["a", "b"]}) for i in range(2500)
+    ]
+    if optional:
+        documents[3] = document("0003", keys=np.empty((0, 0), np.float32), key=None, value_vector=None)
+        documents[2000] = document("2000", expires=2**62, value_vector=np.array([1, 2, 3], np.float32), metadata={})
+    number = collection(store, documents)
+    with store.reading() as reader:
+        assert [plain(stored) for stored in reader.page(number, limit=2500)] == list(map(plain, documents))
+        assert reader.field_facts(number, ["tags"])[0].count == 2500 - 2 * optional
+    assert not list(store.check())
 
 
 def test_deep_nesting_huge_numbers_and_half_a_surrogate_pair_round_trip(store: SQLiteStore) -> None:
