@@ -13,6 +13,7 @@ STREAM_SECONDS = 1.5
 """The time in which a stream must finish its current part."""
 
 T = TypeVar("T")
+_CONTINUE = "The service is shutting down. Continue from this point later."
 
 
 class Call:
@@ -113,7 +114,10 @@ class Shutdown:
         Raises:
             ServiceStopping: the shutdown began before the part was complete.
         """
-        return await _unless(self.begun, work)
+        part = await _unless(self.begun, work)
+        if self.begun.is_set():
+            raise ServiceStopping(_CONTINUE)
+        return part
 
     async def until_late(self, work: Awaitable[T]) -> T:
         """Run a part of a stream that should be finished, and return its result.
@@ -136,4 +140,4 @@ async def _unless(event: asyncio.Event, work: Awaitable[T]) -> T:
         ended.cancel()
         task.cancel()
     await asyncio.wait((task,))
-    raise ServiceStopping("The service is shutting down. Continue from this point later.")
+    raise ServiceStopping(_CONTINUE)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from dataclasses import asdict
 from itertools import chain, islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
@@ -101,25 +103,40 @@ async def post_lines(name: NameInPath, request: Request, running: Running) -> Re
     return Lines(_answer(name, request, running))
 
 
+class ParsedBatch(NamedTuple):
+    """The lines of a batch.
+
+    Attributes:
+        documents: the documents of the valid lines, by line number.
+        flawed: the flaws of the first invalid lines, by line number.
+        more: the number of further invalid lines.
+    """
+
+    documents: dict[int, SentDocument]
+    flawed: dict[int, list[Flaw]]
+    more: int
+
+
 async def _answer(name: str, request: Request, running: Running) -> AsyncIterator[bytes]:
     upserted, refused = 0, 0
     shutdown: Shutdown = request.app.state.shutdown
     try:
         max_bytes = running.max_body_bytes
         batches = _batches(_lines(request.stream(), max_bytes), min(max_bytes, BATCH_BYTES))
-        while (batch := await shutdown.until_begun(anext(batches, None))) is not None:
-            check_key_again(request.scope)
-            access_record.check_part()
-            describable = max(0, MAX_NAMED_LINES - refused)
-            uploaded, flawed, more = await shutdown.until_late(
-                _write_batch(running.catalogue.collection(name), batch, describable)
-            )
-            upserted += uploaded.upserted
-            refused += len(flawed) + more
-            yield ndjson(
-                {"upserted": uploaded.upserted, "truncated": uploaded.truncated, "refused": _shape_refusals(flawed)}
-                | ({"more_refused": more} if more else {})
-            )
+        async with aclosing(_read_ahead(_parsed(batches))) as parsed:
+            while (batch := await shutdown.until_begun(anext(parsed, None))) is not None:
+                check_key_again(request.scope)
+                access_record.check_part()
+                describable = max(0, MAX_NAMED_LINES - refused)
+                uploaded, flawed, more = await shutdown.until_late(
+                    _write_batch(running.catalogue.collection(name), batch, describable)
+                )
+                upserted += uploaded.upserted
+                refused += len(flawed) + more
+                yield ndjson(
+                    {"upserted": uploaded.upserted, "truncated": uploaded.truncated, "refused": _shape_refusals(flawed)}
+                    | ({"more_refused": more} if more else {})
+                )
     except ClientDisconnect:
         return
     except tuple(CODES) as error:
@@ -131,19 +148,19 @@ async def _answer(name: str, request: Request, running: Running) -> AsyncIterato
 
 
 async def _write_batch(
-    collection: AnyCollection, batch: Mapping[int, bytes], describable: int
+    collection: AnyCollection, batch: ParsedBatch, describable: int
 ) -> tuple[UploadResult, dict[int, list[Flaw]], int]:
     """Write a batch of lines.
 
     Args:
         collection: the collection.
-        batch: the lines by line number.
+        batch: the parsed lines.
         describable: the most refused lines that are described.
 
     Returns:
         the result; the flaws of the first refused lines by line number; and the number of further refused lines.
     """
-    documents, flawed, more = await BODIES.run(_read, batch, describable)
+    documents, flawed, more = batch
     uploaded = await upload(collection, documents)
     written = [document.id for line, document in documents.items() if line not in uploaded.refused]
     await access_record.record_part(ids=written)
@@ -194,11 +211,29 @@ async def _batches(lines: AsyncIterator[tuple[int, bytes]], max_bytes: int) -> A
         yield batch
 
 
-def _read(batch: Mapping[int, bytes], describable: int) -> tuple[dict[int, SentDocument], dict[int, list[Flaw]], int]:
-    """Return the documents of the valid lines and the flaws of the first invalid lines, by line number.
+async def _parsed(batches: AsyncIterator[dict[int, bytes]]) -> AsyncIterator[ParsedBatch]:
+    """Yield the documents of each batch, which a thread parses and validates."""
+    describable = MAX_NAMED_LINES
+    async for batch in batches:
+        parsed = await BODIES.run(_parse, batch, describable)
+        describable -= len(parsed.flawed)
+        yield parsed
 
-    The last value is the number of further invalid lines: to describe a line takes several times as long as to read it.
-    """
+
+async def _read_ahead(batches: AsyncIterator[ParsedBatch]) -> AsyncGenerator[ParsedBatch]:
+    """Yield the batches; while the caller writes one, the next one is read and parsed."""
+    following = asyncio.ensure_future(anext(batches, None))
+    try:
+        while (batch := await following) is not None:
+            following = asyncio.ensure_future(anext(batches, None))
+            yield batch
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+def _parse(batch: Mapping[int, bytes], describable: int) -> ParsedBatch:
+    """Parse and validate lines by line number; to describe an invalid one takes several times as long as to read it."""
     documents, flawed, more = dict[int, SentDocument](), dict[int, list[Flaw]](), 0
     for number, line in batch.items():
         is_counted = len(flawed) == describable  # not described, if it is refused
@@ -215,7 +250,7 @@ def _read(batch: Mapping[int, bytes], describable: int) -> tuple[dict[int, SentD
                 flawed[number] = [Flaw("", str(error).replace("the body", "the line"))]
         else:
             documents[number] = parse_document(document.id, document)
-    return documents, flawed, more
+    return ParsedBatch(documents, flawed, more)
 
 
 def _shape_refusals(flawed: Mapping[int, list[Flaw]]) -> list[dict[str, Any]]:

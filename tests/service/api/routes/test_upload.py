@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import socket
 import sys
 
+import numpy as np
 import pytest
 
 from service.api.routes import upload as upload_route
@@ -55,6 +57,62 @@ def test_a_bad_line_in_each_batch_loses_nothing_else_and_is_named(client, collec
     assert refused[2999]["errors"][0]["pointer"] == "/key_vector"
     assert last == {"done": True, "upserted": 2994, "refused": 6}
     assert client.get(path).json()["documents"] == 2994
+
+
+def test_flawed_lines_are_refused_with_their_pointers_wherever_they_are_in_a_batch(client, collection):
+    path = collection(encoder=None)
+    packed = base64.b64encode(np.array([1, 2], "<f4").tobytes()).decode()
+    lines = [
+        {"id": "numbers", "key_vector": [1, 2], "metadata": {"n": 2**64 - 1, "f": 1e300}},
+        "",
+        {"id": "base64", "key_vector": {"base64": packed}, "metadata": {"n": -(2**63)}},
+        {"id": "huge", "key_vector": [1, 2], "metadata": {"deep": {"n": 2**64}}},
+        '{"id": "overflow", "key_vector": [1, 1e39]}',
+        {"id": "numbers", "key_vector": [3, 4]},
+        {"id": "nul", "key_vector": [1, 2], "metadata": {"a": ["\0"]}},
+        {"id": "padding", "key_vector": {"base64": packed[:-2]}},
+        '{"id": "half", "key": "\\ud800", "key_vector": [1, 2]}',
+        '{"id": "a"}, {"id": "b"}',
+        "",
+        {"id": "a\tb", "key_vector": [1, 2]},
+        {"id": "\u200d", "key_vector": [1, 2], "value": {"n": [1, {"x": None}]}},
+        {"id": "long integer", "key_vector": [10**30, 1], "metadata": {"n": 1}},
+        {"id": "wide", "key_vector": [1, 2, 3]},
+    ]
+    batch, last = upload(client, path, lines)
+    assert {flaw["line"]: flaw["errors"][0]["pointer"] for flaw in batch["refused"]} == {
+        4: "/metadata/deep/n",
+        5: "/key_vector",
+        6: "/id",
+        7: "/metadata",
+        8: "/key_vector",
+        9: "/key",
+        10: "",
+        12: "/id",
+        15: "/key_vector",
+    }
+    assert last == {"done": True, "upserted": 4, "refused": 9}
+    answer = client.post(f"{path}/documents/query", json={"include": ["key_vector", "metadata"]}).json()["documents"]
+    stored = {document["id"]: document for document in answer}
+    assert stored["numbers"]["metadata"] == {"n": 2**64 - 1, "f": 1e300}
+    assert stored["base64"]["metadata"] == {"n": -(2**63)}
+    assert [stored[name]["key_vector"] for name in ("numbers", "base64", "\u200d")] == [[1, 2]] * 3
+    assert stored["long integer"]["key_vector"] == pytest.approx([1e30, 1])
+
+
+def test_an_answer_to_a_batch_comes_before_the_next_batch_is_sent(service, client, collection):
+    path = collection(encoder=None)
+    lines = [json.dumps({"id": str(i), "key_vector": [1, i]}).encode() + b"\n" for i in range(2000)]
+    head = f"POST {path}/documents HTTP/1.1\r\nHost: localhost\r\nContent-Type: {NDJSON['content-type']}\r\n"
+    head += f"Content-Length: {sum(map(len, lines))}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as raw:
+        raw.sendall(head.encode())
+        answer = b""
+        for number in (1, 2):
+            raw.sendall(b"".join(lines[1000 * (number - 1) : 1000 * number]))
+            while answer.count(b'"upserted":1000') < number:
+                answer += (part := raw.recv(65536))
+                assert part, answer
 
 
 def test_an_upload_describes_its_first_thousand_bad_lines_and_counts_the_others(client, collection, monkeypatch):
