@@ -250,7 +250,8 @@ def json_value(value: Any) -> Any:
         deeper: list[Any] = []
         for item in level:
             if isinstance(item, str):
-                well_formed(item)
+                if not item.isascii():
+                    well_formed(item)
             elif isinstance(item, dict):
                 for name in item:
                     well_formed(name)

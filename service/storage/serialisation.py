@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -50,8 +50,7 @@ SENT = " "
 """Precedes the JSON of a value that was sent and equals the key text; without it, such a value was not sent."""
 
 
-@dataclass(frozen=True)
-class DocumentTexts:
+class DocumentTexts(NamedTuple):
     """The texts of a document (id, key, value, metadata) in the form in which the tables store them, and its expiry."""
 
     id: str
@@ -129,9 +128,11 @@ def find_nul(key: str | None, metadata: Mapping[str, Any]) -> str | None:
 def _contains_nul(value: Any) -> bool:
     if isinstance(value, str):
         return NUL in value
+    if value is None or isinstance(value, (int, float)):
+        return False
     if isinstance(value, Mapping):
         return any(NUL in str(name) or _contains_nul(item) for name, item in value.items())
-    return isinstance(value, list | tuple) and any(map(_contains_nul, value))
+    return isinstance(value, (list, tuple)) and any(map(_contains_nul, value))
 
 
 def refuse_repeated(ids: Sequence[str]) -> None:

@@ -48,9 +48,7 @@ def insert(
 
 
 def remove(connection: Connection, collection: int, rows: RowNumbers) -> None:
-    """Delete documents with their vectors and fields."""
-    if not len(rows):
-        return
+    """Delete documents with their vectors and fields; there is at least one."""
     numbers = format_numbers(rows)
     damaged = _any_damaged(connection, numbers)
     if damaged:

@@ -339,6 +339,8 @@ class Writer(Reader):
         return self._delete(collection, self.rows_where(collection, condition))
 
     def _delete(self, collection: int, rows: RowNumbers) -> RowNumbers:
+        if not len(rows):
+            return rows
         with self._all_or_none():
             self._subtract_documents(collection, rows)
             document_rows.remove(self._connection, collection, rows)
