@@ -153,12 +153,12 @@ class DirectRoutes:
         self._app = app
         self._tree: Any = {}  # of dicts by segment; those at the end of a path have its routes by method
         for context in iter_route_contexts(app.routes):
-            route = context.original_route
-            path = context.path
-            if id(route) in calls and isinstance(route, GuardedRoute) and path is not None and ":" not in path:
-                self._add(path, route)
+            route, path = context.original_route, context.path
+            if isinstance(route, APIRoute) and path is not None and ":" not in path:
+                self._add(path, route, direct=id(route) in calls)
 
-    def _add(self, path: str, route: GuardedRoute) -> None:
+    def _add(self, path: str, route: APIRoute, *, direct: bool) -> None:
+        """Add a route, unless an earlier one has its path and method; one without a direct call is only in the way."""
         node, names = self._tree, list[str]()
         for segment in path[1:].split("/"):
             if segment.startswith("{"):
@@ -166,9 +166,9 @@ class DirectRoutes:
                 segment = PARAMETER
             node = node.setdefault(segment, {})
         for method in route.methods or ():
-            node.setdefault(ROUTES, {}).setdefault(method, (route, names))
+            node.setdefault(ROUTES, {}).setdefault(method, (route if direct else None, names))
 
-    def find(self, scope: Scope) -> GuardedRoute | None:
+    def find(self, scope: Scope) -> APIRoute | None:
         """Return the route of a request, and write it and the parameters of the path into the ASGI scope; or None."""
         node, values = self._tree, list[str]()
         for segment in get_route_path(scope)[1:].split("/"):
@@ -179,7 +179,7 @@ class DirectRoutes:
             if child is None:
                 return None
             node = child
-        route: GuardedRoute | None
+        route: APIRoute | None
         route, names = node.get(ROUTES, {}).get(scope["method"], (None, ()))
         if route is None or self._app.dependency_overrides:
             return None

@@ -73,6 +73,7 @@ def lacking(collection: Collection, missing: KeySummary) -> None:
             yield replace(snapshot, missing=missing)
 
     collection.lookups._snapshot = without
+    collection.lookups.light_components = 0  # a light lookup would have all keys
 
 
 def wait_until_gone(*references: weakref.ref) -> None:
