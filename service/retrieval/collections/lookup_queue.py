@@ -29,11 +29,11 @@ LONG_ANSWERS = FairThreads("answers", 2)
 """Threads that finish answers that read many documents, so that no other batch waits for them."""
 
 
-LIGHT_COMPONENTS = 2**19
-"""The most components of keys (rows times width) that a light lookup reads. That takes some tenths of a millisecond,
-about as long as a hand-over to a thread and back.
+LIGHT_COMPONENTS = 2**22
+"""The most components of keys (rows times width times questions) that a light batch reads: a millisecond or less. A
+hand-over to a thread and back takes a third of that, and longer while the threads have other work.
 """
-LIGHT_MATCHES = 100  # whose documents a light lookup returns
+LIGHT_QUESTIONS, LIGHT_DOCUMENTS = 16, 256  # of a light batch, each of which takes about a hundredth of a millisecond
 MAX_BATCH_QUESTIONS = 256  # a longer scan would delay its queries more than a batch of their own
 MAX_BATCH_DOCUMENTS = 4096  # documents read for one batch
 MAX_RETRIES = 2
@@ -84,11 +84,13 @@ class PendingLookup:
         plan: builds the questions for the batch's scan, from its version of the collection.
         size: the number of questions that the lookup counts for in a batch.
         read: the number of documents that the lookup may read.
+        plain: whether the plan does little besides its lookup.
     """
 
     plan: Plan[Any]
     size: int
     read: int
+    plain: bool
     future: asyncio.Future[Any]
     caller: str = field(default_factory=CALLER.get)
     wait: Wait = field(default_factory=lambda: Wait("scan"))
@@ -169,8 +171,7 @@ class LookupQueue:
       any of its queries arrived.
     - It has two stages, each in a thread: a batch is scanned while the documents of the previous batch are read.
       A lookup that reads many documents has threads of its own, and so has one with a costly filter.
-    - A light lookup of a collection without waiting ones is answered at once, by the event loop: it reads few keys, and
-      all that it needs is in memory.
+    - A light batch is answered by the event loop itself: it reads few keys, and all that it needs is in memory.
 
     Args:
         snapshot: opens a snapshot of the collection.
@@ -180,7 +181,7 @@ class LookupQueue:
 
     Attributes:
         times: the number of questions that were answered, and the times of their calls.
-        light_components: the most components of keys that a light lookup reads.
+        light_components: the most components of keys that a light batch reads.
     """
 
     def __init__(
@@ -230,12 +231,11 @@ class LookupQueue:
             RetrievalError: raised by the plan, or the questions cannot be answered.
         """
         began = time.perf_counter()
-        pending = PendingLookup(plan, size, read, asyncio.get_running_loop().create_future())
-        if not (plain and self._runner is None and self._answer_light(pending)):
-            self._waiting.put(pending.caller, pending)
-            # The queue lives on the event loop, and nothing awaits since the put: the runner cannot have ended.
-            if self._runner is None:
-                self._runner = asyncio.create_task(self._run())
+        pending = PendingLookup(plan, size, read, plain, asyncio.get_running_loop().create_future())
+        self._waiting.put(pending.caller, pending)
+        # The queue lives on the event loop, and nothing awaits since the put: the runner cannot have ended meanwhile.
+        if self._runner is None:
+            self._runner = asyncio.create_task(self._run())
         result: T = await pending.future
         self.times.add(time.perf_counter() - began, count)
         return result
@@ -244,38 +244,46 @@ class LookupQueue:
         """Return what a function reads of the next batch's snapshot, without a question for its scan; see `ask`."""
         return await self.ask(partial(PlannedReading, reading), size, read)
 
-    def _answer_light(self, pending: PendingLookup) -> bool:
-        """Answer a lookup in this thread, that of the event loop, and return True, if it is light; else do nothing."""
-        if pending.read > LIGHT_MATCHES:
+    def _answer_light(self, batch: Sequence[PendingLookup]) -> bool:
+        """Answer a batch in this thread, that of the event loop, and return True, if it is light; else do nothing."""
+        size, read = sum(pending.size for pending in batch), sum(pending.read for pending in batch)
+        if size > LIGHT_QUESTIONS or read > LIGHT_DOCUMENTS or not all(pending.plain for pending in batch):
             return False
         snapshot = self._memory_snapshot()
-        if snapshot is None or snapshot.view.facts.several:
+        if snapshot is None or snapshot.view.facts.several or snapshot.view.beyond_memory:
             return False
-        if pending.size * snapshot.view.n * (snapshot.view.dimension or 1) > self.light_components:
+        if size * snapshot.view.n * (snapshot.view.dimension or 1) > self.light_components:
             return False
-        began = time.perf_counter()
+        snapshot, began = replace(snapshot, evaluation=LIGHT), time.perf_counter()
         try:
-            planned = pending.plan(replace(snapshot, evaluation=LIGHT))
-            planned_answers = answers(snapshot.view, planned.questions)
-            scanned = time.perf_counter()
-            outcome = planned.finish(planned_answers)
+            plans = [pending.plan(snapshot) for pending in batch]
+            all_answers = answers(snapshot.view, [one for planned in plans for one in planned.questions])
+            scanned, remaining = time.perf_counter(), iter(all_answers)
+            outcomes = [planned.finish(list(islice(remaining, len(planned.questions)))) for planned in plans]
         except (AttentionError, RetrievalError, StorageError, CostlyFilter):
-            return False  # something is not in memory, or the lookup fails; then a batch says how
-        wait, ended = pending.wait, time.perf_counter()
-        wait.end(began)
-        wait.trace.documents = snapshot.view.documents
-        stages: tuple[tuple[Stage, float, float], ...] = ("scan", began, scanned), ("finish", scanned, ended)
+            return False  # something is not in memory, or a lookup fails; then a thread says how
+        stages: tuple[tuple[Stage, float, float], ...] = (
+            ("scan", began, scanned),
+            ("finish", scanned, time.perf_counter()),
+        )
+        listener = batch[0].wait.trace.listener
+        for pending in batch:
+            pending.wait.end(began)
+            pending.wait.trace.documents = snapshot.view.documents
         for stage, start, end in stages:
-            wait.trace.add(stage, start, end)
-            wait.trace.listener.record_stage(stage, end - start, 1)
-        for answer in planned_answers:
-            wait.trace.listener.record_answer(answer.certificate.method, answer.certificate.total_variation)
-        pending.settle(outcome)
+            for pending in batch:
+                pending.wait.trace.add(stage, start, end)
+            listener.record_stage(stage, end - start, len(all_answers))
+        for answer in all_answers:
+            listener.record_answer(answer.certificate.method, answer.certificate.total_variation)
+        self._settle(batch, outcomes)
         return True
 
     async def _run(self) -> None:
         try:
             while batch := self._next_batch():
+                if self._answer_light(batch):
+                    continue
                 scanned = await self._scan_batch(batch)
                 if _is_long(batch) and not isinstance(scanned, list):
                     # A long batch has threads of its own, so the next batch does not wait for it.

@@ -456,10 +456,11 @@ def test_a_lookup_that_does_more_than_a_plain_one_waits_for_a_batch(catalogue, l
 
     async def run():
         await queue.ask(plan, size=1)
-        await queue.ask(plan, size=1, read=lookups.LIGHT_MATCHES + 1, plain=True)
+        await queue.ask(plan, size=1, read=lookups.LIGHT_DOCUMENTS + 1, plain=True)
+        await queue.ask(plan, size=lookups.LIGHT_QUESTIONS + 1, plain=True)
         await ask(catalogue, KEYS[0], top_p=0.9)
         assert threading.main_thread() not in light
-        await queue.ask(plan, size=1, read=lookups.LIGHT_MATCHES, plain=True)
+        await queue.ask(plan, size=1, read=lookups.LIGHT_DOCUMENTS, plain=True)
 
     asyncio.run(run())
     assert light[-1] is threading.main_thread()
@@ -474,6 +475,20 @@ def test_a_lookup_of_many_keys_waits_for_a_batch(catalogue, light):
 
     asyncio.run(run())
     assert threading.main_thread() not in light
+
+
+def test_light_lookups_that_come_together_share_a_scan(catalogue, light, monkeypatch):
+    sizes, real = [], lookups.answers
+    monkeypatch.setattr(lookups, "answers", lambda view, some: sizes.append(len(some)) or real(view, some))
+
+    async def run():
+        await ask(catalogue, KEYS[0], top_k=len(KEYS))  # reads all documents
+        sizes.clear()
+        return await asyncio.gather(*(ask(catalogue, key) for key in KEYS[:12]))
+
+    together = asyncio.run(run())
+    assert sizes == [12]
+    assert [result.matches[0].id for (result,) in together] == [f"{int(np.argmax(KEYS @ key)):02}" for key in KEYS[:12]]
 
 
 def test_a_light_lookup_raises_the_errors_of_any_other(catalogue, light):
