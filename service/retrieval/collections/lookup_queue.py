@@ -260,8 +260,8 @@ class LookupQueue:
             all_answers = answers(snapshot.view, [one for planned in plans for one in planned.questions])
             scanned, remaining = time.perf_counter(), iter(all_answers)
             outcomes = [planned.finish(list(islice(remaining, len(planned.questions)))) for planned in plans]
-        except (AttentionError, RetrievalError, StorageError, CostlyFilter):
-            return False  # something is not in memory, or a lookup fails; then a thread says how
+        except Exception:  # something is not in memory, or a lookup fails: a thread finds out which one, and why
+            return False
         stages: tuple[tuple[Stage, float, float], ...] = (
             ("scan", began, scanned),
             ("finish", scanned, time.perf_counter()),

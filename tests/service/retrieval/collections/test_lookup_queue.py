@@ -491,6 +491,25 @@ def test_light_lookups_that_come_together_share_a_scan(catalogue, light, monkeyp
     assert [result.matches[0].id for (result,) in together] == [f"{int(np.argmax(KEYS @ key)):02}" for key in KEYS[:12]]
 
 
+def test_a_light_batch_that_fails_unexpectedly_is_answered_by_a_thread(catalogue, light, monkeypatch):
+    async def run():
+        (expected,) = await ask(catalogue, KEYS[0])
+        real = lookups.answers
+
+        def failing(view, some):
+            if threading.current_thread() is threading.main_thread():
+                raise RuntimeError("unexpected")
+            return real(view, some)
+
+        monkeypatch.setattr(lookups, "answers", failing)
+        (result,) = await ask(catalogue, KEYS[0])
+        return expected, result
+
+    expected, result = asyncio.run(run())
+    assert [match.id for match in result.matches] == [match.id for match in expected.matches]
+    assert light[-1] is not threading.main_thread()
+
+
 def test_a_light_lookup_raises_the_errors_of_any_other(catalogue, light):
     async def run():
         with pytest.raises(InvalidContent) as light_error:
