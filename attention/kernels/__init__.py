@@ -16,6 +16,7 @@ from attention.kernels.dispatch import (
     kernels_in_numpy,
     limit_workers,
     one_blas_thread,
+    one_thread,
     pin_kernels,
     pool,
     products_are_exact,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -86,9 +86,26 @@ def products_are_exact() -> bool:
     return np.array_equal(best[:, 0], (codes[:5].astype(np.int32) @ codes.T.astype(np.int32)).max(axis=1))
 
 
-@cache
+_alone: ContextVar[bool] = ContextVar("alone", default=False)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Answer in the calling thread alone within the `with` block, which then waits for no other thread."""
+    token = _alone.set(True)
+    try:
+        yield
+    finally:
+        _alone.reset(token)
+
+
 def workers() -> int:
     """Return the number of threads that scan: this process's cores, or less if `limit_workers` was called."""
+    return 1 if _alone.get() else _workers()
+
+
+@cache
+def _workers() -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(cores, _maximum_workers or cores)
 
@@ -100,13 +117,33 @@ def limit_workers(maximum: int) -> None:
     """
     global _maximum_workers
     _maximum_workers = maximum
-    workers.cache_clear()
+    _workers.cache_clear()
+
+
+def pool() -> Executor:
+    """Return the thread pool of all scans in this process; within `one_thread`, the calling thread in its place."""
+    return _CALLING_THREAD if _alone.get() else _pool()
 
 
 @cache
-def pool() -> ThreadPoolExecutor:
-    """Return the thread pool of all scans in this process."""
-    return ThreadPoolExecutor(workers(), thread_name_prefix="lookup")
+def _pool() -> Executor:
+    return ThreadPoolExecutor(_workers(), thread_name_prefix="lookup")
+
+
+class _CallingThread(Executor):
+    """A pool whose work is done at once, by the thread that submits it."""
+
+    def submit(self, work: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        """Do the work, and return its future."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(work(*arguments, **named))
+        except Exception as error:  # any error belongs to the caller that asks for the result
+            future.set_exception(error)
+        return future
+
+
+_CALLING_THREAD = _CallingThread()
 
 
 @dataclass

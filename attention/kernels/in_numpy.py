@@ -287,15 +287,15 @@ def pack_rows(runs: Sequence[RowRun]) -> Sequence[RowRun]:
     return runs
 
 
-def softmax_rows(runs: Sequence[RowRun], queries: F64, options: F64) -> list[RowMasses]:
+def softmax_rows(rows: Sequence[RowRun], queries: F64, options: F64) -> list[RowMasses]:
     """Return for each query the softmax masses of all rows, their sums and the best rows.
 
     Shapes and details are those of `Kernels.softmax_rows`.
     """
-    n, width = sum(run.size for run in runs), queries.shape[1]
-    taken = [run.keys[: run.size] if run.rows is None else run.keys[run.rows] for run in runs]
+    n, width = sum(run.size for run in rows), queries.shape[1]
+    taken = [run.keys[: run.size] if run.rows is None else run.keys[run.rows] for run in rows]
     keys = np.concatenate(taken).astype(np.float64)
-    norms = None if runs[0].norms is None else np.concatenate([run.norms for run in runs if run.norms is not None])
+    norms = None if rows[0].norms is None else np.concatenate([run.norms for run in rows if run.norms is not None])
     products, key_length = queries @ keys.T, np.sqrt((keys * keys).sum(axis=1).max())
     results = []
     for vector, similarities, numbers in zip(queries, products, options.tolist(), strict=True):

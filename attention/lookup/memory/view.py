@@ -214,6 +214,12 @@ class View:
         return sum(segment.block.memory_bytes for segment in self.segments)
 
     @cached_property
+    def in_memory(self) -> bool:
+        """Whether no key and no value lies in a file, so that reading them waits for no disk."""
+        stored = (originals for s in self.segments for originals in (s.block.keys, s.block.values))
+        return not any(originals is not None and bytes_in_file(originals) for originals in stored)
+
+    @cached_property
     def beyond_memory(self) -> bool:
         """Whether keys and values in files are too large for the operating system to cache them in memory."""
         stored = [

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from attention.errors import AttentionError
+from attention.kernels import one_thread
 from attention.lookup import Answer, Question, answers
 from service.request_trace import Stage, Wait, batch_stage, time_stage
 from service.retrieval.collections.snapshot import LIGHT, SHARED, CallerGone, CostlyFilter, Evaluation, Snapshot
@@ -250,14 +251,16 @@ class LookupQueue:
         if size > LIGHT_QUESTIONS or read > LIGHT_DOCUMENTS or not all(pending.plain for pending in batch):
             return False
         snapshot = self._memory_snapshot()
-        if snapshot is None or snapshot.view.facts.several or snapshot.view.beyond_memory:
+        view = None if snapshot is None else snapshot.local_view
+        if snapshot is None or view is None or view.facts.several or not view.in_memory:
             return False
-        if size * snapshot.view.n * (snapshot.view.dimension or 1) > self.light_components:
+        if size * view.n * (view.dimension or 1) > self.light_components:
             return False
         snapshot, began = replace(snapshot, evaluation=LIGHT), time.perf_counter()
         try:
             plans = [pending.plan(snapshot) for pending in batch]
-            all_answers = answers(snapshot.view, [one for planned in plans for one in planned.questions])
+            with one_thread():
+                all_answers = answers(view, [one for planned in plans for one in planned.questions])
             scanned, remaining = time.perf_counter(), iter(all_answers)
             outcomes = [planned.finish(list(islice(remaining, len(planned.questions)))) for planned in plans]
         except Exception:  # something is not in memory, or a lookup fails: a thread finds out which one, and why

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
@@ -102,9 +103,9 @@ def test_there_is_a_thread_for_each_core_and_one_pool_of_them(monkeypatch):
     assert dispatch.workers() == len(os.sched_getaffinity(0))
     assert dispatch.pool() is dispatch.pool()
     monkeypatch.delattr(os, "sched_getaffinity")
-    assert dispatch.workers.__wrapped__() == os.cpu_count()
+    assert dispatch._workers.__wrapped__() == os.cpu_count()
     monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert dispatch.workers.__wrapped__() == 1
+    assert dispatch._workers.__wrapped__() == 1
 
 
 @pytest.mark.parametrize(
@@ -166,3 +167,20 @@ print(found)
 
 def test_the_blas_has_one_thread_until_the_last_caller_in_any_thread_is_done():
     assert with_two_blas_threads(CALLERS) == "[[2], [1], [1], [2], [1], [2], [1]]\n"
+
+
+def test_one_thread_does_all_work_itself_and_waits_for_no_other():
+    busy, done = threading.Event(), threading.Event()
+    held = [dispatch.pool().submit(lambda: busy.set() or done.wait(60)) for _ in range(dispatch.workers())]
+    busy.wait(60)
+    threads = set()
+    with dispatch.one_thread():
+        assert dispatch.workers() == 1
+        dispatch.run_in_parallel(lambda *_: threads.add(threading.get_ident()), 8, 10**9)
+        results = dispatch.pool().map(lambda number: (threads.add(threading.get_ident()), 2 * number)[1], range(3))
+        assert list(results) == [0, 2, 4]
+        with pytest.raises(ZeroDivisionError):
+            dispatch.pool().submit(lambda: 1 // 0).result()
+    assert threads == {threading.get_ident()}
+    done.set()
+    assert all(future.result() for future in held)

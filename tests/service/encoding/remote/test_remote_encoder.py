@@ -134,7 +134,7 @@ def test_a_call_is_repeated_after_an_error_that_passes(stub, encoder_at, status)
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
 def test_the_provider_says_when_to_try_again(stub, encoder_at, form):
-    value = "1" if form == "seconds" else formatdate(time.time() + 2, usegmt=True)
+    value = "1" if form == "seconds" else formatdate(time.time() + 3, usegmt=True)
     once(stub, Reply(429, {"error": {"message": "slow down"}}, {"Retry-After": value}))
     encoder_at().encode(TEXTS, "query")
     assert stub.calls[1].at - stub.calls[0].at >= 0.9
