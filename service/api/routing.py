@@ -161,10 +161,10 @@ class DirectRoutes:
         """Add a route, unless an earlier one has its path and method; one without a direct call is only in the way."""
         node, names = self._tree, list[str]()
         for segment in path[1:].split("/"):
-            if segment.startswith("{"):
+            is_parameter = segment.startswith("{")
+            if is_parameter:
                 names.append(segment[1:-1])
-                segment = PARAMETER
-            node = node.setdefault(segment, {})
+            node = node.setdefault(PARAMETER if is_parameter else segment, {})
         for method in route.methods or ():
             node.setdefault(ROUTES, {}).setdefault(method, (route if direct else None, names))
 
@@ -188,7 +188,7 @@ class DirectRoutes:
         return route
 
 
-PARAMETER, ROUTES = "{}", "{routes}"  # of a tree of segments; no path of a route has a brace
+PARAMETER, ROUTES = object(), object()  # keys of a tree of segments, which no segment of a request equals
 
 
 def _dependencies_of_guard(context: RouteContext) -> set[int]:

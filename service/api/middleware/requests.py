@@ -57,7 +57,7 @@ UNKNOWN_CAUSE = "no stage took part of the time: the process was busy, or the ca
 
 @dataclass(frozen=True)
 class Telemetry:
-    """What is learnt of each request: metrics, the slow ones, and spans.
+    """The observations of each request: metrics, spans, and the slow requests.
 
     Ids and names in a path create no metrics or spans of their own.
 
@@ -371,7 +371,7 @@ def _check_path(path: str, raw: bytes) -> None:
             f"the path holds the control character U+{ord(match[0]):04X} as its character {match.start() + 1}: no name "
             "and no id has one, leave it out"
         )
-    if b"%" not in raw:
+    if b"%" not in raw and raw.isascii():
         return
     try:
         unquote_to_bytes(raw).decode()

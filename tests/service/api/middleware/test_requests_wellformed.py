@@ -8,6 +8,8 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from service.api.middleware.requests import require_unambiguous
+from service.api.problems.errors import MalformedPath
 from tests.running import RunningService
 from tests.service.api.test_openapi import DESCRIBED, OPERATIONS
 
@@ -107,3 +109,10 @@ def test_any_other_character_is_an_id_s_own(client, collection, id_):
     assert client.get(path).json()["id"] == id_
     assert client.head(path).status_code == 200
     assert client.delete(path).status_code == 204
+
+
+@pytest.mark.parametrize("target", [b"/\xff", b"/%FF", b"/a%20\xff"])
+def test_a_target_that_is_not_utf8_is_refused_percent_encoded_or_not(target):
+    scope = {"state": {}, "path": "/", "raw_path": target, "http_version": "1.1", "headers": []}
+    with pytest.raises(MalformedPath, match="not UTF-8"):
+        require_unambiguous(scope)
