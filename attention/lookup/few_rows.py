@@ -40,7 +40,7 @@ LONGEST, SHORTEST = 1e150, 1e-150
 
 
 PRODUCTS: dict[str, Callable[[int], float] | None] = {"cosine": None, "dot": lambda width: 1.0, "scaled_dot": math.sqrt}
-"""What a product of query and key is divided by, from their width; None for the lengths of both."""
+"""The divisor of a product of query and key, by the width of both. None means that their lengths divide it."""
 
 _few_rows: WeakKeyDictionary[View | Mask, FewRows] = WeakKeyDictionary()
 

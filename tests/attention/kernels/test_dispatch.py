@@ -171,7 +171,7 @@ def test_the_blas_has_one_thread_until_the_last_caller_in_any_thread_is_done():
 
 def test_one_thread_does_all_work_itself_and_waits_for_no_other():
     busy, done = threading.Event(), threading.Event()
-    held = [dispatch.pool().submit(lambda: busy.set() or done.wait(60)) for _ in range(dispatch.workers())]
+    waiting = [dispatch.pool().submit(lambda: busy.set() or done.wait(60)) for _ in range(dispatch.workers())]
     busy.wait(60)
     threads = set()
     with dispatch.one_thread():
@@ -183,4 +183,4 @@ def test_one_thread_does_all_work_itself_and_waits_for_no_other():
             dispatch.pool().submit(lambda: 1 // 0).result()
     assert threads == {threading.get_ident()}
     done.set()
-    assert all(future.result() for future in held)
+    assert all(future.result() for future in waiting)

@@ -178,8 +178,8 @@ def test_integers_of_64_bits_keep_their_digits_and_larger_ones_are_refused(http:
             assert [document["metadata"] for document in page["documents"]] == [{"n": number}]
         for number in (2**64, -(2**63) - 1):
             remembered = {"collection": notes, "text": "a number", "metadata": {"n": number}}
-            asked = {"collection": notes, "where": [{"field": "metadata.n", "operator": "==", "value": number}]}
-            for tool, arguments in (("remember", remembered), ("find", asked)):
+            search = {"collection": notes, "where": [{"field": "metadata.n", "operator": "==", "value": number}]}
+            for tool, arguments in (("remember", remembered), ("find", search)):
                 refused = await speaker.client.call_tool(tool, arguments)
                 assert refused.is_error
                 assert "wanted integers of at most 64 bits" in refused.content[0].text

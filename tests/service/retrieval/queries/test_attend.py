@@ -53,12 +53,12 @@ def test_vectors_of_more_matches_than_an_answer_holds_are_refused(tmp_path, monk
     """All queries of a request count together: here two, with two matches of 4 components each."""
     catalogue, queries = opened(tmp_path, [document("b"), document("a"), document("c")]), [np.ones(2, np.float32)] * 2
     options = Options(reads="vectors", temperature=0.1, top_k=2)
-    asked = partial(attend_collection, catalogue.collection("c"), queries, options, ["/queries/0", "/queries/1"])
+    attending = partial(attend_collection, catalogue.collection("c"), queries, options, ["/queries/0", "/queries/1"])
     monkeypatch.setattr(results, "MAX_COMPONENTS", 16)
-    assert [len(result.matches) for result in asyncio.run(asked())] == [2, 2]
+    assert [len(result.matches) for result in asyncio.run(attending())] == [2, 2]
     monkeypatch.setattr(results, "MAX_COMPONENTS", 15)
     with pytest.raises(InvalidContent, match="have 16 components or more, and an answer holds 15: leave key_vector"):
-        asyncio.run(asked())
+        asyncio.run(attending())
     catalogue.store.close()
 
 
