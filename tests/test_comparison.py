@@ -89,5 +89,5 @@ def test_every_figure_of_speed_is_in_the_results():
     tables = Page("docs/reference/speed.md").sections["beside-vector-databases"]
     cells = [cell for line in tables.splitlines() if line.startswith("| ") for cell in line.split("|")[2:-1]]
     figures = [figure for cell in cells for figure in re.findall(r"\d[\d.,]*\d|\d", cell.replace(", ", " "))]
-    assert len(figures) > 80
+    assert len(figures) > 50
     assert [figure for figure in figures if figure not in results] == []
