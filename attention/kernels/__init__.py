@@ -4,8 +4,9 @@
 protocol `Kernels` in `interface.py` documents each function.
 
 `in_c.py` checks arrays and passes their addresses to the loops in `native/`. `in_numpy.py` has the same functions in
-plain NumPy: they are the reference that tests compare with, and the fallback. `dispatch.py` chooses, and has the
-threads. Codes lie as dot-product instructions read them: 16 rows side by side (`layout.py`).
+plain NumPy: they are the reference that tests compare with, and the fallback. `one_scan.py` has in a few calls, in C
+only, what a scan for many queries does in a dozen. `dispatch.py` chooses, and has the threads. Codes lie as dot-product
+instructions read them: 16 rows side by side (`layout.py`).
 """
 
 from __future__ import annotations
@@ -39,4 +40,5 @@ from attention.kernels.interface import (
     Totals,
 )
 from attention.kernels.native.library import reason_for_numpy
+from attention.kernels.one_scan import CodedBlock, CodedRows, ScannedRows, ScanOptions
 from attention.kernels.transformer import use_encoder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from ctypes import byref, c_double, c_int, c_int64, c_void_p
+from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
@@ -25,6 +26,7 @@ from attention.kernels.layout import DEEP, LANES, OFFSET, PANEL, pack
 from attention.kernels.native import pointers
 from attention.kernels.native.library import Library
 from attention.kernels.native.pointers import Scratch, address
+from attention.kernels.one_scan import OneScan
 
 FEW_QUERIES, TILE = 4, 16
 """More queries than this are multiplied by AMX, the matrix unit, 16 at a time."""
@@ -139,6 +141,11 @@ class KernelsInC:
         self._c = SimpleNamespace(**{name: library.function(name, *kinds) for name, kinds in SIGNATURES.items()})
         self.AMX, self.WIDE = library.amx, library.kind.wide
         self.NAME = " + ".join(["C", library.kind.instruction] + ["AMX"] * self.AMX)
+
+    @cached_property
+    def one_scan(self) -> OneScan:
+        """The scan for one query in a few calls; see `Kernels.one_scan`."""
+        return OneScan(self._library)
 
     # Queries
 

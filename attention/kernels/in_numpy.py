@@ -31,6 +31,7 @@ from attention.kernels.layout import CHUNK, LEVELS, WEIGHT_LEVELS, columns_of, r
 NAME = "NumPy"
 AMX = False
 WIDE = SCANS = ORDERED = False
+one_scan = None
 
 STEP = 4096
 """Rows per step of a scan."""

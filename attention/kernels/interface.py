@@ -402,6 +402,10 @@ class Kernels(CandidateKernels, Protocol):
     WIDE: bool
     """Whether 16-bit queries and weights cost no more than 8-bit ones, so that all have 16 bits."""
 
+    @property
+    def one_scan(self) -> Any:
+        """The scan for one query in a few calls, a `OneScan`; None if it takes those of many queries."""
+
     def pack_queries(self, codes: I16, steps: F32, *, fine: bool) -> Any:
         """Return coded queries in the form that the scans over coded keys read.
 

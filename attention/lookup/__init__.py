@@ -15,6 +15,8 @@ mask and options, never on the other questions of a batch.
     exact       every similarity in float64, then softmax, and a bound on rounding: if few rows pass the mask
     quantised   a scan of 8-bit codes, the best candidates again in float64, and a bound on what the codes leave out
 
+For one plain question, all steps of a path are a few calls of kernels in C: `few_rows.py` and `one_scan.py`.
+
 Packages, each with the file to begin with, and two modules, `sealed` and `scan`:
 
     memory      rows, blocks that only grow, immutable views, compaction, tiles: `view.py`

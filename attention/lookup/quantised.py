@@ -19,6 +19,7 @@ from attention.lookup.estimate import (
 )
 from attention.lookup.limits import ScanWidth
 from attention.lookup.memory.view import AnyView
+from attention.lookup.one_scan import ScannableRows, is_plain
 from attention.lookup.question import Auto, Question, group_by_logits
 from attention.lookup.shards import Shard, open_shard
 from attention.lookup.shards.documents import find_answer_rows, select_heavy_rows
@@ -26,6 +27,9 @@ from attention.lookup.softmax.distribution import restore_evidence
 
 BATCH_SIZE = 64
 """The most queries of one scan."""
+
+FEW_QUESTIONS = 1
+"""At most this number of questions are answered faster one by one than in one scan."""
 
 
 def quantised_answers(view: AnyView, questions: Sequence[Question]) -> list[Answer | None]:
@@ -37,8 +41,10 @@ def quantised_answers(view: AnyView, questions: Sequence[Question]) -> list[Answ
     """
     answers: list[Answer | None] = [None] * len(questions)
     for group in group_by_logits(questions):
+        if len(group) <= FEW_QUESTIONS:
+            _answer_plain(view, questions, group, answers)
         shard = shard_of(view, questions[group[0]])
-        pending = [index for index in group if fits_scan(shard, questions[index])]
+        pending = [index for index in group if answers[index] is None and fits_scan(shard, questions[index])]
         scanned = {index: scan_question(shard, questions[index]) for index in pending}
         # Each round answers what the one before left open: the same lists in 16 bits, then longer lists. A question
         # leaves at once if no scan can answer it.
@@ -57,6 +63,17 @@ def quantised_answers(view: AnyView, questions: Sequence[Question]) -> list[Answ
                 pending = finer
             pending = wider
     return answers
+
+
+def _answer_plain(
+    view: AnyView, questions: Sequence[Question], group: Sequence[int], answers: list[Answer | None]
+) -> None:
+    """Answer the plain questions of a group, one after another, as far as that is possible."""
+    plain = [index for index in group if is_plain(questions[index])]
+    rows = ScannableRows.of(view, questions[plain[0]].mask) if plain else None
+    if rows is not None:
+        for index in plain:
+            answers[index] = rows.answer(questions[index])
 
 
 def shard_of(view: AnyView, question: Question) -> Shard:

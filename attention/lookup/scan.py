@@ -426,11 +426,7 @@ def scan(
     packed = running.pack_queries(queries.codes, queries.scales.astype(np.float32), fine=queries.fine)
     if thresholds is None:
         thresholds = initial_thresholds(view, mask, bias, running, packed, query_count, listed)
-    single_worker = view.n * (query_count + 16) * (3 if outputs else 1) <= SINGLE_WORKER_PRODUCTS or workers() == 1
-    # Small enough for the cache, and for every worker to have several to take; a power of 2, to keep step with chunks.
-    parts = 1 if single_worker else workers() * TILES_PER_WORKER
-    max_height = min(TILE_CELLS // query_count, view.n // parts, view.limits.max_tile_rows)
-    height = max(MIN_TILE_ROWS, 2 ** (max(max_height, 1).bit_length() - 1))
+    threads, height = tile_height(view, query_count, outputs=outputs)
     inverse, limit = np.ones(query_count), None
     if temperatures is not None:
         # T = 0 as its limit: rows below the threshold then weigh next to nothing.
@@ -438,10 +434,10 @@ def scan(
     else:
         limit = max_similarities(queries, view.similarity, view.facts.key_norm if key_norm is None else key_norm)
     lists, accumulators = make_accumulators(
-        1 if single_worker else workers(),
+        threads,
         thresholds,
         inverse.astype(np.float32),
-        max(8 * listed, MIN_LIST_CAPACITY),
+        list_capacity(listed),
         view.value_dimension if outputs else None,
         None if limit is None else limit.astype(np.float32),
     )
@@ -451,6 +447,27 @@ def scan(
     return ScanState(
         partial(_work, tiles, bias, running, packed, queries.fine, weights_shape, rows), accumulators, lists
     )
+
+
+def tile_height(view: View, queries: int, *, outputs: bool) -> tuple[int, int]:
+    """Return how many threads scan a view for some queries, and the rows of a tile, which one thread scans at a time.
+
+    Args:
+        view: the keys to scan.
+        queries: the number of queries.
+        outputs: whether weighted sums of values are computed too.
+    """
+    single_worker = view.n * (queries + 16) * (3 if outputs else 1) <= SINGLE_WORKER_PRODUCTS
+    threads = 1 if single_worker else workers()
+    # Small enough for the cache, and for every worker to have several to take; a power of 2, to keep step with chunks.
+    parts = 1 if threads == 1 else threads * TILES_PER_WORKER
+    max_height = min(TILE_CELLS // queries, view.n // parts, view.limits.max_tile_rows)
+    return threads, max(MIN_TILE_ROWS, 2 ** (max(max_height, 1).bit_length() - 1))
+
+
+def list_capacity(listed: int) -> int:
+    """Return how many rows a list of candidates has room for, if about `listed` are expected."""
+    return max(8 * listed, MIN_LIST_CAPACITY)
 
 
 def _work(

@@ -2,6 +2,8 @@
 #pragma once
 #include "lanes.h"
 
+enum { HEAVIEST = 128 }; /* the most rows that are listed by weight */
+
 /* The k-th largest of `count` values, 1 <= k <= count, by a heap in scratch float64[count / 2 + 1]. */
 INLINE double kth_largest(const double *values, int64_t count, int64_t k, double *heap) {
     /* If k is large, find the (count − k + 1)-th smallest instead, by negating all values. */
@@ -59,4 +61,22 @@ INLINE int64_t select_best(const double *values, const int64_t *numbers, int64_t
         if (values[row] >= kth) chosen[end++] = row;
     sort_best(values, numbers, end, chosen);
     return end;
+}
+
+/* Write the indices of the 128 largest of n masses from 0 to 1 to chosen int64[n], largest first, ties by index; return their
+ * count. The upper bits of a float64 are its logarithm, roughly: 16 bins for each power of two. */
+INLINE int64_t select_heaviest(const double *masses, int64_t n, int64_t *chosen) {
+    enum { BINS = 1024, SHIFT = 48 };
+    const double one = 1.0;
+    int32_t bins[BINS];
+#define BIN_OF(mass) least(BINS - 1, (LOAD(int64_t, &one) - LOAD(int64_t, mass)) >> SHIFT)
+    clear(bins, sizeof bins);
+    for (int64_t row = 0; row < n; row++) bins[BIN_OF(masses + row)]++;
+    int64_t last = 0, end = 0;
+    for (int64_t count = bins[0]; last < BINS - 1 && count < HEAVIEST; count += bins[last]) last++;
+    for (int64_t row = 0; row < n; row++)
+        if (BIN_OF(masses + row) <= last) chosen[end++] = row;
+#undef BIN_OF
+    sort_best(masses, 0, end, chosen);
+    return least(HEAVIEST, end);
 }

@@ -2,6 +2,7 @@
  * that of query i, is the part from starts[i] to starts[i + 1]. Functions that return a number return -1, or the first query
  * whose run is refused, before they read any candidate of it. */
 #include "best.h"
+#include "candidates.h"
 #include "exponentials.h"
 
 enum { DIGITS = 4, BASE = 256 }; /* of a radix sort: a float32 has four digits of 8 bits */

@@ -4,8 +4,6 @@
 #include "exponentials.h"
 #include "originals.h"
 
-enum { HEAVIEST = 128 }; /* the most rows that are listed by weight */
-
 /* Consecutive rows of one block, or some rows of it. */
 typedef struct {
     const float *keys;   /* float32[·, width] */
@@ -94,24 +92,6 @@ INLINE int may_share(const Query *query, const double *totals, double squares) {
     const double null_mass = query->null_similarity == -INFINITE ? 0.0 : exponential_of(relative);
     const double whole = totals[1] + null_mass;
     return null_mass <= 1.001 * totals[1] && whole >= 1.999 && HEAVIEST * squares >= 0.249 * whole * whole;
-}
-
-/* Write the indices of the 128 largest of n masses from 0 to 1 to chosen int64[n], largest first, ties by index; return their
- * count. The upper bits of a float64 are its logarithm, roughly: 16 bins for each power of two. */
-static int64_t select_heaviest(const double *masses, int64_t n, int64_t *chosen) {
-    enum { BINS = 1024, SHIFT = 48 };
-    const double one = 1.0;
-    int32_t bins[BINS];
-#define BIN_OF(mass) least(BINS - 1, (LOAD(int64_t, &one) - LOAD(int64_t, mass)) >> SHIFT)
-    clear(bins, sizeof bins);
-    for (int64_t row = 0; row < n; row++) bins[BIN_OF(masses + row)]++;
-    int64_t last = 0, end = 0;
-    for (int64_t count = bins[0]; last < BINS - 1 && count < HEAVIEST; count += bins[last]) last++;
-    for (int64_t row = 0; row < n; row++)
-        if (BIN_OF(masses + row) <= last) chosen[end++] = row;
-#undef BIN_OF
-    sort_best(masses, 0, end, chosen);
-    return least(HEAVIEST, end);
 }
 
 /* The masses of n similarities float64[n] at a temperature: masses float64[n] and totals float64[3], see `weigh`. */

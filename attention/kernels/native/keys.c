@@ -1,35 +1,12 @@
 /* Passes over the 8-bit codes of keys. A pass turns products of bytes into similarities, 64 rows at a time, lists the rows
  * that reach a query's threshold, and sums the others: in float32 within the 64 rows, in float64 across them. */
 #include "dot.h"
+#include "keys.h"
 
-static const float FAR_BELOW = -3e38f, NOT_ALLOWED = -2e38f; /* below every similarity */
-static const float SMALLEST = -87.0f;                        /* the logarithm of the smallest normal float32 */
-
-typedef struct {
-    const uint8_t *codes;   /* uint8[groups, length, 16, 4] */
-    const float *scales;    /* [rows], of a code's unit */
-    const uint8_t *allowed; /* bool[rows] */
-    const float *addends;   /* [rows] within ±1e30, or null */
-    int64_t rows, length, base;
-} Keys;
-
-typedef struct {
-    const int32_t *planes;  /* int32[lines, length · PLANE_WORDS] */
-    const int32_t *offsets; /* [count], the part of a product that comes from the 128 added to each code */
-    const float *steps;     /* [count]; similarity = product · scale · step + addend */
-    int64_t lines, count;
-    int64_t each; /* lines of a query: 2 if the first has the upper bytes, else 1 */
-} Queries;
+static const float NOT_ALLOWED = -2e38f; /* above FAR_BELOW, and below every similarity */
+static const float SMALLEST = -87.0f;    /* the logarithm of the smallest normal float32 */
 
 enum { AT_ONCE = 64 }; /* lines that are multiplied before their products are used: 16 kB of products stay in the L1 cache */
-
-typedef struct {
-    const float *thresholds; /* [count] */
-    int64_t *places;         /* int64[count, room] */
-    float *similarities;     /* float32[count, room] */
-    int64_t *counts;         /* [count], the used lengths */
-    int64_t room;
-} Lists;
 
 /* A factor and a term of each of 64 rows: similarity = product · factor · step + term. A row that is not allowed, or lies
  * behind the last one, has the factor 0 and the term FAR_BELOW. */

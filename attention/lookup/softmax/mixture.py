@@ -230,15 +230,25 @@ class Mixtures:
 
     def evidence(self, case: int) -> Evidence:
         """Return the evidence of the case with this index: null weight, log-partition and entropy."""
-        totals, null, temperature = self.totals[case], self.nulls[case], float(self.temperatures[case])
-        return Evidence(
-            temperature=temperature,
-            null_weight=totals.null_weight,
-            null_similarity=None if null is None else null.level(temperature),
-            log_partition=totals.log_partition,
-            entropy=totals.entropy,
-            effective_documents=math.exp(totals.entropy),
-        )
+        return evidence_of(self.totals[case], self.nulls[case], float(self.temperatures[case]))
+
+
+def evidence_of(totals: Totals, null: NullKey | None, temperature: float) -> Evidence:
+    """Return the evidence of one query's softmax: null weight, log-partition and entropy.
+
+    Args:
+        totals: the sums over all rows.
+        null: the null key ("none of these"), or None.
+        temperature: above 0.
+    """
+    return Evidence(
+        temperature=temperature,
+        null_weight=totals.null_weight,
+        null_similarity=None if null is None else null.level(temperature),
+        log_partition=totals.log_partition,
+        entropy=totals.entropy,
+        effective_documents=math.exp(totals.entropy),
+    )
 
 
 def mixture_without_tail(weights: F64, evidence: Evidence, candidates: int) -> Mixture:

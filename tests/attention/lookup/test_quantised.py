@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from attention.lookup import Auto, Limits, Memory, Question, Rows, ScanWidth, answers, sweep
+from attention.lookup import Auto, Limits, Memory, Question, Rows, ScanWidth, answers, quantised, sweep
 from attention.lookup.exact import exact_answers
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.rescoring import candidates
@@ -100,6 +100,7 @@ def test_rows_that_may_belong_to_the_head_are_looked_up_in_a_second_round(
     keys[near] = keys[0] + 1e-3 * random.standard_normal((40, keys.shape[1])).astype(np.float32)
     view = in_pieces("cosine", keys, limits=replace(LIMITS, scan_widths=(ScanWidth(12, 128),)))
     monkeypatch.setattr(candidates, "ERROR_MARGIN", 0.0)
+    monkeypatch.setattr(quantised, "FEW_QUESTIONS", 0)
     looked_up = []
     read = local.compute_similarities
     monkeypatch.setattr(local, "compute_similarities", lambda *asked: looked_up.append(len(asked[3])) or read(*asked))
