@@ -146,7 +146,7 @@ class StoredDocument(NamedTuple):
         return range(self.row, self.row + max(self.n_keys, 1))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)  # not frozen, which takes three times as long to make
 class DocumentRecord:
     """A document with its vectors.
 

@@ -131,7 +131,7 @@ def _contains_nul(value: Any) -> bool:
     if value is None or isinstance(value, (int, float)):
         return False
     if isinstance(value, Mapping):
-        return any(NUL in str(name) or _contains_nul(item) for name, item in value.items())
+        return any(map(_contains_nul, (*map(str, value), *value.values())))
     return isinstance(value, (list, tuple)) and any(map(_contains_nul, value))
 
 

@@ -118,7 +118,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass  # not frozen, which takes three times as long to make
 class SentDocument:
     """A document as it was sent; `value` is MISSING if none was sent.
 
@@ -272,7 +272,7 @@ def draft_again(record: CollectionRecord, document: DocumentRecord, *, sent_vect
     return _Draft(record, sent, "", document.parts)
 
 
-@dataclass(eq=False)  # not frozen, which takes three times as long to make
+@dataclass(eq=False)  # not frozen, as for `SentDocument`
 class _Draft:
     """A document that is being prepared for storage: it knows which of its texts have to be encoded."""
 
@@ -328,25 +328,25 @@ class _Draft:
             flaws.append(Flaw(f"{self.at}/{field_name}", reasons[value_text]))
         return flaws
 
-    def keys(self, vectors: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
-        """Yield the document's key vectors, each with its position in the request.
+    def keys(self, vectors: Mapping[str, Array]) -> Sequence[Array]:
+        """Return the document's key vectors.
 
         Args:
             vectors: the vectors of encoded texts, by text.
         """
-        sent = self.document
-        if sent.key_vector is not None:
-            yield f"{self.at}/key_vector", sent.key_vector
-        elif sent.key_vectors is not None:
-            yield from ((f"{self.at}/key_vectors/{i}", vector) for i, vector in enumerate(sent.key_vectors))
-        else:
-            yield from ((f"{self.at}/key_vector", vectors[text]) for text in self.key_texts)
+        sent = self.document.vectors
+        return [vectors[text] for text in self.key_texts] if sent is None else sent
+
+    def key_pointer(self, index: int) -> str:
+        """Return the position of a key vector in the request."""
+        field_name = "key_vector" if self.document.key_vectors is None else f"key_vectors/{index}"
+        return f"{self.at}/{field_name}"
 
     def value_vector(self, vectors: Mapping[str, Array]) -> Array | None:
         return self.document.value_vector if self.value_text is None else vectors[self.value_text]
 
     def record(self, vectors: Mapping[str, Array]) -> DocumentRecord:
-        keys = [vector for _, vector in self.keys(vectors)]
+        keys = self.keys(vectors)
         return DocumentRecord(
             id=self.document.id,
             key=self.document.key,
@@ -402,9 +402,10 @@ def _nesting(document: SentDocument, pointer: str) -> list[Flaw]:
 
 
 def _nul(document: SentDocument, pointer: str) -> list[Flaw]:
-    field_name = find_nul(document.key, document.metadata)
+    if (field_name := find_nul(document.key, document.metadata)) is None:
+        return []
     detail = f"the {field_name} holds a NUL (U+0000), which no store keeps: leave it out, or put it into the value"
-    return [] if field_name is None else [Flaw(f"{pointer}/{field_name}", detail)]
+    return [Flaw(f"{pointer}/{field_name}", detail)]
 
 
 def _duplicates(documents: Sequence[SentDocument], pointers: Sequence[str]) -> list[Flaw]:
@@ -425,26 +426,27 @@ def _vector_flaws(record: CollectionRecord, drafts: Sequence[_Draft], vectors: M
     dimension, value_dimension = record.settings.dimension, record.settings.value_dimension
     for draft in drafts:
         value, name = draft.value_vector(vectors), "value_vector"
-        for pointer, key in draft.keys(vectors):
+        for index, key in enumerate(draft.keys(vectors)):
             dimension = dimension or len(key)
-            yield from _width_flaws(record, pointer, "key_vector", key, dimension)
+            if len(key) != dimension:
+                yield _width_flaw(record, draft.key_pointer(index), "key_vector", key, dimension)
             if record.settings.similarity == "cosine" and not np.count_nonzero(key):
                 detail = "a zero vector has no direction, so no cosine: leave it out, and the document is keyless"
-                yield Flaw(pointer, detail)
+                yield Flaw(draft.key_pointer(index), detail)
             if value is None and len(key) == dimension:
                 value, name = key, "the key vector, which is the value vector too where none is sent,"
         if value is not None:
             value_dimension = value_dimension or len(value)
-            yield from _width_flaws(record, f"{draft.at}/value_vector", name, value, value_dimension)
+            if len(value) != value_dimension:
+                yield _width_flaw(record, f"{draft.at}/value_vector", name, value, value_dimension)
 
 
-def _width_flaws(record: CollectionRecord, pointer: str, name: str, vector: Array, width: int) -> Iterator[Flaw]:
-    if len(vector) != width:
-        yield Flaw(
-            pointer,
-            f"{name} has width {len(vector)}, collection {record.name!r} holds width {width}: "
-            "use the model that its other documents were made with",
-        )
+def _width_flaw(record: CollectionRecord, pointer: str, name: str, vector: Array, width: int) -> Flaw:
+    return Flaw(
+        pointer,
+        f"{name} has width {len(vector)}, collection {record.name!r} holds width {width}: "
+        "use the model that its other documents were made with",
+    )
 
 
 def _refuse(flaws: list[Flaw]) -> None:
