@@ -128,10 +128,10 @@ def find_nul(key: str | None, metadata: Mapping[str, Any]) -> str | None:
 def _contains_nul(value: Any) -> bool:
     if isinstance(value, str):
         return NUL in value
-    if value is None or isinstance(value, (int, float)):
-        return False
-    if isinstance(value, Mapping):
-        return any(map(_contains_nul, (*map(str, value), *value.values())))
+    if isinstance(value, (dict, Mapping)):
+        # Without a call for each number, since most metadata has few texts.
+        deeper = [item for item in value.values() if not isinstance(item, (int, float))]
+        return NUL in "".join(map(str, value)) or any(map(_contains_nul, deeper))
     return isinstance(value, (list, tuple)) and any(map(_contains_nul, value))
 
 
