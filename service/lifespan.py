@@ -31,6 +31,9 @@ GC_THRESHOLDS = (10_000, 10, 100)
 """Thresholds of the garbage collector. With the defaults, it would scan the objects of an answer of 640,000 matches
 again and again, and all threads wait for each scan."""
 
+IDLE_SECONDS = 5.0
+"""A collection is idle if nothing was written to it for this time."""
+
 KEY_FILE_SECONDS = 0.5
 """Seconds between two checks of the file of API keys."""
 
@@ -58,6 +61,8 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
             re_encoding.add_done_callback(_log_failure)
             sweeping = asyncio.create_task(_sweep(catalogue, opening.keys))
             sweeping.add_done_callback(_log_failure)
+            tidying = asyncio.create_task(_tidy_idle(catalogue, opening.keys))
+            tidying.add_done_callback(_log_failure)
             refitting = asyncio.create_task(_refit(app.state.parts, opening.keys))
             refitting.add_done_callback(_log_failure)
             watching = asyncio.create_task(_watch(app.state.keyring.file))
@@ -69,8 +74,11 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
                 watching.cancel()
                 re_encoding.cancel()
                 sweeping.cancel()
+                tidying.cancel()
                 refitting.cancel()
-                await asyncio.gather(loading, watching, re_encoding, sweeping, refitting, return_exceptions=True)
+                await asyncio.gather(
+                    loading, watching, re_encoding, sweeping, tidying, refitting, return_exceptions=True
+                )
                 await asyncio.to_thread(catalogue.close)
                 await catalogue.encoders.close()
                 if app.state.tracing is not None:
@@ -109,6 +117,15 @@ async def _sweep(catalogue: Catalogue, keys: Future[None]) -> None:
     with suppress(StorageError):
         await asyncio.wrap_future(keys)
     await ExpirySweep(catalogue).run()
+
+
+async def _tidy_idle(catalogue: Catalogue, keys: Future[None]) -> None:
+    """Let idle collections write files for the next start, once the collections' keys were read."""
+    with suppress(StorageError):
+        await asyncio.wrap_future(keys)
+    while True:
+        await asyncio.sleep(IDLE_SECONDS)
+        catalogue.tidy_idle()
 
 
 async def _refit(parts: State, keys: Future[None]) -> None:

@@ -20,7 +20,7 @@ For one plain question, all steps of a path are a few calls of kernels in C: `fe
 Packages, each with the file to begin with, and two modules, `sealed` and `scan`:
 
     memory      rows, blocks that only grow, immutable views, compaction, tiles: `view.py`
-    sealed      one full block in one file with checksums, mapped at the next start
+    sealed      one block in one file with checksums, mapped at the next start
     codes       keys, values and queries as bytes with a scale, and statistics of the residuals: `quantisation.py`
     scan        one reading of all codes in every core: thresholds, candidates, sums
     rescoring   candidates again from float32 originals, the head with its ties, sums by document: `candidates.py`

@@ -1,4 +1,4 @@
-"""Full blocks in files: the next start maps them into memory, and checks every byte against checksums.
+"""Blocks in files: the next start maps them into memory, and checks every byte against checksums.
 
 A file has named arrays, each with a checksum. It is written completely or not at all.
 """
@@ -380,7 +380,7 @@ def sealable_segments(view: View, *, complete: bool = False) -> list[Segment]:
     These are full blocks, and large blocks that are not the last one. Blocks without 8-bit codes are left out.
 
     Args:
-        complete: whether no row will be added to the view, so that its last block gets no more rows either.
+        complete: whether no row is expected to be added to the view, so that its last block gets no more rows either.
     """
     last = None if complete or not view.segments else view.segments[-1]
     least = MIN_COMPLETE_SHARE if complete else MIN_FULL_SHARE
@@ -398,12 +398,18 @@ def _has_current_sums(segment: Segment) -> bool:
 
     Rows that were added later would be in the sums too.
     """
-    moments = None if segment.block.value_codes is None else segment.block.value_codes.moments
+    return segment.block.value_codes is None or _covers(segment.block.value_codes.moments, segment)
+
+
+def _covers(moments: Moments | None, segment: Segment) -> bool:
     return moments is None or moments.count == segment.count
 
 
-def seal(path: Path, view: View, segment: Segment, ties: I64) -> None:
-    """Write the block of a segment to a file, either completely or not at all.
+def seal(path: Path, view: View, segment: Segment, ties: I64) -> bool:
+    """Write the block of a segment to a file, either completely or not at all; return whether it was written.
+
+    A block that has more rows than the segment is not written, because its sums include them. Rows that are added to
+    it meanwhile are not in the file.
 
     Args:
         path: the name of the file.
@@ -418,7 +424,14 @@ def seal(path: Path, view: View, segment: Segment, ties: I64) -> None:
     codes, values = block.codes, block.value_codes
     assert codes is not None
     assert values is not None
+    # The key sums first, since a write adds to them first. Should they include more rows, they still are a bound.
+    grams, moments = codes.grams, values.moments
+    if not _covers(moments, segment):
+        return False
     groups = -(-count // PANEL) * (PANEL // LANES)
+    key_codes, value_codes = codes.codes[:groups], values.codes[: -(-count // CHUNK)]
+    if count < block.capacity:  # the codes of a row that is added now would lie among those of the last rows
+        key_codes, value_codes = key_codes.copy(), value_codes.copy()
     arrays: dict[str, Array] = {
         "numbers": segment.numbers,
         "owners": segment.owners,
@@ -426,25 +439,24 @@ def seal(path: Path, view: View, segment: Segment, ties: I64) -> None:
         "keys": segment.keys,
         "key_checksums": checksums(segment.keys),
         "norms": block.norms[:count],
-        "codes": codes.codes[:groups],
+        "codes": key_codes,
         "scales": codes.scales[:count],
         "residuals": codes.residuals[:count],
-        "value_codes": values.codes[: -(-count // CHUNK)],
+        "value_codes": value_codes,
         "value_scales": values.scales[:count],
         "value_residuals": values.residuals[:count],
     }
     if block.values is not None:
         arrays |= {"values": segment.values, "value_norms": block.value_norms[:count]}
         arrays["value_checksums"] = checksums(segment.values)
-    if codes.grams is not None:
-        arrays["grams"] = codes.grams
+    if grams is not None:
+        arrays["grams"] = grams
     description: dict[str, Any] = {
         "similarity": view.similarity,
         "count": count,
         "value_width": values.width,
         "normalised": block.normalised,
     }
-    moments = values.moments
     if moments is not None:
         spread = moments.compute_bound()
         arrays |= {
@@ -454,6 +466,7 @@ def seal(path: Path, view: View, segment: Segment, ties: I64) -> None:
         }
         description["moments"] = [moments.count, spread.spread, spread.residual_spread, spread.typical_eigenvalue]
     write(path, description, arrays, later=("keys", "values"))
+    return True
 
 
 def unseal(path: Path) -> SealedBlock:

@@ -189,6 +189,11 @@ class Catalogue:
         for collection in loaded[: len(large) + WARMED_SMALL]:
             collection.warm()
 
+    def tidy_idle(self) -> None:
+        """Begin background work of the collections to which nothing was written since the last call; never waits."""
+        for collection in [*self._collections.values()]:
+            collection.tidy_if_idle()
+
     def check_texts(self) -> None:
         """Check every stored text against its checksum, slowly, in the background; record the damage."""
         after: Cursor | None = None

@@ -117,6 +117,7 @@ class Collection:
         self._loaded = LoadedCollections() if loaded is None else loaded
         self._measured = (0, 0), 0  # the numbers of documents and keyless documents, and their bytes on disk
         self.compaction = Compaction(record.name, self._compact)
+        self._watched_version = self._idle_version = -1
 
     @property
     def name(self) -> str:
@@ -610,6 +611,17 @@ class Collection:
         """Begin the background work that follows a write."""
         self.compaction.begin()
 
+    def tidy_if_idle(self) -> None:
+        """Begin the background work that waits until nothing is written: a file of the last block's coded keys.
+
+        It begins if nothing was written since the last call, and once until the next write. It never waits.
+        """
+        version, last, view = self.in_memory.version, self._watched_version, self.in_memory.view
+        self._watched_version = version
+        if version == last != self._idle_version and view is not None and self.sealed.lacks_file(view):
+            self._idle_version = version
+            self.tidy()
+
     def _compact(self) -> bool:
         """Do one step of background work, and return whether there was anything to do.
 
@@ -622,8 +634,8 @@ class Collection:
         with suppress(CollectionLoading), self.damage.recording():
             if self.in_memory.compact():
                 return True
-            steps = (self.sealed.check_next_originals, self.sealed.step)
-            return any(step(memory.view) for step in steps)
+            idle = self.in_memory.version == self._idle_version
+            return self.sealed.check_next_originals(memory.view) or self.sealed.step(memory.view, complete=idle)
         return False
 
     def _reload_without(self, path: Path) -> CollectionLoading:

@@ -4,6 +4,9 @@ The store is the truth. A row's number and its checksum in the store identify it
 document and the vectors. A file with any row that differs from the store is removed. That may happen if the store was
 restored, copied or changed by other means. Rows that are in no file are read from the store.
 
+A block that is not full is written to a file too, when its collection is idle, and again when it has grown by a
+quarter. Rows that are added to it go to a copy of it in memory; the file does not change.
+
 If the sums over a file match those of the store, its rows are not compared one by one. All other rows are compared,
 including those that the store has between the files. The float32 originals in a file are checked when they are used,
 and all of them soon after a start. A file with a damaged original is removed as well.
@@ -300,6 +303,11 @@ _PAUSE_SECONDS = 0.05
 _FREE_SPACE_FACTOR = 2
 """A file is written if the free disk space is at least twice this number of times its size."""
 
+_SUFFICIENT_SHARE = 0.8
+"""The share of a growing block's rows that its file has at least; with less, the block is written again."""
+_USEFUL_SHARE = 0.5
+"""A file of a growing block stays until the block is written again, if more than this share of its rows still live."""
+
 
 @dataclass(frozen=True, eq=False)
 class RestoredRows:
@@ -315,6 +323,38 @@ class RestoredRows:
     segments: Sequence[Segment]
     numbers: Array
     documents: Array
+
+
+class LastFile(NamedTuple):
+    """The newest file with rows of the last block, which may have got more rows, or may have been copied, since.
+
+    Attributes:
+        first, last: the numbers of its first and its last row.
+        rows: the number of its rows that were not removed when it was written.
+    """
+
+    path: Path
+    first: int
+    last: int
+    rows: int
+
+    @classmethod
+    def of(cls, path: Path, numbers: Array, ties: Array) -> LastFile:
+        """Return the file with rows of these numbers int64[n] and ties int64[n]."""
+        return cls(path, int(numbers[0]), int(numbers[-1]), int(np.count_nonzero(ties)))
+
+    def count(self, segment: Segment) -> int:
+        """Return the number of live rows of the view's last segment that are in the file."""
+        numbers = segment.numbers if segment.live is None else segment.numbers[segment.live]
+        return int(np.searchsorted(numbers, self.last, side="right") - np.searchsorted(numbers, self.first))
+
+    def is_useful(self, segment: Segment) -> bool:
+        """Return whether the file should stay, because the view's last segment has many of its rows."""
+        return self.count(segment) > _USEFUL_SHARE * self.rows
+
+    def suffices(self, segment: Segment) -> bool:
+        """Return whether the file has most of the live rows of the view's last segment, and few others."""
+        return self.count(segment) >= _SUFFICIENT_SHARE * max(segment.n, self.rows)
 
 
 class ChecksumStore(Protocol):
@@ -347,6 +387,7 @@ class SealedBlocks:
         self._store = store
         self._collection, self._span = collection, span
         self._files: WeakKeyDictionary[object, tuple[Path, int]] = WeakKeyDictionary()
+        self._last: LastFile | None = None
         self._wrong = set[Path]() if wrong is None else wrong
         self._lock = Lock()
         self._gone = False
@@ -370,6 +411,8 @@ class SealedBlocks:
             segments = [file.sealed.segment(live) for file, live in matched.files]
             for file, _ in matched.files:
                 self._files[file.sealed.block] = file.path, file.sealed.count
+            last = max((file for file, _ in matched.files), key=lambda file: file.last, default=None)
+            self._last = None if last is None else LastFile.of(last.path, last.sealed.numbers, last.sealed.ties)
             self._remove_all_but({path for path, _ in self._files.values()} - self._wrong)
         segments.sort(key=lambda segment: int(segment.numbers[0]))
         return RestoredRows(segments, matched.numbers, matched.documents) if segments else None
@@ -382,7 +425,8 @@ class SealedBlocks:
 
         Args:
             view: the collection's keys in memory.
-            complete: whether no more rows will be added to the view.
+            complete: whether no more rows are expected to be added to the view. Its last block is then written too,
+                unless a file has most of its rows.
         """
         if self._directory is None:
             return False
@@ -390,8 +434,7 @@ class SealedBlocks:
             if self._gone:
                 return False
             for segment in sealable_segments(view, complete=complete):
-                _, count = self._files.get(segment.block, (None, 0))
-                if count == segment.count:
+                if self._has_file(view, segment):
                     continue
                 try:
                     return self._seal(view, segment)
@@ -399,8 +442,25 @@ class SealedBlocks:
                     log.warning("could not seal a block", collection=self._collection, reason=str(error))
                     return False
             blocks = {segment.block for segment in view.segments}
-            self._remove_all_but({path for block, (path, _) in self._files.items() if block in blocks})
+            paths = {path for block, (path, _) in self._files.items() if block in blocks}
+            if (last := self._last) is not None and view.segments and last.is_useful(view.segments[-1]):
+                paths.add(last.path)
+            self._remove_all_but(paths)
         return False
+
+    def _has_file(self, view: View, segment: Segment) -> bool:
+        """Return whether a file has all rows of a segment, or most rows of a last one that is not full."""
+        _, count = self._files.get(segment.block, (None, 0))
+        if count == segment.count:
+            return True
+        growing = segment is view.segments[-1] and segment.count < view.limits.block_rows
+        last = self._last
+        return growing and last is not None and last.suffices(segment)
+
+    def lacks_file(self, view: View) -> bool:
+        """Return whether `step` would write a file of a block if no more rows are expected; it never waits."""
+        blocks = [] if self._directory is None else sealable_segments(view, complete=True)
+        return any(not self._has_file(view, segment) for segment in blocks)
 
     def check_next_originals(self, view: View) -> bool:
         """Check some originals (exact float32 vectors) of a view's files against their checksums, and pause.
@@ -423,6 +483,8 @@ class SealedBlocks:
         A mapped file stays open. The file may remain if the directory cannot be written.
         """
         self._wrong.add(path)
+        if self._last is not None and self._last.path == path:
+            self._last = None
         _unlink(path)
         blocks = [] if view is None else [segment.block for segment in view.segments]
         return any(self._files.get(block, (None, 0))[0] == path for block in blocks)
@@ -469,8 +531,11 @@ class SealedBlocks:
                 )
                 ties[stored] = checksums[indices[stored]]
         path = self._directory / f"{self._name}{secrets.token_hex(8)}.block"
-        seal(path, view, segment, ties)
+        if not seal(path, view, segment, ties):
+            return False
         self._files[block] = path, segment.count
+        if segment is view.segments[-1]:
+            self._last = LastFile.of(path, segment.numbers, ties)
         return True
 
     def _open_with_own_reader(self, record: CollectionRecord, path: Path) -> SealedFile | None:

@@ -158,3 +158,47 @@ def test_a_large_block_that_rows_stand_behind_is_sealed_as_far_as_it_goes(tmp_pa
     again.adopt([result.segment(np.ones(result.count, dtype=bool))])
     view = again.publish(add=Rows(np.arange(N, N + 10), NARROW[:10]))
     assert answer(view, Question(NARROW[3], 0.0, top_k=1)).numbers.tolist() == [N + 3]
+
+
+def test_a_block_that_grows_while_it_is_written_gives_the_rows_of_its_segment(tmp_path, monkeypatch):
+    """The codes of a new row lie among those of the last rows."""
+    rows = 1301
+    memory = Memory("dot", limits=LIMITS, expected=4000)
+    memory.publish(add=Rows(np.arange(rows), NARROW[:rows], VALUES[:rows]))
+    view = memory.view
+    (segment,) = sealable_segments(view, complete=True)
+    assert segment.count == rows < segment.block.capacity
+    real = sealed._head
+
+    def grow(*arguments):
+        memory.publish(add=Rows(np.arange(rows, rows + 5), NARROW[rows : rows + 5], VALUES[rows : rows + 5]))
+        assert memory.view.segments[0].block is segment.block
+        return real(*arguments)
+
+    monkeypatch.setattr(sealed, "_head", grow)
+    assert seal(tmp_path / "a", view, segment, segment.numbers + 1)
+    result = unseal(tmp_path / "a")
+    assert result.count == rows
+    restored = Memory("dot", limits=LIMITS)
+    restored.adopt([result.segment(np.ones(rows, dtype=bool))])
+    after = restored.publish(add=Rows(np.arange(rows, rows + 5), NARROW[rows : rows + 5], VALUES[rows : rows + 5]))
+    assert after.segments[0].block.capacity > rows + 5
+    np.testing.assert_allclose(after.grams.total, memory.view.grams.total)
+    question = Question(NARROW[5] + 1, 0.5, top_k=9)
+    one, other = (answer(memory_view, question) for memory_view in (memory.view, after))
+    np.testing.assert_array_equal(one.numbers, other.numbers)
+    np.testing.assert_allclose(one.output, other.output, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("shown", [False, True], ids=["a write that is not shown yet", "a newer view"])
+def test_a_block_with_more_rows_than_the_segment_is_not_written(tmp_path, shown):
+    memory = Memory("dot", limits=LIMITS, expected=4000)
+    memory.publish(add=Rows(np.arange(1000), NARROW[:1000]))
+    view = memory.view
+    (segment,) = sealable_segments(view, complete=True)
+    staged = memory.stage(add=Rows(np.arange(1000, 1001), NARROW[1000:1001]))
+    if shown:
+        memory.show(staged)
+    assert not seal(tmp_path / "a", view, segment, segment.numbers)
+    assert not list(tmp_path.iterdir())
+    assert sealable_segments(view, complete=True) == []

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from attention.lookup import Limits
+from service import lifespan
 from service.retrieval.collections import sealed
 from service.storage import CollectionSettings, SQLiteStore
+from service.storage.sqlite import vector_rows
 from tests.running import RunningService
 from tests.service.retrieval.sealing import SMALL_BLOCKS, WIDTH, documents, files, flipped, make_batches_small
 from tests.waiting import until
@@ -56,3 +60,31 @@ def test_a_flipped_byte_is_in_no_answer(tmp_path: Path, monkeypatch, checked_soo
             until(lambda: not set(before) & set(files(tmp_path)) and len(files(tmp_path)) == len(before))
             assert client.get("/readyz").status_code == 200
         assert client.post(f"{PATH}/attend", json=bodies[0]).status_code == 200
+
+
+def test_a_service_that_was_killed_while_idle_starts_from_the_file_of_its_last_block(
+    tmp_path: Path, monkeypatch
+) -> None:
+    make_batches_small(monkeypatch)
+    monkeypatch.setattr(lifespan, "IDLE_SECONDS", 0.05)
+    with SQLiteStore.open(tmp_path) as store, store.writing() as writer:
+        writer.upsert(writer.create_collection("shelf", CollectionSettings("dot", 0.5)).id, documents(0, 50))
+    limits = Limits(block_rows=64, exact_max_components=0)
+    body = {"query": [1.0] * WIDTH, "temperature": 0.5, "top_k": 9}
+    with RunningService(data_dir=tmp_path, encoder="none", limits=limits) as running, running.client() as client:
+        running.wait_until_ready()
+        until(lambda: files(tmp_path))
+        expected = said(client.post(f"{PATH}/attend", json=body))
+        killed = tmp_path.with_name("killed")
+        shutil.copytree(tmp_path, killed)
+    read, real = [], vector_rows.keys_of
+
+    def counted(connection, numbers, damaged):
+        read.extend(numbers)
+        return real(connection, numbers, damaged)
+
+    monkeypatch.setattr(vector_rows, "keys_of", counted)
+    with RunningService(data_dir=killed, encoder="none", limits=limits) as running, running.client() as client:
+        running.wait_until_ready()
+        assert said(client.post(f"{PATH}/attend", json=body)) == expected
+        assert not read
