@@ -12,6 +12,7 @@ import typer
 from softkv.commands.alias import alias
 from softkv.commands.attend import attend
 from softkv.commands.calibrate import calibrate
+from softkv.commands.check_index import check_index
 from softkv.commands.command_line import ASK, DOCUMENTS, OPERATE, Command, CommandError, CommandGroup
 from softkv.commands.encode import encode
 from softkv.commands.export import backup, export
@@ -35,8 +36,12 @@ OF_THE_SERVICE = {
     "bench": "Run the benchmarks.",
 }
 """The commands of the distribution `softkv`, each with its help where that is not installed."""
-REMOTE = {ASK: (attend, calibrate, encode, mcp), DOCUMENTS: (load, export), OPERATE: (alias, backup, re_encode)}
-"""The commands that call a running service, by their groups."""
+REMOTE = {
+    ASK: (attend, calibrate, encode, mcp),
+    DOCUMENTS: (load, export),
+    OPERATE: (alias, backup, check_index, re_encode),
+}
+"""The commands of the client, by their groups; all except `check-index` call a running service."""
 
 
 @contextmanager

@@ -1,0 +1,231 @@
+"""The exact answer: the nearest rows in float64, and the softmax over all rows.
+
+`softkv-core` computes it if it is installed, and NumPy otherwise, or where the core's bound is loose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from softkv.answers.rendering import require_module
+
+F32: TypeAlias = NDArray[np.float32]
+F64: TypeAlias = NDArray[np.float64]
+I64: TypeAlias = NDArray[np.int64]
+Bools: TypeAlias = NDArray[np.bool_]
+
+TIE = 2.0**-20
+"""How far below the k-th a similarity may be and count as equal, relative to the lengths: the rounding of float32."""
+
+_LOOSE = 1e-4
+_NEAR = 1e-4
+_UNIT = 2.0**-53
+_QUERIES, _ROWS = 128, 16_384
+
+
+@dataclass(frozen=True)
+class ExactAnswer:
+    """The exact answer to a query.
+
+    Attributes:
+        rows: int64[k], the nearest rows, best first; fewer if fewer pass.
+        similarities: float64[k].
+        log_partition: log Σ exp(similarity / temperature) over all rows that pass.
+        bound: a proven bound on the error of any weight or sum of weights.
+    """
+
+    rows: I64
+    similarities: F64
+    log_partition: float
+    bound: float
+
+
+class ExactSearch(Protocol):
+    """A search that compares every row."""
+
+    @property
+    def computed_by(self) -> str:
+        """The library that computes, with its version."""
+
+    def answers(
+        self, queries: F64, k: int, temperature: float, passing: Bools | None, excluded: I64
+    ) -> list[ExactAnswer]:
+        """Return the exact answer to each query.
+
+        Args:
+            queries: float64[q, d].
+            k: how many rows.
+            temperature: T of the softmax.
+            passing: bool[n], the rows that pass a filter; None for all.
+            excluded: int64[q], a row that is left out of the answer to each query, or −1.
+        """
+
+
+def exact_search(vectors: F32, similarity: str, *, core: bool | None = None) -> ExactSearch:
+    """Return the exact search over vectors [n, d].
+
+    Args:
+        vectors: finite, and of length above 0 for the cosine.
+        similarity: cosine, dot or gaussian.
+        core: whether `softkv-core` computes; if left out, where it is installed.
+
+    Raises:
+        ImportError: `core` is true and `softkv-core` is not installed.
+    """
+    by_numpy = NumpySearch(vectors, similarity)
+    if core is False:
+        return by_numpy
+    try:
+        lookup = require_module("attention.lookup", "softkv-core")
+    except ImportError:
+        if core:
+            raise
+        return by_numpy
+    return CoreSearch(lookup, vectors, similarity, by_numpy)
+
+
+def similarities(similarity: str, queries: F64, keys: F64) -> F64:
+    """Return the similarity of each query [q, d] and key [n, d], as float64[q, n]."""
+    products = queries @ keys.T
+    if similarity == "dot":
+        return products
+    if similarity == "cosine":
+        products /= np.linalg.norm(queries, axis=1)[:, None] * np.linalg.norm(keys, axis=1)
+        return products
+    products -= (queries**2).sum(axis=1)[:, None] / 2
+    products -= (keys**2).sum(axis=1) / 2
+    return products
+
+
+def count_as_similar(vectors: F32, similarity: str, rows: I64) -> I64:
+    """Return how many other rows are as similar to the vector of each of some rows as this row itself, or nearly so.
+
+    A similarity in float32 is enough for this.
+    """
+    counts = np.zeros(len(rows), dtype=np.int64)
+    lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+    for first in range(0, len(rows), _QUERIES):
+        chosen = rows[first : first + _QUERIES]
+        queries, own = vectors[chosen], lengths[chosen][:, None]
+        for start in range(0, len(vectors), _ROWS):
+            products = queries @ vectors[start : start + _ROWS].T
+            others = lengths[start : start + _ROWS]
+            if similarity == "cosine":
+                near = products >= (1 - _NEAR) * own * others
+            elif similarity == "dot":
+                near = products >= own**2 - _NEAR * own * others
+            else:
+                near = own**2 + others**2 - 2 * products <= _NEAR * (own + others) ** 2
+            counts[first : first + _QUERIES] += near.sum(axis=1)
+    return counts - 1
+
+
+def scale(similarity: str, query: F64, key: F64) -> float:
+    """Return the size relative to which a similarity of a query [d] and a key [d] is rounded."""
+    if similarity == "cosine":
+        return 1.0
+    lengths = np.linalg.norm(query), np.linalg.norm(key)
+    return float(lengths[0] * lengths[1] if similarity == "dot" else (lengths[0] + lengths[1]) ** 2 / 2)
+
+
+class NumpySearch:
+    """An `ExactSearch` in float64 by NumPy, a part of the rows at a time."""
+
+    computed_by = f"NumPy {np.__version__}"
+
+    def __init__(self, vectors: F32, similarity: str) -> None:
+        self._vectors = vectors
+        self._similarity = similarity
+        self._longest = float(np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64).max(initial=0)))
+
+    def answers(
+        self, queries: F64, k: int, temperature: float, passing: Bools | None, excluded: I64
+    ) -> list[ExactAnswer]:
+        """See `ExactSearch`."""
+        chosen = np.arange(len(self._vectors)) if passing is None else np.flatnonzero(passing)
+        results: list[ExactAnswer] = []
+        for start in range(0, len(queries), _QUERIES):
+            part = slice(start, start + _QUERIES)
+            results += self._batch(queries[part], k, temperature, chosen, excluded[part])
+        return results
+
+    def _batch(self, queries: F64, k: int, temperature: float, chosen: I64, excluded: I64) -> list[ExactAnswer]:
+        table = np.empty((len(queries), len(chosen)))
+        for start in range(0, len(chosen), _ROWS):
+            keys = self._vectors[chosen[start : start + _ROWS]].astype(np.float64)
+            table[:, start : start + _ROWS] = similarities(self._similarity, queries, keys)
+        for query, row in enumerate(excluded):
+            if row >= 0:
+                table[query, chosen == row] = -np.inf
+        return [self._answer(query, line, k, temperature, chosen) for query, line in zip(queries, table, strict=True)]
+
+    def _answer(self, query: F64, line: F64, k: int, temperature: float, chosen: I64) -> ExactAnswer:
+        count = min(k, int(np.isfinite(line).sum()))
+        if not count:
+            return ExactAnswer(np.empty(0, dtype=np.int64), np.empty(0), -np.inf, 0.0)
+        head = np.argpartition(line, -count)[-count:]
+        head = head[np.lexsort((head, -line[head]))]
+        top = line[head[0]]
+        log_partition = top / temperature + float(np.log(np.exp((line - top) / temperature).sum()))
+        return ExactAnswer(chosen[head], line[head], log_partition, self._bound(query, temperature, len(line)))
+
+    def _bound(self, query: F64, temperature: float, n: int) -> float:
+        """Bound the error of a weight: that of a logit moves the logarithm of a weight by twice as much at most."""
+        length = float(np.linalg.norm(query))
+        sizes = {"cosine": 1.0, "dot": length * self._longest, "gaussian": (length + self._longest) ** 2}
+        logit = (len(query) + 8) * _UNIT * sizes[self._similarity] / temperature
+        return float(min(1.0, np.expm1(min(2 * logit, 1.0)) + (np.log2(n) + 16) * 4 * _UNIT))
+
+
+class CoreSearch:
+    """An `ExactSearch` by `attention.lookup`, whose certificates bound the error."""
+
+    def __init__(self, lookup: Any, vectors: F32, similarity: str, by_numpy: NumpySearch) -> None:
+        self._lookup = lookup
+        self._memory = lookup.Memory.of(vectors, similarity=similarity)
+        self._by_numpy = by_numpy
+        self.computed_by = f"softkv-core {version('softkv-core')}"
+
+    def answers(
+        self, queries: F64, k: int, temperature: float, passing: Bools | None, excluded: I64
+    ) -> list[ExactAnswer]:
+        """See `ExactSearch`. Without a row that is left out, a weight grows by the weight of that row."""
+        if not len(queries):
+            return []
+        answers = self._lookup.attend(
+            queries, self._memory, temperature=temperature, mask=passing, top_k=k + 1, output=False
+        )
+        results = [_without(answer, k, row, temperature) for answer, row in zip(answers, excluded, strict=True)]
+        loose = [number for number, result in enumerate(results) if result.bound > _LOOSE]
+        again = self._by_numpy.answers(queries[loose], k, temperature, passing, excluded[loose])
+        for number, result in zip(loose, again, strict=True):
+            results[number] = result
+        return results
+
+
+def _without(answer: Any, k: int, excluded: int, temperature: float) -> ExactAnswer:
+    """Return an answer of the core without a row, where the row's weight leaves digits for the others."""
+    keep = answer.numbers != excluded
+    rows, values = answer.numbers[keep][:k], answer.similarities[keep][:k]
+    log_partition, bound = answer.log_partition, answer.certificate.total_variation
+    if log_partition is None:  # no row passes
+        return ExactAnswer(rows, values, -np.inf, 0.0)
+    if not keep.all():
+        share = float(np.exp(answer.similarities[~keep][0] / temperature - log_partition))
+        others = max(1 - share, 0.0)
+        if others < 1e-6:  # NumPy sums the others alone
+            return ExactAnswer(rows, values, log_partition, 1.0)
+        log_partition += np.log(others)
+        bound = min(1.0, 2 * bound / others + 8 * _UNIT / others)
+    return ExactAnswer(rows, values, float(log_partition), float(bound))
+
+
+def weights_of(answer: ExactAnswer, values: Sequence[float] | F64, temperature: float) -> F64:
+    """Return the weights of rows with these similarities."""
+    return np.exp(np.asarray(values, dtype=np.float64) / temperature - answer.log_partition)
