@@ -48,7 +48,8 @@ def interval_of(count: int, total: int) -> tuple[float, float]:
     """Return the interval of 95 % of a share, by Wilson's formula."""
     share, spread = count / total, _Z**2 / total
     middle, half = share + spread / 2, _Z * math.sqrt(share * (1 - share) / total + spread / total / 4)
-    return max(0.0, (middle - half) / (1 + spread)), min(1.0, (middle + half) / (1 + spread))
+    low, high = (middle - half) / (1 + spread), (middle + half) / (1 + spread)
+    return low if count else 0.0, high if count < total else 1.0
 
 
 def worst_questions(report: Report, number: int = 10) -> list[Record]:
@@ -139,7 +140,7 @@ def _more(total: int, listed: int) -> str:
 def _unreachable_text(report: Report, reach: Mapping[str, Any]) -> str:
     share = reach["unreachable"] / reach["rows"]
     low, high = reach["interval"]
-    words = next((name for value, name in _SHARES.items() if low <= value <= high and abs(share / value - 1) < 0.2), "")
+    words = next((name for value, name in _SHARES.items() if abs(share / value - 1) < 0.2), "")
     name = f"about {words} of the rows" if words else f"{share:.2%} of the rows"
     search = report["searches"][0]
     widest = "" if search["widest"] is None else f", nor by the widest search ({search['widest']})"

@@ -71,6 +71,13 @@ class PgvectorStore:
     def _open(self, name: str | None, id_column: str, vector: str | None, settings: Mapping[str, str]) -> None:
         with self._errors():
             self._connection.execute("SET default_transaction_read_only = on")
+            kinds = self._connection.execute(
+                "SELECT oid::regtype::text FROM pg_type WHERE typname = 'vector'"
+            ).fetchall()
+            if not kinds:
+                raise StoreError("the database has no pgvector: give the address of one with CREATE EXTENSION vector")
+            # pgvector checks its settings once it is loaded, which its first use does.
+            self._connection.execute(self._sql.SQL("SELECT '[1]'::{}").format(self._sql.SQL(kinds[0][0])))
             for setting, value in settings.items():
                 self._connection.execute("SELECT set_config(%s, %s, false)", [setting, value])
             if name is None:
@@ -96,7 +103,7 @@ class PgvectorStore:
         self._invalid: str | None = None
         for index, method, expression, operators, is_valid in indexes:
             family, _, distance = operators.removesuffix("_ops").rpartition("_")
-            is_of_column = expression.strip('"') == self._column or f"({self._column})::" in expression
+            is_of_column = expression.partition("::")[0].strip('()"') == self._column
             if family not in _COMPONENTS or distance not in _CLASSES or not is_of_column:
                 continue
             self.similarity = _CLASSES[distance]
