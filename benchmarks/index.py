@@ -3,14 +3,14 @@
     python -m benchmarks.index [--size 100000] [--questions 1000]
 
 Clustered unit vectors of width 384 are loaded into chroma's server and a table of PostgreSQL, each with HNSW and its
-defaults. Each is checked twice: as it is, and with a planted fault. In chroma, every link to a tenth of the rows is cut.
-In pgvector, a tenth of the rows is written while the index is not updated; and a filter that 10 % pass is asked, without
+defaults. Each is checked as it is, and with planted faults. In chroma, every link to a tenth of the rows is cut. In
+pgvector, a tenth of the rows is written while the index is not updated; and a filter that 10 % pass is asked, without
 an index on its column.
 
-"reading" is all vectors through the store's client, "search" the questions and a thousand rows by their own vectors. "in
-all" is the whole command, with the start of Python. The clients of the stores are in .venv-integrations, which
-`make test-alone` makes. pgvector is checked by this environment, whose `softkv-core` computes the exact answers; chroma
-by the other one, where NumPy does.
+"reading" is all vectors through the store's client, "search" the questions and a thousand rows by their own vectors.
+"in all" is the whole command, with the start of Python. The clients of the stores are in .venv-integrations, which
+`make test-alone` makes. This environment checks pgvector, and its `softkv-core` computes the exact answers. The other
+one checks chroma, and there NumPy computes them.
 """
 
 from __future__ import annotations

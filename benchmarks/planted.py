@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-# The header of hnswlib's index, behind the version of chroma's: offset of the links, capacity, elements, bytes of an
-# element, offset of its label, offset of its vector, highest level, entry point, and the most links above and at level 0.
+# The header of hnswlib's index, behind a version of chroma's own: offset of the links, capacity, elements, bytes of an
+# element, offset of its label, offset of its vector, highest level, entry point, most links above and at level 0.
 HEADER = struct.Struct("<i6QiIQQ")
 
 UNINDEXED = """

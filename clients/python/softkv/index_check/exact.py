@@ -25,6 +25,7 @@ TIE = 2.0**-20
 
 _LOOSE = 1e-4
 _NEAR = 1e-4
+_LEAST_REST = 1e-6
 _UNIT = 2.0**-53
 _QUERIES, _ROWS = 128, 16_384
 
@@ -189,6 +190,8 @@ class CoreSearch:
     def __init__(self, lookup: Any, vectors: F32, similarity: str, by_numpy: NumpySearch) -> None:
         self._lookup = lookup
         self._memory = lookup.Memory.of(vectors, similarity=similarity)
+        self._vectors = vectors
+        self._similarity = similarity
         self._by_numpy = by_numpy
         self.computed_by = f"softkv-core {version('softkv-core')}"
 
@@ -201,25 +204,35 @@ class CoreSearch:
         answers = self._lookup.attend(
             queries, self._memory, temperature=temperature, mask=passing, top_k=k + 1, output=False
         )
-        results = [_without(answer, k, row, temperature) for answer, row in zip(answers, excluded, strict=True)]
+        own = [self._own_similarity(query, row, passing) for query, row in zip(queries, excluded, strict=True)]
+        results = [
+            _without(answer, k, row, value, temperature)
+            for answer, row, value in zip(answers, excluded, own, strict=True)
+        ]
         loose = [number for number, result in enumerate(results) if result.bound > _LOOSE]
         again = self._by_numpy.answers(queries[loose], k, temperature, passing, excluded[loose])
         for number, result in zip(loose, again, strict=True):
             results[number] = result
         return results
 
+    def _own_similarity(self, query: F64, row: int, passing: Bools | None) -> float | None:
+        """Return the similarity of a row that is left out, or None if none is, or it does not pass anyway."""
+        if row < 0 or (passing is not None and not passing[row]):
+            return None
+        key = self._vectors[row : row + 1].astype(np.float64)
+        return float(similarities(self._similarity, query[None], key)[0, 0])
 
-def _without(answer: Any, k: int, excluded: int, temperature: float) -> ExactAnswer:
-    """Return an answer of the core without a row, where the row's weight leaves digits for the others."""
+
+def _without(answer: Any, k: int, excluded: int, own: float | None, temperature: float) -> ExactAnswer:
+    """Return an answer of the core without a row of this similarity. The bound is 1 if only NumPy can tell."""
     keep = answer.numbers != excluded
     rows, values = answer.numbers[keep][:k], answer.similarities[keep][:k]
     log_partition, bound = answer.log_partition, answer.certificate.total_variation
     if log_partition is None:  # no row passes
         return ExactAnswer(rows, values, -np.inf, 0.0)
-    if not keep.all():
-        share = float(np.exp(answer.similarities[~keep][0] / temperature - log_partition))
-        others = max(1 - share, 0.0)
-        if others < 1e-6:  # NumPy sums the others alone
+    if own is not None:
+        others = 1 - float(np.exp(own / temperature - log_partition))
+        if others < _LEAST_REST:
             return ExactAnswer(rows, values, log_partition, 1.0)
         log_partition += np.log(others)
         bound = min(1.0, 2 * bound / others + 8 * _UNIT / others)
