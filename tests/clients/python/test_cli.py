@@ -22,7 +22,7 @@ def test_the_client_alone_lists_all_commands_and_runs_its_own() -> None:
     client = names(cli.client_program())
     assert client == names(app)
     assert client - cli.OF_THE_SERVICE.keys() == {
-        *("alias", "attend", "backup", "calibrate", "encode", "export", "load", "mcp", "re-encode"),
+        *("alias", "attend", "backup", "calibrate", "check-index", "encode", "export", "load", "mcp", "re-encode"),
     }
 
 

@@ -24,8 +24,8 @@ from softkv.commands.command_line import (
 )
 
 if TYPE_CHECKING:
-    from softkv.index_check import Asked
     from softkv.stores import Location
+    from softkv.tables import Asked
 
 STORE, REPORT = "The store", "The report"
 """Two groups of options in the help."""
@@ -33,11 +33,14 @@ STORE, REPORT = "The store", "The report"
 
 def check_index(
     address: Annotated[
-        str, typer.Argument(help="A folder, a file, or the URL of a server or a database.", show_default=False)
+        str,
+        typer.Argument(
+            help="A folder, a file, or the URL of a server or a database.", metavar="ADDRESS", show_default=False
+        ),
     ],
     name: Annotated[
         str | None,
-        typer.Argument(help="The collection or the table.", show_default="the only one"),
+        typer.Argument(help="The collection or the table.", metavar="NAME", show_default="the only one"),
     ] = None,
     *,
     kind: Annotated[
@@ -53,7 +56,7 @@ def check_index(
             show_default=False,
         ),
     ],
-    top_k: Annotated[int, typer.Option("-k", "--top-k", min=1, max=1000, help="How many results to ask for.")] = 10,
+    top_k: Annotated[int, typer.Option("-k", "--top-k", min=1, max=1000, help="The number of results.")] = 10,
     filters: Annotated[
         list[str] | None,
         typer.Option(
@@ -68,7 +71,7 @@ def check_index(
         typer.Option(help="The temperature of the weights.", show_default="0.05 for cosine, otherwise 1"),
     ] = None,
     probes: Annotated[
-        int, typer.Option(min=0, metavar="N", help="How many random rows to search by their own vectors.")
+        int, typer.Option(min=0, metavar="N", help="The number of random rows to search by their own vectors.")
     ] = 1000,
     id_column: Annotated[
         str | None,
@@ -165,8 +168,9 @@ def check_index(
     from softkv.commands.console import messages, progress, write_json
     from softkv.commands.remote import connect, reading
     from softkv.index_check import check_index as check
-    from softkv.index_check import compare, read_asked, summarise, to_markdown
+    from softkv.index_check import compare, summarise, to_markdown
     from softkv.stores import Location
+    from softkv.tables import read_asked
 
     if temperature is not None and not temperature > 0:
         raise Misused(f"--temperature {temperature:g}: expected a number above 0")
@@ -174,13 +178,13 @@ def check_index(
     conditions = [_parse_filter(kind, text) for text in filters or ()]
     earlier = None if before is None else _read_report(before)
     with reading():
-        asked = read_asked(questions)
+        question_list = read_asked(questions)
     with ExitStack() as stack:
         encode = None
-        if _has_texts(asked) and url is not None:
+        if _has_texts(question_list) and url is not None:
             client = stack.enter_context(connect(url, api_key))
             encode = lambda texts: client.encode(texts, purpose="query", model=model)  # noqa: E731
-        store = stack.enter_context(_opened(kind, location))
+        store = stack.enter_context(_open_store(kind, location))
         bar = stack.enter_context(progress(messages()))
         tasks: dict[str, Any] = {}
 
@@ -192,7 +196,7 @@ def check_index(
         with reading(), _store_errors():
             result: dict[str, Any] = check(
                 store,
-                asked,
+                question_list,
                 k=top_k,
                 temperature=temperature,
                 conditions=conditions,
@@ -215,12 +219,12 @@ def check_index(
         raise CommandError(f"{len(faults)} fault{'s' * (len(faults) > 1)} found: {codes}")
 
 
-def _has_texts(asked: Sequence[Asked]) -> bool:
-    return any(question.text is not None for question in asked)
+def _has_texts(question_list: Sequence[Asked]) -> bool:
+    return any(question.text is not None for question in question_list)
 
 
 @contextmanager
-def _opened(kind: str, location: Location) -> Iterator[Any]:
+def _open_store(kind: str, location: Location) -> Iterator[Any]:
     """Yield an open store."""
     from softkv.stores import open_store
 

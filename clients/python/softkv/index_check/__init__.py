@@ -9,17 +9,15 @@ from softkv.index_check.asking import Reading, check_index, read_rows
 from softkv.index_check.comparison import compare
 from softkv.index_check.exact import TIE, exact_search
 from softkv.index_check.markdown import to_markdown
-from softkv.index_check.questions import Asked, read_asked, resolve
+from softkv.index_check.questions import resolve
 from softkv.index_check.summary import summarise
 
 __all__ = [
     "TIE",
-    "Asked",
     "Reading",
     "check_index",
     "compare",
     "exact_search",
-    "read_asked",
     "read_rows",
     "resolve",
     "summarise",

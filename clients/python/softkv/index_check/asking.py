@@ -22,8 +22,9 @@ from softkv.index_check.exact import (
     similarities,
     weights_of,
 )
-from softkv.index_check.questions import Asked, Encode, resolve
+from softkv.index_check.questions import Encode, resolve
 from softkv.stores import Store, StoreError
+from softkv.tables import Asked
 
 F32: TypeAlias = NDArray[np.float32]
 F64: TypeAlias = NDArray[np.float64]
@@ -120,7 +121,7 @@ def check_index(
         probes: how many random rows to search by their own vectors.
         seed: of the random rows.
         encode: the encoder of texts.
-        core: whether `softkv-core` computes; if left out, where it is installed.
+        core: whether `softkv-core` computes; None if it does whenever it is installed.
         progress: called as steps go on.
 
     Raises:
@@ -145,7 +146,7 @@ class _Check:
         self._exact: ExactSearch
 
     @contextmanager
-    def _timed(self, step: str) -> Iterator[None]:
+    def _measure_time(self, step: str) -> Iterator[None]:
         start = time.perf_counter()
         yield
         self._seconds[step] = self._seconds.get(step, 0.0) + time.perf_counter() - start
@@ -162,14 +163,14 @@ class _Check:
         for question in questions:
             if question.condition is not None and _key(question.condition) not in parsed:
                 parsed[_key(question.condition)] = self._store.read_filter(question.condition)
-        with self._timed("reading"):
+        with self._measure_time("reading"):
             self._reading = read_rows(self._store, self._progress)
         vectors = self._reading.vectors
-        with self._timed("encoding"):
+        with self._measure_time("encoding"):
             queries = resolve(
                 questions, vectors, self._reading.row_of, similarity=self._store.similarity, encode=encode
             )
-        with self._timed("exact"):
+        with self._measure_time("exact"):
             self._exact = exact_search(vectors, self._store.similarity, core=self._core)
         groups = self._groups(questions, conditions)
         records, searches = [], []
@@ -182,7 +183,7 @@ class _Check:
             "similarity": self._store.similarity,
             "k": self._k,
             "temperature": self._temperature,
-            "computed_by": self._exact.computed_by,
+            "computed_by": self._exact.library,
             "rows": {
                 "counted": self._reading.count,
                 "compared": len(vectors),
@@ -212,26 +213,26 @@ class _Check:
     def _ask_group(
         self, condition: Any, parsed: Any, questions: Sequence[Asked], queries: F64, numbers: list[int]
     ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        row_of, own = self._reading.row_of, [questions[number] for number in numbers]
-        asked = queries[numbers]
+        row_of, members = self._reading.row_of, [questions[number] for number in numbers]
+        batch = queries[numbers]
         passing, passes = None, None
         if condition is not None:
-            with self._timed("filters"):
+            with self._measure_time("filters"):
                 passes = set(self._store.passing(parsed))
                 passing = np.zeros(len(self._reading.ids), dtype=np.bool_)
                 passing[[row_of[id_] for id_ in passes if id_ in row_of]] = True
-        excluded = np.array([-1 if q.document is None else row_of[q.document] for q in own], dtype=np.int64)
-        with self._timed("exact"):
-            exact = self._exact.answers(asked, self._k, self._temperature, passing, excluded)
+        excluded = np.array([-1 if q.document is None else row_of[q.document] for q in members], dtype=np.int64)
+        with self._measure_time("exact"):
+            exact = self._exact.answers(batch, self._k, self._temperature, passing, excluded)
         name = "questions" if condition is None else "questions with filters"
-        returned = self._search(asked, self._k, parsed, excluded, name)
+        returned = self._search(batch, self._k, parsed, excluded, name)
         records = [
             self._record(question, condition, query, answer, ids, int(row), passing, passes)
-            for question, query, answer, ids, row in zip(own, asked, exact, returned, excluded, strict=True)
+            for question, query, answer, ids, row in zip(members, batch, exact, returned, excluded, strict=True)
         ]
-        description = asdict(self._store.describe(asked[0], self._k, parsed))
+        description = asdict(self._store.describe(batch[0], self._k, parsed))
         if description["widest"] is not None:
-            self._search_widest(records, asked, exact, parsed, excluded)
+            self._search_widest(records, batch, exact, parsed, excluded)
         return records, description
 
     def _search(
@@ -240,7 +241,7 @@ class _Check:
         """Return what the store returns; a document that is its own question is asked with one result more."""
         results: list[list[str]] = []
         more = k + bool((excluded >= 0).any())
-        with self._timed("widest search" if widest else "search"):
+        with self._measure_time("widest search" if widest else "search"):
             for start in range(0, len(queries), _BATCH):
                 results += self._store.search(queries[start : start + _BATCH], more, parsed, widest=widest)
                 self._progress(step, len(results), len(queries))
@@ -321,22 +322,22 @@ class _Check:
         """
         n = len(self._reading.ids)
         rows = np.sort(np.random.default_rng(seed).choice(n, min(probes, n), replace=False))
-        with self._timed("exact"):
+        with self._measure_time("exact"):
             rows = rows[count_as_similar(self._reading.vectors, self._store.similarity, rows) < self._k]
         if not len(rows):
             return {"seed": seed, "rows": []}
         queries = self._reading.vectors[rows].astype(np.float64)
-        none = np.full(len(rows), -1)
-        returned = self._search(queries, self._k, None, none, "rows by their own vectors")
+        excluded = np.full(len(rows), -1)
+        returned = self._search(queries, self._k, None, excluded, "rows by their own vectors")
         ids = [self._reading.ids[row] for row in rows]
         records: list[dict[str, Any]] = [
             {"id": id_, "found": id_ in result, "found_by_widest": None}
             for id_, result in zip(ids, returned, strict=True)
         ]
-        lost = [number for number, record in enumerate(records) if not record["found"]]
-        if lost and self._store.describe(queries[0], self._k).widest is not None:
-            again = self._search(queries[lost], self._k, None, none[lost], "widest search", widest=True)
-            for number, result in zip(lost, again, strict=True):
+        missing = [number for number, record in enumerate(records) if not record["found"]]
+        if missing and self._store.describe(queries[0], self._k).widest is not None:
+            again = self._search(queries[missing], self._k, None, excluded[missing], "widest search", widest=True)
+            for number, result in zip(missing, again, strict=True):
                 records[number]["found_by_widest"] = ids[number] in result
         return {"seed": seed, "rows": records}
 

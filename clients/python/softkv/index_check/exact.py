@@ -1,6 +1,6 @@
 """The exact answer: the nearest rows in float64, and the softmax over all rows.
 
-`softkv-core` computes it if it is installed, and NumPy otherwise, or where the core's bound is loose.
+`softkv-core` computes it if it is installed. NumPy does so otherwise, and if the core's bound is loose.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ I64: TypeAlias = NDArray[np.int64]
 Bools: TypeAlias = NDArray[np.bool_]
 
 TIE = 2.0**-20
-"""How far below the k-th a similarity may be and count as equal, relative to the lengths: the rounding of float32."""
+"""The distance to the k-th similarity that counts as a tie, relative to the lengths: the rounding of float32."""
 
 _LOOSE = 1e-4
 _NEAR = 1e-4
@@ -51,7 +51,7 @@ class ExactSearch(Protocol):
     """A search that compares every row."""
 
     @property
-    def computed_by(self) -> str:
+    def library(self) -> str:
         """The library that computes, with its version."""
 
     def answers(
@@ -74,7 +74,7 @@ def exact_search(vectors: F32, similarity: str, *, core: bool | None = None) -> 
     Args:
         vectors: finite, and of length above 0 for the cosine.
         similarity: cosine, dot or gaussian.
-        core: whether `softkv-core` computes; if left out, where it is installed.
+        core: whether `softkv-core` computes; None if it does whenever it is installed.
 
     Raises:
         ImportError: `core` is true and `softkv-core` is not installed.
@@ -113,16 +113,17 @@ def count_as_similar(vectors: F32, similarity: str, rows: I64) -> I64:
     lengths = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
     for first in range(0, len(rows), _QUERIES):
         chosen = rows[first : first + _QUERIES]
-        queries, own = vectors[chosen], lengths[chosen][:, None]
+        queries, query_lengths = vectors[chosen], lengths[chosen][:, None]
         for start in range(0, len(vectors), _ROWS):
             products = queries @ vectors[start : start + _ROWS].T
-            others = lengths[start : start + _ROWS]
+            key_lengths = lengths[start : start + _ROWS]
             if similarity == "cosine":
-                near = products >= (1 - _NEAR) * own * others
+                near = products >= (1 - _NEAR) * query_lengths * key_lengths
             elif similarity == "dot":
-                near = products >= own**2 - _NEAR * own * others
+                near = products >= query_lengths**2 - _NEAR * query_lengths * key_lengths
             else:
-                near = own**2 + others**2 - 2 * products <= _NEAR * (own + others) ** 2
+                distances = query_lengths**2 + key_lengths**2 - 2 * products
+                near = distances <= _NEAR * (query_lengths + key_lengths) ** 2
             counts[first : first + _QUERIES] += near.sum(axis=1)
     return counts - 1
 
@@ -138,7 +139,7 @@ def scale(similarity: str, query: F64, key: F64) -> float:
 class NumpySearch:
     """An `ExactSearch` in float64 by NumPy, a part of the rows at a time."""
 
-    computed_by = f"NumPy {np.__version__}"
+    library = f"NumPy {np.__version__}"
 
     def __init__(self, vectors: F32, similarity: str) -> None:
         self._vectors = vectors
@@ -193,7 +194,7 @@ class CoreSearch:
         self._vectors = vectors
         self._similarity = similarity
         self._by_numpy = by_numpy
-        self.computed_by = f"softkv-core {version('softkv-core')}"
+        self.library = f"softkv-core {version('softkv-core')}"
 
     def answers(
         self, queries: F64, k: int, temperature: float, passing: Bools | None, excluded: I64
@@ -204,10 +205,10 @@ class CoreSearch:
         answers = self._lookup.attend(
             queries, self._memory, temperature=temperature, mask=passing, top_k=k + 1, output=False
         )
-        own = [self._own_similarity(query, row, passing) for query, row in zip(queries, excluded, strict=True)]
+        values = [self._own_similarity(query, row, passing) for query, row in zip(queries, excluded, strict=True)]
         results = [
             _without(answer, k, row, value, temperature)
-            for answer, row, value in zip(answers, excluded, own, strict=True)
+            for answer, row, value in zip(answers, excluded, values, strict=True)
         ]
         loose = [number for number, result in enumerate(results) if result.bound > _LOOSE]
         again = self._by_numpy.answers(queries[loose], k, temperature, passing, excluded[loose])
@@ -223,19 +224,19 @@ class CoreSearch:
         return float(similarities(self._similarity, query[None], key)[0, 0])
 
 
-def _without(answer: Any, k: int, excluded: int, own: float | None, temperature: float) -> ExactAnswer:
+def _without(answer: Any, k: int, excluded: int, value: float | None, temperature: float) -> ExactAnswer:
     """Return an answer of the core without a row of this similarity. The bound is 1 if only NumPy can tell."""
     keep = answer.numbers != excluded
     rows, values = answer.numbers[keep][:k], answer.similarities[keep][:k]
     log_partition, bound = answer.log_partition, answer.certificate.total_variation
     if log_partition is None:  # no row passes
         return ExactAnswer(rows, values, -np.inf, 0.0)
-    if own is not None:
-        others = 1 - float(np.exp(own / temperature - log_partition))
-        if others < _LEAST_REST:
+    if value is not None:
+        rest = 1 - float(np.exp(value / temperature - log_partition))
+        if rest < _LEAST_REST:
             return ExactAnswer(rows, values, log_partition, 1.0)
-        log_partition += np.log(others)
-        bound = min(1.0, 2 * bound / others + 8 * _UNIT / others)
+        log_partition += np.log(rest)
+        bound = min(1.0, 2 * bound / rest + 8 * _UNIT / rest)
     return ExactAnswer(rows, values, float(log_partition), float(bound))
 
 

@@ -29,9 +29,9 @@ def _head(report: Report) -> Iterator[str]:
     )
     yield ""
     for search in report["searches"]:
-        asked = "" if search["filter"] is None else f" with the filter `{_cell(show_filter(search['filter']))}`"
+        suffix = "" if search["filter"] is None else f" with the filter `{_cell(show_filter(search['filter']))}`"
         note = f" ({search['note']})" if search["note"] else ""
-        yield f"- Search{asked}: {_cell(search['index'] or 'no approximate index')}{_cell(note)}"
+        yield f"- Search{suffix}: {_cell(search['index'] or 'no approximate index')}{_cell(note)}"
     yield ""
 
 
@@ -78,9 +78,9 @@ def _figures(report: Report, summary: Mapping[str, Any]) -> Iterator[str]:
 
 def _widest_line(group: Mapping[str, Any]) -> str:
     widest = group["widest"]
-    asked = "" if group["filter"] is None else f" with the filter `{_cell(show_filter(group['filter']))}`"
+    suffix = "" if group["filter"] is None else f" with the filter `{_cell(show_filter(group['filter']))}`"
     return (
-        f"Of the questions{asked} that missed a row, {widest['questions']:,} were asked again with the widest search: "
+        f"Of the questions{suffix} that missed a row, {widest['questions']:,} were asked again with the widest search: "
         f"their recall went from {widest['recall']:.3f} to {widest['recall_of_widest']:.3f}."
     )
 
@@ -128,8 +128,8 @@ def _comparison(compared: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     worse = sorted((pair for pair in compared["pairs"] if (pair["recall"] or 0) < 0), key=lambda pair: pair["recall"])
     for pair in worse[:10]:
-        asked = "" if pair["filter"] is None else f", filter `{_cell(show_filter(pair['filter']))}`"
-        yield f"- worse: {_cell(pair['question'])}{asked}, recall {pair['recall']:+.3f}"
+        suffix = "" if pair["filter"] is None else f", filter `{_cell(show_filter(pair['filter']))}`"
+        yield f"- worse: {_cell(pair['question'])}{suffix}, recall {pair['recall']:+.3f}"
     for title, faults in (("fault gone", compared["faults_gone"]), ("new fault", compared["faults_new"])):
         for text in faults:
             yield f"- {title}: {_cell(text)}"

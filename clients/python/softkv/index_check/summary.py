@@ -66,8 +66,8 @@ def show_filter(condition: Any) -> str:
 def _group(report: Report, condition: Any) -> dict[str, Any]:
     records = records_of(report, condition)
     with_rows = [record for record in records if record["exact"]]
-    wanted = [min(report["k"], record["passing"]) for record in records]
-    few = [len(set(record["returned"])) < want for record, want in zip(records, wanted, strict=True)]
+    targets = [min(report["k"], record["passing"]) for record in records]
+    few = [len(set(record["returned"])) < target for record, target in zip(records, targets, strict=True)]
     again = [record for record in with_rows if record["widest_hits"] is not None]
     return {
         "filter": condition,
@@ -99,14 +99,14 @@ def _mean(values: Sequence[float]) -> float | None:
 def _reach(rows: Sequence[Record]) -> dict[str, Any]:
     """Return how many of the searched rows were not found by their own vectors, also by the widest search."""
     missed = [row for row in rows if not row["found"]]
-    lost = [row for row in missed if not row["found_by_widest"]]
-    interval = interval_of(len(lost), len(rows)) if rows else None
+    unreachable = [row for row in missed if not row["found_by_widest"]]
+    interval = interval_of(len(unreachable), len(rows)) if rows else None
     return {
         "rows": len(rows),
         "not_found": len(missed),
-        "unreachable": len(lost),
+        "unreachable": len(unreachable),
         "interval": None if interval is None else list(interval),
-        "examples": [row["id"] for row in lost[:5]],
+        "examples": [row["id"] for row in unreachable[:5]],
     }
 
 
@@ -118,10 +118,12 @@ def _row_faults(report: Report, reach: Mapping[str, Any]) -> Iterator[dict[str, 
     rows = report["rows"]
     if reach["unreachable"]:
         yield _fault("unreachable_rows", None, _unreachable_text(report, reach))
-    if lost := rows["without_vector"]:
+    if number := rows["without_vector"]:
         ids = ", ".join(rows["without_vector_ids"][:5])
         yield _fault(
-            "rows_without_vector", None, f"{lost:,} rows have no vector, so no search finds them: {ids}{_more(lost, 5)}"
+            "rows_without_vector",
+            None,
+            f"{number:,} rows have no vector, so no search finds them: {ids}{_more(number, 5)}",
         )
     if invalid := rows["invalid_vector"]:
         ids = ", ".join(rows["invalid_vector_ids"][:5])

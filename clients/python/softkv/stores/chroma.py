@@ -18,7 +18,7 @@ from softkv.stores.store import (
     Search,
     StoreError,
     StoreUnreachable,
-    chosen,
+    choose_name,
     require_json_filter,
     require_no_settings,
 )
@@ -63,7 +63,7 @@ class ChromaStore:
         with _errors():
             names = [collection.name for collection in self._client.list_collections()]
             self._collection = self._client.get_collection(
-                chosen(names, name, "collection", address), embedding_function=None
+                choose_name(names, name, "collection", address), embedding_function=None
             )
         configuration = self._collection.configuration
         self._index = "hnsw" if configuration.get("hnsw") else "spann"
@@ -83,8 +83,10 @@ class ChromaStore:
                 page = self._collection.get(ids=ids[start : start + _PAGE], include=["embeddings"])
                 vectors = page["embeddings"]
                 present = set(page["ids"])
-                lost = [id_ for id_ in ids[start : start + _PAGE] if id_ not in present]
-                yield Page(page["ids"], np.asarray(vectors, dtype=np.float32).reshape(len(page["ids"]), -1), lost)
+                without_vector = [id_ for id_ in ids[start : start + _PAGE] if id_ not in present]
+                yield Page(
+                    page["ids"], np.asarray(vectors, dtype=np.float32).reshape(len(page["ids"]), -1), without_vector
+                )
 
     def read_filter(self, condition: Any) -> Any:
         """Return a filter as `where` of chroma."""

@@ -99,7 +99,7 @@ class FaissStore:
         self._set(before)
         return [[str(number) for number in row if number >= 0] for row in numbers]
 
-    def _searched(self) -> Any:
+    def _inner_index(self) -> Any:
         """Return the index that has the settings of the search: the inner one of an IndexIDMap or a transform."""
         index = self._faiss.downcast_index(self._index)
         while hasattr(index, "id_map") or isinstance(index, self._faiss.IndexPreTransform):
@@ -107,14 +107,14 @@ class FaissStore:
         return index
 
     def _settings(self) -> dict[str, int]:
-        index = self._searched()
+        index = self._inner_index()
         if hasattr(index, "hnsw"):
             return {"efSearch": index.hnsw.efSearch}
         return {"nprobe": index.nprobe} if hasattr(index, "nprobe") else {}
 
     def _set(self, settings: Mapping[str, int]) -> None:
         """Change settings in memory; the file stays as it is."""
-        index = self._searched()
+        index = self._inner_index()
         if hasattr(index, "hnsw") and "efSearch" in settings:
             index.hnsw.efSearch = settings["efSearch"]
         if hasattr(index, "nprobe") and "nprobe" in settings:
@@ -122,7 +122,7 @@ class FaissStore:
 
     def describe(self, query: F64, k: int, condition: Any = None) -> Search:
         """Return what answers a query."""
-        index, settings = self._searched(), self._settings()
+        index, settings = self._inner_index(), self._settings()
         values = ", ".join(f"{name} {value}" for name, value in settings.items())
         rebuild = "make the index again, and add all vectors to it"
         if isinstance(index, self._faiss.IndexFlat):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from softkv.answers.rendering import require_module
-from softkv.stores.store import F64, SIMILARITIES, WIDEST, Page, Search, StoreError, StoreUnreachable, chosen
+from softkv.stores.store import F64, SIMILARITIES, WIDEST, Page, Search, StoreError, StoreUnreachable, choose_name
 
 _OPERATORS = dict(zip(SIMILARITIES, ("<=>", "<#>", "<->"), strict=True))
 _CLASSES = {"cosine": "cosine", "ip": "dot", "l2": "gaussian"}
@@ -82,7 +82,7 @@ class PgvectorStore:
                 self._connection.execute("SELECT set_config(%s, %s, false)", [setting, value])
             if name is None:
                 tables = [row[0] for row in self._connection.execute(_TABLES)]
-                name = chosen(tables, None, "table", "the database")
+                name = choose_name(tables, None, "table", "the database")
             columns = dict(self._connection.execute(_COLUMNS, [name]).fetchall())
             indexes = self._connection.execute(_INDEXES, [name]).fetchall()
         self._table = self._sql.SQL(".").join(map(self._sql.Identifier, name.split(".")))
@@ -92,7 +92,7 @@ class PgvectorStore:
                 f"{name} has no column {id_column!r}, its columns are {', '.join(columns)}: --id names one"
             )
         vectors = [column for column, kind in columns.items() if kind in _COMPONENTS]
-        self._column = chosen(vectors, vector, "column of vectors (--vector)", name)
+        self._column = choose_name(vectors, vector, "column of vectors (--vector)", name)
         self._component = _COMPONENTS[columns[self._column]]
         self._id = self._sql.Identifier(id_column)
         self._use_index(indexes, columns[self._column])
@@ -129,8 +129,8 @@ class PgvectorStore:
             cursor.execute(statement)
             while rows := cursor.fetchmany(_PAGE):
                 present = [row for row in rows if row[0] is not None and row[1] is not None]
-                lost = [str(row[0]) for row in rows if row[1] is None]
-                yield Page([row[0] for row in present], self._decode([row[1] for row in present]), lost)
+                without_vector = [str(row[0]) for row in rows if row[1] is None]
+                yield Page([row[0] for row in present], self._decode([row[1] for row in present]), without_vector)
 
     def _decode(self, cells: list[bytes]) -> Any:
         """Return vectors [n, d] from pgvector's binary form: the width and a zero, both int16, then the components."""

@@ -18,7 +18,7 @@ from softkv.stores.store import (
     Search,
     StoreError,
     StoreUnreachable,
-    chosen,
+    choose_name,
     parse_whole,
     require_json_filter,
     require_no_settings,
@@ -59,12 +59,12 @@ class QdrantStore:
             else:
                 self._client = self._qdrant.QdrantClient(url=address, api_key=key, timeout=60)
             names = [collection.name for collection in self._client.get_collections().collections]
-            self._name = chosen(names, name, "collection", address)
+            self._name = choose_name(names, name, "collection", address)
             self._config = self._client.get_collection(self._name).config
         self._vector = vector
         parameters = self._config.params.vectors
         if isinstance(parameters, dict):
-            self._vector = chosen(list(parameters), vector, "vector", self._name)
+            self._vector = choose_name(list(parameters), vector, "vector", self._name)
             parameters = parameters[self._vector]
         elif vector is not None:
             raise StoreError(f"the points of {self._name} have one vector without a name: leave out --vector")
@@ -86,9 +86,9 @@ class QdrantStore:
         for points in self._scroll(None, fields):
             vectors = {str(point.id): self._vector_of(point) for point in points}
             present = {id_: vector for id_, vector in vectors.items() if vector is not None}
-            lost = [id_ for id_ in vectors if id_ not in present]
+            without_vector = [id_ for id_ in vectors if id_ not in present]
             array = np.array(list(present.values()), dtype=np.float32)
-            yield Page(list(present), array.reshape(len(present), -1), lost)
+            yield Page(list(present), array.reshape(len(present), -1), without_vector)
 
     def _vector_of(self, point: Any) -> Any:
         vector = point.vector if self._vector is None else (point.vector or {}).get(self._vector)

@@ -16,7 +16,7 @@ SIMILARITIES = ("cosine", "dot", "gaussian")
 """The similarities that order documents as a store's distance does; gaussian is −‖q − k‖²/2."""
 
 WIDEST = 1000
-"""How many candidates the widest search of a graph keeps: the most that pgvector allows."""
+"""The number of candidates that the widest search of a graph keeps, the largest of pgvector."""
 
 
 class StoreError(Exception):
@@ -44,7 +44,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Search:
-    """What a store's search is made of.
+    """A description of a store's search.
 
     Attributes:
         index: the index that answers, in words; None if the store compares every vector.
@@ -94,7 +94,7 @@ class Store(Protocol):
         """Close the connection."""
 
 
-def chosen(names: Sequence[str], name: str | None, unit: str, address: str) -> str:
+def choose_name(names: Sequence[str], name: str | None, unit: str, address: str) -> str:
     """Return the name of the collection, which may be left out if there is only one.
 
     Raises:
@@ -121,10 +121,10 @@ def require_json_filter(condition: Any, example: str) -> dict[str, Any]:
     return condition
 
 
-def require_no_settings(settings: Mapping[str, str], store: str, known: Sequence[str] = ()) -> None:
+def require_no_settings(settings: Mapping[str, str], store: str, names: Sequence[str] = ()) -> None:
     """Raise StoreError if a setting is unknown to the search of a store."""
-    if unknown := sorted(set(settings) - set(known)):
-        takes = f"takes {', '.join(known)}" if known else "has no settings of a search"
+    if unknown := sorted(set(settings) - set(names)):
+        takes = f"takes {', '.join(names)}" if names else "has no settings of a search"
         raise StoreError(f"--set {unknown[0]}: {store} {takes}")
 
 

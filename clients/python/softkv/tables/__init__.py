@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from softkv.tables.asked import Asked, read_asked
 from softkv.tables.columns import Columns
 from softkv.tables.content import stem_of
 from softkv.tables.objects import EXPORT_MARK, EXPORT_SETTINGS, EXPORT_VERSION
@@ -13,10 +14,12 @@ __all__ = [
     "EXPORT_MARK",
     "EXPORT_SETTINGS",
     "EXPORT_VERSION",
+    "Asked",
     "Columns",
     "Table",
     "open_table",
     "open_with",
+    "read_asked",
     "read_questions",
     "stem_of",
 ]

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from softkv import Invalid
-from softkv.index_check import Asked, check_index, compare, summarise, to_markdown
+from softkv.index_check import check_index, compare, summarise, to_markdown
 from softkv.stores import StoreError
+from softkv.tables import Asked
 from tests.clients.python.index_check.listed import ListedStore
 
 N, WIDTH = 600, 8
@@ -67,7 +68,7 @@ def test_a_planted_fault_is_named(store: ListedStore, expected: set[str]) -> Non
     assert found_codes - expected <= {"low_recall", "unknown_rows"}
 
 
-def test_the_cause_of_a_low_recall_is_told() -> None:
+def test_a_low_recall_has_its_cause() -> None:
     narrow = summarise(report(ListedStore(vectors(), narrow=range(0, N, 3))))["faults"]
     assert [fault["code"] for fault in narrow] == ["low_recall"]
     assert "The search is too narrow" in narrow[0]["text"]
@@ -77,7 +78,7 @@ def test_the_cause_of_a_low_recall_is_told() -> None:
     assert texts["unreachable_rows"].startswith("about a third of the rows cannot be reached by search")
 
 
-def test_copies_of_a_row_are_no_fault() -> None:
+def test_copies_of_a_row_cause_no_fault() -> None:
     keys = vectors()
     keys[:30] = keys[0]  # any ten of them are right
     store = ListedStore(keys, lost=range(15))
@@ -159,7 +160,7 @@ def test_a_store_without_vectors_is_refused() -> None:
         report(ListedStore(vectors(0)))
 
 
-def test_more_results_than_rows_are_no_fault() -> None:
+def test_more_results_than_rows_cause_no_fault() -> None:
     checked = report(ListedStore(vectors(4)), k=10)
     assert {len(record["exact"]) for record in checked["questions"]} == {4}
     assert summarise(checked)["faults"] == []

@@ -6,12 +6,14 @@ import hashlib
 import json
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from benchmarks.planted import cut_links
 from tests.clients.python.stores.conftest import ROWS, WIDTH, Check, script
+from tests.running import RunningService
 
 pytestmark = pytest.mark.integration
 
@@ -83,6 +85,24 @@ def test_documents_are_questions_and_no_answers_to_themselves(check: Check, fold
         assert (record["question"], record["passing"], record["hits"]) == (id_, passing, 10)
         assert id_ not in record["returned"] + record["exact"]
         assert len(record["returned"]) == 10
+
+
+def test_a_service_encodes_questions_that_are_texts(
+    check: Check, tmp_path: Path, client: httpx.Client, service: RunningService
+) -> None:
+    texts = [f"{count} {animal}" for count in ("one", "two", "three") for animal in ("cats", "dogs", "cows", "eels")]
+    body = client.post("/v1/embeddings", json={"input": texts}).json()
+    folder = fill(tmp_path, np.array([row["embedding"] for row in body["data"]], dtype=np.float32), "cosine")
+    (tmp_path / "asked.txt").write_text("two dogs\npets that purr\n")
+    command = (folder, "notes", "--from", "chroma", "--questions", tmp_path / "asked.txt", "-k", "3")
+    checked = check(*command, "--url", service.url)
+    assert checked.code == 0, checked.messages
+    assert [record["question"] for record in checked.report["questions"]] == ["two dogs", "pets that purr"]
+    assert checked.report["questions"][0]["exact"][0] == f"n{texts.index('two dogs')}"
+    refused = check(*command)
+    assert (refused.code, "is a text: give --url of a service" in refused.messages) == (1, True)
+    away = check(*command, "--url", "http://127.0.0.1:1")
+    assert (away.code, "no service answers" in away.messages) == (3, True)
 
 
 @pytest.mark.parametrize(
