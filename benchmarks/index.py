@@ -38,6 +38,7 @@ from benchmarks.planted import UNINDEXED, cut_links
 
 ROOT = Path(__file__).parents[1]
 OTHERS = ROOT / ".venv-integrations"
+STORES = ("chroma", "pgvector")
 INDEX = "documents_embedding_idx"
 
 
@@ -112,6 +113,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=100_000, help="documents")
     parser.add_argument("--questions", type=int, default=1000)
+    parser.add_argument("--stores", nargs="+", choices=STORES, default=STORES)
     parser.add_argument("--others", type=Path, default=OTHERS, help="the environment of chroma and pgvector")
     options = parser.parse_args()
     programs = options.others.resolve() / "bin"
@@ -124,11 +126,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)  # PostgreSQL is not run by root
-        for part in ("chroma", "pgvector"):
+        for part in STORES:
             (folder / part).mkdir(mode=0o755)
             np.save(folder / part / "questions.npy", near(documents.keys, options.questions, seed=1))
-        reports |= check_chroma(folder / "chroma", documents, programs)
-        reports |= check_pgvector(folder / "pgvector", documents, Path(postgres))
+        if "chroma" in options.stores:
+            reports |= check_chroma(folder / "chroma", documents, programs)
+        if "pgvector" in options.stores:
+            reports |= check_pgvector(folder / "pgvector", documents, Path(postgres))
     console = Console(width=200, markup=False, highlight=False)
     table = Table(title=f"{options.size:,} documents of width 384, {options.questions:,} questions", box=None)
     for heading in (

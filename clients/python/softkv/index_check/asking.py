@@ -271,8 +271,8 @@ class _Check:
         usable = [id_ for id_ in distinct if id_ in row_of and id_ not in set(outside)]
         values = self._similarities(query, [row_of[id_] for id_ in usable])
         hits = self._hits(query, answer, values)
-        best = weights_of(answer, answer.similarities, self._temperature).sum()
-        missed = best - weights_of(answer, values, self._temperature).sum()
+        best = float(weights_of(answer, answer.similarities, self._temperature).sum())
+        missed = max(best - float(weights_of(answer, values, self._temperature).sum()), 0.0)
         return {
             "question": question.name,
             "filter": condition,
@@ -280,8 +280,9 @@ class _Check:
             "exact": [ids[row] for row in answer.rows],
             "returned": returned,
             "hits": hits,
-            "missed_weight": max(float(missed), 0.0),
-            "weight_bound": answer.bound,
+            "missed_weight": missed,
+            # An error of the log-partition changes all weights by one factor, which is within bound / best of 1.
+            "weight_bound": answer.rounding + (missed * answer.bound / best if missed else 0.0),
             "unknown": unknown,
             "outside_filter": outside,
             "widest_hits": None,

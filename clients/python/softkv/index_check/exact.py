@@ -1,6 +1,7 @@
 """The exact answer: the nearest rows in float64, and the softmax over all rows.
 
-`softkv-core` computes it if it is installed. NumPy does so otherwise, and if the core's bound is loose.
+`softkv-core` computes it if it is installed. NumPy does so otherwise, and if the core's bound is loose beside the
+weight of the nearest rows.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Bools: TypeAlias = NDArray[np.bool_]
 TIE = 2.0**-20
 """The distance to the k-th similarity that counts as a tie, relative to the lengths: the rounding of float32."""
 
-_LOOSE = 1e-4
+_LOOSE = 0.05
 _NEAR = 1e-4
 _LEAST_REST = 1e-6
 _UNIT = 2.0**-53
@@ -39,12 +40,14 @@ class ExactAnswer:
         similarities: float64[k].
         log_partition: log Σ exp(similarity / temperature) over all rows that pass.
         bound: a proven bound on the error of any weight or sum of weights.
+        rounding: the part of it that is due to rounding in float64 alone, of the logits of known rows.
     """
 
     rows: I64
     similarities: F64
     log_partition: float
     bound: float
+    rounding: float
 
 
 class ExactSearch(Protocol):
@@ -170,14 +173,15 @@ class NumpySearch:
     def _answer(self, query: F64, line: F64, k: int, temperature: float, chosen: I64) -> ExactAnswer:
         count = min(k, int(np.isfinite(line).sum()))
         if not count:
-            return ExactAnswer(np.empty(0, dtype=np.int64), np.empty(0), -np.inf, 0.0)
+            return ExactAnswer(np.empty(0, dtype=np.int64), np.empty(0), -np.inf, 0.0, 0.0)
         head = np.argpartition(line, -count)[-count:]
         head = head[np.lexsort((head, -line[head]))]
         top = line[head[0]]
         log_partition = top / temperature + float(np.log(np.exp((line - top) / temperature).sum()))
-        return ExactAnswer(chosen[head], line[head], log_partition, self._bound(query, temperature, len(line)))
+        rounding = self.bound_rounding(query, temperature, len(line))
+        return ExactAnswer(chosen[head], line[head], log_partition, rounding, rounding)
 
-    def _bound(self, query: F64, temperature: float, n: int) -> float:
+    def bound_rounding(self, query: F64, temperature: float, n: int) -> float:
         """Bound the error of a weight: that of a logit moves the logarithm of a weight by twice as much at most."""
         length = float(np.linalg.norm(query))
         sizes = {"cosine": 1.0, "dot": length * self._longest, "gaussian": (length + self._longest) ** 2}
@@ -206,11 +210,12 @@ class CoreSearch:
             queries, self._memory, temperature=temperature, mask=passing, top_k=k + 1, output=False
         )
         values = [self._own_similarity(query, row, passing) for query, row in zip(queries, excluded, strict=True)]
+        n = len(self._vectors) if passing is None else int(passing.sum())
         results = [
-            _without(answer, k, row, value, temperature)
-            for answer, row, value in zip(answers, excluded, values, strict=True)
+            _without(answer, k, row, value, temperature, self._by_numpy.bound_rounding(query, temperature, max(n, 1)))
+            for answer, row, value, query in zip(answers, excluded, values, queries, strict=True)
         ]
-        loose = [number for number, result in enumerate(results) if result.bound > _LOOSE]
+        loose = [number for number, result in enumerate(results) if _is_loose(result, temperature)]
         again = self._by_numpy.answers(queries[loose], k, temperature, passing, excluded[loose])
         for number, result in zip(loose, again, strict=True):
             results[number] = result
@@ -224,20 +229,26 @@ class CoreSearch:
         return float(similarities(self._similarity, query[None], key)[0, 0])
 
 
-def _without(answer: Any, k: int, excluded: int, value: float | None, temperature: float) -> ExactAnswer:
-    """Return an answer of the core without a row of this similarity. The bound is 1 if only NumPy can tell."""
+def _is_loose(answer: ExactAnswer, temperature: float) -> bool:
+    return answer.bound > _LOOSE * float(weights_of(answer, answer.similarities, temperature).sum())
+
+
+def _without(
+    answer: Any, k: int, excluded: int, value: float | None, temperature: float, rounding: float
+) -> ExactAnswer:
+    """Return an answer of the core without a row of this similarity. The bound is infinite if only NumPy can tell."""
     keep = answer.numbers != excluded
     rows, values = answer.numbers[keep][:k], answer.similarities[keep][:k]
     log_partition, bound = answer.log_partition, answer.certificate.total_variation
     if log_partition is None:  # no row passes
-        return ExactAnswer(rows, values, -np.inf, 0.0)
+        return ExactAnswer(rows, values, -np.inf, 0.0, 0.0)
     if value is not None:
         rest = 1 - float(np.exp(value / temperature - log_partition))
         if rest < _LEAST_REST:
-            return ExactAnswer(rows, values, log_partition, 1.0)
+            return ExactAnswer(rows, values, log_partition, np.inf, rounding)
         log_partition += np.log(rest)
         bound = min(1.0, 2 * bound / rest + 8 * _UNIT / rest)
-    return ExactAnswer(rows, values, float(log_partition), float(bound))
+    return ExactAnswer(rows, values, float(log_partition), float(bound) + rounding, rounding)
 
 
 def weights_of(answer: ExactAnswer, values: Sequence[float] | F64, temperature: float) -> F64:
