@@ -6,12 +6,12 @@ import hashlib
 import json
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from benchmarks.planted import cut_links
+from softkv import Client
 from tests.clients.python.stores.conftest import ROWS, WIDTH, Check, script
 from tests.running import RunningService
 
@@ -87,12 +87,10 @@ def test_documents_are_questions_and_no_answers_to_themselves(check: Check, fold
         assert len(record["returned"]) == 10
 
 
-def test_a_service_encodes_questions_that_are_texts(
-    check: Check, tmp_path: Path, client: httpx.Client, service: RunningService
-) -> None:
+def test_a_service_encodes_questions_that_are_texts(check: Check, tmp_path: Path, service: RunningService) -> None:
     texts = [f"{count} {animal}" for count in ("one", "two", "three") for animal in ("cats", "dogs", "cows", "eels")]
-    body = client.post("/v1/embeddings", json={"input": texts}).json()
-    folder = fill(tmp_path, np.array([row["embedding"] for row in body["data"]], dtype=np.float32), "cosine")
+    with Client(service.url) as encoding:
+        folder = fill(tmp_path, np.asarray(encoding.encode(texts, purpose="document"), dtype=np.float32), "cosine")
     (tmp_path / "asked.txt").write_text("two dogs\npets that purr\n")
     command = (folder, "notes", "--from", "chroma", "--questions", tmp_path / "asked.txt", "-k", "3")
     checked = check(*command, "--url", service.url)
