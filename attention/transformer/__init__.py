@@ -9,9 +9,9 @@ Start reading in `layer.py`.
     layers       EncoderLayer, DecoderLayer, on the core's `attention.heads.Heads`
     stacks       Encoder; Decoder, step by step through a DecoderState, which equals all at once
     models       SentenceEncoder; GPT2; EncoderDecoder, which writes by `greedy`; rows, the vectors of ids
-    checkpoints  load → Checkpoint, a sentence encoder of the BERT family; bert_parameters, gpt2_parameters;
-                 Config, modules, read_modules, transformer_settings, truncation, the content of the folder's
-                 small files; BFloat16, a stored tensor
+    checkpoints  load → Checkpoint, a sentence encoder of the BERT family; load_cross_encoder → CrossEncoder, which
+                 reads pairs of texts; bert_parameters, gpt2_parameters; Config, modules, read_modules,
+                 transformer_settings, truncation, the content of the folder's small files; BFloat16, a stored tensor
     speed        Compiled, a sentence encoder on the kernels in C, if `compiles` is true; Packed, the same on torch,
                  which no other module imports
     inspection   trace → TracedLayer, the computation of one layer for one text
@@ -40,6 +40,7 @@ from attention.transformer.checkpoints.config import (
     Tensors,
     UnsupportedModelError,
 )
+from attention.transformer.checkpoints.cross_encoder import CrossEncoder, load_cross_encoder
 from attention.transformer.checkpoints.gpt2 import GPT2, gpt2_parameters
 from attention.transformer.compiled import Compiled, compiles, unfit, unfit_precision
 from attention.transformer.embeddings import Embeddings, Patches, Positions, rows, sinusoidal
@@ -75,6 +76,7 @@ __all__ = [
     "CheckpointError",
     "Compiled",
     "Config",
+    "CrossEncoder",
     "Decoder",
     "DecoderLayer",
     "DecoderState",
@@ -108,6 +110,7 @@ __all__ = [
     "greedy",
     "initial",
     "load",
+    "load_cross_encoder",
     "map_arrays",
     "modules",
     "prompts_of",

@@ -46,7 +46,7 @@ from attention.kernels.transformer import (
     way_of,
 )
 from attention.rotary import Rotary
-from attention.transformer.embeddings import check_ids, count_packed
+from attention.transformer.embeddings import check_ids, check_types, count_packed
 from attention.transformer.feed_forward import Linear
 from attention.transformer.layer import EncoderLayer, LayerNorm, Norm, RMSNorm
 from attention.transformer.parameters import map_arrays
@@ -111,7 +111,7 @@ class Compiled:
         """The width of an embedding."""
         return self.model.dimension
 
-    def __call__(self, tokens: Integers, lengths: Integers) -> F32:
+    def __call__(self, tokens: Integers, lengths: Integers, types: Integers | None = None) -> F32:
         """Return the embeddings of b sequences, float32[b, dimension].
 
         Arguments, results and errors are those of calling `Packed`.
@@ -120,6 +120,7 @@ class Compiled:
         if len(lengths) == 0:
             return np.empty((0, self.dimension), np.float32)
         check_ids("token", len(self._network.tokens), tokens)
+        rows = self._position_rows(tokens, lengths, check_types(self.model.embeddings, tokens, types))
         if self.model.embeddings.positions is not None:
             self.model.embeddings.positions.require(int(lengths.max()))
         self._reach(int(lengths.max()))
@@ -128,9 +129,9 @@ class Compiled:
         pooled = np.empty((len(self._poolings), len(lengths), width), np.float32)
         shares = share_texts(lengths, self.threads)
         if len(shares) == 1:
-            self._compute(tokens, lengths, pooled, self.threads if len(tokens) > SINGLE_THREAD_TOKENS else 1)
+            self._compute(tokens, rows, lengths, pooled, self.threads if len(tokens) > SINGLE_THREAD_TOKENS else 1)
         else:
-            self._compute_shares(tokens, lengths, pooled, shares)
+            self._compute_shares(tokens, rows, lengths, pooled, shares)
         joined = np.concatenate(pooled, axis=-1)
         return np.ascontiguousarray(finish(self._last, joined))
 
@@ -144,7 +145,21 @@ class Compiled:
             )
             self._prepared = self._kernels.network(self._network, self._design, self._way)
 
-    def _compute_shares(self, tokens: Integers, lengths: Integers, out: F32, shares: Sequence[slice]) -> None:
+    def _position_rows(self, tokens: Integers, lengths: Integers, types: Integers | None) -> I64:
+        """Return int64[t], the row of each token in the network's table of positions.
+
+        In a model with vectors for types, that table has the positions once for each type.
+        """
+        if types is not None and self._design.turned:  # the kernels rotate by the same number as they add a position
+            raise ParameterError("the kernels are for token types in models without rotations: use Packed")
+        rows = count_packed(self.model.embeddings.positions, tokens, lengths)
+        per_type = len(self._network.positions) // count_type_tables(self.model)
+        rows = np.where(rows < 0, per_type - 1, rows)
+        return rows if types is None else rows + per_type * types
+
+    def _compute_shares(
+        self, tokens: Integers, rows: I64, lengths: Integers, out: F32, shares: Sequence[slice]
+    ) -> None:
         """Fill out float32[p, b, d] with the vectors of all texts.
 
         `shares` divides the texts into runs. A thread computes one run at a time.
@@ -157,17 +172,15 @@ class Compiled:
             for texts in remaining:
                 first, last = ends[texts.start] - lengths[texts.start], ends[texts.stop - 1]
                 vectors = np.empty((len(out), texts.stop - texts.start, out.shape[2]), np.float32)
-                self._compute(tokens[first:last], lengths[texts], vectors, 1)
+                self._compute(tokens[first:last], rows[first:last], lengths[texts], vectors, 1)
                 out[:, texts] = vectors
 
         run_with_idle_threads(work, min(self.threads, len(shares)))
 
-    def _compute(self, tokens: Integers, lengths: Integers, out: F32, threads: int) -> None:
+    def _compute(self, tokens: Integers, rows: I64, lengths: Integers, out: F32, threads: int) -> None:
         """Fill out float32[p, b, d] with the vectors of texts that are computed together, by `threads` threads."""
         activations = self._take_room(len(tokens))
-        positions = count_packed(self.model.embeddings.positions, tokens, lengths)
-        token_positions = np.where(positions < 0, len(self._network.positions) - 1, positions)
-        encode, texts = self._prepared.encode, (tokens, token_positions, lengths, self._poolings)
+        encode, texts = self._prepared.encode, (tokens, rows, lengths, self._poolings)
         stages = len(self._network.output_bias) + 1
 
         def run(begin: int, end: int, first: int, last: int, activations: Room) -> None:
@@ -379,9 +392,10 @@ def pack_maps(
 
 
 def position_vectors(model: SentenceEncoder) -> F32:
-    """Return the vectors of the positions, with that of the first token type added; one of zeros without them.
+    """Return the vectors of the positions, with that of a token type added; one of zeros without positions.
 
-    The last is that of the padding token, if the model has one of its own for that.
+    The last is that of the padding token, if the model has one of its own for that. With several types, all of this
+    follows once for each type.
     """
     positions, types = model.embeddings.positions, model.embeddings.types
     vectors = np.zeros((1, model.embeddings.tokens.shape[1]), np.float32)
@@ -389,7 +403,16 @@ def position_vectors(model: SentenceEncoder) -> F32:
         table = to_float32(positions.table)
         padding = table[:0] if positions.padding is None else table[positions.first - 1 : positions.first]
         vectors = np.concatenate([table[positions.first :], padding])
-    return np.ascontiguousarray(vectors if types is None else vectors + to_float32(types)[0])
+    if types is None:
+        return np.ascontiguousarray(vectors)
+    tables = vectors + to_float32(types)[: count_type_tables(model), None]
+    return np.ascontiguousarray(tables.reshape(-1, vectors.shape[1]))
+
+
+def count_type_tables(model: SentenceEncoder) -> int:
+    """Return for how many token types the kernels have the positions; a model without positions has the first alone."""
+    types, positions = model.embeddings.types, model.embeddings.positions
+    return 1 if types is None or positions is None else int(types.shape[0])
 
 
 def normalisations(model: SentenceEncoder) -> list[LayerNorm | RMSNorm | None]:

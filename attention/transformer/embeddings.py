@@ -154,6 +154,23 @@ class Embeddings:
         return x
 
 
+def check_types(embeddings: Embeddings, tokens: I64, types: I64 | None) -> I64 | None:
+    """Check the types [t] of the tokens [t] of concatenated sequences, and return them; None for type 0 everywhere.
+
+    Raises:
+        ParameterError: the model has no such types, or no positions beside them.
+        ShapeError: there is not one type for each token.
+    """
+    if types is None:
+        return None
+    if embeddings.types is None or embeddings.positions is None:
+        raise ParameterError("this model has no token types beside positions: leave them out")
+    if types.shape != tokens.shape:
+        raise ShapeError(f"types must have the shape {list(tokens.shape)} of the tokens, got {list(types.shape)}")
+    check_ids("type", int(embeddings.types.shape[0]), types)
+    return types.astype(np.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class Patches:
     """The patches of an image as tokens of a sequence (Dosovitskiy et al. 2020, arXiv 2010.11929).

@@ -22,7 +22,7 @@ from torch.nn import functional
 from attention.errors import ParameterError
 from attention.heads import Heads, repeat
 from attention.names import resolve
-from attention.transformer.embeddings import count_packed
+from attention.transformer.embeddings import check_types, count_packed
 from attention.transformer.feed_forward import ACTIVATIONS, Activation, Linear
 from attention.transformer.layer import EncoderLayer, LayerNorm, Norm, Residual, RMSNorm
 from attention.transformer.parameters import map_arrays
@@ -129,21 +129,23 @@ class Packed:
         return self.model.dimension
 
     @torch.inference_mode()
-    def __call__(self, tokens: Integers, lengths: Integers) -> npt.NDArray[np.float32]:
+    def __call__(self, tokens: Integers, lengths: Integers, types: Integers | None = None) -> npt.NDArray[np.float32]:
         """Return the embeddings of b sequences.
 
         Args:
             tokens: integers [t], the concatenated sequences.
             lengths: integers [b], each at least 1; they sum to t.
+            types: integers [t], the types of the tokens; None for 0.
 
         Returns:
             float32 [b, dimension], in the order of the lengths.
 
         Raises:
             ShapeError: the lengths do not fit the tokens, or one is beyond the model's positions.
-            ParameterError: an id is beyond the model's vocabulary.
+            ParameterError: an id is beyond the model's vocabulary, or the model has no such types.
         """
         tokens, lengths = check_sequences(tokens, lengths)
+        types = check_types(self.model.embeddings, tokens, types)
         embeddings = np.empty((len(lengths), self.dimension), np.float32)
         if len(lengths) == 0:
             return embeddings
@@ -153,7 +155,8 @@ class Packed:
         groups = group_by_length(lengths[order])
         positions = count_packed(self.model.embeddings.positions, tokens, lengths)
         token_ids, token_positions = torch.from_numpy(tokens[rows]), torch.from_numpy(positions[rows])
-        x = self.model.embeddings.sum_vectors(token_ids, token_positions)  # [t, d_model]
+        token_types = None if types is None else torch.from_numpy(types[rows])
+        x = self.model.embeddings.sum_vectors(token_ids, token_positions, token_types)  # [t, d_model]
         x = x if self.embedding_norm is None else self.embedding_norm(x)
         masks: Masks = {}
         for layer in self.layers:

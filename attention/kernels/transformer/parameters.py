@@ -173,8 +173,8 @@ class Network(NamedTuple):
     Attributes:
         tokens: float32[n_vocabulary, d], the token vectors.
         token_scale: the number that token vectors are multiplied by.
-        positions: float32[n_positions, d], the position vectors, with that of the token type added. Positions beyond
-            the last have its vector, so a model without position vectors has one row.
+        positions: float32[n_types·n_positions, d], the position vectors, with that of the token type added, type by
+            type. Positions beyond the last have its vector, so a model without position vectors has one row.
         projections: uint32[…], the matrices W_Q, W_K and W_V of each layer, from `pack_panels`; W_Q is scaled.
         output: uint32[…], the matrix after each layer's heads.
         inner: uint32[…], the matrix to each layer's hidden units. With gates, panels of the gate and of the hidden

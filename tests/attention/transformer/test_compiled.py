@@ -60,6 +60,27 @@ def test_the_kernels_compute_the_definition(model, texts, way):
     np.testing.assert_allclose(Compiled(model)(*texts), defined(model, *texts), atol=OFF_BY[way])
 
 
+def test_types_tell_the_two_texts_of_a_pair_apart(random, model, texts, way):
+    tokens, lengths = texts
+    types = random.integers(0, 2, len(tokens))
+    exact = map_arrays(lambda array: array.astype(np.float64), model)
+    parts = zip(np.split(tokens, np.cumsum(lengths)[:-1]), np.split(types, np.cumsum(lengths)[:-1]), strict=True)
+    expected = np.concatenate([exact(text[None], np.array([len(text)]), kinds[None]) for text, kinds in parts])
+    actual = Compiled(model)(tokens, lengths, types)
+    np.testing.assert_allclose(actual, expected, atol=OFF_BY[way])
+    assert np.abs(actual - Compiled(model)(tokens, lengths)).max() > 0.01
+
+
+def test_invalid_types(random, kernels, model, texts):
+    tokens, lengths = texts
+    with pytest.raises(ParameterError, match="no token types"):
+        Compiled(model_of(random, types=False))(tokens, lengths, np.zeros_like(tokens))
+    with pytest.raises(ParameterError, match="type ids must lie from 0 to 1, got 2"):
+        Compiled(model)(tokens, lengths, np.full_like(tokens, 2))
+    with pytest.raises(ShapeError, match="of the tokens, got \\[3\\]"):
+        Compiled(model)(tokens, lengths, np.zeros(3, np.int64))
+
+
 @pytest.mark.parametrize("activation", ["relu", "gelu", "gelu_tanh", "silu"])
 @pytest.mark.parametrize(
     "options", [{}, {"poolings": ("cls", "max", "mean"), "truncation": 150}, {"unit_length": False}]
