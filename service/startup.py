@@ -184,7 +184,14 @@ def _originals(settings: Settings) -> Path | None:
 
 def _encoders(settings: Settings, store: Store) -> Encoders:
     """Return the encoders of the settings, which are not loaded yet; `store` keeps what providers' were measured as."""
-    from service.encoding import Encoders, LoadingEncoder, LocalSettings, encoder_name
+    from service.encoding import (
+        Encoders,
+        LoadingEncoder,
+        LoadingReranker,
+        LocalSettings,
+        RerankerSettings,
+        encoder_name,
+    )
 
     def local(one: LocalSettings, *, lazy: bool) -> LoadingEncoder:
         from service.encoding import load_encoder
@@ -199,6 +206,12 @@ def _encoders(settings: Settings, store: Store) -> Encoders:
         )
         return LoadingEncoder(one.name, load, model=one.model_identity(encoder_name(one.model)), lazy=lazy)
 
+    def reranker(one: RerankerSettings) -> LoadingReranker:
+        from service.encoding import load_reranker
+
+        load = partial(load_reranker, one.model, name=one.name, threads=settings.threads, precision=one.precision)
+        return LoadingReranker(one.name, load, model=one.model, lazy=True)
+
     file = settings.encoders_file
     if file is not None:
         return Encoders(
@@ -209,6 +222,7 @@ def _encoders(settings: Settings, store: Store) -> Encoders:
                 for one in file.encoders
             ],
             file.default,
+            map(reranker, file.rerankers),
         )
     if settings.encoder_name is None:
         return Encoders()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -132,6 +133,28 @@ def save_static(
         *[Normalize()] * normalise,
     ]
     SentenceTransformer(modules=modules, prompts=dict(prompts or {}), device="cpu").save(str(directory))
+
+
+def save_cross_encoder(
+    directory: Path, config: str = "BertConfig", tokenizer_class: str = "BertTokenizer", **options: object
+) -> Path:
+    """Write a cross-encoder of one label as transformers does, and return its folder.
+
+    Args:
+        directory: the folder.
+        config: the name of the model's configuration in transformers.
+        tokenizer_class: the class of its tokeniser; BERT's has types for the two texts of a pair.
+        options: fields of the configuration; `SIZES` has the others.
+    """
+    defaults = {"num_labels": 1, "max_position_embeddings": MAX_TOKENS}
+    save_transformer(directory, config, auto="AutoModelForSequenceClassification", **(defaults | options))
+    edit_json(directory / "tokenizer_config.json", {"model_max_length": MAX_TOKENS, "tokenizer_class": tokenizer_class})
+    return directory
+
+
+def edit_json(path: Path, fields: Mapping[str, Any]) -> None:
+    """Set fields of a JSON object in a file."""
+    path.write_text(json.dumps(json.loads(path.read_text()) | fields))
 
 
 SMALL = "small"

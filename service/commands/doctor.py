@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import sys
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from service.encoding import LocalEncoder, LocalSettings, RemoteSettings
+    from service.encoding import LocalEncoder, LocalSettings, RemoteSettings, Reranker, RerankerSettings
     from service.settings import Settings
     from service.storage import CollectionRecord, SharedStore
 
@@ -246,7 +247,7 @@ SENTENCE = "softkv doctor encodes a sentence"
 
 def _models(settings: Settings) -> list[Step]:
     """Return a step for the model of the settings, or for each encoder of their file."""
-    from service.encoding import LocalSettings, load_encoder
+    from service.encoding import LocalSettings, load_encoder, load_reranker
 
     file, name = settings.encoders_file, settings.encoder_name
     if file is None:
@@ -262,7 +263,28 @@ def _models(settings: Settings) -> list[Step]:
         load = partial(load_encoder, one.model, prompts=one.prompts, threads=settings.threads, precision=one.precision)
         return Step(title, lambda: [_model(title, load)])
 
-    return [step(one) for one in file.encoders]
+    def reranker(one: RerankerSettings) -> Step:
+        load = partial(load_reranker, one.model, threads=settings.threads, precision=one.precision)
+        return Step(f"reranker {one.name}", lambda: [_reranker(f"reranker {one.name}", load)])
+
+    return [*map(step, file.encoders), *map(reranker, file.rerankers)]
+
+
+def _reranker(title: str, load: Callable[[], Reranker]) -> Check:
+    """Check a reranker: find it, load it, and compute the logit of a pair."""
+    from service.encoding import EncodingError, write_pair
+
+    started = time.perf_counter()
+    try:
+        reranker = load()
+        loaded = time.perf_counter() - started
+        logit = float(reranker.encode([write_pair(SENTENCE, SENTENCE)], "query").vectors[0, 0])
+    except EncodingError as error:
+        return Check(title, "broken", str(error))
+    facts = f"{reranker.name}: loads in {loaded:.1f} s, {reranker.precision}, reads {reranker.max_tokens} tokens"
+    if not math.isfinite(logit):
+        return Check(title, "broken", f"{facts}; its logit of a pair is {logit}, wanted a finite number")
+    return Check(title, "ok", f"{facts}; runs on {reranker.runs_on}")
 
 
 def _provider(title: str, settings: RemoteSettings) -> Check:

@@ -7,9 +7,9 @@ nothing else can compute the model.
 from __future__ import annotations
 
 from service.encoding.background import TOPICS, Backgrounds, is_short
-from service.encoding.configuration import EncodersFile, LocalSettings, read_encoders
+from service.encoding.configuration import EncodersFile, LocalSettings, RerankerSettings, read_encoders
 from service.encoding.encoder import Encoder, LocalEncoder, estimate_tokens
-from service.encoding.encoders import EncoderFacts, Encoders, LoadingEncoder
+from service.encoding.encoders import EncoderFacts, Encoders, LoadingEncoder, LoadingReranker
 from service.encoding.errors import (
     EncodingError,
     InvalidText,
@@ -25,8 +25,16 @@ from service.encoding.errors import (
 )
 from service.encoding.provider_counts import FAILURES, ProviderCounts
 from service.encoding.queue import EncodingQueue, encode_stream
-from service.encoding.registry import DEFAULT_MODEL, ORGANISATION, default_checkpoint, encoder_name, load_encoder
+from service.encoding.registry import (
+    DEFAULT_MODEL,
+    ORGANISATION,
+    default_checkpoint,
+    encoder_name,
+    load_encoder,
+    load_reranker,
+)
 from service.encoding.remote import RemoteEncoder, RemoteSettings, load_remote
+from service.encoding.reranker import Reranker, write_pair
 from service.encoding.temperature import Temperatures
 from service.encoding.texts import Encoded, EncodedText
 from service.encoding.tokens import Content, Token

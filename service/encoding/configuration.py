@@ -9,6 +9,9 @@
     url = "http://127.0.0.1:11434/v1"
     model = "nomic-embed-text"
 
+    [rerankers.marco]
+    model = "cross-encoder/ms-marco-MiniLM-L6-v2"
+
 An encoder with a `url` is a provider's; one without is a model of this machine. An invalid file is refused as a whole,
 with the line of the flaw.
 """
@@ -77,6 +80,22 @@ class LocalSettings:
         return f"{model} {json.dumps(changes, ensure_ascii=False)}" if changes else model
 
 
+@pydantic.dataclasses.dataclass(frozen=True, config=ConfigDict(strict=True, extra="forbid", hide_input_in_errors=True))
+class RerankerSettings:
+    """The settings of a reranker, which runs on this machine.
+
+    Attributes:
+        name: the name by which callers choose the reranker.
+        model: the name of a cross-encoder, or its directory.
+        precision: the number format of its arithmetic.
+    """
+
+    name: str
+    model: Annotated[str, Field(min_length=1)]
+    precision: Precision
+
+
+RERANKER_SETTINGS = tuple(field.name for field in fields(RerankerSettings) if field.name != "name")
 LOCAL_SETTINGS = tuple(field.name for field in fields(LocalSettings) if field.name != "name")
 REMOTE_SETTINGS = tuple(
     {"api_key": "api_key_env"}.get(field.name, field.name) for field in fields(RemoteSettings) if field.name != "name"
@@ -85,20 +104,22 @@ REMOTE_SETTINGS = tuple(
 
 @dataclass(frozen=True)
 class EncodersFile:
-    """The encoders of a service, in the order of the file.
+    """The encoders and rerankers of a service, in the order of the file.
 
     Attributes:
         default: the name of the encoder of texts for which none is named.
         encoders: all encoders; their names differ.
+        rerankers: all rerankers; their names differ.
     """
 
     default: str
     encoders: tuple[LocalSettings | RemoteSettings, ...]
+    rerankers: tuple[RerankerSettings, ...] = ()
 
     @property
     def any_local(self) -> bool:
-        """Whether an encoder runs on this machine."""
-        return any(isinstance(encoder, LocalSettings) for encoder in self.encoders)
+        """Whether an encoder or a reranker runs on this machine."""
+        return bool(self.rerankers) or any(isinstance(encoder, LocalSettings) for encoder in self.encoders)
 
 
 def read_encoders(path: Path, precision: Precision, key_of: Callable[[str], str]) -> EncodersFile:
@@ -143,7 +164,7 @@ def _read(path: Path) -> str:
 
 
 def _read_tree(tree: Mapping[str, Any], precision: Precision, key_of: Callable[[str], str]) -> EncodersFile:
-    _require_known(tree, ("default", "encoders"), "the top of the file")
+    _require_known(tree, ("default", "encoders", "rerankers"), "the top of the file")
     tables = tree.get("encoders")
     if not isinstance(tables, dict) or not tables:
         raise _Flaw("a file of encoders has a table for each, such as [encoders.minilm]", "encoders")
@@ -153,7 +174,28 @@ def _read_tree(tree: Mapping[str, Any], precision: Precision, key_of: Callable[[
         listed = ", ".join(tables)
         came = "it is missing" if default is None else f"it is {default!r}"
         raise _Flaw(f"default is the name of one of the encoders ({listed}), {came}", "default")
-    return EncodersFile(default, encoders)
+    return EncodersFile(default, encoders, _read_rerankers(tree.get("rerankers", {}), precision))
+
+
+def _read_rerankers(tables: Any, precision: Precision) -> tuple[RerankerSettings, ...]:
+    if not isinstance(tables, dict):
+        raise _Flaw("rerankers are tables, such as [rerankers.marco]", "rerankers")
+    return tuple(_read_reranker(name, table, precision) for name, table in tables.items())
+
+
+def _read_reranker(name: str, table: Any, precision: Precision) -> RerankerSettings:
+    position = ("rerankers", name)
+    if not NAME.fullmatch(name):
+        raise _Flaw(f"the name of a reranker is 1 to 64 letters, digits and ._-/, it is {name!r}", *position)
+    if not isinstance(table, dict):
+        raise _Flaw(f"a reranker is a table: write [rerankers.{name}]", *position)
+    _require_known(table, RERANKER_SETTINGS, f"a reranker, {name},", *position)
+    try:
+        return RerankerSettings(name, **{"precision": precision, **table})
+    except ValidationError as error:
+        flaw = error.errors(include_url=False, include_context=False)[0]
+        key = str(flaw["loc"][0])
+        raise _Flaw(_describe(name, key, flaw, False), *position, key) from None
 
 
 def _read_encoder(

@@ -127,27 +127,21 @@ class Measurements(NamedTuple):
     temperatures: Temperatures
 
 
-class Encoder(ABC):
-    """A sentence encoder; any thread may call it, and every call blocks.
+class TextModel(ABC):
+    """A model that a queue feeds with texts; any thread may call it, and every call blocks.
 
     Attributes:
-        name: the name that collections record, so that a query never uses another model's vectors.
+        name: the name by which callers choose it.
         created: the time at which its files arrived on this machine, in seconds of Unix time.
         dimension: the width d of a vector.
         precision: the number format of the arithmetic.
         kind: what computes the vectors; see `Network`.
         runs_on: the library that computes the vectors.
         max_tokens: how many tokens of a text the model reads, special ones included; None for all, or if unknown.
-        batched: whether texts run in batches; if a batch would change the model's vectors, each text runs alone.
-        similarity: the similarity by which its maker compares vectors.
-        checksum: the checksum of its weights, which identifies its vectors; None if it is unknown.
         notes: notes for the operator, one sentence each; empty for most models.
         knows_tokens: whether it tells the tokens of each text; see `Encoded`.
         lanes: how many batches of the queue it encodes at once.
         timeout_seconds: the time within which a batch has to be encoded; infinite for models of this machine.
-
-    Args:
-        measured: the result of `measure`, if it is known beforehand.
     """
 
     name: str
@@ -157,13 +151,66 @@ class Encoder(ABC):
     kind: Kind
     runs_on: RunsOn
     max_tokens: int | None
-    batched: bool
-    similarity: Similarity
-    checksum: str | None
     notes: list[str]
     knows_tokens: bool
     lanes: int
     timeout_seconds: float
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory of the model's parameters in this process."""
+        return 0
+
+    @abstractmethod
+    def batch_limits(self) -> BatchLimits:
+        """Return the limits of the batches in which a queue hands texts to this model."""
+
+    @abstractmethod
+    def encode(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
+        """Encode n texts, in order.
+
+        Raises:
+            InvalidText: a text has a lone surrogate.
+            TextRefused: the encoder's provider refuses some texts.
+        """
+
+    def submit(
+        self, texts: Sequence[str], purpose: Purpose, threads: ThreadPoolExecutor, seconds: float
+    ) -> Future[Encoded]:
+        """Begin to encode n texts, and return the future result. If it can be cancelled, that ends the work.
+
+        Args:
+            texts: the texts.
+            purpose: whether they are queries or documents.
+            threads: for a model that computes in this process.
+            seconds: the time limit, for an encoder behind a URL.
+        """
+        return threads.submit(self.encode, texts, purpose)
+
+    def tokens_read(self, token_counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return int64 [n], how many tokens of each text the model reads, which is at most its limit.
+
+        Args:
+            token_counts: int64 [n], the tokens of each whole text.
+        """
+        return token_counts
+
+
+class Encoder(TextModel):
+    """A sentence encoder. Collections record its name, so that a query never uses another model's vectors.
+
+    Attributes:
+        batched: whether texts run in batches; if a batch would change the model's vectors, each text runs alone.
+        similarity: the similarity by which its maker compares vectors.
+        checksum: the checksum of its weights, which identifies its vectors; None if it is unknown.
+
+    Args:
+        measured: the result of `measure`, if it is known beforehand.
+    """
+
+    batched: bool
+    similarity: Similarity
+    checksum: str | None
 
     def __init__(self, measured: Measurements | None = None) -> None:
         self._measured = measured
@@ -218,48 +265,9 @@ class Encoder(ABC):
         return self.temperatures[self.similarity]
 
     @property
-    def memory_bytes(self) -> int:
-        """The memory of the model's parameters in this process."""
-        return 0
-
-    @property
     def counts(self) -> ProviderCounts | None:
         """Counts of the calls to the encoder's provider, for metrics; None for a model of this machine."""
         return None
-
-    @abstractmethod
-    def batch_limits(self) -> BatchLimits:
-        """Return the limits of the batches in which a queue hands texts to this encoder."""
-
-    @abstractmethod
-    def encode(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
-        """Encode n texts, in order.
-
-        Raises:
-            InvalidText: a text has a lone surrogate.
-            TextRefused: the encoder's provider refuses some texts.
-        """
-
-    def submit(
-        self, texts: Sequence[str], purpose: Purpose, threads: ThreadPoolExecutor, seconds: float
-    ) -> Future[Encoded]:
-        """Begin to encode n texts, and return the future result. If it can be cancelled, that ends the work.
-
-        Args:
-            texts: the texts.
-            purpose: whether they are queries or documents.
-            threads: for an encoder that computes in this process.
-            seconds: the time limit, for an encoder behind a URL.
-        """
-        return threads.submit(self.encode, texts, purpose)
-
-    def tokens_read(self, token_counts: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return int64 [n], how many tokens of each text the model reads, which is at most its limit.
-
-        Args:
-            token_counts: int64 [n], the tokens of each whole text.
-        """
-        return token_counts
 
     @abstractmethod
     def tokens(self, texts: Sequence[str], purpose: Purpose) -> list[list[Token]]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
-from typing import Literal, NamedTuple
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 import structlog
 
 from service.encoding.background import Backgrounds
-from service.encoding.encoder import Encoder
+from service.encoding.encoder import Encoder, TextModel
 from service.encoding.errors import EncodingError
 from service.encoding.models.network import Kind, Precision
 from service.encoding.provider_counts import ProviderCounts
 from service.encoding.queue import EncodingQueue
+from service.encoding.reranker import Reranker
 
 log = structlog.get_logger("softkv")
 
@@ -57,21 +59,22 @@ class EncoderFacts(NamedTuple):
         )
 
 
-class LoadingEncoder:
-    """An encoder that is loaded in a thread while the service answers, with its queue.
+Model = TypeVar("Model", bound=TextModel)
+
+
+class LoadingModel(ABC, Generic[Model]):
+    """A model that is loaded in a thread while the service answers, with its queue.
 
     It is used from one event loop.
 
     Attributes:
         name: the name by which callers and collections choose it.
         model: the model behind the name; two encoders of one model have the same vectors.
-        kind: what computes it; None for a model of this machine that was never loaded.
-        facts: facts about it; None until it has loaded once.
         state: `unloaded` until a text needs it, or if its memory was released.
         failure: why it could not be loaded; None unless it failed.
 
     Args:
-        load: loads the encoder; blocks.
+        load: loads the model; blocks.
         lazy: whether it is loaded when a text needs it first, and not by `start`.
         remote: whether another service computes it; then a failure is temporary, and the next text tries again.
     """
@@ -79,7 +82,7 @@ class LoadingEncoder:
     def __init__(
         self,
         name: str,
-        load: Callable[[], Encoder],
+        load: Callable[[], Model],
         *,
         model: str | None = None,
         lazy: bool = False,
@@ -91,26 +94,24 @@ class LoadingEncoder:
         self.remote = remote
         self.state: State = "unloaded" if lazy else "loading"
         self.failure: EncodingError | None = None
-        self.facts: EncoderFacts | None = None
         self._load = load
-        self._queue: EncodingQueue | None = None
+        self._queue: EncodingQueue[Model] | None = None
         self._settled = asyncio.Event()
         self._loading: asyncio.Task[None] | None = None
         self._failed_at = 0.0
         self._closed = False
 
     @property
-    def kind(self) -> Kind | None:
-        """The kind of its computation; None for a model of this machine that was never loaded."""
-        return "remote" if self.remote else None if self.facts is None else self.facts.kind
-
-    @property
-    def encoder(self) -> Encoder | None:
-        """The encoder, while it is in memory; None before and after."""
+    def encoder(self) -> Model | None:
+        """The model, while it is in memory; None before and after."""
         return None if self._queue is None else self._queue.encoder
 
+    @abstractmethod
+    def prepare(self, model: Model) -> None:
+        """Compute what must be known of the loaded model before it is used; this blocks."""
+
     async def start(self) -> None:
-        """Load the encoder; return when it is ready or has failed."""
+        """Load the model; return when it is ready or has failed."""
         await asyncio.shield(self.begin())
 
     def begin(self) -> asyncio.Task[None]:
@@ -123,12 +124,12 @@ class LoadingEncoder:
 
     async def _load_in_thread(self) -> None:
         try:
-            encoder, facts = await asyncio.to_thread(self._load_and_measure)
+            encoder = await asyncio.to_thread(self._load_and_prepare)
             if self._closed:
                 return
             self._queue = EncodingQueue(encoder)
             self._queue.start()
-            self.facts, self.state = facts, "ready"
+            self.state = "ready"
             for note in encoder.notes:
                 log.warning("encoder", encoder=encoder.name, note=note)
         except EncodingError as error:
@@ -141,17 +142,17 @@ class LoadingEncoder:
             self._loading = None
             self._settled.set()
 
-    def _load_and_measure(self) -> tuple[Encoder, EncoderFacts]:
-        encoder = self._load()
-        encoder.measure()  # measured now, so that no request has to wait for it
-        return encoder, EncoderFacts.of(encoder)
+    def _load_and_prepare(self) -> Model:
+        model = self._load()
+        self.prepare(model)
+        return model
 
     async def wait(self) -> None:
         """Wait without a time limit until the encoder is ready or has failed; load it if nothing did yet."""
         self._load_if_needed()
         await self._settled.wait()
 
-    async def ready(self, patience: float = PATIENCE_SECONDS) -> EncodingQueue | None:
+    async def ready(self, patience: float = PATIENCE_SECONDS) -> EncodingQueue[Model] | None:
         """Load the encoder if it is not in memory, and wait at most `patience` seconds for its queue.
 
         Return None if the encoder is not ready by then.
@@ -201,15 +202,52 @@ class LoadingEncoder:
             await self._queue.close()
 
 
+class LoadingEncoder(LoadingModel[Encoder]):
+    """An encoder that is loaded while the service answers; see `LoadingModel`.
+
+    Attributes:
+        facts: facts about it; None until it has loaded once.
+    """
+
+    facts: EncoderFacts | None = None
+
+    @property
+    def kind(self) -> Kind | None:
+        """The kind of its computation; None for a model of this machine that was never loaded."""
+        return "remote" if self.remote else None if self.facts is None else self.facts.kind
+
+    def prepare(self, model: Encoder) -> None:
+        """Measure the encoder's vectors, so that no request has to wait for it; this blocks."""
+        model.measure()
+        self.facts = EncoderFacts.of(model)
+
+
+class LoadingReranker(LoadingModel[Reranker]):
+    """A reranker that is loaded when a pair needs it first; see `LoadingModel`."""
+
+    def prepare(self, model: Reranker) -> None:
+        """Do nothing: a reranker is ready when it is loaded."""
+
+
 class Encoders:
     """The encoders of a service, by name; without any, the service stores and compares vectors only.
+
+    Attributes:
+        rerankers: the rerankers of the service by name, in the order of the settings.
 
     Args:
         encoders: all of them; their names differ.
         default: the name of the one that encodes texts for which no encoder is named; None for the first.
+        rerankers: the rerankers; their names differ.
     """
 
-    def __init__(self, encoders: Iterable[LoadingEncoder] = (), default: str | None = None) -> None:
+    def __init__(
+        self,
+        encoders: Iterable[LoadingEncoder] = (),
+        default: str | None = None,
+        rerankers: Iterable[LoadingReranker] = (),
+    ) -> None:
+        self.rerankers = {reranker.name: reranker for reranker in rerankers}
         self._by_name = {encoder.name: encoder for encoder in encoders}
         self._default = next(iter(self._by_name), None) if default is None else default
 
@@ -274,8 +312,12 @@ class Encoders:
 
     @property
     def waiting(self) -> int:
-        """The number of texts that wait to be encoded."""
-        return sum(encoder.waiting for encoder in self)
+        """The number of texts that wait for an encoder or a reranker."""
+        return sum(model.waiting for model in self._models)
+
+    @property
+    def _models(self) -> list[LoadingEncoder | LoadingReranker]:
+        return [*self, *self.rerankers.values()]
 
     def provider_counts(self) -> dict[str, ProviderCounts]:
         """Return the counts of the provider of each encoder behind a URL that is loaded, by the encoder's name."""
@@ -284,9 +326,9 @@ class Encoders:
 
     def refuse(self) -> None:
         """Stop accepting texts, and fail those that wait."""
-        for encoder in self:
-            encoder.refuse()
+        for model in self._models:
+            model.refuse()
 
     async def close(self) -> None:
-        """Refuse texts and release the encoders."""
-        await asyncio.gather(*(encoder.close() for encoder in self))
+        """Refuse texts and release the encoders and rerankers."""
+        await asyncio.gather(*(model.close() for model in self._models))

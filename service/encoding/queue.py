@@ -8,9 +8,11 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
-from typing import Any
+from typing import Any, Generic
 
-from service.encoding.encoder import BatchLimits, Encoder
+from typing_extensions import TypeVar
+
+from service.encoding.encoder import BatchLimits, Encoder, TextModel
 from service.encoding.errors import EncodingError, ProviderUnavailable, QueueClosed, QueueOverfull, TextRefused
 from service.encoding.texts import Encoded, EncodedText, Purpose, check_texts
 from service.request_trace import Wait, batch_stage
@@ -118,11 +120,12 @@ class Pending:
             self.future.set_exception(error)
 
 
+Model = TypeVar("Model", bound=TextModel, default=Encoder)
 Batch = dict[Pending, list[int]]  # the positions of each request's texts that run together
 
 
-class EncodingQueue:
-    """A queue that feeds one encoder from one event loop; it runs in other threads, or at a provider.
+class EncodingQueue(Generic[Model]):
+    """A queue that feeds one encoder or reranker from one event loop; it runs in other threads, or at a provider.
 
     - Texts that arrive while all lanes run a batch form the next ones; no text waits for a timer.
     - Queries go before documents, and documents of callers before those of the service itself, such as demo rows.
@@ -141,7 +144,7 @@ class EncodingQueue:
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: Model,
         clock: Callable[[], float] = time.perf_counter,
         max_waiting: int = MAX_WAITING_TEXTS,
     ) -> None:

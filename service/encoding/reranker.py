@@ -1,0 +1,74 @@
+"""Rerankers: cross-encoders that read a query and a document together, by name; and their pairs in a queue."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from service.encoding.encoder import BatchLimits, BatchSize, TextModel
+from service.encoding.texts import Encoded, Purpose, check_texts
+
+if TYPE_CHECKING:
+    from service.encoding.models.pair_network import PairNetwork
+
+Activation = Literal["identity", "sigmoid"]
+
+
+def write_pair(query: str, document: str) -> str:
+    """Return a pair as one text, which a queue of texts can order, batch and cache: the JSON of both."""
+    return json.dumps([query, document], ensure_ascii=False)
+
+
+class Reranker(TextModel):
+    """A cross-encoder in the memory of this process. Its "texts" are pairs, as `write_pair` writes them.
+
+    Attributes:
+        network: computes the logits.
+        activation: the function that its maker applies to a logit.
+    """
+
+    dimension = 1
+    knows_tokens = True
+    lanes = 1
+    timeout_seconds = math.inf
+
+    def __init__(self, name: str, network: PairNetwork, activation: Activation, *, created: int = 0) -> None:
+        self.name = name
+        self.network = network
+        self.activation = activation
+        self.created = created
+        self.precision = network.precision
+        self.kind = network.kind
+        self.runs_on = network.runs_on
+        self.max_tokens = network.max_tokens
+        self.notes = []
+
+    @property
+    def memory_bytes(self) -> int:
+        """The memory of the model's parameters in this process."""
+        return self.network.memory_bytes
+
+    def batch_limits(self) -> BatchLimits:
+        """Return the limits of the batches in which a queue hands pairs to this model: a time on this machine."""
+        return BatchSize()
+
+    def encode(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
+        """Return the logits of n ≥ 1 pairs, in order, as vectors of width 1.
+
+        Args:
+            texts: the pairs, from `write_pair`.
+            purpose: not used.
+
+        Raises:
+            InvalidText: a pair has a lone surrogate.
+        """
+        from service.encoding.models.pair_network import Pair
+
+        check_texts(texts)
+        logits = self.network.logits([Pair(*json.loads(text)) for text in texts])
+        nothing = np.zeros(len(texts), dtype=np.int64)
+        return Encoded(logits.values[:, None], nothing.astype(np.int8), logits.token_counts, logits.truncated, nothing)

@@ -1,0 +1,136 @@
+"""Rerankers against sentence-transformers' CrossEncoder, on small random checkpoints."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from attention.transformer import Packed, load_cross_encoder
+from service.encoding import ModelUnusable, load_reranker, write_pair
+from service.encoding.models.core_network import embed_by_definition
+from tests.checkpoints import edit_json, save_cross_encoder, save_sentence_encoder, save_transformer
+
+TOLERANCE = 1e-5
+LONG = "a long tale of a dog that chased a cat across the street " * 12
+PAIRS = [
+    ("where is the key?", "the key is under the mat"),
+    ("where is the key?", ""),
+    ("", ""),
+    ("cats", LONG),
+    (LONG, "cats"),
+    (LONG, LONG[20:]),
+    ("a [SEP] b [PAD]", "猫 [CLS] Ärger"),
+    *(("dogs", "tree " * n) for n in range(1, 40)),
+]
+DISTILBERT = {"dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 4}
+AFTER_PADDING = {"max_position_embeddings": 66, "pad_token_id": 1}
+FAMILIES = {
+    "bert": partial(save_cross_encoder),
+    "bert without types": partial(save_cross_encoder, tokenizer_class="TokenizersBackend"),
+    "bert wide": partial(save_cross_encoder, hidden_size=64, num_attention_heads=2),
+    "distilbert": partial(save_cross_encoder, config="DistilBertConfig", **DISTILBERT),
+    "mpnet": partial(save_cross_encoder, config="MPNetConfig", **AFTER_PADDING),
+    "roberta": partial(save_cross_encoder, config="RobertaConfig", type_vocab_size=2, **AFTER_PADDING),
+    "camembert": partial(save_cross_encoder, config="CamembertConfig", type_vocab_size=2, **AFTER_PADDING),
+}
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def folder(request, tmp_path_factory):
+    return FAMILIES[request.param](tmp_path_factory.mktemp("cross") / "model")
+
+
+def predict(folder, pairs=PAIRS):
+    """Return the logits of the library, each pair alone, and its limit of tokens."""
+    from sentence_transformers import CrossEncoder  # takes seconds to import
+
+    model = CrossEncoder(str(folder), device="cpu", local_files_only=True)
+    logits = [model.predict([list(pair)], activation_fn=torch.nn.Identity(), show_progress_bar=False) for pair in pairs]
+    return np.concatenate(logits), model.max_seq_length
+
+
+def encode(reranker, pairs=PAIRS):
+    return reranker.encode([write_pair(*pair) for pair in pairs], "query")
+
+
+def test_logits_match_sentence_transformers(folder):
+    reranker, (expected, limit) = load_reranker(str(folder)), predict(folder)
+    encoded = encode(reranker)
+    assert (reranker.kind, reranker.max_tokens) == ("core", limit)
+    np.testing.assert_allclose(encoded.vectors[:, 0], expected, rtol=0, atol=TOLERANCE)
+    assert np.ptp(expected) > 0.1
+    assert encoded.truncated[:7].tolist() == [False, False, False, True, True, True, False]
+    assert encoded.token_counts[3:6].tolist() == [limit] * 3
+
+
+def test_neighbours_do_not_change_a_logit(folder):
+    reranker = load_reranker(str(folder))
+    alone = np.concatenate([encode(reranker, [pair]).vectors for pair in PAIRS])
+    np.testing.assert_array_equal(encode(reranker, PAIRS[::-1]).vectors[::-1], alone)
+
+
+def test_the_definition_and_packed_compute_the_same(folder, monkeypatch):
+    network = load_reranker(str(folder)).network
+    expected = network.logits(PAIRS).values
+    for compute in (Packed(network.model), partial(embed_by_definition, network.model)):
+        monkeypatch.setattr(network, "_compute", compute)
+        np.testing.assert_allclose(network.logits(PAIRS).values, expected, rtol=0, atol=TOLERANCE)
+
+
+def test_a_folder_of_the_library_with_modules_and_a_limit(tmp_path):
+    from sentence_transformers import CrossEncoder  # takes seconds to import
+
+    bare = save_cross_encoder(tmp_path / "bare")
+    CrossEncoder(str(bare), max_length=40, activation_fn=torch.nn.Identity(), device="cpu").save(
+        str(tmp_path / "saved")
+    )
+    reranker, (expected, limit) = load_reranker(str(tmp_path / "saved")), predict(tmp_path / "saved")
+    assert (reranker.kind, reranker.max_tokens, reranker.activation) == ("core", limit, "identity")
+    assert (limit, load_reranker(str(bare)).activation) == (40, "sigmoid")
+    np.testing.assert_allclose(encode(reranker).vectors[:, 0], expected, rtol=0, atol=TOLERANCE)
+
+
+def test_the_library_computes_other_families(tmp_path):
+    folder = save_cross_encoder(tmp_path / "model", "ElectraConfig", embedding_size=32)
+    reranker, (expected, limit) = load_reranker(str(folder)), predict(folder)
+    assert (reranker.kind, reranker.runs_on, reranker.max_tokens) == ("library", "sentence-transformers", limit)
+    encoded = encode(reranker)
+    np.testing.assert_allclose(encoded.vectors[:, 0], expected, rtol=0, atol=TOLERANCE)
+    assert encoded.truncated[:7].tolist() == [False, False, False, True, True, True, False]
+
+
+def test_models_that_are_no_rerankers(tmp_path):
+    bare, sentences = tmp_path / "bare", tmp_path / "sentences"
+    save_transformer(bare, "BertConfig")
+    save_sentence_encoder(sentences, bare)
+    with pytest.raises(ModelUnusable, match="holds BertModel, wanted a cross-encoder"):
+        load_reranker(str(bare))
+    with pytest.raises(ModelUnusable, match="holds a SentenceTransformer, wanted a cross-encoder"):
+        load_reranker(str(sentences))
+    with pytest.raises(ModelUnusable, match="has 3 labels, wanted one"):
+        load_reranker(str(save_cross_encoder(tmp_path / "labels", num_labels=3)))
+    edit_json(bare / "config.json", {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "yes"}})
+    with pytest.raises(ModelUnusable, match=r"lacks the tensor .* of shape"):
+        load_reranker(str(bare))
+    with pytest.raises(ModelUnusable, match="there is no model 'cross-encoder/none' on this machine"):
+        load_reranker("cross-encoder/none")
+
+
+def test_an_unknown_activation_is_refused(tmp_path):
+    folder = save_cross_encoder(tmp_path / "model")
+    edit_json(folder / "config.json", {"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Tanh"}})
+    with pytest.raises(
+        ModelUnusable, match=r"activation_fn .* must be one of .*, got 'torch\.nn\.modules\.activation\.Tanh'"
+    ):
+        load_reranker(str(folder))
+
+
+def test_a_head_of_other_labels_than_its_config(tmp_path):
+    folder = save_cross_encoder(tmp_path / "model", num_labels=2)
+    edit_json(folder / "config.json", {"id2label": {"0": "relevant"}})
+    with pytest.raises(ModelUnusable, match=r"one logit, so classifier\.weight must have shape"):
+        load_reranker(str(folder))
+    assert load_cross_encoder(save_cross_encoder(tmp_path / "good")).model.dimension == 1
