@@ -82,8 +82,8 @@ EXPLAINED = {
         "documents-and-collections": "page document_keys vector_width id_characters name_characters field_values"
         " idempotency_key_characters idempotency_hours",
         "questions": "filter_depth filter_values filter_fields answer_matches sweep_weights feedback_characters",
-        "texts-and-arrays": "encode_texts encode_texts_with_tokens embeddings_inputs trace_characters trace_layers"
-        " trace_numbers",
+        "texts-and-arrays": "encode_texts encode_texts_with_tokens embeddings_inputs rerank_documents"
+        " rerank_query_characters trace_characters trace_layers trace_numbers",
         "pages": "prefix limit cursor next_cursor",
         "truncated-texts": "truncated",
         "limits-by-name": "version keys_required limits",
@@ -104,6 +104,11 @@ EXPLAINED = {
         "state-and-memory": "encoders kind default",
         "move-a-collection-to-another-encoder": "from to started ended drops vectors",
         "what-a-provider-does-not-tell": "estimated",
+    },
+    "guide/reranking.md": {
+        "the-models": "rerankers",
+        "rerank-documents": "top_n return_documents document relevance_score meta api_version billed_units search_units"
+        " text_1 text_2 score",
     },
     "guide/calibration.md": {
         "labelled-questions": "questions apply labels present absent calibrate_questions calibration",

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from service.encoding.background import TOPICS, Backgrounds, is_short
 from service.encoding.configuration import EncodersFile, LocalSettings, RerankerSettings, read_encoders
-from service.encoding.encoder import Encoder, LocalEncoder, estimate_tokens
-from service.encoding.encoders import EncoderFacts, Encoders, LoadingEncoder, LoadingReranker
+from service.encoding.encoder import Encoder, LocalEncoder, TextModel, estimate_tokens
+from service.encoding.encoders import EncoderFacts, Encoders, LoadingEncoder, LoadingModel, LoadingReranker
 from service.encoding.errors import (
     EncodingError,
     InvalidText,

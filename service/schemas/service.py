@@ -39,6 +39,8 @@ class Limits(Wire):
     encode_texts: int = Field(description="Texts of one encode.")
     encode_texts_with_tokens: int = Field(description="Texts of one encode with `tokens`.")
     embeddings_inputs: int = Field(description="`input` of one embeddings request; one more is a 400, as with OpenAI.")
+    rerank_documents: int = Field(description="`documents` of one rerank, or pairs of one score.")
+    rerank_query_characters: int = Field(description="Characters of the query of one rerank.")
     trace_characters: int = Field(description="Characters of the text and the pair of a trace together.")
     trace_layers: int = Field(description="`layers`, or `heads`, named in one trace.")
     trace_numbers: int = Field(description="Numbers in the answer of one trace.")

@@ -102,7 +102,7 @@ def test_the_library_computes_other_families(tmp_path):
     assert encoded.truncated[:7].tolist() == [False, False, False, True, True, True, False]
 
 
-def test_models_that_are_no_rerankers(tmp_path):
+def test_other_models_are_refused(tmp_path):
     bare, sentences = tmp_path / "bare", tmp_path / "sentences"
     save_transformer(bare, "BertConfig")
     save_sentence_encoder(sentences, bare)

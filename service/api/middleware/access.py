@@ -175,7 +175,7 @@ def caller_of(scope: Scope) -> str:
 
 def is_call(path: str) -> bool:
     """Return whether a path belongs to the API, not to the page, a probe or a file."""
-    return path in ("/v1", MCP) or path.startswith(("/v1/", f"{MCP}/"))
+    return path in ("/v1", MCP) or path.startswith(("/v1/", "/v2/", f"{MCP}/"))
 
 
 def _key(headers: Headers) -> str | None:

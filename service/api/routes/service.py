@@ -35,6 +35,7 @@ from service.schemas.compare import MAX_ROWS
 from service.schemas.encode import MAX_NAMED
 from service.schemas.feedback import MAX_QUESTION
 from service.schemas.openai import MOST_INPUTS
+from service.schemas.rerank import MAX_PAIRS, MAX_QUERY
 from service.schemas.rooms import MAX_TEXT
 from service.schemas.service import Liveness, Readiness, ServiceAnswer, SlowRequestList
 from service.schemas.vector import MAX_WIDTH
@@ -229,6 +230,8 @@ def _limits(running: State) -> dict[str, int]:
         "encode_texts": max_texts(running, tokens=False),
         "encode_texts_with_tokens": max_texts(running, tokens=True),
         "embeddings_inputs": MOST_INPUTS,
+        "rerank_documents": MAX_PAIRS,
+        "rerank_query_characters": MAX_QUERY,
         "trace_characters": MAX_CHARACTERS,
         "trace_layers": MAX_NAMED,
         "trace_numbers": MAX_NUMBERS,

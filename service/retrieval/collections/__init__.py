@@ -47,6 +47,7 @@ from service.retrieval.collections.settings import (
     get_encoding_queue,
     get_known_facts,
     get_model_queue,
+    get_reranker_queue,
     resolve_settings,
 )
 from service.retrieval.collections.snapshot import (

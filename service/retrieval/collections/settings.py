@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from attention import SMALLEST_TEMPERATURE
 from service.encoding import (
@@ -15,12 +15,17 @@ from service.encoding import (
     EncodingQueue,
     LibraryMissing,
     LoadingEncoder,
+    LoadingModel,
     ProviderUnavailable,
+    Reranker,
     Temperatures,
+    TextModel,
 )
 from service.retrieval.calibration import Calibration
 from service.retrieval.errors import EncoderMissing, EncoderUnavailable, InvalidContent, ModelNotFound
 from service.storage import CollectionSettings
+
+Model = TypeVar("Model", bound=TextModel)
 
 
 def find_model(encoders: Encoders, named: str | None) -> LoadingEncoder:
@@ -85,15 +90,46 @@ async def get_encoding_queue(encoders: Encoders, settings: CollectionSettings | 
     return queue
 
 
-async def _queue_of(encoder: LoadingEncoder) -> EncodingQueue:
+async def get_reranker_queue(
+    encoders: Encoders, named: str | None, pointer: str | None = None
+) -> EncodingQueue[Reranker]:
+    """Return the queue of the reranker of that name, once it is loaded.
+
+    Args:
+        encoders: the encoders and rerankers of the service.
+        named: the name; None for the first reranker.
+        pointer: the position of the name in a request in which another name is invalid; None if it is not found.
+
+    Raises:
+        ModelNotFound: the service has no reranker of that name.
+        InvalidContent: as `ModelNotFound`, if there is a pointer.
+        EncoderUnavailable: it is still loading, or has failed.
+        LibraryMissing: this installation lacks a library that it needs.
+    """
+    rerankers = encoders.rerankers
+    reranker = next(iter(rerankers.values()), None) if named is None else rerankers.get(named)
+    if reranker is not None:
+        return await _queue_of(reranker, "reranker")
+    if not rerankers:
+        message = "this service has no reranker: add a table [rerankers.NAME] to the file of encoders (SOFTKV_ENCODERS)"
+    else:
+        message = (
+            f"the rerankers of this service are {', '.join(rerankers)}, model is {named!r}: send one of these names"
+        )
+    if pointer is None:
+        raise ModelNotFound(message)
+    raise InvalidContent.at(pointer, message)
+
+
+async def _queue_of(encoder: LoadingModel[Model], kind: str = "encoder") -> EncodingQueue[Model]:
     queue = await encoder.ready()
     if isinstance(encoder.failure, LibraryMissing):
-        raise LibraryMissing(f"the encoder {encoder.name!r} cannot run here: {encoder.failure}")
+        raise LibraryMissing(f"the {kind} {encoder.name!r} cannot run here: {encoder.failure}")
     if isinstance(encoder.failure, ProviderUnavailable):
         raise ProviderUnavailable(str(encoder.failure), encoder.failure.retry_after)
     if queue is None:
         reason = encoder.failure or "it is still loading; try again in a moment, or see /readyz"
-        raise EncoderUnavailable(f"the encoder {encoder.name!r} is not ready: {reason}")
+        raise EncoderUnavailable(f"the {kind} {encoder.name!r} is not ready: {reason}")
     return queue
 
 

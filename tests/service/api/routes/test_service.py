@@ -111,6 +111,8 @@ MET = {
     "embeddings_inputs": Met(
         "/v1/embeddings", lambda n: {"model": "none", "input": ["a"] * n}, above=400, inside=NO_MODEL
     ),
+    "rerank_documents": Met("/v1/rerank", lambda n: {"query": "a", "documents": ["b"] * n}, above=413, inside=NO_MODEL),
+    "rerank_query_characters": Met("/v1/rerank", lambda n: {"query": "a" * n, "documents": ["b"]}, inside=NO_MODEL),
     "trace_layers": Met("/v1/trace", lambda n: {"text": "a", "layers": [0] * n}, inside=NO_MODEL),
     "logits": Met("/v1/attend", logits, above=413),
     "hopfield_steps": Met("/v1/attend", hopfield),

@@ -1,0 +1,137 @@
+"""Routes that score pairs of texts by a reranker: as Cohere's and Jina's clients call it, and as vLLM's do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from fastapi import Request, Response
+from numpy.typing import NDArray
+
+from service.api.json import JSONAnswer
+from service.api.problems.table import ENCODING, WITH_BODY, refusals
+from service.api.routing import json_router
+from service.api.state import Running
+from service.encoding import Encoded, Encoders, Reranker, write_pair
+from service.retrieval import InvalidContent, TooLarge
+from service.retrieval.collections import get_reranker_queue
+from service.schemas.rerank import MAX_PAIRS, MAX_QUERY, RerankAnswer, RerankRequest, ScoreAnswer, ScoreRequest
+
+router = json_router("", "encode", "encode", "nothing", "nothing")
+REFUSALS = refusals(*WITH_BODY, "too_much", "model_not_found", *ENCODING)
+
+
+@router.post(
+    "/v1/rerank",
+    response_model=RerankAnswer,
+    responses=REFUSALS,
+    response_description="The documents in the order of their relevance.",
+    summary="Rerank documents, as Cohere and Jina do",
+)
+async def rerank(body: RerankRequest, request: Request, running: Running) -> Response:
+    """Order documents by their relevance to a query, which a cross-encoder reads together with each document.
+
+    Cohere's clients work unchanged with this service as their base URL, and Jina's with its `/v1`.
+    """
+    return JSONAnswer(await _rerank(body, request, running.catalogue.encoders, "1"))
+
+
+@router.post(
+    "/v2/rerank",
+    response_model=RerankAnswer,
+    responses=REFUSALS,
+    response_description="The documents in the order of their relevance.",
+    summary="Rerank documents, as the second version of Cohere's API does",
+)
+async def rerank_v2(body: RerankRequest, request: Request, running: Running) -> Response:
+    """Order documents by their relevance to a query, as `/v1/rerank` does."""
+    return JSONAnswer(await _rerank(body, request, running.catalogue.encoders, "2"))
+
+
+async def _rerank(body: RerankRequest, request: Request, encoders: Encoders, version: str) -> dict[str, Any]:
+    pairs = [(body.query, document) for document in body.documents]
+    _check_pairs(pairs, "/documents", "/query", repeated=body.query)
+    reranker, encoded = await _encode(encoders, body.model, pairs)
+    logits = encoded.vectors[:, 0].astype(np.float64)
+    results = []
+    for index in np.argsort(-logits, kind="stable")[: body.top_n].tolist():
+        result: dict[str, Any] = {"index": index, "relevance_score": float(sigmoid(logits[index]))}
+        results.append(result | ({"document": {"text": body.documents[index]}} if body.return_documents else {}))
+    return {
+        "id": request.state.request_id,
+        "model": reranker.name,
+        "results": results,
+        "meta": {"api_version": {"version": version}, "billed_units": {"search_units": 1}},
+        "usage": _usage(encoded),
+    }
+
+
+@router.post(
+    "/v1/score",
+    response_model=ScoreAnswer,
+    responses=REFUSALS,
+    response_description="One score per pair, in order.",
+    summary="Score pairs of texts, as vLLM does",
+)
+async def score(body: ScoreRequest, request: Request, running: Running) -> Response:
+    """Return the score of each pair of texts, which a cross-encoder reads together."""
+    second = [body.text_2] if isinstance(body.text_2, str) else body.text_2
+    repeated = body.text_1 if isinstance(body.text_1, str) else None
+    first = body.text_1 if repeated is None else [repeated] * len(second)
+    if len(first) != len(second):
+        raise InvalidContent.at(
+            "/text_2", f"{len(first)} texts came in text_1 and {len(second)} in text_2: send one text_1, or as many"
+        )
+    pairs = list(zip(first, second, strict=True))
+    _check_pairs(pairs, "/text_2", "/text_1", repeated=repeated)
+    reranker, encoded = await _encode(running.catalogue.encoders, body.model, pairs)
+    logits = encoded.vectors[:, 0].astype(np.float64)
+    scores = sigmoid(logits) if reranker.activation == "sigmoid" else logits
+    return JSONAnswer(
+        {
+            "id": request.state.request_id,
+            "object": "list",
+            "created": int(time.time()),
+            "model": reranker.name,
+            "data": [{"index": i, "object": "score", "score": value} for i, value in enumerate(scores.tolist())],
+            "usage": _usage(encoded),
+        }
+    )
+
+
+def _check_pairs(pairs: Sequence[tuple[str, str]], pointer: str, query: str, *, repeated: str | None) -> None:
+    """Raise unless a request has few enough pairs, and a text of all pairs is short enough.
+
+    Args:
+        pairs: the pairs.
+        pointer, query: the positions of the second and the first texts in the request.
+        repeated: the text that all pairs begin with; None if they do not.
+
+    Raises:
+        TooLarge: there are too many pairs.
+        InvalidContent: the text is too long.
+    """
+    if len(pairs) > MAX_PAIRS:
+        raise TooLarge.at(
+            pointer, f"{len(pairs)} texts came, a reranker takes {MAX_PAIRS} in one request: send them in parts"
+        )
+    if repeated is not None and len(repeated) > MAX_QUERY:
+        raise InvalidContent.at(query, f"{len(repeated)} characters came, wanted at most {MAX_QUERY}: shorten the text")
+
+
+async def _encode(encoders: Encoders, name: str | None, pairs: Sequence[tuple[str, str]]) -> tuple[Reranker, Encoded]:
+    queue = await get_reranker_queue(encoders, name)
+    return queue.encoder, await queue.encode([write_pair(*pair) for pair in pairs], "query")
+
+
+def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return 1 / (1 + exp(−logit)) for each logit, without overflow."""
+    return 0.5 * (1 + np.tanh(0.5 * logits))
+
+
+def _usage(encoded: Encoded) -> dict[str, int]:
+    assert encoded.token_counts is not None  # a reranker tells its tokens
+    tokens = int(encoded.token_counts.sum())
+    return {"prompt_tokens": tokens, "total_tokens": tokens}

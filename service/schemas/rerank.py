@@ -1,0 +1,161 @@
+"""Models of the calls that score pairs of texts: rerank as Cohere's and Jina's clients send it, score as vLLM's."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Len
+from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from service.schemas.openai import OpenAIWire, Usage
+from service.schemas.wire import InParts, Text, well_formed
+
+MAX_PAIRS = 1000
+MAX_QUERY = 10_000
+"""Characters of the text that is read together with each of several others."""
+
+DOCUMENT_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "string"},
+        {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
+    ],
+}
+
+
+def _document(content: Any) -> str:
+    text = content.get("text") if isinstance(content, dict) else content
+    if not isinstance(text, str):
+        raise PydanticCustomError("document", 'wanted a text, or an object with a "text"')
+    return well_formed(text)
+
+
+Document = Annotated[str, PlainValidator(_document), WithJsonSchema(DOCUMENT_SCHEMA)]
+
+
+class RerankRequest(OpenAIWire):
+    """A query, and documents to order by their relevance to it. Fields of other services are ignored."""
+
+    model: Text | None = Field(None, description="A reranker of `GET /v1/encoders`. Left out: the first.")
+    query: Text = Field(description="At most 10,000 characters.", json_schema_extra={"maxLength": MAX_QUERY})
+    documents: Annotated[list[Document], Len(1), InParts] = Field(
+        description='Texts, or objects with a "text": 1 to 1,000.', json_schema_extra={"maxItems": MAX_PAIRS}
+    )
+    top_n: Annotated[int, Ge(1)] | None = Field(None, description="Results to return. Left out: all.")
+    return_documents: bool = Field(False, description="Whether each result has the text of its document.")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": "marco",
+                    "query": "what does a cat need?",
+                    "documents": ["a cat needs sleep", {"text": "relational databases"}],
+                    "top_n": 1,
+                }
+            ]
+        }
+    )
+
+
+class RankedText(OpenAIWire):
+    """The text of a document."""
+
+    text: str
+
+
+class RankedDocument(OpenAIWire):
+    """A document and its relevance."""
+
+    index: int = Field(description="The position of the document in the request, from 0.")
+    relevance_score: float = Field(description="1 / (1 + exp(−logit)), 0 to 1.")
+    document: RankedText | None = Field(None, description="Present with `return_documents`.")
+
+
+class APIVersion(OpenAIWire):
+    """The version of Cohere's API that the call has the form of."""
+
+    version: Literal["1", "2"]
+
+
+class BilledUnits(OpenAIWire):
+    """Cohere's count of searches; always 1."""
+
+    search_units: int
+
+
+class Meta(OpenAIWire):
+    """Facts about the call, as Cohere's clients read them."""
+
+    api_version: APIVersion
+    billed_units: BilledUnits
+
+
+class RerankAnswer(OpenAIWire):
+    """The documents in the order of their relevance, the most relevant first."""
+
+    id: str = Field(description="The id of the request.")
+    model: str
+    results: list[RankedDocument]
+    meta: Meta
+    usage: Usage
+
+
+Texts = Annotated[
+    Any,
+    PlainValidator(lambda content: _texts(content)),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string"},
+                {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": MAX_PAIRS},
+            ]
+        }
+    ),
+]
+
+
+def _texts(content: Any) -> str | list[str]:
+    if isinstance(content, str):
+        return well_formed(content)
+    if not isinstance(content, list) or not content or not all(isinstance(text, str) for text in content):
+        raise PydanticCustomError("texts", "wanted a text, or a list of at least one text")
+    return [well_formed(text) for text in content]
+
+
+class ScoreRequest(OpenAIWire):
+    """Pairs of texts to score: a text with each of several, or two lists of one length, pair by pair."""
+
+    model: Text | None = Field(None, description="A reranker of `GET /v1/encoders`. Left out: the first.")
+    text_1: Texts = Field(description="The first text of each pair, or of all pairs.")
+    text_2: Texts = Field(description="The second texts.")
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"model": "marco", "text_1": "what does a cat need?", "text_2": ["sleep", "relational databases"]}
+            ]
+        }
+    )
+
+
+class Score(OpenAIWire):
+    """The score of a pair."""
+
+    index: int
+    object: Literal["score"]
+    score: float = Field(
+        description="The logit after the activation that the model's maker declares: a sigmoid, unless its files name "
+        "another."
+    )
+
+
+class ScoreAnswer(OpenAIWire):
+    """The scores of the pairs, in their order, and the number of tokens."""
+
+    id: str = Field(description="The id of the request.")
+    object: Literal["list"]
+    created: int = Field(description="The time of the answer, in seconds of Unix time.")
+    model: str
+    data: list[Score]
+    usage: Usage

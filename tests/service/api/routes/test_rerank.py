@@ -1,0 +1,133 @@
+"""Reranking over HTTP, in the forms of Cohere, Jina and vLLM, by a small random cross-encoder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from service.encoding import Reranker, load_reranker, write_pair
+from tests.checkpoints import save_cross_encoder
+from tests.running import RunningService
+from tests.service.api.contract import Contract
+
+QUERY = "what does a cat need?"
+DOCUMENTS = ["a cat needs sleep", "relational databases", "", "a cat asleep in the sun"]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_cross_encoder(tmp_path_factory.mktemp("model") / "pairs")
+
+
+@pytest.fixture(scope="module")
+def reranker(model: Path) -> Reranker:
+    return load_reranker(str(model))
+
+
+@pytest.fixture(scope="module")
+def client(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    folder = tmp_path_factory.mktemp("service")
+    file = folder / "encoders.toml"
+    file.write_text(
+        f'[encoders.minilm]\nmodel = "all-MiniLM-L6-v2"\n[rerankers.pairs]\nmodel = "{model}"\n'
+        '[rerankers.gone]\nmodel = "/no/model"\n'
+    )
+    with RunningService(data_dir=folder / "data", encoders=file) as running:
+        with running.client() as client:
+            contract = Contract(client.get("/openapi.json").json())
+        with running.client(event_hooks={"response": [contract.keeps]}) as client:
+            yield client
+
+
+def logits(reranker: Reranker, *pairs: tuple[str, str]) -> list[float]:
+    values: list[float] = reranker.encode([write_pair(*pair) for pair in pairs], "query").vectors[:, 0].tolist()
+    return values
+
+
+def sigmoid(logit: float) -> float:
+    return 1 / (1 + math.exp(-logit))
+
+
+def test_a_reranker_is_loaded_by_its_first_pair(client: httpx.Client, model: Path) -> None:
+    pairs, gone = client.get("/v1/encoders").json()["rerankers"]
+    assert pairs == {"name": "pairs", "kind": None, "model": str(model), "max_tokens": None, "state": "unloaded"} | {
+        "detail": None,
+        "memory_bytes": 0,
+    }
+    assert client.post("/v1/rerank", json={"query": "a", "documents": ["b"]}).status_code == 200
+    pairs, gone = client.get("/v1/encoders").json()["rerankers"]
+    assert (pairs["kind"], pairs["state"], pairs["max_tokens"]) == ("core", "ready", 64)
+    assert pairs["memory_bytes"] > 0
+    assert gone["state"] == "unloaded"
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_documents_come_in_the_order_of_their_logits(client: httpx.Client, reranker: Reranker, version: str) -> None:
+    expected = [sigmoid(logit) for logit in logits(reranker, *((QUERY, text) for text in DOCUMENTS))]
+    sent = {"model": "pairs", "query": QUERY, "documents": [DOCUMENTS[0], *({"text": text} for text in DOCUMENTS[1:])]}
+    answer = client.post(f"/v{version}/rerank", json=sent, headers={"x-request-id": "request-7"}).json()
+    order = np.argsort(expected)[::-1].tolist()
+    assert [result["index"] for result in answer["results"]] == order
+    scores = [result["relevance_score"] for result in answer["results"]]
+    np.testing.assert_allclose(scores, [expected[i] for i in order], rtol=0, atol=1e-6)
+    assert all(result.keys() == {"index", "relevance_score"} for result in answer["results"])
+    assert (answer["id"], answer["model"]) == ("request-7", "pairs")
+    assert answer["meta"] == {"api_version": {"version": version}, "billed_units": {"search_units": 1}}
+    assert (
+        answer["usage"]["total_tokens"]
+        == reranker.encode([write_pair(QUERY, t) for t in DOCUMENTS], "query").token_counts.sum()
+    )
+
+
+def test_the_best_documents_with_their_texts(client: httpx.Client) -> None:
+    sent = {"query": QUERY, "documents": DOCUMENTS, "top_n": 2, "return_documents": True, "max_chunks_per_doc": 10}
+    results = client.post("/v1/rerank", json=sent).json()["results"]
+    assert len(results) == 2
+    assert all(result["document"] == {"text": DOCUMENTS[result["index"]]} for result in results)
+    assert len(client.post("/v1/rerank", json=sent | {"top_n": 99}).json()["results"]) == 4
+
+
+def test_scores_of_pairs(client: httpx.Client, reranker: Reranker) -> None:
+    answer = client.post("/v1/score", json={"model": "pairs", "text_1": QUERY, "text_2": DOCUMENTS}).json()
+    expected = [sigmoid(logit) for logit in logits(reranker, *((QUERY, text) for text in DOCUMENTS))]
+    assert [(line["index"], line["object"]) for line in answer["data"]] == [(i, "score") for i in range(4)]
+    np.testing.assert_allclose([line["score"] for line in answer["data"]], expected, rtol=0, atol=1e-6)
+    assert (answer["object"], answer["model"]) == ("list", "pairs")
+    pairs = client.post("/v1/score", json={"text_1": DOCUMENTS, "text_2": DOCUMENTS[::-1]}).json()["data"]
+    expected = [sigmoid(logit) for logit in logits(reranker, *zip(DOCUMENTS, DOCUMENTS[::-1], strict=True))]
+    np.testing.assert_allclose([line["score"] for line in pairs], expected, rtol=0, atol=1e-6)
+    (one,) = client.post("/v1/score", json={"text_1": QUERY, "text_2": "sleep"}).json()["data"]
+    assert one["score"] == pytest.approx(sigmoid(logits(reranker, (QUERY, "sleep"))[0]), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "code", "told"),
+    [
+        ("rerank", {"model": "minilm"}, 404, "model_not_found", "rerankers of this service are pairs, gone, model is"),
+        (
+            "rerank",
+            {"model": "gone"},
+            503,
+            "encoder_unavailable",
+            "the reranker 'gone' is not ready: there is no model",
+        ),
+        ("rerank", {"documents": []}, 422, "invalid_content", ""),
+        ("rerank", {"documents": [{"body": "a"}]}, 422, "invalid_content", 'an object with a \\"text\\"'),
+        ("rerank", {"documents": ["a"] * 1001}, 413, "too_much", "1001 texts came, a reranker takes 1000"),
+        ("rerank", {"query": "a" * 10_001}, 422, "invalid_content", "10001 characters came, wanted at most 10000"),
+        ("rerank", {"top_n": 0}, 422, "invalid_content", ""),
+        ("score", {"text_1": ["a"], "text_2": ["b", "c"]}, 422, "invalid_content", "1 texts came in text_1 and 2 in"),
+        ("score", {"text_1": 3}, 422, "invalid_content", "wanted a text, or a list"),
+        ("score", {"text_1": "a" * 10_001}, 422, "invalid_content", "10001 characters came"),
+    ],
+)
+def test_refusals(client: httpx.Client, path: str, body: dict[str, object], status: int, code: str, told: str) -> None:
+    good = {"query": "a", "documents": ["b"]} if path == "rerank" else {"text_1": "a", "text_2": ["b"]}
+    answer = client.post(f"/v1/{path}", json=good | body)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert told in answer.text
