@@ -107,6 +107,7 @@ EXPLAINED = {
     },
     "guide/reranking.md": {
         "the-models": "rerankers",
+        "rerank-inside-the-softmax": "rerank depth reranked",
         "rerank-documents": "top_n return_documents document relevance_score meta api_version billed_units search_units"
         " text_1 text_2 score",
     },

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from service.encoding.encoder import BatchLimits, BatchSize, TextModel
+from service.encoding.models.network import Activation
 from service.encoding.texts import Encoded, Purpose, check_texts
 
 if TYPE_CHECKING:
     from service.encoding.models.pair_network import PairNetwork
-
-Activation = Literal["identity", "sigmoid"]
 
 
 def write_pair(query: str, document: str) -> str:

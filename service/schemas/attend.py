@@ -23,7 +23,7 @@ from service.schemas.defaults import (
 from service.schemas.document import MatchPart, Part
 from service.schemas.filter import Warnings
 from service.schemas.instants import EXPIRES
-from service.schemas.terms import AddendLine, FullTextAnswer
+from service.schemas.terms import AddendLine, FullTextAnswer, Rerank
 from service.schemas.vector import Vector, VectorAnswer, parse_vector
 from service.schemas.wire import (
     MAX_TOP_K,
@@ -155,7 +155,8 @@ class Explanation(Wire):
     temperature: float
     addends: list[AddendLine] | None = Field(
         None,
-        description="The addends of `full_text` and of each term of `bias`, in this order, if the request has them.",
+        description="The addends of `full_text`, of each term of `bias` and of `rerank`, in this order, if the request "
+        "has them.",
     )
     logit: float | None = Field(description="The logit; null for minus infinity.")
     log_weight_of_other_parts: OrNull[float] = Field(
@@ -250,6 +251,9 @@ class Certificate(Wire):
     )
     output_error: float | None = Field(
         description="An upper bound of ‖output − exact output‖₂; null if the request does not include the output."
+    )
+    reranked: int | None = Field(
+        None, description="The `depth` of `rerank`, if the request has it. The bounds hold for the logits with it."
     )
 
 
@@ -427,6 +431,11 @@ class AttendRequest(Wire):
     )
     full_text: FullTextOrNull = None
     bias: BiasOrNull = None
+    rerank: Rerank | None = Field(
+        None,
+        description="A cross-encoder that reads the best documents and adds to their logits. Needs a query that is a "
+        "text, softmax, and a temperature that is a number.",
+    )
     min_confidence: Annotated[Number, Ge(0), Le(1)] | None = Field(
         None,
         description="The confidence of the first match that the verdict `one` needs. For a calibrated "

@@ -8,12 +8,12 @@ from annotated_types import Ge, Len
 from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from service.retrieval.queries import MAX_DEPTH, MAX_RERANK_QUERY
 from service.schemas.openai import OpenAIWire, Usage
 from service.schemas.wire import InParts, Text, well_formed
 
-MAX_PAIRS = 1000
-MAX_QUERY = 10_000
-"""Characters of the text that is read together with each of several others."""
+MAX_PAIRS = MAX_DEPTH
+MAX_QUERY = MAX_RERANK_QUERY
 
 DOCUMENT_SCHEMA: dict[str, Any] = {
     "anyOf": [

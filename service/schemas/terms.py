@@ -11,9 +11,10 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from service.retrieval import InvalidContent
+from service.retrieval.queries import MAX_DEPTH
 from service.retrieval.terms import parse_bias
 from service.schemas.filter import DateTime, Filter
-from service.schemas.wire import Distinct, DocumentedAs, Number, Wire, finite_number, json_value
+from service.schemas.wire import Distinct, DocumentedAs, Number, Text, Wire, finite_number, json_value
 
 FieldInBias = Annotated[
     str, Field(pattern=r"^metadata\.", description="`metadata.` and the name of a field, as in filters.")
@@ -209,4 +210,30 @@ class FilterAddend(Wire):
     addend: float
 
 
-AddendLine = TypeAliasType("AddendLine", Annotated[WordsAddend | FieldAddend | FilterAddend, Distinct()])
+class RerankAddend(Wire):
+    """The number that a reranker adds to the logit of one document."""
+
+    of: Literal["rerank"]
+    logit: float | None = Field(description="The reranker's logit; null for a document that it did not read.")
+    addend: float = Field(description="weight · logit.")
+
+
+AddendLine = TypeAliasType("AddendLine", Annotated[WordsAddend | FieldAddend | FilterAddend | RerankAddend, Distinct()])
+
+
+class Rerank(Wire):
+    """A reranker that reads the best documents of a query, and adds weight · logit to their logits."""
+
+    model: Text | None = Field(None, description="A reranker of `GET /v1/encoders`. Left out: the first.")
+    depth: int = Field(
+        50,
+        ge=1,
+        le=MAX_DEPTH,
+        description="The number of documents that it reads: the best ones without it. Documents beyond it, and those "
+        "without a key text, keep their logits.",
+    )
+    weight: Annotated[Any, PlainValidator(_weight_or_auto), DocumentedAs(_Weight | Literal["auto"])] = Field(
+        "auto", description='The factor of the reranker\'s logit. `"auto"` is 1.'
+    )
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"model": "marco", "depth": 50, "weight": 1.0}]})

@@ -37,6 +37,9 @@ class AnyBias(Protocol):
     def restrict(self, mask: AnyMask | None) -> AnyMask | None:
         """Return the rows that pass a mask and have a bias above −∞; None if all rows do."""
 
+    def add(self, numbers: I64, addends: F64) -> AnyBias:
+        """Return this bias with a further finite number for some documents; unknown documents are ignored."""
+
 
 @dataclass(frozen=True, eq=False)
 class Bias:
@@ -46,10 +49,10 @@ class Bias:
 
     Attributes:
         view: the view (snapshot of a memory) that the bias was made for.
-        addends: for each segment of the view float64[count], the bias of each of its rows, finite; 0 for rows whose
-            bias is −∞. None instead of an array if all are 0.
+        addends: for each segment of the view float64[count], the bias of each of its rows; any finite number for rows
+            whose bias is −∞. None instead of an array if all are 0.
         mask: the rows with a bias above −∞; None if no row has −∞.
-        largest: the largest |addend|.
+        largest: the largest |addend|, or an upper bound on it.
     """
 
     view: View
@@ -83,6 +86,24 @@ class Bias:
             (float(np.abs(column).max()) for column in columns if column is not None and len(column)), default=0.0
         )
         return cls(view, tuple(columns), mask, largest)
+
+    def add(self, numbers: ArrayLike, addends: ArrayLike) -> Bias:
+        """Return this bias with a further number for some documents; a document with −∞ stays forbidden.
+
+        Args:
+            numbers: int64[r], the documents' numbers, in any order; unknown documents are ignored.
+            addends: float[r], the number for each document, finite.
+
+        Raises:
+            ShapeError: the length of `addends` differs from the number of documents.
+            ParameterError: a document is listed twice, or a number is not finite.
+        """
+        further = Bias.of(self.view, numbers, addends)
+        if further.mask is not None:
+            raise ParameterError(_NOT_FINITE)
+        pairs = zip(self.addends, further.addends, strict=True)
+        sums = tuple(one if other is None else other if one is None else one + other for one, other in pairs)
+        return Bias(self.view, sums, self.mask, self.largest + further.largest)
 
     @cached_property
     def runs(self) -> tuple[Bias, ...]:

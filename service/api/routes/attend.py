@@ -30,6 +30,7 @@ from service.retrieval.queries import (
     Arrays,
     FullText,
     Options,
+    Rerank,
     Result,
     StreamedResult,
     apply_defaults,
@@ -46,7 +47,7 @@ from service.schemas.wire import MAX_MATCHES, MAX_SWEPT_WEIGHTS, Wire
 from service.storage import CollectionRecord
 
 # The fields with the same name in the request and in the options of the lookup.
-OPTIONS = (AttendRequest.model_fields.keys() & Options.__dataclass_fields__) - {"read"}
+OPTIONS = (AttendRequest.model_fields.keys() & Options.__dataclass_fields__) - {"read", "rerank"}
 MANY_MATCHES = 1000
 EVENTS_EXAMPLE = 'event: partial\ndata: {"matches":[],"coverage":{"documents":131072,"total":1000000}}\n\n'
 
@@ -79,6 +80,7 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
         reads=required_detail(body.include),
         read=None if body.read is None else Aggregation(body.read.field, body.read.how, body.read.quantiles),
         defaults=frozenset(applied),
+        rerank=None if body.rerank is None else Rerank(body.rerank.model, body.rerank.depth, body.rerank.weight),
     )
     if body.top_k is not None:
         await wait_if_heavy(request.scope, len(queries) * body.top_k, MANY_MATCHES)
@@ -209,6 +211,8 @@ def shape_result(result: Result, include: Sequence[str], vector_format: str, too
         "total_variation": lookup.certificate.total_variation,
         "output_error": lookup.certificate.output_error,
     }
+    if result.reranked is not None:
+        answer["certificate"]["reranked"] = result.reranked
     if result.coverage is not None:
         names = ("documents", "total", "max_missing_weight")
         answer["coverage"] = {name: getattr(result.coverage, name) for name in names}

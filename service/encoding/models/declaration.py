@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from attention.transformer import Config, read_modules, truncation
 from service.encoding.errors import ModelUnusable
-from service.encoding.reranker import Activation
+from service.encoding.models.network import Activation
 from service.encoding.temperature import Similarity
 
 

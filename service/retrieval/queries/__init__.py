@@ -26,12 +26,14 @@ from service.retrieval.queries.question import (
     Array,
     DocumentDetail,
     Options,
+    Rerank,
     check_complete,
     check_queries,
     check_readable,
     check_texts,
     encode_queries,
 )
+from service.retrieval.queries.rerank import MAX_DEPTH, MAX_RERANK_QUERY
 from service.retrieval.queries.results import BestKey, Document, FullText, Match, Result
 from service.retrieval.queries.stream import StreamedResult, stream_collection
 from service.retrieval.queries.sweep import sweep_collection

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from attention.lookup import Answer, Coverage, Question, cover_missing_rows
 from service.encoding import EncoderFacts
-from service.retrieval.collections import AnyCollection, Snapshot, get_null_encoder, parse_filter, resolve_null
+from service.retrieval.collections import (
+    AnyCollection,
+    Snapshot,
+    get_null_encoder,
+    get_reranker_queue,
+    parse_filter,
+    resolve_null,
+)
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.aggregate import aggregate_field
 from service.retrieval.queries.confidence import ConfidenceModel
 from service.retrieval.queries.question import (
+    DEFAULT_RERANK_WEIGHT,
     Array,
     EncodedQuery,
     Options,
+    Rerank,
     check_complete,
     check_queries,
     encode_queries,
@@ -24,8 +34,9 @@ from service.retrieval.queries.question import (
     resolve_options,
 )
 from service.retrieval.queries.reason import UNCALIBRATED, describe_labels
+from service.retrieval.queries.rerank import check_rerank, compute_rerank_term, read_head_texts
 from service.retrieval.queries.results import Result, ResultBuilder, StoredDocuments
-from service.retrieval.queries.terms import LogitTerms, TermsBuilder, prepare_terms
+from service.retrieval.queries.terms import LogitTerms, TermsBuilder, add_reranked, prepare_terms
 
 DOCUMENTS_PER_EXTRA_QUESTION = 2**16
 """A full-text query counts as one extra query of a batch per 65,536 documents."""
@@ -51,14 +62,71 @@ async def attend_collection(
     if options.read is not None and options.allow_missing:
         raise InvalidContent.at("/read", "a field is read of all documents: leave allow_missing out, or read")
     plan = await Plan.prepare(collection, queries, options, pointers)
+    if options.rerank is not None:
+        plan = await add_reranker(collection, plan, options.rerank)
     options = plan.options
     matches_per_query = 0 if options.top_k is None else min(options.top_k, collection.size)
     read = len(queries) * (matches_per_query if options.read is None else collection.size)
-    # Full text is a bias of its own for each query, held in memory while its batch is answered.
-    size = len(queries) * (1 + collection.size // DOCUMENTS_PER_EXTRA_QUESTION if options.full_text else 1)
+    # Full text or a reranker is a bias of its own for each query, held in memory while its batch is answered.
+    own_bias = options.full_text or options.rerank is not None
+    size = len(queries) * (1 + collection.size // DOCUMENTS_PER_EXTRA_QUESTION if own_bias else 1)
     bounded = options.top_k is not None or (options.top_p is None and options.conformal is None)
     plain = bounded and plan.terms is None and options.read is None
     return await collection.lookups.ask(plan.build, size=size, read=read, count=len(queries), plain=plain)
+
+
+async def add_reranker(collection: AnyCollection, plan: Plan, rerank: Rerank) -> Plan:
+    """Return a plan in which a reranker adds to the logits of each query's best documents.
+
+    The best documents are those of the plan without the reranker. A document that is written meanwhile gets no addend.
+
+    Args:
+        collection: the collection to query.
+        plan: the plan without the reranker.
+        rerank: what the caller asks of the reranker.
+
+    Raises:
+        InvalidContent: the service has no such reranker, a query is no text or too long, or the options do not allow
+            terms.
+        RetrievalError: the reranker is not ready, or the collection cannot be queried.
+    """
+    check_rerank(plan.queries, plan.options, plan.pointers)
+    queue = await get_reranker_queue(collection.encoders, rerank.model, "/rerank/model")
+    head_plan = replace(plan, options=plan.options.of_head(rerank.depth))
+    read = len(plan.queries) * min(rerank.depth, collection.size)
+    heads = await collection.lookups.ask(
+        partial(PlannedHeads.build, head_plan), size=len(plan.queries), read=read, count=0
+    )
+    weight = DEFAULT_RERANK_WEIGHT if rerank.weight == "auto" else rerank.weight
+    terms = await asyncio.gather(
+        *(
+            compute_rerank_term(queue, str(query.sent), texts, weight)
+            for query, texts in zip(plan.queries, heads, strict=True)
+        )
+    )
+    return replace(plan, terms=add_reranked(plan.terms, terms))
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedHeads:
+    """The queries of a plan in one version of the collection, of which only the best documents are read."""
+
+    planned: PlannedQueries
+
+    @classmethod
+    def build(cls, plan: Plan, snapshot: Snapshot) -> PlannedHeads:
+        """Build the questions for one version of the collection; see `Plan.build`."""
+        return cls(plan.build(snapshot))
+
+    @property
+    def questions(self) -> list[Question]:
+        """The questions."""
+        return self.planned.questions
+
+    def finish(self, batch_answers: list[Answer]) -> list[dict[int, str]]:
+        """Return for each query the text of the best key of its best documents, by their row numbers."""
+        reader = StoredDocuments(self.planned.snapshot, "texts")
+        return [read_head_texts(answer, reader) for answer in batch_answers]
 
 
 @dataclass(frozen=True, eq=False)

@@ -217,6 +217,8 @@ def explain_mismatch(
         return f"the encoder is {record.settings.encoder!r}, not {calibration.encoder!r}"
     if options.filter is not None or of_part:
         return f"{_name(options, 'filter')} leaves documents out"
+    if options.rerank is not None:
+        return "a reranker adds to the logits"
     if options.bias:
         return f"{_name(options, 'bias')} is added"
     if calibration.variant(get_full_text_weight(options)) is None:

@@ -148,6 +148,22 @@ def _describe_unreadable(text: str, unknown: int | None, model: str) -> str:
     return f"Expected a question with something to read, got {seen}. Ask in words that the model knows."
 
 
+@dataclass(frozen=True)
+class Rerank:
+    """The wish that a reranker reads the best documents of a query, and adds to their logits.
+
+    Attributes:
+        model: the name of the reranker; None for the first of the service.
+        depth: how many documents it reads, the best by the logits of the query without it.
+        weight: the factor of its logits; "auto" stands for `DEFAULT_RERANK_WEIGHT`.
+    """
+
+    model: str | None
+    depth: int
+    weight: float | Literal["auto"]
+
+
+DEFAULT_RERANK_WEIGHT = 1.0
 DocumentDetail = Literal["ids", "texts", "vectors"]
 """The detail read of matching documents: their ids, everything but their vectors, or everything."""
 
@@ -181,11 +197,28 @@ class Options:
     min_confidence: float | None = None
     conformal: float | None = None
     defaults: frozenset[str] = frozenset()
+    rerank: Rerank | None = None
 
     @property
     def needs_confidence(self) -> bool:
         """Whether an option is about confidence, which only a calibrated collection has."""
         return self.min_confidence is not None or self.conformal is not None
+
+    def of_head(self, depth: int) -> Options:
+        """Return the options of the same question that asks only for its best documents, as many as `depth`."""
+        return replace(
+            self,
+            top_k=depth,
+            top_p=None,
+            max_error=None,
+            explained=False,
+            output=False,
+            reads="texts",
+            read=None,
+            min_confidence=None,
+            conformal=None,
+            rerank=None,
+        )
 
 
 def resolve_options(record: CollectionRecord, options: Options) -> Options:

@@ -217,6 +217,7 @@ class Result:
         full_text: the full-text term; None without one.
         read: the aggregated field over all documents; None if not requested.
         warnings: reasons why the filter passes no document, a sentence each.
+        reranked: the depth to which a reranker added to the logits; None without one.
     """
 
     matches: list[Match]
@@ -231,6 +232,7 @@ class Result:
     full_text: FullText | None = None
     read: dict[str, Any] | None = None
     warnings: Sequence[str] = ()
+    reranked: int | None = None
 
 
 @dataclass(frozen=True)
@@ -262,7 +264,9 @@ class ResultBuilder:
             self.snapshot.record, query, answer, self.reading, self.options, shown_terms, confident, self.labels
         )
         warnings = explain_filter(self.snapshot, self.options, answer.documents)
-        return replace(built, full_text=summarise_full_text(added, self.snapshot, self.options), warnings=warnings)
+        words = summarise_full_text(added, self.snapshot, self.options)
+        depth = None if self.options.rerank is None else self.options.rerank.depth
+        return replace(built, full_text=words, warnings=warnings, reranked=depth)
 
 
 def explain_filter(snapshot: Snapshot, options: Options, documents: int) -> list[str]:
@@ -317,7 +321,7 @@ def result(
         verdict = query.verdict(verdict, answer.evidence, answer.certificate.total_variation)
     alike = answer.heaviest <= HALF and share_alike(record, query, verdict, answer.heavy_rows, reading.keys)
     answer = answer if confidence_model is None else confidence_model.cut(answer)
-    matching = _choose_matches(answer, reading)
+    matching = choose_matches(answer, reading)
     rows, weights = answer.numbers[matching], answer.weights[matching]
     documents = reading.documents(rows)
     columns = zip(
@@ -370,7 +374,7 @@ def share_alike(
         return False
 
 
-def _choose_matches(answer: Answer, reading: DocumentReader) -> Array:
+def choose_matches(answer: Answer, reading: DocumentReader) -> Array:
     """Return the indices of the answer's matches among its best documents, the best one first.
 
     The answer has more documents than matches if several tie for the last place; then the id decides.

@@ -72,6 +72,10 @@ def _check(options: Options) -> None:
         raise InvalidContent.at("/read", "a field is read of all documents at once: leave stream out, or read")
     if options.allow_missing:
         raise InvalidContent.at("/allow_missing", "a stream says of each part what is missing: leave allow_missing out")
+    if options.rerank is not None:
+        raise InvalidContent.at(
+            "/rerank", "the best documents of a part are not those of all: leave stream out, or rerank"
+        )
     for name in ("min_confidence", "conformal"):
         if getattr(options, name) is not None:
             raise InvalidContent.at(f"/{name}", f"the confidence of a part is unknown: leave stream out, or {name}")

@@ -72,6 +72,33 @@ class FullTextTerm:
         return np.where(self.rows[indices] == rows, self.ranks[indices], 0.0)
 
 
+@dataclass(frozen=True, eq=False)
+class RerankTerm:
+    """A term that adds a weight times a reranker's logit to the logits of the documents that it has read.
+
+    Attributes:
+        weight: the weight.
+        rows: int64[r], the ascending rows of these documents.
+        logits: float64[r], the reranker's.
+    """
+
+    weight: float
+    rows: I64
+    logits: F64
+
+    @property
+    def addends(self) -> F64:
+        """float64[r], the numbers to add to the logits of these documents."""
+        with np.errstate(over="ignore"):
+            return clip_addends(self.weight * self.logits)
+
+    def explain(self, rows: I64) -> list[Explanation]:
+        """Return for each document with these row numbers the number that is added to its logit, as JSON."""
+        pairs = zip(self.rows.tolist(), self.logits.tolist(), self.addends.tolist(), strict=True)
+        lines = {row: {"of": "rerank", "logit": logit, "addend": addend} for row, logit, addend in pairs}
+        return [lines.get(row, {"of": "rerank", "logit": None, "addend": 0.0}) for row in rows.tolist()]
+
+
 class RankCache:
     """A cache of the full-text ranks of some query texts.
 
@@ -130,18 +157,23 @@ class LogitTerms:
         explain_bias: returns the explanations of each document's bias (terms of its metadata), one for each term, in
             order.
         bias: the sum of all terms.
+        reranked: the term of a reranker; None without one.
     """
 
     words: FullTextTerm | None
     explain_bias: Callable[[I64], list[list[Explanation]]]
     bias: AnyBias
+    reranked: RerankTerm | None = None
 
     def explain(self, rows: I64) -> list[list[Explanation]]:
         """Return for each document with these rows a list with one explanation per term that is added to its logit."""
         explanations = self.explain_bias(rows)
-        if self.words is None:
-            return explanations
-        return [[line, *lines] for line, lines in zip(self.words.explain(rows), explanations, strict=True)]
+        if self.words is not None:
+            explanations = [[line, *lines] for line, lines in zip(self.words.explain(rows), explanations, strict=True)]
+        if self.reranked is not None:
+            pairs = zip(explanations, self.reranked.explain(rows), strict=True)
+            explanations = [[*lines, line] for lines, line in pairs]
+        return explanations
 
     def count_containing(self, mask: AnyMask | None) -> int:
         """Count the documents that pass the mask and contain a word of the query."""
@@ -152,6 +184,28 @@ class LogitTerms:
 
 TermsBuilder: TypeAlias = Callable[[Snapshot], Sequence[LogitTerms | None]]
 """Builds the terms of each query of a request, for any version of the collection; raises RetrievalError."""
+
+
+def add_reranked(terms: TermsBuilder | None, reranked: Sequence[RerankTerm]) -> TermsBuilder:
+    """Return a function that builds the terms of each query together with the term of its reranker.
+
+    Args:
+        terms: builds the other terms; None without any.
+        reranked: the term of each query.
+    """
+
+    def build_one(snapshot: Snapshot, other: LogitTerms | None, term: RerankTerm) -> LogitTerms:
+        if other is not None:
+            return replace(other, bias=other.bias.add(term.rows, term.addends), reranked=term)
+        make: Any = RemoteBias.of if isinstance(snapshot.view, RemoteView) else Bias.of
+        bias: AnyBias = make(snapshot.view, term.rows, term.addends)
+        return LogitTerms(None, lambda rows: [[] for _ in rows], bias, term)
+
+    def build(snapshot: Snapshot) -> list[LogitTerms]:
+        others: Sequence[LogitTerms | None] = [None] * len(reranked) if terms is None else terms(snapshot)
+        return [build_one(snapshot, other, term) for other, term in zip(others, reranked, strict=True)]
+
+    return build
 
 
 async def prepare_terms(collection: AnyCollection, queries: Sequence[str | Array], options: Options) -> TermsBuilder:

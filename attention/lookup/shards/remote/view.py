@@ -265,6 +265,22 @@ class RemoteBias:
             )
         return cls(view, terms.terms, terms.mask, terms.largest + largest, arrays, terms._restricted)
 
+    def add(self, numbers: ArrayLike, addends: ArrayLike) -> RemoteBias:
+        """Return this bias with a further number for some documents.
+
+        Args:
+            numbers: int64[r], the documents' numbers, in any order; unknown documents are ignored.
+            addends: float[r], the number for each document, finite.
+
+        Raises:
+            ShapeError: the length of `addends` differs from the number of documents.
+            ParameterError: a document is listed twice, or an addend is not finite.
+        """
+        further = RemoteBias.of(self.view, numbers, addends)
+        assert further.addends is not None
+        arrays = further.addends if self.addends is None else _add_arrays(self.addends, further.addends)
+        return RemoteBias(self.view, self.terms, self.mask, self.largest + further.largest, arrays, self._restricted)
+
     def restrict(self, mask: AnyMask | None) -> AnyMask | None:
         """Return the rows that pass a mask and have a bias above −∞; None if all rows do.
 
@@ -289,6 +305,14 @@ class RemoteBias:
 
 BIAS_DOCUMENTS, BIAS_ADDENDS = "bias documents", "bias addends"
 """The arrays of a message that has addends of a `RemoteBias`."""
+
+
+def _add_arrays(one: DocumentArrays, other: DocumentArrays) -> DocumentArrays:
+    documents = np.union1d(one.documents, other.documents)
+    amounts = np.zeros(len(documents))
+    for arrays in (one, other):
+        amounts[np.searchsorted(documents, arrays.documents)] += arrays.columns[BIAS_ADDENDS]
+    return DocumentArrays(BIAS_DOCUMENTS, documents, {BIAS_ADDENDS: amounts})
 
 
 def _mask_of(

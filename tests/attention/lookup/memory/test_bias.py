@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from attention.errors import ParameterError
 from attention.lookup import Bias, Limits, Memory, Rows
 from attention.lookup.memory.tiles import PassingRows, all_rows
 
@@ -54,6 +55,23 @@ def test_each_document_has_its_own_and_all_others_the_same(view, share, elsewher
         assert len(scanned) in (0, segment.count)
         for number, addend in zip(segment.numbers.tolist(), scanned.tolist(), strict=False):
             assert number not in expected or addend == np.float32(expected[number])
+
+
+def test_further_addends_are_added_and_forbidden_documents_stay_so(view):
+    live = view.numbers()
+    chosen, more = live[RANDOM.random(len(live)) < 0.5], live[RANDOM.random(len(live)) < 0.01]
+    addends = np.where(RANDOM.random(len(chosen)) < 0.1, -np.inf, RANDOM.standard_normal(len(chosen)))
+    bias = Bias.of(view, chosen, addends)
+    further = dict(zip(more.tolist(), RANDOM.standard_normal(len(more)).tolist(), strict=True))
+    total = bias.add([*further, 9_999_999], [*further.values(), 7.0])
+    before, after = by_number(view, bias), by_number(view, total)
+    assert after == {number: addend + further.get(number, 0.0) for number, addend in before.items()}
+    assert total.largest >= max(map(abs, after.values()))
+    assert by_number(view, Bias.of(view, [], []).add(list(further), list(further.values()))) == {
+        number: further.get(number, 0.0) for number in live.tolist()
+    }
+    with pytest.raises(ParameterError, match="must be finite"):
+        bias.add(more[:1], [-np.inf])
 
 
 def test_a_segment_without_addends_stores_none():

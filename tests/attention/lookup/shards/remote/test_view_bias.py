@@ -48,6 +48,11 @@ def biases(whole, remote, owners):
         (Bias.of(whole, documents, PRIORS[documents]), from_terms),
         (Bias.of(whole, WORDS[words], RANKS[words]), RemoteBias.of(remote, WORDS[words], RANKS[words])),
         (Bias.of(whole, documents, total[documents]), RemoteBias.of(remote, WORDS[words], RANKS[words], from_terms)),
+        (
+            Bias.of(whole, documents, total[documents]).add(documents[:9], np.arange(9.0)),
+            RemoteBias.of(remote, WORDS[words], RANKS[words], from_terms).add(documents[:9], np.arange(9.0)),
+        ),
+        (Bias.of(whole, documents, PRIORS[documents]).add([5], [2]), from_terms.add([5], [2])),
     ]
 
 

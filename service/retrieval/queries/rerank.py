@@ -1,0 +1,82 @@
+"""Reranking inside the softmax: a cross-encoder reads the best documents of a query, and adds to their logits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from attention.lookup import Answer
+from service.encoding import EncodingQueue, Reranker, write_pair
+from service.retrieval.errors import InvalidContent
+from service.retrieval.queries.question import EncodedQuery, Options
+from service.retrieval.queries.results import StoredDocuments, choose_matches
+from service.retrieval.queries.terms import RerankTerm
+
+MAX_DEPTH = 1000
+MAX_RERANKED = 10_000
+"""Documents that a reranker reads for all queries of a request together."""
+MAX_RERANK_QUERY = 10_000
+"""Characters of a query that a reranker reads together with each document."""
+
+
+def check_rerank(queries: Sequence[EncodedQuery], options: Options, pointers: Sequence[str]) -> None:
+    """Raise InvalidContent unless the queries are texts, short enough, and their options allow terms of the logits."""
+    assert options.rerank is not None
+    if options.temperature == "auto":
+        raise InvalidContent.at(
+            "/temperature", 'temperature "auto" is not for a question with rerank, which adds to logits: give a number'
+        )
+    if options.normaliser != "softmax":
+        raise InvalidContent.at(
+            "/normaliser", f"rerank is for softmax, got {options.normaliser}: leave one of the two out"
+        )
+    if len(queries) * options.rerank.depth > MAX_RERANKED:
+        raise InvalidContent.at(
+            "/rerank/depth",
+            f"{len(queries)} queries of depth {options.rerank.depth} came, and a request reranks {MAX_RERANKED} "
+            "documents in all: send the queries in parts, or a smaller depth",
+        )
+    for query, pointer in zip(queries, pointers, strict=True):
+        if not isinstance(query.sent, str):
+            raise InvalidContent.at(
+                "/rerank", "a reranker reads texts, and a query is a vector: send each query as a text, or no rerank"
+            )
+        if len(query.sent) > MAX_RERANK_QUERY:
+            raise InvalidContent.at(
+                pointer, f"{len(query.sent)} characters came, a reranker takes {MAX_RERANK_QUERY}: send a shorter one"
+            )
+
+
+def read_head_texts(answer: Answer, reader: StoredDocuments) -> dict[int, str]:
+    """Return the text of the best key of each match of an answer, by the document's row number.
+
+    Documents without a key text are left out.
+    """
+    matching = choose_matches(answer, reader)
+    rows, texts = answer.numbers[matching], dict[int, str]()
+    documents = reader.documents(rows)
+    best_keys = reader.find_best_keys(documents, rows, answer.parts[matching])
+    for row, document, best in zip(rows.tolist(), documents, best_keys, strict=True):
+        if isinstance(document, str) or document.key is None:
+            continue
+        span = None if best is None else best.part
+        texts[row] = document.key if span is None else document.key[span.start : span.end]
+    return texts
+
+
+async def compute_rerank_term(
+    queue: EncodingQueue[Reranker], query: str, texts: Mapping[int, str], weight: float
+) -> RerankTerm:
+    """Return the term of a reranker for one query.
+
+    Args:
+        queue: the queue of the reranker.
+        query: the text of the query.
+        texts: the text of each document that the reranker reads, by its row number.
+        weight: the factor of its logits.
+    """
+    rows = np.sort(np.array([*texts], dtype=np.int64))
+    pairs = [write_pair(query, texts[row]) for row in rows.tolist()]
+    logits = (await queue.encode(pairs, "query")).vectors[:, 0] if pairs else np.empty(0)
+    return RerankTerm(weight, rows, logits.astype(np.float64))
