@@ -166,7 +166,7 @@ def load_reranker(
 
     Raises:
         LibraryMissing: the model needs a library that this installation leaves out.
-        ModelUnusable: the model is not on this machine, cannot be loaded, or is no cross-encoder with one label.
+        ModelUnusable: the model is not on this machine, cannot be loaded, or is not a cross-encoder with one label.
     """
     from attention.transformer import CheckpointError
     from service.encoding.models.declaration import read_activation, require_reranker

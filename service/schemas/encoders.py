@@ -59,11 +59,13 @@ class RerankerAnswer(Wire):
 
     name: str = Field(description="The name by which calls choose it.")
     kind: Literal["core", "library"] | None = Field(
-        description="What computes it: softkv's own Transformer (core) or sentence-transformers (library). null unless "
-        "it is in memory."
+        description="The kind of its computation: softkv's own Transformer (core) or sentence-transformers (library). "
+        "null unless it is in memory."
     )
     model: str = Field(description="The model behind the name.")
-    max_tokens: int | None = Field(description="How many tokens of a pair it reads; null unless it is in memory.")
+    max_tokens: int | None = Field(
+        description="The number of tokens of a pair that it reads; null unless it is in memory."
+    )
     state: Literal["unloaded", "loading", "ready", "failed"] = Field(description="`unloaded` until a call needs it.")
     detail: str | None = Field(description="The reason of a failure; null without one.")
     memory_bytes: int = Field(description="The memory of its parameters in this process; 0 unless it is ready.")

@@ -45,7 +45,7 @@ async def rerank(body: RerankRequest, request: Request, running: Running) -> Res
     response_description="The documents in the order of their relevance.",
     summary="Rerank documents, as the second version of Cohere's API does",
 )
-async def rerank_v2(body: RerankRequest, request: Request, running: Running) -> Response:
+async def rerank_as_cohere(body: RerankRequest, request: Request, running: Running) -> Response:
     """Order documents by their relevance to a query, as `/v1/rerank` does."""
     return JSONAnswer(await _rerank(body, request, running.catalogue.encoders, "2"))
 

@@ -86,7 +86,7 @@ async def add_reranker(collection: AnyCollection, plan: Plan, rerank: Rerank) ->
         rerank: what the caller asks of the reranker.
 
     Raises:
-        InvalidContent: the service has no such reranker, a query is no text or too long, or the options do not allow
+        InvalidContent: the service lacks the reranker, a query is a vector or too long, or the options do not allow
             terms.
         RetrievalError: the reranker is not ready, or the collection cannot be queried.
     """

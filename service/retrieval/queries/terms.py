@@ -202,8 +202,8 @@ def add_reranked(terms: TermsBuilder | None, reranked: Sequence[RerankTerm]) -> 
         return LogitTerms(None, lambda rows: [[] for _ in rows], bias, term)
 
     def build(snapshot: Snapshot) -> list[LogitTerms]:
-        others: Sequence[LogitTerms | None] = [None] * len(reranked) if terms is None else terms(snapshot)
-        return [build_one(snapshot, other, term) for other, term in zip(others, reranked, strict=True)]
+        pairs = zip([None] * len(reranked) if terms is None else terms(snapshot), reranked, strict=True)
+        return [build_one(snapshot, other, term) for other, term in pairs]
 
     return build
 

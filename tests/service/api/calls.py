@@ -121,6 +121,11 @@ LABELLED: list[dict[str, Any]] = [
 
 # With the examples: every field of every request, and every choice of each.
 EVERY_FIELD = [
+    Call("attend", {"query": "a", "rerank": {"model": "marco", "depth": 2, "weight": "auto"}}),
+    Call("attend", {"query": "a", "rerank": {"weight": 0.5}}),
+    Call("rerank", {"query": "a", "documents": ["b"], "return_documents": True}),
+    Call("rerank_as_cohere", {"query": "a", "documents": [{"text": "b"}], "return_documents": False}),
+    Call("score", {"text_1": ["a", "b"], "text_2": ["c", "d"]}),
     _new(similarity="cosine", encoder="all-MiniLM-L6-v2", value_from="key", null="auto"),
     _new(similarity="scaled_dot", dimension=4, encoder=None, value_dimension=3, temperature=0.2, value_from="value"),
     _new(similarity="gaussian", encoder=None, null=-0.5),

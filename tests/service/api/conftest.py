@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
 
+from service.encoding import LoadingReranker, load_reranker
 from service.lab import TASKS, NetworkJob, Plan, TrainedModel
 from service.lab.networks import build_network, count_parameters
 from service.retrieval.calibration import Calibration, Curve, Variant
 from service.storage import FeedbackRecord, JSONText
+from tests.checkpoints import save_cross_encoder
 from tests.running import RunningService
 from tests.service.api.contract import Contract
 
@@ -42,9 +46,17 @@ def client(service: RunningService, contract: Contract) -> Iterator[httpx.Client
         yield client
 
 
+@pytest.fixture(scope="session")
+def cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a small random cross-encoder."""
+    return save_cross_encoder(tmp_path_factory.mktemp("models") / "marco")
+
+
 @pytest.fixture
-def stocked(client: httpx.Client, contract: Contract, service: RunningService) -> Iterator[httpx.Client]:
-    """Yield a client of a service with the collections in `calls`."""
+def stocked(
+    client: httpx.Client, contract: Contract, service: RunningService, cross_encoder: Path
+) -> Iterator[httpx.Client]:
+    """Yield a client of a service with the collections and the reranker in `calls`."""
     posted = contract.schemas["DocumentBatch"]["examples"][0]
     client.put("/v1/collections/library", json={})
     client.post("/v1/collections/library/documents", json=posted)
@@ -57,12 +69,15 @@ def stocked(client: httpx.Client, contract: Contract, service: RunningService) -
         FeedbackRecord(JSONText(f'"question {i}"'), "qa76" if i % 2 else None, correct=True, at=i) for i in range(60)
     ]
     service.app.state.parts.catalogue.collection("library").write_feedback(said)
+    rerankers = service.app.state.parts.catalogue.encoders.rerankers
+    rerankers["marco"] = LoadingReranker("marco", partial(load_reranker, str(cross_encoder), name="marco"), lazy=True)
     for task in LAB_MODELS:
         service.app.state.parts.lab.keep(untrained(task))
     room = {"code": "MATH", "rows": [{"id": "row-1", "key": "cats"}]}
     client.headers[SECRET] = client.post("/v1/rooms", json=room).json()["secret"]
     client.post("/v1/rooms/MATH/questions", json={"query": "pets"})
     yield client
+    del rerankers["marco"]
     client.delete("/v1/rooms/MATH")
     del client.headers[SECRET]
     for name in ("library", "vectors", "new"):
