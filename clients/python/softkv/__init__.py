@@ -11,7 +11,7 @@ with Client("http://127.0.0.1:8000") as client:
 from __future__ import annotations
 
 from softkv.answers.answer import Answer, Certificate, Comparison, Coverage, Evidence, FullText, Read, Swept, Verdict
-from softkv.answers.arrays import Attended, Embeddings, Trace
+from softkv.answers.arrays import Attended, Embeddings, RankedDocument, Trace
 from softkv.answers.documents import Backup, Document, Explanation, Match, Part, Refusal, Report
 from softkv.answers.info import (
     Alias,
@@ -96,6 +96,7 @@ __all__ = [
     "NotFound",
     "Pages",
     "Part",
+    "RankedDocument",
     "ReEncoding",
     "Read",
     "Readiness",

@@ -246,6 +246,8 @@ class Client:
     backup = sync_method(service.backup)
 
     encode = sync_method(arrays.encode)
+    rerank = sync_method(arrays.rerank)
+    score = sync_method(arrays.score)
     trace = sync_method(arrays.trace)
     attend = sync_method(arrays.attend)
     embed = sync_method(arrays.embed)
@@ -411,6 +413,8 @@ class AsyncClient:
     backup = async_method(service.backup)
 
     encode = async_method(arrays.encode)
+    rerank = async_method(arrays.rerank)
+    score = async_method(arrays.score)
     trace = async_method(arrays.trace)
     attend = async_method(arrays.attend)
     embed = async_method(arrays.embed)

@@ -1,12 +1,14 @@
 /** The client: one service, its collections, and its calls without a collection. */
 
-import { attendArrays, embed, encode, trace } from "./calls/arrays.ts";
+import { attendArrays, embed, encode, rerank, score, trace } from "./calls/arrays.ts";
 import type {
   AttentionRequest,
   Attended,
   Embeddings,
   EncodeOptions,
   Encoded,
+  RankedDocument,
+  RerankOptions,
   Trace,
   TraceOptions,
 } from "./calls/arrays.ts";
@@ -28,6 +30,7 @@ import type {
   SchemaModel,
   SchemaModelList,
   SchemaReadiness,
+  SchemaScoreRequest,
   SchemaServiceAnswer,
   SchemaSlowRequestAnswer,
   SchemaSlowRequestList,
@@ -257,6 +260,21 @@ export class Client {
   /** Encode any number of texts; return `embeddings`, a Float32Array each, `token_counts`, `truncated` and more. */
   encode(texts: readonly string[], options: EncodeOptions = {}, how?: How): Promise<Encoded> {
     return encode(this.#sender, texts, options, how);
+  }
+
+  /** Order documents by their relevance to a query, by a cross-encoder; the most relevant comes first. */
+  rerank(
+    query: string,
+    documents: readonly string[],
+    options: RerankOptions = {},
+    how?: How,
+  ): Promise<RankedDocument[]> {
+    return rerank(this.#sender, query, documents, options, how);
+  }
+
+  /** Score pairs of texts, `text_1` and `text_2`, by a cross-encoder; return a number for each pair. */
+  score(request: SchemaScoreRequest, how?: How): Promise<number[]> {
+    return score(this.#sender, request, how);
   }
 
   /** Trace a text, or a pair of texts, through a model; docs/guide/encoding.md describes each field. */

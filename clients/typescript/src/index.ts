@@ -18,6 +18,8 @@ export type {
   Embeddings,
   EncodeOptions,
   Encoded,
+  RankedDocument,
+  RerankOptions,
   Trace,
   TraceOptions,
 } from "./calls/arrays.ts";

@@ -119,6 +119,11 @@ test("texts become vectors, in parts", async (t) => {
   const near = (one: Float32Array, other: Float32Array) =>
     one.every((number, at) => Math.abs(number - (other[at] ?? 9)) < 1e-4);
   assert.ok(near(many.embeddings[most + 1] as Float32Array, many.embeddings[(most + 1) % 10] as Float32Array));
+  const documents = ["a cat asleep", "tax law", "a dog"];
+  const scores = await client.score({ text_1: "a cat", text_2: documents });
+  const [best, ...others] = await client.rerank("a cat", documents, { top_n: 2 });
+  assert.equal(others.length, 1);
+  assert.equal(best?.index, scores.indexOf(Math.max(...scores)));
   const embedded = await client.embed({ input: ["a cat", "a dog"], model: one.model });
   assert.equal(embedded.embeddings.length, 2);
   assert.ok(near(embedded.embeddings[0] as Float32Array, one.embeddings[0] as Float32Array));

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from service.encoding import DEFAULT_MODEL
+from tests.checkpoints import save_cross_encoder
 from tests.description import FILE
 from tests.node import CLIENT, ROOT, node
 from tests.running import RunningService
@@ -17,13 +19,20 @@ FILES = sorted(path.name for path in (ROOT / CLIENT / "test").glob("*.test.ts"))
 SHORT = [name for name in FILES if not name.endswith(".long.test.ts")]
 COUNTED = re.compile(r'^softkv_http_requests_total\{method="(\w+)",route="([^"]+)",status="2\d\d"\}', re.MULTILINE)
 # A whole store, which goes into a file: the Python client and `curl` have it.
-ELSEWHERE = {("GET", "/v1/backup")}
+# The second form of rerank is for Cohere's clients.
+ELSEWHERE = {("GET", "/v1/backup"), ("POST", "/v2/rerank")}
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """Yield a service with no other caller, because it counts its requests."""
-    with RunningService(data_dir=tmp_path_factory.mktemp("sources")) as running:
+    folder = tmp_path_factory.mktemp("sources")
+    file = folder / "encoders.toml"
+    file.write_text(
+        f'[encoders."{DEFAULT_MODEL}"]\nmodel = "{DEFAULT_MODEL}"\n'
+        f'[rerankers.marco]\nmodel = "{save_cross_encoder(folder / "marco")}"\n'
+    )
+    with RunningService(data_dir=folder / "data", encoders=file) as running:
         running.wait_until_ready()
         yield running
 

@@ -57,6 +57,7 @@ class Certificate(Record):
     method: Literal["exact", "quantised"]
     total_variation: float
     output_error: float | None
+    reranked: int | None = None
 
 
 class Coverage(Record):

@@ -62,6 +62,13 @@ class Trace(Record):
     changes: list[Mapping[str, Array]] | None
 
 
+class RankedDocument(Record):
+    """A document of a reranking: its position in the request, and its relevance, 0 to 1."""
+
+    index: int
+    relevance_score: float
+
+
 class Embeddings(Record):
     """Vectors [n, d] in the form of OpenAI's API, with the number of tokens.
 

@@ -112,6 +112,8 @@ def _terms_text(match: Match) -> str:
 def _term_text(line: Mapping[str, Any]) -> str:
     if "rank" in line:
         source = f"of full_text, rank {line['rank']:.4f}"
+    elif "logit" in line:
+        source = "of a reranker" if line["logit"] is None else f"of a reranker, logit {line['logit']:.4f}"
     elif "passes" in line:
         source = f"of a filter, {'passes' if line['passes'] else 'passes not'}"
     else:

@@ -7,7 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from softkv import validation
-from softkv.answers.arrays import Attended, Embeddings, Trace, parse_attended, parse_embeddings
+from softkv.answers.arrays import Attended, Embeddings, RankedDocument, Trace, parse_attended, parse_embeddings
 from softkv.answers.arrays import parse_trace as traced
 from softkv.calls.call import WRITE_TIMEOUT, Call, Plan, ServiceCache
 from softkv.calls.queries import Normaliser
@@ -66,6 +66,66 @@ def encode(
     from softkv.answers.encoded import parse_encoded
 
     return parse_encoded(answers)
+
+
+def rerank(
+    cache: ServiceCache, query: str, documents: Sequence[str], *, model: str | None = None, top_n: int | None = None
+) -> Call[list[RankedDocument]]:
+    """Order documents by their relevance to a query, by a cross-encoder of the service.
+
+    Args:
+        query: the query.
+        documents: 1 to 1,000 texts.
+        model: the name of a reranker; the first one of the service if left out.
+        top_n: how many documents to return; all if left out.
+
+    Returns:
+        A list of `RankedDocument`, the most relevant first.
+
+    Raises:
+        Invalid: a text is missing or too long.
+        NotFound: the service has no such reranker.
+
+    Example:
+        >>> best = client.rerank("what does a cat need?", ["a cat needs sleep", "tax law"])[0]
+    """
+    content = encode_json(
+        drop_omitted(query=query, documents=validation.require_list(documents, "/documents"), model=model, top_n=top_n)
+    )
+
+    def parse(reply: Any) -> list[RankedDocument]:
+        return [RankedDocument.read(result) for result in reply.json()["results"]]
+
+    return Call("POST", "/v1/rerank", parse, content=content, timeout=WRITE_TIMEOUT)
+
+
+def score(
+    cache: ServiceCache, text_1: str | Sequence[str], text_2: str | Sequence[str], *, model: str | None = None
+) -> Call[list[float]]:
+    """Score pairs of texts by a cross-encoder of the service.
+
+    Args:
+        text_1: the first text of all pairs, or a list with that of each pair.
+        text_2: the second texts.
+        model: the name of a reranker; the first one of the service if left out.
+
+    Returns:
+        A list with the score of each pair, in order.
+
+    Raises:
+        Invalid: the lists have unlike lengths, or a text is too long.
+        NotFound: the service has no such reranker.
+
+    Example:
+        >>> client.score("what does a cat need?", ["sleep", "tax law"])
+    """
+    first, second = (text if isinstance(text, str) else list(text) for text in (text_1, text_2))
+    content = encode_json(drop_omitted(text_1=first, text_2=second, model=model))
+
+    def parse(reply: Any) -> list[float]:
+        return [line["score"] for line in reply.json()["data"]]
+
+    return Call("POST", "/v1/score", parse, content=content, timeout=WRITE_TIMEOUT)
 
 
 def trace(

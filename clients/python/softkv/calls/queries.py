@@ -136,6 +136,13 @@ class AttendOptions(TypedDict, total=False):
             command_meaning="one more term of the logits; repeat the option for more.",
         ),
     ]
+    rerank: Annotated[
+        Mapping[str, Any] | None,
+        Option(
+            'a reranker that reads the best documents and adds to their logits, as {"model": "marco", "depth": 50}. '
+            "docs/guide/reranking.md explains its fields."
+        ),
+    ]
     min_confidence: Annotated[
         float | None,
         Option(

@@ -8,6 +8,10 @@ import type {
   SchemaEncodeAnswer,
   SchemaEncodeRequest,
   SchemaNestedAnswer,
+  SchemaRerankAnswer,
+  SchemaRerankRequest,
+  SchemaScoreAnswer,
+  SchemaScoreRequest,
   SchemaTraceAnswer,
   SchemaTraceRequest,
 } from "../generated/api.ts";
@@ -22,6 +26,12 @@ export type EncodeOptions = Omit<SchemaEncodeRequest, "texts" | "vector_format">
 
 /** Vectors of texts, float32 [n, d], and facts about how the model read each text. */
 export type Encoded = Omit<SchemaEncodeAnswer, "embeddings"> & { readonly embeddings: Float32Array[] };
+
+/** The options of reranking: `model`, `top_n` and `return_documents`. */
+export type RerankOptions = Omit<SchemaRerankRequest, "query" | "documents">;
+
+/** A document of a reranking: its `index` in the request and its `relevance_score`. */
+export type RankedDocument = SchemaRerankAnswer["results"][number];
 
 /** The fields of a trace besides its text. */
 export type TraceOptions = Omit<SchemaTraceRequest, "text" | "vector_format">;
@@ -78,6 +88,24 @@ export async function encode(
     all = all ? join(all, part) : part;
   }
   return all as Encoded;
+}
+
+/** Order documents by their relevance to a query. */
+export function rerank(
+  sender: Sender,
+  query: string,
+  documents: readonly string[],
+  options: RerankOptions,
+  how?: How,
+): Promise<RankedDocument[]> {
+  const read = (content: SchemaRerankAnswer) => content.results;
+  return sender.ask("/v1/rerank", { query, documents, ...options }, how, read, WRITE_MS);
+}
+
+/** Score pairs of texts. */
+export function score(sender: Sender, request: SchemaScoreRequest, how?: How): Promise<number[]> {
+  const read = (content: SchemaScoreAnswer) => content.data.map((line) => line.score);
+  return sender.ask("/v1/score", request, how, read, WRITE_MS);
 }
 
 /** Trace a text through a model. */

@@ -712,9 +712,10 @@ export interface paths {
         };
         /**
          * List the encoders
-         * @description List the encoders of the service, with what is known of each.
+         * @description List the encoders and rerankers of the service, with what is known of each.
          *
-         *     Only the default one is loaded at the start. Any other is loaded by the first text that needs it.
+         *     Only the default encoder is loaded at the start. Any other, and a reranker, is loaded by the first text that needs
+         *     it.
          *
          *     **Scope** of the key: `read`.
          */
@@ -811,6 +812,74 @@ export interface paths {
         get: operations["get_model"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rerank": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rerank documents, as Cohere and Jina do
+         * @description Order documents by their relevance to a query, which a cross-encoder reads together with each document.
+         *
+         *     Cohere's clients work unchanged with this service as their base URL, and Jina's with its `/v1`.
+         *
+         *     **Scope** of the key: `read`.
+         */
+        post: operations["rerank"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v2/rerank": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Rerank documents, as the second version of Cohere's API does
+         * @description Order documents by their relevance to a query, as `/v1/rerank` does.
+         *
+         *     **Scope** of the key: `read`.
+         */
+        post: operations["rerank_as_cohere"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/score": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Score pairs of texts, as vLLM does
+         * @description Return the score of each pair of texts, which a cross-encoder reads together.
+         *
+         *     **Scope** of the key: `read`.
+         */
+        post: operations["score"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1199,7 +1268,12 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        AddendLine: components["schemas"]["WordsAddend"] | components["schemas"]["FieldAddend"] | components["schemas"]["FilterAddend"];
+        /** @description The version of Cohere's API that the call has the form of. */
+        APIVersion: {
+            /** @enum {string} */
+            version: "1" | "2";
+        };
+        AddendLine: components["schemas"]["WordsAddend"] | components["schemas"]["FieldAddend"] | components["schemas"]["FilterAddend"] | components["schemas"]["RerankAddend"];
         /**
          * @description An alias, and the collection for which it stands.
          * @example {
@@ -1402,6 +1476,8 @@ export interface components {
             full_text?: number | "auto" | null;
             /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. Left out: the collection's default, or none. null: none. */
             bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][] | null;
+            /** @description A cross-encoder that reads the best documents and adds to their logits. Needs a query that is a text, softmax, and a temperature that is a number. */
+            rerank?: components["schemas"]["Rerank"];
             /** @description The confidence of the first match that the verdict `one` needs. For a calibrated collection, with the settings of its calibration. */
             min_confidence?: number;
             /** @description Return the set of matches that contains the right document with this probability, for queries that have an answer; at most `top_k` or 1,000 matches. For a calibrated collection, with the settings of its calibration. */
@@ -1484,6 +1560,8 @@ export interface components {
             full_text?: number | "auto" | null;
             /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. Left out: the collection's default, or none. null: none. */
             bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][] | null;
+            /** @description A cross-encoder that reads the best documents and adds to their logits. Needs a query that is a text, softmax, and a temperature that is a number. */
+            rerank?: components["schemas"]["Rerank"];
             /** @description The confidence of the first match that the verdict `one` needs. For a calibrated collection, with the settings of its calibration. */
             min_confidence?: number;
             /** @description Return the set of matches that contains the right document with this probability, for queries that have an answer; at most `top_k` or 1,000 matches. For a calibrated collection, with the settings of its calibration. */
@@ -1707,6 +1785,10 @@ export interface components {
         };
         /** @description A term that adds to the logit of each document, from a field of its metadata or from a filter. */
         BiasTerm: components["schemas"]["Recency"] | components["schemas"]["Linear"] | components["schemas"]["Prior"] | components["schemas"]["ByValue"] | components["schemas"]["SoftFilter"];
+        /** @description Cohere's count of searches; always 1. */
+        BilledUnits: {
+            search_units: number;
+        };
         /**
          * @description A term that adds a number to the document's logit, depending on the value of one of its metadata fields.
          * @example {
@@ -2065,6 +2147,8 @@ export interface components {
             total_variation: number;
             /** @description An upper bound of ‖output − exact output‖₂; null if the request does not include the output. */
             output_error: number | null;
+            /** @description The `depth` of `rerank`, if the request has it. The bounds hold for the logits with it. */
+            reranked?: number;
         };
         /** @description By how much each step of a layer changes each token's vector, as a share of the length of that vector: [n]. */
         Changes: {
@@ -3590,9 +3674,10 @@ export interface components {
             /** @description Whether it encodes texts for which no encoder is named. */
             default: boolean;
         };
-        /** @description The encoders of this service, in the order of its settings; empty without any. */
+        /** @description The encoders and the rerankers of this service, in the order of its settings; empty without any. */
         EncoderList: {
             encoders: components["schemas"]["EncoderAnswer"][];
+            rerankers: components["schemas"]["RerankerAnswer"][];
         };
         /**
          * @description A comparison: a field equals a value, or differs from it. A missing field counts as null.
@@ -3669,7 +3754,7 @@ export interface components {
         Explanation: {
             similarity: number;
             temperature: number;
-            /** @description The addends of `full_text` and of each term of `bias`, in this order, if the request has them. */
+            /** @description The addends of `full_text`, of each term of `bias` and of `rerank`, in this order, if the request has them. */
             addends?: components["schemas"]["AddendLine"][];
             /** @description The logit; null for minus infinity. */
             logit: number | null;
@@ -4074,6 +4159,10 @@ export interface components {
             encode_texts_with_tokens: number;
             /** @description `input` of one embeddings request; one more is a 400, as with OpenAI. */
             embeddings_inputs: number;
+            /** @description `documents` of one rerank, or pairs of one score. */
+            rerank_documents: number;
+            /** @description Characters of the query of one rerank. */
+            rerank_query_characters: number;
             /** @description Characters of the text and the pair of a trace together. */
             trace_characters: number;
             /** @description `layers`, or `heads`, named in one trace. */
@@ -4191,6 +4280,11 @@ export interface components {
             operator: "in" | "not in";
             /** @description The values; at most 5,000 in the whole filter. */
             value: (string | number | boolean | components["schemas"]["DateTime"] | null)[];
+        };
+        /** @description Facts about the call, as Cohere's clients read them. */
+        Meta: {
+            api_version: components["schemas"]["APIVersion"];
+            billed_units: components["schemas"]["BilledUnits"];
         };
         /**
          * @description A JSON object of at most 32 levels. Filters compare its fields: `metadata.loc.page` is `page` in the object `loc`, unless there is a field with the name `loc.page`. The paths of nested fields have at most 65,536 characters.
@@ -4496,6 +4590,19 @@ export interface components {
             /** @description The similarity of the row to the question without this word; null if nothing is left to read. */
             similarity: number | null;
         };
+        /** @description A document and its relevance. */
+        RankedDocument: {
+            /** @description The position of the document in the request, from 0. */
+            index: number;
+            /** @description 1 / (1 + exp(−logit)), 0 to 1. */
+            relevance_score: number;
+            /** @description Present with `return_documents`. */
+            document?: components["schemas"]["RankedText"];
+        };
+        /** @description The text of a document. */
+        RankedText: {
+            text: string;
+        };
         /**
          * @description A job that moves a collection to another encoder, and how far it is.
          * @example {
@@ -4696,6 +4803,97 @@ export interface components {
             detail: string;
         };
         /**
+         * @description A reranker that reads the best documents of a query, and adds weight · logit to their logits.
+         * @example {
+         *       "model": "marco",
+         *       "depth": 50,
+         *       "weight": 1
+         *     }
+         */
+        Rerank: {
+            /** @description A reranker of `GET /v1/encoders`. Left out: the first. */
+            model?: string;
+            /**
+             * @description The number of documents that it reads: the best ones without it. Documents beyond it, and those without a key text, keep their logits.
+             * @default 50
+             */
+            depth?: number;
+            /**
+             * @description The factor of the reranker's logit. `"auto"` is 1.
+             * @default auto
+             */
+            weight?: number | "auto";
+        };
+        /** @description The number that a reranker adds to the logit of one document. */
+        RerankAddend: {
+            /** @constant */
+            of: "rerank";
+            /** @description The reranker's logit; null for a document that it did not read. */
+            logit: number | null;
+            /** @description weight · logit. */
+            addend: number;
+        };
+        /** @description The documents in the order of their relevance, the most relevant first. */
+        RerankAnswer: {
+            /** @description The id of the request. */
+            id: string;
+            model: string;
+            results: components["schemas"]["RankedDocument"][];
+            meta: components["schemas"]["Meta"];
+            usage: components["schemas"]["Usage"];
+        };
+        /**
+         * @description A query, and documents to order by their relevance to it. Fields of other services are ignored.
+         * @example {
+         *       "model": "marco",
+         *       "query": "what does a cat need?",
+         *       "documents": [
+         *         "a cat needs sleep",
+         *         {
+         *           "text": "relational databases"
+         *         }
+         *       ],
+         *       "top_n": 1
+         *     }
+         */
+        RerankRequest: {
+            /** @description A reranker of `GET /v1/encoders`. Left out: the first. */
+            model?: string;
+            /** @description At most 10,000 characters. */
+            query: string;
+            /** @description Texts, or objects with a "text": 1 to 1,000. */
+            documents: (string | {
+                text: string;
+            })[];
+            /** @description Results to return. Left out: all. */
+            top_n?: number;
+            /**
+             * @description Whether each result has the text of its document.
+             * @default false
+             */
+            return_documents?: boolean;
+        };
+        /** @description A reranker of the service, which scores a query and a document together. */
+        RerankerAnswer: {
+            /** @description The name by which calls choose it. */
+            name: string;
+            /** @description The kind of its computation: softkv's own Transformer (core) or sentence-transformers (library). null unless it is in memory. */
+            kind: ("core" | "library") | null;
+            /** @description The model behind the name. */
+            model: string;
+            /** @description The number of tokens of a pair that it reads; null unless it is in memory. */
+            max_tokens: number | null;
+            /**
+             * @description `unloaded` until a call needs it.
+             * @enum {string}
+             */
+            state: "unloaded" | "loading" | "ready" | "failed";
+            /** @description The reason of a failure; null without one. */
+            detail: string | null;
+            /** @description The memory of its parameters in this process; 0 unless it is ready. */
+            memory_bytes: number;
+        };
+        /**
          * @description The question of a classroom's room whose answer is to be shown to all.
          * @example {
          *       "question": 1
@@ -4827,6 +5025,45 @@ export interface components {
             id: string;
             key: string | null;
             value: unknown;
+        };
+        /** @description The score of a pair. */
+        Score: {
+            index: number;
+            /** @constant */
+            object: "score";
+            /** @description The logit after the activation that the model's maker declares: a sigmoid, unless its files name another. */
+            score: number;
+        };
+        /** @description The scores of the pairs, in their order, and the number of tokens. */
+        ScoreAnswer: {
+            /** @description The id of the request. */
+            id: string;
+            /** @constant */
+            object: "list";
+            /** @description The time of the answer, in seconds of Unix time. */
+            created: number;
+            model: string;
+            data: components["schemas"]["Score"][];
+            usage: components["schemas"]["Usage"];
+        };
+        /**
+         * @description Pairs of texts to score: a text with each of several, or two lists of one length, pair by pair.
+         * @example {
+         *       "model": "marco",
+         *       "text_1": "what does a cat need?",
+         *       "text_2": [
+         *         "sleep",
+         *         "relational databases"
+         *       ]
+         *     }
+         */
+        ScoreRequest: {
+            /** @description A reranker of `GET /v1/encoders`. Left out: the first. */
+            model?: string;
+            /** @description The first text of each pair, or of all pairs. */
+            text_1: string | string[];
+            /** @description The second texts. */
+            text_2: string | string[];
         };
         /** @description A comparison of a calibration with feedback since the fit: at most the last 1,000 records. */
         Seen: {
@@ -5474,6 +5711,7 @@ export interface components {
     };
     pathItems: never;
 }
+export type SchemaApiVersion = components['schemas']['APIVersion'];
 export type SchemaAddendLine = components['schemas']['AddendLine'];
 export type SchemaAliasAnswer = components['schemas']['AliasAnswer'];
 export type SchemaAliasList = components['schemas']['AliasList'];
@@ -5489,6 +5727,7 @@ export type SchemaAttendRequest = components['schemas']['AttendRequest'];
 export type SchemaAttentionAnswer = components['schemas']['AttentionAnswer'];
 export type SchemaAttentionRequest = components['schemas']['AttentionRequest'];
 export type SchemaBiasTerm = components['schemas']['BiasTerm'];
+export type SchemaBilledUnits = components['schemas']['BilledUnits'];
 export type SchemaByValue = components['schemas']['ByValue'];
 export type SchemaCalibrateAnswer = components['schemas']['CalibrateAnswer'];
 export type SchemaCalibrateRequest = components['schemas']['CalibrateRequest'];
@@ -5581,6 +5820,7 @@ export type SchemaLiveness = components['schemas']['Liveness'];
 export type SchemaMatch = components['schemas']['Match'];
 export type SchemaMatchPart = components['schemas']['MatchPart'];
 export type SchemaMembership = components['schemas']['Membership'];
+export type SchemaMeta = components['schemas']['Meta'];
 export type SchemaMetadata = components['schemas']['Metadata'];
 export type SchemaModel = components['schemas']['Model'];
 export type SchemaModelList = components['schemas']['ModelList'];
@@ -5603,6 +5843,8 @@ export type SchemaPromised = components['schemas']['Promised'];
 export type SchemaQuantileAnswer = components['schemas']['QuantileAnswer'];
 export type SchemaQuery = components['schemas']['Query'];
 export type SchemaQuestionWord = components['schemas']['QuestionWord'];
+export type SchemaRankedDocument = components['schemas']['RankedDocument'];
+export type SchemaRankedText = components['schemas']['RankedText'];
 export type SchemaReEncodeAnswer = components['schemas']['ReEncodeAnswer'];
 export type SchemaReEncodeRequest = components['schemas']['ReEncodeRequest'];
 export type SchemaRead = components['schemas']['Read'];
@@ -5612,6 +5854,11 @@ export type SchemaRecency = components['schemas']['Recency'];
 export type SchemaRefitStatus = components['schemas']['RefitStatus'];
 export type SchemaRefusedLine = components['schemas']['RefusedLine'];
 export type SchemaRefusedRow = components['schemas']['RefusedRow'];
+export type SchemaRerank = components['schemas']['Rerank'];
+export type SchemaRerankAddend = components['schemas']['RerankAddend'];
+export type SchemaRerankAnswer = components['schemas']['RerankAnswer'];
+export type SchemaRerankRequest = components['schemas']['RerankRequest'];
+export type SchemaRerankerAnswer = components['schemas']['RerankerAnswer'];
 export type SchemaRevealRequest = components['schemas']['RevealRequest'];
 export type SchemaRoom = components['schemas']['Room'];
 export type SchemaRoomAnswer = components['schemas']['RoomAnswer'];
@@ -5625,6 +5872,9 @@ export type SchemaRow = components['schemas']['Row'];
 export type SchemaRowBody = components['schemas']['RowBody'];
 export type SchemaSqlAnswer = components['schemas']['SQLAnswer'];
 export type SchemaSqlRow = components['schemas']['SQLRow'];
+export type SchemaScore = components['schemas']['Score'];
+export type SchemaScoreAnswer = components['schemas']['ScoreAnswer'];
+export type SchemaScoreRequest = components['schemas']['ScoreRequest'];
 export type SchemaSeen = components['schemas']['Seen'];
 export type SchemaServerAnswer = components['schemas']['ServerAnswer'];
 export type SchemaServiceAnswer = components['schemas']['ServiceAnswer'];
@@ -10605,6 +10855,399 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    rerank: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RerankRequest"];
+            };
+        };
+        responses: {
+            /** @description The documents in the order of their relevance. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RerankAnswer"];
+                };
+            };
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `key_refused`: no key, or an unknown or expired one. */
+            401: {
+                headers: {
+                    /** @description The way to send a key. */
+                    "WWW-Authenticate"?: "Bearer";
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `model_not_found`: the service runs no such model. */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large`: more bytes than the service takes in one request; `too_much`: more items than the service takes in one request. */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type`: the body is not declared as a media type that this call takes. */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            429: {
+                headers: {
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format. */
+            501: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            503: {
+                headers: {
+                    /** @description The number of seconds after which to try again. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rerank_as_cohere: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RerankRequest"];
+            };
+        };
+        responses: {
+            /** @description The documents in the order of their relevance. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RerankAnswer"];
+                };
+            };
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `key_refused`: no key, or an unknown or expired one. */
+            401: {
+                headers: {
+                    /** @description The way to send a key. */
+                    "WWW-Authenticate"?: "Bearer";
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `model_not_found`: the service runs no such model. */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large`: more bytes than the service takes in one request; `too_much`: more items than the service takes in one request. */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type`: the body is not declared as a media type that this call takes. */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            429: {
+                headers: {
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format. */
+            501: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            503: {
+                headers: {
+                    /** @description The number of seconds after which to try again. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    score: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ScoreRequest"];
+            };
+        };
+        responses: {
+            /** @description One score per pair, in order. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ScoreAnswer"];
+                };
+            };
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `key_refused`: no key, or an unknown or expired one. */
+            401: {
+                headers: {
+                    /** @description The way to send a key. */
+                    "WWW-Authenticate"?: "Bearer";
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `model_not_found`: the service runs no such model. */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large`: more bytes than the service takes in one request; `too_much`: more items than the service takes in one request. */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type`: the body is not declared as a media type that this call takes. */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            429: {
+                headers: {
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format. */
+            501: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            503: {
+                headers: {
+                    /** @description The number of seconds after which to try again. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
                 };
             };
         };

@@ -1,0 +1,54 @@
+"""The calls of a reranker, against a service with a small random cross-encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from softkv import Client, Invalid, NotFound
+from softkv.answers.rendering import list_weights
+from tests.checkpoints import save_cross_encoder
+from tests.running import RunningService
+
+DOCUMENTS = ["a cat needs sleep", "relational databases", "a cat asleep in the sun"]
+
+
+@pytest.fixture(scope="module")
+def reranking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    folder = tmp_path_factory.mktemp("service")
+    model, file = save_cross_encoder(folder / "pairs"), folder / "encoders.toml"
+    file.write_text(f'[encoders.minilm]\nmodel = "all-MiniLM-L6-v2"\n[rerankers.pairs]\nmodel = "{model}"\n')
+    with RunningService(data_dir=folder / "data", encoders=file) as running, Client(running.url) as client:
+        running.wait_until_ready()
+        yield client
+
+
+def test_documents_are_reranked_as_they_are_scored(reranking: Client) -> None:
+    scores = reranking.score("what does a cat need?", DOCUMENTS, model="pairs")
+    ranked = reranking.rerank("what does a cat need?", DOCUMENTS)
+    assert [one.index for one in ranked] == sorted(range(3), key=lambda i: -scores[i])
+    assert [one.relevance_score for one in ranked] == pytest.approx(sorted(scores, reverse=True))
+    assert reranking.rerank("what does a cat need?", DOCUMENTS, top_n=1) == ranked[:1]
+    assert reranking.score(DOCUMENTS, DOCUMENTS[::-1])[1] == reranking.score(DOCUMENTS[1], DOCUMENTS[1])[0]
+
+
+def test_a_reranker_adds_to_the_logits_of_an_answer(reranking: Client) -> None:
+    pets = reranking.collection("pets")
+    pets.create()
+    pets.upsert([{"id": str(i), "key": key} for i, key in enumerate(DOCUMENTS)])
+    answer = pets.attend("what does a cat need?", rerank={"depth": 2, "weight": 0.5}, include=["key", "explanation"])
+    assert answer.certificate.reranked == 2
+    read = [
+        match for match in answer.matches if match.explanation and match.explanation.addends[0]["logit"] is not None
+    ]
+    assert len(read) == 2
+    assert "of a reranker, logit " in list_weights(answer)
+    assert pets.attend("what does a cat need?").certificate.reranked is None
+
+
+def test_refusals_of_a_reranker(reranking: Client) -> None:
+    with pytest.raises(NotFound, match="rerankers of this service are pairs"):
+        reranking.rerank("a", ["b"], model="none")
+    with pytest.raises(Invalid, match="1 texts came in text_1 and 2 in text_2"):
+        reranking.score(["a"], ["b", "c"])
