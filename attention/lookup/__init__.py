@@ -37,7 +37,7 @@ from __future__ import annotations
 
 from attention.kernels import limit_workers
 from attention.lookup.answer import Answer, Certificate, HeavyRows, Sweep
-from attention.lookup.bounds.aggregates import share_error, weighted_mean, weighted_quantiles
+from attention.lookup.bounds.aggregates import share_error, weight_error, weighted_mean, weighted_quantiles
 from attention.lookup.codes.summary import KeySummary
 from attention.lookup.coverage import Coverage, cover_missing_rows
 from attention.lookup.exact import Similarities, Weights, similarities_of, weights_of, weights_without_null
@@ -132,6 +132,7 @@ __all__ = [
     "unpack_messages",
     "unseal",
     "view_prefixes",
+    "weight_error",
     "weighted_mean",
     "weighted_quantiles",
     "weights_of",

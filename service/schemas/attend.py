@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Len, Lt
-from pydantic import AfterValidator, ConfigDict, Field, PlainValidator
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, PlainValidator, Tag
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
@@ -41,11 +41,15 @@ from service.schemas.wire import (
     VectorFormat,
     Wire,
     cold_to_hot,
+    finite_number,
     well_formed,
 )
 from service.storage import METADATA
 
-MAX_QUANTILES = 100
+MAX_QUANTILES, MAX_READS = 100, 10
+MAX_GROUPS, MAX_GROUP_DOCUMENTS = 100, 100
+MAX_ANSWER_GROUPS = 1000
+"""The most groups of all queries of a request together, since each is a lookup of its own."""
 
 ReadAs = Literal["mean", "vote", "quantile"]
 How = Annotated[
@@ -66,14 +70,21 @@ def _in_metadata(field: str) -> str:
     return field
 
 
-class Read(Wire):
-    """A metadata field to combine over all documents, and how: each value counts with the weight of its document."""
-
-    field: Annotated[Text, AfterValidator(_in_metadata)] = Field(
+MetadataField = Annotated[
+    Text,
+    AfterValidator(_in_metadata),
+    Field(
         description="The field as in filters: `metadata.` and a name.",
         examples=["metadata.year"],
         json_schema_extra={"pattern": r"^metadata\."},
-    )
+    ),
+]
+
+
+class Read(Wire):
+    """A metadata field to combine over all documents, and how: each value counts with the weight of its document."""
+
+    field: MetadataField
     how: How
     quantiles: list[Annotated[Number, Gt(0), Lt(1)]] | None = Field(
         None,
@@ -87,6 +98,60 @@ class Read(Wire):
             "examples": [
                 {"field": "metadata.year", "as": "mean"},
                 {"field": "metadata.year", "as": "quantile", "quantiles": [0.1, 0.5, 0.9]},
+            ]
+        }
+    )
+
+
+def one_or_list(value: Any) -> str:
+    """Return the form in which a field was sent or is answered: alone, or in a list."""
+    return "list" if isinstance(value, list) else "one"
+
+
+ReadOrList = Annotated[
+    Annotated[Read, Tag("one")] | Annotated[list[Read], Len(1, MAX_READS), Tag("list")], Discriminator(one_or_list)
+]
+
+
+def _bound(value: Any) -> Any:
+    if value is None or isinstance(value, str):
+        return value if value is None else well_formed(value)
+    if type(value) in (int, float):
+        finite_number(value)
+        return value
+    raise PydanticCustomError("bound", "wanted a number, an ISO 8601 date, or null for no bound")
+
+
+Bound = Annotated[
+    Any,
+    PlainValidator(_bound),
+    DocumentedAs(Annotated[float | str | None, Field(description="A number, or an ISO 8601 date; null for no bound.")]),
+]
+
+
+class GroupBy(Wire):
+    """A metadata field by which the documents that pass are grouped: by its values, or by ranges of them."""
+
+    field: MetadataField
+    groups: int = Field(10, ge=1, le=MAX_GROUPS, description="Groups to return, the heaviest ones.")
+    documents: int = Field(
+        3, ge=0, le=MAX_GROUP_DOCUMENTS, description="Matches to return in each group, the best ones of all documents."
+    )
+    ranges: Annotated[list[Annotated[list[Bound], Len(2, 2)]], Len(1, MAX_GROUPS)] | None = Field(
+        None,
+        description="Ranges of numbers or dates, a group each: from the first bound up to the second, which is not "
+        "included. They may not overlap. Left out: a group of each value.",
+        examples=[[[None, 1950], [1950, 2000]]],
+    )
+    cursor: Text | None = Field(
+        None, description="The `next_cursor` of the page before, for the same question: its lighter groups follow."
+    )
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"field": "metadata.shelf"},
+                {"field": "metadata.year", "ranges": [[1900, 1950], [1950, None]]},
             ]
         }
     )
@@ -203,6 +268,38 @@ class Match(Wire):
     explanation: Explanation | None = None
 
 
+class Group(Wire):
+    """The documents that have one value of the field, or a value in one range."""
+
+    value: Scalar | list[float | str | None] = Field(
+        description="The value of the field: a text, a number, true or false; the range as it was sent; null for the "
+        "documents without the field."
+    )
+    weight: float = Field(description="The weight of all documents of the group together.")
+    documents: int = Field(description="The number of documents of the group that pass the filter.")
+    matches: list[Match] = Field(
+        description="The best documents of the group, among all that pass, with their share of the whole answer."
+    )
+
+
+class GroupByAnswer(Wire):
+    """The weight of the answer by groups of documents. With the null key's, the weights of all groups sum to one."""
+
+    field: str
+    groups: list[Group] = Field(
+        description="The heaviest groups, without those of weight 0. Equal weights are in the order of their JSON."
+    )
+    rest_weight: float = Field(
+        description="The weight of all documents that are in none of these groups, nor in those of earlier pages."
+    )
+    next_cursor: str | None = Field(
+        description="The `cursor` of the next page; null after the last group, and after 10,000 groups."
+    )
+    error: float = Field(
+        description="The maximum error of the `weight` of each group and each of its matches, and of `rest_weight`."
+    )
+
+
 class Evidence(Wire):
     """Measures of how well the collection matches the query, and a verdict on them: one document, several, or none."""
 
@@ -298,7 +395,13 @@ class AttendAnswer(Wire):
     )
     unknown_tokens: UnknownTokens = None
     full_text: FullTextAnswer | None = Field(None, description="The effect of `full_text`, if the request has it.")
-    read: ReadAnswer | None = Field(None, description="The result of `read`.")
+    read: (
+        Annotated[
+            Annotated[ReadAnswer, Tag("one")] | Annotated[list[ReadAnswer], Tag("list")], Discriminator(one_or_list)
+        ]
+        | None
+    ) = Field(None, description="The result of `read`; for a list of fields, a list of results in this order.")
+    group_by: GroupByAnswer | None = Field(None, description="The result of `group_by`.")
     temperature: float = Field(description='The requested temperature; for `"auto"`, the one that was found.')
     documents: int = Field(description="The number of documents that pass the filter and can be attended to.")
     keys: int = Field(description="The number of their keys: the n of the null key.")
@@ -459,8 +562,15 @@ class AttendRequest(Wire):
         description="Whether to answer one `query` as server-sent events: `partial` answers over growing "
         "parts of the collection, whose certificates hold for all of it, then the final `answer`.",
     )
-    read: Read | None = Field(
-        None, description="A metadata field whose values are combined over every document that passes."
+    read: ReadOrList | None = Field(
+        None,
+        description="A metadata field whose values are combined over every document that passes, or a list of at most "
+        "10 of them.",
+    )
+    group_by: GroupBy | None = Field(
+        None,
+        description="A metadata field by which the documents that pass are grouped: the answer has the weight of each "
+        "group and its best documents.",
     )
     include: IncludeOrNull = Field(
         default=MATCH_FIELDS,

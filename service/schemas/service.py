@@ -23,6 +23,10 @@ class Limits(Wire):
         description="`top_k` times the number of `queries` of one attend. Without `top_k`, 10 matches count for each "
         "query, or 1,000 with `top_p` or `conformal`."
     )
+    read_fields: int = Field(description="Fields of one `read`.")
+    groups: int = Field(description="`groups`, and `ranges`, of one `group_by`.")
+    group_documents: int = Field(description="`documents` of one `group_by`.")
+    answer_groups: int = Field(description="`groups` of a `group_by` times the number of `queries` of one attend.")
     sweep_weights: int = Field(description="`top_k` times the number of `temperatures` of one sweep.")
     page: int = Field(description="`limit` of a page.")
     document_keys: int = Field(description="Keys of one document: its `key_vectors`, or the parts of its text.")

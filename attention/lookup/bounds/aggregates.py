@@ -85,6 +85,16 @@ def weighted_mean(numbers: F64, weights: F64, total_variation: float) -> Mean:
     return Mean(mean, deviation, min(error, max(high - mean, mean - low) + rounding))
 
 
+def weight_error(weights: F64, total_variation: float) -> float:
+    """Return a bound on the error of the summed weight of any set of documents.
+
+    Args:
+        weights: float64[n], the computed weights of all documents.
+        total_variation: a bound on the total variation between computed and true weights.
+    """
+    return min(1.0, total_variation + _sum_error(len(weights)) * float(weights.sum()))
+
+
 def share_error(weights: F64, total_variation: float) -> float | None:
     """Return a bound on the error of any set of documents' share of the weight; None if no bound is known.
 

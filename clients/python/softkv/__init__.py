@@ -10,7 +10,19 @@ with Client("http://127.0.0.1:8000") as client:
 
 from __future__ import annotations
 
-from softkv.answers.answer import Answer, Certificate, Comparison, Coverage, Evidence, FullText, Read, Swept, Verdict
+from softkv.answers.answer import (
+    Answer,
+    Certificate,
+    Comparison,
+    Coverage,
+    Evidence,
+    FullText,
+    Group,
+    GroupBy,
+    Read,
+    Swept,
+    Verdict,
+)
 from softkv.answers.arrays import Attended, Embeddings, RankedDocument, Trace
 from softkv.answers.documents import Backup, Document, Explanation, Match, Part, Refusal, Report
 from softkv.answers.info import (
@@ -88,6 +100,8 @@ __all__ = [
     "Flaw",
     "Forbidden",
     "FullText",
+    "Group",
+    "GroupBy",
     "Invalid",
     "KeptCalibration",
     "KeyRefused",

@@ -11,7 +11,7 @@
  */
 
 export { Answer } from "./calls/answer.ts";
-export type { Comparison, Match, Swept, SweptMatch, Verdict } from "./calls/answer.ts";
+export type { Comparison, GroupBy, Match, Swept, SweptMatch, Verdict } from "./calls/answer.ts";
 export type {
   Attended,
   AttentionRequest,

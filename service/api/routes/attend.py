@@ -23,16 +23,19 @@ from service.api.routing import collection_behind, json_router
 from service.api.state import NameInPath, Running, instant_of
 from service.retrieval import InvalidContent
 from service.retrieval.collections import AnyCollection
+from service.retrieval.documents import decode_cursor, encode_cursor
 from service.retrieval.queries import (
     DEFAULT_TOP_K,
     MAX_SET_SIZE,
     Aggregation,
     Arrays,
     FullText,
+    Grouping,
     Options,
     Rerank,
     Result,
     StreamedResult,
+    ValueRange,
     apply_defaults,
     attend_collection,
     attend_over_arrays,
@@ -40,14 +43,23 @@ from service.retrieval.queries import (
     sweep_collection,
 )
 from service.scheduling import ARRAYS, BODIES
-from service.schemas.attend import AttendAnswer, AttendAnswers, AttendRequest, SweepAnswer, SweepRequest
+from service.schemas.attend import (
+    MAX_ANSWER_GROUPS,
+    AttendAnswer,
+    AttendAnswers,
+    AttendRequest,
+    GroupBy,
+    Read,
+    SweepAnswer,
+    SweepRequest,
+)
 from service.schemas.attention import AttentionAnswer, AttentionRequest
 from service.schemas.vector import write_vector
-from service.schemas.wire import MAX_MATCHES, MAX_SWEPT_WEIGHTS, Wire
+from service.schemas.wire import MAX_MATCHES, MAX_PAGE, MAX_SWEPT_WEIGHTS, Wire
 from service.storage import CollectionRecord
 
 # The fields with the same name in the request and in the options of the lookup.
-OPTIONS = (AttendRequest.model_fields.keys() & Options.__dataclass_fields__) - {"read", "rerank"}
+OPTIONS = (AttendRequest.model_fields.keys() & Options.__dataclass_fields__) - {"read", "group_by", "rerank"}
 MANY_MATCHES = 1000
 EVENTS_EXAMPLE = 'event: partial\ndata: {"matches":[],"coverage":{"documents":131072,"total":1000000}}\n\n'
 
@@ -78,7 +90,8 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
         explained="explanation" in body.include,
         output="output" in body.include,
         reads=required_detail(body.include),
-        read=None if body.read is None else Aggregation(body.read.field, body.read.how, body.read.quantiles),
+        read=_aggregations(body.read),
+        group_by=_grouping(body.group_by, len(queries)),
         defaults=frozenset(applied),
         rerank=None if body.rerank is None else Rerank(body.rerank.model, body.rerank.depth, body.rerank.weight),
     )
@@ -93,12 +106,92 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
     def shape_answers() -> Any:
         answers = list[dict[str, Any]]()
         for result in results:
-            answers.append(shape_result(result, body.include, body.vector_format, took_ms))
+            answer = shape_result(result, body.include, body.vector_format, took_ms)
+            answers.append(answer | _shape_read(body.read, result) | _shape_groups(result, body))
             result.matches.clear()  # frees the matches here, possibly in a thread, because that takes time
         return ({"results": answers} if body.queries is not None else answers[0]) | shared
 
-    many = sum(len(result.matches) for result in results) > MANY_MATCHES
+    many = sum(map(_count_matches, results)) > MANY_MATCHES
     return JSONAnswer(await BODIES.run(shape_answers) if many else shape_answers())
+
+
+def _count_matches(result: Result) -> int:
+    of_groups = () if result.group_by is None else result.group_by.groups
+    return len(result.matches) + sum(len(group.matches) for group in of_groups)
+
+
+def _aggregations(read: Read | Sequence[Read] | None) -> list[Aggregation]:
+    if read is None:
+        return []
+    pairs = [("/read", read)] if isinstance(read, Read) else [(f"/read/{i}", one) for i, one in enumerate(read)]
+    return [Aggregation(one.field, one.how, one.quantiles, pointer) for pointer, one in pairs]
+
+
+def _grouping(sent: GroupBy | None, queries: int) -> Grouping | None:
+    """Return how documents are grouped; None for no groups.
+
+    Raises:
+        InvalidContent: a range is invalid, or the answers to all queries may have too many groups or matches.
+    """
+    if sent is None:
+        return None
+    if queries * sent.groups > MAX_ANSWER_GROUPS:
+        raise InvalidContent.at(
+            "/group_by/groups",
+            f"{queries} queries came, with up to {sent.groups} groups each, and an answer holds {MAX_ANSWER_GROUPS} in "
+            "all: send fewer queries, or fewer groups",
+        )
+    if queries * sent.groups * sent.documents > MAX_MATCHES:
+        raise InvalidContent.at(
+            "/group_by/documents",
+            f"{queries} queries came, with up to {sent.groups} groups of {sent.documents} documents each, and an "
+            f"answer holds {MAX_MATCHES} documents of groups in all: send fewer queries, groups or documents",
+        )
+    after = _group_after(sent.cursor, queries)
+    ranges = [ValueRange(low, high, f"/group_by/ranges/{i}") for i, (low, high) in enumerate(sent.ranges or ())]
+    return Grouping(sent.field, sent.groups, sent.documents, ranges or None, after)
+
+
+def _group_after(cursor: str | None, queries: int = 1) -> int:
+    """Return how many groups the pages before a cursor listed.
+
+    Raises:
+        InvalidContent: the cursor is none of this API, or came for several queries.
+    """
+    if cursor is None:
+        return 0
+    if queries > 1:
+        raise InvalidContent.at("/group_by/cursor", "a cursor is of one query: send query, or leave cursor out")
+    after = decode_cursor(cursor, "/group_by/cursor") or ""
+    if not (after.isascii() and after.isdigit() and len(after) <= 5 and 0 < int(after) <= MAX_PAGE):
+        raise InvalidContent.at("/group_by/cursor", "the cursor is not one of ours: send next_cursor as it came")
+    return int(after)
+
+
+def _shape_groups(result: Result, body: AttendRequest) -> dict[str, Any]:
+    """Return the field with the groups of an answer; empty without `group_by`."""
+    if body.group_by is None or result.group_by is None:
+        return {}
+    groups = [
+        {
+            "value": group.value,
+            "weight": group.weight,
+            "documents": group.documents,
+            "matches": shape_matches(group.matches, result.answer, body.include, body.vector_format),
+        }
+        for group in result.group_by.groups
+    ]
+    fields: dict[str, Any] = {"rest_weight": result.group_by.rest_weight, "error": result.group_by.error}
+    last = _group_after(body.group_by.cursor) + len(groups)
+    fields["next_cursor"] = encode_cursor(str(last)) if result.group_by.more and last <= MAX_PAGE else None
+    return {"group_by": {"field": body.group_by.field, "groups": groups, **fields}}
+
+
+def _shape_read(read: Read | Sequence[Read] | None, result: Result) -> dict[str, Any]:
+    """Return the field with what was read: one result for one field, a list for a list; empty without `read`."""
+    if read is None:
+        return {}
+    return {"read": result.read[0] if isinstance(read, Read) else result.read}
 
 
 Body = TypeVar("Body", bound=Wire)
@@ -217,8 +310,6 @@ def shape_result(result: Result, include: Sequence[str], vector_format: str, too
         names = ("documents", "total", "max_missing_weight")
         answer["coverage"] = {name: getattr(result.coverage, name) for name in names}
     answer |= unknown_tokens(result.unknown_tokens) | full_text(result.full_text)
-    if result.read is not None:
-        answer["read"] = result.read
     answer |= {"temperature": lookup.evidence.temperature, "documents": lookup.documents, "keys": lookup.keys}
     return answer | shape_warnings(result.warnings) | {"took_ms": took_ms}
 

@@ -28,7 +28,7 @@ from service.retrieval.labels import MAX_LABELS, read_seen
 from service.retrieval.queries import MAX_CHARACTERS, MAX_LOGITS, MAX_NUMBERS
 from service.scheduling import READS
 from service.schemas import wire
-from service.schemas.attend import MAX_TEMPERATURES
+from service.schemas.attend import MAX_ANSWER_GROUPS, MAX_GROUP_DOCUMENTS, MAX_GROUPS, MAX_READS, MAX_TEMPERATURES
 from service.schemas.attention import MAX_HOPFIELD_STEPS
 from service.schemas.collection import MAX_FIELDS, MAX_VALUES
 from service.schemas.compare import MAX_ROWS
@@ -217,6 +217,10 @@ def _limits(running: State) -> dict[str, int]:
         "temperatures": MAX_TEMPERATURES,
         "top_k": wire.MAX_TOP_K,
         "answer_matches": wire.MAX_MATCHES,
+        "read_fields": MAX_READS,
+        "groups": MAX_GROUPS,
+        "group_documents": MAX_GROUP_DOCUMENTS,
+        "answer_groups": MAX_ANSWER_GROUPS,
         "sweep_weights": wire.MAX_SWEPT_WEIGHTS,
         "page": wire.MAX_PAGE,
         "document_keys": MAX_KEYS,

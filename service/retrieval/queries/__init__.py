@@ -8,7 +8,7 @@ memory, and filters of readers that are older than the cache.
 
 from __future__ import annotations
 
-from service.retrieval.queries.aggregate import Aggregation
+from service.retrieval.queries.aggregate import Aggregation, Grouping, ValueRange
 from service.retrieval.queries.arrays import MAX_LOGITS, Arrays, attend_over_arrays
 from service.retrieval.queries.attend import attend_collection
 from service.retrieval.queries.compare import (
@@ -34,7 +34,7 @@ from service.retrieval.queries.question import (
     encode_queries,
 )
 from service.retrieval.queries.rerank import MAX_DEPTH, MAX_RERANK_QUERY
-from service.retrieval.queries.results import BestKey, Document, FullText, Match, Result
+from service.retrieval.queries.results import BestKey, Document, FullText, GroupedWeight, Match, Result
 from service.retrieval.queries.stream import StreamedResult, stream_collection
 from service.retrieval.queries.sweep import sweep_collection
 from service.retrieval.queries.terms import fits_full_text

@@ -1,4 +1,4 @@
-"""Aggregation of a metadata field over all documents that pass, by their weights: mean, vote or quantiles."""
+"""Aggregation of a metadata field over all documents that pass, by their weights: mean, vote, quantiles or groups."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from attention.arrays import F64, I64
+from attention.arrays import F64, I64, Bools
 from attention.lookup import (
     Answer,
     Question,
@@ -22,7 +23,17 @@ from attention.lookup import (
 )
 from service.retrieval.collections import Snapshot
 from service.retrieval.errors import InvalidContent
-from service.storage import METADATA, Column, EncodedValue, decode_scalar
+from service.storage import (
+    METADATA,
+    Column,
+    Combination,
+    Comparison,
+    EncodedValue,
+    Instant,
+    RowNumbers,
+    decode_scalar,
+    parse_instant,
+)
 
 MAX_VOTES = 10
 MEDIAN = 0.5
@@ -32,6 +43,9 @@ MEDIAN = 0.5
 class Aggregation:
     """The metadata field to aggregate over all documents, such as `metadata.year`, and how: mean, vote or quantiles.
 
+    Attributes:
+        pointer: the position of the aggregation in the request, for errors.
+
     Raises:
         InvalidContent: quantiles were sent for another aggregate.
     """
@@ -39,61 +53,195 @@ class Aggregation:
     field: str
     how: Literal["mean", "vote", "quantile"]
     quantiles: Sequence[float] | None = None
+    pointer: str = "/read"
 
     def __post_init__(self) -> None:
         if self.quantiles is not None and self.how != "quantile":
-            raise InvalidContent.at("/read/quantiles", f'a {self.how} has no quantiles: ask "as": "quantile"')
+            raise InvalidContent.at(f"{self.pointer}/quantiles", f'a {self.how} has no quantiles: ask "as": "quantile"')
 
 
-def aggregate_field(snapshot: Snapshot, question: Question, answer: Answer, aggregation: Aggregation) -> dict[str, Any]:
-    """Return a metadata field aggregated over all documents that pass the filter, by their weights, as JSON.
+@dataclass(frozen=True)
+class ValueRange:
+    """The numbers, or the dates, from one bound up to another, which is not included; None for no bound.
 
-    docs/guide/reading.md describes the result.
+    Attributes:
+        low, high: the bounds as they were sent: numbers, or ISO 8601 dates.
+        pointer: the position of the range in the request, for errors.
+
+    Raises:
+        InvalidContent: there is no bound, a text is not a date, the bounds are not of one kind, or no value fits.
+    """
+
+    low: float | str | None
+    high: float | str | None
+    pointer: str = "/group_by/ranges"
+
+    def __post_init__(self) -> None:
+        bounds = [bound for bound in (self.low, self.high) if bound is not None]
+        if not bounds:
+            raise InvalidContent.at(self.pointer, "wanted a range with a bound, got null for both: give one of them")
+        for bound in bounds:
+            if isinstance(bound, str) and parse_instant(bound) is None:
+                raise InvalidContent.at(
+                    self.pointer, f"a bound is a number or an ISO 8601 date, as 2026-11-01, got {bound[:60]!r}"
+                )
+        if len({isinstance(bound, str) for bound in bounds}) > 1:
+            raise InvalidContent.at(self.pointer, "one bound is a number and the other a date: give two of one kind")
+        if self.start >= self.end:
+            raise InvalidContent.at(self.pointer, f"no value is from {self.low} up to {self.high}: order the bounds")
+
+    @property
+    def of_dates(self) -> bool:
+        """Whether the bounds are dates."""
+        return isinstance(self.high if self.low is None else self.low, str)
+
+    @property
+    def start(self) -> float:
+        """The lower bound as a number, an instant of a date; minus infinity without one."""
+        return -math.inf if self.low is None else _order_of(self.low)
+
+    @property
+    def end(self) -> float:
+        """The upper bound as a number, an instant of a date; infinity without one."""
+        return math.inf if self.high is None else _order_of(self.high)
+
+    def condition(self, field: str) -> Combination:
+        """Return the condition that the documents with a value of the field in the range pass."""
+        bounds = (">=", self.low), ("<", self.high)
+        comparisons = [Comparison(field, name, _operand(bound)) for name, bound in bounds if bound is not None]
+        return Combination("AND", tuple(comparisons))
+
+
+def _order_of(bound: float | str) -> float:
+    operand = _operand(bound)
+    return operand.absolute if isinstance(operand, Instant) else operand
+
+
+def _operand(bound: float | str) -> float | Instant:
+    """Return a bound as a filter compares with it: a number, or the instant of a date."""
+    if not isinstance(bound, str):
+        return bound
+    instant = parse_instant(bound)
+    assert instant is not None
+    return Instant(instant)
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """The metadata field by which documents are grouped, such as `metadata.year`, and the size of the answer.
+
+    Attributes:
+        groups: the most groups to list.
+        documents: the most documents to list in each.
+        ranges: ranges of numbers or dates, a group each; None for a group of each value.
+        after: the number of heavier groups to skip, which earlier pages listed.
+
+    Raises:
+        InvalidContent: two ranges overlap.
+    """
+
+    field: str
+    groups: int
+    documents: int
+    ranges: Sequence[ValueRange] | None = None
+    after: int = 0
+
+    @property
+    def last(self) -> int:
+        """The number of groups up to the last one that is listed."""
+        return self.after + self.groups
+
+    def __post_init__(self) -> None:
+        ordered = sorted(self.ranges or (), key=lambda one: (one.of_dates, one.start))
+        for one, following in pairwise(ordered):
+            if one.of_dates == following.of_dates and following.start < one.end:
+                raise InvalidContent.at(
+                    following.pointer,
+                    f"the range from {following.low} overlaps the one from {one.low} up to {one.high}: let each begin "
+                    "where another ends, since a document is in one group",
+                )
+
+
+def aggregate_fields(
+    snapshot: Snapshot, question: Question, answer: Answer, aggregations: Sequence[Aggregation]
+) -> list[dict[str, Any]]:
+    """Return metadata fields aggregated over all documents that pass the filter, by their weights, as JSON.
+
+    docs/guide/reading.md describes the results.
 
     Args:
         snapshot: the version of the collection that was queried.
         question: the question, which gives each document its weight.
         answer: its answer, which has the temperature of the weights.
-        aggregation: the field, and how to combine its values.
+        aggregations: the fields, and how to combine the values of each.
 
     Raises:
-        InvalidContent: the field is too large.
+        InvalidContent: a field is too large.
     """
     weights = weights_without_null(snapshot.view, replace(question, temperature=answer.temperature))
-    columns = [
-        _FieldWeights.of(column, weights)
-        for column in snapshot.columns(aggregation.field.removeprefix(METADATA), "/read/field")
-    ]
+    return [_aggregate_field(snapshot, weights, aggregation) for aggregation in aggregations]
+
+
+def _aggregate_field(snapshot: Snapshot, weights: Weights, aggregation: Aggregation) -> dict[str, Any]:
+    columns = FieldWeights.of_field(snapshot, aggregation.field, weights, f"{aggregation.pointer}/field")
     aggregate = {"mean": _mean, "vote": _vote, "quantile": _quantile}[aggregation.how](columns, weights, aggregation)
     return {"field": aggregation.field, "as": aggregation.how} | aggregate
 
 
 @dataclass(frozen=True, eq=False)
-class _FieldWeights:
+class FieldWeights:
     """A part of a metadata column, with the weights of the documents that have the field.
 
     Attributes:
         column: the part of the column, with its distinct values.
         codes: int[k], the index of each document's value among the distinct values.
+        positions: int64[k], the index of each document among all documents that pass.
         weights: float64[k], the weights of these documents.
     """
 
     column: Column
     codes: I64
+    positions: I64
     weights: F64
 
     @classmethod
-    def of(cls, column: Column, weights: Weights) -> _FieldWeights:
-        rows, numbers = column.field.rows, weights.numbers
-        indices = np.minimum(np.searchsorted(numbers, rows), max(len(numbers) - 1, 0))
-        present = numbers[indices] == rows if len(numbers) else np.zeros(len(rows), dtype=np.bool_)
-        return cls(column, column.field.codes[present].astype(np.int64), weights.weights[indices[present]])
+    def of_field(cls, snapshot: Snapshot, field: str, weights: Weights, pointer: str) -> list[FieldWeights]:
+        """Return the weights of the documents that have a field, in the parts of its column.
+
+        Args:
+            snapshot: the version of the collection that was queried.
+            field: the field, with `metadata.` before its name.
+            weights: the weights of all documents.
+            pointer: the position of the field in the request, for errors.
+
+        Raises:
+            InvalidContent: the field is too large.
+        """
+        return [cls.of(column, weights) for column in snapshot.columns(field.removeprefix(METADATA), pointer)]
+
+    @classmethod
+    def of(cls, column: Column, weights: Weights) -> FieldWeights:
+        """Return the weights of the documents that have a field, for one part of its column."""
+        positions, present = find_positions(weights, column.field.rows)
+        return cls(column, column.field.codes[present].astype(np.int64), positions, weights.weights[positions])
 
     def numbers(self) -> tuple[F64, F64]:
         """Return the values float64[n] that are finite numbers, and their weights."""
         numbers = self.column.field.distinct.numbers()[self.codes]
         finite = np.isfinite(numbers)
         return numbers[finite], self.weights[finite]
+
+
+def find_positions(weights: Weights, rows: RowNumbers) -> tuple[I64, Bools]:
+    """Return the index of each document among those with weights, without documents that do not pass.
+
+    Also return bool[n], which of the n row numbers, ascending, are documents that pass.
+    """
+    if not len(weights.numbers):
+        return np.empty(0, dtype=np.int64), np.zeros(len(rows), dtype=np.bool_)
+    positions = np.minimum(np.searchsorted(weights.numbers, rows), len(weights.numbers) - 1)
+    present = weights.numbers[positions] == rows
+    return positions[present], present
 
 
 def _share(of: F64, weights: Weights) -> float:
@@ -107,13 +255,13 @@ def _share(of: F64, weights: Weights) -> float:
     return min(1.0, float(of.sum()) / total) if total > 0 else 0.0
 
 
-def _numbers(columns: Sequence[_FieldWeights]) -> tuple[F64, F64]:
+def _numbers(columns: Sequence[FieldWeights]) -> tuple[F64, F64]:
     pairs = [column.numbers() for column in columns]
     numbers, weights = (np.concatenate([pair[i] for pair in pairs] or [np.empty(0)]) for i in (0, 1))
     return numbers, weights
 
 
-def _mean(columns: Sequence[_FieldWeights], weights: Weights, _: Aggregation) -> dict[str, Any]:
+def _mean(columns: Sequence[FieldWeights], weights: Weights, _: Aggregation) -> dict[str, Any]:
     numbers, field_weights = _numbers(columns)
     share = _share(field_weights, weights)
     if not share:
@@ -123,7 +271,7 @@ def _mean(columns: Sequence[_FieldWeights], weights: Weights, _: Aggregation) ->
     return {"value": mean.value, "weight": share, "deviation": mean.deviation, "error": error}
 
 
-def _quantile(columns: Sequence[_FieldWeights], weights: Weights, read: Aggregation) -> dict[str, Any]:
+def _quantile(columns: Sequence[FieldWeights], weights: Weights, read: Aggregation) -> dict[str, Any]:
     levels = [MEDIAN] if read.quantiles is None else list(read.quantiles)
     numbers, field_weights = _numbers(columns)
     share = _share(field_weights, weights)
@@ -138,18 +286,14 @@ def _quantile(columns: Sequence[_FieldWeights], weights: Weights, read: Aggregat
     return {"value": shown["value"], "weight": share, "quantiles": listed}
 
 
-def _vote(columns: Sequence[_FieldWeights], weights: Weights, _: Aggregation) -> dict[str, Any]:
-    scalars = [column.column.field.distinct.scalars() for column in columns]
-    counted = [
-        replace(column, codes=column.codes[is_scalar], weights=column.weights[is_scalar])
-        for column, codes in zip(columns, scalars, strict=True)
-        for is_scalar in [(column.codes >= codes.start) & (column.codes < codes.stop)]
-    ]
+def _vote(columns: Sequence[FieldWeights], weights: Weights, _: Aggregation) -> dict[str, Any]:
+    counted = only_scalars(columns)
     field_weights = np.concatenate([column.weights for column in counted] or [np.empty(0)])
     share, total = _share(field_weights, weights), float(field_weights.sum())
     if not share:
         return {"value": None, "weight": 0.0, "votes": [], "rest_weight": 0.0, "error": None}
-    ranked = [(-min(1.0, mass / total), decode_scalar(*value)) for value, mass in _find_heaviest(counted)]
+    heaviest = find_heaviest(counted, MAX_VOTES)
+    ranked = [(-min(1.0, value.weight / total), decode_scalar(*value.value)) for value in heaviest]
     ranked.sort(key=lambda vote: (vote[0], json.dumps(vote[1], ensure_ascii=False)))
     votes = [{"value": value, "weight": -negative} for negative, value in ranked[:MAX_VOTES]]
     rest = max(0.0, 1.0 + sum(negative for negative, _ in ranked[:MAX_VOTES]))
@@ -157,29 +301,54 @@ def _vote(columns: Sequence[_FieldWeights], weights: Weights, _: Aggregation) ->
     return {"value": ranked[0][1], "weight": share, "votes": votes, "rest_weight": rest, "error": error}
 
 
-def _find_heaviest(columns: Sequence[_FieldWeights]) -> list[tuple[EncodedValue, float]]:
-    """Return the values of a metadata field that have the most weight, each with its weight above 0.
+def only_scalars(columns: Sequence[FieldWeights]) -> list[FieldWeights]:
+    """Return the parts of a column without the documents whose value is a list or an object."""
+    restricted = list[FieldWeights]()
+    for column in columns:
+        codes = column.column.field.distinct.scalars()
+        scalar = (column.codes >= codes.start) & (column.codes < codes.stop)
+        parts = (column.codes[scalar], column.positions[scalar], column.weights[scalar])
+        restricted.append(FieldWeights(column.column, *parts))
+    return restricted
+
+
+class ValueWeight(NamedTuple):
+    """A value of a metadata field, the weight of the documents that have it, and their number."""
+
+    value: EncodedValue
+    weight: float
+    documents: int
+
+
+def find_heaviest(columns: Sequence[FieldWeights], n: int) -> list[ValueWeight]:
+    """Return the n values of a metadata field that have the most weight, each with its weight above 0.
 
     All values that tie with the last of them are included, and all values that occur only in the smaller parts.
 
     Args:
-        columns: the parts of the column, the largest first.
+        columns: the parts of the column, at least one, the largest first.
+        n: the number of values.
     """
     first, *smaller = columns
     distinct = first.column.field.distinct
     masses = np.bincount(first.codes, first.weights, minlength=len(distinct))
-    sums_of_others: dict[EncodedValue, float] = {}
+    counts = np.bincount(first.codes, minlength=len(distinct))
+    of_smaller_parts: dict[EncodedValue, ValueWeight] = {}
     for column in smaller:  # these parts are far smaller than the first
         values = column.column.field.distinct
         sums = np.bincount(column.codes, column.weights, minlength=len(values))
-        for code in np.flatnonzero(sums).tolist():
+        documents = np.bincount(column.codes, minlength=len(values))
+        for code in np.flatnonzero(documents).tolist():
             value = values.value(code)
             codes = distinct.equal(value)
             if codes.stop > codes.start:
                 masses[codes.start] += sums[code]
+                counts[codes.start] += documents[code]
             else:
-                sums_of_others[value] = sums_of_others.get(value, 0.0) + float(sums[code])
-    least = np.partition(masses, -MAX_VOTES)[-MAX_VOTES] if len(masses) > MAX_VOTES else 0.0
+                before = of_smaller_parts.get(value, ValueWeight(value, 0.0, 0))
+                weight, count = float(sums[code]), int(documents[code])
+                of_smaller_parts[value] = ValueWeight(value, before.weight + weight, before.documents + count)
+    least = np.partition(masses, -n)[-n] if len(masses) > n else 0.0
     chosen = np.flatnonzero((masses >= least) & (masses > 0)).tolist()
-    heaviest = [(distinct.value(code), float(masses[code])) for code in chosen]
-    return heaviest + list(sums_of_others.items())
+    heaviest = [ValueWeight(distinct.value(code), float(masses[code]), int(counts[code])) for code in chosen]
+    return heaviest + [value for value in of_smaller_parts.values() if value.weight > 0]

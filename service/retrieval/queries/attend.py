@@ -18,8 +18,9 @@ from service.retrieval.collections import (
     resolve_null,
 )
 from service.retrieval.errors import InvalidContent
-from service.retrieval.queries.aggregate import aggregate_field
+from service.retrieval.queries.aggregate import aggregate_fields
 from service.retrieval.queries.confidence import ConfidenceModel
+from service.retrieval.queries.groups import GroupBuilder
 from service.retrieval.queries.question import (
     DEFAULT_RERANK_WEIGHT,
     Array,
@@ -59,19 +60,20 @@ async def attend_collection(
     Raises:
         RetrievalError: a query does not fit the collection, or options cannot be met.
     """
-    if options.read is not None and options.allow_missing:
-        raise InvalidContent.at("/read", "a field is read of all documents: leave allow_missing out, or read")
+    if options.weighs_all and options.allow_missing:
+        name = "read" if options.read else "group_by"
+        raise InvalidContent.at(f"/{name}", f"a field is read of all documents: leave allow_missing out, or {name}")
     plan = await Plan.prepare(collection, queries, options, pointers)
     if options.rerank is not None:
         plan = await add_reranker(collection, plan, options.rerank)
     options = plan.options
     matches_per_query = 0 if options.top_k is None else min(options.top_k, collection.size)
-    read = len(queries) * (matches_per_query if options.read is None else collection.size)
+    read = len(queries) * (collection.size if options.weighs_all else matches_per_query)
     # Full text or a reranker is a bias of its own for each query, held in memory while its batch is answered.
     own_bias = options.full_text or options.rerank is not None
     size = len(queries) * (1 + collection.size // DOCUMENTS_PER_EXTRA_QUESTION if own_bias else 1)
     bounded = options.top_k is not None or (options.top_p is None and options.conformal is None)
-    plain = bounded and plan.terms is None and options.read is None
+    plain = bounded and plan.terms is None and not options.weighs_all
     return await collection.lookups.ask(plan.build, size=size, read=read, count=len(queries), plain=plain)
 
 
@@ -221,10 +223,13 @@ class PlannedQueries:
             result = builder.result(query, answer, self.terms[i], confidences[i])
             if coverage is not None:
                 result = replace(result, coverage=coverage)
-            if options.read is not None:
-                read = aggregate_field(snapshot, self.questions[i], answer, options.read)
-                result = replace(result, read=read)
+            if options.read:
+                result = replace(result, read=aggregate_fields(snapshot, self.questions[i], answer, options.read))
             results.append(result)
+        if options.group_by is not None:
+            groups = GroupBuilder(snapshot, options.group_by, options, builder.reading)
+            grouped = groups.build(self.questions, batch_answers, self.terms)
+            results = [replace(result, group_by=one) for result, one in zip(results, grouped, strict=True)]
         return results
 
     def result_builder(self) -> tuple[ConfidenceModel | None, ResultBuilder]:

@@ -18,7 +18,7 @@ from service.retrieval.collections import (
     require_calibration,
 )
 from service.retrieval.errors import Flaw, InvalidContent, NothingToRead, ShardsMissing
-from service.retrieval.queries.aggregate import Aggregation
+from service.retrieval.queries.aggregate import Aggregation, Grouping
 from service.storage import CollectionRecord
 
 Array = np.ndarray[Any, Any]
@@ -193,11 +193,17 @@ class Options:
     output: bool = False
     reads: DocumentDetail = "texts"
     allow_missing: bool = False
-    read: Aggregation | None = None
+    read: Sequence[Aggregation] = ()
+    group_by: Grouping | None = None
     min_confidence: float | None = None
     conformal: float | None = None
     defaults: frozenset[str] = frozenset()
     rerank: Rerank | None = None
+
+    @property
+    def weighs_all(self) -> bool:
+        """Whether an option needs the weight of every document in float64."""
+        return bool(self.read) or self.group_by is not None
 
     @property
     def needs_confidence(self) -> bool:
@@ -214,7 +220,8 @@ class Options:
             explained=False,
             output=False,
             reads="texts",
-            read=None,
+            read=(),
+            group_by=None,
             min_confidence=None,
             conformal=None,
             rerank=None,

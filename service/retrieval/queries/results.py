@@ -27,6 +27,7 @@ from service.retrieval.queries.terms import LogitTerms
 from service.retrieval.terms import Explanation
 from service.storage import (
     CollectionRecord,
+    Condition,
     DocumentDamaged,
     DocumentRecord,
     StoredDocument,
@@ -196,6 +197,42 @@ class Match:
 
 
 @dataclass(frozen=True)
+class Group:
+    """The documents that have one value of a field, or a value in one range.
+
+    Attributes:
+        value: the value; the range as it was sent; None for the documents without the field.
+        condition: the condition that these documents pass, apart from the filter of the query.
+        weight: the weight of all of them together.
+        documents: their number.
+        matches: the best of them, with their weights among all documents.
+    """
+
+    value: Any
+    condition: Condition
+    weight: float
+    documents: int
+    matches: Sequence[Match] = ()
+
+
+@dataclass(frozen=True)
+class GroupedWeight:
+    """The weight of an answer by groups.
+
+    Attributes:
+        groups: the groups with the most weight, the heaviest first.
+        rest_weight: the weight of all documents that are in none of these groups, nor in heavier ones.
+        error: a bound on the error of the weight of each group and each of its matches, and of `rest_weight`.
+        more: whether there are lighter groups.
+    """
+
+    groups: Sequence[Group]
+    rest_weight: float
+    error: float
+    more: bool
+
+
+@dataclass(frozen=True)
 class FullText:
     """The effect of full text on a query: its weight, the ranking, and how many documents have a word of the query."""
 
@@ -215,7 +252,8 @@ class Result:
         coverage: how much of the collection the answer covers; None if the query required all of it.
         unknown_tokens: the number of query tokens that the model does not know; None for a vector.
         full_text: the full-text term; None without one.
-        read: the aggregated field over all documents; None if not requested.
+        read: each requested field, aggregated over all documents.
+        group_by: the weight by groups; None if not requested.
         warnings: reasons why the filter passes no document, a sentence each.
         reranked: the depth to which a reranker added to the logits; None without one.
     """
@@ -230,7 +268,8 @@ class Result:
     unknown_tokens: int | None
     coverage: Coverage | None = None
     full_text: FullText | None = None
-    read: dict[str, Any] | None = None
+    read: Sequence[dict[str, Any]] = ()
+    group_by: GroupedWeight | None = None
     warnings: Sequence[str] = ()
     reranked: int | None = None
 
@@ -321,6 +360,24 @@ def result(
         verdict = query.verdict(verdict, answer.evidence, answer.certificate.total_variation)
     alike = answer.heaviest <= HALF and share_alike(record, query, verdict, answer.heavy_rows, reading.keys)
     answer = answer if confidence_model is None else confidence_model.cut(answer)
+    matches = read_matches(answer, reading, added)
+    if confidence_model is not None:
+        logs = np.array([match.logit + match.log_weight_of_other_parts for match in matches])
+        pairs = zip(matches, confidence_model.of_matches(logs, answer.keys), strict=True)
+        matches = [replace(match, confidence=confidence) for match, confidence in pairs]
+    rest = compute_rest_weight(answer.evidence, [match.weight for match in matches], answer.documents)
+    reason = explain_verdict(matches, answer, verdict, query, options, labels, alike=alike)
+    return Result(matches, rest, _output(record, answer), answer, verdict, alike, reason, query.unknown_tokens)
+
+
+def read_matches(answer: Answer, reading: DocumentReader, added: LogitTerms | None = None) -> list[Match]:
+    """Return the matches of an answer with their documents, in the order of weight, then similarity, then id.
+
+    Args:
+        answer: the lookup's answer.
+        reading: reads the documents.
+        added: the terms to explain for each match; None for no explanation.
+    """
     matching = choose_matches(answer, reading)
     rows, weights = answer.numbers[matching], answer.weights[matching]
     documents = reading.documents(rows)
@@ -337,14 +394,7 @@ def result(
     )
     matches = [Match(*row) for row in columns]
     matches.sort(key=lambda match: (-match.weight, -match.similarity, match.id))
-    logs = np.array([match.logit + match.log_weight_of_other_parts for match in matches])
-    confidences = None if confidence_model is None else confidence_model.of_matches(logs, answer.keys)
-    if confidences is not None:
-        pairs = zip(matches, confidences, strict=True)
-        matches = [replace(match, confidence=confidence) for match, confidence in pairs]
-    rest = compute_rest_weight(answer.evidence, weights, answer.documents)
-    reason = explain_verdict(matches, answer, verdict, query, options, labels, alike=alike)
-    return Result(matches, rest, _output(record, answer), answer, verdict, alike, reason, query.unknown_tokens)
+    return matches
 
 
 def share_alike(

@@ -68,8 +68,9 @@ async def stream_collection(
 
 def _check(options: Options) -> None:
     """Raise InvalidContent for options that a stream does not support."""
-    if options.read is not None:
-        raise InvalidContent.at("/read", "a field is read of all documents at once: leave stream out, or read")
+    if options.weighs_all:
+        name = "read" if options.read else "group_by"
+        raise InvalidContent.at(f"/{name}", f"a field is read of all documents at once: leave stream out, or {name}")
     if options.allow_missing:
         raise InvalidContent.at("/allow_missing", "a stream says of each part what is missing: leave allow_missing out")
     if options.rerank is not None:

@@ -65,7 +65,7 @@ def plain(value: Any) -> Any:
         )
         return {
             name: plain(getattr(value, name))
-            for name in (*names, "applied", "reason", "read", "output", "temperature", "documents", "keys")
+            for name in (*names, "applied", "reason", "read", "group_by", "output", "temperature", "documents", "keys")
         }
     if isinstance(value, Read):
         return {"as" if name == "how" else name: plain(member) for name, member in vars(value).items()}

@@ -94,7 +94,7 @@ def test_every_kind_of_question(address: str, shards_of_16_rows: None, encoder: 
             {"full_text": 0.3, "top_p": 0.9, "normaliser": "softmax"},
             {"temperature": "auto", "effective_documents": 5.0},
             {"normaliser": "entmax15"},
-            {"bias": RECENT, "read": Aggregation("metadata.year", "quantile", [0.1, 0.9])},
+            {"bias": RECENT, "read": [Aggregation("metadata.year", "quantile", [0.1, 0.9])]},
         ):
             check(*[await ask(process, **options) for process in processes])
 

@@ -20,7 +20,10 @@ from service.retrieval.collections import RestrictedCollection, SharedCatalogue,
 from service.retrieval.collections import snapshot as snapshots
 from service.retrieval.queries import (
     Aggregation,
+    GroupedWeight,
+    Grouping,
     Options,
+    ValueRange,
     attend_collection,
     stream_collection,
     sweep_collection,
@@ -139,7 +142,9 @@ def check(actual: Any, expected: Any) -> None:
         {"temperature": 0.0, "copies": True, "top_k": 5},
         {"top_p": 0.8},
         {"null": 0.3, "output": True},
-        {"read": Aggregation("metadata.year", "mean")},
+        {"read": [Aggregation("metadata.year", "mean")]},
+        {"group_by": Grouping("metadata.year", 3, 2)},
+        {"group_by": Grouping("metadata.year", 3, 2, [ValueRange(None, 1950), ValueRange(1950, 1990)])},
     ],
 )
 def test_a_bias_is_that_of_one_process(processes: tuple[Any, Any], bias: Any, options: dict[str, Any]) -> None:
@@ -147,8 +152,22 @@ def test_a_bias_is_that_of_one_process(processes: tuple[Any, Any], bias: Any, op
         request = {"bias": bias, "filter": condition, "explained": True, **options}
         actual, expected = (attended(process, **request) for process in processes)
         check(actual, expected)
-        if expected.read is not None:
-            assert actual.read["value"] == pytest.approx(expected.read["value"], rel=1e-9)
+        if expected.group_by is not None:
+            check_groups(actual.group_by, expected.group_by)
+        for actual_read, expected_read in zip(actual.read, expected.read, strict=True):
+            assert actual_read["value"] == pytest.approx(expected_read["value"], rel=1e-9)
+
+
+def check_groups(actual: GroupedWeight, expected: GroupedWeight) -> None:
+    assert [(group.value, group.documents) for group in actual.groups] == [
+        (group.value, group.documents) for group in expected.groups
+    ]
+    for one, other in zip(actual.groups, expected.groups, strict=True):
+        assert one.weight == pytest.approx(other.weight, abs=1e-9)
+        assert [match.id for match in one.matches] == [match.id for match in other.matches]
+        assert [match.weight for match in one.matches] == pytest.approx(
+            [match.weight for match in other.matches], abs=1e-9
+        )
 
 
 @pytest.mark.parametrize("bias", [None, *BIASES])
@@ -161,7 +180,7 @@ def test_a_caller_that_sees_a_part_is_answered_of_the_part_alone(processes: tupl
         {},
         {"filter": FILTERS[1]},
         {"allow_missing": True},
-        {"read": Aggregation("metadata.year", "mean")},
+        {"read": [Aggregation("metadata.year", "mean")]},
     ):
         actual, expected = (attended(part, bias=bias, explained=True, **options) for part in parts)
         check(actual, expected)

@@ -98,6 +98,40 @@ class Read(Record):
     quantiles: list[dict[str, Any]] | None = None
 
 
+class Group(Record):
+    """The documents that have one value of a metadata field, or a value in one range.
+
+    Attributes:
+        value: the value; the range as it was sent; None for the documents without the field.
+        weight: the weight of all documents of the group together.
+        documents: their number.
+        matches: the best of them, with their weights in the whole answer.
+    """
+
+    value: str | float | bool | list[Any] | None
+    weight: float
+    documents: int
+    matches: list[Match]
+
+
+class GroupBy(Record):
+    """The weight of an answer by groups of documents; docs/guide/grouping.md explains it.
+
+    Attributes:
+        field: the metadata field.
+        groups: the heaviest groups.
+        rest_weight: the weight of all documents in none of these groups, nor in those of earlier pages.
+        error: the maximum error of these weights.
+        next_cursor: the `cursor` of the next page of groups; None for the last page.
+    """
+
+    field: str
+    groups: list[Group]
+    rest_weight: float
+    error: float
+    next_cursor: str | None = None
+
+
 class Answer(Sequence[Match]):
     """The answer to a query: its matches, ordered by weight.
 
@@ -188,10 +222,21 @@ class Answer(Sequence[Match]):
         return None if content is None else FullText.read(content)
 
     @cached_property
-    def read(self) -> Read | None:
-        """The aggregated metadata field, or None if `read` was not requested."""
+    def read(self) -> Read | list[Read] | None:
+        """The aggregated metadata field, a list for a list of fields, or None if `read` was not requested."""
         read = self._content.get("read")
+        if isinstance(read, list):
+            return [Read.read(one, how=one["as"]) for one in read]
         return None if read is None else Read.read(read, how=read["as"])
+
+    @cached_property
+    def group_by(self) -> GroupBy | None:
+        """The weight by groups of documents, or None if `group_by` was not requested."""
+        content = self._content.get("group_by")
+        if content is None:
+            return None
+        groups = [Group.read(group, matches=[*map(parse_match, group["matches"])]) for group in content["groups"]]
+        return GroupBy.read(content, groups=groups)
 
     @cached_property
     def output(self) -> Array | None:

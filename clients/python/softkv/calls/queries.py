@@ -168,8 +168,18 @@ class AttendOptions(TypedDict, total=False):
         ),
     ]
     read: Annotated[
+        Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
+        Option(
+            'a metadata field to aggregate over all documents, as {"field": "metadata.year", "as": "mean"}; or a list '
+            "of at most 10."
+        ),
+    ]
+    group_by: Annotated[
         Mapping[str, Any] | None,
-        Option('a metadata field to aggregate over all documents, as {"field": "metadata.year", "as": "mean"}.'),
+        Option(
+            'a metadata field by which the documents are grouped, as {"field": "metadata.shelf", "groups": 10, '
+            '"documents": 3}; with "ranges": [[1900, 1950], [1950, None]], by ranges of its values.'
+        ),
     ]
     include: Annotated[
         Sequence[MatchField] | None,
@@ -267,8 +277,8 @@ def attend_stream(collection: CollectionRef, query: Any, **options: Unpack[Atten
 
     Args:
         query: a text or a vector.
-        options: the options of `attend`, except `read`, `allow_missing`, `min_confidence`, `conformal` and the
-            temperature "auto".
+        options: the options of `attend`, except `read`, `group_by`, `allow_missing`, `min_confidence`, `conformal` and
+            the temperature "auto".
 
     Returns:
         An iterator of `Answer`; an asynchronous iterator for `AsyncCollection`.
@@ -356,6 +366,10 @@ def _attend_many(collection: CollectionRef, queries: Any, options: Mapping[str, 
             per_request = min(
                 per_request, (yield from get_limit(collection.cache, "answer_matches")) // max(1, matches)
             )
+        if options.get("group_by") and "answer_groups" in (collection.cache.limits or {}):
+            groups, documents = options["group_by"].get("groups", 10), options["group_by"].get("documents", 3)
+            for name, size in (("answer_groups", groups), ("answer_matches", groups * documents)):
+                per_request = min(per_request, (yield from get_limit(collection.cache, name)) // max(1, size))
         batch_size = max(1, per_request)
     answers: list[Answer] = []
     for begin in range(0, len(query_list), batch_size):

@@ -59,7 +59,7 @@ RETRIEVER_OPTIONS: Mapping[str, Any] = MappingProxyType(
     {
         name: hint
         for name, hint in get_type_hints(RetrieverOptions).items()
-        if name not in ("where", "allow_missing", "read")
+        if name not in ("where", "allow_missing", "read", "group_by")
     }
 )
 """The types of a retriever's options, by name."""

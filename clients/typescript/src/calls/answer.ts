@@ -5,6 +5,8 @@ import type {
   SchemaAttendAnswer,
   SchemaCompareAnswer,
   SchemaEvidence,
+  SchemaGroup,
+  SchemaGroupByAnswer,
   SchemaMatch,
   SchemaSweepAnswer,
   SchemaSweptMatch,
@@ -30,12 +32,19 @@ export type SweptMatch<Value = unknown> = Decoded<SchemaSweptMatch, Value>;
 export type Verdict = SchemaEvidence["verdict"];
 
 /** The fields of the wire. The weights of the matches, `rest_weight` and the null weight sum to one. */
-export interface Answer<Value = unknown> extends Omit<SchemaAttendAnswer, "matches" | "output"> {
+export interface Answer<Value = unknown> extends Omit<SchemaAttendAnswer, "matches" | "output" | "group_by"> {
   /** The documents of the answer, by weight. */
   readonly matches: readonly Match<Value>[];
   /** Σ weight · value vector, float32 [d_v], if `include` lists it. */
   readonly output?: Float32Array;
+  /** The weight by groups of documents, if `group_by` was asked. */
+  readonly group_by?: GroupBy<Value>;
 }
+
+/** The weight of an answer by groups of documents, each with its best documents. */
+export type GroupBy<Value = unknown> = Omit<SchemaGroupByAnswer, "groups"> & {
+  readonly groups: readonly (Omit<SchemaGroup, "matches"> & { readonly matches: readonly Match<Value>[] })[];
+};
 
 /** The matches, by weight, and the evidence. */
 export class Answer<Value = unknown> implements Iterable<Match<Value>> {
@@ -44,7 +53,9 @@ export class Answer<Value = unknown> implements Iterable<Match<Value>> {
 
   constructor(content: SchemaAttendAnswer, requestId?: string) {
     const matches = content.matches.map((match) => decodeFields<Match<Value>>(match));
-    Object.assign(this, content, { matches }, content.output && { output: incoming(content.output) });
+    const { output, group_by } = content;
+    Object.assign(this, content, { matches }, output && { output: incoming(output) });
+    if (group_by) Object.assign(this, { group_by: readGroups<Value>(group_by) });
     this.requestId = requestId;
   }
 
@@ -86,6 +97,14 @@ export type Comparison<Value = unknown> = Omit<SchemaCompareAnswer, "attention" 
   readonly top_k: Omit<SchemaTopKAnswer, "matches"> & { readonly matches: readonly SweptMatch<Value>[] };
   readonly attention: Answer<Value>;
 };
+
+function readGroups<Value>(content: SchemaGroupByAnswer): GroupBy<Value> {
+  const groups = content.groups.map((group) => ({
+    ...group,
+    matches: group.matches.map((match) => decodeFields<Match<Value>>(match)),
+  }));
+  return { ...content, groups };
+}
 
 /** Convert a sweep from the wire. */
 export function readSweep<Value>(content: SchemaSweepAnswer, requestId: string): Swept<Value> {

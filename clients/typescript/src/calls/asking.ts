@@ -97,7 +97,13 @@ async function queriesAtOnce(sender: Sender, options: AttendOptions, how?: How):
   // Older services have no limit of matches.
   const matches: number | undefined = await sender.limit("answer_matches", how);
   const each = options.top_k ?? (options.top_p != null || options.conformal != null ? 1000 : 10);
-  return matches === undefined ? queries : Math.max(1, Math.min(queries, Math.floor(matches / Math.max(1, each))));
+  if (matches === undefined) return queries;
+  const most = [queries, matches / Math.max(1, each)];
+  if (options.group_by) {
+    const { groups = 10, documents = 3 } = options.group_by;
+    most.push((await sender.limit("answer_groups", how)) / groups, matches / Math.max(1, groups * documents));
+  }
+  return Math.max(1, Math.floor(Math.min(...most)));
 }
 
 /** Ask one question at many temperatures; the service reads the keys once. */

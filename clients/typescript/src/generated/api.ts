@@ -1405,8 +1405,10 @@ export interface components {
             unknown_tokens?: number;
             /** @description The effect of `full_text`, if the request has it. */
             full_text?: components["schemas"]["FullTextAnswer"];
-            /** @description The result of `read`. */
-            read?: components["schemas"]["ReadAnswer"];
+            /** @description The result of `read`; for a list of fields, a list of results in this order. */
+            read?: components["schemas"]["ReadAnswer"] | components["schemas"]["ReadAnswer"][];
+            /** @description The result of `group_by`. */
+            group_by?: components["schemas"]["GroupByAnswer"];
             /** @description The requested temperature; for `"auto"`, the one that was found. */
             temperature: number;
             /** @description The number of documents that pass the filter and can be attended to. */
@@ -1492,8 +1494,10 @@ export interface components {
              * @default false
              */
             stream?: boolean;
-            /** @description A metadata field whose values are combined over every document that passes. */
-            read?: components["schemas"]["Read"];
+            /** @description A metadata field whose values are combined over every document that passes, or a list of at most 10 of them. */
+            read?: components["schemas"]["Read"] | components["schemas"]["Read"][];
+            /** @description A metadata field by which the documents that pass are grouped: the answer has the weight of each group and its best documents. */
+            group_by?: components["schemas"]["GroupBy"];
             /**
              * @description Fields of a match to return, besides its numbers; `output` is the blended value. Left out: the collection's default, or these three. null: these three.
              * @default [
@@ -1576,8 +1580,10 @@ export interface components {
              * @default false
              */
             stream?: boolean;
-            /** @description A metadata field whose values are combined over every document that passes. */
-            read?: components["schemas"]["Read"];
+            /** @description A metadata field whose values are combined over every document that passes, or a list of at most 10 of them. */
+            read?: components["schemas"]["Read"] | components["schemas"]["Read"][];
+            /** @description A metadata field by which the documents that pass are grouped: the answer has the weight of each group and its best documents. */
+            group_by?: components["schemas"]["GroupBy"];
             /**
              * @description Fields of a match to return, besides its numbers; `output` is the blended value. Left out: the collection's default, or these three. null: these three.
              * @default [
@@ -3999,6 +4005,81 @@ export interface components {
             /** @description The number of documents that can be attended to and contain one of the words. */
             documents: number;
         };
+        /** @description The documents that have one value of the field, or a value in one range. */
+        Group: {
+            /** @description The value of the field: a text, a number, true or false; the range as it was sent; null for the documents without the field. */
+            value: string | number | boolean | (number | string | null)[] | null;
+            /** @description The weight of all documents of the group together. */
+            weight: number;
+            /** @description The number of documents of the group that pass the filter. */
+            documents: number;
+            /** @description The best documents of the group, among all that pass, with their share of the whole answer. */
+            matches: components["schemas"]["Match"][];
+        };
+        /**
+         * @description A metadata field by which the documents that pass are grouped: by its values, or by ranges of them.
+         * @example {
+         *       "field": "metadata.shelf"
+         *     }
+         * @example {
+         *       "field": "metadata.year",
+         *       "ranges": [
+         *         [
+         *           1900,
+         *           1950
+         *         ],
+         *         [
+         *           1950,
+         *           null
+         *         ]
+         *       ]
+         *     }
+         */
+        GroupBy: {
+            /**
+             * @description The field as in filters: `metadata.` and a name.
+             * @example metadata.year
+             */
+            field: string;
+            /**
+             * @description Groups to return, the heaviest ones.
+             * @default 10
+             */
+            groups?: number;
+            /**
+             * @description Matches to return in each group, the best ones of all documents.
+             * @default 3
+             */
+            documents?: number;
+            /**
+             * @description Ranges of numbers or dates, a group each: from the first bound up to the second, which is not included. They may not overlap. Left out: a group of each value.
+             * @example [
+             *       [
+             *         null,
+             *         1950
+             *       ],
+             *       [
+             *         1950,
+             *         2000
+             *       ]
+             *     ]
+             */
+            ranges?: (number | string | null)[][];
+            /** @description The `next_cursor` of the page before, for the same question: its lighter groups follow. */
+            cursor?: string;
+        };
+        /** @description The weight of the answer by groups of documents. With the null key's, the weights of all groups sum to one. */
+        GroupByAnswer: {
+            field: string;
+            /** @description The heaviest groups, without those of weight 0. Equal weights are in the order of their JSON. */
+            groups: components["schemas"]["Group"][];
+            /** @description The weight of all documents that are in none of these groups, nor in those of earlier pages. */
+            rest_weight: number;
+            /** @description The `cursor` of the next page; null after the last group, and after 10,000 groups. */
+            next_cursor: string | null;
+            /** @description The maximum error of the `weight` of each group and each of its matches, and of `rest_weight`. */
+            error: number;
+        };
         /**
          * @description A participant's guess of which row will have the largest weight in the answer to the shown question.
          * @example {
@@ -4133,6 +4214,14 @@ export interface components {
             top_k: number;
             /** @description `top_k` times the number of `queries` of one attend. Without `top_k`, 10 matches count for each query, or 1,000 with `top_p` or `conformal`. */
             answer_matches: number;
+            /** @description Fields of one `read`. */
+            read_fields: number;
+            /** @description `groups`, and `ranges`, of one `group_by`. */
+            groups: number;
+            /** @description `documents` of one `group_by`. */
+            group_documents: number;
+            /** @description `groups` of a `group_by` times the number of `queries` of one attend. */
+            answer_groups: number;
             /** @description `top_k` times the number of `temperatures` of one sweep. */
             sweep_weights: number;
             /** @description `limit` of a page. */
@@ -5804,6 +5893,9 @@ export type SchemaFilterAddend = components['schemas']['FilterAddend'];
 export type SchemaFirstRow = components['schemas']['FirstRow'];
 export type SchemaFrequency = components['schemas']['Frequency'];
 export type SchemaFullTextAnswer = components['schemas']['FullTextAnswer'];
+export type SchemaGroup = components['schemas']['Group'];
+export type SchemaGroupBy = components['schemas']['GroupBy'];
+export type SchemaGroupByAnswer = components['schemas']['GroupByAnswer'];
 export type SchemaGuessRequest = components['schemas']['GuessRequest'];
 export type SchemaGuessed = components['schemas']['Guessed'];
 export type SchemaJoining = components['schemas']['Joining'];

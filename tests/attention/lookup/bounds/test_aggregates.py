@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import share_error, weighted_mean, weighted_quantiles
+from attention.lookup import share_error, weight_error, weighted_mean, weighted_quantiles
 from tests.thorough import examples
 
 AT = np.array([0.01, 0.25, 0.5, 0.9, 0.999])
@@ -56,6 +56,7 @@ def test_bounds_hold_whatever_weights_are_moved(seed, n, apart):
     if error is not None:
         shares = [math.fsum(weighting[mask]) / math.fsum(weighting) for weighting in (exact, weights)]
         assert abs(shares[0] - shares[1]) <= error
+    assert abs(math.fsum(exact[mask]) - math.fsum(weights[mask])) <= weight_error(moved_weights, variation)
     for level, weighted_quantile in zip(AT, weighted_quantiles(numbers, weights, AT, variation), strict=True):
         assert weighted_quantile.at_least <= weighted_quantile.value <= weighted_quantile.at_most
         assert weighted_quantile.at_least <= quantile(numbers, exact, level) <= weighted_quantile.at_most
@@ -70,6 +71,7 @@ def test_bounds_say_something():
     (quantile,) = weighted_quantiles(numbers, weights, np.array([0.5]), 0.02)
     assert (quantile.value, quantile.at_least, quantile.at_most) == (50, 48, 52)
     assert share_error(weights / 2, 0.1) == pytest.approx(0.25)
+    assert weight_error(weights, 0.1) == pytest.approx(0.1)
 
 
 def test_weights_that_may_all_be_zero_give_no_certainty():

@@ -43,7 +43,7 @@ def asked(source, asking, query=KNOWN, where=None):
     return source.run(asking.ask(source, query, where))
 
 
-@pytest.mark.parametrize("name", ["where", "allow_missing", "read"])
+@pytest.mark.parametrize("name", ["where", "allow_missing", "read", "group_by"])
 def test_an_option_that_documents_cannot_show_is_refused(name):
     with pytest.raises(softkv.Invalid, match=f"a question has temperature, .*, not {name}"):
         Retrieval({name: True})

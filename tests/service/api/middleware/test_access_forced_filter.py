@@ -91,6 +91,8 @@ BODIES: list[tuple[str, dict[str, Any]]] = [
     ("/attend", {"query": [1, 2, 3], "bias": RECENCY, "include": ["explanation", "metadata"]}),
     ("/attend", {"query": [1, 2, 3], "read": {"field": "metadata.note", "as": "vote"}}),
     ("/attend", {"query": [1, 2, 3], "read": {"field": "metadata.year", "as": "quantile"}, "null": 0.5}),
+    ("/attend", {"query": [1, 2, 3], "group_by": {"field": "metadata.year"}, "null": 0.5}),
+    ("/attend", {"query": [1, 2, 3], "group_by": {"field": "metadata.year", "ranges": [[None, 2000], [2000, None]]}}),
     ("/attend", {"query": [1, 2, 3], "normaliser": "sparsemax", "top_k": 0}),
     ("/sweep", {"query": [1, 2, 3], "temperatures": [0, 0.1, 10], "include": ALL, "bias": RECENCY[0]}),
     ("/documents/query", {"count": True, "include": ALL}),

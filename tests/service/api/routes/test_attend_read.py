@@ -92,6 +92,20 @@ def test_a_field_that_no_document_has_is_null(client, shelf):
     assert "read" not in client.post(f"{shelf}/attend", json={"query": QUERY}).json()
 
 
+def test_a_list_has_the_results_of_each_field_alone(client, shelf):
+    fields = [
+        {"field": "metadata.at.year", "as": "mean"},
+        {"field": "metadata.odd", "as": "vote"},
+        {"field": "metadata.at.year", "as": "quantile", "quantiles": [0.2]},
+    ]
+    alone = [client.post(f"{shelf}/attend", json={"query": QUERY, "read": field}).json()["read"] for field in fields]
+    sent = {"queries": [QUERY, [1, 0, 0]], "read": fields}
+    first, second = (answer["read"] for answer in client.post(f"{shelf}/attend", json=sent).json()["results"])
+    assert first == alone
+    assert first != second
+    assert client.post(f"{shelf}/attend", json={"query": QUERY, "read": fields[:1]}).json()["read"] == alone[:1]
+
+
 @pytest.mark.parametrize(
     ("sent", "pointer"),
     [
@@ -104,6 +118,11 @@ def test_a_field_that_no_document_has_is_null(client, shelf):
         ({"read": {"field": "metadata.odd", "as": "quantile", "quantiles": [0.5] * 101}}, "/read/quantiles"),
         ({"read": {"field": "metadata.odd", "as": "vote", "quantiles": [0.5]}}, "/read/quantiles"),
         ({"read": {"field": "metadata.odd", "as": "vote"}, "allow_missing": True}, "/read"),
+        ({"read": "metadata.odd"}, "/read"),
+        ({"read": []}, "/read"),
+        ({"read": [{"field": "metadata.odd", "as": "vote"}] * 11}, "/read"),
+        ({"read": [{"field": "metadata.odd", "as": "vote"}, {"field": "id", "as": "vote"}]}, "/read/1/field"),
+        ({"read": [{"field": "metadata.odd", "as": "vote", "quantiles": [0.5]}]}, "/read/0/quantiles"),
     ],
 )
 def test_an_invalid_aggregate_is_refused(client, shelf, sent, pointer):

@@ -88,6 +88,11 @@ MET = {
     "temperatures": Met(f"{C}/sweep", lambda n: {**ASKED, "temperatures": [1] * n}),
     "top_k": Met(f"{C}/attend", lambda n: {**ASKED, "top_k": n}),
     "answer_matches": Met(f"{C}/attend", lambda n: {"queries": [[1, 0]] * 2, "top_k": -(-n // 2)}),
+    "read_fields": Met(
+        f"{C}/attend", lambda n: {**ASKED, "read": [{"field": "metadata.year", "as": "mean"} for _ in range(n)]}
+    ),
+    "groups": Met(f"{C}/attend", lambda n: {**ASKED, "group_by": {"field": "metadata.year", "groups": n}}),
+    "group_documents": Met(f"{C}/attend", lambda n: {**ASKED, "group_by": {"field": "metadata.year", "documents": n}}),
     "sweep_weights": Met(f"{C}/sweep", lambda n: {**ASKED, "temperatures": [1] * 1000, "top_k": -(-n // 1000)}),
     "page": Met(f"{C}/documents/query", lambda n: {"limit": n}),
     "document_keys": Met(f"{C}/documents/many", lambda n: {"key_vectors": [[1, 2]] * n}, inside=201, method="PUT"),
@@ -122,9 +127,16 @@ MET = {
     "idempotency_key_characters": Met(C, lambda n: {}, method="PUT", header="idempotency-key"),
     "json_depth": Met(f"{C}/documents/a", with_value, inside=201, method="PUT"),
 }
-# The rest: test_limits and test_at_once have the body and the queue, test_once the hours, a trace needs a model, and
-# test_rooms has what several calls make together.
-ELSEWHERE = {"body_bytes", "requests_at_once", "trace_characters", "trace_numbers", "idempotency_hours"}
+# The rest: test_limits and test_at_once have the body and the queue, test_once the hours, a trace needs a model,
+# test_rooms has what several calls make together, and test_attend_groups the groups of many queries.
+ELSEWHERE = {
+    "answer_groups",
+    "body_bytes",
+    "requests_at_once",
+    "trace_characters",
+    "trace_numbers",
+    "idempotency_hours",
+}
 ELSEWHERE |= {"rooms", "room_bytes", "room_listeners", "room_seconds"}
 
 

@@ -132,10 +132,10 @@ def test_aggregates_match_their_definition(seed):
                         temperature=temperature,
                         null=False if null is None else null,
                         filter=EVEN if filtered else None,
-                        read=read,
+                        read=[read],
                     )
                     (result,) = asyncio.run(attend_collection(history.collection, [query], options, ["/query"]))
-                    check(result.read, how, weighed)
+                    check(result.read[0], how, weighed)
         made.store.close()
 
 
@@ -148,8 +148,8 @@ def forty(tmp_path):
 
 def read_of(collection, *queries, read, **options):
     vectors = [np.array(query, np.float32) for query in queries]
-    asking = attend_collection(collection, vectors, Options(read=read, **options), ["/query"] * len(queries))
-    return [result.read for result in asyncio.run(asking)]
+    asking = attend_collection(collection, vectors, Options(read=[read], **options), ["/query"] * len(queries))
+    return [result.read[0] for result in asyncio.run(asking)]
 
 
 def test_each_query_has_its_own(forty):

@@ -1,0 +1,176 @@
+"""Groups of documents by the value of a metadata field: the weight of each group, and its best documents.
+
+The weight of every document is computed in float64, as for `aggregate`. So the sum over a group is off by at most the
+bound of these weights, whichever path answers the query itself. The best documents of a group are the answer to the
+same query with a mask for the group, and have the weight that they have among all documents.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from attention.lookup import Answer, Question, Weights, answers, weight_error, weights_of
+from service.retrieval.collections import Snapshot, parse_filter
+from service.retrieval.errors import InvalidContent
+from service.retrieval.queries.aggregate import FieldWeights, Grouping, find_heaviest, find_positions, only_scalars
+from service.retrieval.queries.question import Options
+from service.retrieval.queries.results import DocumentReader, Group, GroupedWeight, read_matches
+from service.retrieval.queries.terms import LogitTerms
+from service.storage import Combination, Comparison, Condition, InvalidCondition, RowNumbers, decode_scalar
+
+
+@dataclass(frozen=True, eq=False)
+class GroupBuilder:
+    """A builder of the groups of several queries, in one version of the collection.
+
+    Attributes:
+        snapshot: the version of the collection that was queried.
+        grouping: the field and the size of the answer.
+        options: the options of each query.
+        reading: reads the documents of the matches.
+    """
+
+    snapshot: Snapshot
+    grouping: Grouping
+    options: Options
+    reading: DocumentReader
+
+    def build(
+        self, questions: Sequence[Question], batch_answers: Sequence[Answer], terms: Sequence[LogitTerms | None]
+    ) -> list[GroupedWeight]:
+        """Return the groups of each query.
+
+        Args:
+            questions: each query as the lookup answers it.
+            batch_answers: its answer, which has the temperature of the weights.
+            terms: the terms that were added to the documents' logits.
+
+        Raises:
+            InvalidContent: the field is too large, or has a list or an object; or the filter cannot be joined to that
+                of a group.
+        """
+        solved = [
+            replace(question, temperature=answer.temperature)
+            for question, answer in zip(questions, batch_answers, strict=True)
+        ]
+        weighed = [weights_of(self.snapshot.view, question) for question in solved]
+        grouped = [self._weigh_groups(weights) for weights in weighed]
+        if not self.grouping.documents:
+            return grouped
+        heads = iter(self._answer_groups(solved, grouped))
+        return [
+            replace(one, groups=[self._with_matches(group, next(heads), weights, added) for group in one.groups])
+            for one, weights, added in zip(grouped, weighed, terms, strict=True)
+        ]
+
+    def _weigh_groups(self, weights: Weights) -> GroupedWeight:
+        """Return the heaviest groups of one query, without their matches."""
+        grouping = self.grouping
+        columns = FieldWeights.of_field(self.snapshot, grouping.field, weights, "/group_by/field")
+        for column in columns:
+            _check_scalars(column, grouping.field)
+        of_values = (
+            _group_values(columns, grouping) if grouping.ranges is None else _group_ranges(columns, weights, grouping)
+        )
+        groups = [group for group in (*of_values, *_group_absent(columns, weights, grouping.field)) if group.weight > 0]
+        groups.sort(key=lambda group: (-group.weight, json.dumps(group.value, ensure_ascii=False)))
+        rest = max(0.0, float(weights.weights.sum()) - sum(group.weight for group in groups[: grouping.last]))
+        error = weight_error(weights.weights, weights.total_variation)
+        return GroupedWeight(groups[grouping.after : grouping.last], rest, error, more=len(groups) > grouping.last)
+
+    def _answer_groups(self, questions: Sequence[Question], grouped: Sequence[GroupedWeight]) -> list[Answer]:
+        """Answer each question once for each of its groups, with the documents of the group alone."""
+        condition = parse_filter(self.options.filter, self.options.now)
+        size = self.grouping.documents
+        of_groups = [
+            replace(
+                question,
+                null=None,
+                mask=self.snapshot.mask(_join(condition, group.condition)),
+                top_k=size,
+                top_p=None,
+                output=False,
+                max_error=None,
+            )
+            for question, one in zip(questions, grouped, strict=True)
+            for group in one.groups
+        ]
+        return answers(self.snapshot.view, of_groups)
+
+    def _with_matches(self, group: Group, answer: Answer, weights: Weights, added: LogitTerms | None) -> Group:
+        """Return a group with its best documents, which have their weights among all documents.
+
+        Args:
+            group: the group.
+            answer: the answer over the documents of the group.
+            weights: the weights of all documents.
+            added: the terms that were added to the documents' logits.
+        """
+        among_all = weights.weights[np.searchsorted(weights.numbers, answer.numbers)]
+        # At temperature 0, only documents that tie for the best of all have a finite logit.
+        logits = answer.logits if answer.temperature else np.where(among_all > 0, answer.logits, -np.inf)
+        answer = replace(answer, weights=among_all, logits=logits)
+        matches = read_matches(answer, self.reading, added if self.options.explained else None)
+        return replace(group, matches=matches)
+
+
+def _check_scalars(column: FieldWeights, field: str) -> None:
+    """Raise InvalidContent if a document that passes has a list or an object in the field."""
+    other = column.codes >= column.column.field.distinct.scalars().stop
+    if other.any():
+        raise InvalidContent.at(
+            "/group_by/field",
+            f"{field} is a list or an object in {int(other.sum()):,} of the documents that pass, and a group has one "
+            "text, number, true or false: group by another field, or by one inside the object, as metadata.a.b",
+        )
+
+
+def _group_values(columns: Sequence[FieldWeights], grouping: Grouping) -> Iterator[Group]:
+    """Yield the groups of the heaviest values."""
+    for heavy in find_heaviest(only_scalars(columns), grouping.last + 1) if columns else ():
+        value = decode_scalar(*heavy.value)
+        yield Group(value, Comparison(grouping.field, "==", value), heavy.weight, heavy.documents)
+
+
+def _group_ranges(columns: Sequence[FieldWeights], weights: Weights, grouping: Grouping) -> Iterator[Group]:
+    """Yield the group of each range."""
+    for bounds in grouping.ranges or ():
+        condition = bounds.condition(grouping.field)
+        rows = [_find_rows(column, condition) for column in columns]
+        positions = np.concatenate([find_positions(weights, part)[0] for part in rows])
+        yield Group([bounds.low, bounds.high], condition, float(weights.weights[positions].sum()), len(positions))
+
+
+def _find_rows(column: FieldWeights, condition: Combination) -> RowNumbers:
+    """Return the rows of a part of a column whose value passes all comparisons of a condition, ascending."""
+    rows = column.column.present
+    for comparison in condition.conditions:
+        assert isinstance(comparison, Comparison)
+        rows = np.intersect1d(rows, column.column.rows(comparison), assume_unique=True)
+    return rows
+
+
+def _group_absent(columns: Sequence[FieldWeights], weights: Weights, field: str) -> Iterator[Group]:
+    """Yield the group of the documents without the field, if there are any."""
+    absent = np.ones(len(weights.numbers), dtype=np.bool_)
+    for column in columns:
+        absent[column.positions] = False
+    if absent.any():
+        total = float(weights.weights[absent].sum())
+        yield Group(None, Comparison(field, "==", None), total, int(absent.sum()))
+
+
+def _join(condition: Condition | None, of_group: Condition) -> Condition:
+    """Return the condition of the documents of a group that pass the filter."""
+    if condition is None:
+        return of_group
+    try:
+        return Combination("AND", (condition, of_group))
+    except InvalidCondition as error:
+        raise InvalidContent.at(
+            "/filter", f"the filter is joined to the condition of each group, and {error}: send a smaller one"
+        ) from None

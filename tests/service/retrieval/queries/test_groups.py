@@ -1,0 +1,210 @@
+"""Groups of documents by a field, against a float64 computation over random collections."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import tempfile
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attention.lookup import Limits
+from service.retrieval import InvalidContent
+from service.retrieval.queries import Grouping, Options, ValueRange, attend_collection
+from service.storage import DocumentRecord
+from tests.service.retrieval.making import opened
+
+VALUES = [None, True, False, "a", "b", "2020-02-03", "2021-05-06T07:00:00Z", 1, 1.0, 2, -3.5, 2**64 - 1]
+RANGES = [(-10, 1), (1, 2), (2, None), ("2020-01-01", "2021-01-01"), ("2021-01-01", None)]
+EVEN = {"field": "metadata.even", "operator": "==", "value": True}
+SCANNED = Limits(block_rows=64, exact_max_components=-1)
+
+
+def attend(collection, query, **options):
+    (result,) = asyncio.run(attend_collection(collection, [query], Options(**options), ["/query"]))
+    return result
+
+
+def name(value):
+    """A value as its group has it: 1 is 1.0, and neither is true."""
+    return json.dumps(float(value) if isinstance(value, int | float) and not isinstance(value, bool) else value)
+
+
+def range_of(value):
+    """The range that holds a value; "outside" if none does, null for a missing value."""
+    if value is None:
+        return "null"
+    for low, high in RANGES:
+        bound = low if high is None else high
+        if isinstance(bound, str) != isinstance(value, str) or isinstance(value, bool):
+            continue
+        if isinstance(value, str) and not value[0].isdigit():
+            continue
+        if (low is None or low <= value) and (high is None or value < high):
+            return name([low, high])
+    return "outside"
+
+
+def weigh(keys, query, temperature, null, addends):
+    """Return the weight of each document: of all of its keys, beside the null key."""
+    levels = np.concatenate([document.astype(np.float64) @ query.astype(np.float64) for document in keys])
+    added = np.concatenate([np.full(len(document), addend) for document, addend in zip(keys, addends, strict=True)])
+    if temperature == 0:
+        masses = (levels == max(levels.max(), -math.inf if null is None else null)).astype(float)
+        masses /= masses.sum() + (null is not None and null >= levels.max()) or 1.0
+    else:
+        logits = np.append(levels / temperature + added, [] if null is None else [null / temperature])
+        masses = np.exp(logits - logits.max())
+        masses /= masses.sum()
+    ends = np.cumsum([0, *map(len, keys)])
+    return np.array([masses[a:b].sum() for a, b in pairwise(ends)])
+
+
+def check(grouped, documents, size, of):
+    """Check groups against {id: (group, weight)} of the documents that pass."""
+    expected: dict[str, list[tuple[float, str]]] = {}
+    for identity, (group, weight) in documents.items():
+        expected.setdefault(group, []).append((weight, identity))
+    weights = {group: math.fsum(weight for weight, _ in members) for group, members in expected.items()}
+    listed = [of(group.value) for group in grouped.groups]
+    assert len(set(listed)) == len(listed)
+    assert "outside" not in listed
+    heaviest = sorted((weight for group, weight in weights.items() if weight and group != "outside"), reverse=True)
+    assert [group.weight for group in grouped.groups] == pytest.approx(heaviest[:size], abs=1e-9)
+    for group, label in zip(grouped.groups, listed, strict=True):
+        assert abs(group.weight - weights[label]) <= grouped.error + 1e-15
+        assert group.documents == len(expected[label])
+        best = sorted((-weight, identity) for weight, identity in expected[label])[:2]
+        assert [-match.weight for match in group.matches] == pytest.approx([weight for weight, _ in best], abs=1e-9)
+        assert {match.id for match in group.matches} <= {identity for _, identity in expected[label]}
+    rest = math.fsum(weights.values()) - math.fsum(weights[label] for label in listed)
+    assert grouped.rest_weight == pytest.approx(rest, abs=1e-9)
+    assert grouped.error < 1e-9
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_groups_match_their_definition(seed, scanned):
+    random = np.random.default_rng(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        made = opened(Path(folder), [], *([SCANNED] if scanned else []))
+        collection, records = made.collection("c"), []
+        for i in range(60):
+            keys = random.standard_normal((random.integers(1, 4), 2)).astype(np.float32)
+            value = VALUES[random.integers(len(VALUES))]
+            metadata = {"at": {"x": value}, "even": i % 2 == 0}
+            records.append(DocumentRecord(f"d{i:02}", None, None, keys, metadata=metadata))
+        for part in (records[:40], records[40:]):  # a later write is a part of its own in the cached column
+            collection.write(part)
+            attend(collection, np.ones(2, np.float32), filter={**EVEN, "field": "metadata.at.x", "value": 1})
+        collection.delete(ids=["d03", "d30"])
+        records = [record for record in records if record.id not in ("d03", "d30")]
+        query = random.standard_normal(2).astype(np.float32)
+        for temperature in (0.0, 0.05, 1.0):
+            null, filtered, biased = [None, 0.3][random.integers(2)], bool(random.integers(2)), temperature == 1
+            passing = [record for record in records if not filtered or record.metadata["even"]]
+            addends = [0.5 * biased * record.metadata["even"] for record in passing]
+            weights = weigh([record.keys for record in passing], query, temperature, null, addends)
+            options = {"temperature": temperature, "null": False if null is None else null}
+            options |= {"filter": EVEN} if filtered else {}
+            options |= {"bias": {"filter": EVEN, "addend": 0.5}} if biased else {}
+            ranges = [ValueRange(low, high) for low, high in RANGES]
+            for grouping, of, label in (
+                (Grouping("metadata.at.x", 4, 2), name, name),
+                (Grouping("metadata.at.x", 3, 2, ranges), range_of, name),
+            ):
+                documents = {
+                    record.id: (of(record.metadata["at"]["x"]), weight)
+                    for record, weight in zip(passing, weights.tolist(), strict=True)
+                }
+                result = attend(collection, query, group_by=grouping, **options)
+                check(result.group_by, documents, grouping.groups, label)
+        made.store.close()
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    records = [
+        DocumentRecord(f"d{i}", None, None, np.array([[i, 1]], np.float32), metadata={"x": x, "i": i})
+        for i, x in enumerate(["a", "a", "b", None, "b", "c"])
+    ]
+    made = opened(tmp_path, records)
+    yield made.collection("c")
+    made.store.close()
+
+
+ASKED: dict[str, Any] = {"query": np.array([1, 0], np.float32), "temperature": 1.0, "null": False}
+
+
+def test_a_field_that_no_document_has_puts_all_into_one_group(shelf):
+    (group,) = attend(shelf, **ASKED, group_by=Grouping("metadata.none", 10, 2)).group_by.groups
+    assert (group.value, group.documents) == (None, 6)
+    assert group.weight == pytest.approx(1, abs=1e-12)
+    assert [match.id for match in group.matches] == ["d5", "d4"]
+
+
+def test_the_matches_of_a_group_are_those_of_the_answer(shelf):
+    result = attend(shelf, **ASKED, top_k=6, explained=True, group_by=Grouping("metadata.x", 10, 6))
+    matches = {match.id: match for match in result.matches}
+    of_groups = [match for group in result.group_by.groups for match in group.matches]
+    assert len(of_groups) == 6
+    for match in of_groups:
+        assert match.weight == pytest.approx(matches[match.id].weight, abs=1e-12)
+        assert (match.similarity, match.logit) == (matches[match.id].similarity, matches[match.id].logit)
+
+
+def test_groups_of_no_documents_have_weights_alone(shelf):
+    grouped = attend(shelf, **ASKED, group_by=Grouping("metadata.x", 2, 0)).group_by
+    assert [(group.value, group.documents, group.matches) for group in grouped.groups] == [("c", 1, ()), ("b", 2, ())]
+    assert grouped.rest_weight > 0
+
+
+def test_groups_use_the_solved_temperature(shelf):
+    options = {**ASKED, "temperature": "auto", "effective_documents": 2.0}
+    result = attend(shelf, **options, top_k=6, group_by=Grouping("metadata.i", 10, 1))
+    assert [group.weight for group in result.group_by.groups] == pytest.approx([m.weight for m in result.matches])
+
+
+def test_at_temperature_0_a_group_without_weight_is_left_out(shelf):
+    options = {**ASKED, "temperature": 0.0}
+    (group,) = attend(shelf, **options, group_by=Grouping("metadata.x", 10, 3)).group_by.groups
+    assert (group.value, group.weight, group.documents) == ("c", 1, 1)
+    assert attend(shelf, **{**options, "null": 9.0}, group_by=Grouping("metadata.x", 10, 3)).group_by.groups == []
+
+
+def test_a_list_or_an_object_has_no_group(shelf):
+    records = [
+        DocumentRecord(f"n{i}", None, None, np.array([[i, 1]], np.float32), metadata={"y": y, "n": i})
+        for i, y in enumerate([["a"], {"z": 1}])
+    ]
+    shelf.write(records)
+    for ranges in (None, [ValueRange(0, None)]):
+        with pytest.raises(InvalidContent, match=r"metadata.y is a list or an object in 2 of the documents that pass"):
+            attend(shelf, **ASKED, group_by=Grouping("metadata.y", 10, 3, ranges))
+    condition = {"field": "metadata.i", "operator": ">=", "value": 0}
+    (group,) = attend(shelf, **ASKED, filter=condition, group_by=Grouping("metadata.y", 10, 3)).group_by.groups
+    assert (group.value, group.documents) == (None, 6)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "message"),
+    [
+        ([(None, None)], "wanted a range with a bound"),
+        ([("then", None)], "a bound is a number or an ISO 8601 date"),
+        ([(1, "2020-01-01")], "one bound is a number and the other a date"),
+        ([(2, 2)], "no value is from 2 up to 2"),
+        ([("2021-01-01", "2020-01-01")], "no value is from 2021-01-01"),
+        ([(0, 3), (2, 5)], "the range from 2 overlaps the one from 0 up to 3"),
+        ([(None, 3), (None, 1)], "overlaps"),
+    ],
+)
+def test_invalid_ranges_are_refused(bounds, message):
+    with pytest.raises(InvalidContent, match=message):
+        Grouping("metadata.x", 10, 3, [ValueRange(low, high) for low, high in bounds])
