@@ -37,6 +37,7 @@ SAYING = (
         "ValuePatch.metadata",
         "DocumentBody.key",
         "Document.key",
+        "GroupBy.ranges",
         "GuessRequest.row",
         "CollectionChange.defaults",
         "CollectionChange.expire_after",

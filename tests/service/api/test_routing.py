@@ -55,7 +55,7 @@ IN_ROOMS = {
 }  # fmt: skip
 KINDS = {
     "lookup": {"attend", "sweep", "compare", "calibrate"},
-    "encode": {"encode", "embeddings", "trace"},
+    "encode": {"encode", "embeddings", "trace", "rerank", "rerank_as_cohere", "score"},
     "write": (WRITES | RE_ENCODING).keys(),
     "stateless": {"attend_arrays", "compare_rows", "get_lab", "decode_source", "post_mcp_message"} | IN_ROOMS,
     "listen": {"hear_room"},
@@ -81,7 +81,7 @@ WHOLE = {
 }  # fmt: skip
 NO_DOCUMENTS = {
     "get_service", "list_encoders", "list_models", "get_model", "encode", "embeddings", "trace", "attend_arrays",
-    "compare_rows", "read_table",
+    "compare_rows", "read_table", "rerank", "rerank_as_cohere", "score",
 }  # fmt: skip
 OF_THE_PART = {
     "attend", "sweep", "compare", "list_collections", "get_collection", "get_document", "query_documents",

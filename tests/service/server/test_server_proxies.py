@@ -202,7 +202,7 @@ def test_no_path_of_the_service_may_be_the_prefix(plain):
     assert own - {"", "caller"} <= OWN_SEGMENTS
     with plain.client() as client:
         # The last two are parts of a built site.
-        for segment in OWN_SEGMENTS - {"assets", "mcp", "v1", "llms.txt", "llms-full.txt"}:
+        for segment in OWN_SEGMENTS - {"assets", "mcp", "v1", "v2", "llms.txt", "llms-full.txt"}:
             assert client.get(f"/{segment}").status_code in (200, 307, 308, 503), segment
 
 

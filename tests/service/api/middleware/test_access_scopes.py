@@ -24,7 +24,7 @@ EVERYTHING = {"get_backup", "list_slow_requests", "unload_encoder"}
 SEEN = {"list_collections", "list_aliases", "put_alias", "get_alias", "delete_alias", "post_mcp_message"}
 NOTHING = {
     "attend_arrays", "compare_rows", "embeddings", "encode", "get_model", "get_service", "list_encoders", "list_models",
-    "trace",
+    "trace", "rerank", "rerank_as_cohere", "score",
     "open_room", "get_room", "close_room", "hear_room", "put_room_row", "delete_room_row",
     "delete_room_rows", "ask_room", "put_guess", "read_table",
     "reveal_answer", "put_temperature", "leave_words_out", "get_lab", "train_model", "decode_source",
