@@ -34,6 +34,9 @@ from attention.lookup.softmax.mixture import NO_NULL, evidence_of
 MAX_CAP = 1_000
 """A question that lists more rows is not plain: each thread keeps memory for the lists."""
 
+MAX_MASKED_ROWS = 2**17
+"""The rows of a view whose masks are kept in the form that a scan reads."""
+
 _rows: WeakKeyDictionary[View | Mask, ScannableRows] = WeakKeyDictionary()
 
 
@@ -53,13 +56,14 @@ def is_plain(question: Question) -> bool:
 class ScannableRows:
     """The rows of a view that pass a mask, in the form that a scan for one query reads.
 
+    It does not keep the view, which would else live as long as the cache.
+
     Args:
         view, mask: the rows, at least one.
     """
 
     def __init__(self, view: View, mask: Mask | None) -> None:
-        self._view, self._facts, self._limits = view, view.facts, view.limits
-        self._keys, self._indices = view.n if mask is None else mask.n, all_rows(view)
+        self._facts, self._keys, self._indices = view.facts, view.n if mask is None else mask.n, all_rows(view)
         self._stride = sample_stride(view, mask)
         starts = {id(tile.segment): tile.start for tile in self._indices.tiles}
         sampling, cosine = ThresholdSample.of(self._stride, view.n, 0), view.similarity == "cosine"
@@ -88,7 +92,8 @@ class ScannableRows:
         """Return the rows of a view that pass a mask; None if they do not all lie in this process with 8-bit codes.
 
         Also None if a document has several keys, if products of query and key are not compared, or if the kernels do
-        not scan for one query. The result is cached as long as the mask, or without one the view, exists.
+        not scan for one query. The result is cached as long as the mask, or without one the view, exists. For a mask of
+        a large view it is not cached, because it has a byte for each row.
         """
         if not isinstance(view, View) or kernels().one_scan is None:
             return None
@@ -100,14 +105,20 @@ class ScannableRows:
             return None
         if not (view.n if mask is None else mask.n):
             return None
-        rows = _rows[view if mask is None else mask] = cls(view, mask)
+        rows = cls(view, mask)
+        if mask is None or view.n <= MAX_MASKED_ROWS:
+            _rows[view if mask is None else mask] = rows
         return rows
 
-    def answer(self, question: Question) -> Answer | None:
+    def answer(self, view: View, question: Question) -> Answer | None:
         """Return the answer to a plain question.
 
         None if float32 cannot hold the products, if the codes do not decide which rows are the best, or if rounding
         needs a closer bound.
+
+        Args:
+            view: the view of the rows.
+            question: the question, with the mask of the rows.
         """
         vector, temperature, similarity = question.vector, question.temperature, self._facts.similarity
         assert not isinstance(temperature, Auto)
@@ -121,10 +132,10 @@ class ScannableRows:
         errors = list[QuantisationError]()
 
         def bound_error() -> float:
-            errors.append(QuantisationError(*quantisation_errors(self._view, codes)[0].tolist()))
+            errors.append(QuantisationError(*quantisation_errors(view, codes)[0].tolist()))
             return errors[0].largest
 
-        threads, options = self._options(question, null_numbers)
+        threads, options = self._options(view, question, null_numbers)
         check = self._check if self._unread else None
         scanned = running.one_scan.scan(self._coded, packed, vector, options, threads, pool(), bound_error, check)
         if scanned is None:
@@ -158,13 +169,13 @@ class ScannableRows:
             heavy_rows=self._heavy_rows(scanned),
         )
 
-    def _options(self, question: Question, null: tuple[float, float]) -> tuple[int, ScanOptions]:
+    def _options(self, view: View, question: Question, null: tuple[float, float]) -> tuple[int, ScanOptions]:
         """Return the number of threads that scan, and what the question asks of them."""
-        limits, divisor = self._limits, PRODUCTS[self._facts.similarity]
+        limits, divisor = view.limits, PRODUCTS[self._facts.similarity]
         width = limits.scan_widths[0]
         listed = max(min(width.listed, self._keys // limits.min_rows_per_candidate), 2 * question.cap)
         assert not isinstance(question.temperature, Auto)
-        threads, height = tile_height(self._view, 1, outputs=False)
+        threads, height = tile_height(view, 1, outputs=False)
         length = math.sqrt(np.add.reduce(question.vector * question.vector)) if divisor is None else 0.0
         return threads, ScanOptions(
             divisor=length if divisor is None else divisor(question.vector.size),
@@ -172,7 +183,7 @@ class ScannableRows:
             null=null,
             k=question.head_size(self._keys),
             cap=question.cap,
-            sampled=ThresholdSample.of(self._stride, self._view.n, listed).count,
+            sampled=ThresholdSample.of(self._stride, view.n, listed).count,
             room=list_capacity(listed),
             height=height,
             lookups=width.lookups,

@@ -18,7 +18,7 @@ from attention.lookup.estimate import (
     estimate_weights,
 )
 from attention.lookup.limits import ScanWidth
-from attention.lookup.memory.view import AnyView
+from attention.lookup.memory.view import AnyView, View
 from attention.lookup.one_scan import ScannableRows, is_plain
 from attention.lookup.question import Auto, Question, group_by_logits
 from attention.lookup.shards import Shard, open_shard
@@ -72,8 +72,9 @@ def _answer_plain(
     plain = [index for index in group if is_plain(questions[index])]
     rows = ScannableRows.of(view, questions[plain[0]].mask) if plain else None
     if rows is not None:
+        assert isinstance(view, View)
         for index in plain:
-            answers[index] = rows.answer(questions[index])
+            answers[index] = rows.answer(view, questions[index])
 
 
 def shard_of(view: AnyView, question: Question) -> Shard:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -85,7 +88,7 @@ def test_a_question_alone_is_answered_as_beside_another(similarity, count, width
         for index, query in enumerate(queries[:6]):
             mask, top_k = masks[index % 3], (10, 0, 200)[index % 3]
             question = Question(query, temperature * UNIT[similarity], null, mask, top_k=top_k, output=False)
-            alone = None if rows[id(mask)] is None else rows[id(mask)].answer(question)
+            alone = None if rows[id(mask)] is None else rows[id(mask)].answer(view, question)
             if alone is not None:
                 assert_equal(alone, scan_together(view, question))
             else:
@@ -98,7 +101,7 @@ def test_weights_are_the_softmax_of_the_definition(oracle, similarity, count):
     memory, keys, queries = memory_of(similarity, count, 48, block_rows=32_768, copies=count // 30)
     for query in queries[:4]:
         question = Question(query, 0.1 * UNIT[similarity], 0.4, top_k=50, output=False)
-        result = ScannableRows.of(memory.view, None).answer(question)
+        result = ScannableRows.of(memory.view, None).answer(memory.view, question)
         similarities = oracle(similarity, question.vector, keys)
         logits = np.append(similarities, 0.4) / question.temperature
         weights = np.exp(logits - logits.max())
@@ -127,7 +130,10 @@ def test_a_full_list_raises_its_threshold(best_last, copies):
         passes[::64] = False
         question = Question(query, 0.05, 0.3, view.mask(passes), output=False)
         with one_thread():
-            alone, together = ScannableRows.of(view, question.mask).answer(question), scan_together(view, question)
+            alone, together = (
+                ScannableRows.of(view, question.mask).answer(view, question),
+                scan_together(view, question),
+            )
         # If half of the rows are copies of the best, only a wider scan decides which are among the best.
         assert copies == 2 or not (alone is None or together is None)
         if not (alone is None or together is None):
@@ -147,7 +153,7 @@ def test_rows_that_may_belong_to_the_head_are_looked_up_in_a_second_round(monkey
     monkeypatch.setattr(rows, "_check", lambda indices: looked_up.append(len(indices)))
     question = Question(queries[1], 1e-3, output=False)
     with one_thread():
-        assert_equal(rows.answer(question), scan_together(view, question))
+        assert_equal(rows.answer(view, question), scan_together(view, question))
     assert len(looked_up) == 2
     assert sum(looked_up) >= 40
 
@@ -157,9 +163,9 @@ def test_threads_find_the_same_rows():
     rows = ScannableRows.of(memory.view, None)
     for query in queries:
         question = Question(query, 0.05, 0.3, output=False)
-        together = rows.answer(question)
+        together = rows.answer(memory.view, question)
         with one_thread():
-            alone = rows.answer(question)
+            alone = rows.answer(memory.view, question)
         np.testing.assert_array_equal(alone.numbers, together.numbers)
         difference = np.abs(alone.weights - together.weights).sum() + abs(alone.null_weight - together.null_weight)
         assert difference / 2 <= alone.certificate.total_variation + together.certificate.total_variation
@@ -169,7 +175,7 @@ def test_removed_rows_have_no_weight():
     memory, _, queries = memory_of("cosine", 5_000, 16)
     view = memory.publish(remove=10 + np.arange(0, 5_000, 3))
     question = Question(queries[1], 0.05, output=False, top_k=1_000)
-    result = ScannableRows.of(view, None).answer(question)
+    result = ScannableRows.of(view, None).answer(view, question)
     assert not ((result.numbers - 10) % 3 == 0).any()
     assert result.keys == view.n == 3_333
 
@@ -213,7 +219,22 @@ def test_a_damaged_key_is_in_no_answer(tmp_path, monkeypatch):
     again.adopt([unseal(path).segment(np.ones(first.count, dtype=bool))])
     rows = ScannableRows.of(again.view, None)
     with pytest.raises(SealedError):
-        rows.answer(Question(keys[700], 1.0, output=False))
+        rows.answer(again.view, Question(keys[700], 1.0, output=False))
     elsewhere = again.view.mask(10 + np.arange(600))
-    far = ScannableRows.of(again.view, elsewhere).answer(Question(keys[3], 1.0, mask=elsewhere, output=False))
+    far = ScannableRows.of(again.view, elsewhere).answer(
+        again.view, Question(keys[3], 1.0, mask=elsewhere, output=False)
+    )
     assert far.numbers[0] == 13
+
+
+def test_a_view_that_was_asked_is_freed():
+    memory, _, queries = memory_of("cosine", 300, 16)
+    view, refs = memory.view, list[weakref.ref[object]]()
+    for mask in (None, view.mask(np.arange(10, 200))):
+        answers(view, [Question(queries[1], 0.1, mask=mask, output=False)])
+        refs += [weakref.ref(ScannableRows.of(view, mask)), weakref.ref(view if mask is None else mask)]
+    assert None not in [ref() for ref in refs]
+    memory.publish(remove=np.array([10]))
+    del view, mask
+    gc.collect()
+    assert [ref() for ref in refs] == [None] * 4
