@@ -65,7 +65,7 @@ def cut_links(folder: Path, share: float, seed: int = 0) -> int:
 def _drop(row: np.ndarray, isolated: np.ndarray) -> None:
     """Remove links to isolated elements from a list, whose first word has the number of links in its lower half."""
     number = int(row[0]) & 0xFFFF
-    kept = row[1 : number + 1][~isolated[row[1 : number + 1]]]
-    row[1 : len(kept) + 1] = kept
-    row[len(kept) + 1 : number + 1] = 0
-    row[0] = (int(row[0]) & 0xFFFF0000) | len(kept)
+    links = row[1 : number + 1][~isolated[row[1 : number + 1]]]
+    row[1 : len(links) + 1] = links
+    row[len(links) + 1 : number + 1] = 0
+    row[0] = (int(row[0]) & 0xFFFF0000) | len(links)

@@ -156,7 +156,7 @@ def _group_after(cursor: str | None, queries: int = 1) -> int:
     """Return how many groups the pages before a cursor listed.
 
     Raises:
-        InvalidContent: the cursor is none of this API, or came for several queries.
+        InvalidContent: the cursor is not one that this API returned, or came with several queries.
     """
     if cursor is None:
         return 0

@@ -227,7 +227,7 @@ def test_a_damaged_key_is_in_no_answer(tmp_path, monkeypatch):
     assert far.numbers[0] == 13
 
 
-def test_a_view_that_was_asked_is_freed():
+def test_a_view_is_freed_after_its_answers():
     memory, _, queries = memory_of("cosine", 300, 16)
     view, refs = memory.view, list[weakref.ref[object]]()
     for mask in (None, view.mask(np.arange(10, 200))):

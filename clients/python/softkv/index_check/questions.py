@@ -33,7 +33,7 @@ def resolve(
         vectors: float32[n, d], the rows of the store.
         row_of: the row of each id.
         similarity: that of the store.
-        encode: the encoder of texts; None if there is none.
+        encode: encodes texts; None if no service is given.
 
     Raises:
         Invalid: a document does not exist, a width is wrong, a vector has length 0, or texts have no encoder.

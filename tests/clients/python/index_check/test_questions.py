@@ -14,8 +14,8 @@ ROW_OF = {"a": 0, "b": 1, "c": 2}
 
 
 def test_documents_and_texts_become_vectors() -> None:
-    asked = [Asked("b", "line 1", document="b"), Asked("t", "line 2", text="t"), Asked("v", "3", vector=VECTORS[0])]
-    queries = resolve(asked, VECTORS, ROW_OF, similarity="cosine", encode=lambda texts: np.array([[0, 0, 2]]))
+    questions = [Asked("b", "line 1", document="b"), Asked("t", "line 2", text="t"), Asked("v", "3", vector=VECTORS[0])]
+    queries = resolve(questions, VECTORS, ROW_OF, similarity="cosine", encode=lambda texts: np.array([[0, 0, 2]]))
     np.testing.assert_array_equal(queries, [[0, 1, 0], [0, 0, 2], [1, 0, 0]])
 
 

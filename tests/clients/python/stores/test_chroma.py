@@ -1,4 +1,4 @@
-"""chroma: a whole index, one whose links are cut, filters, and folders that are none."""
+"""chroma: a whole index, one whose links are cut, filters, and folders without an index."""
 
 from __future__ import annotations
 

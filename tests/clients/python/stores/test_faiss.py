@@ -95,11 +95,11 @@ def test_a_compressed_index_is_compared_with_the_originals(
     check: Check, tmp_path: Path, vectors: NDArray[np.float32], questions: Path
 ) -> None:
     index = fill(tmp_path, vectors, "PQ4x4")
-    own = check(index, "--from", "faiss", "--questions", questions)
-    assert "may have compressed its vectors" in own.report["searches"][0]["note"]
+    compressed = check(index, "--from", "faiss", "--questions", questions)
+    assert "may have compressed its vectors" in compressed.report["searches"][0]["note"]
     true = check(index, "--from", "faiss", "--originals", tmp_path / "vectors.npy", "--questions", questions)
     assert true.report["searches"][0]["note"] == ""
-    recalls = [run.report["summary"]["groups"][0]["recall"]["mean"] for run in (own, true)]
+    recalls = [run.report["summary"]["groups"][0]["recall"]["mean"] for run in (compressed, true)]
     assert recalls[0] > recalls[1] + 0.2
 
 

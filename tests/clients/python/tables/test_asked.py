@@ -28,13 +28,13 @@ def test_each_kind_of_line_is_a_question(tmp_path: Path) -> None:
         {"id": 7},
     ]
     path = written(tmp_path, "asked.jsonl", "\n\n".join(map(json.dumps, lines)))
-    asked = read_asked(path)
-    assert [question.name for question in asked] == ["line 1", "mine", "line 5", "pets that purr", "7"]
-    assert [question.place for question in asked[:2]] == [f"line 1 of {path}", f"line 3 of {path}"]
-    assert [question.text for question in asked if question.text] == ["pets that purr"]
-    assert [question.document for question in asked if question.document] == ["7"]
-    assert asked[1].condition == {"year": 1}
-    np.testing.assert_array_equal(asked[2].vector, [3, 2, 1])
+    questions = read_asked(path)
+    assert [question.name for question in questions] == ["line 1", "mine", "line 5", "pets that purr", "7"]
+    assert [question.place for question in questions[:2]] == [f"line 1 of {path}", f"line 3 of {path}"]
+    assert [question.text for question in questions if question.text] == ["pets that purr"]
+    assert [question.document for question in questions if question.document] == ["7"]
+    assert questions[1].condition == {"year": 1}
+    np.testing.assert_array_equal(questions[2].vector, [3, 2, 1])
 
 
 def test_other_formats_are_read(tmp_path: Path) -> None:

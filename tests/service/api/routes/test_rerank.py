@@ -10,23 +10,12 @@ import httpx
 import numpy as np
 import pytest
 
-from service.encoding import Reranker, load_reranker, write_pair
-from tests.checkpoints import save_cross_encoder
+from service.encoding import Reranker, write_pair
 from tests.running import RunningService
 from tests.service.api.contract import Contract
 
 QUERY = "what does a cat need?"
 DOCUMENTS = ["a cat needs sleep", "relational databases", "", "a cat asleep in the sun"]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_cross_encoder(tmp_path_factory.mktemp("model") / "pairs")
-
-
-@pytest.fixture(scope="module")
-def reranker(model: Path) -> Reranker:
-    return load_reranker(str(model))
 
 
 @pytest.fixture(scope="module")
