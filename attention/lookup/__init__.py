@@ -30,17 +30,18 @@ Packages, each with the file to begin with, and two modules, `sealed` and `scan`
 
 `limits.py` has the sizes of blocks and scans, which a memory takes and its views carry.
 `temperature_sweep.py` answers at many temperatures from one scan. `coverage.py` bounds what missing rows could weigh.
-`weights_of` returns the weight of each row, for tests and `benchmarks/certificates.py`.
+`all_weights.py` returns the weight of every document, in float64 or from a scan.
 """
 
 from __future__ import annotations
 
 from attention.kernels import limit_workers
+from attention.lookup.all_weights import Weights, estimate_weights_of, weights_of, weights_without_null
 from attention.lookup.answer import Answer, Certificate, HeavyRows, Sweep
 from attention.lookup.bounds.aggregates import share_error, weight_error, weighted_mean, weighted_quantiles
 from attention.lookup.codes.summary import KeySummary
 from attention.lookup.coverage import Coverage, cover_missing_rows
-from attention.lookup.exact import Similarities, Weights, similarities_of, weights_of, weights_without_null
+from attention.lookup.exact import Similarities, similarities_of
 from attention.lookup.filtered import Filtered
 from attention.lookup.limits import Limits, ScanWidth
 from attention.lookup.memory.bias import AnyBias, Bias
@@ -118,6 +119,7 @@ __all__ = [
     "answers",
     "attend",
     "cover_missing_rows",
+    "estimate_weights_of",
     "join_statistics",
     "limit_workers",
     "of_bytes",

@@ -28,7 +28,7 @@ from attention.lookup.bounds.similarities import Slack, similarity_slack
 from attention.lookup.bounds.weights import bound_bias_rounding, bound_ties, total_variation
 from attention.lookup.few_rows import FewRows
 from attention.lookup.memory.view import AnyMask, AnyView
-from attention.lookup.question import Auto, Question, group_by_mask, mask_forbidden
+from attention.lookup.question import Auto, Question, group_by_mask
 from attention.lookup.shards import Shard, open_shard
 from attention.lookup.shards.documents import select_heavy_rows
 from attention.lookup.softmax.distribution import (
@@ -297,58 +297,3 @@ def similarities_of(view: AnyView, vectors: F64, mask: AnyMask | None = None) ->
         shard = open_shard(view, mask)
         similarities = shard.read_similarities(questions, [None] * len(questions))
         return Similarities(shard.numbers(shard.rows), shard.owners(shard.rows), similarities)
-
-
-@dataclass(frozen=True, eq=False)
-class Weights:
-    """The weights of all documents that pass the mask.
-
-    Attributes:
-        numbers: int64[m], the documents, ascending.
-        weights: float64[m], each summed over all keys of the document; with the null key's weight they sum to one.
-        total_variation: an upper bound of ½·Σ|w − ŵ| over all documents and the null key, for true weights w and these
-            weights ŵ.
-    """
-
-    numbers: I64
-    weights: F64
-    total_variation: float
-
-
-def weights_of(view: AnyView, question: Question) -> Weights:
-    """Return the weight of every document that passes the question's mask, computed in float64.
-
-    `top_k` and `top_p` of the question are not used.
-
-    Raises:
-        ShapeError: the query has another width than the keys.
-        ParameterError: a zero query under cosine, or a mask or a bias of another view.
-    """
-    question.check(view)
-    (question,) = mask_forbidden([replace(question, top_k=0, top_p=None, output=False)])
-    with pin_kernels():
-        shard = open_shard(view, question.mask)
-        biases = shard.read_biases([question])
-        (similarities,) = shard.read_similarities([question], biases)
-        weighting = Weighting.of(question, similarities, biases[0])
-        variation, weights = bound_variation(shard, weighting), weighting.distribution.weights
-        if shard.grouping is not None:
-            return Weights(shard.grouping.numbers, shard.grouping.sums(weights), variation)
-        numbers = shard.numbers(shard.rows)
-        if (numbers[1:] > numbers[:-1]).all():
-            return Weights(numbers, weights, variation)
-        order = np.argsort(numbers)
-        return Weights(numbers[order], weights[order], variation)
-
-
-def weights_without_null(view: AnyView, question: Question) -> Weights:
-    """Return the weight of every document for a caller that uses only the ratios of the weights.
-
-    With softmax above temperature 0 the null key ("none of these") is left out. So the ratios stay precise even if it
-    has nearly all of the weight.
-
-    Raises:
-        ShapeError: the query has another width than the keys.
-        ParameterError: a zero query under cosine, or a mask or a bias of another view.
-    """
-    return weights_of(view, replace(question, null=None) if question.weighs_all else question)

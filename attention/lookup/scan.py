@@ -6,6 +6,7 @@ sample of the rows that pass. Each worker thread has an accumulator for its resu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -52,6 +53,42 @@ ERROR_DEGREES = np.array([1.0, 1.0, 1.0, 1.0, 2.0])
 """The degree of each column in the weights: if all weights are multiplied by f, it is multiplied by f to this power."""
 
 
+class RowTerms:
+    """The softmax term of each row that a scan for one query sums, as far as it is not listed.
+
+    Args:
+        rows: n, the number of rows of the view.
+
+    Attributes:
+        terms: float32[n], exp((s − level)/T) of each summed row, with the level of its tile; 0 for all other rows.
+        levels: for each tile its first row, its end, and its level: the threshold of the thread that scanned it.
+        unlisted: rows that left a list and are summed as well, with their scanned similarities: int64[m], float32[m].
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.terms = np.zeros(rows, dtype=np.float32)
+        self.levels: list[tuple[int, int, float]] = []
+        self.unlisted: list[tuple[I64, F32]] = []
+
+    def shares(self, inverse: float) -> F64:
+        """Return float64[n], the share of each row in the sum of all terms; all are 0 if no row is summed.
+
+        Args:
+            inverse: 1/T, as in the scan.
+        """
+        # A thread that summed no row may have the highest level.
+        level = max((level for first, last, level in self.levels if self.terms[first:last].any()), default=-math.inf)
+        level = max([level, *(float(similarities.max()) for _, similarities in self.unlisted)])
+        shares = self.terms.astype(np.float64)
+        for first, last, of_tile in self.levels:
+            if of_tile != level:
+                shares[first:last] *= math.exp(min((of_tile - level) * inverse, 0.0))
+        for rows, similarities in self.unlisted:
+            shares[rows] = np.exp((similarities - level) * inverse)
+        total = float(shares.sum())
+        return shares / total if total > 0 else shares
+
+
 class Accumulator:
     """The results of one thread of a scan of 8-bit codes for q queries: sums over most rows, and lists of the best.
 
@@ -65,6 +102,7 @@ class Accumulator:
         value_dimension: the width of the outputs (weighted sums of values); None if no output is requested.
         limit: float32[q], the largest possible similarity, for a histogram; None for sums.
         lists: empty lists with these thresholds, see `empty_lists`; None to allocate them here.
+        row_terms: learns the term of each row that is summed, if there is one query; None if they are not needed.
 
     Attributes:
         lists: thresholds and candidates (the listed rows).
@@ -86,8 +124,10 @@ class Accumulator:
         value_dimension: int | None,
         limit: F32 | None,
         lists: CandidateLists | None = None,
+        row_terms: RowTerms | None = None,
     ) -> None:
         q = len(thresholds)
+        self.row_terms = row_terms
         self.inverse = inverse
         self.sums = np.zeros((q, 3))
         self.lists = lists or CandidateLists(*(arrays[0] for arrays in empty_lists(1, thresholds, capacity)))
@@ -131,9 +171,12 @@ class Accumulator:
             self.value_errors[query] *= np.exp(shift * ERROR_DEGREES)
             if self.outputs is not None:
                 self.outputs[query] *= np.exp(shift)
-                # The terms of the current tile are yet to be multiplied with values.
+            if len(weights):
+                # The terms of the current tile are relative to the threshold too.
                 weights[query] *= np.float32(np.exp(shift))
         below = similarities < threshold
+        if self.row_terms is not None:
+            self.row_terms.unlisted.append((indices[below], similarities[below]))
         if self.histogram is not None:
             bins = ((similarities[below] - self.lows[query]) * self.finer[query]).astype(np.int64)
             bins = np.clip(bins, 0, BINS - 1)
@@ -155,7 +198,13 @@ class Accumulator:
 
 
 def make_accumulators(
-    workers: int, thresholds: F32, inverse: F32, capacity: int, value_dimension: int | None, limit: F32 | None
+    workers: int,
+    thresholds: F32,
+    inverse: F32,
+    capacity: int,
+    value_dimension: int | None,
+    limit: F32 | None,
+    row_terms: RowTerms | None = None,
 ) -> tuple[CandidateLists, list[Accumulator]]:
     """Return the empty results of each worker thread of a scan, and the candidate lists of all threads together.
 
@@ -168,10 +217,11 @@ def make_accumulators(
         capacity: the number of rows that each list can hold.
         value_dimension: the width of the outputs (weighted sums of values); None if no output is requested.
         limit: float32[q], the largest possible similarity, for a histogram; None for sums.
+        row_terms: learns the term of each row that is summed; None if they are not needed.
     """
     lists = empty_lists(workers, thresholds, capacity)
     accumulators = [
-        Accumulator(thresholds, inverse, capacity, value_dimension, limit, CandidateLists(*arrays))
+        Accumulator(thresholds, inverse, capacity, value_dimension, limit, CandidateLists(*arrays), row_terms)
         for arrays in zip(*lists, strict=True)
     ]
     return lists, accumulators
@@ -404,6 +454,7 @@ def scan(
     outputs: bool = False,
     key_norm: float | None = None,
     thresholds: F32 | None = None,
+    row_terms: RowTerms | None = None,
 ) -> ScanState:
     """Start a scan, which computes the weight of every row that passes from the 8-bit codes of query and key.
 
@@ -421,6 +472,8 @@ def scan(
             same bins; None for that of this view.
         thresholds: float32[q], the similarity from which a row is listed at first; None to choose it from a sample of
             this view.
+        row_terms: learns the term of each row that is summed, for one query without outputs; None if they are not
+            needed.
     """
     running, query_count = kernels(), len(queries.scales)
     packed = running.pack_queries(queries.codes, queries.scales.astype(np.float32), fine=queries.fine)
@@ -440,6 +493,7 @@ def scan(
         list_capacity(listed),
         view.value_dimension if outputs else None,
         None if limit is None else limit.astype(np.float32),
+        row_terms,
     )
     # Weights a little wider than a power of 2: rows a power of 2 apart would share the same few lines of a cache.
     weights_shape = (query_count, height + PANEL) if outputs else (0, 0)
@@ -489,10 +543,15 @@ def _work(
         assert isinstance(span, slice)
         addends = NO_ADDENDS if bias is None else addends_for(bias, tile.segment, span)
         keys = CodedKeys(codes.codes[span.start // LANES :], codes.scales[span], allowed, tile.start, addends)
+        row_terms = accumulator.row_terms
+        if row_terms is not None:
+            weights = row_terms.terms[None, tile.start : tile.stop]
         # A pass ends early if a list is full. It goes on where it stopped, with a higher threshold.
         done = 0
         while (done := _run_pass(running, accumulator, keys, done, packed, weights)) < row_count:
             accumulator.raise_thresholds(PANEL, rows, weights[:, :done])
+        if row_terms is not None:
+            row_terms.levels.append((tile.start, tile.stop, float(accumulator.lists.thresholds[0])))
         if accumulator.outputs is not None:
             add_values(running, tile, weights, accumulator, fine=fine)
 

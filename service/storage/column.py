@@ -147,6 +147,12 @@ class DistinctValues:
             return slice(edge, self._starts[last + 1])
         return slice(self._starts[first], edge)
 
+    def order(self, operator: str, operand: Any) -> slice | NDArray[np.int64]:
+        """Return the codes of values for which `value operator operand` holds; the operand may be an instant."""
+        if isinstance(operand, Instant):
+            return self.dates.compare(operator, operand.absolute)
+        return self.compare(operator, encode_value(operand))
+
     @cached_property
     def case_folds(self) -> TextArray:
         """The texts after case folding, which takes much longer than to compare them."""
@@ -268,9 +274,7 @@ class Column:
         operator, value = comparison.operator, comparison.value
         distinct = self.field.distinct
         if operator in ORDERING:
-            if isinstance(value, Instant):
-                return self.field.among(distinct.dates.compare(operator, value.absolute))
-            return self.field.among(distinct.compare(operator, encode_value(value)))
+            return self.field.among(distinct.order(operator, value))
         if operator == "contains":
             return self._containing(value, ignore_case=comparison.ignore_case)
         if operator not in ("==", "in"):

@@ -28,7 +28,7 @@ from attention.lookup.rescoring.originals import (
     compute_similarities,
 )
 from attention.lookup.rescoring.ranking import DocumentGrouping, refine_similarities
-from attention.lookup.scan import ThresholdSample, fits_float32, sample_best, sample_stride, scan
+from attention.lookup.scan import RowTerms, ThresholdSample, fits_float32, sample_best, sample_stride, scan
 from attention.lookup.shards.scan_result import RawScan, ScanRequest, ScanResult, Sums, add_accumulators
 from attention.lookup.softmax.distribution import relative_logits
 
@@ -160,6 +160,7 @@ class LocalShard(StoredRows):
         in_logits: whether `similarities_at` returns logits instead of similarities.
         documents, keys: how many documents and how many rows pass the mask.
         beyond_memory: whether the float32 originals are likely to be on disk.
+        row_terms: learns the term of each row that a scan for one query sums; None if they are not needed.
     """
 
     method = "quantised"
@@ -170,6 +171,7 @@ class LocalShard(StoredRows):
     ) -> None:
         super().__init__(view, mask, facts)
         self._bias = bias
+        self.row_terms: RowTerms | None = None
         self.beyond_memory = view.beyond_memory
         self.keys = view.n if mask is None else mask.n
         self.documents = self.keys
@@ -276,6 +278,7 @@ class LocalShard(StoredRows):
             outputs=request.outputs,
             key_norm=self.facts.key_norm,
             thresholds=thresholds,
+            row_terms=self.row_terms,
         )
         errors = quantisation_errors(self._view, queries)
         accumulators = state.finish()

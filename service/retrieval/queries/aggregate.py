@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from attention.arrays import F64, I64, Bools
 from attention.lookup import (
@@ -36,6 +37,8 @@ from service.storage import (
 )
 
 MAX_VOTES = 10
+CHUNK, MAX_CHUNKED_VALUES = 2048, 4096
+"""The most weights that are added one after another, in a field with at most this many different values."""
 MEDIAN = 0.5
 
 
@@ -190,23 +193,23 @@ def _aggregate_field(snapshot: Snapshot, weights: Weights, aggregation: Aggregat
 
 @dataclass(frozen=True, eq=False)
 class FieldWeights:
-    """A part of a metadata column, with the weights of the documents that have the field.
+    """A part of a metadata column, with the weight of each distinct value among the documents that pass.
 
     Attributes:
-        column: the part of the column, with its distinct values.
-        codes: int[k], the index of each document's value among the distinct values.
-        positions: int64[k], the index of each document among all documents that pass.
-        weights: float64[k], the weights of these documents.
+        column: the part of the column, with its c distinct values.
+        masses: float64[c], the weight of the documents that have each value.
+        counts: int64[c], the number of these documents.
+        positions: the index of each document that has the field among all documents that pass.
     """
 
     column: Column
-    codes: I64
-    positions: I64
-    weights: F64
+    masses: F64
+    counts: I64
+    positions: slice | I64
 
     @classmethod
     def of_field(cls, snapshot: Snapshot, field: str, weights: Weights, pointer: str) -> list[FieldWeights]:
-        """Return the weights of the documents that have a field, in the parts of its column.
+        """Return the weights of the values of a field, in the parts of its column.
 
         Args:
             snapshot: the version of the collection that was queried.
@@ -221,34 +224,71 @@ class FieldWeights:
 
     @classmethod
     def of(cls, column: Column, weights: Weights) -> FieldWeights:
-        """Return the weights of the documents that have a field, for one part of its column."""
-        positions, present = find_positions(weights, column.field.rows)
-        return cls(column, column.field.codes[present].astype(np.int64), positions, weights.weights[positions])
+        """Return the weights of the values of one part of a column."""
+        positions, present = _find_positions(weights, column.field.rows)
+        codes, distinct = column.field.codes[present], len(column.field.distinct)
+        counts = np.bincount(codes, minlength=distinct)
+        return cls(column, _sum_by_code(codes, weights.weights[positions], distinct), counts, positions)
 
     def numbers(self) -> tuple[F64, F64]:
-        """Return the values float64[n] that are finite numbers, and their weights."""
-        numbers = self.column.field.distinct.numbers()[self.codes]
-        finite = np.isfinite(numbers)
-        return numbers[finite], self.weights[finite]
+        """Return the values float64[n] that are finite numbers, and the weight of each."""
+        numbers = self.column.field.distinct.numbers()
+        finite = np.isfinite(numbers) & (self.counts > 0)
+        return numbers[finite], self.masses[finite]
+
+    def scalars(self) -> FieldWeights:
+        """Return the same without the documents whose value is a list or an object."""
+        codes = self.column.field.distinct.scalars()
+        scalar = np.zeros(len(self.counts), dtype=np.bool_)
+        scalar[codes] = True
+        return replace(self, masses=np.where(scalar, self.masses, 0.0), counts=np.where(scalar, self.counts, 0))
 
 
-def find_positions(weights: Weights, rows: RowNumbers) -> tuple[I64, Bools]:
+def _find_positions(weights: Weights, rows: RowNumbers) -> tuple[slice | I64, slice | Bools]:
     """Return the index of each document among those with weights, without documents that do not pass.
 
-    Also return bool[n], which of the n row numbers, ascending, are documents that pass.
+    Also return which of the n row numbers, ascending, are documents that pass: bool[n], or a slice of all.
     """
-    if not len(weights.numbers):
+    numbers = weights.numbers
+    if len(numbers) == len(rows) and np.array_equal(numbers, rows):
+        return slice(None), slice(None)
+    if not len(numbers):
         return np.empty(0, dtype=np.int64), np.zeros(len(rows), dtype=np.bool_)
-    positions = np.minimum(np.searchsorted(weights.numbers, rows), len(weights.numbers) - 1)
-    present = weights.numbers[positions] == rows
+    positions = np.minimum(np.searchsorted(numbers, rows), len(numbers) - 1)
+    present = numbers[positions] == rows
     return positions[present], present
+
+
+def _sum_by_code(codes: NDArray[np.int32], weights: F64, distinct: int) -> F64:
+    """Return float64[distinct], the sum of the weights of each code; `sum_error` bounds the rounding.
+
+    Args:
+        codes: int32[n], from 0 on.
+        weights: float64[n], not below 0.
+        distinct: the number of codes.
+    """
+    # Sums of sums: few numbers are added one after another.
+    length = CHUNK if distinct <= MAX_CHUNKED_VALUES else max(len(codes), 1)
+    sums = np.zeros(distinct)
+    for start in range(0, len(codes), length):
+        sums += np.bincount(codes[start : start + length], weights[start : start + length], minlength=distinct)
+    return sums
+
+
+def sum_error(columns: Sequence[FieldWeights]) -> float:
+    """Return a bound on the rounding error of all sums of a field's weights together."""
+    terms = max((int(column.counts.max(initial=0)) for column in columns), default=0)
+    chunked = all(len(column.counts) <= MAX_CHUNKED_VALUES for column in columns)
+    if chunked:
+        terms = min(terms, CHUNK + sum(int(column.counts.sum()) for column in columns) // CHUNK)
+    return (terms + 2) * float(np.finfo(np.float64).eps)
 
 
 def _share(of: F64, weights: Weights) -> float:
     """Return the share of the weight of all documents that some documents have.
 
     Args:
-        of: the weights of these documents.
+        of: the weights of these documents, or of groups of them.
         weights: the weights of all documents.
     """
     total = float(weights.weights.sum())
@@ -262,22 +302,23 @@ def _numbers(columns: Sequence[FieldWeights]) -> tuple[F64, F64]:
 
 
 def _mean(columns: Sequence[FieldWeights], weights: Weights, _: Aggregation) -> dict[str, Any]:
-    numbers, field_weights = _numbers(columns)
-    share = _share(field_weights, weights)
+    numbers, masses = _numbers(columns)
+    share = _share(masses, weights)
     if not share:
         return {"value": None, "weight": 0.0, "deviation": None, "error": None}
-    mean = weighted_mean(numbers, field_weights, weights.total_variation)
+    mean = weighted_mean(numbers, masses, weights.total_variation + sum_error(columns))
     error = mean.error if mean.error is not None and math.isfinite(mean.error) else None
     return {"value": mean.value, "weight": share, "deviation": mean.deviation, "error": error}
 
 
 def _quantile(columns: Sequence[FieldWeights], weights: Weights, read: Aggregation) -> dict[str, Any]:
     levels = [MEDIAN] if read.quantiles is None else list(read.quantiles)
-    numbers, field_weights = _numbers(columns)
-    share = _share(field_weights, weights)
+    numbers, masses = _numbers(columns)
+    share = _share(masses, weights)
     names = ("value", "at_least", "at_most")
     if share:
-        bounded = weighted_quantiles(numbers, field_weights, np.array(levels), weights.total_variation)
+        variation = weights.total_variation + sum_error(columns)
+        bounded = weighted_quantiles(numbers, masses, np.array(levels), variation)
         quantiles = [vars(values) for values in bounded]
     else:
         quantiles = [dict.fromkeys(names)] * len(levels)
@@ -287,9 +328,9 @@ def _quantile(columns: Sequence[FieldWeights], weights: Weights, read: Aggregati
 
 
 def _vote(columns: Sequence[FieldWeights], weights: Weights, _: Aggregation) -> dict[str, Any]:
-    counted = only_scalars(columns)
-    field_weights = np.concatenate([column.weights for column in counted] or [np.empty(0)])
-    share, total = _share(field_weights, weights), float(field_weights.sum())
+    counted = [column.scalars() for column in columns]
+    masses = np.concatenate([column.masses for column in counted] or [np.empty(0)])
+    share, total = _share(masses, weights), float(masses.sum())
     if not share:
         return {"value": None, "weight": 0.0, "votes": [], "rest_weight": 0.0, "error": None}
     heaviest = find_heaviest(counted, MAX_VOTES)
@@ -297,19 +338,8 @@ def _vote(columns: Sequence[FieldWeights], weights: Weights, _: Aggregation) -> 
     ranked.sort(key=lambda vote: (vote[0], json.dumps(vote[1], ensure_ascii=False)))
     votes = [{"value": value, "weight": -negative} for negative, value in ranked[:MAX_VOTES]]
     rest = max(0.0, 1.0 + sum(negative for negative, _ in ranked[:MAX_VOTES]))
-    error = share_error(field_weights, weights.total_variation)
+    error = share_error(masses, weights.total_variation + sum_error(counted))
     return {"value": ranked[0][1], "weight": share, "votes": votes, "rest_weight": rest, "error": error}
-
-
-def only_scalars(columns: Sequence[FieldWeights]) -> list[FieldWeights]:
-    """Return the parts of a column without the documents whose value is a list or an object."""
-    restricted = list[FieldWeights]()
-    for column in columns:
-        codes = column.column.field.distinct.scalars()
-        scalar = (column.codes >= codes.start) & (column.codes < codes.stop)
-        parts = (column.codes[scalar], column.positions[scalar], column.weights[scalar])
-        restricted.append(FieldWeights(column.column, *parts))
-    return restricted
 
 
 class ValueWeight(NamedTuple):
@@ -330,23 +360,18 @@ def find_heaviest(columns: Sequence[FieldWeights], n: int) -> list[ValueWeight]:
         n: the number of values.
     """
     first, *smaller = columns
-    distinct = first.column.field.distinct
-    masses = np.bincount(first.codes, first.weights, minlength=len(distinct))
-    counts = np.bincount(first.codes, minlength=len(distinct))
+    distinct, masses, counts = first.column.field.distinct, first.masses.copy(), first.counts.copy()
     of_smaller_parts: dict[EncodedValue, ValueWeight] = {}
     for column in smaller:  # these parts are far smaller than the first
         values = column.column.field.distinct
-        sums = np.bincount(column.codes, column.weights, minlength=len(values))
-        documents = np.bincount(column.codes, minlength=len(values))
-        for code in np.flatnonzero(documents).tolist():
-            value = values.value(code)
+        for code in np.flatnonzero(column.counts).tolist():
+            value, weight, count = values.value(code), float(column.masses[code]), int(column.counts[code])
             codes = distinct.equal(value)
             if codes.stop > codes.start:
-                masses[codes.start] += sums[code]
-                counts[codes.start] += documents[code]
+                masses[codes.start] += weight
+                counts[codes.start] += count
             else:
                 before = of_smaller_parts.get(value, ValueWeight(value, 0.0, 0))
-                weight, count = float(sums[code]), int(documents[code])
                 of_smaller_parts[value] = ValueWeight(value, before.weight + weight, before.documents + count)
     least = np.partition(masses, -n)[-n] if len(masses) > n else 0.0
     chosen = np.flatnonzero((masses >= least) & (masses > 0)).tolist()

@@ -229,7 +229,11 @@ class PlannedQueries:
         if options.group_by is not None:
             groups = GroupBuilder(snapshot, options.group_by, options, builder.reading)
             grouped = groups.build(self.questions, batch_answers, self.terms)
-            results = [replace(result, group_by=one) for result, one in zip(results, grouped, strict=True)]
+            field = options.group_by.field
+            results = [
+                builder.with_groups(result, query, field, one)
+                for result, query, one in zip(results, self.plan.queries, grouped, strict=True)
+            ]
         return results
 
     def result_builder(self) -> tuple[ConfidenceModel | None, ResultBuilder]:

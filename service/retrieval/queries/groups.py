@@ -1,8 +1,8 @@
 """Groups of documents by the value of a metadata field: the weight of each group, and its best documents.
 
-The weight of every document is computed in float64, as for `aggregate`. So the sum over a group is off by at most the
-bound of these weights, whichever path answers the query itself. The best documents of a group are the answer to the
-same query with a mask for the group, and have the weight that they have among all documents.
+The weight of every document is computed in float64, or by a scan if there are very many. So the sum over a group is off
+by at most the bound of these weights. The best documents of a group are the answer to the same query with a mask for
+the group, and have the weight that they have among all documents.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from attention.lookup import Answer, Question, Weights, answers, weight_error, weights_of
+from attention.arrays import Bools
+from attention.lookup import Answer, Question, Weights, answers, estimate_weights_of, weight_error
 from service.retrieval.collections import Snapshot, parse_filter
 from service.retrieval.errors import InvalidContent
-from service.retrieval.queries.aggregate import FieldWeights, Grouping, find_heaviest, find_positions, only_scalars
+from service.retrieval.queries.aggregate import FieldWeights, Grouping, find_heaviest, sum_error
 from service.retrieval.queries.question import Options
 from service.retrieval.queries.results import DocumentReader, Group, GroupedWeight, read_matches
 from service.retrieval.queries.terms import LogitTerms
-from service.storage import Combination, Comparison, Condition, InvalidCondition, RowNumbers, decode_scalar
+from service.storage import Combination, Comparison, Condition, InvalidCondition, decode_scalar
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,14 +58,16 @@ class GroupBuilder:
             replace(question, temperature=answer.temperature)
             for question, answer in zip(questions, batch_answers, strict=True)
         ]
-        weighed = [weights_of(self.snapshot.view, question) for question in solved]
+        weighed = [estimate_weights_of(self.snapshot.view, question) for question in solved]
         grouped = [self._weigh_groups(weights) for weights in weighed]
         if not self.grouping.documents:
             return grouped
         heads = iter(self._answer_groups(solved, grouped))
         return [
-            replace(one, groups=[self._with_matches(group, next(heads), weights, added) for group in one.groups])
-            for one, weights, added in zip(grouped, weighed, terms, strict=True)
+            replace(
+                one, groups=[self._with_matches(group, next(heads), of_all, weights, added) for group in one.groups]
+            )
+            for one, of_all, weights, added in zip(grouped, batch_answers, weighed, terms, strict=True)
         ]
 
     def _weigh_groups(self, weights: Weights) -> GroupedWeight:
@@ -73,14 +76,15 @@ class GroupBuilder:
         columns = FieldWeights.of_field(self.snapshot, grouping.field, weights, "/group_by/field")
         for column in columns:
             _check_scalars(column, grouping.field)
-        of_values = (
-            _group_values(columns, grouping) if grouping.ranges is None else _group_ranges(columns, weights, grouping)
-        )
+        of_values = _group_values(columns, grouping) if grouping.ranges is None else _group_ranges(columns, grouping)
         groups = [group for group in (*of_values, *_group_absent(columns, weights, grouping.field)) if group.weight > 0]
         groups.sort(key=lambda group: (-group.weight, json.dumps(group.value, ensure_ascii=False)))
         rest = max(0.0, float(weights.weights.sum()) - sum(group.weight for group in groups[: grouping.last]))
-        error = weight_error(weights.weights, weights.total_variation)
-        return GroupedWeight(groups[grouping.after : grouping.last], rest, error, more=len(groups) > grouping.last)
+        masses = np.concatenate([column.masses for column in columns] or [np.empty(0)])
+        error = weight_error(masses, weights.total_variation + sum_error(columns))
+        heaviest = next((group for group in groups if group.value is not None), None)
+        listed, more = groups[grouping.after : grouping.last], len(groups) > grouping.last
+        return GroupedWeight(listed, rest, error, more, heaviest)
 
     def _answer_groups(self, questions: Sequence[Question], grouped: Sequence[GroupedWeight]) -> list[Answer]:
         """Answer each question once for each of its groups, with the documents of the group alone."""
@@ -101,16 +105,22 @@ class GroupBuilder:
         ]
         return answers(self.snapshot.view, of_groups)
 
-    def _with_matches(self, group: Group, answer: Answer, weights: Weights, added: LogitTerms | None) -> Group:
+    def _with_matches(
+        self, group: Group, answer: Answer, of_all: Answer, weights: Weights, added: LogitTerms | None
+    ) -> Group:
         """Return a group with its best documents, which have their weights among all documents.
 
         Args:
             group: the group.
             answer: the answer over the documents of the group.
+            of_all: the answer over all documents.
             weights: the weights of all documents.
             added: the terms that were added to the documents' logits.
         """
-        among_all = weights.weights[np.searchsorted(weights.numbers, answer.numbers)]
+        if answer.temperature and of_all.log_partition is not None:
+            among_all = np.exp(answer.logits + answer.log_weight_of_other_parts - of_all.log_partition)
+        else:
+            among_all = weights.weights[np.searchsorted(weights.numbers, answer.numbers)]
         # At temperature 0, only documents that tie for the best of all have a finite logit.
         logits = answer.logits if answer.temperature else np.where(among_all > 0, answer.logits, -np.inf)
         answer = replace(answer, weights=among_all, logits=logits)
@@ -120,48 +130,53 @@ class GroupBuilder:
 
 def _check_scalars(column: FieldWeights, field: str) -> None:
     """Raise InvalidContent if a document that passes has a list or an object in the field."""
-    other = column.codes >= column.column.field.distinct.scalars().stop
-    if other.any():
+    other = int(column.counts[column.column.field.distinct.scalars().stop :].sum())
+    if other:
         raise InvalidContent.at(
             "/group_by/field",
-            f"{field} is a list or an object in {int(other.sum()):,} of the documents that pass, and a group has one "
+            f"{field} is a list or an object in {other:,} of the documents that pass, and a group has one "
             "text, number, true or false: group by another field, or by one inside the object, as metadata.a.b",
         )
 
 
 def _group_values(columns: Sequence[FieldWeights], grouping: Grouping) -> Iterator[Group]:
     """Yield the groups of the heaviest values."""
-    for heavy in find_heaviest(only_scalars(columns), grouping.last + 1) if columns else ():
+    for heavy in find_heaviest(columns, grouping.last + 1) if columns else ():
         value = decode_scalar(*heavy.value)
         yield Group(value, Comparison(grouping.field, "==", value), heavy.weight, heavy.documents)
 
 
-def _group_ranges(columns: Sequence[FieldWeights], weights: Weights, grouping: Grouping) -> Iterator[Group]:
+def _group_ranges(columns: Sequence[FieldWeights], grouping: Grouping) -> Iterator[Group]:
     """Yield the group of each range."""
     for bounds in grouping.ranges or ():
         condition = bounds.condition(grouping.field)
-        rows = [_find_rows(column, condition) for column in columns]
-        positions = np.concatenate([find_positions(weights, part)[0] for part in rows])
-        yield Group([bounds.low, bounds.high], condition, float(weights.weights[positions].sum()), len(positions))
+        weight, documents = 0.0, 0
+        for column in columns:
+            codes = _find_codes(column, condition)
+            weight += float(column.masses[codes].sum())
+            documents += int(column.counts[codes].sum())
+        yield Group([bounds.low, bounds.high], condition, weight, documents)
 
 
-def _find_rows(column: FieldWeights, condition: Combination) -> RowNumbers:
-    """Return the rows of a part of a column whose value passes all comparisons of a condition, ascending."""
-    rows = column.column.present
+def _find_codes(column: FieldWeights, condition: Combination) -> Bools:
+    """Return bool[c], which of the c distinct values of a part of a column pass all comparisons of a condition."""
+    passes = np.ones(len(column.counts), dtype=np.bool_)
     for comparison in condition.conditions:
         assert isinstance(comparison, Comparison)
-        rows = np.intersect1d(rows, column.column.rows(comparison), assume_unique=True)
-    return rows
+        one = np.zeros(len(column.counts), dtype=np.bool_)
+        one[column.column.field.distinct.order(comparison.operator, comparison.value)] = True
+        passes &= one
+    return passes
 
 
 def _group_absent(columns: Sequence[FieldWeights], weights: Weights, field: str) -> Iterator[Group]:
     """Yield the group of the documents without the field, if there are any."""
-    absent = np.ones(len(weights.numbers), dtype=np.bool_)
-    for column in columns:
-        absent[column.positions] = False
-    if absent.any():
-        total = float(weights.weights[absent].sum())
-        yield Group(None, Comparison(field, "==", None), total, int(absent.sum()))
+    documents = len(weights.numbers) - sum(int(column.counts.sum()) for column in columns)
+    if documents:
+        absent = np.ones(len(weights.numbers), dtype=np.bool_)
+        for column in columns:
+            absent[column.positions] = False
+        yield Group(None, Comparison(field, "==", None), float(weights.weights[absent].sum()), documents)
 
 
 def _join(condition: Condition | None, of_group: Condition) -> Condition:

@@ -80,6 +80,7 @@ def explain_verdict(
     labels: str,
     *,
     alike: bool,
+    leader: tuple[str, float] | None = None,
 ) -> str:
     """Return the reason of an answer, in two sentences; in one if there is no match to speak of.
 
@@ -91,13 +92,16 @@ def explain_verdict(
         options: the options of the query.
         labels: the clause on labels, of `describe_labels`; empty to say nothing about them.
         alike: whether the documents that share the weight say nearly the same.
+        leader: the group that stands out, with its weight; None if the first match is the one to speak of.
     """
     if not answer.documents:
         where = "the collection has none with a key" if options.filter is None else "none with a key passes the filter"
         return f"No document can answer: {where}."
     first = matches[0] if matches else None
-    headline = ALIKE if alike else _headline(first, verdict, query, options)
-    sentences = [f"{headline}: {_shares(first, answer, verdict)}."]
+    if leader is None and first is not None:
+        leader = first.id, first.weight
+    headline = ALIKE if alike else _headline(leader, verdict, query, options)
+    sentences = [f"{headline}: {_shares(leader, answer, verdict)}."]
     if first is not None:
         sentences.append(_describe_match(first, answer, verdict, options, labels))
     if not verdict.certain:
@@ -105,26 +109,26 @@ def explain_verdict(
     return " ".join(sentences)
 
 
-def _headline(first: WeightedMatch | None, verdict: Verdict, query: EncodedQuery, options: Options) -> str:
+def _headline(leader: tuple[str, float] | None, verdict: Verdict, query: EncodedQuery, options: Options) -> str:
     """Return the verdict in words."""
     if verdict.stands == "none":
         return "Nothing here is about that"
     if query.words_unknown:
         return "The model knows no word of the question, so the weights say little"
     enough = "stands out" if options.min_confidence is None else "is sure enough"
-    name = "No document" if verdict.stands == "several" else "One document" if first is None else _quote(first.id)
+    name = "No document" if verdict.stands == "several" else "One document" if leader is None else _quote(leader[0])
     return f"{name} {enough}"
 
 
-def _shares(first: WeightedMatch | None, answer: Answer, verdict: Verdict) -> str:
-    """Return what the best match, all other documents and the null key have of the weight; the parts sum to one."""
-    null, best = answer.evidence.null_weight, first.weight if first else 0.0
+def _shares(leader: tuple[str, float] | None, answer: Answer, verdict: Verdict) -> str:
+    """Return what the leader, all other documents and the null key have of the weight; the parts sum to one."""
+    null, best = answer.evidence.null_weight, leader[1] if leader else 0.0
     rest = max(0.0, 1.0 - null - best)
     parts = list[tuple[str, float]]()
-    if first is not None:
-        parts.append(("it" if verdict.stands == "one" else _quote(first.id), best))
-    if first is None or answer.documents > 1:
-        parts.append(("all other documents" if first else "all documents together", rest))
+    if leader is not None:
+        parts.append(("it" if verdict.stands == "one" else _quote(leader[0]), best))
+    if leader is None or answer.documents > 1:
+        parts.append(("all other documents" if leader else "all documents together", rest))
     if answer.evidence.null_similarity is not None:
         parts.insert(0 if verdict.stands == "none" else len(parts), (NULL, null))
     (name, weight), *other_parts = parts

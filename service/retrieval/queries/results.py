@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -224,12 +225,15 @@ class GroupedWeight:
         rest_weight: the weight of all documents that are in none of these groups, nor in heavier ones.
         error: a bound on the error of the weight of each group and each of its matches, and of `rest_weight`.
         more: whether there are lighter groups.
+        heaviest: of all groups but that of the documents without the field, the one with the most weight; None if there
+            is no other group.
     """
 
     groups: Sequence[Group]
     rest_weight: float
     error: float
     more: bool
+    heaviest: Group | None
 
 
 @dataclass(frozen=True)
@@ -306,6 +310,29 @@ class ResultBuilder:
         words = summarise_full_text(added, self.snapshot, self.options)
         depth = None if self.options.rerank is None else self.options.rerank.depth
         return replace(built, full_text=words, warnings=warnings, reranked=depth)
+
+    def with_groups(self, result: Result, query: EncodedQuery, field: str, grouped: GroupedWeight) -> Result:
+        """Return a result with the groups of its documents, whose verdict counts each group as one document.
+
+        So it is "one" if a group has more than half of all weight. With `min_confidence` the verdict is of the first
+        match alone, and it stays as it is.
+        """
+        group, verdict = grouped.heaviest, result.verdict
+        result = replace(result, group_by=grouped)
+        if verdict.stands != "several" or query.words_unknown or self.options.min_confidence is not None:
+            return result
+        if group is None or group.weight + grouped.error <= HALF:
+            return result
+        if group.weight <= HALF:
+            verdict = Verdict("several", certain=False)
+            alike, leader = result.alike, None
+        else:
+            verdict = Verdict("one", certain=group.weight - grouped.error > HALF)
+            alike, leader = False, (f"{field} = {json.dumps(group.value, ensure_ascii=False)}", group.weight)
+        reason = explain_verdict(
+            result.matches, result.answer, verdict, query, self.options, self.labels, alike=alike, leader=leader
+        )
+        return replace(result, verdict=verdict, alike=alike, reason=reason)
 
 
 def explain_filter(snapshot: Snapshot, options: Options, documents: int) -> list[str]:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from attention.kernels import kernels_in_c, kernels_in_numpy, use_kernels
-from attention.lookup import Background, Limits, Memory, Question, Rows, answers, sweep
-from attention.lookup.exact import exact_answers, weights_of
+from attention.lookup import Background, Limits, Memory, Question, Rows, answers, sweep, weights_of
+from attention.lookup.exact import exact_answers
 from attention.lookup.few_rows import MAX_ROWS, FewRows
 from tests.thorough import crossed
 

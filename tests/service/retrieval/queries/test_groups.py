@@ -160,6 +160,32 @@ def test_the_matches_of_a_group_are_those_of_the_answer(shelf):
         assert (match.similarity, match.logit) == (matches[match.id].similarity, matches[match.id].logit)
 
 
+def test_the_verdict_counts_a_group_as_one_document(tmp_path):
+    metadata = [{"x": "a"}, {"x": "a"}, {"x": "b"}, {}, {}, {}]
+    records = [
+        DocumentRecord(f"d{i}", None, None, np.array([[5, i % 2]], np.float32), metadata=fields)
+        for i, fields in enumerate(metadata)
+    ]
+    made = opened(tmp_path, records)
+    collection = made.collection("c")
+    options = {**ASKED, "group_by": Grouping("metadata.x", 10, 0)}
+    with_field = {"field": "metadata.x", "operator": "!=", "value": None}
+    assert attend(collection, **{**options, "group_by": None}, filter=with_field).verdict.stands == "several"
+    result = attend(collection, **options, filter=with_field)
+    assert (result.verdict.stands, result.verdict.certain, result.alike) == ("one", True, False)
+    assert result.reason.startswith(
+        '“metadata.x = "a"” stands out: it has 67 % of the weight and all other documents 33 %.'
+    )
+    # Half of the documents lack the field: they are no document together.
+    assert attend(collection, **options).verdict.stands == "several"
+    # On a later page the group still counts.
+    later = attend(collection, **{**options, "group_by": Grouping("metadata.x", 1, 0, after=1)}, filter=with_field)
+    assert later.verdict.stands == "one"
+    # The null key comes first.
+    assert attend(collection, **{**options, "null": 9.0}, filter=with_field).verdict.stands == "none"
+    made.store.close()
+
+
 def test_groups_of_no_documents_have_weights_alone(shelf):
     grouped = attend(shelf, **ASKED, group_by=Grouping("metadata.x", 2, 0)).group_by
     assert [(group.value, group.documents, group.matches) for group in grouped.groups] == [("c", 1, ()), ("b", 2, ())]

@@ -1,0 +1,143 @@
+"""The weight of every document for one question: in float64, or from a scan of 8-bit codes, with an error bound."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from attention.arrays import F64, I64
+from attention.kernels import pin_kernels
+from attention.lookup.estimate import WeightEstimates, request_scan, scan_and_look_up, scan_temperature
+from attention.lookup.exact import Weighting, bound_variation
+from attention.lookup.memory.tiles import all_rows
+from attention.lookup.memory.view import AnyView, Mask, View
+from attention.lookup.planner import reads_exactly
+from attention.lookup.quantised import fits_scan, scan_question, shard_of
+from attention.lookup.question import Question, mask_forbidden
+from attention.lookup.scan import RowTerms
+from attention.lookup.shards import open_shard
+from attention.lookup.shards.local import LocalShard
+from attention.lookup.shards.uncoded import UncodedShard
+
+EXACT_TIMES = 32
+"""Up to this many times the components that a lookup reads in float64 are read so here: it takes a few milliseconds."""
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """The weights of all documents that pass the mask.
+
+    Attributes:
+        numbers: int64[m], the documents, ascending.
+        weights: float64[m], each summed over all keys of the document; with the null key's weight they sum to one.
+        total_variation: an upper bound of ½·Σ|w − ŵ| over all documents and the null key, for true weights w and these
+            weights ŵ.
+    """
+
+    numbers: I64
+    weights: F64
+    total_variation: float
+
+    @classmethod
+    def of_rows(cls, numbers: I64, weights: F64, total_variation: float) -> Weights:
+        """Return the weights of documents with one row each, whose numbers come in any order."""
+        if (numbers[1:] > numbers[:-1]).all():
+            return cls(numbers, weights, total_variation)
+        order = np.argsort(numbers)
+        return cls(numbers[order], weights[order], total_variation)
+
+
+def weights_of(view: AnyView, question: Question) -> Weights:
+    """Return the weight of every document that passes the question's mask, computed in float64.
+
+    `top_k`, `top_p` and `max_error` of the question are not used.
+
+    Raises:
+        ShapeError: the query has another width than the keys.
+        ParameterError: a zero query under cosine, or a mask or a bias of another view.
+    """
+    question.check(view)
+    (question,) = mask_forbidden([replace(question, top_k=0, top_p=None, output=False)])
+    with pin_kernels():
+        shard = open_shard(view, question.mask)
+        biases = shard.read_biases([question])
+        (similarities,) = shard.read_similarities([question], biases)
+        weighting = Weighting.of(question, similarities, biases[0])
+        variation, weights = bound_variation(shard, weighting), weighting.distribution.weights
+        if shard.grouping is not None:
+            return Weights(shard.grouping.numbers, shard.grouping.sums(weights), variation)
+        return Weights.of_rows(shard.numbers(shard.rows), weights, variation)
+
+
+def weights_without_null(view: AnyView, question: Question) -> Weights:
+    """Return the weight of every document for a caller that uses only the ratios of the weights.
+
+    With softmax above temperature 0 the null key ("none of these") is left out. So the ratios stay precise even if it
+    has nearly all of the weight.
+
+    Raises:
+        ShapeError: the query has another width than the keys.
+        ParameterError: a zero query under cosine, or a mask or a bias of another view.
+    """
+    return weights_of(view, replace(question, null=None) if question.weighs_all else question)
+
+
+def estimate_weights_of(view: AnyView, question: Question) -> Weights:
+    """Return the weight of every document that passes the mask, from a scan of 8-bit codes if there are many.
+
+    A scan takes a tenth of the time of `weights_of`. The heaviest documents are known in float64 then, and the bound on
+    the error of the others is in `total_variation`. `weights_of` answers few rows, a view that is not in this process,
+    documents with several keys, and a question whose `max_error` a scan cannot prove.
+
+    Raises:
+        ShapeError: the query has another width than the keys.
+        ParameterError: a zero query under cosine, or a mask or a bias of another view.
+    """
+    question.check(view)
+    (masked,) = mask_forbidden([replace(question, top_k=0, top_p=None, output=False)])
+    with pin_kernels():
+        weights = _scan_weights(view, masked) if isinstance(view, View) else None
+        return weights_of(view, question) if weights is None else weights
+
+
+def _scan_weights(view: View, question: Question) -> Weights | None:
+    """Return the weights from one scan; None if they are to be computed in float64."""
+    passing = view.n if question.mask is None else question.mask.n
+    few = passing * (view.dimension or 1) <= EXACT_TIMES * view.limits.exact_max_components
+    if few or reads_exactly(view, question):
+        return None
+    shard = shard_of(view, question)
+    if not isinstance(shard, LocalShard) or isinstance(shard, UncodedShard) or shard.facts.several:
+        return None
+    if not (question.weighs_all and fits_scan(shard, question)):
+        return None
+    scanned = scan_question(shard, question)
+    for width in view.limits.scan_widths:
+        shard.row_terms = row_terms = RowTerms(shard.room)
+        request = request_scan(shard, [scanned], width)
+        estimate = WeightEstimates(shard, [scanned], *scan_and_look_up(shard, [scanned], request))[0]
+        if estimate is None or (question.max_error is not None and estimate.total_variation > question.max_error):
+            continue
+        mixture, rescored = estimate.mixture, estimate.rescored
+        weights = row_terms.shares(1 / scan_temperature(scanned))
+        # The terms' own sum has rounding errors of float32: the tail has the weight that the answer gives it.
+        weights *= mixture.tail - float(mixture.candidates.sum())
+        weights[rescored.rows] = mixture.known
+        weights[rescored.candidate_rows] = mixture.candidates
+        mask = question.mask
+        assert mask is None or isinstance(mask, Mask)
+        return _of_passing(view, mask, weights, estimate.total_variation)
+    return None
+
+
+def _of_passing(view: View, mask: Mask | None, weights: F64, variation: float) -> Weights:
+    """Return the weights float64[rows of the view] of the rows that pass."""
+    numbers, passing = list[I64](), list[F64]()
+    starts = {id(tile.segment): tile.start for tile in all_rows(view).tiles}
+    for segment, passes in view.passing(mask):
+        start, of_segment = starts[id(segment)], segment.numbers
+        span = weights[start : start + segment.count]
+        numbers.append(of_segment if passes is None else of_segment[passes])
+        passing.append(span if passes is None else span[passes])
+    return Weights.of_rows(np.concatenate(numbers), np.concatenate(passing), variation)
