@@ -147,11 +147,17 @@ class DistinctValues:
             return slice(edge, self._starts[last + 1])
         return slice(self._starts[first], edge)
 
-    def order(self, operator: str, operand: Any) -> slice | NDArray[np.int64]:
-        """Return the codes of values for which `value operator operand` holds; the operand may be an instant."""
+    def codes(self, operator: str, operand: Any) -> slice | NDArray[np.int64]:
+        """Return the codes of values for which `value operator operand` holds.
+
+        Args:
+            operator: `==` or one of order.
+            operand: a scalar or an instant.
+        """
         if isinstance(operand, Instant):
             return self.dates.compare(operator, operand.absolute)
-        return self.compare(operator, encode_value(operand))
+        value = encode_value(operand)
+        return self.equal(value) if operator == "==" else self.compare(operator, value)
 
     @cached_property
     def case_folds(self) -> TextArray:
@@ -274,20 +280,13 @@ class Column:
         operator, value = comparison.operator, comparison.value
         distinct = self.field.distinct
         if operator in ORDERING:
-            return self.field.among(distinct.order(operator, value))
+            return self.field.among(distinct.codes(operator, value))
         if operator == "contains":
             return self._containing(value, ignore_case=comparison.ignore_case)
         if operator not in ("==", "in"):
             raise ValueError(f"a column answers ==, in, contains and comparisons of order, not {operator}")
         operands = value if operator in MEMBERSHIP else [value]
-        return self.field.among(
-            *(
-                distinct.dates.compare("==", operand.absolute)
-                if isinstance(operand, Instant)
-                else distinct.equal(encode_value(operand))
-                for operand in operands
-            )
-        )
+        return self.field.among(*(distinct.codes("==", operand) for operand in operands))
 
     def _containing(self, value: Any, *, ignore_case: bool) -> RowNumbers:
         texts, elements = self.field.distinct, self.elements.distinct

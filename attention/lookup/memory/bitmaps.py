@@ -142,7 +142,10 @@ def _rows_of(owners: I64, numbers: I64) -> Bools:
     if not len(numbers):
         return passes
     numbers_between = int(owners[-1] - owners[0]) + 1
-    if numbers_between <= 8 * len(owners):  # then a table of every number there is takes no search
+    # To find a number among the rows takes as long as to look some hundred rows up in a table.
+    if 256 * len(numbers) > len(owners) and numbers_between <= 8 * len(
+        owners
+    ):  # then a table of every number there is takes no search
         table = np.zeros(numbers_between, dtype=np.bool_)
         table[numbers - owners[0]] = True
         return np.asarray(table[owners - owners[0]])

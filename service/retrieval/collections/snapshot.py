@@ -6,7 +6,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from operator import is_
 from threading import Lock
 from typing import Any, Protocol, TypeVar
@@ -283,6 +283,11 @@ class _CachedFilter:
     version: int
     mask: Mask | None
 
+    @cached_property
+    def nbytes(self) -> int:
+        """The memory that the cache uses for it, in bytes."""
+        return self.filtered.nbytes
+
 
 class Masks:
     """A cache of the masks of a collection's current view, safe for many threads.
@@ -297,6 +302,7 @@ class Masks:
         self._columns = Columns()
         self._lock = Lock()
         self._kept: OrderedDict[bytes, _CachedFilter] = OrderedDict()
+        self._kept_bytes = 0
         self._made: OrderedDict[Hashable, tuple[View | RemoteView, Any]] = OrderedDict()
 
     def of(self, source: Source, condition: Condition, name: bytes, evaluation: Evaluation = ALONE) -> Mask:
@@ -378,13 +384,11 @@ class Masks:
                 return new.mask
             cached = self._kept.get(name)
             if cached is None or cached.mask is None or cached.mask.view is not new.mask.view:
+                self._kept_bytes += new.nbytes - (0 if cached is None else cached.nbytes)
                 cached = self._kept[name] = new
             self._kept.move_to_end(name)
-            while (
-                len(self._kept) > MAX_MASKS
-                or sum(entry.filtered.nbytes for entry in self._kept.values()) > MAX_MASK_BYTES
-            ):
-                self._kept.popitem(last=False)
+            while len(self._kept) > MAX_MASKS or self._kept_bytes > MAX_MASK_BYTES:
+                self._kept_bytes -= self._kept.popitem(last=False)[1].nbytes
             assert cached.mask is not None
             return cached.mask
 
@@ -537,6 +541,16 @@ class Snapshot:
         joined = self.reader.visibility.joined(condition)
         assert joined is not None
         return self._mask(joined)
+
+    def mask_of(self, numbers: I64, condition: Condition) -> AnyMask:
+        """Return the mask of some documents, without a place in the cache of filters.
+
+        Args:
+            numbers: int64[m], the row numbers of the documents, which this snapshot shows.
+            condition: the condition that these documents pass, and no others; it is used if the rows are elsewhere.
+        """
+        view = self.local_view
+        return self.mask(condition) if view is None else view.mask(numbers)
 
     def _mask(self, condition: Condition) -> AnyMask:
         name = condition_digest(condition)

@@ -197,12 +197,14 @@ class FieldWeights:
 
     Attributes:
         column: the part of the column, with its c distinct values.
+        codes: int32[k], the index of each document's value among the distinct values.
         masses: float64[c], the weight of the documents that have each value.
         counts: int64[c], the number of these documents.
-        positions: the index of each document that has the field among all documents that pass.
+        positions: int64[k], the index of each of these documents among all that pass; or a slice of all.
     """
 
     column: Column
+    codes: NDArray[np.int32]
     masses: F64
     counts: I64
     positions: slice | I64
@@ -228,7 +230,7 @@ class FieldWeights:
         positions, present = _find_positions(weights, column.field.rows)
         codes, distinct = column.field.codes[present], len(column.field.distinct)
         counts = np.bincount(codes, minlength=distinct)
-        return cls(column, _sum_by_code(codes, weights.weights[positions], distinct), counts, positions)
+        return cls(column, codes, _sum_by_code(codes, weights.weights[positions], distinct), counts, positions)
 
     def numbers(self) -> tuple[F64, F64]:
         """Return the values float64[n] that are finite numbers, and the weight of each."""

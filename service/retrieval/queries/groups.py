@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
-from attention.arrays import Bools
+from attention.arrays import I64, Bools
 from attention.lookup import Answer, Question, Weights, answers, estimate_weights_of, weight_error
 from service.retrieval.collections import Snapshot, parse_filter
 from service.retrieval.errors import InvalidContent
@@ -54,26 +55,25 @@ class GroupBuilder:
             InvalidContent: the field is too large, or has a list or an object; or the filter cannot be joined to that
                 of a group.
         """
-        solved = [
-            replace(question, temperature=answer.temperature)
-            for question, answer in zip(questions, batch_answers, strict=True)
-        ]
-        weighed = [estimate_weights_of(self.snapshot.view, question) for question in solved]
-        grouped = [self._weigh_groups(weights) for weights in weighed]
-        if not self.grouping.documents:
-            return grouped
-        heads = iter(self._answer_groups(solved, grouped))
         return [
-            replace(
-                one, groups=[self._with_matches(group, next(heads), of_all, weights, added) for group in one.groups]
-            )
-            for one, of_all, weights, added in zip(grouped, batch_answers, weighed, terms, strict=True)
+            self._build(replace(question, temperature=answer.temperature), answer, added)
+            for question, answer, added in zip(questions, batch_answers, terms, strict=True)
         ]
 
-    def _weigh_groups(self, weights: Weights) -> GroupedWeight:
+    def _build(self, question: Question, of_all: Answer, added: LogitTerms | None) -> GroupedWeight:
+        weights = estimate_weights_of(self.snapshot.view, question)
+        columns = FieldWeights.of_field(self.snapshot, self.grouping.field, weights, "/group_by/field")
+        grouped = self._weigh_groups(columns, weights)
+        if not self.grouping.documents:
+            return grouped
+        answers = self._answer_groups(question, columns, weights, grouped.groups)
+        matching = zip(grouped.groups, answers, strict=True)
+        groups = [self._with_matches(group, answer, of_all, weights, added) for group, answer in matching]
+        return replace(grouped, groups=groups)
+
+    def _weigh_groups(self, columns: Sequence[FieldWeights], weights: Weights) -> GroupedWeight:
         """Return the heaviest groups of one query, without their matches."""
         grouping = self.grouping
-        columns = FieldWeights.of_field(self.snapshot, grouping.field, weights, "/group_by/field")
         for column in columns:
             _check_scalars(column, grouping.field)
         of_values = _group_values(columns, grouping) if grouping.ranges is None else _group_ranges(columns, grouping)
@@ -86,24 +86,18 @@ class GroupBuilder:
         listed, more = groups[grouping.after : grouping.last], len(groups) > grouping.last
         return GroupedWeight(listed, rest, error, more, heaviest)
 
-    def _answer_groups(self, questions: Sequence[Question], grouped: Sequence[GroupedWeight]) -> list[Answer]:
-        """Answer each question once for each of its groups, with the documents of the group alone."""
-        condition = parse_filter(self.options.filter, self.options.now)
-        size = self.grouping.documents
-        of_groups = [
-            replace(
-                question,
-                null=None,
-                mask=self.snapshot.mask(_join(condition, group.condition)),
-                top_k=size,
-                top_p=None,
-                output=False,
-                max_error=None,
-            )
-            for question, one in zip(questions, grouped, strict=True)
-            for group in one.groups
+    def _answer_groups(
+        self, question: Question, columns: Sequence[FieldWeights], weights: Weights, groups: Sequence[Group]
+    ) -> list[Answer]:
+        """Answer a question once for each of its groups, with the documents of the group alone."""
+        condition, size = parse_filter(self.options.filter, self.options.now), self.grouping.documents
+        numbers = _find_documents(columns, weights, groups)
+        masks = [
+            self.snapshot.mask_of(of_group, _join(condition, group.condition))
+            for group, of_group in zip(groups, numbers, strict=True)
         ]
-        return answers(self.snapshot.view, of_groups)
+        plain = replace(question, null=None, top_k=size, top_p=None, output=False, max_error=None)
+        return answers(self.snapshot.view, [replace(plain, mask=mask) for mask in masks])
 
     def _with_matches(
         self, group: Group, answer: Answer, of_all: Answer, weights: Weights, added: LogitTerms | None
@@ -158,25 +152,51 @@ def _group_ranges(columns: Sequence[FieldWeights], grouping: Grouping) -> Iterat
         yield Group([bounds.low, bounds.high], condition, weight, documents)
 
 
-def _find_codes(column: FieldWeights, condition: Combination) -> Bools:
-    """Return bool[c], which of the c distinct values of a part of a column pass all comparisons of a condition."""
+def _find_codes(column: FieldWeights, condition: Condition) -> Bools:
+    """Return bool[c], which of the c distinct values of a part of a column are in a group with this condition."""
     passes = np.ones(len(column.counts), dtype=np.bool_)
-    for comparison in condition.conditions:
+    for comparison in condition.conditions if isinstance(condition, Combination) else (condition,):
         assert isinstance(comparison, Comparison)
         one = np.zeros(len(column.counts), dtype=np.bool_)
-        one[column.column.field.distinct.order(comparison.operator, comparison.value)] = True
+        one[column.column.field.distinct.codes(comparison.operator, comparison.value)] = True
         passes &= one
     return passes
+
+
+def _find_documents(columns: Sequence[FieldWeights], weights: Weights, groups: Sequence[Group]) -> list[I64]:
+    """Return for each group int64[m], the row numbers of its documents that pass."""
+    parts: list[list[I64]] = [[] for _ in groups]
+    for column in columns:
+        group_of = np.full(len(column.counts), len(groups), dtype=np.int16)
+        for index, group in enumerate(groups):
+            if group.value is not None:
+                group_of[_find_codes(column, group.condition)] = index
+        of_documents = group_of[column.codes]
+        listed = np.flatnonzero(of_documents < len(groups))
+        listed = listed[np.argsort(of_documents[listed], kind="stable")]
+        positions = listed if isinstance(column.positions, slice) else column.positions[listed]
+        numbers = weights.numbers[positions]
+        edges = np.searchsorted(of_documents[listed], np.arange(len(groups) + 1))
+        for part, (first, last) in zip(parts, pairwise(edges.tolist()), strict=True):
+            part.append(numbers[first:last])
+    absent = [weights.numbers[_find_absent(columns, weights)]] if any(group.value is None for group in groups) else []
+    return [np.concatenate(absent if group.value is None else part) for group, part in zip(groups, parts, strict=True)]
+
+
+def _find_absent(columns: Sequence[FieldWeights], weights: Weights) -> Bools:
+    """Return bool[n], which of the documents that pass lack the field."""
+    absent = np.ones(len(weights.numbers), dtype=np.bool_)
+    for column in columns:
+        absent[column.positions] = False
+    return absent
 
 
 def _group_absent(columns: Sequence[FieldWeights], weights: Weights, field: str) -> Iterator[Group]:
     """Yield the group of the documents without the field, if there are any."""
     documents = len(weights.numbers) - sum(int(column.counts.sum()) for column in columns)
     if documents:
-        absent = np.ones(len(weights.numbers), dtype=np.bool_)
-        for column in columns:
-            absent[column.positions] = False
-        yield Group(None, Comparison(field, "==", None), float(weights.weights[absent].sum()), documents)
+        total = float(weights.weights[_find_absent(columns, weights)].sum())
+        yield Group(None, Comparison(field, "==", None), total, documents)
 
 
 def _join(condition: Condition | None, of_group: Condition) -> Condition:
