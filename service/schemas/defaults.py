@@ -24,7 +24,8 @@ class Defaults(Wire):
     )
     full_text: FullTextField = Field(
         None,
-        description='λ of full text, if every query is a text. `"auto"`: that of the calibration, if there is one.',
+        description='λ of full text, if every query is a text; or an object with a text of its own. `"auto"`: the λ '
+        "of the calibration, if there is one.",
     )
     top_k: int | None = Field(
         None, ge=0, le=MAX_TOP_K, description="Matches to return, unless the question has `top_p` or `conformal`."
@@ -74,7 +75,8 @@ FullTextOrNull = Annotated[
     Field(
         description="λ: adds λ times the full-text rank to the logit of each document whose key contains words of the "
         "query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. "
-        '`"auto"` uses the λ of the calibration. Left out: the collection\'s default, or 0. null: 0.'
+        '`"auto"` uses the λ of the calibration. An object ranks a text of its own, also for a vector. Left out: the '
+        "collection's default, or 0. null: 0."
     ),
 ]
 MATCH_FIELDS: list[MatchInclude] = ["value", "key", "metadata"]

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, PlainValidator
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, PlainSerializer, PlainValidator, Tag
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from service.retrieval import InvalidContent
-from service.retrieval.queries import MAX_DEPTH
+from service.retrieval.queries import MAX_DEPTH, parse_full_text_query
 from service.retrieval.terms import parse_bias
 from service.schemas.filter import DateTime, Filter
 from service.schemas.wire import Distinct, DocumentedAs, Number, Text, Wire, finite_number, json_value
@@ -137,6 +137,32 @@ def _weight_or_auto(value: Any) -> Any:
 
 
 _Weight = Annotated[Number, Field(json_schema_extra={"minimum": 0})]
+WeightOrAuto = Annotated[Any, PlainValidator(_weight_or_auto), DocumentedAs(_Weight | Literal["auto"])]
+
+
+def _check_full_text_query(text: str) -> str:
+    try:
+        parse_full_text_query(text)
+    except InvalidContent as error:
+        raise PydanticCustomError("full_text", "{message}", {"message": error.flaws[0].detail}) from None
+    return text
+
+
+class FullTextQuery(Wire):
+    """Full text that ranks a text of its own, in place of the words of the query."""
+
+    weight: WeightOrAuto = Field(description='λ, or `"auto"`: the λ of the calibration.')
+    query: Annotated[Text, AfterValidator(_check_full_text_query)] = Field(
+        description='Words, `"a phrase"` in double quotes, and `micro*` for words that begin so. A key that contains '
+        "one of them has a rank. At most 500 words and 10,000 characters.",
+        examples=['"difference engine" comput*'],
+    )
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"weight": 0.1, "query": '"difference engine" comput*'}]})
+
+
+def _weight_or_query(value: Any) -> str:
+    return "query_of_its_own" if isinstance(value, dict) else "weight_alone"
 
 
 def _check_bias(bias: Any) -> Any:
@@ -162,11 +188,18 @@ BiasField = Annotated[
     ),
 ]
 FullTextField = Annotated[
-    Annotated[Any, PlainValidator(_weight_or_auto), DocumentedAs(_Weight | Literal["auto"])] | None,
+    Annotated[
+        Annotated[WeightOrAuto, Tag("weight_alone")]
+        | Annotated[FullTextQuery, AfterValidator(lambda sent: sent.model_dump()), Tag("query_of_its_own")],
+        Discriminator(_weight_or_query),
+        PlainSerializer(lambda value: value),
+        DocumentedAs(_Weight | Literal["auto"] | FullTextQuery),
+    ]
+    | None,
     Field(
         description="λ: adds λ times the full-text rank to the logit of each document whose key contains "
         "words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has "
-        'no effect. `"auto"` uses the λ of the calibration.',
+        'no effect. `"auto"` uses the λ of the calibration. An object ranks a text of its own, also for a vector.',
     ),
 ]
 
@@ -178,7 +211,10 @@ class FullTextAnswer(Wire):
     ranking: Literal["bm25", "ts_rank_cd"] = Field(
         description="The ranking of the database: bm25 in SQLite, ts_rank_cd in PostgreSQL."
     )
-    documents: int = Field(description="The number of documents that can be attended to and contain one of the words.")
+    documents: int = Field(
+        description="The number of documents that can be attended to and contain one of the words, or of the terms of "
+        "`full_text.query`."
+    )
 
 
 class WordsAddend(Wire):
@@ -232,8 +268,6 @@ class Rerank(Wire):
         description="The number of documents that it reads: the best ones without it. Documents beyond it, and those "
         "without a key text, keep their logits.",
     )
-    weight: Annotated[Any, PlainValidator(_weight_or_auto), DocumentedAs(_Weight | Literal["auto"])] = Field(
-        "auto", description='The factor of the reranker\'s logit. `"auto"` is 1.'
-    )
+    weight: WeightOrAuto = Field("auto", description='The factor of the reranker\'s logit. `"auto"` is 1.')
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"model": "marco", "depth": 50, "weight": 1.0}]})

@@ -52,6 +52,7 @@ from service.storage.errors import (
     DocumentsExist,
     DocumentsRepeated,
     InvalidCondition,
+    InvalidSearch,
     KeyReused,
     LogMissing,
     OutsideFilter,
@@ -115,6 +116,7 @@ from service.storage.records import (
     WriteRequest,
 )
 from service.storage.restricted import Restriction
+from service.storage.search_terms import Searched, SearchTerm, parse_search
 from service.storage.serialisation import find_nul
 from service.storage.shared import SharedReader, SharedStore, inspect_shared, open_shared
 from service.storage.sqlite.backups import Backup, backup, restore

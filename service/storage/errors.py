@@ -351,6 +351,10 @@ class InvalidCondition(StorageError):
         self.pointer = pointer
 
 
+class InvalidSearch(StorageError):
+    """An invalid text of a full-text search."""
+
+
 def _list_ids(ids: Sequence[str], limit: int = 10) -> str:
     listed = ", ".join(repr(identity) for identity in ids[:limit])
     return listed if len(ids) <= limit else f"{listed} and {len(ids) - limit} more"

@@ -38,6 +38,7 @@ from service.storage.records import (
     TextSpan,
     WriteRequest,
 )
+from service.storage.search_terms import Searched
 from service.storage.visibility import Visibility
 
 Cursor: TypeAlias = tuple[int, ...]
@@ -83,8 +84,8 @@ class Search(Protocol):
     def full_text(self, question: str, limit: int, condition: Condition | None = None) -> SearchResult:
         """Find documents whose key has any word of the question, ordered by the database's rank, then by id."""
 
-    def ranks(self, question: str) -> tuple[RowNumbers, Ranks]:
-        """Return row numbers int64[n], ascending, of all matches of `full_text`, and ranks float64[n] ≥ 0.
+    def ranks(self, searched: Searched) -> tuple[RowNumbers, Ranks]:
+        """Return row numbers int64[n], ascending, of all documents with a term of a search, and ranks float64[n] ≥ 0.
 
         A larger rank is better.
         """

@@ -20,6 +20,7 @@ from service.storage.records import (
     RowNumbers,
     SearchResult,
 )
+from service.storage.search_terms import Searched
 from service.storage.visibility import Visibility
 
 NAMES_AT_A_TIME = 64
@@ -123,9 +124,9 @@ class RestrictedSearch:
         """
         return self._search(self._whole.full_text, question, limit, condition)
 
-    def ranks(self, question: str) -> tuple[RowNumbers, Ranks]:
+    def ranks(self, searched: Searched) -> tuple[RowNumbers, Ranks]:
         """Return row numbers int64[n] and ranks float64[n] of all matches; a mask has to leave hidden ones out."""
-        return self._whole.ranks(question)
+        return self._whole.ranks(searched)
 
     def _search(
         self, search: Callable[..., SearchResult], text: str, limit: int, condition: Condition | None

@@ -56,7 +56,9 @@ def check_temperature(
 
 
 def check_text_weight(argument: Any, pointer: str = "/full_text") -> Iterator[Flaw]:
-    """Yield a flaw unless the full-text factor is "auto" or at least 0; accept None."""
+    """Yield a flaw unless the full-text factor is "auto" or at least 0; accept None, and `{"weight", "query"}`."""
+    if isinstance(argument, Mapping):
+        argument, pointer = argument.get("weight"), f"{pointer}/weight"
     value = _as_python_number(argument)
     if value is None or (isinstance(value, str) and value == "auto"):
         return

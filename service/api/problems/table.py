@@ -135,6 +135,7 @@ TABLE: Mapping[str, Refusal] = {
             storage.DocumentsRepeated,
             storage.Unstorable,
             storage.InvalidCondition,
+            storage.InvalidSearch,
             encoding.InvalidText,
             encoding.TokensUnknown,
             AttentionError,

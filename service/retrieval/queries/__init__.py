@@ -32,10 +32,11 @@ from service.retrieval.queries.question import (
     check_readable,
     check_texts,
     encode_queries,
+    fits_full_text,
+    parse_full_text_query,
 )
 from service.retrieval.queries.rerank import MAX_DEPTH, MAX_RERANK_QUERY
 from service.retrieval.queries.results import BestKey, Document, FullText, GroupedWeight, Match, Result
 from service.retrieval.queries.stream import StreamedResult, stream_collection
 from service.retrieval.queries.sweep import sweep_collection
-from service.retrieval.queries.terms import fits_full_text
 from service.retrieval.queries.trace import MAX_CHARACTERS, MAX_NUMBERS, trace_text

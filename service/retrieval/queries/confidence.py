@@ -221,6 +221,8 @@ def explain_mismatch(
         return "a reranker adds to the logits"
     if options.bias:
         return f"{_name(options, 'bias')} is added"
+    if options.searched is not None and options.full_text:
+        return "full_text has a query of its own, not the words of the question"
     if calibration.variant(get_full_text_weight(options)) is None:
         name = "the collection's default full_text" if "full_text" in options.defaults else "full_text"
         return f"{name} is {options.full_text}, not {' or '.join(map(str, sorted({0, calibration.full_text})))}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from service.retrieval.calibration import Calibration
 from service.retrieval.errors import InvalidContent
-from service.retrieval.queries.terms import fits_full_text
+from service.retrieval.queries.question import fits_full_text
 from service.storage import CollectionRecord, Combination, Condition, InvalidCondition, parse_condition
 
 DEFAULT_OPTIONS = ("filter", "bias", "full_text", "top_k", "include")
@@ -89,11 +89,12 @@ def _rules_out_terms(sent: Mapping[str, Any]) -> bool:
     return sent.get("temperature") == "auto" or sent.get("normaliser", "softmax") != "softmax"
 
 
-def _has_words(record: CollectionRecord, weight: Any, queries: Sequence[Any]) -> bool:
-    """Return whether a default weight of full text has an effect on these queries."""
+def _has_words(record: CollectionRecord, default: Any, queries: Sequence[Any]) -> bool:
+    """Return whether a default of full text has an effect on these queries."""
+    weight = default["weight"] if isinstance(default, Mapping) else default
     if weight == "auto" and Calibration.read(record.settings.calibration) is None:
         return False
-    return all(isinstance(query, str) and fits_full_text(query) for query in queries)
+    return weight is not default or all(isinstance(query, str) and fits_full_text(query) for query in queries)
 
 
 def _join_filters(default: Any, sent: Condition) -> Condition:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -19,12 +19,18 @@ from service.retrieval.collections import (
 )
 from service.retrieval.errors import Flaw, InvalidContent, NothingToRead, ShardsMissing
 from service.retrieval.queries.aggregate import Aggregation, Grouping
-from service.storage import CollectionRecord
+from service.storage import CollectionRecord, InvalidSearch, SearchTerm, parse_search
 
 Array = np.ndarray[Any, Any]
 
 MAX_SET_SIZE = 1000
 """The most matches of a conformal set if `top_k` is not sent."""
+
+MAX_WORDS, MAX_QUERY_CHARACTERS = 500, 10_000
+"""Limits of a text that is ranked in full text: the time grows with its words, even those that no document has."""
+
+FullTextWish: TypeAlias = float | Literal["auto"] | Mapping[str, Any] | None
+"""The weight of full text, or a mapping with this `weight` and the `query` that is ranked; None for no full text."""
 
 MAX_SHOWN_CHARACTERS = 60
 """The number of characters of a text that an error repeats."""
@@ -176,6 +182,7 @@ class Options:
         now: the start of the request in microseconds of Unix time, at which relative instants count. Only options
             without such instants may leave it out.
         defaults: the names of options that are a default of the collection, or joined to one.
+        searched: the terms that full text ranks in place of the words of each query; None for those words.
     """
 
     temperature: float | Literal["auto"] | None = None
@@ -187,7 +194,7 @@ class Options:
     normaliser: str = "softmax"
     null: NullChoice | None = None
     max_error: float | None = None
-    full_text: float | Literal["auto"] | None = None
+    full_text: FullTextWish = None
     bias: Any = None
     explained: bool = False
     output: bool = False
@@ -199,6 +206,7 @@ class Options:
     conformal: float | None = None
     defaults: frozenset[str] = frozenset()
     rerank: Rerank | None = None
+    searched: tuple[SearchTerm, ...] | None = None
 
     @property
     def weighs_all(self) -> bool:
@@ -229,15 +237,19 @@ class Options:
 
 
 def resolve_options(record: CollectionRecord, options: Options) -> Options:
-    """Return the options with the calibration's full-text weight in place of "auto".
+    """Return the options with the calibration's full-text weight in place of "auto", and the terms of a search of its
+    own.
 
     If a conformal set is requested, ask for one match more than it may have. The additional match shows whether the set
     is complete.
 
     Raises:
         InvalidContent: a set is requested with `top_p`, `min_confidence` with no match, or "auto" for a collection that
-            is not calibrated.
+            is not calibrated; or the text of `full_text` is invalid.
     """
+    if isinstance(options.full_text, Mapping):
+        searched = parse_full_text_query(options.full_text["query"])
+        options = replace(options, full_text=options.full_text["weight"], searched=searched)
     if options.full_text == "auto":
         options = replace(options, full_text=require_calibration(record, "/full_text").full_text)
     if options.min_confidence is not None and options.top_k == 0:
@@ -253,8 +265,35 @@ def resolve_options(record: CollectionRecord, options: Options) -> Options:
 
 def get_full_text_weight(options: Options) -> float:
     """Return `full_text`, or 0 if it was not sent."""
-    assert options.full_text != "auto"  # resolve_options has replaced it by a number
+    assert options.full_text is None or isinstance(options.full_text, int | float)  # see resolve_options
     return options.full_text or 0.0
+
+
+def fits_full_text(text: str) -> bool:
+    """Return whether a text is short enough to be ranked in full text."""
+    return len(text) <= MAX_QUERY_CHARACTERS and len(text.split()) <= MAX_WORDS
+
+
+def parse_full_text_query(text: str, pointer: str = "/full_text/query") -> tuple[SearchTerm, ...]:
+    """Return the terms of a text that full text ranks: words, "phrases" and the beginnings of words, as in `micro*`.
+
+    Raises:
+        InvalidContent: the text is too long or invalid; the error has this pointer.
+    """
+    if not fits_full_text(text):
+        raise InvalidContent.at(pointer, describe_length(text))
+    try:
+        return parse_search(text)
+    except InvalidSearch as error:
+        raise InvalidContent.at(pointer, str(error)) from None
+
+
+def describe_length(text: str) -> str:
+    """Return the message of the error for a text that is too long for full text."""
+    return (
+        f"a query of {len(text.split()):,} words and {len(text):,} characters came, full text takes at most "
+        f"{MAX_WORDS:,} and {MAX_QUERY_CHARACTERS:,}: send a shorter one, or leave full_text out"
+    )
 
 
 def check_complete(snapshot: Snapshot) -> None:

@@ -15,7 +15,13 @@ from attention.errors import ParameterError
 from attention.lookup import AnyBias, AnyMask, Bias, RemoteBias, RemoteView, View
 from service.retrieval.collections import AnyCollection, Snapshot
 from service.retrieval.errors import InvalidContent
-from service.retrieval.queries.question import Array, Options, get_full_text_weight
+from service.retrieval.queries.question import (
+    Array,
+    Options,
+    describe_length,
+    fits_full_text,
+    get_full_text_weight,
+)
 from service.retrieval.terms import (
     EXPLAIN_CALL,
     ORIGINS_CALL,
@@ -33,10 +39,7 @@ from service.retrieval.terms import (
     sum_terms,
 )
 from service.scheduling import READS
-from service.storage import Condition, condition_digest
-
-MAX_WORDS, MAX_QUERY_CHARACTERS = 500, 10_000
-"""Limits of a query that is ranked in full text: the time grows with its words, even those that no document has."""
+from service.storage import Condition, Searched, SearchTerm, condition_digest
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +47,7 @@ class FullTextTerm:
     """A term that adds a weight times its full-text rank to a document's logit.
 
     Attributes:
-        rows: int64[r], the ascending rows of documents that contain a word of the query.
+        rows: int64[r], the ascending rows of documents that contain a word of the query, or one of its terms.
         ranks: float64[r].
     """
 
@@ -107,15 +110,15 @@ class RankCache:
 
     def __init__(self) -> None:
         self._version: int | None = None
-        self._found: dict[str, tuple[str, I64, F64]] = {}
+        self._found: dict[Searched, tuple[str, I64, F64]] = {}
 
-    def find(self, snapshot: Snapshot, texts: Iterable[str]) -> None:
+    def find(self, snapshot: Snapshot, texts: Iterable[Searched]) -> None:
         """Rank the documents of a snapshot (a collection at one version) for these texts, and keep the ranks."""
         self._found = {text: _rank(snapshot, text) for text in dict.fromkeys(texts)}
         self._version = snapshot.version
 
-    def of(self, snapshot: Snapshot, text: str) -> tuple[str, I64, F64]:
-        """Return the full-text ranking of a text: its name, row numbers int64[r] and ranks float64[r].
+    def of(self, snapshot: Snapshot, text: Searched) -> tuple[str, I64, F64]:
+        """Return the full-text ranking of a text, or of terms: its name, row numbers int64[r] and ranks float64[r].
 
         It is computed again if the snapshot has another version than the cached ranking.
         """
@@ -123,7 +126,7 @@ class RankCache:
         return _rank(snapshot, text) if cached is None else cached
 
 
-def _rank(snapshot: Snapshot, text: str) -> tuple[str, I64, F64]:
+def _rank(snapshot: Snapshot, text: Searched) -> tuple[str, I64, F64]:
     search = snapshot.reader.search(snapshot.record.id)
     return search.ranking, *search.ranks(text)
 
@@ -132,20 +135,13 @@ def check_words(queries: Sequence[Any]) -> None:
     """Raise InvalidContent if a query is a vector, or has too many words to rank."""
     if not all(isinstance(query, str) for query in queries):
         raise InvalidContent.at(
-            "/full_text", "a vector has no words: send each query as a text, or leave full_text out"
+            "/full_text",
+            'a vector has no words: send each query as a text, or the words as {"weight": …, "query": …}, or leave '
+            "full_text out",
         )
     for query in queries:
         if not fits_full_text(query):
-            raise InvalidContent.at(
-                "/full_text",
-                f"a query of {len(query.split()):,} words and {len(query):,} characters came, full text takes at most "
-                f"{MAX_WORDS:,} and {MAX_QUERY_CHARACTERS:,}: send a shorter one, or leave full_text out",
-            )
-
-
-def fits_full_text(text: str) -> bool:
-    """Return whether a text is short enough to be ranked in full text."""
-    return len(text) <= MAX_QUERY_CHARACTERS and len(text.split()) <= MAX_WORDS
+            raise InvalidContent.at("/full_text", describe_length(query))
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,13 +220,21 @@ async def prepare_terms(collection: AnyCollection, queries: Sequence[str | Array
     """
     weight, ranked = get_full_text_weight(options), RankCache()
     builder = build_terms(
-        queries, weight, options.bias, options.temperature, options.normaliser, ranked, now=options.now
+        queries,
+        weight,
+        options.bias,
+        options.temperature,
+        options.normaliser,
+        ranked,
+        now=options.now,
+        searched=options.searched,
     )
     if weight:
 
         def rank() -> None:
             with collection.snapshot() as snapshot:
-                ranked.find(snapshot, [query for query in queries if isinstance(query, str)])
+                texts = [query for query in queries if isinstance(query, str)]
+                ranked.find(snapshot, texts if options.searched is None else [options.searched])
 
         await READS.run(rank)
     return builder
@@ -245,6 +249,7 @@ def build_terms(
     ranked: RankCache | None = None,
     *,
     now: int | None = None,
+    searched: tuple[SearchTerm, ...] | None = None,
 ) -> TermsBuilder:
     """Return a function that builds, for a snapshot, the terms that are added to the documents' logits.
 
@@ -257,6 +262,7 @@ def build_terms(
         temperature, normaliser: as they were sent.
         ranked: the full-text ranks that were computed before.
         now: the start of the request, in microseconds of Unix time, at which relative instants of the bias count.
+        searched: the terms that are ranked for each query; None for the words of each.
 
     Raises:
         InvalidContent: an invalid bias, full text of a vector, or options that allow no terms.
@@ -265,17 +271,18 @@ def build_terms(
     if not terms and not weight:
         return lambda snapshot: [None] * len(queries)
     name = "full_text" if weight else "bias"
-    if weight:
+    if weight and searched is None:
         check_words(queries)
     if temperature == "auto":
         reason = f'temperature "auto" is not for a question with {name}, whose weights need not spread as it rises'
         raise InvalidContent.at("/temperature", f"{reason}: give a number")
     if normaliser != "softmax":
         raise InvalidContent.at("/normaliser", f"{name} is for softmax, got {normaliser}: leave one of the two out")
-    texts, cache = queries if weight else [None] * len(queries), RankCache() if ranked is None else ranked
+    texts = [None] * len(queries) if not weight else queries if searched is None else [searched] * len(queries)
+    cache = RankCache() if ranked is None else ranked
 
     def build(snapshot: Snapshot) -> list[LogitTerms]:
-        def build_one(text: str | None) -> LogitTerms:
+        def build_one(text: Searched | None) -> LogitTerms:
             words = None if text is None else FullTextTerm(weight, *cache.of(snapshot, text))
             if isinstance(snapshot.view, RemoteView):
                 return _build_remote_terms(snapshot, snapshot.view, words, terms, bias)

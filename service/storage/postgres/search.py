@@ -7,7 +7,8 @@ it does not weigh how rare a word is in all texts.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +20,7 @@ from service.storage.errors import DocumentDamaged
 from service.storage.postgres.connections import work_memory
 from service.storage.postgres.statements import TEXT_COLUMNS, compile_condition
 from service.storage.records import Ranks, RowNumbers, SearchResult, SearchRow
+from service.storage.search_terms import Searched, SearchTerm, terms_of
 from service.storage.serialisation import NUL, refuse_surrogates, texts_of
 
 _EQUAL = """\
@@ -37,10 +39,14 @@ LIMIT %(limit)s"""
 
 _RANKS = """\
 SELECT documents."row", ts_rank_cd(words, question)::float8
-FROM softkv.documents, to_tsquery('simple', %(words)s) AS question
+FROM softkv.documents,
+    (SELECT to_tsquery('simple', %(words)s) || lower(%(beginnings)s)::tsquery AS question) AS searched
 WHERE collection = %(collection)s AND words @@ question AND {living}
 ORDER BY documents."row"
 """
+
+_MAX_WORD_BYTES = 1000
+"""A word of a tsquery may have 2,046 bytes, also after its letters were made lower case."""
 
 
 class Search:
@@ -63,15 +69,17 @@ class Search:
 
     def full_text(self, question: str, limit: int, condition: Condition | None = None) -> SearchResult:
         """Find documents whose key has any word of the question, ordered by ts_rank_cd, then by id."""
-        return self._run(_FULL_TEXT, {"words": words_of(question)}, limit, condition)
+        return self._run(_FULL_TEXT, {"words": words_of(terms_of(question))}, limit, condition)
 
-    def ranks(self, question: str) -> tuple[RowNumbers, Ranks]:
-        """Return row numbers int64[n], ascending, of all matches of `full_text`, and their ts_rank_cd float64[n].
+    def ranks(self, searched: Searched) -> tuple[RowNumbers, Ranks]:
+        """Return row numbers int64[n], ascending, of all documents with a term of a search, and their ts_rank_cd
+        float64[n].
 
         A larger rank is better, and no rank is negative. Raises Unstorable.
         """
-        refuse_surrogates([question])
-        parameters = {"collection": self._collection, "words": words_of(question)}
+        refuse_surrogates([searched] if isinstance(searched, str) else (term.text for term in searched))
+        terms = terms_of(searched)
+        parameters = {"collection": self._collection, "words": words_of(terms), "beginnings": beginnings_of(terms)}
         with work_memory(self._connection), self._connection.cursor(binary=True) as cursor:
             cursor.execute(_RANKS.format(living=self._living), parameters)
             table = np.fromiter(cursor, dtype=[("row", np.int64), ("rank", np.float64)])
@@ -126,12 +134,38 @@ def _value_as_json(value: Any) -> Any:
     return value
 
 
-def words_of(text: str) -> str:
-    r"""Convert a text to a tsquery: its words, quoted and joined by OR.
+def words_of(terms: Sequence[SearchTerm]) -> str:
+    r"""Convert the terms of a search to the text of a tsquery: each quoted, joined by OR.
 
-    >>> words_of("what's a cat?")
-    "'what''s' | 'a' | 'cat?'"
+    PostgreSQL parses quoted words as it parses keys, and those of one term have to follow each other.
+
+    >>> words_of([SearchTerm("what's"), SearchTerm("a cat?"), SearchTerm("x-ra", prefix=True)])
+    "'what''s' | 'a cat?' | ('x' <-> 'ra':*)"
     """
-    words = [word for word in text.replace(NUL, " ").split() if any(map(str.isalnum, word))]
-    quoted = (word.replace("\\", "\\\\").replace("'", "''") for word in dict.fromkeys(words))
-    return " | ".join(f"'{word}'" for word in quoted)
+    return " | ".join(
+        "(" + " <-> ".join(map(_quote, _words_in(term.text))) + ":*)" if term.prefix else _quote(term.text)
+        for term in dict.fromkeys(terms)
+    )
+
+
+def beginnings_of(terms: Sequence[SearchTerm]) -> str:
+    """Return a tsquery for prefixes with signs in them, since PostgreSQL keeps such a word whole, as in 3.14 or x-ray.
+
+    >>> beginnings_of([SearchTerm("3.1", prefix=True), SearchTerm("cat", prefix=True)])
+    "'3.1':*"
+    """
+    return " | ".join(
+        f"{_quote(term.text)}:*"
+        for term in dict.fromkeys(terms)
+        if term.prefix and _words_in(term.text) != [term.text] and len(term.text.encode()) <= _MAX_WORD_BYTES
+    )
+
+
+def _words_in(text: str) -> list[str]:
+    """Return the runs of letters, digits and their marks in a text."""
+    return "".join(sign if unicodedata.category(sign)[0] in "LMN" else " " for sign in text).split()
+
+
+def _quote(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace("'", "''")
+    return f"'{escaped}'"

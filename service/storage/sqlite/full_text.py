@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from sqlite3 import Connection
 
 from service.storage.fields import is_utf8
+from service.storage.search_terms import SearchTerm
 from service.storage.sqlite.statements import insert_rows
 
 MAX_UNINDEXED = 256
@@ -121,21 +122,27 @@ def _valid_keys(connection: Connection, collection: int) -> list[tuple[int, str 
     return [(row, key) for row, key in rows if key is None or is_utf8(key)]
 
 
-def question(text: str) -> str:
-    """Convert a text to a query of FTS5: its words, quoted and joined by OR.
+def question(terms: Sequence[SearchTerm]) -> str:
+    """Convert the terms of a search to a query of FTS5: each quoted, joined by OR.
 
-    bm25 adds the weights of all words, so each word occurs once, in its first spelling. Words that differ only in
-    case, accents or signs are equal, as in the index.
+    bm25 adds the weights of all terms, so each occurs once, in its first spelling. Terms that differ only in case,
+    accents or signs are equal, as in the index.
 
-    >>> question("what's a cat? A Cat!")
+    >>> from service.storage.search_terms import terms_of
+    >>> question(terms_of("what's a cat? A Cat!"))
     '"what\\'s" OR "a" OR "cat?"'
+    >>> question([SearchTerm("a cat"), SearchTerm("purr", prefix=True)])
+    '"a cat" OR "purr" *'
     """
-    # FTS5 reads a query up to its first NUL; a word that consists of signs has no tokens.
-    words = [word for word in text.replace("\0", " ").split() if any(map(str.isalnum, word))]
-    word_by_tokens: dict[tuple[str, ...], str] = {}
-    for word, tokens in zip(words, _tokens(words), strict=True):
-        word_by_tokens.setdefault(tokens, word)
-    return " OR ".join(f'"{word.replace(chr(34), chr(34) * 2)}"' for word in word_by_tokens.values()) or '""'
+    term_by_tokens: dict[tuple[bool, tuple[str, ...]], SearchTerm] = {}
+    for term, tokens in zip(terms, _tokens([term.text for term in terms]), strict=True):
+        term_by_tokens.setdefault((term.prefix, tokens), term)
+    return " OR ".join(map(_quote, term_by_tokens.values())) or '""'
+
+
+def _quote(term: SearchTerm) -> str:
+    doubled = term.text.replace('"', '""')
+    return f'"{doubled}" *' if term.prefix else f'"{doubled}"'
 
 
 _local = threading.local()

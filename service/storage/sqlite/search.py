@@ -13,6 +13,7 @@ from service.storage.conditions import Condition
 from service.storage.errors import DocumentDamaged
 from service.storage.fields import is_utf8
 from service.storage.records import Ranks, RowNumbers, SearchResult, SearchRow
+from service.storage.search_terms import Searched, terms_of
 from service.storage.serialisation import refuse_surrogates, texts_of
 from service.storage.sqlite import full_text
 from service.storage.sqlite.statements import TEXT_COLUMNS, compile_condition, format_unexpired
@@ -66,17 +67,19 @@ class Search:
         clause, values = self._filter(condition)
         statement = _FULL_TEXT.format(words=full_text.table(self._collection), filter=clause)
         with full_text.searchable(self._connection, self._collection):
-            return self._run(statement, {"words": full_text.question(question), **values, "limit": limit})
+            return self._run(statement, {"words": full_text.question(terms_of(question)), **values, "limit": limit})
 
-    def ranks(self, question: str) -> tuple[RowNumbers, Ranks]:
-        """Return row numbers int64[n], ascending, of all matches of `full_text`, and their bm25 float64[n].
+    def ranks(self, searched: Searched) -> tuple[RowNumbers, Ranks]:
+        """Return row numbers int64[n], ascending, of all documents with a term of a search, and their bm25 float64[n].
 
-        A larger rank is better, and no rank is negative. Raises Unstorable.
+        A phrase, or a beginning of words, has a bm25 as a word has: by the documents that contain it. A larger rank is
+        better, and no rank is negative. Raises Unstorable.
         """
-        refuse_surrogates([question])
+        refuse_surrogates([searched] if isinstance(searched, str) else (term.text for term in searched))
+        terms = terms_of(searched)
         statement = _RANKS.format(words=full_text.table(self._collection))
         with full_text.searchable(self._connection, self._collection):
-            cursor = self._connection.execute(statement, {"words": full_text.question(question)})
+            cursor = self._connection.execute(statement, {"words": full_text.question(terms)})
             table = np.fromiter(cursor, dtype=[("row", np.int64), ("rank", np.float64)])
         return np.ascontiguousarray(table["row"]), np.ascontiguousarray(table["rank"])
 

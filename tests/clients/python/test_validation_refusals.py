@@ -56,6 +56,12 @@ WRONG = [
         "/documents",
         {"documents": [{"id": "a"}, {"id": "b", "metadata": {"a/b": [1, -(2**63) - 1]}}]},
     ),
+    (
+        "attend",
+        {"query": [1, 0], "full_text": {"weight": -1, "query": "a"}},
+        "/attend",
+        {"query": [1, 0], "full_text": {"weight": -1, "query": "a"}},
+    ),
     ("calibrate", {"questions": 3}, "/calibrate", {"questions": 3}),
     ("calibrate", {"questions": "all"}, "/calibrate", {"questions": "all"}),
 ]

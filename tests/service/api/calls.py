@@ -236,6 +236,7 @@ EVERY_FIELD = [
     Call("sweep", {"query": "cats", "temperatures": [1], "vector_format": "numbers"}),
     Call("attend", {"query": "databases", "full_text": 0.1, "bias": BIAS, "include": ["explanation"]}),
     _ask(query=[1, 0], full_text="auto"),
+    _ask(query=[1, 0], full_text={"weight": 0.1, "query": '"difference engine" comput*'}),
     Call("attend", {"query": "databases", "bias": BIAS[0], "include": ["explanation"]}),
     *(
         Call("sweep", {"query": "databases", "temperatures": [1], "full_text": 0.1, "bias": each})

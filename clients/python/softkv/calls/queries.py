@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 Normaliser: TypeAlias = Literal["softmax", "sparsemax", "entmax15", "one_hot"]
 MatchField: TypeAlias = Literal["value", "key", "metadata", "output", "key_vector", "value_vector", "explanation"]
+FullTextWeight: TypeAlias = float | Literal["auto"] | Mapping[str, Any]
+"""The factor of a document's full-text rank; or a mapping with this `weight`, and the `query` that is ranked."""
 
 
 @dataclass(frozen=True)
@@ -121,9 +123,10 @@ class AttendOptions(TypedDict, total=False):
         ),
     ]
     full_text: Annotated[
-        float | Literal["auto"] | None,
+        FullTextWeight | None,
         Option(
-            'the factor of a document\'s full-text rank, which is added to its logit. "auto" is the calibrated factor.',
+            'the factor of a document\'s full-text rank, which is added to its logit. "auto" is the calibrated factor. '
+            '{"weight": 0.1, "query": text} ranks a text of its own, with "phrases" in quotes and prefix*.',
             validation.check_text_weight,
             group="Weights",
         ),
@@ -407,7 +410,7 @@ def sweep(
     top_k: int | None = None,
     null: Null | None = None,
     where: Where | None = None,
-    full_text: float | Literal["auto"] | None = None,
+    full_text: FullTextWeight | None = None,
     bias: Bias | None = None,
     include: Sequence[SweptField] | None = None,
     ignore_defaults: IgnoredDefaults = False,
@@ -420,7 +423,7 @@ def sweep(
         top_k: how many documents to return; the collection's default or 10 if left out.
         null: the similarity of "none of these", as for `attend`.
         where: a filter for the documents that may be attended to.
-        full_text: the factor of the full-text rank, as for `attend`.
+        full_text: the factor of the full-text rank, or the factor with a text of its own, as for `attend`.
         bias: further terms of the logits, as for `attend`.
         include: the fields of each match.
         ignore_defaults: True to ask without the defaults of the collection, or the names of those to leave out.

@@ -1474,8 +1474,8 @@ export interface components {
             null?: components["schemas"]["Null"];
             /** @description The bound that the certificate must meet: on `total_variation`, and on `output_error` relative to the largest value. */
             max_error?: number;
-            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. Left out: the collection's default, or 0. null: 0. */
-            full_text?: number | "auto" | null;
+            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. An object ranks a text of its own, also for a vector. Left out: the collection's default, or 0. null: 0. */
+            full_text?: number | "auto" | components["schemas"]["FullTextQuery"] | null;
             /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. Left out: the collection's default, or none. null: none. */
             bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][] | null;
             /** @description A cross-encoder that reads the best documents and adds to their logits. Needs a query that is a text, softmax, and a temperature that is a number. */
@@ -1560,8 +1560,8 @@ export interface components {
             null?: components["schemas"]["Null"];
             /** @description The bound that the certificate must meet: on `total_variation`, and on `output_error` relative to the largest value. */
             max_error?: number;
-            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. Left out: the collection's default, or 0. null: 0. */
-            full_text?: number | "auto" | null;
+            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. An object ranks a text of its own, also for a vector. Left out: the collection's default, or 0. null: 0. */
+            full_text?: number | "auto" | components["schemas"]["FullTextQuery"] | null;
             /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. Left out: the collection's default, or none. null: none. */
             bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][] | null;
             /** @description A cross-encoder that reads the best documents and adds to their logits. Needs a query that is a text, softmax, and a temperature that is a number. */
@@ -3188,8 +3188,8 @@ export interface components {
             filter?: components["schemas"]["Filter"];
             /** @description Terms added to the logits, unless the temperature or the normaliser allows none. */
             bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][];
-            /** @description λ of full text, if every query is a text. `"auto"`: that of the calibration, if there is one. */
-            full_text?: number | "auto";
+            /** @description λ of full text, if every query is a text; or an object with a text of its own. `"auto"`: the λ of the calibration, if there is one. */
+            full_text?: number | "auto" | components["schemas"]["FullTextQuery"];
             /** @description Matches to return, unless the question has `top_p` or `conformal`. */
             top_k?: number;
             /** @description Fields of a match to return, as far as the call has them. */
@@ -4002,8 +4002,24 @@ export interface components {
              * @enum {string}
              */
             ranking: "bm25" | "ts_rank_cd";
-            /** @description The number of documents that can be attended to and contain one of the words. */
+            /** @description The number of documents that can be attended to and contain one of the words, or of the terms of `full_text.query`. */
             documents: number;
+        };
+        /**
+         * @description Full text that ranks a text of its own, in place of the words of the query.
+         * @example {
+         *       "weight": 0.1,
+         *       "query": "\"difference engine\" comput*"
+         *     }
+         */
+        FullTextQuery: {
+            /** @description λ, or `"auto"`: the λ of the calibration. */
+            weight: number | "auto";
+            /**
+             * @description Words, `"a phrase"` in double quotes, and `micro*` for words that begin so. A key that contains one of them has a rank. At most 500 words and 10,000 characters.
+             * @example "difference engine" comput*
+             */
+            query: string;
         };
         /** @description The documents that have one value of the field, or a value in one range. */
         Group: {
@@ -5340,8 +5356,8 @@ export interface components {
             null?: components["schemas"]["Null"];
             /** @description The documents that may be attended to; the collection's default filter holds, too. Left out: that default, or all documents. null: without the default. */
             filter?: components["schemas"]["Filter"] | null;
-            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. Left out: the collection's default, or 0. null: 0. */
-            full_text?: number | "auto" | null;
+            /** @description λ: adds λ times the full-text rank to the logit of each document whose key contains words of the query. Needs a query that is a text, softmax, and a temperature that is a number. 0 has no effect. `"auto"` uses the λ of the calibration. An object ranks a text of its own, also for a vector. Left out: the collection's default, or 0. null: 0. */
+            full_text?: number | "auto" | components["schemas"]["FullTextQuery"] | null;
             /** @description Terms added to the logits: one term, or at most 8. Needs softmax, and a temperature that is a number. Left out: the collection's default, or none. null: none. */
             bias?: components["schemas"]["BiasTerm"] | components["schemas"]["BiasTerm"][] | null;
             /**
@@ -5893,6 +5909,7 @@ export type SchemaFilterAddend = components['schemas']['FilterAddend'];
 export type SchemaFirstRow = components['schemas']['FirstRow'];
 export type SchemaFrequency = components['schemas']['Frequency'];
 export type SchemaFullTextAnswer = components['schemas']['FullTextAnswer'];
+export type SchemaFullTextQuery = components['schemas']['FullTextQuery'];
 export type SchemaGroup = components['schemas']['Group'];
 export type SchemaGroupBy = components['schemas']['GroupBy'];
 export type SchemaGroupByAnswer = components['schemas']['GroupByAnswer'];

@@ -1,0 +1,126 @@
+"""Full text that ranks a text of its own: phrases and prefixes over HTTP, with texts, vectors and defaults."""
+
+from __future__ import annotations
+
+import pytest
+
+TEXTS = ["the difference engine", "an engine of difference", "computers compute", "a cat", "bread and butter", "stars"]
+SEARCH = '"difference engine" comput*'
+EXPLAINED = {"top_k": 10, "include": ["explanation"]}
+
+
+@pytest.fixture(scope="module")
+def path(client):
+    path = "/v1/collections/words"
+    client.put(path, json={})
+    documents = [{"id": f"t{i}", "key": text} for i, text in enumerate(TEXTS)]
+    client.post(f"{path}/documents", json={"documents": documents})
+    yield path
+    client.delete(path)
+
+
+def attend(client, path, **fields):
+    answer = client.post(f"{path}/attend", json={"query": "machines", **EXPLAINED, **fields})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def ranked(answer):
+    lines = {match["id"]: match["explanation"]["addends"][0] for match in answer["matches"]}
+    assert all(line["addend"] == pytest.approx(0.5 * line["rank"]) for line in lines.values())
+    return {identity: line["rank"] for identity, line in lines.items() if line["rank"]}
+
+
+def vector(client, text):
+    return client.post("/v1/encode", json={"texts": [text], "purpose": "query"}).json()["embeddings"][0]
+
+
+def test_a_text_of_its_own_is_ranked_in_place_of_the_query(client, path):
+    wish = {"weight": 0.5, "query": SEARCH}
+    answer = attend(client, path, full_text=wish)
+    assert ranked(answer).keys() == {"t0", "t2"}
+    assert answer["full_text"] == {"weight": 0.5, "ranking": "bm25", "documents": 2}
+    plain = attend(client, path)
+    logits = {match["id"]: match["logit"] for match in plain["matches"]}
+    for match in answer["matches"]:
+        added = 0.5 * ranked(answer).get(match["id"], 0)
+        assert match["logit"] == pytest.approx(logits[match["id"]] + added, abs=1e-9)
+
+
+def test_the_words_of_the_query_rank_as_they_do_in_a_text_of_its_own(client, path):
+    alone = attend(client, path, query="the difference engine", full_text=0.5)
+    named = attend(
+        client, path, query="the difference engine", full_text={"weight": 0.5, "query": "the difference engine"}
+    )
+    assert ranked(alone) == ranked(named)
+    assert ranked(alone).keys() == {"t0", "t1"}
+
+
+def test_a_vector_several_queries_a_stream_and_a_sweep_have_it(client, path):
+    wish, query = {"weight": 0.5, "query": SEARCH}, vector(client, "machines")
+    expected = ranked(attend(client, path, full_text=wish))
+    assert ranked(attend(client, path, query=query, full_text=wish)) == expected
+    body = {"queries": ["cats", query], "full_text": wish, **EXPLAINED}
+    results = client.post(f"{path}/attend", json=body).json()["results"]
+    assert [ranked(result) for result in results] == [expected] * 2
+    streamed = client.post(f"{path}/attend", json={"query": query, "full_text": wish, "stream": True})
+    assert '"full_text":{"weight":0.5' in streamed.text
+    swept = client.post(f"{path}/sweep", json={"query": query, "temperatures": [0.05], "full_text": wish}).json()
+    assert swept["full_text"]["documents"] == 2
+    weights = {
+        match["id"]: match["weight"]
+        for match in attend(client, path, query=query, temperature=0.05, full_text=wish)["matches"]
+    }
+    for match, weight in zip(swept["matches"], swept["temperatures"][0]["weights"], strict=True):
+        assert weight == pytest.approx(weights[match["id"]], abs=1e-9)
+
+
+def test_a_default_may_have_it_and_then_holds_for_vectors(client, path):
+    wish = {"weight": 0.5, "query": SEARCH}
+    assert client.patch(path, json={"defaults": {"full_text": wish}}).status_code == 200
+    try:
+        assert client.get(path).json()["defaults"] == {"full_text": wish}
+        answer = attend(client, path, query=vector(client, "machines"))
+        assert answer["applied"] == {"full_text": wish}
+        assert ranked(answer).keys() == {"t0", "t2"}
+        assert "full_text" not in attend(client, path, full_text=None)
+        judged = client.post(f"{path}/feedback", json={"feedback": [{"query": "machines", "id": "t0", "right": True}]})
+        assert judged.status_code == 200, judged.text
+    finally:
+        client.patch(path, json={"defaults": None})
+
+
+@pytest.mark.parametrize(
+    ("wish", "pointer", "words"),
+    [
+        ({"weight": 1, "query": 'a "b'}, "/full_text/query", 'wanted a " that closes the phrase from character 3'),
+        ({"weight": 1, "query": '""'}, "/full_text/query", "wanted a word in the phrase at character 1"),
+        ({"weight": 1, "query": "*"}, "/full_text/query", "wanted each * at the end of a word"),
+        ({"weight": 1, "query": "a*b"}, "/full_text/query", "got 'a*b' at character 1"),
+        ({"weight": 1, "query": "?"}, "/full_text/query", "wanted a text with a word in it"),
+        ({"weight": 1, "query": "a " * 501}, "/full_text/query", "a query of 501 words"),
+        ({"weight": 1, "query": 7}, "/full_text/query", "text"),
+        ({"weight": -1, "query": "a"}, "/full_text/weight", "wanted a number from 0 on"),
+        ({"weight": 1}, "/full_text/query", ""),
+        ({"query": "a"}, "/full_text/weight", ""),
+        ({"weight": 1, "query": "a", "words": "b"}, "/full_text/words", ""),
+        ({"weight": "auto", "query": "a"}, "/full_text", "calibra"),
+        ([1], "/full_text", "wanted a number from 0 on"),
+    ],
+)
+def test_an_invalid_text_is_refused_with_its_reason(client, path, wish, pointer, words):
+    refused = client.post(f"{path}/attend", json={"query": "machines", "full_text": wish})
+    assert refused.status_code in (409, 422), refused.text
+    if refused.status_code == 422:
+        assert refused.json()["errors"][0]["pointer"] == pointer
+    assert words in refused.json()["detail"]
+    if wish != {"weight": "auto", "query": "a"}:
+        stored = client.patch(path, json={"defaults": {"full_text": wish}})
+        assert stored.status_code == 422
+        assert stored.json()["errors"][0]["pointer"] == f"/defaults{pointer}"
+
+
+def test_a_vector_without_a_text_says_how_to_send_one(client, path):
+    refused = client.post(f"{path}/attend", json={"query": vector(client, "machines"), "full_text": 1})
+    assert refused.status_code == 422
+    assert '{"weight": …, "query": …}' in refused.json()["detail"]

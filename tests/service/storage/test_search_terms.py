@@ -1,0 +1,166 @@
+"""Phrases and beginnings of words in full text, in each store, against a count of the words written out here."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.storage import InvalidSearch, SearchTerm, Store, parse_search
+from tests.service.storage.making import collection, document
+from tests.thorough import examples
+
+WORDS = ["cat", "cats", "catalogue", "dog", "the"]
+keys = st.lists(st.sampled_from(WORDS), max_size=8).map(" ".join) | st.none()
+terms = st.one_of(
+    st.sampled_from([*WORDS, "cow"]).map(lambda word: ([word], False)),
+    st.sampled_from(["c", "cat", "do", "x"]).map(lambda word: ([word], True)),
+    st.lists(st.sampled_from(WORDS), min_size=2, max_size=3).map(lambda words: (words, False)),
+)
+Term = tuple[list[str], bool]
+
+
+def written(term: Term) -> str:
+    words, prefix = term
+    return f"{words[0]}*" if prefix else f'"{" ".join(words)}"'
+
+
+def count(key: str | None, term: Term) -> int:
+    """Return how often a term occurs in a key; occurrences of a phrase may overlap."""
+    (words, prefix), tokens = term, (key or "").split()
+    if prefix:
+        return sum(token.startswith(words[0]) for token in tokens)
+    return sum(tokens[i : i + len(words)] == words for i in range(len(tokens)))
+
+
+def bm25(texts: list[str | None], search: list[Term]) -> dict[int, float]:
+    """Return the BM25 of documents with any of the terms: each has its own frequency and its own documents."""
+    lengths = [len((text or "").split()) for text in texts]
+    ranks: dict[int, float] = {}
+    for term in search:
+        counts = [count(text, term) for text in texts]
+        containing = sum(number > 0 for number in counts)
+        rarity = max(math.log((len(texts) - containing + 0.5) / (containing + 0.5)), 1e-6)
+        for i, number in enumerate(counts):
+            if number:
+                length = 0.25 + 0.75 * lengths[i] * len(texts) / sum(lengths)
+                ranks[i] = ranks.get(i, 0.0) + rarity * number * 2.2 / (number + 1.2 * length)
+    return ranks
+
+
+@settings(max_examples=examples(80), deadline=None)
+@given(st.lists(keys, min_size=1, max_size=12), st.lists(terms, min_size=1, max_size=4, unique_by=written))
+def test_phrases_and_prefixes_rank_as_words_do(shared: Store, texts: list[str | None], search: list[Term]) -> None:
+    number = collection(shared, [document(f"d{i}", key=text) for i, text in enumerate(texts)])
+    with shared.reading() as reader:
+        existing = reader.existing(number, [f"d{i}" for i in range(len(texts))])
+        store_search = reader.search(number)
+        rows, ranks = store_search.ranks(parse_search(" ".join(map(written, search))))
+    with shared.writing() as writer:
+        writer.delete_collection("c")
+    expected = {existing[f"d{i}"]: rank for i, rank in bm25(texts, search).items()}
+    assert rows.tolist() == sorted(expected)
+    assert (ranks > 0).all()
+    if store_search.ranking == "bm25":
+        np.testing.assert_allclose(ranks, [expected[row] for row in rows.tolist()], rtol=1e-9)
+
+
+MANY = ["the x-ray machine", "foo-barn dance", "pi is 3.14159", "mail john@example.com now", "what's up", "whatever"]
+MORE = ["Microscope", "big cat sat", "cat big", "a\\b'c'd", "naïve", "हिन्दी भाषा", "我是猫 有名字", None, ""]
+
+
+@pytest.mark.parametrize(
+    ("search", "matches"),
+    [
+        ("MICRO*", [6]),
+        ('"big cat"', [7]),
+        ('"BIG, cat!"', [7]),
+        ('big"cat sat"', [7, 8]),
+        ("foo-ba*", [1]),
+        ("3.14*", [2]),
+        ("john@ex*", [3]),
+        ("what's*", [4]),
+        ("wha*", [4, 5]),
+        ("x-ra*", [0]),
+        ('"x-ray"', [0]),
+        ("a\\b'c*", [9]),
+        ("naï*", [10]),
+        ("हि*", [11]),
+        ("我*", [12]),
+        ('"我是猫 有名字"', [12]),
+        ('"猫"', []),
+        ("x" * 3000 + "*", []),
+        ('"' + "y" * 3000 + '"', []),
+        ("NOT* AND", []),
+        ('"NEAR(cat big)"', []),
+    ],
+)
+def test_both_stores_find_the_same_documents(shared: Store, search: str, matches: list[int]) -> None:
+    number = collection(shared, [document(f"d{i:02}", key=key) for i, key in enumerate([*MANY, *MORE])])
+    with shared.reading() as reader:
+        names = {
+            row: int(identity[1:]) for identity, row in reader.existing(number, [f"d{i:02}" for i in range(15)]).items()
+        }
+        rows, _ = reader.search(number).ranks(parse_search(search))
+    with shared.writing() as writer:
+        writer.delete_collection("c")
+    assert [names[row] for row in rows.tolist()] == matches
+
+
+def test_signs_in_quotes_are_literal_and_a_term_counts_once(shared: Store) -> None:
+    number = collection(shared, [document("a", key="5*3 is 15"), document("b", key="dogs"), document("c", key="")])
+    with shared.reading() as reader:
+        search = reader.search(number)
+        assert search.ranks(parse_search('"5*3"'))[0].size == 1
+        once, twice = search.ranks(parse_search("do*")), search.ranks(parse_search("do* DO*"))
+        assert [part.tolist() for part in once] == [part.tolist() for part in twice]
+    with shared.writing() as writer:
+        writer.delete_collection("c")
+
+
+def test_a_text_is_split_into_terms() -> None:
+    assert parse_search('cat "a  dog" - pur*\n"b"') == (
+        SearchTerm("cat"),
+        SearchTerm("a  dog"),
+        SearchTerm("pur", prefix=True),
+        SearchTerm("b"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('a "cat', 'wanted a " that closes the phrase from character 3 on'),
+        ('"', "from character 1"),
+        ('cat ""', "wanted a word in the phrase at character 5"),
+        ('" *"', "wanted a word in the phrase"),
+        ("*", "wanted each \\* at the end of a word, got '\\*' at character 1"),
+        ("cat *", "at character 5"),
+        ("a*b", "got 'a\\*b'"),
+        ("cat**", "got 'cat\\*\\*'"),
+        ("-*", "got '-\\*'"),
+        ('"a cat"*', "got '\\*' at character 8"),
+        ("", "wanted a text with a word in it"),
+        (" - \0 ", "wanted a text with a word in it"),
+    ],
+)
+def test_an_invalid_text_is_refused_with_its_reason(text: str, message: str) -> None:
+    with pytest.raises(InvalidSearch, match=message):
+        parse_search(text)
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(st.text(st.sampled_from(['"', "*", "a", "b", " ", "'", "\\", ":", "(", "|", "&", "\0", "猫", "-"]), max_size=12))
+def test_no_text_is_a_syntax_error_of_the_database(shared: Store, text: str) -> None:
+    try:
+        search = parse_search(text)
+    except InvalidSearch:
+        return
+    number = collection(shared, [document("a", key="a b ab")])
+    with shared.reading() as reader:
+        reader.search(number).ranks(search)
+    with shared.writing() as writer:
+        writer.delete_collection("c")
