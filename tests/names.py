@@ -54,6 +54,7 @@ EXPLAINED = {
         "write-documents": "documents id key value metadata key_vector value_vector upserted",
         "vectors": "vector_format base64 shape",
         "list-count-and-delete-documents": "ids count deleted",
+        "in-the-order-of-a-field": "order_by direction",
         "aliases": "alias aliases collection",
     },
     "guide/documents.md": {

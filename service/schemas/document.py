@@ -25,6 +25,7 @@ from service.schemas.wire import (
     Wire,
     json_value,
 )
+from service.storage import METADATA
 
 
 class Part(Wire):
@@ -249,8 +250,27 @@ class Upserted(Wire):
     )
 
 
+class OrderBy(Wire):
+    """The order of documents by a metadata field.
+
+    Numbers are ordered as numbers, texts by code point, false before true; booleans come before numbers, and numbers
+    before texts. Documents whose value is missing, null, a list or an object come last in both directions. Documents
+    with equal values are in the order of their ids.
+    """
+
+    field: Text = Field(pattern=r"^metadata\.", description="`metadata.` and the name of a field, or the path to it.")
+    direction: Literal["ascending", "descending"] = Field("ascending", description="The direction of the values.")
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"field": "metadata.year", "direction": "descending"}]})
+
+    @property
+    def name(self) -> str:
+        """The name of the field without its prefix."""
+        return self.field.removeprefix(METADATA)
+
+
 class DocumentQuery(Wire):
-    """The documents to return, in the order of their ids; without `ids` and `filter`, all of them."""
+    """The documents to return, in the order of their ids or of a field; without `ids` and `filter`, all of them."""
 
     ids: Annotated[list[DocumentId], InParts] | None = Field(
         None, description="Only documents with these ids; unknown ids are ignored."
@@ -260,10 +280,13 @@ class DocumentQuery(Wire):
         default=["key", "value", "metadata"],
         description="The fields to return, besides the id; `sent_value` is the `value` only if a request set one.",
     )
+    order_by: OrderBy | None = Field(
+        None, description="The metadata field by which the documents are ordered. Left out: by their ids."
+    )
     limit: int = Field(
         100, ge=0, le=MAX_PAGE, description="The maximum number of documents on a page; 0 for the `count` alone."
     )
-    cursor: Text | None = Field(None, description="The `next_cursor` of the page before.")
+    cursor: Text | None = Field(None, description="The `next_cursor` of the page before, in the same order.")
     count: bool = Field(False, description="Whether to count all documents that pass, whatever the limit.")
     vector_format: VectorFormat = "numbers"
 

@@ -80,6 +80,7 @@ from service.storage.instants import (
 )
 from service.storage.interface import Cursor, DiskUsage, Reader, Search, Store, UncleanShutdown, Writer
 from service.storage.key_rows import KeySums
+from service.storage.ordering import Order, Position
 from service.storage.re_encoding import HIDDEN, LEASE_SECONDS, JobState, OwnVectors, ReEncoding, choose_null, was_read
 from service.storage.records import (
     MAX_FEEDBACK,

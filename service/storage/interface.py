@@ -13,6 +13,7 @@ from service.storage.conditions import Condition
 from service.storage.errors import DocumentDamaged
 from service.storage.idempotency import IdempotentWrite, Result
 from service.storage.key_rows import KeySums
+from service.storage.ordering import Order, Position
 from service.storage.re_encoding import OwnVectors, ReEncoding
 from service.storage.records import (
     AliasRecord,
@@ -301,6 +302,22 @@ class Reader(Protocol):
         limit: int = 1000,
     ) -> list[StoredDocument]:
         """Return at most `limit` documents with ids after `after`, ordered by id, without their vectors."""
+
+    def page_in_order(
+        self,
+        collection: int,
+        order: Order,
+        *,
+        ids: Sequence[str] | None = None,
+        condition: Condition | None = None,
+        after: Position | None = None,
+        limit: int = 1000,
+    ) -> list[StoredDocument]:
+        """Return at most `limit` documents after a position, in the order of a metadata field, without their vectors.
+
+        If each page starts after the position of the last document of the page before, a document that exists
+        throughout with the same value is returned exactly once, regardless of writes in between.
+        """
 
     def search(self, collection: int) -> Search:
         """Return the collection's search in SQL, by `=` and by full text; raises CollectionMissing."""

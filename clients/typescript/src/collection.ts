@@ -255,11 +255,11 @@ export class Collection<Value = unknown> {
     }
   }
 
-  /** Return the documents that pass, in the order of their ids, over all pages. */
+  /** Return the documents that pass, in the order of their ids or of a metadata field, over all pages. */
   find(options: FindOptions = {}, how?: How): Pages<Document<Value>> {
-    const { page: limit = PAGE, include, ...which } = options;
+    const { page: limit = PAGE, include, order_by, ...which } = options;
     return new Pages({
-      ask: (cursor, count) => this.#page({ ...which, include, limit: count, cursor }, how),
+      ask: (cursor, count) => this.#page({ ...which, include, order_by, limit: count, cursor }, how),
       limit,
       count: () => this.#count(which, how),
     });

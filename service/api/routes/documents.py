@@ -35,7 +35,7 @@ from service.schemas.document import (
 )
 from service.schemas.stream import UPLOAD_ANSWER, UPLOAD_BODY
 from service.schemas.wire import VectorFormat
-from service.storage import Condition
+from service.storage import Condition, Order
 
 router = json_router("/v1/collections/{name}/documents", "documents", "read", "collection", "filtered")
 
@@ -89,21 +89,23 @@ async def post_documents(name: NameInPath, body: DocumentBatch, running: Running
     response_model=DocumentPage,
     responses=refusals(*WITH_BODY, *OF_DOCUMENTS),
     response_description="A page of documents.",
-    summary="List documents in id order",
+    summary="List documents in order",
 )
 async def query_documents(name: NameInPath, body: DocumentQuery, request: Request, running: Running) -> Response:
-    """List documents by id.
+    """List documents in the order of their ids, or of a metadata field.
 
     Follow `next_cursor` to the end: a document that exists throughout is listed exactly once.
     """
     await wait_if_heavy(request.scope, body.limit, MANY_DOCUMENTS)
-    condition, after = parse_filter(body.filter, instant_of(request)), store.decode_cursor(body.cursor)
+    condition = parse_filter(body.filter, instant_of(request))
+    order = None if body.order_by is None else Order(body.order_by.name, body.order_by.direction == "descending")
     page = await READS.run(
         store.page,
         running.catalogue.collection(name),
         ids=body.ids,
         condition=condition,
-        after=after,
+        cursor=body.cursor,
+        order=order,
         limit=body.limit,
         count=body.count,
         vectors=required_detail(body.include) == "vectors",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -25,7 +26,9 @@ from service.storage import (
     DocumentRecord,
     IdempotentWrite,
     Mode,
+    Order,
     OutsideFilter,
+    Position,
     StoredDocument,
 )
 
@@ -217,12 +220,13 @@ def page(
     *,
     ids: Sequence[str] | None,
     condition: Condition | None,
-    after: str | None,
+    cursor: str | None,
     limit: int,
     count: bool,
     vectors: bool,
+    order: Order | None = None,
 ) -> Page:
-    """Return a page of up to `limit` documents in id order.
+    """Return a page of up to `limit` documents in the order of their ids, or of a metadata field.
 
     With a limit of 0 there is no next page: a client that follows cursors would never reach the end.
 
@@ -230,15 +234,22 @@ def page(
         collection: the collection.
         ids: return only documents with these ids; None for any.
         condition: return only documents that pass this filter; None for any.
-        after: begin after this id; None for the first page.
+        cursor: the `next_cursor` of the page before; None for the first page.
         limit: the maximum number of documents.
         count: whether to count all documents with these ids that pass.
         vectors: whether to read their vectors; then a page ends where they have MAX_COMPONENTS components.
+        order: the order of the documents; None for that of their ids.
+
+    Raises:
+        InvalidContent: the cursor is not one of this order.
     """
+    after = decode_position(cursor, order)
     with collection.reading() as (record, reader):
-        texts = (
-            reader.page_of_texts(record.id, ids=ids, condition=condition, after=after, limit=limit + 1) if limit else []
-        )
+        texts: Sequence[StoredDocument] = []
+        if limit and order is not None and not isinstance(after, str):
+            texts = reader.page_in_order(record.id, order, ids=ids, condition=condition, after=after, limit=limit + 1)
+        elif limit and not isinstance(after, Position):
+            texts = reader.page_of_texts(record.id, ids=ids, condition=condition, after=after, limit=limit + 1)
         documents: Sequence[StoredDocument | DocumentRecord] = texts[:limit]
         if vectors:
             documents = reader.documents(record.id, _rows_within(record, texts[:limit]))
@@ -246,7 +257,7 @@ def page(
         is_empty = passing == 0 or (limit > 0 and after is None and not texts)
         warnings = explain_no_match(reader, record.id, condition) if is_empty else []
     more = len(documents) < len(texts)
-    return Page(documents, encode_cursor(documents[-1].id) if more else None, passing, warnings)
+    return Page(documents, encode_position(texts[len(documents) - 1], order) if more else None, passing, warnings)
 
 
 def _rows_within(record: CollectionRecord, documents: Sequence[StoredDocument]) -> I64:
@@ -286,6 +297,33 @@ def decode_cursor(cursor: str | None, pointer: str = "/cursor") -> str | None:
         return None if cursor is None else base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         raise InvalidContent.at(pointer, "the cursor is not one of ours: send next_cursor as it came") from None
+
+
+IN_ORDER = "\x01"
+"""The first character of the cursors of pages in the order of a field. No id has it."""
+
+
+def encode_position(last: StoredDocument, order: Order | None) -> str:
+    """Return the `next_cursor` of a page that ends with this document."""
+    if order is None:
+        return encode_cursor(last.id)
+    return encode_cursor(IN_ORDER + Position.of(order, last.id, json.loads(last.metadata)).write(order))
+
+
+def decode_position(cursor: str | None, order: Order | None) -> Position | str | None:
+    """Return the position after which a page begins, or the id without an order; None for the first page.
+
+    Raises:
+        InvalidContent: the cursor is not one that this API returned, or is one of another order.
+    """
+    text = decode_cursor(cursor)
+    if text is None or (order is None and not text.startswith(IN_ORDER)):
+        return text
+    position = None if order is None or not text.startswith(IN_ORDER) else Position.read(order, text[1:])
+    if position is None:
+        problem = "the cursor is one of another order: send next_cursor with the order_by of its page"
+        raise InvalidContent.at("/cursor", problem)
+    return position
 
 
 ATTEMPTS = 100

@@ -10,9 +10,21 @@ import numpy as np
 from psycopg import Connection
 
 from service.storage.column import Column, DistinctValues, Entries
-from service.storage.fields import INSTANT, Kind, Scalar, decode_scalar, encode_value
+from service.storage.fields import INSTANT, EncodedValue, Kind, Scalar, decode_scalar, encode_value
+from service.storage.ordering import FIRST_KIND, LAST_KIND, Order, Position
 from service.storage.postgres.connections import work_memory
-from service.storage.postgres.statements import LAST, array, decode_value, digest, is_number, kind_of, number_entry
+from service.storage.postgres.statements import (
+    LAST,
+    PREFIX,
+    TRUE,
+    Expression,
+    array,
+    decode_value,
+    digest,
+    is_number,
+    kind_of,
+    number_entry,
+)
 from service.storage.records import FieldFacts, FieldKinds, FieldType, FieldValue
 
 _VALUES = f"element < {INSTANT}"  # without instants, which follow from the texts
@@ -221,3 +233,77 @@ def _position(after: FieldValue | None) -> dict[str, Any]:
         number, is_integer = number_entry(kind, encoded)
         return {**position, "times": after.count, "kind": kind_of(kind), "number": number, "real": not is_integer}
     return {**position, "times": after.count, "kind": int(kind), "held": encoded}
+
+
+# One class of values at a time, since each has an index of its own. Only documents with equal values are sorted.
+_ORDERED = """\
+SELECT documents."row" FROM softkv.fields JOIN softkv.documents USING (collection, "row")
+WHERE collection = %s AND fields.field = %s AND fields.element = 0 AND fields.kind = %s
+  AND {living} AND {after} AND {where}
+ORDER BY {columns}, documents.id LIMIT %s"""
+_UNORDERED = f"""\
+SELECT documents."row" FROM softkv.documents
+WHERE collection = %s AND documents.id > %s AND {{living}} AND {{where}} AND NOT EXISTS (
+    SELECT FROM softkv.fields WHERE fields.collection = documents.collection AND fields."row" = documents."row"
+    AND fields.field = %s AND fields.element = 0 AND fields.kind BETWEEN {int(FIRST_KIND)} AND {int(LAST_KIND)}
+) ORDER BY documents.id LIMIT %s"""
+_ORDERED_KINDS = (Kind.BOOLEAN, Kind.NUMBER, Kind.TEXT)
+
+
+def rows_in_order(
+    connection: Connection[Any],
+    collection: int,
+    order: Order,
+    after: Position | None,
+    limit: int,
+    where: Expression,
+    living: str,
+) -> list[int]:
+    """Return the row numbers of at most `limit` documents after a position, in the order of a field.
+
+    Args:
+        after: None for the first documents.
+        where: only documents that this expression is true for.
+        living: SQL that is true for existing documents.
+    """
+    rows, encoded, name = list[int](), None if after is None else after.form, digest(order.field)
+    kinds: tuple[Kind, ...] = _ORDERED_KINDS[::-1] if order.descending else _ORDERED_KINDS
+    if after is not None:
+        kinds = () if encoded is None else kinds[kinds.index(Kind(kind_of(encoded.kind))) :]
+    with work_memory(connection):
+        for position, kind in enumerate(kinds):
+            if len(rows) == limit:
+                return rows
+            start = TRUE
+            if after is not None and encoded is not None and position == 0:
+                start = _beyond(order, after.id, encoded)
+            columns = ("fields.number",) if is_number(kind) else (f"left(fields.text, {PREFIX})", "fields.text")
+            statement = _ORDERED.format(
+                living=living,
+                after=start.sql,
+                where=where.sql,
+                columns=", ".join(f"{column} {'DESC' if order.descending else 'ASC'}" for column in columns),
+            )
+            parameters = (collection, name, int(kind), *start.parameters, *where.parameters, limit - len(rows))
+            rows += [row for (row,) in connection.execute(statement, parameters)]
+        if len(rows) < limit:
+            last = after.id if after is not None and encoded is None else ""
+            statement = _UNORDERED.format(living=living, where=where.sql)
+            parameters = (collection, last, *where.parameters, name, limit - len(rows))
+            rows += [row for (row,) in connection.execute(statement, parameters)]
+    return rows
+
+
+def _beyond(order: Order, identity: str, encoded: EncodedValue) -> Expression:
+    """Return the expression for documents after a value and an id, among those with values of its kind."""
+    sign = "<" if order.descending else ">"
+    if is_number(encoded.kind):
+        number, _ = number_entry(encoded.kind, encoded.value)
+        sql = f"fields.number {sign}= %s AND (fields.number {sign} %s OR documents.id > %s)"
+        return Expression(sql, (number, number, identity))
+    text = str(encoded.value)
+    sql = (
+        f"left(fields.text, {PREFIX}) {sign}= %s AND fields.text {sign}= %s"
+        f" AND (fields.text {sign} %s OR documents.id > %s)"
+    )
+    return Expression(sql, (text[:PREFIX], text, text, identity))

@@ -16,9 +16,10 @@ from service.storage.errors import CollectionDamaged, CollectionMissing, Documen
 from service.storage.fields import is_utf8
 from service.storage.interface import Cursor
 from service.storage.key_rows import KeySums
+from service.storage.ordering import Order, Position
 from service.storage.postgres import change_log, document_rows, vector_rows
 from service.storage.postgres.connections import work_memory
-from service.storage.postgres.fields import read_column, read_facts, read_kinds, read_names
+from service.storage.postgres.fields import read_column, read_facts, read_kinds, read_names, rows_in_order
 from service.storage.postgres.search import Search
 from service.storage.postgres.statements import (
     COLLECTION_COLUMNS,
@@ -509,6 +510,21 @@ class Reader:
         with nullcontext() if self.visibility.joined(condition) is None else work_memory(self._connection):
             rows = self._all(statement, collection, *where.parameters, limit)
         return texts_of(rows)
+
+    def page_in_order(
+        self,
+        collection: int,
+        order: Order,
+        *,
+        ids: Sequence[str] | None = None,
+        condition: Condition | None = None,
+        after: Position | None = None,
+        limit: int = 1000,
+    ) -> list[StoredDocument]:
+        """Return at most `limit` documents after a position, in the order of a field, without their vectors."""
+        where = both(with_ids(ids), self._passes(condition, collection))
+        rows = rows_in_order(self._connection, collection, order, after, limit, where, self._living)
+        return self.texts(collection, np.array(rows, dtype=np.int64))
 
     def search(self, collection: int) -> Search | RestrictedSearch:
         """Return the collection's search in SQL, by `=` and by full text; raises CollectionMissing."""

@@ -10,8 +10,9 @@ import numpy as np
 
 from service.storage.column import Column, DistinctValues, Entries
 from service.storage.fields import INSTANT, Kind, Scalar, decode_scalar, encode_value, kind_range
+from service.storage.ordering import FIRST_KIND, LAST_KIND, Order, Position
 from service.storage.records import FieldFacts, FieldKinds, FieldType, FieldValue
-from service.storage.sqlite.statements import format_unexpired, parse_numbers
+from service.storage.sqlite.statements import Expression, format_unexpired, parse_numbers
 
 _GROUPED = 'SELECT element, kind, value, count(*), group_concat("row") FROM fields'
 _VALUES = f"AND element < {INSTANT}"  # without instants, which follow from the texts
@@ -216,3 +217,47 @@ def _position(after: FieldValue) -> dict[str, Any]:
     else:
         form = {float: "real", str: "text"}.get(type(encoded), "integer")
     return {"times": after.count, "kind": int(kind), "held": encoded, "form": form}
+
+
+# The join has the order of the fields, and stops at the limit: only documents with equal values are sorted.
+_ORDERED = f"""\
+SELECT documents."row" FROM fields CROSS JOIN documents ON documents."row" = fields."row"
+WHERE fields.collection = ? AND fields.field = ? AND fields.element = 0
+  AND fields.kind BETWEEN {int(FIRST_KIND)} AND {int(LAST_KIND)} AND {{after}} AND {{where}}
+ORDER BY fields.kind {{direction}}, fields.value {{direction}}, documents.id LIMIT ?"""
+_UNORDERED = f"""\
+SELECT documents."row" FROM documents WHERE documents.collection = ? AND documents.id > ? AND NOT EXISTS (
+    SELECT 1 FROM fields INDEXED BY fields_by_row WHERE fields."row" = documents."row" AND fields.collection = ?
+    AND fields.field = ? AND fields.element = 0 AND fields.kind BETWEEN {int(FIRST_KIND)} AND {int(LAST_KIND)}
+) AND {{where}} ORDER BY documents.id LIMIT ?"""
+
+
+def rows_in_order(
+    connection: Connection, collection: int, order: Order, after: Position | None, limit: int, where: Expression
+) -> list[int]:
+    """Return the row numbers of at most `limit` documents after a position, in the order of a field.
+
+    Args:
+        after: None for the first documents.
+        where: only documents that this expression is true for.
+    """
+    rows, encoded = list[int](), None if after is None else after.form
+    if after is None or encoded is not None:
+        beyond, position = "1", tuple[Any, ...]()
+        if after is not None and encoded is not None:
+            sign = "<" if order.descending else ">"
+            beyond = (
+                f"(fields.kind, fields.value) {sign}= (?, ?)"
+                f" AND ((fields.kind, fields.value) {sign} (?, ?) OR documents.id > ?)"
+            )
+            position = (int(encoded.kind), encoded.value) * 2 + (after.id,)
+        statement = _ORDERED.format(after=beyond, where=where.sql, direction="DESC" if order.descending else "ASC")
+        rows += [
+            row
+            for (row,) in connection.execute(statement, (collection, order.field, *position, *where.parameters, limit))
+        ]
+    if len(rows) < limit:
+        last = after.id if after is not None and encoded is None else ""
+        parameters = (collection, last, collection, order.field, *where.parameters, limit - len(rows))
+        rows += [row for (row,) in connection.execute(_UNORDERED.format(where=where.sql), parameters)]
+    return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from sqlite3 import Connection
@@ -17,6 +18,7 @@ from service.storage.errors import CollectionDamaged, CollectionMissing, Documen
 from service.storage.fields import is_utf8
 from service.storage.interface import Cursor
 from service.storage.key_rows import KeySums
+from service.storage.ordering import Order, Position
 from service.storage.re_encoding import HIDDEN, OwnVectors, ReEncoding
 from service.storage.records import (
     AliasRecord,
@@ -45,7 +47,7 @@ from service.storage.serialisation import (
     texts_of,
 )
 from service.storage.sqlite import document_rows, vector_rows
-from service.storage.sqlite.fields import read_column, read_facts, read_kinds, read_names
+from service.storage.sqlite.fields import read_column, read_facts, read_kinds, read_names, rows_in_order
 from service.storage.sqlite.search import Search
 from service.storage.sqlite.statements import (
     COLLECTION_COLUMNS,
@@ -396,6 +398,23 @@ class Reader:
     ) -> list[StoredDocument]:
         """Return at most `limit` documents with ids after `after`, ordered by id, without their vectors."""
         return self._pages(collection, ids, condition, after, limit)
+
+    def page_in_order(
+        self,
+        collection: int,
+        order: Order,
+        *,
+        ids: Sequence[str] | None = None,
+        condition: Condition | None = None,
+        after: Position | None = None,
+        limit: int = 1000,
+    ) -> list[StoredDocument]:
+        """Return at most `limit` documents after a position, in the order of a field, without their vectors."""
+        where = self._where(condition, collection)
+        if ids is not None:
+            storable = json.dumps([identity for identity in ids if is_utf8(identity)])
+            where = _and(Expression("documents.id IN (SELECT value FROM json_each(?))", (storable,)), where)
+        return self._read_texts(collection, rows_in_order(self._connection, collection, order, after, limit, where))
 
     def _pages(
         self, collection: int, ids: Sequence[str] | None, condition: Condition | None, after: str | None, limit: int

@@ -176,6 +176,16 @@ def test_one_id_may_stand_for_a_list(shelf):
     assert [document.id for document in shelf.find(ids="codd")] == ["codd"]
 
 
+def test_documents_are_listed_in_the_order_of_a_field_over_all_pages(shelf):
+    shelf.upsert([{"id": f"o{i}", "key_vector": [1, i], "metadata": {"turn": -i}} for i in range(5)])
+    descending = {"field": F.turn, "direction": "descending"}
+    for order, ids in (("metadata.turn", "43210"), (F.turn, "43210"), (descending, "01234")):
+        listed = shelf.find(where=F.id.contains("o") & (F.turn <= 0), order_by=order, page=2)
+        assert [document.id for document in listed] == [f"o{i}" for i in ids]
+    with pytest.raises(softkv.Invalid, match="order_by"):
+        list(shelf.find(order_by=F.id))
+
+
 def test_an_unknown_option_is_a_type_error(shelf):
     with pytest.raises(TypeError, match=r"attend\(\) got an unexpected keyword argument 'topk'"):
         shelf.attend([1.0, 0.0], topk=3)

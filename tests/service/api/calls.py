@@ -180,6 +180,10 @@ EVERY_FIELD = [
     Call("query_documents", {"include": ["key", "value", "metadata", "key_vector", "value_vector", "sent_value"]}),
     Call("query_documents", {"vector_format": "numbers", "limit": 0, "count": True}),
     *(
+        Call("query_documents", {"order_by": {"field": "metadata.year", "direction": direction}})
+        for direction in ("ascending", "descending")
+    ),
+    *(
         Call("query_documents", {"filter": {"field": "metadata.year", "operator": operator, "value": value}})
         for operator, value in {"==": 1993, "!=": 1993, ">": 1, "<=": 1, "in": [1993], "not in": [1]}.items()
     ),

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from softkv.wire import Vector
 
 DocumentField: TypeAlias = Literal["key", "value", "metadata", "key_vector", "value_vector", "sent_value"]
+OrderBy: TypeAlias = filters.Field | str | Mapping[str, Any]
+"""A metadata field, or a mapping with the `field` and the `direction`, "ascending" or "descending"."""
+
 _PAGE_SIZE = 1000
 _DOCUMENT_NOT_FOUND = "document_not_found"
 
@@ -205,33 +208,45 @@ def find(
     where: Where | None = None,
     ids: str | Iterable[str] | None = None,
     include: Sequence[DocumentField] | None = None,
+    order_by: OrderBy | None = None,
     page: int = _PAGE_SIZE,
 ) -> Paging[Document]:
-    """List the documents that pass a filter, ordered by id and fetched page by page.
+    """List the documents that pass a filter, in order and fetched page by page.
 
     Args:
         where: a filter; all documents pass if left out.
         ids: return only documents with these ids; unknown ids are ignored.
         include: the fields to return; key, value and metadata if left out.
+        order_by: the metadata field by which they are ordered, as `F.year`, or
+            `{"field": F.year, "direction": "descending"}`; by their ids if left out. Documents without a text, a number
+            or a boolean in it come last.
         page: the number of documents per request.
 
     Returns:
         A `Pages` of `Document`; `AsyncPages` for `AsyncCollection`.
 
     Raises:
-        Invalid: the filter, an id or the page size is invalid.
+        Invalid: the filter, the order, an id or the page size is invalid.
 
     Example:
-        >>> [document.id for document in collection.find(where=F.year < 1950)]
+        >>> [document.id for document in collection.find(where=F.year < 1950, order_by=F.year)]
     """
     id_list = None if ids is None else to_id_list(ids)
     raise_flaws([*validation.check_number(page, "/limit", minimum=1, maximum=validation.MAX_PAGE_SIZE)])
     selection = drop_omitted(ids=id_list, filter=filters.encode_filter(where))
+    order = None if order_by is None else _encode_order(order_by)
 
     def ask(cursor: str | None, limit: int) -> Call[Page[Document]]:
-        return _page_call(collection, selection | drop_omitted(include=include, limit=limit, cursor=cursor))
+        options = drop_omitted(include=include, order_by=order, limit=limit, cursor=cursor)
+        return _page_call(collection, selection | options)
 
     return Paging(ask, page, _count_call(collection, selection))
+
+
+def _encode_order(order_by: OrderBy) -> dict[str, Any]:
+    """Return an order in its JSON form."""
+    fields = dict(order_by) if isinstance(order_by, Mapping) else {"field": order_by}
+    return {name: filters.field_name(field) for name, field in fields.items()}
 
 
 def count(collection: CollectionRef, *, where: Where | None = None) -> Call[int]:

@@ -65,6 +65,8 @@ export interface FindOptions {
   readonly filter?: Filter | undefined;
   readonly ids?: readonly string[] | undefined;
   readonly include?: readonly DocumentField[] | undefined;
+  /** The metadata field by which the documents are ordered; their ids if left out. */
+  readonly order_by?: SchemaDocumentQuery["order_by"] | undefined;
   /** The number of documents per page. */
   readonly page?: number | undefined;
 }

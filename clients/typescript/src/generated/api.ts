@@ -66,8 +66,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * List documents in id order
-         * @description List documents by id.
+         * List documents in order
+         * @description List documents in the order of their ids, or of a metadata field.
          *
          *     Follow `next_cursor` to the end: a document that exists throughout is listed exactly once.
          *
@@ -3425,7 +3425,7 @@ export interface components {
             expires?: components["schemas"]["Timestamp"] | null;
         };
         /**
-         * @description The documents to return, in the order of their ids; without `ids` and `filter`, all of them.
+         * @description The documents to return, in the order of their ids or of a field; without `ids` and `filter`, all of them.
          * @example {
          *       "limit": 2,
          *       "count": true
@@ -3455,12 +3455,14 @@ export interface components {
              *     ]
              */
             include?: ("key" | "value" | "metadata" | "key_vector" | "value_vector" | "sent_value")[];
+            /** @description The metadata field by which the documents are ordered. Left out: by their ids. */
+            order_by?: components["schemas"]["OrderBy"];
             /**
              * @description The maximum number of documents on a page; 0 for the `count` alone.
              * @default 100
              */
             limit?: number;
-            /** @description The `next_cursor` of the page before. */
+            /** @description The `next_cursor` of the page before, in the same order. */
             cursor?: string;
             /**
              * @description Whether to count all documents that pass, whatever the limit.
@@ -4553,6 +4555,27 @@ export interface components {
             /** @description Seconds that the room still lives if it is not used. */
             seconds_left: number;
             joining: components["schemas"]["Joining"];
+        };
+        /**
+         * @description The order of documents by a metadata field.
+         *
+         *     Numbers are ordered as numbers, texts by code point, false before true; booleans come before numbers, and numbers
+         *     before texts. Documents whose value is missing, null, a list or an object come last in both directions. Documents
+         *     with equal values are in the order of their ids.
+         * @example {
+         *       "field": "metadata.year",
+         *       "direction": "descending"
+         *     }
+         */
+        OrderBy: {
+            /** @description `metadata.` and the name of a field, or the path to it. */
+            field: string;
+            /**
+             * @description The direction of the values.
+             * @default ascending
+             * @enum {string}
+             */
+            direction?: "ascending" | "descending";
         };
         /**
          * @description A comparison by order, of numbers with numbers, of texts with texts, or of dates with an instant.
@@ -5941,6 +5964,7 @@ export type SchemaNullBackground = components['schemas']['NullBackground'];
 export type SchemaObservation = components['schemas']['Observation'];
 export type SchemaOpenRequest = components['schemas']['OpenRequest'];
 export type SchemaOpenedRoom = components['schemas']['OpenedRoom'];
+export type SchemaOrderBy = components['schemas']['OrderBy'];
 export type SchemaOrdering = components['schemas']['Ordering'];
 export type SchemaParameters = components['schemas']['Parameters'];
 export type SchemaPart = components['schemas']['Part'];

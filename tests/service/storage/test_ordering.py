@@ -1,0 +1,137 @@
+"""Pages in the order of a metadata field, in each store, against Python's own order of the same values."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.storage import Order, Position, Reader, Store, Visibility, parse_condition
+from tests.service.storage.making import collection, document
+from tests.thorough import examples
+
+MISSING = object()
+values = st.one_of(
+    st.sampled_from(
+        [True, False, 0, 1, 1.0, 0.5, -3, 2**53, 2**53 + 1, 2.0**53, 2**63, 2**64 - 1, -(2**63), 1e300, -1e300]
+    ),
+    st.sampled_from(["", "a", "B", "é", "猫", "😀", "a" * 300, "a" * 299 + "b", "10", "9"]),
+    st.sampled_from([None, [], [1], {"b": 1}, MISSING]),
+    st.integers(-3, 3),
+)
+orders = st.builds(Order, st.sampled_from(["a", "a.b"]), st.booleans())
+
+
+def value_of(metadata: dict[str, Any], field: str) -> Any:
+    value = metadata.get("a")
+    if field == "a":
+        return value
+    return value.get("b") if isinstance(value, dict) else None
+
+
+def expected(documents: dict[str, dict[str, Any]], order: Order) -> list[str]:
+    """The ids in order: by class and value, each reversed if it descends, then by id; others at the end."""
+
+    def rank(identity: str) -> tuple[int, Any]:
+        value = value_of(documents[identity], order.field)
+        if isinstance(value, bool):
+            return 0, value
+        return (1, value) if isinstance(value, int | float) else (2, value.encode())
+
+    ids = sorted(documents)
+    valued = [i for i in ids if isinstance(value_of(documents[i], order.field), bool | int | float | str)]
+    ranks = sorted({rank(i) for i in valued}, reverse=order.descending)
+    return [i for one in ranks for i in valued if rank(i) == one] + [i for i in ids if i not in valued]
+
+
+def listed(reader: Reader, number: int, order: Order, limit: int, **only: Any) -> list[str]:
+    """The ids of all pages, each after the position of the last document of the page before."""
+    ids: list[str] = []
+    after = None
+    while page := reader.page_in_order(number, order, after=after, limit=limit, **only):
+        assert len(page) <= limit
+        ids += [text.id for text in page]
+        last = reader.page(number, ids=[page[-1].id])[0]
+        written = Position.of(order, last.id, last.metadata).write(order)
+        after = Position.read(order, written)
+        assert after is not None
+    return ids
+
+
+@settings(max_examples=examples(120), deadline=None)
+@given(st.lists(values, max_size=14), orders, st.integers(1, 5))
+def test_pages_have_each_document_once_in_order(shared: Store, fields: list[Any], order: Order, limit: int) -> None:
+    documents = {f"d{i:02}": {} if value is MISSING else {"a": value} for i, value in enumerate(fields)}
+    number = collection(shared, [document(i, metadata=metadata) for i, metadata in documents.items()])
+    collection(shared, [document("x", metadata={"a": 1})], "other")
+    with shared.reading() as reader:
+        assert listed(reader, number, order, limit) == expected(documents, order)
+        some = {i: metadata for i, metadata in documents.items() if int(i[1:]) % 3}
+        assert listed(reader, number, order, limit, ids=[*some, "unknown"]) == expected(some, order)
+        small = parse_condition({"field": "id", "operator": "<", "value": "d06"})
+        part = {i: metadata for i, metadata in documents.items() if i < "d06"}
+        assert listed(reader, number, order, limit, condition=small) == expected(part, order)
+        assert listed(reader.seeing(Visibility(small)), number, order, limit) == expected(part, order)
+    with shared.writing() as writer:
+        writer.delete_collection("c")
+        writer.delete_collection("other")
+
+
+def test_documents_that_stay_are_listed_once_while_others_are_written(shared: Store) -> None:
+    order = Order("a", descending=True)
+    number = collection(shared, [document(f"d{i}", metadata={"a": i // 3}) for i in range(9)])
+    ids: list[str] = []
+    after, written = None, 0
+    while True:
+        with shared.reading() as reader:
+            page = reader.page_in_order(number, order, after=after, limit=2)
+        if not page:
+            break
+        ids += [text.id for text in page]
+        last = int(page[-1].id[1:])
+        after = Position(last // 3, page[-1].id) if last < 9 else Position(last - 9, page[-1].id)
+        with (
+            shared.writing() as writer
+        ):  # rewrites the last one, so that it has another row number, and adds a new first
+            writer.upsert(number, [document(page[-1].id, metadata={"a": after.value})])
+            writer.upsert(number, [document(f"d{20 + written}", metadata={"a": 100 + written})])
+        written += 1
+    assert ids == ["d6", "d7", "d8", "d3", "d4", "d5", "d0", "d1", "d2"]
+    with shared.writing() as writer:
+        writer.delete_collection("c")
+
+
+def test_expired_documents_are_left_out(shared: Store) -> None:
+    number = collection(shared, [document("a", metadata={"a": 1}), document("b", expires=5), document("c")])
+    with shared.reading() as reader:
+        seen = reader.seeing(Visibility(instant=5))
+        assert [text.id for text in seen.page_in_order(number, Order("a"))] == ["a", "c"]
+    with shared.writing() as writer:
+        writer.delete_collection("c")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "3",
+        "null",
+        "[]",
+        '["a", false, 1]',
+        '["b", false, 1, "x"]',
+        '["a", true, 1, "x"]',
+        '["a", 0, 1, "x"]',
+        '["a", false, [1], "x"]',
+        '["a", false, NaN, "x"]',
+        '["a", false, 1e999, "x"]',
+        '["a", false, 1, 3]',
+        '["a", false, "\\u0000", "x"]',
+        '["a", false, 1, "\\ud800"]',
+        "[" * 100_000,
+        '["a", false, ' + "9" * 5000 + ', "x"]',
+    ],
+)
+def test_a_position_of_another_order_is_not_read(text: str) -> None:
+    assert Position.read(Order("a"), text) is None
