@@ -8,19 +8,14 @@ import pytest
 
 from softkv import Client, Invalid, NotFound
 from softkv.answers.rendering import list_weights
-from tests.checkpoints import save_cross_encoder
 from tests.running import RunningService
 
 DOCUMENTS = ["a cat needs sleep", "relational databases", "a cat asleep in the sun"]
 
 
-@pytest.fixture(scope="module")
-def reranking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    folder = tmp_path_factory.mktemp("service")
-    model, file = save_cross_encoder(folder / "pairs"), folder / "encoders.toml"
-    file.write_text(f'[encoders.minilm]\nmodel = "all-MiniLM-L6-v2"\n[rerankers.pairs]\nmodel = "{model}"\n')
-    with RunningService(data_dir=folder / "data", encoders=file) as running, Client(running.url) as client:
-        running.wait_until_ready()
+@pytest.fixture
+def reranking(reranking_service: RunningService) -> Iterator[Client]:
+    with Client(reranking_service.url) as client:
         yield client
 
 

@@ -64,6 +64,11 @@ def serving(data_dir: Path, *options: str) -> Iterator[Serving]:
 @pytest.fixture
 def softkv(service: RunningService) -> Softkv:
     """Run a command in this process against the service with the real encoder."""
+    return command_runner(service)
+
+
+def command_runner(service: RunningService) -> Softkv:
+    """Return a function that runs a command in this process against a service."""
 
     def run(*arguments: str, input: str | bytes | None = None, **environment: str) -> Result:  # noqa: A002
         # The service runs in this process too, and its log is not output of the command.

@@ -46,14 +46,18 @@ class Option:
         group: the group of `softkv attend --help` that lists it; None if the command lacks it.
         flags: the flags of the command, if they are not made of the name alone.
         command_meaning: the description in the help of the command, if its values differ from Python's.
+        short: the fields of an object that the command also takes as `A:B`.
+        of_answer: whether it adds to the answer and not to its matches, so that retrievers of documents lack it.
     """
 
     meaning: str
     check: Callable[[Any, str], Iterator[Flaw]] | None = None
     _: KW_ONLY
-    group: Literal["Options", "Weights", "Matches"] | None = None
+    group: Literal["Options", "Weights", "Matches"] | None = "Options"
     flags: Sequence[str] = ()
     command_meaning: str = ""
+    short: Sequence[str] = ()
+    of_answer: bool = False
 
 
 class AttendOptions(TypedDict, total=False):
@@ -101,7 +105,6 @@ class AttendOptions(TypedDict, total=False):
         Where | None,
         Option(
             "a filter for the documents that may be attended to, as F.year >= 1930.",
-            group="Options",
             flags=("--filter",),
             command_meaning="a filter for the documents that may be attended to.",
         ),
@@ -143,7 +146,11 @@ class AttendOptions(TypedDict, total=False):
         Mapping[str, Any] | None,
         Option(
             'a reranker that reads the best documents and adds to their logits, as {"model": "marco", "depth": 50}. '
-            "docs/guide/reranking.md explains its fields."
+            "docs/guide/reranking.md explains its fields.",
+            group="Weights",
+            command_meaning="a reranker that reads the best documents, 50 if left out, and adds to their logits. {} is "
+            "the first reranker.",
+            short=("model", "depth"),
         ),
     ]
     min_confidence: Annotated[
@@ -167,27 +174,38 @@ class AttendOptions(TypedDict, total=False):
         bool | None,
         Option(
             "answer even if some documents are unavailable; the answer's coverage says how many were read.",
-            group="Options",
+            of_answer=True,
         ),
     ]
     read: Annotated[
         Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
         Option(
             'a metadata field to aggregate over all documents, as {"field": "metadata.year", "as": "mean"}; or a list '
-            "of at most 10."
+            "of at most 10.",
+            group="Matches",
+            command_meaning="a metadata field to aggregate over all documents, as metadata.year:mean, or with vote or "
+            "quantile; repeat the option for more.",
+            short=("field", "as"),
+            of_answer=True,
         ),
     ]
     group_by: Annotated[
         Mapping[str, Any] | None,
         Option(
             'a metadata field by which the documents are grouped, as {"field": "metadata.shelf", "groups": 10, '
-            '"documents": 3}; with "ranges": [[1900, 1950], [1950, None]], by ranges of its values.'
+            '"documents": 3}; with "ranges": [[1900, 1950], [1950, None]], by ranges of its values.',
+            group="Matches",
+            command_meaning="a metadata field by which the documents are grouped, as metadata.shelf, and how many "
+            "groups to show.",
+            short=("field", "groups"),
+            of_answer=True,
         ),
     ]
     include: Annotated[
         Sequence[MatchField] | None,
         Option(
-            'the fields of each match. "output" is the weighted sum of value vectors and belongs to the whole answer.'
+            'the fields of each match. "output" is the weighted sum of value vectors and belongs to the whole answer.',
+            group=None,
         ),
     ]
     ignore_defaults: Annotated[
@@ -195,7 +213,6 @@ class AttendOptions(TypedDict, total=False):
         Option(
             "True to ask without the defaults of the collection, or the names of those to leave out, as "
             '["filter", "bias"].',
-            group="Options",
             command_meaning="ask without the defaults of the collection.",
         ),
     ]

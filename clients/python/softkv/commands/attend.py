@@ -9,7 +9,7 @@ import inspect
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -46,8 +46,9 @@ def attend(
     from softkv.commands.console import output, show_answer, write_json
     from softkv.commands.remote import connect
 
-    chosen = {name: value for name, value in options.items() if value is not None}
-    chosen["include"] = None if as_json else SHOWN_FIELDS
+    chosen = {name: _single(value) for name, value in options.items() if value is not None}
+    addends = ["explanation"] if "rerank" in chosen else []
+    chosen["include"] = None if as_json else [*SHOWN_FIELDS, *addends]
     question = _vector(text) if vector else text
     with connect(url, api_key) as client:
         answer = client.collection(collection).attend(question, **chosen).to_dict()
@@ -55,6 +56,11 @@ def attend(
         write_json(answer)
         return
     show_answer(answer, output())
+
+
+def _single(value: Any) -> Any:
+    """Return the only item of an option that may be repeated and was not; any other value unchanged."""
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
 
 
 def _vector(text: str) -> list[float]:
@@ -74,7 +80,7 @@ def _parameters() -> Iterator[inspect.Parameter]:
     yield from (collection, text)
     for name, option in ATTEND_OPTIONS.items():
         if option.group is not None:
-            kind, settings = _command_option(option_type(name))
+            kind, settings = _command_option(option_type(name), option.short)
             group = None if option.group == "Options" else option.group
             names = option.flags or ("--" + name.replace("_", "-"),)
             typed = typer.Option(*names, help=_help(option), rich_help_panel=group, **settings)
@@ -91,26 +97,30 @@ def _help(option: Option) -> str:
     return flagged[0].upper() + flagged[1:]
 
 
-def _command_option(type_: Any) -> tuple[Any, dict[str, Any]]:
+def _command_option(type_: Any, short: Sequence[str] = ()) -> tuple[Any, dict[str, Any]]:
     """Return the type of an option of the command, and the arguments of `typer.Option` that read a value from text.
 
     Args:
         type_: the type of the argument in Python, such as `float | Literal["auto"] | None`.
+        short: the fields of an object that may be written as `A:B`.
     """
     alternatives = [member for member in _members(type_) if member is not type(None)]
     words = [word for member in alternatives if get_origin(member) is Literal for word in get_args(member)]
     if bool in alternatives:
         return bool | None, {}
-    if float in alternatives and words:
+    shapes = {getattr(get_origin(member), "__name__", "") for member in alternatives}
+    is_object = "Mapping" in shapes
+    if float in alternatives and (words or is_object):
         shown = [str(word).lower() for word in words]
         return Any, {
-            "parser": _number_or_word(dict(zip(shown, words, strict=True))),
-            "metavar": "|".join([*shown, "X"]),
+            "parser": _number_or_word(dict(zip(shown, words, strict=True)), is_object=is_object),
+            "metavar": "|".join([*shown, "X", *(["JSON"] if is_object else [])]),
         }
-    if words or len(alternatives) == 1:
+    if words or (len(alternatives) == 1 and not is_object):
         return type_, {}
-    is_list = any(get_origin(member).__name__ == "Sequence" for member in alternatives if get_origin(member))
-    return (list[Any] | None if is_list else Any), {"parser": json_object, "metavar": "JSON"}
+    metavar = "".join([f"{short[0].upper()}[:{short[1].upper()}]|" if short else "", "JSON"])
+    parser = _object_or_fields(short) if short else json_object
+    return (list[Any] | None if "Sequence" in shapes else Any), {"parser": parser, "metavar": metavar}
 
 
 def _members(type_: Any) -> tuple[Any, ...]:
@@ -118,13 +128,27 @@ def _members(type_: Any) -> tuple[Any, ...]:
     return get_args(type_) if get_origin(type_) in (Union, UnionType) else (type_,)
 
 
-def _number_or_word(words: dict[str, Any]) -> Callable[[str], Any]:
-    """Return a parser that reads a finite number, or the value of a word."""
+def _object_or_fields(names: Sequence[str]) -> Callable[[str], dict[str, Any]]:
+    """Return a parser that reads a JSON object, or the values of these fields between colons; a field may be empty."""
+
+    def value(text: str) -> dict[str, Any]:
+        if text.lstrip().startswith("{"):
+            return json_object(text)
+        parts = zip(names, text.rsplit(":", len(names) - 1), strict=False)
+        return {name: int(part) if part.isdecimal() else part for name, part in parts if part}
+
+    return value
+
+
+def _number_or_word(words: dict[str, Any], *, is_object: bool = False) -> Callable[[str], Any]:
+    """Return a parser that reads a finite number, the value of a word, or if it may be one, a JSON object."""
     values = words | ({"none": False} if "false" in words else {})
 
     def value(text: str) -> Any:
         if text in values:
             return values[text]
+        if is_object and text.lstrip().startswith("{"):
+            return json_object(text)
         try:
             number = float(text)
         except ValueError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -81,7 +82,8 @@ def one_line(value: Any) -> str:
 
 
 def show_answer(answer: dict[str, Any], console: Console) -> None:
-    """Print an answer: a row per match, the rest and the null key, then why it has its verdict, and the evidence.
+    """Print an answer: a row per match, the rest and the null key, then its groups and aggregated fields, then why it
+    has its verdict, and the evidence.
 
     Args:
         answer: the answer as JSON.
@@ -89,6 +91,11 @@ def show_answer(answer: dict[str, Any], console: Console) -> None:
     """
     console.print(_table(answer, console))
     console.print()
+    if (groups := _groups_table(answer, console)) is not None:
+        console.print(groups)
+        console.print()
+    for line in _readings(answer):
+        console.print(line)
     console.print(_reason(answer))
     for warning in answer.get("warnings", ()):
         console.print(Text(one_line(warning), "yellow"))
@@ -107,18 +114,16 @@ def _defaults(applied: dict[str, Any]) -> Text:
 
 def _table(answer: dict[str, Any], console: Console) -> Table:
     """Return a table of the matches, the rest and the null key, so that the weights shown sum to one."""
-
-    def weight_cell(weight: float) -> Text:
-        bar = weight_bar(weight, _BAR, ascii_only=console.options.ascii_only)
-        return Text.assemble((bar, "cyan"), f" {weight:.4f}")
-
-    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, expand=True, header_style="dim")
-    table.add_column("weight", no_wrap=True, width=_BAR + 7)
+    table = _weights_table()
     table.add_column("similarity", no_wrap=True, justify="right", width=10)
     sure = any("confidence" in match for match in answer["matches"])
+    reranked = "reranked" in answer.get("certificate", {})
     if sure:
         table.add_column("sure", no_wrap=True, justify="right", width=6)
-    table.add_column("id", no_wrap=True, overflow="ellipsis", max_width=_id_width(answer, console.width, sure))
+    if reranked:
+        table.add_column("reranker", no_wrap=True, justify="right", width=8)
+    more = [width for width, is_shown in ((6, sure), (8, reranked)) if is_shown]
+    table.add_column("id", no_wrap=True, overflow="ellipsis", max_width=_id_width(answer, console.width, more))
     table.add_column("key, value", no_wrap=True, overflow="ellipsis", ratio=1)
     for match in answer["matches"]:
         key, value = one_line(_matching_part(match)), one_line(match["value"])
@@ -126,29 +131,103 @@ def _table(answer: dict[str, Any], console: Console) -> Table:
         if value != key:
             description.append("\n" if key else "").append(value, style="dim")
         table.add_row(
-            weight_cell(match["weight"]),
+            _weight_cell(match["weight"], console),
             f"{match['similarity']:.4f}",
             *([f"{match['confidence']:.1%}"] if sure else []),
+            *([_reranker_cell(match)] if reranked else []),
             Text(one_line(match["id"]), "bold"),
             description,
         )
-    blank = [""] * (1 + sure)
+    blank = [""] * (1 + len(more))
     rest = answer["documents"] - len(answer["matches"])
     if rest:
-        table.add_row(
-            weight_cell(answer["rest_weight"]), "", *blank, Text(f"the other {rest:,} documents", "dim italic")
-        )
+        remaining = Text(f"the other {rest:,} documents", "dim italic")
+        table.add_row(_weight_cell(answer["rest_weight"], console), "", *blank, remaining)
     evidence = answer["evidence"]
     if evidence["null_similarity"] is not None:
         similarity = f"{evidence['null_similarity']:.4f}"
-        table.add_row(weight_cell(evidence["null_weight"]), similarity, *blank, Text("none of these", "dim italic"))
+        null = Text("none of these", "dim italic")
+        table.add_row(_weight_cell(evidence["null_weight"], console), similarity, *blank, null)
     return table
 
 
-def _id_width(answer: dict[str, Any], width: int, sure: bool) -> int:
-    """Return the width of the column of ids: half of the space of ids and texts, or more if the texts leave space."""
+def _weights_table() -> Table:
+    """Return a table whose first column has weights with their bars."""
+    table = Table(box=None, padding=(0, _GAP, 0, 0), pad_edge=False, expand=True, header_style="dim")
+    table.add_column("weight", no_wrap=True, width=_BAR + 7)
+    return table
+
+
+def _weight_cell(weight: float, console: Console) -> Text:
+    bar = weight_bar(weight, _BAR, ascii_only=console.options.ascii_only)
+    return Text.assemble((bar, "cyan"), f" {weight:.4f}")
+
+
+def _reranker_cell(match: dict[str, Any]) -> str:
+    """Return the number that the reranker added to the logit of a match; empty if it did not read the document."""
+    addends = match.get("explanation", {}).get("addends") or ()
+    lines = [line for line in addends if line["of"] == "rerank" and line["logit"] is not None]
+    return f"{lines[0]['addend']:+.3f}" if lines else ""
+
+
+def _groups_table(answer: dict[str, Any], console: Console) -> Table | None:
+    """Return a table of the groups of an answer and of the documents in none of them; None without groups."""
+    grouped = answer.get("group_by")
+    if grouped is None:
+        return None
+    table = _weights_table()
+    table.add_column("documents", no_wrap=True, justify="right", width=9)
+    table.add_column(one_line(grouped["field"]), no_wrap=True, overflow="ellipsis", max_width=40)
+    table.add_column("best documents", no_wrap=True, overflow="ellipsis", ratio=1)
+    for group in grouped["groups"]:
+        best = ", ".join(one_line(match["id"]) for match in group["matches"])
+        weight, documents = _weight_cell(group["weight"], console), f"{group['documents']:,}"
+        table.add_row(weight, documents, _group_name(group["value"]), Text(best, "dim"))
+    if grouped["rest_weight"] > grouped["error"]:
+        table.add_row(_weight_cell(grouped["rest_weight"], console), "", Text("all other values", "dim italic"))
+    return table
+
+
+def _group_name(value: Any) -> Text:
+    """Return the value of a group, or its range; null is the group of the documents without the field."""
+    if value is None:
+        return Text("without this field", "dim italic")
+    if not isinstance(value, list):
+        return Text(one_line(value), "bold")
+    low, high = value
+    if high is None:
+        return Text("any" if low is None else f"from {one_line(low)}", "bold")
+    return Text(f"below {one_line(high)}" if low is None else f"{one_line(low)} to below {one_line(high)}", "bold")
+
+
+def _readings(answer: dict[str, Any]) -> Iterator[Text]:
+    """Yield a line for each metadata field that the answer aggregates."""
+    content = answer.get("read")
+    for reading in content if isinstance(content, list) else [content] if content else []:
+        value = "nothing" if reading["value"] is None else _value(reading["value"])
+        if reading.get("deviation") is not None:
+            value = f"{value} ± {reading['deviation']:.4g}"
+        shares = [f"{_value(vote['value'])} {vote['weight']:.1%}" for vote in reading.get("votes", ())]
+        quantiles = [f"{_value(part['value'])} at {part['quantile']:g}" for part in reading.get("quantiles", ())]
+        text = Text.assemble((f"{reading['as']} of {one_line(reading['field'])}: ", "dim"), (value, "bold"))
+        yield text.append(f" ({', '.join(shares or quantiles)})" if shares or quantiles else "")
+
+
+def _value(value: Any) -> str:
+    """Return a value of a metadata field in one line, a fraction with six digits."""
+    return f"{value:.6g}" if isinstance(value, float) else one_line(value)
+
+
+def _id_width(answer: dict[str, Any], width: int, more: Sequence[int]) -> int:
+    """Return the width of the column of ids: half of the space of ids and texts, or more if the texts leave space.
+
+    Args:
+        answer: the answer as JSON.
+        width: of the terminal.
+        more: the widths of the columns beside weight, similarity, id and text.
+    """
     texts = [one_line(text) for match in answer["matches"] for text in (_matching_part(match), match["value"])]
-    columns = _BAR + 7 + 10 + (6 + _GAP if sure else 0) + 3 * _GAP
+    columns = _BAR + 7 + 10 + sum(more) + (3 + len(more)) * _GAP
     shared = width - columns
     free = shared - max((cell_len(text) for text in texts), default=0)
     return max(min(shared // 2, 40), free)
@@ -185,5 +264,7 @@ def _measures(answer: dict[str, Any], *, ascii_only: bool) -> Text:
     measures = [f"{effective_text}{answer['documents']:,} documents"]
     if log_partition is not None:
         measures.append(f"log-partition {log_partition:.2f}")
+    if (depth := answer.get("certificate", {}).get("reranked")) is not None:
+        measures.append(f"the best {depth:,} reranked")
     measures += [f"T {answer['temperature']:.4g}", f"{answer['took_ms']:.1f} ms"]
     return Text((" | " if ascii_only else " · ").join(measures), "dim")

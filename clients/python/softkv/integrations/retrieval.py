@@ -41,8 +41,8 @@ _FIELDS = get_args(MatchField)
 class RetrieverOptions(AttendOptions, total=False):
     """Keyword arguments of a retriever: those of `attend`, and three for the documents that it makes of an answer.
 
-    A retriever refuses `where`, of which each framework has its own form. It refuses `allow_missing` and `read`: what
-    these two add to an answer is not in its documents.
+    A retriever refuses `where`, of which each framework has its own form, and options that add to the answer alone,
+    such as `read` and `group_by`.
 
     Attributes:
         accept: which verdicts give documents: "several", which includes "one", if left out; "one"; or "any".
@@ -59,7 +59,7 @@ RETRIEVER_OPTIONS: Mapping[str, Any] = MappingProxyType(
     {
         name: hint
         for name, hint in get_type_hints(RetrieverOptions).items()
-        if name not in ("where", "allow_missing", "read", "group_by")
+        if name != "where" and not (name in ATTEND_OPTIONS and ATTEND_OPTIONS[name].of_answer)
     }
 )
 """The types of a retriever's options, by name."""

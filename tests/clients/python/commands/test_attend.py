@@ -9,7 +9,7 @@ import pytest
 
 from softkv.calls.queries import ATTEND_OPTIONS
 from tests.running import RunningService
-from tests.service.commands.conftest import Softkv
+from tests.service.commands.conftest import Softkv, command_runner
 
 QUESTION = "machine learning"
 
@@ -143,6 +143,67 @@ def test_the_command_has_the_options_of_the_client(softkv: Softkv) -> None:
             assert (re.search(rf"{flag}\b", shown) is not None) is (option.group is not None), name
     assert "auto|lenient|strict|calibrated|false|X" in shown
     assert "answer rests on --effective-documents" in " ".join(re.sub("[│╭╮╰╯─]", " ", shown).split())
+
+
+@pytest.fixture
+def reranked(reranking_service: RunningService) -> Softkv:
+    """Run a command against the service with a reranker."""
+    return command_runner(reranking_service)
+
+
+@pytest.mark.parametrize("value", ["pairs:20", ":20", '{"depth": 20}'])
+def test_a_reranker_is_named_with_its_depth(reranked: Softkv, value: str) -> None:
+    answer = json.loads(reranked("attend", "library", QUESTION, "--rerank", value, "--json").stdout)
+    assert answer["certificate"]["reranked"] == 20
+
+
+def test_the_table_has_a_column_of_the_reranker(reranked: Softkv, reranking_service: RunningService) -> None:
+    shown = reranked("attend", "library", QUESTION, "--rerank", "pairs:3", "-k", "110", COLUMNS="120").stdout
+    fields = {"query": QUESTION, "top_k": 110, "rerank": {"depth": 3}, "include": ["explanation"]}
+    with reranking_service.client() as client:
+        answer = client.post("/v1/collections/library/attend", json=fields).json()
+    lines = [match["explanation"]["addends"][-1] for match in answer["matches"]]
+    addends = [f"{line['addend']:+.3f}" for line in lines if line["logit"] is not None]
+    assert re.findall(r"[+-]\d+\.\d{3}\b", shown) == addends
+    assert len(addends) == 3
+    assert "the best 3 reranked" in shown
+    assert weights(shown) == pytest.approx(
+        [*(match["weight"] for match in answer["matches"]), answer["evidence"]["null_weight"]],
+        abs=1e-4,
+    )
+
+
+def test_groups_have_a_table_of_their_own(softkv: Softkv) -> None:
+    options = ["-k", "0", "-t", "0.2", "--group-by", "metadata.language:2"]
+    shown = softkv("attend", "library", "pets that purr", *options, COLUMNS="120").stdout
+    rows = [line.split() for line in shown.splitlines()]
+    assert ["weight", "documents", "metadata.language", "best", "documents"] in rows
+    of_groups = [row[1:4] for row in rows if row[3:4] in (["en"], ["fr"])]
+    assert of_groups == [["0.4524", "76", "en"], ["0.0229", "6", "fr"]]
+    assert "gorillas-in-the-mist" in shown
+    assert "0.1166             all other values" in shown
+    years = '{"field": "metadata.year", "ranges": [[null, 1900], [1900, 1950], [1950, null]]}'
+    ranges = softkv("attend", "library", "pets that purr", "-k", "0", "--group-by", years, COLUMNS="120").stdout
+    assert all(name in ranges for name in ("below 1900", "1900 to below 1950", "from 1950"))
+    missing = softkv("attend", "library", "pets that purr", "--group-by", "metadata.none", COLUMNS="120").stdout
+    assert "without this field" in missing
+
+
+def test_fields_are_read_below_the_table(softkv: Softkv) -> None:
+    fields = ["metadata.year:mean", '{"field": "metadata.year", "as": "quantile", "quantiles": [0.1, 0.9]}']
+    reads = [part for field in [*fields, "metadata.language:vote"] for part in ("--read", field)]
+    shown = softkv("attend", "library", "pets that purr", "-t", "0.2", *reads, COLUMNS="200").stdout
+    assert re.search(r"^mean of metadata.year: [\d.]+ ± [\d.]+$", shown, re.MULTILINE)
+    assert "quantile of metadata.year: 1776 (1776 at 0.1, 2001 at 0.9)" in shown
+    assert re.search(r"^vote of metadata.language: en \(en 76.4%, fr 3.9%", shown, re.MULTILINE)
+    alone = json.loads(softkv("attend", "library", "pets that purr", "--read", fields[0], "--json").stdout)
+    assert alone["read"]["as"] == "mean"
+
+
+def test_an_object_that_is_invalid_json_is_refused(softkv: Softkv) -> None:
+    ended = softkv("attend", "library", QUESTION, "--group-by", '{"field"')
+    assert ended.exit_code == 2
+    assert "expected a JSON object" in ended.stderr
 
 
 @pytest.mark.parametrize("option", ["--temperature", "--null", "--full-text"])
