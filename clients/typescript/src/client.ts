@@ -30,6 +30,7 @@ import type {
   SchemaModel,
   SchemaModelList,
   SchemaReadiness,
+  SchemaRerankerAnswer,
   SchemaScoreRequest,
   SchemaServiceAnswer,
   SchemaSlowRequestAnswer,
@@ -77,6 +78,8 @@ export type Readiness = SchemaReadiness;
 export type SlowRequest = SchemaSlowRequestAnswer;
 /** An encoder of the service, with its state and memory. */
 export type Encoder = SchemaEncoderAnswer;
+/** A reranker of the service, with its state and memory. */
+export type Reranker = SchemaRerankerAnswer;
 /** A model of the service. */
 export type Model = SchemaModel;
 
@@ -210,6 +213,11 @@ export class Client {
   /** Return the encoders, with their state and memory. */
   encoders(how?: How): Promise<Encoder[]> {
     return this.#sender.get("/v1/encoders", how, (list: SchemaEncoderList) => list.encoders);
+  }
+
+  /** Return the rerankers, with their state and memory; empty without any. */
+  rerankers(how?: How): Promise<Reranker[]> {
+    return this.#sender.get("/v1/encoders", how, (list: SchemaEncoderList) => list.rerankers);
   }
 
   /** Release the memory of an encoder; the next text that needs it loads it again. */

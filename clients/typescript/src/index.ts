@@ -34,6 +34,7 @@ export type {
   Encoder,
   Model,
   Readiness,
+  Reranker,
   ServiceInfo,
   SlowRequest,
 } from "./client.ts";

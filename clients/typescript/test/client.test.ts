@@ -121,6 +121,7 @@ test("texts become vectors, in parts", async (t) => {
   assert.ok(near(many.embeddings[most + 1] as Float32Array, many.embeddings[(most + 1) % 10] as Float32Array));
   const documents = ["a cat asleep", "tax law", "a dog"];
   const scores = await client.score({ text_1: "a cat", text_2: documents });
+  assert.deepEqual((await client.rerankers()).map(({ name }) => name), ["marco"]);
   const [best, ...others] = await client.rerank("a cat", documents, { top_n: 2 });
   assert.equal(others.length, 1);
   assert.equal(best?.index, scores.indexOf(Math.max(...scores)));

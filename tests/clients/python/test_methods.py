@@ -271,6 +271,7 @@ def where_defined(function: Callable[..., Any]) -> tuple[str, int]:
 def test_every_described_call_is_a_method_of_both():
     built = {build for build, _ in BUILT.values()} | {
         service.access,
+        service.rerankers,
         queries.attend_stream,
         writing.upsert,
         documents.count,

@@ -423,6 +423,28 @@ class EncoderInfo(Record):
     default: bool
 
 
+class RerankerInfo(Record):
+    """A reranker of the service. `kind` and `max_tokens` are None unless it is in memory.
+
+    Attributes:
+        name: the name by which calls choose it.
+        kind: "core" or "library"; what computes it.
+        model: the model behind the name.
+        max_tokens: the number of tokens of a pair that it reads.
+        state: "unloaded" until a call needs it.
+        detail: the reason of a failure.
+        memory_bytes: the memory of its parameters; 0 unless it is ready.
+    """
+
+    name: str
+    kind: Literal["core", "library"] | None
+    model: str
+    max_tokens: int | None
+    state: Literal["unloaded", "loading", "ready", "failed"]
+    detail: str | None
+    memory_bytes: int
+
+
 class Model(Record):
     """A model of the service. Some fields are None until the model has loaded."""
 

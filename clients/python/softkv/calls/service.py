@@ -18,6 +18,7 @@ from softkv.answers.info import (
     EncoderInfo,
     Model,
     Readiness,
+    RerankerInfo,
     ServiceInfo,
     SlowRequest,
     parse_collection_info,
@@ -229,6 +230,24 @@ def encoders(cache: ServiceCache) -> Call[list[EncoderInfo]]:
 
     def parse(reply: Reply) -> list[EncoderInfo]:
         return [parse_encoder_info(item) for item in reply.json()["encoders"]]
+
+    return Call("GET", "/v1/encoders", parse)
+
+
+def rerankers(cache: ServiceCache) -> Call[list[RerankerInfo]]:
+    """List the rerankers of the service, with their state and memory; empty without any.
+
+    A reranker is loaded by the first call that needs it.
+
+    Returns:
+        A list of `RerankerInfo`.
+
+    Example:
+        >>> [reranker.name for reranker in client.rerankers()]
+    """
+
+    def parse(reply: Reply) -> list[RerankerInfo]:
+        return [RerankerInfo.read(item) for item in reply.json().get("rerankers", ())]
 
     return Call("GET", "/v1/encoders", parse)
 

@@ -72,6 +72,13 @@ class Library:
                 continue
         return infos
 
+    async def has_reranker(self) -> bool:
+        """Return whether the service has a reranker; False if it does not answer now."""
+        try:
+            return bool(await self.client.rerankers())
+        except softkv.Error:
+            return False
+
     async def may_write(self) -> bool:
         """Return whether the caller may write; if the service does not answer now, True, since the call will tell."""
         if self.read_only:

@@ -88,8 +88,9 @@ def create_server(open_library: OpenLibrary) -> Server[Any]:
 
     async def list_tools(context: Context, _: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         async with open_library(context) as library:
-            writes = await library.may_write()
-        return types.ListToolsResult(tools=[tool.listing for tool in TOOLS.values() if writes or not tool.writes])
+            writes, reranks = await library.may_write(), await library.has_reranker()
+        tools = [tool.listing(reranks=reranks) for tool in TOOLS.values() if writes or not tool.writes]
+        return types.ListToolsResult(tools=tools)
 
     async def call_tool(context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         if (tool := TOOLS.get(params.name)) is None:

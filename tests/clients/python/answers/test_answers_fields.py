@@ -37,6 +37,7 @@ KINDS = {
     "SlowRequestAnswer": softkv.SlowRequest,
     "Model": softkv.Model,
     "EncoderAnswer": softkv.EncoderInfo,
+    "RerankerAnswer": softkv.RerankerInfo,
     "FieldFacts": softkv.FieldFacts,
     "FeedbackRecord": softkv.FeedbackRecord,
     "FieldValue": softkv.FieldValue,

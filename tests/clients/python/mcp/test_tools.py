@@ -38,6 +38,7 @@ def test_results_of_every_tool_match_their_schema(service: RunningService, way: 
         ("list_collections", {}),
         ("ask", {"question": "When does a cat purr?"}),
         ("ask", {"question": "depreciation of steel furnaces", "where": [year], "top_k": 1}),
+        ("ask", {"question": "When does a cat purr?", "group_by": "metadata.year"}),
         ("find", {"limit": 3}),
         ("get", {"ids": ["cat", "keyless", "value", "nobody"]}),
         ("compare", {"question": "The house cat purrs.", "top_k": 10}),
@@ -92,6 +93,39 @@ def test_ask_says_whether_documents_that_share_the_weight_are_alike(http: Way, n
     assert result["advice"].startswith("The documents that share the weight say nearly the same: answer with what")
     nothing = http.call("ask", collection=notes, question="the price of oil in 1973")
     assert (nothing["verdict"], nothing["alike"]) == ("none", False)
+
+
+def test_ask_weighs_the_values_of_a_field(http: Way, library: str) -> None:
+    result = http.call("ask", collection=library, question="pets that purr", top_k=1, group_by="metadata.language")
+    english, *rest = result["groups"]
+    assert (english["value"], english["documents"]) == ("en", 76)
+    assert english["ids"][0] == "old-possums-book-of-practical-cats"
+    assert english["weight"] > result["matches"][0]["weight"] > rest[0]["weight"]
+    unset = http.call("ask", collection=library, question="pets that purr", group_by="metadata.nothing")["groups"]
+    assert [(group.keys(), group["documents"]) for group in unset] == [({"weight", "documents", "ids"}, 110)]
+    refusal = http.refused("ask", collection=library, question="pets that purr", group_by="language")
+    assert refusal.startswith("/group_by: ")
+
+
+def test_a_reranker_is_offered_by_a_service_that_has_one(
+    http: Way, library: str, reranking_service: RunningService
+) -> None:
+    async def listing(speaker: Speaker) -> bool:
+        ask = (await speaker.tools())["ask"]
+        assert "group_by" in ask.input_schema["properties"]
+        return "rerank" in ask.input_schema["properties"]
+
+    second = Way(reranking_service.url)
+    assert (http.speak(listing), second.speak(listing)) == (False, True)
+    assert Way(reranking_service.url, options=()).speak(listing)
+    question = {"collection": "library", "question": "pets that purr", "top_k": 50}
+    plain, reranked = (second.call("ask", **question, rerank=reranks)["matches"] for reranks in (False, True))
+    with reranking_service.client() as client:
+        fields = {"query": "pets that purr", "top_k": 50, "rerank": {}, "include": []}
+        answer = client.post("/v1/collections/library/attend", json=fields).json()
+    assert [match["id"] for match in reranked] == [match["id"] for match in answer["matches"]]
+    assert [match["id"] for match in reranked] != [match["id"] for match in plain]
+    assert "reranker" in http.refused("ask", collection=library, question="pets that purr", rerank=True)
 
 
 def test_list_collections_describes_fields_with_examples(http: Way, library: str) -> None:

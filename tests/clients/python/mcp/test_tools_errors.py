@@ -23,7 +23,7 @@ def test_wrong_arguments_are_all_named_with_their_places(http: Way) -> None:
     assert message.splitlines() == [
         "the arguments do not fit, call again with:",
         "/collection: is missing",
-        "/colection: there is no such argument; there are collection, question, top_k, where",
+        "/colection: there is no such argument; there are collection, question, top_k, where, group_by, rerank",
         "/question: expected a text that is not empty",
         '/top_k: expected a whole number, got "5"',
         "/where/0/value: is missing",
