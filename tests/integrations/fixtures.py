@@ -1,16 +1,44 @@
-"""Fixtures of the suites in clients/: a client of the service that `tests.integrations.run` started."""
+"""What the suites in clients/ share: a client of the service that `tests.integrations.run` started, and examples of the
+options of `attend`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from softkv import Client
+from softkv.integrations import RETRIEVER_OPTIONS
 
 _numbers = itertools.count()
+_OWN_OPTIONS = {"accept", "score", "evidence"}
+_OF_CALIBRATED = {"min_confidence", "conformal"}
+_EXAMPLES: dict[str, Any] = {
+    "temperature": 0.2,
+    "top_k": 3,
+    "normaliser": "sparsemax",
+    "null": 0.3,
+    "max_error": 1e-9,
+    "full_text": 0.1,
+    "bias": {"field": "metadata.year", "half_life": 500},
+    "rerank": {"depth": 5, "weight": 0.5},
+    "include": ["explanation"],
+    "ignore_defaults": True,
+}
+
+
+def option_examples() -> dict[str, dict[str, Any]]:
+    """Return the arguments of a question for each option of `attend` that retrievers have, by the option's name.
+
+    An option that is a number, and is not in the list above, is 0.5. Options of calibrated collections are left out.
+    """
+    names = RETRIEVER_OPTIONS.keys() - _OWN_OPTIONS - _OF_CALIBRATED
+    examples = {name: {name: _EXAMPLES.get(name, 0.5)} for name in sorted(names)}
+    return examples | {"effective_documents": {"temperature": "auto", "effective_documents": 3.0}}
 
 
 @pytest.fixture(scope="session")

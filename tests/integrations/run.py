@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.checkpoints import save_two_encoders
+from tests.checkpoints import save_cross_encoder, save_two_encoders
 from tests.examples import ROOT
 from tests.running import RunningService
 
@@ -35,13 +35,20 @@ def run(names: list[str], arguments: list[str]) -> int:
     with (
         tempfile.TemporaryDirectory() as data,
         tempfile.TemporaryDirectory() as models,
-        RunningService(data_dir=data, demo=("library",), encoders=save_two_encoders(Path(models))) as service,
+        RunningService(data_dir=data, demo=("library",), encoders=_save_models(Path(models))) as service,
     ):
         logging.disable(logging.INFO)  # a line for each request
         service.wait_until_ready()
         variables = environment | {"SOFTKV_URL": service.url}
         statuses = [_run_suite(name, arguments, variables) for name in names]
     return next((status for status in statuses if status), 0)
+
+
+def _save_models(folder: Path) -> Path:
+    """Write two encoders and a small random reranker, and return the file that lists them."""
+    file = save_two_encoders(folder)
+    file.write_text(f'{file.read_text()}\n[rerankers.pairs]\nmodel = "{save_cross_encoder(folder / "pairs")}"\n')
+    return file
 
 
 def _run_suite(name: str, arguments: list[str], environment: dict[str, str]) -> int:

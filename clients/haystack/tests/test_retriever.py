@@ -17,13 +17,12 @@ from haystack.utils import Secret
 import softkv
 from haystack_integrations.components.retrievers.softkv import SoftkvRetriever
 from haystack_integrations.document_stores.softkv import SoftkvDocumentStore
-from softkv.calls.queries import AttendOptions
+from softkv.integrations import RETRIEVER_OPTIONS
 from tests.examples import ROOT
+from tests.integrations.fixtures import option_examples
 
 EXAMPLE = ROOT / "clients" / "haystack" / "examples" / "rag.py"
 CATS, NONSENSE = "pets that purr", "flurb zindle quax"
-
-BESIDES = {"where", "allow_missing", "read"}
 
 
 @pytest.fixture(params=["waited for", "awaited"])
@@ -70,9 +69,7 @@ def test_every_option_of_attend_is_one_of_the_retriever_and_of_each_run():
     pipeline = Pipeline()
     pipeline.add_component("retriever", library())
     sockets = pipeline.inputs()["retriever"]
-    assert sockets.keys() == AttendOptions.__annotations__.keys() - BESIDES | {
-        *("query", "query_embedding", "filters", "accept", "score", "evidence")
-    }
+    assert sockets.keys() == RETRIEVER_OPTIONS.keys() | {"query", "query_embedding", "filters"}
     assert not [name for name, socket in sockets.items() if socket["is_mandatory"]]
 
 
@@ -81,22 +78,7 @@ def test_an_invalid_default_is_refused(run):
         run(library(ignore_defaults=["colour"]), query=CATS)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"temperature": 0.02},
-        {"temperature": "auto", "effective_documents": 3},
-        {"top_k": 3},
-        {"top_p": 0.5},
-        {"normaliser": "sparsemax"},
-        {"null": 0.3},
-        {"max_error": 1e-9},
-        {"full_text": 0.1},
-        {"bias": {"field": "metadata.year", "half_life": 500}},
-        {"ignore_defaults": ["top_k"]},
-    ],
-    ids=lambda each: next(iter(each)),
-)
+@pytest.mark.parametrize("options", option_examples().values(), ids=option_examples())
 def test_each_option_reaches_attend(client, run, options):
     expected = client.collection("library").attend(CATS, **options)
     for result in (run(library(**options), query=CATS), run(library(top_k=7), query=CATS, **{"top_k": 10, **options})):

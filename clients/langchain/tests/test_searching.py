@@ -11,8 +11,9 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import VectorStore
 
 from langchain_softkv import SoftkvVectorStore
-from langchain_softkv.search import ATTEND_OPTIONS, EVIDENCE_FIELD
+from langchain_softkv.search import EVIDENCE_FIELD
 from softkv import F
+from tests.integrations.fixtures import option_examples
 
 KNOWN, UNKNOWN = "pets that purr", "flurb zindle quax"
 CATS = "old-possums-book-of-practical-cats"
@@ -177,30 +178,18 @@ def test_evidence_is_in_the_metadata_on_request_only(ask, library):
     assert more.metadata[EVIDENCE_FIELD]["output"] == answer.output.tolist()
 
 
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [
-        ("temperature", 0.2),
-        ("temperature", "auto"),
-        ("effective_documents", 3.0),
-        ("top_k", 2),
-        ("top_p", 0.5),
-        ("filter", F.year < 1950),
-        ("normaliser", "sparsemax"),
-        ("null", 0.9),
-        ("null", False),
-        ("max_error", 1e-9),
-        ("full_text", 0.1),
-        ("ignore_defaults", True),
-        ("bias", {"field": "metadata.year", "half_life": 10}),
-        ("include", ["explanation"]),
-    ],
-)
-def test_every_argument_of_attend_arrives(ask, library, option, value):
-    extra_options = {"temperature": "auto"} if option == "effective_documents" else {}
-    name = "where" if option == "filter" else option
-    expected = library.collection.attend(KNOWN, **{"top_k": 5, name: value}, **extra_options)
-    answer = ask(library, "similarity_search_with_score", KNOWN, k=5, evidence=True, **{option: value}, **extra_options)
+GIVEN = option_examples() | {
+    "automatic": {"temperature": "auto"},
+    "filter": {"filter": F.year < 1950},
+    "no null key": {"null": False},
+}
+
+
+@pytest.mark.parametrize("options", GIVEN.values(), ids=GIVEN)
+def test_every_argument_of_attend_arrives(ask, library, options):
+    arguments = {"where" if name == "filter" else name: value for name, value in options.items()}
+    expected = library.collection.attend(KNOWN, **{"top_k": 5, **arguments})
+    answer = ask(library, "similarity_search_with_score", KNOWN, k=5, evidence=True, **options)
     assert [(document.id, score) for document, score in answer] == list(
         zip(expected.ids, expected.weights, strict=True)
     )
@@ -208,12 +197,11 @@ def test_every_argument_of_attend_arrives(ask, library, option, value):
     assert (evidence["temperature"], evidence["null_weight"]) == (expected.temperature, expected.null_weight)
 
 
-def test_no_argument_of_attend_is_left_out():
-    cases = next(
-        mark.args[1] for mark in test_every_argument_of_attend_arrives.pytestmark if mark.name == "parametrize"
-    )
-    of_calibrated = {"min_confidence", "conformal"}
-    assert {option for option, _ in cases} | of_calibrated == ATTEND_OPTIONS
+def test_a_retriever_of_the_store_reranks(library):
+    expected = library.collection.attend(KNOWN, top_k=4, rerank={"depth": 50})
+    search = {"k": 4, "rerank": {"depth": 50}}
+    assert [item.id for item in library.as_retriever(search_kwargs=search).invoke(KNOWN)] == expected.ids
+    assert expected.ids != library.collection.attend(KNOWN, top_k=4).ids
 
 
 async def test_awaited_methods_use_no_thread(angles, monkeypatch):

@@ -35,6 +35,8 @@ from softkv.problems import COLLECTION_NOT_FOUND, Reply
 _PAGE_SIZE = 1000
 _MAX_CANDIDATES = 5000  # values that a filter compares with
 _FIELDS: Any = ["key", "value", "metadata"]
+_ORDERED_BY_SIMILARITY = {"top_k", "null", "temperature", "max_error", "min_confidence", "accept", "score", "evidence"}
+"""The options with which the best text of an item decides its place."""
 
 
 class StoreSource(CollectionSource):
@@ -260,9 +262,10 @@ def _by_similarity(
 ) -> Plan[list[Match]]:
     """Return the matches in the order of their best text, as LangGraph's stores do.
 
-    An answer is in the order of weights, and an item with several texts has the weight of all of them.
+    An answer is in the order of weights, and an item with several texts has the weight of all of them. With options
+    that change which items have how much weight, that order stays.
     """
-    if answer.keys == answer.documents or "full_text" in options or "bias" in options:
+    if answer.keys == answer.documents or not options.keys() <= _ORDERED_BY_SIMILARITY:
         return answer.matches
     swept = yield from queries.sweep(
         source.place,

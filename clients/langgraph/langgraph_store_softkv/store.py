@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from langgraph.store.base import BaseStore, IndexConfig, Op, Result, TTLConfig, ensure_embeddings
 
 from langgraph_store_softkv.conversion import ItemIndex
 from langgraph_store_softkv.operations import NO_VECTORS, Batch, StoreSource, Vectors, prepare, run_batch
-from softkv.integrations import Connection, Retrieval
+from softkv.integrations import Connection, Retrieval, RetrieverOptions
 
 if TYPE_CHECKING:
     from langchain_core.embeddings import Embeddings
 
-    from softkv.calls.collections import Null
-    from softkv.calls.options import Bias
     from softkv.client import AsyncClient, Client
-    from softkv.integrations import Accept, Score
 
 
 class SoftkvStore(BaseStore):
@@ -36,13 +33,8 @@ class SoftkvStore(BaseStore):
             encodes the texts. Without `fields` the text is the whole value as JSON. `False` for no searches by text.
         ttl: LangGraph's configuration of times to live. An item that has expired is never returned.
         settings: arguments of the client's `create` for the collection, as `{"temperature": 0.1}`.
-        null: the similarity of "none of these", as for `attend`; `False` returns items in any case.
-        accept: which verdicts return items: `"several"`, which includes `"one"`; `"one"`; or `"any"`.
-        score: the number that is an item's `score`: its `"weight"`, or the `"similarity"`.
-        temperature: the temperature of searches; the collection's if left out.
-        full_text: the factor of an item's full-text rank, as for `attend`.
-        bias: further terms of the logits, as for `attend`.
-        min_confidence: the confidence that the first item needs for the verdict "one". Needs a calibrated collection.
+        options: `softkv.integrations.RetrieverOptions` for searches by text: the arguments of `attend`, `accept` and
+            `score`. `null=False` or `accept="any"` returns items in any case.
 
     Raises:
         softkv.Invalid: the collection's name, the URL, a setting or an option is invalid.
@@ -61,13 +53,7 @@ class SoftkvStore(BaseStore):
         index: IndexConfig | Literal[False] | None = None,
         ttl: TTLConfig | None = None,
         settings: Mapping[str, Any] | None = None,
-        null: Null | None = None,
-        accept: Accept = "several",
-        score: Score = "weight",
-        temperature: float | None = None,
-        full_text: float | Literal["auto"] | None = None,
-        bias: Bias | None = None,
-        min_confidence: float | None = None,
+        **options: Unpack[RetrieverOptions],
     ) -> None:
         connection = Connection(url, key, client, async_client)
         config = index or None
@@ -80,17 +66,7 @@ class SoftkvStore(BaseStore):
         if config is not None and embed is not None:
             width = {"dimension": config["dims"]} if "dims" in config else {}
             self._source.defaults = {"encoder": None, "null": "auto", **width}
-        self._source.retrieval = Retrieval(
-            {
-                "temperature": temperature,
-                "null": null,
-                "full_text": full_text,
-                "bias": bias,
-                "min_confidence": min_confidence,
-                "accept": accept,
-                "score": score,
-            }
-        )
+        self._source.retrieval = Retrieval(options)
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
         """Run several operations: the reads, then the writes, of which the last one of each item counts.

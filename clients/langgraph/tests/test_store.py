@@ -15,6 +15,7 @@ from langgraph.store.base import GetOp, InvalidNamespaceError, ListNamespacesOp,
 import softkv
 from langgraph_store_softkv import InvalidInput, SoftkvSearchItem, SoftkvStore
 from tests.examples import ROOT
+from tests.integrations.fixtures import option_examples
 
 EXAMPLE = ROOT / "clients" / "langgraph" / "examples" / "memory.py"
 ANNA, BEN = ("users", "anna"), ("users", "ben")
@@ -68,6 +69,28 @@ def test_an_item_without_a_text_comes_only_where_nothing_is_held_back(facts, cal
         assert len(items) == expected
         assert call(store, "get", ANNA, "scan").value == {"text": CAT}
         assert [item.score for item in items[3:]] == [None] * (expected - 3)
+
+
+def test_options_of_attend_reach_searches(facts, call):
+    for name, options in option_examples().items():
+        if name not in ("include", "top_k"):
+            store = facts(accept="any", **options)
+            collection = store._source.connection.client.collection(store._source.place.name)
+            expected = collection.attend(CAT, **{"top_k": 3, **options})
+            items = call(store, "search", (), query=CAT, limit=3)
+            weights = [item.weight for item in items if item.weight is not None]
+            assert weights == pytest.approx(list(expected.weights)), name
+
+
+def test_a_reranker_orders_items_of_several_texts(made, call):
+    store = made(index={"fields": ["notes[*]"]}, null=False, temperature=1.0, rerank={"weight": 20.0})
+    for name, notes in {"pets": ["Cats purr.", "Dogs bark."], "sea": ["Ships sink."], "sky": ["Stars shine."]}.items():
+        call(store, "put", BEN, name, {"notes": notes})
+    items = call(store, "search", BEN, query=CAT)
+    weights = [item.weight for item in items]
+    assert weights == sorted(weights, reverse=True)
+    plain = [item.key for item in call(SoftkvStore(store._source.place.name, null=False), "search", BEN, query=CAT)]
+    assert keys(items) != plain
 
 
 def test_several_texts_of_an_item_are_several_keys(made, call):

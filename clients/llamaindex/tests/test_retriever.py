@@ -15,6 +15,7 @@ from llama_index.core.vector_stores import MetadataFilter, MetadataFilters
 
 from llama_index.vector_stores.softkv import SoftkvEmbedding, SoftkvRetriever, SoftkvVectorStore
 from tests.examples import ROOT
+from tests.integrations.fixtures import option_examples
 
 EXAMPLE = ROOT / "clients" / "llamaindex" / "examples" / "rag.py"
 CATS, NONSENSE = "pets that purr", "flurb zindle quax"
@@ -66,22 +67,7 @@ def test_an_invalid_default_is_refused(retrieve):
         retrieve(library(ignore_defaults=["colour"]), CATS)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"temperature": 0.02},
-        {"temperature": "auto", "effective_documents": 3},
-        {"top_k": 3},
-        {"top_p": 0.5},
-        {"normaliser": "sparsemax"},
-        {"null": 0.3},
-        {"max_error": 1e-9},
-        {"full_text": 0.1},
-        {"bias": {"field": "metadata.year", "half_life": 500}},
-        {"ignore_defaults": ["top_k"]},
-    ],
-    ids=lambda each: next(iter(each)),
-)
+@pytest.mark.parametrize("options", option_examples().values(), ids=option_examples())
 def test_each_option_reaches_attend(client, retrieve, options):
     expected = client.collection("library").attend(CATS, **options)
     nodes = retrieve(library(**options), CATS)

@@ -252,6 +252,21 @@ def test_an_index_over_it(made):
     assert [item.node.get_content() for item in again.as_retriever().retrieve("ships")] == ["Ships sink at sea."]
 
 
+def test_an_index_reranks_if_the_service_encodes_the_question(made):
+    store = made(is_embedding_query=False)
+    texts = ["Cats purr.", "Dogs bark.", "Ships sink at sea."]
+    index = VectorStoreIndex.from_documents(
+        [Document(id_=str(number), text=text) for number, text in enumerate(texts)],
+        storage_context=StorageContext.from_defaults(vector_store=store),
+        embed_model=SoftkvEmbedding(),
+    )
+    options = {"temperature": 1.0, "rerank": {"weight": 1.0}, "accept": "any"}
+    expected = store.client.collection(store.collection).attend("pets", top_k=3, temperature=1.0, rerank={})
+    nodes = index.as_retriever(similarity_top_k=3, vector_store_kwargs=options).retrieve("pets")
+    assert [node.node.node_id for node in nodes] == expected.ids
+    assert [node.score for node in nodes] == pytest.approx(list(expected.weights))
+
+
 def test_a_serialised_store_has_no_key(films):
     store = SoftkvVectorStore("films", url="http://127.0.0.1:1", key="a secret", settings={"encoder": None})
     written = store.to_json()

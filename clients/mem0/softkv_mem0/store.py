@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from langchain_core.documents import Document
 from typing_extensions import override
@@ -15,7 +15,7 @@ from typing_extensions import override
 from langchain_softkv import SoftkvVectorStore
 from softkv.errors import NotFound
 from softkv.filters import METADATA, Combination, Comparison, Filter, Where
-from softkv.integrations import Accept
+from softkv.integrations import RetrieverOptions
 from softkv.problems import COLLECTION_NOT_FOUND, invalid_value
 
 if TYPE_CHECKING:
@@ -55,12 +55,12 @@ class SoftkvMemoryStore(SoftkvVectorStore):
     Args:
         collection: its name; `mem0` if left out.
         embedding: encodes memories; the collection's own encoder if left out. mem0's embedder must be the same model.
-        accept: which verdicts give memories: `"one"`; `"several"`, which includes "one"; or `"any"`.
-        score: the score of a memory: `"similarity"`, which mem0's `threshold` expects, or `"weight"`.
         url: the URL of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
         key: the API key; `SOFTKV_KEY`, or none if left out.
         client: an open client, used in place of `url` and `key`.
         settings: arguments of `create` for a new collection.
+        options: `softkv.integrations.RetrieverOptions`: the arguments of `attend`, `accept` and `score`, which is
+            `"similarity"` if left out, as mem0's `threshold` expects.
 
     Raises:
         InvalidInput: the collection's name or the URL is invalid.
@@ -71,15 +71,14 @@ class SoftkvMemoryStore(SoftkvVectorStore):
         collection: str = DEFAULT_COLLECTION,
         embedding: Embeddings | None = None,
         *,
-        accept: Accept = "several",
-        score: Literal["similarity", "weight"] = "similarity",
         url: str | None = None,
         key: str | None = None,
         client: Client | None = None,
         settings: Mapping[str, Any] | None = None,
+        **options: Unpack[RetrieverOptions],
     ) -> None:
         super().__init__(collection, embedding, url=url, key=key, client=client, settings=settings)
-        self._search_options = {"accept": accept, "score": score}
+        self._search_options: dict[str, Any] = {"accept": "several", "score": "similarity", **options}
 
     @override
     def similarity_search_with_score_by_vector(

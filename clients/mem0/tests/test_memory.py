@@ -171,6 +171,17 @@ async def test_the_awaited_memory(config):
     memory.close()
 
 
+def test_options_of_attend_reach_searches(config, name):
+    config["vector_store"]["config"]["client"] = store = SoftkvMemoryStore(name(), accept="any", temperature=5.0)
+    with Memory.from_config(config) as memory:
+        for fact in ("Anna plays the cello.", "Anna has a cat."):
+            memory.add(fact, infer=False, **ANNA)
+        vector = memory.embedding_model.embed("cello")
+        scores = [score for _, score in store.similarity_search_with_score_by_vector(vector, score="weight")]
+        expected = store.collection.attend(vector, temperature=5.0)
+        assert scores == pytest.approx(list(expected.weights))
+
+
 def test_an_embedding_of_ones_own(config, name):
     """mem0's embedder must be the store's. Its provider `langchain` wants the package langchain, so this one is put."""
     embedding = DeterministicFakeEmbedding(size=16)
