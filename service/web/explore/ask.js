@@ -4,10 +4,11 @@ import { fill, h, put } from "../shared/element.js";
 import { count, effective, fixed, percent, power, temperatureText } from "../shared/numbers.js";
 import { positionOf, STEPS, temperatureAt } from "../shared/scale.js";
 import { biasBuilder } from "./bias.js";
+import { hasReranker } from "./client.js";
 import { callTabs } from "./code.js";
 import { fieldsOf } from "./fields.js";
 import { filterBuilder } from "./filter.js";
-import { bodyOf, parsed, posted, TOP_K, temperatureIn, Unreadable } from "./question.js";
+import { bodyOf, conditionsOf, DEPTH, groupsOf, movesOf, parsed, posted, TOP_K, temperatureIn, toggled, Unreadable } from "./question.js";
 import { text } from "./text.js";
 import words from "./ask.json";
 
@@ -74,12 +75,21 @@ function mount(host, context) {
     placeholder: "0",
     onchange: () => change({ words: lambda.value || null }),
   });
+  const twice = h("input", { id: "twice", type: "checkbox", "aria-describedby": "twice-told", onchange: () => change({ twice: twice.checked ? 1 : null }) });
+  const twiceField = h(
+    "div.field.twice",
+    { hidden: true },
+    h("label", {}, twice, " ", say("twice")),
+    h("p.soft", { id: "twice-told" }, say("twice.told", { depth: DEPTH })),
+  );
+  const group = h("select", { id: "group", onfocus: () => void learn(), onchange: () => change({ group: group.value || null }) });
   const filter = filterBuilder(say, "filter", (next) => change({ filter: next === undefined ? null : JSON.stringify(next) }), learn);
   const bias = biasBuilder(say, (terms) => change({ bias: terms.length ? JSON.stringify(terms) : null }), learn);
   const more = h("details.more", {}, h("summary", {}, say("more")), bias.element);
   const strip = h("p.strip", { id: "strip", role: "status" });
   const notes = h("div.notes");
   const results = h("ol.results", { id: "results" });
+  const groups = h("section.groups", { id: "groups", hidden: true, "aria-label": say("groups") });
   const raw = h("code");
   const whole = h(
     "details.raw",
@@ -99,11 +109,13 @@ function mount(host, context) {
       h("div.field", {}, h("label", { for: "null" }, say("none")), h("div.row", {}, none, level)),
       h("div.field.short", {}, h("label", { for: "top-k" }, say("top")), top),
       h("div.field.short", {}, h("label", { for: "words" }, say("words")), lambda),
+      h("div.field", {}, h("label", { for: "group" }, say("group")), group),
     ),
+    twiceField,
     filter.element,
     more,
   );
-  fill(host, form, h("div.answer", {}, strip, notes, results, whole), call.element);
+  fill(host, form, h("div.answer", {}, strip, notes, h("div.found", {}, results, groups), whole), call.element);
 
   /** @param {import("./address.js").Patch} patch */
   function change(patch) {
@@ -158,6 +170,16 @@ function mount(host, context) {
     if (document.activeElement !== top) top.value = said.get("k") ?? "";
     if (document.activeElement !== lambda) lambda.value = said.get("words") ?? "";
     lambda.disabled = collection.encoder === null;
+    twice.checked = said.has("twice");
+    const field = said.get("group") ?? "";
+    const ofOneValue = [...fields].filter(([, { types }]) => !types.includes("list")).map(([name]) => name);
+    const fieldNames = new Set([...ofOneValue, field].filter((name) => name.startsWith("metadata.")));
+    fill(
+      group,
+      h("option", { value: "" }, say("group.none")),
+      [...fieldNames].map((name) => h("option", { value: name }, name.slice("metadata.".length))),
+    );
+    group.value = field;
     filter.show(parsed(said.get("filter")), fields);
     const terms = parsed(said.get("bias"));
     bias.show(terms, fields);
@@ -169,9 +191,13 @@ function mount(host, context) {
   async function answer() {
     if (!collection) return;
     const { api, said, patiently, origin, isKeyed } = context;
+    const of = collection;
+    const reranks = await patiently(() => hasReranker(api));
+    if (reranks === undefined || collection !== of) return;
+    twiceField.hidden = !reranks || collection.encoder === null;
     let body;
     try {
-      body = bodyOf(said, collection);
+      body = bodyOf(said, collection, reranks);
     } catch (failure) {
       if (!(failure instanceof Unreadable)) throw failure;
       call.show(null);
@@ -201,6 +227,7 @@ function mount(host, context) {
     fill(strip, reason);
     fill(notes, hint && h("p", {}, hint));
     fill(results);
+    groups.hidden = true;
     whole.hidden = true;
     strip.dataset.verdict = "refused";
     host.removeAttribute("aria-busy");
@@ -233,22 +260,61 @@ function mount(host, context) {
       notes,
       facts.filter(Boolean).map((fact) => h("p.soft", {}, fact)),
     );
+    const moves = certificate.reranked === undefined ? [] : movesOf(matches);
     fill(
       results,
-      matches.map((/** @type {any} */ match) => row(match)),
+      matches.map((/** @type {any} */ match, /** @type {number} */ at) => row(match, moves[at] ?? 0)),
       came.rest_weight > 0 && came.documents > matches.length
         ? h("li.other", {}, bar(came.rest_weight), h("span.words", {}, say("rest", { count: count(came.documents - matches.length) })))
         : null,
       evidence.null_similarity === null ? null : h("li.other", {}, bar(evidence.null_weight), h("span.words", {}, say("none"))),
     );
+    drawGroups(groupsOf(came));
     mark();
   }
 
-  /** @param {any} match */
-  function row(match) {
+  /** The groups beside the results: a click limits the question to one, or takes that back. @param {ReturnType<typeof groupsOf>} of */
+  function drawGroups({ groups: heaviest, rest }) {
+    const field = context.said.get("group") ?? "";
+    const filtered = parsed(context.said.get("filter"));
+    groups.hidden = !heaviest.length;
+    fill(
+      groups,
+      h("h3", {}, field.slice("metadata.".length)),
+      h(
+        "ul",
+        {},
+        heaviest.map(({ value, weight, documents }) => {
+          const condition = { field, operator: "==", value };
+          const isChosen = conditionsOf(filtered).some((one) => JSON.stringify(one) === JSON.stringify(condition));
+          const next = toggled(filtered, condition);
+          return h(
+            "li",
+            {},
+            h(
+              "button.group",
+              {
+                type: "button",
+                "aria-pressed": String(isChosen),
+                onclick: () => change({ filter: next === undefined ? null : JSON.stringify(next) }),
+              },
+              bar(weight),
+              h("span.name", { dir: "auto" }, value === null ? say("group.missing") : text(value)),
+              h("span.number.soft", {}, count(documents)),
+            ),
+          );
+        }),
+        rest ? h("li.other", {}, bar(rest), h("span.name", {}, say("group.rest"))) : null,
+      ),
+    );
+  }
+
+  /** @param {any} match @param {number} moved the places that the reranker moved it up */
+  function row(match, moved) {
+    const steps = Math.abs(moved);
     return h(
       "li",
-      { "data-id": match.id, "data-weight": match.weight },
+      { "data-id": match.id, "data-weight": match.weight, "data-moved": moved },
       h(
         "button.result",
         { type: "button", onclick: () => go({ doc: match.id }) },
@@ -258,6 +324,7 @@ function mount(host, context) {
           {},
           h("span.key", { dir: "auto" }, match.key ?? match.id),
           h("span.value", { dir: "auto" }, text(match.value) === match.key ? "" : text(match.value)),
+          moved ? h("span.moved", {}, moved > 0 ? "▲ " : "▼ ", say(moved > 0 ? "moved.up" : "moved.down", { count: steps })) : null,
           match.confidence === undefined ? null : h("span.soft", {}, say("confidence", { share: percent(match.confidence) })),
         ),
         h("span.id.number", {}, match.id),

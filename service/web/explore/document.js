@@ -4,6 +4,7 @@ import { NotFound, SoftkvError, Unreachable } from "../shared/api.js";
 import { fill, h } from "../shared/element.js";
 import { fixed, percent, similarityText } from "../shared/numbers.js";
 import { Editor } from "./editor.js";
+import { hasReranker } from "./client.js";
 import { bodyOf, parsed, Unreadable } from "./question.js";
 import { lines, paths, text } from "./text.js";
 import words from "./document.json";
@@ -134,9 +135,13 @@ function mount(host, context) {
   /** Why the document has its weight in the answer to the question of the address. */
   async function explain() {
     if (!collection || !shown) return;
+    const of = id;
+    const among = collection;
+    const reranks = await patiently(() => hasReranker(api));
+    if (reranks === undefined || of !== id || among !== collection) return;
     let body;
     try {
-      body = bodyOf(context.said, collection);
+      body = bodyOf(context.said, among, reranks);
     } catch (failure) {
       if (!(failure instanceof Unreadable)) throw failure;
       body = null;
@@ -147,8 +152,7 @@ function mount(host, context) {
     why.hidden = !body;
     if (!body) return;
     const attend = `/v1/collections/${encodeURIComponent(collection.name)}/attend`;
-    const of = id;
-    const asked = body;
+    const { group_by: _, ...asked } = body;
     const answer = await patiently(() => api.post(attend, { ...asked, include: ["explanation"] }));
     const wording = typeof body.query === "string" ? wordsOf(body.query, context.language) : [];
     const left = wording.length > 1 ? await patiently(() => without(attend, String(asked.query), wording, of)) : null;
@@ -209,7 +213,10 @@ function mount(host, context) {
     /** @type {[string, string][]} */
     const steps = [[say("step.similarity"), fixed(similarity, 4)]];
     if (temperature > 0) steps.push([say("step.divided", { temperature: String(temperature) }), fixed(similarity / temperature, 3)]);
-    for (const one of addends) steps.push([one.of === "full_text" ? say("step.words") : (one.field ?? say("step.filter")), `+ ${fixed(one.addend, 3)}`]);
+    for (const one of addends) {
+      const names = { full_text: say("step.words"), rerank: say("step.rerank"), bias: one.field ?? say("step.filter") };
+      steps.push([names[/** @type {keyof typeof names} */ (one.of)], `+ ${fixed(one.addend, 3)}`]);
+    }
     if (logit !== null) steps.push([say("step.logit"), fixed(logit, 3)]);
     if (others) steps.push([say("step.parts"), `+ ${fixed(others, 3)}`]);
     if (partition !== null) steps.push([say("step.partition"), `− ${fixed(partition, 3)}`]);

@@ -5,10 +5,15 @@ import { onTheWire } from "../shared/scale.js";
 
 /** @typedef {import("./explorer.js").Collection} Collection */
 /** @typedef {import("./address.js").Said} Said */
-/** @typedef {{query: string | number[], temperature?: number, null?: string | number | false, top_k?: number, filter?: any, full_text?: number, bias?: any[], include?: string[]}} Body of `attend` */
+/** @typedef {{query: string | number[], temperature?: number, null?: string | number | false, top_k?: number, filter?: any, full_text?: number, bias?: any[], rerank?: {depth: number}, group_by?: {field: string, groups: number, documents: number}, include?: string[]}} Body of `attend` */
 
 /** The number of matches that the service returns by default. */
 export const TOP_K = 10;
+/** The number of documents that a reranker reads again. */
+export const DEPTH = 50;
+
+/** The most groups that are shown. */
+export const GROUPS = 12;
 
 /** A text of the reader that does not fit its field. */
 export class Unreadable extends Error {
@@ -24,10 +29,11 @@ export class Unreadable extends Error {
  *
  * @param {Said} said
  * @param {Collection} collection
+ * @param {boolean} reranks whether the service has a reranker
  * @returns {Body | null}
  * @throws {Unreadable} the question of a collection without an encoder is not a list of numbers
  */
-export function bodyOf(said, collection) {
+export function bodyOf(said, collection, reranks) {
   const text = (said.get("q") ?? "").trim();
   if (!text) return null;
   /** @type {Body} */
@@ -45,8 +51,54 @@ export function bodyOf(said, collection) {
   if (said.has("words") && (words > 0 || own?.full_text)) body.full_text = words;
   const bias = parsed(said.get("bias"));
   if (Array.isArray(bias) && bias.length) body.bias = bias;
-  if (own?.include) body.include = ["key", "value", "metadata"];
+  if (reranks && said.has("twice") && collection.encoder !== null) body.rerank = { depth: DEPTH };
+  const field = said.get("group");
+  if (field) body.group_by = { field, groups: GROUPS, documents: 0 };
+  if (own?.include || body.rerank) body.include = ["key", "value", "metadata", ...(body.rerank ? ["explanation"] : [])];
   return body;
+}
+
+/**
+ * How many places each match moved up by the reranker, among the matches themselves; below 0 if down.
+ *
+ * @param {{logit: number | null, explanation?: {addends?: {of: string, addend: number}[]}}[]} matches
+ */
+export function movesOf(matches) {
+  const before = matches.map(({ logit, explanation }, at) => {
+    const addend = explanation?.addends?.find(({ of }) => of === "rerank")?.addend ?? 0;
+    return { at, logit: logit === null ? -Infinity : logit - addend };
+  });
+  before.sort((one, other) => (one.logit === other.logit ? one.at - other.at : other.logit - one.logit));
+  const moves = matches.map(() => 0);
+  for (const [place, { at }] of before.entries()) moves[at] = place - at;
+  return moves;
+}
+
+/** @typedef {{value: any, weight: number, documents: number}} Group */
+
+/** The groups of an answer, and the weight of all others. @param {any} came @returns {{groups: Group[], rest: number}} */
+export function groupsOf(came) {
+  const grouped = came.group_by;
+  return grouped ? { groups: grouped.groups, rest: grouped.rest_weight > grouped.error ? grouped.rest_weight : 0 } : { groups: [], rest: 0 };
+}
+
+/**
+ * The conditions of a filter that must all hold.
+ *
+ * @param {any} filter
+ * @returns {any[]}
+ */
+export function conditionsOf(filter) {
+  if (filter === undefined) return [];
+  return filter.operator === "AND" ? filter.conditions : [filter];
+}
+
+/** A filter with one more condition, or without it if it has it already. @param {any} filter @param {any} condition @returns {any} */
+export function toggled(filter, condition) {
+  const before = conditionsOf(filter);
+  const others = before.filter((one) => JSON.stringify(one) !== JSON.stringify(condition));
+  const conditions = others.length < before.length ? others : [...before, condition];
+  return conditions.length > 1 ? { operator: "AND", conditions } : conditions[0];
 }
 
 /** The temperature that an address names. @param {Said} said @returns {number | undefined} */

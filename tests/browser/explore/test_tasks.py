@@ -15,6 +15,7 @@ import pytest
 
 from service.api.routes.page import WEB
 from tests.browser.explore.conftest import Explore
+from tests.checkpoints import save_cross_encoder
 from tests.running import RunningService
 
 if TYPE_CHECKING:
@@ -451,3 +452,55 @@ def test_a_whole_task_with_the_keyboard_alone(explore: Explore, books: httpx.Cli
     press("Escape")
     page.wait_for_selector("#document", state="hidden")
     assert page.evaluate("document.activeElement.closest('#stage') !== null")
+
+
+def test_groups_of_a_field_stand_beside_the_results_and_limit_the_question(
+    books: httpx.Client, explore: Explore
+) -> None:
+    """The weights of groups are those of the API; a click limits the question to one, the next takes that back."""
+    page = explore(f"{ASKED}&null=off&t=0.5").page
+    page.locator("#group").focus()
+    page.wait_for_selector("#group option[value='metadata.loc.room']", state="attached")
+    page.locator("#group").select_option("metadata.loc.room")
+    page.wait_for_selector("#groups .group")
+    fields = {"query": QUESTION, "null": False, "temperature": 0.5, "group_by": {"field": "metadata.loc.room"}}
+    answer = books.post("/v1/collections/books/attend", json=fields).json()
+    expected = [group["value"] for group in answer["group_by"]["groups"]]
+    assert page.locator("#groups .group .name").all_inner_texts() == expected
+    page.locator("#groups .group", has_text="south").click()
+    page.wait_for_function("() => document.querySelectorAll('#results li[data-id]').length === 2")
+    assert set(shown(page)) == {"b1", "b2"}
+    page.locator("#groups .group[aria-pressed='true']").click()
+    page.wait_for_function("() => document.querySelectorAll('#results li[data-id]').length === 5")
+
+
+def test_a_second_look_is_offered_by_a_service_with_a_reranker(
+    explore: Explore, books: httpx.Client, tmp_path: Path
+) -> None:
+    """Rows that the reranker moved are marked, and the program beside them has its option."""
+    page = explore(f"{ASKED}&twice=1").page
+    first_is(page, "b1")
+    assert page.locator("#twice").is_hidden()
+    model, file = save_cross_encoder(tmp_path / "pairs"), tmp_path / "encoders.toml"
+    file.write_text(f'[encoders.minilm]\nmodel = "all-MiniLM-L6-v2"\n[rerankers.pairs]\nmodel = "{model}"\n')
+    with RunningService(data_dir=tmp_path / "data", encoders=file) as service, service.client() as client:
+        service.wait_until_ready()
+        fill(client)
+        fields = {"query": QUESTION, "temperature": 1, "rerank": {}, "include": []}
+        reranked = [match["id"] for match in client.post("/v1/collections/books/attend", json=fields).json()["matches"]]
+        fields.pop("rerank")
+        plain = [match["id"] for match in client.post("/v1/collections/books/attend", json=fields).json()["matches"]]
+        assert reranked != plain
+        page = explore(f"{ASKED}&t=1", origin=service.url).page
+        page.wait_for_function("(first) => document.querySelector('#results li')?.dataset.id === first", arg=plain[0])
+        assert page.locator("#results .moved").count() == 0
+        page.get_by_label("Look twice").check()
+        page.wait_for_selector("#results .moved")
+        assert list(shown(page)) == reranked
+        rows = page.locator("#results li[data-id]")
+        moves = rows.evaluate_all("(items) => items.map((item) => Number(item.dataset.moved))")
+        assert moves == [plain.index(name) - place for place, name in enumerate(reranked)]
+        assert page.locator("#results .moved").count() == sum(moved != 0 for moved in moves)
+        assert "rerank" in page.locator("#code").inner_text()
+        page.locator("#results .result").first.click()
+        page.get_by_role("row", name="second look").wait_for()
