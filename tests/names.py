@@ -44,6 +44,7 @@ EXPLAINED = {
         "quantiles": "quantiles quantile at_least at_most",
     },
     "guide/grouping.md": {"group-documents": "group_by groups"},
+    "guide/likes.md": {"diversity": "diversity stands_for"},
     "guide/streaming.md": {"stream-an-answer": "stream"},
     "guide/collections.md": {
         "create-a-collection": "name collections access encoder dimension value_dimension value_from precision ready",
@@ -83,8 +84,8 @@ EXPLAINED = {
         "limits-of-a-request": "body_bytes json_depth",
         "documents-and-collections": "page document_keys vector_width id_characters name_characters field_values"
         " idempotency_key_characters idempotency_hours",
-        "questions": "filter_depth filter_values filter_fields answer_matches read_fields group_documents"
-        " answer_groups sweep_weights feedback_characters",
+        "questions": "filter_depth filter_values filter_fields answer_matches query_parts request_parts read_fields"
+        " group_documents answer_groups sweep_weights feedback_characters",
         "texts-and-arrays": "encode_texts encode_texts_with_tokens embeddings_inputs rerank_documents"
         " rerank_query_characters trace_characters trace_layers trace_numbers",
         "pages": "prefix limit cursor next_cursor",

@@ -133,6 +133,8 @@ def _shape_weighted(match: Match, lookup: Answer, include: Sequence[str], vector
     if match.confidence is not None:
         numbers["confidence"] = match.confidence
     answer = shape_match(match, include, vector_format, **numbers)
+    if match.stands_for:
+        answer["stands_for"] = [{"id": identity, "weight": weight} for identity, weight in match.stands_for]
     if "explanation" in include:
         log_partition, other_parts = lookup.log_partition, match.log_weight_of_other_parts
         answer["explanation"] = {

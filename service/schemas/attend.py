@@ -7,7 +7,6 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Ge, Gt, Le, Len, Lt
 from pydantic import AfterValidator, ConfigDict, Discriminator, Field, PlainValidator, Tag
 from pydantic_core import PydanticCustomError
-from typing_extensions import TypeAliasType
 
 from attention.lookup import Stands
 from service.schemas.defaults import (
@@ -23,8 +22,9 @@ from service.schemas.defaults import (
 from service.schemas.document import MatchPart, Part
 from service.schemas.filter import Warnings
 from service.schemas.instants import EXPIRES
+from service.schemas.query import QUESTION, QueryOrParts
 from service.schemas.terms import AddendLine, FullTextAnswer, Rerank
-from service.schemas.vector import Vector, VectorAnswer, parse_vector
+from service.schemas.vector import VectorAnswer
 from service.schemas.wire import (
     MAX_TOP_K,
     CollectionBehind,
@@ -236,6 +236,13 @@ class Explanation(Wire):
     )
 
 
+class StandsFor(Wire):
+    """A document that shares the place of a match, and its own weight."""
+
+    id: str
+    weight: float
+
+
 class Match(Wire):
     """A document and its weight in the answer."""
 
@@ -246,7 +253,12 @@ class Match(Wire):
     )
     weight: float = Field(
         description="The share of the document in the answer, 0 to 1; for a document with several keys, the "
-        "sum of their weights."
+        "sum of their weights. With `diversity`, the weights of the documents in `stands_for` are added."
+    )
+    stands_for: list[StandsFor] | None = Field(
+        None,
+        description="With `diversity`: the documents that share the place of this match, the heaviest first; left out "
+        "if there are none. Its `similarity`, `logit`, `confidence` and `explanation` are its own alone.",
     )
     confidence: float | None = Field(
         None,
@@ -466,22 +478,11 @@ class AttendAnswers(Wire):
     collection: CollectionBehind = None
 
 
-def _query(content: Any) -> Any:
-    return well_formed(content) if isinstance(content, str) else parse_vector(content)
-
-
 def _temperature_or_auto(value: Any) -> Any:
     return value if value == "auto" else cold_to_hot(value)
 
 
-Query = TypeAliasType(
-    "Query",
-    Annotated[
-        Any, PlainValidator(_query), DocumentedAs(Annotated[str | Vector, Field(description="A text, or a vector.")])
-    ],
-)
 TemperatureOrAuto = Annotated[Any, PlainValidator(_temperature_or_auto), DocumentedAs(Temperature | Literal["auto"])]
-QUESTION = "how do databases work?"
 
 
 class AttendRequest(Wire):
@@ -492,12 +493,13 @@ class AttendRequest(Wire):
         Form("AttendMany", "queries", "Several queries, each attended over every key of a collection."),
     )
 
-    query: Query | None = Field(
+    query: QueryOrParts | None = Field(
         None,
-        description="A text, encoded by the collection's encoder, or a vector of the keys' width.",
+        description="A text, encoded by the collection's encoder; a vector of the keys' width; or a list of parts, "
+        "whose weighted sum is the query.",
         examples=[QUESTION],
     )
-    queries: Annotated[list[Query], Len(1), InParts] | None = Field(
+    queries: Annotated[list[QueryOrParts], Len(1), InParts] | None = Field(
         None,
         description="Several queries at once, instead of `query`; at most 64 unless the service sets another limit.",
     )
@@ -552,6 +554,12 @@ class AttendRequest(Wire):
         "settings of its calibration.",
         json_schema_extra={"minimum": 0.5, "maximum": 0.99},
     )
+    diversity: Annotated[Number, Ge(0), Le(1)] | None = Field(
+        None,
+        description="Let documents share the place of a heavier match if the cosine distance (1 − cosine) of their "
+        "keys is at most this: the match then has their weight, too. Left out: each document has a place of its own.",
+        json_schema_extra={"minimum": 0, "maximum": 1},
+    )
     allow_missing: bool = Field(
         False,
         description="Whether to answer with `coverage` if some documents are unavailable. If false, such a "
@@ -589,6 +597,7 @@ class AttendRequest(Wire):
                     "filter": {"field": "metadata.year", "operator": ">=", "value": 2000},
                 },
                 {"queries": [QUESTION, "what does a cat need?"], "top_p": 0.9, "include": ["key", "explanation"]},
+                {"query": [{"text": QUESTION}, {"id": "qa76", "weight": -0.5}], "diversity": 0.1},
             ]
         }
     )
@@ -600,7 +609,10 @@ MAX_TEMPERATURES = 1024
 class SweepRequest(Wire):
     """A query that is to be answered at several temperatures (a sweep)."""
 
-    query: Query = Field(description="A text, encoded by the collection's encoder, or a vector of the keys' width.")
+    query: QueryOrParts = Field(
+        description="A text, encoded by the collection's encoder; a vector of the keys' width; or a list of parts, "
+        "whose weighted sum is the query."
+    )
     temperatures: Annotated[list[Temperature], Len(1, MAX_TEMPERATURES)] = Field(description="1 to 1,024 temperatures.")
     top_k: OrNull[int] = Field(
         None,

@@ -8,7 +8,7 @@ from annotated_types import Len
 from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from service.schemas.attend import Query
+from service.schemas.query import Query
 from service.schemas.wire import CollectionBehind, DocumentId, InParts, JSONValue, OrNull, Wire
 
 LabelSource = Literal["labels", "feedback", "self"]

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field
 from service.schemas.attend import AttendAnswer, SweptMatch
 from service.schemas.collection import NullBackground
 from service.schemas.defaults import Applied, FilterOrNull
+from service.schemas.query import TextOrParts
 from service.schemas.wire import (
     MAX_TOP_K,
     CollectionBehind,
@@ -28,7 +29,10 @@ MAX_ROWS = 1000
 class Comparing(Wire):
     """The fields that both kinds of comparison share: a question, which four searches answer, and its options."""
 
-    query: Text = Field(description="The question, a text, for all four ways.")
+    query: TextOrParts = Field(
+        description="The question for all four ways: a text, or a list of parts as for `attend`. SQL then looks for "
+        "the texts of the parts with a positive weight."
+    )
     temperature: Temperature | None = Field(
         None, description="The temperature of attention. Left out: the collection's; for rows, the encoder's."
     )

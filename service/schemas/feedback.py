@@ -8,7 +8,7 @@ from annotated_types import Ge, Le, Len
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from service.schemas.attend import QUESTION, Query
+from service.schemas.query import QUESTION, Query
 from service.schemas.wire import CollectionBehind, DocumentId, InParts, JSONValue, NullHasMeaning, Wire
 
 MAX_JUDGEMENTS = 1000

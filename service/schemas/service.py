@@ -21,8 +21,10 @@ class Limits(Wire):
     top_k: int = Field(description="`top_k`, in every call that has it.")
     answer_matches: int = Field(
         description="`top_k` times the number of `queries` of one attend. Without `top_k`, 10 matches count for each "
-        "query, or 1,000 with `top_p` or `conformal`."
+        "query, or 1,000 with `top_p` or `conformal`. With `diversity`, ten times `top_k`, but 100 to 1,000 of them."
     )
+    query_parts: int = Field(description="Parts of one `query` that is a list.")
+    request_parts: int = Field(description="Parts of all `queries` of one attend together.")
     read_fields: int = Field(description="Fields of one `read`.")
     groups: int = Field(description="`groups`, and `ranges`, of one `group_by`.")
     group_documents: int = Field(description="`documents` of one `group_by`.")

@@ -16,6 +16,7 @@ from tests.clients.cases import Case, jsonable
 
 FORMAT = {"vector_format": "base64"}
 QUERIES = 64
+FEWER_QUERIES = 20  # whose answers look at more documents
 WROTE: dict[str, Any] = {"skipped": []}
 WRITTEN = WROTE | {"deleted": 0}
 # The classes in docs/guide/python.md.
@@ -111,7 +112,8 @@ class OverHttp:
         if "queries" not in question:
             return self._send("POST", f"{path}/attend", question | FORMAT)
         queries = question.pop("queries")
-        parts = ({"queries": queries[position : position + QUERIES]} for position in range(0, len(queries), QUERIES))
+        size = FEWER_QUERIES if "diversity" in question else QUERIES
+        parts = ({"queries": queries[position : position + size]} for position in range(0, len(queries), size))
         bodies = (self._send("POST", f"{path}/attend", question | part | FORMAT) for part in parts)
         return [
             result | {name: answer[name] for name in answer.keys() - {"results"}}

@@ -24,7 +24,7 @@ from softkv.answers.answer import (
     Verdict,
 )
 from softkv.answers.arrays import Attended, Embeddings, RankedDocument, Trace
-from softkv.answers.documents import Backup, Document, Explanation, Match, Part, Refusal, Report
+from softkv.answers.documents import Backup, Document, Explanation, Match, Part, Refusal, Report, StandsFor
 from softkv.answers.info import (
     Alias,
     Calibration,
@@ -124,6 +124,7 @@ __all__ = [
     "ServiceInfo",
     "ShardsInfo",
     "SlowRequest",
+    "StandsFor",
     "StorageFull",
     "Swept",
     "TimedOut",

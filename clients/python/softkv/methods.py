@@ -5,7 +5,7 @@ methods return.
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import update_wrapper
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
@@ -261,12 +261,17 @@ class AttendMethod(Protocol[One, Many]):
     @overload
     def __call__(
         self,
-        query: Encoded | list[str] | list[NDArray[Any]] | list[list[float]] | tuple[str, ...],
+        query: Encoded
+        | list[str]
+        | list[NDArray[Any]]
+        | list[list[float]]
+        | tuple[str, ...]
+        | Sequence[Sequence[Mapping[str, Any]]],
         **how: Unpack[AttendOptions],
     ) -> Many: ...
     @overload
     def __call__(
         self,
-        query: str | NDArray[Any] | Sequence[float],
+        query: str | NDArray[Any] | Sequence[float] | Sequence[Mapping[str, Any]],
         **how: Unpack[AttendOptions],
     ) -> One: ...

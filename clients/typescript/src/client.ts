@@ -13,7 +13,7 @@ import type {
   TraceOptions,
 } from "./calls/arrays.ts";
 import { compare } from "./calls/asking.ts";
-import type { CompareOptions, Row } from "./calls/asking.ts";
+import type { ComparedQuery, CompareOptions, Row } from "./calls/asking.ts";
 import type { Comparison } from "./calls/answer.ts";
 import { Collection } from "./collection.ts";
 import type { CollectionInfo } from "./collection.ts";
@@ -302,7 +302,7 @@ export class Client {
 
   /** Answer a question in four ways from rows of the request. */
   compare<Value = unknown>(
-    query: string,
+    query: ComparedQuery,
     rows: Iterable<Row>,
     options: Omit<CompareOptions, "filter"> = {},
     how?: How,

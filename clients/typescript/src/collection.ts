@@ -3,7 +3,7 @@
 import { calibrate, encodeLabels } from "./calls/calibrating.ts";
 import type { CalibrateOptions, Calibration, LabelledQuestion } from "./calls/calibrating.ts";
 import { attendMany, attendOne, attendStream, compare, isMany, sweep } from "./calls/asking.ts";
-import type { AttendOptions, CompareOptions, Query, StreamedAnswer, SweepOptions } from "./calls/asking.ts";
+import type { AttendOptions, ComparedQuery, CompareOptions, Query, StreamedAnswer, SweepOptions } from "./calls/asking.ts";
 import type { Answer, Comparison, Swept } from "./calls/answer.ts";
 import { decodeFields, encodeFields, readWritten } from "./calls/documents.ts";
 import type {
@@ -132,8 +132,8 @@ export class Collection<Value = unknown> {
   /**
    * Attend to every document that passes the filter.
    *
-   * @param query a text or a vector, for one answer; or an array of them, for an array of answers in this order, which is
-   *   sent in parts
+   * @param query a text, a vector or a list of parts, for one answer; or an array of them, for an array of answers in
+   *   this order, which is sent in several requests
    */
   attend(queries: readonly Query[], options?: AttendOptions, how?: How): Promise<Answer<Value>[]>;
   attend(query: Query, options?: AttendOptions, how?: How): Promise<Answer<Value>>;
@@ -164,7 +164,7 @@ export class Collection<Value = unknown> {
   }
 
   /** Ask in four ways: SQL's `=`, SQL's full text, the nearest documents, and attention. */
-  compare(query: string, options: CompareOptions = {}, how?: How): Promise<Comparison<Value>> {
+  compare(query: ComparedQuery, options: CompareOptions = {}, how?: How): Promise<Comparison<Value>> {
     return compare(this.#sender, this.#path, { query, ...options }, how);
   }
 

@@ -23,7 +23,16 @@ export type {
   Trace,
   TraceOptions,
 } from "./calls/arrays.ts";
-export type { AttendOptions, CompareOptions, Query, Row, StreamedAnswer, SweepOptions } from "./calls/asking.ts";
+export type {
+  AttendOptions,
+  ComparedQuery,
+  CompareOptions,
+  Query,
+  QueryPart,
+  Row,
+  StreamedAnswer,
+  SweepOptions,
+} from "./calls/asking.ts";
 export type { FeedbackRecord, Judgement } from "./calls/feedback.ts";
 export type { CalibrateOptions, Calibration, LabelledQuestion } from "./calls/calibrating.ts";
 export { Client } from "./client.ts";

@@ -32,13 +32,18 @@ from service.retrieval.queries import (
     FullText,
     Grouping,
     Options,
+    Query,
+    QueryPart,
     Rerank,
     Result,
     StreamedResult,
     ValueRange,
+    WeightedSum,
     apply_defaults,
     attend_collection,
     attend_over_arrays,
+    find_words,
+    get_diverse_head,
     stream_collection,
     sweep_collection,
 )
@@ -79,7 +84,8 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
     The weights sum to one, with that of the null key. The evidence shows how well the collection matches the query.
     """
     started, collection = time.perf_counter(), running.catalogue.collection(name)
-    queries, pointers = _queries(body, running.max_queries)
+    sent, pointers = _queries(body, running.max_queries)
+    queries = [parse_query(query) for query in sent]
     body, applied = with_defaults(body, collection.record, queries)
     _check_matches(body, len(queries))
     if body.stream and body.queries is not None:
@@ -98,7 +104,7 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
     if body.top_k is not None:
         await wait_if_heavy(request.scope, len(queries) * body.top_k, MANY_MATCHES)
     if body.stream:
-        return await _stream_answers(collection, body, options, applied, request, started)
+        return await _stream_answers(collection, queries[0], body, options, applied, request, started)
     results = await attend_collection(collection, queries, options, pointers)
     took_ms, alias_field = (time.perf_counter() - started) * 1e3, collection_behind(request)
     shared = shape_applied(applied) | alias_field
@@ -197,13 +203,21 @@ def _shape_read(read: Read | Sequence[Read] | None, result: Result) -> dict[str,
 Body = TypeVar("Body", bound=Wire)
 
 
-def with_defaults(body: Body, record: CollectionRecord, queries: Sequence[Any]) -> tuple[Body, Mapping[str, Any]]:
+def parse_query(sent: Any) -> Query:
+    """Return a query as it was sent, a text or a vector [d], or the weighted sum that a list of parts stands for."""
+    if not isinstance(sent, list):
+        query: Query = sent
+        return query
+    return WeightedSum([QueryPart(part.weight, part.text, part.id, part.vector) for part in sent])
+
+
+def with_defaults(body: Body, record: CollectionRecord, queries: Sequence[Query]) -> tuple[Body, Mapping[str, Any]]:
     """Return a question with the defaults of the collection that it does not override, and these defaults.
 
     Args:
         body: the question as it was sent.
         record: the collection's record.
-        queries: the queries in it: texts, or vectors [d].
+        queries: the queries in it.
 
     Raises:
         InvalidContent: its filter is too large together with the default.
@@ -211,7 +225,7 @@ def with_defaults(body: Body, record: CollectionRecord, queries: Sequence[Any]) 
     if record.settings.defaults is None:
         return body, {}
     sent = {name: getattr(body, name) for name in body.model_fields_set}
-    effect = apply_defaults(record, sent, type(body).model_fields.keys(), queries)
+    effect = apply_defaults(record, sent, type(body).model_fields.keys(), [find_words(query) for query in queries])
     return body.model_copy(update=dict(effect.options)), effect.applied
 
 
@@ -222,6 +236,7 @@ def shape_applied(applied: Mapping[str, Any]) -> dict[str, Any]:
 
 async def _stream_answers(
     collection: AnyCollection,
+    query: Query,
     body: AttendRequest,
     options: Options,
     applied: Mapping[str, Any],
@@ -230,8 +245,7 @@ async def _stream_answers(
 ) -> Response:
     """Return the response of a stream. Errors before its first event become an ordinary refusal."""
     request.app.state.shutdown.check_streams()
-    assert body.query is not None
-    results = stream_collection(collection, body.query, options)
+    results = stream_collection(collection, query, options)
     first, shared = await anext(results), shape_applied(applied) | collection_behind(request)
 
     async def events() -> AsyncGenerator[Event]:
@@ -272,11 +286,13 @@ def _check_matches(body: AttendRequest, queries: int) -> None:
     top_k = body.top_k
     if top_k is None:
         top_k = MAX_SET_SIZE if body.top_p is not None or body.conformal is not None else DEFAULT_TOP_K
-    if queries > 1 and queries * top_k > MAX_MATCHES:
+    looks_at = top_k if body.diversity is None else get_diverse_head(top_k)
+    if queries > 1 and queries * looks_at > MAX_MATCHES:
+        shown = "matches each" if body.diversity is None else "documents each for their matches"
         raise InvalidContent.at(
             "/queries",
-            f"{queries} queries came, with up to {top_k} matches each, and an answer holds {MAX_MATCHES} in all: send "
-            f"the queries in parts of {max(1, MAX_MATCHES // top_k)}, or a smaller top_k",
+            f"{queries} queries came, with up to {looks_at} {shown}, and an answer holds {MAX_MATCHES} in all: send "
+            f"the queries in parts of {max(1, MAX_MATCHES // looks_at)}, or a smaller top_k",
         )
 
 
@@ -362,7 +378,8 @@ async def sweep(name: NameInPath, body: SweepRequest, request: Request, running:
     The best documents are the same at each temperature; their weights differ.
     """
     started, collection = time.perf_counter(), running.catalogue.collection(name)
-    body, applied = with_defaults(body, collection.record, [body.query])
+    query = parse_query(body.query)
+    body, applied = with_defaults(body, collection.record, [query])
     weights = len(body.temperatures) * (DEFAULT_TOP_K if body.top_k is None else body.top_k)
     if weights > MAX_SWEPT_WEIGHTS:
         raise InvalidContent.at(
@@ -376,7 +393,7 @@ async def sweep(name: NameInPath, body: SweepRequest, request: Request, running:
         now=instant_of(request),
         reads=required_detail(body.include, least="texts"),
     )
-    swept = await sweep_collection(collection, body.query, body.temperatures, options)
+    swept = await sweep_collection(collection, query, body.temperatures, options)
     return JSONAnswer(
         {
             "matches": [

@@ -9,7 +9,7 @@ from fastapi import Request, Response
 from service.api.document_json import parse_document, shape_match
 from service.api.json import CompressedAnswer
 from service.api.problems.table import ANSWERING, ENCODING, WITH_BODY, refusals
-from service.api.routes.attend import shape_applied, shape_result, with_defaults
+from service.api.routes.attend import parse_query, shape_applied, shape_result, with_defaults
 from service.api.routes.collections import shape_background
 from service.api.routing import collection_behind, filters, json_router, reaches, takes
 from service.api.state import NameInPath, Running, instant_of
@@ -35,7 +35,8 @@ async def compare(name: NameInPath, body: CompareRequest, request: Request, runn
     The answer shows the SQL that was run.
     """
     collection = running.catalogue.collection(name)
-    body, applied = with_defaults(body, collection.record, [body.query])
+    query = parse_query(body.query)
+    body, applied = with_defaults(body, collection.record, [query])
     options = Options(
         temperature=body.temperature,
         top_k=body.top_k,
@@ -44,7 +45,7 @@ async def compare(name: NameInPath, body: CompareRequest, request: Request, runn
         now=instant_of(request),
         output=True,
     )
-    compared = await queries.compare_collection(collection, body.query, options)
+    compared = await queries.compare_collection(collection, query, options)
     return CompressedAnswer(_shape(compared) | shape_applied(applied) | collection_behind(request), request)
 
 
@@ -62,7 +63,8 @@ async def compare_rows(body: CompareRowsRequest, request: Request, running: Runn
     """
     rows = [parse_document(str(i) if row.id is None else row.id, row) for i, row in enumerate(body.rows, start=1)]
     options = Options(temperature=body.temperature, top_k=body.top_k, null=body.null, output=True)
-    compared = await queries.compare_rows(running.catalogue.encoders, rows, body.query, options)
+    query = parse_query(body.query)
+    compared = await queries.compare_rows(running.catalogue.encoders, rows, query, options)
     return CompressedAnswer(_shape(compared), request)
 
 

@@ -25,7 +25,7 @@ from service.retrieval import RetrievalError
 from service.retrieval.collections import AnyCollection, Collection, QuestionTimes
 from service.retrieval.documents import MAX_KEYS
 from service.retrieval.labels import MAX_LABELS, read_seen
-from service.retrieval.queries import MAX_CHARACTERS, MAX_LOGITS, MAX_NUMBERS
+from service.retrieval.queries import MAX_CHARACTERS, MAX_LOGITS, MAX_NUMBERS, MAX_REQUEST_PARTS
 from service.scheduling import READS
 from service.schemas import wire
 from service.schemas.attend import MAX_ANSWER_GROUPS, MAX_GROUP_DOCUMENTS, MAX_GROUPS, MAX_READS, MAX_TEMPERATURES
@@ -35,6 +35,7 @@ from service.schemas.compare import MAX_ROWS
 from service.schemas.encode import MAX_NAMED
 from service.schemas.feedback import MAX_QUESTION
 from service.schemas.openai import MOST_INPUTS
+from service.schemas.query import MAX_PARTS
 from service.schemas.rerank import MAX_PAIRS, MAX_QUERY
 from service.schemas.rooms import MAX_TEXT
 from service.schemas.service import Liveness, Readiness, ServiceAnswer, SlowRequestList
@@ -217,6 +218,8 @@ def _limits(running: State) -> dict[str, int]:
         "temperatures": MAX_TEMPERATURES,
         "top_k": wire.MAX_TOP_K,
         "answer_matches": wire.MAX_MATCHES,
+        "query_parts": MAX_PARTS,
+        "request_parts": MAX_REQUEST_PARTS,
         "read_fields": MAX_READS,
         "groups": MAX_GROUPS,
         "group_documents": MAX_GROUP_DOCUMENTS,

@@ -12,7 +12,6 @@ from service.retrieval.queries.aggregate import Aggregation, Grouping, ValueRang
 from service.retrieval.queries.arrays import MAX_LOGITS, Arrays, attend_over_arrays
 from service.retrieval.queries.attend import attend_collection
 from service.retrieval.queries.compare import (
-    DEFAULT_TOP_K,
     ComparisonResult,
     TimedSearch,
     compare_collection,
@@ -21,7 +20,10 @@ from service.retrieval.queries.compare import (
 from service.retrieval.queries.copies import COPY_COSINE
 from service.retrieval.queries.defaults import AppliedDefaults, apply_defaults, format_defaults, read_defaults
 from service.retrieval.queries.leave_one_out import MAX_WORDS, QuestionWord, RowWords, leave_words_out
+from service.retrieval.queries.query_parts import MAX_REQUEST_PARTS, Query, QueryPart, WeightedSum, find_words
 from service.retrieval.queries.question import (
+    DEFAULT_TOP_K,
+    MAX_DIVERSE_HEAD,
     MAX_SET_SIZE,
     Array,
     DocumentDetail,
@@ -34,6 +36,7 @@ from service.retrieval.queries.question import (
     encode_queries,
     fits_full_text,
     parse_full_text_query,
+    get_diverse_head,
 )
 from service.retrieval.queries.rerank import MAX_DEPTH, MAX_RERANK_QUERY
 from service.retrieval.queries.results import BestKey, Document, FullText, GroupedWeight, Match, Result

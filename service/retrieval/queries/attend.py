@@ -20,16 +20,25 @@ from service.retrieval.collections import (
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.aggregate import aggregate_fields
 from service.retrieval.queries.confidence import ConfidenceModel
+from service.retrieval.queries.diversity import check_diversity
 from service.retrieval.queries.groups import GroupBuilder
+from service.retrieval.queries.query_parts import (
+    EncodedSum,
+    Query,
+    WeightedSum,
+    add_up,
+    check_sums,
+    encode_sums,
+    find_words,
+    keys_in,
+)
 from service.retrieval.queries.question import (
     DEFAULT_RERANK_WEIGHT,
-    Array,
     EncodedQuery,
     Options,
     Rerank,
     check_complete,
     check_queries,
-    encode_queries,
     get_full_text_weight,
     question,
     resolve_options,
@@ -44,13 +53,13 @@ DOCUMENTS_PER_EXTRA_QUESTION = 2**16
 
 
 async def attend_collection(
-    collection: AnyCollection, queries: Sequence[str | Array], options: Options, pointers: Sequence[str]
+    collection: AnyCollection, queries: Sequence[Query], options: Options, pointers: Sequence[str]
 ) -> list[Result]:
     """Attend from each query over the documents of a collection.
 
     Args:
         collection: the collection.
-        queries: texts, encoded by the collection's encoder, or vectors [d].
+        queries: texts, encoded by the collection's encoder, vectors [d], or weighted sums of these and of documents.
         options: the options of each query.
         pointers: the position of each query in the request, for errors.
 
@@ -67,13 +76,15 @@ async def attend_collection(
     if options.rerank is not None:
         plan = await add_reranker(collection, plan, options.rerank)
     options = plan.options
-    matches_per_query = 0 if options.top_k is None else min(options.top_k, collection.size)
+    matches_per_query = min(options.head_size or 0, collection.size)
     read = len(queries) * (collection.size if options.weighs_all else matches_per_query)
     # Full text or a reranker is a bias of its own for each query, held in memory while its batch is answered.
     own_bias = options.full_text or options.rerank is not None
     size = len(queries) * (1 + collection.size // DOCUMENTS_PER_EXTRA_QUESTION if own_bias else 1)
     bounded = options.top_k is not None or (options.top_p is None and options.conformal is None)
-    plain = bounded and plan.terms is None and not options.weighs_all
+    sums = [query for query in queries if isinstance(query, WeightedSum)]
+    read += sum(len(query.parts) for query in sums)
+    plain = bounded and plan.terms is None and not options.weighs_all and not sums
     return await collection.lookups.ask(plan.build, size=size, read=read, count=len(queries), plain=plain)
 
 
@@ -92,7 +103,8 @@ async def add_reranker(collection: AnyCollection, plan: Plan, rerank: Rerank) ->
             terms.
         RetrievalError: the reranker is not ready, or the collection cannot be queried.
     """
-    check_rerank(plan.queries, plan.options, plan.pointers)
+    queries = [query for query in plan.queries if isinstance(query, EncodedQuery)]  # sums have been refused
+    check_rerank(queries, plan.options, plan.pointers)
     queue = await get_reranker_queue(collection.encoders, rerank.model, "/rerank/model")
     head_plan = replace(plan, options=plan.options.of_head(rerank.depth))
     read = len(plan.queries) * min(rerank.depth, collection.size)
@@ -103,7 +115,7 @@ async def add_reranker(collection: AnyCollection, plan: Plan, rerank: Rerank) ->
     terms = await asyncio.gather(
         *(
             compute_rerank_term(queue, str(query.sent), texts, weight)
-            for query, texts in zip(plan.queries, heads, strict=True)
+            for query, texts in zip(queries, heads, strict=True)
         )
     )
     return replace(plan, terms=add_reranked(plan.terms, terms))
@@ -136,14 +148,14 @@ class Plan:
     """The queries of a request as far as they are ready before a version of the collection is read.
 
     Attributes:
-        queries: the queries with their vectors.
+        queries: the queries with their vectors; weighted sums with those of their texts.
         options: the options of each query, resolved by the collection's calibration.
         pointers: the position of each query in the request, for errors.
         encoder: the facts of the encoder, if the null key needs them.
         terms: builds the terms that are added to the logits; None without a bias and full text.
     """
 
-    queries: Sequence[EncodedQuery]
+    queries: Sequence[EncodedQuery | EncodedSum]
     options: Options
     pointers: Sequence[str]
     encoder: EncoderFacts | None
@@ -151,15 +163,17 @@ class Plan:
 
     @classmethod
     async def prepare(
-        cls, collection: AnyCollection, queries: Sequence[str | Array], options: Options, pointers: Sequence[str]
+        cls, collection: AnyCollection, queries: Sequence[Query], options: Options, pointers: Sequence[str]
     ) -> Plan:
         """Check the options, rank documents for full text, and encode the texts; see `attend_collection`."""
         record, encoders = collection.record, collection.encoders
         options = resolve_options(record, options)
+        check_sums(queries, options)
+        check_diversity(record, options)
         terms = None
         if options.full_text or options.bias is not None:
-            terms = await prepare_terms(collection, queries, options)
-        encoded = await encode_queries(encoders, record, queries, pointers)
+            terms = await prepare_terms(collection, [find_words(query) for query in queries], options)
+        encoded = await encode_sums(encoders, record, queries, pointers)
         encoder = await get_null_encoder(encoders, record, options.null)
         return cls(encoded, options, pointers, encoder, terms)
 
@@ -169,10 +183,11 @@ class Plan:
         Raises:
             RetrievalError: a query does not fit the collection, or documents are unavailable.
         """
-        record, options, vectors = snapshot.record, self.options, [query.vector for query in self.queries]
+        record, options = snapshot.record, self.options
         if not options.allow_missing:
             check_complete(snapshot)
-        check_queries(record, vectors, self.pointers)
+        queries = add_up(record, self.queries, keys_in(snapshot))
+        check_queries(record, [query.vector for query in queries], self.pointers)
         condition = parse_filter(options.filter, options.now)
         null = resolve_null(
             record, partial(snapshot.own, condition), options.null, self.encoder, get_full_text_weight(options)
@@ -188,9 +203,9 @@ class Plan:
                 mask,
                 None if added is None else added.bias,
             )
-            for query, added in zip(self.queries, terms, strict=True)
+            for query, added in zip(queries, terms, strict=True)
         ]
-        return PlannedQueries(self, snapshot, questions, terms)
+        return PlannedQueries(self, snapshot, queries, questions, terms)
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,12 +213,14 @@ class PlannedQueries:
     """The queries of a plan in one version of the collection.
 
     Attributes:
+        queries: each query with its vector.
         questions: each query as the lookup answers it.
         terms: the terms that are added to the logits for each query; None for a query without any.
     """
 
     plan: Plan
     snapshot: Snapshot
+    queries: Sequence[EncodedQuery]
     questions: list[Question]
     terms: Sequence[LogitTerms | None]
 
@@ -215,12 +232,12 @@ class PlannedQueries:
             [None] * len(batch_answers) if model is None else model.about(snapshot.view, self.questions, batch_answers)
         )
         results = list[Result]()
-        for i, (query, answer) in enumerate(zip(self.plan.queries, batch_answers, strict=True)):
+        for i, (query, answer) in enumerate(zip(self.queries, batch_answers, strict=True)):
             coverage = None
             if options.allow_missing:
                 answer, coverage = cover_missing_rows(answer, self.questions[i], snapshot.view.facts, snapshot.missing)
                 coverage = _count_visible(snapshot, coverage)
-            result = builder.result(query, answer, self.terms[i], confidences[i])
+            result = builder.result(query, answer, self.terms[i], None if query.is_sum else confidences[i])
             if coverage is not None:
                 result = replace(result, coverage=coverage)
             if options.read:
@@ -232,7 +249,7 @@ class PlannedQueries:
             field = options.group_by.field
             results = [
                 builder.with_groups(result, query, field, one)
-                for result, query, one in zip(results, self.plan.queries, grouped, strict=True)
+                for result, query, one in zip(results, self.queries, grouped, strict=True)
             ]
         return results
 

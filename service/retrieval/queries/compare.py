@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -28,13 +28,16 @@ from service.retrieval.collections import (
 )
 from service.retrieval.documents import SentDocument, prepare_documents
 from service.retrieval.errors import InvalidContent
-from service.retrieval.queries.question import (
-    EncodedQuery,
-    Options,
-    check_complete,
-    encode_queries,
-    question,
+from service.retrieval.queries.query_parts import (
+    EncodedSum,
+    Query,
+    add_up,
+    encode_sums,
+    find_words,
+    keys_by_id,
+    keys_in,
 )
+from service.retrieval.queries.question import DEFAULT_TOP_K, Array, EncodedQuery, Options, check_complete, question
 from service.retrieval.queries.results import DocumentReader, Match, MemoryDocuments, Result, StoredDocuments, result
 from service.scheduling import ARRAYS, READS
 from service.storage import (
@@ -47,8 +50,6 @@ from service.storage import (
     id_hash,
     temporary_search,
 )
-
-DEFAULT_TOP_K = 10  # the default of attention
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class ComparisonResult:
     standing: NullBackground | None
 
 
-async def compare_collection(collection: AnyCollection, query: str, options: Options) -> ComparisonResult:
+async def compare_collection(collection: AnyCollection, query: Query, options: Options) -> ComparisonResult:
     """Search the documents that pass a filter by SQL's `=`, by SQL's full text, by top-k and by attention.
 
     All four use the same version of the collection.
@@ -102,7 +103,8 @@ async def compare_collection(collection: AnyCollection, query: str, options: Opt
         check_complete(snapshot)
         current = searched if snapshot.state == state else search(snapshot)
         condition = parse_filter(options.filter, options.now)
-        question = encoded.question(snapshot.record, partial(snapshot.own, condition), snapshot.passing(condition))
+        measure, mask = partial(snapshot.own, condition), snapshot.passing(condition)
+        question = encoded.question(snapshot.record, measure, mask, keys_in(snapshot))
         # With several keys per document, the heaviest document need not be the nearest; at T = 0 it is.
         nearest = [replace(question, temperature=0.0, output=False)] if snapshot.view.facts.several else []
         return _PlannedComparison(encoded, snapshot, [question, *nearest], current)
@@ -111,7 +113,7 @@ async def compare_collection(collection: AnyCollection, query: str, options: Opt
 
 
 async def compare_rows(
-    encoders: Encoders, rows: Sequence[SentDocument], query: str, options: Options, pointer: str = "/query"
+    encoders: Encoders, rows: Sequence[SentDocument], query: Query, options: Options, pointer: str = "/query"
 ) -> ComparisonResult:
     """Search rows that came with the query, in a SQLite database in memory; nothing is stored.
 
@@ -133,6 +135,9 @@ async def compare_rows(
     encoded = await _encode_query(encoders, record, query, options, pointer)
     documents = (await prepare_documents(encoders, record, rows, [f"/rows/{i}" for i in range(len(rows))])).records
 
+    def read_keys(_: Sequence[str]) -> Mapping[str, Array]:
+        return keys_by_id(documents)
+
     def ask() -> ComparisonResult:
         with temporary_search(
             [SearchRow(document.id, document.key, document.value) for document in documents]
@@ -140,7 +145,7 @@ async def compare_rows(
             searched = encoded.search(database, None)
         all_answers = answers(
             _build_view(record, documents),
-            [encoded.question(record, partial(_measure_background, record, documents), None)],
+            [encoded.question(record, partial(_measure_background, record, documents), None, read_keys)],
         )
         return encoded.four_ways(record, all_answers, MemoryDocuments(documents), searched)
 
@@ -149,15 +154,22 @@ async def compare_rows(
 
 @dataclass
 class _Query:
-    """A query of a comparison with its options, and the values that the result reports with it."""
+    """A query of a comparison with its options, and the values that the result reports with it.
+
+    Attributes:
+        query: the text that SQL looks for.
+        sent: the query with its vector; a weighted sum with those of its texts.
+        encoded: the query with its vector, since `question` was called.
+    """
 
     query: str
-    encoded: EncodedQuery
+    sent: EncodedQuery | EncodedSum
     options: Options
     encoder: EncoderFacts | None
     encoding_seconds: float
     started: float = 0.0
     standing: NullBackground | None = None
+    encoded: EncodedQuery = field(init=False)
 
     def search(self, database: Search, condition: Condition | None) -> tuple[TimedSearch, TimedSearch]:
         limit = DEFAULT_TOP_K if self.options.top_k is None else self.options.top_k
@@ -167,12 +179,18 @@ class _Query:
         )
 
     def question(
-        self, record: CollectionRecord, measure: Callable[[], KeyBackground | None], mask: AnyMask | None
+        self,
+        record: CollectionRecord,
+        measure: Callable[[], KeyBackground | None],
+        mask: AnyMask | None,
+        read_keys: Callable[[Sequence[str]], Mapping[str, Array]],
     ) -> Question:
+        (self.encoded,) = add_up(record, [self.sent], read_keys)
         null = resolve_null(record, measure, self.options.null, self.encoder)
-        self.standing = null.standing and null.standing.beside(self.query, self.encoded.vector)
+        self.standing = null.standing and null.standing.beside(self.encoded.sent, self.encoded.vector)
         self.started = time.perf_counter()
-        return question(record, self.encoded.vector, self.options, null.of(self.query, self.encoded.vector), mask)
+        null_key = null.of(self.encoded.sent, self.encoded.vector)
+        return question(record, self.encoded.vector, self.options, null_key, mask)
 
     def four_ways(
         self,
@@ -208,12 +226,17 @@ class _PlannedComparison:
 
 
 async def _encode_query(
-    encoders: Encoders, record: CollectionRecord, query: str, options: Options, pointer: str = "/query"
+    encoders: Encoders, record: CollectionRecord, query: Query, options: Options, pointer: str = "/query"
 ) -> _Query:
+    if (text := find_words(query)) is None:
+        raise InvalidContent.at(
+            pointer,
+            "SQL looks for the words of the text parts with a positive weight, and there are none: send a text part",
+        )
     encoder = await get_null_encoder(encoders, record, options.null)
     started = time.perf_counter()
-    (encoded,) = await encode_queries(encoders, record, [query], [pointer])
-    return _Query(query, encoded, options, encoder, time.perf_counter() - started)
+    (encoded,) = await encode_sums(encoders, record, [query], [pointer])
+    return _Query(text, encoded, options, encoder, time.perf_counter() - started)
 
 
 def _time_search(search: Callable[..., SearchResult], *arguments: Any) -> TimedSearch:

@@ -23,6 +23,8 @@ from service.storage import CollectionRecord, InvalidSearch, SearchTerm, parse_s
 
 Array = np.ndarray[Any, Any]
 
+DEFAULT_TOP_K = 10
+
 MAX_SET_SIZE = 1000
 """The most matches of a conformal set if `top_k` is not sent."""
 
@@ -31,6 +33,8 @@ MAX_WORDS, MAX_QUERY_CHARACTERS = 500, 10_000
 
 FullTextWish: TypeAlias = float | Literal["auto"] | Mapping[str, Any] | None
 """The weight of full text, or a mapping with this `weight` and the `query` that is ranked; None for no full text."""
+MAX_DIVERSE_HEAD = 1000
+"""The most documents that `diversity` looks at; it looks at ten for each match, and at least at 100."""
 
 MAX_SHOWN_CHARACTERS = 60
 """The number of characters of a text that an error repeats."""
@@ -44,12 +48,14 @@ class EncodedQuery:
         unknown_tokens: the number of tokens of the text that the model does not know; None for a query that is a
             vector, or if the encoder does not tell.
         words_unknown: whether some tokens are unknown, and no token with a letter or a digit is known.
+        is_sum: whether the vector is a weighted sum, which the caller sent as a list of parts.
     """
 
     sent: str | Array
     vector: Array
     unknown_tokens: int | None = None
     words_unknown: bool = False
+    is_sum: bool = False
 
     def verdict(self, verdict: Verdict, evidence: Evidence, variation: float) -> Verdict:
         """Return the verdict of an answer to this query: "one", "several" or "none".
@@ -207,6 +213,17 @@ class Options:
     defaults: frozenset[str] = frozenset()
     rerank: Rerank | None = None
     searched: tuple[SearchTerm, ...] | None = None
+    diversity: float | None = None
+
+    @property
+    def places(self) -> int:
+        """The number of matches, if `diversity` lets documents share their places."""
+        return DEFAULT_TOP_K if self.top_k is None else self.top_k
+
+    @property
+    def head_size(self) -> int | None:
+        """The number of documents that the lookup is to return, the best ones; None for its default."""
+        return self.top_k if self.diversity is None else get_diverse_head(self.places)
 
     @property
     def weighs_all(self) -> bool:
@@ -233,7 +250,13 @@ class Options:
             min_confidence=None,
             conformal=None,
             rerank=None,
+            diversity=None,
         )
+
+
+def get_diverse_head(top_k: int) -> int:
+    """Return the number of documents that `diversity` looks at for this number of matches."""
+    return min(max(10 * top_k, 100), MAX_DIVERSE_HEAD) if top_k else 0
 
 
 def resolve_options(record: CollectionRecord, options: Options) -> Options:
@@ -354,7 +377,7 @@ def question(
         null=null,
         mask=mask,
         normaliser=options.normaliser,
-        top_k=options.top_k,
+        top_k=options.head_size,
         top_p=options.top_p,
         output=options.output,
         max_error=options.max_error,

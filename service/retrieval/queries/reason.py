@@ -26,6 +26,7 @@ SOURCES: Mapping[LabelSource, str] = {
 """Names for the questions of a calibration, by their source."""
 
 UNCALIBRATED = "without labels, a weight is no probability of being right"
+OUTSIDE_CALIBRATION = "the collection's calibration does not hold here, because {}"
 UNSETTLED = "The verdict lies within the error of the weights: a smaller max_error settles it."
 ALIKE = "Several documents that say nearly the same share the weight"
 NULL = "“none of these”"
@@ -68,7 +69,7 @@ def describe_labels(
         return f"by {model.labels:,} {SOURCES[model.source]}"
     calibration = Calibration.read(record.settings.calibration)
     mismatch = calibration and explain_mismatch(calibration, record, options, of_part=of_part)
-    return f"the collection's calibration does not hold here, because {mismatch}" if mismatch else UNCALIBRATED
+    return OUTSIDE_CALIBRATION.format(mismatch) if mismatch else UNCALIBRATED
 
 
 def explain_verdict(

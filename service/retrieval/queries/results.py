@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from service.retrieval.documents import explain_no_match
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.confidence import ConfidenceModel
 from service.retrieval.queries.copies import share_as_copies
+from service.retrieval.queries.diversity import Places
 from service.retrieval.queries.question import (
     Array,
     DocumentDetail,
@@ -23,7 +24,7 @@ from service.retrieval.queries.question import (
     Options,
     build_mask,
 )
-from service.retrieval.queries.reason import explain_verdict
+from service.retrieval.queries.reason import OUTSIDE_CALIBRATION, explain_verdict
 from service.retrieval.queries.terms import LogitTerms
 from service.retrieval.terms import Explanation
 from service.storage import (
@@ -178,12 +179,13 @@ class Match:
     Attributes:
         document: the document, with its vectors if they were requested; None if only its id was.
         similarity, logit: similarity and logit of the document's most similar key.
-        weight: the weight of all the document's keys together.
+        weight: the weight of all the document's keys together, and of the documents that share its place.
         log_weight_of_other_parts: ln(weight / weight of the most similar key); 0 if it has one key.
         spoke: the document's most similar key; None if it has only one.
         addends: the explanation of each term that was added to the logit; None without terms or if not requested.
         confidence: the probability that this is the right document; None if the collection is uncalibrated or the
             options differ from the calibrated ones.
+        stands_for: id and weight of each document that shares its place, the heaviest first.
     """
 
     id: str
@@ -195,6 +197,7 @@ class Match:
     spoke: BestKey | None = None
     addends: Sequence[Explanation] | None = None
     confidence: float | None = None
+    stands_for: Sequence[tuple[str, float]] = ()
 
 
 @dataclass(frozen=True)
@@ -303,13 +306,17 @@ class ResultBuilder:
             confident: the calibration's part that computes confidences; None for no confidences.
         """
         shown_terms = added if self.options.explained else None
-        built = result(
-            self.snapshot.record, query, answer, self.reading, self.options, shown_terms, confident, self.labels
-        )
+        labels = self._labels_of(query)
+        built = result(self.snapshot.record, query, answer, self.reading, self.options, shown_terms, confident, labels)
         warnings = explain_filter(self.snapshot, self.options, answer.documents)
         words = summarise_full_text(added, self.snapshot, self.options)
         depth = None if self.options.rerank is None else self.options.rerank.depth
         return replace(built, full_text=words, warnings=warnings, reranked=depth)
+
+    def _labels_of(self, query: EncodedQuery) -> str:
+        """Return the clause on the collection's labels for one query."""
+        is_outside = query.is_sum and self.snapshot.record.settings.calibration is not None
+        return OUTSIDE_CALIBRATION.format("the query is a weighted sum") if is_outside else self.labels
 
     def with_groups(self, result: Result, query: EncodedQuery, field: str, grouped: GroupedWeight) -> Result:
         """Return a result with the groups of its documents, whose verdict counts each group as one document.
@@ -329,8 +336,9 @@ class ResultBuilder:
         else:
             verdict = Verdict("one", certain=group.weight - grouped.error > HALF)
             alike, leader = False, (f"{field} = {json.dumps(group.value, ensure_ascii=False)}", group.weight)
+        matches, labels = _remove_shares(result.matches), self._labels_of(query)
         reason = explain_verdict(
-            result.matches, result.answer, verdict, query, self.options, self.labels, alike=alike, leader=leader
+            matches, result.answer, verdict, query, self.options, labels, alike=alike, leader=leader
         )
         return replace(result, verdict=verdict, alike=alike, reason=reason)
 
@@ -387,25 +395,35 @@ def result(
         verdict = query.verdict(verdict, answer.evidence, answer.certificate.total_variation)
     alike = answer.heaviest <= HALF and share_alike(record, query, verdict, answer.heavy_rows, reading.keys)
     answer = answer if confidence_model is None else confidence_model.cut(answer)
-    matches = read_matches(answer, reading, added)
+    sharing = None
+    if options.diversity is not None:
+        similarity, ids = record.settings.similarity, reading.ids(answer.numbers)
+        sharing = Places.of(similarity, answer, options, ids, reading.keys)
+    matches = read_matches(answer, reading, added, None if sharing is None else sharing.matching)
     if confidence_model is not None:
         logs = np.array([match.logit + match.log_weight_of_other_parts for match in matches])
         pairs = zip(matches, confidence_model.of_matches(logs, answer.keys), strict=True)
         matches = [replace(match, confidence=confidence) for match, confidence in pairs]
-    rest = compute_rest_weight(answer.evidence, [match.weight for match in matches], answer.documents)
     reason = explain_verdict(matches, answer, verdict, query, options, labels, alike=alike)
+    if sharing is not None:
+        matches = _add_shares(matches, sharing.members)
+    rest = compute_rest_weight(answer.evidence, [match.weight for match in matches], answer.documents)
     return Result(matches, rest, _output(record, answer), answer, verdict, alike, reason, query.unknown_tokens)
 
 
-def read_matches(answer: Answer, reading: DocumentReader, added: LogitTerms | None = None) -> list[Match]:
+def read_matches(
+    answer: Answer, reading: DocumentReader, added: LogitTerms | None = None, matching: Array | None = None
+) -> list[Match]:
     """Return the matches of an answer with their documents, in the order of weight, then similarity, then id.
 
     Args:
         answer: the lookup's answer.
         reading: reads the documents.
         added: the terms to explain for each match; None for no explanation.
+        matching: int64[k], the indices of the matches among the answer's documents; None for the best ones.
     """
-    matching = choose_matches(answer, reading)
+    if matching is None:
+        matching = choose_matches(answer, reading)
     rows, weights = answer.numbers[matching], answer.weights[matching]
     documents = reading.documents(rows)
     columns = zip(
@@ -419,9 +437,32 @@ def read_matches(answer: Answer, reading: DocumentReader, added: LogitTerms | No
         [None] * len(rows) if added is None else added.explain(rows),
         strict=True,
     )
-    matches = [Match(*row) for row in columns]
-    matches.sort(key=lambda match: (-match.weight, -match.similarity, match.id))
-    return matches
+    return _sort_matches([Match(*row) for row in columns])
+
+
+def _sort_matches(matches: Sequence[Match]) -> list[Match]:
+    return sorted(matches, key=lambda match: (-match.weight, -match.similarity, match.id))
+
+
+def _add_shares(matches: Sequence[Match], members: Mapping[str, Sequence[tuple[str, float]]]) -> list[Match]:
+    """Return the matches with the weights of the documents that share their places, in the order of these sums."""
+    shares = [members[match.id] for match in matches]
+    return _sort_matches(
+        [
+            replace(match, weight=match.weight + sum(weight for _, weight in share), stands_for=share)
+            for match, share in zip(matches, shares, strict=True)
+        ]
+    )
+
+
+def _remove_shares(matches: Sequence[Match]) -> list[Match]:
+    """Return the matches with the weights of their documents alone, in the order of these."""
+    return _sort_matches(
+        [
+            replace(match, weight=match.weight - sum(weight for _, weight in match.stands_for), stands_for=())
+            for match in matches
+        ]
+    )
 
 
 def share_alike(

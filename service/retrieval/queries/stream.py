@@ -13,7 +13,8 @@ from attention.lookup import Prefix, answers, cover_missing_rows, view_prefixes
 from service.retrieval.collections import AnyCollection, Snapshot, start_background
 from service.retrieval.errors import InvalidContent, SnapshotGone
 from service.retrieval.queries.attend import Plan, PlannedQueries
-from service.retrieval.queries.question import Array, Options
+from service.retrieval.queries.query_parts import Query
+from service.retrieval.queries.question import Options
 from service.retrieval.queries.results import Result, StoredDocuments, result
 
 
@@ -26,7 +27,7 @@ class StreamedResult:
 
 
 async def stream_collection(
-    collection: AnyCollection, query: str | Array, options: Options
+    collection: AnyCollection, query: Query, options: Options
 ) -> AsyncGenerator[StreamedResult]:
     """Yield results over growing parts of a collection, and last the result of `attend_collection`.
 
@@ -52,7 +53,7 @@ async def stream_collection(
             sent.append(streamed)
             loop.call_soon_threadsafe(results.put_nowait, streamed)
 
-    read = 3 * (0 if options.top_k is None else min(options.top_k, collection.size))
+    read = 3 * min(options.head_size or 0, collection.size)
     lookup = asyncio.create_task(collection.lookups.read(look_up, size=1, read=read))
     lookup.add_done_callback(lambda _: results.put_nowait(None))
     try:
@@ -94,7 +95,7 @@ def _stream_results(collection: AnyCollection, planned: PlannedQueries) -> Itera
         collection: the collection.
         planned: the query in the version of the collection that is read.
     """
-    (query,), (question,), snapshot = planned.plan.queries, planned.questions, planned.snapshot
+    (query,), (question,), snapshot = planned.queries, planned.questions, planned.snapshot
     options = planned.plan.options
     reader = StoredDocuments(snapshot, options.reads)
     # The summaries that bound what was not read yet, and the counts of coverage, are of all documents.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from attention.lookup import Evidence, Verdict, sweep
 from service.retrieval.collections import AnyCollection, Snapshot
 from service.retrieval.queries.attend import Plan
+from service.retrieval.queries.query_parts import Query
 from service.retrieval.queries.question import Array, Options
 from service.retrieval.queries.results import (
     BestKey,
@@ -68,7 +69,7 @@ class SweepResult:
 
 
 async def sweep_collection(
-    collection: AnyCollection, query: str | Array, temperatures: Sequence[float], options: Options
+    collection: AnyCollection, query: Query, temperatures: Sequence[float], options: Options
 ) -> SweepResult:
     """Answer a query at each of these temperatures, with a single scan of the keys.
 
@@ -78,11 +79,11 @@ async def sweep_collection(
         RetrievalError: a query does not fit the collection, or options are not for a sweep.
     """
     plan = await Plan.prepare(collection, [query], options, ["/query"])
-    options, (encoded,) = plan.options, plan.queries
+    options = plan.options
 
     def look_up(snapshot: Snapshot) -> SweepResult:
         planned = plan.build(snapshot)
-        (question,), (query_terms,) = planned.questions, planned.terms
+        (encoded,), (question,), (query_terms,) = planned.queries, planned.questions, planned.terms
         swept = sweep(snapshot.view, question, temperatures)
         reader = StoredDocuments(snapshot, options.reads)
         documents = [document for document in reader.documents(swept.numbers) if not isinstance(document, str)]

@@ -204,7 +204,9 @@ def add_reranked(terms: TermsBuilder | None, reranked: Sequence[RerankTerm]) -> 
     return build
 
 
-async def prepare_terms(collection: AnyCollection, queries: Sequence[str | Array], options: Options) -> TermsBuilder:
+async def prepare_terms(
+    collection: AnyCollection, queries: Sequence[str | Array | None], options: Options
+) -> TermsBuilder:
     """Return a function that builds, for each query, the terms that are added to the documents' logits.
 
     If the options request full text, documents are ranked first.

@@ -17,6 +17,8 @@ from service.retrieval.labels import LabelledQuestion, calibrate_collection
 from service.retrieval.queries import (
     Aggregation,
     Options,
+    QueryPart,
+    WeightedSum,
     attend_collection,
     compare_collection,
     stream_collection,
@@ -48,6 +50,8 @@ def labels() -> list[LabelledQuestion]:
 def check(actual: Any, expected: Any) -> None:
     """Compare a result with that of one process, within both certificates."""
     assert [match.id for match in actual.matches] == [match.id for match in expected.matches]
+    shared = [[[name for name, _ in match.stands_for] for match in result.matches] for result in (actual, expected)]
+    assert shared[0] == shared[1]
     assert [match.addends for match in actual.matches] == [match.addends for match in expected.matches]
     assert (actual.full_text, actual.verdict, actual.alike) == (expected.full_text, expected.verdict, expected.alike)
     bound = actual.answer.certificate.total_variation + expected.answer.certificate.total_variation + 1e-15
@@ -94,9 +98,13 @@ def test_every_kind_of_question(address: str, shards_of_16_rows: None, encoder: 
             {"full_text": 0.3, "top_p": 0.9, "normaliser": "softmax"},
             {"temperature": "auto", "effective_documents": 5.0},
             {"normaliser": "entmax15"},
+            {"diversity": 0.4, "top_k": 5},
             {"bias": RECENT, "read": [Aggregation("metadata.year", "quantile", [0.1, 0.9])]},
         ):
             check(*[await ask(process, **options) for process in processes])
+
+        liked = WeightedSum([QueryPart(1.0, text=QUESTION), QueryPart(-0.5, id="003"), QueryPart(0.5, id="012")])
+        check(*[(await attend_collection(process, [liked], Options(), ["/query"]))[0] for process in processes])
 
         await upsert(collection, [SentDocument("copy", "the boat burns")], ["/copy"])
         alone.look()

@@ -547,7 +547,7 @@ class Comparison(Record):
     collection: str | None = None
 
 
-def parse_comparison(content: Mapping[str, Any], question: str, request_id: str | None) -> Comparison:
+def parse_comparison(content: Mapping[str, Any], question: str | None, request_id: str | None) -> Comparison:
     """Parse the response of a comparison."""
     nearest = content["top_k"]
     return Comparison(

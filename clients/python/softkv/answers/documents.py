@@ -215,13 +215,27 @@ class Explanation(Record):
     addends: list[Mapping[str, Any]] | None = None
 
 
+class StandsFor(Record):
+    """A document that shares the place of a match, because its key is near to that of the match.
+
+    Attributes:
+        weight: its own share of the answer, which the weight of the match has, too.
+    """
+
+    id: str
+    weight: float
+
+
 class Match(Record):
     """A document among the matches of a query, with its weight. Fields that `include` did not request are None.
 
     Attributes:
         logit: similarity / temperature plus the added terms. It is −inf without weight at temperature 0, and None for
             matches without a temperature, as in a sweep.
-        weight: the share of the answer, from 0 to 1; None for matches without weights.
+        weight: the share of the answer, from 0 to 1; None for matches without weights. With `diversity`, it has the
+            weights of the documents in `stands_for`, too.
+        stands_for: with `diversity`, the documents that share the place of this match, the heaviest first; None if
+            there are none.
         confidence: the probability that this is the right document; None unless the query has the calibrated options.
         part: the most similar key of a document with several keys.
         expires: the instant from which on the document is absent, as a text of RFC 3339; None for never.
@@ -233,6 +247,7 @@ class Match(Record):
     similarity: float
     logit: float | None = None
     weight: float | None = None
+    stands_for: list[StandsFor] | None = None
     confidence: float | None = None
     part: Part | None = None
     key: str | None = None
@@ -258,6 +273,8 @@ def parse_match(content: Mapping[str, Any]) -> Match:
     fields = {name: value for name, value in content.items() if name in _MATCH_FIELDS}
     if "logit" in fields and fields["logit"] is None:
         fields["logit"] = -math.inf
+    if "stands_for" in fields:
+        fields["stands_for"] = [StandsFor.read(shared) for shared in fields["stands_for"]]
     if "part" in fields:
         fields["part"] = Part.read(fields["part"])
     if "explanation" in fields:

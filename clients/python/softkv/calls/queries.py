@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from softkv.wire import Vector
 
 
+QueryParts: TypeAlias = Sequence[Mapping[str, Any]]
+"""A weighted sum as a query: each part has one of `text`, `id` and `vector`, and a `weight` (1 if left out)."""
 Normaliser: TypeAlias = Literal["softmax", "sparsemax", "entmax15", "one_hot"]
 MatchField: TypeAlias = Literal["value", "key", "metadata", "output", "key_vector", "value_vector", "explanation"]
 FullTextWeight: TypeAlias = float | Literal["auto"] | Mapping[str, Any]
@@ -170,6 +172,15 @@ class AttendOptions(TypedDict, total=False):
             group="Matches",
         ),
     ]
+    diversity: Annotated[
+        float | None,
+        Option(
+            "let documents share the place of a heavier match if the cosine distance of their keys is at most this, "
+            "0 to 1.",
+            partial(validation.check_number, minimum=0, maximum=1),
+            group="Matches",
+        ),
+    ]
     allow_missing: Annotated[
         bool | None,
         Option(
@@ -267,8 +278,9 @@ def attend(collection: CollectionRef, query: Any, **options: Unpack[AttendOption
     docs/guide/asking.md explains each argument.
 
     Args:
-        query: a text or a vector for one answer. A list of them, or a matrix [m, d], gives a list of answers in the
-            same order; a list of any length is sent in several requests.
+        query: a text or a vector for one answer; or a list of parts, as [{"text": "cats"}, {"id": "a", "weight": -1}],
+            whose weighted sum is the query. A list of queries, or a matrix [m, d], gives a list of answers in the same
+            order; a list of any length is sent in several requests.
         options: `AttendOptions`.
 
     Returns:
@@ -284,7 +296,7 @@ def attend(collection: CollectionRef, query: Any, **options: Unpack[AttendOption
         >>> answer.best.value if answer.best else "not found"
     """
     fields = _encode_options("attend", options)
-    if isinstance(query, str) or (is_vector(query) and len(query)):
+    if isinstance(query, str) or is_parts(query) or (is_vector(query) and len(query)):
         return (yield from _attend_one(collection, query, fields))
     return (yield from _attend_many(collection, query, fields))
 
@@ -296,7 +308,7 @@ def attend_stream(collection: CollectionRef, query: Any, **options: Unpack[Atten
     and has `final` set. docs/guide/streaming.md explains the stages.
 
     Args:
-        query: a text or a vector.
+        query: a text, a vector or a list of parts.
         options: the options of `attend`, except `read`, `group_by`, `allow_missing`, `min_confidence`, `conformal` and
             the temperature "auto".
 
@@ -386,6 +398,8 @@ def _attend_many(collection: CollectionRef, queries: Any, options: Mapping[str, 
             per_request = min(
                 per_request, (yield from get_limit(collection.cache, "answer_matches")) // max(1, matches)
             )
+        if parts := max((len(query) for query in query_list if is_parts(query)), default=0):
+            per_request = min(per_request, (yield from get_limit(collection.cache, "request_parts")) // parts)
         if options.get("group_by") and "answer_groups" in (collection.cache.limits or {}):
             groups, documents = options["group_by"].get("groups", 10), options["group_by"].get("documents", 3)
             for name, size in (("answer_groups", groups), ("answer_matches", groups * documents)):
@@ -411,6 +425,8 @@ def _attend_many(collection: CollectionRef, queries: Any, options: Mapping[str, 
 def _count_matches(options: Mapping[str, Any]) -> int:
     """Return the most matches that the answer to one query has, without the defaults of the collection."""
     top_k: int | None = options.get("top_k")
+    if options.get("diversity") is not None:
+        return min(max(10 * (_MATCHES if top_k is None else top_k), 100), 1000)  # it looks at so many documents
     if top_k is not None:
         return top_k
     return _MATCHES_OF_A_SET if options.get("top_p") is not None or options.get("conformal") is not None else _MATCHES
@@ -421,7 +437,7 @@ SweptField: TypeAlias = Literal["key", "value", "metadata", "key_vector", "value
 
 def sweep(
     collection: CollectionRef,
-    query: str | Vector,
+    query: str | Vector | QueryParts,
     temperatures: Iterable[float],
     *,
     top_k: int | None = None,
@@ -435,7 +451,7 @@ def sweep(
     """Return the weights of documents for one query at several temperatures. The service reads the keys only once.
 
     Args:
-        query: one text or one vector.
+        query: one text, one vector, or one list of parts.
         temperatures: at least one; each 0, or from 1e-30 on.
         top_k: how many documents to return; the collection's default or 10 if left out.
         null: the similarity of "none of these", as for `attend`.
@@ -464,7 +480,7 @@ def sweep(
     )
     empty = [] if values else [Flaw("/temperatures", "wanted at least 1, got 0")]
     raise_flaws([*empty, *flaws, *validation.check_top_k(top_k), *validation.check_text_weight(full_text)])
-    if not (isinstance(query, str) or is_vector(query)):
+    if not (isinstance(query, str) or is_vector(query) or is_parts(query)):
         raise invalid_value_at(
             "/query", f"wanted one text or one vector, got {type(query).__name__}: sweep them one by one"
         )
@@ -542,7 +558,7 @@ def calibrate(
 
 def compare(
     collection: CollectionRef,
-    query: str,
+    query: str | QueryParts,
     *,
     temperature: float | None = None,
     top_k: int | None = None,
@@ -553,7 +569,7 @@ def compare(
     """Run one query by SQL equality, SQL full text, nearest documents and attention.
 
     Args:
-        query: one text.
+        query: one text, or one list of parts; SQL looks for the texts of those with a positive weight.
         temperature: 0, or from 1e-30 on; the collection's default if left out.
         top_k: how many documents each method returns; the collection's default or 10 if left out.
         null: the similarity of "none of these", as for `attend`.
@@ -577,7 +593,7 @@ def compare(
 
 def compare_rows(
     cache: ServiceCache,
-    query: str,
+    query: str | QueryParts,
     rows: Iterable[Any],
     *,
     temperature: float | None = None,
@@ -587,7 +603,7 @@ def compare_rows(
     """Run one query by four methods over rows that are sent with it.
 
     Args:
-        query: one text.
+        query: one text, or one list of parts, which may name the rows by their ids.
         rows: documents or mappings, each with a `key` and optionally an `id` and a `value`. They are not stored.
         temperature: 0, or from 1e-30 on; the default of the service's encoder if left out.
         top_k: how many rows each method returns.
@@ -612,7 +628,7 @@ def compare_rows(
 
 def _compare_call(
     path: str,
-    query: str,
+    query: str | QueryParts,
     temperature: float | None,
     top_k: int | None,
     null: Null | None,
@@ -624,8 +640,8 @@ def _compare_call(
     return Call(
         "POST",
         path,
-        lambda reply: parse_comparison(reply.json(), query, reply.request_id),
-        content=encode_json({"query": query, **options}),
+        lambda reply: parse_comparison(reply.json(), query_text(query), reply.request_id),
+        content=encode_json({"query": encode_query(query, "/query") if is_parts(query) else query, **options}),
     )
 
 
@@ -647,17 +663,31 @@ def list_queries(queries: Any) -> list[Any]:
 
 
 def encode_query(query: Any, pointer: str) -> Any:
-    """Return a query as the service's JSON has it: a text unchanged, and a vector encoded.
+    """Return a query as the service's JSON has it: a text unchanged, and a vector encoded, also in a part.
 
     Args:
-        query: a text or a vector.
+        query: a text, a vector or a list of parts.
         pointer: the position of the query in the request, for errors.
     """
+    if is_parts(query):
+        return [_encode_part(part, f"{pointer}/{index}") for index, part in enumerate(query)]
     return query if isinstance(query, str) else encode_vector(query, pointer)
 
 
+def is_parts(query: Any) -> bool:
+    """Return whether a query is a list of parts, of which the first is a mapping."""
+    return isinstance(query, list | tuple) and len(query) > 0 and isinstance(query[0], Mapping)
+
+
+def _encode_part(part: Any, pointer: str) -> Any:
+    """Return a part of a query as the service's JSON has it; the service checks all but its vector."""
+    if not isinstance(part, Mapping) or part.get("vector") is None:
+        return part
+    return {**part, "vector": encode_vector(part["vector"], f"{pointer}/vector")}
+
+
 def query_text(query: Any) -> str | None:
-    """Return the query if it is a text; None if it is a vector."""
+    """Return the query if it is a text; None if it is a vector or a list of parts."""
     return query if isinstance(query, str) else None
 
 

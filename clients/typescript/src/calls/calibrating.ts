@@ -1,13 +1,13 @@
 /** The calibration of a collection with labelled questions. */
 
-import type { Query } from "./asking.ts";
 import type { SchemaCalibrateAnswer, SchemaCalibrateRequest } from "../generated/api.ts";
 import { WRITE_MS } from "../wire/sending.ts";
 import type { How, Sender } from "../wire/sending.ts";
 import { outgoing } from "../wire/vectors.ts";
+import type { Vector } from "../wire/vectors.ts";
 
 /** A question, and the `id` or the `ids` that answer it; an `id` of null means that none does. */
-export type LabelledQuestion = { readonly query: Query } & (
+export type LabelledQuestion = { readonly query: string | Vector } & (
   | { readonly id: string | null }
   | { readonly ids: readonly string[] }
 );

@@ -1,14 +1,14 @@
 /** Feedback on answers: what callers said of them. */
 
-import type { Query } from "./asking.ts";
 import type { Sender, How } from "../wire/sending.ts";
 import { outgoing } from "../wire/vectors.ts";
+import type { Vector } from "../wire/vectors.ts";
 import { Pages } from "../pages.ts";
 import type { SchemaFeedbackPage, SchemaFeedbackRecord } from "../generated/api.ts";
 
 /** Whether a document answers a question; an `id` of null stands for "the collection has no answer". */
 export interface Judgement {
-  readonly query: Query;
+  readonly query: string | Vector;
   readonly id: string | null;
   readonly right: boolean;
 }

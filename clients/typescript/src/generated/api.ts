@@ -1450,7 +1450,7 @@ export interface components {
         AttendMany: {
             query?: never;
             /** @description Several queries at once, instead of `query`; at most 64 unless the service sets another limit. */
-            queries: components["schemas"]["Query"][];
+            queries: components["schemas"]["QueryOrParts"][];
             /** @description The temperature T in logit = similarity / T. Left out: the collection's. `"auto"`: the temperature at which the answer rests on `effective_documents` documents, within 1 % (softmax only). */
             temperature?: components["schemas"]["Temperature"] | "auto";
             /**
@@ -1484,6 +1484,8 @@ export interface components {
             min_confidence?: number;
             /** @description Return the set of matches that contains the right document with this probability, for queries that have an answer; at most `top_k` or 1,000 matches. For a calibrated collection, with the settings of its calibration. */
             conformal?: number;
+            /** @description Let documents share the place of a heavier match if the cosine distance (1 − cosine) of their keys is at most this: the match then has their weight, too. Left out: each document has a place of its own. */
+            diversity?: number;
             /**
              * @description Whether to answer with `coverage` if some documents are unavailable. If false, such a request is a 503 `shards_missing`.
              * @default false
@@ -1529,13 +1531,25 @@ export interface components {
          *         "value": 2000
          *       }
          *     }
+         * @example {
+         *       "query": [
+         *         {
+         *           "text": "how do databases work?"
+         *         },
+         *         {
+         *           "id": "qa76",
+         *           "weight": -0.5
+         *         }
+         *       ],
+         *       "diversity": 0.1
+         *     }
          */
         AttendOne: {
             /**
-             * @description A text, encoded by the collection's encoder, or a vector of the keys' width.
+             * @description A text, encoded by the collection's encoder; a vector of the keys' width; or a list of parts, whose weighted sum is the query.
              * @example how do databases work?
              */
-            query: components["schemas"]["Query"];
+            query: components["schemas"]["QueryOrParts"];
             queries?: never;
             /** @description The temperature T in logit = similarity / T. Left out: the collection's. `"auto"`: the temperature at which the answer rests on `effective_documents` documents, within 1 % (softmax only). */
             temperature?: components["schemas"]["Temperature"] | "auto";
@@ -1570,6 +1584,8 @@ export interface components {
             min_confidence?: number;
             /** @description Return the set of matches that contains the right document with this probability, for queries that have an answer; at most `top_k` or 1,000 matches. For a calibrated collection, with the settings of its calibration. */
             conformal?: number;
+            /** @description Let documents share the place of a heavier match if the cosine distance (1 − cosine) of their keys is at most this: the match then has their weight, too. Left out: each document has a place of its own. */
+            diversity?: number;
             /**
              * @description Whether to answer with `coverage` if some documents are unavailable. If false, such a request is a 503 `shards_missing`.
              * @default false
@@ -1625,6 +1641,18 @@ export interface components {
          *         "key",
          *         "explanation"
          *       ]
+         *     }
+         * @example {
+         *       "query": [
+         *         {
+         *           "text": "how do databases work?"
+         *         },
+         *         {
+         *           "id": "qa76",
+         *           "weight": -0.5
+         *         }
+         *       ],
+         *       "diversity": 0.1
          *     }
          */
         AttendRequest: components["schemas"]["AttendOne"] | components["schemas"]["AttendMany"];
@@ -2400,8 +2428,8 @@ export interface components {
          *     }
          */
         CompareRequest: {
-            /** @description The question, a text, for all four ways. */
-            query: string;
+            /** @description The question for all four ways: a text, or a list of parts as for `attend`. SQL then looks for the texts of the parts with a positive weight. */
+            query: components["schemas"]["TextOrParts"];
             /** @description The temperature of attention. Left out: the collection's; for rows, the encoder's. */
             temperature?: components["schemas"]["Temperature"];
             /** @description The null key of attention. Left out: the collection's; for rows, "auto". */
@@ -2428,8 +2456,8 @@ export interface components {
          *     }
          */
         CompareRowsRequest: {
-            /** @description The question, a text, for all four ways. */
-            query: string;
+            /** @description The question for all four ways: a text, or a list of parts as for `attend`. SQL then looks for the texts of the parts with a positive weight. */
+            query: components["schemas"]["TextOrParts"];
             /** @description The temperature of attention. Left out: the collection's; for rows, the encoder's. */
             temperature?: components["schemas"]["Temperature"];
             /** @description The null key of attention. Left out: the collection's; for rows, "auto". */
@@ -4230,8 +4258,12 @@ export interface components {
             temperatures: number;
             /** @description `top_k`, in every call that has it. */
             top_k: number;
-            /** @description `top_k` times the number of `queries` of one attend. Without `top_k`, 10 matches count for each query, or 1,000 with `top_p` or `conformal`. */
+            /** @description `top_k` times the number of `queries` of one attend. Without `top_k`, 10 matches count for each query, or 1,000 with `top_p` or `conformal`. With `diversity`, ten times `top_k`, but 100 to 1,000 of them. */
             answer_matches: number;
+            /** @description Parts of one `query` that is a list. */
+            query_parts: number;
+            /** @description Parts of all `queries` of one attend together. */
+            request_parts: number;
             /** @description Fields of one `read`. */
             read_fields: number;
             /** @description `groups`, and `ranges`, of one `group_by`. */
@@ -4335,8 +4367,10 @@ export interface components {
             similarity: number;
             /** @description similarity / temperature + the addends; null for minus infinity, at temperature 0. */
             logit: number | null;
-            /** @description The share of the document in the answer, 0 to 1; for a document with several keys, the sum of their weights. */
+            /** @description The share of the document in the answer, 0 to 1; for a document with several keys, the sum of their weights. With `diversity`, the weights of the documents in `stands_for` are added. */
             weight: number;
+            /** @description With `diversity`: the documents that share the place of this match, the heaviest first; left out if there are none. Its `similarity`, `logit`, `confidence` and `explanation` are its own alone. */
+            stands_for?: components["schemas"]["StandsFor"][];
             /** @description The probability that this document is the right one. Present if the collection is calibrated and the request uses the settings of the calibration. */
             confidence?: number;
             /** @description For a document with several keys: the most similar key, to which `similarity` and `logit` belong. */
@@ -4710,6 +4744,33 @@ export interface components {
             at_most: number | null;
         };
         Query: string | components["schemas"]["Vector"];
+        QueryOrParts: components["schemas"]["Query"] | components["schemas"]["QueryPart"][];
+        /**
+         * @description A part of a query, and its weight: exactly one of `text`, `id` and `vector`.
+         * @example {
+         *       "text": "how do databases work?"
+         *     }
+         * @example {
+         *       "id": "qa76",
+         *       "weight": -0.5
+         *     }
+         */
+        QueryPart: {
+            /**
+             * @description A text, encoded by the collection's encoder.
+             * @example how do databases work?
+             */
+            text?: string;
+            /** @description The id of a document of the collection, whose key is meant; of several keys, their mean. */
+            id?: components["schemas"]["DocumentId"];
+            /** @description A vector of the keys' width. */
+            vector?: components["schemas"]["Vector"];
+            /**
+             * @description The factor of the part in the sum; negative for what is unlike it.
+             * @default 1
+             */
+            weight?: number;
+        } & (unknown | unknown | unknown);
         /** @description A word of the question: the piece from character `start` up to `end`, in Unicode code points. */
         QuestionWord: {
             text: string;
@@ -5335,6 +5396,11 @@ export interface components {
             mean: number;
             deviation: number;
         };
+        /** @description A document that shares the place of a match, and its own weight. */
+        StandsFor: {
+            id: string;
+            weight: number;
+        };
         /** @description The result of a sweep: the most similar documents, and the weight of each document at each temperature. */
         SweepAnswer: {
             matches: components["schemas"]["SweptMatch"][];
@@ -5369,8 +5435,8 @@ export interface components {
          *     }
          */
         SweepRequest: {
-            /** @description A text, encoded by the collection's encoder, or a vector of the keys' width. */
-            query: components["schemas"]["Query"];
+            /** @description A text, encoded by the collection's encoder; a vector of the keys' width; or a list of parts, whose weighted sum is the query. */
+            query: components["schemas"]["QueryOrParts"];
             /** @description 1 to 1,024 temperatures. */
             temperatures: components["schemas"]["Temperature"][];
             /** @description Matches to return. Left out: the collection's default, or 10. null: 10. */
@@ -5486,6 +5552,7 @@ export interface components {
             /** @description The temperature to show. */
             temperature: components["schemas"]["Temperature"];
         };
+        TextOrParts: string | components["schemas"]["QueryPart"][];
         /**
          * @description A date with a time and a zone (RFC 3339), seconds since 1970-01-01T00:00:00Z, or a time from now on: a number and a unit, `s`, `m`, `h`, `d` or `w`.
          * @example 2026-12-24T18:00:00Z
@@ -5975,6 +6042,8 @@ export type SchemaProjections = components['schemas']['Projections'];
 export type SchemaPromised = components['schemas']['Promised'];
 export type SchemaQuantileAnswer = components['schemas']['QuantileAnswer'];
 export type SchemaQuery = components['schemas']['Query'];
+export type SchemaQueryOrParts = components['schemas']['QueryOrParts'];
+export type SchemaQueryPart = components['schemas']['QueryPart'];
 export type SchemaQuestionWord = components['schemas']['QuestionWord'];
 export type SchemaRankedDocument = components['schemas']['RankedDocument'];
 export type SchemaRankedText = components['schemas']['RankedText'];
@@ -6018,6 +6087,7 @@ export type SchemaSlowRequestList = components['schemas']['SlowRequestList'];
 export type SchemaSoftFilter = components['schemas']['SoftFilter'];
 export type SchemaSplit = components['schemas']['Split'];
 export type SchemaSpread = components['schemas']['Spread'];
+export type SchemaStandsFor = components['schemas']['StandsFor'];
 export type SchemaSweepAnswer = components['schemas']['SweepAnswer'];
 export type SchemaSweepRequest = components['schemas']['SweepRequest'];
 export type SchemaSweptMatch = components['schemas']['SweptMatch'];
@@ -6028,6 +6098,7 @@ export type SchemaTableHead = components['schemas']['TableHead'];
 export type SchemaTableLine = components['schemas']['TableLine'];
 export type SchemaTemperature = components['schemas']['Temperature'];
 export type SchemaTemperatureRequest = components['schemas']['TemperatureRequest'];
+export type SchemaTextOrParts = components['schemas']['TextOrParts'];
 export type SchemaTimestamp = components['schemas']['Timestamp'];
 export type SchemaToken = components['schemas']['Token'];
 export type SchemaTopKAnswer = components['schemas']['TopKAnswer'];

@@ -82,12 +82,14 @@ def labelled(n: int) -> dict[str, Any]:
 
 ASKED = {"query": [1, 0]}
 NO_MODEL = 404
+PART = {"vector": [1, 0]}
 MET = {
     "documents": Met(f"{C}/documents", lambda n: {"documents": vectors(n)}, above=413),
     "queries": Met(f"{C}/attend", lambda n: {"queries": [[1, 0]] * n}),
     "temperatures": Met(f"{C}/sweep", lambda n: {**ASKED, "temperatures": [1] * n}),
     "top_k": Met(f"{C}/attend", lambda n: {**ASKED, "top_k": n}),
     "answer_matches": Met(f"{C}/attend", lambda n: {"queries": [[1, 0]] * 2, "top_k": -(-n // 2)}),
+    "query_parts": Met(f"{C}/attend", lambda n: {"query": [PART] * n}),
     "read_fields": Met(
         f"{C}/attend", lambda n: {**ASKED, "read": [{"field": "metadata.year", "as": "mean"} for _ in range(n)]}
     ),
@@ -128,7 +130,8 @@ MET = {
     "json_depth": Met(f"{C}/documents/a", with_value, inside=201, method="PUT"),
 }
 # The rest: test_limits and test_at_once have the body and the queue, test_once the hours, a trace needs a model,
-# test_rooms has what several calls make together, and test_attend_groups the groups of many queries.
+# test_rooms has what several calls make together, test_attend_groups the groups of many queries, and test_query_parts
+# their parts.
 ELSEWHERE = {
     "answer_groups",
     "body_bytes",
@@ -136,6 +139,7 @@ ELSEWHERE = {
     "trace_characters",
     "trace_numbers",
     "idempotency_hours",
+    "request_parts",
 }
 ELSEWHERE |= {"rooms", "room_bytes", "room_listeners", "room_seconds"}
 

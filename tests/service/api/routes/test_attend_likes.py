@@ -1,0 +1,174 @@
+"""Likes, unlikes and diversity over HTTP: every call that takes them, and what is refused with which pointer."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from tests.service.api.calls import TWO
+
+ANGLES = {"a": 0.0, "b": 0.1, "c": 0.8, "d": 1.6}
+
+
+@pytest.fixture
+def shelf(client, collection):
+    path = collection(encoder=None, similarity="cosine", temperature=0.5, null=0.3)
+    documents: list[dict[str, Any]] = [
+        {"id": name, "key_vector": [math.cos(angle), math.sin(angle)]} for name, angle in ANGLES.items()
+    ]
+    documents.append({"id": "keyless", "key": "words"})
+    documents.append({"id": "gone", "key_vector": [1, 1], "expires": "2020-01-01T00:00:00Z"})
+    assert client.post(f"{path}/documents", json={"documents": documents}).status_code == 200
+    return path
+
+
+def attend(client: httpx.Client, path: str, **body: Any) -> Any:
+    answer = client.post(f"{path}/attend", json={"include": []} | body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def flaw(client: httpx.Client, path: str, **body: Any) -> tuple[str, str]:
+    answer = client.post(path, json=body)
+    assert answer.status_code == 422, answer.text
+    first = answer.json()["errors"][0]
+    return first["pointer"], first["detail"]
+
+
+def test_a_sum_of_unit_vectors_is_the_query(client, shelf):
+    parts = [{"id": "a", "weight": 2}, {"vector": [0, 9], "weight": -1}, {"vector": {"base64": TWO}}]
+    answer = attend(client, shelf, query=parts)
+    vector = np.array([2.0, -1.0]) + np.array([1, 2]) / math.sqrt(5)
+    keys = np.array([[math.cos(angle), math.sin(angle)] for angle in ANGLES.values()])
+    masses = np.exp(np.append(keys @ vector / np.linalg.norm(vector), 0.3) / 0.5)
+    weights = dict(zip(ANGLES, masses / masses.sum(), strict=False))
+    assert {match["id"]: match["weight"] for match in answer["matches"]} == pytest.approx(weights, abs=1e-7)
+    assert "unknown_tokens" not in answer
+
+
+def test_each_of_several_queries_may_be_a_sum(client, shelf):
+    queries = [[{"id": "a"}], [1, 0], [{"id": "d", "weight": -1}, {"id": "c"}]]
+    answers = attend(client, shelf, queries=queries, top_k=2)["results"]
+    for query, answer in zip(queries, answers, strict=True):
+        alone = attend(client, shelf, query=query, top_k=2)
+        assert answer["matches"] == alone["matches"]
+        assert answer["evidence"] == alone["evidence"]
+    assert [match["id"] for match in answers[0]["matches"]] == ["a", "b"]
+
+
+def test_sweeps_and_streams_take_sums(client, shelf):
+    query = [{"id": "a"}, {"id": "d", "weight": -0.5}]
+    expected = attend(client, shelf, query=query)
+    swept = client.post(f"{shelf}/sweep", json={"query": query, "temperatures": [0.5], "include": []}).json()
+    assert [match["id"] for match in swept["matches"]] == [match["id"] for match in expected["matches"]]
+    weights = [match["weight"] for match in expected["matches"]]
+    assert swept["temperatures"][0]["weights"] == pytest.approx(weights, abs=1e-9)
+    with client.stream("POST", f"{shelf}/attend", json={"query": query, "stream": True}) as streamed:
+        assert streamed.status_code == 200
+        assert "event: answer" in "".join(streamed.iter_text())
+    unknown = {"query": [{"id": "x"}], "stream": True}
+    assert flaw(client, f"{shelf}/attend", **unknown)[0] == "/query/0/id"
+
+
+def test_texts_of_a_sum_are_encoded_and_compared(client, collection):
+    path = collection()
+    documents = [{"id": text, "key": text} for text in ("cats that purr", "dogs that bark", "a steam engine")]
+    assert client.post(f"{path}/documents", json={"documents": documents}).status_code == 200
+    query = [{"text": "pets"}, {"text": "dogs", "weight": -0.7}, {"text": "xqzvw", "weight": 0.01}]
+    answer = attend(client, path, query=query, full_text=0.5, include=["explanation"])
+    assert answer["matches"][0]["id"] == "cats that purr"
+    assert answer["full_text"]["documents"] == 0
+    assert answer["unknown_tokens"] == 0
+    compared = client.post(f"{path}/compare", json={"query": [{"text": "cats"}, {"id": "dogs that bark"}]}).json()
+    assert [row["id"] for row in compared["full_text"]["rows"]] == ["cats that purr"]
+    assert {match["id"] for match in compared["top_k"]["matches"][:2]} == {"cats that purr", "dogs that bark"}
+    rows = {"query": [{"text": "cat"}, {"id": "2"}], "rows": [{"key": "cat"}, {"key": "dog"}, {"key": "steam"}]}
+    compared = client.post("/v1/compare", json=rows).json()
+    assert [match["id"] for match in compared["attention"]["matches"]][2] == "3"
+    assert flaw(client, f"{path}/compare", query=[{"id": "dogs that bark"}])[0] == "/query"
+    assert flaw(client, f"{path}/compare", query=[{"text": "cats"}, {"id": "x"}])[0] == "/query/1/id"
+    assert flaw(client, "/v1/compare", query=[{"text": "cats"}, {"id": "x"}], rows=[])[0] == "/query/1/id"
+    assert flaw(client, f"{path}/attend", query=[{"id": "dogs that bark"}], full_text=1)[0] == "/full_text"
+    assert flaw(client, f"{path}/attend", query=[{"text": "cats", "weight": -1}], full_text=1)[0] == "/full_text"
+
+
+def test_a_default_of_full_text_applies_to_the_words_of_a_sum(client, collection):
+    path = collection(defaults={"full_text": 0.5})
+    client.put(f"{path}/documents/a", json={"key": "cats"})
+    assert attend(client, path, query=[{"text": "cats"}])["applied"] == {"full_text": 0.5}
+    assert "applied" not in attend(client, path, query=[{"id": "a"}])
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer", "detail"),
+    [
+        ([{"id": "a"}, {"id": "x"}], "/query/1/id", "there is no document 'x'"),
+        ([{"id": "gone"}], "/query/0/id", "there is no document 'gone'"),
+        ([{"id": "keyless"}], "/query/0/id", "document 'keyless' has no key"),
+        ([{"id": "a"}, {"vector": [-1, 0]}], "/query", "the weights cancel"),
+        ([{"id": "a", "weight": 0}], "/query", "the weights cancel"),
+        ([{"id": "a", "vector": [1, 0]}], "/query/0", "exactly one of text, id and vector in each part, got id and"),
+        ([{"weight": 1}], "/query/0", "got none of them"),
+        ([{"id": "a", "weight": None}], "/query/0/weight", "wanted a number"),
+        ([{"id": "a", "weight": True}], "/query/0/weight", "wanted a number"),
+        ([{"id": ""}], "/query/0/id", "wanted an id of 1 to 256 characters"),
+        ([{"id": "a", "wieght": 1}], "/query/0/wieght", "no such field"),
+        ([{"vector": [1, 0, 0]}], "/query/0/vector", "query has width 3"),
+        ([{"vector": [0, 0]}], "/query/0/vector", "a zero vector has no direction"),
+        ([{"text": "cats"}], "/query/0/text", "has no encoder"),
+        ([{"id": "a"}, "cats"], "/query/1", "wanted an object"),
+        ([{"id": "a"}] * 101, "/query", "wanted at most 100"),
+    ],
+)
+def test_invalid_sums_are_refused(client, shelf, query, pointer, detail):
+    came = flaw(client, f"{shelf}/attend", query=query)
+    assert came[0] == pointer
+    assert detail in came[1]
+    if pointer.startswith("/query"):
+        within = flaw(client, f"{shelf}/attend", queries=[[1, 0], query])[0]
+        assert within == pointer.replace("/query", "/queries/1")
+
+
+def test_near_copies_share_a_place(client, shelf):
+    plain = {match["id"]: match["weight"] for match in attend(client, shelf, query=[1, 0])["matches"]}
+    answer = attend(client, shelf, query=[1, 0], diversity=0.01, top_k=2, include=["explanation"])
+    first, second = answer["matches"]
+    assert (first["id"], first["stands_for"]) == ("a", [{"id": "b", "weight": plain["b"]}])
+    assert first["weight"] == pytest.approx(plain["a"] + plain["b"], abs=1e-12)
+    assert math.exp(first["explanation"]["log_weight"]) == pytest.approx(plain["a"], abs=1e-9)
+    assert second["id"] == "c"
+    assert "stands_for" not in second
+    total = first["weight"] + second["weight"] + answer["rest_weight"] + answer["evidence"]["null_weight"]
+    assert total == pytest.approx(1, abs=1e-12)
+
+
+def test_groups_ignore_diversity(client, shelf):
+    grouped = {"group_by": {"field": "metadata.x"}, "query": [1, 0]}
+    assert attend(client, shelf, **grouped, diversity=1)["group_by"] == attend(client, shelf, **grouped)["group_by"]
+
+
+def test_diversity_limits_queries_by_the_documents_that_it_looks_at(client, shelf):
+    asked = {"diversity": 0.1, "top_k": 100, "include": []}
+    assert len(attend(client, shelf, queries=[[1, 0]] * 10, **asked)["results"]) == 10
+    pointer, detail = flaw(client, f"{shelf}/attend", queries=[[1, 0]] * 11, **asked)
+    assert pointer == "/queries"
+    assert "up to 1000 documents each" in detail
+    assert "in parts of 10" in detail
+
+
+@pytest.mark.parametrize(
+    ("options", "pointer"),
+    [
+        ({"diversity": 1.1}, "/diversity"),
+        ({"diversity": -0.1}, "/diversity"),
+        ({"diversity": "much"}, "/diversity"),
+        ({"diversity": 0.1, "top_p": 0.5}, "/diversity"),
+        ({"diversity": 0.1, "top_k": 2000}, "/top_k"),
+    ],
+)
+def test_invalid_diversity_is_refused(client, shelf, options, pointer):
+    assert flaw(client, f"{shelf}/attend", query=[1, 0], **options)[0] == pointer

@@ -1,0 +1,161 @@
+"""Diversity against its definition in float64, over random collections; and the options that it refuses."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attention.lookup import Limits
+from service.retrieval import InvalidContent
+from service.retrieval.collections import Catalogue
+from service.retrieval.queries import Options, attend_collection, stream_collection
+from service.retrieval.queries.diversity import share_places
+from service.storage import DocumentRecord, SQLiteStore
+
+SCANNED = Limits(block_rows=64, exact_max_components=-1)
+DOCUMENTS = 150
+
+
+def attend(collection: Any, *queries: Any, **options: Any) -> Any:
+    pointers = [f"/queries/{i}" for i in range(len(queries))]
+    return asyncio.run(attend_collection(collection, queries, Options(**options), pointers))
+
+
+def share(matches: list[Any], keys: dict[str, np.ndarray], diversity: float, size: int) -> dict[str, list[str]]:
+    """The definition: each document, the heaviest first, shares the place of the first match near to it."""
+    places: dict[str, list[str]] = {}
+    for match in matches:
+        key = keys[match.id].astype(np.float64)
+        for place in places:
+            other = keys[place].astype(np.float64)
+            if 1 - key @ other / np.linalg.norm(key) / np.linalg.norm(other) <= diversity + 1e-7:
+                places[place].append(match.id)
+                break
+        else:
+            if len(places) < size:
+                places[match.id] = []
+    return places
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.booleans())
+def test_places_follow_their_definition(seed, scanned):
+    random = np.random.default_rng(seed)
+    similarity = ("cosine", "dot", "scaled_dot")[random.integers(3)]
+    centres = random.standard_normal((12, 3))
+    keys = {
+        f"d{i:03}": (centres[random.integers(12)] + random.choice([0, 0.2]) * random.standard_normal(3)).astype("f4")
+        for i in range(DOCUMENTS)
+    }
+    with tempfile.TemporaryDirectory() as folder, SQLiteStore.open(Path(folder)) as store:
+        catalogue = Catalogue(store, None, limits=SCANNED if scanned else Limits())
+        collection, _ = asyncio.run(catalogue.create("c", {"similarity": similarity}))
+        collection.write([DocumentRecord(name, None, None, key[None]) for name, key in keys.items()])
+        options: dict[str, Any] = {"temperature": float(random.choice([0.0, 0.05, 1.0])), "null": 0.1}
+        query, diversity = random.standard_normal(3).astype(np.float32), float(random.choice([0, 0.01, 0.1, 1]))
+        size = int(random.integers(1, 13))
+        (plain,) = attend(collection, query, **options, top_k=min(max(10 * size, 100), 1000))
+        (result,) = attend(collection, query, **options, top_k=size, diversity=diversity)
+        own = {match.id: match.weight for match in plain.matches}
+        expected = share(plain.matches, keys, diversity, size)
+        assert {match.id: [name for name, _ in match.stands_for] for match in result.matches} == expected
+        for match in result.matches:
+            assert [weight for _, weight in match.stands_for] == [own[name] for name, _ in match.stands_for]
+            total = own[match.id] + sum(own[name] for name in expected[match.id])
+            assert match.weight == pytest.approx(total, abs=1e-12)
+        assert [match.weight for match in result.matches] == sorted((m.weight for m in result.matches), reverse=True)
+        whole = sum(match.weight for match in result.matches) + result.rest_weight + result.answer.null_weight
+        assert whole == pytest.approx(1, abs=1e-9)
+        assert (result.verdict, result.alike, result.reason) == (plain.verdict, plain.alike, plain.reason)
+        assert result.answer.evidence == plain.answer.evidence
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    with SQLiteStore.open(tmp_path) as store:
+        collection, _ = asyncio.run(Catalogue(store, None).create("c", {"similarity": "cosine", "null": False}))
+        angles = {"a": 0.0, "b": 0.1, "c": 0.3, "d": 1.5}
+        keys = {name: np.array([[np.cos(x), np.sin(x)]], np.float32) for name, x in angles.items()}
+        collection.write([DocumentRecord(name, None, None, key) for name, key in keys.items()])
+        yield collection
+
+
+EAST = np.array([1, 0], np.float32)
+
+
+def ids(result: Any) -> list[tuple[str, list[str]]]:
+    return [(match.id, [name for name, _ in match.stands_for]) for match in result.matches]
+
+
+def test_places_that_get_free_are_filled_from_further_down(shelf):
+    options = {"temperature": 1.0, "top_k": 2}
+    assert ids(attend(shelf, EAST, **options)[0]) == [("a", []), ("b", [])]
+    assert ids(attend(shelf, EAST, **options, diversity=0.01)[0]) == [("a", ["b"]), ("c", [])]
+    assert ids(attend(shelf, EAST, **options, diversity=0.1)[0]) == [("a", ["b", "c"]), ("d", [])]
+
+
+def test_a_match_that_stands_for_more_comes_first(shelf):
+    """c is the heaviest, but a and b together have more weight."""
+    result = attend(shelf, np.array([np.cos(0.4), np.sin(0.4)], np.float32), temperature=1.0, diversity=0.01)[0]
+    assert ids(result)[:2] == [("b", ["a"]), ("c", [])]
+    assert "“c” has 29 % of the weight" in result.reason
+
+
+def test_copies_that_share_a_place_are_several_alike(shelf):
+    shelf.write([DocumentRecord("copy", None, None, EAST[None])])
+    (result,) = attend(shelf, EAST, temperature=0.0005, diversity=0.0, top_k=1)
+    assert ids(result) == [("a", ["copy"])]
+    assert result.matches[0].weight == pytest.approx(1, abs=1e-3)
+    assert (result.verdict.stands, result.alike) == ("several", True)
+
+
+def test_no_matches_have_no_places(shelf):
+    (result,) = attend(shelf, EAST, diversity=0.5, top_k=0)
+    assert (result.matches, result.rest_weight) == ([], pytest.approx(1))
+
+
+def test_a_stream_lets_documents_share_places_in_its_last_answer(shelf):
+    options = {"temperature": 1.0, "diversity": 0.1}
+
+    async def last() -> Any:
+        return [streamed async for streamed in stream_collection(shelf, EAST, Options(**options))][-1]
+
+    assert ids(asyncio.run(last()).result) == ids(attend(shelf, EAST, **options)[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "pointer", "message"),
+    [
+        ({"top_p": 0.5}, "/diversity", "top_p counts documents by their own weight"),
+        ({"conformal": 0.9}, "/diversity", "conformal is a set of single documents"),
+        ({"min_confidence": 0.5}, "/diversity", "min_confidence is of a single document"),
+        ({"top_k": 1001}, "/top_k", "top_k is 1,001, and diversity looks at 1,000 documents"),
+    ],
+)
+def test_options_of_single_documents_are_refused(shelf, options, pointer, message):
+    with pytest.raises(InvalidContent, match=message) as raised:
+        attend(shelf, EAST, diversity=0.1, **options)
+    assert raised.value.flaws[0].pointer == pointer
+
+
+def test_gaussian_merges_equal_keys_alone(tmp_path):
+    with SQLiteStore.open(tmp_path) as store:
+        collection, _ = asyncio.run(Catalogue(store, None).create("c", {"similarity": "gaussian"}))
+        keys = {"a": [1, 0], "b": [1, 0], "c": [2, 0]}
+        collection.write([DocumentRecord(n, None, None, np.array([key], np.float32)) for n, key in keys.items()])
+        assert ids(attend(collection, EAST, diversity=0)[0]) == [("a", ["b"]), ("c", [])]
+        with pytest.raises(InvalidContent, match="diversity compares directions"):
+            attend(collection, EAST, diversity=0.1)
+
+
+def test_a_zero_key_shares_no_place():
+    keys = np.array([[0, 0], [1, 0], [0, 0], [-1, 0]], np.float32)
+    assert share_places("dot", 1.0, keys, 10).tolist() == [0, 1, 2, 3]
+    assert share_places("dot", 1.0, keys, 2).tolist() == [0, 1, -1, -1]
