@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from service.schemas.query import Query
+from service.schemas.terms import RerankModel
 from service.schemas.wire import CollectionBehind, DocumentId, InParts, JSONValue, OrNull, Wire
 
 LabelSource = Literal["labels", "feedback", "self"]
@@ -105,9 +106,21 @@ class KeptCalibration(Wire):
     promised: Promised | None = Field(description="null for a calibration of an earlier version.")
     seen: Seen | None = Field(description="A comparison with feedback since; null in a list of collections.")
     refit: RefitStatus
+    rerank: CalibratedReranker | None = Field(description="null if the fit had no `rerank`.")
     outgrown: bool = Field(
         description="Whether the calibration is out of date: the collection now has more than twice or less "
         "than half of these documents, or another temperature or encoder. Then calibrate it again."
+    )
+
+
+class CalibratedReranker(Wire):
+    """The reranker of a calibration. Questions with it have confidences, and a null key of their own."""
+
+    model: str
+    depth: int = Field(description="The number of documents that it reads.")
+    weight: float = Field(
+        description="The fitted factor of its logit; 0 if it improves the likelihood of the labels by no more than its "
+        "standard error, or worsens the ranking."
     )
 
 
@@ -157,6 +170,12 @@ class CalibrateRequest(Wire):
         "access.",
     )
 
+    rerank: RerankModel | None = Field(
+        None,
+        description="A reranker whose weight is fitted too, with a null key and confidences for questions that have "
+        "it. Each question must be a text, and it reads 100,000 documents at most. Not for `self`.",
+    )
+
     refit: RefitMode = Field(
         "propose",
         description="With `apply`: what happens when enough new feedback has come. `propose`: a fit to it is compared "
@@ -199,8 +218,9 @@ class ConformalLevel(Wire):
 
 
 class WithWords(Wire):
-    """The part of a calibration for queries with `full_text` (λ, the weight of their words), if it has the fitted
-    value.
+    """The part of a calibration for queries with one more term in their logits, if it has the fitted weight.
+
+    The term is `full_text` or `rerank`.
     """
 
     level: float
@@ -289,7 +309,14 @@ class CalibrateAnswer(Wire):
         "other questions."
     )
     after_words: CalibrationFigures | None = Field(description="The quality with words; null if `full_text` is 0.")
-    gained: CalibrationGain = Field(description="The decrease of these losses, question by question, without words.")
+    rerank: CalibratedReranker | None = Field(description="The fitted reranker; null if the request has none.")
+    reranked: WithWords | None = Field(description="The fit with the reranker, without words; null if its weight is 0.")
+    after_reranked: CalibrationFigures | None = Field(
+        description="The quality with the reranker; null if its weight is 0."
+    )
+    gained: CalibrationGain = Field(
+        description="The decrease of these losses, question by question, without words and reranker."
+    )
     from_: LabelSource = Field(alias="from", description="The origin of the questions.")
     at: CalibratedAt
     labels: Labels

@@ -257,8 +257,8 @@ class RerankAddend(Wire):
 AddendLine = TypeAliasType("AddendLine", Annotated[WordsAddend | FieldAddend | FilterAddend | RerankAddend, Distinct()])
 
 
-class Rerank(Wire):
-    """A reranker that reads the best documents of a query, and adds weight · logit to their logits."""
+class RerankModel(Wire):
+    """A reranker, and how many documents of a query it reads."""
 
     model: Text | None = Field(None, description="A reranker of `GET /v1/encoders`. Left out: the first.")
     depth: int = Field(
@@ -268,6 +268,17 @@ class Rerank(Wire):
         description="The number of documents that it reads: the best ones without it. Documents beyond it, and those "
         "without a key text, keep their logits.",
     )
-    weight: WeightOrAuto = Field("auto", description='The factor of the reranker\'s logit. `"auto"` is 1.')
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"model": "marco", "depth": 50}]})
+
+
+class Rerank(RerankModel):
+    """A reranker that reads the best documents of a query, and adds weight · logit to their logits."""
+
+    weight: WeightOrAuto = Field(
+        "auto",
+        description='The factor of the reranker\'s logit. `"auto"` is that of the calibration, if it was fitted with '
+        "this model and depth; otherwise 1.",
+    )
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"model": "marco", "depth": 50, "weight": 1.0}]})

@@ -22,6 +22,7 @@ from service.api.problems.table import ANSWERING, WITH_BODY, refusals
 from service.api.routing import collection_behind, json_router
 from service.api.state import NameInPath, Running, instant_of
 from service.retrieval import InvalidContent
+from service.retrieval.calibration import Rerank
 from service.retrieval.collections import AnyCollection
 from service.retrieval.documents import decode_cursor, encode_cursor
 from service.retrieval.queries import (
@@ -34,7 +35,6 @@ from service.retrieval.queries import (
     Options,
     Query,
     QueryPart,
-    Rerank,
     Result,
     StreamedResult,
     ValueRange,

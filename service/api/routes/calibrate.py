@@ -13,7 +13,7 @@ from service.api.json import JSONAnswer
 from service.api.problems.table import ANSWERING, FULL, WITH_BODY, refusals
 from service.api.routing import admit_call, collection_behind, json_router
 from service.api.state import NameInPath, Running, instant_of
-from service.retrieval.calibration import VERSION, Calibration, Metric, Metrics, Refit, Variant
+from service.retrieval.calibration import VERSION, Calibration, Metric, Metrics, Refit, Rerank, Variant
 from service.retrieval.labels import LabelledQuestion, Seen, calibrate_collection
 from service.schemas.calibration import CalibrateAnswer, CalibrateRequest, labels
 from service.schemas.instants import format_time
@@ -30,7 +30,7 @@ router = json_router("/v1/collections", "collections", "lookup", "collection", "
     summary="Calibrate a collection",
 )
 async def calibrate(name: NameInPath, body: CalibrateRequest, request: Request, running: Running) -> Response:
-    """Fit a calibration to labelled questions: temperature, null key, weight of words, confidences and answer sets.
+    """Fit a calibration to labelled questions: temperature, null key, weights, confidences and answer sets.
 
     The quality is measured on questions that the fit did not use.
     """
@@ -50,8 +50,10 @@ async def calibrate(name: NameInPath, body: CalibrateRequest, request: Request, 
         now=instant_of(request) / SECOND,
         apply=body.apply,
         refit=body.refit,
+        rerank=None if body.rerank is None else Rerank(body.rerank.model, body.rerank.depth),
     )
     calibration, assessed = result.calibration, result.assessed
+    after_reranked = None if result.reranked is None else result.reranked.after
     return JSONAnswer(
         {
             "temperature": calibration.temperature,
@@ -62,6 +64,9 @@ async def calibrate(name: NameInPath, body: CalibrateRequest, request: Request, 
             "before": _figures(assessed.before),
             "after": _figures(assessed.after),
             "after_words": assessed.after_words and _figures(assessed.after_words),
+            "rerank": calibration.rerank and asdict(calibration.rerank),
+            "reranked": calibration.reranked and _variant(calibration.reranked),
+            "after_reranked": after_reranked and _figures(after_reranked),
             "gained": {name: getattr(assessed.gain, name)._asdict() for name in ("label_loss", "log_loss")},
             "from": calibration.source,
             "at": format_time(calibration.at),
@@ -102,6 +107,7 @@ def shape_kept(record: CollectionRecord, seen: Seen | None = None) -> dict[str, 
         "promised": stored.promised and asdict(stored.promised),
         "seen": seen and _shape_seen(seen),
         "refit": _shape_refit(stored.refit),
+        "rerank": stored.rerank and asdict(stored.rerank),
         "outgrown": stored.outgrown(record.attendable, settings.encoder, settings.temperature),
     }
 

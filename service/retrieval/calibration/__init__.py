@@ -11,10 +11,18 @@ from service.retrieval.calibration.evaluation import (
     Metric,
     Metrics,
     PreviousWeighting,
+    RerankEvaluation,
     evaluate,
+    evaluate_reranked,
 )
 from service.retrieval.calibration.fit import Variant, null_logit
 from service.retrieval.calibration.off_topic import OffTopic
-from service.retrieval.calibration.profile import FULL_TEXT_WEIGHTS, DocumentKeys, ProfileBuilder, Profiles
-from service.retrieval.calibration.record import VERSION, Calibration, LabelSource, Promise, Refit, RefitMode
+from service.retrieval.calibration.profile import (
+    FULL_TEXT_WEIGHTS,
+    RERANK_WEIGHTS,
+    DocumentKeys,
+    ProfileBuilder,
+    Profiles,
+)
+from service.retrieval.calibration.record import VERSION, Calibration, LabelSource, Promise, Refit, RefitMode, Rerank
 from service.retrieval.calibration.self_fit import evaluate_itself

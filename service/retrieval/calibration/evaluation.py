@@ -296,3 +296,31 @@ def evaluate(
         Gain.between(served, validation.plain, previous is None),
         None if previous is None else Gain.between(previous_outcomes(profiles, previous), validation.plain, True),
     )
+
+
+class RerankEvaluation(NamedTuple):
+    """The result of an evaluation of a reranker; both are None if it does not gain.
+
+    Attributes:
+        fit: the fit with the reranker, whose index of λ is that of the reranker's weight.
+        after: its metrics on held-out questions.
+    """
+
+    fit: Fit | None
+    after: Metrics | None
+
+
+def evaluate_reranked(
+    profiles: Profiles, order: Array, prior: Variant | None = None, off_topic: OffTopic | None = None
+) -> RerankEvaluation:
+    """Fit a reranker's weight as λ is fitted, and measure on held-out questions whether it gains.
+
+    Args:
+        profiles: tables of the reranked weights, at one temperature, with a reranker's weights in place of λ.
+        order: int[q], the order in which questions are distributed over folds.
+        prior: the fit that the collection itself gave; None if it was not asked.
+        off_topic: made off-topic questions, in the same way; None without any.
+    """
+    validation = CrossValidation.run(profiles, assign_folds(order, profiles.present), COVERAGE, prior, off_topic)
+    _, fit = fit_all(profiles, validation, prior, off_topic)
+    return RerankEvaluation(fit, None if fit is None else Metrics.of(validation.words, validation.refused[1]))

@@ -61,6 +61,10 @@ class OffTopic:
         off_topic = partition <= median + REACH * (upper - median)
         return cls(profiles.of(off_topic), served[off_topic])
 
+    def at(self, temperature: float) -> OffTopic:
+        """Return the same questions at one temperature alone, the nearest in the tables."""
+        return OffTopic(self.profiles.at(temperature), self.served)
+
     def of(self, chosen: Array) -> OffTopic:
         """Return some of the questions, bool[m]."""
         return OffTopic(self.profiles.of(chosen), self.served[chosen])

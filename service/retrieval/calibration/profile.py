@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,9 @@ Array = np.ndarray[Any, Any]
 
 FULL_TEXT_WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2)
 """The λ that are tried, for bm25: a document's logit gains λ·rank. The first is 0."""
+
+RERANK_WEIGHTS = (0.0, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
+"""The weights that are tried for a reranker: the logit of a document that it read gains weight · its logit."""
 
 FINE_FACTORS = 4.0 ** (np.arange(1, 19) / 18)
 COARSE_FACTORS = 4.0 * 2.0 ** (np.arange(1, 7) / 2)
@@ -135,6 +138,13 @@ class Profiles:
     def nearest(self, temperature: float) -> int:
         """Return the index of the nearest temperature in the tables."""
         return int(np.argmin(np.abs(np.log(self.temperatures / temperature))))
+
+    def at(self, temperature: float) -> Profiles:
+        """Return the same profiles at one temperature alone, the nearest in the tables."""
+        one = [self.nearest(temperature)]
+        names = ("log_partition", "best", "right", "best_right", "rank")
+        tables = {name: getattr(self, name)[:, :, one] for name in names}
+        return replace(self, temperatures=self.temperatures[one], **tables)
 
     def of(self, chosen: Array) -> Profiles:
         """Return the profiles of some questions, int64[k] or bool[q]."""

@@ -61,6 +61,25 @@ class Refit:
 
 
 @dataclass(frozen=True)
+class Rerank:
+    """A reranker that reads the best documents of a query, and adds to their logits.
+
+    Attributes:
+        model: the name of the reranker; None for the first of the service.
+        depth: how many documents it reads, the best by the logits of the query without it.
+        weight: the factor of its logits; "auto" stands for the calibrated one, if there is one.
+    """
+
+    model: str | None
+    depth: int
+    weight: float | Literal["auto"] = "auto"
+
+    def reads_as(self, other: Rerank | None) -> bool:
+        """Return whether the other one is the same model, which reads as many documents."""
+        return other is not None and (self.model, self.depth) == (other.model, other.depth)
+
+
+@dataclass(frozen=True)
 class Calibration:
     """The calibration of a collection: parameters that were fitted to labelled questions, as it is stored.
 
@@ -77,6 +96,8 @@ class Calibration:
         itself: the fit that the collection itself gave, which later labels start from; None if it was not asked.
         promised: the quality on held-out questions; None in a calibration of an earlier version.
         refit: whether it follows later feedback.
+        rerank: the reranker with its fitted weight, 0 if it gains nothing; None if the fit did not ask one.
+        reranked: the fitted parameters with that reranker, without full text; None if its weight is 0.
     """
 
     documents: int
@@ -93,9 +114,13 @@ class Calibration:
     itself: Variant | None = None
     promised: Promise | None = None
     refit: Refit = Refit()
+    rerank: Rerank | None = None
+    reranked: Variant | None = None
 
-    def variant(self, full_text: float) -> Variant | None:
-        """Return the parameters that were fitted for this weight of full text; None if none were."""
+    def variant(self, full_text: float, rerank: Rerank | None = None) -> Variant | None:
+        """Return the parameters that were fitted for this weight of full text and this reranker; None if none were."""
+        if rerank is not None:
+            return (self.reranked or self.plain) if full_text == 0 and rerank == self.rerank else None
         if full_text == 0:
             return self.plain
         return self.words if full_text == self.full_text else None
@@ -131,6 +156,7 @@ class Calibration:
             "plain": _encode_variant(self.plain),
             "words": self.words and _encode_variant(self.words),
             "itself": self.itself and _encode_variant(self.itself),
+            "reranked": self.reranked and _encode_variant(self.reranked),
         }
         return json.dumps({"version": VERSION} | fields, separators=(",", ":"))
 
@@ -142,16 +168,17 @@ class Calibration:
             return None
         variants: dict[str, Any] = {
             name: variant and _decode_variant(variant)
-            for name in ("plain", "words", "itself")
+            for name in ("plain", "words", "itself", "reranked")
             for variant in [fields.pop(name, None)]
         }
-        promised, refit = fields.pop("promised", None), fields.pop("refit", {})
+        promised, refit, rerank = fields.pop("promised", None), fields.pop("refit", {}), fields.pop("rerank", None)
         return cls(
             was=tuple(fields.pop("was")),
             **fields,
             **variants,
             promised=promised and Promise(**promised),
             refit=_decode_refit(refit),
+            rerank=rerank and Rerank(**rerank),
         )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from attention.lookup import Background, BoundedBackground
 from service.encoding import EncoderFacts, Encoders, is_short
-from service.retrieval.calibration import Calibration
+from service.retrieval.calibration import Calibration, Rerank
 from service.retrieval.collections.key_background import KeyBackground, SampledKeys
 from service.retrieval.collections.settings import get_encoder_facts
 from service.retrieval.errors import InvalidContent
@@ -127,6 +127,7 @@ def choose_background(
     keys: KeyBackground | None,
     encoder: EncoderFacts | None,
     full_text: float = 0.0,
+    rerank: Rerank | None = None,
 ) -> NullBackground | None:
     """Return the background of a null choice: the similarities that unrelated queries and documents have.
 
@@ -143,12 +144,13 @@ def choose_background(
             rest.
         encoder: the facts of the encoder; None without one. Its backgrounds, of cosines, do not apply if keys are
             compared by their lengths, too, and have other lengths than 1.
-        full_text: the weight of full text, which selects the null key that labelled questions gave for it.
+        full_text, rerank: the weight of full text and the reranker, for which labelled questions gave a null key.
     """
     similarity = record.settings.similarity
     if choice == CALIBRATED:
         calibration = require_calibration(record, "/null")
-        return NullBackground(Background((calibration.variant(full_text) or calibration.plain).level, 0.0), "labels", 0)
+        variant = calibration.variant(full_text, rerank) or calibration.variant(full_text) or calibration.plain
+        return NullBackground(Background(variant.level, 0.0), "labels", 0)
     if encoder is None or not (similarity == "cosine" or keys is None or keys.unit):
         return None if keys is None else NullBackground(keys.background, "keys", keys.pairs)
     dimension = record.settings.dimension
@@ -248,6 +250,7 @@ def resolve_null(
     null: NullChoice | None,
     encoder: EncoderFacts | None,
     full_text: float = 0.0,
+    rerank: Rerank | None = None,
 ) -> NullKey:
     """Return the null key ("none of these") that a request chooses, or else that of the collection.
 
@@ -257,10 +260,11 @@ def resolve_null(
         null: the request's choice; None for the collection's.
         encoder: the result of `get_null_encoder` for the same choice.
         full_text: the weight of full text.
+        rerank: the reranker, with its weight; None without one.
     """
     choice = record.settings.null if null is None else null
     if isinstance(choice, str):
-        return NullKey(None, choose_background(choice, record, measure(), encoder, full_text))
+        return NullKey(None, choose_background(choice, record, measure(), encoder, full_text, rerank))
     return NullKey(None if choice is False else float(choice), None)
 
 

@@ -16,6 +16,7 @@ from attention.lookup import Background, similarities_of
 from service.encoding import EncoderFacts
 from service.retrieval.calibration import (
     FULL_TEXT_WEIGHTS,
+    RERANK_WEIGHTS,
     Calibration,
     DocumentKeys,
     Evaluation,
@@ -24,9 +25,12 @@ from service.retrieval.calibration import (
     Promise,
     Refit,
     RefitMode,
+    Rerank,
+    RerankEvaluation,
     Variant,
     evaluate,
     evaluate_itself,
+    evaluate_reranked,
     null_logit,
 )
 from service.retrieval.collections import (
@@ -47,11 +51,14 @@ from service.retrieval.labels.synthetic_questions import (
 )
 from service.retrieval.queries import (
     Array,
+    RerankTerm,
     check_complete,
     check_queries,
     check_texts,
     encode_queries,
     fits_full_text,
+    read_query_heads,
+    resolve_rerank,
 )
 from service.scheduling import ARRAYS, READS, WRITES
 from service.storage import CollectionRecord
@@ -63,6 +70,9 @@ than two.
 """
 
 MAX_LABELS = 10_000
+MAX_RERANKED_LABELS = 100_000
+"""Documents that a reranker reads for all questions of a calibration together, without the made ones."""
+
 MAX_BATCH_QUESTIONS = 16
 """Questions whose similarities are computed at once."""
 
@@ -102,12 +112,14 @@ class CalibrationResult:
     Attributes:
         calibration: the calibration that would be stored.
         assessed: the metrics of the calibration.
+        reranked: the fit with a reranker, and its metrics; None without one.
         applied: whether the calibration was stored.
         reason: why the calibration is not worth storing; None if it is.
     """
 
     calibration: Calibration
     assessed: Evaluation
+    reranked: RerankEvaluation | None
     applied: bool
     reason: str | None
 
@@ -122,8 +134,9 @@ async def calibrate_collection(
     apply: bool,
     refit: RefitMode = "propose",
     max_labels: int = MAX_LABELS,
+    rerank: Rerank | None = None,
 ) -> CalibrationResult:
-    """Fit a calibration to labelled questions: temperature, null key, weight of full text, confidences and answer sets.
+    """Fit a calibration to labelled questions: temperature, null key, weights, confidences and answer sets.
 
     Args:
         catalogue: the collections.
@@ -134,6 +147,7 @@ async def calibrate_collection(
         apply: whether to store the result if it improves the answers.
         refit: whether a better fit to later feedback replaces the result, or is only proposed.
         max_labels: for the source "feedback", the most questions, of which the latest are taken.
+        rerank: the reranker whose weight is fitted too; None without one. Its own weight does not matter.
 
     Raises:
         InvalidContent: too few or too many questions, a question that does not fit the collection, or an unknown id.
@@ -157,7 +171,14 @@ async def calibrate_collection(
         raise InvalidContent.at(
             "/questions" if source == "labels" else "/from", f"no document of {name!r} has a key: write some first"
         )
+    reranked: RerankEvaluation | None = None
+    if rerank is not None:
+        rerank = replace(resolve_rerank(record, collection.encoders, rerank), weight=1.0)
     if source == "self":
+        if rerank is not None:
+            raise InvalidContent.at(
+                "/rerank", "a reranker is fitted to the questions of people: leave rerank out, or send labels"
+            )
         synthetic = await profile_synthetic_questions(collection, keys)
         calibration, assessed = await ARRAYS.run(lambda: _fit_itself(record, synthetic, now))
     else:
@@ -165,20 +186,26 @@ async def calibrate_collection(
         if source == "feedback":
             labels = await READS.run(read_labels, collection, max_labels)
             questions, undecided = _from_feedback(record, labels), labels.undecided
+            if rerank is not None:
+                questions = [question for question in questions if isinstance(question.query, str)]
         try:
-            calibration, assessed = await _fit_labels(
-                collection, record, keys, questions, source=source, now=now, undecided=undecided
+            calibration, assessed, reranked = await _fit_labels(
+                collection, record, keys, questions, source=source, now=now, undecided=undecided, rerank=rerank
             )
         except InvalidContent as error:
             raise _name_feedback(error, questions) if source == "feedback" else error from None
     calibration = replace(calibration, refit=Refit(refit))
     reason = _explain_labels_stay(record) if source == "self" else None
     if reason is None and not assessed.gains:
-        reason = _explain_no_gain(assessed)
+        stored = _find_to_extend(record, calibration.rerank)
+        if stored is not None and calibration.reranked is not None:
+            calibration = replace(stored, rerank=calibration.rerank, reranked=calibration.reranked)
+        else:
+            reason = _explain_no_gain(assessed)
     if apply and reason is None:
         changes = {"temperature": calibration.temperature, "null": calibration.null, "calibration": calibration.text()}
         await WRITES.run(partial(catalogue.change, name, changes, of=record))
-    return CalibrationResult(calibration, assessed, apply and reason is None, reason)
+    return CalibrationResult(calibration, assessed, reranked, apply and reason is None, reason)
 
 
 def _read_record(collection: AnyCollection) -> CollectionRecord:
@@ -196,17 +223,20 @@ async def _fit_labels(
     source: LabelSource,
     now: float,
     undecided: int,
-) -> tuple[Calibration, Evaluation]:
+    rerank: Rerank | None,
+) -> tuple[Calibration, Evaluation, RerankEvaluation | None]:
     """Fit a calibration to labelled questions; see `calibrate_collection`."""
     numbered = _deduplicate(questions)
     check_texts(record, [question.query for _, question in numbered], [f"/questions/{i}/query" for i, _ in numbered])
     check_labels([question for _, question in numbered], len(questions), source=source, undecided=undecided)
     vectors = await _encode(collection, numbered)
+    heads = None if rerank is None else await _read_heads(collection, numbered, rerank)
     encoder = await get_null_encoder(collection.encoders, record, None)
     previous = await PreviousSettings.read(collection.encoders, record)
     words = FULL_TEXT_WEIGHTS if any(_has_words(question.query) for _, question in numbered) else FULL_TEXT_WEIGHTS[:1]
     earlier = None if previous is None else previous.temperature
     profiling = ProfileBuilder(record.settings.temperature, keys, words, earlier)
+    reranking = ProfileBuilder(record.settings.temperature, keys, RERANK_WEIGHTS, earlier)
     batch_size = max(1, min(MAX_BATCH_QUESTIONS, MAX_BATCH_SIMILARITIES // keys))
     nulls, previous_nulls = list[float | Background | None](), list[float | Background | None]()
     for start in range(0, len(numbered), batch_size):
@@ -217,6 +247,10 @@ async def _fit_labels(
         nulls += [null.of(query, vector) for query, vector in sent]
         previous_nulls += [previous_null.of(query, vector) for query, vector in sent]
         await ARRAYS.run(partial(_add_profiles, profiling, similarities))
+        if heads is not None:
+            pairs = zip(similarities, heads[selected], strict=True)
+            with_heads = [replace(one, ranks=(head.rows, head.logits)) for one, head in pairs]
+            await ARRAYS.run(partial(_add_profiles, reranking, with_heads))
     order = np.array([_hash_order(vector) for vector in vectors])
     logits = np.array([null_logit(question, record.settings.temperature, profiling.keys) for question in nulls])
     served, prior = _read_stored_variants(record)
@@ -224,9 +258,57 @@ async def _fit_labels(
     off_topic = await profile_off_topic(collection, record, keys, previous, words)
     assessed = await ARRAYS.run(lambda: evaluate(profiling.build(), order, logits, served, prior, before, off_topic))
     temperature = profiling.temperature(assessed.plain.cell)
+    reranked: RerankEvaluation | None = None
+    if rerank is not None:
+        extends = not assessed.gains and _find_to_extend(record, rerank) is not None
+        at_temperature = record.settings.temperature if extends else temperature
+        made = await profile_off_topic(collection, record, keys, previous, RERANK_WEIGHTS, rerank)
+        reranked = await ARRAYS.run(
+            lambda: evaluate_reranked(
+                reranking.build().at(at_temperature), order, prior, made and made.at(at_temperature)
+            )
+        )
     present = sum(bool(question.ids) for _, question in numbered)
     labels = present, len(numbered) - present
-    return _build_calibration(record, labels, assessed, temperature, source=source, now=now, itself=prior), assessed
+    calibration = _build_calibration(record, labels, assessed, temperature, source=source, now=now, itself=prior)
+    if rerank is not None and reranked is not None:
+        fit = reranked.fit
+        rerank = replace(rerank, weight=0.0 if fit is None else RERANK_WEIGHTS[fit.cell[0]])
+        calibration = replace(calibration, rerank=rerank, reranked=None if fit is None else fit.variant)
+    return calibration, assessed, reranked
+
+
+async def _read_heads(
+    collection: AnyCollection, questions: Sequence[NumberedQuestion], rerank: Rerank
+) -> list[RerankTerm]:
+    """Return what a reranker says of the best documents of each question.
+
+    Raises:
+        InvalidContent: a question is a vector, or they are too many for this depth.
+    """
+    if len(questions) * rerank.depth > MAX_RERANKED_LABELS:
+        raise InvalidContent.at(
+            "/rerank/depth",
+            f"{len(questions)} questions of depth {rerank.depth} came, and a calibration reranks {MAX_RERANKED_LABELS} "
+            "documents in all: send a sample of the questions, or a smaller depth",
+        )
+    pointers = [f"/questions/{i}/query" for i, _ in questions]
+    texts = list[str]()
+    for (_, question), pointer in zip(questions, pointers, strict=True):
+        if not isinstance(question.query, str):
+            raise InvalidContent.at(pointer, "a reranker reads texts, got a vector: send a text, or leave rerank out")
+        texts.append(question.query)
+    return await read_query_heads(collection, texts, rerank, pointers)
+
+
+def _find_to_extend(record: CollectionRecord, rerank: Rerank | None) -> Calibration | None:
+    """Return the stored calibration if it is made of labels, holds, and lacks this reranker."""
+    stored = Calibration.read(record.settings.calibration)
+    if rerank is None or stored is None or stored.source == "self":
+        return None
+    if stored.outgrown(record.attendable, record.settings.encoder, record.settings.temperature):
+        return None
+    return None if rerank.reads_as(stored.rerank) else stored
 
 
 def _fit_itself(record: CollectionRecord, synthetic: SyntheticProfiles, now: float) -> tuple[Calibration, Evaluation]:

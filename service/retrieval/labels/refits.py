@@ -15,7 +15,7 @@ from service.encoding import EncodingError
 from service.retrieval.calibration import Calibration, Refit
 from service.retrieval.collections import Catalogue
 from service.retrieval.errors import CollectionConflict, CollectionNotFound, InvalidContent, RetrievalError
-from service.retrieval.labels.calibrate import CalibrationResult, calibrate_collection
+from service.retrieval.labels.calibrate import MAX_RERANKED_LABELS, CalibrationResult, calibrate_collection
 from service.scheduling import CALLER, READS, WRITES
 from service.storage import SECOND, CollectionRecord, StorageError, StoreClosed
 
@@ -88,6 +88,11 @@ class Refits:
         if due.missing:
             return
         now, mode = self._catalogue.clock() / SECOND, due.calibration.refit.mode
+        rerank, max_labels = due.calibration.rerank, MAX_REFIT_LABELS
+        if rerank is not None and rerank.model not in self._catalogue.encoders.rerankers:
+            rerank = None  # the service lacks it by now
+        if rerank is not None:
+            max_labels = min(max_labels, MAX_RERANKED_LABELS // rerank.depth)
         try:
             result = await calibrate_collection(
                 self._catalogue,
@@ -97,7 +102,8 @@ class Refits:
                 now=now,
                 apply=mode == "auto",
                 refit=mode,
-                max_labels=MAX_REFIT_LABELS,
+                max_labels=max_labels,
+                rerank=rerank,
             )
         except CollectionConflict:
             return  # a caller has changed it meanwhile

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -26,6 +26,7 @@ from service.retrieval.calibration import (
     PreviousWeighting,
     ProfileBuilder,
     Profiles,
+    Rerank,
     null_logit,
 )
 from service.retrieval.collections import (
@@ -40,7 +41,7 @@ from service.retrieval.collections import (
 )
 from service.retrieval.errors import InvalidContent
 from service.retrieval.labels.previous_settings import PreviousSettings
-from service.retrieval.queries import COPY_COSINE, Array, check_complete
+from service.retrieval.queries import COPY_COSINE, Array, RerankTerm, check_complete, read_query_heads
 from service.scheduling import ARRAYS
 from service.storage import CollectionRecord, DocumentDamaged
 
@@ -316,6 +317,7 @@ async def profile_off_topic(
     keys: int,
     previous: PreviousSettings | None,
     words: tuple[float, ...] = FULL_TEXT_WEIGHTS[:1],
+    rerank: Rerank | None = None,
 ) -> OffTopic | None:
     """Ask a collection made off-topic questions.
 
@@ -327,7 +329,8 @@ async def profile_off_topic(
         record: its record.
         keys: the number of its keys.
         previous: the settings from before the collection was calibrated; None if it is not.
-        words: the λ (weights of full text) to try.
+        words: the λ (weights of full text) to try; with a reranker, its weights.
+        rerank: the reranker to try in place of full text; None for full text.
 
     Raises:
         RetrievalError: the collection cannot be queried, or its encoder has failed.
@@ -343,11 +346,19 @@ async def profile_off_topic(
     temperature = record.settings.temperature
     before = temperature if previous is None else previous.temperature
     profiling = ProfileBuilder(temperature, keys, words, None if previous is None else before)
+    heads: Sequence[RerankTerm] = ()
+    if rerank is not None:
+        heads = await read_query_heads(collection, [text for text, _ in questions], rerank, [""] * len(questions))
     served, auto = list[float](), list[float]()
     batch_size = max(1, min(MAX_BATCH_QUESTIONS, MAX_BATCH_SIMILARITIES // keys))
     for start in range(0, len(questions), batch_size):
-        batch = _OffTopicBatch(questions[start : start + batch_size], profiling.has_words, encoder)
+        batch = _OffTopicBatch(questions[start : start + batch_size], profiling.has_words and rerank is None, encoder)
         served_null, auto_null, similarities = await collection.lookups.read(batch.look_up, size=batch_size)
+        if heads:
+            similarities = [
+                replace(one, ranks=(head.rows, head.logits))
+                for one, head in zip(similarities, heads[start : start + batch_size], strict=True)
+            ]
         await ARRAYS.run(partial(_add_off_topic, profiling, similarities))
         served += [null_logit(served_null.of(text, vector), temperature, keys) for text, vector in batch.questions]
         auto += [null_logit(auto_null.of(text, vector), before, keys) for text, vector in batch.questions]
@@ -357,7 +368,7 @@ async def profile_off_topic(
 
 @dataclass(frozen=True)
 class _OffTopicSimilarities:
-    """The similarities of one question to all keys, and how full text ranks their documents; None without full text."""
+    """The similarities of one question to all keys, and how full text or a reranker ranks them; None without."""
 
     similarities: Array
     documents: DocumentKeys

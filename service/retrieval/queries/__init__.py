@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from service.retrieval.queries.aggregate import Aggregation, Grouping, ValueRange
 from service.retrieval.queries.arrays import MAX_LOGITS, Arrays, attend_over_arrays
-from service.retrieval.queries.attend import attend_collection
+from service.retrieval.queries.attend import attend_collection, read_query_heads
 from service.retrieval.queries.compare import (
     ComparisonResult,
     TimedSearch,
@@ -28,18 +28,18 @@ from service.retrieval.queries.question import (
     Array,
     DocumentDetail,
     Options,
-    Rerank,
     check_complete,
     check_queries,
     check_readable,
     check_texts,
     encode_queries,
     fits_full_text,
-    parse_full_text_query,
     get_diverse_head,
+    parse_full_text_query,
 )
-from service.retrieval.queries.rerank import MAX_DEPTH, MAX_RERANK_QUERY
+from service.retrieval.queries.rerank import MAX_DEPTH, MAX_RERANK_QUERY, MAX_RERANKED, resolve_rerank
 from service.retrieval.queries.results import BestKey, Document, FullText, GroupedWeight, Match, Result
 from service.retrieval.queries.stream import StreamedResult, stream_collection
 from service.retrieval.queries.sweep import sweep_collection
+from service.retrieval.queries.terms import RerankTerm
 from service.retrieval.queries.trace import MAX_CHARACTERS, MAX_NUMBERS, trace_text

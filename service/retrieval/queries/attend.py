@@ -9,6 +9,7 @@ from functools import partial
 
 from attention.lookup import Answer, Coverage, Question, cover_missing_rows
 from service.encoding import EncoderFacts
+from service.retrieval.calibration import Rerank
 from service.retrieval.collections import (
     AnyCollection,
     Snapshot,
@@ -33,10 +34,8 @@ from service.retrieval.queries.query_parts import (
     keys_in,
 )
 from service.retrieval.queries.question import (
-    DEFAULT_RERANK_WEIGHT,
     EncodedQuery,
     Options,
-    Rerank,
     check_complete,
     check_queries,
     get_full_text_weight,
@@ -44,12 +43,21 @@ from service.retrieval.queries.question import (
     resolve_options,
 )
 from service.retrieval.queries.reason import UNCALIBRATED, describe_labels
-from service.retrieval.queries.rerank import check_rerank, compute_rerank_term, read_head_texts
+from service.retrieval.queries.rerank import (
+    MAX_RERANKED,
+    check_rerank,
+    compute_rerank_term,
+    read_head_texts,
+    resolve_rerank,
+)
 from service.retrieval.queries.results import Result, ResultBuilder, StoredDocuments
-from service.retrieval.queries.terms import LogitTerms, TermsBuilder, add_reranked, prepare_terms
+from service.retrieval.queries.terms import LogitTerms, RerankTerm, TermsBuilder, add_reranked, prepare_terms
 
 DOCUMENTS_PER_EXTRA_QUESTION = 2**16
 """A full-text query counts as one extra query of a batch per 65,536 documents."""
+
+MAX_QUERIES_AT_ONCE = 64
+"""Queries whose best documents a reranker reads at once for a calibration."""
 
 
 async def attend_collection(
@@ -72,9 +80,11 @@ async def attend_collection(
     if options.weighs_all and options.allow_missing:
         name = "read" if options.read else "group_by"
         raise InvalidContent.at(f"/{name}", f"a field is read of all documents: leave allow_missing out, or {name}")
+    if options.rerank is not None:
+        options = replace(options, rerank=resolve_rerank(collection.record, collection.encoders, options.rerank))
     plan = await Plan.prepare(collection, queries, options, pointers)
     if options.rerank is not None:
-        plan = await add_reranker(collection, plan, options.rerank)
+        plan = replace(plan, terms=add_reranked(plan.terms, await read_heads(collection, plan, options.rerank)))
     options = plan.options
     matches_per_query = min(options.head_size or 0, collection.size)
     read = len(queries) * (collection.size if options.weighs_all else matches_per_query)
@@ -88,15 +98,15 @@ async def attend_collection(
     return await collection.lookups.ask(plan.build, size=size, read=read, count=len(queries), plain=plain)
 
 
-async def add_reranker(collection: AnyCollection, plan: Plan, rerank: Rerank) -> Plan:
-    """Return a plan in which a reranker adds to the logits of each query's best documents.
+async def read_heads(collection: AnyCollection, plan: Plan, rerank: Rerank) -> list[RerankTerm]:
+    """Return for each query of a plan what a reranker adds to the logits of its best documents.
 
     The best documents are those of the plan without the reranker. A document that is written meanwhile gets no addend.
 
     Args:
         collection: the collection to query.
         plan: the plan without the reranker.
-        rerank: what the caller asks of the reranker.
+        rerank: the reranker, with a number as its weight.
 
     Raises:
         InvalidContent: the service lacks the reranker, a query is a vector or too long, or the options do not allow
@@ -111,14 +121,36 @@ async def add_reranker(collection: AnyCollection, plan: Plan, rerank: Rerank) ->
     heads = await collection.lookups.ask(
         partial(PlannedHeads.build, head_plan), size=len(plan.queries), read=read, count=0
     )
-    weight = DEFAULT_RERANK_WEIGHT if rerank.weight == "auto" else rerank.weight
-    terms = await asyncio.gather(
+    assert rerank.weight != "auto"  # resolve_rerank has replaced it by a number
+    return await asyncio.gather(
         *(
-            compute_rerank_term(queue, str(query.sent), texts, weight)
+            compute_rerank_term(queue, str(query.sent), texts, rerank.weight)
             for query, texts in zip(queries, heads, strict=True)
         )
     )
-    return replace(plan, terms=add_reranked(plan.terms, terms))
+
+
+async def read_query_heads(
+    collection: AnyCollection, texts: Sequence[str], rerank: Rerank, pointers: Sequence[str]
+) -> list[RerankTerm]:
+    """Return for each text what a reranker adds to the logits of its best documents, at the collection's temperature.
+
+    Args:
+        collection: the collection to query.
+        texts: the queries, as many as there are.
+        rerank: the reranker, with a number as its weight.
+        pointers: the position of each query in the request, for errors.
+
+    Raises:
+        RetrievalError: as `read_heads`.
+    """
+    size, terms = max(1, min(MAX_QUERIES_AT_ONCE, MAX_RERANKED // rerank.depth)), list[RerankTerm]()
+    for start in range(0, len(texts), size):
+        batch = slice(start, start + size)
+        options = Options(top_k=rerank.depth, null=False, rerank=rerank)
+        plan = await Plan.prepare(collection, texts[batch], options, pointers[batch])
+        terms += await read_heads(collection, plan, rerank)
+    return terms
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +222,12 @@ class Plan:
         check_queries(record, [query.vector for query in queries], self.pointers)
         condition = parse_filter(options.filter, options.now)
         null = resolve_null(
-            record, partial(snapshot.own, condition), options.null, self.encoder, get_full_text_weight(options)
+            record,
+            partial(snapshot.own, condition),
+            options.null,
+            self.encoder,
+            get_full_text_weight(options),
+            options.rerank,
         )
         mask = snapshot.passing(condition)
         terms = [None] * len(self.queries) if self.terms is None else self.terms(snapshot)

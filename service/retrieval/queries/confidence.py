@@ -9,7 +9,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from attention.lookup import HALF, Answer, Background, Question, RemoteView, Verdict, View, answers
-from service.retrieval.calibration import COVERAGES, Calibration, LabelSource, Variant, min_labels, weight_logits
+from service.retrieval.calibration import (
+    COVERAGES,
+    Calibration,
+    LabelSource,
+    Rerank,
+    Variant,
+    min_labels,
+    weight_logits,
+)
 from service.retrieval.collections import CALIBRATED, require_calibration
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.question import Array, Options, get_full_text_weight
@@ -74,7 +82,9 @@ class ConfidenceModel:
                 f"/{field}",
                 f"{field} holds for questions as they were calibrated, and {mismatch}: ask without one of them",
             )
-        variant = None if calibration is None or mismatch else calibration.variant(get_full_text_weight(options))
+        variant = None
+        if calibration is not None and not mismatch:
+            variant = calibration.variant(get_full_text_weight(options), options.rerank)
         if calibration is None or variant is None:
             return None
         threshold = None if options.conformal is None else _choose_threshold(calibration, variant, options.conformal)
@@ -217,18 +227,28 @@ def explain_mismatch(
         return f"the encoder is {record.settings.encoder!r}, not {calibration.encoder!r}"
     if options.filter is not None or of_part:
         return f"{_name(options, 'filter')} leaves documents out"
-    if options.rerank is not None:
-        return "a reranker adds to the logits"
+    if options.rerank is not None and options.rerank != calibration.rerank:
+        return _describe_other_reranker(calibration, options.rerank)
     if options.bias:
         return f"{_name(options, 'bias')} is added"
     if options.searched is not None and options.full_text:
         return "full_text has a query of its own, not the words of the question"
-    if calibration.variant(get_full_text_weight(options)) is None:
+    if options.rerank is not None and get_full_text_weight(options):
+        return f"{_name(options, 'full_text')} is added beside a reranker"
+    if calibration.variant(get_full_text_weight(options), options.rerank) is None:
         name = "the collection's default full_text" if "full_text" in options.defaults else "full_text"
         return f"{name} is {options.full_text}, not {' or '.join(map(str, sorted({0, calibration.full_text})))}"
     if options.allow_missing:
         return "allow_missing may leave documents out"
     return None
+
+
+def _describe_other_reranker(calibration: Calibration, rerank: Rerank) -> str:
+    """Return how a reranker differs from the calibrated one."""
+    if calibration.rerank is None:
+        return "a reranker adds to the logits"
+    one, other = (f"{r.model!r} with depth {r.depth} and weight {r.weight}" for r in (rerank, calibration.rerank))
+    return f"the reranker is {one}, not {other}"
 
 
 def _name(options: Options, name: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 
 from attention.lookup import HALF, AnyBias, AnyMask, Auto, Background, Evidence, Question, Verdict
 from service.encoding import Content, Encoders, TextRefused
+from service.retrieval.calibration import Rerank
 from service.retrieval.collections import (
     NullChoice,
     Snapshot,
@@ -160,22 +161,6 @@ def _describe_unreadable(text: str, unknown: int | None, model: str) -> str:
     return f"Expected a question with something to read, got {seen}. Ask in words that the model knows."
 
 
-@dataclass(frozen=True)
-class Rerank:
-    """The wish that a reranker reads the best documents of a query, and adds to their logits.
-
-    Attributes:
-        model: the name of the reranker; None for the first of the service.
-        depth: how many documents it reads, the best by the logits of the query without it.
-        weight: the factor of its logits; "auto" stands for `DEFAULT_RERANK_WEIGHT`.
-    """
-
-    model: str | None
-    depth: int
-    weight: float | Literal["auto"]
-
-
-DEFAULT_RERANK_WEIGHT = 1.0
 DocumentDetail = Literal["ids", "texts", "vectors"]
 """The detail read of matching documents: their ids, everything but their vectors, or everything."""
 

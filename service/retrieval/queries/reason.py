@@ -147,7 +147,8 @@ def _describe_match(first: WeightedMatch, answer: Answer, verdict: Verdict, opti
     A match that stands out weighs more than the null key. Otherwise all documents together compete with it.
     """
     similarity, level = first.similarity, answer.evidence.null_similarity
-    names = ["full text"] * bool(options.full_text) + ["the bias"] * bool(options.bias)
+    added = {"full text": options.full_text, "the bias": options.bias, "the reranker": options.rerank}
+    names = [name for name, option in added.items() if option]
     if names:
         described = f"The best match has similarity {similarity:.3g}, before the addends of {' and '.join(names)}"
     elif level is None or not math.isfinite(level):

@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from attention.lookup import Answer
-from service.encoding import EncodingQueue, Reranker, write_pair
+from service.encoding import Encoders, EncodingQueue, Reranker, write_pair
+from service.retrieval.calibration import Calibration, Rerank
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.question import EncodedQuery, Options
 from service.retrieval.queries.results import StoredDocuments, choose_matches
 from service.retrieval.queries.terms import RerankTerm
+from service.storage import CollectionRecord
 
 MAX_DEPTH = 1000
 MAX_RERANKED = 10_000
 """Documents that a reranker reads for all queries of a request together."""
 MAX_RERANK_QUERY = 10_000
 """Characters of a query that a reranker reads together with each document."""
+
+DEFAULT_RERANK_WEIGHT = 1.0
+
+
+def resolve_rerank(record: CollectionRecord, encoders: Encoders, rerank: Rerank) -> Rerank:
+    """Return the reranker with its name, and with a number in place of the weight "auto".
+
+    The number is that of the collection's calibration, if it was fitted with this model and depth.
+    """
+    model = next(iter(encoders.rerankers), None) if rerank.model is None else rerank.model
+    rerank = replace(rerank, model=model)
+    if rerank.weight != "auto":
+        return rerank
+    calibration = Calibration.read(record.settings.calibration)
+    fitted = None if calibration is None else calibration.rerank
+    return fitted if fitted is not None and fitted.reads_as(rerank) else replace(rerank, weight=DEFAULT_RERANK_WEIGHT)
 
 
 def check_rerank(queries: Sequence[EncodedQuery], options: Options, pointers: Sequence[str]) -> None:

@@ -23,6 +23,7 @@ class KeptCalibration(Record):
         promised: `ece` and `coverage` on held-out questions; None if they are unknown.
         seen: what feedback says of it since; None in a list of collections. docs/guide/feedback.md explains the fields.
         refit: whether a fit to feedback replaces it (`mode`), and whether one that was tried is better (`proposed`).
+        rerank: model, depth and fitted weight of the reranker; None if the fit had none.
     """
 
     version: int
@@ -40,6 +41,7 @@ class KeptCalibration(Record):
     promised: Mapping[str, float | None] | None = None
     seen: Mapping[str, Any] | None = None
     refit: Mapping[str, Any] | None = None
+    rerank: Mapping[str, Any] | None = None
 
     def find_min_confidence(self, error: float, of: ErrorOf = "answers") -> float | None:
         """Return the `min_confidence` that keeps a promised share of wrong answers; None if no bound is so strict.
@@ -59,7 +61,9 @@ class Calibration(Record):
         confidence: slope, slope_above, lead_slope, lead_slope_above and offset of the curve.
         conformal: for each promised probability, the least weight of a match in the set that keeps it.
         words: level, confidence and conformal fitted with full text, at the fitted `full_text`; None if that is 0.
-        before, after, after_words: figures by name, each a value and its standard error.
+        rerank: model, depth and fitted weight of the reranker; None if the call had none.
+        reranked: what `words` has, fitted with the reranker; None if its weight is 0.
+        before, after, after_words, after_reranked: figures by name, each a value and its standard error.
         gained: the decrease of `label_loss` and `log_loss`, each with its standard error.
         reason: why the calibration is not worth storing; None if it is.
         none_from: the weight of the null key from which the verdict is "none".
@@ -90,6 +94,9 @@ class Calibration(Record):
     source: LabelSource = "labels"
     at: str | None = None
     collection: str | None = None
+    rerank: Mapping[str, Any] | None = None
+    reranked: Mapping[str, Any] | None = None
+    after_reranked: Mapping[str, Mapping[str, float | None]] | None = None
 
     @property
     def would_apply(self) -> bool:
@@ -110,6 +117,8 @@ class Calibration(Record):
         columns = {"before": self.before, "after": self.after}
         if self.after_words is not None:
             columns["after_words"] = self.after_words
+        if self.after_reranked is not None:
+            columns["after_reranked"] = self.after_reranked
         rows = [
             ("", *columns),
             *((name, *(_format_figure(figures[name]) for figures in columns.values())) for name in self.before),

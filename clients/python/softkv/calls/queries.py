@@ -510,6 +510,7 @@ def calibrate(
     source: LabelSource = "labels",
     apply: bool = False,
     refit: Literal["auto", "propose"] | None = None,
+    rerank: Mapping[str, Any] | None = None,
 ) -> Plan[Calibration]:
     """Fit confidence, null level and full-text factor to labelled questions.
 
@@ -522,6 +523,7 @@ def calibrate(
             `give_feedback`, "self" if the service makes them of the collection's own keys.
         apply: store the calibration in the collection if it improves on the current one.
         refit: with `apply`, whether a better fit to later feedback replaces the calibration ("auto") or is only shown.
+        rerank: a reranker whose weight is fitted too, as {"model": "marco", "depth": 50}; every query is then a text.
 
     Returns:
         A `Calibration` with the fitted values, and the losses before and after.
@@ -551,6 +553,7 @@ def calibrate(
 
     path = f"{collection.path}/calibrate"
     fields: dict[str, Any] = {"from": source, "apply": apply} | ({} if refit is None else {"refit": refit})
+    fields |= {} if rerank is None else {"rerank": rerank}
     content = encode_json(fields if questions is None else fields | {"questions": encoded})
     # A repeated call with `apply` would be compared with the calibration that the first one stored.
     return (yield from Call("POST", path, parse, content=content, repeatable=apply is False, timeout=WRITE_TIMEOUT))

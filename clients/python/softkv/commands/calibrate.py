@@ -63,6 +63,13 @@ def calibrate(
         Literal["auto", "propose"],
         typer.Option(help="With --apply: whether a better fit to later feedback replaces it, or is only shown."),
     ] = "propose",
+    rerank: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Fit the weight of this reranker, too.", show_default=False),
+    ] = None,
+    depth: Annotated[
+        int, typer.Option(min=1, max=1000, help="With --rerank: how many documents it reads of each question.")
+    ] = 50,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
     as_json: AsJSON = False,
@@ -89,7 +96,10 @@ def calibrate(
         questions = {} if file is None else read_questions(file, query=query_column, id=id_column)
     with connect(url, api_key) as client, _cite_lines(file, [*questions]):
         sent = None if file is None else questions.values()
-        report = vars(client.collection(collection).calibrate(sent, source=source, apply=apply, refit=refit))
+        second_look = None if rerank is None else {"model": rerank, "depth": depth}
+        report = vars(
+            client.collection(collection).calibrate(sent, source=source, apply=apply, refit=refit, rerank=second_look)
+        )
     if as_json:
         write_json(report)
         return
@@ -97,6 +107,10 @@ def calibrate(
     console.print(_table(report))
     level, words = report["level"], report["full_text"]
     console.print(f"temperature {report['temperature']:.4g}, none of these at {level:.4g}, words {words:g}")
+    if report["rerank"] is not None:
+        console.print(
+            f"{report['rerank']['model']} reads {depth} documents, its logit counts {report['rerank']['weight']:g}"
+        )
     gains = [describe_gain(FIGURES[name], figure) for name, figure in report["gained"].items()]
     console.print(", ".join(gains))
     if report["reason"] is not None:
@@ -127,6 +141,8 @@ def _table(report: Mapping[str, Any]) -> RenderableType:
     columns = {"as served": report["before"], "calibrated": report["after"]}
     if report["after_words"] is not None:
         columns["with words"] = report["after_words"]
+    if report["after_reranked"] is not None:
+        columns["reranked"] = report["after_reranked"]
     labels = report["labels"]
     table = Table(title=f"{labels['present']} questions with an answer, {labels['absent']} without", box=box.SIMPLE)
     table.add_column("")

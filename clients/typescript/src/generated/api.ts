@@ -529,7 +529,7 @@ export interface paths {
         put?: never;
         /**
          * Calibrate a collection
-         * @description Fit a calibration to labelled questions: temperature, null key, weight of words, confidences and answer sets.
+         * @description Fit a calibration to labelled questions: temperature, null key, weights, confidences and answer sets.
          *
          *     The quality is measured on questions that the fit did not use.
          *
@@ -1874,7 +1874,13 @@ export interface components {
             after: components["schemas"]["CalibrationFigures"];
             /** @description The quality with words; null if `full_text` is 0. */
             after_words: components["schemas"]["CalibrationFigures"] | null;
-            /** @description The decrease of these losses, question by question, without words. */
+            /** @description The fitted reranker; null if the request has none. */
+            rerank: components["schemas"]["CalibratedReranker"] | null;
+            /** @description The fit with the reranker, without words; null if its weight is 0. */
+            reranked: components["schemas"]["WithWords"] | null;
+            /** @description The quality with the reranker; null if its weight is 0. */
+            after_reranked: components["schemas"]["CalibrationFigures"] | null;
+            /** @description The decrease of these losses, question by question, without words and reranker. */
             gained: components["schemas"]["CalibrationGain"];
             /**
              * @description The origin of the questions.
@@ -2115,12 +2121,22 @@ export interface components {
              * @default false
              */
             apply?: boolean;
+            /** @description A reranker whose weight is fitted too, with a null key and confidences for questions that have it. Each question must be a text, and it reads 100,000 documents at most. Not for `self`. */
+            rerank?: components["schemas"]["RerankModel"];
             /**
              * @description With `apply`: what happens when enough new feedback has come. `propose`: a fit to it is compared with the calibration, and shown in its `refit`. `auto`: it also replaces the calibration if it is better.
              * @default propose
              * @enum {string}
              */
             refit?: "auto" | "propose";
+        };
+        /** @description The reranker of a calibration. Questions with it have confidences, and a null key of their own. */
+        CalibratedReranker: {
+            model: string;
+            /** @description The number of documents that it reads. */
+            depth: number;
+            /** @description The fitted factor of its logit; 0 if it improves the likelihood of the labels by no more than its standard error, or worsens the ranking. */
+            weight: number;
         };
         /** @description A measured value and its standard error. Each is null if too few questions contribute. */
         CalibrationFigure: {
@@ -4194,6 +4210,8 @@ export interface components {
             /** @description A comparison with feedback since; null in a list of collections. */
             seen: components["schemas"]["Seen"] | null;
             refit: components["schemas"]["RefitStatus"];
+            /** @description null if the fit had no `rerank`. */
+            rerank: components["schemas"]["CalibratedReranker"] | null;
             /** @description Whether the calibration is out of date: the collection now has more than twice or less than half of these documents, or another temperature or encoder. Then calibrate it again. */
             outgrown: boolean;
         };
@@ -5008,7 +5026,7 @@ export interface components {
              */
             depth?: number;
             /**
-             * @description The factor of the reranker's logit. `"auto"` is 1.
+             * @description The factor of the reranker's logit. `"auto"` is that of the calibration, if it was fitted with this model and depth; otherwise 1.
              * @default auto
              */
             weight?: number | "auto";
@@ -5030,6 +5048,22 @@ export interface components {
             results: components["schemas"]["RankedDocument"][];
             meta: components["schemas"]["Meta"];
             usage: components["schemas"]["Usage"];
+        };
+        /**
+         * @description A reranker, and how many documents of a query it reads.
+         * @example {
+         *       "model": "marco",
+         *       "depth": 50
+         *     }
+         */
+        RerankModel: {
+            /** @description A reranker of `GET /v1/encoders`. Left out: the first. */
+            model?: string;
+            /**
+             * @description The number of documents that it reads: the best ones without it. Documents beyond it, and those without a key text, keep their logits.
+             * @default 50
+             */
+            depth?: number;
         };
         /**
          * @description A query, and documents to order by their relevance to it. Fields of other services are ignored.
@@ -5859,8 +5893,9 @@ export interface components {
             weight: number;
         };
         /**
-         * @description The part of a calibration for queries with `full_text` (λ, the weight of their words), if it has the fitted
-         *     value.
+         * @description The part of a calibration for queries with one more term in their logits, if it has the fitted weight.
+         *
+         *     The term is `full_text` or `rerank`.
          */
         WithWords: {
             level: number;
@@ -5926,6 +5961,7 @@ export type SchemaBilledUnits = components['schemas']['BilledUnits'];
 export type SchemaByValue = components['schemas']['ByValue'];
 export type SchemaCalibrateAnswer = components['schemas']['CalibrateAnswer'];
 export type SchemaCalibrateRequest = components['schemas']['CalibrateRequest'];
+export type SchemaCalibratedReranker = components['schemas']['CalibratedReranker'];
 export type SchemaCalibrationFigure = components['schemas']['CalibrationFigure'];
 export type SchemaCalibrationFigures = components['schemas']['CalibrationFigures'];
 export type SchemaCalibrationGain = components['schemas']['CalibrationGain'];
@@ -6059,6 +6095,7 @@ export type SchemaRefusedRow = components['schemas']['RefusedRow'];
 export type SchemaRerank = components['schemas']['Rerank'];
 export type SchemaRerankAddend = components['schemas']['RerankAddend'];
 export type SchemaRerankAnswer = components['schemas']['RerankAnswer'];
+export type SchemaRerankModel = components['schemas']['RerankModel'];
 export type SchemaRerankRequest = components['schemas']['RerankRequest'];
 export type SchemaRerankerAnswer = components['schemas']['RerankerAnswer'];
 export type SchemaRevealRequest = components['schemas']['RevealRequest'];

@@ -68,6 +68,7 @@ def test_a_calibration_with_a_gain_is_stored_and_adds_confidences(client, path):
         "promised": {name: calibrated["after"][name]["value"] for name in ("ece", "coverage")},
         "seen": {"confidence": None, "drift": None, "error": None, "coverage": None},
         "refit": {"mode": "propose", "tried": None, "proposed": False, "reason": None, "gained": None},
+        "rerank": None,
         "outgrown": False,
     }
     query = questions[1]["query"]
