@@ -59,7 +59,7 @@ export function bodyOf(said, collection, reranks) {
 }
 
 /**
- * How many places each match moved up by the reranker, among the matches themselves; below 0 if down.
+ * The places that the reranker moved each match up among the matches; below 0 if down.
  *
  * @param {{logit: number | null, explanation?: {addends?: {of: string, addend: number}[]}}[]} matches
  */
