@@ -172,3 +172,16 @@ def test_diversity_limits_queries_by_the_documents_that_it_looks_at(client, shel
 )
 def test_invalid_diversity_is_refused(client, shelf, options, pointer):
     assert flaw(client, f"{shelf}/attend", query=[1, 0], **options)[0] == pointer
+
+
+def test_a_calibration_is_of_plain_questions(stocked):
+    path = "/v1/collections/vectors"
+    queries = [[1, 0], [{"vector": [1, 0]}]]
+    plain, summed = attend(stocked, path, queries=queries)["results"]
+    assert "confidence" in plain["matches"][0]
+    assert "confidence" not in summed["matches"][0]
+    assert "does not hold here, because the query is a weighted sum" in summed["reason"]
+    for name in ("min_confidence", "conformal"):
+        pointer, detail = flaw(stocked, f"{path}/attend", queries=queries, **{name: 0.8})
+        assert pointer == f"/{name}"
+        assert "a query is a weighted sum" in detail

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from attention.lookup import Limits
 from service.retrieval import InvalidContent
 from service.retrieval.collections import Catalogue
-from service.retrieval.queries import Options, attend_collection, stream_collection
+from service.retrieval.queries import Grouping, Options, QueryPart, WeightedSum, attend_collection, stream_collection
 from service.retrieval.queries.diversity import share_places
 from service.storage import DocumentRecord, SQLiteStore
 
@@ -159,3 +159,18 @@ def test_a_zero_key_shares_no_place():
     keys = np.array([[0, 0], [1, 0], [0, 0], [-1, 0]], np.float32)
     assert share_places("dot", 1.0, keys, 10).tolist() == [0, 1, 2, 3]
     assert share_places("dot", 1.0, keys, 2).tolist() == [0, 1, -1, -1]
+
+
+def test_the_reason_of_groups_is_as_without_diversity(shelf):
+    shelf.write(
+        [DocumentRecord(f"e{i}", None, None, np.array([[9, i]], np.float32), metadata={"x": 1}) for i in range(6)]
+    )
+    options = {"temperature": 0.2, "group_by": Grouping("metadata.x", 3, 1)}
+    plain, diverse = (attend(shelf, EAST, **options, diversity=diversity)[0] for diversity in (None, 0.1))
+    assert (diverse.verdict, diverse.reason, diverse.group_by) == (plain.verdict, plain.reason, plain.group_by)
+    assert plain.verdict.stands == "one"
+
+
+def test_the_reason_of_a_sum_names_no_calibration_that_there_is_not(shelf):
+    (result,) = attend(shelf, WeightedSum([QueryPart(1.0, id="a")]))
+    assert result.reason.endswith("without labels, a weight is no probability of being right.")
