@@ -242,11 +242,12 @@ def check_sums(queries: Sequence[Query], options: Options) -> None:
                 f"{name} holds for questions as they were calibrated, and a query is a weighted sum: send one text or "
                 f"vector, or leave {name} out",
             )
-    if options.full_text and any(isinstance(query, WeightedSum) and find_words(query) is None for query in queries):
+    without_words = any(isinstance(query, WeightedSum) and find_words(query) is None for query in queries)
+    if options.full_text and options.searched is None and without_words:
         raise InvalidContent.at(
             "/full_text",
             "full text takes the words of the text parts with a positive weight, and a query has none: send a text "
-            "part, or leave full_text out",
+            'part, or the words as {"weight": …, "query": …}, or leave full_text out',
         )
     if options.rerank is not None:
         raise InvalidContent.at(

@@ -83,6 +83,8 @@ def test_texts_of_a_sum_are_encoded_and_compared(client, collection):
     assert answer["matches"][0]["id"] == "cats that purr"
     assert answer["full_text"]["documents"] == 0
     assert answer["unknown_tokens"] == 0
+    own = attend(client, path, query=[{"id": "dogs that bark"}], full_text={"weight": 0.5, "query": "cats engine"})
+    assert own["full_text"]["documents"] == 2
     compared = client.post(f"{path}/compare", json={"query": [{"text": "cats"}, {"id": "dogs that bark"}]}).json()
     assert [row["id"] for row in compared["full_text"]["rows"]] == ["cats that purr"]
     assert {match["id"] for match in compared["top_k"]["matches"][:2]} == {"cats that purr", "dogs that bark"}
