@@ -21,6 +21,7 @@ EXPLAINED = {
         "many-temperatures": "temperatures weights",
         "what-comes-back": "matches similarity logit weight explanation log_weight rest_weight complete output evidence"
         " null_weight null_similarity log_partition entropy took_ms",
+        "the-sentence-that-fits-best": "highlight",
         "the-verdict": "verdict verdict_certain",
         "several-that-say-nearly-the-same": "alike",
         "the-reason": "reason",
@@ -85,7 +86,7 @@ EXPLAINED = {
         "documents-and-collections": "page document_keys vector_width id_characters name_characters field_values"
         " idempotency_key_characters idempotency_hours",
         "questions": "filter_depth filter_values filter_fields answer_matches query_parts request_parts read_fields"
-        " group_documents answer_groups sweep_weights feedback_characters",
+        " group_documents answer_groups highlight_sentences sweep_weights feedback_characters",
         "texts-and-arrays": "encode_texts encode_texts_with_tokens embeddings_inputs rerank_documents"
         " rerank_query_characters trace_characters trace_layers trace_numbers",
         "pages": "prefix limit cursor next_cursor",

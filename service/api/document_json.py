@@ -80,7 +80,7 @@ def required_detail(include: AbstractSet[str] | Sequence[str], *, least: Documen
     """
     if not VECTORS.isdisjoint(include):
         return "vectors"
-    return least if TEXTS.isdisjoint(include) else "texts"
+    return least if TEXTS.isdisjoint(include) and "highlight" not in include else "texts"
 
 
 def _keys(document: DocumentRecord, vector_format: str) -> dict[str, Any]:
@@ -135,6 +135,8 @@ def _shape_weighted(match: Match, lookup: Answer, include: Sequence[str], vector
     answer = shape_match(match, include, vector_format, **numbers)
     if match.stands_for:
         answer["stands_for"] = [{"id": identity, "weight": weight} for identity, weight in match.stands_for]
+    if "highlight" in include:
+        answer["highlight"] = match.highlight and match.highlight._asdict()
     if "explanation" in include:
         log_partition, other_parts = lookup.log_partition, match.log_weight_of_other_parts
         answer["explanation"] = {

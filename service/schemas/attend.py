@@ -278,6 +278,11 @@ class Match(Wire):
     value_vector: VectorAnswer | None = None
     expires: str | None = Field(None, description=EXPIRES, json_schema_extra={"format": "date-time"})
     explanation: Explanation | None = None
+    highlight: OrNull[Part] = Field(
+        None,
+        description="The sentence of `key` that is most similar to the query, in characters; of a document with parts, "
+        "among the sentences of the most similar part. null without a key text, and in partial answers of a stream.",
+    )
 
 
 class Group(Wire):

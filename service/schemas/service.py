@@ -34,6 +34,7 @@ class Limits(Wire):
     document_keys: int = Field(description="Keys of one document: its `key_vectors`, or the parts of its text.")
     feedback_characters: int = Field(description="Characters of a question of feedback.")
     rows: int = Field(description="`rows` of one compare.")
+    highlight_sentences: int = Field(description="Different sentences of the key texts of one answer with `highlight`.")
     filter_depth: int = Field(description="Levels of AND, OR and NOT in a filter.")
     filter_values: int = Field(
         description="Values that one filter compares with, including those in the lists of `in` and `not in`. A text "

@@ -24,7 +24,17 @@ from softkv.answers.answer import (
     Verdict,
 )
 from softkv.answers.arrays import Attended, Embeddings, RankedDocument, Trace
-from softkv.answers.documents import Backup, Document, Explanation, Match, Part, Refusal, Report, StandsFor
+from softkv.answers.documents import (
+    Backup,
+    Document,
+    Explanation,
+    Highlight,
+    Match,
+    Part,
+    Refusal,
+    Report,
+    StandsFor,
+)
 from softkv.answers.info import (
     Alias,
     Calibration,
@@ -103,6 +113,7 @@ __all__ = [
     "FullText",
     "Group",
     "GroupBy",
+    "Highlight",
     "Invalid",
     "KeptCalibration",
     "KeyRefused",

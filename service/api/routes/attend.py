@@ -95,6 +95,7 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
         now=None if body.filter is None and body.bias is None else instant_of(request),
         explained="explanation" in body.include,
         output="output" in body.include,
+        highlight="highlight" in body.include,
         reads=required_detail(body.include),
         read=_aggregations(body.read),
         group_by=_grouping(body.group_by, len(queries)),

@@ -25,7 +25,7 @@ from service.retrieval import RetrievalError
 from service.retrieval.collections import AnyCollection, Collection, QuestionTimes
 from service.retrieval.documents import MAX_KEYS
 from service.retrieval.labels import MAX_LABELS, read_seen
-from service.retrieval.queries import MAX_CHARACTERS, MAX_LOGITS, MAX_NUMBERS, MAX_REQUEST_PARTS
+from service.retrieval.queries import MAX_CHARACTERS, MAX_LOGITS, MAX_NUMBERS, MAX_REQUEST_PARTS, MAX_SENTENCES
 from service.scheduling import READS
 from service.schemas import wire
 from service.schemas.attend import MAX_ANSWER_GROUPS, MAX_GROUP_DOCUMENTS, MAX_GROUPS, MAX_READS, MAX_TEMPERATURES
@@ -229,6 +229,7 @@ def _limits(running: State) -> dict[str, int]:
         "document_keys": MAX_KEYS,
         "feedback_characters": MAX_QUESTION,
         "rows": MAX_ROWS,
+        "highlight_sentences": MAX_SENTENCES,
         "filter_depth": MAX_DEPTH,
         "filter_values": MAX_OPERANDS,
         "filter_fields": MAX_COMPARED_FIELDS,

@@ -19,6 +19,7 @@ from service.retrieval.queries.compare import (
 )
 from service.retrieval.queries.copies import COPY_COSINE
 from service.retrieval.queries.defaults import AppliedDefaults, apply_defaults, format_defaults, read_defaults
+from service.retrieval.queries.highlight import MAX_SENTENCES
 from service.retrieval.queries.leave_one_out import MAX_WORDS, QuestionWord, RowWords, leave_words_out
 from service.retrieval.queries.query_parts import MAX_REQUEST_PARTS, Query, QueryPart, WeightedSum, find_words
 from service.retrieval.queries.question import (

@@ -23,6 +23,7 @@ from service.retrieval.queries.aggregate import aggregate_fields
 from service.retrieval.queries.confidence import ConfidenceModel
 from service.retrieval.queries.diversity import check_diversity
 from service.retrieval.queries.groups import GroupBuilder
+from service.retrieval.queries.highlight import check_highlight, highlight_matches
 from service.retrieval.queries.query_parts import (
     EncodedSum,
     Query,
@@ -95,7 +96,8 @@ async def attend_collection(
     sums = [query for query in queries if isinstance(query, WeightedSum)]
     read += sum(len(query.parts) for query in sums)
     plain = bounded and plan.terms is None and not options.weighs_all and not sums
-    return await collection.lookups.ask(plan.build, size=size, read=read, count=len(queries), plain=plain)
+    results = await collection.lookups.ask(plan.build, size=size, read=read, count=len(queries), plain=plain)
+    return await highlight_matches(collection, results) if options.highlight else results
 
 
 async def read_heads(collection: AnyCollection, plan: Plan, rerank: Rerank) -> list[RerankTerm]:
@@ -202,6 +204,8 @@ class Plan:
         options = resolve_options(record, options)
         check_sums(queries, options)
         check_diversity(record, options)
+        if options.highlight:
+            check_highlight(record)
         terms = None
         if options.full_text or options.bias is not None:
             terms = await prepare_terms(collection, [find_words(query) for query in queries], options)
@@ -279,6 +283,8 @@ class PlannedQueries:
                 result = replace(result, coverage=coverage)
             if options.read:
                 result = replace(result, read=aggregate_fields(snapshot, self.questions[i], answer, options.read))
+            if options.highlight:
+                result = replace(result, query_vector=query.vector)
             results.append(result)
         if options.group_by is not None:
             groups = GroupBuilder(snapshot, options.group_by, options, builder.reading)

@@ -173,6 +173,7 @@ class Options:
         now: the start of the request in microseconds of Unix time, at which relative instants count. Only options
             without such instants may leave it out.
         defaults: the names of options that are a default of the collection, or joined to one.
+        highlight: whether to find the sentence of each match's key text that is most similar to the query.
         searched: the terms that full text ranks in place of the words of each query; None for those words.
     """
 
@@ -199,6 +200,7 @@ class Options:
     rerank: Rerank | None = None
     searched: tuple[SearchTerm, ...] | None = None
     diversity: float | None = None
+    highlight: bool = False
 
     @property
     def places(self) -> int:

@@ -186,6 +186,8 @@ class Match:
         confidence: the probability that this is the right document; None if the collection is uncalibrated or the
             options differ from the calibrated ones.
         stands_for: id and weight of each document that shares its place, the heaviest first.
+        highlight: the sentence of the key text that is most similar to the query; None if not requested, or without a
+            key text.
     """
 
     id: str
@@ -198,6 +200,7 @@ class Match:
     addends: Sequence[Explanation] | None = None
     confidence: float | None = None
     stands_for: Sequence[tuple[str, float]] = ()
+    highlight: TextSpan | None = None
 
 
 @dataclass(frozen=True)
@@ -263,6 +266,7 @@ class Result:
         group_by: the weight by groups; None if not requested.
         warnings: reasons why the filter passes no document, a sentence each.
         reranked: the depth to which a reranker added to the logits; None without one.
+        query_vector: the query [d], for the highlights of its matches; None if not requested.
     """
 
     matches: list[Match]
@@ -279,6 +283,7 @@ class Result:
     group_by: GroupedWeight | None = None
     warnings: Sequence[str] = ()
     reranked: int | None = None
+    query_vector: Array | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from attention.lookup import Prefix, answers, cover_missing_rows, view_prefixes
 from service.retrieval.collections import AnyCollection, Snapshot, start_background
 from service.retrieval.errors import InvalidContent, SnapshotGone
 from service.retrieval.queries.attend import Plan, PlannedQueries
+from service.retrieval.queries.highlight import highlight_matches
 from service.retrieval.queries.query_parts import Query
 from service.retrieval.queries.question import Options
 from service.retrieval.queries.results import Result, StoredDocuments, result
@@ -58,6 +59,9 @@ async def stream_collection(
     lookup.add_done_callback(lambda _: results.put_nowait(None))
     try:
         while (streamed := await results.get()) is not None:
+            if streamed.final and plan.options.highlight:
+                (highlighted,) = await highlight_matches(collection, [streamed.result])
+                streamed = replace(streamed, result=highlighted)
             yield streamed
         await lookup
     finally:

@@ -44,3 +44,17 @@ def test_collections_are_listed_over_pages(made, softkv_client):
     assert softkv_client.collections("client-").count() == len(listed)
     assert softkv_client.collections("client-").first().name == listed[0]
     assert softkv_client.collections("there is none").first() is None
+
+
+def test_a_match_has_the_sentence_that_fits_best_and_full_text_of_its_own(softkv_client):
+    notes = softkv_client.collection("sentences")
+    notes.create()
+    notes.put("guide", "The harbour opens at six. Cats purr when content. Tickets cost four euros.")
+    answer = notes.attend(
+        "what is the price?", include=["key", "highlight"], full_text={"weight": 0.1, "query": '"four euros" tick*'}
+    )
+    match = answer[0]
+    assert match.key[match.highlight.start : match.highlight.end] == "Tickets cost four euros."
+    assert answer.full_text.documents == 1
+    assert notes.attend("what is the price?")[0].highlight is None
+    notes.drop()

@@ -114,7 +114,7 @@ BIAS: list[dict[str, Any]] = [
     {"field": "metadata.shelf", "weights": {"QA76": 1.5, "1993": 1, "true": 2}, "missing": -1},
     {"filter": {"field": "metadata.year", "operator": ">=", "value": 1990}, "addend": 1},
 ]
-MATCH_FIELDS = ["value", "key", "metadata", "output", "key_vector", "value_vector", "explanation"]
+MATCH_FIELDS = ["value", "key", "metadata", "output", "key_vector", "value_vector", "explanation", "highlight"]
 LABELLED: list[dict[str, Any]] = [
     {"query": f"question {i} of a library", "id": "qa76" if i % 2 else None} for i in range(60)
 ]
@@ -244,6 +244,7 @@ EVERY_FIELD = [
     _ask(query=[1, 0], full_text="auto"),
     _ask(query=[1, 0], full_text={"weight": 0.1, "query": '"difference engine" comput*'}),
     Call("attend", {"query": "databases", "bias": BIAS[0], "include": ["explanation"]}),
+    Call("attend", {"query": "databases", "include": ["highlight"]}),
     *(
         Call("sweep", {"query": "databases", "temperatures": [1], "full_text": 0.1, "bias": each})
         for each in (BIAS, *BIAS)

@@ -196,6 +196,17 @@ class Part(Record):
     end: int | None = None
 
 
+class Highlight(Record):
+    """A sentence of a key text: its characters from `start` up to, but not including, `end`.
+
+    Example:
+        >>> match.key[match.highlight.start : match.highlight.end]
+    """
+
+    start: int
+    end: int
+
+
 class Explanation(Record):
     """The steps of the computation from a match's similarity to its weight.
 
@@ -239,6 +250,7 @@ class Match(Record):
         confidence: the probability that this is the right document; None unless the query has the calibrated options.
         part: the most similar key of a document with several keys.
         expires: the instant from which on the document is absent, as a text of RFC 3339; None for never.
+        highlight: the sentence of `key` that is most similar to the query; None without a key text.
     """
 
     _instead = _ABSENT_ATTRIBUTES
@@ -259,6 +271,7 @@ class Match(Record):
     value_vector: Array | None = None
     expires: str | None = None
     explanation: Explanation | None = None
+    highlight: Highlight | None = None
 
     def __repr__(self) -> str:
         shown = {name: value for name, value in self._fields().items() if name in _SHOWN_FIELDS and value is not None}
@@ -277,6 +290,8 @@ def parse_match(content: Mapping[str, Any]) -> Match:
         fields["stands_for"] = [StandsFor.read(shared) for shared in fields["stands_for"]]
     if "part" in fields:
         fields["part"] = Part.read(fields["part"])
+    if fields.get("highlight") is not None:
+        fields["highlight"] = Highlight.read(fields["highlight"])
     if "explanation" in fields:
         fields["explanation"] = Explanation.read(fields["explanation"])
     for name in ("key_vector", "value_vector"):

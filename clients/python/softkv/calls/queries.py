@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 QueryParts: TypeAlias = Sequence[Mapping[str, Any]]
 """A weighted sum as a query: each part has one of `text`, `id` and `vector`, and a `weight` (1 if left out)."""
 Normaliser: TypeAlias = Literal["softmax", "sparsemax", "entmax15", "one_hot"]
-MatchField: TypeAlias = Literal["value", "key", "metadata", "output", "key_vector", "value_vector", "explanation"]
+MatchField: TypeAlias = Literal[
+    "value", "key", "metadata", "output", "key_vector", "value_vector", "explanation", "highlight"
+]
 FullTextWeight: TypeAlias = float | Literal["auto"] | Mapping[str, Any]
 """The factor of a document's full-text rank; or a mapping with this `weight`, and the `query` that is ranked."""
 

@@ -1508,7 +1508,7 @@ export interface components {
              *       "metadata"
              *     ]
              */
-            include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation")[] | null;
+            include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation" | "highlight")[] | null;
             /**
              * @description The format of vectors in the answer: lists of numbers, or base64 of little-endian float32.
              * @default numbers
@@ -1608,7 +1608,7 @@ export interface components {
              *       "metadata"
              *     ]
              */
-            include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation")[] | null;
+            include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation" | "highlight")[] | null;
             /**
              * @description The format of vectors in the answer: lists of numbers, or base64 of little-endian float32.
              * @default numbers
@@ -3237,7 +3237,7 @@ export interface components {
             /** @description Matches to return, unless the question has `top_p` or `conformal`. */
             top_k?: number;
             /** @description Fields of a match to return, as far as the call has them. */
-            include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation")[];
+            include?: ("value" | "key" | "metadata" | "output" | "key_vector" | "value_vector" | "explanation" | "highlight")[];
         };
         /**
          * @description Every document that passes.
@@ -4300,6 +4300,8 @@ export interface components {
             feedback_characters: number;
             /** @description `rows` of one compare. */
             rows: number;
+            /** @description Different sentences of the key texts of one answer with `highlight`. */
+            highlight_sentences: number;
             /** @description Levels of AND, OR and NOT in a filter. */
             filter_depth: number;
             /** @description Values that one filter compares with, including those in the lists of `in` and `not in`. A text of `contains` counts as 100. */
@@ -4408,6 +4410,8 @@ export interface components {
              */
             expires?: string;
             explanation?: components["schemas"]["Explanation"];
+            /** @description The sentence of `key` that is most similar to the query, in characters; of a document with parts, among the sentences of the most similar part. null without a key text, and in partial answers of a stream. */
+            highlight?: components["schemas"]["Part"] | null;
         };
         /** @description The key of a document that matched best: its index, and its part of the key text if that was split. */
         MatchPart: {

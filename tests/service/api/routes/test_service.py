@@ -130,10 +130,11 @@ MET = {
     "json_depth": Met(f"{C}/documents/a", with_value, inside=201, method="PUT"),
 }
 # The rest: test_limits and test_at_once have the body and the queue, test_once the hours, a trace needs a model,
-# test_rooms has what several calls make together, test_attend_groups the groups of many queries, and test_query_parts
-# their parts.
+# test_rooms has what several calls make together, test_attend_groups the groups of many queries, test_query_parts
+# their parts, and test_attend_highlight its sentences.
 ELSEWHERE = {
     "answer_groups",
+    "highlight_sentences",
     "body_bytes",
     "requests_at_once",
     "trace_characters",

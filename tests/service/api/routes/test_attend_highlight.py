@@ -1,0 +1,121 @@
+"""The sentence of each match that is most similar to the query, over HTTP with the real encoder."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from service.retrieval.queries.highlight import MAX_SENTENCES, split_sentences
+
+LONG = "The harbour opens at six. Cats purr when they are content. Tickets cost four euros."
+OTHER = "Bread is baked at night. The oven is hot. 猫在睡觉。"
+KEYS = {"long": LONG, "one": "a cat sleeps all day", "other": OTHER, "none": None}
+QUERY = "why does my kitten make that sound?"
+
+
+@pytest.fixture(scope="module")
+def path(client):
+    path = "/v1/collections/highlights"
+    client.put(path, json={})
+    ones = client.post("/v1/encode", json={"texts": ["pets"]}).json()["embeddings"][0]
+    documents = [
+        {"id": identity, "key": key, "metadata": {"kind": identity[0]}} | ({"key_vector": ones} if key is None else {})
+        for identity, key in KEYS.items()
+    ]
+    repeated = " ".join([LONG, "Rain falls on the hills. Sheep graze there."] * 6)
+    split = {"id": "split", "key": repeated, "split": {"tokens": 32}}
+    answer = client.post(f"{path}/documents", json={"documents": [*documents, split]})
+    assert answer.status_code == 200, answer.text
+    yield path
+    client.delete(path)
+
+
+def attend(client, path, **fields):
+    answer = client.post(f"{path}/attend", json={"query": QUERY, "include": ["key", "highlight"], **fields})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def encode(client, texts, purpose):
+    return np.array(client.post("/v1/encode", json={"texts": texts, "purpose": purpose}).json()["embeddings"])
+
+
+def expected(client, query, key, part):
+    """The most similar sentence by cosine, computed here; null without a key text."""
+    if key is None:
+        return None
+    start, end = (0, len(key)) if part is None else (part["start"], part["end"])
+    spans = [span for span in split_sentences(key[:end]) if span.end > start]
+    texts = [key[max(span.start, start) : span.end].strip() for span in spans]
+    vectors = encode(client, texts, "document")
+    cosines = vectors @ query / np.linalg.norm(vectors, axis=1)
+    return texts[int(np.argmax(cosines))]
+
+
+def shown(match):
+    span = match["highlight"]
+    return None if span is None else match["key"][span["start"] : span["end"]]
+
+
+def test_the_sentence_most_similar_to_the_query_is_shown(client, path):
+    query = encode(client, [QUERY], "query")[0]
+    matches = attend(client, path)["matches"]
+    assert {match["id"] for match in matches} == {*KEYS, "split"}
+    for match in matches:
+        assert shown(match) == expected(client, query, match["key"], match.get("part")), match["id"]
+    texts = {match["id"]: shown(match) for match in matches}
+    assert texts["long"] == texts["split"] == "Cats purr when they are content."
+    assert texts["one"] == KEYS["one"]
+    assert texts["none"] is None
+
+
+def test_a_vector_several_queries_groups_and_a_stream_have_it(client, path):
+    of_text = {match["id"]: match["highlight"] for match in attend(client, path)["matches"]}
+    vector = encode(client, [QUERY], "query")[0].tolist()
+    body = {"queries": [vector, "what does a ticket cost?"], "include": ["highlight", "key"]}
+    first, second = client.post(f"{path}/attend", json=body).json()["results"]
+    assert {match["id"]: match["highlight"] for match in first["matches"]} == of_text
+    assert next(shown(match) for match in second["matches"] if match["id"] == "long") == "Tickets cost four euros."
+    grouped = attend(client, path, group_by={"field": "metadata.kind"})["group_by"]["groups"]
+    assert {match["id"]: match["highlight"] for group in grouped for match in group["matches"]} == of_text
+    streamed = client.post(f"{path}/attend", json={"query": QUERY, "include": ["highlight"], "stream": True}).text
+    last = json.loads(streamed.rstrip().rpartition("data: ")[2])
+    assert {match["id"]: match["highlight"] for match in last["matches"]} == of_text
+    assert all("key" not in match for match in last["matches"])
+
+
+def test_a_query_that_is_a_list_has_it_and_full_text_of_its_own(client, path):
+    of_text = {match["id"]: match["highlight"] for match in attend(client, path)["matches"]}
+    listed = attend(client, path, query=[{"text": QUERY, "weight": 2}], full_text={"weight": 0.01, "query": "purr*"})
+    assert {match["id"]: match["highlight"] for match in listed["matches"]} == of_text
+    assert listed["full_text"]["documents"] == 2
+    by_id = attend(client, path, query=[{"id": "one"}], full_text={"weight": 0.01, "query": "cat"})
+    assert next(shown(match) for match in by_id["matches"] if match["id"] == "long").startswith("Cats purr")
+
+
+def test_only_included_it_is_there(client, path):
+    assert all("highlight" not in match for match in attend(client, path, include=["key"])["matches"])
+    refused = client.post(f"{path}/sweep", json={"query": QUERY, "temperatures": [1], "include": ["highlight"]})
+    assert refused.status_code == 422
+
+
+def test_a_collection_of_vectors_says_that_it_has_no_encoder(client):
+    path = "/v1/collections/unencoded"
+    client.put(path, json={"encoder": None})
+    client.post(f"{path}/documents", json={"documents": [{"id": "a", "key": "A. B.", "key_vector": [1, 0]}]})
+    refused = client.post(f"{path}/attend", json={"query": [1, 0], "include": ["highlight"]})
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == "/include"
+    assert "has no encoder: leave highlight out" in refused.json()["detail"]
+    client.delete(path)
+
+
+def test_too_many_sentences_are_refused(client, path):
+    key = " ".join(f"Sentence {i} is here." for i in range(MAX_SENTENCES + 1))
+    client.put(f"{path}/documents/huge", json={"key": key})
+    refused = client.post(f"{path}/attend", json={"query": "Sentence", "include": ["highlight"], "top_k": 100})
+    client.delete(f"{path}/documents/huge")
+    assert refused.status_code == 422
+    assert "a request highlights among 1,000" in refused.json()["detail"]
