@@ -119,9 +119,8 @@ EXPLAINED = {
     "guide/calibration.md": {
         "labelled-questions": "questions apply labels present absent calibrate_questions calibration",
         "fitted-parameters": "level confidence slope slope_above lead_slope lead_slope_above offset conformal words",
-        "a-reranker": "reranked",
-        "measured-gain": "before after after_words after_reranked gained ece brier label_loss log_loss recall mrr one_right "
-        "one_wrong none_right none_wrong off_topic_none",
+        "measured-gain": "before after after_words after_reranked gained ece brier label_loss log_loss recall mrr "
+        "one_right one_wrong none_right none_wrong off_topic_none",
         "ask-a-calibrated-collection": "min_confidence none_from answered",
         "when-to-calibrate-again": "outgrown",
     },

@@ -217,6 +217,7 @@ EVERY_FIELD = [
     Call("calibrate", {"questions": [*LABELLED, {"query": "pets", "ids": ["qa76"]}], "apply": True, "from": "labels"}),
     Call("calibrate", {"from": "feedback", "refit": "auto"}),
     Call("calibrate", {"from": "feedback", "refit": "propose"}),
+    Call("calibrate", {"from": "feedback", "rerank": {"model": "marco", "depth": 2}}),
     Call("give_feedback", {"feedback": [{"query": "pets", "id": "qa76", "right": True}]}),
     Call("list_feedback", query={"limit": 1, "cursor": "MQ=="}),
     Call("delete_feedback", {"numbers": [1]}),

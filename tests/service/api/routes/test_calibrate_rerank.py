@@ -14,6 +14,7 @@ import pytest
 from service.encoding import Reranker, write_pair
 from tests.running import RunningService
 from tests.service.api.contract import Contract
+from tests.waiting import until
 
 PATH = "/v1/collections/pets"
 ANIMALS = ("cat", "dog", "hen", "horse", "goldfish", "parrot")
@@ -229,3 +230,22 @@ def test_a_vector_among_the_questions_is_refused(client: httpx.Client, questions
     (flaw,) = client.post(f"{PATH}/calibrate", json=body).json()["errors"]
     assert flaw["pointer"] == "/questions/0/query"
     assert "a reranker reads texts" in flaw["detail"]
+
+
+def test_a_refit_to_feedback_keeps_the_reranker(
+    client: httpx.Client, questions: list[dict[str, Any]], reranker: Reranker
+) -> None:
+    client.patch(PATH, json={"calibration": None}).raise_for_status()
+    rerank = {"model": "pairs", "depth": DEPTH}
+    body = {"questions": questions, "rerank": rerank, "apply": True}
+    assert client.post(f"{PATH}/calibrate", json=body).json()["applied"]
+    judgements = [question | {"right": True} for question in questions]
+    vector = {"query": [0.1] * 384, "id": None, "right": True}
+    client.post(f"{PATH}/feedback", json={"feedback": [vector, *judgements]}).raise_for_status()
+    until(lambda: client.get(PATH).json()["calibration"]["refit"]["tried"] is not None)
+    calibration = client.get(PATH).json()["calibration"]
+    assert calibration["rerank"]["weight"] > 0
+    assert calibration["refit"]["gained"] is not None, calibration["refit"]["reason"]
+    from_feedback = client.post(f"{PATH}/calibrate", json={"from": "feedback", "rerank": rerank}).json()
+    assert from_feedback["labels"] == {"present": 60, "absent": 60}
+    assert from_feedback["rerank"] == calibration["rerank"]

@@ -28,6 +28,16 @@ def profile(
     return profiling.build()
 
 
+def test_profiles_at_one_temperature_are_a_column_of_the_tables():
+    profiles = profile([0.5, 0.4, 0.1], [0, 1, 2], {1: 3.0}, [1], 0.05)
+    one = profiles.at(float(profiles.temperatures[7]))
+    assert one.temperatures.tolist() == [profiles.temperatures[7]]
+    assert one.own_index == 0
+    for name in ("log_partition", "best", "right", "best_right", "rank"):
+        assert (getattr(one, name)[:, :, 0] == getattr(profiles, name)[:, :, 7]).all()
+    assert (one.present == profiles.present).all()
+
+
 @pytest.mark.parametrize("previous", [0.05, 0.0501, 0.0499, 0.1, 0.001, 7.0])
 def test_a_former_temperature_is_tried_exactly_and_the_own_one_stays(previous):
     temperatures = temperatures_around(0.05, previous)

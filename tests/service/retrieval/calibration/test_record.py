@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from service.retrieval.calibration import Calibration, Curve, Variant
+from service.retrieval.calibration import Calibration, Curve, Rerank, Variant
 
 PLAIN = Variant(0.2, Curve(0.7, 0.3, 0.2, 0.1, -1.0), {0.5: -1.5, 0.9: -4.25})
 WORDS = Variant(0.25, Curve(0.6, 0.2, 0.3, 0.0, -1.1), {0.5: -1.25})
@@ -16,6 +17,10 @@ KEPT = Calibration(1000, "all-MiniLM-L6-v2", 0.06, 0.1, 100, 90, PLAIN, WORDS, (
 def test_a_calibration_is_read_as_it_was_written():
     assert Calibration.read(KEPT.text()) == KEPT
     assert Calibration.read(None) is None
+    reranked = replace(KEPT, rerank=Rerank("marco", 50, 0.3), reranked=WORDS)
+    assert Calibration.read(reranked.text()) == reranked
+    earlier = {name: field for name, field in json.loads(KEPT.text()).items() if name not in ("rerank", "reranked")}
+    assert Calibration.read(json.dumps(earlier)) == KEPT
 
 
 def test_one_of_another_version_is_as_none():
@@ -24,6 +29,18 @@ def test_one_of_another_version_is_as_none():
 
 def test_a_calibration_holds_for_its_fitted_shares_of_words():
     assert (KEPT.variant(0.0), KEPT.variant(0.1), KEPT.variant(0.15)) == (PLAIN, WORDS, None)
+
+
+def test_a_calibration_holds_for_its_reranker_alone():
+    rerank = Rerank("marco", 50, 0.3)
+    reranked = replace(KEPT, rerank=rerank, reranked=WORDS)
+    assert reranked.variant(0.0, rerank) == WORDS
+    assert reranked.variant(0.0) == PLAIN
+    assert reranked.variant(0.1, rerank) is None
+    assert reranked.variant(0.0, replace(rerank, depth=49)) is None
+    assert KEPT.variant(0.0, rerank) is None
+    useless = replace(rerank, weight=0.0)
+    assert replace(KEPT, rerank=useless).variant(0.0, useless) == PLAIN
 
 
 @pytest.mark.parametrize(

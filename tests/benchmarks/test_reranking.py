@@ -1,0 +1,62 @@
+"""The benchmark of rerankers: what is held back shares no word with what is learned, and its figures are right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import abstention
+from benchmarks.asking import Asking, Vectors
+from benchmarks.glosses import Example, Glosses, group_by_length, split_words
+from benchmarks.labelled import Labels
+from benchmarks.reranking import Questioned, area_under_curve, profiles_of
+from service.encoding import Reranker, load_encoder, load_reranker
+from service.retrieval.calibration import RERANK_WEIGHTS
+from tests.checkpoints import save_cross_encoder
+
+
+def test_no_word_is_on_both_sides():
+    words = [f"word{i}" for i in range(60)]
+    keys = {f"{i}-{j}": f"{words[i]}, {words[j]}" for i in range(60) for j in range(i, 60, 7)}
+    labels = Labels(keys, {f"definition of {key}": (identity,) for identity, key in keys.items()})
+    glosses = Glosses.divide(labels)
+    parts = glosses.learned, glosses.held_back
+    learned, held_back = ({word for key in part.keys.values() for word in split_words(key)} for part in parts)
+    assert learned
+    assert held_back
+    assert not learned & held_back
+    for part in parts:
+        assert {identity for ids in part.right.values() for identity in ids} <= part.keys.keys()
+
+
+def test_batches_have_all_examples_and_similar_lengths():
+    stream = (Example("x" * (i % 97 + 1), [], np.empty(0), 0.0, 0) for i in range(10_000))
+    batches = group_by_length(stream, np.random.default_rng(0))
+    spans = [np.ptp([len(example.question) for example in next(batches)]) for _ in range(16)]
+    assert max(spans) <= 20
+
+
+def test_the_area_counts_ties_half():
+    assert area_under_curve(np.array([2.0, 3.0]), np.array([0.0, 1.0])) == 1
+    assert area_under_curve(np.array([1.0]), np.array([1.0, 0.0])) == 0.75
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Reranker:
+    folder: Path = save_cross_encoder(tmp_path_factory.mktemp("model") / "pairs")
+    return load_reranker(str(folder))
+
+
+def test_weight_zero_is_the_collection_without_the_reranker(pairs):
+    keys = {name: f"a {name}" for name in ("cat", "dog", "violin", "bread", "anchor")}
+    questions = [("a pet that purrs", ("cat",)), ("it keeps a ship in its place", ("anchor",)), ("a star", ())]
+    vectors = Vectors(load_encoder("all-MiniLM-L6-v2"))
+    profiles = profiles_of(Questioned("things", keys, questions), vectors, pairs)
+    plain, _ = abstention.profiles_of(abstention.Questioned(keys, questions, np.zeros(3)), Asking(keys, vectors))
+    assert profiles.words == RERANK_WEIGHTS
+    assert profiles.present.tolist() == [True, True, False]
+    for name in ("log_partition", "best", "right", "best_right", "rank"):
+        np.testing.assert_allclose(getattr(profiles, name)[:, 0], getattr(plain, name)[:, 0], atol=1e-9)
+    assert not np.allclose(profiles.log_partition[:, 0], profiles.log_partition[:, -1])
