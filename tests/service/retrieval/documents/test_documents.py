@@ -20,15 +20,15 @@ def vector(*numbers):
 
 def test_pages_meet_and_count_the_passing_documents(collection):
     odd = parse_filter({"field": "metadata.odd", "operator": "==", "value": True})
-    seen, after = [], None
+    seen, cursor = [], None
     while True:
-        page = store.page(collection, ids=None, condition=odd, after=after, limit=7, count=True, vectors=False)
+        page = store.page(collection, ids=None, condition=odd, cursor=cursor, limit=7, count=True, vectors=False)
         seen += [document.id for document in page.documents]
         assert page.count == 30
         if page.next_cursor is None:
             break
-        after = store.decode_cursor(page.next_cursor)
-        assert after == seen[-1]
+        cursor = page.next_cursor
+        assert store.decode_cursor(cursor) == seen[-1]
     assert seen == [f"{i:03}" for i in range(1, 60, 2)]
 
 
@@ -38,12 +38,12 @@ def test_a_page_with_vectors_ends_before_they_are_too_many(collection, monkeypat
 
     def list_pages(most):
         monkeypatch.setattr(documents, "MAX_COMPONENTS", most)
-        pages, after, more = [], None, True
+        pages, cursor, more = [], None, True
         while more:
-            page = store.page(collection, ids=None, condition=None, after=after, limit=40, count=False, vectors=True)
+            page = store.page(collection, ids=None, condition=None, cursor=cursor, limit=40, count=False, vectors=True)
             pages.append([document.id for document in page.documents])
             assert all(document.keys.shape == (1, width // 2) for document in page.documents)
-            more, after = page.next_cursor is not None, store.decode_cursor(page.next_cursor)
+            more, cursor = page.next_cursor is not None, page.next_cursor
         return pages
 
     ids = [f"{i:03}" for i in range(60)]

@@ -50,6 +50,8 @@ def test_the_wire_has_every_option_under_its_name():
         "output",
         "reads",
         "explained",
+        "highlight",
+        "searched",
     }
 
 
