@@ -40,7 +40,7 @@ ABSENT = Column(*(Entries(DistinctValues({}), NO_ROWS, np.empty(0, dtype=np.int3
 """The column of every field that no document has."""
 ABSENT_BYTES = 512  # approximate size of a cached field without a column of its own
 MIN_CACHE_BYTES = 2**24  # the columns of a small collection always fit
-CACHE_BYTES_PER_DOCUMENT = 128  # limit of all columns of a large collection: a twelfth of its keys at width 384
+CACHE_BYTES_PER_DOCUMENT = 256  # limit of all columns of a large collection: a sixth of its keys at width 384
 PART_RATIO = 8  # each part holds at least 8 times the documents of the next one, so there are few parts
 
 
