@@ -87,7 +87,10 @@ function mount(host, context) {
   const bias = biasBuilder(say, (terms) => change({ bias: terms.length ? JSON.stringify(terms) : null }), learn);
   const more = h("details.more", {}, h("summary", {}, say("more")), bias.element);
   const strip = h("p.strip", { id: "strip", role: "status" });
+  /** Ways on from the verdict "none". */
+  const ways = h("div.buttons.ways", { id: "ways", role: "group", "aria-label": say("ways"), hidden: true });
   const notes = h("div.notes");
+  const heads = h("p.heads", { hidden: true, "aria-hidden": "true" }, h("span", {}, say("head.weight")), h("span", {}, say("head.similarity")));
   const results = h("ol.results", { id: "results" });
   const groups = h("section.groups", { id: "groups", hidden: true, "aria-label": say("groups") });
   const raw = h("code");
@@ -115,7 +118,7 @@ function mount(host, context) {
     filter.element,
     more,
   );
-  fill(host, form, h("div.answer", {}, strip, notes, h("div.found", {}, results, groups), whole), call.element);
+  fill(host, form, h("div.answer", {}, strip, ways, notes, h("div.found", {}, h("div", {}, heads, results), groups), whole), call.element);
 
   /** @param {import("./address.js").Patch} patch */
   function change(patch) {
@@ -227,7 +230,7 @@ function mount(host, context) {
     fill(strip, reason);
     fill(notes, hint && h("p", {}, hint));
     fill(results);
-    groups.hidden = true;
+    for (const part of [groups, ways, heads]) part.hidden = true;
     whole.hidden = true;
     strip.dataset.verdict = "refused";
     host.removeAttribute("aria-busy");
@@ -248,7 +251,10 @@ function mount(host, context) {
       say("strip.rests", { count: effective(evidence.effective_documents) }),
       " · ",
       say("strip.off", { error: power(certificate.total_variation) }),
+      came.reason ? h("span.reason", { lang: "en" }, came.reason) : null,
     );
+    drawWays(evidence);
+    heads.hidden = !matches.length;
     const facts = [
       say("took", { documents: count(came.documents), ms: fixed(came.took_ms, 1) }),
       came.full_text ? say("full", { count: count(came.full_text.documents), weight: String(came.full_text.weight) }) : "",
@@ -265,12 +271,30 @@ function mount(host, context) {
       results,
       matches.map((/** @type {any} */ match, /** @type {number} */ at) => row(match, moves[at] ?? 0)),
       came.rest_weight > 0 && came.documents > matches.length
-        ? h("li.other", {}, bar(came.rest_weight), h("span.words", {}, say("rest", { count: count(came.documents - matches.length) })))
+        ? h("li.other", {}, bar(came.rest_weight), likeness(null), h("span.words", {}, say("rest", { count: count(came.documents - matches.length) })))
         : null,
-      evidence.null_similarity === null ? null : h("li.other", {}, bar(evidence.null_weight), h("span.words", {}, say("none"))),
+      evidence.null_similarity === null
+        ? null
+        : h("li.other", {}, bar(evidence.null_weight), likeness(evidence.null_similarity), h("span.words", {}, say("none"))),
     );
     drawGroups(groupsOf(came));
     mark();
+  }
+
+  /** Ways on from the verdict "none": ask again with a lower null key, without one, or calibrate. @param {any} evidence */
+  function drawWays(evidence) {
+    const isNone = evidence.verdict === "none" && evidence.null_similarity !== null;
+    /** @param {string} id @param {() => void} onclick */
+    const way = (id, onclick) => h("button", { type: "button", id: `way-${id}`, onclick }, say(`way.${id}`));
+    const again = (/** @type {string} */ key) => (change({ null: key }), none.focus());
+    const isLenient = (context.said.get("null") ?? String(collection?.null)) === "lenient";
+    ways.hidden = !isNone;
+    fill(
+      ways,
+      isLenient ? null : way("lenient", () => again("lenient")),
+      way("off", () => again("off")),
+      context.canWrite ? way("calibrate", () => context.go({ tab: "calibrate" })) : null,
+    );
   }
 
   /** The groups beside the results: a click limits the question to one, or takes that back. @param {ReturnType<typeof groupsOf>} of */
@@ -319,6 +343,7 @@ function mount(host, context) {
         "button.result",
         { type: "button", onclick: () => go({ doc: match.id }) },
         bar(match.weight),
+        likeness(match.similarity),
         h(
           "span.words",
           {},
@@ -330,6 +355,12 @@ function mount(host, context) {
         h("span.id.number", {}, match.id),
       ),
     );
+  }
+
+  /** A similarity, beside a weight; empty for null. @param {number | null} similarity */
+  function likeness(similarity) {
+    if (similarity === null) return h("span.likeness");
+    return h("span.likeness.number", {}, h("span.unseen", {}, ` ${say("head.similarity")} `), fixed(similarity, 3));
   }
 
   /** Mark the result whose document is at the right. */

@@ -80,7 +80,7 @@ def test_find_a_document_and_see_why_it_won(explore: Explore, books: httpx.Clien
     assert "off by at most" in strip
     books.put("/v1/collections/books/documents/copy", json={"key": "keeping cats"}).raise_for_status()
     page.reload()
-    page.wait_for_function("() => document.querySelector('#strip').textContent.startsWith('Several that say nearly')")
+    page.wait_for_function("() => document.querySelector('#strip')?.textContent.startsWith('Several that say nearly')")
     books.delete("/v1/collections/books/documents/copy").raise_for_status()
     page.reload()
     first_is(page, "b1")
@@ -102,6 +102,28 @@ def test_find_a_document_and_see_why_it_won(explore: Explore, books: httpx.Clien
     near = page.locator("#near .key").all_inner_texts()
     assert near[0] == "training dogs" or near[0] == "how lions hunt"
     assert "keeping cats" not in near
+
+
+def test_the_verdict_none_has_its_reason_and_three_ways_on(explore: Explore, books: httpx.Client) -> None:
+    page = explore(f"{ASKED}&null=0.95").page
+    page.wait_for_selector("#way-lenient")
+    where = page.url
+    answer = books.post("/v1/collections/books/attend", json={"query": QUESTION, "null": 0.95}).json()
+    assert page.inner_text("#strip .reason") == answer["reason"]
+    similarities = [line.inner_text().split()[-1] for line in page.locator("#results .result .likeness").all()]
+    assert similarities == [f"{match['similarity']:.3f}" for match in answer["matches"]]
+    assert page.inner_text("#results .other .likeness").split()[-1] == "0.950"
+    page.click("#way-lenient")
+    page.wait_for_selector("#ways", state="hidden")
+    assert "&null=lenient" in page.url
+    assert page.evaluate("document.activeElement.id") == "null"
+    page.goto(where)
+    page.click("#way-off")
+    page.wait_for_function("() => document.querySelector('#strip').dataset.verdict !== 'none'")
+    assert page.locator("#results .other").count() == 0
+    page.goto(where)
+    page.click("#way-calibrate")
+    page.wait_for_selector("#labels")
 
 
 def test_filter_by_a_nested_field(explore: Explore, books: httpx.Client) -> None:
