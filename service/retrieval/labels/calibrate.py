@@ -229,6 +229,7 @@ async def _fit_labels(
     numbered = _deduplicate(questions)
     check_texts(record, [question.query for _, question in numbered], [f"/questions/{i}/query" for i, _ in numbered])
     check_labels([question for _, question in numbered], len(questions), source=source, undecided=undecided)
+    await READS.run(_check_ids, collection, numbered)
     vectors = await _encode(collection, numbered)
     heads = None if rerank is None else await _read_heads(collection, numbered, rerank)
     encoder = await get_null_encoder(collection.encoders, record, None)
@@ -473,17 +474,37 @@ def _find_answer_rows(question: LabelledQuestion, rows: Mapping[str, int], docum
         InvalidContent: one of the documents has no key.
     """
     flaws = [
-        Flaw(
-            pointer,
-            f"there is no document {identity!r} with a key: a question whose document is gone is none without an "
-            "answer, so leave it out",
-        )
+        _name_unknown(identity, pointer)
         for identity, pointer in zip(question.ids, question.pointers, strict=True)
         if identity not in rows or not documents.has(rows[identity])
     ]
     if flaws:
         raise InvalidContent(flaws)
     return np.array([rows[identity] for identity in question.ids], dtype=np.int64)
+
+
+def _name_unknown(identity: str, pointer: str) -> Flaw:
+    return Flaw(
+        pointer,
+        f"wanted the id of a document that has a key, got {identity!r}: correct the id, or leave the question out; null "
+        "would say that nothing answers it",
+    )
+
+
+def _check_ids(collection: AnyCollection, questions: Sequence[NumberedQuestion]) -> None:
+    """Raise InvalidContent with every id that is not that of a document with a key; blocks."""
+    named = sorted({identity for _, question in questions for identity in question.ids})
+    with collection.reading() as (record, reader):
+        rows = np.sort(np.fromiter(reader.existing(record.id, named).values(), dtype=np.int64))
+        existing = {document.id for document in reader.texts(record.id, rows) if document.n_keys}
+    flaws = [
+        _name_unknown(identity, pointer)
+        for _, question in questions
+        for identity, pointer in zip(question.ids, question.pointers, strict=True)
+        if identity not in existing
+    ]
+    if flaws:
+        raise InvalidContent(flaws)
 
 
 def check_labels(

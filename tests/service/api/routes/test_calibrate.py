@@ -161,8 +161,8 @@ def test_a_collection_without_keys_has_nothing_to_fit(client, collection):
             "/questions",
             "120 questions with an answer came and 0",
         ),
-        ([*labelled(60), {"query": [1] * D, "id": "gone"}], "/questions/60/id", "leave it out"),
-        ([*labelled(60), {"query": [1] * D, "ids": ["1", "1", "gone"]}], "/questions/60/ids/2", "leave it out"),
+        ([*labelled(60), {"query": [1] * D, "id": "gone"}], "/questions/60/id", "leave the question out"),
+        ([*labelled(60), {"query": [1] * D, "ids": ["1", "1", "gone"]}], "/questions/60/ids/2", "correct the id"),
         (
             labelled(2) * 60,
             "/questions",
@@ -184,6 +184,14 @@ def test_labels_that_nothing_follows_from_are_pointed_at(client, path, questions
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == pointer
     assert says in answer.json()["errors"][0]["detail"]
+
+
+def test_every_unknown_id_is_named_at_once(client, path):
+    gone = [{"query": [i] * D, "id": f"gone{i}"} for i in range(1, 31)]
+    answer = client.post(f"{path}/calibrate", json={"questions": [*labelled(60), *gone]})
+    assert answer.status_code == 422
+    assert [one["pointer"] for one in answer.json()["errors"]] == [f"/questions/{60 + i}/id" for i in range(30)]
+    assert "'gone30'" in answer.json()["errors"][-1]["detail"]
 
 
 def test_keeping_it_wants_a_key_that_may_write(tmp_path):
