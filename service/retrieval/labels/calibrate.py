@@ -486,8 +486,8 @@ def _find_answer_rows(question: LabelledQuestion, rows: Mapping[str, int], docum
 def _name_unknown(identity: str, pointer: str) -> Flaw:
     return Flaw(
         pointer,
-        f"wanted the id of a document that has a key, got {identity!r}: correct the id, or leave the question out; null "
-        "would say that nothing answers it",
+        f"wanted the id of a document that has a key, got {identity!r}: correct the id, or leave the question out; "
+        "null would say that nothing answers it",
     )
 
 

@@ -6,6 +6,7 @@ import { positionOf, STEPS, temperatureAt } from "../shared/scale.js";
 import { biasBuilder } from "./bias.js";
 import { hasReranker } from "./client.js";
 import { callTabs } from "./code.js";
+import { Judging } from "./judging.js";
 import { fieldsOf } from "./fields.js";
 import { filterBuilder } from "./filter.js";
 import { bodyOf, conditionsOf, DEPTH, groupsOf, movesOf, parsed, posted, TOP_K, temperatureIn, toggled, Unreadable } from "./question.js";
@@ -89,6 +90,7 @@ function mount(host, context) {
   const strip = h("p.strip", { id: "strip", role: "status" });
   /** Ways on from the verdict "none". */
   const ways = h("div.buttons.ways", { id: "ways", role: "group", "aria-label": say("ways"), hidden: true });
+  const judging = new Judging(context);
   const notes = h("div.notes");
   const heads = h("p.heads", { hidden: true, "aria-hidden": "true" }, h("span", {}, say("head.weight")), h("span", {}, say("head.similarity")));
   const results = h("ol.results", { id: "results" });
@@ -118,7 +120,7 @@ function mount(host, context) {
     filter.element,
     more,
   );
-  fill(host, form, h("div.answer", {}, strip, ways, notes, h("div.found", {}, h("div", {}, heads, results), groups), whole), call.element);
+  fill(host, form, h("div.answer", {}, strip, ways, notes, judging.element, h("div.found", {}, h("div", {}, heads, results), groups), whole), call.element);
 
   /** @param {import("./address.js").Patch} patch */
   function change(patch) {
@@ -220,7 +222,10 @@ function mount(host, context) {
     const came = await patiently(() => posted(api, path, given, signal));
     if (signal.aborted) return;
     host.removeAttribute("aria-busy");
-    if (came?.answer) return draw(came.answer);
+    if (came?.answer) {
+      judging.show(of.name, given);
+      return draw(came.answer);
+    }
     if (!came) asked = "";
     wipe(came?.refused ? say("refused", { detail: came.refused }) : "");
   }
@@ -230,7 +235,7 @@ function mount(host, context) {
     fill(strip, reason);
     fill(notes, hint && h("p", {}, hint));
     fill(results);
-    for (const part of [groups, ways, heads]) part.hidden = true;
+    for (const part of [groups, ways, heads, judging.element]) part.hidden = true;
     whole.hidden = true;
     strip.dataset.verdict = "refused";
     host.removeAttribute("aria-busy");
@@ -354,6 +359,7 @@ function mount(host, context) {
         ),
         h("span.id.number", {}, match.id),
       ),
+      judging.marks(match.id, match.key ?? match.id),
     );
   }
 

@@ -5,7 +5,8 @@ import { fill, h, put } from "../shared/element.js";
 import { count, fixed, percent } from "../shared/numbers.js";
 import words from "./calibrate.json";
 import { clientOf } from "./client.js";
-import { readLabels } from "./labels.js";
+import { counted, fromFeedback, readLabels } from "./labels.js";
+import { preview } from "./preview.js";
 
 /** @typedef {import("./explorer.js").Collection} Collection */
 /** @typedef {import("./explorer.js").Context} Context */
@@ -15,6 +16,10 @@ import { readLabels } from "./labels.js";
 
 /** The minimum that the service needs. */
 const [LEAST, LEAST_OF_A_KIND] = [50, 10];
+/** The minimum of a preview, which counts and fits nothing. */
+const PREVIEWED = 20;
+/** Pages of feedback that are read, the oldest first. */
+const MARKS = 10_000;
 const SHOWN_FLAWS = 20;
 /** A fit encodes all questions and scans for each. */
 const FIT_MS = 600_000;
@@ -24,6 +29,9 @@ const PROMISED = 0.9;
 
 /** The pasted labels, by collection: they stay while other tabs are shown. @type {Map<string, string>} */
 const pasted = new Map();
+
+/** @typedef {{labels: Label[], flaws: LineFlaw[]}} Reading what counts, and the lines that are skipped */
+/** @typedef {{line: number | null, query?: string | number[], detail: string}} LineFlaw `line`: null for feedback, whose question is named */
 
 /** @type {import("./explorer.js").Tab} */
 export const calibrate = { id: "calibrate", words, needs: "write", mount: (host, context) => new CalibrateTab(host, context) };
@@ -77,6 +85,10 @@ class CalibrateTab {
     const told = h("p", { id: "counted", role: "status" });
     const flaws = h("ol.refused", { id: "flaws", hidden: true });
     const fit = h("button.strong", { type: "submit", id: "fit" }, say("fit"));
+    const previewing = h("button", { type: "button", id: "preview", onclick: () => void this.#preview(read(), showFlaws) }, say("preview"));
+    const marks = h("p", { id: "marks", hidden: true });
+    /** @type {Label[]} */
+    let judged = [];
     const file = h("input", {
       type: "file",
       id: "labels-file",
@@ -94,33 +106,38 @@ class CalibrateTab {
     });
     const read = () => {
       pasted.set(this.#name, text.value);
-      const { labels, flaws: broken } = readLabels(text.value);
-      const queries = new Map();
-      for (const { query, id } of labels) queries.set(query, queries.get(query) || id !== null);
-      const present = [...queries.values()].filter(Boolean).length;
-      const absent = queries.size - present;
-      const isEnough = queries.size >= LEAST && present >= LEAST_OF_A_KIND && absent >= LEAST_OF_A_KIND;
+      const { labels: typed, flaws: broken } = readLabels(text.value);
+      const queries = new Set(typed.map(({ query }) => query));
+      // A typed line says more than what was marked of the same question.
+      const labels = [...typed, ...judged.filter(({ query }) => typeof query !== "string" || !queries.has(query))];
+      const { questions, present, absent } = counted(labels);
       put(
         told,
-        text.value.trim()
-          ? say(isEnough ? "labels.enough" : "labels.few", {
-              count: queries.size,
-              questions: count(queries.size),
+        labels.length
+          ? say(isEnough(labels) ? "labels.enough" : "labels.few", {
+              count: questions,
+              questions: count(questions),
               present: count(present),
               absent: count(absent),
             })
           : "",
       );
       showFlaws(broken.map(({ line, name }) => ({ line, detail: say(name) })));
-      fit.disabled = !isEnough || broken.length > 0;
-      return labels;
+      fit.disabled = !isEnough(labels);
+      previewing.disabled = questions < PREVIEWED;
+      return { labels, flaws: broken.map(({ line, name }) => ({ line, detail: say(name) })) };
     };
-    const showFlaws = (/** @type {{line: number, detail: string}[]} */ list) => {
+    const showFlaws = (/** @type {LineFlaw[]} */ list) => {
       flaws.hidden = !list.length;
       const more = list.length - SHOWN_FLAWS;
       fill(
         flaws,
-        list.slice(0, SHOWN_FLAWS).map(({ line, detail }) => h("li", {}, h("span.soft", {}, say("line", { line })), " ", detail)),
+        list
+          .toSorted((one, other) => (one.line ?? Infinity) - (other.line ?? Infinity))
+          .slice(0, SHOWN_FLAWS)
+          .map(({ line, query, detail }) =>
+            h("li", {}, h("span.soft", {}, line === null ? say("line.mark", { query: String(query) }) : say("line", { line })), " ", detail),
+          ),
         more > 0 ? h("li.soft", {}, say("line.more", { count: more })) : null,
       );
     };
@@ -137,54 +154,125 @@ class CalibrateTab {
             void this.#fit(read(), false, fit, showFlaws);
           },
         },
+        marks,
         h("div.field", {}, h("label", { for: "labels" }, say("labels")), text),
         told,
         flaws,
-        h("div.buttons", {}, fit, h("button", { type: "button", onclick: () => file.click() }, say("labels.file")), file),
+        h("div.buttons", {}, fit, previewing, h("button", { type: "button", onclick: () => file.click() }, say("labels.file")), file),
       ),
       fill(this.#report),
     );
     this.#apply = () => this.#fit(read(), true, fit, showFlaws);
     read();
+    void this.#readMarks().then((came) => {
+      if (!came) return;
+      judged = came.labels;
+      const { questions, present, absent } = counted(judged);
+      marks.hidden = !questions && !came.undecided;
+      const places = { count: questions, questions: count(questions), present: count(present), absent: count(absent) };
+      put(marks, [say("marks", places), came.undecided ? say("marks.undecided", { count: came.undecided, questions: count(came.undecided) }) : ""].join(" "));
+      read();
+    });
+  }
+
+  /** The labels that were marked in the tab Ask, or given by programs. */
+  async #readMarks() {
+    const { signal } = this.#leaving;
+    const name = this.#name;
+    const read = async () => {
+      const records = [];
+      for await (const record of clientOf(this.#context.api).collection(name).feedback({}, { signal })) if (records.push(record) >= MARKS) break;
+      return records;
+    };
+    const records = await this.#context.patiently(read);
+    return signal.aborted || !records ? null : fromFeedback(/** @type {any[]} */ (records));
+  }
+
+  /** Count what the labels say of today's settings. @param {Reading} reading @param {(flaws: LineFlaw[]) => void} showFlaws */
+  async #preview({ labels, flaws }, showFlaws) {
+    const { signal } = this.#leaving;
+    const say = this.#say;
+    fill(this.#report, h("p", { id: "fitting" }, say("preview.counting")));
+    const came = await this.#context.patiently(() => preview(this.#context.api, this.#name, labels, signal));
+    if (signal.aborted || !came) return fill(this.#report);
+    showFlaws([...flaws, ...came.unknown.map(({ line, query, id }) => ({ line, query, detail: say("line.unknown", { id: String(id) }) }))]);
+    const { present, absent } = came;
+    const share = (/** @type {number} */ part, /** @type {number} */ of) => say("preview.of", { part: count(part), of: count(of) });
+    const heads = ["preview.null", "preview.right", "preview.missed", "preview.none"].map((name) => h("th", { scope: "col" }, say(name)));
+    const lines = came.counts.map(({ name, right, missed, none }) =>
+      h(
+        "tr",
+        { "data-null": name },
+        h("th", { scope: "row" }, say(`preview.${name}`)),
+        h("td", {}, share(right, present)),
+        h("td", {}, share(missed, present)),
+        h("td", {}, share(none, absent)),
+      ),
+    );
+    return fill(
+      this.#report,
+      h("h3", {}, say("preview.title")),
+      h(
+        "div.scrolling",
+        { tabIndex: 0, role: "group", "aria-label": say("preview.title") },
+        h("table", { id: "counts" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, lines)),
+      ),
+      h("p", { id: "preview-told" }, say("preview.told")),
+    );
   }
 
   /** Fit once more, and keep the fit. */
   #apply = async () => {};
 
   /**
-   * @param {Label[]} labels
+   * @param {Reading} reading
    * @param {boolean} apply
    * @param {HTMLButtonElement} button
-   * @param {(flaws: {line: number, detail: string}[]) => void} showFlaws
+   * @param {(flaws: LineFlaw[]) => void} showFlaws
    */
-  async #fit(labels, apply, button, showFlaws) {
+  async #fit({ labels, flaws }, apply, button, showFlaws) {
     const { signal } = this.#leaving;
     const say = this.#say;
     button.disabled = true;
     if (!apply) fill(this.#report, h("p", { id: "fitting" }, say("fitting")));
-    const questions = labels.map(({ query, id }) => ({ query, id }));
+    let [left, skipped] = [labels, flaws];
+    const ask = async () => {
+      // Lines that the service refuses are left out, and the others are sent again.
+      for (;;) {
+        const questions = left.map(({ query, id }) => ({ query, id }));
+        try {
+          return await clientOf(this.#context.api).call("POST", `${this.#path}/calibrate`, { questions, apply }, { signal, timeout: FIT_MS });
+        } catch (failure) {
+          const refused = this.#refused(failure, left);
+          left = left.filter((label) => !refused.has(label));
+          skipped = [...skipped, ...Array.from(refused, ([{ line, query }, detail]) => ({ line, query, detail }))];
+          showFlaws(skipped);
+          if (!isEnough(left)) return null;
+        }
+      }
+    };
     try {
-      const call = clientOf(this.#context.api).call("POST", `${this.#path}/calibrate`, { questions, apply }, { signal, timeout: FIT_MS });
-      const result = /** @type {any} */ (await this.#context.patiently(call.catch((failure) => this.#placed(failure, labels, showFlaws))));
+      const result = /** @type {any} */ (await this.#context.patiently(ask()));
       if (signal.aborted) return;
       if (result) this.#drawReport(result);
-      else fill(this.#report);
+      else fill(this.#report, result === null ? h("p.notice", { id: "too-few" }, say("labels.left", { count: counted(left).questions })) : null);
       if (result?.applied) await this.#context.refresh();
     } finally {
       button.disabled = false;
     }
   }
 
-  /** Name the lines of what is refused; anything else is the frame's to tell. @param {unknown} failure @param {Label[]} labels @param {(flaws: {line: number, detail: string}[]) => void} showFlaws */
-  #placed(failure, labels, showFlaws) {
+  /** The labels that the service refuses, with the reasons; anything else is the frame's to tell. @param {unknown} failure @param {Label[]} labels @returns {Map<Label, string>} */
+  #refused(failure, labels) {
     if (isAborted(failure) || !(failure instanceof SoftkvError) || !(failure instanceof Invalid)) throw failure;
-    const placed = failure.errors.flatMap(({ pointer, detail }) => {
-      const label = labels[Number(/^\/questions\/(\d+)/.exec(pointer)?.[1] ?? Number.NaN)];
-      return label ? [{ line: label.line, detail }] : [];
-    });
-    if (!placed.length) throw failure;
-    showFlaws(placed);
-    return null;
+    const refused = new Map();
+    for (const { pointer, detail } of failure.errors) {
+      const [, at, part] = /^\/questions\/(\d+)(\/id)?/.exec(pointer) ?? [];
+      const label = labels[Number(at ?? Number.NaN)];
+      if (label) refused.set(label, part ? this.#say("line.unknown", { id: String(label.id) }) : detail);
+    }
+    if (!refused.size) throw failure;
+    return refused;
   }
 
   /** The stored calibration of the collection. @param {any} calibration */
@@ -308,6 +396,12 @@ class CalibrateTab {
       ),
     );
   }
+}
+
+/** Whether there are enough labels for a fit. @param {Label[]} labels */
+function isEnough(labels) {
+  const { questions, present, absent } = counted(labels);
+  return questions >= LEAST && present >= LEAST_OF_A_KIND && absent >= LEAST_OF_A_KIND;
 }
 
 /** @param {Figure} figure */

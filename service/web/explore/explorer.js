@@ -43,6 +43,7 @@ import { speaker } from "./speaker.js";
  * @property {string} origin the address of the service, for commands
  * @property {Collection | null} collection the chosen one; null if none is chosen, and in a tab of the service
  * @property {boolean} canWrite
+ * @property {boolean} canJudge whether the key may give feedback
  * @property {boolean} isKeyed whether the service was given a key
  * @property {Said} said what the address says
  * @property {(patch: Patch) => void} go changes the address; another collection, tab or document is shown
@@ -72,7 +73,8 @@ export class Explorer {
   #look;
   /** @type {Said} */
   #said;
-  #canWrite = false;
+  /** @type {"read" | "feedback" | "write"} */
+  #access = "read";
   /** The last name that was looked for outside the list. */
   #looked = "";
   /** @type {Collections} */
@@ -101,6 +103,10 @@ export class Explorer {
     this.#said = readAddress(window.location.hash);
     this.#look = preferences(this.#said);
     this.#collections = new Collections(this.#api, this.#side, (name) => writtenAddress(elsewhere(this.#said, name)));
+  }
+
+  get #canWrite() {
+    return this.#access === "write";
   }
 
   async begin() {
@@ -245,9 +251,8 @@ export class Explorer {
       this.#looked = behind;
       this.#write(patched(this.#said, { collection: behind }), false);
     }
-    const couldWrite = this.#canWrite;
-    this.#canWrite = access === "write";
-    if (couldWrite !== this.#canWrite) this.#unmount();
+    if (access !== this.#access) this.#unmount();
+    this.#access = access;
     fill(this.#keyBox);
     this.#draw();
   }
@@ -265,6 +270,9 @@ export class Explorer {
       },
       get canWrite() {
         return explorer.#canWrite;
+      },
+      get canJudge() {
+        return explorer.#access !== "read";
       },
       get isKeyed() {
         return explorer.#api.key !== "";

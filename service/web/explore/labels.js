@@ -3,7 +3,7 @@
 import { CsvReader, delimiterOf } from "./upload/csv.js";
 import { isObject } from "./upload/table.js";
 
-/** @typedef {{line: number, query: string, id: string | null}} Label `id` is null where nothing answers */
+/** @typedef {{line: number | null, query: string | number[], id: string | null}} Label `line`: null for feedback; `id`: null for "nothing answers" */
 /** @typedef {{line: number, name: "line.question" | "line.cells" | "line.json"}} LabelFlaw the name of a sentence in `calibrate.json` */
 
 /** Names of columns by which a first line is known to be one of names. */
@@ -19,6 +19,54 @@ const NONE = new Set(["", "null", "none", "-", "–"]);
  */
 export function readLabels(text) {
   return text.trimStart().startsWith("{") ? fromLines(text) : fromCsv(text);
+}
+
+/**
+ * The labels that follow from feedback, by the rules of the service: the later record counts, and a first match that is
+ * wrong is a question without an answer, unless a right one is known.
+ *
+ * @param {{query: string | number[], id: string | null, right: boolean, observed?: {first?: string | null} | null}[]} records the oldest first
+ * @returns {{labels: Label[], undecided: number}} `undecided`: questions from which no label follows
+ */
+export function fromFeedback(records) {
+  /** @type {Map<string, {query: string | number[], right: Set<string>, wrong: Set<string>, nothing: boolean, first: string | null}>} */
+  const votes = new Map();
+  for (const { query, id, right, observed } of records) {
+    const name = JSON.stringify(query);
+    let vote = votes.get(name);
+    if (!vote) votes.set(name, (vote = { query, right: new Set(), wrong: new Set(), nothing: false, first: null }));
+    if (observed) vote.first = observed.first ?? null;
+    if (id === null) {
+      vote.nothing = right;
+      if (right) vote.right.clear();
+    } else if (right) {
+      vote.nothing = false;
+      vote.right.add(id);
+      vote.wrong.delete(id);
+    } else {
+      vote.right.delete(id);
+      vote.wrong.add(id);
+    }
+  }
+  /** @type {Label[]} */
+  const labels = [];
+  let undecided = 0;
+  for (const { query, right, wrong, nothing, first } of votes.values()) {
+    for (const id of right) labels.push({ line: null, query, id });
+    if (right.size) continue;
+    if (nothing || (first !== null && wrong.has(first))) labels.push({ line: null, query, id: null });
+    else undecided++;
+  }
+  return { labels, undecided };
+}
+
+/** The number of different questions with an answer, and of those without. @param {Label[]} labels */
+export function counted(labels) {
+  /** @type {Map<string, boolean>} */
+  const answered = new Map();
+  for (const { query, id } of labels) answered.set(JSON.stringify(query), answered.get(JSON.stringify(query)) || id !== null);
+  const present = [...answered.values()].filter(Boolean).length;
+  return { questions: answered.size, present, absent: answered.size - present };
 }
 
 /** @param {string} text */

@@ -97,16 +97,80 @@ def test_lines_that_are_wrong_are_named(explore: Explore, books: httpx.Client) -
     page = opened.page
     page.fill("#labels", "cats,cats\n,dogs\na, b, c\n")
     assert page.locator("#flaws li").all_inner_texts() == [
-        "Line 2: There is no question.",
-        "Line 3: Expected a question and an id. Put a question with a comma in quotation marks.",
+        "Line 2, skipped: There is no question.",
+        "Line 3, skipped: Expected a question and an id. Put a question with a comma in quotation marks.",
     ]
     assert page.is_disabled("#fit")
-    page.fill("#labels", pasted([*labelled(), {"query": "buying unicorns", "id": "unicorns"}]))
+    unknown = [{"query": f"buying {name}", "id": name} for name in ("unicorns", "dragons")]
+    page.fill("#labels", f"{pasted([*labelled(), *unknown])}\na,b,c")
+    fit(page)
+    assert page.locator("#flaws li").all_inner_texts() == [
+        "Line 61, skipped: No document with a key has the id “unicorns”. Correct the id, or delete the line.",
+        "Line 62, skipped: No document with a key has the id “dragons”. Correct the id, or delete the line.",
+        "Line 63, skipped: Expected a question and an id. Put a question with a comma in quotation marks.",
+    ]
+    page.fill("#labels", pasted([*labelled()[:39], *labelled()[-10:], *unknown]))
     page.click("#fit")
-    page.wait_for_selector("#flaws li")
-    assert page.inner_text("#flaws li").startswith("Line 61:")
-    assert "unicorns" in page.inner_text("#flaws li")
+    page.wait_for_selector("#too-few")
+    assert page.inner_text("#too-few").startswith("49 questions are left")
     opened.errors[:] = [error for error in opened.errors if "422" not in error]
+
+
+def test_twenty_labels_are_counted_without_a_fit(explore: Explore, books: httpx.Client) -> None:
+    page = explore(CALIBRATE).page
+    questions = [*labelled()[:12], *labelled()[-7:]]
+    page.fill("#labels", pasted(questions))
+    assert page.is_disabled("#preview")
+    questions.append(labelled()[-8])
+    page.fill("#labels", pasted([*questions, {"query": "buying unicorns", "id": "unicorns"}]))
+    assert page.is_disabled("#fit")
+    page.click("#preview")
+    page.wait_for_selector("#counts")
+    for null in ("lenient", "strict", False):
+        options = {"null": null, "top_k": 1, "queries": [one["query"] for one in questions]}
+        answers = books.post("/v1/collections/books/attend", json=options).json()["results"]
+        nones = [answer["evidence"]["verdict"] == "none" for answer in answers]
+        right = sum(
+            not none and answer["matches"][0]["id"] == one["id"]
+            for none, answer, one in zip(nones, answers, questions, strict=True)
+        )
+        line = page.locator(f"#counts [data-null={null or 'off'}] td").all_inner_texts()
+        assert line == [f"{right} of 12", f"{sum(nones[:12])} of 12", f"{sum(nones[12:])} of 8"]
+    assert "takes 50 questions" in page.inner_text("#preview-told")
+    assert page.inner_text("#flaws li").startswith("Line 21, skipped:")
+
+
+def test_marks_beside_results_are_labels(explore: Explore, books: httpx.Client) -> None:
+    page = explore("#collection=books&q=keeping cats").page
+    page.click("#results [data-id=cats] .mark-of >> nth=0")
+    page.wait_for_function("() => document.querySelector('#judged').textContent.startsWith('Kept')")
+    assert page.get_attribute("#results [data-id=cats] .mark-of >> nth=0", "aria-pressed") == "true"
+    for question, mark in (
+        ("a law on taxes", "#nothing-fits"),
+        ("old songs", "#results li:first-child .mark-of >> nth=1"),
+        ("iron", "#results li:nth-child(2) .mark-of >> nth=1"),
+    ):
+        page.fill("#question", question)
+        page.click("#ask")
+        page.wait_for_function("(q) => document.querySelector('.call code').textContent.includes(q)", arg=question)
+        page.wait_for_selector("#stage .tab:not([aria-busy])")
+        page.click(mark)
+        page.wait_for_selector(f"{mark.split(' >>')[0]}[aria-pressed=true]")
+    given = books.get("/v1/collections/books/feedback").json()["feedback"]
+    assert [(one["query"], one["right"]) for one in given] == [
+        ("keeping cats", True),
+        ("a law on taxes", True),
+        ("old songs", False),
+        ("iron", False),
+    ]
+    assert [one["id"] for one in given[:2]] == ["cats", None]
+    page.click("#tab-calibrate")
+    page.wait_for_selector("#marks:not([hidden])")
+    # A first match that is wrong makes a question without an answer; from another wrong one nothing follows.
+    assert page.inner_text("#marks").startswith("3 questions come from ✓, ✗ and “nothing fits”: 1 with an answer, 2 w")
+    assert "From 1 more nothing follows yet" in page.inner_text("#marks")
+    page.fill("#labels", "keeping cats,dogs\nbees,bees")
+    assert page.inner_text("#counted").startswith("4 questions: 2 with an answer, 2 without.")
 
 
 def test_a_file_of_lines_of_json_is_taken(explore: Explore, books: httpx.Client) -> None:
@@ -114,4 +178,4 @@ def test_a_file_of_lines_of_json_is_taken(explore: Explore, books: httpx.Client)
     lines = '{"query": "cats or dogs", "ids": ["cats", "dogs"]}\n\n{"query": "moons", "id": null}\n{"query": 3}\n'
     page.set_input_files("#labels-file", {"name": "labels.jsonl", "mimeType": "text/plain", "buffer": lines.encode()})
     page.wait_for_function("() => document.querySelector('#counted').textContent.startsWith('2 questions: 1 with')")
-    assert page.inner_text("#flaws li").startswith("Line 4:")
+    assert page.inner_text("#flaws li").startswith("Line 4, skipped:")

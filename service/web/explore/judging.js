@@ -1,0 +1,74 @@
+/** Marks of what is right and what is wrong in an answer. The service keeps them as feedback, of which a calibration is made. */
+
+import { fill, h, put } from "../shared/element.js";
+import { posted } from "./question.js";
+
+/** @typedef {import("./explorer.js").Context} Context */
+
+/** The marks of this visit, by collection, question and id. @type {Map<string, boolean>} */
+const marked = new Map();
+
+export class Judging {
+  element = h("div.judging", { id: "judging", hidden: true });
+  #context;
+  #collection = "";
+  /** @type {string | number[]} */
+  #query = "";
+  #told = h("span.soft", { id: "judged", role: "status" });
+  /** Buttons that show the marks. @type {(() => void)[]} */
+  #shown = [];
+
+  /** @param {Context} context */
+  constructor(context) {
+    this.#context = context;
+  }
+
+  /** The question that is answered. @param {string} collection @param {{query: string | number[], filter?: any}} body */
+  show(collection, { query, filter }) {
+    const { say, canJudge } = this.#context;
+    [this.#collection, this.#query, this.#shown] = [collection, query, []];
+    this.element.hidden = !canJudge;
+    put(this.#told, "");
+    // "Nothing fits" is said of the whole collection, of which a filter shows a part.
+    const nothing = filter === undefined ? this.#button(null, true, say("mark.nothing"), say("mark.nothing"), "nothing-fits") : null;
+    fill(this.element, h("span.soft", {}, say("mark.hint")), nothing, this.#told);
+  }
+
+  /** The two marks of a result; null for a key that may not give feedback. @param {string} id @param {string} name */
+  marks(id, name) {
+    const { say, canJudge } = this.#context;
+    if (!canJudge) return null;
+    return h("span.marks", {}, this.#button(id, true, "✓", say("mark.right", { name })), this.#button(id, false, "✗", say("mark.wrong", { name })));
+  }
+
+  /** @param {string | null} id @param {boolean} right @param {string} label @param {string} name @param {string} [own] its id in the page */
+  #button(id, right, label, name, own = "") {
+    const button = h("button.mark-of", { type: "button", "aria-label": name, title: name, onclick: () => void this.#mark(id, right) }, label);
+    if (own) button.id = own;
+    const show = () => button.setAttribute("aria-pressed", String(marked.get(this.#named(id)) === right));
+    this.#shown.push(show);
+    show();
+    return button;
+  }
+
+  /** @param {string | null} id */
+  #named(id) {
+    return JSON.stringify([this.#collection, this.#query, id]);
+  }
+
+  /** Send a mark. The latest counts: "nothing fits" takes ✓ back, and ✓ takes "nothing fits" back. @param {string | null} id @param {boolean} right */
+  async #mark(id, right) {
+    const { api, say, patiently } = this.#context;
+    const [collection, query] = [this.#collection, this.#query];
+    const path = `/v1/collections/${encodeURIComponent(collection)}/feedback`;
+    const came = await patiently(posted(api, path, { feedback: [{ query, id, right }] }));
+    if (!came || collection !== this.#collection || query !== this.#query) return;
+    if (came.refused) return put(this.#told, came.refused);
+    const start = JSON.stringify([collection, query]).slice(0, -1);
+    if (id !== null && right) marked.delete(this.#named(null));
+    if (id === null) for (const name of [...marked.keys()]) if (name.startsWith(start) && marked.get(name)) marked.delete(name);
+    marked.set(this.#named(id), right);
+    for (const show of this.#shown) show();
+    put(this.#told, say(id === null || right ? "mark.kept" : "mark.kept.wrong"));
+  }
+}
