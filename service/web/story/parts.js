@@ -98,7 +98,7 @@ export const LETTERS = "abcdefgh";
  * @param {object} what
  * @param {string} what.question
  * @param {Choice[]} what.choices
- * @param {string} what.why
+ * @param {() => string} what.why the reason, as the picture is now; "" while the picture shows something else, and the question then waits
  * @param {() => void} what.reveal called once it is guessed: the picture tells
  * @param {number} [what.place] among the chapter's guesses
  */
@@ -131,18 +131,20 @@ export function prediction(context, { question, choices, why, reveal, place = 0 
 
   /** Follow the state: the guess, and whether it was right. */
   function show() {
-    if (letter() === shown) return;
-    shown = letter();
+    const reason = isTold() ? why() : "";
+    if (`${letter()} ${reason}` === shown) return;
+    shown = `${letter()} ${reason}`;
     const guessed = isTold() ? LETTERS.indexOf(letter()) : -1;
+    const isHere = reason !== "";
     const hadFocus = element.contains(document.activeElement);
     for (const [i, button] of buttons.entries()) {
       button.disabled = isTold();
-      button.classList.toggle("is-right", isTold() && choices[i].isRight);
-      button.classList.toggle("is-wrong", i === guessed && !choices[i].isRight);
+      button.classList.toggle("is-right", isHere && choices[i].isRight);
+      button.classList.toggle("is-wrong", isHere && i === guessed && !choices[i].isRight);
     }
     const name = guessed < 0 ? "reason" : choices[guessed].isRight ? "right" : "wrong";
-    fill(verdict, ...(isTold() ? subscripted(say(name, { why: name === "wrong" ? why : capitalised(why) })) : []));
-    if (hadFocus && isTold()) verdict.focus({ preventScroll: true }); // a disabled button has none
+    fill(verdict, ...(isHere ? subscripted(say(name, { why: name === "wrong" ? reason : capitalised(reason) })) : []));
+    if (hadFocus && isHere) verdict.focus({ preventScroll: true }); // a disabled button has none
   }
   show();
   return { element, show, isTold };

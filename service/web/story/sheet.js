@@ -30,6 +30,13 @@ import { s, set } from "./svg.js";
  * @property {boolean} [areColumnsNamed]
  */
 
+/**
+ * @typedef {object} Shown how the layer was computed, and what of it is seen
+ * @property {number} temperature
+ * @property {boolean} isMasked
+ * @property {boolean} isCovered whether the weights of the first word are hidden, since they are to be guessed
+ */
+
 /** Measures of the sheet, in its own units: a number is 20 high. */
 const CELL = { width: 66, height: 38 };
 const TEXT = 20;
@@ -133,7 +140,8 @@ export class Sheet {
   /** @type {Box} */
   #box = { x: 0, y: 0, width: 1, height: 1 };
   #moving = new Timeline([]);
-  #t = 1;
+  /** @type {Shown} */
+  #shown = { temperature: 1, isMasked: true, isCovered: false };
 
   /**
    * @param {object} what
@@ -172,19 +180,21 @@ export class Sheet {
    *
    * @param {Parameters} parameters
    * @param {Layer} layer
-   * @param {number} temperature
+   * @param {Shown} shown
    */
-  draw(parameters, layer, temperature) {
-    this.#t = temperature;
+  draw(parameters, layer, shown) {
+    this.#shown = shown;
+    const { temperature } = shown;
     for (const block of this.#blocks.values()) {
       block.matrix = matrixOf(block.name, parameters, layer);
       const texts = /** @type {SVGTextElement[][]} */ (this.#texts.get(block.name));
       const cells = /** @type {SVGGElement[][]} */ (this.#cells.get(block.name));
       for (const [i, row] of block.matrix.entries()) {
         for (const [j, number] of row.entries()) {
-          const text = fixed(number, 2);
+          const isHidden = this.#hides(block.name, i);
+          const text = isHidden ? "?" : fixed(number, 2);
           if (texts[i][j].textContent !== text) texts[i][j].textContent = text;
-          if (block.kind === "weight") cells[i][j].style.setProperty("--share", number.toFixed(3));
+          if (block.kind === "weight") cells[i][j].style.setProperty("--share", isHidden ? "0" : number.toFixed(3));
           if (block.name === "X") set(cells[i][j], { "aria-valuenow": number, "aria-valuetext": text });
         }
       }
@@ -192,6 +202,19 @@ export class Sheet {
     const text = `T = ${temperatureText(temperature)}`;
     if (this.#temperatureText.textContent !== text) this.#temperatureText.textContent = text;
     set(this.#temperature, { "aria-valuenow": Math.min(temperature, 100), "aria-valuetext": text });
+    this.#label();
+  }
+
+  /** Name the cells of the step's result by their sums. */
+  #label() {
+    const result = RESULTS[STEPS[this.#step]];
+    for (const [i, row] of (this.#cells.get(result) ?? []).entries())
+      for (const [j, cell] of row.entries()) set(cell, { "aria-label": this.#hides(result, i) ? "?" : this.#sum(result, i, j) });
+  }
+
+  /** @param {string} name of a block @param {number} row */
+  #hides(name, row) {
+    return this.#shown.isCovered && row === 0 && name.startsWith("weights");
   }
 
   /** Fit a box of pixels. @param {number} width @param {number} height */
@@ -220,10 +243,7 @@ export class Sheet {
         for (const [j, cell] of row.entries())
           set(cell, { tabindex: block === RESULTS[name] ? (i || j ? -1 : 0) : null, role: block === RESULTS[name] ? "img" : null, "aria-label": null });
     }
-    const result = RESULTS[name];
-    if (result)
-      for (const [i, row] of (this.#cells.get(result) ?? []).entries())
-        for (const [j, cell] of row.entries()) set(cell, { "aria-label": this.#sum(result, i, j) });
+    this.#label();
     if (!this.#size.width) return;
     const from = isFromFar ? this.#shot("whole") : this.#box;
     if (isReduced()) {
@@ -380,7 +400,7 @@ export class Sheet {
     const block = /** @type {Block} */ (this.#blocks.get(name));
     const of = (/** @type {string} */ one) => /** @type {Matrix} */ (this.#blocks.get(one)?.matrix);
     const number = block.matrix?.[i]?.[j];
-    if (number === undefined) return "";
+    if (number === undefined || this.#hides(name, i)) return "";
     const result = ` = ${fixed(number, 2)}`;
     const head = name.at(-1);
     const operands = OPERANDS[name.replace(/\d$/, "#")];
@@ -389,7 +409,13 @@ export class Sheet {
       return left[i].map((factor, k) => `${fixed(factor, 2)} · ${bracketed(top[k][j])}`).join(" + ") + result;
     }
     if (name.startsWith("scaled")) return `${fixed(of(`dot${head}`)[i][j], 2)} / √${of(`key${head}`).length}${result}`;
-    if (name.startsWith("tempered")) return `${fixed(of(`scaled${head}`)[i][j], 2)} / ${temperatureText(this.#t)}${result}`;
+    if (this.#shown.temperature === 0 && /^(tempered|masked)/.test(name)) {
+      // The limit: only the largest of the row that may be looked at counts.
+      const score = fixed(of(`scaled${head}`)[i][j], 2);
+      const isAllowed = name.startsWith("tempered") || !this.#shown.isMasked || j <= i;
+      return !isAllowed ? `${score} − ∞ = −∞` : number === 0 ? `${score} = max → 0` : `${score} < max → −∞`;
+    }
+    if (name.startsWith("tempered")) return `${fixed(of(`scaled${head}`)[i][j], 2)} / ${temperatureText(this.#shown.temperature)}${result}`;
     if (name.startsWith("masked"))
       return number === -Infinity ? `${fixed(of(`tempered${head}`)[i][j], 2)} − ∞ = −∞` : `${fixed(of(`tempered${head}`)[i][j], 2)} + 0${result}`;
     if (name.startsWith("weights")) {
@@ -415,7 +441,7 @@ export class Sheet {
       if (by === undefined) return;
       event.preventDefault();
       event.stopPropagation();
-      this.#change({ temperature: stepped(this.#t, by) });
+      this.#change({ temperature: stepped(this.#shown.temperature, by) });
       return;
     }
     const cell = target.closest(".cell");
@@ -454,7 +480,7 @@ export class Sheet {
     handle.classList.add("held");
     const [i, j] = [Number(handle.getAttribute("data-i")), Number(handle.getAttribute("data-j"))];
     const isTemperature = handle === this.#temperature;
-    const from = isTemperature ? this.#t : (this.#blocks.get("X")?.matrix?.[i][j] ?? 0);
+    const from = isTemperature ? this.#shown.temperature : (this.#blocks.get("X")?.matrix?.[i][j] ?? 0);
     const moved = (/** @type {PointerEvent} */ now) => {
       const by = event.clientY - now.clientY;
       if (isTemperature) this.#change({ temperature: stepped(from, Math.round(by / 8)) });

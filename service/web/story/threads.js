@@ -8,7 +8,7 @@
  * `layout` places texts and boxes, on new rows and on a new size; `draw` moves threads, once a frame.
  */
 
-import { count as grouped, percent, temperatureText } from "../shared/numbers.js";
+import { count as grouped, fixed, percent, temperatureText } from "../shared/numbers.js";
 import { positionOf, STEPS, temperatureAt } from "../shared/scale.js";
 import { colourOf, lightOf } from "../shared/colours.js";
 import { drawing, HEIGHT, WIDTH } from "./pictures.js";
@@ -484,9 +484,9 @@ export class Threads {
       set(this.#levelLine, { x1: x, x2: x, y1: first.y - 14, y2: last.y + last.height + 4 });
       set(this.#levelHandle, { cx: x, cy: first.y - 14 });
       set(this.#levelText, { x: x + HANDLE + 6, y: first.y - 14, dy: "0.35em" });
-      const text = `s₀ = ${level.toFixed(2).replace("-", "−")}`;
+      const text = `s₀ = ${fixed(level)}`;
       if (this.#levelText.textContent !== text) this.#levelText.textContent = text;
-      set(this.#level, { "aria-valuenow": level, "aria-valuetext": text });
+      set(this.#level, { "aria-valuenow": Math.min(AXIS.to, level), "aria-valuetext": text });
       return;
     }
     const [least, most] = [Math.min(...numbers), Math.max(...numbers)];
@@ -559,9 +559,9 @@ export class Threads {
     }
   }
 
-  /** `=` goes along the keys, and finds none. @param {?number} scanned */
+  /** `=` goes along the keys, and mostly finds none. @param {?number} scanned */
   #scanning(scanned) {
-    const { rows } = this.#content;
+    const { rows, query } = this.#content;
     if (scanned === null) {
       if (this.#marks.childNodes.length) this.#marks.replaceChildren();
       return;
@@ -569,7 +569,10 @@ export class Threads {
     const { rows: boxes } = this.#places;
     const done = Math.min(rows.length, Math.floor(scanned));
     /** @type {SVGElement[]} */
-    const marks = boxes.slice(0, done).map((box) => s("text.unequal", { x: box.x - 10, y: box.y + box.height / 2, dy: "0.35em", "text-anchor": "end" }, "≠"));
+    const marks = boxes.slice(0, done).map((box, i) => {
+      const isEqual = rows[i].key === query;
+      return s(isEqual ? "text.equal" : "text.unequal", { x: box.x - 10, y: box.y + box.height / 2, dy: "0.35em", "text-anchor": "end" }, isEqual ? "=" : "≠");
+    });
     if (done < rows.length) {
       const box = boxes[done];
       const [from, turn] = [this.#places.start, (this.#places.start.x + box.x) / 2];
@@ -580,12 +583,12 @@ export class Threads {
         s("rect.reading", { ...asRect({ ...box, width: this.#places.valueX - box.x - 8 }), rx: 6 }),
       );
     } else {
-      const { query } = this.#places;
+      const { query: card } = this.#places;
       marks.push(
         s(
           "text.found",
-          { x: query.x + query.width / 2, y: query.y + query.height + (this.#places.isNarrow ? 22 : 34), "text-anchor": "middle" },
-          `=  ${this.#say("rows", { count: 0 })}`,
+          { x: card.x + card.width / 2, y: card.y + card.height + (this.#places.isNarrow ? 22 : 34), "text-anchor": "middle" },
+          `=  ${this.#say("rows", { count: rows.filter(({ key }) => key === query).length })}`,
         ),
       );
     }

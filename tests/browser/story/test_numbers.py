@@ -124,6 +124,8 @@ def test_each_step_shows_the_cores_numbers(read: Read) -> None:
     expected = computed(np.array(EXAMPLE["X"]), 1, masked=True)
     forward = page.get_by_role("button", name="One step forward")
     for step in STEPS:
+        if step == "softmax":
+            page.get_by_role("button", name="1, 0, 0").click()
         check(page, step, expected)
         if step != STEPS[-1]:
             forward.click()
@@ -220,10 +222,24 @@ def test_a_number_shows_its_sum_of_products(read: Read) -> None:
 
 
 def test_a_guess_is_answered_by_the_weights(read: Read) -> None:
-    page = read(f"{HERE}&mask=0")
-    page.get_by_role("button", name="1, 0, 0").click()
+    page = read(f"{HERE}&step=5")
+    guess = page.get_by_role("button", name="1, 0, 0")
+    assert not guess.is_visible()  # no weights yet
+    page.get_by_role("button", name="One step forward").click()
+    first = page.locator(f"{HERE} [data-block=weights0][data-i='0']")
+    assert first.all_inner_texts() == ["?"] * 3
+    assert [one.get_attribute("aria-label") for one in first.all()] == ["?"] * 3
+    first.first.hover()
+    assert "exp" not in page.locator(f"{HERE} .sum").inner_text()
+    page.get_by_role("button", name="Mask").click()
+    assert "?" not in first.all_inner_texts()  # without the mask there is nothing to give away
+    guess.click()
     assert page.locator(f"{HERE} .verdict").inner_text().startswith("Right.")
     assert shown(page, "weights0")[0] == [1, 0, 0]
+    page.get_by_role("button", name="Mask").click()
+    assert page.locator(f"{HERE} .verdict").inner_text() == ""
+    page.get_by_role("button", name="One step forward").click()
+    assert not guess.is_visible()
 
 
 def test_numbers_can_be_read_at_every_step(read: Read) -> None:

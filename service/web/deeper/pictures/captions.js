@@ -147,7 +147,7 @@ export const captions = {
     const guess = prediction(context, {
       question: say("predict"),
       choices: ["pixels", "patches", "words", "pictures"].map((name) => ({ label: say(`predict.${name}`), isRight: name === "patches" })),
-      why: say("predict.why"),
+      why: () => say("predict.why"),
       reveal: () => {},
     });
     host.append(

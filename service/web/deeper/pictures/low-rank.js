@@ -69,7 +69,7 @@ export const lowRank = {
         { label: say("predict.whole", { whole: factor }), isRight: false },
         { label: say("predict.width", { d: WIDTH }), isRight: false },
       ],
-      why: say("predict.why", { low: 2 * WIDTH * RANK, full: WIDTH * WIDTH }),
+      why: () => say("predict.why", { low: 2 * WIDTH * RANK, full: WIDTH * WIDTH }),
       reveal: () => set({ width: WIDTH, rank: RANK }),
     });
     const counted = h("dl.counts", {}, h("dt", {}, say("full")), full, h("dt", {}, say("low")), low);

@@ -128,7 +128,7 @@ export const networks = {
     const guess = prediction(context, {
       question: say("predict"),
       choices: ["transformer", "attention", "plain", "all"].map((name) => ({ label: say(`predict.${name}`), isRight: name === "plain" })),
-      why: say("predict.why"),
+      why: () => say("predict.why"),
       reveal: () => {},
     });
     const learned = h("div.labelled", {}, h("h3", {}, say("lab.curves")), legend, chart.element, sums.element, note);

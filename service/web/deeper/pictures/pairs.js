@@ -93,7 +93,7 @@ export const pairs = {
     const guess = prediction(context, {
       question: say("predict"),
       choices: ["all", "most", "few", "none"].map((name) => ({ label: say(`predict.${name}`), isRight: name === "none" })),
-      why: say("predict.why", { right: RIGHT, n: PAIRS }),
+      why: () => say("predict.why", { right: RIGHT, n: PAIRS }),
       reveal: () => {},
     });
     const mapped = h("div.labelled", {}, title, moments.element, map.element, map.told);

@@ -58,7 +58,7 @@ export const patches = {
     const guess = prediction(context, {
       question: say("predict"),
       choices: ["same", "sharp", "grey", "black"].map((name) => ({ label: say(`predict.${name}`), isRight: name === "same" })),
-      why: say("predict.why", { patches: SIDE * SIDE }),
+      why: () => say("predict.why", { patches: SIDE * SIDE }),
       reveal: () => set({ t: 0 }),
     });
     const panelsElement = h("div.panels", {}, ...Object.values(panels).map(({ element }) => element));

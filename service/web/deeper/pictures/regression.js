@@ -64,7 +64,7 @@ export const regression = {
     const guess = prediction(context, {
       question: say("predict"),
       choices: ["through", "slope", "flat", "zero"].map((name) => ({ label: say(`predict.${name}`), isRight: name === "flat" })),
-      why: say("predict.why", { mean: fixed(mean) }),
+      why: () => say("predict.why", { mean: fixed(mean) }),
       reveal: () => set({ t: Infinity, points: [] }),
     });
     host.append(

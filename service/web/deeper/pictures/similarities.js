@@ -39,7 +39,7 @@ export const similarities = {
     const guess = prediction(context, {
       question: say("predict"),
       choices: ["one", "two", "several", "six"].map((name) => ({ label: say(`predict.${name}`), isRight: name === "several" })),
-      why: say("predict.why", WINNERS),
+      why: () => say("predict.why", WINNERS),
       reveal: () => set({ spots: [], t: 1 }),
     });
     const left = h("div.plane-of", {}, picture.element, h("p.small.soft", {}, say("drag")));

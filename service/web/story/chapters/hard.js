@@ -4,6 +4,7 @@ import { h } from "../../shared/element.js";
 import { blend, weigh } from "../../shared/formula.js";
 import { colourOf, lightOf } from "../../shared/colours.js";
 import { eased, isReduced, Timeline } from "../motion.js";
+import { equalKeys, hardAndSoft } from "../sentences.js";
 import { asking, hood, prediction, screen, statusLine, toPicture } from "../parts.js";
 import data from "../rows.json";
 import { numbers } from "../table.js";
@@ -14,6 +15,7 @@ import words from "./hard.json";
 const { queries, rows: ROWS } = data.colours;
 /** The question that the story asks, and the one that the reader guesses about. */
 const [SEA, FIRE] = queries;
+const KEYS = ROWS.map(({ key }) => key);
 const EMBERS = ROWS.findIndex(({ key }) => key === "glowing embers");
 const BEGINNING = 0.05;
 /** The three stills for readers with reduced motion. */
@@ -28,12 +30,7 @@ export const hard = {
   mount(host, context) {
     const { say, answers } = context;
     const isStill = isReduced();
-    let { similarities } = /** @type {import("../answers.js").Answer} */ (
-      answers.recorded(
-        SEA,
-        ROWS.map(({ key }) => key),
-      )
-    );
+    let { similarities } = /** @type {import("../answers.js").Answer} */ (answers.recorded(SEA, KEYS));
     let state = context.state;
     let asked = SEA;
     let isBegun = false;
@@ -47,8 +44,9 @@ export const hard = {
     });
     const status = statusLine();
     const table = numbers(say);
+    const compared = h("p");
     const statement = h("pre.code", {}, "");
-    const again = h("button.again", { type: "button", "aria-label": say("again"), title: say("again"), onclick: () => play() }, "↻");
+    const again = h("button.again", { type: "button", "aria-label": say("again"), title: say("again"), onclick: () => replay() }, "↻");
     const mean = mixOf(ROWS.map(() => 1));
     const warmer = mixOf(ROWS.map((_, i) => (i === EMBERS ? ROWS.length : 1)));
     const guess = prediction(context, {
@@ -58,7 +56,7 @@ export const hard = {
         { label: say("predict.warmer"), colour: warmer, isRight: false },
         { label: say("predict.mean"), colour: mean, isRight: true },
       ],
-      why: say("predict.why"),
+      why: () => say("predict.why"),
       reveal: () => reveal(),
     });
     const picture = h("div.asked-picture", {}, threads.element, ask.element);
@@ -69,7 +67,7 @@ export const hard = {
       below: [guess.element, isStill ? null : again, status.element],
       hood: hood(
         say,
-        h("p", {}, say("hood.sql")),
+        compared,
         statement,
         h("p", {}, say("hood.formula")),
         h("p.formula", {}, "wᵢ = exp(sᵢ / T) / Σⱼ exp(sⱼ / T)"),
@@ -126,6 +124,12 @@ export const hard = {
       if (!isWhole) show();
     }
 
+    /** Play again, which ends as it begins: with the temperature of the beginning. */
+    function replay() {
+      context.set({ t: BEGINNING });
+      play();
+    }
+
     /** Stop all motion at once. */
     function stop() {
       opening.stop();
@@ -148,29 +152,23 @@ export const hard = {
     }
 
     function show() {
-      const { weights, effective } = weigh(similarities, { temperature: state.t });
-      threads.draw({ temperature: state.t, weights, similarities });
-      table.show(ROWS, similarities, weights, state.t);
-      const key = ROWS[weights.indexOf(Math.max(...weights))].key;
-      if (state.t === BEGINNING && asked === SEA) status.show("");
-      else if (state.t === 0) status.show(say("told.zero", { key }));
-      else if (state.t === Infinity) status.show(say("told.infinity", { count: ROWS.length }));
-      else status.show(say("told", { count: effective.toFixed(1) }));
+      const shown = weigh(similarities, { temperature: state.t });
+      threads.draw({ temperature: state.t, weights: shown.weights, similarities });
+      table.show(ROWS, similarities, shown.weights, state.t);
+      const isBeginning = state.t === BEGINNING && asked === SEA;
+      status.show(isBeginning ? "" : hardAndSoft(say, { query: asked, keys: KEYS, temperature: state.t, answer: shown }));
     }
 
     function write() {
-      statement.textContent = `SELECT value FROM colours WHERE key = '${asked.replaceAll("'", "''")}'\n-- 0 rows`;
+      const count = equalKeys(asked, KEYS);
+      compared.textContent = say(count ? "hood.sql.equal" : "hood.sql");
+      statement.textContent = `SELECT value FROM colours WHERE key = '${asked.replaceAll("'", "''")}'\n-- ${count === 1 ? "1 row" : `${count} rows`}`;
     }
 
     /** Ask, then show; a question that meanwhile gave way to another one is not shown. */
     async function answer() {
       const query = state.q;
-      const found = await context.patiently(
-        answers.ask(
-          query,
-          ROWS.map(({ key }) => key),
-        ),
-      );
+      const found = await context.patiently(answers.ask(query, KEYS));
       if (!found || query !== state.q) return;
       ({ similarities } = found);
       asked = query;

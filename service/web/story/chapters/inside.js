@@ -1,13 +1,13 @@
 /** 6 Inside a model: what each head of the encoder attends to in a sentence. */
 
 import { h } from "../../shared/element.js";
-import { percent } from "../../shared/numbers.js";
-import { HeadMap, patternOf } from "../headmap.js";
+import { HeadMap } from "../headmap.js";
 import { Lines } from "../lines.js";
 import { isReduced } from "../motion.js";
 import { asking, hood, prediction, screen, toPicture } from "../parts.js";
 import { parallelSteps } from "../parts/steps.js";
 import steps from "../parts/steps.json";
+import { headPattern } from "../sentences.js";
 import { recordedTrace } from "../traces.js";
 import words from "./inside.json";
 
@@ -30,6 +30,8 @@ export const inside = {
     /** @type {?import("../traces.js").Trace} */
     let traced = null;
     let asked = SENTENCE;
+    /** Whether the head of the question is shown. */
+    const isAtQuestion = () => state.layer === BEGINNING.layer && state.head === BEGINNING.head && state.q === SENTENCE;
     const lines = new Lines(say, (word) => context.set({ word }));
     const map = new HeadMap(say, LAYERS, HEADS, (layer, head) => context.set({ layer: layer + 1, head: head + 1 }));
     const ask = asking(say, (q) => context.set({ q }));
@@ -37,13 +39,13 @@ export const inside = {
     const place = h("div.lines-place", { tabIndex: -1 }, lines.element);
     const picture = h("div.inside-picture", {}, h("div.sentence-place", {}, ask.element, place), h("div.map-place", {}, map.element, told));
     const guess = prediction(context, {
-      question: say("predict"),
+      question: say("predict", BEGINNING),
       choices: [
         { label: say("predict.dog"), isRight: false },
         { label: say("predict.the"), isRight: true },
         { label: say("predict.cat"), isRight: false },
       ],
-      why: say("predict.why"),
+      why: () => (isAtQuestion() ? say("predict.why") : ""),
       reveal: () => context.set({ ...BEGINNING, word: CHASED, q: SENTENCE }),
     });
     const element = screen({
@@ -80,8 +82,7 @@ export const inside = {
       const n = traced.tokens.length;
       const weights = traced.attention[layer][head];
       lines.draw(weights, Math.max(0, Math.min(n - 1, Math.round(state.word) || 0)));
-      const { pattern, share } = patternOf(weights, n);
-      told.textContent = `${say("place", { layer: layer + 1, head: head + 1 })} · ${say(`pattern.${pattern}`, { share: percent(share) })}`;
+      told.textContent = headPattern(say, { layer: layer + 1, head: head + 1, weights, tokens: n });
     }
 
     /** Trace the sentence, then show; a sentence that meanwhile gave way to another one is not shown. */

@@ -6,6 +6,7 @@ import { unpackedRows } from "../../shared/recorded.js";
 import { styled } from "../../shared/styles.js";
 import { isReduced, Timeline } from "../motion.js";
 import { hood, prediction, screen, toPicture } from "../parts.js";
+import { whereItLooks } from "../sentences.js";
 import { s, set } from "../svg.js";
 import words from "./learns.json";
 
@@ -39,6 +40,8 @@ export const learns = {
     let state = context.state;
     /** @type {Moment[]} */
     let moments = [];
+    /** @type {string[]} */
+    let source = [];
     let at = 0;
     let playing = new Timeline([]);
     const drawing = picture(say, (moment) => {
@@ -50,7 +53,7 @@ export const learns = {
     const guess = prediction(context, {
       question: say("predict", { word: ASKED.written }),
       choices: ["red", "car", "old"].map((word) => ({ label: word, isRight: word === ASKED.read })),
-      why: say("predict.why"),
+      why: () => say("predict.why"),
       reveal: () => reveal(),
     });
     const frame = h("div", {}, drawing.element);
@@ -98,9 +101,8 @@ export const learns = {
     /** Tell the learned weight of the word in the question. */
     function tell() {
       const { tokens, weights } = moments[at];
-      const row = tokens.indexOf(ASKED.written);
-      drawing.point(row);
-      told.textContent = row < 0 ? "" : say("told", { word: ASKED.written, read: ASKED.read, share: percent(Math.max(...weights[row])) });
+      drawing.point(tokens.indexOf(ASKED.written));
+      told.textContent = whereItLooks(say, { word: ASKED.written, written: tokens, read: source, weights });
     }
 
     context.sized(frame, (width, height) => {
@@ -109,7 +111,8 @@ export const learns = {
     });
     context.recorded(RECORDING).then((recording) => {
       moments = read(recording);
-      drawing.take(recording.sources[0].tokens, recording.steps);
+      source = recording.sources[0].tokens;
+      drawing.take(source, recording.steps);
       const { parameters, moments: of, accuracy } = recording.runs[NETWORK];
       facts.textContent = say("hood.facts", {
         parameters: count(parameters),

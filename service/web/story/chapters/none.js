@@ -3,10 +3,11 @@
 import { h } from "../../shared/element.js";
 import { weigh } from "../../shared/formula.js";
 import { NullKey } from "../../shared/nullkey.js";
-import { fixed, percent } from "../../shared/numbers.js";
+import { fixed } from "../../shared/numbers.js";
 import { EXPLORE } from "../../shared/purpose.js";
 import { asking, hood, prediction, screen, statusLine } from "../parts.js";
 import data from "../rows.json";
+import { maskedRows, nothingFits, whyNone } from "../sentences.js";
 import { numbers } from "../table.js";
 import { Threads } from "../threads.js";
 import words from "./none.json";
@@ -45,16 +46,20 @@ function withNone(context) {
   let state = context.state;
   let found = /** @type {import("../answers.js").Answer} */ (answers.recorded(NOTHING, KEYS));
   let asked = NOTHING;
+  /** The reason for "none of these"; "" if it does not win. */
+  let reason = "";
   const threads = new Threads(
     say,
     (t) => context.set({ t }),
     (level) => context.set({ level }),
   );
-  const ask = asking(say, (q) => context.set({ q, level: -2 }));
+  /** Another question, with the line where the service has it; at T = ∞ each question would be answered alike. @param {string} q */
+  const put = (q) => context.set({ q, level: -2, t: state.t === Infinity ? BEGINNING : state.t });
+  const ask = asking(say, put);
   const status = statusLine();
   const table = numbers(say);
   const law = h("p");
-  const questions = h("div.choices", {}, ...[NOTHING, SOMETHING].map((q) => h("button", { type: "button", onclick: () => context.set({ q, level: -2 }) }, q)));
+  const questions = h("div.choices", {}, ...[NOTHING, SOMETHING].map((q) => h("button", { type: "button", onclick: () => put(q) }, q)));
   const guess = prediction(context, {
     question: say("predict"),
     choices: [
@@ -62,7 +67,7 @@ function withNone(context) {
       { label: say("predict.none"), isRight: true },
       { label: say("predict.alike"), isRight: false },
     ],
-    why: say("predict.why"),
+    why: () => reason,
     reveal: () => uncover(),
   });
   const picture = h("div.asked-picture", {}, threads.element, ask.element);
@@ -96,23 +101,26 @@ function withNone(context) {
     questions.remove();
   }
 
-  /** The place of the line: the reader's, else the service's. */
-  function levelNow() {
-    if (state.level > -1) return state.level;
-    return found.background ? new NullKey({ background: found.background, keys: KEYS.length }).level(state.t) : 0;
+  /** The null key: the reader's, else the service's. */
+  function nullKeyNow() {
+    if (state.level > -1) return new NullKey({ similarity: state.level });
+    return new NullKey(found.background ? { background: found.background, keys: KEYS.length } : { similarity: 0 });
   }
 
   function show() {
     const isCovered = element.classList.contains("covered");
-    const level = levelNow();
-    const at = Number.isFinite(level) ? level : 1;
-    const { similarities } = found;
-    const { weights, nullWeight, verdict, heaviest } = weigh(similarities, { temperature: state.t, none: { similarity: at, count: 1 } });
+    const { similarities, background } = found;
+    const nullKey = nullKeyNow();
+    const level = nullKey.level(state.t);
+    const answer = weigh(similarities, { temperature: state.t, none: nullKey.at(state.t) });
+    const { weights, nullWeight } = answer;
     const hidden = isCovered ? { grown: 0, poured: 0, glow: 0 } : {};
-    threads.draw({ temperature: state.t, weights, similarities, noneWeight: nullWeight, level: at, ...hidden });
-    const key = KEYS[weights.indexOf(heaviest)];
-    status.show(isCovered ? "" : say(`told.${verdict}`, { key, share: percent(verdict === "one" ? heaviest : nullWeight) }));
-    table.show([...ROWS, { key: say("none"), value: "" }], [...similarities, at], [...weights, nullWeight], state.t);
+    threads.draw({ temperature: state.t, weights, similarities, noneWeight: nullWeight, level, ...hidden });
+    const isBlurred = new NullKey({ background }).isBlurred(state.t);
+    reason = whyNone(say, { similarities, level, temperature: state.t, answer });
+    guess.show();
+    status.show(isCovered ? "" : nothingFits(say, { keys: KEYS, answer, isBlurred }));
+    table.show([...ROWS, { key: say("none"), value: "" }], [...similarities, level], [...weights, nullWeight], state.t);
     law.textContent = found.background ? say("hood.law", { mean: fixed(found.background.mean), deviation: fixed(found.background.deviation) }) : "";
   }
 
@@ -140,7 +148,6 @@ function withNone(context) {
     picture: threads.element,
     update(/** @type {State} */ now, /** @type {Set<string>} */ changed) {
       state = now;
-      if (changed.has("g")) guess.show();
       if (changed.has("g") && !guess.isTold() && isAtBeginning()) cover();
       else if (["t", "q", "level"].some((name) => changed.has(name))) uncover();
       if (changed.has("q")) answer();
@@ -165,8 +172,8 @@ function withMask(context) {
       { label: say("mask.next"), isRight: false },
       { label: say("mask.share"), isRight: true },
     ],
-    why: say("mask.why"),
-    reveal: () => context.set({ masked: [[heaviest]] }),
+    why: () => (state.mt > 0 ? say("mask.why") : ""), // at T = 0 the next row has it all
+    reveal: () => context.set({ masked: [[heaviest]], mt: state.mt || MASKED }),
     place: 1,
   });
   const picture = h("div.asked-picture", {}, threads.element);
@@ -190,7 +197,7 @@ function withMask(context) {
     const { weights } = weigh(similarities, { temperature: state.mt, mask: KEYS.map((key) => !masked.has(key)) });
     threads.mask(KEYS.map((key) => masked.has(key)));
     threads.draw({ temperature: state.mt, weights, similarities });
-    status.show(masked.size ? say("mask.told", { count: masked.size }) : "");
+    status.show(maskedRows(say, { masked: masked.size, keys: KEYS.length }));
   }
 
   threads.take({ query: ANIMALS, rows: ROWS });

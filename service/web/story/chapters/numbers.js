@@ -4,6 +4,7 @@ import { fill, h } from "../../shared/element.js";
 import { layer } from "../arithmetic.js";
 import parameters from "../layer.json";
 import { hood, prediction, screen, toPicture } from "../parts.js";
+import { layerStep } from "../sentences.js";
 import { Sheet, STEPS } from "../sheet.js";
 import { subscripted } from "../../shared/words.js";
 import words from "./numbers.json";
@@ -79,19 +80,20 @@ export const numbers = {
         { label: "1, 0, 0", isRight: true },
         { label: "0, 0.5, 0.5", isRight: false },
       ],
-      why: say("predict.why"),
+      why: () => (state.mask ? say("predict.why") : ""),
       reveal: () => context.set({ step: MASKED, mask: true }),
     });
     const element = screen({
       title: say("title"),
-      sentence: say(`step.${STEPS[stepOf(state)]}`),
+      sentence: "",
       picture,
-      below: [h("div.scrubber", {}, back, scrubber, next, mask), guess.element, sum],
+      below: [h("div.scrubber", {}, back, scrubber, next, mask), sum, guess.element],
       hood: hood(
         say,
         h("p", {}, ...subscripted(say("hood.why"))),
         h("p", {}, say("hood.features")),
         h("p", {}, ...subscripted(say("hood.rank"))),
+        h("p", {}, say("hood.norm")),
         h("p.formula", {}, ...subscripted("score(q, k) = vᵀ tanh(W_Q q + W_K k)")),
         h("p", {}, say("hood.scores")),
         h("p", {}, toPicture("similarities", say("hood.similarities")), " · ", toPicture("low-rank", say("hood.lowrank"))),
@@ -104,7 +106,12 @@ export const numbers = {
       const embedded = { ...parameters, X: embeddings(state.x) };
       isPlain = embedded.X === parameters.X;
       computed = layer(embedded, state.t, state.mask);
-      sheet.draw(embedded, computed, state.t);
+      sheet.draw(embedded, computed, { temperature: state.t, isMasked: state.mask, isCovered: isCovered() });
+    }
+
+    /** Whether the weights of the first word are still to be guessed. */
+    function isCovered() {
+      return stepOf(state) === MASKED && state.mask && !guess.isTold();
     }
 
     function write() {
@@ -115,7 +122,7 @@ export const numbers = {
         ...shown.map(([text, kind, from]) => h(`span.part${kind ? `.${kind}` : ""}${from === step || step === LAST ? ".now" : ""}`, {}, ...subscripted(text))),
       );
       formula.setAttribute("aria-label", shown.map(([text]) => text.replace("_", "")).join(" "));
-      const text = say(`step.${STEPS[step]}`);
+      const text = layerStep(say, { step: STEPS[step], temperature: state.t, isMasked: state.mask });
       fill(sentence, ...subscripted(text));
       scrubber.value = String(step);
       scrubber.setAttribute("aria-valuetext", `${step + 1}: ${text.replaceAll("_", "")}`);
@@ -124,6 +131,8 @@ export const numbers = {
       // Reserve its place, so that the picture keeps its size.
       mask.style.setProperty("visibility", step < STEPS.indexOf("mask") ? "hidden" : "visible");
       mask.setAttribute("aria-pressed", String(state.mask));
+      // There are weights to guess at one step only: before it nothing is computed, and after it the picture tells.
+      guess.element.style.setProperty("visibility", step === MASKED ? "visible" : "hidden");
       fill(sum, say(isPlain ? "hint" : "hint.again"));
     }
 
@@ -138,8 +147,8 @@ export const numbers = {
       update(now, changed) {
         state = now;
         guess.show();
-        if (changed.has("x") || changed.has("t") || changed.has("mask")) compute();
-        if (changed.has("step") || changed.has("mask")) write();
+        compute();
+        if (changed.size > 1 || !changed.has("x")) write();
         if (changed.has("step")) sheet.look(stepOf(state));
       },
       film(share) {

@@ -2,11 +2,12 @@
 
 import { fill, h } from "../../shared/element.js";
 import { weigh } from "../../shared/formula.js";
-import { count as grouped, percent } from "../../shared/numbers.js";
+import { count as grouped } from "../../shared/numbers.js";
 import { positionOf, STEPS, temperatureAt } from "../../shared/scale.js";
 import { Tail } from "../../shared/tail.js";
 import { eased, isReduced, Timeline } from "../motion.js";
 import { asking, hood, LETTERS, screen, statusLine, toPicture } from "../parts.js";
+import { amongThousands, ranked, whoShares } from "../sentences.js";
 import { numbers } from "../table.js";
 import { Threads } from "../threads.js";
 import words from "./share.json";
@@ -147,16 +148,9 @@ function rowsOfALibrary(context) {
     shown.textContent = String(n);
     judge();
     const weights = frame(n, t, seen ? {} : { grown: 0, poured: 0, glow: 0 });
-    status.show(seen && verdict.textContent === "" ? sentence(weights, n, t) : "");
+    const keys = rows.slice(0, n).map(({ key }) => key);
+    status.show(seen && verdict.textContent === "" ? whoShares(say, { keys, temperature: t, weights }) : "");
     table.show(rows.slice(0, SHOWN.length), similarities, weights, t);
-  }
-
-  /** @param {Float64Array} weights @param {number} n @param {number} t */
-  function sentence(weights, n, t) {
-    if (t === Infinity) return say("told.alike", { count: n, share: percent(1 / n) });
-    const [first, second] = ranked(weights);
-    if (weights[second] < 0.005) return say("told.one", { key: rows[first].key, share: percent(weights[first]) });
-    return say("told.two", { first: rows[first].key, second: rows[second].key, share: percent(weights[first] + weights[second]) });
   }
 
   function reveal() {
@@ -270,28 +264,23 @@ function charactersOfUnicode(context) {
     hood: hood(say, h("p", {}, say("hood.tail")), h("p", {}, toPicture("certificate", say("hood.certificate")))),
   });
   element.querySelector("h2")?.append(title);
-  /** @type {?{similarities: number[], documents: number, tail: Tail}} */
+  /** @type {?{keys: string[], similarities: number[], documents: number, tail: Tail}} */
   let known = null;
 
   function show() {
     if (!known) return;
-    const { similarities, documents, tail } = known;
+    const { keys, similarities, documents, tail } = known;
     const temperature = context.state.u;
-    const { weights, restWeight } = weigh(similarities, { temperature, tail });
-    threads.draw({ temperature, weights, similarities, othersWeight: restWeight });
-    const nearest = weights.reduce((sum, weight) => sum + weight, 0);
-    status.show(
-      temperature === Infinity
-        ? say("told.alike", { count: grouped(documents), share: `1/${grouped(documents)}` })
-        : say("most.told", { count: similarities.length, share: percent(nearest), others: grouped(documents - similarities.length) }),
-    );
+    const answer = weigh(similarities, { temperature, tail });
+    threads.draw({ temperature, weights: answer.weights, similarities, othersWeight: answer.restWeight });
+    status.show(amongThousands(say, { keys, documents, temperature, answer }));
   }
 
   return {
     element,
     /** @param {{query: string, rows: Row[], similarities: number[], documents: number, temperatures: import("../../shared/tail.js").SweptAt[]}} recorded */
     take({ query, rows, similarities, documents, temperatures }) {
-      known = { similarities, documents, tail: new Tail({ documents, matches: rows, temperatures }) };
+      known = { keys: rows.map(({ key }) => key), similarities, documents, tail: new Tail({ documents, matches: rows, temperatures }) };
       title.textContent = say("most.title", { count: grouped(documents) });
       threads.take({ query, rows, others: documents - rows.length });
       context.sized(picture, (width, height) => {
@@ -301,9 +290,4 @@ function charactersOfUnicode(context) {
     },
     update: show,
   };
-}
-
-/** The places of numbers, the largest first. @param {ArrayLike<number>} all */
-function ranked(all) {
-  return Array.from(all, (_, i) => i).sort((a, b) => all[b] - all[a]);
 }

@@ -63,10 +63,10 @@ export const value = {
         { label: say("predict.output"), isRight: true },
         { label: say("predict.both"), isRight: false },
       ],
-      why: say("predict.why"),
+      why: () => say("predict.why"),
       reveal: () => {
         const [first, second] = heaviest();
-        swap(first, second);
+        swap(first, second, { t: Math.min(context.state.t, BEGINNING) }); // warmer rows weigh alike, and the output hardly changes
       },
     });
     const picture = h("div.asked-picture", {}, threads.element, ask.element, handles.element);
@@ -91,8 +91,7 @@ export const value = {
     }
 
     function heaviest() {
-      const all = weights();
-      return Array.from(ROWS.keys()).sort((a, b) => all[b] - all[a]);
+      return Array.from(ROWS.keys()).sort((a, b) => similarities[b] - similarities[a]); // at every temperature, also where weights tie
     }
 
     function frame() {
@@ -124,11 +123,11 @@ export const value = {
       frame();
     }
 
-    /** The values of two rows change places. @param {number} a @param {number} b */
-    function swap(a, b) {
+    /** The values of two rows change places. @param {number} a @param {number} b @param {Partial<typeof context.state>} [more] of the state */
+    function swap(a, b, more = {}) {
       const next = [...order];
       [next[a], next[b]] = [next[b], next[a]];
-      context.set({ v: next.join("") });
+      context.set({ v: next.join(""), ...more });
     }
 
     /** Move values from their old places to their new ones. @param {number[]} before */
@@ -178,7 +177,7 @@ export const value = {
           guess.show();
           guess.element.hidden = false;
         }
-        if (state.v === HOME) told.textContent = "";
+        told.textContent = "";
         if (changed.has("v")) {
           const before = order;
           order = orderOf(state.v);

@@ -1,0 +1,31 @@
+// The sentences of the story, for states on standard input: what each says, and the weights that its picture draws.
+
+import { readFileSync } from "node:fs";
+import { weigh } from "../../../service/web/shared/formula.js";
+import { Tail } from "../../../service/web/shared/tail.js";
+import { reader } from "../../../service/web/shared/words.js";
+import * as sentences from "../../../service/web/story/sentences.js";
+
+const { states, characters } = JSON.parse(readFileSync(0, "utf8"));
+const { rows, similarities: nearest, documents, temperatures } = characters;
+const tail = new Tail({ documents, matches: rows, temperatures });
+
+/** @param {any} state */
+function tell({ sentence, words, language, T, similarities, keys, query, level, masked, isBlurred, ...more }) {
+  const say = reader(words, language);
+  const temperature = T === "inf" ? Infinity : T;
+  if (sentence === "amongThousands") {
+    const answer = weigh(nearest, { temperature, tail });
+    const text = sentences.amongThousands(say, { keys: rows.map(({ key }) => key), documents, temperature, answer });
+    return { text, weights: [...answer.weights], rest: answer.restWeight };
+  }
+  if (!similarities) return { text: sentences[sentence](say, { temperature, ...more }) };
+  const none = level === undefined ? null : { similarity: level, count: 1 };
+  const mask = masked === undefined ? null : similarities.map((_, i) => i >= masked);
+  const answer = weigh(similarities, { temperature, none, mask });
+  const { weights, nullWeight } = answer;
+  const shown = { query, keys: masked === undefined ? keys : keys.length, temperature, answer, weights, similarities, level, masked, isBlurred };
+  return { text: sentences[sentence](say, shown), weights: [...weights], none: nullWeight };
+}
+
+console.log(JSON.stringify(states.map(tell)));
