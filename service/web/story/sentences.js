@@ -28,7 +28,7 @@ export function hardAndSoft(say, { query, keys, temperature, answer: { weights, 
   if (temperature === Infinity) return say("told.infinity", { count: keys.length });
   const key = keys[weights.indexOf(1)];
   if (temperature > 0 || key === undefined) return say("told", { count: effective.toFixed(1) });
-  return say(key === query ? "told.equal" : "told.zero", { key });
+  return say(key === query ? "told.equal" : "told.zero", { key, hot: weights.join(" ") });
 }
 
 /**

@@ -28,6 +28,7 @@ import { s, set } from "./svg.js";
  * @property {number} [small] how many of the last rows are laid out small and without a text
  * @property {number} [others] how many rows there are beside these, which are drawn as a fan
  * @property {boolean} [none] whether "none of these" is one of the keys
+ * @property {boolean} [named] whether the parts have their names: query, key, weight, value and temperature
  * @property {boolean} [bars] whether keys show their similarities as bars, on an axis that a level can be dragged along
  */
 
@@ -83,6 +84,9 @@ const LANE = 26;
 const RATIO = WIDTH / HEIGHT;
 /** So near to an end of the knob's way, as a share of it, is the end. */
 const SNAP = 0.025;
+/** Room for the names of the columns, in rem, and the space between a name and what it names, in pixels. */
+const NAMES = 1.625;
+const NEAR = 9;
 /** Room for the handle of a level, in pixels, and the axis of similarities along which it is dragged. */
 const LEVEL = 26;
 const AXIS = { from: -0.1, to: 1 };
@@ -110,6 +114,7 @@ export class Threads {
   #query = s("g.asked");
   #output = s("g.output");
   #marks = s("g.marks");
+  #terms = s("g.terms");
   #track = s("line.track");
   #ends = [s("text.end", {}, "∞"), s("text.end", {}, "0")];
   #clamp = s("line.clamp");
@@ -167,6 +172,7 @@ export class Threads {
       this.#held,
       this.#output,
       this.#marks,
+      this.#terms,
       this.#level,
       this.#knob,
     );
@@ -268,7 +274,7 @@ export class Threads {
       width,
       height,
       rem,
-      this.#content.bars ? LEVEL : 0,
+      (this.#content.bars ? LEVEL : 0) + (this.#content.named ? (width < NARROW ? 0.5 : NAMES) * rem : 0),
       rows.length + (others ? 1 : 0) + (none ? 1 : 0),
       rows.every(({ value }) => isColour(value)),
       rows.some(({ picture }) => picture),
@@ -299,6 +305,7 @@ export class Threads {
     this.#right.replaceChildren(...this.#streams);
     this.#layoutOutput();
     this.#layoutKnob();
+    this.#layoutTerms(rem);
     this.#marks.replaceChildren();
     if (this.#frame) this.draw(this.#frame);
   }
@@ -383,6 +390,32 @@ export class Threads {
     set(this.#ends[1], { x: clamp.x + HANDLE + 8, y: clamp.y + clamp.most + 6, "text-anchor": "start", display: "none" });
   }
 
+  /** The names of the parts: over their columns, and of the question and the knob beside them. @param {number} rem */
+  #layoutTerms(rem) {
+    const { query, clamp, rows, valueX, valueWidth, isNarrow } = this.#places;
+    const top = (rows[0]?.y ?? 0) - NEAR - (this.#content.bars ? LEVEL : 0);
+    const name = (/** @type {string} */ part, /** @type {number} */ x, /** @type {number} */ y, /** @type {string} */ anchor) =>
+      s(`text.term.${part}`, { x, y, "text-anchor": anchor }, this.#say(`term.${part}`));
+    const beside = query.y + query.height + rem;
+    this.#terms.replaceChildren(
+      ...(this.#content.named && rows.length
+        ? [
+            isNarrow ? name("query", 2, beside, "start") : name("query", query.x + query.width / 2, query.y - NEAR, "middle"),
+            name("key", rows[0].x, top, "start"),
+            name("weight", valueX - 8, top, "end"),
+            name("value", valueX + valueWidth / 2, top, "middle"),
+            ...(this.#change ? [isNarrow ? name("temperature", 2, beside + 1.125 * rem, "start") : name("temperature", clamp.x, top, "middle")] : []),
+          ]
+        : []),
+    );
+  }
+
+  /** A name is there once its part acts. @param {number} grown @param {number} poured */
+  #naming(grown, poured) {
+    for (const [part, opacity] of Object.entries({ weight: grown, temperature: grown, value: poured }))
+      for (const term of this.#terms.querySelectorAll(`.${part}`)) set(/** @type {SVGElement} */ (term), { opacity: Math.min(1, opacity * 2) });
+  }
+
   /**
    * Draw one moment.
    *
@@ -464,6 +497,7 @@ export class Threads {
     this.#moving(frame.moved ?? null);
     this.#blending(weights, poured, frame.moved ?? null);
     this.#scanning(frame.scanned ?? null);
+    this.#naming(grown, poured);
     if (this.#change) this.#knobAt(frame.temperature, half, grown);
   }
 

@@ -21,7 +21,7 @@ CHAPTERS = [
     "inside-a-model",
     "it-learns",
 ]
-MOST_WORDS = 60
+MOST_WORDS = 78  # with the names of the parts of a picture
 LEAST_PIXELS = 16
 # The texts on the screen, each with its size; numbers of a table or on a thread are no words.
 SEEN = """() => {

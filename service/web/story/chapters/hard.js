@@ -156,7 +156,7 @@ export const hard = {
       threads.draw({ temperature: state.t, weights: shown.weights, similarities });
       table.show(ROWS, similarities, shown.weights, state.t);
       const isBeginning = state.t === BEGINNING && asked === SEA;
-      status.show(isBeginning ? "" : hardAndSoft(say, { query: asked, keys: KEYS, temperature: state.t, answer: shown }));
+      status.show(isBeginning ? say("told.beginning") : hardAndSoft(say, { query: asked, keys: KEYS, temperature: state.t, answer: shown }));
     }
 
     function write() {
@@ -173,7 +173,7 @@ export const hard = {
       ({ similarities } = found);
       asked = query;
       write();
-      threads.take({ query, rows: ROWS });
+      threads.take({ query, rows: ROWS, named: true });
       ask.place(threads.queryBox, query);
       show();
     }
@@ -182,7 +182,7 @@ export const hard = {
     const warn = async () => (await context.readsChinese()) || ask.note(say("english"));
     if (document.documentElement.lang.startsWith("zh")) ask.element.addEventListener("focusin", warn, { once: true });
     write();
-    threads.take({ query: state.q, rows: ROWS });
+    threads.take({ query: state.q, rows: ROWS, named: true });
     context.sized(picture, (width, height) => {
       threads.layout(width, height);
       ask.place(threads.queryBox, asked);
@@ -221,7 +221,7 @@ export const hard = {
 function stills(say, similarities) {
   const figures = STILLS.map((temperature) => {
     const threads = new Threads(say, null);
-    threads.take({ query: SEA, rows: ROWS });
+    threads.take({ query: SEA, rows: ROWS, named: true });
     threads.layout(720, 420);
     threads.draw({ temperature, weights: weigh(similarities, { temperature }).weights, similarities });
     return h("figure", {}, threads.element, h("figcaption", {}, `T = ${temperature === Infinity ? "∞" : temperature}`));

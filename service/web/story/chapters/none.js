@@ -131,12 +131,12 @@ function withNone(context) {
     found = answered;
     asked = query;
     guess.element.hidden = query !== NOTHING; // it is about that question
-    threads.take({ query, rows: ROWS, none: true, bars: true });
+    threads.take({ query, rows: ROWS, none: true, bars: true, named: true });
     ask.place(threads.queryBox, query);
     show();
   }
 
-  threads.take({ query: asked, rows: ROWS, none: true, bars: true });
+  threads.take({ query: asked, rows: ROWS, none: true, bars: true, named: true });
   context.sized(picture, (width, height) => {
     threads.layout(width, height);
     ask.place(threads.queryBox, asked);
@@ -200,7 +200,7 @@ function withMask(context) {
     status.show(maskedRows(say, { masked: masked.size, keys: KEYS.length }));
   }
 
-  threads.take({ query: ANIMALS, rows: ROWS });
+  threads.take({ query: ANIMALS, rows: ROWS, named: true });
   context.sized(picture, (width, height) => {
     threads.layout(width, height);
     show();

@@ -84,7 +84,7 @@ function rowsOfALibrary(context) {
   const picture = h("div.asked-picture", {}, threads.element, ask.element, picks);
   const element = screen({
     title: say("title"),
-    sentence: "",
+    sentence: say("sentence"),
     picture,
     below: [guess, verdict, many, status.element],
     hood: hood(
@@ -106,7 +106,7 @@ function rowsOfALibrary(context) {
 
   /** The contents of the picture: the first rows, and the number of the others. @param {number} n */
   function place(n) {
-    threads.take({ query: asked, rows: rows.slice(0, SHOWN.length), others: n - SHOWN.length });
+    threads.take({ query: asked, rows: rows.slice(0, SHOWN.length), others: n - SHOWN.length, named: true });
     ask.place(threads.queryBox, asked);
     fill(picks, context.state.seen ? [] : threads.keyBoxes.map(pick));
   }
@@ -282,7 +282,7 @@ function charactersOfUnicode(context) {
     take({ query, rows, similarities, documents, temperatures }) {
       known = { keys: rows.map(({ key }) => key), similarities, documents, tail: new Tail({ documents, matches: rows, temperatures }) };
       title.textContent = say("most.title", { count: grouped(documents) });
-      threads.take({ query, rows, others: documents - rows.length });
+      threads.take({ query, rows, others: documents - rows.length, named: true });
       context.sized(picture, (width, height) => {
         threads.layout(width, height);
         show();

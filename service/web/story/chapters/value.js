@@ -102,6 +102,7 @@ export const value = {
     function take() {
       threads.take({
         query: asked,
+        named: true,
         rows: ROWS.map(({ key }, i) => ({ key, value: say(`picture.${ROWS[order[i]].picture}`), picture: ROWS[order[i]].picture })),
       });
       ask.place(threads.queryBox, asked);
