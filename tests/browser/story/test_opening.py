@@ -62,7 +62,9 @@ def test_the_knob_goes_from_one_row_to_all_alike(read: Read) -> None:
     knob.focus()
     page.keyboard.press("Home")
     assert weights(page, FIRST) == [1.0 if key == "the deep ocean" else 0.0 for key in KEYS]
-    expect(page.locator(f"{FIRST} p.told").first).to_contain_text("One row answers, the nearest: the deep ocean (0 0 1 0 0 0 0 0 0, one-hot)")
+    expect(page.locator(f"{FIRST} p.told").first).to_contain_text(
+        "One row answers, the nearest: the deep ocean (0 0 1 0 0 0 0 0 0, one-hot)"
+    )
     largest = [1.0]
     for _ in range(20):
         page.keyboard.press("PageUp")
