@@ -1,4 +1,4 @@
-/** A count of the answers to labelled questions, with several null keys of a collection. It fits nothing, so few labels do. */
+/** A count of the answers to labelled questions, with several null keys of a collection. Nothing is fitted. */
 
 import { clientOf } from "./client.js";
 import { counted } from "./labels.js";

@@ -4,7 +4,7 @@ import { asset } from "../shared/assets.js";
 import { fill, h, put } from "../shared/element.js";
 import { count } from "../shared/numbers.js";
 import { clientOf } from "./client.js";
-import { assigned, columnOf, documentOf, guess, ROLES, survey } from "./upload/columns.js";
+import { assigned, columnOf, documentOf, guess, holes, ROLES, survey } from "./upload/columns.js";
 import { openTable, UnreadableFile } from "./upload/table.js";
 import { Upload } from "./upload/upload.js";
 import words from "./upload.json";
@@ -175,6 +175,8 @@ class UploadTab {
       document.getElementById(focus)?.focus();
     };
     const problem = this.#problem(mapping);
+    const missing = holes(surveyed, mapping);
+    const storable = surveyed.rows - surveyed.flawed - (missing ? missing.keyless + missing.nameless : 0);
     fill(
       this.#host,
       h("h2", {}, file.name),
@@ -187,6 +189,10 @@ class UploadTab {
       surveyed.flawed ? h("p", { id: "flawed" }, say("counted.flawed", { count: surveyed.flawed, rows: count(surveyed.flawed) })) : null,
       table.format === "csv" ? this.#csvOptions(file, table, reading) : null,
       mapping.whole ? h("p", { id: "whole" }, say("whole")) : this.#columns(session, become),
+      mapping.whole || columnOf(mapping, "value") !== undefined || columnOf(mapping, "key") === undefined
+        ? null
+        : h("p", { id: "no-value" }, say("value.none")),
+      missing ? this.#doctor(session, missing, storable, become) : null,
       mapping.whole || columnOf(mapping, "id") !== undefined ? null : this.#prefix(session),
       h("h3", {}, say("first")),
       h(
@@ -200,12 +206,45 @@ class UploadTab {
         {},
         h(
           "button.strong",
-          { type: "button", id: "send", disabled: problem !== null, onclick: () => this.#start(session) },
-          say("send", { count: surveyed.rows, rows: count(surveyed.rows) }),
+          { type: "button", id: "send", disabled: problem !== null || !storable, onclick: () => this.#start(session) },
+          say("send", { count: storable, rows: count(storable) }),
         ),
         this.#another(),
       ),
       h("p.soft", {}, say("replaces")),
+    );
+  }
+
+  /**
+   * The rows that will be refused since they have no key or no id, and the columns that could be the key there.
+   *
+   * @param {Session} session
+   * @param {NonNullable<ReturnType<typeof holes>>} missing
+   * @param {number} storable
+   * @param {(next: Mapping, focus: string) => void} become
+   */
+  #doctor({ mapping }, { keyless, nameless, instead }, storable, become) {
+    const say = this.#say;
+    if (!keyless && !nameless && mapping.fallback === undefined) return null;
+    const key = columnOf(mapping, "key") ?? columnOf(mapping, "key_vector") ?? "";
+    const select = h(
+      "select",
+      { id: "fallback", onchange: () => become({ ...mapping, fallback: select.value || undefined }, "fallback") },
+      h("option", { value: "" }, say("holes.skip")),
+      instead.map(([name, rows]) =>
+        h("option", { value: name, selected: name === mapping.fallback }, say("holes.use", { column: name, count: rows, rows: count(rows) })),
+      ),
+    );
+    const told = [
+      say("holes.stored", { count: storable, rows: count(storable) }),
+      keyless ? say("holes.key", { count: keyless, rows: count(keyless), column: key }) : "",
+      nameless ? say("holes.id", { count: nameless, rows: count(nameless), column: columnOf(mapping, "id") ?? "" }) : "",
+    ];
+    return h(
+      "div.notice",
+      { id: "doctor" },
+      h("p", {}, told.filter(Boolean).join(" ")),
+      instead.length ? h("label.field", {}, say("holes.there", { column: key }), select) : null,
     );
   }
 
@@ -238,7 +277,7 @@ class UploadTab {
   #columns({ survey: { columns, rows, flawed, first }, mapping }, become) {
     const say = this.#say;
     const heads = ["column", "becomes", "holds", "example"].map((name) => h("th", { scope: "col" }, say(`head.${name}`)));
-    const lines = columns.map(({ name, kind, filled }, i) => {
+    const lines = columns.map(({ name, kind, filled, dated }, i) => {
       const role = mapping.roles[name];
       const id = `role-${i}`;
       const select = h(
@@ -255,7 +294,7 @@ class UploadTab {
         h(
           "td",
           {},
-          say(`kind.${kind}`),
+          say(`kind.${dated ? "date" : kind}`),
           filled < rows - flawed ? h("span.soft", {}, ` · ${say("filled", { percent: Math.floor((100 * filled) / (rows - flawed)) })}`) : null,
         ),
         h("td.example", { dir: "auto" }, clipped(example)),

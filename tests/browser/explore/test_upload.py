@@ -104,6 +104,30 @@ def test_a_dropped_file_is_mapped_and_refused_rows_can_be_saved(explore: Explore
     ]
 
 
+def test_rows_without_a_key_are_foreseen_and_take_another_column(explore: Explore, writer: httpx.Client) -> None:
+    writer.put("/v1/collections/books", json={}).raise_for_status()
+    rows: list[list[Any]] = [["title", "article", "since"]]
+    rows += [
+        ["" if i % 5 == 0 else f"title {i}", "" if i == 5 else f"article {i}", f"2026-09-0{i % 9 + 1}"]
+        for i in range(20)
+    ]
+    page = explore(UPLOAD).page
+    choose(page, "shop.csv", written(rows))
+    assert page.locator(".columns tbody tr").nth(2).locator("td").nth(1).inner_text() == "dates"
+    assert page.inner_text("#no-value") == "No column becomes the value, and an answer shows the key as the value."
+    told = "16 rows can be stored. 4 have no key: the column “title” is empty there."
+    assert page.inner_text("#doctor p") == told
+    assert page.inner_text("#send") == "Upload 16 rows"
+    assert page.locator("#fallback option").all_inner_texts() == ["skip these rows", "use “article”: 3 rows more"]
+    page.select_option("#fallback", "article")
+    assert page.inner_text("#doctor p").startswith("19 rows can be stored. 1 has no key")
+    page.select_option("[aria-label='What the column article becomes']", "value")
+    assert page.locator("#no-value").count() == 0
+    assert send(page) == "20 of 20 rows · 19 stored · 1 refused"
+    document = writer.get("/v1/collections/books/documents/shop-2").json()
+    assert (document["key"], document["value"]) == ("article 0", "article 0")
+
+
 def test_refused_rows_are_listed_by_line(explore: Explore, writer: httpx.Client) -> None:
     writer.put("/v1/collections/books", json={"encoder": None, "dimension": 2}).raise_for_status()
     lines = [{"name": "a", "vector": [1, 0]}, {"name": "b", "vector": [1, 0]}, {"name": "c", "vector": [0, 1, 2]}]

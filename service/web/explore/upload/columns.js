@@ -7,16 +7,18 @@ import { FLAW, isObject } from "./table.js";
 /** @typedef {import("./table.js").Row} Row */
 /** @typedef {import("./table.js").Table} Table */
 /** @typedef {"text" | "number" | "boolean" | "list" | "object" | "vector" | "bytes" | "mixed" | "empty"} Kind what all filled cells of a column are */
-/** @typedef {{name: string, kind: Kind, filled: number, letters: number}} Column `letters`: how long its texts are, on average */
-/** @typedef {{rows: number, flawed: number, columns: Column[], first: Row[]}} Survey the first rows are those that are shown */
+/** @typedef {{name: string, kind: Kind, filled: number, letters: number, dated: boolean}} Column `letters`: how long its texts are, on average; `dated`: whether all are dates */
+/** @typedef {{rows: number, flawed: number, columns: Column[], first: Row[], filled: Map<string, number> | null}} Survey the first rows are those that are shown; `filled`: the number of rows by the columns that are filled in them, as JSON; null for too many combinations */
 /** @typedef {"id" | "key" | "value" | "metadata" | "key_vector" | "value_vector" | "expires" | "skip"} Role */
-/** @typedef {{roles: Record<string, Role>, kinds: Record<string, Kind>, prefix: string, whole: boolean}} Mapping `prefix` begins the ids where no column has them; `whole`: the rows are documents already */
+/** @typedef {{roles: Record<string, Role>, kinds: Record<string, Kind>, prefix: string, whole: boolean, fallback?: string}} Mapping `fallback`: the column that is the key of rows whose key is empty; `prefix` begins the ids where no column has them; `whole`: the rows are documents already */
 
 /** @type {readonly Role[]} */
 export const ROLES = ["key", "value", "id", "metadata", "key_vector", "value_vector", "expires", "skip"];
 /** The parts that a document has only once. */
 const SINGLE = new Set(["key", "value", "id", "key_vector", "value_vector", "expires"]);
 const PREVIEW = 5;
+/** The most combinations of filled columns that are counted. */
+const COMBINATIONS = 2000;
 
 /** Names of columns that tell what they are, the surest first. @type {Partial<Record<Role, string[]>>} */
 const NAMED = {
@@ -53,6 +55,8 @@ export async function survey(table, signal, told) {
   let [rows, flawed] = [0, 0];
   /** @type {Row[]} */
   const first = [];
+  /** @type {Map<string, number> | null} */
+  let filled = new Map();
   for await (const some of table.rows(signal, (share) => told?.(share, rows))) {
     for (const row of some) {
       rows++;
@@ -61,25 +65,37 @@ export async function survey(table, signal, told) {
         continue;
       }
       if (first.length < PREVIEW) first.push(row);
+      const names = [];
       for (const [name, cell] of Object.entries(row.fields)) {
         if (isBlank(cell)) continue;
+        if (typeof cell !== "string" || cell.trim()) names.push(name);
         let column = columns.get(name);
         if (!column) columns.set(name, (column = blank(name)));
         note(column, table.typed ? cell : parsed(/** @type {string} */ (cell)), typeof cell === "string" ? cell.length : 0);
       }
+      const combination = JSON.stringify(names);
+      filled?.set(combination, (filled.get(combination) ?? 0) + 1);
+      if (filled && filled.size > COMBINATIONS) filled = null;
     }
   }
   return {
     rows,
     flawed,
     first,
-    columns: Array.from(columns.values(), ({ name, kind, filled, texts, total }) => ({ name, kind, filled, letters: texts ? total / texts : 0 })),
+    filled,
+    columns: Array.from(columns.values(), ({ name, kind, filled: cells, texts, total, dated }) => ({
+      name,
+      kind,
+      filled: cells,
+      letters: texts ? total / texts : 0,
+      dated: dated && kind === "text",
+    })),
   };
 }
 
 /** @param {string} name @returns {Column & {total: number, texts: number, width: number}} */
 function blank(name) {
-  return { name, kind: "empty", filled: 0, letters: 0, total: 0, texts: 0, width: 0 };
+  return { name, kind: "empty", filled: 0, letters: 0, dated: true, total: 0, texts: 0, width: 0 };
 }
 
 /** @param {Column & {total: number, texts: number, width: number}} column @param {unknown} value @param {number} letters */
@@ -92,6 +108,7 @@ function note(column, value, letters) {
   }
   if (column.kind === "empty") column.kind = kind;
   else if (column.kind !== kind) column.kind = isListed(kind) && isListed(column.kind) ? "list" : "mixed";
+  column.dated &&= typeof value === "string" && INSTANT.test(value) && instantOf(value) !== null;
   column.filled++;
   column.total += letters;
   column.texts += letters ? 1 : 0;
@@ -191,6 +208,30 @@ export function guess(table, { columns }, encodes) {
   return { roles, kinds, prefix: prefixOf(table.name), whole };
 }
 
+/**
+ * The rows that have no key or no id, and so will be refused; null if the survey does not have them.
+ *
+ * @param {Survey} survey
+ * @param {Mapping} mapping
+ */
+export function holes({ filled, columns }, mapping) {
+  const [key, vector, id] = [columnOf(mapping, "key"), columnOf(mapping, "key_vector"), columnOf(mapping, "id")];
+  if (mapping.whole || !filled || (key ?? vector) === undefined) return null;
+  let [keyless, nameless] = [0, 0];
+  /** The number of rows without a key by the column that could be it. @type {Map<string, number>} */
+  const instead = new Map(columns.filter((column) => isText(column) && !column.dated && column.name !== key).map(({ name }) => [name, 0]));
+  for (const [combination, rows] of filled) {
+    const names = new Set(JSON.parse(combination));
+    if (id !== undefined && !names.has(id)) nameless += rows;
+    else if (![key, vector].some((name) => name !== undefined && names.has(name))) {
+      for (const name of names) instead.set(name, (instead.get(name) ?? Number.NaN) + rows);
+      if (mapping.fallback === undefined || !names.has(mapping.fallback)) keyless += rows;
+    }
+  }
+  const others = [...instead].filter(([, rows]) => rows > 0).sort(([, one], [, other]) => other - one);
+  return { keyless, nameless, instead: others };
+}
+
 /** @param {Column} column */
 function isText({ kind }) {
   return kind === "text" || kind === "mixed";
@@ -207,7 +248,8 @@ export function assigned(mapping, name, role) {
   const roles = Object.fromEntries(
     Object.entries(mapping.roles).map(([other, now]) => [other, now === role && SINGLE.has(role) ? /** @type {Role} */ ("metadata") : now]),
   );
-  return { ...mapping, roles: { ...roles, [name]: role } };
+  const fallback = role === "key" || mapping.roles[name] === "key" ? undefined : mapping.fallback;
+  return { ...mapping, roles: { ...roles, [name]: role }, fallback };
 }
 
 /** The column that has a part; undefined if none has. @param {Mapping} mapping @param {Role} role */
@@ -254,6 +296,10 @@ export function documentOf({ line, fields, flaw }, mapping, typed) {
   const [id, key] = [columnOf(mapping, "id"), columnOf(mapping, "key")];
   if (id !== undefined && document.id === undefined) return { flaw: { name: "flaw.empty", places: { column: id } } };
   document.id ??= `${mapping.prefix}${line}`;
+  if (document.key === undefined && document.key_vector === undefined && mapping.fallback !== undefined) {
+    const text = textOf(fields[mapping.fallback]);
+    if (text?.trim()) document.key = text;
+  }
   if (document.key === undefined && document.key_vector === undefined) {
     return { flaw: { name: "flaw.empty", places: { column: key ?? columnOf(mapping, "key_vector") ?? "" } } };
   }
