@@ -3,6 +3,7 @@
  */
 
 import { count as grouped, percent } from "../shared/numbers.js";
+import { HALF } from "../shared/formula.js";
 import { patternOf } from "./headmap.js";
 
 /** @typedef {import("../shared/words.js").Text} Say */
@@ -22,10 +23,13 @@ export function equalKeys(query, keys) {
  * Chapter 1: how many rows answer.
  *
  * @param {Say} say
- * @param {{query: string, keys: string[], temperature: number, answer: Answer}} shown
+ * @param {{query: string, keys: string[], temperature: number, answer: Answer, misread?: {query: string, key: string}}} shown
+ *   `misread`: a question and the key that the encoder wrongly holds for the nearest
  */
-export function hardAndSoft(say, { query, keys, temperature, answer: { weights, effective } }) {
+export function hardAndSoft(say, { query, keys, temperature, answer: { weights, effective, heaviest }, misread }) {
   if (temperature === Infinity) return say("told.infinity", { count: keys.length });
+  const wrong = query === misread?.query ? weights[keys.indexOf(misread.key)] : 0;
+  if (wrong === heaviest && wrong > HALF) return say("told.misread", { share: percent(wrong) });
   const key = keys[weights.indexOf(1)];
   if (temperature > 0 || key === undefined) return say("told", { count: effective.toFixed(1) });
   return say(key === query ? "told.equal" : "told.zero", { key, hot: weights.join(" ") });

@@ -24,7 +24,7 @@ function tell({ sentence, words, language, T, similarities, keys, query, level, 
   const mask = masked === undefined ? null : similarities.map((_, i) => i >= masked);
   const answer = weigh(similarities, { temperature, none, mask });
   const { weights, nullWeight } = answer;
-  const shown = { query, keys: masked === undefined ? keys : keys.length, temperature, answer, weights, similarities, level, masked, isBlurred };
+  const shown = { ...more, query, keys: masked === undefined ? keys : keys.length, temperature, answer, weights, similarities, level, masked, isBlurred };
   return { text: sentences[sentence](say, shown), weights: [...weights], none: nullWeight };
 }
 

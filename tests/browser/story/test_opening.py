@@ -149,7 +149,7 @@ def test_another_question_has_the_same_average(read: Read) -> None:
     swatch = page.locator(f"{FIRST} .output .swatch").first
     average = swatch.get_attribute("fill")
     page = read(FIRST)
-    right = page.locator(f"{FIRST} .choices button").nth(2)
+    right = page.locator(f"{FIRST} .prediction button").nth(2)
     shown = right.locator(".swatch").evaluate("(it) => it.style.background")
     right.click()
     assert page.locator(f"{FIRST} .verdict").first.inner_text().startswith("Right.")
@@ -174,6 +174,22 @@ def test_the_guess_is_about_a_question_that_the_opening_has_not_shown(read: Read
     )
     page.wait_for_function("() => document.querySelector('#hard-and-soft .drag')?.textContent === 'drag'")
     assert page.evaluate("[...window.questions].some((one) => one.includes('fire'))") is False
-    page.locator(f"{FIRST} .choices button").first.click()
+    page.locator(f"{FIRST} .prediction button").first.click()
     page.wait_for_function("() => [...window.questions].some((one) => one.includes('fire'))")
     page.wait_for_function("() => document.querySelector('#hard-and-soft .knob .told')?.textContent === 'T = ∞'")
+
+
+def test_questions_to_try_follow_the_guess_and_one_is_misread(read: Read) -> None:
+    page = read(FIRST)
+    others = page.locator(f"{FIRST} .doing > .choices button")
+    assert not others.first.is_visible()
+    page.locator(f"{FIRST} .prediction button").first.click()
+    told = page.locator(f"{FIRST} p.told").first
+    for question, key in (("a banana", "a ripe lemon"), ("a campfire", "glowing embers"), ("a lawn", "spring grass")):
+        others.get_by_text(question, exact=True).click()
+        page.wait_for_selector(f"{FIRST} .query-text >> text={question}", state="attached")
+        expect(told).to_contain_text("As spread as")
+        assert KEYS[int(np.argmax(weights(page, FIRST)))] == key
+    others.get_by_text("hot lava").click()
+    expect(told).to_contain_text("The encoder reads lava as rock")
+    assert KEYS[int(np.argmax(weights(page, FIRST)))] == "wet stone"

@@ -111,6 +111,16 @@ def test_one_row_answers_or_many(query: str) -> None:
     assert ("told.equal" in names) is (query == "row 1")
 
 
+def test_a_misread_question_has_its_sentence() -> None:
+    rows: dict[str, Any] = {"similarities": [0.19, 0.26, 0.21], "keys": ["embers", "wet stone", "the deep ocean"]}
+    state = {"sentence": "hardAndSoft", "query": "hot lava"} | rows
+    misread = {"query": "hot lava", "key": "wet stone"}
+    for shown, _, name, parts in told("hard", [state | {"T": T, "misread": misread} for T in TEMPERATURES]):
+        weight = weighed(np.array(rows["similarities"]), shown["T"])[rows["keys"].index("wet stone")]
+        assert (name == "told.misread") == (weight > 0.5)
+        assert name != "told.misread" or close(parts["share"], weight)
+
+
 def test_rows_that_tie_at_zero_are_not_one() -> None:
     tied = {"sentence": "hardAndSoft", "T": 0.0, "similarities": [0.5, 0.2, 0.5], "keys": ["a", "b", "c"], "query": "q"}
     assert {(name, parts["count"]) for _, _, name, parts in told("hard", [tied])} == {("told", "2.0")}

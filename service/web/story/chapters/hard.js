@@ -13,8 +13,11 @@ import { temperatureAt, positionOf, STEPS } from "../../shared/scale.js";
 import words from "./hard.json";
 
 const { queries, rows: ROWS } = data.colours;
-/** The question that the story asks, and the one that the reader guesses about. */
+/** The question that the story asks, the one that the reader guesses about, and others to try. */
 const [SEA, FIRE] = queries;
+const OTHERS = ["a banana", "a campfire", "a lawn", "hot lava"];
+/** A question that this encoder reads in another way than people do. */
+const MISREAD = { query: "hot lava", key: "wet stone" };
 const KEYS = ROWS.map(({ key }) => key);
 const EMBERS = ROWS.findIndex(({ key }) => key === "glowing embers");
 const BEGINNING = 0.05;
@@ -38,10 +41,12 @@ export const hard = {
       stop();
       context.set({ t });
     });
-    const ask = asking(say, (q) => {
+    /** Another question; at T = ∞ each would be answered alike. @param {string} q */
+    const put = (q) => {
       stop();
-      context.set({ q, t: state.t === Infinity ? BEGINNING : state.t }); // an average would answer each question alike
-    });
+      context.set({ q, t: state.t === Infinity ? BEGINNING : state.t });
+    };
+    const ask = asking(say, put);
     const status = statusLine();
     const table = numbers(say);
     const compared = h("p");
@@ -59,12 +64,13 @@ export const hard = {
       why: () => say("predict.why"),
       reveal: () => reveal(),
     });
+    const others = h("div.choices", { hidden: true }, ...OTHERS.map((q) => h("button", { type: "button", onclick: () => put(q) }, q)));
     const picture = h("div.asked-picture", {}, threads.element, ask.element);
     const element = screen({
       title: say("title"),
       sentence: say("sentence"),
       picture,
-      below: [guess.element, isStill ? null : again, status.element],
+      below: [guess.element, others, isStill ? null : again, status.element],
       hood: hood(
         say,
         compared,
@@ -152,11 +158,12 @@ export const hard = {
     }
 
     function show() {
+      others.hidden = !guess.isTold();
       const shown = weigh(similarities, { temperature: state.t });
       threads.draw({ temperature: state.t, weights: shown.weights, similarities });
       table.show(ROWS, similarities, shown.weights, state.t);
       const isBeginning = state.t === BEGINNING && asked === SEA;
-      status.show(isBeginning ? say("told.beginning") : hardAndSoft(say, { query: asked, keys: KEYS, temperature: state.t, answer: shown }));
+      status.show(isBeginning ? say("told.beginning") : hardAndSoft(say, { misread: MISREAD, query: asked, keys: KEYS, temperature: state.t, answer: shown }));
     }
 
     function write() {
