@@ -38,7 +38,7 @@ ROOT_PATH = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 OWN_SEGMENTS = frozenset(
     [
         *("assets", "deeper", "docs", "explore", "index.html", "lesson.html", "livez", "llms-full.txt", "llms.txt"),
-        *("mcp", "metrics", "openapi.json", "readyz", "room", "scenes", "v1", "v2", "worksheet.html"),
+        *("mcp", "metrics", "openapi.json", "readyz", "room", "v1", "v2", "worksheet.html"),
     ]
 )
 UNIX = "unix"

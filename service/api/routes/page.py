@@ -91,8 +91,7 @@ DOCUMENTS = {
 REFERENCE = "docs.html"  # which `documentation.py` serves
 MISSING = "missing.html"  # for a person whose browser asks for a page that does not exist
 DEMO = "library"  # which a visitor of an empty service may load
-MOVED = {"/room.html": "/room", "/scenes": "/deeper", "/scenes.html": "/deeper"}
-EXPORTED = "scenes.html"  # which an exported page has in place of a redirect
+MOVED = {"/room.html": "/room"}
 LINK = re.compile(r"""((?:href|src)=")(?:\./)?""")
 
 
@@ -163,7 +162,6 @@ class Files:
             *DOCUMENTS.values(),
             REFERENCE,
             MISSING,
-            EXPORTED,
         ):
             return None
         return await send_asset(file, FOR_EVER | FOR_ANYONE | {"Vary": "Accept-Encoding"}, headers)

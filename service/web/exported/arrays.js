@@ -1,6 +1,6 @@
 /**
  * `POST /v1/attend` in the browser: attention on the matrices of a request, by the definition in `attention/definition.py`.
- * It has what the scenes ask for: one level of rows, and softmax.
+ * It has what the pictures ask for: one level of rows, and softmax.
  *
  * @typedef {number[][]} Matrix rows of equal width
  * @typedef {{W_Q: Matrix, W_K: Matrix, W_V: Matrix, W_O: Matrix, n_heads?: number}} Projections

@@ -4,7 +4,7 @@ import { isExported } from "./assets.js";
 
 /** @typedef {"learn" | "explore"} Purpose */
 
-const STORED = "softkv-purpose"; // moved.js reads it, too
+const STORED = "softkv-purpose"; // chosen.js reads it, too
 
 /** The address that leads to the story, and remembers that. */
 export const LEARN = "./?learn";

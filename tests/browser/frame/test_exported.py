@@ -141,15 +141,13 @@ def test_the_lesson_and_the_worksheet_lead_back_to_files(offline: Visit) -> None
         for link in links:
             path = Path(httpx.URL(link).path)
             assert not link.startswith("file:") or path.is_file(), (name, link)
-    for old, new in {"scenes.html": "deeper.html", "scenes.html#scene=lowrank": "deeper.html#low-rank"}.items():
-        page.goto(f"{offline.origin}/{old}", wait_until="commit")
-        page.wait_for_url(f"{offline.origin}/{new}")
-        page.wait_for_selector("article:visible .screen")
+    page.goto(f"{offline.origin}/deeper.html#low-rank")
+    page.wait_for_selector("article:visible .screen")
     assert page.locator(".mark").get_attribute("href") == "index.html"
 
 
 def test_the_exported_page_works_in_a_sandboxed_frame(chromium: Any, origin: str) -> None:
-    address = f"{origin}/scenes.html?embed=1#scene=regression"
+    address = f"{origin}/deeper.html?embed=1#regression"
     with framing(address, 'sandbox="allow-scripts" width="800" height="520"') as site:
         page = chromium.new_page()
         errors: list[str] = []

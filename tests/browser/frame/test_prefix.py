@@ -26,7 +26,7 @@ def address(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def test_a_question_is_answered_with_the_path(visit: Open, address: str) -> None:
-    opened = visit("scenes#scene=guess", origin=address)
+    opened = visit("deeper#four", origin=address)
     opened.page.wait_for_selector("#way-attention li")
     assert opened.page.url == f"{address}/deeper#four"
     assert opened.asked()

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.browser.arriving import arrival
 
-MOST_BYTES = 93_000
+MOST_BYTES = 91_000
 MOST_REQUESTS = 20
 
 

@@ -59,7 +59,7 @@ def test_files_have_one_digest_and_no_other_version_is_there(client):
     assert digest == Assets(WEB).digest
     for path in ("/assets/0000000000000000/built/story.js", "/built/story.js", "/assets/built/story.js"):
         assert client.get(path).status_code == 404
-    for name in ("deeper.html", "scenes.html", "package.json", "", "shared", "../settings.py", "%2e%2e/settings.py"):
+    for name in ("deeper.html", "package.json", "", "shared", "../settings.py", "%2e%2e/settings.py"):
         assert client.get(f"/assets/{digest}/{name}").status_code == 404
 
 
@@ -155,13 +155,9 @@ def test_a_browser_that_asks_for_a_missing_page_is_led_on(client, path, language
         assert client.get(link, follow_redirects=True).status_code == 200, link
 
 
-@pytest.mark.parametrize(
-    ("old", "new"),
-    [("/room.html?code=ABCD", "/room?code=ABCD"), ("/scenes", "/deeper"), ("/scenes.html?embed=1", "/deeper?embed=1")],
-)
-def test_an_old_address_of_a_document_leads_to_its_new_one(client, old, new):
-    answer = client.get(old, follow_redirects=False)
-    assert (answer.status_code, answer.headers["location"]) == (308, new)
+def test_the_file_of_the_room_leads_to_the_room(client):
+    answer = client.get("/room.html?code=ABCD", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (308, "/room?code=ABCD")
 
 
 def test_a_missing_page_is_a_problem(client):
