@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from attention.arrays import F64, I64
 from attention.kernels import pin_kernels
+from attention.lookup.bounds.similarities import similarity_slack
 from attention.lookup.estimate import WeightEstimates, request_scan, scan_and_look_up, scan_temperature
 from attention.lookup.exact import Weighting, bound_variation
 from attention.lookup.memory.tiles import all_rows
@@ -16,7 +18,7 @@ from attention.lookup.planner import reads_exactly
 from attention.lookup.quantised import fits_scan, scan_question, shard_of
 from attention.lookup.question import Question, mask_forbidden
 from attention.lookup.scan import RowTerms
-from attention.lookup.shards import open_shard
+from attention.lookup.shards import Shard, open_shard
 from attention.lookup.shards.local import LocalShard
 from attention.lookup.shards.uncoded import UncodedShard
 
@@ -33,19 +35,36 @@ class Weights:
         weights: float64[m], each summed over all keys of the document; with the null key's weight they sum to one.
         total_variation: an upper bound of ½·Σ|w − ŵ| over all documents and the null key, for true weights w and these
             weights ŵ.
+        log_error: an upper bound of |ln ŵ − ln w|, apart from a difference that all documents share; infinite if
+            unknown.
     """
 
     numbers: I64
     weights: F64
     total_variation: float
+    log_error: float
 
     @classmethod
-    def of_rows(cls, numbers: I64, weights: F64, total_variation: float) -> Weights:
+    def of_rows(cls, numbers: I64, weights: F64, total_variation: float, log_error: float) -> Weights:
         """Return the weights of documents with one row each, whose numbers come in any order."""
         if (numbers[1:] > numbers[:-1]).all():
-            return cls(numbers, weights, total_variation)
+            return cls(numbers, weights, total_variation, log_error)
         order = np.argsort(numbers)
-        return cls(numbers[order], weights[order], total_variation)
+        return cls(numbers[order], weights[order], total_variation, log_error)
+
+    def find_candidates(self, numbers: I64, size: int) -> I64:
+        """Return those of some documents that can truly be among the `size` heaviest of them.
+
+        Args:
+            numbers: int64[m], documents with weights.
+            size: at least 1.
+        """
+        if len(numbers) <= size:
+            return numbers
+        weights = self.weights[np.searchsorted(self.numbers, numbers)]
+        least = float(np.partition(weights, -size)[-size]) * math.exp(-2 * self.log_error)
+        candidates: I64 = numbers[weights >= least]
+        return candidates
 
 
 def weights_of(view: AnyView, question: Question) -> Weights:
@@ -65,9 +84,20 @@ def weights_of(view: AnyView, question: Question) -> Weights:
         (similarities,) = shard.read_similarities([question], biases)
         weighting = Weighting.of(question, similarities, biases[0])
         variation, weights = bound_variation(shard, weighting), weighting.distribution.weights
+        log_error = _bound_logs(shard, weighting)
         if shard.grouping is not None:
-            return Weights(shard.grouping.numbers, shard.grouping.sums(weights), variation)
-        return Weights.of_rows(shard.numbers(shard.rows), weights, variation)
+            return Weights(shard.grouping.numbers, shard.grouping.sums(weights), variation, log_error)
+        return Weights.of_rows(shard.numbers(shard.rows), weights, variation, log_error)
+
+
+def _bound_logs(shard: Shard, weighting: Weighting) -> float:
+    """Return `Weights.log_error` of weights in float64; infinite for other normalisers than softmax, and at T = 0."""
+    if not weighting.question.weighs_all or not weighting.levels.size:
+        return math.inf
+    largest = float(np.abs(weighting.similarities).max())
+    slack = similarity_slack(shard.facts.similarity, weighting.question.vector, shard.facts.key_norm)
+    logits = slack.in_logits(weighting.temperature, largest).at(float(np.abs(weighting.levels).max()))
+    return logits + 1e-12  # for the exponentials, and their sums over the keys of a document
 
 
 def weights_without_null(view: AnyView, question: Question) -> Weights:
@@ -116,7 +146,8 @@ def _scan_weights(view: View, question: Question) -> Weights | None:
     for width in view.limits.scan_widths:
         shard.row_terms = row_terms = RowTerms(shard.room)
         request = request_scan(shard, [scanned], width)
-        estimate = WeightEstimates(shard, [scanned], *scan_and_look_up(shard, [scanned], request))[0]
+        estimates = WeightEstimates(shard, [scanned], *scan_and_look_up(shard, [scanned], request))
+        estimate, estimate_error = estimates[0], estimates.scan.error(0)
         if estimate is None or (question.max_error is not None and estimate.total_variation > question.max_error):
             continue
         mixture, rescored = estimate.mixture, estimate.rescored
@@ -127,11 +158,13 @@ def _scan_weights(view: View, question: Question) -> Weights | None:
         weights[rescored.candidate_rows] = mixture.candidates
         mask = question.mask
         assert mask is None or isinstance(mask, Mask)
-        return _of_passing(view, mask, weights, estimate.total_variation)
+        # 1e-5 for the float32 of the scan, see `bounds.weights.bound_tail`.
+        log_error = estimate_error.largest / scan_temperature(scanned) + 1e-5
+        return _of_passing(view, mask, weights, estimate.total_variation, log_error)
     return None
 
 
-def _of_passing(view: View, mask: Mask | None, weights: F64, variation: float) -> Weights:
+def _of_passing(view: View, mask: Mask | None, weights: F64, variation: float, log_error: float) -> Weights:
     """Return the weights float64[rows of the view] of the rows that pass."""
     numbers, passing = list[I64](), list[F64]()
     starts = {id(tile.segment): tile.start for tile in all_rows(view).tiles}
@@ -140,4 +173,4 @@ def _of_passing(view: View, mask: Mask | None, weights: F64, variation: float) -
         span = weights[start : start + segment.count]
         numbers.append(of_segment if passes is None else of_segment[passes])
         passing.append(span if passes is None else span[passes])
-    return Weights.of_rows(np.concatenate(numbers), np.concatenate(passing), variation)
+    return Weights.of_rows(np.concatenate(numbers), np.concatenate(passing), variation, log_error)

@@ -24,6 +24,9 @@ from service.retrieval.queries.results import DocumentReader, Group, GroupedWeig
 from service.retrieval.queries.terms import LogitTerms
 from service.storage import Combination, Comparison, Condition, InvalidCondition, decode_scalar
 
+MAX_CANDIDATES = 1024
+"""The most documents that one lookup compares to find the best of all groups."""
+
 
 @dataclass(frozen=True, eq=False)
 class GroupBuilder:
@@ -89,14 +92,24 @@ class GroupBuilder:
     def _answer_groups(
         self, question: Question, columns: Sequence[FieldWeights], weights: Weights, groups: Sequence[Group]
     ) -> list[Answer]:
-        """Answer a question once for each of its groups, with the documents of the group alone."""
+        """Return for each group the answer to the question with the documents of the group alone.
+
+        If few documents can be among the best of their groups, one lookup is enough for all groups.
+        """
         condition, size = parse_filter(self.options.filter, self.options.now), self.grouping.documents
         numbers = _find_documents(columns, weights, groups)
+        plain = replace(question, null=None, top_k=size, top_p=None, output=False, max_error=None)
+        view = self.snapshot.local_view
+        if view is not None and groups:
+            candidates = [weights.find_candidates(of_group, size) for of_group in numbers]
+            together = np.concatenate(candidates)
+            if len(together) <= MAX_CANDIDATES:
+                (answer,) = answers(view, [replace(plain, mask=view.mask(together), top_k=len(together))])
+                return [_select(answer, of_group, size) for of_group in candidates]
         masks = [
             self.snapshot.mask_of(of_group, _join(condition, group.condition))
             for group, of_group in zip(groups, numbers, strict=True)
         ]
-        plain = replace(question, null=None, top_k=size, top_p=None, output=False, max_error=None)
         return answers(self.snapshot.view, [replace(plain, mask=mask) for mask in masks])
 
     def _with_matches(
@@ -120,6 +133,14 @@ class GroupBuilder:
         answer = replace(answer, weights=among_all, logits=logits)
         matches = read_matches(answer, self.reading, added if self.options.explained else None)
         return replace(group, matches=matches)
+
+
+def _select(answer: Answer, numbers: I64, size: int) -> Answer:
+    """Return an answer with some of its documents alone, of which the best ones are the matches."""
+    of_group = np.isin(answer.numbers, numbers)
+    names = ("numbers", "parts", "similarities", "logits", "weights", "log_weight_of_other_parts")
+    arrays = {name: getattr(answer, name)[of_group] for name in names}
+    return replace(answer, **arrays, matches=min(size, int(of_group.sum())))
 
 
 def _check_scalars(column: FieldWeights, field: str) -> None:
