@@ -542,16 +542,6 @@ class Snapshot:
         assert joined is not None
         return self._mask(joined)
 
-    def mask_of(self, numbers: I64, condition: Condition) -> AnyMask:
-        """Return the mask of some documents, without a place in the cache of filters.
-
-        Args:
-            numbers: int64[m], the row numbers of the documents, which this snapshot shows.
-            condition: the condition that these documents pass, and no others; it is used if the rows are elsewhere.
-        """
-        view = self.local_view
-        return self.mask(condition) if view is None else view.mask(numbers)
-
     def _mask(self, condition: Condition) -> AnyMask:
         name = condition_digest(condition)
         if name not in self._given:

@@ -10,17 +10,25 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import islice, pairwise
+from typing import Any
 
 import numpy as np
 
 from attention.arrays import I64, Bools
-from attention.lookup import Answer, Question, Weights, answers, estimate_weights_of, weight_error
+from attention.lookup import Answer, AnyMask, Question, Weights, answers, estimate_weights_of, weight_error
 from service.retrieval.collections import Snapshot, parse_filter
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.aggregate import FieldWeights, Grouping, find_heaviest, sum_error
 from service.retrieval.queries.question import Options
-from service.retrieval.queries.results import DocumentReader, Group, GroupedWeight, read_matches
+from service.retrieval.queries.results import (
+    DocumentReader,
+    Group,
+    GroupedWeight,
+    choose_matches,
+    read_documents,
+    sort_matches,
+)
 from service.retrieval.queries.terms import LogitTerms
 from service.storage import Combination, Comparison, Condition, InvalidCondition, decode_scalar
 
@@ -67,11 +75,17 @@ class GroupBuilder:
         weights = estimate_weights_of(self.snapshot.view, question)
         columns = FieldWeights.of_field(self.snapshot, self.grouping.field, weights, "/group_by/field")
         grouped = self._weigh_groups(columns, weights)
-        if not self.grouping.documents:
+        if not (self.grouping.documents and grouped.groups):
             return grouped
-        answers = self._answer_groups(question, columns, weights, grouped.groups)
-        matching = zip(grouped.groups, answers, strict=True)
-        groups = [self._with_matches(group, answer, of_all, weights, added) for group, answer in matching]
+        answer, of_groups = self._answer_groups(question, columns, weights, grouped.groups)
+        answer = _weigh_among_all(answer, of_all, weights)
+        chosen = [self._choose(answer, indices) for indices in of_groups]
+        shown = added if self.options.explained else None
+        matches = iter(read_documents(answer, self.reading, np.concatenate(chosen), shown))
+        groups = [
+            replace(group, matches=sort_matches(list(islice(matches, len(indices)))))
+            for group, indices in zip(grouped.groups, chosen, strict=True)
+        ]
         return replace(grouped, groups=groups)
 
     def _weigh_groups(self, columns: Sequence[FieldWeights], weights: Weights) -> GroupedWeight:
@@ -91,56 +105,62 @@ class GroupBuilder:
 
     def _answer_groups(
         self, question: Question, columns: Sequence[FieldWeights], weights: Weights, groups: Sequence[Group]
-    ) -> list[Answer]:
-        """Return for each group the answer to the question with the documents of the group alone.
+    ) -> tuple[Answer, list[I64]]:
+        """Return an answer with the best documents of all groups, and for each group the indices of its documents.
 
-        If few documents can be among the best of their groups, one lookup is enough for all groups.
+        If few documents can be among the best of their groups, one lookup is enough; otherwise each group has its own.
         """
         condition, size = parse_filter(self.options.filter, self.options.now), self.grouping.documents
-        numbers = _find_documents(columns, weights, groups)
+        numbers, view = _find_documents(columns, weights, groups), self.snapshot.local_view
         plain = replace(question, null=None, top_k=size, top_p=None, output=False, max_error=None)
-        view = self.snapshot.local_view
-        if view is not None and groups:
+        if view is not None:
             candidates = [weights.find_candidates(of_group, size) for of_group in numbers]
             together = np.concatenate(candidates)
             if len(together) <= MAX_CANDIDATES:
                 (answer,) = answers(view, [replace(plain, mask=view.mask(together), top_k=len(together))])
-                return [_select(answer, of_group, size) for of_group in candidates]
-        masks = [
-            self.snapshot.mask_of(of_group, _join(condition, group.condition))
-            for group, of_group in zip(groups, numbers, strict=True)
-        ]
-        return answers(self.snapshot.view, [replace(plain, mask=mask) for mask in masks])
-
-    def _with_matches(
-        self, group: Group, answer: Answer, of_all: Answer, weights: Weights, added: LogitTerms | None
-    ) -> Group:
-        """Return a group with its best documents, which have their weights among all documents.
-
-        Args:
-            group: the group.
-            answer: the answer over the documents of the group.
-            of_all: the answer over all documents.
-            weights: the weights of all documents.
-            added: the terms that were added to the documents' logits.
-        """
-        if answer.temperature and of_all.log_partition is not None:
-            among_all = np.exp(answer.logits + answer.log_weight_of_other_parts - of_all.log_partition)
+                return answer, [np.flatnonzero(np.isin(answer.numbers, of_group)) for of_group in candidates]
+            masks: list[AnyMask] = [view.mask(of_group) for of_group in numbers]
         else:
-            among_all = weights.weights[np.searchsorted(weights.numbers, answer.numbers)]
-        # At temperature 0, only documents that tie for the best of all have a finite logit.
-        logits = answer.logits if answer.temperature else np.where(among_all > 0, answer.logits, -np.inf)
-        answer = replace(answer, weights=among_all, logits=logits)
-        matches = read_matches(answer, self.reading, added if self.options.explained else None)
-        return replace(group, matches=matches)
+            masks = [self.snapshot.mask(_join(condition, group.condition)) for group in groups]
+        separate = answers(self.snapshot.view, [replace(plain, mask=mask) for mask in masks])
+        edges = np.cumsum([0, *(len(answer.numbers) for answer in separate)])
+        arrays: dict[str, Any] = {
+            name: np.concatenate([getattr(answer, name) for answer in separate]) for name in DOCUMENT_ARRAYS
+        }
+        return replace(separate[0], **arrays), [np.arange(first, last) for first, last in pairwise(edges.tolist())]
+
+    def _choose(self, answer: Answer, indices: I64) -> I64:
+        """Return the indices of a group's matches among those of its documents, which come best first."""
+        size = min(self.grouping.documents, len(indices))
+        last = indices[size - 1]
+        tied = (answer.weights[indices] == answer.weights[last]) & (
+            answer.similarities[indices] == answer.similarities[last]
+        )
+        indices = indices[(np.arange(len(indices)) < size) | tied]
+        arrays: dict[str, Any] = {name: getattr(answer, name)[indices] for name in DOCUMENT_ARRAYS}
+        chosen: I64 = indices[choose_matches(replace(answer, **arrays, matches=size), self.reading)]
+        return chosen
 
 
-def _select(answer: Answer, numbers: I64, size: int) -> Answer:
-    """Return an answer with some of its documents alone, of which the best ones are the matches."""
-    of_group = np.isin(answer.numbers, numbers)
-    names = ("numbers", "parts", "similarities", "logits", "weights", "log_weight_of_other_parts")
-    arrays = {name: getattr(answer, name)[of_group] for name in names}
-    return replace(answer, **arrays, matches=min(size, int(of_group.sum())))
+DOCUMENT_ARRAYS = ("numbers", "parts", "similarities", "logits", "weights", "log_weight_of_other_parts")
+"""The arrays of an answer with an element for each of its documents."""
+
+
+def _weigh_among_all(answer: Answer, of_all: Answer, weights: Weights) -> Answer:
+    """Return an answer over some documents with the weights that they have among all documents.
+
+    Args:
+        answer: the answer over these documents.
+        of_all: the answer over all documents.
+        weights: the weights of all documents.
+    """
+    if answer.temperature and of_all.log_partition is not None:
+        among_all = np.exp(answer.logits + answer.log_weight_of_other_parts - of_all.log_partition)
+    else:
+        among_all = weights.weights[np.searchsorted(weights.numbers, answer.numbers)]
+    # At temperature 0, only documents that tie for the best of all have a finite logit.
+    logits = answer.logits if answer.temperature else np.where(among_all > 0, answer.logits, -np.inf)
+    return replace(answer, weights=among_all, logits=logits)
 
 
 def _check_scalars(column: FieldWeights, field: str) -> None:

@@ -427,32 +427,46 @@ def read_matches(
         added: the terms to explain for each match; None for no explanation.
         matching: int64[k], the indices of the matches among the answer's documents; None for the best ones.
     """
-    if matching is None:
-        matching = choose_matches(answer, reading)
-    rows, weights = answer.numbers[matching], answer.weights[matching]
+    chosen = choose_matches(answer, reading) if matching is None else matching
+    return sort_matches(read_documents(answer, reading, chosen, added))
+
+
+def read_documents(
+    answer: Answer, reading: DocumentReader, indices: Array, added: LogitTerms | None = None
+) -> list[Match]:
+    """Return some documents of an answer as matches, in the order of the indices.
+
+    Args:
+        answer: the lookup's answer.
+        reading: reads the documents.
+        indices: int64[k], of the answer's documents.
+        added: the terms to explain for each match; None for no explanation.
+    """
+    rows, weights = answer.numbers[indices], answer.weights[indices]
     documents = reading.documents(rows)
     columns = zip(
         [document if isinstance(document, str) else document.id for document in documents],
         [None if isinstance(document, str) else document for document in documents],
-        answer.similarities[matching].tolist(),
-        answer.logits[matching].tolist(),
+        answer.similarities[indices].tolist(),
+        answer.logits[indices].tolist(),
         weights.tolist(),
-        answer.log_weight_of_other_parts[matching].tolist(),
-        reading.find_best_keys(documents, rows, answer.parts[matching]),
+        answer.log_weight_of_other_parts[indices].tolist(),
+        reading.find_best_keys(documents, rows, answer.parts[indices]),
         [None] * len(rows) if added is None else added.explain(rows),
         strict=True,
     )
-    return _sort_matches([Match(*row) for row in columns])
+    return [Match(*row) for row in columns]
 
 
-def _sort_matches(matches: Sequence[Match]) -> list[Match]:
+def sort_matches(matches: Sequence[Match]) -> list[Match]:
+    """Return matches in the order of weight, then similarity, then id."""
     return sorted(matches, key=lambda match: (-match.weight, -match.similarity, match.id))
 
 
 def _add_shares(matches: Sequence[Match], members: Mapping[str, Sequence[tuple[str, float]]]) -> list[Match]:
     """Return the matches with the weights of the documents that share their places, in the order of these sums."""
     shares = [members[match.id] for match in matches]
-    return _sort_matches(
+    return sort_matches(
         [
             replace(match, weight=match.weight + sum(weight for _, weight in share), stands_for=share)
             for match, share in zip(matches, shares, strict=True)
@@ -462,7 +476,7 @@ def _add_shares(matches: Sequence[Match], members: Mapping[str, Sequence[tuple[s
 
 def _remove_shares(matches: Sequence[Match]) -> list[Match]:
     """Return the matches with the weights of their documents alone, in the order of these."""
-    return _sort_matches(
+    return sort_matches(
         [
             replace(match, weight=match.weight - sum(weight for _, weight in match.stands_for), stands_for=())
             for match in matches
