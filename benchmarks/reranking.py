@@ -1,4 +1,4 @@
-"""What does a second look add? A cross-encoder inside the softmax, its weight fitted to 50 and to 200 labels.
+"""The gain of a cross-encoder inside the softmax, with a weight that is fitted to 50 and to 200 labels.
 
     apt-get install wordnet-base
     python -m benchmarks.reranking [--folder FOLDER] [--minutes 15] [--sets "held back"] [--draws 10]

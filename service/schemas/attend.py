@@ -258,7 +258,7 @@ class Match(Wire):
     stands_for: list[StandsFor] | None = Field(
         None,
         description="With `diversity`: the documents that share the place of this match, the heaviest first; left out "
-        "if there are none. Its `similarity`, `logit`, `confidence` and `explanation` are its own alone.",
+        "if no document does. `similarity`, `logit`, `confidence` and `explanation` are of the match without them.",
     )
     confidence: float | None = Field(
         None,

@@ -231,7 +231,7 @@ async def _encode_query(
     if (text := find_words(query)) is None:
         raise InvalidContent.at(
             pointer,
-            "SQL looks for the words of the text parts with a positive weight, and there are none: send a text part",
+            "SQL looks for the words of text parts with a positive weight, and the query has no such part: send one",
         )
     encoder = await get_null_encoder(encoders, record, options.null)
     started = time.perf_counter()

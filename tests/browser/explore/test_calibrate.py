@@ -156,14 +156,14 @@ def test_marks_beside_results_are_labels(explore: Explore, books: httpx.Client) 
         page.wait_for_selector("#stage .tab:not([aria-busy])")
         page.click(mark)
         page.wait_for_selector(f"{mark.split(' >>')[0]}[aria-pressed=true]")
-    given = books.get("/v1/collections/books/feedback").json()["feedback"]
-    assert [(one["query"], one["right"]) for one in given] == [
+    records = books.get("/v1/collections/books/feedback").json()["feedback"]
+    assert [(one["query"], one["right"]) for one in records] == [
         ("keeping cats", True),
         ("a law on taxes", True),
         ("old songs", False),
         ("iron", False),
     ]
-    assert [one["id"] for one in given[:2]] == ["cats", None]
+    assert [one["id"] for one in records[:2]] == ["cats", None]
     page.click("#tab-calibrate")
     page.wait_for_selector("#marks:not([hidden])")
     # A first match that is wrong makes a question without an answer; from another wrong one nothing follows.

@@ -30,11 +30,11 @@ STEPS = ["x", "project", "dot", "scale", "temperature", "mask", "softmax", "blen
 def told(chapter: str, states: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any], str, Any]]:
     """Yield each state in both languages, what it shows, the name of the sentence told and the parts filled in."""
     texts = json.loads((CHAPTERS / f"{chapter}.json").read_text(encoding="utf-8"))
-    asked = [state | {"language": language} for state, language in product(states, texts)]
-    sent = [state | {"words": texts[state["language"]], "T": _written(state.get("T", 1.0))} for state in asked]
-    given = json.dumps({"states": sent, "characters": CHARACTERS})
-    shown = json.loads(checked(node(ROOT, SCRIPT, given=given)))
-    for state, picture in zip(asked, shown, strict=True):
+    cases = [state | {"language": language} for state, language in product(states, texts)]
+    sent = [state | {"words": texts[state["language"]], "T": _written(state.get("T", 1.0))} for state in cases]
+    content = json.dumps({"states": sent, "characters": CHARACTERS})
+    shown = json.loads(checked(node(ROOT, SCRIPT, given=content)))
+    for state, picture in zip(cases, shown, strict=True):
         yield state, picture, *_matched(texts[state["language"]], picture["text"])
 
 
@@ -162,10 +162,10 @@ def test_an_answer_is_an_answer(level: float, blurred: bool) -> None:
     texts = json.loads((CHAPTERS / "none.json").read_text(encoding="utf-8"))
     doubts = {language: texts[language]["told.blurred"].replace("{text}", "") for language in texts}
     states = grid("nothingFits", level=level, isBlurred=blurred)
-    asked = [state | {"language": language} for state, language in product(states, texts)]
-    sent = [state | {"words": texts[state["language"]], "T": _written(state["T"])} for state in asked]
+    cases = [state | {"language": language} for state, language in product(states, texts)]
+    sent = [state | {"words": texts[state["language"]], "T": _written(state["T"])} for state in cases]
     shown = json.loads(checked(node(ROOT, SCRIPT, given=json.dumps({"states": sent, "characters": CHARACTERS}))))
-    for state, picture in zip(asked, shown, strict=True):
+    for state, picture in zip(cases, shown, strict=True):
         *weights, none = weighed(np.array([*state["similarities"], level]), state["T"])
         doubt = doubts[state["language"]]
         assert picture["text"].endswith(doubt) is blurred

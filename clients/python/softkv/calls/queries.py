@@ -428,7 +428,7 @@ def _count_matches(options: Mapping[str, Any]) -> int:
     """Return the most matches that the answer to one query has, without the defaults of the collection."""
     top_k: int | None = options.get("top_k")
     if options.get("diversity") is not None:
-        return min(max(10 * (_MATCHES if top_k is None else top_k), 100), 1000)  # it looks at so many documents
+        return min(max(10 * (_MATCHES if top_k is None else top_k), 100), 1000)  # the documents that it compares
     if top_k is not None:
         return top_k
     return _MATCHES_OF_A_SET if options.get("top_p") is not None or options.get("conformal") is not None else _MATCHES

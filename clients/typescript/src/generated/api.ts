@@ -4389,7 +4389,7 @@ export interface components {
             logit: number | null;
             /** @description The share of the document in the answer, 0 to 1; for a document with several keys, the sum of their weights. With `diversity`, the weights of the documents in `stands_for` are added. */
             weight: number;
-            /** @description With `diversity`: the documents that share the place of this match, the heaviest first; left out if there are none. Its `similarity`, `logit`, `confidence` and `explanation` are its own alone. */
+            /** @description With `diversity`: the documents that share the place of this match, the heaviest first; left out if no document does. `similarity`, `logit`, `confidence` and `explanation` are of the match without them. */
             stands_for?: components["schemas"]["StandsFor"][];
             /** @description The probability that this document is the right one. Present if the collection is calibrated and the request uses the settings of the calibration. */
             confidence?: number;

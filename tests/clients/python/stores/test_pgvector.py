@@ -177,5 +177,5 @@ def test_an_empty_table_and_a_server_that_does_not_answer(check: Check, database
     execute(database, "TRUNCATE documents")
     empty = check(database, "--from", "pgvector", "--questions", questions)
     assert (empty.code, "the collection has no vectors (0 rows)" in empty.messages) == (1, True)
-    unreachable = check("postgresql://nobody@127.0.0.1:1/none", "--from", "pgvector", "--questions", questions)
-    assert (unreachable.code, "no PostgreSQL answers" in unreachable.messages) == (3, True)
+    refusal = check("postgresql://nobody@127.0.0.1:1/none", "--from", "pgvector", "--questions", questions)
+    assert (refusal.code, "no PostgreSQL answers" in refusal.messages) == (3, True)

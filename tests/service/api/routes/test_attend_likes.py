@@ -83,8 +83,8 @@ def test_texts_of_a_sum_are_encoded_and_compared(client, collection):
     assert answer["matches"][0]["id"] == "cats that purr"
     assert answer["full_text"]["documents"] == 0
     assert answer["unknown_tokens"] == 0
-    own = attend(client, path, query=[{"id": "dogs that bark"}], full_text={"weight": 0.5, "query": "cats engine"})
-    assert own["full_text"]["documents"] == 2
+    answer = attend(client, path, query=[{"id": "dogs that bark"}], full_text={"weight": 0.5, "query": "cats engine"})
+    assert answer["full_text"]["documents"] == 2
     compared = client.post(f"{path}/compare", json={"query": [{"text": "cats"}, {"id": "dogs that bark"}]}).json()
     assert [row["id"] for row in compared["full_text"]["rows"]] == ["cats that purr"]
     assert {match["id"] for match in compared["top_k"]["matches"][:2]} == {"cats that purr", "dogs that bark"}
@@ -154,9 +154,9 @@ def test_groups_ignore_diversity(client, shelf):
 
 
 def test_diversity_limits_queries_by_the_documents_that_it_looks_at(client, shelf):
-    asked = {"diversity": 0.1, "top_k": 100, "include": []}
-    assert len(attend(client, shelf, queries=[[1, 0]] * 10, **asked)["results"]) == 10
-    pointer, detail = flaw(client, f"{shelf}/attend", queries=[[1, 0]] * 11, **asked)
+    options = {"diversity": 0.1, "top_k": 100, "include": []}
+    assert len(attend(client, shelf, queries=[[1, 0]] * 10, **options)["results"]) == 10
+    pointer, detail = flaw(client, f"{shelf}/attend", queries=[[1, 0]] * 11, **options)
     assert pointer == "/queries"
     assert "up to 1000 documents each" in detail
     assert "in parts of 10" in detail

@@ -63,12 +63,12 @@ def test_places_follow_their_definition(seed, scanned):
         size = int(random.integers(1, 13))
         (plain,) = attend(collection, query, **options, top_k=min(max(10 * size, 100), 1000))
         (result,) = attend(collection, query, **options, top_k=size, diversity=diversity)
-        own = {match.id: match.weight for match in plain.matches}
+        weights = {match.id: match.weight for match in plain.matches}
         expected = share(plain.matches, keys, diversity, size)
         assert {match.id: [name for name, _ in match.stands_for] for match in result.matches} == expected
         for match in result.matches:
-            assert [weight for _, weight in match.stands_for] == [own[name] for name, _ in match.stands_for]
-            total = own[match.id] + sum(own[name] for name in expected[match.id])
+            assert [weight for _, weight in match.stands_for] == [weights[name] for name, _ in match.stands_for]
+            total = weights[match.id] + sum(weights[name] for name in expected[match.id])
             assert match.weight == pytest.approx(total, abs=1e-12)
         assert [match.weight for match in result.matches] == sorted((m.weight for m in result.matches), reverse=True)
         whole = sum(match.weight for match in result.matches) + result.rest_weight + result.answer.null_weight
