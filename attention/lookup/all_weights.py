@@ -156,9 +156,9 @@ def _scan_weights(view: View, question: Question) -> Weights | None:
         if estimate is None or (question.max_error is not None and estimate.total_variation > question.max_error):
             continue
         mixture, rescored = estimate.mixture, estimate.rescored
-        weights = row_terms.shares(1 / scan_temperature(scanned))
         # The terms' own sum has rounding errors of float32: the tail has the weight that the answer gives it.
-        weights *= mixture.tail - float(mixture.candidates.sum())
+        total = mixture.tail - float(mixture.candidates.sum())
+        weights = row_terms.weights(1 / scan_temperature(scanned), total)
         weights[rescored.rows] = mixture.known
         weights[rescored.candidate_rows] = mixture.candidates
         mask = question.mask
@@ -178,4 +178,6 @@ def _of_passing(view: View, mask: Mask | None, weights: F64, variation: float, l
         span = weights[start : start + segment.count]
         numbers.append(of_segment if passes is None else of_segment[passes])
         passing.append(span if passes is None else span[passes])
-    return Weights.of_rows(np.concatenate(numbers), np.concatenate(passing), variation, log_error)
+    all_pass = sum(map(len, passing)) == len(weights)
+    together = weights if all_pass else np.concatenate(passing)
+    return Weights.of_rows(np.concatenate(numbers), together, variation, log_error)

@@ -70,23 +70,31 @@ class RowTerms:
         self.levels: list[tuple[int, int, float]] = []
         self.unlisted: list[tuple[I64, F32]] = []
 
-    def shares(self, inverse: float) -> F64:
-        """Return float64[n], the share of each row in the sum of all terms; all are 0 if no row is summed.
+    def weights(self, inverse: float, total: float) -> F64:
+        """Return float64[n], the weight of each summed row and 0 for all other rows; together they weigh `total`.
 
         Args:
             inverse: 1/T, as in the scan.
+            total: the weight of all summed rows; of no row, if none is summed.
         """
+        weights = self.terms.astype(np.float64)
+        if self.unlisted or len({level for _, _, level in self.levels}) > 1:
+            self._rebase(weights, inverse)
+        mass = float(weights.sum())
+        if mass > 0:
+            weights *= total / mass
+        return weights
+
+    def _rebase(self, weights: F64, inverse: float) -> None:
+        """Make all terms relative to one level, and fill in those of the rows that left a list."""
         # A thread that summed no row may have the highest level.
         level = max((level for first, last, level in self.levels if self.terms[first:last].any()), default=-math.inf)
         level = max([level, *(float(similarities.max()) for _, similarities in self.unlisted)])
-        shares = self.terms.astype(np.float64)
         for first, last, of_tile in self.levels:
             if of_tile != level:
-                shares[first:last] *= math.exp(min((of_tile - level) * inverse, 0.0))
+                weights[first:last] *= math.exp(min((of_tile - level) * inverse, 0.0))
         for rows, similarities in self.unlisted:
-            shares[rows] = np.exp((similarities - level) * inverse)
-        total = float(shares.sum())
-        return shares / total if total > 0 else shares
+            weights[rows] = np.exp((similarities - level) * inverse)
 
 
 class Accumulator:
