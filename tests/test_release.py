@@ -105,7 +105,7 @@ def test_no_other_line_states_the_version_of_softkv() -> None:
     ours = {path.relative_to(ROOT).as_posix() for path, _ in statements(ROOT, VERSIONS, VERSION)}
     pattern = rf"softkv.*\b{re.escape(version)}\b"
     listed = git(ROOT, "grep", "-I", "-l", "-E", pattern, "--", ".", ":!tests").splitlines()
-    assert set(listed) - {CHANGES} - ours == set()
+    assert set(listed) - {CHANGES, "benchmarks/RESULTS.md"} - ours == set()
 
 
 def test_a_release_is_a_commit_and_a_tag_that_states_one_version_everywhere(checkout: Path) -> None:

@@ -63,7 +63,7 @@ def test_an_error_of_a_question_names_its_line(softkv: Softkv, labelled: Path) -
     labelled.write_text("\n\n" + "\n".join([*questions, json.dumps({"query": [1.0] * 8, "id": "nope"})]))
     refused = softkv("calibrate", str(labelled), "-c", "compass")
     assert refused.exit_code == 1
-    assert f"line 84 of {labelled}: there is no document 'nope'" in refused.stderr
+    assert f"line 84 of {labelled}: wanted the id of a document that has a key, got 'nope'" in refused.stderr
 
 
 def test_a_file_that_is_not_utf8_is_named(softkv: Softkv, tmp_path: Path) -> None:
