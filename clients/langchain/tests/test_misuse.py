@@ -82,7 +82,7 @@ def test_a_search_that_cannot_be(library, case, runner):
         (["a", None], {}, "wanted a list of texts, got NoneType"),
         (["a"], {"metadatas": [{}, {}]}, "wanted as many metadatas as texts, got 2 of 1"),
         (["a", "b"], {"ids": ["a"]}, "wanted as many ids as texts, got 1 of 2"),
-        (["a"], {"ids": [3]}, "id"),
+        (["a"], {"ids": [3]}, "wanted ids as texts, got int 3"),
         (["a"], {"ids": [""]}, "wanted an id of 1 to 256 characters, got 0"),
         (["a"], {"metadatas": [{"x": NAN}]}, "no NaN and no Infinity"),
         (["a"], {"metadatas": [{"x": object()}]}, "wanted JSON"),
