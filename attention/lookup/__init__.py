@@ -36,8 +36,8 @@ Packages, each with the file to begin with, and two modules, `sealed` and `scan`
 from __future__ import annotations
 
 from attention.kernels import limit_workers
-from attention.lookup.all_weights import Weights, estimate_weights_of, weights_of, weights_without_null
-from attention.lookup.answer import Answer, Certificate, HeavyRows, Sweep
+from attention.lookup.all_weights import weights_of, weights_without_null
+from attention.lookup.answer import Answer, Certificate, HeavyRows, Sweep, Weights
 from attention.lookup.bounds.aggregates import share_error, weight_error, weighted_mean, weighted_quantiles
 from attention.lookup.codes.summary import KeySummary
 from attention.lookup.coverage import Coverage, cover_missing_rows
@@ -119,7 +119,6 @@ __all__ = [
     "answers",
     "attend",
     "cover_missing_rows",
-    "estimate_weights_of",
     "join_statistics",
     "limit_workers",
     "of_bytes",

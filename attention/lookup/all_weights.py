@@ -3,73 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from attention.arrays import F64, I64
 from attention.kernels import pin_kernels
+from attention.lookup.answer import Answer, Weights
 from attention.lookup.bounds.similarities import similarity_slack
 from attention.lookup.estimate import WeightEstimates, request_scan, scan_and_look_up, scan_temperature
 from attention.lookup.exact import Weighting, bound_variation
 from attention.lookup.memory.tiles import all_rows
 from attention.lookup.memory.view import AnyView, Mask, View
-from attention.lookup.planner import reads_exactly
-from attention.lookup.quantised import fits_scan, scan_question, shard_of
+from attention.lookup.quantised import answer_alone, fits_scan, restore_similarities, scan_question, shard_of
 from attention.lookup.question import Question, mask_forbidden
 from attention.lookup.scan import RowTerms
 from attention.lookup.shards import Shard, open_shard
 from attention.lookup.shards.local import LocalShard
 from attention.lookup.shards.uncoded import UncodedShard
-
-EXACT_TIMES = 32
-"""Up to this many times the components that a lookup reads in float64 are read so here: it takes a few milliseconds."""
-
-LEAST_COMPARED = 1e-30
-"""Smaller weights are not compared: a scan in float32 raises a term below exp(−87) of its level to that."""
-
-
-@dataclass(frozen=True, eq=False)
-class Weights:
-    """The weights of all documents that pass the mask.
-
-    Attributes:
-        numbers: int64[m], the documents, ascending.
-        weights: float64[m], each summed over all keys of the document; with the null key's weight they sum to one.
-        total_variation: an upper bound of ½·Σ|w − ŵ| over all documents and the null key, for true weights w and these
-            weights ŵ.
-        log_error: an upper bound of |ln ŵ − ln w|, apart from a difference that all documents share; infinite if
-            unknown.
-    """
-
-    numbers: I64
-    weights: F64
-    total_variation: float
-    log_error: float
-
-    @classmethod
-    def of_rows(cls, numbers: I64, weights: F64, total_variation: float, log_error: float) -> Weights:
-        """Return the weights of documents with one row each, whose numbers come in any order."""
-        if (numbers[1:] > numbers[:-1]).all():
-            return cls(numbers, weights, total_variation, log_error)
-        order = np.argsort(numbers)
-        return cls(numbers[order], weights[order], total_variation, log_error)
-
-    def find_candidates(self, numbers: I64, size: int) -> I64:
-        """Return those of some documents that can truly be among the `size` heaviest of them.
-
-        Args:
-            numbers: int64[m], documents with weights.
-            size: at least 1.
-        """
-        if len(numbers) <= size:
-            return numbers
-        weights = self.weights[np.searchsorted(self.numbers, numbers)]
-        least = float(np.partition(weights, -size)[-size]) * math.exp(-2 * self.log_error)
-        if least < LEAST_COMPARED:
-            return numbers
-        candidates: I64 = numbers[weights >= least]
-        return candidates
 
 
 def weights_of(view: AnyView, question: Question) -> Weights:
@@ -118,30 +69,16 @@ def weights_without_null(view: AnyView, question: Question) -> Weights:
     return weights_of(view, replace(question, null=None) if question.weighs_all else question)
 
 
-def estimate_weights_of(view: AnyView, question: Question) -> Weights:
-    """Return the weight of every document that passes the mask, from a scan of 8-bit codes if there are many.
+def scan_weighing_all(view: View, question: Question) -> Answer | None:
+    """Answer a question, with the weights of all documents, from one scan of 8-bit codes.
 
-    A scan takes a fraction of the time of `weights_of`. The heaviest documents are known in float64 then, and the bound
-    on the error of the others is in `total_variation`. `weights_of` answers few rows, a view that is not in this
-    process, documents with several keys, and a question whose `max_error` a scan cannot prove.
+    The heaviest documents are known in float64, and the bound on the error of the others is in `total_variation` of the
+    weights. None if a scan cannot answer the question, or the documents have several keys.
 
-    Raises:
-        ShapeError: the query has another width than the keys.
-        ParameterError: a zero query under cosine, or a mask or a bias of another view.
+    Args:
+        view: the rows, which are in this process.
+        question: a question at a given temperature, without output.
     """
-    question.check(view)
-    (masked,) = mask_forbidden([replace(question, top_k=0, top_p=None, output=False)])
-    with pin_kernels():
-        weights = _scan_weights(view, masked) if isinstance(view, View) else None
-        return weights_of(view, question) if weights is None else weights
-
-
-def _scan_weights(view: View, question: Question) -> Weights | None:
-    """Return the weights from one scan; None if they are to be computed in float64."""
-    passing = view.n if question.mask is None else question.mask.n
-    few = passing * (view.dimension or 1) <= EXACT_TIMES * view.limits.exact_max_components
-    if few or reads_exactly(view, question):
-        return None
     shard = shard_of(view, question)
     if not isinstance(shard, LocalShard) or isinstance(shard, UncodedShard) or shard.facts.several:
         return None
@@ -153,7 +90,8 @@ def _scan_weights(view: View, question: Question) -> Weights | None:
         request = request_scan(shard, [scanned], width)
         estimates = WeightEstimates(shard, [scanned], *scan_and_look_up(shard, [scanned], request))
         estimate, estimate_error = estimates[0], estimates.scan.error(0)
-        if estimate is None or (question.max_error is not None and estimate.total_variation > question.max_error):
+        answer = None if estimate is None else answer_alone(shard, scanned, estimate, None)
+        if answer is None or estimate is None:
             continue
         mixture, rescored = estimate.mixture, estimate.rescored
         # The terms' own sum has rounding errors of float32: the tail has the weight that the answer gives it.
@@ -165,7 +103,8 @@ def _scan_weights(view: View, question: Question) -> Weights | None:
         assert mask is None or isinstance(mask, Mask)
         # 1e-5 for the float32 of the scan, see `bounds.weights.bound_tail`.
         log_error = estimate_error.largest / scan_temperature(scanned) + 1e-5
-        return _of_passing(view, mask, weights, estimate.total_variation, log_error)
+        all_weights = _of_passing(view, mask, weights, estimate.total_variation, log_error)
+        return replace(restore_similarities(shard, question, answer), all_weights=all_weights)
     return None
 
 

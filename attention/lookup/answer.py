@@ -7,6 +7,7 @@ keys; the head lists documents, which may have several keys. `select_head` and `
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -26,6 +27,9 @@ from attention.lookup.rescoring.ranking import (
 )
 from attention.lookup.softmax.evidence import Evidence, Verdict
 from attention.lookup.softmax.mixture import Mixtures, log_or_minus_inf
+
+LEAST_COMPARED = 1e-30
+"""Smaller weights are not compared: a scan in float32 raises a term below exp(−87) of its level to that."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,49 @@ class HeavyRows(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
+class Weights:
+    """The weights of all documents that pass the mask.
+
+    Attributes:
+        numbers: int64[m], the documents, ascending.
+        weights: float64[m], each summed over all keys of the document; with the null key's weight they sum to one.
+        total_variation: an upper bound of ½·Σ|w − ŵ| over all documents and the null key, for true weights w and these
+            weights ŵ.
+        log_error: an upper bound of |ln ŵ − ln w|, apart from a difference that all documents share; infinite if
+            unknown.
+    """
+
+    numbers: I64
+    weights: F64
+    total_variation: float
+    log_error: float
+
+    @classmethod
+    def of_rows(cls, numbers: I64, weights: F64, total_variation: float, log_error: float) -> Weights:
+        """Return the weights of documents with one row each, whose numbers come in any order."""
+        if (numbers[1:] > numbers[:-1]).all():
+            return cls(numbers, weights, total_variation, log_error)
+        order = np.argsort(numbers)
+        return cls(numbers[order], weights[order], total_variation, log_error)
+
+    def find_candidates(self, numbers: I64, size: int) -> I64:
+        """Return those of some documents that can truly be among the `size` heaviest of them.
+
+        Args:
+            numbers: int64[m], documents with weights.
+            size: at least 1.
+        """
+        if len(numbers) <= size:
+            return numbers
+        weights = self.weights[np.searchsorted(self.numbers, numbers)]
+        least = float(np.partition(weights, -size)[-size]) * math.exp(-2 * self.log_error)
+        if least < LEAST_COMPARED:
+            return numbers
+        candidates: I64 = numbers[weights >= least]
+        return candidates
+
+
+@dataclass(frozen=True, eq=False)
 class Answer:
     """The result of attention of one query over every key that passes its mask.
 
@@ -99,6 +146,7 @@ class Answer:
         documents, keys: how many documents and how many keys pass the mask.
         heavy_rows: the heaviest rows, listed or not, if they have more than half of all weight together, and neither
             one of them nor the null key has it alone; else None.
+        all_weights: the weight of every document that passes; None if not requested.
     """
 
     numbers: I64
@@ -117,6 +165,7 @@ class Answer:
     documents: int
     keys: int
     heavy_rows: HeavyRows | None
+    all_weights: Weights | None = None
 
     def __repr__(self) -> str:
         return f"<Answer {self.matches} of {self.documents:,} documents, null {self.null_weight:.3f}>"

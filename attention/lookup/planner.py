@@ -13,6 +13,7 @@ from attention.arrays import Shaped
 from attention.errors import ParameterError, ShapeError
 from attention.kernels import kernels, pin_kernels
 from attention.logits import check_temperature
+from attention.lookup.all_weights import scan_weighing_all, weights_of
 from attention.lookup.answer import Answer, Sweep
 from attention.lookup.exact import exact_answers, exact_sweep
 from attention.lookup.memory.bias import AnyBias
@@ -26,6 +27,11 @@ from attention.lookup.temperature_sweep import solve_temperatures, sweep_by_scan
 
 TIGHT_ERROR, TIGHT_ERROR_FACTOR = 1e-4, 4
 """A `max_error` that a scan seldom proves; below it the exact path takes this many times as many components."""
+
+
+WEIGHED_EXACTLY_TIMES = 32
+"""All documents are weighed in float64 if their keys have up to this many times the components that an answer reads in
+float64: it takes a few milliseconds."""
 
 
 class OneQuery(Protocol):
@@ -247,7 +253,33 @@ def answers(memory: Memory | View | RemoteView | Sequence[View], questions: Sequ
         question.check(view)
     questions = mask_forbidden(questions)
     with pin_kernels():
-        return _answers(view, questions)
+        plain = iter(_answers(view, [question for question in questions if not question.weigh_all]))
+        return [_answer_weighing_all(view, question) if question.weigh_all else next(plain) for question in questions]
+
+
+def _answer_weighing_all(view: AnyView, question: Question) -> Answer:
+    """Answer a question with the weights of all documents: those of many documents come from a scan of 8-bit codes.
+
+    One scan serves answer and weights, unless the question asks for an output or its temperature is yet to be solved
+    for.
+    """
+    in_one_scan = not (question.output or isinstance(question.temperature, Auto))
+    answer = _scan_weighing_all(view, question) if in_one_scan else None
+    if answer is not None:
+        return answer
+    (answer,) = _answers(view, [replace(question, weigh_all=False)])
+    settled = replace(question, temperature=answer.temperature, top_k=0, top_p=None, output=False)
+    scanned = None if in_one_scan else _scan_weighing_all(view, settled)
+    return replace(answer, all_weights=weights_of(view, settled) if scanned is None else scanned.all_weights)
+
+
+def _scan_weighing_all(view: AnyView, question: Question) -> Answer | None:
+    """Answer a question with the weights of all documents from one scan; None if float64 is fast, or no scan can."""
+    if not isinstance(view, View):
+        return None
+    passing = view.n if question.mask is None else question.mask.n
+    few = passing * (view.dimension or 1) <= WEIGHED_EXACTLY_TIMES * view.limits.exact_max_components
+    return None if few or reads_exactly(view, question) else scan_weighing_all(view, question)
 
 
 def _answers(view: AnyView, questions: Sequence[Question]) -> list[Answer]:

@@ -57,7 +57,7 @@ def quantised_answers(view: AnyView, questions: Sequence[Question]) -> list[Answ
                     results = _answer_batch(shard, [scanned[index] for index in batch], width, fine)
                     for index, result in zip(batch, results, strict=True):
                         if isinstance(result, Answer):
-                            answers[index] = _restore(shard, questions[index], result)
+                            answers[index] = restore_similarities(shard, questions[index], result)
                         elif result is not NextStep.EXACT:
                             (finer if result is NextStep.FINER else wider).append(index)
                 pending = finer
@@ -107,7 +107,7 @@ def scan_question(shard: Shard, question: Question) -> Question:
     return question.in_logits(shard.keys) if shard.in_logits else question
 
 
-def _restore(shard: Shard, question: Question, answer: Answer) -> Answer:
+def restore_similarities(shard: Shard, question: Question, answer: Answer) -> Answer:
     """Return a scan's answer with its evidence converted from logits back to similarities.
 
     Args:

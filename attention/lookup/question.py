@@ -68,6 +68,7 @@ class Question:
             largest ‖value‖. None for the default precision.
         bias: a number added to the logits of each document, −∞ to forbid it; None for nothing. It must be made for the
             view that is queried. The null key has none.
+        weigh_all: whether the answer has the weight of every document.
 
     Raises:
         ShapeError: the query is not a vector.
@@ -84,6 +85,7 @@ class Question:
     output: bool = True
     max_error: float | None = None
     bias: AnyBias | None = None
+    weigh_all: bool = False
 
     def __post_init__(self) -> None:
         query = _vector(self.query)

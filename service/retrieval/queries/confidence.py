@@ -117,7 +117,8 @@ class ConfidenceModel:
             i for i, answer in enumerate(batch) if len(answer.logits) and 1 - answer.null_weight <= _MIN_DOCUMENT_WEIGHT
         ]
         without_null = [
-            replace(questions[i], null=None, top_k=0, top_p=None, output=False, max_error=None) for i in imprecise
+            replace(questions[i], null=None, top_k=0, top_p=None, output=False, max_error=None, weigh_all=False)
+            for i in imprecise
         ]
         precise = [*batch]
         for i, answer in zip(imprecise, answers(view, without_null) if without_null else [], strict=True):

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from attention.arrays import I64, Bools
-from attention.lookup import Answer, AnyMask, Question, Weights, answers, estimate_weights_of, weight_error
+from attention.lookup import Answer, AnyMask, Question, Weights, answers, weight_error
 from service.retrieval.collections import Snapshot, parse_filter
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.aggregate import FieldWeights, Grouping, find_heaviest, sum_error
@@ -72,7 +72,8 @@ class GroupBuilder:
         ]
 
     def _build(self, question: Question, of_all: Answer, added: LogitTerms | None) -> GroupedWeight:
-        weights = estimate_weights_of(self.snapshot.view, question)
+        assert of_all.all_weights is not None  # the question asks for them
+        weights = of_all.all_weights
         columns = FieldWeights.of_field(self.snapshot, self.grouping.field, weights, "/group_by/field")
         grouped = self._weigh_groups(columns, weights)
         if not (self.grouping.documents and grouped.groups):
@@ -112,7 +113,7 @@ class GroupBuilder:
         """
         condition, size = parse_filter(self.options.filter, self.options.now), self.grouping.documents
         numbers, view = _find_documents(columns, weights, groups), self.snapshot.local_view
-        plain = replace(question, null=None, top_k=size, top_p=None, output=False, max_error=None)
+        plain = replace(question, null=None, top_k=size, top_p=None, output=False, max_error=None, weigh_all=False)
         if view is not None:
             candidates = [weights.find_candidates(of_group, size) for of_group in numbers]
             together = np.concatenate(candidates)

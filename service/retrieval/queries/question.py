@@ -369,4 +369,5 @@ def question(
         output=options.output,
         max_error=options.max_error,
         bias=bias,
+        weigh_all=options.group_by is not None,
     )

@@ -2,19 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.kernels import kernels
-from attention.lookup import Bias, Limits, Memory, Question, Rows, answers, estimate_weights_of, weights_of
-from attention.lookup.all_weights import _scan_weights
+from attention.lookup import Auto, Bias, Limits, Memory, Question, Rows, answer, answers, weights_of
+from attention.lookup.all_weights import scan_weighing_all
 
 SCANNED = Limits(block_rows=4096, exact_max_components=-1)
 WIDTH = 16
 
 scans = pytest.mark.skipif(not kernels().SCANS, reason="these kernels read no codes")
+
+
+def all_weights(view, question):
+    """The weights that an answer to the question has of all documents."""
+    return answer(view, replace(question, weigh_all=True)).all_weights
+
+
+def test_an_answer_with_all_weights_lists_what_it_lists_without():
+    random = np.random.default_rng(5)
+    memory, keys = memory_of(random, 9000)
+    for normaliser, temperature in (("softmax", 0.05), ("softmax", Auto(20)), ("softmax", 0.0), ("sparsemax", 0.5)):
+        question = Question(keys[7].astype(np.float64), temperature, 0.3, normaliser=normaliser)
+        plain, weighing = answers(memory.view, [question, replace(question, weigh_all=True)])
+        np.testing.assert_array_equal(weighing.numbers, plain.numbers)
+        np.testing.assert_array_equal(weighing.similarities, plain.similarities)
+        np.testing.assert_allclose(weighing.weights, plain.weights, rtol=1e-3)
+        np.testing.assert_array_equal(weighing.output is None, plain.output is None)
+        listed = np.searchsorted(weighing.all_weights.numbers, weighing.numbers)
+        np.testing.assert_allclose(weighing.all_weights.weights[listed], weighing.weights, rtol=1e-3)
+        assert plain.all_weights is None
 
 
 def memory_of(random, rows, *, ascending=False):
@@ -30,7 +52,7 @@ def memory_of(random, rows, *, ascending=False):
 
 def check(view, question):
     """Check the scanned weights against float64, and return them."""
-    exact, scanned = weights_of(view, question), estimate_weights_of(view, question)
+    exact, scanned = weights_of(view, question), all_weights(view, question)
     np.testing.assert_array_equal(scanned.numbers, exact.numbers)
     variation = scanned.total_variation + exact.total_variation
     assert np.abs(scanned.weights - exact.weights).sum() / 2 <= variation
@@ -80,8 +102,9 @@ def test_rows_that_leave_a_full_list_count():
 def test_the_scan_answers_and_its_head_is_exact():
     memory, keys = memory_of(np.random.default_rng(2), 20_000)
     question = Question(keys[7].astype(np.float64), 0.05, top_k=0, output=False)
-    scanned, exact = _scan_weights(memory.view, question), weights_of(memory.view, question)
-    assert scanned is not None
+    of_scan = scan_weighing_all(memory.view, question)
+    assert of_scan is not None
+    scanned, exact = of_scan.all_weights, weights_of(memory.view, question)
     best = np.argsort(-exact.weights)[:10]
     ratios = scanned.weights[best] / exact.weights[best]
     np.testing.assert_allclose(ratios, ratios[0], rtol=1e-12)  # one sum, over the tail, differs
@@ -91,7 +114,7 @@ def test_the_scan_answers_and_its_head_is_exact():
 def test_an_error_that_no_scan_proves_reads_every_row():
     memory, keys = memory_of(np.random.default_rng(3), 20_000)
     question = Question(keys[7].astype(np.float64), 0.05, output=False, max_error=1e-9)
-    assert estimate_weights_of(memory.view, question).total_variation < 1e-9
+    assert all_weights(memory.view, question).total_variation < 1e-9
 
 
 def test_documents_of_several_keys_and_few_rows_are_weighed_in_float64():
@@ -100,5 +123,5 @@ def test_documents_of_several_keys_and_few_rows_are_weighed_in_float64():
     memory = Memory("cosine", limits=SCANNED)
     memory.publish(add=Rows(np.arange(300), keys, owners=np.arange(300) // 3 * 3))
     question = Question(keys[0].astype(np.float64), 0.1, output=False)
-    scanned, exact = estimate_weights_of(memory.view, question), weights_of(memory.view, question)
+    scanned, exact = all_weights(memory.view, question), weights_of(memory.view, question)
     np.testing.assert_array_equal(scanned.weights, exact.weights)
