@@ -24,7 +24,7 @@ def all_weights(view, question):
     return answer(view, replace(question, weigh_all=True)).all_weights
 
 
-def test_an_answer_with_all_weights_lists_what_it_lists_without():
+def test_all_weights_change_no_answer():
     random = np.random.default_rng(5)
     memory, keys = memory_of(random, 9000)
     for normaliser, temperature in (("softmax", 0.05), ("softmax", Auto(20)), ("softmax", 0.0), ("sparsemax", 0.5)):
