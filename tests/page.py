@@ -22,12 +22,14 @@ DOCUMENTS = {
     "story": "story/index.js",
     "explore": "explore/index.js",
     "parquet": "explore/upload/parquet.js",
+    "editing": "story/editing.js",
     "deeper": "deeper/index.js",
     "room": "room/index.js",
     "lesson": "lesson/index.js",
     "docs": "docs/index.js",
 }
-"""The module that each script starts with. The explorer loads `parquet` when a file needs it."""
+"""The module that each script starts with. The explorer loads `parquet` when a file needs it, the story `editing`
+after its first picture."""
 # Classic scripts, which a document opened from a file may load; Chinese stays Chinese.
 OPTIONS = ("--bundle", "--minify", "--format=iife", "--target=es2022", "--charset=utf8", "--legal-comments=none")
 

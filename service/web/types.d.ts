@@ -31,5 +31,7 @@ interface Window {
   softkvRecorded?: Record<string, unknown>;
   /** What `built/parquet.js` puts here when the explorer loads it. */
   softkvParquet?: { open: import("./explore/upload/table.js").OpenParquet };
+  /** What `built/editing.js` puts here when the story loads it. */
+  softkvEditing?: import("./story/editing.js").Face;
   SwaggerUIBundle: (options: object) => void;
 }

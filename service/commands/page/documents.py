@@ -19,8 +19,8 @@ DOCUMENTS = {
 }
 """The documents of the page by the names of their files."""
 PICTURE = "og.png"
-FOLDERS = ("css/", "icons/", "recorded/", "vendor/plex/")
-"""Folders from which scripts and style sheets load files later."""
+FOLDERS = ("css/", "icons/", "recorded/", "vendor/plex/", "built/editing.js")
+"""Folders and a file from which scripts and style sheets load files later."""
 _BASE = re.compile(r"""data-assets="assets/\w+/\"""")
 _LINK = re.compile(r"""((?:href|src)=")assets/\w+/([^"]+)""")
 _IMPORTED = re.compile(r"""url\("?([^")]+)"?\)""")

@@ -155,7 +155,7 @@ export function prediction(context, { question, choices, why, reveal, place = 0 
  *
  * @param {Say} say
  * @param {(query: string) => void} ask
- * @returns {{element: HTMLFormElement, note: (text: string) => void, place: (box: {x: number, y: number, width: number, height: number}, query: string) => void}}
+ * @returns {{element: HTMLFormElement, note: (text: string) => void, place: (box: {x: number, y: number, width: number, height: number, size?: number}, query: string) => void}} `size`: of the text
  */
 export function asking(say, ask) {
   const field = h("textarea", { rows: 2, maxLength: 300, spellcheck: false, "aria-label": say("ask") });
@@ -179,9 +179,11 @@ export function asking(say, ask) {
   return {
     element,
     note: (text) => element.append(h("p.note", {}, text)),
-    place({ x, y, width, height }, query) {
-      for (const [name, value] of Object.entries({ left: x, top: y, width, height })) element.style.setProperty(name, `${value}px`);
+    place({ x, y, width, height, size }, query) {
+      for (const [name, value] of Object.entries({ left: x, top: y, width, "min-height": height })) element.style.setProperty(name, `${value}px`);
+      if (size) input.style.setProperty("font-size", `${size}px`);
       asked = query;
+      input.placeholder = say("ask.shown", { query }); // while the box is empty
       if (document.activeElement !== input) input.value = query;
     },
   };

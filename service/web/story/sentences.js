@@ -11,6 +11,8 @@ import { patternOf } from "./headmap.js";
 
 /** Below this weight, the second row is not named beside the first. */
 const NAMED = 0.005;
+/** Weights that differ by less are the same. */
+const SAME = 1e-9;
 /** The largest share that is not all. */
 const ALMOST = 1 - Number.EPSILON;
 
@@ -33,6 +35,19 @@ export function hardAndSoft(say, { query, keys, temperature, answer: { weights, 
   const key = keys[weights.indexOf(1)];
   if (temperature > 0 || key === undefined) return say("told", { count: effective.toFixed(1) });
   return say(key === query ? "told.equal" : "told.zero", { key, hot: weights.join(" ") });
+}
+
+/**
+ * Chapter 2: what a text that was edited has changed, weights or values.
+ *
+ * @param {Say} say
+ * @param {Record<"before" | "after", {weights: ArrayLike<number>, values: string[]}>} shown
+ */
+export function whatMoved(say, { before, after }) {
+  const haveMoved = Array.from(before.weights).some((weight, i) => Math.abs(weight - after.weights[i]) > SAME);
+  const isChanged = before.values.some((value, i) => value !== after.values[i]);
+  if (haveMoved && isChanged) return "";
+  return say(haveMoved ? "told.key" : isChanged ? "told.value" : "told.same");
 }
 
 /**

@@ -322,11 +322,12 @@ export class Story {
     this.#write();
   }
 
-  /** Ask again what the chapter on the screen asked. */
+  /** Ask again what the chapter with the notice asked, or the one on the screen. */
   #again() {
-    const view = this.#views.get(this.#current);
+    const id = (this.#notice.hidden ? null : this.#notice.closest(".chapter")?.id) ?? this.#current;
+    const view = this.#views.get(id);
     if (view?.again) view.again();
-    else view?.update(this.#states.get(this.#current), new Set(["q"]));
+    else view?.update(this.#states.get(id), new Set(["q"]));
   }
 
   #address() {

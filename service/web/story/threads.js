@@ -61,8 +61,8 @@ const GAP = 0.16;
 const HAIR = 0.75;
 /** A thread of a fan is at least so dark. */
 const FAINT = 0.12;
-/** The height of the box of a fan, in rows. */
-const FAN_ROWS = 2.4;
+/** The maximum height of the box of a fan, in rows. One row is as high as a row; each further one adds the second number. */
+const FAN_ROWS = { most: 2.4, more: 0.1 };
 /** A stripe of such a box is at most so thick, in pixels. */
 const STRIPE = 3;
 /** The maximum number of threads that a fan shows. */
@@ -74,21 +74,33 @@ const SMALL = { share: 0.35, most: 14 };
 /** Below this width in pixels the question is above the rows, and the output below them. */
 const NARROW = 640;
 const HANDLE = 12;
-/** Room for a percentage at the end of a key, in pixels: for two digits, and for more. */
-const SHARE = { short: 46, long: 60 };
-/** On a narrow page, texts of values have at most and at least such a share of the width: keys come first. */
-const VALUES = { most: 0.26, least: 0.15 };
+/** Room for a percentage at the end of a key, in em: for two digits, and for more. */
+const SHARE = { short: 3.1, long: 4.4 };
+/** On a narrow page, texts of values have at most such a share of the width: longer ones are below their keys. */
+const VALUES = 0.26;
 /** On a narrow page, values run down beside the rows, in a lane of this width. */
 const LANE = 26;
 /** Shares of a picture's width and height. */
 const RATIO = WIDTH / HEIGHT;
 /** So near to an end of the knob's way, as a share of it, is the end. */
 const SNAP = 0.025;
-/** Room for the names of the columns, in rem, and the space between a name and what it names, in pixels. */
-const NAMES = 1.625;
+/** The least size of a text in pixels, and in large type; names of parts have `--name-size` of the style sheet, in rem. */
+const LEAST = { usual: 16, large: 22, below: 14 };
+const NAME = 1.125;
+/** The space between a name and what it names, in pixels. */
 const NEAR = 9;
+/** Room that a question, its bundle and the clamp need beside the keys, in rem. */
+const KNOB = 7.5;
 /** Room for the handle of a level, in pixels, and the axis of similarities along which it is dragged. */
-const LEVEL = 26;
+const LEVEL = 30;
+/** The height of a bar, at the lower edge of its key, in pixels. */
+const BAR = 6;
+/** The key's share of the height, in a row with its value below the key. */
+const UPPER = 0.52;
+/** The height of a line of a question, of its type, and the room around all lines in pixels. */
+const LINE = { height: 1.3, around: 24 };
+/** If all rows together have a smaller weight, the output is empty. */
+const NOTHING = 0.05;
 const AXIS = { from: -0.1, to: 1 };
 const FINE = 4;
 const COARSE = 20;
@@ -104,10 +116,24 @@ export class Threads {
   #frame = null;
   #hovered = -1;
   #isChosen = false;
-  #size = { width: 0, height: 0 };
+  #size = { width: 0, height: 0, text: LEAST.usual };
+  #nameSize = NAME * 16;
+  #family = "";
   #pen = document.createElement("canvas").getContext("2d");
+  #font = "";
   /** @type {ReturnType<typeof placed>} */
-  #places = placed(0, 0, 16, 0, 0, false, false);
+  #places = placed({
+    width: 0,
+    height: 0,
+    rem: 16,
+    size: 16,
+    name: 0,
+    above: 0,
+    lines: { count: 1, size: 16 },
+    count: 0,
+    areColours: false,
+    arePictures: false,
+  });
   #left = s("g.left");
   #right = s("g.right");
   #rows = s("g.rows");
@@ -125,7 +151,8 @@ export class Threads {
   #below = s("g");
   #knob = s("g.knob", { tabindex: 0, role: "slider", "aria-orientation": "vertical", "aria-valuemin": 0, "aria-valuemax": STEPS });
   #level = s("g.level", { tabindex: 0, role: "slider", "aria-orientation": "horizontal", "aria-valuemin": AXIS.from, "aria-valuemax": AXIS.to });
-  #levelLine = s("line");
+  #levelLine = s("line.level-line");
+  #levelGrip = s("line.grip");
   #levelHandle = s("circle.handle", { r: HANDLE });
   #levelText = s("text.told");
   #grown = s("rect");
@@ -148,6 +175,7 @@ export class Threads {
   #labels = [];
   #held = s("g.held");
   #blend = s("g.blend");
+  #empty = s("text.empty");
   #rest = s("path.stripes");
   #stripes = s("path.stripes");
 
@@ -168,6 +196,7 @@ export class Threads {
       this.#query,
       this.#left,
       this.#right,
+      this.#levelLine,
       this.#rows,
       this.#held,
       this.#output,
@@ -184,41 +213,74 @@ export class Threads {
     this.#knob.setAttribute("aria-label", say("temperature"));
     if (change) this.#listen();
     else this.#knob.remove();
-    this.#level.append(this.#levelLine, this.#levelHandle, this.#levelText);
+    this.#level.append(this.#levelGrip, this.#levelHandle, this.#levelText);
     this.#level.setAttribute("aria-label", say("none"));
     if (changeLevel) this.#listenToLevel(changeLevel);
-    else this.#level.remove();
+    else for (const part of [this.#level, this.#levelLine]) part.remove();
     this.element.addEventListener("pointermove", (event) => this.#hover(event.target));
     this.element.addEventListener("pointerleave", () => this.#hover(null));
   }
 
-  /** The box of the question's card, for an input above it. @returns {Box} */
+  /** The box of the question's card, for an input above it, and the size of its text. @returns {Box & {size: number}} */
   get queryBox() {
     return this.#places.query;
   }
 
   /** The boxes of the rows' values, for dragging. @returns {Box[]} */
   get valueBoxes() {
-    const { rows, valueX, valueWidth } = this.#places;
-    return rows.slice(0, this.#content.rows.length).map(({ y, height }) => ({ x: valueX, y, width: valueWidth, height }));
+    return this.#places.rows.slice(0, this.#content.rows.length).map((row) => this.#valueBox(row));
   }
 
   /** The boxes of the rows' keys, for choosing. @returns {Box[]} */
   get keyBoxes() {
-    const { rows, valueX } = this.#places;
-    return rows.slice(0, this.#content.rows.length).map(({ x, y, height }) => ({ x, y, width: valueX - x - 8, height }));
+    return this.#places.rows.slice(0, this.#content.rows.length).map((row) => this.#keyBox(row));
+  }
+
+  /** The end of the name over the column of keys, on its line. @returns {{x: number, y: number}} */
+  get keysName() {
+    const { rows, namesY } = this.#places;
+    return { x: (rows[0]?.x ?? 0) + this.#widthOf(this.#say("term.key"), 600, this.#nameSize), y: namesY };
+  }
+
+  /** @param {Box} row @returns {Box} */
+  #keyBox({ x, y, width, height }) {
+    const { isStacked, valueX } = this.#places;
+    return isStacked ? { x, y, width, height: height * UPPER } : { x, y, width: valueX - x - 8, height };
+  }
+
+  /** @param {Box} row @returns {Box} */
+  #valueBox({ x, y, width, height }) {
+    const { isStacked, valueX, valueWidth } = this.#places;
+    return isStacked ? { x, y: y + height * UPPER, width, height: height * (1 - UPPER) } : { x: valueX, y, width: valueWidth, height };
+  }
+
+  /** The box of the rest: with few others it is lower than the place it has. @param {number} others @returns {Box} */
+  #restBox(others) {
+    const box = this.#places.rows[this.#content.rows.length];
+    return { ...box, height: Math.min(box.height, this.#places.height * (1 + (others - 1) * FAN_ROWS.more)) };
   }
 
   /** Another number of rows beside those that are drawn, in a picture that has some. @param {number} others */
   count(others) {
     const { rows } = this.#content;
     this.#content = { ...this.#content, others };
-    const box = this.#places.rows[rows.length];
-    if (!box) return;
-    const { valueX, valueWidth } = this.#places;
+    if (!this.#places.rows[rows.length]) return;
+    const box = this.#restBox(others);
+    const key = this.#keyBox(box);
+    const middle = key.y + key.height / 2;
     const text = this.#say("others", { count: grouped(others) });
     this.#labels[rows.length] = { ...this.#labels[rows.length], alone: text, beside: text, besideMore: text };
-    set(this.#stripes, striped({ x: valueX, y: box.y, width: valueWidth, height: box.height }, Math.min(others, MOST_THREADS)));
+    set(this.#stripes, striped(this.#valueBox(box), Math.min(others, MOST_THREADS)));
+    for (const part of this.#rows.children[rows.length].children)
+      if (part instanceof SVGRectElement) set(part, asRect({ ...key, height: box.height }));
+      else if (part instanceof SVGTextElement) set(part, { y: middle });
+  }
+
+  /** Show the weight of a row, as if the pointer were over it. @param {number} row −1: of none */
+  point(row) {
+    if (row === this.#hovered) return;
+    this.#hovered = row;
+    if (this.#frame) this.draw(this.#frame);
   }
 
   /** Show a hand at the knob that says "drag"; or take it away. @param {boolean} isShown */
@@ -253,6 +315,7 @@ export class Threads {
    * @param {Content} content
    */
   take(content) {
+    if (content.rows.length !== this.#content.rows.length) this.#frame = null; // it has other rows' weights
     this.#content = content;
     this.layout(this.#size.width, this.#size.height);
   }
@@ -264,29 +327,42 @@ export class Threads {
    * @param {number} height
    */
   layout(width, height) {
-    this.#size = { width, height };
+    Object.assign(this.#size, { width, height });
     if (!width || !height) return;
     const { rows, small = 0, others = 0, none = false, query } = this.#content;
     set(this.element, { viewBox: `0 0 ${width} ${height}`, width, height });
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    if (this.#pen) this.#pen.font = `16px ${getComputedStyle(this.element).fontFamily}`;
-    const places = placed(
+    this.#family = getComputedStyle(this.element).fontFamily;
+    this.#nameSize = NAME * rem;
+    const isLarge = document.documentElement.dataset.projector === "on" && window.innerWidth >= NARROW;
+    const least = isLarge ? LEAST.large : LEAST.usual;
+    const areColours = rows.every(({ value }) => isColour(value));
+    const arePictures = rows.some(({ picture }) => picture);
+    const widest = (/** @type {string[]} */ texts) => Math.max(0, ...texts.map((text) => this.#widthOf(text, 400, 1)));
+    const measures = {
       width,
       height,
       rem,
-      (this.#content.bars ? LEVEL : 0) + (this.#content.named ? (width < NARROW ? 0.5 : NAMES) * rem : 0),
-      rows.length + (others ? 1 : 0) + (none ? 1 : 0),
-      rows.every(({ value }) => isColour(value)),
-      rows.some(({ picture }) => picture),
-      { from: rows.length - small, count: small },
-      others ? rows.length : -1,
-      Math.max(0, ...rows.map(({ key }) => this.#widthOf(key))),
-    );
+      size: least,
+      name: this.#content.named ? this.#nameSize * 1.2 : 0,
+      above: this.#content.bars ? LEVEL : 0,
+      lines: { count: 1, size: least },
+      count: rows.length + (others ? 1 : 0) + (none ? 1 : 0),
+      areColours,
+      arePictures,
+      small: { from: rows.length - small, count: small },
+      rest: others ? rows.length : -1,
+      longest: widest([...rows.slice(0, rows.length - small).map(({ key }) => key), ...(none ? [this.#say("none")] : [])]),
+      longestValue: areColours || arePictures ? 0 : widest(rows.flatMap(({ value }) => (isColour(value) ? [] : [value]))),
+    };
+    const { query: box } = placed(measures);
+    const places = placed({ ...measures, lines: this.#linesOf(query, box, rem, height) });
     this.#places = places;
-    const size = Math.max(16, Math.min(1.25 * rem, places.height * 0.42));
+    const size = places.isStacked ? Math.max(LEAST.below, Math.min(least, places.height * 0.4)) : Math.max(least, Math.min(1.25 * rem, places.height * 0.42));
+    this.#size.text = size;
     this.element.style.setProperty("--row-size", `${size}px`);
-    const font = getComputedStyle(this.element).fontFamily;
-    if (this.#pen) this.#pen.font = `${size}px ${font}`;
+    this.element.style.setProperty("--name-size", `${this.#nameSize}px`);
+    this.element.classList.toggle("with-bars", this.#content.bars ?? false);
 
     this.#query.replaceChildren(s("rect.card", { ...asRect(places.query), rx: 8 }), ...this.#wrapped(query, places.query));
     this.#glows = [];
@@ -305,44 +381,47 @@ export class Threads {
     this.#right.replaceChildren(...this.#streams);
     this.#layoutOutput();
     this.#layoutKnob();
-    this.#layoutTerms(rem);
+    this.#layoutTerms();
     this.#marks.replaceChildren();
     if (this.#frame) this.draw(this.#frame);
   }
 
-  /** @param {Box} box @param {number} i */
-  #row(box, i) {
+  /** @param {Box} place @param {number} i */
+  #row(place, i) {
     const { rows, small = 0, others = 0 } = this.#content;
-    const { valueX, valueWidth } = this.#places;
     const isRow = i < rows.length;
     const isSmall = isRow && i >= rows.length - small;
     const isOthers = !isRow && others > 0 && i === rows.length;
-    const keyWidth = valueX - box.x - 8;
+    const box = isOthers ? this.#restBox(others) : place;
+    const key = isRow ? this.#keyBox(box) : { ...this.#keyBox(box), height: box.height };
+    const middle = key.y + (isOthers ? this.#keyBox(box) : key).height / 2;
     const rx = isSmall ? 2 : 6;
     const group = s(isRow ? "g.row" : isOthers ? "g.row.others" : "g.row.none", {
       "data-row": i,
       ...(isRow && this.#isChosen ? { role: "checkbox", tabindex: 0, "aria-checked": "true", "aria-label": rows[i].key } : {}),
     });
-    const glow = s("rect.glow", { x: box.x, y: box.y, width: keyWidth, height: box.height, rx, opacity: 0 });
-    const share = s("text.share", { x: box.x + keyWidth - 10, y: box.y + box.height / 2, "text-anchor": "end", dy: "0.35em" });
+    const bar = this.#content.bars ? { ...key, y: key.y + key.height - BAR, height: BAR } : key;
+    const glow = s("rect.glow", { ...asRect(bar), rx: this.#content.bars ? 1 : rx, opacity: 0 });
+    const share = s("text.share", { x: key.x + key.width - 10, y: middle, "text-anchor": "end", dy: "0.35em" });
     this.#glows.push(glow);
     this.#shares.push(share);
-    group.append(s("rect.key", { x: box.x, y: box.y, width: keyWidth, height: box.height, rx }), glow);
+    group.append(s("rect.key", { ...asRect(key), rx }), glow);
     const text = isRow ? rows[i].key : isOthers ? this.#say("others", { count: grouped(others) }) : this.#say("none");
-    const label = s("text.key-text", { x: box.x + 12, y: box.y + box.height / 2, dy: "0.35em" });
+    const label = s("text.key-text", { x: key.x + 12, y: middle, dy: "0.35em" });
+    const em = this.#size.text;
     this.#labels.push({
       label,
-      alone: this.#clipped(text, keyWidth - 20),
-      beside: this.#clipped(text, keyWidth - 12 - SHARE.short),
-      besideMore: this.#clipped(text, keyWidth - 12 - SHARE.long),
+      alone: this.#clipped(text, key.width - 20),
+      beside: this.#clipped(text, key.width - 12 - SHARE.short * em),
+      besideMore: this.#clipped(text, key.width - 12 - SHARE.long * em),
     });
     group.append(label);
     if (isRow) {
-      const value = s("g.shown", {}, ...this.#value(rows[i], { x: valueX, y: box.y, width: valueWidth, height: box.height }));
+      const value = s("g.shown", {}, ...this.#value(rows[i], this.#valueBox(box)));
       this.#values.push(value);
       group.append(value);
     } else if (isOthers) {
-      set(this.#stripes, striped({ x: valueX, y: box.y, width: valueWidth, height: box.height }, Math.min(others, MOST_THREADS)));
+      set(this.#stripes, striped(this.#valueBox(box), Math.min(others, MOST_THREADS)));
       group.append(this.#stripes);
     }
     if (isSmall) {
@@ -357,11 +436,19 @@ export class Threads {
   #value({ value, picture }, box) {
     if (picture) return [drawing(picture, asRect(box)), s("rect.frame", asRect(box))];
     if (isColour(value)) return [s("rect.swatch", { ...asRect(box), rx: 6, fill: value })];
-    const padding = this.#places.isNarrow ? 6 : 10;
+    const padding = this.#places.isStacked ? 12 : this.#places.isNarrow ? 6 : 10;
     return [
       s("rect.value", { ...asRect(box), rx: 6 }),
       s("text.value-text", { x: box.x + padding, y: box.y + box.height / 2, dy: "0.35em" }, this.#clipped(value, box.width - 2 * padding)),
     ];
+  }
+
+  /** A value in an output of pictures; a text is on a card. @param {Row} row @param {Box} box */
+  #card({ value, picture }, box) {
+    if (picture) return [drawing(picture, asRect(box))];
+    const text = s("text.value-text", { x: box.x + box.width / 2, y: box.y + box.height / 2, dy: "0.35em", "text-anchor": "middle" });
+    text.textContent = this.#clipped(value, box.width - 16);
+    return [s("rect.value", asRect(box)), text];
   }
 
   #layoutOutput() {
@@ -373,14 +460,26 @@ export class Threads {
       const swatch = s("rect.swatch", { ...asRect(output), rx: 10 });
       this.#blends = [swatch];
     } else if (rows.some(({ picture }) => picture)) {
-      this.#blends = rows.map(({ picture }) => s("g.added", { opacity: 0 }, ...(picture ? [drawing(picture, asRect(output))] : [])));
+      this.#blends = rows.map((_, i) => s("g.added", { opacity: 0 }, ...this.#card(rows[i], output)));
     } else {
-      this.#blends = rows.map(() => s("g", {}, s("rect.band"), s("text.band-text")));
+      this.#blends = rows.map(({ value }) => {
+        const band = s("rect.band");
+        if (isColour(value)) band.style.setProperty("fill", value);
+        return s("g", {}, band, s("text.band-text"));
+      });
     }
+    this.#empty = s("text.empty", { x: output.x + output.width / 2, y: output.y + output.height / 2, dy: "0.35em", "text-anchor": "middle" });
     const name = s("text.name", { x: output.x + output.width / 2, y: output.y - 10, "text-anchor": "middle" }, this.#say("output"));
     this.#blend.replaceChildren(...this.#blends);
     set(this.#blend, { opacity: null });
-    this.#output.replaceChildren(card, this.#blend, this.#rest, s("rect.frame", { ...asRect(output), rx: rows.some(({ picture }) => picture) ? 0 : 10 }), name);
+    this.#output.replaceChildren(
+      card,
+      this.#blend,
+      this.#rest,
+      s("rect.frame", { ...asRect(output), rx: rows.some(({ picture }) => picture) ? 0 : 10 }),
+      this.#empty,
+      name,
+    );
   }
 
   #layoutKnob() {
@@ -388,23 +487,24 @@ export class Threads {
     set(this.#track, { x1: clamp.x, x2: clamp.x, y1: clamp.y - clamp.most, y2: clamp.y + clamp.most });
     set(this.#ends[0], { x: clamp.x, y: clamp.y - clamp.most - HANDLE - 8, "text-anchor": "middle" });
     set(this.#ends[1], { x: clamp.x + HANDLE + 8, y: clamp.y + clamp.most + 6, "text-anchor": "start", display: "none" });
+    set(this.#told, { y: HANDLE + 6 + this.#size.text });
   }
 
-  /** The names of the parts: over their columns, and of the question and the knob beside them. @param {number} rem */
-  #layoutTerms(rem) {
-    const { query, clamp, rows, valueX, valueWidth, isNarrow } = this.#places;
-    const top = (rows[0]?.y ?? 0) - NEAR - (this.#content.bars ? LEVEL : 0);
+  /** The names of the parts: over their columns, and of the question and the knob beside them. */
+  #layoutTerms() {
+    const { query, clamp, rows, valueX, valueWidth, isNarrow, isStacked, namesY } = this.#places;
     const name = (/** @type {string} */ part, /** @type {number} */ x, /** @type {number} */ y, /** @type {string} */ anchor) =>
       s(`text.term.${part}`, { x, y, "text-anchor": anchor }, this.#say(`term.${part}`));
-    const beside = query.y + query.height + rem;
+    const end = valueX + valueWidth;
+    const knob = { x: isNarrow ? 0 : clamp.x, y: isNarrow ? clamp.y + clamp.most + HANDLE + 6 + this.#size.text + this.#nameSize * 1.2 : namesY };
     this.#terms.replaceChildren(
       ...(this.#content.named && rows.length
         ? [
-            isNarrow ? name("query", 2, beside, "start") : name("query", query.x + query.width / 2, query.y - NEAR, "middle"),
-            name("key", rows[0].x, top, "start"),
-            name("weight", valueX - 8, top, "end"),
-            name("value", valueX + valueWidth / 2, top, "middle"),
-            ...(this.#change ? [isNarrow ? name("temperature", 2, beside + 1.125 * rem, "start") : name("temperature", clamp.x, top, "middle")] : []),
+            isNarrow ? name("query", 2, query.y - 6, "start") : name("query", query.x + query.width / 2, query.y - NEAR, "middle"),
+            name("key", rows[0].x, namesY, "start"),
+            name("weight", (isStacked ? end : valueX - 8) - 10, namesY, "end"),
+            name("value", isStacked ? (rows[0].x + end) / 2 : valueX + valueWidth / 2, namesY, "middle"),
+            ...(this.#change ? [name("temperature", knob.x, knob.y, isNarrow ? "start" : "middle")] : []),
           ]
         : []),
     );
@@ -440,29 +540,32 @@ export class Threads {
     const spread = drawn > 1 ? Math.max(bundle, 2 * half * 0.94) : bundle;
     const gap = drawn ? (spread - bundle) / drawn : 0;
 
-    set(this.#grown, { x: 0, y: 0, height, width: places.start.x + (places.rows[0]?.x ?? 0) * grown });
+    set(this.#grown, { x: 0, y: 0, height, width: (places.isNarrow ? 0 : places.start.x) + (places.rows[0]?.x ?? 0) * grown });
     set(
       this.#poured,
       places.isNarrow
-        ? { x: places.valueX, y: 0, width: width - places.valueX, height: height * poured }
+        ? { x: places.isStacked ? width - LANE : places.valueX, y: 0, width, height: height * poured }
         : { x: places.valueX, y: 0, height, width: (width - places.valueX) * poured },
     );
 
-    let atStart = places.start.y - bundle / 2;
+    let atStart = -bundle / 2;
     let atClamp = places.clamp.y - spread / 2;
     let atEnd = -bundle / 2;
     for (let i = 0; i < weights.length; i++) {
       const weight = weights[i];
       const thick = weight * bundle;
-      const box = places.rows[i];
       const isOthers = i === rows.length && others > 0;
+      const box = isOthers ? this.#restBox(others) : places.rows[i];
       const y = box.y + box.height / 2;
       if (weight > 0) {
-        const from = { x: places.start.x, y: atStart + thick / 2 };
+        const from = atStart + thick / 2;
         const through = { x: places.clamp.x, y: atClamp + gap / 2 + thick / 2 };
-        const to = { x: box.x, y };
-        const end = weight * box.height;
-        const path = isOthers ? fan(from, through, to, thick, gap, box.height, others) : ribbon(from, through, to, Math.max(HAIR, thick), Math.max(HAIR, end));
+        const to = { x: box.x, y: this.#keyBox(box).y + this.#keyBox(box).height / 2 };
+        if (isOthers) to.y = y;
+        const end = weight * (isOthers ? box.height : this.#keyBox(box).height);
+        const path = isOthers
+          ? fan(places, from, through, to, thick, gap, box.height, others)
+          : ribbon(places, from, through, to, Math.max(HAIR, thick), Math.max(HAIR, end));
         const strand = thick / Math.min(others, MOST_THREADS);
         // Thinner than a hair is fainter.
         set(this.#threads[i], {
@@ -473,7 +576,8 @@ export class Threads {
           class: isOthers ? "thread fan" : "thread",
         });
         const isValue = i < rows.length || isOthers;
-        const out = { x: places.valueX + places.valueWidth, y };
+        const value = this.#valueBox(box);
+        const out = { x: value.x + value.width, y: isOthers ? y : value.y + value.height / 2 };
         const d = isOthers
           ? streams(out, places, atEnd + thick / 2, thick, box.height, others)
           : stream(out, places, atEnd + thick / 2, Math.max(HAIR, end), Math.max(HAIR, thick));
@@ -503,9 +607,8 @@ export class Threads {
 
   /** The place of a similarity on the axis of the bars. @param {number} similarity */
   #along(similarity) {
-    const { rows, valueX } = this.#places;
-    const x = rows[0]?.x ?? 0;
-    return x + ((Math.min(AXIS.to, Math.max(AXIS.from, similarity)) - AXIS.from) / (AXIS.to - AXIS.from)) * (valueX - 8 - x);
+    const { x, width } = this.#keyBox(this.#places.rows[0] ?? { x: 0, y: 0, width: 0, height: 0 });
+    return x + ((Math.min(AXIS.to, Math.max(AXIS.from, similarity)) - AXIS.from) / (AXIS.to - AXIS.from)) * width;
   }
 
   /** @param {Frame} frame @param {number} glow */
@@ -515,9 +618,12 @@ export class Threads {
       for (let i = 0; i < numbers.length; i++) set(this.#glows[i], { opacity: glow, width: px(Math.max(0, this.#along(numbers[i]) - this.#places.rows[i].x)) });
       const [first, last] = [this.#places.rows[0], this.#places.rows[numbers.length - 1]];
       const x = px(this.#along(level));
-      set(this.#levelLine, { x1: x, x2: x, y1: first.y - 14, y2: last.y + last.height + 4 });
-      set(this.#levelHandle, { cx: x, cy: first.y - 14 });
-      set(this.#levelText, { x: x + HANDLE + 6, y: first.y - 14, dy: "0.35em" });
+      const line = { x1: x, x2: x, y1: first.y - 16, y2: last.y + last.height + 4 };
+      const isLeft = x > this.#size.width - 6 * this.#size.text;
+      set(this.#levelLine, line);
+      set(this.#levelGrip, line);
+      set(this.#levelHandle, { cx: x, cy: first.y - 16 });
+      set(this.#levelText, { x: x + (isLeft ? -1 : 1) * (HANDLE + 6), y: first.y - 16, dy: "0.35em", "text-anchor": isLeft ? "end" : "start" });
       const text = `s₀ = ${fixed(level)}`;
       if (this.#levelText.textContent !== text) this.#levelText.textContent = text;
       set(this.#level, { "aria-valuenow": Math.min(AXIS.to, level), "aria-valuetext": text });
@@ -536,7 +642,7 @@ export class Threads {
       const text = isTold ? percent(weights[i]) : "";
       if (this.#shares[i].textContent !== text) this.#shares[i].textContent = text;
       const { label, alone, beside, besideMore } = this.#labels[i];
-      const key = text.length > 3 ? besideMore : text ? beside : alone;
+      const key = text.length > 4 ? besideMore : text ? beside : alone;
       if (label.textContent !== key) label.textContent = key;
     }
   }
@@ -565,6 +671,8 @@ export class Threads {
     const { output } = this.#places;
     const shown = poured < 0.75 ? 0 : (poured - 0.75) * 4;
     const answered = rows.reduce((sum, _, i) => sum + weights[i], 0);
+    const none = shown === 1 && answered + (this.#content.others ? weights[rows.length] : 0) < NOTHING ? "–" : "";
+    if (this.#empty.textContent !== none) this.#empty.textContent = none;
     if (this.#lights.length) {
       const light = [0, 1, 2].map((j) => this.#lights.reduce((sum, one, i) => sum + (weights[i] * one[j]) / (answered || 1), 0));
       set(this.#blends[0], { fill: colourOf(light), opacity: (shown * answered).toFixed(3) });
@@ -582,9 +690,15 @@ export class Threads {
       for (const [i, group] of this.#blends.entries()) {
         const height = weights[i] * output.height;
         const [band, text] = group.children;
-        set(/** @type {SVGElement} */ (band), { x: output.x, y, width: output.width, height: Math.max(0, height * shown), opacity: 0.25 + 0.75 * (i % 2) });
+        set(/** @type {SVGElement} */ (band), {
+          x: output.x,
+          y,
+          width: output.width,
+          height: Math.max(0, height * shown),
+          opacity: isColour(rows[i].value) ? 1 : 0.25 + 0.75 * (i % 2),
+        });
         set(/** @type {SVGElement} */ (text), { x: output.x + 10, y: y + height / 2, dy: "0.35em" });
-        const value = height * shown > 22 ? this.#clipped(rows[i].value, output.width - 20) : "";
+        const value = height * shown > 1.35 * this.#size.text && !isColour(rows[i].value) ? this.#clipped(rows[i].value, output.width - 20) : "";
         if (text.textContent !== value) text.textContent = value;
         y += height;
       }
@@ -614,7 +728,7 @@ export class Threads {
       marks.push(s("path.probe", { d: `M${px(from.x)} ${px(from.y)}C${px(turn)} ${px(from.y)} ${px(turn)} ${px(y)} ${px(box.x - 26)} ${px(y)}` }));
       marks.push(
         s("text.equal", { x: box.x - 10, y: box.y + box.height / 2, dy: "0.35em", "text-anchor": "end" }, "=?"),
-        s("rect.reading", { ...asRect({ ...box, width: this.#places.valueX - box.x - 8 }), rx: 6 }),
+        s("rect.reading", { ...asRect(this.#keyBox(box)), rx: 6 }),
       );
     } else {
       const { query: card } = this.#places;
@@ -644,10 +758,7 @@ export class Threads {
   /** @param {?EventTarget} target */
   #hover(target) {
     const row = target instanceof Element ? target.closest("[data-row]") : null;
-    const hovered = row ? Number(row.getAttribute("data-row")) : -1;
-    if (hovered === this.#hovered) return;
-    this.#hovered = hovered;
-    if (this.#frame) this.draw(this.#frame);
+    this.point(row ? Number(row.getAttribute("data-row")) : -1);
   }
 
   #listen() {
@@ -728,20 +839,35 @@ export class Threads {
     });
   }
 
-  /** A text on lines of a card, in its middle. @param {string} text @param {Box} box */
-  #wrapped(text, box) {
+  /** The number of lines of a question and their size: smaller where they would not fit. @param {string} text @param {Box} box @param {number} rem @param {number} height */
+  #linesOf(text, box, rem, height) {
+    const sizes = this.#size.width < NARROW ? [rem] : [1.25 * rem, Math.max(LEAST.usual, 1.1 * rem)];
+    const all = sizes.map((size) => ({ count: this.#lines(text, box.width - LINE.around, size).length, size }));
+    return all.find(({ count, size }) => count * size * LINE.height + LINE.around < height * 0.9) ?? all[all.length - 1];
+  }
+
+  /** @param {string} text @param {number} width @param {number} size */
+  #lines(text, width, size) {
     /** @type {string[]} */
     const lines = [];
     for (const word of text.split(/(?<=\s)|(?<=[\u3400-\u9fff])/u)) {
       const last = lines.at(-1);
-      if (last !== undefined && this.#widthOf(last + word) <= box.width - 24) lines[lines.length - 1] = last + word;
+      if (last !== undefined && this.#widthOf(last + word, 600, size) <= width) lines[lines.length - 1] = last + word;
       else lines.push(word);
     }
-    const size = parseFloat(this.element.style.getPropertyValue("--row-size")) * 1.3;
-    const most = Math.max(1, Math.floor((box.height - 8) / size));
+    return lines;
+  }
+
+  /** A text on lines of a card, in its middle. @param {string} text @param {Box & {size: number}} box */
+  #wrapped(text, box) {
+    const lines = this.#lines(text, box.width - LINE.around, box.size);
+    const height = box.size * LINE.height;
+    const most = Math.max(1, Math.floor((box.height - 8) / height));
     const shown = lines.length > most ? [...lines.slice(0, most - 1), `${lines[most - 1].trimEnd()}…`] : lines;
-    const top = box.y + box.height / 2 - ((shown.length - 1) * size) / 2;
-    return shown.map((line, i) => s("text.query-text", { x: box.x + box.width / 2, y: top + i * size, dy: "0.35em", "text-anchor": "middle" }, line.trim()));
+    const top = box.y + box.height / 2 - ((shown.length - 1) * height) / 2;
+    const where = { x: box.x + box.width / 2, dy: "0.35em", "text-anchor": "middle" };
+    this.element.style.setProperty("--query-size", `${px(box.size)}px`);
+    return shown.map((line, i) => s("text.query-text", { ...where, y: top + i * height }, line.trim()));
   }
 
   /** @param {string} text @param {number} width */
@@ -752,95 +878,168 @@ export class Threads {
     return `${letters.join("").trimEnd()}…`;
   }
 
-  /** @param {string} text */
-  #widthOf(text) {
-    return this.#pen?.measureText(text).width ?? 0;
+  /** @param {string} text @param {number} [weight] @param {number} [size] of the type, in pixels */
+  #widthOf(text, weight = 400, size = this.#size.text) {
+    if (!this.#pen) return 0;
+    const font = `${weight} 20px ${this.#family}`;
+    if (this.#font !== font) {
+      this.#font = font;
+      this.#pen.font = font;
+    }
+    return (this.#pen.measureText(text).width * size) / 20;
   }
 }
 
 /**
  * The places of everything in a picture of a size.
  *
- * @param {number} width
- * @param {number} height
- * @param {number} rem pixels
- * @param {number} above room over the rows, for the handle of a level
- * @param {number} count of rows
- * @param {boolean} areColours
- * @param {boolean} arePictures
- * @param {{from: number, count: number}} small the rows that are laid out small
- * @param {number} rest which box is that of the rest; −1 without it
- * @param {number} longest width of a key's text in small type, in pixels
+ * @param {object} of
+ * @param {number} of.width
+ * @param {number} of.height
+ * @param {number} of.rem pixels
+ * @param {number} of.size of the texts of rows, in pixels
+ * @param {number} of.name the height of a line of names; 0 without names
+ * @param {number} of.above room over the rows, for the handle of a level
+ * @param {{count: number, size: number}} of.lines of the question
+ * @param {number} of.count of rows
+ * @param {boolean} of.areColours
+ * @param {boolean} of.arePictures
+ * @param {{from: number, count: number}} [of.small] the rows that are laid out small
+ * @param {number} [of.rest] which box is that of the rest; −1 without it
+ * @param {number} [of.longest] width of a key's text in em; so of a value's
+ * @param {number} [of.longestValue]
  */
-function placed(width, height, rem, above, count, areColours, arePictures, small = { from: 0, count: 0 }, rest = -1, longest = 0) {
+function placed({
+  width,
+  height,
+  rem,
+  size,
+  name,
+  above,
+  lines,
+  count,
+  areColours,
+  arePictures,
+  small = { from: 0, count: 0 },
+  rest = -1,
+  longest = 0,
+  longestValue = 0,
+}) {
   const isNarrow = width < NARROW;
-  const top = (isNarrow ? 80 : 8) + above;
-  const below = isNarrow ? (arePictures ? 128 : 96) : 8;
+  const areTexts = !areColours && !arePictures;
+  const isStacked = isNarrow && areTexts && longestValue * size + 12 > width * VALUES;
+  const queryHeight = Math.max(isNarrow ? 48 : 6 * rem, lines.count * lines.size * LINE.height + LINE.around);
+  const top = (isNarrow ? name + queryHeight + (name ? 8 : 32) : 8) + name + above;
+  const outputWidth = arePictures ? (isNarrow ? 94 * RATIO : Math.min(16 * rem, width * 0.2)) : isNarrow ? width : Math.min(12 * rem, width * 0.16);
+  const outputHeight = arePictures ? outputWidth / RATIO : isNarrow ? 62 : outputWidth;
+  const below = isNarrow ? outputHeight + 34 : 8;
   const room = height - top - below;
   const tiny = small.count ? Math.min(SMALL.most, (room * SMALL.share) / small.count) : 0;
-  const large = count - small.count + (rest < 0 ? 0 : FAN_ROWS - 1);
+  const fanRows = isNarrow ? 1.6 : FAN_ROWS.most;
+  const large = count - small.count + (rest < 0 ? 0 : fanRows - 1);
   const pitch = Math.min(TALLEST_ROW * rem * (1 + GAP), (room - tiny * small.count) / Math.max(1, large));
   const total = pitch * large + tiny * small.count;
   const rowHeight = pitch * (1 - GAP);
   const first = top + Math.max(0, (room - total) / 2);
   const middle = first + total / 2;
-  const rowX = isNarrow ? 100 : Math.round(width * 0.41);
-  const left = width - LANE - rowX - 8 - (longest + 24);
-  const narrowWidth = Math.round(Math.min(width * VALUES.most, Math.max(width * VALUES.least, left)));
+  const namesY = first - NEAR - above;
+  const queryWidth = Math.max(150, Math.min(18 * rem, width * 0.19));
+
+  let rowX = isNarrow ? 100 : Math.round(width * 0.41);
+  const narrowWidth = Math.round(Math.min(width * VALUES, longestValue * size * 1.25 + 14));
   const valueWidth = arePictures ? rowHeight * RATIO : areColours ? (isNarrow ? 40 : 5.25 * rem) : isNarrow ? narrowWidth : Math.round(width * 0.16);
-  const valueX = isNarrow ? width - valueWidth - LANE : Math.round(width * 0.65) - (areColours || arePictures ? 0 : Math.round(width * 0.03));
-  const query = isNarrow
-    ? { x: 0, y: 0, width, height: 48 }
-    : { x: 0, y: middle - 3 * rem, width: Math.max(150, Math.min(18 * rem, width * 0.19)), height: 6 * rem };
-  const start = isNarrow ? { x: 10, y: middle } : { x: query.x + query.width, y: middle };
-  const outputWidth = arePictures ? (isNarrow ? 94 * RATIO : Math.min(16 * rem, width * 0.2)) : isNarrow ? width : Math.min(12 * rem, width * 0.16);
-  const outputHeight = arePictures ? outputWidth / RATIO : isNarrow ? 62 : outputWidth;
+  let valueX = isNarrow ? width - valueWidth - LANE : Math.round(width * (areTexts ? 0.62 : 0.65));
+  if (!isNarrow) {
+    // Keys that need more room take it from the threads on both sides.
+    const lacking = (/** @type {number} */ free) => Math.max(0, Math.min(free, longest * size + 12 + SHARE.short * size - (valueX - 8 - rowX)));
+    rowX -= lacking(rowX - queryWidth - KNOB * rem);
+    valueX += lacking(width - outputWidth - 3 * rem - (valueX + valueWidth));
+  }
+  const y = isNarrow ? name : Math.max(name, middle - queryHeight / 2);
+  const query = { x: 0, y, width: isNarrow ? width : queryWidth, height: Math.min(queryHeight, height - y), size: lines.size };
+  const start = isNarrow ? { x: 26, y: y + query.height } : { x: query.width, y: middle };
   const output = { x: width - outputWidth, y: isNarrow ? height - outputHeight : middle - outputHeight / 2, width: outputWidth, height: outputHeight };
   const least = (rowHeight * BUNDLE) / 2 + 8;
+  const over = name ? middle - namesY - HANDLE - 8 - 0.75 * size - 0.25 * name : middle - top - 34;
+  const under = (isNarrow ? output.y - name : height) - middle - HANDLE - 6 - 1.3 * size;
   const clamp = {
-    x: isNarrow ? 62 : start.x + (rowX - start.x) * 0.36,
+    x: isNarrow ? 58 : start.x + (rowX - start.x) * 0.36,
     y: middle,
     least,
-    most: Math.max(least + 30, Math.min(middle - top - 34, total / 2 - 4)),
+    most: Math.max(least + 12, Math.min(over, under, total / 2 - 4)),
   };
-  let y = first;
+  let at = first;
   const rows = Array.from({ length: count }, (_, i) => {
-    const own = i === rest ? pitch * FAN_ROWS : i >= small.from && i < small.from + small.count ? tiny : pitch;
+    const own = i === rest ? pitch * fanRows : i >= small.from && i < small.from + small.count ? tiny : pitch;
     const gap = Math.min(own, pitch) * GAP;
-    y += own;
-    return { x: rowX, y: y - own + gap / 2, width: valueX + valueWidth - rowX, height: own - gap };
+    at += own;
+    return { x: rowX, y: at - own + gap / 2, width: valueX + valueWidth - rowX, height: own - gap };
   });
-  return { isNarrow, height: rowHeight, query, start, clamp, rows, valueX, valueWidth, output };
+  return { isNarrow, isStacked, height: rowHeight, query, start, clamp, rows, valueX, valueWidth, output, namesY };
+}
+
+/** On a narrow page the bundle falls from the question's box, so wide as is free beside the keys, in pixels. */
+const FALL = 36;
+
+/**
+ * The way of an edge from the question to the clamp: the beginning of a path.
+ *
+ * @param {ReturnType<typeof placed>} places
+ * @param {number} from the middle of the bundle, at the question
+ * @param {{x: number, y: number}} to
+ */
+function beginning({ start, isNarrow, height }, from, to) {
+  if (isNarrow) {
+    const x = start.x - (from * FALL) / (height * BUNDLE);
+    return `M${px(x)} ${px(start.y)}C${px(x)} ${px(start.y + (to.y - start.y) * 0.7)} ${px(x)} ${px(to.y)} ${px(to.x)} ${px(to.y)}`;
+  }
+  const [y, bend] = [start.y + from, (start.x + to.x) / 2];
+  return `M${px(start.x)} ${px(y)}C${px(bend)} ${px(y)} ${px(bend)} ${px(to.y)} ${px(to.x)} ${px(to.y)}`;
+}
+
+/**
+ * The way of an edge back from the clamp to the question: the end of an outline.
+ *
+ * @param {ReturnType<typeof placed>} places
+ * @param {number} to from the middle of the bundle, at the question
+ * @param {{x: number, y: number}} from
+ */
+function ending({ start, isNarrow, height }, to, from) {
+  if (isNarrow) {
+    const x = start.x - (to * FALL) / (height * BUNDLE);
+    return `C${px(x)} ${px(from.y)} ${px(x)} ${px(start.y + (from.y - start.y) * 0.7)} ${px(x)} ${px(start.y)}Z`;
+  }
+  const [y, bend] = [start.y + to, (start.x + from.x) / 2];
+  return `C${px(bend)} ${px(from.y)} ${px(bend)} ${px(y)} ${px(start.x)} ${px(y)}Z`;
 }
 
 /**
  * A thread from the question through the clamp to a key, as the outline of a ribbon.
  *
- * @param {{x: number, y: number}} from
+ * @param {ReturnType<typeof placed>} places
+ * @param {number} from its middle, from that of the bundle
  * @param {{x: number, y: number}} through
  * @param {{x: number, y: number}} to
  * @param {number} thick at the question
  * @param {number} end at the key
  */
-function ribbon(from, through, to, thick, end) {
-  const edge = (/** @type {number} */ side) => {
-    const [a, b, c] = [from.y + (side * thick) / 2, through.y + (side * thick) / 2, to.y + (side * end) / 2];
-    return { a, b, c };
-  };
-  const [top, bottom] = [edge(-1), edge(1)];
-  const [bend, turn] = [(from.x + through.x) / 2, (through.x + to.x) / 2];
+function ribbon(places, from, through, to, thick, end) {
+  const [top, bottom] = [through.y - thick / 2, through.y + thick / 2];
+  const [upper, lower] = [to.y - end / 2, to.y + end / 2];
+  const turn = (through.x + to.x) / 2;
   return (
-    `M${px(from.x)} ${px(top.a)}C${px(bend)} ${px(top.a)} ${px(bend)} ${px(top.b)} ${px(through.x)} ${px(top.b)}` +
-    `C${px(turn)} ${px(top.b)} ${px(turn)} ${px(top.c)} ${px(to.x)} ${px(top.c)}L${px(to.x)} ${px(bottom.c)}` +
-    `C${px(turn)} ${px(bottom.c)} ${px(turn)} ${px(bottom.b)} ${px(through.x)} ${px(bottom.b)}` +
-    `C${px(bend)} ${px(bottom.b)} ${px(bend)} ${px(bottom.a)} ${px(from.x)} ${px(bottom.a)}Z`
+    beginning(places, from - thick / 2, { x: through.x, y: top }) +
+    `C${px(turn)} ${px(top)} ${px(turn)} ${px(upper)} ${px(to.x)} ${px(upper)}L${px(to.x)} ${px(lower)}` +
+    `C${px(turn)} ${px(lower)} ${px(turn)} ${px(bottom)} ${px(through.x)} ${px(bottom)}` +
+    ending(places, from + thick / 2, { x: through.x, y: bottom })
   );
 }
 
 /**
  * The rest of a collection: a thread for every row, or as many as can be distinguished, never one rope.
  *
- * @param {{x: number, y: number}} from
+ * @param {ReturnType<typeof placed>} places
+ * @param {number} from the middle of all of them, from that of the bundle
  * @param {{x: number, y: number}} through
  * @param {{x: number, y: number}} to
  * @param {number} thick of all of them
@@ -848,14 +1047,14 @@ function ribbon(from, through, to, thick, end) {
  * @param {number} height of the box where they end
  * @param {number} others
  */
-function fan(from, through, to, thick, gap, height, others) {
+function fan(places, from, through, to, thick, gap, height, others) {
   const count = Math.min(others, MOST_THREADS);
-  const [bend, turn] = [(from.x + through.x) / 2, (through.x + to.x) / 2];
+  const turn = (through.x + to.x) / 2;
   let path = "";
   for (let i = 0; i < count; i++) {
     const share = (i + 0.5) / count - 0.5;
-    const [a, b, c] = [from.y + share * thick, through.y + share * (thick + gap * 0.8), to.y + share * height * 0.96];
-    path += `M${px(from.x)} ${px(a)}C${px(bend)} ${px(a)} ${px(bend)} ${px(b)} ${px(through.x)} ${px(b)}C${px(turn)} ${px(b)} ${px(turn)} ${px(c)} ${px(to.x)} ${px(c)}`;
+    const [b, c] = [through.y + share * (thick + gap * 0.8), to.y + share * height * 0.96];
+    path += `${beginning(places, from + share * thick, { x: through.x, y: b })}C${px(turn)} ${px(b)} ${px(turn)} ${px(c)} ${px(to.x)} ${px(c)}`;
   }
   return path;
 }

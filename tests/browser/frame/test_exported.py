@@ -89,6 +89,25 @@ def test_a_question_of_one_s_own_is_answered_as_the_service_answers_it(offline: 
         assert abs(similarity - near[item.locator(".key").inner_text()]) < 0.01
 
 
+def test_a_link_with_keys_of_ones_own_is_read_by_the_page_itself(offline: Visit) -> None:
+    page = offline.page
+    page.goto(f"{offline.origin}/index.html#hard-and-soft&rows=9*a_bright_bus~red")
+    page.click("#load-encoder", timeout=LOAD_MS)
+    page.wait_for_function(
+        "() => document.querySelector('#hard-and-soft .edits button')?.ariaLabel.includes('a bright bus')",
+        timeout=LOAD_MS,
+    )
+    threads = page.locator("#hard-and-soft .threads .left .thread")
+    assert sum(float(thread.get_attribute("data-weight") or "nan") for thread in threads.all()) == pytest.approx(1)
+    page.locator("#hard-and-soft .edits button").first.click()
+    page.keyboard.type("a calm sea")
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => location.hash.includes('a_calm_sea')")
+    page.wait_for_function(
+        "() => Number(document.querySelector('#hard-and-soft .threads .left .thread').dataset.weight) > 0.9"
+    )
+
+
 def test_each_picture_opens(offline: Visit) -> None:
     page = offline.go("deeper.html")
     for name in PICTURES:

@@ -200,6 +200,39 @@ def test_masked_rows_are_counted_and_the_others_share_the_whole(masked: int) -> 
             assert int(re.findall(r"\d+", parts["count"])[0]) == masked
 
 
+@pytest.mark.parametrize("T", TEMPERATURES)
+@pytest.mark.parametrize("count", SIZES)
+def test_an_edited_key_moves_weights_and_an_edited_value_none(T: float, count: int) -> None:
+    numbers = similarities(count)
+    other = numbers.copy()
+    other[0] = 0.95
+    values = [f"value {i}" for i in range(count)]
+    shown = {
+        "key": (other, values),
+        "value": (numbers, ["another", *values[1:]]),
+        "both": (other, ["another", *values[1:]]),
+    }
+    states = [
+        {"sentence": "whatMoved", "before": _shown(numbers, values, T), "after": _shown(*after, T), "edited": edited}
+        for edited, after in shown.items()
+    ]
+    for state, _, name, _ in told("value", states):
+        weights = [np.array(state[when]["weights"]) for when in ("before", "after")]
+        has_moved = np.abs(weights[0] - weights[1]).max() > 1e-9
+        edited = state["edited"]
+        assert has_moved or edited == "value" or T in (0, math.inf)
+        if edited == "value":
+            assert name == "told.value"
+        elif edited == "key":
+            assert name == ("told.key" if has_moved else "told.same")
+        else:
+            assert name == ("" if has_moved else "told.value")
+
+
+def _shown(numbers: NDArray[np.float64], values: list[str], T: float) -> dict[str, Any]:
+    return {"weights": weighed(numbers, T).tolist(), "values": values}
+
+
 def test_a_step_says_one_sentence_of_its_state() -> None:
     states = [
         {"sentence": "layerStep", "step": step, "T": T, "isMasked": masked}

@@ -134,13 +134,18 @@ def test_two_rows_are_guessed_before_the_threads_are_seen(read: Read) -> None:
     assert page.locator(clip).evaluate_all(boxes)[0] > 300
 
 
-def test_keys_are_whole_on_a_phone_where_they_fit(read: Read) -> None:
+def test_keys_and_their_values_are_whole_on_a_phone(read: Read) -> None:
     page = read(HERE, PHONE)
     ready(page)
-    drawn = page.locator(f"{HERE} .screen:first-child .row:not(.others) .key-text").all_text_contents()
-    assert [key for key in DRAWN if len(key) <= len(PAIR[0])] == [key for key in drawn if not key.endswith("…")]
-    long = next(key for key in drawn if key.endswith("…"))
-    assert len(long) > len("learning to dr")
+    rows = page.locator(f"{HERE} .screen:first-child .row:not(.others)")
+    assert rows.locator(".key-text").all_text_contents() == DRAWN
+    values = rows.locator(".value-text").all_text_contents()
+    assert all(len(value) > len("The C Programming") for value in values if value.endswith("…")), values
+    for row in rows.all():
+        key, value = (row.locator(f"rect.{part}").bounding_box() for part in ("key", "value"))
+        assert key
+        assert value
+        assert value["y"] == pytest.approx(key["y"] + key["height"], abs=1), "a value is below its key"
 
 
 def test_a_question_of_the_reader_is_compared_with_all_rows(read: Read, site: RunningService) -> None:

@@ -6,6 +6,7 @@ import { colourOf, lightOf } from "../../shared/colours.js";
 import { eased, isReduced, Timeline } from "../motion.js";
 import { equalKeys, hardAndSoft } from "../sentences.js";
 import { asking, hood, prediction, screen, statusLine, toPicture } from "../parts.js";
+import { afterwards, editing } from "../rows.js";
 import data from "../rows.json";
 import { numbers } from "../table.js";
 import { Threads } from "../threads.js";
@@ -19,6 +20,7 @@ const OTHERS = ["a banana", "a campfire", "a lawn", "hot lava"];
 /** A question that this encoder reads in another way than people do. */
 const MISREAD = { query: "hot lava", key: "wet stone" };
 const KEYS = ROWS.map(({ key }) => key);
+const keysOf = (/** @type {{key: string}[]} */ rows) => rows.map(({ key }) => key);
 const EMBERS = ROWS.findIndex(({ key }) => key === "glowing embers");
 const BEGINNING = 0.05;
 /** The three stills for readers with reduced motion. */
@@ -28,7 +30,7 @@ const STILLS = [0, BEGINNING, Infinity];
 export const hard = {
   id: "hard-and-soft",
   words,
-  defaults: { t: BEGINNING, q: SEA, g: "" },
+  defaults: { t: BEGINNING, q: SEA, rows: "", g: "" },
 
   mount(host, context) {
     const { say, answers } = context;
@@ -36,6 +38,11 @@ export const hard = {
     let { similarities } = /** @type {import("../answers.js").Answer} */ (answers.recorded(SEA, KEYS));
     let state = context.state;
     let asked = SEA;
+    let rows = ROWS;
+    /** Whether the address has rows that cannot be read. */
+    let isBad = false;
+    /** @type {?import("../editing.js").Editor} */
+    let editor = null;
     let isBegun = false;
     const threads = new Threads(say, (t) => {
       stop();
@@ -61,10 +68,17 @@ export const hard = {
         { label: say("predict.warmer"), colour: warmer, isRight: false },
         { label: say("predict.mean"), colour: mean, isRight: true },
       ],
-      why: () => say("predict.why"),
+      why: () => (rows === ROWS ? say("predict.why") : ""),
       reveal: () => reveal(),
     });
-    const others = h("div.choices", { hidden: true }, ...OTHERS.map((q) => h("button", { type: "button", onclick: () => put(q) }, q)));
+    const restart = h("button.restart", { type: "button", onclick: () => context.set({ rows: "", q: SEA, t: BEGINNING }) }, say("restart"));
+    const others = h(
+      "div.choices",
+      { hidden: true },
+      ...OTHERS.map((q) => h("button", { type: "button", onclick: () => put(q) }, q)),
+      restart,
+      h("p.hint", {}, say("edit")),
+    );
     const picture = h("div.asked-picture", {}, threads.element, ask.element);
     const element = screen({
       title: say("title"),
@@ -99,8 +113,8 @@ export const hard = {
       const bare = { grown: 0, poured: 0, glow: 0 };
       return [
         { seconds: 0.6, draw: () => frame(BEGINNING, { ...bare }) },
-        { seconds: 2.4, draw: (/** @type {number} */ share) => frame(BEGINNING, { ...bare, scanned: share * ROWS.length }) },
-        { seconds: 1.2, draw: () => frame(BEGINNING, { ...bare, scanned: ROWS.length }) },
+        { seconds: 2.4, draw: (/** @type {number} */ share) => frame(BEGINNING, { ...bare, scanned: share * rows.length }) },
+        { seconds: 1.2, draw: () => frame(BEGINNING, { ...bare, scanned: rows.length }) },
         { seconds: 0.9, draw: (/** @type {number} */ share) => frame(BEGINNING, { ...bare, glow: eased(share) }) },
         { seconds: 1.3, draw: (/** @type {number} */ share) => frame(BEGINNING, { grown: eased(share), poured: 0 }) },
         { seconds: 1.2, draw: (/** @type {number} */ share) => frame(BEGINNING, { poured: eased(share) }) },
@@ -115,7 +129,7 @@ export const hard = {
 
     /** Play once, unless the reader has moved something before. */
     function begin() {
-      if (!isBegun && state.t === BEGINNING && state.q === SEA) play();
+      if (!isBegun && state.t === BEGINNING && state.q === SEA && !state.rows) play();
       isBegun = true;
     }
 
@@ -158,44 +172,82 @@ export const hard = {
     }
 
     function show() {
-      others.hidden = !guess.isTold();
+      others.hidden = !guess.isTold() && rows === ROWS;
+      restart.hidden = rows === ROWS;
+      guess.element.hidden = rows !== ROWS; // it is about the page's own rows
+      guess.show();
       const shown = weigh(similarities, { temperature: state.t });
       threads.draw({ temperature: state.t, weights: shown.weights, similarities });
-      table.show(ROWS, similarities, shown.weights, state.t);
-      const isBeginning = state.t === BEGINNING && asked === SEA;
-      status.show(isBeginning ? say("told.beginning") : hardAndSoft(say, { misread: MISREAD, query: asked, keys: KEYS, temperature: state.t, answer: shown }));
+      table.show(rows, similarities, shown.weights, state.t);
+      const isBeginning = state.t === BEGINNING && asked === SEA && rows === ROWS;
+      const told = () => hardAndSoft(say, { misread: MISREAD, query: asked, keys: keysOf(rows), temperature: state.t, answer: shown });
+      status.show(isBad ? say("rows.bad") : isBeginning ? say("told.beginning") : told());
     }
 
     function write() {
-      const count = equalKeys(asked, KEYS);
+      const count = equalKeys(asked, keysOf(rows));
       compared.textContent = say(count ? "hood.sql.equal" : "hood.sql");
       statement.textContent = `SELECT value FROM colours WHERE key = '${asked.replaceAll("'", "''")}'\n-- ${count === 1 ? "1 row" : `${count} rows`}`;
     }
 
-    /** Ask, then show; a question that meanwhile gave way to another one is not shown. */
+    /** Ask, then show; a question or rows that meanwhile gave way to others are not shown. */
     async function answer() {
-      const query = state.q;
-      const found = await context.patiently(answers.ask(query, KEYS));
-      if (!found || query !== state.q) return;
+      const { q: query, rows: text } = state;
+      const read = text ? (await editing()).read(text, ROWS) : ROWS;
+      if (text !== state.rows) return;
+      if (!read) {
+        isBad = true;
+        return context.set({ rows: "" });
+      }
+      const [before, keys] = [keysOf(rows), keysOf(read)];
+      const isSame = query === asked && keys.length === before.length && keys.every((key, i) => key === before[i]);
+      // Values weigh nothing: another one needs no answer.
+      const found = isSame ? { similarities } : await context.patiently(answers.ask(query, keys));
+      if (!found || query !== state.q || text !== state.rows) return;
       ({ similarities } = found);
       asked = query;
+      rows = read;
+      element.style.setProperty("--rows", rows.length > ROWS.length ? String(rows.length) : "");
       write();
-      threads.take({ query, rows: ROWS, named: true });
-      ask.place(threads.queryBox, query);
+      take();
       show();
+    }
+
+    function take() {
+      threads.take({ query: asked, rows, named: true });
+      place();
+    }
+
+    /** Put the fields over the picture. */
+    function place() {
+      ask.place(threads.queryBox, asked);
+      editor?.place();
     }
 
     // A reader of the Chinese page learns if the encoder does not read Chinese. That takes a call, so the first picture does not wait for it.
     const warn = async () => (await context.readsChinese()) || ask.note(say("english"));
     if (document.documentElement.lang.startsWith("zh")) ask.element.addEventListener("focusin", warn, { once: true });
     write();
-    threads.take({ query: state.q, rows: ROWS, named: true });
+    threads.take({ query: state.q, rows, named: true });
     context.sized(picture, (width, height) => {
       threads.layout(width, height);
-      ask.place(threads.queryBox, asked);
+      place();
       if (!opening.playing) show();
     });
-    if (state.q !== SEA) answer();
+    if (state.q !== SEA || state.rows) answer();
+    afterwards(({ Editor, write: written }) => {
+      editor = new Editor({
+        language: context.language,
+        host: picture,
+        threads,
+        hasColours: true,
+        rows: () => rows,
+        change(now) {
+          stop();
+          context.set({ rows: written(now, ROWS) });
+        },
+      });
+    });
     if (isStill) host.append(stills(say, similarities));
     else if (context.isRead) begin();
 
@@ -205,7 +257,8 @@ export const hard = {
         state = now;
         opening.stop();
         guess.show();
-        if (changed.has("q")) answer();
+        if (state.rows) isBad = false;
+        if (changed.has("q") || changed.has("rows")) answer();
         else {
           threads.beckon(false);
           show();

@@ -81,7 +81,7 @@ function rowsOfALibrary(context) {
   const many = h("label.many", {}, say("many"), slider, shown);
   const status = statusLine();
   const table = numbers(say);
-  const picture = h("div.asked-picture", {}, threads.element, ask.element, picks);
+  const picture = h("div.asked-picture.tall", {}, threads.element, ask.element, picks);
   const element = screen({
     title: say("title"),
     sentence: say("sentence"),
@@ -254,7 +254,7 @@ function charactersOfUnicode(context) {
   const { say } = context;
   const threads = new Threads(say, (u) => context.set({ u }));
   const status = statusLine();
-  const picture = h("div.asked-picture", {}, threads.element);
+  const picture = h("div.asked-picture.tall", {}, threads.element);
   const title = h("span", {}, "");
   const element = screen({
     title: "",

@@ -1,10 +1,12 @@
 /** 2 Key is not value: keys are compared, values come out, so values that change places change nothing but the output. */
 
-import { fill, h } from "../../shared/element.js";
+import { h } from "../../shared/element.js";
 import { weigh } from "../../shared/formula.js";
 import { eased, isReduced, Timeline } from "../motion.js";
 import { asking, hood, prediction, screen } from "../parts.js";
+import { afterwards, editing } from "../rows.js";
 import data from "../rows.json";
+import { whatMoved } from "../sentences.js";
 import { numbers } from "../table.js";
 import { Threads } from "../threads.js";
 import words from "./value.json";
@@ -15,22 +17,28 @@ const BEGINNING = 0.05;
 /** The order of the pictures; in the address as digits. */
 const HOME = ROWS.map((_, i) => i).join("");
 const SECONDS = 0.7;
-/** So many pixels make a drag of a click. */
-const SLACK = 4;
-
-/** @typedef {{x: number, y: number, width: number, height: number}} Box */
+/** The page's own rows; a value is the name of a picture. */
+const OWN = ROWS.map(({ key, picture }) => ({ key, value: picture }));
 
 /** @type {import("../story.js").Chapter} */
 export const value = {
   id: "key-is-not-value",
   words,
-  defaults: { t: BEGINNING, q: queries[0], v: HOME, g: "" },
+  defaults: { t: BEGINNING, q: queries[0], v: HOME, rows: "", g: "" },
 
   mount(host, context) {
     const { say, answers } = context;
     let { similarities } = /** @type {import("../answers.js").Answer} */ (answers.recorded(queries[0], KEYS));
     let asked = queries[0];
+    let rows = OWN;
+    let keys = KEYS;
+    /** Whether the address has rows that cannot be read. */
+    let isBad = false;
     let order = orderOf(context.state.v);
+    /** @type {?import("../editing.js").Editor} */
+    let editor = null;
+    /** @type {?import("../handles.js").Handles} */
+    let handles = null;
     /** @type {?import("../threads.js").Moved} */
     let moved = null;
     let swapping = new Timeline([]);
@@ -39,7 +47,8 @@ export const value = {
 
     const threads = new Threads(say, (t) => context.set({ t }));
     const ask = asking(say, (q) => context.set({ q }));
-    const handles = new Handles(say, {
+    /** The effects of a handle. @type {ConstructorParameters<typeof import("../handles.js").Handles>[1]} */
+    const on = {
       held: (row, x, y) => {
         swapping.stop();
         moved = { from: Array.from(ROWS.keys()), share: 0, held: { row, x, y } };
@@ -51,10 +60,12 @@ export const value = {
         dropped = x || y ? { row: over, x, y: from.y + y - to.y } : null;
         guess.element.hidden = true;
         swap(row, over);
-        told.textContent = say("told", { first: KEYS[row], second: KEYS[over] });
+        told.textContent = say("told", { first: keys[row], second: keys[over] });
       },
-    });
+      edit: (row) => editor?.open("value", row),
+    };
     const told = h("p.told", { role: "status" });
+    const again = h("button", { type: "button", hidden: true, onclick: () => context.set({ rows: "", v: HOME, q: queries[0], t: BEGINNING }) }, say("restart"));
     const table = numbers(say);
     const guess = prediction(context, {
       question: say("predict"),
@@ -69,13 +80,13 @@ export const value = {
         swap(first, second, { t: Math.min(context.state.t, BEGINNING) }); // warmer rows weigh alike, and the output hardly changes
       },
     });
-    const picture = h("div.asked-picture", {}, threads.element, ask.element, handles.element);
+    const picture = h("div.asked-picture", {}, threads.element, ask.element);
     host.append(
       screen({
         title: say("title"),
         sentence: say("sentence"),
         picture,
-        below: [guess.element, told],
+        below: [guess.element, h("div.choices", {}, again), told],
         hood: hood(
           say,
           h("p", {}, say("hood.formula")),
@@ -103,20 +114,41 @@ export const value = {
       threads.take({
         query: asked,
         named: true,
-        rows: ROWS.map(({ key }, i) => ({ key, value: say(`picture.${ROWS[order[i]].picture}`), picture: ROWS[order[i]].picture })),
+        rows: keys.map((key, i) => ({ key, ...shownAt(i) })),
       });
+      place();
+    }
+
+    /** The value of a row: one of the pictures, or a text. @param {number} row */
+    function shownAt(row) {
+      const { value } = rows[order[row]];
+      return isPicture(value) ? { value: say(`picture.${value}`), picture: value } : { value };
+    }
+
+    /** Put the fields over the picture. */
+    function place() {
       ask.place(threads.queryBox, asked);
-      handles.place(threads.valueBoxes, (row) => say("handle", { picture: say(`picture.${ROWS[order[row]].picture}`), key: KEYS[row] }));
+      handles?.place(threads.valueBoxes, (row) => say("handle", { picture: shownAt(row).value, key: keys[row] }));
+      editor?.place();
+    }
+
+    /** The rows as they are shown now, each with its value. */
+    function shownRows() {
+      return keys.map((key, i) => ({ key, value: shownAt(i).value }));
+    }
+
+    /** Take rows as they were edited: the values go back to the rows that they had before they moved. @param {import("../editing.js").Row[]} edited @param {typeof import("../editing.js").write} write */
+    function edit(edited, write) {
+      const before = shownRows();
+      const next = edited.map(({ key }, i) => ({ key, value: rows[i].value }));
+      for (const [i, { value }] of edited.entries()) if (value !== before[i].value) next[order[i]].value = named(value, say);
+      guess.element.hidden = true;
+      context.set({ rows: write(next, OWN) });
     }
 
     function show() {
       frame();
-      table.show(
-        ROWS.map(({ key }) => ({ key, value: "" })),
-        similarities,
-        weights(),
-        context.state.t,
-      );
+      table.show(rows, similarities, weights(), context.state.t);
     }
 
     function settle() {
@@ -153,15 +185,29 @@ export const value = {
       swapping.play();
     }
 
-    /** Ask, then show; a question that meanwhile gave way to another one is not shown. */
+    /** Ask, then show; a question or rows that meanwhile gave way to others are not shown. */
     async function answer() {
-      const { q } = context.state;
-      const found = await context.patiently(answers.ask(q, KEYS));
-      if (!found || q !== context.state.q) return;
+      const { q, rows: text } = context.state;
+      const read = text ? (await editing()).read(text, OWN, true) : OWN;
+      if (text !== context.state.rows) return;
+      if (!read) {
+        isBad = true;
+        return context.set({ rows: "" });
+      }
+      const readKeys = read.map(({ key }) => key);
+      const isSame = q === asked && readKeys.every((key, i) => key === keys[i]);
+      // Values weigh nothing: another one needs no answer.
+      const found = isSame ? { similarities } : await context.patiently(answers.ask(q, readKeys));
+      if (!found || q !== context.state.q || text !== context.state.rows) return;
+      const before = { weights: weights(), values: shownRows().map(({ value }) => value) };
+      const isEdited = q === asked && read !== OWN;
       ({ similarities } = found);
-      asked = q;
+      [asked, rows, keys] = [q, read, readKeys];
+      again.hidden = read === OWN;
       take();
       show();
+      const after = { weights: weights(), values: shownRows().map(({ value }) => value) };
+      told.textContent = isBad ? say("rows.bad") : isEdited ? whatMoved(say, { before, after }) : "";
     }
 
     context.sized(picture, (width, height) => {
@@ -169,7 +215,13 @@ export const value = {
       take();
       show();
     });
-    if (context.state.q !== queries[0]) answer();
+    if (context.state.q !== queries[0] || context.state.rows) answer();
+    afterwards(({ Editor, Handles, write }) => {
+      editor = new Editor({ language: context.language, host: picture, threads, hasColours: false, rows: shownRows, change: (edited) => edit(edited, write) });
+      handles = new Handles(say, on);
+      picture.append(handles.element);
+      place();
+    });
 
     return {
       picture: threads.element,
@@ -184,7 +236,8 @@ export const value = {
           order = orderOf(state.v);
           travel(before);
         }
-        if (changed.has("q")) answer();
+        if (state.rows) isBad = false;
+        if (changed.has("q") || changed.has("rows")) answer();
         else show();
       },
       film(share) {
@@ -204,131 +257,18 @@ export const value = {
   },
 };
 
+/** Whether a value is the name of a picture. @param {string} value */
+function isPicture(value) {
+  return OWN.some((row) => row.value === value);
+}
+
+/** The name of the picture that a text names, as the page says it or shorter; else the text. @param {string} text @param {import("../../shared/words.js").Say} say */
+function named(text, say) {
+  const lower = text.toLowerCase();
+  return OWN.find(({ value }) => [value, say(`picture.${value}`)].includes(lower))?.value ?? text;
+}
+
 /** @param {string} text digits, each row once; anything else is the beginning @returns {number[]} */
 function orderOf(text) {
   return Array.from([...text].sort().join("") === HOME ? text : HOME, Number);
-}
-
-/**
- * Buttons that drag values, one over each. A value is dragged on to another row; or picked up by a click or a key, and put
- * down at another row by a second one. Arrows go from row to row, and take a picked-up value along.
- */
-class Handles {
-  #on;
-  /** @type {HTMLButtonElement[]} */
-  #buttons = [];
-  /** @type {Box[]} */
-  #boxes = [];
-  #picked = -1;
-  #over = -1;
-  #way = { x: 0, y: 0 };
-  /** @type {?{row: number, x: number, y: number, isDrag: boolean}} */
-  #drag = null;
-
-  /**
-   * @param {import("../../shared/words.js").Say} say
-   * @param {{held: (row: number, x: number, y: number) => void, put: (row: number, over: number, x: number, y: number) => void}} on told how far, in pixels, a value was dragged; 0 without a drag
-   */
-  constructor(say, on) {
-    this.#on = on;
-    this.element = h("div.handles", { role: "group", "aria-label": say("handles") });
-  }
-
-  /** @param {Box[]} boxes @param {(row: number) => string} name */
-  place(boxes, name) {
-    this.#boxes = boxes;
-    if (this.#buttons.length !== boxes.length) {
-      this.#buttons = boxes.map((_, row) => this.#handle(row));
-      fill(this.element, this.#buttons);
-    }
-    for (const [row, button] of this.#buttons.entries()) {
-      const { x, y, width, height } = boxes[row];
-      for (const [property, number] of Object.entries({ left: x, top: y, width, height })) button.style.setProperty(property, `${number}px`);
-      button.setAttribute("aria-label", name(row));
-    }
-  }
-
-  /** @param {number} row */
-  #handle(row) {
-    const button = /** @type {HTMLButtonElement} */ (h("button", { type: "button", tabIndex: row ? -1 : 0, "aria-pressed": "false" }));
-    button.addEventListener("pointerdown", (event) => {
-      button.setPointerCapture(event.pointerId);
-      this.#drag = { row, x: event.clientX, y: event.clientY, isDrag: false };
-    });
-    button.addEventListener("pointermove", (event) => this.#dragged(event));
-    button.addEventListener("pointerup", () => this.#dropped());
-    button.addEventListener("pointercancel", () => this.#cancelled());
-    button.addEventListener("click", () => this.#clicked(row));
-    button.addEventListener("keydown", (event) => this.#key(row, event));
-    return button;
-  }
-
-  /** @param {PointerEvent} event */
-  #dragged(event) {
-    if (!this.#drag) return;
-    const { row } = this.#drag;
-    const [x, y] = [event.clientX - this.#drag.x, event.clientY - this.#drag.y];
-    if (!this.#drag.isDrag && Math.hypot(x, y) < SLACK) return;
-    this.#drag.isDrag = true;
-    this.#pick(-1);
-    const middle = this.#boxes[row].y + this.#boxes[row].height / 2 + y;
-    const apart = this.#boxes.map((box) => Math.abs(box.y + box.height / 2 - middle));
-    this.#hover(apart.indexOf(Math.min(...apart)));
-    this.#way = { x, y };
-    this.#on.held(row, x, y);
-  }
-
-  #dropped() {
-    if (!this.#drag?.isDrag) return;
-    const { row } = this.#drag;
-    const over = this.#over;
-    this.#hover(-1);
-    this.#on.put(row, over, this.#way.x, this.#way.y);
-  }
-
-  #cancelled() {
-    if (this.#drag) this.#on.put(this.#drag.row, this.#drag.row, 0, 0);
-    this.#drag = null;
-    this.#hover(-1);
-  }
-
-  /** A drag ends with a click event, which does not count. @param {number} row */
-  #clicked(row) {
-    const wasDrag = this.#drag?.isDrag ?? false;
-    this.#drag = null;
-    if (wasDrag) return;
-    if (this.#picked < 0) this.#pick(row);
-    else {
-      const picked = this.#picked;
-      this.#pick(-1);
-      if (picked !== row) this.#on.put(picked, row, 0, 0);
-    }
-  }
-
-  /** @param {number} row @param {KeyboardEvent} event */
-  #key(row, event) {
-    if (event.key === "Escape") this.#pick(-1);
-    const to = { ArrowUp: row - 1, ArrowDown: row + 1, Home: 0, End: this.#buttons.length - 1 }[event.key];
-    if (to === undefined || !this.#buttons[to]) return;
-    event.preventDefault();
-    event.stopPropagation();
-    for (const [i, button] of this.#buttons.entries()) button.tabIndex = i === to ? 0 : -1;
-    this.#buttons[to].focus();
-    if (this.#picked !== row || to === row) return;
-    this.#on.put(row, to, 0, 0);
-    this.#pick(to);
-  }
-
-  /** @param {number} row */
-  #pick(row) {
-    this.#picked = row;
-    for (const [i, button] of this.#buttons.entries()) button.setAttribute("aria-pressed", String(i === row));
-    this.element.classList.toggle("picking", row >= 0);
-  }
-
-  /** @param {number} row */
-  #hover(row) {
-    this.#over = row;
-    for (const [i, button] of this.#buttons.entries()) button.classList.toggle("over", i === row);
-  }
 }

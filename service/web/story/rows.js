@@ -1,0 +1,23 @@
+/** Rows of a reader's own: what reads them from an address, and edits them, is loaded after the first picture. */
+
+import { asset } from "../shared/assets.js";
+import { h } from "../shared/element.js";
+
+/** @typedef {import("./editing.js").Face} Face */
+
+/** @type {?Promise<Face>} */
+let loading = null;
+
+/** Load `built/editing.js`. @returns {Promise<Face>} its face; never fulfilled if it does not load, and then nothing is edited */
+export function editing() {
+  return (loading ??= new Promise((resolve) => {
+    const script = h("script", { src: asset("built/editing.js"), onload: () => resolve(/** @type {Face} */ (window.softkvEditing)) });
+    script.addEventListener("error", () => (loading = null));
+    document.head.append(script);
+  }));
+}
+
+/** Call this once the page has drawn its first picture, with what edits. @param {(face: Face) => void} ready */
+export function afterwards(ready) {
+  requestAnimationFrame(() => setTimeout(() => editing().then(ready)));
+}
