@@ -23,13 +23,15 @@ DOCUMENTS = {
     "explore": "explore/index.js",
     "parquet": "explore/upload/parquet.js",
     "editing": "story/editing.js",
+    "share": "story/share.js",
     "deeper": "deeper/index.js",
     "room": "room/index.js",
     "lesson": "lesson/index.js",
+    "clicker": "lesson/clicker.js",
     "docs": "docs/index.js",
 }
-"""The module that each script starts with. The explorer loads `parquet` when a file needs it, the story `editing`
-after its first picture."""
+"""The module that each script starts with. The explorer loads `parquet` when a file needs it, the story `clicker`
+in a lesson, `editing` after its first picture and `share` for a picture or a film."""
 # Classic scripts, which a document opened from a file may load; Chinese stays Chinese.
 OPTIONS = ("--bundle", "--minify", "--format=iife", "--target=es2022", "--charset=utf8", "--legal-comments=none")
 

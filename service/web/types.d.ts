@@ -33,5 +33,9 @@ interface Window {
   softkvParquet?: { open: import("./explore/upload/table.js").OpenParquet };
   /** What `built/editing.js` puts here when the story loads it. */
   softkvEditing?: import("./story/editing.js").Face;
+  /** What `built/share.js` puts here when a picture or a film is saved. */
+  softkvShare?: Pick<typeof import("./story/share.js"), "saveGif" | "savePng">;
+  /** What `built/clicker.js` puts here when a lesson begins. */
+  softkvLesson?: { Lesson: typeof import("./lesson/clicker.js").Lesson };
   SwaggerUIBundle: (options: object) => void;
 }

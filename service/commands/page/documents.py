@@ -19,8 +19,8 @@ DOCUMENTS = {
 }
 """The documents of the page by the names of their files."""
 PICTURE = "og.png"
-FOLDERS = ("css/", "icons/", "recorded/", "vendor/plex/", "built/editing.js")
-"""Folders and a file from which scripts and style sheets load files later."""
+LATER = ("built/clicker.js", "built/editing.js", "built/share.js", "css/", "icons/", "recorded/", "vendor/plex/")
+"""Folders, and three files, which scripts and style sheets load later."""
 _BASE = re.compile(r"""data-assets="assets/\w+/\"""")
 _LINK = re.compile(r"""((?:href|src)=")assets/\w+/([^"]+)""")
 _IMPORTED = re.compile(r"""url\("?([^")]+)"?\)""")
@@ -35,7 +35,7 @@ def write_documents(assets: Assets, address: str | None) -> dict[str, bytes]:
             picture out, since previews need its whole address.
     """
     documents = {name: _document(assets, source, name, address) for name, source in DOCUMENTS.items()}
-    loaded = {path for path in assets.files if path.startswith(FOLDERS)}
+    loaded = {path for path in assets.files if path.startswith(LATER)}
     loaded |= {
         match[2] for text in documents.values() for match in re.finditer(r"""((?:href|src)=")assets/([^"]+)""", text)
     }

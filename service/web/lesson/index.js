@@ -2,7 +2,7 @@
 
 import { home, isExported } from "../shared/assets.js";
 import { fill, h } from "../shared/element.js";
-import timetable from "../story/plan.json";
+import timetable from "./plan.json";
 import { preferred, subscripted } from "../shared/words.js";
 import words from "./words.json";
 

@@ -52,7 +52,7 @@ function doors(code, problem) {
   if (problem) /** @type {HTMLInputElement} */ (stage.querySelector("#code")).select();
 }
 
-/** In a lesson the presenter's clicker leads back to its plan (`story/lesson.js`); a field keeps its keys. */
+/** In a lesson the presenter's clicker leads back to its plan (`lesson/clicker.js`); a field keeps its keys. */
 if (asked.has("lesson")) {
   document.addEventListener("keydown", (event) => {
     if (event.key !== "PageDown" || event.defaultPrevented || (event.target instanceof Element && event.target.closest("input, select, textarea"))) return;

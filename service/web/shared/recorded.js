@@ -1,7 +1,6 @@
 /** Recorded data: `recorded/NAME.js`, a classic script each, which `python -m tests.recorded NAME` writes. */
 
-import { asset } from "./assets.js";
-import { h } from "./element.js";
+import { runScript } from "./script.js";
 
 /** A record did not load: the page has none of that name, or the network is away. */
 export class RecordMissing extends Error {}
@@ -36,13 +35,7 @@ export async function recordedOnce(name) {
 
 /** @param {string} name @returns {Promise<any>} */
 async function load(name) {
-  const script = h("script", { src: asset(`recorded/${name}.js`) });
-  await new Promise((resolve, reject) => {
-    script.onload = resolve;
-    script.onerror = () => reject(new RecordMissing(`recorded/${name}.js did not load`));
-    document.head.append(script);
-  });
-  script.remove();
+  if (!(await runScript(`recorded/${name}.js`))) throw new RecordMissing(`recorded/${name}.js did not load`);
   return window.softkvRecorded?.[name];
 }
 

@@ -4,7 +4,7 @@ import { deeper, home, isExported } from "../shared/assets.js";
 import { h } from "../shared/element.js";
 import { EXPLORE, remember } from "../shared/purpose.js";
 import { store } from "../shared/look.js";
-import { linkOf, saveGif, savePng } from "./share.js";
+import { runScript } from "../shared/script.js";
 
 /** @typedef {import("../shared/address.js").Look} Look */
 
@@ -59,7 +59,8 @@ export function bar(say, look, dress, view, address) {
         "data-kind": kind,
         onclick: async () => {
           const { picture, film } = view() ?? {};
-          if (!picture) return;
+          if (!picture || !(window.softkvShare || (await runScript("built/share.js"))) || !window.softkvShare) return;
+          const { saveGif, savePng } = window.softkvShare;
           const caption = picture.closest(".screen")?.querySelector("h1, h2");
           if (kind === "png") await savePng(picture, "softkv.png", { caption });
           else
@@ -91,9 +92,13 @@ export function bar(say, look, dress, view, address) {
     say("link"),
   );
   const gif = saving("gif");
+  const close = (/** @type {Event} */ event) => {
+    if (event.target instanceof Node && !share.contains(event.target)) share.open = false;
+  };
   const share = /** @type {HTMLDetailsElement} */ (
     h("details.share", {}, h("summary", { "aria-label": say("share"), title: say("share") }, "↗"), h("div.kinds", {}, link, saving("png"), gif, shared))
   );
+  share.addEventListener("toggle", () => document[share.open ? "addEventListener" : "removeEventListener"]("pointerdown", close));
   share.addEventListener("toggle", () => (gif.hidden = !view()?.film));
   share.addEventListener("keydown", (event) => {
     if (event.key === "Escape") share.open = false;
@@ -115,4 +120,18 @@ export function bar(say, look, dress, view, address) {
       share,
     ),
   ];
+}
+
+/**
+ * The address of what is on the screen.
+ *
+ * @param {{href: string}} location
+ * @param {string} [hash] the state, where the address does not have it yet
+ * @returns {string}
+ */
+export function linkOf(location, hash) {
+  const address = new URL(location.href);
+  if (hash !== undefined) address.hash = hash;
+  address.searchParams.delete("embed");
+  return address.href;
 }

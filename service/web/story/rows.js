@@ -1,7 +1,6 @@
 /** Rows of a reader's own: what reads them from an address, and edits them, is loaded after the first picture. */
 
-import { asset } from "../shared/assets.js";
-import { h } from "../shared/element.js";
+import { runScript } from "../shared/script.js";
 
 /** @typedef {import("./editing.js").Face} Face */
 
@@ -11,9 +10,7 @@ let loading = null;
 /** Load `built/editing.js`. @returns {Promise<Face>} its face; never fulfilled if it does not load, and then nothing is edited */
 export function editing() {
   return (loading ??= new Promise((resolve) => {
-    const script = h("script", { src: asset("built/editing.js"), onload: () => resolve(/** @type {Face} */ (window.softkvEditing)) });
-    script.addEventListener("error", () => (loading = null));
-    document.head.append(script);
+    runScript("built/editing.js").then(() => (window.softkvEditing ? resolve(window.softkvEditing) : (loading = null)));
   }));
 }
 

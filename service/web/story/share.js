@@ -1,5 +1,6 @@
 /**
- * A state of the story to take away: its address, a picture (PNG) and a moving picture (GIF).
+ * A state of the story to take away: a picture (PNG) and a moving picture (GIF). It is a classic script of its own, since few
+ * visits need it; its face is `window.softkvShare`.
  *
  * A drawing becomes an image without its page, so all that style sheets say of it is written into its elements first, as
  * attributes. An image loads nothing, so its fonts are put inside; opened from files, where they cannot be read, text is
@@ -48,20 +49,6 @@ const FONTS = { "Plex Sans": "vendor/plex/sans.woff2", "Plex Mono": "vendor/plex
 const GIF = { frames: 50, perSecond: 10, width: 720, colours: 255 };
 /** The number of frames that make the palette: the others have the same colours. */
 const SAMPLES = 4;
-
-/**
- * The address of what is on the screen.
- *
- * @param {{href: string}} location
- * @param {string} [hash] the state, where the address does not have it yet
- * @returns {string}
- */
-export function linkOf(location, hash) {
-  const address = new URL(location.href);
-  if (hash !== undefined) address.hash = hash;
-  address.searchParams.delete("embed");
-  return address.href;
-}
 
 /**
  * A drawing as a PNG, on the page's background.
@@ -295,3 +282,5 @@ function joined(parts) {
   }
   return all;
 }
+
+window.softkvShare = { saveGif, savePng };

@@ -8,12 +8,12 @@ import { asset, isExported } from "../shared/assets.js";
 import { readsChinese } from "../shared/chinese.js";
 import { fill, h } from "../shared/element.js";
 import { RecordMissing, recorded } from "../shared/recorded.js";
+import { runScript } from "../shared/script.js";
 import { addressOf, readAddress, stateOf } from "../shared/address.js";
 import { Answers, fromService } from "./answers.js";
 import { isAsked } from "../shared/purpose.js";
 import { Choice } from "./choice.js";
 import { bar } from "./frame.js";
-import { Lesson } from "./lesson.js";
 import { kept, preferences } from "../shared/look.js";
 import { REVEAL } from "./parts.js";
 import { tracingService } from "./traces.js";
@@ -64,6 +64,10 @@ const [AWAY_MS, LONGEST_MS] = [1000, 15_000];
 const NEAR = "100% 0px";
 /** A frame without an origin of its own may load no fonts from a plain file server. */
 const MAY_LOAD_FONTS = !isExported() || window.origin !== "null" || window.location.protocol === "file:";
+/** A reader who has scrolled so far reads the story, in pixels. */
+const SCROLLED = 120;
+/** The data of chapters has come so long after they were made. */
+const SETTLED_MS = 3000;
 /** In a frame of another page only the picture is shown. */
 const IS_EMBEDDED = new URLSearchParams(window.location.search).get("embed") === "1";
 
@@ -92,7 +96,7 @@ export class Story {
   #main = h("main", { id: "story", tabIndex: -1 });
   /** @type {IntersectionObserver[]} */
   #observers = [];
-  /** @type {?Lesson} */
+  /** @type {?InstanceType<NonNullable<typeof window.softkvLesson>["Lesson"]>} */
   #lesson = null;
   /** @type {?Choice} */
   #choice = null;
@@ -121,15 +125,12 @@ export class Story {
     if (IS_EMBEDDED) document.documentElement.dataset.embed = "";
     if (isAsked() && !this.#isPaged) this.#choose();
     this.#draw();
-    if (new URLSearchParams(window.location.search).has("lesson")) {
-      const chapters = this.#chapters.map(({ id }) => id);
-      this.#lesson = new Lesson(this.#say(), this.#look.lang, chapters, (step, isBack) => this.#step(step, isBack));
-      document.body.append(this.#lesson.element);
-      document.documentElement.dataset.lesson = "";
-    }
+    if (new URLSearchParams(window.location.search).has("lesson")) void this.#teach();
     if (this.#current !== this.#chapters[0].id) this.#hosts.get(this.#current)?.scrollIntoView({ behavior: "instant", block: "start" });
     window.addEventListener("hashchange", ({ newURL }) => this.#reread(new URL(newURL).hash));
     window.addEventListener("online", () => this.#again());
+    window.addEventListener("beforeprint", () => this.#mountDownTo(this.#chapters[this.#chapters.length - 1].id));
+    document.addEventListener("keydown", (event) => this.#end(event));
     // The fonts come after the first picture, so that nothing waits for them.
     requestAnimationFrame(() =>
       setTimeout(() => {
@@ -140,17 +141,67 @@ export class Story {
     );
   }
 
-  /** Ask what the visitor came for, in a row that the screens leave room for. */
+  /** Let a presenter's clicker follow the plan of a lesson; few visits need that script. */
+  async #teach() {
+    document.head.append(h("link", { rel: "stylesheet", href: asset("css/clicker.css") }));
+    if (!window.softkvLesson) await runScript("built/clicker.js");
+    if (!window.softkvLesson) return;
+    const chapters = this.#chapters.map(({ id }) => id);
+    document.documentElement.dataset.lesson = "";
+    this.#lesson = new window.softkvLesson.Lesson(this.#look.lang, chapters, (step, isBack) => this.#step(step, isBack));
+  }
+
+  /** The key End leads to the last chapter; those above are made first, so that none of them grows later. @param {KeyboardEvent} event */
+  #end(event) {
+    const isTyped = event.target instanceof Element && event.target.closest("input, textarea, select, [role=slider], [role=group] button");
+    if (event.key !== "End" || event.defaultPrevented || isTyped || this.#isPaged) return;
+    event.preventDefault();
+    const { id } = this.#chapters[this.#chapters.length - 1];
+    this.#mountDownTo(id);
+    this.#scrollTo(this.#hosts.get(id));
+  }
+
+  /** Scroll to a chapter, and stay there while the data of those above comes and they grow. @param {HTMLElement | undefined} host @param {ScrollBehavior} [behavior] */
+  #scrollTo(host, behavior = "auto") {
+    if (!host) return;
+    host.scrollIntoView({ behavior, block: "start" });
+    const height = this.#main.offsetHeight;
+    const observer = new ResizeObserver(() => this.#main.offsetHeight !== height && host.scrollIntoView({ behavior: "instant", block: "start" }));
+    observer.observe(this.#main);
+    const moves = new AbortController();
+    const leave = () => {
+      observer.disconnect();
+      moves.abort();
+    };
+    // Not for the key that led here, which is still on its way.
+    setTimeout(() => {
+      for (const kind of ["wheel", "touchstart", "pointerdown", "keydown"]) window.addEventListener(kind, leave, { signal: moves.signal, passive: true });
+    });
+    setTimeout(leave, SETTLED_MS);
+  }
+
+  /** Ask what the visitor came for, in a row that the screens leave room for; it is gone with the first scroll. */
   #choose() {
     const root = document.documentElement;
     const observer = new ResizeObserver(() => root.style.setProperty("--choice", `${choice.element.offsetHeight}px`));
-    const choice = new Choice(this.#api, this.#say(), () => {
+    const dismiss = () => {
       observer.disconnect();
+      window.removeEventListener("scroll", scrolled);
       choice.element.remove();
       root.style.removeProperty("--choice");
       this.#choice = null;
+    };
+    const scrolled = () => {
+      if (window.scrollY < SCROLLED || choice.element.contains(document.activeElement)) return;
+      const height = choice.element.offsetHeight;
+      dismiss();
+      window.scrollBy({ top: -height, behavior: "instant" }); // the chapters move up by it, and stay on the screen where they were
+    };
+    const choice = new Choice(this.#api, this.#say(), () => {
+      dismiss();
       this.#main.focus({ preventScroll: true });
     });
+    window.addEventListener("scroll", scrolled, { passive: true });
     this.#choice = choice;
     this.#bar.after(choice.element);
     root.style.setProperty("--choice", `${choice.element.offsetHeight}px`);
@@ -165,7 +216,7 @@ export class Story {
   /**
    * Show a step of the lesson. The way back begins where the chapter does, so that no later guess is left.
    *
-   * @param {import("./lesson.js").Step} step
+   * @param {import("../lesson/clicker.js").Step} step
    * @param {boolean} isBack
    */
   #step({ chapter = "", screen = 1, state = {}, guess, play, hood, room }, isBack) {
@@ -200,7 +251,7 @@ export class Story {
     if (!this.#isPaged) document.title = say("title");
     const skip = document.querySelector("a.skip");
     if (skip) skip.textContent = say("skip");
-    this.#lesson?.speak(say, lang);
+    this.#lesson?.speak(lang);
     this.#choice?.speak(say);
     fill(
       this.#bar,
@@ -357,7 +408,7 @@ export class Story {
     if (this.#isPaged) this.#enter(chapter); // it has no size before it is shown
     this.#mountDownTo(chapter);
     if (this.#isPaged) window.scrollTo(0, 0);
-    else host?.scrollIntoView({ block: "start" });
+    else this.#scrollTo(host);
     /** @type {?HTMLElement} */ (host?.querySelector("h1, h2") ?? null)?.focus({ preventScroll: true });
   }
 
@@ -462,7 +513,8 @@ export class Story {
 
   /** @param {Element} element @param {(width: number, height: number) => void} told */
   #sized(element, told) {
-    const observer = new ResizeObserver(([{ contentRect }]) => told(contentRect.width, contentRect.height));
+    // On paper a picture is scaled, and not laid out anew.
+    const observer = new ResizeObserver(([{ contentRect }]) => window.matchMedia("print").matches || told(contentRect.width, contentRect.height));
     const { width, height } = element.getBoundingClientRect();
     told(width, height);
     observer.observe(element);

@@ -74,8 +74,8 @@ const SMALL = { share: 0.35, most: 14 };
 /** Below this width in pixels the question is above the rows, and the output below them. */
 const NARROW = 640;
 const HANDLE = 12;
-/** Room for a percentage at the end of a key, in em: for two digits, and for more. */
-const SHARE = { short: 3.1, long: 4.4 };
+/** Room for a percentage at the end of a key: of up to three, of four and of more letters in em, and around it in pixels. */
+const SHARE = { letters: [2.2, 2.9, 3.8], around: 16 };
 /** On a narrow page, texts of values have at most such a share of the width: longer ones are below their keys. */
 const VALUES = 0.26;
 /** On a narrow page, values run down beside the rows, in a lane of this width. */
@@ -171,7 +171,7 @@ export class Threads {
   #lights = [];
   /** @type {SVGGElement[]} */
   #values = [];
-  /** @type {{label: SVGTextElement, alone: string, beside: string, besideMore: string}[]} what is written of a key: alone, and beside a percentage of two digits or more */
+  /** @type {{label: SVGTextElement, alone: string, beside: string[]}[]} the letters of a key that are shown: alone, and beside percentages as in `SHARE` */
   #labels = [];
   #held = s("g.held");
   #blend = s("g.blend");
@@ -269,7 +269,7 @@ export class Threads {
     const key = this.#keyBox(box);
     const middle = key.y + key.height / 2;
     const text = this.#say("others", { count: grouped(others) });
-    this.#labels[rows.length] = { ...this.#labels[rows.length], alone: text, beside: text, besideMore: text };
+    this.#labels[rows.length] = { ...this.#labels[rows.length], alone: text, beside: [text, text, text] };
     set(this.#stripes, striped(this.#valueBox(box), Math.min(others, MOST_THREADS)));
     for (const part of this.#rows.children[rows.length].children)
       if (part instanceof SVGRectElement) set(part, asRect({ ...key, height: box.height }));
@@ -412,8 +412,7 @@ export class Threads {
     this.#labels.push({
       label,
       alone: this.#clipped(text, key.width - 20),
-      beside: this.#clipped(text, key.width - 12 - SHARE.short * em),
-      besideMore: this.#clipped(text, key.width - 12 - SHARE.long * em),
+      beside: SHARE.letters.map((letters) => this.#clipped(text, key.width - 12 - SHARE.around - letters * em)),
     });
     group.append(label);
     if (isRow) {
@@ -641,8 +640,8 @@ export class Threads {
       const isTold = grown === 1 && weights[i] > 0 && (i === this.#hovered || areAlike || (weights[i] >= second && weights[i] > 0.005));
       const text = isTold ? percent(weights[i]) : "";
       if (this.#shares[i].textContent !== text) this.#shares[i].textContent = text;
-      const { label, alone, beside, besideMore } = this.#labels[i];
-      const key = text.length > 4 ? besideMore : text ? beside : alone;
+      const { label, alone, beside } = this.#labels[i];
+      const key = text ? beside[Math.min(2, Math.max(0, text.length - 3))] : alone;
       if (label.textContent !== key) label.textContent = key;
     }
   }
@@ -951,7 +950,8 @@ function placed({
   let valueX = isNarrow ? width - valueWidth - LANE : Math.round(width * (areTexts ? 0.62 : 0.65));
   if (!isNarrow) {
     // Keys that need more room take it from the threads on both sides.
-    const lacking = (/** @type {number} */ free) => Math.max(0, Math.min(free, longest * size + 12 + SHARE.short * size - (valueX - 8 - rowX)));
+    const lacking = (/** @type {number} */ free) =>
+      Math.max(0, Math.min(free, longest * size + 12 + SHARE.around + SHARE.letters[0] * size - (valueX - 8 - rowX)));
     rowX -= lacking(rowX - queryWidth - KNOB * rem);
     valueX += lacking(width - outputWidth - 3 * rem - (valueX + valueWidth));
   }

@@ -14,7 +14,7 @@ from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.reading import module
 from tests.picture import SHARED, SHARED_BYTES, SHARED_SIZE
 
-SHARE = "/story/share.js"
+SHARE, FRAME = "/story/share.js", "/story/frame.js"
 READ = "const text = (blob) => blob.arrayBuffer().then((all) => btoa(Array.from(new Uint8Array(all), (byte) => String.fromCharCode(byte)).join('')));"  # noqa: E501
 PNG = f"async ({{pngOf}}) => {{ {READ} return text(await pngOf(document.querySelector('.plot'))); }}"
 CAPTIONED = PNG.replace("'.plot'))", "'.plot'), {caption: document.querySelector('#regression h2')})")
@@ -116,8 +116,8 @@ def test_five_seconds_are_saved_in_a_small_file(visit: Any) -> None:
 def test_a_link_is_the_address_of_the_state_alone(visit: Any) -> None:
     opened = visit("deeper?embed=1#regression&t=0.2")
     link = "({linkOf}, hash) => linkOf(location, hash)"
-    assert module(opened.page, SHARE, link, "#hard&t=0.1") == f"{opened.origin}/deeper#hard&t=0.1"
-    same = module(opened.page, SHARE, "({linkOf}) => linkOf(location)")
+    assert module(opened.page, FRAME, link, "#hard&t=0.1") == f"{opened.origin}/deeper#hard&t=0.1"
+    same = module(opened.page, FRAME, "({linkOf}) => linkOf(location)")
     assert same.startswith(f"{opened.origin}/deeper#")
 
 

@@ -15,7 +15,7 @@ from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.reading import sideways, words
 from tests.thorough import thorough
 
-TIMETABLE = json.loads((Path(__file__).parents[3] / "service" / "web" / "story" / "plan.json").read_text())
+TIMETABLE = json.loads((Path(__file__).parents[3] / "service" / "web" / "lesson" / "plan.json").read_text())
 
 
 def plans() -> list[dict[str, Any]]:

@@ -237,3 +237,27 @@ def test_without_a_key_that_the_service_wants_it_asks_nothing_of_it(enter: Any, 
     page.wait_for_load_state("networkidle")
     expect(page.locator(ASKED)).to_contain_text("What are you here for?")
     assert [url for url in asked if "/v1" in url] == []
+
+
+def test_the_question_is_gone_with_the_first_scroll_and_the_story_stays(read: Read) -> None:
+    page = read()
+    expect(page.locator(ASKED)).to_be_visible()
+    page.mouse.move(640, 600)
+    page.mouse.wheel(0, 400)
+    expect(page.locator(ASKED)).to_have_count(0)
+    assert page.evaluate(STORED) is None, "a scroll is no choice"
+
+
+def test_a_low_screen_keeps_its_height_for_the_story(read: Read) -> None:
+    page = read(size=(640, 360))
+    page.evaluate("window.scrollTo({top: 400, behavior: 'instant'})")
+    edge = "() => document.elementFromPoint(innerWidth / 2, 8).closest('.bar, .choice') === null"
+    page.wait_for_function(edge)
+
+
+def test_the_key_end_leads_to_the_last_chapter(read: Read) -> None:
+    page = read()
+    page.locator("#hard-and-soft h2").focus()
+    page.keyboard.press("End")
+    page.wait_for_selector(".rail a[href='#it-learns'][aria-current]", state="attached")
+    assert page.locator(".chapter:empty").count() == 0

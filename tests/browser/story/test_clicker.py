@@ -16,7 +16,7 @@ from tests.thorough import thorough
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-PLAN = json.loads((Path(__file__).parents[3] / "service" / "web" / "story" / "plan.json").read_text())
+PLAN = json.loads((Path(__file__).parents[3] / "service" / "web" / "lesson" / "plan.json").read_text())
 STEPS = [(part, step) for part in PLAN["parts"] for step in part["steps"]]
 MOST_PRESSES = 40
 

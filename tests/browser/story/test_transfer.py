@@ -6,8 +6,8 @@ from typing import Any
 
 from tests.browser.arriving import arrival
 
-MOST_BYTES = 91_000
-MOST_REQUESTS = 20
+MOST_BYTES = 90_000
+MOST_REQUESTS = 10
 
 
 def test_the_story_needs_little_before_its_first_picture(chromium: Any, site: Any) -> None:

@@ -7,6 +7,8 @@
 
 import { fill, h } from "../shared/element.js";
 import { storageOf } from "../shared/api.js";
+import { reader } from "../shared/words.js";
+import words from "./clicker.json";
 import plan from "./plan.json";
 
 /**
@@ -43,17 +45,16 @@ export class Lesson {
   #storage = storageOf(window);
 
   /**
-   * @param {import("../shared/words.js").Say} say
    * @param {"en" | "zh"} language
    * @param {string[]} chapters of the story, in order
    * @param {(step: Step, isBack: boolean) => void} show
    */
-  constructor(say, language, chapters, show) {
-    this.#say = say;
+  constructor(language, chapters, show) {
+    this.#say = reader(words[language], language);
     this.#chapters = chapters;
     this.#show = show;
     this.language = language;
-    this.element = h("aside.lesson-bar", { "aria-label": say("lesson") }, this.#clock, this.#part, this.#step, this.#next, this.#place);
+    this.element = h("aside.lesson-bar", { "aria-label": this.#say("lesson") }, this.#clock, this.#part, this.#step, this.#next, this.#place);
     const [at, begun] = (this.#storage.getItem(KEPT) ?? "0,0").split(",").map(Number);
     this.#at = Math.min(STEPS.length - 1, at || 0);
     this.#begun = begun || 0;
@@ -61,14 +62,15 @@ export class Lesson {
     this.#tell();
     window.setInterval(() => this.#tell(), 1000);
     document.addEventListener("keydown", (event) => this.#key(event));
+    document.body.append(this.element);
     if (this.#begun) this.#arrive(false);
   }
 
-  /** @param {import("../shared/words.js").Say} say @param {"en" | "zh"} language */
-  speak(say, language) {
-    this.#say = say;
+  /** @param {"en" | "zh"} language */
+  speak(language) {
+    this.#say = reader(words[language], language);
     this.language = language;
-    this.element.setAttribute("aria-label", say("lesson"));
+    this.element.setAttribute("aria-label", this.#say("lesson"));
     this.#tell();
   }
 
@@ -106,3 +108,5 @@ export class Lesson {
     fill(this.#place, `${this.#at + 1} / ${STEPS.length}`);
   }
 }
+
+window.softkvLesson = { Lesson };
