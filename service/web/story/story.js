@@ -64,7 +64,7 @@ const [AWAY_MS, LONGEST_MS] = [1000, 15_000];
 const NEAR = "100% 0px";
 /** A frame without an origin of its own may load no fonts from a plain file server. */
 const MAY_LOAD_FONTS = !isExported() || window.origin !== "null" || window.location.protocol === "file:";
-/** A reader who has scrolled so far reads the story, in pixels. */
+/** After a scroll of this length in pixels, a reader reads the story. */
 const SCROLLED = 120;
 /** The data of chapters has come so long after they were made. */
 const SETTLED_MS = 3000;
@@ -195,7 +195,7 @@ export class Story {
       if (window.scrollY < SCROLLED || choice.element.contains(document.activeElement)) return;
       const height = choice.element.offsetHeight;
       dismiss();
-      window.scrollBy({ top: -height, behavior: "instant" }); // the chapters move up by it, and stay on the screen where they were
+      window.scrollBy({ top: -height, behavior: "instant" }); // the chapters move up by it, so their place on the screen stays
     };
     const choice = new Choice(this.#api, this.#say(), () => {
       dismiss();
@@ -515,9 +515,13 @@ export class Story {
   #sized(element, told) {
     // On paper a picture is scaled, and not laid out anew.
     const observer = new ResizeObserver(([{ contentRect }]) => window.matchMedia("print").matches || told(contentRect.width, contentRect.height));
-    const { width, height } = element.getBoundingClientRect();
-    told(width, height);
+    const now = () => {
+      const { width, height } = element.getBoundingClientRect();
+      told(width, height);
+    };
+    now();
     observer.observe(element);
+    document.fonts.addEventListener("loadingdone", () => element.isConnected && now()); // texts have other widths
   }
 
   /** @param {Event} event */

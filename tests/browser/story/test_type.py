@@ -139,3 +139,20 @@ def test_one_other_row_is_as_high_as_a_row(read: Read) -> None:
         "(all) => all.map((one) => one.getBoundingClientRect().height)"
     )
     assert heights == pytest.approx([heights[0]] * 9, abs=0.2)
+
+
+SHIFTED = """() => new Promise((done) => {
+  let sum = 0;
+  new PerformanceObserver((list) => list.getEntries().forEach(({value, hadRecentInput}) => {
+    sum += hadRecentInput ? 0 : value;
+  })).observe({type: 'layout-shift', buffered: true});
+  requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(() => done(sum))));
+})"""
+
+
+@pytest.mark.parametrize("size", [PROJECTOR, PHONE])
+def test_nothing_moves_while_the_fonts_and_fields_arrive(read: Read, size: tuple[int, int]) -> None:
+    page = read(size=size)
+    page.wait_for_function(FONTS)
+    page.wait_for_selector(".edits button")
+    assert page.evaluate(SHIFTED) < 0.01

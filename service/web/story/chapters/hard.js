@@ -248,7 +248,7 @@ export const hard = {
         },
       });
     });
-    if (isStill) host.append(stills(say, similarities));
+    if (isStill) host.append(stills(context, similarities));
     else if (context.isRead) begin();
 
     return {
@@ -275,16 +275,19 @@ export const hard = {
 /**
  * The picture at three temperatures, side by side.
  *
- * @param {import("../../shared/words.js").Say} say
+ * @param {import("../story.js").Context} context
  * @param {Float64Array} similarities
  */
-function stills(say, similarities) {
+function stills({ say, sized }, similarities) {
   const figures = STILLS.map((temperature) => {
     const threads = new Threads(say, null);
     threads.take({ query: SEA, rows: ROWS, named: true });
-    threads.layout(720, 420);
-    threads.draw({ temperature, weights: weigh(similarities, { temperature }).weights, similarities });
-    return h("figure", {}, threads.element, h("figcaption", {}, `T = ${temperature === Infinity ? "∞" : temperature}`));
+    const picture = h("div.still", {}, threads.element);
+    sized(picture, (width, height) => {
+      threads.layout(width, height);
+      threads.draw({ temperature, weights: weigh(similarities, { temperature }).weights, similarities });
+    });
+    return h("figure", {}, picture, h("figcaption", {}, `T = ${temperature === Infinity ? "∞" : temperature}`));
   });
   return h("section.stills", { "aria-label": say("stills") }, ...figures);
 }
