@@ -108,7 +108,7 @@ def test_a_guess_stands_above_the_dots_of_a_phone(read: Read, chapter: str) -> N
             assert box["y"] + box["height"] <= rail["y"]
 
 
-def test_a_long_question_grows_its_box_and_an_empty_one_says_so(read: Read) -> None:
+def test_a_long_question_grows_its_box_and_an_empty_box_names_it(read: Read) -> None:
     page = read()
     field = page.locator("#hard-and-soft textarea")
     before = page.locator("#hard-and-soft .asked .card").first.bounding_box()
