@@ -14,6 +14,8 @@ from tests.recorded.pictures import SHOWN, pictures
 from tests.recorded.trace import TEXTS, trace
 
 MOST_BYTES = 60_000
+MOST_BYTES_OF = {"writing": 1_500_000}
+"""Of the language model, which is loaded where it writes."""
 STEPS = 5
 """The number of steps of a training that a test repeats: rounding then moves a weight by a few thousandths at most."""
 
@@ -24,7 +26,7 @@ RECORDED = sorted(path.stem for path in FOLDER.glob("*.js"))
 def test_a_file_is_small_and_reads_as_it_was_written(name):
     path = FOLDER / f"{name}.js"
     content = path.read_bytes()
-    assert len(gzip.compress(content, mtime=0)) <= MOST_BYTES
+    assert len(gzip.compress(content, mtime=0)) <= MOST_BYTES_OF.get(name, MOST_BYTES)
     assert script(name, read(name)).encode() == content
 
 

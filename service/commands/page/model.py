@@ -68,32 +68,33 @@ def script(name: str, record: Any) -> bytes:
 def _tensors(model: Any) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield the tensors by the names that `encoder/network.js` gives them."""
     embeddings = model.embeddings
-    yield from _quantise("words", embeddings.tokens)
+    yield from quantise("words", embeddings.tokens)
     # The first text's type is added to the positions; of a second text, the difference is added to that.
     yield "positions", embeddings.positions.table[embeddings.positions.first :] + embeddings.types[0]
     yield "second", embeddings.types[1] - embeddings.types[0]
-    yield from _norm("embeddings.norm", embeddings.norm)
+    yield from norm_tensors("embeddings.norm", embeddings.norm)
     for number, layer in enumerate(model.encoder.layers):
         heads, network = layer.attention, layer.feed_forward
-        yield from _quantise(f"{number}.attention", np.hstack([heads.W_Q, heads.W_K, heads.W_V]).T)
+        yield from quantise(f"{number}.attention", np.hstack([heads.W_Q, heads.W_K, heads.W_V]).T)
         yield f"{number}.attention.bias", np.hstack([heads.b_Q, heads.b_K, heads.b_V])
-        yield from _quantise(f"{number}.output", heads.W_O.T)
+        yield from quantise(f"{number}.output", heads.W_O.T)
         yield f"{number}.output.bias", heads.b_O
-        yield from _norm(f"{number}.attention.norm", layer.attention_residual.norm)
+        yield from norm_tensors(f"{number}.attention.norm", layer.attention_residual.norm)
         for name, linear in (("widen", network.inner), ("narrow", network.outer)):
-            yield from _quantise(f"{number}.{name}", linear.weight.T)
+            yield from quantise(f"{number}.{name}", linear.weight.T)
             yield f"{number}.{name}.bias", linear.bias
-        yield from _norm(f"{number}.norm", layer.feed_forward_residual.norm)
+        yield from norm_tensors(f"{number}.norm", layer.feed_forward_residual.norm)
 
 
-def _quantise(name: str, matrix: NDArray[np.float32]) -> Iterator[tuple[str, NDArray[Any]]]:
+def quantise(name: str, matrix: NDArray[np.float32]) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield a matrix [n, d] as int8, and the scales [n] of its rows."""
     scales = (np.abs(matrix).max(axis=1) / INT8_MAX).astype(np.float32)
     yield name, np.rint(matrix / np.where(scales > 0, scales, 1)[:, None]).astype(np.int8)
     yield f"{name}.scale", scales
 
 
-def _norm(name: str, norm: Any) -> Iterator[tuple[str, NDArray[np.float32]]]:
+def norm_tensors(name: str, norm: Any) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    """Yield the scale and the shift of a normalisation."""
     yield f"{name}.scale", norm.scale
     yield f"{name}.shift", norm.shift
 

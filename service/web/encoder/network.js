@@ -1,8 +1,9 @@
 /**
- * BERT in plain JavaScript: the layers of a sentence encoder on typed arrays. Weights are int8 with one scale a row; sums
- * are float64, since V8 converts every float32 that it reads. The work is a generator that stops every fraction of a
- * millisecond, so that a page keeps drawing while it waits for a vector.
+ * BERT in plain JavaScript: the layers of a sentence encoder, by the loops of `loops.js`. The work is a generator that stops
+ * every fraction of a millisecond, so that a page keeps drawing while it waits for a vector.
  */
+
+import { compare, gelu, mix, multiply, normalise, partOf, softmax, TOKENS } from "./loops.js";
 
 /**
  * @typedef {object} Shape
@@ -34,8 +35,6 @@
  * @property {boolean} [isCausal] whether each token attends only to itself and the tokens before it
  */
 
-/** So many tokens share a pass over the weights: the unit of the inner loop. */
-const TOKENS = 4;
 /** Rows of a matrix between two stops: 64 rows of 384 with 32 tokens are 0.8 million multiplications. */
 const ROWS = 64;
 
@@ -133,17 +132,8 @@ export class Network {
 
   /** Bring each of n rows to mean 0 and variance 1, then scale and shift it. @param {string} name @param {Float64Array} x @param {number} n */
   #normalise(name, x, n) {
-    const { width, epsilon } = this.shape;
-    const { [`${name}.scale`]: scale, [`${name}.shift`]: shift } = this.tensors;
-    for (let start = 0; start < n * width; start += width) {
-      let sum = 0;
-      for (let i = start; i < start + width; i++) sum += x[i];
-      const centre = sum / width;
-      let squares = 0;
-      for (let i = start; i < start + width; i++) squares += (x[i] - centre) ** 2;
-      const factor = 1 / Math.sqrt(squares / width + epsilon);
-      for (let i = 0; i < width; i++) x[start + i] = (x[start + i] - centre) * factor * scale[i] + shift[i];
-    }
+    const { [`${name}.scale`]: scale, [`${name}.shift`]: shift } = /** @type {Record<string, Float32Array>} */ (this.tensors);
+    normalise(x, n, { scale, shift, epsilon: this.shape.epsilon });
   }
 
   /**
@@ -183,116 +173,24 @@ export class Network {
    */
   #attend(projected, attended, start, end, watched) {
     const { width, heads } = this.shape;
-    const [n, size] = [end - start, width / heads];
+    const n = end - start;
+    const own = projected.subarray(start * 3 * width, end * 3 * width);
     /** @type {Layer} */
     const layer = { attention: [], logits: [], queries: [], keys: [], values: [], changes: { attention: NOTHING, feedForward: NOTHING, layer: NOTHING } };
     const weights = new Float64Array(n * n);
     for (let head = 0; head < heads; head++) {
-      const [query, key, value] = [0, 1, 2].map((part) => start * 3 * width + part * width + head * size);
-      for (let i = 0; i < n; i++) {
-        for (let j = 0; j < n; j++) {
-          let dot = 0;
-          for (let k = 0; k < size; k++) dot += projected[query + i * 3 * width + k] * projected[key + j * 3 * width + k];
-          weights[i * n + j] = watched?.isCausal && j > i ? -Infinity : dot / Math.sqrt(size);
-        }
-      }
+      const of = { head, width, size: width / heads, m: n, n, isCausal: watched?.isCausal ?? false };
+      compare(own, own, of, weights);
       if (watched) layer.logits.push(Float32Array.from(weights));
       softmax(weights, n);
-      for (let i = 0; i < n; i++) {
-        const at = (start + i) * width + head * size;
-        attended.fill(0, at, at + size);
-        for (let j = 0; j < n; j++) {
-          for (let k = 0; k < size; k++) attended[at + k] += weights[i * n + j] * projected[value + j * 3 * width + k];
-        }
-      }
+      mix(weights, own, of, attended.subarray(start * width));
       if (!watched) continue;
       layer.attention.push(Float32Array.from(weights));
-      layer.queries.push(columnsOf(projected, query, n, 3 * width, size));
-      layer.keys.push(columnsOf(projected, key, n, 3 * width, size));
-      layer.values.push(columnsOf(projected, value, n, 3 * width, size));
+      layer.queries.push(partOf(own, 0, of));
+      layer.keys.push(partOf(own, 1, of));
+      layer.values.push(partOf(own, 2, of));
     }
     return layer;
-  }
-}
-
-/** @typedef {{weight: Int8Array, scale: Float32Array, bias: Float32Array, columns: number, rows: number}} Matrix */
-
-/**
- * Write rows `from` to `to` of y. Two rows meet four tokens in the inner loop: eight sums and six numbers fit into the
- * registers of a processor, and a weight is converted from int8 once for all tokens.
- *
- * @param {Matrix} matrix
- * @param {number} from
- * @param {number} to from + an even number
- * @param {Float64Array} x
- * @param {Float64Array} y
- * @param {Float64Array} pair scratch for two rows
- */
-function multiply({ weight, scale, bias, columns, rows }, from, to, x, y, pair) {
-  const n = x.length / columns;
-  for (let row = from; row < to; row += 2) {
-    const [first, second] = [row * columns, (row + 1) * columns];
-    for (let i = 0; i < columns; i++) {
-      pair[2 * i] = weight[first + i];
-      pair[2 * i + 1] = weight[second + i];
-    }
-    const [s0, s1, c0, c1] = [scale[row], scale[row + 1], bias[row], bias[row + 1]];
-    for (let token = 0; token < n; token += TOKENS) {
-      const p0 = token * columns;
-      const p1 = p0 + columns;
-      const p2 = p1 + columns;
-      const p3 = p2 + columns;
-      let a0 = 0,
-        a1 = 0,
-        a2 = 0,
-        a3 = 0,
-        b0 = 0,
-        b1 = 0,
-        b2 = 0,
-        b3 = 0;
-      for (let i = 0; i < columns; i++) {
-        const w0 = pair[2 * i];
-        const w1 = pair[2 * i + 1];
-        const x0 = x[p0 + i];
-        const x1 = x[p1 + i];
-        const x2 = x[p2 + i];
-        const x3 = x[p3 + i];
-        a0 += w0 * x0;
-        a1 += w0 * x1;
-        a2 += w0 * x2;
-        a3 += w0 * x3;
-        b0 += w1 * x0;
-        b1 += w1 * x1;
-        b2 += w1 * x2;
-        b3 += w1 * x3;
-      }
-      let at = token * rows + row;
-      y[at] = a0 * s0 + c0;
-      y[at + 1] = b0 * s1 + c1;
-      at += rows;
-      y[at] = a1 * s0 + c0;
-      y[at + 1] = b1 * s1 + c1;
-      at += rows;
-      y[at] = a2 * s0 + c0;
-      y[at + 1] = b2 * s1 + c1;
-      at += rows;
-      y[at] = a3 * s0 + c0;
-      y[at + 1] = b3 * s1 + c1;
-    }
-  }
-}
-
-/** Replace each of n rows of n logits by its softmax. @param {Float64Array} weights @param {number} n */
-function softmax(weights, n) {
-  for (let start = 0; start < n * n; start += n) {
-    let highest = -Infinity;
-    for (let j = start; j < start + n; j++) highest = Math.max(highest, weights[j]);
-    let sum = 0;
-    for (let j = start; j < start + n; j++) {
-      weights[j] = Math.exp(weights[j] - highest);
-      sum += weights[j];
-    }
-    for (let j = start; j < start + n; j++) weights[j] /= sum;
   }
 }
 
@@ -302,37 +200,4 @@ function mean(x, start, end, width) {
   for (let row = start; row < end; row++) for (let i = 0; i < width; i++) sum[i] += x[row * width + i];
   const length = Math.hypot(...sum);
   return Float32Array.from(sum, (number) => number / length);
-}
-
-/** @param {Float64Array} x @param {number} start @param {number} n @param {number} stride @param {number} width */
-function columnsOf(x, start, n, stride, width) {
-  const columns = new Float32Array(n * width);
-  for (let i = 0; i < n; i++) columns.set(x.subarray(start + i * stride, start + i * stride + width), i * width);
-  return columns;
-}
-
-/** Nodes of erf between 0 and 4; beyond, it is 1 in float32. */
-const STEP = 1 / 128;
-const NODES = 4 / STEP;
-const ERF = Float64Array.from({ length: NODES + 1 }, (_, i) => erf(i * STEP));
-
-/** Return x·Φ(x), Φ the normal distribution function, from three terms of the Taylor series at the nearest node. @param {number} x */
-function gelu(x) {
-  const size = Math.min(Math.abs(x) * Math.SQRT1_2, 4);
-  const nearest = Math.round(size / STEP);
-  const a = nearest * STEP;
-  const d = size - a;
-  const y = ERF[nearest] + (2 / Math.sqrt(Math.PI)) * Math.exp(-a * a) * d * (1 - d * (a - (d * (2 * a * a - 1)) / 3));
-  return (x * (1 + (x < 0 ? -y : y))) / 2;
-}
-
-/** Return erf(x) for x from 0 to 4, from its Maclaurin series (Abramowitz and Stegun 7.1.6), exact to ten digits. @param {number} x */
-function erf(x) {
-  let term = x;
-  let sum = x;
-  for (let k = 1; term > 1e-16 * sum; k++) {
-    term *= (2 * x * x) / (2 * k + 1);
-    sum += term;
-  }
-  return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * sum;
 }

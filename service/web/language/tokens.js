@@ -1,0 +1,23 @@
+/** Texts as whole words: a token is a word, so that each row and column of a picture has one. */
+
+/** @typedef {{id: number, text: string, start: number, end: number, isKnown: boolean}} Word a word as it was read, and its span in the text, in UTF-16 units */
+
+/** Words, the ending of a genitive, numbers, commas and stops; as `split` in benchmarks/sentences.py. */
+const WORD = /\p{L}+(?:'(?!s(?![\p{L}\p{N}_]))\p{L}+)*|'s(?![\p{L}\p{N}_])|\p{Nd}+|[.,;:!?]/gu;
+const UNKNOWN = 0;
+
+/** Splits texts into the words of a vocabulary. */
+export class Words {
+  /** @param {string[]} words by their ids; the first stands for every word that is not among them */
+  constructor(words) {
+    this.ids = new Map(words.map((word, id) => [word.toLowerCase(), id]));
+  }
+
+  /** Return the words of a text, in order. @param {string} text @returns {Word[]} */
+  read(text) {
+    return Array.from(text.replaceAll("’", "'").matchAll(WORD), ({ 0: word, index }) => {
+      const id = this.ids.get(word.toLowerCase()) ?? UNKNOWN;
+      return { id, text: word, start: index, end: index + word.length, isKnown: id !== UNKNOWN };
+    });
+  }
+}
