@@ -47,6 +47,7 @@ NAMES = {
     "faults": "servers, machines, services, Ray's head and PostgreSQL killed in turn under 16 clients and a writer",
     "ranges": "a shard held again by a server, from its sealed file and from PostgreSQL",
     "limits": "one request at the limits of each call: processor, memory, and the wait of another caller",
+    "writing": "the page's small language model: size, words a second in a browser, perplexity beside counts",
     "page": "the workshop page: its first answer in a browser, frames a second, and a class that pastes rows at once",
 }
 

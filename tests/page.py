@@ -54,6 +54,19 @@ def build(folder: Path) -> set[Path]:
     return {(tools.folder / name).resolve() for name in inputs}
 
 
+def library(start: str, name: str) -> str:
+    """Return a module and what it imports as one classic script, which puts what it exports into a global of that name.
+
+    Raises:
+        NodeMissingError: npm cannot reach esbuild.
+        AssertionError: esbuild cannot bundle the sources; the message says where.
+    """
+    tools = packages(WEB)
+    script = checked(tools.run("esbuild", *OPTIONS, f"--global-name={name}", "--log-level=warning", WEB / start))
+    # A `var` of a script that a test evaluates is in its function's scope.
+    return f"{script};globalThis.{name} = {name};"
+
+
 def check(tools: Packages, web: Path = WEB) -> list[str]:
     """Return what biome and TypeScript have to say of the page's folder; nothing if all is well."""
     types = tools.folder / "node_modules" / "@types"

@@ -1,6 +1,7 @@
 /**
- * A small language model in the browser, which writes a text word by word; computed by this folder alone. Training made
- * `recorded/writing.js` (see benchmarks/sentences.py), which is fetched when a reader comes to it.
+ * A small language model in the browser, which writes a text word by word; computed by this folder alone. It writes parts of
+ * sentences that are mostly grammatical, in the manner of a dictionary's examples. It knows nothing: what it says is not true.
+ * `python -m benchmarks.sentences` trained it and wrote `recorded/writing.js`, which a page loads where it writes.
  *
  * @typedef {import("./tokens.js").Word} Word
  * @typedef {import("./network.js").Layer} Layer
@@ -14,10 +15,10 @@ import { Words } from "./tokens.js";
 
 /**
  * @typedef {object} Model the record `writing`
- * @property {string} source the text that it was trained on, and whose it is
+ * @property {string} license of the text that it was trained on
  * @property {Shape} shape
  * @property {string} words by their ids, with spaces between
- * @property {number} special the first so many words are never written: unknown, and what begins a text
+ * @property {number} special the number of words, from the first, that are never written: unknown, and what begins a text
  * @property {[string, "int8"|"float32", number, number][]} tensors name, type, first byte and count of numbers
  * @property {number} bytes of all tensors
  * @property {string} content these bytes, in base64
@@ -46,8 +47,7 @@ const BEGIN = 1;
 /** Words → the next word. */
 export class LanguageModel {
   /** @param {Model} model @param {ArrayBuffer} content the bytes of all tensors */
-  constructor({ source, shape, words, special, tensors }, content) {
-    this.source = source;
+  constructor({ shape, words, special, tensors }, content) {
     this.shape = shape;
     this.words = words.split(" ");
     this.special = special;
@@ -83,7 +83,7 @@ export class LanguageModel {
    *
    * @param {number[]} ids as `tokens` returns them, and words that were written after them
    * @returns {Float32Array}
-   * @throws {RangeError} they are none, or more than the model reads
+   * @throws {RangeError} the list is empty, or has more words than the model reads
    */
   logits(ids) {
     const { positions } = this.shape;
