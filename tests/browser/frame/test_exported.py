@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from benchmarks.sentences import NAME, SPECIAL, model_of
 from service.api.routes.page import WEB
 from service.cli import app
 from tests.browser.conftest import Visit
 from tests.browser.deeper.test_pictures import PICTURES
 from tests.browser.frame.test_frames import framing
 from tests.browser.reading import number, share, words
+from tests.page import library
+from tests.recorded import read
 from tests.running import RunningService
 
 LOAD_MS = 120_000
@@ -149,6 +153,31 @@ def test_the_story_is_there_with_all_its_chapters(offline: Visit) -> None:
     field.press("Enter")
     page.click("#load-encoder", timeout=LOAD_MS)
     page.wait_for_selector(".notice", state="hidden", timeout=LOAD_MS)
+
+
+def test_a_text_is_written_from_files(offline: Visit) -> None:
+    page = offline.page
+    page.goto(f"{offline.origin}/index.html")
+    page.evaluate(library("language/index.js", "Language"))
+    texts = page.evaluate(
+        """async (texts) => {
+      const model = await Language.LanguageModel.load();
+      return texts.map((text) => {
+        const { ids } = model.tokens(text);
+        do ids.push(model.next(model.logits(ids), 0, 1)[0].id);
+        while (ids.length < 20 && model.words[ids.at(-1)] !== ".");
+        return ids;
+      });
+    }""",
+        ["", "The dog chased the"],
+    )
+    model, vocabulary = model_of(read(NAME))
+    for ids in texts:
+        assert 1 < len(ids) <= 20
+        logits = model(np.array([ids]))[0] @ model.embeddings.tokens.T
+        begun = 1 if ids == texts[0] else 5
+        expected = logits[:, len(SPECIAL) :].argmax(axis=1) + len(SPECIAL)
+        assert ids[begun:] == expected[begun - 1 : -1].tolist(), [vocabulary.words[number] for number in ids]
 
 
 def test_the_lesson_and_the_worksheet_lead_back_to_files(offline: Visit) -> None:
