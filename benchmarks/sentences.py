@@ -1,7 +1,7 @@
 """Trains the small language model of the page, which writes a text word by word; `benchmarks.writing` measures it.
 
     apt-get install wordnet-base
-    python -m benchmarks.sentences service/web/recorded [--steps 2000]
+    python -m benchmarks.sentences service/web/recorded [--steps 3000]
 
 The text is WordNet's: the examples of its meanings, which are short sentences of everyday life and parts of such, and
 its definitions. A token is a whole word, so that each row and column of a picture of the attention has a word. One
@@ -74,9 +74,7 @@ DEFINITION_SHARE = 0.25
 DROPOUT, WORD_DROPOUT = 0.05, 0.05
 """The share of the numbers of a branch's output, and of the words of a text, that training hides."""
 THREADS = 1
-STEPS = 2_000
-RATE_LENGTH = 1.5
-"""The learning rate would be zero after so many times the steps: training ends where it pays little more."""
+STEPS = 3_000
 TEST_STEPS = 250
 """The number of steps between two reports; the record is written with each."""
 
@@ -259,7 +257,7 @@ def train(texts: list[Text], vocabulary: Vocabulary, steps: int) -> Iterator[Pro
     }
     losses = []
     for step, batch in enumerate(islice(_epochs(learned, random), steps), 1):
-        share = step / (RATE_LENGTH * steps)
+        share = step / steps
         for group in adam.param_groups:
             group["lr"] = RATE * min(share / WARMING_SHARE, 0.5 + 0.5 * math.cos(math.pi * share)) + MIN_RATE
         hidden = random.random(batch.inputs.shape) < WORD_DROPOUT

@@ -118,7 +118,7 @@ def perplexities() -> Table | None:
     texts = read_texts()
     if texts is None:
         return None
-    model, vocabulary = model_of(recorded.read(NAME))
+    model, vocabulary = model_of(recorded.read(NAME), np.float32)
     held_out = [vocabulary.ids(text) for text in texts if text.is_held_out]
     counted = Counted.of(
         (vocabulary.ids(text) for text in texts if text.kind == EXAMPLE and not text.is_held_out),
