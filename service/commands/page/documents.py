@@ -15,12 +15,21 @@ from service.api.routes.page import LANGUAGES, Assets, render_page
 
 DOCUMENTS = {
     "index.html": "story.html",
-    **{name: name for name in ("deeper.html", "lesson.html", "worksheet.html")},
+    **{name: name for name in ("deeper.html", "explore.html", "lesson.html", "worksheet.html")},
 }
 """The documents of the page by the names of their files."""
 PICTURE = "og.png"
-LATER = ("built/clicker.js", "built/editing.js", "built/share.js", "css/", "icons/", "recorded/", "vendor/plex/")
-"""Folders, and three files, which scripts and style sheets load later."""
+LATER = (
+    "built/clicker.js",
+    "built/editing.js",
+    "built/parquet.js",
+    "built/share.js",
+    "css/",
+    "icons/",
+    "recorded/",
+    "vendor/plex/",
+)
+"""Folders, and four scripts, which scripts and style sheets load later."""
 _BASE = re.compile(r"""data-assets="assets/\w+/\"""")
 _LINK = re.compile(r"""((?:href|src)=")assets/\w+/([^"]+)""")
 _IMPORTED = re.compile(r"""url\("?([^")]+)"?\)""")

@@ -50,7 +50,7 @@ def record(encoder: Encoder, report: Callable[[str], None]) -> dict[str, bytes]:
         "width": encoder.dimension,
         "encoder": {name: asdict(background) for name, background in encoder.backgrounds._asdict().items()}
         | {"temperature": encoder.temperature.value},
-        "vectors": _vectors(encoder, texts),
+        "vectors": pack_texts(encoder, texts),
         "collections": collections,
     }
     report(f"{len(set(texts)):,} texts")
@@ -81,7 +81,7 @@ def _measure(rows: Sequence[dict[str, Any]], keys: NDArray[np.float32]) -> dict[
     }
 
 
-def _vectors(encoder: Encoder, texts: Iterable[str]) -> dict[str, Any]:
+def pack_texts(encoder: Encoder, texts: Iterable[str]) -> dict[str, Any]:
     """Return texts, each once, with their vectors and facts about their tokens."""
     unique = list(dict.fromkeys(texts))
     encoded = encoder.encode(unique, "query")

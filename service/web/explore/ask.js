@@ -113,14 +113,19 @@ function mount(host, context) {
       h("div.field.knob", {}, h("div.head", {}, h("label", { for: "temperature" }, say("temperature"), " ", temperature), reset), h("div.row", {}, slider)),
       h("div.field", {}, h("label", { for: "null" }, say("none")), h("div.row", {}, none, level)),
       h("div.field.short", {}, h("label", { for: "top-k" }, say("top")), top),
-      h("div.field.short", {}, h("label", { for: "words" }, say("words")), lambda),
-      h("div.field", {}, h("label", { for: "group" }, say("group")), group),
+      context.isExported
+        ? null
+        : [h("div.field.short", {}, h("label", { for: "words" }, say("words")), lambda), h("div.field", {}, h("label", { for: "group" }, say("group")), group)],
     ),
-    twiceField,
-    filter.element,
-    more,
+    // An exported page weighs all rows by their keys alone.
+    ...(context.isExported ? [] : [twiceField, filter.element, more]),
   );
-  fill(host, form, h("div.answer", {}, strip, ways, notes, judging.element, h("div.found", {}, h("div", {}, heads, results), groups), whole), call.element);
+  fill(
+    host,
+    form,
+    h("div.answer", {}, strip, ways, notes, judging.element, h("div.found", {}, h("div", {}, heads, results), groups), whole),
+    context.isExported ? null : call.element,
+  );
 
   /** @param {import("./address.js").Patch} patch */
   function change(patch) {

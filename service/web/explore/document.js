@@ -120,6 +120,7 @@ function mount(host, context) {
     const one = Array.isArray(value) ? value[0] : value;
     if (one === undefined || typeof one === "object") return null;
     const condition = { field: `metadata.${name}`, operator: Array.isArray(value) ? "contains" : "==", value: one };
+    if (context.isExported) return null; // it filters by no field
     const words = say("only", { field: name, value: text(one) });
     return h("button.plain.only", { type: "button", "aria-label": words, title: words, onclick: () => narrow(condition) }, "⌕");
   }

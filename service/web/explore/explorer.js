@@ -1,12 +1,14 @@
 /** The explorer: its collections, the tabs of the one that is chosen, the document beside it, and the address. */
 
 import { API, isAborted, SoftkvError, storageOf, Unreachable } from "../shared/api.js";
-import { deeper, home } from "../shared/assets.js";
+import { deeper, home, roomOf } from "../shared/assets.js";
 import { fill, h, put } from "../shared/element.js";
 import { LEARN } from "../shared/purpose.js";
 import { kept, preferences, store } from "../shared/look.js";
 import { elsewhere, patched, readAddress, writtenAddress } from "./address.js";
 import { Collections } from "./collections.js";
+import { offer } from "../exported/offer.js";
+import { isUnread } from "./question.js";
 import { speaker } from "./speaker.js";
 
 /** @typedef {import("../shared/address.js").Look} Look */
@@ -14,6 +16,8 @@ import { speaker } from "./speaker.js";
 /** @typedef {import("../shared/words.js").Words} Words */
 /** @typedef {import("./address.js").Patch} Patch */
 /** @typedef {import("./address.js").Said} Said */
+
+/** @typedef {import("../exported/answers.js").ExportedPage} ExportedPage */
 
 /**
  * @typedef {object} Collection as `GET /v1/collections/{name}` describes it
@@ -33,6 +37,7 @@ import { speaker } from "./speaker.js";
  * @property {number} expired
  * @property {number | null} keys
  * @property {boolean} ready
+ * @property {boolean} [own] in an exported page: whether the reader made it
  */
 
 /**
@@ -41,6 +46,8 @@ import { speaker } from "./speaker.js";
  * @property {Say} say
  * @property {import("../shared/words.js").Language} language
  * @property {string} origin the address of the service, for commands
+ * @property {boolean} isExported whether the page has no service, and answers what it can by itself
+ * @property {() => Promise<void>} encoder resolves when texts can be encoded; an exported page offers its encoder
  * @property {Collection | null} collection the chosen one; null if none is chosen, and in a tab of the service
  * @property {boolean} canWrite
  * @property {boolean} canJudge whether the key may give feedback
@@ -58,17 +65,20 @@ import { speaker } from "./speaker.js";
  * @property {string} id its name in the address
  * @property {{en: Words, zh: Words}} words `name` is its label
  * @property {"read" | "write"} needs a key that only reads sees no tab that writes
- * @property {"collection" | "service"} [of] what it is about: the chosen collection, if it says nothing
+ * @property {"collection" | "service" | "own"} [of] what it is about: the chosen collection, if it says nothing; `own`: if the reader made that in an exported page
  * @property {(host: HTMLElement, context: Context) => Mounted} mount
  */
 
 const AWAY_MS = 1000;
 const LONGEST_MS = 15_000;
+/** A text that no exported page has read: reading it takes the encoder. */
+const UNREAD = "softkv reads rows";
 
 export class Explorer {
   #tabs;
   #panel;
-  #api = new API((path, options) => fetch(`.${path}`, options), storageOf(window));
+  #exported;
+  #api;
   /** @type {Look} */
   #look;
   /** @type {Said} */
@@ -83,6 +93,8 @@ export class Explorer {
   #mounted = null;
   /** @type {Mounted | null} */
   #document = null;
+  /** When the encoder of an exported page is loaded. @type {Promise<void> | null} */
+  #encoder = null;
   /** When a lost service is back. @type {Promise<void> | null} */
   #back = null;
   #bar = h("div.bar");
@@ -96,10 +108,13 @@ export class Explorer {
   /**
    * @param {Tab[]} tabs in their order
    * @param {Tab | null} panel what shows the document whose id is in the address
+   * @param {ExportedPage | null} exported answers in the service's place
    */
-  constructor(tabs, panel = null) {
+  constructor(tabs, panel = null, exported = null) {
     this.#tabs = tabs;
     this.#panel = panel;
+    this.#exported = exported;
+    this.#api = new API(exported?.fetch ?? ((path, options) => fetch(`.${path}`, options)), storageOf(window));
     this.#said = readAddress(window.location.hash);
     this.#look = preferences(this.#said);
     this.#collections = new Collections(this.#api, this.#side, (name) => writtenAddress(elsewhere(this.#said, name)));
@@ -151,17 +166,17 @@ export class Explorer {
   /** @param {Say} say */
   #drawBar(say) {
     const { lang, theme, large } = this.#look;
-    const key = h("button", { type: "button", id: "key", onclick: () => this.#askKey(say, false) }, say("key"));
+    const room = roomOf();
+    const ofService = [h("a", { href: "docs/" }, say("docs")), h("button", { type: "button", id: "key", onclick: () => this.#askKey(say, false) }, say("key"))];
     fill(
       this.#bar,
       h("h1", {}, h("a.mark", { href: home() }, "softkv")),
       h(
         "nav.tools",
         { "aria-label": "softkv" },
-        h("a", { href: LEARN }, say("learn")),
+        h("a", { href: this.#exported ? home() : LEARN }, say("learn")),
         h("a", { href: deeper() }, say("deeper")),
-        h("a", { href: "docs/" }, say("docs")),
-        key,
+        this.#exported ? room && h("a", { href: room }, say("room")) : ofService,
         h(
           "button",
           { type: "button", id: "language", lang: lang === "en" ? "zh-Hans" : "en", onclick: () => this.#become({ lang: lang === "en" ? "zh" : "en" }) },
@@ -265,6 +280,10 @@ export class Explorer {
       say,
       language: this.#look.lang,
       origin: new URL(".", window.location.href).href.replace(/\/$/, ""),
+      isExported: this.#exported !== null,
+      encoder: async () => {
+        if (this.#exported) await this.#patiently(say, () => this.#api.post("/v1/encode", { texts: [UNREAD] }));
+      },
       get collection() {
         return explorer.#collections.chosen;
       },
@@ -293,18 +312,21 @@ export class Explorer {
     const wanted = this.#said.get("tab") ?? "";
     const may = this.#tabs.filter((tab) => tab.needs === "read" || this.#canWrite);
     const ofService = may.filter((tab) => tab.of === "service");
-    const ofCollection = may.filter((tab) => tab.of !== "service");
     let tab = ofService.find(({ id }) => id === wanted) ?? null;
     this.#collections.draw(say, tab ? "" : (this.#said.get("collection") ?? ""), {
       tabs: ofService.map(({ id, words }) => ({ id, name: words[lang].name, isChosen: id === tab?.id })),
-      canWrite: this.#canWrite,
+      canWrite: this.#canWrite || this.#exported !== null,
     });
     const { chosen } = this.#collections;
+    const ofCollection = may.filter(({ of }) => of !== "service" && (of !== "own" || chosen?.own));
     if (tab) this.#looked = "";
     if (!tab && !chosen) this.#lookFor(this.#said.get("collection") ?? "");
     if (!tab && chosen) tab = ofCollection.find(({ id }) => id === wanted) ?? ofCollection[0] ?? null;
     // A file may come before its collection, and a service without collections begins with one.
-    if (!tab && !this.#said.has("collection") && (this.#collections.isEmpty || wanted === "upload")) tab = ofService.find(({ id }) => id === "new") ?? null;
+    const isFirst = !this.#said.has("collection") && (this.#collections.isEmpty || wanted === "upload");
+    // A link may bring rows along, or wait for the file that they are in.
+    const isOwn = this.#exported !== null && (this.#said.has("rows") || (this.#said.has("collection") && this.#collections.isRead && !chosen));
+    if ((!tab && isFirst) || isOwn) tab = ofService.find(({ id }) => id === "new") ?? null;
     this.#drawTabs(tab, chosen ? ofCollection : []);
     this.#show(tab, say);
     this.#showDocument(tab);
@@ -408,12 +430,16 @@ export class Explorer {
   async #patiently(say, call) {
     try {
       const answer = await (typeof call === "function" ? call() : call);
-      if (!this.#back) fill(this.#notice);
+      if (!this.#back && !this.#notice.querySelector("#load-encoder:enabled")) fill(this.#notice);
       return answer;
     } catch (failure) {
       if (isAborted(failure)) return undefined;
       if (!(failure instanceof SoftkvError)) throw failure;
       if (failure.status === 401) return void this.#askKey(say, true);
+      if (isUnread(failure)) {
+        await this.#offered();
+        return typeof call === "function" ? this.#patiently(say, call) : undefined;
+      }
       if (failure instanceof Unreachable || failure.again) {
         this.#back ??= this.#lost(say, failure);
         if (typeof call !== "function") return undefined;
@@ -423,6 +449,16 @@ export class Explorer {
       fill(this.#notice, h("p.notice", { id: "refused" }, say("refused", { detail: failure.detail })));
       return undefined;
     }
+  }
+
+  /** Offer the encoder of an exported page, and wait until it is loaded. @returns {Promise<void>} */
+  #offered() {
+    const exported = /** @type {ExportedPage} */ (this.#exported);
+    return (this.#encoder ??= new Promise((loaded) => {
+      const notice = offer(this.#look.lang, (report) => exported.loadEncoder(report), loaded);
+      fill(this.#notice, h("p.notice", { id: "unread" }, notice));
+      this.#notice.scrollIntoView({ block: "nearest" });
+    }));
   }
 
   /** Say that the service is away or busy, and wait until it answers. @param {Say} say @param {SoftkvError} failure */

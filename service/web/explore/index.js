@@ -3,16 +3,24 @@
  *
  * `explorer.js` holds it together. A tab is a module: its words, whether it needs a key that writes, and how it is
  * mounted; the type is in `explorer.js`. `address.js` has what the address says after its #. `document.js` is the pane
- * at the right.
+ * at the right. In an exported page it asks the demo collections and rows of the reader, which `exported/` answers.
  */
 
+import { ExportedPage } from "../exported/answers.js";
+import { Shelf } from "../exported/shelf.js";
+import { isExported } from "../shared/assets.js";
 import { ask } from "./ask.js";
 import { calibrate } from "./calibrate.js";
 import { create, settings } from "./collection.js";
 import { panel } from "./document.js";
 import { documents } from "./documents.js";
 import { Explorer } from "./explorer.js";
+import { own } from "./own.js";
 import { service } from "./service.js";
-import { upload } from "./upload.js";
+import { add, upload } from "./upload.js";
 
-new Explorer([ask, documents, upload, calibrate, settings, create, service], panel).begin();
+if (isExported()) {
+  const shelf = new Shelf();
+  const tabs = [ask, add, /** @type {const} */ ({ ...settings, needs: "read", of: "own" }), own(() => shelf.kept())];
+  void new Explorer(tabs, panel, new ExportedPage(shelf.answer)).begin();
+} else void new Explorer([ask, documents, upload, calibrate, settings, create, service], panel).begin();

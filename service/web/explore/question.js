@@ -135,9 +135,14 @@ export async function posted(api, path, body, signal) {
     return { answer: await api.post(path, body, signal) };
   } catch (failure) {
     if (isAborted(failure)) return {};
-    if (!(failure instanceof Refused) || failure instanceof KeyRefused || failure.again) throw failure;
+    if (!(failure instanceof Refused) || failure instanceof KeyRefused || failure.again || isUnread(failure)) throw failure;
     return { refused: failure.message };
   }
+}
+
+/** Whether an exported page needs its encoder to answer. @param {Error & {code?: string}} failure */
+export function isUnread({ code }) {
+  return code === "encoder_needed";
 }
 
 /** @param {string} text @returns {number[]} */

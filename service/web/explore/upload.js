@@ -7,6 +7,8 @@ import { clientOf } from "./client.js";
 import { assigned, columnOf, documentOf, guess, holes, ROLES, survey } from "./upload/columns.js";
 import { openTable, UnreadableFile } from "./upload/table.js";
 import { Upload } from "./upload/upload.js";
+import { MOST_ROWS } from "../exported/shelf.js";
+import browserWords from "./browser.json";
 import words from "./upload.json";
 
 /** @typedef {import("./explorer.js").Collection} Collection */
@@ -44,6 +46,14 @@ export function forget(collection) {
 
 /** @type {import("./explorer.js").Tab} */
 export const upload = { id: "upload", words, needs: "write", mount: (host, context) => new UploadTab(host, context) };
+
+/** This tab in an exported page: rows are read and kept in the browser. @type {import("./explorer.js").Tab} */
+export const add = {
+  ...upload,
+  words: { en: { ...words.en, ...browserWords.en }, zh: { ...words.zh, ...browserWords.zh } },
+  needs: "read",
+  of: "own",
+};
 
 class UploadTab {
   #host;
@@ -115,7 +125,10 @@ class UploadTab {
     fill(this.#host, h("h2", {}, file.name), told);
     put(told, this.#say("reading"));
     try {
-      const readByService = (/** @type {File} */ chosen) => clientOf(this.#context.api).table(chosen, chosen.name, {}, { signal });
+      const readByService = (/** @type {File} */ chosen) => {
+        if (this.#context.isExported) throw new UnreadableFile("file.foreign");
+        return clientOf(this.#context.api).table(chosen, chosen.name, {}, { signal });
+      };
       const table = await openTable(file, { openParquet, readByService }, reading);
       const surveyed = await survey(table, signal, (share, rows) =>
         put(told, this.#say("reading.rows", { percent: Math.round(100 * share), rows: count(rows) })),
@@ -201,12 +214,13 @@ class UploadTab {
         surveyed.first.slice(0, SHOWN_DOCUMENTS).map((row) => this.#made(documentOf(row, mapping, table.typed))),
       ),
       problem ? h("p.notice", { id: "problem" }, problem) : null,
+      this.#context.isExported && storable > MOST_ROWS ? h("p.notice", { id: "most" }, say("most", { rows: count(MOST_ROWS) })) : null,
       h(
         "div.buttons",
         {},
         h(
           "button.strong",
-          { type: "button", id: "send", disabled: problem !== null || !storable, onclick: () => this.#start(session) },
+          { type: "button", id: "send", disabled: problem !== null || !storable, onclick: () => void this.#start(session) },
           say("send", { count: storable, rows: count(storable) }),
         ),
         this.#another(),
@@ -336,7 +350,8 @@ class UploadTab {
   }
 
   /** @param {Session} session */
-  #start(session) {
+  async #start(session) {
+    await this.#context.encoder();
     const plan = { table: session.table, mapping: session.mapping, rows: session.survey.rows, collection: this.#name };
     session.upload = new Upload(this.#context.api, plan);
     void this.#run(session.upload);

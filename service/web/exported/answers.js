@@ -9,6 +9,7 @@
  * @typedef {{encoder: import("./rows.js").Encoder, vectors: import("./vectors.js").Exported, collections: Record<string, Collection>, width: number}} Exported the record `exported`
  * @typedef {{rows: Row[], keys: import("./vectors.js").Packed}} RecordedRows the record `collection-NAME`
  * @typedef {{query: string|number[], filter?: ?import("./database.js").Filter, top_k?: number, temperature?: number, null?: string|number|false, include?: string[]}} Question
+ * @typedef {(answers: Answers, call: {method: string, path: string, body: any}) => Promise<unknown>} More answers further calls; undefined leaves a call to this module
  */
 
 import { weigh } from "../shared/formula.js";
@@ -20,27 +21,40 @@ import { Rows } from "./rows.js";
 import { traced } from "./traces.js";
 import { EncoderNeeded, unpacked, Vectors } from "./vectors.js";
 
-/** The settings of a collection, and the API's defaults. */
-const [TEMPERATURE, TOP_K, NULL] = [0.05, 10, "auto"];
-const ENCODER = "all-MiniLM-L6-v2";
+/** The API's default. */
+const TOP_K = 10;
+export const ENCODER = "all-MiniLM-L6-v2";
 const CALL = /^\/v1\/collections\/([^/]+)\/(compare|attend|sweep)$/;
+/** The end of the paths whose bodies are lines of JSON; they stay texts. */
+const LINES = "/documents";
 const TYPE = { "Content-Type": "application/json" };
 
 /** A call that an exported page has no answer to. */
-class NotExported extends Error {}
+export class NotExported extends Error {}
 
-class Answers {
+/** An answer of several lines of JSON. */
+export class Lines {
+  /** @param {object[]} lines */
+  constructor(lines) {
+    this.text = lines.map((line) => `${JSON.stringify(line)}\n`).join("");
+  }
+}
+
+export class Answers {
   /** @type {Map<string, Promise<Rows>>} */
   #collections = new Map();
 
-  /** @param {Exported} exported */
-  constructor(exported) {
+  /** @param {Exported} exported @param {?More} [more] */
+  constructor(exported, more = null) {
     this.exported = exported;
     this.vectors = new Vectors(exported.vectors);
+    this.more = more;
   }
 
   /** Return the answer to a call. @param {string} method @param {string} path @param {any} body @returns {Promise<unknown>} @throws {EncoderNeeded|NotExported} */
   async answer(method, path, body) {
+    const answer = await this.more?.(this, { method, path, body });
+    if (answer !== undefined) return answer;
     if (method === "GET" && path === "/v1/collections") return this.#listed();
     if (path === "/v1/attend") return attendArrays(body);
     if (path === "/v1/encode") return this.#encoded(body);
@@ -48,9 +62,9 @@ class Answers {
     if (path === "/v1/compare") return this.#compared(await this.#sent(body.rows), body);
     const [, name, call] = CALL.exec(path) ?? [];
     if (!name || body.full_text || body.bias || body.null === "calibrated" || body.max_error !== undefined) throw new NotExported();
-    const rows = await this.#collection(decodeURIComponent(name));
+    const rows = await this.collection(decodeURIComponent(name));
     if (call === "compare") return this.#compared(rows, body);
-    return call === "attend" ? this.#attended(rows, body) : this.#swept(rows, body);
+    return call === "attend" ? this.attended(rows, body) : this.swept(rows, body);
   }
 
   #listed() {
@@ -64,8 +78,8 @@ class Answers {
     return { collections, next_cursor: null, access: "none" };
   }
 
-  /** @param {string} name @returns {Promise<Rows>} */
-  #collection(name) {
+  /** The rows of a demo. @param {string} name @returns {Promise<Rows>} @throws {NotExported} */
+  collection(name) {
     const known = this.exported.collections[name];
     if (!known) throw new NotExported();
     let collection = this.#collections.get(name);
@@ -108,7 +122,7 @@ class Answers {
   /** @param {Rows} rows @param {Question & {query: string}} body */
   async #compared(rows, body) {
     const { query, filter = null, top_k: limit = TOP_K } = body;
-    const attention = await this.#attended(rows, { ...body, include: ["key", "value", "metadata"] });
+    const attention = await this.attended(rows, { ...body, include: ["key", "value", "metadata"] });
     const nearest = [...attention.matches].sort((a, b) => b.similarity - a.similarity);
     return {
       sql: equal(rows.rows, query, filter, limit),
@@ -120,32 +134,41 @@ class Answers {
   }
 
   /** @param {Rows} rows @param {Question} body */
-  async #attended(rows, body) {
-    const { temperature = TEMPERATURE, top_k: limit = TOP_K, include = ["key", "value", "metadata"] } = body;
+  async attended(rows, body) {
+    return this.shaped(await this.weighed(rows, body), body);
+  }
+
+  /** The weight of each row that passes, heaviest first. @param {Rows} rows @param {Question} body */
+  async weighed(rows, body) {
+    const temperature = body.temperature ?? rows.temperature;
     const compared = await this.#similarities(rows, body);
     const nullKey = await this.#nullKey(rows, body, compared.length);
     const answer = weigh(
       compared.map(({ similarity }) => similarity),
       { temperature, none: nullKey?.at(temperature) ?? null },
     );
-    const matches = compared.map((one, i) => ({ ...this.#match(one, include), logit: one.similarity / temperature, weight: answer.weights[i] }));
+    const matches = compared.map((one, i) => ({ ...one, logit: one.similarity / temperature, weight: answer.weights[i] }));
     matches.sort((a, b) => b.weight - a.weight || b.similarity - a.similarity);
-    const rest = matches.slice(limit).reduce((sum, { weight }) => sum + weight, 0);
+    return { matches, evidence: evidenceOf(answer, nullKey, temperature), temperature };
+  }
+
+  /** @param {Awaited<ReturnType<Answers["weighed"]>>} weighed @param {Question} body */
+  shaped({ matches, evidence, temperature }, { top_k: limit = TOP_K, include = ["key", "value", "metadata"] }) {
     return {
-      matches: matches.slice(0, limit),
-      rest_weight: rest,
-      evidence: evidenceOf(answer, nullKey, temperature),
+      matches: matches.slice(0, limit).map((one) => ({ ...this.#match(one, include), logit: one.logit, weight: one.weight })),
+      rest_weight: matches.slice(limit).reduce((sum, { weight }) => sum + weight, 0),
+      evidence,
       certificate: { method: "exact", total_variation: 0, output_error: 0 },
       temperature,
-      documents: compared.length,
-      keys: compared.length,
+      documents: matches.length,
+      keys: matches.length,
       took_ms: 0,
       exported: true,
     };
   }
 
   /** @param {Rows} rows @param {Question & {temperatures: number[]}} body */
-  async #swept(rows, body) {
+  async swept(rows, body) {
     const { temperatures, top_k: limit = TOP_K, include = ["key", "value", "metadata"] } = body;
     const compared = (await this.#similarities(rows, body)).sort((a, b) => b.similarity - a.similarity);
     const nullKey = await this.#nullKey(rows, body, compared.length);
@@ -175,13 +198,13 @@ class Answers {
   }
 
   /** @param {Rows} rows @param {Question} body */
-  async #background(rows, { query, filter = null, null: choice = NULL }) {
+  async #background(rows, { query, filter = null, null: choice = rows.null }) {
     return typeof choice === "string" ? rows.background(choice, query, await this.#vector(query), filter, this.exported.encoder) : null;
   }
 
   /** @param {Rows} rows @param {Question} body @param {number} keys @returns {Promise<?NullKey>} */
   async #nullKey(rows, body, keys) {
-    const choice = body.null ?? NULL;
+    const choice = body.null ?? rows.null;
     if (choice === false) return null;
     return new NullKey(typeof choice === "number" ? { similarity: choice } : { background: await this.#background(rows, body), keys });
   }
@@ -202,11 +225,15 @@ class Answers {
 
 /** An exported page in a service's place. Its data is loaded with the first call, and the encoder when the reader agrees. */
 export class ExportedPage {
-  constructor() {
+  /** @param {?More} [more] */
+  constructor(more = null) {
+    /** @type {?Promise<Answers>} */
+    let answers = null;
+    this.known = () => (answers ??= recorded("exported").then((exported) => new Answers(exported, more)));
     /** Stands in for `fetch`. @param {string} path @param {RequestInit} options its method, and its body as text */
     this.fetch = async (path, { method = "GET", body }) => {
       try {
-        return response(200, await (await known()).answer(method, path, body ? JSON.parse(String(body)) : {}));
+        return response(200, await (await this.known()).answer(method, path, path.endsWith(LINES) ? body : body ? JSON.parse(String(body)) : {}));
       } catch (failure) {
         if (failure instanceof EncoderNeeded) return response(404, { status: 404, code: "encoder_needed", detail: "" });
         if (failure instanceof NotExported) return response(404, { status: 404, code: "not_exported", detail: "" });
@@ -217,15 +244,8 @@ export class ExportedPage {
 
   /** Load the encoder, some 30 MB. @param {(it: number) => void} report called with the share that has come @throws {import("../shared/recorded.js").RecordMissing} */
   async loadEncoder(report) {
-    await (await known()).vectors.load(report);
+    await (await this.known()).vectors.load(report);
   }
-}
-
-/** @type {?Promise<Answers>} */
-let answers = null;
-
-function known() {
-  return (answers ??= recorded("exported").then((exported) => new Answers(exported)));
 }
 
 /** @param {Float32Array|undefined} vector */
@@ -246,7 +266,7 @@ function evidenceOf({ verdict, nullWeight, logPartition, effective }, nullKey, t
   };
 }
 
-/** @param {number} status @param {unknown} content */
+/** @param {number} status @param {unknown} content JSON, or what writes itself as lines of it */
 function response(status, content) {
-  return new Response(JSON.stringify(content), { status, headers: TYPE });
+  return new Response(content instanceof Lines ? content.text : JSON.stringify(content), { status, headers: TYPE });
 }

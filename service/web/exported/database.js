@@ -42,6 +42,7 @@ export function passes(row, filter) {
   const { field, operator, value } = filter;
   const content = field.startsWith("metadata.") ? row.metadata?.[field.slice("metadata.".length)] : field === "id" ? row.id : row.key;
   if (operator === "==") return content === value;
+  if (operator === "!=") return content !== value;
   if (operator === "not in") return !(/** @type {unknown[]} */ (value).includes(content));
   throw new RangeError(`Expected a filter of the page, got ${operator}.`);
 }

@@ -11,9 +11,12 @@ import { passes } from "./database.js";
  * @typedef {{texts: Spread, short: Spread, temperature: number}} Encoder how similar its unrelated texts are, and the temperature of its collections
  */
 
-/** Numbers of `service/retrieval/collections/null.py`, which explains them. */
-const [FULL_WEIGHT_KEYS, MIN_KEYS, COPY_COSINE, NEAREST_TENTH, SAMPLE] = [30, 3, 0.8, 10, 512];
+/** Numbers of `service/retrieval/collections/`, whose `null.py` and `key_background.py` explain them. */
+const COPY_COSINE = 0.8;
+const [FULL_WEIGHT_KEYS, MIN_KEYS, NEAREST_TENTH, SAMPLE, SAMPLE_TEXTS] = [30, 3, 10, 512, 64];
 const [MOST, MARGIN, MOST_BESIDE_QUESTION] = [1, 2 / 3, 3];
+/** The defaults of a collection's questions. */
+export const DEFAULTS = { temperature: 0.05, null: "auto" };
 /** The maximum numbers of words and characters of a short text, as in `service/encoding/background.py`. */
 const [SHORT_WORDS, SHORT_CHARACTERS] = [3, 32];
 
@@ -24,12 +27,15 @@ export class Rows {
    * @param {Row[]} rows
    * @param {Float32Array[]} vectors unit vectors of the keys
    * @param {?Measured} [measured] if it is known: a service measures a sample of a large collection
+   * @param {{temperature: number, null: string | number | false}} [defaults] of questions that do not say
    */
-  constructor(name, rows, vectors, measured) {
+  constructor(name, rows, vectors, measured, { temperature, null: nullKey } = DEFAULTS) {
     this.name = name;
     this.rows = rows;
     this.vectors = vectors;
     this.measured = measured;
+    this.temperature = temperature;
+    this.null = nullKey;
   }
 
   /** The rows that pass a filter, each with its similarity to a vector. @param {ArrayLike<number>} query @param {?Filter} filter */
@@ -81,12 +87,35 @@ export class Rows {
 
   /** The similarity of keys of different rows; null for too few. @returns {?Measured} */
   #keys() {
-    if (this.measured !== undefined) return this.measured;
-    const cosines = this.vectors.flatMap((key, i) => this.vectors.slice(0, i).map((other) => cosine(key, other))).filter((one) => one < COPY_COSINE);
-    if (this.vectors.length < MIN_KEYS || !cosines.length) return (this.measured = null);
-    const short = this.rows.filter(({ key }) => isShort(key)).length;
-    return (this.measured = { spread: spreadOf(cosines), pairs: cosines.length, isShort: 2 * short > this.rows.length });
+    if (this.measured === undefined) {
+      const all = this.rows.map((_, i) => i);
+      this.measured = measure(this.rows, this.vectors, all);
+    }
+    return this.measured;
   }
+}
+
+/**
+ * Measure the similarities of the keys of rows to each other; null for too few.
+ *
+ * @param {Row[]} rows
+ * @param {Float32Array[]} vectors unit vectors of their keys
+ * @param {number[]} ordered places of the rows; of many the first are a sample
+ * @returns {?Measured}
+ */
+export function measure(rows, vectors, ordered) {
+  const sample = ordered.slice(0, SAMPLE);
+  const half = sample.length >> 1;
+  const pairs = sample.length < SAMPLE ? sample.flatMap((i, at) => sample.slice(0, at).map((j) => [i, j])) : product(sample.slice(0, half), sample.slice(half));
+  const cosines = pairs.map(([i, j]) => cosine(vectors[i], vectors[j])).filter((one) => one < COPY_COSINE);
+  if (sample.length < MIN_KEYS || !cosines.length) return null;
+  const texts = sample.slice(0, SAMPLE_TEXTS).map((i) => rows[i].key);
+  return { spread: spreadOf(cosines), pairs: cosines.length, isShort: 2 * texts.filter(isShort).length > texts.length, sample };
+}
+
+/** @param {number[]} some @param {number[]} others */
+function product(some, others) {
+  return some.flatMap((one) => others.map((other) => [one, other]));
 }
 
 /** @param {number[]} numbers at least one @returns {Spread} */
@@ -111,7 +140,7 @@ function isShort(text) {
 }
 
 /** @param {ArrayLike<number>} a of any length @param {ArrayLike<number>} b of length one */
-function cosine(a, b) {
+export function cosine(a, b) {
   let [product, square] = [0, 0];
   for (let i = 0; i < a.length; i++) {
     product += a[i] * b[i];

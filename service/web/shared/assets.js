@@ -15,6 +15,18 @@ export function deeper() {
   return isExported() ? "deeper.html" : "deeper";
 }
 
+/** The address of the explorer. */
+export function explorer() {
+  return isExported() ? "explore.html" : "explore";
+}
+
+/** The address of the room of a class: this service's, or that of the service which an exported page names; null without one. */
+export function roomOf() {
+  if (!isExported()) return "room";
+  const { service } = document.documentElement.dataset;
+  return service ? new URL("room", service).href : null;
+}
+
 /** @param {string} path in the folder of the page */
 export function asset(path) {
   const { assets = "" } = document.documentElement.dataset;

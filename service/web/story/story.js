@@ -7,7 +7,7 @@ import { API, KeyRefused, SoftkvError, storageOf, Unreachable } from "../shared/
 import { asset, isExported } from "../shared/assets.js";
 import { readsChinese } from "../shared/chinese.js";
 import { fill, h } from "../shared/element.js";
-import { RecordMissing, recorded } from "../shared/recorded.js";
+import { recorded } from "../shared/recorded.js";
 import { runScript } from "../shared/script.js";
 import { addressOf, readAddress, stateOf } from "../shared/address.js";
 import { Answers, fromService } from "./answers.js";
@@ -15,6 +15,7 @@ import { isAsked } from "../shared/purpose.js";
 import { Choice } from "./choice.js";
 import { bar } from "./frame.js";
 import { kept, preferences } from "../shared/look.js";
+import { offer } from "../exported/offer.js";
 import { REVEAL } from "./parts.js";
 import { tracingService } from "./traces.js";
 import { speaker } from "./speaker.js";
@@ -487,28 +488,9 @@ export class Story {
 
   /** An exported page reads a new text by itself, once its encoder is loaded; that is the reader's choice. */
   #offerEncoder() {
-    const say = this.#say();
-    const load = /** @type {HTMLButtonElement} */ (
-      h(
-        "button",
-        {
-          type: "button",
-          id: "load-encoder",
-          onclick: async () => {
-            load.disabled = true;
-            try {
-              await this.#exported?.loadEncoder((share) => (load.textContent = say("encoder.loading", { share: Math.round(100 * share) })));
-              this.#again();
-            } catch (failure) {
-              if (!(failure instanceof RecordMissing)) throw failure;
-              this.#notice.textContent = say("encoder.lost");
-            }
-          },
-        },
-        say("encoder.load"),
-      )
-    );
-    fill(this.#notice, say("encoder.needed"), " ", load);
+    const exported = /** @type {import("../exported/answers.js").ExportedPage} */ (this.#exported);
+    const load = (/** @type {(share: number) => void} */ report) => exported.loadEncoder(report);
+    fill(this.#notice, ...offer(this.#look.lang, load, () => this.#again()));
   }
 
   /** @param {Element} element @param {(width: number, height: number) => void} told */
