@@ -86,7 +86,7 @@ IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 NONE_IS_FINE = || [ $$? = 5 ]
 
 .DEFAULT_GOAL := run
-.PHONY: install environments run test test-long test-browser test-alone test-end-to-end test-thorough test-lowest test-newest test-nightly cluster cluster-end-to-end integrations integrations-all lint format openapi typescript page vectors docs notebook picture wheels partners bench image sbom lock release clean
+.PHONY: install environments run test test-long test-browser test-alone test-end-to-end test-thorough test-lowest test-newest test-nightly cluster cluster-end-to-end integrations integrations-all lint format openapi typescript page public vectors docs notebook picture wheels partners bench image sbom lock release clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 or later ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3"; exit 1; }
@@ -242,6 +242,10 @@ typescript: install
 # service/web/built: one script for each document of the page, bundled from its modules.
 page: install
 	$(BIN)/python -m tests.page
+
+# The page as files beside the documentation, for a web host: docs/reference/commands.md#publish-it.
+public: install
+	$(BIN)/softkv page export $(SITE)/page $(if $(PAGE_URL),--url $(PAGE_URL)) $(if $(SERVICE_URL),--service $(SERVICE_URL))
 
 # service/datasets/vectors: the texts of the demo collections, encoded by the default model.
 vectors: install

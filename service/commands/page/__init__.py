@@ -28,6 +28,10 @@ def export(
             metavar="URL", help="The address that the page will have, for previews of links.", show_default="no picture"
         ),
     ] = None,
+    service: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="A service with rooms, to which the page links.", show_default="no link"),
+    ] = None,
     as_json: AsJSON = False,
 ) -> None:
     """Export the page as files that need no service.
@@ -43,9 +47,9 @@ def export(
     from service.encoding import DEFAULT_MODEL, ModelUnusable, load_encoder
     from softkv.commands.console import messages, output, write_json
 
-    address = None if url is None else _check_address(url)
+    address, linked = (None if given is None else _check_address(given) for given in (url, service))
     console = messages()
-    files = write_documents(Assets(WEB), address)
+    files = write_documents(Assets(WEB), address, linked)
     console.print(f"documents: {len(files)} files")
     try:
         encoder = load_encoder(DEFAULT_MODEL)

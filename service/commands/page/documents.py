@@ -35,15 +35,16 @@ _LINK = re.compile(r"""((?:href|src)=")assets/\w+/([^"]+)""")
 _IMPORTED = re.compile(r"""url\("?([^")]+)"?\)""")
 
 
-def write_documents(assets: Assets, address: str | None) -> dict[str, bytes]:
+def write_documents(assets: Assets, address: str | None, service: str | None = None) -> dict[str, bytes]:
     """Return the documents and the files that they load, by their paths in the folder.
 
     Args:
         assets: the page's files.
         address: the address at which the folder will be found, from which previews take the picture; None leaves the
             picture out, since previews need its whole address.
+        service: the address of a service with rooms, to which the page then links; None for no link.
     """
-    documents = {name: _document(assets, source, name, address) for name, source in DOCUMENTS.items()}
+    documents = {name: _document(assets, source, name, address, service) for name, source in DOCUMENTS.items()}
     loaded = {path for path in assets.files if path.startswith(LATER)}
     loaded |= {
         match[2] for text in documents.values() for match in re.finditer(r"""((?:href|src)=")assets/([^"]+)""", text)
@@ -58,10 +59,11 @@ def write_documents(assets: Assets, address: str | None) -> dict[str, bytes]:
     return {name: text.encode() for name, text in documents.items()} | files
 
 
-def _document(assets: Assets, source: str, name: str, address: str | None) -> str:
+def _document(assets: Assets, source: str, name: str, address: str | None, service: str | None) -> str:
     """Return a document with links into `assets/`."""
     text = render_page(assets, source, LANGUAGES[0]).content.decode()
-    text = _BASE.sub('data-exported data-assets="assets/"', text)
+    linked = "" if service is None else f' data-service="{html.escape(service)}"'
+    text = _BASE.sub(lambda _: f'data-exported{linked} data-assets="assets/"', text)
     text = _LINK.sub(r"\1assets/\2", text)
     text = text.replace('href="deeper"', 'href="deeper.html"').replace('href="./"', 'href="index.html"')
     if address is not None and 'property="og:title"' in text:

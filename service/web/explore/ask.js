@@ -9,6 +9,7 @@ import { callTabs } from "./code.js";
 import { Judging } from "./judging.js";
 import { fieldsOf } from "./fields.js";
 import { filterBuilder } from "./filter.js";
+import { Picture } from "./picture.js";
 import { bodyOf, conditionsOf, DEPTH, groupsOf, movesOf, parsed, posted, TOP_K, temperatureIn, toggled, Unreadable } from "./question.js";
 import { text } from "./text.js";
 import words from "./ask.json";
@@ -88,6 +89,8 @@ function mount(host, context) {
   const bias = biasBuilder(say, (terms) => change({ bias: terms.length ? JSON.stringify(terms) : null }), learn);
   const more = h("details.more", {}, h("summary", {}, say("more")), bias.element);
   const strip = h("p.strip", { id: "strip", role: "status" });
+  /** Why the verdict is "none", of rows that resemble each other. */
+  const strict = h("p.strict", { id: "strict", role: "status", hidden: true });
   /** Ways on from the verdict "none". */
   const ways = h("div.buttons.ways", { id: "ways", role: "group", "aria-label": say("ways"), hidden: true });
   const judging = new Judging(context);
@@ -95,6 +98,11 @@ function mount(host, context) {
   const heads = h("p.heads", { hidden: true, "aria-hidden": "true" }, h("span", {}, say("head.weight")), h("span", {}, say("head.similarity")));
   const results = h("ol.results", { id: "results" });
   const groups = h("section.groups", { id: "groups", hidden: true, "aria-label": say("groups") });
+  const picture = new Picture(
+    context,
+    (t) => change({ t: written(t) }),
+    async (call, body) => context.api.post(`/v1/collections/${encodeURIComponent(collection?.name ?? "")}/${call}`, body),
+  );
   const raw = h("code");
   const whole = h(
     "details.raw",
@@ -123,7 +131,7 @@ function mount(host, context) {
   fill(
     host,
     form,
-    h("div.answer", {}, strip, ways, notes, judging.element, h("div.found", {}, h("div", {}, heads, results), groups), whole),
+    h("div.answer", {}, strip, strict, ways, picture.element, notes, judging.element, h("div.found", {}, h("div", {}, heads, results), groups), whole),
     context.isExported ? null : call.element,
   );
 
@@ -229,6 +237,7 @@ function mount(host, context) {
     host.removeAttribute("aria-busy");
     if (came?.answer) {
       judging.show(of.name, given);
+      picture.show(came.answer, given);
       return draw(came.answer);
     }
     if (!came) asked = "";
@@ -240,7 +249,8 @@ function mount(host, context) {
     fill(strip, reason);
     fill(notes, hint && h("p", {}, hint));
     fill(results);
-    for (const part of [groups, ways, heads, judging.element]) part.hidden = true;
+    for (const part of [groups, strict, ways, heads, judging.element]) part.hidden = true;
+    picture.show(null);
     whole.hidden = true;
     strip.dataset.verdict = "refused";
     host.removeAttribute("aria-busy");
@@ -264,6 +274,7 @@ function mount(host, context) {
       came.reason ? h("span.reason", { lang: "en" }, came.reason) : null,
     );
     drawWays(evidence);
+    void compareLenient(came);
     heads.hidden = !matches.length;
     const facts = [
       say("took", { documents: count(came.documents), ms: fixed(came.took_ms, 1) }),
@@ -305,6 +316,23 @@ function mount(host, context) {
       way("off", () => again("off")),
       context.canWrite ? way("calibrate", () => context.go({ tab: "calibrate" })) : null,
     );
+  }
+
+  /** Where "lenient" would answer, say that the rows resemble each other, in numbers: "auto" is strict then. @param {any} came */
+  async function compareLenient({ evidence, matches }) {
+    strict.hidden = true;
+    const choice = context.said.get("null") ?? String(collection?.null);
+    if (evidence.verdict !== "none" || !["auto", "strict"].includes(choice) || !matches.length) return;
+    const of = asked;
+    const [name, body] = JSON.parse(of);
+    const { group_by: _, ...question } = body;
+    const lenient = await context.patiently(() =>
+      posted(context.api, `/v1/collections/${encodeURIComponent(name)}/attend`, { ...question, null: "lenient", top_k: 1, include: [] }, running.signal),
+    );
+    const { verdict, null_similarity: level } = lenient?.answer?.evidence ?? { verdict: "none" };
+    if (of !== asked || verdict === "none") return;
+    fill(strict, say("strict", { null: choice, own: fixed(evidence.null_similarity, 3), lenient: fixed(level, 3), best: fixed(matches[0].similarity, 3) }));
+    strict.hidden = false;
   }
 
   /** The groups beside the results: a click limits the question to one, or takes that back. @param {ReturnType<typeof groupsOf>} of */
@@ -403,6 +431,9 @@ function mount(host, context) {
     leave() {
       window.clearTimeout(waiting);
       running.abort();
+    },
+    get shown() {
+      return picture.shown;
     },
   };
 

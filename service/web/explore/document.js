@@ -36,6 +36,7 @@ function mount(host, context) {
   let opener = null;
   const heading = h("h2.number", { tabIndex: -1 });
   const contents = h("div.contents");
+  const kept = h("p.soft", { id: "saved", role: "status" });
   const why = h("section.why", { hidden: true });
   const near = h("section.near", { hidden: true });
   const changing = h("section.changing", { hidden: true });
@@ -43,6 +44,7 @@ function mount(host, context) {
     host,
     h("header", {}, heading, h("button.plain", { type: "button", id: "document-close", "aria-label": say("close"), title: say("close"), onclick: close }, "✕")),
     contents,
+    kept,
     changing, // before what comes later, which would move it away from under a pointer
     why,
     near,
@@ -80,6 +82,7 @@ function mount(host, context) {
     const came = await patiently(read);
     if (came === undefined || wanted !== id) return;
     shown = came;
+    fill(kept);
     fill(heading, id);
     for (const part of [why, near, changing]) part.hidden = true;
     if (!came) return fill(contents, h("p.empty", {}, say("missing")));
@@ -284,6 +287,7 @@ function mount(host, context) {
         shown = changed;
         show(changed);
         edit(changed);
+        fill(kept, say("saved"));
         explained = "";
         await context.refresh();
         await Promise.all([explain(), neighbours(one.id)]);

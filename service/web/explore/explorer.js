@@ -8,7 +8,10 @@ import { kept, preferences, store } from "../shared/look.js";
 import { elsewhere, patched, readAddress, writtenAddress } from "./address.js";
 import { Collections } from "./collections.js";
 import { offer } from "../exported/offer.js";
+import { packed } from "./link.js";
 import { isUnread } from "./question.js";
+import { sharing } from "../story/sharing.js";
+import { speaker as storySpeaker } from "../story/speaker.js";
 import { speaker } from "./speaker.js";
 
 /** @typedef {import("../shared/address.js").Look} Look */
@@ -58,7 +61,7 @@ import { speaker } from "./speaker.js";
  * @property {<T>(call: Promise<T> | (() => Promise<T>)) => Promise<T | undefined>} patiently waits, and tells why nothing came: undefined. A function is called again when a lost service is back: give one that only reads
  */
 
-/** @typedef {{update: (collection: Collection | null) => void, leave?: () => void}} Mounted what a tab does when the collection or the address is another, and before it goes */
+/** @typedef {{update: (collection: Collection | null) => void, leave?: () => void, shown?: import("../story/sharing.js").Shown}} Mounted what a tab does when the collection or the address is another, and before it goes; and its picture */
 
 /**
  * @typedef {object} Tab
@@ -71,13 +74,17 @@ import { speaker } from "./speaker.js";
 
 const AWAY_MS = 1000;
 const LONGEST_MS = 15_000;
+/** In a frame of another page only the question and its picture are shown. */
+const IS_EMBEDDED = new URLSearchParams(window.location.search).get("embed") === "1";
 /** A text that no exported page has read: reading it takes the encoder. */
 const UNREAD = "softkv reads rows";
 
 export class Explorer {
   #tabs;
   #panel;
+  /** @type {ExportedPage | null} */
   #exported;
+  #rows;
   #api;
   /** @type {Look} */
   #look;
@@ -101,6 +108,14 @@ export class Explorer {
   #notice = h("div.notices", { role: "status", "aria-live": "polite" });
   #keyBox = h("div.keybox");
   #side = h("nav.side", { id: "collections" });
+  /** Opens the list of collections on a narrow screen. */
+  #drawer = h("button.drawer", {
+    type: "button",
+    id: "drawer",
+    "aria-controls": "collections",
+    "aria-expanded": "false",
+    onclick: () => this.#openDrawer(true),
+  });
   #list = h("div.tabs", { role: "tablist" });
   #host = h("section.middle", { id: "stage", tabIndex: -1 });
   #aside = h("aside.document", { id: "document", hidden: true });
@@ -108,16 +123,17 @@ export class Explorer {
   /**
    * @param {Tab[]} tabs in their order
    * @param {Tab | null} panel what shows the document whose id is in the address
-   * @param {ExportedPage | null} exported answers in the service's place
+   * @param {{page: ExportedPage, rows: (name: string) => Promise<import("./link.js").Row[]>} | null} exported answers in the service's place, and the rows of a collection that the reader made
    */
   constructor(tabs, panel = null, exported = null) {
     this.#tabs = tabs;
     this.#panel = panel;
-    this.#exported = exported;
-    this.#api = new API(exported?.fetch ?? ((path, options) => fetch(`.${path}`, options)), storageOf(window));
+    this.#exported = exported?.page ?? null;
+    this.#rows = exported?.rows;
+    this.#api = new API(exported?.page.fetch ?? ((path, options) => fetch(`.${path}`, options)), storageOf(window));
     this.#said = readAddress(window.location.hash);
     this.#look = preferences(this.#said);
-    this.#collections = new Collections(this.#api, this.#side, (name) => writtenAddress(elsewhere(this.#said, name)));
+    this.#collections = new Collections(this.#api, this.#side, (name) => this.#hrefOf(name));
   }
 
   get #canWrite() {
@@ -125,13 +141,34 @@ export class Explorer {
   }
 
   async begin() {
-    const main = h("main.panes", {}, this.#side, h("div.center", {}, this.#list, this.#host), this.#aside);
+    if (IS_EMBEDDED) document.documentElement.dataset.embed = "";
+    const main = h("main.panes", {}, this.#side, h("div.center", {}, this.#drawer, this.#list, this.#host), this.#aside);
     const head = h("header", {}, this.#bar, this.#keyBox, this.#notice);
     document.body.prepend(h("a.skip", { href: "#stage", onclick: (event) => this.#skip(event) }), head, main);
     window.addEventListener("hashchange", () => this.#reread());
+    this.#side.addEventListener("keydown", ({ key }) => {
+      if (key === "Escape") this.#openDrawer(false);
+    });
+    document.addEventListener("pointerdown", ({ target }) => {
+      if (this.#side.classList.contains("open") && target instanceof Node && !this.#side.contains(target)) this.#openDrawer(false);
+    });
     this.#dress();
     await this.refresh();
     this.#first();
+  }
+
+  /** @param {boolean} isOpen */
+  #openDrawer(isOpen) {
+    this.#side.classList.toggle("open", isOpen);
+    this.#drawer.setAttribute("aria-expanded", String(isOpen));
+    if (isOpen) /** @type {HTMLElement | null} */ (this.#side.querySelector("[aria-current], a"))?.focus();
+    else this.#drawer.focus();
+  }
+
+  /** The address of a collection in the list; a tab of the service is left for it. @param {string} name */
+  #hrefOf(name) {
+    const isOfService = this.#tabs.some(({ id, of }) => of === "service" && id === this.#said.get("tab"));
+    return writtenAddress(patched(elsewhere(this.#said, name), isOfService ? { tab: null } : {}));
   }
 
   /** An address that names nothing shows the first collection. */
@@ -206,8 +243,20 @@ export class Explorer {
           },
           "A+",
         ),
+        sharing(
+          storySpeaker({ en: {}, zh: {} }, lang),
+          () => this.#mounted?.view.shown,
+          () => this.#address(),
+        ),
       ),
     );
+  }
+
+  /** The address as a link: it brings the reader's own rows along, if they are few. */
+  async #address() {
+    const { chosen } = this.#collections;
+    const rows = chosen?.own && this.#rows ? await packed(await this.#rows(chosen.name)) : null;
+    return writtenAddress(patched(this.#said, { rows }));
   }
 
   /** @param {Partial<Look>} patch */
@@ -240,6 +289,7 @@ export class Explorer {
     const before = this.#look;
     this.#said = readAddress(window.location.hash);
     this.#look = preferences(this.#said);
+    if (this.#side.classList.contains("open")) this.#openDrawer(false);
     if (before.lang !== this.#look.lang) this.#unmount();
     this.#dress();
     this.#draw();
@@ -327,6 +377,7 @@ export class Explorer {
     // A link may bring rows along, or wait for the file that they are in.
     const isOwn = this.#exported !== null && (this.#said.has("rows") || (this.#said.has("collection") && this.#collections.isRead && !chosen));
     if ((!tab && isFirst) || isOwn) tab = ofService.find(({ id }) => id === "new") ?? null;
+    fill(this.#drawer, h("span", { "aria-hidden": "true" }, "☰"), (tab?.of === "service" ? tab.words[lang].name : chosen?.name) ?? say("collections"));
     this.#drawTabs(tab, chosen ? ofCollection : []);
     this.#show(tab, say);
     this.#showDocument(tab);
@@ -492,7 +543,7 @@ export class Explorer {
       this.#api.key = input.value.trim();
       close();
       this.#unmount();
-      void this.refresh();
+      void this.refresh().then(() => this.#first());
     };
     fill(
       this.#keyBox,

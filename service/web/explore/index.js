@@ -22,5 +22,5 @@ import { add, upload } from "./upload.js";
 if (isExported()) {
   const shelf = new Shelf();
   const tabs = [ask, add, /** @type {const} */ ({ ...settings, needs: "read", of: "own" }), own(() => shelf.kept())];
-  void new Explorer(tabs, panel, new ExportedPage(shelf.answer)).begin();
+  void new Explorer(tabs, panel, { page: new ExportedPage(shelf.answer), rows: (name) => shelf.rows(name) }).begin();
 } else void new Explorer([ask, documents, upload, calibrate, settings, create, service], panel).begin();

@@ -53,6 +53,11 @@ export class Shelf {
     return (this.#kept ??= Kept.open());
   }
 
+  /** The rows of a collection that the reader made. @param {string} name @returns {Promise<any[]>} */
+  async rows(name) {
+    return Array.from((await this.kept()).get(name)?.rows.values() ?? [], ({ row }) => row);
+  }
+
   /** @param {Answers} answers @param {Kept} kept */
   #listed(answers, kept) {
     const demos = Object.entries(answers.exported.collections).map(([name, { documents }]) => facts(answers, name, documents, DEFAULTS, false));

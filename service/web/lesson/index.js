@@ -1,6 +1,6 @@
 /** The lesson plan, and the learners' worksheet, in the language that the address asks for. */
 
-import { home, isExported } from "../shared/assets.js";
+import { home, roomOf } from "../shared/assets.js";
 import { fill, h } from "../shared/element.js";
 import timetable from "./plan.json";
 import { preferred, subscripted } from "../shared/words.js";
@@ -10,6 +10,8 @@ const asked = new URLSearchParams(window.location.search);
 const language = preferred([asked.get("lang") ?? "", ...navigator.languages]);
 const theme = asked.get("theme") === "dark" ? "dark" : "light";
 const plan = words[language];
+const roomAddress = roomOf();
+const room = roomAddress && page(roomAddress);
 const stage = /** @type {HTMLElement} */ (document.querySelector("#lesson"));
 const isSheet = stage.classList.contains("sheet");
 /** @typedef {typeof words.en} Plan */
@@ -36,7 +38,7 @@ function draw() {
         : [
             h("a", { href: permalink("hard-and-soft") }, plan.back),
             h("a", { href: page("worksheet.html") }, plan.sheet),
-            isExported() ? null : h("a", { href: page("room") }, plan.room),
+            room && h("a", { href: room }, plan.room),
           ],
       h(
         "a",
@@ -104,10 +106,7 @@ function part({ show, questions }, i) {
   const steps = timetable.parts[i].steps;
   const until = timetable.parts[i + 1]?.from ?? timetable.minutes;
   const chapters = [...new Set(steps.map(({ chapter }) => chapter).filter((chapter) => chapter !== undefined))];
-  const links = [
-    ...chapters.map((chapter) => link(permalink(chapter), title)),
-    ...(steps.some(({ room }) => room) && !isExported() ? [link(page("room"), plan.room)] : []),
-  ];
+  const links = [...chapters.map((chapter) => link(permalink(chapter), title)), ...(room && steps.some((step) => step.room) ? [link(room, plan.room)] : [])];
   return h(
     "section.part-of",
     {},

@@ -4,7 +4,7 @@
  */
 
 import { API, KeyRefused, SoftkvError, storageOf, Unreachable } from "../shared/api.js";
-import { asset, isExported } from "../shared/assets.js";
+import { asset, isExported, roomOf } from "../shared/assets.js";
 import { readsChinese } from "../shared/chinese.js";
 import { fill, h } from "../shared/element.js";
 import { recorded } from "../shared/recorded.js";
@@ -222,7 +222,8 @@ export class Story {
    */
   #step({ chapter = "", screen = 1, state = {}, guess, play, hood, room }, isBack) {
     if (room) {
-      if (!isExported()) window.location.assign("room?lesson"); // a room needs a service
+      const address = roomOf();
+      if (address) window.location.assign(`${address}?lesson`);
       return;
     }
     const host = this.#hosts.get(chapter);

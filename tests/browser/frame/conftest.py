@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -44,12 +45,19 @@ def offline(chromium: Any, folder: Path) -> Iterator[Visit]:
     context.close()
 
 
-@pytest.fixture
-def origin(folder: Path) -> Iterator[str]:
-    """The address of a plain file server of the folder."""
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """Serve a folder by a plain file server; yield its address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture
+def origin(folder: Path) -> Iterator[str]:
+    """The address of a plain file server of the folder."""
+    with serving(folder) as address:
+        yield address

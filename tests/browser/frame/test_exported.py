@@ -84,9 +84,9 @@ def test_a_picture_is_saved_from_files(offline: Visit) -> None:
     page = offline.page
     page.goto(f"{offline.origin}/index.html#hard-and-soft&t=0.1")
     page.wait_for_selector("#hard-and-soft .thread[data-weight]", state="attached")
-    page.locator(".share summary").click()
+    page.locator(".sharing summary").click()
     with page.expect_download() as download:
-        page.locator(".share button[data-kind=png]").click()
+        page.locator(".sharing button[data-kind=png]").click()
     with Image.open(download.value.path()) as picture:
         assert picture.width > 2000
         assert len(picture.convert("RGB").resize((200, 100)).getcolors(20_000) or []) > 50

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import Visit
-from tests.browser.frame.conftest import LOAD_MS
+from tests.browser.frame.conftest import LOAD_MS, serving
+from tests.browser.frame.test_accessibility import violations
+from tests.browser.frame.test_frames import framing
 from tests.browser.reading import number, share
 from tests.running import RunningService
 
@@ -98,3 +100,93 @@ def test_rows_last_until_they_are_deleted(offline: Visit, file: Path) -> None:
     page.reload()
     page.wait_for_selector("#collections .name")
     assert "shop" not in page.locator("#collections .name").all_inner_texts()
+
+
+def test_a_link_brings_few_rows_along_and_a_frame_shows_them(offline: Visit, file: Path, origin: str) -> None:
+    page = take(offline, file)
+    ask(page)
+    page.locator(".picturing summary").click()
+    before = page.locator("#strip .reason").inner_text()
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.click(".sharing summary")
+    page.click(".sharing [data-kind=link]")
+    page.wait_for_function("document.querySelector('.sharing .told').textContent === 'Copied'")
+    link = page.evaluate("navigator.clipboard.readText()")
+    assert "&rows=" in link
+    assert len(link) < 2000
+    # Another reader, whose browser has no rows, and a page of another site.
+    address = f"{origin}/{link.rsplit('/', 1)[1]}"
+    other = page.context.browser.new_context()
+    asked = other.new_page()
+    asked.goto(address)
+    load_encoder(asked)
+    asked.wait_for_selector("#results li[data-id]", timeout=LOAD_MS)
+    assert asked.locator("#strip .reason").inner_text() == before
+    assert "rows=" not in asked.url
+    assert asked.locator("#results li[data-id]").count() == 7
+    embedded = address.replace("explore.html", "explore.html?embed=1").replace("&", "&amp;")
+    with framing(embedded, 'sandbox="allow-scripts" width="800" height="520"') as site:
+        asked.goto(site)
+        frame = asked.frame_locator("iframe")
+        frame.locator("#load-encoder").click(timeout=LOAD_MS)
+        frame.locator(".picturing .thread[data-weight]").first.wait_for(state="attached", timeout=LOAD_MS)
+        for hidden in (".bar", "#collections", "#results", ".tabs"):
+            assert not frame.locator(hidden).first.is_visible(), hidden
+        assert frame.locator("#question").is_visible()
+    other.close()
+
+
+def test_many_rows_are_asked_for_again(offline: Visit, tmp_path: Path) -> None:
+    page = offline.page
+    page.goto(f"{offline.origin}/explore.html#collection=shop&q=coffee")
+    page.wait_for_selector("#missing:visible")
+    assert "The rows of “shop” are not in this browser" in page.locator("#missing").inner_text()
+    rows = tmp_path / "another.csv"
+    rows.write_text("title\ncoffee\ntea\nmilk\n", encoding="utf-8")
+    page.set_input_files("#file", rows)
+    page.click("#send")
+    load_encoder(page)
+    page.click("#ask-it", timeout=LOAD_MS)
+    page.wait_for_selector("#results li[data-id]")
+    assert page.locator("#collections a[aria-current] .name").inner_text() == "shop"
+    assert page.locator("#question").input_value() == "coffee"
+
+
+def test_nothing_is_found_by_axe_in_an_exported_explorer(chromium: Any, file: Path, origin: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is missing").Axe()
+    page = chromium.new_context(viewport={"width": 390, "height": 844}).new_page()
+    page.goto(f"{origin}/explore.html#tab=new&theme=dark")
+    page.wait_for_selector("#lasting:not(:empty)")
+    problems = violations(axe, page)
+    page.set_input_files("#file", file)
+    page.wait_for_selector("#send")
+    problems += violations(axe, page)
+    page.click("#send")
+    page.wait_for_selector("#load-encoder")
+    problems += violations(axe, page)
+    load_encoder(page)
+    page.click("#ask-it", timeout=LOAD_MS)
+    ask(page)
+    page.locator(".picturing summary").click()
+    page.locator(".sharing summary").click()
+    problems += violations(axe, page)
+    page.context.close()
+    assert problems == []
+
+
+def test_the_page_works_below_a_path_of_a_plain_host(chromium: Any, folder: Path) -> None:
+    with serving(folder.parent) as host:
+        visit = Visit(chromium.new_page(), f"{host}/{folder.name}")
+        page = visit.page
+        page.goto(f"{visit.origin}/")
+        page.wait_for_selector("article.chapter svg")
+        page.click("nav.tools a[href^='explore.html']")
+        page.wait_for_selector("#lasting:not(:empty)")
+        page.click("#collections >> text=library")
+        page.fill("#question", "books about felines")
+        page.click("#ask")
+        page.wait_for_selector("#results li[data-id]")
+        page.click("nav.tools a[href^='deeper.html']")
+        page.wait_for_selector(".card")
+        assert (visit.errors, visit.strangers) == ([], [])
+        page.close()

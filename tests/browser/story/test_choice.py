@@ -122,7 +122,7 @@ def test_axe_finds_nothing_and_nothing_is_cut(read: Read, size: tuple[int, int])
         assert [violation["id"] for violation in found.response["violations"]] == []
         assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
         bar = page.locator("header.bar").bounding_box()
-        share = page.locator(".share summary").bounding_box()
+        share = page.locator(".sharing summary").bounding_box()
         assert bar is not None
         assert share is not None
         assert bar["y"] <= share["y"] < share["y"] + share["height"] <= bar["y"] + bar["height"]

@@ -13,9 +13,9 @@ from tests.browser.story.conftest import Read, weights
 @pytest.mark.parametrize("kind", ["png", "gif"])
 def test_the_picture_on_the_screen_is_saved(read: Read, tmp_path: Path, kind: str) -> None:
     page = read("#hard-and-soft&t=0.1")
-    page.locator(".share summary").click()
+    page.locator(".sharing summary").click()
     with page.expect_download(timeout=300_000) as download:
-        page.locator(f".share button[data-kind={kind}]").click()
+        page.locator(f".sharing button[data-kind={kind}]").click()
     path = tmp_path / f"picture.{kind}"
     download.value.save_as(path)
     with Image.open(path) as picture:
@@ -28,8 +28,8 @@ def test_the_picture_on_the_screen_is_saved(read: Read, tmp_path: Path, kind: st
 def test_the_link_restores_the_shared_state(read: Read) -> None:
     page = read("#hard-and-soft&t=0.1&theme=dark", permissions=["clipboard-read", "clipboard-write"])
     before = weights(page, "#hard-and-soft")
-    page.locator(".share summary").click()
-    page.locator(".share button").first.click()
+    page.locator(".sharing summary").click()
+    page.locator(".sharing button").first.click()
     link = page.evaluate("navigator.clipboard.readText()")
     page.goto("about:blank")
     page.goto(link)
@@ -43,6 +43,6 @@ def test_the_shared_chapter_stays_on_the_screen(read: Read) -> None:
     page.wait_for_function("() => document.querySelector('.rail a[aria-current]').hash === '#who-shares'")
     before = page.evaluate("scrollY")
     assert before > 0
-    page.evaluate("document.querySelector('.share summary').focus()")
+    page.evaluate("document.querySelector('.sharing summary').focus()")
     page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert page.evaluate("scrollY") == before

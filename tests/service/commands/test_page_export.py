@@ -69,6 +69,14 @@ def test_the_address_of_the_page_gives_previews_a_picture(tmp_path: Path) -> Non
     assert (result.exit_code, "Expected an address" in result.stderr) == (1, True)
 
 
+def test_the_address_of_a_service_is_linked_and_checked(tmp_path: Path) -> None:
+    files = write_documents(ASSETS, None, "https://example.org/softkv/")
+    assert all(b'data-service="https://example.org/softkv/"' in files[name] for name in DOCUMENTS)
+    assert not any(b"data-service" in content for content in write_documents(ASSETS, None).values())
+    result = CliRunner().invoke(app, ["page", "export", str(tmp_path), "--service", "javascript:alert(1)"])
+    assert (result.exit_code, "Expected an address" in result.stderr) == (1, True)
+
+
 @pytest.mark.thorough
 def test_collections_and_texts_are_recorded_with_vectors_that_are_exact_enough(encoder: Encoder) -> None:
     lines: list[str] = []

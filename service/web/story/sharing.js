@@ -1,0 +1,126 @@
+/** The menu that shares what is on the screen: as a link, a frame for another page, a picture and a film. */
+
+import { h } from "../shared/element.js";
+import { runScript } from "../shared/script.js";
+
+/** @typedef {import("../shared/words.js").Say} Say */
+/** @typedef {{picture?: SVGSVGElement, film?: (share: number) => void | Promise<void>, open?: () => void}} Shown what is shared as a picture: `film` draws a moment of it, 0 to 1, and `open` unfolds it */
+
+/** Frames of a moving picture: five seconds. */
+const FRAMES = 50;
+/** The size of a frame in another page, in pixels. */
+const [WIDTH, HEIGHT] = [800, 520];
+
+/**
+ * @param {Say} say
+ * @param {() => (Shown | undefined)} view what is on the screen
+ * @param {() => (string | Promise<string>)} address of it, after the #
+ */
+export function sharing(say, view, address) {
+  const told = h("p.told", { role: "status" });
+  const shown = h("p", {});
+  /** A button that closes the menu when it is done, and says what is done. @param {string} kind @param {() => Promise<string>} work */
+  const button = (kind, work) =>
+    h(
+      "button",
+      {
+        type: "button",
+        "data-kind": kind,
+        onclick: async () => {
+          told.textContent = shown.textContent = "";
+          const done = await work();
+          if (shown.textContent) return;
+          told.textContent = done;
+          menu.open = false;
+          summary.focus();
+        },
+      },
+      say(kind),
+    );
+  /** @param {string} text */
+  const copy = async (text) => {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch (failure) {
+      if (!(failure instanceof DOMException || failure instanceof TypeError)) throw failure;
+      shown.textContent = text; // without the right to the clipboard, to be copied by hand
+    }
+    return say("copied");
+  };
+  const link = button("link", async () => copy(linkOf(window.location, await address())));
+  const frame = button("frame", async () => copy(frameOf(linkOf(window.location, await address()))));
+  const png = button("png", async () => {
+    const save = await saves();
+    view()?.open?.();
+    const { picture } = /** @type {Shown & {picture: SVGSVGElement}} */ (view());
+    await save?.savePng(picture, "softkv.png", { caption: captionOf(picture) });
+    return "";
+  });
+  const gif = button("gif", async () => {
+    const save = await saves();
+    view()?.open?.();
+    const { picture, film } = /** @type {Required<Shown>} */ (view());
+    await save?.saveGif(async (i) => (await film(i / (FRAMES - 1)), picture), "softkv.gif", {
+      frames: FRAMES,
+      caption: captionOf(picture),
+      told: (done, all) => (told.textContent = `${Math.round((100 * done) / all)}%`),
+    });
+    return "";
+  });
+  const summary = h("summary", { "aria-label": say("share"), title: say("share") }, "↗");
+  const menu = h("details", {}, summary, h("div.kinds", {}, link, frame, png, gif, shown));
+  menu.addEventListener("toggle", () => {
+    if (!menu.open) return;
+    told.textContent = shown.textContent = "";
+    const { picture, film } = view() ?? {};
+    png.hidden = !picture;
+    gif.hidden = !picture || !film;
+  });
+  const element = h("div.sharing", {}, menu, told);
+  element.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !menu.open) return;
+    menu.open = false;
+    summary.focus();
+  });
+  const close = (/** @type {Event} */ event) => {
+    if (event.target instanceof Node && !element.contains(event.target)) menu.open = false;
+  };
+  menu.addEventListener("toggle", () => document[menu.open ? "addEventListener" : "removeEventListener"]("pointerdown", close));
+  element.addEventListener("focusout", (event) => {
+    if (event.relatedTarget instanceof Node && !element.contains(event.relatedTarget)) menu.open = false;
+  });
+  return element;
+}
+
+/** What saves pictures and films: a script that few visits need, loaded once. */
+async function saves() {
+  if (!window.softkvShare) await runScript("built/share.js");
+  return window.softkvShare;
+}
+
+/**
+ * The address of what is on the screen.
+ *
+ * @param {{href: string}} location
+ * @param {string} [hash] the state, where the address does not have it yet
+ * @returns {string}
+ */
+export function linkOf(location, hash) {
+  const address = new URL(location.href);
+  if (hash !== undefined) address.hash = hash;
+  address.searchParams.delete("embed");
+  return address.href;
+}
+
+/** The element of HTML that shows an address in another page. @param {string} address */
+export function frameOf(address) {
+  const url = new URL(address);
+  url.searchParams.set("embed", "1");
+  const written = url.href.replaceAll("&", "&amp;").replaceAll('"', "&quot;");
+  return `<iframe src="${written}" width="${WIDTH}" height="${HEIGHT}" style="border: 0" loading="lazy" title="softkv"></iframe>`;
+}
+
+/** @param {SVGSVGElement} picture */
+function captionOf(picture) {
+  return picture.closest(".screen")?.querySelector("h1, h2") ?? null;
+}
