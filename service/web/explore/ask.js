@@ -318,7 +318,7 @@ function mount(host, context) {
     );
   }
 
-  /** Where "lenient" would answer, say that the rows resemble each other, in numbers: "auto" is strict then. @param {any} came */
+  /** Say that the rows resemble each other, in numbers, if "lenient" gives another verdict than "none". @param {any} came */
   async function compareLenient({ evidence, matches }) {
     strict.hidden = true;
     const choice = context.said.get("null") ?? String(collection?.null);

@@ -8,6 +8,8 @@ import { runScript } from "../shared/script.js";
 
 /** Frames of a moving picture: five seconds. */
 const FRAMES = 50;
+/** The time for which a finished work is named, in milliseconds. */
+const SHOWN_MS = 4000;
 /** The size of a frame in another page, in pixels. */
 const [WIDTH, HEIGHT] = [800, 520];
 
@@ -33,6 +35,7 @@ export function sharing(say, view, address) {
           told.textContent = done;
           menu.open = false;
           summary.focus();
+          setTimeout(() => (told.textContent = ""), SHOWN_MS);
         },
       },
       say(kind),

@@ -60,6 +60,9 @@ def test_nothing_is_found_in_any_tab(explore: Explore, writer: httpx.Client, axe
         page.wait_for_selector(f"#{tab}[aria-selected=true]")
         look_at(tab)
     for link in page.locator("#collections .service a").all():
+        if size == PHONE:
+            page.click("#drawer")
+            look_at("the drawer")
         link.click()
         look_at(link.inner_text())
     page.click("#key")

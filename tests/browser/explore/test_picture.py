@@ -38,7 +38,7 @@ def test_the_picture_has_the_weights_of_the_answer(explore: Explore, writer: htt
     page.locator(".picturing .knob").focus()
     page.keyboard.press("Home")
     page.wait_for_url("**t=0*")
-    page.wait_for_function(f"({DRAWN})()[0] === 1")
+    page.wait_for_function(f"() => ({DRAWN})().includes(1)")
 
 
 @pytest.mark.parametrize(("kind", "frames"), [("png", 1), ("gif", 50)])
@@ -68,7 +68,7 @@ def test_the_menu_closes_after_use_and_with_escape(explore: Explore, writer: htt
     assert page.locator(".sharing details[open]").count() == 0
     page.click(".sharing summary")
     page.click(".sharing [data-kind=frame]")
-    page.wait_for_function("document.querySelector('.sharing .told').textContent === 'Copied'")
+    page.wait_for_function("() => document.querySelector('.sharing .told').textContent === 'Copied'")
     assert page.locator(".sharing details[open]").count() == 0
     code = page.evaluate("navigator.clipboard.readText()")
     assert code.startswith('<iframe src="http')
@@ -99,7 +99,7 @@ def test_rows_that_resemble_each_other_are_named_as_the_reason(explore: Explore,
     # A question about nothing near is not blamed on the rows.
     page.click("#null")
     page.select_option("#null", "")
-    page.fill("#question", "the tax return of 1987")
+    page.fill("#question", "how do I file a tax return?")
     page.click("#ask")
     page.wait_for_selector("#strip[data-verdict=none]")
     page.wait_for_selector("[aria-busy=true]", state="detached")
@@ -143,7 +143,7 @@ def test_an_edit_is_said_to_be_saved(explore: Explore, writer: httpx.Client) -> 
     page.click("#edit")
     page.fill("#edit-value", "another value")
     page.click("#save")
-    page.wait_for_function("document.querySelector('#saved').textContent === 'Saved.'")
+    page.wait_for_function("() => document.querySelector('#saved').textContent === 'Saved.'")
 
 
 @pytest.mark.parametrize("where", ["explore", "deeper"])

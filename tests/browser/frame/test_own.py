@@ -80,11 +80,11 @@ def test_a_file_is_answered_as_by_the_service(offline: Visit, file: Path, site: 
     assert page.locator("#strip").get_attribute("data-verdict") == answer["evidence"]["verdict"] == "one"
     page.locator("#temperature").focus()
     page.keyboard.press("End")
-    page.wait_for_function("document.querySelector('#strip').dataset.verdict !== 'one'")
+    page.wait_for_function("() => document.querySelector('#strip').dataset.verdict !== 'one'")
     page.locator("#temperature-own").click()
-    page.wait_for_function("document.querySelector('#strip').dataset.verdict === 'one'")
+    page.wait_for_function("() => document.querySelector('#strip').dataset.verdict === 'one'")
     ask(page, "the tax return of my uncle")
-    page.wait_for_function("document.querySelector('#strip').dataset.verdict === 'none'")
+    page.wait_for_function("() => document.querySelector('#strip').dataset.verdict === 'none'")
     assert "below" in page.locator("#strip .reason").inner_text()
 
 
@@ -110,7 +110,7 @@ def test_a_link_brings_few_rows_along_and_a_frame_shows_them(offline: Visit, fil
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.click(".sharing summary")
     page.click(".sharing [data-kind=link]")
-    page.wait_for_function("document.querySelector('.sharing .told').textContent === 'Copied'")
+    page.wait_for_function("() => document.querySelector('.sharing .told').textContent === 'Copied'")
     link = page.evaluate("navigator.clipboard.readText()")
     assert "&rows=" in link
     assert len(link) < 2000
