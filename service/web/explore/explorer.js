@@ -116,6 +116,7 @@ export class Explorer {
     "aria-expanded": "false",
     onclick: () => this.#openDrawer(true),
   });
+  #heading = h("h2.unseen");
   #list = h("div.tabs", { role: "tablist" });
   #host = h("section.middle", { id: "stage", tabIndex: -1 });
   #aside = h("aside.document", { id: "document", hidden: true });
@@ -142,7 +143,7 @@ export class Explorer {
 
   async begin() {
     if (IS_EMBEDDED) document.documentElement.dataset.embed = "";
-    const main = h("main.panes", {}, this.#side, h("div.center", {}, this.#drawer, this.#list, this.#host), this.#aside);
+    const main = h("main.panes", {}, this.#side, h("div.center", {}, this.#drawer, this.#heading, this.#list, this.#host), this.#aside);
     const head = h("header", {}, this.#bar, this.#keyBox, this.#notice);
     document.body.prepend(h("a.skip", { href: "#stage", onclick: (event) => this.#skip(event) }), head, main);
     window.addEventListener("hashchange", () => this.#reread());
@@ -377,7 +378,9 @@ export class Explorer {
     // A link may bring rows along, or wait for the file that they are in.
     const isOwn = this.#exported !== null && (this.#said.has("rows") || (this.#said.has("collection") && this.#collections.isRead && !chosen));
     if ((!tab && isFirst) || isOwn) tab = ofService.find(({ id }) => id === "new") ?? null;
-    fill(this.#drawer, h("span", { "aria-hidden": "true" }, "☰"), (tab?.of === "service" ? tab.words[lang].name : chosen?.name) ?? say("collections"));
+    const name = (tab?.of === "service" ? tab.words[lang].name : chosen?.name) ?? say("collections");
+    put(this.#heading, name);
+    fill(this.#drawer, h("span", { "aria-hidden": "true" }, "☰"), name);
     this.#drawTabs(tab, chosen ? ofCollection : []);
     this.#show(tab, say);
     this.#showDocument(tab);
