@@ -47,7 +47,8 @@ def export(
     from service.encoding import DEFAULT_MODEL, ModelUnusable, load_encoder
     from softkv.commands.console import messages, output, write_json
 
-    address, linked = (None if given is None else _check_address(given) for given in (url, service))
+    address = None if url is None else _check_address(url)
+    linked = None if service is None else _check_address(service)
     console = messages()
     files = write_documents(Assets(WEB), address, linked)
     console.print(f"documents: {len(files)} files")

@@ -137,7 +137,7 @@ def test_a_read_key_sees_the_only_collection(explore: Explore, tmp_path: Path) -
         opened.errors[:] = [error for error in opened.errors if "401" not in error]
 
 
-def test_an_edit_is_said_to_be_saved(explore: Explore, writer: httpx.Client) -> None:
+def test_an_edit_ends_with_the_word_saved(explore: Explore, writer: httpx.Client) -> None:
     fill(writer)
     page = explore(f"{ASKED}&doc=b1").page
     page.click("#edit")

@@ -136,7 +136,7 @@ def test_a_link_brings_few_rows_along_and_a_frame_shows_them(offline: Visit, fil
     other.close()
 
 
-def test_many_rows_are_asked_for_again(offline: Visit, tmp_path: Path) -> None:
+def test_a_link_without_rows_wants_their_file(offline: Visit, tmp_path: Path) -> None:
     page = offline.page
     page.goto(f"{offline.origin}/explore.html#collection=shop&q=coffee")
     page.wait_for_selector("#missing:visible")
