@@ -2,7 +2,7 @@
 
 import { h } from "../shared/element.js";
 
-/** The pattern that most of a head's weight follows, if there is one. @typedef {"before" | "next" | "self" | "start" | "end" | "mixed"} Pattern */
+/** A pattern that a head's weight may follow. @typedef {"before" | "next" | "self" | "start" | "end"} Pattern */
 
 /** The minimum share of a head's weight that makes a pattern. */
 const MOST = 0.45;
@@ -114,11 +114,11 @@ function placeOf(target) {
 }
 
 /**
- * The average pattern of the words of a sentence in a head.
+ * The pattern that has the largest share of a head's weight, on average over the words of a sentence.
  *
  * @param {ArrayLike<number>} weights [n, n]
  * @param {number} n
- * @returns {{pattern: Pattern, share: number}}
+ * @returns {{pattern: Pattern, share: number, isMixed: boolean}} `isMixed`: the share is too small to speak of one
  */
 export function patternOf(weights, n) {
   const mean = (/** @type {(i: number) => number} */ to) => {
@@ -140,5 +140,5 @@ export function patternOf(weights, n) {
     ["end", mean(() => n - 1)],
   ];
   const [pattern, share] = shares.reduce((best, one) => (one[1] > best[1] ? one : best));
-  return share >= MOST ? { pattern, share } : { pattern: "mixed", share };
+  return { pattern, share, isMixed: share < MOST };
 }

@@ -14,7 +14,7 @@ const HAIR = 0.75;
 const LEAST = 0.02;
 /** The height of a row, in rem; if the rows do not fit, the picture grows. */
 const TALLEST = 3;
-const LOWEST = 1.5;
+const LOWEST = 1.2;
 /** The end of a share beside the words on the right, in rem. */
 const FAR = 12;
 /** The least weight that is written as a number. */

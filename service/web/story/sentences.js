@@ -132,8 +132,9 @@ export function layerStep(say, { step, temperature, isMasked }) {
  * @param {{layer: number, head: number, weights: ArrayLike<number>, tokens: number}} shown layer and head from 1; weights [tokens, tokens]
  */
 export function headPattern(say, { layer, head, weights, tokens }) {
-  const { pattern, share } = patternOf(weights, tokens);
-  return `${say("place", { layer, head })} · ${say(`pattern.${pattern}`, { share: percent(share) })}`;
+  const { pattern, share, isMixed } = patternOf(weights, tokens);
+  const told = say(`pattern.${pattern}`, { share: percent(share) });
+  return `${say("place", { layer, head })} · ${isMixed ? say("pattern.mixed", { pattern: told }) : told}`;
 }
 
 /**

@@ -38,21 +38,26 @@ import { s, set } from "./svg.js";
  */
 
 /** Measures of the sheet, in its own units: a number is 20 high. */
-const CELL = { width: 66, height: 38 };
+const CELL = { width: 58, height: 33 };
 const TEXT = 20;
 const LABELS = 90;
-const GAP = 56;
+const GAP = 30;
 const WIDE_GAP = 100;
 /** Between a matrix and the one below it, with a title. */
-const TITLE = 46;
+const TITLE = 36;
 const BAND = 84;
-const MARGIN = 16;
-/** The intended height of a number on the screen, in pixels, and its maximum enlargement. */
-const READABLE = 16;
+const MARGIN = 8;
+/** The least height of a number on the screen, in pixels, as the page's type is; and the maximum enlargement. */
+const READABLE = { usual: 16, large: 22 };
 const CLOSEST = 1.5;
 const SECONDS = 0.9;
-/** So wide a part of the sheet shows how its blocks are connected; nearer, the lines would only cross the numbers. */
-const FAR = 1800;
+/** From so far only the names of the matrices are written, in letters of such a height. */
+const NAMES = { usual: 14, large: 22 };
+/** The width of a letter, of its height, and how far a name may reach over the sides of its matrix. */
+const LETTER = 0.55;
+const OVER = 28;
+/** Below this width, in pixels, Q, K and V stand below each other. */
+const NARROW = 640;
 /** The change of a dragged number for each pixel, and its maximum. */
 const PER_PIXEL = 0.0125;
 const STEP = 0.1;
@@ -61,13 +66,13 @@ const MOST = 2;
 /** The steps by name, in order. */
 export const STEPS = ["x", "project", "dot", "scale", "temperature", "mask", "softmax", "blend", "heads", "norm", "whole"];
 
-/** The camera's view at a step: all of it, or on a narrow screen less, until numbers can be read. */
+/** What the camera shows at a step: whole matrices, on a small screen fewer of them, so that numbers can be read. */
 const SHOTS = {
   x: [["X"]],
   project: [
     ["X", "W_Q", "W_K", "W_V", "Q", "K", "V"],
-    ["X", "W_Q", "Q"],
-    ["W_Q", "Q"],
+    ["W_Q", "W_K", "W_V", "Q", "K", "V"],
+    ["Q", "K", "V"],
   ],
   dot: [
     ["query0", "key0", "dot0"],
@@ -88,7 +93,7 @@ const SHOTS = {
     ["joined", "W_O", "output"],
     ["W_O", "output"],
   ],
-  norm: [["added", "sum", "normed"], ["normed"]],
+  norm: [["added", "sum", "normed"], ["sum", "normed"], ["normed"]],
 };
 
 /** The block computed at a step, of which a cell can be reached by the keyboard. @type {Record<string, string>} */
@@ -124,8 +129,10 @@ export class Sheet {
   #told;
   #words;
   #features;
+  #parameters;
+  #isNarrow = false;
   /** @type {Map<string, Block>} */
-  #blocks;
+  #blocks = new Map();
   /** @type {Map<string, SVGTextElement[][]>} */
   #texts = new Map();
   /** @type {Map<string, SVGGElement[][]>} */
@@ -142,6 +149,8 @@ export class Sheet {
   #moving = new Timeline([]);
   /** @type {Shown} */
   #shown = { temperature: 1, isMasked: true, isCovered: false };
+  /** @type {?[Parameters, Layer]} */
+  #drawn = null;
 
   /**
    * @param {object} what
@@ -158,16 +167,22 @@ export class Sheet {
     this.#told = told;
     this.#words = words;
     this.#features = features;
-    this.#blocks = new Map(placed(say, parameters).map((block) => [block.name, block]));
+    this.#parameters = parameters;
     this.element = s("svg.sheet", { role: "group", "aria-label": say("sheet") });
-    this.#ways.append(...WAYS.map(([from, to]) => this.#way(from, to)));
-    this.element.append(this.#ways, ...[...this.#blocks.values()].map((block) => this.#built(block)), this.#knob());
+    this.#build();
     this.element.addEventListener("pointermove", (event) => this.#point(event.target));
     this.element.addEventListener("pointerleave", () => this.#point(null));
     this.element.addEventListener("focusin", (event) => this.#point(event.target));
     this.element.addEventListener("focusout", () => this.#point(null));
     this.element.addEventListener("keydown", (event) => this.#key(event));
     this.element.addEventListener("pointerdown", (event) => this.#grab(event));
+  }
+
+  /** Place the blocks, as wide as the screen is. */
+  #build() {
+    this.#blocks = new Map(placed(this.#say, this.#parameters, this.#isNarrow).map((block) => [block.name, block]));
+    this.#ways.replaceChildren(...WAYS.map(([from, to]) => this.#way(from, to)));
+    this.element.replaceChildren(this.#ways, ...[...this.#blocks.values()].map((block) => this.#built(block)), this.#knob());
   }
 
   /** The names of the blocks, with the matrices that they show. @returns {Record<string, Matrix>} */
@@ -184,6 +199,7 @@ export class Sheet {
    */
   draw(parameters, layer, shown) {
     this.#shown = shown;
+    this.#drawn = [parameters, layer];
     const { temperature } = shown;
     for (const block of this.#blocks.values()) {
       block.matrix = matrixOf(block.name, parameters, layer);
@@ -222,7 +238,15 @@ export class Sheet {
     if (!width || !height) return;
     this.#size = { width, height };
     set(this.element, { width, height });
-    if (!this.#moving.playing) this.#show(this.#shot(STEPS[this.#step]));
+    if (width < NARROW !== this.#isNarrow) {
+      this.#isNarrow = width < NARROW;
+      this.#build();
+      if (this.#drawn) this.draw(...this.#drawn, this.#shown);
+      this.look(this.#step);
+    }
+    if (this.#moving.playing) return;
+    this.#hideOthers([STEPS[this.#step]]);
+    this.#show(this.#shot(STEPS[this.#step]));
   }
 
   /** Show the sheet as far as a step, and move the camera there. @param {number} step @param {boolean} [isFromFar] */
@@ -244,6 +268,7 @@ export class Sheet {
           set(cell, { tabindex: block === RESULTS[name] ? (i || j ? -1 : 0) : null, role: block === RESULTS[name] ? "img" : null, "aria-label": null });
     }
     this.#label();
+    this.#hideOthers([name]);
     if (!this.#size.width) return;
     const from = isFromFar ? this.#shot("whole") : this.#box;
     if (isReduced()) {
@@ -260,6 +285,7 @@ export class Sheet {
     this.element.classList.add("filmed");
     const step = Math.min(STEPS.length - 1, Math.floor(at));
     const next = Math.min(STEPS.length - 1, step + 1);
+    this.#hideOthers([STEPS[step], STEPS[next]]);
     this.#show(between(this.#shot(STEPS[step]), this.#shot(STEPS[next]), eased(at - step)));
   }
 
@@ -270,27 +296,58 @@ export class Sheet {
   /** @param {Box} box */
   #show(box) {
     this.#box = box;
+    const scale = this.#size.width / box.width;
+    const isFar = scale * TEXT < NAMES.usual;
+    const size = Math.max(TEXT, this.#readable(NAMES) / scale);
     for (const [name, group] of this.#groups) {
-      const { x, y, width, height } = outline(/** @type {Block} */ (this.#blocks.get(name)));
+      const block = /** @type {Block} */ (this.#blocks.get(name));
+      const { x, y, width, height } = outline(block);
       const isSeen = x < box.x + box.width && x + width > box.x && y < box.y + box.height && y + height > box.y;
       group.classList.toggle("away", !isSeen);
+      const isLong = nameOf(block).replace("_", "").length * LETTER * size > block.columns * CELL.width + 2 * OVER;
+      group.classList.toggle("unnamed", isFar && isLong);
     }
-    set(this.#ways, { opacity: box.width > FAR ? Math.min(1, box.width / FAR - 1) : 0 });
+    this.element.classList.toggle("far", isFar);
+    this.element.style.setProperty("--name-size", `${round(size)}px`);
     set(this.element, { viewBox: `${round(box.x)} ${round(box.y)} ${round(box.width)} ${round(box.height)}` });
+  }
+
+  /** Nothing is cut by the frame: what the camera does not show whole at these steps is hidden. @param {string[]} steps */
+  #hideOthers(steps) {
+    const names = new Set(steps.flatMap((step) => this.#blocksOf(step)));
+    for (const [block, group] of this.#groups) group.classList.toggle("cut", !names.has(block));
+    this.#temperature.classList.toggle("cut", !names.has("T"));
+  }
+
+  /** The blocks at a step: as many as the screen shows in readable numbers. @param {string} name @returns {string[]} */
+  #blocksOf(name) {
+    const shots = SHOTS[/** @type {keyof typeof SHOTS} */ (name)] ?? [[...this.#blocks.keys(), "T"]];
+    const readable = this.#readable(READABLE);
+    return shots.find((names) => this.#scaleOf(this.#boxOf(names)) * TEXT >= readable) ?? shots[shots.length - 1];
+  }
+
+  /** @param {string[]} names */
+  #boxOf(names) {
+    return around(names.map((name) => (name === "T" ? this.#temperatureBox() : outline(/** @type {Block} */ (this.#blocks.get(name))))));
+  }
+
+  /** Pixels a unit, if a box fills the screen. @param {Box} box */
+  #scaleOf(box) {
+    return Math.min(this.#size.width / box.width, this.#size.height / box.height, CLOSEST);
   }
 
   /** The camera's view at a step, in the shape of the screen. @param {string} name @returns {Box} */
   #shot(name) {
     const { width, height } = this.#size;
-    const shots = SHOTS[/** @type {keyof typeof SHOTS} */ (name)] ?? [[...this.#blocks.keys()]];
-    const boxes = shots.map((names) =>
-      around(names.map((one) => (one === "T" ? this.#temperatureBox() : outline(/** @type {Block} */ (this.#blocks.get(one)))))),
-    );
-    const scaleOf = (/** @type {Box} */ box) => Math.min(width / box.width, height / box.height, CLOSEST);
-    const box = boxes.find((one) => scaleOf(one) * TEXT >= READABLE) ?? boxes[boxes.length - 1];
-    const scale = scaleOf(box);
+    const box = this.#boxOf(this.#blocksOf(name));
+    const scale = this.#scaleOf(box);
     const [shown, tall] = [width / scale, height / scale];
     return { x: box.x + box.width / 2 - shown / 2, y: box.y + box.height / 2 - tall / 2, width: shown, height: tall };
+  }
+
+  /** Pixels, in the page's usual type or in its large one. @param {{usual: number, large: number}} pixels */
+  #readable({ usual, large }) {
+    return document.documentElement.dataset.projector === "on" ? large : usual;
   }
 
   /** @returns {Box} */
@@ -353,6 +410,7 @@ export class Sheet {
       ...heads,
       s("g.cells", {}, ...cells.flat()),
       s("rect.outline", { x, y, width: columns * CELL.width, height: rows * CELL.height, rx: 4 }),
+      s("text.name", { x: x + (columns * CELL.width) / 2, y: y + (rows * CELL.height) / 2, dy: "0.35em", "text-anchor": "middle" }, ...written(nameOf(block))),
     );
     this.#groups.set(name, group);
     return group;
@@ -515,8 +573,15 @@ const OPERANDS = {
   output: ["joined", "W_O"],
 };
 
-/** The blocks of the sheet, with their places. @param {import("../shared/words.js").Say} say @param {Parameters} parameters @returns {Block[]} */
-function placed(say, { heads, X, W_Q }) {
+/**
+ * The blocks of the sheet, with their places.
+ *
+ * @param {import("../shared/words.js").Say} say
+ * @param {Parameters} parameters
+ * @param {boolean} isNarrow whether Q, K and V stand below each other, each beside its matrix
+ * @returns {Block[]}
+ */
+function placed(say, { heads, X, W_Q }, isNarrow) {
   const [n, d] = [X.length, W_Q.length];
   const ofHead = W_Q[0].length / heads;
   /** @type {Block[]} */
@@ -534,14 +599,23 @@ function placed(say, { heads, X, W_Q }) {
     ["K", "key"],
     ["V", "value"],
   ])) {
-    put({ name: `W_${name}`, title: `W_${name}`, kind: "given", step: at("project") - 1, x, y: BAND, rows: d, columns: d });
-    x = put({ name, title: name, kind, step: at("project"), x, y: first, rows: n, columns: d }) + GAP;
+    const matrix = /** @type {const} */ ({ name: `W_${name}`, title: `W_${name}`, kind: "given", step: at("project") - 1, rows: d, columns: d });
+    if (isNarrow) {
+      const y = first + (d * CELL.height + TITLE) * ["Q", "K", "V"].indexOf(name);
+      const right = put({ ...matrix, x, y }) + GAP + LABELS;
+      put({ name, title: name, kind, step: at("project"), x: right, y, rows: n, columns: d, areRowsNamed: true });
+    } else {
+      put({ ...matrix, x, y: BAND });
+      x = put({ name, title: name, kind, step: at("project"), x, y: first, rows: n, columns: d }) + GAP;
+    }
   }
 
-  const second = x + LABELS;
+  const second = isNarrow ? LABELS : x + LABELS;
+  const above = isNarrow ? first + 3 * (d * CELL.height + TITLE) : 0;
   const pitch = 2 * n * CELL.height + TITLE + BAND;
+  const lines = isNarrow ? 2 : 1;
   for (let h = 0; h < heads; h++) {
-    const y = h * pitch + n * CELL.height + 2 * TITLE;
+    let y = above + lines * h * pitch + n * CELL.height + 2 * TITLE;
     const head = say("head", { head: h + 1 });
     x = put({ name: `query${h}`, title: `Q, ${head}`, kind: "query", step: at("project"), x: second, y, rows: n, columns: ofHead, areRowsNamed: true }) + GAP;
     put({
@@ -558,6 +632,7 @@ function placed(say, { heads, X, W_Q }) {
     x = put({ name: `dot${h}`, title: "Q Kᵀ", kind: "score", step: at("dot"), x, y, rows: n, columns: n }) + WIDE_GAP;
     x = put({ name: `scaled${h}`, title: "/ √d_k", kind: "score", step: at("scale"), x, y, rows: n, columns: n, areRowsNamed: true }) + WIDE_GAP;
     x = put({ name: `tempered${h}`, title: "/ T", kind: "score", step: at("temperature"), x, y, rows: n, columns: n, areRowsNamed: true }) + WIDE_GAP;
+    if (isNarrow) [x, y] = [second, y + pitch];
     x = put({ name: `masked${h}`, title: "+ M", kind: "score", step: at("mask"), x, y, rows: n, columns: n, areRowsNamed: true }) + WIDE_GAP;
     x =
       put({
@@ -576,10 +651,11 @@ function placed(say, { heads, X, W_Q }) {
     put({ name: `blended${h}`, title: head, kind: "value", step: at("blend"), x, y, rows: n, columns: ofHead });
   }
 
-  const third = heads * pitch + d * CELL.height + 2 * TITLE;
+  let third = above + lines * heads * pitch + d * CELL.height + 2 * TITLE;
   x = put({ name: "joined", title: "concat", kind: "value", step: at("heads"), x: LABELS, y: third, rows: n, columns: d, areRowsNamed: true }) + GAP;
   put({ name: "W_O", title: "W_O", kind: "given", step: at("heads") - 1, x, y: third - TITLE - d * CELL.height, rows: d, columns: d });
   x = put({ name: "output", title: say("output"), kind: "value", step: at("heads"), x, y: third, rows: n, columns: d }) + WIDE_GAP;
+  if (isNarrow) [x, third] = [LABELS, third + n * CELL.height + 2 * TITLE];
   x = put({ name: "added", title: "X", kind: "given", step: at("norm"), x, y: third, rows: n, columns: d, areRowsNamed: true }) + GAP;
   x = put({ name: "sum", title: say("sum"), kind: "score", step: at("norm"), x, y: third, rows: n, columns: d }) + GAP;
   put({ name: "normed", title: "norm", kind: "score", step: at("norm"), x, y: third, rows: n, columns: d });
@@ -652,9 +728,14 @@ function between(a, b, share) {
   return { x: middle("x", "width") - width / 2, y: middle("y", "height") - height / 2, width, height };
 }
 
+/** The name of a block that is seen from far. @param {Block} block */
+function nameOf({ title }) {
+  return title.replace(/, .*/, "");
+}
+
 /** A title with its subscripts. @param {string} title @returns {(SVGTSpanElement | string)[]} */
 function written(title) {
-  return title.split(/_(\w)/).map((part, i) => (i % 2 ? s("tspan", { dy: 5, "font-size": 16 }, part) : part));
+  return title.split(/_(\w)/).map((part, i) => (i % 2 ? s("tspan", { dy: "0.25em", "font-size": "0.9em" }, part) : part));
 }
 
 /** The temperatures that can be dragged to. */

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -156,6 +157,25 @@ def test_a_sentence_of_the_readers_own_is_the_services_trace(
     page.wait_for_url("**A%20bird%20sang*")
     page.reload()
     page.wait_for_selector(f"{HERE} .screen[data-text='{OWN}']")
+
+
+@pytest.mark.parametrize("text", [" ".join(["the dog runs"] * 20), "unbelievably " * 12, "猫追老鼠" * 10])
+def test_of_a_long_sentence_only_the_beginning_is_shown(read: Read, text: str) -> None:
+    page = opened(read)
+    field = page.locator(f"{HERE} .asking textarea")
+    field.fill(text)
+    field.press("Enter")
+    page.wait_for_selector(f"{HERE} .screen[data-text='{text.strip()}']")
+    tokens = page.locator(f"{HERE} .from .word text").all_text_contents()
+    assert len(tokens) <= 16
+    assert tokens[-1] == "[SEP]"
+    first, most = re.findall(r"\d+", page.locator(f"{HERE} .limit").inner_text())[1:]
+    assert int(first) < int(most)
+    assert sum(drawn(page)[0]) == pytest.approx(1)
+    place = page.locator(f"{HERE} .lines-place")
+    assert place.evaluate("(one) => one.scrollHeight <= one.clientHeight || getComputedStyle(one).overflowY === 'auto'")
+    field.fill("")
+    assert (field.get_attribute("placeholder") or "").startswith("Shown: ")
 
 
 def test_an_address_may_say_anything(read: Read) -> None:

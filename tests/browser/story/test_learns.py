@@ -75,6 +75,24 @@ def test_the_moment_is_dragged(read: Read, size: tuple[int, int]) -> None:
     wait_for(page, LAST - 1)
 
 
+@pytest.mark.parametrize("size", [PROJECTOR, PHONE, (1024, 768)])
+def test_each_side_and_line_of_the_picture_is_named(read: Read, size: tuple[int, int]) -> None:
+    page = read(f"{HERE}&moment={LAST}&large={int(size == (1024, 768))}", size)
+    wait_for(page, LAST)
+    assert page.locator(f"{HERE} .axis").all_text_contents() == ["read →", "written ↓"]
+    assert "GRU" in page.locator(f"{HERE} .told").inner_text()
+    crossed = """(name) => {
+      const box = name.getBoundingClientRect();
+      const line = document.querySelector('#it-learns path.error:not(.rival)');
+      const frame = line.ownerSVGElement.getBoundingClientRect();
+      const [left, top] = [box.left - frame.left, box.top - frame.top];
+      const isIn = ({x, y}) => x > left && x < left + box.width && y > top && y < top + box.height;
+      const points = Array.from({length: 400}, (_, i) => line.getPointAtLength((i / 399) * line.getTotalLength()));
+      return points.filter(isIn).length;
+    }"""
+    assert page.locator(f"{HERE} .name.rival").evaluate(crossed) == 0
+
+
 def test_a_guess_is_answered_by_the_training_itself(read: Read) -> None:
     page = read(HERE)
     page.wait_for_selector(f"{HANDLE}[aria-valuenow]")

@@ -15,6 +15,7 @@ from attention.transformer import LayerNorm
 from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.story.conftest import Read
 from tests.node import ROOT, checked, node
+from tests.thorough import thorough
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -36,6 +37,16 @@ SHOWN = {
     "heads": ["joined", "output"],
     "norm": ["added", "sum", "normed"],
 }
+# The frame of the sheet, and of each text in it that is seen: what it says, its height and its box.
+TEXTS = """(chapter) => {
+  const sheet = document.querySelector(`${chapter} svg.sheet`);
+  const boxOf = (one) => (({left, top, right, bottom}) => [left, top, right, bottom])(one.getBoundingClientRect());
+  const scale = sheet.getScreenCTM().a;
+  const isSeen = (one) => one.textContent && one.checkVisibility({visibilityProperty: true, opacityProperty: true});
+  const height = (one) => scale * parseFloat(getComputedStyle(one).fontSize);
+  const texts = [...sheet.querySelectorAll('text')].filter(isSeen);
+  return [boxOf(sheet), texts.map((one) => [one.textContent, height(one), ...boxOf(one)])];
+}"""
 # A number on the screen has two decimals.
 ROUNDED = 0.0051
 
@@ -242,21 +253,39 @@ def test_a_guess_is_answered_by_the_weights(read: Read) -> None:
     assert not guess.is_visible()
 
 
-def test_numbers_can_be_read_at_every_step(read: Read) -> None:
-    for size in (PROJECTOR, PHONE, (1920, 1080)):
-        page = read(HERE, size)
-        for step, blocks in SHOWN.items():
-            block = blocks[-1] if step in ("heads", "norm") else blocks[0]
-            page.locator(f"{HERE} input[type=range]").fill(str(STEPS.index(step)))
-            scale = page.locator(f"{HERE} svg.sheet").evaluate("(sheet) => sheet.getScreenCTM().a")
-            number = page.locator(f"{HERE} [data-block={block}] text").first
-            assert scale * number.evaluate("(text) => parseFloat(getComputedStyle(text).fontSize)") >= 16, (size, step)
-            box = number.bounding_box()
-            frame = page.locator(f"{HERE} .sheet-place").bounding_box()
-            assert box
-            assert frame
-            assert frame["x"] <= box["x"] <= frame["x"] + frame["width"], (size, step)
-            assert frame["y"] <= box["y"] <= frame["y"] + frame["height"], (size, step)
+@pytest.mark.parametrize(
+    ("size", "look", "least"),
+    [
+        (PROJECTOR, "", 14),
+        thorough((1024, 768), "", 14),
+        ((1024, 768), "&large=1", 22),
+        (PHONE, "", 14),
+        thorough((1920, 1080), "&lang=zh", 14),
+    ],
+)
+def test_no_text_is_small_or_cut_at_any_step(read: Read, size: tuple[int, int], look: str, least: int) -> None:
+    page = read(f"{HERE}{look}", size)
+    for step, name in enumerate(STEPS):
+        page.locator(f"{HERE} input[type=range]").fill(str(step))
+        frame, texts = page.evaluate(TEXTS, HERE)
+        assert len(texts) >= 7, name
+        for text, height, left, top, right, bottom in texts:
+            assert height >= least - 0.01, (name, text)
+            assert frame[0] <= left + 1, (name, text)
+            assert right - 1 <= frame[2], (name, text)
+            assert frame[1] <= top + 1, (name, text)
+            assert bottom - 1 <= frame[3], (name, text)
+        blocks = {text for text, *_ in texts} & {"Q", "K", "V"}
+        assert name != "project" or len(blocks) == 3, "three matrices are three"
+
+
+def test_from_far_a_number_has_its_sum_under_the_picture(read: Read) -> None:
+    page = read(f"{HERE}&step=10")
+    cell = page.locator(f"{HERE} [data-block=normed][data-i='0'][data-j='1']")
+    number = cell.locator("text")
+    assert not number.is_visible()
+    cell.hover()
+    assert page.locator(f"{HERE} .sum").inner_text().endswith(f"= {number.text_content()}")
 
 
 def test_the_camera_moves_where_motion_is_welcome(read: Read) -> None:

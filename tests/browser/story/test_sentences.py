@@ -274,8 +274,9 @@ def test_the_pattern_of_a_head_has_its_share() -> None:
             assert place == words["place"].format(layer=i + 1, head=j + 1)
             largest = max(shares, key=lambda name: shares[name])
             if shares[largest] < 0.45:
-                assert pattern == words["pattern.mixed"]
-                continue
+                mixed = words["pattern.mixed"].removesuffix("{pattern}")
+                assert pattern.startswith(mixed)
+                pattern = pattern.removeprefix(mixed)
             before, after = words[f"pattern.{largest}"].split("{share}")
             assert pattern.startswith(before)
             assert pattern.endswith(after)

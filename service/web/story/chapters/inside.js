@@ -17,6 +17,8 @@ const [LAYERS, HEADS] = [6, 12];
 const BEGINNING = { layer: 2, head: 9, word: 2 };
 const CHASED = 3;
 const FIELD = 48;
+/** The maximum number of tokens, for each of which the picture has a row. */
+const MOST_TOKENS = 16;
 
 /** @type {import("../story.js").Chapter} */
 export const inside = {
@@ -35,9 +37,11 @@ export const inside = {
     const lines = new Lines(say, (word) => context.set({ word }));
     const map = new HeadMap(say, LAYERS, HEADS, (layer, head) => context.set({ layer: layer + 1, head: head + 1 }));
     const ask = asking(say, (q) => context.set({ q }));
+    const field = /** @type {HTMLTextAreaElement} */ (ask.element.querySelector("textarea"));
+    const limit = h("p.limit", { role: "status" });
     const told = h("p.told", { role: "status" });
     const place = h("div.lines-place", { tabIndex: -1 }, lines.element);
-    const picture = h("div.inside-picture", {}, h("div.sentence-place", {}, ask.element, place), h("div.map-place", {}, map.element, told));
+    const picture = h("div.inside-picture", {}, h("div.sentence-place", {}, ask.element, place, limit), h("div.map-place", {}, map.element, told));
     const guess = prediction(context, {
       question: say("predict", BEGINNING),
       choices: [
@@ -88,9 +92,17 @@ export const inside = {
     /** Trace the sentence, then show; a sentence that meanwhile gave way to another one is not shown. */
     async function trace() {
       const text = state.q;
-      const found = await context.patiently(context.recorded("trace").then((recorded) => recordedTrace(recorded, text) ?? context.trace(text)));
+      const whole = piecesOf(text);
+      let pieces = whole.slice(0, MOST_TOKENS - 2);
+      let found = await context.patiently(context.recorded("trace").then((recorded) => recordedTrace(recorded, text) ?? context.trace(pieces.join(""))));
+      while (found && found.tokens.length > MOST_TOKENS && pieces.length > 1) {
+        pieces = pieces.slice(0, Math.max(1, pieces.length - Math.ceil((found.tokens.length - MOST_TOKENS) / 2)));
+        found = await context.patiently(context.trace(pieces.join("")));
+      }
       if (!found || text !== state.q) return;
       traced = found;
+      limit.textContent = pieces.length < whole.length ? say("limit", { count: pieces.length, all: whole.length, most: MOST_TOKENS }) : "";
+      field.placeholder = say("shown", { text }); // of an emptied box
       asked = text;
       guess.element.hidden = text !== SENTENCE; // it is about that sentence
       lines.take(found.tokens);
@@ -129,6 +141,11 @@ export const inside = {
     };
   },
 };
+
+/** The words of a text with the space after each; a Chinese character is a word. @param {string} text @returns {string[]} */
+function piecesOf(text) {
+  return text.trim().match(/[\u3400-\u9fff]\s*|[^\s\u3400-\u9fff]+\s*/gu) ?? [];
+}
 
 /** A number of an address, from 1, as an index. @param {number} number @param {number} count */
 function within(number, count) {

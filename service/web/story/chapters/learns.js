@@ -48,7 +48,7 @@ export const learns = {
       playing.stop();
       become({ moment });
     });
-    const told = h("p.told", { role: "status" });
+    const told = h("p.told", { role: "status" }, say("rivals"));
     const facts = h("p");
     const guess = prediction(context, {
       question: say("predict", { word: ASKED.written }),
@@ -141,7 +141,7 @@ export const learns = {
         playing.stop();
         drawing.beckon(state.moment < 0);
         drawing.point(-1);
-        told.textContent = "";
+        told.textContent = say("rivals");
         show(state.moment < 0 ? BABBLE : state.moment);
       },
       leave: () => playing.stop(),
@@ -206,7 +206,7 @@ function picture(say, move) {
   const isWide = () => width >= WIDE;
   const matrix = () => ({
     left: 6.5 * rem,
-    top: (isWide() ? 2.25 : 3) * rem,
+    top: 3 * rem,
     right: isWide() ? width * 0.56 : width - 4,
     bottom: isWide() ? height - rem / 2 : height * 0.55,
   });
@@ -227,7 +227,10 @@ function picture(say, move) {
     const { left, right, top } = matrix();
     const across = (right - left) / source.length;
     const isSlanted = across < SLANTED * rem;
+    const corner = { x: left - 0.75 * rem, "text-anchor": "end" };
     columns.replaceChildren(
+      s("text.axis.key", { ...corner, y: top - 1.75 * rem }, `${say("read")} →`),
+      s("text.axis.query", { ...corner, y: top - 0.5 * rem }, `${say("written")} ↓`),
       ...source.map((word, j) => {
         const middle = left + (j + 0.5) * across;
         const y = top - 0.625 * rem;
