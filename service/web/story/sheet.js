@@ -66,7 +66,7 @@ const MOST = 2;
 /** The steps by name, in order. */
 export const STEPS = ["x", "project", "dot", "scale", "temperature", "mask", "softmax", "blend", "heads", "norm", "whole"];
 
-/** What the camera shows at a step: whole matrices, on a small screen fewer of them, so that numbers can be read. */
+/** The matrices that the camera shows at a step: the first of these that the screen shows in readable numbers. */
 const SHOTS = {
   x: [["X"]],
   project: [

@@ -160,7 +160,7 @@ def test_a_sentence_of_the_readers_own_is_the_services_trace(
 
 
 @pytest.mark.parametrize("text", [" ".join(["the dog runs"] * 20), "unbelievably " * 12, "猫追老鼠" * 10])
-def test_of_a_long_sentence_only_the_beginning_is_shown(read: Read, text: str) -> None:
+def test_a_long_sentence_is_cut_to_sixteen_tokens(read: Read, text: str) -> None:
     page = opened(read)
     field = page.locator(f"{HERE} .asking textarea")
     field.fill(text)
