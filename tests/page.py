@@ -20,6 +20,7 @@ WEB = ROOT / "service" / "web"
 BUILT = WEB / "built"
 DOCUMENTS = {
     "story": "story/index.js",
+    "word": "story/word/index.js",
     "explore": "explore/index.js",
     "parquet": "explore/upload/parquet.js",
     "editing": "story/editing.js",
@@ -31,7 +32,7 @@ DOCUMENTS = {
     "docs": "docs/index.js",
 }
 """The module that each script starts with. The explorer loads `parquet` when a file needs it, the story `clicker`
-in a lesson, `editing` after its first picture and `share` for a picture or a film."""
+in a lesson, `editing` after its first picture, `word` with its last chapter and `share` for a picture or a film."""
 # Classic scripts, which a document opened from a file may load; Chinese stays Chinese.
 OPTIONS = ("--bundle", "--minify", "--format=iife", "--target=es2022", "--charset=utf8", "--legal-comments=none")
 

@@ -37,5 +37,14 @@ interface Window {
   softkvShare?: Pick<typeof import("./story/share.js"), "saveGif" | "savePng">;
   /** What `built/clicker.js` puts here when a lesson begins. */
   softkvLesson?: { Lesson: typeof import("./lesson/clicker.js").Lesson };
+  /** What `built/word.js` puts here when a reader comes to the last chapter. */
+  softkvWord?: {
+    mount: (
+      place: HTMLElement,
+      doing: HTMLElement,
+      context: import("./story/story.js").Context,
+      shared: import("./story/word/index.js").Shared,
+    ) => Promise<import("./story/story.js").View>;
+  };
   SwaggerUIBundle: (options: object) => void;
 }

@@ -1,5 +1,5 @@
 /**
- * The page at `/`: a story in seven chapters.
+ * The page at `/`: a story in eight chapters.
  *
  * `story.js` holds it together; `threads.js` is its picture; `chapters/` has a module and the words of each chapter.
  * `answers.js` knows similarities: recorded ones for what the story asks, the service's for what a reader asks.
@@ -13,8 +13,9 @@ import { none } from "./chapters/none.js";
 import { numbers } from "./chapters/numbers.js";
 import { share } from "./chapters/share.js";
 import { value } from "./chapters/value.js";
+import { word } from "./chapters/word.js";
 import { isExported } from "../shared/assets.js";
 import { ExportedPage } from "../exported/answers.js";
 import { Story } from "./story.js";
 
-new Story([hard, value, share, none, numbers, inside, learns], isExported() ? new ExportedPage() : null).begin();
+new Story([hard, value, share, none, numbers, inside, learns, word], isExported() ? new ExportedPage() : null).begin();

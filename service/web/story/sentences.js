@@ -2,7 +2,7 @@
  * The sentences under the pictures. Each is computed from the numbers in its picture, or is empty: none outlives its picture.
  */
 
-import { count as grouped, percent } from "../shared/numbers.js";
+import { count as grouped, fixed, percent } from "../shared/numbers.js";
 import { HALF } from "../shared/formula.js";
 import { patternOf } from "./headmap.js";
 
@@ -148,6 +148,33 @@ export function whereItLooks(say, { word, written, read, weights }) {
   if (!row) return "";
   const most = Math.max(...row);
   return say("told", { word, read: read[row.indexOf(most)], share: percent(most) });
+}
+
+/**
+ * Chapter 8: what a level of the zoom shows.
+ *
+ * @param {Say} say
+ * @param {import("./word/scene.js").Reading & {level: string, temperature: number, vocabulary: number}} shown
+ */
+export function rowToWord(say, { level, words, layer, head, attention, added, guesses, candidates, temperature, vocabulary }) {
+  const n = words.length;
+  const nearest = (/** @type {Float32Array} */ weights) => {
+    const row = Array.from(weights).slice((n - 1) * n);
+    return { read: words[ranked(row)[0]], share: percent(Math.max(...row)) };
+  };
+  const heads = attention[layer];
+  if (level === "row") return say("told.row", { word: words[n - 1], ...nearest(heads[head]), layer: layer + 1, head: head + 1 });
+  if (level === "matrix") return say("told.matrix", { count: n });
+  if (level === "heads") return say("told.heads", { heads: heads.length, read: heads.map((weights) => nearest(weights).read).join(", ") });
+  if (level === "layer") {
+    const [attended, fed] = [added[layer].attended, added[layer].fed].map((vector) => fixed(Math.hypot(...vector), 1));
+    return say("told.layer", { attended, fed });
+  }
+  if (level === "layers") return say("told.layers", { first: guesses[0]?.word ?? "", layers: attention.length, last: guesses.at(-1)?.word ?? "" });
+  const [{ word, probability }] = candidates;
+  if (temperature === Infinity) return say("told.word.infinity", { count: vocabulary });
+  if (temperature === 0) return say("told.word.zero", { word, count: vocabulary });
+  return say("told.word", { temperature, word, share: percent(probability), count: vocabulary });
 }
 
 /** The places of numbers, the largest first. @param {ArrayLike<number>} all */

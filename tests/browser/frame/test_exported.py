@@ -97,7 +97,7 @@ def test_the_story_is_there_with_all_its_chapters(offline: Visit) -> None:
     page.goto(f"{offline.origin}/index.html")
     page.wait_for_selector("article.chapter svg")
     chapters = (WEB / "story/index.js").read_text(encoding="utf-8").count('from "./chapters/')
-    assert page.locator("nav.rail a").count() == chapters == 7
+    assert page.locator("nav.rail a").count() == chapters == 8
     for i in range(chapters):
         page.locator("nav.rail a").nth(i).click()
         page.wait_for_function(

@@ -94,8 +94,8 @@ def test_back_takes_a_guess_back(read: Read, at: int) -> None:
 
 def test_a_part_of_the_lesson_has_the_name_of_its_chapter(read: Read) -> None:
     for language in ("en", "zh"):
-        page = read(f"#it-learns&lang={language}")
-        page.wait_for_selector("#it-learns h2")
+        page = read(f"#row-to-word&lang={language}")
+        page.wait_for_selector("#row-to-word h2")
         dots = page.locator(".rail a").evaluate_all("(dots) => dots.map((dot) => dot.title)")
         headings = page.locator(".chapter").evaluate_all(
             "(all) => all.map((one) => one.querySelector('h1, h2').textContent.replaceAll('\u2060', ''))"

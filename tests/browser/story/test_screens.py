@@ -20,6 +20,7 @@ CHAPTERS = [
     "in-numbers",
     "inside-a-model",
     "it-learns",
+    "row-to-word",
 ]
 MOST_WORDS = 78  # with the names of the parts of a picture
 LEAST_PIXELS = 16

@@ -304,3 +304,52 @@ def test_a_word_looks_at_its_largest_weight() -> None:
         assert parts["word"] == "rouge"
         assert parts["read"] == shown["read"][int(row.argmax())]
         assert close(parts["share"], row.max())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_level_of_the_zoom_says_its_numbers(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    layers, heads, n, width = 3, 4, 5, 8
+    attention = random.dirichlet(np.full(n, 0.3), (layers, heads, n))
+    added = random.normal(0, 3, (layers, 2, width))
+    shares = random.dirichlet(np.full(7, 0.5))
+    reading: dict[str, Any] = {
+        "sentence": "rowToWord",
+        "words": ["start", "one", "two", "three", "four"],
+        "attention": attention.reshape(layers, heads, -1).tolist(),
+        "added": [{"attended": one[0].tolist(), "fed": one[1].tolist()} for one in added],
+        "guesses": [{"word": f"guess {i}", "probability": 0.5} for i in range(2 * layers + 1)],
+        "candidates": [{"word": f"word {i}", "probability": share} for i, share in enumerate(sorted(shares)[::-1])],
+        "vocabulary": 4321,
+    }
+    levels = ["row", "matrix", "heads", "layer", "layers", "word"]
+    states = [
+        reading | {"level": level, "layer": layer, "head": head, "T": T}
+        for level, layer, head, T in product(levels, (0, 2), (1, 3), (0.0, 0.7, math.inf))
+    ]
+    names = set()
+    for state, _, name, parts in told("../word/word", states):
+        names.add(name)
+        last = attention[state["layer"], :, -1]
+        nearest = [state["words"][int(one.argmax())] for one in last]
+        layer, head = state["layer"], state["head"]
+        if name == "told.row":
+            assert (parts["word"], parts["read"]) == ("four", nearest[head])
+            assert close(parts["share"], last[head].max())
+            assert (int(parts["layer"]), int(parts["head"])) == (layer + 1, head + 1)
+        elif name == "told.matrix":
+            assert int(parts["count"]) == n
+        elif name == "told.heads":
+            assert int(parts["heads"]) == heads
+            assert parts["read"] == ", ".join(nearest)
+        elif name == "told.layer":
+            lengths = np.linalg.norm(added[layer], axis=1)
+            assert [float(parts["attended"]), float(parts["fed"])] == pytest.approx(lengths.tolist(), abs=0.0501)
+        elif name == "told.layers":
+            assert (parts["first"], int(parts["layers"]), parts["last"]) == ("guess 0", layers, f"guess {2 * layers}")
+        else:
+            assert name == {0.0: "told.word.zero", 0.7: "told.word", math.inf: "told.word.infinity"}[state["T"]]
+            assert int(parts["count"].replace(",", "")) == 4321
+            assert name == "told.word.infinity" or parts["word"] == "word 0"
+            assert name != "told.word" or close(parts["share"], shares.max())
+    assert names == {f"told.{level}" for level in levels} | {"told.word.zero", "told.word.infinity"}

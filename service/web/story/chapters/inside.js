@@ -59,6 +59,7 @@ export const inside = {
       below: [guess.element],
       hood: hood(
         say,
+        h("p", {}, h("a", { href: "#row-to-word&z=2" }, say("whole"))),
         h("p", {}, say("hood.patterns")),
         h("p", {}, say("hood.words")),
         h("p", {}, say("hood.explanation")),

@@ -64,6 +64,7 @@ export const learns = {
       below: [guess.element, told],
       hood: hood(
         say,
+        h("p", {}, h("a", { href: "#row-to-word&z=4" }, say("whole"))),
         facts,
         h("p", {}, say("hood.crossing")),
         h("p", {}, say("hood.caution")),

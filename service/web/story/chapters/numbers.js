@@ -90,6 +90,7 @@ export const numbers = {
       below: [h("div.scrubber", {}, back, scrubber, next, mask), sum, guess.element],
       hood: hood(
         say,
+        h("p", {}, h("a", { href: "#row-to-word&z=1" }, say("whole"))),
         h("p", {}, ...subscripted(say("hood.why"))),
         h("p", {}, say("hood.features")),
         h("p", {}, ...subscripted(say("hood.rank"))),
