@@ -315,7 +315,7 @@ def test_a_level_of_the_zoom_says_its_numbers(seed: int) -> None:
     shares = random.dirichlet(np.full(7, 0.5))
     reading: dict[str, Any] = {
         "sentence": "rowToWord",
-        "words": ["start", "one", "two", "three", "four"],
+        "tokens": ["start", "one", "two", "three", "four"],
         "attention": attention.reshape(layers, heads, -1).tolist(),
         "added": [{"attended": one[0].tolist(), "fed": one[1].tolist()} for one in added],
         "guesses": [{"word": f"guess {i}", "probability": 0.5} for i in range(2 * layers + 1)],
@@ -331,7 +331,7 @@ def test_a_level_of_the_zoom_says_its_numbers(seed: int) -> None:
     for state, _, name, parts in told("../word/word", states):
         names.add(name)
         last = attention[state["layer"], :, -1]
-        nearest = [state["words"][int(one.argmax())] for one in last]
+        nearest = [state["tokens"][int(one.argmax())] for one in last]
         layer, head = state["layer"], state["head"]
         if name == "told.row":
             assert (parts["word"], parts["read"]) == ("four", nearest[head])

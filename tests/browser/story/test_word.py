@@ -120,7 +120,8 @@ def test_each_level_stands_whole_in_the_next(read: Read) -> None:
         page.locator("#zoom").fill(str(i - 0.4))
         inner, outer = page.evaluate(
             """(names) => names.map((name) => {
-              const {left, top, right, bottom} = document.querySelector(`.zoom [data-level=${name}]`).getBoundingClientRect();
+              const level = document.querySelector(`.zoom [data-level=${name}]`);
+              const {left, top, right, bottom} = level.getBoundingClientRect();
               return [left, top, right, bottom];
             })""",
             LEVELS[i - 1 : i + 1],
