@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HERE = "#row-to-word"
 LEVELS = ["row", "matrix", "heads", "layer", "layers", "word"]
-SENTENCE = "the man went to the"
+SENTENCE = "the dog chased the"
 # The frame of the picture, and of each text in it that is seen: what it says, its height and its box.
 TEXTS = """() => {
   const picture = document.querySelector('.zoom');
@@ -186,7 +186,7 @@ def test_a_pressed_word_is_written_and_the_sentence_grows(read: Read) -> None:
     field = page.locator(f"{HERE} .asking textarea")
     text = field.input_value()
     assert text.startswith(f"{SENTENCE} {words[0]}") or words[0] in ".,;:!?"
-    assert len(re.findall(r"\w+|[.,;:!?]", text)) >= 8
+    assert len(re.findall(r"\w+|[.,;:!?]", text)) >= 7
     page.locator("#zoom").fill("0")
     keys = page.locator(f"{HERE} [data-level=row] .key-text").all_text_contents()
     assert len(keys) == 8, "the beginning and the last seven words"

@@ -11,7 +11,7 @@ import words from "./word.json";
 export const word = {
   id: "row-to-word",
   words,
-  defaults: { z: 0, q: "the man went to the", layer: 2, head: 2, t: 1 },
+  defaults: { z: 0, q: "the dog chased the", layer: 2, head: 1, t: 1 },
 
   mount(host, context) {
     const { say } = context;

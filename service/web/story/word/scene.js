@@ -180,8 +180,14 @@ export class Scene {
     const { width, height } = this.#size;
     const n = words.length;
     this.#threads.draw({ temperature: 1, weights: new Float32Array(n), similarities: [] }); // nothing of the words before
-    this.#threads.take({ query: words[n - 1], rows: words.map((word) => ({ key: word, value: word })), named: true });
-    this.#threads.layout(width, height);
+    const show = (/** @type {string[]} */ texts) => {
+      this.#threads.take({ query: texts[n - 1], rows: texts.map((text) => ({ key: text, value: text })), named: true });
+      this.#threads.layout(width, height);
+    };
+    show(words);
+    // Its words may be larger here than in chapter 1, so they are clipped once more, with room for a share.
+    const [key, value] = [this.#threads.keyBoxes[0].width - 3.6 * this.#f, this.#threads.valueBoxes[0].width - 26];
+    show(words.map((word) => this.#clipped(word, Math.max(2 * this.#f, Math.min(key, value)))));
     this.#threads.draw({ temperature: 1, weights: attention[layer][head].subarray((n - 1) * n), similarities });
   }
 
