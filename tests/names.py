@@ -132,7 +132,7 @@ EXPLAINED = {
     "guide/rooms.md": {
         "a-room-over-http": "secret seconds_left joining address path size listeners waiting question number row"
         " guesses answer null_guesses shown_temperature X-Room-Secret",
-        "access-and-limits": "rooms room_rows room_bytes room_characters room_listeners room_seconds",
+        "access-and-limits": "hold held by rooms room_rows room_bytes room_characters room_listeners room_seconds",
     },
     "guide/lab.md": {
         "train-a-model": "task seconds steps seed accuracy",

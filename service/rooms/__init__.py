@@ -18,4 +18,4 @@ from service.rooms.limits import (
     RowNotFound,
 )
 from service.rooms.listeners import Update
-from service.rooms.room import Answer, Question, Room, Rooms, Row, Share
+from service.rooms.room import Answer, FirstRow, Question, Room, Rooms, Row, Share

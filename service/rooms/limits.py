@@ -81,6 +81,7 @@ class Limits:
         ended: the number of ended rooms whose codes are remembered.
         ended_seconds: the time for which they are remembered.
         updates: the most updates that a listener may be behind before it is dropped.
+        silent_seconds: a listener gets a sign of life after this time without an update.
     """
 
     rooms: int = 64
@@ -93,6 +94,7 @@ class Limits:
     ended: int = 1000
     ended_seconds: float = 86_400.0
     updates: int = 256
+    silent_seconds: float = 3.0
 
     def share(
         self, resource: Literal["rows", "bytes", "waiting", "guesses"], count: int, total: int, more: int = 1

@@ -18,11 +18,13 @@ class Update(NamedTuple):
         name: the kind of change.
         data: the content of the update, which can be written as JSON.
         version: the version of the room: the number of its changes so far.
+        private: whether only the presenter's listeners get it.
     """
 
     name: str
     data: Any
     version: int
+    private: bool = False
 
 
 class Listeners:
@@ -46,6 +48,8 @@ class Listeners:
     def publish(self, update: Update) -> None:
         """Send an update to all listeners; disconnect those that are too far behind."""
         for listener in list(self._all):
+            if update.private and not listener.is_presenter:
+                continue
             if not listener.put(update, self._updates):
                 self._all.discard(listener)
 
@@ -55,14 +59,14 @@ class Listeners:
             listener.end()
         self._all.clear()
 
-    def add(self) -> Listener:
+    def add(self, *, is_presenter: bool = False) -> Listener:
         """Add a listener to the room, and return it.
 
         Raises:
             ListenersFull: the room has the maximum number of listeners.
         """
         self.check()
-        listener = Listener()
+        listener = Listener(is_presenter)
         self._all.add(listener)
         return listener
 
@@ -74,7 +78,8 @@ class Listeners:
 class Listener:
     """A listener of a room: a bounded queue of updates, which `Listeners` fills."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_presenter: bool = False) -> None:
+        self.is_presenter = is_presenter
         self._waiting = deque[Update]()
         self._changed = asyncio.Event()
         self._over = False

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from service.rooms.limits import (
     Limits,
@@ -35,6 +35,7 @@ class Row:
     Attributes:
         owner: the hash of the secret that it was sent with; empty without one.
         caller: the caller that sent it; None for the presenter.
+        by: the name that its sender gave; empty without one.
     """
 
     id: str
@@ -42,19 +43,29 @@ class Row:
     value: str
     owner: bytes = b""
     caller: str | None = None
+    by: str = ""
 
     @property
     def size(self) -> int:
         """The size of the row's texts in bytes."""
-        return len(f"{self.id}{self.key}{self.value}".encode())
+        return len(f"{self.id}{self.key}{self.value}{self.by}".encode())
 
     def public_state(self) -> dict[str, str]:
         """Return the fields of the row that every participant may see."""
-        return {"id": self.id, "key": self.key, "value": self.value}
+        return {"id": self.id, "key": self.key, "value": self.value} | ({"by": self.by} if self.by else {})
 
     def sent_with(self, secret: str | None) -> bool:
         """Return whether the row was sent with this secret."""
         return bool(self.owner) and hmac.compare_digest(self.owner, hash_secret(secret))
+
+
+class FirstRow(NamedTuple):
+    """A row that a room has from the start."""
+
+    id: str
+    key: str
+    value: str
+    by: str = ""
 
 
 def hash_secret(secret: str | None) -> bytes:
@@ -147,9 +158,12 @@ class Room:
     The limits on what participants send are shared: a single caller may use at most three quarters of them. The
     presenter, and calls with the caller None, have no such share.
 
+    While the room holds new rows and questions, only the presenter sees what participants send, until it is released.
+
     Attributes:
         secret: the secret of the presenter.
         caller: the caller that opened it.
+        holds: whether new rows and questions wait for the presenter, unseen by others.
         used: the time of its last use, by the clock.
     """
 
@@ -160,7 +174,9 @@ class Room:
         self.used = clock()
         self._clock = clock
         self._limits = limits
+        self.holds = False
         self._rows: dict[str, Row] = {}
+        self._held: dict[str, Row] = {}
         self._bytes = 0
         self._waiting: dict[int, tuple[str, str | None]] = {}  # number → query, caller
         self._question: Question | None = None
@@ -184,49 +200,113 @@ class Room:
                 "only the presenter may do this: send the secret from the answer to opening the room, as X-Room-Secret"
             )
 
-    def put(self, row_id: str, key: str, value: str, secret: str | None, caller: str | None = None) -> dict[str, str]:
+    def is_presenter(self, secret: str | None) -> bool:
+        """Return whether this is the secret of the presenter."""
+        return _is_secret(secret, self.secret)
+
+    def put(
+        self, row_id: str, key: str, value: str, secret: str | None, caller: str | None = None, by: str = ""
+    ) -> dict[str, Any]:
         """Add or replace a row; the presenter may replace any, other callers those that they sent with the same secret.
+
+        If the room holds new rows, the row of another caller than the presenter waits until `release`. A row that it
+        would replace stays until then.
 
         Raises:
             NotPresenter: another caller sent the row.
             RoomFull: the limit of rows or bytes is reached, of the room or of this caller.
         """
-        replaced, is_presenter = self._rows.get(row_id), _is_secret(secret, self.secret)
-        if replaced is not None and not is_presenter and not replaced.sent_with(secret):
-            raise NotPresenter(f"row {row_id!r} is another's: send a new row under an id of its own")
-        if replaced is None and len(self._rows) >= self._limits.rows:
-            raise RoomFull(f"this room has {len(self._rows)} rows, the most that a room may have: remove some")
+        is_presenter = self.is_presenter(secret)
+        is_held = self.holds and not is_presenter
+        rows = self._held if is_held else self._rows
+        for other in (self._rows.get(row_id), self._held.get(row_id)):
+            if other is not None and not is_presenter and not other.sent_with(secret):
+                raise NotPresenter(f"row {row_id!r} is another's: send a new row under an id of its own")
+        replaced, all_rows = rows.get(row_id), self._list_rows()
+        if replaced is None and len(all_rows) >= self._limits.rows:
+            raise RoomFull(f"this room has {len(all_rows)} rows, the most that a room may have: remove some")
         if replaced is None and not is_presenter and caller is not None:
-            self._limits.share("rows", sum(row.caller == caller for row in self._rows.values()), len(self._rows))
-        row = Row(row_id, key, value, hash_secret(secret), None if is_presenter else caller)
+            self._limits.share("rows", sum(row.caller == caller for row in all_rows), len(all_rows))
+        row = Row(row_id, key, value, hash_secret(secret), None if is_presenter else caller, by)
         if replaced is not None and is_presenter:
             row = replace(row, owner=replaced.owner, caller=replaced.caller)
         self._grow(row.size - (0 if replaced is None else replaced.size), None if is_presenter else caller)
-        self._rows[row_id] = row
+        rows[row_id] = row
+        if is_held:
+            self._publish_held()
+            return row.public_state() | {"held": True}
         self._publish("row", row.public_state())
         return row.public_state()
 
-    def fill(self, rows: Sequence[tuple[str, str, str]], secret: str) -> None:
-        """Put rows of (id, key, value) into a new room; they belong to the presenter."""
+    def fill(self, rows: Sequence[FirstRow], secret: str) -> None:
+        """Put rows into a new room; they belong to the presenter."""
         for row in rows:
-            self.put(*row, secret)
+            self.put(row.id, row.key, row.value, secret, by=row.by)
+
+    def hold(self, holds: bool, secret: str | None) -> None:
+        """Hold new rows and questions from now on, or no more; those that wait already go on waiting.
+
+        Raises:
+            NotPresenter: only the presenter may do this.
+        """
+        self.require_presenter(secret)
+        self.holds = holds
+        self._publish("hold", {"hold": holds})
+        self._publish("waiting", {"waiting": self._list_waiting(for_presenter=False)})
+        if holds:
+            self._publish_waiting()
+
+    def release(self, row_ids: Sequence[str] | None, secret: str | None) -> list[dict[str, Any]]:
+        """Show held rows to all participants, and return them.
+
+        Args:
+            row_ids: the ids of the rows; None for all that are held.
+            secret: the secret of the presenter.
+
+        Raises:
+            NotPresenter: only the presenter may do this.
+            RowNotFound: no row with one of the ids is held.
+        """
+        self.require_presenter(secret)
+        chosen = list(self._held) if row_ids is None else list(dict.fromkeys(row_ids))
+        for row_id in chosen:
+            if row_id not in self._held:
+                raise RowNotFound(f"room {self.code} holds no row with the id {row_id!r}")
+        rows = [self._held.pop(row_id) for row_id in chosen]
+        for row in rows:
+            if (replaced := self._rows.get(row.id)) is not None:
+                self._bytes -= replaced.size
+            self._rows[row.id] = row
+            self._publish("row", row.public_state())
+        self._publish_held()
+        return [row.public_state() for row in rows]
 
     def remove(self, row_id: str, secret: str | None) -> None:
-        """Remove a row; the presenter may remove any, other callers those that they sent.
+        """Remove a row, whether it is held or shown; the presenter may remove any, other callers those that they sent.
+
+        If a row of this id is shown and another is held, the presenter removes only the held one, so that the shown
+        one stays as it is.
 
         Raises:
             RowNotFound: the room has no row with that id.
             NotPresenter: another caller sent the row.
         """
-        row = self._rows.get(row_id)
+        waiting, shown = self._held.get(row_id), self._rows.get(row_id)
+        row = waiting or shown
         if row is None:
             raise RowNotFound(f"room {self.code} has no row with the id {row_id!r}")
-        if not (_is_secret(secret, self.secret) or row.sent_with(secret)):
+        is_presenter = self.is_presenter(secret)
+        if not (is_presenter or row.sent_with(secret)):
             raise NotPresenter(f"row {row_id!r} is another's: the presenter may remove it")
-        del self._rows[row_id]
-        self._bytes -= row.size
-        self._publish("removed", {"id": row_id})
-        self._forget_guesses()
+        if waiting is not None:
+            del self._held[row_id]
+            self._bytes -= waiting.size
+            self._publish_held()
+        if shown is not None and not (waiting is not None and is_presenter):
+            del self._rows[row_id]
+            self._bytes -= shown.size
+            self._publish("removed", {"id": row_id})
+            self._forget_guesses()
 
     def clear(self, secret: str | None) -> None:
         """Remove all rows of all callers.
@@ -235,10 +315,13 @@ class Room:
             NotPresenter: only the presenter may do this.
         """
         self.require_presenter(secret)
-        self._bytes -= sum(row.size for row in self._rows.values())
+        self._bytes -= sum(row.size for row in self._list_rows())
         self._rows.clear()
+        self._held.clear()
         self._forget_guesses()
         self._publish("room", self.public_state())
+        self._publish_held()
+        self._publish_waiting()
 
     def wait(self, query: str, caller: str | None = None) -> dict[str, Any]:
         """Add a question that a participant suggests to those that wait for the presenter.
@@ -361,36 +444,46 @@ class Room:
             raise RowNotFound(f"the answer to question {number} has no row with the id {chosen!r}, or it was removed")
         return question, self._rows[chosen]
 
-    def public_state(self) -> dict[str, Any]:
-        """Return everything that every participant may see."""
+    def public_state(self, *, for_presenter: bool = False) -> dict[str, Any]:
+        """Return everything that every participant may see; for the presenter, also what is held."""
         state: dict[str, Any] = {
             "code": self.code,
             "version": self._version,
             "seconds_left": self.seconds_left,
             "listeners": len(self._listeners),
+            "hold": self.holds,
             "rows": [row.public_state() for row in self._rows.values()],
-            "waiting": self._list_waiting(),
+            "waiting": self._list_waiting(for_presenter),
         }
+        if for_presenter:
+            state["held"] = [row.public_state() for row in self._held.values()]
         return state if self._question is None else state | {"question": self._question.public_state()}
 
     def check_listeners(self) -> None:
         """Raise ListenersFull if no more listeners are allowed."""
         self._listeners.check()
 
-    async def listen(self) -> AsyncGenerator[Update]:
-        """Yield the whole room as an update `room`, then every change.
+    async def listen(self, *, is_presenter: bool = False) -> AsyncGenerator[Update]:
+        """Yield the whole room as an update `room`, then every change. Yield `here` after a few seconds without one.
 
         The iteration ends with the room, or if the listener reads too slowly.
 
         Raises:
             ListenersFull: there are too many listeners.
         """
-        listener = self._listeners.add()
+        listener = self._listeners.add(is_presenter=is_presenter)
         try:
-            first = Update("room", self.public_state(), self._version)
+            first = Update("room", self.public_state(for_presenter=is_presenter), self._version)
             self._publish("here", {"listeners": len(self._listeners)})
             yield first
-            while (update := await listener.next()) is not None:
+            while True:
+                try:
+                    async with asyncio.timeout(self._limits.silent_seconds):
+                        update = await listener.next()
+                except TimeoutError:
+                    update = Update("here", {"listeners": len(self._listeners)}, self._version)
+                if update is None:
+                    return
                 yield update
         finally:
             self._listeners.remove(listener)
@@ -401,6 +494,7 @@ class Room:
         self._publish("over", {"detail": reason})
         self._listeners.end()
         self._rows.clear()
+        self._held.clear()
 
     def _current(self, number: int) -> Question:
         question = self._question
@@ -450,20 +544,30 @@ class Room:
                 "fit, remove rows or send shorter ones"
             )
         if size > 0 and caller is not None:
-            rows = sum(row.size for row in self._rows.values() if row.caller == caller)
+            rows = sum(row.size for row in self._list_rows() if row.caller == caller)
             waiting = sum(len(query.encode()) for query, sender in self._waiting.values() if sender == caller)
             self._limits.share("bytes", rows + waiting, self._bytes, size)
         self._bytes += size
 
-    def _list_waiting(self) -> list[dict[str, Any]]:
+    def _list_rows(self) -> list[Row]:
+        """Return all rows, those that are held last."""
+        return [*self._rows.values(), *self._held.values()]
+
+    def _list_waiting(self, for_presenter: bool) -> list[dict[str, Any]]:
+        """Return the questions that wait; none to other callers than the presenter while the room holds them."""
+        if self.holds and not for_presenter:
+            return []
         return [{"number": number, "query": query} for number, (query, _) in self._waiting.items()]
 
     def _publish_waiting(self) -> None:
-        self._publish("waiting", {"waiting": self._list_waiting()})
+        self._publish("waiting", {"waiting": self._list_waiting(for_presenter=True)}, private=self.holds)
 
-    def _publish(self, name: str, data: Any) -> None:
+    def _publish_held(self) -> None:
+        self._publish("held", {"rows": [row.public_state() for row in self._held.values()]}, private=True)
+
+    def _publish(self, name: str, data: Any, *, private: bool = False) -> None:
         self._version += 1
-        self._listeners.publish(Update(name, data, self._version))
+        self._listeners.publish(Update(name, data, self._version, private))
 
 
 def _is_secret(sent: str | None, secret: str) -> bool:
@@ -493,8 +597,10 @@ class Rooms:
     def __len__(self) -> int:
         return len(self._open)
 
-    def open(self, caller: str = "", code: str | None = None, rows: Sequence[tuple[str, str, str]] = ()) -> Room:
-        """Open a room under the requested code or a new one, with rows of (id, key, value).
+    def open(
+        self, caller: str = "", code: str | None = None, rows: Sequence[FirstRow] = (), *, hold: bool = False
+    ) -> Room:
+        """Open a room under the requested code or a new one, with its first rows. With `hold`, new rows wait.
 
         Raises:
             RoomTaken: a room is open under that code.
@@ -512,6 +618,7 @@ class Rooms:
             raise RoomsFull(f"{owned} rooms of this caller are open, and few are left for others: close one of them")
         room = Room(code or self._new_code(), caller, self.limits, self._clock)
         room.fill(rows, room.secret)
+        room.holds = hold
         self._open[room.code] = room
         self._ended.pop(room.code, None)
         self._wake()

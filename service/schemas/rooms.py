@@ -14,6 +14,7 @@ from service.rooms import Limits
 from service.schemas.collection import NullBackground
 from service.schemas.wire import OrNull, Temperature, Text, Wire
 
+MAX_NAME = 24  # characters
 MAX_TEXT = 480  # characters: the cache of the encoder keeps texts of this length
 
 RoomCode = TypeAliasType(
@@ -42,6 +43,9 @@ class RowBody(Wire):
 
     key: RoomText = Field(description="The text that attention encodes.")
     value: RoomText | None = Field(None, description="Left out: the key.")
+    by: Annotated[Text, Field(min_length=1, max_length=MAX_NAME)] | None = Field(
+        None, description="The sender's name, which is shown with the row. Left out: none."
+    )
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"key": "cats", "value": "They purr."}]})
 
@@ -61,6 +65,8 @@ class OpenRequest(Wire):
     rows: Annotated[list[FirstRow], Len(0, MOST_ROWS)] = Field(
         [], description="The first rows of the room; at most 1,000, each id once."
     )
+
+    hold: bool = Field(False, description="Whether new rows and questions wait until the presenter releases them.")
 
     model_config = ConfigDict(json_schema_extra={"examples": [{}, {"rows": [{"key": "cats", "value": "They purr."}]}]})
 
@@ -95,6 +101,10 @@ class RoomRow(Wire):
     id: RoomId
     key: str
     value: str
+    by: str | None = Field(None, description="The name that its sender gave; absent without one.")
+    held: bool | None = Field(
+        None, description="In the answer to its sender: true if it waits until the presenter releases it; else absent."
+    )
 
 
 class Room(Wire):
@@ -104,11 +114,41 @@ class Room(Wire):
     version: int = Field(description="The number of changes so far.")
     seconds_left: float = Field(description="Seconds that the room still lives if it is not used.")
     listeners: int = Field(description="The number of listeners to its events.")
+    hold: bool = Field(description="Whether new rows and questions wait, unseen, until the presenter releases them.")
     rows: list[RoomRow] = Field(description="The rows in the order in which they were added.")
-    waiting: list[Asked] = Field(description="Questions that wait for the presenter, oldest first.")
+    held: list[RoomRow] | None = Field(
+        None, description="Rows that wait until the presenter releases them; absent for other callers."
+    )
+    waiting: list[Asked] = Field(
+        description="Questions that wait for the presenter, oldest first; none for other callers while `hold` is true."
+    )
     question: RoomQuestion | None = Field(
         None, description="The question that is shown to all; absent before the first."
     )
+
+
+class HoldRequest(Wire):
+    """The switch of a classroom's room that holds new rows and questions."""
+
+    hold: bool = Field(description="Whether new rows and questions wait until the presenter releases them.")
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"hold": True}]})
+
+
+class ReleaseRequest(Wire):
+    """Rows of a classroom's room that wait, to be shown to all participants."""
+
+    rows: Annotated[list[RoomId], Len(1, MOST_ROWS)] | None = Field(
+        None, description="The ids of the rows. Left out: all that wait."
+    )
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{}, {"rows": ["row-1"]}]})
+
+
+class ReleasedRows(Wire):
+    """The rows of a classroom's room that were released, as all participants now see them."""
+
+    rows: list[RoomRow]
 
 
 class AskRequest(Wire):

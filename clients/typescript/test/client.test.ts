@@ -215,6 +215,16 @@ test("a room, and what is heard in it", async () => {
     ["cats", "dogs"],
   );
   await client.rooms.removeRow(room.code, "dogs", room.secret);
+  assert.deepEqual(await client.rooms.hold(room.code, true, room.secret), { hold: true });
+  const birds = await client.rooms.putRow(room.code, "birds", { key: "birds", by: "Anna" }, "mine");
+  assert.deepEqual(birds, { id: "birds", key: "birds", value: "birds", by: "Anna", held: true });
+  assert.equal((await client.rooms.get(room.code)).held, undefined);
+  const asPresenter = { headers: { "X-Room-Secret": room.secret } };
+  assert.equal((await client.rooms.get(room.code, asPresenter)).held?.[0]?.by, "Anna");
+  assert.equal((await client.rooms.release(room.code, room.secret, ["birds"])).rows[0]?.id, "birds");
+  assert.deepEqual((await client.rooms.release(room.code, room.secret)).rows, []);
+  await client.rooms.removeRow(room.code, "birds", "mine");
+  await client.rooms.hold(room.code, false, room.secret);
   const question = await client.rooms.ask(room.code, { query: "purr" }, room.secret);
   assert.equal((await client.rooms.guess(room.code, "me", question.number, "cats")).guesses, 1);
   const shown = await client.rooms.reveal(room.code, question.number, room.secret);

@@ -85,6 +85,7 @@ DOCUMENTS = {
     "/deeper": "deeper.html",
     "/explore": "explore.html",
     "/lesson.html": "lesson.html",
+    "/teacher.html": "teacher.html",
     "/worksheet.html": "worksheet.html",
     "/room": "room.html",
 }

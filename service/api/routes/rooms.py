@@ -22,14 +22,18 @@ from service.retrieval.collections import get_encoding_queue
 from service.retrieval.documents import SentDocument
 from service.retrieval.queries import ComparisonResult, Options
 from service.rooms import Answer, Row, Share
+from service.rooms import FirstRow as OpenedRow
 from service.rooms import Room as OpenRoom
 from service.schemas.rooms import (
     AskRequest,
     FirstRow,
     Guessed,
     GuessRequest,
+    HoldRequest,
     OpenedRoom,
     OpenRequest,
+    ReleasedRows,
+    ReleaseRequest,
     RevealRequest,
     Room,
     RoomCode,
@@ -126,7 +130,7 @@ async def open_room(body: OpenRequest, request: Request, running: Running) -> Re
     opened it may open it again with its rows, under the same code if that is free. Every caller that knows the code may
     read it, send rows and guess.
     """
-    room = running.rooms.open(caller_of(request.scope), body.code, _rows(body.rows))
+    room = running.rooms.open(caller_of(request.scope), body.code, _rows(body.rows), hold=body.hold)
     opened = {"code": room.code, "secret": room.secret, "seconds_left": room.seconds_left}
     return JSONAnswer(opened | {"joining": join_address(request, running.host, room.code)})
 
@@ -138,9 +142,13 @@ async def open_room(body: OpenRequest, request: Request, running: Running) -> Re
     response_description="The whole content of the room.",
     summary="Read a room",
 )
-async def get_room(code: CodeInPath, request: Request, running: Running) -> Response:
-    """Return the rows of a room, the question that is shown, and questions that wait."""
-    return CompressedAnswer(running.rooms.find(code).public_state(), request)
+async def get_room(code: CodeInPath, request: Request, running: Running, secret: Secret = None) -> Response:
+    """Return the rows of a room, the question that is shown, and questions that wait.
+
+    With the presenter's secret, also the rows that are held.
+    """
+    room = running.rooms.find(code)
+    return CompressedAnswer(room.public_state(for_presenter=room.is_presenter(secret)), request)
 
 
 @router.delete(
@@ -167,26 +175,32 @@ async def close_room(code: CodeInPath, running: Running, secret: Secret = None) 
     response_description="Events, as long as the room is open and the caller listens.",
     summary="Listen to a room",
 )
-async def hear_room(code: CodeInPath, request: Request, running: Running) -> Response:
+async def hear_room(code: CodeInPath, request: Request, running: Running, secret: Secret = None) -> Response:
     """Send events of a room: first `room` with its whole content, then every change.
 
     These are `row` and `removed`, `waiting` (all questions that wait), `question`, `guesses`, `answer` (the question
-    with its answer), `temperature`, `here` (the number of listeners), and `over` at the end. A listener that reads too
-    slowly is disconnected, and gets the whole room again if it reconnects. A service that stops sends `problem`.
+    with its answer), `temperature`, `hold` (the switch), `here` (the number of listeners), and `over` at the end. After
+    3 seconds without a change comes `here`, as a sign of life. With the presenter's secret comes `held`, too: all rows
+    that wait for a release.
+
+    A listener that reads too slowly is disconnected, and gets the whole room again if it reconnects. A service that
+    stops sends `problem`.
     """
     room = running.rooms.find(code)
     room.check_listeners()
-    return Events(_events(room), request)
+    return Events(_events(room, room.is_presenter(secret)), request)
 
 
-async def _events(room: OpenRoom) -> AsyncGenerator[Event]:
-    async with aclosing(room.listen()) as updates:
+async def _events(room: OpenRoom, is_presenter: bool) -> AsyncGenerator[Event]:
+    async with aclosing(room.listen(is_presenter=is_presenter)) as updates:
         async for update in updates:
             yield Event(update.name, update.data, str(update.version))
 
 
-def _rows(rows: list[FirstRow]) -> list[tuple[str, str, str]]:
-    rows_with_ids = [(row.id or str(i), row.key, row.value or row.key) for i, row in enumerate(rows, start=1)]
+def _rows(rows: list[FirstRow]) -> list[OpenedRow]:
+    rows_with_ids = [
+        OpenedRow(row.id or str(i), row.key, row.value or row.key, row.by or "") for i, row in enumerate(rows, start=1)
+    ]
     seen = set[str]()
     for i, (row_id, *_) in enumerate(rows_with_ids):
         if row_id in seen:
@@ -217,10 +231,10 @@ async def put_room_row(
 ) -> Response:
     """Add a row to a room under an id that the caller chooses. A row that was sent with the same secret is replaced.
 
-    The presenter may replace any row.
+    The presenter may replace any row. If the room holds new rows, it waits until the presenter releases it.
     """
     room = running.rooms.find(code)
-    return JSONAnswer(room.put(id, body.key, body.value or body.key, secret, caller_of(request.scope)))
+    return JSONAnswer(room.put(id, body.key, body.value or body.key, secret, caller_of(request.scope), body.by or ""))
 
 
 @rows_router.delete(
@@ -250,6 +264,36 @@ async def delete_room_row(id: RowInPath, code: CodeInPath, running: Running, sec
 
 
 questions_router = json_router("/v1/rooms/{code}", "rooms", "stateless", "nothing", "whole")
+FOR_THE_PRESENTER = (*WITH_BODY, "room_not_found", "room_over", "not_presenter", "forbidden", "host_refused")
+
+
+@questions_router.put(
+    "/hold",
+    response_model=HoldRequest,
+    responses=refusals(*FOR_THE_PRESENTER),
+    response_description="The switch, as all listeners get it.",
+    summary="Hold new rows and questions",
+)
+async def put_hold(code: CodeInPath, body: HoldRequest, running: Running, secret: Secret = None) -> Response:
+    """Hold new rows and questions from now on, or no more, for the presenter.
+
+    Participants do not see a held row, nor questions that wait, until the presenter releases the row or asks the
+    question. What waits already goes on waiting.
+    """
+    running.rooms.find(code).hold(body.hold, secret)
+    return JSONAnswer({"hold": body.hold})
+
+
+@questions_router.post(
+    "/release",
+    response_model=ReleasedRows,
+    responses=refusals(*FOR_THE_PRESENTER, "room_row_not_found"),
+    response_description="The rows, as all listeners get them.",
+    summary="Release held rows",
+)
+async def release_rows(code: CodeInPath, body: ReleaseRequest, running: Running, secret: Secret = None) -> Response:
+    """Show rows that wait to all participants, for the presenter."""
+    return JSONAnswer({"rows": running.rooms.find(code).release(body.rows, secret)})
 
 
 @questions_router.post(

@@ -269,7 +269,11 @@ EVERY_FIELD = [
         "attend_arrays",
         ARRAYS | {"projections": {"W_Q": EYE, "W_K": EYE, "W_V": EYE, "W_O": EYE, "n_heads": 2}, "intermediates": True},
     ),
-    Call("open_room", {"code": "ZOOM", "rows": [{"id": "a", "key": "cats", "value": "They purr."}]}),
+    Call(
+        "open_room",
+        {"code": "ZOOM", "rows": [{"id": "a", "key": "cats", "value": "They purr.", "by": "Anna"}], "hold": True},
+    ),
+    Call("put_room_row", {"key": "cats", "value": "They purr.", "by": "Anna"}),
     Call("ask_room", {"query": "pets that purr", "temperature": 0.1}),
     Call("put_guess", {"question": 1, "row": None}),
     Call("train_model", {"task": "copy", "model": "gru", "seconds": 30, "steps": 1, "seed": 1}),

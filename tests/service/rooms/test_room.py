@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
-from service.rooms import Answer, Limits, NotPresenter, QuestionOver, Room, RoomFull, RowNotFound, Share, Update
+from service.rooms import (
+    Answer,
+    FirstRow,
+    Limits,
+    NotPresenter,
+    QuestionOver,
+    Room,
+    RoomFull,
+    RowNotFound,
+    Share,
+    Update,
+)
 
 SMALL = Limits(rows=2, bytes=100, waiting=2, guesses=2, listeners=2, updates=8, seconds=10)
 ANSWER = Answer([Share("a", 0.9, 0.8)], 0.05, 0.1, 0.2, "one", True)
@@ -261,7 +273,7 @@ def test_long_texts_of_one_caller_leave_room_for_others_texts():
 
 def test_the_presenter_has_no_share_and_may_fill_a_room():
     open_room = room(SHARED)
-    open_room.fill([(str(i), "k", "v") for i in range(4)], open_room.secret)
+    open_room.fill([FirstRow(str(i), "k", "v") for i in range(4)], open_room.secret)
     for i in range(4, 8):
         open_room.put(str(i), "k", "v", open_room.secret, "one phone")
     with pytest.raises(RoomFull, match="8 rows, the most"):
@@ -288,3 +300,83 @@ def test_the_presenter_removes_all_rows_in_one_call():
         await updates.aclose()
 
     asyncio.run(tried())
+
+
+def test_the_presenter_alone_sees_and_releases_held_rows_and_questions():
+    open_room = room(Limits())
+    open_room.hold(True, open_room.secret)
+    assert open_room.put("a", "cats", "purr", "mine", "anna", by="Anna")["held"]
+    open_room.put("b", "dogs", "bark", "mine", "anna")
+    open_room.put("c", "birds", "sing", open_room.secret)
+    open_room.wait("kitten", "anna")
+    state, private = open_room.public_state(), open_room.public_state(for_presenter=True)
+    assert ([row["id"] for row in state["rows"]], state["waiting"], state["hold"]) == (["c"], [], True)
+    assert "held" not in state
+    assert private["held"] == [
+        {"id": "a", "key": "cats", "value": "purr", "by": "Anna"},
+        {"id": "b", "key": "dogs", "value": "bark"},
+    ]
+    assert [question["query"] for question in private["waiting"]] == ["kitten"]
+    with pytest.raises(NotPresenter):
+        open_room.release(None, "mine")
+    with pytest.raises(RowNotFound):
+        open_room.release(["c"], open_room.secret)
+    open_room.release(["a"], open_room.secret)
+    open_room.remove("b", open_room.secret)
+    assert [row["id"] for row in open_room.public_state()["rows"]] == ["c", "a"]
+    assert open_room.public_state(for_presenter=True)["held"] == []
+    open_room.hold(False, open_room.secret)
+    assert [question["query"] for question in open_room.public_state()["waiting"]] == ["kitten"]
+
+
+def test_a_held_change_leaves_the_shown_row():
+    open_room = room(Limits())
+    open_room.put("a", "cats", "purr", "mine", "anna")
+    open_room.hold(True, open_room.secret)
+    with pytest.raises(NotPresenter):
+        open_room.put("a", "rude", "words", "another's", "ben")
+    for _ in range(2):
+        open_room.put("a", "rude", "words", "mine", "anna")
+        assert [row["key"] for row in open_room.public_state()["rows"]] == ["cats"]
+        open_room.remove("a", open_room.secret)
+        assert [row["key"] for row in open_room.public_state()["rows"]] == ["cats"]
+    open_room.put("a", "kittens", "play", "mine", "anna")
+    open_room.release(None, open_room.secret)
+    assert [row["key"] for row in open_room.public_state()["rows"]] == ["kittens"]
+    open_room.put("a", "lions", "roar", "mine", "anna")
+    open_room.remove("a", "mine")
+    assert open_room.public_state(for_presenter=True)["rows"] == []
+    assert open_room.public_state(for_presenter=True)["held"] == []
+    # Its bytes are free again.
+    open_room.put("a", "k" * 100_000, "v" * 100_000, open_room.secret)
+
+
+def test_the_presenter_s_listener_alone_hears_held_rows():
+    async def hear() -> tuple[list[str], list[str]]:
+        open_room = room(Limits())
+        open_room.hold(True, open_room.secret)
+        heard: tuple[list[str], list[str]] = ([], [])
+        listeners = [open_room.listen(), open_room.listen(is_presenter=True)]
+        for listener in listeners:
+            await anext(listener)
+        open_room.put("a", "cats", "purr", "mine", "anna")
+        open_room.wait("kitten", "anna")
+        open_room.release(None, open_room.secret)
+        open_room.end("over")
+        for names, listener in zip(heard, listeners, strict=True):
+            names.extend([update.name async for update in listener if update.name != "here"])
+        return heard
+
+    public, private = asyncio.run(hear())
+    assert public == ["row", "over"]
+    assert private == ["held", "waiting", "row", "held", "over"]
+
+
+def test_a_silent_room_gives_a_sign_of_life():
+    async def hear() -> list[str]:
+        listener = room(replace(SMALL, silent_seconds=0.01)).listen()
+        names = [(await anext(listener)).name for _ in range(4)]
+        await listener.aclose()
+        return names
+
+    assert asyncio.run(hear()) == ["room", "here", "here", "here"]

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from service.rooms import Limits, RoomFull, RoomNotFound, RoomOver, Rooms, RoomsFull, RoomTaken
+from service.rooms import FirstRow, Limits, RoomFull, RoomNotFound, RoomOver, Rooms, RoomsFull, RoomTaken
 from service.rooms.room import LETTERS
 
 
@@ -28,7 +28,7 @@ def test_a_room_has_a_code_and_a_secret_of_its_own():
 
 def test_a_code_that_is_taken_is_refused_until_its_room_is_closed():
     rooms = Rooms()
-    first = rooms.open("a", "MATH", [("1", "cats", "purr")])
+    first = rooms.open("a", "MATH", [FirstRow("1", "cats", "purr")])
     with pytest.raises(RoomTaken, match="MATH"):
         rooms.open("b", "MATH")
     rooms.close(first)
@@ -42,7 +42,7 @@ def test_a_code_that_is_taken_is_refused_until_its_room_is_closed():
 def test_rows_that_do_not_fit_open_no_room():
     rooms = Rooms(Limits(rows=1))
     with pytest.raises(RoomFull):
-        rooms.open("a", "MATH", [("1", "k", "v"), ("2", "k", "v")])
+        rooms.open("a", "MATH", [FirstRow("1", "k", "v"), FirstRow("2", "k", "v")])
     assert len(rooms) == 0
 
 

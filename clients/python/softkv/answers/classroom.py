@@ -103,11 +103,16 @@ class OpenedRoom(Record):
 
 
 class RoomRow(Record):
-    """A row of a room: a key and its value."""
+    """A row of a room: a key and its value.
+
+    `by` is the name that its sender gave, or None. `held` is True if it waits until the presenter releases it.
+    """
 
     id: str
     key: str
     value: str
+    by: str | None = None
+    held: bool = False
 
 
 class WaitingQuestion(Record):
@@ -178,14 +183,20 @@ class RoomQuestion(Record):
 
 
 class Room(Record):
-    """The content of a room; `question` is None before the first question is asked."""
+    """The content of a room; `question` is None before the first question is asked.
+
+    `hold` is True while new rows and questions wait until the presenter releases them. `held` has those rows, and is
+    None without the presenter's secret.
+    """
 
     code: str
     version: int
     seconds_left: float
     listeners: int
+    hold: bool
     rows: list[RoomRow]
     waiting: list[WaitingQuestion]
+    held: list[RoomRow] | None = None
     question: RoomQuestion | None = None
 
 
@@ -208,12 +219,18 @@ def parse_words(content: Mapping[str, Any]) -> RoomWords:
     return RoomWords.read(content, words=[QuestionWord.read(word) for word in content["words"]])
 
 
+def parse_released(content: Mapping[str, Any]) -> list[RoomRow]:
+    """Parse the response with the rows that were released."""
+    return [RoomRow.read(item) for item in content["rows"]]
+
+
 def parse_room(content: Mapping[str, Any]) -> Room:
     """Parse the JSON of a room's content."""
-    shown = content.get("question")
+    shown, waiting_rows = content.get("question"), content.get("held")
     return Room.read(
         content,
         rows=[RoomRow.read(item) for item in content["rows"]],
         waiting=[WaitingQuestion.read(item) for item in content["waiting"]],
+        held=None if waiting_rows is None else [RoomRow.read(item) for item in waiting_rows],
         question=None if shown is None else parse_question(shown),
     )

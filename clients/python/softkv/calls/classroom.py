@@ -19,6 +19,7 @@ from softkv.answers.classroom import (
     RoomWords,
     parse_decoded,
     parse_opened_room,
+    parse_released,
     parse_words,
 )
 from softkv.answers.classroom import parse_lab as read_lab
@@ -105,13 +106,18 @@ _SECRET_HEADER = "X-Room-Secret"
 
 
 def open_room(
-    cache: ServiceCache, *, code: str | None = None, rows: Iterable[Mapping[str, Any]] | None = None
+    cache: ServiceCache,
+    *,
+    code: str | None = None,
+    rows: Iterable[Mapping[str, Any]] | None = None,
+    hold: bool | None = None,
 ) -> Call[OpenedRoom]:
     """Open a room; the service keeps it in memory until it is closed or unused for two hours.
 
     Args:
         code: four letters; a new code if left out.
-        rows: the first rows: mappings with a `key`, and optionally an `id` and a `value`.
+        rows: the first rows: mappings with a `key`, and optionally an `id`, a `value` and a name `by`.
+        hold: True if new rows and questions wait until the presenter releases them.
 
     Returns:
         An `OpenedRoom` with the code and the presenter's secret.
@@ -123,15 +129,17 @@ def open_room(
     Example:
         >>> opened = client.open_room(rows=[{"key": "pets that purr"}])
     """
-    content = encode_json(drop_omitted(code=code, rows=None if rows is None else [dict(row) for row in rows]))
+    first_rows = None if rows is None else [dict(row) for row in rows]
+    content = encode_json(drop_omitted(code=code, rows=first_rows, hold=hold))
     return Call("POST", "/v1/rooms", lambda reply: parse_opened_room(reply.json()), content=content, repeatable=False)
 
 
-def room(cache: ServiceCache, code: str) -> Call[Room]:
+def room(cache: ServiceCache, code: str, *, secret: str | None = None) -> Call[Room]:
     """Return a room's rows, its current question and the waiting questions.
 
     Args:
         code: the code of the room.
+        secret: the secret of the presenter, for the rows that are held.
 
     Returns:
         A `Room`.
@@ -142,7 +150,7 @@ def room(cache: ServiceCache, code: str) -> Call[Room]:
     Example:
         >>> client.room("MATH").rows
     """
-    return Call("GET", _room_path(code), lambda reply: read_room(reply.json()))
+    return Call("GET", _room_path(code), lambda reply: read_room(reply.json()), extra_headers=_secret_headers(secret))
 
 
 def close_room(cache: ServiceCache, code: str, secret: str) -> Call[None]:
@@ -168,15 +176,19 @@ def put_row(
     key: str,
     *,
     value: str | None = None,
+    by: str | None = None,
     secret: str | None = None,
 ) -> Call[RoomRow]:
     """Put a row into a room.
+
+    If the room holds new rows, it waits until the presenter releases it: the result's `held` is then True.
 
     Args:
         code: the code of the room.
         id: chosen by the caller: 1 to 64 letters, digits, dashes or underscores.
         key: the text that queries are compared with.
         value: the key if left out.
+        by: the name of the sender, which is shown with the row.
         secret: protects the row: replacing or removing it later needs the same secret, or the secret of the presenter.
 
     Returns:
@@ -189,7 +201,7 @@ def put_row(
     Example:
         >>> client.put_room_row("MATH", "anna-1", "pets that purr", secret="mine")
     """
-    content = encode_json(drop_omitted(key=key, value=value))
+    content = encode_json(drop_omitted(key=key, value=value, by=by))
     return Call(
         "PUT",
         _room_path(code, "rows", id),
@@ -233,6 +245,52 @@ def remove_rows(cache: ServiceCache, code: str, secret: str) -> Call[None]:
     """
     return Call(
         "DELETE", _room_path(code, "rows"), ignore_content, extra_headers=_secret_headers(secret), repeatable=False
+    )
+
+
+def hold(cache: ServiceCache, code: str, hold: bool, secret: str) -> Call[None]:
+    """Hold new rows and questions from now on, or no more; what waits already goes on waiting.
+
+    Args:
+        code: the code of the room.
+        hold: whether they wait until the presenter releases them.
+        secret: the secret of the presenter.
+
+    Raises:
+        Forbidden: the secret is wrong.
+
+    Example:
+        >>> client.hold_room(opened.code, True, opened.secret)
+    """
+    content = encode_json({"hold": hold})
+    return Call("PUT", _room_path(code, "hold"), ignore_content, content=content, extra_headers=_secret_headers(secret))
+
+
+def release(cache: ServiceCache, code: str, secret: str, *, rows: Iterable[str] | None = None) -> Call[list[RoomRow]]:
+    """Show rows that wait to everyone in the room.
+
+    Args:
+        code: the code of the room.
+        secret: the secret of the presenter.
+        rows: the ids of the rows; all that wait if left out.
+
+    Returns:
+        A `RoomRow` for each.
+
+    Raises:
+        Forbidden: the secret is wrong.
+        NotFound: no row with one of the ids waits.
+
+    Example:
+        >>> [row.key for row in client.release_room_rows(opened.code, opened.secret)]
+    """
+    return Call(
+        "POST",
+        _room_path(code, "release"),
+        lambda reply: parse_released(reply.json()),
+        content=encode_json(drop_omitted(rows=None if rows is None else list(rows))),
+        extra_headers=_secret_headers(secret),
+        repeatable=False,
     )
 
 

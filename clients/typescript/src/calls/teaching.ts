@@ -9,6 +9,7 @@ import type {
   SchemaLabAnswer,
   SchemaOpenRequest,
   SchemaOpenedRoom,
+  SchemaReleasedRows,
   SchemaRoom,
   SchemaRoomQuestion,
   SchemaRoomRow,
@@ -70,6 +71,16 @@ export class Rooms {
   /** Remove all rows of a room, for the presenter. */
   removeRows(code: string, secret: string, how?: How): Promise<void> {
     return this.#send("DELETE", pathOf(code, "rows"), undefined, secret, how, { read: () => undefined });
+  }
+
+  /** Hold new rows and questions from now on, or no more, for the presenter; what waits already goes on waiting. */
+  hold(code: string, hold: boolean, secret: string, how?: How): Promise<{ readonly hold: boolean }> {
+    return this.#send("PUT", pathOf(code, "hold"), { hold }, secret, how, { repeatable: true });
+  }
+
+  /** Show rows that wait, or else all of them, to everyone in the room, for the presenter. */
+  release(code: string, secret: string, rows?: readonly string[], how?: How): Promise<SchemaReleasedRows> {
+    return this.#send("POST", pathOf(code, "release"), { ...(rows !== undefined && { rows }) }, secret, how);
   }
 
   /** Ask a question. With the secret of the presenter it is shown to all; otherwise it waits for the presenter. */

@@ -1046,6 +1046,8 @@ export interface paths {
          * Read a room
          * @description Return the rows of a room, the question that is shown, and questions that wait.
          *
+         *     With the presenter's secret, also the rows that are held.
+         *
          *     **Scope** of the key: `read`.
          */
         get: operations["get_room"];
@@ -1075,8 +1077,12 @@ export interface paths {
          * @description Send events of a room: first `room` with its whole content, then every change.
          *
          *     These are `row` and `removed`, `waiting` (all questions that wait), `question`, `guesses`, `answer` (the question
-         *     with its answer), `temperature`, `here` (the number of listeners), and `over` at the end. A listener that reads too
-         *     slowly is disconnected, and gets the whole room again if it reconnects. A service that stops sends `problem`.
+         *     with its answer), `temperature`, `hold` (the switch), `here` (the number of listeners), and `over` at the end. After
+         *     3 seconds without a change comes `here`, as a sign of life. With the presenter's secret comes `held`, too: all rows
+         *     that wait for a release.
+         *
+         *     A listener that reads too slowly is disconnected, and gets the whole room again if it reconnects. A service that
+         *     stops sends `problem`.
          *
          *     **Scope** of the key: `read`.
          */
@@ -1101,7 +1107,7 @@ export interface paths {
          * Put a row into a room
          * @description Add a row to a room under an id that the caller chooses. A row that was sent with the same secret is replaced.
          *
-         *     The presenter may replace any row.
+         *     The presenter may replace any row. If the room holds new rows, it waits until the presenter releases it.
          *
          *     **Scope** of the key: `read`.
          */
@@ -1136,6 +1142,53 @@ export interface paths {
          *     **Scope** of the key: `read`.
          */
         delete: operations["delete_room_rows"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{code}/hold": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Hold new rows and questions
+         * @description Hold new rows and questions from now on, or no more, for the presenter.
+         *
+         *     Participants do not see a held row, nor questions that wait, until the presenter releases the row or asks the
+         *     question. What waits already goes on waiting.
+         *
+         *     **Scope** of the key: `read`.
+         */
+        put: operations["put_hold"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rooms/{code}/release": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Release held rows
+         * @description Show rows that wait to all participants, for the presenter.
+         *
+         *     **Scope** of the key: `read`.
+         */
+        post: operations["release_rows"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -4030,6 +4083,8 @@ export interface components {
             key: string;
             /** @description Left out: the key. */
             value?: string;
+            /** @description The sender's name, which is shown with the row. Left out: none. */
+            by?: string;
             /** @description Left out: its position, from 1. */
             id?: components["schemas"]["RoomId"];
         };
@@ -4161,6 +4216,16 @@ export interface components {
             number: number;
             /** @description The number of guesses. */
             guesses: number;
+        };
+        /**
+         * @description The switch of a classroom's room that holds new rows and questions.
+         * @example {
+         *       "hold": true
+         *     }
+         */
+        HoldRequest: {
+            /** @description Whether new rows and questions wait until the presenter releases them. */
+            hold: boolean;
         };
         /** @description The address at which participants join a classroom's room, as a URL and as a QR code. */
         Joining: {
@@ -4602,6 +4667,11 @@ export interface components {
              * @default []
              */
             rows?: components["schemas"]["FirstRow"][];
+            /**
+             * @description Whether new rows and questions wait until the presenter releases them.
+             * @default false
+             */
+            hold?: boolean;
         };
         /** @description A room that was opened for a class: its code, and the secret that its presenter sends with later calls. */
         OpenedRoom: {
@@ -5014,6 +5084,23 @@ export interface components {
             detail: string;
         };
         /**
+         * @description Rows of a classroom's room that wait, to be shown to all participants.
+         * @example {}
+         * @example {
+         *       "rows": [
+         *         "row-1"
+         *       ]
+         *     }
+         */
+        ReleaseRequest: {
+            /** @description The ids of the rows. Left out: all that wait. */
+            rows?: components["schemas"]["RoomId"][];
+        };
+        /** @description The rows of a classroom's room that were released, as all participants now see them. */
+        ReleasedRows: {
+            rows: components["schemas"]["RoomRow"][];
+        };
+        /**
          * @description A reranker that reads the best documents of a query, and adds weight · logit to their logits.
          * @example {
          *       "model": "marco",
@@ -5139,9 +5226,13 @@ export interface components {
             seconds_left: number;
             /** @description The number of listeners to its events. */
             listeners: number;
+            /** @description Whether new rows and questions wait, unseen, until the presenter releases them. */
+            hold: boolean;
             /** @description The rows in the order in which they were added. */
             rows: components["schemas"]["RoomRow"][];
-            /** @description Questions that wait for the presenter, oldest first. */
+            /** @description Rows that wait until the presenter releases them; absent for other callers. */
+            held?: components["schemas"]["RoomRow"][];
+            /** @description Questions that wait for the presenter, oldest first; none for other callers while `hold` is true. */
             waiting: components["schemas"]["Asked"][];
             /** @description The question that is shown to all; absent before the first. */
             question?: components["schemas"]["RoomQuestion"];
@@ -5203,6 +5294,10 @@ export interface components {
             id: components["schemas"]["RoomId"];
             key: string;
             value: string;
+            /** @description The name that its sender gave; absent without one. */
+            by?: string;
+            /** @description In the answer to its sender: true if it waits until the presenter releases it; else absent. */
+            held?: boolean;
         };
         /** @description The words of a question, and how similar a row of a classroom's room is to the question without each of them. */
         RoomWords: {
@@ -5235,6 +5330,8 @@ export interface components {
             key: string;
             /** @description Left out: the key. */
             value?: string;
+            /** @description The sender's name, which is shown with the row. Left out: none. */
+            by?: string;
         };
         /** @description An SQL statement that searched for the question, and the rows that it found. */
         SQLAnswer: {
@@ -6045,6 +6142,7 @@ export type SchemaGroupBy = components['schemas']['GroupBy'];
 export type SchemaGroupByAnswer = components['schemas']['GroupByAnswer'];
 export type SchemaGuessRequest = components['schemas']['GuessRequest'];
 export type SchemaGuessed = components['schemas']['Guessed'];
+export type SchemaHoldRequest = components['schemas']['HoldRequest'];
 export type SchemaJoining = components['schemas']['Joining'];
 export type SchemaJudgement = components['schemas']['Judgement'];
 export type SchemaKeptCalibration = components['schemas']['KeptCalibration'];
@@ -6096,6 +6194,8 @@ export type SchemaRecency = components['schemas']['Recency'];
 export type SchemaRefitStatus = components['schemas']['RefitStatus'];
 export type SchemaRefusedLine = components['schemas']['RefusedLine'];
 export type SchemaRefusedRow = components['schemas']['RefusedRow'];
+export type SchemaReleaseRequest = components['schemas']['ReleaseRequest'];
+export type SchemaReleasedRows = components['schemas']['ReleasedRows'];
 export type SchemaRerank = components['schemas']['Rerank'];
 export type SchemaRerankAddend = components['schemas']['RerankAddend'];
 export type SchemaRerankAnswer = components['schemas']['RerankAnswer'];
@@ -12194,7 +12294,10 @@ export interface operations {
     get_room: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The secret of the presenter, which opening the room returned; or that of the sender of a row, chosen by the sender. */
+                "X-Room-Secret"?: string;
+            };
             path: {
                 /**
                  * @description The room's code.
@@ -12377,7 +12480,10 @@ export interface operations {
     hear_room: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description The secret of the presenter, which opening the room returned; or that of the sender of a row, chosen by the sender. */
+                "X-Room-Secret"?: string;
+            };
             path: {
                 /**
                  * @description The room's code.
@@ -12784,6 +12890,266 @@ export interface operations {
             429: {
                 headers: {
                     /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    put_hold: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The secret of the presenter, which opening the room returned; or that of the sender of a row, chosen by the sender. */
+                "X-Room-Secret"?: string;
+            };
+            path: {
+                /**
+                 * @description The room's code.
+                 * @example MATH
+                 */
+                code: components["schemas"]["RoomCode"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["HoldRequest"];
+            };
+        };
+        responses: {
+            /** @description The switch, as all listeners get it. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HoldRequest"];
+                };
+            };
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `key_refused`: no key, or an unknown or expired one. */
+            401: {
+                headers: {
+                    /** @description The way to send a key. */
+                    "WWW-Authenticate"?: "Bearer";
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `room_not_found`: there is no room with this code; `room_over`: the room with this code has ended. */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large`: more bytes than the service takes in one request. */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type`: the body is not declared as a media type that this call takes. */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            429: {
+                headers: {
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            503: {
+                headers: {
+                    /** @description The number of seconds after which to try again. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    release_rows: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The secret of the presenter, which opening the room returned; or that of the sender of a row, chosen by the sender. */
+                "X-Room-Secret"?: string;
+            };
+            path: {
+                /**
+                 * @description The room's code.
+                 * @example MATH
+                 */
+                code: components["schemas"]["RoomCode"];
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReleaseRequest"];
+            };
+        };
+        responses: {
+            /** @description The rows, as all listeners get them. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReleasedRows"];
+                };
+            };
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `key_refused`: no key, or an unknown or expired one. */
+            401: {
+                headers: {
+                    /** @description The way to send a key. */
+                    "WWW-Authenticate"?: "Bearer";
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key; `not_presenter`: only the caller that opened the room or sent the row may do this: the secret is missing or wrong. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `room_not_found`: there is no room with this code; `room_over`: the room with this code has ended; `room_row_not_found`: the room has no such row. */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large`: more bytes than the service takes in one request. */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type`: the body is not declared as a media type that this call takes. */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            429: {
+                headers: {
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            503: {
+                headers: {
+                    /** @description The number of seconds after which to try again. */
                     "Retry-After"?: number;
                     "X-Request-ID": components["headers"]["X-Request-ID"];
                     [name: string]: unknown;

@@ -19,6 +19,16 @@ def test_a_room_from_its_opening_to_its_end(softkv_client: Any) -> None:
     assert softkv_client.put_room_row(code, "2", "a history of Rome", secret="mine").value == "a history of Rome"
     with pytest.raises(softkv.Forbidden):
         softkv_client.put_room_row(code, "2", "another's", secret="not mine")
+    softkv_client.hold_room(code, True, secret)
+    assert softkv_client.put_room_row(code, "3", "dogs", by="Anna", secret="mine").held
+    room = softkv_client.room(code, secret=secret)
+    assert (room.hold, [(row.key, row.by) for row in room.held]) == (True, [("dogs", "Anna")])
+    assert (softkv_client.room(code).held, len(softkv_client.room(code).rows)) == (None, 2)
+    (released,) = softkv_client.release_room_rows(code, secret, rows=["3"])
+    assert (released.key, released.by, released.held) == ("dogs", "Anna", False)
+    softkv_client.remove_room_row(code, "3", secret)
+    assert list(softkv_client.release_room_rows(code, secret)) == []
+    softkv_client.hold_room(code, False, secret)
     assert softkv_client.ask_room(code, "kitten").number == 1
     question = softkv_client.ask_room(code, "kitten", temperature=0.1, secret=secret)
     assert (question.number, question.answer) == (2, None)
