@@ -29,6 +29,7 @@ DOCUMENTS = {
     "room": "room/index.js",
     "lesson": "lesson/index.js",
     "clicker": "lesson/clicker.js",
+    "teacher": "lesson/teacher.js",
     "docs": "docs/index.js",
 }
 """The module that each script starts with. The explorer loads `parquet` when a file needs it, the story `clicker`

@@ -36,7 +36,7 @@ interface Window {
   /** What `built/share.js` puts here when a picture or a film is saved. */
   softkvShare?: Pick<typeof import("./story/share.js"), "saveGif" | "savePng">;
   /** What `built/clicker.js` puts here when a lesson begins. */
-  softkvLesson?: { Lesson: typeof import("./lesson/clicker.js").Lesson };
+  softkvLesson?: typeof import("./lesson/clicker.js").face;
   /** What `built/word.js` puts here when a reader comes to the last chapter. */
   softkvWord?: {
     mount: (

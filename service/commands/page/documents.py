@@ -15,7 +15,7 @@ from service.api.routes.page import LANGUAGES, Assets, render_page
 
 DOCUMENTS = {
     "index.html": "story.html",
-    **{name: name for name in ("deeper.html", "explore.html", "lesson.html", "worksheet.html")},
+    **{name: name for name in ("deeper.html", "explore.html", "lesson.html", "teacher.html", "worksheet.html")},
 }
 """The documents of the page by the names of their files."""
 PICTURE = "og.png"

@@ -1,69 +1,83 @@
 /**
- * The lesson: `?lesson` makes a presenter's clicker follow the plan, with a clock and the next part at the edge.
+ * The lesson: `?lesson` makes a presenter's clicker follow the plan, with a clock and what comes next at the lower edge.
  *
- * Page Down is the next step, Page Up the one before: it takes back what the later one did. A step is a chapter in a state, its guess revealed, or the room,
- * which has a page of its own; the clock and the step are kept in the tab, so that they go on when the class is back.
+ * Page Down is the next step, Page Up the one before: it takes back what the later one did. A step is a chapter in a state, its guess revealed, a slide, or
+ * the room, which has a page of its own. The clock and the step are kept in the tab, so that they go on when the class is back. The teacher's window
+ * (`teacher.js`) follows, and may press in the clicker's place.
  */
 
-import { fill, h } from "../shared/element.js";
 import { storageOf } from "../shared/api.js";
+import { home, isExported } from "../shared/assets.js";
+import { fill, h } from "../shared/element.js";
 import { reader } from "../shared/words.js";
+import { channel } from "./channel.js";
 import words from "./clicker.json";
-import plan from "./plan.json";
+import { slide } from "./slide.js";
+import { clock, endOf, PARTS, ROOM, STEPS } from "./steps.js";
+
+/** @typedef {import("./steps.js").Step} Step */
 
 /**
- * @typedef {object} Step
- * @property {string} [chapter]
- * @property {number} [screen] of the chapter, from 1
- * @property {import("../shared/address.js").State} [state] what is shown of it
- * @property {boolean} [guess] whether its guess is revealed
- * @property {boolean} [play] whether it plays what moves
- * @property {boolean} [hood] whether the hood is open
- * @property {boolean} [room] the class goes to the room
+ * @typedef {object} Place the page that the lesson is on
+ * @property {string[]} [chapters] of the story, in order
+ * @property {(step: Step, isBack: boolean) => void} [show] shows a step of the story
+ * @property {(by: 1 | -1) => boolean} [press] what a press does in the room → whether it did anything; else it leads back to the story
+ * @property {() => ?import("./channel.js").RoomNews} [news] of the room
+ * @property {(act: string, about?: string) => void} [act] does in the room what the teacher's window asks for
  */
 
-/** @typedef {{from: number, en: string, zh: string, steps: Step[]}} Part */
-
 const KEPT = "softkv-lesson";
-const MINUTE = 60_000;
+const NAME = "softkv-lesson-name";
 const CONTROLS = "input, select, textarea, [contenteditable]";
 
-/** Every step of the plan, with the number of its part and its own number there, from 0. */
-export const STEPS = /** @type {Part[]} */ (plan.parts).flatMap(({ steps }, part) => steps.map((step, number) => ({ step, part, number })));
-
-export class Lesson {
+class Lesson {
   #say;
-  #chapters;
-  #show;
+  #place;
   #at = 0;
   #begun = 0;
   #clock = h("span.clock", { role: "timer" });
   #part = h("strong");
   #step = h("span.step");
   #next = h("span.next");
-  #place = h("span.place");
+  #number = h("span.place");
+  #teacher = h("button", { type: "button", id: "teacher", onclick: () => this.#open() });
+  #slide = h("div.slides", { hidden: true });
   #storage = storageOf(window);
+  #send;
 
-  /**
-   * @param {"en" | "zh"} language
-   * @param {string[]} chapters of the story, in order
-   * @param {(step: Step, isBack: boolean) => void} show
-   */
-  constructor(language, chapters, show) {
-    this.#say = reader(words[language], language);
-    this.#chapters = chapters;
-    this.#show = show;
+  /** @param {"en" | "zh"} language @param {Place} place */
+  constructor(language, place) {
+    this.#place = place;
+    this.element = h("aside.lesson-bar", {}, this.#clock, this.#part, this.#step, this.#next, this.#number, this.#teacher);
     this.language = language;
-    this.element = h("aside.lesson-bar", { "aria-label": this.#say("lesson") }, this.#clock, this.#part, this.#step, this.#next, this.#place);
+    this.#say = reader(words[language], language);
     const [at, begun] = (this.#storage.getItem(KEPT) ?? "0,0").split(",").map(Number);
     this.#at = Math.min(STEPS.length - 1, at || 0);
     this.#begun = begun || 0;
-    if (STEPS[this.#at].step.room) this.#at++; // the class is back
-    this.#tell();
+    if (!this.#isStory) this.#at = ROOM;
+    else if (STEPS[this.#at].step.room && !isExported()) this.#at++; // the class is back
+    this.#send = channel(this.#name, (order) => this.#do(order));
     window.setInterval(() => this.#tell(), 1000);
     document.addEventListener("keydown", (event) => this.#key(event));
-    document.body.append(this.element);
-    if (this.#begun) this.#arrive(false);
+    document.body.append(this.#slide, this.element);
+    new ResizeObserver(() => this.#fit()).observe(this.element);
+    document.documentElement.dataset.lesson = "";
+    this.speak(language);
+    window.history.scrollRestoration = "manual"; // the step says what is on the screen
+    if (this.#begun && this.#isStory) this.#arrive(false);
+  }
+
+  get #isStory() {
+    return this.#place.show !== undefined;
+  }
+
+  /** The lesson's name, by which its windows find one another. */
+  get #name() {
+    const known = this.#storage.getItem(NAME);
+    if (known) return known;
+    const made = String(crypto.getRandomValues(new Uint32Array(1))[0]);
+    this.#storage.setItem(NAME, made);
+    return made;
   }
 
   /** @param {"en" | "zh"} language */
@@ -71,42 +85,98 @@ export class Lesson {
     this.#say = reader(words[language], language);
     this.language = language;
     this.element.setAttribute("aria-label", this.#say("lesson"));
+    this.#teacher.textContent = this.#say("teacher.open");
+    this.#teacher.title = this.#say("teacher");
     this.#tell();
+    this.#slideIn();
+    this.told();
+  }
+
+  /** Tell the teacher's window what the projector shows. */
+  told() {
+    this.#send({ news: { at: this.#at, begun: this.#begun, room: this.#place.news?.() ?? null } });
+  }
+
+  /** @param {any} order a question for news, or an order of the teacher's window */
+  #do(order) {
+    if (order.ask) this.told();
+    else if (order.press) this.#press(order.press);
+    else if (order.act) this.#place.act?.(order.act, order.about);
   }
 
   /** @param {KeyboardEvent} event */
   #key(event) {
-    const by = { PageDown: 1, PageUp: -1 }[event.key];
+    const by = event.key === "PageDown" ? 1 : event.key === "PageUp" ? -1 : 0;
     if (!by || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target instanceof Element && event.target.closest(CONTROLS)) return;
     event.preventDefault();
+    this.#press(by);
+  }
+
+  /** @param {1 | -1} by */
+  #press(by) {
     if (!this.#begun) this.#begun = Date.now();
+    if (!this.#isStory && this.#place.press?.(by)) return this.#keep();
     this.#at = Math.min(STEPS.length - 1, Math.max(0, this.#at + by));
     this.#arrive(by < 0);
   }
 
+  #keep() {
+    this.#storage.setItem(KEPT, `${this.#at},${this.#begun}`);
+    this.told();
+  }
+
   /** @param {boolean} isBack */
   #arrive(isBack) {
-    this.#storage.setItem(KEPT, `${this.#at},${this.#begun}`);
+    this.#keep();
     this.#tell();
-    this.#show(STEPS[this.#at].step, isBack);
+    const { step } = STEPS[this.#at];
+    if (step.room && !isExported()) return window.location.assign(`room?${this.#look({ lesson: "" })}`); // a room needs a service
+    if (!this.#isStory) return window.location.assign(`${home()}?lesson`);
+    this.#slideIn();
+    this.#place.show?.(step, isBack);
+  }
+
+  /** Leave room for the bar, at once: a step scrolls to its screen. */
+  #fit() {
+    const height = `${this.element.offsetHeight}px`;
+    if (document.documentElement.style.getPropertyValue("--lesson-bar") !== height) document.documentElement.style.setProperty("--lesson-bar", height);
+  }
+
+  /** Show the slide of the step in place of the story, or the story. */
+  #slideIn() {
+    const { step } = STEPS[this.#at];
+    const kind = this.#isStory ? (step.room ? "room" : step.slide) : undefined;
+    this.#slide.hidden = kind === undefined;
+    document.documentElement.toggleAttribute("data-slide", kind !== undefined);
+    fill(this.#slide, kind === undefined ? null : slide(kind, this.language, this.#say));
+  }
+
+  /** The look of the page, as another page's address says it. @param {Record<string, string>} more */
+  #look(more) {
+    const { theme, projector } = document.documentElement.dataset;
+    const look = { ...more, lang: this.language, ...(theme === "dark" ? { theme } : {}), ...(projector === "on" ? { projector: "1" } : {}) };
+    return new URLSearchParams(look);
+  }
+
+  #open() {
+    window.open(`teacher.html?${this.#look({ of: this.#name })}`, `softkv-teacher-${this.#name}`, "popup,width=620,height=800");
   }
 
   #tell() {
     const { part, step, number } = STEPS[this.#at];
-    const passed = this.#begun ? (Date.now() - this.#begun) / MINUTE : 0;
-    const now = plan.parts[part];
-    const next = plan.parts[part + 1];
-    const end = next?.from ?? plan.minutes;
-    const [minutes, seconds] = [Math.floor(passed), Math.floor((passed % 1) * 60)];
-    fill(this.#clock, `${minutes}:${String(seconds).padStart(2, "0")}`);
-    this.#clock.classList.toggle("late", passed > end);
-    fill(this.#part, `${now.from}–${end}  ${now[this.language]}`);
-    const chapter = 1 + this.#chapters.indexOf(step.chapter ?? "");
-    fill(this.#step, chapter ? this.#say("lesson.step", { chapter, step: number + 1, steps: plan.parts[part].steps.length }) : "");
-    fill(this.#next, next ? this.#say("next", { title: next[this.language] }) : "");
-    fill(this.#place, `${this.#at + 1} / ${STEPS.length}`);
+    const { text, isLate } = clock(this.#begun, part);
+    fill(this.#clock, text);
+    this.#clock.classList.toggle("late", isLate);
+    fill(this.#part, `${PARTS[part].from}–${endOf(part)}  ${PARTS[part][this.language]}`);
+    const chapter = 1 + (this.#place.chapters ?? []).indexOf(step.chapter ?? "");
+    fill(this.#step, chapter ? this.#say("lesson.step", { chapter, step: number + 1, steps: PARTS[part].steps.length }) : "");
+    const next = STEPS[this.#at + 1]?.step;
+    fill(this.#next, next ? this.#say("next", { title: next.shows[this.language] }) : "");
+    fill(this.#number, `${this.#at + 1} / ${STEPS.length}`);
+    this.#fit();
   }
 }
 
-window.softkvLesson = { Lesson };
+export const face = { Lesson };
+window.softkvLesson = face;

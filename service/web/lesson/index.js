@@ -2,25 +2,26 @@
 
 import { home, roomOf } from "../shared/assets.js";
 import { fill, h } from "../shared/element.js";
-import timetable from "./plan.json";
+import check from "./check.json";
 import { preferred, subscripted } from "../shared/words.js";
+import { endOf, PARTS } from "./steps.js";
 import words from "./words.json";
 
 const asked = new URLSearchParams(window.location.search);
 const language = preferred([asked.get("lang") ?? "", ...navigator.languages]);
-const theme = asked.get("theme") === "dark" ? "dark" : "light";
+const theme = document.documentElement.dataset.theme ?? "light";
 const plan = words[language];
 const roomAddress = roomOf();
 const room = roomAddress && page(roomAddress);
+const { questions } = check[language];
 const stage = /** @type {HTMLElement} */ (document.querySelector("#lesson"));
 const isSheet = stage.classList.contains("sheet");
 /** @typedef {typeof words.en} Plan */
 /** @typedef {{title: string, points: string[]}} Section */
-/** @typedef {Plan["check"]["questions"][number]} Question */
+/** @typedef {(typeof questions)[number]} Question */
 
 const LETTERS = ["a", "b", "c", "d"];
 
-document.documentElement.dataset.theme = theme;
 document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
 draw();
 
@@ -68,7 +69,7 @@ function lesson() {
       h(
         "ol",
         {},
-        plan.check.questions.map((question) => h("li", {}, question.ask, choices(question), folded(plan.answer, question.choices[question.right]))),
+        questions.map((question) => h("li", {}, question.ask, choices(question), folded(plan.answer, question.choices[question.right]))),
       ),
     ),
     h(
@@ -100,24 +101,21 @@ function points(section) {
 }
 
 /** A part of the lesson: its minutes, its name and its chapters are the timetable's, which the clicker follows too. @param {Plan["parts"][number]} words @param {number} i */
-function part({ show, questions }, i) {
-  const { from, [language]: title } = timetable.parts[i];
-  /** @type {{chapter?: string, room?: boolean}[]} */
-  const steps = timetable.parts[i].steps;
-  const until = timetable.parts[i + 1]?.from ?? timetable.minutes;
+function part({ show, questions: pairs }, i) {
+  const { from, [language]: title, steps } = PARTS[i];
   const chapters = [...new Set(steps.map(({ chapter }) => chapter).filter((chapter) => chapter !== undefined))];
   const links = [...chapters.map((chapter) => link(permalink(chapter), title)), ...(room && steps.some((step) => step.room) ? [link(room, plan.room)] : [])];
   return h(
     "section.part-of",
     {},
-    h("p.minutes", {}, `${from}–${until}`),
+    h("p.minutes", {}, `${from}–${endOf(i)}`),
     h(
       "div.body",
       {},
       h("h2", {}, title),
       links.length ? h("p.links", {}, links) : null,
       show.map((text) => h("p", {}, subscripted(text))),
-      questions.map(([question, answer]) => folded(question, answer)),
+      pairs.map(([question, answer]) => folded(question, answer)),
     ),
   );
 }
@@ -154,7 +152,7 @@ function worksheet({ title, name, sections }) {
           ? h(
               "ol",
               {},
-              plan.check.questions.map((question) => h("li", {}, question.ask, choices(question))),
+              questions.map((question) => h("li", {}, question.ask, choices(question))),
             )
           : null,
         (section.lines ?? []).map((line) => h("p", {}, blanks(line))),

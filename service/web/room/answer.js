@@ -4,15 +4,12 @@ import { h } from "../shared/element.js";
 import { percent, temperatureText } from "../shared/numbers.js";
 import { say } from "./words.js";
 import { answerAt, isBlurred, temperatureOf } from "./live.js";
-import { guessesOf, weightOf, winner } from "./model.js";
+import { guessesOf, isTie, leaders, weightOf, winner } from "./model.js";
 import { rowWords } from "./rows.js";
 
 /** @typedef {import("./live.js").Answer} Answer */
 /** @typedef {import("./live.js").Answered} Answered */
-/** @typedef {{id: string, key: string, value: string}} Row */
-
-/** Weights that differ by less are equal but for rounding. */
-const EQUAL = 1e-9;
+/** @typedef {Page.RoomRow} Row */
 
 /**
  * The verdict; and the heaviest rows and "none of these", as bars.
@@ -24,7 +21,8 @@ const EQUAL = 1e-9;
 export function bars({ rows, question }, most, own) {
   const temperature = temperatureOf(question);
   const answer = answerAt(question);
-  const shown = answer.matches.filter(({ id }, i) => i < most || own.has(id));
+  // On a tie no row comes before another: all are listed.
+  const shown = answer.matches.filter(({ id }, i) => i < most || own.has(id) || isTie(answer));
   const rest = answer.matches.filter((match) => !shown.includes(match));
   const items = [...shown.map(({ id }) => id), null].sort((one, other) => weightOf(answer, other) - weightOf(answer, one));
   const first = winner(answer);
@@ -50,6 +48,7 @@ export function bars({ rows, question }, most, own) {
 
 /** The verdict of an answer, and how much it says. @param {Answered} question @param {Answer} answer @param {number} temperature */
 export function verdictWords(question, answer, temperature) {
+  if (isTie(answer)) return say("answer.verdict.tie", { count: answer.matches.length });
   const words = say(`answer.verdict.${answer.verdict}`);
   if (isBlurred(question, temperature)) return `${words} ${say("answer.blurred")}`;
   return answer.verdict_certain ? words : `${words} ${say("answer.verdict.uncertain")}`;
@@ -77,9 +76,10 @@ function bar(id, row, answer, won, own) {
 /** The winner, in words. @param {Answer} answer @param {Map<string, Row | undefined>} rows */
 export function wonWords(answer, rows) {
   const { matches } = answer;
-  if (matches.length > 1 && matches[0].weight - matches[matches.length - 1].weight < EQUAL)
-    return say("answer.won.all", { weight: percent(matches[0].weight) });
+  if (isTie(answer)) return say("answer.won.all", { weight: percent(matches[0].weight), count: matches.length });
+  const first = leaders(answer);
   const id = winner(answer);
+  if (id === undefined) return say("answer.won.tie", { weight: percent(Math.max(...[...first].map((one) => weightOf(answer, one)))), count: first.size });
   const weight = percent(weightOf(answer, id));
   return id === null ? say("answer.won.none", { weight }) : say("answer.won", { key: rows.get(id)?.key ?? "…", weight });
 }

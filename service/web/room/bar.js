@@ -3,9 +3,14 @@
 import { h } from "../shared/element.js";
 import { say } from "./words.js";
 
-/** @param {(changed: Record<string, ?string>) => string} address of this page with other words @param {Page.Language} language @param {URLSearchParams} asked */
-export function bar(address, language, asked) {
-  const dark = asked.get("theme") === "dark";
+/**
+ * @param {(changed: Record<string, ?string>) => string} address of this page with other words
+ * @param {Page.Language} language
+ * @param {URLSearchParams} asked
+ * @param {boolean} isTaught whether a presenter looks at it: the plan of the lesson has all answers
+ */
+export function bar(address, language, asked, isTaught) {
+  const dark = document.documentElement.dataset.theme === "dark";
   const large = asked.get("projector") === "1";
   const other = language === "zh" ? "en" : "zh";
   const theme = dark ? "&theme=dark" : "";
@@ -18,9 +23,9 @@ export function bar(address, language, asked) {
       "div.tools",
       {},
       h("a", { href: `deeper#pictures&lang=${language}${theme}` }, say("room.page")),
-      h("a", { href: `lesson.html?lang=${language}${theme}` }, say("room.lesson")),
+      isTaught ? h("a", { href: `lesson.html?lang=${language}${theme}` }, say("room.lesson")) : null,
       linked("toggle-lang", address({ lang: other }), "room.language", other === "zh" ? "中文" : "EN", { lang: other === "zh" ? "zh-Hans" : "en" }),
-      linked("toggle-theme", address({ theme: dark ? null : "dark" }), "room.dark", h("span.moon")),
+      linked("toggle-theme", address({ theme: dark ? "light" : "dark" }), "room.dark", h("span.moon")),
       linked("toggle-projector", address({ projector: large ? null : "1" }), "room.projector", large ? "A−" : "A+"),
     ),
   ];

@@ -5,8 +5,8 @@ import { say } from "./words.js";
 
 const CODE = /^[A-Z]{4}$/;
 
-/** @param {{code: string, problem: string, join: (code: string) => void, open: () => void}} how `problem`: why the code leads nowhere */
-export function door({ code, problem, join, open }) {
+/** @param {{code: string, problem: string, isTaught: boolean, join: (code: string) => void, open: () => void}} how `problem`: why the code leads nowhere; `isTaught`: in a lesson the presenter comes first */
+export function door({ code, problem, isTaught, join, open }) {
   const input = h("input", {
     type: "text",
     id: "code",
@@ -26,10 +26,17 @@ export function door({ code, problem, join, open }) {
     wrong.textContent = CODE.test(letters) ? "" : say("door.wrong");
     if (CODE.test(letters)) join(letters);
   };
+  const opening = h(
+    "section",
+    {},
+    h(isTaught ? "button.strong" : "button", { type: "button", id: "open", onclick: open }, say("door.open")),
+    h("p.soft.small", {}, say("door.present"), isTaught ? ` ${say("door.press")}` : ""),
+  );
   return h(
     "div.door",
     {},
     h("header.story", {}, h("h1", {}, say("door.title")), h("p.lede", {}, say.rich("door.lede"))),
+    isTaught ? opening : null,
     h(
       "section",
       {},
@@ -39,10 +46,10 @@ export function door({ code, problem, join, open }) {
         { onsubmit: enter },
         h("label", { for: "code" }, say("door.code")),
         input,
-        h("button.strong", { type: "submit", id: "join" }, say("door.enter")),
+        h(isTaught ? "button" : "button.strong", { type: "submit", id: "join" }, say("door.enter")),
       ),
       wrong,
     ),
-    h("section", {}, h("p.soft.small", {}, say("door.present")), h("button", { type: "button", id: "open", onclick: open }, say("door.open"))),
+    isTaught ? null : opening,
   );
 }

@@ -6,13 +6,15 @@
  */
 
 import { API, SoftkvError, storageOf } from "../shared/api.js";
+import { asset } from "../shared/assets.js";
 import { fill, h } from "../shared/element.js";
+import { runScript } from "../shared/script.js";
 import { bar } from "./bar.js";
 import { door } from "./door.js";
 import { join } from "./join.js";
 import { fresh, Kept } from "./kept.js";
 import { listen } from "./listening.js";
-import { after, unknown } from "./model.js";
+import { after, isAnswered, unknown } from "./model.js";
 import { notice } from "./notice.js";
 import { present } from "./present.js";
 import { language, say } from "./words.js";
@@ -28,19 +30,25 @@ let listening = new AbortController();
 let news = null;
 
 document.documentElement.lang = language === "zh" ? "zh-Hans" : "en";
-document.documentElement.dataset.theme = asked.get("theme") === "dark" ? "dark" : "light";
 document.documentElement.dataset.projector = asked.get("projector") === "1" ? "on" : "off";
 document.title = `${say("room.title")} · softkv`;
 const told = notice(api, begin);
+/** The room that this tab presents, as it is now, and what its presenter can do there. @type {?{room: Page.Room, acts: Record<string, (about?: string) => unknown>}} */
+let presenting = null;
+/** @type {?InstanceType<NonNullable<typeof window.softkvLesson>["Lesson"]>} */
+let lesson = null;
 begin();
+if (asked.has("lesson")) void teach();
 
 function begin() {
   listening.abort();
   listening = new AbortController();
-  fill(/** @type {HTMLElement} */ (document.querySelector("#bar")), bar(address, language, asked));
+  presenting = null;
   const code = (asked.get("code") ?? "").toUpperCase();
   const presented = kept.presented;
-  if (presented && presented.code === code) presents(presented);
+  const isPresenter = presented !== null && presented.code === code;
+  fill(/** @type {HTMLElement} */ (document.querySelector("#bar")), bar(address, language, asked, isPresenter || (asked.has("lesson") && !code)));
+  if (isPresenter) presents(presented);
   else if (/^[A-Z]{4}$/.test(code)) joins(code);
   else doors("", "");
 }
@@ -48,16 +56,30 @@ function begin() {
 /** The door, and why a code led to it. @param {string} code @param {string} problem */
 function doors(code, problem) {
   listening.abort();
-  fill(stage, told.element, door({ code, problem, join: enter, open: () => opens({}) }));
+  fill(stage, told.element, door({ code, problem, isTaught: asked.has("lesson"), join: enter, open: () => opens({ hold: asked.has("lesson") }) }));
   if (problem) /** @type {HTMLInputElement} */ (stage.querySelector("#code")).select();
 }
 
-/** In a lesson the presenter's clicker leads back to its plan (`lesson/clicker.js`); a field keeps its keys. */
-if (asked.has("lesson")) {
-  document.addEventListener("keydown", (event) => {
-    if (event.key !== "PageDown" || event.defaultPrevented || (event.target instanceof Element && event.target.closest("input, select, textarea"))) return;
-    event.preventDefault();
-    window.location.assign("./?lesson");
+/** In a lesson the clicker opens the room, then shows an answer that is waited for, and else leads back to the story (`lesson/clicker.js`). */
+async function teach() {
+  document.head.append(h("link", { rel: "stylesheet", href: asset("css/clicker.css") }));
+  await runScript("built/clicker.js");
+  if (!window.softkvLesson) return;
+  lesson = new window.softkvLesson.Lesson(language, {
+    press(by) {
+      if (by < 0) return false;
+      const button = /** @type {?HTMLButtonElement} */ (stage.querySelector(presenting ? "#reveal" : "#open"));
+      if (!button || button.disabled) return false;
+      button.click();
+      return true;
+    },
+    news() {
+      if (!presenting) return null;
+      const { code, rows, held, hold, waiting, listeners, question } = presenting.room;
+      const guessed = question && { query: question.query, guesses: question.guesses, isAnswered: isAnswered(question) };
+      return { code, held, waiting, holds: hold, rows: rows.size, listeners: Math.max(0, listeners - 1), question: guessed };
+    },
+    act: (act, about) => presenting?.acts[act]?.(about),
   });
 }
 
@@ -91,7 +113,7 @@ async function answering(act) {
   }
 }
 
-/** @param {{rows?: Page.RoomRow[]}} wanted */
+/** @param {{rows?: Page.RoomRow[], hold?: boolean}} wanted */
 function opens(wanted) {
   return doing(async () => {
     /** @type {Page.Schemas["OpenedRoom"]} */
@@ -106,13 +128,14 @@ function opens(wanted) {
  *
  * @param {string} code
  * @param {{element: HTMLElement, show: (room: Page.Room, name: string) => void}} view
- * @param {{changed?: (room: Page.Room, name: string) => void, missing: (isOver: boolean) => void}} how `missing`: there is no room
+ * @param {{changed?: (room: Page.Room, name: string) => void, missing: (isOver: boolean) => void, headers?: Record<string, string>}} how `missing`: there is no room
  */
-function follows(code, view, { changed = () => {}, missing }) {
+function follows(code, view, { changed = () => {}, missing, headers }) {
   let room = unknown(code);
   fill(stage, told.element);
   listen(api, `/v1/rooms/${code}/events`, {
     signal: listening.signal,
+    headers,
     heard(event) {
       const { name } = event;
       if (name === "over" || name === "problem") return;
@@ -142,15 +165,20 @@ function presents(opened) {
   const { code } = opened;
   const path = `/v1/rooms/${code}`;
   const secret = { "X-Room-Secret": opened.secret };
+  const acts = {
+    hold: (/** @type {boolean} */ hold) => doing(() => api.send("PUT", `${path}/hold`, { hold }, secret)),
+    release: (/** @type {string | undefined} */ id) => doing(() => api.send("POST", `${path}/release`, id === undefined ? {} : { rows: [id] }, secret)),
+    remove: (/** @type {string} */ id) => doing(() => api.send("DELETE", `${path}/rows/${id}`, undefined, secret)),
+    ask: (/** @type {string} */ query) => doing(() => api.send("POST", `${path}/questions`, { query }, secret)),
+    reveal: (/** @type {number} */ question) => doing(() => api.send("POST", `${path}/reveal`, { question }, secret)),
+  };
   const view = present({
     opened,
     acts: {
-      ask: (query) => doing(() => api.send("POST", `${path}/questions`, { query }, secret)),
-      reveal: (question) => doing(() => api.send("POST", `${path}/reveal`, { question }, secret)),
+      ...acts,
       heat: (question, temperature) => doing(() => api.send("PUT", `${path}/temperature`, { question, temperature }, secret)),
       words: (question, row) => answering(() => api.post(`${path}/words`, { question, row })),
       compare: (body) => answering(() => api.post("/v1/compare", body)),
-      remove: (id) => doing(() => api.send("DELETE", `${path}/rows/${id}`, undefined, secret)),
       close: () =>
         doing(async () => {
           listening.abort();
@@ -161,7 +189,19 @@ function presents(opened) {
     },
   });
   follows(code, view, {
+    headers: secret,
     changed(room, name) {
+      presenting = {
+        room,
+        acts: {
+          hold: (about) => acts.hold(Boolean(about)),
+          release: acts.release,
+          remove: (about = "") => acts.remove(about),
+          ask: (about = "") => acts.ask(about),
+          reveal: () => room.question && acts.reveal(room.question.number),
+        },
+      };
+      lesson?.told();
       if (["room", "row", "removed", "question"].includes(name)) kept.presented = { ...opened, rows: [...room.rows.values()], query: room.question?.query };
     },
     /** The service was started again: the tab's own record opens the room once more. A room that has ended stays closed. */
@@ -179,7 +219,7 @@ async function again() {
   const { code, rows, query } = kept.presented;
   try {
     /** @type {Page.Schemas["OpenedRoom"]} */
-    const { secret, joining } = await api.post("/v1/rooms", { code, rows });
+    const { secret, joining } = await api.post("/v1/rooms", { code, rows, hold: asked.has("lesson") });
     kept.presented = { code, secret, joining, rows, query };
     news = ["notice.back", { rows: String(rows.length) }];
     begin();
@@ -199,12 +239,14 @@ function joins(code) {
   const view = join({
     code,
     own: () => kept.own(code),
+    name: kept.name,
     acts: {
-      put: (key, value) =>
-        doing(async () => {
+      put: (key, value, by) =>
+        answering(async () => {
           const id = fresh();
           kept.add(code, id);
-          await api.send("PUT", `${path}/rows/${id}`, { key, value }, { "X-Room-Secret": kept.secret });
+          kept.name = by;
+          return api.send("PUT", `${path}/rows/${id}`, { key, value, ...(by ? { by } : {}) }, { "X-Room-Secret": kept.secret });
         }),
       propose: (query) => doing(() => api.post(`${path}/questions`, { query })),
       guess: (question, row) => doing(() => api.send("PUT", `${path}/guesses/${kept.who}`, { question, row })),

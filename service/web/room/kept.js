@@ -3,6 +3,7 @@
 const PRESENTED = "softkv-room";
 const WHO = "softkv-room-who";
 const SECRET = "softkv-room-secret";
+const NAME = "softkv-room-name";
 const OWN = "softkv-room-rows-";
 const JOINED = "softkv-room-joined-";
 
@@ -39,6 +40,15 @@ export class Kept {
     const made = fresh();
     this.storage.setItem(SECRET, made);
     return made;
+  }
+
+  /** The name that this tab's rows are sent with; "" without one. */
+  get name() {
+    return this.storage.getItem(NAME) ?? "";
+  }
+
+  set name(name) {
+    this.storage.setItem(NAME, name);
   }
 
   /** Ids of the rows that this tab sent into a room. @param {string} code @returns {Set<string>} */

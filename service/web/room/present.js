@@ -11,6 +11,7 @@ import { list, rowWords } from "./rows.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const LONGEST = 60;
+const COMMAND = "softkv serve --host 0.0.0.0 --allow-anonymous read";
 const LOOPBACK = /^https?:\/\/(localhost|127\.|\[::1\])/;
 
 /**
@@ -23,6 +24,8 @@ const LOOPBACK = /^https?:\/\/(localhost|127\.|\[::1\])/;
  * @param {(question: number, row: string) => Promise<?import("./why.js").Words>} how.acts.words
  * @param {(body: object) => Promise<?Page.Schemas["CompareAnswer"]>} how.acts.compare
  * @param {(row: string) => Promise<boolean>} how.acts.remove
+ * @param {(holds: boolean) => Promise<boolean>} how.acts.hold
+ * @param {(row?: string) => Promise<boolean>} how.acts.release shows a held row to all, or every one
  * @param {() => Promise<boolean>} how.acts.close
  */
 export function present({ opened: { code, joining, query: before = "" }, acts }) {
@@ -54,11 +57,36 @@ export function present({ opened: { code, joining, query: before = "" }, acts })
   const drawWaiting = list(waiting, (/** @type {{id: string, text: string}} */ { text }) =>
     h("li", {}, h("button", { type: "button", onclick: () => acts.ask(text) }, clipped(text, LONGEST))),
   );
-  const drawRows = list(memory, (/** @type {Page.RoomRow} */ { id, key, value }) =>
+  const holds = h("input", { type: "checkbox", id: "hold", onchange: () => acts.hold(holds.checked) });
+  const all = h("button", { type: "button", id: "release-all", onclick: () => acts.release() }, say("present.release.all"));
+  const held = h("ul.held", {});
+  const heldCount = h("summary", {});
+  // Closed until the presenter looks: the class sees the projector.
+  const holding = h("details.holding", { hidden: true }, heldCount, all, held);
+  const drawHeld = list(held, (/** @type {{id: string, row: ?Page.RoomRow, query: string}} */ { row, query }) =>
+    h(
+      "li",
+      {},
+      h("span", { dir: "auto" }, row ? rowWords(row) : h("span.query", {}, query)),
+      row
+        ? h(
+            "span.both",
+            {},
+            h("button", { type: "button", onclick: () => acts.release(row.id) }, say("present.release")),
+            h(
+              "button.plain.remove",
+              { type: "button", "aria-label": `${say("present.remove")}: ${clipped(row.key, LONGEST)}`, onclick: () => acts.remove(row.id) },
+              "×",
+            ),
+          )
+        : h("button", { type: "button", onclick: () => acts.ask(query) }, say("present.ask")),
+    ),
+  );
+  const drawRows = list(memory, (/** @type {Page.RoomRow} */ { id, key, value, by }) =>
     h(
       "li",
       { id: `row-${id}` },
-      h("span", {}, rowWords({ key, value })),
+      h("span", {}, rowWords({ key, value, by })),
       h(
         "button.plain.remove",
         { type: "button", title: say("present.remove"), "aria-label": `${say("present.remove")}: ${clipped(key, LONGEST)}`, onclick: () => acts.remove(id) },
@@ -75,8 +103,18 @@ export function present({ opened: { code, joining, query: before = "" }, acts })
   /** @param {Page.Room} room @param {string} name of the event that changed it */
   function show(room, name) {
     put(listeners, say("present.here", { count: count(Math.max(0, room.listeners - 1)) }));
-    waited.hidden = !room.waiting.length;
-    drawWaiting(room.waiting.map(({ number, query: text }) => ({ id: String(number), text })));
+    holds.checked = room.hold;
+    const unseen = room.hold ? room.waiting : [];
+    holding.hidden = !room.held.length && !unseen.length;
+    all.hidden = room.held.length < 2;
+    put(heldCount, say("present.held", { count: room.held.length + unseen.length }));
+    drawHeld([
+      ...room.held.map((row) => ({ id: row.id, row, query: "" })),
+      ...unseen.map(({ number, query: text }) => ({ id: `question ${number}`, row: null, query: text })),
+    ]);
+    const seen = room.hold ? [] : room.waiting;
+    waited.hidden = !seen.length;
+    drawWaiting(seen.map(({ number, query: text }) => ({ id: String(number), text })));
     put(remembered, say("present.memory", { count: count(room.rows.size) }));
     const { question } = room;
     element.dataset.shows = question ? (isAnswered(question) ? "answer" : "question") : "rows";
@@ -87,7 +125,10 @@ export function present({ opened: { code, joining, query: before = "" }, acts })
     if (state !== told) {
       answered?.stop();
       answered = isAnswered(question) ? reveal({ question, rows: room.rows, acts }) : null;
-      fill(stage, answered ? answered.element : question ? asked(question) : h("p.soft", {}, say("present.first")));
+      fill(
+        stage,
+        answered ? answered.element : question ? asked(question) : [h("h1.unseen", {}, say("join.here", { code })), h("p.soft", {}, say("present.first"))],
+      );
       stage.setAttribute("aria-live", answered ? "off" : "polite"); // the picture's numbers change with each step of the knob
       fill(side, answered ? answered.aside : null);
     } else if (isAnswered(question)) answered?.show(question);
@@ -136,8 +177,8 @@ export function present({ opened: { code, joining, query: before = "" }, acts })
         h("p", {}, say("present.code")),
         letters,
         listeners,
-        LOOPBACK.test(joining.address) ? h("p.soft.small", { id: "alone" }, say("present.alone")) : null,
         close,
+        LOOPBACK.test(joining.address) ? alone() : null,
       ),
     ),
     h(
@@ -150,11 +191,26 @@ export function present({ opened: { code, joining, query: before = "" }, acts })
         h("button.strong", { type: "submit", id: "ask" }, say("present.ask")),
       ),
       waited,
+      h("div.holds", {}, h("label", {}, holds, ` ${say("present.hold")}`), holding),
     ),
     stage,
     h("div.column", {}, side, h("section.remembered", {}, remembered, memory)),
   );
   return { element, show };
+}
+
+/** The command that lets phones in: a service chooses at its start whether it listens to the network. */
+function alone() {
+  const button = h("button", { type: "button", onclick: copy }, say("present.copy"));
+  async function copy() {
+    try {
+      await navigator.clipboard.writeText(COMMAND);
+      button.textContent = say("present.copied");
+    } catch (failure) {
+      if (!(failure instanceof DOMException || failure instanceof TypeError)) throw failure; // no right to the clipboard: it is copied by hand
+    }
+  }
+  return h("details.alone", { id: "alone" }, h("summary", {}, say("present.alone")), h("p", {}, say("present.alone.how")), h("code", {}, COMMAND), button);
 }
 
 /** A QR code as an SVG that is drawn, never read as text. @param {Page.Joining} joining */

@@ -8,15 +8,17 @@ import { Threads } from "../story/threads.js";
 import { say } from "./words.js";
 import { verdictWords, wonWords } from "./answer.js";
 import { agrees, answerAt, difference, temperatureOf } from "./live.js";
-import { guessesOf, winner } from "./model.js";
+import { guessesOf, isTie, leaders } from "./model.js";
 import { why } from "./why.js";
 
 /** @typedef {import("./live.js").Answered} Answered */
-/** @typedef {{id: string, key: string, value: string}} Row */
+/** @typedef {Page.RoomRow} Row */
 
-/** Up to here every row has its name in the picture; of more, the first few have, and the others are small. */
-const NAMED = 12;
-const FIRST = 8;
+/** Rows that have their name in the picture are so high, in lines of text; of more rows than fit, the first few have it, and the others are small. */
+const LINES = 2.4;
+const FIRST = { share: 0.6, least: 3, most: 8 };
+/** What stands above and below the picture, in rem. */
+const AROUND = 14;
 /** Between two temperatures that the phones are sent. */
 const APART_MS = 100;
 /** The service is asked for its own weights when the knob has rested so long. */
@@ -34,8 +36,11 @@ const NARROWEST = 240;
 export function reveal({ question, rows, acts }) {
   const texts = new Map(question.answer.matches.map(({ id }) => [id, rows.get(id)]));
   const matches = question.answer.matches;
-  const small = matches.length > NAMED ? matches.length - FIRST : 0;
+  const fitting = fittingRows();
+  const first = Math.min(FIRST.most, Math.max(FIRST.least, Math.floor(FIRST.share * fitting)));
+  const small = matches.length >= fitting ? Math.max(0, matches.length - first) : 0;
   let temperature = temperatureOf(question);
+  let guesses = question.guesses;
   let grown = 0;
   let waiting = /** @type {?number} */ (null);
   let isSending = false;
@@ -53,12 +58,12 @@ export function reveal({ question, rows, acts }) {
   );
   const won = h("p.won-words.large", {});
   const verdict = h("p.verdict", { role: "status" });
-  const right = h("p.soft", { id: "right" });
+  const guessed = h("p.soft", { id: "right" });
   const checked = h("p.soft.small", { id: "checking", role: "status" });
   const because = why((row) => acts.words(question.number, row));
-  const figure = h("figure.threads-of", { "aria-label": say("reveal.picture") }, threads.element);
+  const figure = h("figure.threads-of", { "data-named": small ? String(first) : null, "aria-label": say("reveal.picture") }, threads.element);
   const element = [h("h1.unseen", {}, question.query), h("div.won", {}, won, because.button), figure];
-  const aside = h("section.beside", {}, verdict, right, because.element, checked);
+  const aside = h("section.beside", {}, verdict, guessed, because.element, checked);
 
   threads.take({
     query: question.query,
@@ -94,6 +99,8 @@ export function reveal({ question, rows, acts }) {
     });
     put(won, wonWords(answer, texts));
     put(verdict, verdictWords(question, answer, temperature));
+    const right = [...leaders(answer)].reduce((sum, id) => sum + guessesOf(answer, id), 0);
+    put(guessed, isTie(answer) ? "" : say("present.right", { right: count(right), count: count(guesses) }));
   }
 
   /** The phones follow, a few times a second and at last to where the knob rests. @param {number} chosen */
@@ -119,7 +126,7 @@ export function reveal({ question, rows, acts }) {
   /** The weights of the service at the same temperature, of the same rows. */
   async function check() {
     const asked = temperature;
-    const own = [...texts.values()].filter((row) => row !== undefined);
+    const own = [...texts.values()].filter((row) => row !== undefined).map(({ id, key, value }) => ({ id, key, value }));
     if (!own.length || own.length < texts.size) return;
     const compared = await acts.compare({
       query: question.query,
@@ -137,7 +144,8 @@ export function reveal({ question, rows, acts }) {
 
   /** Update the question: guesses may have been removed. @param {Answered} now */
   function show(now) {
-    put(right, say("present.right", { right: count(guessesOf(now.answer, winner(now.answer))), count: count(now.guesses) }));
+    guesses = now.guesses;
+    draw();
     because.show(matches.map(({ id }) => ({ id, key: texts.get(id)?.key ?? "…" })));
   }
 
@@ -152,4 +160,12 @@ export function reveal({ question, rows, acts }) {
       waiting = null;
     },
   };
+}
+
+/** How many rows with a name the picture has room for, with "none of these". */
+function fittingRows() {
+  const style = getComputedStyle(document.documentElement);
+  const rem = parseFloat(style.fontSize);
+  const height = window.innerHeight - AROUND * rem - (parseFloat(style.getPropertyValue("--lesson-bar")) || 0);
+  return Math.floor(height / (LINES * rem));
 }

@@ -42,7 +42,11 @@ export function list(element, make) {
   };
 }
 
-/** A row as text: its key, and its value where that says more. @param {{key: string, value: string}} row */
-export function rowWords({ key, value }) {
-  return [h("span.key", { dir: "auto" }, key), value === key ? null : [h("span.arrow", {}, " → "), h("span.value", { dir: "auto" }, value)]];
+/** A row as text: its key, its value where that says more, and the name of its sender. @param {{key: string, value: string, by?: string}} row */
+export function rowWords({ key, value, by }) {
+  return [
+    h("span.key", { dir: "auto" }, key),
+    value === key ? null : [h("span.arrow", {}, " → "), h("span.value", { dir: "auto" }, value)],
+    by ? h("span.by", { dir: "auto" }, ` · ${by}`) : null,
+  ];
 }

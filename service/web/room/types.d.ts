@@ -5,14 +5,16 @@ declare namespace Page {
   type Schemas = import("../../../clients/typescript/src/generated/api.ts").components["schemas"];
 
   /** A row of a room. */
-  type RoomRow = { id: string; key: string; value: string };
+  type RoomRow = { id: string; key: string; value: string; by?: string; held?: boolean };
   /** A question of a room, with its answer once it is revealed. */
   type RoomQuestion = import("./live.js").Answered | { number: number; query: string; guesses: number; answer?: undefined };
   /** What a room tells, by the names of its events. */
   interface RoomEvents {
-    room: Omit<Room, "rows"> & { rows: RoomRow[] };
+    room: Omit<Room, "rows" | "held"> & { rows: RoomRow[]; held?: RoomRow[] };
     row: RoomRow;
     removed: { id: string };
+    hold: Pick<Room, "hold">;
+    held: { rows: RoomRow[] };
     waiting: Pick<Room, "waiting">;
     here: Pick<Room, "listeners">;
     question: RoomQuestion;
@@ -26,6 +28,9 @@ declare namespace Page {
   interface Room {
     code: string;
     rows: Map<string, RoomRow>;
+    /** Whether new rows and questions wait for the presenter, who alone sees the held rows. */
+    hold: boolean;
+    held: RoomRow[];
     waiting: { number: number; query: string }[];
     question: RoomQuestion | null;
     listeners: number;

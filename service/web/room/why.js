@@ -13,6 +13,14 @@ const LONGEST = 60;
 const LEAST = 0.01;
 /** The second word is named if it moved the row by at least this share of the first. */
 const SECOND = 0.2;
+/** Words that join others and name nothing: what goes with them says little about the row. */
+const FUNCTION_WORDS = new Set(
+  (
+    "a an the of to in into on at for with by from about and or but if as than so then that this these those there here it its is are was were be been am " +
+    "do does did has have had i me my you your we us our they them their he him his she her what which who whom whose when where why how can could shall " +
+    "should will would may might must not no any some something anything"
+  ).split(" "),
+);
 /** In rem, of a word that has moved nothing, and of the one that has moved most. */
 const SIZES = { least: 1, most: 2.25 };
 
@@ -77,13 +85,23 @@ function moved({ similarity }, word) {
 
 /** One sentence, or two. @param {Words} words @param {string} key */
 function because(words, key) {
-  const read = words.words.filter((word) => word.similarity !== null);
+  const read = words.words.filter((word) => word.similarity !== null).sort((one, other) => moved(words, other) - moved(words, one));
   if (!read.length) return say("why.single", { key, whole: fixed(words.similarity) });
-  const [first, second] = [...read].sort((one, other) => moved(words, other) - moved(words, one));
-  if (moved(words, first) < LEAST) return say("why.whole", { key, whole: fixed(words.similarity) });
-  const most = say("why.most", { word: first.text, key, whole: fixed(words.similarity), rest: fixed(first.similarity) });
+  const [first, second] = read.filter((word) => !isFunctionWord(word));
+  if (!first || moved(words, first) < LEAST) return say("why.whole", { key, whole: fixed(words.similarity) });
+  const most = say(first === read[0] ? "why.most" : "why.most.meaning", {
+    word: first.text,
+    key,
+    whole: fixed(words.similarity),
+    rest: fixed(first.similarity),
+  });
   if (!second || moved(words, second) < Math.max(LEAST, SECOND * moved(words, first))) return most;
   return `${most} ${say("why.less", { word: second.text, rest: fixed(second.similarity) })}`;
+}
+
+/** @param {Word} word */
+function isFunctionWord({ text }) {
+  return FUNCTION_WORDS.has(text.toLowerCase().replace(/[^\p{L}]/gu, ""));
 }
 
 /** @param {Words} words */

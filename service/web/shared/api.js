@@ -51,7 +51,7 @@ export class API {
    * Yield the events of the service until it ends.
    *
    * @param {string} path
-   * @param {{signal: AbortSignal, body?: object}} how a body makes it a POST
+   * @param {{signal: AbortSignal, body?: object, headers?: Record<string, string>}} how a body makes it a POST
    * @returns {AsyncIterable<{name: string, data: any}>}
    */
   events(path, how) {

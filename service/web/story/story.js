@@ -4,7 +4,7 @@
  */
 
 import { API, KeyRefused, SoftkvError, storageOf, Unreachable } from "../shared/api.js";
-import { asset, isExported, roomOf } from "../shared/assets.js";
+import { asset, isExported } from "../shared/assets.js";
 import { readsChinese } from "../shared/chinese.js";
 import { fill, h } from "../shared/element.js";
 import { recorded } from "../shared/recorded.js";
@@ -148,8 +148,7 @@ export class Story {
     if (!window.softkvLesson) await runScript("built/clicker.js");
     if (!window.softkvLesson) return;
     const chapters = this.#chapters.map(({ id }) => id);
-    document.documentElement.dataset.lesson = "";
-    this.#lesson = new window.softkvLesson.Lesson(this.#look.lang, chapters, (step, isBack) => this.#step(step, isBack));
+    this.#lesson = new window.softkvLesson.Lesson(this.#look.lang, { chapters, show: (step, isBack) => this.#step(step, isBack) });
   }
 
   /** The key End leads to the last chapter; those above are made first, so that none of them grows later. @param {KeyboardEvent} event */
@@ -217,15 +216,10 @@ export class Story {
   /**
    * Show a step of the lesson. The way back begins where the chapter does, so that no later guess is left.
    *
-   * @param {import("../lesson/clicker.js").Step} step
+   * @param {import("../lesson/steps.js").Step} step
    * @param {boolean} isBack
    */
-  #step({ chapter = "", screen = 1, state = {}, guess, play, hood, room }, isBack) {
-    if (room) {
-      const address = roomOf();
-      if (address) window.location.assign(`${address}?lesson`);
-      return;
-    }
+  #step({ chapter = "", screen = 1, state = {}, guess, play, hood }, isBack) {
     const host = this.#hosts.get(chapter);
     if (!host) return;
     this.#mountDownTo(chapter);
@@ -234,9 +228,13 @@ export class Story {
     this.#change(chapter, { ...beginning, ...state });
     const shown = host.querySelectorAll(".screen")[screen - 1];
     shown?.scrollIntoView({ block: "start" });
-    if (guess) shown?.querySelector(".prediction")?.dispatchEvent(new Event(REVEAL));
+    if (guess) {
+      shown?.querySelector(".prediction")?.dispatchEvent(new Event(REVEAL));
+      // The verdict comes into view by itself; in a class the heading stays there, too.
+      requestAnimationFrame(() => requestAnimationFrame(() => shown?.scrollIntoView({ behavior: "instant", block: "start" })));
+    }
     if (play) this.#views.get(chapter)?.play?.();
-    for (const folded of host.querySelectorAll("details")) folded.open = Boolean(hood) && Boolean(shown?.contains(folded));
+    for (const folded of this.#main.querySelectorAll("details")) folded.open = Boolean(hood) && Boolean(shown?.contains(folded));
   }
 
   /** Everything anew: at the beginning, and in another language. */

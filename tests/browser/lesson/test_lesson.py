@@ -76,10 +76,11 @@ def test_the_minutes_follow_one_another(visit: Any) -> None:
 
 
 def test_both_languages_have_the_same_plan_and_the_same_sheet(visit: Any) -> None:
-    english, chinese = plans()
+    check = words("lesson/check.json")
+    english, chinese = (plan | check[language] for plan, language in zip(plans(), ("en", "zh"), strict=True))
     for shape in (
-        lambda plan: [question["right"] for question in plan["check"]["questions"]],
-        lambda plan: [len(question["choices"]) for question in plan["check"]["questions"]],
+        lambda plan: [question["right"] for question in plan["questions"]],
+        lambda plan: [len(question["choices"]) for question in plan["questions"]],
         lambda plan: [(len(part["show"]), len(part["questions"])) for part in plan["parts"]],
         lambda plan: [len(section.get("lines", [])) for section in plan["worksheet"]["sections"]],
         lambda plan: str(plan["worksheet"]).count("______"),
