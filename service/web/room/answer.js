@@ -48,7 +48,7 @@ export function bars({ rows, question }, most, own) {
 
 /** The verdict of an answer, and how much it says. @param {Answered} question @param {Answer} answer @param {number} temperature */
 export function verdictWords(question, answer, temperature) {
-  if (isTie(answer)) return say("answer.verdict.tie", { count: answer.matches.length });
+  if (isTie(answer)) return say(temperature === Infinity ? "answer.verdict.average" : "answer.verdict.tie");
   const words = say(`answer.verdict.${answer.verdict}`);
   if (isBlurred(question, temperature)) return `${words} ${say("answer.blurred")}`;
   return answer.verdict_certain ? words : `${words} ${say("answer.verdict.uncertain")}`;

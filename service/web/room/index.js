@@ -44,8 +44,9 @@ function begin() {
   listening.abort();
   listening = new AbortController();
   presenting = null;
-  const code = (asked.get("code") ?? "").toUpperCase();
   const presented = kept.presented;
+  if (asked.has("lesson") && !asked.has("code") && presented) asked.set("code", presented.code); // back from the story
+  const code = (asked.get("code") ?? "").toUpperCase();
   const isPresenter = presented !== null && presented.code === code;
   fill(/** @type {HTMLElement} */ (document.querySelector("#bar")), bar(address, language, asked, isPresenter || (asked.has("lesson") && !code)));
   if (isPresenter) presents(presented);

@@ -136,6 +136,18 @@ def test_a_text_is_written_from_files(offline: Visit) -> None:
         assert ids[begun:] == expected[begun - 1 : -1].tolist(), [vocabulary.words[number] for number in ids]
 
 
+def test_the_teacher_s_window_runs_a_lesson_from_files(offline: Visit) -> None:
+    page = offline.page
+    page.goto(f"{offline.origin}/index.html?lesson")
+    page.wait_for_selector(".lesson-bar")
+    with page.expect_popup() as popup:
+        page.click("#teacher")
+    teacher = popup.value
+    teacher.click("#forward:not([disabled])")
+    page.locator(".lesson-bar .place", has_text="2 /").wait_for()
+    teacher.locator(".say", has_text="A table of nine rows").wait_for()
+
+
 def test_the_lesson_and_the_worksheet_lead_back_to_files(offline: Visit) -> None:
     page = offline.page
     for name in ("lesson.html", "worksheet.html"):

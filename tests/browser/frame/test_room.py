@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -29,11 +30,11 @@ LISTENERS, UPDATES = 30, 20
 WITHIN_SECONDS = 1.0
 SAID = {
     "en": {
-        "one": "✓ One row stands out.",
-        "several": "◐ Several rows share it: here they are.",
+        "one": "● One row stands out.",
+        "several": "◐ Several rows share it.",
         "none": "○ Nothing here about that.",
     },
-    "zh": {"one": "✓ 一行脱颖而出。", "several": "◐ 几行分享权重，列在这里。", "none": "○ 这里没有相关内容。"},
+    "zh": {"one": "● 一行脱颖而出。", "several": "◐ 几行分享权重。", "none": "○ 这里没有相关内容。"},
 }
 ENCODER = ("--encoder", "all-MiniLM-L6-v2", "--allow-anonymous", "read")
 
@@ -246,7 +247,7 @@ def test_five_phones_play_a_whole_room(site: RunningService, visit: Any, axe: An
     projector.click("#open")
     code = projector.locator("#letters").inner_text()
     phones = [visit(f"room?code={code.lower()}", PHONE).page for _ in ROWS]
-    projector.locator(".listeners", has_text="5 listen").wait_for()
+    projector.locator(".listeners", has_text="5 phones are in the room").wait_for()
     for phone, (key, value) in zip(phones, ROWS.items(), strict=True):
         send(phone, "row", row_key=key, row_value=value)
         projector.locator(".memory .key", has_text=key).wait_for()
@@ -283,8 +284,12 @@ def check_knob(projector: Any, phones: list[Any], site: RunningService, code: st
     equal = percent(1 / (len(ROWS) + 1))  # "none of these" is one key more
     assert [weight.inner_text() for weight in own] == [equal] * len(ROWS)
     assert drawn_weights(projector) == pytest.approx([1 / 6] * 6)
-    assert projector.locator(".won-words").inner_text() == f"All rows get the same: {equal}."
-    assert "at this temperature that means little" in projector.locator(".verdict").inner_text()
+    assert projector.locator(".won-words").inner_text() == f"All 5 rows weigh the same: {equal} each."
+    for shown in (projector, *phones):
+        assert shown.locator(".verdict").inner_text() == "◐ The question no longer matters: this is an average."
+    for phone in phones:
+        assert phone.locator(".bar-of .weight").all_inner_texts() == [equal] * (len(ROWS) + 1)
+        assert phone.locator(".bar-of.won").count() == 0
     settled(projector)
 
     drag(projector, 0)
@@ -366,8 +371,10 @@ def test_a_wrong_code_differs_from_the_code_of_an_ended_room(site: RunningServic
     opened.errors[:] = [error for error in opened.errors if "404" not in error]  # a browser logs them
 
 
-@pytest.mark.parametrize("size", [(1280, 720), (1024, 768)])
-def test_thirty_rows_stay_in_sight_when_they_answer(site: RunningService, visit: Any, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize(("size", "least"), [((1280, 720), 14), ((1024, 768), 21.9), ((1920, 1080), 14)])
+def test_thirty_rows_stay_in_sight_when_they_answer(
+    site: RunningService, visit: Any, size: tuple[int, int], least: float
+) -> None:
     with site.client() as client:
         room = client.post("/v1/rooms", json={"rows": [{"key": f"thing {i}"} for i in range(29)]}).json()
         path, secret = f"/v1/rooms/{room['code']}", {"X-Room-Secret": room["secret"]}
@@ -382,12 +389,124 @@ def test_thirty_rows_stay_in_sight_when_they_answer(site: RunningService, visit:
         rows = projector.locator(".threads [data-row]")
         assert rows.count() == 31
         named = projector.locator(".threads .key-text").all_text_contents()
-        best = client.get(path).json()["question"]["answer"]["matches"][:8]
+        first = int(projector.locator(".threads-of").get_attribute("data-named"))
+        assert 4 <= first <= 8
+        best = client.get(path).json()["question"]["answer"]["matches"][:first]
         keys = {row["id"]: row["key"] for row in client.get(path).json()["rows"]}
         assert named == [*(keys[match["id"]] for match in best), "none of these"]
         boxes = [rows.nth(i).bounding_box() for i in range(31)]
         assert all(box["y"] >= 0 and box["y"] + box["height"] <= size[1] for box in boxes)
         assert sideways(projector) <= 0
+        for temperature in (0, 1e300):
+            client.put(f"{path}/temperature", json={"question": 1, "temperature": temperature}, headers=secret)
+            settled(projector)
+            percentages = [
+                box for share in projector.locator(".threads .share:visible").all() if (box := share.bounding_box())
+            ]
+            assert all(one["y"] + one["height"] <= two["y"] + 2 for one, two in pairwise(percentages))
+            size_of = "(texts) => texts.map((text) => parseFloat(getComputedStyle(text).fontSize))"
+            assert min(projector.eval_on_selector_all(".threads .key-text, .threads .share", size_of)) >= least
+
+
+def test_a_presenter_in_a_lesson_releases_rows_from_the_teacher_s_window(
+    site: RunningService, visit: Any, axe: Any
+) -> None:
+    presenting = visit("room?lesson")
+    projector = presenting.page
+    assert (
+        projector.evaluate("document.querySelector('#open').compareDocumentPosition(document.querySelector('#code'))")
+        == 4
+    )
+    projector.wait_for_selector(".lesson-bar .clock")
+    projector.keyboard.press("PageDown")
+    code = projector.locator("#letters").inner_text()
+    assert violations(axe, projector) == []
+    assert projector.locator("#hold").is_checked()
+    phone = visit(f"room?code={code}", PHONE).page
+    assert phone.locator("a", has_text="Lesson plan").count() == 0
+    phone.fill("#row-by", "Anna")
+    for key in ("cats", "dogs"):
+        send(phone, "row", row_key=key, row_value="")
+        assert phone.locator("#send-row + [role=status]").inner_text() == "The presenter looks at it first."
+    send(phone, "question", own_query="a kitten")
+    projector.locator(".holding summary", has_text="3 wait").wait_for()
+    assert not projector.locator(".held").is_visible()
+    assert projector.locator(".chips li").count() == projector.locator(".memory li").count() == 0
+
+    with projector.expect_popup() as popup:
+        projector.click("#teacher")
+    teacher = popup.value
+    teacher.locator(".room", has_text="Anna: cats").wait_for()
+    assert "Scan the code" in teacher.locator(".say").inner_text()
+    assert violations(axe, teacher) == []
+    teacher.locator(".waits li", has_text="dogs").get_by_text("Remove").click()
+    teacher.locator(".waits li", has_text="cats").get_by_text("Release").click()
+    projector.locator(".memory li", has_text="cats · Anna").wait_for()
+    phone.locator(".memory li", has_text="cats").wait_for()
+    teacher.reload()
+    teacher.locator(".waits li", has_text="a kitten").get_by_text("Ask it").click()
+    phone.locator(".choice", has_text="cats").click()
+    projector.reload()
+    teacher.locator(".room", has_text="1 guess").wait_for()
+    teacher.click("#reveal")
+    phone.locator(".bar-of.won", has_text="cats").wait_for()
+    teacher.locator(".room", has_text="answered").wait_for()
+    teacher.uncheck("#hold")
+    projector.wait_for_selector("#hold:not(:checked)", state="attached")
+    teacher.click("#forward")
+    projector.wait_for_url("**/?lesson*")
+    teacher.locator(".part", has_text="What if nothing fits?").wait_for()
+    assert teacher.locator(".room").is_hidden()
+    teacher.keyboard.press("PageUp")
+    projector.wait_for_url("**/room?lesson*")
+    teacher.locator(".room", has_text="a kitten").wait_for()
+
+
+def test_a_phone_says_that_it_is_offline_and_comes_back(site: RunningService, visit: Any) -> None:
+    with site.client() as client:
+        room = client.post("/v1/rooms", json={"rows": [{"key": "cats"}]}).json()
+        opened = visit(f"room?code={room['code']}", PHONE)
+        phone = opened.page
+        phone.locator(".memory li", has_text="cats").wait_for()
+        phone.context.set_offline(True)
+        phone.locator("#notice", has_text="Offline").wait_for(timeout=15_000)
+        client.put(f"/v1/rooms/{room['code']}/rows/dogs", json={"key": "dogs"})
+        phone.context.set_offline(False)
+        phone.locator(".memory li", has_text="dogs").wait_for()
+        phone.wait_for_selector("#notice:empty", state="attached")
+    opened.errors[:] = [error for error in opened.errors if "ERR_" not in error]
+
+
+def test_a_phone_finds_one_of_thirty_rows(site: RunningService, visit: Any) -> None:
+    with site.client() as client:
+        room = client.post(
+            "/v1/rooms", json={"rows": [{"key": f"thing {i}"} for i in range(29)] + [{"key": "a cat"}]}
+        ).json()
+        secret = {"X-Room-Secret": room["secret"]}
+        client.post(f"/v1/rooms/{room['code']}/questions", json={"query": "a kitten"}, headers=secret)
+    phone = visit(f"room?code={room['code']}", PHONE).page
+    choices = phone.locator(".choice")
+    choices.nth(8).wait_for()
+    before = choices.all_inner_texts()
+    assert (len(before), before[-1]) == (9, "none of these")
+    phone.click("#others")
+    assert set(choices.all_inner_texts()) & set(before) == {"none of these"}
+    phone.fill("#find", "CAT")
+    assert choices.all_inner_texts() == ["a cat", "none of these"]
+    choices.first.click()
+    phone.fill("#find", "")
+    assert phone.locator('.choice[aria-pressed="true"]').inner_text() == "a cat"
+
+
+def test_a_reader_s_dark_theme_is_there_before_the_script(site: RunningService, visit: Any) -> None:
+    for where in ("room", "lesson.html", "teacher.html"):
+        opened = visit("lesson.html", color_scheme="dark")
+        page = opened.page
+        page.route("**/built/*.js", lambda route: route.abort())
+        page.goto(f"{site.url}/{where}")
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(19, 21, 26)"
+        assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+        opened.errors.clear()  # the script that did not load
 
 
 def test_a_name_flies_in_unless_the_reader_wants_less_motion(site: RunningService, visit: Any) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.browser.story.conftest import ANSWERED, Read
 from tests.browser.story.conftest import read as read
 from tests.browser.story.test_clicker import STEPS
+from tests.running import RunningService
 from tests.thorough import thorough
 
 if TYPE_CHECKING:
@@ -115,3 +116,36 @@ def test_each_press_shows_all_of_its_step(read: Read, name: str, language: str) 
     page = read(f"?lesson#hard-and-soft&lang={language}{'&large=1' if is_large else ''}", size)
     page.wait_for_selector(".lesson-bar")
     assert walk(page, least) == {}
+
+
+ROOM = ".door, .way-in, .asking, .shown, .lesson-bar"
+
+
+@pytest.mark.parametrize("name", ["1024 large", thorough("1280")])
+def test_the_room_of_a_lesson_is_readable(read: Read, site: RunningService, name: str) -> None:
+    size, is_large, least = SIZES[name]
+    page = read("?lesson", size)
+    page.goto(f"{site.url}/room?lesson{'&projector=1' if is_large else ''}")
+    page.wait_for_selector("#open")
+    page.wait_for_selector(".lesson-bar")
+    assert flaws(page, ROOM, least) == []
+    page.keyboard.press("PageDown")
+    code = page.locator("#letters").inner_text()
+    assert flaws(page, ROOM, least) == []
+    secret = {"X-Room-Secret": page.evaluate("JSON.parse(sessionStorage.getItem('softkv-room')).secret")}
+    with site.client() as client:
+        for i in range(30):
+            client.put(f"/v1/rooms/{code}/rows/{i}", json={"key": f"thing {i}"}, headers=secret)
+        client.post(f"/v1/rooms/{code}/questions", json={"query": "a kitten"}, headers=secret)
+        page.wait_for_selector("#reveal")
+        assert flaws(page, ROOM, least) == []
+        page.keyboard.press("PageDown")
+        for temperature in (0, 0.05, 1e300):
+            client.put(
+                f"/v1/rooms/{code}/temperature", json={"question": 1, "temperature": temperature}, headers=secret
+            )
+            page.wait_for_selector("#checking[data-state=agreed]")
+            assert flaws(page, f"{ROOM}, .threads-of .rows", least) == []
+    page.keyboard.press("PageDown")
+    page.wait_for_url("**/?lesson*")
+    page.wait_for_selector(".lesson-bar")
