@@ -38,10 +38,13 @@ def test_the_clicker_walks_the_whole_plan(read: Read) -> None:
             presses += 1
         is_shown = False
         if step.get("room"):
-            page.wait_for_url("**/room?lesson")
-            page.wait_for_selector("#stage :is(button, form)")
+            page.wait_for_url("**/room?lesson*")
+            page.wait_for_selector("#open")
+            page.wait_for_selector(".lesson-bar")
             page.keyboard.press("PageDown")
-            presses += 1
+            page.wait_for_selector("#letters")
+            page.keyboard.press("PageDown")
+            presses += 2
             page.wait_for_url("**/?lesson*")
             is_shown = True
             continue
@@ -49,9 +52,14 @@ def test_the_clicker_walks_the_whole_plan(read: Read) -> None:
             f"() => document.querySelector('.lesson-bar .place')?.textContent === '{i} / {len(STEPS)}'"
         )
         assert part["en"] in page.locator(".lesson-bar strong").inner_text()
+        assert page.locator("html").evaluate("(root) => root.hasAttribute('data-slide')") is ("slide" in step)
+        if "slide" in step:
+            assert page.locator(".slide").inner_text()
+            assert not page.locator("#story").is_visible()
+            continue
         chapter = 1 + CHAPTERS.index(step["chapter"])
         number = 1 + part["steps"].index(step)
-        said = page.locator(".lesson-bar .step").inner_text()
+        said = page.locator(".lesson-bar .step").text_content()
         assert said == f"Chapter {chapter}, step {number} of {len(part['steps'])}"
         screen = page.locator(f"#{step['chapter']} .screen").nth(step.get("screen", 1) - 1)
         page.wait_for_function("(it) => it.getBoundingClientRect().top < innerHeight / 2", arg=screen.element_handle())
@@ -122,6 +130,29 @@ def test_the_clock_begins_with_the_first_press_and_goes_on_after_a_reload(read: 
 
 def test_a_field_keeps_its_keys(read: Read) -> None:
     page = read("?lesson=1")
+    page.keyboard.press("PageDown")
     page.locator("#hard-and-soft textarea").first.focus()
     page.keyboard.press("PageDown")
-    assert place(page) == f"1 / {len(STEPS)}"
+    assert place(page) == f"2 / {len(STEPS)}"
+
+
+def test_the_three_questions_stand_without_a_picture_that_answers_them(read: Read) -> None:
+    page = read("?lesson=1")
+    page.wait_for_selector(".slide")
+    assert page.locator(".slide ol > li").count() == 3
+    assert page.locator("svg:visible").count() == 0
+    assert page.locator(".slide .right").count() == 0
+    for _ in range(2):
+        page.evaluate(f"sessionStorage.setItem('softkv-lesson', '{len(STEPS) - 3},1')")
+        page.reload()
+        page.wait_for_selector(".slide")
+        assert page.locator(".slide .right").count() == 0
+    page.keyboard.press("PageDown")
+    assert page.locator(".slide .right").count() == 3
+
+
+def test_each_press_has_words_for_the_teacher() -> None:
+    for _, step in STEPS:
+        for language, most in (("en", 320), ("zh", 160)):
+            assert 0 < len(step["say"][language]) <= most, step["say"][language]
+            assert 0 < len(step["shows"][language]) <= 24, step["shows"]
