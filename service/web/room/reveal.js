@@ -17,7 +17,7 @@ import { why } from "./why.js";
 /** Rows that have their name in the picture are so high, in lines of text; of more rows than fit, the first few have it, and the others are small. */
 const LINES = 2.4;
 const FIRST = { share: 0.6, least: 3, most: 8 };
-/** What stands above and below the picture, in rem. */
+/** The height of all above and below the picture, in rem. */
 const AROUND = 14;
 /** Between two temperatures that the phones are sent. */
 const APART_MS = 100;
@@ -162,7 +162,7 @@ export function reveal({ question, rows, acts }) {
   };
 }
 
-/** How many rows with a name the picture has room for, with "none of these". */
+/** Return the number of rows with a name that fit into the picture, "none of these" among them. */
 function fittingRows() {
   const style = getComputedStyle(document.documentElement);
   const rem = parseFloat(style.fontSize);
