@@ -15,8 +15,8 @@ import { why } from "./why.js";
 /** @typedef {Page.RoomRow} Row */
 
 /** Rows that have their name in the picture are so high, in lines of text; of more rows than fit, the first few have it, and the others are small. */
-const LINES = 2.4;
-const FIRST = { share: 0.6, least: 3, most: 8 };
+const LINES = { usual: 2.4, large: 2.85 };
+const FIRST = { share: { usual: 0.6, large: 0.5 }, least: 3, most: 8 };
 /** The height of all above and below the picture, in rem. */
 const AROUND = 14;
 /** Between two temperatures that the phones are sent. */
@@ -37,7 +37,7 @@ export function reveal({ question, rows, acts }) {
   const texts = new Map(question.answer.matches.map(({ id }) => [id, rows.get(id)]));
   const matches = question.answer.matches;
   const fitting = fittingRows();
-  const first = Math.min(FIRST.most, Math.max(FIRST.least, Math.floor(FIRST.share * fitting)));
+  const first = Math.min(FIRST.most, Math.max(FIRST.least, Math.floor(FIRST.share[type()] * fitting)));
   const small = matches.length >= fitting ? Math.max(0, matches.length - first) : 0;
   let temperature = temperatureOf(question);
   let guesses = question.guesses;
@@ -162,10 +162,15 @@ export function reveal({ question, rows, acts }) {
   };
 }
 
+/** Return the size of the page's type: in large type a row must be higher to hold its text. @returns {"usual" | "large"} */
+function type() {
+  return document.documentElement.dataset.projector === "on" ? "large" : "usual";
+}
+
 /** Return the number of rows with a name that fit into the picture, "none of these" among them. */
 function fittingRows() {
   const style = getComputedStyle(document.documentElement);
   const rem = parseFloat(style.fontSize);
   const height = window.innerHeight - AROUND * rem - (parseFloat(style.getPropertyValue("--lesson-bar")) || 0);
-  return Math.floor(height / (LINES * rem));
+  return Math.floor(height / (LINES[type()] * rem));
 }
