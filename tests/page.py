@@ -24,6 +24,7 @@ DOCUMENTS = {
     "explore": "explore/index.js",
     "parquet": "explore/upload/parquet.js",
     "editing": "story/editing.js",
+    "exported": "exported/index.js",
     "share": "story/share.js",
     "deeper": "deeper/index.js",
     "room": "room/index.js",
@@ -33,7 +34,8 @@ DOCUMENTS = {
     "docs": "docs/index.js",
 }
 """The module that each script starts with. The explorer loads `parquet` when a file needs it, the story `clicker`
-in a lesson, `editing` after its first picture, `word` with its last chapter and `share` for a picture or a film."""
+in a lesson, `editing` after its first picture, `word` with its last chapter, `share` for a picture or a film, and
+`exported` in an exported page."""
 # Classic scripts, which a document opened from a file may load; Chinese stays Chinese.
 OPTIONS = ("--bundle", "--minify", "--format=iife", "--target=es2022", "--charset=utf8", "--legal-comments=none")
 

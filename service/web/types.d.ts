@@ -31,6 +31,8 @@ interface Window {
   softkvRecorded?: Record<string, unknown>;
   /** What `built/parquet.js` puts here when the explorer loads it. */
   softkvParquet?: { open: import("./explore/upload/table.js").OpenParquet };
+  /** What `built/exported.js` puts here in an exported page. */
+  softkvExported?: { ExportedPage: typeof import("./exported/answers.js").ExportedPage };
   /** What `built/editing.js` puts here when the story loads it. */
   softkvEditing?: import("./story/editing.js").Face;
   /** What `built/share.js` puts here when a picture or a film is saved. */

@@ -22,6 +22,7 @@ PICTURE = "og.png"
 LATER = (
     "built/clicker.js",
     "built/editing.js",
+    "built/exported.js",
     "built/parquet.js",
     "built/share.js",
     "built/word.js",
@@ -30,7 +31,7 @@ LATER = (
     "recorded/",
     "vendor/plex/",
 )
-"""Folders, and five scripts, which scripts and style sheets load later."""
+"""Folders, and six scripts, which scripts and style sheets load later."""
 _BASE = re.compile(r"""data-assets="assets/\w+/\"""")
 _LINK = re.compile(r"""((?:href|src)=")assets/\w+/([^"]+)""")
 _IMPORTED = re.compile(r"""url\("?([^")]+)"?\)""")

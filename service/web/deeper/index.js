@@ -6,8 +6,7 @@
  * about training share. esbuild bundles all of it into `built/deeper.js`.
  */
 
-import { isExported } from "../shared/assets.js";
-import { ExportedPage } from "../exported/answers.js";
+import { exportedPage } from "../shared/exported.js";
 import { Story } from "../story/story.js";
 import { contents } from "./contents.js";
 import { captions } from "./pictures/captions.js";
@@ -22,4 +21,4 @@ import { similarities } from "./pictures/similarities.js";
 
 const PICTURES = [four, regression, certificate, similarities, lowRank, patches, captions, networks, pairs];
 
-new Story([contents(PICTURES), ...PICTURES], isExported() ? new ExportedPage() : null, true).begin();
+void exportedPage().then((exported) => new Story([contents(PICTURES), ...PICTURES], exported, true).begin());

@@ -14,8 +14,7 @@ import { numbers } from "./chapters/numbers.js";
 import { share } from "./chapters/share.js";
 import { value } from "./chapters/value.js";
 import { word } from "./chapters/word.js";
-import { isExported } from "../shared/assets.js";
-import { ExportedPage } from "../exported/answers.js";
+import { exportedPage } from "../shared/exported.js";
 import { Story } from "./story.js";
 
-new Story([hard, value, share, none, numbers, inside, learns, word], isExported() ? new ExportedPage() : null).begin();
+void exportedPage().then((exported) => new Story([hard, value, share, none, numbers, inside, learns, word], exported).begin());

@@ -160,7 +160,8 @@ export function rowToWord(say, { level, words, layer, head, attention, added, gu
   const n = words.length;
   const nearest = (/** @type {Float32Array} */ weights) => {
     const row = Array.from(weights).slice((n - 1) * n);
-    return { read: words[ranked(row)[0]], share: percent(Math.max(...row)) };
+    const [best] = ranked(row);
+    return { read: words[best], place: best + 1, share: percent(row[best]) };
   };
   const heads = attention[layer];
   if (level === "row") return say("told.row", { word: words[n - 1], ...nearest(heads[head]), layer: layer + 1, head: head + 1 });

@@ -19,7 +19,7 @@ const [WIDTH, HEIGHT] = [800, 520];
  * @param {() => (string | Promise<string>)} address of it, after the #
  */
 export function sharing(say, view, address) {
-  const told = h("p.told", { role: "status" });
+  const told = h("p.outcome", { role: "status" });
   const shown = h("p", {});
   /** A button that closes the menu when it is done, and says what is done. @param {string} kind @param {() => Promise<string>} work */
   const button = (kind, work) =>

@@ -48,6 +48,7 @@ import { speaker } from "./speaker.js";
  * @property {() => void} [play] plays what moves by itself
  * @property {() => void} [again] asks again what got no answer; without it, `update` is called as if `q` had changed
  * @property {() => void} [arrive] called when the reader arrives
+ * @property {() => void} [print] called before the page is printed
  */
 
 /**
@@ -130,7 +131,10 @@ export class Story {
     if (this.#current !== this.#chapters[0].id) this.#hosts.get(this.#current)?.scrollIntoView({ behavior: "instant", block: "start" });
     window.addEventListener("hashchange", ({ newURL }) => this.#reread(new URL(newURL).hash));
     window.addEventListener("online", () => this.#again());
-    window.addEventListener("beforeprint", () => this.#mountDownTo(this.#chapters[this.#chapters.length - 1].id));
+    window.addEventListener("beforeprint", () => {
+      this.#mountDownTo(this.#chapters[this.#chapters.length - 1].id);
+      for (const view of this.#views.values()) view.print?.();
+    });
     document.addEventListener("keydown", (event) => this.#end(event));
     // The fonts come after the first picture, so that nothing waits for them.
     requestAnimationFrame(() =>

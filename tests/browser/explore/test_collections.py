@@ -59,7 +59,7 @@ def test_refusals_appear_beside_their_fields(explore: Explore, writer: httpx.Cli
     page.fill("#new-name", "books")
     page.select_option("#encoder", "none")
     page.fill("#dimension", "0")
-    page.click("summary")
+    page.click("#stage summary")
     page.fill("#temperature", "-1")
     page.click("#create")
     page.wait_for_selector("#temperature[aria-invalid]")

@@ -12,7 +12,7 @@ from tests.browser.explore.conftest import Explore
 def test_the_demo_is_loaded_and_answers(explore: Explore, writer: httpx.Client) -> None:
     page = explore().page
     page.get_by_role("button", name="Load the demo").click()
-    expect(page.locator("#stage")).to_contain_text("One stands out")
+    expect(page.locator("#stage")).to_contain_text("One stands out", timeout=120_000)
     expect(page.locator("#stage")).to_contain_text("Old Possum's Book of Practical Cats")
     assert "collection=library" in page.url
     documents = list(DEMOS["library"].documents())

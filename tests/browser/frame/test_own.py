@@ -110,7 +110,7 @@ def test_a_link_brings_few_rows_along_and_a_frame_shows_them(offline: Visit, fil
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.click(".sharing summary")
     page.click(".sharing [data-kind=link]")
-    page.wait_for_function("() => document.querySelector('.sharing .told').textContent === 'Copied'")
+    page.wait_for_function("() => document.querySelector('.sharing .outcome').textContent === 'Copied'")
     link = page.evaluate("navigator.clipboard.readText()")
     assert "&rows=" in link
     assert len(link) < 2000

@@ -145,6 +145,7 @@ def test_a_class_plays_and_the_service_is_restarted_in_the_middle(started: Any, 
         assert projector.locator(".memory li").count() == phone.locator(".memory li").count() == UPDATES + 1
         send(phone, "question", own_query="a kitten")
         projector.click(".chips button")
+        phone.fill(".finding input", "cats")
         phone.locator(".choice", has_text="cats").click()
         projector.locator(".guesses", has_text="1").wait_for()
         assert faults(axe, projector, phone) == []

@@ -175,7 +175,7 @@ def test_a_long_sentence_is_cut_to_sixteen_tokens(read: Read, text: str) -> None
     place = page.locator(f"{HERE} .lines-place")
     assert place.evaluate("(one) => one.scrollHeight <= one.clientHeight || getComputedStyle(one).overflowY === 'auto'")
     field.fill("")
-    assert (field.get_attribute("placeholder") or "").startswith("Shown: ")
+    assert (field.get_attribute("placeholder") or "").startswith("Still shown: ")
 
 
 def test_an_address_may_say_anything(read: Read) -> None:

@@ -116,5 +116,6 @@ def test_the_training_plays_by_itself_and_then_invites_to_drag(read: Read) -> No
     facts = page.locator(f"{HERE} .hood").inner_text()
     assert f"{RUN['parameters']:,} parameters" in facts
     assert {link.get_attribute("href") for link in page.locator(f"{HERE} .hood a").all()} == {
-        f"deeper#{picture}" for picture in ("networks", "captions", "pairs")
+        "#row-to-word&z=4",
+        *(f"deeper#{picture}" for picture in ("networks", "captions", "pairs")),
     }

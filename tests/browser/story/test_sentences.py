@@ -336,6 +336,7 @@ def test_a_level_of_the_zoom_says_its_numbers(seed: int) -> None:
         if name == "told.row":
             assert (parts["word"], parts["read"]) == ("four", nearest[head])
             assert close(parts["share"], last[head].max())
+            assert int(parts["place"]) == 1 + last[head].argmax()
             assert (int(parts["layer"]), int(parts["head"])) == (layer + 1, head + 1)
         elif name == "told.matrix":
             assert int(parts["count"]) == n

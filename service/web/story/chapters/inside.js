@@ -37,7 +37,6 @@ export const inside = {
     const lines = new Lines(say, (word) => context.set({ word }));
     const map = new HeadMap(say, LAYERS, HEADS, (layer, head) => context.set({ layer: layer + 1, head: head + 1 }));
     const ask = asking(say, (q) => context.set({ q }));
-    const field = /** @type {HTMLTextAreaElement} */ (ask.element.querySelector("textarea"));
     const limit = h("p.limit", { role: "status" });
     const told = h("p.told", { role: "status" });
     const place = h("div.lines-place", { tabIndex: -1 }, lines.element);
@@ -103,7 +102,6 @@ export const inside = {
       if (!found || text !== state.q) return;
       traced = found;
       limit.textContent = pieces.length < whole.length ? say("limit", { count: pieces.length, all: whole.length, most: MOST_TOKENS }) : "";
-      field.placeholder = say("shown", { text }); // of an emptied box
       asked = text;
       guess.element.hidden = text !== SENTENCE; // it is about that sentence
       lines.take(found.tokens);
@@ -122,6 +120,8 @@ export const inside = {
       lines.layout(width, height);
       placeField();
     });
+    // A long text grows its box, and the words stand below it.
+    context.sized(ask.element, (_, height) => ask.element.parentElement?.style.setProperty("--field", `${height}px`));
     show();
     trace();
 

@@ -1,7 +1,7 @@
 /** 8 From a row to a word: one zoom over a small language model, whose script is loaded when a reader comes here. */
 
-import { asset } from "../../shared/assets.js";
 import { fill, h } from "../../shared/element.js";
+import { runScript } from "../../shared/script.js";
 import { RecordMissing, recordedOnce } from "../../shared/recorded.js";
 import { hood, screen } from "../parts.js";
 import { Threads } from "../threads.js";
@@ -40,11 +40,13 @@ export const word = {
         fill(note, say("lost"), " ", h("button", { type: "button", onclick: () => load() }, say("again")));
       }
     }
-    const seen = new IntersectionObserver(([{ isIntersecting }]) => {
-      if (!isIntersecting) return;
+    let isBegun = false;
+    const begin = () => {
       seen.disconnect();
-      void load();
-    });
+      if (!isBegun) void load();
+      isBegun = true;
+    };
+    const seen = new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && begin());
     seen.observe(host);
 
     return {
@@ -54,17 +56,11 @@ export const word = {
       update: (state, changed) => view?.update(state, changed),
       film: (share) => view?.film?.(share),
       leave: () => view?.leave?.(),
+      print: begin,
     };
   },
 };
 
 async function script() {
-  if (window.softkvWord) return;
-  const element = h("script", { src: asset("built/word.js") });
-  await new Promise((resolve, reject) => {
-    element.onload = resolve;
-    element.onerror = () => reject(new RecordMissing("built/word.js did not load"));
-    document.head.append(element);
-  });
-  element.remove();
+  if (!window.softkvWord && !(await runScript("built/word.js"))) throw new RecordMissing("built/word.js did not load");
 }
