@@ -73,6 +73,8 @@ BUILT: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "put_guess": (classroom.guess, ("MATH", "a/b", 1, None)),
     "reveal_answer": (classroom.reveal, ("MATH", 1, "s")),
     "put_temperature": (classroom.show_temperature, ("MATH", 1, 0.5, "s")),
+    "put_hold": (classroom.hold, ("MATH", True, "s")),
+    "release_rows": (classroom.release, ("MATH", "s")),
     "leave_words_out": (classroom.words, ("MATH", 1)),
     "hear_room": (classroom.hear_room, ("MATH", print)),
     "get_lab": (classroom.lab, ()),

@@ -433,7 +433,7 @@ def words(cache: ServiceCache, code: str, question: int, *, row: str | None = No
     )
 
 
-def hear_room(cache: ServiceCache, code: str, heard: EventHandler) -> Plan[None]:
+def hear_room(cache: ServiceCache, code: str, heard: EventHandler, *, secret: str | None = None) -> Plan[None]:
     """Listen to a room until it closes, or until `heard` returns True.
 
     docs/guide/rooms.md lists the events. If the service runs in the same process, all events arrive at the end.
@@ -441,6 +441,7 @@ def hear_room(cache: ServiceCache, code: str, heard: EventHandler) -> Plan[None]
     Args:
         code: the code of the room.
         heard: called with the name and the data of each event: first `room` with the whole content, then each change.
+        secret: the secret of the presenter, for the rows that are held.
 
     Raises:
         NotFound: no such room is open.
@@ -448,7 +449,7 @@ def hear_room(cache: ServiceCache, code: str, heard: EventHandler) -> Plan[None]
     Example:
         >>> client.hear_room("MATH", lambda name, data: print(name))
     """
-    return listen("GET", _room_path(code, "events"), heard)
+    return listen("GET", _room_path(code, "events"), heard, extra_headers=_secret_headers(secret))
 
 
 def _secret_headers(secret: str | None) -> tuple[tuple[str, str], ...]:

@@ -46,6 +46,8 @@ WITH_A_BODY = {
     "ask_room",
     "put_guess",
     "put_temperature",
+    "put_hold",
+    "release_rows",
     "decode_source",
 }  # which may find no memory
 JSON = {"content-type": "application/json"}
