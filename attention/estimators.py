@@ -10,7 +10,7 @@ Gaussian similarity this is kernel regression of bandwidth √T (Nadaraya 1964, 
 soft nearest neighbours. At temperature 0 the nearest row answers, at a high temperature the mean of all rows. Without a
 temperature, `fit` chooses the one that predicts training rows best from all others (leave one out).
 
-It needs scikit-learn: `pip install "softkv-core[sklearn]"`.
+It needs scikit-learn, which the extra `sklearn` of softkv-core has.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-/** What answers in the service's place, as a script of its own: a service's page needs none of it. */
+/** The answers of an exported page, as a script of its own: the page of a service does not load it. */
 
 import { ExportedPage } from "./answers.js";
 

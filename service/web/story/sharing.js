@@ -95,7 +95,7 @@ export function sharing(say, view, address) {
   return element;
 }
 
-/** What saves pictures and films: a script that few visits need, loaded once. */
+/** Load the functions that save pictures and films, if they are not there yet. */
 async function saves() {
   if (!window.softkvShare) await runScript("built/share.js");
   return window.softkvShare;

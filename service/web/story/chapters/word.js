@@ -29,7 +29,7 @@ export const word = {
     element.querySelector(".doing")?.replaceWith(doing);
     host.append(element);
 
-    /** Load the script and the model; again if the reader says so. */
+    /** Load the script and the model, now or at the press of a button. */
     async function load() {
       fill(note, say("loading"));
       try {

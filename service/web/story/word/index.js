@@ -15,7 +15,7 @@ import { rowToWord } from "../sentences.js";
 import { LAST, LEVELS, Scene } from "./scene.js";
 import words from "./word.json";
 
-/** The model reads so many of the last words, each of which has a row. */
+/** The number of last words that the model reads. Each has a row. */
 const MOST = 7;
 /** So many of the likeliest words are rows. */
 const CANDIDATES = 8;
@@ -23,7 +23,7 @@ const SECONDS = 0.9;
 /** The height of the sentence and its maximum width, in rem. */
 const FIELD = 3;
 const WIDEST = 40;
-/** A drag over so many pixels, or a turn of the wheel by as many, is a level. */
+/** The pixels of a drag, or of a turn of the wheel, that lead to the next level. */
 const PIXELS = 220;
 
 /** One for the page, which is drawn anew in another language. @type {?Promise<LanguageModel>} */
@@ -151,7 +151,7 @@ async function mount(place, doing, context, { Threads, read: readRecord }) {
     scene.take(reading);
   }
 
-  /** What is shown of the reading, in the chosen layer and head. */
+  /** The drawn part of the reading, in the chosen layer and head. */
   function chosen() {
     const { trace, guesses, labels } = shown;
     const { heads, layers } = model.shape;
@@ -236,7 +236,7 @@ async function mount(place, doing, context, { Threads, read: readRecord }) {
   };
 }
 
-/** What the model computes of the last words of a text. @param {LanguageModel} model @param {string} text */
+/** Read the last words of a text with the model. @param {LanguageModel} model @param {string} text */
 function read(model, text) {
   const { ids, words } = model.tokens(text);
   const first = Math.max(0, words.length - MOST);
@@ -261,7 +261,7 @@ function drags(element, from, to) {
       window.removeEventListener("pointermove", moved);
       window.removeEventListener("pointerup", ended);
       window.removeEventListener("pointercancel", ended);
-      // What was dragged was not pressed.
+      // A drag does not press.
       if (isDragged) element.addEventListener("click", (click) => click.stopPropagation(), { capture: true, once: true });
     };
     window.addEventListener("pointermove", moved);

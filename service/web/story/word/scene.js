@@ -185,7 +185,7 @@ export class Scene {
       this.#threads.layout(width, height);
     };
     show(words);
-    // Its words may be larger here than in chapter 1, so they are clipped once more, with room for a share.
+    // Words may be larger here than in chapter 1: they are clipped again, with room for a share.
     const [key, value] = [this.#threads.keyBoxes[0].width - 3.6 * this.#f, this.#threads.valueBoxes[0].width - 26];
     show(words.map((word) => this.#clipped(word, Math.max(2 * this.#f, Math.min(key, value)))));
     this.#threads.draw({ temperature: 1, weights: attention[layer][head].subarray((n - 1) * n), similarities });
@@ -524,7 +524,7 @@ function centred(x, y, width, height) {
   return { x: x - width / 2, y: y - height / 2, width, height };
 }
 
-/** How much is seen of a picture, 0 to 1, that is scaled by k. @param {typeof TEXTS} limits @param {number} k */
+/** The opacity, 0 to 1, of a picture that is scaled by k. @param {typeof TEXTS} limits @param {number} k */
 function shareOf({ from, whole, least, gone }, k) {
   const share = k < 1 ? (k - from) / (whole - from) : Math.log(gone / k) / Math.log(gone / least);
   return Math.max(0, Math.min(1, share));
