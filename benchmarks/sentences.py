@@ -34,14 +34,13 @@ from attention.transformer import (
     GPT2,
     Architecture,
     Embeddings,
-    FeedForward,
     Positions,
     arrays,
     initial,
     map_arrays,
 )
 from benchmarks.installed import DICTIONARY
-from service.commands.page.model import norm_tensors, quantise, script
+from service.commands.page.model import layer_tensors, norm_tensors, quantise, script
 
 NAME = "writing"
 WEB = Path(__file__).parents[1] / "service" / "web"
@@ -365,18 +364,7 @@ def _tensors(model: GPT2) -> Iterator[tuple[str, NDArray[Any]]]:
     yield from quantise("words", model.embeddings.tokens)
     assert model.embeddings.positions is not None
     yield "positions", model.embeddings.positions.table
-    for number, layer in enumerate(model.decoder.layers):
-        heads, network = layer.attention, layer.feed_forward
-        assert isinstance(network, FeedForward)
-        yield from quantise(f"{number}.attention", np.hstack([heads.W_Q, heads.W_K, heads.W_V]).T)
-        yield f"{number}.attention.bias", np.hstack([heads.b_Q, heads.b_K, heads.b_V])
-        yield from quantise(f"{number}.output", heads.W_O.T)
-        yield f"{number}.output.bias", heads.b_O
-        yield from norm_tensors(f"{number}.attention.norm", layer.attention_residual.norm)
-        for name, linear in (("widen", network.inner), ("narrow", network.outer)):
-            yield from quantise(f"{number}.{name}", linear.weight.T)
-            yield f"{number}.{name}.bias", linear.bias
-        yield from norm_tensors(f"{number}.norm", layer.feed_forward_residual.norm)
+    yield from layer_tensors(model.decoder.layers)
     yield from norm_tensors("norm", model.decoder.norm)
 
 

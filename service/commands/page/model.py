@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,12 @@ def _tensors(model: Any) -> Iterator[tuple[str, NDArray[Any]]]:
     yield "positions", embeddings.positions.table[embeddings.positions.first :] + embeddings.types[0]
     yield "second", embeddings.types[1] - embeddings.types[0]
     yield from norm_tensors("embeddings.norm", embeddings.norm)
-    for number, layer in enumerate(model.encoder.layers):
+    yield from layer_tensors(model.encoder.layers)
+
+
+def layer_tensors(layers: Iterable[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yield the tensors of layers with attention and a feed-forward network, named by the number of the layer."""
+    for number, layer in enumerate(layers):
         heads, network = layer.attention, layer.feed_forward
         yield from quantise(f"{number}.attention", np.hstack([heads.W_Q, heads.W_K, heads.W_V]).T)
         yield f"{number}.attention.bias", np.hstack([heads.b_Q, heads.b_K, heads.b_V])
