@@ -120,7 +120,7 @@ FORMATS = {
 IMPORT_ALL = """
 import importlib, json, pkgutil, attention, service, softkv
 extras = ("service.storage.postgres", "service.cluster.ray_cluster", "service.mcp", "softkv.mcp",
-          "service.lab.training", "attention.transformer.packed")
+          "service.lab.training", "attention.transformer.packed", "attention.estimators")
 names = [each.name for package in (attention, service, softkv)
          for each in pkgutil.walk_packages(package.__path__, package.__name__ + ".", onerror=lambda name: None)]
 names = [name for name in names if not name.startswith(extras)]

@@ -344,7 +344,7 @@ export class Threads {
       height,
       rem,
       size: least,
-      name: this.#content.named ? this.#nameSize * 1.2 : 0,
+      name: this.#content.named ? this.#nameSize * 1.3 : 0,
       above: this.#content.bars ? LEVEL : 0,
       lines: { count: 1, size: least },
       count: rows.length + (others ? 1 : 0) + (none ? 1 : 0),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
@@ -190,7 +191,7 @@ def test_a_pressed_word_is_written_and_the_sentence_grows(read: Read) -> None:
     page.locator("#zoom").fill("0")
     keys = page.locator(f"{HERE} [data-level=row] .key-text").all_text_contents()
     assert len(keys) == 8, "the beginning and the last seven words"
-    page.wait_for_url("**&q=*")
+    page.wait_for_url(lambda address: parse_qs(address).get("q") == [text])
     page.reload()
     page.wait_for_selector(f"{HERE} [data-level=word] text", state="attached")
     assert field.input_value() == text
