@@ -16,6 +16,7 @@ from attention.kernels.transformer import encoder_kernels
 from service.kernels import choose_kernels
 from tests.running import RunningService
 from tests.service.commands.conftest import COMMAND
+from tests.thorough import thorough
 
 ROOT = Path(__file__).parents[2]
 
@@ -46,7 +47,7 @@ def test_without_a_choice_the_kernels_in_c_answer() -> None:
     assert reason_for_numpy() is None
 
 
-@pytest.fixture(params=["missing", "damaged"])
+@pytest.fixture(params=["missing", thorough("damaged")])
 def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[dict[str, str], str]:
     """An environment whose copy of softkv-core has no library that can be loaded, and a part of the reason."""
     core = tmp_path / "attention"

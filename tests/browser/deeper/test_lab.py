@@ -48,6 +48,7 @@ def decoded(opened: Any, **options: Any) -> dict[str, Any]:
     return dict(answer.json())
 
 
+@pytest.mark.thorough
 def test_two_networks_learn_and_the_table_shows_the_numbers_of_the_service(visit: Any) -> None:
     opened = visit("deeper#networks&task=reverse&seconds=1&text=abcdefghijab", (390, 844))
     page = opened.page
@@ -115,6 +116,7 @@ def test_a_recorded_training_is_there_without_any_of_ones_own(visit: Any, task: 
     page.wait_for_function("() => Number(document.querySelector('#moment').value) < 30")
 
 
+@pytest.mark.thorough
 def test_a_recorded_picture_is_shown_and_too_few_steps_are_not_judged(visit: Any) -> None:
     opened = visit("deeper#captions&moment=24", reduced_motion="reduce")
     page, recorded = opened.page, read_recorded("pictures")
@@ -166,6 +168,7 @@ def test_maps_are_learned_from_pairs_and_the_rest_is_held_out(visit: Any) -> Non
     assert "boiling" in page.locator(".heat-names.query").inner_text()
 
 
+@pytest.mark.thorough
 def test_each_word_and_each_patch_lights_the_patches_it_attends_to(visit: Any) -> None:
     opened = visit("deeper#captions&seconds=2")
     page = opened.page

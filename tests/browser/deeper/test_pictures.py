@@ -180,6 +180,7 @@ def psnr(levels: Any, clean: Any) -> float:
     return float(10 * np.log10(255**2 / ((levels - clean) ** 2).mean()))
 
 
+@pytest.mark.thorough
 def test_the_repaired_picture_is_numpys_and_a_patch_shows_where_it_looks(visit: Any) -> None:
     page = visit("deeper#patches").page
     page.wait_for_function(REPAIRED, timeout=240_000)

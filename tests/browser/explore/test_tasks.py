@@ -496,6 +496,7 @@ def test_groups_of_a_field_stand_beside_the_results_and_limit_the_question(
     page.wait_for_function("() => document.querySelectorAll('#results li[data-id]').length === 5")
 
 
+@pytest.mark.thorough
 def test_a_second_look_is_offered_by_a_service_with_a_reranker(
     explore: Explore, books: httpx.Client, tmp_path: Path
 ) -> None:

@@ -55,6 +55,7 @@ def test_the_explorer_asks_and_writes_programs_with_the_path(chromium: Any, addr
     assert strangers == []
 
 
+@pytest.mark.thorough
 def test_a_call_can_be_tried_in_the_documentation(chromium: Any, address: str) -> None:
     page = chromium.new_page()
     strangers: list[str] = []

@@ -111,6 +111,7 @@ def faults(axe: Any, *pages: Any) -> list[str]:
     return found
 
 
+@pytest.mark.thorough
 def test_a_class_plays_and_the_service_is_restarted_in_the_middle(started: Any, visit: Any, axe: Any) -> None:
     running = started()
     presenting = visit("room?projector=1", (1024, 768), running.url)

@@ -25,6 +25,7 @@ def place(page: Page) -> str:
     return page.locator(".lesson-bar .place").inner_text()
 
 
+@pytest.mark.thorough
 def test_the_clicker_walks_the_whole_plan(read: Read) -> None:
     page = read("?lesson=1")
     bar = page.locator(".lesson-bar").bounding_box()

@@ -162,6 +162,7 @@ def test_another_question_has_the_same_average(read: Read) -> None:
     page.wait_for_url("**&q=the%20colour%20of%20fire*")
 
 
+@pytest.mark.thorough
 def test_the_guess_is_about_a_question_that_the_opening_has_not_shown(read: Read) -> None:
     page = read(moving=True)
     page.evaluate(

@@ -25,7 +25,7 @@ def left_padded(bare_model, saved):
     return saved(SentenceTransformer(modules=modules, prompts=prompts, device="cpu"))
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", ["float32", thorough("bfloat16")])
 def test_a_text_has_one_vector_whatever_it_is_encoded_with(left_padded, precision):
     encoder = load_encoder(str(left_padded), precision=precision)
     assert not encoder.batched
@@ -55,7 +55,7 @@ def test_the_vectors_are_the_librarys_own_of_each_text(left_padded):
 @pytest.mark.parametrize(
     ("config", "options"),
     [
-        ("GPT2Config", GPT2),
+        thorough("GPT2Config", GPT2),
         thorough("Qwen3Config", {"num_key_value_heads": 2, "head_dim": 32}),
         thorough("ModernBertConfig", {"local_attention": 8, "pad_token_id": 0}),
         thorough("MPNetConfig", {}),

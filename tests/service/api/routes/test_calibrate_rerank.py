@@ -176,6 +176,7 @@ def test_words_beside_the_reranker_have_no_confidence(client: httpx.Client, fitt
     assert "full_text is added beside a reranker" in answer["reason"]
 
 
+@pytest.mark.thorough
 def test_a_reranker_is_added_to_a_calibration_that_lacks_it(
     client: httpx.Client, questions: list[dict[str, Any]], fitted: dict[str, Any]
 ) -> None:
@@ -191,6 +192,7 @@ def test_a_reranker_is_added_to_a_calibration_that_lacks_it(
     assert not client.post(f"{PATH}/calibrate", json=body).json()["applied"], "the same labels gain nothing more"
 
 
+@pytest.mark.thorough
 def test_a_reranker_that_says_nothing_of_the_labels_gets_no_weight(
     client: httpx.Client, questions: list[dict[str, Any]]
 ) -> None:
@@ -232,6 +234,7 @@ def test_a_vector_among_the_questions_is_refused(client: httpx.Client, questions
     assert "a reranker reads texts" in flaw["detail"]
 
 
+@pytest.mark.thorough
 def test_a_refit_to_feedback_keeps_the_reranker(
     client: httpx.Client, questions: list[dict[str, Any]], reranker: Reranker
 ) -> None:

@@ -44,6 +44,7 @@ def test_vectors_are_the_librarys_on_the_cores_attention_where_that_can_be(model
     np.testing.assert_array_equal(encoded.unknown_tokens, [0] * 6 + [1])
 
 
+@pytest.mark.thorough
 def test_a_lower_precision_is_the_librarys_too(random_model):
     directory = random_model("GraniteConfig", num_key_value_heads=2)
     exact, rough = (load_encoder(str(directory), precision=precision) for precision in ("float32", "bfloat16"))

@@ -26,6 +26,7 @@ from tests.service.retrieval.sealing import (
     settled,
     valued,
 )
+from tests.thorough import thorough
 from tests.waiting import until
 
 
@@ -235,7 +236,7 @@ def test_a_write_while_the_file_is_written_leaves_a_right_one_or_none(tmp_path, 
     same(tmp_path, tmp_path_factory)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, thorough(1), thorough(2)])
 def test_a_kill_after_any_step_leaves_files_that_answer_exactly(tmp_path, tmp_path_factory, seed):
     """Each step is followed by a start from a copy of all files, as after a kill."""
     random = np.random.default_rng(seed)

@@ -60,6 +60,7 @@ def used(store: SQLiteStore) -> int:
     return sum(path.stat().st_size for path in store.path.parent.glob("softkv.sqlite3*") if path.suffix != "-shm")
 
 
+@pytest.mark.thorough
 def test_on_a_full_disk_deleting_makes_room_to_write(disk: Path) -> None:
     with SQLiteStore.open(disk / "data", ballast_bytes=16 << 20) as store:
         number, first = collection(store), 0
