@@ -43,6 +43,7 @@ from attention.lookup.codes.summary import KeySummary
 from attention.lookup.coverage import Coverage, cover_missing_rows
 from attention.lookup.exact import Similarities, similarities_of
 from attention.lookup.filtered import Filtered
+from attention.lookup.gradients import RowTile, document_rows, row_tiles
 from attention.lookup.limits import Limits, ScanWidth
 from attention.lookup.memory.bias import AnyBias, Bias
 from attention.lookup.memory.bitmaps import RowSelection
@@ -102,6 +103,7 @@ __all__ = [
     "RemoteMask",
     "RemoteView",
     "RowSelection",
+    "RowTile",
     "Rows",
     "SampleKeys",
     "ScanWidth",
@@ -119,10 +121,12 @@ __all__ = [
     "answers",
     "attend",
     "cover_missing_rows",
+    "document_rows",
     "join_statistics",
     "limit_workers",
     "of_bytes",
     "respond",
+    "row_tiles",
     "seal",
     "sealable_segments",
     "share_error",

@@ -1,0 +1,762 @@
+"""Attention over a memory as a layer of torch, with exact gradients; and a contrastive loss over a whole memory.
+
+    layer = MemoryAttention(memory, temperature=0.05, null=0.4)
+    output = layer(queries)                                                   float[..., d] → float[..., d_v]
+    loss = corpus_cross_entropy(queries, memory, positives, temperature=0.05)
+
+Every row of the memory takes part, forwards and backwards; no matrix of queries by rows is kept. Gradients flow to the
+queries, the temperature, the null key and projections. The stored keys and values are constants.
+
+With s the similarity, w the weights, o = Σ wᵢvᵢ, and g the gradient of the output:
+
+    ∂ log-partition / ∂q = Σ wᵢ ∂sᵢ/∂q / T                 for a product, the blended key over T
+    ∂ (g·o) / ∂q         = Σ cᵢ ∂sᵢ/∂q / T                 cᵢ = wᵢ (g·vᵢ − g·o)
+    ∂ (g·o) / ∂T         = −Σ cᵢ sᵢ / T²
+    ∂ (g·o) / ∂s₀        = c₀ / T                          the null key: its value is zero
+
+The second and third need one more pass over the rows, in which the weights are computed again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from attention.arrays import I64
+from attention.errors import ParameterError, ShapeError
+from attention.lookup import (
+    Background,
+    Mask,
+    Memory,
+    Question,
+    RowTile,
+    View,
+    answers,
+    document_rows,
+    row_tiles,
+)
+
+TRAINABLE = ("temperature", "null", "query", "output")
+"""Names of the parameters of a `MemoryAttention`."""
+
+CELLS = 1 << 24
+"""The most logits that are in memory at a time, of all queries of a batch and the rows of a tile."""
+
+QUERIES = 256
+"""The most queries of a batch."""
+
+
+class LookupResult(NamedTuple):
+    """The result of attention over a memory, all of which has gradients.
+
+    Attributes:
+        output: float[..., d_v], Σ weight·value; the null key's value is zero.
+        log_partition: float[...], ln Σ exp(logit) over all rows and the null key; −∞ without any of them.
+        null_weight: float[...], the weight of the null key; 0 without one.
+    """
+
+    output: Tensor
+    log_partition: Tensor
+    null_weight: Tensor
+
+
+def attend(
+    queries: Tensor,
+    memory: Memory | View | Sequence[View],
+    temperature: float | Tensor,
+    *,
+    null: float | Tensor | None = None,
+    mask: Mask | NDArray[np.bool_] | Tensor | None = None,
+) -> LookupResult:
+    """Attend over every row of a memory, with gradients for the queries, the temperature and the null key.
+
+    Args:
+        queries: float[..., d], of bfloat16, float16, float32 or float64. Numbers of float64 are computed in float64,
+            others in float32.
+        memory: the rows: a memory's current view, a view, or several views merged by `View.merged`.
+        temperature: T, above 0; a number, or a tensor that broadcasts to [...].
+        null: the similarity of the null key, a number or a tensor that broadcasts to [...]; None for no null key.
+        mask: the documents that may be attended to: a mask of this view, or bool[documents] in the order of their
+            numbers; None for all.
+
+    Raises:
+        ShapeError: the queries have another width than the keys, or a mask another length.
+        ParameterError: the temperature is not above 0, a query is zero under cosine, the mask belongs to another view,
+            or the rows are not in this process.
+    """
+    rows = Rows.of(memory, mask)
+    flat, inverse, level = _prepare(queries, rows, temperature, null)
+    lookup: Any = _Lookup.apply
+    output, log_partition = lookup(flat.vectors, inverse, level, rows)
+    leading = queries.shape[:-1]
+    null_weight = torch.zeros_like(log_partition) if level is None else (level * inverse - log_partition).exp()
+    log_partition = log_partition + flat.shift.double() * inverse.double()
+    return LookupResult(
+        output.reshape(*leading, rows.value_width).to(queries.dtype),
+        log_partition.reshape(leading).to(flat.vectors.dtype),
+        null_weight.reshape(leading).to(flat.vectors.dtype),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows of a view that queries may attend to.
+
+    Attributes:
+        view: the view.
+        mask: the rows that may be attended to; None for all.
+    """
+
+    view: View
+    mask: Mask | None
+
+    @classmethod
+    def of(cls, memory: Memory | View | Sequence[View], mask: Mask | NDArray[np.bool_] | Tensor | None = None) -> Rows:
+        """Return the rows of a memory, of a view or of several views, that pass a mask.
+
+        Raises:
+            ParameterError: the rows are not in this process, or the mask belongs to another view.
+            ShapeError: the mask has another length than the view.
+        """
+        view = memory.view if isinstance(memory, Memory) else memory
+        if isinstance(view, Sequence):
+            view = View.merged(view)
+        if not isinstance(view, View):
+            raise ParameterError(
+                f"gradients need a Memory or a View of this process, got {type(view).__name__}: "
+                "Memory.of(keys) makes a memory of an array"
+            )
+        if isinstance(mask, Tensor):
+            mask = mask.cpu().numpy()
+        if mask is not None and not isinstance(mask, Mask):
+            flags = np.asarray(mask)
+            if flags.dtype != np.bool_:
+                raise ParameterError(
+                    f"mask must be a Mask or booleans, got {flags.dtype}: view.mask(numbers) makes one"
+                )
+            mask = view.mask(flags)
+        if mask is not None and mask.view is not view:
+            raise ParameterError("the mask belongs to another view: make it with this view's mask(numbers)")
+        return cls(view, mask)
+
+    @property
+    def of_keys(self) -> Rows:
+        """These rows with the keys as values."""
+        return _KeysAsValues(self.view, self.mask)
+
+    @property
+    def value_width(self) -> int:
+        """The width of the values."""
+        return self.view.value_dimension or 0
+
+    def tiles(self, queries: Tensor) -> Iterator[Tile]:
+        """Yield all rows in tiles on the queries' device, in the type of the queries."""
+        for rows in row_tiles(self.view, self.mask, max(1024, CELLS // len(queries))):
+            yield Tile.of(rows, self.view.similarity, queries)
+
+
+class _KeysAsValues(Rows):
+    """Rows whose values are ∂s/∂q of a product: the keys, over their lengths under cosine."""
+
+    @property
+    def value_width(self) -> int:
+        return self.view.dimension or 0
+
+    def tiles(self, queries: Tensor) -> Iterator[Tile]:
+        for tile in super().tiles(queries):
+            scaled = tile.keys if tile.factors is None else tile.keys * tile.factors[:, None]
+            yield tile._replace(values=scaled)
+
+
+class Tile(NamedTuple):
+    """Some rows as tensors: similarity = query·key · factor + addend, for queries as `_prepare` scales them.
+
+    Attributes:
+        keys, values: float[r, d] and float[r, d_v]
+        factors: float[r], 1/‖k‖ under cosine; None for factors of 1.
+        addends: float[r], −‖k‖²/2 under gaussian; None for addends of 0.
+    """
+
+    keys: Tensor
+    values: Tensor
+    factors: Tensor | None
+    addends: Tensor | None
+
+    @classmethod
+    def of(cls, rows: RowTile, similarity: str, like: Tensor) -> Tile:
+        """Return rows as tensors of the type and on the device of another tensor."""
+        keys = torch.from_numpy(rows.keys).to(like)
+        values = keys if rows.values is rows.keys else torch.from_numpy(rows.values).to(like)
+        norms = torch.from_numpy(rows.norms)
+        factors = (1 / norms).to(like) if similarity == "cosine" else None
+        addends = (norms * norms / -2).to(like) if similarity == "gaussian" else None
+        return cls(keys, values, factors, addends)
+
+    def similarities(self, queries: Tensor) -> Tensor:
+        """Return float[q, r], without what depends on the query alone."""
+        products = queries @ self.keys.T
+        if self.factors is not None:
+            products *= self.factors
+        return products if self.addends is None else products.add_(self.addends)
+
+
+class Queries(NamedTuple):
+    """Queries of a batch, which are flat.
+
+    Attributes:
+        vectors: float[q, d], scaled so that products with keys are similarities, apart from what `Tile` adds.
+        shift: float[q] or a number, the part of a similarity that depends on the query alone.
+    """
+
+    vectors: Tensor
+    shift: Tensor
+
+
+def _prepare(
+    queries: Tensor, rows: Rows, temperature: float | Tensor, null: float | Tensor | None
+) -> tuple[Queries, Tensor, Tensor | None]:
+    """Return flat queries, 1/T float64[q], and the null key's similarity float64[q] without the queries' shift."""
+    view = rows.view
+    if not (isinstance(queries, Tensor) and queries.is_floating_point()):
+        raise ParameterError(
+            f"queries must be a floating-point tensor, got {getattr(queries, 'dtype', type(queries).__name__)}: "
+            "send torch.as_tensor(queries)"
+        )
+    if queries.ndim < 1 or (view.dimension is not None and queries.shape[-1] != view.dimension):
+        raise ShapeError(
+            f"queries must be [..., {view.dimension}] as the keys are, got {tuple(queries.shape)}: "
+            "encode both with the same model"
+        )
+    leading = queries.shape[:-1]
+    vectors = queries.reshape(-1, queries.shape[-1])
+    vectors = vectors if vectors.dtype == torch.float64 else vectors.float()
+    shift = vectors.new_zeros(len(vectors))
+    if view.similarity == "cosine":
+        lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+        if not bool((lengths > 0).all()):
+            raise ParameterError("a query is a zero vector, for which cosine is not defined: send another one")
+        vectors = vectors / lengths
+    elif view.similarity == "scaled_dot":
+        vectors = vectors / math.sqrt(vectors.shape[1])
+    elif view.similarity == "gaussian":
+        shift = -(vectors * vectors).sum(dim=1) / 2
+    flat_temperature = _flat("temperature", temperature, leading, vectors)
+    if not bool(((flat_temperature > 0) & flat_temperature.isfinite()).all()):
+        raise ParameterError("temperature must be finite and above 0, where attention has a gradient: got another one")
+    level = None if null is None else _flat("null", null, leading, vectors) - shift.double()
+    return Queries(vectors, shift), 1 / flat_temperature, level
+
+
+def _flat(name: str, number: float | Tensor, leading: torch.Size, like: Tensor) -> Tensor:
+    """Return a number or a tensor that broadcasts to [...] as float64[q].
+
+    Raises:
+        ShapeError: a tensor does not broadcast.
+    """
+    tensor = torch.as_tensor(number, dtype=torch.float64, device=like.device)
+    try:
+        return tensor.expand(leading).reshape(-1)
+    except RuntimeError:
+        raise ShapeError(
+            f"{name} must be a number or broadcast to the queries' shape {tuple(leading)}, got {tuple(tensor.shape)}"
+        ) from None
+
+
+class Mixed(NamedTuple):
+    """Sums over all rows for q queries, of one reading.
+
+    Attributes:
+        output: float[q, d_v], Σ weight·value.
+        log_partition: float64[q], of the rows and the null key.
+        similarity: float64[q], Σ weight·similarity, the null key included.
+    """
+
+    output: Tensor
+    log_partition: Tensor
+    similarity: Tensor
+
+
+def mix(queries: Tensor, inverse: Tensor, null: Tensor | None, rows: Rows) -> Mixed:
+    """Return the output, log-partition and mean similarity of q queries.
+
+    Args:
+        queries: float[q, d]
+        inverse: float64[q], 1/T.
+        null: float64[q], or None.
+        rows: the rows.
+    """
+    count = len(queries)
+    wide: Any = {"dtype": torch.float64, "device": queries.device}
+    peak = torch.full((count,), -math.inf, **wide) if null is None else null * inverse
+    mass = torch.zeros(count, **wide) if null is None else torch.ones(count, **wide)
+    moment = torch.zeros(count, **wide) if null is None else null.clone()
+    total = torch.zeros(count, rows.value_width, **wide)
+    scale = inverse[:, None].to(queries)
+    for tile in rows.tiles(queries):
+        similarities = tile.similarities(queries)
+        best = similarities.amax(dim=1).double() * inverse
+        higher = torch.maximum(peak, best)
+        terms = torch.exp(similarities * scale - higher[:, None].to(queries))
+        shrink = torch.exp(peak - higher)
+        mass = mass * shrink + terms.sum(dim=1, dtype=torch.float64)
+        moment = moment * shrink + torch.linalg.vecdot(terms, similarities).double()
+        total = total * shrink[:, None] + (terms @ tile.values).double()
+        peak = higher
+    positive_mass = mass.clamp(min=1e-300)
+    return Mixed((total / positive_mass[:, None]).to(queries), peak + mass.log(), moment / positive_mass)
+
+
+class Pulled(NamedTuple):
+    """The gradients of q queries, see `pull_back`."""
+
+    queries: Tensor
+    inverse: Tensor
+    null: Tensor | None
+
+
+def pull_back(
+    queries: Tensor,
+    inverse: Tensor,
+    null: Tensor | None,
+    rows: Rows,
+    log_partition: Tensor,
+    gradient: Tensor,
+    level: Tensor,
+) -> Pulled:
+    """Return the gradients float[q, d], float64[q] and float64[q] of queries, 1/T and null key.
+
+    Args:
+        queries, inverse, null, rows: as in `mix`.
+        log_partition: float64[q], from `mix`.
+        gradient: float[q, d_v], g, the gradient of the output.
+        level: float64[q], the number that each g·v is reduced by: g·o less the gradient of the log-partition.
+    """
+    total = torch.zeros_like(queries, dtype=torch.float64)
+    moment = torch.zeros_like(inverse)
+    scale, offset, middle = inverse[:, None].to(queries), log_partition[:, None].to(queries), level[:, None].to(queries)
+    for tile in rows.tiles(queries):
+        similarities = tile.similarities(queries)
+        shares = torch.exp(similarities * scale - offset)
+        shares *= gradient @ tile.values.T - middle
+        moment += torch.linalg.vecdot(shares, similarities).double()
+        if tile.factors is not None:
+            shares *= tile.factors
+        total += (shares @ tile.keys).double()
+    of_null = None
+    if null is not None:
+        share = torch.exp(null * inverse - log_partition) * -level
+        moment, of_null = moment + share * null, share * inverse
+    return Pulled((total * inverse[:, None]).to(queries), moment, of_null)
+
+
+def _batches(count: int) -> Iterator[slice]:
+    for first in range(0, count, QUERIES):
+        yield slice(first, min(first + QUERIES, count))
+
+
+def _part(tensor: Tensor | None, batch: slice) -> Tensor | None:
+    return None if tensor is None else tensor[batch]
+
+
+def _join(parts: Sequence[Tensor], like: Tensor) -> Tensor:
+    return torch.cat(list(parts)) if parts else like
+
+
+class _Lookup(torch.autograd.Function):
+    """The output and the log-partition of flat queries: one reading of the rows forwards, and one backwards."""
+
+    @staticmethod
+    def forward(
+        context: Any, queries: Tensor, inverse: Tensor, null: Tensor | None, rows: Rows
+    ) -> tuple[Tensor, Tensor]:
+        mixed = [mix(queries[batch], inverse[batch], _part(null, batch), rows) for batch in _batches(len(queries))]
+        output = _join([part.output for part in mixed], queries.new_zeros(0, rows.value_width))
+        log_partition = _join([part.log_partition for part in mixed], inverse)
+        context.rows = rows
+        context.save_for_backward(queries, inverse, null, output, log_partition)
+        return output, log_partition
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(context: Any, of_output: Tensor, of_log_partition: Tensor) -> tuple[Tensor | None, ...]:
+        queries, inverse, null, output, log_partition = context.saved_tensors
+        gradient = of_output.to(queries)
+        level = torch.linalg.vecdot(gradient.double(), output.double()) - of_log_partition
+        pulled = [
+            pull_back(
+                *(queries[batch], inverse[batch], _part(null, batch), context.rows),
+                *(log_partition[batch], gradient[batch], level[batch]),
+            )
+            for batch in _batches(len(queries))
+        ]
+        return (
+            _join([part.queries for part in pulled], queries),
+            _join([part.inverse for part in pulled], inverse),
+            None if null is None else _join([part.null for part in pulled if part.null is not None], null),
+            None,
+        )
+
+
+class _LogPartition(torch.autograd.Function):
+    """The log-partition of flat queries: its gradient is the blended key, which the same reading of the rows gives."""
+
+    @staticmethod
+    def forward(context: Any, queries: Tensor, inverse: Tensor, null: Tensor | None, rows: Rows) -> Tensor:
+        keys = rows.of_keys
+        mixed = [mix(queries[batch], inverse[batch], _part(null, batch), keys) for batch in _batches(len(queries))]
+        blended = _join([part.output for part in mixed], queries)
+        log_partition = _join([part.log_partition for part in mixed], inverse)
+        similarity = _join([part.similarity for part in mixed], inverse)
+        context.save_for_backward(blended, inverse, null, log_partition, similarity)
+        return log_partition
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        blended, inverse, null, log_partition, similarity = context.saved_tensors
+        of_null = None if null is None else gradient * torch.exp(null * inverse - log_partition) * inverse
+        return ((gradient * inverse)[:, None].to(blended) * blended, gradient * similarity, of_null, None)
+
+
+def corpus_cross_entropy(
+    queries: Tensor,
+    memory: Memory | View | Sequence[View],
+    positives: Sequence[int] | Sequence[Sequence[int]] | I64 | Tensor,
+    temperature: float | Tensor,
+    *,
+    null: float | Tensor | None = None,
+    mask: Mask | NDArray[np.bool_] | Tensor | None = None,
+    reduction: str = "mean",
+) -> Tensor:
+    """Return the contrastive loss −ln Σ weight of the positives, with every document of the memory as a negative.
+
+    It is `cross_entropy(similarities / temperature, positives)` without the matrix of queries by documents. Gradients
+    flow to the queries, the temperature and the null key. The stored keys are constants: train the encoder of queries,
+    or a projection of them, and write documents anew if their encoder changes.
+
+    Args:
+        queries: float[q, d]
+        memory: the documents, as in `attend`.
+        positives: the number of each query's right document, int[q]; or a list of numbers for each query. With several,
+            the loss is of their common weight. An empty list means that the null key is right.
+        temperature: T, above 0; a number or a tensor that broadcasts to [q].
+        null: the similarity of the null key, as in `attend`.
+        mask: the documents that take part, as in `attend`; positives must be among them.
+        reduction: "mean", "sum", or "none" for float[q].
+
+    Raises:
+        ShapeError: queries and positives differ in number, or a shape does not fit the memory.
+        ParameterError: a positive is not in the memory or does not pass the mask, or an empty list without null key.
+    """
+    if reduction not in ("mean", "sum", "none"):
+        raise ParameterError(f'reduction must be "mean", "sum" or "none", got {reduction!r}')
+    rows = Rows.of(memory, mask)
+    if queries.ndim != 2:
+        raise ShapeError(f"queries must be [q, d], got {tuple(queries.shape)}: reshape them")
+    flat, inverse, level = _prepare(queries, rows, temperature, null)
+    pairs = _positive_rows(rows, positives, len(queries))
+    if level is None and len(np.unique(pairs.queries)) < len(queries):
+        missing = int(np.setdiff1d(np.arange(len(queries)), pairs.queries)[0])
+        raise ParameterError(f"query {missing} has no positive: give it one, or give null, which then is right")
+    sums: Any = _LogPartition.apply
+    log_partition: Tensor = sums(flat.vectors, inverse, level, rows)
+    query_of = torch.from_numpy(pairs.queries).to(queries.device)
+    keys = torch.from_numpy(rows.view.keys_of(pairs.rows)).to(queries.device).double()
+    if rows.view.similarity == "cosine":
+        keys = keys / torch.linalg.vector_norm(keys, dim=1, keepdim=True)
+    similarities = torch.linalg.vecdot(flat.vectors.double()[query_of], keys)
+    if rows.view.similarity == "gaussian":
+        similarities = similarities - (keys * keys).sum(dim=1) / 2
+    log_weights = similarities * inverse[query_of] - log_partition[query_of]
+    if len(pairs.rows) == len(queries) and bool((query_of == torch.arange(len(queries), device=query_of.device)).all()):
+        losses = -log_weights
+    else:
+        losses = -_log_sums(
+            log_weights, query_of, len(queries), None if level is None else level * inverse - log_partition
+        )
+    reduced: Tensor = losses.mean() if reduction == "mean" else losses.sum() if reduction == "sum" else losses
+    return reduced.to(flat.vectors.dtype)
+
+
+def _log_sums(log_weights: Tensor, query_of: Tensor, count: int, of_null: Tensor | None) -> Tensor:
+    """Return ln Σ exp of the numbers of each query, float64[count]; of the null key for a query without any."""
+    peaks = log_weights.detach().new_full((count,), -math.inf).scatter_reduce(0, query_of, log_weights.detach(), "amax")
+    sums = log_weights.new_zeros(count).index_add(0, query_of, torch.exp(log_weights - peaks[query_of]))
+    if of_null is None:
+        return peaks + sums.log()
+    empty = peaks.isneginf()
+    safe = torch.where(empty, torch.ones_like(sums), sums)
+    return torch.where(empty, of_null, torch.where(empty, torch.zeros_like(peaks), peaks) + safe.log())
+
+
+class _Pairs(NamedTuple):
+    """Queries and their right rows.
+
+    Attributes:
+        queries: int64[p], indices of queries, ascending.
+        rows: int64[p], the numbers of rows.
+    """
+
+    queries: I64
+    rows: I64
+
+
+def _positive_rows(rows: Rows, positives: Any, count: int) -> _Pairs:
+    """Return the rows of the right documents of each query.
+
+    Raises:
+        ShapeError: there are more or fewer positives than queries.
+        ParameterError: a document is missing.
+    """
+    lists = positives.tolist() if isinstance(positives, Tensor | np.ndarray) else list(positives)
+    if len(lists) != count:
+        raise ShapeError(f"positives must have an item for each of {count} queries, got {len(lists)}")
+    documents = [np.unique(np.atleast_1d(np.asarray(one, dtype=np.int64))) for one in lists]
+    queries = np.repeat(np.arange(count), [len(one) for one in documents])
+    numbered = np.concatenate([np.empty(0, dtype=np.int64), *documents])
+    owners, numbers = document_rows(rows.view, rows.mask, numbered)
+    first, last = (np.searchsorted(owners, numbered, side=side) for side in ("left", "right"))
+    if (first == last).any():
+        raise ParameterError(
+            f"document {int(numbered[first == last][0])} is not in the memory, or the mask excludes it: "
+            "positives must be among the documents that take part"
+        )
+    sizes = last - first
+    indices = np.repeat(first - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
+    return _Pairs(np.repeat(queries, sizes), numbers[indices])
+
+
+def mine_negatives(
+    queries: Tensor | NDArray[np.floating[Any]],
+    memory: Memory | View | Sequence[View],
+    positives: Sequence[int] | Sequence[Sequence[int]] | I64 | Tensor,
+    temperature: float,
+    *,
+    null: float | Background | None = None,
+    mask: Mask | None = None,
+    count: int = 10,
+) -> list[I64]:
+    """Return hard negatives: for each query the heaviest documents that weigh more than the null key and are not right.
+
+    They are found by the certified lookup. A document that is right but not labelled looks the same as a negative.
+
+    Args:
+        queries: float[q, d]
+        memory: the documents, as in `attend`.
+        positives: the numbers of the right documents, as in `corpus_cross_entropy`.
+        temperature: T, 0 or more.
+        null: the null key, a similarity or a background; None to return the heaviest documents, whatever their weight.
+        mask: the documents that take part.
+        count: the most documents for a query.
+
+    Returns:
+        For each query int64[≤ count], the documents' numbers, the heaviest first.
+
+    Raises:
+        ShapeError: queries and positives differ in number, or the queries have another width than the keys.
+        ParameterError: a number is out of its range.
+    """
+    vectors = queries.detach().cpu().double().numpy() if isinstance(queries, Tensor) else np.asarray(queries)
+    lists = positives.tolist() if isinstance(positives, Tensor | np.ndarray) else list(positives)
+    if vectors.ndim != 2 or len(lists) != len(vectors):
+        raise ShapeError(f"expected queries [q, d] and q positives, got {vectors.shape} and {len(lists)}")
+    labelled = [np.atleast_1d(np.asarray(one, dtype=np.int64)) for one in lists]
+    questions = [
+        Question(vector, temperature, null, mask, top_k=count + len(right), output=False)
+        for vector, right in zip(vectors, labelled, strict=True)
+    ]
+    negatives = list[I64]()
+    for answer, right in zip(answers(memory, questions), labelled, strict=True):
+        above = answer.weights > answer.evidence.null_weight if null is not None else answer.weights > 0
+        numbers = answer.numbers[above & ~np.isin(answer.numbers, right)]
+        negatives.append(numbers[:count])
+    return negatives
+
+
+class MemoryAttention(nn.Module):
+    """Attention over a memory as a layer: each head is a lookup with a temperature and a null key of its own.
+
+    The rows are the memory's at each call, so documents that are added or removed count from then on. They are not
+    parameters. A projection of the keys is one of the queries, since (q W_Q)·(k W_K) = (q W_Q W_Kᵀ)·k; and one of the
+    values is one of the output. So W_Q and W_O are all that a layer over stored rows can learn.
+
+    Args:
+        memory: a memory, a view, or a list of views.
+        n_heads: h, the number of heads.
+        temperature: T of each head, or one for all; above 0.
+        null: the similarity of the null key of each head, or one for all; None for no null key.
+        trainable: what gets gradients: "temperature", "null", "query" (adds W_Q) and "output" (adds W_O).
+        d_model: the width of the queries; None for that of the keys. Another one needs "query".
+        d_output: the width of the output; None for that of the values. Another one needs "output".
+
+    Attributes:
+        log_temperature: float[h], ln T, so that T stays above 0.
+        null: float[h], or None.
+        W_Q: [d_model, h · d], or None for queries as they are. At first it is the identity for each head if the widths
+            are equal, with some noise if there are several.
+        W_O: [h · d_v, d_output], or None for the heads' outputs side by side. At first it is their mean if the widths
+            are equal.
+
+    Raises:
+        ParameterError: an argument is invalid, or the memory is empty.
+        ShapeError: `temperature` or `null` has another length than the number of heads.
+    """
+
+    null: nn.Parameter | None
+    W_Q: nn.Parameter | None
+    W_O: nn.Parameter | None
+
+    def __init__(
+        self,
+        memory: Memory | View | Sequence[View],
+        n_heads: int = 1,
+        *,
+        temperature: float | Sequence[float],
+        null: float | Sequence[float] | None = None,
+        trainable: Sequence[str] = ("temperature", "null"),
+        d_model: int | None = None,
+        d_output: int | None = None,
+    ) -> None:
+        super().__init__()
+        view = Rows.of(memory).view
+        if view.dimension is None or view.value_dimension is None:
+            raise ParameterError("the memory is empty, so its width is unknown: publish rows first")
+        if n_heads < 1:
+            raise ParameterError(f"n_heads must be at least 1, got {n_heads}")
+        unknown = sorted(set(trainable) - set(TRAINABLE))
+        if unknown:
+            raise ParameterError(f"trainable names {', '.join(TRAINABLE)}, got {', '.join(unknown)}")
+        d, d_v = view.dimension, view.value_dimension
+        for name, width, of_rows in (("query", d_model, d), ("output", d_output, d_v)):
+            if width not in (None, of_rows) and name not in trainable:
+                raise ParameterError(
+                    f'a width of {width} instead of {of_rows} needs a projection: add "{name}" to trainable'
+                )
+        self.memory, self.n_heads, self.trainable = memory, n_heads, tuple(trainable)
+        temperatures = _of_heads("temperature", temperature, n_heads)
+        if not bool((temperatures > 0).all()):
+            raise ParameterError(f"temperature must be above 0, got {temperature}")
+        self.log_temperature = nn.Parameter(temperatures.log().float(), "temperature" in trainable)
+        nulls = None if null is None else nn.Parameter(_of_heads("null", null, n_heads).float(), "null" in trainable)
+        self.register_parameter("null", nulls)
+        W_Q, W_O = None, None
+        if "query" in trainable:
+            W_Q = nn.Parameter(_initial_query(d_model or d, d, n_heads))
+        if "output" in trainable:
+            W_O = nn.Parameter(_initial_output(d_v, d_output or d_v, n_heads))
+        self.register_parameter("W_Q", W_Q)
+        self.register_parameter("W_O", W_O)
+
+    @property
+    def temperature(self) -> Tensor:
+        """float[h], T of each head."""
+        return self.log_temperature.exp()
+
+    def forward(self, queries: Tensor, mask: Mask | NDArray[np.bool_] | Tensor | None = None) -> Tensor:
+        """Return the output float[..., h · d_v], or float[..., d_output] with W_O, of queries float[..., d_model].
+
+        Args:
+            queries: of bfloat16, float16, float32 or float64; the output has the same type.
+            mask: the documents that may be attended to, as in `attend`.
+        """
+        output = self.lookup(queries, mask).output
+        joined = output.reshape(*output.shape[:-2], -1)
+        return joined if self.W_O is None else joined @ self.W_O.to(joined)
+
+    def lookup(self, queries: Tensor, mask: Mask | NDArray[np.bool_] | Tensor | None = None) -> LookupResult:
+        """Return what `forward` blends, for each head: the output float[..., h, d_v], log-partition and null weight."""
+        if self.W_Q is None:
+            of_heads = queries[..., None, :].expand(*queries.shape[:-1], self.n_heads, queries.shape[-1])
+        else:
+            if queries.shape[-1] != len(self.W_Q):
+                raise ShapeError(f"queries must be [..., {len(self.W_Q)}] as W_Q is, got {tuple(queries.shape)}")
+            of_heads = (queries @ self.W_Q.to(queries)).reshape(*queries.shape[:-1], self.n_heads, -1)
+        wide = queries.dtype if queries.dtype == torch.float64 else torch.float32
+        temperature = self.log_temperature.to(queries.device, wide).exp()
+        null = None if self.null is None else self.null.to(queries.device, wide)
+        return attend(of_heads, self.memory, temperature, null=null, mask=mask)
+
+    def extra_repr(self) -> str:
+        """Return what `print` shows of the layer."""
+        return f"{self.memory!r}, n_heads={self.n_heads}, trainable={self.trainable}"
+
+    def save(self, path: str | Path) -> None:
+        """Write the parameters, not the memory, to a safetensors file."""
+        save_file(
+            {name: tensor.contiguous() for name, tensor in self.state_dict().items()},
+            path,
+            {"n_heads": str(self.n_heads), "trainable": " ".join(self.trainable)},
+        )
+
+    @classmethod
+    def load(cls, path: str | Path, memory: Memory | View | Sequence[View]) -> Self:
+        """Return the layer that `save` wrote, over a memory whose widths fit it.
+
+        Raises:
+            ParameterError: the file is not one that `save` wrote.
+            ShapeError: the memory's keys or values have other widths than those that the layer was trained on.
+        """
+        try:
+            with safe_open(path, "pt") as file:
+                about = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
+            n_heads, trainable = int(about["n_heads"]), about["trainable"].split()
+            temperatures = tensors["log_temperature"].exp().tolist()
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            raise ParameterError(f"{path} must be a file that MemoryAttention.save wrote ({error})") from error
+        W_Q, W_O, null = tensors.get("W_Q"), tensors.get("W_O"), tensors.get("null")
+        layer = cls(
+            memory,
+            n_heads,
+            temperature=temperatures,
+            null=None if null is None else null.tolist(),
+            trainable=trainable,
+            d_model=None if W_Q is None else W_Q.shape[0],
+            d_output=None if W_O is None else W_O.shape[1],
+        )
+        for name, tensor in tensors.items():
+            shape = layer.state_dict()[name].shape
+            if shape != tensor.shape:
+                raise ShapeError(f"{name} of {path} is {tuple(tensor.shape)}, this memory needs {tuple(shape)}")
+        layer.load_state_dict(tensors)
+        return layer
+
+
+def _of_heads(name: str, numbers: float | Sequence[float], n_heads: int) -> Tensor:
+    """Return float64[h] of one number for all heads, or of a number for each.
+
+    Raises:
+        ShapeError: there are more or fewer numbers than heads.
+        ParameterError: a number is not finite.
+    """
+    tensor = torch.as_tensor(numbers, dtype=torch.float64)
+    if tensor.ndim > 1 or (tensor.ndim == 1 and len(tensor) != n_heads):
+        raise ShapeError(f"{name} must be a number or one for each of {n_heads} heads, got {tuple(tensor.shape)}")
+    if not bool(tensor.isfinite().all()):
+        raise ParameterError(f"{name} must be finite, got {numbers}")
+    return tensor.expand(n_heads).clone()
+
+
+def _initial_query(d_model: int, d: int, n_heads: int) -> Tensor:
+    """Return W_Q [d_model, h · d] of an untrained layer."""
+    heads = [torch.eye(d) if d_model == d else nn.init.xavier_uniform_(torch.empty(d_model, d)) for _ in range(n_heads)]
+    if n_heads > 1 and d_model == d:
+        heads = [head + torch.randn(d, d) * (0.1 / math.sqrt(d)) for head in heads]
+    return torch.cat(heads, dim=1)
+
+
+def _initial_output(d_v: int, d_output: int, n_heads: int) -> Tensor:
+    """Return W_O [h · d_v, d_output] of an untrained layer."""
+    if d_v == d_output:
+        return torch.cat([torch.eye(d_v) / n_heads] * n_heads)
+    return nn.init.xavier_uniform_(torch.empty(n_heads * d_v, d_output))

@@ -1,0 +1,291 @@
+"""Lookups that gradients flow through, beside the same sums as torch differentiates them over all rows."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import attention.torch
+from attention.errors import ParameterError, ShapeError
+from attention.lookup import Background, Memory, Rows, View
+from attention.lookup import attend as look_up
+from attention.similarity import SIMILARITIES
+from attention.torch import MemoryAttention, attend, corpus_cross_entropy, mine_negatives
+
+N, D, D_V, Q = 211, 13, 7, 5
+TEMPERATURES = {"cosine": 0.2, "dot": 0.9, "scaled_dot": 0.3, "gaussian": 1.7}
+
+
+@pytest.fixture(scope="module")
+def arrays():
+    random = np.random.default_rng(0)
+    return tuple(random.standard_normal(shape) for shape in ((N, D), (N, D_V), (Q, D)))
+
+
+@pytest.fixture(autouse=True)
+def small_tiles(monkeypatch):
+    # Set here: the sizes are constants of the module, and only one of several tiles and batches can go wrong.
+    monkeypatch.setattr(attention.torch, "CELLS", 5 * 64)
+    monkeypatch.setattr(attention.torch, "QUERIES", 3)
+
+
+def stored(array):
+    return torch.from_numpy(array.astype(np.float32).astype(np.float64))
+
+
+def dense(similarity, queries, keys, values, temperature, null=None):
+    """Return output, log-partition and null weight as torch differentiates them."""
+    logits = SIMILARITIES[similarity](queries, keys) / torch.as_tensor(temperature)[..., None]
+    count = logits.shape[1]
+    if null is not None:
+        of_null = (torch.as_tensor(null).double() / torch.as_tensor(temperature)).expand(len(queries))
+        logits = torch.cat([logits, of_null[:, None]], dim=1)
+    weights = torch.softmax(logits, dim=1)
+    return weights[:, :count] @ values, torch.logsumexp(logits, dim=1), weights[:, count:].sum(dim=1)
+
+
+@pytest.mark.parametrize("null", [None, 0.1])
+@pytest.mark.parametrize("similarity", list(SIMILARITIES))
+def test_gradients_are_those_of_the_sums_over_all_rows(arrays, similarity, null):
+    keys, values, vectors = arrays
+    memory = Memory.of(keys, values, similarity=similarity)
+    weights = torch.linspace(-1, 1, Q * D_V, dtype=torch.float64).reshape(Q, D_V)
+
+    def leaves():
+        level = None if null is None else torch.tensor(null, dtype=torch.float64, requires_grad=True)
+        temperature = torch.tensor(TEMPERATURES[similarity], dtype=torch.float64, requires_grad=True)
+        return torch.tensor(vectors, requires_grad=True), temperature, level
+
+    sums = []
+    for look in (
+        lambda q, t, s: attend(q, memory, t, null=s),
+        lambda q, t, s: dense(similarity, q, stored(keys), stored(values), t, s),
+    ):
+        inputs = leaves()
+        output, log_partition, null_weight = look(*inputs)
+        total = (weights * output).sum() + log_partition.square().sum() + (null_weight * weights[:, 0]).sum()
+        total.backward()
+        sums.append((total.detach(), *(leaf.grad for leaf in inputs if leaf is not None)))
+    for mine, theirs in zip(*sums, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("similarity", list(SIMILARITIES))
+def test_gradcheck_of_ten_thousand_rows(similarity):
+    random = np.random.default_rng(1)
+    memory = Memory.of(random.standard_normal((10_000, 8)), random.standard_normal((10_000, 3)), similarity=similarity)
+    queries = torch.tensor(random.standard_normal((2, 8)), requires_grad=True)
+    temperature = torch.tensor([0.4, 0.7], dtype=torch.float64, requires_grad=True)
+    null = torch.tensor(0.9, dtype=torch.float64, requires_grad=True)
+
+    def look(queries, temperature, null):
+        return attend(queries, memory, temperature, null=null)
+
+    assert torch.autograd.gradcheck(look, (queries, temperature, null), eps=1e-6, atol=1e-6, rtol=1e-6)
+
+    def loss(queries, temperature, null):
+        return corpus_cross_entropy(queries, memory, [[3, 5], []], temperature, null=null)
+
+    assert torch.autograd.gradcheck(loss, (queries, temperature, null), eps=1e-6, atol=1e-6, rtol=1e-6)
+
+
+def test_the_forward_pass_is_the_certified_lookup(arrays):
+    keys, values, vectors = arrays
+    memory = Memory.of(keys, values)
+    result = attend(torch.tensor(vectors), memory, 0.2, null=0.1)
+    for answer, output, log_partition, null_weight in zip(
+        look_up(vectors, memory, temperature=0.2, null=0.1), *result, strict=True
+    ):
+        np.testing.assert_allclose(output, answer.output, rtol=1e-11, atol=1e-13)
+        assert float(log_partition) == pytest.approx(answer.evidence.log_partition, rel=1e-12)
+        assert float(null_weight) == pytest.approx(answer.evidence.null_weight, rel=1e-10)
+
+
+@pytest.mark.parametrize(("kind", "error"), [(torch.float32, 2e-5), (torch.bfloat16, 2e-2), (torch.float16, 3e-3)])
+def test_narrow_types_have_the_gradients_of_wide_ones(arrays, kind, error):
+    keys, values, vectors = arrays
+    memory = Memory.of(keys, values)
+    narrow = torch.tensor(vectors, dtype=kind, requires_grad=True)
+    wide = narrow.detach().double().requires_grad_()
+    outputs = [attend(queries, memory, 0.2).output for queries in (narrow, wide)]
+    assert outputs[0].dtype == narrow.dtype
+    for output in outputs:
+        output.sum().backward()
+    assert narrow.grad.dtype == kind
+    torch.testing.assert_close(outputs[0].double(), outputs[1], rtol=error, atol=error)
+    torch.testing.assert_close(narrow.grad.double(), wide.grad, rtol=error, atol=error * float(wide.grad.abs().max()))
+
+
+def test_a_masked_row_is_as_a_missing_one(arrays):
+    keys, values, vectors = arrays
+    passes = np.arange(N) % 3 > 0
+    queries = torch.tensor(vectors, requires_grad=True)
+    masked = attend(queries, Memory.of(keys, values), 0.2, mask=torch.from_numpy(passes)).output
+    (gradient,) = torch.autograd.grad(masked.square().sum(), queries)
+    fewer = attend(queries, Memory.of(keys[passes], values[passes]), 0.2).output
+    torch.testing.assert_close(masked, fewer, rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(gradient, torch.autograd.grad(fewer.square().sum(), queries)[0], rtol=1e-11, atol=1e-12)
+
+
+def test_removed_rows_and_several_memories(arrays):
+    keys, values, vectors = arrays
+    first, second = Memory("dot"), Memory("dot")
+    first.publish(add=Rows(np.arange(100), keys[:100], values[:100]))
+    first.publish(remove=np.arange(0, 100, 7))
+    second.publish(add=Rows(np.arange(100, N), keys[100:], values[100:]))
+    left = np.setdiff1d(np.arange(N), np.arange(0, 100, 7))
+    parts = View.merged([first.view, second.view])
+    whole = Memory.of(keys[left], values[left], similarity="dot")
+    queries = torch.tensor(vectors)
+    torch.testing.assert_close(attend(queries, parts, 0.9), attend(queries, whole, 0.9), rtol=1e-12, atol=1e-13)
+
+
+def test_no_rows_and_no_queries(arrays):
+    keys, values, vectors = arrays
+    memory, none = Memory.of(keys, values), np.zeros(N, dtype=np.bool_)
+    queries = torch.tensor(vectors, requires_grad=True)
+    result = attend(queries, memory, 0.2, mask=none)
+    assert not result.output.any()
+    assert bool(result.log_partition.isneginf().all())
+    assert not torch.autograd.grad(result.output.sum(), queries)[0].any()
+    with_null = attend(queries, memory, 0.2, mask=none, null=0.5)
+    torch.testing.assert_close(with_null.null_weight, torch.ones(Q, dtype=torch.float64))
+    assert attend(queries[:0], memory, 0.2).output.shape == (0, D_V)
+
+
+@pytest.mark.parametrize("similarity", list(SIMILARITIES))
+def test_the_loss_is_cross_entropy_over_the_corpus(arrays, similarity):
+    keys, _, vectors = arrays
+    memory, positives = Memory.of(keys, similarity=similarity), [4, 0, 17, 210, 4]
+    gradients = []
+    for whole in (False, True):
+        queries = torch.tensor(vectors, requires_grad=True)
+        temperature = torch.tensor(TEMPERATURES[similarity], dtype=torch.float64, requires_grad=True)
+        if whole:
+            logits = SIMILARITIES[similarity](queries, stored(keys)) / temperature
+            loss = torch.nn.functional.cross_entropy(logits, torch.tensor(positives))
+        else:
+            loss = corpus_cross_entropy(queries, memory, positives, temperature)
+        loss.backward()
+        gradients.append((loss.detach(), queries.grad, temperature.grad))
+    for mine, theirs in zip(*gradients, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-12)
+
+
+def test_the_loss_of_several_positives_and_of_none(arrays):
+    keys, _, vectors = arrays
+    owners = np.arange(N) // 2 * 2
+    memory = Memory.of(keys, owners=owners)
+    queries = torch.tensor(vectors)
+    losses = corpus_cross_entropy(queries, memory, [[4, 8], [0], [], [2], [210]], 0.2, null=0.3, reduction="none")
+    of_null = torch.full((Q, 1), 0.3, dtype=torch.float64)
+    logits = torch.cat([SIMILARITIES["cosine"](queries, stored(keys)), of_null], dim=1) / 0.2
+    weights = torch.softmax(logits, dim=1)
+    right = [[4, 5, 8, 9], [0, 1], [N], [2, 3], [210]]
+    wanted = torch.stack([-weights[query, rows].sum().log() for query, rows in enumerate(right)])
+    torch.testing.assert_close(losses, wanted, rtol=1e-10, atol=1e-12)
+    total = corpus_cross_entropy(queries, memory, [[4, 8], [0], [], [2], [210]], 0.2, null=0.3, reduction="sum")
+    torch.testing.assert_close(total, wanted.sum())
+
+
+def test_negatives_outweigh_the_null_key_and_are_not_labelled(arrays):
+    keys, _, vectors = arrays
+    memory = Memory.of(keys)
+    similarities = SIMILARITIES["cosine"](vectors, keys.astype(np.float32).astype(np.float64))
+    best = np.argsort(-similarities, axis=1)
+    positives = [[int(row[0]), int(row[2])] for row in best]
+    for numbers, row, order in zip(
+        mine_negatives(torch.tensor(vectors), memory, positives, 0.1, null=0.35), similarities, best, strict=True
+    ):
+        expected = [number for number in order if row[number] > 0.35 and number not in order[[0, 2]]]
+        assert numbers.tolist() == expected[:10]
+    numbers = mine_negatives(vectors, memory, best[:, 0], 0.1, count=3)
+    assert [found.tolist() for found in numbers] == best[:, 1:4].tolist()
+    assert not len(mine_negatives(vectors[:1], memory, [0], 0.1, null=Background(9.0, 0.1))[0])
+
+
+def test_heads_have_temperatures_null_keys_and_projections(arrays):
+    keys, values, vectors = arrays
+    memory, queries = Memory.of(keys, values), torch.tensor(vectors, dtype=torch.float32)
+    layer = MemoryAttention(memory, 2, temperature=(0.1, 0.5), null=(0.1, 0.4))
+    assert layer(queries).shape == (Q, 2 * D_V)
+    heads = [attend(queries, memory, t, null=s).output for t, s in ((0.1, 0.1), (0.5, 0.4))]
+    torch.testing.assert_close(layer(queries), torch.cat(heads, dim=1))
+    layer = MemoryAttention(memory, temperature=0.1, trainable=("query", "output"))
+    torch.testing.assert_close(layer(queries), attend(queries, memory, 0.1).output)
+    layer = MemoryAttention(
+        memory, 3, temperature=0.1, null=0.2, trainable=attention.torch.TRAINABLE, d_model=11, d_output=4
+    )
+    x = torch.randn(2, 3, 11)
+    assert layer(x).shape == (2, 3, 4)
+    layer(x).square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in layer.parameters())
+    assert not MemoryAttention(memory, temperature=0.1, trainable=()).log_temperature.requires_grad
+
+
+def test_a_layer_learns_the_projection_that_turned_its_queries():
+    torch.manual_seed(0)
+    random = np.random.default_rng(0)
+    keys = random.standard_normal((300, 16))
+    turn = np.linalg.qr(random.standard_normal((16, 16)))[0]
+    memory, queries = Memory.of(keys), torch.tensor(keys @ turn, dtype=torch.float32)
+    layer = MemoryAttention(memory, temperature=0.1, trainable=("query", "temperature"))
+    optimiser = torch.optim.Adam(layer.parameters(), lr=0.02)
+    for _ in range(150):
+        optimiser.zero_grad()
+        loss = corpus_cross_entropy(queries @ layer.W_Q, memory, np.arange(300), layer.temperature)
+        loss.backward()
+        optimiser.step()
+    best = [answer.numbers[0] for answer in look_up((queries @ layer.W_Q).detach(), memory, temperature=0.1)]
+    assert np.mean(np.array(best) == np.arange(300)) > 0.95
+
+
+def test_a_saved_layer_is_the_same(arrays, tmp_path):
+    keys, values, vectors = arrays
+    memory, queries = Memory.of(keys, values), torch.tensor(vectors)
+    layer = MemoryAttention(memory, 2, temperature=(0.1, 0.5), null=0.2, trainable=("null", "query", "output"))
+    layer.save(tmp_path / "layer.safetensors")
+    loaded = MemoryAttention.load(tmp_path / "layer.safetensors", memory)
+    torch.testing.assert_close(loaded(queries), layer(queries), rtol=0, atol=0)
+    assert loaded.trainable == layer.trainable
+    assert not loaded.log_temperature.requires_grad
+    with pytest.raises(ShapeError, match=r"W_O of .* is \(14, 7\), this memory needs \(26, 7\)"):
+        MemoryAttention.load(tmp_path / "layer.safetensors", Memory.of(keys))
+    (tmp_path / "other").write_text("no layer")
+    with pytest.raises(ParameterError, match=r"must be a file that MemoryAttention\.save wrote"):
+        MemoryAttention.load(tmp_path / "other", memory)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m, q: attend(q[:, :5], m, 0.1), r"queries must be \[..., 13\] as the keys are, got \(5, 5\)"),
+        (lambda m, q: attend(q.long(), m, 0.1), "queries must be a floating-point tensor"),
+        (lambda m, q: attend(q, m, 0.0), "temperature must be finite and above 0"),
+        (lambda m, q: attend(q, m, torch.ones(4)), r"temperature must be a number or broadcast .* got \(4,\)"),
+        (lambda m, q: attend(q * 0, m, 0.1), "a query is a zero vector"),
+        (lambda m, q: attend(q, "memory", 0.1), "expected a Memory, a View"),
+        (lambda m, q: attend(q, m, 0.1, mask=np.ones(3, dtype=bool)), "a mask of booleans has one for each of 211"),
+        (lambda m, q: attend(q, m, 0.1, mask=np.ones(N)), "mask must be a Mask or booleans, got float64"),
+        (lambda m, q: corpus_cross_entropy(q, m, [0], 0.1), "an item for each of 5 queries, got 1"),
+        (lambda m, q: corpus_cross_entropy(q, m, [0, 1, 2, 3, 999], 0.1), "document 999 is not in the memory"),
+        (lambda m, q: corpus_cross_entropy(q, m, [[0], [1], [2], [], [3]], 0.1), "query 3 has no positive"),
+        (lambda m, q: corpus_cross_entropy(q[None], m, [0], 0.1), r"queries must be \[q, d\]"),
+        (lambda m, q: corpus_cross_entropy(q, m, range(5), 0.1, reduction="max"), "reduction must be"),
+        (lambda m, q: mine_negatives(q, m, [0], 0.1), r"expected queries \[q, d\] and q positives"),
+        (lambda m, q: MemoryAttention(m, 0, temperature=0.1), "n_heads must be at least 1"),
+        (lambda m, q: MemoryAttention(m, temperature=-1), "temperature must be above 0"),
+        (lambda m, q: MemoryAttention(m, temperature=math.nan), "temperature must be finite"),
+        (lambda m, q: MemoryAttention(m, 3, temperature=(1.0, 2.0)), "one for each of 3 heads"),
+        (lambda m, q: MemoryAttention(m, temperature=1.0, trainable=("keys",)), "trainable names .* got keys"),
+        (lambda m, q: MemoryAttention(m, temperature=1.0, d_model=5), 'add "query" to trainable'),
+        (lambda m, q: MemoryAttention(Memory("dot"), temperature=1.0), "the memory is empty"),
+    ],
+)
+def test_errors_name_the_argument_and_the_remedy(arrays, call, message):
+    keys, _, vectors = arrays
+    with pytest.raises((ShapeError, ParameterError), match=message):
+        call(Memory.of(keys), torch.tensor(vectors))
