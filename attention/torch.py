@@ -20,7 +20,7 @@ The second and third need one more pass over the rows, in which the weights are 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -32,17 +32,21 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from attention.arrays import I64
+from attention.arrays import F64, I64
 from attention.errors import ParameterError, ShapeError
 from attention.lookup import (
     Background,
+    GradientBounds,
     Mask,
     Memory,
     Question,
+    Rounding,
     RowTile,
     View,
     answers,
+    blend,
     document_rows,
+    pull,
     row_tiles,
 )
 
@@ -55,19 +59,42 @@ CELLS = 1 << 24
 QUERIES = 256
 """The most queries of a batch."""
 
+LEAST_TEMPERATURE = 1e-30
+"""Lower temperatures would overflow float32."""
+
+
+@dataclass(eq=False)
+class GradientCertificate:
+    """Proven bounds on the rounding errors of a lookup, against exact arithmetic on the stored float32 vectors.
+
+    They do not count the rounding of results to the type of the queries, nor TF32 if torch may use it on a GPU.
+
+    Attributes:
+        total_variation: float64[...], an upper bound of ½·Σ|w − ŵ| over all rows and the null key.
+        output_error: float64[...], an upper bound of ‖o − ô‖₂.
+        query_gradient_error: float64[...], an upper bound of the error of each query's gradient, in Euclidean length,
+            given the gradients of the output and the log-partition; None before `backward`.
+    """
+
+    total_variation: Tensor
+    output_error: Tensor
+    query_gradient_error: Tensor | None = None
+
 
 class LookupResult(NamedTuple):
-    """The result of attention over a memory, all of which has gradients.
+    """The result of attention over a memory: tensors that gradients flow through, and bounds.
 
     Attributes:
         output: float[..., d_v], Σ weight·value; the null key's value is zero.
         log_partition: float[...], ln Σ exp(logit) over all rows and the null key; −∞ without any of them.
         null_weight: float[...], the weight of the null key; 0 without one.
+        certificate: bounds on the errors; `backward` adds that of the gradients.
     """
 
     output: Tensor
     log_partition: Tensor
     null_weight: Tensor
+    certificate: GradientCertificate
 
 
 def attend(
@@ -82,29 +109,34 @@ def attend(
 
     Args:
         queries: float[..., d], of bfloat16, float16, float32 or float64. Numbers of float64 are computed in float64,
-            others in float32.
+            others in float32 with sums over rows in float64.
         memory: the rows: a memory's current view, a view, or several views merged by `View.merged`.
-        temperature: T, above 0; a number, or a tensor that broadcasts to [...].
+        temperature: T, from 1e-30 on; a number, or a tensor that broadcasts to [...].
         null: the similarity of the null key, a number or a tensor that broadcasts to [...]; None for no null key.
         mask: the documents that may be attended to: a mask of this view, or bool[documents] in the order of their
             numbers; None for all.
 
     Raises:
         ShapeError: the queries have another width than the keys, or a mask another length.
-        ParameterError: the temperature is not above 0, a query is zero under cosine, the mask belongs to another view,
-            or the rows are not in this process.
+        ParameterError: the temperature is too low, a query is zero under cosine, the mask belongs to another view, or
+            the rows are not in this process.
     """
     rows = Rows.of(memory, mask)
-    flat, inverse, level = _prepare(queries, rows, temperature, null)
+    flat = Queries.of(queries, rows, temperature, null)
+    certificate, leading = flat.certificate(rows), queries.shape[:-1]
     lookup: Any = _Lookup.apply
-    output, log_partition = lookup(flat.vectors, inverse, level, rows)
-    leading = queries.shape[:-1]
-    null_weight = torch.zeros_like(log_partition) if level is None else (level * inverse - log_partition).exp()
-    log_partition = log_partition + flat.shift.double() * inverse.double()
+    output, log_partition = lookup(flat.vectors, flat.inverse, flat.null, rows, flat.kind, flat.reach, certificate)
+    null_weight = torch.zeros_like(log_partition)
+    if flat.null is not None:
+        null_weight = (flat.null * flat.inverse - log_partition).exp()
+    log_partition = log_partition + flat.shift * flat.inverse
+    certificate.total_variation = certificate.total_variation.reshape(leading)
+    certificate.output_error = certificate.output_error.reshape(leading)
     return LookupResult(
         output.reshape(*leading, rows.value_width).to(queries.dtype),
-        log_partition.reshape(leading).to(flat.vectors.dtype),
-        null_weight.reshape(leading).to(flat.vectors.dtype),
+        log_partition.reshape(leading).to(flat.kind),
+        null_weight.reshape(leading).to(flat.kind),
+        certificate,
     )
 
 
@@ -150,36 +182,18 @@ class Rows:
         return cls(view, mask)
 
     @property
-    def of_keys(self) -> Rows:
-        """These rows with the keys as values."""
-        return _KeysAsValues(self.view, self.mask)
-
-    @property
     def value_width(self) -> int:
         """The width of the values."""
         return self.view.value_dimension or 0
 
     def tiles(self, queries: Tensor) -> Iterator[Tile]:
         """Yield all rows in tiles on the queries' device, in the type of the queries."""
-        for rows in row_tiles(self.view, self.mask, max(1024, CELLS // len(queries))):
+        for rows in row_tiles(self.view, self.mask, _tile_rows(len(queries))):
             yield Tile.of(rows, self.view.similarity, queries)
 
 
-class _KeysAsValues(Rows):
-    """Rows whose values are ∂s/∂q of a product: the keys, over their lengths under cosine."""
-
-    @property
-    def value_width(self) -> int:
-        return self.view.dimension or 0
-
-    def tiles(self, queries: Tensor) -> Iterator[Tile]:
-        for tile in super().tiles(queries):
-            scaled = tile.keys if tile.factors is None else tile.keys * tile.factors[:, None]
-            yield tile._replace(values=scaled)
-
-
 class Tile(NamedTuple):
-    """Some rows as tensors: similarity = query·key · factor + addend, for queries as `_prepare` scales them.
+    """Some rows as tensors: similarity = query·key · factor + addend, for queries as `Queries` scales them.
 
     Attributes:
         keys, values: float[r, d] and float[r, d_v]
@@ -211,50 +225,70 @@ class Tile(NamedTuple):
 
 
 class Queries(NamedTuple):
-    """Queries of a batch, which are flat.
+    """The queries of a call as a flat list, with all that belongs to each.
 
     Attributes:
-        vectors: float[q, d], scaled so that products with keys are similarities, apart from what `Tile` adds.
-        shift: float[q] or a number, the part of a similarity that depends on the query alone.
+        vectors: float64[q, d], scaled so that products with keys are similarities, apart from what `Tile` adds.
+        shift: float64[q], the part of a similarity that depends on the query alone.
+        inverse: float64[q], 1/T.
+        null: float64[q], the null key's similarity less the shift; None without a null key.
+        reach: float64[q], the largest change of a scaled query for a change of the query of length 1.
+        kind: the type that lookups compute in, float32 or float64.
     """
 
     vectors: Tensor
     shift: Tensor
+    inverse: Tensor
+    null: Tensor | None
+    reach: Tensor
+    kind: torch.dtype
 
+    @classmethod
+    def of(cls, queries: Tensor, rows: Rows, temperature: float | Tensor, null: float | Tensor | None) -> Queries:
+        """Return queries float[..., d] with their options as a flat list.
 
-def _prepare(
-    queries: Tensor, rows: Rows, temperature: float | Tensor, null: float | Tensor | None
-) -> tuple[Queries, Tensor, Tensor | None]:
-    """Return flat queries, 1/T float64[q], and the null key's similarity float64[q] without the queries' shift."""
-    view = rows.view
-    if not (isinstance(queries, Tensor) and queries.is_floating_point()):
-        raise ParameterError(
-            f"queries must be a floating-point tensor, got {getattr(queries, 'dtype', type(queries).__name__)}: "
-            "send torch.as_tensor(queries)"
+        Raises:
+            ShapeError: a shape does not fit the rows or the queries.
+            ParameterError: queries or temperatures are invalid.
+        """
+        view = rows.view
+        if not (isinstance(queries, Tensor) and queries.is_floating_point()):
+            raise ParameterError(
+                f"queries must be a floating-point tensor, got {getattr(queries, 'dtype', type(queries).__name__)}: "
+                "send torch.as_tensor(queries)"
+            )
+        if queries.ndim < 1 or (view.dimension is not None and queries.shape[-1] != view.dimension):
+            raise ShapeError(
+                f"queries must be [..., {view.dimension}] as the keys are, got {tuple(queries.shape)}: "
+                "encode both with the same model"
+            )
+        kind = torch.float64 if queries.dtype == torch.float64 else torch.float32
+        leading, vectors = queries.shape[:-1], queries.reshape(-1, queries.shape[-1]).double()
+        shift, reach = vectors.new_zeros(len(vectors)), vectors.new_ones(len(vectors))
+        if view.similarity == "cosine":
+            lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
+            if not bool((lengths > 0).all()):
+                raise ParameterError("a query is a zero vector, for which cosine is not defined: send another one")
+            vectors, reach = vectors / lengths, 1 / lengths.detach()[:, 0]
+        elif view.similarity == "scaled_dot":
+            vectors, reach = vectors / math.sqrt(vectors.shape[1]), reach / math.sqrt(vectors.shape[1])
+        elif view.similarity == "gaussian":
+            shift = -(vectors * vectors).sum(dim=1) / 2
+        temperatures = _flat("temperature", temperature, leading, vectors)
+        if not bool(((temperatures >= LEAST_TEMPERATURE) & temperatures.isfinite()).all()):
+            raise ParameterError(
+                f"temperature must be finite and at least {LEAST_TEMPERATURE}, since attention has no gradient at 0; "
+                f"got {float(temperatures.min())}"
+            )
+        level = None if null is None else _flat("null", null, leading, vectors) - shift
+        return cls(vectors, shift, 1 / temperatures, level, reach, kind)
+
+    def certificate(self, rows: Rows) -> GradientCertificate:
+        """Return the bounds of the forward pass."""
+        bounds = _bounds(self.vectors, self.inverse, rows, self.kind)
+        return GradientCertificate(
+            _as_tensor(bounds.total_variation, self.vectors), _as_tensor(bounds.output_error, self.vectors)
         )
-    if queries.ndim < 1 or (view.dimension is not None and queries.shape[-1] != view.dimension):
-        raise ShapeError(
-            f"queries must be [..., {view.dimension}] as the keys are, got {tuple(queries.shape)}: "
-            "encode both with the same model"
-        )
-    leading = queries.shape[:-1]
-    vectors = queries.reshape(-1, queries.shape[-1])
-    vectors = vectors if vectors.dtype == torch.float64 else vectors.float()
-    shift = vectors.new_zeros(len(vectors))
-    if view.similarity == "cosine":
-        lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
-        if not bool((lengths > 0).all()):
-            raise ParameterError("a query is a zero vector, for which cosine is not defined: send another one")
-        vectors = vectors / lengths
-    elif view.similarity == "scaled_dot":
-        vectors = vectors / math.sqrt(vectors.shape[1])
-    elif view.similarity == "gaussian":
-        shift = -(vectors * vectors).sum(dim=1) / 2
-    flat_temperature = _flat("temperature", temperature, leading, vectors)
-    if not bool(((flat_temperature > 0) & flat_temperature.isfinite()).all()):
-        raise ParameterError("temperature must be finite and above 0, where attention has a gradient: got another one")
-    level = None if null is None else _flat("null", null, leading, vectors) - shift.double()
-    return Queries(vectors, shift), 1 / flat_temperature, level
 
 
 def _flat(name: str, number: float | Tensor, leading: torch.Size, like: Tensor) -> Tensor:
@@ -272,104 +306,152 @@ def _flat(name: str, number: float | Tensor, leading: torch.Size, like: Tensor) 
         ) from None
 
 
-class Mixed(NamedTuple):
-    """Sums over all rows for q queries, of one reading.
-
-    Attributes:
-        output: float[q, d_v], Σ weight·value.
-        log_partition: float64[q], of the rows and the null key.
-        similarity: float64[q], Σ weight·similarity, the null key included.
-    """
-
-    output: Tensor
-    log_partition: Tensor
-    similarity: Tensor
+def _in_kernels(queries: Tensor, kind: torch.dtype) -> bool:
+    """Return whether the kernels compute a lookup; else torch does, in tiles on the queries' device."""
+    return kind == torch.float32 and queries.device.type == "cpu"
 
 
-def mix(queries: Tensor, inverse: Tensor, null: Tensor | None, rows: Rows) -> Mixed:
-    """Return the output, log-partition and mean similarity of q queries.
+def _as_array(tensor: Tensor) -> F64:
+    return tensor.detach().cpu().numpy()
+
+
+def _as_tensor(array: F64, like: Tensor) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array)).to(like.device)
+
+
+def _bounds(queries: Tensor, inverse: Tensor, rows: Rows, kind: torch.dtype) -> GradientBounds:
+    view = rows.view
+    if _in_kernels(queries, kind):
+        rounding = Rounding.of_kernels(view)
+    else:
+        widths, unit = (view.dimension or 0, view.value_dimension or 0), torch.finfo(kind).eps / 2
+        floor = math.log(torch.finfo(kind).tiny)
+        rounding = Rounding(unit, *widths, _tile_rows(min(len(queries), QUERIES)) + 2, 4 * unit, floor)
+    norms = _as_array(torch.linalg.vector_norm(queries, dim=1))
+    return GradientBounds.of(view, rounding, norms, _as_array(inverse))
+
+
+def blend_in_tiles(queries: Tensor, inverse: Tensor, rows: Rows, *, keys: bool) -> tuple[Tensor, ...]:
+    """Return what `lookup.blend` returns, computed by torch on the queries' device, in their type.
 
     Args:
-        queries: float[q, d]
+        queries: float[q, d], at most QUERIES of them.
         inverse: float64[q], 1/T.
-        null: float64[q], or None.
         rows: the rows.
+        keys: whether to blend ∂similarity/∂query instead of the values.
     """
-    count = len(queries)
+    count, width = len(queries), queries.shape[1] if keys else rows.value_width
     wide: Any = {"dtype": torch.float64, "device": queries.device}
-    peak = torch.full((count,), -math.inf, **wide) if null is None else null * inverse
-    mass = torch.zeros(count, **wide) if null is None else torch.ones(count, **wide)
-    moment = torch.zeros(count, **wide) if null is None else null.clone()
-    total = torch.zeros(count, rows.value_width, **wide)
+    peaks = torch.full((count,), -math.inf, **wide)
+    masses, moments, outputs = torch.zeros(count, **wide), torch.zeros(count, **wide), torch.zeros(count, width, **wide)
     scale = inverse[:, None].to(queries)
     for tile in rows.tiles(queries):
         similarities = tile.similarities(queries)
-        best = similarities.amax(dim=1).double() * inverse
-        higher = torch.maximum(peak, best)
-        terms = torch.exp(similarities * scale - higher[:, None].to(queries))
-        shrink = torch.exp(peak - higher)
-        mass = mass * shrink + terms.sum(dim=1, dtype=torch.float64)
-        moment = moment * shrink + torch.linalg.vecdot(terms, similarities).double()
-        total = total * shrink[:, None] + (terms @ tile.values).double()
-        peak = higher
-    positive_mass = mass.clamp(min=1e-300)
-    return Mixed((total / positive_mass[:, None]).to(queries), peak + mass.log(), moment / positive_mass)
+        higher = torch.maximum(peaks, similarities.amax(dim=1).double())
+        terms = torch.exp((similarities - higher[:, None].to(queries)) * scale)
+        shrink = torch.exp((peaks - higher) * inverse)
+        masses = masses * shrink + terms.sum(dim=1, dtype=torch.float64)
+        moments = moments * shrink + torch.linalg.vecdot(terms, similarities).double()
+        if keys and tile.factors is not None:
+            terms *= tile.factors
+        outputs = outputs * shrink[:, None] + (terms @ (tile.keys if keys else tile.values)).double()
+        peaks = higher
+    return peaks, masses, moments, outputs
 
 
-class Pulled(NamedTuple):
-    """The gradients of q queries, see `pull_back`."""
-
-    queries: Tensor
-    inverse: Tensor
-    null: Tensor | None
-
-
-def pull_back(
-    queries: Tensor,
-    inverse: Tensor,
-    null: Tensor | None,
-    rows: Rows,
-    log_partition: Tensor,
-    gradient: Tensor,
-    level: Tensor,
-) -> Pulled:
-    """Return the gradients float[q, d], float64[q] and float64[q] of queries, 1/T and null key.
+def pull_in_tiles(
+    queries: Tensor, inverse: Tensor, rows: Rows, peaks: Tensor, gradients: Tensor, levels: Tensor
+) -> tuple[Tensor, ...]:
+    """Return what `lookup.pull` returns, computed by torch on the queries' device, in their type.
 
     Args:
-        queries, inverse, null, rows: as in `mix`.
-        log_partition: float64[q], from `mix`.
-        gradient: float[q, d_v], g, the gradient of the output.
-        level: float64[q], the number that each g·v is reduced by: g·o less the gradient of the log-partition.
+        queries, inverse, rows: as in `blend_in_tiles`.
+        peaks, levels: float64[q]
+        gradients: float64[q, d_v]
     """
-    total = torch.zeros_like(queries, dtype=torch.float64)
-    moment = torch.zeros_like(inverse)
-    scale, offset, middle = inverse[:, None].to(queries), log_partition[:, None].to(queries), level[:, None].to(queries)
+    pulled = torch.zeros(queries.shape, dtype=torch.float64, device=queries.device)
+    totals, moments, spreads = (torch.zeros_like(inverse) for _ in range(3))
+    scale, best, middle = (numbers[:, None].to(queries) for numbers in (inverse, peaks, levels))
+    of_outputs = gradients.to(queries)
     for tile in rows.tiles(queries):
         similarities = tile.similarities(queries)
-        shares = torch.exp(similarities * scale - offset)
-        shares *= gradient @ tile.values.T - middle
-        moment += torch.linalg.vecdot(shares, similarities).double()
+        shares = torch.exp((similarities - best) * scale) * (of_outputs @ tile.values.T - middle)
+        totals += shares.sum(dim=1, dtype=torch.float64)
+        spreads += shares.abs().sum(dim=1, dtype=torch.float64)
+        moments += torch.linalg.vecdot(shares, similarities).double()
         if tile.factors is not None:
             shares *= tile.factors
-        total += (shares @ tile.keys).double()
-    of_null = None
-    if null is not None:
-        share = torch.exp(null * inverse - log_partition) * -level
-        moment, of_null = moment + share * null, share * inverse
-    return Pulled((total * inverse[:, None]).to(queries), moment, of_null)
+        pulled += (shares @ tile.keys).double()
+    return totals, moments, spreads, pulled
 
 
-def _batches(count: int) -> Iterator[slice]:
-    for first in range(0, count, QUERIES):
-        yield slice(first, min(first + QUERIES, count))
+def _tile_rows(queries: int) -> int:
+    """Return the most rows of a tile that torch reads for some queries."""
+    return max(1024, CELLS // max(queries, 1))
 
 
-def _part(tensor: Tensor | None, batch: slice) -> Tensor | None:
-    return None if tensor is None else tensor[batch]
+def _in_batches(compute: Callable[..., tuple[Tensor, ...]], *of_queries: Tensor) -> tuple[Tensor, ...]:
+    """Return the results of a function of at most QUERIES queries for all of them."""
+    edges = range(0, max(len(of_queries[0]), 1), QUERIES)
+    parts = [compute(*(tensor[first : first + QUERIES] for tensor in of_queries)) for first in edges]
+    return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 
 
-def _join(parts: Sequence[Tensor], like: Tensor) -> Tensor:
-    return torch.cat(list(parts)) if parts else like
+def _blend(queries: Tensor, inverse: Tensor, rows: Rows, kind: torch.dtype, *, keys: bool) -> tuple[Tensor, ...]:
+    """Return peaks, masses, moments and outputs, see `lookup.Blend`."""
+    if _in_kernels(queries, kind):
+        sums = blend(rows.view, rows.mask, _as_array(queries), _as_array(inverse), keys=keys)
+        return tuple(_as_tensor(array, queries) for array in sums)
+    return _in_batches(lambda q, t: blend_in_tiles(q.to(kind), t, rows, keys=keys), queries, inverse)
+
+
+def _pull(
+    queries: Tensor, inverse: Tensor, rows: Rows, kind: torch.dtype, peaks: Tensor, gradients: Tensor, levels: Tensor
+) -> tuple[Tensor, ...]:
+    """Return totals, moments, spreads and gradients of queries, see `lookup.Pull`."""
+    if _in_kernels(queries, kind):
+        arrays = (_as_array(tensor) for tensor in (queries, inverse, peaks, gradients, levels))
+        return tuple(_as_tensor(array, queries) for array in pull(rows.view, rows.mask, *arrays))
+
+    def compute(
+        queries: Tensor, inverse: Tensor, peaks: Tensor, gradients: Tensor, levels: Tensor
+    ) -> tuple[Tensor, ...]:
+        return pull_in_tiles(queries.to(kind), inverse, rows, peaks, gradients, levels)
+
+    return _in_batches(compute, queries, inverse, peaks, gradients, levels)
+
+
+class Softmax(NamedTuple):
+    """The softmax of q queries over all rows and the null key.
+
+    Attributes:
+        peaks: float64[q], the largest similarity of a row.
+        log_partition: float64[q]
+        row_scale: float64[q], the weight of a row whose similarity is the peak.
+        null_weight: float64[q]
+        similarity: float64[q], Σ weight·similarity, the null key included.
+        output: float64[q, d_v], Σ weight·value.
+    """
+
+    peaks: Tensor
+    log_partition: Tensor
+    row_scale: Tensor
+    null_weight: Tensor
+    similarity: Tensor
+    output: Tensor
+
+    @classmethod
+    def of(cls, sums: tuple[Tensor, ...], inverse: Tensor, null: Tensor | None) -> Softmax:
+        """Return the softmax of what `_blend` returns."""
+        peaks, masses, moments, outputs = sums
+        rows_logit = peaks * inverse + masses.log()
+        null_logit = torch.full_like(inverse, -math.inf) if null is None else null * inverse
+        log_partition = torch.logaddexp(rows_logit, null_logit)
+        is_finite = log_partition > -math.inf
+        row_scale = torch.where(masses > 0, (peaks * inverse - log_partition).exp(), torch.zeros_like(masses))
+        null_weight = torch.where(is_finite, (null_logit - log_partition).exp(), torch.zeros_like(masses))
+        similarity = moments * row_scale + (0 if null is None else null_weight * null)
+        return cls(peaks, log_partition, row_scale, null_weight, similarity, outputs * row_scale[:, None])
 
 
 class _Lookup(torch.autograd.Function):
@@ -377,55 +459,65 @@ class _Lookup(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        context: Any, queries: Tensor, inverse: Tensor, null: Tensor | None, rows: Rows
+        context: Any,
+        queries: Tensor,
+        inverse: Tensor,
+        null: Tensor | None,
+        rows: Rows,
+        kind: torch.dtype,
+        reach: Tensor,
+        certificate: GradientCertificate,
     ) -> tuple[Tensor, Tensor]:
-        mixed = [mix(queries[batch], inverse[batch], _part(null, batch), rows) for batch in _batches(len(queries))]
-        output = _join([part.output for part in mixed], queries.new_zeros(0, rows.value_width))
-        log_partition = _join([part.log_partition for part in mixed], inverse)
-        context.rows = rows
-        context.save_for_backward(queries, inverse, null, output, log_partition)
-        return output, log_partition
+        softmax = Softmax.of(_blend(queries, inverse, rows, kind, keys=False), inverse, null)
+        context.rows, context.kind, context.certificate = rows, kind, certificate
+        context.save_for_backward(queries, inverse, null, reach, *softmax)
+        return softmax.output, softmax.log_partition
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(context: Any, of_output: Tensor, of_log_partition: Tensor) -> tuple[Tensor | None, ...]:
-        queries, inverse, null, output, log_partition = context.saved_tensors
-        gradient = of_output.to(queries)
-        level = torch.linalg.vecdot(gradient.double(), output.double()) - of_log_partition
-        pulled = [
-            pull_back(
-                *(queries[batch], inverse[batch], _part(null, batch), context.rows),
-                *(log_partition[batch], gradient[batch], level[batch]),
-            )
-            for batch in _batches(len(queries))
-        ]
-        return (
-            _join([part.queries for part in pulled], queries),
-            _join([part.inverse for part in pulled], inverse),
-            None if null is None else _join([part.null for part in pulled if part.null is not None], null),
-            None,
+        queries, inverse, null, reach, *saved = context.saved_tensors
+        rows, softmax, certificate = context.rows, Softmax(*saved), context.certificate
+        of_output = of_output.double()
+        levels = torch.linalg.vecdot(of_output, softmax.output) - of_log_partition
+        totals, moments, spreads, pulled = _pull(queries, inverse, rows, context.kind, softmax.peaks, of_output, levels)
+        share = softmax.null_weight * -levels
+        of_inverse = moments * softmax.row_scale + (0 if null is None else share * null)
+        excess = totals * softmax.row_scale + share - of_log_partition
+        bounds = _bounds(queries, inverse, rows, context.kind)
+        error = bounds.query_error(
+            _as_array(torch.linalg.vector_norm(of_output, dim=1)),
+            _as_array(spreads * softmax.row_scale + share.abs()),
+            _as_array(excess),
         )
+        error = _as_tensor(error, queries) * reach
+        if null is not None and rows.view.similarity == "gaussian":  # there the query shifts the null key
+            moved = _as_tensor(bounds.weights, queries) * share.abs() + softmax.null_weight * excess.abs()
+            error = error + moved * inverse * torch.linalg.vector_norm(queries, dim=1)
+        certificate.query_gradient_error = error.reshape(certificate.output_error.shape)
+        of_null = None if null is None else share * inverse
+        return pulled * (softmax.row_scale * inverse)[:, None], of_inverse, of_null, None, None, None, None
 
 
 class _LogPartition(torch.autograd.Function):
     """The log-partition of flat queries: its gradient is the blended key, which the same reading of the rows gives."""
 
     @staticmethod
-    def forward(context: Any, queries: Tensor, inverse: Tensor, null: Tensor | None, rows: Rows) -> Tensor:
-        keys = rows.of_keys
-        mixed = [mix(queries[batch], inverse[batch], _part(null, batch), keys) for batch in _batches(len(queries))]
-        blended = _join([part.output for part in mixed], queries)
-        log_partition = _join([part.log_partition for part in mixed], inverse)
-        similarity = _join([part.similarity for part in mixed], inverse)
-        context.save_for_backward(blended, inverse, null, log_partition, similarity)
-        return log_partition
+    def forward(
+        context: Any, queries: Tensor, inverse: Tensor, null: Tensor | None, rows: Rows, kind: torch.dtype
+    ) -> Tensor:
+        softmax = Softmax.of(_blend(queries, inverse, rows, kind, keys=True), inverse, null)
+        context.has_null = null is not None
+        context.save_for_backward(inverse, *softmax)
+        return softmax.log_partition
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        blended, inverse, null, log_partition, similarity = context.saved_tensors
-        of_null = None if null is None else gradient * torch.exp(null * inverse - log_partition) * inverse
-        return ((gradient * inverse)[:, None].to(blended) * blended, gradient * similarity, of_null, None)
+        inverse, *saved = context.saved_tensors
+        softmax, slope = Softmax(*saved), gradient * inverse
+        of_null = slope * softmax.null_weight if context.has_null else None
+        return slope[:, None] * softmax.output, gradient * softmax.similarity, of_null, None, None
 
 
 def corpus_cross_entropy(
@@ -463,18 +555,19 @@ def corpus_cross_entropy(
     rows = Rows.of(memory, mask)
     if queries.ndim != 2:
         raise ShapeError(f"queries must be [q, d], got {tuple(queries.shape)}: reshape them")
-    flat, inverse, level = _prepare(queries, rows, temperature, null)
+    flat = Queries.of(queries, rows, temperature, null)
+    inverse, level = flat.inverse, flat.null
     pairs = _positive_rows(rows, positives, len(queries))
     if level is None and len(np.unique(pairs.queries)) < len(queries):
         missing = int(np.setdiff1d(np.arange(len(queries)), pairs.queries)[0])
         raise ParameterError(f"query {missing} has no positive: give it one, or give null, which then is right")
     sums: Any = _LogPartition.apply
-    log_partition: Tensor = sums(flat.vectors, inverse, level, rows)
+    log_partition: Tensor = sums(flat.vectors, inverse, level, rows, flat.kind)
     query_of = torch.from_numpy(pairs.queries).to(queries.device)
     keys = torch.from_numpy(rows.view.keys_of(pairs.rows)).to(queries.device).double()
     if rows.view.similarity == "cosine":
         keys = keys / torch.linalg.vector_norm(keys, dim=1, keepdim=True)
-    similarities = torch.linalg.vecdot(flat.vectors.double()[query_of], keys)
+    similarities = torch.linalg.vecdot(flat.vectors[query_of], keys)
     if rows.view.similarity == "gaussian":
         similarities = similarities - (keys * keys).sum(dim=1) / 2
     log_weights = similarities * inverse[query_of] - log_partition[query_of]
@@ -485,7 +578,7 @@ def corpus_cross_entropy(
             log_weights, query_of, len(queries), None if level is None else level * inverse - log_partition
         )
     reduced: Tensor = losses.mean() if reduction == "mean" else losses.sum() if reduction == "sum" else losses
-    return reduced.to(flat.vectors.dtype)
+    return reduced.to(flat.kind)
 
 
 def _log_sums(log_weights: Tensor, query_of: Tensor, count: int, of_null: Tensor | None) -> Tensor:

@@ -27,12 +27,16 @@ from attention.kernels.dispatch import (
 )
 from attention.kernels.interface import (
     ABOVE_MEAN,
+    FLOAT_CHUNK,
+    FLOAT_ROWS,
     HEAVIEST,
     NO_ADDENDS,
+    TERM_FLOOR,
     TOTALS,
     CandidateLists,
     CodedKeys,
     CodedValues,
+    FloatRows,
     Kernels,
     RowMasses,
     RowRun,

@@ -18,6 +18,7 @@ from attention.kernels.interface import (
     CandidateLists,
     CodedKeys,
     CodedValues,
+    FloatRows,
     RowMasses,
     RowRun,
     SoftmaxOptions,
@@ -48,6 +49,9 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
     "all_products": (_N, _P, _N, _N, _P, _N, _P, _N, _P),
     "row_products": (_N, _P, _N, _N, _P, _P, _N, _P, _N, _P),
     "all_sums": (_N, _P, _N, _N, _P, _N, _P, _N, _P),
+    "gradients_scratch": (_N, _P, _N),
+    "blend_rows": (None, _P, _P, _P, _N, _N, _P, _P, _P, _P),
+    "pull_rows": (None, _P, _P, _P, _N, _P, _P, _P, _P, _P, _P),
     "softmax_masses": (None, _P, _N, c_double, _P, _P),
     "softmax_rows": (None, _P, _P, _P, _N, _P, _P, _P),
     "code_rows": (None, _P, _N, _N, _P, _P, _P, _P, _P),
@@ -80,6 +84,10 @@ class _Values(ctypes.Structure):
     _fields_ = pointers.fields(
         "codes scales originals inverse_squares", "rows chunks groups length width", "residual size code_length"
     )
+
+
+class _Floats(ctypes.Structure):
+    _fields_ = pointers.fields("keys values rows factors addends", "count width value_width")
 
 
 class _Rows(ctypes.Structure):
@@ -299,6 +307,49 @@ class KernelsInC:
             address(outputs, pointers.F64, query_count * width),
         )
         _check_index(bad)
+
+    def blend_rows(
+        self, rows: FloatRows, queries: F32, inverse: F32, by_factor: bool, peaks: F32, sums: F64, outputs: F64
+    ) -> None:
+        """Add the softmax terms of some rows to the sums of queries; see `Kernels.blend_rows`."""
+        count, floats = len(queries), _floats(rows)
+        self._c.blend_rows(
+            byref(floats),
+            address(queries, pointers.F32, count * floats.width),
+            address(inverse, pointers.F32, count),
+            count,
+            by_factor,
+            address(peaks, pointers.F32, count),
+            address(sums, pointers.F64, count * 2),
+            address(outputs, pointers.F64, count * floats.value_width),
+            _scratch.of(self._c.gradients_scratch(byref(floats), count)),
+        )
+
+    def pull_rows(
+        self,
+        rows: FloatRows,
+        queries: F32,
+        inverse: F32,
+        peaks: F32,
+        gradients: F32,
+        levels: F32,
+        sums: F64,
+        outputs: F64,
+    ) -> None:
+        """Add the gradients of queries that some rows cause; see `Kernels.pull_rows`."""
+        count, floats = len(queries), _floats(rows)
+        self._c.pull_rows(
+            byref(floats),
+            address(queries, pointers.F32, count * floats.width),
+            address(inverse, pointers.F32, count),
+            count,
+            address(peaks, pointers.F32, count),
+            address(gradients, pointers.F32, count * floats.value_width),
+            address(levels, pointers.F32, count),
+            address(sums, pointers.F64, count * 3),
+            address(outputs, pointers.F64, count * floats.width),
+            _scratch.of(self._c.gradients_scratch(byref(floats), count)),
+        )
 
     def row_products(self, vectors: F32, rows: I64, queries: F64, query_of: I64) -> F64:
         """Return the dot products of pairs of rows and queries; see `Kernels.row_products`."""
@@ -660,6 +711,22 @@ def _check_first(first: int) -> None:
 def _check_room(room: int) -> None:
     if room < 1:
         raise ValueError(f"wanted room for 1 number of each query at least, got {room}")
+
+
+def _floats(rows: FloatRows) -> _Floats:
+    count, n = rows.size, len(rows.keys)
+    if len(rows.values) != n or (rows.rows is not None and count and not 0 <= rows.rows.min() <= rows.rows.max() < n):
+        raise IndexError(f"wanted values and positions of {n} rows, got {len(rows.values)} values, or another position")
+    return _Floats(
+        address(rows.keys, pointers.F32),
+        address(rows.values, pointers.F32),
+        None if rows.rows is None else address(rows.rows, pointers.I64),
+        None if rows.factors is None else address(rows.factors, pointers.F32, count),
+        None if rows.addends is None else address(rows.addends, pointers.F32, count),
+        count,
+        rows.keys.shape[1],
+        rows.values.shape[1],
+    )
 
 
 def _check_reached(reached: int) -> None:

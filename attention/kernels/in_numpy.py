@@ -12,16 +12,19 @@ from numpy.typing import NDArray
 from attention.arrays import F32, F64, I8, I16, I64, Bools, Bytes
 from attention.kernels.interface import (
     ABOVE_MEAN,
+    FLOAT_ROWS,
     HEAVIEST,
     LEAST_LOGIT,
     LEAST_STEP,
     LOWEST,
     NEGLIGIBLE,
+    TERM_FLOOR,
     VANISHED,
     VANISHING,
     CandidateLists,
     CodedKeys,
     CodedValues,
+    FloatRows,
     RowMasses,
     RowRun,
     SoftmaxOptions,
@@ -272,6 +275,74 @@ def all_sums(vectors: F32, rows: I64, weights: F64, outputs: F64) -> None:
     The rows are those of `vectors` float32[n, d] at the indices `rows`.
     """
     outputs += weights @ _rows(vectors, rows).astype(np.float64)
+
+
+def blend_rows(
+    rows: FloatRows, queries: F32, inverse: F32, by_factor: bool, peaks: F32, sums: F64, outputs: F64
+) -> None:
+    """Add the softmax terms of some rows to the sums of q queries; see `Kernels.blend_rows`."""
+    for part in _float_blocks(rows):
+        similarities = _float_similarities(part, queries)
+        before = peaks.copy()
+        np.maximum(peaks, similarities.max(axis=1), out=peaks)
+        shrink = np.exp((before.astype(np.float64) - peaks) * inverse)[:, None]
+        terms = _terms(similarities, peaks, inverse)
+        sums *= shrink
+        sums[:, 0] += terms.sum(axis=1)
+        sums[:, 1] += (terms * similarities).sum(axis=1)
+        outputs *= shrink
+        outputs += (terms if part.factors is None or not by_factor else terms * part.factors) @ part.values
+
+
+def pull_rows(
+    rows: FloatRows,
+    queries: F32,
+    inverse: F32,
+    peaks: F32,
+    gradients: F32,
+    levels: F32,
+    sums: F64,
+    outputs: F64,
+) -> None:
+    """Add the gradients of q queries that some rows cause; see `Kernels.pull_rows`."""
+    for part in _float_blocks(rows):
+        similarities = _float_similarities(part, queries)
+        shares = _terms(similarities, peaks, inverse) * (gradients @ part.values.T - levels[:, None])
+        sums[:, 0] += shares.sum(axis=1)
+        sums[:, 1] += (shares * similarities).sum(axis=1)
+        sums[:, 2] += np.abs(shares).sum(axis=1)
+        outputs += (shares if part.factors is None else shares * part.factors) @ part.keys
+
+
+def _float_blocks(rows: FloatRows) -> Iterator[FloatRows]:
+    """Yield blocks of the rows, without positions."""
+    for first in range(0, rows.size, FLOAT_ROWS):
+        part = slice(first, first + FLOAT_ROWS)
+        index = part if rows.rows is None else rows.rows[part]
+        keys = rows.keys[index]
+        yield FloatRows(
+            keys,
+            keys if rows.values is rows.keys else rows.values[index],
+            None,
+            None if rows.factors is None else rows.factors[part],
+            None if rows.addends is None else rows.addends[part],
+        )
+
+
+def _float_similarities(rows: FloatRows, queries: F32) -> F32:
+    similarities = queries @ rows.keys.T
+    if rows.factors is not None:
+        similarities *= rows.factors
+    if rows.addends is not None:
+        similarities += rows.addends
+    return similarities
+
+
+def _terms(similarities: F32, peaks: F32, inverse: F32) -> F32:
+    below = (similarities - peaks[:, None]) * inverse[:, None]
+    terms: F32 = np.exp(np.maximum(below, np.float32(TERM_FLOOR)))
+    terms[below <= TERM_FLOOR] = 0
+    return terms
 
 
 def row_products(vectors: F32, rows: I64, queries: F64, query_of: I64) -> F64:

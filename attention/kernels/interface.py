@@ -381,6 +381,36 @@ class RowMasses(NamedTuple):
         return cls(reals[:n], reals[n : 2 * n], reals[2 * n :], indices[:n], indices[n:counts], indices[counts:])
 
 
+FLOAT_ROWS, FLOAT_CHUNK = 128, 64
+"""`blend_rows` and `pull_rows` sum at most this many rows in float32; those in C also sum products in such chunks."""
+
+TERM_FLOOR = -60.0
+"""Their terms below exp(TERM_FLOOR) are zeros."""
+
+
+class FloatRows(NamedTuple):
+    """Float32 rows of one block: similarity = query·key · factor + addend.
+
+    Attributes:
+        keys: float32[n, d], contiguous.
+        values: float32[n, d_v], contiguous; the same array as `keys` if the values are the keys.
+        rows: int64[r], the positions of the rows among the n; None for all of them.
+        factors: float32[r]; None for factors of 1.
+        addends: float32[r]; None for addends of 0.
+    """
+
+    keys: F32
+    values: F32
+    rows: I64 | None
+    factors: F32 | None
+    addends: F32 | None
+
+    @property
+    def size(self) -> int:
+        """The number of rows, r."""
+        return len(self.keys) if self.rows is None else len(self.rows)
+
+
 class Kernels(CandidateKernels, Protocol):
     """All kernels: the loops over many rows.
 
@@ -552,6 +582,48 @@ class Kernels(CandidateKernels, Protocol):
 
     def softmax_masses(self, similarities: F64, temperature: float) -> tuple[F64, F64]:
         """Return `masses` and `totals` of `RowMasses` for similarities float64[n], n ≥ 1, at a temperature above 0."""
+
+    def blend_rows(
+        self, rows: FloatRows, queries: F32, inverse: F32, by_factor: bool, peaks: F32, sums: F64, outputs: F64
+    ) -> None:
+        """Add the softmax terms of some rows to the sums of q queries, in float32.
+
+        A term is exp((similarity − peak)/T). Sums are scaled anew if the peak rises. Terms below e⁻⁶⁰ count as 0.
+        `lookup.gradients` bounds the rounding errors.
+
+        Args:
+            rows: the rows.
+            queries: float32[q, d]
+            inverse: float32[q], 1/T.
+            by_factor: whether values are multiplied by the rows' factors.
+            peaks: float32[q], the largest similarity so far, at first −∞.
+            sums: float64[q, 2], to which Σ term and Σ term·similarity are added.
+            outputs: float64[q, d_v], to which Σ term·value is added.
+        """
+
+    def pull_rows(
+        self,
+        rows: FloatRows,
+        queries: F32,
+        inverse: F32,
+        peaks: F32,
+        gradients: F32,
+        levels: F32,
+        sums: F64,
+        outputs: F64,
+    ) -> None:
+        """Add the gradients of q queries that some rows cause, in float32.
+
+        The share of a row is c = term·(gradient·value − level), with the terms of `blend_rows`.
+
+        Args:
+            rows, queries, inverse: as in `blend_rows`.
+            peaks: float32[q], the largest similarity of all rows.
+            gradients: float32[q, d_v], of the outputs.
+            levels: float32[q]
+            sums: float64[q, 3], to which Σ c, Σ c·similarity and Σ |c| are added.
+            outputs: float64[q, d], to which Σ c·factor·key is added.
+        """
 
     def code_rows(self, vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, total: F64) -> None:
         """Code n vectors in 8 bits: each component x becomes the integer nearest to x/scale.

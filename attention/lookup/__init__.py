@@ -39,11 +39,12 @@ from attention.kernels import limit_workers
 from attention.lookup.all_weights import weights_of, weights_without_null
 from attention.lookup.answer import Answer, Certificate, HeavyRows, Sweep, Weights
 from attention.lookup.bounds.aggregates import share_error, weight_error, weighted_mean, weighted_quantiles
+from attention.lookup.bounds.gradients import GradientBounds, Rounding
 from attention.lookup.codes.summary import KeySummary
 from attention.lookup.coverage import Coverage, cover_missing_rows
 from attention.lookup.exact import Similarities, similarities_of
 from attention.lookup.filtered import Filtered
-from attention.lookup.gradients import RowTile, document_rows, row_tiles
+from attention.lookup.gradients import Blend, Pull, RowTile, blend, document_rows, pull, row_tiles
 from attention.lookup.limits import Limits, ScanWidth
 from attention.lookup.memory.bias import AnyBias, Bias
 from attention.lookup.memory.bitmaps import RowSelection
@@ -84,6 +85,7 @@ __all__ = [
     "Auto",
     "Background",
     "Bias",
+    "Blend",
     "BlockStatistics",
     "BoundedBackground",
     "Certificate",
@@ -91,6 +93,7 @@ __all__ = [
     "DocumentArrays",
     "Evidence",
     "Filtered",
+    "GradientBounds",
     "HeavyRows",
     "KeySummary",
     "Limits",
@@ -98,10 +101,12 @@ __all__ = [
     "Memory",
     "Message",
     "Prefix",
+    "Pull",
     "Question",
     "RemoteBias",
     "RemoteMask",
     "RemoteView",
+    "Rounding",
     "RowSelection",
     "RowTile",
     "Rows",
@@ -120,11 +125,13 @@ __all__ = [
     "answer",
     "answers",
     "attend",
+    "blend",
     "cover_missing_rows",
     "document_rows",
     "join_statistics",
     "limit_workers",
     "of_bytes",
+    "pull",
     "respond",
     "row_tiles",
     "seal",

@@ -1,15 +1,30 @@
-"""Float32 rows of a view for lookups that gradients flow through: keys, values and lengths, tile by tile."""
+"""Lookups that gradients flow through: sums over every row of a view in float32, and the sums of their gradients.
+
+The rows are the float32 originals, read in tiles by all cores. `attention.torch` has the layer and the mathematics,
+`bounds.gradients` the rounding errors.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from threading import Lock
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from attention.arrays import F32, F64, I64
-from attention.lookup.memory.tiles import PassingRows
+from attention.kernels import FloatRows, kernels, pool, workers
+from attention.lookup.memory.tiles import PassingRows, Tile
 from attention.lookup.memory.view import Mask, View
+
+TILE_ROWS = 4096
+"""The most rows that a core reads at a time."""
+
+BATCH = 64
+"""The most queries that a tile is multiplied with at a time: their sums then stay in the L2 cache."""
+
+
+Sums = TypeVar("Sums")
 
 
 class RowTile(NamedTuple):
@@ -32,6 +47,145 @@ def row_tiles(view: View, mask: Mask | None, rows: int) -> Iterator[RowTile]:
         keys = tile.load_keys()[tile.rows]
         values = keys if tile.segment.block.values is None else tile.load_values()[tile.rows]
         yield RowTile(keys, values, tile.norms)
+
+
+class Blend(NamedTuple):
+    """Sums over all rows for q queries. A row's term is exp((similarity − peak)/T).
+
+    Attributes:
+        peaks: float64[q], the largest similarity; −∞ without rows.
+        masses: float64[q], Σ term.
+        moments: float64[q], Σ term·similarity.
+        outputs: float64[q, d_v], Σ term·value.
+    """
+
+    peaks: F64
+    masses: F64
+    moments: F64
+    outputs: F64
+
+
+class Pull(NamedTuple):
+    """Sums over all rows for q queries. A row's share is c = term·(gradient·value − level).
+
+    Attributes:
+        totals: float64[q], Σ c.
+        moments: float64[q], Σ c·similarity.
+        spreads: float64[q], Σ |c|.
+        queries: float64[q, d], Σ c·∂similarity/∂query.
+    """
+
+    totals: F64
+    moments: F64
+    spreads: F64
+    queries: F64
+
+
+def blend(view: View, mask: Mask | None, queries: F64, inverse: F64, *, keys: bool = False) -> Blend:
+    """Blend the values of all rows that pass a mask.
+
+    Args:
+        view: the rows.
+        mask: the mask; None for all rows.
+        queries: float64[q, d], scaled so that similarities are products, over the length of the key under cosine and
+            less half of its square under gaussian.
+        inverse: float64[q], 1/T.
+        keys: blend ∂similarity/∂query instead of the values: keys, over their lengths under cosine.
+    """
+    width = (view.dimension if keys else view.value_dimension) or 0
+    vectors, inverses = queries.astype(np.float32), inverse.astype(np.float32)
+    tiles, running = PassingRows(view, mask, TILE_ROWS).tiles, kernels()
+    peaks, sums = np.full(len(queries), -np.inf, dtype=np.float32), np.zeros((len(queries), 2))
+    outputs = np.zeros((len(queries), width))
+    for batch in _batches(len(queries)):
+        of_batch = vectors[batch], inverses[batch]
+
+        def start(count: int = batch.stop - batch.start) -> tuple[F32, F64, F64]:
+            return np.full(count, -np.inf, dtype=np.float32), np.zeros((count, 2)), np.zeros((count, width))
+
+        def read(tile: Tile, to: tuple[F32, F64, F64], of_batch: tuple[F32, F32] = of_batch) -> None:
+            rows, (best_of_thread, sums_of_thread, outputs_of_thread) = _float_rows(tile, view.similarity), to
+            rows = rows._replace(values=rows.keys) if keys else rows
+            running.blend_rows(rows, *of_batch, keys, best_of_thread, sums_of_thread, outputs_of_thread)
+
+        of_threads = _read_all(tiles, start, read)
+        best = np.max([part[0] for part in of_threads], axis=0)
+        peaks[batch] = best
+        for peak, sums_of_thread, outputs_of_thread in of_threads:
+            present = np.isfinite(peak)
+            gap = (peak[present].astype(np.float64) - best[present]) * inverses[batch][present]
+            shrink = np.exp(gap)[:, None]
+            sums[batch][present] += sums_of_thread[present] * shrink
+            outputs[batch][present] += outputs_of_thread[present] * shrink
+    return Blend(peaks.astype(np.float64), sums[:, 0], sums[:, 1], outputs)
+
+
+def pull(view: View, mask: Mask | None, queries: F64, inverse: F64, peaks: F64, gradients: F64, levels: F64) -> Pull:
+    """Pull gradients of the outputs back to the queries.
+
+    Args:
+        view, mask, queries, inverse: as in `blend`.
+        peaks: float64[q], of `blend`.
+        gradients: float64[q, d_v]
+        levels: float64[q]
+    """
+    vectors, inverses, best = (array.astype(np.float32) for array in (queries, inverse, peaks))
+    of_outputs, middles = gradients.astype(np.float32), levels.astype(np.float32)
+    tiles, running = PassingRows(view, mask, TILE_ROWS).tiles, kernels()
+    sums, pulled = np.zeros((len(queries), 3)), np.zeros(queries.shape)
+    for batch in _batches(len(queries)):
+        of_batch = vectors[batch], inverses[batch], best[batch], of_outputs[batch], middles[batch]
+
+        def start(count: int = batch.stop - batch.start) -> tuple[F64, F64]:
+            return np.zeros((count, 3)), np.zeros((count, queries.shape[1]))
+
+        def read(tile: Tile, to: tuple[F64, F64], of_batch: tuple[F32, F32, F32, F32, F32] = of_batch) -> None:
+            running.pull_rows(_float_rows(tile, view.similarity), *of_batch, *to)
+
+        for sums_of_thread, queries_of_thread in _read_all(tiles, start, read):
+            sums[batch] += sums_of_thread
+            pulled[batch] += queries_of_thread
+    return Pull(sums[:, 0], sums[:, 1], sums[:, 2], pulled)
+
+
+def _batches(count: int) -> Iterator[slice]:
+    for first in range(0, count, BATCH):
+        yield slice(first, min(first + BATCH, count))
+
+
+def _float_rows(tile: Tile, similarity: str) -> FloatRows:
+    """Return a tile's rows as the kernels read them, without a copy."""
+    keys = tile.load_keys()
+    values = keys if tile.segment.block.values is None else tile.load_values()
+    rows: I64 | None = None
+    if isinstance(tile.rows, slice):
+        same = values is keys
+        keys = keys[tile.rows]
+        values = keys if same else values[tile.rows]
+    else:
+        rows = tile.rows.astype(np.int64, copy=False)
+    factors = (1 / tile.norms).astype(np.float32) if similarity == "cosine" else None
+    addends = (tile.norms * tile.norms / -2).astype(np.float32) if similarity == "gaussian" else None
+    return FloatRows(keys, values, rows, factors, addends)
+
+
+def _read_all(tiles: Sequence[Tile], start: Callable[[], Sums], read: Callable[[Tile, Sums], None]) -> list[Sums]:
+    """Read all tiles in as many threads as there are cores; return the sums of each thread."""
+    remaining, turn = iter(tiles), Lock()
+
+    def work() -> Sums:
+        sums = start()
+        while True:
+            with turn:
+                tile = next(remaining, None)
+            if tile is None:
+                return sums
+            read(tile, sums)
+
+    # NumPy's products run in several threads by themselves.
+    threads = min(workers(), len(tiles)) if kernels().SCANS else 1
+    futures = [pool().submit(work) for _ in range(threads - 1)]
+    return [work(), *(future.result() for future in futures)]
 
 
 def document_rows(view: View, mask: Mask | None, documents: I64) -> tuple[I64, I64]:

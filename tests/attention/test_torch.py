@@ -9,7 +9,9 @@ import pytest
 import torch
 
 import attention.torch
+from attention import lookup
 from attention.errors import ParameterError, ShapeError
+from attention.kernels import kernels_in_numpy, use_kernels
 from attention.lookup import Background, Memory, Rows, View
 from attention.lookup import attend as look_up
 from attention.similarity import SIMILARITIES
@@ -38,10 +40,11 @@ def stored(array):
 
 def dense(similarity, queries, keys, values, temperature, null=None):
     """Return output, log-partition and null weight as torch differentiates them."""
-    logits = SIMILARITIES[similarity](queries, keys) / torch.as_tensor(temperature)[..., None]
+    temperature = torch.as_tensor(temperature, dtype=torch.float64)
+    logits = SIMILARITIES[similarity](queries, keys) / temperature[..., None]
     count = logits.shape[1]
     if null is not None:
-        of_null = (torch.as_tensor(null).double() / torch.as_tensor(temperature)).expand(len(queries))
+        of_null = (torch.as_tensor(null, dtype=torch.float64) / temperature).expand(len(queries))
         logits = torch.cat([logits, of_null[:, None]], dim=1)
     weights = torch.softmax(logits, dim=1)
     return weights[:, :count] @ values, torch.logsumexp(logits, dim=1), weights[:, count:].sum(dim=1)
@@ -65,7 +68,7 @@ def test_gradients_are_those_of_the_sums_over_all_rows(arrays, similarity, null)
         lambda q, t, s: dense(similarity, q, stored(keys), stored(values), t, s),
     ):
         inputs = leaves()
-        output, log_partition, null_weight = look(*inputs)
+        output, log_partition, null_weight, *_ = look(*inputs)
         total = (weights * output).sum() + log_partition.square().sum() + (null_weight * weights[:, 0]).sum()
         total.backward()
         sums.append((total.detach(), *(leaf.grad for leaf in inputs if leaf is not None)))
@@ -82,7 +85,7 @@ def test_gradcheck_of_ten_thousand_rows(similarity):
     null = torch.tensor(0.9, dtype=torch.float64, requires_grad=True)
 
     def look(queries, temperature, null):
-        return attend(queries, memory, temperature, null=null)
+        return attend(queries, memory, temperature, null=null)[:3]
 
     assert torch.autograd.gradcheck(look, (queries, temperature, null), eps=1e-6, atol=1e-6, rtol=1e-6)
 
@@ -95,7 +98,7 @@ def test_gradcheck_of_ten_thousand_rows(similarity):
 def test_the_forward_pass_is_the_certified_lookup(arrays):
     keys, values, vectors = arrays
     memory = Memory.of(keys, values)
-    result = attend(torch.tensor(vectors), memory, 0.2, null=0.1)
+    result = attend(torch.tensor(vectors), memory, 0.2, null=0.1)[:3]
     for answer, output, log_partition, null_weight in zip(
         look_up(vectors, memory, temperature=0.2, null=0.1), *result, strict=True
     ):
@@ -140,7 +143,7 @@ def test_removed_rows_and_several_memories(arrays):
     parts = View.merged([first.view, second.view])
     whole = Memory.of(keys[left], values[left], similarity="dot")
     queries = torch.tensor(vectors)
-    torch.testing.assert_close(attend(queries, parts, 0.9), attend(queries, whole, 0.9), rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(attend(queries, parts, 0.9)[:3], attend(queries, whole, 0.9)[:3], rtol=1e-12, atol=1e-13)
 
 
 def test_no_rows_and_no_queries(arrays):
@@ -264,7 +267,7 @@ def test_a_saved_layer_is_the_same(arrays, tmp_path):
     [
         (lambda m, q: attend(q[:, :5], m, 0.1), r"queries must be \[..., 13\] as the keys are, got \(5, 5\)"),
         (lambda m, q: attend(q.long(), m, 0.1), "queries must be a floating-point tensor"),
-        (lambda m, q: attend(q, m, 0.0), "temperature must be finite and above 0"),
+        (lambda m, q: attend(q, m, 0.0), "temperature must be finite and at least 1e-30"),
         (lambda m, q: attend(q, m, torch.ones(4)), r"temperature must be a number or broadcast .* got \(4,\)"),
         (lambda m, q: attend(q * 0, m, 0.1), "a query is a zero vector"),
         (lambda m, q: attend(q, "memory", 0.1), "expected a Memory, a View"),
@@ -289,3 +292,69 @@ def test_errors_name_the_argument_and_the_remedy(arrays, call, message):
     keys, _, vectors = arrays
     with pytest.raises((ShapeError, ParameterError), match=message):
         call(Memory.of(keys), torch.tensor(vectors))
+
+
+def exact_gradient(queries, keys, values, temperature, weights):
+    wide = queries.detach().double().requires_grad_()
+    output = dense("cosine", wide, stored(keys), stored(values), temperature)[0]
+    return output.detach(), torch.autograd.grad((weights * output).sum(), wide)[0]
+
+
+@pytest.mark.parametrize("temperature", [0.02, 0.2, 5.0])
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_the_certificate_bounds_output_and_gradient(temperature, kind):
+    random = np.random.default_rng(3)
+    keys, values = random.standard_normal((9_000, 70)), random.standard_normal((9_000, 31))
+    memory = Memory.of(keys, values)
+    queries = torch.tensor(random.standard_normal((70, 70)), dtype=kind, requires_grad=True)
+    weights = torch.tensor(random.standard_normal((70, 31)))
+    result = attend(queries, memory, temperature)
+    assert result.certificate.query_gradient_error is None
+    (weights * result.output).sum().backward()
+    output, gradient = exact_gradient(queries, keys, values, temperature, weights)
+    rounded = torch.finfo(kind).eps
+    errors = torch.linalg.vector_norm(result.output.detach() - output, dim=1)
+    bounds = result.certificate.output_error
+    assert bool((errors <= bounds + rounded * torch.linalg.vector_norm(output, dim=1)).all())
+    lengths = torch.linalg.vector_norm(gradient, dim=1)
+    gradient_errors = torch.linalg.vector_norm(queries.grad - gradient, dim=1)
+    gradient_bounds = result.certificate.query_gradient_error
+    assert bool((gradient_errors <= gradient_bounds + rounded * lengths).all())
+    assert float((gradient_errors / lengths).max()) < (1e-4 if kind == torch.float32 else 1e-10)
+    assert float((gradient_bounds / lengths).max()) < (0.1 if kind == torch.float32 else 1e-8)
+
+
+@pytest.mark.parametrize("similarity", list(SIMILARITIES))
+def test_tiles_of_torch_compute_the_sums_of_the_kernels(arrays, similarity):
+    # Torch's tiles serve float64, and float32 on a GPU; here they compute float32 on the CPU.
+    keys, values, vectors = arrays
+    rows = attention.torch.Rows.of(Memory.of(keys, values, similarity=similarity), np.arange(N) % 2 > 0)
+    queries, inverse = torch.tensor(vectors) / 3, torch.linspace(1, 4, Q, dtype=torch.float64)
+    gradients, levels = torch.randn(Q, D_V, dtype=torch.float64), torch.randn(Q, dtype=torch.float64)
+    for of_keys in (False, True):
+        sums = lookup.blend(rows.view, rows.mask, queries.numpy(), inverse.numpy(), keys=of_keys)
+        tiles = attention.torch.blend_in_tiles(queries.float(), inverse, rows, keys=of_keys)
+        for one, other in zip(sums, tiles, strict=True):
+            np.testing.assert_allclose(one, other.numpy(), rtol=1e-5, atol=1e-5)
+    peaks = tiles[0]
+    numbers = (tensor.numpy() for tensor in (queries, inverse, peaks, gradients, levels))
+    pulled = lookup.pull(rows.view, rows.mask, *numbers)
+    tiles = attention.torch.pull_in_tiles(queries.float(), inverse, rows, peaks, gradients, levels)
+    for one, other in zip(pulled, tiles, strict=True):
+        np.testing.assert_allclose(one, other.numpy(), rtol=1e-5, atol=3e-5)
+
+
+def test_gradients_without_kernels_in_c(arrays):
+    keys, values, vectors = arrays
+    results = []
+    for running in (None, kernels_in_numpy()):
+        use_kernels(running)
+        try:
+            queries = torch.tensor(vectors, dtype=torch.float32, requires_grad=True)
+            result = attend(queries, Memory.of(keys, values), 0.2, null=0.1)
+            result.output.square().sum().backward()
+            results.append((result.output.detach(), queries.grad))
+        finally:
+            use_kernels(None)
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)

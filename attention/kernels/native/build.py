@@ -20,7 +20,7 @@ from pathlib import Path
 from .kinds import KINDS, Kind, this_platform  # noqa: TID252  (`attention` imports NumPy, which a build lacks)
 
 HERE = Path(__file__).parent
-KERNELS = ("keys", "values", "originals", "candidates", "exact", "scan", "encoder")
+KERNELS = ("keys", "values", "originals", "candidates", "exact", "scan", "gradients", "encoder")
 """C files that are compiled for every kind of processor."""
 
 FLAGS = (
