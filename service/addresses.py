@@ -42,6 +42,11 @@ def network_urls(host: str, port: int) -> list[str]:
     return [url(own_address, port) for own_address in _own_addresses(address.version)]
 
 
+def own_addresses() -> list[str]:
+    """Return the addresses of this machine in its networks: first that of the default route, IPv6 after IPv4."""
+    return [*_own_addresses(4), *_own_addresses(6)]
+
+
 def in_a_container() -> bool:
     """Return whether this process runs in a container, whose addresses may be unreachable from other machines."""
     return any(marker.exists() for marker in CONTAINER_MARKERS)

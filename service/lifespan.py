@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from attention.kernels import one_blas_thread
 from service.api.keyring import KeyFile
+from service.api.network import Network
 from service.api.state import State
 from service.api.warmup import warm
 from service.datasets import DEMOS
@@ -54,7 +55,7 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
         try:
             if (unclean := catalogue.store.unclean_shutdown) is not None:
                 log.warning("the last process did not close the store", **asdict(unclean))
-            app.state.parts = _parts(settings, catalogue)
+            app.state.parts = _parts(settings, catalogue, app.state.network)
             loading = asyncio.create_task(_load(app, catalogue, app.state.parts, opening.keys))
             loading.add_done_callback(_log_failure)
             re_encoding = asyncio.create_task(_re_encode(app.state.parts, opening.keys))
@@ -89,7 +90,7 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
                 await asyncio.to_thread(app.state.access_log.close)
 
 
-def _parts(settings: Settings, catalogue: Catalogue) -> State:
+def _parts(settings: Settings, catalogue: Catalogue, network: Network) -> State:
     return State(
         catalogue,
         Seeding(catalogue, [DEMOS[name] for name in settings.demo]),
@@ -100,8 +101,8 @@ def _parts(settings: Settings, catalogue: Catalogue) -> State:
         settings.max_body_bytes,
         settings.max_queue,
         keys_required=settings.keyed and settings.allow_anonymous is None,
-        host=settings.host,
         lab_for=settings.lab,
+        network=network,
     )
 
 

@@ -130,6 +130,7 @@ EXPLAINED = {
         "refit": "refit tried proposed",
     },
     "guide/rooms.md": {
+        "open-the-service-to-the-network": "url public moved addresses obstacle",
         "a-room-over-http": "secret seconds_left joining address path size listeners waiting question number row"
         " guesses answer null_guesses shown_temperature X-Room-Secret",
         "access-and-limits": "hold held by rooms room_rows room_bytes room_characters room_listeners room_seconds",

@@ -10,6 +10,7 @@ import httpx2
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.api.admission import notify_disconnect
+from service.api.network import FROM_NETWORK
 
 OF_CALLER = (b"host", b"authorization", b"x-api-key", b"traceparent", b"tracestate")
 
@@ -17,9 +18,9 @@ OF_CALLER = (b"host", b"authorization", b"x-api-key", b"traceparent", b"tracesta
 class InProcessTransport(httpx2.AsyncBaseTransport):
     """A transport that sends inner calls to this service itself, on behalf of an outer request.
 
-    An inner call has the key, client address and Host of the outer request. It is checked, admitted, counted and logged
-    like any other. So the outer request needs no slot for running calls, and a shutdown cancels the inner call instead
-    (`Call.waiting`).
+    An inner call has the key, client address and Host of the outer request, and no more rights. It is checked,
+    admitted, counted and logged like any other. So the outer request needs no slot for running calls, and a shutdown
+    cancels the inner call instead (`Call.waiting`).
     """
 
     def __init__(self, outer: Scope) -> None:
@@ -28,7 +29,8 @@ class InProcessTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """Send one request to the application, and return its response."""
-        outer, state = self._outer, dict[str, Any]()
+        outer = self._outer
+        state: dict[str, Any] = {FROM_NETWORK: True} if FROM_NETWORK in outer["state"] else {}
         inner_headers = [(name.encode().lower(), text.encode()) for name, text in request.headers.multi_items()]
         forwarded = [header for header in inner_headers if header[0] not in (*OF_CALLER, b"x-request-id")]
         request_id = (b"x-request-id", outer["state"]["request_id"].encode())

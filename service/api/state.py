@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from fastapi import Depends, Path, Request
 
 from service.api.keyring import Holder
+from service.api.network import Network
 from service.lab import Lab
 from service.retrieval.collections import AnyCatalogue, Catalogue, RestrictedCatalogue
 from service.retrieval.documents import ReEncodings, Seeding
@@ -25,7 +26,7 @@ class State:
         keys_required: whether a call without a key is refused.
         lab_for: which callers may train models.
         warmed: set when the warm-up has made a first call of each kind.
-        host: the address that the service listens on.
+        network: whether the service is open to the network.
     """
 
     catalogue: AnyCatalogue
@@ -41,7 +42,7 @@ class State:
     lab: Lab = field(default_factory=Lab)
     warmed: asyncio.Event = field(default_factory=asyncio.Event)
     rooms: Rooms = field(default_factory=Rooms)
-    host: str = "127.0.0.1"
+    network: Network = field(default_factory=Network)
 
     def loading(self) -> list[str]:
         """Return what is being loaded in the background, which keeps the process busy."""

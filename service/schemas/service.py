@@ -176,3 +176,39 @@ class Readiness(Wire):
     failed: list[str] = Field(
         description="Parts that could not be loaded or are damaged on disk, each with the reason."
     )
+
+
+class NetworkRequest(Wire):
+    """A request to open the service to the network of its machine, or to close it."""
+
+    open: bool = Field(description="Whether other machines may read, and join rooms.")
+    address: str | None = Field(
+        None,
+        max_length=64,
+        description="The address of the machine at which to open the service, one of `addresses`. Left out: the first.",
+    )
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"open": False}]})
+
+
+class NetworkAnswer(Wire):
+    """Whether the service is open to the network, and under which URL."""
+
+    open: bool = Field(description="Whether other machines may read, and join rooms, since a caller has opened it.")
+    url: str | None = Field(description="The URL of the service for other machines; null if it is closed.")
+    public: bool = Field(
+        description="Whether its address, or the first of `addresses` before it is opened, is one of the internet."
+    )
+    moved: bool = Field(
+        description="Whether it is open at an address that the machine no longer has, because its network changed: "
+        "open it again."
+    )
+    addresses: list[str] = Field(
+        description="The addresses of the machine in its networks, that of the default route first. Empty for callers "
+        "on other machines."
+    )
+    obstacle: Literal["caller", "container", "proxy", "listening", "server", "offline"] | None = Field(
+        description="Why this caller cannot open the service: `caller` (only one on the same machine that may write "
+        "can), `container`, `proxy` (or a Unix socket), `listening` (it listens on the network by its settings), "
+        "`server` (`softkv serve` does not run it), or `offline`. Null if it can."
+    )

@@ -244,6 +244,8 @@ class Client:
     ready = sync_method(service.ready)
     metrics = sync_method(service.metrics)
     slow_requests = sync_method(service.slow_requests)
+    network = sync_method(service.network)
+    set_network = sync_method(service.set_network)
     backup = sync_method(service.backup)
 
     encode = sync_method(arrays.encode)
@@ -414,6 +416,8 @@ class AsyncClient:
     ready = async_method(service.ready)
     metrics = async_method(service.metrics)
     slow_requests = async_method(service.slow_requests)
+    network = async_method(service.network)
+    set_network = async_method(service.set_network)
     backup = async_method(service.backup)
 
     encode = async_method(arrays.encode)

@@ -42,6 +42,7 @@ export type {
   ClientOptions,
   Encoder,
   Model,
+  Network,
   Readiness,
   Reranker,
   ServiceInfo,

@@ -110,6 +110,9 @@ TABLE: Mapping[str, Refusal] = {
         "the question is not the current one of the room, or its answer is shown already, or not yet",
         rooms.QuestionOver,
     ),
+    "network_unavailable": Refusal(
+        409, "the service cannot be opened to the network, or not at this address", api.NetworkUnavailable
+    ),
     # The HTTP server itself refuses an invalid length first.
     "length_required": Refusal(411, None, api.LengthRequired),
     "body_too_large": Refusal(

@@ -14,12 +14,14 @@ import { door } from "./door.js";
 import { join } from "./join.js";
 import { fresh, Kept } from "./kept.js";
 import { listen } from "./listening.js";
+import { isLoopback, network } from "./network.js";
 import { after, isAnswered, unknown } from "./model.js";
 import { notice } from "./notice.js";
 import { present } from "./present.js";
 import { language, say } from "./words.js";
 
 const AGAIN_MS = 1000;
+const NETWORK = "/v1/service/network";
 const asked = new URLSearchParams(window.location.search);
 const storage = storageOf(window);
 const api = new API((path, options) => fetch(`.${path}`, options), storage);
@@ -161,8 +163,9 @@ function follows(code, view, { changed = () => {}, missing, headers }) {
   }
 }
 
-/** @param {import("./kept.js").Presented} opened */
-function presents(opened) {
+/** @param {import("./kept.js").Presented} before */
+function presents(before) {
+  const opened = { ...before };
   const { code } = opened;
   const path = `/v1/rooms/${code}`;
   const secret = { "X-Room-Secret": opened.secret };
@@ -173,8 +176,23 @@ function presents(opened) {
     ask: (/** @type {string} */ query) => doing(() => api.send("POST", `${path}/questions`, { query }, secret)),
     reveal: (/** @type {number} */ question) => doing(() => api.send("POST", `${path}/reveal`, { question }, secret)),
   };
+  let isOpen = false;
+  /** Only a browser on the service's own machine may open it to the network. */
+  const way = isLoopback(window.location.href)
+    ? network({
+        signal: listening.signal,
+        look: () => api.get(NETWORK).catch(() => null), // the events of the room report a service that is away
+        set: (wanted) => answering(() => api.send("PUT", NETWORK, wanted)),
+        changed: ({ open, url, obstacle }) => {
+          isOpen = open;
+          const { address } = opened.joining;
+          if (url ? !address.startsWith(`${url}/`) : obstacle !== "listening" && !isLoopback(address)) void leadAnew();
+        },
+      })
+    : null;
   const view = present({
     opened,
+    network: way,
     acts: {
       ...acts,
       heat: (question, temperature) => doing(() => api.send("PUT", `${path}/temperature`, { question, temperature }, secret)),
@@ -184,11 +202,22 @@ function presents(opened) {
         doing(async () => {
           listening.abort();
           await api.send("DELETE", path, undefined, secret);
+          if (isOpen) await api.send("PUT", NETWORK, { open: false });
           kept.presented = null;
           enter("");
         }),
     },
   });
+  /** Others join at another address now: show it. */
+  async function leadAnew() {
+    /** @type {?Page.Schemas["Room"]} */
+    const room = await answering(() => api.send("GET", path, undefined, secret));
+    if (!room?.joining || listening.signal.aborted) return;
+    opened.joining = room.joining;
+    kept.presented = { ...(kept.presented ?? opened), joining: room.joining };
+    view.lead(room.joining);
+  }
+
   follows(code, view, {
     headers: secret,
     changed(room, name) {

@@ -11,12 +11,11 @@ import { list, rowWords } from "./rows.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const LONGEST = 60;
-const COMMAND = "softkv serve --host 0.0.0.0 --allow-anonymous read";
-const LOOPBACK = /^https?:\/\/(localhost|127\.|\[::1\])/;
 
 /**
  * @param {object} how
  * @param {{code: string, joining: Page.Joining, query?: string}} how.opened
+ * @param {?HTMLElement} how.network opens the service to the network; null on a machine that cannot
  * @param {object} how.acts
  * @param {(query: string) => Promise<boolean>} how.acts.ask
  * @param {(question: number) => Promise<boolean>} how.acts.reveal
@@ -28,7 +27,7 @@ const LOOPBACK = /^https?:\/\/(localhost|127\.|\[::1\])/;
  * @param {(row?: string) => Promise<boolean>} how.acts.release shows a held row to all, or every one
  * @param {() => Promise<boolean>} how.acts.close
  */
-export function present({ opened: { code, joining, query: before = "" }, acts }) {
+export function present({ opened: { code, joining, query: before = "" }, network, acts }) {
   const query = h("input", { type: "text", id: "query", autocomplete: "off", maxLength: 480, value: before });
   const asking = (/** @type {Event} */ event) => {
     event.preventDefault();
@@ -163,23 +162,23 @@ export function present({ opened: { code, joining, query: before = "" }, acts })
     return [h("h1.query", { dir: "auto" }, question.query), h("p.large", {}, say("present.guess")), h("p.guesses.large.weight", {}), button];
   }
 
+  const address = h("span.number.address", {});
+  const scanned = h("div", {});
+  /** Others now join at this address. @param {Page.Joining} now */
+  function lead(now) {
+    fill(scanned, qr(now));
+    put(address, now.address.replace(/^https?:\/\//, "").replace(/\?.*/, ""));
+  }
+  lead(joining);
+
   const element = h(
     "div.present",
     {},
     h(
       "aside.way-in",
       {},
-      qr(joining),
-      h(
-        "div.how-in",
-        {},
-        h("p", {}, `${say("present.address")} `, h("span.number.address", {}, joining.address.replace(/^https?:\/\//, "").replace(/\?.*/, ""))),
-        h("p", {}, say("present.code")),
-        letters,
-        listeners,
-        close,
-        LOOPBACK.test(joining.address) ? alone() : null,
-      ),
+      scanned,
+      h("div.how-in", {}, h("p", {}, `${say("present.address")} `, address), h("p", {}, say("present.code")), letters, listeners, close),
     ),
     h(
       "div.asking",
@@ -192,25 +191,12 @@ export function present({ opened: { code, joining, query: before = "" }, acts })
       ),
       waited,
       h("div.holds", {}, h("label", {}, holds, ` ${say("present.hold")}`), holding),
+      network,
     ),
     stage,
     h("div.column", {}, side, h("section.remembered", {}, remembered, memory)),
   );
-  return { element, show };
-}
-
-/** The command that lets phones in: a service chooses at its start whether it listens to the network. */
-function alone() {
-  const button = h("button", { type: "button", onclick: copy }, say("present.copy"));
-  async function copy() {
-    try {
-      await navigator.clipboard.writeText(COMMAND);
-      button.textContent = say("present.copied");
-    } catch (failure) {
-      if (!(failure instanceof DOMException || failure instanceof TypeError)) throw failure; // no right to the clipboard: it is copied by hand
-    }
-  }
-  return h("details.alone", { id: "alone" }, h("summary", {}, say("present.alone")), h("p", {}, say("present.alone.how")), h("code", {}, COMMAND), button);
+  return { element, show, lead };
 }
 
 /** A QR code as an SVG that is drawn, never read as text. @param {Page.Joining} joining */

@@ -53,6 +53,8 @@ BUILT: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     "readyz": (service.ready, ()),
     "metrics": (service.metrics, ()),
     "list_slow_requests": (service.slow_requests, ()),
+    "get_network": (service.network, ()),
+    "set_network": (service.set_network, (False,)),
     "get_backup": (service.backup, (io.BytesIO(),)),
     "list_encoders": (service.encoders, ()),
     "unload_encoder": (service.unload_encoder, ("a/b",)),

@@ -76,13 +76,13 @@ def filterings() -> dict[str, str | None]:
 
 WHOLE = {
     "put_collection", "patch_collection", "delete_collection", "calibrate", "get_backup", "list_slow_requests",
-    "unload_encoder", "start_re_encoding", "get_re_encoding", "cancel_re_encoding",
+    "set_network", "unload_encoder", "start_re_encoding", "get_re_encoding", "cancel_re_encoding",
     "get_lab", "train_model", "decode_source", "hear_room", *IN_ROOMS,
     "list_aliases", "put_alias", "get_alias", "delete_alias", "list_feedback", "delete_feedback",
 }  # fmt: skip
 NO_DOCUMENTS = {
-    "get_service", "list_encoders", "list_models", "get_model", "encode", "embeddings", "trace", "attend_arrays",
-    "compare_rows", "read_table", "rerank", "rerank_as_cohere", "score",
+    "get_service", "get_network", "list_encoders", "list_models", "get_model", "encode", "embeddings", "trace",
+    "attend_arrays", "compare_rows", "read_table", "rerank", "rerank_as_cohere", "score",
 }  # fmt: skip
 OF_THE_PART = {
     "attend", "sweep", "compare", "list_collections", "get_collection", "get_document", "query_documents",

@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,10 +41,10 @@ class Serving:
 
 
 @contextmanager
-def serving(data_dir: Path, *options: str) -> Iterator[Serving]:
+def serving(data_dir: Path, *options: str, command: Sequence[str] = COMMAND) -> Iterator[Serving]:
     """Run `softkv serve` on a free port, without an encoder so that it starts in a second."""
-    command = [*COMMAND, "serve", "--port", "0", "--data-dir", str(data_dir), "--encoder", "none", *options]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    arguments = [*command, "serve", "--port", "0", "--data-dir", str(data_dir), "--encoder", "none", *options]
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     lines: list[str] = []
     try:

@@ -185,8 +185,8 @@ class RoomQuestion(Record):
 class Room(Record):
     """The content of a room; `question` is None before the first question is asked.
 
-    `hold` is True while new rows and questions wait until the presenter releases them. `held` has those rows, and is
-    None without the presenter's secret.
+    `hold` is True while new rows and questions wait until the presenter releases them. `held` has those rows, and
+    `joining` how others join now; both are None without the presenter's secret.
     """
 
     code: str
@@ -198,6 +198,7 @@ class Room(Record):
     waiting: list[WaitingQuestion]
     held: list[RoomRow] | None = None
     question: RoomQuestion | None = None
+    joining: JoinLink | None = None
 
 
 def parse_opened_room(content: Mapping[str, Any]) -> OpenedRoom:
@@ -226,11 +227,12 @@ def parse_released(content: Mapping[str, Any]) -> list[RoomRow]:
 
 def parse_room(content: Mapping[str, Any]) -> Room:
     """Parse the JSON of a room's content."""
-    shown, waiting_rows = content.get("question"), content.get("held")
+    shown, waiting_rows, joining = content.get("question"), content.get("held"), content.get("joining")
     return Room.read(
         content,
         rows=[RoomRow.read(item) for item in content["rows"]],
         waiting=[WaitingQuestion.read(item) for item in content["waiting"]],
         held=None if waiting_rows is None else [RoomRow.read(item) for item in waiting_rows],
         question=None if shown is None else parse_question(shown),
+        joining=None if joining is None else JoinLink.read(joining),
     )

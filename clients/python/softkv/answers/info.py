@@ -404,6 +404,27 @@ class SlowRequest(Record):
     request_id: str | None
 
 
+class Network(Record):
+    """Whether the service is open to the network of its machine.
+
+    Attributes:
+        open: whether other machines may read and join rooms, since a caller has opened it.
+        url: its URL for other machines; None if it is closed.
+        public: whether its address, or the first of `addresses` before it is opened, is one of the internet.
+        moved: whether the machine no longer has the address, so that the service must be opened again.
+        addresses: the addresses of the machine, that of the default route first; empty for callers elsewhere.
+        obstacle: why this caller cannot open it: "caller", "container", "proxy", "listening", "server" or "offline";
+            None if it can. docs/guide/rooms.md explains them.
+    """
+
+    open: bool
+    url: str | None
+    public: bool
+    moved: bool
+    addresses: list[str]
+    obstacle: str | None
+
+
 class EncoderInfo(Record):
     """An encoder of the service. Some fields are None before it has loaded once.
 

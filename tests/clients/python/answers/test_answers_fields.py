@@ -35,6 +35,7 @@ KINDS = {
     "ServerAnswer": softkv.ServerInfo,
     "Readiness": softkv.Readiness,
     "SlowRequestAnswer": softkv.SlowRequest,
+    "NetworkAnswer": softkv.Network,
     "Model": softkv.Model,
     "EncoderAnswer": softkv.EncoderInfo,
     "RerankerAnswer": softkv.RerankerInfo,

@@ -20,11 +20,11 @@ from tests.running import RunningService
 from tests.waiting import until
 
 KEYS = {"all": ("write", ""), "reader": ("read", ""), "docs": ("write", "docs-"), "docs-reader": ("read", "docs-")}
-EVERYTHING = {"get_backup", "list_slow_requests", "unload_encoder"}
+EVERYTHING = {"get_backup", "list_slow_requests", "unload_encoder", "set_network"}
 SEEN = {"list_collections", "list_aliases", "put_alias", "get_alias", "delete_alias", "post_mcp_message"}
 NOTHING = {
-    "attend_arrays", "compare_rows", "embeddings", "encode", "get_model", "get_service", "list_encoders", "list_models",
-    "trace", "rerank", "rerank_as_cohere", "score",
+    "attend_arrays", "compare_rows", "embeddings", "encode", "get_model", "get_service", "get_network", "list_encoders",
+    "list_models", "trace", "rerank", "rerank_as_cohere", "score",
     "open_room", "get_room", "close_room", "hear_room", "put_room_row", "delete_room_row",
     "delete_room_rows", "ask_room", "put_guess", "read_table",
     "put_hold", "release_rows", "reveal_answer", "put_temperature", "leave_words_out", "get_lab", "train_model",
