@@ -1,6 +1,6 @@
 /** The answer as the story draws it: threads from the question to the heaviest rows. It moves with the temperature. */
 
-import { fill, h } from "../shared/element.js";
+import { h } from "../shared/element.js";
 import { onTheWire, STEPS, temperatureAt } from "../shared/scale.js";
 import { speaker } from "../story/speaker.js";
 import { Threads } from "../story/threads.js";
@@ -19,12 +19,8 @@ const WARM = 1e290;
 export class Picture {
   #context;
   #ask;
-  #change;
-  /** @type {Threads} */
   #threads;
-  /** The number of rows that the drawing has. */
-  #rows = 0;
-  #stage = h("div.drawn");
+  #stage;
   /** @type {any} the answer that is drawn */
   #came = null;
   /** @type {?Promise<any>} the answers of the film */
@@ -40,8 +36,8 @@ export class Picture {
   constructor(context, change, ask) {
     this.#context = context;
     this.#ask = ask;
-    this.#change = change;
-    this.#threads = this.#begin();
+    this.#threads = new Threads(speaker({ en: {}, zh: {} }, context.language), change);
+    this.#stage = h("div.drawn", {}, this.#threads.element);
     this.element = h(
       "details.picturing",
       { open: document.documentElement.dataset.embed !== undefined },
@@ -50,13 +46,6 @@ export class Picture {
     );
     const observer = new ResizeObserver(([{ contentRect }]) => this.#layout(contentRect));
     observer.observe(this.#stage);
-  }
-
-  /** A new drawing; with fewer rows the old one would draw its last moment for rows that it has no more. */
-  #begin() {
-    const threads = new Threads(speaker({ en: {}, zh: {} }, this.#context.language), this.#change);
-    fill(this.#stage, threads.element);
-    return threads;
   }
 
   /** Draw an answer, or nothing. @param {any} came @param {object} body the question */
@@ -104,12 +93,6 @@ export class Picture {
     // A single row beside them is drawn as they are.
     const rows = matches.slice(0, came.documents === this.#most + 1 ? this.#most + 1 : this.#most);
     const others = came.documents - rows.length;
-    if (rows.length < this.#rows) {
-      this.#threads = this.#begin();
-      const { width, height } = this.#stage.getBoundingClientRect();
-      this.#threads.layout(width, height);
-    }
-    this.#rows = rows.length;
     this.#threads.take({
       query: this.#context.said.get("q") ?? "",
       rows: rows.map(({ id, key, value }) => ({ key: key ?? id, value: text(value) })),

@@ -310,12 +310,14 @@ export class Threads {
   }
 
   /**
-   * Take other rows, or another question.
+   * Take other rows, or another question. Until the next moment is drawn, only other values keep their threads.
    *
    * @param {Content} content
    */
   take(content) {
-    if (content.rows.length !== this.#content.rows.length) this.#frame = null; // it has other rows' weights
+    const { query, rows } = this.#content;
+    const isSame = content.query === query && content.rows.length === rows.length && content.rows.every(({ key }, i) => key === rows[i].key);
+    if (!isSame) this.#frame = null; // its weights are of other rows
     this.#content = content;
     this.layout(this.#size.width, this.#size.height);
   }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.browser.conftest import PHONE, PROJECTOR
+from tests.browser.reading import module
 from tests.browser.story.conftest import Read, weights
 
 if TYPE_CHECKING:
@@ -45,6 +46,39 @@ def check_output(page: Page) -> None:
     expected = dict(zip(shown(page), weights(page, HERE), strict=True))
     assert output(page) == pytest.approx(expected, abs=1e-4)
     assert float(page.locator(f"{HERE} .blend").get_attribute("opacity") or "nan") == pytest.approx(1)
+
+
+TAKEN = """({ Threads }, takes) => {
+    const threads = new Threads((name) => name, null);
+    document.body.append(threads.element);
+    const asked = (query, keys, value = '') => ({ query, rows: keys.map((key) => ({ key, value: key + value })) });
+    threads.take(asked('a', ['x', 'y']));
+    threads.layout(800, 400);
+    threads.draw({ temperature: 0.1, weights: [0.75, 0.25], similarities: [1, 0.5] });
+    const read = () => {
+        const paths = Array.from(threads.element.querySelectorAll('.thread'));
+        const isSound = !/NaN|undefined/.test(threads.element.outerHTML);
+        return { isSound, drawn: paths.map((path) => path.getAttribute('data-weight')) };
+    };
+    return takes.map(([query, keys, value]) => {
+        threads.take(asked(query, keys, value));
+        return read();
+    });
+}"""
+
+
+def test_a_picture_of_other_rows_has_no_threads_until_it_is_drawn(read: Read) -> None:
+    kept, other, more, fewer, again = (
+        ("a", ["x", "y"], "!"),
+        ("a", ["x", "z"], ""),
+        ("a", ["x", "z", "u"], ""),
+        ("a", ["x"], ""),
+        ("b", ["x"], ""),
+    )
+    page = read(HERE)
+    taken = module(page, "/story/threads.js", TAKEN, [kept, other, more, fewer, again])
+    assert all(one["isSound"] for one in taken)
+    assert [one["drawn"] for one in taken] == [["0.75", "0.25"], [None] * 2, [None] * 3, [None], [None]]
 
 
 @pytest.mark.parametrize("size", [PROJECTOR, PHONE])

@@ -179,7 +179,6 @@ export class Scene {
   #row({ words, attention, layer, head, similarities }) {
     const { width, height } = this.#size;
     const n = words.length;
-    this.#threads.draw({ temperature: 1, weights: new Float32Array(n), similarities: [] }); // nothing of the words before
     const show = (/** @type {string[]} */ texts) => {
       this.#threads.take({ query: texts[n - 1], rows: texts.map((text) => ({ key: text, value: text })), named: true });
       this.#threads.layout(width, height);
