@@ -18,6 +18,8 @@ from service.retrieval.queries.question import EncodedQuery, Options
 from service.storage import CollectionRecord
 
 MAX_ID_CHARACTERS = 60
+HOTTEST = 1e15
+"""From this temperature on, logits have no digit of a similarity, so the weights say nothing about similarities."""
 SOURCES: Mapping[LabelSource, str] = {
     "labels": "labelled questions",
     "feedback": "questions with feedback",
@@ -173,12 +175,12 @@ def _describe_match(first: WeightedMatch, answer: Answer, verdict: Verdict, opti
 def _joint_similarity(answer: Answer) -> float | None:
     """Return the similarity at which a single key weighs as much as all documents together.
 
-    Return None if the null key has all of the weight or none, and for other normalisers than softmax, whose weights are
-    not in proportion to exp(similarity / temperature).
+    Return None if the null key has all of the weight or none, and at temperatures of `HOTTEST` and above. Also return
+    None for other normalisers than softmax, whose weights are not in proportion to exp(similarity / temperature).
     """
     evidence = answer.evidence
     level, null, temperature = evidence.null_similarity, evidence.null_weight, evidence.temperature
-    if level is None or evidence.log_partition is None or not (0 < null < 1 and 0 < temperature < math.inf):
+    if level is None or evidence.log_partition is None or not (0 < null < 1 and 0 < temperature < HOTTEST):
         return None
     return level + temperature * math.log((1 - null) / null)
 

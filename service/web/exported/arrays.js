@@ -114,7 +114,7 @@ function energy(state, similarities, { key, temperature = 1 }) {
 }
 
 /** From here on all differences of similarities vanish, and the energy's first term is a mean. */
-const HOTTEST = 1e15;
+export const HOTTEST = 1e15;
 
 /**
  * Attend once, row by row.

@@ -1,5 +1,7 @@
 /** The reason of an answer, in the service's two sentences: where the weight lies, and how near the best match is. */
 
+import { HOTTEST } from "./arrays.js";
+
 /** @typedef {{id: string, similarity: number, weight: number}} Match */
 /** @typedef {{verdict: Page.Verdict, null_weight: number, null_similarity: ?number}} Evidence */
 
@@ -58,7 +60,7 @@ function describe({ similarity }, { verdict, null_similarity: level, null_weight
 
 /** The similarity at which a single key weighs as much as all documents together. @param {number} level @param {number} none @param {number} temperature */
 function jointly(level, none, temperature) {
-  if (!(none > 0 && none < 1 && temperature > 0 && temperature < Infinity)) return null;
+  if (!(none > 0 && none < 1 && temperature > 0 && temperature < HOTTEST)) return null;
   return level + temperature * Math.log((1 - none) / none);
 }
 

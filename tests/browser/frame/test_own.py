@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,8 @@ def test_a_file_is_answered_as_by_the_service(offline: Visit, file: Path, site: 
         client.put("/v1/collections/own-shop", json={}).raise_for_status()
         client.post("/v1/collections/own-shop/documents", json={"documents": documents}).raise_for_status()
         answer = client.post("/v1/collections/own-shop/attend", json={"query": QUESTION}).json()
+        body = {"query": QUESTION, "temperature": 1e300}
+        hottest = client.post("/v1/collections/own-shop/attend", json=body).json()["reason"]
         client.delete("/v1/collections/own-shop")
     shown = {
         item.get_attribute("data-id"): (item.locator(".share .number").inner_text(), item.locator(".likeness"))
@@ -81,6 +84,8 @@ def test_a_file_is_answered_as_by_the_service(offline: Visit, file: Path, site: 
     page.locator("#temperature").focus()
     page.keyboard.press("End")
     page.wait_for_function("() => document.querySelector('#strip').dataset.verdict !== 'one'")
+    reason, expected = (re.sub(r"0\.\d+", "", text) for text in (page.locator("#strip .reason").inner_text(), hottest))
+    assert expected.startswith(reason)  # the service computes a bound, and says that the verdict lies within it
     page.locator("#temperature-own").click()
     page.wait_for_function("() => document.querySelector('#strip').dataset.verdict === 'one'")
     ask(page, "the tax return of my uncle")

@@ -65,6 +65,11 @@ FILTER = {"field": "metadata.n", "operator": "==", "value": 2}
             f"14 %. {MATCH} 0.5, {TOGETHER} 0.974, below 1.5, where “none of these” lies; {UNCALIBRATED}.",
         ),
         (
+            {"query": [1, 0], "null": 0, "temperature": 1e300},
+            "No document stands out: “east” has 33 % of the weight, all other documents 33 % and “none of these” 33 %. "
+            f"{MATCH} 1, above 0, where “none of these” lies; {UNCALIBRATED}.",
+        ),
+        (
             ONE | {"null": 5.0001},
             "No document stands out: “east” has 50 % of the weight, all other documents less than 1 % and “none of "
             f"these” 50 %. {MATCH} 5, {TOGETHER} 5.01, above 5, where “none of these” lies; {UNCALIBRATED}.",
