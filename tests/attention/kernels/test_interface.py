@@ -44,7 +44,7 @@ def small_steps():
 
 @EVERY
 def test_each_has_a_name_and_every_kernel_with_the_interface_s_arguments(running):
-    assert len(FUNCTIONS) == 22
+    assert len(FUNCTIONS) == 24
     assert (type(running.NAME), type(running.AMX)) == (str, bool)
     for name in FUNCTIONS:
         expected = [
