@@ -172,7 +172,7 @@ def enter(chromium: Any, keyed: RunningService, writer: httpx.Client) -> Iterato
 def test_the_demo_is_loaded_from_the_page(enter: Any, writer: httpx.Client) -> None:
     page = enter()
     choice = page.locator(ASKED)
-    expect(choice).to_contain_text("This service has no data yet.")
+    expect(choice).to_contain_text("You have no collection yet; the pictures below bring their own rows.")
     told: list[str] = []
     page.expose_function("tell", lambda text: told.append(text))
     page.evaluate(
