@@ -65,6 +65,22 @@ def test_a_screen_has_few_words_in_large_type(read: Read, chapter: str, language
     assert len(words) <= MOST_WORDS, words
 
 
+COVERED = """(chapter) => {
+  document.getElementById(chapter).scrollIntoView({behavior: 'instant'});
+  const box = (selector) => document.querySelector(selector).getBoundingClientRect();
+  const [dots, summary] = [box('.rail'), box(`#${chapter} .hood summary`)];
+  return summary.top < dots.bottom && summary.bottom > dots.top;
+}"""
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_no_summary_lies_partly_under_the_dots_of_a_phone(read: Read, chapter: str, language: str) -> None:
+    page = read(f"#{chapter}&lang={language}", PHONE)
+    page.wait_for_selector(f"#{chapter} .hood summary", state="attached")
+    assert not page.evaluate(COVERED, chapter)
+
+
 @pytest.mark.parametrize("chapter", CHAPTERS)
 @pytest.mark.parametrize(
     ("size", "look"),

@@ -176,7 +176,7 @@ function withMask(context) {
     reveal: () => context.set({ masked: [[heaviest]], mt: state.mt || MASKED }),
     place: 1,
   });
-  const picture = h("div.asked-picture.short", {}, threads.element);
+  const picture = h("div.asked-picture", {}, threads.element);
   const element = screen({
     title: say("mask.title"),
     sentence: say("mask.sentence"),
