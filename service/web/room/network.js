@@ -43,20 +43,21 @@ export function network({ signal, look, set, changed }) {
 
   /** @param {Network} now */
   function opened({ url, public: isPublic, moved, addresses }) {
-    const others = moved ? [] : addresses.filter((address) => ![address, `[${address}]`].includes(url ? new URL(url).hostname : ""));
+    const others = addresses.filter((address) => ![address, `[${address}]`].includes(url ? new URL(url).hostname : ""));
     return [
       h("p.who", {}, say(isKeyed ? "network.who.keyed" : "network.who")),
       isPublic ? h("p.wrong", {}, say("network.public")) : null,
       moved ? [h("p.wrong", {}, say("network.moved")), addresses.length ? button("network-again", say("network.again"), { open: true }) : null] : null,
       button("network-close", say("network.close"), { open: false }),
-      others.length
-        ? h(
+      moved
+        ? null
+        : h(
             "details",
             {},
             h("summary", {}, say("network.others")),
+            h("p", {}, say("network.help", { port: (url && new URL(url).port) || "80" })),
             others.map((address, i) => button(`network-${i}`, say("network.other", { address }), { open: true, address })),
-          )
-        : null,
+          ),
     ];
   }
 

@@ -68,6 +68,8 @@ def test_a_phone_joins_by_the_address_that_the_presenter_opened(
     projector.wait_for_selector("#network-close:focus")
     assert said["network.who"] in projector.locator("#network").inner_text()
     assert projector.locator("#network [role=status]").inner_text() == said["network.opened"]
+    projector.get_by_text(said["network.others"]).click()
+    projector.get_by_text(said["network.help"].format(port=running.port)).wait_for()
     link = f"{there}/room?code={projector.locator('#letters').inner_text()}"
     projector.wait_for_selector(f".qr[aria-label='{link}']")
     assert f"http://{projector.locator('.address').inner_text()}" == f"{there}/room"
