@@ -129,6 +129,9 @@ EXPLAINED = {
         "promised-and-seen": "promised seen expected drift",
         "refit": "refit tried proposed",
     },
+    "guide/training.md": {
+        "store-a-projection": "projection down up trained held_out mrr_before mrr_after",
+    },
     "guide/rooms.md": {
         "open-the-service-to-the-network": "url public moved addresses obstacle",
         "a-room-over-http": "secret seconds_left joining address path size listeners waiting question number row"

@@ -6,7 +6,7 @@ nothing else can compute the model.
 
 from __future__ import annotations
 
-from service.encoding.background import TOPICS, Backgrounds, is_short
+from service.encoding.background import TOPICS, Backgrounds, is_short, measure_background
 from service.encoding.configuration import EncodersFile, LocalSettings, RerankerSettings, read_encoders
 from service.encoding.encoder import Encoder, LocalEncoder, TextModel, estimate_tokens
 from service.encoding.encoders import EncoderFacts, Encoders, LoadingEncoder, LoadingModel, LoadingReranker

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from attention import SIMILARITIES
 from attention.lookup import Background
 
 
@@ -54,21 +55,17 @@ def is_short(text: str) -> bool:
     return len(text) <= SHORT_CHARACTERS and len(text.split()) <= SHORT_WORDS
 
 
-def measure_background(questions: NDArray[np.float32], texts: NDArray[np.float32]) -> Background:
-    """Return the mean and deviation of the cosine between a question and a text of another topic.
+def measure_background(
+    questions: NDArray[np.float32], texts: NDArray[np.float32], similarity: str = "cosine"
+) -> Background:
+    """Return the mean and deviation of the similarity between a question and a text of another topic.
 
     Args:
         questions: float32 [n, d], the vectors of n questions, one for each topic.
         texts: float32 [n, d], those of the texts of the same topics; for short texts, both are vectors of the topics'
             names.
+        similarity: the name of the similarity.
     """
-    similarity = _unit(questions) @ _unit(texts).T  # [n, n]
-    unrelated = similarity[~np.eye(len(similarity), dtype=np.bool_)]  # [n(n − 1)]
+    similarities = SIMILARITIES[similarity](questions.astype(np.float64), texts.astype(np.float64))  # [n, n]
+    unrelated = similarities[~np.eye(len(similarities), dtype=np.bool_)]  # [n(n − 1)]
     return Background(float(unrelated.mean()), float(unrelated.std()))
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float64]:
-    unit: NDArray[np.float64] = vectors.astype(np.float64)
-    lengths = np.linalg.norm(unit, axis=1, keepdims=True)
-    unit /= np.where(lengths > 0, lengths, 1.0)
-    return unit

@@ -10,6 +10,7 @@ from service.schemas.calibration import KeptCalibration
 from service.schemas.defaults import Defaults
 from service.schemas.filter import FilterField, Scalar
 from service.schemas.instants import Duration
+from service.schemas.projection import REPORT, KeptProjection
 from service.schemas.vector import MAX_WIDTH
 from service.schemas.wire import CollectionName, Null, OrNull, Similarity, Temperature, Text, Wire
 
@@ -86,6 +87,9 @@ class CollectionChange(Wire):
     calibration: OrNull[Literal[None]] = Field(
         None,
         description="null removes the calibration, with the temperature and the null key that it set.",
+    )
+    projection: OrNull[Literal[None]] = Field(
+        None, description="null removes the projection of queries, and the calibration, which is of its similarities."
     )
     defaults: OrNull[Defaults] = Field(
         None,
@@ -180,6 +184,9 @@ class CollectionAnswer(Wire):
         'question that is similar to all of them raises it, if `null` is "auto".'
     )
     calibration: KeptCalibration | None = Field(description="The stored calibration; null without one.")
+    projection: KeptProjection | None = Field(
+        description="The map of its queries, which was trained on labelled pairs; null without one."
+    )
     defaults: Defaults | None = Field(description="Options of queries that do not send their own; null without any.")
     expire_after: float | None = Field(
         description="The seconds after which a new document expires that has no `expires` of its own; null: never."
@@ -229,6 +236,7 @@ class CollectionAnswer(Wire):
                     },
                     "null_similarity": 0.145,
                     "calibration": None,
+                    "projection": {"rank": 32, "at": "2026-11-26T08:00:00Z", "trained": REPORT},
                     "defaults": None,
                     "expire_after": None,
                     "documents": 2,

@@ -50,8 +50,8 @@ class ReEncodeAnswer(Wire):
     done: int = Field(description="The number of those that have vectors of the other encoder.")
     started: str = Field(description="When it began, in UTC (RFC 3339).")
     ended: str | None = Field(description="When it ended; null before.")
-    drops: list[Literal["calibration"]] = Field(
-        description="The settings that do not survive the move: a calibration is of the vectors until now."
+    drops: list[Literal["calibration", "projection"]] = Field(
+        description="The settings that do not survive: calibration and projection are of the vectors until now."
     )
 
     model_config = ConfigDict(

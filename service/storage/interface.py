@@ -352,7 +352,7 @@ class Writer(Reader, Protocol):
         """Create an empty collection; raises CollectionExists or AliasExists."""
 
     def update_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
-        """Change temperature, null, calibration, expiry and defaults of a collection.
+        """Change temperature, null, calibration, expiry, defaults and projection of a collection.
 
         Raise CollectionFixed if any other setting differs.
         """

@@ -37,6 +37,7 @@ class CollectionSettings:
     `encoder_model` is the model that the name `encoder` meant; None if it is not known.
     `expire_after` is the time in microseconds after which new documents expire; None for never.
     `defaults` are options of questions that do not send their own, as JSON.
+    `projection` is the map of queries that was trained on labelled pairs, as JSON.
     """
 
     similarity: str
@@ -51,6 +52,7 @@ class CollectionSettings:
     encoder_model: str | None = None
     expire_after: int | None = None
     defaults: JSONText | None = None
+    projection: JSONText | None = None
 
 
 @dataclass(frozen=True)

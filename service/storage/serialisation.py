@@ -181,7 +181,7 @@ def _strings(searched: Sequence[FieldRow]) -> Iterator[str]:
 # In the order of CollectionSettings.
 SETTINGS_COLUMNS = (
     "similarity, temperature, dimension, value_dimension, encoder, precision, value_from, null_key, calibration, "
-    "encoder_model, expire_after, defaults"
+    "encoder_model, expire_after, defaults, projection"
 )
 ALIAS_COLUMNS = "alias, aliases.collection, aliases.checksum, collections.name"
 FEEDBACK_COLUMNS = "id, query, document, correct, at, observed, checksum"
@@ -215,10 +215,13 @@ def settings_row(settings: CollectionSettings) -> tuple[str | float | None, ...]
     named = null is False or (isinstance(null, str) and null in NULL_NAMES)
     if not (named or (isinstance(null, int | float) and not isinstance(null, bool))):
         raise Unstorable(f'null is {null!r}: wanted "auto", "lenient", "strict", "calibrated", a similarity or False')
-    similarity, temperature, *middle, _, calibration, encoder_model, expire_after, defaults = astuple(settings)
+    similarity, temperature, *middle, _, calibration, encoder_model, expire_after, defaults, projection = astuple(
+        settings
+    )
     null_key = json_text(null if named else float(null) + 0.0, "null")
     # SQLite stores -0.0 as 0, and checksums are of what is stored.
-    return similarity, float(temperature) + 0.0, *middle, null_key, calibration, encoder_model, expire_after, defaults
+    last = calibration, encoder_model, expire_after, defaults, projection
+    return similarity, float(temperature) + 0.0, *middle, null_key, *last
 
 
 def collection_of(row: tuple[Any, ...]) -> CollectionRecord:
@@ -226,8 +229,8 @@ def collection_of(row: tuple[Any, ...]) -> CollectionRecord:
     number, name, documents, keyless, first_expiry, checksum, *columns = row
     if settings_checksum(name, tuple(columns)) != checksum:
         raise CollectionDamaged(name, "its settings are not what was written")
-    *settings, null, calibration, encoder_model, expire_after, defaults = columns
-    settings += [json.loads(null), calibration, encoder_model, expire_after, defaults]
+    *settings, null, calibration, encoder_model, expire_after, defaults, projection = columns
+    settings += [json.loads(null), calibration, encoder_model, expire_after, defaults, projection]
     return CollectionRecord(number, name, CollectionSettings(*settings), documents, keyless, first_expiry)
 
 

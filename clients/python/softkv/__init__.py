@@ -23,7 +23,7 @@ from softkv.answers.answer import (
     Swept,
     Verdict,
 )
-from softkv.answers.arrays import Attended, Embeddings, RankedDocument, Trace
+from softkv.answers.arrays import Attended, Embeddings, Projection, RankedDocument, Trace
 from softkv.answers.documents import (
     Backup,
     Document,
@@ -47,6 +47,7 @@ from softkv.answers.info import (
     KeptCalibration,
     Model,
     Network,
+    ProjectionInfo,
     Readiness,
     ReEncoding,
     RerankerInfo,
@@ -54,6 +55,7 @@ from softkv.answers.info import (
     ServiceInfo,
     ShardsInfo,
     SlowRequest,
+    TrainingReport,
     Written,
 )
 from softkv.client import AsyncClient, AsyncCollection, Client, Collection
@@ -124,6 +126,8 @@ __all__ = [
     "NotFound",
     "Pages",
     "Part",
+    "Projection",
+    "ProjectionInfo",
     "RankedDocument",
     "ReEncoding",
     "Read",
@@ -143,6 +147,7 @@ __all__ = [
     "TimedOut",
     "TooLarge",
     "Trace",
+    "TrainingReport",
     "Unavailable",
     "Unreachable",
     "Unsupported",

@@ -67,6 +67,8 @@ class Collection(_CollectionBase[Sender]):
     re_encode = sync_method(collections.re_encode)
     re_encoding = sync_method(collections.re_encoding)
     cancel_re_encoding = sync_method(collections.cancel_re_encoding)
+    put_projection = sync_method(collections.put_projection)
+    projection = sync_method(collections.projection)
 
     attend: _SyncAttend = cast("_SyncAttend", sync_method(queries.attend))
     attend_stream = sync_stream_method(queries.attend_stream)
@@ -109,6 +111,8 @@ class AsyncCollection(_CollectionBase[AsyncSender]):
     re_encode = async_method(collections.re_encode)
     re_encoding = async_method(collections.re_encoding)
     cancel_re_encoding = async_method(collections.cancel_re_encoding)
+    put_projection = async_method(collections.put_projection)
+    projection = async_method(collections.projection)
 
     attend: _AsyncAttend = cast("_AsyncAttend", async_method(queries.attend))
     attend_stream = async_stream_method(queries.attend_stream)

@@ -30,8 +30,12 @@ import type {
   SchemaDocumentAnswer,
   SchemaDocumentPage,
   SchemaFeedbackDelete,
+  SchemaProjectionAnswer,
+  SchemaProjectionFound,
+  SchemaProjectionRequest,
   SchemaReEncodeAnswer,
   SchemaReEncodeRequest,
+  SchemaStoredProjection,
 } from "./generated/api.ts";
 import { Pages } from "./pages.ts";
 import { collectionPath, documentPath } from "./calls/place.ts";
@@ -40,7 +44,8 @@ import { WRITE_MS } from "./wire/sending.ts";
 import type { Call, How, Sender } from "./wire/sending.ts";
 import { MODES, upload } from "./calls/upload.ts";
 import type { OnConflict, UploadOptions } from "./calls/upload.ts";
-import { FORMAT } from "./wire/vectors.ts";
+import { FORMAT, incoming, outgoing } from "./wire/vectors.ts";
+import type { VectorInput } from "./wire/vectors.ts";
 
 /** The settings and the size of a collection. */
 export type CollectionInfo = SchemaCollectionAnswer;
@@ -48,6 +53,13 @@ export type CollectionInfo = SchemaCollectionAnswer;
 export type CollectionSettings = SchemaCollectionSettings;
 /** A job that moves a collection to another encoder, and how far it is. */
 export type ReEncoding = SchemaReEncodeAnswer;
+/** A projection that was stored, without its vectors, and the settings that the collection lost by it. */
+export type ProjectionInfo = SchemaProjectionAnswer;
+/** The map q → q + Σ (q·downᵢ)·upᵢ of the collection's queries. */
+export type Projection = Omit<SchemaStoredProjection, "down" | "up"> & {
+  readonly down: Float32Array[];
+  readonly up: Float32Array[];
+};
 const PAGE = 1000;
 
 /** A collection; `Value` is the type of the values of its documents, which is not checked. */
@@ -117,6 +129,35 @@ export class Collection<Value = unknown> {
   /** Cancel the move of the collection to another encoder; the collection stays as it is. */
   cancelReEncoding(how?: How): Promise<ReEncoding> {
     return this.#write("DELETE", "/re-encode", undefined, how);
+  }
+
+  /**
+   * Store a map of all queries of the collection, in place of an older one; a calibration is dropped.
+   *
+   * `softkv train` makes such a map of labelled pairs. `change({ projection: null })` removes it.
+   *
+   * @param down the directions that are read from a query
+   * @param up what each of them adds
+   * @throws Conflict: the collection has another encoder, or was changed meanwhile
+   */
+  putProjection(
+    down: readonly VectorInput[],
+    up: readonly VectorInput[],
+    options: Omit<SchemaProjectionRequest, "down" | "up"> = {},
+    how?: How,
+  ): Promise<ProjectionInfo> {
+    const vectors = {
+      down: down.map((vector, i) => outgoing(vector, `/down/${i}`)),
+      up: up.map((vector, i) => outgoing(vector, `/up/${i}`)),
+    };
+    return this.#write("PUT", "/projection", { ...vectors, ...options }, how);
+  }
+
+  /** Return the map of the collection's queries; null without one. */
+  async projection(how?: How): Promise<Projection | null> {
+    const path = `${this.#path}/projection?${new URLSearchParams(FORMAT)}`;
+    const { projection } = await this.#sender.get<SchemaProjectionFound>(path, how);
+    return projection && { ...projection, down: projection.down.map(incoming), up: projection.up.map(incoming) };
   }
 
   /** Return the settings and the size of the collection. */

@@ -49,7 +49,7 @@ export type {
   SlowRequest,
 } from "./client.ts";
 export { Collection } from "./collection.ts";
-export type { CollectionInfo, CollectionSettings, ReEncoding } from "./collection.ts";
+export type { CollectionInfo, CollectionSettings, Projection, ProjectionInfo, ReEncoding } from "./collection.ts";
 export type {
   Document,
   DocumentBody,

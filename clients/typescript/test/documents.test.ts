@@ -241,6 +241,18 @@ test("a collection moves to another encoder", async (t) => {
   await assert.rejects(own.cancelReEncoding(), { name: "Conflict", code: "re_encoding_over" });
 });
 
+test("a projection is stored, read back and removed", async (t) => {
+  const own = await collection(t, VECTORS);
+  assert.equal(await own.projection(), null);
+  const { dimension } = await own.info();
+  const down = [Float32Array.from({ length: dimension ?? 0 }, (_, i) => i / 4)];
+  const stored = await own.putProjection(down, down);
+  assert.deepEqual([stored.rank, stored.drops], [1, []]);
+  const read = await own.projection();
+  assert.deepEqual([read?.down, read?.up, read?.at], [down, down, stored.at]);
+  assert.equal((await own.change({ projection: null })).projection, null);
+});
+
 test("a move to another encoder is cancelled", async (t) => {
   const { encoder } = await client.info();
   if (encoder === null) return t.skip("this service has no encoder");

@@ -16,6 +16,7 @@ from service.api.keyring import Holder
 from service.api.problems.table import ENCODING, OF_A_COLLECTION, STORED, WITH_BODY, WRITING, refusals
 from service.api.routes.calibrate import shape_kept
 from service.api.routes.idempotency import Idempotent
+from service.api.routes.projection import shape_kept_projection
 from service.api.routing import filters, json_router, reaches, requires, takes
 from service.api.state import NameInPath, Running, instant_of
 from service.retrieval import AliasConflict, CollectionNotFound
@@ -45,7 +46,7 @@ from service.schemas.instants import format_duration
 from service.schemas.wire import MAX_PAGE
 from service.storage import CollectionRecord, DocumentDamaged, Reader
 
-NULL_COUNTS = ("encoder", "calibration", "expire_after")
+NULL_COUNTS = ("encoder", "calibration", "projection", "expire_after")
 """The fields in which null has a meaning of its own."""
 
 router = json_router("/v1/collections", "collections", "read", "collection", "filtered")
@@ -81,6 +82,7 @@ def _describe_record(
         "background": None if background is None else shape_background(background),
         "null_similarity": level,
         "calibration": shape_kept(counted),
+        "projection": shape_kept_projection(record),
         "defaults": None if settings.defaults is None else read_defaults(settings.defaults),
         "expire_after": format_duration(settings.expire_after),
         "documents": visible.attendable,
@@ -190,7 +192,7 @@ async def put_collection(
     response_model=CollectionAnswer,
     responses=refusals(*WITH_BODY, *WRITING, "collection_not_found", "collection_loading"),
     response_description="The changed collection.",
-    summary="Change the temperature, the null key or the defaults, or remove the calibration",
+    summary="Change the temperature, the null key or the defaults, or remove calibration or projection",
 )
 async def patch_collection(
     name: NameInPath, body: CollectionChange, running: Running, repeatable: Idempotent

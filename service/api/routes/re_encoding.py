@@ -50,8 +50,8 @@ async def start_re_encoding(
     """Encode all documents with another encoder, while callers read and write the collection.
 
     Answers have the vectors until now, until all documents are done. From one instant on they have the other ones, and
-    none mixes the two. A calibration does not survive, and `drops` says so. The job survives a restart. It needs space
-    on the disk, and in memory, for a second copy of the collection.
+    none mixes the two. Calibration and projection do not survive, and `drops` says so. The job survives a restart. It
+    needs space on the disk, and in memory, for a second copy of the collection.
     """
 
     def answer(status: JobStatus) -> Response:

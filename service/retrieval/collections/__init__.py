@@ -29,6 +29,7 @@ from service.retrieval.collections.null import (
     require_calibration,
     resolve_null,
 )
+from service.retrieval.collections.projection import Projection, TrainingReport, read_projection
 from service.retrieval.collections.replicated import ReplicatedCollection, SharedCatalogue
 from service.retrieval.collections.restricted import (
     AnyCatalogue,

@@ -330,9 +330,10 @@ class Catalogue:
         once: IdempotentWrite[CatalogueChange] | None = None,
         of: CollectionRecord | None = None,
     ) -> Collection:
-        """Change a collection's settings: temperature, null, calibration, defaults or expiry.
+        """Change a collection's settings: temperature, null, calibration, defaults, expiry or projection.
 
-        If the calibration is removed, the temperature and null from before it are restored.
+        With another projection the calibration is removed, since it is of other similarities. If the calibration is
+        removed, the temperature and null from before it are restored.
 
         Args:
             changes: the new value of each field to change.
@@ -348,6 +349,8 @@ class Catalogue:
             collection, stored = self.collection(name), writer.collection(name)
             if of is not None and (stored.id, stored.settings) != (of.id, of.settings):
                 raise CollectionConflict(f"collection {name!r} was changed meanwhile: send the same once more")
+            if changes.get("projection", stored.settings.projection) != stored.settings.projection:
+                changes = {**changes, "calibration": None}
             settings = replace(stored.settings, **settings_before_calibration(stored.settings, changes) | dict(changes))
             check_temperature(settings)
             if settings.null == CALIBRATED:

@@ -16,6 +16,7 @@ import numpy as np
 from attention.arrays import I64
 from attention.lookup import Background
 from service.encoding import is_short
+from service.retrieval.collections.projection import Projection, read_projection
 from service.storage import CollectionRecord, DocumentDamaged, Reader
 
 Array = np.ndarray[Any, Any]
@@ -114,7 +115,13 @@ class KeyBackground:
     short: bool = False
 
     @classmethod
-    def measure(cls, similarity: str, keys: Array, texts: Sequence[str | None] = ()) -> KeyBackground | None:
+    def measure(
+        cls,
+        similarity: str,
+        keys: Array,
+        texts: Sequence[str | None] = (),
+        projection: Projection | None = None,
+    ) -> KeyBackground | None:
         """Measure how similar keys of different documents are to each other; None if no two keys are left to compare.
 
         Copies of a key are left out, because a thousand copies of one text would make all keys look alike.
@@ -123,6 +130,8 @@ class KeyBackground:
             similarity: the similarity by which the collection compares queries and keys.
             keys: float32[n, d], a sample of the collection's keys.
             texts: the key texts of some of their documents, which show whether keys are short.
+            projection: the map of the collection's queries. One key of each pair stands for a question, so it is
+                mapped; whether it is a copy of the other one follows from the key itself.
         """
         if len(keys) < MIN_KEYS:
             return None
@@ -131,15 +140,22 @@ class KeyBackground:
         half = len(keys) // 2
         if len(keys) < SAMPLE_DOCUMENTS:
             left, right, pairs = slice(None), slice(None), np.tri(len(keys), k=-1, dtype=np.bool_)
+            if projection is not None:  # which makes a pair and its reverse differ
+                pairs |= pairs.T
         else:
             left, right, pairs = slice(half), slice(half, None), np.ones((half, len(keys) - half), dtype=np.bool_)
         products = vectors[left] @ vectors[right].T
         lengths = norms[left, None] * norms[right]
         cosines = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
+        questions = norms
+        if projection is not None:
+            mapped = projection.map_queries(vectors).astype(np.float64)
+            questions, products = np.linalg.norm(mapped, axis=1), mapped[left] @ vectors[right].T
         if similarity == "cosine":
-            similarities = cosines
+            lengths = questions[left, None] * norms[right]
+            similarities = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
         elif similarity == "gaussian":
-            similarities = products - (norms[left, None] ** 2 + norms[right] ** 2) / 2
+            similarities = products - (questions[left, None] ** 2 + norms[right] ** 2) / 2
         else:
             similarities = products / math.sqrt(keys.shape[1]) if similarity == "scaled_dot" else products
         unrelated = similarities[pairs & (cosines < COPY_COSINE)]
@@ -151,6 +167,9 @@ class KeyBackground:
         return cls(background, unrelated.size, sampled, bool((np.abs(norms - 1) <= UNIT_TOLERANCE).all()), short)
 
 
+_UNMEASURED = None, (b"", None), None
+
+
 class KeySample:
     """A sample of a collection's keys, whose similarities to each other are measured: the collection's own background.
 
@@ -159,7 +178,7 @@ class KeySample:
     """
 
     def __init__(self) -> None:
-        self._measured: tuple[Hashable, bytes, KeyBackground | None] = (None, b"", None)
+        self._measured: tuple[Hashable, tuple[bytes, str | None], KeyBackground | None] = _UNMEASURED
         self._lock = Lock()
         self._filtered: OrderedDict[bytes, tuple[Hashable, bytes, SampledKeys]] = OrderedDict()
 
@@ -172,18 +191,19 @@ class KeySample:
             version: a name of that version, if known. If the background of this version was measured already,
                 nothing is read.
         """
+        projection = record.settings.projection
         measured_version, sampled, background = self._measured
-        if version is not None and version == measured_version:
+        if version is not None and version == measured_version and projection == sampled[1]:
             return background
         reader = reader.seeing(reader.visibility.unrestricted)
         rows = reader.sample(record.id, SAMPLE_DOCUMENTS)
-        if rows.tobytes() != sampled:
-            texts = _texts(record, reader, rows[:SAMPLE_TEXTS])
+        if (rows.tobytes(), projection) != sampled:
+            texts, keys = _texts(record, reader, rows[:SAMPLE_TEXTS]), reader.keys(record.id, rows)
             measured_version, background = (
                 None,
-                KeyBackground.measure(record.settings.similarity, reader.keys(record.id, rows), texts),
+                KeyBackground.measure(record.settings.similarity, keys, texts, read_projection(record.settings)),
             )
-        self._measured = measured_version if version is None else version, rows.tobytes(), background
+        self._measured = measured_version if version is None else version, (rows.tobytes(), projection), background
         return background
 
     def passing(
@@ -215,7 +235,7 @@ class KeySample:
     def forget(self) -> None:
         """Release the memory of the samples, which are read again when they are needed."""
         with self._lock:
-            self._measured = (None, b"", None)
+            self._measured = _UNMEASURED
             self._filtered.clear()
 
 

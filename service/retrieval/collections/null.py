@@ -15,6 +15,7 @@ from attention.lookup import Background, BoundedBackground
 from service.encoding import EncoderFacts, Encoders, is_short
 from service.retrieval.calibration import Calibration, Rerank
 from service.retrieval.collections.key_background import KeyBackground, SampledKeys
+from service.retrieval.collections.projection import read_projection
 from service.retrieval.collections.settings import get_encoder_facts
 from service.retrieval.errors import InvalidContent
 from service.storage import CollectionRecord
@@ -143,7 +144,8 @@ def choose_background(
         keys: the collection's own background; with fewer than 30 keys it counts for keys/30, and the encoder's for the
             rest.
         encoder: the facts of the encoder; None without one. Its backgrounds, of cosines, do not apply if keys are
-            compared by their lengths, too, and have other lengths than 1.
+            compared by their lengths, too, and have other lengths than 1. A projection has backgrounds of its own,
+            which were measured with mapped questions.
         full_text, rerank: the weight of full text and the reranker, for which labelled questions gave a null key.
     """
     similarity = record.settings.similarity
@@ -154,7 +156,11 @@ def choose_background(
     if encoder is None or not (similarity == "cosine" or keys is None or keys.unit):
         return None if keys is None else NullBackground(keys.background, "keys", keys.pairs)
     dimension = record.settings.dimension
-    texts, short = (_convert_background(background, similarity, dimension) for background in encoder.backgrounds)
+    projection = read_projection(record.settings)
+    if projection is not None and projection.backgrounds is not None:
+        texts, short = projection.backgrounds
+    else:
+        texts, short = (_convert_background(background, similarity, dimension) for background in encoder.backgrounds)
     if keys is None:
         return NullBackground(texts, "encoder", 0)
     if choice == "lenient":

@@ -90,6 +90,8 @@ DISK_RESERVE = 1.1
 MAX_REFUSED = 100
 """The number of documents with refused texts after which a job looks for no more."""
 SHOWN_REFUSED = 10
+DROPPED = ("calibration", "projection")
+"""The settings that are of the vectors until now."""
 
 FINAL_ERRORS = (InvalidContent, InvalidText, WidthMismatch, Unstorable, DocumentDamaged, CollectionDamaged)
 """Errors that come again however often the job tries."""
@@ -297,7 +299,7 @@ class ReEncodings:
                 chosen.name,
                 temperature,
                 null,
-                ("calibration",) if record.settings.calibration is not None else (),
+                tuple(name for name in DROPPED if getattr(record.settings, name) is not None),
                 time.time(),
             )
 
@@ -650,6 +652,7 @@ def _settings(
         temperature=temperature,
         null=choose_null(settings, null),
         calibration=None,
+        projection=None,
     )
 
 

@@ -39,6 +39,7 @@ from service.retrieval.collections import (
     NullKey,
     Snapshot,
     get_null_encoder,
+    read_projection,
     resolve_null,
 )
 from service.retrieval.errors import Flaw, InvalidContent
@@ -230,7 +231,7 @@ async def _fit_labels(
     check_texts(record, [question.query for _, question in numbered], [f"/questions/{i}/query" for i, _ in numbered])
     check_labels([question for _, question in numbered], len(questions), source=source, undecided=undecided)
     await READS.run(_check_ids, collection, numbered)
-    vectors = await _encode(collection, numbered)
+    vectors = await _encode(collection, record, numbered)
     heads = None if rerank is None else await _read_heads(collection, numbered, rerank)
     encoder = await get_null_encoder(collection.encoders, record, None)
     previous = await PreviousSettings.read(collection.encoders, record)
@@ -396,17 +397,20 @@ def _has_words(query: str | Array) -> TypeGuard[str]:
     return isinstance(query, str) and fits_full_text(query)
 
 
-async def _encode(collection: AnyCollection, questions: Sequence[NumberedQuestion]) -> list[Array]:
-    """Encode the queries as vectors [d] that fit the collection."""
+async def _encode(
+    collection: AnyCollection, record: CollectionRecord, questions: Sequence[NumberedQuestion]
+) -> list[Array]:
+    """Encode the queries as vectors [d] that fit the collection, and map them by its projection."""
     pointers = [f"/questions/{i}/query" for i, _ in questions]
     vectors = list[Array]()
     for start in range(0, len(questions), ENCODING_BATCH):
         selected = slice(start, start + ENCODING_BATCH)
         queries = [question.query for _, question in questions[selected]]
-        encoded = await encode_queries(collection.encoders, collection.record, queries, pointers[selected])
+        encoded = await encode_queries(collection.encoders, record, queries, pointers[selected])
         vectors += [query.vector for query in encoded]
-    check_queries(collection.record, vectors, pointers)
-    return vectors
+    check_queries(record, vectors, pointers)
+    projection = read_projection(record.settings)
+    return vectors if projection is None else [projection.map_queries(vector) for vector in vectors]
 
 
 @dataclass(frozen=True)

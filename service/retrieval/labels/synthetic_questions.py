@@ -32,11 +32,13 @@ from service.retrieval.calibration import (
 from service.retrieval.collections import (
     AnyCollection,
     NullKey,
+    Projection,
     Snapshot,
     default_temperature,
     get_encoder_facts,
     get_encoding_queue,
     get_null_encoder,
+    read_projection,
     resolve_null,
 )
 from service.retrieval.errors import InvalidContent
@@ -152,11 +154,11 @@ async def profile_synthetic_questions(collection: AnyCollection, keys: int) -> S
     documents = min(DOCUMENTS, max(MIN_DOCUMENTS, MAX_PAIRS // (2 * keys)))
     texts = await collection.lookups.read(partial(_read_keys, documents), size=1)
     unasked = make_questions(texts)
-    queue = await get_encoding_queue(collection.encoders, record.settings)
+    queue, projection = await get_encoding_queue(collection.encoders, record.settings), read_projection(record.settings)
     encoded = list[tuple[SyntheticQuestion, Array]]()
     for start in range(0, len(unasked), ENCODING_BATCH):
         selected = unasked[start : start + ENCODING_BATCH]
-        vectors = dict(await _encode(queue, [question.text for question in selected]))
+        vectors = dict(await _encode(queue, [question.text for question in selected], projection))
         encoded += [(question, vectors[question.text]) for question in selected if question.text in vectors]
     encoder = await get_null_encoder(collection.encoders, record, "auto")
     previous = await PreviousSettings.read(collection.encoders, record)
@@ -196,14 +198,15 @@ async def profile_synthetic_questions(collection: AnyCollection, keys: int) -> S
     return SyntheticProfiles(profiles, order, log_counts, null_logits, served, before)
 
 
-async def _encode(queue: EncodingQueue, texts: list[str]) -> list[tuple[str, Array]]:
-    """Return the texts that the encoder can read, each with its vector [d]."""
+async def _encode(queue: EncodingQueue, texts: list[str], projection: Projection | None) -> list[tuple[str, Array]]:
+    """Return the texts that the encoder can read, each with its vector [d], mapped by the collection's projection."""
     try:
         encoded_texts = (await queue.encode(texts, "query")).texts()
     except TextRefused as error:  # no caller sent them: the questions are made of the others
-        return await _encode(queue, [text for i, text in enumerate(texts) if i not in error.messages])
+        readable = [text for i, text in enumerate(texts) if i not in error.messages]
+        return await _encode(queue, readable, projection)
     return [
-        (text, encoded.vector.astype(np.float64))
+        (text, (encoded.vector if projection is None else projection.map_queries(encoded.vector)).astype(np.float64))
         for text, encoded in zip(texts, encoded_texts, strict=True)
         if encoded.content != Content.NOTHING and encoded.vector.any()
     ]
@@ -339,7 +342,7 @@ async def profile_off_topic(
         return None
     queue = await get_encoding_queue(collection.encoders, record.settings)
     texts = [topic.question for topic in TOPICS[: max(MIN_TOPICS, MAX_OFF_TOPIC_PAIRS // keys)]]
-    questions = await _encode(queue, texts)
+    questions = await _encode(queue, texts, read_projection(record.settings))
     if not questions:
         return None
     encoder = await get_null_encoder(collection.encoders, record, "auto")

@@ -8,14 +8,14 @@ of documents are those of this version, as the caller sees it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
 
 import numpy as np
 
 from service.encoding import Encoders
-from service.retrieval.collections import Snapshot
+from service.retrieval.collections import Snapshot, read_projection
 from service.retrieval.errors import Flaw, InvalidContent
 from service.retrieval.queries.question import Array, EncodedQuery, Options, check_queries, encode_queries
 from service.storage import CollectionRecord, DocumentRecord
@@ -91,7 +91,7 @@ class EncodedSum:
         """
         is_cosine = record.settings.similarity == "cosine"
         vectors = [
-            self._mean_key(i, keys, is_cosine=is_cosine) if one is None else one.vector
+            self._mean_key(i, keys, is_cosine=is_cosine) if one is None else map_query(record, one).vector
             for i, one in enumerate(self.encoded)
         ]
         pointers = [f"{self.pointer}/{i}/{part.field}" for i, part in enumerate(self.sent.parts)]
@@ -188,12 +188,24 @@ async def encode_sums(
     ]
 
 
+def map_query(record: CollectionRecord, query: EncodedQuery) -> EncodedQuery:
+    """Return a query mapped by the collection's projection; the query itself without one.
+
+    Texts and vectors are mapped alike, because a vector that a caller has encoded means what its text means. The key of
+    a document is not: a projection leads from questions to keys. A query of another width is left to `check_queries`.
+    """
+    projection = read_projection(record.settings)
+    if projection is None or len(query.vector) != projection.dimension:
+        return query
+    return replace(query, vector=projection.map_queries(query.vector))
+
+
 def add_up(
     record: CollectionRecord,
     queries: Sequence[EncodedQuery | EncodedSum],
     read_keys: Callable[[Sequence[str]], Mapping[str, Array]],
 ) -> list[EncodedQuery]:
-    """Return queries with each weighted sum in the form of its vector.
+    """Return queries as the lookup compares them: mapped by the collection's projection, sums in the form of vectors.
 
     Args:
         record: the collection's record.
@@ -207,7 +219,7 @@ def add_up(
     keys, flaws, vectors = read_keys(ids) if ids else {}, list[Flaw](), list[EncodedQuery]()
     for query in queries:
         try:
-            vectors.append(query.add_up(record, keys) if isinstance(query, EncodedSum) else query)
+            vectors.append(query.add_up(record, keys) if isinstance(query, EncodedSum) else map_query(record, query))
         except InvalidContent as error:
             flaws += error.flaws
     if flaws:

@@ -327,6 +327,10 @@ def check_queries(record: CollectionRecord, vectors: Sequence[Array], pointers: 
             )
         if record.settings.similarity == "cosine" and not vector.any():
             raise InvalidContent.at(pointer, "a zero vector has no direction, so no cosine: send another query")
+        if record.settings.projection is not None and not np.isfinite(vector).all():
+            raise InvalidContent.at(
+                pointer, "the projection maps the query to numbers beyond float32: send a shorter vector"
+            )
 
 
 def build_mask(snapshot: Snapshot, options: Options) -> AnyMask | None:

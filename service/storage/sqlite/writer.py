@@ -80,7 +80,7 @@ class Writer(Reader):
         return self._collection("id", int(created.lastrowid or 0))
 
     def update_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
-        """Change temperature, null, calibration, expiry and defaults of a collection.
+        """Change temperature, null, calibration, expiry, defaults and projection of a collection.
 
         Raise CollectionFixed if any other setting differs.
         """

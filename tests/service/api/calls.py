@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +19,8 @@ NDJSON = "application/x-ndjson"
 FILE = "application/octet-stream"
 EVENTS = "text/event-stream"
 TWO = "AACAPwAAAEA="  # [1, 2]
+WIDE = base64.b64encode(struct.pack("<384f", *[0.1] * 384)).decode()
+TRAINED = {"pairs": 280, "held_out": 120, "mrr_before": 0.31, "mrr_after": 0.84, "error": 0.04}
 ROWS = [{"id": "a", "key": "cat", "value": "meows"}, {"key": "dog", "value": ["barks"]}]
 ARRAYS = {"query": [[1, 0]], "key": [[1, 0], [0, 1]], "value": [[1, 0], [0, 1]]}
 EYE = [[1, 0], [0, 1]]
@@ -223,6 +227,14 @@ EVERY_FIELD = [
     Call("delete_feedback", {"numbers": [1]}),
     Call("delete_feedback", {"all": True}),
     Call("patch_collection", {"calibration": None}),
+    Call("patch_collection", {"projection": None}),
+    Call("store_projection", {"down": [[1, 0]], "up": [{"base64": TWO}]}, {"name": "vectors"}),
+    Call(
+        "store_projection",
+        {"down": [{"base64": WIDE}], "up": [[0.5] * 384], "encoder": MINILM, "trained": TRAINED},
+        {"name": "library"},
+    ),
+    *(Call("get_projection", query={"vector_format": each}) for each in ("numbers", "base64")),
     *(Call("patch_collection", {"expire_after": after}) for after in ("30d", 3600, None)),
     Call("start_re_encoding", {"encoder": MINILM, "temperature": 0.1, "null": "lenient", "vectors": "keep"}),
     _ask(query=[1, 0], min_confidence=0.5, conformal=0.9),

@@ -26,6 +26,7 @@ NAMES = {
     "delete_room_rows", "ask_room", "list_slow_requests", "get_network", "set_network",
     "list_encoders", "unload_encoder", "put_guess", "reveal_answer", "get_lab", "train_model", "decode_source",
     "start_re_encoding", "get_re_encoding", "cancel_re_encoding",
+    "store_projection", "get_projection",
     "give_feedback", "list_feedback", "delete_feedback", "read_table",
     "rerank", "rerank_as_cohere", "score",
     "list_aliases", "put_alias", "get_alias", "delete_alias",
@@ -107,6 +108,13 @@ def test_keys_are_described():
         assert (operation.described.get("security") == []) == (not operation.path.startswith(("/v1", "/v2")))
 
 
+def prepare_collection(client: httpx.Client, call: Call) -> None:
+    """Make a collection of the width of the documented projection."""
+    if call.operation == "store_projection" and not call.values:
+        client.delete("/v1/collections/library")
+        client.put("/v1/collections/library", json={"encoder": None, "dimension": 3})
+
+
 def prepare_job(client: httpx.Client, service: RunningService, call: Call) -> None:
     """Make a collection that can move to the encoder, and a job of it that waits."""
     if not call.operation.endswith("_re_encoding"):
@@ -123,6 +131,7 @@ def prepare_job(client: httpx.Client, service: RunningService, call: Call) -> No
 @pytest.mark.parametrize("call", EXAMPLES, ids=told)
 def test_every_example_succeeds(stocked, service, call):
     prepare_job(stocked, service, call)
+    prepare_collection(stocked, call)
     if call.operation == "put_collection":
         stocked.delete("/v1/collections/library")
     if call.operation in ("put_temperature", "leave_words_out"):

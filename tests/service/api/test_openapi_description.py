@@ -18,7 +18,7 @@ from tests.description import FILE, described
 from tests.running import RunningService
 from tests.service.api.calls import EVERY_FIELD, NDJSON, Call, examples, pointed
 from tests.service.api.contract import PREFIX
-from tests.service.api.test_openapi import DESCRIBED, EXAMPLES, OPERATIONS, told
+from tests.service.api.test_openapi import DESCRIBED, EXAMPLES, OPERATIONS, prepare_collection, told
 
 CALLS = [call for call in (*EXAMPLES, *EVERY_FIELD) if isinstance(call.body, dict)]
 KEYWORDS = {
@@ -32,6 +32,7 @@ SAYING = (
     {
         "CollectionSettings.encoder",
         "CollectionChange.calibration",
+        "CollectionChange.projection",
         "LabelledQuestion.id",
         "Judgement.id",
         "ValuePatch.metadata",
@@ -186,6 +187,7 @@ WITH_INTEGERS = [call for call in CALLS if json.dumps(pointed(call.body)) != jso
 
 @pytest.mark.parametrize("call", WITH_INTEGERS, ids=told)
 def test_an_integer_may_be_written_with_a_point(stocked, call):
+    prepare_collection(stocked, call)
     if call.operation == "put_collection":
         stocked.delete("/v1/collections/library")
     if call.operation in OF_ANSWERS:

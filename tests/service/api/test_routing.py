@@ -77,6 +77,7 @@ def filterings() -> dict[str, str | None]:
 WHOLE = {
     "put_collection", "patch_collection", "delete_collection", "calibrate", "get_backup", "list_slow_requests",
     "set_network", "unload_encoder", "start_re_encoding", "get_re_encoding", "cancel_re_encoding",
+    "store_projection", "get_projection",
     "get_lab", "train_model", "decode_source", "hear_room", *IN_ROOMS,
     "list_aliases", "put_alias", "get_alias", "delete_alias", "list_feedback", "delete_feedback",
 }  # fmt: skip

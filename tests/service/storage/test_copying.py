@@ -64,7 +64,7 @@ def test_every_kind_of_document_arrives_as_it_was(store, other):
 
 def test_a_collection_keeps_its_settings(store, other):
     with store.writing() as writer:
-        settings = replace(SETTINGS, null="calibrated", encoder="one", calibration='{"version":1}')
+        settings = replace(SETTINGS, null="calibrated", encoder="one", calibration='{"version":1}', projection="{}")
         writer.create_collection("c", settings)
     with store.reading() as reader:
         copy_collection(reader, other, "c")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from softkv.answers.info import TrainingReport
 from softkv.record import Record
 from softkv.wire import decode_array, decode_optional_array
 
@@ -25,6 +26,30 @@ class Attended(Record):
     log_partition: Array | None
     null_weight: Array
     intermediates: Mapping[str, Array]
+
+
+class Projection(Record):
+    """The map q → q + (q·downᵀ)·up of a collection's queries.
+
+    Attributes:
+        rank, at, trained: as in `ProjectionInfo`.
+        down, up: [r, d], the directions that are read from a query, and what each adds.
+    """
+
+    rank: int
+    at: str
+    trained: TrainingReport | None
+    down: Array
+    up: Array
+
+
+def parse_projection(content: Mapping[str, Any] | None) -> Projection | None:
+    """Parse a projection; return None for null."""
+    if content is None:
+        return None
+    down, up = (decode_array([decode_array(vector) for vector in content[name]]) for name in ("down", "up"))
+    trained = content["trained"] and TrainingReport.read(content["trained"])
+    return Projection.read(content, trained=trained, down=down, up=up)
 
 
 class Token(Record):

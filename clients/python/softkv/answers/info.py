@@ -275,6 +275,47 @@ def parse_re_encoding(content: Mapping[str, Any]) -> ReEncoding:
     return ReEncoding.read(content, source=content["from"])
 
 
+class TrainingReport(Record):
+    """The quality of a projection on labelled pairs, as its trainer measured it.
+
+    Attributes:
+        pairs: the number of pairs that it was trained on.
+        held_out: the number of other pairs, on which its quality was measured.
+        mrr_before, mrr_after: the mean reciprocal rank of the right documents, without and with the projection.
+        error: the standard error of their difference, which is paired.
+    """
+
+    pairs: int
+    held_out: int
+    mrr_before: float
+    mrr_after: float
+    error: float
+
+
+class ProjectionInfo(Record):
+    """The map of a collection's queries, without its vectors.
+
+    Attributes:
+        rank: the number of directions that it changes.
+        at: when it was stored, in UTC (RFC 3339).
+        trained: its quality on labelled pairs; None if it was not sent.
+        drops: for one that was just stored, what the collection lost by it, such as "calibration".
+    """
+
+    rank: int
+    at: str
+    trained: TrainingReport | None
+    drops: Sequence[str] = ()
+
+
+def parse_projection_info(content: Mapping[str, Any] | None) -> ProjectionInfo | None:
+    """Parse the description of a projection; return None if the service sent null or nothing."""
+    if content is None:
+        return None
+    trained = content["trained"]
+    return ProjectionInfo.read(content, trained=trained and TrainingReport.read(trained))
+
+
 class CollectionCosts(Record):
     """The costs of a collection.
 
@@ -301,6 +342,7 @@ class CollectionInfo(Record):
         defaults: the options of queries that do not send their own; None without any, and from an older service.
         expire_after: the seconds after which new documents expire; None for never.
         expired: the number of documents that have expired, but are not deleted yet; None from an older service.
+        projection: the map of its queries; None without one, and from an older service.
         costs: memory, disk and times, which `info` returns; None in lists, after a change, for a key with a filter, and
             from an older service.
     """
@@ -325,6 +367,7 @@ class CollectionInfo(Record):
     defaults: Mapping[str, Any] | None = None
     expire_after: float | None = None
     expired: int | None = None
+    projection: ProjectionInfo | None = None
 
 
 class ServerInfo(Record):
@@ -566,8 +609,10 @@ def parse_collection_info(content: Mapping[str, Any]) -> CollectionInfo:
     """Parse the response with a collection's information."""
     calibration = parse_kept_calibration(content.get("calibration"))
     costs = None if content.get("costs") is None else CollectionCosts.read(content["costs"])
-    background = parse_background(content["background"])
-    return CollectionInfo.read(content, background=background, calibration=calibration, costs=costs)
+    background, projection = parse_background(content["background"]), parse_projection_info(content.get("projection"))
+    return CollectionInfo.read(
+        content, background=background, calibration=calibration, costs=costs, projection=projection
+    )
 
 
 def parse_field_facts(content: Mapping[str, Any]) -> FieldFacts:

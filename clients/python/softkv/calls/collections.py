@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from softkv import filters, validation
+from softkv.answers.arrays import Projection, parse_projection
 from softkv.answers.info import (
     CollectionInfo,
     FieldFacts,
     FieldValue,
+    ProjectionInfo,
     ReEncoding,
     parse_collection_info,
     parse_field_facts,
+    parse_projection_info,
     parse_re_encoding,
 )
 from softkv.calls.call import WRITE_TIMEOUT, Call, CollectionRef, Page, Paging, Plan, ignore_content
@@ -22,7 +25,18 @@ from softkv.filters import Field, Where, field_name
 from softkv.problems import Reply, invalid_value_at, raise_flaws
 from softkv.validation import check_number
 from softkv.validation import check_temperature as temperature_flaws
-from softkv.wire import MAX_COMPONENTS, OMITTED, OmittedType, drop_omitted, encode_json
+from softkv.wire import (
+    MAX_COMPONENTS,
+    OMITTED,
+    VECTOR_FORMAT,
+    OmittedType,
+    drop_omitted,
+    encode_json,
+    encode_vector,
+)
+
+if TYPE_CHECKING:
+    from softkv.wire import Matrix
 
 Null: TypeAlias = float | Literal["auto", "lenient", "strict", "calibrated", False]
 Similarity: TypeAlias = Literal["cosine", "dot", "scaled_dot", "gaussian"]
@@ -121,15 +135,17 @@ def change(
     temperature: float | None = None,
     null: Null | None = None,
     calibration: OmittedType | None = OMITTED,
+    projection: OmittedType | None = OMITTED,
     defaults: Mapping[str, Any] | OmittedType | None = OMITTED,
     expire_after: float | str | OmittedType | None = OMITTED,
 ) -> Call[CollectionInfo]:
-    """Change the collection's defaults for queries, or remove its calibration.
+    """Change the collection's defaults for queries, or remove its calibration or projection.
 
     Args:
         temperature: the default temperature of queries.
         null: the default similarity of "none of these".
         calibration: `None` removes the calibration.
+        projection: `None` removes the map of its queries, and the calibration with it.
         defaults: options of queries that do not send their own, in place of all defaults until now: `filter`, `bias`,
             `full_text`, `top_k` and `include`. `None` removes them.
         expire_after: the time after which documents written from now on expire; `None`: never.
@@ -151,8 +167,15 @@ def change(
             f"wanted None, which takes it away, got {type(calibration).__name__}: calibrate(…, apply=True) makes one",
         )
     content: dict[str, Any] = drop_omitted(temperature=temperature, null=null)
+    if not (projection is None or projection is OMITTED):
+        raise invalid_value_at(
+            "/projection",
+            f"wanted None, which takes it away, got {type(projection).__name__}: put_projection(…) stores one",
+        )
     if calibration is None:
         content["calibration"] = None
+    if projection is None:
+        content["projection"] = None
     if defaults is not OMITTED:
         content["defaults"] = encode_defaults(defaults)
     if expire_after is not OMITTED:
@@ -244,6 +267,76 @@ def cancel_re_encoding(collection: CollectionRef) -> Call[ReEncoding]:
         idempotent=True,
         timeout=WRITE_TIMEOUT,
     )
+
+
+def put_projection(
+    collection: CollectionRef,
+    down: Matrix,
+    up: Matrix,
+    *,
+    encoder: str | None = None,
+    trained: Mapping[str, Any] | None = None,
+) -> Call[ProjectionInfo]:
+    """Store the map q → q + (q·downᵀ)·up of all queries of the collection, in place of an older one.
+
+    A calibration is dropped. `softkv train` makes such a map of labelled pairs.
+
+    Args:
+        down, up: [r, d] each, for keys of width d: the directions that are read from a query, and what each adds.
+        encoder: the encoder that the collection must have; any if left out.
+        trained: its quality on labelled pairs, with the fields of `TrainingReport`.
+
+    Returns:
+        A `ProjectionInfo`, whose `drops` says what the collection lost.
+
+    Raises:
+        NotFound: the collection does not exist.
+        Conflict: the collection has another encoder, or was changed meanwhile.
+        Invalid: the vectors do not fit each other or the keys.
+
+    Example:
+        >>> collection.put_projection(down, up)
+    """
+    vectors = {
+        name: [
+            encode_vector(vector, f"/{name}/{i}")
+            for i, vector in enumerate(validation.require_list(matrix, f"/{name}"))
+        ]
+        for name, matrix in (("down", down), ("up", up))
+    }
+
+    def parse(reply: Reply) -> ProjectionInfo:
+        stored = parse_projection_info(reply.json())
+        assert stored is not None
+        return stored
+
+    return Call(
+        "PUT",
+        f"{collection.path}/projection",
+        parse,
+        content=encode_json(vectors | drop_omitted(encoder=encoder, trained=trained)),
+        idempotent=True,
+        timeout=WRITE_TIMEOUT,
+    )
+
+
+def projection(collection: CollectionRef) -> Call[Projection | None]:
+    """Return the map of the collection's queries.
+
+    Returns:
+        A `Projection`, or `None` without one.
+
+    Raises:
+        NotFound: the collection does not exist.
+
+    Example:
+        >>> collection.projection().rank
+    """
+
+    def parse(reply: Reply) -> Projection | None:
+        return parse_projection(reply.json()["projection"])
+
+    return Call("GET", f"{collection.path}/projection", parse, (("vector_format", VECTOR_FORMAT),))
 
 
 def info(collection: CollectionRef) -> Call[CollectionInfo]:

@@ -204,7 +204,7 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Change the temperature, the null key or the defaults, or remove the calibration
+         * Change the temperature, the null key or the defaults, or remove calibration or projection
          * @description Change a collection's defaults for queries. Its similarity cannot be changed; its encoder by `re-encode`.
          *
          *     **Scope** of the key: `write`.
@@ -629,6 +629,38 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/collections/{name}/projection": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read the projection of queries
+         * @description Return the map of a collection's queries, in the form in which it is stored with a PUT.
+         *
+         *     **Scope** of the key: `read`.
+         */
+        get: operations["get_projection"];
+        /**
+         * Store a projection of queries
+         * @description Store a map of queries, in place of an older one: every query is mapped by it from then on, text or vector.
+         *
+         *     Keys stay as they are, and so does a document that a query names. A calibration is of other similarities, so it is
+         *     dropped, and `drops` says so. `softkv train` makes such a map of labelled pairs. A PATCH of the collection with
+         *     `"projection": null` removes it.
+         *
+         *     **Scope** of the key: `write`.
+         */
+        put: operations["store_projection"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/collections/{name}/re-encode": {
         parameters: {
             query?: never;
@@ -649,8 +681,8 @@ export interface paths {
          * @description Encode all documents with another encoder, while callers read and write the collection.
          *
          *     Answers have the vectors until now, until all documents are done. From one instant on they have the other ones, and
-         *     none mixes the two. A calibration does not survive, and `drops` says so. The job survives a restart. It needs space
-         *     on the disk, and in memory, for a second copy of the collection.
+         *     none mixes the two. Calibration and projection do not survive, and `drops` says so. The job survives a restart. It
+         *     needs space on the disk, and in memory, for a second copy of the collection.
          *
          *     **Scope** of the key: `write`.
          */
@@ -2323,6 +2355,17 @@ export interface components {
          *       },
          *       "null_similarity": 0.145,
          *       "calibration": null,
+         *       "projection": {
+         *         "rank": 32,
+         *         "at": "2026-11-26T08:00:00Z",
+         *         "trained": {
+         *           "pairs": 280,
+         *           "held_out": 120,
+         *           "mrr_before": 0.31,
+         *           "mrr_after": 0.84,
+         *           "error": 0.04
+         *         }
+         *       },
          *       "defaults": null,
          *       "expire_after": null,
          *       "documents": 2,
@@ -2367,6 +2410,8 @@ export interface components {
             null_similarity: number | null;
             /** @description The stored calibration; null without one. */
             calibration: components["schemas"]["KeptCalibration"] | null;
+            /** @description The map of its queries, which was trained on labelled pairs; null without one. */
+            projection: components["schemas"]["KeptProjection"] | null;
             /** @description Options of queries that do not send their own; null without any. */
             defaults: components["schemas"]["Defaults"] | null;
             /** @description The seconds after which a new document expires that has no `expires` of its own; null: never. */
@@ -2405,6 +2450,8 @@ export interface components {
             expire_after?: components["schemas"]["Duration"] | null;
             /** @description null removes the calibration, with the temperature and the null key that it set. */
             calibration?: null;
+            /** @description null removes the projection of queries, and the calibration, which is of its similarities. */
+            projection?: null;
             /** @description Options of queries that do not send their own, in place of all defaults until now. Left out: unchanged; null: none. */
             defaults?: components["schemas"]["Defaults"] | null;
         };
@@ -4314,6 +4361,15 @@ export interface components {
             /** @description Whether the calibration is out of date: the collection now has more than twice or less than half of these documents, or another temperature or encoder. Then calibrate it again. */
             outgrown: boolean;
         };
+        /** @description A projection without its vectors. */
+        KeptProjection: {
+            /** @description The number of directions that it changes. */
+            rank: number;
+            /** @description When it was stored, in UTC (RFC 3339). */
+            at: string;
+            /** @description Its quality on labelled pairs; null if it was not sent. */
+            trained: components["schemas"]["TrainingReport"] | null;
+        };
         /** @description The state of the lab: its trained models, and whether a model is being trained. */
         LabAnswer: {
             /** @description Whether the caller may train here. */
@@ -4858,6 +4914,110 @@ export interface components {
          * @enum {string}
          */
         ProblemCode: "malformed_request" | "head_too_large" | "too_slow" | "connections_full" | "malformed_path" | "ambiguous_length" | "malformed_host" | "malformed_json" | "key_refused" | "forbidden" | "outside_filter" | "lab_closed" | "host_refused" | "origin_refused" | "not_presenter" | "collection_not_found" | "alias_not_found" | "document_not_found" | "model_not_found" | "room_not_found" | "room_over" | "room_row_not_found" | "model_not_trained" | "lab_busy" | "collection_conflict" | "alias_conflict" | "re_encoding_not_found" | "re_encoding_active" | "re_encoding_over" | "documents_exist" | "document_changed" | "room_taken" | "question_over" | "network_unavailable" | "length_required" | "body_too_large" | "too_much" | "room_full" | "unsupported_media_type" | "invalid_content" | "nothing_to_read" | "idempotency_key_reused" | "untraceable" | "queue_full" | "quota_exceeded" | "rooms_full" | "listeners_full" | "library_missing" | "mcp_missing" | "backup_elsewhere" | "encoder_missing" | "encoder_unavailable" | "collection_loading" | "shards_missing" | "collection_damaged" | "document_damaged" | "database_damaged" | "storage_failed" | "store_unavailable" | "database_busy" | "out_of_descriptors" | "out_of_memory" | "training_failed" | "stopping" | "disk_full" | "access_log_unwritable" | "bad_request" | "not_found" | "method_not_allowed" | "internal_error";
+        /**
+         * @description A projection that was stored.
+         * @example {
+         *       "rank": 1,
+         *       "at": "2026-11-26T08:00:00Z",
+         *       "trained": {
+         *         "pairs": 280,
+         *         "held_out": 120,
+         *         "mrr_before": 0.31,
+         *         "mrr_after": 0.84,
+         *         "error": 0.04
+         *       },
+         *       "drops": [
+         *         "calibration"
+         *       ]
+         *     }
+         */
+        ProjectionAnswer: {
+            /** @description The number of directions that it changes. */
+            rank: number;
+            /** @description When it was stored, in UTC (RFC 3339). */
+            at: string;
+            /** @description Its quality on labelled pairs; null if it was not sent. */
+            trained: components["schemas"]["TrainingReport"] | null;
+            /** @description The settings that the collection lost by it: a calibration is of other similarities. */
+            drops: string[];
+            /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
+            collection?: string;
+        };
+        /**
+         * @description The projection of a collection.
+         * @example {
+         *       "projection": {
+         *         "rank": 1,
+         *         "at": "2026-11-26T08:00:00Z",
+         *         "trained": {
+         *           "pairs": 280,
+         *           "held_out": 120,
+         *           "mrr_before": 0.31,
+         *           "mrr_after": 0.84,
+         *           "error": 0.04
+         *         },
+         *         "down": [
+         *           [
+         *             1,
+         *             0,
+         *             0
+         *           ]
+         *         ],
+         *         "up": [
+         *           [
+         *             0,
+         *             0.5,
+         *             0
+         *           ]
+         *         ]
+         *       }
+         *     }
+         * @example {
+         *       "projection": null
+         *     }
+         */
+        ProjectionFound: {
+            /** @description null: queries are compared as they are. */
+            projection: components["schemas"]["StoredProjection"] | null;
+            /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
+            collection?: string;
+        };
+        /**
+         * @description The map q → q + Σ (q·downᵢ)·upᵢ of every query, which leaves keys as they are.
+         * @example {
+         *       "down": [
+         *         [
+         *           1,
+         *           0,
+         *           0
+         *         ]
+         *       ],
+         *       "up": [
+         *         [
+         *           0,
+         *           0.5,
+         *           0
+         *         ]
+         *       ],
+         *       "trained": {
+         *         "pairs": 280,
+         *         "held_out": 120,
+         *         "mrr_before": 0.31,
+         *         "mrr_after": 0.84,
+         *         "error": 0.04
+         *       }
+         *     }
+         */
+        ProjectionRequest: {
+            /** @description Vectors of the keys' width: the directions that are read from a query. */
+            down: components["schemas"]["Vector"][];
+            /** @description As many vectors of the keys' width: what each of these directions adds. */
+            up: components["schemas"]["Vector"][];
+            /** @description The encoder whose vectors it is of; with another one it is refused. Left out: not compared. */
+            encoder?: string;
+            /** @description Its quality on labelled pairs, which is shown with it. */
+            trained?: components["schemas"]["TrainingReport"];
+        };
         /** @description The matrices of multi-head attention: W_Q, W_K and W_V are applied before attention, W_O after it. */
         Projections: {
             /** @description [d_model, n_heads · d_k] */
@@ -4983,8 +5143,8 @@ export interface components {
             started: string;
             /** @description When it ended; null before. */
             ended: string | null;
-            /** @description The settings that do not survive the move: a calibration is of the vectors until now. */
-            drops: "calibration"[];
+            /** @description The settings that do not survive: calibration and projection are of the vectors until now. */
+            drops: ("calibration" | "projection")[];
         };
         /**
          * @description The encoder to which a collection is to move.
@@ -5599,6 +5759,17 @@ export interface components {
             id: string;
             weight: number;
         };
+        /** @description A stored projection. */
+        StoredProjection: {
+            /** @description The number of directions that it changes. */
+            rank: number;
+            /** @description When it was stored, in UTC (RFC 3339). */
+            at: string;
+            /** @description Its quality on labelled pairs; null if it was not sent. */
+            trained: components["schemas"]["TrainingReport"] | null;
+            down: components["schemas"]["VectorAnswer"][];
+            up: components["schemas"]["VectorAnswer"][];
+        };
         /** @description The result of a sweep: the most similar documents, and the weight of each document at each temperature. */
         SweepAnswer: {
             matches: components["schemas"]["SweptMatch"][];
@@ -5913,6 +6084,19 @@ export interface components {
             /** @description For the task `pairs`: 2 to 64 pairs. Every fifth is kept for the test. */
             pairs?: components["schemas"]["LabPair"][];
         };
+        /** @description The quality of a projection on labelled pairs. */
+        TrainingReport: {
+            /** @description The number of pairs that it was trained on. */
+            pairs: number;
+            /** @description The number of other pairs, on which its quality was measured. */
+            held_out: number;
+            /** @description The mean reciprocal rank of the right documents without the projection. */
+            mrr_before: number;
+            /** @description The same with the projection. */
+            mrr_after: number;
+            /** @description The standard error of their difference, which is paired. */
+            error: number;
+        };
         /**
          * @description Every document that passes.
          * @example {
@@ -6209,6 +6393,7 @@ export type SchemaHoldRequest = components['schemas']['HoldRequest'];
 export type SchemaJoining = components['schemas']['Joining'];
 export type SchemaJudgement = components['schemas']['Judgement'];
 export type SchemaKeptCalibration = components['schemas']['KeptCalibration'];
+export type SchemaKeptProjection = components['schemas']['KeptProjection'];
 export type SchemaLabAnswer = components['schemas']['LabAnswer'];
 export type SchemaLabModel = components['schemas']['LabModel'];
 export type SchemaLabPair = components['schemas']['LabPair'];
@@ -6241,6 +6426,9 @@ export type SchemaPart = components['schemas']['Part'];
 export type SchemaPrior = components['schemas']['Prior'];
 export type SchemaProblem = components['schemas']['Problem'];
 export type SchemaProblemCode = components['schemas']['ProblemCode'];
+export type SchemaProjectionAnswer = components['schemas']['ProjectionAnswer'];
+export type SchemaProjectionFound = components['schemas']['ProjectionFound'];
+export type SchemaProjectionRequest = components['schemas']['ProjectionRequest'];
 export type SchemaProjections = components['schemas']['Projections'];
 export type SchemaPromised = components['schemas']['Promised'];
 export type SchemaQuantileAnswer = components['schemas']['QuantileAnswer'];
@@ -6294,6 +6482,7 @@ export type SchemaSoftFilter = components['schemas']['SoftFilter'];
 export type SchemaSplit = components['schemas']['Split'];
 export type SchemaSpread = components['schemas']['Spread'];
 export type SchemaStandsFor = components['schemas']['StandsFor'];
+export type SchemaStoredProjection = components['schemas']['StoredProjection'];
 export type SchemaSweepAnswer = components['schemas']['SweepAnswer'];
 export type SchemaSweepRequest = components['schemas']['SweepRequest'];
 export type SchemaSweptMatch = components['schemas']['SweptMatch'];
@@ -6312,6 +6501,7 @@ export type SchemaTraceAnswer = components['schemas']['TraceAnswer'];
 export type SchemaTraceRequest = components['schemas']['TraceRequest'];
 export type SchemaTracedToken = components['schemas']['TracedToken'];
 export type SchemaTrainRequest = components['schemas']['TrainRequest'];
+export type SchemaTrainingReport = components['schemas']['TrainingReport'];
 export type SchemaUpdateByFilter = components['schemas']['UpdateByFilter'];
 export type SchemaUpdateByIds = components['schemas']['UpdateByIds'];
 export type SchemaUpdated = components['schemas']['Updated'];
@@ -10248,6 +10438,274 @@ export interface operations {
                 };
             };
             /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
+            503: {
+                headers: {
+                    /** @description The number of seconds after which to try again. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `disk_full`: the disk is full: nothing was written, nothing is lost; `access_log_unwritable`: changes are refused, because the access log cannot be written. */
+            507: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_projection: {
+        parameters: {
+            query?: {
+                /** @description The format of vectors in the answer: lists of numbers, or base64 of little-endian float32. */
+                vector_format?: "numbers" | "base64";
+            };
+            header?: never;
+            path: {
+                /**
+                 * @description The collection's name.
+                 * @example library
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The projection, or null. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectionFound"];
+                };
+            };
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `key_refused`: no key, or an unknown or expired one. */
+            401: {
+                headers: {
+                    /** @description The way to send a key. */
+                    "WWW-Authenticate"?: "Bearer";
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `collection_not_found`: there is no such collection. */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written. */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            429: {
+                headers: {
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again. */
+            503: {
+                headers: {
+                    /** @description The number of seconds after which to try again. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    store_projection: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description A name of your own for this write, such as a UUID: sent again within 24 hours, it is not done again, but answered as it was the first time, with the header `Idempotency-Replayed: true`. A refusal is not kept: what was refused is tried afresh. A stream of NDJSON takes none. */
+                "Idempotency-Key"?: string;
+            };
+            path: {
+                /**
+                 * @description The collection's name.
+                 * @example library
+                 */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ProjectionRequest"];
+            };
+        };
+        responses: {
+            /** @description The projection is stored. */
+            200: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    /** @description `true`: the write was done before, and this is its first answer again. */
+                    "Idempotency-Replayed"?: "true";
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProjectionAnswer"];
+                };
+            };
+            /** @description `malformed_path`: the path holds a control character, or is not UTF-8; `ambiguous_length`: the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed; `malformed_host`: a Host header that is missing, repeated or invalid, without a key; `malformed_json`: the body is not JSON. */
+            400: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `key_refused`: no key, or an unknown or expired one. */
+            401: {
+                headers: {
+                    /** @description The way to send a key. */
+                    "WWW-Authenticate"?: "Bearer";
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `forbidden`: this key may only read, or is for other collections or a part of their documents; `host_refused`: the Host header has a name that is not this service's, and there is no key. */
+            403: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `collection_not_found`: there is no such collection. */
+            404: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `collection_conflict`: the collection exists with other settings. */
+            409: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `body_too_large`: more bytes than the service takes in one request. */
+            413: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `unsupported_media_type`: the body is not declared as a media type that this call takes. */
+            415: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `invalid_content`: well-formed JSON with invalid content, or an invalid name; nothing was written; `idempotency_key_reused`: the Idempotency-Key was used for another request: a new write needs a new key. */
+            422: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `queue_full`: too many calls of this kind are in progress, or too many texts wait for the encoder: try again; `quota_exceeded`: this key has sent its requests of the minute, or may have no more documents or bytes. */
+            429: {
+                headers: {
+                    /** @description The number of seconds after which to try again. Left out for a quota of documents or bytes, which only deleting frees. */
+                    "Retry-After"?: number;
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `library_missing`: this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format. */
+            501: {
+                headers: {
+                    "X-Request-ID": components["headers"]["X-Request-ID"];
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description `encoder_missing`: the service has no encoder with the vectors of this collection: see GET /v1/encoders; `encoder_unavailable`: the encoder is still loading or could not be loaded, or its provider fails: `detail` has the reason; `collection_loading`: the collection is still being read from disk, or is a demo that is being loaded: try again; `database_damaged`: the database file is damaged: see /readyz; `storage_failed`: the database could not be read or written: see /readyz; `store_unavailable`: the database server cannot be reached now: try again; `database_busy`: another program holds the database: try again; `out_of_memory`: the service lacks the memory for this request now: try again, or send less. */
             503: {
                 headers: {
                     /** @description The number of seconds after which to try again. */

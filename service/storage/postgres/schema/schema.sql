@@ -22,6 +22,7 @@ CREATE TABLE softkv.collections (
     encoder_model text, -- the model that the encoder's name meant
     expire_after bigint CHECK (expire_after > 0), -- microseconds that new documents live; NULL: for ever
     defaults text, -- JSON: options of questions that do not send their own
+    projection text, -- JSON: a map of queries that was trained on labelled pairs
     checksum bigint NOT NULL,
     documents bigint NOT NULL DEFAULT 0, -- how many there are,
     keyless bigint NOT NULL DEFAULT 0,   -- and of these without a key vector

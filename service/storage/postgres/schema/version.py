@@ -13,8 +13,8 @@ from psycopg import Connection, errors, sql
 
 from service.storage.errors import DatabaseTooNew, DatabaseTooOld, StorageFailed
 
-SCHEMA = 7
-"""The version of schema.sql. Builds before the first release created 1 to 6; their tables are refused."""
+SCHEMA = 8
+"""The version of schema.sql. Builds before the first release created 1 to 7; their tables are refused."""
 ADVISORY_LOCK = 0x736B7631
 """The advisory lock of the process that creates the tables: "skv1"."""
 _OLDEST = 150000  # NULLS NOT DISTINCT

@@ -15,6 +15,7 @@ CREATE TABLE collections (
     encoder_model TEXT, -- the model that the encoder's name meant
     expire_after INTEGER CHECK (expire_after > 0), -- microseconds that new documents live; NULL: for ever
     defaults TEXT, -- JSON: options of questions that do not send their own
+    projection TEXT, -- JSON: a map of queries that was trained on labelled pairs
     checksum INTEGER NOT NULL,
     documents INTEGER NOT NULL DEFAULT 0, -- how many there are,
     keyless INTEGER NOT NULL DEFAULT 0,   -- and of these without a key vector

@@ -15,8 +15,8 @@ from sqlite3 import Connection
 from service.storage.errors import DatabaseAltered, DatabaseForeign, DatabaseTooNew, DatabaseTooOld
 from service.storage.sqlite.schema.validation import read_script, require_own_schema
 
-SCHEMA = 8
-"""The version of schema.sql. Builds before the first release wrote 1 to 7; their files are refused."""
+SCHEMA = 9
+"""The version of schema.sql. Builds before the first release wrote 1 to 8; their files are refused."""
 APPLICATION_ID = 0x736B7631
 """Marks the file as softkv's in its header: "skv1"."""
 

@@ -156,6 +156,16 @@ def test_a_calibration_does_not_survive(client: httpx.Client, path: str) -> None
     assert client.get(path).json()["calibration"] is None
 
 
+def test_a_projection_does_not_survive(client: httpx.Client, path: str) -> None:
+    sent = {"down": np.eye(32)[:2].tolist(), "up": np.eye(32)[2:4].tolist(), "encoder": "old"}
+    assert client.put(f"{path}/projection", json=sent).status_code == 200
+    assert client.post(f"{path}/re-encode", json={"encoder": "new"}).json()["drops"] == ["projection"]
+    assert ended(client, path)["state"] == "done"
+    assert client.get(path).json()["projection"] is None
+    late = client.put(f"{path}/projection", json=sent)
+    assert (late.status_code, late.json()["code"]) == (409, "collection_conflict")
+
+
 def test_a_job_that_runs_is_one_and_can_be_cancelled(client: httpx.Client, path: str, running: RunningService) -> None:
     catalogue = running.app.state.parts.catalogue
     record = catalogue.collection("docs").record

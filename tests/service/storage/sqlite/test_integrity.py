@@ -317,7 +317,9 @@ def test_doctor_names_a_bit_in_the_full_text_index(tmp_path: Path) -> None:
             assert list(store.check()), f"a bit at {offset} was not named"
 
 
-@pytest.mark.parametrize("change", ["calibration = '{\"version\":2}'", "calibration = NULL", "expire_after = 5"])
+@pytest.mark.parametrize(
+    "change", ["calibration = '{\"version\":2}'", "calibration = NULL", "projection = '{}'", "expire_after = 5"]
+)
 def test_a_setting_that_a_disk_has_changed_is_named(tmp_path: Path, change: str) -> None:
     with SQLiteStore.open(tmp_path) as store, store.writing() as writer:
         writer.create_collection("c", replace(SETTINGS, calibration='{"version":1}'))
