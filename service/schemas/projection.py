@@ -21,7 +21,7 @@ class TrainingReport(Wire):
     pairs: Annotated[int, Gt(0)] = Field(description="The number of pairs that it was trained on.")
     held_out: Annotated[int, Gt(0)] = Field(description="The number of other pairs, on which its quality was measured.")
     mrr_before: Share = Field(description="The mean reciprocal rank of the right documents without the projection.")
-    mrr_after: Share = Field(description="The same with the projection.")
+    mrr_after: Share = Field(description="The mean reciprocal rank with the projection.")
     error: Annotated[Number, Ge(0)] = Field(description="The standard error of their difference, which is paired.")
 
 
@@ -30,7 +30,7 @@ class KeptProjection(Wire):
 
     rank: int = Field(description="The number of directions that it changes.")
     at: str = Field(description="When it was stored, in UTC (RFC 3339).")
-    trained: TrainingReport | None = Field(description="Its quality on labelled pairs; null if it was not sent.")
+    trained: TrainingReport | None = Field(description="The quality on labelled pairs; null if it was not sent.")
 
 
 Directions = Annotated[list[Vector], Len(1, MAX_RANK)]
@@ -40,11 +40,13 @@ class ProjectionRequest(Wire):
     """The map q → q + Σ (q·downᵢ)·upᵢ of every query, which leaves keys as they are."""
 
     down: Directions = Field(description="Vectors of the keys' width: the directions that are read from a query.")
-    up: Directions = Field(description="As many vectors of the keys' width: what each of these directions adds.")
+    up: Directions = Field(description="The directions that are added, one for each of `down`.")
     encoder: Text | None = Field(
         None, description="The encoder whose vectors it is of; with another one it is refused. Left out: not compared."
     )
-    trained: TrainingReport | None = Field(None, description="Its quality on labelled pairs, which is shown with it.")
+    trained: TrainingReport | None = Field(
+        None, description="The quality on labelled pairs, shown with the projection."
+    )
 
     model_config = ConfigDict(
         json_schema_extra={

@@ -26,6 +26,7 @@ ENTRY_POINTS = "softkv.commands"
 OF_THE_SERVICE = {
     "serve": "Run the service.",
     "demo": "Load demo collections into the running service.",
+    "train": "Teach a collection the words of your questions, by labelled pairs.",
     "doctor": "Check this machine, the model and the stored data.",
     "restore": "Restore a backup into a new data directory.",
     "copy": "Copy collections from one store into another.",

@@ -37,14 +37,14 @@ async def store_projection(
 ) -> Response:
     """Store a map of queries, in place of an older one: every query is mapped by it from then on, text or vector.
 
-    Keys stay as they are, and so does a document that a query names. A calibration is of other similarities, so it is
-    dropped, and `drops` says so. `softkv train` makes such a map of labelled pairs. A PATCH of the collection with
+    Keys stay as they are, and so does a document that a query names. A calibration is of other similarities: it is
+    dropped, and `drops` lists it. `softkv train` makes such a map of labelled pairs. A PATCH of the collection with
     `"projection": null` removes it.
     """
 
     def answer(change: ProjectionChange) -> Response:
-        kept = _shape_projection(change.projection)
-        return JSONAnswer({**kept, "drops": list(change.drops), **collection_behind(request)})
+        described = _shape_projection(change.projection)
+        return JSONAnswer({**described, "drops": list(change.drops), **collection_behind(request)})
 
     trained = None if body.trained is None else TrainingReport(**body.trained.model_dump())
     return answer(

@@ -87,13 +87,11 @@ def calibrate(
     """
     from softkv.answers.info import describe_gain
     from softkv.commands.console import output, write_json
-    from softkv.commands.remote import connect, reading
-    from softkv.tables import read_questions
+    from softkv.commands.remote import connect
 
     if (file is None) == (source == "labels"):
         raise Misused("name the FILE of the questions, or say --from feedback or --from self without a file")
-    with reading():
-        questions = {} if file is None else read_questions(file, query=query_column, id=id_column)
+    questions = {} if file is None else read_labels(file, query_column, id_column)
     with connect(url, api_key) as client, _cite_lines(file, [*questions]):
         sent = None if file is None else questions.values()
         second_look = None if rerank is None else {"model": rerank, "depth": depth}
@@ -117,6 +115,23 @@ def calibrate(
         console.print(f"not kept, since it gains nothing: {report['reason']}")
     else:
         console.print("kept" if report["applied"] else "not kept: --apply keeps it")
+
+
+def read_labels(file: Path, query_column: str, id_column: str) -> dict[int, dict[str, Any]]:
+    """Return the labelled questions of a file by the number of their line or row; see `read_questions`.
+
+    Args:
+        file: a table, a folder of BEIR, or its judgements.
+        query_column, id_column: the columns of the questions, and of the ids of their answers.
+
+    Raises:
+        Refused: the file cannot be read, or a row is not a question.
+    """
+    from softkv.commands.remote import reading
+    from softkv.tables import read_questions
+
+    with reading():
+        return read_questions(file, query=query_column, id=id_column)
 
 
 @contextmanager

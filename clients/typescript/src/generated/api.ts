@@ -647,8 +647,8 @@ export interface paths {
          * Store a projection of queries
          * @description Store a map of queries, in place of an older one: every query is mapped by it from then on, text or vector.
          *
-         *     Keys stay as they are, and so does a document that a query names. A calibration is of other similarities, so it is
-         *     dropped, and `drops` says so. `softkv train` makes such a map of labelled pairs. A PATCH of the collection with
+         *     Keys stay as they are, and so does a document that a query names. A calibration is of other similarities: it is
+         *     dropped, and `drops` lists it. `softkv train` makes such a map of labelled pairs. A PATCH of the collection with
          *     `"projection": null` removes it.
          *
          *     **Scope** of the key: `write`.
@@ -4367,7 +4367,7 @@ export interface components {
             rank: number;
             /** @description When it was stored, in UTC (RFC 3339). */
             at: string;
-            /** @description Its quality on labelled pairs; null if it was not sent. */
+            /** @description The quality on labelled pairs; null if it was not sent. */
             trained: components["schemas"]["TrainingReport"] | null;
         };
         /** @description The state of the lab: its trained models, and whether a model is being trained. */
@@ -4936,7 +4936,7 @@ export interface components {
             rank: number;
             /** @description When it was stored, in UTC (RFC 3339). */
             at: string;
-            /** @description Its quality on labelled pairs; null if it was not sent. */
+            /** @description The quality on labelled pairs; null if it was not sent. */
             trained: components["schemas"]["TrainingReport"] | null;
             /** @description The settings that the collection lost by it: a calibration is of other similarities. */
             drops: string[];
@@ -5011,11 +5011,11 @@ export interface components {
         ProjectionRequest: {
             /** @description Vectors of the keys' width: the directions that are read from a query. */
             down: components["schemas"]["Vector"][];
-            /** @description As many vectors of the keys' width: what each of these directions adds. */
+            /** @description The directions that are added, one for each of `down`. */
             up: components["schemas"]["Vector"][];
             /** @description The encoder whose vectors it is of; with another one it is refused. Left out: not compared. */
             encoder?: string;
-            /** @description Its quality on labelled pairs, which is shown with it. */
+            /** @description The quality on labelled pairs, shown with the projection. */
             trained?: components["schemas"]["TrainingReport"];
         };
         /** @description The matrices of multi-head attention: W_Q, W_K and W_V are applied before attention, W_O after it. */
@@ -5765,7 +5765,7 @@ export interface components {
             rank: number;
             /** @description When it was stored, in UTC (RFC 3339). */
             at: string;
-            /** @description Its quality on labelled pairs; null if it was not sent. */
+            /** @description The quality on labelled pairs; null if it was not sent. */
             trained: components["schemas"]["TrainingReport"] | null;
             down: components["schemas"]["VectorAnswer"][];
             up: components["schemas"]["VectorAnswer"][];
@@ -6092,7 +6092,7 @@ export interface components {
             held_out: number;
             /** @description The mean reciprocal rank of the right documents without the projection. */
             mrr_before: number;
-            /** @description The same with the projection. */
+            /** @description The mean reciprocal rank with the projection. */
             mrr_after: number;
             /** @description The standard error of their difference, which is paired. */
             error: number;

@@ -1,0 +1,243 @@
+"""`softkv train FILE`: train a projection of a collection's queries on labelled pairs, and keep it if it gains."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from xxhash import xxh3_64_intdigest
+
+from service.addresses import DEFAULT_URL
+from softkv.commands.command_line import ApiKey, AsJSON, CommandError, Refused, Url, existing_source
+
+if TYPE_CHECKING:
+    from attention.lookup import Memory
+    from service.commands.train.fitting import FittedProjection, LabelledQueries
+    from softkv import Client, Collection, CollectionInfo
+
+MIN_PAIRS = 60
+"""The fewest pairs: a third of them, 20, is held out, and a mean of fewer says little about its own error."""
+
+PAGE = 1000
+
+
+def train(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A table of questions and the ids of their answers, a folder of BEIR, or its qrels; - is stdin.",
+            parser=existing_source,
+            metavar="FILE",
+            show_default=False,
+        ),
+    ],
+    *,
+    collection: Annotated[
+        str, typer.Option("-c", "--collection", help="The name of the collection.", show_default=False)
+    ],
+    query_column: Annotated[
+        str, typer.Option("--query", metavar="COLUMN", help="The column with the questions.")
+    ] = "query",
+    id_column: Annotated[
+        str, typer.Option("--id", metavar="COLUMN", help="The column with the ids that answer them; empty for none.")
+    ] = "id",
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Keep the projection if it gains on the held-out pairs.")
+    ] = False,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+    as_json: AsJSON = False,
+) -> None:
+    """Teach a collection the words of your questions, by labelled pairs.
+
+    A map of the queries is trained on two thirds of the pairs, with all
+    documents as negatives, and judged on the others. With --apply it is kept
+    if their mean reciprocal rank rises by more than twice its standard error.
+    It replaces an older one. A calibration is then dropped. This needs torch.
+
+    In a line of JSON, a pair is {"query": …, "id": …}, as for calibrate.
+
+    softkv train pairs.jsonl --collection parts --apply
+    """
+    from softkv.commands.calibrate import read_labels
+    from softkv.commands.console import messages, output, progress, write_json
+    from softkv.commands.remote import connect
+
+    try:
+        from service.commands.train.fitting import fit_projection
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise CommandError("training needs torch: pip install 'softkv[models]'") from None
+    questions = read_labels(file, query_column, id_column)
+    pairs = _read_pairs(file, questions)
+    with connect(url, api_key) as client, progress(messages()) as bar:
+        target = client.collection(collection)
+        info = _require_trainable(target.info())
+        reading_keys = bar.add_task("documents", total=info.documents + info.keyless)
+        memory, numbers = _read_keys(target, info, lambda done: bar.update(reading_keys, completed=done))
+        _require_ids(file, questions, numbers)
+        queries = _encode(client, info, pairs, numbers)
+        stored = target.projection()
+        served = None if stored is None else (lambda vectors: vectors + (vectors @ stored.down.T) @ stored.up)
+        fitting = bar.add_task("training", total=None)
+        fitted = fit_projection(
+            memory,
+            queries,
+            info.temperature,
+            served,
+            lambda done, of: bar.update(fitting, completed=done, total=of),
+        )
+        report = _report(fitted)
+        change = None
+        if apply and fitted.gains:
+            trained = {name: report[name] for name in ("pairs", "held_out", "mrr_before", "mrr_after", "error")}
+            change = target.put_projection(fitted.down, fitted.up, encoder=info.encoder, trained=trained)
+    report |= {"applied": change is not None, "drops": [] if change is None else list(change.drops)}
+    if as_json:
+        write_json(report)
+        return
+    console = output()
+    for line in _describe(report, apply=apply):
+        console.print(line)
+
+
+def _read_pairs(file: Path, questions: Mapping[int, Mapping[str, Any]]) -> list[tuple[str, tuple[str, ...]]]:
+    """Return different questions with all their answers, in an order that means nothing and stays the same."""
+    pairs = dict[str, dict[str, None]]()
+    for number, question in questions.items():
+        if not isinstance(question["query"], str):
+            raise Refused(f"line {number} of {file}: expected the text of a question, got a vector; send texts")
+        if answers := _answers(question):
+            pairs.setdefault(question["query"], {}).update(dict.fromkeys(answers))
+    if len(pairs) < MIN_PAIRS:
+        raise Refused(
+            f"{len(pairs)} different questions with an answer came, and training needs {MIN_PAIRS}: a third is held "
+            "out, and fewer than 20 do not show whether a gain is more than chance. Label more questions, or send "
+            "other wordings of the same"
+        )
+    texts = sorted(pairs, key=lambda text: xxh3_64_intdigest(text.encode()))
+    return [(text, tuple(pairs[text])) for text in texts]
+
+
+def _answers(question: Mapping[str, Any]) -> Sequence[str]:
+    """Return the ids of the documents that answer a question; empty if none does."""
+    ids = question.get("ids")
+    return list(ids) if ids else [] if question.get("id") is None else [question["id"]]
+
+
+def _require_trainable(info: CollectionInfo) -> CollectionInfo:
+    """Return the description of a collection that can be trained.
+
+    Raises:
+        Refused: it has no encoder, or a temperature at which the loss has no gradient.
+    """
+    if info.encoder is None:
+        raise Refused(
+            f"{info.name!r} has no encoder, so its questions cannot be encoded here: train a map of your own vectors, "
+            "and store it with PUT …/projection"
+        )
+    if not 0 < info.temperature < math.inf:
+        raise Refused(
+            f"the temperature of {info.name!r} is {info.temperature}, at which the loss has no gradient: PATCH it to a "
+            "number above 0 first"
+        )
+    return info
+
+
+def _read_keys(collection: Collection, info: CollectionInfo, report: Any) -> tuple[Memory, dict[str, int]]:
+    """Return the keys of all documents, and the number of each document in them by its id."""
+    import numpy as np
+
+    from attention.lookup import Memory, Rows
+
+    keys, owners, numbers, done = list[Any](), list[int](), dict[str, int](), 0
+    for page in collection.find(include=["key_vector"], page=PAGE).pages():
+        for document in page:
+            several = document.key_vectors or ([] if document.key_vector is None else [document.key_vector])
+            if several:
+                numbers[document.id] = len(keys)
+                owners += [len(keys)] * len(several)
+                keys += several
+        done += len(page)
+        report(done)
+    if not keys:
+        raise Refused(f"no document of {info.name!r} has a key: write some first")
+    memory = Memory(info.similarity)
+    memory.publish(add=Rows(np.arange(len(keys)), np.stack(keys), None, np.array(owners)))
+    return memory, numbers
+
+
+def _require_ids(file: Path, questions: Mapping[int, Mapping[str, Any]], numbers: Mapping[str, int]) -> None:
+    """Raise Refused for the first id that is not that of a document with a key."""
+    for line, question in questions.items():
+        for identity in _answers(question):
+            if identity not in numbers:
+                raise Refused(
+                    f"line {line} of {file}: expected the id of a document that has a key, got {identity!r}; correct "
+                    "it, or leave the question out"
+                )
+
+
+def _encode(
+    client: Client,
+    info: CollectionInfo,
+    pairs: Sequence[tuple[str, Sequence[str]]],
+    numbers: Mapping[str, int],
+) -> LabelledQueries:
+    """Return the vectors of the questions, with the numbers of their answers."""
+    import numpy as np
+
+    from service.commands.train.fitting import LabelledQueries
+
+    vectors = np.asarray(client.encode([text for text, _ in pairs], model=info.encoder, purpose="query"))
+    return LabelledQueries(vectors, [[numbers[identity] for identity in answers] for _, answers in pairs])
+
+
+def _report(fitted: FittedProjection) -> dict[str, Any]:
+    """Return the result of a training as JSON."""
+    new = fitted.is_new
+    return {
+        "pairs": fitted.pairs,
+        "held_out": len(fitted.before),
+        "mrr_before": float(fitted.before.mean()),
+        "mrr_after": float(fitted.after.mean()),
+        "gain": fitted.gain,
+        "error": fitted.error,
+        "new_documents": {
+            "held_out": int(new.sum()),
+            "mrr_before": float(fitted.before[new].mean()) if new.any() else None,
+            "mrr_after": float(fitted.after[new].mean()) if new.any() else None,
+        },
+        "rank": len(fitted.down),
+        "penalty": fitted.penalty,
+        "steps": fitted.steps,
+        "gains": fitted.gains,
+    }
+
+
+def _describe(report: Mapping[str, Any], *, apply: bool) -> list[str]:
+    """Return the lines that show the result of a training."""
+    new = report["new_documents"]
+    lines = [
+        f"trained on {report['pairs']} pairs: rank {report['rank']}, penalty {report['penalty']:g}, "
+        f"{report['steps']} steps",
+        f"MRR of {report['held_out']} other pairs: {report['mrr_before']:.3f}, then {report['mrr_after']:.3f}; the "
+        f"gain is {report['gain']:+.3f} ± {report['error']:.3f}",
+    ]
+    if new["held_out"]:
+        lines.append(
+            f"of these, {new['held_out']} about documents without a pair in the training: {new['mrr_before']:.3f}, "
+            f"then {new['mrr_after']:.3f}"
+        )
+    if not report["gains"]:
+        lines.append("not kept, since the gain is at most twice its standard error: label more questions")
+    elif not apply:
+        lines.append("not kept: --apply keeps it")
+    else:
+        dropped = "".join(f", and the {name} is dropped" for name in report["drops"])
+        lines.append(f"kept{dropped}")
+    return lines
