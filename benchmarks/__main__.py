@@ -20,6 +20,7 @@ NAMES = {
     "small": "what is a verdict worth in a small collection on one subject, such as an FAQ?",
     "shapes": "are verdicts right on data that people have: FAQs, rules, catalogues, manuals, memories, logs?",
     "calibration": "is a confidence of 0.7 right seven times of ten?",
+    "training": "does a trained map of queries learn words that the encoder does not know, and harm no others?",
     "reranking": "what does a second look add to ranks, confidences and “none of these”, with 50 labels and with 200?",
     "memory": "does an agent's memory say when it does not know, and does it forget what has expired?",
     "abstention": "is “none of these” right, with labels and without, and does a promised error hold?",
