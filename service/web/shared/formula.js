@@ -92,7 +92,7 @@ function coldest(similarities, nullKey, mask, best, weights) {
  * @param {number} nullWeight
  * @returns {Standing}
  */
-function standing(weights, nullWeight) {
+export function standing(weights, nullWeight) {
   const heaviest = weights.reduce((most, weight) => Math.max(most, weight), 0);
   if (nullWeight >= HALF || heaviest === 0) return { heaviest, verdict: "none" };
   return { heaviest, verdict: heaviest > HALF ? "one" : "several" };

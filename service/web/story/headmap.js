@@ -21,17 +21,14 @@ export class HeadMap {
    * @param {number} layers
    * @param {number} heads
    * @param {(layer: number, head: number) => void} choose from 0
+   * @param {(layer: number, head: number) => string} place the name of a head
    */
-  constructor(say, layers, heads, choose) {
+  constructor(say, layers, heads, choose, place) {
     this.#choose = choose;
     [this.#rows, this.#columns] = [layers, heads];
     this.#buttons = Array.from({ length: layers }, (_, i) =>
       Array.from({ length: heads }, (__, j) => {
-        const button = h(
-          "button",
-          { type: "button", "aria-label": say("place", { layer: i + 1, head: j + 1 }), tabIndex: -1, onclick: () => choose(i, j) },
-          h("canvas", {}),
-        );
+        const button = h("button", { type: "button", "aria-label": place(i, j), tabIndex: -1, onclick: () => choose(i, j) }, h("canvas", {}));
         button.dataset.place = `${i},${j}`;
         return /** @type {HTMLButtonElement} */ (button);
       }),
@@ -88,7 +85,8 @@ export class HeadMap {
     if (!placeOf(event.target)) return;
     event.preventDefault();
     const moved = (/** @type {PointerEvent} */ now) => {
-      const place = placeOf(document.elementFromPoint(now.clientX, now.clientY));
+      const root = /** @type {Document | ShadowRoot} */ (this.element.getRootNode()); // of a widget, a shadow
+      const place = placeOf(root.elementFromPoint(now.clientX, now.clientY));
       if (place) this.#choose(place[0], place[1]);
     };
     const ended = () => {

@@ -184,7 +184,7 @@ export function asking(say, ask) {
       if (size) input.style.setProperty("font-size", `${size}px`);
       asked = query;
       input.placeholder = say("ask.shown", { query }); // while the box is empty
-      if (document.activeElement !== input) input.value = query;
+      if (!input.matches(":focus")) input.value = query;
     },
   };
 }

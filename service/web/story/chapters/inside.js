@@ -1,13 +1,11 @@
 /** 6 Inside a model: what each head of the encoder attends to in a sentence. */
 
 import { h } from "../../shared/element.js";
-import { HeadMap } from "../headmap.js";
-import { Lines } from "../lines.js";
+import { Heads } from "../heads.js";
 import { isReduced } from "../motion.js";
 import { asking, hood, prediction, screen, toPicture } from "../parts.js";
 import { parallelSteps } from "../parts/steps.js";
 import steps from "../parts/steps.json";
-import { headPattern } from "../sentences.js";
 import { recordedTrace } from "../traces.js";
 import words from "./inside.json";
 
@@ -34,13 +32,15 @@ export const inside = {
     let asked = SENTENCE;
     /** Whether the head of the question is shown. */
     const isAtQuestion = () => state.layer === BEGINNING.layer && state.head === BEGINNING.head && state.q === SENTENCE;
-    const lines = new Lines(say, (word) => context.set({ word }));
-    const map = new HeadMap(say, LAYERS, HEADS, (layer, head) => context.set({ layer: layer + 1, head: head + 1 }));
     const ask = asking(say, (q) => context.set({ q }));
     const limit = h("p.limit", { role: "status" });
-    const told = h("p.told", { role: "status" });
-    const place = h("div.lines-place", { tabIndex: -1 }, lines.element);
-    const picture = h("div.inside-picture", {}, h("div.sentence-place", {}, ask.element, place, limit), h("div.map-place", {}, map.element, told));
+    const heads = new Heads(say, LAYERS, HEADS, {
+      head: (layer, head) => context.set({ layer: layer + 1, head: head + 1 }),
+      word: (word) => context.set({ word }),
+      above: ask.element,
+      below: limit,
+    });
+    const { place } = heads;
     const guess = prediction(context, {
       question: say("predict", BEGINNING),
       choices: [
@@ -54,7 +54,7 @@ export const inside = {
     const element = screen({
       title: say("title"),
       sentence: say("sentence"),
-      picture,
+      picture: heads.element,
       below: [guess.element],
       hood: hood(
         say,
@@ -80,13 +80,7 @@ export const inside = {
     seen.observe(beside.element);
 
     function show() {
-      const [layer, head] = [within(state.layer, LAYERS), within(state.head, HEADS)];
-      map.show(layer, head);
-      if (!traced) return;
-      const n = traced.tokens.length;
-      const weights = traced.attention[layer][head];
-      lines.draw(weights, Math.max(0, Math.min(n - 1, Math.round(state.word) || 0)));
-      told.textContent = headPattern(say, { layer: layer + 1, head: head + 1, weights, tokens: n });
+      heads.show(within(state.layer, LAYERS), within(state.head, HEADS), Math.round(state.word) || 0);
     }
 
     /** Trace the sentence, then show; a sentence that meanwhile gave way to another one is not shown. */
@@ -104,8 +98,7 @@ export const inside = {
       limit.textContent = pieces.length < whole.length ? say("limit", { count: pieces.length, all: whole.length, most: MOST_TOKENS }) : "";
       asked = text;
       guess.element.hidden = text !== SENTENCE; // it is about that sentence
-      lines.take(found.tokens);
-      map.take(found.attention, found.tokens.length);
+      heads.take(found);
       element.dataset.text = text;
       placeField();
       show();
@@ -117,7 +110,7 @@ export const inside = {
     }
 
     context.sized(place, (width, height) => {
-      lines.layout(width, height);
+      heads.lines.layout(width, height);
       placeField();
     });
     // A long text grows its box, and the words stand below it.
@@ -126,7 +119,7 @@ export const inside = {
     trace();
 
     return {
-      picture: lines.element,
+      picture: heads.lines.element,
       update(now, changed) {
         state = now;
         guess.show();
