@@ -27,7 +27,11 @@ from attention.lookup.rescoring.ranking import (
 )
 from attention.lookup.softmax.evidence import Evidence, Verdict
 from attention.lookup.softmax.mixture import Mixtures, log_or_minus_inf
+from attention.rendering import KNOWN, OTHERS, bars_html
 
+SHOWN = 10
+"""The most documents that an answer lists in a notebook."""
+VERDICTS = {"one": "one document stands out", "several": "several share the weight", "none": "none of these fits"}
 LEAST_COMPARED = 1e-30
 """Smaller weights are not compared: a scan in float32 raises a term below exp(−87) of its level to that."""
 
@@ -92,6 +96,14 @@ class Weights:
     weights: F64
     total_variation: float
     log_error: float
+
+    def _repr_html_(self) -> str:
+        heaviest = np.argsort(-self.weights, kind="stable")[:SHOWN]
+        rows = [(f"document {self.numbers[i]}", float(self.weights[i]), KNOWN) for i in heaviest]
+        if hidden := len(self.weights) - len(heaviest):
+            rest = float(np.delete(self.weights, heaviest).sum())
+            rows.append((f"{hidden:,} others", rest, OTHERS))
+        return bars_html(rows, f"{len(self.weights):,} documents, total variation ≤ {self.total_variation:.1g}")
 
     @classmethod
     def of_rows(cls, numbers: I64, weights: F64, total_variation: float, log_error: float) -> Weights:
@@ -169,6 +181,19 @@ class Answer:
 
     def __repr__(self) -> str:
         return f"<Answer {self.matches} of {self.documents:,} documents, null {self.null_weight:.3f}>"
+
+    def _repr_html_(self) -> str:
+        columns = zip(self.numbers.tolist(), self.similarities.tolist(), self.weights.tolist(), strict=True)
+        listed = [(f"document {number}, similarity {s:.4f}", weight, KNOWN) for number, s, weight in columns]
+        rows = listed[:SHOWN]
+        if hidden := self.documents - len(rows):
+            rest = self.rest_weight + sum(weight for _, weight, _ in listed[SHOWN:])
+            rows.append((f"{hidden:,} others", rest, OTHERS))
+        if self.evidence.null_similarity is not None:
+            rows.append((f"none of these, similarity {self.evidence.null_similarity:.4f}", self.null_weight, OTHERS))
+        certificate = self.certificate
+        bound = f"{certificate.method}, total variation ≤ {certificate.total_variation:.1g}"
+        return bars_html(rows, f"{VERDICTS[self.verdict.stands]}; T = {self.temperature:g}; {bound}")
 
     @property
     def verdict(self) -> Verdict:

@@ -14,6 +14,7 @@ from softkv.answers.rendering import (
     list_weights,
     match_text,
     summarise_verdict,
+    table_html,
     to_arrow_table,
     to_data_frame,
 )
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 
 Verdict: TypeAlias = Literal["one", "several", "none"]
+_MOST_TEMPERATURES = 8
+"""In the table that a sweep is in a notebook."""
 
 
 class Evidence(Record):
@@ -500,6 +503,19 @@ class Swept:
             curves.append(("all others", self.rest_weights, "rest"))
         curves.append((NONE_OF_THESE, self.null_weights, "null"))
         return plot_lines(self.temperatures, curves, self.question, axes)
+
+    def _repr_html_(self) -> str:
+        step = -(-len(self._rows) // _MOST_TEMPERATURES)
+        rows = self._rows[::step]
+        lines = [
+            [*(f"{row['weights'][i]:.4f}" for row in rows), match.id, match_text(match)]
+            for i, match in enumerate(self.matches)
+        ]
+        rest, null = [row["rest_weight"] for row in rows], [row["evidence"]["null_weight"] for row in rows]
+        if count := self.documents - len(lines):
+            lines.append([*map("{:.4f}".format, rest), f"{count:,} others", ""])
+        lines.append([*map("{:.4f}".format, null), NONE_OF_THESE, ""])
+        return table_html([*(f"T = {row['temperature']:g}" for row in rows), "", ""], lines, self.question)
 
     def _column(self, name: str) -> NDArray[np.float64]:
         """Return one field of each temperature as an array [T]."""

@@ -131,6 +131,7 @@ def _full_text_lines(answer: _AnswerLike) -> list[str]:
 
 # Medium tones are legible on white and on black. Everything else uses the text's colour.
 COLOURS = {"match": "#2a9d8f", "rest": "#7aa9a3", "null": "#8c8c8c"}
+_TABLE_STYLE = "border-collapse:collapse;color:inherit;background:none"
 _CELL_STYLE = "padding:2px 8px;text-align:left;border:0;background:none;color:inherit;"
 _TEXT_STYLE = f"{_CELL_STYLE}max-width:24em;overflow-wrap:anywhere;"
 
@@ -141,7 +142,7 @@ def bars_html(rows: Iterable[tuple[str, str, float, str]], title: str | None, ve
 
     head = "" if title is None else f'<caption style="{_CELL_STYLE}">{escape(title)}</caption>'
     return (
-        f'<table style="border-collapse:collapse;color:inherit;background:none">{head}<tbody>'
+        f'<table style="{_TABLE_STYLE}">{head}<tbody>'
         + "".join(_bar_row(escape(name), escape(label), weight, kind) for name, label, weight, kind in rows)
         + f'<tr style="background:none"><td style="{_CELL_STYLE}opacity:0.75" colspan="4">{escape(verdict)}</td></tr>'
         + "</tbody></table>"
@@ -160,6 +161,16 @@ def _bar_row(name: str, label: str, weight: float, kind: str) -> str:
         f'<td style="{_CELL_STYLE}font-variant-numeric:tabular-nums">{weight:.4f}</td>'
         f'<td style="{_TEXT_STYLE}{faint}">{name}</td><td style="{_TEXT_STYLE}opacity:0.75">{label}</td></tr>'
     )
+
+
+def table_html(head: Sequence[str], rows: Iterable[Sequence[str]], title: str | None) -> str:
+    """Return texts as an HTML table. It uses the page's text colour."""
+    from html import escape
+
+    caption = "" if title is None else f'<caption style="{_CELL_STYLE}">{escape(title)}</caption>'
+    cells = ("".join(f'<td style="{_TEXT_STYLE}">{escape(cell)}</td>' for cell in row) for row in (head, *rows))
+    lines = "".join(f'<tr style="background:none">{row}</tr>' for row in cells)
+    return f'<table style="{_TABLE_STYLE}">{caption}<tbody>{lines}</tbody></table>'
 
 
 _MAX_LABEL = 40
