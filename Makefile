@@ -40,8 +40,9 @@ INTEGRATIONS := langchain-openai llama-index-embeddings-openai chromadb qdrant-c
 # versions that it supports, as in `make integrations-langchain-oldest`.
 FRAMEWORKS := $(patsubst clients/%/constraints.txt,%,$(wildcard clients/*/constraints.txt))
 OLDEST := $(patsubst clients/%/constraints-oldest.txt,%-oldest,$(wildcard clients/*/constraints-oldest.txt))
-# The package for mem0 requires the one for LangChain.
+# The package for mem0 requires the one for LangChain, and widgets compute with the core, here in NumPy.
 REQUIRES_mem0 := -e clients/langchain
+REQUIRES_widget := -e attention
 PARTNERS := $(FRAMEWORKS:%=./clients/%)
 
 # Ray, for shards, in an environment that also imports the packages of .venv. So .venv needs no package of Ray.
@@ -135,12 +136,12 @@ $(CLUSTER)/.installed: $(PROJECTS) constraints.txt constraints-cluster.txt | $(C
 
 $(FRAMEWORKS:%=.venv-%/.installed): .venv-%/.installed: \
   Makefile clients/python/pyproject.toml clients/%/pyproject.toml clients/%/constraints.txt | .venv-%/bin/pip
-	$(call install,.venv-$*) -c clients/$*/constraints.txt -e clients/python $(REQUIRES_$*) -e 'clients/$*[test]'
+	SOFTKV_PLATFORM=any $(call install,.venv-$*) -c clients/$*/constraints.txt -e clients/python $(REQUIRES_$*) -e 'clients/$*[test]'
 	@touch $@
 
 $(OLDEST:%=.venv-%/.installed): .venv-%-oldest/.installed: \
   Makefile clients/python/pyproject.toml clients/%/pyproject.toml clients/%/constraints-oldest.txt | .venv-%-oldest/bin/pip
-	$(call install,.venv-$*-oldest) -c clients/$*/constraints-oldest.txt -e clients/python $(REQUIRES_$*) -e 'clients/$*[test]'
+	SOFTKV_PLATFORM=any $(call install,.venv-$*-oldest) -c clients/$*/constraints-oldest.txt -e clients/python $(REQUIRES_$*) -e 'clients/$*[test]'
 	@touch $@
 
 $(DOCS)/.installed: docs/site/requirements.txt | $(DOCS)/bin/pip

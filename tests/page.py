@@ -1,5 +1,5 @@
 """The scripts of the page: bundled by esbuild into one classic script for each document, with their types checked by
-TypeScript and their style by biome.
+TypeScript and their style by biome. The widget of notebooks is bundled of the same sources into one module.
 
 python -m tests.page          bundles them: make page
 python -m tests.page check    is part of make lint
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -18,6 +19,7 @@ from tests.node import ROOT, NodeMissingError, Packages, checked, packages
 
 WEB = ROOT / "service" / "web"
 BUILT = WEB / "built"
+WIDGET = ROOT / "clients" / "widget" / "softkv_widget" / "built"
 DOCUMENTS = {
     "story": "story/index.js",
     "word": "story/word/index.js",
@@ -36,23 +38,41 @@ DOCUMENTS = {
 """The module that each script starts with. The explorer loads `parquet` when a file needs it, the story `clicker`
 in a lesson, `editing` after its first picture, `word` with its last chapter, `share` for a picture or a film, and
 `exported` in an exported page."""
-# Classic scripts, which a document opened from a file may load; Chinese stays Chinese.
-OPTIONS = ("--bundle", "--minify", "--format=iife", "--target=es2022", "--charset=utf8", "--legal-comments=none")
+OF_WIDGET = {"widget.js": "widget/index.js", "widget.css": "widget/widget.css"}
+"""The files of the widget of notebooks, and the source that each starts with."""
+# Chinese stays Chinese.
+BUNDLED = ("--bundle", "--minify", "--target=es2022", "--charset=utf8", "--legal-comments=none", "--log-level=warning")
+# Classic scripts, which a document opened from a file may load.
+OPTIONS = (*BUNDLED, "--format=iife")
 
 STRICTLY = ("--error-on-warnings", "--max-diagnostics=50")
 
 
 def build(folder: Path) -> set[Path]:
-    """Write all bundles into a folder, and return the sources that are in any of them.
+    """Write the bundles of the page into a folder, and return the sources that are in any of them.
 
     Raises:
         NodeMissingError: npm cannot reach esbuild.
         AssertionError: esbuild cannot bundle the sources; the message says where.
     """
+    return _bundle(folder, OPTIONS, [f"{name}={WEB / start}" for name, start in DOCUMENTS.items()])
+
+
+def build_widget(folder: Path) -> set[Path]:
+    """Write the module and the style sheet of the widget into a folder, and return their sources.
+
+    Raises:
+        NodeMissingError: npm cannot reach esbuild.
+        AssertionError: esbuild cannot bundle the sources; the message says where.
+    """
+    entries = [f"{Path(name).stem}={WEB / start}" for name, start in OF_WIDGET.items()]
+    return _bundle(folder, (*BUNDLED, "--format=esm"), entries)
+
+
+def _bundle(folder: Path, options: Sequence[str], entries: Sequence[str]) -> set[Path]:
     meta = folder / "meta.json"
-    entries = [f"{name}={WEB / start}" for name, start in DOCUMENTS.items()]
     tools = packages(WEB)
-    checked(tools.run("esbuild", *OPTIONS, f"--outdir={folder}", f"--metafile={meta}", "--log-level=warning", *entries))
+    checked(tools.run("esbuild", *options, f"--outdir={folder}", f"--metafile={meta}", *entries))
     inputs = json.loads(meta.read_text(encoding="utf-8"))["inputs"]
     meta.unlink()
     return {(tools.folder / name).resolve() for name in inputs}
@@ -66,7 +86,7 @@ def library(start: str, name: str) -> str:
         AssertionError: esbuild cannot bundle the sources; the message says where.
     """
     tools = packages(WEB)
-    script = checked(tools.run("esbuild", *OPTIONS, f"--global-name={name}", "--log-level=warning", WEB / start))
+    script = checked(tools.run("esbuild", *OPTIONS, f"--global-name={name}", WEB / start))
     # A `var` of a script that a test evaluates is in its function's scope.
     return f"{script};globalThis.{name} = {name};"
 
@@ -95,12 +115,13 @@ def main(command: str = "build") -> int:
     if command == "format":
         sys.stdout.write(checked(tools.run("biome", "check", "--write", f"--config-path={WEB}", *STRICTLY, WEB)))
         return 0
-    with TemporaryDirectory() as made:
-        build(Path(made))
-        shutil.rmtree(BUILT, ignore_errors=True)
-        BUILT.mkdir()
-        for name in DOCUMENTS:
-            shutil.copy(Path(made, f"{name}.js"), BUILT)
+    for bundles, target in ((build, BUILT), (build_widget, WIDGET)):
+        with TemporaryDirectory() as made:
+            bundles(Path(made))
+            shutil.rmtree(target, ignore_errors=True)
+            target.mkdir(parents=True)
+            for file in Path(made).iterdir():
+                shutil.copy(file, target)
     return 0
 
 

@@ -22,7 +22,7 @@ POSIX_NAMES = (
     *((os, name) for name in ("sched_getaffinity", "setsid", "sysconf")),
     (select, "poll"),
 )
-OPTIONAL = ("mcp", "psycopg", "pyarrow", "ray", "sklearn", "torch")
+OPTIONAL = ("mcp", "psycopg", "pyarrow", "ray", "sklearn", "softkv_widget", "torch")
 """Packages that some modules need, and that do without POSIX in their own way."""
 
 

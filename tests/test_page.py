@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import shutil
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.node import CLIENT, ROOT, NodeMissingError, packages
-from tests.page import BUILT, DOCUMENTS, WEB, build, check
+from tests.page import BUILT, DOCUMENTS, OF_WIDGET, WEB, WIDGET, build, build_widget, check
 
 pytestmark = pytest.mark.node
-SOURCES = ("deeper", "docs", "encoder", "explore", "exported", "lesson", "room", "shared", "story")
+SOURCES = ("deeper", "docs", "encoder", "explore", "exported", "lesson", "room", "shared", "story", "widget")
+PICTURES = ("threads.js", "threads.css", "heads.js", "headmap.js", "lines.js")
 MISTAKES = {
     "story/wrong.js": ("/** @param {number} t */\nexport const half = (t) => t / 2;\nhalf(null);\n", "TS2345"),
     "shared/wrong.js": ('/** @param {number} t */\nexport const half = (t) => t / 2;\nhalf("2");\n', "TS2345"),
@@ -42,11 +44,43 @@ def test_nothing_else_is_built(bundles: tuple[Path, set[Path]]) -> None:
     assert sorted(path.name for path in BUILT.iterdir()) == sorted(path.name for path in bundles[0].iterdir())
 
 
-def test_every_source_is_in_a_bundle_or_in_a_document(bundles: tuple[Path, set[Path]]) -> None:
+@pytest.fixture(scope="module")
+def widget(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[Path]]:
+    """Return a folder with the widget's files, made now, and their sources."""
+    folder = tmp_path_factory.mktemp("widget")
+    try:
+        return folder, build_widget(folder)
+    except NodeMissingError as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.mark.end_to_end
+@pytest.mark.parametrize("name", OF_WIDGET)
+def test_a_file_of_the_widget_is_of_its_sources(widget: tuple[Path, set[Path]], name: str) -> None:
+    assert (widget[0] / name).read_bytes() == (WIDGET / name).read_bytes(), f"{name} is of other sources: make page"
+
+
+def test_the_widget_has_the_pictures_of_the_page_and_is_small(widget: tuple[Path, set[Path]]) -> None:
+    folder, sources = widget
+    assert {WEB / "story" / name for name in PICTURES} <= sources
+    assert sorted(path.name for path in folder.iterdir()) == sorted(OF_WIDGET)
+    files = [(folder / name).read_bytes() for name in OF_WIDGET]
+    assert sum(len(gzip.compress(file)) for file in files) < 150_000
+    assert not [
+        address
+        for file in files
+        for address in re.findall(rb"(?:https?:)?//[\w.-]+\.\w+/[\w./-]*", file)
+        if b"w3.org" not in address
+    ]
+
+
+def test_every_source_is_in_a_bundle_or_in_a_document(
+    bundles: tuple[Path, set[Path]], widget: tuple[Path, set[Path]]
+) -> None:
     documents = "".join(path.read_text(encoding="utf-8") for path in WEB.glob("*.html"))
     named = {WEB / path for path in re.findall(r'src="assets/([^"]+)"', documents)}
     sources = {path for folder in SOURCES for path in (WEB / folder).rglob("*.js")}
-    assert sorted(path.relative_to(WEB).as_posix() for path in sources - bundles[1] - named) == []
+    assert sorted(path.relative_to(WEB).as_posix() for path in sources - bundles[1] - widget[1] - named) == []
 
 
 def test_mistakes_are_found(tmp_path: Path) -> None:
