@@ -354,7 +354,11 @@ export class Threads {
       arePictures,
       small: { from: rows.length - small, count: small },
       rest: others ? rows.length : -1,
-      longest: widest([...rows.slice(0, rows.length - small).map(({ key }) => key), ...(none ? [this.#say("none")] : [])]),
+      longest: widest([
+        ...rows.slice(0, rows.length - small).map(({ key }) => key),
+        ...(others ? [this.#say("others", { count: grouped(others) })] : []),
+        ...(none ? [this.#say("none")] : []),
+      ]),
       longestValue: areColours || arePictures ? 0 : widest(rows.flatMap(({ value }) => (isColour(value) ? [] : [value]))),
     };
     const { query: box } = placed(measures);

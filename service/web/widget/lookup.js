@@ -6,7 +6,7 @@ import { onTheWire, STEPS, temperatureAt } from "../shared/scale.js";
 import { between } from "../shared/tail.js";
 import none from "../story/chapters/none.json";
 import share from "../story/chapters/share.json";
-import { eased, isReduced, Timeline } from "../story/motion.js";
+import { isReduced, Timeline } from "../story/motion.js";
 import { asking, statusLine } from "../story/parts.js";
 import { amongThousands, nothingFits, whoShares } from "../story/sentences.js";
 import { speaker } from "../story/speaker.js";
@@ -37,8 +37,8 @@ import words from "./words.json";
 /** A null key: its similarity, the name of the one that was swept, or null without one. @typedef {number | string | null} Null */
 
 const WARM = 1e290;
-/** The seconds from T = 0 to T = ∞. */
-const SWEEP = 5;
+/** The seconds from T = 0 to T = ∞, and at each of them. */
+const [SWEEP, REST] = [5, 0.8];
 
 /** @param {import("./index.js").Model} model @param {import("../shared/words.js").Language} language @returns {import("./index.js").View} */
 export function lookup(model, language) {
@@ -65,8 +65,9 @@ export function lookup(model, language) {
   /** @type {Masses} */
   let masses = new Masses(model.get("_picture"));
   const sweep = new Timeline([
-    { seconds: SWEEP, draw: (part) => draw(temperatureAt(Math.round(eased(part) * STEPS))) },
-    { seconds: 1 },
+    { seconds: REST, draw: () => draw(0) },
+    { seconds: SWEEP, draw: (part) => draw(temperatureAt(Math.round(part * STEPS))) },
+    { seconds: REST },
     { seconds: 0, draw: () => draw() },
   ]);
 

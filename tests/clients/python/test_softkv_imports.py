@@ -60,3 +60,15 @@ def test_the_version_of_the_package_equals_that_of_its_distribution():
 @pytest.mark.parametrize("name", sorted(__import__("softkv").__all__))
 def test_every_name_of_the_face_exists(name):
     assert hasattr(__import__("softkv"), name)
+
+
+def test_a_widget_names_the_distribution_to_install():
+    program = (
+        "import sys\n"
+        "sys.modules['softkv_widget'] = None  # as if it were not installed\n"
+        "try:\n    import softkv.widget\nexcept ModuleNotFoundError as error:\n    print(error)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(CLIENT)}
+    )
+    assert "pip install softkv-widget" in done.stdout

@@ -515,7 +515,7 @@ class Swept:
         if count := self.documents - len(lines):
             lines.append([*map("{:.4f}".format, rest), f"{count:,} others", ""])
         lines.append([*map("{:.4f}".format, null), NONE_OF_THESE, ""])
-        return table_html([*(f"T = {row['temperature']:g}" for row in rows), "", ""], lines, self.question)
+        return table_html([*(f"T = {row['temperature']:.3g}" for row in rows), "", ""], lines, self.question)
 
     def _column(self, name: str) -> NDArray[np.float64]:
         """Return one field of each temperature as an array [T]."""

@@ -164,12 +164,17 @@ def _bar_row(name: str, label: str, weight: float, kind: str) -> str:
 
 
 def table_html(head: Sequence[str], rows: Iterable[Sequence[str]], title: str | None) -> str:
-    """Return texts as an HTML table. It uses the page's text colour."""
+    """Return texts as an HTML table, of which only the last two columns are broken into lines."""
     from html import escape
 
     caption = "" if title is None else f'<caption style="{_CELL_STYLE}">{escape(title)}</caption>'
-    cells = ("".join(f'<td style="{_TEXT_STYLE}">{escape(cell)}</td>' for cell in row) for row in (head, *rows))
-    lines = "".join(f'<tr style="background:none">{row}</tr>' for row in cells)
+    styles = [f"{_CELL_STYLE}white-space:nowrap"] * (len(head) - 2) + [_TEXT_STYLE] * 2
+    lines = "".join(
+        '<tr style="background:none">'
+        + "".join(f'<td style="{style}">{escape(cell)}</td>' for style, cell in zip(styles, row, strict=True))
+        + "</tr>"
+        for row in (head, *rows)
+    )
     return f'<table style="{_TABLE_STYLE}">{caption}<tbody>{lines}</tbody></table>'
 
 
