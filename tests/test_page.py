@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import shutil
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
 
-from tests.node import CLIENT, ROOT, NodeMissingError, packages
-from tests.page import BUILT, DOCUMENTS, OF_WIDGET, WEB, WIDGET, build, build_widget, check
+from tests.node import CLIENT, ROOT, NodeMissingError, checked, node, packages
+from tests.page import BUILT, DOCUMENTS, OF_WIDGET, WEB, WIDGET, build, build_widget, check, library
 
 pytestmark = pytest.mark.node
 SOURCES = ("deeper", "docs", "encoder", "explore", "exported", "lesson", "room", "shared", "story", "widget")
@@ -72,6 +74,22 @@ def test_the_widget_has_the_pictures_of_the_page_and_is_small(widget: tuple[Path
         for address in re.findall(rb"(?:https?:)?//[\w.-]+\.\w+/[\w./-]*", file)
         if b"w3.org" not in address
     ]
+
+
+def test_weights_are_swept_at_each_stop_of_the_temperature(tmp_path: Path) -> None:
+    file = ROOT / "clients" / "widget" / "softkv_widget" / "sources.py"
+    spec = spec_from_file_location("sources", file)  # its package needs anywidget
+    assert spec is not None
+    assert spec.loader is not None
+    sources = module_from_spec(spec)
+    spec.loader.exec_module(sources)
+    stops = "console.log(JSON.stringify(Array.from({ length: scale.STEPS }, (_, i) => scale.temperatureAt(i))))"
+    try:
+        script = library("shared/scale.js", "scale")
+    except NodeMissingError as missing:
+        pytest.skip(str(missing))
+    (tmp_path / "stops.js").write_text(script + stops, encoding="utf-8")
+    assert set(json.loads(checked(node(tmp_path, "stops.js")))) <= set(sources.TEMPERATURES)
 
 
 def test_every_source_is_in_a_bundle_or_in_a_document(

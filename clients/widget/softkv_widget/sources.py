@@ -15,7 +15,21 @@ from softkv import Answer, Collection, Match
 
 HOTTEST = 1e300
 """The temperature that stands for ∞ in JSON, as on the page: every weight is equal to the last digit."""
-TEMPERATURES = [0.0, *np.geomspace(1e-3, 1e2, 51).tolist(), HOTTEST]
+_COLDEST, _DECADES, _STEPS = 1e-3, 5, 399
+_ROUND = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 10)
+
+
+def _knob_temperatures() -> list[float]:
+    """Return the temperatures between 0 and ∞ at which the clamp stops; service/web/shared/scale.js has the same."""
+    exact = np.geomspace(_COLDEST, _COLDEST * 10**_DECADES, _STEPS)
+    numbers = np.multiply.outer(10.0 ** np.floor(np.log10(exact)), _ROUND)
+    distances = abs(np.log10(numbers / exact[:, None]))
+    nearest = numbers[np.arange(_STEPS), distances.argmin(axis=1)]
+    rounded = np.where(distances.min(axis=1) < _DECADES / (_STEPS - 1) / 2, nearest, exact)
+    return [float(f"{temperature:.3g}") for temperature in rounded]
+
+
+TEMPERATURES = [0.0, 1e-4, *_knob_temperatures(), HOTTEST]
 """The temperatures of a picture's weights; between these, it interpolates their logarithms along 1/T."""
 LONGEST = 200
 
@@ -172,8 +186,17 @@ def _picture(
 def _moment(temperature: float, weights: list[float], rest: float, evidence: Any) -> Picture:
     """Return the weights at one temperature; JSON has no infinite numbers."""
     numbers = {name: getattr(evidence, name) for name in ("null_weight", "null_similarity", "log_partition")}
-    finite = {name: None if number is None or not math.isfinite(number) else number for name, number in numbers.items()}
-    return {"temperature": min(temperature, HOTTEST), "weights": weights, "rest_weight": rest, **finite}
+    finite = {
+        name: None if number is None or not math.isfinite(number) else _short(number)
+        for name, number in numbers.items()
+    }
+    shares = {"weights": [*map(_short, weights)], "rest_weight": _short(rest)}
+    return {"temperature": min(temperature, HOTTEST), **shares, **finite}
+
+
+def _short(number: float) -> float:
+    """Return a number in nine digits, which is half as long in JSON."""
+    return float(f"{number:.9g}")
 
 
 def _text(texts: Sequence[str] | None, number: int, kind: str) -> str:

@@ -103,9 +103,9 @@ def widget(notebook: Visit, number: int) -> Locator:
     return notebook.page.locator(".softkv-widget").nth(number)
 
 
-def test_weights_between_the_computed_temperatures_are_those_of_python(notebook: Visit, lab_folder: Path) -> None:
+def test_weights_at_any_temperature_are_those_of_python(notebook: Visit, lab_folder: Path) -> None:
     label = widget(notebook, 1).locator(".knob .told")
-    for temperature in (0.0, 0.0123, 0.0719, 0.777, 7.77):
+    for temperature in (0.0, 0.0002, 0.05, 0.05617, 7.77):
         numbers = "[books.temperature, *books.answer.weights, books.answer.null_weight]"
         run_cell(notebook, f"books.temperature = {temperature}; Path('weights').write_text(json.dumps({numbers}))")
         until(lambda wanted=temperature: (written(lab_folder, "weights") or [None])[0] == wanted, "the weights")

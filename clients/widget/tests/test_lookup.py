@@ -66,7 +66,7 @@ def test_an_answer_is_still_and_moves_with_its_collection(client: Client) -> Non
     still = Lookup.of_answer(answer)
     assert (still._live, still._asks) == (False, False)
     (moment,) = still._picture["temperatures"]
-    assert moment["weights"] == answer.weights.tolist()
+    assert moment["weights"] == pytest.approx(answer.weights, rel=1e-8)
     assert still.answer is answer
     moving = Lookup.of_answer(answer, library)
     assert (moving._live, moving.temperature, len(moving._picture["rows"])) == (True, answer.temperature, 4)
@@ -164,3 +164,10 @@ def test_a_trace_of_the_core_has_the_weights_of_each_layer() -> None:
     widget = Heads(layers, TOKENS)
     assert widget._trace == {"tokens": TOKENS, "layers": [0, 1], "heads": [0, 1, 2]}
     assert np.frombuffer(widget._weights, np.float32).tolist() == WEIGHTS.ravel().tolist()
+
+
+def test_weights_are_computed_wherever_the_clamp_stops() -> None:
+    stops = [moment["temperature"] for moment in Lookup.of_arrays(QUERY, KEYS)._picture["temperatures"]]
+    assert stops == sorted(stops)
+    assert len(stops) == 402
+    assert {0.0, 0.001, 0.05, 0.1, 1.0, 100.0, 1e300} <= set(stops)

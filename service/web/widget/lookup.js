@@ -37,6 +37,8 @@ import words from "./words.json";
 /** A null key: its similarity, the name of the one that was swept, or null without one. @typedef {number | string | null} Null */
 
 const WARM = 1e290;
+/** A cosine is at most 1, but for its rounding. */
+const BOUND = 1 + 1e-6;
 /** The seconds from T = 0 to T = ∞, and at each of them. */
 const [SWEEP, REST] = [5, 0.8];
 
@@ -75,7 +77,7 @@ export function lookup(model, language) {
     sweep.stop();
     masses = new Masses(model.get("_picture"));
     const { query, rows, similarities } = masses.picture;
-    const isBounded = similarities.every((similarity) => Math.abs(similarity) <= 1);
+    const isBounded = similarities.every((similarity) => Math.abs(similarity) <= BOUND);
     threads.take({ query, rows, others: masses.others, none: hasNull(), named: true, bars: isLive && isBounded && rows.length > 0 && hasNull() });
     element.classList.remove("unanswered");
     place();
@@ -100,6 +102,11 @@ export function lookup(model, language) {
     else status.show(masses.others ? amongThousands(sayShare, { keys, documents, temperature, answer }) : whoShares(sayShare, { keys, temperature, weights }));
   }
 
+  function follow() {
+    sweep.stop();
+    draw();
+  }
+
   function tell() {
     fill(problem, model.get("_problem"));
     problem.hidden = !model.get("_problem");
@@ -116,7 +123,7 @@ export function lookup(model, language) {
   tell();
   return {
     element,
-    follow: { _picture: take, temperature: () => draw(), null: take, _problem: tell },
+    follow: { _picture: take, temperature: follow, null: take, _problem: tell },
     leave() {
       sweep.stop();
       watcher.disconnect();
@@ -160,7 +167,7 @@ export class Masses {
    */
   weigh(temperature, nullKey) {
     if (temperature === 0) return this.#coldest(nullKey);
-    const inverse = 1 / temperature;
+    const inverse = Math.min(1 / temperature, this.#rungs[this.#rungs.length - 1].inverse);
     const at = (/** @type {string} */ name) => between(this.#rungs, inverse, name);
     const has = this.hasNull(nullKey);
     const nulls = typeof nullKey === "number" ? nullKey * inverse : has ? at("none") : -Infinity;
