@@ -13,7 +13,8 @@ from traitlets import Bool, Dict, Float, TraitError, TraitType, Unicode, validat
 from attention import check_temperature
 from attention.lookup import Answer as CoreAnswer
 from attention.lookup import Background, Memory, View
-from softkv import Answer, Collection, Error
+from softkv import OMITTED, Answer, Collection, Error
+from softkv.wire import OmittedType
 from softkv_widget.page import PageWidget
 from softkv_widget.sources import HOTTEST, AnswerSource, CollectionSource, MemorySource, Null, Source
 
@@ -45,8 +46,8 @@ class Lookup(PageWidget):
 
     Attributes:
         temperature: 0 to ∞.
-        null: the similarity of the null key, "none of these"; "auto" for the one that the source computes; None for no
-            null key.
+        null: the similarity of the null key, "none of these"; "auto" or another name for one that the source computes;
+            None for no null key.
         query: the text of the query; "query" for a vector.
         answer: the answer at this temperature, with this null key.
 
@@ -89,7 +90,7 @@ class Lookup(PageWidget):
         query: str | ArrayLike,
         *,
         temperature: float | None = None,
-        null: Null | bool = "auto",
+        null: Null | bool | OmittedType = OMITTED,
         rows: int = ROWS,
         **options: Any,
     ) -> Lookup:
@@ -99,7 +100,8 @@ class Lookup(PageWidget):
             collection: a collection of a `softkv.Client`.
             query: a text, or a vector float[d].
             temperature: the collection's own if left out.
-            null: a similarity, or "auto", "lenient", "strict" or "calibrated", or None for no null key.
+            null: a similarity, or "auto", "lenient", "strict" or "calibrated", or None for no null key; that of the
+                collection if left out.
             rows: how many documents are drawn one by one.
             options: `where`, `full_text`, `bias` and `ignore_defaults`, as `Collection.attend` has them.
 
@@ -109,8 +111,10 @@ class Lookup(PageWidget):
         """
         if not isinstance(collection, Collection):
             raise TypeError(f"expected a Collection of a softkv.Client, got {type(collection).__name__}")
-        if temperature is None:
-            temperature = collection.info().temperature
+        if temperature is None or null is OMITTED:
+            settings = collection.info()
+            temperature = settings.temperature if temperature is None else temperature
+            null = settings.null if null is OMITTED else null
         return cls(CollectionSource(collection, rows, options), query, temperature=temperature, null=null)
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -51,6 +52,16 @@ def test_a_collection_has_its_own_temperature_and_null_key(client: Client) -> No
     widget.null = "strict"
     assert widget.answer.null_weight == library.attend("whales", null="strict").null_weight
     assert at(widget, 1e300)["weights"] == pytest.approx([1 / 220] * 3, rel=0.1)
+
+
+def test_the_null_key_of_a_collection_is_that_of_its_settings(client: Client, name: Callable[[], str]) -> None:
+    for null, expected in ((0.3, 0.3), (False, None), ("lenient", "lenient")):
+        collection = client.collection(name())
+        collection.create(null=null, temperature=0.2)
+        collection.put("cats", key="cats", value="Cats")
+        widget = Lookup.of_collection(collection, "pets that purr")
+        assert (widget.null, widget.temperature) == (expected, 0.2)
+        assert widget.answer.null_weight == collection.attend("pets that purr").null_weight
 
 
 def test_a_filter_holds_for_every_question(client: Client) -> None:
