@@ -147,7 +147,7 @@ def trace(
         text: the text to encode.
         pair: a second text, encoded after the first.
         model: a name that `models()` lists; the service's model if left out.
-        layers: the layers to return; all if left out.
+        layers: the layers to return; the last if left out.
         heads: the heads to return; all if left out.
         causal: whether each token attends only to itself and earlier tokens.
         include: further arrays to return.
