@@ -68,25 +68,32 @@ static Along *const ALONG_ROWS[MOST] = {UP_TO_MOST(ACROSS, )}, *const ALONG_COLU
 OUTLINED void multiply_queries(const float *rows, int64_t stride, int64_t count, int64_t width, const float *panels,
                                int64_t queries, float *into) {
     clear(into, count * queries * (int64_t)sizeof *into);
-    for (int64_t first = 0; first < count;) {
-        const int64_t left = count - first, some = blocks_of(left, blocks_of(left, MOST));
-        for (int64_t panel = 0; panel < queries; panel += COLUMNS)
-            for (int64_t begin = 0; begin < width; begin += CHUNK)
+    /* A chunk of all queries stays in the L1 cache while all rows are multiplied with it. */
+    for (int64_t begin = 0; begin < width; begin += CHUNK)
+        for (int64_t first = 0; first < count;) {
+            const int64_t left = count - first, some = blocks_of(left, blocks_of(left, MOST));
+            for (int64_t panel = 0; panel < queries; panel += COLUMNS)
                 ALONG_ROWS[some - 1](rows + first * stride + begin, stride, panels + panel * width + begin * COLUMNS, COLUMNS,
                                      least(CHUNK, width - begin), into + first * queries + panel, queries);
-        first += some;
-    }
+            first += some;
+        }
 }
 
 /* outputs float64[q, width] += sharesᵀ · rows, for shares[count, queries] and rows of `stride` numbers, a multiple of COLUMNS.
- * A block of queries whose shares are all zeros is left out; `live` has a flag for each 16 queries. */
+ * A block of queries whose shares are all zeros is left out; `live` has a flag for each 16 queries. Meanwhile the rows of the
+ * next block are fetched into the L2 cache: those after `rows`, and those after `others`, as far as they lie so. */
 OUTLINED void add_shares(const float *shares, int64_t queries, int64_t q, const int32_t *live, const float *rows,
-                         int64_t stride, int64_t count, int64_t width, float *block, float *panel, double *outputs) {
+                         const float *others, int64_t stride, int64_t count, int64_t width, float *block, float *panel,
+                         double *outputs) {
     for (int64_t column = 0; column < width; column += COLUMNS) {
         const int64_t columns = least(COLUMNS, width - column);
         for (int64_t row = 0; row < count; row++)
-            UNROLLED for (int side = 0; side < SIDES; side++)
-                STORE(panel + row * COLUMNS + LANES * side, LOAD(reals, rows + row * stride + column + LANES * side));
+            UNROLLED for (int side = 0; side < SIDES; side++) {
+                const int64_t offset = row * stride + column + LANES * side;
+                STORE(panel + row * COLUMNS + LANES * side, LOAD(reals, rows + offset));
+                __builtin_prefetch(rows + count * stride + offset, 0, 2);
+                __builtin_prefetch(others + count * stride + offset, 0, 2);
+            }
         for (int64_t first = 0; first < q;) {
             const int64_t left = q - first, some = blocks_of(left, blocks_of(left, MOST));
             if (live[first / LANES] || live[(first + some - 1) / LANES]) {
@@ -235,8 +242,8 @@ EXPORT void KERNEL(blend_rows)(const Floats *of, const float *queries, const flo
         const float *values = keys;
         value_stride = key_stride;
         if (!same) values = rows_of(of->values, of->value_width, of->rows, first, count, space.values, &value_stride);
-        add_shares(space.similarities, padded, q, space.live, values, value_stride, count, of->value_width, space.block,
-                   space.panel, outputs);
+        add_shares(space.similarities, padded, q, space.live, values, keys, value_stride, count, of->value_width,
+                   space.block, space.panel, outputs);
     }
     copy(peaks, space.peaks, q * (int64_t)sizeof *peaks);
 }
@@ -281,7 +288,7 @@ EXPORT void KERNEL(pull_rows)(const Floats *of, const float *queries, const floa
             add_to(sums + 3 * query + 1, 3, q - query, moment);
             add_to(sums + 3 * query + 2, 3, q - query, spread);
         }
-        add_shares(space.similarities, padded, q, space.live, keys, key_stride, count, of->width, space.block, space.panel,
-                   outputs);
+        add_shares(space.similarities, padded, q, space.live, keys, values, key_stride, count, of->width, space.block,
+                   space.panel, outputs);
     }
 }
