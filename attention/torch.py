@@ -489,10 +489,12 @@ class _Lookup(torch.autograd.Function):
             _as_array(torch.linalg.vector_norm(of_output, dim=1)),
             _as_array(spreads * softmax.row_scale + share.abs()),
             _as_array(excess),
+            _as_array(of_log_partition),
+            _as_array(torch.linalg.vector_norm(pulled, dim=1) * softmax.row_scale),
         )
         error = _as_tensor(error, queries) * reach
         if null is not None and rows.view.similarity == "gaussian":  # there the query shifts the null key
-            moved = _as_tensor(bounds.weights, queries) * share.abs() + softmax.null_weight * excess.abs()
+            moved = _as_tensor(np.expm1(2 * bounds.common), queries) * share.abs() + softmax.null_weight * excess.abs()
             error = error + moved * inverse * torch.linalg.vector_norm(queries, dim=1)
         certificate.query_gradient_error = error.reshape(certificate.output_error.shape)
         of_null = None if null is None else share * inverse

@@ -2,20 +2,25 @@
 
 Let u be the unit roundoff, γ_m = m·u / (1 − m·u), κ the largest ‖∂s/∂q‖ and V the largest ‖v‖.
 
-**Weights.** A product of widths d that adds at most m numbers one after the other is off by γ_m·‖q‖·‖k‖ (Higham,
-Accuracy and Stability of Numerical Algorithms, §3.1). The query is rounded to the type of the sums, and the product is
-scaled and shifted, which are four roundings more. A logit x = (s − peak)/T adds three roundings of |x|, and its
-exponential a known relative error. So each term is off by a factor from e⁻ᵟ to eᵟ, apart from an error of the peak that
-all terms share. The sum of positive terms adds γ. Hence Σ|ŵ − w| ≤ ε = e²ᵟ·(1 + γ) − 1, and half of it bounds the total
-variation. Terms that are dropped because they lie below the floor have at most n·e^floor of the weight.
+**Weights.** A product that adds at most m numbers one after the other is off by γ_m·‖q‖·‖k‖ (Higham, Accuracy and
+Stability of Numerical Algorithms, §3.1). The query is rounded to the type of the sums, and the product is scaled and
+shifted, which are four roundings more. A logit x = (s − peak)/T adds three roundings of |x|, and its exponential two of
+them and a known relative error. So each term is off by a factor from e⁻ᵟ to eᵟ, apart from an error of the peak that
+all terms share. Their sum adds γ. So ŵ = ρ·w·eᵉ with |e| ≤ δ for each row, and a common factor ρ from e⁻ᶜ to eᶜ, c = δ
++ γ. Then the total variation is at most tanh(δ/2): the worst case has all rows at one of the two ends. Terms dropped
+below the floor have at most n·e^floor of the weight.
 
-**Output.** ‖ô − o‖ ≤ Σ|ŵ − w|·V + γ·V.
+**Output.** ‖ô − o‖ ≤ Σ|ŵ − w|·V + γ·V ≤ (2·tanh(δ/2) + 2γ)·V.
 
-**Gradient.** With a = g·v and any level m̂, the gradient T·∂(g·o)/∂q is Σ w(a − m̂) ∂s/∂q − (m − m̂) Σ w ∂s/∂q. Let D =
-Σ w|a − m̂| be the computed spread. Products a are off by η = γ·‖g‖·V. So the computed first sum is off by at most
-κ·((ε + γ)·D/(1 − ε) + η). The level m = Σ wa − ∂log-partition is the one at which Σ w(a − m̂) equals the gradient of the
-log-partition; the computed sum says how far m̂ is from it, up to ε·D/(1 − ε) + η. The second sum, which is left out, is
-at most κ·|m − m̂|.
+**Gradient.** With a = g·v and any level m̂, the gradient G = T·∂(g·o)/∂q is Σ w(a − m̂) ∂s/∂q − (m − m̂) Σ w ∂s/∂q. Let
+D be the computed Σ ŵ|a − m̂|. Products a are off by η = γ·‖g‖·V. So the computed Ĝ is within
+
+    κ·M of ρ·Σ w(a − m̂) ∂s/∂q,   M = (eᵟ − 1)·eᶜ·D + γ·D + η·eᶜ
+
+The level m is the one at which Σ w(a − m) equals the gradient l of the log-partition. The computed Σ ŵ(a − m̂) − l = x
+shows in the same way that ρ·|m − m̂| ≤ |x| + (eᶜ − 1)·|l| + M. Together, with E = κ·(2M + |x| + (eᶜ − 1)·|l|),
+
+    ‖Ĝ − G‖ ≤ E + (eᶜ − 1)·‖G‖ ≤ E + (eᶜ − 1)·eᶜ·(‖Ĝ‖ + E)
 """
 
 from __future__ import annotations
@@ -74,14 +79,18 @@ class GradientBounds:
         slope: κ, the largest ‖∂s/∂q‖ of a scaled query.
         value_norm: V, the largest ‖v‖.
         inverse: float64[q], 1/T.
-        weights: float64[q], ε, an upper bound of Σ|ŵ − w| over all rows and the null key.
+        terms: float64[q], δ.
+        common: float64[q], c.
+        dropped: an upper bound of the weight of dropped terms.
     """
 
     rounding: Rounding
     slope: float
     value_norm: float
     inverse: F64
-    weights: F64
+    terms: F64
+    common: F64
+    dropped: float
 
     @classmethod
     def of(cls, view: View, rounding: Rounding, query_norms: F64, inverse: F64) -> GradientBounds:
@@ -90,35 +99,36 @@ class GradientBounds:
         slope = 1.0 if view.similarity == "cosine" else facts.key_norm
         largest = query_norms * slope + (slope * slope / 2 if view.similarity == "gaussian" else 0.0)
         similarity = rounding.gamma(rounding.product_terms + 4) * largest
-        logit = similarity * inverse + rounding.exponential + 5 * rounding.unit * abs(rounding.floor)
-        dropped = view.n * float(np.exp(rounding.floor))
-        with np.errstate(over="ignore"):
-            weights = np.expm1(2 * logit) * (1 + rounding.gamma(rounding.row_terms))
-        weights += rounding.gamma(rounding.row_terms) + 2 * dropped
-        return cls(rounding, slope, facts.value_norm, inverse, weights)
+        terms = similarity * inverse + rounding.exponential + 5 * rounding.unit * abs(rounding.floor)
+        common = terms + rounding.gamma(rounding.row_terms)
+        return cls(rounding, slope, facts.value_norm, inverse, terms, common, view.n * float(np.exp(rounding.floor)))
 
     @property
     def total_variation(self) -> F64:
-        """float64[q], bounds on the total variation of the weights, at most 1."""
-        return np.minimum(self.weights / 2, 1.0)
+        """float64[q], bounds on the total variation of the weights."""
+        return np.minimum(np.tanh(self.common / 2) + self.dropped, 1.0)
 
     @property
     def output_error(self) -> F64:
         """float64[q], bounds on ‖ô − o‖."""
-        return self.value_norm * (np.minimum(self.weights, 2.0) + self.rounding.gamma(self.rounding.row_terms + 2))
+        return self.value_norm * 2 * (self.total_variation + self.rounding.gamma(self.rounding.row_terms + 2))
 
-    def query_error(self, gradient_norms: F64, spreads: F64, excess: F64) -> F64:
+    def query_error(self, gradient_norms: F64, spreads: F64, excess: F64, of_logs: F64, lengths: F64) -> F64:
         """Return float64[q], bounds on the error of the gradient of each scaled query; ∞ if none is known.
 
         Args:
             gradient_norms: float64[q], ‖g‖.
             spreads: float64[q], D.
-            excess: float64[q], how far the computed Σ w(a − m̂) is from the gradient of the log-partition.
+            excess: float64[q], x.
+            of_logs: float64[q], l.
+            lengths: float64[q], ‖Ĝ‖.
         """
         rounding = self.rounding
-        products = rounding.gamma(rounding.value_terms + 5) * gradient_norms * self.value_norm
-        with np.errstate(divide="ignore", invalid="ignore"):
-            moved = spreads * self.weights / (1 - self.weights)
-            summed = spreads * rounding.gamma(rounding.row_terms + 8) / (1 - self.weights)
-        error = self.slope * self.inverse * (2 * (moved + products) + summed + np.abs(excess))
-        return np.where(self.weights < 1, error, np.inf)
+        with np.errstate(over="ignore", invalid="ignore"):
+            products = rounding.gamma(rounding.value_terms + 5) * gradient_norms * self.value_norm
+            ratio, shared = np.exp(self.common), np.expm1(self.common)
+            moved = (np.expm1(self.terms) * ratio + rounding.gamma(rounding.row_terms + 8)) * spreads + products * ratio
+            dropped = self.dropped * 2 * gradient_norms * self.value_norm
+            error = self.slope * (2 * moved + dropped + np.abs(excess) + shared * np.abs(of_logs))
+            error = self.inverse * (error + shared * ratio * (lengths + error))
+        return np.where(np.isnan(error), np.inf, error)
