@@ -474,8 +474,15 @@ class _Lookup(torch.autograd.Function):
         return softmax.output, softmax.log_partition
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(context: Any, of_output: Tensor, of_log_partition: Tensor) -> tuple[Tensor | None, ...]:
+        with torch.no_grad():
+            gradients = _Lookup.pulled(context, of_output, of_log_partition)
+        once: Any = _Once.apply
+        return *once(*gradients, *context.saved_tensors[:3], of_output, of_log_partition), None, None, None, None
+
+    @staticmethod
+    def pulled(context: Any, of_output: Tensor, of_log_partition: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return the gradients of queries, inverse and null; write the bound on their error."""
         queries, inverse, null, reach, *saved = context.saved_tensors
         rows, softmax, certificate = context.rows, Softmax(*saved), context.certificate
         of_output = of_output.double()
@@ -498,7 +505,7 @@ class _Lookup(torch.autograd.Function):
             error = error + moved * inverse * torch.linalg.vector_norm(queries, dim=1)
         certificate.query_gradient_error = error.reshape(certificate.output_error.shape)
         of_null = None if null is None else share * inverse
-        return pulled * (softmax.row_scale * inverse)[:, None], of_inverse, of_null, None, None, None, None
+        return pulled * (softmax.row_scale * inverse)[:, None], of_inverse, of_null
 
 
 class _LogPartition(torch.autograd.Function):
@@ -509,17 +516,39 @@ class _LogPartition(torch.autograd.Function):
         context: Any, queries: Tensor, inverse: Tensor, null: Tensor | None, rows: Rows, kind: torch.dtype
     ) -> Tensor:
         softmax = Softmax.of(_blend(queries, inverse, rows, kind, keys=True), inverse, null)
-        context.has_null = null is not None
-        context.save_for_backward(inverse, *softmax)
+        context.save_for_backward(queries, inverse, null, *softmax)
         return softmax.log_partition
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        inverse, *saved = context.saved_tensors
-        softmax, slope = Softmax(*saved), gradient * inverse
-        of_null = slope * softmax.null_weight if context.has_null else None
-        return slope[:, None] * softmax.output, gradient * softmax.similarity, of_null, None, None
+        queries, inverse, null, *saved = context.saved_tensors
+        with torch.no_grad():
+            softmax, slope = Softmax(*saved), gradient * inverse
+            of_null = None if null is None else slope * softmax.null_weight
+            gradients = slope[:, None] * softmax.output, gradient * softmax.similarity, of_null
+        once: Any = _Once.apply
+        return *once(*gradients, queries, inverse, null, gradient), None, None
+
+
+class _Once(torch.autograd.Function):
+    """Gradients that refuse to be differentiated: all that they depend on is among the inputs.
+
+    `once_differentiable` of torch refuses only if they depend on gradients that are differentiated; else it takes them
+    for constants, and second derivatives would be wrong.
+    """
+
+    @staticmethod
+    def forward(
+        context: Any, of_queries: Tensor, of_inverse: Tensor, of_null: Tensor | None, *depends_on: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        return of_queries, of_inverse, of_null
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+        raise RuntimeError(
+            "attention over a memory has first derivatives only: "
+            "differentiate softmax(similarities / temperature) over an array of rows instead"
+        )
 
 
 def corpus_cross_entropy(

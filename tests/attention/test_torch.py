@@ -358,3 +358,25 @@ def test_gradients_without_kernels_in_c(arrays):
             use_kernels(None)
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+@pytest.mark.parametrize("gradient", [math.nan, math.inf])
+def test_a_gradient_that_is_not_finite_makes_others_that_are_not(arrays, gradient, kind):
+    # A scaler of mixed precision finds an overflow by them.
+    keys, values, vectors = arrays
+    queries = torch.tensor(vectors[:1], dtype=kind, requires_grad=True)
+    output = attend(queries, Memory.of(keys, values), 0.2).output
+    (pulled,) = torch.autograd.grad(output, queries, torch.full_like(output, gradient))
+    assert not pulled.isfinite().any()
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+def test_second_derivatives_are_refused(arrays, similarity):
+    keys, values, vectors = arrays
+    memory = Memory.of(keys, values, similarity=similarity)
+    queries = torch.tensor(vectors, requires_grad=True)
+    for total in (attend(queries, memory, 0.5).output.sum(), corpus_cross_entropy(queries, memory, range(Q), 0.5)):
+        (gradient,) = torch.autograd.grad(total, queries, create_graph=True)
+        with pytest.raises(RuntimeError, match="has first derivatives only"):
+            gradient.sum().backward()

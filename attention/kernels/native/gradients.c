@@ -234,7 +234,7 @@ EXPORT void KERNEL(blend_rows)(const Floats *of, const float *queries, const flo
                 mass += term, moment = multiply_add(term, similarity, moment);
                 STORE(column + row * padded, by_factor && of->factors ? term * of->factors[first + row] : term);
             }
-            space.live[query / LANES] = any(mass > 0.0f);
+            space.live[query / LANES] = any(mass != 0.0f);
             add_to(sums + 2 * query, 2, q - query, mass);
             add_to(sums + 2 * query + 1, 2, q - query, moment);
         }
@@ -283,7 +283,7 @@ EXPORT void KERNEL(pull_rows)(const Floats *of, const float *queries, const floa
                 spread += __builtin_elementwise_abs(share);
                 STORE(column + row * padded, of->factors ? share * of->factors[first + row] : share);
             }
-            space.live[query / LANES] = any(spread > 0.0f);
+            space.live[query / LANES] = any(spread != 0.0f); /* NaN counts */
             add_to(sums + 3 * query, 3, q - query, total);
             add_to(sums + 3 * query + 1, 3, q - query, moment);
             add_to(sums + 3 * query + 2, 3, q - query, spread);
