@@ -45,6 +45,7 @@ from attention.lookup import (
     View,
     answers,
     blend,
+    check_lengths,
     document_rows,
     pull,
     row_tiles,
@@ -61,6 +62,9 @@ QUERIES = 256
 
 LEAST_TEMPERATURE = 1e-30
 """Lower temperatures would overflow float32."""
+
+LARGEST = 1e30
+"""Larger similarities, keys or values might overflow float32."""
 
 
 @dataclass(eq=False)
@@ -118,8 +122,8 @@ def attend(
 
     Raises:
         ShapeError: the queries have another width than the keys, or a mask another length.
-        ParameterError: the temperature is too low, a query is zero under cosine, the mask belongs to another view, or
-            the rows are not in this process.
+        ParameterError: the temperature is too low, a number is not finite or too large for float32, a query is zero
+            under cosine, the mask belongs to another view, or the rows are not in this process.
     """
     rows = Rows.of(memory, mask)
     flat = Queries.of(queries, rows, temperature, null)
@@ -211,6 +215,8 @@ class Tile(NamedTuple):
         """Return rows as tensors of the type and on the device of another tensor."""
         keys = torch.from_numpy(rows.keys).to(like)
         values = keys if rows.values is rows.keys else torch.from_numpy(rows.values).to(like)
+        if similarity == "cosine" and like.dtype == torch.float32:
+            check_lengths(rows.norms)
         norms = torch.from_numpy(rows.norms)
         factors = (1 / norms).to(like) if similarity == "cosine" else None
         addends = (norms * norms / -2).to(like) if similarity == "gaussian" else None
@@ -262,6 +268,8 @@ class Queries(NamedTuple):
                 f"queries must be [..., {view.dimension}] as the keys are, got {tuple(queries.shape)}: "
                 "encode both with the same model"
             )
+        if not bool(queries.isfinite().all()):
+            raise ParameterError("queries must be finite: they hold NaN or infinity")
         kind = torch.float64 if queries.dtype == torch.float64 else torch.float32
         leading, vectors = queries.shape[:-1], queries.reshape(-1, queries.shape[-1]).double()
         shift, reach = vectors.new_zeros(len(vectors)), vectors.new_ones(len(vectors))
@@ -275,13 +283,19 @@ class Queries(NamedTuple):
         elif view.similarity == "gaussian":
             shift = -(vectors * vectors).sum(dim=1) / 2
         temperatures = _flat("temperature", temperature, leading, vectors)
-        if not bool(((temperatures >= LEAST_TEMPERATURE) & temperatures.isfinite()).all()):
+        is_valid = (temperatures >= LEAST_TEMPERATURE) & temperatures.isfinite()
+        if not bool(is_valid.all()):
             raise ParameterError(
                 f"temperature must be finite and at least {LEAST_TEMPERATURE}, since attention has no gradient at 0; "
-                f"got {float(temperatures.min())}"
+                f"got {float(temperatures[~is_valid][0])}"
             )
-        level = None if null is None else _flat("null", null, leading, vectors) - shift
-        return cls(vectors, shift, 1 / temperatures, level, reach, kind)
+        level = None if null is None else _flat("null", null, leading, vectors)
+        if level is not None and not bool(level.isfinite().all()):
+            wrong = float(level[~level.isfinite()][0])
+            raise ParameterError(f"null must be a finite similarity, or None for no null key; got {wrong}")
+        if kind == torch.float32:
+            _check_range(view, vectors)
+        return cls(vectors, shift, 1 / temperatures, None if level is None else level - shift, reach, kind)
 
     def certificate(self, rows: Rows) -> GradientCertificate:
         """Return the bounds of the forward pass."""
@@ -291,13 +305,31 @@ class Queries(NamedTuple):
         )
 
 
+def _check_range(view: View, vectors: Tensor) -> None:
+    """Raise a ParameterError if numbers of a lookup might overflow float32."""
+    longest = float(torch.linalg.vector_norm(vectors.detach(), dim=1).max()) if len(vectors) else 0.0
+    key, value = view.facts.key_norm, view.facts.value_norm
+    largest = max(key, value, longest, longest * key, key * key if view.similarity == "gaussian" else 0.0)
+    if largest > LARGEST:
+        raise ParameterError(
+            f"similarities, keys and values must be at most {LARGEST} in float32, these may be {largest:.1e}: "
+            "send queries of float64"
+        )
+
+
 def _flat(name: str, number: float | Tensor, leading: torch.Size, like: Tensor) -> Tensor:
     """Return a number or a tensor that broadcasts to [...] as float64[q].
 
     Raises:
         ShapeError: a tensor does not broadcast.
+        ParameterError: it is neither.
     """
-    tensor = torch.as_tensor(number, dtype=torch.float64, device=like.device)
+    try:
+        tensor = torch.as_tensor(number, dtype=torch.float64, device=like.device)
+    except (TypeError, ValueError, RuntimeError):
+        raise ParameterError(
+            f"{name} must be a number or a tensor, got {number!r}: give what it stands for as a number"
+        ) from None
     try:
         return tensor.expand(leading).reshape(-1)
     except RuntimeError:

@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from attention.arrays import F32, F64, I64
+from attention.errors import ParameterError
 from attention.kernels import FloatRows, kernels, pool, workers
 from attention.lookup.memory.tiles import PassingRows, Tile
 from attention.lookup.memory.view import Mask, View
@@ -22,6 +23,9 @@ TILE_ROWS = 4096
 
 BATCH = 64
 """The most queries that a tile is multiplied with at a time: their sums then stay in the L2 cache."""
+
+SHORTEST = 1e-30
+"""Products with shorter keys may be denormal, and 1/‖k‖ may overflow float32."""
 
 
 Sums = TypeVar("Sums")
@@ -164,9 +168,21 @@ def _float_rows(tile: Tile, similarity: str) -> FloatRows:
         values = keys if same else values[tile.rows]
     else:
         rows = tile.rows.astype(np.int64, copy=False)
-    factors = (1 / tile.norms).astype(np.float32) if similarity == "cosine" else None
+    factors: F32 | None = None
+    if similarity == "cosine":
+        check_lengths(tile.norms)
+        factors = (1 / tile.norms).astype(np.float32)
     addends = (tile.norms * tile.norms / -2).astype(np.float32) if similarity == "gaussian" else None
     return FloatRows(keys, values, rows, factors, addends)
+
+
+def check_lengths(norms: F64) -> None:
+    """Raise a ParameterError if a key is so short that it has lost digits in float32."""
+    if len(norms) and norms.min() < SHORTEST:
+        raise ParameterError(
+            f"keys must be at least {SHORTEST} long for cosine in float32, one is {norms.min():.1e}: "
+            "send queries of float64, or longer keys"
+        )
 
 
 def _read_all(tiles: Sequence[Tile], start: Callable[[], Sums], read: Callable[[Tile, Sums], None]) -> list[Sums]:

@@ -12,7 +12,7 @@ import attention.torch
 from attention import lookup
 from attention.errors import ParameterError, ShapeError
 from attention.kernels import kernels_in_numpy, use_kernels
-from attention.lookup import Background, Memory, Rows, View
+from attention.lookup import Auto, Background, Memory, Rows, View
 from attention.lookup import attend as look_up
 from attention.similarity import SIMILARITIES
 from attention.torch import MemoryAttention, attend, corpus_cross_entropy, mine_negatives
@@ -270,6 +270,15 @@ def test_a_saved_layer_is_the_same(arrays, tmp_path):
         (lambda m, q: attend(q, m, 0.0), "temperature must be finite and at least 1e-30"),
         (lambda m, q: attend(q, m, torch.ones(4)), r"temperature must be a number or broadcast .* got \(4,\)"),
         (lambda m, q: attend(q * 0, m, 0.1), "a query is a zero vector"),
+        (lambda m, q: attend(q * math.nan, m, 0.1), "queries must be finite: they hold NaN"),
+        (lambda m, q: attend(q, m, [1, 1, 1, 1, math.inf]), "temperature must be finite .* got inf"),
+        (lambda m, q: attend(q, m, Auto()), "temperature must be a number or a tensor, got Auto"),
+        (lambda m, q: attend(q, m, 0.1, null=-math.inf), "null must be a finite similarity, .* got -inf"),
+        (
+            lambda m, q: attend(q, m, 0.1, null=Background(0.0, 0.1)),
+            "null must be a number or a tensor, got Background",
+        ),
+        (lambda m, q: corpus_cross_entropy(q, m, range(5), 0.1, null=math.nan), "null must be a finite similarity"),
         (lambda m, q: attend(q, "memory", 0.1), "expected a Memory, a View"),
         (lambda m, q: attend(q, m, 0.1, mask=np.ones(3, dtype=bool)), "a mask of booleans has one for each of 211"),
         (lambda m, q: attend(q, m, 0.1, mask=np.ones(N)), "mask must be a Mask or booleans, got float64"),
@@ -380,3 +389,20 @@ def test_second_derivatives_are_refused(arrays, similarity):
         (gradient,) = torch.autograd.grad(total, queries, create_graph=True)
         with pytest.raises(RuntimeError, match="has first derivatives only"):
             gradient.sum().backward()
+
+
+@pytest.mark.parametrize(
+    ("similarity", "keys", "vectors", "message"),
+    [
+        ("dot", 1e20, 1e12, "must be at most 1e.30 in float32, these may be"),
+        ("gaussian", 1e16, 1.0, "must be at most 1e.30 in float32, these may be"),
+        ("cosine", 1e-35, 1.0, "keys must be at least 1e-30 long for cosine in float32"),
+    ],
+)
+def test_numbers_that_float32_cannot_hold_need_queries_of_float64(arrays, similarity, keys, vectors, message):
+    memory = Memory.of(arrays[0] * keys, arrays[1], similarity=similarity)
+    queries = torch.tensor(arrays[2] * vectors)
+    with pytest.raises(ParameterError, match=message):
+        attend(queries.float(), memory, 1e30)
+    wanted = dense(similarity, queries, stored(arrays[0] * keys), stored(arrays[1]), [1e30] * Q)[0]
+    torch.testing.assert_close(attend(queries, memory, 1e30).output, wanted)
