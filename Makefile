@@ -256,7 +256,7 @@ vectors: install
 docs: $(DOCS)/.installed
 	$(DOCS)/bin/python -m tests.documentation $(SITE) $(if $(DOCS_VERSION),--version $(DOCS_VERSION))
 
-# docs/start/notebook.ipynb, with the results of a new run.
+# The notebooks of docs/, with the results of a new run.
 notebook: install
 	$(BIN)/python -m tests.notebook
 

@@ -1,6 +1,6 @@
-"""The notebook of the client's page: its cells run one after another, and what each shows, as Jupyter would store it.
+"""The notebooks of the documentation: their cells run one after another, and show what Jupyter would store.
 
-python -m tests.notebook    # runs it, and stores what its cells show now
+python -m tests.notebook [FILE …]    # runs them, or all, and stores what their cells show now
 """
 
 from __future__ import annotations
@@ -10,42 +10,98 @@ import base64
 import contextlib
 import io
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
+import matplotlib.image
+import numpy as np
+import pytest
 from matplotlib import pyplot, rc_context, rcdefaults
 
 from tests.examples import ROOT
 
-FILE = ROOT / "docs" / "start" / "notebook.ipynb"
+FILES = sorted((ROOT / "docs").rglob("*.ipynb"))
+BLANK = re.compile(r"(?<== )\.\.\.$", re.MULTILINE)
+"""The part of an exercise that a reader replaces by an expression."""
+NUMBER = re.compile(r"(?<![\w#.])-?\d+(?:\.\d*)?(?:e[-+]?\d+)?")
 
 
 class Notebook:
     """A notebook in nbformat 4.5.
 
+    A cell with an exercise has metadata `softkv`: its `solution`, an expression, and `mistakes`, other expressions with
+    the words of the check about each.
+
     Attributes:
         cells: those of code, each with its `source` and its `outputs`.
     """
 
-    def __init__(self, file: Path = FILE) -> None:
+    def __init__(self, file: Path) -> None:
         self._file = file
         self.content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         self.cells = [cell for cell in self.content["cells"] if cell["cell_type"] == "code"]
 
-    def run(self) -> list[list[dict[str, Any]]]:
-        """Run all cells in one place → the outputs of each."""
+    def run(self, expressions: dict[str, str] | None = None, *, until: int | None = None) -> list[list[dict[str, Any]]]:
+        """Run all cells in one namespace → the outputs of each.
+
+        Args:
+            expressions: for exercises, by the ids of their cells.
+            until: the index of the last cell to run.
+        """
         names: dict[str, Any] = {"__name__": "__main__"}
+        answers = expressions or {}
         with rc_context():
             rcdefaults()
             pyplot.switch_backend("agg")
-            return [_shown("".join(cell["source"]), number, names) for number, cell in enumerate(self.cells, start=1)]
+            return [
+                _shown(_filled(cell, answers.get(cell["id"])), number, names)
+                for number, cell in enumerate(self.cells[: None if until is None else until + 1], start=1)
+            ]
 
     def store(self, outputs: list[list[dict[str, Any]]]) -> None:
         """Write it with these outputs."""
         for number, (cell, shown) in enumerate(zip(self.cells, outputs, strict=True), start=1):
             cell["execution_count"], cell["outputs"] = number, shown
         self._file.write_text(json.dumps(self.content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    @property
+    def exercises(self) -> dict[str, dict[str, Any]]:
+        """The solution and the mistakes of each exercise, by the ids of their cells."""
+        return {cell["id"]: cell["metadata"]["softkv"] for cell in self.cells if "softkv" in cell["metadata"]}
+
+
+def assert_shows(notebook: Notebook, outputs: list[list[dict[str, Any]]]) -> None:
+    """Compare outputs with the stored ones: numbers to about three digits, pictures by their mean difference."""
+    for cell, shown in zip(notebook.cells, outputs, strict=True):
+        source = "".join(cell["source"])
+        assert [_parts(item).keys() for item in shown] == [_parts(output).keys() for output in cell["outputs"]], source
+        for came, stored in zip(map(_parts, shown), map(_parts, cell["outputs"]), strict=True):
+            for kind in stored:
+                _assert_alike(kind, came[kind], stored[kind], source)
+
+
+def _parts(output: dict[str, Any]) -> dict[str, Any]:
+    return output.get("data", {}) | {name: output[name] for name in ("output_type", "name", "text") if name in output}
+
+
+def _assert_alike(kind: str, came: Any, stored: Any, source: str) -> None:
+    if kind == "image/png":
+        one, other = (matplotlib.image.imread(io.BytesIO(base64.b64decode(item))) for item in (came, stored))
+        assert one.shape == other.shape, source
+        assert np.abs(one - other).mean() < 0.01, source
+        return
+    came, stored = "".join(came), "".join(stored)
+    assert NUMBER.sub("N", came).split() == NUMBER.sub("N", stored).split(), source
+    numbers = ([float(item) for item in NUMBER.findall(text)] for text in (came, stored))
+    assert next(numbers) == pytest.approx(next(numbers), rel=2e-3, abs=1.5e-3), source
+
+
+def _filled(cell: dict[str, Any], expression: str | None) -> str:
+    """Return the source of a cell, with an expression in place of its blank."""
+    source = "".join(cell["source"])
+    return source if expression is None else BLANK.sub(lambda _: expression, source)
 
 
 def _shown(source: str, number: int, names: dict[str, Any]) -> list[dict[str, Any]]:
@@ -78,5 +134,6 @@ def _lines(text: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    notebook = Notebook(Path(sys.argv[1]) if len(sys.argv) > 1 else FILE)
-    notebook.store(notebook.run())
+    for path in map(Path, sys.argv[1:]) if len(sys.argv) > 1 else FILES:
+        notebook = Notebook(path)
+        notebook.store(notebook.run())

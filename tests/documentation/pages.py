@@ -131,6 +131,8 @@ def as_python_markdown(text: str) -> str:
 def notebook(content: dict[str, Any], folder: Path, name: str) -> str:
     """Return a Jupyter notebook as a page, with its stored results; its pictures go into files beside it.
 
+    A cell whose source Jupyter hides is not on the page.
+
     Args:
         content: the notebook.
         folder: where the page will be.
@@ -142,7 +144,8 @@ def notebook(content: dict[str, Any], folder: Path, name: str) -> str:
         if cell["cell_type"] == "markdown":
             parts.append(source)
             continue
-        parts.append(f"```python\n{source}\n```")
+        if not cell["metadata"].get("jupyter", {}).get("source_hidden"):
+            parts.append(f"```python\n{source}\n```")
         for output in cell["outputs"]:
             data = output.get("data", {})
             if "image/png" in data:

@@ -89,6 +89,9 @@ def test_the_notebook_is_a_page_with_its_results_and_pictures(tmp_path):
     pictures = re.findall(r"!\[[^\]]+\]\((notebook-\d+\.png)\)", page)
     assert pictures
     assert all((tmp_path / "start" / picture).read_bytes().startswith(b"\x89PNG") for picture in pictures)
+    lesson = (tmp_path / "notebooks" / "attention-as-a-lookup.md").read_text(encoding="utf-8")
+    assert 'check("weights", weights)' in lesson
+    assert "def check" not in lesson
 
 
 def test_the_http_reference_has_every_call_and_every_type():
