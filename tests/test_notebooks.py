@@ -10,31 +10,22 @@ import pytest
 from tests.examples import ROOT
 from tests.notebook import BLANK, FILES, Notebook, assert_shows
 
-CLIENT = ROOT / "docs" / "start" / "notebook.ipynb"  # tests/clients/python/test_softkv_notebook.py runs it
+CLIENT = ROOT / "docs" / "start" / "notebook.ipynb"
 LESSON = ROOT / "docs" / "notebooks" / "attention-as-a-lookup.ipynb"
 CHINESE = ROOT / "docs" / "zh" / "attention-as-a-lookup.ipynb"
 RIGHT = {LESSON: "Right. ", CHINESE: "正确。"}
 OPEN = {LESSON: "Not answered yet", CHINESE: "还没有作答"}
-NIGHTLY: set[str] = set()
-"""Notebooks that take more than 20 seconds."""
 
 
 def name(path):
     return path.relative_to(ROOT / "docs").as_posix()
 
 
-RUN = [
-    pytest.param(path, id=name(path), marks=[pytest.mark.thorough] * (path.name in NIGHTLY))
-    for path in FILES
-    if path != CLIENT
-]
-
-
 def printed(outputs):
     return ["".join("".join(output.get("text", "")) for output in shown) for shown in outputs]
 
 
-@pytest.mark.parametrize("path", RUN)
+@pytest.mark.parametrize("path", FILES, ids=name)
 def test_every_cell_prints_its_stored_output(path):
     notebook = Notebook(path)
     assert_shows(notebook, notebook.run())
@@ -51,6 +42,13 @@ def test_a_notebook_is_valid_for_jupyter(path):
     for cell in notebook.content["cells"]:
         assert cell.keys() == {"cell_type", "id", "metadata", "source"} | expected[cell["cell_type"]]
     assert [cell["execution_count"] for cell in notebook.cells] == list(range(1, len(notebook.cells) + 1))
+
+
+def test_the_client_notebook_shows_answers_a_table_and_plots():
+    kinds = [kind for cell in Notebook(CLIENT).cells for output in cell["outputs"] for kind in output.get("data", ())]
+    assert kinds.count("image/png") == 3
+    assert kinds.count("text/html") == 4
+    assert "#8c8c8c" in CLIENT.read_text(encoding="utf-8")
 
 
 @pytest.fixture(params=[LESSON, CHINESE], ids=["english", "chinese"])
