@@ -53,6 +53,8 @@ DOCS := .venv-docs
 SITE ?= service/site
 # make docs SITE=FOLDER DOCS_VERSION=1.2.3: for a published site, which has a menu of its versions.
 DOCS_VERSION ?=
+# make docs LESSON=1: with the notebook that runs in a browser, for which 113 MB are downloaded.
+LESSON ?=
 
 # Servers that the benchmark `http` compares softkv with. If one cannot be installed, the benchmark names it and uses the
 # others.
@@ -253,8 +255,9 @@ vectors: install
 	$(BIN)/python -m tests.demo_vectors
 
 # The documentation site, which the service serves at /docs/ and which is in its wheel; it fails on a dead link.
-docs: $(DOCS)/.installed
+docs: $(DOCS)/.installed $(if $(LESSON),install)
 	$(DOCS)/bin/python -m tests.documentation $(SITE) $(if $(DOCS_VERSION),--version $(DOCS_VERSION))
+	$(if $(LESSON),$(BIN)/python -m tests.documentation.in_browser $(SITE) --cache $(DIST)/in-browser)
 
 # The notebooks of docs/, with the results of a new run.
 notebook: install

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -86,7 +87,10 @@ def products_are_exact() -> bool:
     return np.array_equal(best[:, 0], (codes[:5].astype(np.int32) @ codes.T.astype(np.int32)).max(axis=1))
 
 
-_alone: ContextVar[bool] = ContextVar("alone", default=False)
+HAS_THREADS = sys.platform not in ("emscripten", "wasi")
+"""Whether this Python can start threads. Python in a browser, as Pyodide, cannot."""
+
+_alone: ContextVar[bool] = ContextVar("alone", default=not HAS_THREADS)
 
 
 @contextmanager
@@ -190,6 +194,9 @@ def one_blas_thread() -> Iterator[None]:
     Products of 1,024 rows are too small for several threads. OpenBLAS serves one caller at a time with its threads, and
     they spin while they wait, on cores that threads of `pool` need.
     """
+    if not HAS_THREADS:
+        yield
+        return
     _blas_limit.enter()
     try:
         yield

@@ -19,17 +19,21 @@ MEDIA_TYPES = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".json": "application/json",
+    ".mjs": "text/javascript; charset=utf-8",
     ".png": "image/png",
     ".svg": "image/svg+xml",
+    ".wasm": "application/wasm",
+    ".whl": "application/zip",
     ".woff2": "font/woff2",
     ".xml": "application/xml",
+    ".zip": "application/zip",
 }
 OTHERWISE = "text/plain; charset=utf-8"  # licences and sources
 FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}  # other content gets another digest
 FOR_ANYONE = {"Access-Control-Allow-Origin": "*"}
 EACH_TIME = {"Cache-Control": "no-cache"}
 NOWHERE = Router()
-COMPRESSED_ALREADY = {".png", ".woff2"}
+COMPRESSED_ALREADY = {".png", ".whl", ".woff2", ".zip"}
 LEAST_BYTES = 512  # for shorter files, gzip's head and checksum cost more than it saves
 # Of what bundles and checks the scripts of the page.
 OF_TOOLS = ("biome.json", "package.json", "package-lock.json", "tsconfig.json", ".d.ts")

@@ -26,6 +26,8 @@ FOR_MODELS = ("llms.txt", "llms-full.txt")
 INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 INLINE_STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)  # of a drawing
 DOCUMENTS = (".html", ".svg")
+PYTHON = "in-browser/worker.js"
+"""The worker in which Python runs, as WebAssembly. Its own policy allows that; the pages of the site do not."""
 NOTE = "<!-- documentation -->"
 BUILT = '<a href="./">Documentation</a>'
 NOT_BUILT = (
@@ -45,7 +47,7 @@ class Documentation:
     """An ASGI app that serves the documentation: the built site if there is one, and the API reference.
 
     Each document of the site has a content policy. It allows pictures in style sheets. By their hashes, it allows the
-    document's inline scripts and styles, and the style sheets that the search inserts.
+    document's inline scripts and styles, and the style sheets that the search inserts. One worker may run WebAssembly.
 
     Args:
         folder: the built site; without it, `/docs/` is the API reference.
@@ -88,7 +90,8 @@ class Documentation:
             name += "index.html"
         if name in FOR_MODELS or (file := self._site.files.get(name)) is None:
             return None
-        policy = {"Content-Security-Policy": self._policy(name, file)} if name.endswith(DOCUMENTS) else {}
+        has_policy = name.endswith(DOCUMENTS) or name == PYTHON
+        policy = {"Content-Security-Policy": self._policy(name, file)} if has_policy else {}
         return await _send(file, self._site.digest, policy, headers)
 
     async def _for_models(self, name: str, headers: Mapping[str, str]) -> Response | None:
@@ -98,6 +101,8 @@ class Documentation:
         return None if file is None else await _send(file, self._site.digest, {}, headers)
 
     def _policy(self, name: str, document: Asset) -> str:
+        if name == PYTHON:
+            return f"script-src 'self' 'wasm-unsafe-eval'; {POLICY}{self._frame_ancestors}"
         if name not in self._policies:
             text = document.content.decode()
             scripts = [_source(script) for script in INLINE_SCRIPT.findall(text)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -184,3 +186,28 @@ def test_one_thread_does_all_work_itself_and_waits_for_no_other():
     assert threads == {threading.get_ident()}
     done.set()
     assert all(future.result() for future in waiting)
+
+
+WITHOUT_THREADS = """
+import sys, threading
+
+import numpy as np
+
+sys.platform = "emscripten"
+threading.Thread.start = None  # as in a browser, where it fails
+
+from attention.kernels import dispatch
+from attention.lookup import Memory, attend, sweep
+
+dispatch.use_kernels(dispatch.kernels_in_numpy())
+keys = np.random.default_rng(0).standard_normal((20_000, 64))
+memory = Memory.of(keys)
+answer = attend(keys[7], memory, temperature=0.05, null=0.5, top_k=1)
+print(dispatch.workers(), answer.numbers)
+print(sweep(memory.view, keys[7], [0.05, 1], top_k=1).numbers)
+"""
+
+
+def test_a_lookup_in_a_python_without_threads_starts_none():
+    done = subprocess.run([sys.executable, "-c", WITHOUT_THREADS], capture_output=True, text=True, check=False)
+    assert done.stdout == "1 [7]\n[7]\n", done.stderr
