@@ -210,10 +210,10 @@ def scan_and_look_up(
         missing = np.maximum(missing, 0)
         _, positions, queries = kernels().first_rows(candidates.starts[:-1] + counts, missing)
         similarities = shard.similarities_at(request.vectors, candidates.rows[positions], queries)
-        exact = np.insert(exact, np.repeat(scan.known_starts[1:], missing), similarities)
+        exact = np.insert(exact, np.repeat(scan.known_starts[1:], missing.astype(np.intp)), similarities)
         counts = counts + missing
     if (needed < 0).any():
-        exact = exact[np.repeat(needed >= 0, counts)]
+        exact = exact[np.repeat(needed >= 0, counts.astype(np.intp))]
     return scan, candidates.rescore(exact, np.where(needed < 0, -1, counts))
 
 
