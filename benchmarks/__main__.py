@@ -36,6 +36,7 @@ NAMES = {
     "families": "encoders of other families than BERT's, in softkv and in sentence-transformers",
     "lab": "what small models learn in half a minute, and what a question takes meanwhile",
     "lookup": "the whole softmax over millions of keys, beside who reads them",
+    "gradients": "forward and backward through a million keys, beside torch and pykeops",
     "certificates": "how far answers are from float64, beside what they say of it",
     "missing": "what stays certain where an eighth of the keys did not answer",
     "large": "ten million rows on one machine",
