@@ -1,4 +1,4 @@
-"""Widgets for notebooks, which are in a distribution of their own: `pip install softkv-widget`.
+"""Widgets for notebooks, which are in a distribution of their own, `softkv-widget`.
 
 from softkv.widget import Heads, Lookup
 
@@ -13,7 +13,7 @@ except ModuleNotFoundError as error:
     if error.name != "softkv_widget":
         raise
     raise ModuleNotFoundError(
-        "softkv.widget is in the distribution softkv-widget, which is not here: pip install softkv-widget",
+        "softkv.widget is in the distribution softkv-widget, which is not installed: install it, too",
         name=error.name,
     ) from None
 

@@ -71,7 +71,7 @@ def train(
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
-        raise CommandError("training needs torch: pip install 'softkv[models]'") from None
+        raise CommandError("training needs torch, which is not installed: pip install torch") from None
     questions = read_labels(file, query_column, id_column)
     pairs = _read_pairs(file, questions)
     with connect(url, api_key) as client, progress(messages()) as bar:

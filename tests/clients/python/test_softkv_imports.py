@@ -71,4 +71,4 @@ def test_a_widget_names_the_distribution_to_install():
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env={"PYTHONPATH": str(CLIENT)}
     )
-    assert "pip install softkv-widget" in done.stdout
+    assert "softkv-widget, which is not installed" in done.stdout
