@@ -616,9 +616,9 @@ def corpus_cross_entropy(
     if reduction not in ("mean", "sum", "none"):
         raise ParameterError(f'reduction must be "mean", "sum" or "none", got {reduction!r}')
     rows = Rows.of(memory, mask)
+    flat = Queries.of(queries, rows, temperature, null)
     if queries.ndim != 2:
         raise ShapeError(f"queries must be [q, d], got {tuple(queries.shape)}: reshape them")
-    flat = Queries.of(queries, rows, temperature, null)
     inverse, level = flat.inverse, flat.null
     pairs = _positive_rows(rows, positives, len(queries))
     if level is None and len(np.unique(pairs.queries)) < len(queries):
@@ -667,6 +667,26 @@ class _Pairs(NamedTuple):
     rows: I64
 
 
+def _numbers_of(positives: Any) -> list[I64]:
+    """Return the numbers of each query's right documents, ascending and different.
+
+    Raises:
+        ParameterError: they are no whole numbers.
+    """
+    try:
+        lists = positives.tolist() if isinstance(positives, Tensor | np.ndarray) else list(positives)
+        arrays = [np.unique(np.asarray(one)) for one in lists]
+    except (TypeError, ValueError):
+        arrays = [np.array([math.nan])]
+    for array in arrays:
+        if array.size and array.dtype.kind not in "iu":
+            raise ParameterError(
+                "positives must be a document's number, or a list of numbers, for each query, "
+                f"got {positives!r:.80}: a number is a whole one"
+            )
+    return [array.astype(np.int64) for array in arrays]
+
+
 def _positive_rows(rows: Rows, positives: Any, count: int) -> _Pairs:
     """Return the rows of the right documents of each query.
 
@@ -674,10 +694,9 @@ def _positive_rows(rows: Rows, positives: Any, count: int) -> _Pairs:
         ShapeError: there are more or fewer positives than queries.
         ParameterError: a document is missing.
     """
-    lists = positives.tolist() if isinstance(positives, Tensor | np.ndarray) else list(positives)
-    if len(lists) != count:
-        raise ShapeError(f"positives must have an item for each of {count} queries, got {len(lists)}")
-    documents = [np.unique(np.atleast_1d(np.asarray(one, dtype=np.int64))) for one in lists]
+    documents = _numbers_of(positives)
+    if len(documents) != count:
+        raise ShapeError(f"positives must have an item for each of {count} queries, got {len(documents)}")
     queries = np.repeat(np.arange(count), [len(one) for one in documents])
     numbered = np.concatenate([np.empty(0, dtype=np.int64), *documents])
     owners, numbers = document_rows(rows.view, rows.mask, numbered)
@@ -696,10 +715,10 @@ def mine_negatives(
     queries: Tensor | NDArray[np.floating[Any]],
     memory: Memory | View | Sequence[View],
     positives: Sequence[int] | Sequence[Sequence[int]] | I64 | Tensor,
-    temperature: float,
+    temperature: float | Tensor,
     *,
-    null: float | Background | None = None,
-    mask: Mask | None = None,
+    null: float | Tensor | Background | None = None,
+    mask: Mask | NDArray[np.bool_] | Tensor | None = None,
     count: int = 10,
 ) -> list[I64]:
     """Return hard negatives: for each query the heaviest documents that weigh more than the null key and are not right.
@@ -710,9 +729,9 @@ def mine_negatives(
         queries: float[q, d]
         memory: the documents, as in `attend`.
         positives: the numbers of the right documents, as in `corpus_cross_entropy`.
-        temperature: T, 0 or more.
+        temperature: T, 0 or more; a number, or a tensor of one, such as that of a layer with one head.
         null: the null key, a similarity or a background; None to return the heaviest documents, whatever their weight.
-        mask: the documents that take part.
+        mask: the documents that take part, as in `attend`.
         count: the most documents for a query.
 
     Returns:
@@ -723,20 +742,36 @@ def mine_negatives(
         ParameterError: a number is out of its range.
     """
     vectors = queries.detach().cpu().double().numpy() if isinstance(queries, Tensor) else np.asarray(queries)
-    lists = positives.tolist() if isinstance(positives, Tensor | np.ndarray) else list(positives)
-    if vectors.ndim != 2 or len(lists) != len(vectors):
-        raise ShapeError(f"expected queries [q, d] and q positives, got {vectors.shape} and {len(lists)}")
-    labelled = [np.atleast_1d(np.asarray(one, dtype=np.int64)) for one in lists]
+    labelled = _numbers_of(positives)
+    if vectors.ndim != 2 or len(labelled) != len(vectors):
+        raise ShapeError(f"expected queries [q, d] and q positives, got {vectors.shape} and {len(labelled)}")
+    if count < 1:
+        raise ParameterError(f"count must be at least 1, got {count}")
+    rows = Rows.of(memory, mask)
+    level = _one("null", null) if isinstance(null, Tensor) else null
     questions = [
-        Question(vector, temperature, null, mask, top_k=count + len(right), output=False)
+        Question(vector, _one("temperature", temperature), level, rows.mask, top_k=count + len(right), output=False)
         for vector, right in zip(vectors, labelled, strict=True)
     ]
     negatives = list[I64]()
-    for answer, right in zip(answers(memory, questions), labelled, strict=True):
+    for answer, right in zip(answers(rows.view, questions), labelled, strict=True):
         above = answer.weights > answer.evidence.null_weight if null is not None else answer.weights > 0
         numbers = answer.numbers[above & ~np.isin(answer.numbers, right)]
         negatives.append(numbers[:count])
     return negatives
+
+
+def _one(name: str, number: float | Tensor) -> float:
+    """Return the number of a tensor of one.
+
+    Raises:
+        ShapeError: it has several.
+    """
+    if not isinstance(number, Tensor):
+        return number
+    if number.numel() != 1:
+        raise ShapeError(f"{name} must be one number here, got {tuple(number.shape)}: give that of one head")
+    return number.item()
 
 
 class MemoryAttention(nn.Module):

@@ -208,6 +208,10 @@ def test_negatives_outweigh_the_null_key_and_are_not_labelled(arrays):
     numbers = mine_negatives(vectors, memory, best[:, 0], 0.1, count=3)
     assert [found.tolist() for found in numbers] == best[:, 1:4].tolist()
     assert not len(mine_negatives(vectors[:1], memory, [0], 0.1, null=Background(9.0, 0.1))[0])
+    layer = MemoryAttention(memory, temperature=0.1, null=0.35)
+    even = torch.arange(N) % 2 == 0
+    (numbers,) = mine_negatives(vectors[:1], memory, [[]], layer.temperature, null=layer.null, mask=even)
+    assert numbers.tolist() == [row for row in best[0] if row % 2 == 0 and similarities[0, row] > 0.35][:10]
 
 
 def test_heads_have_temperatures_null_keys_and_projections(arrays):
@@ -287,6 +291,16 @@ def test_a_saved_layer_is_the_same(arrays, tmp_path):
         (lambda m, q: corpus_cross_entropy(q, m, [[0], [1], [2], [], [3]], 0.1), "query 3 has no positive"),
         (lambda m, q: corpus_cross_entropy(q[None], m, [0], 0.1), r"queries must be \[q, d\]"),
         (lambda m, q: corpus_cross_entropy(q, m, range(5), 0.1, reduction="max"), "reduction must be"),
+        (lambda m, q: corpus_cross_entropy(q.tolist(), m, range(5), 0.1), "queries must be a floating-point tensor"),
+        (lambda m, q: corpus_cross_entropy(q, m, [1.5, 1, 2, 3, 4], 0.1), "positives must be .* got .1.5"),
+        (lambda m, q: corpus_cross_entropy(q, m, torch.ones(5, N) > 0, 0.1), "positives must be .* got tensor"),
+        (lambda m, q: corpus_cross_entropy(q, m, 3, 0.1), "positives must be .* got 3"),
+        (lambda m, q: mine_negatives(q, m, ["a"] * 5, 0.1), "positives must be .* got .'a'"),
+        (lambda m, q: mine_negatives(q, m, range(5), 0.1, count=-1), "count must be at least 1, got -1"),
+        (
+            lambda m, q: mine_negatives(q, m, range(5), torch.ones(2)),
+            r"temperature must be one number here, got \(2,\)",
+        ),
         (lambda m, q: mine_negatives(q, m, [0], 0.1), r"expected queries \[q, d\] and q positives"),
         (lambda m, q: MemoryAttention(m, 0, temperature=0.1), "n_heads must be at least 1"),
         (lambda m, q: MemoryAttention(m, temperature=-1), "temperature must be above 0"),
