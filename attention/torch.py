@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -778,8 +779,9 @@ class MemoryAttention(nn.Module):
     """Attention over a memory as a layer: each head is a lookup with a temperature and a null key of its own.
 
     The rows are the memory's at each call, so documents that are added or removed count from then on. They are not
-    parameters. A projection of the keys is one of the queries, since (q W_Q)·(k W_K) = (q W_Q W_Kᵀ)·k; and one of the
-    values is one of the output. So W_Q and W_O are all that a layer over stored rows can learn.
+    parameters: a deep copy of the layer has the same memory. A projection of the keys is one of the queries, since
+    (q W_Q)·(k W_K) = (q W_Q W_Kᵀ)·k; and one of the values is one of the output. So W_Q and W_O are all that a layer
+    over stored rows can learn.
 
     Args:
         memory: a memory, a view, or a list of views.
@@ -824,6 +826,7 @@ class MemoryAttention(nn.Module):
             raise ParameterError("the memory is empty, so its width is unknown: publish rows first")
         if n_heads < 1:
             raise ParameterError(f"n_heads must be at least 1, got {n_heads}")
+        trainable = (trainable,) if isinstance(trainable, str) else trainable
         unknown = sorted(set(trainable) - set(TRAINABLE))
         if unknown:
             raise ParameterError(f"trainable names {', '.join(TRAINABLE)}, got {', '.join(unknown)}")
@@ -861,17 +864,23 @@ class MemoryAttention(nn.Module):
             mask: the documents that may be attended to, as in `attend`.
         """
         output = self.lookup(queries, mask).output
-        joined = output.reshape(*output.shape[:-2], -1)
+        joined = output.flatten(-2)
         return joined if self.W_O is None else joined @ self.W_O.to(joined)
 
     def lookup(self, queries: Tensor, mask: Mask | NDArray[np.bool_] | Tensor | None = None) -> LookupResult:
         """Return what `forward` blends, for each head: the output float[..., h, d_v], log-partition and null weight."""
+        if not isinstance(queries, Tensor):
+            raise ParameterError(
+                f"queries must be a tensor, got {type(queries).__name__}: send torch.as_tensor(queries)"
+            )
+        width = Rows.of(self.memory).view.dimension if self.W_Q is None else len(self.W_Q)
+        if queries.ndim < 1 or queries.shape[-1] != width:
+            raise ShapeError(f"queries must be [..., {width}], got {tuple(queries.shape)}")
         if self.W_Q is None:
-            of_heads = queries[..., None, :].expand(*queries.shape[:-1], self.n_heads, queries.shape[-1])
+            of_heads = queries[..., None, :].expand(*queries.shape[:-1], self.n_heads, width)
         else:
-            if queries.shape[-1] != len(self.W_Q):
-                raise ShapeError(f"queries must be [..., {len(self.W_Q)}] as W_Q is, got {tuple(queries.shape)}")
-            of_heads = (queries @ self.W_Q.to(queries)).reshape(*queries.shape[:-1], self.n_heads, -1)
+            projected = queries @ self.W_Q.to(queries)
+            of_heads = projected.reshape(*queries.shape[:-1], self.n_heads, projected.shape[-1] // self.n_heads)
         wide = queries.dtype if queries.dtype == torch.float64 else torch.float32
         temperature = self.log_temperature.to(queries.device, wide).exp()
         null = None if self.null is None else self.null.to(queries.device, wide)
@@ -879,7 +888,23 @@ class MemoryAttention(nn.Module):
 
     def extra_repr(self) -> str:
         """Return what `print` shows of the layer."""
-        return f"{self.memory!r}, n_heads={self.n_heads}, trainable={self.trainable}"
+        view = Rows.of(self.memory).view
+        rows = f"<{view.n} keys of width {view.dimension}, {view.similarity}>"
+        return f"{rows}, n_heads={self.n_heads}, trainable={self.trainable}"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """Return a layer with parameters of its own, over the same memory."""
+        memo[id(self.memory)] = self.memory
+        layer = memo[id(self)] = self.__new__(type(self))
+        layer.__dict__.update(deepcopy(self.__dict__, memo))
+        return layer
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Refuse to be pickled: a memory belongs to its process."""
+        raise TypeError(
+            "a MemoryAttention cannot be pickled with its memory: "
+            "save the parameters with save(path) or state_dict(), and load them over a memory"
+        )
 
     def save(self, path: str | Path) -> None:
         """Write the parameters, not the memory, to a safetensors file."""
@@ -900,7 +925,7 @@ class MemoryAttention(nn.Module):
         try:
             with safe_open(path, "pt") as file:
                 about = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  (not a mapping)
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118  (not a mapping)
             n_heads, trainable = int(about["n_heads"]), about["trainable"].split()
             temperatures = tensors["log_temperature"].exp().tolist()
         except (SafetensorError, OSError, KeyError, ValueError) as error:
@@ -919,7 +944,7 @@ class MemoryAttention(nn.Module):
             shape = layer.state_dict()[name].shape
             if shape != tensor.shape:
                 raise ShapeError(f"{name} of {path} is {tuple(tensor.shape)}, this memory needs {tuple(shape)}")
-        layer.load_state_dict(tensors)
+        layer.load_state_dict(tensors, assign=True)
         return layer
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -233,6 +234,28 @@ def test_heads_have_temperatures_null_keys_and_projections(arrays):
     assert not MemoryAttention(memory, temperature=0.1, trainable=()).log_temperature.requires_grad
 
 
+def test_a_batch_without_queries_has_gradients_of_zero(arrays):
+    layer = MemoryAttention(Memory.of(*arrays[:2]), 2, temperature=0.1, null=0.2, trainable=attention.torch.TRAINABLE)
+    output = layer(torch.empty(3, 0, D))
+    assert output.shape == (3, 0, D_V)
+    output.sum().backward()
+    assert not any(parameter.grad.any() for parameter in layer.parameters())
+
+
+def test_a_deep_copy_has_the_same_memory_and_its_own_parameters(arrays):
+    memory = Memory.of(*arrays[:2])
+    for rows in (memory, [memory.view]):
+        layer = MemoryAttention(rows, temperature=0.1, trainable="query")
+        copied = torch.optim.swa_utils.AveragedModel(torch.nn.Sequential(layer)).module[0]
+        assert copied.memory is rows
+        with torch.no_grad():
+            copied.W_Q += 1
+        assert not torch.equal(layer.W_Q, copied.W_Q)
+        assert "<211 keys of width 13, cosine>" in repr(layer)
+    with pytest.raises(TypeError, match=r"save the parameters with save\(path\)"):
+        pickle.dumps(layer)
+
+
 def test_a_layer_learns_the_projection_that_turned_its_queries():
     torch.manual_seed(0)
     random = np.random.default_rng(0)
@@ -259,6 +282,8 @@ def test_a_saved_layer_is_the_same(arrays, tmp_path):
     torch.testing.assert_close(loaded(queries), layer(queries), rtol=0, atol=0)
     assert loaded.trainable == layer.trainable
     assert not loaded.log_temperature.requires_grad
+    layer.double().save(tmp_path / "layer.safetensors")
+    assert MemoryAttention.load(tmp_path / "layer.safetensors", memory).W_Q.dtype == torch.float64
     with pytest.raises(ShapeError, match=r"W_O of .* is \(14, 7\), this memory needs \(26, 7\)"):
         MemoryAttention.load(tmp_path / "layer.safetensors", Memory.of(keys))
     (tmp_path / "other").write_text("no layer")
@@ -302,6 +327,8 @@ def test_a_saved_layer_is_the_same(arrays, tmp_path):
             r"temperature must be one number here, got \(2,\)",
         ),
         (lambda m, q: mine_negatives(q, m, [0], 0.1), r"expected queries \[q, d\] and q positives"),
+        (lambda m, q: MemoryAttention(m, temperature=0.1)(q[0, 0]), r"queries must be \[..., 13\], got \(\)"),
+        (lambda m, q: MemoryAttention(m, temperature=0.1)(q.numpy()), "queries must be a tensor, got ndarray"),
         (lambda m, q: MemoryAttention(m, 0, temperature=0.1), "n_heads must be at least 1"),
         (lambda m, q: MemoryAttention(m, temperature=-1), "temperature must be above 0"),
         (lambda m, q: MemoryAttention(m, temperature=math.nan), "temperature must be finite"),
