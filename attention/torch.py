@@ -442,16 +442,24 @@ def _pull(
     queries: Tensor, inverse: Tensor, rows: Rows, kind: torch.dtype, peaks: Tensor, gradients: Tensor, levels: Tensor
 ) -> tuple[Tensor, ...]:
     """Return totals, moments, spreads and gradients of queries, see `lookup.Pull`."""
+    # The sums are linear in gradients and levels; those of about 1 neither overflow float32 nor lose digits in it.
+    sizes = torch.maximum(torch.linalg.vector_norm(gradients, dim=1), levels.abs())
+    sizes = torch.where(sizes == 0, torch.ones_like(sizes), torch.exp2(sizes.log2().round()))
+    gradients, levels = gradients / sizes[:, None], levels / sizes
+    sums: tuple[Tensor, ...]
     if _in_kernels(queries, kind):
         arrays = (_as_array(tensor) for tensor in (queries, inverse, peaks, gradients, levels))
-        return tuple(_as_tensor(array, queries) for array in pull(rows.view, rows.mask, *arrays))
+        sums = tuple(_as_tensor(array, queries) for array in pull(rows.view, rows.mask, *arrays))
+    else:
 
-    def compute(
-        queries: Tensor, inverse: Tensor, peaks: Tensor, gradients: Tensor, levels: Tensor
-    ) -> tuple[Tensor, ...]:
-        return pull_in_tiles(queries.to(kind), inverse, rows, peaks, gradients, levels)
+        def compute(
+            queries: Tensor, inverse: Tensor, peaks: Tensor, gradients: Tensor, levels: Tensor
+        ) -> tuple[Tensor, ...]:
+            return pull_in_tiles(queries.to(kind), inverse, rows, peaks, gradients, levels)
 
-    return _in_batches(compute, queries, inverse, peaks, gradients, levels)
+        sums = _in_batches(compute, queries, inverse, peaks, gradients, levels)
+    totals, moments, spreads, pulled = sums
+    return totals * sizes, moments * sizes, spreads * sizes, pulled * sizes[:, None]
 
 
 class Softmax(NamedTuple):
@@ -674,9 +682,13 @@ def _numbers_of(positives: Any) -> list[I64]:
     Raises:
         ParameterError: they are no whole numbers.
     """
+    items = positives.tolist() if isinstance(positives, Tensor | np.ndarray) else positives
     try:
-        lists = positives.tolist() if isinstance(positives, Tensor | np.ndarray) else list(positives)
-        arrays = [np.unique(np.asarray(one)) for one in lists]
+        items = list(items)
+        flat = np.asarray(items) if items and isinstance(items[0], int) else np.empty((0, 0))
+        if flat.ndim == 1 and flat.dtype.kind in "iu":
+            return list(flat.astype(np.int64)[:, None])
+        arrays = [np.unique(np.asarray(one)) for one in items]
     except (TypeError, ValueError):
         arrays = [np.array([math.nan])]
     for array in arrays:

@@ -447,3 +447,15 @@ def test_numbers_that_float32_cannot_hold_need_queries_of_float64(arrays, simila
         attend(queries.float(), memory, 1e30)
     wanted = dense(similarity, queries, stored(arrays[0] * keys), stored(arrays[1]), [1e30] * Q)[0]
     torch.testing.assert_close(attend(queries, memory, 1e30).output, wanted)
+
+
+@pytest.mark.parametrize("size", [1e-42, 1e-36, 1e37])
+def test_gradients_near_the_ends_of_float32_keep_their_digits(arrays, size):
+    keys, values, vectors = arrays
+    temperature = torch.tensor([0.2] * Q, dtype=torch.float64, requires_grad=True)
+    result = attend(torch.tensor(vectors).float(), Memory.of(keys, values), temperature)
+    (result.output.double().sum() * size).backward()
+    wide = temperature.detach().requires_grad_()
+    output = dense("cosine", torch.tensor(vectors), stored(keys), stored(values), wide)[0]
+    (wanted,) = torch.autograd.grad(output.sum(), wide)
+    torch.testing.assert_close(temperature.grad / float(np.float32(size)), wanted, rtol=2e-4, atol=0)
