@@ -23,8 +23,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 import torch
@@ -51,6 +52,8 @@ from attention.lookup import (
     pull,
     row_tiles,
 )
+
+Sums = TypeVar("Sums")
 
 TRAINABLE = ("temperature", "null", "query", "output")
 """Names of the parameters of a `MemoryAttention`."""
@@ -364,6 +367,18 @@ def _bounds(queries: Tensor, inverse: Tensor, rows: Rows, kind: torch.dtype) -> 
     return GradientBounds.of(view, rounding, norms, _as_array(inverse))
 
 
+def _as_they_are(compute: Callable[..., Sums]) -> Callable[..., Sums]:
+    """Return a function that multiplies in the types of its tensors, though torch may be told to take narrower ones."""
+
+    @wraps(compute)
+    def computed(queries: Tensor, *others: Any, **options: Any) -> Sums:
+        with torch.autocast(queries.device.type, enabled=False):
+            return compute(queries, *others, **options)
+
+    return computed
+
+
+@_as_they_are
 def blend_in_tiles(queries: Tensor, inverse: Tensor, rows: Rows, *, keys: bool) -> tuple[Tensor, ...]:
     """Return what `lookup.blend` returns, computed by torch on the queries' device, in their type.
 
@@ -392,6 +407,7 @@ def blend_in_tiles(queries: Tensor, inverse: Tensor, rows: Rows, *, keys: bool) 
     return peaks, masses, moments, outputs
 
 
+@_as_they_are
 def pull_in_tiles(
     queries: Tensor, inverse: Tensor, rows: Rows, peaks: Tensor, gradients: Tensor, levels: Tensor
 ) -> tuple[Tensor, ...]:
@@ -542,8 +558,9 @@ class _Lookup(torch.autograd.Function):
         )
         error = _as_tensor(error, queries) * reach
         if null is not None and rows.view.similarity == "gaussian":  # there the query shifts the null key
-            moved = _as_tensor(np.expm1(2 * bounds.common), queries) * share.abs() + softmax.null_weight * excess.abs()
-            error = error + moved * inverse * torch.linalg.vector_norm(queries, dim=1)
+            moved = torch.expm1(2 * _as_tensor(bounds.common, queries)) * share.abs()
+            moved = (moved + softmax.null_weight * excess.abs()) * inverse
+            error = (error + moved * torch.linalg.vector_norm(queries, dim=1)).nan_to_num(math.inf, math.inf)
         certificate.query_gradient_error = error.reshape(certificate.output_error.shape)
         of_null = None if null is None else share * inverse
         return pulled * (softmax.row_scale * inverse)[:, None], of_inverse, of_null

@@ -383,13 +383,15 @@ def test_tiles_of_torch_compute_the_sums_of_the_kernels(arrays, similarity):
     gradients, levels = torch.randn(Q, D_V, dtype=torch.float64), torch.randn(Q, dtype=torch.float64)
     for of_keys in (False, True):
         sums = lookup.blend(rows.view, rows.mask, queries.numpy(), inverse.numpy(), keys=of_keys)
-        tiles = attention.torch.blend_in_tiles(queries.float(), inverse, rows, keys=of_keys)
+        with torch.autocast("cpu", dtype=torch.bfloat16):  # it does not narrow them
+            tiles = attention.torch.blend_in_tiles(queries.float(), inverse, rows, keys=of_keys)
         for one, other in zip(sums, tiles, strict=True):
             np.testing.assert_allclose(one, other.numpy(), rtol=1e-5, atol=1e-5)
     peaks = tiles[0]
     numbers = (tensor.numpy() for tensor in (queries, inverse, peaks, gradients, levels))
     pulled = lookup.pull(rows.view, rows.mask, *numbers)
-    tiles = attention.torch.pull_in_tiles(queries.float(), inverse, rows, peaks, gradients, levels)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        tiles = attention.torch.pull_in_tiles(queries.float(), inverse, rows, peaks, gradients, levels)
     for one, other in zip(pulled, tiles, strict=True):
         np.testing.assert_allclose(one, other.numpy(), rtol=1e-5, atol=3e-5)
 
@@ -459,3 +461,11 @@ def test_gradients_near_the_ends_of_float32_keep_their_digits(arrays, size):
     output = dense("cosine", torch.tensor(vectors), stored(keys), stored(values), wide)[0]
     (wanted,) = torch.autograd.grad(output.sum(), wide)
     torch.testing.assert_close(temperature.grad / float(np.float32(size)), wanted, rtol=2e-4, atol=0)
+
+
+def test_the_bound_of_a_gradient_is_infinite_where_none_is_known(arrays):
+    memory = Memory.of(arrays[0], arrays[1], similarity="gaussian")
+    queries = torch.tensor(arrays[2], dtype=torch.float32, requires_grad=True)
+    result = attend(queries, memory, 1e-9, null=-0.3)
+    result.output.sum().backward()
+    assert bool(result.certificate.query_gradient_error.isposinf().all())
