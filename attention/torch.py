@@ -367,18 +367,18 @@ def _bounds(queries: Tensor, inverse: Tensor, rows: Rows, kind: torch.dtype) -> 
     return GradientBounds.of(view, rounding, norms, _as_array(inverse))
 
 
-def _as_they_are(compute: Callable[..., Sums]) -> Callable[..., Sums]:
-    """Return a function that multiplies in the types of its tensors, though torch may be told to take narrower ones."""
+def _without_autocast(compute: Callable[..., Sums]) -> Callable[..., Sums]:
+    """Return a function that multiplies in the types of its tensors under autocast too."""
 
     @wraps(compute)
-    def computed(queries: Tensor, *others: Any, **options: Any) -> Sums:
+    def in_full(queries: Tensor, *numbers: Any, **options: Any) -> Sums:
         with torch.autocast(queries.device.type, enabled=False):
-            return compute(queries, *others, **options)
+            return compute(queries, *numbers, **options)
 
-    return computed
+    return in_full
 
 
-@_as_they_are
+@_without_autocast
 def blend_in_tiles(queries: Tensor, inverse: Tensor, rows: Rows, *, keys: bool) -> tuple[Tensor, ...]:
     """Return what `lookup.blend` returns, computed by torch on the queries' device, in their type.
 
@@ -407,7 +407,7 @@ def blend_in_tiles(queries: Tensor, inverse: Tensor, rows: Rows, *, keys: bool) 
     return peaks, masses, moments, outputs
 
 
-@_as_they_are
+@_without_autocast
 def pull_in_tiles(
     queries: Tensor, inverse: Tensor, rows: Rows, peaks: Tensor, gradients: Tensor, levels: Tensor
 ) -> tuple[Tensor, ...]:
@@ -533,12 +533,12 @@ class _Lookup(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, of_output: Tensor, of_log_partition: Tensor) -> tuple[Tensor | None, ...]:
         with torch.no_grad():
-            gradients = _Lookup.pulled(context, of_output, of_log_partition)
+            gradients = _Lookup.gradients(context, of_output, of_log_partition)
         once: Any = _Once.apply
         return *once(*gradients, *context.saved_tensors[:3], of_output, of_log_partition), None, None, None, None
 
     @staticmethod
-    def pulled(context: Any, of_output: Tensor, of_log_partition: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    def gradients(context: Any, of_output: Tensor, of_log_partition: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return the gradients of queries, inverse and null; write the bound on their error."""
         queries, inverse, null, reach, *saved = context.saved_tensors
         rows, softmax, certificate = context.rows, Softmax(*saved), context.certificate
@@ -697,7 +697,7 @@ def _numbers_of(positives: Any) -> list[I64]:
     """Return the numbers of each query's right documents, ascending and different.
 
     Raises:
-        ParameterError: they are no whole numbers.
+        ParameterError: they are fractions, booleans or texts.
     """
     items = positives.tolist() if isinstance(positives, Tensor | np.ndarray) else positives
     try:
@@ -712,7 +712,7 @@ def _numbers_of(positives: Any) -> list[I64]:
         if array.size and array.dtype.kind not in "iu":
             raise ParameterError(
                 "positives must be a document's number, or a list of numbers, for each query, "
-                f"got {positives!r:.80}: a number is a whole one"
+                f"got {positives!r:.80}: send integers"
             )
     return [array.astype(np.int64) for array in arrays]
 
