@@ -666,6 +666,7 @@ def corpus_cross_entropy(
         losses = -_log_sums(
             log_weights, query_of, len(queries), None if level is None else level * inverse - log_partition
         )
+    losses = losses + losses.detach().neg().clamp(min=0)  # rounding can push a loss near 0 below it
     reduced: Tensor = losses.mean() if reduction == "mean" else losses.sum() if reduction == "sum" else losses
     return reduced.to(flat.kind)
 
@@ -702,11 +703,10 @@ def _numbers_of(positives: Any) -> list[I64]:
     items = positives.tolist() if isinstance(positives, Tensor | np.ndarray) else positives
     try:
         items = list(items)
-        flat = np.asarray(items) if items and isinstance(items[0], int) else np.empty((0, 0))
-        if flat.ndim == 1 and flat.dtype.kind in "iu":
-            return list(flat.astype(np.int64)[:, None])
+        if all(type(one) is int for one in items):
+            return list(np.array(items, dtype=np.int64)[:, None])
         arrays = [np.unique(np.asarray(one)) for one in items]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         arrays = [np.array([math.nan])]
     for array in arrays:
         if array.size and array.dtype.kind not in "iu":

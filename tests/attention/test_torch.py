@@ -184,7 +184,9 @@ def test_the_loss_of_several_positives_and_of_none(arrays):
     owners = np.arange(N) // 2 * 2
     memory = Memory.of(keys, owners=owners)
     queries = torch.tensor(vectors)
-    losses = corpus_cross_entropy(queries, memory, [[4, 8], [0], [], [2], [210]], 0.2, null=0.3, reduction="none")
+    losses = corpus_cross_entropy(
+        queries, memory, [[8, 4, 8], 0, [], torch.tensor(2), [210]], 0.2, null=0.3, reduction="none"
+    )
     of_null = torch.full((Q, 1), 0.3, dtype=torch.float64)
     logits = torch.cat([SIMILARITIES["cosine"](queries, stored(keys)), of_null], dim=1) / 0.2
     weights = torch.softmax(logits, dim=1)
@@ -319,6 +321,7 @@ def test_a_saved_layer_is_the_same(arrays, tmp_path):
         (lambda m, q: corpus_cross_entropy(q.tolist(), m, range(5), 0.1), "queries must be a floating-point tensor"),
         (lambda m, q: corpus_cross_entropy(q, m, [1.5, 1, 2, 3, 4], 0.1), "positives must be .* got .1.5"),
         (lambda m, q: corpus_cross_entropy(q, m, torch.ones(5, N) > 0, 0.1), "positives must be .* got tensor"),
+        (lambda m, q: corpus_cross_entropy(q, m, [2**70] * 5, 0.1), "positives must be"),
         (lambda m, q: corpus_cross_entropy(q, m, 3, 0.1), "positives must be .* got 3"),
         (lambda m, q: mine_negatives(q, m, ["a"] * 5, 0.1), "positives must be .* got .'a'"),
         (lambda m, q: mine_negatives(q, m, range(5), 0.1, count=-1), "count must be at least 1, got -1"),
@@ -469,3 +472,14 @@ def test_the_bound_of_a_gradient_is_infinite_where_none_is_known(arrays):
     result = attend(queries, memory, 1e-9, null=-0.3)
     result.output.sum().backward()
     assert bool(result.certificate.query_gradient_error.isposinf().all())
+
+
+def test_no_loss_is_below_zero():
+    random = np.random.default_rng(2)
+    keys = random.standard_normal((500, 64))
+    queries = torch.tensor(keys[:50], dtype=torch.float32, requires_grad=True)
+    losses = corpus_cross_entropy(queries, Memory.of(keys), range(50), 1e-5, reduction="none")
+    assert float(losses.detach().min()) == 0
+    assert float(losses.detach().max()) < 0.1
+    losses.sum().backward()
+    assert bool(queries.grad.isfinite().all())
