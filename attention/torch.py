@@ -853,8 +853,9 @@ class MemoryAttention(nn.Module):
         view = Rows.of(memory).view
         if view.dimension is None or view.value_dimension is None:
             raise ParameterError("the memory is empty, so its width is unknown: publish rows first")
-        if n_heads < 1:
-            raise ParameterError(f"n_heads must be at least 1, got {n_heads}")
+        for name, width in (("n_heads", n_heads), ("d_model", d_model), ("d_output", d_output)):
+            if width is not None and (not isinstance(width, int) or width < 1):
+                raise ParameterError(f"{name} must be an integer of at least 1, got {width}")
         trainable = (trainable,) if isinstance(trainable, str) else trainable
         unknown = sorted(set(trainable) - set(TRAINABLE))
         if unknown:
@@ -984,7 +985,10 @@ def _of_heads(name: str, numbers: float | Sequence[float], n_heads: int) -> Tens
         ShapeError: there are more or fewer numbers than heads.
         ParameterError: a number is not finite.
     """
-    tensor = torch.as_tensor(numbers, dtype=torch.float64)
+    try:
+        tensor = torch.as_tensor(numbers, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError):
+        raise ParameterError(f"{name} must be a number or one for each head, got {numbers!r}") from None
     if tensor.ndim > 1 or (tensor.ndim == 1 and len(tensor) != n_heads):
         raise ShapeError(f"{name} must be a number or one for each of {n_heads} heads, got {tuple(tensor.shape)}")
     if not bool(tensor.isfinite().all()):

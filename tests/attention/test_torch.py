@@ -332,7 +332,12 @@ def test_a_saved_layer_is_the_same(arrays, tmp_path):
         (lambda m, q: mine_negatives(q, m, [0], 0.1), r"expected queries \[q, d\] and q positives"),
         (lambda m, q: MemoryAttention(m, temperature=0.1)(q[0, 0]), r"queries must be \[..., 13\], got \(\)"),
         (lambda m, q: MemoryAttention(m, temperature=0.1)(q.numpy()), "queries must be a tensor, got ndarray"),
-        (lambda m, q: MemoryAttention(m, 0, temperature=0.1), "n_heads must be at least 1"),
+        (lambda m, q: MemoryAttention(m, 0, temperature=0.1), "n_heads must be an integer of at least 1, got 0"),
+        (
+            lambda m, q: MemoryAttention(m, temperature=0.1, d_model=-1, trainable=["query"]),
+            "d_model must be an integer",
+        ),
+        (lambda m, q: MemoryAttention(m, temperature=Auto()), "temperature must be a number or one for each head"),
         (lambda m, q: MemoryAttention(m, temperature=-1), "temperature must be above 0"),
         (lambda m, q: MemoryAttention(m, temperature=math.nan), "temperature must be finite"),
         (lambda m, q: MemoryAttention(m, 3, temperature=(1.0, 2.0)), "one for each of 3 heads"),
