@@ -43,7 +43,7 @@ COLLECTION, SHARDED_DOCUMENTS, SERVERS, COPIES = 28, 24_000, 3, 2
 def palettes() -> tuple[dict[str, str], dict[str, str]]:
     """Return the colours of the workshop page by name, light and dark."""
     style = STYLE.read_text(encoding="utf-8")
-    light, dark = style.index(":root {"), style.index(':root[data-theme="dark"] {')
+    light, dark = style.index(":root, :host {"), style.index(':root[data-theme="dark"], :host')
 
     def colours(start: int) -> dict[str, str]:
         block = style[start : style.index("}", start)]

@@ -29,6 +29,7 @@ def test_a_new_collection_takes_the_services_encoder_and_its_defaults(client, co
         "temperature": 0.05,
         "null": "auto",
         "calibration": None,
+        "projection": None,
         "defaults": None,
         "expire_after": None,
         "documents": 0,
