@@ -247,8 +247,11 @@ SENTENCE = "softkv doctor encodes a sentence"
 
 def _models(settings: Settings) -> list[Step]:
     """Return a step for the model of the settings, or for each encoder of their file."""
-    from service.encoding import LocalSettings, load_encoder, load_reranker
-
+    try:
+        from service.encoding import LocalSettings, load_encoder, load_reranker
+    except ImportError as error:
+        broken = Check("model", "broken", str(error))
+        return [Step("model", lambda: [broken])]
     file, name = settings.encoders_file, settings.encoder_name
     if file is None:
         if name is None:
