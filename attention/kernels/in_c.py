@@ -313,6 +313,7 @@ class KernelsInC:
     ) -> None:
         """Add the softmax terms of some rows to the sums of queries; see `Kernels.blend_rows`."""
         count, floats = len(queries), _floats(rows)
+        scratch = _scratch.of(self._c.gradients_scratch(byref(floats), count))
         self._c.blend_rows(
             byref(floats),
             address(queries, pointers.F32, count * floats.width),
@@ -322,7 +323,7 @@ class KernelsInC:
             address(peaks, pointers.F32, count),
             address(sums, pointers.F64, count * 2),
             address(outputs, pointers.F64, count * floats.value_width),
-            _scratch.of(self._c.gradients_scratch(byref(floats), count)),
+            scratch,
         )
 
     def pull_rows(
@@ -338,6 +339,7 @@ class KernelsInC:
     ) -> None:
         """Add the gradients of queries that some rows cause; see `Kernels.pull_rows`."""
         count, floats = len(queries), _floats(rows)
+        scratch = _scratch.of(self._c.gradients_scratch(byref(floats), count))
         self._c.pull_rows(
             byref(floats),
             address(queries, pointers.F32, count * floats.width),
@@ -348,7 +350,7 @@ class KernelsInC:
             address(levels, pointers.F32, count),
             address(sums, pointers.F64, count * 3),
             address(outputs, pointers.F64, count * floats.width),
-            _scratch.of(self._c.gradients_scratch(byref(floats), count)),
+            scratch,
         )
 
     def row_products(self, vectors: F32, rows: I64, queries: F64, query_of: I64) -> F64:

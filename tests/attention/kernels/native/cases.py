@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from attention.kernels import CandidateLists, CodedKeys, CodedValues, RowRun, SoftmaxOptions
+from attention.kernels import CandidateLists, CodedKeys, CodedValues, FloatRows, RowRun, SoftmaxOptions
 from attention.kernels.in_c import KernelsInC
 from attention.kernels.interface import NO_ADDENDS, TOTALS
 from attention.kernels.layout import FINE_LEVELS, LANES, LEVELS, columns_room, put_columns, put_rows, rows_room
@@ -155,6 +155,25 @@ def exact(running: KernelsInC, rows: int, width: int, queries: int) -> Outputs:
         heads, heavy = masses.counts
         written += [masses.similarities, masses.masses, masses.totals, masses.heads[:heads], masses.heavy[:heavy]]
         written += running.softmax_masses(masses.similarities.copy(), 0.3)
+    return written
+
+
+def gradients(running: KernelsInC, rows: int, width: int, queries: int) -> Outputs:
+    """Return sums of softmax terms and their gradients: of all rows, whose keys are the values, then of some rows."""
+    numbers = Numbers(11)
+    keys, values = (numbers.reals(-1, 1, rows, d).astype(np.float32) for d in (width, width // 2 + 1))
+    some, factors = numbers.integers(0, max(rows - 1, 0), rows), numbers.reals(0.5, 2, rows).astype(np.float32)
+    addends = numbers.reals(-1, 1, rows).astype(np.float32)
+    vectors, inverse = (numbers.reals(0.5, 2, queries, d).astype(np.float32) for d in (width, 1))
+    written: Outputs = []
+    for floats in (FloatRows(keys, keys, None, None, None), FloatRows(keys, values, some, factors, addends)):
+        d = floats.values.shape[1]
+        peaks, sums = np.full(queries, -np.inf, dtype=np.float32), np.zeros((queries, 2))
+        blended, pulled, totals = np.zeros((queries, d)), np.zeros((queries, width)), np.zeros((queries, 3))
+        running.blend_rows(floats, vectors, inverse[:, 0].copy(), floats.factors is not None, peaks, sums, blended)
+        of_outputs, levels = numbers.reals(-1, 1, queries, d).astype(np.float32), sums[:, 1].astype(np.float32)
+        running.pull_rows(floats, vectors, inverse[:, 0].copy(), peaks, of_outputs, levels, totals, pulled)
+        written += [peaks, sums, blended, totals, pulled]
     return written
 
 
@@ -346,6 +365,7 @@ def odd_cases() -> dict[str, Case]:
             add(values, rows, width, queries, fine=fine, chunk=64 if biased else 1024)
             add(originals, rows, width, queries)
             add(exact, rows, width, queries)
+            add(gradients, rows, width, queries)
         add(candidates, rows, queries, bands=1 + at % 3)
     for width, queries in product((*WIDTHS, 15, 17, 31, 32), (0, *QUERIES)):
         add(forms, width, queries)
@@ -368,6 +388,7 @@ def large_cases() -> dict[str, Case]:
         calls[f"values by {of}"] = partial(values, rows=1500, width=130, queries=18, fine=fine)
     calls["originals"] = partial(originals, rows=300, width=101, queries=7)
     calls["exact"] = partial(exact, rows=300, width=101, queries=7)
+    calls["gradients"] = partial(gradients, rows=300, width=101, queries=39)
     calls["quadratic forms of one"] = partial(forms, width=101, queries=1)
     calls["quadratic forms"] = partial(forms, width=101, queries=19)
     calls["candidates"] = partial(candidates, run=200, queries=9)
