@@ -65,8 +65,8 @@ def make_documents(named: int, questions: int, seed: int = 0) -> tuple[list[Name
             while (name := draw(random)) in names:
                 pass
             names.add(name)
-            asked = tuple(forms[j].format(name) for j in random.permutation(len(forms))[:questions])
-            documents.append(NamedDocument(texts[i], name, asked))
+            wordings = tuple(forms[j].format(name) for j in random.permutation(len(forms))[:questions])
+            documents.append(NamedDocument(texts[i], name, wordings))
         others += [texts[i] for i in order[named // 2 :]]
     return documents, others
 

@@ -126,10 +126,10 @@ def accuracy(
     assert exact is not None
     lengths = torch.linalg.vector_norm(exact, dim=1)
     for name in ("softkv", "torch"):
-        found = passes(blends[name], queries, gradient)[2]
+        pulled = passes(blends[name], queries, gradient)[2]
         if name == "torch":  # its queries have length 1 to seven digits, and softkv's gradient is that of the cosine
-            found = found - (found * queries).sum(dim=1, keepdim=True) * queries
-        error = float((torch.linalg.vector_norm(found.double() - exact, dim=1) / lengths).max())
+            pulled = pulled - (pulled * queries).sum(dim=1, keepdim=True) * queries
+        error = float((torch.linalg.vector_norm(pulled.double() - exact, dim=1) / lengths).max())
         console.print(f"{name}: gradients within {error:.1e} of float64, relative")
     leaf = queries.clone().requires_grad_()
     result = attend(leaf, memory, TEMPERATURE)
@@ -199,9 +199,9 @@ def main() -> None:
     if arguments.peak:
         peak(*arguments.peak)
         return
-    wanted = PASSIVE | (AVX2 if arguments.kind == "avx2" else {})
-    if not wanted.items() <= os.environ.items():
-        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.gradients", *sys.argv[1:]], os.environ | wanted)
+    variables = PASSIVE | (AVX2 if arguments.kind == "avx2" else {})
+    if not variables.items() <= os.environ.items():
+        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.gradients", *sys.argv[1:]], os.environ | variables)
     if arguments.kind:
         use_kernels(KernelsInC(library_of(next(kind for kind in usable_kinds() if kind.name == arguments.kind))))
     console = Console(width=200)

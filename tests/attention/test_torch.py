@@ -191,10 +191,10 @@ def test_the_loss_of_several_positives_and_of_none(arrays):
     logits = torch.cat([SIMILARITIES["cosine"](queries, stored(keys)), of_null], dim=1) / 0.2
     weights = torch.softmax(logits, dim=1)
     right = [[4, 5, 8, 9], [0, 1], [N], [2, 3], [210]]
-    wanted = torch.stack([-weights[query, rows].sum().log() for query, rows in enumerate(right)])
-    torch.testing.assert_close(losses, wanted, rtol=1e-10, atol=1e-12)
+    expected = torch.stack([-weights[query, rows].sum().log() for query, rows in enumerate(right)])
+    torch.testing.assert_close(losses, expected, rtol=1e-10, atol=1e-12)
     total = corpus_cross_entropy(queries, memory, [[4, 8], [0], [], [2], [210]], 0.2, null=0.3, reduction="sum")
-    torch.testing.assert_close(total, wanted.sum())
+    torch.testing.assert_close(total, expected.sum())
 
 
 def test_negatives_outweigh_the_null_key_and_are_not_labelled(arrays):
@@ -455,8 +455,8 @@ def test_numbers_that_float32_cannot_hold_need_queries_of_float64(arrays, simila
     queries = torch.tensor(arrays[2] * vectors)
     with pytest.raises(ParameterError, match=message):
         attend(queries.float(), memory, 1e30)
-    wanted = dense(similarity, queries, stored(arrays[0] * keys), stored(arrays[1]), [1e30] * Q)[0]
-    torch.testing.assert_close(attend(queries, memory, 1e30).output, wanted)
+    expected = dense(similarity, queries, stored(arrays[0] * keys), stored(arrays[1]), [1e30] * Q)[0]
+    torch.testing.assert_close(attend(queries, memory, 1e30).output, expected)
 
 
 @pytest.mark.parametrize("size", [1e-42, 1e-36, 1e37])
@@ -467,8 +467,8 @@ def test_gradients_near_the_ends_of_float32_keep_their_digits(arrays, size):
     (result.output.double().sum() * size).backward()
     wide = temperature.detach().requires_grad_()
     output = dense("cosine", torch.tensor(vectors), stored(keys), stored(values), wide)[0]
-    (wanted,) = torch.autograd.grad(output.sum(), wide)
-    torch.testing.assert_close(temperature.grad / float(np.float32(size)), wanted, rtol=2e-4, atol=0)
+    (expected,) = torch.autograd.grad(output.sum(), wide)
+    torch.testing.assert_close(temperature.grad / float(np.float32(size)), expected, rtol=2e-4, atol=0)
 
 
 def test_the_bound_of_a_gradient_is_infinite_where_none_is_known(arrays):

@@ -114,10 +114,12 @@ def free_port() -> int:
 def running(folder: Path, *words: str) -> Iterator[None]:
     """Run a program of this environment in a folder, with all of its own files in that folder."""
     places = ("HOME", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR", "IPYTHONDIR", "XDG_CONFIG_HOME")
-    own = {name: str(folder / name.lower()) for name in (*places, "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME")}
-    for place in own.values():
+    folders = {
+        name: str(folder / name.lower()) for name in (*places, "XDG_CACHE_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME")
+    }
+    for place in folders.values():
         Path(place).mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, **own, "MARIMO_SKIP_UPDATE_CHECK": "1", "DO_NOT_TRACK": "1"}
+    environment = {**os.environ, **folders, "MARIMO_SKIP_UPDATE_CHECK": "1", "DO_NOT_TRACK": "1"}
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", *words], cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT
@@ -149,11 +151,11 @@ def lab(lab_folder: Path) -> Iterator[Callable[..., str]]:
     )
     extensions = folder / "jupyter_config_dir" / "lab" / "user-settings" / "@jupyterlab"
     # No question about news of Jupyter; and cells that are out of sight are drawn.
-    own = {
+    preferences = {
         "apputils-extension/notification": {"fetchNews": "false"},
         "notebook-extension/tracker": {"windowingMode": "none"},
     }
-    for name, setting in own.items():
+    for name, setting in preferences.items():
         file = extensions / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True)
         file.write_text(json.dumps(setting), encoding="utf-8")

@@ -79,4 +79,6 @@ def test_a_widget_is_dark_where_the_reader_wants_it(marimo: Callable[[str], str]
     )
     opened = visit()
     opened.page.goto(marimo(dark))
-    opened.page.locator('.softkv-widget[data-theme="dark"]').first.wait_for()
+    widget = opened.page.locator(".softkv-widget").first
+    until(lambda: widget.get_attribute("data-theme") == "dark", "the dark widget")
+    assert opened.errors == []

@@ -11,7 +11,16 @@ import typer
 from xxhash import xxh3_64_intdigest
 
 from service.addresses import DEFAULT_URL
-from softkv.commands.command_line import ApiKey, AsJSON, CommandError, Refused, Url, existing_source
+from softkv.commands.command_line import (
+    ApiKey,
+    AsJSON,
+    CommandError,
+    IdColumn,
+    QueryColumn,
+    Refused,
+    Url,
+    existing_source,
+)
 
 if TYPE_CHECKING:
     from attention.lookup import Memory
@@ -38,12 +47,8 @@ def train(
     collection: Annotated[
         str, typer.Option("-c", "--collection", help="The name of the collection.", show_default=False)
     ],
-    query_column: Annotated[
-        str, typer.Option("--query", metavar="COLUMN", help="The column with the questions.")
-    ] = "query",
-    id_column: Annotated[
-        str, typer.Option("--id", metavar="COLUMN", help="The column with the ids that answer them; empty for none.")
-    ] = "id",
+    query_column: QueryColumn = "query",
+    id_column: IdColumn = "id",
     apply: Annotated[
         bool, typer.Option("--apply", help="Keep the projection if it gains on the held-out pairs.")
     ] = False,
@@ -72,6 +77,8 @@ def train(
         if error.name != "torch":
             raise
         raise CommandError("training needs torch, which is not installed: pip install torch") from None
+    from service.retrieval.collections import Projection
+
     questions = read_labels(file, query_column, id_column)
     pairs = _read_pairs(file, questions)
     with connect(url, api_key) as client, progress(messages()) as bar:
@@ -82,7 +89,7 @@ def train(
         _require_ids(file, questions, numbers)
         queries = _encode(client, info, pairs, numbers)
         stored = target.projection()
-        served = None if stored is None else (lambda vectors: vectors + (vectors @ stored.down.T) @ stored.up)
+        served = None if stored is None else Projection(stored.down, stored.up).map_queries
         fitting = bar.add_task("training", total=None)
         fitted = fit_projection(
             memory,

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from attention.lookup import Memory, similarities_of
 from attention.torch import corpus_cross_entropy
+from service.retrieval.collections import Projection
 from service.retrieval.labels import MAX_RANK
 
 Array = NDArray[np.floating[Any]]
@@ -174,7 +175,7 @@ def _fit_and_judge(
         PENALTIES[best],
         STEPS[step],
         reciprocal_ranks(memory, before, held_out.answers),
-        reciprocal_ranks(memory, _map(held_out.vectors, down, up), held_out.answers),
+        reciprocal_ranks(memory, Projection(down, up).map_queries(held_out.vectors), held_out.answers),
         np.array([trained.isdisjoint(answers) for answers in held_out.answers]),
         len(training),
     )
@@ -212,12 +213,6 @@ def factor(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np
     rank = min(max(1, int(np.count_nonzero(values > SMALLEST_SHARE * values[0]))), MAX_RANK)
     roots = np.sqrt(values[:rank])
     return (left[:, :rank] * roots).T.astype(np.float32), (right[:rank] * roots[:, None]).astype(np.float32)
-
-
-def _map(vectors: Array, down: NDArray[np.float32], up: NDArray[np.float32]) -> Array:
-    exact = vectors.astype(np.float64)
-    mapped: Array = exact + (exact @ down.T.astype(np.float64)) @ up.astype(np.float64)
-    return mapped
 
 
 def reciprocal_ranks(memory: Memory, vectors: Array, answers: Sequence[Sequence[int]]) -> Array:

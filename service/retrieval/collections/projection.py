@@ -29,7 +29,7 @@ class TrainingReport:
     Attributes:
         pairs: the number of pairs that it was trained on.
         held_out: the number of other pairs, on which its quality was measured.
-        mrr_before, mrr_after: the mean reciprocal rank of the right documents, without and with the projection.
+        mrr_before, mrr_after: the mean reciprocal rank of the right documents, as served before and with it.
         error: the standard error of their difference, which is paired.
     """
 
@@ -50,7 +50,7 @@ class Projection:
 
     Attributes:
         down, up: float32[r, d], the directions that are read from a query, and those that are added to it.
-        at: when it was stored, in seconds of Unix time.
+        at: when it was stored, in seconds of Unix time; 0 if it is not stored.
         backgrounds: how similar mapped questions and unrelated texts are, by the similarity of the collection; None
             without an encoder.
         trained: its quality; None if it was not sent.
@@ -58,7 +58,7 @@ class Projection:
 
     down: F32
     up: F32
-    at: float
+    at: float = 0.0
     backgrounds: Backgrounds | None = None
     trained: TrainingReport | None = None
 

@@ -22,16 +22,16 @@ NETWORK = "/v1/service/network"
 
 
 @pytest.fixture
-def own(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def local_addresses(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The addresses of this machine in its networks; a test may change them."""
-    own = addresses.own_addresses()[:1] or [ELSEWHERE]
-    monkeypatch.setattr(addresses, "own_addresses", lambda: list(own))
+    local_addresses = addresses.own_addresses()[:1] or [ELSEWHERE]
+    monkeypatch.setattr(addresses, "own_addresses", lambda: list(local_addresses))
     monkeypatch.setattr(addresses, "in_a_container", lambda: False)
-    return own
+    return local_addresses
 
 
 @pytest.fixture
-def running(own: list[str], tmp_path: Path) -> Iterator[RunningService]:
+def running(local_addresses: list[str], tmp_path: Path) -> Iterator[RunningService]:
     with RunningService(data_dir=tmp_path, encoder="none") as running:
         running.wait_until_ready()
         yield running
@@ -51,25 +51,25 @@ def reached(running: RunningService) -> bool:
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_a_phone_joins_by_the_address_that_the_presenter_opened(
-    running: RunningService, own: list[str], visit: Any, axe: Any, language: str
+    running: RunningService, local_addresses: list[str], visit: Any, axe: Any, language: str
 ) -> None:
-    said = words("room/words.json")[language]
+    texts = words("room/words.json")[language]
     dark = {"color_scheme": "dark"} if language == "zh" else {}
     projector = visit(f"room?lang={language}", PROJECTOR, running.url, **dark).page
     projector.click("#open")
     projector.wait_for_selector("#network-open")
-    assert said["network.what"] in projector.locator("#network").inner_text()
+    assert texts["network.what"] in projector.locator("#network").inner_text()
     assert "127.0.0.1" in projector.locator(".address").inner_text()
     assert violations(axe, projector) == []
     projector.focus("#network-open")
     projector.keyboard.press("Enter")
 
-    there = addresses.url(own[0], running.port)
+    there = addresses.url(local_addresses[0], running.port)
     projector.wait_for_selector("#network-close:focus")
-    assert said["network.who"] in projector.locator("#network").inner_text()
-    assert projector.locator("#network [role=status]").inner_text() == said["network.opened"]
-    projector.get_by_text(said["network.others"]).click()
-    projector.get_by_text(said["network.help"].format(port=running.port)).wait_for()
+    assert texts["network.who"] in projector.locator("#network").inner_text()
+    assert projector.locator("#network [role=status]").inner_text() == texts["network.opened"]
+    projector.get_by_text(texts["network.others"]).click()
+    projector.get_by_text(texts["network.help"].format(port=running.port)).wait_for()
     link = f"{there}/room?code={projector.locator('#letters').inner_text()}"
     projector.wait_for_selector(f".qr[aria-label='{link}']")
     assert f"http://{projector.locator('.address').inner_text()}" == f"{there}/room"
@@ -95,7 +95,7 @@ def test_a_phone_joins_by_the_address_that_the_presenter_opened(
 
 
 def test_the_room_takes_the_network_with_it_and_says_when_that_changes(
-    running: RunningService, own: list[str], visit: Any
+    running: RunningService, local_addresses: list[str], visit: Any
 ) -> None:
     projector = visit("room?lesson&projector=1", (1024, 768), running.url).page
     projector.click("#open")
@@ -104,9 +104,9 @@ def test_the_room_takes_the_network_with_it_and_says_when_that_changes(
     projector.click("#network-open")
     projector.wait_for_selector("#network-close")
     assert flaws(projector, ROOM, 22) == []
-    own[:] = [ELSEWHERE if ELSEWHERE not in own else "127.0.0.3"]
+    local_addresses[:] = [ELSEWHERE if ELSEWHERE not in local_addresses else "127.0.0.3"]
     projector.click("#network-again", timeout=60_000)
-    there = addresses.url(own[0], running.port)
+    there = addresses.url(local_addresses[0], running.port)
     projector.wait_for_selector(f".qr[aria-label^='{there}/room?code=']")
     assert projector.locator("#network .wrong").count() == 0
     projector.click("#close")
@@ -117,29 +117,29 @@ def test_the_room_takes_the_network_with_it_and_says_when_that_changes(
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_a_machine_that_cannot_be_opened_says_why(
-    running: RunningService, own: list[str], visit: Any, monkeypatch: pytest.MonkeyPatch, language: str
+    running: RunningService, local_addresses: list[str], visit: Any, monkeypatch: pytest.MonkeyPatch, language: str
 ) -> None:
-    said = words("room/words.json")[language]
-    own.clear()
+    texts = words("room/words.json")[language]
+    local_addresses.clear()
     projector = visit(f"room?lang={language}", PROJECTOR, running.url).page
     projector.click("#open")
     projector.wait_for_selector("#network-look")
-    assert said["network.offline"] in projector.locator("#network").inner_text()
-    own.append(ELSEWHERE)
+    assert texts["network.offline"] in projector.locator("#network").inner_text()
+    local_addresses.append(ELSEWHERE)
     projector.click("#network-look")
     projector.wait_for_selector("#network-open")
     monkeypatch.setattr(addresses, "in_a_container", lambda: True)
     projector.reload()
-    projector.get_by_text(said["network.container"]).wait_for()
+    projector.get_by_text(texts["network.container"]).wait_for()
     assert projector.locator("#network button").count() == 0
 
 
-def test_a_service_on_the_network_has_no_button(own: list[str], tmp_path: Path, visit: Any) -> None:
+def test_a_service_on_the_network_has_no_button(local_addresses: list[str], tmp_path: Path, visit: Any) -> None:
     with RunningService(data_dir=tmp_path, encoder="none", host="0.0.0.0", allow_anonymous="read") as running:
         running.wait_until_ready()
         projector = visit("room", PROJECTOR, running.url).page
         with projector.expect_response(f"**{NETWORK}"):
             projector.click("#open")
-        projector.wait_for_selector(f".qr[aria-label^='{addresses.url(own[0], running.port)}/room']")
+        projector.wait_for_selector(f".qr[aria-label^='{addresses.url(local_addresses[0], running.port)}/room']")
         assert projector.locator("#network").is_hidden()
         projector.close()

@@ -45,11 +45,11 @@ def test_made_codes_are_learned_and_kept(softkv: Softkv, client: httpx.Client, p
     assert report["mrr_before"] < 0.2 < 0.6 < report["mrr_after"]
     kept = client.get(parts).json()["projection"]
     assert (kept["rank"], kept["trained"]["mrr_after"]) == (report["rank"], report["mrr_after"])
-    found = 0
+    right = 0
     for document in NAMED:
         answer = client.post(f"{parts}/attend", json={"query": document.questions[0], "top_k": 1}).json()
-        found += answer["matches"][0]["id"] == document.name
-    assert found > 0.6 * len(NAMED)
+        right += answer["matches"][0]["id"] == document.name
+    assert right > 0.6 * len(NAMED)
     again = softkv("train", file, "-c", "parts", "--apply")
     assert f"MRR of 40 other pairs: {report['mrr_after']:.3f}, then {report['mrr_after']:.3f}" in again.stdout
     assert "not kept" in again.stdout, "it gains nothing beside itself"

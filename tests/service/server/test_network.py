@@ -40,12 +40,12 @@ CHANGES = sorted(
 
 
 @pytest.fixture
-def own(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def local_addresses(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The addresses of this machine in its networks; a test may change them."""
-    own = addresses.own_addresses() or [SECOND]
-    monkeypatch.setattr(addresses, "own_addresses", lambda: list(own))
+    local_addresses = addresses.own_addresses() or [SECOND]
+    monkeypatch.setattr(addresses, "own_addresses", lambda: list(local_addresses))
     monkeypatch.setattr(addresses, "in_a_container", lambda: False)
-    return own
+    return local_addresses
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def started(folder: Path, **settings: Any) -> Iterator[tuple[RunningService, htt
 
 
 @pytest.fixture
-def here(tmp_path: Path, own: list[str]) -> Iterator[httpx.Client]:
+def here(tmp_path: Path, local_addresses: list[str]) -> Iterator[httpx.Client]:
     """Yield a client on the machine of the service, which has a collection."""
     with started(tmp_path) as (_, client):
         client.put("/v1/collections/books", json={}).raise_for_status()
@@ -80,15 +80,15 @@ def connects(address: str, port: int) -> bool:
     return True
 
 
-def test_a_service_is_closed_until_it_is_opened_and_again_after_it_was_closed(here, own):
+def test_a_service_is_closed_until_it_is_opened_and_again_after_it_was_closed(here, local_addresses):
     port = here.base_url.port
     assert here.get(NETWORK).json() == {
-        "open": False, "url": None, "public": False, "moved": False, "addresses": own, "obstacle": None
+        "open": False, "url": None, "public": False, "moved": False, "addresses": local_addresses, "obstacle": None
     }  # fmt: skip
-    assert not connects(own[0], port)
+    assert not connects(local_addresses[0], port)
     opened = here.put(NETWORK, json=OPENED).json()
-    assert opened["url"] == addresses.url(own[0], port)
-    assert (opened["open"], opened["addresses"]) == (True, own)
+    assert opened["url"] == addresses.url(local_addresses[0], port)
+    assert (opened["open"], opened["addresses"]) == (True, local_addresses)
     assert here.put(NETWORK, json=OPENED).json() == opened == here.get(NETWORK).json()
     with httpx.Client(base_url=opened["url"], verify=TLS_CONTEXT) as there:
         assert there.get("/room").status_code == 200
@@ -102,24 +102,24 @@ def test_a_service_is_closed_until_it_is_opened_and_again_after_it_was_closed(he
         with pytest.raises(httpx.ConnectError):
             there.get("/livez")
     assert here.put(NETWORK, json={"open": False}).json() == here.get(NETWORK).json()
-    assert not connects(own[0], port)
+    assert not connects(local_addresses[0], port)
 
 
-def test_callers_from_the_network_read_and_take_part_in_rooms(here, own):
+def test_callers_from_the_network_read_and_take_part_in_rooms(here, local_addresses):
     opened = here.post("/v1/rooms", json={"code": "MATH"}).json()
     secret = {"x-room-secret": opened["secret"]}
     assert opened["joining"]["address"].startswith("http://127.0.0.1:")
     with from_network(here) as there:
         assert there.get("/v1/collections").json()["access"] == "read"
-        found = there.post("/v1/collections/books/attend", json={"query": [1, 2]})
-        assert [match["id"] for match in found.json()["matches"]] == ["a"]
+        answer = there.post("/v1/collections/books/attend", json={"query": [1, 2]})
+        assert [match["id"] for match in answer.json()["matches"]] == ["a"]
         assert there.put("/v1/rooms/MATH/rows/1", json={"key": "cats"}).status_code == 200
         assert there.delete("/v1/rooms/MATH").json()["code"] == "not_presenter"
         assert (
             there.put("/v1/rooms/MATH/guesses/me", json={"question": 1, "row": None}).json()["code"] == "question_over"
         )
         joining = here.get("/v1/rooms/MATH", headers=secret).json()["joining"]
-        assert joining["address"] == f"{addresses.url(own[0], here.base_url.port)}/room?code=MATH"
+        assert joining["address"] == f"{addresses.url(local_addresses[0], here.base_url.port)}/room?code=MATH"
         assert (
             here.post("/v1/rooms", json={"code": "ARTS"}).json()["joining"]["address"].startswith(str(there.base_url))
         )
@@ -168,7 +168,7 @@ def test_a_tool_for_models_has_no_more_rights_than_its_message(here):
     ],
 )
 @pytest.mark.parametrize("opens", [True, False])
-def test_only_a_caller_on_the_machine_opens_or_closes_it(tmp_path, own, headers, words, opens):
+def test_only_a_caller_on_the_machine_opens_or_closes_it(tmp_path, local_addresses, headers, words, opens):
     with started(tmp_path, cors_origins="*", allowed_hosts="*") as (_, here):
         here.put(NETWORK, json={"open": not opens}).raise_for_status()
         refused = here.put(NETWORK, json={"open": opens}, headers=headers)
@@ -180,7 +180,7 @@ def test_only_a_caller_on_the_machine_opens_or_closes_it(tmp_path, own, headers,
             assert (seen["obstacle"], seen["addresses"]) == ("caller", [])
 
 
-def test_a_form_of_a_web_page_cannot_open_it(here, own):
+def test_a_form_of_a_web_page_cannot_open_it(here, local_addresses):
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
         assert here.put(NETWORK, content=b'{"open": true}', headers={"content-type": kind}).status_code == 415
         assert here.post(NETWORK, content=b'{"open": true}', headers={"content-type": kind}).status_code == 405
@@ -199,7 +199,7 @@ def test_a_page_of_another_name_does_not_reach_it_by_the_network(here):
         assert (seen["open"], seen["obstacle"], seen["addresses"]) == (True, "caller", [])
 
 
-def test_keys_apply_as_before_and_permit_no_change_from_the_network(tmp_path, own):
+def test_keys_apply_as_before_and_permit_no_change_from_the_network(tmp_path, local_addresses):
     as_writer, as_reader = {"x-api-key": "w"}, {"x-api-key": "r"}
     with started(tmp_path, api_keys=("w",), read_keys=("r",)) as (_, here):
         for headers, status in (({}, 401), (as_reader, 403)):
@@ -215,49 +215,49 @@ def test_keys_apply_as_before_and_permit_no_change_from_the_network(tmp_path, ow
         assert here.put("/v1/collections/books", json={}).status_code == 201
 
 
-def test_callers_that_may_read_here_do_not_open_it(tmp_path, own):
+def test_callers_that_may_read_here_do_not_open_it(tmp_path, local_addresses):
     with started(tmp_path, allow_anonymous="read") as (_, here):
         assert here.get(NETWORK).json()["obstacle"] == "caller"
         assert here.put(NETWORK, json=OPENED).status_code == 403
 
 
-def test_a_port_that_is_taken_at_that_address_is_reported(here, own):
-    family = socket.AF_INET6 if ":" in own[0] else socket.AF_INET
-    with socket.create_server((own[0], here.base_url.port), family=family):
+def test_a_port_that_is_taken_at_that_address_is_reported(here, local_addresses):
+    family = socket.AF_INET6 if ":" in local_addresses[0] else socket.AF_INET
+    with socket.create_server((local_addresses[0], here.base_url.port), family=family):
         refused = here.put(NETWORK, json=OPENED)
         assert (refused.status_code, refused.json()["code"]) == (409, "network_unavailable")
-        assert f"cannot listen at {own[0]} port {here.base_url.port}" in refused.json()["detail"]
+        assert f"cannot listen at {local_addresses[0]} port {here.base_url.port}" in refused.json()["detail"]
         assert not here.get(NETWORK).json()["open"]
     assert here.put(NETWORK, json=OPENED).json()["open"]
 
 
-def test_an_address_can_be_chosen_and_another_one_replaces_it(here, own):
-    if SECOND not in own:
-        own.append(SECOND)
+def test_an_address_can_be_chosen_and_another_one_replaces_it(here, local_addresses):
+    if SECOND not in local_addresses:
+        local_addresses.append(SECOND)
     else:
-        own[:] = ["127.0.0.3", SECOND]
-    port, (first, *_) = here.base_url.port, own
+        local_addresses[:] = ["127.0.0.3", SECOND]
+    port, (first, *_) = here.base_url.port, local_addresses
     refused = here.put(NETWORK, json=OPENED | {"address": "0.0.0.0"})
     assert refused.json()["code"] == "network_unavailable"
     assert first in refused.json()["detail"]
     assert here.put(NETWORK, json=OPENED).json()["url"] == addresses.url(first, port)
     moved = here.put(NETWORK, json=OPENED | {"address": SECOND}).json()
-    assert (moved["url"], moved["addresses"]) == (f"http://{SECOND}:{port}", own)
+    assert (moved["url"], moved["addresses"]) == (f"http://{SECOND}:{port}", local_addresses)
     assert connects(SECOND, port)
     assert not connects(first, port)
 
 
-def test_a_machine_in_another_network_says_that_the_address_is_old(here, own):
-    before = own[0]
+def test_a_machine_in_another_network_says_that_the_address_is_old(here, local_addresses):
+    before = local_addresses[0]
     assert not here.put(NETWORK, json=OPENED).json()["moved"]
-    own[:] = ["127.0.0.4"]
+    local_addresses[:] = ["127.0.0.4"]
     seen = here.get(NETWORK).json()
     assert (seen["moved"], seen["url"]) == (True, addresses.url(before, here.base_url.port))
     again = here.put(NETWORK, json=OPENED).json()
     assert (again["moved"], again["url"]) == (False, f"http://127.0.0.4:{here.base_url.port}")
 
 
-def test_a_service_without_connections_closes_by_itself(tmp_path, own):
+def test_a_service_without_connections_closes_by_itself(tmp_path, local_addresses):
     now = [0.0]
     running = RunningService(data_dir=tmp_path, encoder="none")
     network = Network(look_seconds=0.02, clock=lambda: now[0])
@@ -277,11 +277,11 @@ def test_a_service_without_connections_closes_by_itself(tmp_path, own):
 
 
 @pytest.mark.parametrize("address", ["8.8.8.8", "2600::1"])
-def test_an_address_of_the_internet_is_called_public(tmp_path, own, address):
-    own[:] = [address, "192.168.1.20"]
+def test_an_address_of_the_internet_is_called_public(tmp_path, local_addresses, address):
+    local_addresses[:] = [address, "192.168.1.20"]
     with started(tmp_path) as (_, here):
         assert here.get(NETWORK).json()["public"]
-        own.reverse()
+        local_addresses.reverse()
         assert not here.get(NETWORK).json()["public"]
 
 
@@ -293,15 +293,15 @@ def test_an_address_of_the_internet_is_called_public(tmp_path, own, address):
         ({"trusted_proxies": "10.0.0.7", "allow_anonymous": "write"}, "proxy"),
     ],
 )
-def test_a_service_that_others_reach_already_is_not_opened(tmp_path, own, settings, obstacle):
+def test_a_service_that_others_reach_already_is_not_opened(tmp_path, local_addresses, settings, obstacle):
     with started(tmp_path, **settings) as (_, here):
         assert here.get(NETWORK).json()["obstacle"] == obstacle
         refused = here.put(NETWORK, json=OPENED)
         assert (refused.status_code, refused.json()["code"]) == (409, "network_unavailable")
 
 
-def test_a_machine_without_a_network_and_a_container_say_why(here, own, monkeypatch):
-    own.clear()
+def test_a_machine_without_a_network_and_a_container_say_why(here, local_addresses, monkeypatch):
+    local_addresses.clear()
     assert here.get(NETWORK).json()["obstacle"] == "offline"
     assert "no address in a network" in here.put(NETWORK, json=OPENED).json()["detail"]
     monkeypatch.setattr(addresses, "in_a_container", lambda: True)
@@ -309,7 +309,7 @@ def test_a_machine_without_a_network_and_a_container_say_why(here, own, monkeypa
     assert "publish its port" in here.put(NETWORK, json=OPENED).json()["detail"]
 
 
-def test_an_application_under_another_server_is_not_opened(own):
+def test_an_application_under_another_server_is_not_opened(local_addresses):
     assert Network().find_obstacle() == "server"
     with pytest.raises(NetworkUnavailable, match="softkv serve"):
         asyncio.run(Network().open(None))

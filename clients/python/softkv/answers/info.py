@@ -281,7 +281,7 @@ class TrainingReport(Record):
     Attributes:
         pairs: the number of pairs that it was trained on.
         held_out: the number of other pairs, on which its quality was measured.
-        mrr_before, mrr_after: the mean reciprocal rank of the right documents, without and with the projection.
+        mrr_before, mrr_after: the mean reciprocal rank of the right documents, as served before and with it.
         error: the standard error of their difference, which is paired.
     """
 

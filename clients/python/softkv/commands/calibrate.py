@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from softkv.commands.command_line import ApiKey, AsJSON, Misused, Refused, Url, existing_source
+from softkv.commands.command_line import (
+    ApiKey,
+    AsJSON,
+    IdColumn,
+    Misused,
+    QueryColumn,
+    Refused,
+    Url,
+    existing_source,
+)
 from softkv.settings import DEFAULT_URL
 
 if TYPE_CHECKING:
@@ -50,12 +59,8 @@ def calibrate(
         Literal["labels", "feedback", "self"],
         typer.Option("--from", help="The origin of the questions: FILE, what callers said, or the collection itself."),
     ] = "labels",
-    query_column: Annotated[
-        str, typer.Option("--query", metavar="COLUMN", help="The column with the questions.")
-    ] = "query",
-    id_column: Annotated[
-        str, typer.Option("--id", metavar="COLUMN", help="The column with the ids that answer them; empty for none.")
-    ] = "id",
+    query_column: QueryColumn = "query",
+    id_column: IdColumn = "id",
     apply: Annotated[
         bool, typer.Option("--apply", help="Keep the calibration if it gains on the held-out questions.")
     ] = False,

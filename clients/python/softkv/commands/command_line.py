@@ -124,4 +124,8 @@ ApiKey = Annotated[
         rich_help_panel=SERVICE,
     ),
 ]
+QueryColumn = Annotated[str, typer.Option("--query", metavar="COLUMN", help="The column with the questions.")]
+IdColumn = Annotated[
+    str, typer.Option("--id", metavar="COLUMN", help="The column with the ids that answer them; empty for none.")
+]
 AsJSON = Annotated[bool, typer.Option("--json", help="Print the result as JSON, for programs.")]
