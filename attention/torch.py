@@ -14,7 +14,7 @@ With s the similarity, w the weights, o = Σ wᵢvᵢ, and g the gradient of the
     ∂ (g·o) / ∂T         = −Σ cᵢ sᵢ / T²
     ∂ (g·o) / ∂s₀        = c₀ / T                          the null key: its value is zero
 
-The second and third need one more pass over the rows, in which the weights are computed again.
+The second and third need one more pass over the rows, for which the similarities are stored or computed again.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from attention.lookup import (
     Question,
     Rounding,
     RowTile,
+    StoredSimilarities,
     View,
     answers,
     blend,
@@ -133,7 +134,9 @@ def attend(
     flat = Queries.of(queries, rows, temperature, null)
     certificate, leading = flat.certificate(rows), queries.shape[:-1]
     lookup: Any = _Lookup.apply
-    output, log_partition = lookup(flat.vectors, flat.inverse, flat.null, rows, flat.kind, flat.reach, certificate)
+    output, log_partition = lookup(
+        flat.vectors, flat.inverse, flat.null, rows, flat.kind, flat.reach, certificate, torch.is_grad_enabled()
+    )
     null_weight = torch.zeros_like(log_partition)
     if flat.null is not None:
         null_weight = (flat.null * flat.inverse - log_partition).exp()
@@ -446,16 +449,25 @@ def _in_batches(compute: Callable[..., tuple[Tensor, ...]], *of_queries: Tensor)
     return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 
 
-def _blend(queries: Tensor, inverse: Tensor, rows: Rows, kind: torch.dtype, *, keys: bool) -> tuple[Tensor, ...]:
-    """Return peaks, masses, moments and outputs, see `lookup.Blend`."""
+def _blend(
+    queries: Tensor, inverse: Tensor, rows: Rows, kind: torch.dtype, *, keys: bool, keep: bool = False
+) -> tuple[tuple[Tensor, ...], Sequence[StoredSimilarities] | None]:
+    """Return peaks, masses, moments and outputs, and what is kept for the way back, see `lookup.Blend`."""
     if _in_kernels(queries, kind):
-        sums = blend(rows.view, rows.mask, _as_array(queries), _as_array(inverse), keys=keys)
-        return tuple(_as_tensor(array, queries) for array in sums)
-    return _in_batches(lambda q, t: blend_in_tiles(q.to(kind), t, rows, keys=keys), queries, inverse)
+        *sums, similarities = blend(rows.view, rows.mask, _as_array(queries), _as_array(inverse), keys=keys, keep=keep)
+        return tuple(_as_tensor(array, queries) for array in sums), similarities
+    return _in_batches(lambda q, t: blend_in_tiles(q.to(kind), t, rows, keys=keys), queries, inverse), None
 
 
 def _pull(
-    queries: Tensor, inverse: Tensor, rows: Rows, kind: torch.dtype, peaks: Tensor, gradients: Tensor, levels: Tensor
+    queries: Tensor,
+    inverse: Tensor,
+    rows: Rows,
+    kind: torch.dtype,
+    peaks: Tensor,
+    gradients: Tensor,
+    levels: Tensor,
+    similarities: Sequence[StoredSimilarities] | None,
 ) -> tuple[Tensor, ...]:
     """Return totals, moments, spreads and gradients of queries, see `lookup.Pull`."""
     # The sums are linear in gradients and levels; those of about 1 neither overflow float32 nor lose digits in it.
@@ -465,7 +477,8 @@ def _pull(
     sums: tuple[Tensor, ...]
     if _in_kernels(queries, kind):
         arrays = (_as_array(tensor) for tensor in (queries, inverse, peaks, gradients, levels))
-        sums = tuple(_as_tensor(array, queries) for array in pull(rows.view, rows.mask, *arrays))
+        of_rows = pull(rows.view, rows.mask, *arrays, similarities=similarities)
+        sums = tuple(_as_tensor(array, queries) for array in of_rows)
     else:
 
         def compute(
@@ -524,8 +537,11 @@ class _Lookup(torch.autograd.Function):
         kind: torch.dtype,
         reach: Tensor,
         certificate: GradientCertificate,
+        keep: bool,
     ) -> tuple[Tensor, Tensor]:
-        softmax = Softmax.of(_blend(queries, inverse, rows, kind, keys=False), inverse, null)
+        keep = keep and any(context.needs_input_grad)
+        sums, context.similarities = _blend(queries, inverse, rows, kind, keys=False, keep=keep)
+        softmax = Softmax.of(sums, inverse, null)
         context.rows, context.kind, context.certificate = rows, kind, certificate
         context.save_for_backward(queries, inverse, null, reach, *softmax)
         return softmax.output, softmax.log_partition
@@ -535,7 +551,7 @@ class _Lookup(torch.autograd.Function):
         with torch.no_grad():
             gradients = _Lookup.gradients(context, of_output, of_log_partition)
         once: Any = _Once.apply
-        return *once(*gradients, *context.saved_tensors[:3], of_output, of_log_partition), None, None, None, None
+        return *once(*gradients, *context.saved_tensors[:3], of_output, of_log_partition), None, None, None, None, None
 
     @staticmethod
     def gradients(context: Any, of_output: Tensor, of_log_partition: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
@@ -544,7 +560,9 @@ class _Lookup(torch.autograd.Function):
         rows, softmax, certificate = context.rows, Softmax(*saved), context.certificate
         of_output = of_output.double()
         levels = torch.linalg.vecdot(of_output, softmax.output) - of_log_partition
-        totals, moments, spreads, pulled = _pull(queries, inverse, rows, context.kind, softmax.peaks, of_output, levels)
+        totals, moments, spreads, pulled = _pull(
+            queries, inverse, rows, context.kind, softmax.peaks, of_output, levels, context.similarities
+        )
         share = softmax.null_weight * -levels
         of_inverse = moments * softmax.row_scale + (0 if null is None else share * null)
         excess = totals * softmax.row_scale + share - of_log_partition
@@ -573,7 +591,8 @@ class _LogPartition(torch.autograd.Function):
     def forward(
         context: Any, queries: Tensor, inverse: Tensor, null: Tensor | None, rows: Rows, kind: torch.dtype
     ) -> Tensor:
-        softmax = Softmax.of(_blend(queries, inverse, rows, kind, keys=True), inverse, null)
+        sums, _ = _blend(queries, inverse, rows, kind, keys=True)
+        softmax = Softmax.of(sums, inverse, null)
         context.save_for_backward(queries, inverse, null, *softmax)
         return softmax.log_partition
 

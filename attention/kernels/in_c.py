@@ -23,7 +23,7 @@ from attention.kernels.interface import (
     RowRun,
     SoftmaxOptions,
 )
-from attention.kernels.layout import DEEP, LANES, OFFSET, PANEL, pack
+from attention.kernels.layout import DEEP, LANES, OFFSET, PANEL, pack, similarity_columns
 from attention.kernels.native import pointers
 from attention.kernels.native.library import Library
 from attention.kernels.native.pointers import Scratch, address
@@ -50,8 +50,8 @@ SIGNATURES: dict[str, tuple[Any, ...]] = {
     "row_products": (_N, _P, _N, _N, _P, _P, _N, _P, _N, _P),
     "all_sums": (_N, _P, _N, _N, _P, _N, _P, _N, _P),
     "gradients_scratch": (_N, _P, _N),
-    "blend_rows": (None, _P, _P, _P, _N, _N, _P, _P, _P, _P),
-    "pull_rows": (None, _P, _P, _P, _N, _P, _P, _P, _P, _P, _P),
+    "blend_rows": (None, _P, _P, _P, _N, _N, _P, _P, _P, _P, _P),
+    "pull_rows": (None, _P, _P, _P, _N, _P, _P, _P, _P, _P, _P, _P),
     "softmax_masses": (None, _P, _N, c_double, _P, _P),
     "softmax_rows": (None, _P, _P, _P, _N, _P, _P, _P),
     "code_rows": (None, _P, _N, _N, _P, _P, _P, _P, _P),
@@ -309,7 +309,15 @@ class KernelsInC:
         _check_index(bad)
 
     def blend_rows(
-        self, rows: FloatRows, queries: F32, inverse: F32, by_factor: bool, peaks: F32, sums: F64, outputs: F64
+        self,
+        rows: FloatRows,
+        queries: F32,
+        inverse: F32,
+        by_factor: bool,
+        peaks: F32,
+        sums: F64,
+        outputs: F64,
+        stored: F32 | None = None,
     ) -> None:
         """Add the softmax terms of some rows to the sums of queries; see `Kernels.blend_rows`."""
         count, floats = len(queries), _floats(rows)
@@ -323,6 +331,7 @@ class KernelsInC:
             address(peaks, pointers.F32, count),
             address(sums, pointers.F64, count * 2),
             address(outputs, pointers.F64, count * floats.value_width),
+            _similarity_address(stored, floats, count),
             scratch,
         )
 
@@ -336,6 +345,7 @@ class KernelsInC:
         levels: F32,
         sums: F64,
         outputs: F64,
+        stored: F32 | None = None,
     ) -> None:
         """Add the gradients of queries that some rows cause; see `Kernels.pull_rows`."""
         count, floats = len(queries), _floats(rows)
@@ -350,6 +360,7 @@ class KernelsInC:
             address(levels, pointers.F32, count),
             address(sums, pointers.F64, count * 3),
             address(outputs, pointers.F64, count * floats.width),
+            _similarity_address(stored, floats, count),
             scratch,
         )
 
@@ -713,6 +724,11 @@ def _check_first(first: int) -> None:
 def _check_room(room: int) -> None:
     if room < 1:
         raise ValueError(f"wanted room for 1 number of each query at least, got {room}")
+
+
+def _similarity_address(stored: F32 | None, rows: _Floats, queries: int) -> Any:
+    """Return the address of the similarities that are kept of some rows and queries; None if none are."""
+    return None if stored is None else address(stored, pointers.F32, rows.count * similarity_columns(queries))
 
 
 def _floats(rows: FloatRows) -> _Floats:

@@ -278,11 +278,21 @@ def all_sums(vectors: F32, rows: I64, weights: F64, outputs: F64) -> None:
 
 
 def blend_rows(
-    rows: FloatRows, queries: F32, inverse: F32, by_factor: bool, peaks: F32, sums: F64, outputs: F64
+    rows: FloatRows,
+    queries: F32,
+    inverse: F32,
+    by_factor: bool,
+    peaks: F32,
+    sums: F64,
+    outputs: F64,
+    stored: F32 | None = None,
 ) -> None:
     """Add the softmax terms of some rows to the sums of q queries; see `Kernels.blend_rows`."""
-    for part in _float_blocks(rows):
+    table = _similarity_table(stored, rows, queries)
+    for of, part in _float_blocks(rows):
         similarities = _float_similarities(part, queries)
+        if table is not None:
+            table[:, of] = similarities
         before = peaks.copy()
         np.maximum(peaks, similarities.max(axis=1), out=peaks)
         shrink = np.exp((before.astype(np.float64) - peaks) * inverse)[:, None]
@@ -303,10 +313,12 @@ def pull_rows(
     levels: F32,
     sums: F64,
     outputs: F64,
+    stored: F32 | None = None,
 ) -> None:
     """Add the gradients of q queries that some rows cause; see `Kernels.pull_rows`."""
-    for part in _float_blocks(rows):
-        similarities = _float_similarities(part, queries)
+    table = _similarity_table(stored, rows, queries)
+    for of, part in _float_blocks(rows):
+        similarities = _float_similarities(part, queries) if table is None else table[:, of]
         shares = _terms(similarities, peaks, inverse) * (gradients @ part.values.T - levels[:, None])
         sums[:, 0] += shares.sum(axis=1)
         sums[:, 1] += (shares * similarities).sum(axis=1)
@@ -314,19 +326,20 @@ def pull_rows(
         outputs += (shares if part.factors is None else shares * part.factors) @ part.keys
 
 
-def _float_blocks(rows: FloatRows) -> Iterator[FloatRows]:
-    """Yield blocks of the rows, without positions."""
+def _similarity_table(stored: F32 | None, rows: FloatRows, queries: F32) -> F32 | None:
+    """Return float32[q, r], the similarities stored of some rows and queries; None if none are."""
+    return None if stored is None else stored.reshape(-1)[: len(queries) * rows.size].reshape(len(queries), rows.size)
+
+
+def _float_blocks(rows: FloatRows) -> Iterator[tuple[slice, FloatRows]]:
+    """Yield blocks of the rows: which of them, and they without positions."""
     for first in range(0, rows.size, FLOAT_ROWS):
         part = slice(first, first + FLOAT_ROWS)
         index = part if rows.rows is None else rows.rows[part]
         keys = rows.keys[index]
-        yield FloatRows(
-            keys,
-            keys if rows.values is rows.keys else rows.values[index],
-            None,
-            None if rows.factors is None else rows.factors[part],
-            None if rows.addends is None else rows.addends[part],
-        )
+        values = keys if rows.values is rows.keys else rows.values[index]
+        factors = None if rows.factors is None else rows.factors[part]
+        yield part, FloatRows(keys, values, None, factors, None if rows.addends is None else rows.addends[part])
 
 
 def _float_similarities(rows: FloatRows, queries: F32) -> F32:

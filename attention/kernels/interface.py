@@ -382,7 +382,8 @@ class RowMasses(NamedTuple):
 
 
 FLOAT_ROWS, FLOAT_CHUNK = 128, 64
-"""`blend_rows` and `pull_rows` sum at most this many rows in float32; those in C also sum products in such chunks."""
+"""In sums over rows, `blend_rows` and `pull_rows` add at most this many numbers of float32 one after the other, then in
+float64. Those in C also sum products in such chunks."""
 
 TERM_FLOOR = -60.0
 """Their terms below exp(TERM_FLOOR) are zeros."""
@@ -584,7 +585,15 @@ class Kernels(CandidateKernels, Protocol):
         """Return `masses` and `totals` of `RowMasses` for similarities float64[n], n ≥ 1, at a temperature above 0."""
 
     def blend_rows(
-        self, rows: FloatRows, queries: F32, inverse: F32, by_factor: bool, peaks: F32, sums: F64, outputs: F64
+        self,
+        rows: FloatRows,
+        queries: F32,
+        inverse: F32,
+        by_factor: bool,
+        peaks: F32,
+        sums: F64,
+        outputs: F64,
+        stored: F32 | None = None,
     ) -> None:
         """Add the softmax terms of some rows to the sums of q queries, in float32.
 
@@ -599,6 +608,8 @@ class Kernels(CandidateKernels, Protocol):
             peaks: float32[q], the largest similarity so far, at first −∞.
             sums: float64[q, 2], to which Σ term and Σ term·similarity are added.
             outputs: float64[q, d_v], to which Σ term·value is added.
+            stored: float32[r, similarity_columns(q)], filled with the similarities in an order of the implementation's
+                own; None not to store them.
         """
 
     def pull_rows(
@@ -611,6 +622,7 @@ class Kernels(CandidateKernels, Protocol):
         levels: F32,
         sums: F64,
         outputs: F64,
+        stored: F32 | None = None,
     ) -> None:
         """Add the gradients of q queries that some rows cause, in float32.
 
@@ -623,6 +635,7 @@ class Kernels(CandidateKernels, Protocol):
             levels: float32[q]
             sums: float64[q, 3], to which Σ c, Σ c·similarity and Σ |c| are added.
             outputs: float64[q, d], to which Σ c·factor·key is added.
+            stored: what `blend_rows` has stored of these rows and queries; None to compute the similarities again.
         """
 
     def code_rows(self, vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, total: F64) -> None:

@@ -51,6 +51,11 @@ def put_rows(into: Bytes, start: int, rows: I8) -> None:
     words[rows_of // LANES, :, rows_of % LANES] = _shift(rows, DEEP).view(np.uint32)
 
 
+def similarity_columns(queries: int) -> int:
+    """Return the number of similarities that `Kernels.blend_rows` keeps of a row: a multiple of 16."""
+    return -(-queries // LANES) * LANES
+
+
 def rows_at(stored: Bytes, indices: Index, width: int) -> I8:
     """Return int8[n, width], the codes of the rows at `indices` [n] of uint8[groups, words, 16, 4]."""
     words = stored.view(np.uint32)[..., 0]

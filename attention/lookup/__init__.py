@@ -44,7 +44,17 @@ from attention.lookup.codes.summary import KeySummary
 from attention.lookup.coverage import Coverage, cover_missing_rows
 from attention.lookup.exact import Similarities, similarities_of
 from attention.lookup.filtered import Filtered
-from attention.lookup.gradients import Blend, Pull, RowTile, blend, check_lengths, document_rows, pull, row_tiles
+from attention.lookup.gradients import (
+    Blend,
+    Pull,
+    RowTile,
+    StoredSimilarities,
+    blend,
+    check_lengths,
+    document_rows,
+    pull,
+    row_tiles,
+)
 from attention.lookup.limits import Limits, ScanWidth
 from attention.lookup.memory.bias import AnyBias, Bias
 from attention.lookup.memory.bitmaps import RowSelection
@@ -118,6 +128,7 @@ __all__ = [
     "ShardHosts",
     "Similarities",
     "Stands",
+    "StoredSimilarities",
     "Sweep",
     "Verdict",
     "View",

@@ -7,22 +7,28 @@ The rows are the float32 originals, read in tiles by all cores. `attention.torch
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from threading import Lock
 from typing import NamedTuple, TypeVar
+from weakref import WeakKeyDictionary, finalize
 
 import numpy as np
 
 from attention.arrays import F32, F64, I64
 from attention.errors import ParameterError
 from attention.kernels import FloatRows, kernels, pool, workers
+from attention.kernels.layout import similarity_columns
 from attention.lookup.memory.tiles import PassingRows, Tile
 from attention.lookup.memory.view import Mask, View
 
-TILE_ROWS = 4096
+TILE_ROWS = 8192
 """The most rows that a core reads at a time."""
 
 BATCH = 64
 """The most queries that a tile is multiplied with at a time: their sums then stay in the L2 cache."""
+
+MOST_SIMILARITIES, MOST_BYTES = 0.2, 1 << 26
+"""The most memory for similarities that are stored: a share of that of the keys, or these bytes if they are more."""
 
 SHORTEST = 1e-30
 """Products with shorter keys may be denormal, and 1/‖k‖ may overflow float32."""
@@ -53,6 +59,34 @@ def row_tiles(view: View, mask: Mask | None, rows: int) -> Iterator[RowTile]:
         yield RowTile(keys, values, tile.norms)
 
 
+_SPARES: WeakKeyDictionary[View, list[F32]] = WeakKeyDictionary()
+"""Memory that similarities of a view's rows were kept in, for the next lookup: new pages would cost what is saved."""
+
+
+def _memory_of(spares: list[F32], size: int) -> F32:
+    """Return float32[at least `size`]: a spare one, or a new one. Smaller ones are dropped."""
+    with suppress(IndexError):
+        while True:
+            spare = spares.pop()
+            if spare.size >= size:
+                return spare
+    return np.empty(size, dtype=np.float32)
+
+
+class StoredSimilarities:
+    """The similarities of some queries and all rows that pass a mask, kept from the way there for the way back."""
+
+    def __init__(self, view: View, rows: int, queries: int) -> None:
+        spares, size = _SPARES.setdefault(view, []), rows * similarity_columns(queries)
+        memory = _memory_of(spares, size)
+        self._numbers = memory[:size].reshape(rows, similarity_columns(queries))
+        finalize(self, spares.append, memory).atexit = False
+
+    def of(self, tile: Tile) -> F32:
+        """Return float32[r, similarity_columns(q)], those of a tile's rows."""
+        return self._numbers[tile.start : tile.stop]
+
+
 class Blend(NamedTuple):
     """Sums over all rows for q queries. A row's term is exp((similarity − peak)/T).
 
@@ -61,12 +95,14 @@ class Blend(NamedTuple):
         masses: float64[q], Σ term.
         moments: float64[q], Σ term·similarity.
         outputs: float64[q, d_v], Σ term·value.
+        similarities: those of each batch of queries; None if they are not stored.
     """
 
     peaks: F64
     masses: F64
     moments: F64
     outputs: F64
+    similarities: Sequence[StoredSimilarities] | None
 
 
 class Pull(NamedTuple):
@@ -85,7 +121,9 @@ class Pull(NamedTuple):
     queries: F64
 
 
-def blend(view: View, mask: Mask | None, queries: F64, inverse: F64, *, keys: bool = False) -> Blend:
+def blend(
+    view: View, mask: Mask | None, queries: F64, inverse: F64, *, keys: bool = False, keep: bool = False
+) -> Blend:
     """Blend the values of all rows that pass a mask.
 
     Args:
@@ -95,24 +133,38 @@ def blend(view: View, mask: Mask | None, queries: F64, inverse: F64, *, keys: bo
             less half of its square under gaussian.
         inverse: float64[q], 1/T.
         keys: blend ∂similarity/∂query instead of the values: keys, over their lengths under cosine.
+        keep: store the similarities for `pull`, unless they take more memory than MOST_SIMILARITIES or MOST_BYTES.
     """
     width = (view.dimension if keys else view.value_dimension) or 0
     vectors, inverses = queries.astype(np.float32), inverse.astype(np.float32)
-    tiles, running = PassingRows(view, mask, TILE_ROWS).tiles, kernels()
+    passing, running = PassingRows(view, mask, TILE_ROWS), kernels()
+    limit = max(MOST_BYTES, MOST_SIMILARITIES * 4 * view.n * (view.dimension or 0))
+    keep = keep and 4 * passing.n * similarity_columns(len(queries)) <= limit
+    batches: list[StoredSimilarities] = []
     peaks, sums = np.full(len(queries), -np.inf, dtype=np.float32), np.zeros((len(queries), 2))
     outputs = np.zeros((len(queries), width))
     for batch in _batches(len(queries)):
         of_batch = vectors[batch], inverses[batch]
+        similarities = StoredSimilarities(view, passing.n, batch.stop - batch.start) if keep else None
+        if similarities is not None:
+            batches.append(similarities)
 
         def start(count: int = batch.stop - batch.start) -> tuple[F32, F64, F64]:
             return np.full(count, -np.inf, dtype=np.float32), np.zeros((count, 2)), np.zeros((count, width))
 
-        def read(tile: Tile, to: tuple[F32, F64, F64], of_batch: tuple[F32, F32] = of_batch) -> None:
-            rows, (best_of_thread, sums_of_thread, outputs_of_thread) = _float_rows(tile, view.similarity), to
+        def read(
+            tile: Tile,
+            to: tuple[F32, F64, F64],
+            of_batch: tuple[F32, F32] = of_batch,
+            similarities: StoredSimilarities | None = similarities,
+        ) -> None:
+            rows = _float_rows(tile, view.similarity)
             rows = rows._replace(values=rows.keys) if keys else rows
-            running.blend_rows(rows, *of_batch, keys, best_of_thread, sums_of_thread, outputs_of_thread)
+            of_tile = None if similarities is None else similarities.of(tile)
+            best_of_thread, sums_of_thread, outputs_of_thread = to
+            running.blend_rows(rows, *of_batch, keys, best_of_thread, sums_of_thread, outputs_of_thread, of_tile)
 
-        of_threads = _read_all(tiles, start, read)
+        of_threads = _read_all(passing.tiles, start, read)
         best = np.max([part[0] for part in of_threads], axis=0)
         peaks[batch] = best
         for peak, sums_of_thread, outputs_of_thread in of_threads:
@@ -121,10 +173,20 @@ def blend(view: View, mask: Mask | None, queries: F64, inverse: F64, *, keys: bo
             shrink = np.exp(gap)[:, None]
             sums[batch][present] += sums_of_thread[present] * shrink
             outputs[batch][present] += outputs_of_thread[present] * shrink
-    return Blend(peaks.astype(np.float64), sums[:, 0], sums[:, 1], outputs)
+    return Blend(peaks.astype(np.float64), sums[:, 0], sums[:, 1], outputs, batches if keep else None)
 
 
-def pull(view: View, mask: Mask | None, queries: F64, inverse: F64, peaks: F64, gradients: F64, levels: F64) -> Pull:
+def pull(
+    view: View,
+    mask: Mask | None,
+    queries: F64,
+    inverse: F64,
+    peaks: F64,
+    gradients: F64,
+    levels: F64,
+    *,
+    similarities: Sequence[StoredSimilarities] | None = None,
+) -> Pull:
     """Pull gradients of the outputs back to the queries.
 
     Args:
@@ -132,19 +194,27 @@ def pull(view: View, mask: Mask | None, queries: F64, inverse: F64, peaks: F64, 
         peaks: float64[q], of `blend`.
         gradients: float64[q, d_v]
         levels: float64[q]
+        similarities: of `blend` with the same view, mask and queries; None to compute the similarities again.
     """
     vectors, inverses, best = (array.astype(np.float32) for array in (queries, inverse, peaks))
     of_outputs, middles = gradients.astype(np.float32), levels.astype(np.float32)
     tiles, running = PassingRows(view, mask, TILE_ROWS).tiles, kernels()
     sums, pulled = np.zeros((len(queries), 3)), np.zeros(queries.shape)
-    for batch in _batches(len(queries)):
+    for number, batch in enumerate(_batches(len(queries))):
         of_batch = vectors[batch], inverses[batch], best[batch], of_outputs[batch], middles[batch]
+        of_queries = None if similarities is None else similarities[number]
 
         def start(count: int = batch.stop - batch.start) -> tuple[F64, F64]:
             return np.zeros((count, 3)), np.zeros((count, queries.shape[1]))
 
-        def read(tile: Tile, to: tuple[F64, F64], of_batch: tuple[F32, F32, F32, F32, F32] = of_batch) -> None:
-            running.pull_rows(_float_rows(tile, view.similarity), *of_batch, *to)
+        def read(
+            tile: Tile,
+            to: tuple[F64, F64],
+            of_batch: tuple[F32, F32, F32, F32, F32] = of_batch,
+            of_queries: StoredSimilarities | None = of_queries,
+        ) -> None:
+            of_tile = None if of_queries is None else of_queries.of(tile)
+            running.pull_rows(_float_rows(tile, view.similarity), *of_batch, *to, of_tile)
 
         for sums_of_thread, queries_of_thread in _read_all(tiles, start, read):
             sums[batch] += sums_of_thread

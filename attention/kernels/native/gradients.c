@@ -1,18 +1,21 @@
 /* Attention over float32 rows and its gradients, for many queries at a time: products in float32, sums over rows in float64.
  *
- * Rows are read in blocks of ROWS, which stay in the L2 cache:
+ * Rows are read in blocks of ROWS, which stay in the L2 cache. Meanwhile those that are needed next are fetched, a few lines
+ * before each product:
  *
  *     similarities[row, query]  = keys · queriesᵀ           a row's components are the words of `a`, queries the panel
  *     terms[row, query]         = exp((s − peak) / T)       16 queries to a register
- *     outputs[query, component] += termsᵀ · values          rows are the lines of the panel: they are read as they lie
+ *     sums[query, component]   += termsᵀ · values           rows are the lines of the panel; every TOGETHER, in float64
  *
- * The way back multiplies values with the queries' gradients as well, and then shares with keys. */
+ * The way back multiplies values with the queries' gradients, and then shares with keys. The similarities may be those that
+ * the way there has left; else they are computed again. */
 #include "exponentials.h"
 #include "products.h"
 
 enum {
     ROWS = 128, /* rows of a block: two matrices of 128 · 384 floats and the sums of 64 queries are 0.7 MB */
-    CHUNK = 64  /* components, or rows, that are added one after the other: it bounds the rounding error */
+    CHUNK = 64, /* components, or rows, that are added one after the other: it bounds the rounding error */
+    TOGETHER = 8  /* blocks of rows whose sums are added in float32 */
 };
 
 static const float FLOOR = -60.0f; /* terms below exp(FLOOR) are zeros: far smaller ones would be denormal, and slow */
@@ -24,6 +27,12 @@ typedef struct {
     const float *addends;       /* float32[count], added to products; null: 0 */
     int64_t count, width, value_width;
 } Floats;
+
+/* Rows of float32, `stride` numbers apart; without a start, none. */
+typedef struct {
+    const float *start;
+    int64_t stride;
+} Matrix;
 
 /* c[: count, : COLUMNS] += a · b. The registers are those of `rows_by_panel`. */
 INLINE void add_block(const int count, const float *a, int64_t a_row, int64_t a_step, const float *b, int64_t b_stride,
@@ -64,57 +73,61 @@ UP_TO_MOST(BOTH, )
 #define DOWN(unused, count) down_##count,
 static Along *const ALONG_ROWS[MOST] = {UP_TO_MOST(ACROSS, )}, *const ALONG_COLUMNS[MOST] = {UP_TO_MOST(DOWN, )};
 
-/* into[count, queries] = rows[count, width] · panels, `queries` a multiple of COLUMNS; width in chunks, whose sums are added. */
-OUTLINED void multiply_queries(const float *rows, int64_t stride, int64_t count, int64_t width, const float *panels,
-                               int64_t queries, float *into) {
+/* Fetch `width` components of every `apart`-th row before `count` into the cache. */
+INLINE void fetch(Matrix rows, int64_t from, int64_t count, int64_t apart, int64_t column, int64_t width) {
+    if (rows.start)
+        for (int64_t row = from; row < count; row += apart)
+            for (int64_t i = 0; i < width; i += LANES) __builtin_prefetch(rows.start + row * rows.stride + column + i, 0, 3);
+}
+
+/* into[count, queries] = rows[count, width] · panels, `queries` a multiple of COLUMNS; width in chunks, whose sums are added.
+ * `next`: rows to be fetched meanwhile. */
+OUTLINED void multiply_queries(Matrix rows, Matrix next, int64_t count, int64_t width, const float *panels, int64_t queries,
+                               float *into) {
     clear(into, count * queries * (int64_t)sizeof *into);
     /* A chunk of all queries stays in the L1 cache while all rows are multiplied with it. */
     for (int64_t begin = 0; begin < width; begin += CHUNK)
         for (int64_t first = 0; first < count;) {
             const int64_t left = count - first, some = blocks_of(left, blocks_of(left, MOST));
-            for (int64_t panel = 0; panel < queries; panel += COLUMNS)
-                ALONG_ROWS[some - 1](rows + first * stride + begin, stride, panels + panel * width + begin * COLUMNS, COLUMNS,
-                                     least(CHUNK, width - begin), into + first * queries + panel, queries);
+            for (int64_t panel = 0; panel < queries; panel += COLUMNS) {
+                fetch(next, first + panel / COLUMNS, first + some, queries / COLUMNS, begin, CHUNK);
+                ALONG_ROWS[some - 1](rows.start + first * rows.stride + begin, rows.stride,
+                                     panels + panel * width + begin * COLUMNS, COLUMNS, least(CHUNK, width - begin),
+                                     into + first * queries + panel, queries);
+            }
             first += some;
         }
 }
 
-/* outputs float64[q, width] += sharesᵀ · rows, for shares[count, queries] and rows of `stride` numbers, a multiple of COLUMNS.
- * A block of queries whose shares are all zeros is left out; `live` has a flag for each 16 queries. Meanwhile the rows of the
- * next block are fetched into the L2 cache: those after `rows`, and those after `others`, as far as they lie so. */
-OUTLINED void add_shares(const float *shares, int64_t queries, int64_t q, const int32_t *live, const float *rows,
-                         const float *others, int64_t stride, int64_t count, int64_t width, float *block, float *panel,
-                         double *outputs) {
-    for (int64_t column = 0; column < width; column += COLUMNS) {
-        const int64_t columns = least(COLUMNS, width - column);
-        for (int64_t row = 0; row < count; row++)
-            UNROLLED for (int side = 0; side < SIDES; side++) {
-                const int64_t offset = row * stride + column + LANES * side;
-                STORE(panel + row * COLUMNS + LANES * side, LOAD(reals, rows + offset));
-                __builtin_prefetch(rows + count * stride + offset, 0, 2);
-                __builtin_prefetch(others + count * stride + offset, 0, 2);
+/* sums[q, width] += sharesᵀ · rows, for shares[count, queries] and rows of `width` numbers, a multiple of COLUMNS. A block of
+ * queries whose shares are all zeros is left out; `live` has a flag for each 16 queries. `next`: as above. */
+OUTLINED void add_shares(const float *shares, int64_t queries, int64_t q, const int32_t *live, Matrix rows, Matrix next,
+                         int64_t count, int64_t width, float *panel, float *sums) {
+    const int64_t products = blocks_of(q, MOST);
+    for (int64_t column = 0; column < width; column += COLUMNS)
+        /* A chunk of rows, and their shares, stay in the L1 cache. */
+        for (int64_t begin = 0; begin < count; begin += CHUNK) {
+            const int64_t length = least(CHUNK, count - begin);
+            for (int64_t row = 0; row < length; row++)
+                UNROLLED for (int side = 0; side < SIDES; side++)
+                    STORE(panel + row * COLUMNS + LANES * side,
+                          LOAD(reals, rows.start + (begin + row) * rows.stride + column + LANES * side));
+            for (int64_t first = 0, product = 0; first < q; product++) {
+                const int64_t left = q - first, some = blocks_of(left, blocks_of(left, MOST));
+                fetch(next, begin + product, begin + length, products, column, COLUMNS);
+                if (live[first / LANES] || live[(first + some - 1) / LANES])
+                    ALONG_COLUMNS[some - 1](shares + begin * queries + first, queries, panel, COLUMNS, length,
+                                            sums + first * width + column, width);
+                first += some;
             }
-        for (int64_t first = 0; first < q;) {
-            const int64_t left = q - first, some = blocks_of(left, blocks_of(left, MOST));
-            if (live[first / LANES] || live[(first + some - 1) / LANES]) {
-                clear(block, some * COLUMNS * (int64_t)sizeof *block);
-                for (int64_t row = 0; row < count; row += CHUNK)
-                    ALONG_COLUMNS[some - 1](shares + row * queries + first, queries, panel + row * COLUMNS, COLUMNS,
-                                            least(CHUNK, count - row), block, COLUMNS);
-                for (int64_t query = 0; query < some; query++) {
-                    double *into = outputs + (first + query) * width + column;
-                    const float *from = block + query * COLUMNS;
-                    if (columns == COLUMNS)
-                        UNROLLED for (int side = 0; side < SIDES; side++)
-                            STORE(into + LANES * side, LOAD(doubles, into + LANES * side)
-                                                           + __builtin_convertvector(LOAD(reals, from + LANES * side), doubles));
-                    else
-                        for (int64_t i = 0; i < columns; i++) into[i] += (double)from[i];
-                }
-            }
-            first += some;
         }
-    }
+}
+
+/* outputs float64[q, width] += sums float32[q, stride], which become zeros. */
+OUTLINED void settle(float *sums, int64_t q, int64_t stride, int64_t width, double *outputs) {
+    for (int64_t query = 0; query < q; query++)
+        for (int64_t i = 0; i < width; i++) outputs[query * width + i] += (double)sums[query * stride + i];
+    clear(sums, q * stride * (int64_t)sizeof *sums);
 }
 
 /* Write queries float32[q, width] as panels of COLUMNS queries, zeros after the last one. */
@@ -126,21 +139,25 @@ static void write_panels(const float *queries, int64_t q, int64_t padded, int64_
 }
 
 /* Rows `first` to `first + count` as they lie, or copied side by side if they are scattered or would be read beyond the end. */
-static const float *rows_of(const float *all, int64_t width, const int64_t *rows, int64_t first, int64_t count,
-                            float *room, int64_t *stride) {
-    *stride = rounded_up(width, COLUMNS);
-    if (!rows && *stride == width) return all + first * width;
+static Matrix rows_of(const float *all, int64_t width, const int64_t *rows, int64_t first, int64_t count, float *room) {
+    const int64_t stride = rounded_up(width, COLUMNS);
+    if (!rows && stride == width) return (Matrix){all + first * width, width};
     for (int64_t row = 0; row < count; row++) {
-        copy(room + row * *stride, all + (rows ? rows[first + row] : first + row) * width, width * (int64_t)sizeof *all);
-        for (int64_t i = width; i < *stride; i++) room[row * *stride + i] = 0.0f;
+        copy(room + row * stride, all + (rows ? rows[first + row] : first + row) * width, width * (int64_t)sizeof *all);
+        for (int64_t i = width; i < stride; i++) room[row * stride + i] = 0.0f;
     }
-    return room;
+    return (Matrix){room, stride};
+}
+
+/* The block after one, if rows are read as they lie. */
+INLINE Matrix after(Matrix rows, const float *room) {
+    return rows.start == room ? (Matrix){0} : (Matrix){rows.start + ROWS * rows.stride, rows.stride};
 }
 
 /* Scratch memory of one call. */
 typedef struct {
     int64_t padded; /* the number of queries, rounded up */
-    float *queries, *gradients, *similarities, *products, *keys, *values, *block, *panel, *inverse, *peaks, *levels;
+    float *queries, *gradients, *similarities, *products, *keys, *values, *sums, *panel, *inverse, *peaks, *levels;
     int32_t *live;
     int64_t size; /* of all, in bytes */
 } Space;
@@ -156,8 +173,8 @@ static Space space_of(const Floats *of, int64_t q, float *from) {
     TAKE(products, ROWS * padded);
     TAKE(keys, ROWS * key);
     TAKE(values, ROWS * value);
-    TAKE(block, MOST * COLUMNS);
-    TAKE(panel, ROWS * COLUMNS);
+    TAKE(sums, q * most(key, value));
+    TAKE(panel, CHUNK * COLUMNS);
     TAKE(inverse, padded);
     TAKE(peaks, padded);
     TAKE(levels, padded);
@@ -197,29 +214,36 @@ INLINE void add_to(double *sums, int64_t apart, int64_t q, reals lanes) {
  *
  * peaks: float32[q], the largest similarity so far; sums: float64[q, 2], Σ term and Σ term · similarity; outputs: float64[q,
  * value_width], Σ term · value. All terms are relative to the peak, and scaled anew if it rises. If `by_factor`, values are
- * multiplied by the rows' factors. */
+ * multiplied by the rows' factors. stored: float32[count · q], q rounded up to a multiple of 16, into which the similarities are
+ * written; or null. */
 EXPORT void KERNEL(blend_rows)(const Floats *of, const float *queries, const float *inverse, int64_t q, int64_t by_factor,
-                               float *peaks, double *sums, double *outputs, float *scratch) {
+                               float *peaks, double *sums, double *outputs, float *stored, float *scratch) {
     const Space space = space_of(of, q, scratch);
-    const int64_t padded = space.padded, same = of->values == of->keys;
+    const int64_t padded = space.padded, lanes = rounded_up(q, LANES), stride = rounded_up(of->value_width, COLUMNS);
+    const int64_t same = of->values == of->keys;
     write_panels(queries, q, padded, of->width, space.queries);
     pad(inverse, q, padded, space.inverse);
     pad(peaks, q, padded, space.peaks);
-    for (int64_t first = 0; first < of->count; first += ROWS) {
+    clear(space.sums, q * stride * (int64_t)sizeof *space.sums);
+    for (int64_t first = 0, blocks = 0; first < of->count; first += ROWS) {
         const int64_t count = least(ROWS, of->count - first);
-        int64_t key_stride, value_stride;
-        const float *keys = rows_of(of->keys, of->width, of->rows, first, count, space.keys, &key_stride);
-        multiply_queries(keys, key_stride, count, of->width, space.queries, padded, space.similarities);
+        float *similarities = space.similarities;
+        const Matrix keys = rows_of(of->keys, of->width, of->rows, first, count, space.keys);
+        Matrix values = keys;
+        if (!same) values = rows_of(of->values, of->value_width, of->rows, first, count, space.values);
+        multiply_queries(keys, same ? (Matrix){0} : values, count, of->width, space.queries, padded, similarities);
         for (int64_t query = 0; query < q; query += LANES) {
-            float *column = space.similarities + query;
             const reals before = LOAD(reals, space.peaks + query), scale = LOAD(reals, space.inverse + query);
             reals peak = before;
             for (int64_t row = 0; row < count; row++) {
-                const reals similarity = similarity_of(of, first + row, LOAD(reals, column + row * padded));
-                STORE(column + row * padded, similarity);
+                float *at = similarities + row * padded + query;
+                const reals similarity = similarity_of(of, first + row, LOAD(reals, at));
+                STORE(at, similarity);
+                if (stored) STORE(stored + first * lanes + query * count + row * LANES, similarity);
                 peak = at_least(similarity, peak);
             }
             STORE(space.peaks + query, peak);
+            if (blocks && any(peak > before)) settle(space.sums, q, stride, of->value_width, outputs), blocks = 0;
             for (int64_t lane = 0; lane < least(LANES, q - query); lane++)
                 if (peak[lane] > before[lane]) {
                     const double gap = ((double)before[lane] - (double)peak[lane]) * (double)scale[lane];
@@ -230,65 +254,69 @@ EXPORT void KERNEL(blend_rows)(const Floats *of, const float *queries, const flo
                 }
             reals mass = 0.0f, moment = 0.0f;
             for (int64_t row = 0; row < count; row++) {
-                const reals similarity = LOAD(reals, column + row * padded), term = term_of(similarity, peak, scale);
+                const int64_t at = row * padded + query;
+                const reals similarity = LOAD(reals, similarities + at), term = term_of(similarity, peak, scale);
                 mass += term, moment = multiply_add(term, similarity, moment);
-                STORE(column + row * padded, by_factor && of->factors ? term * of->factors[first + row] : term);
+                STORE(similarities + at, by_factor && of->factors ? term * of->factors[first + row] : term);
             }
             space.live[query / LANES] = any(mass != 0.0f);
             add_to(sums + 2 * query, 2, q - query, mass);
             add_to(sums + 2 * query + 1, 2, q - query, moment);
         }
         if (of->value_width == 0) continue;
-        const float *values = keys;
-        value_stride = key_stride;
-        if (!same) values = rows_of(of->values, of->value_width, of->rows, first, count, space.values, &value_stride);
-        add_shares(space.similarities, padded, q, space.live, values, keys, value_stride, count, of->value_width,
-                   space.block, space.panel, outputs);
+        add_shares(similarities, padded, q, space.live, values, after(keys, space.keys), count, stride, space.panel, space.sums);
+        if (++blocks == TOGETHER) settle(space.sums, q, stride, of->value_width, outputs), blocks = 0;
     }
+    settle(space.sums, q, stride, of->value_width, outputs);
     copy(peaks, space.peaks, q * (int64_t)sizeof *peaks);
 }
 
 /* Pull gradients float32[q, value_width] of outputs back to the queries; peaks float32[q] are those of `blend_rows`.
  *
  * The share of a row is c = term · (gradient · value − level), levels float32[q]. sums: float64[q, 3], Σ c, Σ c · similarity and
- * Σ |c|; outputs: float64[q, width], Σ c · factor · key. */
+ * Σ |c|; outputs: float64[q, width], Σ c · factor · key. stored: what `blend_rows` wrote, or null. */
 EXPORT void KERNEL(pull_rows)(const Floats *of, const float *queries, const float *inverse, int64_t q, const float *peaks,
                               const float *gradients, const float *levels, double *sums, double *outputs,
-                              float *scratch) {
+                              const float *stored, float *scratch) {
     const Space space = space_of(of, q, scratch);
-    const int64_t padded = space.padded, same = of->values == of->keys;
+    const int64_t padded = space.padded, lanes = rounded_up(q, LANES), stride = rounded_up(of->width, COLUMNS);
+    const int64_t same = of->values == of->keys;
     write_panels(queries, q, padded, of->width, space.queries);
     write_panels(gradients, q, padded, of->value_width, space.gradients);
     pad(inverse, q, padded, space.inverse);
     pad(peaks, q, padded, space.peaks);
     pad(levels, q, padded, space.levels);
-    for (int64_t first = 0; first < of->count; first += ROWS) {
+    clear(space.sums, q * stride * (int64_t)sizeof *space.sums);
+    for (int64_t first = 0, blocks = 0; first < of->count; first += ROWS) {
         const int64_t count = least(ROWS, of->count - first);
-        int64_t key_stride, value_stride;
-        const float *keys = rows_of(of->keys, of->width, of->rows, first, count, space.keys, &key_stride), *values = keys;
-        value_stride = key_stride;
-        if (!same) values = rows_of(of->values, of->value_width, of->rows, first, count, space.values, &value_stride);
-        multiply_queries(keys, key_stride, count, of->width, space.queries, padded, space.similarities);
-        multiply_queries(values, value_stride, count, of->value_width, space.gradients, padded, space.products);
+        float *shares = space.products;
+        const Matrix keys = rows_of(of->keys, of->width, of->rows, first, count, space.keys);
+        Matrix values = keys;
+        if (!same) values = rows_of(of->values, of->value_width, of->rows, first, count, space.values);
+        const Matrix unfetched = same ? (Matrix){0} : keys;
+        if (!stored) multiply_queries(keys, (Matrix){0}, count, of->width, space.queries, padded, space.similarities);
+        multiply_queries(values, stored ? unfetched : (Matrix){0}, count, of->value_width, space.gradients, padded, shares);
         for (int64_t query = 0; query < q; query += LANES) {
-            float *column = space.similarities + query;
             const reals peak = LOAD(reals, space.peaks + query), scale = LOAD(reals, space.inverse + query);
             const reals level = LOAD(reals, space.levels + query);
             reals total = 0.0f, moment = 0.0f, spread = 0.0f;
             for (int64_t row = 0; row < count; row++) {
-                const reals similarity = similarity_of(of, first + row, LOAD(reals, column + row * padded));
-                const reals gradient = LOAD(reals, space.products + row * padded + query) - level;
-                const reals share = term_of(similarity, peak, scale) * gradient;
+                const int64_t at = row * padded + query;
+                const reals similarity = stored ? LOAD(reals, stored + first * lanes + query * count + row * LANES)
+                                              : similarity_of(of, first + row, LOAD(reals, space.similarities + at));
+                const reals share = term_of(similarity, peak, scale) * (LOAD(reals, shares + at) - level);
                 total += share, moment = multiply_add(share, similarity, moment);
                 spread += __builtin_elementwise_abs(share);
-                STORE(column + row * padded, of->factors ? share * of->factors[first + row] : share);
+                STORE(shares + at, of->factors ? share * of->factors[first + row] : share);
             }
             space.live[query / LANES] = any(spread != 0.0f); /* NaN counts */
             add_to(sums + 3 * query, 3, q - query, total);
             add_to(sums + 3 * query + 1, 3, q - query, moment);
             add_to(sums + 3 * query + 2, 3, q - query, spread);
         }
-        add_shares(space.similarities, padded, q, space.live, keys, values, key_stride, count, of->width, space.block,
-                   space.panel, outputs);
+        const Matrix next = stored ? after(values, space.values) : after(keys, space.keys);
+        add_shares(shares, padded, q, space.live, keys, next, count, stride, space.panel, space.sums);
+        if (++blocks == TOGETHER) settle(space.sums, q, stride, of->width, outputs), blocks = 0;
     }
+    settle(space.sums, q, stride, of->width, outputs);
 }

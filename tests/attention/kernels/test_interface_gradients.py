@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from attention.kernels import FloatRows
+from attention.kernels.layout import similarity_columns
 from tests.attention.kernels.implementations import EVERY, EVERY_IN_C, IN_C
 from tests.thorough import crossed
 
-N = 400
+N = 1300
 
 
 def data_of(width, value_width, count, queries, *, scattered=False, scaled=False):
@@ -54,7 +55,7 @@ def exact(rows, vectors, inverse):
 SIZES = {
     "width": [1, 33, 96],
     "value_width": [None, 1, 47],
-    "count": [1, 128, 300],
+    "count": [1, 128, 300, 1200],
     "queries": [1, 13, 33],
 }
 
@@ -84,6 +85,28 @@ def test_sums_and_gradients_match_their_definitions(running, width, value_width,
     np.testing.assert_allclose(sums[:, 1], (shares * similarities).sum(axis=1), **close)
     np.testing.assert_allclose(sums[:, 2], np.abs(shares).sum(axis=1), **close)
     np.testing.assert_allclose(pulled, (shares * factors) @ keys, **close)
+
+
+@EVERY
+@pytest.mark.parametrize("scattered", [False, True])
+@pytest.mark.parametrize(("count", "queries"), [(1, 1), (130, 16), (1200, 17), (300, 64)])
+def test_gradients_of_kept_similarities_are_the_same_bits(running, count, queries, scattered):
+    random, rows, vectors = data_of(33, 20, count, queries, scattered=scattered, scaled=scattered)
+    inverse = np.full(queries, 2, np.float32)
+    kept = np.full((rows.size, similarity_columns(queries)), np.nan, np.float32)
+    peaks, sums, outputs = blend(running, rows, vectors, inverse)
+    peaks_of_kept, sums_of_kept, outputs_of_kept = np.full_like(peaks, -np.inf), np.zeros_like(sums), 0 * outputs
+    running.blend_rows(rows, vectors, inverse, False, peaks_of_kept, sums_of_kept, outputs_of_kept, kept)
+    for one, other in zip((peaks, sums, outputs), (peaks_of_kept, sums_of_kept, outputs_of_kept), strict=True):
+        np.testing.assert_array_equal(one, other)
+    gradients = random.standard_normal((queries, 20)).astype(np.float32)
+    of_queries, results = (vectors, inverse, peaks, gradients, np.ones(queries, np.float32)), []
+    for similarities in (None, kept):
+        totals, pulled = np.zeros((queries, 3)), np.zeros((queries, 33))
+        running.pull_rows(rows, *of_queries, totals, pulled, similarities)
+        results.append((totals, pulled))
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @EVERY
@@ -138,3 +161,8 @@ def test_positions_and_sizes_are_checked(running):
         blend(running, rows._replace(values=rows.values[:299]), vectors, inverse)
     with pytest.raises(ValueError, match="wanted 80 numbers"):
         blend(running, rows, vectors[:, :7].copy(), inverse)
+    room = np.zeros((299, similarity_columns(5)), np.float32)
+    with pytest.raises(ValueError, match="wanted 4800 numbers"):
+        running.blend_rows(
+            *(rows, vectors, inverse, False, np.zeros(5, np.float32), np.zeros((5, 2)), np.zeros((5, 3)), room)
+        )

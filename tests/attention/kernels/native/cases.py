@@ -17,7 +17,16 @@ import numpy as np
 from attention.kernels import CandidateLists, CodedKeys, CodedValues, FloatRows, RowRun, SoftmaxOptions
 from attention.kernels.in_c import KernelsInC
 from attention.kernels.interface import NO_ADDENDS, TOTALS
-from attention.kernels.layout import FINE_LEVELS, LANES, LEVELS, columns_room, put_columns, put_rows, rows_room
+from attention.kernels.layout import (
+    FINE_LEVELS,
+    LANES,
+    LEVELS,
+    columns_room,
+    put_columns,
+    put_rows,
+    rows_room,
+    similarity_columns,
+)
 
 SIZES = (0, 1, 2, 15, 16, 17, 63, 64, 65, 129)
 """Numbers of rows, beside those at which a loop over 16 or 64 rows ends."""
@@ -170,10 +179,16 @@ def gradients(running: KernelsInC, rows: int, width: int, queries: int) -> Outpu
         d = floats.values.shape[1]
         peaks, sums = np.full(queries, -np.inf, dtype=np.float32), np.zeros((queries, 2))
         blended, pulled, totals = np.zeros((queries, d)), np.zeros((queries, width)), np.zeros((queries, 3))
-        running.blend_rows(floats, vectors, inverse[:, 0].copy(), floats.factors is not None, peaks, sums, blended)
+        kept = np.zeros((rows, similarity_columns(queries)), dtype=np.float32)
+        running.blend_rows(
+            *(floats, vectors, inverse[:, 0].copy(), floats.factors is not None, peaks, sums, blended, kept)
+        )
         of_outputs, levels = numbers.reals(-1, 1, queries, d).astype(np.float32), sums[:, 1].astype(np.float32)
-        running.pull_rows(floats, vectors, inverse[:, 0].copy(), peaks, of_outputs, levels, totals, pulled)
-        written += [peaks, sums, blended, totals, pulled]
+        of_queries = vectors, inverse[:, 0].copy(), peaks, of_outputs, levels
+        running.pull_rows(floats, *of_queries, totals, pulled)
+        written += [peaks, sums, blended, totals.copy(), pulled.copy()]
+        running.pull_rows(floats, *of_queries, totals, pulled, kept)
+        written += [kept, totals, pulled]
     return written
 
 

@@ -27,7 +27,7 @@ RECORDED = {
     "values by two bytes": "a5ffc6903b22e1e0",
     "originals": "4e41411e6d00dea5",
     "exact": "d121c67ee3772cea",
-    "gradients": "fb357790ce4f28ac",
+    "gradients": "214e0cd999d50889",
     "quadratic forms of one": "7552cadc53a4a4bf",
     "quadratic forms": "5a04a0330d5dcf39",
     "candidates": "50030a4fc2ced16c",
