@@ -6,7 +6,7 @@ import inspect
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from attention.kernels import CandidateLists, CodedKeys, CodedValues, Kernels, in_numpy
@@ -173,6 +173,7 @@ def test_they_code_rows_to_the_bit_and_sum_residuals_to_the_last_digits(running,
     power=st.sampled_from([1, 4, 40]),
     fine=st.booleans(),
 )
+@example(rows=2, width=1, queries=1, power=40, fine=False)
 def test_they_add_values_alike(running, rows, width, queries, power, fine):
     random = np.random.default_rng(rows)
     codes = random.integers(-LEVELS, LEVELS + 1, (rows, width)).astype(np.int8)
@@ -183,13 +184,23 @@ def test_they_add_values_alike(running, rows, width, queries, power, fine):
     weights[:, :rows] = random.random((queries, rows), dtype=f32) ** power
     scales = random.random(rows, dtype=f32)
     values = CodedValues(room, scales, codes * scales[:, None], random.random(len(room)), 0.1, 2.0, 30.0)
+    exact = weights[:, :rows].astype(np.float64) @ values.values
+    # The sums start as large as the weights. Beside a start of 1, weights to the power of 40 are below float64's digits.
+    masses = weights[:, :rows].sum(axis=1, dtype=np.float64)[:, None]
     for counts in (np.zeros(queries, np.int64), np.full(queries, 10**11)):
-        outputs, errors = np.ones((2, queries, width)), np.ones((2, queries, 5))
+        outputs = np.tile(masses, (2, 1, width))
+        errors = np.tile(masses ** [1, 1, 1, 1, 2], (2, 1, 1))  # the last bound is of squares
         running.add_values(values, weights, counts, fine, outputs[0], errors[0], running.AMX)
         in_numpy.add_values(values, weights, counts, fine or running.WIDE, outputs[1], errors[1], False)
         np.testing.assert_allclose(errors[0], errors[1], rtol=1e-5)
+        left_out = (masses <= counts[:, None]).all()  # all weights can be 0 in float32
+        assert (errors[:, :, 0] > masses.T).any() == counts.any()
+        assert (errors[:, :, 1] == masses.T).all() == left_out
+        if left_out:
+            assert (outputs == masses).all()
+            continue
+        rounding = (errors[1, :, 2:3] - masses) / (rows * values.code_length)
+        digits = 1e-5 * np.abs(outputs[1]).max(axis=1, keepdims=True)
         # A level half-way between two may go either way.
-        steps = 2 * (errors[1, :, 2] - 1) / (rows * values.code_length)
-        room_for_ties = 2 * steps[:, None] * LEVELS + 1e-5 * np.abs(outputs[1]).max()
-        assert (np.abs(outputs[0] - outputs[1]) <= room_for_ties).all()
-        assert (outputs == 1).all() == bool(counts.any())
+        assert (np.abs(outputs[0] - outputs[1]) <= 4 * rounding * LEVELS + digits).all()
+        assert (np.abs(outputs - masses - exact) <= rounding * np.abs(codes.astype(int)).sum(axis=0) + digits).all()
