@@ -15,7 +15,6 @@ from threading import Thread
 from typing import TYPE_CHECKING, Annotated, Any, get_origin
 
 import typer
-from annotated_types import Ge, Le
 
 from service.commands.distributions import find_conflicts
 from softkv.commands.command_line import Command, CommandError
@@ -117,6 +116,8 @@ def _with_options(run: Callable[..., None]) -> Callable[..., None]:
 
 def _bounds(mark: object) -> Iterator[tuple[str, Any]]:
     """Yield the bounds that typer checks, as arguments of its option."""
+    from annotated_types import Ge, Le
+
     if isinstance(mark, Ge):
         yield "min", mark.ge
     elif isinstance(mark, Le):

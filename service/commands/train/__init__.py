@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from xxhash import xxh3_64_intdigest
 
 from service.addresses import DEFAULT_URL
 from softkv.commands.command_line import (
@@ -126,6 +125,8 @@ def _read_pairs(file: Path, questions: Mapping[int, Mapping[str, Any]]) -> list[
             "out, and fewer than 20 do not show whether a gain is more than chance. Label more questions, or send "
             "other wordings of the same"
         )
+    from xxhash import xxh3_64_intdigest
+
     texts = sorted(pairs, key=lambda text: xxh3_64_intdigest(text.encode()))
     return [(text, tuple(pairs[text])) for text in texts]
 
