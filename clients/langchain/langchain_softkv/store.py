@@ -272,9 +272,9 @@ def build_rows(
     for name, column in (("metadatas", metadatas), ("ids", ids)):
         if column and len(column) != len(keys):
             raise invalid_value(f"/{name}", f"wanted as many {name} as texts, got {len(column)} of {len(keys)}")
-    for name in ids or ():
-        if not (name is None or isinstance(name, str)):
-            raise invalid_value("/ids", f"wanted ids as texts, got {type(name).__name__} {name!r}")
+    for row_id in ids or ():
+        if not (row_id is None or isinstance(row_id, str)):
+            raise invalid_value("/ids", f"wanted ids as texts, got {type(row_id).__name__} {row_id!r}")
     return [
         {
             "id": str(uuid.uuid4()) if name is None else name,
