@@ -208,5 +208,25 @@ def test_a_narrow_notebook_has_the_whole_picture(notebook: Visit) -> None:
     notebook.page.set_viewport_size({"width": 1280, "height": 1000})
 
 
+@pytest.mark.parametrize("width", [600, 850, 1200])
+def test_texts_are_inside_the_picture_and_names_are_whole(notebook: Visit, width: int) -> None:
+    keys = "np.random.default_rng(0).normal(size=(1000, 3))"
+    picture = widget(notebook, 4).locator(".threads")
+    outside = """svg => [...svg.querySelectorAll("text")].filter(text => {
+      const [box, all] = [text.getBoundingClientRect(), svg.getBoundingClientRect()];
+      const sides = [box.left - all.left, box.top - all.top, all.right - box.right, all.bottom - box.bottom];
+      return box.width && Math.min(...sides) < 0;
+    }).map(text => text.textContent)"""
+    for temperature, rows in ((0, 8), (0.2, 8), (1000, 8), (1000, 3)):
+        run_cell(notebook, f"Lookup.of_arrays([1, 0, 0], {keys}, temperature={temperature}, null=0.9, rows={rows})")
+        until(lambda wanted=f"T = {temperature}": wanted in picture.locator(".told").all_text_contents(), "the widget")
+        widget(notebook, 4).evaluate("(host, width) => { host.parentElement.style.width = `${width}px`; }", width)
+        until(lambda: width - 40 < picture.evaluate("svg => svg.clientWidth") <= width, f"a picture of {width} pixels")
+        until(lambda count=rows: picture.locator(".thread").count() == count + 2, "the rows")
+        assert picture.evaluate(outside) == []
+        names = picture.locator(".row.others .key-text, .row.none .key-text").all_text_contents()
+        assert names == [f"{1000 - rows} other rows", "none of these"]
+
+
 def test_nothing_was_loaded_from_elsewhere(notebook: Visit) -> None:
     assert (notebook.strangers, notebook.errors) == ([], [])

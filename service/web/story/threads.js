@@ -354,19 +354,15 @@ export class Threads {
       arePictures,
       small: { from: rows.length - small, count: small },
       rest: others ? rows.length : -1,
-      longest: widest([
-        ...rows.slice(0, rows.length - small).map(({ key }) => key),
-        ...(others ? [this.#say("others", { count: grouped(others) })] : []),
-        ...(none ? [this.#say("none")] : []),
-      ]),
+      longest: widest(rows.slice(0, rows.length - small).map(({ key }) => key)),
+      longestName: widest([...(others ? [this.#say("others", { count: grouped(others) })] : []), ...(none ? [this.#say("none")] : [])]),
       longestValue: areColours || arePictures ? 0 : widest(rows.flatMap(({ value }) => (isColour(value) ? [] : [value]))),
     };
     const { query: box } = placed(measures);
     const places = placed({ ...measures, lines: this.#linesOf(query, box, rem, height) });
     this.#places = places;
-    const size = places.isStacked ? Math.max(LEAST.below, Math.min(least, places.height * 0.4)) : Math.max(least, Math.min(1.25 * rem, places.height * 0.42));
-    this.#size.text = size;
-    this.element.style.setProperty("--row-size", `${size}px`);
+    this.#size.text = places.text;
+    this.element.style.setProperty("--row-size", `${places.text}px`);
     this.element.style.setProperty("--name-size", `${this.#nameSize}px`);
     this.element.classList.toggle("with-bars", this.#content.bars ?? false);
 
@@ -902,7 +898,7 @@ export class Threads {
  * @param {number} of.width
  * @param {number} of.height
  * @param {number} of.rem pixels
- * @param {number} of.size of the texts of rows, in pixels
+ * @param {number} of.size of the texts of rows, in pixels: the least where a key has its value beside it
  * @param {number} of.name the height of a line of names; 0 without names
  * @param {number} of.above room over the rows, for the handle of a level
  * @param {{count: number, size: number}} of.lines of the question
@@ -912,6 +908,7 @@ export class Threads {
  * @param {{from: number, count: number}} [of.small] the rows that are laid out small
  * @param {number} [of.rest] which box is that of the rest; −1 without it
  * @param {number} [of.longest] width of a key's text in em; so of a value's
+ * @param {number} [of.longestName] of the rest and of "none of these", which are whole beside any percentage if there is room
  * @param {number} [of.longestValue]
  */
 function placed({
@@ -928,6 +925,7 @@ function placed({
   small = { from: 0, count: 0 },
   rest = -1,
   longest = 0,
+  longestName = 0,
   longestValue = 0,
 }) {
   const isNarrow = width < NARROW;
@@ -945,6 +943,7 @@ function placed({
   const pitch = Math.min(TALLEST_ROW * rem * (1 + GAP), (room - tiny * small.count) / Math.max(1, large));
   const total = pitch * large + tiny * small.count;
   const rowHeight = pitch * (1 - GAP);
+  let text = isStacked ? Math.max(LEAST.below, Math.min(size, rowHeight * 0.4)) : Math.max(size, Math.min(1.25 * rem, rowHeight * 0.42));
   const first = top + Math.max(0, (room - total) / 2);
   const middle = first + total / 2;
   const namesY = first - NEAR - above;
@@ -956,18 +955,20 @@ function placed({
   let valueX = isNarrow ? width - valueWidth - LANE : Math.round(width * (areTexts ? 0.62 : 0.65));
   if (!isNarrow) {
     // Keys that need more room take it from the threads on both sides.
-    const lacking = (/** @type {number} */ free) =>
-      Math.max(0, Math.min(free, longest * size + 12 + SHARE.around + SHARE.letters[0] * size - (valueX - 8 - rowX)));
+    const around = 12 + SHARE.around;
+    const need = around + Math.max((longest + SHARE.letters[0]) * size, (longestName + SHARE.letters[2]) * text);
+    const lacking = (/** @type {number} */ free) => Math.max(0, Math.min(free, need - (valueX - 8 - rowX)));
     rowX -= lacking(rowX - queryWidth - KNOB * rem);
     valueX += lacking(width - outputWidth - 3 * rem - (valueX + valueWidth));
+    text = Math.max(size, Math.min(text, (valueX - 8 - rowX - around) / (longestName + SHARE.letters[2])));
   }
   const y = isNarrow ? name : Math.max(name, middle - queryHeight / 2);
   const query = { x: 0, y, width: isNarrow ? width : queryWidth, height: Math.min(queryHeight, height - y), size: lines.size };
   const start = isNarrow ? { x: 26, y: y + query.height } : { x: query.width, y: middle };
   const output = { x: width - outputWidth, y: isNarrow ? height - outputHeight : middle - outputHeight / 2, width: outputWidth, height: outputHeight };
   const least = (rowHeight * BUNDLE) / 2 + 8;
-  const over = name ? middle - namesY - HANDLE - 8 - 0.75 * size - 0.25 * name : middle - top - 34;
-  const under = (isNarrow ? output.y - name : height) - middle - HANDLE - 6 - 1.3 * size;
+  const over = name ? middle - namesY - HANDLE - 8 - 0.75 * text - 0.25 * name : middle - top - 34;
+  const under = (isNarrow ? output.y - name : height) - middle - HANDLE - 6 - 1.3 * text;
   const clamp = {
     x: isNarrow ? 58 : start.x + (rowX - start.x) * 0.36,
     y: middle,
@@ -981,7 +982,7 @@ function placed({
     at += own;
     return { x: rowX, y: at - own + gap / 2, width: valueX + valueWidth - rowX, height: own - gap };
   });
-  return { isNarrow, isStacked, height: rowHeight, query, start, clamp, rows, valueX, valueWidth, output, namesY };
+  return { isNarrow, isStacked, text, height: rowHeight, query, start, clamp, rows, valueX, valueWidth, output, namesY };
 }
 
 /** On a narrow page the bundle falls from the question's box, so wide as is free beside the keys, in pixels. */
