@@ -156,8 +156,9 @@ export class Collections {
 
 /** The facts about a collection, as a list. @param {Collection} one @param {string[]} aliases @param {Say} say */
 function facts(one, aliases, say) {
-  const { calibration } = one;
+  const { calibration, projection } = one;
   const kept = calibration && say("fact.calibration.kept", { count: calibration.labels.present + calibration.labels.absent });
+  const stored = projection && { rank: projection.rank, pairs: projection.trained?.pairs ?? 0, day: projection.at.slice(0, 10) };
   /** @type {[string, string][]} */
   const lines = [
     ...(aliases.length ? [/** @type {[string, string]} */ (["fact.aliases", aliases.join(", ")])] : []),
@@ -170,6 +171,7 @@ function facts(one, aliases, say) {
     ["fact.temperature", String(Number(one.temperature.toPrecision(4)))],
     ["fact.null", one.null === false ? say("fact.null.off") : `${one.null}${one.null_similarity === null ? "" : ` (${fixed(one.null_similarity, 3)})`}`],
     ["fact.calibration", calibration ? (calibration.outgrown ? say("fact.calibration.old") : kept) : say("fact.calibration.none")],
+    ...(stored ? [/** @type {[string, string]} */ (["fact.projection", say(stored.pairs ? "fact.projection.trained" : "fact.projection.sent", stored)])] : []),
   ];
   return h(
     "dl.facts",

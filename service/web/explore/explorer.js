@@ -34,6 +34,7 @@ import { speaker } from "./speaker.js";
  * @property {string | number | false} null
  * @property {number | null} null_similarity
  * @property {any} calibration
+ * @property {{rank: number, at: string, trained: {pairs: number} | null} | null} [projection] of its queries
  * @property {{filter?: any, bias?: any, full_text?: number | string, top_k?: number, include?: string[]} | null} defaults
  * @property {number} documents
  * @property {number} keyless

@@ -185,3 +185,17 @@ def test_a_collection_is_made_with_one_of_several_encoders(explore: Explore, tmp
         assert [(row[0], row[1], row[2], row[4]) for row in rows] == [
             (name, "softkv's Transformer", "384", "ready") for name in ("second", "first")
         ]
+
+
+def test_the_facts_name_a_stored_projection(explore: Explore, writer: httpx.Client) -> None:
+    writer.put("/v1/collections/parts", json={"encoder": None}).raise_for_status()
+    writer.put("/v1/collections/parts/documents/a", json={"key_vector": [1, 0], "value": "bolt"}).raise_for_status()
+    page = explore("#collection=parts", ready="() => document.querySelector('.facts')").page
+    assert "projection" not in page.inner_text("#collections .facts")
+    quality = {"pairs": 280, "held_out": 120, "mrr_before": 0.31, "mrr_after": 0.84, "error": 0.04}
+    for trained, origin in ((None, ""), (quality, "of 280 pairs, ")):
+        projection = {"down": [[1, 0]], "up": [[0, 0.5]], "trained": trained}
+        stored = writer.put("/v1/collections/parts/projection", json=projection).raise_for_status().json()
+        page.reload()
+        line = page.locator("#collections .facts div", has_text="projection").locator("dd")
+        assert line.inner_text() == f"rank 1, {origin}{stored['at'][:10]}"
