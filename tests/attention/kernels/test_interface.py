@@ -185,7 +185,7 @@ def test_they_add_values_alike(running, rows, width, queries, power, fine):
     scales = random.random(rows, dtype=f32)
     values = CodedValues(room, scales, codes * scales[:, None], random.random(len(room)), 0.1, 2.0, 30.0)
     exact = weights[:, :rows].astype(np.float64) @ values.values
-    # The sums start as large as the weights. Beside a start of 1, weights to the power of 40 are below float64's digits.
+    # The sums start as large as the weights: beside 1, weights to the power of 40 are below float64's digits.
     masses = weights[:, :rows].sum(axis=1, dtype=np.float64)[:, None]
     for counts in (np.zeros(queries, np.int64), np.full(queries, 10**11)):
         outputs = np.tile(masses, (2, 1, width))
