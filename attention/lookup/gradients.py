@@ -21,7 +21,7 @@ from attention.kernels.layout import similarity_columns
 from attention.lookup.memory.tiles import PassingRows, Tile
 from attention.lookup.memory.view import Mask, View
 
-TILE_ROWS = 8192
+TILE_ROWS = 4096
 """The most rows that a core reads at a time."""
 
 BATCH = 64
