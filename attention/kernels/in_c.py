@@ -727,7 +727,7 @@ def _check_room(room: int) -> None:
 
 
 def _similarity_address(stored: F32 | None, rows: _Floats, queries: int) -> Any:
-    """Return the address of the similarities that are kept of some rows and queries; None if none are."""
+    """Return the address of the similarities stored of some rows and queries; None if none are."""
     return None if stored is None else address(stored, pointers.F32, rows.count * similarity_columns(queries))
 
 

@@ -332,7 +332,7 @@ def _similarity_table(stored: F32 | None, rows: FloatRows, queries: F32) -> F32 
 
 
 def _float_blocks(rows: FloatRows) -> Iterator[tuple[slice, FloatRows]]:
-    """Yield blocks of the rows: which of them, and they without positions."""
+    """Yield blocks of the rows: the slice of each, and its rows without positions."""
     for first in range(0, rows.size, FLOAT_ROWS):
         part = slice(first, first + FLOAT_ROWS)
         index = part if rows.rows is None else rows.rows[part]

@@ -52,7 +52,7 @@ def put_rows(into: Bytes, start: int, rows: I8) -> None:
 
 
 def similarity_columns(queries: int) -> int:
-    """Return the number of similarities that `Kernels.blend_rows` keeps of a row: a multiple of 16."""
+    """Return the number of similarities that `Kernels.blend_rows` stores of a row: a multiple of 16."""
     return -(-queries // LANES) * LANES
 
 

@@ -27,8 +27,8 @@ TILE_ROWS = 4096
 BATCH = 64
 """The most queries that a tile is multiplied with at a time: their sums then stay in the L2 cache."""
 
-MOST_SIMILARITIES, MOST_BYTES = 0.2, 1 << 26
-"""The most memory for similarities that are stored: a share of that of the keys, or these bytes if they are more."""
+SIMILARITY_SHARE, SIMILARITY_BYTES = 0.2, 1 << 26
+"""The most memory for the similarities of a lookup: this share of the memory of the keys, or these bytes if more."""
 
 SHORTEST = 1e-30
 """Products with shorter keys may be denormal, and 1/‖k‖ may overflow float32."""
@@ -133,12 +133,12 @@ def blend(
             less half of its square under gaussian.
         inverse: float64[q], 1/T.
         keys: blend ∂similarity/∂query instead of the values: keys, over their lengths under cosine.
-        keep: store the similarities for `pull`, unless they take more memory than MOST_SIMILARITIES or MOST_BYTES.
+        keep: store the similarities for `pull`, unless they take more than SIMILARITY_SHARE and SIMILARITY_BYTES.
     """
     width = (view.dimension if keys else view.value_dimension) or 0
     vectors, inverses = queries.astype(np.float32), inverse.astype(np.float32)
     passing, running = PassingRows(view, mask, TILE_ROWS), kernels()
-    limit = max(MOST_BYTES, MOST_SIMILARITIES * 4 * view.n * (view.dimension or 0))
+    limit = max(SIMILARITY_BYTES, SIMILARITY_SHARE * 4 * view.n * (view.dimension or 0))
     keep = keep and 4 * passing.n * similarity_columns(len(queries)) <= limit
     batches: list[StoredSimilarities] = []
     peaks, sums = np.full(len(queries), -np.inf, dtype=np.float32), np.zeros((len(queries), 2))

@@ -416,7 +416,7 @@ def test_similarities_are_kept_for_the_way_back_where_they_take_little_memory(ar
         attention.torch, "pull", lambda *numbers, **more: kept.append(more["similarities"]) or read(*numbers, **more)
     )
     for most in (1 << 26, 0):
-        monkeypatch.setattr(lookup.gradients, "MOST_BYTES", most)
+        monkeypatch.setattr(lookup.gradients, "SIMILARITY_BYTES", most)
         queries = torch.tensor(vectors, dtype=torch.float32, requires_grad=True)
         attend(queries, view, 0.2).output.square().sum().backward()
         pulled.append(queries.grad)

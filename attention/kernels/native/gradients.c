@@ -5,7 +5,7 @@
  *
  *     similarities[row, query]  = keys · queriesᵀ           a row's components are the words of `a`, queries the panel
  *     terms[row, query]         = exp((s − peak) / T)       16 queries to a register
- *     sums[query, component]   += termsᵀ · values           rows are the lines of the panel; every TOGETHER, in float64
+ *     sums[query, component]   += termsᵀ · values           rows are the lines of the panel; in float64 after TOGETHER blocks
  *
  * The way back multiplies values with the queries' gradients, and then shares with keys. The similarities may be those that
  * the way there has left; else they are computed again. */
@@ -15,7 +15,7 @@
 enum {
     ROWS = 128, /* rows of a block: two matrices of 128 · 384 floats and the sums of 64 queries are 0.7 MB */
     CHUNK = 64, /* components, or rows, that are added one after the other: it bounds the rounding error */
-    TOGETHER = 8  /* blocks of rows whose sums are added in float32 */
+    TOGETHER = 8 /* blocks whose sums are added in float32: 64 numbers one after the other, then 16 such sums */
 };
 
 static const float FLOOR = -60.0f; /* terms below exp(FLOOR) are zeros: far smaller ones would be denormal, and slow */
@@ -73,7 +73,7 @@ UP_TO_MOST(BOTH, )
 #define DOWN(unused, count) down_##count,
 static Along *const ALONG_ROWS[MOST] = {UP_TO_MOST(ACROSS, )}, *const ALONG_COLUMNS[MOST] = {UP_TO_MOST(DOWN, )};
 
-/* Fetch `width` components of every `apart`-th row before `count` into the cache. */
+/* Fetch `width` components of every `apart`-th row, from the row `from` to `count`, into the cache. */
 INLINE void fetch(Matrix rows, int64_t from, int64_t count, int64_t apart, int64_t column, int64_t width) {
     if (rows.start)
         for (int64_t row = from; row < count; row += apart)

@@ -93,15 +93,15 @@ def test_sums_and_gradients_match_their_definitions(running, width, value_width,
 def test_gradients_of_kept_similarities_are_the_same_bits(running, count, queries, scattered):
     random, rows, vectors = data_of(33, 20, count, queries, scattered=scattered, scaled=scattered)
     inverse = np.full(queries, 2, np.float32)
-    kept = np.full((rows.size, similarity_columns(queries)), np.nan, np.float32)
+    stored = np.full((rows.size, similarity_columns(queries)), np.nan, np.float32)
     peaks, sums, outputs = blend(running, rows, vectors, inverse)
     peaks_of_kept, sums_of_kept, outputs_of_kept = np.full_like(peaks, -np.inf), np.zeros_like(sums), 0 * outputs
-    running.blend_rows(rows, vectors, inverse, False, peaks_of_kept, sums_of_kept, outputs_of_kept, kept)
+    running.blend_rows(rows, vectors, inverse, False, peaks_of_kept, sums_of_kept, outputs_of_kept, stored)
     for one, other in zip((peaks, sums, outputs), (peaks_of_kept, sums_of_kept, outputs_of_kept), strict=True):
         np.testing.assert_array_equal(one, other)
     gradients = random.standard_normal((queries, 20)).astype(np.float32)
     of_queries, results = (vectors, inverse, peaks, gradients, np.ones(queries, np.float32)), []
-    for similarities in (None, kept):
+    for similarities in (None, stored):
         totals, pulled = np.zeros((queries, 3)), np.zeros((queries, 33))
         running.pull_rows(rows, *of_queries, totals, pulled, similarities)
         results.append((totals, pulled))

@@ -179,16 +179,16 @@ def gradients(running: KernelsInC, rows: int, width: int, queries: int) -> Outpu
         d = floats.values.shape[1]
         peaks, sums = np.full(queries, -np.inf, dtype=np.float32), np.zeros((queries, 2))
         blended, pulled, totals = np.zeros((queries, d)), np.zeros((queries, width)), np.zeros((queries, 3))
-        kept = np.zeros((rows, similarity_columns(queries)), dtype=np.float32)
+        stored = np.zeros((rows, similarity_columns(queries)), dtype=np.float32)
         running.blend_rows(
-            *(floats, vectors, inverse[:, 0].copy(), floats.factors is not None, peaks, sums, blended, kept)
+            *(floats, vectors, inverse[:, 0].copy(), floats.factors is not None, peaks, sums, blended, stored)
         )
         of_outputs, levels = numbers.reals(-1, 1, queries, d).astype(np.float32), sums[:, 1].astype(np.float32)
         of_queries = vectors, inverse[:, 0].copy(), peaks, of_outputs, levels
         running.pull_rows(floats, *of_queries, totals, pulled)
         written += [peaks, sums, blended, totals.copy(), pulled.copy()]
-        running.pull_rows(floats, *of_queries, totals, pulled, kept)
-        written += [kept, totals, pulled]
+        running.pull_rows(floats, *of_queries, totals, pulled, stored)
+        written += [stored, totals, pulled]
     return written
 
 
