@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from attention.forked import in_forked_process
 from attention.kernels import in_numpy
 from attention.kernels.interface import CodedKeys, Kernels
 from attention.kernels.layout import put_rows, rows_room
@@ -185,6 +186,18 @@ class BlasLimit:
 
 
 _blas_limit = BlasLimit()
+
+
+def _replace_threads() -> None:
+    """Replace the threads in a forked process, which has none of them, and lift a limit that they would have lifted."""
+    global _blas_limit
+    limiter, _blas_limit = _blas_limit.limiter, BlasLimit()
+    if limiter is not None:
+        _blas_limit.thread.submit(limiter.__exit__, None, None, None)
+    _pool.cache_clear()
+
+
+in_forked_process(_replace_threads)
 
 
 @contextmanager

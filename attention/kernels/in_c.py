@@ -5,13 +5,13 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from ctypes import byref, c_double, c_int, c_int64, c_void_p
-from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from attention.arrays import F32, F64, I8, I16, I32, I64
+from attention.forked import cached_property
 from attention.kernels.interface import (
     HEAVIEST,
     TOTALS,

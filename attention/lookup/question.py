@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import cast
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from attention.arrays import F64
 from attention.errors import ParameterError, ShapeError
+from attention.forked import cached_property
 from attention.logits import check_temperature
 from attention.lookup.memory.bias import AnyBias
 from attention.lookup.memory.view import AnyMask, AnyView

@@ -13,6 +13,7 @@ from itertools import pairwise
 from threading import Barrier, BrokenBarrierError, Lock
 from typing import TypeAlias
 
+from attention.forked import in_forked_process
 from attention.kernels.dispatch import workers
 
 Stage: TypeAlias = Callable[[int, int, int], None]
@@ -23,6 +24,9 @@ Stage: TypeAlias = Callable[[int, int, int], None]
 def encoder_pool() -> ThreadPoolExecutor:
     """Return the thread pool for all encoding in this process. Lookups have a pool of their own."""
     return ThreadPoolExecutor(workers(), thread_name_prefix="encode")
+
+
+in_forked_process(encoder_pool.cache_clear)
 
 
 def run_with_idle_threads(work: Callable[[], None], threads: int) -> None:

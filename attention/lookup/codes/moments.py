@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, reduce
+from functools import reduce
 from operator import add
 
 import numpy as np
 
 from attention.arrays import F32, F64
+from attention.forked import cached_property
 
 MAX_SLACK = 1 / 64
 """The share by which later vectors' lengths may increase a sum of largest eigenvalues: 0.8 % of its root."""

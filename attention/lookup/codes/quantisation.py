@@ -8,13 +8,13 @@ codes is an integer, exact as long as d·127·255 stays below 2³¹.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attention.aligned import Room, private
 from attention.arrays import F32, F64, I8, I16, Bytes, Index
+from attention.forked import cached_property
 from attention.kernels import kernels
 from attention.kernels.layout import CHUNK, FINE_LEVELS, LEVELS, columns_room, put_columns, put_rows, rows_at, rows_room
 from attention.lookup.codes.moments import Moments, gram_matrices

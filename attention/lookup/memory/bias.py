@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from attention.arrays import F32, F64, I64, Bools
 from attention.errors import ParameterError, ShapeError
+from attention.forked import cached_property
 from attention.kernels import NO_ADDENDS
 from attention.lookup.memory.rows import document_ranges, expand_ranges
 from attention.lookup.memory.segments import Segment

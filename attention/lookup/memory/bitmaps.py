@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 
 from attention.arrays import I64, Bools, Bytes
+from attention.forked import cached_property
 from attention.kernels.layout import PANEL
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.memory.rows import expand_ranges

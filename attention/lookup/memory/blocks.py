@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from attention.aligned import file_of, private
 from attention.arrays import F32, F64, I64, Index
+from attention.forked import cached_property
 from attention.kernels import one_blas_thread, pool, workers
 from attention.kernels.layout import CHUNK
 from attention.lookup.codes.moments import Moments
@@ -225,6 +226,7 @@ class Block:
         normalised: whether the codes are those of the directions k/‖k‖, which cosine needs.
         unread: the check of originals in a file before their first use; None if they need no check. Read `keys` and
             `values` through `read_keys` and `read_values`, or through a segment.
+        process: the number of the process that allocated the arrays.
     """
 
     numbers: I64
@@ -237,6 +239,7 @@ class Block:
     value_codes: ValueCodes | None
     normalised: bool
     unread: OriginalsCheck | None = None
+    process: int = field(default_factory=os.getpid)
 
     @classmethod
     def allocate(cls, rows: int, dimension: int, value_dimension: int | None, layout: BlockFormat) -> Block:
@@ -290,6 +293,12 @@ class Block:
             arrays += [self.value_codes.codes, self.value_codes.scales, self.value_codes.residuals]
             arrays += [] if self.value_codes.moments is None else [self.value_codes.moments.grams]
         return sum(array.nbytes for array in arrays if file_of(array) is None)
+
+    @property
+    def writable(self) -> bool:
+        """Whether rows may be appended: not to a file of the process that forked this one, which both would write."""
+        in_file = any(file_of(array) is not None for array in (self.keys, self.values) if array is not None)
+        return not in_file or self.process == os.getpid()
 
     @property
     def unchecked(self) -> bool:

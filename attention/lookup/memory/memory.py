@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from threading import Lock
 from typing import Self
 from weakref import WeakKeyDictionary
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from attention.arrays import I64, Numbers
 from attention.errors import ParameterError, ShapeError
+from attention.forked import new_lock
 from attention.lookup.limits import Limits
 from attention.lookup.memory.blocks import Block, BlockFormat
 from attention.lookup.memory.compaction import Replacement, apply_replacements, compact
@@ -82,7 +82,7 @@ class Memory:
         self._coded: WeakKeyDictionary[Block, CodedBlock] = WeakKeyDictionary()
         self._expected = expected
         self._since_staged: list[list[Replacement]] | None = None
-        self._turn = Lock()
+        self._turn = new_lock()
 
     @classmethod
     def of(
@@ -307,12 +307,12 @@ def _with_codes_of(segment: Segment, layout: BlockFormat) -> Segment:
 def _fits(last: Segment, row: Rows, block_rows: int) -> bool:
     """Return whether one row can be appended to a segment.
 
-    The block must have space for it, its number must be larger than all numbers in the segment, and the block must be
-    able to store a separate value if the row has one.
+    The block must have space for it, and no file of another process. Its number must be larger than all numbers in the
+    segment, and the block must be able to store a separate value if the row has one.
     """
     ascends = last.count == 0 or row.numbers[0] > last.numbers[-1]
     placed = last.block.values is not None or row.values is None
-    return bool(last.count < block_rows and ascends and placed)
+    return bool(last.count < block_rows and ascends and placed and last.block.writable)
 
 
 def _check(view: View, rows: Rows) -> None:

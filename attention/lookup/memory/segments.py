@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from attention.arrays import F32, F64, I64, Bools, Bytes, Index
+from attention.forked import cached_property
 from attention.kernels.layout import CHUNK, put_rows, rows_room
 from attention.lookup.memory.bitmaps import Bitmap
 from attention.lookup.memory.blocks import Block, BlockFormat

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from attention.arrays import F32, F64, I64, Bools
+from attention.forked import cached_property
 from attention.kernels import kernels, pool
 from attention.lookup.codes.moments import Moments, Residuals, Spread
 from attention.lookup.memory.bitmaps import Bitmap

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from attention.arrays import F32, F64, I64, Index
+from attention.forked import cached_property
 from attention.lookup.memory.blocks import Block, read_ahead
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import Mask, View

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from itertools import groupby, pairwise
 from typing import Any, Protocol, final, runtime_checkable
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from attention.arrays import F32, I64, Bools
 from attention.errors import ParameterError, ShapeError
+from attention.forked import cached_property
 from attention.lookup.codes.moments import Grams, Residuals, RunningGrams
 from attention.lookup.limits import Limits
 from attention.lookup.memory.bitmaps import Bitmap, RowSelection

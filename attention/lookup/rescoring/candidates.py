@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from attention.arrays import F64, I64
+from attention.forked import cached_property
 from attention.kernels import Kernels, kernels
 from attention.lookup.softmax.mixture import RaggedRows
 

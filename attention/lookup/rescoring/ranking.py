@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from attention.arrays import F64, I64, Index
+from attention.forked import cached_property
 from attention.lookup.memory.tiles import PassingRows
 from attention.lookup.rescoring.originals import compute_similarities
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
 
 import numpy as np
 
 from attention.arrays import F32, F64, I64, Index
+from attention.forked import cached_property
 from attention.kernels import CandidateLists, kernels, run_in_parallel
 from attention.lookup.bounds.similarities import Slack, quantisation_errors, similarity_slack, widen_for_addends
 from attention.lookup.codes.moments import Residuals

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from attention.forked import new_lock
 from attention.lookup.codes.summary import KeySummary
 from attention.lookup.memory.view import AnyView, Mask, View
 from attention.lookup.question import Question
@@ -109,7 +110,7 @@ def _cut(view: View) -> list[Prefix]:
     counts = np.array([segment.count for segment in view.segments])
     order = np.argsort(counts, kind="stable")
     shares = np.cumsum(counts[order]) / counts.sum()
-    prefixes, summing = [], Lock()
+    prefixes, summing = [], new_lock()
     for blocks in np.unique(np.searchsorted(shares, MIN_SHARES) + 1).tolist():
         if blocks < len(counts) and shares[blocks - 1] <= MAX_SHARE:
             segments = np.sort(order[:blocks]).tolist()

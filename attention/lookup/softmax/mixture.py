@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from attention.arrays import F64, I64
+from attention.forked import cached_property
 from attention.kernels import TOTALS, Totals, kernels, run_in_parallel
 from attention.lookup.softmax.evidence import Evidence, NullKey
 

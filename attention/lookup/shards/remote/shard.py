@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 
 from attention.aligned import Array
 from attention.arrays import F32, F64, I64, Index
+from attention.forked import cached_property
 from attention.lookup.bounds.similarities import UNIT_ROUNDOFF, Slack, similarity_slack
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.question import Question

@@ -7,13 +7,14 @@ is too high or too low makes an answer slower, never wrong, so the sample may be
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property, reduce
+from functools import reduce
 from operator import add
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from attention.arrays import F32, F64
+from attention.forked import cached_property
 from attention.lookup.codes.summary import KeySummary
 from attention.lookup.memory.blocks import Block
 from attention.lookup.memory.memory import Memory

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Protocol, final
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import ArrayLike
 from attention.aligned import Array
 from attention.arrays import I64, Bools, Index
 from attention.errors import ParameterError
+from attention.forked import cached_property
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.limits import Limits
 from attention.lookup.memory.bias import sort_addends

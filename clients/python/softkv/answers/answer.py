@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
@@ -561,6 +562,12 @@ class Comparison(Record):
     background: Background | None
     applied: Mapping[str, Any] | None = None
     collection: str | None = None
+
+
+# Before Python 3.12, a cached property has one lock for all answers, which a forked process may find locked for ever.
+for _member in (*vars(Answer).values(), *vars(Swept).values()):
+    if isinstance(_member, cached_property):
+        vars(_member)["lock"] = nullcontext()
 
 
 def parse_comparison(content: Mapping[str, Any], question: str | None, request_id: str | None) -> Comparison:

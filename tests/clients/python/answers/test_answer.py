@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
+from threading import Event
 
 import pytest
 
@@ -54,6 +56,25 @@ def test_a_match_answers_other_libraries_names_with_its_own(name, instead):
 def test_a_misspelled_attribute_raises_the_error_of_python():
     with pytest.raises(AttributeError, match="has no attribute 'verdct'"):
         _ = answer().evidence.verdct
+
+
+def test_an_answer_is_read_while_a_thread_is_in_the_middle_of_reading_another():
+    """So it can be read in a process that was forked then, which has no such thread to wait for."""
+    reading, done = Event(), Event()
+
+    class Slow(dict):
+        def __getitem__(self, name):
+            reading.set()
+            assert done.wait(60)
+            return super().__getitem__(name)
+
+    slow = Answer(Slow(answer()._content))
+    with ThreadPoolExecutor(2) as threads:
+        matches = threads.submit(lambda: slow.matches)
+        assert reading.wait(60)
+        assert threads.submit(lambda: answer().matches).result(30) == answer().matches
+        done.set()
+        assert matches.result() == answer().matches
 
 
 def test_coverage_counts_the_documents_if_the_service_sent_it():
