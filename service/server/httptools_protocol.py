@@ -29,7 +29,7 @@ from service.server.malformed import (
     rejection_scope,
 )
 from service.server.process import UNIX_FAMILY
-from service.server.timeouts import ConnectionTimeouts, WaitReason
+from service.server.timeouts import MAX_CHECK_SECONDS, ConnectionTimeouts, WaitReason
 from service.settings import UNIX
 
 MAX_PIPELINED = 16
@@ -196,6 +196,14 @@ class StrictHttpProtocol(HttpToolsProtocol):
         if self._unparsed and not self.transport.is_closing():
             data, self._unparsed = self._unparsed, b""
             self.data_received(data)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close the idle connection; if the loop was paused, read first what its client has sent meanwhile."""
+        assert self.timeout_keep_alive_task is not None
+        if self.loop.time() - self.timeout_keep_alive_task.when() < MAX_CHECK_SECONDS:
+            super().timeout_keep_alive_handler()
+        else:
+            self.timeout_keep_alive_task = self.loop.call_later(MAX_CHECK_SECONDS, self.timeout_keep_alive_handler)
 
     def wait_reason(self) -> WaitReason | None:
         """Return what the server waits for the client to do on this connection, or None if it waits for nothing."""

@@ -54,8 +54,9 @@ class ConnectionTimeouts:
 
     Each connection has a budget of seconds. Time in which the server waits for the client is subtracted. Each
     transferred byte adds the time that it would take at the minimum rate, up to the initial budget. So a body may stall
-    as long as the budget lasts, and may have any length while bytes arrive. Time in which the service itself is slow
-    does not count.
+    as long as the budget lasts, and may have any length while bytes arrive. Time in which the service itself is slow or
+    paused does not count. After a late check, bytes may still wait in the sockets, so only the next check closes
+    connections.
     """
 
     def __init__(self, bounds: ConnectionLimits) -> None:
@@ -69,6 +70,8 @@ class ConnectionTimeouts:
         self._interval = min(MAX_CHECK_SECONDS, min(self._seconds.values()) / CHECKS_PER_TIMEOUT)
         self._open: dict[TrackedConnection, _Deadline] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._now = self._checked = 0.0  # seconds in which the loop ran; the loop's time of the last check
+        self._is_late = False
 
     def add(self, connection: TrackedConnection, loop: asyncio.AbstractEventLoop) -> None:
         """Track a new connection.
@@ -89,6 +92,7 @@ class ConnectionTimeouts:
                 )
             )
         if self._timer is None:
+            self._checked = loop.time()
             self._timer = loop.call_later(self._interval, self._check, loop)
 
     def remove(self, connection: TrackedConnection) -> None:
@@ -96,11 +100,14 @@ class ConnectionTimeouts:
         self._open.pop(connection, None)
 
     def _check(self, loop: asyncio.AbstractEventLoop) -> None:
-        now = loop.time()
+        passed, self._checked = loop.time() - self._checked, loop.time()
+        was_late, self._is_late = self._is_late, passed > 2 * self._interval
+        self._now += self._interval if self._is_late else passed
         for connection, deadline in list(self._open.items()):
             reason = connection.wait_reason()
             budget = self._seconds[reason] if reason else 0
-            if deadline.update(reason, connection, now, budget, self.bounds.rate) <= 0:
+            seconds = deadline.update(reason, connection, self._now, budget, self.bounds.rate)
+            if seconds <= 0 and (was_late or not self._is_late):
                 assert reason is not None
                 log.info("client timed out", waited_for=reason, client=_address(connection))
                 connection.terminate(self._error(reason))

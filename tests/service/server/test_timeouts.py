@@ -7,7 +7,9 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from threading import Event
 
 import pytest
 from fastapi import Response
@@ -142,6 +144,71 @@ def test_an_answer_that_the_client_does_not_read_is_given_up(hasty):
             while raw.recv(65536):
                 pass
             raise ConnectionResetError
+
+
+@contextmanager
+def paused(running: RunningService) -> Iterator[None]:
+    """Stop the loop during the block, and for longer than each of its timeouts, as if the machine were paused.
+
+    It stops while it looks for data, as a paused loop does most of the time. Then its timers come before new data.
+    """
+    (loop,) = {connection.loop for connection in running.open_connections()}
+    begun, go_on, end = Event(), Event(), time.monotonic() + 4 * SOON
+
+    def stop() -> None:
+        loop.remove_reader(here)
+        begun.set()
+        go_on.wait(60)
+
+    here, there = socket.socketpair()
+    with here, there:
+        # After the timeouts have begun.
+        loop.call_soon_threadsafe(loop.call_later, SOON / 4, loop.add_reader, here, stop)
+        there.send(b"!")
+        assert begun.wait(60)
+        yield
+        until(lambda: time.monotonic() > end)
+        go_on.set()
+
+
+HEAD = b"Connection: close\r\nContent-Length: %d\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("first", "rest_of_it"),
+    [
+        (LIVEZ[:20], LAST[20:]),
+        (PUT + HEAD % len(DOCUMENT) + DOCUMENT[:5], DOCUMENT[5:]),
+        (PUT + HEAD % 8_000_000 + DOCUMENT[:5], DOCUMENT[5:] + b" " * (8_000_000 - len(DOCUMENT))),
+    ],
+    ids=["head", "body", "body_that_no_buffer_holds"],
+)
+def test_a_request_that_goes_on_while_the_service_is_paused_is_answered(hasty, first, rest_of_it):
+    with connected(hasty) as raw, ThreadPoolExecutor(1) as thread:
+        raw.sendall(first)
+        assert sent(hasty, LAST).startswith(b"HTTP/1.1 200")  # so the service has read the first part
+        with paused(hasty):
+            sending = thread.submit(raw.sendall, rest_of_it)
+        sending.result(60)
+        assert [answer.status in (200, 201) for answer in answers(rest(raw))] == [True]
+
+
+def test_a_request_on_an_idle_connection_is_answered_after_a_pause(hasty):
+    with connected(hasty) as raw:
+        raw.sendall(LIVEZ)
+        assert raw.recv(65536).startswith(b"HTTP/1.1 200")
+        with paused(hasty):
+            raw.sendall(LAST)
+        assert [answer.status for answer in answers(rest(raw))] == [200]
+
+
+def test_a_client_that_sends_nothing_more_after_a_pause_is_refused(hasty):
+    with connected(hasty) as raw:
+        raw.sendall(PUT + b"Content-Length: 99\r\n\r\n{")
+        assert sent(hasty, LAST).startswith(b"HTTP/1.1 200")
+        with paused(hasty):
+            pass
+        refused(raw)
 
 
 def until_open(running: RunningService, limit: int, waiting: int | None = None) -> None:
