@@ -88,7 +88,7 @@ EXPLAINED = {
         "questions": "filter_depth filter_values filter_fields answer_matches query_parts request_parts read_fields"
         " group_documents answer_groups highlight_sentences sweep_weights feedback_characters",
         "texts-and-arrays": "encode_texts encode_texts_with_tokens embeddings_inputs rerank_documents"
-        " rerank_query_characters trace_characters trace_layers trace_numbers",
+        " rerank_query_characters score_characters trace_characters trace_layers trace_numbers",
         "pages": "prefix limit cursor next_cursor",
         "truncated-texts": "truncated",
         "limits-by-name": "version keys_required limits",

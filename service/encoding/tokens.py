@@ -176,6 +176,15 @@ class ModelTokenizer:
             return tokens[: self.before] + tokens[n - (limit - self.before) :]
         return tokens[: limit - self.after] + tokens[n - self.after :]
 
+    def excerpt(self, text: str, tokens: int) -> str:
+        """Return the part of a text with its first `tokens` tokens, or its last ones if the model reads those."""
+        (encoding,) = self.library.encode_batch([text], add_special_tokens=False)  # which releases the GIL
+        if len(encoding) <= tokens:
+            return text
+        if self.truncation_side == "left":
+            return text[encoding.offsets[-tokens][0] :]
+        return text[: encoding.offsets[tokens - 1][1]]
+
     def _ids(self, text: str) -> list[int]:
         return self.library.encode(text, add_special_tokens=False).ids if text else []
 

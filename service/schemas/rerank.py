@@ -14,6 +14,7 @@ from service.schemas.wire import InParts, Text, well_formed
 
 MAX_PAIRS = MAX_DEPTH
 MAX_QUERY = MAX_RERANK_QUERY
+MAX_SCORED = 10_000_000  # characters of the texts of one score together
 
 DOCUMENT_SCHEMA: dict[str, Any] = {
     "anyOf": [
@@ -124,7 +125,10 @@ def _texts(content: Any) -> str | list[str]:
 
 
 class ScoreRequest(OpenAIWire):
-    """Pairs of texts to score: a text with each of several, or two lists of one length, pair by pair."""
+    """Pairs of texts to score: a text with each of several, or two lists of one length, pair by pair.
+
+    All texts together have at most 10,000,000 characters.
+    """
 
     model: Text | None = Field(None, description="A reranker of `GET /v1/encoders`. Left out: the first.")
     text_1: Texts = Field(description="The first text of each pair, or of all pairs.")

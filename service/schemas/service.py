@@ -48,6 +48,7 @@ class Limits(Wire):
     embeddings_inputs: int = Field(description="`input` of one embeddings request; one more is a 400, as with OpenAI.")
     rerank_documents: int = Field(description="`documents` of one rerank, or pairs of one score.")
     rerank_query_characters: int = Field(description="Characters of the query of one rerank.")
+    score_characters: int = Field(description="Characters of the texts of one score together.")
     trace_characters: int = Field(description="Characters of the text and the pair of a trace together.")
     trace_layers: int = Field(description="`layers`, or `heads`, named in one trace.")
     trace_numbers: int = Field(description="Numbers in the answer of one trace.")

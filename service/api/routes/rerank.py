@@ -17,7 +17,15 @@ from service.api.state import Running
 from service.encoding import Encoded, Encoders, Reranker, write_pair
 from service.retrieval import InvalidContent, TooLarge
 from service.retrieval.collections import get_reranker_queue
-from service.schemas.rerank import MAX_PAIRS, MAX_QUERY, RerankAnswer, RerankRequest, ScoreAnswer, ScoreRequest
+from service.schemas.rerank import (
+    MAX_PAIRS,
+    MAX_QUERY,
+    MAX_SCORED,
+    RerankAnswer,
+    RerankRequest,
+    ScoreAnswer,
+    ScoreRequest,
+)
 
 router = json_router("", "encode", "encode", "nothing", "nothing")
 REFUSALS = refusals(*WITH_BODY, "too_much", "model_not_found", *ENCODING)
@@ -86,6 +94,11 @@ async def score(body: ScoreRequest, request: Request, running: Running) -> Respo
         )
     pairs = list(zip(first, second, strict=True))
     _check_pairs(pairs, "/text_2", "/text_1", repeated=repeated)
+    characters = sum(map(len, [*(first if repeated is None else [repeated]), *second]))
+    if characters > MAX_SCORED:
+        raise TooLarge.at(
+            "/text_2", f"{characters} characters came, one score takes {MAX_SCORED}: send the texts in parts"
+        )
     reranker, encoded = await _encode(running.catalogue.encoders, body.model, pairs)
     logits = encoded.vectors[:, 0].astype(np.float64)
     scores = sigmoid(logits) if reranker.activation == "sigmoid" else logits

@@ -41,7 +41,7 @@ from service.schemas.encode import MAX_NAMED
 from service.schemas.feedback import MAX_QUESTION
 from service.schemas.openai import MOST_INPUTS
 from service.schemas.query import MAX_PARTS
-from service.schemas.rerank import MAX_PAIRS, MAX_QUERY
+from service.schemas.rerank import MAX_PAIRS, MAX_QUERY, MAX_SCORED
 from service.schemas.rooms import MAX_TEXT
 from service.schemas.service import (
     Liveness,
@@ -252,6 +252,7 @@ def _limits(running: State) -> dict[str, int]:
         "embeddings_inputs": MOST_INPUTS,
         "rerank_documents": MAX_PAIRS,
         "rerank_query_characters": MAX_QUERY,
+        "score_characters": MAX_SCORED,
         "trace_characters": MAX_CHARACTERS,
         "trace_layers": MAX_NAMED,
         "trace_numbers": MAX_NUMBERS,

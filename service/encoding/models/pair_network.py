@@ -9,17 +9,20 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import Encoding
 
 from attention.transformer import UnsupportedModelError, arrays, load_cross_encoder
 from service.encoding.errors import ModelUnusable
 from service.encoding.models.core_network import Computation
 from service.encoding.models.declaration import ONE_LABEL
-from service.encoding.models.library_network import load_by_library
+from service.encoding.models.library_network import library_tokenizer, load_by_library
 from service.encoding.models.network import Kind, Precision, RunsOn
 from service.encoding.models.tokenizer_classes import load_tokenizer
+from service.encoding.tokens import ModelTokenizer
 
 PAIRS_AT_ONCE = 256  # the tokens of more pairs than that need not be in memory together
 BATCH_TOKENS, BATCH_PAIRS = 2048, 32
+SPARE_TOKENS = 16  # the last tokens of a cut text may differ: the tokeniser does not see what followed
 
 
 class Pair(NamedTuple):
@@ -41,6 +44,28 @@ class Logits(NamedTuple):
     values: NDArray[np.float32]
     token_counts: NDArray[np.int64]
     truncated: NDArray[np.bool_]
+
+
+def cut_pairs(tokenizer: ModelTokenizer, pairs: Sequence[Pair]) -> list[Pair]:
+    """Return pairs of which the model reads the same tokens, without the ends of texts that it does not reach.
+
+    A tokeniser that truncates a pair keeps every piece of the one text beside every piece of the other. So their number
+    would grow with the square of the length. Which of two texts is longer stays, since truncation depends on it.
+
+    Args:
+        tokenizer: the model's tokeniser, which has a limit of tokens.
+        pairs: n ≥ 1 pairs.
+    """
+    assert tokenizer.max_tokens is not None
+    limit = tokenizer.max_tokens + SPARE_TOKENS
+    texts = list(dict.fromkeys(text for pair in pairs for text in pair))
+    totals = dict(zip(texts, tokenizer.read(texts).total.tolist(), strict=True))
+
+    def cut(text: str, other: str) -> str:
+        tokens = limit + SPARE_TOKENS * (totals[text] > totals[other])
+        return tokenizer.excerpt(text, tokens) if totals[text] > tokens else text
+
+    return [Pair(cut(first, second), cut(second, first)) for first, second in pairs]
 
 
 class PairNetwork(Protocol):
@@ -83,13 +108,11 @@ class CorePairNetwork:
         self.model = checkpoint.model
         self.max_tokens = checkpoint.max_tokens
         tokenizer = load_tokenizer(checkpoint.folder, checkpoint.max_tokens, len(self.model.embeddings.tokens))
-        self._tokenizer = tokenizer.library
-        self._tokenizer.enable_truncation(
-            checkpoint.max_tokens, strategy="longest_first", direction=tokenizer.truncation_side
-        )
+        self._tokenizer = tokenizer
+        self._lock = Lock()  # the tokeniser keeps its truncation as state, so one call at a time
         self._has_types = checkpoint.has_types and tokenizer.tells_types
         types = self.model.embeddings.types
-        if self._has_types and types is not None and max(self._tokenizer.encode("a", "b").type_ids) >= len(types):
+        if self._has_types and types is not None and max(tokenizer.library.encode("a", "b").type_ids) >= len(types):
             raise UnsupportedModelError(f"{checkpoint.folder}: its tokeniser has more types than the model")
         self._compute = Computation(self.model, precision, threads)
 
@@ -105,7 +128,7 @@ class CorePairNetwork:
         return Logits(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
     def _logits(self, pairs: Sequence[Pair]) -> Logits:
-        encodings = self._tokenizer.encode_batch(list(pairs))
+        encodings = self._read(pairs)
         lengths = np.array([len(encoding.ids) for encoding in encodings], dtype=np.int64)
         values = np.empty(len(pairs), np.float32)
         # The longest first: pairs of similar length are computed together.
@@ -116,6 +139,16 @@ class CorePairNetwork:
             types = np.concatenate([np.asarray(encodings[i].type_ids, np.int64) for i in batch])
             values[batch] = self._compute(tokens, lengths[batch], types if self._has_types else None)[:, 0]
         return Logits(values, lengths, np.array([bool(encoding.overflowing) for encoding in encodings]))
+
+    def _read(self, pairs: Sequence[Pair]) -> list[Encoding]:
+        library = self._tokenizer.library
+        with self._lock:
+            pairs = cut_pairs(self._tokenizer, pairs)
+            library.enable_truncation(self.max_tokens, direction=self._tokenizer.truncation_side)
+            try:
+                return library.encode_batch(list(pairs))
+            finally:
+                library.no_truncation()
 
 
 class LibraryPairNetwork:
@@ -135,16 +168,19 @@ class LibraryPairNetwork:
 
         Raises:
             LibraryMissing: sentence-transformers or torch is not installed.
-            ModelUnusable: sentence-transformers cannot load the model, or the model has not one logit.
+            ModelUnusable: sentence-transformers cannot load the model, or the model has not one logit, or its tokeniser
+                is not of the tokenizers library.
         """
         self._model: Any = load_by_library(directory, precision, threads, reason, "CrossEncoder")
+        self._tokenizer = library_tokenizer(self._model, directory)
         self._lock = Lock()  # the model's tokeniser keeps its truncation as state, so one call at a time
         self.precision: Precision = precision
         if self._model.num_labels != 1:
             raise ModelUnusable(
                 f"the model in {directory} has {self._model.num_labels} labels, and a reranker has one: {ONE_LABEL}"
             )
-        self.max_tokens = int(self._model.max_seq_length)
+        assert self._tokenizer.max_tokens is not None  # only a static model reads all tokens
+        self.max_tokens = self._tokenizer.max_tokens
 
     @property
     def memory_bytes(self) -> int:
@@ -155,8 +191,8 @@ class LibraryPairNetwork:
         """Return the logits of n ≥ 1 pairs, in order; neighbours change a logit by rounding only."""
         from torch.nn import Identity
 
-        texts = [list(pair) for pair in pairs]
-        queries, documents = map(list, zip(*pairs, strict=True))
+        texts = [list(pair) for pair in cut_pairs(self._tokenizer, pairs)]
+        queries, documents = map(list, zip(*texts, strict=True))
         with self._lock:
             values = self._model.predict(
                 texts, activation_fn=Identity(), batch_size=BATCH_PAIRS, show_progress_bar=False

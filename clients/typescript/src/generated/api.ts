@@ -4477,6 +4477,8 @@ export interface components {
             rerank_documents: number;
             /** @description Characters of the query of one rerank. */
             rerank_query_characters: number;
+            /** @description Characters of the texts of one score together. */
+            score_characters: number;
             /** @description Characters of the text and the pair of a trace together. */
             trace_characters: number;
             /** @description `layers`, or `heads`, named in one trace. */
@@ -5595,6 +5597,8 @@ export interface components {
         };
         /**
          * @description Pairs of texts to score: a text with each of several, or two lists of one length, pair by pair.
+         *
+         *     All texts together have at most 10,000,000 characters.
          * @example {
          *       "model": "marco",
          *       "text_1": "what does a cat need?",

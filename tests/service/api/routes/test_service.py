@@ -120,6 +120,9 @@ MET = {
     ),
     "rerank_documents": Met("/v1/rerank", lambda n: {"query": "a", "documents": ["b"] * n}, above=413, inside=NO_MODEL),
     "rerank_query_characters": Met("/v1/rerank", lambda n: {"query": "a" * n, "documents": ["b"]}, inside=NO_MODEL),
+    "score_characters": Met(
+        "/v1/score", lambda n: {"text_1": ["a" * (n - 1)], "text_2": ["b"]}, above=413, inside=NO_MODEL
+    ),
     "trace_layers": Met("/v1/trace", lambda n: {"text": "a", "layers": [0] * n}, inside=NO_MODEL),
     "logits": Met("/v1/attend", logits, above=413),
     "hopfield_steps": Met("/v1/attend", hopfield),
