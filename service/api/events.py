@@ -22,7 +22,7 @@ from service.api.shutdown import Shutdown
 HEARTBEAT_SECONDS = 15.0
 """Maximum silence: a comment is sent before a proxy times out."""
 
-UNBUFFERED = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+UNBUFFERED = {"X-Accel-Buffering": "no"}
 
 
 class Event(NamedTuple):

@@ -17,6 +17,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from service.api.admission import ConnectionLimits, notify_disconnect
+from service.api.middleware.requests import NO_STORE
 from service.api.problems.errors import APIError
 from service.server.malformed import (
     MAX_HEAD_BYTES,
@@ -122,6 +123,11 @@ class Cycle(RequestResponseCycle):
             return await super().receive()
         finally:
             self.awaits_body = False
+
+    async def send_500_response(self) -> None:
+        """Answer a request whose application ended without an answer; no cache may keep that either."""
+        self.default_headers = [*self.default_headers, (b"cache-control", NO_STORE.encode())]
+        await super().send_500_response()
 
 
 class StrictHttpProtocol(HttpToolsProtocol):

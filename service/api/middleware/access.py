@@ -306,7 +306,7 @@ def _is_address(text: str, kind: type[IPv4Address | IPv6Address]) -> bool:
 
 
 METHODS = ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE")
-EXPOSED = ("X-Request-ID", "Retry-After", "Idempotency-Replayed")
+EXPOSED = ("X-Request-ID", "Retry-After", "Idempotency-Replayed", "Age")
 
 
 def answer_origins(app: ASGIApp, origins: Sequence[str]) -> ASGIApp:

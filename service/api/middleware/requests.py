@@ -46,7 +46,10 @@ EVENT_STREAM = "text/event-stream"
 ACCEPTABLE = re.compile(r"[!-~]{1,128}")
 PROBES = frozenset({"/livez", "/readyz", "/metrics"})
 """Paths that are polled every few seconds, so their requests are logged at level debug only."""
-HEADERS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+NO_STORE = "no-store"
+"""The Cache-Control of every answer that has none of its own. A cache could otherwise send it to a caller without the
+key: RFC 9111, section 3.5 protects only answers to `Authorization`."""
+HEADERS = {"Cache-Control": NO_STORE, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 # The last three directives do not fall back to the first.
 POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors "
 

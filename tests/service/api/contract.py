@@ -16,6 +16,8 @@ from jsonschema_rs import Draft202012Validator
 from service.api.routes.page import DESCRIPTION
 
 PREFIX = "#/components/schemas/"
+STORABLE = {"age", "content-location", "etag", "expires", "last-modified", "set-cookie", "accept-ranges"}
+"""Headers that only an answer has which a cache may keep, or may keep in parts (RFC 9110, RFC 9111)."""
 
 
 def checked_in() -> dict[str, Any]:
@@ -89,10 +91,12 @@ class Contract:
         return min(fitting, key=lambda operation: operation.path.count("{"), default=None)
 
     def keeps(self, answer: httpx.Response) -> None:
-        """Fail if an answer is not documented: by status, media type, headers or content."""
+        """Fail if a cache may keep an answer, or if it is not documented: by status, media type, headers or content."""
         operation = self.find(answer.request.method, unquote(answer.request.url.path))
         if operation is None:
             return
+        assert answer.headers.get_list("cache-control") == ["no-store"]
+        assert not STORABLE & answer.headers.keys()
         kind = answer.headers.get("content-type", "").partition(";")[0]
         is_stream = kind in ("application/x-ndjson", "text/event-stream")
         message = f"{operation.id} → {answer.status_code}"

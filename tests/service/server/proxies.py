@@ -20,6 +20,7 @@ import pytest
 
 HOP_BY_HOP = ("connection", "content-length", "date", "keep-alive", "server", "transfer-encoding")
 SECONDS = 20
+AS_ROOT = "user root;" if os.geteuid() == 0 else ""  # the folders of a test belong to its user
 
 
 def free_port() -> int:
@@ -80,27 +81,34 @@ def small_proxy(service_port: int, *, prefix: str = "", strips: bool = True) -> 
 
 @contextmanager
 def program(name: str, configuration: str, folder: Path, port: int) -> Iterator[str]:
-    """Run nginx or Caddy with a configuration, and yield its URL; skip the test if the program is missing.
+    """Run a proxy with a configuration, and yield its URL; skip the test if the program is missing.
 
     Args:
-        name: `nginx` or `caddy`.
-        configuration: for nginx, what belongs into its block `http`; for Caddy, its whole file.
+        name: `nginx`, `caddy`, `squid` or `varnishd`.
+        configuration: for nginx, what belongs into its block `http`; for varnishd, the address of the service, which
+            its built-in VCL passes requests to; for the others, their whole file.
         folder: a directory for its files.
         port: the port of the configuration.
     """
     path = shutil.which(name) or shutil.which(name, path="/usr/sbin")
     if path is None:
-        pytest.skip(f"{name} is not installed: Debian's packages are nginx-light and caddy")
+        pytest.skip(f"{name} is not installed: Debian's packages are nginx-light, caddy, squid and varnish")
     file = folder / name
     if name == "nginx":
         places = "".join(
             f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
         file.write_text(
-            f"daemon off; error_log stderr; pid {folder}/pid; events {{}}\n"
+            f"daemon off; error_log stderr; pid {folder}/pid; events {{}}\n{AS_ROOT}"
             f"http {{ access_log off; {places}\n{configuration}\n}}\n"
         )
         command = [path, "-e", "stderr", "-p", str(folder), "-c", str(file)]
+    elif name == "squid":
+        file.write_text(configuration)
+        command = [path, "-N", "-d", "1", "-f", str(file)]
+    elif name == "varnishd":
+        command = [path, "-F", "-n", str(folder / "varnish"), "-j", "none", "-a", f"127.0.0.1:{port}"]
+        command += ["-b", configuration, "-s", "malloc,16m"]
     else:
         file.write_text("{\n\tadmin off\n\tauto_https off\n}\n" + configuration)
         command = [path, "run", "--config", str(file), "--adapter", "caddyfile"]

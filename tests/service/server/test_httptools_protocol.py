@@ -84,6 +84,19 @@ def test_bytes_after_the_last_request_are_not_answered(service):
     assert len(asked(service, LAST + b"\x00\x00 no request")) == 1
 
 
+def test_no_cache_may_keep_the_answer_for_an_application_that_gave_none(tmp_path):
+    """`answers` checks it. A task that the application awaits may be cancelled."""
+    with RunningService(data_dir=tmp_path, encoder="none") as running:
+
+        @running.app.get("/v1/cancelled", dependencies=[requires("none")])
+        async def cancelled() -> None:
+            raise asyncio.CancelledError
+
+        running.app.router.routes.insert(0, running.app.router.routes.pop())
+        (answer,) = asked(running, b"GET /v1/cancelled HTTP/1.1\r\n" + HOST + b"\r\n")
+    assert (answer.status, answer.content) == (500, b"Internal Server Error")
+
+
 def test_trailers_are_not_headers(service):
     trailers = b"Authorization: Bearer x\r\nX-Request-ID: trailed\r\nIdempotency-Key: trailed\r\n\r\n"
     chunks = PUT + b"Transfer-Encoding: chunked\r\nTrailer: X-Request-ID\r\n\r\n" + chunked(DOCUMENT)[:-2] + trailers

@@ -57,8 +57,10 @@ def _answers(received: bytes, methods: str) -> Iterator[Answer]:
         headers = {name.lower(): value.strip() for name, _, value in (entry.partition(":") for entry in lines)}
         assert len(headers) == len(lines), lines
         if int(status) == 100:
-            content = b""
-        elif methods[number : number + 1] == "H":
+            yield Answer(100, headers, b"")
+            continue
+        assert headers["cache-control"] == "no-store", lines
+        if methods[number : number + 1] == "H":
             content, number = b"", number + 1
         elif "content-length" in headers:
             length = int(headers["content-length"])

@@ -91,7 +91,8 @@ def test_answers_and_refusals_say_that_the_page_may_read_them(keyed):
     for status, answer in answers.items():
         assert answer.status_code == status
         assert answer.headers[ALLOW] == LISTED
-        assert answer.headers["access-control-expose-headers"] == "X-Request-ID, Retry-After, Idempotency-Replayed"
+        exposed = "X-Request-ID, Retry-After, Idempotency-Replayed, Age"
+        assert answer.headers["access-control-expose-headers"] == exposed
         assert "Origin" in answer.headers["vary"]
 
 

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from service.settings import Settings
 from tests.running import RunningService
+from tests.service.api.contract import STORABLE
 
 POLICY = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
 JSON = {"content-type": "application/json"}
@@ -15,6 +16,17 @@ JSON = {"content-type": "application/json"}
 REQUESTS = [
     ("GET", "/", {}, 200),
     ("GET", "/docs/api", {}, 200),
+    ("GET", "/room.html", {}, 308),
+    ("GET", "/nothing", {"accept": "text/html"}, 404),
+    ("GET", "/assets/0/built/story.js", {}, 404),
+    ("GET", "/openapi.json", {"if-none-match": "*"}, 200),
+    ("GET", "/openapi.json", {"range": "bytes=0-9"}, 200),
+    ("POST", "/openapi.json", {}, 405),
+    ("GET", "/readyz", {}, 200),
+    ("GET", "/metrics", {}, 200),
+    ("GET", "/mcp", {"x-api-key": "w"}, 405),
+    ("GET", "/v1/backup", {"x-api-key": "w", "range": "bytes=0-9"}, 200),
+    ("POST", "/v2/rerank", {"x-api-key": "w"} | JSON, 400),
     ("GET", "/lesson.html", {}, 200),
     ("GET", "/livez", {}, 200),
     ("GET", "/nothing", {}, 404),
@@ -67,6 +79,9 @@ def test_every_answer_carries_them(keyed, method, path, headers, status):
     assert answer.headers.get_list("content-security-policy") == [expected]
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["referrer-policy"] == "no-referrer"
+    is_page = answer.headers.get("content-type", "").startswith("text/html")
+    assert answer.headers.get_list("cache-control") == ["no-cache" if is_page else "no-store"]
+    assert is_page or not STORABLE & answer.headers.keys()
 
 
 def test_an_id_that_cannot_be_is_replaced(keyed):
