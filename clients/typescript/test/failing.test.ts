@@ -56,6 +56,26 @@ test("what takes too long is not asked again", async (t) => {
   await assert.rejects(client.info({ timeout: 0 }), /timeout: wanted milliseconds above 0/);
 });
 
+test("an answer of a cache is asked for once more, past the cache", async (t) => {
+  const asked: (string | undefined)[] = [];
+  let fresh = true;
+  const url = await server(t, ({ headers }, answered) => {
+    asked.push(headers["cache-control"]);
+    const own = { "X-Request-ID": headers["x-request-id"], Age: "0" };
+    answered.writeHead(200, fresh && asked.length > 1 ? own : { "X-Request-ID": "another", Age: "3" });
+    answered.end('{"version": "1"}');
+  });
+  const caching = new Client({ url });
+  assert.equal((await caching.info()).version, "1");
+  assert.deepEqual(asked.splice(0), [undefined, "no-cache"]);
+  fresh = false;
+  const isCached = (error: SoftkvError) => /a cache answered .* \(another\), which is 3 seconds old/.test(error.message);
+  await assert.rejects(caching.info(), (error: SoftkvError) => isCached(error) && !(error instanceof Unreachable));
+  assert.equal(asked.splice(0).length, 2);
+  await assert.rejects(caching.call("POST", "/v1/rooms", {}), isCached);
+  assert.equal(asked.length, 1, "the call may have been done");
+});
+
 test("an answer that stops in the middle", async (t) => {
   const url = await server(t, (_, answered) => {
     answered.writeHead(200, { "Content-Type": "application/json", "Content-Length": "100" }).write("{");

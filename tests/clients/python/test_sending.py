@@ -11,6 +11,7 @@ import pytest
 
 import softkv
 from softkv import AsyncClient, Client
+from softkv.calls.call import new_request_id
 from tests.clients.python.scripted import Said, Scripted, problem
 from tests.clients.python.ways import Awaited
 from tests.running import RunningService
@@ -109,6 +110,28 @@ def test_retries_end_after_the_configured_number(calling):
     assert failed.value.request_id == server.heard[0].headers["X-Request-ID"]
     with Scripted(LOST).running() as server, pytest.raises(softkv.Unreachable):
         calling(server.url).with_options(retries=0).info()
+    assert len(server.heard) == 1
+
+
+@pytest.mark.parametrize(
+    "cached", [{"X-Request-ID": "another", "Age": "3"}, {"X-Request-ID": new_request_id(), "Age": "0"}]
+)
+def test_an_answer_of_a_cache_is_retried_once_past_the_cache(calling, cached):
+    stale = Said(200, {"version": "0", "encoder": None, "keys_required": False, "limits": {}}, cached)
+    with Scripted(stale, INFO).running() as server:
+        assert calling(server.url).info().version == "1"
+    assert [heard.headers.get("Cache-Control") for heard in server.heard] == [None, "no-cache"]
+    with Scripted(stale).running() as server, pytest.raises(softkv.Error, match="a cache answered") as failed:
+        calling(server.url).info()
+    assert len(server.heard) == 2
+    assert failed.value.request_id == server.heard[0].headers["X-Request-ID"]
+    with Scripted(stale).running() as server, pytest.raises(softkv.Unreachable, match="a cache answered"):
+        calling(server.url, retries=0).info()
+    with (
+        Scripted(Said(200, {}, cached)).running() as server,
+        pytest.raises(softkv.Unreachable, match="a cache answered"),
+    ):
+        calling(server.url).collection("a").calibrate([{"query": "a", "id": None}], apply=True)
     assert len(server.heard) == 1
 
 

@@ -85,8 +85,7 @@ def program(name: str, configuration: str, folder: Path, port: int) -> Iterator[
 
     Args:
         name: `nginx`, `caddy`, `squid` or `varnishd`.
-        configuration: for nginx, what belongs into its block `http`; for varnishd, the address of the service, which
-            its built-in VCL passes requests to; for the others, their whole file.
+        configuration: for nginx, what belongs into its block `http`; for the others, their whole file.
         folder: a directory for its files.
         port: the port of the configuration.
     """
@@ -107,8 +106,9 @@ def program(name: str, configuration: str, folder: Path, port: int) -> Iterator[
         file.write_text(configuration)
         command = [path, "-N", "-d", "1", "-f", str(file)]
     elif name == "varnishd":
-        command = [path, "-F", "-n", str(folder / "varnish"), "-j", "none", "-a", f"127.0.0.1:{port}"]
-        command += ["-b", configuration, "-s", "malloc,16m"]
+        file.write_text(configuration)
+        command = [path, "-F", "-n", str(folder / "state"), "-j", "none", "-a", f"127.0.0.1:{port}"]
+        command += ["-f", str(file), "-s", "malloc,16m"]
     else:
         file.write_text("{\n\tadmin off\n\tauto_https off\n}\n" + configuration)
         command = [path, "run", "--config", str(file), "--adapter", "caddyfile"]

@@ -13,7 +13,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from softkv import Client
+from softkv import Client, Error
 from tests.running import RunningService
 from tests.service.api.routes.test_page import linked
 from tests.service.server.proxies import free_port, program
@@ -51,7 +51,12 @@ cache_log /dev/null
 pid_filename none
 shutdown_lifetime 0 seconds
 """
-CONFIGURATIONS = {"nginx": NGINX, "squid": SQUID, "varnishd": "127.0.0.1:{service_port}"}
+VARNISH = """
+vcl 4.1;
+backend default {{ .host = "127.0.0.1"; .port = "{service_port}"; }}
+"""
+OVERRULED = VARNISH + "sub vcl_backend_response {{ set beresp.ttl = 1h; return (deliver); }}"
+CONFIGURATIONS = {"nginx": NGINX, "squid": SQUID, "varnishd": VARNISH}
 
 
 def keys() -> str:
@@ -90,11 +95,11 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
         yield running
 
 
-def caching(name: str, folder: Path, service: RunningService) -> Any:
+def caching(name: str, folder: Path, service: RunningService, configuration: str = "") -> Any:
     """Return the context of a caching proxy in front of a service; it gives the proxy's URL."""
     port = free_port()
-    configuration = CONFIGURATIONS[name].format(folder=folder, port=port, service_port=service.port)
-    return program(name, configuration, folder, port)
+    configuration = configuration or CONFIGURATIONS[name]
+    return program(name, configuration.format(folder=folder, port=port, service_port=service.port), folder, port)
 
 
 @pytest.fixture(scope="module", params=CONFIGURATIONS)
@@ -172,6 +177,17 @@ def test_a_client_reads_its_last_write(before_plain):
             notes.remove(f"new-{k}")
         *_, answer = notes.attend_stream([1.0, 0.0])
         assert answer.ids == ["w"]
+
+
+def test_a_client_refuses_the_answer_of_a_cache_that_overrules_the_service(tmp_path, plain):
+    with caching("varnishd", tmp_path, plain, OVERRULED) as url, Client(url) as client:
+        notes = client.collection("overruled")
+        notes.create(encoder=None)
+        notes.put("w", key_vector=[1, 0], value=0)
+        assert notes.get("w").value == 0
+        notes.put("w", key_vector=[1, 0], value=1)
+        with pytest.raises(Error, match="a cache answered with the response to another request"):
+            notes.get("w")
 
 
 def test_a_cache_keeps_the_files_of_the_page_and_not_its_documents(before_plain):

@@ -9,7 +9,7 @@ import json
 import os
 import random
 from collections.abc import Callable, Generator, Mapping
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, Self, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from softkv.errors import Error, Refused, TimedOut, Unreachable
@@ -26,6 +26,7 @@ WRITE_TIMEOUT = 600.0
 
 
 _FAMILY = os.urandom(8).hex()
+_UNCACHED = ("Cache-Control", "no-cache")
 
 
 def new_request_id() -> str:
@@ -88,17 +89,31 @@ class Call(Record, Generic[T]):
         """Whether the content of a successful response is read in parts."""
         return self.on_chunk is not None or self.on_event is not None
 
+    def repeated(self) -> Self:
+        """Return this call as it is sent again: no cache may answer it."""
+        return self.copy_with(extra_headers=tuple(dict((*self.extra_headers, _UNCACHED)).items()))
+
     def require_own_response(self, headers: Mapping[str, str]) -> None:
         """Check that a response belongs to this call.
 
-        A proxy may remove the request id or replace it by its own, and a cache may send an older response. Only the id
-        of another request of this process, or of one related by a fork, shows that responses were mixed up.
+        A proxy may remove the request id or replace it by its own. So another id shows that a response is of another
+        request only if that was one of this process, or of one related by a fork, or if the response has an age.
 
         Raises:
-            Error: the response belongs to another request.
+            Unreachable: a cache sent the response to another request; the call may be repeated.
+            Error: it did so again, or responses were mixed up.
         """
-        response_id = headers.get("x-request-id", "")
-        if response_id != self.id and response_id.startswith(_FAMILY) and "age" not in headers:
+        response_id, age = headers.get("x-request-id", self.id), headers.get("age", "")
+        if response_id == self.id:
+            return
+        is_related = response_id.startswith(_FAMILY)
+        if age.isdecimal() and (is_related or int(age) > 0):
+            raise (Error if _UNCACHED in self.extra_headers else Unreachable)(
+                f"a cache answered with the response to another request ({response_id}), which is {age} seconds old: "
+                "let it keep no answer that has Cache-Control: no-store, or call the service directly",
+                request_id=self.id,
+            )
+        if is_related:
             raise Error(
                 f"the response to another request ({response_id}) arrived on this connection: two processes share it, "
                 "or a proxy mixed up responses. Make the client after the fork. The request may have been processed",
