@@ -106,32 +106,41 @@ def upsert_visible(writer: Writer, collection: int, documents: Sequence[Document
 class RestrictedSearch:
     """A search in SQL that returns only documents that pass a condition.
 
-    The statement that it shows has a comment in place of that condition.
+    The statement that it shows has a comment in place of that condition. It has no instant of expiry and no version
+    either, which would tell that hidden documents expired or were written.
+
+    Args:
+        shown: the same search, of all documents that are stored now.
     """
 
-    def __init__(self, search: Search, condition: Condition) -> None:
-        self._whole, self._condition = search, condition
+    def __init__(self, search: Search, shown: Search, condition: Condition) -> None:
+        self._whole, self._shown, self._condition = search, shown, condition
         self.ranking = search.ranking
 
     def equal(self, key: str, limit: int, condition: Condition | None = None) -> SearchResult:
         """Find visible documents whose key equals this text and that match the condition, ordered by id."""
-        return self._search(self._whole.equal, key, limit, condition)
+        return self._search(self._whole.equal, self._shown.equal, key, limit, condition)
 
     def full_text(self, question: str, limit: int, condition: Condition | None = None) -> SearchResult:
         """Find visible documents whose key has any word of the question, ordered by rank, then by id.
 
         Rank weighs words by all documents.
         """
-        return self._search(self._whole.full_text, question, limit, condition)
+        return self._search(self._whole.full_text, self._shown.full_text, question, limit, condition)
 
     def ranks(self, searched: Searched) -> tuple[RowNumbers, Ranks]:
         """Return row numbers int64[n] and ranks float64[n] of all matches; a mask has to leave hidden ones out."""
         return self._whole.ranks(searched)
 
     def _search(
-        self, search: Callable[..., SearchResult], text: str, limit: int, condition: Condition | None
+        self,
+        search: Callable[..., SearchResult],
+        show: Callable[..., SearchResult],
+        text: str,
+        limit: int,
+        condition: Condition | None,
     ) -> SearchResult:
-        shown = search(text, 0, condition)
+        shown = show(text, 0, condition)
         result = search(text, limit, Visibility(self._condition).joined(condition))
         return replace(
             result, statement=f"{shown.statement}\n{OF_THE_KEY}", parameters={**shown.parameters, "limit": limit}

@@ -200,6 +200,7 @@ class FieldWeights:
         codes: int32[k], the index of each document's value among the distinct values.
         masses: float64[c], the weight of the documents that have each value.
         counts: int64[c], the number of these documents.
+        terms: the most numbers that were added one after another for one weight.
         positions: int64[k], the index of each of these documents among all that pass; or a slice of all.
     """
 
@@ -207,6 +208,7 @@ class FieldWeights:
     codes: NDArray[np.int32]
     masses: F64
     counts: I64
+    terms: int
     positions: slice | I64
 
     @classmethod
@@ -228,9 +230,10 @@ class FieldWeights:
     def of(cls, column: Column, weights: Weights) -> FieldWeights:
         """Return the weights of the values of one part of a column."""
         positions, present = _find_positions(weights, column.field.rows)
-        codes, distinct = column.field.codes[present], len(column.field.distinct)
-        counts = np.bincount(codes, minlength=distinct)
-        return cls(column, codes, _sum_by_code(codes, weights.weights[positions], distinct), counts, positions)
+        codes = column.field.codes[present]
+        counts = np.bincount(codes, minlength=len(column.field.distinct))
+        masses, terms = _sum_by_code(codes, weights.weights[positions], counts)
+        return cls(column, codes, masses, counts, terms, positions)
 
     def numbers(self) -> tuple[F64, F64]:
         """Return the values float64[n] that are finite numbers, and the weight of each."""
@@ -261,29 +264,36 @@ def _find_positions(weights: Weights, rows: RowNumbers) -> tuple[slice | I64, sl
     return positions[present], present
 
 
-def _sum_by_code(codes: NDArray[np.int32], weights: F64, distinct: int) -> F64:
-    """Return float64[distinct], the sum of the weights of each code; `sum_error` bounds the rounding.
+def _sum_by_code(codes: NDArray[np.int32], weights: F64, counts: I64) -> tuple[F64, int]:
+    """Return float64[c], the sum of the weights of each code, and the most numbers that were added one after another.
+
+    Codes without a document change neither, so that values of documents that do not pass leave no trace.
 
     Args:
         codes: int32[n], from 0 on.
         weights: float64[n], not below 0.
-        distinct: the number of codes.
+        counts: int64[c], how often each code occurs.
     """
+    seen = np.flatnonzero(counts)
+    if len(seen) < len(counts):
+        codes = np.cumsum(counts > 0)[codes] - 1
     # Sums of sums: few numbers are added one after another.
-    length = CHUNK if distinct <= MAX_CHUNKED_VALUES else max(len(codes), 1)
-    sums = np.zeros(distinct)
+    length = CHUNK if len(seen) <= MAX_CHUNKED_VALUES else max(len(codes), 1)
+    sums, masses = np.zeros(len(seen)), np.zeros(len(counts))
     for start in range(0, len(codes), length):
-        sums += np.bincount(codes[start : start + length], weights[start : start + length], minlength=distinct)
-    return sums
+        sums += np.bincount(codes[start : start + length], weights[start : start + length], minlength=len(seen))
+    masses[seen] = sums
+    return masses, min(int(counts.max(initial=0)), length + len(codes) // length)
 
 
 def sum_error(columns: Sequence[FieldWeights]) -> float:
     """Return a bound on the rounding error of all sums of a field's weights together."""
-    terms = max((int(column.counts.max(initial=0)) for column in columns), default=0)
-    chunked = all(len(column.counts) <= MAX_CHUNKED_VALUES for column in columns)
-    if chunked:
-        terms = min(terms, CHUNK + sum(int(column.counts.sum()) for column in columns) // CHUNK)
-    return (terms + 2) * float(np.finfo(np.float64).eps)
+    return (max((column.terms for column in columns), default=0) + 2) * float(np.finfo(np.float64).eps)
+
+
+def masses_of(columns: Sequence[FieldWeights]) -> F64:
+    """Return float64[n], the weight of each value that a document has, in all parts of a column."""
+    return np.concatenate([column.masses[column.counts > 0] for column in columns] or [np.empty(0)])
 
 
 def _share(of: F64, weights: Weights) -> float:
@@ -331,7 +341,7 @@ def _quantile(columns: Sequence[FieldWeights], weights: Weights, read: Aggregati
 
 def _vote(columns: Sequence[FieldWeights], weights: Weights, _: Aggregation) -> dict[str, Any]:
     counted = [column.scalars() for column in columns]
-    masses = np.concatenate([column.masses for column in counted] or [np.empty(0)])
+    masses = masses_of(counted)
     share, total = _share(masses, weights), float(masses.sum())
     if not share:
         return {"value": None, "weight": 0.0, "votes": [], "rest_weight": 0.0, "error": None}

@@ -19,7 +19,7 @@ from attention.arrays import I64, Bools
 from attention.lookup import Answer, AnyMask, Question, Weights, answers, weight_error
 from service.retrieval.collections import Snapshot, parse_filter
 from service.retrieval.errors import InvalidContent
-from service.retrieval.queries.aggregate import FieldWeights, Grouping, find_heaviest, sum_error
+from service.retrieval.queries.aggregate import FieldWeights, Grouping, find_heaviest, masses_of, sum_error
 from service.retrieval.queries.question import Options
 from service.retrieval.queries.results import (
     DocumentReader,
@@ -98,8 +98,7 @@ class GroupBuilder:
         groups = [group for group in (*of_values, *_group_absent(columns, weights, grouping.field)) if group.weight > 0]
         groups.sort(key=lambda group: (-group.weight, json.dumps(group.value, ensure_ascii=False)))
         rest = max(0.0, float(weights.weights.sum()) - sum(group.weight for group in groups[: grouping.last]))
-        masses = np.concatenate([column.masses for column in columns] or [np.empty(0)])
-        error = weight_error(masses, weights.total_variation + sum_error(columns))
+        error = weight_error(masses_of(columns), weights.total_variation + sum_error(columns))
         heaviest = next((group for group in groups if group.value is not None), None)
         listed, more = groups[grouping.after : grouping.last], len(groups) > grouping.last
         return GroupedWeight(listed, rest, error, more, heaviest)

@@ -528,9 +528,11 @@ class Reader:
 
     def search(self, collection: int) -> Search | RestrictedSearch:
         """Return the collection's search in SQL, by `=` and by full text; raises CollectionMissing."""
-        search = Search(self._connection, self._collection("id", collection).id, self._living)
-        condition = self.visibility.condition
-        return search if condition is None else RestrictedSearch(search, condition)
+        number, condition = self._collection("id", collection).id, self.visibility.condition
+        search = Search(self._connection, number, self._living)
+        if condition is None:
+            return search
+        return RestrictedSearch(search, Search(self._connection, number, LIVING), condition)
 
     def _passes(self, condition: Condition | None, collection: int) -> Expression:
         """Compile a condition and that of this reader's visibility to SQL; `_living` has the instant."""

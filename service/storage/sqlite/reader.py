@@ -436,9 +436,11 @@ class Reader:
 
     def search(self, collection: int) -> Search | RestrictedSearch:
         """Return the collection's search in SQL, by `=` and by full text; raises CollectionMissing."""
-        search = Search(self._connection, self._collection("id", collection).id, self._now)
-        condition = self.visibility.condition
-        return search if condition is None else RestrictedSearch(search, condition)
+        number, condition = self._collection("id", collection).id, self.visibility.condition
+        search = Search(self._connection, number, self._now)
+        if condition is None:
+            return search
+        return RestrictedSearch(search, Search(self._connection, number, None), condition)
 
     def expiring(self, collection: int, *, first: int = 0) -> ExpiryRows:
         """Return the documents that expire, expired ones too, with row numbers from `first` on.

@@ -37,19 +37,21 @@ class Call:
     query: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
 
-    def send(self, client: httpx.Client, contract: Contract) -> httpx.Response:
+    def request(self, client: httpx.Client, contract: Contract) -> httpx.Request:
         operation = contract.operations[self.operation]
         content = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
         kinds = [kind for kind in (NDJSON, FILE) if isinstance(self.body, bytes) and kind in operation.contents]
         kind = kinds[0] if kinds else "application/json"
-        request = client.build_request(
+        return client.build_request(
             operation.method,
             operation.to(**{**in_path(contract, operation), **self.values}),
             content=None if self.body is None else content,
             params=self.query or None,
             headers=({} if self.body is None else {"content-type": kind}) | dict(self.headers),
         )
-        answer = client.send(request, stream=True)
+
+    def send(self, client: httpx.Client, contract: Contract) -> httpx.Response:
+        answer = client.send(self.request(client, contract), stream=True)
         if answer.headers.get("content-type", "").startswith(EVENTS):  # which go on for as long as somebody listens
             next(answer.iter_raw())
             answer.close()

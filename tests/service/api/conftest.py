@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -57,28 +58,42 @@ def stocked(
     client: httpx.Client, contract: Contract, service: RunningService, cross_encoder: Path
 ) -> Iterator[httpx.Client]:
     """Yield a client of a service with the collections and the reranker in `calls`."""
-    posted = contract.schemas["DocumentBatch"]["examples"][0]
-    client.put("/v1/collections/library", json={})
-    client.post("/v1/collections/library/documents", json=posted)
-    client.put("/v1/collections/vectors", json={"encoder": None, "dimension": 2})
-    client.put("/v1/aliases/current", json={"collection": "library"})
-    for id_, vector in {"a": [1, 0], "b": [0, 1]}.items():
-        client.put(f"/v1/collections/vectors/documents/{id_}", json={"key_vector": vector})
-    service.app.state.parts.catalogue.change("vectors", {"calibration": CALIBRATION.text()})
+    stock(service, client, contract)
     said = [
         FeedbackRecord(JSONText(f'"question {i}"'), "qa76" if i % 2 else None, correct=True, at=i) for i in range(60)
     ]
     service.app.state.parts.catalogue.collection("library").write_feedback(said)
-    rerankers = service.app.state.parts.catalogue.encoders.rerankers
-    rerankers["marco"] = LoadingReranker("marco", partial(load_reranker, str(cross_encoder), name="marco"), lazy=True)
+    add_reranker(service, cross_encoder)
     for task in LAB_MODELS:
         service.app.state.parts.lab.keep(untrained(task))
     room = {"code": "MATH", "rows": [{"id": "row-1", "key": "cats"}]}
     client.headers[SECRET] = client.post("/v1/rooms", json=room).json()["secret"]
     client.post("/v1/rooms/MATH/questions", json={"query": "pets"})
     yield client
-    del rerankers["marco"]
+    del service.app.state.parts.catalogue.encoders.rerankers["marco"]
     client.delete("/v1/rooms/MATH")
     del client.headers[SECRET]
     for name in ("library", "vectors", "new"):
         client.delete(f"/v1/collections/{name}")
+
+
+def stock(service: RunningService, client: httpx.Client, contract: Contract, **settings: Any) -> None:
+    """Make the collections in `calls`.
+
+    Args:
+        settings: of the collection of texts.
+    """
+    posted = contract.schemas["DocumentBatch"]["examples"][0]
+    client.put("/v1/collections/library", json=settings)
+    client.post("/v1/collections/library/documents", json=posted)
+    client.put("/v1/collections/vectors", json={"encoder": None, "dimension": 2})
+    client.put("/v1/aliases/current", json={"collection": "library"})
+    for id_, vector in {"a": [1, 0], "b": [0, 1]}.items():
+        client.put(f"/v1/collections/vectors/documents/{id_}", json={"key_vector": vector})
+    service.app.state.parts.catalogue.change("vectors", {"calibration": CALIBRATION.text()})
+
+
+def add_reranker(service: RunningService, folder: Path) -> None:
+    """Give a service the reranker in `calls`."""
+    load = partial(load_reranker, str(folder), name="marco")
+    service.app.state.parts.catalogue.encoders.rerankers["marco"] = LoadingReranker("marco", load, lazy=True)

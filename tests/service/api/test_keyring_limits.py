@@ -16,7 +16,6 @@ from service.api.keyring import KeyFile, Keyring, line_of
 from service.api.middleware.access import AccessCheck, Hosts
 from service.api.problems.errors import APIError
 from service.api.problems.handlers import problem_response
-from tests.clients.python.mcp.speaking import Way
 from tests.running import RunningService
 
 TENANT: dict[str, Any] = {"field": "metadata.tenant", "operator": "==", "value": "a"}
@@ -339,53 +338,3 @@ def test_a_rate_is_kept_over_http(client: httpx.Client) -> None:
     refused = client.get("/v1", headers=as_("rated"))
     assert code(refused) == (429, "quota_exceeded")
     assert client.get("/livez", headers=as_("rated")).status_code == 200
-
-
-MARKER = "zmarker7"
-
-
-def test_words_sql_and_tools_keep_to_the_filter(tmp_path: Path) -> None:
-    (tmp_path / "keys").write_text(line("all", "") + line("a", "", filter=TENANT))
-    visible = [{"id": f"own-{i}", "key": f"cats purr {i}", "metadata": {"tenant": "a"}} for i in range(4)]
-    hidden = [
-        {"id": f"{MARKER}-{i}", "key": f"{MARKER} cats purr", "value": MARKER, "metadata": {"tenant": "b", MARKER: 1}}
-        for i in range(4)
-    ]
-    with RunningService(data_dir=tmp_path / "data", keys_file=tmp_path / "keys") as running, running.client() as client:
-        running.wait_until_ready()
-        client.put("/v1/collections/c", json={}, headers=as_("all"))
-        client.post("/v1/collections/c/documents", json={"documents": visible + hidden}, headers=as_("all"))
-        words = {"query": "cats purr", "full_text": 1.0, "top_k": 10, "include": ["key", "explanation"]}
-        answers = {
-            key: [
-                client.post("/v1/collections/c/attend", json=words, headers=as_(key)),
-                client.post("/v1/collections/c/attend", json=words | {"stream": True}, headers=as_(key)),
-                client.post("/v1/collections/c/sweep", json={"query": "cats purr", "temperatures": [1], "full_text": 1},
-                            headers=as_(key)),
-                client.post("/v1/collections/c/compare", json={"query": f"{MARKER} cats purr"[9:]}, headers=as_(key)),
-            ]
-            for key in ("all", "a")
-        }  # fmt: skip
-        assert all(answer.status_code == 200 for given in answers.values() for answer in given)
-        assert all(MARKER in answer.text for answer in answers["all"])
-        assert [answer.text for answer in answers["a"] if MARKER in answer.text] == []
-        attended, _, swept, compared = (answer.text for answer in answers["a"])
-        assert json.loads(attended)["full_text"]["documents"] == json.loads(swept)["full_text"]["documents"] == 4
-        assert json.loads(compared)["full_text"]["statement"].endswith("-- and the filter of the key")
-        assert len(json.loads(compared)["full_text"]["rows"]) == 4
-        assert len(json.loads(attended)["matches"]) == 4
-        for key, is_hidden in (("all", False), ("a", True)):
-            way = Way(running.url, "auto", (("x-api-key", f"the-key-of-{key}"),))
-            told = [
-                way.call("ask", collection="c", question="cats purr", top_k=10),
-                way.call("find", collection="c"),
-                way.call("compare", collection="c", question="cats purr", top_k=10),
-                way.call("list_collections"),
-            ]
-            assert [MARKER in json.dumps(result) for result in told[:3]] == [not is_hidden] * 3, told
-            assert MARKER not in json.dumps(told[3]) or not is_hidden
-            assert '"documents": 4' in json.dumps(told[3]) or not is_hidden
-            assert [
-                document["id"]
-                for document in way.call("get", collection="c", ids=["own-1", f"{MARKER}-1"])["documents"]
-            ] == (["own-1"] if is_hidden else ["own-1", f"{MARKER}-1"])

@@ -131,6 +131,18 @@ def test_a_writer_leaves_all_others_as_they_are_or_writes_nothing(
         assert reader.count(number) == len(before)
 
 
+def test_the_statements_of_a_search_tell_nothing_of_hidden_documents(store: Store) -> None:
+    """Not that one has expired, nor how often they were written."""
+    number, statements = collection(store, [document("a")]), set[tuple[str, str]]()
+    for instant in (None, 5):
+        with store.reading() as reader:
+            search = reader.seeing(Visibility(A, instant)).search(number)
+            statements.add((search.equal("a", 1).statement, search.full_text("a", 1).statement))
+        with store.writing() as writer:
+            writer.upsert(number, [document("b")])
+    assert len(statements) == 1
+
+
 def test_usage_counts_documents_keys_and_bytes(store: Store) -> None:
     keyless = document("é", key=None, value="x" * 10, metadata={"a": "ü"}, keys=np.zeros((0, 3), np.float32))
     several = document("s", key="k", value=1, metadata={}, keys=np.ones((2, 3), np.float32))
