@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import pickle
 
 import pytest
 from llama_index.core import Document, StorageContext, VectorStoreIndex
@@ -273,3 +274,9 @@ def test_a_serialised_store_has_no_key(films):
     assert "a secret" not in written
     assert SoftkvVectorStore.from_json(written).to_dict() == store.to_dict()
     assert MetadataFilters(filters=[MetadataFilter(key="a", value=1, operator=FilterOperator.EQ)]).filters
+
+
+def test_a_pickled_store_asks_the_same_service(films):
+    pickled = pickle.loads(pickle.dumps(films))
+    assert [node.node_id for node in pickled.get_nodes()] == [node.node_id for node in films.get_nodes()]
+    assert repr(pickled.client) == repr(films.client)

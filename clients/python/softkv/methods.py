@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
 
@@ -28,9 +28,13 @@ T = TypeVar("T")
 class Pages(Generic[T]):
     """A list that is fetched page by page during iteration: `for item in pages`."""
 
-    def __init__(self, sender: Sender, paging: Paging[T]) -> None:
+    def __init__(self, sender: Sender, build: Callable[[], Paging[T]]) -> None:
         self._sender = sender
-        self._paging = paging
+        self._build = build
+        self._paging = build()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._sender, self._build)  # the calls of a Paging cannot be pickled
 
     def __iter__(self) -> Iterator[T]:
         for page in self.pages():
@@ -88,9 +92,13 @@ class Pages(Generic[T]):
 class AsyncPages(Generic[T]):
     """A list that is fetched page by page during iteration: `async for item in pages`."""
 
-    def __init__(self, sender: AsyncSender, paging: Paging[T]) -> None:
+    def __init__(self, sender: AsyncSender, build: Callable[[], Paging[T]]) -> None:
         self._sender = sender
-        self._paging = paging
+        self._build = build
+        self._paging = build()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self._sender, self._build)  # the calls of a Paging cannot be pickled
 
     async def __aiter__(self) -> AsyncIterator[T]:
         async for page in self.pages():
@@ -218,7 +226,7 @@ def sync_page_method(build: Callable[Concatenate[Target, P], Paging[T]]) -> Call
     """Build a method that returns a list in pages."""
 
     def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Pages[T]:
-        return Pages(self._sender, build(self._target, *args, **kwargs))
+        return Pages(self._sender, partial(build, self._target, *args, **kwargs))
 
     return copy_signature(build, method, "Pages")
 
@@ -229,7 +237,7 @@ def async_page_method(
     """Build a method that returns a list in pages; the call itself is not awaited."""
 
     def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncPages[T]:
-        return AsyncPages(self._sender, build(self._target, *args, **kwargs))
+        return AsyncPages(self._sender, partial(build, self._target, *args, **kwargs))
 
     return copy_signature(build, method, "AsyncPages")
 

@@ -46,11 +46,15 @@ def _timeouts(seconds: float) -> httpx2.Timeout:
     return httpx2.Timeout(seconds, connect=min(seconds, CONNECT_TIMEOUT), pool=None)
 
 
+def no_loop() -> None:
+    """Return None: a blocking client needs no event loop."""
+
+
 class Connections(Generic[HttpT]):
     """The HTTP clients of one client: one in each process and, if asynchronous, one in each event loop.
 
     If two processes used one socket, each would read parts of the other's responses. A socket of an event loop cannot
-    be used in another one.
+    be used in another one. A pickle holds the address, the key and the options; its copy opens its own connections.
 
     Args:
         open_http: makes an HTTP client from `options` and `transport`.
@@ -65,10 +69,11 @@ class Connections(Generic[HttpT]):
         open_http: Callable[..., HttpT],
         options: Mapping[str, Any],
         transport: httpx2.BaseTransport | httpx2.AsyncBaseTransport | None,
-        running_loop: Callable[[], Any] = lambda: None,
+        running_loop: Callable[[], Any] = no_loop,
     ) -> None:
         self.url: httpx2.URL = options["base_url"]
         self.headers: Mapping[str, str] = options["headers"]
+        self._arguments: tuple[Any, ...] = open_http, options, None, running_loop
         self._open: Callable[[], HttpT] = partial(open_http, transport=transport, **options)
         self._running_loop = running_loop
         self._is_closed = False
@@ -77,6 +82,14 @@ class Connections(Generic[HttpT]):
         self._only = None if transport is None else (os.getpid(), None)
         if self._only is not None:
             self._clients[self._only] = self._open()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._only is not None:
+            raise TypeError(
+                "the local service or the transport of this client belongs to this process: make a client where you "
+                "need it, such as Client(url) of a service that `softkv serve` started"
+            )
+        return type(self), self._arguments
 
     @property
     def http(self) -> HttpT:

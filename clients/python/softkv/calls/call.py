@@ -265,6 +265,10 @@ class _StopListening(Error):
 _FIRST_DELAY, _MAX_DELAY = 0.25, 8.0
 
 
+def _draw() -> float:
+    return random.random()  # `random.random` itself is pickled with its state, and its copies draw the same numbers
+
+
 class RetryPolicy(Record):
     """A rule for whether and when a failed call is sent again.
 
@@ -281,7 +285,7 @@ class RetryPolicy(Record):
 
     retries: int = 2
     max_delay: float = 60.0
-    jitter: Callable[[], float] = random.random
+    jitter: Callable[[], float] = _draw
 
     def delay(self, call: Call[Any], error: Error, attempts: int) -> float | None:
         """Return the seconds to wait before the call is repeated; None if the error must be raised.

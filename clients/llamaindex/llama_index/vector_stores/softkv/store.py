@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from llama_index.core.bridge.pydantic import PrivateAttr
@@ -19,7 +20,7 @@ class SoftkvVectorStore(BasePydanticVectorStore):
     Args:
         collection: its name; it is created if it does not exist.
         url: the URL of the service; `SOFTKV_URL`, or http://127.0.0.1:8000 if left out.
-        key: the API key; `SOFTKV_KEY`, or none if left out. It is never serialised.
+        key: the API key; `SOFTKV_KEY`, or none if left out. A pickle has it, `to_json` does not.
         settings: arguments of `Collection.create` for the collection. Use `{"encoder": None}` for nodes with embeddings
             of a model that the service does not have.
         client: an open client, used in place of `url` and `key`; the caller closes it.
@@ -52,7 +53,7 @@ class SoftkvVectorStore(BasePydanticVectorStore):
         fields |= {"collection": collection, "url": url, "settings": settings, "is_embedding_query": is_embedding_query}
         super().__init__(**fields)
         with as_value_error():
-            self._source = CollectionSource(collection, lambda: Connection(url, key, client, async_client), settings)
+            self._source = CollectionSource(collection, partial(Connection, url, key, client, async_client), settings)
 
     @classmethod
     def class_name(cls) -> str:

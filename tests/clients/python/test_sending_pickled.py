@@ -1,0 +1,188 @@
+"""Clients, collections and lists in a pickle, in a copy, and in processes that were started afresh."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import itertools
+import multiprocessing
+import pickle
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import cloudpickle
+import httpx2
+import pytest
+
+from softkv import AsyncClient, AsyncCollection, Client, Collection, F
+from softkv.integrations import CollectionSource, Connection
+from tests.clients.python.scripted import Said, Scripted
+
+IDS = [f"d{n}" for n in range(12)]
+SPAWN = multiprocessing.get_context("spawn")
+names = (f"pickled-{n}" for n in itertools.count())
+
+
+def _through(pickling: Any, thing: Any) -> Any:
+    return pickling.loads(pickling.dumps(thing))
+
+
+WAYS: dict[str, Callable[[Any], Any]] = {
+    "pickle": partial(_through, pickle),
+    "cloudpickle": partial(_through, cloudpickle),
+    "deepcopy": copy.deepcopy,
+}
+each_way = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+
+
+@pytest.fixture
+def notes(service) -> Iterator[Collection]:
+    """A collection of a client that has open connections, and so locks and sockets."""
+    with Client(service.url) as client:
+        notes = client.collection(next(names))
+        notes.create(encoder=None, similarity="dot")
+        notes.upsert({"id": id_, "key_vector": [n, 1], "value": n} for n, id_ in enumerate(IDS))
+        yield notes
+        notes.drop()
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@each_way
+def test_a_copy_has_the_address_the_key_and_the_options(way, kind, monkeypatch):
+    def facts(client: Client | AsyncClient) -> list[Any]:
+        sender = client._sender
+        http = sender.connections.http
+        limits = http._transport._pool._max_connections
+        return [
+            str(http.base_url),
+            dict(http.headers),
+            limits,
+            sender.options.timeout,
+            sender.options.retry_policy.retries,
+        ]
+
+    monkeypatch.setenv("SOFTKV_KEY", "of-this-process")
+    original = kind("http://127.0.0.1:9/below", timeout=7.5, retries=4, connections=3)
+    expected = facts(original)
+    monkeypatch.setenv("SOFTKV_KEY", "another")
+    monkeypatch.setenv("SOFTKV_URL", "http://127.0.0.1:8/")
+    copied = way(original)
+    assert type(copied) is kind
+    assert facts(copied) == expected
+    assert expected[1]["authorization"] == "Bearer of-this-process"
+    assert copied._sender.options.retry_policy.jitter is original._sender.options.retry_policy.jitter
+    other = way(original.with_options(timeout=1, retries=0))
+    assert facts(other)[3:] == [1, 0]
+
+
+@each_way
+def test_a_copy_connects_anew(way, service, notes):
+    with Client(service.url) as client:
+        client.info()
+        copied, collection = way((client, notes))
+        assert copied.info() == client.info()
+        assert copied._sender.connections.http is not client._sender.connections.http
+        copied.close()
+        assert client.alive()
+    assert collection.get("d3").value == 3
+    assert collection.attend([1.0, 0.0], top_k=1).ids == notes.attend([1.0, 0.0], top_k=1).ids
+    together, client = way([notes, Client(service.url)])
+    assert together.count() == client.collection(notes.name).count() == len(IDS)
+
+
+@each_way
+def test_lists_and_connections_of_frameworks_are_copied_too(way, service, notes):
+    found = notes.find(where=F.value >= 10)
+    assert [document.id for document in way(found)] == [document.id for document in found]
+    assert way(notes.find()).count() == len(IDS)
+    listed = way(Client(service.url).collections(notes.name))
+    assert [collection.name for collection in listed] == [notes.name]
+    source = CollectionSource(notes.name, partial(Connection, client=Client(service.url)))
+    source.run(source.info())
+    copied = way(source)
+    assert copied.run(copied.info()).documents == len(IDS)
+
+
+@each_way
+def test_an_asynchronous_collection_is_copied_between_event_loops(way, service, notes):
+    awaited = AsyncClient(service.url).collection(notes.name)
+
+    async def ask(collection: AsyncCollection) -> Any:
+        documents = [document.id async for document in collection.find()]
+        return (await collection.get("d3")).value, documents, await collection.count()
+
+    async def ask_a_copy() -> Any:
+        await awaited.count()  # now it has a connection in this loop
+        return await ask(way(awaited))
+
+    expected = (3, sorted(IDS), len(IDS))
+    assert asyncio.run(ask_a_copy()) == expected
+    assert asyncio.run(ask(way(awaited))) == expected
+
+
+def test_a_shallow_copy_shares_the_connections(service):
+    with Client(service.url) as client:
+        copied = copy.copy(client)
+        assert copied._sender.connections.http is client._sender.connections.http
+
+
+@each_way
+def test_a_local_service_and_a_transport_are_refused_with_advice(way, local_client):
+    stub = httpx2.MockTransport(lambda _: httpx2.Response(200))
+    transported = [Client("http://service", transport=stub), AsyncClient("http://service", transport=stub)]
+    for thing in (
+        local_client,
+        local_client.collection("a"),
+        local_client.collections(),
+        local_client.with_options(retries=0),
+        AsyncClient.local(),
+        *transported,
+    ):
+        with pytest.raises(
+            TypeError, match=r"belongs to this process: make a client where you need it, .*Client\(url\)"
+        ):
+            way(thing)
+    assert local_client.alive()
+
+
+class Values:
+    """The values of a collection's documents, as a program trains on them."""
+
+    def __init__(self, collection: Collection) -> None:
+        self.collection = collection
+
+    def __len__(self) -> int:
+        return len(IDS)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.collection.get(IDS[index]).value
+
+
+def ask(client: Client, collection: Collection, awaited: AsyncCollection, id_: str) -> list[Any]:
+    async def value() -> Any:
+        return (await awaited.get(id_)).value
+
+    return [client.alive(), collection.get(id_).value, collection.exists("missing"), asyncio.run(value())]
+
+
+def test_workers_that_are_spawned_have_connections_of_their_own(service, notes):
+    asking = partial(ask, Client(service.url), notes, AsyncClient(service.url).collection(notes.name))
+    with SPAWN.Pool(2) as pool:
+        assert pool.map(asking, IDS) == [[True, n, False, n] for n in range(len(IDS))]
+        assert [document.value for document in pool.map(notes.get, IDS)] == list(range(len(IDS)))
+
+
+@pytest.mark.thorough
+def test_a_data_loader_with_a_spawned_worker_reads_a_collection(notes):
+    from torch.utils.data import DataLoader  # not imported by the workers of the test above
+
+    loader = DataLoader(Values(notes), batch_size=4, num_workers=1, multiprocessing_context=SPAWN)
+    assert [batch.tolist() for batch in loader] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+
+
+def test_a_copy_that_was_made_before_the_first_call_sends_the_key():
+    said = Said(200, {"version": "1", "encoder": None, "keys_required": False, "limits": {}})
+    with Scripted(said).running() as server:
+        pickle.loads(pickle.dumps(Client(server.url, key="secret"))).info()
+        assert server.heard[0].headers["Authorization"] == "Bearer secret"
