@@ -18,6 +18,8 @@ from service.schemas.wire import JSONObject, Problem, Wire, without_null
 Schemas = dict[str, Any]
 
 PLACE = "#/components/schemas/"
+# No value matches. Generators make nothing of `false`, or a field of any value, and such a field of `not` alone, too.
+FORBIDDEN: Schemas = {"type": "null", "not": {}}
 MADE_BY_FASTAPI = ("HTTPValidationError", "ValidationError")
 CODES = {
     "type": "string",
@@ -82,7 +84,7 @@ def _forms(model: type[Wire], schema: dict[str, Any]) -> Schemas:
     schemas: Schemas = {}
     for form in model.forms:
         properties = {
-            name: False if name in fields - {form.field} else inner for name, inner in schema["properties"].items()
+            name: FORBIDDEN if name in fields - {form.field} else inner for name, inner in schema["properties"].items()
         }
         schemas[form.name] = schema | {
             "description": form.description,

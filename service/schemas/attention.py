@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import ConfigDict, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from service.schemas.collection import SIMILARITIES
-from service.schemas.vector import NestedAnswer
-from service.schemas.wire import InParts, Normaliser, Number, Temperature, VectorFormat, Wire
+from service.schemas.vector import Nested, NestedAnswer
+from service.schemas.wire import DocumentedAs, InParts, Normaliser, Number, Temperature, VectorFormat, Wire
 
 MAX_HOPFIELD_STEPS = 100
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+DeeplyNested = list[list[list[list[list[Any]]]]]
 
 
 def _parse_nested(lists: Any, kinds: tuple[type, ...], expected: str) -> Any:
@@ -69,14 +70,8 @@ NestedNumbers = TypeAliasType(
     Annotated[
         Array,
         PlainValidator(_numbers),
-        WithJsonSchema(
-            {
-                "type": "array",
-                "items": {"anyOf": [{"type": "number"}, {"type": "array"}]},
-                "description": "Nested lists of numbers, of one shape.",
-                "examples": [[[1.0, 0.0], [0.0, 1.0]]],
-            }
-        ),
+        DocumentedAs(Nested[float] | DeeplyNested),
+        Field(description="Nested lists of numbers, of one shape.", examples=[[[1.0, 0.0], [0.0, 1.0]]]),
     ],
 )
 NestedBools = TypeAliasType(
@@ -84,14 +79,8 @@ NestedBools = TypeAliasType(
     Annotated[
         np.ndarray[Any, np.dtype[np.bool_]],
         PlainValidator(_bools),
-        WithJsonSchema(
-            {
-                "type": "array",
-                "items": {"anyOf": [{"type": "boolean"}, {"type": "array"}]},
-                "description": "Nested lists of true and false, of one shape.",
-                "examples": [[[True, False]]],
-            }
-        ),
+        DocumentedAs(Nested[bool] | DeeplyNested),
+        Field(description="Nested lists of true and false, of one shape.", examples=[[[True, False]]]),
     ],
 )
 

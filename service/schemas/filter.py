@@ -35,7 +35,9 @@ class Equality(Wire):
     """A comparison: a field equals a value, or differs from it. A missing field counts as null."""
 
     field: FieldInFilter
-    operator: Literal["==", "!="] = Field(description="Equal, or not equal.")
+    operator: Literal["==", "!="] = Field(
+        description="Equal, or not equal.", json_schema_extra={"x-enum-varnames": ["EQUAL", "NOT_EQUAL"]}
+    )
     value: Scalar | list[Scalar] | DateTime = Field(
         description='Values must be equal in type too: `1` equals `1.0`, but neither `true` nor `"1"`. Lists '
         "are equal if each scalar is. An instant equals every text that is a date of that instant."
@@ -54,7 +56,8 @@ class Ordering(Wire):
 
     field: FieldInFilter
     operator: Literal[">", ">=", "<", "<="] = Field(
-        description="The order: greater, greater or equal, less, less or equal."
+        description="The order: greater, greater or equal, less, less or equal.",
+        json_schema_extra={"x-enum-varnames": ["GREATER", "GREATER_OR_EQUAL", "LESS", "LESS_OR_EQUAL"]},
     )
     value: str | int | float | DateTime = Field(description="A number, a text or an instant.")
 

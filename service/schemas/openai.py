@@ -85,7 +85,7 @@ class EmbeddingsRequest(OpenAIWire):
     )
 
 
-class Embedding(OpenAIWire):
+class EmbeddedInput(OpenAIWire):
     """The vector of an input: numbers, or base64 of little-endian float32."""
 
     object: Literal["embedding"]
@@ -109,7 +109,7 @@ class EmbeddingsAnswer(OpenAIWire):
     """The vectors of the inputs, in their order, and the number of tokens."""
 
     object: Literal["list"]
-    data: list[Embedding]
+    data: list[EmbeddedInput]
     model: str
     usage: Usage
     truncated: list[int] | None = Field(

@@ -149,7 +149,7 @@ def _of(line: str, description: str, example: str) -> dict[str, Any]:
         example: an example of the stream.
     """
     return {
-        "schema": {"type": "string", "description": f"{description} A line is a `{line}`."},
+        "schema": {"type": "string", "format": "binary", "description": f"{description} A line is a `{line}`."},
         "x-itemSchema": {"$ref": f"#/components/schemas/{line}"},
         "example": example,
     }

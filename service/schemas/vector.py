@@ -4,41 +4,41 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
-from pydantic import PlainValidator, WithJsonSchema
+from annotated_types import Ge, Len
+from pydantic import Field, PlainValidator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
+
+from service.schemas.wire import Distinct, DocumentedAs, Wire
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
 MAX_WIDTH = 65_536
 _FLOAT32 = np.dtype("<f4")
-BASE64_SCHEMA: dict[str, Any] = {
-    "type": "string",
-    "contentEncoding": "base64",
-    "pattern": "^[A-Za-z0-9+/]*={0,2}$",
-    "description": "Little-endian float32, in the standard alphabet, with padding.",
-}
-NUMBERS_SCHEMA: dict[str, Any] = {"type": "array", "items": {"type": "number"}, "maxItems": MAX_WIDTH}
-BASE64_VECTOR_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {"base64": BASE64_SCHEMA},
-    "required": ["base64"],
-    "additionalProperties": False,
-}
 EXAMPLES = [[0.1, -0.4, 0.9], {"base64": "zczMPQ=="}]
-VECTOR_SCHEMA: dict[str, Any] = {
-    "description": "A vector, as numbers or as base64 of little-endian float32.",
-    "oneOf": [{**NUMBERS_SCHEMA, "minItems": 1}, BASE64_VECTOR_SCHEMA],
-    "examples": EXAMPLES,
-}
-VECTOR_ANSWER_SCHEMA: dict[str, Any] = {
-    "description": "A vector, in the requested `vector_format`.",
-    "oneOf": [NUMBERS_SCHEMA, BASE64_VECTOR_SCHEMA],
-    "examples": EXAMPLES,
-}
+
+Scalar = TypeVar("Scalar")
+Nested = list[Scalar] | list[list[Scalar]] | list[list[list[Scalar]]] | list[list[list[list[Scalar]]]]
+"""Lists of one to four levels, written out because generators of clients leave out recursive types."""
+
+
+class Base64Vector(Wire):
+    """A vector as base64."""
+
+    base64: str = Field(
+        pattern="^[A-Za-z0-9+/]*={0,2}$",
+        description="Little-endian float32, in the standard alphabet, with padding.",
+        json_schema_extra={"contentEncoding": "base64"},
+    )
+
+
+class Base64Array(Base64Vector):
+    """An array as base64, with its shape if it has two dimensions or more."""
+
+    shape: list[Annotated[int, Ge(0)]] | None = Field(None, min_length=2)
 
 
 def parse_vector(content: Any) -> Array:
@@ -116,30 +116,34 @@ def write_vector(vector: np.ndarray[Any, Any], vector_format: str) -> Any:
     return {"base64": text} if vector.ndim < 2 else {"base64": text, "shape": list(vector.shape)}
 
 
-Vector = TypeAliasType("Vector", Annotated[Array, PlainValidator(parse_vector), WithJsonSchema(VECTOR_SCHEMA)])
-VectorAnswer = TypeAliasType("VectorAnswer", Annotated[Any, WithJsonSchema(VECTOR_ANSWER_SCHEMA)])
+Vector = TypeAliasType(
+    "Vector",
+    Annotated[
+        Array,
+        PlainValidator(parse_vector),
+        DocumentedAs(Annotated[list[float], Len(1, MAX_WIDTH)] | Base64Vector),
+        Distinct(),
+        Field(description="A vector, as numbers or as base64 of little-endian float32.", examples=EXAMPLES),
+    ],
+)
+VectorAnswer = TypeAliasType(
+    "VectorAnswer",
+    Annotated[
+        Any,
+        DocumentedAs(Annotated[list[float], Len(0, MAX_WIDTH)] | Base64Vector),
+        Distinct(),
+        Field(description="A vector, in the requested `vector_format`.", examples=EXAMPLES),
+    ],
+)
 NestedAnswer = TypeAliasType(
     "NestedAnswer",
     Annotated[
         Any,
-        WithJsonSchema(
-            {
-                "description": "An array: nested lists (null for a number that is not finite), or base64 of "
-                "little-endian float32, with its shape beside it if it has two dimensions or more.",
-                "oneOf": [
-                    {"type": "array"},
-                    {
-                        "type": "object",
-                        "properties": {
-                            "base64": BASE64_SCHEMA,
-                            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 2},
-                        },
-                        "required": ["base64"],
-                        "additionalProperties": False,
-                    },
-                ],
-                "examples": [[[0.88, 0.12]], {"base64": "rkdhP4/C9T0=", "shape": [1, 2]}],
-            }
+        DocumentedAs(Nested[float] | list[Any] | Base64Array),
+        Field(
+            description="An array: nested lists (null for a number that is not finite), or base64 of little-endian "
+            "float32, with its shape beside it if it has two dimensions or more.",
+            examples=[[[0.88, 0.12]], {"base64": "rkdhP4/C9T0=", "shape": [1, 2]}],
         ),
     ],
 )

@@ -137,7 +137,7 @@ class HttpReference:
             rows = [
                 (f"`{key}`", self._type(field), self._meaning(field, key in required))
                 for key, field in schema.get("properties", {}).items()
-                if field is not False  # refused
+                if "not" not in field  # else it is refused
             ]
             if rows:
                 lines += table(("field", "type", "means"), rows)
@@ -145,9 +145,7 @@ class HttpReference:
                 lines += ["", self._type({key: part for key, part in schema.items() if key != "title"}), ""]
         return "\n".join(lines) + "\n"
 
-    def _meaning(self, field: Schema | bool, required: bool) -> str:
-        if isinstance(field, bool):
-            return ""
+    def _meaning(self, field: Schema, required: bool) -> str:
         parts = [field.get("description", "")]
         if "default" in field:
             parts.append(f"Default: `{json.dumps(field['default'], ensure_ascii=False)}`.")

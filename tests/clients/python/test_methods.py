@@ -14,6 +14,7 @@ from softkv import AsyncClient, AsyncCollection, Client, Collection, Document
 from softkv.calls import arrays, classroom, collections, documents, feedback, queries, service, writing
 from softkv.calls.call import Call, CollectionRef, ServiceCache
 from tests.description import FILE
+from tests.service.api.contract import is_forbidden
 
 DESCRIPTION = json.loads(FILE.read_text(encoding="utf-8"))
 
@@ -155,9 +156,7 @@ def request_fields(operation: dict[str, Any]) -> set[str]:
     while waiting:
         schema = resolved(waiting.pop())
         waiting += schema.get("oneOf", []) + schema.get("anyOf", [])
-        names |= {
-            name for name, item in schema.get("properties", {}).items() if item is not False and item != {"not": {}}
-        }
+        names |= {name for name, item in schema.get("properties", {}).items() if not is_forbidden(item)}
     return names
 
 

@@ -26,6 +26,11 @@ def checked_in() -> dict[str, Any]:
     return description
 
 
+def is_forbidden(schema: dict[str, Any]) -> bool:
+    """Return whether a schema is that of a field of another form of the request, which matches nothing."""
+    return "not" in schema
+
+
 @dataclass(frozen=True)
 class Operation:
     """One call of the API."""
@@ -71,7 +76,7 @@ class Contract:
             branch["$ref"].removeprefix(PREFIX): name
             for name, schema in self.schemas.items()
             for branch in schema.get("oneOf", ())
-            if "$ref" in branch and False in self.resolved(branch)[1].get("properties", {}).values()
+            if "$ref" in branch and any(map(is_forbidden, self.resolved(branch)[1].get("properties", {}).values()))
         }
         self._validators: dict[str, Draft202012Validator] = {}
 
@@ -168,8 +173,8 @@ class Contract:
 
     @staticmethod
     def properties(schema: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the fields that an instance may have; `false` marks a field of another form of the request."""
-        yield from ((field, inner) for field, inner in schema.get("properties", {}).items() if inner is not False)
+        """Yield the fields that an instance may have."""
+        yield from ((field, inner) for field, inner in schema.get("properties", {}).items() if not is_forbidden(inner))
 
     @staticmethod
     def _inner(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -25,7 +25,7 @@ KEYWORDS = {
     *("$ref", "additionalProperties", "anyOf", "const", "contentEncoding", "default", "description", "enum", "example"),
     "format",
     *("examples", "exclusiveMinimum", "items", "maxItems", "maxLength", "maximum", "minItems", "minLength", "minimum"),
-    *("oneOf", "pattern", "properties", "required", "type"),
+    *("not", "oneOf", "pattern", "properties", "required", "type", "x-enum-varnames"),
 }
 # null in a request with a separate meaning: no encoder, or a field that a merge patch removes.
 SAYING = (
@@ -119,6 +119,29 @@ EVERY_SCHEMA = [found for name, schema in DESCRIBED.schemas.items() for found in
 
 def test_a_schema_has_only_words_of_json_schema():
     assert {(path, word) for path, schema in EVERY_SCHEMA for word in schema.keys() - KEYWORDS} == set()
+
+
+def test_no_schema_is_a_boolean_or_an_array_of_undescribed_items():
+    """Valid, but openapi-python-client makes no client of the first, and leaves out calls with the second."""
+    for path, schema in EVERY_SCHEMA:
+        assert all(isinstance(inner, dict) for inner in schema.get("properties", {}).values()), path
+        assert ("items" in schema) == (schema.get("type") == "array"), path
+
+
+@pytest.mark.parametrize("levels", range(2, 9))
+def test_arrays_of_all_levels_are_of_their_schema(client, levels):
+    array: list[Any] = [[1.0]]
+    for _ in range(levels - 2):
+        array = [array]
+    body = {"query": array, "key": array, "value": array}
+    operation = DESCRIBED.operations["attend_arrays"]
+    assert not DESCRIBED.flaws(operation.contents["application/json"]["schema"], body)
+    answer = client.post("/v1/attend", json=body)
+    assert answer.json()["output"] == array
+    DESCRIBED.keeps(answer)
+    ragged = body | {"query": [1.0, array]}
+    assert DESCRIBED.flaws(operation.contents["application/json"]["schema"], ragged)
+    assert client.post("/v1/attend", json=ragged).status_code == 422
 
 
 def test_null_is_a_type_only_where_it_says_something():

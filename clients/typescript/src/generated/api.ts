@@ -1567,7 +1567,7 @@ export interface components {
          *     }
          */
         AttendMany: {
-            query?: never;
+            query?: null;
             /** @description Several queries at once, instead of `query`; at most 64 unless the service sets another limit. */
             queries: components["schemas"]["QueryOrParts"][];
             /** @description The temperature T in logit = similarity / T. Left out: the collection's. `"auto"`: the temperature at which the answer rests on `effective_documents` documents, within 1 % (softmax only). */
@@ -1669,7 +1669,7 @@ export interface components {
              * @example how do databases work?
              */
             query: components["schemas"]["QueryOrParts"];
-            queries?: never;
+            queries?: null;
             /** @description The temperature T in logit = similarity / T. Left out: the collection's. `"auto"`: the temperature at which the answer rests on `effective_documents` documents, within 1 % (softmax only). */
             temperature?: components["schemas"]["Temperature"] | "auto";
             /**
@@ -1935,6 +1935,17 @@ export interface components {
              * @enum {string}
              */
             vector_format?: "numbers" | "base64";
+        };
+        /** @description An array as base64, with its shape if it has two dimensions or more. */
+        Base64Array: {
+            /** @description Little-endian float32, in the standard alphabet, with padding. */
+            base64: string;
+            shape?: number[];
+        };
+        /** @description A vector as base64. */
+        Base64Vector: {
+            /** @description Little-endian float32, in the standard alphabet, with padding. */
+            base64: string;
         };
         /** @description A term that adds to the logit of each document, from a field of its metadata or from a filter. */
         BiasTerm: components["schemas"]["Recency"] | components["schemas"]["Linear"] | components["schemas"]["Prior"] | components["schemas"]["ByValue"] | components["schemas"]["SoftFilter"];
@@ -3013,7 +3024,7 @@ export interface components {
         DecodePicture: {
             /** @description The id of a trained model, from the event `trained`. */
             model: string;
-            source?: never;
+            source?: null;
             /** @description 16 rows of 16 numbers, 0 for paper and 1 for ink. */
             picture: number[][];
         };
@@ -3330,7 +3341,7 @@ export interface components {
             model: string;
             /** @description A text as a person writes it: `3 March 2014`, `three hundred two`, `abcab`. */
             source: string;
-            picture?: never;
+            picture?: null;
         };
         /** @description A token of a trained model's output. */
         DecodedToken: {
@@ -3384,7 +3395,7 @@ export interface components {
          *     }
          */
         DeleteByFilter: {
-            ids?: never;
+            ids?: null;
             /** @description Every document that passes. */
             filter: components["schemas"]["Filter"];
         };
@@ -3399,7 +3410,7 @@ export interface components {
         DeleteByIds: {
             /** @description The ids of the documents; unknown ids are ignored. */
             ids: components["schemas"]["DocumentId"][];
-            filter?: never;
+            filter?: null;
         };
         /** @description The number of documents that were deleted. */
         Deleted: {
@@ -3686,7 +3697,7 @@ export interface components {
          */
         Duration: string | number;
         /** @description The vector of an input: numbers, or base64 of little-endian float32. */
-        Embedding: {
+        EmbeddedInput: {
             /** @constant */
             object: "embedding";
             index: number;
@@ -3696,7 +3707,7 @@ export interface components {
         EmbeddingsAnswer: {
             /** @constant */
             object: "list";
-            data: components["schemas"]["Embedding"][];
+            data: components["schemas"]["EmbeddedInput"][];
             model: string;
             usage: components["schemas"]["Usage"];
             /** @description Not OpenAI's: the indices of inputs that are longer than the model reads; null if the encoder does not tell. */
@@ -4670,11 +4681,7 @@ export interface components {
          *       ]
          *     }
          */
-        NestedAnswer: unknown[] | {
-            /** @description Little-endian float32, in the standard alphabet, with padding. */
-            base64: string;
-            shape?: number[];
-        };
+        NestedAnswer: number[] | number[][] | number[][][] | number[][][][] | unknown[] | components["schemas"]["Base64Array"];
         /**
          * @description Nested lists of true and false, of one shape.
          * @example [
@@ -4684,7 +4691,7 @@ export interface components {
          *       ]
          *     ]
          */
-        NestedBools: (boolean | unknown[])[];
+        NestedBools: boolean[] | boolean[][] | boolean[][][] | boolean[][][][] | unknown[][][][][];
         /**
          * @description Nested lists of numbers, of one shape.
          * @example [
@@ -4698,7 +4705,7 @@ export interface components {
          *       ]
          *     ]
          */
-        NestedNumbers: (number | unknown[])[];
+        NestedNumbers: number[] | number[][] | number[][][] | number[][][][] | unknown[][][][][];
         /** @description Whether the service is open to the network, and under which URL. */
         NetworkAnswer: {
             /** @description Whether other machines may read, and join rooms, since a caller has opened it. */
@@ -6118,7 +6125,7 @@ export interface components {
          *     }
          */
         UpdateByFilter: {
-            ids?: never;
+            ids?: null;
             /** @description Every document that passes. */
             filter: components["schemas"]["Filter"];
             /** @description The patch that is merged into each document. */
@@ -6138,7 +6145,7 @@ export interface components {
         UpdateByIds: {
             /** @description The ids of the documents; unknown ids are ignored. */
             ids: components["schemas"]["DocumentId"][];
-            filter?: never;
+            filter?: null;
             /** @description The patch that is merged into each document. */
             patch: components["schemas"]["ValuePatch"];
         };
@@ -6218,10 +6225,7 @@ export interface components {
          *       "base64": "zczMPQ=="
          *     }
          */
-        Vector: number[] | {
-            /** @description Little-endian float32, in the standard alphabet, with padding. */
-            base64: string;
-        };
+        Vector: number[] | components["schemas"]["Base64Vector"];
         /**
          * @description A vector, in the requested `vector_format`.
          * @example [
@@ -6233,10 +6237,7 @@ export interface components {
          *       "base64": "zczMPQ=="
          *     }
          */
-        VectorAnswer: number[] | {
-            /** @description Little-endian float32, in the standard alphabet, with padding. */
-            base64: string;
-        };
+        VectorAnswer: number[] | components["schemas"]["Base64Vector"];
         /** @description One value of a field, and the total weight of the documents that have it. */
         Vote: {
             /** @description A text, a number, true or false. */
@@ -6308,6 +6309,8 @@ export type SchemaAttendOne = components['schemas']['AttendOne'];
 export type SchemaAttendRequest = components['schemas']['AttendRequest'];
 export type SchemaAttentionAnswer = components['schemas']['AttentionAnswer'];
 export type SchemaAttentionRequest = components['schemas']['AttentionRequest'];
+export type SchemaBase64Array = components['schemas']['Base64Array'];
+export type SchemaBase64Vector = components['schemas']['Base64Vector'];
 export type SchemaBiasTerm = components['schemas']['BiasTerm'];
 export type SchemaBilledUnits = components['schemas']['BilledUnits'];
 export type SchemaByValue = components['schemas']['ByValue'];
@@ -6354,7 +6357,7 @@ export type SchemaDocumentPatch = components['schemas']['DocumentPatch'];
 export type SchemaDocumentQuery = components['schemas']['DocumentQuery'];
 export type SchemaDocumentUpdate = components['schemas']['DocumentUpdate'];
 export type SchemaDuration = components['schemas']['Duration'];
-export type SchemaEmbedding = components['schemas']['Embedding'];
+export type SchemaEmbeddedInput = components['schemas']['EmbeddedInput'];
 export type SchemaEmbeddingsAnswer = components['schemas']['EmbeddingsAnswer'];
 export type SchemaEmbeddingsRequest = components['schemas']['EmbeddingsRequest'];
 export type SchemaEncodeAnswer = components['schemas']['EncodeAnswer'];
