@@ -22,10 +22,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
-from functools import wraps
+from dataclasses import dataclass, replace
+from functools import partial, wraps
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, NoReturn, ParamSpec, Self, TypeVar
 
 import numpy as np
 import torch
@@ -54,7 +54,8 @@ from attention.lookup import (
     row_tiles,
 )
 
-Sums = TypeVar("Sums")
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 TRAINABLE = ("temperature", "null", "query", "output")
 """Names of the parameters of a `MemoryAttention`."""
@@ -68,8 +69,19 @@ QUERIES = 256
 LEAST_TEMPERATURE = 1e-30
 """Lower temperatures would overflow float32."""
 
-LARGEST = 1e30
-"""Larger similarities, keys or values might overflow float32."""
+LARGEST = {torch.float32: 1e30, torch.float64: 1e150}
+"""Larger similarities, keys or values might overflow, or their squares."""
+
+NO_NUMBERS = (
+    "attention over a memory reads numbers, and tensors of an export, a graph of torch.fx, the device meta or "
+    "is_grads_batched have none: leave the layer out of the graph, and use torch.func.jacrev for Jacobians"
+)
+
+
+def _not_compiled(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Return a function that torch.compile calls as it is, since no graph holds the rows of a memory."""
+    compiled_around: Callable[Arguments, Result] = torch.compiler.disable(function)  # type: ignore[no-untyped-call]
+    return compiled_around
 
 
 @dataclass(eq=False)
@@ -82,7 +94,7 @@ class GradientCertificate:
         total_variation: float64[...], an upper bound of ½·Σ|w − ŵ| over all rows and the null key.
         output_error: float64[...], an upper bound of ‖o − ô‖₂.
         query_gradient_error: float64[...], an upper bound of the error of each query's gradient, in Euclidean length,
-            given the gradients of the output and the log-partition; None before `backward`.
+            given the gradients of the output and the log-partition; None before `backward`, and inside `torch.vmap`.
     """
 
     total_variation: Tensor
@@ -106,6 +118,7 @@ class LookupResult(NamedTuple):
     certificate: GradientCertificate
 
 
+@_not_compiled
 def attend(
     queries: Tensor,
     memory: Memory | View | Sequence[View],
@@ -130,29 +143,28 @@ def attend(
         ParameterError: the temperature is too low, a number is not finite or too large for float32, a query is zero
             under cosine, the mask belongs to another view, or the rows are not in this process.
     """
-    rows = Rows.of(memory, mask)
-    flat = Queries.of(queries, rows, temperature, null)
-    certificate, leading = flat.certificate(rows), queries.shape[:-1]
+    rows = MaskedView.of(memory, mask)
+    questions, leading = QuestionBatch.of(queries, rows.view, temperature, null), queries.shape[:-1]
     lookup: Any = _Lookup.apply
-    output, log_partition = lookup(
-        flat.vectors, flat.inverse, flat.null, rows, flat.kind, flat.reach, certificate, torch.is_grad_enabled()
-    )
+    options = questions.options(rows)
+    log_partition, output, *sums = lookup(options, *questions[:4])
+    certificate = GradientCertificate(*(bound.reshape(leading) for bound in sums[4:6]))
+    if not _is_traced():
+        options.certificate = certificate
     null_weight = torch.zeros_like(log_partition)
-    if flat.null is not None:
-        null_weight = (flat.null * flat.inverse - log_partition).exp()
-    log_partition = log_partition + flat.shift * flat.inverse
-    certificate.total_variation = certificate.total_variation.reshape(leading)
-    certificate.output_error = certificate.output_error.reshape(leading)
+    if questions.null is not None:
+        null_weight = (questions.null * questions.inverse - log_partition).exp()
+    log_partition = log_partition + questions.shift * questions.inverse
     return LookupResult(
-        output.reshape(*leading, rows.value_width).to(queries.dtype),
-        log_partition.reshape(leading).to(flat.kind),
-        null_weight.reshape(leading).to(flat.kind),
+        output.reshape(*leading, rows.value_width).to(queries.dtype, copy=True),
+        log_partition.reshape(leading).to(questions.kind),
+        null_weight.reshape(leading).to(questions.kind),
         certificate,
     )
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class MaskedView:
     """The rows of a view that queries may attend to.
 
     Attributes:
@@ -164,7 +176,9 @@ class Rows:
     mask: Mask | None
 
     @classmethod
-    def of(cls, memory: Memory | View | Sequence[View], mask: Mask | NDArray[np.bool_] | Tensor | None = None) -> Rows:
+    def of(
+        cls, memory: Memory | View | Sequence[View], mask: Mask | NDArray[np.bool_] | Tensor | None = None
+    ) -> MaskedView:
         """Return the rows of a memory, of a view or of several views, that pass a mask.
 
         Raises:
@@ -197,14 +211,14 @@ class Rows:
         """The width of the values."""
         return self.view.value_dimension or 0
 
-    def tiles(self, queries: Tensor) -> Iterator[Tile]:
+    def tiles(self, queries: Tensor) -> Iterator[TileTensors]:
         """Yield all rows in tiles on the queries' device, in the type of the queries."""
         for rows in row_tiles(self.view, self.mask, _tile_rows(len(queries))):
-            yield Tile.of(rows, self.view.similarity, queries)
+            yield TileTensors.of(rows, self.view.similarity, queries)
 
 
-class Tile(NamedTuple):
-    """Some rows as tensors: similarity = query·key · factor + addend, for queries as `Queries` scales them.
+class TileTensors(NamedTuple):
+    """Some rows as tensors: similarity = query·key · factor + addend, for queries as `QuestionBatch` scales them.
 
     Attributes:
         keys, values: float[r, d] and float[r, d_v]
@@ -218,7 +232,7 @@ class Tile(NamedTuple):
     addends: Tensor | None
 
     @classmethod
-    def of(cls, rows: RowTile, similarity: str, like: Tensor) -> Tile:
+    def of(cls, rows: RowTile, similarity: str, like: Tensor) -> TileTensors:
         """Return rows as tensors of the type and on the device of another tensor."""
         keys = torch.from_numpy(rows.keys).to(like)
         values = keys if rows.values is rows.keys else torch.from_numpy(rows.values).to(like)
@@ -237,111 +251,141 @@ class Tile(NamedTuple):
         return products if self.addends is None else products.add_(self.addends)
 
 
-class Queries(NamedTuple):
-    """The queries of a call as a flat list, with all that belongs to each.
+class QuestionBatch(NamedTuple):
+    """The questions of a call as a flat list: queries with their temperatures and null keys.
 
     Attributes:
-        vectors: float64[q, d], scaled so that products with keys are similarities, apart from what `Tile` adds.
-        shift: float64[q], the part of a similarity that depends on the query alone.
+        queries: float64[q, d], scaled so that products with keys are similarities, apart from what `TileTensors` adds.
         inverse: float64[q], 1/T.
         null: float64[q], the null key's similarity less the shift; None without a null key.
         reach: float64[q], the largest change of a scaled query for a change of the query of length 1.
+        shift: float64[q], the part of a similarity that depends on the query alone.
         kind: the type that lookups compute in, float32 or float64.
     """
 
-    vectors: Tensor
-    shift: Tensor
+    queries: Tensor
     inverse: Tensor
     null: Tensor | None
     reach: Tensor
+    shift: Tensor
     kind: torch.dtype
 
     @classmethod
-    def of(cls, queries: Tensor, rows: Rows, temperature: float | Tensor, null: float | Tensor | None) -> Queries:
-        """Return queries float[..., d] with their options as a flat list.
+    def of(cls, queries: Tensor, view: View, temperature: float | Tensor, null: float | Tensor | None) -> QuestionBatch:
+        """Return queries float[..., d] with their options as a flat list; `_Lookup` checks the numbers.
 
         Raises:
-            ShapeError: a shape does not fit the rows or the queries.
-            ParameterError: queries or temperatures are invalid.
+            ShapeError: a shape does not fit the view or the queries.
+            ParameterError: the queries are not a dense tensor of a known type, or an option is not a number.
         """
-        view = rows.view
-        if not (isinstance(queries, Tensor) and queries.is_floating_point()):
-            raise ParameterError(
-                f"queries must be a floating-point tensor, got {getattr(queries, 'dtype', type(queries).__name__)}: "
-                "send torch.as_tensor(queries)"
-            )
-        if queries.ndim < 1 or (view.dimension is not None and queries.shape[-1] != view.dimension):
-            raise ShapeError(
-                f"queries must be [..., {view.dimension}] as the keys are, got {tuple(queries.shape)}: "
-                "encode both with the same model"
-            )
-        if not bool(queries.isfinite().all()):
-            raise ParameterError("queries must be finite: they hold NaN or infinity")
-        kind = torch.float64 if queries.dtype == torch.float64 else torch.float32
-        leading, vectors = queries.shape[:-1], queries.reshape(-1, queries.shape[-1]).double()
+        kind = _kind_of(queries, view.dimension)
+        leading, width = queries.shape[:-1], queries.shape[-1]
+        vectors = queries.reshape(leading.numel(), width).double()
         shift, reach = vectors.new_zeros(len(vectors)), vectors.new_ones(len(vectors))
         if view.similarity == "cosine":
-            lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
-            if not bool((lengths > 0).all()):
-                raise ParameterError("a query is a zero vector, for which cosine is not defined: send another one")
-            vectors, reach = vectors / lengths, 1 / lengths.detach()[:, 0]
+            # Powers of two keep all digits, and squares of scaled queries neither overflow nor vanish.
+            scales = torch.exp2(-vectors.detach().abs().amax(dim=1, keepdim=True).log2().floor().clamp(-1000, 1000))
+            lengths = torch.linalg.vector_norm(vectors * scales, dim=1, keepdim=True)
+            vectors, reach = vectors * scales / lengths, (scales / lengths.detach())[:, 0]
         elif view.similarity == "scaled_dot":
-            vectors, reach = vectors / math.sqrt(vectors.shape[1]), reach / math.sqrt(vectors.shape[1])
+            vectors, reach = vectors / math.sqrt(width), reach / math.sqrt(width)
         elif view.similarity == "gaussian":
             shift = -(vectors * vectors).sum(dim=1) / 2
-        temperatures = _flat("temperature", temperature, leading, vectors)
-        is_valid = (temperatures >= LEAST_TEMPERATURE) & temperatures.isfinite()
-        if not bool(is_valid.all()):
-            raise ParameterError(
-                f"temperature must be finite and at least {LEAST_TEMPERATURE}, since attention has no gradient at 0; "
-                f"got {float(temperatures[~is_valid][0])}"
-            )
-        level = None if null is None else _flat("null", null, leading, vectors)
-        if level is not None and not bool(level.isfinite().all()):
-            wrong = float(level[~level.isfinite()][0])
-            raise ParameterError(f"null must be a finite similarity, or None for no null key; got {wrong}")
-        if kind == torch.float32:
-            _check_range(view, vectors)
-        return cls(vectors, shift, 1 / temperatures, None if level is None else level - shift, reach, kind)
-
-    def certificate(self, rows: Rows) -> GradientCertificate:
-        """Return the bounds of the forward pass."""
-        bounds = _bounds(self.vectors, self.inverse, rows, self.kind)
-        return GradientCertificate(
-            _as_tensor(bounds.total_variation, self.vectors), _as_tensor(bounds.output_error, self.vectors)
+        inverse = 1 / _broadcast("temperature", temperature, leading, vectors.device).reshape(len(vectors))
+        level = (
+            None if null is None else _broadcast("null", null, leading, vectors.device).reshape(len(vectors)) - shift
         )
+        return cls(vectors, inverse, level, reach, shift, kind)
+
+    def options(self, rows: MaskedView, *, keys: bool = False) -> _Options:
+        """Return the options of a lookup of these questions."""
+        has_gradient = any(tensor is not None and tensor.requires_grad for tensor in self[:3])
+        return _Options(rows, self.kind, keys, keep=has_gradient and torch.is_grad_enabled() and not _is_traced())
 
 
-def _check_range(view: View, vectors: Tensor) -> None:
-    """Raise a ParameterError if numbers of a lookup might overflow float32."""
-    longest = float(torch.linalg.vector_norm(vectors.detach(), dim=1).max()) if len(vectors) else 0.0
+def _is_traced() -> bool:
+    """Return whether torch.jit traces: all calls of a trace share one object of options, and pass only tensors."""
+    traced: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return traced
+
+
+def _kind_of(queries: Any, width: int | None) -> torch.dtype:
+    """Return the type that lookups of queries float[..., width] compute in.
+
+    Raises:
+        ParameterError: they are not a dense tensor of a known type.
+        ShapeError: they have another width.
+    """
+    if not isinstance(queries, Tensor):
+        is_proxy = isinstance(queries, torch.fx.Proxy)
+        remedy = "make the layer a leaf module of the tracer" if is_proxy else "send torch.as_tensor(queries)"
+        raise ParameterError(f"queries must be a tensor, got {type(queries).__name__}: {remedy}")
+    layout = "nested" if queries.is_nested else queries.layout
+    if queries.dtype not in (torch.bfloat16, torch.float16, torch.float32, torch.float64) or layout != torch.strided:
+        raise ParameterError(
+            f"queries must be a dense tensor of bfloat16, float16, float32 or float64, got {queries.dtype} ({layout}): "
+            "send queries.float(), with all numbers"
+        )
+    if queries.ndim < 1 or (width is not None and queries.shape[-1] != width):
+        raise ShapeError(
+            f"queries must be [..., {width}] as the keys or W_Q are, got {tuple(queries.shape)}: "
+            "encode both with the same model"
+        )
+    return torch.float64 if queries.dtype == torch.float64 else torch.float32
+
+
+def _check_numbers(
+    view: View, kind: torch.dtype, queries: Tensor, inverse: Tensor, null: Tensor | None, reach: Tensor
+) -> None:
+    """Raise a ParameterError if numbers of a batch of questions are invalid, or might overflow."""
+    try:
+        has_zero = bool(reach.isinf().any())
+    except RuntimeError as error:
+        raise ParameterError(NO_NUMBERS) from error
+    if has_zero:
+        raise ParameterError("a query is a zero vector, for which cosine is not defined: send another one")
+    if not bool(queries.isfinite().all()):
+        raise ParameterError("queries must be finite: they hold NaN or infinity")
+    is_valid = (inverse > 0) & (inverse <= 1 / LEAST_TEMPERATURE)
+    if not bool(is_valid.all()):
+        raise ParameterError(
+            f"temperature must be finite and at least {LEAST_TEMPERATURE}, since attention has no gradient at 0; "
+            f"got {float(1 / inverse[~is_valid][0])}"
+        )
+    longest = float(torch.linalg.vector_norm(queries, dim=1).max()) if len(queries) else 0.0
     key, value = view.facts.key_norm, view.facts.value_norm
     largest = max(key, value, longest, longest * key, key * key if view.similarity == "gaussian" else 0.0)
-    if largest > LARGEST:
+    if largest > LARGEST[kind]:
         raise ParameterError(
-            f"similarities, keys and values must be at most {LARGEST} in float32, these may be {largest:.1e}: "
-            "send queries of float64"
+            f"similarities, keys and values must be at most {LARGEST[kind]} in {kind}, these may be {largest:.1e}: "
+            "send queries of float64, or shorter ones"
         )
+    if null is not None and not bool(null.isfinite().all()):
+        wrong = float(null[~null.isfinite()][0])
+        raise ParameterError(f"null must be a finite similarity, or None for no null key; got {wrong}")
 
 
-def _flat(name: str, number: float | Tensor, leading: torch.Size, like: Tensor) -> Tensor:
-    """Return a number or a tensor that broadcasts to [...] as float64[q].
+def _broadcast(name: str, numbers: float | Sequence[float] | Tensor, shape: tuple[int, ...], device: Any) -> Tensor:
+    """Return a number or a tensor that broadcasts to a shape as float64[shape].
 
     Raises:
         ShapeError: a tensor does not broadcast.
         ParameterError: it is neither.
     """
+    if not isinstance(numbers, Tensor):
+        try:
+            numbers = torch.as_tensor(numbers, dtype=torch.float64, device=device)
+        except (TypeError, ValueError, RuntimeError):
+            raise ParameterError(
+                f"{name} must be a number or a tensor, got {numbers!r}: give what it stands for as a number"
+            ) from None
+    numbers = numbers.to(device, torch.float64)
     try:
-        tensor = torch.as_tensor(number, dtype=torch.float64, device=like.device)
-    except (TypeError, ValueError, RuntimeError):
-        raise ParameterError(
-            f"{name} must be a number or a tensor, got {number!r}: give what it stands for as a number"
-        ) from None
-    try:
-        return tensor.expand(leading).reshape(-1)
+        return numbers.expand(shape)
     except RuntimeError:
         raise ShapeError(
-            f"{name} must be a number or broadcast to the queries' shape {tuple(leading)}, got {tuple(tensor.shape)}"
+            f"{name} must be a number or broadcast to {tuple(shape)}, one for each query or head, "
+            f"got {tuple(numbers.shape)}"
         ) from None
 
 
@@ -351,30 +395,21 @@ def _in_kernels(queries: Tensor, kind: torch.dtype) -> bool:
 
 
 def _as_array(tensor: Tensor) -> F64:
-    return tensor.detach().cpu().numpy()
+    try:
+        return tensor.detach().cpu().numpy()
+    except RuntimeError as error:
+        raise ParameterError(NO_NUMBERS) from error
 
 
 def _as_tensor(array: F64, like: Tensor) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array)).to(like.device)
 
 
-def _bounds(queries: Tensor, inverse: Tensor, rows: Rows, kind: torch.dtype) -> GradientBounds:
-    view = rows.view
-    if _in_kernels(queries, kind):
-        rounding = Rounding.of_kernels(view)
-    else:
-        widths, unit = (view.dimension or 0, view.value_dimension or 0), torch.finfo(kind).eps / 2
-        floor = math.log(torch.finfo(kind).tiny)
-        rounding = Rounding(unit, *widths, _tile_rows(min(len(queries), QUERIES)) + 2, 4 * unit, floor)
-    norms = _as_array(torch.linalg.vector_norm(queries, dim=1))
-    return GradientBounds.of(view, rounding, norms, _as_array(inverse))
-
-
-def _without_autocast(compute: Callable[..., Sums]) -> Callable[..., Sums]:
+def _without_autocast(compute: Callable[..., Result]) -> Callable[..., Result]:
     """Return a function that multiplies in the types of its tensors under autocast too."""
 
     @wraps(compute)
-    def in_full(queries: Tensor, *numbers: Any, **options: Any) -> Sums:
+    def in_full(queries: Tensor, *numbers: Any, **options: Any) -> Result:
         with torch.autocast(queries.device.type, enabled=False):
             return compute(queries, *numbers, **options)
 
@@ -382,7 +417,7 @@ def _without_autocast(compute: Callable[..., Sums]) -> Callable[..., Sums]:
 
 
 @_without_autocast
-def blend_in_tiles(queries: Tensor, inverse: Tensor, rows: Rows, *, keys: bool) -> tuple[Tensor, ...]:
+def blend_in_tiles(queries: Tensor, inverse: Tensor, rows: MaskedView, *, keys: bool) -> tuple[Tensor, ...]:
     """Return what `lookup.blend` returns, computed by torch on the queries' device, in their type.
 
     Args:
@@ -412,14 +447,15 @@ def blend_in_tiles(queries: Tensor, inverse: Tensor, rows: Rows, *, keys: bool) 
 
 @_without_autocast
 def pull_in_tiles(
-    queries: Tensor, inverse: Tensor, rows: Rows, peaks: Tensor, gradients: Tensor, levels: Tensor
+    queries: Tensor, inverse: Tensor, peaks: Tensor, gradients: Tensor, levels: Tensor, rows: MaskedView
 ) -> tuple[Tensor, ...]:
     """Return what `lookup.pull` returns, computed by torch on the queries' device, in their type.
 
     Args:
-        queries, inverse, rows: as in `blend_in_tiles`.
+        queries, inverse: as in `blend_in_tiles`.
         peaks, levels: float64[q]
         gradients: float64[q, d_v]
+        rows: the rows.
     """
     pulled = torch.zeros(queries.shape, dtype=torch.float64, device=queries.device)
     totals, moments, spreads = (torch.zeros_like(inverse) for _ in range(3))
@@ -449,70 +485,93 @@ def _in_batches(compute: Callable[..., tuple[Tensor, ...]], *of_queries: Tensor)
     return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 
 
-def _blend(
-    queries: Tensor, inverse: Tensor, rows: Rows, kind: torch.dtype, *, keys: bool, keep: bool = False
-) -> tuple[tuple[Tensor, ...], Sequence[StoredSimilarities] | None]:
-    """Return peaks, masses, moments and outputs, and what is kept for the way back, see `lookup.Blend`."""
-    if _in_kernels(queries, kind):
-        *sums, similarities = blend(rows.view, rows.mask, _as_array(queries), _as_array(inverse), keys=keys, keep=keep)
-        return tuple(_as_tensor(array, queries) for array in sums), similarities
-    return _in_batches(lambda q, t: blend_in_tiles(q.to(kind), t, rows, keys=keys), queries, inverse), None
+@dataclass(eq=False)
+class _Options:
+    """The options of a lookup of questions.
 
+    Attributes:
+        rows: the rows.
+        kind: the type that it computes in, float32 or float64.
+        keys: whether to blend ∂similarity/∂query instead of the values.
+        keep: whether to store the similarities for the way back.
+        certificate: the bounds to which the way back adds its own; None for none.
+    """
 
-def _pull(
-    queries: Tensor,
-    inverse: Tensor,
-    rows: Rows,
-    kind: torch.dtype,
-    peaks: Tensor,
-    gradients: Tensor,
-    levels: Tensor,
-    similarities: Sequence[StoredSimilarities] | None,
-) -> tuple[Tensor, ...]:
-    """Return totals, moments, spreads and gradients of queries, see `lookup.Pull`."""
-    # The sums are linear in gradients and levels; those of about 1 neither overflow float32 nor lose digits in it.
-    sizes = torch.maximum(torch.linalg.vector_norm(gradients, dim=1), levels.abs())
-    sizes = torch.where(sizes == 0, torch.ones_like(sizes), torch.exp2(sizes.log2().round()))
-    gradients, levels = gradients / sizes[:, None], levels / sizes
-    sums: tuple[Tensor, ...]
-    if _in_kernels(queries, kind):
-        arrays = (_as_array(tensor) for tensor in (queries, inverse, peaks, gradients, levels))
-        of_rows = pull(rows.view, rows.mask, *arrays, similarities=similarities)
-        sums = tuple(_as_tensor(array, queries) for array in of_rows)
-    else:
+    rows: MaskedView
+    kind: torch.dtype
+    keys: bool
+    keep: bool
+    certificate: GradientCertificate | None = None
 
-        def compute(
-            queries: Tensor, inverse: Tensor, peaks: Tensor, gradients: Tensor, levels: Tensor
-        ) -> tuple[Tensor, ...]:
-            return pull_in_tiles(queries.to(kind), inverse, rows, peaks, gradients, levels)
+    def blend(self, queries: Tensor, inverse: Tensor) -> tuple[tuple[Tensor, ...], Sequence[StoredSimilarities]]:
+        """Return peaks, masses, moments and outputs, and what is kept for the way back, see `lookup.Blend`."""
+        rows, keys = self.rows, self.keys
+        if not _in_kernels(queries, self.kind):
+            compute = partial(blend_in_tiles, rows=rows, keys=keys)
+            return _in_batches(compute, queries.to(self.kind), inverse), ()
+        arrays = _as_array(queries), _as_array(inverse)
+        *sums, similarities = blend(rows.view, rows.mask, *arrays, keys=keys, keep=self.keep)
+        return tuple(_as_tensor(array, queries) for array in sums), similarities or ()
 
-        sums = _in_batches(compute, queries, inverse, peaks, gradients, levels)
-    totals, moments, spreads, pulled = sums
-    return totals * sizes, moments * sizes, spreads * sizes, pulled * sizes[:, None]
+    def bounds(self, queries: Tensor, inverse: Tensor) -> GradientBounds:
+        """Return the bounds of both ways."""
+        view = self.rows.view
+        if _in_kernels(queries, self.kind):
+            rounding = Rounding.of_kernels(view)
+        else:
+            widths, unit = (view.dimension or 0, view.value_dimension or 0), torch.finfo(self.kind).eps / 2
+            floor = math.log(torch.finfo(self.kind).tiny)
+            rounding = Rounding(unit, *widths, _tile_rows(min(len(queries), QUERIES)) + 2, 4 * unit, floor)
+        norms = _as_array(torch.linalg.vector_norm(queries, dim=1))
+        return GradientBounds.of(view, rounding, norms, _as_array(inverse))
+
+    def pull(
+        self,
+        queries: Tensor,
+        inverse: Tensor,
+        peaks: Tensor,
+        gradients: Tensor,
+        levels: Tensor,
+        similarities: Sequence[StoredSimilarities],
+    ) -> tuple[Tensor, ...]:
+        """Return totals, moments, spreads and gradients of queries, see `lookup.Pull`."""
+        # The sums are linear in gradients and levels; those of about 1 neither overflow float32 nor lose digits in it.
+        sizes = torch.maximum(torch.linalg.vector_norm(gradients, dim=1), levels.abs())
+        sizes = torch.where(sizes == 0, torch.ones_like(sizes), torch.exp2(sizes.log2().round()))
+        of_queries = inverse, peaks, gradients / sizes[:, None], levels / sizes
+        sums: tuple[Tensor, ...]
+        if _in_kernels(queries, self.kind):
+            arrays = (_as_array(tensor) for tensor in (queries, *of_queries))
+            of_rows = pull(self.rows.view, self.rows.mask, *arrays, similarities=similarities or None)
+            sums = tuple(_as_tensor(array, queries) for array in of_rows)
+        else:
+            sums = _in_batches(partial(pull_in_tiles, rows=self.rows), queries.to(self.kind), *of_queries)
+        totals, moments, spreads, pulled = sums
+        return totals * sizes, moments * sizes, spreads * sizes, pulled * sizes[:, None]
 
 
 class Softmax(NamedTuple):
     """The softmax of q queries over all rows and the null key.
 
     Attributes:
-        peaks: float64[q], the largest similarity of a row.
         log_partition: float64[q]
+        output: float64[q, d_v], Σ weight·value.
+        peaks: float64[q], the largest similarity of a row.
         row_scale: float64[q], the weight of a row whose similarity is the peak.
         null_weight: float64[q]
         similarity: float64[q], Σ weight·similarity, the null key included.
-        output: float64[q, d_v], Σ weight·value.
     """
 
-    peaks: Tensor
     log_partition: Tensor
+    output: Tensor
+    peaks: Tensor
     row_scale: Tensor
     null_weight: Tensor
     similarity: Tensor
-    output: Tensor
 
     @classmethod
     def of(cls, sums: tuple[Tensor, ...], inverse: Tensor, null: Tensor | None) -> Softmax:
-        """Return the softmax of what `_blend` returns."""
+        """Return the softmax of the sums of a blend."""
         peaks, masses, moments, outputs = sums
         rows_logit = peaks * inverse + masses.log()
         null_logit = torch.full_like(inverse, -math.inf) if null is None else null * inverse
@@ -521,113 +580,123 @@ class Softmax(NamedTuple):
         row_scale = torch.where(masses > 0, (peaks * inverse - log_partition).exp(), torch.zeros_like(masses))
         null_weight = torch.where(is_finite, (null_logit - log_partition).exp(), torch.zeros_like(masses))
         similarity = moments * row_scale + (0 if null is None else null_weight * null)
-        return cls(peaks, log_partition, row_scale, null_weight, similarity, outputs * row_scale[:, None])
+        return cls(log_partition, outputs * row_scale[:, None], peaks, row_scale, null_weight, similarity)
 
 
-class _Lookup(torch.autograd.Function):
-    """The output and the log-partition of flat queries: one reading of the rows forwards, and one backwards."""
-
-    @staticmethod
-    def forward(
-        context: Any,
-        queries: Tensor,
-        inverse: Tensor,
-        null: Tensor | None,
-        rows: Rows,
-        kind: torch.dtype,
-        reach: Tensor,
-        certificate: GradientCertificate,
-        keep: bool,
-    ) -> tuple[Tensor, Tensor]:
-        keep = keep and any(context.needs_input_grad)
-        sums, context.similarities = _blend(queries, inverse, rows, kind, keys=False, keep=keep)
-        softmax = Softmax.of(sums, inverse, null)
-        context.rows, context.kind, context.certificate = rows, kind, certificate
-        context.save_for_backward(queries, inverse, null, reach, *softmax)
-        return softmax.output, softmax.log_partition
-
-    @staticmethod
-    def backward(context: Any, of_output: Tensor, of_log_partition: Tensor) -> tuple[Tensor | None, ...]:
-        with torch.no_grad():
-            gradients = _Lookup.gradients(context, of_output, of_log_partition)
-        once: Any = _Once.apply
-        return *once(*gradients, *context.saved_tensors[:3], of_output, of_log_partition), None, None, None, None, None
-
-    @staticmethod
-    def gradients(context: Any, of_output: Tensor, of_log_partition: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return the gradients of queries, inverse and null; write the bound on their error."""
-        queries, inverse, null, reach, *saved = context.saved_tensors
-        rows, softmax, certificate = context.rows, Softmax(*saved), context.certificate
-        of_output = of_output.double()
-        levels = torch.linalg.vecdot(of_output, softmax.output) - of_log_partition
-        totals, moments, spreads, pulled = _pull(
-            queries, inverse, rows, context.kind, softmax.peaks, of_output, levels, context.similarities
-        )
-        share = softmax.null_weight * -levels
-        of_inverse = moments * softmax.row_scale + (0 if null is None else share * null)
-        excess = totals * softmax.row_scale + share - of_log_partition
-        bounds = _bounds(queries, inverse, rows, context.kind)
-        error = bounds.query_error(
-            _as_array(torch.linalg.vector_norm(of_output, dim=1)),
-            _as_array(spreads * softmax.row_scale + share.abs()),
-            _as_array(excess),
-            _as_array(of_log_partition),
-            _as_array(torch.linalg.vector_norm(pulled, dim=1) * softmax.row_scale),
-        )
-        error = _as_tensor(error, queries) * reach
-        if null is not None and rows.view.similarity == "gaussian":  # there the query shifts the null key
-            moved = torch.expm1(2 * _as_tensor(bounds.common, queries)) * share.abs()
-            moved = (moved + softmax.null_weight * excess.abs()) * inverse
-            error = (error + moved * torch.linalg.vector_norm(queries, dim=1)).nan_to_num(math.inf, math.inf)
-        certificate.query_gradient_error = error.reshape(certificate.output_error.shape)
-        of_null = None if null is None else share * inverse
-        return pulled * (softmax.row_scale * inverse)[:, None], of_inverse, of_null
+def _refuse_derivative(context: Any, *tensors: Any) -> NoReturn:
+    raise RuntimeError(
+        "attention over a memory has first derivatives only, by backward, torch.func.grad, vjp or jacrev: "
+        "differentiate softmax(similarities / temperature) over an array of rows instead"
+    )
 
 
-class _LogPartition(torch.autograd.Function):
-    """The log-partition of flat queries: its gradient is the blended key, which the same reading of the rows gives."""
+class _OfQuestions(torch.autograd.Function):
+    """A function of options, and of tensors that have an item for each question or are None."""
 
-    @staticmethod
-    def forward(
-        context: Any, queries: Tensor, inverse: Tensor, null: Tensor | None, rows: Rows, kind: torch.dtype
-    ) -> Tensor:
-        sums, _ = _blend(queries, inverse, rows, kind, keys=True)
-        softmax = Softmax.of(sums, inverse, null)
-        context.save_for_backward(queries, inverse, null, *softmax)
-        return softmax.log_partition
+    jvp = staticmethod(_refuse_derivative)  # type: ignore[assignment]
 
-    @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        queries, inverse, null, *saved = context.saved_tensors
-        with torch.no_grad():
-            softmax, slope = Softmax(*saved), gradient * inverse
-            of_null = None if null is None else slope * softmax.null_weight
-            gradients = slope[:, None] * softmax.output, gradient * softmax.similarity, of_null
-        once: Any = _Once.apply
-        return *once(*gradients, queries, inverse, null, gradient), None, None
+    @classmethod
+    def vmap(cls, info: Any, in_dims: tuple[Any, ...], options: _Options, *inputs: Any) -> Any:
+        """Compute several lists of questions as one list, without stored similarities or the bounds of gradients."""
+
+        def lists_of(tensor: Tensor, dim: int | None) -> Tensor:
+            return tensor.expand(info.batch_size, *tensor.shape) if dim is None else tensor.movedim(dim, 0)
+
+        lists = [
+            None if tensor is None else lists_of(tensor, dim)
+            for tensor, dim in zip(inputs, in_dims[1:], strict=True)
+            if tensor is None or isinstance(tensor, Tensor)
+        ]
+        apply: Any = cls.apply
+        one_list = (None if tensor is None else tensor.flatten(0, 1) for tensor in lists)
+        outputs = apply(replace(options, keep=False, certificate=None), *one_list)
+        shape = lists[0].shape[:2]  # type: ignore[union-attr]
+        of_lists = tuple(None if tensor is None else tensor.unflatten(0, shape) for tensor in outputs)
+        return of_lists, tuple(None if tensor is None else 0 for tensor in outputs)
 
 
-class _Once(torch.autograd.Function):
-    """Gradients that refuse to be differentiated: all that they depend on is among the inputs.
+class _Lookup(_OfQuestions):
+    """The softmax of questions over all rows, and its bounds: one reading of the rows forwards, and one backwards.
 
-    `once_differentiable` of torch refuses only if they depend on gradients that are differentiated; else it takes them
-    for constants, and second derivatives would be wrong.
+    Gradients flow through the log-partition and the output. If keys are blended, the output is the gradient of the
+    log-partition: nothing is read backwards, and only the log-partition has gradients.
     """
 
     @staticmethod
     def forward(
-        context: Any, of_queries: Tensor, of_inverse: Tensor, of_null: Tensor | None, *depends_on: Tensor | None
-    ) -> tuple[Tensor | None, ...]:
-        return of_queries, of_inverse, of_null
+        options: _Options, queries: Tensor, inverse: Tensor, null: Tensor | None, reach: Tensor
+    ) -> tuple[Any, ...]:
+        _check_numbers(options.rows.view, options.kind, queries, inverse, null, reach)
+        sums, similarities = options.blend(queries, inverse)
+        softmax = Softmax.of(sums, inverse, null)
+        if options.keys:
+            return tuple(softmax)
+        bounds = options.bounds(queries, inverse)
+        of_certificate = (_as_tensor(bound, queries) for bound in (bounds.total_variation, bounds.output_error))
+        return *softmax, *of_certificate, *similarities
 
     @staticmethod
-    def backward(context: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        raise RuntimeError(
-            "attention over a memory has first derivatives only: "
-            "differentiate softmax(similarities / temperature) over an array of rows instead"
+    def setup_context(context: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        context.options, context.similarities = inputs[0], output[8:]
+        context.mark_non_differentiable(*output[1 if context.options.keys else 2 : 8])
+        context.save_for_backward(*inputs[1:], *output[:6])
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        apply: Any = _Gradient.apply
+        of_inputs = apply(context.options, *context.saved_tensors, *gradients[:2], *context.similarities)
+        return None, *of_inputs, None
+
+
+class _Gradient(_OfQuestions):
+    """The gradients of queries, inverse and null. They refuse to be differentiated.
+
+    All that they depend on is an input. `once_differentiable` of torch refuses only if they depend on gradients that
+    are differentiated; else it takes them for constants, and second derivatives would be wrong.
+    """
+
+    backward = staticmethod(_refuse_derivative)  # type: ignore[assignment]
+
+    @staticmethod
+    def setup_context(context: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        """Store nothing."""
+
+    @staticmethod
+    def forward(
+        options: _Options, queries: Tensor, inverse: Tensor, null: Tensor | None, reach: Tensor, *computed: Any
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        softmax, (of_log_partition, of_output), similarities = Softmax(*computed[:6]), computed[6:8], computed[8:]
+        if options.keys:
+            slope = of_log_partition * inverse
+            of_null = None if null is None else slope * softmax.null_weight
+            return slope[:, None] * softmax.output, of_log_partition * softmax.similarity, of_null
+        levels = torch.linalg.vecdot(of_output, softmax.output) - of_log_partition
+        totals, moments, spreads, pulled = options.pull(
+            queries, inverse, softmax.peaks, of_output, levels, similarities
         )
+        share = softmax.null_weight * -levels
+        of_inverse = moments * softmax.row_scale + (0 if null is None else share * null)
+        if options.certificate is not None:
+            excess = totals * softmax.row_scale + share - of_log_partition
+            bounds = options.bounds(queries, inverse)
+            of_scaled = bounds.query_error(
+                _as_array(torch.linalg.vector_norm(of_output, dim=1)),
+                _as_array(spreads * softmax.row_scale + share.abs()),
+                _as_array(excess),
+                _as_array(of_log_partition),
+                _as_array(torch.linalg.vector_norm(pulled, dim=1) * softmax.row_scale),
+            )
+            error = _as_tensor(of_scaled, queries) * reach
+            if null is not None and options.rows.view.similarity == "gaussian":  # there the query shifts the null key
+                moved = torch.expm1(2 * _as_tensor(bounds.common, queries)) * share.abs()
+                moved = (moved + softmax.null_weight * excess.abs()) * inverse
+                error = (error + moved * torch.linalg.vector_norm(queries, dim=1)).nan_to_num(math.inf, math.inf)
+            options.certificate.query_gradient_error = error.reshape(options.certificate.output_error.shape)
+        of_null = None if null is None else share * inverse
+        return pulled * (softmax.row_scale * inverse)[:, None], of_inverse, of_null
 
 
+@_not_compiled
 def corpus_cross_entropy(
     queries: Tensor,
     memory: Memory | View | Sequence[View],
@@ -660,22 +729,22 @@ def corpus_cross_entropy(
     """
     if reduction not in ("mean", "sum", "none"):
         raise ParameterError(f'reduction must be "mean", "sum" or "none", got {reduction!r}')
-    rows = Rows.of(memory, mask)
-    flat = Queries.of(queries, rows, temperature, null)
+    rows = MaskedView.of(memory, mask)
+    questions = QuestionBatch.of(queries, rows.view, temperature, null)
     if queries.ndim != 2:
         raise ShapeError(f"queries must be [q, d], got {tuple(queries.shape)}: reshape them")
-    inverse, level = flat.inverse, flat.null
+    inverse, level = questions.inverse, questions.null
     pairs = _positive_rows(rows, positives, len(queries))
     if level is None and len(np.unique(pairs.queries)) < len(queries):
         missing = int(np.setdiff1d(np.arange(len(queries)), pairs.queries)[0])
         raise ParameterError(f"query {missing} has no positive: give it one, or give null, which then is right")
-    sums: Any = _LogPartition.apply
-    log_partition: Tensor = sums(flat.vectors, inverse, level, rows, flat.kind)
+    lookup: Any = _Lookup.apply
+    log_partition = lookup(questions.options(rows, keys=True), *questions[:4])[0]
     query_of = torch.from_numpy(pairs.queries).to(queries.device)
     keys = torch.from_numpy(rows.view.keys_of(pairs.rows)).to(queries.device).double()
     if rows.view.similarity == "cosine":
         keys = keys / torch.linalg.vector_norm(keys, dim=1, keepdim=True)
-    similarities = torch.linalg.vecdot(flat.vectors[query_of], keys)
+    similarities = torch.linalg.vecdot(questions.queries[query_of], keys)
     if rows.view.similarity == "gaussian":
         similarities = similarities - (keys * keys).sum(dim=1) / 2
     log_weights = similarities * inverse[query_of] - log_partition[query_of]
@@ -687,7 +756,7 @@ def corpus_cross_entropy(
         )
     losses = losses + losses.detach().neg().clamp(min=0)  # rounding can push a loss near 0 below it
     reduced: Tensor = losses.mean() if reduction == "mean" else losses.sum() if reduction == "sum" else losses
-    return reduced.to(flat.kind)
+    return reduced.to(questions.kind)
 
 
 def _log_sums(log_weights: Tensor, query_of: Tensor, count: int, of_null: Tensor | None) -> Tensor:
@@ -736,7 +805,7 @@ def _numbers_of(positives: Any) -> list[I64]:
     return [array.astype(np.int64) for array in arrays]
 
 
-def _positive_rows(rows: Rows, positives: Any, count: int) -> _Pairs:
+def _positive_rows(rows: MaskedView, positives: Any, count: int) -> _Pairs:
     """Return the rows of the right documents of each query.
 
     Raises:
@@ -760,6 +829,7 @@ def _positive_rows(rows: Rows, positives: Any, count: int) -> _Pairs:
     return _Pairs(np.repeat(queries, sizes), numbers[indices])
 
 
+@_not_compiled
 def mine_negatives(
     queries: Tensor | NDArray[np.floating[Any]],
     memory: Memory | View | Sequence[View],
@@ -790,13 +860,15 @@ def mine_negatives(
         ShapeError: queries and positives differ in number, or the queries have another width than the keys.
         ParameterError: a number is out of its range.
     """
-    vectors = queries.detach().cpu().double().numpy() if isinstance(queries, Tensor) else np.asarray(queries)
-    labelled = _numbers_of(positives)
+    if isinstance(queries, Tensor):
+        _kind_of(queries, None)
+        queries = _as_array(queries.double())
+    vectors, labelled = np.asarray(queries), _numbers_of(positives)
     if vectors.ndim != 2 or len(labelled) != len(vectors):
         raise ShapeError(f"expected queries [q, d] and q positives, got {vectors.shape} and {len(labelled)}")
     if count < 1:
         raise ParameterError(f"count must be at least 1, got {count}")
-    rows = Rows.of(memory, mask)
+    rows = MaskedView.of(memory, mask)
     level = _one("null", null) if isinstance(null, Tensor) else null
     questions = [
         Question(vector, _one("temperature", temperature), level, rows.mask, top_k=count + len(right), output=False)
@@ -827,7 +899,7 @@ class MemoryAttention(nn.Module):
     """Attention over a memory as a layer: each head is a lookup with a temperature and a null key of its own.
 
     The rows are the memory's at each call, so documents that are added or removed count from then on. They are not
-    parameters: a deep copy of the layer has the same memory. A projection of the keys is one of the queries, since
+    parameters: copies of the layer have the same memory. A projection of the keys is one of the queries, since
     (q W_Q)·(k W_K) = (q W_Q W_Kᵀ)·k; and one of the values is one of the output. So W_Q and W_O are all that a layer
     over stored rows can learn.
 
@@ -869,7 +941,7 @@ class MemoryAttention(nn.Module):
         d_output: int | None = None,
     ) -> None:
         super().__init__()
-        view = Rows.of(memory).view
+        view = MaskedView.of(memory).view
         if view.dimension is None or view.value_dimension is None:
             raise ParameterError("the memory is empty, so its width is unknown: publish rows first")
         for name, width in (("n_heads", n_heads), ("d_model", d_model), ("d_output", d_output)):
@@ -886,12 +958,14 @@ class MemoryAttention(nn.Module):
                     f'a width of {width} instead of {of_rows} needs a projection: add "{name}" to trainable'
                 )
         self.memory, self.n_heads, self.trainable = memory, n_heads, tuple(trainable)
-        temperatures = _of_heads("temperature", temperature, n_heads)
-        if not bool((temperatures > 0).all()):
-            raise ParameterError(f"temperature must be above 0, got {temperature}")
-        self.log_temperature = nn.Parameter(temperatures.log().float(), "temperature" in trainable)
-        nulls = None if null is None else nn.Parameter(_of_heads("null", null, n_heads).float(), "null" in trainable)
-        self.register_parameter("null", nulls)
+        temperatures = _broadcast("temperature", temperature, (n_heads,), "cpu")
+        nulls = None if null is None else _broadcast("null", null, (n_heads,), "cpu")
+        if not bool(((temperatures > 0) & temperatures.isfinite()).all()):
+            raise ParameterError(f"temperature must be finite and above 0, got {temperature}")
+        if nulls is not None and not bool(nulls.isfinite().all()):
+            raise ParameterError(f"null must be finite, got {null}")
+        self.log_temperature = _parameter(temperatures.log(), learns="temperature" in trainable)
+        self.register_parameter("null", None if nulls is None else _parameter(nulls, learns="null" in trainable))
         W_Q, W_O = None, None
         if "query" in trainable:
             W_Q = nn.Parameter(_initial_query(d_model or d, d, n_heads))
@@ -918,26 +992,19 @@ class MemoryAttention(nn.Module):
 
     def lookup(self, queries: Tensor, mask: Mask | NDArray[np.bool_] | Tensor | None = None) -> LookupResult:
         """Return what `forward` blends, for each head: the output float[..., h, d_v], log-partition and null weight."""
-        if not isinstance(queries, Tensor):
-            raise ParameterError(
-                f"queries must be a tensor, got {type(queries).__name__}: send torch.as_tensor(queries)"
-            )
-        width = Rows.of(self.memory).view.dimension if self.W_Q is None else len(self.W_Q)
-        if queries.ndim < 1 or queries.shape[-1] != width:
-            raise ShapeError(f"queries must be [..., {width}], got {tuple(queries.shape)}")
+        wide = _kind_of(queries, MaskedView.of(self.memory).view.dimension if self.W_Q is None else self.W_Q.shape[0])
         if self.W_Q is None:
-            of_heads = queries[..., None, :].expand(*queries.shape[:-1], self.n_heads, width)
+            of_heads = queries[..., None, :].expand(*queries.shape[:-1], self.n_heads, queries.shape[-1])
         else:
             projected = queries @ self.W_Q.to(queries)
             of_heads = projected.reshape(*queries.shape[:-1], self.n_heads, projected.shape[-1] // self.n_heads)
-        wide = queries.dtype if queries.dtype == torch.float64 else torch.float32
         temperature = self.log_temperature.to(queries.device, wide).exp()
         null = None if self.null is None else self.null.to(queries.device, wide)
         return attend(of_heads, self.memory, temperature, null=null, mask=mask)
 
     def extra_repr(self) -> str:
         """Return what `print` shows of the layer."""
-        view = Rows.of(self.memory).view
+        view = MaskedView.of(self.memory).view
         rows = f"<{view.n} keys of width {view.dimension}, {view.similarity}>"
         return f"{rows}, n_heads={self.n_heads}, trainable={self.trainable}"
 
@@ -948,17 +1015,17 @@ class MemoryAttention(nn.Module):
         layer.__dict__.update(deepcopy(self.__dict__, memo))
         return layer
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        """Refuse to be pickled: a memory belongs to its process."""
+    def __prepare_scriptable__(self) -> NoReturn:
+        """Refuse to be scripted."""
         raise TypeError(
-            "a MemoryAttention cannot be pickled with its memory: "
-            "save the parameters with save(path) or state_dict(), and load them over a memory"
+            "a MemoryAttention cannot be scripted, since its memory belongs to this process: use torch.compile"
         )
 
     def save(self, path: str | Path) -> None:
-        """Write the parameters, not the memory, to a safetensors file."""
+        """Write the parameters, not the memory, to a safetensors file; pruned or parametrised ones as they are used."""
+        parameters = {name: getattr(self, name) for name in ("log_temperature", "null", "W_Q", "W_O")}
         save_file(
-            {name: tensor.contiguous() for name, tensor in self.state_dict().items()},
+            {name: tensor.detach().contiguous() for name, tensor in parameters.items() if tensor is not None},
             path,
             {"n_heads": str(self.n_heads), "trainable": " ".join(self.trainable)},
         )
@@ -997,22 +1064,9 @@ class MemoryAttention(nn.Module):
         return layer
 
 
-def _of_heads(name: str, numbers: float | Sequence[float], n_heads: int) -> Tensor:
-    """Return float64[h] of one number for all heads, or of a number for each.
-
-    Raises:
-        ShapeError: there are more or fewer numbers than heads.
-        ParameterError: a number is not finite.
-    """
-    try:
-        tensor = torch.as_tensor(numbers, dtype=torch.float64)
-    except (TypeError, ValueError, RuntimeError):
-        raise ParameterError(f"{name} must be a number or one for each head, got {numbers!r}") from None
-    if tensor.ndim > 1 or (tensor.ndim == 1 and len(tensor) != n_heads):
-        raise ShapeError(f"{name} must be a number or one for each of {n_heads} heads, got {tuple(tensor.shape)}")
-    if not bool(tensor.isfinite().all()):
-        raise ParameterError(f"{name} must be finite, got {numbers}")
-    return tensor.expand(n_heads).clone()
+def _parameter(numbers: Tensor, *, learns: bool) -> nn.Parameter:
+    """Return numbers as a parameter of the default type, on the default device: meta has no numbers."""
+    return nn.Parameter(torch.empty(len(numbers)).copy_(numbers.detach()), learns)
 
 
 def _initial_query(d_model: int, d: int, n_heads: int) -> Tensor:

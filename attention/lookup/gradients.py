@@ -136,7 +136,7 @@ def blend(
         keep: store the similarities for `pull`, unless they take more than SIMILARITY_SHARE and SIMILARITY_BYTES.
     """
     width = (view.dimension if keys else view.value_dimension) or 0
-    vectors, inverses = queries.astype(np.float32), inverse.astype(np.float32)
+    vectors, inverses = queries.astype(np.float32, order="C"), inverse.astype(np.float32)
     passing, running = PassingRows(view, mask, TILE_ROWS), kernels()
     limit = max(SIMILARITY_BYTES, SIMILARITY_SHARE * 4 * view.n * (view.dimension or 0))
     keep = keep and 4 * passing.n * similarity_columns(len(queries)) <= limit
@@ -196,8 +196,9 @@ def pull(
         levels: float64[q]
         similarities: of `blend` with the same view, mask and queries; None to compute the similarities again.
     """
-    vectors, inverses, best = (array.astype(np.float32) for array in (queries, inverse, peaks))
-    of_outputs, middles = gradients.astype(np.float32), levels.astype(np.float32)
+    vectors, inverses, best, of_outputs, middles = (
+        array.astype(np.float32, order="C") for array in (queries, inverse, peaks, gradients, levels)
+    )
     tiles, running = PassingRows(view, mask, TILE_ROWS).tiles, kernels()
     sums, pulled = np.zeros((len(queries), 3)), np.zeros(queries.shape)
     for number, batch in enumerate(_batches(len(queries))):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gc
 import math
-import pickle
 import weakref
 
 import numpy as np
 import pytest
 import torch
+from torch.nn.utils import parametrize, prune
 
 import attention.torch
 from attention import lookup
@@ -221,6 +221,25 @@ def test_negatives_outweigh_the_null_key_and_are_not_labelled(arrays):
     assert numbers.tolist() == [row for row in best[0] if row % 2 == 0 and similarities[0, row] > 0.35][:10]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda x: x.T.contiguous().T,
+        lambda x: x.double().T.contiguous().T,
+        lambda x: x.repeat_interleave(2, dim=1)[:, ::2],
+        lambda x: x.requires_grad_(),
+        lambda x: x.numpy()[:, ::-1].copy()[:, ::-1],
+        lambda x: np.asfortranarray(x.numpy()),
+        lambda x: x.tolist(),
+    ],
+)
+def test_negatives_of_queries_in_any_layout(arrays, change):
+    memory, queries = Memory.of(arrays[0]), torch.tensor(arrays[2], dtype=torch.float32)
+    expected = mine_negatives(queries, memory, range(Q), 0.1)
+    for numbers, same in zip(mine_negatives(change(queries), memory, range(Q), 0.1), expected, strict=True):
+        np.testing.assert_array_equal(numbers, same)
+
+
 def test_heads_have_temperatures_null_keys_and_projections(arrays):
     keys, values, vectors = arrays
     memory, queries = Memory.of(keys, values), torch.tensor(vectors, dtype=torch.float32)
@@ -258,8 +277,23 @@ def test_a_deep_copy_has_the_same_memory_and_its_own_parameters(arrays):
             copied.W_Q += 1
         assert not torch.equal(layer.W_Q, copied.W_Q)
         assert "<211 keys of width 13, cosine>" in repr(layer)
-    with pytest.raises(TypeError, match=r"save the parameters with save\(path\)"):
-        pickle.dumps(layer)
+
+
+def test_a_layer_is_of_the_default_type_and_device(arrays):
+    memory = Memory.of(*arrays[:2])
+    torch.set_default_dtype(torch.float64)
+    try:
+        layer = MemoryAttention(memory, temperature=0.1, null=0.2, trainable=attention.torch.TRAINABLE)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert {parameter.dtype for parameter in layer.parameters()} == {torch.float64}
+    assert float(layer.temperature) == pytest.approx(0.1, rel=1e-15)
+    with torch.device("meta"):  # as libraries do before they load a state
+        empty = MemoryAttention(memory, temperature=0.5, null=0.5, trainable=attention.torch.TRAINABLE)
+    assert all(parameter.is_meta for parameter in empty.parameters())
+    empty.load_state_dict(layer.state_dict(), assign=True)
+    queries = torch.tensor(arrays[2])
+    assert torch.equal(empty(queries), layer(queries))
 
 
 def test_a_layer_learns_the_projection_that_turned_its_queries():
@@ -292,6 +326,11 @@ def test_a_saved_layer_is_the_same(arrays, tmp_path):
     assert MemoryAttention.load(tmp_path / "layer.safetensors", memory).W_Q.dtype == torch.float64
     with pytest.raises(ShapeError, match=r"W_O of .* is \(14, 7\), this memory needs \(26, 7\)"):
         MemoryAttention.load(tmp_path / "layer.safetensors", Memory.of(keys))
+    prune.l1_unstructured(layer, "W_Q", 0.5)
+    parametrize.register_parametrization(layer, "W_O", torch.nn.Tanh())
+    layer.save(tmp_path / "layer.safetensors")
+    loaded = MemoryAttention.load(tmp_path / "layer.safetensors", memory)
+    torch.testing.assert_close(loaded(queries), layer(queries), rtol=0, atol=0)
     (tmp_path / "other").write_text("no layer")
     with pytest.raises(ParameterError, match=r"must be a file that MemoryAttention\.save wrote"):
         MemoryAttention.load(tmp_path / "other", memory)
@@ -300,8 +339,8 @@ def test_a_saved_layer_is_the_same(arrays, tmp_path):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda m, q: attend(q[:, :5], m, 0.1), r"queries must be \[..., 13\] as the keys are, got \(5, 5\)"),
-        (lambda m, q: attend(q.long(), m, 0.1), "queries must be a floating-point tensor"),
+        (lambda m, q: attend(q[:, :5], m, 0.1), r"queries must be \[..., 13\] as the keys or W_Q are, got \(5, 5\)"),
+        (lambda m, q: attend(q.long(), m, 0.1), "queries must be a dense tensor of .* got torch.int64"),
         (lambda m, q: attend(q, m, 0.0), "temperature must be finite and at least 1e-30"),
         (lambda m, q: attend(q, m, torch.ones(4)), r"temperature must be a number or broadcast .* got \(4,\)"),
         (lambda m, q: attend(q * 0, m, 0.1), "a query is a zero vector"),
@@ -322,29 +361,32 @@ def test_a_saved_layer_is_the_same(arrays, tmp_path):
         (lambda m, q: corpus_cross_entropy(q, m, [[0], [1], [2], [], [3]], 0.1), "query 3 has no positive"),
         (lambda m, q: corpus_cross_entropy(q[None], m, [0], 0.1), r"queries must be \[q, d\]"),
         (lambda m, q: corpus_cross_entropy(q, m, range(5), 0.1, reduction="max"), "reduction must be"),
-        (lambda m, q: corpus_cross_entropy(q.tolist(), m, range(5), 0.1), "queries must be a floating-point tensor"),
+        (lambda m, q: corpus_cross_entropy(q.tolist(), m, range(5), 0.1), "queries must be a tensor, got list"),
         (lambda m, q: corpus_cross_entropy(q, m, [1.5, 1, 2, 3, 4], 0.1), "positives must be .* got .1.5"),
         (lambda m, q: corpus_cross_entropy(q, m, torch.ones(5, N) > 0, 0.1), "positives must be .* got tensor"),
         (lambda m, q: corpus_cross_entropy(q, m, [2**70] * 5, 0.1), "positives must be"),
         (lambda m, q: corpus_cross_entropy(q, m, 3, 0.1), "positives must be .* got 3"),
         (lambda m, q: mine_negatives(q, m, ["a"] * 5, 0.1), "positives must be .* got .'a'"),
+        (lambda m, q: mine_negatives(q.long(), m, range(5), 0.1), "queries must be a dense tensor of"),
+        (lambda m, q: mine_negatives(q.to("meta"), m, range(5), 0.1), "attention over a memory reads numbers"),
         (lambda m, q: mine_negatives(q, m, range(5), 0.1, count=-1), "count must be at least 1, got -1"),
         (
             lambda m, q: mine_negatives(q, m, range(5), torch.ones(2)),
             r"temperature must be one number here, got \(2,\)",
         ),
         (lambda m, q: mine_negatives(q, m, [0], 0.1), r"expected queries \[q, d\] and q positives"),
-        (lambda m, q: MemoryAttention(m, temperature=0.1)(q[0, 0]), r"queries must be \[..., 13\], got \(\)"),
+        (lambda m, q: MemoryAttention(m, temperature=0.1)(q[0, 0]), r"queries must be \[..., 13\] .* got \(\)"),
         (lambda m, q: MemoryAttention(m, temperature=0.1)(q.numpy()), "queries must be a tensor, got ndarray"),
         (lambda m, q: MemoryAttention(m, 0, temperature=0.1), "n_heads must be an integer of at least 1, got 0"),
         (
             lambda m, q: MemoryAttention(m, temperature=0.1, d_model=-1, trainable=["query"]),
             "d_model must be an integer",
         ),
-        (lambda m, q: MemoryAttention(m, temperature=Auto()), "temperature must be a number or one for each head"),
-        (lambda m, q: MemoryAttention(m, temperature=-1), "temperature must be above 0"),
+        (lambda m, q: MemoryAttention(m, temperature=Auto()), "temperature must be a number or a tensor, got Auto"),
+        (lambda m, q: MemoryAttention(m, temperature=-1), "temperature must be finite and above 0"),
         (lambda m, q: MemoryAttention(m, temperature=math.nan), "temperature must be finite"),
-        (lambda m, q: MemoryAttention(m, 3, temperature=(1.0, 2.0)), "one for each of 3 heads"),
+        (lambda m, q: MemoryAttention(m, temperature=1.0, null=math.inf), "null must be finite, got inf"),
+        (lambda m, q: MemoryAttention(m, 3, temperature=(1.0, 2.0)), r"broadcast to \(3,\), one .* head, got \(2,\)"),
         (lambda m, q: MemoryAttention(m, temperature=1.0, trainable=("keys",)), "trainable names .* got keys"),
         (lambda m, q: MemoryAttention(m, temperature=1.0, d_model=5), 'add "query" to trainable'),
         (lambda m, q: MemoryAttention(Memory("dot"), temperature=1.0), "the memory is empty"),
@@ -390,7 +432,7 @@ def test_the_certificate_bounds_output_and_gradient(temperature, kind):
 def test_tiles_of_torch_compute_the_sums_of_the_kernels(arrays, similarity):
     # Torch's tiles serve float64, and float32 on a GPU; here they compute float32 on the CPU.
     keys, values, vectors = arrays
-    rows = attention.torch.Rows.of(Memory.of(keys, values, similarity=similarity), np.arange(N) % 2 > 0)
+    rows = attention.torch.MaskedView.of(Memory.of(keys, values, similarity=similarity), np.arange(N) % 2 > 0)
     queries, inverse = torch.tensor(vectors) / 3, torch.linspace(1, 4, Q, dtype=torch.float64)
     gradients, levels = torch.randn(Q, D_V, dtype=torch.float64), torch.randn(Q, dtype=torch.float64)
     for of_keys in (False, True):
@@ -403,7 +445,7 @@ def test_tiles_of_torch_compute_the_sums_of_the_kernels(arrays, similarity):
     numbers = (tensor.numpy() for tensor in (queries, inverse, peaks, gradients, levels))
     pulled = lookup.pull(rows.view, rows.mask, *numbers)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        tiles = attention.torch.pull_in_tiles(queries.float(), inverse, rows, peaks, gradients, levels)
+        tiles = attention.torch.pull_in_tiles(queries.float(), inverse, peaks, gradients, levels, rows)
     for one, other in zip(pulled, tiles, strict=True):
         np.testing.assert_allclose(one, other.numpy(), rtol=1e-5, atol=3e-5)
 
@@ -489,8 +531,8 @@ def test_second_derivatives_are_refused(arrays, similarity):
 @pytest.mark.parametrize(
     ("similarity", "keys", "vectors", "message"),
     [
-        ("dot", 1e20, 1e12, "must be at most 1e.30 in float32, these may be"),
-        ("gaussian", 1e16, 1.0, "must be at most 1e.30 in float32, these may be"),
+        ("dot", 1e20, 1e12, "must be at most 1e.30 in torch.float32, these may be"),
+        ("gaussian", 1e16, 1.0, "must be at most 1e.30 in torch.float32, these may be"),
         ("cosine", 1e-35, 1.0, "keys must be at least 1e-30 long for cosine in float32"),
     ],
 )
@@ -501,6 +543,20 @@ def test_numbers_that_float32_cannot_hold_need_queries_of_float64(arrays, simila
         attend(queries.float(), memory, 1e30)
     expected = dense(similarity, queries, stored(arrays[0] * keys), stored(arrays[1]), [1e30] * Q)[0]
     torch.testing.assert_close(attend(queries, memory, 1e30).output, expected)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-160, 1e160, 1e300])
+def test_the_length_of_a_query_does_not_change_its_cosine(arrays, size):
+    memory, queries = Memory.of(*arrays[:2]), torch.tensor(arrays[2])
+    long = (queries * size).requires_grad_()
+    output = attend(long, memory, 0.2).output
+    torch.testing.assert_close(output, attend(queries, memory, 0.2).output, rtol=1e-12, atol=1e-14)
+    queries.requires_grad_()
+    (expected,) = torch.autograd.grad(attend(queries, memory, 0.2).output.sum() * 1e-5, queries)
+    (gradient,) = torch.autograd.grad(output.sum() * 1e-5, long)
+    torch.testing.assert_close(gradient * size, expected, rtol=1e-9, atol=1e-18)
+    with pytest.raises(ParameterError, match=r"must be at most 1e.150 in torch.float64"):
+        attend(queries * 1e160, Memory.of(*arrays[:2], similarity="gaussian"), 0.2)
 
 
 @pytest.mark.parametrize("size", [1e-42, 1e-36, 1e37])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import NoReturn, Self
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -83,6 +83,13 @@ class Memory:
         self._expected = expected
         self._since_staged: list[list[Replacement]] | None = None
         self._turn = new_lock()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        """Refuse copies and pickles: two memories must not write into the same blocks."""
+        raise TypeError(
+            "a Memory cannot be copied or pickled, since it belongs to its process: its view can, with all rows; "
+            "of a layer over it, save the parameters with save(path) or state_dict()"
+        )
 
     @classmethod
     def of(

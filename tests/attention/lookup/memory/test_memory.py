@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import tempfile
 import threading
 from pathlib import Path
@@ -205,3 +207,16 @@ def test_rows_that_are_expected_have_room_from_the_beginning_and_more_may_come()
     assert [block.capacity for block in blocks[:6]] == [64] * 6
     assert len({id(block) for block in blocks[:6]}) == 1
     assert memory.view.numbers().tolist() == list(range(90))
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_memory_has_no_copies_but_its_view_has(duplicate):
+    keys = np.random.default_rng(0).standard_normal((300, 4))
+    memory = Memory.of(keys, limits=LIMITS)
+    with pytest.raises(TypeError, match=r"a Memory cannot be copied or pickled.* its view can, with all rows"):
+        duplicate(memory)
+    view = duplicate(memory.view)
+    view = pickle.loads(view) if isinstance(view, bytes) else view
+    same, expected = (answer(rows, Question(keys[0], 0.1)) for rows in (view, memory))
+    np.testing.assert_array_equal(same.output, expected.output)
+    np.testing.assert_array_equal(same.numbers, expected.numbers)
