@@ -32,7 +32,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from attention.arrays import F64, I64
 from attention.errors import ParameterError, ShapeError
@@ -79,9 +79,17 @@ NO_NUMBERS = (
 
 
 def _not_compiled(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Return a function that torch.compile calls as it is, since no graph holds the rows of a memory."""
-    compiled_around: Callable[Arguments, Result] = torch.compiler.disable(function)  # type: ignore[no-untyped-call]
-    return compiled_around
+    """Return a function that torch.compile calls as it is. Its errors show the comment, and those of torch.export."""
+
+    @wraps(function)
+    def eager(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
+        if not torch.compiler.is_compiling():
+            return function(*arguments, **options)
+        disable: Any = torch.compiler.disable
+        result: Result = disable(function)(*arguments, **options)  # no graph holds rows: compile without fullgraph
+        return result
+
+    return eager
 
 
 @dataclass(eq=False)
@@ -317,7 +325,7 @@ def _kind_of(queries: Any, width: int | None) -> torch.dtype:
         ShapeError: they have another width.
     """
     if not isinstance(queries, Tensor):
-        is_proxy = isinstance(queries, torch.fx.Proxy)
+        is_proxy = isinstance(queries, fx.Proxy)
         remedy = "make the layer a leaf module of the tracer" if is_proxy else "send torch.as_tensor(queries)"
         raise ParameterError(f"queries must be a tensor, got {type(queries).__name__}: {remedy}")
     layout = "nested" if queries.is_nested else queries.layout

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import math
+import subprocess
+import sys
 import weakref
 
 import numpy as np
@@ -588,3 +590,16 @@ def test_no_loss_is_below_zero():
     assert float(losses.detach().max()) < 0.1
     losses.sum().backward()
     assert bool(queries.grad.isfinite().all())
+
+
+def test_a_layer_needs_no_compiler():
+    program = """
+import sys
+import numpy as np, torch
+from attention.lookup import Memory
+from attention.torch import MemoryAttention
+MemoryAttention(Memory.of(np.eye(4)), temperature=0.1)(torch.ones(2, 4)).sum().backward()
+print("torch._dynamo" in sys.modules)
+"""  # the compiler takes longer to import than torch
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout == "False\n"
