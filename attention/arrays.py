@@ -59,6 +59,11 @@ def is_torch_array(array: object) -> bool:
     return tensor is not None and isinstance(array, tensor)
 
 
+def widen(array: Any) -> Any:
+    """Return a torch tensor of bfloat16, a type that NumPy lacks, as float32; return any other argument unchanged."""
+    return array.float() if is_torch_array(array) and str(array.dtype) == "torch.bfloat16" else array
+
+
 def is_array(array: object) -> bool:
     """Return whether an object is a NumPy array or scalar, or a torch tensor."""
     return isinstance(array, np.ndarray | np.generic) or is_torch_array(array)

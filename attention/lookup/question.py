@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.arrays import F64
+from attention.arrays import F64, widen
 from attention.errors import ParameterError, ShapeError
 from attention.forked import cached_property
 from attention.logits import check_temperature
@@ -222,7 +222,7 @@ def _vector(query: object) -> F64:
     if getattr(query, "requires_grad", False):
         raise ParameterError("query needs a gradient, which a lookup does not give: send query.detach()")
     try:
-        vector = np.asarray(query, dtype=np.float64)
+        vector = np.asarray(widen(query), dtype=np.float64)
     except (TypeError, ValueError):
         raise ParameterError(f"query must be a vector of numbers, got {type(query).__name__}: send float[d]") from None
     if vector.ndim != 1:

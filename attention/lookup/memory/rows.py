@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from attention.arrays import F32, I64, Bools, Index, Numbers
+from attention.arrays import F32, I64, Bools, Index, Numbers, widen
 from attention.errors import ParameterError, ShapeError
 
 
@@ -140,7 +140,7 @@ def _floats(name: str, array: Numbers) -> F32:
         raise ParameterError(f"{name} need a gradient, which a lookup does not give: send {name}.detach()")
     try:
         with np.errstate(over="ignore"):
-            return np.asarray(array, dtype=np.float32)
+            return np.asarray(widen(array), dtype=np.float32)
     except (TypeError, ValueError):
         raise ShapeError(f"{name} must be rows of numbers, all of one length, got {type(array).__name__}") from None
 

@@ -190,3 +190,12 @@ def test_booleans_let_documents_be_attended_to_in_the_order_of_their_numbers(own
     answer = attend(np.ones(4), memory, temperature=1.0, mask=flags)
     assert sorted(answer.numbers.tolist()) == ([10, 13] if owners is None else [10])
     assert view.mask(np.array(flags)).n == 2
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+def test_tensors_of_each_type_are_taken_as_they_are_rounded(kind):
+    random = np.random.default_rng(0)
+    keys, query = (torch.tensor(random.standard_normal(shape)).to(kind) for shape in ((20, 4), (4,)))
+    mine = attend(query, Memory.of(keys.T.contiguous().T), temperature=0.5)
+    wide = attend(query.double().numpy(), Memory.of(keys.double().numpy()), temperature=0.5)
+    np.testing.assert_array_equal(mine.output, wide.output)
