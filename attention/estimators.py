@@ -58,7 +58,7 @@ class _SoftNeighbors(BaseEstimator):  # type: ignore[misc]
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "_keys" in state:
-            self._memory = Memory.of(self._keys, self._targets, similarity=self.similarity)
+            self._memory = Memory.of(self._keys, self._targets, similarity=self._similarity)
 
     def _remember(self, rows: F64, targets: F64, *, classes: bool) -> None:
         """Store the rows with their targets, and choose the temperature.
@@ -68,8 +68,8 @@ class _SoftNeighbors(BaseEstimator):  # type: ignore[misc]
             targets: float64[n, t]: a class's indicators, or the numbers to predict.
             classes: whether the targets are indicators of classes.
         """
-        self._keys, self._targets = rows.astype(np.float32), targets
-        self._memory = Memory.of(self._keys, targets, similarity=self.similarity)
+        self._keys, self._targets, self._similarity = rows.astype(np.float32), targets, self.similarity
+        self._memory = Memory.of(self._keys, targets, similarity=self._similarity)
         if self.temperature is None:
             self.temperature_ = self._choose_temperature(rows, classes=classes)
         else:
