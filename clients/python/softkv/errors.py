@@ -124,7 +124,15 @@ class ServiceFailed(Refused):
     """The service failed with an internal error (500). Its log has the cause under the `request_id`."""
 
 
-ERRORS_BY_STATUS: dict[int, type[Refused]] = {
+def error_class(status: int, code: object) -> type[Refused]:
+    """Return the class of the error for a status and the service's code; None if a proxy or another program answered.
+
+    Only the service knows what exists, so an answer without a code is no `NotFound`, `Conflict` or `Invalid`.
+    """
+    return Refused if code is None and status in (404, 409, 422) else _CLASSES.get(status, Refused)
+
+
+_CLASSES: dict[int, type[Refused]] = {
     401: KeyRefused,
     403: Forbidden,
     404: NotFound,

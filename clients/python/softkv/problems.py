@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from softkv.errors import ERRORS_BY_STATUS, Flaw, Invalid, Refused
+from softkv.errors import Flaw, Invalid, Refused, error_class
 from softkv.record import Record
 
 
@@ -78,9 +78,10 @@ def problem_error(problem: Mapping[str, Any], reply: Reply) -> Refused:
     status, detail = problem.get("status", reply.status), problem["detail"]
     if problem.get("code") == COLLECTION_NOT_FOUND:
         detail = _CREATE_REQUEST.sub("collection.create()", detail)
-    error = ERRORS_BY_STATUS.get(status, Refused)(
+    code = problem.get("code")
+    error = error_class(status, code)(
         detail,
-        code=problem.get("code"),
+        code=code,
         errors=[Flaw(flaw.get("pointer", ""), flaw.get("detail", "")) for flaw in problem.get("errors") or ()],
         status=status,
         request_id=reply.request_id,
@@ -94,8 +95,9 @@ def problem_error(problem: Mapping[str, Any], reply: Reply) -> Refused:
 def foreign_response_error(reply: Reply) -> Refused:
     """Return the error for a response that did not come from softkv, such as a proxy's."""
     kind = reply.headers.get("content-type", "no content type")
-    return ERRORS_BY_STATUS.get(reply.status, Refused)(
-        f"{reply.url} answered {reply.status} with {kind}, which is not softkv's: check the address",
+    slash = ", and that a proxy passes on %2F, the slash of an id" if "%2F" in str(reply.url) else ""
+    return error_class(reply.status, None)(
+        f"{reply.url} answered {reply.status} with {kind}, which is not softkv's: check the address{slash}",
         status=reply.status,
         request_id=reply.request_id,
         retry_after=reply.retry_after,
@@ -129,11 +131,12 @@ def invalid_value_at(pointer: str, detail: str) -> Invalid:
 def _openai_error(error: Mapping[str, Any], reply: Reply) -> Refused:
     """Convert an error response of the endpoints that are compatible with OpenAI's."""
     parameter = error.get("param")
-    kind = Invalid if reply.status == 400 and parameter else ERRORS_BY_STATUS.get(reply.status, Refused)
+    code = error.get("code")
+    kind = Invalid if reply.status == 400 and parameter else error_class(reply.status, code)
     detail = str(error.get("message"))
     return kind(
         detail,
-        code=error.get("code"),
+        code=code,
         errors=[Flaw(f"/{parameter}", detail)] if parameter else [],
         status=reply.status,
         request_id=reply.request_id,

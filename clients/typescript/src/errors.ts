@@ -134,8 +134,16 @@ export class ServiceFailed extends Refused {
   override name = "ServiceFailed";
 }
 
-/** The error class of each status. */
-export const OF_STATUS: Readonly<Record<number, typeof Refused>> = {
+/**
+ * Return the class of the error for a status and the service's code, which an answer of a proxy or of another program lacks.
+ *
+ * Only the service knows what exists, so an answer without a code is no NotFound, Conflict or Invalid.
+ */
+export function errorClass(status: number, code: unknown): typeof Refused {
+  return (code || ![404, 409, 422].includes(status) ? OF_STATUS[status] : undefined) ?? Refused;
+}
+
+const OF_STATUS: Readonly<Record<number, typeof Refused>> = {
   401: KeyRefused,
   403: Forbidden,
   404: NotFound,

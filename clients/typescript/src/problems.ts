@@ -1,6 +1,6 @@
 /** Conversion of refusals to errors: those that the service answers, and those that the client itself finds. */
 
-import { Invalid, OF_STATUS, Refused } from "./errors.ts";
+import { Invalid, type Refused, errorClass } from "./errors.ts";
 import type { SchemaErrorBody, SchemaProblem } from "./generated/api.ts";
 import type { Code, Flaw, Reply } from "./types.ts";
 
@@ -19,15 +19,16 @@ export function refusal(reply: Reply): Refused {
 export function ofProblem(problem: SchemaProblem, reply: Reply): Refused {
   const { status = reply.status, code, errors } = problem;
   const detail = code === "collection_not_found" ? problem.detail.replace(CREATE, "collection.create()") : problem.detail;
-  return new (OF_STATUS[status] ?? Refused)(detail, { ...reply, status, code, errors });
+  return new (errorClass(status, code))(detail, { ...reply, status, code, errors });
 }
 
 /** Return the error for an answer that is not from softkv, but from a proxy or another program. */
 export function foreignAnswer(reply: Reply): Refused {
   const { url, status, type } = reply;
   const received = `${status} with ${type ?? "no content type"}`;
-  const detail = `${url} answered ${received}, which is not softkv's: check the address`;
-  return new (OF_STATUS[status] ?? Refused)(detail, reply);
+  const slash = url.includes("%2F") ? ", and that a proxy passes on %2F, the slash of an id" : "";
+  const detail = `${url} answered ${received}, which is not softkv's: check the address${slash}`;
+  return new (errorClass(status, undefined))(detail, reply);
 }
 
 /** Return the error for a flaw of a request that was not sent. */
@@ -48,6 +49,6 @@ export function parse(text: string): unknown {
 function ofOpenAI(error: SchemaErrorBody, reply: Reply): Refused {
   const { message: detail, param } = error;
   const errors: Flaw[] = param ? [{ pointer: `/${param}`, detail }] : [];
-  const errorClass = reply.status === 400 && param ? Invalid : (OF_STATUS[reply.status] ?? Refused);
-  return new errorClass(detail, { ...reply, code: (error.code ?? undefined) as Code | undefined, errors });
+  const kind = reply.status === 400 && param ? Invalid : errorClass(reply.status, error.code);
+  return new kind(detail, { ...reply, code: (error.code ?? undefined) as Code | undefined, errors });
 }

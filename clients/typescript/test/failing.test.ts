@@ -209,6 +209,13 @@ test("what a proxy answers in its own words", async (t) => {
     (_, answered) => void answered.writeHead(200, { "Content-Type": "text/html" }).end("<p>Hello"),
   );
   await assert.rejects(new Client({ url: page }).info(), { name: "Refused", status: 200, message: /not softkv's/ });
+  for (const [status, text] of [[404, "<p>Not Found"], [404, '{"detail": "Not Found"}'], [409, "{}"]] as const) {
+    const own = new Client({ url: await server(t, (_, answered) => void answered.writeHead(status).end(text)) });
+    for (const call of [own.info(), own.collection("a").exists("b/c"), own.collection("a").get("b/c")]) {
+      await assert.rejects(call, { name: "Refused", status, code: undefined });
+    }
+    if (!text.includes("detail")) await assert.rejects(own.collection("a").get("b/c"), /and that a proxy passes on %2F/);
+  }
   const other = await server(t, (_, answered) => void answered.end("{}"));
   await assert.rejects(new Client({ url: other }).collection("a").attend([1]), { message: /not softkv's/ });
 });

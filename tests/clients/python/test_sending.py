@@ -68,7 +68,11 @@ def test_a_wait_that_is_too_long_is_the_caller_s(calling):
         (problem(405, "method_not_allowed"), softkv.Refused),
         (Said(200, b"<html>"), softkv.Refused),
         (Said(200, {"another": "program"}), softkv.Refused),
-        (Said(404, b"<html>"), softkv.NotFound),
+        (Said(404, b"<html>"), softkv.Refused),
+        (Said(404, {"detail": "Not Found"}), softkv.Refused),
+        (Said(404, {"error": {"message": "no such page"}}), softkv.Refused),
+        (Said(409, b"<html>"), softkv.Refused),
+        (Said(413, b"<html>"), softkv.TooLarge),
     ],
 )
 def test_a_permanent_refusal_is_not_retried(calling, message, kind):
@@ -77,6 +81,15 @@ def test_a_permanent_refusal_is_not_retried(calling, message, kind):
     assert type(refused.value) is kind
     assert len(server.heard) == 1
     assert refused.value.status == message.status
+
+
+def test_a_page_of_a_proxy_is_not_taken_for_a_missing_document(calling):
+    with Scripted(Said(404, b"<html>", {"Content-Type": "text/html"})).running() as server:
+        collection = calling(server.url).collection("a")
+        for ask in (collection.exists, collection.get, collection.remove):
+            with pytest.raises(softkv.Refused, match=r"not softkv's: .*, and that a proxy passes on %2F") as refused:
+                ask("b/c")
+            assert type(refused.value) is softkv.Refused
 
 
 def test_a_lost_answer_is_retried_with_the_same_idempotency_key(calling):
