@@ -413,18 +413,6 @@ def _as_tensor(array: F64, like: Tensor) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array)).to(like.device)
 
 
-def _without_autocast(compute: Callable[..., Result]) -> Callable[..., Result]:
-    """Return a function that multiplies in the types of its tensors under autocast too."""
-
-    @wraps(compute)
-    def in_full(queries: Tensor, *numbers: Any, **options: Any) -> Result:
-        with torch.autocast(queries.device.type, enabled=False):
-            return compute(queries, *numbers, **options)
-
-    return in_full
-
-
-@_without_autocast
 def blend_in_tiles(queries: Tensor, inverse: Tensor, rows: MaskedView, *, keys: bool) -> tuple[Tensor, ...]:
     """Return what `lookup.blend` returns, computed by torch on the queries' device, in their type.
 
@@ -453,7 +441,6 @@ def blend_in_tiles(queries: Tensor, inverse: Tensor, rows: MaskedView, *, keys: 
     return peaks, masses, moments, outputs
 
 
-@_without_autocast
 def pull_in_tiles(
     queries: Tensor, inverse: Tensor, peaks: Tensor, gradients: Tensor, levels: Tensor, rows: MaskedView
 ) -> tuple[Tensor, ...]:
@@ -486,10 +473,11 @@ def _tile_rows(queries: int) -> int:
     return max(1024, CELLS // max(queries, 1))
 
 
-def _in_batches(compute: Callable[..., tuple[Tensor, ...]], *of_queries: Tensor) -> tuple[Tensor, ...]:
-    """Return the results of a function of at most QUERIES queries for all of them."""
+def in_batches(compute: Callable[..., tuple[Tensor, ...]], *of_queries: Tensor) -> tuple[Tensor, ...]:
+    """Return the results of a function of at most QUERIES queries for all of them. Autocast narrows none of them."""
     edges = range(0, max(len(of_queries[0]), 1), QUERIES)
-    parts = [compute(*(tensor[first : first + QUERIES] for tensor in of_queries)) for first in edges]
+    with torch.autocast(of_queries[0].device.type, enabled=False):
+        parts = [compute(*(tensor[first : first + QUERIES] for tensor in of_queries)) for first in edges]
     return tuple(torch.cat(part) for part in zip(*parts, strict=True))
 
 
@@ -516,7 +504,7 @@ class _Options:
         rows, keys = self.rows, self.keys
         if not _in_kernels(queries, self.kind):
             compute = partial(blend_in_tiles, rows=rows, keys=keys)
-            return _in_batches(compute, queries.to(self.kind), inverse), ()
+            return in_batches(compute, queries.to(self.kind), inverse), ()
         arrays = _as_array(queries), _as_array(inverse)
         *sums, similarities = blend(rows.view, rows.mask, *arrays, keys=keys, keep=self.keep)
         return tuple(_as_tensor(array, queries) for array in sums), similarities or ()
@@ -553,7 +541,7 @@ class _Options:
             of_rows = pull(self.rows.view, self.rows.mask, *arrays, similarities=similarities or None)
             sums = tuple(_as_tensor(array, queries) for array in of_rows)
         else:
-            sums = _in_batches(partial(pull_in_tiles, rows=self.rows), queries.to(self.kind), *of_queries)
+            sums = in_batches(partial(pull_in_tiles, rows=self.rows), queries.to(self.kind), *of_queries)
         totals, moments, spreads, pulled = sums
         return totals * sizes, moments * sizes, spreads * sizes, pulled * sizes[:, None]
 
@@ -742,21 +730,21 @@ def corpus_cross_entropy(
     if queries.ndim != 2:
         raise ShapeError(f"queries must be [q, d], got {tuple(queries.shape)}: reshape them")
     inverse, level = questions.inverse, questions.null
-    pairs = _positive_rows(rows, positives, len(queries))
-    if level is None and len(np.unique(pairs.queries)) < len(queries):
-        missing = int(np.setdiff1d(np.arange(len(queries)), pairs.queries)[0])
+    indices, numbers = _positive_rows(rows, positives, len(queries))
+    if level is None and len(np.unique(indices)) < len(queries):
+        missing = int(np.setdiff1d(np.arange(len(queries)), indices)[0])
         raise ParameterError(f"query {missing} has no positive: give it one, or give null, which then is right")
     lookup: Any = _Lookup.apply
     log_partition = lookup(questions.options(rows, keys=True), *questions[:4])[0]
-    query_of = torch.from_numpy(pairs.queries).to(queries.device)
-    keys = torch.from_numpy(rows.view.keys_of(pairs.rows)).to(queries.device).double()
+    query_of = torch.from_numpy(indices).to(queries.device)
+    keys = torch.from_numpy(rows.view.keys_of(numbers)).to(queries.device).double()
     if rows.view.similarity == "cosine":
         keys = keys / torch.linalg.vector_norm(keys, dim=1, keepdim=True)
     similarities = torch.linalg.vecdot(questions.queries[query_of], keys)
     if rows.view.similarity == "gaussian":
         similarities = similarities - (keys * keys).sum(dim=1) / 2
     log_weights = similarities * inverse[query_of] - log_partition[query_of]
-    if len(pairs.rows) == len(queries) and bool((query_of == torch.arange(len(queries), device=query_of.device)).all()):
+    if len(numbers) == len(queries) and bool((query_of == torch.arange(len(queries), device=query_of.device)).all()):
         losses = -log_weights
     else:
         losses = -_log_sums(
@@ -776,18 +764,6 @@ def _log_sums(log_weights: Tensor, query_of: Tensor, count: int, of_null: Tensor
     empty = peaks.isneginf()
     safe = torch.where(empty, torch.ones_like(sums), sums)
     return torch.where(empty, of_null, torch.where(empty, torch.zeros_like(peaks), peaks) + safe.log())
-
-
-class _Pairs(NamedTuple):
-    """Queries and their right rows.
-
-    Attributes:
-        queries: int64[p], indices of queries, ascending.
-        rows: int64[p], the numbers of rows.
-    """
-
-    queries: I64
-    rows: I64
 
 
 def _numbers_of(positives: Any) -> list[I64]:
@@ -813,8 +789,8 @@ def _numbers_of(positives: Any) -> list[I64]:
     return [array.astype(np.int64) for array in arrays]
 
 
-def _positive_rows(rows: MaskedView, positives: Any, count: int) -> _Pairs:
-    """Return the rows of the right documents of each query.
+def _positive_rows(rows: MaskedView, positives: Any, count: int) -> tuple[I64, I64]:
+    """Return int64[p], indices of queries, ascending, and int64[p], the numbers of the rows of their right documents.
 
     Raises:
         ShapeError: there are more or fewer positives than queries.
@@ -834,7 +810,7 @@ def _positive_rows(rows: MaskedView, positives: Any, count: int) -> _Pairs:
         )
     sizes = last - first
     indices = np.repeat(first - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
-    return _Pairs(np.repeat(queries, sizes), numbers[indices])
+    return np.repeat(queries, sizes), numbers[indices]
 
 
 @_not_compiled
@@ -974,11 +950,8 @@ class MemoryAttention(nn.Module):
             raise ParameterError(f"null must be finite, got {null}")
         self.log_temperature = _parameter(temperatures.log(), learns="temperature" in trainable)
         self.register_parameter("null", None if nulls is None else _parameter(nulls, learns="null" in trainable))
-        W_Q, W_O = None, None
-        if "query" in trainable:
-            W_Q = nn.Parameter(_initial_query(d_model or d, d, n_heads))
-        if "output" in trainable:
-            W_O = nn.Parameter(_initial_output(d_v, d_output or d_v, n_heads))
+        W_Q = nn.Parameter(_initial_query(d_model or d, d, n_heads)) if "query" in trainable else None
+        W_O = nn.Parameter(_initial_output(d_v, d_output or d_v, n_heads)) if "output" in trainable else None
         self.register_parameter("W_Q", W_Q)
         self.register_parameter("W_O", W_O)
 

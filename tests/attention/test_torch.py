@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 import weakref
+from functools import partial
 
 import numpy as np
 import pytest
@@ -440,14 +441,16 @@ def test_tiles_of_torch_compute_the_sums_of_the_kernels(arrays, similarity):
     for of_keys in (False, True):
         sums = lookup.blend(rows.view, rows.mask, queries.numpy(), inverse.numpy(), keys=of_keys)
         with torch.autocast("cpu", dtype=torch.bfloat16):  # it does not narrow them
-            tiles = attention.torch.blend_in_tiles(queries.float(), inverse, rows, keys=of_keys)
+            blend = partial(attention.torch.blend_in_tiles, rows=rows, keys=of_keys)
+            tiles = attention.torch.in_batches(blend, queries.float(), inverse)
         for one, other in zip(sums[:4], tiles, strict=True):
             np.testing.assert_allclose(one, other.numpy(), rtol=1e-5, atol=1e-5)
     peaks = tiles[0]
     numbers = (tensor.numpy() for tensor in (queries, inverse, peaks, gradients, levels))
     pulled = lookup.pull(rows.view, rows.mask, *numbers)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        tiles = attention.torch.pull_in_tiles(queries.float(), inverse, peaks, gradients, levels, rows)
+        pull = partial(attention.torch.pull_in_tiles, rows=rows)
+        tiles = attention.torch.in_batches(pull, queries.float(), inverse, peaks, gradients, levels)
     for one, other in zip(pulled, tiles, strict=True):
         np.testing.assert_allclose(one, other.numpy(), rtol=1e-5, atol=3e-5)
 
