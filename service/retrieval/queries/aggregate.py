@@ -32,6 +32,7 @@ from service.storage import (
     EncodedValue,
     Instant,
     RowNumbers,
+    Scalar,
     decode_scalar,
     parse_instant,
 )
@@ -346,7 +347,7 @@ def _vote(columns: Sequence[FieldWeights], weights: Weights, _: Aggregation) -> 
     if not share:
         return {"value": None, "weight": 0.0, "votes": [], "rest_weight": 0.0, "error": None}
     heaviest = find_heaviest(counted, MAX_VOTES)
-    ranked = [(-min(1.0, value.weight / total), decode_scalar(*value.value)) for value in heaviest]
+    ranked = [(-min(1.0, value.weight / total), value.scalar) for value in heaviest]
     ranked.sort(key=lambda vote: (vote[0], json.dumps(vote[1], ensure_ascii=False)))
     votes = [{"value": value, "weight": -negative} for negative, value in ranked[:MAX_VOTES]]
     rest = max(0.0, 1.0 + sum(negative for negative, _ in ranked[:MAX_VOTES]))
@@ -360,6 +361,12 @@ class ValueWeight(NamedTuple):
     value: EncodedValue
     weight: float
     documents: int
+
+    @property
+    def scalar(self) -> Scalar:
+        """The value as JSON; 1 and 1.0 are one value, which is named 1, however documents write it."""
+        scalar = decode_scalar(*self.value)
+        return int(scalar) if isinstance(scalar, float) and -(2**63) <= scalar < 2**63 and scalar % 1 == 0 else scalar
 
 
 def find_heaviest(columns: Sequence[FieldWeights], n: int) -> list[ValueWeight]:

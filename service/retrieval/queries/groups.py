@@ -30,7 +30,7 @@ from service.retrieval.queries.results import (
     sort_matches,
 )
 from service.retrieval.queries.terms import LogitTerms
-from service.storage import Combination, Comparison, Condition, InvalidCondition, decode_scalar
+from service.storage import Combination, Comparison, Condition, InvalidCondition
 
 MAX_CANDIDATES = 1024
 """The most documents that one lookup compares to find the best of all groups."""
@@ -177,7 +177,7 @@ def _check_scalars(column: FieldWeights, field: str) -> None:
 def _group_values(columns: Sequence[FieldWeights], grouping: Grouping) -> Iterator[Group]:
     """Yield the groups of the heaviest values."""
     for heavy in find_heaviest(columns, grouping.last + 1) if columns else ():
-        value = decode_scalar(*heavy.value)
+        value = heavy.scalar
         yield Group(value, Comparison(grouping.field, "==", value), heavy.weight, heavy.documents)
 
 
