@@ -28,7 +28,7 @@ from service.api.problems.table import ANY_CALL, Responses, refusals
 from service.api.state import parts_of
 from service.retrieval import CollectionNotFound
 from service.scheduling import CALLER
-from service.storage import CollectionMissing
+from service.storage import CollectionMissing, StoreUnavailable
 
 LINES_PATH = "/v1/collections/{name}/documents"
 """The path that takes NDJSON, too: by another route, which only NDJSON reaches."""
@@ -543,6 +543,11 @@ class JSONRoute(GuardedRoute):
             await wait_if_heavy(request.scope, len(await request.body()), HEAVY_BODY)
             await require_json(request)
             await request.validate_large(self.body_field)
+        try:
+            return await handle(request)
+        except StoreUnavailable as error:
+            if not error.connection_lost or self.required_level in CHANGING:
+                raise
         return await handle(request)
 
 

@@ -66,6 +66,7 @@ from service.storage.errors import (
     Unstorable,
     WidthMismatch,
     WriteAnswered,
+    read_again,
 )
 from service.storage.fields import EncodedValue, Kind, Scalar, decode_scalar, encode_value, nesting_problem
 from service.storage.idempotency import LIFETIME_SECONDS, IdempotentWrite

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from service.storage.records import WriteAnswer
+
+T = TypeVar("T")
 
 
 class StorageError(Exception):
@@ -78,15 +81,27 @@ class StoreUnavailable(StorageError):
 
     Attributes:
         problem: the text of the error without its advice.
+        connection_lost: whether a connection that had worked was lost. A read may be repeated on another one at once.
     """
 
-    def __init__(self, problem: str, advice: str = "try again in a moment") -> None:
+    def __init__(self, problem: str, advice: str = "try again in a moment", *, connection_lost: bool = False) -> None:
         super().__init__(problem, advice)
         self.problem = problem
+        self.connection_lost = connection_lost
         self._advice = advice
 
     def __str__(self) -> str:
         return f"{self.problem}: {self._advice}"
+
+
+def read_again(read: Callable[[], T]) -> T:
+    """Read, and once more if the connection was lost meanwhile; return the result."""
+    try:
+        return read()
+    except StoreUnavailable as error:
+        if not error.connection_lost:
+            raise
+    return read()
 
 
 class StoreRefused(StoreUnavailable):

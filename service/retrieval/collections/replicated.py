@@ -35,6 +35,7 @@ from service.storage import (
     StoreClosed,
     StoreUnavailable,
     Writer,
+    read_again,
 )
 
 
@@ -253,7 +254,7 @@ class SharedCatalogue(Catalogue):
         Raises:
             StorageError: the store is unavailable.
         """
-        await READS.run(self.look)
+        await READS.run(read_again, self.look)
 
     def look(self) -> None:
         """Read the store's changes, and bring the collections up to date with them; blocks."""

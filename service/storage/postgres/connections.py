@@ -12,8 +12,8 @@ from threading import BoundedSemaphore, Lock
 from typing import Any
 
 import psycopg
-from psycopg import Connection, conninfo, errors
-from psycopg.pq import TransactionStatus
+from psycopg import Connection, Cursor, IsolationLevel, conninfo, errors
+from psycopg.pq import Format, TransactionStatus
 
 from service.storage.errors import (
     DiskFull,
@@ -27,18 +27,15 @@ from service.storage.postgres.schema.version import prepare_schema, read_version
 from service.storage.records import DatabaseInfo
 
 _FULL = (errors.DiskFull, errors.OutOfMemory)
-# The server shuts down, starts, or is overloaded: a retry may succeed.
-_TRANSIENT = (
-    errors.AdminShutdown,
-    errors.CrashShutdown,
-    errors.CannotConnectNow,
-    errors.TooManyConnections,
-    errors.DeadlockDetected,
-    errors.SerializationFailure,
-    errors.LockNotAvailable,
-    errors.QueryCanceled,
-    errors.ReadOnlySqlTransaction,
-)
+# The server answers, and a retry may succeed: the outcome of the statement, and further advice.
+_ENDED = "ended a statement"
+_TRANSIENT: dict[type[psycopg.Error], tuple[str, str]] = {
+    errors.QueryCanceled: (_ENDED, ", or raise statement_timeout of softkv's user"),
+    errors.LockNotAvailable: (_ENDED, " when no other session locks softkv's tables"),
+    errors.DeadlockDetected: (_ENDED, ""),
+    errors.SerializationFailure: (_ENDED, ""),
+    errors.ReadOnlySqlTransaction: ("takes no writes now", ", or turn default_transaction_read_only off"),
+}
 # libpq reports why a connection failed as text alone, without a SQLSTATE.
 _STARTING = re.compile(
     r"the database system is |too many (clients|connections)|connection slots|terminating connection|"
@@ -72,10 +69,12 @@ def _translate(error: psycopg.Error, address: str) -> StorageError:
             f"PostgreSQL at {address} refuses softkv ({message})",
             "correct the user, password or database in the address of the store, or what the server allows",
         )
+    for kind, (outcome, advice) in _TRANSIENT.items():
+        if isinstance(error, kind):
+            return StoreUnavailable(f"PostgreSQL at {address} {outcome} ({message})", f"try again{advice}")
     # An OperationalError without a code is a connection that broke or could not be opened.
-    if isinstance(error, _TRANSIENT) or (isinstance(error, psycopg.OperationalError) and error.sqlstate is None):
-        return StoreUnavailable(f"PostgreSQL at {address} cannot be reached now ({message})")
-    if isinstance(error, psycopg.OperationalError) and (error.sqlstate or "")[:2] in ("08", "57"):
+    away = error.sqlstate is None or error.sqlstate[:2] in ("08", "57") or isinstance(error, errors.TooManyConnections)
+    if isinstance(error, psycopg.OperationalError) and away:
         return StoreUnavailable(f"PostgreSQL at {address} cannot be reached now ({message})")
     return StorageFailed(f"{address} could not be read or written: {message}")
 
@@ -99,7 +98,16 @@ WAIT_SECONDS = 5.0
 """Time limit of a thread that waits for a connection."""
 IDLE_SECONDS = 60.0
 """Time after which an unused connection is closed."""
-_WORK_MEMORY = "64MB"
+_SET_LOCAL = "SELECT set_config('work_mem', '64MB', true), set_config('gin_fuzzy_search_limit', '0', true)"
+_ENDING_SECONDS = 0.05
+"""Time after a lost connection in which other sessions end that were ended with it, also those of a pooler."""
+LOCK_SECONDS = 30
+"""Time limit of a statement that waits for a lock of another session, unless the user of the database has one."""
+# Behind a pooler the backend is another one: what is set there would remain for others.
+_LIMIT_LOCKS = (
+    f"SELECT set_config('lock_timeout', '{LOCK_SECONDS}s', false)"
+    " WHERE pg_backend_pid() = %s AND current_setting('lock_timeout') = '0'"
+)
 
 
 def redact_address(address: str) -> str:
@@ -124,9 +132,8 @@ def parse_address(address: str) -> str:
         raise _invalid_address("it has an @ or a / in its password")
     if not re.fullmatch(r"[0-9, ]*", str(parts.get("port", ""))):
         raise _invalid_address("its port is not a number")
-    return conninfo.make_conninfo(
-        "", **{"connect_timeout": CONNECT_SECONDS, "fallback_application_name": "softkv", **parts}
-    )
+    defaults: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, "fallback_application_name": "softkv"}
+    return conninfo.make_conninfo("", **{**defaults, **parts, "client_encoding": "utf8"})
 
 
 def _invalid_address(reason: str) -> StorageFailed:
@@ -136,21 +143,45 @@ def _invalid_address(reason: str) -> StorageFailed:
     )
 
 
+class _BinaryCursor(Cursor[Any]):
+    """A cursor with results in binary: as text, their digits and escapes would depend on settings of the session."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.format = Format.BINARY
+
+
 def _connect(address: str) -> Connection[Any]:
-    """Open a connection without prepared statements: a pooler may run the next statement in another session."""
-    return psycopg.connect(address, autocommit=True, prepare_threshold=None)
+    """Open a connection without prepared statements: a pooler may run the next statement in another session.
+
+    For the same reason, answers depend on no setting of the session, whatever its user or the environment sets: texts
+    are UTF-8, results and lists of bytes come in binary, and each transaction names its isolation.
+    """
+    connection = psycopg.connect(address, autocommit=True, prepare_threshold=None, cursor_factory=_BinaryCursor)
+    connection.isolation_level = IsolationLevel.READ_COMMITTED
+    return connection
+
+
+def _is_lost(connection: Connection[Any], error: Exception) -> bool:
+    """Return whether the error is that the server or a pooler has ended the connection.
+
+    psycopg raises errors of Python, too, if the connection ends in the middle of a COPY.
+    """
+    if isinstance(error, psycopg.Error) and error.diag.severity_nonlocalized in ("FATAL", "PANIC"):
+        return True
+    return connection.closed and not isinstance(error, StorageError)
 
 
 @contextmanager
 def work_memory(connection: Connection[Any]) -> Iterator[None]:
     """Let statements of the block sort and hash in memory, in the connection's transaction or in a new one.
 
-    A filter whose result is too large to hash would compare every document with every other. The setting ends with the
-    transaction, because a pooler may give the session to another process then.
+    A filter whose result is too large to hash would compare every document with every other. No index leaves rows out,
+    either. The settings end with the transaction, because a pooler may give the session to another process then.
     """
     idle = connection.info.transaction_status == TransactionStatus.IDLE
     with connection.transaction() if idle else nullcontext():
-        connection.execute(f"SET LOCAL work_mem = '{_WORK_MEMORY}'")
+        connection.execute(_SET_LOCAL)
         yield
 
 
@@ -209,9 +240,21 @@ class Connections:
         if not self._permits.acquire(timeout=WAIT_SECONDS):
             raise StoreUnavailable(f"all {MAX_CONNECTIONS} connections to {self._name} are in use")
         try:
-            connection = self._pop_idle() or _connect(self._address)
+            idle = self._pop_idle()
+            connection = idle or _connect(self._address)
             try:
+                if idle is None:
+                    connection.execute(_LIMIT_LOCKS, (connection.info.backend_pid,))
                 yield connection
+            except Exception as error:
+                if not _is_lost(connection, error):
+                    raise
+                connection.close()
+                self._close_idle()
+                time.sleep(_ENDING_SECONDS)
+                reason = " ".join(str(error).split()) if isinstance(error, psycopg.Error) else "in the middle of data"
+                problem = f"the connection to PostgreSQL at {self._name} was lost ({reason})"
+                raise StoreUnavailable(problem, connection_lost=True) from error
             finally:
                 self._return(connection)
         finally:
@@ -219,8 +262,11 @@ class Connections:
 
     def close(self) -> None:
         """Close idle connections; one in use is closed when it is returned."""
+        self._closed = True
+        self._close_idle()
+
+    def _close_idle(self) -> None:
         with self._lock:
-            self._closed = True
             idle, self._idle = self._idle, deque()
         for _, connection in idle:
             connection.close()

@@ -63,7 +63,7 @@ def insert(
                     for field in document.fields:
                         copy.write_row(field_entry(collection, row, field))
             cursor.execute(
-                "INSERT INTO softkv.names (collection, field, name) SELECT %s, * FROM unnest(%s::bytea[], %s::text[])"
+                "INSERT INTO softkv.names (collection, field, name) SELECT %s, * FROM unnest(%b::bytea[], %s::text[])"
                 " ON CONFLICT DO NOTHING",
                 (collection, list(names), list(names.values())),
             )

@@ -52,7 +52,7 @@ def read_column(
         "last": LAST if last is None else last,
     }
     groups = (_Groups(), _Groups())
-    with work_memory(connection), connection.cursor(binary=True) as cursor:
+    with work_memory(connection), connection.cursor() as cursor:
         if most_bytes is not None:
             size = connection.execute(_SIZE, parameters).fetchone()
             if size is not None and (size[0] or 0) > most_bytes:

@@ -359,7 +359,7 @@ class Reader:
             f" AND {self._living} AND {where.sql}"
         )
         parameters = (collection, first, LAST if last is None else last, *where.parameters)
-        with work_memory(self._connection), self._connection.cursor(binary=True) as cursor:
+        with work_memory(self._connection), self._connection.cursor() as cursor:
             row = cursor.execute(statement, parameters).fetchone()
         return np.sort(array(row[0] if row else None))
 

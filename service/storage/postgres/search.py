@@ -80,7 +80,7 @@ class Search:
         refuse_surrogates([searched] if isinstance(searched, str) else (term.text for term in searched))
         terms = terms_of(searched)
         parameters = {"collection": self._collection, "words": words_of(terms), "beginnings": beginnings_of(terms)}
-        with work_memory(self._connection), self._connection.cursor(binary=True) as cursor:
+        with work_memory(self._connection), self._connection.cursor() as cursor:
             cursor.execute(_RANKS.format(living=self._living), parameters)
             table = np.fromiter(cursor, dtype=[("row", np.int64), ("rank", np.float64)])
         return np.ascontiguousarray(table["row"]), np.ascontiguousarray(table["rank"])

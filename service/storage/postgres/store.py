@@ -19,6 +19,7 @@ from service.storage.errors import (
     StorageFailed,
     StoreClosed,
     StoreUnavailable,
+    read_again,
 )
 from service.storage.idempotency import IdempotentWrite
 from service.storage.postgres import change_log
@@ -263,7 +264,7 @@ class PostgresStore:
     def troubles(self) -> list[str]:
         """Return a list with one line of text if the database is unreachable now; else an empty list."""
         try:
-            self.catalogue()
+            read_again(self.catalogue)
         except StorageError as error:
             return [f"storage: {error}"]
         return []

@@ -87,7 +87,7 @@ def keys_of(
         damaged: receives each document whose vectors are damaged, and which is left out. Without it, the first one is
             raised.
     """
-    with work_memory(connection), connection.cursor(binary=True) as cursor:
+    with work_memory(connection), connection.cursor() as cursor:
         row = cursor.execute(_ALL_COLUMNS, (collection, list(rows))).fetchone()
     if row is not None:
         size, *arrays = row[:6]
@@ -106,7 +106,7 @@ def checksums(
     connection: Connection[Any], collection: int, first: int, last: int
 ) -> tuple[RowNumbers, RowNumbers, RowNumbers]:
     """Read row numbers, documents and checksums, int64[n] each, of keys from `first` to `last`, ascending."""
-    with connection.cursor(binary=True) as cursor:
+    with connection.cursor() as cursor:
         row = cursor.execute(_CHECKSUMS, (collection, first, last)).fetchone()
     row_numbers, owners, digests = map(array, row or (None, None, None))
     return row_numbers, owners, digests
@@ -131,6 +131,6 @@ def _read(connection: Connection[Any], collection: int, column: str, rows: Itera
     statement = (
         f'SELECT {VECTOR_COLUMNS} FROM softkv.vectors WHERE collection = %s AND {column} = ANY(%s) ORDER BY "row"'
     )
-    with connection.cursor(binary=True) as cursor:
+    with connection.cursor() as cursor:
         cursor.execute(statement, (collection, numbers(rows)))
         return {row[0]: row for row in cursor}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from psycopg import Connection, errors, sql
+from psycopg import Connection, Cursor, errors, sql
 
 from service.storage.errors import DatabaseTooNew, DatabaseTooOld, StorageFailed
 
@@ -71,5 +71,5 @@ def _create(connection: Connection[Any], address: str) -> None:
         ) from error
     # Several statements without parameters; the file is part of softkv.
     script = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
-    connection.execute(sql.SQL(script))
+    Cursor(connection).execute(sql.SQL(script))  # that of the connection takes one statement
     connection.execute("INSERT INTO softkv.state (schema_version) VALUES (%s)", (SCHEMA,))

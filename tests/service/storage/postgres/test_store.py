@@ -37,7 +37,8 @@ pytestmark = [pytest.mark.postgres, pytest.mark.end_to_end]
 
 def execute(store: Any, statement: str, *parameters: Any) -> None:
     with store.writing() as writer:
-        writer._connection.execute(statement, parameters)
+        for part in statement.split("; "):  # PostgreSQL takes one statement with parameters
+            writer._connection.execute(part, parameters)
 
 
 def test_several_processes_create_the_tables_of_a_new_database_once(address: str) -> None:
