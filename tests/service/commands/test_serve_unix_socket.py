@@ -131,11 +131,11 @@ def test_only_a_trusted_proxy_at_the_socket_says_the_address(tmp_path: Path, pat
 def test_a_proxy_uses_the_socket_as_documented(tmp_path: Path, path: Path, name: str) -> None:
     page = Page("docs/operate/proxy.md")
     text = (Path(__file__).parents[3] / page.name).read_text(encoding="utf-8")
-    upstream = {"nginx": "http://unix:/run/softkv/softkv.sock:/", "caddy": "unix//run/softkv/softkv.sock"}[name]
+    upstream = {"nginx": "http://unix:/run/softkv/softkv.sock", "caddy": "unix//run/softkv/softkv.sock"}[name]
     assert f"`{upstream}`" in text
     upstream, port = upstream.replace("/run/softkv/softkv.sock", str(path)), free_port()
     configuration = next(block for kind, block in page.blocks if kind == name and "/softkv/" in block)
-    configuration = configuration.replace("http://127.0.0.1:8000/", upstream).replace("127.0.0.1:8000", upstream)
+    configuration = configuration.replace("http://127.0.0.1:8000", upstream).replace("127.0.0.1:8000", upstream)
     configuration = configuration.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
     configuration = re.sub(r"^ *ssl_certificate.*\n", "", configuration, flags=re.MULTILINE)
     configuration = configuration.replace("softkv.example {", f"http://:{port} {{")

@@ -20,6 +20,8 @@ import pytest
 
 HOP_BY_HOP = ("connection", "content-length", "date", "keep-alive", "server", "transfer-encoding")
 SECONDS = 20
+APACHE_MODULES = "/usr/lib/apache2/modules"
+OF_APACHE = ("mpm_event", "authz_core", "alias", "headers", "proxy", "proxy_http", "reqtimeout")
 AS_ROOT = "user root;" if os.geteuid() == 0 else ""  # the folders of a test belong to its user
 
 
@@ -84,14 +86,15 @@ def program(name: str, configuration: str, folder: Path, port: int) -> Iterator[
     """Run a proxy with a configuration, and yield its URL; skip the test if the program is missing.
 
     Args:
-        name: `nginx`, `caddy`, `squid` or `varnishd`.
-        configuration: for nginx, what belongs into its block `http`; for the others, their whole file.
+        name: `nginx`, `caddy`, `apache2`, `squid` or `varnishd`.
+        configuration: for nginx, what belongs into its block `http`; for Apache, its virtual hosts; for the others,
+            their whole file.
         folder: a directory for its files.
         port: the port of the configuration.
     """
     path = shutil.which(name) or shutil.which(name, path="/usr/sbin")
     if path is None:
-        pytest.skip(f"{name} is not installed: Debian's packages are nginx-light, caddy, squid and varnish")
+        pytest.skip(f"{name} is not installed: Debian's packages are nginx-light, caddy, apache2, squid and varnish")
     file = folder / name
     if name == "nginx":
         places = "".join(
@@ -102,6 +105,13 @@ def program(name: str, configuration: str, folder: Path, port: int) -> Iterator[
             f"http {{ access_log off; {places}\n{configuration}\n}}\n"
         )
         command = [path, "-e", "stderr", "-p", str(folder), "-c", str(file)]
+    elif name == "apache2":
+        modules = "".join(f"LoadModule {module}_module {APACHE_MODULES}/mod_{module}.so\n" for module in OF_APACHE)
+        file.write_text(
+            f"ServerRoot {folder}\nDefaultRuntimeDir {folder}\nPidFile {folder}/pid\nErrorLog /dev/stderr\n"
+            f"User nobody\nGroup nogroup\nServerName localhost\nListen 127.0.0.1:{port}\n{modules}{configuration}"
+        )
+        command = [path, "-D", "FOREGROUND", "-f", str(file)]
     elif name == "squid":
         file.write_text(configuration)
         command = [path, "-N", "-d", "1", "-f", str(file)]

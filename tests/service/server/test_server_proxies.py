@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urljoin
 
 import httpx
+import httpx2
 import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -21,8 +22,10 @@ from softkv import Client
 from tests.examples import ROOT, Page
 from tests.running import RunningService
 from tests.service.server.proxies import caller, free_port, program, small_proxy
+from tests.thorough import thorough
 
 CLIENT, LIAR, PROXY = "203.0.113.7", "198.51.100.1", "127.0.0.1"
+IDS = ["a", "a/b", "a//b", "/a", "a/", "a/../b", "a/./b", "a%2Fb", "a%b", "ü ?#;&=+", "https://a.example/b?c=1#d"]
 LINK = re.compile(r"""(?:href|src)="([^"#]+)""")
 
 
@@ -210,7 +213,8 @@ def without_tls(configuration: str, port: int, service_port: int) -> str:
     """Return a configuration of the page for this port and this service."""
     configuration = configuration.replace("127.0.0.1:8000", f"127.0.0.1:{service_port}")
     configuration = re.sub(r"listen 443 ssl;", f"listen 127.0.0.1:{port};", configuration)
-    configuration = re.sub(r"^ *ssl_certificate.*\n", "", configuration, flags=re.MULTILINE)
+    configuration = re.sub(r"^ *(ssl_certificate|SSL).*\n", "", configuration, flags=re.MULTILINE)
+    configuration = configuration.replace("<VirtualHost *:443>", f"<VirtualHost *:{port}>")
     return re.sub(r"^softkv\.example", f"http://:{port}", configuration, flags=re.MULTILINE)
 
 
@@ -237,14 +241,22 @@ def test_a_documented_proxy_passes_only_the_api(tmp_path, plain, name):
 
 
 @pytest.mark.parametrize("prefix", ["", "/softkv"])
-@pytest.mark.parametrize("name", ["nginx", "caddy"])
+@pytest.mark.parametrize("name", ["nginx", "caddy", thorough("apache2")])
 def test_a_documented_configuration_works(tmp_path, trusting, name, prefix):
     """Each block runs as it is, but without TLS, on a free port, for the service of the test."""
-    (configuration,) = [
-        text
-        for kind, text in Page("docs/operate/proxy.md").blocks
-        if kind == name and ("/softkv/" in text) == bool(prefix) and "404" not in text
-    ]
+    page = Page("docs/operate/proxy.md")
+    if name == "apache2":
+        (configuration,) = (text for kind, text in page.blocks if kind == "apache")
+        old, new, more = 'ProxyPass "/"', 'ProxyPass "/softkv/"', 'RedirectMatch "^/softkv$" "/softkv/"'
+        assert f"write `{new}` for `{old}`, and add `{more}`" in page.prose
+        if prefix:
+            configuration = configuration.replace(old, f"{more}\n    {new}")
+    else:
+        (configuration,) = (
+            text
+            for kind, text in page.blocks
+            if kind == name and ("/softkv/" in text) == bool(prefix) and "404" not in text
+        )
     port = free_port()
     configuration = without_tls(configuration, port, trusting.port)
     elsewhere = httpx.HTTPTransport(local_address="127.0.0.2")  # not a trusted address
@@ -256,6 +268,14 @@ def test_a_documented_configuration_works(tmp_path, trusting, name, prefix):
         assert (seen["address"], seen["scheme"]) == ("127.0.0.2", "http")
         assert client.get(f"{prefix}/").status_code == 200
         assert client.get(f"{prefix}/v1").json()["version"]
+        with Client(f"{url}{prefix}", transport=httpx2.HTTPTransport(local_address="127.0.0.2")) as softkv_client:
+            notes = softkv_client.collection(f"of-{port}")
+            notes.create(encoder=None)
+            for number, id_ in enumerate(IDS):
+                notes.put(id_, key_vector=[1, 0], value=number)
+            assert [notes.get(id_).value for id_ in IDS] == [*range(len(IDS))]
+            assert not any(notes.exists(f"{id_}/none") for id_ in IDS)
+            assert notes.count() == len(IDS)
         if prefix:
             assert client.get(prefix, follow_redirects=True).status_code == 200
             assert "version" not in client.get("/v1").text
