@@ -2,44 +2,71 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
+import sqlite3
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from attention.lookup import unseal
 from benchmarks.running import Service
 from benchmarks.writers import PATH, WIDTH, State, Writer, number_of, vector
 from service.storage import SQLiteStore, restore
+from tests.running import children_of
 
 WRITERS = 4
 RESTORE_EVERY = 10
+# Blocks are written to files, files removed and expired documents deleted all the time.
+SMALL_BLOCKS = """
+from functools import partial
+from attention.lookup import Limits
+from service import cli, lifespan, startup
+from service.retrieval.documents import expiry
+
+limits = Limits(block_rows=32, exact_max_components=0)
+startup.open_in_background = partial(startup.open_in_background, limits=limits)
+lifespan.IDLE_SECONDS = expiry.INTERVAL_SECONDS = 0.2
+cli.main()
+"""
+BLOCK_SHARE = 0.3
+TABLE_ROWS, TABLE_PARTS = 20_000, 20
 
 
 class Killed:
     """A store whose service is killed again and again.
 
+    Beside the writers, a thread sends files to `/v1/tables`, one makes and deletes a collection, and one makes backups.
+
     Args:
         directory: for its data, and what is restored.
         options: of `softkv serve`.
-        most_seconds: that writers have.
+        most_writes: that are acknowledged before a kill.
     """
 
-    def __init__(self, directory: Path, chosen: random.Random, *options: str, most_seconds: float = 2.0) -> None:
+    def __init__(self, directory: Path, chosen: random.Random, *options: str, most_writes: int = 40) -> None:
         self._directory = directory
         self._data = directory / "data"
         self._chosen = chosen
-        self._most_seconds = most_seconds
+        self._most_writes = most_writes
         self._options = ("--encoder", "none", "--drain-seconds", "0", *options)
         self._lock, self._last = threading.Lock(), 0
         self._writers = [
             Writer(f"w{number}", random.Random(chosen.random()), iter(self._number, None)) for number in range(WRITERS)
         ]
         self._kills = self._restored = self._documents = 0
+        self._table, self._readers = "no file", list[int]()
+        self._under_way = Counter[str]()
+
+    def _service(self) -> Service:
+        return Service(self._data, *self._options, program=("-c", SMALL_BLOCKS))
 
     def _number(self) -> int:
         with self._lock:
@@ -49,7 +76,7 @@ class Killed:
     def once(self) -> None:
         """Start, see what the last kill has left, write, and kill."""
         restored = None
-        with Service(self._data, *self._options) as service:
+        with self._service() as service:
             wait_for_keys(service)
             with service.client() as client:
                 client.put(PATH, json={"encoder": None, "dimension": WIDTH}).raise_for_status()
@@ -61,14 +88,14 @@ class Killed:
         if restored is not None:
             shutil.rmtree(self._data)
             restored.rename(self._data)
-            with Service(self._data, *self._options) as service:
+            with self._service() as service:
                 wait_for_keys(service)
                 self._write_and_kill(service)
         self._kills += 1
 
     def end(self) -> None:
         """See what the last kill has left, and read every row."""
-        with Service(self._data, *self._options) as service:
+        with self._service() as service:
             wait_for_keys(service)
             with service.client() as client:
                 self._see(client)
@@ -76,19 +103,81 @@ class Killed:
 
     def _write_and_kill(self, service: Service) -> None:
         threads = [threading.Thread(target=writer.run, args=(service.url,)) for writer in self._writers]
-        threads.append(threading.Thread(target=_back_up, args=(service.url,)))
+        others = (_back_up, self._send_tables, _make_and_delete)
+        threads += [threading.Thread(target=other, args=(service.url,)) for other in others]
         for thread in threads:
             thread.start()
-        time.sleep(self._chosen.uniform(0, self._most_seconds))
+        self._wait_for_writes(threads)
+        self._under_way[self._table] += 1
+        self._readers = children_of(service.process.pid, module="softkv.tables")
         service.kill()
+        self._under_way["a block being written"] += self._unwritten()
         for thread in threads:
             thread.join()
+        self._under_way["a write"] += any(writer.under_way for writer in self._writers)
+
+    def _wait_for_writes(self, threads: list[threading.Thread]) -> None:
+        """Wait for a random number of writes, then for a random time; often until a block is being written, too."""
+        target = self.acknowledged + self._chosen.randrange(self._most_writes)
+        pause, hits = self._chosen.uniform(0, 0.1), self._chosen.random() < BLOCK_SHARE
+        while self.acknowledged < target and all(thread.is_alive() for thread in threads):
+            time.sleep(0.001)
+        time.sleep(pause)
+        deadline = time.monotonic() + 1
+        while hits and time.monotonic() < deadline and not self._unwritten():
+            pass
+
+    def _unwritten(self) -> bool:
+        return any(name.endswith(".block.new") for name in os.listdir(self._data))
+
+    def _send_tables(self, url: str) -> None:
+        """Send files until the service is gone, a part at a time."""
+
+        def parts() -> Iterator[bytes]:
+            self._table = "a file being received"
+            for part in range(TABLE_PARTS):
+                yield "".join(f'{{"id": "{part}-{row}"}}\n' for row in range(TABLE_ROWS // TABLE_PARTS)).encode()
+                time.sleep(0.01)
+            self._table = "a file being read"
+
+        headers = {"content-type": "application/octet-stream"}
+        with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+            while True:
+                try:
+                    answer = client.post("/v1/tables", params={"file": "a.ndjson"}, content=parts(), headers=headers)
+                except httpx.TransportError:
+                    return
+                assert f'"rows":{TABLE_ROWS}' in answer.text[-200:], answer.text[-200:]
 
     def _see(self, client: httpx.Client) -> None:
+        """See that what was acknowledged is there, and nothing else: no file that nothing names either."""
         result = held(client)
+        deadline = time.monotonic() + 60
+        while left := [
+            *(self._data / "received").glob("*"),
+            *self._data.glob("softkv.copy-*"),
+            *self._files_left(),
+            *filter(_runs, self._readers),
+        ]:
+            assert time.monotonic() < deadline, f"left behind: {left}"
+            time.sleep(0.05)
         for writer in self._writers:
             writer.settle(result)
         self._documents = len(result)
+
+    def _files_left(self) -> Iterator[Path]:
+        """Yield files of blocks that are incomplete, of no collection, or with rows that another file has."""
+        with closing(sqlite3.connect(f"file:{self._data / 'softkv.sqlite3'}?mode=ro", uri=True)) as connection:
+            collections = {str(number) for (number,) in connection.execute("SELECT id FROM collections")}
+        seen = set[tuple[str, int]]()
+        for path in sorted(self._data.glob("softkv.sealed-*")):
+            rows, collection = set[tuple[str, int]](), path.name.split("-")[1]
+            if path.suffix == ".block":
+                with suppress(FileNotFoundError):  # the service has just removed it
+                    rows = {(collection, row) for row in unseal(path).numbers.tolist()}
+            if not rows or rows & seen or collection not in collections:
+                yield path
+            seen |= rows
 
     def _restore(self, client: httpx.Client) -> Path:
         """Restore a backup into a new directory, which replaces the store from now on."""
@@ -114,9 +203,10 @@ class Killed:
         """Describe the work so far."""
         total = sum((writer.acknowledged for writer in self._writers), Counter[str]())
         kinds = ", ".join(f"{count:,} {name}" for name, count in sorted(total.items()))
+        phases = ", ".join(f"{count} {name}" for name, count in sorted(self._under_way.items()))
         return (
             f"{self.acknowledged:,} writes acknowledged ({kinds}); restored {self._restored} times; "
-            f"{self._documents} documents at last"
+            f"{self._documents} documents at last; at the kills there were {phases}"
         )
 
 
@@ -153,6 +243,13 @@ def wait_for_keys(service: Service) -> None:
     raise TimeoutError("the service did not read its keys")
 
 
+def _runs(process: int) -> bool:
+    """Return whether a process runs; one that has ended and waits for its parent has no command line."""
+    with suppress(OSError):
+        return Path(f"/proc/{process}/cmdline").read_bytes() != b""
+    return False
+
+
 def _back_up(url: str) -> None:
     """Make backups until the service is gone."""
     with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
@@ -162,3 +259,16 @@ def _back_up(url: str) -> None:
             except httpx.TransportError:
                 return
             assert answer.status_code == 200, answer.text
+
+
+def _make_and_delete(url: str) -> None:
+    """Make a collection of several blocks and delete it, until the service is gone."""
+    documents = [{"id": str(number), "key_vector": vector(number)} for number in range(100)]
+    with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+        while True:
+            try:
+                client.put(f"{PATH}-2", json={"encoder": None, "dimension": WIDTH})
+                client.post(f"{PATH}-2/documents", json={"documents": documents})
+                client.delete(f"{PATH}-2")
+            except httpx.TransportError:
+                return

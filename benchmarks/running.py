@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -19,17 +20,24 @@ class Service:
     Args:
         log: where it says what it does.
         checkout: the folder of another commit to run instead, by the Python of its .venv if it has one.
+        program: the arguments of Python that run `softkv`.
     """
 
-    def __init__(self, data: Path, *options: str, log: Path | None = None, checkout: Path | None = None) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *options: str,
+        log: Path | None = None,
+        checkout: Path | None = None,
+        program: Sequence[str] = ("-m", "service"),
+    ) -> None:
         self._log = log
         self._checkout = checkout and checkout.resolve()
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self._command = [
             sys.executable if self._checkout is None else python_of(self._checkout),
-            "-m",
-            "service",
+            *program,
             "serve",
             "--port",
             str(port),

@@ -19,7 +19,7 @@ import pytest
 from typer.testing import CliRunner
 
 from service.cli import app
-from softkv import Client, Unreachable
+from softkv import Client
 from softkv.commands.command_line import Refused
 from softkv.commands.remote import Upload
 from softkv.tables import open_table
@@ -164,32 +164,6 @@ def test_resume_skips_every_ordinary_id(softkv: Softkv, tmp_path: Path) -> None:
     softkv("load", str(write_lines(tmp_path / "books.ndjson", documents[:300])), "--encoder", "none")
     summary = softkv("load", str(write_lines(tmp_path / "books.ndjson", documents)), "--resume").stdout
     assert summary == "books: 400 documents written, 300 were there already\n"
-
-
-@pytest.mark.thorough
-def test_a_killed_service_keeps_the_acknowledged_rows(tmp_path: Path) -> None:
-    """Killed between two thousands; started again, --resume writes the rest."""
-    source = open_table(write_lines(tmp_path / "books.ndjson", vectors(6000)))
-    with serving(tmp_path / "data") as running, Client(running.url, retries=0) as client:
-        collection = client.collection("books")
-        collection.create(encoder=None)
-
-        def kill(done: int) -> None:
-            if done >= 2000:
-                running.process.send_signal(signal.SIGKILL)
-                running.process.wait()
-
-        upload = Upload(collection, source, kill)
-        with pytest.raises(Unreachable):
-            upload.run(resume=False)
-        acknowledged = upload.upserts
-        assert 2000 <= acknowledged < 6000
-    with serving(tmp_path / "data") as running, Client(running.url) as client:
-        upload = Upload(client.collection("books"), source, lambda done: None)
-        upload.run(resume=True)
-        assert upload.skipped >= acknowledged
-        assert upload.skipped + upload.upserts == upload.read == 6000
-        assert httpx.get(f"{running.url}{PATH}", timeout=60).json()["documents"] == 6000
 
 
 def test_a_line_longer_than_the_service_takes_is_refused_by_itself(tmp_path: Path) -> None:
