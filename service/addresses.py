@@ -39,7 +39,8 @@ def network_urls(host: str, port: int) -> list[str]:
         return []
     if not address.is_unspecified:
         return [url(host, port)]
-    return [url(own_address, port) for own_address in _own_addresses(address.version)]
+    both = address.version == 6 and socket.has_dualstack_ipv6()
+    return [url(reachable, port) for reachable in (own_addresses() if both else _own_addresses(address.version))]
 
 
 def own_addresses() -> list[str]:

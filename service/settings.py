@@ -71,8 +71,8 @@ class Settings(BaseSettings):
 
     host: Annotated[str, START] = Field(
         "127.0.0.1",
-        description="the address to listen on. An address that other machines can reach needs keys or "
-        "`ALLOW_ANONYMOUS`",
+        description="the address to listen on; `::` is all addresses, of IPv6 and IPv4. An address that other machines "
+        "can reach needs keys or `ALLOW_ANONYMOUS`",
     )
     port: Annotated[int, START] = Field(8000, ge=0, le=65535, description="the port to listen on; 0 takes a free port")
     data_dir: Annotated[Path, START] = Field(

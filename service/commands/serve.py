@@ -187,7 +187,8 @@ def _listen(settings: Settings) -> socket.socket:
     try:
         host = settings.host.strip("[]")
         family, _, _, _, address = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM)[0]
-        listener = socket.create_server(address[:2], family=family, backlog=2048)
+        both = address[0] == "::" and socket.has_dualstack_ipv6()
+        listener = socket.create_server(address[:2], family=family, backlog=2048, dualstack_ipv6=both)
     except OSError as error:
         # asyncio adds the address to the reason; the message names it already.
         reason = (error.strerror or str(error)).partition(" (while")[0]

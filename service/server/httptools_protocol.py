@@ -37,6 +37,8 @@ MAX_PIPELINED = 16
 """The most requests of one connection that wait for their turn; the bytes after them stay unparsed."""
 LINGER_SECONDS = 1.0
 CONNECT = b"CONNECT"
+MAPPED = "::ffff:"
+"""The beginning of an IPv4 address as sockets of both families have it."""
 
 
 def protocol_factory(bounds: ConnectionLimits) -> Any:
@@ -158,10 +160,15 @@ class StrictHttpProtocol(HttpToolsProtocol):
         self._lengths: list[tuple[bytes, bytes]] = []
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Wrap the transport of a new connection, and start its timeouts."""
+        """Wrap the transport of a new connection, and start its timeouts.
+
+        A client that a listener of both families has by IPv4 gets its IPv4 address, by which it may be trusted.
+        """
         super().connection_made(cast(asyncio.Transport, CoalescingTransport(transport, self.loop)))
         if transport.get_extra_info("socket").family == UNIX_FAMILY:
             self.client = UNIX, 0
+        elif self.client is not None and self.client[0].startswith(MAPPED):
+            self.client = self.client[0].removeprefix(MAPPED), self.client[1]
         self._timeouts.add(self, self.loop)
 
     def connection_lost(self, exc: Exception | None) -> None:

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 from collections.abc import Sequence
 from io import StringIO
@@ -77,16 +78,35 @@ def test_a_log_for_programs_has_them_as_a_field(tmp_path: Path) -> None:
         assert line["elsewhere"] == machine.network_urls("0.0.0.0", int(line["url"].rpartition(":")[2]))
 
 
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this system has no sockets for both families")
+def test_all_addresses_of_ipv6_are_also_those_of_ipv4(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOFTKV_API_KEYS", "a-long-key-of-this-test")
+    with serving(tmp_path, "--host", "::", "--trusted-proxies", "127.0.0.1", "--log-format", "json") as running:
+        port = int(running.url.rpartition(":")[2])
+        assert running.url == f"http://[::1]:{port}"
+        for host in ("127.0.0.1", "[::1]"):
+            url, forwarded = f"http://{host}:{port}/v1/collections", {"X-Forwarded-For": "192.0.2.7"}
+            assert httpx.get(url, headers=forwarded, trust_env=False, timeout=60).status_code == 401
+        _, rest = running.stop(signal.SIGINT)
+    refused = [json.loads(line) for line in rest.splitlines() if '"status": 401' in line]
+    assert [line["client"] for line in refused] == ["192.0.2.7", "::1"]  # only a trusted proxy forwards for another
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "[::1]"])
 def test_a_loopback_address_is_not_announced_to_the_network(host: str) -> None:
     assert machine.network_urls(host, 8000) == []
     assert startup.announcement(host, 8000, terminal()).count("\n") == 0
 
 
-def test_addresses_are_of_the_family_that_is_listened_on(networks: list[str]) -> None:
+def test_addresses_are_of_the_families_that_are_listened_on(
+    networks: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     networks += ["192.168.1.20", "10.0.0.3", "fd00::2"]
     assert machine.network_urls("0.0.0.0", 80) == ["http://192.168.1.20:80", "http://10.0.0.3:80"]
-    assert machine.network_urls("::", 80) == machine.network_urls("[::]", 80) == ["http://[fd00::2]:80"]
+    every = ["http://192.168.1.20:80", "http://10.0.0.3:80", "http://[fd00::2]:80"]
+    assert machine.network_urls("::", 80) == machine.network_urls("[::]", 80) == every
+    monkeypatch.setattr(machine.socket, "has_dualstack_ipv6", lambda: False)
+    assert machine.network_urls("::", 80) == ["http://[fd00::2]:80"]
     assert machine.network_urls("10.0.0.3", 80) == ["http://10.0.0.3:80"]
     assert startup.browser_url("::", 80) == "http://[::1]:80"
 
