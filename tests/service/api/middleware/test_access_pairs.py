@@ -146,15 +146,19 @@ def texts_of(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def calls(names: list[str]) -> Iterator[Call]:
-    """Yield every call with every field, reads first, then calls about ids of documents, hidden ones among them."""
+    """Yield every call with every field, reads first, then calls about ids of documents, hidden ones among them.
+
+    A call that takes a filter also comes with other filters, and with the fields of another such call.
+    """
     chosen, about = random.Random(5), {"name": "vectors"}
     every = [call for operation in CONTRACT.operations.values() for call in examples(CONTRACT, operation)]
     every += [*EVERY_FIELD, Call("attend", EVERYTHING, about)]
     for call in sorted(every, key=lambda call: call.operation in WRITES):
         yield call
         if call.operation in TAKE_FILTERS and "ids" not in call.body:
+            bodies = [same.body for same in every if (same.operation, same.values) == (call.operation, call.values)]
             for condition in chosen.sample(FILTERS[1:], 3):
-                yield Call(call.operation, call.body | {"filter": condition}, call.values)
+                yield Call(call.operation, chosen.choice(bodies) | call.body | {"filter": condition}, call.values)
     for name in names:
         yield Call("query_documents", {"ids": [name, "a"], "count": True}, about)
         yield Call("attend", {"query": [{"id": name}, [1, 0]]}, about)
