@@ -139,8 +139,8 @@ export class ServiceFailed extends Refused {
  *
  * Only the service knows what exists, so an answer without a code is no NotFound, Conflict or Invalid.
  */
-export function errorClass(status: number, code: unknown): typeof Refused {
-  return (code || ![404, 409, 422].includes(status) ? OF_STATUS[status] : undefined) ?? Refused;
+export function errorClass(status: number, code?: unknown): typeof Refused {
+  return OF_STATUS[code || ![404, 409, 422].includes(status) ? status : 0] ?? Refused;
 }
 
 const OF_STATUS: Readonly<Record<number, typeof Refused>> = {

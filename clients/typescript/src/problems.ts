@@ -26,9 +26,8 @@ export function ofProblem(problem: SchemaProblem, reply: Reply): Refused {
 export function foreignAnswer(reply: Reply): Refused {
   const { url, status, type } = reply;
   const received = `${status} with ${type ?? "no content type"}`;
-  const slash = url.includes("%2F") ? ", and that a proxy passes on %2F, the slash of an id" : "";
-  const detail = `${url} answered ${received}, which is not softkv's: check the address${slash}`;
-  return new (errorClass(status, undefined))(detail, reply);
+  const detail = `${url} answered ${received}, which is not softkv's: check the address`;
+  return new (errorClass(status))(detail, reply);
 }
 
 /** Return the error for a flaw of a request that was not sent. */

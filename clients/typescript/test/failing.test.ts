@@ -69,7 +69,7 @@ test("an answer of a cache is asked for once more, past the cache", async (t) =>
   assert.equal((await caching.info()).version, "1");
   assert.deepEqual(asked.splice(0), [undefined, "no-cache"]);
   fresh = false;
-  const isCached = (error: SoftkvError) => /a cache answered .* \(another\), which is 3 seconds old/.test(error.message);
+  const isCached = (error: SoftkvError) => /a cache answered for request another: let it obey/.test(error.message);
   await assert.rejects(caching.info(), (error: SoftkvError) => isCached(error) && !(error instanceof Unreachable));
   assert.equal(asked.splice(0).length, 2);
   await assert.rejects(caching.call("POST", "/v1/rooms", {}), isCached);
@@ -214,7 +214,6 @@ test("what a proxy answers in its own words", async (t) => {
     for (const call of [own.info(), own.collection("a").exists("b/c"), own.collection("a").get("b/c")]) {
       await assert.rejects(call, { name: "Refused", status, code: undefined });
     }
-    if (!text.includes("detail")) await assert.rejects(own.collection("a").get("b/c"), /and that a proxy passes on %2F/);
   }
   const other = await server(t, (_, answered) => void answered.end("{}"));
   await assert.rejects(new Client({ url: other }).collection("a").attend([1]), { message: /not softkv's/ });

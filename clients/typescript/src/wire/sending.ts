@@ -67,8 +67,6 @@ const MAX_MS = 2 ** 31 - 1;
 const UNSENT = /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|CONNECT_TIMEOUT|ENETUNREACH|EHOSTUNREACH/;
 /** Error codes of Node's fetch, which ends a request after five minutes of silence whatever `timeout` is. */
 const NODE_TIMEOUT = /(HEADERS|BODY)_TIMEOUT/;
-/** The header of a call that is sent again: no cache may answer it. */
-const UNCACHED = { "Cache-Control": "no-cache" };
 
 /** Sends calls and awaits them. */
 export class Sender {
@@ -122,10 +120,15 @@ export class Sender {
     for (let tried = 1; ; tried++) {
       const attempt = new Attempt(how.timeout ?? timeout ?? call.limit ?? QUESTION_MS, how.signal);
       try {
-        const headers = { ...init.headers, ...(tried > 1 && UNCACHED) };
-        const response = await this.options.fetch(url + call.path, { ...init, headers, signal: attempt.signal });
+        const response = await this.options.fetch(url + call.path, { ...init, signal: attempt.signal });
         const head = headOf(response, url + call.path, id);
-        await requireOwn(response, head, id, tried > 1);
+        // A proxy may replace the id of a request. Only a cache adds an age.
+        if (head.requestId !== id && Number(response.headers.get("age")) > 0) {
+          attempt.cancel();
+          const detail = `a cache answered for request ${head.requestId}: let it obey Cache-Control`;
+          const own = { requestId: id };
+          throw tried > 1 ? new SoftkvError(detail, own) : new Unreachable(detail, true, own);
+        }
         if (response.ok || response.status === call.expected) return await take(response, attempt, head);
         throw refusal({ ...head, text: await response.text() });
       } catch (error) {
@@ -134,11 +137,12 @@ export class Sender {
         const wait = waitBefore(failure, Boolean(call.repeatable || call.once), tried, how.retries ?? retries);
         if (wait === undefined) throw failure;
         await pause(wait, how.signal);
+        init.headers["Cache-Control"] = "no-cache"; // no cache may answer it again
       }
     }
   }
 
-  #init(call: Call<unknown>, how: How, id: string): RequestInit {
+  #init(call: Call<unknown>, how: How, id: string): RequestInit & { headers: Record<string, string> } {
     const { key } = this.options;
     const { method, body, once } = call;
     const written = () => (body instanceof Written ? body : new Written(json(body), JSON_TYPE));
@@ -154,21 +158,6 @@ export class Sender {
     };
     return { method, headers, ...(content && { body: content.content }) };
   }
-}
-
-/**
- * Check that no cache sent the answer to another request. A proxy may replace the id of a request, but adds no age.
- *
- * @param repeated whether the request asked caches not to answer it
- */
-async function requireOwn(response: Response, { requestId }: Reply, id: string, repeated: boolean): Promise<void> {
-  const age = Number(response.headers.get("age"));
-  if (requestId === id || !(age > 0)) return;
-  await response.body?.cancel();
-  const detail =
-    `a cache answered with the answer to another request (${requestId}), which is ${age} seconds old: ` +
-    "let it keep no answer that has Cache-Control: no-store, or call the service directly";
-  throw repeated ? new SoftkvError(detail, { requestId: id }) : new Unreachable(detail, true, { requestId: id });
 }
 
 /** One try of a call: its signal and its time limit. */
