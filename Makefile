@@ -330,7 +330,7 @@ docker/tools.lock: Makefile | $(LOCKING)/bin/pip-compile
 $(LOCKING)/bin/pip-compile: | $(LOCKING)/bin/pip
 	$(call install,$(LOCKING)) pip-tools==7.6.2
 
-# The commit and the tag of a release, which you then push: docs/operate/releasing.md. It needs no environment.
+# The commit and the tag of a release, which you then push: .github/RELEASING.md. It needs no environment.
 release:
 	@$(PYTHON) -m tests.release '$(VERSION)'
 

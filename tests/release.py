@@ -148,7 +148,7 @@ def check(root: Path, version: str) -> None:
     current, owner = source(root)
     if owner == PLACEHOLDER:
         message = (
-            f"Expected the owner of the repository, got {owner}. Write it into {SOURCE} (docs/operate/releasing.md)."
+            f"Expected the owner of the repository, got {owner}. Write it into {SOURCE} (.github/RELEASING.md)."
         )
         raise ReleaseError(message)
     changes = (root / CHANGES).read_text(encoding="utf-8")

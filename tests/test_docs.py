@@ -18,7 +18,7 @@ from tests.running import RunningService
 
 DOCS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))
 PAGES = [Page(name) for name in ("README.md", "CONTRIBUTING.md", *DOCS)]
-LINKING = [*PAGES, *map(Page, ("ARCHITECTURE.md", "CHANGELOG.md", "docker/README.md"))]
+LINKING = [*PAGES, *map(Page, ("ARCHITECTURE.md", "CHANGELOG.md", "docker/README.md", ".github/RELEASING.md"))]
 # Whose paths are whole, from the root of the repository.
 MAPS = [page for page in (*PAGES, Page("ARCHITECTURE.md")) if page.name != "README.md"]
 PATH = re.compile(r"[\w.*-]{3,}(/[\w.*-]+)+/?|[\w.*-]+\.(py|md|toml|txt|yml|yaml|sql|jsonl)|Makefile")
@@ -131,7 +131,8 @@ def test_the_map_of_the_code_is_short():
 
 
 def test_every_invariant_names_checks_that_exist():
-    rows = re.findall(r"^\| .+ \| (`.+`) \|$", Page("docs/operate/invariants.md").text, re.MULTILINE)
+    invariants = Page("CONTRIBUTING.md").text.partition("\n## Invariants\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| .+ \| (`.+`) \|$", invariants, re.MULTILINE)
     assert len(rows) > 50
     targets = {f"make {name}" for name in re.findall(r"^([\w-]+):", Page("Makefile").text, re.MULTILINE)}
     checks = [check for cell in rows for check in re.findall(r"`([^`]+)`", cell)]

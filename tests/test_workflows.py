@@ -19,7 +19,7 @@ from tests.release import source
 ROOT = Path(__file__).parents[1]
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted(path.name for path in (GITHUB / "workflows").iterdir())
-RELEASING = (ROOT / "docs" / "operate" / "releasing.md").read_text(encoding="utf-8")
+RELEASING = (GITHUB / "RELEASING.md").read_text(encoding="utf-8")
 PROJECTS = {
     path: tomllib.loads(path.read_text(encoding="utf-8"))["project"]
     for path in (ROOT / "pyproject.toml", *ROOT.glob("*/pyproject.toml"), *ROOT.glob("*/*/pyproject.toml"))

@@ -1,8 +1,9 @@
 """HTTP/1.1 connections, parsed by llhttp through httptools, under uvicorn.
 
 llhttp runs in its strict mode. Some requests that llhttp accepts and RFC 9112 forbids are refused here: those with
-transfer codings other than `chunked`, and those without a Host. Trailers are not treated as headers, and an `Upgrade`
-header is ignored.
+transfer codings other than `chunked`, and those without a Host. uvicorn's own protocol for httptools accepts them. It
+also parses on behind `Connection: close`, takes the body behind an `Upgrade` as the next request, makes headers of
+trailers, reads headers of any size, and answers what it cannot parse before the requests that came earlier.
 """
 
 from __future__ import annotations

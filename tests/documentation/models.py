@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.documentation.pages import DOCS, LINK, Entry, outside_code, page_of
 
 INDEX, FULL = "llms.txt", "llms-full.txt"
-OPTIONAL = ("operate/changes.md", "operate/notes.md", "operate/releasing.md")
+OPTIONAL = ("operate/changes.md",)
 """Pages that a short context may leave out, besides those of `OPTIONAL_FOLDER`."""
 OPTIONAL_FOLDER = "zh/"
 ROW = re.compile(r"^\| (\[.*\]\([^)]+\)) \| (.*) \|$", re.MULTILINE)
