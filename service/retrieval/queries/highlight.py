@@ -22,12 +22,16 @@ from service.storage import CollectionRecord, TextSpan
 MAX_SENTENCES = 1000
 """The most different sentences that are encoded for one request."""
 
-# After a sign that ends a sentence and its closing quotes, before white space and a letter that may begin one; after
+# After a sign that ends a sentence and its closing quotes, before white space and the letter or digit `next`; after
 # such a sign of Chinese or Japanese; at an empty line.
 _END = re.compile(
-    r"""(?<=[.!?…])["'”’»)\]]*\s+(?=["'“‘«(\[¿¡]*[^\Wa-z_])|(?<=[。！？｡])(?![。！？｡])[」』”’）]*\s*|\n[^\S\n]*\n\s*"""
+    r"""(?<=[.!?…؟۔।])["'”“’»«)\]]*(?:(?!\n[^\S\n]*\n)\s)+(?=["'“„‘‚«»‹(\[¿¡]*(?P<next>[^\W_]))"""
+    r"""|(?<=[。！？｡])(?![。！？｡])[」』”’）]*\s*|\n[^\S\n]*\n\s*"""
 )
-_ABBREVIATION = re.compile(r"(?:\b[A-Z]|\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|cf|e\.g|i\.e|Fig|No|Vol|pp))\.$")
+# Initials, and letters such as those of "z. B." and "г. Москва", are of any script.
+_ABBREVIATION = re.compile(
+    r"""(?:(?<![^\s("'“„«\[.-])[^\W\d_]|\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|cf|e\.g|i\.e|Fig|No|Nr|Vol|pp|ул|им))\.$"""
+)
 
 
 def split_sentences(text: str, span: TextSpan | None = None) -> list[TextSpan]:
@@ -38,11 +42,7 @@ def split_sentences(text: str, span: TextSpan | None = None) -> list[TextSpan]:
     ['Cats purr.', 'Dr. Who barks!', 'And then?']
     """
     begin, end = (0, len(text)) if span is None else span
-    cuts = [
-        gap.end()
-        for gap in _END.finditer(text, begin, end)
-        if not _ABBREVIATION.search(text, max(begin, gap.start() - 8), gap.start())
-    ]
+    cuts = [gap.end() for gap in _END.finditer(text, begin, end) if not _goes_on(gap)]
     spans = list[TextSpan]()
     for first, last in pairwise([begin, *cuts, end]):
         sentence = text[first:last]
@@ -50,6 +50,14 @@ def split_sentences(text: str, span: TextSpan | None = None) -> list[TextSpan]:
             first += len(sentence) - len(sentence.lstrip())
             spans.append(TextSpan(first, first + len(content)))
     return spans
+
+
+def _goes_on(gap: re.Match[str]) -> bool:
+    """Return whether a sentence goes on after a gap: before a letter in lower case, or after an abbreviation."""
+    following, start = gap["next"], gap.start()
+    if following is None:
+        return False
+    return following.islower() or _ABBREVIATION.search(gap.string, max(gap.pos, start - 8), start) is not None
 
 
 def check_highlight(record: CollectionRecord) -> None:

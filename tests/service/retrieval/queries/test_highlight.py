@@ -31,6 +31,16 @@ def sentences(text: str, span: TextSpan | None = None) -> list[str]:
         ("我是猫。「还没有名字！」真的？？是。", ["我是猫。", "「还没有名字！」", "真的？？", "是。"]),
         ("Это кот. Он спит.", ["Это кот.", "Он спит."]),
         ("¿Qué? ¡Sí! 2 gatos.", ["¿Qué?", "¡Sí!", "2 gatos."]),
+        ("Он жил в г. москва. Потом уехал.", ["Он жил в г. москва.", "Потом уехал."]),
+        ("А. С. Пушкин жил в г. Москва. Да.", ["А. С. Пушкин жил в г. Москва.", "Да."]),
+        ("C'est l'art. état d'âme. É. Zola écrit.", ["C'est l'art. état d'âme.", "É. Zola écrit."]),
+        ("Das ist bzw. über uns. „Öl?“ fragt sie.", ["Das ist bzw. über uns.", "„Öl?“ fragt sie."]),
+        ("Es sei „z. B. Äpfel.“ »Ja!«", ["Es sei „z. B. Äpfel.“", "»Ja!«"]),
+        ("To np. łatwe. Łódź.", ["To np. łatwe.", "Łódź."]),
+        ("Το τέλος κ.λπ. έγινε. Ύστερα όχι.", ["Το τέλος κ.λπ. έγινε.", "Ύστερα όχι."]),
+        ("यह घर है। वह बड़ा है।", ["यह घर है।", "वह बड़ा है।"]),
+        ("هل تفهم؟ نعم.", ["هل تفهم؟", "نعم."]),
+        ("A vitamin C.\n\nthen", ["A vitamin C.", "then"]),
     ],
 )
 def test_a_text_is_cut_into_its_sentences(text: str, expected: list[str]) -> None:
