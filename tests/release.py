@@ -147,9 +147,7 @@ def check(root: Path, version: str) -> None:
         raise ReleaseError("Expected a branch, got a detached HEAD. Check out the branch to release.")
     current, owner = source(root)
     if owner == PLACEHOLDER:
-        message = (
-            f"Expected the owner of the repository, got {owner}. Write it into {SOURCE} (.github/RELEASING.md)."
-        )
+        message = f"Expected the owner of the repository, got {owner}. Write it into {SOURCE} (.github/RELEASING.md)."
         raise ReleaseError(message)
     changes = (root / CHANGES).read_text(encoding="utf-8")
     newest = max(RELEASED.findall(changes), key=ordered, default="")

@@ -1,7 +1,9 @@
 """Answers while some rows are missing: a certificate for the whole collection, and the share that answered.
 
 The answer itself does not change: it is that of a smaller collection. Its certificate becomes the distance from the
-answer over all rows. `docs/operate/certificate-proofs.md` shows the bounds under "A part that does not answer".
+answer over all rows. `MissingRows` bounds the mass of the missing rows, and `cover_missing_rows` the distance. No sum
+over keys rules out that one of them matches perfectly. At low temperatures that match would have all the weight, so the
+bounds are then 1.
 """
 
 from __future__ import annotations
@@ -168,8 +170,8 @@ def _share(log_mass: float, log_beside: float) -> float:
 def _log_masses(answer: Answer, rounding: float) -> tuple[float, float]:
     """Return a lower and an upper bound on ln Z, the true mass Σ exp(logit) of the available rows and the null key.
 
-    The total variation τ of the answer comes from lemma 1 or lemma 2 of `docs/operate/certificate-proofs.md`. By lemma
-    1 every logit is off by at most ε ≤ 2·artanh τ, and so is ln Z. By lemma 2 τ ≥ |1 − Ẑ/Z| for the computed mass Ẑ,
+    The total variation τ of the answer comes from lemma 1 or lemma 2 of `attention.lookup.bounds`. By lemma 1
+    every logit is off by at most ε ≤ 2·artanh τ, and so is ln Z. By lemma 2 τ ≥ |1 − Ẑ/Z| for the computed mass Ẑ,
     which is sharper. Or one key stands out: its own logit is off by `rounding`, and τ is at least the relative weight
     of all other keys.
 

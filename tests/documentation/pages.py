@@ -16,6 +16,8 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 # Pages that are outside docs/ in the repository, and their places in the site.
 GUESTS = {"docker/README.md": "operate/container.md", "CHANGELOG.md": "operate/changes.md"}
+# Files that the site has as pages which are made of them.
+MADE = {"attention/lookup/bounds/__init__.py": "reference/python/bounds.md"}
 NOT_PAGES = {"site"}  # folders of docs/ without pages
 FENCE = re.compile(r"^ *(```+|~~~+)")
 LINK = re.compile(r"(!?\[(?:(?!\n\n)[^\[\]]|\[[^\]]*\])*\]\()([^)\s]+)(\))")
@@ -59,8 +61,8 @@ def page_of(path: str) -> str | None:
     Args:
         path: the path from the root of the repository.
     """
-    if path in GUESTS:
-        return GUESTS[path]
+    if path in GUESTS or path in MADE:
+        return (GUESTS | MADE)[path]
     inside = path.removeprefix("docs/")
     if inside == path or inside.split("/")[0] in NOT_PAGES:
         return None

@@ -31,6 +31,8 @@ MADE = re.compile(r"\b(?:a?sync)_(?:(?:stream|upload|page)_)?method\((\w+)\.(\w+
 PLANS = re.compile(r"\b(?:Plan|Call|Paging|EventStream)\[")
 MENTION = re.compile(r"(?<![\w/`(])docs/([\w/-]+\.md)")
 LONGEST = 100
+# The page whose text is the docstrings of a package's modules: the proofs of bounds stand in them.
+BOUNDS, BOUNDS_TITLE = "bounds", "Bounds, and their proofs"
 
 
 class PythonReference:
@@ -47,11 +49,15 @@ class PythonReference:
 
     def pages(self) -> dict[str, str]:
         """Return the text of each page by its path in the site."""
-        return {f"{FOLDER}/{name}.md": self._page(*page) for name, page in PAGES.items()}
+        pages = {f"{FOLDER}/{name}.md": self._page(*page) for name, page in PAGES.items()}
+        proofs = self._modules(BOUNDS_TITLE, self._packages["attention.lookup"][BOUNDS])
+        return pages | {f"{FOLDER}/{BOUNDS}.md": proofs}
 
     def titles(self) -> dict[str, str]:
         """Return the titles of the pages by their paths in the site, in the order of the navigation."""
-        return {f"{FOLDER}/{name}.md": title for name, (title, _, _) in PAGES.items()}
+        return {f"{FOLDER}/{name}.md": title for name, (title, *_) in PAGES.items()} | {
+            f"{FOLDER}/{BOUNDS}.md": BOUNDS_TITLE
+        }
 
     def _page(self, title: str, package: str, modules: tuple[str, ...]) -> str:
         names = [name.strip("'\"") for name in self._packages[package].exports]
@@ -69,6 +75,15 @@ class PythonReference:
         for name in names:
             member = self._packages[package][name]
             lines += self._member(name, member.final_target if member.is_alias else member, 2)
+        return "\n".join(lines) + "\n"
+
+    def _modules(self, title: str, package: Any) -> str:
+        lines = [f"# {title}", "", *self._docstring(package)]
+        for name, module in sorted(package.modules.items()):
+            lines += ["", f"## {name}", "", *self._docstring(module)]
+            for key, member in module.members.items():
+                if not key.startswith("_") and not member.is_alias and member.docstring:
+                    lines += self._member(key, member, 3)
         return "\n".join(lines) + "\n"
 
     def _member(self, name: str, target: Any, level: int) -> Iterator[str]:

@@ -2,6 +2,12 @@
 
 All shards use two common values: the thresholds from which rows are listed, and the largest key norm. From the norm
 follow the bins of a histogram and the codes of queries. All else is added up, or is the shards' largest or best value.
+
+The proofs of `attention.lookup.bounds` do not depend on where a row lies, so the answer has one tail and one bound. The
+bounds Q = (√a + √b)² on the sums of squared errors are added: (√a₁ + √b₁)² + (√a₂ + √b₂)² ≤ (√(a₁ + a₂) + √(b₁ + b₂))²
+by Minkowski, so their sum is no larger than that of one shard with all rows. Copies of one vector have one true
+similarity in two shards, too: equal digests of 512 bits mean equal keys. The chance of an accident is ignored, as a
+fault of the memory is.
 """
 
 from __future__ import annotations
