@@ -234,7 +234,7 @@ format: install
 	$(BIN)/ruff format .
 	$(BIN)/python -m tests.page format
 
-# service/api/openapi.json, from which clients are made, docs/reference/names.md, and the tables of settings.
+# service/api/openapi.json, from which clients are made, and the tables of settings.
 openapi: install
 	$(BIN)/python -m tests.description
 

@@ -1,5 +1,4 @@
-"""service/api/openapi.json: the API's description as a file; `make openapi` writes it, docs/reference/names.md
-and the tables of settings."""
+"""service/api/openapi.json: the API's description as a file; `make openapi` writes it and the tables of settings."""
 
 from __future__ import annotations
 
@@ -8,7 +7,7 @@ import json
 from service.api.routes import page
 from service.app import create_app
 from service.settings import Settings
-from tests import names, settings_tables
+from tests import settings_tables
 
 FILE = page.DESCRIPTION
 
@@ -21,5 +20,4 @@ def described() -> str:
 
 if __name__ == "__main__":
     FILE.write_text(described(), encoding="utf-8")
-    names.FILE.write_text(names.page(), encoding="utf-8")
     settings_tables.write()

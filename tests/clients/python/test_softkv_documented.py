@@ -1,4 +1,4 @@
-"""The client's page documents every public name; fields of the wire are in the page of names."""
+"""The client's page documents every public name; fields of the wire are in the description of the API."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from softkv.record import Record
 from tests.examples import Page
 
 PAGE = set(re.findall(r"\w+", Page("docs/guide/python.md").text))
-WIRE = PAGE | set(re.findall(r"\w+", Page("docs/reference/names.md").text))
+WIRE = PAGE | set(re.findall(r"\w+", Page("service/api/openapi.json").text))
 KINDS = [kind for name in softkv.__all__ if isinstance(kind := getattr(softkv, name), type)]
 
 
