@@ -123,7 +123,7 @@ class Settings(BaseSettings):
     )
     lab: Annotated[Literal["writers", "readers"], ACCESS] = Field(
         "writers",
-        description="callers that may train models in the [lab](../guide/lab.md#access): `writers`, or `readers` for "
+        description="callers that may train models in the [lab](../teach/lab.md#access): `writers`, or `readers` for "
         "every caller that may read",
     )
 

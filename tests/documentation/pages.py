@@ -17,7 +17,10 @@ DOCS = ROOT / "docs"
 # Pages that are outside docs/ in the repository, and their places in the site.
 GUESTS = {"docker/README.md": "operate/container.md", "CHANGELOG.md": "operate/changes.md"}
 # Files that the site has as pages which are made of them.
-MADE = {"attention/lookup/bounds/__init__.py": "reference/python/bounds.md"}
+MADE = {
+    "attention/lookup/bounds/__init__.py": "reference/python/bounds.md",
+    "service/api/openapi.json": "reference/http/index.md",
+}
 NOT_PAGES = {"site"}  # folders of docs/ without pages
 FENCE = re.compile(r"^ *(```+|~~~+)")
 LINK = re.compile(r"(!?\[(?:(?!\n\n)[^\[\]]|\[[^\]]*\])*\]\()([^)\s]+)(\))")

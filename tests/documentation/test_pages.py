@@ -34,7 +34,7 @@ def test_every_page_has_a_place_in_the_navigation():
     parts = navigation(HOME)
     listed = [page for part in parts for page in part.pages()]
     assert sorted(listed) == sorted(pages), "docs/README.md lists each page once, in the first cell of a table's row"
-    assert [part.title for part in parts] == ["Home", "Start", "Guide", "Reference", "Operate and understand"]
+    assert [part.title for part in parts] == ["Home", "Start", "Guide", "Teach", "Reference", "Operate and understand"]
 
 
 def test_the_navigation_follows_the_tables_of_the_home_page():
@@ -166,7 +166,7 @@ def test_the_index_for_models_has_each_page_once_in_the_form_of_llmstxt(for_mode
     head, *sections = text.split("\n## ")
     assert re.fullmatch(r"# softkv\n\n> .+\n\n.+\n", head)
     assert [section.split("\n")[0] for section in sections] == [
-        *("Start", "Guide", "Reference", "Operate and understand"),
+        *("Start", "Guide", "Teach", "Reference", "Operate and understand"),
         "Optional",
     ]
     items = [line for section in sections for line in section.split("\n")[1:] if line]

@@ -457,7 +457,7 @@ class Network(Record):
         moved: whether the machine no longer has the address, so that the service must be opened again.
         addresses: the addresses of the machine, that of the default route first; empty for callers elsewhere.
         obstacle: why this caller cannot open it: "caller", "container", "proxy", "listening", "server" or "offline";
-            None if it can. docs/guide/rooms.md explains them.
+            None if it can. docs/teach/rooms.md explains them.
     """
 
     open: bool
