@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from service.schemas.query import Query
 from service.schemas.terms import RerankModel
-from service.schemas.wire import CollectionBehind, DocumentId, InParts, JSONValue, OrNull, Wire
+from service.schemas.wire import CollectionBehind, DocumentId, FieldProblem, InParts, JSONValue, OrNull, Wire
 
 LabelSource = Literal["labels", "feedback", "self"]
 RefitMode = Literal["auto", "propose"]
@@ -326,6 +326,10 @@ class CalibrateAnswer(Wire):
     reason: str | None = Field(
         description="The reason against storing it: the gain is too small. null if it is large enough."
     )
+    left_out: list[FieldProblem] = Field(
+        description="The ids that do not count, since no document with a key has them. A question with no other answer "
+        "is left out."
+    )
     collection: CollectionBehind = None
     took_ms: float
 
@@ -337,4 +341,5 @@ def labels(question: LabelledQuestion) -> dict[str, str]:
     """
     if question.ids is None:
         return {} if question.id is None else {question.id: "/id"}
-    return {identity: f"/ids/{i}" for i, identity in reversed([*enumerate(question.ids)])}
+    first = {identity: f"/ids/{i}" for i, identity in reversed([*enumerate(question.ids)])}
+    return dict(reversed(first.items()))

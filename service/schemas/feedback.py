@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from service.schemas.query import QUESTION, Query
-from service.schemas.wire import CollectionBehind, DocumentId, InParts, JSONValue, NullHasMeaning, Wire
+from service.schemas.wire import CollectionBehind, DocumentId, FieldProblem, InParts, JSONValue, NullHasMeaning, Wire
 
 MAX_JUDGEMENTS = 1000
 MAX_QUESTION = 10_000
@@ -55,9 +55,10 @@ class FeedbackRequest(Wire):
 
 
 class FeedbackKept(Wire):
-    """The number of records that were stored."""
+    """The number of records that were stored, and the judgements that were not."""
 
     kept: int
+    left_out: list[FieldProblem] = Field(description="The judgements of documents that are missing.")
     collection: CollectionBehind = None
 
 

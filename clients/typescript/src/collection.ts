@@ -223,7 +223,7 @@ export class Collection<Value = unknown> {
     return calibrate(this.#sender, this.#path, { from: source, ...options }, how);
   }
 
-  /** Say whether documents answer questions; return the number of records that were stored. */
+  /** Say whether documents answer questions; return the number of records stored, without those of missing documents. */
   async giveFeedback(judgements: Iterable<Judgement>, how?: How): Promise<number> {
     return this.#write("POST", "/feedback", encodeJudgements(judgements), how, (content) => content.kept);
   }

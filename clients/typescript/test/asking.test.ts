@@ -144,7 +144,7 @@ test("feedback is given, listed and deleted", async (t) => {
     { query: new Float32Array([0, 1]), id: "north", right: true },
     { query: [1, 0], id: null, right: false },
   ];
-  assert.equal(await compass.giveFeedback(judgements), 2);
+  assert.equal(await compass.giveFeedback([...judgements, { query: [1, 0], id: "nowhere", right: true }]), 2);
   const pages = compass.feedback({ page: 1 });
   assert.equal(await pages.count(), 2);
   const numbers = [];
@@ -164,7 +164,11 @@ test("labelled questions say how sure an answer may be", async (t) => {
   const labelled = Array.from({ length: 60 }, (_, i) =>
     i % 2 ? { query: [1, i / 200], id: "east" } : { query: new Float32Array([0.1, i / 600]), id: null },
   );
-  const found = await compass.calibrate([...labelled, { query: [0, 1], ids: ["north", "east"] }], { apply: true });
+  const found = await compass.calibrate([...labelled, { query: [0, 1], ids: ["north", "gone", "east"] }], { apply: true });
+  assert.deepEqual(
+    found.left_out.map(({ pointer }) => pointer),
+    ["/questions/60/ids/1"],
+  );
   assert.deepEqual(found.labels, { present: 31, absent: 30 });
   assert.equal(found.documents, 4);
   assert.ok((found.after.log_loss.error ?? 0) > 0);

@@ -75,6 +75,7 @@ async def calibrate(name: NameInPath, body: CalibrateRequest, request: Request, 
             "encoder": calibration.encoder,
             "applied": result.applied,
             "reason": result.reason,
+            "left_out": [asdict(flaw) for flaw in result.left_out],
             **collection_behind(request),
             "took_ms": (time.perf_counter() - started) * 1e3,
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
@@ -37,16 +38,20 @@ async def give_feedback(
     """Store whether documents answer questions, for calibrations with `"from": "feedback"`.
 
     With each record the service stores what the collection answers now, so that a calibration can be compared with what
-    was seen since. A collection keeps 100,000 records, of which the oldest make room.
+    was seen since. A collection keeps 100,000 records, of which the oldest make room. Judgements of missing documents
+    are left out; if all are, the request is refused.
     """
     judgements = [Judgement(one.query, one.id, one.right, f"/feedback/{i}") for i, one in enumerate(body.feedback)]
     access_record.note(ids=sorted({one.id for one in body.feedback if one.id is not None}))
 
     def answer(records: int) -> Response:
         access_record.note(count=records)
-        return JSONAnswer({"kept": records, **collection_behind(request)})
+        return JSONAnswer(
+            {"kept": records, "left_out": [asdict(flaw) for flaw in left_out], **collection_behind(request)}
+        )
 
     collection = running.catalogue.collection(name)
+    judgements, left_out = await READS.run(labels.leave_missing_out, collection, judgements)
     records = await labels.keep_feedback(collection, judgements, now=instant_of(request), once=repeatable.once(answer))
     running.refits.notice(name, records)
     return answer(records)

@@ -66,7 +66,7 @@ def train(
 
     softkv train pairs.jsonl --collection parts --apply
     """
-    from softkv.commands.calibrate import read_labels
+    from softkv.commands.calibrate import read_labels, show_left_out
     from softkv.commands.console import messages, output, progress, write_json
     from softkv.commands.remote import connect
 
@@ -78,14 +78,16 @@ def train(
         raise CommandError("training needs torch, which is not installed: pip install torch") from None
     from service.retrieval.collections import Projection
 
-    questions = read_labels(file, query_column, id_column)
-    pairs = _read_pairs(file, questions)
+    questions, left_out = read_labels(file, query_column, id_column)
+    _read_pairs(questions)
     with connect(url, api_key) as client, progress(messages()) as bar:
         target = client.collection(collection)
         info = _require_trainable(target.info())
         reading_keys = bar.add_task("documents", total=info.documents + info.keyless)
         memory, numbers = _read_keys(target, info, lambda done: bar.update(reading_keys, completed=done))
-        _require_ids(file, questions, numbers)
+        remaining, unknown = _leave_unknown_out(questions, numbers)
+        show_left_out(unknown, bar.console)
+        pairs = _read_pairs(remaining)
         queries = _encode(client, info, pairs, numbers)
         stored = target.projection()
         served = None if stored is None else Projection(stored.down, stored.up).map_queries
@@ -102,7 +104,8 @@ def train(
         if apply and fitted.gains:
             trained = {name: report[name] for name in ("pairs", "held_out", "mrr_before", "mrr_after", "error")}
             change = target.put_projection(fitted.down, fitted.up, encoder=info.encoder, trained=trained)
-    report |= {"applied": change is not None, "drops": [] if change is None else list(change.drops)}
+    drops = [] if change is None else list(change.drops)
+    report |= {"applied": change is not None, "drops": drops, "left_out": [*left_out, *unknown]}
     if as_json:
         write_json(report)
         return
@@ -111,12 +114,12 @@ def train(
         console.print(line)
 
 
-def _read_pairs(file: Path, questions: Mapping[int, Mapping[str, Any]]) -> list[tuple[str, tuple[str, ...]]]:
+def _read_pairs(questions: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, tuple[str, ...]]]:
     """Return different questions with all their answers, in an order that means nothing and stays the same."""
     pairs = dict[str, dict[str, None]]()
-    for number, question in questions.items():
+    for location, question in questions.items():
         if not isinstance(question["query"], str):
-            raise Refused(f"line {number} of {file}: expected the text of a question, got a vector; send texts")
+            raise Refused(f"{location}: expected the text of a question, got a vector; send texts")
         if answers := _answers(question):
             pairs.setdefault(question["query"], {}).update(dict.fromkeys(answers))
     if len(pairs) < MIN_PAIRS:
@@ -179,15 +182,19 @@ def _read_keys(collection: Collection, info: CollectionInfo, report: Any) -> tup
     return memory, numbers
 
 
-def _require_ids(file: Path, questions: Mapping[int, Mapping[str, Any]], numbers: Mapping[str, int]) -> None:
-    """Raise Refused for the first id that is not that of a document with a key."""
-    for line, question in questions.items():
-        for identity in _answers(question):
-            if identity not in numbers:
-                raise Refused(
-                    f"line {line} of {file}: expected the id of a document that has a key, got {identity!r}; correct "
-                    "it, or leave the question out"
-                )
+def _leave_unknown_out(
+    questions: Mapping[str, Mapping[str, Any]], numbers: Mapping[str, int]
+) -> tuple[dict[str, Mapping[str, Any]], list[str]]:
+    """Return the questions without the ids that no document with a key has, and a sentence for each of these."""
+    remaining, left_out = dict[str, Mapping[str, Any]](), list[str]()
+    for location, question in questions.items():
+        answers = _answers(question)
+        left_out += [f"{location}: no document with a key has the id {one!r}" for one in answers if one not in numbers]
+        remaining[location] = {
+            "query": question["query"],
+            "ids": [identity for identity in answers if identity in numbers],
+        }
+    return remaining, left_out
 
 
 def _encode(

@@ -17,6 +17,7 @@ from service.retrieval.labels.feedback import (
     decode_query,
     keep_feedback,
     label_feedback,
+    leave_missing_out,
     page_feedback,
     read_seen,
     summarise_seen,

@@ -116,6 +116,7 @@ class CalibrationResult:
         reranked: the fit with a reranker, and its metrics; None without one.
         applied: whether the calibration was stored.
         reason: why the calibration is not worth storing; None if it is.
+        left_out: the answers that do not count, since their documents are missing or have no key.
     """
 
     calibration: Calibration
@@ -123,6 +124,7 @@ class CalibrationResult:
     reranked: RerankEvaluation | None
     applied: bool
     reason: str | None
+    left_out: tuple[Flaw, ...]
 
 
 async def calibrate_collection(
@@ -151,16 +153,12 @@ async def calibrate_collection(
         rerank: the reranker whose weight is fitted too; None without one. Its own weight does not matter.
 
     Raises:
-        InvalidContent: too few or too many questions, a question that does not fit the collection, or an unknown id.
+        InvalidContent: too few or too many questions, or a question that does not fit the collection.
         NothingToRead: the encoder can read nothing of some questions.
         RetrievalError: the collection cannot be queried.
     """
     collection = catalogue.collection(name)
     record = await READS.run(_read_record, collection)
-    if len(questions) > MAX_LABELS:
-        raise InvalidContent.at(
-            "/questions", f"{len(questions)} questions came, at most {MAX_LABELS} are taken: send a sample of them"
-        )
     if not 0 < record.settings.temperature < math.inf:
         raise InvalidContent.at(
             "",
@@ -173,6 +171,7 @@ async def calibrate_collection(
             "/questions" if source == "labels" else "/from", f"no document of {name!r} has a key: write some first"
         )
     reranked: RerankEvaluation | None = None
+    left_out: Sequence[Flaw] = ()
     if rerank is not None:
         rerank = replace(resolve_rerank(record, collection.encoders, rerank), weight=1.0)
     if source == "self":
@@ -185,13 +184,16 @@ async def calibrate_collection(
     else:
         undecided = 0
         if source == "feedback":
-            labels = await READS.run(read_labels, collection, max_labels)
+            labels = await READS.run(read_labels, collection)
             questions, undecided = _from_feedback(record, labels), labels.undecided
             if rerank is not None:
                 questions = [question for question in questions if isinstance(question.query, str)]
+        numbered, left_out = await READS.run(_leave_unknown_out, collection, questions)
+        if source == "feedback":
+            numbered = numbered[-max_labels:]
         try:
             calibration, assessed, reranked = await _fit_labels(
-                collection, record, keys, questions, source=source, now=now, undecided=undecided, rerank=rerank
+                collection, record, keys, numbered, left_out, source=source, now=now, undecided=undecided, rerank=rerank
             )
         except InvalidContent as error:
             raise _name_feedback(error, questions) if source == "feedback" else error from None
@@ -206,7 +208,7 @@ async def calibrate_collection(
     if apply and reason is None:
         changes = {"temperature": calibration.temperature, "null": calibration.null, "calibration": calibration.text()}
         await WRITES.run(partial(catalogue.change, name, changes, of=record))
-    return CalibrationResult(calibration, assessed, reranked, apply and reason is None, reason)
+    return CalibrationResult(calibration, assessed, reranked, apply and reason is None, reason, tuple(left_out))
 
 
 def _read_record(collection: AnyCollection) -> CollectionRecord:
@@ -219,7 +221,8 @@ async def _fit_labels(
     collection: AnyCollection,
     record: CollectionRecord,
     keys: int,
-    questions: Sequence[LabelledQuestion],
+    questions: Sequence[NumberedQuestion],
+    left_out: Sequence[Flaw],
     *,
     source: LabelSource,
     now: float,
@@ -228,9 +231,14 @@ async def _fit_labels(
 ) -> tuple[Calibration, Evaluation, RerankEvaluation | None]:
     """Fit a calibration to labelled questions; see `calibrate_collection`."""
     numbered = _deduplicate(questions)
+    if len(numbered) > MAX_LABELS:
+        raise InvalidContent.at(
+            "/questions",
+            f"{len(numbered)} different questions came, at most {MAX_LABELS} are taken: send a sample of them",
+        )
     check_texts(record, [question.query for _, question in numbered], [f"/questions/{i}/query" for i, _ in numbered])
-    check_labels([question for _, question in numbered], len(questions), source=source, undecided=undecided)
-    await READS.run(_check_ids, collection, numbered)
+    again = len(questions) - len(numbered)
+    check_labels([question for _, question in numbered], left_out, source=source, again=again, undecided=undecided)
     vectors = await _encode(collection, record, numbered)
     heads = None if rerank is None else await _read_heads(collection, numbered, rerank)
     encoder = await get_null_encoder(collection.encoders, record, None)
@@ -345,14 +353,14 @@ def _read_stored_variants(record: CollectionRecord) -> tuple[Variant | None, Var
     return stored.plain if stored.temperature == settings.temperature else None, None if outgrown else stored.itself
 
 
-def _deduplicate(questions: Sequence[LabelledQuestion]) -> list[NumberedQuestion]:
+def _deduplicate(questions: Sequence[NumberedQuestion]) -> list[NumberedQuestion]:
     """Return each question once, with all its answers and its first index.
 
     Raises:
         InvalidContent: the same question comes with an answer and without one.
     """
     distinct = dict[str | bytes, NumberedQuestion]()
-    for i, question in enumerate(questions):
+    for i, question in questions:
         key = question.query if isinstance(question.query, str) else question.query.tobytes()
         index, first = distinct.setdefault(key, (i, question))
         if bool(first.ids) != bool(question.ids):
@@ -488,56 +496,64 @@ def _find_answer_rows(question: LabelledQuestion, rows: Mapping[str, int], docum
 
 
 def _name_unknown(identity: str, pointer: str) -> Flaw:
-    return Flaw(
-        pointer,
-        f"wanted the id of a document that has a key, got {identity!r}: correct the id, or leave the question out; "
-        "null would say that nothing answers it",
-    )
+    return Flaw(pointer, f"no document with a key has the id {identity!r}: correct the id, or leave it out")
 
 
-def _check_ids(collection: AnyCollection, questions: Sequence[NumberedQuestion]) -> None:
-    """Raise InvalidContent with every id that is not that of a document with a key; blocks."""
-    named = sorted({identity for _, question in questions for identity in question.ids})
+def _leave_unknown_out(
+    collection: AnyCollection, questions: Sequence[LabelledQuestion]
+) -> tuple[list[NumberedQuestion], list[Flaw]]:
+    """Return the questions without the ids that no document with a key has, and a flaw for each of these; blocks.
+
+    A question with no other answer is left out, since only null says that nothing answers it.
+    """
+    named = sorted({identity for question in questions for identity in question.ids})
     with collection.reading() as (record, reader):
         rows = np.sort(np.fromiter(reader.existing(record.id, named).values(), dtype=np.int64))
         existing = {document.id for document in reader.texts(record.id, rows) if document.n_keys}
-    flaws = [
-        _name_unknown(identity, pointer)
-        for _, question in questions
-        for identity, pointer in zip(question.ids, question.pointers, strict=True)
-        if identity not in existing
-    ]
-    if flaws:
-        raise InvalidContent(flaws)
+    numbered, left_out = list[NumberedQuestion](), list[Flaw]()
+    for i, question in enumerate(questions):
+        answers = dict(zip(question.ids, question.pointers, strict=True))
+        left_out += [_name_unknown(*answer) for answer in answers.items() if answer[0] not in existing]
+        remaining = {identity: pointer for identity, pointer in answers.items() if identity in existing}
+        if remaining or not answers:
+            numbered.append((i, replace(question, ids=tuple(remaining), pointers=tuple(remaining.values()))))
+    return numbered, left_out
 
 
 def check_labels(
-    questions: Sequence[LabelledQuestion], total: int, *, source: LabelSource = "labels", undecided: int = 0
+    questions: Sequence[LabelledQuestion],
+    left_out: Sequence[Flaw] = (),
+    *,
+    source: LabelSource = "labels",
+    again: int = 0,
+    undecided: int = 0,
 ) -> None:
     """Raise InvalidContent if there are too few questions, in all or with or without an answer.
 
     Args:
         questions: different questions.
-        total: the number of questions that were sent, duplicates included.
+        left_out: the answers that do not count, whose documents are missing or have no key.
         source: their origin.
+        again: the number of further questions that were sent before.
         undecided: for feedback, the number of further questions from which no label follows.
     """
     present = sum(bool(question.ids) for question in questions)
     absent = len(questions) - present
-    if source == "feedback" and (len(questions) < MIN_LABELS or min(present, absent) < MIN_LABELS_PER_KIND):
-        raise InvalidContent.at(
+    if len(questions) >= MIN_LABELS and min(present, absent) >= MIN_LABELS_PER_KIND:
+        return
+    requirement = f"wanted at least {MIN_LABELS}, and of either kind at least {MIN_LABELS_PER_KIND}"
+    unknown = f", and {len(left_out)} answers whose documents are missing or have no key" if left_out else ""
+    if source == "feedback":
+        flaw = Flaw(
             "/from",
             f"from feedback follow {present} questions with an answer and {absent} without one, and nothing from "
-            f"{undecided} others: wanted at least {MIN_LABELS}, and of either kind at least {MIN_LABELS_PER_KIND}; "
-            "give more feedback, or send labelled questions",
+            f"{undecided} others{unknown}: {requirement}; give more feedback, or send labelled questions",
         )
-    if len(questions) < MIN_LABELS or min(present, absent) < MIN_LABELS_PER_KIND:
-        again = f", and {total - len(questions)} that were said before" if total > len(questions) else ""
-        raise InvalidContent.at(
-            "/questions",
-            f"{present} questions with an answer came and {absent} without one{again}: wanted at least "
-            f"{MIN_LABELS}, and of either kind at least {MIN_LABELS_PER_KIND}",
-        )
+    else:
+        repeated = f", and {again} that were said before" if again else ""
+        came = f"{present} questions with an answer came and {absent} without one{repeated}{unknown}"
+        flaw = Flaw("/questions", f"{came}: {requirement}")
+    raise InvalidContent([flaw, *left_out])
 
 
 def _build_calibration(

@@ -20,7 +20,7 @@ from service.retrieval.collections import AnyCollection, RestrictedCollection
 from service.retrieval.documents import decode_cursor, encode_cursor
 from service.retrieval.errors import Flaw, InvalidContent
 from service.retrieval.queries import Array, Match, Options, apply_defaults, attend_collection
-from service.scheduling import READS, WRITES
+from service.scheduling import WRITES
 from service.storage import SECOND, CollectionRecord, FeedbackRecord, IdempotentWrite, JSONText, Reader
 
 SEEN_QUESTIONS = 1000
@@ -35,6 +35,9 @@ QUESTIONS_AT_ONCE = 64
 MAX_DIGITS = 19
 """Numbers of records have fewer digits, since they are below 2⁶³."""
 
+_NEEDS_DOCUMENT = (
+    "a key with a filter sees a part of the collection, so it cannot say that nothing answers: name a document"
+)
 _PAGE = 1000
 
 
@@ -54,6 +57,10 @@ class Judgement:
     correct: bool
     pointer: str
 
+    def refuse(self, reason: str) -> Flaw:
+        """Return the flaw of its document."""
+        return Flaw(f"{self.pointer}/id", reason)
+
 
 async def keep_feedback(
     collection: AnyCollection,
@@ -66,16 +73,13 @@ async def keep_feedback(
 
     Args:
         collection: the collection as the caller sees it.
-        judgements: at least one.
+        judgements: at least one, of `leave_missing_out`.
         now: the time of the request, in microseconds of Unix time.
         once: makes a repeated request get its first answer; None without an Idempotency-Key.
 
     Raises:
-        InvalidContent: there is no document of that id, or the caller sees only a part of the collection and says that
-            nothing answers.
         RetrievalError: a question does not fit the collection, or the collection cannot be queried.
     """
-    await READS.run(_check_ids, collection, judgements)
     observed = await _observe(collection, judgements, now)
     records = [
         FeedbackRecord(_encode_query(judgement.query), judgement.id, judgement.correct, now, observation)
@@ -84,19 +88,26 @@ async def keep_feedback(
     return await WRITES.run(lambda: collection.write_feedback(records, once=once))
 
 
-def _check_ids(collection: AnyCollection, judgements: Sequence[Judgement]) -> None:
+def leave_missing_out(collection: AnyCollection, judgements: Sequence[Judgement]) -> tuple[list[Judgement], list[Flaw]]:
+    """Return the judgements without those of missing documents, and a flaw for each of these; blocks.
+
+    Raises:
+        InvalidContent: all documents are missing, or the caller sees only a part of the collection and says that
+            nothing answers.
+    """
+    if _is_part(collection) and (flaws := [one.refuse(_NEEDS_DOCUMENT) for one in judgements if one.id is None]):
+        raise InvalidContent(flaws)
     with collection.reading() as (record, reader):
         existing = reader.existing(record.id, sorted({one.id for one in judgements if one.id is not None}))
-    flaws = list[Flaw]()
-    for judgement in judgements:
-        if judgement.id is None and _is_part(collection):
-            reason = "a key with a filter sees a part of the collection, so it cannot say that nothing answers"
-            flaws.append(Flaw(f"{judgement.pointer}/id", f"{reason}: name a document"))
-        elif judgement.id is not None and judgement.id not in existing:
-            reason = f"there is no document {judgement.id!r}: leave feedback on deleted documents out"
-            flaws.append(Flaw(f"{judgement.pointer}/id", reason))
-    if flaws:
-        raise InvalidContent(flaws)
+    remaining = [one for one in judgements if one.id is None or one.id in existing]
+    left_out = [
+        one.refuse(f"there is no document {one.id!r}: leave feedback on deleted documents out")
+        for one in judgements
+        if one.id is not None and one.id not in existing
+    ]
+    if not remaining:
+        raise InvalidContent(left_out)
+    return remaining, left_out
 
 
 def _is_part(collection: AnyCollection) -> bool:
@@ -238,27 +249,13 @@ def label_feedback(records: Iterable[FeedbackRecord]) -> FeedbackLabels:
     return FeedbackLabels(decided, len(votes) - len(decided))
 
 
-def read_labels(collection: AnyCollection, max_labels: int) -> FeedbackLabels:
-    """Return the labels that follow from the feedback of a collection; blocks.
+def read_labels(collection: AnyCollection) -> FeedbackLabels:
+    """Return the labels that follow from the feedback of a collection, on documents that were deleted since, too.
 
-    Documents that were deleted since, or have no key, do not count. A question with none left is undecided.
-
-    Args:
-        max_labels: the most questions, of which the latest are taken.
+    Blocks.
     """
     with collection.reading() as (record, reader):
-        labels = label_feedback(_read_all(reader, record.id))
-        named = sorted({identity for ids in labels.answers.values() for identity in ids})
-        rows = np.sort(np.fromiter(reader.existing(record.id, named).values(), dtype=np.int64))
-        existing = {document.id for document in reader.texts(record.id, rows) if document.n_keys}
-    answers, undecided = dict[str, tuple[str, ...]](), labels.undecided
-    for query, ids in labels.answers.items():
-        left = tuple(identity for identity in ids if identity in existing)
-        if ids and not left:
-            undecided += 1
-        else:
-            answers[query] = left
-    return FeedbackLabels(dict([*answers.items()][-max_labels:]), undecided)
+        return label_feedback(_read_all(reader, record.id))
 
 
 def _read_all(reader: Reader, collection: int) -> Iterable[FeedbackRecord]:

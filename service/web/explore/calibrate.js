@@ -41,6 +41,7 @@ class CalibrateTab {
   #context;
   #say;
   #name = "";
+  #keyless = 0;
   #kept = h("section.kept", { id: "kept-calibration" });
   #report = h("section.report", { id: "report", "aria-live": "polite" });
   #leaving = new AbortController();
@@ -55,6 +56,7 @@ class CalibrateTab {
   /** @param {Collection | null} collection */
   update(collection) {
     if (!collection) return;
+    this.#keyless = collection.keyless;
     if (collection.name !== this.#name) {
       this.leave();
       this.#leaving = new AbortController();
@@ -193,7 +195,7 @@ class CalibrateTab {
     const { signal } = this.#leaving;
     const say = this.#say;
     fill(this.#report, h("p", { id: "fitting" }, say("preview.counting")));
-    const came = await this.#context.patiently(() => preview(this.#context.api, this.#name, labels, signal));
+    const came = await this.#context.patiently(() => preview(this.#context.api, { name: this.#name, keyless: this.#keyless }, labels, signal));
     if (signal.aborted || !came) return fill(this.#report);
     showFlaws([...flaws, ...came.unknown.map(({ line, query, id }) => ({ line, query, detail: say("line.unknown", { id: String(id) }) }))]);
     const { present, absent } = came;
@@ -236,23 +238,27 @@ class CalibrateTab {
     button.disabled = true;
     if (!apply) fill(this.#report, h("p", { id: "fitting" }, say("fitting")));
     let [left, skipped] = [labels, flaws];
+    const skip = (/** @type {Map<Label, string>} */ refused) => {
+      left = left.filter((label) => !refused.has(label));
+      skipped = [...skipped, ...Array.from(refused, ([{ line, query }, detail]) => ({ line, query, detail }))];
+      showFlaws(skipped);
+    };
     const ask = async () => {
       // Lines that the service refuses are left out, and the others are sent again.
       for (;;) {
         const questions = left.map(({ query, id }) => ({ query, id }));
         try {
-          return await clientOf(this.#context.api).call("POST", `${this.#path}/calibrate`, { questions, apply }, { signal, timeout: FIT_MS });
+          const result = /** @type {any} */ (await clientOf(this.#context.api).call("POST", `${this.#path}/calibrate`, { questions, apply }, { signal, timeout: FIT_MS }));
+          skip(this.#named(result.left_out, left));
+          return result;
         } catch (failure) {
-          const refused = this.#refused(failure, left);
-          left = left.filter((label) => !refused.has(label));
-          skipped = [...skipped, ...Array.from(refused, ([{ line, query }, detail]) => ({ line, query, detail }))];
-          showFlaws(skipped);
+          skip(this.#refused(failure, left));
           if (!isEnough(left)) return null;
         }
       }
     };
     try {
-      const result = /** @type {any} */ (await this.#context.patiently(ask()));
+      const result = await this.#context.patiently(ask());
       if (signal.aborted) return;
       if (result) this.#drawReport(result);
       else fill(this.#report, result === null ? h("p.notice", { id: "too-few" }, say("labels.left", { count: counted(left).questions })) : null);
@@ -265,13 +271,19 @@ class CalibrateTab {
   /** The labels that the service refuses, with the reasons; anything else is the frame's to tell. @param {unknown} failure @param {Label[]} labels @returns {Map<Label, string>} */
   #refused(failure, labels) {
     if (isAborted(failure) || !(failure instanceof SoftkvError) || !(failure instanceof Invalid)) throw failure;
+    const refused = this.#named(failure.errors, labels);
+    if (!refused.size) throw failure;
+    return refused;
+  }
+
+  /** The labels that do not count, with the reasons. @param {readonly {pointer: string, detail: string}[]} flaws @param {Label[]} labels @returns {Map<Label, string>} */
+  #named(flaws, labels) {
     const refused = new Map();
-    for (const { pointer, detail } of failure.errors) {
+    for (const { pointer, detail } of flaws) {
       const [, at, part] = /^\/questions\/(\d+)(\/id)?/.exec(pointer) ?? [];
       const label = labels[Number(at ?? Number.NaN)];
       if (label) refused.set(label, part ? this.#say("line.unknown", { id: String(label.id) }) : detail);
     }
-    if (!refused.size) throw failure;
     return refused;
   }
 

@@ -20,21 +20,21 @@ const IDS = 1000;
  * Ask labelled questions, at most 500, and count.
  *
  * @param {import("../shared/api.js").API} api
- * @param {string} name of the collection
+ * @param {{name: string, keyless: number}} of the collection, and how many of its documents have no key
  * @param {Label[]} labels
  * @param {AbortSignal} signal
- * @returns {Promise<{counts: Count[], unknown: Label[], present: number, absent: number}>} `unknown`: labels whose documents are missing
+ * @returns {Promise<{counts: Count[], unknown: Label[], present: number, absent: number}>} `unknown`: labels that no document with a key answers
  */
-export async function preview(api, name, labels, signal) {
+export async function preview(api, { name, keyless }, labels, signal) {
   const collection = clientOf(api).collection(name);
   const ids = [...new Set(labels.flatMap(({ id }) => (id === null ? [] : [id])))];
   const existing = new Set();
   for (let start = 0; start < ids.length; start += IDS) {
     const filter = { field: "id", operator: "in", value: ids.slice(start, start + IDS) };
     const page = /** @type {any} */ (
-      await api.post(`/v1/collections/${encodeURIComponent(name)}/documents/query`, { filter, include: [], limit: IDS }, signal)
+      await api.post(`/v1/collections/${encodeURIComponent(name)}/documents/query`, { filter, include: keyless ? ["key_vector"] : [], limit: IDS }, signal)
     );
-    for (const { id } of page.documents) existing.add(id);
+    for (const { id, key_vector: one, key_vectors: several } of page.documents) if (!keyless || one || several) existing.add(id);
   }
   const unknown = labels.filter(({ id }) => id !== null && !existing.has(id));
   /** @type {Map<string, {query: string | number[], ids: Set<string | null>}>} */

@@ -101,6 +101,8 @@ def test_lines_that_are_wrong_are_named(explore: Explore, books: httpx.Client) -
         "Line 3, skipped: Expected a question and an id. Put a question with a comma in quotation marks.",
     ]
     assert page.is_disabled("#fit")
+    keyless = {"id": "dragons", "value": "without a key"}
+    books.post("/v1/collections/books/documents", json={"documents": [keyless]}).raise_for_status()
     unknown = [{"query": f"buying {name}", "id": name} for name in ("unicorns", "dragons")]
     page.fill("#labels", f"{pasted([*labelled(), *unknown])}\na,b,c")
     fit(page)
@@ -122,6 +124,9 @@ def test_twenty_labels_are_counted_without_a_fit(explore: Explore, books: httpx.
     page.fill("#labels", pasted(questions))
     assert page.is_disabled("#preview")
     questions.append(labelled()[-8])
+    keyless = {"id": "unicorns", "value": "without a key"}
+    books.post("/v1/collections/books/documents", json={"documents": [keyless]}).raise_for_status()
+    page.reload()
     page.fill("#labels", pasted([*questions, {"query": "buying unicorns", "id": "unicorns"}]))
     assert page.is_disabled("#fit")
     page.click("#preview")

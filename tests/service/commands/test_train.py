@@ -38,9 +38,10 @@ def written(path: Path, pairs: list[tuple[Any, Any]]) -> str:
 
 def test_made_codes_are_learned_and_kept(softkv: Softkv, client: httpx.Client, parts: str, tmp_path: Path) -> None:
     pairs = [(question, document.name) for document in NAMED for question in document.questions]
-    file = written(tmp_path / "pairs.jsonl", [*pairs, ("what is the weather", None)])
+    file = written(tmp_path / "pairs.jsonl", [*pairs, ("what is the weather", None), ("what is gone", "gone")])
     report = json.loads(softkv("train", file, "-c", "parts", "--apply", "--json").stdout)
     assert (report["pairs"], report["held_out"], report["applied"], report["drops"]) == (80, 40, True, [])
+    assert report["left_out"] == [f"line {len(pairs) + 2} of {file}: no document with a key has the id 'gone'"]
     assert report["gain"] > 2 * report["error"]
     assert report["mrr_before"] < 0.2 < 0.6 < report["mrr_after"]
     kept = client.get(parts).json()["projection"]
@@ -76,8 +77,9 @@ MANY = [(f"question {i}", NAMED[0].name) for i in range(60)]
             "59 different questions with an answer came, and training needs 60",
         ),
         (
-            [*MANY, ("question", "unknown")],
-            "line 61 of .*: expected the id of a document that has a key, got 'unknown'",
+            [*MANY[:59], ("question", "unknown")],
+            "1 judgements do not count, the others do: line 60 of .*: no document with a key has the id 'unknown' .*59 "
+            "different questions with an answer came",
         ),
         ([*MANY, ([0.5, 0.5], NAMED[0].name)], "line 61 of .*: expected the text of a question, got a vector"),
     ],

@@ -70,6 +70,7 @@ class Calibration(Record):
         errors: confidences that keep a promised share of wrong answers; `find_min_confidence` chooses one.
         source: the origin of the questions; "labels" if the caller sent them.
         at: the time of the fit in UTC (RFC 3339).
+        left_out: the ids that do not count, since no document with a key has them; each with its pointer and detail.
         collection: the name of the collection behind the alias that was named; None without an alias.
     """
 
@@ -97,6 +98,7 @@ class Calibration(Record):
     rerank: Mapping[str, Any] | None = None
     reranked: Mapping[str, Any] | None = None
     after_reranked: Mapping[str, Mapping[str, float | None]] | None = None
+    left_out: Sequence[Mapping[str, str]] = ()
 
     @property
     def would_apply(self) -> bool:
@@ -135,14 +137,20 @@ class Calibration(Record):
         return ", ".join(describe_gain(name, figure) for name, figure in self.gained.items())
 
     def _status_text(self) -> str:
+        unknown = f"; {describe_left_out(self.left_out)}" if self.left_out else ""
         if self.reason is not None:
-            return f"not applied: {self.reason}"
-        return "applied" if self.applied else "not applied: apply=True keeps it"
+            return f"not applied: {self.reason}{unknown}"
+        return ("applied" if self.applied else "not applied: apply=True keeps it") + unknown
 
 
 def _find_min_confidence(errors: Sequence[Mapping[str, Any]], error: float, of: ErrorOf) -> float | None:
     confidences = [bound["min_confidence"] for bound in errors if bound["of"] == of and bound["error"] <= error]
     return min(confidences, default=None)
+
+
+def describe_left_out(flaws: Sequence[Mapping[str, str]]) -> str:
+    """Return in words how many judgements do not count, and what is said of the first."""
+    return f"judgements that do not count: {len(flaws):,}, the first at {flaws[0]['pointer']}: {flaws[0]['detail']}"
 
 
 def describe_gain(name: str, figure: Mapping[str, float | None]) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from softkv import validation
-from softkv.answers.info import FeedbackRecord, parse_feedback
+from softkv.answers.info import FeedbackRecord, describe_left_out, parse_feedback
 from softkv.calls.call import WRITE_TIMEOUT, Call, CollectionRef, Page, Paging, Plan
 from softkv.calls.queries import check_query_widths, encode_query
-from softkv.problems import Reply, invalid_value_at, raise_flaws
+from softkv.problems import Reply, invalid_value_at, raise_flaws, warn_caller
 from softkv.validation import MAX_PAGE_SIZE, check_number
 from softkv.wire import encode_json
 
@@ -22,10 +22,10 @@ def give_feedback(collection: CollectionRef, feedback: Iterable[Mapping[str, Any
             it answers the question. `"id": None` stands for "the collection has no answer".
 
     Returns:
-        The number of records that were stored.
+        The number of records that were stored. A warning names judgements of missing documents, which are not.
 
     Raises:
-        Invalid: a mapping lacks a field, or there is no document of that id.
+        Invalid: a mapping lacks a field, or all documents are missing.
 
     Example:
         >>> collection.give_feedback([{"query": "purring pets", "id": "cats", "right": True}])
@@ -42,10 +42,17 @@ def give_feedback(collection: CollectionRef, feedback: Iterable[Mapping[str, Any
         {**judgement, "query": encode_query(query, f"/feedback/{index}/query")}
         for index, (judgement, query) in enumerate(zip(judgements, queries, strict=True))
     ]
+
+    def parse(reply: Reply) -> int:
+        content = reply.json()
+        if left_out := content.get("left_out"):
+            warn_caller(describe_left_out(left_out))
+        return int(content["kept"])
+
     call = Call(
         "POST",
         f"{collection.path}/feedback",
-        lambda reply: int(reply.json()["kept"]),
+        parse,
         content=encode_json({"feedback": encoded}),
         idempotent=True,
         timeout=WRITE_TIMEOUT,

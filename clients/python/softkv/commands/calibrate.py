@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -23,7 +23,10 @@ from softkv.commands.command_line import (
 from softkv.settings import DEFAULT_URL
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
+
+SHOWN = 10
+"""The most judgements that do not count of which a sentence is shown."""
 
 FIGURES = {
     "ece": "calibration error",
@@ -91,18 +94,21 @@ def calibrate(
     softkv calibrate --from feedback --collection library --apply --refit auto
     """
     from softkv.answers.info import describe_gain
-    from softkv.commands.console import output, write_json
+    from softkv.commands.console import messages, output, write_json
     from softkv.commands.remote import connect
 
     if (file is None) == (source == "labels"):
         raise Misused("name the FILE of the questions, or say --from feedback or --from self without a file")
-    questions = {} if file is None else read_labels(file, query_column, id_column)
-    with connect(url, api_key) as client, _cite_lines(file, [*questions]):
+    questions, left_out = ({}, []) if file is None else read_labels(file, query_column, id_column)
+    with connect(url, api_key) as client, _cite_locations([*questions]):
         sent = None if file is None else questions.values()
         second_look = None if rerank is None else {"model": rerank, "depth": depth}
         report = vars(
             client.collection(collection).calibrate(sent, source=source, apply=apply, refit=refit, rerank=second_look)
         )
+    flaws = [(flaw["pointer"], flaw["detail"]) for flaw in report["left_out"]]
+    show_left_out(unknown := _name_locations([*questions], flaws), messages())
+    report["left_out"] = [*left_out, *unknown]
     if as_json:
         write_json(report)
         return
@@ -122,34 +128,57 @@ def calibrate(
         console.print("kept" if report["applied"] else "not kept: --apply keeps it")
 
 
-def read_labels(file: Path, query_column: str, id_column: str) -> dict[int, dict[str, Any]]:
-    """Return the labelled questions of a file by the number of their line or row; see `read_questions`.
+def read_labels(file: Path, query_column: str, id_column: str) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Return the labelled questions of a file by their places, and the sentences that are shown of what does not count.
 
     Args:
         file: a table, a folder of BEIR, or its judgements.
         query_column, id_column: the columns of the questions, and of the ids of their answers.
 
     Raises:
-        Refused: the file cannot be read, or a row is not a question.
+        CommandError: the file cannot be read.
     """
+    from softkv.commands.console import messages
     from softkv.commands.remote import reading
     from softkv.tables import read_questions
 
     with reading():
-        return read_questions(file, query=query_column, id=id_column)
+        questions = read_questions(file, query=query_column, id=id_column)
+    left_out = [f"{location}: {reason}" for location, reason in questions.left_out.items()]
+    show_left_out(left_out, messages())
+    return questions.labelled, left_out
+
+
+def show_left_out(sentences: Sequence[str], console: Console) -> None:
+    """Print how many judgements do not count, and what is said of the first of them."""
+    if sentences:
+        console.print(f"{len(sentences):,} judgements do not count, the others do:\n{_shorten(sentences)}")
+
+
+def _shorten(sentences: Sequence[str]) -> str:
+    more = len(sentences) - SHOWN
+    return "\n".join([*sentences[:SHOWN], *([f"and {more:,} more"] if more > 0 else [])])
+
+
+def _name_locations(locations: Sequence[str], flaws: Iterable[tuple[str, str]]) -> list[str]:
+    """Return a sentence for each flaw, with the place in the file of its question, if it is about one."""
+    sentences = list[str]()
+    for pointer, detail in flaws:
+        match = re.match(r"/questions/(\d+)", pointer)
+        sentences.append(detail if match is None else f"{locations[int(match[1])]}: {detail}")
+    return sentences
 
 
 @contextmanager
-def _cite_lines(file: Path | None, numbers: Sequence[int]) -> Iterator[None]:
-    """Within the block, name the line of the file in errors about a question, in place of its index."""
+def _cite_locations(locations: Sequence[str]) -> Iterator[None]:
+    """Within the block, name the place in the file in errors about a question, in place of its index."""
     import softkv
 
     try:
         yield
     except softkv.Invalid as error:
-        for pointer, detail in error.errors:
-            if match := re.match(r"/questions/(\d+)", pointer):
-                raise Refused(f"line {numbers[int(match[1])]} of {file}: {detail}") from None
+        if (sentences := _name_locations(locations, error.errors)) != [detail for _, detail in error.errors]:
+            raise Refused(_shorten(sentences)) from None
         raise
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from softkv.problems import invalid_value
 from softkv.tables.cells import BadCell, is_empty, to_id
@@ -16,13 +15,25 @@ from softkv.tables.opening import read_path
 _QRELS = "qrels"
 
 
+class Questions(NamedTuple):
+    """Labelled questions of a file.
+
+    Attributes:
+        labelled: the questions by their places, such as "line 3 of labels.csv"; a question may have several.
+        left_out: by its place, why a line or row does not count.
+    """
+
+    labelled: dict[str, dict[str, Any]]
+    left_out: dict[str, str]
+
+
 def read_questions(
     path: Path,
     *,
     query: str = "query",
     id: str = "id",  # noqa: A002  # the field of a question
-) -> dict[int, dict[str, Any]]:
-    """Return the labelled questions of a file, by the number of their line or row.
+) -> Questions:
+    """Return the labelled questions of a file.
 
     Args:
         path: a table; or a folder of BEIR, or a file in its `qrels`; `-` is NDJSON from standard input.
@@ -30,23 +41,26 @@ def read_questions(
         id: the column of the ids of the documents that answer them; an empty cell says that none does.
 
     Raises:
-        Invalid: the file cannot be read, or a row is not a question.
+        Invalid: the file cannot be read, or the folder has several files of judgements.
     """
-    if _is_judgements(path):
+    if path.is_dir():
+        path = _find_judgements(path)
+    if path.parent.name == _QRELS and path.suffix == ".tsv":
         with naming_damage(path):
-            return dict(_read_judgements(path))
+            return _read_judgements(path)
     content = read_path(path, Columns())
     if content.columns is not None:
         for option, name in (("query", query), ("id", id)):
             if name not in content.columns:
                 names = ", ".join(content.columns) or "none"
                 raise unreadable(path, f"has no column {name!r}, its columns are {names}: name the one of {option}")
-    questions = {}
+    questions = Questions({}, {})
     for number, cells in content.rows():
+        location = f"{content.unit} {number} of {path}"
         try:
-            questions[number] = _question(cells, query, id, is_table=content.columns is not None)
+            questions.labelled[location] = _question(cells, query, id, is_table=content.columns is not None)
         except BadCell as error:
-            raise invalid_value("", f"{content.unit} {number} of {path}: {error}") from None
+            questions.left_out[location] = str(error)
     return questions
 
 
@@ -62,38 +76,52 @@ def _question(cells: Cells | str, query: str, id_column: str, *, is_table: bool)
     return {"query": cells[query], **rest, **({"id": answer} if id_column in cells else {})}
 
 
-def _is_judgements(path: Path) -> bool:
-    """Return whether a path is a folder of BEIR, or a file in its `qrels`."""
-    return path.is_dir() or (path.parent.name == _QRELS and path.suffix == ".tsv")
+def _find_judgements(folder: Path) -> Path:
+    files = sorted((folder / _QRELS).glob("*.tsv"))
+    if len(files) != 1:
+        names = ", ".join(map(str, files)) or f"none in {folder / _QRELS}"
+        raise invalid_value("", f"{folder} must have one file of judgements, or name one of them: {names}")
+    return files[0]
 
 
-def _read_judgements(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the labelled questions of a file of judgements, or of a folder with one such file.
-
-    Each comes with the line of its first judgement. Documents of a score above 0 answer a question.
+def _read_judgements(path: Path) -> Questions:
+    """Return a question for each judgement with a score above 0, and one for each text that has none.
 
     Raises:
-        Invalid: a file is missing or damaged, or the folder has several files of judgements.
+        Invalid: the folder of BEIR has no queries.
     """
-    if path.is_dir():
-        files = sorted((path / _QRELS).glob("*.tsv"))
-        if len(files) != 1:
-            names = ", ".join(map(str, files)) or f"none in {path / _QRELS}"
-            raise invalid_value("", f"{path} must have one file of judgements, or name one of them: {names}")
-        path = files[0]
-    with opener_of(beir_file(path.parent.parent, "queries"))() as file:
-        texts = {str(cells["_id"]): cells["text"] for _, cells in parse_lines(file) if not isinstance(cells, str)}
-    questions: dict[str, tuple[int, list[str]]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
-        cells = line.split("\t")
-        if number == 1 and cells[0] in ("query-id", "query_id"):
+    queries = beir_file(path.parent.parent, "queries")
+    texts, labelled, left_out = dict[str, str](), dict[str, dict[str, Any]](), dict[str, str]()
+    with opener_of(queries)() as file:
+        for number, query in parse_lines(file):
+            if isinstance(query, str):
+                left_out[f"line {number} of {queries}"] = query
+            elif isinstance(content := query.get("text"), str) and content and "_id" in query:
+                texts[str(query["_id"])] = content
+            else:
+                left_out[f"line {number} of {queries}"] = 'it is not a query: expected {"_id": …, "text": …}'
+    unanswered, answered = dict[str, str](), set[str | None]()
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
+        cells = line.strip().split("\t")
+        if cells == [""] or (number == 1 and cells[0] in ("query-id", "query_id")):
             continue
-        if len(cells) < 3 or cells[0] not in texts or not cells[-1].strip().lstrip("-").isdecimal():
-            raise invalid_value(
-                "", f"line {number} of {path}: wanted a query of queries.jsonl, a document and a score, got {line!r}"
-            )
-        answers = questions.setdefault(cells[0], (number, []))[1]
-        if int(cells[-1]) > 0:
-            answers.append(cells[-2])
-    for query, (number, answers) in questions.items():
-        yield number, {"query": texts[query], **({"ids": answers} if answers else {"id": None})}
+        location = f"line {number} of {path}"
+        text, score = texts.get(cells[0]), _read_score(cells)
+        if text is None or score is None:
+            left_out[location] = f"expected a query of {queries.name}, a document and a score, got {line!r}"
+        elif score > 0:
+            labelled[location] = {"query": text, "id": cells[-2]}
+        if score is None or score > 0:
+            answered.add(text)
+        elif text is not None:
+            unanswered.setdefault(text, location)
+    absent = {location: {"query": text, "id": None} for text, location in unanswered.items() if text not in answered}
+    return Questions(labelled | absent, left_out)
+
+
+def _read_score(cells: list[str]) -> float | None:
+    """Return the score of a judgement, such as 1 or 1.0; None for another line."""
+    try:
+        return float(cells[-1]) if len(cells) > 2 and cells[-2] else None
+    except ValueError:
+        return None

@@ -596,7 +596,8 @@ export interface paths {
          * @description Store whether documents answer questions, for calibrations with `"from": "feedback"`.
          *
          *     With each record the service stores what the collection answers now, so that a calibration can be compared with what
-         *     was seen since. A collection keeps 100,000 records, of which the oldest make room.
+         *     was seen since. A collection keeps 100,000 records, of which the oldest make room. Judgements of missing documents
+         *     are left out; if all are, the request is refused.
          *
          *     **Scope** of the key: `feedback`.
          */
@@ -2026,6 +2027,8 @@ export interface components {
             applied: boolean;
             /** @description The reason against storing it: the gain is too small. null if it is large enough. */
             reason: string | null;
+            /** @description The ids that do not count, since no document with a key has them. A question with no other answer is left out. */
+            left_out: components["schemas"]["FieldProblem"][];
             /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
             collection?: string;
             took_ms: number;
@@ -3989,9 +3992,11 @@ export interface components {
             /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
             collection?: string;
         };
-        /** @description The number of records that were stored. */
+        /** @description The number of records that were stored, and the judgements that were not. */
         FeedbackKept: {
             kept: number;
+            /** @description The judgements of documents that are missing. */
+            left_out: components["schemas"]["FieldProblem"][];
             /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
             collection?: string;
         };

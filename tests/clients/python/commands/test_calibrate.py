@@ -58,12 +58,33 @@ def test_only_line_feeds_end_a_line(softkv: Softkv, labelled: Path, begins: str)
     assert f"line 1 of {path}: the query is a text" in refused.stderr
 
 
-def test_an_error_of_a_question_names_its_line(softkv: Softkv, labelled: Path) -> None:
-    questions = labelled.read_text().splitlines()
-    labelled.write_text("\n\n" + "\n".join([*questions, json.dumps({"query": [1.0] * 8, "id": "nope"})]))
+def test_judgements_that_do_not_count_are_counted_and_named_by_line(softkv: Softkv, labelled: Path) -> None:
+    expected = json.loads(softkv("calibrate", str(labelled), "-c", "compass", "--json").stdout)
+    gone = [json.dumps({"query": [1.0] * 8, "ids": [f"gone{i}", "lost"]}) for i in range(8)]
+    labelled.write_text("\n\n" + "\n".join([labelled.read_text().strip(), *gone[:4], "{", *gone[4:]]) + "\n")
+    sentences = [
+        f"line {line} of {labelled}: no document with a key has the id {identity!r}: correct the id, or leave it out"
+        for i, line in enumerate([83, 84, 85, 86, 88, 89, 90, 91])
+        for identity in (f"gone{i}", "lost")
+    ]
+    shown = softkv("calibrate", str(labelled), "-c", "compass", "--json")
+    assert shown.exit_code == 0, shown.stderr
+    told = "".join(shown.stderr.split())
+    assert f"1judgementsdonotcount,theothersdo:line87of{labelled}:itisnotJSON" in told
+    assert (
+        "".join("".join(["16 judgements do not count, the others do:", *sentences[:10], "and 6 more"]).split()) in told
+    )
+    report = json.loads(shown.stdout)
+    assert report["left_out"][1:] == sentences
+    assert report["labels"] == expected["labels"]
+    assert report["after"] == expected["after"]
+
+
+def test_an_error_of_questions_names_their_lines(softkv: Softkv, labelled: Path) -> None:
+    labelled.write_text("\n".join([*labelled.read_text().splitlines()[:60], '{"query": [1, 2], "id": null}']))
     refused = softkv("calibrate", str(labelled), "-c", "compass")
     assert refused.exit_code == 1
-    assert f"line 84 of {labelled}: wanted the id of a document that has a key, got 'nope'" in refused.stderr
+    assert f"line 61 of {labelled}: " in refused.stderr
 
 
 def test_a_file_that_is_not_utf8_is_named(softkv: Softkv, tmp_path: Path) -> None:

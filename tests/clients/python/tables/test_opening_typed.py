@@ -319,20 +319,58 @@ def test_a_folder_of_beir(tmp_path: Path) -> None:
         {"id": "d1", "key": "Possum cats", "metadata": {"title": "Possum", "year": 1939}},
         {"id": "d2", "key": "chess"},
     ]
-    questions = {2: {"query": "a pet", "ids": ["d1", "d2"]}, 4: {"query": "war", "id": None}}
-    assert read_questions(tmp_path) == questions
+    path = tmp_path / "qrels" / "test.tsv"
+    questions = {
+        f"line 2 of {path}": {"query": "a pet", "id": "d1"},
+        f"line 3 of {path}": {"query": "a pet", "id": "d2"},
+        f"line 4 of {path}": {"query": "war", "id": None},
+    }
+    assert read_questions(tmp_path) == (questions, {})
     (tmp_path / "qrels" / "dev.tsv").write_text(judged)
-    assert read_questions(tmp_path / "qrels" / "test.tsv") == questions
+    assert read_questions(path) == (questions, {})
     with pytest.raises(softkv.Invalid, match=r"dev\.tsv, .*test\.tsv"):
         read_questions(tmp_path)
+
+
+def test_judgements_that_cannot_be_read_are_left_out_with_their_places(tmp_path: Path) -> None:
+    lines = ['{"_id": "q1", "text": "a pet"}', '{"_id": "q2"}', "{", '{"_id": "q4", "text": "war"}']
+    queries = tmp_path / "queries.jsonl"
+    queries.write_text("\n".join([*lines, '{"text": "peace"}', '{"_id": "q6", "text": "a pet"}']))
+    path = tmp_path / "qrels" / "test.tsv"
+    path.parent.mkdir()
+    judged = [
+        "q1\td1\t1.0",
+        "q2\td1\t1",
+        "q4\td1\tmany",
+        "q4\td2\t0",
+        "q6\td3\t-1",
+        "",
+        "q1\t\t1",
+        "q1 d1 1",
+        "q4\t0\td3\t0.0",
+    ]
+    path.write_bytes("\r\n".join(judged).encode())
+    questions, left_out = read_questions(tmp_path)
+    # "war" has a judgement that cannot be read, and "a pet" an answer under another id: neither is without an answer.
+    assert questions == {f"line 1 of {path}": {"query": "a pet", "id": "d1"}}
+    assert {place: reason.partition(":")[0] for place, reason in left_out.items()} == {
+        f"line 2 of {queries}": "it is not a query",
+        f"line 3 of {queries}": "it is not JSON",
+        f"line 5 of {queries}": "it is not a query",
+        **{
+            f"line {line} of {path}": "expected a query of queries.jsonl, a document and a score, got "
+            + repr(judged[line - 1])
+            for line in (2, 3, 7, 8)
+        },
+    }
 
 
 def test_questions_of_a_table(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     path.write_text("Question;Nr\ncats?;1\nwar?;\n")
-    assert read_questions(path, query="Question", id="Nr") == {
-        2: {"query": "cats?", "id": "1"},
-        3: {"query": "war?", "id": None},
+    assert read_questions(path, query="Question", id="Nr").labelled == {
+        f"line 2 of {path}": {"query": "cats?", "id": "1"},
+        f"line 3 of {path}": {"query": "war?", "id": None},
     }
     with pytest.raises(softkv.Invalid, match="no column 'query', its columns are Question, Nr"):
         read_questions(path)

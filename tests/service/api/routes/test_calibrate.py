@@ -161,8 +161,6 @@ def test_a_collection_without_keys_has_nothing_to_fit(client, collection):
             "/questions",
             "120 questions with an answer came and 0",
         ),
-        ([*labelled(60), {"query": [1] * D, "id": "gone"}], "/questions/60/id", "leave the question out"),
-        ([*labelled(60), {"query": [1] * D, "ids": ["1", "1", "gone"]}], "/questions/60/ids/2", "correct the id"),
         (
             labelled(2) * 60,
             "/questions",
@@ -186,12 +184,39 @@ def test_labels_that_nothing_follows_from_are_pointed_at(client, path, questions
     assert says in answer.json()["errors"][0]["detail"]
 
 
-def test_every_unknown_id_is_named_at_once(client, path):
+def test_judgements_of_missing_and_keyless_documents_are_left_out_and_named(client, path):
+    client.put(f"{path}/documents/keyless", json={"value": "never found"})
+    known, near = labelled(60), vectors(1, 3)[0].tolist()
+    first, *others = known
+    questions = [
+        first,
+        {"query": near, "id": "gone"},
+        *others,
+        {"query": near, "ids": ["keyless", "gone"]},
+        {"query": others[0]["query"], "ids": ["gone", others[0]["id"]]},
+    ]
+    named = [("/questions/1/id", "gone"), ("/questions/61/ids/0", "keyless"), ("/questions/61/ids/1", "gone")]
+    named.append(("/questions/62/ids/0", "gone"))
+    expected, answer = (client.post(f"{path}/calibrate", json={"questions": sent}) for sent in (known, questions))
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["left_out"] == [
+        {"pointer": pointer, "detail": f"no document with a key has the id {i!r}: correct the id, or leave it out"}
+        for pointer, i in named
+    ]
+    assert expected.json()["left_out"] == []
+    for name in ("labels", "temperature", "level", "before", "after"):
+        assert answer.json()[name] == expected.json()[name], name
+
+
+def test_too_few_questions_name_those_that_were_left_out(client, path):
     gone = [{"query": [i] * D, "id": f"gone{i}"} for i in range(1, 31)]
-    answer = client.post(f"{path}/calibrate", json={"questions": [*labelled(60), *gone]})
+    answer = client.post(f"{path}/calibrate", json={"questions": [*labelled(40), *gone]})
     assert answer.status_code == 422
-    assert [one["pointer"] for one in answer.json()["errors"]] == [f"/questions/{60 + i}/id" for i in range(30)]
-    assert "'gone30'" in answer.json()["errors"][-1]["detail"]
+    few, *named = answer.json()["errors"]
+    assert few["pointer"] == "/questions"
+    assert "20 without one, and 30 answers whose documents are missing or have no key: wanted" in few["detail"]
+    assert [one["pointer"] for one in named] == [f"/questions/{40 + i}/id" for i in range(30)]
+    assert "'gone30'" in named[-1]["detail"]
 
 
 def test_keeping_it_wants_a_key_that_may_write(tmp_path):

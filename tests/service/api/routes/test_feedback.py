@@ -52,7 +52,7 @@ def test_feedback_is_listed_in_pages_and_deleted(client, path):
     query = vectors(N, 0)[3].tolist()
     said = [{"query": query, "id": "3", "right": True}, {"query": query, "id": "4", "right": False}]
     said += [{"query": [1.0] * D, "id": None, "right": True}]
-    assert give(client, path, said).json() == {"kept": 3}
+    assert give(client, path, said).json() == {"kept": 3, "left_out": []}
     first = listed(client, path, limit=2)
     assert (first["count"], len(first["feedback"])) == (3, 2)
     second = listed(client, path, limit=2, cursor=first["next_cursor"])
@@ -104,14 +104,14 @@ def test_a_default_filter_of_recent_documents_has_its_instant(client, path):
     old = {"field": "metadata.at", "operator": "<", "value": {"datetime": "now-7d"}}
     assert client.patch(path, json={"defaults": {"filter": old}}).status_code == 200
     client.patch(f"{path}/documents/7", json={"metadata": {"at": "2001-01-01"}})
-    assert give(client, path, [{"query": [1.0] * D, "id": "7", "right": True}]).json() == {"kept": 1}
+    assert give(client, path, [{"query": [1.0] * D, "id": "7", "right": True}]).json() == {"kept": 1, "left_out": []}
     assert listed(client, path)["feedback"][0]["observed"]["first"] == "7"
 
 
 def test_a_repeated_request_is_kept_once(client, path):
     said = [{"query": [1.0] * D, "id": None, "right": True}]
     answers = [give(client, path, said, headers={"Idempotency-Key": "fed back"}) for _ in range(2)]
-    assert [answer.json() for answer in answers] == [{"kept": 1}] * 2
+    assert [answer.json() for answer in answers] == [{"kept": 1, "left_out": []}] * 2
     assert listed(client, path)["count"] == 1
     for _ in range(2):
         deleted = client.post(f"{path}/feedback/delete", json={"all": True}, headers={"Idempotency-Key": "gone"})
@@ -121,7 +121,6 @@ def test_a_repeated_request_is_kept_once(client, path):
 @pytest.mark.parametrize(
     ("judgement", "pointer", "says"),
     [
-        ({"query": [1.0] * D, "id": "gone", "right": True}, "/feedback/1/id", "there is no document 'gone'"),
         ({"query": [1.0] * 3, "id": "3", "right": True}, "/feedback/1/query", "width 3"),
         ({"query": "a text", "id": "3", "right": True}, "/feedback/1/query", "no encoder"),
         ({"query": [1.0] * D, "right": True}, "/feedback/1/id", "is needed"),
@@ -134,6 +133,21 @@ def test_invalid_feedback_is_refused_with_a_pointer(client, path, judgement, poi
     assert where == pointer
     assert says in detail
     assert listed(client, path)["count"] == 0
+
+
+def test_judgements_of_missing_documents_are_left_out_and_named(client, path):
+    said = [{"query": [1.0] * D, "id": identity, "right": True} for identity in ("gone", "3", "lost")]
+    answer = give(client, path, said).json()
+    assert answer["kept"] == 1
+    assert [(flaw["pointer"], flaw["detail"][:29]) for flaw in answer["left_out"]] == [
+        ("/feedback/0/id", "there is no document 'gone': "),
+        ("/feedback/2/id", "there is no document 'lost': "),
+    ]
+    assert [record["id"] for record in listed(client, path)["feedback"]] == ["3"]
+    refusal = give(client, path, said[::2])
+    assert refusal.status_code == 422
+    assert [flaw["pointer"] for flaw in refusal.json()["errors"]] == ["/feedback/0/id", "/feedback/1/id"]
+    assert listed(client, path)["count"] == 1
 
 
 def test_wrong_choices_are_refused(client, path):
