@@ -154,9 +154,11 @@ $(RIVALS)/.installed: Makefile constraints-contenders.txt | $(RIVALS)/bin/pip
 	for name in $(CONTENDERS); do $(call install,$(RIVALS)) -c constraints-contenders.txt $$name || true; done
 	@touch $@
 
-# After a change of the kernels in C: their library alone, by the compiler that tests need.
+# After a change of the kernels in C, or if an installation went on without them: their library alone, by the compiler that
+# tests need.
 $(VENV)/.native: $(NATIVE) | $(VENV)/.installed
-	@[ -z "$$(find $? -newer $(VENV)/.installed)" ] || { cd attention/kernels && $(abspath $(BIN))/python -m native.build; }
+	@{ [ -z "$$(find $? -newer $(VENV)/.installed)" ] && ls attention/kernels/native/softkv-kernels.* >/dev/null 2>&1; } \
+	  || { cd attention/kernels && $(abspath $(BIN))/python -m native.build; }
 	@touch $(VENV)/.serves $(VENV)/.lab $@
 
 .venv-uv/bin/uv: | .venv-uv/bin/pip
