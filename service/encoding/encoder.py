@@ -20,7 +20,7 @@ from service.encoding.models.network import Kind, Network, Precision, RunsOn
 from service.encoding.provider_counts import ProviderCounts
 from service.encoding.temperature import Similarity, Temperature, Temperatures, has_unit_length, temperatures
 from service.encoding.texts import Encoded, Purpose, check_texts
-from service.encoding.tokens import Span, Token, decode, room, spans, windows
+from service.encoding.tokens import Span, Token, decode, room, windows
 
 if TYPE_CHECKING:
     from service.encoding.models.declaration import Declaration
@@ -399,7 +399,8 @@ class LocalEncoder(Encoder):
             InvalidText: a text has a lone surrogate.
         """
         check_texts(texts)
-        return spans(self.network.tokenizer, texts, self.network.prompt(purpose))
+        prompt = self.network.prompt(purpose)
+        return [self.network.tokenizer.spans(text, prompt) for text in texts]
 
     def room(self, tokens: int, purpose: Purpose) -> int:
         """Return how many tokens of a limit remain for a text, after the special tokens and the prompt.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from array import array
+from collections.abc import Iterable, Iterator, MutableSequence, Sequence
+from dataclasses import dataclass, fields
 from enum import IntEnum
-from itertools import islice
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,10 +65,15 @@ class Vocabulary:
         return Content.SIGNS if text.strip() else Content.NOTHING
 
 
-TEXTS_AT_ONCE = 256  # a tokenised text takes some 100 bytes a token: bulk uploads are read in slices
+TEXTS_AT_ONCE = 256
+READ_AT_ONCE = 64 * 1024  # characters: a tokenised text takes up to 450 bytes a token, so a long one is read in slices
+SHARED = 1024  # characters of a slice that the next one shares, and as many before them
+SPARE = 16  # tokens at the end of a part of a text that may differ from those of the text
 ADVICE = "send the text itself (LangChain: check_embedding_ctx_length=False)"
 
-T = TypeVar("T")
+
+Span = tuple[int, int]
+"""A range of characters: the first, and the one after the last."""
 
 
 class Token(NamedTuple):
@@ -79,6 +85,60 @@ class Token(NamedTuple):
     text: str
     start: int
     end: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """The tokens of a slice of a text, without special ones that a model adds.
+
+    Attributes:
+        ids: int64 [n].
+        starts, ends: int64 [n], the characters of each token in the text, from its start up to its end.
+        begins_word: bool [n], whether it begins a word.
+    """
+
+    ids: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    begins_word: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, encoding: Encoding, start: int) -> Self:
+        """Return the tokens of a part of a text, which begins at character `start`."""
+        offsets = np.fromiter(chain.from_iterable(encoding.offsets), dtype=np.int64).reshape(-1, 2) + start
+        begins_word = np.diff(np.array(encoding.word_ids, dtype=np.float64), prepend=-1) != 0
+        return cls(np.array(encoding.ids, dtype=np.int64), offsets[:, 0], offsets[:, 1], begins_word)
+
+    @classmethod
+    def join(cls, runs: Sequence[Run]) -> Self:
+        """Return the tokens of all runs, of which there is at least one."""
+        columns = ([getattr(run, column.name) for run in runs] for column in fields(cls))
+        return cls(*(np.concatenate(column) for column in columns))
+
+    def between(self, start: int, end: int) -> Run:
+        """Return the tokens that begin at character `start` or later, and before `end`."""
+        within = slice(*np.searchsorted(self.starts, [start, end]))
+        return Run(self.ids[within], self.starts[within], self.ends[within], self.begins_word[within])
+
+    def equals(self, other: Run) -> bool:
+        """Return whether both have the same tokens of the same characters."""
+        return np.array_equal(self.ids, other.ids) and np.array_equal(self.starts, other.starts)
+
+    def lengthen(self, following: Run, position: int) -> None:
+        """Set the end of the last token to where it ends in the following slice, if it goes on beyond a position."""
+        before = int(np.searchsorted(following.starts, position)) - 1
+        if len(self.ends) and before >= 0 and following.ends[before] > position:
+            self.ends[-1] = following.ends[before]
+
+    def boundary(self, position: int) -> int:
+        """Return a character at which a slice may begin: the last start of a token at most `SHARED` before a position.
+
+        It is the position itself if a token is that long. A token that shares a character with the one before it does
+        not count: a character may have several.
+        """
+        candidates = self.starts[1:][self.starts[1:] >= self.ends[:-1]]
+        candidates = candidates[(candidates > position - SHARED) & (candidates <= position)]
+        return int(candidates[-1]) if len(candidates) else position
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,6 +177,7 @@ class ModelTokenizer:
         unknown_token: int | None,
         truncation_side: Literal["left", "right"] = "right",
         tells_types: bool = False,
+        read_at_once: int = READ_AT_ONCE,
     ) -> None:
         """Take over a tokeniser, and switch off its truncation and padding.
 
@@ -126,18 +187,22 @@ class ModelTokenizer:
             unknown_token: the id of the unknown token, if it has one.
             truncation_side: the side on which a text that is too long loses tokens.
             tells_types: whether a model gets the types of the tokens of a pair.
+            read_at_once: how many characters it reads at once, at least 4,096; a longer text is read in slices.
         """
         library.no_truncation()
         library.no_padding()
         self.library = library
         self.max_tokens = max_tokens
-        special = library.encode("a").special_tokens_mask
+        probe = library.encode("a")
+        special = probe.special_tokens_mask
         self.before = special.index(0) if 0 in special else len(special)
         self.after = special[::-1].index(0) if 0 in special else 0
-        self._unknown_token = unknown_token
+        self.around = probe.ids[: self.before], probe.ids[len(special) - self.after :]
+        self._unknown_token = -1 if unknown_token is None else unknown_token
         self._vocabulary = Vocabulary(library, unknown_token)
         self.truncation_side = truncation_side
         self.tells_types = tells_types
+        self._read_at_once = read_at_once
 
     def read(self, texts: Sequence[str], prompt: str = "") -> TokenisedTexts:
         """Tokenise prompt and text together; a word longer than the tokeniser's limit becomes one unknown token."""
@@ -145,18 +210,19 @@ class ModelTokenizer:
         total = np.zeros(len(texts), dtype=np.int64)
         unknown = np.zeros(len(texts), dtype=np.int64)
         content = np.zeros(len(texts), dtype=np.int8)
-        prompt_ids = self._ids(prompt.rstrip())
-        for start in range(0, len(texts), TEXTS_AT_ONCE):
-            batch = texts[start : start + TEXTS_AT_ONCE]
-            # The batch call releases the GIL, so the event loop goes on while a megabyte is read.
-            encodings = self.library.encode_batch_fast([prompt + text for text in batch])
-            for position, (text, encoding) in enumerate(zip(batch, encodings, strict=True), start):
-                all_ids = encoding.ids
-                read_ids = self.cut(all_ids)
-                ids.append(np.asarray(read_ids, dtype=np.int64))
-                total[position] = len(all_ids)
-                unknown[position] = self._count_unknown(all_ids, encoding)
-                content[position] = self._content(text, read_ids, prompt_ids)
+        prompt_ids = array("q", self._ids(prompt.rstrip()))
+        before, after = self.around
+        for position, slices in enumerate(self._read_ids([prompt + text for text in texts])):
+            inner = array("q")
+            for part in slices:
+                total[position] += len(part)
+                # Some models use one id for "unknown" and for the end of a text; only the former counts.
+                unknown[position] += part.count(self._unknown_token)
+                inner.extend(part)
+                self._cut(inner)
+            total[position] += len(before) + len(after)
+            ids.append(np.array([*before, *inner, *after], dtype=np.int64))
+            content[position] = self._content(texts[position], inner, prompt_ids)
         return TokenisedTexts(ids, total, unknown, content)
 
     def tokens_read(self, total: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -167,58 +233,114 @@ class ModelTokenizer:
         """
         return total if self.max_tokens is None else np.minimum(total, self.max_tokens)
 
-    def cut(self, tokens: list[T]) -> list[T]:
-        """Return the tokens of a text, truncated to the model's limit; the special tokens stay."""
-        n, limit = len(tokens), self.max_tokens
-        if limit is None or n <= limit:
-            return tokens
-        if self.truncation_side == "left":
-            return tokens[: self.before] + tokens[n - (limit - self.before) :]
-        return tokens[: limit - self.after] + tokens[n - self.after :]
+    def spans(self, text: str, prompt: str = "") -> list[Token]:
+        """Return the tokens that the model reads of a text in order, with those of the prompt and the special ones."""
+        spans: list[tuple[int, int]] = []
+        for run in self.runs(prompt + text):
+            spans += zip(run.starts.tolist(), run.ends.tolist(), strict=True)
+            self._cut(spans)
+        before, after = ([Token(self.library.id_to_token(i) or "", 0, 0) for i in ids] for ids in self.around)
+        return [*before, *(_token(span, prompt, text) for span in spans), *after]
+
+    def runs(self, text: str) -> Iterator[Run]:
+        """Yield the tokens of a text, without special ones around it, in slices.
+
+        A slice begins at a token of the one before. A tokeniser reads the text alike from there on, except at the
+        start. The tokens that both slices have must show it; otherwise the slice gets longer. Only a word with more
+        than `SHARED` characters in it that have no token, such as ignored accents, may be read as two words.
+        """
+        start, first, size = 0, 0, self._read_at_once
+        run, last = self._run(text, start, size), None
+        while start + size < len(text):
+            end = run.boundary(start + size - SHARED)
+            begin = run.boundary(end - SHARED)
+            following, alike = self._run(text, begin, self._read_at_once), end - SHARED // 2
+            if not run.between(alike, end).equals(following.between(alike, end)):
+                size *= 2
+                run = self._run(text, start, size)
+                continue
+            part = run.between(first, end)
+            if last is not None and len(part.ids):
+                yield last
+            last = part if last is None or len(part.ids) else last
+            last.lengthen(following, end)
+            start, first, size, run = begin, end, self._read_at_once, following
+        if last is not None:
+            yield last
+        yield run.between(first, len(text) + 1)
 
     def excerpt(self, text: str, tokens: int) -> str:
-        """Return the part of a text with its first `tokens` tokens, or its last ones if the model reads those."""
-        (encoding,) = self.library.encode_batch([text], add_special_tokens=False)  # which releases the GIL
-        if len(encoding) <= tokens:
-            return text
-        if self.truncation_side == "left":
-            return text[encoding.offsets[-tokens][0] :]
-        return text[: encoding.offsets[tokens - 1][1]]
+        """Return the part of a text that has its first `tokens` tokens, or its last ones if the model reads those.
+
+        If the text has more, so has the part, because the outermost ones may differ from those of the text.
+        """
+        tokens, count = tokens + SPARE, 0
+        starts = np.empty(0, dtype=np.int64)
+        for run in self.runs(text):
+            count += len(run.ids)
+            if count >= tokens and self.truncation_side == "right":
+                return text[: run.ends[tokens - count - 1]]
+            starts = np.concatenate([starts, run.starts])[-tokens:]
+        return text if count < tokens else text[starts[0] :]
+
+    def _run(self, text: str, start: int, size: int) -> Run:
+        (encoding,) = self.library.encode_batch([text[start : start + size]], add_special_tokens=False)
+        return Run.of(encoding, start)
+
+    def read_runs(self, texts: Sequence[str]) -> Iterator[Iterable[Run]]:
+        """Yield the runs of each text in order."""
+        for batch in self._batches(texts):
+            if len(batch[0]) > self._read_at_once:
+                yield self.runs(batch[0])
+            else:
+                encodings = self.library.encode_batch(batch, add_special_tokens=False)
+                yield from ([Run.of(encoding, 0)] for encoding in encodings)
+
+    def _read_ids(self, texts: Sequence[str]) -> Iterator[Iterable[list[int]]]:
+        """Yield the ids of each text in order, without special ones around it, in slices."""
+        for batch in self._batches(texts):
+            if len(batch[0]) > self._read_at_once:
+                yield (run.ids.tolist() for run in self.runs(batch[0]))
+            else:
+                # The batch call releases the GIL, so the event loop goes on meanwhile.
+                encodings = self.library.encode_batch_fast(batch, add_special_tokens=False)
+                yield from ([encoding.ids] for encoding in encodings)
+
+    def _cut(self, inner: MutableSequence[Any]) -> None:
+        """Remove what a model does not read from the tokens of a text, which have no special ones around them."""
+        if self.max_tokens is not None:
+            limit = max(self.max_tokens - self.before - self.after, 0)
+            del inner[slice(limit, None) if self.truncation_side == "right" else slice(max(len(inner) - limit, 0))]
 
     def _ids(self, text: str) -> list[int]:
         return self.library.encode(text, add_special_tokens=False).ids if text else []
 
-    def _content(self, text: str, ids: list[int], prompt_ids: list[int]) -> Content:
-        inner = ids[self.before : len(ids) - self.after]
-        if inner[: len(prompt_ids)] != prompt_ids:  # a token spans prompt and text, or the prompt was cut off
-            inner, prompt_ids = self._ids(text), []
-        return self._vocabulary.content(inner[len(prompt_ids) :])
+    def _content(self, text: str, inner: array[int], prompt_ids: array[int]) -> Content:
+        if inner[: len(prompt_ids)] == prompt_ids:
+            return self._vocabulary.content(inner[len(prompt_ids) :])
+        # A token spans prompt and text, or the prompt was cut off.
+        return self._vocabulary.content(chain.from_iterable(chain.from_iterable(self._read_ids([text]))))
 
-    def _count_unknown(self, ids: list[int], encoding: Encoding) -> int:
-        if self._unknown_token not in ids:
-            return 0
-        # Some models use one id for "unknown" and for the end of a text; only the former counts.
-        special = np.asarray(encoding.special_tokens_mask)
-        return int(np.sum((np.asarray(ids) == self._unknown_token) & (special == 0)))
-
-
-def spans(tokenizer: ModelTokenizer, texts: Sequence[str], prompt: str = "") -> list[list[Token]]:
-    """Return the tokens of each text in order, with those of the prompt and the special tokens."""
-    encodings = tokenizer.library.encode_batch([prompt + text for text in texts])
-    return [
-        tokenizer.cut(list(_tokens(encoding, prompt, text))) for encoding, text in zip(encodings, texts, strict=True)
-    ]
+    def _batches(self, texts: Sequence[str]) -> Iterator[list[str]]:
+        """Yield the texts in order, as many together as a tokeniser may read at once; a long one is alone."""
+        batch: list[str] = []
+        characters = 0
+        for text in texts:
+            characters += len(text)
+            if batch and (len(batch) == TEXTS_AT_ONCE or characters > self._read_at_once):
+                yield batch
+                batch, characters = [], len(text)
+            batch.append(text)
+        if batch:
+            yield batch
 
 
-def _tokens(encoding: Encoding, prompt: str, text: str) -> Iterator[Token]:
-    for name, (start, end), added in zip(encoding.tokens, encoding.offsets, encoding.special_tokens_mask, strict=True):
-        if added:
-            yield Token(name, 0, 0)
-        elif end <= len(prompt):
-            yield Token(prompt[start:end], 0, 0)
-        else:
-            start, end = max(start - len(prompt), 0), end - len(prompt)
-            yield Token(text[start:end], start, end)
+def _token(span: Span, prompt: str, text: str) -> Token:
+    start, end = span
+    if end <= len(prompt):
+        return Token(prompt[start:end], 0, 0)
+    start, end = max(start - len(prompt), 0), end - len(prompt)
+    return Token(text[start:end], start, end)
 
 
 def decode(tokenizer: ModelTokenizer, ids: Sequence[int]) -> str:
@@ -231,12 +353,10 @@ def decode(tokenizer: ModelTokenizer, ids: Sequence[int]) -> str:
         InvalidTokens: an id is out of range, the special tokens are missing, or no text has these tokens.
     """
     library, tokens = tokenizer.library, list(ids)
-    vocabulary = library.get_vocab_size()
+    vocabulary, (before, after) = library.get_vocab_size(), tokenizer.around
     invalid = next((i for i in tokens if not 0 <= i < vocabulary), None)
     if invalid is not None:
         raise InvalidTokens(f"the model's tokens are 0 to {vocabulary - 1}, got {invalid}: {ADVICE}", None)
-    around = library.encode("a").ids
-    before, after = around[: tokenizer.before], around[len(around) - tokenizer.after :]
     inner = tokens[len(before) : len(tokens) - len(after)]
     if tokens != [*before, *inner, *after]:
         raise InvalidTokens(
@@ -245,13 +365,9 @@ def decode(tokenizer: ModelTokenizer, ids: Sequence[int]) -> str:
             None,
         )
     text = library.decode(inner, skip_special_tokens=False)
-    if library.encode(text).ids != tokens:
+    if [token for run in tokenizer.runs(text) for token in run.ids.tolist()] != inner:
         raise InvalidTokens(f"no text has these tokens ({text[:80]!r} has others): {ADVICE}", None)
     return text
-
-
-Span = tuple[int, int]
-"""A range of characters: the first, and the one after the last."""
 
 
 def room(tokenizer: ModelTokenizer, tokens: int, prompt: str = "") -> int:
@@ -285,43 +401,46 @@ def windows(
     """
     part_tokens = room(tokenizer, tokens, prompt)
     parts: list[list[Span]] = []
-    for start in range(0, len(texts), TEXTS_AT_ONCE):
-        batch = list(texts[start : start + TEXTS_AT_ONCE])
-        encodings = tokenizer.library.encode_batch(batch, add_special_tokens=False)
-        for text, encoding in zip(batch, encodings, strict=True):
-            may_fit = len(encoding) - overlap <= max_parts * (part_tokens - overlap)
-            spans = list(islice(_spans(text, encoding, part_tokens, overlap), max_parts + 1)) if may_fit else []
+    max_tokens = max_parts * (part_tokens - overlap) + overlap
+    for text, runs in zip(texts, tokenizer.read_runs(texts), strict=True):
+        slices = list[Run]()
+        for run in runs:
+            slices.append(run)
+            if sum(len(run.ids) for run in slices) > max_tokens:
+                parts.append([])
+                break
+        else:
+            spans = list(islice(_spans(text, Run.join(slices), part_tokens, overlap), max_parts + 1))
             parts.append(spans if len(spans) <= max_parts else [])
     return parts
 
 
-def _spans(text: str, encoding: Encoding, part_tokens: int, overlap: int) -> Iterator[Span]:
-    offsets, words, n = encoding.offsets, encoding.word_ids, len(encoding.ids)
+def _spans(text: str, run: Run, part_tokens: int, overlap: int) -> Iterator[Span]:
+    n = len(run.ids)
     if n <= part_tokens:
         yield 0, len(text)
         return
     start = covered = 0
     while True:
-        end = n if start + part_tokens >= n else _boundary(words, start + overlap, start + part_tokens)
+        end = n if start + part_tokens >= n else _boundary(run, start + overlap, start + part_tokens)
         # A character without a token, such as an ignored accent, goes with the token before it.
-        stop = len(text) if end == n else max(offsets[end - 1][1], offsets[end][0])
-        span = _trim(text, offsets[start][0] if start else 0, stop)
+        stop = len(text) if end == n else int(max(run.ends[end - 1], run.starts[end]))
+        span = _trim(text, int(run.starts[start]) if start else 0, stop)
         if span[1] > covered:  # tokens may stand for the same characters, or for white space
             covered = span[1]
             yield span
         if end == n:
             return
-        start = _boundary(words, start, end - overlap)
+        start = _boundary(run, start, end - overlap)
 
 
-def _boundary(words: Sequence[int | None], above: int, limit: int) -> int:
+def _boundary(run: Run, above: int, limit: int) -> int:
     """Return the index of a token at which a text can be split: the last one that begins a word.
 
-    Args:
-        words: the index of each token's word.
-        above, limit: the result is above `above` and at most `limit`; it is `limit` if no token there begins a word.
+    It is above `above` and at most `limit`; it is `limit` if no token there begins a word.
     """
-    return next((token for token in range(limit, above, -1) if words[token] != words[token - 1]), limit)
+    begins = np.flatnonzero(run.begins_word[above + 1 : limit + 1])
+    return above + 1 + int(begins[-1]) if len(begins) else limit
 
 
 def _trim(text: str, start: int, end: int) -> Span:

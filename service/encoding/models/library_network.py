@@ -255,6 +255,8 @@ class LibraryNetwork:
 
     def _encode(self, texts: Sequence[str], purpose: Purpose) -> NDArray[np.float32]:
         encode = self._model.encode_query if purpose == "query" else self._model.encode_document
+        if (limit := self.tokenizer.max_tokens) is not None:
+            texts = [self.tokenizer.excerpt(text, limit) for text in texts]
         with self._lock:
             vectors = encode(list(texts), prompt=self.prompt(purpose), batch_size=len(texts), show_progress_bar=False)
         return np.asarray(vectors, dtype=np.float32)

@@ -18,11 +18,10 @@ from service.encoding.models.declaration import ONE_LABEL
 from service.encoding.models.library_network import library_tokenizer, load_by_library
 from service.encoding.models.network import Kind, Precision, RunsOn
 from service.encoding.models.tokenizer_classes import load_tokenizer
-from service.encoding.tokens import ModelTokenizer
+from service.encoding.tokens import SPARE, ModelTokenizer
 
 PAIRS_AT_ONCE = 256  # the tokens of more pairs than that need not be in memory together
 BATCH_TOKENS, BATCH_PAIRS = 2048, 32
-SPARE_TOKENS = 16  # the last tokens of a cut text may differ: the tokeniser does not see what followed
 
 
 class Pair(NamedTuple):
@@ -57,12 +56,12 @@ def cut_pairs(tokenizer: ModelTokenizer, pairs: Sequence[Pair]) -> list[Pair]:
         pairs: n ≥ 1 pairs.
     """
     assert tokenizer.max_tokens is not None
-    limit = tokenizer.max_tokens + SPARE_TOKENS
+    limit = tokenizer.max_tokens
     texts = list(dict.fromkeys(text for pair in pairs for text in pair))
     totals = dict(zip(texts, tokenizer.read(texts).total.tolist(), strict=True))
 
     def cut(text: str, other: str) -> str:
-        tokens = limit + SPARE_TOKENS * (totals[text] > totals[other])
+        tokens = limit + SPARE * (totals[text] > totals[other])
         return tokenizer.excerpt(text, tokens) if totals[text] > tokens else text
 
     return [Pair(cut(first, second), cut(second, first)) for first, second in pairs]

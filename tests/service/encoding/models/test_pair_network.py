@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,11 +9,10 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from service.encoding import load_reranker
-from service.encoding.models.pair_network import SPARE_TOKENS, Pair, cut_pairs
-from service.encoding.models.tokenizer_classes import load_tokenizer
-from service.encoding.tokens import ModelTokenizer
+from service.encoding.models.pair_network import Pair, cut_pairs
+from service.encoding.tokens import SPARE, ModelTokenizer
 from tests.checkpoints import edit_json, save_cross_encoder
-from tests.service.encoding.models.test_tokenizer_classes import FOLDERS, TEXTS
+from tests.service.encoding.models.test_tokenizer_classes import FOLDERS, TEXTS, save_tokenizer
 from tests.thorough import examples
 
 STRATEGIES = ("longest_first", "only_first", "only_second")
@@ -25,12 +22,7 @@ LONG = st.builds("".join, st.lists(st.sampled_from([*TEXTS, " ", "\n", "dog ", "
 
 @pytest.fixture(scope="module", params=FOLDERS, ids=str)
 def library(request, tmp_path_factory) -> Tokenizer:
-    """Return the tokeniser of a folder, of every class that there is."""
-    folder, (model_type, name) = tmp_path_factory.mktemp("tokenizer"), request.param
-    (folder / "config.json").write_text(json.dumps({"model_type": model_type}))
-    (folder / "tokenizer.json").write_text(json.dumps(FOLDERS[request.param]))
-    (folder / "tokenizer_config.json").write_text(json.dumps({} if name is None else {"tokenizer_class": name}))
-    return load_tokenizer(folder, LONGEST).library
+    return save_tokenizer(tmp_path_factory.mktemp("tokenizer"), *request.param)
 
 
 def truncated(library: Tokenizer, pair: Pair, *options: object) -> tuple[list[int], list[int], int]:
@@ -65,11 +57,11 @@ def test_the_work_for_a_pair_grows_with_its_length_and_not_with_its_square(libra
     tokenizer = ModelTokenizer(library, max_tokens=LONGEST, unknown_token=None)
     short, long = (Pair("the dog " * n, "a tree " * n) for n in (100, 200))
     pieces = [truncated(library, pair, LONGEST, "longest_first", "right")[2] for pair in (short, long)]
-    pieces_of_each = 2 + 3 * SPARE_TOKENS // LONGEST
+    pieces_of_each = 2 + 3 * SPARE // LONGEST
     assert pieces[1] > 3 * pieces[0]  # the pieces of a whole pair grow with the square
     for pair in cut_pairs(tokenizer, [short, long]):
         assert truncated(library, pair, LONGEST, "longest_first", "right")[2] < 2 * pieces_of_each**2
-        assert max(len(library.encode(text).ids) for text in pair) < LONGEST + 3 * SPARE_TOKENS
+        assert max(len(library.encode(text).ids) for text in pair) < LONGEST + 3 * SPARE
 
 
 TALES = Pair("the dog " * 9999, "a tree " * 9999)

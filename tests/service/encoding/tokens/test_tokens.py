@@ -10,7 +10,7 @@ from service.datasets import DEMOS
 from service.encoding.errors import InvalidTokens
 from service.encoding.models.tokenizer_classes import load_tokenizer
 from service.encoding.registry import default_checkpoint
-from service.encoding.tokens import decode, spans
+from service.encoding.tokens import decode
 from tests.thorough import examples
 
 TRICKY = [
@@ -71,7 +71,7 @@ def test_unknown_token_ids_are_refused(tokenizer, ids, message):
 
 
 def test_spans_are_places_in_the_text_and_not_in_the_prompt(tokenizer):
-    (tokens,) = spans(tokenizer, ["naïve 猫 unbelievably"], "query: ")
+    tokens = tokenizer.spans("naïve 猫 unbelievably", "query: ")
     assert [tuple(token) for token in tokens] == [
         ("[CLS]", 0, 0),
         ("query", 0, 0),
