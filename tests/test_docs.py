@@ -30,7 +30,6 @@ PACKAGES = sorted(
 
 # Whose Python runs where these are installed: test_documented.py of their suites, by make integrations.
 SUITES = {f"docs/guide/{name}.md": name for name in ("langchain", "langgraph", "llamaindex", "haystack", "mem0")}
-SUITES["docs/guide/recipes/rag.md"] = "langchain"
 SUITES["docs/teach/widget.md"] = "widget"
 FRAMEWORKS = [page for page in PAGES if page.name in SUITES]
 TENANTS = Page("docs/guide/recipes/tenants.md")  # wants a service with keys

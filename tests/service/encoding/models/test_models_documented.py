@@ -1,4 +1,4 @@
-"""docs/guide/models.md: every row of its tables, tried with a small random model of the family and pooling."""
+"""docs/guide/encoding.md: every row of its table of models, tried with a small random model of the family and pooling."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.checkpoints import save_sentence_encoder, save_static, save_transform
 from tests.examples import Page
 from tests.thorough import thorough
 
-PAGE = Page("docs/guide/models.md")
+PAGE = Page("docs/guide/encoding.md")
 OWN_CODE = "its own code"
 POOLINGS = {"mean": "mean", "cls": "cls", "last": "lasttoken"}
 TEXTS = ["a red house", "", *("word " * n for n in (3, 17, 50, 80)), "猫 and dogs"]
@@ -54,14 +54,14 @@ class Row(NamedTuple):
 
 
 def cells():
-    """Return the cells of each row of the page's two tables of models."""
+    """Return the cells of each row of the page's table of models."""
     lines = (line.replace("\\|", "") for line in PAGE.text.splitlines() if line.startswith("|"))
     table = ([cell.strip() for cell in line[1:-1].split("|")] for line in lines)
     return [row for row in table if len(row) >= 8 and row[0] not in ("model", "---")]
 
 
 def rows():
-    """Return each different row of the page's tables, with the names of its models."""
+    """Return each different row of the page's table, with the names of its models."""
     models: dict[Row, list[str]] = {}
     for name, family, _, _, pooling, _, kind, error, *_ in cells():
         row = Row(family.strip("`"), pooling, "²" in name, kind, float(error or 0))
@@ -75,10 +75,9 @@ FIRST = {row.family: row for row in reversed(LOCAL)}.values()
 """Of each family the most downloaded."""
 
 
-def test_the_page_has_thirty_models_the_most_downloaded_first():
-    downloads = [float(row[-1]) for row in cells() if len(row) == 9]
-    assert len(downloads) == 30
-    assert downloads == sorted(downloads, reverse=True)
+def test_the_page_has_more_than_thirty_models_once_each():
+    names = [row[0] for row in cells()]
+    assert len(set(names)) == len(names) > 30
 
 
 def test_a_model_that_runs_elsewhere_is_of_no_family_that_runs_here():
