@@ -1,4 +1,4 @@
-"""Pictures of the page: the one that the README shows, and the one that a link to the page is shown with.
+"""Pictures of the page: the one of the page for teachers, and the one that a link to the page is shown with.
 
 python -m tests.picture    # starts the service, opens the page, and stores what it shows now
 """
