@@ -105,7 +105,7 @@ def attend(
 
     Raises:
         ShapeError: the shapes do not fit each other.
-        ParameterError: a temperature, name or type is invalid.
+        ParameterError: a temperature, name or type is invalid; or a named similarity of NumPy's arrays overflows.
 
     Source: Vaswani et al. 2017 (arXiv 1706.03762); with a null key, Miller 2023, "Attention is off by one".
     """

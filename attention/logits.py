@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from array_api_compat import device
+from numpy.typing import NDArray
 
 from attention.arrays import (
     Array,
@@ -61,14 +62,26 @@ def compare(
     namespace(query=query, key=key, mask=mask, bias=bias)
     temperature = check_temperature(temperature)
     compute = resolve("similarity", similarity, SIMILARITIES, "a function such as Bilinear(W) or Additive(v, W_q, W_k)")
-    s = compute(query, key)  # [..., m, n]
+    with np.errstate(over="ignore"):
+        s = compute(query, key)  # [..., m, n]
     m, n = query.shape[-2], key.shape[-2]
     if tuple(s.shape[-2:]) != (m, n):
         raise ShapeError(f"similarity must give [..., m, n] = [..., {m}, {n}], got {tuple(s.shape)}")
     bias = masking_bias(s, mask, bias)
+    if isinstance(similarity, str) and isinstance(s, np.ndarray) and not np.isfinite(s).all():
+        _check_allowed(s, bias)
     if null is not None:
         s, bias = with_null(s, bias, null)
     return at_temperature(s, temperature, bias)
+
+
+def _check_allowed(s: NDArray[np.floating], bias: Array | None) -> None:
+    """Raise a ParameterError if a similarity [..., m, n] that the bias does not mask is infinite or NaN."""
+    if not np.isfinite(s if bias is None else np.where(bias > -math.inf, s, 0.0)).all():
+        raise ParameterError(
+            f"query and key must be finite, and their similarities within {s.dtype}, got infinity or NaN: "
+            "scale query and key down, or use cosine"
+        )
 
 
 @np.errstate(over="ignore")  # a key too far below the peak for its type gets the logit −∞, as it should

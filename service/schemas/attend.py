@@ -26,6 +26,7 @@ from service.schemas.query import QUESTION, QueryOrParts
 from service.schemas.terms import AddendLine, FullTextAnswer, Rerank
 from service.schemas.vector import VectorAnswer
 from service.schemas.wire import (
+    INTEGERS,
     MAX_TOP_K,
     CollectionBehind,
     DocumentedAs,
@@ -116,6 +117,8 @@ ReadOrList = Annotated[
 def _bound(value: Any) -> Any:
     if value is None or isinstance(value, str):
         return value if value is None else well_formed(value)
+    if type(value) is int and value not in INTEGERS:
+        raise PydanticCustomError("bound", "wanted an integer of at most 64 bits: write a larger one as 1e20")
     if type(value) in (int, float):
         finite_number(value)
         return value

@@ -11,6 +11,7 @@ from service.retrieval.labels import MAX_RANK
 from service.schemas.vector import Vector, VectorAnswer
 from service.schemas.wire import CollectionBehind, JSONValue, Number, Text, Wire
 
+Pairs = Annotated[int, Gt(0), Le(2**63 - 1)]
 Share = Annotated[Number, Ge(0), Le(1)]
 REPORT: JSONValue = {"pairs": 280, "held_out": 120, "mrr_before": 0.31, "mrr_after": 0.84, "error": 0.04}
 
@@ -18,8 +19,8 @@ REPORT: JSONValue = {"pairs": 280, "held_out": 120, "mrr_before": 0.31, "mrr_aft
 class TrainingReport(Wire):
     """The quality of a projection on labelled pairs."""
 
-    pairs: Annotated[int, Gt(0)] = Field(description="The number of pairs that it was trained on.")
-    held_out: Annotated[int, Gt(0)] = Field(description="The number of other pairs, on which its quality was measured.")
+    pairs: Pairs = Field(description="The number of pairs that it was trained on.")
+    held_out: Pairs = Field(description="The number of other pairs, on which its quality was measured.")
     mrr_before: Share = Field(description="The mean reciprocal rank of the right documents without the projection.")
     mrr_after: Share = Field(description="The mean reciprocal rank with the projection.")
     error: Annotated[Number, Ge(0)] = Field(description="The standard error of their difference, which is paired.")

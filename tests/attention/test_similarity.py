@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from attention import Additive, Bilinear, attend, cosine, dot, gaussian, scaled_dot
+from attention import Additive, Bilinear, ParameterError, attend, cosine, dot, gaussian, scaled_dot
 from attention.arrays import blend
 
 M, N, D, HIDDEN, D_K = 3, 7, 5, 11, 13
@@ -75,3 +75,22 @@ def test_gradients_match_finite_differences(name):
         similarity = Additive(*map(torch.from_numpy, (V, W_Q, W_K)))
     arrays = [torch.from_numpy(array).requires_grad_() for array in (QUERY, key)]
     assert torch.autograd.gradcheck(similarity, arrays)
+
+
+@pytest.mark.parametrize("name", ["dot", "scaled_dot", "gaussian"])
+@pytest.mark.parametrize("numbers", [([[1e200, 1e200]], [[1e200, -1e200], [0, 1]]), ([[np.nan, 0]], [[1, 0], [0, 1]])])
+def test_similarities_that_leave_float64_are_refused_unless_they_are_masked(name, numbers):
+    query, key = (np.array(array, dtype=np.float64) for array in numbers)
+    value = np.eye(2)
+    with pytest.raises(ParameterError, match=r"query and key must be finite, .* within float64"):
+        attend(query, key, value, similarity=name)
+    attended = attend(query, key, value, similarity=name, mask=np.array([False, False]))
+    np.testing.assert_array_equal(attended.output, [[0, 0]])
+
+
+@pytest.mark.parametrize("length", [1e-320, 1e-200, 1e200, 1e308])
+def test_weights_of_cosine_do_not_depend_on_length_even_where_squares_leave_float64(length):
+    query, key = np.array([[0.6, -0.8]]), np.array([[1.0, 0.5], [-1.0, 0.25]])
+    expected = attend(query, key, key, similarity="cosine").weights
+    weights = attend(query * length, key, key, similarity="cosine").weights
+    np.testing.assert_allclose(weights, expected, rtol=1e-3 if length < 1e-308 else 1e-14)

@@ -159,6 +159,7 @@ def bound_bias_rounding(biases: F64) -> float:
     return 2 * UNIT_ROUNDOFF * float(np.abs(biases).max()) if len(biases) > 1 else 0.0
 
 
+@np.errstate(over="ignore")  # a null key may lie infinitely many temperatures from every row
 def bound_sparse(similarities: F64, null: float | None, slack: Slack, temperature: float, support: float) -> float:
     """Bound the total variation that errors of similarities cause in sparsemax (support 1) or entmax15 (support 2).
 
@@ -269,6 +270,7 @@ def bound_moved_mass(b: float, tail: float, mean_error: float) -> float:
     return min(tail * math.expm1(b), mean_error * largest_slope(b))
 
 
+@np.errstate(over="ignore")  # a null key may lie infinitely many temperatures from every row
 def _mass(gaps: F64, temperature: float) -> float:
     """Return Σ exp(gap/T); at T = 0, the number of gaps that are not below zero.
 

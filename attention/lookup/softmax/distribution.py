@@ -118,6 +118,7 @@ def one_hot(
     return Distribution(np.zeros(similarities.size) if null_above else ties / sharing, evidence, 0.0)
 
 
+@np.errstate(over="ignore")  # a null key may lie infinitely many temperatures from every row
 def sparse(similarities: F64, null: NullKey | None, temperature: float, normaliser: str) -> Distribution:
     """Return the sparsemax or entmax15 of similarity / temperature, including a null key ("none of these").
 

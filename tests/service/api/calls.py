@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,6 +90,17 @@ def pointed(arguments: Any) -> Any:
     if isinstance(arguments, list):
         return [pointed(inner) for inner in arguments]
     return float(arguments) if type(arguments) is int and abs(arguments) < 2**53 else arguments
+
+
+def with_numbers(arguments: Any, numbers: Sequence[Any]) -> Iterator[Any]:
+    """Yield the same JSON with each of the numbers in the place of each field, and of each list's first element."""
+    if isinstance(arguments, dict):
+        for name, inner in arguments.items():
+            yield from ({**arguments, name: changed} for changed in with_numbers(inner, numbers))
+    elif isinstance(arguments, list) and arguments:
+        yield from ([changed, *arguments[1:]] for changed in with_numbers(arguments[0], numbers))
+    elif not isinstance(arguments, list):
+        yield from numbers
 
 
 def first(contract: Contract, operation: Operation) -> Call:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -10,12 +11,16 @@ import pytest
 from service.api.problems.table import TABLE
 from service.storage import ReEncoding
 from tests.running import RunningService
-from tests.service.api.calls import EVERY_FIELD, Call, examples, in_path
+from tests.service.api.calls import EVERY_FIELD, Call, examples, in_path, with_numbers
 from tests.service.api.contract import Contract, checked_in
+from tests.thorough import thorough
 
 DESCRIBED = Contract(checked_in())
 OPERATIONS = list(DESCRIBED.operations.values())
 EXAMPLES = [call for operation in OPERATIONS for call in examples(DESCRIBED, operation)]
+# Just beyond 64 bits, signed or not, and at the ends of float64, which 10**400 leaves.
+BEYOND = [2**63, 2**64, -(2**63) - 1, 10**400, 1.7e308, 5e-324]
+WITH_INTEGERS = [call for call in EVERY_FIELD if re.search("'(ranges|trained|numbers)'", str(call.body))]
 # Clients are generated from these names: one that was published stays.
 NAMES = {
     "livez", "readyz", "metrics", "put_collection", "patch_collection", "get_collection", "list_collections",
@@ -149,6 +154,18 @@ def test_every_field_is_taken(stocked, service, call):
     prepare_job(stocked, service, call)
     answer = call.send(stocked, DESCRIBED)
     assert 200 <= answer.status_code < 300, answer.text
+
+
+@pytest.mark.parametrize("call", [*WITH_INTEGERS, *(thorough(call) for call in EVERY_FIELD)], ids=told)
+def test_a_number_of_any_size_is_taken_or_refused(stocked, service, call):
+    for body in with_numbers(call.body, BEYOND) if isinstance(call.body, dict) else ():
+        prepare_job(stocked, service, call)
+        answer = replace(call, body=body).send(stocked, DESCRIBED)
+        assert answer.status_code < 500, body
+    for name, sent in call.query.items():
+        for number in BEYOND:
+            query = {**call.query, name: [number] if isinstance(sent, list) else number}
+            assert replace(call, query=query).send(stocked, DESCRIBED).status_code < 500, query
 
 
 def test_the_calls_above_use_every_field_and_every_choice():
