@@ -26,7 +26,7 @@ from attention.kernels.interface import (
 from attention.kernels.layout import DEEP, LANES, OFFSET, PANEL, pack, similarity_columns
 from attention.kernels.native import pointers
 from attention.kernels.native.library import Library
-from attention.kernels.native.pointers import Scratch, address
+from attention.kernels.native.pointers import Scratch, address, output
 from attention.kernels.one_scan import OneScan
 
 FEW_QUERIES, TILE = 4, 16
@@ -188,8 +188,8 @@ class KernelsInC:
             byref(queries.structure),
             byref(_lists(lists, count)),
             address(inverse, pointers.F32, count),
-            address(sums, pointers.F64, count * 3),
-            address(weights, pointers.F32, count * width) if len(weights) else None,
+            output(sums, pointers.F64, count * 3),
+            output(weights, pointers.F32, count * width) if len(weights) else None,
             width,
         )
         _check_reached(reached)
@@ -209,7 +209,7 @@ class KernelsInC:
             byref(_lists(lists, count)),
             address(lows, pointers.F32, count),
             address(finer, pointers.F32, count),
-            address(histogram, pointers.F64, count * bins * 2),
+            output(histogram, pointers.F64, count * bins * 2),
             bins,
         )
         _check_reached(reached)
@@ -219,7 +219,7 @@ class KernelsInC:
         """Insert similarities into lists of the largest; see `Kernels.sample_top`."""
         count, room = len(queries.steps), best.shape[1]
         _check_room(room)
-        into = address(best, pointers.F32, count * room)
+        into = output(best, pointers.F32, count * room)
         self._c.sample_top(byref(_keys(keys, queries)), byref(queries.structure), into, room)
 
     # Codes of values
@@ -255,8 +255,8 @@ class KernelsInC:
             weights.shape[1],
             address(counts, pointers.I64, count),
             fine,
-            address(outputs, pointers.F64, count * width),
-            address(errors, pointers.F64, count * 5),
+            output(outputs, pointers.F64, count * width),
+            output(errors, pointers.F64, count * 5),
             start,
         )
 
@@ -273,7 +273,7 @@ class KernelsInC:
             address(queries, pointers.I64, count),
             address(weights, pointers.F64, count),
             count,
-            address(outputs, pointers.F64, len(outputs) * width),
+            output(outputs, pointers.F64, len(outputs) * width),
             len(outputs),
         )
         _check_index(bad)
@@ -289,7 +289,7 @@ class KernelsInC:
             count,
             address(queries, pointers.F64, query_count * width),
             query_count,
-            address(products, pointers.F64, query_count * count),
+            output(products, pointers.F64, query_count * count),
         )
         _check_index(bad)
 
@@ -304,7 +304,7 @@ class KernelsInC:
             count,
             address(weights, pointers.F64, query_count * count),
             query_count,
-            address(outputs, pointers.F64, query_count * width),
+            output(outputs, pointers.F64, query_count * width),
         )
         _check_index(bad)
 
@@ -328,9 +328,9 @@ class KernelsInC:
             address(inverse, pointers.F32, count),
             count,
             by_factor,
-            address(peaks, pointers.F32, count),
-            address(sums, pointers.F64, count * 2),
-            address(outputs, pointers.F64, count * floats.value_width),
+            output(peaks, pointers.F32, count),
+            output(sums, pointers.F64, count * 2),
+            output(outputs, pointers.F64, count * floats.value_width),
             _similarity_address(stored, floats, count),
             scratch,
         )
@@ -358,8 +358,8 @@ class KernelsInC:
             address(peaks, pointers.F32, count),
             address(gradients, pointers.F32, count * floats.value_width),
             address(levels, pointers.F32, count),
-            address(sums, pointers.F64, count * 3),
-            address(outputs, pointers.F64, count * floats.width),
+            output(sums, pointers.F64, count * 3),
+            output(outputs, pointers.F64, count * floats.width),
             _similarity_address(stored, floats, count),
             scratch,
         )
@@ -376,7 +376,7 @@ class KernelsInC:
             count,
             address(queries, pointers.F64, len(queries) * width),
             len(queries),
-            address(products, pointers.F64),
+            output(products, pointers.F64),
         )
         _check_index(bad)
         return products
@@ -395,8 +395,8 @@ class KernelsInC:
             address(options, pointers.F64, count * len(SoftmaxOptions._fields)),
             count,
             _scratch.of(16 * (n + 1)),
-            address(reals, pointers.F64),
-            address(indices, pointers.I64),
+            output(reals, pointers.F64),
+            output(indices, pointers.I64),
         )
         return [RowMasses.of(*parts, n) for parts in zip(reals, indices, strict=True)]
 
@@ -407,8 +407,8 @@ class KernelsInC:
             address(similarities, pointers.F64, len(masses)),
             len(masses),
             temperature,
-            address(masses, pointers.F64),
-            address(totals, pointers.F64),
+            output(masses, pointers.F64),
+            output(totals, pointers.F64),
         )
         return masses, totals
 
@@ -419,11 +419,11 @@ class KernelsInC:
             address(vectors, pointers.F32),
             count,
             width,
-            address(codes, pointers.I8, count * width),
-            address(left, pointers.F32, count * width),
-            address(scales, pointers.F64, count),
-            address(squares, pointers.F64, count),
-            address(total, pointers.F64, width),
+            output(codes, pointers.I8, count * width),
+            output(left, pointers.F32, count * width),
+            output(scales, pointers.F64, count),
+            output(squares, pointers.F64, count),
+            output(total, pointers.F64, width),
         )
 
     def residual_sum(self, vectors: F32, rows: I64) -> F64:
@@ -435,7 +435,7 @@ class KernelsInC:
             len(total),
             address(rows, pointers.I64),
             len(rows),
-            address(total, pointers.F64),
+            output(total, pointers.F64),
         )
         _check_index(bad)
         return total
@@ -449,9 +449,9 @@ class KernelsInC:
             count,
             width,
             address(matrix, pointers.F32, width * width),
-            address(squares, pointers.F64),
-            address(forms, pointers.F64),
-            address(side, pointers.F32),
+            output(squares, pointers.F64),
+            output(forms, pointers.F64),
+            output(side, pointers.F32),
         )
         return squares, forms
 
@@ -485,8 +485,8 @@ class KernelsInC:
             last,
             longest,
             _scratch.of(RADIX_BYTES * longest),
-            address(ordered, pointers.I64),
-            address(descending, pointers.F64, len(ordered)),
+            output(ordered, pointers.I64),
+            output(descending, pointers.F64, len(ordered)),
             len(ordered),
         )
         if bad >= 0:
@@ -519,7 +519,7 @@ class KernelsInC:
             least,
             first,
             last,
-            address(counts, pointers.I64, queries),
+            output(counts, pointers.I64, queries),
         )
         _check_run(wrong)
 
@@ -539,7 +539,7 @@ class KernelsInC:
             queries,
             maximum,
             times,
-            address(counts, pointers.I64),
+            output(counts, pointers.I64),
         )
         _check_run(wrong)
         return counts
@@ -552,9 +552,9 @@ class KernelsInC:
             address(starts[:queries], pointers.I64, queries),
             address(counts, pointers.I64),
             queries,
-            address(edges, pointers.I64),
-            address(indices, pointers.I64),
-            address(runs, pointers.I64),
+            output(edges, pointers.I64),
+            output(indices, pointers.I64),
+            output(runs, pointers.I64),
             room,
         )
         _check_run(wrong)
@@ -590,8 +590,8 @@ class KernelsInC:
             queries,
             maximum,
             times,
-            address(heap, pointers.F64),
-            address(needed, pointers.I64),
+            output(heap, pointers.F64),
+            output(needed, pointers.I64),
         )
         _check_run(wrong)
         return needed
@@ -626,9 +626,9 @@ class KernelsInC:
             bands,
             first,
             last,
-            address(weights, pointers.F64, len(values)),
-            address(factors, pointers.F64, cases * bands),
-            address(totals, pointers.F64, cases * TOTALS),
+            output(weights, pointers.F64, len(values)),
+            output(factors, pointers.F64, cases * bands),
+            output(totals, pointers.F64, cases * TOTALS),
         )
         _check_run(wrong)
 
@@ -645,10 +645,10 @@ class KernelsInC:
             address(counts, pointers.I64),
             address(ks, pointers.I64, queries),
             queries,
-            address(heap, pointers.F64),
-            address(edges, pointers.I64),
-            address(rows, pointers.I64),
-            address(runs, pointers.I64),
+            output(heap, pointers.F64),
+            output(edges, pointers.I64),
+            output(rows, pointers.I64),
+            output(runs, pointers.I64),
         )
         _check_run(wrong)
         end = int(edges[-1])
@@ -709,9 +709,9 @@ def _lists(lists: CandidateLists, count: int) -> _Lists:
     room = lists.places.shape[1]
     return _Lists(
         address(lists.thresholds, pointers.F32, count),
-        address(lists.places, pointers.I64, count * room),
-        address(lists.similarities, pointers.F32, count * room),
-        address(lists.counts, pointers.I64, count),
+        output(lists.places, pointers.I64, count * room),
+        output(lists.similarities, pointers.F32, count * room),
+        output(lists.counts, pointers.I64, count),
         room,
     )
 
@@ -728,7 +728,7 @@ def _check_room(room: int) -> None:
 
 def _similarity_address(stored: F32 | None, rows: _Floats, queries: int) -> Any:
     """Return the address of the similarities stored of some rows and queries; None if none are."""
-    return None if stored is None else address(stored, pointers.F32, rows.count * similarity_columns(queries))
+    return None if stored is None else output(stored, pointers.F32, rows.count * similarity_columns(queries))
 
 
 def _floats(rows: FloatRows) -> _Floats:

@@ -17,7 +17,7 @@ from attention.kernels.interface import TOTALS, Totals
 from attention.kernels.layout import DEEP, LANES, PANEL
 from attention.kernels.native import pointers
 from attention.kernels.native.library import Library
-from attention.kernels.native.pointers import address
+from attention.kernels.native.pointers import address, output
 
 
 class CodedBlock(NamedTuple):
@@ -198,7 +198,7 @@ class OneScan:
         state = _Scan(
             ctypes.addressof(codes.structure),
             address(vector, pointers.F64, width),
-            address(memory, pointers.F64),
+            output(memory, pointers.F64),
             *(workers, options.room, options.height, options.sampled, options.k, options.cap),
             *(options.lookups, options.times, options.divisor, options.temperature),
             *(float(np.float32(1 / options.temperature)), *options.null, options.share, options.least, options.margin),

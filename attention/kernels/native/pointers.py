@@ -50,11 +50,27 @@ def address(array: Any, kind: np.dtype[Any], size: int | None = None) -> int:
         ValueError: it has another number of elements.
     """
     if (array.dtype is not kind and array.dtype != kind) or not array.flags.c_contiguous:
-        order = "contiguous" if array.flags.c_contiguous else "strided"
-        raise TypeError(f"wanted a contiguous array of {kind.name}, got a {order} one of {array.dtype.name}")
+        raise _unfit(array, kind)
     if size is not None and array.size != size:
         raise ValueError(f"wanted {size} numbers, got an array of shape {array.shape}")
     return _word_at(id(array) + _DATA).value if _READS else _ask(array)
+
+
+def output(array: Any, kind: np.dtype[Any], size: int | None = None) -> int:
+    """Return the address of a contiguous array that a function in C writes to.
+
+    Arguments and errors are those of `address`; a read-only array is a TypeError, too.
+    """
+    # carray: contiguous in C's order and writable, in one look.
+    if not array.flags.carray:
+        raise _unfit(array, kind)
+    return address(array, kind, size)
+
+
+def _unfit(array: Any, kind: np.dtype[Any]) -> TypeError:
+    order = "contiguous" if array.flags.c_contiguous else "strided"
+    access = "" if array.flags.writeable else ", read-only"
+    return TypeError(f"wanted a contiguous array of {kind.name}, got a {order}{access} one of {array.dtype.name}")
 
 
 class Scratch(threading.local):

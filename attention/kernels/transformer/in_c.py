@@ -248,7 +248,7 @@ class NativeNetwork:
             out: float32[p, b, d], filled by the last stage; vectors are not normalised to length 1.
 
         Raises:
-            ParameterError: an array has another type, or lies otherwise in memory.
+            ParameterError: an array has another type, or lies otherwise in memory, or `out` is read-only.
             ShapeError: the room, the buffers or `out` are too small.
         """
         count, texts, vectors = len(tokens), len(lengths), len(poolings)
@@ -256,7 +256,8 @@ class NativeNetwork:
         require("token_positions", token_positions, INTEGER, count)
         require("lengths", lengths, INTEGER, texts)
         require("poolings", poolings, INTEGER, vectors)
-        require("out", out, REAL, vectors, texts, self._width)
+        if not require("out", out, REAL, vectors, texts, self._width).flags.writeable:
+            raise ParameterError("out must be writable, got a read-only array: pass a new one")
         if not 0 <= first <= last <= count <= min(room.rows, scratch.longest):
             raise ShapeError(
                 f"rows {first} to {last} of {count} tokens need room for them, got room for {room.rows} and buffers "

@@ -28,6 +28,9 @@ class Place(Protocol):
     def take(self, size: int, alignment: int) -> tuple[int, np.ndarray]:
         """Return an address for C, and the same memory as uint8[size]."""
 
+    def freeze(self) -> None:
+        """Let the memory that was taken last be read only, if the system can do that."""
+
     def check(self) -> None:
         """Raise AssertionError if a call wrote beside the memory that it was given."""
 
@@ -58,8 +61,13 @@ class GuardedPages:
             assert self._protect(guard, PAGE, NO_ACCESS) == 0
         first = (whole - size) // alignment * alignment if self._end else 0
         self._pages.append(pages)
+        self._last = start + PAGE, whole
         self._around += [inside[:first], inside[first + size :]]
         return start + PAGE + first, inside[first : first + size]
+
+    def freeze(self) -> None:
+        """Let the pages that were taken last be read only: a call that writes there ends the process."""
+        assert self._protect(*self._last, mmap.PROT_READ) == 0
 
     def check(self) -> None:
         """Raise AssertionError if a call wrote beside the memory that it was given."""
@@ -115,6 +123,12 @@ def placed(running: KernelsInC, place: Place) -> Iterator[KernelsInC]:
 
     def address(array: np.ndarray, kind: Any, size: int | None = None) -> int:
         pointers.address(array, kind, size)
+        copied = arrays.put(array)
+        place.freeze()
+        return copied
+
+    def output(array: np.ndarray, kind: Any, size: int | None = None) -> int:
+        pointers.output(array, kind, size)
         return arrays.put(array)
 
     def wrapped(function: Any) -> Any:
@@ -133,6 +147,7 @@ def placed(running: KernelsInC, place: Place) -> Iterator[KernelsInC]:
     wrappers = SimpleNamespace(**{name: wrapped(function) for name, function in functions.items()})
     with (
         mock.patch.object(in_c, "address", address),
+        mock.patch.object(in_c, "output", output),
         mock.patch.object(in_c, "_scratch", scratch),
         mock.patch.object(running, "_c", wrappers),
         mock.patch.object(encoder, "address_of", kept.put),

@@ -14,7 +14,7 @@ from attention.kernels.layout import rows_room
 from attention.kernels.native import pointers
 from attention.kernels.native.kinds import FEATURES, KINDS, kinds_of, this_platform
 from attention.kernels.native.library import library_of, load, usable_kinds
-from attention.kernels.native.pointers import address
+from attention.kernels.native.pointers import address, output
 
 KINDS_HERE = pytest.mark.parametrize("kind", usable_kinds(), ids=lambda kind: kind.name)
 
@@ -72,9 +72,18 @@ def test_exponentials_and_logarithms_are_right_to_about_a_unit_in_the_last_place
         (np.zeros(3, dtype=np.float32), ValueError, r"wanted 4 numbers, got an array of shape \(3,\)"),
     ],
 )
-def test_an_array_that_c_would_misread_is_refused(array, error, message):
+@pytest.mark.parametrize("checked", [address, output])
+def test_an_array_that_c_would_misread_is_refused(checked, array, error, message):
     with pytest.raises(error, match=message):
-        address(array, pointers.F32, 4)
+        checked(array, pointers.F32, 4)
+
+
+def test_a_read_only_array_is_refused_where_c_writes():
+    array = np.zeros(4, dtype=np.float32)
+    assert output(array, pointers.F32, 4) == address(array, pointers.F32, 4)
+    array.flags.writeable = False
+    with pytest.raises(TypeError, match="wanted a contiguous array of float32, got a contiguous, read-only one"):
+        output(array, pointers.F32, 4)
 
 
 def test_an_address_is_that_of_the_first_element():
