@@ -140,7 +140,7 @@ def packages(source: Path) -> Packages:
 
 
 def _install(copy: Path) -> None:
-    installed = npm(copy, "ci", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1")
+    installed = npm(copy, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1")
     if installed.returncode != 0:
         assert not any(fault in installed.stderr for fault in OWN_FAULTS), installed.stderr
         raise NodeMissingError(f"npm ci could not install the packages: {installed.stderr.strip()[-500:]}")

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import tomllib
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,34 @@ def test_a_job_takes_the_wheels_of_its_project_alone(tmp_path: Path, project: st
     assert run_step("pypi", "Take", tmp_path, PROJECT=project) == 0
     assert [path.name for path in (tmp_path / "dist").iterdir()] == [wheels[project]]
     assert run_step("pypi", "Take", tmp_path, PROJECT=project) != 0
+
+
+def test_a_program_that_publishes_is_run_only_if_its_bytes_are_known(tmp_path: Path) -> None:
+    program = tmp_path / "mcp-publisher"
+    program.write_text("#!/bin/sh\necho $1 >> ran\n")
+    program.chmod(0o755)
+    archive = tmp_path / "archive.tar.gz"
+    subprocess.run(["tar", "czf", archive, program.name], cwd=tmp_path, check=True)
+    program.unlink()
+    known = {"URL": archive.as_uri(), "SHA256": sha256(archive.read_bytes()).hexdigest()}
+    assert run_step("mcp-registry", "Publish", tmp_path, **known | {"SHA256": "0" * 64}) != 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["archive.tar.gz", "publisher.tar.gz"]
+    assert run_step("mcp-registry", "Publish", tmp_path, **known) == 0
+    assert (tmp_path / "ran").read_text() == "login\npublish\n"
+
+
+def test_a_job_with_a_token_that_publishes_runs_no_scripts_of_packages() -> None:
+    commands = [step.get("run", "") for job in jobs("release.yml").values() for step in job["steps"]]
+    installs = [command for command in commands if re.search(r"\bnpm (ci|install)\b", command)]
+    assert installs == ["npm ci --ignore-scripts"]
+
+
+def test_every_image_has_an_attestation() -> None:
+    for name in ("images", "tags"):
+        job = jobs("release.yml")[name]
+        assert job["permissions"]["attestations"] == job["permissions"]["id-token"] == "write"
+        assert job["steps"][-1]["with"]["subject-digest"] == "${{ steps.image.outputs.digest }}"
+        assert [step.get("id") for step in job["steps"]].count("image") == 1
 
 
 def test_a_documentation_is_published_beside_the_other_versions(tmp_path: Path) -> None:
