@@ -29,8 +29,11 @@ IDLE_SECONDS = 7200.0
 """The time after which an unused service closes, by the clock on the wall, which goes on while a laptop sleeps."""
 LOOK_SECONDS = 15.0
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]*)(?::[0-9]{1,5})?")
-FORWARDED = re.compile(r"forwarded|via|x-real-ip|x-forwarded-.*")
-"""Headers that a proxy adds to a request."""
+FORWARDED = re.compile(
+    r"(?!x-(?:api-key|request-id|room-secret)$)x-.*|.*(?:forward|prox[yi]|-ip$|-addr$|-port$|-proto$).*|via|surrogate.*"
+    r"|(?:akamai|azure|cdn|cf|cloudfront|fastly|fly|ngrok|render|tailscale|true|vercel)-.*"
+)
+"""Headers that proxies add to requests, and all of X-… that the service does not know: each proxy names its own."""
 
 Obstacle = Literal["caller", "container", "proxy", "listening", "server", "offline"]
 REASONS: dict[Obstacle, str] = {
@@ -199,10 +202,11 @@ def find_stranger(scope: Scope, headers: Headers) -> str | None:
         scope: the request's ASGI scope, with its client address from the connection.
         headers: its headers.
     """
-    client = scope.get("client")
+    client, version = scope.get("client"), scope.get("http_version")
     if FROM_NETWORK in scope["state"] or not client or not addresses.is_loopback(client[0]):
         return "it comes from another machine"
-    if passed_on := [name for name in headers if FORWARDED.fullmatch(name)]:
+    # A browser and curl speak HTTP/1.1; nginx speaks 1.0 where its settings leave all as it is, and adds no header.
+    if passed_on := [name for name in headers if FORWARDED.fullmatch(name)] or ["HTTP/1.0"] * (version == "1.0"):
         return f"a proxy passed it on, as {passed_on[0]} shows"
     host = headers.get("host", "")
     match = HOST.fullmatch(host)

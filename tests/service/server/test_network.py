@@ -180,6 +180,28 @@ def test_only_a_caller_on_the_machine_opens_or_closes_it(tmp_path, local_address
             assert (seen["obstacle"], seen["addresses"]) == ("caller", [])
 
 
+FORWARDING = (
+    "x-real-ip", "true-client-ip", "cf-connecting-ip", "cf-ray", "fastly-client-ip", "fly-client-ip", "client-ip",
+    "x-client-ip", "x-original-host", "x-envoy-external-address", "x-amzn-trace-id", "x-azure-clientip", "x-arr-ssl",
+    "x-cluster-client-ip", "x-cloud-trace-context", "x-varnish", "tailscale-user-login", "proxy-connection",
+    "max-forwards", "cdn-loop", "surrogate-capability", "remote-addr", "forwarded-for-ip",
+)  # fmt: skip
+OF_BROWSERS = {
+    "accept-language": "en", "dnt": "1", "priority": "u=1, i", "sec-ch-ua-platform": "Linux", "sec-fetch-site": "none",
+    "referer": "http://localhost/", "x-request-id": "one", "x-room-secret": "two", "x-api-key": "three",
+}  # fmt: skip
+
+
+def test_any_header_of_a_proxy_counts_and_none_of_a_browser(here, local_addresses):
+    for name in FORWARDING:
+        refused = here.put(NETWORK, json=OPENED, headers={name: "127.0.0.1"})
+        assert (refused.status_code, f"as {name} shows" in refused.text) == (403, True), name
+    with socket.create_connection((here.base_url.host, here.base_url.port)) as raw:
+        raw.sendall(f"GET {NETWORK} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+        assert b'"obstacle":"caller"' in b"".join(iter(lambda: raw.recv(65_536), b""))
+    here.put(NETWORK, json=OPENED, headers=OF_BROWSERS).raise_for_status()
+
+
 def test_a_form_of_a_web_page_cannot_open_it(here, local_addresses):
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
         assert here.put(NETWORK, content=b'{"open": true}', headers={"content-type": kind}).status_code == 415
