@@ -71,8 +71,8 @@ def test_only_the_service_user_reads_documents_and_backups() -> None:
 
 def test_the_backup_has_the_sandbox_of_the_service() -> None:
     service, backup = (directives(unit) for unit in SERVICES)
-    sandbox = [name for name in service if re.match(r"NoNew|Protect|Private|Capab|Restrict", name)]
-    assert len(sandbox) == 7
+    sandbox = [name for name in service if re.match(r"NoNew|Protect|Private|Capab|Restrict|Lock|System", name)]
+    assert len(sandbox) == 21
     assert {name: service[name] for name in sandbox} == {name: backup.get(name) for name in sandbox}
 
 
