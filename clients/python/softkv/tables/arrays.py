@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ _NUMERIC = "fiu"
 
 HDF5_ENDINGS = (".hdf5", ".h5")
 _TRAIN = "train"  # as ann-benchmarks names the vectors
+_COPY_IN = "write the data set itself into this file"
 _SIMILARITIES = {"angular": "cosine", "euclidean": "gaussian", "dot": "dot", "ip": "dot"}
 
 
@@ -35,7 +37,10 @@ def read_arrays(path: Path) -> Content:
     try:
         if ending == ".npz":
             with np.load(path, allow_pickle=False) as file:
-                return table_of_arrays({name: file[name] for name in file.files}, path)
+                arrays = {name: file[name] for name in file.files}
+            if strangers := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+                raise ValueError(f"{strangers[0]!r} in it is not an array")
+            return table_of_arrays(arrays, path)
         if ending == ".npy":
             vectors = np.load(path, mmap_mode="r", allow_pickle=False)
         else:
@@ -53,13 +58,16 @@ def table_of_arrays(arrays: Mapping[str, Any], path: Path) -> Content:
     """Return arrays of one length as the columns of a table, whose ids may be the rows' numbers.
 
     Raises:
-        Invalid: the arrays differ in length.
+        Invalid: the arrays differ in length, or the rows of one have no bytes.
     """
     lengths = {name: array.shape[0] if array.shape else 1 for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
         raise unreadable(path, f"holds arrays of different lengths, so they cannot be a table: {counts}")
     total = next(iter(lengths.values()), 0)
+    for name, array in arrays.items():
+        if total and not array.nbytes:
+            raise unreadable(path, f"holds {total:,} rows of {name!r}, and no bytes of them: expected a width above 0")
 
     def rows() -> Iterator[NumberedRow]:
         for start in range(0, total, 1000):
@@ -97,6 +105,8 @@ def _vecs(path: Path, component: np.dtype[Any]) -> Array:
 
 def _bin(path: Path, component: np.dtype[Any]) -> Array:
     """Return the vectors of a file that begins with their number and width, both uint32."""
+    if path.stat().st_size < 8:
+        raise ValueError(f"it has {path.stat().st_size} bytes, and the number and the width of its vectors take 8")
     total, width = (int(number) for number in np.fromfile(path, "<u4", 2))
     expected = 8 + total * width * component.itemsize
     if path.stat().st_size != expected:
@@ -112,14 +122,21 @@ def read_hdf5(path: Path, columns: Columns) -> Content:
     The attribute `distance` selects the similarity of a new collection.
 
     Raises:
-        Invalid: it is another file, h5py is not installed, or there is no such data set.
+        Invalid: it is another file, h5py is not installed, there is no such data set, or one is not in the file.
     """
     h5py = require_reader("h5py", "h5py", path)
     try:
         file = h5py.File(path, "r")
     except OSError as error:
         raise unreadable(path, f"is not an HDF5 file: {error}") from None
-    arrays = {name: array for name, array in file.items() if isinstance(array, h5py.Dataset) and array.shape}
+    arrays = {}
+    for name in file:
+        if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+            raise unreadable(path, f"has a link in place of {name!r}, which is not followed: {_COPY_IN}")
+        array = file[name]
+        if isinstance(array, h5py.Dataset) and array.shape:
+            _require_held(array, name, path)
+            arrays[name] = array
     chosen = columns.vector or _TRAIN
     if chosen not in arrays:
         raise invalid_value(
@@ -130,5 +147,19 @@ def read_hdf5(path: Path, columns: Columns) -> Content:
     total = arrays[chosen].shape[0]
     companions = {name: array for name, array in arrays.items() if name != chosen and array.shape[0] == total}
     content = table_of_arrays({columns.vector or "key_vector": arrays[chosen], **companions}, path)
-    similarity = _SIMILARITIES.get(file.attrs.get("distance", ""))
+    similarity = _SIMILARITIES.get(str(file.attrs.get("distance")))
     return replace(content, settings={} if similarity is None else {"encoder": None, "similarity": similarity})
+
+
+def _require_held(array: Any, name: str, path: Path) -> None:
+    """Raise Invalid unless a file holds all bytes of a data set, which may lie in other files, or nowhere."""
+    if array.external or array.is_virtual:
+        raise unreadable(path, f"names other files for the rows of {name!r}, and these are not read: {_COPY_IN}")
+    if array.chunks:
+        expected = math.prod(-(-length // step) for length, step in zip(array.shape, array.chunks, strict=True))
+        stored, unit = array.id.get_num_chunks(), "chunks"
+    else:
+        expected, unit = array.size * array.id.get_type().get_size(), "bytes"
+        stored = array.id.get_storage_size()
+    if stored < expected:
+        raise unreadable(path, f"holds {stored:,} of the {expected:,} {unit} of {name!r}: write all of its rows")

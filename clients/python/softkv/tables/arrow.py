@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from softkv.answers.rendering import require_module
+from softkv.errors import Invalid
 from softkv.problems import invalid_value
 from softkv.tables.cells import BadCell
 from softkv.tables.columns import Columns
@@ -20,13 +21,15 @@ def read_parquet(path: Path, columns: Columns) -> Content:
     """Return the rows of a Parquet file.
 
     Raises:
-        Invalid: it is another file, pyarrow is not installed, or a column that is not skipped holds bytes.
+        Invalid: it is another file, pyarrow is not installed, a column that is not skipped holds bytes, or rows lie in
+            other files or nowhere.
     """
     pyarrow = require_reader("pyarrow", "pyarrow", path)
     try:
         file = require_module("pyarrow.parquet", "pyarrow").ParquetFile(path)
     except (pyarrow.ArrowException, OSError) as error:
         raise unreadable(path, f"is not a Parquet file: {error}") from None
+    _require_held(file, path)
     _refuse_bytes(file.schema_arrow, path.name, columns)
     rows = lambda: _rows(file.iter_batches(batch_size=_SLICE_ROWS))  # noqa: E731
     return Content(file.schema_arrow.names, rows, file.metadata.num_rows)
@@ -48,7 +51,27 @@ def read_arrow_file(path: Path, columns: Columns) -> Content:
             table = ipc.open_stream(memory).read_all()
         except pyarrow.ArrowInvalid as error:
             raise unreadable(path, f"is not an Arrow file: {error}") from None
+    table.validate(full=True)  # a damaged file could otherwise lead to any place in the memory
+    if table.num_rows > 8 * table.get_total_buffer_size():
+        raise _cellless(path, table.num_rows)
     return read_arrow(table, path.name, columns)
+
+
+def _require_held(file: Any, path: Path) -> None:
+    """Raise Invalid if the columns of a Parquet file lie in other files, or have no cells."""
+    from pyarrow import types
+
+    for group in range(file.metadata.num_row_groups):
+        for column in range(file.metadata.num_columns):
+            if other := file.metadata.row_group(group).column(column).file_path:
+                raise unreadable(path, f"says that its rows are in {other}: load that file")
+    if file.metadata.num_rows and all(types.is_null(column.type) for column in file.schema_arrow):
+        raise _cellless(path, file.metadata.num_rows)
+
+
+def _cellless(path: Path, rows: int) -> Invalid:
+    """Return the error for a file that says how many rows it has, and has no cells of them."""
+    return unreadable(path, f"has no cells for its {rows:,} rows: write a column that is not null")
 
 
 def read_arrow(table: Any, name: str, columns: Columns) -> Content:

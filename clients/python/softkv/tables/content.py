@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -102,6 +103,20 @@ def ending_of(path: Path) -> str:
     """Return the ending of a file's name in small letters, without that of gzip."""
     plain = path.with_suffix("") if path.suffix.lower() == ".gz" else path
     return plain.suffix.lower()
+
+
+def own_file(folder: Path, name: str) -> Path | None:
+    """Return the path of a file that its folder's owner may have put there; None if it is not there.
+
+    Raises:
+        Invalid: it is a link out of the folder, or no regular file.
+    """
+    path = folder / name
+    if not os.path.lexists(path):
+        return None
+    if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
+        return path
+    raise unreadable(path, f"is a link out of {folder}, or no regular file, and is not read: copy the file there")
 
 
 def stem_of(path: Path) -> str:

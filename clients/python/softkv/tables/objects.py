@@ -11,7 +11,7 @@ from typing import Any
 
 from softkv.problems import invalid_value
 from softkv.tables.cells import parse_json, refuse_constant, shorten
-from softkv.tables.content import BinaryOpener, Content, NumberedRow, encoding_of, opener_of, unreadable
+from softkv.tables.content import BinaryOpener, Content, NumberedRow, encoding_of, opener_of, own_file, unreadable
 
 LINES_ENDINGS, ARRAY_ENDINGS = (".ndjson", ".jsonl"), (".json",)
 
@@ -216,9 +216,9 @@ def beir_file(folder: Path, name: str) -> Path:
     """Return the file of a folder of BEIR.
 
     Raises:
-        Invalid: it is not there.
+        Invalid: it is not there, or is a link out of the folder.
     """
     for ending in (".jsonl", ".jsonl.gz"):
-        if (path := folder / f"{name}{ending}").is_file():
+        if (path := own_file(folder, f"{name}{ending}")) is not None:
             return path
     raise invalid_value("", f"{folder} has no {name}.jsonl: name a folder as BEIR writes it, or a file")

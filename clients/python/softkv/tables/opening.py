@@ -19,6 +19,7 @@ from softkv.tables.content import (
     ending_of,
     naming_damage,
     opener_of,
+    own_file,
     parse_texts,
     read_texts,
     unreadable,
@@ -100,8 +101,8 @@ def open_with(
         return Table("the table", _read_object(source, columns), columns)
     path = Path(source)
     content = read_path(path, columns, delimiter=delimiter, charset=charset, column=lines)
-    if content.numbered and ids is None and path.with_suffix(".ids.txt").is_file():
-        ids = path.with_suffix(".ids.txt")
+    if content.numbered and ids is None:
+        ids = own_file(path.parent, path.with_suffix(".ids.txt").name)
     if ids is not None:
         content = _beside(content, path, read_path(ids, columns, column="id"), ids)
     return Table(path.name, content, columns)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from softkv.problems import invalid_value
 from softkv.tables.cells import BadCell, is_empty, to_id
 from softkv.tables.columns import Columns
-from softkv.tables.content import Cells, naming_damage, opener_of, unreadable
+from softkv.tables.content import Cells, naming_damage, opener_of, own_file, unreadable
 from softkv.tables.objects import beir_file, parse_lines
 from softkv.tables.opening import read_path
 
@@ -77,7 +77,8 @@ def _question(cells: Cells | str, query: str, id_column: str, *, is_table: bool)
 
 
 def _find_judgements(folder: Path) -> Path:
-    files = sorted((folder / _QRELS).glob("*.tsv"))
+    judgements = (own_file(folder, f"{_QRELS}/{file.name}") for file in (folder / _QRELS).glob("*.tsv"))
+    files = sorted(filter(None, judgements))
     if len(files) != 1:
         names = ", ".join(map(str, files)) or f"none in {folder / _QRELS}"
         raise invalid_value("", f"{folder} must have one file of judgements, or name one of them: {names}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 from collections.abc import Iterable, Iterator
@@ -41,8 +40,8 @@ def read_delimited(
     with open_file() as file:
         encoding = charset or encoding_of(file.read(4))
     try:
-        codecs.lookup(encoding)
-    except LookupError:
+        "".encode(encoding)  # also refuses codecs that are not of texts, such as hex
+    except (LookupError, ValueError):
         raise invalid_value("", f"there is no charset {encoding!r}: name one such as utf-16 or windows-1252") from None
 
     def open_text() -> TextIO:
