@@ -127,6 +127,7 @@ def examination(settings: Settings) -> list[Step]:
         Step("settings", lambda: _settings(settings)),
         *([] if settings.keys_file is None else [Step("keys", partial(_keys, settings.keys_file))]),
         Step("kernels", lambda: [_kernels(settings)]),
+        Step("tables", lambda: [_tables()]),
         *_models(settings),
         Step("data directory", lambda: _data_directory(settings.data_dir))
         if address is None
@@ -439,6 +440,17 @@ def _shards(store: SharedStore, address: str) -> Check:
         advice = "if that stays so, check that all machines run and have enough memory"
         return Check(name, "broken", f"{answered}; {copies}; {advice}")
     return Check(name, "note" if layout.fewer else "ok", f"{answered}; {copies}")
+
+
+def _tables() -> Check:
+    """Check whether this system confines the process that reads the file of a table."""
+    from softkv.tables import landlock_version
+
+    name, version = "tables", landlock_version()
+    if version < 1:
+        freedom = "what this user may, because this system lacks Landlock"
+        return Check(name, "note", f"the process that reads a file can open {freedom}")
+    return Check(name, "ok", f"the process that reads a file can open no other (Landlock {version})")
 
 
 def _access_log(path: Path) -> Iterator[Check]:

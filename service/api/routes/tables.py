@@ -6,10 +6,10 @@ import asyncio
 import errno
 import json
 import re
-import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, cast
@@ -34,12 +34,12 @@ from service.schemas.stream import TABLE_ANSWER, TABLE_BODY
 from service.storage import DiskFull
 
 FILE_TYPE = "application/octet-stream"
-READER = "softkv.tables"
 LEAST_MEMORY = 512 << 20
 """The memory of a process that reads a file of no length; each byte of a body adds that of its JSON."""
 SECONDS = 600
-"""The processor time of a process that reads a file."""
+"""The time of a process that reads a file, of the processor and of the clock; waiting for the client does not count."""
 PART_BYTES = 256 * 1024
+ADVICE = "load it with `softkv load`"
 LONGEST_NAME = 100
 
 
@@ -139,7 +139,8 @@ async def read_table(
 
     The body is the file. Columns and types of cells are those of `softkv load`: a column that is named as a field of a
     document is this field. A named column that is missing is a 422, which lists the columns. The file may be as long as
-    a JSON body. It is read in a process of its own, with limits on its memory and time, and deleted afterwards.
+    a JSON body. It is read in a process of its own, with limits on its memory and time, which can open no other file
+    where the system allows that, and deleted afterwards.
     """
     columns = {
         "id": id,
@@ -157,9 +158,13 @@ async def read_table(
         "columns": columns,
         "delimiter": delimiter,
         "charset": charset,
+        "ids": None,
+        "lines": None,
+        "mark": None,
         "memory_bytes": LEAST_MEMORY + BYTES_PER_JSON_BYTE * running.max_body_bytes,
         "line_bytes": running.max_body_bytes,
         "seconds": SECONDS,
+        "advice": ADVICE,
     }
     lines = _lines(order, request)
     return Rows(_answer(await anext(lines), lines, request))  # an error before the first line is the answer's status
@@ -192,6 +197,9 @@ async def _lines(order: Mapping[str, Any], request: Request) -> AsyncGenerator[b
         ReaderMissing: a package that reads the format is missing.
         DiskFull: the disk has no room for the file.
     """
+    await asyncio.to_thread(import_module, "softkv.tables")  # the first time takes long
+    from softkv.tables import END, MESSAGE, why_ended
+
     turns: FairSemaphore = request.app.state.tables
     with TemporaryDirectory(prefix="softkv-table-") as folder:
         await _receive(request, Path(folder, str(order["file"])))
@@ -200,22 +208,20 @@ async def _lines(order: Mapping[str, Any], request: Request) -> AsyncGenerator[b
         try:
             async with _start_reader({**order, "folder": folder}) as reader:
                 assert reader.stdout is not None
-                ended = False
-                async for lines in _whole_lines(reader.stdout):
-                    last = lines[lines.rfind(b"\n", 0, -1) + 1 :]
-                    ended = last.startswith(b'{"done"')
-                    if ended and not (end := json.loads(last))["done"]:
-                        if rows := lines[: -len(last)]:
-                            yield rows
+                kind = b""
+                while kind != END:
+                    try:
+                        async with asyncio.timeout(SECONDS):
+                            kind, length, _ = MESSAGE.unpack(await reader.stdout.readexactly(MESSAGE.size))
+                            lines = await reader.stdout.readexactly(min(length, order["line_bytes"] + PART_BYTES))
+                    except (asyncio.IncompleteReadError, TimeoutError):
+                        raise _unreadable(why_ended(order)) from None
+                    if kind == END and "detail" in (end := json.loads(lines)):
                         if end["code"] == "library_missing":
                             raise ReaderMissing(end["detail"])
                         raise _unreadable(end["detail"])
-                    yield lines
-                if not ended:
-                    raise _unreadable(
-                        f"{order['file']} needs more than {order['memory_bytes']:,} bytes of memory or {SECONDS:,} "
-                        "seconds, or it is damaged: split it, or load it with `softkv load`"
-                    )
+                    if lines:
+                        yield lines
         finally:
             turns.release(caller)
 
@@ -240,22 +246,13 @@ async def _receive(request: Request, path: Path) -> None:
         raise _unreadable("the body is empty: send the bytes of a file")
 
 
-async def _whole_lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
-    """Yield the lines of a stream, as many at a time as have come."""
-    rest = bytearray()
-    while part := await stream.read(PART_BYTES):
-        end = part.rfind(b"\n") + 1
-        if end:
-            yield bytes(rest) + part[:end]
-            rest.clear()
-        rest += part[end:]
-
-
 @asynccontextmanager
 async def _start_reader(order: Mapping[str, Any]) -> AsyncIterator[Process]:
     """Start a process that reads the file of an order, and kill it when the block ends for any reason."""
+    from softkv.tables import reader_command, reader_environment
+
     reader = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", READER, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=PART_BYTES
+        *reader_command(), env=reader_environment(), stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=PART_BYTES
     )
     try:
         assert reader.stdin is not None

@@ -17,6 +17,7 @@ import pytest
 
 import service.cluster
 import service.retrieval.collections
+import softkv.tables
 from attention.kernels import kernels
 from service.api.keyring import line_of
 from service.storage import CollectionSettings, DocumentRecord, open_shared
@@ -49,6 +50,16 @@ def test_a_sound_machine_and_a_verified_model(bare: Softkv, tmp_path: Path) -> N
     assert report["model"]["state"] == "ok"
     assert report["data directory"]["state"] == "note"
     assert not (tmp_path / "none").exists()
+
+
+def test_a_system_whose_reader_of_tables_is_not_confined_is_noted(
+    bare: Softkv, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version, state, detail in [(0, "note", "lacks Landlock"), (7, "ok", "can open no other (Landlock 7)")]:
+        monkeypatch.setattr(softkv.tables, "landlock_version", lambda version=version: version)
+        code, report = checks(bare, tmp_path, "--encoder", "none")
+        assert (code, report["tables"]["state"]) == (0, state)
+        assert detail in report["tables"]["detail"]
 
 
 def test_a_sound_data_directory_is_counted_and_left_alone(bare: Softkv, tmp_path: Path) -> None:

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from softkv.tables.asked import Asked, read_asked
 from softkv.tables.columns import Columns
+from softkv.tables.confinement import landlock_version
 from softkv.tables.content import stem_of
 from softkv.tables.objects import EXPORT_MARK, EXPORT_SETTINGS, EXPORT_VERSION
 from softkv.tables.opening import open_table, open_with
+from softkv.tables.process import END, MESSAGE, reader_command, reader_environment, why_ended
 from softkv.tables.questions import read_questions
 from softkv.tables.table import Table
 
 __all__ = [
+    "END",
     "EXPORT_MARK",
     "EXPORT_SETTINGS",
     "EXPORT_VERSION",
+    "MESSAGE",
     "Asked",
     "Columns",
     "Table",
+    "landlock_version",
     "open_table",
     "open_with",
     "read_asked",
     "read_questions",
+    "reader_command",
+    "reader_environment",
     "stem_of",
+    "why_ended",
 ]

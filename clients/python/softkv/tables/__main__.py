@@ -1,118 +1,151 @@
-"""`python -m softkv.tables`: read a file of a stranger as a table, and write its rows as NDJSON.
+"""`python -m softkv.tables`: read a file of a stranger as a table, and write its rows as `softkv.tables.process` says.
 
-A service runs it for each file that `POST /v1/tables` receives, since a damaged or hostile file may fill the memory of
-the process that reads it, or end it. The process limits its own memory and time.
+The process limits its own memory and time, and may open no file but those that its order names.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
-import shutil
 import sys
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
-from typing import Any, BinaryIO
+from threading import Thread
+from typing import Any
+
+import numpy as np
 
 from softkv.errors import Invalid
 from softkv.problems import INVALID_CONTENT, invalid_value
+from softkv.tables import arrays, arrow, sheets
+from softkv.tables.cells import BadCell
 from softkv.tables.columns import Columns
-from softkv.tables.content import ReaderMissing
-from softkv.tables.opening import open_with
+from softkv.tables.confinement import clock_stopped, limit, open_only
+from softkv.tables.content import ReaderMissing, ending_of, own_file
+from softkv.tables.opening import IDS_ENDING, open_here
+from softkv.tables.process import END, MESSAGE, ROWS, TABLE, Message, Vectors, write_line
 from softkv.tables.table import Table
 
-NICENESS = 5
+MESSAGE_BYTES = 256 * 1024
+"""The bytes from which on a message of rows is complete."""
+LIBRARIES = {
+    **dict.fromkeys((*arrow.PARQUET_ENDINGS, *arrow.FILE_ENDINGS), "pyarrow.parquet"),
+    **dict.fromkeys(sheets.SPREADSHEET_ENDINGS, "python_calamine"),
+    **dict.fromkeys(arrays.HDF5_ENDINGS, "h5py"),
+}
+"""The library that reads files of an ending. It is imported before the process may open the file alone."""
 
 
 def main() -> None:
-    """Read the table that the first line of standard input describes, and write its lines to standard output.
+    """Read the table that the first line of standard input describes, and write messages to standard output.
 
-    The line is a JSON object with `folder` and `file`, the name of a file in it; `columns`, as `Columns` has them;
-    `delimiter` and `charset`; `line_bytes`, the most that a line may have; and `memory_bytes` and `seconds`, which this
-    process may take. The end of standard input ends the process, which then removes the folder.
+    The line is a JSON object with `folder` and `file`, the path of a file from there; `columns`, as `Columns` has them;
+    `delimiter`, `charset`, `ids` and `lines`, as `open_here` takes them; `mark`, as `Vectors` takes it, or null if
+    arrays become lists; and the limits `line_bytes`, `memory_bytes` and `seconds` of a line and of this process, or
+    null. The end of standard input ends the process.
     """
-    request, lines = sys.stdin.buffer, sys.stdout.buffer
-    sys.stdout = sys.stderr  # a library may print; only rows go to standard output
+    request, answer = sys.stdin.buffer, sys.stdout.buffer
+    sys.stdout = sys.stderr  # a library may print; only messages go to standard output
     order = json.loads(request.readline())
     os.chdir(order["folder"])  # messages then name the file alone
-    _limit(order["memory_bytes"], order["seconds"])
-    threading.Thread(target=_exit_at_end_of, args=(request, order["folder"]), daemon=True).start()
-    for line in _read(order):
-        lines.write(line)
-    lines.flush()
-
-
-def _limit(memory_bytes: int, seconds: int) -> None:
-    """Limit the memory that this process may write, and its processor time; Windows has no such limits."""
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
-    try:
-        import resource
-    except ModuleNotFoundError:
-        return
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-    resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _exit_at_end_of(request: BinaryIO, folder: str) -> None:
-    """Remove the folder and end this process when the service closes its end of the pipe, or is killed."""
-    request.read()
-    shutil.rmtree(folder, ignore_errors=True)
+    limit(order["memory_bytes"], order["seconds"])
+    gc.set_threshold(100_000)  # rows hold no cycles, and the search for some takes a tenth of the time
+    for kind, lines, vectors in _read(order, request.fileno()):
+        with clock_stopped():  # the caller takes what time it needs
+            answer.write(MESSAGE.pack(kind, len(lines), len(vectors)) + lines + vectors)
+            answer.flush()
     os._exit(0)
 
 
-def _read(order: dict[str, Any]) -> Iterator[bytes]:
-    """Yield the lines of the answer: what the table is, its rows, and how the reading ended."""
-    file, rows, refused = order["file"], 0, 0
+def _read(order: dict[str, Any], request: int) -> Iterator[Message]:
+    """Yield the messages of the answer; without one of the kind END if the memory is not enough."""
+    path, counts = Path(order["file"]), {"rows": 0, "refused": 0}
     try:
-        table = open_with(
-            Path(file), Columns(**order["columns"]), delimiter=order["delimiter"], charset=order["charset"]
-        )
-        yield _describe(table, order["line_bytes"])
-        for number, cells, flaw, id_ in table:
-            line = b"" if cells is None else serialise({"line": number, "cells": cells})
-            if len(line) > order["line_bytes"]:
-                flaw = f"the row has {len(line):,} bytes as JSON, a line may have {order['line_bytes']:,}: shorten it"
-            rows += 1
-            refused += bool(flaw)
-            yield serialise({"line": number, "id": id_, "detail": flaw}) if flaw else line
-    except ReaderMissing as error:
-        yield serialise({"done": False, "code": "library_missing", "detail": str(error)})
+        _confine(path, order["ids"])
+        Thread(target=_exit_at_end_of, args=(request,), daemon=True).start()
+        options = {name: order[name] for name in ("delimiter", "charset", "ids", "lines")}
+        table = open_here(path, Columns(**order["columns"]), **options)
+        yield TABLE, _describe(table, order), b""
+        if order["mark"] and table.matrix is not None:
+            yield from _read_matrix(table.matrix[1])
+        else:
+            yield from _read_rows(table, order, counts)
     except Invalid as error:
-        yield serialise({"done": False, "code": INVALID_CONTENT, "detail": str(error)})
+        code = "library_missing" if isinstance(error, ReaderMissing) else INVALID_CONTENT
+        yield END, write_line({"done": False, "code": code, "detail": str(error)}), b""
     except MemoryError:
-        detail = (
-            f"{file} needs more than {order['memory_bytes']:,} bytes of memory: split it, or load it with `softkv load`"
-        )
-        yield serialise({"done": False, "code": INVALID_CONTENT, "detail": detail})
+        return
     else:
-        counts = {"rows": rows, "refused": refused, "keyless": table.keyless, "expired": table.expired}
-        yield serialise({"done": True, **counts})
+        yield END, write_line({"done": True, **counts, "keyless": table.keyless, "expired": table.expired}), b""
 
 
-def _describe(table: Table, line_bytes: int) -> bytes:
+def _confine(path: Path, ids: str | None) -> None:
+    """Import what reads a file, then let this process open no other one; without Landlock, it stays free."""
+    for part in (path, Path(ids or "")):
+        if library := LIBRARIES.get(ending_of(part)):
+            with suppress(ImportError):  # open_here gives the reason
+                import_module(library)
+    files = [path] if ids is None else [path, Path(ids)]
+    with suppress(Invalid):  # a link, which the reader refuses if it needs ids
+        files += [file] if (file := own_file(path.parent, path.with_suffix(IDS_ENDING).name)) else []
+    open_only(files)
+
+
+def _exit_at_end_of(request: int) -> None:
+    """End this process when its caller closes the pipe, or is killed."""
+    os.read(request, 1)
+    os._exit(0)
+
+
+def _describe(table: Table, order: Mapping[str, Any]) -> bytes:
     """Return the line about a table.
 
     Raises:
         Invalid: it has more bytes than a line may have.
     """
-    parts = {name: getattr(table, name) for name in ("name", "unit", "total", "columns", "settings", "notices")}
-    line = serialise(parts)
-    if len(line) > line_bytes:
+    facts = {part: getattr(table, part) for part in ("name", "unit", "total", "columns", "settings", "notices")}
+    if order["mark"] and table.matrix is not None:
+        column, vectors = table.matrix
+        facts["matrix"] = column, vectors.dtype.str, vectors.shape[1]
+    line, line_bytes = write_line(facts), order["line_bytes"]
+    if line_bytes and len(line) > line_bytes:
         raise invalid_value("", f"the names of the columns of {table.name} have more than {line_bytes:,} bytes")
     return line
 
 
-def serialise(line: dict[str, Any]) -> bytes:
-    """Return a line of NDJSON; numbers beyond 64 bits and lone surrogates keep their form."""
-    try:
-        import orjson
+def _read_matrix(matrix: Any) -> Iterator[Message]:
+    """Yield the messages of rows that are vectors alone: their numbers."""
+    step = max(1, MESSAGE_BYTES // (matrix.dtype.itemsize * matrix.shape[1]))
+    for start in range(0, len(matrix), step):
+        yield ROWS, b"", np.ascontiguousarray(matrix[start : start + step]).tobytes()
 
-        return orjson.dumps(line, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE)
-    except (ImportError, TypeError):
-        return json.dumps(line, default=lambda array: array.tolist()).encode() + b"\n"
+
+def _read_rows(table: Table, order: Mapping[str, Any], counts: dict[str, int]) -> Iterator[Message]:
+    """Yield the messages of rows, and count the rows."""
+    mark, line_bytes = order["mark"], order["line_bytes"]
+    lines, size, vectors = list[bytes](), 0, Vectors(mark)
+    for number, cells, flaw, id_ in table:
+        line = b""
+        if cells is not None:
+            try:
+                line = write_line({"line": number, "cells": cells}, vectors if mark else None)
+            except BadCell as error:
+                flaw = str(error)
+        if line_bytes and len(line) > line_bytes:
+            flaw = f"the row has {len(line):,} bytes as JSON, a line may have {line_bytes:,}: shorten it"
+        counts["rows"] += 1
+        if flaw:
+            counts["refused"] += 1
+            line = write_line({"line": number, "id": id_, "detail": flaw})
+        lines.append(line)
+        size += len(line)
+        if size + vectors.size >= MESSAGE_BYTES:
+            yield ROWS, b"".join(lines), b"".join(vectors.arrays)
+            lines, size, vectors = [], 0, Vectors(mark)
+    yield ROWS, b"".join(lines), b"".join(vectors.arrays)
 
 
 if __name__ == "__main__":

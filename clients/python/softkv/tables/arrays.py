@@ -72,10 +72,12 @@ def table_of_arrays(arrays: Mapping[str, Any], path: Path) -> Content:
     def rows() -> Iterator[NumberedRow]:
         for start in range(0, total, 1000):
             chunk = {name: _cells(np.asarray(array[start : start + 1000])) for name, array in arrays.items()}
-            for row in range(min(1000, total - start)):
-                yield start + row + 1, {name: cells[row] for name, cells in chunk.items()}
+            for number, cells in enumerate(zip(*chunk.values(), strict=True), start=start + 1):
+                yield number, dict(zip(chunk, cells, strict=True))
 
-    return Content(list(arrays), rows, total, numbered=True)
+    matrices = [(name, array) for name, array in arrays.items() if array.ndim == 2 and array.dtype.kind in _NUMERIC]
+    matrix = matrices[0] if matrices and len(arrays) == 1 else None
+    return Content(list(arrays), rows, total, numbered=True, matrix=matrix)
 
 
 def _cells(array: Array) -> Any:

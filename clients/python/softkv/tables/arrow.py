@@ -9,7 +9,7 @@ from typing import Any
 from softkv.answers.rendering import require_module
 from softkv.errors import Invalid
 from softkv.problems import invalid_value
-from softkv.tables.cells import BadCell
+from softkv.tables.cells import BadCell, Floats
 from softkv.tables.columns import Columns
 from softkv.tables.content import Content, NumberedRow, require_reader, unreadable
 
@@ -119,15 +119,17 @@ def _rows(batches: Iterable[Any]) -> Iterator[NumberedRow]:
 
 
 def _cells(column: Any) -> Sequence[Any]:
-    """Return a column's cells. A list of floats is an array, which is much faster than Python's numbers."""
-    from pyarrow import types
+    """Return a column's cells. Lists of floats of one length are read as arrays, much faster than one by one."""
+    from pyarrow import compute, types
 
     kind = column.type
-    if types.is_fixed_size_list(kind) and types.is_floating(kind.value_type) and not column.null_count:
-        numbers = column.flatten()
-        if not numbers.null_count:
-            vectors: Sequence[Any] = numbers.to_numpy(zero_copy_only=False).reshape(len(column), kind.list_size)
-            return vectors
+    is_fixed = types.is_fixed_size_list(kind)
+    is_list = is_fixed or types.is_list(kind) or types.is_large_list(kind)
+    if is_list and types.is_floating(kind.value_type) and not column.null_count:
+        numbers, width = column.flatten(), compute.max(compute.list_value_length(column)).as_py()
+        if not numbers.null_count and width and len(numbers) == width * len(column):
+            vectors: Sequence[Any] = numbers.to_numpy(zero_copy_only=False).reshape(len(column), width)
+            return vectors if is_fixed else [Floats(vector) for vector in vectors]
     try:
         cells: Sequence[Any] = column.to_pylist()
     except (ValueError, OverflowError):

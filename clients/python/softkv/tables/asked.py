@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from softkv.problems import invalid_value
 from softkv.tables.cells import BadCell, is_empty, parse_json, to_id, to_vector
 from softkv.tables.columns import Columns
-from softkv.tables.opening import read_path
+from softkv.tables.opening import open_with
 
 F64: TypeAlias = NDArray[np.float64]
 
@@ -50,15 +50,14 @@ def read_asked(path: Path) -> list[Asked]:
     Raises:
         Invalid: the file cannot be read, has no question, or a row is not one.
     """
-    content = read_path(path, Columns(needs="rows"), column="query")
+    table = open_with(path, Columns(needs="rows", text=True, repeats=True), lines="query")
     questions = []
-    for number, cells in content.rows():
-        location = f"{content.unit} {number} of {path}"
-        if isinstance(cells, str):
-            raise invalid_value("", f"{location}: {cells}")
-        default = str(number - 1) if content.numbered else f"{content.unit} {number}"
+    for number, cells, flaw, _ in table:
+        location, name = f"{table.unit} {number} of {path}", f"{table.unit} {number}"
+        if cells is None:
+            raise invalid_value("", f"{location}: {flaw}")
         try:
-            questions.append(_read_row(cells, location, default, is_table=content.columns is not None))
+            questions.append(_read_row(cells, location, name, is_table=table.columns is not None))
         except BadCell as error:
             raise invalid_value("", f"{location}: {error}") from None
     if not questions:
@@ -73,7 +72,7 @@ def _read_row(cells: Mapping[str, Any], location: str, default: str, *, is_table
     condition = None if is_empty(cells.get("filter")) else cells["filter"]
     if is_table and isinstance(condition, str) and condition.lstrip().startswith("{"):
         try:
-            condition = parse_json(condition)
+            condition = parse_json(condition.encode())
         except ValueError as error:
             raise BadCell(f"the filter is not JSON: {error}") from None
     query = cells.get("query")

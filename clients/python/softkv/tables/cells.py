@@ -13,6 +13,7 @@ from typing import Any, Literal, NoReturn, TypeAlias
 from uuid import UUID
 
 import numpy as np
+from numpy.typing import NDArray
 
 try:  # several times faster, but it makes floats of whole numbers beyond 64 bits
     from orjson import loads as _loads
@@ -26,9 +27,19 @@ _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _PRINTED_SCALAR = re.compile(r"np\.float\d+\(([^()]*)\)")
-_LONG_NUMBER = re.compile(r"[\[:,\s-]\d{19}")
+# Bytes of JSON by their kind, so that a whole number of 19 digits or more is found faster than by a pattern.
+_KINDS = bytes(ord("d" if byte in b"0123456789" else " " if byte in b"[:,- \t\n\r" else ".") for byte in range(256))
+_LONG_NUMBER = b" " + 19 * b"d"
 _UUID_BYTES = 16
 _SHOWN = 40
+
+
+class Floats(list[float]):
+    """The numbers of a vector, which is also there as an array."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        super().__init__(array.tolist())
+        self.array = array
 
 
 class BadCell(Exception):
@@ -194,9 +205,12 @@ def to_vector(cell: Any) -> Any:
         )
     inside = _PRINTED_SCALAR.sub(r"\1", text.removeprefix("array(")).strip("[](){}")
     try:
-        return [float(number) for number in re.split(r"[\s,;]+", inside.strip())]
+        vector = [float(number) for number in re.split(r"[\s,;]+", inside.strip())]
     except ValueError:
         raise BadCell(f"wanted a vector such as [0.1, 0.2], got {shorten(text)!r}") from None
+    if not all(map(math.isfinite, vector)):
+        raise BadCell(f"wanted finite numbers, got {shorten(text)}: leave the cell empty")
+    return vector
 
 
 def to_finite(vector: Any) -> Any:
@@ -304,16 +318,16 @@ def refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number; send null or leave the field out")
 
 
-def parse_json(text: str) -> Any:
-    """Parse JSON, without the constants that Python adds to it.
+def parse_json(content: bytes) -> Any:
+    """Parse JSON in UTF-8, without the constants that Python adds to it.
 
     Raises:
-        ValueError: the text is not JSON.
+        ValueError: the content is not JSON.
     """
-    if _loads is not None and not _LONG_NUMBER.search(text):
+    if _loads is not None and _LONG_NUMBER not in content.translate(_KINDS):
         with suppress(ValueError):  # json reads more, and names the flaw
-            return _loads(text)
-    return json.loads(text, parse_constant=refuse_constant)
+            return _loads(content)
+    return json.loads(content.decode(), parse_constant=refuse_constant)
 
 
 def find_repeated(names: Iterable[str]) -> list[str]:

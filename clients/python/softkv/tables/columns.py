@@ -30,6 +30,7 @@ class Columns:
         skip: columns that are left out.
         number: columns of texts that become numbers, although some cells would not come back the same.
         text: whether the metadata of a table of texts stays texts.
+        repeats: whether several rows may have one id.
         needs: what a table must have: ids and keys, for documents; the texts of keys; or any columns, for rows.
         option: how a message writes an option and the name of a column.
     """
@@ -42,6 +43,7 @@ class Columns:
     skip: Sequence[str] = ()
     number: Sequence[str] = ()
     text: bool = False
+    repeats: bool = False
     needs: Literal["documents", "keys", "rows"] = "documents"
     option: str = "{}={}"
 

@@ -44,6 +44,7 @@ class Content:
         settings: the settings of the collection that these rows are for, as `create` takes them; empty if unknown.
         name: the name of the exported collection, or None.
         notices: sentences about the table for its reader.
+        matrix: the only column and its vectors, an array [n, d], if there is nothing else; otherwise None.
     """
 
     columns: Sequence[str] | None
@@ -55,6 +56,7 @@ class Content:
     settings: Mapping[str, Any] = field(default_factory=dict)
     name: str | None = None
     notices: Sequence[str] = ()
+    matrix: tuple[str, Any] | None = None
 
 
 class ReaderMissing(Invalid):

@@ -76,7 +76,7 @@ def parse_lines(lines: Iterable[bytes]) -> Iterator[NumberedRow]:
         if not content:
             continue
         try:
-            yield number, _require_object(parse_json(content.decode()))
+            yield number, _require_object(parse_json(content))
         except UnicodeDecodeError as error:
             yield number, f"it is not UTF-8: {error}"
         except (ValueError, RecursionError) as error:

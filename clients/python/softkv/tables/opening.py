@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from softkv.tables.content import (
     read_texts,
     unreadable,
 )
+from softkv.tables.process import open_elsewhere, reader_command
 from softkv.tables.table import Table
 
 ENDINGS = (
@@ -36,6 +38,10 @@ ENDINGS = (
     *arrays.ENDINGS,
     *arrays.HDF5_ENDINGS,
 )
+
+
+IDS_ENDING = ".ids.txt"
+"""The ending of the file with the ids of vectors, beside that of the vectors."""
 
 
 def open_table(
@@ -81,7 +87,7 @@ def open_table(
         >>> collection.upsert(open_table("books.csv", key="title"))
     """
     columns = Columns(id, key, value, vector, expires, tuple(skip), tuple(number), text)
-    return open_with(source, columns, delimiter=delimiter, charset=charset, ids=None if ids is None else Path(ids))
+    return open_with(source, columns, delimiter=delimiter, charset=charset, ids=ids)
 
 
 def open_with(
@@ -90,21 +96,33 @@ def open_with(
     *,
     delimiter: str | None = None,
     charset: str | None = None,
-    ids: Path | None = None,
+    ids: str | Path | None = None,
     lines: str | None = None,
 ) -> Table:
     """Open a table as `open_table` does, by the names of `columns`.
 
-    `lines` names the column that a plain file of lines becomes.
+    Another process reads a file, if this one can start others. `lines` names the column that a plain file of lines
+    becomes.
     """
+    options = {"delimiter": delimiter, "charset": charset, "ids": None if ids is None else str(ids), "lines": lines}
+    if isinstance(source, str | Path) and str(source) != "-" and reader_command():
+        with suppress(OSError):  # this system starts no process
+            return open_elsewhere(Path(source), columns, options)
+    return open_here(source, columns, **options)
+
+
+def open_here(
+    source: Any, columns: Columns, *, delimiter: str | None, charset: str | None, ids: str | None, lines: str | None
+) -> Table:
+    """Open a table as `open_with` does, and read it in this process."""
     if not isinstance(source, str | Path):
         return Table("the table", _read_object(source, columns), columns)
-    path = Path(source)
+    path, ids_path = Path(source), None if ids is None else Path(ids)
     content = read_path(path, columns, delimiter=delimiter, charset=charset, column=lines)
-    if content.numbered and ids is None:
-        ids = own_file(path.parent, path.with_suffix(".ids.txt").name)
-    if ids is not None:
-        content = _beside(content, path, read_path(ids, columns, column="id"), ids)
+    if content.numbered and ids_path is None:
+        ids_path = own_file(path.parent, path.with_suffix(IDS_ENDING).name)
+    if ids_path is not None:
+        content = _beside(content, path, read_path(ids_path, columns, column="id"), ids_path)
     return Table(path.name, content, columns)
 
 

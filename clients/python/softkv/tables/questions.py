@@ -10,7 +10,7 @@ from softkv.tables.cells import BadCell, is_empty, to_id
 from softkv.tables.columns import Columns
 from softkv.tables.content import Cells, naming_damage, opener_of, own_file, unreadable
 from softkv.tables.objects import beir_file, parse_lines
-from softkv.tables.opening import read_path
+from softkv.tables.opening import open_with
 
 _QRELS = "qrels"
 
@@ -48,25 +48,25 @@ def read_questions(
     if path.parent.name == _QRELS and path.suffix == ".tsv":
         with naming_damage(path):
             return _read_judgements(path)
-    content = read_path(path, Columns())
-    if content.columns is not None:
+    table = open_with(path, Columns(needs="rows", text=True, repeats=True))
+    if table.columns is not None:
         for option, name in (("query", query), ("id", id)):
-            if name not in content.columns:
-                names = ", ".join(content.columns) or "none"
+            if name not in table.columns:
+                names = ", ".join(table.columns) or "none"
                 raise unreadable(path, f"has no column {name!r}, its columns are {names}: name the one of {option}")
     questions = Questions({}, {})
-    for number, cells in content.rows():
-        location = f"{content.unit} {number} of {path}"
+    for number, cells, flaw, _ in table:
+        location = f"{table.unit} {number} of {path}"
         try:
-            questions.labelled[location] = _question(cells, query, id, is_table=content.columns is not None)
+            questions.labelled[location] = _question(cells, flaw, query, id, is_table=table.columns is not None)
         except BadCell as error:
             questions.left_out[location] = str(error)
     return questions
 
 
-def _question(cells: Cells | str, query: str, id_column: str, *, is_table: bool) -> dict[str, Any]:
-    if isinstance(cells, str):
-        raise BadCell(cells)
+def _question(cells: Cells | None, flaw: str, query: str, id_column: str, *, is_table: bool) -> dict[str, Any]:
+    if cells is None:
+        raise BadCell(flaw)
     if is_empty(cells.get(query)):
         raise BadCell('it is not a question: expected {"query": …, "id": …}')
     answer = cells.get(id_column)

@@ -25,7 +25,6 @@ from softkv.tables.cells import (
 from softkv.tables.columns import METADATA, SKIP, Columns, gather, rename
 from softkv.tables.content import Cells, Content
 
-_KEYS = ("key", "key_vector", "key_vectors")
 _READERS: dict[str, Callable[[Any], Any]] = {
     "id": to_id,
     "key": to_text,
@@ -34,6 +33,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 }
 _VECTORS = {"key_vector", "value_vector"}
 _NAMES_OF_VECTORS = {"embedding", "embeddings", "vector", "vectors", "emb"}
+_AS_METADATA = (METADATA, to_json)
 _UNTYPED = {"id", "key", "key_vector", "value_vector", "expires", SKIP}
 
 
@@ -46,9 +46,10 @@ class Table:
         unit: what the number of a row counts: "line" or "row".
         settings: the settings of the collection that the rows are for, as `create` takes them; empty if unknown.
         notices: sentences about the table for its reader.
+        matrix: the column and the array [n, d] of a table that is vectors alone; None for others.
         columns: the names that the cells of rows have, if these are what is needed; None if they are in the rows.
-        keyless: the number of documents without a key among those read.
-        expired: the number of documents among those read that have expired.
+        keyless: the number of documents without a key, once all were read.
+        expired: the number of documents that have expired, once all were read.
     """
 
     def __init__(self, name: str, content: Content, columns: Columns) -> None:
@@ -58,6 +59,7 @@ class Table:
         self.unit = content.unit
         self.settings = dict(content.settings)
         self.notices = list(content.notices)
+        self.matrix = content.matrix
         self.columns: list[str] | None = None
         self.keyless = 0
         self.expired = 0
@@ -70,6 +72,7 @@ class Table:
             return
         names = _names(content) if content.columns is None else content.columns
         self._fields = columns.fields(names, name, numbered=content.numbered)
+        self._id_column = next((column for column, field in self._fields.items() if field == "id"), "")
         for column, field in self._fields.items():
             if field == METADATA and column.lower() in _NAMES_OF_VECTORS:
                 self.notices.append(
@@ -80,6 +83,7 @@ class Table:
             self._decide_types(name)
         if content.numbered and "id" not in self._fields.values() and columns.needs != "keys":
             self.notices.append(f"{name} has no ids: the numbers of its rows, from 0, are the ids")
+        self._readers = {column: (field, self._reader(column, field)) for column, field in self._fields.items()}
         metadata = {column: column for column, field in self._fields.items() if field == METADATA}
         fields = [field for field in self._fields.values() if field not in (METADATA, SKIP)]
         numbers = ["id"] if content.numbered and "id" not in fields else []
@@ -109,9 +113,10 @@ class Table:
         self.keyless = self.expired = 0
         self._now = datetime.now(UTC)
         first_rows: dict[str, int] = {}
+        may_repeat = self._content.numbered or self._columns.repeats
         for number, cells in self._content.rows():
             row = self._row(number, cells)
-            if row.document is not None and row.id is not None and not self._content.numbered:
+            if row.document is not None and row.id is not None and not may_repeat:
                 first = first_rows.setdefault(row.id, number)
                 if first != number:
                     flaw = f"the id {row.id!r} is in {self.unit} {first} already: give each document an id of its own"
@@ -122,9 +127,10 @@ class Table:
     def _count(self, document: Mapping[str, Any] | None) -> None:
         if document is None:
             return
-        self.keyless += all(document.get(name) is None for name in _KEYS)
-        instant = seconds_of(document.get("expires"))
-        self.expired += instant is not None and instant <= self._now.timestamp()
+        if document.get("key") is None and document.get("key_vector") is None and document.get("key_vectors") is None:
+            self.keyless += 1
+        if "expires" in document and (instant := seconds_of(document["expires"])) is not None:
+            self.expired += instant <= self._now.timestamp()
 
     def _row(self, number: int, cells: Cells | str) -> TableRow:
         if isinstance(cells, str):
@@ -134,10 +140,10 @@ class Table:
             if self._fields is None:
                 self._take_document(cells, document)
             else:
-                self._fill(document, number, cells, self._fields)
+                self._fill(document, number, cells)
         except BadCell as error:
-            return TableRow(number, None, str(error), _id_of(document))
-        return TableRow(number, document, "", _id_of(document))
+            return TableRow(number, None, str(error), id_of(document))
+        return TableRow(number, document, "", id_of(document))
 
     def _take_document(self, cells: Cells, document: dict[str, Any]) -> None:
         """Take the fields of a document in JSON. A whole number as id, and a duration as expiry, are converted."""
@@ -148,19 +154,21 @@ class Table:
         if is_duration(document.get("expires")):
             document["expires"] = to_instant(document["expires"], self._now)
 
-    def _fill(self, document: dict[str, Any], number: int, cells: Cells, fields: Mapping[str, str]) -> None:
+    def _fill(self, document: dict[str, Any], number: int, cells: Cells) -> None:
         """Put the cells of a row into a document, the id first, so that a refusal can name it.
 
         Raises:
             BadCell: the row cannot be a document.
         """
         metadata: dict[str, Any] = {}
-        for name, cell in sorted(cells.items(), key=lambda item: fields.get(item[0]) != "id"):
-            field = fields.get(name, METADATA)
-            if field == SKIP or is_empty(cell) or (field == "key" and isinstance(cell, str) and not cell.strip()):
+        if self._id_column in cells:
+            cells = {self._id_column: cells[self._id_column], **cells}
+        for name, cell in cells.items():
+            field, read = self._readers.get(name, _AS_METADATA)
+            if read is None or is_empty(cell) or (field == "key" and isinstance(cell, str) and not cell.strip()):
                 continue
             try:
-                value = self._value(name, field, cell)
+                value = read(cell)
             except BadCell as error:
                 raise BadCell(f"column {name!r}: {error}") from None
             (metadata if field == METADATA else document)[name if field == METADATA else field] = value
@@ -173,22 +181,25 @@ class Table:
             raise BadCell("it has no text: fill the cell of its key")
         if needs == "rows":
             document.update(rename(metadata))
-        elif fields_of_metadata := gather(metadata):
+        elif metadata and (fields_of_metadata := gather(metadata)):
             document["metadata"] = fields_of_metadata
 
-    def _value(self, name: str, field: str, cell: Any) -> Any:
-        """Return the value of a filled cell in the column of this field."""
+    def _reader(self, name: str, field: str) -> Callable[[Any], Any] | None:
+        """Return the function that makes the value of a filled cell in a column; None if the column is left out."""
+        if field == SKIP:
+            return None
         if field == "expires":
-            return to_instant(cell, self._now)
+            return lambda cell: to_instant(cell, self._now)
         if field in _VECTORS and self._columns.needs == "rows":
-            return to_finite(to_vector(cell))
+            return lambda cell: to_finite(to_vector(cell))
         if field in _READERS:
-            return _READERS[field](cell)
-        if not isinstance(cell, str):
-            return to_json(cell)
+            return _READERS[field]
         if name in self._columns.number:
-            return force_number(cell)
-        return of_kind(cell, self._types[name].kind) if name in self._types and not self._columns.text else cell
+            return lambda cell: force_number(cell) if isinstance(cell, str) else to_json(cell)
+        if name in self._types and not self._columns.text:
+            kind = self._types[name].kind
+            return lambda cell: of_kind(cell, kind)
+        return to_json
 
 
 def _names(content: Content) -> list[str]:
@@ -200,6 +211,7 @@ def _names(content: Content) -> list[str]:
     return list(names)
 
 
-def _id_of(document: Mapping[str, Any]) -> str | None:
+def id_of(document: Mapping[str, Any]) -> str | None:
+    """Return the id of a document; None if it is missing, or not a text."""
     id_ = document.get("id")
     return id_ if isinstance(id_, str) else None

@@ -1065,7 +1065,8 @@ export interface paths {
          *
          *     The body is the file. Columns and types of cells are those of `softkv load`: a column that is named as a field of a
          *     document is this field. A named column that is missing is a 422, which lists the columns. The file may be as long as
-         *     a JSON body. It is read in a process of its own, with limits on its memory and time, and deleted afterwards.
+         *     a JSON body. It is read in a process of its own, with limits on its memory and time, which can open no other file
+         *     where the system allows that, and deleted afterwards.
          *
          *     **Scope** of the key: `write`.
          */

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import softkv
-from softkv.tables import open_table
+from tests.clients.python.tables.here import open_table
 
 BOOKS = [
     {"id": "a/1", "key": "cats, and 猫", "value": 'Old "Possum"', "metadata": {"year": 1939, "shelf": "poetry"}},

@@ -17,11 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 
 import softkv
-from softkv.tables import open_table, read_questions
+from softkv.tables import open_table, read_asked, read_questions
+from tests.clients.python.tables import here
 from tests.clients.python.tables.outside import REFUSED, SECRET, UNREAD, save_folder, unpickled
 
 pytest.importorskip("h5py")
 pytest.importorskip("python_calamine")
+HERE = pytest.mark.parametrize("open_", [open_table, here.open_table], ids=["process", "here"])
 
 
 @pytest.fixture
@@ -30,26 +32,29 @@ def other(tmp_path: Path) -> Path:
     return tmp_path / "other"
 
 
+@HERE
 @pytest.mark.parametrize("kind", REFUSED)
-def test_a_reference_is_refused(tmp_path: Path, other: Path, kind: str) -> None:
+def test_a_reference_is_refused(tmp_path: Path, other: Path, kind: str, open_: Callable[..., Any]) -> None:
     name, save, says = REFUSED[kind]
     save(tmp_path / name, other)
     with pytest.raises(softkv.Invalid, match=says) as refused:
-        list(open_table(tmp_path / name))
+        list(open_(tmp_path / name))
     assert SECRET not in str(refused.value)
     assert not unpickled(tmp_path / name).exists()
 
 
+@HERE
 @pytest.mark.parametrize("kind", UNREAD)
-def test_a_reference_is_not_followed(tmp_path: Path, other: Path, kind: str) -> None:
+def test_a_reference_is_not_followed(tmp_path: Path, other: Path, kind: str, open_: Callable[..., Any]) -> None:
     name, save, cell = UNREAD[kind]
     save(tmp_path / name, other)
-    assert [row.document for row in open_table(tmp_path / name)] == [{"id": "a", "key": str(cell)}]
+    assert [row.document for row in open_(tmp_path / name)] == [{"id": "a", "key": str(cell)}]
 
 
-def test_a_link_out_of_a_folder_is_refused(tmp_path: Path, other: Path) -> None:
+@HERE
+def test_a_link_out_of_a_folder_is_refused(tmp_path: Path, other: Path, open_: Callable[..., Any]) -> None:
     for name, rows_of in [
-        ("corpus.jsonl", lambda folder: list(open_table(folder))),
+        ("corpus.jsonl", lambda folder: list(open_(folder))),
         ("queries.jsonl", lambda folder: read_questions(folder).labelled),
         ("qrels/test.tsv", lambda folder: read_questions(folder).labelled),
     ]:
@@ -67,10 +72,10 @@ def test_a_link_out_of_a_folder_is_refused(tmp_path: Path, other: Path) -> None:
     (tmp_path / "ids.txt").write_text("a\nb\n")
     (folder / "two.ids.txt").symlink_to(tmp_path / "ids.txt")
     with pytest.raises(softkv.Invalid, match=r"two\.ids\.txt is a link out of"):
-        open_table(folder / "two.npy")
-    assert [row.id for row in open_table(folder / "two.npy", ids=tmp_path / "ids.txt")] == ["a", "b"]
+        open_(folder / "two.npy")
+    assert [row.id for row in open_(folder / "two.npy", ids=tmp_path / "ids.txt")] == ["a", "b"]
     (tmp_path / "named.npy").symlink_to(folder / "two.npy")  # the caller names this link
-    assert [row.id for row in open_table(tmp_path / "named.npy")] == ["0", "1"]
+    assert [row.id for row in open_(tmp_path / "named.npy")] == ["0", "1"]
 
 
 def _bin(path: Path) -> None:
@@ -130,12 +135,13 @@ UNHELD: dict[str, tuple[str, Callable[[Path], None], str]] = {
 }
 
 
+@HERE
 @pytest.mark.parametrize("kind", UNHELD)
-def test_rows_that_a_file_does_not_hold_are_refused(tmp_path: Path, kind: str) -> None:
+def test_rows_that_a_file_does_not_hold_are_refused(tmp_path: Path, kind: str, open_: Callable[..., Any]) -> None:
     name, save, says = UNHELD[kind]
     save(tmp_path / name)
     with pytest.raises(softkv.Invalid, match=says):
-        open_table(tmp_path / name)
+        open_(tmp_path / name)
 
 
 def test_hdf5_of_every_layout_is_read_if_the_file_holds_it(tmp_path: Path) -> None:
@@ -148,7 +154,7 @@ def test_hdf5_of_every_layout_is_read_if_the_file_holds_it(tmp_path: Path) -> No
         file["texts"] = [f"text {number}" for number in range(200)]
         file.create_dataset("fixed", data=np.array([b"ab"] * 200))
         file.create_dataset("grown", data=np.arange(200), maxshape=(None,), chunks=(7,))
-    read = [row.document for row in open_table(tmp_path / "t.h5")]
+    read = [row.document for row in here.open_table(tmp_path / "t.h5")]
     assert [document["key_vector"].tolist() for document in read] == vectors.tolist()
     assert read[7]["metadata"] == {"contiguous": 21.0, "texts": "text 7", "fixed": "ab", "grown": 7}
 
@@ -161,13 +167,20 @@ def test_an_unknown_charset_is_named(tmp_path: Path, charset: str) -> None:
     (tmp_path / "t.csv").write_text("id,key\na,b\n")
     if charset:
         with pytest.raises(softkv.Invalid, match="there is no charset"):
-            open_table(tmp_path / "t.csv", charset=charset)
+            here.open_table(tmp_path / "t.csv", charset=charset)
     else:  # as if left out
-        assert len(list(open_table(tmp_path / "t.csv", charset=charset))) == 1
+        assert len(list(here.open_table(tmp_path / "t.csv", charset=charset))) == 1
 
 
 def test_every_charset_of_texts_is_taken(tmp_path: Path) -> None:
     names = {module.name for module in pkgutil.iter_modules(encodings.__path__)} - NO_TEXT - {"aliases", "mbcs", "oem"}
     for charset in sorted(names - {"punycode", "idna"}):
         (tmp_path / "t.csv").write_text("id,key\na,b\n", encoding=charset)
-        assert [row.id for row in open_table(tmp_path / "t.csv", charset=charset)] == ["a"], charset
+        assert [row.id for row in here.open_table(tmp_path / "t.csv", charset=charset)] == ["a"], charset
+
+
+def test_questions_may_repeat_an_id(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("query,id\n01,a\n2.50,a\n")
+    questions = list(read_questions(tmp_path / "t.csv").labelled.values())
+    assert questions == [{"query": "01", "id": "a"}, {"query": "2.50", "id": "a"}]
+    assert [(asked.name, asked.text) for asked in read_asked(tmp_path / "t.csv")] == [("a", "01"), ("a", "2.50")]

@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import softkv
-from softkv.tables import open_table, read_questions
+from softkv.tables import read_questions
+from tests.clients.python.tables.here import open_table
 
 BOOKS = [
     {"id": "a/1", "key": "cats, and 猫", "value": "Possum", "metadata": {"year": 1939, "open": True}},

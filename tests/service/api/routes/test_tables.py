@@ -6,7 +6,6 @@ import gzip
 import io
 import json
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,12 @@ import pytest
 
 from softkv.tables import open_table
 from tests.clients.python.commands.test_load_tables import NAMED, SAVERS, frame
+from tests.clients.python.tables.outside import REFUSED, SECRET, save_xlsx
 from tests.running import RunningService
 from tests.service.api.contract import Contract, checked_in
 from tests.service.api.troubles import small_disk
 from tests.thorough import thorough
+from tests.waiting import until
 
 FILE = {"content-type": "application/octet-stream"}
 CONTRACT = Contract(checked_in())
@@ -154,19 +155,45 @@ def test_the_file_of_a_client_that_hangs_up_is_deleted(keyed, temporary):
     ) as answer:
         next(answer.iter_raw())
         assert len(list(temporary.iterdir())) == 1
-    until = time.monotonic() + 60
-    while list(temporary.iterdir()) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert list(temporary.iterdir()) == []
+    until(lambda: not list(temporary.iterdir()))
 
 
 def test_a_missing_package_is_a_501(keyed, tmp_path, monkeypatch):
-    (tmp_path / "python_calamine.py").write_text("raise ImportError\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=":")
+    folder = tmp_path / "site-packages"  # whose modules the process may open
+    folder.mkdir()
+    (folder / "python_calamine.py").write_text("raise ImportError\n")
+    monkeypatch.syspath_prepend(folder)
     answer = post(keyed, "books.xlsx", b"PK")
     assert answer.status_code == 501
     CONTRACT.keeps(answer)
     assert "run `pip install python-calamine`" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_a_file_that_names_another_file_is_refused(keyed, temporary, tmp_path, kind):
+    (tmp_path / "other").write_text(SECRET)
+    name, save, says = REFUSED[kind]
+    save(tmp_path / name, tmp_path / "other")
+    answer = post(keyed, name, (tmp_path / name).read_bytes())
+    assert answer.status_code == 422
+    CONTRACT.keeps(answer)
+    assert answer.json()["detail"].startswith(f"{name} {says}")
+    assert SECRET not in answer.text
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_sheet_that_reaches_far_beyond_its_data_is_refused(keyed, tmp_path):
+    save_xlsx(tmp_path / "books.xlsx", "</row><row r='700000'><c r='Z700000'><v>1</v></c>")
+    answer = post(keyed, "books.xlsx", (tmp_path / "books.xlsx").read_bytes())
+    assert answer.status_code == 422
+    assert "bytes of memory or 600 seconds, or it is damaged: delete the empty rows and columns" in answer.text
+
+
+@pytest.mark.parametrize("charset", ["hex", "undefined", "latin-9000", "a\0b"])
+def test_an_unknown_charset_is_named(keyed, charset):
+    answer = post(keyed, "books.csv", CSV, charset=charset)
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == f"there is no charset {charset!r}: name one such as utf-16 or windows-1252"
 
 
 def test_a_full_disk_is_a_507(keyed, tmp_path, monkeypatch):

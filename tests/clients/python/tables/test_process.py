@@ -1,0 +1,263 @@
+"""The process that reads a file: the same rows as without it, no secrets, an end with its caller, and no other file."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import softkv
+from softkv.answers.documents import TableRow
+from softkv.tables import landlock_version, open_table
+from softkv.tables.process import reader_command, reader_environment, why_ended, write_line
+from tests.clients.python.commands.test_load_tables import NAMED, SAVERS, frame
+from tests.clients.python.tables import here
+from tests.clients.python.tables.outside import save_xlsx
+from tests.running import children_of
+from tests.waiting import until
+
+MODULE = "softkv.tables"
+SECRET = "a key of another service"
+SHOWN = ("name", "unit", "total", "columns", "settings", "notices", "keyless", "expired")
+
+
+def exact(value: Any) -> Any:
+    """A value with the type of each part, and the bits of each number."""
+    match value:
+        case np.ndarray():
+            return value.dtype.str, value.shape, value.tobytes()
+        case dict():
+            return {name: exact(part) for name, part in value.items()}
+        case list() | tuple():
+            return list, [exact(part) for part in value]
+    return type(value), repr(value)
+
+
+def rows_of(table: Any) -> tuple[list[Any], list[Any]]:
+    rows: list[TableRow] = list(table)
+    assert all(type(row) is TableRow for row in rows)
+    return [exact(tuple(row)) for row in rows], [getattr(table, name) for name in SHOWN]
+
+
+def save_lines(path: Path) -> None:
+    documents = [
+        {"id": "a", "key_vector": [1, 0.1, -0.0], "metadata": {"big": 2**70, "wide": 2**64 - 1, "least": 5e-324}},
+        {"id": 7, "key_vectors": [[1.5, 2]], "expires": "2001-01-01T00:00:00Z"},
+        {"id": "a"},
+        {"id": "c", "key": "\ud800 猫\r\n\u2028", "value": {"key_vector": {"": 1}, "": [None, True]}},
+        {"id": "d", "key_vector": {"base64": "AACAPw=="}, "value_vector": {"": ["<f4", [2], False]}},
+    ]
+    path.write_text("".join(json.dumps(document) + "\n" for document in documents) + "[1]\nno JSON\n")
+
+
+def save_arrow(path: Path) -> None:
+    vectors = pa.array([[0.1, float("nan")], [1, 2]], pa.list_(pa.float32(), 2))
+    instants = pa.array([1_782_895_800_000_000_001, None], pa.timestamp("ns", "Europe/Berlin"))
+    columns = {
+        "id": [1, 2],
+        "key_vector": vectors,
+        "at": instants,
+        "value_vector": pa.array([[0.1, float("nan")], [1, 2]]),
+    }
+    pq.write_table(pa.table(columns | {"when": [datetime(2024, 1, 2, tzinfo=UTC), None]}), path)
+
+
+def save_ids(path: Path) -> None:
+    np.save(path, np.arange(6, dtype=">i2").reshape(2, 3))
+    path.with_suffix(".ids.txt").write_text("cats\nchess\n")
+
+
+MORE: dict[str, Any] = {
+    "types.ndjson": save_lines,
+    "types.parquet": save_arrow,
+    "beside.npy": save_ids,
+    "alone.npy": lambda path: np.save(path, np.asfortranarray(np.random.default_rng(0).random((3000, 100)))),
+    "halves.npy": lambda path: np.save(path, np.array([[1, np.inf], [2, 3]], np.float16)),
+    "none.npy": lambda path: np.save(path, np.zeros((0, 3))),
+    "more.npz": lambda path: np.savez(
+        path, id=np.array(["a", "b"]), key_vector=np.eye(2), value_vector=np.ones((2, 3, 1))
+    ),
+    "long.csv": lambda path: path.write_text("id,key\n" + "".join(f"{i},{'x' * 999}\n" for i in range(1000))),
+}
+
+
+@pytest.mark.parametrize("name", [*(f"frame.{ending}" for ending in SAVERS), *MORE])
+def test_the_rows_are_those_of_a_reader_in_this_process(tmp_path: Path, name: str) -> None:
+    path, options = tmp_path / name, NAMED if name.startswith("frame") else {}
+    MORE[name](path) if name in MORE else SAVERS[name.partition(".")[2]](frame(30), path)
+    table = open_table(path, **options)
+    expected = rows_of(here.open_table(path, **options))
+    assert rows_of(table) == expected
+    assert rows_of(table) == expected  # by another process
+    assert children_of(module=MODULE) == []
+
+
+def test_without_a_process_the_file_is_read_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "books.csv").write_text("id,key\na,cats\n")
+    for executable in ("", "/usr/bin/a-program-with-python-in-it", str(tmp_path / "python3")):
+        monkeypatch.setattr(sys, "executable", executable)
+        assert [row.document for row in open_table(tmp_path / "books.csv")] == [{"id": "a", "key": "cats"}]
+
+
+def test_damage_is_named_where_the_rows_reach_it(tmp_path: Path) -> None:
+    path = tmp_path / "books.json"
+    path.write_text("[" + '{"id": "a"},' * 3 + "{]")
+    with pytest.raises(softkv.Invalid, match=r"books\.json is not JSON") as refused:
+        open_table(path)
+    assert (refused.value.code, refused.value.status) == ("invalid_content", 422)
+    assert [flaw.pointer for flaw in refused.value.errors] == [""]
+
+
+@pytest.fixture
+def waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, int]]:
+    """A file, and the process that has opened it and waits until its caller reads the rows."""
+    monkeypatch.setenv("SOFTKV_API_KEYS", SECRET)
+    path = tmp_path / "long.ndjson"
+    path.write_text("".join(f'{{"id": "{i}", "value": "{"x" * 1000}"}}\n' for i in range(3000)))
+    table = open_table(path)
+    (process,) = children_of(module=MODULE)
+    yield path, process
+    del table
+    gc.collect()
+    assert children_of(module=MODULE) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="only Linux shows the variables of a process")
+def test_the_variables_of_the_process_have_no_secret(waiting: tuple[Path, int]) -> None:
+    variables = Path(f"/proc/{waiting[1]}/environ").read_text().strip("\0").split("\0")
+    names = {variable.partition("=")[0] for variable in variables}
+    assert names <= {"PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "OPENBLAS_NUM_THREADS", "LC_CTYPE"}
+    assert SECRET not in str(variables)
+
+
+CALLER = """
+import sys
+from softkv.tables import open_table
+table = open_table(sys.argv[1])
+print("open", flush=True)
+input()
+"""
+
+
+def test_the_process_ends_with_its_caller(waiting: tuple[Path, int]) -> None:
+    caller = subprocess.Popen([sys.executable, "-c", CALLER, waiting[0]], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with caller:
+        assert caller.stdout is not None
+        assert caller.stdout.readline() == b"open\n"
+        (process,) = children_of(caller.pid, module=MODULE)
+        caller.kill()
+    until(lambda: not Path(f"/proc/{process}").exists() or "\nState:\tZ" in Path(f"/proc/{process}/status").read_text())
+
+
+def read(path: Path, **order: Any) -> subprocess.CompletedProcess[bytes]:
+    """Run the process that reads a file by an order, until it ends by itself."""
+    order = {"folder": str(path.parent), "file": path.name, "columns": {"needs": "rows"}, "delimiter": None} | order
+    order = {
+        "charset": None,
+        "ids": None,
+        "lines": None,
+        "mark": None,
+        "line_bytes": 10**6,
+        "memory_bytes": None,
+        "seconds": 60,
+    } | order
+    with subprocess.Popen(
+        reader_command(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=reader_environment(),
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdin.write(write_line(order))
+        process.stdin.flush()
+        return subprocess.CompletedProcess([], process.wait(60), process.stdout.read(), process.stderr.read())
+
+
+def test_a_process_that_ended_early_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "long.ndjson"
+    path.write_text("".join(f'{{"id": "{i}", "value": "{"x" * 1000}"}}\n' for i in range(3000)))
+    rows = iter(open_table(path))
+    next(rows)
+    (process,) = children_of(module=MODULE)
+    os.kill(process, signal.SIGKILL)
+    with pytest.raises(softkv.Invalid, match=r"long\.ndjson needs more than [\d,]+ bytes of memory, or it is damaged"):
+        list(rows)
+
+
+def test_a_sheet_that_reaches_far_beyond_its_data_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("python_calamine")
+    save_xlsx(tmp_path / "books.xlsx", "</row><row r='200000'><c r='Z200000'><v>1</v></c>")
+    assert b'"done":true' not in read(tmp_path / "books.xlsx", memory_bytes=128 << 20).stdout
+    assert b'"done":true' in read(tmp_path / "books.xlsx", memory_bytes=1 << 30).stdout
+    assert "delete the empty rows and columns" in why_ended(
+        {"file": "books.xlsx", "memory_bytes": 128 << 20, "seconds": None, "advice": "…"}
+    )
+
+
+def test_the_process_ends_without_a_signal(tmp_path: Path) -> None:
+    (tmp_path / "books.csv").write_text("id,key\na,cats\n")
+    ended = read(tmp_path / "books.csv")
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert b'{"line":2,"cells":{"id":"a","key":"cats"}}\n' in ended.stdout
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no such limit")
+def test_the_time_of_the_clock_is_limited(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "books.csv")  # opening it would wait for a writer; the caller's own check refuses it
+    script = "import os, sys; from softkv.tables.confinement import limit; limit(None, 1); open(sys.argv[1])"
+    ended = subprocess.run([sys.executable, "-c", script, tmp_path / "books.csv"], timeout=60, check=False)
+    assert ended.returncode == -signal.SIGALRM
+    with pytest.raises(softkv.Invalid, match="is not there"):
+        open_table(tmp_path / "books.csv")
+
+
+@pytest.mark.skipif(landlock_version() < 1, reason="this system has no Landlock")
+def test_the_process_can_open_no_other_file(tmp_path: Path) -> None:
+    script = """
+import os, socket, sys, threading
+from pathlib import Path
+from softkv.tables.confinement import open_only
+tried = {
+    "named": lambda: open(sys.argv[1]).read(),
+    "other": lambda: open(sys.argv[2]).read(),
+    "environment": lambda: open("/proc/self/environ").read(),
+    "parent": lambda: open(f"/proc/{os.getppid()}/environ").read(),
+    "folder": lambda: os.listdir(os.path.dirname(sys.argv[2])),
+    "write": lambda: open(sys.argv[1], "w"),
+    "new": lambda: open(sys.argv[2] + ".new", "w"),
+    "remove": lambda: os.unlink(sys.argv[2]),
+    "library": lambda: __import__("colorsys"),
+}
+def report():
+    for name, call in tried.items():
+        try:
+            call()
+            print(name)
+        except PermissionError:
+            pass
+open_only([Path(sys.argv[1])])
+thread = threading.Thread(target=report)
+thread.start()
+thread.join()
+"""
+    named, other = tmp_path / "named", tmp_path / "other"
+    named.write_text("x")
+    other.write_text(SECRET)
+    ended = subprocess.run([sys.executable, "-c", script, named, other], capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["named", "library"]
+    assert other.read_text() == SECRET
