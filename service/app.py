@@ -24,6 +24,7 @@ from service.api.middleware.access import AccessCheck, Hosts, machine_names
 from service.api.middleware.requests import RequestMiddleware, Telemetry
 from service.api.network import Network
 from service.api.problems import handlers
+from service.api.received import ReceivedFiles
 from service.api.routes import idempotency, page
 from service.api.routes.mcp import MCPEndpoint
 from service.api.routing import DirectCall, DirectRoutes, direct_calls, operation_id, require_write_by_default
@@ -151,6 +152,7 @@ def _set_state(app: FastAPI, settings: Settings, tracing: Tracing | None) -> Non
     )
     app.state.admission = Admission(settings.max_queue)
     app.state.backup = asyncio.Lock()
+    app.state.received = ReceivedFiles(settings.received_folder, settings.max_body_bytes)
     app.state.tables = FairSemaphore(HEAVY, HEAVY - 1)
     app.state.shutdown = Shutdown()
     app.state.mcp = MCPEndpoint(settings.max_body_bytes)

@@ -55,6 +55,7 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
         try:
             if (unclean := catalogue.store.unclean_shutdown) is not None:
                 log.warning("the last process did not close the store", **asdict(unclean))
+            await asyncio.to_thread(app.state.received.clear)
             app.state.parts = _parts(settings, catalogue, app.state.network)
             loading = asyncio.create_task(_load(app, catalogue, app.state.parts, opening.keys))
             loading.add_done_callback(_log_failure)
@@ -80,6 +81,7 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
                 await asyncio.gather(
                     loading, watching, re_encoding, sweeping, tidying, refitting, return_exceptions=True
                 )
+                await asyncio.to_thread(app.state.received.close)
                 await asyncio.to_thread(catalogue.close)
                 await catalogue.encoders.close()
                 if app.state.tracing is not None:

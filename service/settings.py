@@ -159,6 +159,12 @@ class Settings(BaseSettings):
         description="keeps the float32 vectors of large collections in `memory`, or in `files` on disk",
     )
 
+    received_dir: Annotated[Path | None, STORAGE] = Field(
+        None,
+        description="the directory of files that [`POST /v1/tables`](../guide/writing.md#read-a-table) receives, until "
+        "they are read. If unset, `received` in `DATA_DIR`",
+    )
+
     precision: Annotated[Literal["float32", "bfloat16"], COMPUTATION] = Field(
         "float32",
         description="the numbers of the model. `bfloat16` is faster and [less "
@@ -257,13 +263,14 @@ class Settings(BaseSettings):
         "unix_socket",
         "access_log",
         "encoders",
+        "received_dir",
         mode="before",
     )
     @classmethod
     def _unset_empty(cls, value: Any) -> Any:
         return None if value == "" else value
 
-    @field_validator("data_dir", "encoders", "keys_file", "unix_socket", "access_log")
+    @field_validator("data_dir", "encoders", "keys_file", "unix_socket", "access_log", "received_dir")
     @classmethod
     def _expand_home(cls, path: Path | None) -> Path | None:
         """Return a path with the home directory for `~`, which only a shell expands, and Compose and systemd do not."""
@@ -416,6 +423,11 @@ class Settings(BaseSettings):
         from service.encoding import read_encoders
 
         return read_encoders(self.encoders, self.precision, provider_key)
+
+    @property
+    def received_folder(self) -> Path:
+        """The directory of files that calls receive."""
+        return self.data_dir / "received" if self.received_dir is None else self.received_dir
 
     @property
     def encodes(self) -> bool:

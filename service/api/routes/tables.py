@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 import re
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -11,7 +10,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Query, Request, Response
@@ -25,13 +23,13 @@ from service.api.middleware.access import check_key_again
 from service.api.problems.errors import ReaderMissing, UnsupportedMediaType
 from service.api.problems.handlers import problem_response
 from service.api.problems.table import ANY_CALL, CODES, MALFORMED, refusals
+from service.api.received import ReceivedFiles
 from service.api.routing import GuardedRoute, filters, reaches, requires, takes
 from service.api.shutdown import Shutdown
 from service.api.state import Running
 from service.retrieval import InvalidContent
 from service.scheduling import CALLER, FairSemaphore
 from service.schemas.stream import TABLE_ANSWER, TABLE_BODY
-from service.storage import DiskFull
 
 FILE_TYPE = "application/octet-stream"
 LEAST_MEMORY = 512 << 20
@@ -86,6 +84,7 @@ router = APIRouter(
         "forbidden",
         "host_refused",
         "library_missing",
+        "storage_failed",
         "disk_full",
     ),
 )
@@ -193,20 +192,23 @@ async def _lines(order: Mapping[str, Any], request: Request) -> AsyncGenerator[b
     """Yield the lines that the process writes, some at a time.
 
     Raises:
+        QueueFull: too many files are being received or read.
         InvalidContent: the file cannot be read.
         ReaderMissing: a package that reads the format is missing.
         DiskFull: the disk has no room for the file.
+        StorageFailed: the service has no folder for the file.
     """
     await asyncio.to_thread(import_module, "softkv.tables")  # the first time takes long
     from softkv.tables import END, MESSAGE, why_ended
 
+    received: ReceivedFiles = request.app.state.received
     turns: FairSemaphore = request.app.state.tables
-    with TemporaryDirectory(prefix="softkv-table-") as folder:
+    caller = CALLER.get()
+    async with received.place(caller) as folder:
         await _receive(request, Path(folder, str(order["file"])))
-        caller = CALLER.get()
         await turns.acquire(caller)
         try:
-            async with _start_reader({**order, "folder": folder}) as reader:
+            async with _start_reader({**order, "folder": str(folder)}) as reader:
                 assert reader.stdout is not None
                 kind = b""
                 while kind != END:
@@ -233,15 +235,10 @@ def _unreadable(detail: str) -> InvalidContent:
 async def _receive(request: Request, path: Path) -> None:
     """Write the body of a request to a file."""
     size = 0
-    try:
-        with path.open("wb") as file:
-            async for part in request.stream():
-                size += len(part)
-                await asyncio.to_thread(file.write, part)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise DiskFull("the disk has no room for the file: free some, or load the file with `softkv load`") from None
+    with path.open("wb") as file:
+        async for part in request.stream():
+            size += len(part)
+            await asyncio.to_thread(file.write, part)
     if not size:
         raise _unreadable("the body is empty: send the bytes of a file")
 

@@ -304,6 +304,7 @@ def test_every_documented_status_is_provoked_above():
         | (WRITES | RE_ENCODING | NEEDS_THE_FILE).keys()
         | {"attend_arrays"}
         | TAKES_OTHER_FIELDS.keys()  # routes/test_rerank.py
+        | {"read_table"}  # routes/test_tables.py
         | WITH_A_BODY,
         501: NEEDS_THE_LIBRARY.keys() | TAKES_OTHER_FIELDS.keys() | {"get_backup", "read_table"},
         507: NEEDS_ROOM.keys() | {"read_table"},  # of both, routes/test_tables.py

@@ -5,8 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 import json
-import tempfile
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ import httpx
 import numpy as np
 import pytest
 
+from service.api.received import ReceivedFiles
 from softkv.tables import open_table
 from tests.clients.python.commands.test_load_tables import NAMED, SAVERS, frame
 from tests.clients.python.tables.outside import REFUSED, SECRET, save_xlsx
 from tests.running import RunningService
 from tests.service.api.contract import Contract, checked_in
 from tests.service.api.troubles import small_disk
+from tests.service.commands.conftest import serving
 from tests.thorough import thorough
 from tests.waiting import until
 
@@ -28,23 +31,23 @@ CONTRACT = Contract(checked_in())
 CSV = b"nr,title,year\n1,cats,1990\n2,,1991\n3,a,b,c\n"
 
 
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of temporary files."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    return folder
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+    data = tmp_path_factory.mktemp("tables")
+    settings = {"encoder": "none", "api_keys": "writer,other", "max_body_bytes": 1 << 20}
+    with RunningService(data_dir=data, **settings) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
-def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    data = tmp_path_factory.mktemp("tables")
-    with (
-        RunningService(data_dir=data, encoder="none", api_keys="writer", max_body_bytes=1 << 20) as running,
-        running.client(headers={"X-API-Key": "writer"}) as client,
-    ):
+def keyed(running: RunningService) -> Iterator[httpx.Client]:
+    with running.client(headers={"X-API-Key": "writer"}) as client:
         yield client
+
+
+def received(running: RunningService) -> list[Path]:
+    """Return the files that the service has received."""
+    return [path for path in running.settings.received_folder.glob("*/*/*") if path.is_file()]
 
 
 def post(client: httpx.Client, name: str, content: bytes, **options: Any) -> httpx.Response:
@@ -60,7 +63,7 @@ def lines_of(answer: httpx.Response) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("ending", SAVERS)
-def test_rows_are_those_of_the_client(keyed, temporary, tmp_path, ending):
+def test_rows_are_those_of_the_client(running, keyed, tmp_path, ending):
     path = tmp_path / f"loaded.{ending}"
     SAVERS[ending](frame(30), path)
     head, *rows, end = lines_of(post(keyed, f"C:\\folder\\loaded.{ending}", path.read_bytes(), **NAMED))
@@ -72,7 +75,7 @@ def test_rows_are_those_of_the_client(keyed, temporary, tmp_path, ending):
         wanted["key_vector"] = np.float32(wanted["key_vector"]).tolist()
         assert row["line"] == expected.number
         assert document == {**wanted.pop("metadata"), **wanted}
-    assert list(temporary.iterdir()) == []
+    until(lambda: not received(running))  # the answer ends before its file is deleted
 
 
 def test_columns_come_back_under_the_names_of_fields(keyed):
@@ -111,12 +114,12 @@ def test_numbers_that_json_has_not_are_refused_by_row(keyed):
         ("numpy.py", b"raise SystemExit", {}, "ends in none of"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_named(keyed, temporary, name, content, options, reason):
+def test_a_file_that_cannot_be_read_is_named(running, keyed, name, content, options, reason):
     answer = post(keyed, name, content, **options)
     assert answer.status_code == 422
     CONTRACT.keeps(answer)
     assert reason in answer.json()["detail"]
-    assert list(temporary.iterdir()) == []
+    assert received(running) == []
 
 
 def test_damage_behind_the_first_rows_ends_the_answer_in_words(keyed):
@@ -130,7 +133,7 @@ def test_damage_behind_the_first_rows_ends_the_answer_in_words(keyed):
 
 
 @pytest.mark.parametrize("name", ["bomb.csv.gz", thorough("bomb.json.gz"), thorough("bomb.npz")])
-def test_a_file_that_grows_beyond_the_memory_is_refused(keyed, temporary, name):
+def test_a_file_that_grows_beyond_the_memory_is_refused(running, keyed, name):
     content = io.BytesIO()
     if name.endswith("npz"):
         np.savez_compressed(content, id=np.zeros(90_000_000, "i8"))
@@ -144,18 +147,19 @@ def test_a_file_that_grows_beyond_the_memory_is_refused(keyed, temporary, name):
     assert answer.status_code == 422
     assert f"{name} needs more than" in answer.json()["detail"]
     assert keyed.get("/livez").status_code == 200
-    assert list(temporary.iterdir()) == []
+    assert received(running) == []
 
 
-def test_the_file_of_a_client_that_hangs_up_is_deleted(keyed, temporary):
+def test_the_file_of_a_client_that_hangs_up_is_deleted(running, keyed):
     rows = "".join(f'{{"id": "{i}", "key": "{"x" * 20_000}"}}\n' for i in range(4000))
     content = gzip.compress(rows.encode(), 1)
+    until(lambda: not received(running))
     with keyed.stream(
         "POST", "/v1/tables", params={"file": "books.ndjson.gz"}, content=content, headers=FILE
     ) as answer:
         next(answer.iter_raw())
-        assert len(list(temporary.iterdir())) == 1
-    until(lambda: not list(temporary.iterdir()))
+        assert len(received(running)) == 1
+    until(lambda: not received(running))
 
 
 def test_a_missing_package_is_a_501(keyed, tmp_path, monkeypatch):
@@ -170,7 +174,7 @@ def test_a_missing_package_is_a_501(keyed, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_a_file_that_names_another_file_is_refused(keyed, temporary, tmp_path, kind):
+def test_a_file_that_names_another_file_is_refused(running, keyed, tmp_path, kind):
     (tmp_path / "other").write_text(SECRET)
     name, save, says = REFUSED[kind]
     save(tmp_path / name, tmp_path / "other")
@@ -179,7 +183,7 @@ def test_a_file_that_names_another_file_is_refused(keyed, temporary, tmp_path, k
     CONTRACT.keeps(answer)
     assert answer.json()["detail"].startswith(f"{name} {says}")
     assert SECRET not in answer.text
-    assert list(temporary.iterdir()) == []
+    assert received(running) == []
 
 
 def test_a_sheet_that_reaches_far_beyond_its_data_is_refused(keyed, tmp_path):
@@ -196,10 +200,70 @@ def test_an_unknown_charset_is_named(keyed, charset):
     assert answer.json()["detail"] == f"there is no charset {charset!r}: name one such as utf-16 or windows-1252"
 
 
-def test_a_full_disk_is_a_507(keyed, tmp_path, monkeypatch):
+@contextmanager
+def sending(port: int, key: str) -> Iterator[None]:
+    """Within the block, a call has sent its head and a part of its file."""
+    head = (
+        f"POST /v1/tables?file=books.csv HTTP/1.1\r\nHost: 127.0.0.1\r\nX-API-Key: {key}\r\n"
+        "Content-Type: application/octet-stream\r\nContent-Length: 1000\r\n\r\nid,key\n"
+    )
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(head.encode())
+        yield
+
+
+def test_a_file_beyond_the_places_is_a_429_before_its_body(running, keyed):
+    with ExitStack() as stack:
+        for number in range(2):
+            stack.enter_context(sending(running.port, "writer"))
+            until(lambda number=number: len(received(running)) == number + 1)
+        answer = post(keyed, "books.csv", CSV)
+        assert (answer.status_code, answer.json()["code"]) == (429, "queue_full")
+        CONTRACT.keeps(answer)
+        assert answer.headers["retry-after"].isdecimal()
+        assert answer.json()["detail"].startswith("2 files of this caller are being received or read")
+        with running.client(headers={"X-API-Key": "other"}) as other:
+            assert post(other, "books.csv", CSV, key="title").status_code == 200
+    until(lambda: not received(running))
+    assert post(keyed, "books.csv", CSV, key="title").status_code == 200
+
+
+def test_a_disk_without_room_is_a_507(running, keyed, tmp_path):
+    def post_to(files: ReceivedFiles, content: bytes) -> httpx.Response:
+        running.app.state.received, before = files, running.app.state.received
+        answer = post(keyed, "books.csv", content, key="title")
+        running.app.state.received = before
+        files.close()
+        return answer
+
     with small_disk(tmp_path) as fill:
+        assert post_to(ReceivedFiles(tmp_path, 0, reserve_bytes=0, reserve_share=0), CSV).status_code == 200
+        full = [post_to(ReceivedFiles(tmp_path, 1 << 20), CSV)]
         fill()
-        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-        answer = post(keyed, "books.csv", CSV * 1000)
-    assert answer.status_code == 507
+        full.append(post_to(ReceivedFiles(tmp_path, 0, reserve_bytes=0, reserve_share=0), CSV * 1000))
+    for answer, reason in zip(full, ["1,073,741,824 must stay free", "has no room for the file"], strict=True):
+        assert answer.status_code == 507
+        CONTRACT.keeps(answer)
+        assert reason in answer.json()["detail"]
+
+
+def test_a_directory_that_cannot_be_used_is_a_503(tmp_path):
+    (tmp_path / "received").write_text("")
+    with RunningService(data_dir=tmp_path, encoder="none") as service, service.client() as client:
+        answer = post(client, "books.csv", CSV)
+    assert (answer.status_code, answer.json()["code"]) == (503, "storage_failed")
     CONTRACT.keeps(answer)
+    assert "SOFTKV_RECEIVED_DIR" in answer.json()["detail"]
+
+
+@pytest.mark.process
+def test_nothing_is_left_of_a_file_after_a_kill_and_a_start(tmp_path):
+    folder = tmp_path / "elsewhere"
+    settings = (tmp_path / "data", "--received-dir", str(folder))
+    with serving(*settings) as service, sending(httpx.URL(service.url).port, "none"):
+        until(lambda: any(path.is_file() for path in folder.glob("*/*/*")))
+        service.process.kill()
+        service.process.wait()
+        assert len(list(folder.iterdir())) == 2
+    with serving(*settings):
+        until(lambda: not list(folder.iterdir()))
