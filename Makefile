@@ -110,7 +110,8 @@ SERVES = -c $(CONSTRAINTS) $(MODEL) $(OWN)
 
 $(VENV)/.serves: $(PROJECTS) $(NATIVE) $(CONSTRAINTS) $(MODEL) | $(BIN)/pip
 	@if [ -e $@ ]; then echo "updating the packages in $(VENV)"; \
-	  else echo "installing about 0.3 GB into $(VENV), one to three minutes"; fi
+	  else echo "installing about 0.3 GB into $(VENV), in three to ten minutes"; \
+	    echo "Of these, softkv-core takes longest: pip downloads a compiler of 0.1 GB, compiles the kernels, and deletes it"; fi
 	$(if $(UV)$(wildcard $@),$(call install,$(VENV)),$(subst --quiet,--progress-bar off,$(call install,$(VENV)))) $(SERVES) -e .
 	@touch $@
 

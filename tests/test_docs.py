@@ -33,6 +33,7 @@ SUITES = {f"docs/guide/{name}.md": name for name in ("langchain", "langgraph", "
 SUITES["docs/teach/widget.md"] = "widget"
 FRAMEWORKS = [page for page in PAGES if page.name in SUITES]
 TENANTS = Page("docs/guide/recipes/tenants.md")  # wants a service with keys
+DEPLOYING = Page("docs/operate/deploying.md")  # goes on with its collection on a server
 
 each = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -44,9 +45,18 @@ def library(tmp_path_factory):
         yield running
 
 
+def collections(running):
+    with running.client() as client:
+        return [collection["name"] for collection in client.get("/v1/collections").json()["collections"]]
+
+
 @each
-def test_commands_are_answered_as_the_page_shows(page, library):
+def test_commands_are_answered_as_the_page_shows_and_leave_no_collection(page, library):
     compared = run_commands(page, library.url)
+    if page == DEPLOYING:
+        with library.client() as client:
+            assert client.delete("/v1/collections/notes").status_code == 204
+    assert collections(library) == ["library"]
     assert compared == [language for language, _ in page.blocks].count("json")
     assert compared > 0 or not any("curl" in text for language, text in page.blocks if language == "sh")
 
@@ -54,8 +64,9 @@ def test_commands_are_answered_as_the_page_shows(page, library):
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if page not in (*FRAMEWORKS, TENANTS)], ids=lambda page: page.name
 )
-def test_examples_in_python_print_their_comments(page, library):
+def test_examples_in_python_print_their_comments_and_leave_no_collection(page, library):
     run_python(page, library.url)
+    assert collections(library) == ["library"]
 
 
 @pytest.mark.parametrize("page", FRAMEWORKS, ids=lambda page: page.name)

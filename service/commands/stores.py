@@ -148,7 +148,7 @@ def copy(
         )
     else:
         for summary in copied:
-            output().print(f"{summary.name}: {summary.documents:,} documents, {summary.written:,} of them written")
+            output().print(f"{summary.name}: wrote {summary.written:,} of {summary.documents:,} documents")
         for record in aliases:
             output().print(f"{record.alias}: an alias of {record.collection}")
         for diff in diffs:

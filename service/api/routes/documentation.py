@@ -57,12 +57,17 @@ class Documentation:
 
     def __init__(self, folder: Path, reference: Asset, frame_ancestors: str) -> None:
         self._folder = folder
-        self._is_built = (folder / "index.html").is_file()
         self._frame_ancestors = frame_ancestors
         text = reference.content.decode().replace('="assets/', '="../assets/')
-        text = text.replace(NOTE, BUILT if self._is_built else NOT_BUILT)
-        self._reference = Asset(text.encode(), reference.media_type)
+        self._references = [
+            Asset(text.replace(NOTE, note).encode(), reference.media_type) for note in (NOT_BUILT, BUILT)
+        ]
         self._policies: dict[str, str] = {}
+
+    @property
+    def _is_built(self) -> bool:
+        """Whether the site is there: `make docs` may build it while the service runs."""
+        return (self._folder / "index.html").is_file()
 
     @cached_property
     def _site(self) -> Assets:
@@ -83,7 +88,8 @@ class Documentation:
 
     async def _answer(self, name: str, headers: Mapping[str, str]) -> Response | None:
         if name == REFERENCE.removeprefix(ROOT) or (name == "" and not self._is_built):
-            return await _send(self._reference, sha256(self._reference.content).hexdigest()[:16], {}, headers)
+            reference = self._references[self._is_built]
+            return await _send(reference, sha256(reference.content).hexdigest()[:16], {}, headers)
         if not self._is_built:
             return None
         if name == "" or name.endswith("/"):

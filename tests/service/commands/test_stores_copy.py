@@ -51,7 +51,7 @@ def test_chosen_collections_are_copied_and_differences_reported(bare: Softkv, fi
         collection(store, [document("x", 1), document("y")], "one")
     result = bare("copy", str(filled), str(tmp_path / "second"), "-c", "one", "--verify")
     assert result.exit_code == 1
-    assert "one: 1 documents, 1 of them written" in result.stdout
+    assert "one: wrote 1 of 1 documents" in result.stdout
     assert "one: 1 only there: y" in result.stdout
     with SQLiteStore.open(tmp_path / "second") as store, store.reading() as reader:
         assert [collection.name for collection in reader.collections()] == ["one"]
@@ -94,7 +94,7 @@ def test_there_and_back_nothing_has_changed(
 def test_a_collection_is_copied_by_its_alias(bare: Softkv, filled: Path, tmp_path: Path) -> None:
     result = bare("copy", str(filled), str(tmp_path / "second"), "-c", "current")
     assert result.exit_code == 0, result.output
-    assert "many: 300 documents, 300 of them written" in result.stdout
+    assert "many: wrote 300 of 300 documents" in result.stdout
     assert "current: an alias of many" in result.stdout
     with SQLiteStore.open(tmp_path / "second") as store, store.reading() as reader:
         assert [collection.name for collection in reader.collections()] == ["many"]

@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
+from shutil import copytree
 
 import httpx
 import pytest
@@ -129,3 +130,14 @@ def test_a_file_is_compressed_and_sent_again_only_if_it_changed(built):
         assert answer.headers["cache-control"] == "no-cache"
         again = built.get(path, headers={"if-none-match": answer.headers["etag"]})
         assert (again.status_code, again.content) == (304, b"")
+
+
+def test_a_site_that_is_built_while_the_service_runs_is_shown(tmp_path, folder):
+    site = tmp_path / "site"
+    with RunningService(data_dir=tmp_path / "data", encoder="none", site=site) as running, running.client() as client:
+        assert "make docs" in client.get("/docs/").text
+        assert client.get("/llms-full.txt").status_code == 404
+        copytree(folder, site)
+        assert client.get("/docs/").text == PAGE
+        assert "make docs" not in client.get("/docs/api").text
+        assert client.get("/llms-full.txt").text.startswith("# softkv")
