@@ -151,3 +151,8 @@ def _shape_weighted(match: Match, lookup: Answer, include: Sequence[str], vector
             else match.logit + match.log_weight_of_other_parts - log_partition,
         }
     return answer
+
+
+def shape_warnings(warnings: Sequence[str]) -> dict[str, Any]:
+    """Return the field with the warnings about a request's filter; empty without warnings."""
+    return {"warnings": list(warnings)} if warnings else {}

@@ -338,6 +338,7 @@ class Deleted(Wire):
     """The number of documents that were deleted."""
 
     deleted: int
+    warnings: Warnings = None
 
 
 class ValuePatch(Wire):
@@ -387,3 +388,4 @@ class Updated(Wire):
     """The number of documents that were changed."""
 
     updated: int
+    warnings: Warnings = None

@@ -159,7 +159,8 @@ FilterField = Annotated[
 Warnings = Annotated[
     list[str] | None,
     Field(
-        description="The reasons that no document passes the filter, one sentence each: no document has a "
-        "field of the filter, or the field always has another type. Left out otherwise."
+        description="A sentence for each ordering (`>`, `>=`, `<`, `<=`) of the filter with a type that some texts or "
+        "numbers of its field do not have, or all of its values. If no document passes, also one for each comparison "
+        "with a field that no document has, or that always has another type. Left out otherwise."
     ),
 ]

@@ -24,6 +24,7 @@ from softkv.integrations import (
     document_text,
     select_by_mmr,
     select_key,
+    show_warnings,
 )
 from softkv.problems import invalid_value, raise_flaws
 from softkv.wire import to_json_value
@@ -96,7 +97,8 @@ def build_request(k: int | None, options: Mapping[str, Any]) -> SearchRequest:
 
 
 def to_documents(answer: Answer, request: SearchRequest, content: Content) -> list[tuple[Document, float]]:
-    """Return the matches as LangChain documents with their scores."""
+    """Show the answer's warnings, and return its matches as LangChain documents with their scores."""
+    show_warnings(answer)
     if answer.verdict not in ACCEPTED_VERDICTS[request.accept]:
         return []
     return [

@@ -134,6 +134,11 @@ def test_diversity_of_documents_of_several_keys(ask, name):
     assert texts(answer)[0].startswith("stars")
 
 
+def test_an_ordering_of_another_type_gives_a_warning(ask, library):
+    with pytest.warns(UserWarning, match="metadata.year holds numbers in every document that has it"):
+        assert ask(library, "similarity_search", KNOWN, filter={"year": {"$gte": "1900"}}) == []
+
+
 def test_documents_come_back_where_the_verdict_is_accepted(ask, library):
     for method in ("similarity_search", "max_marginal_relevance_search", "similarity_search_with_score"):
         assert len(ask(library, method, UNKNOWN)) == 4

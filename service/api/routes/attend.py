@@ -15,7 +15,7 @@ from fastapi import Request, Response
 
 from attention.lookup import Evidence, Verdict
 from service.api.body import wait_if_heavy
-from service.api.document_json import required_detail, shape, shape_matches
+from service.api.document_json import required_detail, shape, shape_matches, shape_warnings
 from service.api.events import Event, Events, event_responses
 from service.api.json import ArraysAnswer, JSONAnswer
 from service.api.problems.table import ANSWERING, WITH_BODY, refusals
@@ -339,11 +339,6 @@ def unknown_tokens(count: int | None) -> dict[str, Any]:
 def full_text(added: FullText | None) -> dict[str, Any]:
     """Return the field with the effect of the query's words; empty without `full_text` in the request."""
     return {} if added is None else {"full_text": asdict(added)}
-
-
-def shape_warnings(warnings: Sequence[str]) -> dict[str, Any]:
-    """Return the field with the warnings about a request's filter; empty without warnings."""
-    return {"warnings": list(warnings)} if warnings else {}
 
 
 def shape_evidence(measures: Evidence, verdict: Verdict, *, alike: bool) -> dict[str, Any]:

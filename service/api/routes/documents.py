@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 
 from service.api.body import wait_if_heavy
-from service.api.document_json import field_values, parse_document, required_detail, shape
+from service.api.document_json import field_values, parse_document, required_detail, shape, shape_warnings
 from service.api.json import NDJSON, JSONAnswer
 from service.api.middleware import access_record
 from service.api.problems.table import ASKING, OF_A_COLLECTION, OF_DOCUMENTS, STORING, WITH_BODY, WRITING, refusals
@@ -113,8 +113,8 @@ async def query_documents(name: NameInPath, body: DocumentQuery, request: Reques
 
     def shape_page() -> Any:
         documents = [shape(document, body.include, body.vector_format) for document in page.documents]
-        warnings = {"warnings": list(page.warnings)} if page.warnings else {}
-        return {"documents": documents, "next_cursor": page.next_cursor, "count": page.count, **warnings}
+        answer = {"documents": documents, "next_cursor": page.next_cursor, "count": page.count}
+        return answer | shape_warnings(page.warnings)
 
     return JSONAnswer(await BODIES.run(shape_page) if len(page.documents) > MANY_DOCUMENTS else shape_page())
 
@@ -136,10 +136,11 @@ async def delete_documents(
 
     def answer(deleted: int) -> Response:
         access_record.note(count=deleted)
-        return JSONAnswer({"deleted": deleted})
+        return JSONAnswer({"deleted": deleted} | shape_warnings(warnings))
 
     condition, once = _only_filter(body, request), repeatable.once(answer)
     collection = running.catalogue.collection(name)
+    warnings = await READS.run(store.warn_of_selection, collection, condition)
     return answer(await WRITES.run(collection.delete, ids=body.ids, condition=condition, once=once))
 
 
@@ -163,11 +164,12 @@ async def update_documents(
 
     def answer(updated: int) -> Response:
         access_record.note(count=updated)
-        return JSONAnswer({"updated": updated})
+        return JSONAnswer({"updated": updated} | shape_warnings(warnings))
 
     condition, once = _only_filter(body, request), repeatable.once(answer)
     changes = {field: getattr(body.patch, field) for field in body.patch.model_fields_set}
     collection = running.catalogue.collection(name)
+    warnings = await READS.run(store.warn_of_selection, collection, condition)
     return answer(await store.update_documents(collection, changes, ids=body.ids, condition=condition, once=once))
 
 

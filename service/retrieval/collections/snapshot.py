@@ -244,7 +244,7 @@ class Evaluation:
 ALONE, SHARED, LIGHT = Evaluation(), Evaluation(MAX_SHARED_COST), Evaluation(MAX_LIGHT_COST)
 MAX_MASK_BYTES = 2**26
 MAX_MASKS = 256
-MAX_DERIVED = 4  # values derived from a view besides masks; each may take 20 bytes per document
+MAX_DERIVED = 5  # values derived from a view besides masks; each may take 20 bytes per document
 
 _OPPOSITE = {"!=": "==", "not in": "in"}
 

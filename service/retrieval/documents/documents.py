@@ -15,7 +15,7 @@ import numpy as np
 from attention.arrays import I64
 from service.encoding import TextRefused
 from service.retrieval.collections import MAX_COMPONENTS, AnyCollection, count_components
-from service.retrieval.documents.fields import explain_no_match
+from service.retrieval.documents.fields import explain_filter
 from service.retrieval.documents.prepare import MISSING, SentDocument, encode, prepare_documents
 from service.retrieval.errors import CollectionMoved, DocumentChanged, DocumentNotFound, Flaw, InvalidContent
 from service.scheduling import READS, WRITES
@@ -81,7 +81,7 @@ class WriteResult:
 class Page:
     """A page of documents in id order, with the cursor of the next page.
 
-    It also has the number of documents in all (None if not requested), and reasons why no document passes the filter.
+    It also has the number of documents in all (None if not requested), and warnings of its filter.
     """
 
     documents: Sequence[StoredDocument | DocumentRecord]
@@ -255,7 +255,7 @@ def page(
             documents = reader.documents(record.id, _rows_within(record, texts[:limit]))
         passing = reader.count(record.id, ids=ids, condition=condition) if count else None
         is_empty = passing == 0 or (limit > 0 and after is None and not texts)
-        warnings = explain_no_match(reader, record.id, condition) if is_empty else []
+        warnings = [] if after else explain_filter(reader, record.id, condition, passes=not is_empty)
     more = len(documents) < len(texts)
     return Page(documents, encode_position(texts[len(documents) - 1], order) if more else None, passing, warnings)
 
@@ -265,6 +265,14 @@ def _rows_within(record: CollectionRecord, documents: Sequence[StoredDocument]) 
     components = np.cumsum(count_components(record, documents), dtype=np.int64)
     fitting = max(1, int(np.searchsorted(components, MAX_COMPONENTS, side="right")))
     return np.array([document.row for document in documents[:fitting]], dtype=np.int64)
+
+
+def warn_of_selection(collection: AnyCollection, condition: Condition | None) -> list[str]:
+    """Return the warnings of a filter that selects documents to write; None has no warnings."""
+    if condition is None:
+        return []
+    with collection.reading() as (record, reader):
+        return explain_filter(reader, record.id, condition, passes=True)
 
 
 def delete_document(collection: AnyCollection, document_id: str, *, once: IdempotentWrite[None] | None = None) -> None:

@@ -1,17 +1,27 @@
-"""Metadata fields of a collection: their statistics, and explanations of why a filter passes no document."""
+"""Metadata fields of a collection: their statistics, and warnings of filters that do not fit them."""
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
 from typing import Any
 
 from service.retrieval.collections import AnyCollection
 from service.retrieval.errors import Flaw, InvalidContent
-from service.storage import METADATA, Comparison, Condition, FieldFacts, FieldKinds, FieldValue, Instant, Kind, Reader
+from service.storage import (
+    METADATA,
+    ORDERING,
+    Comparison,
+    Condition,
+    FieldFacts,
+    FieldKinds,
+    FieldValue,
+    Instant,
+    Kind,
+    Reader,
+)
 
 
 @dataclass(frozen=True)
@@ -122,7 +132,7 @@ MAX_NAMED_FIELDS = 20
 
 MAX_WARNINGS = 10
 _MAX_NAME_LENGTH = 60  # characters of a field's name, which may have 65,536
-_POSITIVE = ("==", "in", "contains", ">", ">=", "<", "<=")
+_POSITIVE = ("==", "in", "contains", *ORDERING)
 _TYPES: Mapping[Kind, str] = {
     Kind.BOOLEAN: "boolean",
     Kind.NUMBER_BELOW: "number",
@@ -134,14 +144,38 @@ _TYPES: Mapping[Kind, str] = {
 }
 
 
-def explain_no_match(reader: Reader, collection: int, condition: Condition | None) -> list[str]:
-    """Explain why no document passes a condition: a sentence for each comparison that none can pass.
+def explain_filter(
+    reader: Reader,
+    collection: int,
+    condition: Condition | None,
+    *,
+    passes: bool,
+    cached_kinds: dict[str, FieldKinds] | None = None,
+) -> list[str]:
+    """Return a sentence for each comparison of a filter with values that documents do not have.
 
-    Negated comparisons are left out, because a missing field passes them. Each field costs a few index lookups.
+    Orderings are explained always: one that is false of every text of a field leaves documents out in silence, or lets
+    them pass below `NOT`. If no document passes, other comparisons that none can pass are explained, too. These are
+    left out below `NOT`, because a missing field passes them there. Each field costs a few index lookups.
+
+    Args:
+        reader: the reader of the documents that the caller may see.
+        collection: the number of the collection.
+        condition: the filter; None has no warnings.
+        passes: whether a document passes the filter.
+        cached_kinds: a cache of the fields' kinds for callers that see the same documents; None for no cache.
     """
-    warnings, kinds_of = dict[str, None](), cache(partial(reader.field_kinds, collection))
-    for comparison in _list_comparisons(condition):
-        warning = _warning(reader, collection, comparison, kinds_of)
+    cached_kinds = {} if cached_kinds is None else cached_kinds
+    warnings = dict[str, None]()
+    for comparison in _list_comparisons(condition, passes=passes):
+        kinds = cached_kinds.get(comparison.name) or reader.field_kinds(collection, comparison.name)
+        if _types(kinds.own):
+            cached_kinds[comparison.name] = (
+                kinds  # of fields that exist, because a caller may send any number of other names
+            )
+            warning = _explain_types(comparison, kinds)
+        else:
+            warning = None if passes else _no_field(reader, collection, comparison.name)
         if warning is not None:
             warnings[warning] = None
         if len(warnings) == MAX_WARNINGS:
@@ -149,30 +183,29 @@ def explain_no_match(reader: Reader, collection: int, condition: Condition | Non
     return list(warnings)
 
 
-def _list_comparisons(condition: Condition | None) -> Iterator[Comparison]:
+def _list_comparisons(condition: Condition | None, *, passes: bool, negated: bool = False) -> Iterator[Comparison]:
     if isinstance(condition, Comparison):
-        if condition.in_metadata and condition.operator in _POSITIVE:
+        operators = ORDERING if passes or negated else _POSITIVE
+        operands = condition.value if condition.operator == "in" else [condition.value]
+        if condition.in_metadata and condition.operator in operators and operands and None not in operands:
             yield condition
-    elif condition is not None and condition.operator != "NOT":
+    elif condition is not None:
         for operand in condition.conditions:
-            yield from _list_comparisons(operand)
+            yield from _list_comparisons(operand, passes=passes, negated=negated or condition.operator == "NOT")
 
 
-def _warning(
-    reader: Reader, collection: int, comparison: Comparison, kinds_of: Callable[[str], FieldKinds]
-) -> str | None:
+def _explain_types(comparison: Comparison, kinds: FieldKinds) -> str | None:
     operands = comparison.value if comparison.operator == "in" else [comparison.value]
-    if not operands or None in operands:
-        return None
-    kinds = kinds_of(comparison.name)
-    types = _types(kinds.own)
-    if not types:
-        return _no_field(reader, collection, comparison.name)
-    operand_types = {_type(operand) for operand in operands}
+    types, operand_types = _types(kinds.own), {_type(operand) for operand in operands}
     held_types = _types(kinds.elements) | (types & {"text"}) if comparison.operator == "contains" else types
+    name = _shorten_name(comparison.name)
+    if comparison.operator in ORDERING and operand_types < {"number", "text"} <= types:
+        return (
+            f"{name} holds numbers in some documents and texts in others: `{comparison.operator}` with a "
+            f"{_one(operand_types)} compares only the {_several(operand_types)}"
+        )
     if operand_types & held_types or (kinds.dates and "datetime" in operand_types):
         return None
-    name = _shorten_name(comparison.name)
     if "datetime" in operand_types and "text" in types:
         return f"{name} holds no ISO 8601 date in any document, and is compared with a {_one(operand_types)}"
     hint = "; `contains` looks into lists" if "list" in types and comparison.operator in ("==", "in") else ""

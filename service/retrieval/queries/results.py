@@ -12,7 +12,7 @@ import numpy as np
 
 from attention.lookup import HALF, Answer, Coverage, Evidence, HeavyRows, Verdict
 from service.retrieval.collections import MAX_COMPONENTS, Snapshot, count_components, parse_filter
-from service.retrieval.documents import explain_no_match
+from service.retrieval.documents import explain_filter
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.confidence import ConfidenceModel
 from service.retrieval.queries.copies import share_as_copies
@@ -26,12 +26,13 @@ from service.retrieval.queries.question import (
 )
 from service.retrieval.queries.reason import OUTSIDE_CALIBRATION, explain_verdict
 from service.retrieval.queries.terms import LogitTerms
-from service.retrieval.terms import Explanation
+from service.retrieval.terms import Explanation, FilterTerm, parse_bias
 from service.storage import (
     CollectionRecord,
     Condition,
     DocumentDamaged,
     DocumentRecord,
+    FieldKinds,
     StoredDocument,
     TextSpan,
     condition_digest,
@@ -264,7 +265,7 @@ class Result:
         full_text: the full-text term; None without one.
         read: each requested field, aggregated over all documents.
         group_by: the weight by groups; None if not requested.
-        warnings: reasons why the filter passes no document, a sentence each.
+        warnings: what the filter's comparisons leave out in silence, a sentence each.
         reranked: the depth to which a reranker added to the logits; None without one.
         query_vector: the query [d], for the highlights of its matches; None if not requested.
     """
@@ -313,7 +314,7 @@ class ResultBuilder:
         shown_terms = added if self.options.explained else None
         labels = self._labels_of(query)
         built = result(self.snapshot.record, query, answer, self.reading, self.options, shown_terms, confident, labels)
-        warnings = explain_filter(self.snapshot, self.options, answer.documents)
+        warnings = warn_of_filters(self.snapshot, self.options, answer.documents)
         words = summarise_full_text(added, self.snapshot, self.options)
         depth = None if self.options.rerank is None else self.options.rerank.depth
         return replace(built, full_text=words, warnings=warnings, reranked=depth)
@@ -348,14 +349,19 @@ class ResultBuilder:
         return replace(result, verdict=verdict, alike=alike, reason=reason)
 
 
-def explain_filter(snapshot: Snapshot, options: Options, documents: int) -> list[str]:
-    """Explain why a filter passes no document, as far as its fields tell; return an empty list if it passes some."""
-    if documents or options.filter is None:
-        return []
+def warn_of_filters(snapshot: Snapshot, options: Options, documents: int) -> list[str]:
+    """Return the warnings of a question's filter, which this number of documents passes, and of filters in its bias."""
     condition = parse_filter(options.filter, options.now)
-    assert condition is not None
-    explain = partial(explain_no_match, snapshot.reader, snapshot.record.id, condition)
-    return snapshot.once(("no match", condition_digest(condition)), explain)
+    soft_filters = [term.condition for term in parse_bias(options.bias, options.now) if isinstance(term, FilterTerm)]
+    if condition is None and not soft_filters:
+        return []
+    kinds = snapshot.lasting("field kinds", dict[str, FieldKinds])
+    explain = partial(explain_filter, snapshot.reader, snapshot.record.id, cached_kinds=kinds)
+    warnings = dict.fromkeys(warning for soft in soft_filters for warning in explain(soft, passes=True))
+    if condition is not None:
+        name = ("warnings", condition_digest(condition), documents > 0)
+        warnings |= dict.fromkeys(snapshot.once(name, partial(explain, condition, passes=documents > 0)))
+    return list(warnings)
 
 
 def summarise_full_text(added: LogitTerms | None, snapshot: Snapshot, options: Options) -> FullText | None:

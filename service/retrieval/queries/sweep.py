@@ -16,9 +16,9 @@ from service.retrieval.queries.results import (
     FullText,
     StoredDocuments,
     compute_rest_weight,
-    explain_filter,
     share_alike,
     summarise_full_text,
+    warn_of_filters,
 )
 
 
@@ -119,7 +119,7 @@ async def sweep_collection(
             keys=swept.keys,
             unknown_tokens=encoded.unknown_tokens,
             full_text=summarise_full_text(query_terms, snapshot, options),
-            warnings=explain_filter(snapshot, options, swept.documents),
+            warnings=warn_of_filters(snapshot, options, swept.documents),
         )
 
     # A sweep shares the batch's version and masks, but scans by itself, into a histogram.

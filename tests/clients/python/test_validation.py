@@ -233,7 +233,38 @@ def test_a_field_that_no_document_has_passes_none(shelf):
         assert all(
             warning.filename == __file__ or "asyncio" in warning.filename or "ways" in warning.filename
             for warning in warned
+            if warning.category is UserWarning
         )
+
+
+def test_an_ordering_of_some_values_gives_a_warning(shelf):
+    shelf.upsert([{"id": "new", "key_vector": [1.0, 0.0], "metadata": {"price": 5}}])
+    shelf.upsert([{"id": "old", "key_vector": [0.0, 1.0], "metadata": {"price": "7.20"}}])
+    dear = F.price >= 3
+    warning_text = (
+        "metadata.price holds numbers in some documents and texts in others: `>=` with a number compares only the "
+        "numbers"
+    )
+    for answer in (
+        shelf.attend([1.0, 0.0], where=dear),
+        shelf.attend([1.0, 0.0], where=~dear),
+        shelf.attend([1.0, 0.0], bias={"filter": dear, "addend": 1.0}),
+        shelf.sweep([1.0, 0.0], [1.0], where=dear),
+    ):
+        assert answer.warnings == [warning_text]
+    assert shelf.attend([1.0, 0.0], where=F.price == 5).warnings == []
+    for call in (
+        lambda: shelf.count(where=dear),
+        lambda: list(shelf.find(where=dear)),
+        lambda: shelf.update(where=dear, metadata={"dear": True}),
+        lambda: shelf.delete(where=dear),
+    ):
+        with pytest.warns(UserWarning, match="compares only the numbers") as warned:
+            assert call()
+        assert [str(warning.message) for warning in warned if "metadata.price" in str(warning.message)] == [
+            warning_text
+        ]
+    shelf.delete(["old"])
 
 
 def test_settings_that_a_local_service_does_not_have():

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Generic, Self, TypeAlias, TypeVar
 from urllib.parse import quote
 
@@ -148,10 +148,14 @@ Plan: TypeAlias = Generator[Call[Any], Any, T]
 
 
 class Page(Record, Generic[T]):
-    """One page of a list, and the cursor of the next page; the cursor of the last page is None."""
+    """One page of a list, the cursor of the next page, and warnings about the filter.
+
+    The cursor of the last page is None.
+    """
 
     items: list[T]
     next_cursor: str | None
+    warnings: Sequence[str] = ()
 
 
 class Paging(Record, Generic[T]):

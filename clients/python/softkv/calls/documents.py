@@ -312,7 +312,7 @@ def delete(
     return Call(
         "POST",
         f"{collection.documents}/delete",
-        lambda reply: int(reply.json()["deleted"]),
+        lambda reply: int(_content(reply)["deleted"]),
         content=encode_json(_encode_selection(ids, where)),
         idempotent=True,
         timeout=WRITE_TIMEOUT,
@@ -353,7 +353,7 @@ def update(
     return Call(
         "POST",
         f"{collection.documents}/update",
-        lambda reply: int(reply.json()["updated"]),
+        lambda reply: int(_content(reply)["updated"]),
         content=encode_json({**_encode_selection(ids, where), "patch": changes}),
         idempotent=True,
         timeout=WRITE_TIMEOUT,
@@ -375,9 +375,9 @@ def _page_call(collection: CollectionRef, request: Mapping[str, Any]) -> Call[Pa
     """Return the call for one page of documents."""
 
     def parse(reply: Reply) -> Page[Document]:
-        content = reply.json()
-        _show_warnings(content)
-        return Page([parse_document(item) for item in content["documents"]], content["next_cursor"])
+        content = _content(reply)
+        documents = [parse_document(item) for item in content["documents"]]
+        return Page(documents, content["next_cursor"], content.get("warnings", ()))
 
     return Call(
         "POST", f"{collection.documents}/query", parse, content=encode_json({**request, "vector_format": VECTOR_FORMAT})
@@ -387,20 +387,20 @@ def _page_call(collection: CollectionRef, request: Mapping[str, Any]) -> Call[Pa
 def _count_call(collection: CollectionRef, selection: Mapping[str, Any]) -> Call[int]:
     """Return the call that counts the selected documents."""
 
-    def parse(reply: Reply) -> int:
-        content = reply.json()
-        _show_warnings(content)
-        return int(content["count"])
-
     return Call(
-        "POST", f"{collection.documents}/query", parse, content=encode_json({**selection, "limit": 0, "count": True})
+        "POST",
+        f"{collection.documents}/query",
+        lambda reply: int(_content(reply)["count"]),
+        content=encode_json({**selection, "limit": 0, "count": True}),
     )
 
 
-def _show_warnings(content: Mapping[str, Any]) -> None:
-    """Show the service's warnings, such as a filter on a field that no document has."""
+def _content(reply: Reply) -> dict[str, Any]:
+    """Return the answer, and show its warnings, such as a filter on a field that no document has."""
+    content: dict[str, Any] = reply.json()
     for warning in content.get("warnings", ()):
         warn_caller(warning)
+    return content
 
 
 def _encode_selection(ids: str | Iterable[str] | None, where: Where | None) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from softkv.integrations.retrieval import (
     output_list,
     select_by_mmr,
     select_key,
+    show_warnings,
 )
 
 __all__ = [
@@ -51,5 +52,6 @@ __all__ = [
     "output_list",
     "select_by_mmr",
     "select_key",
+    "show_warnings",
     "sync_store_method",
 ]

@@ -17,7 +17,7 @@ from softkv.calls.call import Plan
 from softkv.calls.queries import ATTEND_OPTIONS, AttendOptions, MatchField
 from softkv.filters import Where
 from softkv.integrations.connection import CollectionSource
-from softkv.problems import invalid_value
+from softkv.problems import invalid_value, warn_caller
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -111,7 +111,8 @@ class Retrieval:
         return answer
 
     def matches(self, answer: Answer) -> list[Match]:
-        """Return the matches if the verdict is accepted, else an empty list."""
+        """Show the answer's warnings, and return its matches if the verdict is accepted, else an empty list."""
+        show_warnings(answer)
         return answer.matches if answer.verdict in ACCEPTED_VERDICTS[self.accept] else []
 
     def score_of(self, match: Match) -> float:
@@ -132,6 +133,12 @@ class Retrieval:
 def confidence_fields(match: Match) -> dict[str, float]:
     """Return a field with the match's confidence; empty if the collection is not calibrated."""
     return {} if match.confidence is None else {"confidence": match.confidence}
+
+
+def show_warnings(answer: Answer) -> None:
+    """Show the warnings of an answer, which the documents of a framework do not have."""
+    for warning in answer.warnings:
+        warn_caller(warning)
 
 
 def evidence_fields(answer: Answer) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -122,6 +122,7 @@ MATCH = object_of(
     },
     optional=("value", "confidence", "expires"),
 )
+WARNINGS = list_of(text(), "Comparisons of where with a type that a field has not. Left out if there are none.")
 ANSWER: dict[str, Schema] = {
     "verdict": text(
         "one: a document has more than half of the weight. several: the documents share it. none: 'none of these' has "
@@ -133,13 +134,14 @@ ANSWER: dict[str, Schema] = {
     "advice": text("What to do with it."),
     "none_of_these": number("The weight of 'none of these', 0 to 1."),
     "rest_weight": number("The weight of all documents that are not named, together."),
+    "warnings": WARNINGS,
     "applied": free_object(
         "The collection's own settings for questions that this answer has, such as a filter that leaves documents out. "
         "Left out if there are none."
     ),
     "matches": list_of(MATCH, "The documents with the most weight, the heaviest first."),
 }
-ANSWER_SCHEMA = object_of(ANSWER, optional=("applied",))
+ANSWER_SCHEMA = object_of(ANSWER, optional=("applied", "warnings"))
 GROUP = object_of(
     {
         "value": anything("The value of the field. Left out for the documents without the field."),
@@ -160,9 +162,14 @@ def _answer_result(answer: Answer) -> dict[str, Any]:
         "advice": advice(answer),
         "none_of_these": answer.null_weight,
         "rest_weight": answer.rest_weight,
+        **_warnings(answer.warnings),
         **({"applied": dict(answer.applied)} if answer.applied else {}),
         "matches": [_match_result(match) for match in answer],
     }
+
+
+def _warnings(warnings: Sequence[str]) -> dict[str, Any]:
+    return {"warnings": list(warnings)} if warnings else {}
 
 
 def _match_result(match: Match) -> dict[str, Any]:
@@ -250,7 +257,7 @@ ASK = Tool(
     ),
     output=object_of(
         ANSWER | {"groups": list_of(GROUP, "The heaviest values of group_by. Left out without it.")},
-        optional=("applied", "groups"),
+        optional=("applied", "groups", "warnings"),
     ),
     run=ask,
     pointers=WHERE_POINTERS | {"/query:": "/question:", "/group_by/field": "/group_by"},
@@ -353,6 +360,7 @@ async def find(
         "documents": [document_result(document, LIST_CHARACTERS) for document in page.items],
         "count": await pages.count(),
         "cursor": page.next_cursor or "",
+        **_warnings(page.warnings),
     }
 
 
@@ -390,7 +398,9 @@ FIND = Tool(
             "documents": list_of(DOCUMENT),
             "count": integer("How many pass in all."),
             "cursor": text("To go on with; empty if these are the last."),
-        }
+            "warnings": WARNINGS,
+        },
+        optional=("warnings",),
     ),
     run=find,
     pointers=WHERE_POINTERS,
@@ -664,13 +674,15 @@ async def forget(
             "conditions, or ask the user to delete them elsewhere"
         )
     if expected != matching or not matching:
-        shown = [document_result(document, LIST_CHARACTERS) for document in (await pages.page(None)).items]
+        page = await pages.page(None)
+        shown = [document_result(document, LIST_CHARACTERS) for document in page.items]
         advice = f"Nothing was deleted. If all of these are to go, call forget again with expected: {matching}."
         if expected and matching:
             advice = f"Their number is {matching} now, not {expected}. {advice}"
         if not matching:
             advice = "No document meets the conditions, so nothing was deleted."
-        return {"deleted": 0, "matching": matching, "documents": shown, "advice": advice}
+        warnings = _warnings(page.warnings)
+        return {"deleted": 0, "matching": matching, "documents": shown, "advice": advice, **warnings}
     # Only documents that were counted: others may meet the conditions meanwhile.
     page = await target.find(where=condition, include=[], page=MAX_FORGOTTEN).page(None)
     counted = {"field": "id", "operator": "in", "value": [document.id for document in page.items][:expected]}
@@ -711,7 +723,9 @@ FORGET = Tool(
             "matching": integer("How many meet the conditions."),
             "documents": list_of(DOCUMENT, f"The first {MAX_SHOWN} that would be deleted; empty after deleting."),
             "advice": text("What to do now."),
-        }
+            "warnings": WARNINGS,
+        },
+        optional=("warnings",),
     ),
     run=forget,
     writes=True,

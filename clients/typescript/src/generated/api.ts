@@ -1536,7 +1536,7 @@ export interface components {
             documents: number;
             /** @description The number of their keys: the n of the null key. */
             keys: number;
-            /** @description The reasons that no document passes the filter, one sentence each: no document has a field of the filter, or the field always has another type. Left out otherwise. */
+            /** @description A sentence for each ordering (`>`, `>=`, `<`, `<=`) of the filter with a type that some texts or numbers of its field do not have, or all of its values. If no document passes, also one for each comparison with a field that no document has, or that always has another type. Left out otherwise. */
             warnings?: string[];
             /** @description The defaults of the collection that this answer has, because the request did not send its own. Left out without any. */
             applied?: components["schemas"]["Defaults"];
@@ -3419,6 +3419,8 @@ export interface components {
         /** @description The number of documents that were deleted. */
         Deleted: {
             deleted: number;
+            /** @description A sentence for each ordering (`>`, `>=`, `<`, `<=`) of the filter with a type that some texts or numbers of its field do not have, or all of its values. If no document passes, also one for each comparison with a field that no document has, or that always has another type. Left out otherwise. */
+            warnings?: string[];
         };
         /**
          * @description A document in a request.
@@ -3582,7 +3584,7 @@ export interface components {
             next_cursor: string | null;
             /** @description The number of all documents that pass; null without `count` in the request. */
             count: number | null;
-            /** @description The reasons that no document passes the filter, one sentence each: no document has a field of the filter, or the field always has another type. Left out otherwise. */
+            /** @description A sentence for each ordering (`>`, `>=`, `<`, `<=`) of the filter with a type that some texts or numbers of its field do not have, or all of its values. If no document passes, also one for each comparison with a field that no document has, or that always has another type. Left out otherwise. */
             warnings?: string[];
         };
         /**
@@ -5800,7 +5802,7 @@ export interface components {
             documents: number;
             /** @description The number of their keys. */
             keys: number;
-            /** @description The reasons that no document passes the filter, one sentence each: no document has a field of the filter, or the field always has another type. Left out otherwise. */
+            /** @description A sentence for each ordering (`>`, `>=`, `<`, `<=`) of the filter with a type that some texts or numbers of its field do not have, or all of its values. If no document passes, also one for each comparison with a field that no document has, or that always has another type. Left out otherwise. */
             warnings?: string[];
             /** @description The defaults of the collection that this answer has, because the request did not send its own. Left out without any. */
             applied?: components["schemas"]["Defaults"];
@@ -6158,6 +6160,8 @@ export interface components {
         /** @description The number of documents that were changed. */
         Updated: {
             updated: number;
+            /** @description A sentence for each ordering (`>`, `>=`, `<`, `<=`) of the filter with a type that some texts or numbers of its field do not have, or all of its values. If no document passes, also one for each comparison with a field that no document has, or that always has another type. Left out otherwise. */
+            warnings?: string[];
         };
         /** @description The result of a batch of 1,000 lines. Its valid documents are written in one transaction. */
         UploadBatch: {

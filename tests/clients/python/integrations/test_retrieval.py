@@ -43,6 +43,13 @@ def asked(source, asking, query=KNOWN, where=None):
     return source.run(asking.ask(source, query, where))
 
 
+def test_an_ordering_of_another_type_gives_a_warning(source):
+    retrieval = Retrieval({"accept": "any"})
+    answer = asked(source, retrieval, where={"field": "metadata.year", "operator": ">", "value": "1901"})
+    with pytest.warns(UserWarning, match="metadata.year holds numbers in every document that has it"):
+        assert retrieval.matches(answer) == []
+
+
 @pytest.mark.parametrize("name", ["where", "allow_missing", "read", "group_by"])
 def test_an_option_that_documents_cannot_show_is_refused(name):
     with pytest.raises(softkv.Invalid, match=f"a question has temperature, .*, not {name}"):

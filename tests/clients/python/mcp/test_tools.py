@@ -221,6 +221,19 @@ def test_integers_of_64_bits_keep_their_digits_and_larger_ones_are_refused(http:
     http.speak(talking)
 
 
+def test_an_ordering_of_some_values_gives_a_warning(http: Way, notes: str) -> None:
+    async def talking(speaker: Speaker) -> None:
+        for year in (1970, "1980"):
+            await speaker.call("remember", collection=notes, text=f"a year: {year}", metadata={"year": year})
+        where = [{"field": "metadata.year", "operator": ">=", "value": 1900}]
+        for tool, arguments in (("ask", {"question": "which year?"}), ("find", {}), ("forget", {})):
+            (warning,) = (await speaker.call(tool, collection=notes, where=where, **arguments))["warnings"]
+            assert warning.endswith("texts in others: `>=` with a number compares only the numbers")
+        assert "warnings" not in await speaker.call("find", collection=notes)
+
+    http.speak(talking)
+
+
 def test_a_new_fact_lists_similar_documents_and_supersedes_them(http: Way, notes: str) -> None:
     async def talking(speaker: Speaker) -> None:
         for name, fact in (("berlin", "Anna lives in Berlin"), ("tea", "Bernd drinks green tea in the morning")):

@@ -56,6 +56,7 @@ SECRET = [
     }
     for name in ("guessed", "own/guessed", f"id-{MARKER}-1", f"id-{MARKER}-2")
 ]  # fmt: skip
+NUMBERS: dict[str, Any] = {"field": "metadata.year", "operator": ">", "value": 0}
 NOTHING: dict[str, Any] = {"operator": "AND", "conditions": []}
 
 
@@ -246,6 +247,29 @@ def requests(calls: list[Call], number: int) -> Iterator[Spelling]:
     """Yield each call as it is, and then spelled in other ways."""
     yield from (spelled(call) for call in calls)
     yield from spellings(number - len(calls), 31, calls)
+
+
+def test_warnings_of_a_filter_are_of_visible_documents_only(tmp_path: Path) -> None:
+    async def warnings(service: Service, key: str) -> list[bool]:
+        either = {"operator": "OR", "conditions": [NUMBERS, OWN]}
+        return [
+            b"warnings" in (await ask(service.app, spelled(("POST", path, body)), [("x-api-key", key)])).body
+            for path, fields in ((f"{C}/attend", {"query": [1, 0, 0]}), (f"{DOCUMENTS}/query", {}))
+            for body in [json.dumps({**fields, "filter": either}).encode()]
+        ]
+
+    async def run() -> None:
+        async with Service(tmp_path) as service:
+            text = {"id": "text", "key_vector": [1, 0, 0], "metadata": {"tenant": "b", "year": "1900"}}
+            content = json.dumps({"documents": [text]}).encode()
+            assert (
+                await ask(service.app, spelled(("POST", DOCUMENTS, content)), [("x-api-key", "whole")])
+            ).status == 200
+            for _ in range(2):
+                assert await warnings(service, "whole") == [True, True]
+                assert await warnings(service, "part") == [False, False]
+
+    asyncio.run(run())
 
 
 def test_without_the_filter_the_same_requests_find_them(tmp_path: Path) -> None:

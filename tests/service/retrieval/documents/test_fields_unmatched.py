@@ -1,10 +1,10 @@
-"""A filter that no document passes says why, where the fields of the documents tell."""
+"""A filter with values that the fields of the documents do not have says so."""
 
 from __future__ import annotations
 
 import pytest
 
-from service.retrieval.documents.fields import MAX_NAMED_FIELDS, explain_no_match
+from service.retrieval.documents.fields import MAX_NAMED_FIELDS, explain_filter
 from service.storage import SQLiteStore, parse_condition
 from tests.service.storage.making import collection, document
 
@@ -33,9 +33,9 @@ def asked(field, operator, value):
     return {"field": f"metadata.{field}", "operator": operator, "value": value}
 
 
-def told(store, tree, name="unmatched"):
+def told(store, tree, name="unmatched", *, passes=False):
     with store.reading() as reader:
-        return explain_no_match(reader, reader.collection(name).id, parse_condition(tree))
+        return explain_filter(reader, reader.collection(name).id, parse_condition(tree), passes=passes)
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,47 @@ def test_a_comparison_that_no_document_can_pass_gives_a_warning(filled, comparis
         ("topics", "==", ["dogs"]),
         ("title", "contains", "dogs"),
         ("mixed", "==", 5),
-        ("mixed", ">", "z"),
     ],
 )
 def test_a_comparison_that_another_document_could_pass_gives_no_warning(filled, comparison):
     assert told(filled, asked(*comparison)) == []
+
+
+@pytest.mark.parametrize(("operand", "kind"), [(5, "number"), ("z", "text")])
+@pytest.mark.parametrize("operator", [">", ">=", "<", "<="])
+def test_an_ordering_of_some_values_gives_a_warning_below_not_too(filled, operator, operand, kind):
+    warning = (
+        f"metadata.mixed holds numbers in some documents and texts in others: `{operator}` with a {kind} compares "
+        f"only the {kind}s"
+    )
+    tree = asked("mixed", operator, operand)
+    for condition in (tree, {"operator": "NOT", "conditions": [tree]}):
+        assert [told(filled, condition, passes=passes) for passes in (True, False)] == [[warning], [warning]]
+
+
+@pytest.mark.parametrize(
+    ("comparison", "warning"),
+    [
+        (("views", ">", "5"), f"{VIEWS} compared with a text"),
+        (("title", "<=", 5), "metadata.title holds texts in every document that has it, and is compared with a number"),
+        (("views", "==", "5"), None),
+        (("viewz", ">", 5), None),
+        (("title", "<", "5"), None),
+    ],
+)
+def test_if_documents_pass_only_orderings_of_values_that_exist_are_explained(filled, comparison, warning):
+    either = {"operator": "OR", "conditions": [asked("views", ">", 1), asked(*comparison)]}
+    assert told(filled, either, passes=True) == ([] if warning is None else [warning])
+
+
+def test_kinds_of_fields_are_read_once_for_several_questions(filled):
+    kinds = {}
+    with filled.reading() as reader:
+        number = reader.collection("unmatched").id
+        for name in ("mixed", "viewz"):
+            explain_filter(reader, number, parse_condition(asked(name, ">", 5)), passes=True, cached_kinds=kinds)
+    assert kinds.keys() == {"mixed"}
+    assert explain_filter(None, number, parse_condition(asked("mixed", ">", 5)), passes=True, cached_kinds=kinds)
 
 
 def test_conditions_are_searched_for_warnings_except_negated_ones(filled):
