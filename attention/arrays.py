@@ -64,6 +64,12 @@ def widen(array: Any) -> Any:
     return array.float() if is_torch_array(array) and str(array.dtype) == "torch.bfloat16" else array
 
 
+def norm(vector: F64) -> float:
+    """Return the length of a vector float64[d], also if the squares of its numbers leave float64."""
+    square = float(np.vdot(vector, vector))  # unlike dot, it does not warn of infinity
+    return math.sqrt(square) if 1e-200 < square < 1e200 else math.hypot(*vector.tolist())
+
+
 def is_array(array: object) -> bool:
     """Return whether an object is a NumPy array or scalar, or a torch tensor."""
     return isinstance(array, np.ndarray | np.generic) or is_torch_array(array)

@@ -32,8 +32,7 @@ def weights_of(view: AnyView, question: Question) -> Weights:
         ShapeError: the query has another width than the keys.
         ParameterError: a zero query under cosine, or a mask or a bias of another view.
     """
-    question.check(view)
-    (question,) = mask_forbidden([replace(question, top_k=0, top_p=None, output=False)])
+    (question,) = mask_forbidden([replace(question.put_to(view), top_k=0, top_p=None, output=False)])
     with pin_kernels():
         shard = open_shard(view, question.mask)
         biases = shard.read_biases([question])

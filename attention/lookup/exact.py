@@ -290,9 +290,7 @@ def similarities_of(view: AnyView, vectors: F64, mask: AnyMask | None = None) ->
         ShapeError: a query has another width than the keys.
         ParameterError: a zero query under cosine, or a mask of another view.
     """
-    questions = [Question(vector, 0.0, mask=mask, top_k=0, output=False) for vector in vectors]
-    for question in questions:
-        question.check(view)
+    questions = [Question(vector, 0.0, mask=mask, top_k=0, output=False).put_to(view) for vector in vectors]
     with pin_kernels():
         shard = open_shard(view, mask)
         similarities = shard.read_similarities(questions, [None] * len(questions))

@@ -22,7 +22,7 @@ from attention.lookup.bounds.weights import total_variation
 from attention.lookup.memory.tiles import PassingRows, are_copies
 from attention.lookup.memory.view import AnyMask, AnyView, Mask, View
 from attention.lookup.question import Auto, Question
-from attention.lookup.rescoring.originals import compute_all_sums
+from attention.lookup.rescoring.originals import compute_all_sums, lengths
 from attention.lookup.rescoring.ranking import TopRows, truncate_top_p
 from attention.lookup.shards.local import TILE_ROWS
 from attention.lookup.softmax.distribution import Distribution, normalise
@@ -34,10 +34,6 @@ MAX_ROWS = 4_096
 
 BATCH_SIZE = 256
 """The most questions of one call."""
-
-LONGEST, SHORTEST = 1e150, 1e-150
-"""The lengths of queries whose squares, and whose products with any key, float64 holds."""
-
 
 PRODUCTS: dict[str, Callable[[int], float] | None] = {"cosine": None, "dot": lambda width: 1.0, "scaled_dot": math.sqrt}
 """The divisor of a product of query and key, by the width of both. None means that their lengths divide it."""
@@ -92,7 +88,7 @@ class FewRows:
         return rows
 
     def answers(self, questions: Sequence[Question]) -> Sequence[Answer | None]:
-        """Answer each plain question; None for the others, and if float64 does not hold the square of a length."""
+        """Answer each plain question; None for the others."""
         plain = [index for index, question in enumerate(questions) if _is_plain(question)]
         if len(plain) == len(questions) <= BATCH_SIZE:
             return self._answer_batch(questions)
@@ -106,11 +102,8 @@ class FewRows:
     def _answer_batch(self, questions: Sequence[Question]) -> Sequence[Answer | None]:
         n, similarity = len(self.numbers), self._facts.similarity
         vectors = np.array([question.vector for question in questions])
-        lengths = np.sqrt(np.add.reduce(vectors * vectors, axis=1)).tolist()
-        if not (min(lengths) >= (SHORTEST if similarity == "cosine" else 0.0) and max(lengths) <= LONGEST):
-            return [None] * len(questions)
         divisor = PRODUCTS[similarity]
-        divisors = lengths if divisor is None else [divisor(vectors.shape[1])] * len(lengths)
+        divisors = lengths(vectors).tolist() if divisor is None else [divisor(vectors.shape[1])] * len(vectors)
         nulls: list[NullKey | None] = []
         options: list[SoftmaxOptions] = []
         for question, divisor in zip(questions, divisors, strict=True):

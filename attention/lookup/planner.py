@@ -249,9 +249,7 @@ def answers(memory: Memory | View | RemoteView | Sequence[View], questions: Sequ
     view = _view_of(memory)
     if not (isinstance(questions, Sequence) and all(isinstance(question, Question) for question in questions)):
         raise ParameterError("expected a list of Questions: a query becomes one with Question(query, temperature)")
-    for question in questions:
-        question.check(view)
-    questions = mask_forbidden(questions)
+    questions = mask_forbidden([question.put_to(view) for question in questions])
     with pin_kernels():
         plain = iter(_answers(view, [question for question in questions if not question.weigh_all]))
         return [_answer_weighing_all(view, question) if question.weigh_all else next(plain) for question in questions]
@@ -354,7 +352,7 @@ def sweep(
         question = Question(question, 1.0, null, _mask_of(view, mask), top_k=top_k, output=False, bias=bias)
     elif not (null is None and mask is None and bias is None and top_k is None):
         raise ParameterError("null, mask, bias and top_k go with a bare query: here, set them in the Question")
-    question.check(view)
+    question = question.put_to(view)
     if question.normaliser != "softmax" or isinstance(question.temperature, Auto) or question.top_p is not None:
         raise ParameterError("a sweep is softmax at given temperatures, without top_p: leave the others as they are")
     if np.ndim(temperatures) != 1:

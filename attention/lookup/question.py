@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.arrays import F64, widen
+from attention.arrays import F64, norm, widen
 from attention.errors import ParameterError, ShapeError
 from attention.forked import cached_property
 from attention.logits import check_temperature
@@ -21,6 +21,11 @@ from attention.normalisers import NORMALISERS
 
 TOP_K = 10
 TOP_K_WITH_TOP_P = 1000
+
+SHORTEST, LONGEST = 1e-100, 1e100
+"""The lengths between which a query's squares, and its products with keys in float32, stay well within float64."""
+LARGEST_SIMILARITY = 1e270
+"""Over the smallest temperature, it is still within float64."""
 
 
 @dataclass(frozen=True)
@@ -187,19 +192,21 @@ class Question:
         null = null_logit(self.null_key(self.temperature, keys), self.temperature, peak)
         return replace(self, temperature=1.0, null=null, bias=None)
 
-    def check(self, view: AnyView) -> None:
-        """Raise an error if the question cannot be put to the view.
+    def put_to(self, view: AnyView) -> Question:
+        """Return the question as the view computes it: under cosine, a query of an extreme length is scaled.
 
         Raises:
             ShapeError: the query has another width than the keys.
-            ParameterError: a zero query under cosine, or a mask or a bias of another view.
+            ParameterError: a zero query under cosine, similarities may leave float64, or a mask or a bias is of another
+                view.
         """
         if view.dimension is not None and self.query.size != view.dimension:
             raise ShapeError(
                 f"query has width {self.query.size}, the keys have width {view.dimension}: "
                 "encode both with the same model"
             )
-        if view.similarity == "cosine" and not np.count_nonzero(self.query):
+        size = norm(self.vector)
+        if view.similarity == "cosine" and not size:
             raise ParameterError("the query is a zero vector, for which cosine is not defined: send another one")
         if self.mask is not None and getattr(self.mask, "view", None) is not view:
             if not isinstance(self.mask, AnyMask):
@@ -210,6 +217,18 @@ class Question:
             raise ParameterError("the mask belongs to another view: make it with this view's mask(numbers)")
         if self.bias is not None and self.bias.view is not view:
             raise ParameterError("the bias belongs to another view: make it with Bias.of(view, numbers, addends)")
+        if SHORTEST < size < LONGEST:
+            return self
+        if view.similarity == "cosine":  # by a power of two, which rounds nothing
+            _, exponent = np.frexp(np.abs(self.query).max())
+            return replace(self, query=np.ldexp(self.query, -exponent))
+        key = view.facts.key_norm
+        if size > LONGEST and (size + key if view.similarity == "gaussian" else key) > LARGEST_SIMILARITY / size:
+            raise ParameterError(
+                f"similarities must be at most {LARGEST_SIMILARITY:g}, the query of length {size:.1e} may have larger "
+                "ones: scale query and keys down, or use cosine"
+            )
+        return self
 
 
 def _vector(query: object) -> F64:

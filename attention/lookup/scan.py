@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from attention.arrays import F32, F64, I64, Bools, Index
+from attention.arrays import F32, F64, I64, Bools, Index, norm
 from attention.kernels import (
     ABOVE_MEAN,
     NO_ADDENDS,
@@ -422,7 +422,7 @@ def fits_float32(facts: BlockStatistics, query: F64) -> bool:
     """Return whether the products of a query with all keys stay well within the range of float32."""
     if facts.similarity == "cosine":
         return True
-    return MIN_PRODUCT < facts.key_norm * float(np.linalg.norm(query)) < MAX_PRODUCT
+    return MIN_PRODUCT < facts.key_norm * norm(query) < MAX_PRODUCT
 
 
 class ScanState:

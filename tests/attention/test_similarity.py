@@ -92,5 +92,6 @@ def test_similarities_that_leave_float64_are_refused_unless_they_are_masked(name
 def test_weights_of_cosine_do_not_depend_on_length_even_where_squares_leave_float64(length):
     query, key = np.array([[0.6, -0.8]]), np.array([[1.0, 0.5], [-1.0, 0.25]])
     expected = attend(query, key, key, similarity="cosine").weights
-    weights = attend(query * length, key, key, similarity="cosine").weights
-    np.testing.assert_allclose(weights, expected, rtol=1e-3 if length < 1e-308 else 1e-14)
+    for scaled in ((query * length, key), (query, key * length)):
+        weights = attend(*scaled, key, similarity="cosine").weights
+        np.testing.assert_allclose(weights, expected, rtol=1e-3 if length < 1e-308 else 1e-14)

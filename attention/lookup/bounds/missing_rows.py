@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attention.arrays import F64
+from attention.arrays import F64, norm
 from attention.lookup.bounds.similarities import UNIT_ROUNDOFF
 from attention.lookup.codes.summary import KeySummary
+from attention.similarity import unit
 
 SUM_ERROR = 2.0**-33
 """A bound on the error of Σx and of a product with it, relative to the lengths: room for 2¹⁹ additions a component."""
@@ -54,8 +55,7 @@ class MissingRows:
             query: float64[d]; not zero for cosine.
         """
         with np.errstate(over="ignore", invalid="ignore"):
-            length = float(np.sqrt(np.einsum("i,i", query, query)))
-            vector, key, offset, highest = _query_vector(summary, query, length)
+            vector, key, offset, highest = _query_vector(summary, query)
             size = float(np.sqrt(np.einsum("i,i", vector, vector)))
             mean = float(np.einsum("i,i", vector, summary.total)) / summary.n
             # Not through BLAS, whose threads would wait for a busy core.
@@ -112,21 +112,22 @@ class MissingRows:
         return level + math.log(self.n) - (_rounding(abs(level)) if math.isfinite(level) else 0.0)
 
 
-def _query_vector(summary: KeySummary, query: F64, length: float) -> tuple[F64, float, float, float]:
+def _query_vector(summary: KeySummary, query: F64) -> tuple[F64, float, float, float]:
     """Return a vector q′ and an offset such that the similarity of every summarised row is q′·x + offset.
 
     x is the vector of the row that a `KeySummary` sums: k for dot, k/‖k‖ for cosine, (k, −½‖k‖²) for gaussian.
 
     Args:
         summary: sums over the rows.
-        query, length: float64[d], and its length.
+        query: float64[d].
 
     Returns:
         q′, an upper bound of ‖x‖ over the rows, the offset, and an upper bound of the similarity.
     """
     key = summary.key_norm
     if summary.similarity == "cosine":
-        return query / length, 1.0, 0.0, 1.0
+        return unit(query), 1.0, 0.0, 1.0
+    length = norm(query)
     if summary.similarity == "gaussian":
         distance = max(0.0, length - key)
         return np.append(query, 1.0), math.hypot(key, key * key / 2), -0.5 * length * length, -0.5 * distance * distance

@@ -1,9 +1,9 @@
 """Bounds on the error of a similarity, computed in float64 or scanned in 8-bit codes.
 
 In float64, let u = 2⁻⁵³ and γ_m = m·u / (1 − m·u) (Higham, Accuracy and Stability of Numerical Algorithms, §3.1). A
-product of two vectors of width d is off by at most γ_d·‖q‖·‖k‖, in any order of summation. The factor √d adds two
-roundings. Cosine divides by two norms, each off by γ_(d/2 + 1) relative, with three more roundings. Gaussian sums terms
-of one sign, so its relative error is at most γ_(d + 4).
+product of two vectors of width d is off by at most γ_d·‖q‖·‖k‖ in any order of summation, plus 2⁻¹⁰⁷⁴ for each term,
+which may underflow. The factor √d adds two roundings. Cosine divides by two norms, each off by γ_(d/2 + 1) relative,
+with three more roundings. Gaussian sums terms of one sign, so its relative error is at most γ_(d + 4).
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attention.arrays import F32, F64, I64
+from attention.arrays import F32, F64, I64, norm
 from attention.kernels import kernels
 from attention.lookup.codes.quantisation import QueryCodes
 from attention.lookup.memory.view import View
 
 UNIT_ROUNDOFF = 2.0**-53
+SMALLEST = 2.0**-1074
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def similarity_slack(similarity: str, query: F64, key_norm: float) -> Slack:
     if similarity == "cosine":
         # Relative to ‖q‖·‖k‖, which the product is divided by.
         return Slack(_gamma(2 * d + 8), 0.0)
-    absolute = _gamma(d + 2) * float(np.sqrt((query * query).sum())) * key_norm * (1 + _gamma(2 * d))
+    absolute = _gamma(d + 2) * norm(query) * key_norm * (1 + _gamma(2 * d)) + d * SMALLEST
     return Slack(absolute / math.sqrt(d) if similarity == "scaled_dot" else absolute, 0.0)
 
 

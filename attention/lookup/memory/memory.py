@@ -338,7 +338,8 @@ def _check(view: View, rows: Rows) -> None:
     if view.similarity == "cosine" and not rows.keys.any(axis=1).all():
         zero = int(rows.numbers[~rows.keys.any(axis=1)][0])
         raise ParameterError(
-            f"the key of row {zero} is a zero vector, for which cosine is not defined: leave it out, or use dot"
+            f"the key of row {zero} is a zero vector in float32, for which cosine is not defined: leave it out, scale "
+            "it up, or use dot"
         )
     for segment in view.segments:
         if not _ranges_overlap(segment, rows):

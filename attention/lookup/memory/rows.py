@@ -153,7 +153,7 @@ def _vectors(name: str, vectors: Numbers, n: int) -> F32:
         )
     if not np.isfinite(floats).all():
         row = int(np.flatnonzero(~np.isfinite(floats).all(axis=1))[0])
-        raise ParameterError(f"{name} must be finite in float32: row {row} is not")
+        raise ParameterError(f"{name} must be finite in float32, row {row} is not: scale them down")
     return floats
 
 

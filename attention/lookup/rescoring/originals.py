@@ -44,7 +44,7 @@ def compute_all_similarities(
     """
     running = kernels()
     similarities = np.empty((len(vectors), tiles[-1].stop if tiles else 0))
-    lengths = np.sqrt((vectors * vectors).sum(axis=1))[:, None]
+    query_norms = lengths(vectors)[:, None]
 
     def read(tile: Tile) -> None:
         if beyond_memory and not isinstance(tile.rows, slice):
@@ -58,7 +58,7 @@ def compute_all_similarities(
         # Products of many rows in blocks are fast, but the order of a sum depends on the place of its row in a block.
         products, positions, norms = np.empty(part.shape), tile.indices, tile.norms
         running.all_products(tile.load_keys(), positions, vectors, products)
-        part[:] = scale_products(similarity, products, lengths, norms, vectors.shape[1])
+        part[:] = scale_products(similarity, products, query_norms, norms, vectors.shape[1])
 
     _map_tiles(read, tiles)
     return similarities
@@ -101,7 +101,7 @@ def compute_similarities(similarity: str, rows: RowIndices, vectors: F64, indice
     """
     running = kernels()
     similarities = np.empty(len(indices))
-    lengths = np.sqrt((vectors * vectors).sum(axis=1))
+    query_norms = lengths(vectors)
 
     if rows.beyond_memory and len(indices) <= MAX_PREFETCHED_ROWS:
         rows.prefetch_keys(indices)
@@ -117,7 +117,7 @@ def compute_similarities(similarity: str, rows: RowIndices, vectors: F64, indice
             # Each pair by itself, in one order, so that copies of a row tie to the last bit.
             products = running.row_products(tile.load_keys(), positions, vectors, tile_queries)
             similarities[part][index] = scale_products(
-                similarity, products, lengths[tile_queries], norms, vectors.shape[1]
+                similarity, products, query_norms[tile_queries], norms, vectors.shape[1]
             )
 
     run_in_parallel(look_up_part, len(indices), LISTED_PER_LOOKUP * len(indices))
@@ -182,6 +182,12 @@ def gaussian_similarities(query: F64, keys: F64) -> F64:
     # NumPy sums each row of a contiguous array in the same pairs, however many rows there are.
     differences = keys - query
     return np.asarray(-0.5 * np.multiply(differences, differences, out=differences).sum(axis=1))
+
+
+@np.errstate(over="ignore")  # only cosine needs them, and its queries are not so long
+def lengths(vectors: F64) -> F64:
+    """Return float64[q], the length of each query of float64[q, d]."""
+    return np.asarray(np.sqrt(np.add.reduce(vectors * vectors, axis=1)))
 
 
 def scale_products(similarity: str, products: F64, query_norm: F64, norms: F64, dimension: int) -> F64:

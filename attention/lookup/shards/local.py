@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from attention.arrays import F32, F64, I64, Index
+from attention.arrays import F32, F64, I64, Index, norm
 from attention.forked import cached_property
 from attention.kernels import CandidateLists, kernels, run_in_parallel
 from attention.lookup.bounds.similarities import Slack, quantisation_errors, similarity_slack, widen_for_addends
@@ -529,7 +529,7 @@ def bound_similarity(facts: BlockStatistics, query: F64) -> float:
         facts: the statistics of the rows, which have the largest key norm.
         query: float64[d].
     """
-    longest = float(np.linalg.norm(query)) * facts.key_norm * (1 + 1e-9)
+    longest = norm(query) * facts.key_norm * (1 + 1e-9)
     return 1.0 if facts.similarity == "cosine" else longest
 
 
@@ -544,6 +544,6 @@ def fits_logits(facts: BlockStatistics, query: F64, temperature: float, largest:
     """
     if not (fits_float32(facts, query) and temperature > 0):
         return False
-    length = 1.0 if facts.similarity == "cosine" else float(np.linalg.norm(query))
+    length = 1.0 if facts.similarity == "cosine" else norm(query)
     reach = bound_similarity(facts, query) / temperature + largest
     return length / temperature >= MIN_QUERY_LENGTH and reach <= MAX_LOGIT

@@ -55,7 +55,7 @@ def test_auto_is_refused_where_it_means_nothing():
 
 def test_a_view_without_rows_takes_a_query_of_any_width():
     for width in (1, 7):
-        Question(np.ones(width), 1.0).check(Memory("dot").view)
+        Question(np.ones(width), 1.0).put_to(Memory("dot").view)
 
 
 @pytest.mark.parametrize(

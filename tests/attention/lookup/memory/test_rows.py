@@ -50,7 +50,7 @@ def test_rows_are_checked():
         Rows(np.arange(2), np.ones((3, 4)))
     with pytest.raises(ShapeError, match="list of integers"):
         Rows(np.ones(2), np.ones((2, 4)))
-    with pytest.raises(ParameterError, match="finite in float32: row 1"):
+    with pytest.raises(ParameterError, match="finite in float32, row 1 is not: scale"):
         Rows(np.arange(2), np.array([[1.0], [1e39]]))
     with pytest.raises(ParameterError, match="comes twice"):
         Rows(np.array([4, 4]), np.ones((2, 1)))
