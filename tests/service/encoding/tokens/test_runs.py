@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models, normalizers
 
 from service.encoding.tokens import SHARED, ModelTokenizer, Run, windows
 from tests.service.encoding.models.test_tokenizer_classes import FOLDERS, TEXTS, save_tokenizer
@@ -59,6 +59,17 @@ def test_slices_have_the_tokens_of_the_text(library, text, side, limit):
     excerpt = whole.read([tokenizer.excerpt(text, limit)])
     np.testing.assert_array_equal(excerpt.ids, whole.read([text]).ids)
     assert len(runs) > len(text) // (2 * AT_ONCE)
+
+
+def test_a_slice_is_longer_if_its_start_changes_all_tokens_of_a_run():
+    library = Tokenizer(models.BPE({"▁": 0, "▁▁": 1, "a": 2}, [("▁", "▁")]))
+    blanks = normalizers.Replace(" ", "▁")
+    library.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), blanks])  # so every pair moves by one
+    tokenizer = ModelTokenizer(library, max_tokens=None, unknown_token=None, read_at_once=AT_ONCE)
+    text = 3 * AT_ONCE * " " + 3 * AT_ONCE * "a "
+    runs = list(tokenizer.runs(text))
+    assert len(runs) > 3
+    assert Run.join(runs).ids.tolist() == library.encode(text).ids
 
 
 def test_a_tokeniser_never_reads_more_than_a_slice_at_once(library):
