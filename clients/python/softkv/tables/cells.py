@@ -23,7 +23,7 @@ except ImportError:
 Kind: TypeAlias = Literal["text", "number", "boolean", "json"]
 
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,19})")
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _PRINTED_SCALAR = re.compile(r"np\.float\d+\(([^()]*)\)")
@@ -94,11 +94,11 @@ def _finite(number: float) -> float:
 
 
 def _decimal(number: Decimal) -> int | float:
-    if number.is_finite() and number == (integer := int(number)) and abs(integer) < 2**63:
+    nearest = _finite(float(number))  # before int, which would write all digits of 1E+999999999
+    if number == (integer := int(number)) and abs(integer) < 2**63:
         return integer
-    nearest = _finite(float(number))
     if Decimal(repr(nearest)) != number:
-        raise BadCell(f"{number} has more digits than a number of 64 bits holds: write the column as text")
+        raise BadCell(f"{shorten(number)} has more digits than a number of 64 bits holds: write the column as text")
     return nearest
 
 
@@ -115,7 +115,9 @@ def to_id(cell: Any) -> str:
             return str(UUID(bytes=cell))
         case UUID():
             return str(cell)
-        case int() | float() | Decimal() if not isinstance(cell, bool) and cell == cell // 1:
+        case int() if not isinstance(cell, bool):
+            return str(cell)
+        case float() | Decimal() if math.isfinite(cell) and cell == int(cell):
             return str(int(cell))
     if hasattr(cell, "item"):
         return to_id(cell.item())

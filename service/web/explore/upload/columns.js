@@ -39,7 +39,7 @@ const DURATION = /^(\d+(?:\.\d+)?)([smhdw])$/;
 /** @type {Record<string, number>} */
 const SECONDS = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
 const INSTANT = /^(\d{4}-\d\d-\d\d)([T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?(Z|[+-]\d\d:\d\d)?$/;
-const NUMBER = /^-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
+const NUMBER = /^-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
 
 /**
  * Read a whole table: how many rows it has, and what its columns hold.
