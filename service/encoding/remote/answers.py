@@ -15,6 +15,7 @@ import orjson
 from numpy.typing import NDArray
 
 MAX_MESSAGE_CHARACTERS = 300
+_MAX_PAGE = 4096  # characters, in which a page has its title
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _NOT_FINITE = re.compile(rb"(?<![\w\"])(?:NaN|-?Infinity)(?![\w\"])")
 
@@ -158,7 +159,7 @@ def _find_message(content: Any) -> str:
 
 
 def _describe_page(text: str) -> str:
-    title = _TITLE.search(text)
+    title = _TITLE.search(text, 0, _MAX_PAGE)
     return f'a web page titled "{clean(html.unescape(title[1]))}"' if title else "a web page"
 
 

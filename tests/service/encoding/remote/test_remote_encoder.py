@@ -285,6 +285,7 @@ INVALID = {
     'a web page titled "Welcome & hello"': lambda stub: (
         lambda call: Reply(200, b"<!doctype html><title>Welcome &amp; hello</title>", {"Content-Type": "text/html"})
     ),
+    "is not JSON but a web page.": lambda stub: lambda call: Reply(200, b"<p>" * 4096 + b"<title>Late</title>"),
     "is not JSON, or was cut off": lambda stub: lambda call: Reply(200, json.dumps(stub.answer(call)).encode()[:-9]),
     "its answer is empty": lambda stub: lambda call: Reply(200, b""),
     "has more than": lambda stub: lambda call: Reply(200, b" " * (100_000 + 3 * 32 * 65_536)),
