@@ -127,6 +127,13 @@ class Measurements(NamedTuple):
     temperatures: Temperatures
 
 
+class ShortText(NamedTuple):
+    """What a model reads of a long text, and how many tokens and unknown tokens the whole has, if it tells these."""
+
+    text: str
+    counts: tuple[int, int] | None
+
+
 class TextModel(ABC):
     """A model that a queue feeds with texts; any thread may call it, and every call blocks.
 
@@ -173,6 +180,13 @@ class TextModel(ABC):
             InvalidText: a text has a lone surrogate.
             TextRefused: the encoder's provider refuses some texts.
         """
+
+    def shorten(self, text: str, purpose: Purpose) -> Iterator[ShortText | None]:
+        """Shorten a long text to what the model reads of it: yield None after each slice of the text, then the result.
+
+        Its time grows with the length, while that of `encode` then does not.
+        """
+        yield ShortText(text, None)
 
     def submit(
         self, texts: Sequence[str], purpose: Purpose, threads: ThreadPoolExecutor, seconds: float
@@ -383,6 +397,14 @@ class LocalEncoder(Encoder):
     def batch_limits(self) -> BatchLimits:
         """Return the limits of the batches in which a queue hands texts to this encoder: a time on this machine."""
         return BatchSize()
+
+    def shorten(self, text: str, purpose: Purpose) -> Iterator[ShortText | None]:
+        """Shorten a long text to what the model reads of it; a model without a limit reads all."""
+        if self.max_tokens is None:
+            yield ShortText(text, None)
+            return
+        counts = yield from self.network.tokenizer.count(text, self.network.prompt(purpose))
+        yield ShortText(self.network.tokenizer.excerpt(text, self.max_tokens), counts)
 
     def tokens_read(self, token_counts: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return int64 [n], how many tokens of each text the model reads, which is at most its limit.

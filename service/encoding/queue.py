@@ -12,11 +12,12 @@ from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
-from service.encoding.encoder import BatchLimits, Encoder, TextModel
+from service.encoding.encoder import BatchLimits, Encoder, ShortText, TextModel
 from service.encoding.errors import EncodingError, ProviderUnavailable, QueueClosed, QueueOverfull, TextRefused
 from service.encoding.texts import Encoded, EncodedText, Purpose, check_texts
+from service.encoding.tokens import READ_AT_ONCE
 from service.request_trace import Wait, batch_stage
-from service.scheduling import CALLER, FairQueue
+from service.scheduling import CALLER, TEXTS, FairQueue
 
 CACHE_TEXTS = 8192  # 12 MB of vectors at width 384, and at most as much again for the texts
 MAX_CACHED_CHARACTERS = 1024
@@ -136,6 +137,8 @@ class EncodingQueue(Generic[Model]):
       those that have waited as long as the provider may take fail with it. So the queue does not grow meanwhile.
     - A text that was encoded recently is answered immediately, from `cache`.
     - A batch has the size that the encoder's limits set, see `Encoder.batch_limits`.
+    - A long text is shortened to what the encoder reads before it enters the queue, slice by slice in other threads. So
+      no text waits for it, and it ends when its call is cancelled.
 
     Args:
         clock: returns the time in seconds; it measures the duration of batches.
@@ -211,6 +214,20 @@ class EncodingQueue(Generic[Model]):
         check_texts(texts)
         if not texts:
             return self._blank(0)
+        short = {i: await self._shorten(text, purpose) for i, text in enumerate(texts) if len(text) > READ_AT_ONCE}
+        encoded = await self._look_up([short[i].text if i in short else text for i, text in enumerate(texts)], purpose)
+        for i, (_, counts) in short.items():
+            if counts is not None and encoded.token_counts is not None and encoded.unknown_tokens is not None:
+                encoded.token_counts[i], encoded.unknown_tokens[i] = counts
+        return encoded
+
+    async def _shorten(self, text: str, purpose: Purpose) -> ShortText:
+        steps = self.encoder.shorten(text, purpose)
+        while (short := await TEXTS.run(next, steps)) is None:
+            pass
+        return short
+
+    async def _look_up(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
         if len(texts) > MAX_CACHED_REQUEST:
             encoded = await self._take_turns(texts, purpose)
             if encoded.refused:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from service.encoding.encoder import BatchLimits, BatchSize, TextModel
+from service.encoding.encoder import BatchLimits, BatchSize, ShortText, TextModel
 from service.encoding.models.network import Activation
 from service.encoding.texts import Encoded, Purpose, check_texts
 
@@ -54,6 +54,13 @@ class Reranker(TextModel):
     def batch_limits(self) -> BatchLimits:
         """Return the limits of the batches in which a queue hands pairs to this model: a time on this machine."""
         return BatchSize()
+
+    def shorten(self, text: str, purpose: Purpose) -> Iterator[ShortText | None]:
+        """Shorten the texts of a pair to what the model reads of them."""
+        from service.encoding.models.pair_network import Pair, cut_pair
+
+        pair = yield from cut_pair(self.network.tokenizer, Pair(*json.loads(text)))
+        yield ShortText(write_pair(*pair), None)
 
     def encode(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
         """Return the logits of n ≥ 1 pairs, in order, as vectors of width 1.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, MutableSequence, Sequence
+from collections.abc import Generator, Iterable, Iterator, MutableSequence, Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from itertools import chain, islice
@@ -233,12 +233,22 @@ class ModelTokenizer:
         """
         return total if self.max_tokens is None else np.minimum(total, self.max_tokens)
 
+    def count(self, text: str, prompt: str = "") -> Generator[None, None, tuple[int, int]]:
+        """Return how many tokens a text has with its prompt, and how many of them are unknown. Yield after a slice."""
+        total, unknown = self.before + self.after, 0
+        for run in self.runs(prompt + text):
+            total += len(run.ids)
+            unknown += int(np.count_nonzero(run.ids == self._unknown_token))
+            yield
+        return total, unknown
+
     def spans(self, text: str, prompt: str = "") -> list[Token]:
         """Return the tokens that the model reads of a text in order, with those of the prompt and the special ones."""
         spans: list[tuple[int, int]] = []
         for run in self.runs(prompt + text):
             spans += zip(run.starts.tolist(), run.ends.tolist(), strict=True)
-            self._cut(spans)
+            if self._cut(spans):
+                break
         before, after = ([Token(self.library.id_to_token(i) or "", 0, 0) for i in ids] for ids in self.around)
         return [*before, *(_token(span, prompt, text) for span in spans), *after]
 
@@ -306,11 +316,16 @@ class ModelTokenizer:
                 encodings = self.library.encode_batch_fast(batch, add_special_tokens=False)
                 yield from ([encoding.ids] for encoding in encodings)
 
-    def _cut(self, inner: MutableSequence[Any]) -> None:
-        """Remove what a model does not read from the tokens of a text, which have no special ones around them."""
-        if self.max_tokens is not None:
-            limit = max(self.max_tokens - self.before - self.after, 0)
-            del inner[slice(limit, None) if self.truncation_side == "right" else slice(max(len(inner) - limit, 0))]
+    def _cut(self, inner: MutableSequence[Any]) -> bool:
+        """Remove what a model does not read from the tokens of a text, which have no special ones around them.
+
+        Return whether it reads none of those that follow.
+        """
+        if self.max_tokens is None:
+            return False
+        limit = max(self.max_tokens - self.before - self.after, 0)
+        del inner[slice(limit, None) if self.truncation_side == "right" else slice(max(len(inner) - limit, 0))]
+        return self.truncation_side == "right" and len(inner) == limit
 
     def _ids(self, text: str) -> list[int]:
         return self.library.encode(text, add_special_tokens=False).ids if text else []

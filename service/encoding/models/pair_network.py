@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Encoding
+from tokenizers import Encoding, Tokenizer
 
 from attention.transformer import UnsupportedModelError, arrays, load_cross_encoder
 from service.encoding.errors import ModelUnusable
@@ -55,16 +55,28 @@ def cut_pairs(tokenizer: ModelTokenizer, pairs: Sequence[Pair]) -> list[Pair]:
         tokenizer: the model's tokeniser, which has a limit of tokens.
         pairs: n ≥ 1 pairs.
     """
-    assert tokenizer.max_tokens is not None
-    limit = tokenizer.max_tokens
     texts = list(dict.fromkeys(text for pair in pairs for text in pair))
     totals = dict(zip(texts, tokenizer.read(texts).total.tolist(), strict=True))
+    return [_cut(tokenizer, pair, totals) for pair in pairs]
+
+
+def cut_pair(tokenizer: ModelTokenizer, pair: Pair) -> Generator[None, None, Pair]:
+    """Return what `cut_pairs` does of a pair of long texts. Yield after a slice of a text."""
+    totals: dict[str, int] = {}
+    for text in pair:
+        totals[text], _ = yield from tokenizer.count(text)
+    return _cut(tokenizer, pair, totals)
+
+
+def _cut(tokenizer: ModelTokenizer, pair: Pair, totals: Mapping[str, int]) -> Pair:
+    limit = tokenizer.max_tokens
+    assert limit is not None
 
     def cut(text: str, other: str) -> str:
         tokens = limit + SPARE * (totals[text] > totals[other])
         return tokenizer.excerpt(text, tokens) if totals[text] > tokens else text
 
-    return [Pair(cut(first, second), cut(second, first)) for first, second in pairs]
+    return Pair(cut(pair.query, pair.document), cut(pair.document, pair.query))
 
 
 class PairNetwork(Protocol):
@@ -72,12 +84,14 @@ class PairNetwork(Protocol):
 
     Attributes:
         kind, runs_on, precision: as those of a `Network`.
+        tokenizer: its tokeniser for single texts.
         max_tokens: how many tokens of a pair it reads, special ones included.
     """
 
     kind: Kind
     runs_on: RunsOn
     precision: Precision
+    tokenizer: ModelTokenizer
     max_tokens: int
 
     @property
@@ -107,8 +121,11 @@ class CorePairNetwork:
         self.model = checkpoint.model
         self.max_tokens = checkpoint.max_tokens
         tokenizer = load_tokenizer(checkpoint.folder, checkpoint.max_tokens, len(self.model.embeddings.tokens))
-        self._tokenizer = tokenizer
-        self._lock = Lock()  # the tokeniser keeps its truncation as state, so one call at a time
+        self.tokenizer = tokenizer
+        self._pairs = Tokenizer.from_str(
+            tokenizer.library.to_str()
+        )  # the other does not truncate, and may run meanwhile
+        self._pairs.enable_truncation(self.max_tokens, direction=tokenizer.truncation_side)
         self._has_types = checkpoint.has_types and tokenizer.tells_types
         types = self.model.embeddings.types
         if self._has_types and types is not None and max(tokenizer.library.encode("a", "b").type_ids) >= len(types):
@@ -140,14 +157,7 @@ class CorePairNetwork:
         return Logits(values, lengths, np.array([bool(encoding.overflowing) for encoding in encodings]))
 
     def _read(self, pairs: Sequence[Pair]) -> list[Encoding]:
-        library = self._tokenizer.library
-        with self._lock:
-            pairs = cut_pairs(self._tokenizer, pairs)
-            library.enable_truncation(self.max_tokens, direction=self._tokenizer.truncation_side)
-            try:
-                return library.encode_batch(list(pairs))
-            finally:
-                library.no_truncation()
+        return self._pairs.encode_batch(cut_pairs(self.tokenizer, pairs))
 
 
 class LibraryPairNetwork:
@@ -171,15 +181,15 @@ class LibraryPairNetwork:
                 is not of the tokenizers library.
         """
         self._model: Any = load_by_library(directory, precision, threads, reason, "CrossEncoder")
-        self._tokenizer = library_tokenizer(self._model, directory)
+        self.tokenizer = library_tokenizer(self._model, directory)
         self._lock = Lock()  # the model's tokeniser keeps its truncation as state, so one call at a time
         self.precision: Precision = precision
         if self._model.num_labels != 1:
             raise ModelUnusable(
                 f"the model in {directory} has {self._model.num_labels} labels, and a reranker has one: {ONE_LABEL}"
             )
-        assert self._tokenizer.max_tokens is not None  # only a static model reads all tokens
-        self.max_tokens = self._tokenizer.max_tokens
+        assert self.tokenizer.max_tokens is not None  # only a static model reads all tokens
+        self.max_tokens = self.tokenizer.max_tokens
 
     @property
     def memory_bytes(self) -> int:
@@ -190,7 +200,7 @@ class LibraryPairNetwork:
         """Return the logits of n ≥ 1 pairs, in order; neighbours change a logit by rounding only."""
         from torch.nn import Identity
 
-        texts = [list(pair) for pair in cut_pairs(self._tokenizer, pairs)]
+        texts = [list(pair) for pair in cut_pairs(self.tokenizer, pairs)]
         queries, documents = map(list, zip(*texts, strict=True))
         with self._lock:
             values = self._model.predict(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from service.encoding import load_reranker
-from service.encoding.models.pair_network import Pair, cut_pairs
+from service.encoding.models.pair_network import Pair, cut_pair, cut_pairs
 from service.encoding.tokens import SPARE, ModelTokenizer
 from tests.checkpoints import edit_json, save_cross_encoder
 from tests.service.encoding.models.test_tokenizer_classes import FOLDERS, TEXTS, save_tokenizer
@@ -42,6 +44,15 @@ def truncated(library: Tokenizer, pair: Pair, *options: object) -> tuple[list[in
     return encoding.ids, encoding.type_ids, len(encoding.overflowing)
 
 
+def result_of(steps: Generator[None, None, Pair]) -> Pair:
+    """Return what a generator returns in the end."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
 @pytest.mark.parametrize("side", ["left", "right"])
 @given(first=LONG, second=LONG, limit=st.integers(6, LONGEST), strategy=st.sampled_from(STRATEGIES))
 @settings(max_examples=examples(40), deadline=None)
@@ -51,6 +62,7 @@ def test_a_cut_pair_has_the_tokens_of_the_whole_one(library, side, first, second
     *expected, pieces = truncated(library, Pair(first, second), limit, strategy, side)
     *read, pieces_of_cut = truncated(library, cut, limit, strategy, side)
     assert (read, pieces_of_cut > 0) == (expected, pieces > 0)
+    assert result_of(cut_pair(tokenizer, Pair(first, second))) == cut
 
 
 def test_the_work_for_a_pair_grows_with_its_length_and_not_with_its_square(library):

@@ -12,7 +12,7 @@ from service.encoding import queue as queue_module
 from service.encoding.encoder import BATCH_SECONDS, MAX_CHARACTERS, MIN_CHARACTERS
 from service.encoding.errors import InvalidText, QueueClosed
 from service.encoding.queue import MAX_CACHED_REQUEST, EncodingQueue
-from service.scheduling import CALLER
+from service.scheduling import CALLER, TEXTS
 from tests.thorough import thorough
 
 
@@ -28,6 +28,7 @@ class Gate:
         self.batches = []
         self.threads = set()
         self.door = threading.Event()
+        self.slices, self.slice_may_begin = 0, threading.Event()
         self._encoder = encoder
         self._poison = poison
 
@@ -36,6 +37,12 @@ class Gate:
 
     def batch_limits(self):
         return self._encoder.batch_limits()
+
+    def shorten(self, text, purpose):
+        for step in self._encoder.shorten(text, purpose):
+            self.slices += 1
+            assert self.slice_may_begin.wait(120), "the test never let a slice begin"
+            yield step
 
     def submit(self, texts, purpose, threads, seconds):
         return threads.submit(self.encode, texts, purpose)
@@ -57,6 +64,7 @@ class Gate:
 def gate(encoder):
     gate = Gate(encoder)
     yield gate
+    gate.slice_may_begin.set()
     gate.door.set()  # so that a failed test does not leave a thread behind
 
 
@@ -75,6 +83,37 @@ def run(gate, scenario, clock=lambda: 0.0):
 
 def ask(queue, texts, purpose="document"):
     return asyncio.create_task(queue.encode(texts, purpose))
+
+
+LONG = "the dog sees 猫 \U0001f63a. " * 20_000
+
+
+def test_a_long_text_keeps_no_other_waiting_and_ends_with_its_call(gate):
+    async def scenario(queue):
+        gate.door.set()
+        long = ask(queue, [LONG])
+        while not gate.slices:
+            await asyncio.sleep(0.001)
+        await queue.encode(["a short text"], "query")
+        long.cancel()
+        await asyncio.wait([long])
+        gate.slice_may_begin.set()
+        await TEXTS.run(len, LONG)  # after the slice that was under way
+        assert (long.cancelled(), gate.slices) == (True, 1)
+
+    run(gate, scenario)
+
+
+def test_a_long_text_has_its_own_vector_and_counts(encoder, gate):
+    gate.slice_may_begin.set()
+    gate.door.set()
+    texts = ["a short text", LONG, "another"]
+    answer, expected = run(gate, lambda queue: queue.encode(texts, "document")), encoder.encode(texts, "document")
+    assert gate.slices > 3
+    assert max(len(text) for _, batch in gate.batches for text in batch) < 10_000
+    np.testing.assert_allclose(answer.vectors, expected.vectors, rtol=0, atol=1e-6)
+    for column in ("token_counts", "truncated", "unknown_tokens", "content"):
+        np.testing.assert_array_equal(getattr(answer, column), getattr(expected, column))
 
 
 def test_the_answer_is_the_encoders_in_the_callers_order(encoder, gate):

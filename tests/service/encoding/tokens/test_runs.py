@@ -44,7 +44,7 @@ def library(request, tmp_path_factory) -> Tokenizer:
 
 
 @given(text=LONG, side=st.sampled_from(["left", "right"]), limit=st.integers(5, 70))
-@settings(max_examples=examples(40), deadline=None)
+@settings(max_examples=examples(12), deadline=None)
 def test_slices_have_the_tokens_of_the_text(library, text, side, limit):
     assume(not IGNORED.search(text))
     options = {"max_tokens": limit, "unknown_token": 3, "truncation_side": side}
