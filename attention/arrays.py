@@ -91,6 +91,41 @@ def as_array(name: str, argument: Array | None) -> Array | None:
         raise ShapeError(f"{name} must have rows of one length: it holds lists of several") from None
 
 
+def reals(name: str, argument: Any, kind: type[np.float64] | type[np.float32] = np.float64) -> NDArray[Any]:
+    """Return a caller's real numbers, a list, an array or a tensor, as an array of float64 or float32.
+
+    Raises:
+        ShapeError: lists differ in length.
+        ParameterError: the argument holds other things than real numbers, or needs a gradient.
+    """
+    if type(argument) is np.ndarray and argument.dtype == kind:
+        return argument
+    if getattr(argument, "requires_grad", False):
+        raise ParameterError(f"{name} must need no gradient, which a lookup does not give: send {name}.detach()")
+    listed = as_array(name, widen(argument))
+    try:
+        array = np.asarray(listed)
+        if array.dtype.kind in "biufO":  # of objects: integers beyond 64 bits
+            with np.errstate(over="ignore"):
+                return array.astype(kind)
+        came = "text" if array.dtype.kind == "U" else str(array.dtype)
+    except (TypeError, ValueError):
+        came = type(argument).__name__
+    raise ParameterError(f"{name} must hold real numbers, got {came}: convert it, for instance to float32")
+
+
+def integers(name: str, argument: Any) -> I64:
+    """Return a caller's list of integers as int64[n].
+
+    Raises:
+        ShapeError: the argument is not one list, or holds other things than integers.
+    """
+    array = np.asarray(as_array(name, argument))
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise ShapeError(f"{name} must be a list of integers, got {array.dtype} of shape {array.shape}")
+    return array.astype(np.int64)
+
+
 class _NumPy(ModuleType):
     """NumPy, whose functions are those of the array-API standard but for two.
 

@@ -177,10 +177,13 @@ def with_null(s: Array, bias: Array | None, null: float | Array) -> tuple[Array,
         if not math.isfinite(null):
             raise ParameterError(f"null must be a finite similarity, got {null}: leave it out for no null key")
         null = array_namespace(s).full((), float(null), dtype=s.dtype, device=device(s))
-    xp = namespace(similarity=s, null=null)
+    levels: Array = null
+    xp = namespace(similarity=s, null=levels)
+    if not xp.isdtype(levels.dtype, ("real floating", "integral")):
+        raise ParameterError(f"null must hold real numbers, got {levels.dtype}: send finite similarities")
     rows = tuple(s.shape if bias is None else bias.shape)[:-1]
-    rows = broadcast_onto("null", null, rows, ("m",))
-    column = xp.broadcast_to(xp.astype(null, s.dtype)[..., None], (*rows, 1))
+    rows = broadcast_onto("null", levels, rows, ("m",))
+    column = xp.broadcast_to(xp.astype(levels, s.dtype)[..., None], (*rows, 1))
     s = xp.concat([xp.broadcast_to(s, (*rows, s.shape[-1])), column], axis=-1)
     if bias is not None:
         bias = xp.broadcast_to(bias, (*rows, bias.shape[-1]))

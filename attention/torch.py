@@ -34,7 +34,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, fx, nn
 
-from attention.arrays import F64, I64
+from attention.arrays import F64, I64, as_array, reals
 from attention.errors import ParameterError, ShapeError
 from attention.lookup import (
     Background,
@@ -204,7 +204,7 @@ class MaskedView:
         if isinstance(mask, Tensor):
             mask = mask.cpu().numpy()
         if mask is not None and not isinstance(mask, Mask):
-            flags = np.asarray(mask)
+            flags = np.asarray(as_array("mask", mask))
             if flags.dtype != np.bool_:
                 raise ParameterError(
                     f"mask must be a Mask or booleans, got {flags.dtype}: view.mask(numbers) makes one"
@@ -847,7 +847,7 @@ def mine_negatives(
     if isinstance(queries, Tensor):
         _kind_of(queries, None)
         queries = _as_array(queries.double())
-    vectors, labelled = np.asarray(queries), _numbers_of(positives)
+    vectors, labelled = reals("queries", queries), _numbers_of(positives)
     if vectors.ndim != 2 or len(labelled) != len(vectors):
         raise ShapeError(f"expected queries [q, d] and q positives, got {vectors.shape} and {len(labelled)}")
     if count < 1:

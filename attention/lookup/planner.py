@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.arrays import Shaped
+from attention.arrays import Shaped, as_array, reals
 from attention.errors import ParameterError, ShapeError
 from attention.kernels import kernels, pin_kernels
 from attention.logits import check_temperature
@@ -192,9 +192,10 @@ def attend(
     """
     view = _view_of(memory)
     options = (temperature, null, _mask_of(view, mask), normaliser, top_k, top_p, output, max_error, bias)
-    if np.ndim(query) != 2:
-        return answer(view, Question(query, *options))
-    return answers(view, [Question(vector, *options) for vector in query])
+    queries = reals("query", query)
+    if queries.ndim != 2:
+        return answer(view, Question(queries, *options))
+    return answers(view, [Question(vector, *options) for vector in queries])
 
 
 def _view_of(memory: Memory | View | RemoteView | Sequence[View]) -> View | RemoteView:
@@ -218,7 +219,7 @@ def _mask_of(view: View | RemoteView, mask: AnyMask | NDArray[np.bool_] | None) 
     """
     if mask is None or isinstance(mask, AnyMask):
         return mask
-    flags = np.asarray(mask)
+    flags = np.asarray(as_array("mask", mask))
     if flags.dtype != np.bool_:
         raise ParameterError(f"mask must be a Mask or booleans, got {flags.dtype}: view.mask(numbers) makes one")
     return view.mask(flags)
@@ -347,7 +348,8 @@ def sweep(
     """
     view = _view_of(memory)
     if not isinstance(question, Question):
-        if np.ndim(question) > 1:
+        question = reals("question", question)
+        if question.ndim > 1:
             raise ShapeError(f"a sweep takes one query, got shape {np.shape(question)}: sweep each query by itself")
         question = Question(question, 1.0, null, _mask_of(view, mask), top_k=top_k, output=False, bias=bias)
     elif not (null is None and mask is None and bias is None and top_k is None):
@@ -355,9 +357,10 @@ def sweep(
     question = question.put_to(view)
     if question.normaliser != "softmax" or isinstance(question.temperature, Auto) or question.top_p is not None:
         raise ParameterError("a sweep is softmax at given temperatures, without top_p: leave the others as they are")
-    if np.ndim(temperatures) != 1:
+    levels = reals("temperatures", temperatures)
+    if levels.ndim != 1:
         raise ParameterError(f"temperatures must be a list of numbers, got {temperatures!r}: for one, write [0.05]")
-    temperatures = [check_temperature(temperature) for temperature in temperatures]
+    temperatures = [check_temperature(temperature) for temperature in levels.tolist()]
     (question,) = mask_forbidden([question])
     with pin_kernels():
         # A histogram serves all temperatures, but needs codes, and no bias: s/T + bias has another order at each T.

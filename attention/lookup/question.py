@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from attention.arrays import F64, norm, widen
+from attention.arrays import F64, norm, reals
 from attention.errors import ParameterError, ShapeError
 from attention.forked import cached_property
 from attention.logits import check_temperature
@@ -236,14 +236,9 @@ def _vector(query: object) -> F64:
 
     Raises:
         ShapeError: the query is not one vector.
-        ParameterError: the query is not numeric, or needs a gradient.
+        ParameterError: the query does not hold real numbers, or needs a gradient.
     """
-    if getattr(query, "requires_grad", False):
-        raise ParameterError("query needs a gradient, which a lookup does not give: send query.detach()")
-    try:
-        vector = np.asarray(widen(query), dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ParameterError(f"query must be a vector of numbers, got {type(query).__name__}: send float[d]") from None
+    vector = reals("query", query)
     if vector.ndim != 1:
         raise ShapeError(
             f"query must be one vector, got shape {vector.shape}: ask about several with "
@@ -253,9 +248,9 @@ def _vector(query: object) -> F64:
 
 
 def _is_finite(value: object) -> bool:
-    """Return whether a value is a finite number, and not a boolean."""
+    """Return whether a value is a finite real number, and not a boolean."""
     try:
-        return not isinstance(value, bool) and bool(np.isfinite(value))  # type: ignore[call-overload]
+        return not isinstance(value, bool | complex | np.complexfloating) and bool(np.isfinite(value))  # type: ignore[call-overload]
     except (TypeError, ValueError):
         return False
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from attention.arrays import F32, F64, I64, Bools
+from attention.arrays import F32, F64, I64, Bools, integers, reals
 from attention.errors import ParameterError, ShapeError
 from attention.forked import cached_property
 from attention.kernels import NO_ADDENDS
@@ -74,7 +75,7 @@ class Bias:
             ParameterError: a document is listed twice, or a number is NaN or ∞.
         """
         documents, amounts = sort_addends(numbers, addends)
-        if not elsewhere < np.inf:
+        if not (isinstance(elsewhere, Real) and elsewhere < np.inf):
             raise ParameterError(_NOT_FINITE)
         columns = [_segment_addends(segment, documents, amounts, float(elsewhere)) for segment in view.segments]
         forbidden = tuple(_forbidden_rows(column) for column in columns)
@@ -187,8 +188,8 @@ def sort_addends(numbers: ArrayLike, addends: ArrayLike) -> tuple[I64, F64]:
         ShapeError: the number of biases differs from the number of documents.
         ParameterError: a document is listed twice, or a bias is NaN or ∞.
     """
-    documents, amounts = np.asarray(numbers, dtype=np.int64), np.asarray(addends, dtype=np.float64)
-    if documents.ndim != 1 or amounts.shape != documents.shape:
+    documents, amounts = integers("numbers", numbers), reals("addends", addends)
+    if amounts.shape != documents.shape:
         raise ShapeError(
             f"a bias is one addend for each document, got numbers {documents.shape} and addends {amounts.shape}: "
             "send two vectors of one length"

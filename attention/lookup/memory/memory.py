@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from attention.arrays import I64, Numbers
+from attention.arrays import I64, Numbers, integers
 from attention.errors import ParameterError, ShapeError
 from attention.forked import new_lock
 from attention.lookup.limits import Limits
@@ -258,7 +258,7 @@ class Memory:
         if add is not None and len(add):
             _check(view, add)
         if remove is not None and len(remove):
-            numbers = np.unique(np.asarray(remove, dtype=np.int64))
+            numbers = np.unique(integers("remove", remove))
             for index, segment in enumerate(segments):
                 positions = segment.positions(numbers)
                 if len(positions):

@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from attention.arrays import F32, I64, Bools, Index, Numbers, widen
+from attention.arrays import F32, I64, Bools, Index, Numbers, integers, reals
 from attention.errors import ParameterError, ShapeError
 
 
@@ -34,10 +34,10 @@ class Rows:
     owners: I64 | None = None
 
     def __post_init__(self) -> None:
-        numbers = _integers("numbers", self.numbers)
+        numbers = integers("numbers", self.numbers)
         keys = _vectors("keys", self.keys, len(numbers))
         values = None if self.values is None else _vectors("values", self.values, len(numbers))
-        owners = None if self.owners is None else _integers("owners", self.owners)
+        owners = None if self.owners is None else integers("owners", self.owners)
         if owners is not None and len(owners) != len(numbers):
             raise ShapeError(f"owners must be one for each of the {len(numbers)} numbers, got {len(owners)}")
         self._keep(numbers, keys, values, owners)
@@ -57,9 +57,9 @@ class Rows:
             owners: int64[n], the document of each row, given by the number of its first row; None if every row is a
                 document.
         """
-        vectors = _floats("keys", keys)
+        vectors = reals("keys", keys, np.float32)
         numbers = np.arange(len(vectors) if vectors.ndim else 0)
-        return cls(numbers, vectors, None if values is None else _floats("values", values), owners)
+        return cls(numbers, vectors, None if values is None else reals("values", values, np.float32), owners)
 
     @classmethod
     def without_checks(cls, numbers: I64, keys: F32, values: F32 | None, owners: I64 | None) -> Self:
@@ -106,13 +106,6 @@ class Rows:
         object.__setattr__(self, "owners", owners)
 
 
-def _integers(name: str, array: I64) -> I64:
-    integers = np.asarray(array)
-    if integers.ndim != 1 or (integers.size and integers.dtype.kind not in "iu"):
-        raise ShapeError(f"{name} must be a list of integers, got {integers.dtype} of shape {integers.shape}")
-    return integers.astype(np.int64)
-
-
 def _check_owners(numbers: I64, owners: I64) -> None:
     """Raise ParameterError unless each document's rows are consecutive, and begin with the row that names the document.
 
@@ -135,18 +128,8 @@ def _check_owners(numbers: I64, owners: I64) -> None:
         )
 
 
-def _floats(name: str, array: Numbers) -> F32:
-    if getattr(array, "requires_grad", False):
-        raise ParameterError(f"{name} need a gradient, which a lookup does not give: send {name}.detach()")
-    try:
-        with np.errstate(over="ignore"):
-            return np.asarray(widen(array), dtype=np.float32)
-    except (TypeError, ValueError):
-        raise ShapeError(f"{name} must be rows of numbers, all of one length, got {type(array).__name__}") from None
-
-
 def _vectors(name: str, vectors: Numbers, n: int) -> F32:
-    floats = _floats(name, vectors)
+    floats = reals(name, vectors, np.float32)
     if floats.ndim != 2 or len(floats) != n or floats.shape[1] == 0:
         raise ShapeError(
             f"{name} must have one row of at least one component for each of the {n} numbers, got shape {floats.shape}"

@@ -9,7 +9,7 @@ from typing import Any, Protocol, final, runtime_checkable
 
 import numpy as np
 
-from attention.arrays import F32, I64, Bools
+from attention.arrays import F32, I64, Bools, as_array, integers
 from attention.errors import ParameterError, ShapeError
 from attention.forked import cached_property
 from attention.lookup.codes.moments import Grams, Residuals, RunningGrams
@@ -250,18 +250,18 @@ class View:
         Raises:
             ShapeError: the number of booleans differs from the number of documents.
         """
-        if np.asarray(numbers).dtype == np.bool_:
+        flags = np.asarray(as_array("mask", numbers))
+        if flags.dtype == np.bool_:
             owners = [s.owners if s.live is None else s.owners[s.live] for s in self.segments]
             documents = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *owners]))
-            flags = np.asarray(numbers)
             if flags.shape != documents.shape:
                 raise ShapeError(
                     f"a mask of booleans has one for each of {len(documents)} documents, got shape {flags.shape}: "
                     "send as many, or mask(numbers)"
                 )
             numbers = documents[flags]
-        documents_allowed = np.asarray(numbers, dtype=np.int64)
-        return Mask.of(self, RowSelection.of([segment.owners for segment in self.segments], documents_allowed).passes)
+        allowed = integers("numbers", numbers)
+        return Mask.of(self, RowSelection.of([segment.owners for segment in self.segments], allowed).passes)
 
     def keys_of(self, numbers: I64) -> F32:
         """Return float32[n, d], the keys of the rows with these numbers int64[n], in their order.
@@ -280,7 +280,7 @@ class View:
     def count_documents(self, numbers: I64, mask: AnyMask | None) -> int:
         """Return how many of the documents with these numbers pass the mask; unknown documents are ignored."""
         assert mask is None or isinstance(mask, Mask)
-        documents = self.mask(np.asarray(numbers, dtype=np.int64))
+        documents = self.mask(numbers)
         return (documents if mask is None else documents & mask).documents
 
     def document_numbers(self, mask: Mask | None = None) -> I64:

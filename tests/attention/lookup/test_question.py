@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from attention import attend as plain_attend
 from attention.errors import AttentionError, ParameterError, ShapeError
 from attention.lookup import Auto, Background, Bias, Memory, Question, Rows, answer, answers, attend, sweep
 from attention.lookup.question import group_by_logits, group_by_mask, mask_forbidden
 from attention.lookup.softmax.evidence import NullKey
+from attention.torch import mine_negatives
 
 
 @pytest.mark.parametrize(
@@ -138,7 +140,7 @@ def test_auto_is_not_for_a_bias():
             lambda memory: attend(np.ones((1, 2, 3)), memory, temperature=1.0),
             r"one vector, got shape \(1, 2, 3\): .*answers\(",
         ),
-        (lambda memory: attend("cats", memory, temperature=1.0), "query must be a vector of numbers, got str"),
+        (lambda memory: attend("cats", memory, temperature=1.0), "query must hold real numbers, got text"),
         (lambda memory: attend(torch.ones(3, requires_grad=True), memory, temperature=1.0), r"send query.detach\(\)"),
         (
             lambda memory: attend(np.ones(3), memory, temperature=1.0, null="auto"),
@@ -159,10 +161,10 @@ def test_auto_is_not_for_a_bias():
         (lambda memory: attend(np.ones(3), memory, temperature=1.0, top_k="2"), "top_k must be a whole number"),
         (lambda memory: attend(np.ones(3), memory, temperature=1.0, top_p="1"), "top_p must be above 0"),
         (lambda memory: attend(np.ones(3), memory, temperature=1.0, max_error="1"), "max_error must be a finite"),
-        (lambda _: Memory.of([[1, 2], [3]]), "keys must be rows of numbers, all of one length, got list"),
-        (lambda _: Memory.of("cats"), "keys must be rows of numbers, all of one length, got str"),
+        (lambda _: Memory.of([[1, 2], [3]]), "keys must have rows of one length"),
+        (lambda _: Memory.of("cats"), "keys must hold real numbers, got text"),
         (lambda _: Memory.of(None), r"keys must have one row .* got shape \(\)"),
-        (lambda _: Memory.of(np.eye(3), [["a"]] * 3), "values must be rows of numbers"),
+        (lambda _: Memory.of(np.eye(3), [["a"]] * 3), "values must hold real numbers"),
         (lambda _: Memory.of(torch.ones(3, 2, requires_grad=True)), r"send keys.detach\(\)"),
         (lambda memory: Memory(np.eye(3)), "similarity must be one of .*, got a ndarray: use Memory.of"),
     ],
@@ -170,6 +172,33 @@ def test_auto_is_not_for_a_bias():
 def test_an_invalid_question_is_refused_with_a_sentence(ask, words):
     with pytest.raises(AttentionError, match=words):
         ask(Memory.of(np.eye(3)))
+
+
+DOORS = {
+    "keys": lambda memory, numbers: Memory.of(numbers),
+    "values": lambda memory, numbers: Memory.of(np.eye(3), numbers),
+    "query": lambda memory, numbers: attend(numbers, memory, temperature=1.0),
+    "queries": lambda memory, numbers: mine_negatives(numbers, memory, [0, 1, 2], temperature=1.0),
+    "addends": lambda memory, numbers: Bias.of(memory.view, np.arange(3), numbers),
+    "numbers": lambda memory, numbers: Bias.of(memory.view, numbers, np.zeros(3)),
+    "question": lambda memory, numbers: sweep(memory, numbers, [1.0]),
+    "temperatures": lambda memory, numbers: sweep(memory, np.ones(3), numbers),
+    "mask": lambda memory, numbers: attend(np.ones(3), memory, temperature=1.0, mask=numbers),
+    "numbers|mask": lambda memory, numbers: memory.view.mask(numbers),
+    "remove": lambda memory, numbers: memory.publish(remove=numbers),
+    "null": lambda memory, numbers: plain_attend(np.eye(3), np.eye(3), np.eye(3), null=numbers),
+    "bias": lambda memory, numbers: plain_attend(np.eye(3), np.eye(3), np.eye(3), bias=numbers),
+    "a bias": lambda memory, numbers: Bias.of(memory.view, np.arange(3), np.zeros(3), numbers[0][0]),
+    "null must be a finite": lambda memory, numbers: Question(np.ones(3), 1.0, numbers[0][0]),
+}  # fmt: skip
+NOT_REAL = [np.full((3, 3), 1 + 2j), [[1 + 2j] * 3] * 3, np.array([["cats"] * 3] * 3), [["cats"], ["dogs", "bark"]]]
+
+
+@pytest.mark.parametrize("numbers", NOT_REAL, ids=["complex", "list of complex", "texts", "ragged"])
+@pytest.mark.parametrize("name", DOORS)
+def test_complex_and_ragged_numbers_and_texts_are_refused_by_name(name, numbers):
+    with pytest.raises(AttentionError, match=f"^({name})"):
+        DOORS[name](Memory.of(np.eye(3)), numbers)
 
 
 def test_a_memory_answers_like_its_view():
