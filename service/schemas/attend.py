@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Gt, Le, Len, Lt
-from pydantic import AfterValidator, ConfigDict, Discriminator, Field, PlainValidator, Tag
+from pydantic import ConfigDict, Discriminator, Field, PlainValidator, Tag
 from pydantic_core import PydanticCustomError
 
 from attention.lookup import Stands
@@ -20,7 +20,7 @@ from service.schemas.defaults import (
     SweptIncludeOrNull,
 )
 from service.schemas.document import MatchPart, Part
-from service.schemas.filter import Warnings
+from service.schemas.filter import MetadataField, Warnings
 from service.schemas.instants import EXPIRES
 from service.schemas.query import QUESTION, QueryOrParts
 from service.schemas.terms import AddendLine, FullTextAnswer, Rerank
@@ -45,7 +45,6 @@ from service.schemas.wire import (
     finite_number,
     well_formed,
 )
-from service.storage import METADATA
 
 MAX_QUANTILES, MAX_READS = 100, 10
 MAX_GROUPS, MAX_GROUP_DOCUMENTS = 100, 100
@@ -61,25 +60,6 @@ How = Annotated[
     ),
 ]
 Scalar = str | int | float | bool | None
-
-
-def _in_metadata(field: str) -> str:
-    if not field.startswith(METADATA):
-        raise PydanticCustomError(
-            "field", f"wanted {METADATA} and the name of a field, got {{came}}", {"came": field[:60]}
-        )
-    return field
-
-
-MetadataField = Annotated[
-    Text,
-    AfterValidator(_in_metadata),
-    Field(
-        description="The field as in filters: `metadata.` and a name.",
-        examples=["metadata.year"],
-        json_schema_extra={"pattern": r"^metadata\."},
-    ),
-]
 
 
 class Read(Wire):

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from service.retrieval.documents import MAX_KEYS
-from service.schemas.filter import FilterField, Warnings
+from service.schemas.filter import FilterField, MetadataField, Warnings
 from service.schemas.instants import EXPIRES, Timestamp
 from service.schemas.vector import Vector, VectorAnswer
 from service.schemas.wire import (
@@ -258,7 +258,7 @@ class OrderBy(Wire):
     with equal values are in the order of their ids.
     """
 
-    field: Text = Field(pattern=r"^metadata\.", description="`metadata.` and the name of a field, or the path to it.")
+    field: MetadataField
     direction: Literal["ascending", "descending"] = Field("ascending", description="The direction of the values.")
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"field": "metadata.year", "direction": "descending"}]})

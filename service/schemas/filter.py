@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, PlainSerializer, PlainValidator
+from pydantic import AfterValidator, ConfigDict, Field, PlainSerializer, PlainValidator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
-from service.schemas.wire import Distinct, DocumentedAs, Wire, json_value
-from service.storage import MAX_OPERANDS, Condition, InvalidCondition, parse_condition
+from service.schemas.wire import Distinct, DocumentedAs, Text, Wire, json_value
+from service.storage import MAX_OPERANDS, METADATA, Condition, InvalidCondition, parse_condition
 
 Scalar = str | int | float | bool | None
 FieldInFilter = Annotated[
@@ -156,6 +156,24 @@ FilterField = Annotated[
     Field(description="The documents that may be attended to. Left out: all."),
 ]
 
+
+def _in_metadata(field: str) -> str:
+    if not field.startswith(METADATA):
+        raise PydanticCustomError(
+            "field", f"wanted {METADATA} and the name of a field, got {{came}}", {"came": field[:60]}
+        )
+    return field
+
+
+MetadataField = Annotated[
+    Text,
+    AfterValidator(_in_metadata),
+    Field(
+        description="The field as in filters: `metadata.` and a name.",
+        examples=["metadata.year"],
+        json_schema_extra={"pattern": r"^metadata\."},
+    ),
+]
 Warnings = Annotated[
     list[str] | None,
     Field(

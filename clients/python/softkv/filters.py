@@ -266,9 +266,24 @@ def _field_in_python(name: str) -> str:
     return f"F.{name}" if plain_name and name not in _TEXT_FIELDS else f"F[{name!r}]"
 
 
-def field_name(field: Field | str) -> str:
-    """Return the name of a field in the API, such as `metadata.year`."""
-    return field.name if isinstance(field, Field) else field
+def metadata_field(field: Any) -> Any:
+    """Return the name of a metadata field in the API, `metadata.year`, for `F.year`, its name or "year".
+
+    The fields `id` and `key` stay as they are, and so do values that are no fields: the service refuses them.
+    """
+    name = field.name if isinstance(field, Field) else field
+    if not isinstance(name, str) or name in _TEXT_FIELDS or name.startswith(METADATA):
+        return name
+    return METADATA + name
+
+
+def encode_field_option(option: Any) -> Any:
+    """Return an option of one metadata field as an object: of `F.year` or "year" that of the field alone."""
+    if isinstance(option, Field | str):
+        return {"field": metadata_field(option)}
+    if isinstance(option, Mapping) and "field" in option:
+        return {**option, "field": metadata_field(option["field"])}
+    return option
 
 
 def _combine(operator: str, left: Filter, right: Filter) -> Filter:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 from softkv.answers.documents import Report
 from softkv.calls.call import Call, EventStream, Page, Paging, Plan
 from softkv.calls.writing import Upload
+from softkv.problems import unexpected_argument
 from softkv.sending import AsyncSender, Sender
 
 if TYPE_CHECKING:
@@ -147,6 +148,13 @@ Many = TypeVar("Many", covariant=True)
 M = TypeVar("M", bound=Callable[..., Any])
 
 
+def _build(build: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+    """Return what a function builds of a method's arguments; the HTTP name of `where` is refused with ours."""
+    if "filter" in kwargs and "where" in build.__annotations__:
+        raise unexpected_argument(build.__name__, "filter")
+    return build(*args, **kwargs)
+
+
 def sync_method(build: Callable[Concatenate[Target, P], Call[T] | Plan[T]]) -> Callable[Concatenate[Any, P], T]:
     """Build a method of the blocking client from a function that builds its call.
 
@@ -154,7 +162,7 @@ def sync_method(build: Callable[Concatenate[Target, P], Call[T] | Plan[T]]) -> C
     """
 
     def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        result: T = self._sender.run(build(self._target, *args, **kwargs))
+        result: T = self._sender.run(_build(build, self._target, *args, **kwargs))
         return result
 
     return copy_signature(build, method)
@@ -166,7 +174,7 @@ def async_method(
     """Build a method of the asynchronous client from a function that builds its call."""
 
     async def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        result: T = await self._sender.run(build(self._target, *args, **kwargs))
+        result: T = await self._sender.run(_build(build, self._target, *args, **kwargs))
         return result
 
     return copy_signature(build, method)
@@ -180,7 +188,7 @@ def sync_stream_method(
     def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
         from softkv.sending import run_stream
 
-        return run_stream(self._sender, build(self._target, *args, **kwargs))
+        return run_stream(self._sender, _build(build, self._target, *args, **kwargs))
 
     return copy_signature(build, method, "Iterator")
 
@@ -193,7 +201,7 @@ def async_stream_method(
     def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
         from softkv.sending import run_stream_async
 
-        return run_stream_async(self._sender, build(self._target, *args, **kwargs))
+        return run_stream_async(self._sender, _build(build, self._target, *args, **kwargs))
 
     return copy_signature(build, method, "AsyncIterator")
 
@@ -204,7 +212,7 @@ def sync_upload_method(build: Callable[Concatenate[Target, P], Upload]) -> Calla
     def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Report:
         from softkv.uploading import run_upload  # deferred, as few programs upload
 
-        return run_upload(self._sender, build(self._target, *args, **kwargs))
+        return run_upload(self._sender, _build(build, self._target, *args, **kwargs))
 
     return copy_signature(build, method, "Report")
 
@@ -217,7 +225,7 @@ def async_upload_method(
     async def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Report:
         from softkv.uploading import run_upload_async
 
-        return await run_upload_async(self._sender, build(self._target, *args, **kwargs))
+        return await run_upload_async(self._sender, _build(build, self._target, *args, **kwargs))
 
     return copy_signature(build, method, "Report")
 
@@ -226,7 +234,7 @@ def sync_page_method(build: Callable[Concatenate[Target, P], Paging[T]]) -> Call
     """Build a method that returns a list in pages."""
 
     def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Pages[T]:
-        return Pages(self._sender, partial(build, self._target, *args, **kwargs))
+        return Pages(self._sender, partial(_build, build, self._target, *args, **kwargs))
 
     return copy_signature(build, method, "Pages")
 
@@ -237,7 +245,7 @@ def async_page_method(
     """Build a method that returns a list in pages; the call itself is not awaited."""
 
     def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncPages[T]:
-        return AsyncPages(self._sender, partial(build, self._target, *args, **kwargs))
+        return AsyncPages(self._sender, partial(_build, build, self._target, *args, **kwargs))
 
     return copy_signature(build, method, "AsyncPages")
 

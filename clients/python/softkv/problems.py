@@ -53,6 +53,15 @@ def warn_caller(message: str) -> None:
     warnings.warn(message, stacklevel=level)
 
 
+_OUR_ARGUMENTS = {"filter": "where"} | dict.fromkeys(("k", "limit", "n_results", "topk"), "top_k")
+
+
+def unexpected_argument(method: str, name: str) -> TypeError:
+    """Return the error for an argument that a method does not have, which names ours for that of another API."""
+    ours = f": it is {_OUR_ARGUMENTS[name]} here" if name in _OUR_ARGUMENTS else ""
+    return TypeError(f"{method}() got an unexpected keyword argument {name!r}{ours}")
+
+
 COLLECTION_NOT_FOUND = "collection_not_found"
 INVALID_CONTENT = "invalid_content"
 # Python advice for messages that give HTTP advice; added as a note, which a traceback shows.

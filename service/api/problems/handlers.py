@@ -296,6 +296,12 @@ async def answer_error(handlers: Handlers, error: Exception, scope: Scope, recei
     error.__traceback__ = None  # an error that is raised again would keep those of all requests
 
 
+def _instead_of(path: str) -> str:
+    if path in ("/v1/chat/completions", "/v1/completions", "/v1/responses"):
+        return "softkv writes no texts; of OpenAI's calls it has /v1/embeddings"
+    return "/docs/api lists every call"
+
+
 def install(app: FastAPI) -> None:
     """Register handlers that answer every error as a problem."""
 
@@ -320,7 +326,7 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         headers, detail = dict(error.headers or {}), str(error.detail)
         if error.status_code == 404:
-            detail = f"there is nothing at {request.scope['path']}: /docs/api lists every call"
+            detail = f"there is nothing at {request.scope['path']}: {_instead_of(request.scope['path'])}"
         if error.status_code == 405:
             headers["Allow"] = allowed_methods(request)
             detail = f"{request.scope['path']} takes {headers['Allow']}, not {request.method}"

@@ -186,6 +186,50 @@ def test_documents_are_listed_in_the_order_of_a_field_over_all_pages(shelf):
         list(shelf.find(order_by=F.id))
 
 
+def test_fields_are_named_as_people_guess(shelf):
+    shelf.upsert([{"id": f"g{n}", "key_vector": [1.0, n], "metadata": {"guess": n % 2, "turn": n}} for n in range(4)])
+    only = F.id.contains("g") & (F.turn >= 0)
+    for field in ("guess", "metadata.guess", F.guess, {"field": F.guess}, {"field": "guess"}):
+        groups = shelf.attend([1.0, 0.0], where=only, group_by=field).group_by.groups
+        assert sorted((group.value, group.documents) for group in groups) == [(0, 2), (1, 2)]
+    for order in ("-turn", "-metadata.turn", {"field": "turn", "direction": "descending"}):
+        assert [document.id for document in shelf.find(where=only, order_by=order)] == ["g3", "g2", "g1", "g0"]
+    assert [document.id for document in shelf.find(where=only, order_by="turn")] == ["g0", "g1", "g2", "g3"]
+    many = shelf.attend([[1.0, 0.0], [0.0, 1.0]], where=only, group_by=F.guess, read=[{"field": F.turn, "as": "mean"}])
+    assert [len(answer.group_by.groups) for answer in many] == [2, 2]
+    assert shelf.attend([1.0, 0.0], where=only, read={"field": "turn", "as": "mean"}).read.field == "metadata.turn"
+    assert shelf.fields(["guess"]).keys() == {"metadata.guess"}
+    assert [item.value for item in shelf.values("guess")] == [0, 1]
+    shelf.delete(where=only)
+
+
+@pytest.mark.parametrize("field", ["id", "key"])
+def test_the_id_and_the_key_are_refused_as_metadata(shelf, field):
+    for call in (
+        lambda: shelf.attend([1.0, 0.0], group_by=field),
+        lambda: list(shelf.find(order_by=field)),
+        lambda: shelf.fields([field]),
+    ):
+        with pytest.raises(softkv.Invalid, match=r"metadata\. and"):
+            call()
+
+
+def test_names_of_another_api_are_refused_with_ours(shelf):
+    question = [1.0, 0.0]
+    for call, *arguments in (
+        (shelf.attend, question),
+        (shelf.attend_stream, question),
+        (shelf.sweep, question, [1.0]),
+        (shelf.compare, "cats"),
+        (shelf.values, "year"),
+        *((call,) for call in (shelf.find, shelf.count, shelf.update, shelf.delete, shelf.fields)),
+    ):
+        with pytest.raises(TypeError, match=r"unexpected keyword argument 'filter': it is where here"):
+            list(call(*arguments, filter={}))
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'limit': it is top_k here"):
+        shelf.attend([1.0, 0.0], limit=3)
+
+
 def test_an_unknown_option_is_a_type_error(shelf):
     with pytest.raises(TypeError, match=r"attend\(\) got an unexpected keyword argument 'topk'"):
         shelf.attend([1.0, 0.0], topk=3)

@@ -21,7 +21,7 @@ from softkv.answers.info import (
 from softkv.calls.call import WRITE_TIMEOUT, Call, CollectionRef, Page, Paging, Plan, ignore_content
 from softkv.calls.options import encode_defaults
 from softkv.errors import Conflict
-from softkv.filters import Field, Where, field_name
+from softkv.filters import Field, Where, metadata_field
 from softkv.problems import Reply, invalid_value_at, raise_flaws
 from softkv.validation import check_number
 from softkv.validation import check_temperature as temperature_flaws
@@ -408,7 +408,7 @@ def fields(
         >>> collection.fields()["metadata.year"].max
     """
     raise_flaws(validation.check_number(limit, "/limit", minimum=1, maximum=MAX_VALUES))
-    names = None if fields is None else [field_name(field) for field in validation.require_list(fields, "/fields")]
+    names = None if fields is None else [metadata_field(field) for field in validation.require_list(fields, "/fields")]
     request = drop_omitted(fields=names, filter=filters.encode_filter(where), values=values or None, limit=limit)
     facts: dict[str, FieldFacts] = {}
     cursor: str | None = None
@@ -435,7 +435,7 @@ def values(collection: CollectionRef, field: Field | str, *, where: Where | None
     Example:
         >>> [(item.value, item.count) for item in collection.values(F.year)]
     """
-    name = field_name(field)
+    name = metadata_field(field)
     request = drop_omitted(fields=[name], filter=filters.encode_filter(where), values=True)
 
     def ask(cursor: str | None, page_size: int) -> Call[Page[FieldValue]]:

@@ -217,7 +217,7 @@ def find(
         where: a filter; all documents pass if left out.
         ids: return only documents with these ids; unknown ids are ignored.
         include: the fields to return; key, value and metadata if left out.
-        order_by: the metadata field by which they are ordered, as `F.year`, or
+        order_by: the metadata field by which they are ordered, as `F.year`; descending as `"-year"` or
             `{"field": F.year, "direction": "descending"}`; by their ids if left out. Documents without a text, a number
             or a boolean in it come last.
         page: the number of documents per request.
@@ -244,9 +244,11 @@ def find(
 
 
 def _encode_order(order_by: OrderBy) -> dict[str, Any]:
-    """Return an order in its JSON form."""
-    fields = dict(order_by) if isinstance(order_by, Mapping) else {"field": order_by}
-    return {name: filters.field_name(field) for name, field in fields.items()}
+    """Return an order in its JSON form; a text that begins with a minus is a descending one."""
+    if isinstance(order_by, str) and order_by.startswith("-"):
+        order_by = {"field": order_by[1:], "direction": "descending"}
+    order: dict[str, Any] = filters.encode_field_option(order_by)
+    return order
 
 
 def count(collection: CollectionRef, *, where: Where | None = None) -> Call[int]:

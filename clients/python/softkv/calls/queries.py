@@ -22,8 +22,9 @@ from softkv.calls.collections import Null, info
 from softkv.calls.options import COMPARED_DEFAULTS, Bias, IgnoredDefaults, encode_bias, null_fields
 from softkv.calls.service import get_limit
 from softkv.errors import Flaw
-from softkv.filters import Where
-from softkv.problems import Reply, invalid_value, invalid_value_at, problem_error, raise_flaws
+from softkv.filters import Field, Where, encode_field_option
+from softkv.problems import Reply, invalid_value, invalid_value_at, problem_error, raise_flaws, unexpected_argument
+from softkv.validation import is_list_like
 from softkv.wire import VECTOR_FORMAT, drop_omitted, encode_json, encode_vector, is_vector, vector_width
 
 if TYPE_CHECKING:
@@ -203,9 +204,9 @@ class AttendOptions(TypedDict, total=False):
         ),
     ]
     group_by: Annotated[
-        Mapping[str, Any] | None,
+        Field | str | Mapping[str, Any] | None,
         Option(
-            'a metadata field by which the documents are grouped, as {"field": "metadata.shelf", "groups": 10, '
+            'a metadata field by which the documents are grouped, as F.shelf, or as {"field": F.shelf, "groups": 10, '
             '"documents": 3}; with "ranges": [[1900, 1950], [1950, None]], by ranges of its values.',
             group="Matches",
             command_meaning="a metadata field by which the documents are grouped, as metadata.shelf, and how many "
@@ -354,7 +355,7 @@ def _encode_options(call: str, options: AttendOptions) -> dict[str, Any]:
     values: Mapping[str, Any] = options
     for name in values:
         if name not in ATTEND_OPTIONS:
-            raise TypeError(f"{call}() got an unexpected keyword argument {name!r}")
+            raise unexpected_argument(call, name)
     flaws = [
         flaw
         for name, option in ATTEND_OPTIONS.items()
@@ -363,10 +364,13 @@ def _encode_options(call: str, options: AttendOptions) -> dict[str, Any]:
     ]
     if flaws:
         raise_flaws(flaws)
-    converted = ("where", "bias", "ignore_defaults")
+    converted = ("where", "bias", "read", "group_by", "ignore_defaults")
+    read: Any = values.get("read")
     fields = drop_omitted(
         **{name: value for name, value in values.items() if name not in converted},
         bias=None if values.get("bias") is None else encode_bias(values["bias"]),
+        read=list(map(encode_field_option, read)) if is_list_like(read) else encode_field_option(read),
+        group_by=encode_field_option(values.get("group_by")),
         filter=None if values.get("where") is None else filters.encode_filter(values["where"]),
         vector_format=VECTOR_FORMAT,
     )

@@ -221,7 +221,7 @@ async def ask(
             question,
             top_k=top_k,
             where=where_filter(where),
-            group_by={"field": group_by} if group_by else None,
+            group_by=group_by or None,
             rerank={} if rerank else None,
             include=["key", "value", "metadata"],
         )

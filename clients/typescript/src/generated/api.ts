@@ -4828,7 +4828,10 @@ export interface components {
          *     }
          */
         OrderBy: {
-            /** @description `metadata.` and the name of a field, or the path to it. */
+            /**
+             * @description The field as in filters: `metadata.` and a name.
+             * @example metadata.year
+             */
             field: string;
             /**
              * @description The direction of the values.

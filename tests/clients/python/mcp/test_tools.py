@@ -103,8 +103,9 @@ def test_ask_weighs_the_values_of_a_field(http: Way, library: str) -> None:
     assert english["weight"] > result["matches"][0]["weight"] > rest[0]["weight"]
     unset = http.call("ask", collection=library, question="pets that purr", group_by="metadata.nothing")["groups"]
     assert [(group.keys(), group["documents"]) for group in unset] == [({"weight", "documents", "ids"}, 110)]
-    refusal = http.refused("ask", collection=library, question="pets that purr", group_by="language")
-    assert refusal.startswith("/group_by: ")
+    assert http.call("ask", collection=library, question="pets that purr", top_k=1, group_by="language") == result
+    refusal = http.refused("ask", collection=library, question="pets that purr", group_by="id")
+    assert refusal.startswith("/group_by: wanted metadata. and the name of a field")
 
 
 def test_a_reranker_is_offered_by_a_service_that_has_one(

@@ -177,6 +177,15 @@ def keyed(tmp_path_factory):
         yield running
 
 
+@pytest.mark.parametrize("path", ["chat/completions", "completions", "responses"])
+def test_calls_that_write_texts_are_refused_by_name(client, path):
+    answer = client.post(f"/v1/{path}", json={"model": MODEL})
+    assert (answer.status_code, answer.json()["detail"]) == (
+        404,
+        f"there is nothing at /v1/{path}: softkv writes no texts; of OpenAI's calls it has /v1/embeddings",
+    )
+
+
 def test_an_invalid_key_has_the_error_form_of_openai(keyed):
     with openai.OpenAI(base_url=f"{keyed.url}/v1", api_key="wrong", max_retries=0) as api:
         with pytest.raises(openai.AuthenticationError) as refused:
