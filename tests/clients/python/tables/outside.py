@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -185,6 +186,20 @@ def _objects_in_npz(path: Path, _: Path) -> None:
     np.savez(path, id=np.array([Unpickled(unpickled(path))], object))
 
 
+def _extension(path: Path, _: Path) -> None:
+    names = {
+        b"ARROW:extension:name": b"arrow.py_extension_type",
+        b"ARROW:extension:metadata": pickle.dumps(Unpickled(unpickled(path))),
+    }
+    fields = [pa.field("id", pa.string(), metadata=names), ("key", pa.string())]
+    table = pa.table({"id": ["a"], "key": ["cats"]}, pa.schema(fields))
+    if path.suffix == ".parquet":
+        pq.write_table(table, path)
+    else:
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
+
+
 def _names_of_members(path: Path, other: Path) -> None:
     content = io.BytesIO()
     np.save(content, np.array(["a", "b"]))
@@ -215,11 +230,13 @@ REFUSED: dict[str, tuple[str, Callable[[Path, Path], None], str]] = {
 }
 """By the kind of reference: the name of the file, what writes it, and what its refusal says."""
 
-UNREAD: dict[str, tuple[str, Callable[[Path, Path], None], object]] = {
-    "link of xlsx": ("t.xlsx", _xlsx_link, 7),
-    "link of ods": ("t.ods", _ods_link, "x"),
+UNREAD: dict[str, tuple[str, Callable[[Path, Path], None], dict[str, str]]] = {
+    "link of xlsx": ("t.xlsx", _xlsx_link, {"id": "a", "key": "7"}),
+    "link of ods": ("t.ods", _ods_link, {"id": "a", "key": "x"}),
+    "type of Parquet that was pickled": ("t.parquet", _extension, {"id": "a", "key": "cats"}),
+    "type of Arrow that was pickled": ("t.arrow", _extension, {"id": "a", "key": "cats"}),
 }
-"""By the kind of reference: the name of the file, what writes it, and the cell that the file itself has."""
+"""By the kind of reference: the name of the file, what writes it, and the document that the file itself has."""
 
 
 def save_folder(folder: Path, link: str, other: Path) -> None:

@@ -46,9 +46,10 @@ def test_a_reference_is_refused(tmp_path: Path, other: Path, kind: str, open_: C
 @HERE
 @pytest.mark.parametrize("kind", UNREAD)
 def test_a_reference_is_not_followed(tmp_path: Path, other: Path, kind: str, open_: Callable[..., Any]) -> None:
-    name, save, cell = UNREAD[kind]
+    name, save, document = UNREAD[kind]
     save(tmp_path / name, other)
-    assert [row.document for row in open_(tmp_path / name)] == [{"id": "a", "key": str(cell)}]
+    assert [row.document for row in open_(tmp_path / name)] == [document]
+    assert not unpickled(tmp_path / name).exists()
 
 
 @HERE

@@ -142,6 +142,11 @@ def test_the_variables_of_the_process_have_no_secret(waiting: tuple[Path, int]) 
     assert SECRET not in str(variables)
 
 
+@pytest.mark.skipif(landlock_version() < 1, reason="this system has no Landlock")
+def test_the_process_is_confined_while_it_reads(waiting: tuple[Path, int]) -> None:
+    assert "\nNoNewPrivs:\t1\n" in Path(f"/proc/{waiting[1]}/status").read_text()  # which the confinement needs
+
+
 CALLER = """
 import sys
 from softkv.tables import open_table
