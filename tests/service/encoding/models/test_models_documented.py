@@ -1,4 +1,4 @@
-"""docs/guide/encoding.md: every row of its table of models, tried with a small random model of the family and pooling."""
+"""docs/guide/encoding.md: every row of its table of models, tried with a small random model of its family."""
 
 from __future__ import annotations
 
