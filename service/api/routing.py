@@ -407,6 +407,10 @@ class GuardedRoute(APIRoute):
         options |= {"generate_unique_id_function": operation_id, "dependency_overrides_provider": CurrentApplication()}
         super().__init__(path, endpoint, dependencies=called, **options)
         self.dependencies = declared
+        if self.body_field is not None and self.body_field.field_info.alias == self.body_field.name:
+            # Pydantic warns of the alias that FastAPI adds, each time when it builds the validator of a deferred model.
+            self.body_field.field_info.alias = None
+            self.body_field.__post_init__()
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check the caller, the body and admission, then answer. A wrong method is refused by the parent class."""

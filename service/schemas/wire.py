@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-import warnings
 from dataclasses import dataclass
 from itertools import islice
 from threading import RLock
@@ -25,7 +24,6 @@ from pydantic import (
     model_validator,
 )
 from pydantic.json_schema import JsonSchemaValue
-from pydantic.warnings import UnsupportedFieldAttributeWarning
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import no_info_before_validator_function
 from typing_extensions import TypeAliasType
@@ -40,8 +38,6 @@ class NullHasMeaning:
 Kind = TypeVar("Kind")
 OrNull = Annotated[Kind | None, NullHasMeaning()]
 _BUILDING = RLock()
-# FastAPI ignores this warning of its own fields when it builds them at once.
-warnings.filterwarnings("ignore", category=UnsupportedFieldAttributeWarning)
 
 
 class JSONObject(BaseModel):

@@ -31,6 +31,23 @@ def test_a_directory_is_one_s_own_until_the_client_is_closed(tmp_path):
         client.info()
 
 
+def test_a_program_whose_warnings_are_errors_has_one():
+    code = """
+import warnings
+from pydantic.warnings import UnsupportedFieldAttributeWarning
+warnings.simplefilter("error", UnsupportedFieldAttributeWarning)
+from softkv import Client, F
+with Client.local(encoder=None) as client:
+    warnings.simplefilter("error", UnsupportedFieldAttributeWarning)
+    collection = client.collection("a")
+    collection.create(dimension=2)
+    collection.upsert([{"id": "a", "key_vector": [1, 0], "metadata": {"year": 1}}])
+    assert collection.attend([1.0, 0.0], where=F.year == 1).documents == collection.count() == 1
+    assert collection.update(where=F.year == 1, metadata={"year": 2}) == collection.delete(["a"]) == 1
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_awaited(tmp_path):
     async def ask() -> list[str]:
         async with AsyncClient.local(tmp_path, encoder=None) as client:
