@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_64
 
-from attention.aligned import mapping
+from attention.aligned import file_of, mapping
 from attention.arrays import F32, F64, I64, Bools, Index
 from attention.kernels.layout import CHUNK, LANES, PANEL
 from attention.lookup.codes.moments import Moments, SpreadBound
@@ -236,6 +236,12 @@ class CheckedPieces:
         if expected.shape != self._sound.shape:
             raise SealedError(path, f"has {expected.size} checksums of {len(self._sound)} pieces of its {name}")
 
+    def check_size(self) -> None:
+        """Raise SealedError if the file became shorter than what was mapped."""
+        mapped = file_of(self._vectors)
+        if mapped is not None and mapped.size() < len(mapped):
+            raise SealedError(self._path, f"has {mapped.size()} bytes of {len(mapped)}: it became shorter in use")
+
     def check(self, rows: slice | Index) -> None:
         """Compare the pieces that contain these rows with their checksums, unless they were checked before.
 
@@ -296,6 +302,14 @@ class SealedOriginals:
     def done(self) -> bool:
         """Whether all keys and values were checked."""
         return self._keys.done and self._values.done
+
+    def check_size(self) -> None:
+        """Check that the file was not cut: the system ends a process that reads beyond its end.
+
+        Raises:
+            SealedError: the file is shorter than what was mapped.
+        """
+        self._keys.check_size()
 
     def check_keys(self, rows: slice | Index) -> None:
         """Check the keys of these rows against their checksums before they are used.

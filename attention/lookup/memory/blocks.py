@@ -45,6 +45,9 @@ class OriginalsCheck(Protocol):
     def done(self) -> bool:
         """Whether all keys and values were checked."""
 
+    def check_size(self) -> None:
+        """See that the file still has all the bytes that are mapped: reading others would end the process."""
+
     def check_keys(self, rows: slice | Index) -> None:
         """Compare the keys of these rows with their checksums before they are used."""
 

@@ -174,6 +174,16 @@ class View:
         """Return the next view after a write, with these segments (blocks of rows) and widths of keys and values."""
         return View(self.similarity, segments, dimension, value_dimension, self.running_grams, limits=self.limits)
 
+    def check_files(self) -> None:
+        """See that no file of a block was cut since it was mapped.
+
+        Raises:
+            SealedError: a file became shorter.
+        """
+        for segment in self.segments:
+            if segment.block.unread is not None:
+                segment.block.unread.check_size()
+
     @cached_property
     def facts(self) -> BlockStatistics:
         """Statistics of all rows, such as their number and the largest norms."""

@@ -72,7 +72,9 @@ class CombinedShards:
 
         Raises:
             StorageError: the condition is invalid, or the store cannot be reached.
+            SealedError: a file of the rows was cut.
         """
+        self.view.check_files()
         try:
             return self._respond(store, version, fields, arrays, respond)
         except FieldTooLarge as error:

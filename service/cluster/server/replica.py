@@ -386,7 +386,12 @@ class Replica:
             self.masks.forget()
 
     def compact(self) -> bool:
-        """Merge small blocks of keys; called in a separate thread. Return whether there was anything to do."""
+        """Merge small blocks of keys; called in a separate thread. Return whether there was anything to do.
+
+        Raises:
+            SealedError: a file of the replica was cut; see `discard`.
+        """
+        self._memory.view.check_files()
         if not self._memory.compact():
             return False
         with self._write_lock:

@@ -16,7 +16,7 @@ from typing import Any, cast
 import numpy as np
 import structlog
 
-from attention.lookup import Limits, Question, Rows, answers, sweep
+from attention.lookup import Limits, Question, Rows, SealedError, answers, sweep
 from service.encoding import Encoders
 from service.request_trace import time_stage
 from service.retrieval.collections.costs import Costs, estimate_disk_bytes
@@ -101,7 +101,7 @@ class Collection:
     ) -> None:
         self.record = record
         self.encoders = Encoders() if encoders is None else encoders
-        self.damage = Damage(record.name, self._reload_without)
+        self.damage = Damage(record.name, self._reload_without, self._check_files)
         self.lookups = LookupQueue(self.snapshot, self.memory_snapshot, self.damage.note, record.name)
         self.sample = KeySample()
         self.trouble: str | None = None
@@ -355,8 +355,11 @@ class Collection:
         gone, record, view, version, expirations = reader.gathered
         if gone or view is None or (expirations.first is not None and expirations.first <= now):
             return None
-        self._use()
-        return Snapshot(record, view, cast(Reader, reader), version, keys.masks, self.sample)
+        with suppress(SealedError):
+            view.check_files()
+            self._use()
+            return Snapshot(record, view, cast(Reader, reader), version, keys.masks, self.sample)
+        return None
 
     def current(self) -> Collection:
         """Return the collection that is in use under this name: itself, unless another one has taken its place.
@@ -637,6 +640,12 @@ class Collection:
             idle = self.in_memory.version == self._idle_version
             return self.sealed.check_next_originals(memory.view) or self.sealed.step(memory.view, complete=idle)
         return False
+
+    def _check_files(self) -> None:
+        """Raise a SealedError if a file of the keys that answer now was cut."""
+        view = self.in_memory.view
+        if self.ready and view is not None:
+            view.check_files()
 
     def _reload_without(self, path: Path) -> CollectionLoading:
         """Discard a damaged file of coded keys, reload the collection if it used the file, and return the caller's

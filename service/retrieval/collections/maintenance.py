@@ -81,18 +81,25 @@ class Damage:
     Args:
         collection: the name of the collection.
         wrong_file: receives the path of a damaged sealed file, and returns the exception to raise.
+        check_files: raises a SealedError if a sealed file was cut.
     """
 
-    def __init__(self, collection: str, wrong_file: Callable[[Path], Exception]) -> None:
+    def __init__(
+        self, collection: str, wrong_file: Callable[[Path], Exception], check_files: Callable[[], None] = lambda: None
+    ) -> None:
         self._collection = collection
-        self._wrong_file = wrong_file
+        self._wrong_file, self._check_files = wrong_file, check_files
         self._lock = Lock()
         self._found: dict[int | None, DocumentDamaged] = {}
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """Record damaged documents that are found while the block runs, and report damaged sealed files."""
+        """Record damaged documents that are found while the block runs, and report damaged sealed files.
+
+        Files that were cut before are reported before it runs.
+        """
         try:
+            self._check_files()
             yield
         except DocumentDamaged as error:
             self.note(error)

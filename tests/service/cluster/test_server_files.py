@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -203,6 +204,19 @@ def test_an_original_that_is_wrong_is_in_no_answer(machine: Machine) -> None:
     assert len(machine.files()) == len(others) + 1
     machine.servers.kill(NAME)
     machine.check()
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_file_that_is_cut_in_use_is_read_from_the_database(machine: Machine) -> None:
+    machine.write(documents(0, 200))
+    machine.restart()
+    machine.start()
+    path, *_ = machine.files()
+    os.truncate(path, 4096)
+    refusal, arrays = machine.ask()
+    assert (path.name in refusal["failed"], arrays, path.exists()) == (True, [], False)
+    machine.step()
+    assert machine.ask()[0] == [*range(1, 201)]
 
 
 @pytest.mark.usefixtures("unchecked")
