@@ -42,6 +42,7 @@ from service.schemas.document import Document
 from service.schemas.wire import escape_pointer
 from service.storage import QuotaExceeded
 
+MAX_STEP = 256  # characters of a name in a pointer, since an answer has it twice
 # pydantic's error types → messages; the validators of the service have their own messages
 WORDS = {
     "missing": "this field is needed",
@@ -123,7 +124,8 @@ def _nearest_field(name: str, fields: Iterable[str]) -> str | None:
     names = list(fields)
     plain = name.lower().replace("-", "_")
     synonyms = (field for field in names if plain in MEANT.get(field, ()))
-    return next(synonyms, None) or next(iter(get_close_matches(plain, names, 1, 0.75)), None)
+    near = get_close_matches(plain, names, 1, 0.75) if len(plain) <= MAX_STEP else ()
+    return next(synonyms, None) or next(iter(near), None)
 
 
 def _is_id(path: Sequence[str | int]) -> bool:
@@ -163,7 +165,7 @@ def _short_text(value: Any) -> str:
 def _pointer(path: Sequence[Any], body: Any) -> str:
     """Convert pydantic's location of an error to a JSON pointer into the body.
 
-    Steps that name a type of a union are left out.
+    Steps that name a type of a union are left out, and the end of a long name.
     """
     steps = []
     for last, step in ((i == len(path) - 1, step) for i, step in enumerate(path)):
@@ -173,7 +175,7 @@ def _pointer(path: Sequence[Any], body: Any) -> str:
             body = body[step]
         else:
             continue
-        steps.append(escape_pointer(step))
+        steps.append(escape_pointer(f"{step[:MAX_STEP]}…" if isinstance(step, str) and len(step) > MAX_STEP else step))
     return "".join(f"/{step}" for step in steps)
 
 

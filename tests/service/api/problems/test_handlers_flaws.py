@@ -91,6 +91,13 @@ def test_an_unknown_field_names_the_one_that_is_meant(client, path, body, pointe
     assert flaws[pointer] == f"there is no such field here: `{meant}` may be the one that you mean"
 
 
+def test_the_refusal_of_a_long_name_is_short(client):
+    answer = client.post("/v1/collections/any/attend", json={"query": "x", "filter" * 20_000: 1})
+    (flaw,) = answer.json()["errors"]
+    assert flaw["pointer"] == "/" + ("filter" * 43)[:256] + "…"
+    assert len(answer.content) < 2000
+
+
 def test_the_refusal_of_lines_of_a_wrong_type_names_the_right_one(client):
     lines = b'{"id": "a"}\n{"id": "b"}\n'
     path = DOCUMENTS
