@@ -49,7 +49,7 @@ NAMES = {
     "cluster": "shard servers on Ray beside one process: milliseconds, calls and bytes, list lengths",
     "faults": "servers, machines, services, Ray's head and PostgreSQL killed in turn under 16 clients and a writer",
     "ranges": "a shard held again by a server, from its sealed file and from PostgreSQL",
-    "limits": "one request at the limits of each call: processor, memory, and the wait of another caller",
+    "limits": "twice the input of each call: processor, memory, the wait of another caller, and work after a hang-up",
     "writing": "the page's small language model: size, words a second in a browser, perplexity beside counts",
     "page": "the workshop page: its first answer in a browser, frames a second, and a class that pastes rows at once",
 }

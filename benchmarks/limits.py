@@ -1,24 +1,29 @@
-"""One request at the limits of each call: what it takes of the service, and what it makes another caller wait.
+"""Twice the input of each call: at most 2.2 times the processor time and memory, and no other caller waits for it.
 
-    python -m benchmarks limits
+    python -m benchmarks.limits [PART …]
 
-A service of its own has 20,000 documents with vectors of width 16 and metadata of 300 bytes. Each call is sent once,
-with as many values, names, ids or queries as the service takes, while another key asks the same collection all the
-time. The columns: processor seconds of the service until it is idle, with those for the other key's questions, the
-most memory that it had, and the longest time of one of these questions. Wanted are less than 5 seconds, 500 MiB and one
-second.
+A service has 20,000 documents with vectors of width 16, 200 with texts, all-MiniLM-L6-v2 and a random reranker. Each
+call is sent with an input and with twice the input. The columns: processor seconds of the service and of the processes
+that it starts, and the most memory of the service beyond that before the call; the ratios are given where twice the
+input takes 0.5 seconds or 64 MiB. Such a call of 0.5 seconds is sent twice more. Meanwhile another key asks all the
+time, by vectors and by texts: `waits` is the longest time of a question. Then the caller leaves after a third of the
+time: `after` are the processor seconds of the service from then on.
 
-Encoding of texts, uploads, calibration, the lab and backups are left out: they take time by the size of what is sent.
-So are `compare` and `trace`, which need an encoder.
+Wanted are ratios of at most 2.2, 500 MiB, and one second and two; ! marks what is more. A write goes on without its
+caller, so its last column has no mark. PART is a part of a name in the first column. Every call with a body that the
+API describes is in `CALLS` or `FIXED`.
 """
 
 from __future__ import annotations
 
-import base64
+import http.client
+import json
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Iterator
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -30,187 +35,251 @@ from rich.table import Table
 
 from benchmarks.running import Service
 from service.api.keyring import line_of
+from tests.checkpoints import save_cross_encoder
 
-DOCUMENTS, WIDTH = 20_000, 16
-PATH, WIDE = "/v1/collections/c", "/v1/collections/wide"
-WHOLE = ["explanation", "key", "value", "metadata", "key_vector", "value_vector", "output"]
-ASKED = [1.0] * WIDTH
+DOCUMENTS, WIDTH, MODEL = 20_000, 16, "all-MiniLM-L6-v2"
+ASKED, WHOLE = [1.0] * WIDTH, ["key", "value", "metadata", "key_vector"]
+IDS = [f"{i:05}" for i in range(DOCUMENTS)]
+LONG = 2_000_000  # characters
+NUMBERS = count()
+FIXED = {  # their bodies are a few short values, or say for how many seconds to train
+    *("put_alias", "put_collection", "set_network", "start_re_encoding", "train_model", "decode_source"),
+    *("put_room_row", "put_hold", "release_rows", "ask_room", "put_guess", "reveal_answer", "put_temperature"),
+    "leave_words_out",
+}
 
 
-def comparisons(count: int, fields: int, operator: str = "==", **options: Any) -> dict[str, Any]:
-    """Return a filter of `count` comparisons, over `fields` different fields."""
-    conditions = [
-        {"field": f"metadata.f{i % fields}", "operator": operator, "value": f"value {i}", **options}
-        for i in range(count)
-    ]
+def compared(n: int) -> dict[str, Any]:
+    """Return a filter of n comparisons of 64 fields."""
+    conditions = [{"field": f"metadata.f{i % 64}", "operator": "==", "value": f"{i}"} for i in range(n)]
     return {"operator": "OR", "conditions": conditions}
 
 
-def calls() -> dict[str, tuple[str, Any]]:
-    """Return the path and the body of each call, by its name in the table."""
-    ids = [f"{i:05}" for i in range(10_000)]
-    numbers = np.random.default_rng(2).standard_normal((2000, 1)).tolist()
-    arrays = {"query": numbers, "key": numbers, "value": numbers}
-    vectors = np.random.default_rng(3).standard_normal((90, 65_536)).astype("<f4")
-    texts_of_vectors = [base64.b64encode(vector.tobytes()).decode() for vector in vectors]
-    wide = [{"id": f"{i}", "key_vector": {"base64": text}} for i, text in enumerate(texts_of_vectors)]
-    text = {"field": "metadata.text", "operator": "contains", "ignore_case": True}
-    texts = {"operator": "OR", "conditions": [text | {"value": f"X{i}"} for i in range(50)]}
-    return {
-        "attend, 5,000 comparisons of 64 fields": (f"{PATH}/attend", {"query": ASKED, "filter": comparisons(5000, 64)}),
-        "attend, 50 texts contained in 50 fields": (
-            f"{PATH}/attend",
-            {"query": ASKED, "filter": comparisons(50, 50, "contains")},
-        ),
-        "attend, 50 texts contained, case ignored": (f"{PATH}/attend", {"query": ASKED, "filter": texts}),
-        "attend, 64 queries and their 5,000 comparisons": (
-            f"{PATH}/attend",
-            {"queries": [ASKED] * 64, "top_k": 10, "filter": comparisons(5000, 64)},
-        ),
-        "attend, 5,000 ids": (
-            f"{PATH}/attend",
-            {"query": ASKED, "filter": {"field": "id", "operator": "in", "value": ids[:5000]}},
-        ),
-        "attend, 64 queries, 10,000 matches, all fields": (
-            f"{PATH}/attend",
-            {"queries": [ASKED] * 64, "top_k": 156, "include": WHOLE},
-        ),
-        "attend, one query, 10,000 matches, all fields": (
-            f"{PATH}/attend",
-            {"query": ASKED, "top_k": 10_000, "include": WHOLE},
-        ),
-        "sweep, 1,000 temperatures, 1,000 matches": (
-            f"{PATH}/sweep",
-            {"query": ASKED, "temperatures": np.linspace(0.01, 1, 1000).tolist(), "top_k": 1000},
-        ),
-        "documents/query, 5,000 comparisons of 64 fields": (
-            f"{PATH}/documents/query",
-            {"filter": comparisons(5000, 64)},
-        ),
-        "documents/query, 50 texts contained, case ignored": (f"{PATH}/documents/query", {"filter": texts}),
-        "documents/query, a page of 10,000 with vectors": (
-            f"{PATH}/documents/query",
-            {"limit": 10_000, "include": ["key", "value", "metadata", "key_vector"]},
-        ),
-        "documents/query, 10,000 ids": (f"{PATH}/documents/query", {"ids": ids, "limit": 10_000}),
-        "documents/fields, 100 names, 1,000 values each": (
-            f"{PATH}/documents/fields",
-            {"fields": [f"metadata.f{i}" for i in range(100)], "values": True, "limit": 1000},
-        ),
-        "documents/delete, 10,000 ids that are not there": (
-            f"{PATH}/documents/delete",
-            {"ids": [f"none-{i}" for i in range(10_000)]},
-        ),
-        "feedback, 1,000 judgements": (
-            f"{PATH}/feedback",
-            {"feedback": [{"query": ASKED, "id": f"{i:05}", "right": True} for i in range(1000)]},
-        ),
-        "attend on arrays, 4,000,000 logits": ("/v1/attend", arrays),
-        "attend on arrays, with all intermediate arrays": ("/v1/attend", arrays | {"intermediates": True}),
-        "a room of 1,000 rows": ("/v1/rooms", {"rows": [{"key": f"key {i} " + 110 * "x"} for i in range(1000)]}),
-        "MCP, a message of 250,000 bytes": (
-            "/mcp",
-            {
-                "jsonrpc": "2.0",
-                "id": 1,
-                "method": "tools/call",
-                "params": {"name": "list_collections", "arguments": {"prefix": 249_000 * "x"}},
-            },
-        ),
-        "90 documents of width 65,536": (f"{WIDE}/documents", {"documents": wide}),
-        "attend, 64 queries of width 65,536, 640 vectors": (
-            f"{WIDE}/attend",
-            {"queries": [document["key_vector"] for document in wide[:64]], "top_k": 10, "include": ["key_vector"]},
-        ),
+def contained(*texts: str) -> dict[str, Any]:
+    """Return a filter of texts that a field contains, in any case."""
+    contains = {"field": "metadata.text", "operator": "contains", "ignore_case": True}
+    return {"operator": "OR", "conditions": [contains | {"value": text} for text in texts]}
+
+
+def words(n: int, start: int = 0) -> str:
+    """Return a text of n words."""
+    return " ".join(f"w{i}" for i in range(start, start + n))
+
+
+def texts(n: int, length: int = 5) -> list[str]:
+    """Return n texts, which are others for each n: the cache of the encoder knows none."""
+    return [f"{n} {words(length, i)}" for i in range(n)]
+
+
+def rows(n: int, columns: int = WIDTH) -> list[list[float]]:
+    """Return n random rows."""
+    array: list[list[float]] = np.random.default_rng(n).standard_normal((n, columns)).tolist()
+    return array
+
+
+def new(n: int, **fields: Any) -> list[dict[str, Any]]:
+    """Return n documents with these fields, and with ids that no document had before."""
+    return [{"id": f"new {i}", **fields} for i in islice(NUMBERS, n)]
+
+
+def levels(n: int) -> dict[str, Any]:
+    """Return metadata of that many levels."""
+    return {"a": levels(n - 1)} if n > 1 else {"a": 1}
+
+
+CALLS: dict[str, Callable[[int], Any]] = {  # the name of an operation, its collection and query; and its body by size
+    "attend c: queries": lambda n: {"queries": [ASKED] * 32 * n, "include": WHOLE, "top_k": 156},
+    "attend c: matches": lambda n: {"query": ASKED, "top_k": 5000 * n, "include": WHOLE},
+    "attend c: comparisons": lambda n: {"query": ASKED, "filter": compared(2500 * n)},
+    "attend c: bias of comparisons": lambda n: {"query": ASKED, "bias": {"filter": compared(2500 * n), "addend": 1}},
+    "attend c: texts contained": lambda n: {"query": ASKED, "filter": contained(*texts(25 * n))},
+    "attend c: long text contained": lambda n: {"query": ASKED, "filter": contained(n * LONG * "a")},
+    "attend c: groups": lambda n: {"query": ASKED, "group_by": {"field": "metadata.group", "groups": 50 * n}},
+    "attend t: words": lambda n: {"query": "a", "full_text": {"weight": 0.1, "query": words(250 * n)}},
+    "attend t: long query": lambda n: {"query": n * LONG * "."},
+    "attend t: parts": lambda n: {"query": [{"text": text} for text in texts(50 * n)]},
+    "attend t: highlights": lambda n: {"query": "a", "top_k": 5 * n, "include": ["highlight"]},
+    "attend t: reranked": lambda n: {"query": words(500), "rerank": {"model": "r", "depth": 100 * n, "weight": 1}},
+    "sweep c": lambda n: {"query": ASKED, "temperatures": np.linspace(0.01, 1, 500 * n).tolist(), "top_k": 900},
+    "compare t": lambda n: {"query": n * LONG * "."},
+    "compare_rows": lambda n: {"query": "a", "rows": [{"id": t, "key": t} for t in texts(100 * n, 3)]},
+    "query_documents c: comparisons": lambda n: {"filter": compared(2500 * n)},
+    "query_documents c: texts contained": lambda n: {"filter": contained(*texts(25 * n))},
+    "query_documents c: page": lambda n: {"limit": 5000 * n, "include": WHOLE},
+    "describe_fields c": lambda n: {"fields": [f"metadata.f{i}" for i in range(50 * n)], "values": True},
+    "post_documents c: vectors": lambda n: {"documents": new(5000 * n, key_vector=ASKED)},
+    "post_documents c: levels": lambda n: {"documents": new(2500 * n, metadata=levels(30))},
+    "post_documents t: texts": lambda n: {"documents": [{"id": t, "key": t} for t in texts(200 * n, 4)]},
+    "post_documents c: lines": lambda n: b"\n".join(json.dumps(d).encode() for d in new(9999 * n, key_vector=ASKED)),
+    "put_document t: long text": lambda n: {"key": n * LONG * "."},
+    "put_document t: parts": lambda n: {"key": words(3000 * n, n), "split": {"tokens": 250}},
+    "put_document c: lists": lambda n: {"value": [[1]] * 400_000 * n},
+    "patch_document c": lambda n: {"value": n * LONG * "x"},
+    "update_documents c": lambda n: {"ids": IDS[: 2500 * n], "patch": {"metadata": {"b": n}}},
+    "delete_documents c": lambda n: {"ids": [f"no {i}" for i in range(100_000 * n)]},
+    "calibrate c": lambda n: {"questions": [{"query": r, "id": i} for r in rows(250 * n) for i in (None, IDS[0])]},
+    "give_feedback c": lambda n: {"feedback": [{"query": ASKED, "id": i, "right": True} for i in IDS[: 500 * n]]},
+    "delete_feedback c": lambda n: {"numbers": list(range(10**9, 10**9 + 100_000 * n))},
+    "store_projection c": lambda n: {"down": [ASKED] * 8 * n, "up": [ASKED] * 8 * n},
+    "attend_arrays": lambda n: {"query": rows(1000 * n, 1), "key": rows(2000, 1), "value": rows(2000, 1)},
+    "encode: texts": lambda n: {"texts": texts(200 * n, 10)},
+    "encode: long text": lambda n: {"texts": [n * LONG * "."], "tokens": True},
+    "encode: long word": lambda n: {"texts": [n * LONG * "a"]},
+    "trace": lambda n: {"text": words(10 * n)},
+    "embeddings: texts": lambda n: {"model": MODEL, "input": texts(200 * n, 6)},
+    "embeddings: long text": lambda n: {"model": MODEL, "input": n * LONG * "."},
+    "rerank: documents": lambda n: {"model": "r", "query": words(1000), "documents": texts(500 * n)},
+    "rerank: long document": lambda n: {"model": "r", "query": 9999 * ".", "documents": [n * LONG * "."]},
+    "rerank_as_cohere": lambda n: {"model": "r", "query": "a", "documents": texts(500 * n, 7)},
+    "score: pairs": lambda n: {"model": "r", "text_1": texts(500 * n, 8), "text_2": texts(500 * n, 9)},
+    "score: long texts": lambda n: {"model": "r", "text_1": [n * 2_400_000 * "."], "text_2": [n * 2_400_000 * ","]},
+    "read_table?file=a.csv: rows": lambda n: b"id,key\n" + 100_000 * n * b"1,one\n",
+    "read_table?file=a.csv: long cell": lambda n: b"id,key\n1," + n * LONG * b"x",
+    "read_table?file=a.json: digits": lambda n: b'[{"id": 1, "key": %s}]' % (n * LONG * b"7"),
+    "read_table?file=a.json: levels": lambda n: n * LONG * b"[",
+    "open_room": lambda n: {"rows": [{"key": text} for text in texts(500 * n, 20)]},
+    "patch_collection c": lambda n: {"defaults": {"filter": compared(2500 * n)}},
+    "mcp": lambda n: {"jsonrpc": "2.0", "id": 1, "method": "x", "params": {"a": n * 120_000 * "x"}},
+}  # fmt: skip
+
+
+def operations() -> dict[str, tuple[str, str, str]]:
+    """Return the method, path and type of the body of each operation that has one, and of a message to /mcp."""
+    api = json.loads(Path("service/api/openapi.json").read_text())["paths"]
+    return {"mcp": ("post", "/mcp", "application/json")} | {
+        operation["operationId"]: (method, path, list(operation["requestBody"]["content"])[-1])
+        for path, methods in api.items()
+        for method, operation in methods.items()
+        if "requestBody" in operation
     }
+
+
+class Call:
+    """A call of a service, by its name in `CALLS`."""
+
+    def __init__(self, service: Service, name: str) -> None:
+        target, _, _ = name.partition(":")
+        target, _, collection = target.partition(" ")
+        operation, _, query = target.partition("?")
+        self.method, path, self.type = operations()[operation]
+        self.path = f"{path.format(name=collection, id='00001')}?{query}"
+        self.writes = name.startswith(("post_", "put_", "patch_", "update_", "delete_"))
+        self.service, self.input = service, CALLS[name]
+
+    def connect(self, n: int) -> http.client.HTTPConnection:
+        """Return a connection on which the call of that size was sent."""
+        body = self.input(n)
+        lines = isinstance(body, bytes)
+        headers = {"content-type": self.type if lines else "application/json", "x-api-key": "one"}
+        headers |= {"accept": "application/json, text/event-stream"} if self.path == "/mcp?" else {}
+        connection = http.client.HTTPConnection(self.service.url.removeprefix("http://"), timeout=600)
+        connection.request(self.method.upper(), self.path, body if lines else json.dumps(body), headers)
+        return connection
+
+    def measure(self, n: int) -> tuple[int, float, float, float]:
+        """Return the status, seconds, processor seconds and MiB of the call."""
+        Path(f"/proc/{self.service.process.pid}/clear_refs").write_text("5")  # the most memory is that from now on
+        idle, before, began = self.service.memory(), self.service.processor_seconds(), time.perf_counter()
+        answer = self.connect(n).getresponse()
+        answer.read()
+        seconds = time.perf_counter() - began
+        self.service.wait_until_idle()
+        spent, most = self.service.processor_seconds() - before, self.service.memory("VmHWM")
+        return answer.status, seconds, spent, most - idle
+
+    def waits(self) -> float:
+        """Return the longest time of a question of another key meanwhile, in seconds."""
+        over, times = threading.Event(), [0.0]
+
+        def ask() -> None:
+            with self.service.client() as client:
+                while not over.is_set():
+                    began = time.perf_counter()
+                    name, query = ("o", ASKED) if len(times) % 2 else ("t", f"the time is {began}")
+                    body, headers = {"query": query, "top_k": 3}, {"x-api-key": "other"}
+                    client.post(f"/v1/collections/{name}/attend", json=body, headers=headers).raise_for_status()
+                    times.append(time.perf_counter() - began)
+                    over.wait(0.02)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        self.connect(2).getresponse().read()
+        over.set()
+        thread.join()
+        self.service.wait_until_idle()
+        return max(times)
+
+    def goes_on(self, seconds: float) -> float:
+        """Return the processor seconds after its caller has left, that many seconds after it has sent the call."""
+        connection = self.connect(2)
+        time.sleep(seconds)
+        connection.close()
+        before = self.service.processor_seconds()
+        self.service.wait_until_idle()
+        return self.service.processor_seconds() - before
+
+    def row(self) -> Iterator[str]:
+        """Yield the columns of the call, without its name."""
+
+        def column(figure: float, most: float, unit: str) -> str:
+            return f"{figure:.{0 if unit == ' MiB' else 1}f}{unit}{' !' if figure > most else ''}"
+
+        (once_status, _, *once), (status, seconds, *twice) = self.measure(1), self.measure(2)
+        yield f"{status}" if status == once_status else f"{once_status}, {status}"
+        for before, after, most, least, unit in zip(once, twice, (1e9, 500), (0.5, 64), (" s", " MiB"), strict=True):
+            yield column(before, most, unit)
+            yield column(after, most, unit)
+            yield column(round(after / max(before, 0.01), 1), 2.2, "") if after >= least else ""
+        if twice[0] >= 0.5:
+            yield column(self.waits(), 1, " s")
+            yield column(self.goes_on(seconds / 3), 1e9 if self.writes else 2, " s")
 
 
 def fill(client: httpx.Client) -> None:
     """Write the documents."""
-    client.put(PATH, json={"encoder": None, "dimension": WIDTH}).raise_for_status()
-    client.put(WIDE, json={"encoder": None, "dimension": 65_536}).raise_for_status()
-    random = np.random.default_rng(1)
+    for name in "co":
+        client.put(f"/v1/collections/{name}", json={"encoder": None, "dimension": WIDTH}).raise_for_status()
+    client.put("/v1/collections/t", json={"temperature": 1}).raise_for_status()
     for start in range(0, DOCUMENTS, 1000):
         documents = [
             {
-                "id": f"{i:05}",
-                "key": f"key {i}",
-                "value": f"value {i}",
+                "id": IDS[i],
                 "key_vector": vector,
-                "metadata": {f"f{i % 64}": f"value {i}", "n": i, "text": f"{i} " + "Straße und Fluss " * 15},
+                "value": f"value {i}",
+                "metadata": {f"f{i % 64}": f"{i}", "group": i % 200, "text": f"{i} " + "Straße und Fluss " * 15},
             }
-            for i, vector in enumerate(random.standard_normal((1000, WIDTH)).tolist(), start)
+            for i, vector in enumerate(rows(1000), start)
         ]
-        client.post(f"{PATH}/documents", json={"documents": documents}).raise_for_status()
-
-
-class Other:
-    """Another key, which asks the collection all the time in a thread of its own.
-
-    Attributes:
-        longest: the longest time of a question so far, in seconds.
-    """
-
-    def __init__(self, service: Service) -> None:
-        self.longest = 0.0
-        self._over = threading.Event()
-        self._service = service
-        self._thread = threading.Thread(target=self._ask)
-
-    def __enter__(self) -> Other:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _ask(self) -> None:
-        with self._service.client() as client:
-            while not self._over.is_set():
-                began = time.perf_counter()
-                body = {"query": ASKED, "top_k": 3}
-                client.post(f"{PATH}/attend", json=body, headers={"x-api-key": "other"}).raise_for_status()
-                self.longest = max(self.longest, time.perf_counter() - began)
-                self._over.wait(0.02)
-
-
-def measure(service: Service, client: httpx.Client, path: str, body: Any) -> tuple[str, ...]:
-    """Send a call, and return its row of the table without the name."""
-    Path(f"/proc/{service.process.pid}/clear_refs").write_text("5")  # the most memory is that from now on
-    before, began = service.processor_seconds(), time.perf_counter()
-    with Other(service) as other:
-        answer = client.post(path, json=body)
-        took = time.perf_counter() - began
-    service.wait_until_idle()
-    return (
-        str(answer.status_code),
-        f"{len(answer.content) / 1e6:.1f} MB",
-        f"{took:.2f} s",
-        f"{service.processor_seconds() - before:.1f} s",
-        f"{service.memory('VmHWM'):,.0f} MiB",
-        f"{other.longest:.2f} s",
-    )
+        for name in "co":
+            client.post(f"/v1/collections/{name}/documents", json={"documents": documents}).raise_for_status()
+    documents = [{"id": f"{i}", "key": ". ".join(f"The {i} sees w{i + k}" for k in range(90))} for i in range(200)]
+    client.post("/v1/collections/t/documents", json={"documents": documents}).raise_for_status()
 
 
 def main() -> int:
     """Send each call, and print the table."""
-    table = Table(box=box.ASCII2, title=f"one request at the limits, {DOCUMENTS:,} documents of width {WIDTH}")
-    for heading in ("call", "status", "answer", "sent in", "processor", "memory", "the other key waits"):
-        table.add_column(heading, justify="left" if heading == "call" else "right")
+    table = Table(box=box.ASCII2, title="one request, and twice its input")
+    table.add_column("call")
+    for heading in "status processor twice ratio memory twice ratio waits after".split():  # noqa: SIM905
+        table.add_column(heading, justify="right")
     with tempfile.TemporaryDirectory() as folder:
-        keys = Path(folder, "keys")
+        keys, encoders, reranker = (Path(folder, name) for name in ("keys", "encoders.toml", "reranker"))
         keys.write_text("".join(line_of(name, "write", "", name) + "\n" for name in ("one", "other")))
-        options = ("--encoder", "none", "--keys-file", str(keys))
+        save_cross_encoder(reranker)
+        encoders.write_text(
+            f'default = "{MODEL}"\n[encoders.{MODEL}]\nmodel = "{MODEL}"\n[rerankers.r]\nmodel = "{reranker}"\n'
+        )
+        options = ("--encoders", str(encoders), "--keys-file", str(keys))
         with Service(Path(folder, "data"), *options) as service, service.client() as client:
             service.wait_until_ready()
-            client.headers.update({"x-api-key": "one", "accept": "application/json, text/event-stream"})
+            client.headers["x-api-key"] = "one"
             fill(client)
-            client.post(f"{PATH}/attend", json={"query": ASKED}).raise_for_status()
-            for name, (path, body) in calls().items():
-                row = measure(service, client, path, body)
-                table.add_row(name, *row)
-                print(name, *row, sep=" | ", file=sys.stderr, flush=True)
+            client.post("/v1/rerank", json={"model": "r", "query": "a", "documents": ["a"]}).raise_for_status()
+            for name in CALLS:
+                if not sys.argv[1:] or any(part in name for part in sys.argv[1:]):
+                    row = list(Call(service, name).row())
+                    table.add_row(name, *row)
+                    print(name, *row, sep=" | ", file=sys.stderr, flush=True)
     Console(file=sys.stdout, width=160).print(table)
     return 0
 

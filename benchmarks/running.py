@@ -95,9 +95,9 @@ class Service:
         raise TimeoutError(f"the service was still at work after {seconds} s")
 
     def processor_seconds(self) -> float:
-        """Return the processor seconds of its threads since it started."""
+        """Return the processor seconds of its threads and of its ended children since it started."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
     def memory(self, which: str = "VmRSS") -> float:
         """Resident memory in MiB: now (VmRSS), or the most there was (VmHWM)."""
