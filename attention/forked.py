@@ -10,17 +10,22 @@ import functools
 import os
 from collections.abc import Callable
 from threading import Lock
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
+AnyLock = TypeVar("AnyLock")
 T_co = TypeVar("T_co", covariant=True)
 
-_locks: WeakSet[Lock] = WeakSet()
+_locks: WeakSet[Any] = WeakSet()
 
 
 def new_lock() -> Lock:
     """Return a new lock, which is free in each forked process."""
-    lock = Lock()
+    return free_after_fork(Lock())
+
+
+def free_after_fork(lock: AnyLock) -> AnyLock:
+    """Let a Lock or RLock be free in each forked process, and return it."""
     _locks.add(lock)
     return lock
 
@@ -49,7 +54,7 @@ def in_forked_process(call: Callable[[], object]) -> None:
 
 def _free_locks() -> None:
     for lock in _locks:
-        lock._at_fork_reinit()  # type: ignore[attr-defined]  # as the standard library does with its own
+        lock._at_fork_reinit()  # as the standard library does with its own
 
 
 in_forked_process(_free_locks)

@@ -29,6 +29,7 @@ from pydantic_core.core_schema import no_info_before_validator_function
 from typing_extensions import TypeAliasType
 
 from attention import SMALLEST_TEMPERATURE
+from attention.forked import free_after_fork
 
 
 class NullHasMeaning:
@@ -37,7 +38,7 @@ class NullHasMeaning:
 
 Kind = TypeVar("Kind")
 OrNull = Annotated[Kind | None, NullHasMeaning()]
-_BUILDING = RLock()
+_BUILDING = free_after_fork(RLock())
 
 
 class JSONObject(BaseModel):

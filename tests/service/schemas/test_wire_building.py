@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -9,8 +12,35 @@ import pytest
 from pydantic import ValidationError
 
 from service.schemas.wire import Wire
+from tests.examples import ROOT
 
 THREADS, MODELS = 4, 100
+
+FORKED = """
+import os, signal
+from threading import Event, Thread
+from service.schemas import wire
+
+class Counted(wire.Wire):
+    count: int
+
+inside, leave = Event(), Event()
+
+def build():
+    with wire._BUILDING:
+        inside.set()
+        leave.wait()
+
+thread = Thread(target=build)
+thread.start()
+inside.wait()
+child = os.fork()
+if not child:
+    signal.alarm(60)
+    os._exit(Counted(count=2).count)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+leave.set()
+"""
 
 
 def test_threads_that_use_a_model_first_at_once_all_get_its_own_validator():
@@ -28,3 +58,9 @@ def test_threads_that_use_a_model_first_at_once_all_get_its_own_validator():
             assert not model.__pydantic_complete__
             objects = list(threads.map(validate, [model] * THREADS))
             assert all(type(content) is model and content.count == 2 for content in objects)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_builds_a_model_that_another_thread_was_building():
+    ended = subprocess.run([sys.executable, "-c", FORKED], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ended.stdout == "2\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from functools import cached_property
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from softkv.answers.documents import Document
@@ -118,12 +117,15 @@ class CollectionSource:
             allowed = ", ".join(sorted(_COLLECTION_SETTINGS))
             raise invalid_value("", f"settings: a collection has {allowed}, not {', '.join(unknown)}")
         self._connect = connect
+        self._connection: Connection | None = None
         self._info: CollectionInfo | None = None
 
-    @cached_property
+    @property
     def connection(self) -> Connection:
         """The connection to the service; it is opened at first use."""
-        return self._connect()
+        if self._connection is None:  # without a lock, which a forked process may find locked for ever
+            self._connection = self._connect()
+        return self._connection
 
     def run(self, plan: Call[T] | Plan[T]) -> T:
         """Run a plan (a sequence of calls) with the blocking client; return its result."""

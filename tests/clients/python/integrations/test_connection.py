@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import pytest
 
@@ -19,6 +21,24 @@ from softkv.integrations import (
     collect_pages,
     sync_store_method,
 )
+
+
+def test_a_connection_is_opened_while_a_thread_is_in_the_middle_of_opening_another():
+    """So it can be opened in a process that was forked then, which has no such thread to wait for."""
+    opening, done = Event(), Event()
+
+    def open_slowly():
+        opening.set()
+        assert done.wait(60)
+        return Connection("http://one.test")
+
+    slow, other = CollectionSource("c", open_slowly), CollectionSource("c", lambda: Connection("http://other.test"))
+    with ThreadPoolExecutor(2) as threads:
+        slow_connection = threads.submit(lambda: slow.connection)
+        assert opening.wait(60)
+        assert threads.submit(lambda: other.connection).result(30).url == "http://other.test"
+        done.set()
+        assert slow_connection.result() is slow.connection
 
 
 def test_both_clients_reach_the_service(service):
