@@ -265,26 +265,27 @@ def _find_positions(weights: Weights, rows: RowNumbers) -> tuple[slice | I64, sl
     return positions[present], present
 
 
-def _sum_by_code(codes: NDArray[np.int32], weights: F64, counts: I64) -> tuple[F64, int]:
+def _sum_by_code(codes: NDArray[np.integer[Any]], weights: F64, counts: I64) -> tuple[F64, int]:
     """Return float64[c], the sum of the weights of each code, and the most numbers that were added one after another.
 
     Codes without a document change neither, so that values of documents that do not pass leave no trace.
 
     Args:
-        codes: int32[n], from 0 on.
+        codes: integers[n], from 0 on.
         weights: float64[n], not below 0.
         counts: int64[c], how often each code occurs.
     """
-    seen = np.flatnonzero(counts)
-    if len(seen) < len(counts):
-        codes = np.cumsum(counts > 0)[codes] - 1
+    distinct, seen = len(counts), np.count_nonzero(counts)
+    if seen <= MAX_CHUNKED_VALUES < distinct:
+        masses, occurs = np.zeros(distinct), counts > 0
+        masses[occurs], terms = _sum_by_code((np.cumsum(occurs) - 1)[codes], weights, counts[occurs])
+        return masses, terms
     # Sums of sums: few numbers are added one after another.
-    length = CHUNK if len(seen) <= MAX_CHUNKED_VALUES else max(len(codes), 1)
-    sums, masses = np.zeros(len(seen)), np.zeros(len(counts))
+    length = CHUNK if distinct <= MAX_CHUNKED_VALUES else max(len(codes), 1)
+    sums = np.zeros(distinct)
     for start in range(0, len(codes), length):
-        sums += np.bincount(codes[start : start + length], weights[start : start + length], minlength=len(seen))
-    masses[seen] = sums
-    return masses, min(int(counts.max(initial=0)), length + len(codes) // length)
+        sums += np.bincount(codes[start : start + length], weights[start : start + length], minlength=distinct)
+    return sums, min(int(counts.max(initial=0)), length + len(codes) // length)
 
 
 def sum_error(columns: Sequence[FieldWeights]) -> float:
