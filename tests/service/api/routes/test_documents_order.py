@@ -82,6 +82,18 @@ def test_a_cursor_belongs_to_its_order(client, path):
         assert "send next_cursor with the order_by of its page" in refused.json()["detail"]
 
 
+def test_a_cursor_is_a_position_that_another_collection_has_too(client, path):
+    other = "/v1/collections/later"
+    client.put(other, json={"encoder": None})
+    documents = [{"id": f"l{year}", "key_vector": [1, 0], "metadata": {"year": year}} for year in (-9999, 9999)]
+    client.post(f"{other}/documents", json={"documents": documents}).raise_for_status()
+    cursor = client.post(path, json={"limit": 1, "order_by": BY_YEAR}).json()["next_cursor"]
+    assert pages(client, f"{other}/documents/query", order_by=BY_YEAR) == [["l-9999", "l9999"]]
+    answer = client.post(f"{other}/documents/query", json={"order_by": BY_YEAR, "cursor": cursor})
+    assert [document["id"] for document in answer.json()["documents"]] == ["l9999"]
+    client.delete(other)
+
+
 @pytest.mark.parametrize(
     ("order", "pointer"),
     [
