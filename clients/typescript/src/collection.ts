@@ -385,6 +385,7 @@ export class Collection<Value = unknown> {
       (page: SchemaDocumentPage) => ({
         items: page.documents.map((document: SchemaDocumentAnswer) => decodeFields<Document<Value>>(document)),
         next_cursor: page.next_cursor,
+        ...(page.warnings && { warnings: page.warnings }),
       }),
     );
   }

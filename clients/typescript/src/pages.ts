@@ -1,9 +1,10 @@
 /** Lists of any length, fetched page by page during iteration. */
 
-/** A page of items, and the position of the next page; null at the end. */
+/** A page of items, warnings about the filter, and the position of the next page; null at the end. */
 export interface Page<Item> {
   readonly items: Item[];
   readonly next_cursor: string | null;
+  readonly warnings?: string[];
 }
 
 /** The functions that fetch a page and count the items. */
@@ -40,6 +41,11 @@ export class Pages<Item> implements AsyncIterable<Item> {
   /** Return the first item, or undefined if the list is empty. */
   async first(): Promise<Item | undefined> {
     return (await this.#paging.ask(undefined, 1)).items[0];
+  }
+
+  /** Return a sentence for each comparison of the filter that passes over texts or numbers, or that none can pass. */
+  async warnings(): Promise<string[]> {
+    return (await this.#paging.ask(undefined, 1)).warnings ?? [];
   }
 
   /** Return the number of items. */

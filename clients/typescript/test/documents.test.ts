@@ -111,6 +111,9 @@ test("found documents come page by page", async (t) => {
   assert.equal((await own.find({ filter: F("year", ">", 1900) }).first())?.value, "pole");
   assert.equal(await own.find({ filter: F("year", ">", 2100) }).first(), undefined);
   assert.equal(await own.find({ filter: F("year", ">", 1900), page: 1 }).count(), 2);
+  assert.deepEqual(await own.find({ filter: F("year", ">", 1900) }).warnings(), []);
+  const [warning] = await own.find({ filter: F("year", ">", "1900") }).warnings();
+  assert.match(warning ?? "", /^metadata\.year holds numbers in every document that has it, and is compared with a text/);
   assert.equal(await own.count(), 4);
   const stopped: string[] = [];
   for await (const { id } of own.find({ page: 1 })) {
