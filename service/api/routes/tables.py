@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -126,12 +126,36 @@ async def read_table(
     number: Annotated[
         Sequence[str], Query(description="A column of CSV to read as numbers, such as 1.10; may be repeated.")
     ] = (),
+    text_column: Annotated[Sequence[str], Query(description="A column to keep as texts; may be repeated.")] = (),
     text: Annotated[bool, Query(description="Whether every cell of a CSV file stays a text.")] = False,
+    decimal: Annotated[
+        Literal[".", ","] | None,
+        Query(description="The decimal point of the numbers in CSV; found in the file if left out."),
+    ] = None,
+    date: Annotated[
+        str | None,
+        Query(max_length=40, description="The format of the dates in CSV, such as %d.%m.%Y, which become ISO 8601."),
+    ] = None,
     delimiter: Annotated[
-        str | None, Query(description="The character between the cells of CSV; found in the file if left out.")
+        str | None, Query(description="The character between the cells of CSV, or tab; found in the file if left out.")
     ] = None,
     charset: Annotated[
         str | None, Query(description="The encoding of CSV, such as windows-1252; UTF-8, or by its mark, if left out.")
+    ] = None,
+    quoting: Annotated[
+        Literal["csv", "none"] | None,
+        Query(description="Whether quotation marks enclose cells of CSV, or are part of them; by its lines if tabs."),
+    ] = None,
+    sheet: Annotated[
+        str | None, Query(description="The name of the sheet of a spreadsheet; the first visible one if left out.")
+    ] = None,
+    header_row: Annotated[
+        int | None,
+        Query(
+            ge=1,
+            le=1_000_000,
+            description="The row of CSV or a sheet with the names of the columns; the first if left out.",
+        ),
     ] = None,
 ) -> Response:
     """Read a file of any format that `softkv load` knows, and return its rows. Nothing is stored.
@@ -149,14 +173,23 @@ async def read_table(
         "expires": expires,
         "skip": skip,
         "number": number,
+        "text_column": text_column,
         "text": text,
+        "decimal": decimal,
+        "date": date,
         "needs": "rows",
+    }
+    layout = {
+        "delimiter": delimiter,
+        "charset": charset,
+        "quoting": quoting,
+        "sheet": sheet,
+        "header_row": header_row,
     }
     order = {
         "file": _safe_name(file),
         "columns": columns,
-        "delimiter": delimiter,
-        "charset": charset,
+        "layout": layout,
         "ids": None,
         "lines": None,
         "mark": None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 COLUMNS, NEW = "Columns and ids", "For a new collection"
 """Two groups of options in the help."""
 
+_SHOWN_FLAWS = 10
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -121,9 +123,37 @@ def load(
             rich_help_panel=COLUMNS,
         ),
     ] = None,
+    text_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--text-column",
+            metavar="COLUMN",
+            help="A column to keep as texts, such as prices with zeros at their end; may be repeated.",
+            rich_help_panel=COLUMNS,
+        ),
+    ] = None,
     text: Annotated[
         bool, typer.Option("--text", help="Keep every cell of a CSV file a text.", rich_help_panel=COLUMNS)
     ] = False,
+    decimal: Annotated[
+        str | None,
+        typer.Option(
+            "--decimal",
+            metavar=".|,",
+            help="The decimal point of the numbers in CSV.",
+            show_default="found in the file",
+            rich_help_panel=COLUMNS,
+        ),
+    ] = None,
+    date: Annotated[
+        str | None,
+        typer.Option(
+            "--date",
+            metavar="FORMAT",
+            help="The format of the dates in CSV, such as %d.%m.%Y.",
+            rich_help_panel=COLUMNS,
+        ),
+    ] = None,
     delimiter: Annotated[
         str | None,
         typer.Option(
@@ -141,6 +171,28 @@ def load(
             metavar="NAME",
             help="The encoding of CSV, such as windows-1252.",
             show_default="UTF-8, or by its mark",
+            rich_help_panel=COLUMNS,
+        ),
+    ] = None,
+    quoting: Annotated[
+        Literal["csv", "none"] | None,
+        typer.Option(
+            help="Whether quotation marks enclose cells of CSV, or are part of them.",
+            show_default="csv, and found in a file with tabs",
+            rich_help_panel=COLUMNS,
+        ),
+    ] = None,
+    sheet: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The sheet.", show_default="the first visible one", rich_help_panel=COLUMNS),
+    ] = None,
+    header_row: Annotated[
+        int | None,
+        typer.Option(
+            metavar="ROW",
+            min=1,
+            help="The row of CSV or of a sheet with the names of the columns.",
+            show_default="the first one",
             rich_help_panel=COLUMNS,
         ),
     ] = None,
@@ -184,7 +236,7 @@ def load(
     softkv load books.csv --collection library --key title
     """
     from softkv.commands.remote import OPTION, reading
-    from softkv.tables import Columns, open_with, stem_of
+    from softkv.tables import Columns, Layout, open_with, stem_of
 
     columns = Columns(
         id=id_column,
@@ -194,13 +246,14 @@ def load(
         expires=expires_column,
         skip=skip or (),
         number=number or (),
+        text_column=text_column or (),
         text=text,
+        decimal=decimal,
+        date=date,
         option=OPTION,
     )
     with reading():
-        source = open_with(
-            file, columns, delimiter="\t" if delimiter in ("tab", "\\t") else delimiter, charset=charset, ids=ids
-        )
+        source = open_with(file, columns, Layout(delimiter, charset, quoting, sheet, header_row), ids=ids)
     name = collection_name(collection or (stem_of(file) if file.name != "-" else source.name))
     options = {"similarity": similarity, "encoder": encoder, "value_from": value_from}
     upload_source(source, name, options, resume=resume, url=url, api_key=api_key, as_json=as_json)
@@ -265,7 +318,9 @@ def upload_source(
         write_json(upload.summary())
     else:
         output().print(str(upload))
-    for flaw in upload.flaws():
+    for flaw in islice(upload.flaws(), _SHOWN_FLAWS):
         console.print(flaw)
+    if (hidden := len(upload.refusals) - _SHOWN_FLAWS) > 0:
+        console.print(f"and {hidden:,} others, which --json lists")
     if upload.refusals:
         raise CommandError(f"{len(upload.refusals):,} documents were refused, the others are written")

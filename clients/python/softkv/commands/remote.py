@@ -169,6 +169,7 @@ class Upload:
             "skipped": self.skipped,
             "keyless": self._table.keyless,
             "expired": self._table.expired,
+            "notices": self._table.notices,
             "refused": [
                 {self._table.unit: refused.line, "id": refused.id, "detail": refused.detail}
                 for refused in self.refusals

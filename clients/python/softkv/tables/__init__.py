@@ -5,7 +5,7 @@ from __future__ import annotations
 from softkv.tables.asked import Asked, read_asked
 from softkv.tables.columns import Columns
 from softkv.tables.confinement import landlock_version
-from softkv.tables.content import stem_of
+from softkv.tables.content import Layout, stem_of
 from softkv.tables.objects import EXPORT_MARK, EXPORT_SETTINGS, EXPORT_VERSION
 from softkv.tables.opening import open_table, open_with
 from softkv.tables.process import END, MESSAGE, reader_command, reader_environment, why_ended
@@ -20,6 +20,7 @@ __all__ = [
     "MESSAGE",
     "Asked",
     "Columns",
+    "Layout",
     "Table",
     "landlock_version",
     "open_table",

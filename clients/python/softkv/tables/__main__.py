@@ -24,7 +24,7 @@ from softkv.tables import arrays, arrow, sheets
 from softkv.tables.cells import BadCell
 from softkv.tables.columns import Columns
 from softkv.tables.confinement import clock_stopped, limit, open_only
-from softkv.tables.content import ReaderMissing, ending_of, own_file
+from softkv.tables.content import Layout, ReaderMissing, ending_of, own_file
 from softkv.tables.opening import IDS_ENDING, open_here
 from softkv.tables.process import END, MESSAGE, ROWS, TABLE, Message, Vectors, write_line
 from softkv.tables.table import Table
@@ -43,8 +43,8 @@ def main() -> None:
     """Read the table that the first line of standard input describes, and write messages to standard output.
 
     The line is a JSON object with `folder` and `file`, the path of a file from there; `columns`, as `Columns` has them;
-    `delimiter`, `charset`, `ids` and `lines`, as `open_here` takes them; `mark`, as `Vectors` takes it, or null if
-    arrays become lists; and the limits `line_bytes`, `memory_bytes` and `seconds` of a line and of this process, or
+    `layout`, as `Layout` has it; `ids` and `lines`, as `open_here` takes them; `mark`, as `Vectors` takes it, or null
+    if arrays become lists; and the limits `line_bytes`, `memory_bytes` and `seconds` of a line and of this process, or
     null. The end of standard input ends the process.
     """
     request, answer = sys.stdin.buffer, sys.stdout.buffer
@@ -66,8 +66,8 @@ def _read(order: dict[str, Any], request: int) -> Iterator[Message]:
     try:
         _confine(path, order["ids"])
         Thread(target=_exit_at_end_of, args=(request,), daemon=True).start()
-        options = {name: order[name] for name in ("delimiter", "charset", "ids", "lines")}
-        table = open_here(path, Columns(**order["columns"]), **options)
+        layout = Layout(**order["layout"])
+        table = open_here(path, Columns(**order["columns"]), layout, ids=order["ids"], lines=order["lines"])
         yield TABLE, _describe(table, order), b""
         if order["mark"] and table.matrix is not None:
             yield from _read_matrix(table.matrix[1])

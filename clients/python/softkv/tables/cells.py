@@ -1,4 +1,4 @@
-"""The JSON form of a cell: of a typed one by its type, of a text by the type of its column."""
+"""The JSON form of a cell, by its type, and the fields of a document that a cell may become."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, Literal, NoReturn, TypeAlias
+from typing import Any, NoReturn
 from uuid import UUID
 
 import numpy as np
@@ -20,10 +20,7 @@ try:  # several times faster, but it makes floats of whole numbers beyond 64 bit
 except ImportError:
     _loads = None  # type: ignore[assignment]
 
-Kind: TypeAlias = Literal["text", "number", "boolean", "json"]
-
-_INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,19})")
-_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
+NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _PRINTED_SCALAR = re.compile(r"np\.float\d+\(([^()]*)\)")
@@ -31,6 +28,8 @@ _PRINTED_SCALAR = re.compile(r"np\.float\d+\(([^()]*)\)")
 _KINDS = bytes(ord("d" if byte in b"0123456789" else " " if byte in b"[:,- \t\n\r" else ".") for byte in range(256))
 _LONG_NUMBER = b" " + 19 * b"d"
 _UUID_BYTES = 16
+_EXACT = 2**53
+"""From here on, several whole numbers are one float."""
 _SHOWN = 40
 
 
@@ -117,6 +116,8 @@ def to_id(cell: Any) -> str:
             return str(cell)
         case int() if not isinstance(cell, bool):
             return str(cell)
+        case float() if math.isfinite(cell) and abs(cell) >= _EXACT:
+            raise BadCell(f"{cell} is a float beyond 2^53, which has lost its last digits: write it as text or Int64")
         case float() | Decimal() if math.isfinite(cell) and cell == int(cell):
             return str(int(cell))
     if hasattr(cell, "item"):
@@ -157,7 +158,7 @@ def to_instant(cell: Any, now: datetime) -> str | float | int | None:
         text = cell.strip()
         if duration := _DURATION.fullmatch(text):
             return _iso(now + timedelta(seconds=float(duration[1]) * _SECONDS[duration[2]]))
-        if _NUMBER.fullmatch(text):
+        if NUMBER.fullmatch(text):
             return force_number(text)
         try:
             cell = datetime.fromisoformat(text)
@@ -235,7 +236,7 @@ def force_number(text: str) -> int | float:
         BadCell: it is not a finite number, or a whole number beyond 64 bits.
     """
     stripped = text.strip()
-    if not _NUMBER.fullmatch(stripped) or not math.isfinite(number := float(stripped)):
+    if not NUMBER.fullmatch(stripped) or not math.isfinite(number := float(stripped)):
         raise BadCell(f"wanted a number, got {shorten(text)!r}")
     try:
         integer = int(stripped)
@@ -244,75 +245,6 @@ def force_number(text: str) -> int | float:
     if not -(2**63) <= integer < 2**64:
         raise BadCell(f"{shorten(text)} is a whole number beyond 64 bits: leave it a text")
     return integer
-
-
-def comes_back(text: str) -> bool:
-    """Return whether a number is written as it would be written again: neither 01234 nor 1.10 nor 1e5 is."""
-    if _INTEGER.fullmatch(text):
-        return text != "-0" and -(2**63) <= int(text) < 2**64
-    if not _NUMBER.fullmatch(text):
-        return False
-    return repr(float(text)) == text and math.isfinite(float(text))
-
-
-class ColumnOfTexts:
-    """The type of a column whose cells are texts: note every filled cell, then read `kind`.
-
-    Attributes:
-        changed: the first cell that looks like a number, but would change if it became one, such as 01234; else None.
-    """
-
-    def __init__(self) -> None:
-        self._kinds: set[Kind] = {"number", "boolean", "json"}
-        self._brackets = ""
-        self._seems_numeric = True
-        self._noted = False
-        self.changed: str | None = None
-
-    def note(self, cell: str) -> None:
-        """Take a filled cell into account."""
-        self._noted = True
-        if self._seems_numeric:
-            if not comes_back(cell):
-                self._kinds.discard("number")
-                self.changed = self.changed or cell
-            self._seems_numeric = _NUMBER.fullmatch(cell.strip()) is not None
-        if "boolean" in self._kinds and cell.lower() not in ("true", "false"):
-            self._kinds.discard("boolean")
-        if "json" in self._kinds:
-            self._brackets = self._brackets or cell[0]
-            if cell[0] not in "[{" or cell[0] != self._brackets or not _is_json(cell):
-                self._kinds.discard("json")
-
-    @property
-    def kind(self) -> Kind:
-        """The type of the column."""
-        return next(iter(self._kinds), "text") if self._noted else "text"
-
-    @property
-    def stays_text(self) -> str | None:
-        """The cell for which a column of numbers stays text; None for other columns."""
-        return self.changed if self._noted and self._seems_numeric else None
-
-
-def of_kind(text: str, kind: Kind) -> Any:
-    """Return the JSON value of a text in a column of this type."""
-    match kind:
-        case "number":
-            return int(text) if _INTEGER.fullmatch(text) else float(text)
-        case "boolean":
-            return text.lower() == "true"
-        case "json":
-            return json.loads(text)
-    return text
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text, parse_constant=refuse_constant)
-    except (ValueError, RecursionError):
-        return False
-    return True
 
 
 def refuse_constant(name: str) -> NoReturn:

@@ -14,6 +14,7 @@ FIELDS = ("id", "key", "value", "key_vector", "key_vectors", "value_vector", "pa
 
 METADATA, SKIP = "metadata", "skip"
 _KEYS = {"key", "key_vector", "key_vectors"}
+_LISTS = ("skip", "number", "text_column")
 _OPTIONS = {"id": "id", "key": "key", "value": "value", "vector": "key_vector", "expires": "expires"}
 
 
@@ -29,7 +30,10 @@ class Columns:
         expires: the column of the instants at which documents expire.
         skip: columns that are left out.
         number: columns of texts that become numbers, although some cells would not come back the same.
+        text_column: columns that become texts.
         text: whether the metadata of a table of texts stays texts.
+        decimal: the decimal point of numbers in a table of texts; found in it if None.
+        date: the format of dates in a table of texts, such as %d.%m.%Y; None if these stay texts.
         repeats: whether several rows may have one id.
         needs: what a table must have: ids and keys, for documents; the texts of keys; or any columns, for rows.
         option: how a message writes an option and the name of a column.
@@ -42,7 +46,10 @@ class Columns:
     expires: str | None = None
     skip: Sequence[str] = ()
     number: Sequence[str] = ()
+    text_column: Sequence[str] = ()
     text: bool = False
+    decimal: str | None = None
+    date: str | None = None
     repeats: bool = False
     needs: Literal["documents", "keys", "rows"] = "documents"
     option: str = "{}={}"
@@ -50,22 +57,28 @@ class Columns:
     @property
     def are_named(self) -> bool:
         """Whether a column is named, so that objects of JSON are rows of a table rather than documents."""
-        return any(getattr(self, option) is not None for option in _OPTIONS) or bool(self.skip or self.number)
+        named = [getattr(self, option) is not None for option in _OPTIONS]
+        return any(named) or any(getattr(self, option) for option in _LISTS)
 
-    def fields(self, names: Sequence[str], table: str, *, numbered: bool = False) -> dict[str, str]:
+    def fields(
+        self, names: Sequence[str], table: str, *, numbered: bool = False, lacks_names: bool = False
+    ) -> dict[str, str]:
         """Return the field of a document that each column becomes; of other columns METADATA or SKIP.
 
         Args:
             names: the names of the columns.
             table: the name of the table, for messages.
             numbered: whether rows may lack an id.
+            lacks_names: whether some names are numbers, since the header lacks them.
 
         Raises:
             Invalid: a column does not exist, two have one name, or the table has no ids or no keys.
         """
         listed = f"its columns are {', '.join(names) or 'none'}"
+        if lacks_names:
+            listed += f" (if the header is a later row, name it with {self.say('header_row')})"
         chosen = {option: name for option in _OPTIONS if (name := getattr(self, option)) is not None}
-        named = [*chosen.items(), *(("skip", name) for name in self.skip), *(("number", name) for name in self.number)]
+        named = [*chosen.items(), *((option, name) for option in _LISTS for name in getattr(self, option))]
         for option, column in named:
             if column not in names:
                 raise invalid_value("", f"{table} has no column {column!r} for {self.say(option)}, {listed}")
@@ -94,8 +107,9 @@ class Columns:
         return fields
 
     def say(self, option: str, column: str = "") -> str:
-        """Return how a caller writes an option, with the name of a column."""
-        return self.option.format(option, repr(column) if column else "…")
+        """Return how a caller writes an option, with the name of a column or another value."""
+        name = option.replace("_", "-") if self.option.startswith("--") else option
+        return self.option.format(name, repr(column) if column else "…")
 
     def _refuse_repeated(self, fields: Sequence[tuple[str, str]], table: str) -> None:
         """Raise Invalid if two columns are the same field of a document."""

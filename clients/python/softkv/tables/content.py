@@ -6,7 +6,7 @@ import codecs
 import gzip
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +31,29 @@ NumberedRow: TypeAlias = tuple[int, Cells | str]
 
 
 @dataclass(frozen=True)
+class Layout:
+    """The layout of a table in its file; None is found in the file.
+
+    Attributes:
+        delimiter: the character between the cells of CSV, or `tab`.
+        charset: the encoding of CSV, such as windows-1252.
+        quoting: whether quotation marks enclose cells of CSV, `csv`, or are part of them, `none`.
+        sheet: the name of the sheet of a spreadsheet.
+        header_row: the row with the names of the columns, from 1; those before it are left out.
+    """
+
+    delimiter: str | None = None
+    charset: str | None = None
+    quoting: str | None = None
+    sheet: str | None = None
+    header_row: int | None = None
+
+
+FOUND = Layout()
+"""The layout that a file shows by itself."""
+
+
+@dataclass(frozen=True)
 class Content:
     """The content of a table, whatever its format.
 
@@ -40,10 +63,13 @@ class Content:
         total: the number of rows, or None if it is unknown.
         unit: what the number of a row counts: lines, or rows. The first is 1.
         texts: whether every cell is a text, whose type is then decided by its column.
+        decimals: of texts, the characters that may be the decimal point.
+        mixed: columns with texts and others among their cells, which all become texts.
+        lacks_names: whether columns are called by their number, since the header lacks their names.
         numbered: whether a row without an id gets its number, from 0, as its id.
         settings: the settings of the collection that these rows are for, as `create` takes them; empty if unknown.
         name: the name of the exported collection, or None.
-        notices: sentences about the table for its reader.
+        notices: what its reader should hear, of which the name of the table is the beginning.
         matrix: the only column and its vectors, an array [n, d], if there is nothing else; otherwise None.
     """
 
@@ -52,11 +78,19 @@ class Content:
     total: int | None = None
     unit: str = "row"
     texts: bool = False
+    decimals: str = "."
+    mixed: Collection[str] = ()
+    lacks_names: bool = False
     numbered: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
     name: str | None = None
     notices: Sequence[str] = ()
     matrix: tuple[str, Any] | None = None
+
+
+def count_cells(columns: Mapping[str, int]) -> str:
+    """Return columns in words with the number of cells that a notice counts in each; empty without any."""
+    return ", ".join(f"{count:,} of column {column!r}" for column, count in columns.items() if count)
 
 
 class ReaderMissing(Invalid):

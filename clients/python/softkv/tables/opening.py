@@ -14,8 +14,10 @@ from softkv.problems import invalid_value
 from softkv.tables import arrays, arrow, objects, sheets
 from softkv.tables.columns import Columns
 from softkv.tables.content import (
+    FOUND,
     TEXT_ENDINGS,
     Content,
+    Layout,
     NumberedRow,
     ending_of,
     naming_damage,
@@ -54,9 +56,15 @@ def open_table(
     expires: str | None = None,
     skip: Sequence[str] = (),
     number: Sequence[str] = (),
+    text_column: Sequence[str] = (),
     text: bool = False,
+    decimal: str | None = None,
+    date: str | None = None,
     delimiter: str | None = None,
     charset: str | None = None,
+    quoting: str | None = None,
+    sheet: str | None = None,
+    header_row: int | None = None,
     ids: str | Path | None = None,
 ) -> Table:
     """Open a file, a DataFrame or an Arrow table as documents, which `upsert` writes.
@@ -72,9 +80,15 @@ def open_table(
         expires: the column of the instants at which documents expire, or of durations such as 30d.
         skip: columns that are left out.
         number: columns of a CSV file that become numbers, although some cells would not come back the same.
+        text_column: columns that become texts, although all cells are numbers.
         text: whether the metadata of a CSV file stays texts.
+        decimal: the decimal point of the numbers in a CSV file; found in the file if left out.
+        date: the format of the dates in a CSV file, such as %d.%m.%Y; they become dates of ISO 8601.
         delimiter: the character between the cells of a CSV file; found in the file if left out.
         charset: the encoding of a CSV file, such as windows-1252; by the mark at its beginning if left out.
+        quoting: "none" if quotation marks are part of the cells of a CSV file, "csv" if they enclose cells.
+        sheet: the name of the sheet of a spreadsheet; the first visible one if left out.
+        header_row: the row with the names of the columns in CSV or a sheet, from 1; the first one if left out.
         ids: for vectors: a .txt file with one id per line, or a table of documents in the same order.
 
     Returns:
@@ -86,16 +100,16 @@ def open_table(
     Example:
         >>> collection.upsert(open_table("books.csv", key="title"))
     """
-    columns = Columns(id, key, value, vector, expires, tuple(skip), tuple(number), text)
-    return open_with(source, columns, delimiter=delimiter, charset=charset, ids=ids)
+    lists = tuple(skip), tuple(number), tuple(text_column)
+    columns = Columns(id, key, value, vector, expires, *lists, text, decimal, date)
+    return open_with(source, columns, Layout(delimiter, charset, quoting, sheet, header_row), ids=ids)
 
 
 def open_with(
     source: Any,
     columns: Columns,
+    layout: Layout = FOUND,
     *,
-    delimiter: str | None = None,
-    charset: str | None = None,
     ids: str | Path | None = None,
     lines: str | None = None,
 ) -> Table:
@@ -104,21 +118,19 @@ def open_with(
     Another process reads a file, if this one can start others. `lines` names the column that a plain file of lines
     becomes.
     """
-    options = {"delimiter": delimiter, "charset": charset, "ids": None if ids is None else str(ids), "lines": lines}
+    options = {"ids": None if ids is None else str(ids), "lines": lines}
     if isinstance(source, str | Path) and str(source) != "-" and reader_command():
         with suppress(OSError):  # this system starts no process
-            return open_elsewhere(Path(source), columns, options)
-    return open_here(source, columns, **options)
+            return open_elsewhere(Path(source), columns, layout, options)
+    return open_here(source, columns, layout, **options)
 
 
-def open_here(
-    source: Any, columns: Columns, *, delimiter: str | None, charset: str | None, ids: str | None, lines: str | None
-) -> Table:
+def open_here(source: Any, columns: Columns, layout: Layout, *, ids: str | None, lines: str | None) -> Table:
     """Open a table as `open_with` does, and read it in this process."""
     if not isinstance(source, str | Path):
         return Table("the table", _read_object(source, columns), columns)
     path, ids_path = Path(source), None if ids is None else Path(ids)
-    content = read_path(path, columns, delimiter=delimiter, charset=charset, column=lines)
+    content = read_path(path, columns, layout, column=lines)
     if content.numbered and ids_path is None:
         ids_path = own_file(path.parent, path.with_suffix(IDS_ENDING).name)
     if ids_path is not None:
@@ -135,23 +147,20 @@ def _read_object(source: Any, columns: Columns) -> Content:
     raise invalid_value("", f"wanted the path of a file, a DataFrame or an Arrow table, got {type(source).__name__}")
 
 
-def read_path(
-    path: Path, columns: Columns, *, delimiter: str | None = None, charset: str | None = None, column: str | None = None
-) -> Content:
+def read_path(path: Path, columns: Columns, layout: Layout = FOUND, *, column: str | None = None) -> Content:
     """Return the content of a file by its ending, of a folder of BEIR, or of standard input if the path is `-`.
 
     Args:
         path: the file or the folder.
         columns: the columns that a caller names.
-        delimiter: the character between cells of CSV.
-        charset: the encoding of CSV.
+        layout: how the table lies in the file.
         column: the name of the column that a plain file of lines becomes; None if such a file is refused.
 
     Raises:
         Invalid: the ending is unknown, or the content does not match it, also where its rows reach that place.
     """
     with naming_damage(path):
-        content = _read_path(path, columns, delimiter=delimiter, charset=charset, column=column)
+        content = _read_path(path, columns, layout, column)
 
     def rows() -> Iterator[NumberedRow]:
         with naming_damage(path):
@@ -160,9 +169,7 @@ def read_path(
     return replace(content, rows=rows)
 
 
-def _read_path(
-    path: Path, columns: Columns, *, delimiter: str | None, charset: str | None, column: str | None
-) -> Content:
+def _read_path(path: Path, columns: Columns, layout: Layout, column: str | None) -> Content:
     if str(path) == "-":
         return _read_standard_input(columns, column)
     if path.is_dir():
@@ -175,13 +182,13 @@ def _read_path(
     if ending in objects.ARRAY_ENDINGS:
         return objects.read_array_of_json(path, open_file)
     if ending in sheets.TEXT_ENDINGS:
-        return sheets.read_delimited(path, open_file, delimiter=delimiter, charset=charset)
+        return sheets.read_delimited(path, open_file, layout, columns)
     if ending in arrow.PARQUET_ENDINGS:
         return arrow.read_parquet(path, columns)
     if ending in arrow.FILE_ENDINGS:
         return arrow.read_arrow_file(path, columns)
     if ending in sheets.SPREADSHEET_ENDINGS:
-        return sheets.read_spreadsheet(path)
+        return sheets.read_spreadsheet(path, layout, columns)
     if ending in arrays.ENDINGS:
         return arrays.read_arrays(path)
     if ending in arrays.HDF5_ENDINGS:

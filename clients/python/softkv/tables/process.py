@@ -25,7 +25,7 @@ from softkv.answers.documents import TableRow
 from softkv.problems import invalid_value
 from softkv.tables.cells import Floats, to_json
 from softkv.tables.columns import Columns
-from softkv.tables.content import Content, NumberedRow, ending_of
+from softkv.tables.content import Content, Layout, NumberedRow, ending_of
 from softkv.tables.sheets import SPREADSHEET_ENDINGS
 from softkv.tables.table import Table, id_of
 
@@ -128,20 +128,22 @@ def read_line(line: bytes) -> Any:
     return json.loads(line) if orjson is None or line.startswith(b" ") else orjson.loads(line)
 
 
-def open_elsewhere(path: Path, columns: Columns, options: Mapping[str, str | None]) -> Table:
+def open_elsewhere(path: Path, columns: Columns, layout: Layout, options: Mapping[str, str | None]) -> Table:
     """Open a file as `softkv.tables.opening.open_here` does, in another process.
 
     Raises:
         OSError: no process can start.
         Invalid: the file cannot be read, or the columns do not fit it.
     """
-    order = {"folder": ".", "file": str(path), "columns": asdict(columns), **options, "line_bytes": None}
-    limits = {"memory_bytes": _memory_bytes(), "seconds": None}
+    order = {"folder": ".", "file": str(path), "columns": asdict(columns), "layout": asdict(layout), **options}
+    limits = {"line_bytes": None, "memory_bytes": _memory_bytes(), "seconds": None}
     reading = _Reading(order | limits | {"mark": token_hex(4), "advice": _ADVICE})
     if reading.matrix is None:
         return _FileTable(reading)
     content = Content([reading.matrix[0]], reading.vectors, reading.facts["total"], numbered=True)
-    return Table(path.name, replace(content, settings=reading.facts["settings"]), columns)
+    table = Table(path.name, replace(content, settings=reading.facts["settings"]), columns)
+    table.notices = reading.facts["notices"]
+    return table
 
 
 class _Reading:

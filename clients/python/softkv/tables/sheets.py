@@ -4,41 +4,56 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO, TypeAlias
+from xml.etree.ElementTree import ParseError
 
 from softkv.problems import invalid_value
-from softkv.tables.cells import to_text
-from softkv.tables.content import BinaryOpener, Content, NumberedRow, encoding_of, require_reader, unreadable
+from softkv.tables.columns import Columns
+from softkv.tables.content import (
+    BinaryOpener,
+    Content,
+    Layout,
+    NumberedRow,
+    count_cells,
+    encoding_of,
+    require_reader,
+    unreadable,
+)
+from softkv.tables.kinds import are_few, is_missing, say_missing
+from softkv.tables.markup import COVERED, FAULTY, read_markup
 
 TEXT_ENDINGS = (".csv", ".tsv", ".tab")
 SPREADSHEET_ENDINGS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 _DELIMITERS = (",", ";", "\t", "|")
+_QUOTING: dict[str, Literal[0, 3]] = {"csv": csv.QUOTE_MINIMAL, "none": csv.QUOTE_NONE}
 _RECORDS = 20  # the first records decide the delimiter
 _LARGEST_FIELD = 16 * 2**20  # a cell may be a whole article
 
+Record: TypeAlias = tuple[int, list[str], str]
+"""The number of a record's first line, its cells, and the reason if it has none, or an empty text."""
 
-def read_delimited(
-    path: Path, open_file: BinaryOpener, *, delimiter: str | None = None, charset: str | None = None
-) -> Content:
+
+def read_delimited(path: Path, open_file: BinaryOpener, layout: Layout, columns: Columns) -> Content:
     """Return the content of cells in a text, whose first record has the names of the columns.
 
-    Args:
-        path: the name of the file, for messages.
-        open_file: opens the file.
-        delimiter: the character between cells; found in the first records if None.
-        charset: the encoding; by the mark at the beginning of the file if None, UTF-8 without one.
+    Without a layout, the delimiter is found in the first records, the encoding by the mark at the beginning, and a file
+    with tabs is quoted if every line allows it.
 
     Raises:
-        Invalid: the file has another encoding, or the charset or the delimiter cannot be.
+        Invalid: the file has another encoding, or the layout cannot be.
     """
     csv.field_size_limit(_LARGEST_FIELD)
+    delimiter = "\t" if layout.delimiter in ("tab", "\\t") else layout.delimiter
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
-        raise invalid_value("", f"wanted a delimiter of one character, such as ; or a tab, got {delimiter!r}")
+        raise invalid_value("", f"wanted a delimiter of one character, such as ; or tab, got {delimiter!r}")
+    if layout.quoting not in (None, *_QUOTING):
+        raise invalid_value("", f"wanted quoting csv or none, got {layout.quoting!r}")
     with open_file() as file:
-        encoding = charset or encoding_of(file.read(4))
+        encoding = layout.charset or encoding_of(file.read(4))
     try:
         "".encode(encoding)  # also refuses codecs that are not of texts, such as hex
     except (LookupError, ValueError):
@@ -47,34 +62,56 @@ def read_delimited(
     def open_text() -> TextIO:
         return io.TextIOWrapper(open_file(), encoding=encoding, newline="")
 
-    def records() -> Iterator[tuple[int, list[str], bool]]:
-        with open_text() as text:
-            try:
-                yield from _records(_lines(text, path, open_file), chosen)
-            except csv.Error as error:
-                raise unreadable(path, f"is not CSV: {error}") from None
-
     with open_text() as text:
         beginning = "".join(islice(_lines(text, path, open_file), _RECORDS * 5))
-    chosen = delimiter or _find_delimiter(beginning)
-    _, names, _ = next(records(), (0, [], False))
-    columns = [name.strip() or str(position) for position, name in enumerate(names, start=1)]
+    chosen, quoting, notices = delimiter or _find_delimiter(beginning), layout.quoting or "csv", list[str]()
+    if chosen == "\t" and layout.quoting is None:
+        with open_text() as text, open_text() as again:
+            unquoted = _find_unquoted(_lines(text, path, open_file), again)
+        if unquoted:
+            quoting = "none"
+            notices.append(
+                f"its quotation marks are part of its cells, since line {unquoted} is not quoted; "
+                f"{columns.say('quoting', 'csv')} takes them off"
+            )
+
+    def records() -> Iterator[Record]:
+        with open_text() as text:
+            for record in _records(_lines(text, path, open_file), chosen, quoting):
+                if record[0] >= (layout.header_row or 1):
+                    yield record
+
+    _, names, _ = next(records(), (0, [], ""))
+    if layout.header_row and not names:
+        raise unreadable(path, f"has no line {layout.header_row}: name the one of the header")
+    headings = [name.strip() or str(position) for position, name in enumerate(names, start=1)]
 
     def rows() -> Iterator[NumberedRow]:
-        for line, cells, is_open in islice(records(), 1, None):
-            if is_open:
-                yield line, "a quotation mark in it is never closed"
-            elif len(cells) != len(columns):
+        for line, cells, flaw in islice(records(), 1, None):
+            if flaw:
+                yield line, flaw
+            elif len(cells) != len(headings):
                 yield (
                     line,
-                    (f"it has {len(cells)} cells and the header {len(columns)}: quote cells that hold {chosen!r}"),
+                    (f"it has {len(cells)} cells and the header {len(headings)}: quote cells that hold {chosen!r}"),
                 )
             else:
-                yield line, dict(zip(columns, cells, strict=True))
+                yield line, dict(zip(headings, cells, strict=True))
 
-    unnamed = [column for column, name in zip(columns, names, strict=True) if not name.strip()]
-    notices = [f"{path.name}: column {name} has no name, so its number is its name" for name in unnamed]
-    return Content(columns, rows, unit="line", texts=True, notices=notices)
+    unnamed = [heading for heading, name in zip(headings, names, strict=True) if not name.strip()]
+    notices += _say_unnamed(unnamed)
+    decimals = ".," if chosen == ";" else "."
+    return Content(
+        headings, rows, unit="line", texts=True, decimals=decimals, lacks_names=bool(unnamed), notices=notices
+    )
+
+
+def _say_unnamed(columns: Sequence[str]) -> list[str]:
+    """Return the notice about columns without a name; none if all have one."""
+    if not columns:
+        return []
+    plural = f"columns {', '.join(columns)} have no names, so their numbers are their names"
+    return [plural if len(columns) > 1 else f"column {columns[0]} has no name, so its number is its name"]
 
 
 def _lines(text: TextIO, path: Path, open_file: BinaryOpener) -> Iterator[str]:
@@ -105,73 +142,167 @@ def _first_undecodable(open_file: BinaryOpener) -> int:
     return 1
 
 
-def _records(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, list[str], bool]]:
-    """Yield the first line of each record, its cells, and whether a quotation mark in it is never closed."""
-    ended = False
-
-    def source() -> Iterator[str]:
-        nonlocal ended
-        yield from lines
-        ended = True
-
-    reader = csv.reader(source(), delimiter=delimiter)
+def _records(lines: Iterable[str], delimiter: str, quoting: str) -> Iterator[Record]:
+    """Yield the first line of each record, its cells, and the reason if it cannot be read, or an empty text."""
+    reader = csv.reader(lines, delimiter=delimiter, quoting=_QUOTING[quoting], strict=True)
     begins = 1
-    for cells in reader:
-        if cells:
-            yield begins, cells, ended
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield begins, [], _flaw(str(error))
+        else:
+            if cells:
+                yield begins, cells, ""
         begins = reader.line_num + 1
+
+
+def _flaw(reason: str) -> str:
+    """Return what is wrong with a record, of the reason that `csv` gives."""
+    if reason == "unexpected end of data":
+        return "a quotation mark in it is never closed"
+    if "expected after" in reason:
+        return "text follows the quotation mark that ends a cell: write a mark within a cell twice"
+    return f"it is not CSV: {reason}"
+
+
+def _find_unquoted(lines: Iterable[str], again: Iterable[str]) -> int:
+    """Return the first line that shows that the cells of a file with tabs are not quoted; 0 without one.
+
+    It is a line that cannot be quoted; or, if every line has the same number of tabs, one whose cell would go on in the
+    next line.
+    """
+    longer, last = 0, 0
+    for begins, _, flaw in _records(lines, "\t", "csv"):
+        if flaw:
+            return begins
+        longer = longer or (last if begins > last + 1 else 0)
+        last = begins
+    widths = {line.count("\t") for line in again if line.strip("\r\n")} if longer else {0, 1}
+    return longer if len(widths) == 1 else 0
 
 
 def _find_delimiter(beginning: str) -> str:
     """Return the delimiter that splits the first records into the same number of cells, and into most."""
 
     def judge(delimiter: str) -> tuple[bool, float, int]:
-        records = _records(io.StringIO(beginning, newline=""), delimiter)
-        widths = [len(cells) for _, cells, _ in islice(records, _RECORDS)]
+        records = _records(io.StringIO(beginning, newline=""), delimiter, "csv")
+        widths = [len(cells) for _, cells, flaw in islice(records, _RECORDS) if not flaw]
         width = widths[0] if widths else 1
         return width > 1, widths.count(width) / max(1, len(widths)), width
 
     return max(_DELIMITERS, key=judge)
 
 
-def read_spreadsheet(path: Path) -> Content:
-    """Return the rows of the first sheet, whose first row has the names of the columns.
+def read_spreadsheet(path: Path, layout: Layout, columns: Columns) -> Content:
+    """Return the rows of a sheet, whose first filled row has the names of the columns.
 
-    A column with a text among its cells is a column of texts.
+    A column with a text among its cells is a column of texts, if it is not one of few cells that mark a missing value.
 
     Raises:
-        Invalid: it is another file, or python-calamine is not installed.
+        Invalid: it is another file, there is no such sheet, or python-calamine is not installed.
     """
     calamine = require_reader("python_calamine", "python-calamine", path)
     try:
         book = calamine.CalamineWorkbook.from_path(path)
-        sheet = book.get_sheet_by_index(0)
-        records = [
-            (row, cells) for row, cells in enumerate(sheet.iter_rows(), start=1) if any(_is_filled(c) for c in cells)
-        ]
-    except (calamine.CalamineError, OSError, IndexError) as error:
+        name, notices = _choose_sheet(calamine, book.sheets_metadata, path, layout, columns)
+        sheet = book.get_sheet_by_name(name)
+        left = (sheet.start or (0, 0))[1]
+        hidden = {(line, column - left): fact for (line, column), fact in read_markup(path, name).items()}
+        records = [(row, _correct(row, cells, hidden)) for row, cells in enumerate(sheet.iter_rows(), start=1)]
+    except (calamine.CalamineError, ParseError, OSError, IndexError) as error:
         raise unreadable(path, f"is not a spreadsheet: {error}") from None
-    header = records[0][1] if records else []
-    width = max((i for i, name in enumerate(header, start=1) if _is_filled(name)), default=0)
-    width = max([width, *(i for _, cells in records for i, cell in enumerate(cells, start=1) if _is_filled(cell))])
-    names = [str(_whole(name)).strip() or str(i) for i, name in enumerate(header[:width], start=1)]
-    texts = {
-        i for i in range(width) if any(isinstance(cells[i], str) and _is_filled(cells[i]) for _, cells in records[1:])
+    first = layout.header_row or 1
+    records = [(row, cells) for row, cells in records if row >= first and any(map(_is_filled, cells))]
+    if not records:
+        raise unreadable(path, f"has no cells in its sheet {name!r}: name another with {columns.say('sheet')}")
+    (start, header), *records = records
+    filled = {i for _, cells in records for i, cell in enumerate(cells) if _is_filled(cell)}
+    headings = {
+        i: str(_whole(cell)).strip() or str(i + 1) for i, cell in enumerate(header) if _is_filled(cell) or i in filled
     }
+    marks = {i: _find_marks([cells[i] for _, cells in records if _is_filled(cells[i])]) for i in headings}
+    mixed = [headings[i] for i, texts in marks.items() if texts == []]
 
     def rows() -> Iterator[NumberedRow]:
-        for row, cells in records[1:]:
-            filled = [(i, cell) for i, cell in enumerate(cells[:width]) if _is_filled(cell)]
-            yield row, {names[i]: to_text(_whole(cell)) if i in texts else _whole(cell) for i, cell in filled}
+        for row, cells in records:
+            filled_cells = {i: cell for i in headings if _is_filled(cell := cells[i]) and cell not in (marks[i] or ())}
+            yield row, {headings[i]: _whole(cell) for i, cell in filled_cells.items()}
 
-    further_sheets = book.sheet_names[1:]
-    notices = [f"{path.name}: only its first sheet is read, not {', '.join(further_sheets)}"] if further_sheets else []
-    notices += [
-        f"{path.name}: column {i} has no name, so its number is its name"
-        for i, name in enumerate(header[:width], start=1)
-        if not str(name).strip()
+    notices += _say_hidden(hidden, headings, start, left, sheet)
+    notices += [f"column {headings[i]!r} {say_missing(len(texts), texts[0])}" for i, texts in marks.items() if texts]
+    unnamed = [heading for i, heading in headings.items() if not str(header[i]).strip()]
+    notices += _say_unnamed(unnamed)
+    return Content([*headings.values()], rows, len(records), mixed=mixed, lacks_names=bool(unnamed), notices=notices)
+
+
+def _correct(row: int, cells: list[Any], hidden: Mapping[tuple[int, int], Any]) -> list[Any]:
+    """Return the cells of a row with what its XML says of them."""
+    if not hidden:
+        return cells
+    facts = [hidden.get((row, column)) for column in range(1, len(cells) + 1)]
+    return [
+        cell if fact is None or fact == COVERED else None if fact == FAULTY else fact[0]
+        for cell, fact in zip(cells, facts, strict=True)
     ]
-    return Content(names, rows, max(len(records) - 1, 0), notices=notices)
+
+
+def _say_hidden(
+    hidden: Mapping[tuple[int, int], Any], headings: Mapping[int, str], start: int, left: int, sheet: Any
+) -> list[str]:
+    """Return the notices about cells below the header, in row `start`, that have no value of their own."""
+    faulty, covered = Counter[str](), Counter[str]()
+    for (row, column), fact in hidden.items():
+        if row > start and column - 1 in headings:
+            faulty[headings[column - 1]] += fact == FAULTY
+            covered[headings[column - 1]] += fact == COVERED
+    for (top, first), (bottom, last) in sheet.merged_cell_ranges or ():
+        for column in range(first, last + 1):
+            if (heading := headings.get(column - left)) is not None:
+                covered[heading] += max(0, bottom + 1 - max(top, start)) - (column == first and top >= start)
+    notices = []
+    if cells := count_cells(faulty):
+        notices.append(
+            f"cells with an error, or with a formula that has no value, count as empty ({cells}): open the file in a "
+            "spreadsheet program and save it"
+        )
+    if cells := count_cells(covered):
+        notices.append(f"of merged cells, only the first has the value, and the others are empty ({cells})")
+    return notices
+
+
+def _choose_sheet(
+    calamine: Any, sheets: Sequence[Any], path: Path, layout: Layout, columns: Columns
+) -> tuple[str, list[str]]:
+    """Return the name of the sheet that is read, and the notice about the others.
+
+    Raises:
+        Invalid: there is no such sheet, or no sheet has cells.
+    """
+    worksheets = {
+        sheet.name: "" if sheet.visible == calamine.SheetVisibleEnum.Visible else "hidden"
+        for sheet in sheets
+        if sheet.typ == calamine.SheetTypeEnum.WorkSheet
+    }
+    name = layout.sheet or min(worksheets, key=lambda sheet: bool(worksheets[sheet]), default="")
+    kinds = {sheet.name: worksheets.get(sheet.name, "without cells") for sheet in sheets if sheet.name != name}
+    listed = ", ".join(f"{sheet} ({kind})" if kind else sheet for sheet, kind in kinds.items())
+    if name not in worksheets:
+        missing = f"sheet {name!r} with cells" if name else "sheet with cells"
+        raise unreadable(path, f"has no {missing}, its sheets are {listed or 'none'}")
+    if not listed or layout.sheet is not None:
+        return name, []
+    return name, [f"only its sheet {name!r} is read, not {listed}; {columns.say('sheet')} names another"]
+
+
+def _find_marks(cells: Sequence[Any]) -> list[str] | None:
+    """Return the texts of a column that mark a missing value; none if it has other texts, None if it is of one kind."""
+    texts = [cell for cell in cells if isinstance(cell, str)]
+    if not texts or len(texts) == len(cells):
+        return None
+    return texts if all(map(is_missing, texts)) and are_few(len(texts), len(cells)) else []
 
 
 def _is_filled(cell: Any) -> bool:

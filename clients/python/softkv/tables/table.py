@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from softkv.answers.documents import TableRow
+from softkv.problems import invalid_value
 from softkv.tables.cells import (
     BadCell,
-    ColumnOfTexts,
     force_number,
     is_duration,
     is_empty,
-    of_kind,
     seconds_of,
     to_finite,
     to_id,
@@ -24,6 +23,7 @@ from softkv.tables.cells import (
 )
 from softkv.tables.columns import METADATA, SKIP, Columns, gather, rename
 from softkv.tables.content import Cells, Content
+from softkv.tables.kinds import ColumnOfTexts, ColumnType, check_date, to_date
 
 _READERS: dict[str, Callable[[Any], Any]] = {
     "id": to_id,
@@ -58,7 +58,7 @@ class Table:
         self.total = content.total
         self.unit = content.unit
         self.settings = dict(content.settings)
-        self.notices = list(content.notices)
+        self.notices = [f"{name}: {notice}" for notice in content.notices]
         self.matrix = content.matrix
         self.columns: list[str] | None = None
         self.keyless = 0
@@ -66,12 +66,12 @@ class Table:
         self._content = content
         self._columns = columns
         self._now = datetime.now(UTC)
-        self._types: dict[str, ColumnOfTexts] = {}
+        self._types: dict[str, ColumnType] = {}
         self._fields: dict[str, str] | None = None
         if content.columns is None and not columns.are_named:
             return
         names = _names(content) if content.columns is None else content.columns
-        self._fields = columns.fields(names, name, numbered=content.numbered)
+        self._fields = columns.fields(names, name, numbered=content.numbered, lacks_names=content.lacks_names)
         self._id_column = next((column for column, field in self._fields.items() if field == "id"), "")
         for column, field in self._fields.items():
             if field == METADATA and column.lower() in _NAMES_OF_VECTORS:
@@ -79,6 +79,15 @@ class Table:
                     f"{name}: column {column!r} becomes metadata; {columns.say('vector', column)} makes it the vectors "
                     f"of the keys, and {columns.say('skip', column)} leaves it out"
                 )
+        self.notices += [
+            f"{name}: column {column!r} has texts among others, so all its cells become texts"
+            for column in content.mixed
+            if self._fields[column] in (METADATA, "value") and column not in columns.text_column
+        ]
+        if columns.decimal not in (None, ".", ","):
+            raise invalid_value("", f"wanted a decimal point, . or a comma, got {columns.decimal!r}")
+        if columns.date is not None:
+            check_date(columns.date)
         if content.texts:
             self._decide_types(name)
         if content.numbered and "id" not in self._fields.values() and columns.needs != "keys":
@@ -92,21 +101,28 @@ class Table:
     def _decide_types(self, name: str) -> None:
         """Read the table once, and decide the type of each column of texts."""
         fields = self._fields or {}
-        self._types = {column: ColumnOfTexts() for column, field in fields.items() if field not in _UNTYPED}
+        options = self._columns
+        columns = {
+            column: ColumnOfTexts(
+                column,
+                decimals=options.decimal or self._content.decimals,
+                date=options.date,
+                is_forced=column in options.number,
+            )
+            for column, field in fields.items()
+            if field not in _UNTYPED and column not in options.text_column and not options.text
+        }
         self.total = 0
         for _, cells in self._content.rows():
             self.total += 1
-            if isinstance(cells, str) or self._columns.text:
+            if isinstance(cells, str):
                 continue
-            for column, kind in self._types.items():
+            for column, texts in columns.items():
                 if cell := cells.get(column):
-                    kind.note(cell)
-        for column, kind in self._types.items():
-            if (cell := kind.stays_text) is not None and column not in self._columns.number:
-                self.notices.append(
-                    f"{name}: column {column!r} stays text, since {cell!r} would not come back the same as a number; "
-                    f"{self._columns.say('number', column)} makes it one"
-                )
+                    texts.note(cell)
+        self._types = {column: texts.decide() for column, texts in columns.items()}
+        for column, type_ in self._types.items():
+            self.notices += [f"{name}: column {column!r} {notice}" for notice in type_.notices(column, options.say)]
 
     def __iter__(self) -> Iterator[TableRow]:
         """Yield each row. Of the rows with one id, all but the first are refused."""
@@ -171,6 +187,8 @@ class Table:
                 value = read(cell)
             except BadCell as error:
                 raise BadCell(f"column {name!r}: {error}") from None
+            if value is None:
+                continue
             (metadata if field == METADATA else document)[name if field == METADATA else field] = value
         needs = self._columns.needs
         if "id" not in document and needs != "keys" and self._content.numbered:
@@ -184,22 +202,26 @@ class Table:
         elif metadata and (fields_of_metadata := gather(metadata)):
             document["metadata"] = fields_of_metadata
 
+    def _read_date(self, cell: Any) -> Any:
+        """Return a cell of an instant; a text in the format of the table's dates in ISO 8601."""
+        date = self._columns.date
+        return (to_date(cell, date) if date and isinstance(cell, str) else None) or cell
+
     def _reader(self, name: str, field: str) -> Callable[[Any], Any] | None:
         """Return the function that makes the value of a filled cell in a column; None if the column is left out."""
         if field == SKIP:
             return None
         if field == "expires":
-            return lambda cell: to_instant(cell, self._now)
+            return lambda cell: to_instant(self._read_date(cell), self._now)
         if field in _VECTORS and self._columns.needs == "rows":
             return lambda cell: to_finite(to_vector(cell))
         if field in _READERS:
             return _READERS[field]
+        if name in self._types:
+            return self._types[name].read
         if name in self._columns.number:
             return lambda cell: force_number(cell) if isinstance(cell, str) else to_json(cell)
-        if name in self._types and not self._columns.text:
-            kind = self._types[name].kind
-            return lambda cell: of_kind(cell, kind)
-        return to_json
+        return to_text if name in self._columns.text_column or name in self._content.mixed else to_json
 
 
 def _names(content: Content) -> list[str]:

@@ -12766,12 +12766,24 @@ export interface operations {
                 skip?: string[];
                 /** @description A column of CSV to read as numbers, such as 1.10; may be repeated. */
                 number?: string[];
+                /** @description A column to keep as texts; may be repeated. */
+                text_column?: string[];
                 /** @description Whether every cell of a CSV file stays a text. */
                 text?: boolean;
-                /** @description The character between the cells of CSV; found in the file if left out. */
+                /** @description The decimal point of the numbers in CSV; found in the file if left out. */
+                decimal?: "." | ",";
+                /** @description The format of the dates in CSV, such as %d.%m.%Y, which become ISO 8601. */
+                date?: string;
+                /** @description The character between the cells of CSV, or tab; found in the file if left out. */
                 delimiter?: string;
                 /** @description The encoding of CSV, such as windows-1252; UTF-8, or by its mark, if left out. */
                 charset?: string;
+                /** @description Whether quotation marks enclose cells of CSV, or are part of them; by its lines if tabs. */
+                quoting?: "csv" | "none";
+                /** @description The name of the sheet of a spreadsheet; the first visible one if left out. */
+                sheet?: string;
+                /** @description The row of CSV or a sheet with the names of the columns; the first if left out. */
+                header_row?: number;
             };
             header?: never;
             path?: never;

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from softkv import Client, Unreachable
 from softkv.commands.remote import Upload
 from softkv.tables import open_table
+from tests.clients.python.tables.files import CASES, Case
 from tests.running import RunningService
 from tests.service.commands.conftest import COMMAND, Softkv, serving
 
@@ -121,6 +122,30 @@ def test_terminal_and_client_write_the_same_documents(
         finally:
             collection.drop()
             client.collection("loaded-terminal").drop()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_file_is_loaded_as_its_documents(softkv: Softkv, service: RunningService, tmp_path: Path, case: Case) -> None:
+    case.save(tmp_path / case.name)
+    many = {name: parts if isinstance(parts, list) else [parts] for name, parts in case.options.items()}
+    options = [
+        word for name, parts in many.items() for part in parts for word in (f"--{name.replace('_', '-')}", str(part))
+    ]
+    ended = softkv("load", str(tmp_path / case.name), "-c", "loaded", "--json", *options)
+    with Client(service.url) as client:
+        stored = {document.id: document for document in client.collection("loaded").find(include=["key", "metadata"])}
+        expires = {document.id: document.expires for document in stored.values()}
+        client.collection("loaded").drop()
+    assert ended.exit_code == 0, ended.stderr
+    for document in case.documents:
+        one = stored[document["id"]]
+        assert (one.key, one.metadata) == (document["key"], document.get("metadata", {}))
+        assert (expires[one.id] is not None) == ("expires" in document)
+    notices = json.loads(ended.stdout)["notices"]
+    assert len(notices) == len(case.notices)
+    for notice in notices:
+        assert notice in ended.stderr.replace("\n", "")
+    assert not any("_" in notice.partition("--")[2].split(" ")[0] for notice in notices)
 
 
 def test_a_frame_and_a_table_of_arrow_are_the_same_documents(service: RunningService) -> None:

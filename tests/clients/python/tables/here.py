@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
-from softkv.tables import Columns, Table
+from softkv.tables import Columns, Layout, Table
 from softkv.tables.opening import open_here
 
 
 def open_table(source: Any, *, ids: Any = None, **options: Any) -> Table:
-    reading = {name: options.pop(name, None) for name in ("delimiter", "charset")}
-    return open_here(source, Columns(**options), **reading, ids=None if ids is None else str(ids), lines=None)
+    layout = Layout(**{field.name: options.pop(field.name, None) for field in fields(Layout)})
+    return open_here(source, Columns(**options), layout, ids=None if ids is None else str(ids), lines=None)

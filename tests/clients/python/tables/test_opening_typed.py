@@ -213,7 +213,10 @@ def test_a_spreadsheet(tmp_path: Path) -> None:
         {"id": "2", "metadata": {"zip": "99999", "day": "2024-01-02T03:04:05"}},
     ]
     table = open_table(path, id="Nr", key="Question")
-    assert table.notices == ["books.xlsx: only its first sheet is read, not notes"]
+    assert table.notices == [
+        "books.xlsx: only its sheet 'Sheet' is read, not notes; sheet=… names another",
+        "books.xlsx: column 'zip' has texts among others, so all its cells become texts",
+    ]
     assert [row.number for row in table] == [3, 4]
     path.write_bytes(b"no")
     with pytest.raises(softkv.Invalid, match="is not a spreadsheet"):
@@ -442,3 +445,29 @@ def test_nanoseconds_need_no_pandas() -> None:
         "2026-07-01T08:50:00.000000001+00:00",
         "2026-07-01T10:50:00.000000001+02:00",
     ]
+
+
+@pytest.mark.parametrize("kind", ["frame", "parquet", "xlsx"])
+def test_an_id_that_a_float_has_rounded_is_refused(tmp_path: Path, kind: str) -> None:
+    frame = pd.DataFrame({"id": [1234567890123456789, 2**53 - 1, None], "key": ["a", "b", "c"]})
+    source: Any = frame
+    if kind == "parquet":
+        pq.write_table(pa.table({"id": frame["id"].tolist(), "key": ["a", "b", "c"]}), source := tmp_path / "t.parquet")
+    if kind == "xlsx":
+        pytest.importorskip("python_calamine")
+        frame.to_excel(source := tmp_path / "t.xlsx", index=False)
+    first, second, _ = open_table(source)
+    assert "e+18 is a float beyond 2^53, which has lost its last digits: write it as text or Int64" in first.flaw
+    assert second.id == "9007199254740991"
+    exact = pd.DataFrame({"id": pd.array([1234567890123456789, None], "Int64"), "key": ["a", "b"]})
+    assert next(iter(open_table(exact))).id == "1234567890123456789"
+    exact["id"] = [Decimal(30000000420000002049), None]
+    assert next(iter(open_table(exact))).id == "30000000420000002049"
+
+
+def test_a_question_whose_answer_a_float_has_rounded_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "questions.parquet"
+    pd.DataFrame({"query": ["cats", "dogs"], "id": [1234567890123456789, None]}).to_parquet(path)
+    questions = read_questions(path)
+    assert list(questions.labelled) == [f"row 2 of {path}"]
+    assert "is a float beyond 2^53" in questions.left_out[f"row 1 of {path}"]

@@ -168,9 +168,8 @@ def test_the_process_ends_with_its_caller(waiting: tuple[Path, int]) -> None:
 
 def read(path: Path, **order: Any) -> subprocess.CompletedProcess[bytes]:
     """Run the process that reads a file by an order, until it ends by itself."""
-    order = {"folder": str(path.parent), "file": path.name, "columns": {"needs": "rows"}, "delimiter": None} | order
+    order = {"folder": str(path.parent), "file": path.name, "columns": {"needs": "rows"}, "layout": {}} | order
     order = {
-        "charset": None,
         "ids": None,
         "lines": None,
         "mark": None,

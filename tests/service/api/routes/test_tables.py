@@ -18,6 +18,7 @@ import pytest
 from service.api.received import ReceivedFiles
 from softkv.tables import open_table
 from tests.clients.python.commands.test_load_tables import NAMED, SAVERS, frame
+from tests.clients.python.tables.files import CASES
 from tests.clients.python.tables.outside import REFUSED, SECRET, save_xlsx
 from tests.running import RunningService
 from tests.service.api.contract import Contract, checked_in
@@ -76,6 +77,18 @@ def test_rows_are_those_of_the_client(running, keyed, tmp_path, ending):
         assert row["line"] == expected.number
         assert document == {**wanted.pop("metadata"), **wanted}
     until(lambda: not received(running))  # the answer ends before its file is deleted
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_file_is_the_documents_of_the_client(keyed, tmp_path, case):
+    case.save(tmp_path / case.name)
+    head, *rows, end = lines_of(post(keyed, case.name, (tmp_path / case.name).read_bytes(), **case.options))
+    assert head["notices"] == [f"{case.name}: {notice}" for notice in case.notices]
+    cells = {row["cells"]["id"]: row["cells"] for row in rows}
+    for document in case.documents:
+        fields = {name: part for name, part in document.items() if name != "metadata"}
+        assert cells[document["id"]] == {**fields, **document.get("metadata", {})}
+    assert (end["done"], end["refused"]) == (True, 0)
 
 
 def test_columns_come_back_under_the_names_of_fields(keyed):

@@ -1,0 +1,280 @@
+"""The type of a column whose cells are texts, and what its reader should hear about it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from itertools import product
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from softkv.problems import invalid_value
+from softkv.tables.cells import NUMBER, BadCell, force_number, refuse_constant, shorten
+
+Kind: TypeAlias = Literal["text", "number", "boolean", "json", "date"]
+Remark: TypeAlias = Literal["numbers", "text", "decimal", "missing", "dates"]
+"""The reason of a notice about a column: numbers in another spelling, or cells that keep it text."""
+
+MISSING = frozenset({"n/a", "na", "#n/a", "nan", "null", "-", "–", "—"})  # dashes of typesetters
+"""Texts, in small letters, that mark a cell without a value."""
+_AMOUNTS = (
+    "amount amounts balance budget cost costs discount fare fee fees income pct percent percentage price prices rate "
+    "rates revenue salary subtotal tax total totals vat wage anteil betrag gehalt kosten preis preise prozent summe "
+    "umsatz % $ € £"
+)
+AMOUNTS = frozenset(_AMOUNTS.split())
+"""Words in the names of columns of amounts, whose trailing zeros say nothing."""
+_DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d")
+DATES = tuple(day + time for day, time in product(_DAYS, ("", " %H:%M", " %H:%M:%S")))
+"""The formats of dates that are recognised. Filters compare such texts letter by letter, which is no order of time."""
+
+_INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,19})")
+_WORD = re.compile(r"[^\W\d_][^\W\d_A-ZÄÖÜ]*|[%$€£]")
+_CAPITALS = re.compile(r"[^\W\d_]+|[%$€£]")
+_PLACES = 2
+_LONGEST_DATE = 60
+_MISSING_SHARE = 100
+"""A column of numbers has at least this many cells for each missing one."""
+
+
+class ColumnType(NamedTuple):
+    """The type of a column of texts.
+
+    Attributes:
+        kind: what its cells become.
+        cells: the number of filled cells that are not missing.
+        missing: the number of cells that are one of MISSING, and become null unless the column is text.
+        mark: the first of these.
+        remark: what its reader should hear.
+        example: the cell that is the reason of the remark.
+        decimals: the characters that may be the decimal point.
+        formats: the formats of its dates; of a remark all that fit, of dates one.
+        is_forced: whether a caller has named it as numbers, whatever their form.
+    """
+
+    kind: Kind
+    cells: int = 0
+    missing: int = 0
+    mark: str = ""
+    remark: Remark | None = None
+    example: str = ""
+    decimals: str = "."
+    formats: Sequence[str] = ()
+    is_forced: bool = False
+
+    def notices(self, column: str, say: Callable[[str, str], str]) -> list[str]:
+        """Return what its reader should hear of a column; `say` writes an option with its value."""
+        shown = shorten(self.example)
+        match self.remark:
+            case "numbers":
+                number = json.dumps(self.read(self.example))
+                texts = f"{say('text_column', column)} keeps texts"
+                remarks = [f"has {self.cells:,} numbers, and {shown!r} is stored as {number}; {texts}"]
+            case "text":
+                number = f"{say('number', column)} makes it one"
+                remarks = [f"stays text, since {shown!r} would not come back the same as a number; {number}"]
+            case "decimal":
+                point = "," if "," in self.example else "."
+                remarks = [f"stays text, since {shown!r} has another decimal point; {say('decimal', point)} reads it"]
+            case "missing":
+                cells = "has no number" if self.missing == 1 else "have no numbers"
+                number = f"{say('number', column)} leaves {'it' if self.missing == 1 else 'them'} empty"
+                remarks = [f"stays text, since {self.missing:,} of its cells, such as {shown!r}, {cells}; {number}"]
+            case "dates":
+                options = " or ".join(say("date", format_) for format_ in self.formats)
+                remarks = [f"has dates such as {shown!r}, which filters compare as texts; {options} reads them"]
+            case None:
+                remarks = []
+        if self.kind != "text" and self.missing:
+            remarks.append(say_missing(self.missing, self.mark))
+        return remarks
+
+    def read(self, text: str) -> Any:
+        """Return the JSON value of a cell, and None for a missing one.
+
+        Raises:
+            BadCell: a column is named as numbers, and this is another text.
+        """
+        if self.kind != "text" and self.missing and is_missing(text):
+            return None
+        match self.kind:
+            case "number" if self.is_forced:
+                return force_number(_with_point(text, self.decimals))
+            case "number":
+                number = _with_point(text, self.decimals)
+                return int(number) if _INTEGER.fullmatch(number) else float(number)
+            case "boolean":
+                return text.lower() == "true"
+            case "json":
+                return json.loads(text)
+            case "date":
+                return to_date(text, self.formats[0])
+        return text
+
+
+class ColumnOfTexts:
+    """The cells of a column of texts: note every filled one, then `decide`.
+
+    Args:
+        name: its name.
+        decimals: the characters that may be the decimal point: a point, a comma, or both.
+        date: the format of its dates; None if dates stay texts.
+        is_forced: whether a caller has named it as numbers.
+    """
+
+    def __init__(self, name: str, *, decimals: str = ".", date: str | None = None, is_forced: bool = False) -> None:
+        self._name, self._decimals, self._date, self._is_forced = name, decimals, date, is_forced
+        self._count = self._missing = 0
+        self._first = self._mark = self._brackets = ""
+        self._kinds: set[Kind] = {"number", "boolean", "json", "date"}
+        self._formats = DATES if date is None else (date,)
+        self._point = self._pointed = ""
+        self._changed = self._flawed = ""
+        self._places = set[int]()
+
+    def note(self, cell: str) -> None:
+        """Take a filled cell into account."""
+        if is_missing(cell):
+            self._missing += 1
+            self._mark = self._mark or cell
+            return
+        self._count += 1
+        self._first = self._first or cell
+        if "number" in self._kinds and not self._note_number(cell):
+            self._kinds.discard("number")
+        if "boolean" in self._kinds and cell.lower() not in ("true", "false"):
+            self._kinds.discard("boolean")
+        if "json" in self._kinds:
+            self._brackets = self._brackets or cell[0]
+            if cell[0] not in "[{" or cell[0] != self._brackets or not _is_json(cell):
+                self._kinds.discard("json")
+        if "date" in self._kinds:
+            is_short = len(cell) <= _LONGEST_DATE
+            self._formats = tuple(one for one in self._formats if is_short and to_date(cell, one) is not None)
+            if not self._formats:
+                self._kinds.discard("date")
+
+    def _note_number(self, cell: str) -> bool:
+        """Note the form of a number; return whether the column still looks like numbers."""
+        point = "," if "," in cell else "." if "." in cell else ""
+        if point and self._point not in ("", point):
+            return False
+        self._point = self._point or point
+        number = cell.replace(",", ".") if "." not in cell else cell
+        if not NUMBER.fullmatch(number.strip()):
+            return False
+        if point:
+            self._pointed = self._pointed or cell
+        self._places.add(len(number.partition(".")[2]))
+        if not comes_back(number):
+            self._changed = self._changed or cell
+            if not comes_back(_without_zeros(number)):
+                self._flawed = self._flawed or cell
+        return True
+
+    def decide(self) -> ColumnType:
+        """Return the type of the column."""
+        if self._is_forced:
+            return ColumnType("number", self._count, self._missing, self._mark, decimals=self._decimals, is_forced=True)
+        decided = self._judge() if self._count else ColumnType("text")
+        if decided.kind == "text" or not self._missing:
+            return decided
+        if not are_few(self._missing, self._count + self._missing):
+            return ColumnType("text", self._count, self._missing, self._mark, "missing", self._mark)
+        return decided._replace(missing=self._missing, mark=self._mark)
+
+    def _judge(self) -> ColumnType:
+        """Return the type of the cells that are not missing."""
+        kind: Kind = next(iter(self._kinds), "text")
+        if kind == "date":
+            if self._date is None:
+                return ColumnType("text", self._count, remark="dates", example=self._first, formats=self._formats)
+            return ColumnType("date", self._count, formats=self._formats)
+        if kind != "number":
+            return ColumnType(kind, self._count)
+        if self._point not in self._decimals:
+            return ColumnType("text", self._count, remark="decimal", example=self._pointed)
+        are_places_equal = len(self._places) == 1 and min(self._places) >= _PLACES
+        if self._flawed or (self._changed and not are_places_equal and not is_amount(self._name)):
+            return ColumnType("text", self._count, remark="text", example=self._flawed or self._changed)
+        example = self._changed or (self._pointed if self._point == "," else "")
+        remark: Remark | None = "numbers" if example else None
+        return ColumnType("number", self._count, remark=remark, example=example, decimals=self._decimals)
+
+
+def is_missing(cell: str) -> bool:
+    """Return whether a cell marks that it has no value, such as n/a."""
+    return cell.strip().lower() in MISSING
+
+
+def are_few(missing: int, filled: int) -> bool:
+    """Return whether the cells that mark a missing value are few enough for a column of numbers."""
+    return missing * _MISSING_SHARE <= filled
+
+
+def say_missing(cells: int, mark: str) -> str:
+    """Return what the reader of a column hears of cells that mark a missing value."""
+    count = "1 cell" if cells == 1 else f"{cells:,} cells"
+    return f"has {count} without a value, such as {mark!r}, and {'it stays' if cells == 1 else 'they stay'} empty"
+
+
+def is_amount(column: str) -> bool:
+    """Return whether the name of a column says that it holds amounts, such as UnitPrice or rate_2024."""
+    words = {*_WORD.findall(column), *_CAPITALS.findall(column)}
+    return not AMOUNTS.isdisjoint(word.lower() for word in words)
+
+
+def comes_back(text: str) -> bool:
+    """Return whether a number is written as it would be written again: neither 01234 nor 1.10 nor 1e5 is."""
+    if _INTEGER.fullmatch(text):
+        return text != "-0" and -(2**63) <= int(text) < 2**64
+    if not NUMBER.fullmatch(text):
+        return False
+    return repr(float(text)) == text and math.isfinite(float(text))
+
+
+def _without_zeros(number: str) -> str:
+    """Return a number with decimals without its trailing zeros, as Python writes it."""
+    integer, point, decimals = number.partition(".")
+    return f"{integer}.{decimals.rstrip('0') or '0'}" if point and decimals else number
+
+
+def _with_point(text: str, decimals: str) -> str:
+    """Return a number with its decimal comma as a point, if commas may be.
+
+    Raises:
+        BadCell: it has a point, and only commas may be.
+    """
+    if "." in text and "." not in decimals:
+        raise BadCell(f"wanted a number with a decimal comma, got {shorten(text)!r}")
+    return text.replace(",", ".") if "," in decimals and "." not in text else text
+
+
+def check_date(format_: str) -> None:
+    """Raise Invalid unless a date that is written in a format can be read in it."""
+    day = datetime(2024, 9, 17)
+    try:
+        is_whole = datetime.strptime(day.strftime(format_), format_) == day
+    except (ValueError, re.error):
+        is_whole = False
+    if not is_whole:
+        raise invalid_value("", f"wanted the format of a date, such as %d.%m.%Y or %m/%d/%Y %H:%M, got {format_!r}")
+
+
+def to_date(text: str, format_: str) -> str | None:
+    """Return a date in ISO 8601, with its time if the format has one; None for another text."""
+    try:
+        instant = datetime.strptime(text.strip(), format_)
+    except ValueError:
+        return None
+    return (instant if "%H" in format_ or "%I" in format_ else instant.date()).isoformat()
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text, parse_constant=refuse_constant)
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -1,0 +1,236 @@
+"""Files as people make them, and the documents that they are by the terminal, the client and `POST /v1/tables`."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+ODS = """<?xml version="1.0" encoding="UTF-8"?>
+<office:document-content xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"
+ xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0"
+ xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"
+ xmlns:calcext="urn:org:documentfoundation:names:experimental:calc:xmlns:calcext:1.0" office:version="1.3">
+<office:body><office:spreadsheet><table:table table:name="Data">{rows}</table:table></office:spreadsheet></office:body>
+</office:document-content>"""
+ODS_MIME = "application/vnd.oasis.opendocument.spreadsheet"
+MANIFEST = f"""<?xml version="1.0" encoding="UTF-8"?>
+<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0" manifest:version="1.3">
+<manifest:file-entry manifest:full-path="/" manifest:media-type="{ODS_MIME}"/>
+<manifest:file-entry manifest:full-path="content.xml" manifest:media-type="text/xml"/></manifest:manifest>"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A file, and what it is read as.
+
+    Attributes:
+        name: the name of the file.
+        save: writes it.
+        documents: what its rows become.
+        notices: what is said, in order, as the client says it.
+        options: the options of `open_table`.
+    """
+
+    name: str
+    save: Callable[[Path], object]
+    documents: Sequence[Mapping[str, Any]]
+    notices: Sequence[str] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+def text(content: str) -> Callable[[Path], object]:
+    return lambda path: path.write_bytes(content.encode())
+
+
+def ods_cell(content: str, attributes: str = 'office:value-type="string"') -> str:
+    return f"<table:table-cell {attributes}>{content}</table:table-cell>"
+
+
+def save_ods(path: Path) -> None:
+    """Write a sheet as LibreOffice writes it."""
+    time = 'office:value-type="time" office:time-value='
+    faulty = 'office:value-type="string" calcext:value-type="error" office:string-value="" table:formula="of:=1/0"'
+    covered = '<table:covered-table-cell table:number-columns-repeated="1"/>'
+    rows = [
+        [ods_cell(f"<text:p>{name}</text:p>") for name in ("id", "key", "length", "n", "shelf")],
+        [
+            ods_cell("<text:p>a</text:p>"),
+            ods_cell(
+                "<text:p>cats purr<text:line-break/>dogs<text:tab/>bark</text:p>"
+                "<text:p>two<text:s text:c='2'/>x</text:p>"
+            ),
+            ods_cell("<text:p>30:05:00</text:p>", f'{time}"PT30H05M00S"'),
+            ods_cell("<text:p>1.5</text:p>", 'office:value-type="float" office:value="1.5"'),
+            ods_cell("<text:p>top</text:p>"),
+        ],
+        [
+            ods_cell("<text:p>b</text:p>"),
+            ods_cell(
+                "<text:p><text:ruby><text:ruby-base>猫</text:ruby-base><text:ruby-text>ねこ</text:ruby-text></text:ruby>"
+                " <text:span>sleep</text:span></text:p>"
+            ),
+            ods_cell("<text:p>09:30:00</text:p>", f'{time}"PT09H30M00.5S"'),
+            ods_cell("<text:p>#DIV/0!</text:p>", faulty),
+            covered,
+        ],
+    ]
+    content = "".join(f"<table:table-row>{''.join(row)}</table:table-row>" for row in rows)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("mimetype", ODS_MIME)
+        archive.writestr("META-INF/manifest.xml", MANIFEST)
+        archive.writestr("content.xml", ODS.format(rows=content))
+
+
+def save_workbook(path: Path) -> None:
+    """Write a book whose first sheets are a chart and a hidden one, with a title above the table, by openpyxl."""
+    from datetime import timedelta
+
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    sheet.title = "Data"
+    for row in (
+        ["Report of the year"],
+        [],
+        ["id", "key", "expires", "shelf", "total"],
+        ["a", "cats", "=TODAY()+30", "top", 1.5],
+        ["b", "dogs", "#N/A", None, "=E4*2"],
+        ["c", "mice", timedelta(days=30), None, "#DIV/0!"],
+        ["d", "rats", "2101-01-31", "low", 3],
+    ):
+        sheet.append(row)
+    sheet.merge_cells("D4:D6")
+    book.create_sheet("Old", 0).sheet_state = "hidden"
+    book.create_chartsheet("Picture", 0)
+    book.save(path)
+
+
+def save_prices(path: Path, **options: Any) -> None:
+    frame = pd.DataFrame(
+        {"id": ["a", "b", "c"], "key": ["x", "y", "z"], "price": [72.6, 9.99, 10], "zip": ["01234", "4", "5"]}
+    )
+    frame.to_csv(path, index=False, float_format="%.2f", **options)
+
+
+PRICES = [
+    {"id": "a", "key": "x", "metadata": {"price": 72.6, "zip": "01234"}},
+    {"id": "b", "key": "y", "metadata": {"price": 9.99, "zip": "4"}},
+    {"id": "c", "key": "z", "metadata": {"price": 10.0, "zip": "5"}},
+]
+ZIP = "column 'zip' stays text, since '01234' would not come back the same as a number; number='zip' makes it one"
+
+CASES = [
+    Case(
+        "prices.csv",
+        save_prices,
+        PRICES,
+        ["column 'price' has 3 numbers, and '72.60' is stored as 72.6; text_column='price' keeps texts", ZIP],
+    ),
+    Case(
+        "commas.csv",
+        lambda path: save_prices(path, sep=";", decimal=","),
+        PRICES,
+        ["column 'price' has 3 numbers, and '72,60' is stored as 72.6; text_column='price' keeps texts", ZIP],
+    ),
+    Case(
+        "texts.csv",
+        save_prices,
+        [
+            {"id": "a", "key": "x", "metadata": {"price": "72.60", "zip": 1234}},
+            {"id": "b", "key": "y", "metadata": {"price": "9.99", "zip": 4}},
+            {"id": "c", "key": "z", "metadata": {"price": "10.00", "zip": 5}},
+        ],
+        options={"text_column": ["price"], "number": ["zip"]},
+    ),
+    Case(
+        "dates.csv",
+        text("id,key,since,expires\na,x,07.09.2024,1.12.2101\nb,y,,2101-01-31\n"),
+        [
+            {"id": "a", "key": "x", "metadata": {"since": "2024-09-07"}, "expires": "2101-12-01T00:00:00Z"},
+            {"id": "b", "key": "y", "expires": "2101-01-31T00:00:00Z"},
+        ],
+        options={"date": "%d.%m.%Y"},
+    ),
+    Case(
+        "literal.tsv",
+        text('id\tkey\n1\t"Hello" she said\n2\t"unbalanced start\n3\tplain\n4\tends with"\n5\t5\'10" tall\n'),
+        [
+            {"id": "1", "key": '"Hello" she said'},
+            {"id": "2", "key": '"unbalanced start'},
+            {"id": "3", "key": "plain"},
+            {"id": "4", "key": 'ends with"'},
+            {"id": "5", "key": "5'10\" tall"},
+        ],
+        ["its quotation marks are part of its cells, since line 2 is not quoted; quoting='csv' takes them off"],
+    ),
+    Case(
+        "swallowed.tsv",
+        text('id\tkey\n1\ta\n2\t"starts here\n3\tends here"\n4\tb\n'),
+        [
+            {"id": "1", "key": "a"},
+            {"id": "2", "key": '"starts here'},
+            {"id": "3", "key": 'ends here"'},
+            {"id": "4", "key": "b"},
+        ],
+        ["its quotation marks are part of its cells, since line 3 is not quoted; quoting='csv' takes them off"],
+    ),
+    Case(
+        "pandas.tsv",
+        lambda path: pd.DataFrame({"id": ["1", "2"], "key": ['say "hi"', "two\nlines\tand a tab"]}).to_csv(
+            path, sep="\t", index=False
+        ),
+        [{"id": "1", "key": 'say "hi"'}, {"id": "2", "key": "two\nlines\tand a tab"}],
+    ),
+    Case(
+        "marks.csv",
+        text('id,key\n1,"quoted"\n'),
+        [{"id": "1", "key": '"quoted"'}],
+        options={"quoting": "none"},
+    ),
+    Case(
+        "titled.csv",
+        text("Report of the year,,\n\nid;key;n\na;x;1\n"),
+        [{"id": "a", "key": "x", "metadata": {"n": 1}}],
+        options={"header_row": 3, "delimiter": ";"},
+    ),
+    Case(
+        "book.xlsx",
+        save_workbook,
+        [
+            {"id": "a", "key": "cats", "metadata": {"shelf": "top", "total": 1.5}},
+            {"id": "b", "key": "dogs"},
+            {"id": "d", "key": "rats", "metadata": {"shelf": "low", "total": 3}, "expires": "2101-01-31T00:00:00Z"},
+        ],
+        [
+            "only its sheet 'Data' is read, not Picture (without cells), Old (hidden); sheet=… names another",
+            "cells with an error, or with a formula that has no value, count as empty (2 of column 'expires', 2 of "
+            "column 'total'): open the file in a spreadsheet program and save it",
+            "of merged cells, only the first has the value, and the others are empty (2 of column 'shelf')",
+        ],
+        {"header_row": 3},
+    ),
+    Case(
+        "sheet.ods",
+        save_ods,
+        [
+            {
+                "id": "a",
+                "key": "cats purr\ndogs\tbark\ntwo  x",
+                "metadata": {"length": 108300.0, "n": 1.5, "shelf": "top"},
+            },
+            {"id": "b", "key": "猫 sleep", "metadata": {"length": 34200.5}},
+        ],
+        [
+            "cells with an error, or with a formula that has no value, count as empty (1 of column 'n'): open the "
+            "file in a spreadsheet program and save it",
+            "of merged cells, only the first has the value, and the others are empty (1 of column 'shelf')",
+        ],
+    ),
+]

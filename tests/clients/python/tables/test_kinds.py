@@ -1,0 +1,116 @@
+"""The types of columns of texts, by the cases with which the explorer is tested too."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import softkv
+from softkv.tables.kinds import AMOUNTS, DATES, MISSING, ColumnOfTexts, ColumnType
+from tests.clients.python.tables.here import open_table
+
+SHARED = json.loads(Path(__file__).with_name("columns.json").read_text(encoding="utf-8"))
+TYPED = [case for case in SHARED["cases"] if case.get("named") != "text_column"]
+
+
+def expanded(cells: list[Any]) -> list[Any]:
+    """The cells of a case, of which one may stand for many."""
+    many = [
+        cell if isinstance(cell, list) and len(cell) == 2 and isinstance(cell[1], int) else [cell, 1] for cell in cells
+    ]
+    return [cell for cell, times in many for _ in range(times)]
+
+
+def decided(case: dict[str, Any]) -> ColumnType:
+    decimals = case.get("decimal") or (".," if case.get("delimiter") == ";" else ".")
+    is_forced = case.get("named") == "number"
+    column = ColumnOfTexts(case["column"], decimals=decimals, date=case.get("date"), is_forced=is_forced)
+    for cell in expanded(case["cells"]):
+        column.note(cell)
+    return column.decide()
+
+
+def test_the_words_and_formats_are_those_of_the_cases() -> None:
+    assert set(SHARED["missing"]) == MISSING
+    assert set(SHARED["amounts"]) == AMOUNTS
+    assert tuple(SHARED["formats"]) == DATES
+
+
+@pytest.mark.parametrize("case", TYPED, ids=lambda case: case["why"])
+def test_a_column_has_the_type_of_its_case(case: dict[str, Any]) -> None:
+    type_ = decided(case)
+    values = [type_.read(cell) for cell in expanded(case["cells"])]
+    wanted = expanded(case["values"]) if case["kind"] != "json" else case["values"]
+    assert (type_.kind, json.dumps(values)) == (case["kind"], json.dumps(wanted))
+    assert type_.remark == case.get("says")
+    example = [type_.example, *([json.dumps(type_.read(type_.example))] if type_.remark == "numbers" else [])]
+    assert example == case.get("example", [""])
+    assert list(type_.formats) == case.get("formats", [case["date"]] if case["kind"] == "date" else [])
+    missing = (type_.missing, type_.mark) if type_.kind != "text" else (0, "")
+    assert missing == (case.get("nulls", 0), case.get("mark", ""))
+
+
+@pytest.mark.parametrize("case", SHARED["cases"], ids=lambda case: case["why"])
+def test_a_file_with_the_column_of_a_case_has_its_values(tmp_path: Path, case: dict[str, Any]) -> None:
+    cells, path = expanded(case["cells"]), tmp_path / "t.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        rows = [["id", "key", case["column"]], *([number, "k", cell] for number, cell in enumerate(cells))]
+        csv.writer(file, delimiter=case.get("delimiter", ",")).writerows(rows)
+    options = {name: case[name] for name in ("decimal", "date") if name in case}
+    options |= {case["named"]: [case["column"]]} if "named" in case else {}
+    table = open_table(path, **options)
+    fields = [row.document.get("metadata", {}) for row in table if row.document is not None]
+    wanted = expanded(case["values"]) if case["kind"] != "json" else case["values"]
+    assert [field.get(case["column"]) for field in fields] == wanted
+    assert len(table.notices) == ("says" in case) + ("nulls" in case)
+
+
+@pytest.mark.parametrize(
+    ("case", "notices"),
+    [
+        (
+            "trailing zeros in a price",
+            ["has 4 numbers, and '1.10' is stored as 1.1; text_column='price' keeps texts"],
+        ),
+        (
+            "postcodes",
+            ["stays text, since '01234' would not come back the same as a number; number='zip' makes it one"],
+        ),
+        (
+            "commas where the delimiter is another",
+            ["stays text, since '1,5' has another decimal point; decimal=',' reads it"],
+        ),
+        (
+            "one mark in ninety-nine cells",
+            ["stays text, since 1 of its cells, such as 'n/a', has no number; number='x' leaves it empty"],
+        ),
+        ("two kinds of marks in two hundred", ["has 2 cells without a value, such as '-', and they stay empty"]),
+        (
+            "slashes that may be either",
+            [
+                "has dates such as '07/09/2024', which filters compare as texts; date='%d/%m/%Y' or date='%m/%d/%Y' "
+                "reads them"
+            ],
+        ),
+    ],
+)
+def test_a_notice_names_the_cell_and_the_way_out(case: str, notices: list[str]) -> None:
+    (one,) = (one for one in SHARED["cases"] if one["why"] == case)
+    assert decided(one).notices(one["column"], softkv.tables.Columns().say) == notices
+
+
+@pytest.mark.parametrize("format_", ["dd.mm.yyyy", "%d.%m", "%Y-%q", "%H:%M", "%"])
+def test_a_format_without_a_date_is_refused(tmp_path: Path, format_: str) -> None:
+    (tmp_path / "t.csv").write_text("id,key\na,k\n", encoding="utf-8")
+    with pytest.raises(softkv.Invalid, match=r"wanted the format of a date, such as %d\.%m\.%Y or"):
+        open_table(tmp_path / "t.csv", date=format_)
+
+
+def test_a_decimal_point_is_a_point_or_a_comma(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,key\na,k\n", encoding="utf-8")
+    with pytest.raises(softkv.Invalid, match=r"wanted a decimal point, \. or a comma, got 'x'"):
+        open_table(tmp_path / "t.csv", decimal="x")
