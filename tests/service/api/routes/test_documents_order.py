@@ -87,7 +87,7 @@ def test_a_cursor_is_a_position_that_another_collection_has_too(client, path):
     client.put(other, json={"encoder": None})
     documents = [{"id": f"l{year}", "key_vector": [1, 0], "metadata": {"year": year}} for year in (-9999, 9999)]
     client.post(f"{other}/documents", json={"documents": documents}).raise_for_status()
-    cursor = client.post(path, json={"limit": 1, "order_by": BY_YEAR}).json()["next_cursor"]
+    cursor = client.post(path, json={"limit": 2, "order_by": BY_YEAR}).json()["next_cursor"]  # after 1990
     assert pages(client, f"{other}/documents/query", order_by=BY_YEAR) == [["l-9999", "l9999"]]
     answer = client.post(f"{other}/documents/query", json={"order_by": BY_YEAR, "cursor": cursor})
     assert [document["id"] for document in answer.json()["documents"]] == ["l9999"]
