@@ -89,16 +89,17 @@ IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 NONE_IS_FINE = || [ $$? = 5 ]
 
 .DEFAULT_GOAL := run
-.PHONY: install environments run test test-long test-browser test-alone test-end-to-end test-thorough test-lowest test-newest test-nightly cluster cluster-end-to-end integrations integrations-all lint format openapi typescript page public vectors docs notebook picture wheels partners bench image sbom lock release clean
+.PHONY: install environments run test test-long test-browser test-alone test-end-to-end test-thorough test-lowest test-newest test-nightly cluster cluster-end-to-end walls walls-all passed integrations integrations-all lint format openapi typescript page public vectors docs notebook picture wheels partners bench image sbom lock release clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 or later ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3"; exit 1; }
 	$(call create,$(PYTHON),$*)
 
-# The service requires its core, its client and the model. pip gets all four at once, so it looks for none of them in an
-# index.
-PROJECTS := pyproject.toml attention/pyproject.toml clients/python/pyproject.toml
-OWN = -e attention -e clients/python
+# The service requires its core, its client and the model, and its extras the walls. pip gets all at once, so it looks for
+# none of them in an index.
+PROJECTS := pyproject.toml attention/pyproject.toml clients/python/pyproject.toml $(wildcard extensions/*/pyproject.toml)
+WALLS := $(patsubst %/pyproject.toml,%,$(wildcard extensions/*/pyproject.toml))
+OWN = -e attention -e clients/python $(WALLS:%=-e %)
 
 # The kernels in C, of which installing the core in this way makes a library beside them. The compiler is in the temporary
 # environment of that build alone. With SOFTKV_PLATFORM=any, no library is built.
@@ -124,8 +125,8 @@ $(VENV)/.installed: $(PROJECTS) $(CONSTRAINTS) $(MODEL) | $(BIN)/pip
 	$(call install,$(VENV)) $(SERVES) -e '.[dev]'
 	@touch $(VENV)/.serves $(VENV)/.lab $@
 
-$(OTHERS)/.installed: Makefile constraints-integrations.txt | $(OTHERS)/bin/pip
-	$(call install,$(OTHERS)) -c constraints-integrations.txt -e 'clients/python[cli]' $(INTEGRATIONS)
+$(OTHERS)/.installed: Makefile constraints-integrations.txt extensions/referee/pyproject.toml | $(OTHERS)/bin/pip
+	$(call install,$(OTHERS)) -c constraints-integrations.txt -e 'clients/python[cli]' -e extensions/referee $(INTEGRATIONS)
 	@touch $@
 
 $(CLUSTER)/bin/pip: $(VENV)/.installed
@@ -203,6 +204,18 @@ test-end-to-end: $(VENV)/.native $(OTHERS)/.installed $(DOCS)/.installed
 cluster-end-to-end: $(CLUSTER)/.installed
 	$(CLUSTER_PYTEST) -m '($(LANDING)) and ($(CLUSTERED)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
 
+# The end-to-end test of each wall; all its tests if .ci/passed has another digest than the wall now has.
+walls: $(VENV)/.native $(OTHERS)/.installed
+	$(BIN)/python -m tests.walls $(RERUN)
+
+# All tests of all walls, with many examples of each property.
+walls-all: $(VENV)/.native $(OTHERS)/.installed
+	$(BIN)/python -m tests.walls all
+
+# make passed WALL=referee: all tests of a wall. If they pass, its digest is written into .ci/passed: commit it.
+passed: $(VENV)/.native $(OTHERS)/.installed
+	$(BIN)/python -m tests.walls passed '$(WALL)'
+
 # With PostgreSQL, and Ray in several processes.
 cluster: $(CLUSTER)/.installed
 	$(CLUSTER_PYTEST) -m '($(CLUSTERED)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
@@ -213,7 +226,7 @@ test-thorough: $(VENV)/.native $(OTHERS)/.installed $(CLUSTER)/.installed
 	$(CLUSTER_PYTEST) -m '($(NIGHTLY)) and ($(CLUSTERED))' $(NONE_IS_FINE)
 
 # Every test that neither `make test` nor `make lint` runs.
-test-nightly: test-browser test-alone cluster integrations-all test-thorough
+test-nightly: test-browser test-alone cluster walls-all integrations-all test-thorough
 
 # One test of each framework, from writing documents to the verdict of an answer.
 integrations: install $(FRAMEWORKS:%=.venv-%/.installed)
@@ -275,8 +288,8 @@ picture: install
 # same name from an index. Files of an earlier build in build/ would go into the wheels too. The core has a wheel for each
 # platform: for this one, for those of PLATFORMS, or with PLATFORMS=every for all that a release has.
 wheels: $(MODEL) docs | $(BIN)/pip
-	rm -rf build attention/build clients/python/build $(DIST)/softkv_core-*.whl
-	$(WHEEL) ./clients/python .
+	rm -rf build attention/build clients/python/build $(WALLS:%=%/build) $(DIST)/softkv_core-*.whl
+	$(WHEEL) ./clients/python $(WALLS:%=./%) .
 	for platform in $(or $(subst every,$(RELEASED),$(PLATFORMS)),''); do SOFTKV_PLATFORM=$$platform $(WHEEL) ./attention || exit; done
 
 # The packages for frameworks, beside the distributions.
@@ -345,5 +358,5 @@ release:
 	@$(PYTHON) -m tests.release '$(VERSION)'
 
 clean:
-	rm -rf $(VENV) .venv-uv .page-tools .venv-lowest .venv-newest $(CLUSTER) $(OTHERS) $(RIVALS) $(LOCKING) $(DOCS) $(SITE) $(patsubst %,.venv-%,$(FRAMEWORKS) $(OLDEST)) build dist *.egg-info attention/build attention/*.egg-info $(wildcard clients/*/build clients/*/*.egg-info) \
+	rm -rf $(VENV) .venv-uv .page-tools .venv-lowest .venv-newest $(CLUSTER) $(OTHERS) $(RIVALS) $(LOCKING) $(DOCS) $(SITE) $(patsubst %,.venv-%,$(FRAMEWORKS) $(OLDEST)) build dist *.egg-info attention/build attention/*.egg-info $(wildcard clients/*/build clients/*/*.egg-info extensions/*/build extensions/*/*.egg-info) \
 	  clients/typescript/dist clients/typescript/node_modules

@@ -28,13 +28,14 @@ RESTORE_EVERY = 10
 SMALL_BLOCKS = """
 from functools import partial
 from attention.lookup import Limits
-from service import cli, lifespan, startup
+from service import lifespan, startup
+from softkv.scripts import softkv
 from service.retrieval.documents import expiry
 
 limits = Limits(block_rows=32, exact_max_components=0)
 startup.open_in_background = partial(startup.open_in_background, limits=limits)
 lifespan.IDLE_SECONDS = expiry.INTERVAL_SECONDS = 0.2
-cli.main()
+softkv()
 """
 BLOCK_SHARE = 0.3
 TABLE_ROWS, TABLE_PARTS = 20_000, 20

@@ -1,9 +1,10 @@
-"""`softkv` with the service: the commands of service/commands beside the client's, in one program."""
+"""The commands of the service, which the program `softkv` finds by the entry point `service`."""
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from typing import Any
+
+import typer
 
 from service.commands.access_log import access_log
 from service.commands.bench import bench
@@ -16,7 +17,6 @@ from service.commands.page import page
 from service.commands.serve import ServeCommand, serve
 from service.commands.stores import copy, restore
 from service.commands.train import train
-from softkv.cli import add_remote_commands, create_program
 from softkv.commands.command_line import ASK, OPERATE, START, Command, CommandError
 
 
@@ -33,11 +33,10 @@ class ServiceCommand(ServeCommand):
             raise CommandError("\n".join(map(str, (error, *conflicts)))) from None
 
 
-app = create_program(f"softkv {version('softkv')}")
+app = typer.Typer()
 app.command(cls=ServiceCommand, rich_help_panel=START)(serve)
 for command in (demo, doctor):
     app.command(cls=Command, rich_help_panel=START)(command)
-add_remote_commands(app)
 app.command(cls=Command, rich_help_panel=ASK)(train)
 for operation in (restore, copy, key, access_log):
     app.command(cls=Command, rich_help_panel=OPERATE)(operation)
@@ -48,8 +47,3 @@ app.command(
 )(bench)
 app.add_typer(cluster, name="cluster", rich_help_panel=OPERATE)
 app.add_typer(page, name="page", rich_help_panel=OPERATE)
-
-
-def main() -> None:
-    """Run the command line `softkv`, and exit with the code of the command."""
-    app()

@@ -7,8 +7,15 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from tests.walls import WALLS
+
 ROOT = Path(__file__).parents[1]
-PROJECTS = ("pyproject.toml", "attention/pyproject.toml", "clients/python/pyproject.toml")
+PROJECTS = (
+    "pyproject.toml",
+    "attention/pyproject.toml",
+    "clients/python/pyproject.toml",
+    *(f"{wall.folder}/pyproject.toml" for wall in WALLS.values()),
+)
 EXTRAS = ("cli", "models", "lab", "torch", "parquet", "postgres", "otel", "mcp")
 """Extras with libraries that the distributions import; those of tests and frameworks have constraints of their own."""
 FILE = ROOT / "constraints-lowest.txt"

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("attention", "service", "clients", "benchmarks")
+PACKAGES = ("attention", "service", "clients", "extensions", "benchmarks")
 VAGUE = frozenset(
     {
         "found",

@@ -29,9 +29,11 @@ RELEASED = re.compile(rf"^## ({VERSION}) \(", re.MULTILINE)
 # Files, as patterns of `Path.glob`, and the text around the version or the owner in them, for which @ stands.
 VERSIONS = (
     ("pyproject.toml", r'^version = "@"'),
-    ("pyproject.toml", r"softkv-(?:client|core)==@"),
+    ("pyproject.toml", r"softkv-(?:client|core|referee)==@"),
     ("attention/pyproject.toml", r'^version = "@"'),
     ("clients/*/pyproject.toml", r'^version = "@"'),
+    ("extensions/*/pyproject.toml", r'^version = "@"'),
+    ("extensions/*/pyproject.toml", r'"softkv-(?:client|core)(?:\[\w+\])?==@"'),
     ("clients/*/pyproject.toml", r'"(?:softkv-client|langchain-softkv)==@"'),
     ("clients/python/pyproject.toml", r'"softkv==@"'),
     ("clients/python/softkv/settings.py", r'^VERSION = "@"'),
@@ -59,6 +61,8 @@ OWNERS = (
     ("attention/pyproject.toml", r"https://github\.com/@/softkv"),
     ("clients/*/pyproject.toml", r"https://github\.com/@/softkv"),
     ("clients/*/README.md", r"https://github\.com/@/softkv"),
+    ("extensions/*/pyproject.toml", r"https://github\.com/@/softkv"),
+    ("extensions/*/README.md", r"https://github\.com/@/softkv"),
     ("clients/llamaindex/pyproject.toml", r'^SoftkvVectorStore = "@"'),
     ("clients/python/README.md", r"mcp-name: io\.github\.@/softkv"),
     ("clients/typescript/package.json", r"https://github\.com/@/softkv"),

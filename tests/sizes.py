@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 
 from tests.prose import ROOT, code_lines, comment_lines, docstring_lines
+from tests.walls import WALLS
 
 PYTHON = {
     "attention": r"attention/",
@@ -21,7 +22,9 @@ PYTHON = {
     "client": r"clients/python/softkv/",
     "partner packages": r"clients/(?!python/|typescript/)(?!.*tests/)|clients/python/softkv/"
     r"(langchain|langgraph|llamaindex|haystack|mem0|integrations)/",
+    **{f"{name} (wall)": f"{wall.folder}/" for name, wall in WALLS.items()},
     "tests": r"tests/|clients/.*/tests/",
+    "tests of walls": r"extensions/.*tests/|extensions/conftest",
     "benchmarks": r"benchmarks/",
 }
 GENERATED = re.compile(r"(^|/)(built|vendor|generated|recorded|node_modules|dist)/|/schema\.ts$")
@@ -78,7 +81,7 @@ def python_table(root: Path, names: list[str]) -> list[str]:
 
 
 def other_table(root: Path, names: list[str]) -> list[str]:
-    """Return a line for each tree of scripts, with their lines, and one for the docs, with their words."""
+    """Return a line for each tree of scripts, with their lines, and two for docs, with their words."""
     scripts = {
         "page scripts": r"service/web/.*\.js$",
         "page styles": r"service/web/.*\.css$",
@@ -89,9 +92,10 @@ def other_table(root: Path, names: list[str]) -> list[str]:
         paths = [root / name for name in names if re.match(pattern, name)]
         lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in paths)
         rows.append(f"{tree:18}{len(paths):>7,}{lines:>9,} lines")
-    pages = [root / name for name in names if re.match(r"docs/.*\.md$", name)]
-    words = sum(len(path.read_text(encoding="utf-8").split()) for path in pages)
-    rows.append(f"{'docs':18}{len(pages):>7,}{words:>9,} words")
+    for tree, pattern in {"docs": r"docs/.*\.md$", "docs of walls": r"extensions/.*\.md$"}.items():
+        pages = [root / name for name in names if re.match(pattern, name)]
+        words = sum(len(path.read_text(encoding="utf-8").split()) for path in pages)
+        rows.append(f"{tree:18}{len(pages):>7,}{words:>9,} words")
     return rows
 
 

@@ -88,7 +88,7 @@ def test_a_denial_is_recognised():
     ("page", "section", "least"),
     [
         ("docs/reference/speed.md", "beside-vector-databases", 51),
-        ("docs/guide/recipes/check-an-index.md", "what-it-takes", 20),
+        ("extensions/referee/docs/guide/recipes/check-an-index.md", "what-it-takes", 20),
     ],
 )
 def test_every_figure_beside_other_stores_is_in_the_results(page: str, section: str, least: int) -> None:

@@ -11,13 +11,15 @@ from functools import cache
 import grimp
 import pytest
 
-ROOTS = ("attention", "service", "softkv")
+from tests.walls import CORE, WALLS
+
+ROOTS = (*CORE, *(wall.package for wall in WALLS.values()))
 
 # Their packages are rooms of their own, each with its own face; a face of the whole would be all of them.
 OPEN = {"attention", "attention.lookup.shards", "service.retrieval"}
 
-# What the service imports of the client by itself, beside the face of the whole.
-ROOMS = ("softkv.cli", "softkv.commands", "softkv.mcp", "softkv.tables")
+# What the service and walls import of the client by itself, beside the face of the whole.
+ROOMS = ("softkv.commands", "softkv.integrations", "softkv.mcp", "softkv.scripts", "softkv.tables")
 
 # Imports past a face, as (importer, imported). The list may only shrink: strike off what is not imported any more.
 PAST_A_FACE = [
@@ -30,6 +32,7 @@ PAST_A_FACE = [
     ("service.server.startup", "service.api.routes.service"),
 ]
 
+OF_WALLS = [f"{wall.package}.**" for wall in WALLS.values()]
 # Modules, packages and libraries that only these import, besides what lies within them.
 ONLY = {
     "mcp": ["service.mcp", "softkv.mcp.**"],
@@ -49,8 +52,15 @@ ONLY = {
     ],
     "service.storage.postgres": ["service.storage.shared"],
     "service.storage.sqlite": ["service.storage"],
-    "softkv": ["service.api.routes.tables", "service.cli", "service.commands.**", "service.mcp"],
-    "typer": ["service.cli", "service.commands.**", "softkv.cli", "softkv.commands.**"],
+    "softkv": [
+        "service.__main__",
+        "service.api.routes.tables",
+        "service.cli",
+        "service.commands.**",
+        "service.mcp",
+        *OF_WALLS,
+    ],
+    "typer": ["service.cli", "service.commands.**", "softkv.cli", "softkv.commands.**", *OF_WALLS],
 }
 
 

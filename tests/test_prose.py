@@ -24,6 +24,7 @@ LIMITS = {
     "attention": (0.1, 8, 0.2, 0.2, 0.1, 9.1, 6.5),
     "service": (0, 6, 0.5, 0.5, 0.5, 9.0, 8.1),
     "clients": (0, 3, 0.5, 0.5, 0.5, 9.0, 7.0),
+    "extensions": (0, 3, 0.5, 0.5, 0.5, 9.8, 7.5),
     "benchmarks": (144, 138, 0.5, 0.1, 0.1, 11.5, 9.3),
 }
 
@@ -60,7 +61,7 @@ MAX_MARKED_TEST_NAMES = 0
 
 
 def test_names_of_tests_are_plain_sentences():
-    folders = [ROOT / "tests", *(ROOT / "clients").glob("*/tests")]
+    folders = [ROOT / "tests", *ROOT.glob("clients/*/tests"), *ROOT.glob("extensions/*/tests")]
     files = [path for folder in folders for path in python_files(folder) if path.name.startswith("test_")]
     assert len(files) > 500
     marked = marked_test_names(files)
@@ -97,7 +98,8 @@ def test_comments_of_scripts_are_plain(path):
 
 
 TOP = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docker/README.md", "attention/README.md")
-PAGES = [Page(name) for name in (*TOP, *(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")))]
+FILES = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("extensions/**/*.md")]
+PAGES = [Page(name) for name in (*TOP, *(str(path.relative_to(ROOT)) for path in FILES))]
 MAX_WORDS = 2_500
 # The documentation of httpx, starlette and datasette has at most 2 of a kind in 10,000 words.
 MAX_MARKS = 1.0

@@ -21,6 +21,7 @@ from tests.examples import ROOT, Page
 from tests.release import PLACEHOLDER, source
 from tests.running import RunningService
 from tests.service.server.test_startup import Service
+from tests.test_house import HOUSE
 
 README = Page("README.md")
 TUTORIAL = Page("docs/start/tutorial.md")
@@ -65,7 +66,7 @@ def test_a_page_explains_the_placeholder_as_long_as_it_is_one(name):
 @pytest.mark.skipif(PLACEHOLDER not in CLONE, reason="softkv is published")
 def test_neither_a_page_nor_a_message_installs_an_unpublished_package_by_name():
     """An index may have another project's package of that name, and pip takes the highest version of all sources."""
-    listed = ["git", "ls-files", "*.md", "*.ipynb", "*.toml", "service/*.py", "clients/*.py", "attention/*.py"]
+    listed = ["git", "ls-files", "*.md", "*.ipynb", "*.toml", *(f"{name}/*.py" for name in HOUSE)]
     names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     assert [line for name in [*names, "Makefile"] for line in BY_NAME.findall((ROOT / name).read_text("utf-8"))] == []
 

@@ -29,6 +29,7 @@ from service.encoding.registry import SHA256
 from tests.container.locks import entries, plain
 from tests.examples import ROOT, Page
 from tests.running import RunningService
+from tests.walls import WALLS
 
 # The files that go into the build, and no other files of a checkout.
 BUILT_OF = (
@@ -43,10 +44,16 @@ BUILT_OF = (
     "clients/python/pyproject.toml",
     "clients/python/README.md",
     "clients/python/softkv",
+    *(wall.folder for wall in WALLS.values()),
 )
-LEFT_OVERS = ("build/lib/service", "attention/build/lib/attention", "clients/python/build/lib/softkv")
+LEFT_OVERS = (
+    *(f"{wall.folder}/build/lib/{wall.package}" for wall in WALLS.values()),
+    *("build/lib/service", "attention/build/lib/attention", "clients/python/build/lib/softkv"),
+)
 NATIVE = "attention/kernels/native"
-DISTRIBUTIONS = {"softkv", "softkv_core", "softkv_client", "softkv_model_minilm"}
+SERVICE = {"softkv", "softkv_core", "softkv_client", "softkv_model_minilm"}
+"""The distributions that `softkv` requires."""
+DISTRIBUTIONS = SERVICE | {wall.package for wall in WALLS.values()}
 ASK = """
 import json, attention, service, softkv
 from importlib.metadata import requires, version
@@ -181,6 +188,10 @@ def test_each_has_its_folder_as_it_is_now(dist: Path) -> None:
         contents["softkv"]
     )
     assert "softkv/py.typed" in contents["softkv_client"]
+    for wall in WALLS.values():
+        sources = {str(path.relative_to(ROOT / wall.folder)) for path in (ROOT / wall.folder).rglob("softkv_*/**/*.py")}
+        files = {name for name in contents[wall.package] if ".dist-info/" not in name}
+        assert files == sources | {f"{wall.package}/py.typed"}
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "attention").rglob("*.py")}
     assert modules - set(contents["softkv_core"]) == {"attention/setup.py"}
     [wheel] = dist.glob("softkv_core-*")
@@ -325,7 +336,7 @@ class Bare:
 def test_the_service_is_small_and_answers_a_text(dist: Path, tmp_path: Path) -> None:
     bare = Bare(tmp_path / "bare", dist)
     bare.install("softkv")
-    wheels = {plain(name) for name in DISTRIBUTIONS}
+    wheels = {plain(name) for name in SERVICE}
     assert bare.distributions() == {*entries("requirements.lock"), *wheels}
     assert bare.megabytes() < 280
     assert json.loads(bare.run("python", "-c", IMPORT_ALL))["modules"] > 200

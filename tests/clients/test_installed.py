@@ -99,9 +99,10 @@ def test_the_commands_of_the_client_reach_a_service(client: Environment, served:
         assert ended.returncode == 0, ended.stderr
     with served.client() as http:
         assert http.get("/v1/collections/copied").json()["documents"] == len(ROWS)
-    ended = client.end("softkv", "serve", "--port", "8001")
-    assert ended.returncode == 1
-    assert "pip install dist/*.whl" in " ".join(ended.stderr.split())
+    for words, requirement in ((("serve", "--port", "8001"), "softkv"), (("check-index", "x"), "softkv[referee]")):
+        ended = client.end("softkv", *words)
+        assert ended.returncode == 2
+        assert f"is not installed: install `{requirement}`" in " ".join(ended.stderr.split())
 
 
 @pytest.mark.parametrize("extra", ["[mcp]"], indirect=True)
@@ -133,8 +134,11 @@ def test_either_distribution_comes_and_goes_beside_the_other(dist: Path, tmp_pat
     assert "--data-dir" in environment.end("softkv", "restore", "--help").stdout
     environment.pip("uninstall", "--yes", "softkv")
     assert not knows_the_service()
-    assert "comes with the service" in environment.end("softkv", "serve").stderr
+    assert "install `softkv`" in environment.end("softkv", "serve").stderr
     assert environment.end("softkv", "attend", "--help").returncode == 0
+    environment.pip(*take, "softkv-referee")
+    assert "ADDRESS" in environment.end("softkv", "check-index", "--help").stdout
+    assert not knows_the_service()
 
     environment.pip(*take, "softkv")
     environment.pip("uninstall", "--yes", "softkv-client")

@@ -15,8 +15,8 @@ from fastapi import FastAPI
 from typer.testing import CliRunner
 
 from service.app import create_app
-from service.cli import app as cli
 from service.settings import Settings
+from softkv.cli import program as softkv_program
 from tests.container.composition import FOLDER, PRODUCTION
 from tests.container.tool import ROOT
 
@@ -95,7 +95,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 @pytest.fixture(scope="module")
 def options() -> set[str]:
     """The options of `softkv cluster up`."""
-    help_text = CliRunner().invoke(cli, ["cluster", "up", "--help"], env={"COLUMNS": "200"}).stdout
+    help_text = CliRunner().invoke(softkv_program(), ["cluster", "up", "--help"], env={"COLUMNS": "200"}).stdout
     return set(re.findall(r"--[a-z-]+", help_text))
 
 

@@ -14,10 +14,11 @@ from packaging.requirements import Requirement
 from tests.container.locks import entries, plain
 from tests.container.tool import ROOT
 from tests.thorough import thorough
+from tests.walls import WALLS
 
 IMAGE = default_environment() | {"sys_platform": "linux", "platform_system": "Linux"}
 machines = pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-PROJECTS = ("attention", "clients/python")
+PROJECTS = ("attention", "clients/python", *(wall.folder for wall in WALLS.values()))
 AGAIN = "docker/requirements.lock or full.lock is older than pyproject.toml or constraints.txt: make lock"
 
 

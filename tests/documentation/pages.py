@@ -22,6 +22,7 @@ MADE = {
     "service/api/openapi.json": "reference/http/index.md",
 }
 NOT_PAGES = {"site"}  # folders of docs/ without pages
+OF_A_WALL = re.compile(r"^extensions/\w+/(?=docs/)")  # where a wall has pages, at the same places of the site
 FENCE = re.compile(r"^ *(```+|~~~+)")
 LINK = re.compile(r"(!?\[(?:(?!\n\n)[^\[\]]|\[[^\]]*\])*\]\()([^)\s]+)(\))")
 SOURCE = re.compile(r"""(\b(?:src|srcset|href)=")([^"]+)(")""")
@@ -66,6 +67,7 @@ def page_of(path: str) -> str | None:
     """
     if path in GUESTS or path in MADE:
         return (GUESTS | MADE)[path]
+    path = OF_A_WALL.sub("", path)
     inside = path.removeprefix("docs/")
     if inside == path or inside.split("/")[0] in NOT_PAGES:
         return None
@@ -162,6 +164,13 @@ def notebook(content: dict[str, Any], folder: Path, name: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def sources() -> list[Path]:
+    """Return the files of docs/, and of the folders docs/ of walls."""
+    return sorted(
+        path for docs in (DOCS, *ROOT.glob("extensions/*/docs")) for path in docs.rglob("*") if path.is_file()
+    )
+
+
 def copy_pages(folder: Path, branch: str) -> None:
     """Write all pages of the repository, with pictures, into a folder.
 
@@ -169,8 +178,7 @@ def copy_pages(folder: Path, branch: str) -> None:
         folder: the folder, which is the site's `docs_dir`.
         branch: the branch or tag of links to the repository.
     """
-    paths = [path for path in sorted(DOCS.rglob("*")) if path.is_file()]
-    for path in (*paths, *(ROOT / name for name in GUESTS)):
+    for path in (*sources(), *(ROOT / name for name in GUESTS)):
         source = path.relative_to(ROOT).as_posix()
         if (page := page_of(source)) is None:
             continue

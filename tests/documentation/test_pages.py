@@ -21,6 +21,7 @@ from tests.documentation.pages import (
     navigation,
     page_of,
     repository,
+    sources,
 )
 from tests.documentation.pages import with_site_links as rewritten
 
@@ -29,7 +30,7 @@ DESCRIPTION = json.loads((ROOT / "service" / "api" / "openapi.json").read_text(e
 
 
 def test_every_page_has_a_place_in_the_navigation():
-    paths = [path.relative_to(ROOT).as_posix() for path in (*DOCS.rglob("*.md"), *DOCS.rglob("*.ipynb"))]
+    paths = [path.relative_to(ROOT).as_posix() for path in sources() if path.suffix in {".md", ".ipynb"}]
     pages = {page for path in (*paths, *GUESTS) if (page := page_of(path))}
     parts = navigation(HOME)
     listed = [page for part in parts for page in part.pages()]
@@ -59,6 +60,7 @@ def test_the_navigation_follows_the_tables_of_the_home_page():
         ("../../docker/README.md#build", "../operate/container.md#build"),
         ("../start/notebook.ipynb", "../start/notebook.md"),
         ("../../attention/lookup/bounds/__init__.py", "../reference/python/bounds.md"),
+        ("../../extensions/referee/docs/guide/recipes/check-an-index.md", "recipes/check-an-index.md"),
         ("../../CONTRIBUTING.md", f"{repository()}/blob/v1.2.3/CONTRIBUTING.md"),
         ("../../docker", f"{repository()}/tree/v1.2.3/docker"),
         ("https://example.com/a.md", "https://example.com/a.md"),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points, version
 from typing import Annotated, Any
 
 import typer
@@ -12,8 +12,7 @@ import typer
 from softkv.commands.alias import alias
 from softkv.commands.attend import attend
 from softkv.commands.calibrate import calibrate
-from softkv.commands.check_index import check_index
-from softkv.commands.command_line import ASK, DOCUMENTS, OPERATE, Command, CommandError, CommandGroup
+from softkv.commands.command_line import ASK, DOCUMENTS, OPERATE, START, Command, CommandError, CommandGroup, Misused
 from softkv.commands.encode import encode
 from softkv.commands.export import backup, export
 from softkv.commands.load import load
@@ -22,27 +21,34 @@ from softkv.commands.re_encode import re_encode
 from softkv.settings import VERSION
 
 ENTRY_POINTS = "softkv.commands"
-"""The group of entry points under which an installed service registers its program, with all commands."""
-OF_THE_SERVICE = {
-    "serve": "Run the service.",
-    "demo": "Load demo collections into the running service.",
-    "train": "Teach a collection the words of your questions, by labelled pairs.",
-    "doctor": "Check this machine, the model and the stored data.",
-    "restore": "Restore a backup into a new data directory.",
-    "copy": "Copy collections from one store into another.",
-    "key": "Generate an API key.",
-    "access-log": "Read the access log of a service.",
-    "cluster": "Start and stop the servers that hold the keys, in a Ray cluster.",
-    "page": "Export the page as files for any web host.",
-    "bench": "Run the benchmarks.",
-}
-"""The commands of the distribution `softkv`, each with its help where that is not installed."""
-REMOTE = {
+"""The group of entry points of installed distributions: each names a `typer.Typer` with the commands of one."""
+PANELS = (START, ASK, DOCUMENTS, OPERATE)
+OWN = {
     ASK: (attend, calibrate, encode, mcp),
     DOCUMENTS: (load, export),
-    OPERATE: (alias, backup, check_index, re_encode),
+    OPERATE: (alias, backup, re_encode),
 }
-"""The commands of the client, by their groups; all except `check-index` call a running service."""
+"""The commands of the client, by their groups; all call a running service."""
+NOT_INSTALLED = {
+    "service": (
+        "softkv",
+        {
+            "serve": "Run the service; Ctrl-C stops it.",
+            "demo": "Load demo collections into the running service.",
+            "train": "Teach a collection the words of your questions, by labelled pairs.",
+            "doctor": "Check this machine, the model and the stored data.",
+            "restore": "Restore a backup into a new data directory.",
+            "copy": "Copy collections from one store into another, vectors bit by bit.",
+            "key": "Generate an API key, and its line for the service's file of keys.",
+            "access-log": "Read the access log of a service: changes, and refusals by a key.",
+            "cluster": "Hold the keys in the memory of several machines, in a running Ray cluster.",
+            "page": "Export the page as files for any web host.",
+            "bench": "Run the benchmarks; `softkv bench --help` lists their options.",
+        },
+    ),
+    "referee": ("softkv[referee]", {"check-index": "Compare the search of a vector store with the exact answers."}),
+}
+"""The requirement to install for the commands of each entry point, and their help until then."""
 
 
 @contextmanager
@@ -57,6 +63,12 @@ def _errors_shown(program: str) -> Iterator[None]:
 
 class Commands(CommandGroup):
     """The group of all commands of `softkv`."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the commands by their panels, and last those that are not installed."""
+        commands: Any = self.commands
+        order = {panel: number for number, panel in enumerate(PANELS)}
+        return sorted(commands, key=lambda name: order.get(commands[name].rich_help_panel, len(order)))
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
@@ -73,25 +85,48 @@ class MCPCommand(Command):
             return super().invoke(ctx)
 
 
-def create_program(version: str) -> typer.Typer:
-    """Return the program `softkv` without any command.
+def create_program(parts: Iterable[EntryPoint]) -> typer.Typer:
+    """Return the program `softkv`, with the commands of the client and of other distributions.
 
     Args:
-        version: the name and the version that `--version` shows.
+        parts: the entry points of the distributions that are installed. Commands of others say what to install.
     """
+    installed = {part.name: part for part in parts}
+    title = f"softkv {version('softkv')}" if "service" in installed else f"softkv-client {VERSION}"
     program = typer.Typer(
         cls=Commands,
         name="softkv",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"], "obj": version},
+        context_settings={"help_option_names": ["-h", "--help"], "obj": title},
         epilog="Exit codes: 0 done, 1 refused or failed, 2 usage, 3 the service cannot be reached.",
     )
-
     program.callback(help="Ask a collection of documents. Every document gets a weight, and so does “none of these”.")(
         _read_options
     )
+    for panel, functions in OWN.items():
+        for command in functions:
+            program.command(cls=Command, rich_help_panel=panel)(command)
+    for name in sorted(installed):
+        program.add_typer(installed[name].load())
+    for _, commands in (entry for name, entry in NOT_INSTALLED.items() if name not in installed):
+        for command_name, help_text in commands.items():
+            program.command(
+                command_name,
+                help=help_text,
+                rich_help_panel="Not installed",
+                context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+            )(_say_what_to_install)
     return program
+
+
+def _say_what_to_install(context: typer.Context) -> None:
+    command = context.command.name
+    [requirement] = [requirement for requirement, commands in NOT_INSTALLED.values() if command in commands]
+    raise Misused(
+        f"`softkv {command}` is not installed: install `{requirement}`, in a checkout by `make wheels` and then "
+        "`pip install dist/*.whl`"
+    )
 
 
 def _show_version(context: typer.Context, requested: bool) -> None:
@@ -109,40 +144,9 @@ def _read_options(
     """Handle the options that come before the name of a command, such as --version."""
 
 
-def add_remote_commands(program: typer.Typer) -> None:
-    """Add the commands that call a running service."""
-    for panel, commands in REMOTE.items():
-        for command in commands:
-            program.command(cls=Command, rich_help_panel=panel)(command)
-
-
-def client_program() -> typer.Typer:
-    """Return the program where the service is not installed: its commands say what to install."""
-    program = create_program(f"softkv-client {VERSION}")
-    add_remote_commands(program)
-    for name, text in OF_THE_SERVICE.items():
-        program.command(
-            name,
-            help=text,
-            rich_help_panel="Commands of the service, which is not installed",
-            context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
-        )(_needs_the_service)
-    return program
-
-
-def _needs_the_service(context: typer.Context) -> None:
-    raise CommandError(
-        f"`softkv {context.command.name}` comes with the service, which is not installed here: in a checkout, run "
-        "`make wheels`, then `pip install dist/*.whl`"
-    )
-
-
 def program() -> typer.Typer:
-    """Return the program of the installed service, or else the client's."""
-    for entry_point in entry_points(group=ENTRY_POINTS):
-        with_service: typer.Typer = entry_point.load()
-        return with_service
-    return client_program()
+    """Return the program with the commands of all installed distributions."""
+    return create_program(entry_points(group=ENTRY_POINTS))
 
 
 def mcp_program() -> typer.Typer:

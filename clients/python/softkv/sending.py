@@ -179,7 +179,7 @@ class Sender:
             except Error as error:
                 if (seconds := self.options.retry_policy.delay(call, error, attempts)) is None:
                     raise
-            call = call.repeated()
+            call = call.bypass_caches()
             self._sleep(seconds)
 
     def _receive(self, http: httpx2.Client, call: Call[Any]) -> Reply:
@@ -247,7 +247,7 @@ class AsyncSender:
             except Error as error:
                 if (seconds := self.options.retry_policy.delay(call, error, attempts)) is None:
                     raise
-            call = call.repeated()
+            call = call.bypass_caches()
             await self.pause(seconds)
 
     async def _receive(self, http: httpx2.AsyncClient, call: Call[Any]) -> Reply:

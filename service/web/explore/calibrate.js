@@ -248,7 +248,9 @@ class CalibrateTab {
       for (;;) {
         const questions = left.map(({ query, id }) => ({ query, id }));
         try {
-          const result = /** @type {any} */ (await clientOf(this.#context.api).call("POST", `${this.#path}/calibrate`, { questions, apply }, { signal, timeout: FIT_MS }));
+          const result = /** @type {any} */ (
+            await clientOf(this.#context.api).call("POST", `${this.#path}/calibrate`, { questions, apply }, { signal, timeout: FIT_MS })
+          );
           skip(this.#named(result.left_out, left));
           return result;
         } catch (failure) {

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from service.cli import app
+from softkv.cli import program
 from tests.browser.conftest import Visit
 
 LOAD_MS = 120_000
@@ -30,7 +30,7 @@ class Quiet(SimpleHTTPRequestHandler):
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The exported page, which no service helped to write."""
     folder: Path = tmp_path_factory.mktemp("exported") / "public"
-    result = CliRunner().invoke(app, ["page", "export", str(folder), "--json"])
+    result = CliRunner().invoke(program(), ["page", "export", str(folder), "--json"])
     assert result.exit_code == 0, result.output
     return folder
 

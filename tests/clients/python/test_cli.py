@@ -1,44 +1,76 @@
-"""The script `softkv`: the commands of the client alone, and with those of the service."""
+"""The script `softkv`: the commands of the client alone, and with those of other distributions."""
 
 from __future__ import annotations
 
 import sys
+import tomllib
+from importlib.metadata import EntryPoint
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from service.cli import app
 from softkv import cli, scripts
+from tests.examples import ROOT
+from tests.walls import WALLS
+
+ALONE = cli.create_program(())
+OTHERS = {name: requirement for requirement, commands in cli.NOT_INSTALLED.values() for name in commands}
 
 
-def names(program: typer.Typer) -> set[str]:
-    """Return the names of a program's commands and groups of commands."""
-    commands = getattr(typer.main.get_command(program), "commands", {})
-    return set(commands)
+def commands(program: typer.Typer) -> dict[str, typer.core.TyperCommand]:
+    """Return a program's commands and groups of commands by their names."""
+    return getattr(typer.main.get_command(program), "commands", {})
 
 
 def test_the_client_alone_lists_all_commands_and_runs_its_own() -> None:
-    client = names(cli.client_program())
-    assert client == names(app)
-    assert client - cli.OF_THE_SERVICE.keys() == {
-        *("alias", "attend", "backup", "calibrate", "check-index", "encode", "export", "load", "mcp", "re-encode"),
+    names = commands(ALONE).keys()
+    assert names == commands(cli.program()).keys()
+    assert names - OTHERS.keys() == {
+        *("alias", "attend", "backup", "calibrate", "encode", "export", "load", "mcp", "re-encode"),
     }
 
 
-@pytest.mark.parametrize("name", cli.OF_THE_SERVICE)
+def test_a_command_has_the_same_help_before_and_after_its_installation() -> None:
+    alone, whole = commands(ALONE), commands(cli.program())
+    helps = {name: " ".join((whole[name].help or "").partition("\n\n")[0].split()) for name in OTHERS}
+    assert helps == {name: alone[name].help for name in OTHERS}
+
+
+@pytest.mark.parametrize(("name", "requirement"), OTHERS.items())
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("--port", "80", "more")], ids=" ".join)
-def test_a_command_of_the_service_names_the_package_to_install(name: str, arguments: tuple[str, ...]) -> None:
-    ended = CliRunner().invoke(cli.client_program(), [name, *arguments])
-    assert (ended.exit_code, ended.stdout) == (1, "")
-    assert ended.stderr.startswith(f"softkv: `softkv {name}` comes with the service")
-    assert "pip install dist/*.whl" in " ".join(ended.stderr.split())
+def test_a_command_that_is_not_installed_names_its_requirement(
+    name: str, requirement: str, arguments: tuple[str, ...]
+) -> None:
+    ended = CliRunner().invoke(ALONE, [name, *arguments])
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"softkv: `softkv {name}` is not installed: install `{requirement}`, ")
+    assert ended.stderr.count("\n") == 1
 
 
-def test_help_and_version_of_the_client_alone_name_the_client() -> None:
-    ended = CliRunner().invoke(cli.client_program(), ["--help"])
-    assert "Commands of the service, which is not installed" in ended.stdout
-    assert CliRunner().invoke(cli.client_program(), ["--version"]).stdout.startswith("softkv-client ")
+def test_a_requirement_is_of_an_existing_extra_or_distribution() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = {f"softkv[{name}]": lines for name, lines in project["optional-dependencies"].items()}
+    for part, (requirement, _) in cli.NOT_INSTALLED.items():
+        if part == "service":
+            assert requirement == project["name"]
+        else:
+            assert any(line.startswith(f"softkv-{part}==") for line in extras[requirement])
+
+
+@pytest.mark.parametrize("name", ["service", *WALLS])
+def test_one_distribution_without_the_others_has_its_commands(name: str) -> None:
+    folder = WALLS[name].folder if name in WALLS else "."
+    project = tomllib.loads((ROOT / folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    part = EntryPoint(name, project["entry-points"][cli.ENTRY_POINTS][name], cli.ENTRY_POINTS)
+    program = cli.create_program([part])
+    listed = CliRunner().invoke(program, ["--help"], env={"COLUMNS": "120"}).stdout.split("─ Not installed ─")
+    assert len(listed) == 2
+    own = cli.NOT_INSTALLED[name][1].keys()
+    assert [command for command in OTHERS if f"│ {command} " in listed[0]] == [*own]
+    assert [command for command in OTHERS if f"│ {command} " in listed[1]] == [c for c in OTHERS if c not in own]
+    version = "softkv 0" if name == "service" else "softkv-client 0"
+    assert CliRunner().invoke(program, ["--version"]).stdout.startswith(version)
 
 
 @pytest.mark.parametrize(

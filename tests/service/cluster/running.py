@@ -16,7 +16,7 @@ from benchmarks.contenders.server import free_port
 from tests.service.cluster.machines import ROOT
 from tests.waiting import until
 
-COMMAND = (sys.executable, "-c", "from service.cli import main; main()")
+COMMAND = (sys.executable, "-c", "from softkv.scripts import softkv; softkv()")
 START_SECONDS = 240
 
 

@@ -16,12 +16,14 @@ import pytest
 import structlog
 from typer.testing import CliRunner, Result
 
-from service.cli import app
+from softkv.cli import program
 from tests.running import RunningService
 
-COMMAND = [sys.executable, "-c", "from service.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from softkv.scripts import softkv; softkv()"]
 
 Softkv = Callable[..., Result]
+
+app = program()
 
 
 @dataclass

@@ -20,7 +20,7 @@ def test_further_arguments_go_to_the_benchmarks(tmp_path: Path) -> None:
     )
     code = (
         "from pathlib import Path; from service.commands import bench;"
-        f"bench._REPOSITORY = Path({str(tmp_path)!r}); from service.cli import main; main()"
+        f"bench._REPOSITORY = Path({str(tmp_path)!r}); from softkv.scripts import softkv; softkv()"
     )
     run = [*COMMAND[:2], code, "bench"]
     ended = subprocess.run([*run, "scan", "--help", "-n", "3"], capture_output=True, text=True, check=True)

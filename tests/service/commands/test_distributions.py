@@ -111,7 +111,7 @@ def test_a_command_that_cannot_import_an_overwritten_file_says_which_distributio
     install(tmp_path, "attention", "5.0.0", {"attention/__init__.py": ""})
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *filter(None, sys.path)])}
     arguments = [command, "--encoder", "none", "--data-dir", str(tmp_path / "data")]
-    program = [sys.executable, "-P", "-c", "from service.cli import main; main()", *arguments]
+    program = [sys.executable, "-P", "-c", "from softkv.scripts import softkv; softkv()", *arguments]
     ended = subprocess.run(program, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert ended.returncode == 1, ended.stderr
     assert "Traceback" not in ended.stderr

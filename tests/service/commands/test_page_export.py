@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 
 from service.api.routes.assets import Assets
 from service.api.routes.page import WEB
-from service.cli import app
 from service.commands.page.documents import DOCUMENTS, PICTURE, write_documents
 from service.commands.page.recording import TEXTS, record
 from service.datasets.demos import DEMOS
 from service.encoding import Encoder, load_encoder
+from softkv.cli import program
 
 ASSETS = Assets(WEB)
 LINK = re.compile(r"""(?:href|src)="(?!https?:|#)([^"]+)\"""")
@@ -66,7 +66,7 @@ def test_the_address_of_the_page_gives_previews_a_picture(tmp_path: Path) -> Non
     picture = f'<meta property="og:image" content="https://example.org/softkv/assets/{PICTURE}">'
     assert [picture in files[name].decode() for name in ("index.html", "deeper.html")] == [True, True]
     assert f"assets/{PICTURE}" in files
-    result = CliRunner().invoke(app, ["page", "export", str(tmp_path), "--url", "example.org"])
+    result = CliRunner().invoke(program(), ["page", "export", str(tmp_path), "--url", "example.org"])
     assert (result.exit_code, "Expected an address" in result.stderr) == (1, True)
 
 
@@ -74,7 +74,7 @@ def test_the_address_of_a_service_is_linked_and_checked(tmp_path: Path) -> None:
     files = write_documents(ASSETS, None, "https://example.org/softkv/")
     assert all(b'data-service="https://example.org/softkv/"' in files[name] for name in DOCUMENTS)
     assert not any(b"data-service" in content for content in write_documents(ASSETS, None).values())
-    result = CliRunner().invoke(app, ["page", "export", str(tmp_path), "--service", "javascript:alert(1)"])
+    result = CliRunner().invoke(program(), ["page", "export", str(tmp_path), "--service", "javascript:alert(1)"])
     assert (result.exit_code, "Expected an address" in result.stderr) == (1, True)
 
 

@@ -89,8 +89,8 @@ class Call(Record, Generic[T]):
         """Whether the content of a successful response is read in parts."""
         return self.on_chunk is not None or self.on_event is not None
 
-    def repeated(self) -> Self:
-        """Return this call as it is sent again: no cache may answer it."""
+    def bypass_caches(self) -> Self:
+        """Return this call for sending it again: no cache may answer it."""
         return self.copy_with(extra_headers=tuple(dict((*self.extra_headers, _UNCACHED)).items()))
 
     def require_own_response(self, headers: Mapping[str, str]) -> None:

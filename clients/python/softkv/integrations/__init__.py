@@ -1,4 +1,4 @@
-"""What packages for frameworks share: a store's connection and collection, and how a retriever asks.
+"""Parts for packages that build on the client: connections of stores, questions of retrievers, and errors.
 
 `sync_store_method` and `async_store_method` make both forms of a store's method from one plan, and `Retrieval` makes
 documents of an answer. No framework is imported here.
@@ -6,6 +6,7 @@ documents of an answer. No framework is imported here.
 
 from __future__ import annotations
 
+from softkv.answers.rendering import require_module
 from softkv.integrations.connection import (
     CollectionSource,
     Connection,
@@ -31,6 +32,7 @@ from softkv.integrations.retrieval import (
     select_key,
     show_warnings,
 )
+from softkv.problems import invalid_value
 
 __all__ = [
     "ACCEPTED_VERDICTS",
@@ -48,8 +50,10 @@ __all__ = [
     "confidence_fields",
     "document_text",
     "evidence_fields",
+    "invalid_value",
     "key_vector_list",
     "output_list",
+    "require_module",
     "select_by_mmr",
     "select_key",
     "show_warnings",

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from service.cli import app
 from softkv import Client
+from softkv.cli import program
 from softkv.commands.command_line import Refused
 from softkv.commands.remote import Upload
 from softkv.tables import open_table
@@ -170,7 +170,7 @@ def test_a_line_longer_than_the_service_takes_is_refused_by_itself(tmp_path: Pat
     documents = [{"id": "short", "key_vector": [1]}, {"id": "long", "key": "x" * 300_000, "key_vector": [1]}]
     path = write_lines(tmp_path / "books.ndjson", documents)
     with serving(tmp_path / "data", "--max-body-bytes", "2048") as running:
-        ended = CliRunner().invoke(app, ["load", str(path), "--url", running.url])
+        ended = CliRunner().invoke(program(), ["load", str(path), "--url", running.url])
         documents = httpx.get(f"{running.url}{PATH}", timeout=60).json()["documents"]
     assert (ended.exit_code, documents) == (1, 1)
     assert re.match(r"line 2, id 'long': the row has \d+ bytes, a line may have \d+: shorten it\n", ended.stderr)

@@ -205,7 +205,7 @@ def test_spans_go_to_the_configured_collector(tmp_path):
 def test_without_its_packages_tracing_names_the_install_command(tmp_path):
     code = (
         "import sys; sys.modules['opentelemetry.exporter.otlp.proto.http.trace_exporter'] = None; "
-        "from service.cli import main; main()"
+        "from softkv.scripts import softkv; softkv()"
     )
     arguments = ["serve", "--traces", "otlp", "--encoder", "none", "--port", "0", "--data-dir", str(tmp_path)]
     ended = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)

@@ -1,0 +1,118 @@
+"""Walls: each is a distribution with tests, a contract and a part of the map; its digest is of what it stands on."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests import walls
+from tests.walls import CORE, PASSED, ROOT, WALLS, Wall, digest, imported, read_passed, suites
+
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+SMALL = Wall("extensions/small", "softkv_small")
+FILES = {
+    "attention/__init__.py": "from attention.face import name, other",
+    "attention/face.py": "name = other = 1",
+    "attention/aside.py": "",
+    "attention/inner/__init__.py": "from attention.inner.deep import (\n    first as second,\n)",
+    "attention/inner/deep.py": "first = 2",
+    "clients/python/softkv/tables.py": "",
+    "service/app.py": "",
+    "extensions/small/softkv_small/__init__.py": "",
+    "extensions/small/softkv_small/work.py": (
+        "import json, softkv.tables\nfrom attention import name\ndef f():\n    from attention.inner import second"
+    ),
+    "extensions/small/tests/test_work.py": "import service.app",
+    "extensions/small/docs/guide/small.md": "# Small",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return a repository with a small wall."""
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / ".ci").mkdir()
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+    return tmp_path
+
+
+def test_every_extension_is_a_wall_with_its_own_distribution_and_test_for_a_landing() -> None:
+    assert {wall.folder for wall in WALLS.values()} >= {
+        path.parent.relative_to(ROOT).as_posix() for path in ROOT.glob("extensions/*/pyproject.toml")
+    }
+    for name, wall in WALLS.items():
+        project = tomllib.loads((ROOT / wall.folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        assert project["name"] == wall.package.replace("_", "-")
+        assert project["entry-points"].keys() <= {"softkv.commands", "softkv.modules"}
+        assert name in project["entry-points"]["softkv.commands"]
+        marked = [path.read_text().count("mark.end_to_end") for path in (ROOT / wall.folder / "tests").rglob("*.py")]
+        assert sum(marked) == 1
+
+
+def test_a_contract_and_a_part_of_the_map_have_every_wall() -> None:
+    packages = {wall.package for wall in WALLS.values()}
+    assert set(CONTRACTS["root_packages"]) == packages | CORE.keys()
+    [layers] = [contract["layers"] for contract in CONTRACTS["contracts"] if "nothing of a wall" in contract["name"]]
+    above, below = (set(re.split(r" [|:] ", layer)) for layer in layers)
+    assert (above, below) == (packages, set(CORE))
+    part = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").partition("\n## Walls\n")[2].partition("\n## ")[0]
+    assert [wall.folder for wall in WALLS.values() if f"| `{wall.folder}/` |" not in part] == []
+
+
+def test_a_module_is_read_for_the_modules_of_the_core_that_define_its_names(root: Path) -> None:
+    work = root / "extensions/small/softkv_small/work.py"
+    names = {"attention/face.py", "attention/inner/deep.py", "clients/python/softkv/tables.py"}
+    assert imported(work, root) == {root / name for name in names}
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("attention/face.py", True),
+        ("attention/inner/deep.py", True),
+        ("clients/python/softkv/tables.py", True),
+        ("extensions/small/softkv_small/work.py", True),
+        ("extensions/small/tests/test_work.py", True),
+        ("extensions/small/tests/new.py", True),
+        ("attention/aside.py", False),
+        ("service/app.py", False),
+        ("extensions/small/docs/guide/small.md", False),
+    ],
+)
+def test_a_digest_changes_with_a_wall_and_its_imports(root: Path, name: str, changes: bool) -> None:
+    before = digest(SMALL, root)
+    with (root / name).open("a") as file:
+        file.write("\n# more\n")
+    assert (digest(SMALL, root) != before) == changes
+
+
+def test_a_landing_runs_the_whole_suite_of_a_wall_whose_digest_is_new() -> None:
+    name = next(iter(WALLS))
+    passed = {each: digest(wall) for each, wall in WALLS.items()}
+    assert {marks[-1] for _, marks in suites([], passed)} == {"end_to_end and not thorough"}
+    assert dict(suites([], passed | {name: "older"}))[name][-1] == "not thorough"
+    assert dict(suites([], {}))[name][-1] == "not thorough"
+    assert [wall for wall, _ in suites(["passed", name], passed)] == [name]
+    assert all("-m" not in options for _, options in suites(["all"], passed))
+
+
+def test_a_suite_that_passed_has_a_line_beside_those_of_others(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(WALLS, "small", SMALL)
+    (root / PASSED).write_text("another 12\n")
+    walls.write_passed("small", root)
+    assert read_passed(root) == {"another": "12", "small": digest(SMALL, root)}
+
+
+def test_the_name_of_another_wall_is_refused_with_those_that_exist() -> None:
+    command = [sys.executable, "-m", "tests.walls", "passed", "referees"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("Expected the name of a wall, one of referee")
+    assert "got 'referees'. Write make passed WALL=NAME." in ended.stderr
