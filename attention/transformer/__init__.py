@@ -26,6 +26,7 @@ from attention.transformer import initial
 from attention.transformer.checkpoints.bert import bert_parameters
 from attention.transformer.checkpoints.checkpoint import (
     Checkpoint,
+    check_weights,
     load,
     modules,
     prompts_of,
@@ -105,6 +106,7 @@ __all__ = [
     "UnsupportedModelError",
     "arrays",
     "bert_parameters",
+    "check_weights",
     "compiles",
     "gpt2_parameters",
     "greedy",

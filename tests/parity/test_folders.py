@@ -15,7 +15,8 @@ import transformers
 
 from attention.transformer.checkpoints.families import DEFAULTS
 from service.encoding.errors import ModelUnusable
-from service.encoding.registry import load_encoder
+from service.encoding.registry import load_encoder, load_reranker
+from tests.checkpoints import save_cross_encoder
 from tests.parity.families import WIDE, save
 from tests.thorough import thorough
 
@@ -155,6 +156,21 @@ def test_an_adapter_as_sentence_transformers_5_saves_it_is_left_to_the_library(o
     edit(folder, "adapter_config.json", {"peft_type": "LORA", "base_model_name_or_path": str(original("bert"))})
     with pytest.raises(ModelUnusable, match="peft"):
         load_encoder(str(folder))
+
+
+@pytest.mark.parametrize("name", ["onnx/model.onnx", "openvino/openvino_model.xml", "model-q4.gguf", "tf_model.h5"])
+@pytest.mark.parametrize("load", [load_encoder, load_reranker], ids=["encoder", "reranker"])
+def test_weights_of_other_programs_are_named(original, tmp_path, name, load):
+    folder = tmp_path / "model"
+    if load is load_encoder:
+        shutil.copytree(original("bert"), folder)
+    else:
+        save_cross_encoder(folder)
+    (folder / "model.safetensors").unlink()
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).touch()
+    with pytest.raises(ModelUnusable, match=rf"model\.safetensors, there is only {name}: fetch the model's"):
+        load(str(folder))
 
 
 @pytest.mark.parametrize("model_type", DEFAULTS)

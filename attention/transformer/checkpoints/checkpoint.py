@@ -215,14 +215,28 @@ def load(folder: Path, *, sha256: str | None = None) -> Checkpoint:
     )
 
 
+LIBRARY_WEIGHTS = ("pytorch_model*.bin", "*.safetensors")
+OTHER_WEIGHTS = ("*.gguf", "*.h5", "*.msgpack", "*.onnx", "openvino_*.xml")
+"""Names of files of weights that sentence-transformers reads besides, and of those for other programs."""
+
+
 def check_weights(folder: Path) -> None:
-    """Raise UnsupportedModelError if a folder has weights only in formats that are not supported."""
+    """Raise an error if a folder has weights only in formats that are not supported, here or in folders below.
+
+    Raises:
+        UnsupportedModelError: sentence-transformers reads one of them.
+        CheckpointError: they are of other programs.
+    """
     weights = folder / "model.safetensors"
     if weights.exists() or (folder / f"{weights.name}.index.json").exists():
         return
-    suffixes = (".bin", ".h5", ".onnx", ".safetensors")
-    if names := sorted(path.name for path in folder.glob("*") if path.suffix in suffixes):
+    if names := sorted(path.name for pattern in LIBRARY_WEIGHTS for path in folder.glob(pattern)):
         raise UnsupportedModelError(f"the weights must be in {weights}, there is only {', '.join(names)}")
+    if names := sorted(str(path.relative_to(folder)) for pattern in OTHER_WEIGHTS for path in folder.rglob(pattern)):
+        raise CheckpointError(
+            f"the weights must be in {weights}, there is only {', '.join(names[:3])}: fetch the model's "
+            "model.safetensors, or serve this folder by another program behind a URL"
+        )
 
 
 def refuse_adapter(transformer: Path) -> None:

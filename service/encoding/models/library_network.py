@@ -7,7 +7,7 @@ import math
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
@@ -19,7 +19,7 @@ from tokenizers import Tokenizer
 
 from attention import attend, causal
 from attention.errors import AttentionError, ParameterError
-from attention.transformer import Config, read_modules
+from attention.transformer import Config, UnsupportedModelError, check_weights, read_modules
 from service.encoding.background import TOPICS
 from service.encoding.errors import LibraryMissing, ModelUnusable
 from service.encoding.models.network import Kind, Precision, RunsOn, use_threads
@@ -374,10 +374,14 @@ def load_by_library(
             "or another model that softkv computes itself"
         ) from error
 
+    with suppress(UnsupportedModelError):
+        check_weights(read_modules(directory)[0][1] if (directory / "modules.json").exists() else directory)
     use_threads(threads)
     kinds: Mapping[str, Callable[..., Any]] = {"SentenceTransformer": SentenceTransformer, "CrossEncoder": CrossEncoder}
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
     options: dict[str, Any] = {"device": "cpu", "local_files_only": True, "trust_remote_code": False}
+    if kind == "CrossEncoder":
+        options["activation_fn"] = torch.nn.Identity()  # a logit has none, and softkv knows the maker's
     try:
         with _quietly() as report:
             model = kinds[kind](str(directory), model_kwargs={"dtype": dtype}, **options)

@@ -17,6 +17,7 @@ from attention.transformer import (
     Config,
     Tensors,
     UnsupportedModelError,
+    check_weights,
     prompts_of,
     read_modules,
     truncation,
@@ -144,6 +145,7 @@ def _token_vectors(folder: Path) -> NDArray[np.float32]:
     token as `mapping`, and a factor for each token as `weights`.
     """
     path = folder / "model.safetensors"
+    check_weights(folder)
     if not path.exists():
         raise UnsupportedModelError(f"the weights must be in {path}, which is missing")
     tensors = Tensors.read(path)
