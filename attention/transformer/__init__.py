@@ -31,6 +31,7 @@ from attention.transformer.checkpoints.checkpoint import (
     modules,
     prompts_of,
     read_modules,
+    torch_class,
     transformer_settings,
     truncation,
 )
@@ -41,7 +42,7 @@ from attention.transformer.checkpoints.config import (
     Tensors,
     UnsupportedModelError,
 )
-from attention.transformer.checkpoints.cross_encoder import CrossEncoder, load_cross_encoder
+from attention.transformer.checkpoints.cross_encoder import CrossEncoder, cross_encoder_settings, load_cross_encoder
 from attention.transformer.checkpoints.gpt2 import GPT2, gpt2_parameters
 from attention.transformer.compiled import Compiled, compiles, unfit, unfit_precision
 from attention.transformer.embeddings import Embeddings, Patches, Positions, rows, sinusoidal
@@ -108,6 +109,7 @@ __all__ = [
     "bert_parameters",
     "check_weights",
     "compiles",
+    "cross_encoder_settings",
     "gpt2_parameters",
     "greedy",
     "initial",
@@ -119,6 +121,7 @@ __all__ = [
     "read_modules",
     "rows",
     "sinusoidal",
+    "torch_class",
     "trace",
     "transformer_settings",
     "truncation",

@@ -34,7 +34,7 @@ from service.encoding.registry import (
     load_reranker,
 )
 from service.encoding.remote import RemoteEncoder, RemoteSettings, load_remote
-from service.encoding.reranker import Reranker, write_pair
+from service.encoding.reranker import ACTIVATIONS, Reranker, write_pair
 from service.encoding.temperature import Temperatures
 from service.encoding.texts import Encoded, EncodedText
 from service.encoding.tokens import Content, Token

@@ -56,7 +56,7 @@ class ProviderUnavailable(EncodingError):
 
 
 class TextRefused(InvalidText):
-    """An encoder's provider refuses some texts, for example because they are too long.
+    """An encoder's provider or a reranker refuses some texts, for example because they are too long.
 
     Attributes:
         messages: the reason of each refusal, by the index of the text in the list, from 0; at least one.

@@ -204,7 +204,7 @@ class EncodingQueue(Generic[Model]):
 
         Raises:
             InvalidText: a text has a lone surrogate.
-            TextRefused: the encoder's provider refuses some texts. The others were encoded, and stay in the cache.
+            TextRefused: the model or its provider refuses some texts. The others were encoded, and stay in the cache.
             ProviderUnavailable: the encoder's provider does not answer, or refuses every text.
             QueueOverfull: too many texts wait.
             QueueClosed: the queue is not started, or closes.

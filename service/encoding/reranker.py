@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from service.encoding.encoder import BatchLimits, BatchSize, ShortText, TextModel
-from service.encoding.models.network import Activation
+from service.encoding.encoder import ALONE_NOTE, BatchLimits, BatchSize, ShortText, TextModel
 from service.encoding.texts import Encoded, Purpose, check_texts
 
 if TYPE_CHECKING:
@@ -22,12 +22,22 @@ def write_pair(query: str, document: str) -> str:
     return json.dumps([query, document], ensure_ascii=False)
 
 
+ACTIVATIONS: Mapping[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
+    "Identity": lambda logits: logits,
+    "LogSigmoid": lambda logits: -np.logaddexp(0, -logits),
+    "ReLU": lambda logits: np.maximum(logits, 0),
+    "Sigmoid": lambda logits: 0.5 * (1 + np.tanh(0.5 * logits)),  # without overflow
+    "Tanh": np.tanh,
+}
+"""The functions of logits that a score may have, by their names in torch.nn."""
+
+
 class Reranker(TextModel):
     """A cross-encoder in the memory of this process. Its "texts" are pairs, as `write_pair` writes them.
 
     Attributes:
         network: computes the logits.
-        activation: the function that its maker applies to a logit.
+        activation: the name in torch.nn of the function that its maker applies to a logit; see `ACTIVATIONS`.
     """
 
     dimension = 1
@@ -35,7 +45,7 @@ class Reranker(TextModel):
     lanes = 1
     timeout_seconds = math.inf
 
-    def __init__(self, name: str, network: PairNetwork, activation: Activation, *, created: int = 0) -> None:
+    def __init__(self, name: str, network: PairNetwork, activation: str, *, created: int = 0) -> None:
         self.name = name
         self.network = network
         self.activation = activation
@@ -44,7 +54,7 @@ class Reranker(TextModel):
         self.kind = network.kind
         self.runs_on = network.runs_on
         self.max_tokens = network.max_tokens
-        self.notes = []
+        self.notes = [] if network.batched else [ALONE_NOTE]
 
     @property
     def memory_bytes(self) -> int:
@@ -77,4 +87,5 @@ class Reranker(TextModel):
         check_texts(texts)
         logits = self.network.logits([Pair(*json.loads(text)) for text in texts])
         nothing = np.zeros(len(texts), dtype=np.int64)
-        return Encoded(logits.values[:, None], nothing.astype(np.int8), logits.token_counts, logits.truncated, nothing)
+        columns = logits.token_counts, logits.truncated, nothing, logits.refused
+        return Encoded(logits.values[:, None], nothing.astype(np.int8), *columns)

@@ -61,7 +61,7 @@ class Encoded:
         token_counts: int64 [n], the tokens of the whole text, prompt and special tokens included.
         truncated: bool [n], whether the model read fewer tokens.
         unknown_tokens: int64 [n], the tokens that the vocabulary lacks, all read as the same token.
-        refused: why the provider refuses a text, by its index; its vector is zero. Only encoders behind a URL refuse.
+        refused: why a provider or a reranker refuses a text, by its index; its vector is zero.
     """
 
     vectors: NDArray[np.float32]

@@ -152,7 +152,7 @@ class InvalidContent(RetrievalError):
 
     @classmethod
     def of_texts(cls, error: TextRefused, pointers: Sequence[str]) -> InvalidContent:
-        """Return the error for texts that the encoder's provider refuses.
+        """Return the error for texts that a model or its provider refuses.
 
         Args:
             error: the refusal.

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from attention.transformer import Packed, load_cross_encoder
-from service.encoding import ModelUnusable, load_reranker, write_pair
+from service.encoding import ACTIVATIONS, ModelUnusable, load_reranker, write_pair
 from service.encoding.models.core_network import embed_by_definition
+from service.encoding.models.pair_network import WITHOUT_TOKENS
 from tests.checkpoints import edit_json, save_cross_encoder, save_sentence_encoder, save_transformer
 
 TOLERANCE = 1e-5
@@ -88,8 +89,8 @@ def test_a_folder_of_the_library_with_modules_and_a_limit(tmp_path):
         str(tmp_path / "saved")
     )
     reranker, (expected, limit) = load_reranker(str(tmp_path / "saved")), predict(tmp_path / "saved")
-    assert (reranker.kind, reranker.max_tokens, reranker.activation) == ("core", limit, "identity")
-    assert (limit, load_reranker(str(bare)).activation) == (40, "sigmoid")
+    assert (reranker.kind, reranker.max_tokens, reranker.activation) == ("core", limit, "Identity")
+    assert (limit, load_reranker(str(bare)).activation) == (40, "Sigmoid")
     np.testing.assert_allclose(encode(reranker).vectors[:, 0], expected, rtol=0, atol=TOLERANCE)
 
 
@@ -119,13 +120,32 @@ def test_other_models_are_refused(tmp_path):
         load_reranker("cross-encoder/none")
 
 
-def test_an_unknown_activation_is_refused(tmp_path):
-    folder = save_cross_encoder(tmp_path / "model")
-    edit_json(folder / "config.json", {"sentence_transformers": {"activation_fn": "torch.nn.modules.activation.Tanh"}})
-    with pytest.raises(
-        ModelUnusable, match=r"activation_fn .* must be one of .*, got 'torch\.nn\.modules\.activation\.Tanh'"
-    ):
-        load_reranker(str(folder))
+ACTIVATION_FILES = {
+    "saved today": ("config_sentence_transformers.json", lambda name: {"activation_fn": name}),
+    "nested": ("config.json", lambda name: {"sentence_transformers": {"activation_fn": name}}),
+    "of version 2": ("config.json", lambda name: {"sbert_ce_default_activation_function": name}),
+}
+
+
+@pytest.mark.parametrize("file", ACTIVATION_FILES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("torch.nn.Identity", "torch.nn.modules.activation.Sigmoid", "torch.nn.Tanh", "torch.nn.ReLU"),
+        *("torch.nn.modules.activation.LogSigmoid", "somebody.Own"),
+    ],
+)
+def test_scores_have_the_activation_that_the_library_reads(tmp_path, file, name):
+    from sentence_transformers import CrossEncoder  # takes seconds to import
+
+    folder, (path, fields) = save_cross_encoder(tmp_path / "model"), ACTIVATION_FILES[file]
+    if file == "saved today":
+        CrossEncoder(str(folder), device="cpu").save(str(folder))
+    edit_json(folder / path, fields(name))
+    model, reranker = CrossEncoder(str(folder), device="cpu", local_files_only=True), load_reranker(str(folder))
+    expected = model.predict([list(pair) for pair in PAIRS[:9]], show_progress_bar=False)
+    scores = ACTIVATIONS[reranker.activation](encode(reranker, PAIRS[:9]).vectors[:, 0].astype(np.float64))
+    np.testing.assert_allclose(scores, expected, rtol=0, atol=TOLERANCE)
 
 
 def test_a_head_of_other_labels_than_its_config(tmp_path):
@@ -134,3 +154,70 @@ def test_a_head_of_other_labels_than_its_config(tmp_path):
     with pytest.raises(ModelUnusable, match=r"one logit, so classifier\.weight must have shape"):
         load_reranker(str(folder))
     assert load_cross_encoder(save_cross_encoder(tmp_path / "good")).model.dimension == 1
+
+
+def without_special_tokens(folder):
+    """Make a tokeniser add no tokens to a pair, so that two empty texts have none."""
+    edit_json(folder / "tokenizer.json", {"post_processor": None})
+    return folder
+
+
+ROWS = {"core": {}, "library": {"config": "ElectraConfig", "embedding_size": 32}}
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_a_pair_without_tokens_is_refused_alone_and_among_others(tmp_path, kind):
+    folder = save_cross_encoder(tmp_path / "model", tokenizer_class="TokenizersBackend", **ROWS[kind])
+    reranker = load_reranker(str(without_special_tokens(folder)))
+    assert reranker.kind == kind
+    pairs = [("a", "b"), ("", ""), ("", "b")]
+    expected, _ = predict(folder, [pairs[0], pairs[2]])
+    encoded = encode(reranker, pairs)
+    assert encoded.refused == {1: WITHOUT_TOKENS}
+    assert encode(reranker, pairs[1:2]).refused == {0: WITHOUT_TOKENS}
+    np.testing.assert_allclose(encoded.vectors[[0, 2], 0], expected, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(("strategy", "long"), [("only_second", (LONG, "cats")), ("only_first", ("cats", LONG))])
+def test_a_pair_is_refused_if_the_text_that_must_stay_is_too_long(tmp_path, strategy, long):
+    from sentence_transformers import CrossEncoder  # takes seconds to import
+
+    folder = save_cross_encoder(tmp_path / "model")
+    CrossEncoder(str(folder), device="cpu").save(str(folder))
+    edit_json(folder / "sentence_bert_config.json", {"processing_kwargs": {"text": {"truncation": strategy}}})
+    reranker, good = load_reranker(str(folder)), long[::-1]
+    assert reranker.kind == "library"
+    expected, _ = predict(folder, [good])
+    encoded = encode(reranker, [good, long])
+    np.testing.assert_allclose(encoded.vectors[0, 0], expected[0], rtol=0, atol=TOLERANCE)
+    assert encoded.truncated[0]
+    (message,) = encoded.refused.values()
+    assert "alone has more tokens than the 64 that the model reads" in message
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_a_default_prompt_is_read_and_counted(tmp_path, kind):
+    from sentence_transformers import CrossEncoder  # takes seconds to import
+
+    bare, folder = save_cross_encoder(tmp_path / "bare", **ROWS[kind]), tmp_path / "model"
+    prompts = {"prompts": {"rank": "rank these pages: "}, "default_prompt_name": "rank"}
+    CrossEncoder(str(bare), device="cpu", **prompts).save(str(folder))
+    reranker, plain = load_reranker(str(folder)), load_reranker(str(bare))
+    assert reranker.kind == kind
+    pairs = [pair for pair in PAIRS if pair != ("", "")]
+    np.testing.assert_allclose(encode(reranker, pairs).vectors[:, 0], predict(folder, pairs)[0], rtol=0, atol=TOLERANCE)
+    assert (encode(reranker, pairs[:1]).token_counts - encode(plain, pairs[:1]).token_counts).tolist() == [4]
+
+
+@pytest.mark.parametrize("kind", ROWS)
+def test_a_folder_without_modules_is_read_without_the_librarys_files(tmp_path, kind):
+    from sentence_transformers import CrossEncoder  # takes seconds to import
+
+    folder = save_cross_encoder(tmp_path / "model", **ROWS[kind])
+    options = {"prompts": {"rank": "rank these pages: "}, "default_prompt_name": "rank", "max_length": 40}
+    CrossEncoder(str(folder), activation_fn=torch.nn.Tanh(), device="cpu", **options).save(str(folder))
+    (folder / "modules.json").unlink()
+    reranker, pairs = load_reranker(str(folder)), PAIRS[:6]
+    expected, limit = predict(folder, pairs)
+    assert (reranker.kind, reranker.max_tokens, reranker.activation) == (kind, limit, "Sigmoid")
+    np.testing.assert_allclose(encode(reranker, pairs).vectors[:, 0], expected, rtol=0, atol=TOLERANCE)

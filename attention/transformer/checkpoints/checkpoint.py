@@ -103,9 +103,20 @@ def check_transformer(config: Config) -> None:
     config.only("module_output_name", "token_embeddings")
     for name in ("query_length", "document_length", "query_expansion", "tokenizer_name_or_path"):
         config.only(name, None)
-    modalities = config.fields.get("modality_config") or {"text": LAST_LAYER}
-    if not isinstance(modalities, dict) or modalities.get("text") != LAST_LAYER:
-        raise UnsupportedModelError(f"{config.source}: modality_config must give texts {LAST_LAYER}, got {modalities}")
+    check_inputs(config, LAST_LAYER)
+
+
+def check_inputs(config: Config, output: Mapping[str, str]) -> None:
+    """Raise UnsupportedModelError if a transformer's settings change what it reads of a text, or what it returns.
+
+    Args:
+        config: the settings.
+        output: the supported value of `text` in modality_config.
+    """
+    modalities = config.fields.get("modality_config") or {"text": output}
+    # With the modality "message", the library writes every text into the tokenizer's chat template.
+    if not isinstance(modalities, dict) or modalities.get("text") != output or "message" in modalities:
+        raise UnsupportedModelError(f"{config.source}: modality_config must be {{'text': {output}}}, got {modalities}")
     for name in ARGUMENTS:
         arguments = config.fields.get(name) or {}
         if not isinstance(arguments, dict) or set(arguments) - HARMLESS:
@@ -195,7 +206,8 @@ def load(folder: Path, *, sha256: str | None = None) -> Checkpoint:
     config = complete(Config.read(transformer / "config.json"))
     settings = Config.optional(folder / "config_sentence_transformers.json")
     read = reader_of(config)  # before its weights are read, which may be large
-    check_transformer(transformer_settings(transformer))
+    reading = transformer_settings(transformer)
+    check_transformer(reading)
     check_weights(transformer)
     config.only("quantization_config", None)
     embeddings, encoder = read(config, Tensors.read_folder(transformer, sha256=sha256))
@@ -205,7 +217,7 @@ def load(folder: Path, *, sha256: str | None = None) -> Checkpoint:
     for path in maps:
         dense.append(dense_map(path, width))
         width = int(dense[-1].linear.weight.shape[1])
-    declared = token_limit(transformer)
+    declared = token_limit(reading)
     limit = position_limit(config, embeddings, declared)
     return Checkpoint(
         model=SentenceEncoder(embeddings, encoder, poolings, unit_length, truncation(settings), tuple(dense)),
@@ -247,14 +259,13 @@ def refuse_adapter(transformer: Path) -> None:
         )
 
 
-DENSE_ACTIVATIONS = {
-    "torch.nn.modules.linear.Identity": None,
-    "torch.nn.modules.activation.Tanh": "tanh",
-    "torch.nn.modules.activation.ReLU": "relu",
-    "torch.nn.modules.activation.GELU": "gelu",
-    "torch.nn.modules.activation.SiLU": "silu",
-}
-"""The activations of the module Dense, by their full names, with the names in ACTIVATIONS."""
+DENSE_ACTIVATIONS = {"Identity": None, "Tanh": "tanh", "ReLU": "relu", "GELU": "gelu", "SiLU": "silu"}
+"""The activations of the module Dense, by their names in torch.nn, with the names in ACTIVATIONS."""
+
+
+def torch_class(name: object) -> str | None:
+    """Return the last part of a class's full name, such as torch.nn.Tanh; None for a class of another library."""
+    return name.rpartition(".")[2] if isinstance(name, str) and name.startswith("torch.") else None
 
 
 def dense_map(folder: Path, width: int) -> Dense:
@@ -273,10 +284,11 @@ def dense_map(folder: Path, width: int) -> Dense:
     if config.fields.get("module_output_name") is not None:
         config.only("module_output_name", "sentence_embedding")
     config.only("use_residual", False)
-    name = config.fields.get("activation_function", "torch.nn.modules.activation.Tanh")
+    full_name = config.fields.get("activation_function", "torch.nn.Tanh")
+    name = torch_class(full_name)
     if name not in DENSE_ACTIVATIONS:
         raise UnsupportedModelError(
-            f"{config.source}: activation_function must be one of {', '.join(DENSE_ACTIVATIONS)}, got {name!r}"
+            f"{config.source}: activation_function must be torch.nn's {', '.join(DENSE_ACTIVATIONS)}, got {full_name!r}"
         )
     d_in, d_out = config.count("in_features"), config.count("out_features")
     if d_in != width:
@@ -311,9 +323,8 @@ def prompts_of(config: Config) -> tuple[Mapping[str, str], str | None]:
     return {name: text or "" for name, text in prompts.items()}, default
 
 
-def token_limit(transformer: Path) -> int | None:
-    """Return the limit of tokens of a text that sentence-transformers declares; None if there is none."""
-    settings = transformer_settings(transformer)
+def token_limit(settings: Config) -> int | None:
+    """Return the limit of tokens of a text in the settings of a transformer; None if there is none."""
     return None if settings.fields.get("max_seq_length") is None else settings.count("max_seq_length")
 
 

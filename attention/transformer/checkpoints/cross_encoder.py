@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 from attention.transformer.checkpoints.bert import FAMILY, bert_parameters
 from attention.transformer.checkpoints.checkpoint import (
-    ARGUMENTS,
-    HARMLESS,
+    check_inputs,
     check_weights,
     prompts_of,
     read_modules,
@@ -23,8 +22,6 @@ from attention.transformer.checkpoints.config import CheckpointError, Config, Te
 from attention.transformer.checkpoints.families import complete, position_limit
 from attention.transformer.sentence import Dense, SentenceEncoder
 
-ARCHITECTURE = "ForSequenceClassification"
-"""The end of the name of every architecture with such a head."""
 LOGITS = {"method": "forward", "method_output_name": "logits"}
 
 
@@ -58,12 +55,14 @@ class CrossEncoder:
         folder: the folder of the transformer and its tokenizer.
         max_tokens: the largest number of tokens of a pair, special tokens included; the caller cuts off the rest.
         has_types: whether the model distinguishes the first text from the second by token types.
+        prompt: the text to put in front of the first text of every pair; empty for most models.
     """
 
     model: SentenceEncoder
     folder: Path
     max_tokens: int
     has_types: bool
+    prompt: str
 
 
 def load_cross_encoder(folder: Path) -> CrossEncoder:
@@ -83,22 +82,31 @@ def load_cross_encoder(folder: Path) -> CrossEncoder:
         raise UnsupportedModelError(
             f"{config.source}: model_type must be one of {', '.join(HEADS)}, got {config.fields.get('model_type')!r}"
         )
-    check_settings(transformer_settings(transformer))
-    prompts, default_prompt = prompts_of(Config.optional(folder / "config_sentence_transformers.json"))
-    if default_prompt is not None and prompts.get(default_prompt):
-        raise UnsupportedModelError(f"{folder}: a pair must be read without a prompt, got {default_prompt!r}")
+    saved_by_library = (folder / "modules.json").exists()  # otherwise, it does not read files of its own
+    settings = transformer_settings(transformer) if saved_by_library else Config(str(transformer), {})
+    settings.only("transformer_task", "sequence-classification")
+    settings.only("module_output_name", "scores")
+    check_inputs(settings, LOGITS)
+    prompts, default_prompt = prompts_of(cross_encoder_settings(folder))
     check_weights(transformer)
     config.only("quantization_config", None)
     tensors = Tensors.read_folder(transformer)
     embeddings, encoder = bert_parameters(config, tensors)
     dense = read_head(HEADS[model_type], tensors.without_prefix(FAMILY[model_type].prefix), config)
-    limits = token_limit(transformer) or tokenizer_limit(transformer), position_limit(config, embeddings, None)
+    limits = token_limit(settings) or tokenizer_limit(transformer), position_limit(config, embeddings, None)
     return CrossEncoder(
         model=SentenceEncoder(embeddings, encoder, ("cls",), unit_length=False, dense=dense),
         folder=transformer,
         max_tokens=min(filter(None, limits)),
         has_types=embeddings.types is not None,
+        prompt="" if default_prompt is None else prompts.get(default_prompt, ""),
     )
+
+
+def cross_encoder_settings(folder: Path) -> Config:
+    """Return the settings of a folder beside its modules; without modules.json, sentence-transformers reads none."""
+    settings = folder / "config_sentence_transformers.json"
+    return Config.optional(settings) if (folder / "modules.json").exists() else Config(str(settings), {})
 
 
 def transformer_folder(folder: Path) -> Path:
@@ -114,19 +122,6 @@ def transformer_folder(folder: Path) -> Path:
     if kinds != ["Transformer"]:
         raise UnsupportedModelError(f"{folder / 'modules.json'} must list a Transformer alone, got {', '.join(kinds)}")
     return listed[0][1]
-
-
-def check_settings(config: Config) -> None:
-    """Raise UnsupportedModelError if the settings of a transformer change what it reads or returns."""
-    config.only("transformer_task", "sequence-classification")
-    config.only("module_output_name", "scores")
-    modalities = config.fields.get("modality_config") or {"text": LOGITS}
-    if not isinstance(modalities, dict) or modalities.get("text") != LOGITS:
-        raise UnsupportedModelError(f"{config.source}: modality_config must give texts {LOGITS}, got {modalities}")
-    for name in ARGUMENTS:
-        arguments = config.fields.get(name) or {}
-        if not isinstance(arguments, dict) or set(arguments) - HARMLESS:
-            raise UnsupportedModelError(f"{config.source}: {name} must be empty, got {arguments!r}")
 
 
 def read_head(head: Head, tensors: Tensors, config: Config) -> tuple[Dense, Dense]:

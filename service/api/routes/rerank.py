@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 from fastapi import Request, Response
-from numpy.typing import NDArray
 
 from service.api.json import JSONAnswer
 from service.api.problems.table import ENCODING, WITH_BODY, refusals
 from service.api.routing import json_router
 from service.api.state import Running
-from service.encoding import Encoded, Encoders, Reranker, write_pair
+from service.encoding import ACTIVATIONS, Encoded, Encoders, EncodingQueue, Reranker, TextRefused, write_pair
 from service.retrieval import InvalidContent, TooLarge
 from service.retrieval.collections import get_reranker_queue
 from service.schemas.rerank import (
@@ -61,15 +60,16 @@ async def rerank_as_cohere(body: RerankRequest, request: Request, running: Runni
 async def _rerank(body: RerankRequest, request: Request, encoders: Encoders, version: str) -> dict[str, Any]:
     pairs = [(body.query, document) for document in body.documents]
     _check_pairs(pairs, "/documents", "/query", repeated=body.query)
-    reranker, encoded = await _encode(encoders, body.model, pairs)
+    queue = await get_reranker_queue(encoders, body.model)
+    encoded = await _encode(queue, pairs, [f"/documents/{i}" for i in range(len(pairs))])
     logits = encoded.vectors[:, 0].astype(np.float64)
-    results = []
+    results, scores = [], ACTIVATIONS["Sigmoid"](logits)
     for index in np.argsort(-logits, kind="stable")[: body.top_n].tolist():
-        result: dict[str, Any] = {"index": index, "relevance_score": float(sigmoid(logits[index]))}
+        result: dict[str, Any] = {"index": index, "relevance_score": float(scores[index])}
         results.append(result | ({"document": {"text": body.documents[index]}} if body.return_documents else {}))
     return {
         "id": request.state.request_id,
-        "model": reranker.name,
+        "model": queue.encoder.name,
         "results": results,
         "meta": {"api_version": {"version": version}, "billed_units": {"search_units": 1}},
         "usage": _usage(encoded),
@@ -99,15 +99,22 @@ async def score(body: ScoreRequest, request: Request, running: Running) -> Respo
         raise TooLarge.at(
             "/text_2", f"{characters} characters came, one score takes {MAX_SCORED}: send the texts in parts"
         )
-    reranker, encoded = await _encode(running.catalogue.encoders, body.model, pairs)
-    logits = encoded.vectors[:, 0].astype(np.float64)
-    scores = sigmoid(logits) if reranker.activation == "sigmoid" else logits
+    queue = await get_reranker_queue(running.catalogue.encoders, body.model)
+    if (activation := ACTIVATIONS.get(queue.encoder.activation)) is None:
+        raise InvalidContent.at(
+            "/model",
+            f"the activation_fn of {queue.encoder.name!r} is torch.nn.{queue.encoder.activation}, and scores may have "
+            f"{', '.join(ACTIVATIONS)}: call /v1/rerank, which needs none, or name another model",
+        )
+    pointers = ["/text_2"] if isinstance(body.text_2, str) else [f"/text_2/{i}" for i in range(len(pairs))]
+    encoded = await _encode(queue, pairs, pointers)
+    scores = activation(encoded.vectors[:, 0].astype(np.float64))
     return JSONAnswer(
         {
             "id": request.state.request_id,
             "object": "list",
             "created": int(time.time()),
-            "model": reranker.name,
+            "model": queue.encoder.name,
             "data": [{"index": i, "object": "score", "score": value} for i, value in enumerate(scores.tolist())],
             "usage": _usage(encoded),
         }
@@ -134,14 +141,16 @@ def _check_pairs(pairs: Sequence[tuple[str, str]], pointer: str, query: str, *, 
         raise InvalidContent.at(query, f"{len(repeated)} characters came, wanted at most {MAX_QUERY}: shorten the text")
 
 
-async def _encode(encoders: Encoders, name: str | None, pairs: Sequence[tuple[str, str]]) -> tuple[Reranker, Encoded]:
-    queue = await get_reranker_queue(encoders, name)
-    return queue.encoder, await queue.encode([write_pair(*pair) for pair in pairs], "query")
+async def _encode(queue: EncodingQueue[Reranker], pairs: Sequence[tuple[str, str]], pointers: list[str]) -> Encoded:
+    """Return the logits of pairs.
 
-
-def sigmoid(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return 1 / (1 + exp(−logit)) for each logit, without overflow."""
-    return 0.5 * (1 + np.tanh(0.5 * logits))
+    Raises:
+        InvalidContent: the model cannot read some pairs; the pointers are the places of their second texts.
+    """
+    try:
+        return await queue.encode([write_pair(*pair) for pair in pairs], "query")
+    except TextRefused as error:
+        raise InvalidContent.of_texts(error, pointers) from None
 
 
 def _usage(encoded: Encoded) -> dict[str, int]:

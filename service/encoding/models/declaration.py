@@ -6,15 +6,14 @@ import ast
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, Self
 
-from attention.transformer import Config, read_modules, truncation
+from attention.transformer import Config, cross_encoder_settings, read_modules, torch_class, truncation
 from service.encoding.errors import ModelUnusable
-from service.encoding.models.network import Activation
 from service.encoding.temperature import Similarity
 
 
@@ -112,32 +111,19 @@ def require_reranker(directory: Path) -> None:
         raise ModelUnusable(f"the model in {directory} has {len(labels)} labels, wanted one: {ONE_LABEL}")
 
 
-ACTIVATIONS: Mapping[str, Activation] = {
-    "torch.nn.modules.activation.Sigmoid": "sigmoid",
-    "torch.nn.modules.linear.Identity": "identity",
-}
+def read_activation(directory: Path) -> str:
+    """Return the name in torch.nn of the activation that a cross-encoder's maker applies to the logit.
 
-
-def read_activation(directory: Path) -> Activation:
-    """Return the activation that a cross-encoder's maker applies to the logit; sigmoid if no file names one.
+    It is Sigmoid if no file names one of torch's, as in sentence-transformers, which trusts no other names.
 
     Raises:
-        ModelUnusable: it is another activation.
         CheckpointError: a file is damaged.
     """
     config = Config.optional(directory / "config.json").fields
-    nested = config.get("sentence_transformers")
-    name = (
-        Config.optional(directory / "config_sentence_transformers.json").fields.get("activation_fn")
-        or (nested.get("activation_fn") if isinstance(nested, dict) else None)
-        or config.get("sbert_ce_default_activation_function")
-        or "torch.nn.modules.activation.Sigmoid"
-    )
-    if name not in ACTIVATIONS:
-        raise ModelUnusable(
-            f"the activation_fn of the model in {directory} must be one of {', '.join(ACTIVATIONS)}, got {name!r}"
-        )
-    return ACTIVATIONS[name]
+    nested, older = config.get("sentence_transformers"), config.get("sbert_ce_default_activation_function")
+    settings = cross_encoder_settings(directory)
+    named = nested.get("activation_fn", older) if isinstance(nested, dict) else older
+    return torch_class(settings.fields.get("activation_fn")) or torch_class(named) or "Sigmoid"
 
 
 def _module_types(modules: list[tuple[str, Path]]) -> Iterator[str]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import math
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
@@ -112,12 +112,17 @@ class CoreAttention:
         return attended.output.transpose(1, 2).contiguous(), attended.weights
 
 
-def library_tokenizer(model: SentenceTransformer, directory: Path) -> ModelTokenizer:
+def library_tokenizer(model: SentenceTransformer, directory: Path, *, of_pairs: bool = False) -> ModelTokenizer:
     """Return a copy of a model's tokeniser, because the original keeps the library's truncation as state.
+
+    Args:
+        model: the model.
+        directory: its folder.
+        of_pairs: whether it reads pairs of texts.
 
     Raises:
         ModelUnusable: the tokeniser is not from the tokenizers library, queries and documents have different tokenisers
-            or limits, or the model does not declare its limit of tokens.
+            or limits, the model does not declare its limit of tokens, or its settings change what it reads of a text.
     """
     first = model[0]
     readers = [route[0] for route in getattr(first, "sub_modules", {}).values()] or [first]
@@ -137,17 +142,27 @@ def library_tokenizer(model: SentenceTransformer, directory: Path) -> ModelToken
             f"the model in {directory} reads texts with {type(model.tokenizer).__name__}, wanted a tokeniser of the "
             "tokenizers library, which softkv counts tokens with: name another model"
         )
-    if limits := ", ".join(filter(None, map(_extra_limits, readers))):
+    if settings := ", ".join(
+        dict.fromkeys(setting for reader in readers for setting in _other_settings(reader, of_pairs))
+    ):
         raise ModelUnusable(
-            f"the model in {directory} cuts texts at limits of its own ({limits}), wanted one max_seq_length, for "
-            "softkv says which texts were cut: leave them out of its sentence_bert_config.json, or name another model"
+            f"the model in {directory} reads texts with settings of its own ({settings}), wanted each text as it is, "
+            "with its special tokens and cut at one max_seq_length, for softkv counts tokens and says which texts were "
+            "cut: leave them out of its sentence_bert_config.json, or name another model"
         )
     tokenizer = model.tokenizer
     if isinstance(tokenizer, Tokenizer):
         return static_tokenizer(tokenizer)
+    if tokenizer.pad_token is None:
+        raise ModelUnusable(
+            f"the model in {directory} names no pad_token in its tokenizer_config.json, which sentence-transformers "
+            "needs: name one there, such as its eos_token"
+        )
     max_tokens = model.max_seq_length
-    if max_tokens is None or max_tokens == math.inf:
-        raise ModelUnusable(f"the model in {directory} does not say its longest text: name another model")
+    if max_tokens is None or max_tokens >= NO_LIMIT:
+        raise ModelUnusable(
+            f"the model in {directory} does not say its longest text: set model_max_length in its tokenizer_config.json"
+        )
     copy = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
     copy.encode_special_tokens = tokenizer.backend_tokenizer.encode_special_tokens  # which JSON lacks
     return ModelTokenizer(
@@ -172,16 +187,28 @@ def _describe(reader: Any) -> tuple[bool, str, Any] | None:
     return (False, backend.to_str(), reader.max_seq_length) if isinstance(backend, Tokenizer) else None
 
 
-def _extra_limits(reader: Any) -> str:
-    """Return a text about limits of tokens that the model has besides max_seq_length; empty without any.
+def _other_settings(reader: Any, of_pairs: bool) -> Iterator[str]:
+    """Yield the settings of a module that change which tokens of a text it reads, besides max_seq_length.
 
-    They may hold for one purpose (queries or documents) or for every call.
+    They may hold for one purpose (queries or documents), for every call, or for the text of a chat.
     """
-    limits = {name: getattr(reader, name, None) for name in ("query_length", "document_length")}
+    for name in ("query_length", "document_length"):
+        if (limit := getattr(reader, name, None)) is not None:
+            yield f"{name} {limit}"
     for part, arguments in (getattr(reader, "processing_kwargs", None) or {}).items():
-        limits[f"processing_kwargs.{part}.max_length"] = (arguments or {}).get("max_length")
-    return ", ".join(f"{name} {limit}" for name, limit in limits.items() if limit is not None)
+        for name, value in (arguments or {}).items():
+            shortens = name == "truncation" and (value in TRUNCATIONS or (of_pairs and value == "only_second"))
+            if name not in PADDING and not shortens:
+                yield f"processing_kwargs.{part}.{name} {value}"
+    if "message" in getattr(reader, "modality_config", {}) and not of_pairs:
+        yield "modality_config.message, a chat template"
 
+
+NO_LIMIT = 1e9
+"""A limit of tokens from which on there is none: transformers writes 1e30 into folders that do not say theirs."""
+PADDING = ("padding", "padding_side", "pad_to_multiple_of")
+TRUNCATIONS = (True, "longest_first", "only_first")
+"""The ways in which a tokeniser may shorten a text that is too long."""
 
 # Texts of different lengths: in a batch, all but the longest are padded.
 PROBES = [topic.text for topic in TOPICS[:3]] + [" ".join(topic.text for topic in TOPICS[:3]), "short", ""]
@@ -191,6 +218,95 @@ TOLERANCES: dict[Precision, float] = {"float32": 1e-5, "bfloat16": 3e-2}
 # by up to 2e-6, and padding that the model attends to by more than 1e-1. In bfloat16, one rounding is 4e-3, and padding
 # on the right changes nothing at all.
 DEPENDENCE: dict[Precision, float] = {"float32": 1e-5, "bfloat16": 4e-3}
+
+
+Read = Callable[[Sequence[Any]], NDArray[np.float32]]
+"""A function from n probes, texts or pairs of them, to float32 [n, d]."""
+FAILURES = (LookupError, ValueError, TypeError, AttributeError, RuntimeError)
+"""The errors of a model of the library for a text that it cannot read."""
+
+
+def try_probes(read: Read, probes: Sequence[Any], directory: Path, kind: str, dimension: int) -> None:
+    """Raise unless a model reads each probe alone. Its modules may load and still not fit together.
+
+    Args:
+        read: computes the probes.
+        probes: texts or pairs.
+        directory: the model's folder.
+        kind: the kind of a probe, for errors.
+        dimension: how many numbers a probe has.
+
+    Raises:
+        ModelUnusable: the model fails, or gives other numbers than `dimension` finite ones, or others at each call.
+    """
+    try:
+        numbers = [read([probe]) for probe in [*probes, probes[0]]]
+    except FAILURES as error:
+        raise ModelUnusable(
+            f"the model in {directory} loads, but fails on {kind} ({_first_line(error)}): its config.json, "
+            "tokenizer_config.json and modules.json must be of one model, and end in a module that gives "
+            f"{dimension} numbers"
+        ) from error
+    for row in numbers:
+        if row.shape != (1, dimension) or not np.isfinite(row).all():
+            raise ModelUnusable(
+                f"the model in {directory} must give {dimension} finite numbers of {kind}, "
+                f"got {row.shape[-1]}, {np.isfinite(row).sum()} of them finite: name another model"
+            )
+    if not np.allclose(numbers[0], numbers[-1], rtol=0, atol=1e-4):
+        raise ModelUnusable(
+            f"the model in {directory} gives other numbers each time that it reads {kind}, wanted the same ones: "
+            "name another model, for this one draws at random"
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+
+
+def check_longest(model: Any, sample: Any, directory: Path, max_tokens: int) -> None:
+    """Raise ModelUnusable if a model has no positions for as many tokens as it says that it reads.
+
+    Only what comes before its first layer is computed, so this is fast for any limit.
+
+    Args:
+        model: the model.
+        sample: a text or a pair that is too long.
+        directory: the model's folder.
+        max_tokens: its limit.
+    """
+    from torch.nn import ModuleList
+
+    def stop(*_: object) -> None:
+        raise InterruptedError  # which no model raises itself
+
+    stacks = (part for part in model.transformers_model.modules() if isinstance(part, ModuleList) and len(part))
+    if (layers := next(stacks, None)) is None:
+        return
+    hook = layers[0].register_forward_pre_hook(stop)
+    try:
+        model(model.preprocess([sample]))
+    except InterruptedError:
+        pass  # the first layer is reached
+    except FAILURES as error:
+        raise ModelUnusable(
+            f"the model in {directory} says that it reads {max_tokens} tokens, and fails on them "
+            f"({_first_line(error)}): set model_max_length in its tokenizer_config.json, or max_seq_length in its "
+            "sentence_bert_config.json, to the number of positions that it has learned"
+        ) from error
+    finally:
+        hook.remove()
+
+
+def ignores_neighbours(read: Read, probes: Sequence[Any], precision: Precision) -> bool:
+    """Return whether probes have the same numbers in a batch, where all but the longest are padded, as alone."""
+    alone = np.concatenate([read([probe]) for probe in probes])
+    try:
+        together = read(probes)
+    except FAILURES:  # without a token for padding, only texts of one length run together
+        return False
+    distance, length = np.linalg.norm(together - alone, axis=1), np.linalg.norm(alone, axis=1)
+    return bool((distance <= DEPENDENCE[precision] * np.maximum(length, 1)).all())
 
 
 class LibraryNetwork:
@@ -222,10 +338,16 @@ class LibraryNetwork:
         self.tokenizer = library_tokenizer(self._model, directory)
         self._is_static = isinstance(self._model.tokenizer, Tokenizer)
         self.prompts = {name: prompt or "" for name, prompt in self._model.prompts.items()}
-        self._try(directory)
+        reads = {purpose: partial(self._embed_probes, purpose=purpose) for purpose in PURPOSES}
+        for purpose, read in reads.items():
+            try_probes(read, PROBES[:1], directory, f"a {purpose}", dimension)
+        if self._model.transformers_model is not None and self.tokenizer.max_tokens is not None:
+            check_longest(self._model, "a " * self.tokenizer.max_tokens, directory, self.tokenizer.max_tokens)
+        for purpose, read in reads.items():
+            try_probes(read, PROBES, directory, f"a {purpose}", dimension)
         on_core = self._use_core_attention()
         self.runs_on: RunsOn = "sentence-transformers with attention" if on_core else "sentence-transformers"
-        self.batched = all(self._ignores_neighbours(purpose) for purpose in PURPOSES)
+        self.batched = all(ignores_neighbours(read, PROBES, precision) for read in reads.values())
 
     @property
     def memory_bytes(self) -> int:
@@ -264,47 +386,23 @@ class LibraryNetwork:
     def _embed_probes(self, texts: Sequence[str], purpose: Purpose) -> NDArray[np.float32]:
         return self.embed(texts, self.tokenizer.read(texts, self.prompt(purpose)).ids, purpose)
 
-    def _try(self, directory: Path) -> None:
-        """Raise ModelUnusable if the model cannot encode a text. Its modules may load and still not fit together."""
-        for purpose in PURPOSES:
-            try:
-                vectors = self._embed_probes(PROBES[:1], purpose)
-            except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-                raise ModelUnusable(
-                    f"the model in {directory} loads, but gives no vector of a {purpose} "
-                    f"({type(error).__name__}: {error}): its modules.json must end in one vector a text, "
-                    "as a Transformer and a Pooling do"
-                ) from error
-            if vectors.shape != (1, self.dimension) or not np.isfinite(vectors).all():
-                raise ModelUnusable(
-                    f"the model in {directory} must give {self.dimension} finite numbers of a {purpose}, "
-                    f"got {vectors.shape[-1]}, {np.isfinite(vectors).sum()} of them finite: name another model"
-                )
-
     def _use_core_attention(self) -> bool:
         """Replace the model's attention by softkv's, but undo that if the vectors change."""
         layers = self._model.transformers_model
         if layers is None:
             return False
-        expected = self._embed_probes(PROBES, "document")
         default, attention = layers.config._attn_implementation, CoreAttention()
         try:
+            expected = self._embed_probes(PROBES, "document")
             if attention.install(layers):
                 vectors = self._embed_probes(PROBES, "document")
                 distance = np.linalg.norm(vectors - expected, axis=1).max() / np.linalg.norm(expected, axis=1).max()
                 if attention.calls and distance <= TOLERANCES[self.precision]:
                     return True
-        except (AttentionError, RuntimeError, TypeError):
-            pass  # the model uses an option that the core's attention lacks, so it keeps its own attention
+        except (AttentionError, *FAILURES):
+            pass  # the core's attention lacks an option of the model, or no batch runs, so it keeps its own attention
         layers.set_attn_implementation(default)
         return False
-
-    def _ignores_neighbours(self, purpose: Purpose) -> bool:
-        """Return whether a text has the same vector in a batch of texts of other lengths as alone."""
-        together = self._embed_probes(PROBES, purpose)
-        alone = np.concatenate([self._embed_probes([text], purpose) for text in PROBES])
-        distance = np.linalg.norm(together - alone, axis=1)
-        return bool((distance <= DEPENDENCE[self.precision] * np.linalg.norm(alone, axis=1)).all())
 
 
 class LoadReport(logging.Handler):

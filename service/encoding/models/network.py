@@ -12,8 +12,6 @@ from service.encoding.texts import Purpose
 from service.encoding.tokens import ModelTokenizer
 
 Precision = Literal["float32", "bfloat16"]
-Activation = Literal["identity", "sigmoid"]
-"""A function that a cross-encoder's maker applies to its logit."""
 Kind = Literal["core", "library", "static", "remote"]
 RunsOn = Literal[
     "attention/transformer", "NumPy", "sentence-transformers with attention", "sentence-transformers", "provider"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
@@ -12,16 +13,26 @@ from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from attention.transformer import UnsupportedModelError, arrays, load_cross_encoder
+from service.encoding.background import TOPICS
 from service.encoding.errors import ModelUnusable
 from service.encoding.models.core_network import Computation
 from service.encoding.models.declaration import ONE_LABEL
-from service.encoding.models.library_network import library_tokenizer, load_by_library
+from service.encoding.models.library_network import (
+    PROBES,
+    check_longest,
+    ignores_neighbours,
+    library_tokenizer,
+    load_by_library,
+    try_probes,
+)
 from service.encoding.models.network import Kind, Precision, RunsOn
 from service.encoding.models.tokenizer_classes import load_tokenizer
 from service.encoding.tokens import SPARE, ModelTokenizer
 
 PAIRS_AT_ONCE = 256  # the tokens of more pairs than that need not be in memory together
 BATCH_TOKENS, BATCH_PAIRS = 2048, 32
+SHORTENED = {"only_first": "query", "only_second": "document"}
+"""The text of a pair that loses tokens, by a tokeniser's strategy; by others it is the longer one."""
 
 
 class Pair(NamedTuple):
@@ -38,11 +49,18 @@ class Logits(NamedTuple):
         values: float32 [n]
         token_counts: int64 [n], the tokens that the model read of each pair, special ones included.
         truncated: bool [n], whether it read fewer than the pair has.
+        refused: why the model cannot read a pair, by its index; its logit is 0.
     """
 
     values: NDArray[np.float32]
     token_counts: NDArray[np.int64]
     truncated: NDArray[np.bool_]
+    refused: dict[int, str]
+
+
+WITHOUT_TOKENS = "both texts are empty for this model, which adds no tokens of its own: leave the pair out"
+PROBE_PAIRS = [Pair(topic.question, topic.text) for topic in TOPICS[:3]]
+PROBE_PAIRS += [Pair(text, other) for text, other in itertools.product(PROBES[-3:], repeat=2)]
 
 
 def cut_pairs(tokenizer: ModelTokenizer, pairs: Sequence[Pair]) -> list[Pair]:
@@ -85,6 +103,7 @@ class PairNetwork(Protocol):
     Attributes:
         kind, runs_on, precision: as those of a `Network`.
         tokenizer: its tokeniser for single texts.
+        batched: whether pairs are computed together; if that would change their logits, each is computed alone.
         max_tokens: how many tokens of a pair it reads, special ones included.
     """
 
@@ -92,6 +111,7 @@ class PairNetwork(Protocol):
     runs_on: RunsOn
     precision: Precision
     tokenizer: ModelTokenizer
+    batched: bool
     max_tokens: int
 
     @property
@@ -107,6 +127,7 @@ class CorePairNetwork:
 
     kind: Kind = "core"
     runs_on: RunsOn = "attention/transformer"
+    batched = True  # packed sequences have no padding
 
     def __init__(self, directory: Path, precision: Precision, threads: int | None = None) -> None:
         """Load the model in a directory.
@@ -120,6 +141,7 @@ class CorePairNetwork:
         self.precision: Precision = precision
         self.model = checkpoint.model
         self.max_tokens = checkpoint.max_tokens
+        self._prompt = checkpoint.prompt
         tokenizer = load_tokenizer(checkpoint.folder, checkpoint.max_tokens, len(self.model.embeddings.tokens))
         self.tokenizer = tokenizer
         self._pairs = Tokenizer.from_str(
@@ -141,22 +163,24 @@ class CorePairNetwork:
     def logits(self, pairs: Sequence[Pair]) -> Logits:
         """Return the logits of n ≥ 1 pairs, in order; neighbours do not change a logit."""
         parts = [self._logits(pairs[start : start + PAIRS_AT_ONCE]) for start in range(0, len(pairs), PAIRS_AT_ONCE)]
-        return Logits(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        values, counts, truncated = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+        return Logits(values, counts, truncated, dict.fromkeys(np.flatnonzero(counts == 0).tolist(), WITHOUT_TOKENS))
 
-    def _logits(self, pairs: Sequence[Pair]) -> Logits:
+    def _logits(self, pairs: Sequence[Pair]) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]:
         encodings = self._read(pairs)
         lengths = np.array([len(encoding.ids) for encoding in encodings], dtype=np.int64)
-        values = np.empty(len(pairs), np.float32)
-        # The longest first: pairs of similar length are computed together.
-        order = np.argsort(-lengths, kind="stable")
+        values = np.zeros(len(pairs), np.float32)
+        # The longest first: pairs of similar length are computed together, and those without tokens are left out.
+        order = np.argsort(-lengths, kind="stable")[: np.count_nonzero(lengths)]
         batches = np.split(order, np.flatnonzero(np.diff(np.cumsum(lengths[order]) // BATCH_TOKENS)) + 1)
-        for batch in batches:
+        for batch in filter(len, batches):
             tokens = np.concatenate([np.asarray(encodings[i].ids, np.int64) for i in batch])
             types = np.concatenate([np.asarray(encodings[i].type_ids, np.int64) for i in batch])
             values[batch] = self._compute(tokens, lengths[batch], types if self._has_types else None)[:, 0]
-        return Logits(values, lengths, np.array([bool(encoding.overflowing) for encoding in encodings]))
+        return values, lengths, np.array([bool(encoding.overflowing) for encoding in encodings])
 
     def _read(self, pairs: Sequence[Pair]) -> list[Encoding]:
+        pairs = [Pair(self._prompt + query, document) for query, document in pairs]
         return self._pairs.encode_batch(cut_pairs(self.tokenizer, pairs))
 
 
@@ -181,7 +205,7 @@ class LibraryPairNetwork:
                 is not of the tokenizers library.
         """
         self._model: Any = load_by_library(directory, precision, threads, reason, "CrossEncoder")
-        self.tokenizer = library_tokenizer(self._model, directory)
+        self.tokenizer = library_tokenizer(self._model, directory, of_pairs=True)
         self._lock = Lock()  # the model's tokeniser keeps its truncation as state, so one call at a time
         self.precision: Precision = precision
         if self._model.num_labels != 1:
@@ -190,6 +214,18 @@ class LibraryPairNetwork:
             )
         assert self.tokenizer.max_tokens is not None  # only a static model reads all tokens
         self.max_tokens = self.tokenizer.max_tokens
+        prompt: str = self._model.prompts.get(self._model.default_prompt_name) or ""
+        # In a chat template, the prompt is a message of its own.
+        self._reads_chats = "message" in self._model[0].modality_config
+        self._prefix, self._prompt = ("", prompt) if self._reads_chats else (prompt, "")
+        text_options = self._model[0].processing_kwargs.get("text", {})
+        self._shortened: str | None = SHORTENED.get(text_options.get("truncation"))
+        self.batched = True
+        try_probes(self._read, PROBE_PAIRS[:1], directory, "a pair of texts", 1)
+        half = "a " * (self.max_tokens // 2 + 1)
+        check_longest(self._model, [half, half], directory, self.max_tokens)
+        try_probes(self._read, PROBE_PAIRS, directory, "a pair of texts", 1)
+        self.batched = ignores_neighbours(self._read, PROBE_PAIRS, precision)
 
     @property
     def memory_bytes(self) -> int:
@@ -200,15 +236,44 @@ class LibraryPairNetwork:
         """Return the logits of n ≥ 1 pairs, in order; neighbours change a logit by rounding only."""
         from torch.nn import Identity
 
-        texts = [list(pair) for pair in cut_pairs(self.tokenizer, pairs)]
-        queries, documents = map(list, zip(*texts, strict=True))
+        pairs = cut_pairs(self.tokenizer, [Pair(self._prefix + query, document) for query, document in pairs])
         with self._lock:
-            values = self._model.predict(
-                texts, activation_fn=Identity(), batch_size=BATCH_PAIRS, show_progress_bar=False
-            )
-            ids = self._model.tokenizer(queries, documents, verbose=False)["input_ids"]
-        counts = np.array([len(tokens) for tokens in ids], dtype=np.int64)
-        return Logits(np.asarray(values, np.float32), np.minimum(counts, self.max_tokens), counts > self.max_tokens)
+            counts = self._count(pairs)
+            refused = dict.fromkeys(np.flatnonzero(counts == 0).tolist(), WITHOUT_TOKENS)
+            if self._shortened is not None and (counts > self.max_tokens).any():
+                fixed = self._count([pair._replace(**{self._shortened: ""}) for pair in pairs])
+                too_long = (counts > self.max_tokens) & (fixed >= self.max_tokens)
+                refused |= dict.fromkeys(np.flatnonzero(too_long).tolist(), self._without_room())
+            texts = [list(pair) for i, pair in enumerate(pairs) if i not in refused]
+            values = np.zeros(len(pairs), np.float32)
+            if texts:
+                values[[i for i in range(len(pairs)) if i not in refused]] = self._model.predict(
+                    texts,
+                    prompt=self._prompt,
+                    activation_fn=Identity(),
+                    batch_size=BATCH_PAIRS if self.batched else 1,
+                    show_progress_bar=False,
+                )
+        return Logits(values, np.minimum(counts, self.max_tokens), counts > self.max_tokens, refused)
+
+    def _read(self, pairs: Sequence[Pair]) -> NDArray[np.float32]:
+        return self.logits(pairs).values[:, None]
+
+    def _count(self, pairs: Sequence[Pair]) -> NDArray[np.int64]:
+        """Return the tokens of n pairs, int64 [n], if none were cut off."""
+        options = {
+            "text": {"truncation": False, "padding": False, "verbose": False},
+            "common": {"return_tensors": None},
+        }
+        tokens = self._model.preprocess([list(pair) for pair in pairs], prompt=self._prompt, processing_kwargs=options)
+        return np.array([len(ids) for ids in tokens["input_ids"]], np.int64)
+
+    def _without_room(self) -> str:
+        long_text = "document" if self._shortened == "query" else "query"
+        return (
+            f"the {long_text} alone has more tokens than the {self.max_tokens} that the model reads of a pair, and its "
+            f"folder lets it cut the {self._shortened} only: send a shorter {long_text}"
+        )
 
 
 def load_pair_network(directory: Path, precision: Precision, threads: int | None = None) -> PairNetwork:

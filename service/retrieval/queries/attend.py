@@ -111,8 +111,8 @@ async def read_heads(collection: AnyCollection, plan: Plan, rerank: Rerank) -> l
         rerank: the reranker, with a number as its weight.
 
     Raises:
-        InvalidContent: the service lacks the reranker, a query is a vector or too long, or the options do not allow
-            terms.
+        InvalidContent: the service lacks the reranker, a query is a vector or too long, the reranker cannot read it
+            beside a document, or the options do not allow terms.
         RetrievalError: the reranker is not ready, or the collection cannot be queried.
     """
     queries = [query for query in plan.queries if isinstance(query, EncodedQuery)]  # sums have been refused
@@ -126,8 +126,8 @@ async def read_heads(collection: AnyCollection, plan: Plan, rerank: Rerank) -> l
     assert rerank.weight != "auto"  # resolve_rerank has replaced it by a number
     return await asyncio.gather(
         *(
-            compute_rerank_term(queue, str(query.sent), texts, rerank.weight)
-            for query, texts in zip(queries, heads, strict=True)
+            compute_rerank_term(queue, str(query.sent), texts, rerank.weight, pointer)
+            for query, texts, pointer in zip(queries, heads, plan.pointers, strict=True)
         )
     )
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from attention.lookup import Answer
-from service.encoding import Encoders, EncodingQueue, Reranker, write_pair
+from service.encoding import Encoders, EncodingQueue, Reranker, TextRefused, write_pair
 from service.retrieval.calibration import Calibration, Rerank
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.question import EncodedQuery, Options
@@ -85,7 +85,7 @@ def read_head_texts(answer: Answer, reader: StoredDocuments) -> dict[int, str]:
 
 
 async def compute_rerank_term(
-    queue: EncodingQueue[Reranker], query: str, texts: Mapping[int, str], weight: float
+    queue: EncodingQueue[Reranker], query: str, texts: Mapping[int, str], weight: float, pointer: str
 ) -> RerankTerm:
     """Return the term of a reranker for one query.
 
@@ -94,8 +94,15 @@ async def compute_rerank_term(
         query: the text of the query.
         texts: the text of each document that the reranker reads, by its row number.
         weight: the factor of its logits.
+        pointer: the position of the query in the request, for errors.
+
+    Raises:
+        InvalidContent: the reranker cannot read the query beside a document.
     """
     rows = np.sort(np.array([*texts], dtype=np.int64))
     pairs = [write_pair(query, texts[row]) for row in rows.tolist()]
-    logits = (await queue.encode(pairs, "query")).vectors[:, 0] if pairs else np.empty(0)
+    try:
+        logits = (await queue.encode(pairs, "query")).vectors[:, 0] if pairs else np.empty(0)
+    except TextRefused as error:
+        raise InvalidContent.at(pointer, next(iter(error.messages.values()))) from None
     return RerankTerm(weight, rows, logits.astype(np.float64))

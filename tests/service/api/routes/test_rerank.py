@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from service.encoding import Reranker, write_pair
+from tests.checkpoints import edit_json, save_cross_encoder
 from tests.running import RunningService
 from tests.service.api.contract import Contract
 
@@ -21,10 +22,15 @@ DOCUMENTS = ["a cat needs sleep", "relational databases", "", "a cat asleep in t
 @pytest.fixture(scope="module")
 def client(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     folder = tmp_path_factory.mktemp("service")
+    gelu = save_cross_encoder(folder / "gelu")
+    edit_json(gelu / "config.json", {"sentence_transformers": {"activation_fn": "torch.nn.GELU"}})
+    wordless = save_cross_encoder(folder / "wordless", tokenizer_class="TokenizersBackend")
+    edit_json(wordless / "tokenizer.json", {"post_processor": None})
     file = folder / "encoders.toml"
     file.write_text(
         f'[encoders.minilm]\nmodel = "all-MiniLM-L6-v2"\n[rerankers.pairs]\nmodel = "{model}"\n'
         '[rerankers.gone]\nmodel = "/no/model"\n'
+        f'[rerankers.gelu]\nmodel = "{gelu}"\n[rerankers.wordless]\nmodel = "{wordless}"\n'
     )
     with RunningService(data_dir=folder / "data", encoders=file) as running:
         with running.client() as client:
@@ -43,13 +49,13 @@ def sigmoid(logit: float) -> float:
 
 
 def test_a_reranker_is_loaded_by_its_first_pair(client: httpx.Client, model: Path) -> None:
-    pairs, gone = client.get("/v1/encoders").json()["rerankers"]
+    pairs, gone, *_ = client.get("/v1/encoders").json()["rerankers"]
     assert pairs == {"name": "pairs", "kind": None, "model": str(model), "max_tokens": None, "state": "unloaded"} | {
         "detail": None,
         "memory_bytes": 0,
     }
     assert client.post("/v1/rerank", json={"query": "a", "documents": ["b"]}).status_code == 200
-    pairs, gone = client.get("/v1/encoders").json()["rerankers"]
+    pairs, gone, *_ = client.get("/v1/encoders").json()["rerankers"]
     assert (pairs["kind"], pairs["state"], pairs["max_tokens"]) == ("core", "ready", 64)
     assert pairs["memory_bytes"] > 0
     assert gone["state"] == "unloaded"
@@ -97,7 +103,13 @@ def test_scores_of_pairs(client: httpx.Client, reranker: Reranker) -> None:
 @pytest.mark.parametrize(
     ("path", "body", "status", "code", "told"),
     [
-        ("rerank", {"model": "minilm"}, 404, "model_not_found", "rerankers of this service are pairs, gone, model is"),
+        (
+            "rerank",
+            {"model": "minilm"},
+            404,
+            "model_not_found",
+            "rerankers of this service are pairs, gone, gelu, wordless, model is",
+        ),
         (
             "rerank",
             {"model": "gone"},
@@ -120,3 +132,27 @@ def test_refusals(client: httpx.Client, path: str, body: dict[str, object], stat
     answer = client.post(f"/v1/{path}", json=good | body)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert told in answer.text
+
+
+def test_an_activation_that_scores_cannot_have_is_refused_only_for_scores(client: httpx.Client) -> None:
+    assert client.post("/v1/rerank", json={"model": "gelu", "query": "a", "documents": ["b"]}).status_code == 200
+    refusal = client.post("/v1/score", json={"model": "gelu", "text_1": "a", "text_2": "b"})
+    assert (refusal.status_code, refusal.json()["errors"][0]["pointer"]) == (422, "/model")
+    assert "activation_fn of 'gelu' is torch.nn.GELU, and scores may have Identity" in refusal.text
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "pointers"),
+    [
+        ("rerank", {"query": "", "documents": ["a", "", {"text": ""}]}, ["/documents/1", "/documents/2"]),
+        ("rerank", {"query": "", "documents": [""]}, ["/documents/0"]),
+        ("score", {"text_1": ["a", ""], "text_2": ["", ""]}, ["/text_2/1"]),
+        ("score", {"text_1": "", "text_2": ""}, ["/text_2"]),
+    ],
+)
+def test_a_pair_without_tokens_is_refused_with_its_place(
+    client: httpx.Client, path: str, body: dict[str, object], pointers: list[str]
+) -> None:
+    refusal = client.post(f"/v1/{path}", json=body | {"model": "wordless"})
+    assert (refusal.status_code, [error["pointer"] for error in refusal.json()["errors"]]) == (422, pointers)
+    assert "both texts are empty for this model" in refusal.text

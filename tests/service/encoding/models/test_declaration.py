@@ -124,8 +124,8 @@ def test_arguments_of_the_transformer_are_left_to_the_library(random_model, chan
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"query_length": 5}, "limits of its own .query_length 5."),
-        ({"document_length": 9}, "limits of its own .document_length 9."),
+        ({"query_length": 5}, "settings of its own .query_length 5."),
+        ({"document_length": 9}, "settings of its own .document_length 9."),
         ({"processing_kwargs": {"text": {"max_length": 7}}}, "processing_kwargs.text.max_length 7"),
         (
             {"modality_config": {"text": {"method": "forward", "method_output_name": "pooler_output"}}},
