@@ -24,6 +24,11 @@ def test_examples_in_python_print_their_comments(client):
     assert client.collections("mem0-").count() == 0
 
 
+def test_the_example_of_the_readme_needs_no_key(client):
+    assert run_python(Page("clients/mem0/README.md"), os.environ["SOFTKV_URL"]) == 1
+    client.collection("memories").drop()
+
+
 def test_every_argument_stands_there():
     assert set(inspect.signature(SoftkvMemoryStore).parameters) - set(re.findall(r"\w+", PAGE.text)) == set()
 
