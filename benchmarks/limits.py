@@ -23,7 +23,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from itertools import count, islice
+from itertools import count, cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ DOCUMENTS, WIDTH, MODEL = 20_000, 16, "all-MiniLM-L6-v2"
 ASKED, WHOLE = [1.0] * WIDTH, ["key", "value", "metadata", "key_vector"]
 IDS = [f"{i:05}" for i in range(DOCUMENTS)]
 LONG = 2_000_000  # characters
-NUMBERS = count()
+NUMBERS, GOLD = count(), cycle([None, "00001"])
 FIXED = {  # their bodies are a few short values, or say for how many seconds to train
     *("put_alias", "put_collection", "set_network", "start_re_encoding", "train_model", "decode_source"),
     *("put_room_row", "put_hold", "release_rows", "ask_room", "put_guess", "reveal_answer", "put_temperature"),
@@ -117,7 +117,7 @@ CALLS: dict[str, Callable[[int], Any]] = {  # the name of an operation, its coll
     "patch_document c": lambda n: {"value": n * LONG * "x"},
     "update_documents c": lambda n: {"ids": IDS[: 2500 * n], "patch": {"metadata": {"b": n}}},
     "delete_documents c": lambda n: {"ids": [f"no {i}" for i in range(100_000 * n)]},
-    "calibrate c": lambda n: {"questions": [{"query": r, "id": i} for r in rows(250 * n) for i in (None, IDS[0])]},
+    "calibrate c": lambda n: {"questions": [{"query": r, "id": i} for r, i in zip(rows(500 * n), GOLD, strict=False)]},
     "give_feedback c": lambda n: {"feedback": [{"query": ASKED, "id": i, "right": True} for i in IDS[: 500 * n]]},
     "delete_feedback c": lambda n: {"numbers": list(range(10**9, 10**9 + 100_000 * n))},
     "store_projection c": lambda n: {"down": [ASKED] * 8 * n, "up": [ASKED] * 8 * n},
