@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from softkv.problems import invalid_value
+from softkv.tables.cells import BadCell
 from softkv.tables.columns import Columns
 from softkv.tables.content import Content, NumberedRow, require_reader, unreadable
 
@@ -24,7 +25,15 @@ _NUMERIC = "fiu"
 HDF5_ENDINGS = (".hdf5", ".h5")
 _TRAIN = "train"  # as ann-benchmarks names the vectors
 _COPY_IN = "write the data set itself into this file"
-_SIMILARITIES = {"angular": "cosine", "euclidean": "gaussian", "dot": "dot", "ip": "dot"}
+_SIMILARITIES = {
+    **dict.fromkeys(("angular", "cosine"), "cosine"),
+    **dict.fromkeys(("euclidean", "l2"), "gaussian"),
+    **dict.fromkeys(("dot", "ip", "inner_product", "innerproduct"), "dot"),
+}
+_OF_QUESTIONS = {"test", "neighbors", "distances"}  # of ann-benchmarks, which may be as long as the vectors
+_PACKED = ("scale_factor", "add_offset")  # as netCDF packs numbers
+_EMPTY = ("_FillValue", "missing_value")
+_NUMBERS_OF_MATLAB = {"double", "single", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
 
 
 def read_arrays(path: Path) -> Content:
@@ -40,13 +49,16 @@ def read_arrays(path: Path) -> Content:
                 arrays = {name: file[name] for name in file.files}
             if strangers := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
                 raise ValueError(f"{strangers[0]!r} in it is not an array")
-            return table_of_arrays(arrays, path)
+            single = [name for name, array in arrays.items() if not array.shape]
+            rows = {name: array for name, array in arrays.items() if array.shape}
+            return replace(table_of_arrays(rows, path), notices=_say_left_out(single, "are single values"))
         if ending == ".npy":
             vectors = np.load(path, mmap_mode="r", allow_pickle=False)
         else:
             vectors = (_vecs if ending.endswith("vecs") else _bin)(path, np.dtype(_COMPONENTS[ending]))
     except (ValueError, OSError, EOFError) as error:
-        raise unreadable(path, f"is not a file in {ending} format: {error}") from None
+        hint = ": save texts as an array of them, not of Python's objects" if "allow_pickle" in str(error) else ""
+        raise unreadable(path, f"is not a file in {ending} format that can be read: {error}{hint}") from None
     if vectors.ndim != 2 or vectors.dtype.kind not in _NUMERIC:
         raise unreadable(
             path, f"holds {vectors.dtype} of shape {vectors.shape}: expected one row of numbers per document"
@@ -81,17 +93,35 @@ def table_of_arrays(arrays: Mapping[str, Any], path: Path) -> Content:
 
 
 def _cells(array: Array) -> Any:
-    """Return the cells of a column: vectors of numbers stay arrays, others become Python's values."""
+    """Return the cells of a column: vectors of numbers stay arrays, neighbours become Python's values."""
     match array.dtype.kind:
-        case "S":  # bytes
-            return np.char.decode(array, "utf-8").tolist()
-        case "O":  # texts of variable length in HDF5
-            return [cell.decode() if isinstance(cell, bytes) else cell for cell in array.tolist()]
+        case "S" | "O" if array.ndim == 1:  # texts of HDF5, or vectors of several lengths
+            return [_decode(cell) for cell in array.tolist()]
+        case "V" if array.dtype.names:
+            parts = {name: _cells(array[name]) for name in array.dtype.names}
+            return [dict(zip(parts, cells, strict=True)) for cells in zip(*parts.values(), strict=True)]
         case "M":  # Python's datetime holds microseconds
             return array.astype("datetime64[us]").tolist()
         case "m":
             return array.astype("timedelta64[us]").tolist()
+    metadata: Mapping[str, Any] = array.dtype.metadata or {}
+    names = {number: name for name, number in metadata.get("enum", {}).items()}
+    if names and array.ndim == 1:
+        return [names.get(cell, cell) for cell in array.tolist()]
     return array if array.ndim > 1 else array.tolist()
+
+
+def _decode(cell: Any) -> Any:
+    """Return the text of a cell of bytes, or why it has none."""
+    try:
+        return cell.decode() if isinstance(cell, bytes) else cell
+    except UnicodeDecodeError as error:
+        return BadCell(f"it is not UTF-8 ({error}): write the data set as UTF-8")
+
+
+def _say_left_out(names: Collection[str], reason: str) -> list[str]:
+    """Return the notice about arrays that are not columns; none if all are."""
+    return [f"left out, since they {reason}: {', '.join(names)}"] if names else []
 
 
 def _vecs(path: Path, component: np.dtype[Any]) -> Array:
@@ -131,26 +161,88 @@ def read_hdf5(path: Path, columns: Columns) -> Content:
         file = h5py.File(path, "r")
     except OSError as error:
         raise unreadable(path, f"is not an HDF5 file: {error}") from None
-    arrays = {}
-    for name in file:
-        if not isinstance(file.get(name, getlink=True), h5py.HardLink):
-            raise unreadable(path, f"has a link in place of {name!r}, which is not followed: {_COPY_IN}")
-        array = file[name]
-        if isinstance(array, h5py.Dataset) and array.shape:
-            _require_held(array, name, path)
-            arrays[name] = array
     chosen = columns.vector or _TRAIN
-    if chosen not in arrays:
+    *folders, last = chosen.split("/")
+    group = file
+    for name in folders:
+        group = _take_item(group, name, path) if isinstance(group, h5py.Group) and name in group else {}
+    items = {name: _take_item(group, name, path) for name in group}
+    arrays = {name: array for name, array in items.items() if isinstance(array, h5py.Dataset) and array.shape}
+    for name, array in arrays.items():
+        _require_held(array, name, path)
+    if last not in arrays:
+        names = list[str]()
+        file.visititems(lambda name, item: names.append(name) if getattr(item, "shape", None) else None)
         raise invalid_value(
             "",
-            f"{path} has no data set {chosen!r}, its data sets are {', '.join(arrays) or 'none'}: "
+            f"{path} has no data set {chosen!r}, its data sets are {', '.join(names) or 'none'}: "
             f"name the one with the vectors with {columns.say('vector')}",
         )
-    total = arrays[chosen].shape[0]
-    companions = {name: array for name, array in arrays.items() if name != chosen and array.shape[0] == total}
-    content = table_of_arrays({columns.vector or "key_vector": arrays[chosen], **companions}, path)
-    similarity = _SIMILARITIES.get(str(file.attrs.get("distance")))
-    return replace(content, settings={} if similarity is None else {"encoder": None, "similarity": similarity})
+    vectors = _put_in_order(arrays.pop(last))
+    if vectors is None or (vectors.ndim < 2 and vectors.dtype.kind != "O"):
+        raise unreadable(path, f"holds no rows of numbers in {chosen!r}, but as sparse vectors do: write all numbers")
+    neighbours = {name: _put_in_order(array) for name, array in arrays.items()}
+    of_questions = {name for name in neighbours if chosen == _TRAIN and name in _OF_QUESTIONS}
+    strangers = {name for name, array in neighbours.items() if array is None or array.shape[0] != vectors.shape[0]}
+    companions = {name: array for name, array in neighbours.items() if name not in strangers | of_questions}
+    for name, array in companions.items():
+        is_packed = any(attribute in getattr(array, "attrs", ()) for attribute in _PACKED)
+        if is_packed and name not in columns.skip:
+            skip = columns.say("skip", name)
+            raise unreadable(path, f"holds packed numbers in {name!r}: write their values, or leave it out with {skip}")
+    columns_of_file = {columns.vector or "key_vector": vectors, **{n: _clear_empty(a) for n, a in companions.items()}}
+    notices = _say_left_out(sorted(of_questions), "are of questions")
+    notices += _say_left_out(sorted(strangers - of_questions), "have other lengths or types than the vectors")
+    return replace(table_of_arrays(columns_of_file, path), settings=_settings(file, path), notices=notices)
+
+
+def _take_item(group: Any, name: str, path: Path) -> Any:
+    """Return what a group of HDF5 has under a name.
+
+    Raises:
+        Invalid: it is a link.
+    """
+    h5py = require_reader("h5py", "h5py", path)
+    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+        raise unreadable(path, f"has a link in place of {name!r}, which is not followed: {_COPY_IN}")
+    return group[name]
+
+
+def _put_in_order(array: Any) -> Any:
+    """Return a data set; one that MATLAB has written by columns in its order by rows, and None if it has no numbers."""
+    if "MATLAB_class" not in array.attrs:
+        return array
+    values = array[()].T if _text(array.attrs["MATLAB_class"]) in _NUMBERS_OF_MATLAB else None
+    return values.ravel() if values is not None and values.shape[1:] == (1,) else values
+
+
+def _clear_empty(array: Any) -> Any:
+    """Return a data set of one dimension with None for the cells that its attributes mark as empty."""
+    marks = [array.attrs[name] for name in _EMPTY if name in getattr(array, "attrs", ())]
+    if not marks or array.ndim > 1:
+        return array
+    cells = array[()].astype(object)
+    cells[np.isin(array[()], np.concatenate([np.ravel(mark) for mark in marks]))] = None
+    return cells
+
+
+def _text(attribute: Any) -> str:
+    """Return an attribute as a text, which may be bytes, or a list of one."""
+    return next((part.decode("latin-1") if isinstance(part, bytes) else str(part) for part in np.ravel(attribute)), "")
+
+
+def _settings(file: Any, path: Path) -> dict[str, Any]:
+    """Return the settings of a collection by the attribute `distance` of a file.
+
+    Raises:
+        Invalid: no similarity orders documents as this distance does.
+    """
+    distance = _text(file.attrs.get("distance", "")).strip().lower()
+    if distance and distance not in _SIMILARITIES:
+        raise unreadable(
+            path, f"has the distance {distance!r}, and no similarity orders alike: expected angular, euclidean or dot"
+        )
+    return {"encoder": None, "similarity": _SIMILARITIES[distance]} if distance else {}
 
 
 def _require_held(array: Any, name: str, path: Path) -> None:

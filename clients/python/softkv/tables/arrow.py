@@ -9,7 +9,7 @@ from typing import Any
 from softkv.answers.rendering import require_module
 from softkv.errors import Invalid
 from softkv.problems import invalid_value
-from softkv.tables.cells import BadCell, Floats
+from softkv.tables.cells import BadCell, Floats, parse_json
 from softkv.tables.columns import Columns
 from softkv.tables.content import Content, NumberedRow, require_reader, unreadable
 
@@ -28,7 +28,7 @@ def read_parquet(path: Path, columns: Columns) -> Content:
     try:
         file = require_module("pyarrow.parquet", "pyarrow").ParquetFile(path)
     except (pyarrow.ArrowException, OSError) as error:
-        raise unreadable(path, f"is not a Parquet file: {error}") from None
+        raise unreadable(path, f"cannot be read as Parquet: {error}") from None
     _require_held(file, path)
     _refuse_bytes(file.schema_arrow, path.name, columns)
     rows = lambda: _rows(file.iter_batches(batch_size=_SLICE_ROWS))  # noqa: E731
@@ -98,6 +98,7 @@ def _refuse_bytes(schema: Any, name: str, columns: Columns) -> None:
     for column in schema:
         kind = column.type
         is_bytes = types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind)
+        is_bytes = is_bytes or getattr(types, "is_binary_view", types.is_binary)(kind)
         if is_bytes and column.name not in columns.skip and column.name != (columns.id or "id"):
             raise invalid_value(
                 "",
@@ -133,8 +134,32 @@ def _cells(column: Any) -> Sequence[Any]:
     try:
         cells: Sequence[Any] = column.to_pylist()
     except (ValueError, OverflowError):
-        return [_cell(scalar) for scalar in column]
-    return cells
+        cells = [_cell(scalar) for scalar in column]
+    if getattr(kind, "extension_name", "") == "arrow.json":
+        return [None if cell is None else _parse(cell) for cell in cells]
+    return [_with_maps(cell, kind) for cell in cells] if "map<" in str(kind) else cells
+
+
+def _parse(cell: str) -> Any:
+    """Return the value of a cell of JSON, or the reason if it is not JSON."""
+    try:
+        return parse_json(cell.encode())
+    except ValueError as error:
+        return BadCell(f"it is not JSON: {error}")
+
+
+def _with_maps(cell: Any, kind: Any) -> Any:
+    """Return a cell whose maps, which Arrow has as lists of pairs, are objects; or why one cannot be."""
+    from pyarrow import types
+
+    if cell is None or isinstance(cell, BadCell):
+        return cell
+    if types.is_map(kind):
+        items = {name: _with_maps(item, kind.item_type) for name, item in cell}
+        return items if len(items) == len(cell) else BadCell("a map has a key twice: write it as a list of pairs")
+    if types.is_struct(kind):
+        return {field.name: _with_maps(cell[field.name], field.type) for field in kind}
+    return [_with_maps(item, kind.value_type) for item in cell] if isinstance(cell, list) else cell
 
 
 def _cell(scalar: Any) -> Any:

@@ -65,6 +65,8 @@ def to_json(cell: Any) -> Any:
     match cell:
         case None | str() | bool() | int():
             return cell
+        case BadCell():  # that its reader has made
+            raise cell
         case float():
             return _finite(cell)
         case Decimal():
@@ -198,6 +200,8 @@ def to_vector(cell: Any) -> Any:
     Raises:
         BadCell: the text is not a vector.
     """
+    if isinstance(cell, list) and any(isinstance(number, Decimal) for number in cell):
+        return to_json(cell)
     if not isinstance(cell, str):
         return cell
     text = cell.strip()

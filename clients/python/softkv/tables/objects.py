@@ -15,6 +15,7 @@ from softkv.tables.content import BinaryOpener, Content, NumberedRow, encoding_o
 
 LINES_ENDINGS, ARRAY_ENDINGS = (".ndjson", ".jsonl"), (".json",)
 
+_ACTIONS = {"index", "create"}
 EXPORT_VERSION = 1
 EXPORT_MARK = "softkv_export"
 EXPORT_SETTINGS = (
@@ -44,6 +45,8 @@ def read_lines_of_json(path: Path, open_file: BinaryOpener) -> Content:
     first = next(rows(), None)
     if first is not None and _is_batch_result(first[1]):
         return Content(["id", "key_vector"], lambda: _batch_rows(rows()), unit="line")
+    if first is not None and _is_action(first[1]):
+        raise unreadable(path, "has a line of an action before each document, as of Elasticsearch: leave these out")
     settings = export_settings(first)
     with open_file() as file:
         total = sum(1 for line in file if line.removeprefix(BOM_UTF8).strip())
@@ -168,6 +171,11 @@ def _is_batch_result(cells: Mapping[str, Any] | str) -> bool:
     return not isinstance(cells, str) and {"custom_id", "response"} <= cells.keys()
 
 
+def _is_action(cells: Mapping[str, Any] | str) -> bool:
+    """Return whether a line says what Elasticsearch shall do with the next one."""
+    return not isinstance(cells, str) and len(cells) == 1 and any(isinstance(cells.get(one), dict) for one in _ACTIONS)
+
+
 def _batch_rows(rows: Iterable[NumberedRow]) -> Iterator[NumberedRow]:
     """Yield the embeddings of batch calls: of one with several texts, the ids end in /0, /1, …"""
     for number, cells in rows:
@@ -191,6 +199,11 @@ def _embedding(value: Any) -> Any:
     return {"base64": value} if isinstance(value, str) else value
 
 
+_ROWS = {".arrow", ".csv", ".jsonl", ".parquet"}
+_OWN = {"id": "metadata.id", "key": "metadata.key"}
+"""The metadata for the fields of BEIR's documents that are named as fields of softkv's."""
+
+
 def read_corpus(folder: Path) -> Content:
     """Return the documents of a folder: the key is the title and the text, as BEIR's own models read them.
 
@@ -205,9 +218,12 @@ def read_corpus(folder: Path) -> Content:
                 if isinstance(cells, str):
                     yield number, cells
                     continue
-                rest = {name: cell for name, cell in cells.items() if name not in ("_id", "text")}
-                key = f"{cells.get('title') or ''} {cells.get('text') or ''}".strip()
-                yield number, {"id": cells.get("_id"), "key": key, **rest}
+                title, text = cells.get("title") or "", cells.get("text") or ""
+                if not isinstance(title, str) or not isinstance(text, str):
+                    yield number, 'it is not a document: expected {"_id": …, "title": "a text", "text": "a text"}'
+                    continue
+                rest = {_OWN.get(name, name): cell for name, cell in cells.items() if name not in ("_id", "text")}
+                yield number, {**rest, "id": cells.get("_id"), "key": f"{title} {text}".strip()}
 
     return Content(["id", "key", "title", "metadata"], rows, sum(1 for _ in rows()), unit="line")
 
@@ -221,4 +237,6 @@ def beir_file(folder: Path, name: str) -> Path:
     for ending in (".jsonl", ".jsonl.gz"):
         if (path := own_file(folder, f"{name}{ending}")) is not None:
             return path
-    raise invalid_value("", f"{folder} has no {name}.jsonl: name a folder as BEIR writes it, or a file")
+    files = ", ".join(sorted(file.name for file in folder.iterdir() if file.suffix in _ROWS)[:3])
+    advice = f"one of its files, such as {files}" if files else "a file"
+    raise invalid_value("", f"{folder} has no {name}.jsonl: name a folder as BEIR writes it, or {advice}")

@@ -40,7 +40,24 @@ ENDINGS = (
     *arrays.ENDINGS,
     *arrays.HDF5_ENDINGS,
 )
-
+_WHOLE_ENDINGS = {
+    *arrow.PARQUET_ENDINGS,
+    *arrow.FILE_ENDINGS,
+    *sheets.SPREADSHEET_ENDINGS,
+    *arrays.ENDINGS,
+    *arrays.HDF5_ENDINGS,
+}
+_UNPACK = "unpack it, and load the files in it"
+_ARRAYS = "save the vectors as .npy, and the ids as a .ids.txt beside it"
+_ADVICE = {
+    **dict.fromkeys((".zip", ".tar", ".7z", ".bz2", ".xz", ".zst"), _UNPACK),
+    **dict.fromkeys((".vec", ".bin", ".safetensors", ".pt", ".pth", ".pkl", ".pickle"), _ARRAYS),
+    ".mat": "rename a file of MATLAB 7.3 to .h5, and save others as .npz with scipy.io.loadmat",
+    ".h5ad": "save its vectors, such as obsm['X_pca'], with obs_names as Parquet by pandas",
+    ".nc": "save its variables as Parquet by xarray and pandas",
+    ".doc": "save its table as .csv or .xlsx",
+}
+"""The advice for files of other endings."""
 
 IDS_ENDING = ".ids.txt"
 """The ending of the file with the ids of vectors, beside that of the vectors."""
@@ -177,6 +194,8 @@ def _read_path(path: Path, columns: Columns, layout: Layout, column: str | None)
     if not path.is_file():
         raise unreadable(path, "is not there")
     ending, open_file = ending_of(path), opener_of(path)
+    if path.suffix.lower() == ".gz" and ending in _WHOLE_ENDINGS:
+        raise unreadable(path, "is packed in gzip, as which only texts are read: unpack it with gunzip")
     if ending in objects.LINES_ENDINGS:
         return objects.read_lines_of_json(path, open_file)
     if ending in objects.ARRAY_ENDINGS:
@@ -195,7 +214,7 @@ def _read_path(path: Path, columns: Columns, layout: Layout, column: str | None)
         return arrays.read_hdf5(path, columns)
     if column is not None and ending in TEXT_ENDINGS:
         return read_texts(path, open_file, column)
-    raise unreadable(path, f"ends in none of {' '.join(ENDINGS)}: convert or rename it")
+    raise unreadable(path, f"ends in none of {' '.join(ENDINGS)}: {_ADVICE.get(ending, 'convert or rename it')}")
 
 
 def _read_standard_input(columns: Columns, column: str | None) -> Content:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from softkv.tables.cells import (
     force_number,
     is_duration,
     is_empty,
+    parse_json,
     seconds_of,
     to_finite,
     to_id,
@@ -221,7 +223,17 @@ class Table:
             return self._types[name].read
         if name in self._columns.number:
             return lambda cell: force_number(cell) if isinstance(cell, str) else to_json(cell)
+        if name == METADATA:
+            return _to_fields
         return to_text if name in self._columns.text_column or name in self._content.mixed else to_json
+
+
+def _to_fields(cell: Any) -> Any:
+    """Return a cell of the column `metadata`; a text with an object of JSON as this object."""
+    if isinstance(cell, str) and cell.startswith("{"):
+        with suppress(ValueError):
+            return parse_json(cell.encode())
+    return to_json(cell)
 
 
 def _names(content: Content) -> list[str]:

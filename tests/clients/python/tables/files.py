@@ -126,7 +126,31 @@ PRICES = [
 ]
 ZIP = "column 'zip' stays text, since '01234' would not come back the same as a number; number='zip' makes it one"
 
+
+def save_nested(path: Path) -> None:
+    """Write columns of maps, of JSON, and of metadata as a text, by pyarrow."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {
+        "id": ["a", "b"],
+        "key": ["x", "y"],
+        "tags": pa.array([[("n", 1), ("m", 2)], None], pa.map_(pa.string(), pa.int64())),
+        "deep": pa.array([[{"of": [("n", 1)]}], []], pa.list_(pa.struct([("of", pa.map_(pa.string(), pa.int64()))]))),
+        "metadata": ['{"page": 7}', None],
+    }
+    pq.write_table(pa.table(columns), path)
+
+
 CASES = [
+    Case(
+        "nested.parquet",
+        save_nested,
+        [
+            {"id": "a", "key": "x", "metadata": {"tags": {"n": 1, "m": 2}, "deep": [{"of": {"n": 1}}], "page": 7}},
+            {"id": "b", "key": "y", "metadata": {"deep": []}},
+        ],
+    ),
     Case(
         "prices.csv",
         save_prices,

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import softkv
@@ -51,3 +57,141 @@ def test_sheets_are_named(tmp_path: Path) -> None:
 def test_a_layout_that_cannot_be_is_refused(tmp_path: Path, options: dict[str, object]) -> None:
     with pytest.raises(softkv.Invalid, match=r"wanted quoting csv or none, got 'all'|has no line 9"):
         open_table(text_file(tmp_path / "t.csv", "id,key\na,b\n"), **options)
+
+
+def save_hdf5(path: Path, arrays: dict[str, Any], **attributes: Any) -> Path:
+    import h5py
+
+    with h5py.File(path, "w") as file:
+        for name, array in arrays.items():
+            file[name] = array
+        file.attrs.update(attributes)
+    return path
+
+
+@pytest.mark.parametrize("distance", ["euclidean", np.bytes_("euclidean"), ["euclidean"], "L2"], ids=repr)
+def test_a_distance_of_hdf5_is_a_similarity_however_it_is_written(tmp_path: Path, distance: Any) -> None:
+    path = save_hdf5(tmp_path / "t.h5", {"train": np.eye(3)}, distance=distance)
+    assert open_table(path).settings == {"encoder": None, "similarity": "gaussian"}
+
+
+@pytest.mark.parametrize(("distance", "similarity"), [("IP", "dot"), (np.bytes_("angular"), "cosine")])
+def test_distances_have_several_names(tmp_path: Path, distance: Any, similarity: str) -> None:
+    path = save_hdf5(tmp_path / "t.h5", {"train": np.eye(3)}, distance=distance)
+    assert open_table(path).settings["similarity"] == similarity
+
+
+@pytest.mark.parametrize(
+    ("arrays", "attributes", "words"),
+    [
+        (
+            {"train": np.eye(3)},
+            {"distance": "hamming"},
+            "no similarity orders alike: expected angular, eucl",
+        ),
+        ({"train": np.arange(9), "size_train": np.full(3, 3)}, {"distance": "angular"}, "as sparse vectors do"),
+        ({"obsm/X_pca": np.eye(3)}, {}, "no data set 'train', its data sets are obsm/X_pca: name the one"),
+    ],
+)
+def test_a_file_of_hdf5_that_cannot_be_is_refused(tmp_path: Path, arrays: Any, attributes: Any, words: str) -> None:
+    with pytest.raises(softkv.Invalid, match=words):
+        open_table(save_hdf5(tmp_path / "t.h5", arrays, **attributes))
+
+
+def test_data_sets_in_groups_are_named_and_the_others_are_counted_out(tmp_path: Path) -> None:
+    arrays = {"obsm/X_pca": np.eye(3), "obsm/year": np.arange(3), "obsm/other": np.arange(2), "top": np.arange(3)}
+    table = open_table(save_hdf5(tmp_path / "t.h5", arrays), vector="obsm/X_pca")
+    assert [row.document["metadata"] for row in table if row.document] == [{"year": 0}, {"year": 1}, {"year": 2}]
+    assert table.notices[0] == "t.h5: left out, since they have other lengths or types than the vectors: other"
+
+
+def test_questions_of_a_benchmark_are_left_out(tmp_path: Path) -> None:
+    arrays = {name: np.eye(3) for name in ("train", "test", "neighbors", "distances")}
+    table = open_table(save_hdf5(tmp_path / "t.h5", arrays))
+    assert table.columns == ["id", "key_vector"]
+    assert table.notices[0] == "t.h5: left out, since they are of questions: distances, neighbors, test"
+
+
+def test_a_matrix_of_matlab_has_a_document_in_each_of_its_rows(tmp_path: Path) -> None:
+    import h5py
+
+    path, vectors = tmp_path / "t.h5", np.arange(24.0).reshape(4, 6)
+    save_hdf5(path, {"x": vectors.T, "year": np.arange(4.0)[None], "name": np.arange(4, dtype="u2")[None]})
+    with h5py.File(path, "a") as file:
+        for name, kind in (("x", "double"), ("year", "double"), ("name", "char")):
+            file[name].attrs["MATLAB_class"] = np.bytes_(kind)
+    table = open_table(path, vector="x")
+    read = [row.document for row in table if row.document]
+    assert [document["key_vector"].tolist() for document in read] == vectors.tolist()
+    assert [document["metadata"] for document in read] == [{"year": float(year)} for year in range(4)]
+    assert table.notices[0].endswith("than the vectors: name")
+
+
+def test_values_of_hdf5_keep_their_names_and_their_empty_cells(tmp_path: Path) -> None:
+    import h5py
+
+    path = tmp_path / "t.h5"
+    kind, pair = h5py.enum_dtype({"RED": 0, "BLUE": 1}), np.dtype([("x", "i4"), ("y", "f8")])
+    with h5py.File(path, "w") as file:
+        file["train"] = np.eye(3)
+        file.create_dataset("colour", data=[0, 1, 0], dtype=kind)
+        file["at"] = np.array([(1, 0.5), (2, 1.5), (3, 2.5)], pair)
+        file["depth"] = np.array([1, -999, 3])
+        file["depth"].attrs["_FillValue"] = np.array([-999])
+        file["note"] = np.array([b"a", "\xe9".encode("latin-1"), b"c"])
+    first, second, third = open_table(path)
+    assert (first.document or {})["metadata"] == {"colour": "RED", "at": {"x": 1, "y": 0.5}, "depth": 1, "note": "a"}
+    assert second.flaw.startswith("column 'note': it is not UTF-8")
+    assert "depth" in (third.document or {})["metadata"]
+    assert "depth" not in (next(iter(list(open_table(path, skip=["note"]))[1:2])).document or {})["metadata"]
+
+
+def test_packed_numbers_of_hdf5_are_refused_by_name(tmp_path: Path) -> None:
+    import h5py
+
+    path = save_hdf5(tmp_path / "t.h5", {"train": np.eye(3), "depth": np.arange(3)})
+    with h5py.File(path, "a") as file:
+        file["depth"].attrs["scale_factor"] = 0.1
+    with pytest.raises(softkv.Invalid, match="holds packed numbers in 'depth': write their values, or leave it out"):
+        open_table(path)
+    assert len(documents(path, skip=["depth"])) == 3
+
+
+def test_a_single_value_beside_vectors_is_left_out(tmp_path: Path) -> None:
+    np.savez(tmp_path / "t.npz", key_vector=np.eye(2), version=3)
+    table = open_table(tmp_path / "t.npz")
+    assert (len(list(table)), table.notices[0]) == (2, "t.npz: left out, since they are single values: version")
+
+
+def test_the_own_id_and_key_of_a_line_of_beir_are_metadata(tmp_path: Path) -> None:
+    line = {"_id": "d1", "title": "Cats", "text": "purr", "id": 17, "key": "cat-17"}
+    text_file(tmp_path / "corpus.jsonl", json.dumps(line) + '\n{"_id": "d2", "text": ["a"]}\n')
+    first, second = open_table(tmp_path)
+    assert first.document == {
+        "id": "d1",
+        "key": "Cats purr",
+        "metadata": {"id": 17, "key": "cat-17", "title": "Cats"},
+    }
+    assert second.flaw == 'it is not a document: expected {"_id": …, "title": "a text", "text": "a text"}'
+
+
+def test_vectors_of_decimals_are_vectors(tmp_path: Path) -> None:
+    vectors = pa.array([[Decimal("0.1"), Decimal("0.2")]], pa.list_(pa.decimal128(4, 2)))
+    pq.write_table(pa.table({"id": ["a"], "key_vector": vectors}), tmp_path / "t.parquet")
+    assert documents(tmp_path / "t.parquet")[0]["key_vector"] == [0.1, 0.2]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("t.npy.gz", b"\x1f\x8b", "is packed in gzip, as which only texts are read: unpack it with gunzip"),
+        ("t.zip", b"PK", "unpack it, and load the files in it"),
+        ("t.mat", b"MATLAB", "rename a file of MATLAB 7.3 to .h5"),
+        ("t.h5ad", b"", "save its vectors"),
+        ("bulk.ndjson", b'{"index": {"_id": "1"}}\n{"key": "a"}\n', "has a line of an action before each document"),
+    ],
+)
+def test_a_file_that_is_not_read_is_refused_with_advice(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(softkv.Invalid, match=words):
+        open_table(tmp_path / name)
