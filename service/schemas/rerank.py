@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Len
-from pydantic import ConfigDict, Field, PlainValidator, WithJsonSchema
+from pydantic import ConfigDict, Field, PlainValidator, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from service.retrieval.queries import MAX_DEPTH, MAX_RERANK_QUERY
@@ -17,18 +17,22 @@ MAX_QUERY = MAX_RERANK_QUERY
 MAX_SCORED = 10_000_000  # characters of the texts of one score together
 
 DOCUMENT_SCHEMA: dict[str, Any] = {
-    "anyOf": [
-        {"type": "string"},
-        {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
-    ],
+    "anyOf": [{"type": "string"}, {"type": "object", "properties": {"text": {"type": "string"}}}],
 }
 
 
-def _document(content: Any) -> str:
-    text = content.get("text") if isinstance(content, dict) else content
-    if not isinstance(text, str):
-        raise PydanticCustomError("document", 'wanted a text, or an object with a "text"')
-    return well_formed(text)
+def _document(content: Any, request: ValidationInfo) -> str:
+    """Return the text of a document that is ranked: with several `rank_fields`, each stands on a line with its name."""
+    if isinstance(content, str):
+        return well_formed(content)
+    names = request.data.get("rank_fields") or ["text"]
+    for name in names:
+        if not isinstance(content, dict) or not isinstance(content.get(name), str):
+            raise PydanticCustomError(
+                "document", 'wanted a text, or an object with a "{name}" that is a text', {"name": name}
+            )
+    lines = [content[name] if len(names) == 1 else f"{name}: {content[name]}" for name in names]
+    return well_formed("\n".join(lines))
 
 
 Document = Annotated[str, PlainValidator(_document), WithJsonSchema(DOCUMENT_SCHEMA)]
@@ -39,11 +43,16 @@ class RerankRequest(OpenAIWire):
 
     model: Text | None = Field(None, description="A reranker of `GET /v1/encoders`. Left out: the first.")
     query: Text = Field(description="At most 10,000 characters.", json_schema_extra={"maxLength": MAX_QUERY})
+    rank_fields: Annotated[list[Text], Len(1, 20)] | None = Field(
+        None, description="The fields of documents that are objects to rank by, in this order. Left out: `text`."
+    )
     documents: Annotated[list[Document], Len(1), InParts] = Field(
-        description='Texts, or objects with a "text": 1 to 1,000.', json_schema_extra={"maxItems": MAX_PAIRS}
+        description='Texts, or objects with a "text" or the `rank_fields`: 1 to 1,000.',
+        json_schema_extra={"maxItems": MAX_PAIRS},
     )
     top_n: Annotated[int, Ge(1)] | None = Field(None, description="Results to return. Left out: all.")
-    return_documents: bool = Field(False, description="Whether each result has the text of its document.")
+    top_k: Annotated[int, Ge(1)] | None = Field(None, description="The same as `top_n`; send one of them.")
+    return_documents: bool | None = Field(None, description="Whether each result has the text of its document.")
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -126,6 +135,8 @@ def _texts(content: Any) -> str | list[str]:
 
 class ScoreRequest(OpenAIWire):
     """Pairs of texts to score: a text with each of several, or two lists of one length, pair by pair.
+
+    A list of one text is that text.
 
     All texts together have at most 10,000,000 characters.
     """

@@ -264,14 +264,20 @@ def validation_response(
     return ProblemAnswer(422, "invalid_content", detail + more, flaws)
 
 
-def allowed_methods(request: Request) -> str:
-    """Return the methods of all routes on the path of a request. Starlette itself names only those of one route."""
+def methods_of(request: Request, prefix: str = "") -> list[str]:
+    """Return the methods of all routes on the path of a request, after a prefix. Starlette names those of one route."""
     routes = [route for route in request.app.router.routes if not isinstance(route, Mount)]
-    methods = [
+    scope = {**request.scope, "path": prefix + request.scope["path"]}
+    return [
         method
         for method in ("GET", "PUT", "POST", "PATCH", "DELETE")
-        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
     ]
+
+
+def allowed_methods(request: Request) -> str:
+    """Return the methods of the path of a request, for a header."""
+    methods = methods_of(request)
     if not methods or "GET" in methods:  # a path without a route is a file
         methods = [*READING, *(method for method in methods if method != "GET")]
     return ", ".join(methods)
@@ -332,6 +338,8 @@ def install(app: FastAPI) -> None:
         if error.status_code == 405:
             headers["Allow"] = allowed_methods(request)
             detail = f"{request.scope['path']} takes {headers['Allow']}, not {request.method}"
+        if error.status_code in (404, 405) and request.method in methods_of(request, "/v1"):
+            detail += f": write /v1{request.scope['path']}"
         code = OF_STATUS.get(error.status_code) or OF_STATUS[error.status_code // 100 * 100]
         answer = ProblemAnswer(error.status_code, code, detail)
         answer.headers.update(headers)

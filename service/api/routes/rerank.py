@@ -58,13 +58,15 @@ async def rerank_as_cohere(body: RerankRequest, request: Request, running: Runni
 
 
 async def _rerank(body: RerankRequest, request: Request, encoders: Encoders, version: str) -> dict[str, Any]:
+    if body.top_n is not None and body.top_k is not None:
+        raise InvalidContent.at("/top_k", "top_n and top_k came, and they mean the same: send one of them")
     pairs = [(body.query, document) for document in body.documents]
     _check_pairs(pairs, "/documents", "/query", repeated=body.query)
     queue = await get_reranker_queue(encoders, body.model)
     encoded = await _encode(queue, pairs, [f"/documents/{i}" for i in range(len(pairs))])
     logits = encoded.vectors[:, 0].astype(np.float64)
     results, scores = [], ACTIVATIONS["Sigmoid"](logits)
-    for index in np.argsort(-logits, kind="stable")[: body.top_n].tolist():
+    for index in np.argsort(-logits, kind="stable")[: body.top_n or body.top_k].tolist():
         result: dict[str, Any] = {"index": index, "relevance_score": float(scores[index])}
         results.append(result | ({"document": {"text": body.documents[index]}} if body.return_documents else {}))
     return {
@@ -86,8 +88,9 @@ async def _rerank(body: RerankRequest, request: Request, encoders: Encoders, ver
 async def score(body: ScoreRequest, request: Request, running: Running) -> Response:
     """Return the score of each pair of texts, which a cross-encoder reads together."""
     second = [body.text_2] if isinstance(body.text_2, str) else body.text_2
-    repeated = body.text_1 if isinstance(body.text_1, str) else None
-    first = body.text_1 if repeated is None else [repeated] * len(second)
+    first_texts = [body.text_1] if isinstance(body.text_1, str) else body.text_1
+    repeated = first_texts[0] if len(first_texts) == 1 else None
+    first = first_texts if repeated is None else first_texts * len(second)
     if len(first) != len(second):
         raise InvalidContent.at(
             "/text_2", f"{len(first)} texts came in text_1 and {len(second)} in text_2: send one text_1, or as many"

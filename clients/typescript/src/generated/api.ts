@@ -5416,16 +5416,17 @@ export interface components {
             model?: string;
             /** @description At most 10,000 characters. */
             query: string;
-            /** @description Texts, or objects with a "text": 1 to 1,000. */
+            /** @description The fields of documents that are objects to rank by, in this order. Left out: `text`. */
+            rank_fields?: string[];
+            /** @description Texts, or objects with a "text" or the `rank_fields`: 1 to 1,000. */
             documents: (string | {
-                text: string;
+                text?: string;
             })[];
             /** @description Results to return. Left out: all. */
             top_n?: number;
-            /**
-             * @description Whether each result has the text of its document.
-             * @default false
-             */
+            /** @description The same as `top_n`; send one of them. */
+            top_k?: number;
+            /** @description Whether each result has the text of its document. */
             return_documents?: boolean;
         };
         /** @description A reranker of the service, which scores a query and a document together. */
@@ -5615,6 +5616,8 @@ export interface components {
         };
         /**
          * @description Pairs of texts to score: a text with each of several, or two lists of one length, pair by pair.
+         *
+         *     A list of one text is that text.
          *
          *     All texts together have at most 10,000,000 characters.
          * @example {

@@ -122,7 +122,15 @@ def test_scores_of_pairs(client: httpx.Client, reranker: Reranker) -> None:
         ("rerank", {"documents": ["a"] * 1001}, 413, "too_much", "1001 texts came, a reranker takes 1000"),
         ("rerank", {"query": "a" * 10_001}, 422, "invalid_content", "10001 characters came, wanted at most 10000"),
         ("rerank", {"top_n": 0}, 422, "invalid_content", ""),
-        ("score", {"text_1": ["a"], "text_2": ["b", "c"]}, 422, "invalid_content", "1 texts came in text_1 and 2 in"),
+        ("rerank", {"top_n": 1, "top_k": 2}, 422, "invalid_content", "top_n and top_k came"),
+        ("rerank", {"documents": [{"text": "a"}], "rank_fields": ["text", "title"]}, 422, "invalid_content", "title"),
+        (
+            "score",
+            {"text_1": ["a"] * 3, "text_2": ["b", "c"]},
+            422,
+            "invalid_content",
+            "3 texts came in text_1 and 2 in",
+        ),
         ("score", {"text_1": 3}, 422, "invalid_content", "wanted a text, or a list"),
         ("score", {"text_1": "a" * 10_001}, 422, "invalid_content", "10001 characters came"),
     ],
@@ -156,3 +164,30 @@ def test_a_pair_without_tokens_is_refused_with_its_place(
     refusal = client.post(f"/v1/{path}", json=body | {"model": "wordless"})
     assert (refusal.status_code, [error["pointer"] for error in refusal.json()["errors"]]) == (422, pointers)
     assert "both texts are empty for this model" in refusal.text
+
+
+def test_documents_are_ranked_by_the_fields_that_the_request_names(client: httpx.Client, reranker: Reranker) -> None:
+    documents = [{"text": "same words", "title": "cats purr"}, {"text": "same words", "title": "ships"}]
+    sent = {"query": QUERY, "documents": documents, "return_documents": None}
+    for names, texts in {
+        ("title", "text"): ["title: cats purr\ntext: same words", "title: ships\ntext: same words"],
+        ("title",): ["cats purr", "ships"],
+    }.items():
+        results = client.post("/v1/rerank", json=sent | {"rank_fields": names}).json()["results"]
+        expected = [sigmoid(logit) for logit in logits(reranker, *((QUERY, text) for text in texts))]
+        scores = [result["relevance_score"] for result in sorted(results, key=lambda result: int(result["index"]))]
+        np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-6)
+        assert scores[0] != scores[1]
+    assert len(client.post("/v2/rerank", json=sent | {"top_k": 1}).json()["results"]) == 1
+
+
+def test_a_list_of_one_text_is_scored_with_every_other(client: httpx.Client) -> None:
+    one, text = (client.post("/v1/score", json={"text_1": sent, "text_2": DOCUMENTS}) for sent in ([QUERY], QUERY))
+    assert one.json()["data"] == text.json()["data"]
+
+
+@pytest.mark.parametrize("path", ["/rerank", "/score", "/embeddings", "/collections/a/attend"])
+def test_a_call_without_its_version_is_named_with_it(client: httpx.Client, path: str) -> None:
+    refusal = client.post(path, json={})
+    assert refusal.status_code in (404, 405)
+    assert f"write /v1{path}" in refusal.json()["detail"]
