@@ -4,7 +4,7 @@ import { asset } from "../shared/assets.js";
 import { fill, h, put } from "../shared/element.js";
 import { count } from "../shared/numbers.js";
 import { clientOf } from "./client.js";
-import { assigned, columnOf, documentOf, guess, holes, ROLES, survey } from "./upload/columns.js";
+import { assigned, columnOf, documentOf, guess, holes, noticesAbout, ROLES, survey } from "./upload/columns.js";
 import { openTable, UnreadableFile } from "./upload/table.js";
 import { Upload } from "./upload/upload.js";
 import { MOST_ROWS } from "../exported/shelf.js";
@@ -198,7 +198,7 @@ class UploadTab {
         { id: "counted" },
         say("counted", { count: surveyed.rows, rows: count(surveyed.rows), format: say(`format.${table.format}`), columns: surveyed.columns.length }),
       ),
-      table.notices?.map((notice) => h("p.soft", {}, notice)) ?? null,
+      [...(table.notices ?? []), ...noticesAbout(mapping)].map((notice) => h("p.soft.about", {}, this.#sentence(notice))),
       surveyed.flawed ? h("p", { id: "flawed" }, say("counted.flawed", { count: surveyed.flawed, rows: count(surveyed.flawed) })) : null,
       table.format === "csv" ? this.#csvOptions(file, table, reading) : null,
       mapping.whole ? h("p", { id: "whole" }, say("whole")) : this.#columns(session, become),

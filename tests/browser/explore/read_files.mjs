@@ -3,9 +3,12 @@ import { readFileSync } from "node:fs";
 
 globalThis.window = globalThis; // the script of Parquet puts its face there
 await import("../../../service/web/explore/upload/parquet.js");
-const { documentOf, guess, survey } = await import("../../../service/web/explore/upload/columns.js");
+const { documentOf, guess, noticesAbout, survey } = await import("../../../service/web/explore/upload/columns.js");
 const { openTable, UnreadableFile } = await import("../../../service/web/explore/upload/table.js");
 const { CsvReader, csvLine } = await import("../../../service/web/explore/upload/csv.js");
+const { reader } = await import("../../../service/web/shared/words.js");
+const words = JSON.parse(readFileSync(new URL("../../../service/web/explore/upload.json", import.meta.url), "utf-8"));
+const [english, chinese] = [reader(words.en, "en"), reader(words.zh, "zh")];
 
 const { signal } = new AbortController();
 
@@ -17,7 +20,8 @@ async function read({ name, base64, reading, roles, encodes = true }) {
     const mapping = roles ? { ...guessed, roles } : guessed;
     const made = [];
     for await (const rows of table.rows(signal)) for (const row of rows) made.push({ line: row.line, ...documentOf(row, mapping, table.typed) });
-    return { format: table.format, survey: surveyed, mapping, made };
+    const notices = noticesAbout(mapping).map(({ name, places }) => [english(name, places), chinese(name, places)]);
+    return { notices, format: table.format, survey: surveyed, mapping, made };
   } catch (failure) {
     if (failure instanceof UnreadableFile) return { unreadable: failure.flaw };
     throw failure;

@@ -19,6 +19,7 @@ import pytest
 
 from softkv import Invalid
 from softkv.tables import open_table
+from tests.clients.python.tables.test_kinds import SHARED, expanded
 from tests.node import ROOT, checked, node
 
 pytestmark = pytest.mark.node
@@ -274,7 +275,8 @@ def test_other_bytes_are_left_out_here_and_refused_in_python(tmp_path: Path) -> 
     path = tmp_path / "t.parquet"
     write_parquet(path, {"id": ["a"], "key": ["cats"], "picture": [b"PNG"]})
     file = read("t.parquet", path.read_bytes())
-    assert (file["mapping"]["roles"]["picture"], file["mapping"]["kinds"]["picture"]) == ("skip", "bytes")
+    assert file["mapping"]["roles"]["picture"] == "skip"
+    assert next(column["kind"] for column in file["survey"]["columns"] if column["name"] == "picture") == "bytes"
     assert documents(file) == [row.document for row in open_table(path, skip=["picture"])]
     with pytest.raises(Invalid, match="'picture' holds bytes"):
         open_table(path)
@@ -335,6 +337,8 @@ CELLS = [
         '["a"]',
     ],
     *["[]", '{"n": 1}', "{}", "null", '"x"', "1,5", "0x10", "Infinity"],
+    *["72.60", "1,50", "1.234,5", "01,5", "5.00", "0.1000000000000000055", "n/a", " - "],
+    *["7.9.2024", "07/09/2024", "29.02.2023", "29.02.2024", "2024/12/ 7", "31/12/0099 23:59:59", "1.1.2024 24:00"],
 ]
 
 
@@ -343,12 +347,86 @@ def test_a_csv_is_the_same_documents_as_in_python(tmp_path: Path) -> None:
     random = Random(60)
     columns = [[cell] * 3 for cell in CELLS] + [random.choices(CELLS, k=3) for _ in range(300)]
     columns += [random.choices(["TRUE", "False", ""], k=3), random.choices(["1", "2.5", "1e-07", ""], k=3)]
-    rows = [["id", "key", *(f"c{i}" for i in range(len(columns)))]]
+    names = random.choices(["c", "price ", "net%", "rateOf", "Übertrag", "PREIS_"], k=len(columns))
+    rows = [["id", "key", *(f"{name}{i}" for i, name in enumerate(names))]]
     rows += [[f"r{i}", f"key {i}", *(column[i] for column in columns)] for i in range(3)]
     path = tmp_path / "t.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, delimiter=";").writerows(rows)
-    assert documents(read("t.csv", path.read_bytes(), encodes=False)) == [row.document for row in open_table(path)]
+    file, table = read("t.csv", path.read_bytes(), encodes=False), open_table(path)
+    assert documents(file) == [row.document for row in table]
+    in_python = [notice.split("'")[1] for notice in table.notices if notice.startswith("t.csv: column '")]
+    assert [notice.split("“")[1].split("”")[0] for notice, _ in file["notices"]] == in_python
+
+
+PLAIN = [case for case in SHARED["cases"] if not {"decimal", "date", "named"} & case.keys()]
+"""The cases without an option, which the page does not have."""
+
+
+def file_of(case: dict[str, Any]) -> dict[str, Any]:
+    """The file that has the column of a case, for the page."""
+    text = io.StringIO()
+    rows = [["id", "key", case["column"]], *([f"r{i}", "k", cell] for i, cell in enumerate(expanded(case["cells"])))]
+    csv.writer(text, delimiter=case.get("delimiter", ",")).writerows(rows)
+    return {"name": "t.csv", "base64": b64encode(text.getvalue().encode()).decode(), "encodes": False}
+
+
+def test_a_column_has_the_type_and_the_remark_of_its_case() -> None:
+    files = ask(files=[file_of(case) for case in PLAIN])["files"]
+    for case, file in zip(PLAIN, files, strict=True):
+        why, column = case["why"], case["column"]
+        values = [document.get("metadata", {}).get(column) for document in documents(file)]
+        assert values == (expanded(case["values"]) if case["kind"] != "json" else case["values"]), why
+        type_ = file["mapping"]["types"][column]
+        assert (type_["kind"], type_.get("remark"), type_["formats"]) == (
+            case["kind"],
+            case.get("says"),
+            case.get("formats", []),
+        ), why
+        assert type_["example"] == case.get("example", [""])[0], why
+        missing = (type_["missing"], type_["mark"]) if type_["kind"] != "text" else (0, "")
+        assert missing == (case.get("nulls", 0), case.get("mark", "")), why
+        assert len(file["notices"]) == ("says" in case) + ("nulls" in case), why
+
+
+TERMINAL = "At a terminal, softkv load"
+NOTICES = {
+    "trailing zeros in a price": [
+        f"The column “price” has 4 numbers, and “1.10” is stored as 1.1. {TERMINAL} --text-column “price” keeps texts."
+    ],
+    "postcodes": [
+        "The column “zip” stays text, since “01234” would not come back the same as a number. "
+        f"{TERMINAL} --number “zip” makes it one."
+    ],
+    "commas where the delimiter is another": [
+        f"The column “x” stays text, since “1,5” has another decimal point. {TERMINAL} --decimal , reads it."
+    ],
+    "one mark in ninety-nine cells": [
+        "The column “x” stays text, since 1 of its cells has no number, such as “n/a”. "
+        f"{TERMINAL} --number “x” leaves it empty."
+    ],
+    "two kinds of marks in two hundred": [
+        "The column “x” has 2 cells without a value, such as “-”, and they stay empty."
+    ],
+    "slashes that may be either": [
+        "The column “x” has dates such as “07/09/2024”, which filters compare as texts. "
+        f"{TERMINAL} --date reads them in one of the formats %d/%m/%Y, %m/%d/%Y."
+    ],
+}
+
+
+def test_a_notice_names_the_cell_and_the_option_of_the_terminal() -> None:
+    cases = [next(case for case in PLAIN if case["why"] == why) for why in NOTICES]
+    files = ask(files=[file_of(case) for case in cases])["files"]
+    assert [[english for english, _ in file["notices"]] for file in files] == list(NOTICES.values())
+    assert not any("{" in chinese for file in files for _, chinese in file["notices"])
+
+
+def test_cells_of_ids_and_keys_stay_as_they_are_written() -> None:
+    roles = {"nr": "id", "name": "key", "price": "skip"}
+    file = read("t.csv", "nr,name,price\n1.10,n/a,1.10\n2.20,2.50,1.20\n", roles=roles)
+    assert documents(file) == [{"id": "1.10", "key": "n/a"}, {"id": "2.20", "key": "2.50"}]
+    assert file["notices"] == []
 
 
 def test_a_key_of_spaces_counts_as_missing() -> None:

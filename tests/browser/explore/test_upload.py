@@ -104,6 +104,22 @@ def test_a_dropped_file_is_mapped_and_refused_rows_can_be_saved(explore: Explore
     ]
 
 
+def test_notices_are_of_the_columns_that_are_typed(explore: Explore, writer: httpx.Client) -> None:
+    writer.put("/v1/collections/books", json={}).raise_for_status()
+    page = explore(UPLOAD).page
+    choose(page, "books.csv", written([["title", "Preis", "zip"], ["cats", "9,50", "01234"], ["dogs", 5, 99999]], ";"))
+    notices = page.locator(".about").all_inner_texts()
+    assert [notice.partition(". ")[0] for notice in notices] == [
+        "The column “Preis” has 2 numbers, and “9,50” is stored as 9.5",
+        "The column “zip” stays text, since “01234” would not come back the same as a number",
+    ]
+    page.select_option("[aria-label='What the column zip becomes']", "skip")
+    assert page.locator(".about").all_inner_texts() == notices[:1]
+    assert send(page) == "2 of 2 rows · 2 stored"
+    answer = writer.post("/v1/collections/books/documents/query", json={"include": ["metadata"]}).json()
+    assert [document["metadata"] for document in answer["documents"]] == [{"Preis": 9.5}, {"Preis": 5}]
+
+
 def test_rows_without_a_key_are_foreseen_and_take_another_column(explore: Explore, writer: httpx.Client) -> None:
     writer.put("/v1/collections/books", json={}).raise_for_status()
     rows: list[list[Any]] = [["title", "article", "since"]]

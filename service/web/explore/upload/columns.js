@@ -1,19 +1,23 @@
 /** The contents of a table's columns, the part of a document that each becomes, and the documents made of them. */
 
-import { exactInteger, parseExactly } from "../../vendor/softkv/softkv.js";
+import { ColumnOfTexts, noticesOf, read } from "./kinds.js";
 import { FLAW, isObject } from "./table.js";
 
 /** @typedef {import("./table.js").Flaw} Flaw */
 /** @typedef {import("./table.js").Row} Row */
 /** @typedef {import("./table.js").Table} Table */
+/** @typedef {import("./kinds.js").ColumnType} ColumnType */
 /** @typedef {"text" | "number" | "boolean" | "list" | "object" | "vector" | "bytes" | "mixed" | "empty"} Kind what all filled cells of a column are */
-/** @typedef {{name: string, kind: Kind, filled: number, letters: number, dated: boolean}} Column `letters`: how long its texts are, on average; `dated`: whether all are dates */
+/** @typedef {{name: string, kind: Kind, filled: number, letters: number, dated: boolean, type?: ColumnType}} Column `letters`: how long its texts are, on average; `dated`: whether all are dates; `type`: of a column of CSV */
 /** @typedef {{rows: number, flawed: number, columns: Column[], first: Row[], filled: Map<string, number> | null}} Survey the first rows are those that are shown; `filled`: the number of rows by the columns that are filled in them, as JSON; null for too many combinations */
+/** @typedef {Column & {total: number, texts: number, width: number, noted?: ColumnOfTexts}} Noted */
 /** @typedef {"id" | "key" | "value" | "metadata" | "key_vector" | "value_vector" | "expires" | "skip"} Role */
-/** @typedef {{roles: Record<string, Role>, kinds: Record<string, Kind>, prefix: string, whole: boolean, fallback?: string}} Mapping `fallback`: the column that is the key of rows whose key is empty; `prefix` begins the ids where no column has them; `whole`: the rows are documents already */
+/** @typedef {{roles: Record<string, Role>, types: Record<string, ColumnType | undefined>, prefix: string, whole: boolean, fallback?: string}} Mapping `fallback`: the column that is the key of rows whose key is empty; `prefix` begins the ids where no column has them; `whole`: the rows are documents already */
 
 /** @type {readonly Role[]} */
 export const ROLES = ["key", "value", "id", "metadata", "key_vector", "value_vector", "expires", "skip"];
+/** The parts whose cells of CSV have the type of their column. @type {ReadonlySet<Role>} */
+const TYPED = new Set(["value", "metadata"]);
 /** The parts that a document has only once. */
 const SINGLE = new Set(["key", "value", "id", "key_vector", "value_vector", "expires"]);
 const PREVIEW = 5;
@@ -31,10 +35,7 @@ const NAMED = {
 };
 /** The fields of a document as the API takes it. */
 const DOCUMENT = new Set(["id", "key", "value", "metadata", "key_vector", "key_vectors", "parts", "split", "value_vector", "expires"]);
-/** Whether this browser keeps whole numbers beyond 2^53. */
-const IS_EXACT = typeof exactInteger("9007199254740993") !== "string";
 const UUID_BYTES = 16;
-const INTEGER = /^-?(?:0|[1-9]\d{0,19})$/;
 const DURATION = /^(\d+(?:\.\d+)?)([smhdw])$/;
 /** @type {Record<string, number>} */
 const SECONDS = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
@@ -50,8 +51,8 @@ const NUMBER = /^-?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
  * @returns {Promise<Survey>}
  */
 export async function survey(table, signal, told) {
-  /** @type {Map<string, Column & {total: number, texts: number, width: number}>} */
-  const columns = new Map(table.columns.map((name) => [name, blank(name)]));
+  /** @type {Map<string, Noted>} */
+  const columns = new Map(table.columns.map((name) => [name, blank(name, table.decimals)]));
   let [rows, flawed] = [0, 0];
   /** @type {Row[]} */
   const first = [];
@@ -70,8 +71,8 @@ export async function survey(table, signal, told) {
         if (isBlank(cell)) continue;
         if (typeof cell !== "string" || cell.trim()) names.push(name);
         let column = columns.get(name);
-        if (!column) columns.set(name, (column = blank(name)));
-        note(column, table.typed ? cell : parsed(/** @type {string} */ (cell)), typeof cell === "string" ? cell.length : 0);
+        if (!column) columns.set(name, (column = blank(name, table.decimals)));
+        note(column, column.noted ? column.noted.note(/** @type {string} */ (cell)) : cell, typeof cell === "string" ? cell.length : 0);
       }
       const combination = JSON.stringify(names);
       filled?.set(combination, (filled.get(combination) ?? 0) + 1);
@@ -83,35 +84,35 @@ export async function survey(table, signal, told) {
     flawed,
     first,
     filled,
-    columns: Array.from(columns.values(), ({ name, kind, filled: cells, texts, total, dated }) => ({
-      name,
-      kind,
-      filled: cells,
-      letters: texts ? total / texts : 0,
-      dated: dated && kind === "text",
-    })),
+    columns: Array.from(columns.values(), ({ name, kind: shape, filled: cells, texts, total, dated, noted }) => {
+      const type = noted?.decide();
+      const kind = type && cells && type.kind !== "json" ? type.kind : shape;
+      return { name, kind, filled: cells, letters: texts ? total / texts : 0, dated: dated && kind === "text", type };
+    }),
   };
 }
 
-/** @param {string} name @returns {Column & {total: number, texts: number, width: number}} */
-function blank(name) {
-  return { name, kind: "empty", filled: 0, letters: 0, dated: true, total: 0, texts: 0, width: 0 };
+/** @param {string} name @param {string} [decimals] @returns {Noted} */
+function blank(name, decimals) {
+  const noted = decimals === undefined ? undefined : new ColumnOfTexts(name, decimals);
+  return { name, kind: "empty", filled: 0, letters: 0, dated: true, total: 0, texts: 0, width: 0, noted };
 }
 
-/** @param {Column & {total: number, texts: number, width: number}} column @param {unknown} value @param {number} letters */
+/** @param {Noted} column @param {unknown} value null of a cell that marks a missing value @param {number} letters */
 function note(column, value, letters) {
+  column.filled++;
+  column.total += letters;
+  column.texts += letters ? 1 : 0;
+  if (value === null) return;
   let kind = kindOf(value);
   if (kind === "vector") {
     const { length } = /** @type {unknown[]} */ (value);
-    if (column.filled && column.width !== length) kind = "list";
+    if (column.width && column.width !== length) kind = "list";
     column.width = length;
   }
   if (column.kind === "empty") column.kind = kind;
   else if (column.kind !== kind) column.kind = isListed(kind) && isListed(column.kind) ? "list" : "mixed";
   column.dated &&= typeof value === "string" && INSTANT.test(value) && instantOf(value) !== null;
-  column.filled++;
-  column.total += letters;
-  column.texts += letters ? 1 : 0;
 }
 
 /** @param {Kind} kind */
@@ -136,34 +137,6 @@ function isNumber(value) {
 /** @param {unknown} value @returns {value is {rawJSON: string}} */
 function isExactNumber(value) {
   return typeof value === "object" && value !== null && "rawJSON" in value && Object.isFrozen(value);
-}
-
-/** The value of a cell of CSV: a number, true or false, a list or an object in JSON, else its text. @param {string} cell @returns {unknown} */
-function parsed(cell) {
-  if (comesBack(cell)) return INTEGER.test(cell) ? exactInteger(cell) : Number(cell);
-  if (/^(?:true|false)$/i.test(cell)) return cell.toLowerCase() === "true";
-  if (!/^[[{]/.test(cell)) return cell;
-  try {
-    return parseExactly(cell);
-  } catch (failure) {
-    if (failure instanceof SyntaxError) return cell;
-    throw failure;
-  }
-}
-
-/** Whether a number is written as Python writes it again: 01234, 1.10 and 1e5 are not, nor whole numbers beyond 64 bits. @param {string} text */
-function comesBack(text) {
-  const number = Number(text);
-  if (!NUMBER.test(text) || !Number.isFinite(number)) return false;
-  if (/^-?\d+$/.test(text)) {
-    if (Number.isSafeInteger(number)) return String(number) === text;
-    return IS_EXACT && INTEGER.test(text) && BigInt(text) >= -(2n ** 63n) && BigInt(text) < 2n ** 64n;
-  }
-  const [mantissa, power] = number.toExponential().split("e");
-  const exponent = Number(power);
-  const digits = String(Math.abs(exponent)).padStart(2, "0");
-  if (exponent < -4 || exponent >= 16) return text === `${mantissa}e${exponent < 0 ? "-" : "+"}${digits}`;
-  return text === "-0.0" || text === (Number.isInteger(number) ? `${number}.0` : String(number));
 }
 
 /** @param {unknown} cell */
@@ -204,8 +177,13 @@ export function guess(table, { columns }, encodes) {
   for (const { name, kind } of free) if ((kind === "vector" && encodes) || kind === "bytes") roles[name] = "skip";
   const names = columns.map(({ name }) => name);
   const whole = table.typed && names.includes("id") && names.every((name) => DOCUMENT.has(name));
-  const kinds = Object.fromEntries(columns.map(({ name, kind }) => [name, kind]));
-  return { roles, kinds, prefix: prefixOf(table.name), whole };
+  const types = Object.fromEntries(columns.map(({ name, type }) => [name, type]));
+  return { roles, types, prefix: prefixOf(table.name), whole };
+}
+
+/** The notices about the columns of CSV that are typed. @param {Mapping} mapping */
+export function noticesAbout({ roles, types }) {
+  return Object.entries(types).flatMap(([name, type]) => (type && TYPED.has(roles[name]) ? noticesOf(name, type) : []));
 }
 
 /**
@@ -275,7 +253,9 @@ export function documentOf({ line, fields, flaw }, mapping, typed) {
   for (const [name, cell] of Object.entries(fields)) {
     const role = mapping.roles[name] ?? "metadata";
     if (role === "skip" || isBlank(cell) || (role === "key" && typeof cell === "string" && !cell.trim())) continue;
-    const value = typed ? cell : read(/** @type {string} */ (cell), mapping.kinds[name]);
+    const type = TYPED.has(role) ? mapping.types[name] : undefined;
+    const value = type ? read(/** @type {string} */ (cell), type) : cell;
+    if (value === null) continue;
     const unwritable = flawOf(value, role);
     if (unwritable) return { flaw: { name: unwritable, places: { column: name } } };
     if (role === "metadata") metadata.push(...metadataOf(name, value));
@@ -307,11 +287,6 @@ export function documentOf({ line, fields, flaw }, mapping, typed) {
   const twice = metadata.find(([field], i) => metadata.findIndex(([other]) => other === field) !== i);
   if (twice) return { flaw: { name: "flaw.twice", places: { column: twice[0] } } };
   return { document };
-}
-
-/** A cell of CSV as its whole column is read: 01234 stays a text in a column that has one such. @param {string} cell @param {Kind | undefined} kind */
-function read(cell, kind) {
-  return kind === undefined || kind === "text" || kind === "mixed" ? cell : parsed(cell);
 }
 
 /** @param {unknown} value @returns {?string} */

@@ -17,6 +17,7 @@ import { CsvReader, delimiterOf } from "./csv.js";
  * @property {string[]} columns those known before the rows are read: of CSV and Parquet
  * @property {string[]} [notices] sentences of the service about the file
  * @property {boolean} typed whether its fields are JSON; those of CSV are texts
+ * @property {string} [decimals] of CSV: the characters that may be the decimal point
  * @property {boolean} lined whether a row is named by its line; otherwise by its number
  * @property {(signal: AbortSignal, told?: (share: number) => void) => AsyncGenerator<Row[], void, undefined>} rows of the file, some at a time
  */
@@ -134,6 +135,7 @@ function csvTable(file, encoding, beginning, named) {
     format: "csv",
     columns,
     typed: false,
+    decimals: delimiter === ";" ? ".," : ".",
     lined: true,
     async *rows(signal, told) {
       const reader = new CsvReader(delimiter);

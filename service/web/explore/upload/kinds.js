@@ -1,0 +1,198 @@
+/** The type of a column whose cells are texts, and what its reader should hear about it: the rules of `softkv.tables.kinds`. */
+
+import { exactInteger, parseExactly } from "../../vendor/softkv/softkv.js";
+
+/** @typedef {"text" | "number" | "boolean" | "json"} TextKind */
+/** @typedef {"numbers" | "text" | "decimal" | "missing" | "dates"} Remark numbers in another spelling, or cells that keep a column text */
+/** @typedef {{kind: TextKind, cells: number, missing: number, mark: string, remark?: Remark, example: string, formats: readonly string[]}} ColumnType `cells`: the filled ones that are not missing; `mark`: the first of the missing; `example`: the reason of the remark; `formats`: those that fit its dates */
+
+/** Texts, in small letters, that mark a cell without a value. */
+const MISSING = new Set(["n/a", "na", "#n/a", "nan", "null", "-", "–", "—"]);
+/** Words in the names of columns whose trailing zeros say nothing. */
+const AMOUNTS = new Set(
+  (
+    "amount amounts balance budget cost costs discount fare fee fees income pct percent percentage price prices rate rates revenue salary " +
+    "subtotal tax total totals vat wage anteil betrag gehalt kosten preis preise prozent summe umsatz % $ € £"
+  ).split(" "),
+);
+const DAYS = ["%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d"];
+const FORMATS = DAYS.flatMap((day) => ["", " %H:%M", " %H:%M:%S"].map((time) => day + time));
+/** The parts of a date, as Python reads them. @type {Record<string, string>} */
+const PARTS = {
+  "%d": "(?<day>\\d\\d?| [1-9])",
+  "%m": "(?<month>\\d\\d?)",
+  "%Y": "(?<year>\\d{4})",
+  "%H": "(?:2[0-3]|[01]?\\d)",
+  "%M": "[0-5]?\\d",
+  "%S": "[0-5]?\\d",
+  ".": "\\.",
+  " ": "\\s+",
+};
+const PATTERNS = new Map(FORMATS.map((format) => [format, new RegExp(`^${format.replace(/%\w|[. ]/g, (part) => PARTS[part])}$`)]));
+const LONGEST_DATE = 60;
+/** A column of numbers has at least this many cells for each missing one. */
+const MISSING_SHARE = 100;
+/** Characters of a cell that is shown in a notice. */
+const SHOWN = 40;
+/** Whether this browser keeps whole numbers beyond 2^53. */
+const IS_EXACT = typeof exactInteger("9007199254740993") !== "string";
+const INTEGER = /^-?(?:0|[1-9]\d{0,19})$/;
+const NUMBER = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
+
+/** The cells of a column: note every filled one, then `decide`. */
+export class ColumnOfTexts {
+  #name;
+  #decimals;
+  #count = 0;
+  #missing = 0;
+  #mark = "";
+  #first = "";
+  #bracket = "";
+  /** @type {Set<TextKind | "date">} */
+  #kinds = new Set(["number", "boolean", "json", "date"]);
+  #formats = FORMATS;
+  #point = "";
+  #pointed = "";
+  #changed = "";
+  #flawed = "";
+  /** @type {Set<number>} */
+  #places = new Set();
+
+  /** @param {string} name @param {string} decimals the characters that may be the decimal point */
+  constructor(name, decimals) {
+    this.#name = name;
+    this.#decimals = decimals;
+  }
+
+  /** Take a filled cell into account; return its JSON while all are JSON, null if it is missing, else its text. @param {string} cell @returns {unknown} */
+  note(cell) {
+    if (isMissing(cell)) {
+      this.#missing++;
+      this.#mark ||= cell;
+      return null;
+    }
+    this.#count++;
+    this.#first ||= cell;
+    const kinds = this.#kinds;
+    if (kinds.has("number") && !this.#noteNumber(cell)) kinds.delete("number");
+    if (!/^(?:true|false)$/i.test(cell)) kinds.delete("boolean");
+    if (kinds.has("date")) {
+      this.#formats = cell.length <= LONGEST_DATE ? this.#formats.filter((format) => isDate(cell, format)) : [];
+      if (!this.#formats.length) kinds.delete("date");
+    }
+    if (!kinds.has("json")) return cell;
+    this.#bracket ||= cell[0];
+    const value = /^[[{]/.test(cell) && cell[0] === this.#bracket ? jsonOf(cell) : undefined;
+    if (value === undefined) kinds.delete("json");
+    return value ?? cell;
+  }
+
+  /** Note the form of a number; return whether the column still looks like numbers. @param {string} cell */
+  #noteNumber(cell) {
+    const point = [",", "."].find((mark) => cell.includes(mark)) ?? "";
+    if (point && this.#point && this.#point !== point) return false;
+    this.#point ||= point;
+    const number = withPoint(cell);
+    if (!NUMBER.test(number.trim())) return false;
+    if (point) this.#pointed ||= cell;
+    this.#places.add(number.split(".")[1]?.length ?? 0);
+    if (comesBack(number)) return true;
+    this.#changed ||= cell;
+    if (!comesBack(number.replace(/(\.\d+?)0+$/, "$1"))) this.#flawed ||= cell;
+    return true;
+  }
+
+  /** @returns {ColumnType} */
+  decide() {
+    const decided = this.#count ? this.#judge() : this.#type("text");
+    if (decided.kind === "text" || !this.#missing) return decided;
+    const missing = { missing: this.#missing, mark: this.#mark };
+    if (this.#missing * MISSING_SHARE <= this.#count + this.#missing) return { ...decided, ...missing };
+    return { ...this.#type("text", "missing", this.#mark), ...missing };
+  }
+
+  /** The type of the cells that are not missing. */
+  #judge() {
+    const [kind = "text"] = this.#kinds;
+    if (kind === "date") return { ...this.#type("text", "dates", this.#first), formats: this.#formats };
+    if (kind !== "number") return this.#type(kind);
+    if (!this.#decimals.includes(this.#point)) return this.#type("text", "decimal", this.#pointed);
+    if (this.#flawed || (this.#changed && this.#places.size > 1 && !isAmount(this.#name))) return this.#type("text", "text", this.#flawed || this.#changed);
+    const example = this.#changed || (this.#point === "," ? this.#pointed : "");
+    return this.#type("number", example ? "numbers" : undefined, example);
+  }
+
+  /** @param {TextKind} kind @param {Remark} [remark] @param {string} [example] @returns {ColumnType} */
+  #type(kind, remark, example = "") {
+    return { kind, cells: this.#count, missing: 0, mark: "", remark, example, formats: [] };
+  }
+}
+
+/** The JSON value of a cell; null if it is missing. @param {string} cell @param {ColumnType} type @returns {unknown} */
+export function read(cell, { kind, missing }) {
+  if (kind === "text") return cell;
+  if (missing && isMissing(cell)) return null;
+  if (kind === "json") return parseExactly(cell);
+  if (kind === "boolean") return cell.toLowerCase() === "true";
+  const number = withPoint(cell);
+  return INTEGER.test(number) ? exactInteger(number) : Number(number);
+}
+
+/** The notices about a column, as sentences in `upload.json`. @param {string} column @param {ColumnType} type @returns {import("./table.js").Flaw[]} */
+export function noticesOf(column, type) {
+  const { kind, cells, missing, mark, remark, formats } = type;
+  const example = type.example.length > SHOWN ? `${type.example.slice(0, SHOWN - 1)}…` : type.example;
+  const number = remark === "numbers" ? JSON.stringify(read(type.example, type)) : "";
+  const places = { column, example, number, cells, missing, mark, formats: formats.join(", "), count: formats.length };
+  const names = [...(remark ? [`notice.${remark}`] : []), ...(kind !== "text" && missing ? ["notice.empty"] : [])];
+  return names.map((name) => ({ name, places }));
+}
+
+/** @param {string} cell */
+function isMissing(cell) {
+  return MISSING.has(cell.trim().toLowerCase());
+}
+
+/** Whether the name of a column says that it holds amounts, such as UnitPrice or rate_2024. @param {string} column */
+function isAmount(column) {
+  const words = [/\p{L}(?:(?![A-ZÄÖÜ])\p{L})*|[%$€£]/gu, /\p{L}+|[%$€£]/gu].flatMap((pattern) => column.match(pattern) ?? []);
+  return words.some((word) => AMOUNTS.has(word.toLowerCase()));
+}
+
+/** A number with its decimal comma as a point. @param {string} text */
+function withPoint(text) {
+  return text.includes(".") ? text : text.replaceAll(",", ".");
+}
+
+/** @param {string} text @param {string} format */
+function isDate(text, format) {
+  const { year, month, day } = PATTERNS.get(format)?.exec(text.trim())?.groups ?? {};
+  if (!Number(year) || !Number(month) || !Number(day) || Number(month) > 12) return false;
+  const last = new Date(Date.UTC(2000 + (Number(year) % 400), Number(month), 0)); // the calendar repeats after 400 years
+  return Number(day) <= last.getUTCDate();
+}
+
+/** @param {string} cell @returns {unknown} undefined if it is not JSON */
+function jsonOf(cell) {
+  try {
+    return parseExactly(cell);
+  } catch (failure) {
+    if (failure instanceof SyntaxError) return undefined;
+    throw failure;
+  }
+}
+
+/** Whether a number is written as Python writes it again: 01234, 1.10 and 1e5 are not, nor whole numbers beyond 64 bits. @param {string} text */
+function comesBack(text) {
+  const number = Number(text);
+  if (!NUMBER.test(text) || !Number.isFinite(number)) return false;
+  if (/^-?\d+$/.test(text)) {
+    if (Number.isSafeInteger(number)) return String(number) === text;
+    return IS_EXACT && INTEGER.test(text) && BigInt(text) >= -(2n ** 63n) && BigInt(text) < 2n ** 64n;
+  }
+  const [mantissa, power] = number.toExponential().split("e");
+  const exponent = Number(power);
+  const digits = String(Math.abs(exponent)).padStart(2, "0");
+  if (exponent < -4 || exponent >= 16) return text === `${mantissa}e${exponent < 0 ? "-" : "+"}${digits}`;
+  return text === "-0.0" || text === (Number.isInteger(number) ? `${number}.0` : String(number));
+}
