@@ -21,6 +21,7 @@ ENDINGS = (".npy", ".npz", ".fvecs", ".bvecs", ".fbin", ".u8bin", ".i8bin")
 Array: TypeAlias = NDArray[Any]
 _COMPONENTS = {".fvecs": "<f4", ".bvecs": "u1", ".fbin": "<f4", ".u8bin": "u1", ".i8bin": "i1"}
 _NUMERIC = "fiu"
+_OBJECTS = ("Object arrays", "Python objects")  # as NumPy refuses them in .npz and in .npy
 
 HDF5_ENDINGS = (".hdf5", ".h5")
 _TRAIN = "train"  # as ann-benchmarks names the vectors
@@ -57,8 +58,10 @@ def read_arrays(path: Path) -> Content:
         else:
             vectors = (_vecs if ending.endswith("vecs") else _bin)(path, np.dtype(_COMPONENTS[ending]))
     except (ValueError, OSError, EOFError) as error:
-        hint = ": save texts as an array of them, not of Python's objects" if "allow_pickle" in str(error) else ""
-        raise unreadable(path, f"is not a file in {ending} format that can be read: {error}{hint}") from None
+        if any(words in str(error) for words in _OBJECTS):
+            advice = "save texts as np.array(texts, dtype=str)"
+            raise unreadable(path, f"holds an array of Python's objects, which need pickle: {advice}") from None
+        raise unreadable(path, f"is not a file in {ending} format that can be read: {error}") from None
     if vectors.ndim != 2 or vectors.dtype.kind not in _NUMERIC:
         raise unreadable(
             path, f"holds {vectors.dtype} of shape {vectors.shape}: expected one row of numbers per document"
@@ -104,6 +107,8 @@ def _cells(array: Array) -> Any:
             return array.astype("datetime64[us]").tolist()
         case "m":
             return array.astype("timedelta64[us]").tolist()
+        case "f" if array.ndim == 1 and array.itemsize < 8:  # NumPy's numbers know how many digits they have
+            return list(array)
     metadata: Mapping[str, Any] = array.dtype.metadata or {}
     names = {number: name for name, number in metadata.get("enum", {}).items()}
     if names and array.ndim == 1:

@@ -135,6 +135,9 @@ def _cells(column: Any) -> Sequence[Any]:
         cells: Sequence[Any] = column.to_pylist()
     except (ValueError, OverflowError):
         cells = [_cell(scalar) for scalar in column]
+    if types.is_floating(kind) and kind.bit_width < 64:  # NumPy's numbers know how many digits they have
+        number = kind.to_pandas_dtype()
+        return [None if cell is None else number(cell) for cell in cells]
     if getattr(kind, "extension_name", "") == "arrow.json":
         return [None if cell is None else _parse(cell) for cell in cells]
     return [_with_maps(cell, kind) for cell in cells] if "map<" in str(kind) else cells
@@ -192,11 +195,16 @@ def read_frame(frame: Any) -> Content:
     def rows() -> Iterator[NumberedRow]:
         for start in range(0, len(frame), _SLICE_ROWS):
             chunk = frame.iloc[start : start + _SLICE_ROWS]
-            cells = [
-                (chunk.iloc[:, index].tolist(), chunk.iloc[:, index].isna().tolist()) for index in range(len(names))
-            ]
+            columns = [chunk.iloc[:, index] for index in range(len(names))]
+            cells = [(_cells_of_frame(column), column.isna().tolist()) for column in columns]
             for row in range(len(chunk)):
                 filled = zip(names, cells, strict=True)
                 yield start + row + 1, {name: column[row] for name, (column, missing) in filled if not missing[row]}
 
     return Content(names, rows, len(frame))
+
+
+def _cells_of_frame(column: Any) -> list[Any]:
+    """Return a column's cells; floats of fewer than 64 bits as NumPy's numbers, as those of Arrow."""
+    is_narrow = column.dtype.kind == "f" and column.dtype.itemsize < 8
+    return list(column.to_numpy(f"f{column.dtype.itemsize}", na_value=float("nan")) if is_narrow else column.tolist())

@@ -28,8 +28,6 @@ _PRINTED_SCALAR = re.compile(r"np\.float\d+\(([^()]*)\)")
 _KINDS = bytes(ord("d" if byte in b"0123456789" else " " if byte in b"[:,- \t\n\r" else ".") for byte in range(256))
 _LONG_NUMBER = b" " + 19 * b"d"
 _UUID_BYTES = 16
-_EXACT = 2**53
-"""From here on, several whole numbers are one float."""
 _SHOWN = 40
 
 
@@ -69,6 +67,8 @@ def to_json(cell: Any) -> Any:
             raise cell
         case float():
             return _finite(cell)
+        case np.floating():
+            return _finite(cell.item())
         case Decimal():
             return _decimal(cell)
         case timedelta():
@@ -118,13 +118,20 @@ def to_id(cell: Any) -> str:
             return str(cell)
         case int() if not isinstance(cell, bool):
             return str(cell)
-        case float() if math.isfinite(cell) and abs(cell) >= _EXACT:
-            raise BadCell(f"{cell} is a float beyond 2^53, which has lost its last digits: write it as text or Int64")
+        case float() | np.floating() if math.isfinite(cell) and abs(float(cell)) >= 2.0 ** (bits := _whole_bits(cell)):
+            raise BadCell(
+                f"{cell} is a float beyond 2^{bits}, which has lost its last digits: write it as text or Int64"
+            )
         case float() | Decimal() if math.isfinite(cell) and cell == int(cell):
             return str(int(cell))
     if hasattr(cell, "item"):
         return to_id(cell.item())
     raise BadCell(f"wanted an id as a text or a whole number, got {type(cell).__name__} {shorten(cell)}")
+
+
+def _whole_bits(number: float | np.floating[Any]) -> int:
+    """Return how many bits a float has for digits; from 2 to this power on, several whole numbers are one float."""
+    return np.finfo(type(number)).nmant + 1
 
 
 def to_text(cell: Any) -> str:

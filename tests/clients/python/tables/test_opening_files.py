@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,64 @@ def test_a_single_value_beside_vectors_is_left_out(tmp_path: Path) -> None:
     np.savez(tmp_path / "t.npz", key_vector=np.eye(2), version=3)
     table = open_table(tmp_path / "t.npz")
     assert (len(list(table)), table.notices[0]) == (2, "t.npz: left out, since they are single values: version")
+
+
+@pytest.mark.parametrize("ending", [".npz", ".npy"])
+def test_arrays_of_objects_are_refused_and_not_as_damaged_files(tmp_path: Path, ending: str) -> None:
+    path, objects = tmp_path / f"t{ending}", np.array(["a", "b"], object)
+    save = np.save if ending == ".npy" else np.savez
+    save(path, objects)
+    with pytest.raises(softkv.Invalid, match=r"an array of Python's objects, which need pickle: save texts as np\.arr"):
+        open_table(path)
+    path.write_bytes(b"no array")
+    with pytest.raises(softkv.Invalid, match=f"is not a file in {ending} format that can be read"):
+        open_table(path)
+
+
+def test_an_elapsed_time_beside_texts_counts_from_now(tmp_path: Path) -> None:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    for row in (["id", "key", "expires"], ["a", "x", timedelta(days=30)], ["b", "y", "2101-01-31"], ["c", "z", "30d"]):
+        sheet.append(row)
+    book.save(tmp_path / "t.xlsx")
+    before = datetime.now(UTC)
+    elapsed, dated, written = (document["expires"] for document in documents(tmp_path / "t.xlsx"))
+    assert before <= datetime.fromisoformat(elapsed) - timedelta(days=30) <= datetime.now(UTC)
+    assert (dated, written) == ("2101-01-31T00:00:00Z", elapsed)
+
+
+@pytest.mark.parametrize("door", ["table", "parquet", "file", "stream"])
+def test_a_column_of_json_has_its_values(tmp_path: Path, door: str) -> None:
+    cells = pa.array(['{"a": [1, 1.5]}', None, "[true]", '"text"', "not JSON"], pa.json_(pa.utf8()))
+    table = pa.table({"id": list("abcde"), "key": list("vwxyz"), "data": cells})
+    *rows, last = open_table(save_arrow(table, tmp_path, door))
+    fields = [(row.document or {}).get("metadata", {}).get("data") for row in rows]
+    assert fields == [{"a": [1, 1.5]}, None, [True], "text"]
+    assert last.flaw.startswith("column 'data': it is not JSON")
+
+
+@pytest.mark.parametrize("door", ["table", "parquet", "file", "stream"])
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary_view(), pa.binary(1)], ids=str)
+def test_a_column_of_bytes_is_refused_once_by_its_name(tmp_path: Path, door: str, kind: pa.DataType) -> None:
+    source = save_arrow(pa.table({"id": ["a"], "key": ["x"], "raw": pa.array([b"a"], kind)}), tmp_path, door)
+    with pytest.raises(softkv.Invalid, match=r"column 'raw' holds bytes \(.*leave it out with skip='raw'"):
+        open_table(source)
+    assert documents(source, skip=["raw"]) == [{"id": "a", "key": "x"}]
+
+
+def save_arrow(table: pa.Table, folder: Path, door: str) -> Any:
+    """Return the table itself, or a file of it."""
+    path = folder / ("t.parquet" if door == "parquet" else "t.arrow")
+    if door == "parquet":
+        pq.write_table(table, path)
+    elif door != "table":
+        new = pa.ipc.new_file if door == "file" else pa.ipc.new_stream
+        with new(str(path), table.schema) as writer:
+            writer.write_table(table)
+    return table if door == "table" else path
 
 
 def test_the_own_id_and_key_of_a_line_of_beir_are_metadata(tmp_path: Path) -> None:

@@ -465,6 +465,42 @@ def test_an_id_that_a_float_has_rounded_is_refused(tmp_path: Path, kind: str) ->
     assert next(iter(open_table(exact))).id == "30000000420000002049"
 
 
+@pytest.mark.parametrize("kind", ["float16", "float32"])
+@pytest.mark.parametrize("door", ["frame", "nullable", "arrow frame", "table", "parquet", "feather", "npz", "hdf5"])
+def test_an_id_that_a_narrow_float_has_rounded_is_refused(tmp_path: Path, door: str, kind: str) -> None:
+    bits = {"float16": 11, "float32": 24}[kind]
+    ids, path = np.array([2**bits, 2**bits - 1, 0.5], kind), tmp_path / "t"
+    table = pa.table({"id": ids, "key": ["a", "b", "c"]})
+    frame = pd.DataFrame({"id": ids, "key": ["a", "b", "c"]})
+    source: Any = {"table": table, "frame": frame}.get(door)
+    match door:
+        case "nullable":  # of which pandas has none of 16 bits
+            source = frame.astype({"id": "Float32"}) if kind == "float32" else frame
+        case "arrow frame":
+            source = frame.astype({"id": pd.ArrowDtype(table.schema.field("id").type)})
+        case "parquet":
+            pq.write_table(table, source := path.with_suffix(".parquet"))
+        case "feather":
+            pa.feather.write_feather(table, source := path.with_suffix(".feather"))
+        case "npz":
+            np.savez(source := path.with_suffix(".npz"), id=ids, key=np.array(["a", "b", "c"]))
+        case "hdf5":
+            h5py = pytest.importorskip("h5py")
+            with h5py.File(source := path.with_suffix(".h5"), "w") as file:
+                file["train"], file["id"] = np.eye(3), ids
+    first, second, third = open_table(source)
+    assert f"{2.0**bits} is a float beyond 2^{bits}, which has lost its last digits" in first.flaw
+    assert second.id == str(2**bits - 1)
+    assert "wanted an id as a text or a whole number, got float 0.5" in third.flaw
+
+
+def test_a_narrow_float_of_metadata_is_a_number(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"id": ["a", "b"], "key": ["x", "y"], "size": np.array([2**24, np.nan], "f4")})
+    frame.to_parquet(tmp_path / "t.parquet")
+    for source in (frame, tmp_path / "t.parquet"):
+        assert [document.get("metadata") for document in documents(source)] == [{"size": 16777216.0}, None]
+
+
 def test_a_question_whose_answer_a_float_has_rounded_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "questions.parquet"
     pd.DataFrame({"query": ["cats", "dogs"], "id": [1234567890123456789, None]}).to_parquet(path)
