@@ -285,13 +285,22 @@ class ModelTokenizer:
         If the text has more, so has the part, because the outermost ones may differ from those of the text.
         """
         tokens, count = tokens + SPARE, 0
+        if self.truncation_side == "right":
+            return self.head(text, tokens)
         starts = np.empty(0, dtype=np.int64)
         for run in self.runs(text):
             count += len(run.ids)
-            if count >= tokens and self.truncation_side == "right":
-                return text[: run.ends[tokens - count - 1]]
             starts = np.concatenate([starts, run.starts])[-tokens:]
         return text if count < tokens else text[starts[0] :]
+
+    def head(self, text: str, tokens: int) -> str:
+        """Return the part of a text that has its first `tokens` ≥ 1 tokens."""
+        count = 0
+        for run in self.runs(text):
+            count += len(run.ids)
+            if count >= tokens:
+                return text[: run.ends[tokens - count - 1]]
+        return text
 
     def _run(self, text: str, start: int, size: int) -> Run:
         (encoding,) = self.library.encode_batch([text[start : start + size]], add_special_tokens=False)

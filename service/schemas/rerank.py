@@ -52,6 +52,9 @@ class RerankRequest(OpenAIWire):
     )
     top_n: Annotated[int, Ge(1)] | None = Field(None, description="Results to return. Left out: all.")
     top_k: Annotated[int, Ge(1)] | None = Field(None, description="The same as `top_n`; send one of them.")
+    max_tokens_per_doc: Annotated[int, Ge(1)] | None = Field(
+        None, description="Tokens of a document to read, without special ones. Left out: what the model reads."
+    )
     return_documents: bool | None = Field(None, description="Whether each result has the text of its document.")
 
     model_config = ConfigDict(

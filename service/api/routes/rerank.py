@@ -16,6 +16,7 @@ from service.api.state import Running
 from service.encoding import ACTIVATIONS, Encoded, Encoders, EncodingQueue, Reranker, TextRefused, write_pair
 from service.retrieval import InvalidContent, TooLarge
 from service.retrieval.collections import get_reranker_queue
+from service.scheduling import TEXTS
 from service.schemas.rerank import (
     MAX_PAIRS,
     MAX_QUERY,
@@ -63,6 +64,8 @@ async def _rerank(body: RerankRequest, request: Request, encoders: Encoders, ver
     pairs = [(body.query, document) for document in body.documents]
     _check_pairs(pairs, "/documents", "/query", repeated=body.query)
     queue = await get_reranker_queue(encoders, body.model)
+    if (tokens := body.max_tokens_per_doc) is not None and tokens < queue.encoder.network.max_tokens:
+        pairs = await TEXTS.run(_shorten, queue.encoder, pairs, tokens)
     encoded = await _encode(queue, pairs, [f"/documents/{i}" for i in range(len(pairs))])
     logits = encoded.vectors[:, 0].astype(np.float64)
     results, scores = [], ACTIVATIONS["Sigmoid"](logits)
@@ -142,6 +145,11 @@ def _check_pairs(pairs: Sequence[tuple[str, str]], pointer: str, query: str, *, 
         )
     if repeated is not None and len(repeated) > MAX_QUERY:
         raise InvalidContent.at(query, f"{len(repeated)} characters came, wanted at most {MAX_QUERY}: shorten the text")
+
+
+def _shorten(reranker: Reranker, pairs: Sequence[tuple[str, str]], tokens: int) -> list[tuple[str, str]]:
+    tokenizer = reranker.network.tokenizer
+    return [(query, tokenizer.head(document, tokens)) for query, document in pairs]
 
 
 async def _encode(queue: EncodingQueue[Reranker], pairs: Sequence[tuple[str, str]], pointers: list[str]) -> Encoded:

@@ -5426,6 +5426,8 @@ export interface components {
             top_n?: number;
             /** @description The same as `top_n`; send one of them. */
             top_k?: number;
+            /** @description Tokens of a document to read, without special ones. Left out: what the model reads. */
+            max_tokens_per_doc?: number;
             /** @description Whether each result has the text of its document. */
             return_documents?: boolean;
         };

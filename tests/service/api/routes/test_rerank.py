@@ -191,3 +191,16 @@ def test_a_call_without_its_version_is_named_with_it(client: httpx.Client, path:
     refusal = client.post(path, json={})
     assert refusal.status_code in (404, 405)
     assert f"write /v1{path}" in refusal.json()["detail"]
+
+
+def test_no_more_of_a_document_is_read_than_its_tokens_in_the_request(client: httpx.Client) -> None:
+    documents, words = ["tree " * 30, "a dog and a cat"], ["tree tree tree", "a dog and"]
+    sent = {"query": QUERY, "return_documents": True}
+    short = client.post("/v1/rerank", json=sent | {"documents": documents, "max_tokens_per_doc": 3}).json()
+    expected = client.post("/v1/rerank", json=sent | {"documents": words}).json()
+    scores = [[row["relevance_score"] for row in answer["results"]] for answer in (short, expected)]
+    assert (scores[0], short["usage"]) == (scores[1], expected["usage"])
+    assert {row["document"]["text"] for row in short["results"]} == set(documents)
+    whole = client.post("/v1/rerank", json=sent | {"documents": documents}).json()
+    plain = client.post("/v1/rerank", json=sent | {"documents": documents, "max_tokens_per_doc": 4096}).json()
+    assert whole["results"] == plain["results"] != short["results"]
