@@ -20,7 +20,7 @@ async function read({ name, base64, reading, roles, encodes = true }) {
     const mapping = roles ? { ...guessed, roles } : guessed;
     const made = [];
     for await (const rows of table.rows(signal)) for (const row of rows) made.push({ line: row.line, ...documentOf(row, mapping, table.typed) });
-    const notices = noticesAbout(mapping).map(({ name, places }) => [english(name, places), chinese(name, places)]);
+    const notices = [...(table.notices ?? []), ...noticesAbout(mapping)].map(({ name, places }) => [english(name, places), chinese(name, places)]);
     return { notices, format: table.format, survey: surveyed, mapping, made };
   } catch (failure) {
     if (failure instanceof UnreadableFile) return { unreadable: failure.flaw };
@@ -28,8 +28,8 @@ async function read({ name, base64, reading, roles, encodes = true }) {
   }
 }
 
-function records({ pieces, delimiter }) {
-  const reader = new CsvReader(delimiter);
+function records({ pieces, delimiter, quoted }) {
+  const reader = new CsvReader(delimiter, quoted);
   return [...pieces.flatMap((piece) => reader.read(piece)), ...reader.end()];
 }
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 from base64 import b64encode
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -19,6 +20,7 @@ import pytest
 
 from softkv import Invalid
 from softkv.tables import open_table
+from tests.clients.python.tables.files import CASES as TABLES
 from tests.clients.python.tables.test_kinds import SHARED, expanded
 from tests.node import ROOT, checked, node
 
@@ -44,17 +46,33 @@ def documents(read_file: dict[str, Any]) -> list[Any]:
     return [made["document"] for made in read_file["made"] if "document" in made]
 
 
+def rows_in_python(text: str, delimiter: str, *, quoted: bool) -> list[list[str] | None]:
+    """Return the cells of each row; None of one that cannot be read."""
+    quoting: Any = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
+    rows: list[list[str] | None] = []
+    while True:
+        try:
+            rows.append(next(reader))
+        except csv.Error:
+            rows.append(None)
+        except StopIteration:
+            return [row for row in rows if row != []]
+
+
 def test_csv_is_read_as_python_reads_it() -> None:
     random = Random(46)
     texts, wanted = [], []
     for _ in range(400):
         delimiter = random.choice(",;\t|")
         text = "".join(random.choice([*LETTERS, delimiter, delimiter]) for _ in range(random.randrange(40)))
-        rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row]
+        quoted = random.random() < 0.8
         cuts = sorted({0, len(text), *(random.randrange(len(text) + 1) for _ in range(3))})
-        texts.append({"delimiter": delimiter, "pieces": [text[a:b] for a, b in pairwise(cuts)]})
-        wanted.append(rows)
-    got = [[record["cells"] for record in records] for records in ask(texts=texts)["records"]]
+        texts.append({"delimiter": delimiter, "quoted": quoted, "pieces": [text[a:b] for a, b in pairwise(cuts)]})
+        wanted.append(rows_in_python(text, delimiter, quoted=quoted))
+    got = [
+        [None if record["flaw"] else record["cells"] for record in records] for records in ask(texts=texts)["records"]
+    ]
     assert got == wanted
 
 
@@ -69,7 +87,7 @@ def test_a_record_tells_the_line_that_it_begins_in() -> None:
     text = 'a,b\r\n"x\r\ny",1\r\n\r\nz,2\n"open\nto the end'
     pieces = list(text)  # every place may be the end of a piece
     got = ask(texts=[{"delimiter": ",", "pieces": pieces}])["records"][0]
-    assert [(record["line"], record["open"]) for record in got] == [(1, False), (2, False), (5, False), (6, True)]
+    assert [(record["line"], record["flaw"]) for record in got] == [(1, ""), (2, ""), (5, ""), (6, "flaw.open")]
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
@@ -103,8 +121,9 @@ def test_unreadable_rows_are_listed_with_their_lines() -> None:
     file = read("books.csv", "title,year\ncats,1993\ndogs,1994,more\nbirds\n\nfish,1995\n")
     assert [made["line"] for made in file["made"]] == [2, 3, 4, 6]
     assert file["made"][1]["flaw"] == {"name": "flaw.cells", "places": {"cells": 3, "columns": 2}}
-    assert file["survey"]["flawed"] == 1
-    assert [document["id"] for document in documents(file)] == ["books-2", "books-4", "books-6"]
+    assert file["made"][2]["flaw"] == {"name": "flaw.cells", "places": {"cells": 1, "columns": 2}}
+    assert file["survey"]["flawed"] == 2
+    assert [document["id"] for document in documents(file)] == ["books-2", "books-6"]
 
 
 def test_a_csv_without_names_or_in_another_encoding() -> None:
@@ -359,6 +378,49 @@ def test_a_csv_is_the_same_documents_as_in_python(tmp_path: Path) -> None:
     assert [notice.split("“")[1].split("”")[0] for notice, _ in file["notices"]] == in_python
 
 
+UNQUOTED = "The quotation marks are part of the cells, since line {} is not quoted. {} --quoting csv takes them off."
+TERMINAL = "At a terminal, softkv load"
+LAID_OUT: dict[str, tuple[str, list[str]]] = {
+    "few.csv": ("id,key,n\na,x\nb,y,1\nc\nd,z,2,3\n", []),
+    "index.csv": (",id,key\n0,a,x\n1,b,y\n", ["The column 1 has no name, so its number is its name."]),
+    "unnamed.csv": (
+        "id,,key, \na,1,x,p\nb,,y,q\n",
+        ["The columns 2, 4 have no names, so their numbers are their names."],
+    ),
+    "follows.csv": ('id,key\na,"x" y,"z\nb,"two\nlines" and\nc,"z"\n', []),
+    "open.csv": ('id,key\na,x\nb,"y\nc,z\n', []),
+    "both.tsv": (
+        'id\tkey\t\n1\t"a" b\tc\n2\td\n',
+        [UNQUOTED.format(2, TERMINAL), "The column 3 has no name, so its number is its name."],
+    ),
+    "wide.tsv": ('id\tkey\n1\t"a\n2\tb"\tc\n3\td\n', []),
+}
+MARKS = {"literal.tsv": [UNQUOTED.format(2, TERMINAL)], "swallowed.tsv": [UNQUOTED.format(3, TERMINAL)]}
+
+
+def test_marks_cells_and_names_of_a_text_are_as_in_python(tmp_path: Path) -> None:
+    wanted = {name: notices for name, (_, notices) in LAID_OUT.items()}
+    for name, (content, _) in LAID_OUT.items():
+        (tmp_path / name).write_bytes(content.encode())
+    for case in TABLES:
+        if case.name.endswith(".tsv"):
+            case.save(tmp_path / case.name)
+            wanted[case.name] = MARKS.get(case.name, [])
+    given = [{"name": name, "base64": b64encode((tmp_path / name).read_bytes()).decode()} for name in wanted]
+    for (name, notices), file in zip(wanted.items(), ask(files=given)["files"], strict=True):
+        table = open_table(tmp_path / name)
+        assert [(made["line"], made.get("document")) for made in file["made"]] == [
+            (row.number, row.document) for row in table
+        ], name
+        assert [english for english, _ in file["notices"]] == notices, name
+        in_python = [notice.removeprefix(f"{name}: ") for notice in table.notices]
+        assert list(map(digits, in_python)) == list(map(digits, notices)), name
+
+
+def digits(text: str) -> list[str]:
+    return re.findall(r"\d+", text)
+
+
 PLAIN = [case for case in SHARED["cases"] if not {"decimal", "date", "named"} & case.keys()]
 """The cases without an option, which the page does not have."""
 
@@ -389,7 +451,6 @@ def test_a_column_has_the_type_and_the_remark_of_its_case() -> None:
         assert len(file["notices"]) == ("says" in case) + ("nulls" in case), why
 
 
-TERMINAL = "At a terminal, softkv load"
 NOTICES = {
     "trailing zeros in a price": [
         f"The column “price” has 4 numbers, and “1.10” is stored as 1.1. {TERMINAL} --text-column “price” keeps texts."

@@ -174,12 +174,12 @@ def _find_unquoted(lines: Iterable[str], again: Iterable[str]) -> int:
     It is a line that cannot be quoted; or, if every line has the same number of tabs, one whose cell would go on in the
     next line.
     """
-    longer, last = 0, 0
-    for begins, _, flaw in _records(lines, "\t", "csv"):
+    longer, before = 0, 0
+    for begins, cells, flaw in _records(lines, "\t", "csv"):
         if flaw:
             return begins
-        longer = longer or (last if begins > last + 1 else 0)
-        last = begins
+        longer = longer or before
+        before = begins if any("\n" in cell or "\r" in cell for cell in cells) else 0
     widths = {line.count("\t") for line in again if line.strip("\r\n")} if longer else {0, 1}
     return longer if len(widths) == 1 else 0
 

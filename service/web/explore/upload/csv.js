@@ -1,15 +1,17 @@
 /** CSV: records of a text that comes in pieces, as spreadsheets and databases write them (RFC 4180, and what departs from it). */
 
-/** @typedef {{line: number, cells: string[], open: boolean}} CsvRecord the line that it begins in, from 1; `open`: a quotation mark in it is never closed */
+/** @typedef {{line: number, cells: string[], flaw: string}} CsvRecord the line that it begins in, from 1; `flaw`: the name of a sentence in `upload.json` if it cannot be read */
 
 const DELIMITERS = [",", ";", "\t", "|"];
 const [START, PLAIN, QUOTED, CLOSED] = [0, 1, 2, 3];
 /** The number of first records that decide the delimiter. */
 const LOOKED_AT = 20;
+const LINE_END = /[\r\n]/g;
 
 export class CsvReader {
   #special;
   #delimiter;
+  #mark;
   #state = START;
   #cell = "";
   /** @type {string[]} */
@@ -17,11 +19,13 @@ export class CsvReader {
   #line = 1;
   #began = 1;
   #isQuoted = false;
+  #flaw = "";
   #held = "";
 
-  /** @param {string} delimiter one character */
-  constructor(delimiter) {
+  /** @param {string} delimiter one character @param {boolean} [quoted] whether quotation marks enclose cells; otherwise they are part of them */
+  constructor(delimiter, quoted = true) {
     this.#delimiter = delimiter;
+    this.#mark = quoted ? '"' : "";
     this.#special = new RegExp(`[${delimiter === "|" ? "\\|" : delimiter}\r\n]`, "g");
   }
 
@@ -38,8 +42,8 @@ export class CsvReader {
   end() {
     const records = this.#read(this.#held);
     this.#held = "";
-    const open = this.#state === QUOTED;
-    return [...records, ...this.#record(open)];
+    if (this.#state === QUOTED) this.#flaw = "flaw.open";
+    return [...records, ...this.#record()];
   }
 
   /** @param {string} text @returns {CsvRecord[]} */
@@ -49,16 +53,18 @@ export class CsvReader {
     let at = 0;
     while (at < text.length) {
       if (this.#state === QUOTED) at = this.#quoted(text, at);
-      else if (this.#state === START && text[at] === '"') {
+      else if (this.#state === START && text[at] === this.#mark) {
         [this.#state, this.#isQuoted] = [QUOTED, true];
         at++;
-      } else if (this.#state === CLOSED && text[at] === '"') {
-        this.#cell += '"'; // two in a row are one
+      } else if (this.#state === CLOSED && text[at] === this.#mark) {
+        this.#cell += this.#mark; // two in a row are one
         this.#state = QUOTED;
         at++;
       } else {
-        this.#special.lastIndex = at;
-        const end = this.#special.exec(text)?.index ?? text.length;
+        if (this.#state === CLOSED && ![this.#delimiter, "\r", "\n"].includes(text[at])) this.#flaw = "flaw.follows";
+        const special = this.#flaw ? LINE_END : this.#special;
+        special.lastIndex = at;
+        const end = special.exec(text)?.index ?? text.length;
         this.#cell += text.slice(at, end);
         this.#state = PLAIN;
         at = end;
@@ -67,7 +73,7 @@ export class CsvReader {
         else {
           if (text[at] === "\r" && text[at + 1] === "\n") at++;
           this.#line++;
-          records.push(...this.#record(false));
+          records.push(...this.#record());
         }
         at++;
       }
@@ -92,12 +98,12 @@ export class CsvReader {
     [this.#cell, this.#state] = ["", START];
   }
 
-  /** @param {boolean} open @returns {CsvRecord[]} */
-  #record(open) {
+  /** @returns {CsvRecord[]} */
+  #record() {
     const isEmpty = !this.#cells.length && this.#cell === "" && !this.#isQuoted;
     this.#endCell();
-    const record = { line: this.#began, cells: this.#cells, open };
-    [this.#cells, this.#isQuoted, this.#began] = [[], false, this.#line];
+    const record = { line: this.#began, cells: this.#cells, flaw: this.#flaw };
+    [this.#cells, this.#isQuoted, this.#flaw, this.#began] = [[], false, "", this.#line];
     return isEmpty ? [] : [record];
   }
 }
@@ -108,13 +114,36 @@ export function delimiterOf(beginning, whole) {
     const reader = new CsvReader(delimiter);
     const records = reader.read(beginning);
     if (whole) records.push(...reader.end());
-    const widths = records.slice(0, LOOKED_AT).map(({ cells }) => cells.length);
+    const sound = records.slice(0, LOOKED_AT).filter(({ flaw }) => !flaw);
+    const widths = sound.map(({ cells }) => cells.length);
     const [width = 1] = widths;
     return { delimiter, width, alike: widths.filter((one) => one === width).length / Math.max(1, widths.length) };
   });
   const splitting = splits.filter(({ width }) => width > 1);
   splitting.sort((a, b) => b.alike - a.alike || b.width - a.width);
   return splitting[0]?.delimiter ?? ",";
+}
+
+/** The first line that shows that the cells of a text with tabs are not quoted, as `softkv.tables.sheets` finds it; 0 without one. @param {AsyncIterable<string>} pieces */
+export async function unquotedLine(pieces) {
+  const [quoted, plain] = [new CsvReader("\t"), new CsvReader("\t", false)];
+  const widths = new Set();
+  let [longer, before] = [0, 0];
+  /** @param {CsvRecord[]} records @param {CsvRecord[]} lines */
+  function flawed(records, lines) {
+    for (const { cells } of lines) widths.add(cells.length);
+    for (const { line, cells, flaw } of records) {
+      if (flaw) return line;
+      longer ||= before;
+      before = cells.some((cell) => /[\r\n]/.test(cell)) ? line : 0;
+    }
+    return 0;
+  }
+  for await (const piece of pieces) {
+    const line = flawed(quoted.read(piece), plain.read(piece));
+    if (line) return line;
+  }
+  return flawed(quoted.end(), plain.end()) || (widths.size === 1 ? longer : 0);
 }
 
 /** A record as a line of CSV, with its line end. @param {readonly string[]} cells */

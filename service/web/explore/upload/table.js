@@ -5,7 +5,7 @@
  */
 
 import { parseExactly } from "../../vendor/softkv/softkv.js";
-import { CsvReader, delimiterOf } from "./csv.js";
+import { CsvReader, delimiterOf, unquotedLine } from "./csv.js";
 
 /** @typedef {{name: string, places?: Record<string, string | number>}} Flaw the name of a sentence in `upload.json`, and what fills it */
 /** @typedef {{line: number, fields: Record<string, unknown>, flaw?: Flaw | string}} Row `line` in the file, or the number of the row where a file has no lines; from 1 */
@@ -15,7 +15,7 @@ import { CsvReader, delimiterOf } from "./csv.js";
  * @property {string} name of the file
  * @property {Format} format
  * @property {string[]} columns those known before the rows are read: of CSV and Parquet
- * @property {string[]} [notices] sentences of the service about the file
+ * @property {(Flaw | string)[]} [notices] about the file; a text is the service's own
  * @property {boolean} typed whether its fields are JSON; those of CSV are texts
  * @property {string} [decimals] of CSV: the characters that may be the decimal point
  * @property {boolean} lined whether a row is named by its line; otherwise by its number
@@ -112,21 +112,23 @@ function decoded(decoder, value, encoding) {
   }
 }
 
-/** @param {File} file @param {string} encoding @param {string} beginning @param {boolean} [named] @returns {Table} */
-function csvTable(file, encoding, beginning, named) {
+/** @param {File} file @param {string} encoding @param {string} beginning @param {boolean} [named] @returns {Promise<Table>} */
+async function csvTable(file, encoding, beginning, named) {
   const delimiter = delimiterOf(beginning, file.size <= BEGINNING);
-  const head = new CsvReader(delimiter);
+  const unquoted = delimiter === "\t" ? await unquotedLine(textOf(file, encoding, new AbortController().signal)) : 0;
+  const head = new CsvReader(delimiter, !unquoted);
   const records = [...head.read(beginning), ...(file.size <= BEGINNING ? head.end() : [])];
   const [first] = records;
-  if (!first) throw new UnreadableFile("file.first", { characters: beginning.length });
+  if (!first || first.flaw) throw new UnreadableFile("file.first", { characters: beginning.length });
   const hasNames = named ?? looksLikeNames(first.cells);
   const columns = hasNames ? unique(first.cells) : first.cells.map((_, i) => String(i + 1));
+  const unnamed = columns.filter((_, i) => hasNames && !first.cells[i].trim());
 
   /** @param {import("./csv.js").CsvRecord} record @returns {Row} */
-  function rowOf({ line, cells, open }) {
+  function rowOf({ line, cells, flaw }) {
     const fields = Object.fromEntries(columns.map((column, i) => [column, cells[i] ?? ""]));
-    if (open) return { line, fields, flaw: { name: "flaw.open" } };
-    if (cells.length <= columns.length) return { line, fields };
+    if (flaw) return { line, fields, flaw: { name: flaw } };
+    if (cells.length === columns.length) return { line, fields };
     return { line, fields, flaw: { name: "flaw.cells", places: { cells: cells.length, columns: columns.length } } };
   }
 
@@ -134,11 +136,15 @@ function csvTable(file, encoding, beginning, named) {
     name: file.name,
     format: "csv",
     columns,
+    notices: [
+      ...(unquoted ? [{ name: "notice.unquoted", places: { line: unquoted } }] : []),
+      ...(unnamed.length ? [{ name: "notice.unnamed", places: { columns: unnamed.join(", "), count: unnamed.length } }] : []),
+    ],
     typed: false,
     decimals: delimiter === ";" ? ".," : ".",
     lined: true,
     async *rows(signal, told) {
-      const reader = new CsvReader(delimiter);
+      const reader = new CsvReader(delimiter, !unquoted);
       let toDrop = hasNames ? 1 : 0;
       for await (const piece of textOf(file, encoding, signal, told)) {
         const rows = reader.read(piece);
@@ -151,9 +157,10 @@ function csvTable(file, encoding, beginning, named) {
   };
 }
 
-/** Whether cells can be names of columns: each is a text. @param {string[]} cells */
+/** Whether cells can be names of columns: some are texts, and the others empty. @param {string[]} cells */
 export function looksLikeNames(cells) {
-  return cells.every((cell) => cell.trim() !== "" && Number.isNaN(Number(cell)));
+  const filled = cells.filter((cell) => cell.trim());
+  return filled.length > 0 && filled.every((cell) => Number.isNaN(Number(cell)));
 }
 
 /** Names of columns; one without a name is named by its number. @param {string[]} cells @throws {UnreadableFile} two are the same */

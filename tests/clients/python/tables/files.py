@@ -206,6 +206,11 @@ CASES = [
         ["its quotation marks are part of its cells, since line 3 is not quoted; quoting='csv' takes them off"],
     ),
     Case(
+        "blank.tsv",
+        text('id\tkey\n\n1\t"x"\n2\ty\n'),
+        [{"id": "1", "key": "x"}, {"id": "2", "key": "y"}],
+    ),
+    Case(
         "pandas.tsv",
         lambda path: pd.DataFrame({"id": ["1", "2"], "key": ['say "hi"', "two\nlines\tand a tab"]}).to_csv(
             path, sep="\t", index=False
