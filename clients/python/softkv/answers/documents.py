@@ -353,6 +353,7 @@ class Report:
         skipped: the ids that existed already, with `on_conflict="skip"`.
         refused: the rows that were not written, with the reason, in their order.
         truncated: the ids of documents whose text is longer than the encoder reads; empty if the encoder does not tell.
+        notices: sentences about the table that was uploaded, such as of cells without a value; empty for other rows.
         id: the upload's name, with which no part of it is written twice.
     """
 
@@ -363,6 +364,7 @@ class Report:
         self.skipped: list[str] = []
         self.refused: list[Refusal] = []
         self.truncated: list[str] = []
+        self.notices: list[str] = []
         self.id = os.urandom(8).hex()
 
     def raise_for_refused(self) -> Report:
@@ -391,7 +393,7 @@ class Report:
         if self.acknowledged < self.rows:
             parts.append(f"{self.acknowledged:,} acknowledged")
         reason = f"; row {self.refused[0].row}: {self.refused[0].detail}" if self.refused else ""
-        return f"<Report {', '.join(parts)}{reason}>"
+        return f"<Report {', '.join(parts)}{reason}{''.join(f'; {notice}' for notice in self.notices)}>"
 
 
 class Backup(Record):

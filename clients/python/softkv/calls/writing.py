@@ -120,6 +120,7 @@ def upsert(
     columns |= {"value_vector": value_vectors, "metadata": metadata}
     iterable, total = open_rows(rows, {name: column for name, column in columns.items() if column is not None})
     report, is_followed = Report() if resume is None else resume, resume is not None or callable(progress)
+    report.notices = list(getattr(iterable, "notices", ()))
     return Upload(collection, iterable, total, on_conflict, progress, report, is_followed)
 
 

@@ -144,8 +144,11 @@ def read_labels(file: Path, query_column: str, id_column: str) -> tuple[dict[str
 
     with reading():
         questions = read_questions(file, query=query_column, id=id_column)
+    console = messages()
+    for notice in questions.notices:
+        console.print(notice)
     left_out = [f"{location}: {reason}" for location, reason in questions.left_out.items()]
-    show_left_out(left_out, messages())
+    show_left_out(left_out, console)
     return questions.labelled, left_out
 
 

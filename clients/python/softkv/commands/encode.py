@@ -59,6 +59,8 @@ def encode(
         raise Misused("--json and the embeddings both go to standard output: name a file with --out")
     with reading():
         texts = open_with(file, Columns(key=key, needs="keys", option=OPTION), lines="key")
+    for notice in texts.notices:
+        messages().print(notice)
     with connect(url, api_key) as client, progress(messages()) as bar, _open_sink(target) as sink:
         task = bar.add_task(file.name, total=texts.total)
         run = Encoding(client, sink, purpose, model)

@@ -14,6 +14,7 @@ FIELDS = ("id", "key", "value", "key_vector", "key_vectors", "value_vector", "pa
 
 METADATA, SKIP = "metadata", "skip"
 _KEYS = {"key", "key_vector", "key_vectors"}
+_OF_OPEN_TABLE = "open_table(…, {}={})"
 _LISTS = ("skip", "number", "text_column")
 _OPTIONS = {"id": "id", "key": "key", "value": "value", "vector": "key_vector", "expires": "expires"}
 
@@ -107,9 +108,13 @@ class Columns:
         return fields
 
     def say(self, option: str, column: str = "") -> str:
-        """Return how a caller writes an option, with the name of a column or another value."""
-        name = option.replace("_", "-") if self.option.startswith("--") else option
-        return self.option.format(name, repr(column) if column else "…")
+        """Return how a caller writes an option, with the name of a column or another value.
+
+        Callers that need keys or rows offer `key` alone; the other options are those of `open_table`.
+        """
+        form = self.option if self.needs == "documents" or option == "key" else _OF_OPEN_TABLE
+        name = option.replace("_", "-") if form.startswith("--") else option
+        return form.format(name, repr(column) if column else "…")
 
     def _refuse_repeated(self, fields: Sequence[tuple[str, str]], table: str) -> None:
         """Raise Invalid if two columns are the same field of a document."""

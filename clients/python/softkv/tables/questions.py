@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,10 +22,12 @@ class Questions(NamedTuple):
     Attributes:
         labelled: the questions by their places, such as "line 3 of labels.csv"; a question may have several.
         left_out: by its place, why a line or row does not count.
+        notices: sentences about the table for its reader.
     """
 
     labelled: dict[str, dict[str, Any]]
     left_out: dict[str, str]
+    notices: Sequence[str] = ()
 
 
 def read_questions(
@@ -54,7 +57,7 @@ def read_questions(
             if name not in table.columns:
                 names = ", ".join(table.columns) or "none"
                 raise unreadable(path, f"has no column {name!r}, its columns are {names}: name the one of {option}")
-    questions = Questions({}, {})
+    questions = Questions({}, {}, table.notices)
     for number, cells, flaw, _ in table:
         location = f"{table.unit} {number} of {path}"
         try:

@@ -12,6 +12,7 @@ import pytest
 
 import softkv
 from softkv import Document, F
+from softkv.tables import open_table
 
 
 def test_all_or_none(shelf):
@@ -30,6 +31,16 @@ def test_on_conflict_decides_about_an_existing_id(shelf):
     assert shelf.get("codd").value == "relations"
     assert shelf.write(rows).upserted == 2
     assert shelf.get("codd").value == 1
+
+
+def test_a_report_has_the_notices_of_its_table(shelf, tmp_path):
+    (tmp_path / "t.csv").write_text("id,key_vector,price\na,1 2,72.60\nb,2 1,9.99\n", encoding="utf-8")
+    table = open_table(tmp_path / "t.csv")
+    report = shelf.upsert(table)
+    assert (report.upserted, report.notices) == (2, table.notices)
+    assert report.notices[0].startswith("t.csv: column 'price' has 2 numbers, and '72.60' is stored as 72.6")
+    assert repr(report) == f"<Report 2 of 2 rows written; {report.notices[0]}>"
+    assert shelf.upsert([{"id": "a"}]).notices == []
 
 
 def rows(many: int) -> Iterator[dict[str, object]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from softkv.commands.calibrate import read_labels
 from tests.service.commands.conftest import Softkv
 
 
@@ -78,6 +79,15 @@ def test_judgements_that_do_not_count_are_counted_and_named_by_line(softkv: Soft
     assert report["left_out"][1:] == sentences
     assert report["labels"] == expected["labels"]
     assert report["after"] == expected["after"]
+
+
+def test_notices_of_a_table_of_questions_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "t.tsv"
+    path.write_text('query\tid\n"Hello" she said\t1\n', encoding="utf-8")
+    questions, _ = read_labels(path, "query", "id")
+    assert [question["query"] for question in questions.values()] == ['"Hello" she said']
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "since line 2 is not quoted; open_table(…, quoting='csv') takes them off" in printed
 
 
 def test_an_error_of_questions_names_their_lines(softkv: Softkv, labelled: Path) -> None:

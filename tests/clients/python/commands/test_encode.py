@@ -23,6 +23,15 @@ def lines(tmp_path: Path) -> Path:
     return path
 
 
+def test_notices_of_a_table_of_texts_are_printed(softkv: Softkv, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,title,zip\na,cats,01234\nb,dogs,99999\n", encoding="utf-8")
+    ended = softkv("encode", str(tmp_path / "t.csv"), "--key", "title")
+    assert ended.exit_code == 0, ended.stderr
+    printed = " ".join(ended.stderr.split())
+    assert "column 'zip' stays text" in printed
+    assert "open_table(…, number='zip') makes it one" in printed
+
+
 def test_lines_become_rows(softkv: Softkv, client: httpx.Client, lines: Path) -> None:
     ended = softkv("encode", str(lines), "--json")
     assert ended.exit_code == 0, ended.stderr

@@ -329,9 +329,9 @@ def test_a_folder_of_beir(tmp_path: Path) -> None:
         f"line 3 of {path}": {"query": "a pet", "id": "d2"},
         f"line 4 of {path}": {"query": "war", "id": None},
     }
-    assert read_questions(tmp_path) == (questions, {})
+    assert read_questions(tmp_path) == (questions, {}, ())
     (tmp_path / "qrels" / "dev.tsv").write_text(judged)
-    assert read_questions(path) == (questions, {})
+    assert read_questions(path) == (questions, {}, ())
     with pytest.raises(softkv.Invalid, match=r"dev\.tsv, .*test\.tsv"):
         read_questions(tmp_path)
 
@@ -354,7 +354,7 @@ def test_judgements_that_cannot_be_read_are_left_out_with_their_places(tmp_path:
         "q4\t0\td3\t0.0",
     ]
     path.write_bytes("\r\n".join(judged).encode())
-    questions, left_out = read_questions(tmp_path)
+    questions, left_out, _ = read_questions(tmp_path)
     # "war" has a judgement that cannot be read, and "a pet" an answer under another id: neither is without an answer.
     assert questions == {f"line 1 of {path}": {"query": "a pet", "id": "d1"}}
     assert {place: reason.partition(":")[0] for place, reason in left_out.items()} == {
