@@ -291,7 +291,7 @@ class Client:
 
         Raises:
             Unavailable: a component failed to load or is damaged.
-            TimedOut: a component is still loading.
+            TimedOut: a component is still loading, or the service is stopping.
 
         Example:
             >>> client.wait_until_ready(60)
@@ -463,7 +463,7 @@ class AsyncClient:
 
         Raises:
             Unavailable: a component failed to load or is damaged.
-            TimedOut: a component is still loading.
+            TimedOut: a component is still loading, or the service is stopping.
 
         Example:
             >>> await client.wait_until_ready(60)
@@ -520,7 +520,7 @@ class AsyncClient:
 
 
 def _poll_delay(readiness: Readiness, deadline: float, besides: tuple[str, ...]) -> float:
-    """Return the seconds until the next poll, or 0 if everything is loaded.
+    """Return the seconds until the next poll, or 0 if everything is loaded and the service is not stopping.
 
     Raises:
         Unavailable: a component failed to load.
@@ -529,8 +529,10 @@ def _poll_delay(readiness: Readiness, deadline: float, besides: tuple[str, ...])
     if readiness.failed:
         raise Unavailable(f"the service does not get ready: {'; '.join(readiness.failed)}", status=503)
     loading = [component for component in readiness.loading if not component.startswith(besides)]
-    if not loading:
+    stopping = readiness.status == "draining"
+    if not (loading or stopping):
         return 0.0
     if time.monotonic() > deadline:
-        raise TimedOut(f"the service still loads {', '.join(loading)}: wait longer with seconds=")
+        state = "is stopping" if stopping else f"still loads {', '.join(loading)}"
+        raise TimedOut(f"the service {state}: wait longer with seconds=")
     return _POLL_SECONDS

@@ -283,7 +283,8 @@ export class Client {
       const { loading, failed } = readiness;
       if (failed.length) throw new Unavailable(`the service does not get ready: ${failed.join("; ")}`, { status: 503 });
       if (readiness.status === "ready") return readiness;
-      if (Date.now() > deadline) throw new TimedOut(`the service still loads ${loading.join(", ")}: wait longer`, true);
+      const state = readiness.status === "draining" ? "is stopping" : `still loads ${loading.join(", ")}`;
+      if (Date.now() > deadline) throw new TimedOut(`the service ${state}: wait longer`, true);
       await pause(LOOK_MS, how?.signal);
     }
   }

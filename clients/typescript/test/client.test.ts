@@ -60,6 +60,11 @@ test("a service that is not ready", async (t) => {
   assert.equal(looked, 3);
   looked = -1000;
   await assert.rejects(own.waitUntilReady(50), { name: "TimedOut", message: /still loads library/ });
+  const stopping = await server(
+    t,
+    (_, answered) => void answered.writeHead(503).end(JSON.stringify({ ...loading, status: "draining", loading: [] })),
+  );
+  await assert.rejects(new Client({ url: stopping }).waitUntilReady(50), { name: "TimedOut", message: /is stopping/ });
   const failed = await server(
     t,
     (_, answered) => void answered.writeHead(503).end(JSON.stringify({ ...loading, failed: ["disk"] })),

@@ -7,6 +7,7 @@ import pytest
 
 import softkv
 from softkv.sending import http_options
+from tests.clients.python.scripted import Said, Scripted
 
 
 def test_info_describes_the_service(softkv_client):
@@ -17,6 +18,22 @@ def test_info_describes_the_service(softkv_client):
     assert softkv_client.alive()
     assert softkv_client.ready().status in ("ready", "loading")
     assert "softkv" in softkv_client.metrics()
+
+
+STATES = {
+    status: Said(200 if status == "ready" else 503, {"status": status, "loading": [], "failed": []})
+    for status in ("draining", "ready")
+}
+
+
+def test_a_service_that_stops_is_waited_for_until_one_is_ready():
+    with Scripted(STATES["draining"], STATES["draining"], STATES["ready"]).running() as scripted:
+        assert softkv.Client(scripted.url).wait_until_ready()
+    with (
+        Scripted(STATES["draining"]).running() as scripted,
+        pytest.raises(softkv.TimedOut, match=r"the service is stopping: wait longer with seconds="),
+    ):
+        softkv.Client(scripted.url).wait_until_ready(0)
 
 
 def test_models(softkv_client):

@@ -429,12 +429,12 @@ class ServiceInfo(Record):
 
 
 class Readiness(Record):
-    """Whether the service is ready, which parts are loading and which failed.
+    """Whether the service is ready, is loading or draining, or has failed; and which parts.
 
     In a condition, it is true if the service is ready.
     """
 
-    status: Literal["ready", "loading", "failed"]
+    status: Literal["ready", "loading", "failed", "draining"]
     loading: list[str]
     failed: list[str]
 
