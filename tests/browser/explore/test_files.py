@@ -251,7 +251,13 @@ CASES: dict[str, tuple[str, list[Any], list[Any]]] = {
         [{"at": MOMENTS[0], "n": Decimal("0.5"), "x": [1]}, {"at": None, "n": None, "x": None}],
         [{"at": "2026-07-01T08:30:00", "n": 0.5, "x": [1]}, {"at": None, "n": None, "x": None}],
     ),
-    "map": ("map_(pyarrow.string(), pyarrow.int64())", [[("b", 1), ("a", 2**60)], []], [[["b", 1], ["a", 2**60]], []]),
+    "map": ("map_(pyarrow.string(), pyarrow.int64())", [[("b", 1), ("a", 2**60)], []], [{"b": 1, "a": 2**60}, {}]),
+    "map of numbers": (
+        "map_(pyarrow.int64(), pyarrow.string())",
+        [[(7, "x"), (2**60, None)]],
+        [{"7": "x", str(2**60): None}],
+    ),
+    "map with a key twice": ("map_(pyarrow.string(), pyarrow.int64())", [[("b", 1), ("b", 2)], []], [REFUSED, {}]),
     "string": ("string", ["é 日 😀", "NaN", "01"], ["é 日 😀", "NaN", "01"]),
     "large string": ("large_string", ["a"], ["a"]),
 }
@@ -314,6 +320,12 @@ def test_a_field_in_metadata_and_beside_it_is_refused(tmp_path: Path) -> None:
     write_parquet(path, {"id": ["a"], "key": ["cats"], "metadata": [{"year": 1}], "year": [2]})
     assert [made["flaw"]["name"] for made in read("t.parquet", path.read_bytes())["made"]] == ["flaw.twice"]
     assert ["comes twice" in row.flaw for row in open_table(path)] == [True]
+
+
+def test_a_table_of_maps_and_metadata_is_the_same_as_in_python(tmp_path: Path) -> None:
+    case = next(case for case in TABLES if case.name == "nested.parquet")
+    case.save(tmp_path / case.name)
+    assert documents(read(case.name, (tmp_path / case.name).read_bytes(), encodes=False)) == case.documents
 
 
 CELLS = [

@@ -1,6 +1,6 @@
 /** The contents of a table's columns, the part of a document that each becomes, and the documents made of them. */
 
-import { ColumnOfTexts, noticesOf, read } from "./kinds.js";
+import { ColumnOfTexts, jsonOf, noticesOf, read } from "./kinds.js";
 import { FLAW, isObject } from "./table.js";
 
 /** @typedef {import("./table.js").Flaw} Flaw */
@@ -258,7 +258,7 @@ export function documentOf({ line, fields, flaw }, mapping, typed) {
     if (value === null) continue;
     const unwritable = flawOf(value, role);
     if (unwritable) return { flaw: { name: unwritable, places: { column: name } } };
-    if (role === "metadata") metadata.push(...metadataOf(name, value));
+    if (role === "metadata") metadata.push(...metadataOf(name, value, typed));
     else if (role === "id" || role === "key") {
       const text = typed ? textOf(value) : /** @type {string} */ (cell);
       if (text === null) return { flaw: { name: "flaw.text", places: { column: name } } };
@@ -346,8 +346,9 @@ function isInteger(value) {
   return Number.isSafeInteger(value) || isExactNumber(value);
 }
 
-/** A column `metadata` is all of the metadata, and `metadata.year` a field of it, as an export writes them. @param {string} name @param {unknown} value @returns {[string, unknown][]} */
-function metadataOf(name, value) {
-  if (name === "metadata" && isObject(value)) return Object.entries(value);
+/** A column `metadata` is all of the metadata, also as a text of JSON, and `metadata.year` a field of it, as an export writes them. @param {string} name @param {unknown} value @param {boolean} typed @returns {[string, unknown][]} */
+function metadataOf(name, value, typed) {
+  const fields = name === "metadata" && typed && typeof value === "string" && value.startsWith("{") ? (jsonOf(value) ?? value) : value;
+  if (name === "metadata" && isObject(fields)) return Object.entries(fields);
   return [[name.startsWith("metadata.") ? name.slice("metadata.".length) : name, value]];
 }

@@ -173,7 +173,7 @@ function isDate(text, format) {
 }
 
 /** @param {string} cell @returns {unknown} undefined if it is not JSON */
-function jsonOf(cell) {
+export function jsonOf(cell) {
   try {
     return parseExactly(cell);
   } catch (failure) {

@@ -120,7 +120,14 @@ function groupReader(element, children) {
   const readers = new Map(children.map((child) => [child.element.name, readerOf(child)]));
   const fields = (/** @type {object} */ value) => Object.fromEntries(Object.entries(value).map(([name, part]) => [name, readers.get(name)?.(part) ?? null]));
   if (!isMap) return fields;
-  return (value) => /** @type {Record<string, any>} */ (fields(value))[first.element.name].map((/** @type {object} */ pair) => Object.values(pair));
+  return (value) => objectOf(/** @type {Record<string, any>} */ (fields(value))[first.element.name].map((/** @type {object} */ pair) => Object.values(pair)));
+}
+
+/** The object of a map. @param {[any, unknown][]} pairs a key is a text or a number */
+function objectOf(pairs) {
+  const items = Object.fromEntries(pairs.map(([key, item]) => [String(key.rawJSON ?? key), item]));
+  if (Object.keys(items).length < pairs.length) throw new BadCell("flaw.keys");
+  return items;
 }
 
 /** @param {Element} element @param {ArrowType} [type] @returns {(value: any) => unknown} */
