@@ -152,6 +152,20 @@ def save_cross_encoder(
     return directory
 
 
+def save_one_sided_cross_encoder(directory: Path, strategy: str) -> Path:
+    """Write a cross-encoder that cuts one text of a pair only, as sentence-transformers does, and return its folder.
+
+    Args:
+        directory: the folder.
+        strategy: `only_first` or `only_second`.
+    """
+    from sentence_transformers import CrossEncoder
+
+    CrossEncoder(str(save_cross_encoder(directory)), device="cpu").save(str(directory))
+    edit_json(directory / "sentence_bert_config.json", {"processing_kwargs": {"text": {"truncation": strategy}}})
+    return directory
+
+
 def edit_json(path: Path, fields: Mapping[str, Any]) -> None:
     """Set fields of a JSON object in a file."""
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))

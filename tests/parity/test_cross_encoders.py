@@ -12,7 +12,13 @@ from attention.transformer import Packed, load_cross_encoder
 from service.encoding import ACTIVATIONS, ModelUnusable, load_reranker, write_pair
 from service.encoding.models.core_network import embed_by_definition
 from service.encoding.models.pair_network import WITHOUT_TOKENS
-from tests.checkpoints import edit_json, save_cross_encoder, save_sentence_encoder, save_transformer
+from tests.checkpoints import (
+    edit_json,
+    save_cross_encoder,
+    save_one_sided_cross_encoder,
+    save_sentence_encoder,
+    save_transformer,
+)
 
 TOLERANCE = 1e-5
 LONG = "a long tale of a dog that chased a cat across the street " * 12
@@ -180,11 +186,7 @@ def test_a_pair_without_tokens_is_refused_alone_and_among_others(tmp_path, kind)
 
 @pytest.mark.parametrize(("strategy", "long"), [("only_second", (LONG, "cats")), ("only_first", ("cats", LONG))])
 def test_a_pair_is_refused_if_the_text_that_must_stay_is_too_long(tmp_path, strategy, long):
-    from sentence_transformers import CrossEncoder  # takes seconds to import
-
-    folder = save_cross_encoder(tmp_path / "model")
-    CrossEncoder(str(folder), device="cpu").save(str(folder))
-    edit_json(folder / "sentence_bert_config.json", {"processing_kwargs": {"text": {"truncation": strategy}}})
+    folder = save_one_sided_cross_encoder(tmp_path / "model", strategy)
     reranker, good = load_reranker(str(folder)), long[::-1]
     assert reranker.kind == "library"
     expected, _ = predict(folder, [good])

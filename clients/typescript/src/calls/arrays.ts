@@ -27,7 +27,7 @@ export type EncodeOptions = Omit<SchemaEncodeRequest, "texts" | "vector_format">
 /** Vectors of texts, float32 [n, d], and facts about how the model read each text. */
 export type Encoded = Omit<SchemaEncodeAnswer, "embeddings"> & { readonly embeddings: Float32Array[] };
 
-/** The options of reranking: `model`, `top_n` and `return_documents`. */
+/** The options of reranking: `model`, `top_n`, `return_documents`, `rank_fields` and `max_tokens_per_doc`. */
 export type RerankOptions = Omit<SchemaRerankRequest, "query" | "documents">;
 
 /** A document of a reranking: its `index` in the request and its `relevance_score`. */

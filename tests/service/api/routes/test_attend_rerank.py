@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from service.encoding import Reranker, write_pair
+from tests.checkpoints import save_one_sided_cross_encoder
 from tests.running import RunningService
 from tests.service.api.contract import Contract
 
@@ -27,7 +28,11 @@ TEMPERATURE = 0.05
 def client(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     folder = tmp_path_factory.mktemp("service")
     file = folder / "encoders.toml"
-    file.write_text(f'[encoders.minilm]\nmodel = "all-MiniLM-L6-v2"\n[rerankers.pairs]\nmodel = "{model}"\n')
+    one_sided = save_one_sided_cross_encoder(folder / "one-sided", "only_second")
+    file.write_text(
+        f'[encoders.minilm]\nmodel = "all-MiniLM-L6-v2"\n[rerankers.pairs]\nmodel = "{model}"\n'
+        f'[rerankers.one-sided]\nmodel = "{one_sided}"\n'
+    )
     with RunningService(data_dir=folder / "data", encoders=file) as running:
         running.wait_until_ready()
         with running.client() as client:
@@ -166,10 +171,11 @@ REFUSED: Sequence[tuple[dict[str, Any], str, str]] = [
     ({"rerank": {"depth": 1001}}, "/rerank/depth", "wanted a number up to 1000, got 1001"),
     ({"rerank": {"depth": 0}}, "/rerank/depth", "wanted a number from 1 on, got 0"),
     ({"rerank": {"weight": -1}}, "/rerank/weight", "from 0 on"),
-    ({"rerank": {"model": "none"}}, "/rerank/model", "rerankers of this service are pairs, model is 'none'"),
+    ({"rerank": {"model": "none"}}, "/rerank/model", "rerankers of this service are pairs, one-sided, model is 'none'"),
     ({"rerank": {"colour": 1}}, "/rerank/colour", ""),
     ({"rerank": {}, "query": [0.1] * 384}, "/rerank", "a query is a vector"),
     ({"rerank": {}, "query": "cat " * 2501}, "/query", "10004 characters came, a reranker takes 10000"),
+    ({"rerank": {"model": "one-sided"}, "query": "cat " * 99}, "/query", "the query alone has more tokens than the 64"),
     ({"rerank": {}, "temperature": "auto"}, "/temperature", "give a number"),
     ({"rerank": {}, "normaliser": "sparsemax"}, "/normaliser", "rerank is for softmax"),
     ({"rerank": {}, "stream": True}, "/rerank", "leave stream out"),
