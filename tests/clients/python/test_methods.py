@@ -108,7 +108,7 @@ OWN: dict[str, dict[str, str | None]] = {
     "get_model": {},
     "embeddings": {},
     "calibrate": {"from": "source"},
-    "rerank": {"return_documents": None},
+    "rerank": {"return_documents": None, "rank_fields": None, "top_k": None, "max_tokens_per_doc": None},
 }
 # Arguments without a field: the client handles them itself.
 BESIDES = {

@@ -140,7 +140,8 @@ LABELLED: list[dict[str, Any]] = [
 EVERY_FIELD = [
     Call("attend", {"query": "a", "rerank": {"model": "marco", "depth": 2, "weight": "auto"}}),
     Call("attend", {"query": "a", "rerank": {"weight": 0.5}}),
-    Call("rerank", {"query": "a", "documents": ["b"], "return_documents": True}),
+    Call("rerank", {"query": "a", "documents": ["b"], "return_documents": True, "top_k": 1, "max_tokens_per_doc": 9}),
+    Call("rerank", {"query": "a", "documents": [{"title": "b"}], "rank_fields": ["title"]}),
     Call("rerank_as_cohere", {"query": "a", "documents": [{"text": "b"}], "return_documents": False}),
     Call("score", {"text_1": ["a", "b"], "text_2": ["c", "d"]}),
     _new(similarity="cosine", encoder="all-MiniLM-L6-v2", value_from="key", null="auto"),
@@ -325,9 +326,17 @@ EVERY_FIELD = [
             "skip": ["note"],
             "number": ["price"],
             "text": True,
+            "text_column": ["title"],
+            "decimal": ".",
+            "date": "%d.%m.%Y",
             "delimiter": ";",
             "charset": "utf-8",
+            "quoting": "csv",
+            "header_row": 1,
         },
+    ),
+    Call(
+        "read_table", b"id,key\n1,cats\n", query={"file": "a.csv", "decimal": ",", "quoting": "none", "sheet": "Data"}
     ),
     Call("trace", {"text": "a", "causal": True, "include": ["query", "key", "value"], "vector_format": "base64"}),
     Call("trace", {"text": "a", "model": "all-MiniLM-L6-v2", "vector_format": "numbers"}),

@@ -59,7 +59,8 @@ def _answers(received: bytes, methods: str) -> Iterator[Answer]:
         if int(status) == 100:
             yield Answer(100, headers, b"")
             continue
-        assert headers["cache-control"] == "no-store", lines
+        page = headers.get("content-type", "").startswith("text/html")
+        assert headers["cache-control"] == ("no-cache" if page else "no-store"), lines
         if methods[number : number + 1] == "H":
             content, number = b"", number + 1
         elif "content-length" in headers:
