@@ -71,7 +71,7 @@ def background(page: Any) -> str:
 
 def test_every_kind_of_page_opens_and_fits_its_window(page):
     start = page.url
-    kinds = ("start/notebook", "guide/asking", "reference/names", "reference/http/attend", "reference/python/client")
+    kinds = ("start/notebook", "guide/asking", "reference/glossary", "reference/http/attend", "reference/python/client")
     for name in (*kinds, "operate/container", "operate/certificate"):
         page.goto(f"{start}{name}.html")
         page.wait_for_load_state("networkidle")
