@@ -473,7 +473,9 @@ def load_by_library(
         ) from error
 
     with suppress(UnsupportedModelError):
-        check_weights(read_modules(directory)[0][1] if (directory / "modules.json").exists() else directory)
+        modules = read_modules(directory) if (directory / "modules.json").exists() else [("", directory)]
+        for _, folder in modules[:1]:
+            check_weights(folder)
     use_threads(threads)
     kinds: Mapping[str, Callable[..., Any]] = {"SentenceTransformer": SentenceTransformer, "CrossEncoder": CrossEncoder}
     dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]

@@ -352,9 +352,9 @@ class ResultBuilder:
 def warn_of_filters(snapshot: Snapshot, options: Options, documents: int) -> list[str]:
     """Return the warnings of a question's filter, which this number of documents passes, and of filters in its bias."""
     condition = parse_filter(options.filter, options.now)
-    soft_filters = [term.condition for term in parse_bias(options.bias, options.now) if isinstance(term, FilterTerm)]
-    if condition is None and not soft_filters:
+    if condition is None and not options.bias:
         return []
+    soft_filters = [term.condition for term in parse_bias(options.bias, options.now) if isinstance(term, FilterTerm)]
     kinds = snapshot.lasting("field kinds", dict[str, FieldKinds])
     explain = partial(explain_filter, snapshot.reader, snapshot.record.id, cached_kinds=kinds)
     warnings = dict.fromkeys(warning for soft in soft_filters for warning in explain(soft, passes=True))

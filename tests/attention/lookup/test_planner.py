@@ -268,10 +268,10 @@ def test_a_sweep_takes_a_bare_query_with_options_or_a_question():
     [
         (np.ones((2, 3)), [0.1], ShapeError, r"one query, got shape \(2, 3\)"),
         (np.ones(4), [0.1], ShapeError, "width 4"),
-        ("cats", [0.1], ParameterError, "vector of numbers, got str"),
+        ("cats", [0.1], ParameterError, "real numbers, got text"),
         (np.ones(3), 0.1, ParameterError, r"a list of numbers, got 0.1"),
         (np.ones(3), [-0.1], ParameterError, "from 1e-30 to infinity"),
-        (np.ones(3), ["0.1"], ParameterError, "temperature must be a number, got str"),
+        (np.ones(3), ["0.1"], ParameterError, "temperatures must hold real numbers, got text"),
     ],
 )
 def test_an_invalid_argument_of_a_sweep_is_named(query, temperatures, error, message):

@@ -45,5 +45,5 @@ def test_a_reranker_adds_to_the_logits_of_an_answer(reranking: Client) -> None:
 def test_refusals_of_a_reranker(reranking: Client) -> None:
     with pytest.raises(NotFound, match="rerankers of this service are pairs"):
         reranking.rerank("a", ["b"], model="none")
-    with pytest.raises(Invalid, match="1 texts came in text_1 and 2 in text_2"):
-        reranking.score(["a"], ["b", "c"])
+    with pytest.raises(Invalid, match="2 texts came in text_1 and 3 in text_2"):
+        reranking.score(["a", "b"], ["c", "d", "e"])

@@ -30,7 +30,7 @@ def test_a_text_has_one_vector_whatever_it_is_encoded_with(left_padded, precisio
     encoder = load_encoder(str(left_padded), precision=precision)
     assert not encoder.batched
     (note,) = encoder.notes
-    assert "encodes each text alone" in note
+    assert "reads each text alone" in note
     for purpose in PURPOSES:
         together = encoder.encode(TEXTS, purpose).vectors
         alone = np.concatenate([encoder.encode([text], purpose).vectors for text in TEXTS])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from softkv.tables.asked import Asked, read_asked
-from softkv.tables.columns import Columns
+from softkv.tables.columns import OF_OPEN_TABLE, Columns
 from softkv.tables.confinement import landlock_version
 from softkv.tables.content import Layout, stem_of
 from softkv.tables.objects import EXPORT_MARK, EXPORT_SETTINGS, EXPORT_VERSION
@@ -18,6 +18,7 @@ __all__ = [
     "EXPORT_SETTINGS",
     "EXPORT_VERSION",
     "MESSAGE",
+    "OF_OPEN_TABLE",
     "Asked",
     "Columns",
     "Layout",

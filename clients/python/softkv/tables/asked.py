@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from softkv.problems import invalid_value
 from softkv.tables.cells import BadCell, is_empty, parse_json, to_id, to_vector
-from softkv.tables.columns import Columns
+from softkv.tables.columns import OF_OPEN_TABLE, Columns
 from softkv.tables.opening import open_with
 
 F64: TypeAlias = NDArray[np.float64]
@@ -50,7 +50,7 @@ def read_asked(path: Path) -> list[Asked]:
     Raises:
         Invalid: the file cannot be read, has no question, or a row is not one.
     """
-    table = open_with(path, Columns(needs="rows", text=True, repeats=True), lines="query")
+    table = open_with(path, Columns(needs="rows", text=True, repeats=True, option=OF_OPEN_TABLE), lines="query")
     questions = []
     for number, cells, flaw, _ in table:
         location, name = f"{table.unit} {number} of {path}", f"{table.unit} {number}"

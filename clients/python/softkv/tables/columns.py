@@ -14,7 +14,7 @@ FIELDS = ("id", "key", "value", "key_vector", "key_vectors", "value_vector", "pa
 
 METADATA, SKIP = "metadata", "skip"
 _KEYS = {"key", "key_vector", "key_vectors"}
-_OF_OPEN_TABLE = "open_table(…, {}={})"
+OF_OPEN_TABLE = "open_table(…, {}={})"
 _LISTS = ("skip", "number", "text_column")
 _OPTIONS = {"id": "id", "key": "key", "value": "value", "vector": "key_vector", "expires": "expires"}
 
@@ -110,9 +110,9 @@ class Columns:
     def say(self, option: str, column: str = "") -> str:
         """Return how a caller writes an option, with the name of a column or another value.
 
-        Callers that need keys or rows offer `key` alone; the other options are those of `open_table`.
+        Callers that need keys offer `key` alone; the other options are those of `open_table`.
         """
-        form = self.option if self.needs == "documents" or option == "key" else _OF_OPEN_TABLE
+        form = OF_OPEN_TABLE if self.needs == "keys" and option != "key" else self.option
         name = option.replace("_", "-") if form.startswith("--") else option
         return form.format(name, repr(column) if column else "…")
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from softkv.problems import invalid_value
 from softkv.tables.cells import BadCell, is_empty, to_id
-from softkv.tables.columns import Columns
+from softkv.tables.columns import OF_OPEN_TABLE, Columns
 from softkv.tables.content import Cells, naming_damage, opener_of, own_file, unreadable
 from softkv.tables.objects import beir_file, parse_lines
 from softkv.tables.opening import open_with
@@ -51,7 +51,7 @@ def read_questions(
     if path.parent.name == _QRELS and path.suffix == ".tsv":
         with naming_damage(path):
             return _read_judgements(path)
-    table = open_with(path, Columns(needs="rows", text=True, repeats=True))
+    table = open_with(path, Columns(needs="rows", text=True, repeats=True, option=OF_OPEN_TABLE))
     if table.columns is not None:
         for option, name in (("query", query), ("id", id)):
             if name not in table.columns:
