@@ -86,8 +86,13 @@ LISTED = [
 ]
 OF_A_SCAN = Listed("the digits within its bounds", lambda call: True, frozenset({"certificate", "error"}))
 OF_EACH_ANSWER = ("x-request-id", "content-length", "date")
-OF_THE_REQUEST = {"rerank": "id", "rerank_as_cohere": "id", "score": "id", "read_table": "expires"}
-"""Fields that have the id of the request, or an instant that is counted from it."""
+OF_THE_REQUEST = {
+    "rerank": {"id"},
+    "rerank_as_cohere": {"id"},
+    "score": {"id", "created"},
+    "read_table": {"expires"},
+}
+"""Fields that have the id of the request, its instant, or one that is counted from it."""
 
 
 def hidden(number: int, **fields: Any) -> dict[str, Any]:
@@ -235,7 +240,7 @@ class Near(float):
 def said(answer: httpx.Response, call: Call, limits: Limits | None) -> list[Any]:
     """Return the status, headers and body of an answer, without what may vary; numbers as they are written."""
     items = [item for item in LISTED if item.concerns(call)] + ([] if limits is None else [OF_A_SCAN])
-    varying = frozenset[str]().union({OF_THE_REQUEST.get(call.operation)}, *(item.fields for item in items))
+    varying = frozenset[str]().union(OF_THE_REQUEST.get(call.operation, ()), *(item.fields for item in items))
 
     def read(line: str) -> Any:
         return json.loads(
