@@ -184,8 +184,8 @@ class Call:
         answer.read()
         seconds = time.perf_counter() - began
         self.service.wait_until_idle()
-        spent, most = self.service.processor_seconds() - before, self.service.memory("VmHWM")
-        return answer.status, seconds, spent, most - idle
+        spent, peak = self.service.processor_seconds() - before, self.service.memory("VmHWM")
+        return answer.status, seconds, spent, peak - idle
 
     def waits(self) -> float:
         """Return the longest time of a question of another key meanwhile, in seconds."""
@@ -221,14 +221,14 @@ class Call:
     def row(self) -> Iterator[str]:
         """Yield the columns of the call, without its name."""
 
-        def column(figure: float, most: float, unit: str) -> str:
-            return f"{figure:.{0 if unit == ' MiB' else 1}f}{unit}{' !' if figure > most else ''}"
+        def column(figure: float, limit: float, unit: str) -> str:
+            return f"{figure:.{0 if unit == ' MiB' else 1}f}{unit}{' !' if figure > limit else ''}"
 
         (once_status, _, *once), (status, seconds, *twice) = self.measure(1), self.measure(2)
         yield f"{status}" if status == once_status else f"{once_status}, {status}"
-        for before, after, most, least, unit in zip(once, twice, (1e9, 500), (0.5, 64), (" s", " MiB"), strict=True):
-            yield column(before, most, unit)
-            yield column(after, most, unit)
+        for before, after, limit, least, unit in zip(once, twice, (1e9, 500), (0.5, 64), (" s", " MiB"), strict=True):
+            yield column(before, limit, unit)
+            yield column(after, limit, unit)
             yield column(round(after / max(before, 0.01), 1), 2.2, "") if after >= least else ""
         if twice[0] >= 0.5:
             yield column(self.waits(), 1, " s")

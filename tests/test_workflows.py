@@ -138,10 +138,10 @@ def test_a_program_that_publishes_is_run_only_if_its_bytes_are_known(tmp_path: P
     archive = tmp_path / "archive.tar.gz"
     subprocess.run(["tar", "czf", archive, program.name], cwd=tmp_path, check=True)
     program.unlink()
-    known = {"URL": archive.as_uri(), "SHA256": sha256(archive.read_bytes()).hexdigest()}
-    assert run_step("mcp-registry", "Publish", tmp_path, **known | {"SHA256": "0" * 64}) != 0
+    variables = {"URL": archive.as_uri(), "SHA256": sha256(archive.read_bytes()).hexdigest()}
+    assert run_step("mcp-registry", "Publish", tmp_path, **variables | {"SHA256": "0" * 64}) != 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["archive.tar.gz", "publisher.tar.gz"]
-    assert run_step("mcp-registry", "Publish", tmp_path, **known) == 0
+    assert run_step("mcp-registry", "Publish", tmp_path, **variables) == 0
     assert (tmp_path / "ran").read_text() == "login\npublish\n"
 
 

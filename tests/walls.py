@@ -44,11 +44,13 @@ def digest(wall: Wall, root: Path = ROOT) -> str:
     """Return the digest of a wall and of the modules of the core that it imports."""
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", wall.folder]
     listed = subprocess.run(listing, cwd=root, capture_output=True, text=True, check=True).stdout.splitlines()
-    own = {path for name in listed if (path := root / name).is_file() and path.suffix != ".md"}
-    modules = {path for path in own if path.suffix == ".py" and path.is_relative_to(root / wall.folder / wall.package)}
+    files = {path for name in listed if (path := root / name).is_file() and path.suffix != ".md"}
+    modules = {
+        path for path in files if path.suffix == ".py" and path.is_relative_to(root / wall.folder / wall.package)
+    }
     core = {path for module in modules for path in imported(module, root)}
     result = hashlib.sha256()
-    for path in sorted(own | core):
+    for path in sorted(files | core):
         result.update(f"{path.relative_to(root)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     return result.hexdigest()
 

@@ -129,7 +129,7 @@ class Measurements(NamedTuple):
 
 
 class ShortText(NamedTuple):
-    """What a model reads of a long text, and how many tokens and unknown tokens the whole has, if it tells these."""
+    """What a model reads of a long text, and the numbers of tokens and of unknown tokens of the whole text, or None."""
 
     text: str
     counts: tuple[int, int] | None

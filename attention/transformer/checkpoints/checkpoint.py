@@ -324,7 +324,7 @@ def prompts_of(config: Config) -> tuple[Mapping[str, str], str | None]:
 
 
 def token_limit(settings: Config) -> int | None:
-    """Return the limit of tokens of a text in the settings of a transformer; None if there is none."""
+    """Return `max_seq_length` of a transformer's settings, the most tokens of a text; None if it is left out."""
     return None if settings.fields.get("max_seq_length") is None else settings.count("max_seq_length")
 
 

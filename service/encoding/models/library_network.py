@@ -205,7 +205,7 @@ def _other_settings(reader: Any, of_pairs: bool) -> Iterator[str]:
 
 
 NO_LIMIT = 1e9
-"""A limit of tokens from which on there is none: transformers writes 1e30 into folders that do not say theirs."""
+"""At this limit of tokens, a model has none: transformers writes 1e30 into a folder that does not say its limit."""
 PADDING = ("padding", "padding_side", "pad_to_multiple_of")
 TRUNCATIONS = (True, "longest_first", "only_first")
 """The ways in which a tokeniser may shorten a text that is too long."""

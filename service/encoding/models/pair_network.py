@@ -144,9 +144,8 @@ class CorePairNetwork:
         self._prompt = checkpoint.prompt
         tokenizer = load_tokenizer(checkpoint.folder, checkpoint.max_tokens, len(self.model.embeddings.tokens))
         self.tokenizer = tokenizer
-        self._pairs = Tokenizer.from_str(
-            tokenizer.library.to_str()
-        )  # the other does not truncate, and may run meanwhile
+        # A copy, because the one for single texts does not truncate, and may run meanwhile.
+        self._pairs = Tokenizer.from_str(tokenizer.library.to_str())
         self._pairs.enable_truncation(self.max_tokens, direction=tokenizer.truncation_side)
         self._has_types = checkpoint.has_types and tokenizer.tells_types
         types = self.model.embeddings.types

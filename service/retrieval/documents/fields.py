@@ -170,9 +170,8 @@ def explain_filter(
     for comparison in _list_comparisons(condition, passes=passes):
         kinds = cached_kinds.get(comparison.name) or reader.field_kinds(collection, comparison.name)
         if _types(kinds.own):
-            cached_kinds[comparison.name] = (
-                kinds  # of fields that exist, because a caller may send any number of other names
-            )
+            # Of fields that exist alone, because a caller may send any number of other names.
+            cached_kinds[comparison.name] = kinds
             warning = _explain_types(comparison, kinds)
         else:
             warning = None if passes else _no_field(reader, collection, comparison.name)

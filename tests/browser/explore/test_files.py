@@ -411,15 +411,15 @@ MARKS = {"literal.tsv": [UNQUOTED.format(2, TERMINAL)], "swallowed.tsv": [UNQUOT
 
 
 def test_marks_cells_and_names_of_a_text_are_as_in_python(tmp_path: Path) -> None:
-    wanted = {name: notices for name, (_, notices) in LAID_OUT.items()}
+    notices_of = {name: notices for name, (_, notices) in LAID_OUT.items()}
     for name, (content, _) in LAID_OUT.items():
         (tmp_path / name).write_bytes(content.encode())
     for case in TABLES:
         if case.name.endswith(".tsv"):
             case.save(tmp_path / case.name)
-            wanted[case.name] = MARKS.get(case.name, [])
-    given = [{"name": name, "base64": b64encode((tmp_path / name).read_bytes()).decode()} for name in wanted]
-    for (name, notices), file in zip(wanted.items(), ask(files=given)["files"], strict=True):
+            notices_of[case.name] = MARKS.get(case.name, [])
+    files = [{"name": name, "base64": b64encode((tmp_path / name).read_bytes()).decode()} for name in notices_of]
+    for (name, notices), file in zip(notices_of.items(), ask(files=files)["files"], strict=True):
         table = open_table(tmp_path / name)
         assert [(made["line"], made.get("document")) for made in file["made"]] == [
             (row.number, row.document) for row in table
@@ -465,18 +465,18 @@ def test_a_column_has_the_type_and_the_remark_of_its_case() -> None:
 
 NOTICES = {
     "trailing zeros in a price": [
-        f"The column “price” has 4 numbers, and “1.10” is stored as 1.1. {TERMINAL} --text-column “price” keeps texts."
+        f'The column “price” has 4 numbers, and “1.10” is stored as 1.1. {TERMINAL} --text-column "price" keeps texts.'
     ],
     "postcodes": [
         "The column “zip” stays text, since “01234” would not come back the same as a number. "
-        f"{TERMINAL} --number “zip” makes it one."
+        f'{TERMINAL} --number "zip" makes it one.'
     ],
     "commas where the delimiter is another": [
         f"The column “x” stays text, since “1,5” has another decimal point. {TERMINAL} --decimal , reads it."
     ],
     "one mark in ninety-nine cells": [
         "The column “x” stays text, since 1 of its cells has no number, such as “n/a”. "
-        f"{TERMINAL} --number “x” leaves it empty."
+        f'{TERMINAL} --number "x" leaves it empty.'
     ],
     "two kinds of marks in two hundred": [
         "The column “x” has 2 cells without a value, such as “-”, and they stay empty."

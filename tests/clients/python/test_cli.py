@@ -66,9 +66,9 @@ def test_one_distribution_without_the_others_has_its_commands(name: str) -> None
     program = cli.create_program([part])
     listed = CliRunner().invoke(program, ["--help"], env={"COLUMNS": "120"}).stdout.split("─ Not installed ─")
     assert len(listed) == 2
-    own = cli.NOT_INSTALLED[name][1].keys()
-    assert [command for command in OTHERS if f"│ {command} " in listed[0]] == [*own]
-    assert [command for command in OTHERS if f"│ {command} " in listed[1]] == [c for c in OTHERS if c not in own]
+    commands = cli.NOT_INSTALLED[name][1].keys()
+    assert [command for command in OTHERS if f"│ {command} " in listed[0]] == [*commands]
+    assert [command for command in OTHERS if f"│ {command} " in listed[1]] == [c for c in OTHERS if c not in commands]
     version = "softkv 0" if name == "service" else "softkv-client 0"
     assert CliRunner().invoke(program, ["--version"]).stdout.startswith(version)
 

@@ -94,9 +94,9 @@ async def test_a_start_removes_the_files_of_ended_processes(tmp_path: Path) -> N
     async with running.place("caller") as folder:
         open_files(tmp_path).clear()
         assert folder.exists()
-        own = {folder.parent.name, f"{folder.parent.name}.lock"}
-        assert {path.name for path in tmp_path.iterdir()} == {"notes", *own}
-    (tmp_path / own.pop()).with_suffix(".lock").unlink()
+        names = {folder.parent.name, f"{folder.parent.name}.lock"}
+        assert {path.name for path in tmp_path.iterdir()} == {"notes", *names}
+    (tmp_path / names.pop()).with_suffix(".lock").unlink()
     shutil.rmtree(folder.parent)  # as a cleaner of old files may
     async with running.place("caller") as folder:
         assert folder.exists()

@@ -122,7 +122,9 @@ MATCH = object_of(
     },
     optional=("value", "confidence", "expires"),
 )
-WARNINGS = list_of(text(), "Comparisons of where with a type that a field has not. Left out if there are none.")
+WARNINGS = list_of(
+    text(), "Comparisons in `where` of a field with a type that its values do not have. Left out if there are none."
+)
 ANSWER: dict[str, Schema] = {
     "verdict": text(
         "one: a document has more than half of the weight. several: the documents share it. none: 'none of these' has "

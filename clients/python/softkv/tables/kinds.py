@@ -33,7 +33,6 @@ DATES = tuple(day + time for day, time in product(_DAYS, ("", " %H:%M", " %H:%M:
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,19})")
 _WORD = re.compile(r"[^\W\d_][^\W\d_A-ZÄÖÜ]*|[%$€£]")
 _CAPITALS = re.compile(r"[^\W\d_]+|[%$€£]")
-_PLACES = 2
 _LONGEST_DATE = 60
 _MISSING_SHARE = 100
 """A column of numbers has at least this many cells for each missing one."""
@@ -196,8 +195,7 @@ class ColumnOfTexts:
             return ColumnType(kind, self._count)
         if self._point not in self._decimals:
             return ColumnType("text", self._count, remark="decimal", example=self._pointed)
-        are_places_equal = len(self._places) == 1 and min(self._places) >= _PLACES
-        if self._flawed or (self._changed and not are_places_equal and not is_amount(self._name)):
+        if self._flawed or (self._changed and len(self._places) > 1 and not is_amount(self._name)):
             return ColumnType("text", self._count, remark="text", example=self._flawed or self._changed)
         example = self._changed or (self._pointed if self._point == "," else "")
         remark: Remark | None = "numbers" if example else None

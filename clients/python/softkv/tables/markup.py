@@ -27,8 +27,8 @@ _COLUMNS = 16_384
 def read_markup(path: Path, sheet: str) -> dict[tuple[int, int], Any]:
     """Return cells by their row and column, from 1: FAULTY, COVERED, or a list of the value.
 
-    They are formulas without a stored value and errors; of .ods also durations, and texts with more than characters. Of
-    other formats there are none.
+    They are errors, and formulas without a stored value. Of .ods, they are also durations, and texts with tabs, line
+    breaks or notes. A file of another format has none.
     """
     if not is_zipfile(path):
         return {}

@@ -44,8 +44,8 @@ def test_the_words_and_formats_are_those_of_the_cases() -> None:
 def test_a_column_has_the_type_of_its_case(case: dict[str, Any]) -> None:
     type_ = decided(case)
     values = [type_.read(cell) for cell in expanded(case["cells"])]
-    wanted = expanded(case["values"]) if case["kind"] != "json" else case["values"]
-    assert (type_.kind, json.dumps(values)) == (case["kind"], json.dumps(wanted))
+    expected = expanded(case["values"]) if case["kind"] != "json" else case["values"]
+    assert (type_.kind, json.dumps(values)) == (case["kind"], json.dumps(expected))
     assert type_.remark == case.get("says")
     example = [type_.example, *([json.dumps(type_.read(type_.example))] if type_.remark == "numbers" else [])]
     assert example == case.get("example", [""])
@@ -64,8 +64,8 @@ def test_a_file_with_the_column_of_a_case_has_its_values(tmp_path: Path, case: d
     options |= {case["named"]: [case["column"]]} if "named" in case else {}
     table = open_table(path, **options)
     fields = [row.document.get("metadata", {}) for row in table if row.document is not None]
-    wanted = expanded(case["values"]) if case["kind"] != "json" else case["values"]
-    assert [field.get(case["column"]) for field in fields] == wanted
+    expected = expanded(case["values"]) if case["kind"] != "json" else case["values"]
+    assert [field.get(case["column"]) for field in fields] == expected
     assert len(table.notices) == ("says" in case) + ("nulls" in case)
 
 
