@@ -97,7 +97,7 @@ def run_python(page: Page, url: str = SHOWN_URL) -> int:
         with contextlib.redirect_stdout(printed):
             exec(compile(text, page.name, "exec"), names)
         expected = "\n".join(line[2:] for line in text.splitlines() if line.startswith("# "))
-        assert printed.getvalue().strip() == expected, text
+        assert printed.getvalue().strip() == expected, f"{page.name} prints\n{printed.getvalue()}\nfor\n{text}"
     return len(blocks)
 
 
