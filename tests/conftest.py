@@ -105,7 +105,7 @@ def documentation_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not python.exists():
         pytest.skip("no .venv-docs: `make docs` installs it")
     folder = tmp_path_factory.mktemp("documentation") / "site"
-    command = [python, "-m", "tests.documentation", str(folder)]
+    command = [python, "-m", "tools.documentation", str(folder)]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return folder

@@ -12,9 +12,9 @@ import pytest
 from service.api.keyring import line_of
 from service.api.problems.table import OF_STATUS, TABLE
 from service.settings import Settings
-from tests import settings_tables
 from tests.examples import ROOT, Page, run_commands, run_python
 from tests.running import RunningService
+from tools import settings_tables
 
 DOCS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))
 PAGES = [Page(name) for name in ("README.md", "CONTRIBUTING.md", *DOCS)]
@@ -25,7 +25,7 @@ LINKING = [*PAGES, *OF_WALLS, *map(Page, OTHERS)]
 MAPS = [page for page in (*PAGES, *OF_WALLS, Page("ARCHITECTURE.md")) if page.name != "README.md"]
 PATH = re.compile(r"[\w.*-]{3,}(/[\w.*-]+)+/?|[\w.*-]+\.(py|md|toml|txt|yml|yaml|sql|jsonl)|Makefile")
 NO_PATHS = ("application/", "text/", "data/", "dist/", ".venv/", "~/.cache", ".cursor/", ".vscode/")
-HOUSE = [ROOT / name for name in ("attention", "service", "clients", "extensions", "tests", "benchmarks")]
+HOUSE = [ROOT / name for name in ("attention", "service", "clients", "extensions", "tests", "tools", "benchmarks")]
 PACKAGES = sorted(
     str(path.relative_to(ROOT)) for folder in HOUSE for path in folder.rglob("__init__.py") if path.stat().st_size
 )

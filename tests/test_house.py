@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.walls import WALLS
+from tools.walls import WALLS
 
 ROOT = Path(__file__).parents[1]
 OWN = [
     path
-    for folder in ("attention", "service", "clients", "extensions", "tests", "benchmarks")
+    for folder in ("attention", "service", "clients", "extensions", "tests", "tools", "benchmarks")
     for path in (ROOT / folder).glob("**/*")
     if path.suffix in {".py", ".js", ".ts", ".css", ".html", ".sql"}
     and not {"vendor", "node_modules", "dist", "build", "generated"} & set(path.parts)

@@ -11,7 +11,7 @@ from functools import cache
 import grimp
 import pytest
 
-from tests.walls import CORE, WALLS
+from tools.walls import CORE, WALLS
 
 ROOTS = (*CORE, *(wall.package for wall in WALLS.values()))
 

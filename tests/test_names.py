@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tests.description import FILE
 from tests.examples import ROOT
+from tools.description import FILE
 
 DESCRIPTION = json.loads(FILE.read_text(encoding="utf-8"))
 

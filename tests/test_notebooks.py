@@ -8,7 +8,7 @@ import re
 import pytest
 
 from tests.examples import ROOT
-from tests.notebook import BLANK, FILES, Notebook, assert_shows
+from tools.notebook import BLANK, FILES, Notebook, assert_shows
 
 CLIENT = ROOT / "docs" / "start" / "notebook.ipynb"
 LESSON = ROOT / "docs" / "notebooks" / "attention-as-a-lookup.ipynb"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.node import CLIENT, ROOT, NodeMissingError, checked, node, packages
-from tests.page import BUILT, DOCUMENTS, OF_WIDGET, WEB, WIDGET, build, build_widget, check, library
+from tools.node import CLIENT, ROOT, NodeMissingError, checked, node, packages
+from tools.page import BUILT, DOCUMENTS, OF_WIDGET, WEB, WIDGET, build, build_widget, check, library
 
 pytestmark = pytest.mark.node
 SOURCES = ("deeper", "docs", "encoder", "explore", "exported", "lesson", "room", "shared", "story", "widget")

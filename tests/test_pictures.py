@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests import pictures
 from tests.examples import ROOT
+from tools import pictures
 
 IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)]+\.svg)\)")
 FEWEST_CHARACTERS = 60
@@ -29,7 +29,7 @@ def test_each_file_matches_its_program(numbers: dict[str, Any]) -> None:
     assert {path.name for path in pictures.FOLDER.glob("*.svg")} == drawn.keys()
     for name, content in drawn.items():
         stored = (pictures.FOLDER / name).read_text(encoding="utf-8")
-        assert stored == content, f"{name} is out of date: run `python -m tests.pictures`"
+        assert stored == content, f"{name} is out of date: run `python -m tools.pictures`"
 
 
 def test_each_picture_is_on_a_page_with_an_alternative_text() -> None:

@@ -14,7 +14,7 @@ from service.storage.directory import Ballast
 
 
 def test_the_packages_start_without_modules_of_posix() -> None:
-    command = [sys.executable, "-m", "tests.portability"]
+    command = [sys.executable, "-m", "tools.portability"]
     finished = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert finished.returncode == 0, finished.stderr
     *packages, answer = finished.stdout.splitlines()

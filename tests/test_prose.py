@@ -1,11 +1,11 @@
-"""The code is in plain English: what `python -m tests.prose` counts may only fall."""
+"""The code is in plain English: what `python -m tools.prose` counts may only fall."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.examples import Page
-from tests.prose import (
+from tools.prose import (
     PACKAGES,
     PATTERNS,
     ROOT,

@@ -18,10 +18,10 @@ from service.retrieval.documents.seeding import Progress
 from service.server.startup import StartupProgress, announcement
 from softkv.commands.console import messages
 from tests.examples import ROOT, Page
-from tests.release import PLACEHOLDER, source
 from tests.running import RunningService
 from tests.service.server.test_startup import Service
 from tests.test_house import HOUSE
+from tools.release import PLACEHOLDER, source
 
 README = Page("README.md")
 TUTORIAL = Page("docs/start/tutorial.md")

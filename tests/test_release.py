@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.release import CHANGES, CITATION, OWNER, OWNERS, PLACEHOLDER, ROOT, VERSION, VERSIONS, source, statements
+from tools.release import CHANGES, CITATION, OWNER, OWNERS, PLACEHOLDER, ROOT, VERSION, VERSIONS, source, statements
 
 # What the files of the test state, as a maintainer has them before a release.
 MAINTAINER = "the-maintainer"
@@ -26,7 +26,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a repository with the files that a release changes, at version 0.1.0."""
     folder = tmp_path_factory.mktemp("repository")
     files = {path for table, value in TABLES for path, _ in statements(ROOT, table, value)}
-    for path in (*files, ROOT / "Makefile", ROOT / "tests" / "__init__.py", ROOT / "tests" / "release.py"):
+    for path in (*files, ROOT / "Makefile", ROOT / "tools" / "__init__.py", ROOT / "tools" / "release.py"):
         target = folder / path.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
@@ -67,7 +67,7 @@ def write_all(folder: Path, version: str, owner: str) -> None:
     project.write_text(
         re.sub(r'^(Repository = "https://github\.com/)[^/]+', rf"\g<1>{owner}", text, flags=re.MULTILINE)
     )
-    subprocess.run([sys.executable, "-m", "tests.release"], cwd=folder, check=True)
+    subprocess.run([sys.executable, "-m", "tools.release"], cwd=folder, check=True)
 
 
 def stated(folder: Path, table: tuple[tuple[str, str], ...], value: str) -> set[str]:
@@ -91,7 +91,7 @@ def test_all_files_state_the_version_and_the_owner_of_pyproject() -> None:
     version, owner = source(ROOT)
     for table, value, statement in ((VERSIONS, VERSION, version), (OWNERS, OWNER, owner)):
         different = [
-            f"{path.relative_to(ROOT)} states {match[2]}, pyproject.toml {statement}: run python -m tests.release"
+            f"{path.relative_to(ROOT)} states {match[2]}, pyproject.toml {statement}: run python -m tools.release"
             for path, pattern in statements(ROOT, table, value)
             for match in pattern.finditer(path.read_text(encoding="utf-8"))
             if match[2] != statement
@@ -160,7 +160,7 @@ def test_the_next_release_has_its_own_changes_and_date(checkout: Path) -> None:
 )
 def test_an_invalid_version_changes_nothing(checkout: Path, version: str, message: str) -> None:
     before = state(checkout)
-    command = [sys.executable, "-m", "tests.release", version]
+    command = [sys.executable, "-m", "tools.release", version]
     refused = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
     assert refused.returncode == 1
     assert message in refused.stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.lowest import lowest
+from tools.lowest import lowest
 
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = ROOT / ".github" / "workflows"
@@ -71,7 +71,7 @@ def test_make_run_installs_torch_only_for_the_lab(tmp_path):
 
 
 def test_the_lowest_versions_are_those_that_the_distributions_allow():
-    assert (ROOT / "constraints-lowest.txt").read_text() == lowest(), "python -m tests.lowest"
+    assert (ROOT / "constraints-lowest.txt").read_text() == lowest(), "python -m tools.lowest"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.walk import CLIENT, PROJECT, walk_http
+from tools.walk import CLIENT, ROOT, walk_http
 
 NOT_ASKED = [
     "service/api/keyring.py",
@@ -22,7 +22,7 @@ MAX_FILES = 74
 
 def test_a_plain_text_query_enters_no_file_that_it_asks_nothing_of(tmp_path):
     walk = walk_http(tmp_path, cached=False)
-    entered = {str(Path(path).relative_to(PROJECT)) for path in walk.calls if not path.startswith(CLIENT)}
-    assert all((PROJECT / path).exists() for path in NOT_ASKED)
+    entered = {str(Path(path).relative_to(ROOT)) for path in walk.calls if not path.startswith(CLIENT)}
+    assert all((ROOT / path).exists() for path in NOT_ASKED)
     assert entered.isdisjoint(NOT_ASKED)
     assert len(entered) <= MAX_FILES

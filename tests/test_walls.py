@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import walls
-from tests.walls import CORE, PASSED, ROOT, WALLS, Wall, digest, imported, read_passed, suites
+from tools import walls
+from tools.walls import CORE, PASSED, ROOT, WALLS, Wall, digest, imported, read_passed, suites
 
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
 SMALL = Wall("extensions/small", "softkv_small")
@@ -111,7 +111,7 @@ def test_a_suite_that_passed_has_a_line_beside_those_of_others(root: Path, monke
 
 
 def test_the_name_of_another_wall_is_refused_with_those_that_exist() -> None:
-    command = [sys.executable, "-m", "tests.walls", "passed", "referees"]
+    command = [sys.executable, "-m", "tools.walls", "passed", "referees"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert ended.stderr.startswith("Expected the name of a wall, one of referee")

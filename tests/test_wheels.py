@@ -29,7 +29,7 @@ from service.encoding.registry import SHA256
 from tests.container.locks import entries, plain
 from tests.examples import ROOT, Page
 from tests.running import RunningService
-from tests.walls import WALLS
+from tools.walls import WALLS
 
 # The files that go into the build, and no other files of a checkout.
 BUILT_OF = (
@@ -38,7 +38,7 @@ BUILT_OF = (
     "README.md",
     "LICENSE",
     "docker/model.lock",
-    "tests/model_wheel.py",
+    "tools/model_wheel.py",
     "attention",
     "service",
     "clients/python/pyproject.toml",

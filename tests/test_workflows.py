@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.release import source
+from tools.release import source
 
 ROOT = Path(__file__).parents[1]
 GITHUB = ROOT / ".github"
@@ -166,7 +166,8 @@ def test_a_documentation_is_published_beside_the_other_versions(tmp_path: Path) 
         checkout = tmp_path / f"checkout-{number}"
         git = ["git", "-C", str(checkout), "-c", "user.name=a", "-c", "user.email=a"]
         subprocess.run(["git", "init", "--quiet", checkout], check=True)
-        shutil.copytree(ROOT / "tests" / "documentation", checkout / "tests" / "documentation")
+        shutil.copytree(ROOT / "tools" / "documentation", checkout / "tools" / "documentation")
+        shutil.copy(ROOT / "tools" / "__init__.py", checkout / "tools")
         subprocess.run([*git, "add", "--all"], check=True)
         subprocess.run([*git, "commit", "--quiet", "-m", "a"], check=True)
         subprocess.run([*git, "remote", "add", "origin", str(published)], check=True)

@@ -30,8 +30,8 @@ from benchmarks.sentences import (
     train,
 )
 from benchmarks.writing import Counted
-from tests import recorded
-from tests.node import ROOT, checked, node
+from tools import recorded
+from tools.node import ROOT, checked, node
 
 SCRIPT = Path("tests", "benchmarks", "write_words.mjs")
 LONG = "the dog chased the cat, and " * 20

@@ -36,7 +36,7 @@ specs = [importlib.util.find_spec(name) for name in ("numpy", "pydantic", "fasta
 print(json.dumps({
     "distributions": {found.name.lower(): found.version for found in importlib.metadata.distributions()},
     "uncompiled": [spec.name for spec in specs if not os.path.exists(spec.cached)],
-    "found": [name for name in ("tests", "benchmarks") if importlib.util.find_spec(name)],
+    "found": [name for name in ("tests", "tools", "benchmarks") if importlib.util.find_spec(name)],
 }))
 """
 

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from tests.container.locks import entries, plain
 from tests.container.tool import ROOT
 from tests.thorough import thorough
-from tests.walls import WALLS
+from tools.walls import WALLS
 
 IMAGE = default_environment() | {"sys_platform": "linux", "platform_system": "Linux"}
 machines = pytest.mark.parametrize("machine", ["x86_64", "aarch64"])

@@ -8,9 +8,9 @@ import re
 
 import pytest
 
-from tests.documentation import in_browser
-from tests.documentation.pages import DOCS, page_of
-from tests.notebook import Notebook
+from tools.documentation import in_browser
+from tools.documentation.pages import DOCS, page_of
+from tools.notebook import Notebook
 
 
 @pytest.mark.parametrize("language", in_browser.FILES)

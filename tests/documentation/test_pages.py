@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.documentation import models
-from tests.documentation.http_reference import HttpReference
-from tests.documentation.links import problems
-from tests.documentation.pages import (
+from tools.documentation import models
+from tools.documentation.http_reference import HttpReference
+from tools.documentation.links import problems
+from tools.documentation.pages import (
     DOCS,
     GUESTS,
     MADE,
@@ -23,7 +23,7 @@ from tests.documentation.pages import (
     repository,
     sources,
 )
-from tests.documentation.pages import with_site_links as rewritten
+from tools.documentation.pages import with_site_links as rewritten
 
 HOME = (DOCS / "README.md").read_text(encoding="utf-8")
 DESCRIPTION = json.loads((ROOT / "service" / "api" / "openapi.json").read_text(encoding="utf-8"))

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from tests.examples import ROOT, SHOWN_URL, Page
-from tests.node import DESCRIPTION, NodeMissingError, Packages, checked, node, packages
 from tests.running import RunningService
 from tests.service.api.contract import Contract, checked_in
+from tools.node import DESCRIPTION, NodeMissingError, Packages, checked, node, packages
 
 HERE = Path(__file__).parent
 PAGE = Page("docs/reference/other-languages.md")

@@ -1,4 +1,4 @@
-"""The base of all widgets: the module and the styles that `python -m tests.page` bundles from the page's sources."""
+"""The base of all widgets: the module and the styles that `python -m tools.page` bundles from the page's sources."""
 
 from __future__ import annotations
 

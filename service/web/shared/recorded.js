@@ -1,4 +1,4 @@
-/** Recorded data: `recorded/NAME.js`, a classic script each, which `python -m tests.recorded NAME` writes. */
+/** Recorded data: `recorded/NAME.js`, a classic script each, which `python -m tools.recorded NAME` writes. */
 
 import { runScript } from "./script.js";
 

@@ -22,7 +22,7 @@ from softkv import Invalid
 from softkv.tables import open_table
 from tests.clients.python.tables.files import CASES as TABLES
 from tests.clients.python.tables.test_kinds import SHARED, expanded
-from tests.node import ROOT, checked, node
+from tools.node import ROOT, checked, node
 
 pytestmark = pytest.mark.node
 

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.explore.conftest import Explore
-from tests.node import ROOT, checked, node
+from tools.node import ROOT, checked, node
 
 SCRIPT = Path("tests", "browser", "explore", "read_metrics.mjs")
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}

@@ -17,9 +17,9 @@ from tests.browser.deeper.test_pictures import PICTURES
 from tests.browser.frame.conftest import LOAD_MS
 from tests.browser.frame.test_frames import framing
 from tests.browser.reading import number, share, words
-from tests.page import library
-from tests.recorded import read
 from tests.running import RunningService
+from tools.page import library
+from tools.recorded import read
 
 
 def load_encoder(page: Any) -> None:

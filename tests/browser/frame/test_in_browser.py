@@ -11,11 +11,11 @@ import pytest
 
 from tests.browser.conftest import FLAGS
 from tests.browser.frame.test_accessibility import violations
-from tests.documentation import in_browser
 from tests.examples import ROOT
-from tests.node import NodeMissingError
-from tests.notebook import Notebook, assert_shows
 from tests.running import RunningService
+from tools.documentation import in_browser
+from tools.node import NodeMissingError
+from tools.notebook import Notebook, assert_shows
 
 pytestmark = pytest.mark.thorough  # it downloads 113 MB, if dist/in-browser lacks the files
 

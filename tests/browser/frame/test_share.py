@@ -12,7 +12,7 @@ from PIL import Image
 
 from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.reading import module
-from tests.picture import SHARED, SHARED_BYTES, SHARED_SIZE
+from tools.picture import SHARED, SHARED_BYTES, SHARED_SIZE
 
 SHARE, FRAME = "/story/share.js", "/story/sharing.js"
 READ = "const text = (blob) => blob.arrayBuffer().then((all) => btoa(Array.from(new Uint8Array(all), (byte) => String.fromCharCode(byte)).join('')));"  # noqa: E501

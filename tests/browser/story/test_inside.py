@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.story.conftest import Read
-from tests.recorded import read as recorded
-from tests.recorded import unpack_weights
 from tests.running import RunningService
 from tests.thorough import thorough
+from tools.recorded import read as recorded
+from tools.recorded import unpack_weights
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

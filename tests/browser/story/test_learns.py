@@ -9,8 +9,8 @@ import pytest
 
 from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.story.conftest import Read
-from tests.recorded import read as read_recorded
-from tests.recorded import unpack_weights
+from tools.recorded import read as read_recorded
+from tools.recorded import unpack_weights
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -14,8 +14,8 @@ from attention.heads import Heads
 from attention.transformer import LayerNorm
 from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.story.conftest import Read
-from tests.node import ROOT, checked, node
 from tests.thorough import thorough
+from tools.node import ROOT, checked, node
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -15,8 +15,8 @@ import pytest
 from numpy.typing import NDArray
 
 from attention import attend
-from tests.node import ROOT, checked, node
-from tests.recorded import read, unpack_weights
+from tools.node import ROOT, checked, node
+from tools.recorded import read, unpack_weights
 
 pytestmark = pytest.mark.node
 SCRIPT = Path(__file__).with_name("sentences.mjs")

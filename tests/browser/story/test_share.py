@@ -15,9 +15,9 @@ from playwright.sync_api import expect
 from attention import attend
 from tests.browser.conftest import PHONE
 from tests.browser.story.conftest import Read, thickness, weights
-from tests.recorded import read as recorded
 from tests.running import RunningService
 from tests.thorough import thorough
+from tools.recorded import read as recorded
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from softkv import cli, scripts
 from tests.examples import ROOT
-from tests.walls import WALLS
+from tools.walls import WALLS
 
 ALONE = cli.create_program(())
 OTHERS = {name: requirement for requirement, commands in cli.NOT_INSTALLED.values() for name in commands}

@@ -13,8 +13,8 @@ import pytest
 from softkv import AsyncClient, AsyncCollection, Client, Collection, Document
 from softkv.calls import arrays, classroom, collections, documents, feedback, queries, service, writing
 from softkv.calls.call import Call, CollectionRef, ServiceCache
-from tests.description import FILE
 from tests.service.api.contract import is_forbidden
+from tools.description import FILE
 
 DESCRIPTION = json.loads(FILE.read_text(encoding="utf-8"))
 

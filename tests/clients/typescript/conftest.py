@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import node
-from tests.bundle import build
+from tools import node
+from tools.bundle import build
 
 HERE = Path(__file__).parent
 

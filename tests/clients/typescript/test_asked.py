@@ -12,7 +12,7 @@ from tests.clients.cases import FILES, Case, bare, cases, unlike
 from tests.clients.over_http import OverHttp
 from tests.clients.python import asked
 from tests.clients.typescript.conftest import HERE
-from tests.node import ROOT, checked, node
+from tools.node import ROOT, checked, node
 
 
 def ask(checkout, url: str, story: list[Case]) -> list[dict[str, Any]]:

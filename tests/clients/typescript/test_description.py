@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from tests.clients.typescript.conftest import HERE
-from tests.node import ROOT, node
+from tools.node import ROOT, node
 
 
 def compiled(checkout: Path) -> subprocess.CompletedProcess[str]:

@@ -9,8 +9,8 @@ import pytest
 
 from tests.clients.typescript.conftest import HERE
 from tests.examples import SHOWN_URL, Page
-from tests.node import CLIENT, ROOT, checked, node
 from tests.running import RunningService
+from tools.node import CLIENT, ROOT, checked, node
 
 PAGES = [Page("docs/reference/typescript.md"), Page("clients/typescript/README.md")]
 INDEX = (ROOT / CLIENT / "src" / "index.ts").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.node import CLIENT, ROOT
+from tools.node import CLIENT, ROOT
 
 SOURCES = ROOT / CLIENT / "src"
 IMPORT = re.compile(r'^(?:import|export)\b[^;]*?\bfrom "(\.[^"]+)"|^import "(\.[^"]+)"', re.MULTILINE)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bundle import BUILT, CHECKED_IN
-from tests.node import ROOT, checked, node, npm
+from tools.bundle import BUILT, CHECKED_IN
+from tools.node import ROOT, checked, node, npm
 
 MOST_BYTES = 12_100
 PACKAGE = json.loads((ROOT / "clients" / "typescript" / "package.json").read_text(encoding="utf-8"))

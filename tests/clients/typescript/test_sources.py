@@ -10,10 +10,10 @@ import pytest
 
 from service.encoding import DEFAULT_MODEL
 from tests.checkpoints import save_cross_encoder
-from tests.description import FILE
-from tests.node import CLIENT, ROOT, node
 from tests.running import RunningService
 from tests.thorough import thorough
+from tools.description import FILE
+from tools.node import CLIENT, ROOT, node
 
 FILES = sorted(path.name for path in (ROOT / CLIENT / "test").glob("*.test.ts"))
 SHORT = [name for name in FILES if not name.endswith(".long.test.ts")]

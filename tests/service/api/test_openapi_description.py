@@ -14,11 +14,11 @@ from service.api.routing import GuardedRoute, declared_level
 from service.app import create_app
 from service.schemas.attend import AttendRequest
 from service.settings import Settings
-from tests.description import FILE, described
 from tests.running import RunningService
 from tests.service.api.calls import EVERY_FIELD, NDJSON, Call, examples, pointed
 from tests.service.api.contract import PREFIX
 from tests.service.api.test_openapi import DESCRIBED, EXAMPLES, OPERATIONS, prepare_collection, told
+from tools.description import FILE, described
 
 CALLS = [call for call in (*EXAMPLES, *EVERY_FIELD) if isinstance(call.body, dict)]
 KEYWORDS = {

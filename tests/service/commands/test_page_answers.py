@@ -16,8 +16,8 @@ from service.datasets.demos import library
 from service.encoding import Encoder, load_encoder
 from service.retrieval.collections import parse_filter
 from service.storage import SearchRow, temporary_search
-from tests.node import ROOT, checked, node
 from tests.running import RunningService
+from tools.node import ROOT, checked, node
 
 pytestmark = pytest.mark.node
 

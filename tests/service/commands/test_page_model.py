@@ -15,7 +15,7 @@ from service.commands.page.recording import TEXTS
 from service.datasets.demos import library, videos
 from service.encoding import Encoder, load_encoder
 from service.encoding.tracing import read_pair, trace_layers, traceable
-from tests.node import ROOT, checked, node
+from tools.node import ROOT, checked, node
 
 pytestmark = pytest.mark.node
 

@@ -15,8 +15,8 @@ from xxhash import xxh3_64_intdigest
 
 from service.commands.page.recording import pack_texts
 from service.encoding import Encoder, load_encoder
-from tests.node import ROOT, checked, node
 from tests.running import RunningService
+from tools.node import ROOT, checked, node
 
 pytestmark = pytest.mark.node
 

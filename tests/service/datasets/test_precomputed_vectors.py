@@ -9,7 +9,7 @@ from service.datasets import DEMOS
 from service.datasets.precomputed_vectors import load_vectors, write_vectors
 from service.encoding import load_encoder
 from tests.bfloat16 import ROUGH
-from tests.demo_vectors import DIRECTORY, encoded_texts
+from tools.demo_vectors import DIRECTORY, encoded_texts
 
 ROUNDING = 2.0**-11
 """The rounding error of float16, relative to each component."""

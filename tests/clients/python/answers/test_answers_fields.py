@@ -14,7 +14,7 @@ from softkv.answers.answer import Answer, Certificate, Comparison, Evidence, Nea
 from softkv.answers.arrays import Attended, Token, Trace
 from softkv.answers.encoded import Encoded
 from softkv.answers.info import Background
-from tests.description import FILE
+from tools.description import FILE
 
 SCHEMAS = json.loads(FILE.read_text(encoding="utf-8"))["components"]["schemas"]
 KINDS = {

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests import node
 from tests.clients.python.mcp.speaking import COMMAND, VERSIONS
 from tests.running import RunningService
+from tools import node
 
 PROJECT = Path(__file__).parent / "typescript"
 

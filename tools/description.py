@@ -1,0 +1,23 @@
+"""service/api/openapi.json: the API's description as a file; `make openapi` writes it and the tables of settings."""
+
+from __future__ import annotations
+
+import json
+
+from service.api.routes import page
+from service.app import create_app
+from service.settings import Settings
+from tools import settings_tables
+
+FILE = page.DESCRIPTION
+
+
+def described() -> str:
+    """Return the text of the file."""
+    description = create_app(Settings(encoder="none")).openapi()
+    return json.dumps(description, indent=2, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    FILE.write_text(described(), encoding="utf-8")
+    settings_tables.write()

@@ -1,0 +1,138 @@
+"""Walls: parts of softkv that are distributions of their own, whose tests a landing of the core leaves out.
+
+    python -m tools.walls                 for each wall the tests with the mark end_to_end, or all if its digest is new
+    python -m tools.walls all             all tests of all walls, as at night
+    python -m tools.walls passed referee  all tests of a wall; if they pass, its digest goes into .ci/passed
+
+The digest is of all files of the wall but its pages, and of the modules of the core that it imports. A name that it
+imports from a face counts as the module that defines the name. Further arguments go to pytest.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools import ROOT
+
+CORE = {"attention": ".", "service": ".", "softkv": "clients/python"}
+"""The packages of the core, each with its folder."""
+PASSED = ".ci/passed"
+
+
+@dataclass(frozen=True)
+class Wall:
+    """A distribution beside the core.
+
+    Attributes:
+        folder: its folder in the repository, whose folder `tests` has its tests.
+        package: the package of its modules.
+    """
+
+    folder: str
+    package: str
+
+
+WALLS = {"referee": Wall("extensions/referee", "softkv_referee")}
+
+
+def digest(wall: Wall, root: Path = ROOT) -> str:
+    """Return the digest of a wall and of the modules of the core that it imports."""
+    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", wall.folder]
+    listed = subprocess.run(listing, cwd=root, capture_output=True, text=True, check=True).stdout.splitlines()
+    files = {path for name in listed if (path := root / name).is_file() and path.suffix != ".md"}
+    modules = {
+        path for path in files if path.suffix == ".py" and path.is_relative_to(root / wall.folder / wall.package)
+    }
+    core = {path for module in modules for path in imported(module, root)}
+    result = hashlib.sha256()
+    for path in sorted(files | core):
+        result.update(f"{path.relative_to(root)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return result.hexdigest()
+
+
+def imported(module: Path, root: Path = ROOT) -> set[Path]:
+    """Return the files of the core that a module imports from, at its beginning or in a function."""
+    files = set[Path]()
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            files |= {path for alias in node.names if (path := _file(alias.name, root))}
+        elif isinstance(node, ast.ImportFrom):
+            files |= {path for alias in node.names if (path := _defining(str(node.module), alias.name, root))}
+    return files
+
+
+def _file(module: str, root: Path) -> Path | None:
+    """Return the file of a module of the core; None for other modules."""
+    package = module.partition(".")[0]
+    if package not in CORE:
+        return None
+    path = root / CORE[package] / module.replace(".", "/")
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.exists()), None)
+
+
+def _defining(module: str, name: str, root: Path) -> Path | None:
+    """Return the file that defines a name of a module: a face has it from elsewhere."""
+    if (submodule := _file(f"{module}.{name}", root)) is not None:
+        return submodule
+    if (file := _file(module, root)) is None or file.name != "__init__.py":
+        return file
+    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and name in {alias.asname or alias.name for alias in node.names}:
+            return _defining(str(node.module), name, root) or file
+    return file
+
+
+def read_passed(root: Path = ROOT) -> dict[str, str]:
+    """Return the digest at which the whole suite of each wall has passed."""
+    lines = (root / PASSED).read_text(encoding="utf-8").splitlines() if (root / PASSED).exists() else []
+    return dict(line.split() for line in lines)
+
+
+def write_passed(name: str, root: Path = ROOT) -> None:
+    """Write the digest of a wall, whose suite has passed."""
+    passed = read_passed(root) | {name: digest(WALLS[name], root)}
+    (root / PASSED).write_text("".join(f"{wall} {passed[wall]}\n" for wall in sorted(passed)), encoding="utf-8")
+
+
+def suites(words: Sequence[str], passed: dict[str, str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the walls to test, each with the tests that pytest selects.
+
+    Args:
+        words: what the command line asks for: nothing, `all`, or `passed` and a name.
+        passed: the digests of suites that have passed.
+    """
+    by_day = ["-m", "not thorough"]
+    for name, wall in WALLS.items():
+        if words[:1] == ["all"]:
+            yield name, ["--hypothesis-profile=night"]
+        elif words[:1] == ["passed"]:
+            if name == words[1]:
+                yield name, by_day
+        else:
+            yield name, ["-m", "end_to_end and not thorough"] if passed.get(name) == digest(wall) else by_day
+
+
+def main(words: list[str]) -> int:
+    """Run suites, and return the exit status of the first that fails."""
+    options = [word for word in words if word.startswith("-")]
+    words = [word for word in words if word not in options]
+    if words[:1] == ["passed"] and (name := "".join(words[1:])) not in WALLS:
+        sys.exit(f"Expected the name of a wall, one of {', '.join(WALLS)}, got {name!r}. Write make passed WALL=NAME.")
+    statuses = []
+    for name, selection in suites(words, read_passed()):
+        cache = ["-o", f"cache_dir=.pytest_cache/{name}", "--durations", "10"]
+        command = [sys.executable, "-m", "pytest", f"{WALLS[name].folder}/tests", *selection, *cache, *options]
+        statuses.append(subprocess.run(command, cwd=ROOT, check=False).returncode)
+        if words[:1] == ["passed"] and not statuses[-1]:
+            write_passed(name)
+    return next((status for status in statuses if status), 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
