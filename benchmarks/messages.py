@@ -8,7 +8,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from statistics import median
 
-from attention.lookup import Message, View, of_bytes, respond
+from attention.lookup import View
+from attention.lookup.shards.remote import Message, of_bytes, respond
 from service.cluster import Transport
 
 LISTED = 2

@@ -26,7 +26,7 @@ Packages, each with the file to begin with, and two modules, `sealed` and `scan`
     rescoring   candidates again from float32 originals, the head with its ties, sums by document: `candidates.py`
     softmax     from similarities to a distribution; known rows mixed with the sums of the tail: `mixture.py`
     bounds      every proof: rounding, quantisation, weights, the blended value: `weights.py`
-    shards      one protocol for rows in memory, without codes, beside a bias, or on other machines: `shard.py`
+    shards      one protocol for rows in memory, without codes, beside a bias, or elsewhere: `shard.py`
 
 `limits.py` has the sizes of blocks and scans, which a memory takes and its views carry.
 `temperature_sweep.py` answers at many temperatures from one scan. `coverage.py` bounds what missing rows could weigh.
@@ -62,32 +62,16 @@ from attention.lookup.memory.memory import Memory
 from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.statistics import BlockStatistics
+from attention.lookup.memory.summaries import summary_of
 from attention.lookup.memory.view import AnyMask, AnyView, Mask, View
 from attention.lookup.planner import answer, answers, attend, sweep
 from attention.lookup.question import Auto, Question
 from attention.lookup.sealed import SealedBlock, SealedError, seal, sealable_segments, unseal
 from attention.lookup.shards.prefixes import Prefix, view_prefixes
-from attention.lookup.shards.remote.respond import SCANNING_CALLS, respond
-from attention.lookup.shards.remote.summaries import SAMPLE_ROWS, SampleKeys, summary_of
-from attention.lookup.shards.remote.view import (
-    BIAS_ADDENDS,
-    BIAS_DOCUMENTS,
-    DocumentArrays,
-    Message,
-    RemoteBias,
-    RemoteMask,
-    RemoteView,
-    ShardHosts,
-)
-from attention.lookup.shards.remote.wire import join_statistics, of_bytes, to_bytes, unpack_messages
 from attention.lookup.softmax.evidence import HALF, Background, BoundedBackground, Evidence, Stands, Verdict
 
 __all__ = [
-    "BIAS_ADDENDS",
-    "BIAS_DOCUMENTS",
     "HALF",
-    "SAMPLE_ROWS",
-    "SCANNING_CALLS",
     "Answer",
     "AnyBias",
     "AnyMask",
@@ -100,7 +84,6 @@ __all__ = [
     "BoundedBackground",
     "Certificate",
     "Coverage",
-    "DocumentArrays",
     "Evidence",
     "Filtered",
     "GradientBounds",
@@ -109,23 +92,17 @@ __all__ = [
     "Limits",
     "Mask",
     "Memory",
-    "Message",
     "Prefix",
     "Pull",
     "Question",
-    "RemoteBias",
-    "RemoteMask",
-    "RemoteView",
     "Rounding",
     "RowSelection",
     "RowTile",
     "Rows",
-    "SampleKeys",
     "ScanWidth",
     "SealedBlock",
     "SealedError",
     "Segment",
-    "ShardHosts",
     "Similarities",
     "Stands",
     "StoredSimilarities",
@@ -140,11 +117,8 @@ __all__ = [
     "check_lengths",
     "cover_missing_rows",
     "document_rows",
-    "join_statistics",
     "limit_workers",
-    "of_bytes",
     "pull",
-    "respond",
     "row_tiles",
     "seal",
     "sealable_segments",
@@ -152,8 +126,6 @@ __all__ = [
     "similarities_of",
     "summary_of",
     "sweep",
-    "to_bytes",
-    "unpack_messages",
     "unseal",
     "view_prefixes",
     "weight_error",

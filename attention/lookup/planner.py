@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar, overload
+from typing import Any, Protocol, TypeVar, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from attention.lookup.memory.memory import Memory
 from attention.lookup.memory.view import AnyMask, AnyView, View
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.question import Auto, Question, mask_forbidden
-from attention.lookup.shards.remote.view import RemoteView
+from attention.lookup.shards import is_view
 from attention.lookup.softmax.evidence import Background
 from attention.lookup.temperature_sweep import solve_temperatures, sweep_by_scan
 
@@ -67,7 +67,7 @@ Several = TypeVar("Several", bound=SeveralQueries)
 @overload
 def attend(
     query: UnknownSize,
-    memory: Memory | View | RemoteView | Sequence[View],
+    memory: Memory | AnyView | Sequence[View],
     *,
     temperature: float | Auto,
     null: float | Background | None = None,
@@ -84,7 +84,7 @@ def attend(
 @overload
 def attend(
     query: One | Sequence[float],
-    memory: Memory | View | RemoteView | Sequence[View],
+    memory: Memory | AnyView | Sequence[View],
     *,
     temperature: float | Auto,
     null: float | Background | None = None,
@@ -101,7 +101,7 @@ def attend(
 @overload
 def attend(
     query: Several | Sequence[Sequence[float]] | Sequence[NDArray[np.floating]],
-    memory: Memory | View | RemoteView | Sequence[View],
+    memory: Memory | AnyView | Sequence[View],
     *,
     temperature: float | Auto,
     null: float | Background | None = None,
@@ -118,7 +118,7 @@ def attend(
 @overload
 def attend(
     query: Shaped,
-    memory: Memory | View | RemoteView | Sequence[View],
+    memory: Memory | AnyView | Sequence[View],
     *,
     temperature: float | Auto,
     null: float | Background | None = None,
@@ -134,7 +134,7 @@ def attend(
 
 def attend(
     query: Any,
-    memory: Memory | View | RemoteView | Sequence[View],
+    memory: Memory | AnyView | Sequence[View],
     *,
     temperature: float | Auto,
     null: float | Background | None = None,
@@ -155,7 +155,7 @@ def attend(
     query : float[d] or float[q, d]
         One query, or several that are answered in one reading of the keys. A NumPy array, a list, or a torch tensor on
         the CPU that needs no gradient.
-    memory : Memory, View, RemoteView, or a list of views
+    memory : Memory, View, or a list of views
         The rows: a memory's current view (snapshot), a view, or several views merged by `View.merged`.
     temperature : float or Auto
         0, or from 1e-30 to infinity; `Auto` solves for the temperature that gives a number of effective keys.
@@ -198,7 +198,7 @@ def attend(
     return answers(view, [Question(vector, *options) for vector in queries])
 
 
-def _view_of(memory: Memory | View | RemoteView | Sequence[View]) -> View | RemoteView:
+def _view_of(memory: Memory | AnyView | Sequence[View]) -> AnyView:
     """Return the view (snapshot) to query: that of a memory, a view itself, or several views merged into one.
 
     Raises:
@@ -206,12 +206,10 @@ def _view_of(memory: Memory | View | RemoteView | Sequence[View]) -> View | Remo
     """
     if isinstance(memory, Memory):
         return memory.view
-    if isinstance(memory, View | RemoteView):
-        return memory
-    return View.merged(memory)
+    return memory if is_view(memory) else View.merged(cast("Sequence[View]", memory))
 
 
-def _mask_of(view: View | RemoteView, mask: AnyMask | NDArray[np.bool_] | None) -> AnyMask | None:
+def _mask_of(view: AnyView, mask: AnyMask | NDArray[np.bool_] | None) -> AnyMask | None:
     """Return a mask as it is, or the mask that booleans in the order of the documents' numbers stand for.
 
     Raises:
@@ -225,7 +223,7 @@ def _mask_of(view: View | RemoteView, mask: AnyMask | NDArray[np.bool_] | None) 
     return view.mask(flags)
 
 
-def answer(view: Memory | View | RemoteView | Sequence[View], question: Question) -> Answer:
+def answer(view: Memory | AnyView | Sequence[View], question: Question) -> Answer:
     """Answer one question over every row (key with its value) of the view that passes the question's mask.
 
     Raises:
@@ -235,7 +233,7 @@ def answer(view: Memory | View | RemoteView | Sequence[View], question: Question
     return answers(view, [question])[0]
 
 
-def answers(memory: Memory | View | RemoteView | Sequence[View], questions: Sequence[Question]) -> list[Answer]:
+def answers(memory: Memory | AnyView | Sequence[View], questions: Sequence[Question]) -> list[Answer]:
     """Answer many questions in one reading of the keys; each answer equals that of a call of `answer`.
 
     Args:
@@ -323,7 +321,7 @@ def _answers(view: AnyView, questions: Sequence[Question]) -> list[Answer]:
 
 
 def sweep(
-    memory: Memory | View | RemoteView | Sequence[View],
+    memory: Memory | AnyView | Sequence[View],
     question: Question | NDArray[np.floating],
     temperatures: Sequence[float] | NDArray[np.floating],
     *,

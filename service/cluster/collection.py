@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
+import json
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from threading import Lock
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from attention.arrays import I64
-from attention.lookup import RemoteMask
+from attention.arrays import F64, I64
+from attention.errors import ParameterError
+from attention.lookup import AnyBias
+from attention.lookup.shards.remote import RemoteBias, RemoteMask, RemoteView
 from service.cluster.metadata import ALWAYS, CollectionMetadata, MetadataCache
 from service.cluster.router import Router
 from service.encoding import Encoders
 from service.request_trace import time_stage
-from service.retrieval import CollectionNotFound, RetrievalError, SnapshotGone
+from service.retrieval import CollectionNotFound, InvalidContent, RetrievalError, SnapshotGone
 from service.retrieval.collections import (
     Clock,
     KeyBackground,
@@ -24,6 +28,7 @@ from service.retrieval.collections import (
     retry_forever,
     start_background,
 )
+from service.retrieval.terms import EXPLAIN_CALL, ORIGINS_CALL, Explanation, Recency, Term, format_bias
 from service.storage import (
     CollectionMissing,
     CollectionRecord,
@@ -65,6 +70,20 @@ class ShardedSnapshot(Snapshot):
     def _documents_passing(self, condition: Condition) -> I64:
         """Return the row numbers int64[n] of the documents that pass a condition, read from the store."""
         return self.reader.rows_where(self.record.id, condition)
+
+    def build_bias(
+        self, terms: Sequence[Term], sent: Any, addends: tuple[I64, F64] | None
+    ) -> tuple[Callable[[I64], list[list[Explanation]]], AnyBias]:
+        """Return the bias of a question, which the servers evaluate from its JSON; see `Snapshot`."""
+        assert self.metadata is not None
+        view, bias = self.metadata.view, None
+        if terms:
+            bias = self.lasting(terms, lambda: _read_bias(view, terms, sent, self.restriction))
+        explain = partial(_explain, bias)
+        if addends is not None:
+            bias = RemoteBias.of(view, *addends, bias)
+        assert bias is not None
+        return explain, bias
 
     def lasting(self, name: Hashable, make: Callable[[], T]) -> T:
         """Return the value of `make`, which depends only on the version and the restriction.
@@ -223,3 +242,52 @@ class ShardedCollection(ReplicatedCollection):
 
     def tidy(self) -> None:
         """Do nothing: servers compact their own blocks."""
+
+
+def _read_bias(view: RemoteView, terms: Sequence[Term], sent: Any, condition: Condition | None) -> RemoteBias:
+    """Return the bias that the shard servers compute.
+
+    Args:
+        condition: the origins are those of the documents that pass it; None for all documents.
+
+    Raises:
+        InvalidContent: a field takes too much memory.
+    """
+    text = format_bias(sent, terms, _read_origins(view, terms, sent, condition))
+    try:
+        return view.bias(text)
+    except ParameterError as error:
+        raise InvalidContent.at("/bias", str(error)) from None
+
+
+def _read_origins(
+    view: RemoteView, terms: Sequence[Term], sent: Any, condition: Condition | None
+) -> list[float | None]:
+    """Return for each recency term (which prefers documents near an origin) the largest number, or date, of its field.
+
+    It is the default origin, among the documents that pass the condition. None stands for all other terms.
+    """
+    origins: list[float | None] = [None] * len(terms)
+    if not any(isinstance(term, Recency) and term.origin is None for term in terms):
+        return origins
+    message = {"call": ORIGINS_CALL, "terms": json.dumps(sent if isinstance(sent, list) else [sent])}
+    if condition is not None:
+        message["condition"] = json.dumps(condition.tree)
+    for reply, _ in view.hosts.ask_all((message, {})):
+        if "refused" in reply:
+            raise InvalidContent.at("/bias", reply["refused"])
+        for i, origin in enumerate(reply["origins"]):
+            if origin is not None:
+                origins[i] = origin if (largest := origins[i]) is None else max(largest, origin)
+    return origins
+
+
+def _explain(bias: RemoteBias | None, rows: I64) -> list[list[Explanation]]:
+    explanations: list[list[Explanation]] = [[] for _ in range(len(rows))]
+    if bias is not None:
+        fields = {"call": EXPLAIN_CALL, "terms": bias.terms}
+        replies = bias.view.hosts.ask_about(rows, lambda positions: (fields, {"numbers": rows[positions]}))
+        for positions, (reply, _) in replies:
+            for position, lines in zip(positions.tolist(), reply["explanations"], strict=True):
+                explanations[position] = lines
+    return explanations

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self, TypeAlias
 
-from attention.lookup import of_bytes, to_bytes
+from attention.lookup.shards.remote import of_bytes, to_bytes
 
 ShardId: TypeAlias = tuple[int, int]
 """A shard: the collection's number, and the shard's first row."""

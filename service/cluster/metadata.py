@@ -16,11 +16,10 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from attention.arrays import I64, Index
-from attention.lookup import (
+from attention.lookup import BlockStatistics, KeySummary
+from attention.lookup.shards.remote import (
     SAMPLE_ROWS,
-    BlockStatistics,
     DocumentArrays,
-    KeySummary,
     Message,
     RemoteMask,
     RemoteView,

@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from attention.lookup import Message, of_bytes, to_bytes
+from attention.lookup.shards.remote import Message, of_bytes, to_bytes
 from service.cluster.errors import ServerLost, ShardsLost, VersionGone
 from service.cluster.roster import Roster, Transport
 

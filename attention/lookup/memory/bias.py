@@ -21,7 +21,7 @@ from attention.lookup.memory.view import AnyMask, Mask, View
 
 @runtime_checkable
 class AnyBias(Protocol):
-    """A number added to the logits of each document's keys: a `Bias`, or a `RemoteBias` for rows in other processes."""
+    """A number added to the logits of each document's keys: a `Bias`, or that of a view of other processes."""
 
     @property
     def view(self) -> Any:

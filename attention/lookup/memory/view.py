@@ -25,7 +25,7 @@ FILE_CACHE_SHARE = 0.5
 
 
 class AnyView(Protocol):
-    """Rows (keys with values) that can be queried: a `View` in this process, or a `RemoteView` in other processes."""
+    """Rows (keys with values) that can be queried: a `View` in this process, or a view of rows in other processes."""
 
     @property
     def similarity(self) -> str:
@@ -63,10 +63,16 @@ class AnyView(Protocol):
     def beyond_memory(self) -> bool:
         """Whether the float32 originals are likely to be on disk, because they do not fit into memory."""
 
+    def mask(self, numbers: I64 | Bools) -> AnyMask:
+        """Return the mask of the given documents: their numbers, or bool[n] in the order of all numbers."""
+
+    def count_documents(self, numbers: I64, mask: AnyMask | None) -> int:
+        """Return how many of the documents with these numbers pass the mask; unknown documents are ignored."""
+
 
 @runtime_checkable
 class AnyMask(Protocol):
-    """The rows of a view that a query may attend to: a `Mask`, or a `RemoteMask` for rows in other processes."""
+    """The rows of a view that a query may attend to: a `Mask`, or that of a view of other processes."""
 
     @property
     def view(self) -> Any:

@@ -1,4 +1,4 @@
-"""The rows of a view, wherever they are: one protocol, `Shard`, for rows in this process or on other machines.
+"""The rows of a view, wherever they are: one protocol, `Shard`. Each class of views opens its own.
 
 A scan returns one `ScanResult` of plain arrays per shard, for all of its questions at once.
 
@@ -15,25 +15,29 @@ looks up all of their rows. It does nothing if each row is a document by itself.
 
 from __future__ import annotations
 
+from functools import singledispatch
+from typing import TypeGuard
+
 from attention.errors import ParameterError
 from attention.lookup.memory.bias import AnyBias, Bias
 from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.memory.view import AnyMask, AnyView, Mask, View
 from attention.lookup.shards.local import BiasedShard, LocalShard
 from attention.lookup.shards.merged import MergedShards
-from attention.lookup.shards.remote.shard import BiasedRemoteShard, RemoteShard
-from attention.lookup.shards.remote.view import RemoteBias, RemoteMask, RemoteView
 from attention.lookup.shards.shard import Shard
 from attention.lookup.shards.uncoded import UncodedShard
 
-__all__ = ["Shard", "open_shard"]
+__all__ = ["Shard", "is_view", "open_local", "open_shard"]
 
 
+@singledispatch
 def open_shard(view: AnyView, mask: AnyMask | None, bias: AnyBias | None = None, temperature: float = 0.0) -> Shard:
     """Return the rows of a view that pass a mask as a `Shard`, the interface by which they are read.
 
+    Each class of views registers the function that opens its own: `open_shard.register`.
+
     Args:
-        view: rows in this process or in others.
+        view: the rows.
         mask: of this view; None for all rows.
         bias: a number that a scan of 8-bit codes adds to the logits of each row; None to add nothing. A caller that
             reads all keys in float64 passes None too, because it adds biases itself.
@@ -42,28 +46,35 @@ def open_shard(view: AnyView, mask: AnyMask | None, bias: AnyBias | None = None,
     Raises:
         ParameterError: the mask was made for another view.
     """
+    raise ParameterError(f"Expected a view, got {type(view).__name__}. Memory.of(keys).view is one.")
+
+
+def is_view(memory: object) -> TypeGuard[AnyView]:
+    """Return whether an object is a view: its class has registered how to open a shard of it."""
+    return open_shard.dispatch(type(memory)) is not open_shard.dispatch(object)
+
+
+@open_shard.register
+def _(view: View, mask: Mask | None, bias: Bias | None = None, temperature: float = 0.0) -> Shard:
     if mask is not None and mask.view is not view:
         raise ParameterError("the mask belongs to another view: make it with this view's mask(numbers)")
-    if isinstance(view, RemoteView):
-        assert mask is None or isinstance(mask, RemoteMask)
-        if bias is None:
-            return RemoteShard(view, mask)
-        assert isinstance(bias, RemoteBias)
-        return BiasedRemoteShard(view, mask, bias, temperature)
-    assert isinstance(view, View)
-    assert mask is None or isinstance(mask, Mask)
-    assert bias is None or isinstance(bias, Bias)
     if not view.runs:
-        return _open_local(view, mask, bias, temperature)
+        return open_local(view, mask, bias, temperature)
     masks = [None] * len(view.runs) if mask is None else mask.runs
     biases = [None] * len(view.runs) if bias is None else bias.runs
     runs = zip(view.runs, masks, biases, strict=True)
-    return MergedShards(view, mask, [_open_local(*run, temperature, view.facts) for run in runs])
+    return MergedShards(view, mask, [open_local(*run, temperature, view.facts) for run in runs])
 
 
-def _open_local(
+def open_local(
     view: View, mask: Mask | None, bias: Bias | None, temperature: float, facts: BlockStatistics | None = None
 ) -> LocalShard:
+    """Return rows of this process that a scan reads as a whole, see `View.runs`.
+
+    Args:
+        view, mask, bias, temperature: as for `open_shard`.
+        facts: statistics of all rows of which these are a part; None if these are all.
+    """
     if view.bare:
         return UncodedShard(view, mask, facts=facts)
     if bias is None:

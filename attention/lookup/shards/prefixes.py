@@ -13,9 +13,9 @@ import numpy as np
 
 from attention.forked import new_lock
 from attention.lookup.codes.summary import KeySummary
+from attention.lookup.memory.summaries import is_summarised, summary_of
 from attention.lookup.memory.view import AnyView, Mask, View
 from attention.lookup.question import Question
-from attention.lookup.shards.remote.summaries import is_summarised, summary_of
 
 MIN_SHARES = (1 / 16, 1 / 4)
 """The least share of all rows in each prefix, which has whole blocks."""

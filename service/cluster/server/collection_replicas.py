@@ -14,7 +14,8 @@ import structlog
 from attention.aligned import Array
 from attention.arrays import I64
 from attention.errors import AttentionError
-from attention.lookup import BIAS_ADDENDS, BIAS_DOCUMENTS, Mask, Message, SealedError, View
+from attention.lookup import Mask, SealedError, View
+from attention.lookup.shards.remote import BIAS_ADDENDS, BIAS_DOCUMENTS, Message
 from service.cluster.placement import shard_stop
 from service.cluster.server.files import ReplicaFiles
 from service.cluster.server.replica import (

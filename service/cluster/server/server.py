@@ -12,7 +12,8 @@ from threading import Condition, Event, Semaphore, Thread
 import structlog
 
 from attention.errors import AttentionError
-from attention.lookup import SCANNING_CALLS, Limits, SealedError, of_bytes, respond, to_bytes
+from attention.lookup import Limits, SealedError
+from attention.lookup.shards.remote import SCANNING_CALLS, of_bytes, respond, to_bytes
 from service.cluster.errors import ScanTimeout
 from service.cluster.messages import Refusal, ServerReport, ServerRequest, ShardId
 from service.cluster.placement import place_shard, shard_starts

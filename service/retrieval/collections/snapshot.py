@@ -13,10 +13,20 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from attention.arrays import F32, I64
-from attention.lookup import AnyMask, Filtered, KeySummary, Mask, RemoteView, RowSelection, View
+from attention.arrays import F32, F64, I64
+from attention.lookup import AnyBias, AnyMask, AnyView, Bias, Filtered, KeySummary, Mask, RowSelection, View
 from service.retrieval.collections.key_background import KeyBackground, KeySample
 from service.retrieval.errors import InvalidContent
+from service.retrieval.terms import (
+    Explanation,
+    FilterTerm,
+    LogitTerm,
+    Term,
+    TermSum,
+    evaluate_terms,
+    find_documents,
+    sum_terms,
+)
 from service.storage import (
     ALL,
     ORDERING,
@@ -303,7 +313,7 @@ class Masks:
         self._lock = Lock()
         self._kept: OrderedDict[bytes, _CachedFilter] = OrderedDict()
         self._kept_bytes = 0
-        self._made: OrderedDict[Hashable, tuple[View | RemoteView, Any]] = OrderedDict()
+        self._made: OrderedDict[Hashable, tuple[AnyView, Any]] = OrderedDict()
 
     def of(self, source: Source, condition: Condition, name: bytes, evaluation: Evaluation = ALONE) -> Mask:
         """Return the mask of a condition for the source's view; `name` is the digest of the condition.
@@ -344,7 +354,7 @@ class Masks:
         """Return a metadata field of every document in the source; None if it has to be read from the store."""
         return self._columns.of(field, source)
 
-    def once(self, view: View | RemoteView, name: Hashable, make: Callable[[], T]) -> T:
+    def once(self, view: AnyView, name: Hashable, make: Callable[[], T]) -> T:
         """Return the value of `make`, cached under its name while this view is the current one.
 
         Args:
@@ -497,7 +507,7 @@ class Snapshot:
     """
 
     record: CollectionRecord
-    view: View | RemoteView
+    view: AnyView
     reader: Reader
     version: int
     masks: Masks
@@ -548,9 +558,56 @@ class Snapshot:
             self._given[name] = self.masks.of(self._source, condition, name, self.evaluation)
         return self._given[name]
 
-    def round_instants(self, condition: Condition) -> Condition:
-        """Return an equivalent condition of this snapshot, which requests at other times share; see `Masks`."""
-        return self.masks.round_instants(condition, self._source)
+    def build_bias(
+        self, terms: Sequence[Term], sent: Any, addends: tuple[I64, F64] | None
+    ) -> tuple[Callable[[I64], list[list[Explanation]]], AnyBias]:
+        """Return the bias of a question, and a function that explains for some rows int64[n] what each term adds.
+
+        Args:
+            terms: the terms of the documents' metadata.
+            sent: these terms as they were sent.
+            addends: a further number for some documents: their row numbers int64[r], ascending, and float64[r]. None
+                for no further numbers; then there is a term.
+
+        Raises:
+            InvalidContent: a field takes too much memory.
+        """
+        view = self.local_view
+        assert view is not None
+        # Equal for requests at other times, so that they share the sum until an instant passes the date of a document.
+        terms = tuple(self._round_term(term) for term in terms)
+
+        def evaluate() -> list[LogitTerm]:
+            return self.once(("addends", terms), lambda: evaluate_terms(self, view, documents(), terms))
+
+        def documents() -> I64:
+            return self.lasting("documents", lambda: find_documents(view, self.passing(None)))
+
+        def sum_of_bias() -> tuple[TermSum, Bias]:
+            total = sum_terms(documents(), evaluate())
+            return total, Bias.of(view, total.documents, total.amounts)
+
+        def explain(rows: I64) -> list[list[Explanation]]:
+            explanations = [term.explain(rows) for term in evaluate()] if terms else []
+            return [[lines[i] for lines in explanations] for i in range(len(rows))]
+
+        if not terms:
+            assert addends is not None
+            return explain, Bias.of(view, *addends)
+        total, bias = self.lasting(terms, sum_of_bias)
+        if addends is not None:
+            bias = Bias.of(view, total.documents, total.amounts_with(*addends))
+        return explain, bias
+
+    def _round_term(self, term: Term) -> Term:
+        if not isinstance(term, FilterTerm):
+            return term
+        condition = self.masks.round_instants(term.condition, self._source)
+        return (
+            term
+            if condition is term.condition
+            else replace(term, condition=condition, name=condition_digest(condition))
+        )
 
     def columns(self, field: str, pointer: str) -> list[Column]:
         """Return a metadata field of every document, in parts by row number; it may include removed documents.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from attention.lookup import HALF, Answer, Background, Question, RemoteView, Verdict, View, answers
+from attention.lookup import HALF, Answer, AnyView, Background, Question, Verdict, answers
 from service.retrieval.calibration import (
     COVERAGES,
     Calibration,
@@ -100,9 +100,7 @@ class ConfidenceModel:
             none_from=variant.none_from if null == CALIBRATED else HALF,
         )
 
-    def about(
-        self, view: View | RemoteView, questions: Sequence[Question], batch: Sequence[Answer]
-    ) -> list[ConfidenceModel]:
+    def about(self, view: AnyView, questions: Sequence[Question], batch: Sequence[Answer]) -> list[ConfidenceModel]:
         """Return for each answer this model with the total weight of the answer's documents.
 
         If the null key has nearly all of the weight, the answer no longer shows that total. Then the question is asked

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,8 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from attention.arrays import F64, I64
-from attention.errors import ParameterError
-from attention.lookup import AnyBias, AnyMask, Bias, RemoteBias, RemoteView, View
+from attention.lookup import AnyBias, AnyMask
 from service.retrieval.collections import AnyCollection, Snapshot
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.question import (
@@ -22,24 +20,9 @@ from service.retrieval.queries.question import (
     fits_full_text,
     get_full_text_weight,
 )
-from service.retrieval.terms import (
-    EXPLAIN_CALL,
-    ORIGINS_CALL,
-    Explanation,
-    FilterTerm,
-    LogitTerm,
-    Recency,
-    Term,
-    TermSum,
-    clip_addends,
-    evaluate_terms,
-    find_documents,
-    format_bias,
-    parse_bias,
-    sum_terms,
-)
+from service.retrieval.terms import Explanation, clip_addends, parse_bias
 from service.scheduling import READS
-from service.storage import Condition, Searched, SearchTerm, condition_digest
+from service.storage import Searched, SearchTerm
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,9 +176,7 @@ def add_reranked(terms: TermsBuilder | None, reranked: Sequence[RerankTerm]) -> 
     def build_one(snapshot: Snapshot, other: LogitTerms | None, term: RerankTerm) -> LogitTerms:
         if other is not None:
             return replace(other, bias=other.bias.add(term.rows, term.addends), reranked=term)
-        make: Any = RemoteBias.of if isinstance(snapshot.view, RemoteView) else Bias.of
-        bias: AnyBias = make(snapshot.view, term.rows, term.addends)
-        return LogitTerms(None, lambda rows: [[] for _ in rows], bias, term)
+        return LogitTerms(None, *snapshot.build_bias((), None, (term.rows, term.addends)), term)
 
     def build(snapshot: Snapshot) -> list[LogitTerms]:
         pairs = zip([None] * len(reranked) if terms is None else terms(snapshot), reranked, strict=True)
@@ -286,110 +267,9 @@ def build_terms(
     def build(snapshot: Snapshot) -> list[LogitTerms]:
         def build_one(text: Searched | None) -> LogitTerms:
             words = None if text is None else FullTextTerm(weight, *cache.of(snapshot, text))
-            if isinstance(snapshot.view, RemoteView):
-                return _build_remote_terms(snapshot, snapshot.view, words, terms, bias)
-            shared = tuple(_round_instants(snapshot, term) for term in terms)
-            return _build_local_terms(snapshot, snapshot.view, words, shared)
+            of_words = None if words is None else (words.rows, words.of(words.rows))
+            return LogitTerms(words, *snapshot.build_bias(terms, bias, of_words))
 
         return [snapshot.once((weight, text, terms), partial(build_one, text)) for text in texts]
 
     return build
-
-
-def _round_instants(snapshot: Snapshot, term: Term) -> Term:
-    """Return an equivalent term. So requests share the sum of a soft filter until its instant passes a date."""
-    if not isinstance(term, FilterTerm):
-        return term
-    condition = snapshot.round_instants(term.condition)
-    return term if condition is term.condition else replace(term, condition=condition, name=condition_digest(condition))
-
-
-def _build_local_terms(snapshot: Snapshot, view: View, words: FullTextTerm | None, terms: Sequence[Term]) -> LogitTerms:
-    """Return the numbers that are added to the logits of one query, for documents in this process."""
-
-    def evaluate() -> list[LogitTerm]:
-        return snapshot.once(("addends", terms), lambda: evaluate_terms(snapshot, view, documents(), terms))
-
-    def documents() -> I64:
-        return snapshot.lasting("documents", lambda: find_documents(view, snapshot.passing(None)))
-
-    def sum_of_bias() -> tuple[TermSum, Bias]:
-        total = sum_terms(documents(), evaluate())
-        return total, Bias.of(view, total.documents, total.amounts)
-
-    def explain(rows: I64) -> list[list[Explanation]]:
-        explanations = [term.explain(rows) for term in evaluate()]
-        return [[lines[i] for lines in explanations] for i in range(len(rows))]
-
-    if words is not None and not terms:
-        return LogitTerms(words, explain, Bias.of(view, words.rows, words.of(words.rows)))
-    total, bias = snapshot.lasting(terms, sum_of_bias)
-    if words is not None:
-        bias = Bias.of(view, total.documents, total.amounts_with(words.rows, words.of(words.rows)))
-    return LogitTerms(words, explain, bias)
-
-
-def _build_remote_terms(
-    snapshot: Snapshot, view: RemoteView, words: FullTextTerm | None, terms: Sequence[Term], sent: Any
-) -> LogitTerms:
-    """Return the numbers that are added to the logits of one query, for documents that other processes hold.
-
-    These processes evaluate the bias themselves, from its JSON.
-    """
-    bias: RemoteBias | None = None
-    if terms:
-        bias = snapshot.lasting(terms, lambda: _read_bias(view, terms, sent, snapshot.restriction))
-    explain = partial(_explain_remotely, bias)
-    if words is not None:
-        bias = RemoteBias.of(view, words.rows, words.of(words.rows), bias)
-    assert bias is not None
-    return LogitTerms(words, explain, bias)
-
-
-def _read_bias(view: RemoteView, terms: Sequence[Term], sent: Any, condition: Condition | None) -> RemoteBias:
-    """Return the bias that the shard servers compute.
-
-    Args:
-        condition: the origins are those of the documents that pass it; None for all documents.
-
-    Raises:
-        InvalidContent: a field takes too much memory.
-    """
-    text = format_bias(sent, terms, _read_origins(view, terms, sent, condition))
-    try:
-        return view.bias(text)
-    except ParameterError as error:
-        raise InvalidContent.at("/bias", str(error)) from None
-
-
-def _read_origins(
-    view: RemoteView, terms: Sequence[Term], sent: Any, condition: Condition | None
-) -> list[float | None]:
-    """Return for each recency term (which prefers documents near an origin) the largest number, or date, of its field.
-
-    It is the default origin, among the documents that pass the condition. None stands for all other terms.
-    """
-    origins: list[float | None] = [None] * len(terms)
-    if not any(isinstance(term, Recency) and term.origin is None for term in terms):
-        return origins
-    message = {"call": ORIGINS_CALL, "terms": json.dumps(sent if isinstance(sent, list) else [sent])}
-    if condition is not None:
-        message["condition"] = json.dumps(condition.tree)
-    for reply, _ in view.hosts.ask_all((message, {})):
-        if "refused" in reply:
-            raise InvalidContent.at("/bias", reply["refused"])
-        for i, origin in enumerate(reply["origins"]):
-            if origin is not None:
-                origins[i] = origin if (largest := origins[i]) is None else max(largest, origin)
-    return origins
-
-
-def _explain_remotely(bias: RemoteBias | None, rows: I64) -> list[list[Explanation]]:
-    explanations: list[list[Explanation]] = [[] for _ in range(len(rows))]
-    if bias is not None:
-        fields = {"call": EXPLAIN_CALL, "terms": bias.terms}
-        replies = bias.view.hosts.ask_about(rows, lambda positions: (fields, {"numbers": rows[positions]}))
-        for positions, (reply, _) in replies:
-            for position, lines in zip(positions.tolist(), reply["explanations"], strict=True):
-                explanations[position] = lines
-    return explanations

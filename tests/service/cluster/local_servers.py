@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from attention.lookup import of_bytes, respond, to_bytes
+from attention.lookup.shards.remote import of_bytes, respond, to_bytes
 from service.cluster import (
     ServerLost,
     ServerReport,

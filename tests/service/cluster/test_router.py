@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from attention.lookup import of_bytes, to_bytes
+from attention.lookup.shards.remote import of_bytes, to_bytes
 from service.cluster import Roster, Router, ServerLost, ServerReport, ShardsLost, VersionGone, shard_starts
 from service.cluster.router import AVOID_SECONDS, CollectionVersion
 from service.storage import ClusterPlan

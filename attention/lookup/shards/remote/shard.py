@@ -15,12 +15,14 @@ import numpy as np
 
 from attention.aligned import Array
 from attention.arrays import F32, F64, I64, Index
+from attention.errors import ParameterError
 from attention.forked import cached_property
 from attention.lookup.bounds.similarities import UNIT_ROUNDOFF, Slack, similarity_slack
 from attention.lookup.codes.moments import Residuals
 from attention.lookup.question import Question
 from attention.lookup.rescoring.ranking import DocumentGrouping
 from attention.lookup.scan import ThresholdSample, fits_float32, merge_thresholds
+from attention.lookup.shards import Shard, open_shard
 from attention.lookup.shards.local import TILE_ROWS, bound_similarity, fits_logits
 from attention.lookup.shards.merged import MERGED_LIST_FACTOR, candidate_similarities, merge_results
 from attention.lookup.shards.remote.view import (
@@ -477,6 +479,13 @@ class BiasedRemoteShard(RemoteShard):
             of_query = queries == query
             pair = rows[of_query], arrays["unbiased"][of_query]
             self._known.setdefault(vectors[query].tobytes(), []).append(pair)
+
+
+@open_shard.register
+def _(view: RemoteView, mask: RemoteMask | None, bias: RemoteBias | None = None, temperature: float = 0.0) -> Shard:
+    if mask is not None and mask.view is not view:
+        raise ParameterError("the mask belongs to another view: make it with this view's where(condition)")
+    return RemoteShard(view, mask) if bias is None else BiasedRemoteShard(view, mask, bias, temperature)
 
 
 def _no_arrays(positions: Index) -> Mapping[str, Array]:

@@ -18,7 +18,7 @@ from attention.lookup.limits import Limits
 from attention.lookup.memory.bias import sort_addends
 from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.memory.view import AnyMask
-from attention.lookup.shards.remote.summaries import SampleKeys
+from attention.lookup.shards.remote.sample import SampleKeys
 
 Message = tuple[Mapping[str, Any], Mapping[str, Array]]
 """JSON fields and arrays, see `wire.to_bytes`."""

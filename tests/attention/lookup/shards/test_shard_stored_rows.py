@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from attention.errors import ParameterError
 from attention.lookup import Memory, Question, Rows, View
-from attention.lookup.shards import open_shard
+from attention.lookup.shards import is_view, open_shard
 
 RANDOM = np.random.default_rng(11)
 KEYS = RANDOM.standard_normal((50, 4)).astype(np.float32)
@@ -40,3 +41,11 @@ def test_copies_are_alike_and_others_not():
     shard = open_shard(Memory.of(keys).view, None)
     assert shard.alike(np.array([0, 2]))
     assert not shard.alike(np.array([0, 1]))
+
+
+def test_only_a_view_has_a_shard():
+    memory = Memory.of(np.eye(3))
+    assert is_view(memory.view)
+    assert not is_view(memory)
+    with pytest.raises(ParameterError, match=r"Expected a view, got Memory\. Memory\.of\(keys\)\.view is one\."):
+        open_shard(memory, None)

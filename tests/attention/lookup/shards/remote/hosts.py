@@ -7,14 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attention.lookup import (
+from attention.lookup import Bias, BlockStatistics, View
+from attention.lookup.shards.remote import (
     BIAS_ADDENDS,
     BIAS_DOCUMENTS,
-    Bias,
-    BlockStatistics,
     RemoteView,
     SampleKeys,
-    View,
     join_statistics,
     of_bytes,
     respond,

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from attention.errors import ParameterError, ShapeError
-from attention.lookup import Bias, Limits, Memory, Question, RemoteBias, Rows, answers, sweep, weights_of
+from attention.lookup import Bias, Limits, Memory, Question, Rows, answers, sweep, weights_of
+from attention.lookup.shards.remote import RemoteBias
 from tests.attention.lookup.shards.remote.hosts import afar
 from tests.thorough import thorough
 

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from attention.lookup import Memory, Rows, join_statistics, of_bytes, to_bytes
+from attention.lookup import Memory, Rows
 from attention.lookup.shards.local import LocalShard
+from attention.lookup.shards.remote import join_statistics, of_bytes, to_bytes
 from attention.lookup.shards.remote.wire import (
     join_result,
     pack_messages,

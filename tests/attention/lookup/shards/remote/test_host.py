@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import Memory, Rows, respond
+from attention.lookup import Memory, Rows
+from attention.lookup.shards.remote import respond
 
 RANDOM = np.random.default_rng(8)
 KEYS = RANDOM.standard_normal((300, 8)).astype(np.float32)

@@ -13,13 +13,14 @@ from attention.errors import ParameterError
 from attention.kernels import pin_kernels
 from attention.lookup.memory.bias import Bias
 from attention.lookup.memory.statistics import BlockStatistics
+from attention.lookup.memory.summaries import summary_of
 from attention.lookup.memory.tiles import PassingRows
 from attention.lookup.memory.view import Mask, View
 from attention.lookup.rescoring.originals import compute_all_sums
 from attention.lookup.scan import ThresholdSample
+from attention.lookup.shards import open_local
 from attention.lookup.shards.local import TILE_ROWS, BiasedShard, LocalShard
 from attention.lookup.shards.remote.shard import relative_weights
-from attention.lookup.shards.remote.summaries import summary_of
 from attention.lookup.shards.remote.wire import (
     MutableMessage,
     exact_positions,
@@ -29,7 +30,6 @@ from attention.lookup.shards.remote.wire import (
     split_statistics,
 )
 from attention.lookup.shards.scan_result import ScanRequest, ScanResult
-from attention.lookup.shards.uncoded import UncodedShard
 
 SCANNING_CALLS = frozenset({"gather", "sampled", "rows", "sums"})
 """The calls that read every row."""
@@ -279,11 +279,9 @@ def _open_shard(view: View, mask: Mask | None, fields: Mapping[str, Any], bias: 
         ParameterError: a bias and a temperature, but some rows have no 8-bit codes.
     """
     facts, temperature = _statistics(view, fields.get("all")), fields.get("temperature")
-    if bias is not None and temperature is not None:
-        if view.bare:
-            raise ParameterError("Some rows have no codes yet, and a scan with a bias needs them. Ask another replica.")
-        return BiasedShard(view, mask, bias, temperature, facts)
-    return UncodedShard(view, mask, facts=facts) if view.bare else LocalShard(view, mask, facts=facts)
+    if bias is not None and temperature is not None and view.bare:
+        raise ParameterError("Some rows have no codes yet, and a scan with a bias needs them. Ask another replica.")
+    return open_local(view, mask, None if temperature is None else bias, temperature or 0.0, facts)
 
 
 def _statistics(view: View, all_rows: Mapping[str, Any] | None) -> BlockStatistics:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.lookup import SampleKeys
 from attention.lookup.scan import NO_THRESHOLD
+from attention.lookup.shards.remote import SampleKeys
 
 RANDOM = np.random.default_rng(5)
 KEYS = RANDOM.standard_normal((40_000, 12)).astype(np.float32)

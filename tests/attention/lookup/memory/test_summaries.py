@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attention.lookup import KeySummary, Memory, Rows, summary_of
-from attention.lookup.shards.remote import summaries
+from attention.lookup.memory import summaries
 
 RANDOM = np.random.default_rng(12)
 KEYS = RANDOM.standard_normal((3_000, 10)).astype(np.float32)
