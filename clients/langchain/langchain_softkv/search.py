@@ -10,7 +10,6 @@ from langchain_core.vectorstores import VectorStore
 from typing_extensions import override
 
 from langchain_softkv.inputs import convert_errors, convert_filter
-from softkv import validation
 from softkv.calls.call import CollectionRef, ServiceCache
 from softkv.integrations import (
     ACCEPTED_VERDICTS,
@@ -26,7 +25,7 @@ from softkv.integrations import (
     select_key,
     show_warnings,
 )
-from softkv.problems import invalid_value, raise_flaws
+from softkv.problems import invalid_value, invalid_value_at
 from softkv.wire import to_json_value
 
 if TYPE_CHECKING:
@@ -63,9 +62,15 @@ class SearchRequest(NamedTuple):
     include: tuple[str, ...]
 
     def with_keys(self, least: int) -> SearchRequest:
-        """Return a copy of the request that returns at least this many matches, with their key vectors."""
+        """Return a copy of the request that returns at least this many matches, with their key vectors.
+
+        Raises:
+            Invalid: the number of matches of the search, which is not sent then, is not a number from 0 on.
+        """
+        if not isinstance(top_k := self.how["top_k"], int) or top_k < 0:
+            raise invalid_value_at("/top_k", f"wanted a number from 0 on, got {top_k}")
         fields = tuple(dict.fromkeys([*self.how["include"], "key_vector"]))
-        return self._replace(how=self.how | {"top_k": max(least, self.how["top_k"]), "include": fields})
+        return self._replace(how=self.how | {"top_k": max(least, top_k), "include": fields})
 
 
 def build_request(k: int | None, options: Mapping[str, Any]) -> SearchRequest:
@@ -89,7 +94,6 @@ def build_request(k: int | None, options: Mapping[str, Any]) -> SearchRequest:
     }
     include = _field_names(arguments_of_attend.pop("include", ()))
     arguments_of_attend = {"top_k": k} | arguments_of_attend
-    raise_flaws(validation.check_top_k(arguments_of_attend["top_k"]))
     arguments_of_attend["include"] = tuple(dict.fromkeys([*_REQUIRED_FIELDS, *include]))
     if "filter" in arguments_of_attend:
         arguments_of_attend["where"] = convert_filter(arguments_of_attend.pop("filter"))

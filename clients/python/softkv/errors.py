@@ -81,7 +81,7 @@ class Refused(Error):
 
 
 class Invalid(Refused):
-    """The content is invalid (422); `errors` names the fields. Raised before sending if the client detects it."""
+    """The content is invalid (422); `errors` names the fields. Raised before sending if the request cannot be sent."""
 
 
 class NotFound(Refused):

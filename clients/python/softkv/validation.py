@@ -1,76 +1,19 @@
-"""Checks of the values of a request before it is sent, with the same error messages as the service."""
+"""Checks of what cannot be sent: ids and names that URLs lack, and other types; with the service's error messages."""
 
 from __future__ import annotations
 
 import json
-import math
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from softkv.errors import Flaw
 from softkv.problems import invalid_value_at, raise_flaws
 
-MAX_MATCHES = MAX_PAGE_SIZE = 10_000
 _MAX_ID_CHARACTERS = 256
 _MAX_SHOWN = 60
-_MIN_TEMPERATURE = 1e-30
 _NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
-
-
-def check_number(
-    argument: Any,
-    pointer: str,
-    *,
-    above: float | None = None,
-    minimum: float | None = None,
-    maximum: float | None = None,
-) -> Iterator[Flaw]:
-    """Yield a flaw if a number is outside its range; accept None."""
-    value = _as_python_number(argument)
-    if value is None:
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        yield Flaw(
-            pointer, "wanted a number" if not isinstance(value, float) else "wanted a finite number within float64"
-        )
-    elif above is not None and value <= above:
-        yield Flaw(pointer, f"wanted a number above {above}, got {value}")
-    elif minimum is not None and value < minimum:
-        yield Flaw(pointer, f"wanted a number from {minimum} on, got {value}")
-    elif maximum is not None and value > maximum:
-        yield Flaw(pointer, f"wanted a number up to {maximum}, got {value}")
-
-
-def check_temperature(
-    argument: Any, pointer: str = "/temperature", *, auto: bool = False, needed: bool = False
-) -> Iterator[Flaw]:
-    """Yield a flaw unless the temperature is 0 or at least 1e-30; accept "auto" if `auto`, and None unless `needed`."""
-    value = _as_python_number(argument)
-    if (value is None and not needed) or (auto and isinstance(value, str) and value == "auto"):
-        return
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (is_number and (value == 0 or _MIN_TEMPERATURE <= value < math.inf)):
-        yield Flaw(pointer, f"wanted 0, or a number from {_MIN_TEMPERATURE} on")
-
-
-def check_text_weight(argument: Any, pointer: str = "/full_text") -> Iterator[Flaw]:
-    """Yield a flaw unless the full-text factor is "auto" or at least 0; accept None, and `{"weight", "query"}`."""
-    if isinstance(argument, Mapping):
-        argument, pointer = argument.get("weight"), f"{pointer}/weight"
-    value = _as_python_number(argument)
-    if value is None or (isinstance(value, str) and value == "auto"):
-        return
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        yield Flaw(pointer, 'wanted a number from 0 on, or "auto"')
-    else:
-        yield from check_number(value, pointer)
-
-
-def check_top_k(top_k: int | None) -> Iterator[Flaw]:
-    """Yield a flaw if the number of matches is out of range."""
-    return check_number(top_k, "/top_k", minimum=0, maximum=MAX_MATCHES)
 
 
 def check_document_id(document_id: Any, pointer: str) -> Iterator[Flaw]:
@@ -88,12 +31,6 @@ def check_document_id(document_id: Any, pointer: str) -> Iterator[Flaw]:
         unicodedata.category(character) in ("Cc", "Cs") for character in document_id
     ):
         yield Flaw(pointer, "an id may hold no control character and no lone surrogate")
-
-
-def check_document_ids(ids: Iterable[Any]) -> Iterator[Flaw]:
-    """Yield a flaw for each invalid id of a list, with its position."""
-    for index, document_id in enumerate(ids):
-        yield from check_document_id(document_id, f"/ids/{index}")
 
 
 def is_list_like(value: Any) -> bool:
@@ -142,8 +79,3 @@ def require_collection_name(name: str, parameter: str = "name") -> None:
     if not isinstance(name, str) or not re.fullmatch(_NAME_PATTERN, name):
         got = json.dumps(name, default=repr)
         raise_flaws([Flaw("", f"path.{parameter}: wanted a text of the form {_NAME_PATTERN}, got {got}")])
-
-
-def _as_python_number(value: Any) -> Any:
-    """Convert a NumPy scalar to a Python number; return other values unchanged."""
-    return value.item() if hasattr(value, "item") and getattr(value, "ndim", 1) == 0 else value

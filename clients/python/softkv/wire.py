@@ -5,9 +5,10 @@ vector is converted.
 from __future__ import annotations
 
 import json
+import math
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from enum import Enum
@@ -64,9 +65,24 @@ def encode_json(content: Any) -> bytes:
     except ValueError as error:
         if "Circular" in str(error):
             raise invalid_value("", _RECURSIVE_JSON) from None
-        raise invalid_value(
-            "", f"wanted JSON, which has no NaN and no Infinity: send null or a text ({error})"
+        pointer, value = next(_find_not_finite(content, ""), ("", error))
+        raise invalid_value_at(
+            pointer, f"wanted JSON, which has no NaN and no Infinity, got {value}: send null or a text"
         ) from None
+
+
+def _find_not_finite(content: Any, pointer: str) -> Iterator[tuple[str, float]]:
+    """Yield the pointer and the value of each NaN and infinity in lists and mappings."""
+    if isinstance(content, dict | list | tuple):
+        for step, item in content.items() if isinstance(content, dict) else enumerate(content):
+            yield from _find_not_finite(item, _pointer_to(step, pointer))
+    elif isinstance(content, float) and not math.isfinite(content):
+        yield pointer, content
+
+
+def _pointer_to(step: object, pointer: str) -> str:
+    """Return the JSON pointer of a step below a pointer."""
+    return f"{pointer}/{str(step).replace('~', '~0').replace('/', '~1')}"
 
 
 def _check_integers(content: Any, pointer: str) -> None:
@@ -78,7 +94,7 @@ def _check_integers(content: Any, pointer: str) -> None:
     """
     if isinstance(content, dict | list):
         for step, item in content.items() if isinstance(content, dict) else enumerate(content):
-            _check_integers(item, f"{pointer}/{str(step).replace('~', '~0').replace('/', '~1')}")
+            _check_integers(item, _pointer_to(step, pointer))
     elif isinstance(content, int) and not MIN_INTEGER <= content <= MAX_INTEGER:
         raise invalid_value_at(pointer, "wanted integers of at most 64 bits, got a larger one: send it as text")
 
@@ -105,7 +121,6 @@ _MANY_DIGITS = re.compile(r"[0-9]{19}")  # of an integer that may have more than
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=to_json_value)
 
 VECTOR_FORMAT = "base64"
-MAX_COMPONENTS = 65_536
 _TEXT_KINDS = "OSTU"  # NumPy's kinds of texts and of arbitrary objects
 
 
@@ -115,11 +130,6 @@ def is_vector(value: Any) -> bool:
     if dimensions is not None:
         return bool(dimensions == 1) and getattr(value.dtype, "kind", "f") not in _TEXT_KINDS
     return isinstance(value, Sequence) and not isinstance(value, str) and all(map(_is_number, value))
-
-
-def vector_width(vector: Any) -> int:
-    """Return the number of components of a vector."""
-    return len(vector)
 
 
 def encode_vector(vector: Any, pointer: str) -> dict[str, str]:
@@ -144,10 +154,6 @@ def as_float32(vector: Any, pointer: str) -> Array:
     array = _numeric_array(vector, pointer)
     if array.ndim != 1:
         raise invalid_value_at(pointer, f"wanted a vector, got an array of shape {array.shape}")
-    if not array.size:
-        raise invalid_value_at(pointer, "wanted at least one number, got none")
-    if array.size > MAX_COMPONENTS:
-        raise invalid_value_at(pointer, f"wanted at most {MAX_COMPONENTS} numbers, got {array.size}")
     if array.dtype != "<f4":
         with np.errstate(over="ignore"):
             array = array.astype("<f4")

@@ -123,7 +123,6 @@ BESIDES = {
     "hear_room": {"heard"},
     "train_model": {"heard"},
 }
-BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 OF_THE_SERVICE = ("service", "arrays", "classroom")
 COLLECTION = {name for name in BUILT if BUILT[name][0].__module__.split(".")[-1] not in OF_THE_SERVICE} - {
     "compare_rows"
@@ -195,22 +194,12 @@ def allowed_words(hint: Any) -> set[Any]:
 
 
 @pytest.mark.parametrize("name", [name for name in queries.ATTEND_OPTIONS if name != "ignore_defaults"])
-def test_an_option_of_attend_has_the_words_and_the_range_of_the_description(name):
+def test_an_option_of_attend_has_the_words_of_the_description(name):
     schemas = attend_schema(name)
     words = {word for schema in schemas for word in [*schema.get("enum", []), *schema.get("items", {}).get("enum", [])]}
     words |= {schema["const"] for schema in schemas if "const" in schema}
     if name not in ("where", "bias", "read", "group_by"):
         assert allowed_words(queries.option_type(name)) == words
-    check = queries.ATTEND_OPTIONS[name].check
-    bounds = [(schema[key], key) for schema in schemas for key in BOUNDS if key in schema]
-    # A temperature is 0, or a number from 1e-30 on.
-    for bound, key in [] if name == "temperature" else bounds:
-        step = 1 if key in ("minimum", "exclusiveMinimum") else -1
-        assert check is not None
-        assert bool([*check(bound, "/x")]) is key.startswith("exclusive")
-        assert [*check(bound - step, "/x")] != []
-        assert [*check(bound + step * 1e-6 if name != "top_k" else bound + step, "/x")] == []
-    assert check is not None or not bounds
 
 
 def test_help_names_every_option_of_attend():

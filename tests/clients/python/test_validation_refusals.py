@@ -1,4 +1,4 @@
-"""The client refuses invalid requests before sending, with the service's own messages."""
+"""Invalid requests: the client refuses what cannot be sent, and the service the others, in the same words."""
 
 from __future__ import annotations
 
@@ -6,79 +6,109 @@ import pytest
 
 import softkv
 
-SENT = "attend", {"query": [1.0, 0.0]}
+PATHS = {
+    "attend": "/attend",
+    "sweep": "/sweep",
+    "compare": "/compare",
+    "calibrate": "/calibrate",
+    "get_many": "/documents/query",
+    "find": "/documents/query",
+    "delete": "/documents/delete",
+    "update": "/documents/update",
+    "write": "/documents",
+    "fields": "/documents/fields",
+}
+Q = [1, 0]
 
-
-def at(collection, call, arguments):
-    return getattr(collection, call)(**arguments)
-
-
-# the client's call · where the same goes by plain HTTP · its body there
-WRONG = [
-    ("attend", {"query": [1, 0], "temperature": -1}, "/attend", {"query": [1, 0], "temperature": -1}),
-    ("attend", {"query": [1, 0], "temperature": 1e-31}, "/attend", {"query": [1, 0], "temperature": 1e-31}),
-    ("attend", {"query": [1, 0], "temperature": "hot"}, "/attend", {"query": [1, 0], "temperature": "hot"}),
-    ("attend", {"query": [1, 0], "top_k": 10_001}, "/attend", {"query": [1, 0], "top_k": 10_001}),
-    (
-        "attend",
-        {"query": [1, 0], "temperature": True, "top_k": -3, "top_p": 2},
-        "/attend",
-        {"query": [1, 0], "temperature": True, "top_k": -3, "top_p": 2},
-    ),
-    ("attend", {"query": [1, 0], "top_p": 0}, "/attend", {"query": [1, 0], "top_p": 0}),
-    ("attend", {"query": [1, 0], "effective_documents": 0.5}, "/attend", {"query": [1, 0], "effective_documents": 0.5}),
-    ("attend", {"query": [1, 0], "max_error": 0}, "/attend", {"query": [1, 0], "max_error": 0}),
-    ("sweep", {"query": [1, 0], "temperatures": []}, "/sweep", {"query": [1, 0], "temperatures": []}),
-    ("sweep", {"query": [1, 0], "temperatures": [1, -1]}, "/sweep", {"query": [1, 0], "temperatures": [1, -1]}),
-    ("compare", {"query": "a", "top_k": -1}, "/compare", {"query": "a", "top_k": -1}),
-    ("get_many", {"ids": ["a", ""]}, "/documents/query", {"ids": ["a", ""]}),
-    ("delete", {"ids": ["."]}, "/documents/delete", {"ids": ["."]}),
-    ("delete", {"ids": ["a\n"]}, "/documents/delete", {"ids": ["a\n"]}),
-    ("delete", {}, "/documents/delete", {}),
-    ("update", {"ids": ["x" * 257]}, "/documents/update", {"ids": ["x" * 257], "patch": {}}),
-    ("write", {"documents": [{"id": ""}]}, "/documents", {"documents": [{"id": ""}]}),
-    ("write", {"documents": [{"id": 3}]}, "/documents", {"documents": [{"id": 3}]}),
-    ("get_many", {"ids": ["a", 2**40]}, "/documents/query", {"ids": ["a", 2**40]}),
-    ("delete", {"ids": [True]}, "/documents/delete", {"ids": [True]}),
-    ("write", {"documents": [3]}, "/documents", {"documents": [3]}),
-    ("write", {"documents": {}}, "/documents", {"documents": {}}),
-    ("get_many", {"ids": 3}, "/documents/query", {"ids": 3}),
-    ("fields", {"limit": 0}, "/documents/fields", {"limit": 0}),
-    ("fields", {"fields": "metadata.a"}, "/documents/fields", {"fields": "metadata.a"}),
-    ("attend", {"query": [1, 0], "bias": "x"}, "/attend", {"query": [1, 0], "bias": "x"}),
-    ("attend", {"query": [1, 0], "bias": [3]}, "/attend", {"query": [1, 0], "bias": [3]}),
-    ("sweep", {"query": [1, 0], "temperatures": "x"}, "/sweep", {"query": [1, 0], "temperatures": "x"}),
-    ("sweep", {"query": [1, 0], "temperatures": ["x"]}, "/sweep", {"query": [1, 0], "temperatures": ["x"]}),
-    ("sweep", {"query": [1, 0], "temperatures": [1, None]}, "/sweep", {"query": [1, 0], "temperatures": [1, None]}),
-    (
-        "write",
-        {"documents": [{"id": "a"}, {"id": "b", "metadata": {"a/b": [1, -(2**63) - 1]}}]},
-        "/documents",
-        {"documents": [{"id": "a"}, {"id": "b", "metadata": {"a/b": [1, -(2**63) - 1]}}]},
-    ),
-    (
-        "attend",
-        {"query": [1, 0], "full_text": {"weight": -1, "query": "a"}},
-        "/attend",
-        {"query": [1, 0], "full_text": {"weight": -1, "query": "a"}},
-    ),
-    ("calibrate", {"questions": 3}, "/calibrate", {"questions": 3}),
-    ("calibrate", {"questions": "all"}, "/calibrate", {"questions": "all"}),
+# The client's call with its arguments, which are the body of the same call over HTTP.
+NOT_SENT = [
+    ("get_many", {"ids": ["a", ""]}),
+    ("get_many", {"ids": ["a", 2**40]}),
+    ("get_many", {"ids": 3}),
+    ("delete", {}),
+    ("write", {"documents": [3]}),
+    ("write", {"documents": {}}),
+    ("write", {"documents": [{"id": "a"}, {"id": "b", "metadata": {"a/b": [1, -(2**63) - 1]}}]}),
+    ("fields", {"fields": "metadata.a"}),
+    ("attend", {"query": Q, "bias": "x"}),
+    ("attend", {"query": Q, "bias": [3]}),
+    ("sweep", {"query": Q, "temperatures": "x"}),
+    ("calibrate", {"questions": 3}),
+    ("calibrate", {"questions": "all"}),
+]
+SENT = [
+    ("attend", {"query": Q, "temperature": -1}),
+    ("attend", {"query": Q, "temperature": 1e-31}),
+    ("attend", {"query": Q, "temperature": "hot"}),
+    ("attend", {"query": Q, "temperature": True, "top_k": -3, "top_p": 2}),
+    ("attend", {"query": Q, "top_k": 10_001}),
+    ("attend", {"query": Q, "top_p": 0}),
+    ("attend", {"query": Q, "effective_documents": 0.5}),
+    ("attend", {"query": Q, "max_error": 0}),
+    ("attend", {"query": Q, "full_text": {"weight": -1, "query": "a"}}),
+    ("sweep", {"query": Q, "temperatures": []}),
+    ("sweep", {"query": Q, "temperatures": [1, -1]}),
+    ("sweep", {"query": Q, "temperatures": ["x"]}),
+    ("sweep", {"query": Q, "temperatures": [1, None]}),
+    ("compare", {"query": "a", "top_k": -1}),
+    ("find", {"ids": ["a", ""]}),
+    ("delete", {"ids": ["."]}),
+    ("delete", {"ids": ["a\n"]}),
+    ("delete", {"ids": [True]}),
+    ("update", {"ids": ["x" * 257]}),
+    ("write", {"documents": [{"id": ""}]}),
+    ("write", {"documents": [{"id": 3}]}),
+    ("fields", {"limit": 0}),
 ]
 
 
-@pytest.mark.parametrize(("call", "arguments", "path", "body"), WRONG)
-def test_the_words_are_the_service_s(silent, client, collection, call, arguments, path, body):
+def refuse(collection, call, arguments):
     with pytest.raises(softkv.Invalid) as refused:
-        at(silent().collection("a"), call, arguments)
-    answer = client.post(collection(encoder=None, dimension=2) + path, json=body)
-    assert answer.status_code == refused.value.status == 422
+        list(getattr(collection, call)(**arguments))  # of `find`, pages
+    return refused.value
+
+
+def assert_words_of_the_service(refused, answer):
     problem = answer.json()
-    assert refused.value.detail == problem["detail"]
-    assert refused.value.code == problem["code"]
-    assert [(flaw.pointer, flaw.detail) for flaw in refused.value.errors] == [
-        (error["pointer"], error["detail"]) for error in problem["errors"]
-    ]
+    assert answer.status_code == refused.status == 422
+    assert (refused.detail, refused.code) == (problem["detail"], problem["code"])
+    assert [{"pointer": flaw.pointer, "detail": flaw.detail} for flaw in refused.errors] == problem["errors"]
+
+
+@pytest.mark.parametrize(("call", "arguments"), NOT_SENT)
+def test_what_cannot_be_sent_is_refused_in_the_words_of_the_service(silent, client, collection, call, arguments):
+    refused = refuse(silent().collection("a"), call, arguments)
+    assert_words_of_the_service(refused, client.post(collection(encoder=None) + PATHS[call], json=arguments))
+
+
+@pytest.mark.parametrize(("call", "arguments"), SENT)
+def test_a_range_is_refused_by_the_service(shelf, client, collection, call, arguments):
+    path = collection(encoder=None, dimension=2) + PATHS[call]
+    body = arguments | ({"patch": {}} if call == "update" else {})
+    refused = refuse(shelf, call, arguments)
+    assert refused.request_id
+    assert_words_of_the_service(refused, client.post(path, json=body))
+
+
+def test_a_vector_that_does_not_fit_is_pointed_at_in_its_list(shelf):
+    for wrong, words in (([1.0, 0.0, 0.0], "query has width 3"), ([], "wanted at least one number, got none")):
+        refused = refuse(shelf, "attend", {"query": [[1.0, 0.0], wrong]})
+        assert refused.errors[0].pointer.startswith("/queries/1")
+        assert words in refused.detail
+
+
+@pytest.mark.parametrize("call", ["find", "feedback"])
+def test_a_page_of_none_is_refused(shelf, call):
+    assert refuse(shelf, call, {"page": 0}).detail == "/limit: wanted a number from 1 on, got 0"
+    assert "limit: wanted a number up to 10000, got" in refuse(shelf, call, {"page": 10_001}).detail
+
+
+def test_a_number_that_json_lacks_is_pointed_at(silent):
+    refused = refuse(silent().collection("a"), "attend", {"query": Q, "temperature": float("nan")})
+    words = "wanted JSON, which has no NaN and no Infinity, got nan: send null or a text"
+    assert refused.detail == f"/temperature: {words}"
+    refused = refuse(silent().collection("a"), "sweep", {"query": Q, "temperatures": [1.0, float("inf")]})
+    assert refused.errors == (softkv.Flaw("/temperatures/1", words.replace("nan", "inf")),)
 
 
 @pytest.mark.parametrize("call", ["get", "put", "patch", "remove", "exists"])
@@ -91,10 +121,9 @@ def test_an_id_that_none_can_have(silent, client, collection, call, wrong):
 
 
 @pytest.mark.parametrize(("settings"), [{"temperature": -1}, {"dimension": 0, "temperature": -1}])
-def test_settings_that_none_can_have(silent, client, settings):
-    with pytest.raises(softkv.Invalid) as refused:
-        silent().collection("a").create(**settings)
-    assert refused.value.detail == client.put("/v1/collections/never", json=settings).json()["detail"]
+def test_invalid_settings_are_refused_by_the_service(softkv_client, client, settings):
+    refused = refuse(softkv_client.collection("never"), "create", settings)
+    assert refused.detail == client.put("/v1/collections/never", json=settings).json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -132,7 +161,3 @@ def test_one_text_instead_of_a_list_is_refused(silent):
 def test_an_invalid_address_is_refused(url):
     with pytest.raises(softkv.Invalid, match=r"give one such as http://127\.0\.0\.1:8000"):
         softkv.Client(url)
-
-
-def test_filters_and_options_that_are_right_are_sent(shelf):
-    assert len(at(shelf, *SENT)) == 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from softkv import validation
@@ -12,7 +11,7 @@ from softkv.answers.arrays import parse_trace as traced
 from softkv.calls.call import WRITE_TIMEOUT, Call, Plan, ServiceCache
 from softkv.calls.queries import Normaliser
 from softkv.calls.service import get_limit
-from softkv.problems import invalid_value, invalid_value_at, raise_flaws
+from softkv.problems import invalid_value, invalid_value_at
 from softkv.wire import VECTOR_FORMAT, drop_omitted, encode_json, to_nested_lists
 
 if TYPE_CHECKING:
@@ -216,12 +215,6 @@ def attend(
     Example:
         >>> client.attend([[1.0, 0.0]], [[1.0, 0.0], [0.0, 1.0]], [[1.0], [2.0]]).weights
     """
-    raise_flaws(
-        chain(
-            validation.check_temperature(temperature),
-            validation.check_number(hopfield_steps, "/hopfield_steps", minimum=0, maximum=100),
-        )
-    )
     arrays = {"query": query, "key": key, "value": value, "mask": mask, "bias": bias}
     request = {name: to_nested_lists(array, f"/{name}") for name, array in arrays.items() if array is not None}
     request |= drop_omitted(
@@ -266,7 +259,6 @@ def embed(
     Example:
         >>> client.embed("pets that purr", client.info().encoder).vectors.shape
     """
-    raise_flaws(validation.check_number(dimensions, "/dimensions", minimum=1))
     request = drop_omitted(
         input=input, model=model, dimensions=dimensions, purpose=purpose, encoding_format=VECTOR_FORMAT
     )

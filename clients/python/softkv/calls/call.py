@@ -13,7 +13,7 @@ from typing import Any, Generic, Self, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from softkv.errors import Error, Refused, TimedOut, Unreachable
-from softkv.problems import Reply, foreign_response_error, parse_refusal
+from softkv.problems import Reply, foreign_response_error, invalid_value_at, parse_refusal
 from softkv.record import Record
 from softkv.validation import require_collection_name
 
@@ -170,6 +170,11 @@ class Paging(Record, Generic[T]):
     ask: Callable[[str | None, int], Call[Page[T]]]
     page_size: int
     count: Call[int] | None = None
+
+    def _post_init(self) -> None:
+        """Check that a page has items: the service takes 0 for a page without any, which would end the list."""
+        if self.page_size == 0:
+            raise invalid_value_at("/limit", "wanted a number from 1 on, got 0")
 
 
 class ServiceCache:

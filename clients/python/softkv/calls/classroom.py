@@ -7,7 +7,6 @@ from itertools import chain
 from typing import Any, Literal
 from urllib.parse import quote
 
-from softkv import validation
 from softkv.answers.classroom import (
     Decoded,
     GuessCount,
@@ -26,7 +25,6 @@ from softkv.answers.classroom import parse_lab as read_lab
 from softkv.answers.classroom import parse_question as read_question
 from softkv.answers.classroom import parse_room as read_room
 from softkv.calls.call import WRITE_TIMEOUT, Call, EventHandler, Plan, ServiceCache, ignore_content, listen
-from softkv.problems import raise_flaws
 from softkv.wire import drop_omitted, encode_json
 
 
@@ -317,7 +315,6 @@ def ask(
     Example:
         >>> client.ask_room(opened.code, "purring pets", secret=opened.secret).number
     """
-    raise_flaws(validation.check_temperature(temperature))
     content = encode_json(drop_omitted(query=query, temperature=temperature))
     return Call(
         "POST",
@@ -395,7 +392,6 @@ def show_temperature(cache: ServiceCache, code: str, question: int, temperature:
     Example:
         >>> client.show_room_temperature(opened.code, 1, 0.5, opened.secret)
     """
-    raise_flaws(validation.check_temperature(temperature, needed=True))
     return Call(
         "PUT",
         _room_path(code, "temperature"),

@@ -22,11 +22,8 @@ from softkv.calls.call import WRITE_TIMEOUT, Call, CollectionRef, Page, Paging, 
 from softkv.calls.options import encode_defaults
 from softkv.errors import Conflict
 from softkv.filters import Field, Where, metadata_field
-from softkv.problems import Reply, invalid_value_at, raise_flaws
-from softkv.validation import check_number
-from softkv.validation import check_temperature as temperature_flaws
+from softkv.problems import Reply, invalid_value_at
 from softkv.wire import (
-    MAX_COMPONENTS,
     OMITTED,
     VECTOR_FORMAT,
     OmittedType,
@@ -84,13 +81,6 @@ def create(
     Example:
         >>> client.collection("library").create(exist_ok=True)
     """
-    raise_flaws(
-        [
-            *check_number(dimension, "/dimension", minimum=1, maximum=MAX_COMPONENTS),
-            *check_number(value_dimension, "/value_dimension", minimum=1, maximum=MAX_COMPONENTS),
-            *temperature_flaws(temperature),
-        ]
-    )
     settings = drop_omitted(
         similarity=similarity, dimension=dimension, value_dimension=value_dimension, value_from=value_from
     )
@@ -160,7 +150,6 @@ def change(
     Example:
         >>> collection.change(temperature=0.05, defaults={"filter": F.draft != True, "top_k": 5})
     """
-    raise_flaws(temperature_flaws(temperature))
     if not (calibration is None or calibration is OMITTED):
         raise invalid_value_at(
             "/calibration",
@@ -221,7 +210,6 @@ def re_encode(
     Example:
         >>> client.collection("library").re_encode("nomic")
     """
-    raise_flaws(temperature_flaws(temperature))
     return Call(
         "POST",
         f"{collection.path}/re-encode",
@@ -407,7 +395,6 @@ def fields(
     Example:
         >>> collection.fields()["metadata.year"].max
     """
-    raise_flaws(validation.check_number(limit, "/limit", minimum=1, maximum=MAX_VALUES))
     names = None if fields is None else [metadata_field(field) for field in validation.require_list(fields, "/fields")]
     request = drop_omitted(fields=names, filter=filters.encode_filter(where), values=values or None, limit=limit)
     facts: dict[str, FieldFacts] = {}

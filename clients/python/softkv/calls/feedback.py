@@ -7,14 +7,13 @@ from typing import Any
 
 from softkv import validation
 from softkv.answers.info import FeedbackRecord, describe_left_out, parse_feedback
-from softkv.calls.call import WRITE_TIMEOUT, Call, CollectionRef, Page, Paging, Plan
-from softkv.calls.queries import check_query_widths, encode_query
-from softkv.problems import Reply, invalid_value_at, raise_flaws, warn_caller
-from softkv.validation import MAX_PAGE_SIZE, check_number
+from softkv.calls.call import WRITE_TIMEOUT, Call, CollectionRef, Page, Paging
+from softkv.calls.queries import encode_query
+from softkv.problems import Reply, invalid_value_at, warn_caller
 from softkv.wire import encode_json
 
 
-def give_feedback(collection: CollectionRef, feedback: Iterable[Mapping[str, Any]]) -> Plan[int]:
+def give_feedback(collection: CollectionRef, feedback: Iterable[Mapping[str, Any]]) -> Call[int]:
     """Say whether documents answer questions; `calibrate(source="feedback")` learns from it.
 
     Args:
@@ -37,7 +36,6 @@ def give_feedback(collection: CollectionRef, feedback: Iterable[Mapping[str, Any
                 f"/feedback/{index}", 'wanted {"query": …, "id": …, "right": …}, "id": None for "no answer"'
             )
     queries = [judgement["query"] for judgement in judgements]
-    yield from check_query_widths(collection, queries, lambda index: f"/feedback/{index}/query")
     encoded = [
         {**judgement, "query": encode_query(query, f"/feedback/{index}/query")}
         for index, (judgement, query) in enumerate(zip(judgements, queries, strict=True))
@@ -49,7 +47,7 @@ def give_feedback(collection: CollectionRef, feedback: Iterable[Mapping[str, Any
             warn_caller(describe_left_out(left_out))
         return int(content["kept"])
 
-    call = Call(
+    return Call(
         "POST",
         f"{collection.path}/feedback",
         parse,
@@ -57,7 +55,6 @@ def give_feedback(collection: CollectionRef, feedback: Iterable[Mapping[str, Any
         idempotent=True,
         timeout=WRITE_TIMEOUT,
     )
-    return (yield from call)
 
 
 def feedback(collection: CollectionRef, *, page: int = 1000) -> Paging[FeedbackRecord]:
@@ -75,7 +72,6 @@ def feedback(collection: CollectionRef, *, page: int = 1000) -> Paging[FeedbackR
     Example:
         >>> [record.id for record in collection.feedback() if not record.right]
     """
-    raise_flaws(check_number(page, "/limit", minimum=1, maximum=MAX_PAGE_SIZE))
 
     def parse(reply: Reply) -> Page[FeedbackRecord]:
         content = reply.json()

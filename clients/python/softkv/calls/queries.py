@@ -1,31 +1,37 @@
-"""Queries to a collection: attend, stream, sweep, compare and calibrate. Their arguments are checked before they are
-sent.
-"""
+"""Queries to a collection: attend, stream, sweep, compare and calibrate."""
 
 from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from functools import partial
-from itertools import chain
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypedDict, TypeVar, Unpack, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    SupportsIndex,
+    TypeAlias,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    get_type_hints,
+)
 
 from softkv import filters, validation
 from softkv.answers.answer import Answer, Comparison, Swept, parse_comparison
 from softkv.answers.documents import Document, encode_fields
 from softkv.answers.info import Calibration, LabelSource, parse_calibration
 from softkv.calls.call import WRITE_TIMEOUT, Call, CollectionRef, EventHandler, EventStream, Plan, ServiceCache, listen
-from softkv.calls.collections import Null, info
+from softkv.calls.collections import Null
 from softkv.calls.options import COMPARED_DEFAULTS, Bias, IgnoredDefaults, encode_bias, null_fields
 from softkv.calls.service import get_limit
-from softkv.errors import Flaw
 from softkv.filters import Field, Where, encode_field_option
-from softkv.problems import Reply, invalid_value, invalid_value_at, problem_error, raise_flaws, unexpected_argument
+from softkv.problems import Reply, invalid_value, invalid_value_at, problem_error, unexpected_argument
 from softkv.validation import is_list_like
-from softkv.wire import VECTOR_FORMAT, drop_omitted, encode_json, encode_vector, is_vector, vector_width
+from softkv.wire import VECTOR_FORMAT, drop_omitted, encode_json, encode_vector, is_vector
 
 if TYPE_CHECKING:
     from softkv.wire import Vector
@@ -43,11 +49,10 @@ FullTextWeight: TypeAlias = float | Literal["auto"] | Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Option:
-    """The meaning, range and flags of an option of `attend`.
+    """The meaning and flags of an option of `attend`.
 
     Attributes:
         meaning: its description in `help(Collection.attend)`; names of options are in backticks.
-        check: yields the flaws of a value, given its pointer.
         group: the group of `softkv attend --help` that lists it; None if the command lacks it.
         flags: the flags of the command, if they are not made of the name alone.
         command_meaning: the description in the help of the command, if its values differ from Python's.
@@ -56,7 +61,6 @@ class Option:
     """
 
     meaning: str
-    check: Callable[[Any, str], Iterator[Flaw]] | None = None
     _: KW_ONLY
     group: Literal["Options", "Weights", "Matches"] | None = "Options"
     flags: Sequence[str] = ()
@@ -68,7 +72,7 @@ class Option:
 class AttendOptions(TypedDict, total=False):
     """Keyword arguments of `attend` besides its query.
 
-    Its signature, docstring and checks, and the options of `softkv attend`, are made from these lines.
+    Its signature and docstring, and the options of `softkv attend`, are made from these lines.
     """
 
     temperature: Annotated[
@@ -76,7 +80,6 @@ class AttendOptions(TypedDict, total=False):
         Option(
             "0, or from 1e-30 on. Near 0 the best match has all weight; larger values share it among more documents. "
             '"auto" chooses the temperature at which the answer rests on `effective_documents`.',
-            partial(validation.check_temperature, auto=True),
             group="Weights",
             flags=("-t", "--temperature"),
         ),
@@ -85,7 +88,6 @@ class AttendOptions(TypedDict, total=False):
         float | None,
         Option(
             'the number of documents on which the answer rests, with `temperature` "auto"; at least 1.',
-            partial(validation.check_number, minimum=1),
             group="Weights",
         ),
     ]
@@ -93,7 +95,6 @@ class AttendOptions(TypedDict, total=False):
         int | None,
         Option(
             "how many documents to return; the collection's default or 10 if left out.",
-            partial(validation.check_number, minimum=0, maximum=validation.MAX_MATCHES),
             group="Matches",
             flags=("-k", "--top-k"),
         ),
@@ -102,7 +103,6 @@ class AttendOptions(TypedDict, total=False):
         float | None,
         Option(
             "return the fewest documents that hold this share of the documents' weight.",
-            partial(validation.check_number, above=0, maximum=1),
             group="Matches",
         ),
     ]
@@ -126,7 +126,6 @@ class AttendOptions(TypedDict, total=False):
         float | None,
         Option(
             "the largest error that the certificate may state.",
-            partial(validation.check_number, above=0),
             group="Weights",
         ),
     ]
@@ -135,7 +134,6 @@ class AttendOptions(TypedDict, total=False):
         Option(
             'the factor of a document\'s full-text rank, which is added to its logit. "auto" is the calibrated factor. '
             '{"weight": 0.1, "query": text} ranks a text of its own, with "phrases" in quotes and prefix*.',
-            validation.check_text_weight,
             group="Weights",
         ),
     ]
@@ -162,7 +160,6 @@ class AttendOptions(TypedDict, total=False):
         float | None,
         Option(
             'the confidence that the first match needs for the verdict "one". Needs a calibrated collection.',
-            partial(validation.check_number, minimum=0, maximum=1),
             group="Matches",
         ),
     ]
@@ -171,7 +168,6 @@ class AttendOptions(TypedDict, total=False):
         Option(
             "the probability with which the returned set must contain the right document. Needs a calibrated "
             "collection.",
-            partial(validation.check_number, minimum=0.5, maximum=0.99),
             group="Matches",
         ),
     ]
@@ -180,7 +176,6 @@ class AttendOptions(TypedDict, total=False):
         Option(
             "let documents share the place of a heavier match if the cosine distance of their keys is at most this, "
             "0 to 1.",
-            partial(validation.check_number, minimum=0, maximum=1),
             group="Matches",
         ),
     ]
@@ -330,8 +325,7 @@ def attend_stream(collection: CollectionRef, query: Any, **options: Unpack[Atten
     )
 
     def open_stream(on_event: EventHandler) -> Plan[None]:
-        yield from check_query_widths(collection, [query], lambda _: "/query")
-        yield from listen("POST", f"{collection.path}/attend", on_event, content)
+        return listen("POST", f"{collection.path}/attend", on_event, content)
 
     def answer(name: str, data: Any) -> Answer:
         if name == "problem":
@@ -349,21 +343,13 @@ def _encode_options(call: str, options: AttendOptions) -> dict[str, Any]:
         options: the arguments of the method.
 
     Raises:
-        Invalid: an option is out of its range.
+        Invalid: a filter, a field or a term of a bias is invalid.
         TypeError: there is no such option.
     """
     values: Mapping[str, Any] = options
     for name in values:
         if name not in ATTEND_OPTIONS:
             raise unexpected_argument(call, name)
-    flaws = [
-        flaw
-        for name, option in ATTEND_OPTIONS.items()
-        if option.check is not None and values.get(name) is not None
-        for flaw in option.check(values[name], f"/{name}")
-    ]
-    if flaws:
-        raise_flaws(flaws)
     converted = ("where", "bias", "read", "group_by", "ignore_defaults")
     read: Any = values.get("read")
     fields = drop_omitted(
@@ -379,15 +365,14 @@ def _encode_options(call: str, options: AttendOptions) -> dict[str, Any]:
     return fields
 
 
-def _attend_one(collection: CollectionRef, query: Any, options: Mapping[str, Any]) -> Plan[Answer]:
-    """Send one query; return its answer."""
-    yield from check_query_widths(collection, [query], lambda _: "/query")
+def _attend_one(collection: CollectionRef, query: Any, options: Mapping[str, Any]) -> Call[Answer]:
+    """Return the call that answers one query."""
 
     def parse(reply: Reply) -> Answer:
         return Answer(reply.json(), request_id=reply.request_id, question=query_text(query))
 
     content = encode_json({"query": encode_query(query, "/query"), **options})
-    return (yield from Call("POST", f"{collection.path}/attend", parse, content=content))
+    return Call("POST", f"{collection.path}/attend", parse, content=content)
 
 
 def _attend_many(collection: CollectionRef, queries: Any, options: Mapping[str, Any]) -> Plan[list[Answer]]:
@@ -395,7 +380,6 @@ def _attend_many(collection: CollectionRef, queries: Any, options: Mapping[str, 
     query_list = list_queries(queries)
     if not query_list:
         return []
-    yield from check_query_widths(collection, query_list, lambda index: f"/queries/{index}")
     encoded = [encode_query(query, f"/queries/{index}") for index, query in enumerate(query_list)]
     batch_size = 1
     if len(query_list) > 1:
@@ -430,7 +414,8 @@ def _attend_many(collection: CollectionRef, queries: Any, options: Mapping[str, 
 
 def _count_matches(options: Mapping[str, Any]) -> int:
     """Return the most matches that the answer to one query has, without the defaults of the collection."""
-    top_k: int | None = options.get("top_k")
+    top_k = options.get("top_k")
+    top_k = int(top_k) if isinstance(top_k, SupportsIndex) else None  # the service refuses other types
     if options.get("diversity") is not None:
         return min(max(10 * (_MATCHES if top_k is None else top_k), 100), 1000)  # the documents that it compares
     if top_k is not None:
@@ -453,7 +438,7 @@ def sweep(
     bias: Bias | None = None,
     include: Sequence[SweptField] | None = None,
     ignore_defaults: IgnoredDefaults = False,
-) -> Plan[Swept]:
+) -> Call[Swept]:
     """Return the weights of documents for one query at several temperatures. The service reads the keys only once.
 
     Args:
@@ -481,16 +466,10 @@ def sweep(
             "/temperatures", f"wanted a list of temperatures, got {temperatures!r}: write [{temperatures!r}]"
         )
     values = validation.require_list(temperatures, "/temperatures")
-    flaws = chain.from_iterable(
-        validation.check_temperature(value, f"/temperatures/{index}", needed=True) for index, value in enumerate(values)
-    )
-    empty = [] if values else [Flaw("/temperatures", "wanted at least 1, got 0")]
-    raise_flaws([*empty, *flaws, *validation.check_top_k(top_k), *validation.check_text_weight(full_text)])
     if not (isinstance(query, str) or is_vector(query) or is_parts(query)):
         raise invalid_value_at(
             "/query", f"wanted one text or one vector, got {type(query).__name__}: sweep them one by one"
         )
-    yield from check_query_widths(collection, [query], lambda _: "/query")
 
     def parse(reply: Reply) -> Swept:
         return Swept(reply.json(), question=query_text(query), request_id=reply.request_id)
@@ -503,10 +482,8 @@ def sweep(
         | terms
     )
     options |= null_fields(ignore_defaults, options)
-    content = encode_json(
-        {"query": encode_query(query, "/query"), "temperatures": [float(value) for value in values], **options}
-    )
-    return (yield from Call("POST", f"{collection.path}/sweep", parse, content=content))
+    content = encode_json({"query": encode_query(query, "/query"), "temperatures": values, **options})
+    return Call("POST", f"{collection.path}/sweep", parse, content=content)
 
 
 def calibrate(
@@ -517,7 +494,7 @@ def calibrate(
     apply: bool = False,
     refit: Literal["auto", "propose"] | None = None,
     rerank: Mapping[str, Any] | None = None,
-) -> Plan[Calibration]:
+) -> Call[Calibration]:
     """Fit confidence, null level and full-text factor to labelled questions.
 
     At least 50 questions are needed; docs/guide/calibration.md explains the result.
@@ -548,7 +525,6 @@ def calibrate(
                 f"/questions/{index}", 'wanted a question as {"query": …, "id": …}, "id": None for no answer'
             )
     queries = [question["query"] for question in labelled]
-    yield from check_query_widths(collection, queries, lambda index: f"/questions/{index}/query")
     encoded = [
         {**question, "query": encode_query(query, f"/questions/{index}/query")}
         for index, (question, query) in enumerate(zip(labelled, queries, strict=True))
@@ -562,7 +538,7 @@ def calibrate(
     fields |= {} if rerank is None else {"rerank": rerank}
     content = encode_json(fields if questions is None else fields | {"questions": encoded})
     # A repeated call with `apply` would be compared with the calibration that the first one stored.
-    return (yield from Call("POST", path, parse, content=content, repeatable=apply is False, timeout=WRITE_TIMEOUT))
+    return Call("POST", path, parse, content=content, repeatable=apply is False, timeout=WRITE_TIMEOUT)
 
 
 def compare(
@@ -643,8 +619,7 @@ def _compare_call(
     null: Null | None,
     fields: Mapping[str, Any],
 ) -> Call[Comparison]:
-    """Return the call that answers one query by four methods, after checking its options."""
-    raise_flaws(chain(validation.check_temperature(temperature), validation.check_top_k(top_k)))
+    """Return the call that answers one query by four methods."""
     options = {**fields, **drop_omitted(temperature=temperature, top_k=top_k, null=null)}
     return Call(
         "POST",
@@ -698,34 +673,3 @@ def _encode_part(part: Any, pointer: str) -> Any:
 def query_text(query: Any) -> str | None:
     """Return the query if it is a text; None if it is a vector or a list of parts."""
     return query if isinstance(query, str) else None
-
-
-def check_query_widths(collection: CollectionRef, queries: Sequence[Any], pointer: Any) -> Plan[None]:
-    """Raise Invalid if the width of a query vector differs from the width of the collection's keys, if the client knows
-    the latter.
-
-    The cached width may belong to a collection that was dropped and created again. Therefore the width is fetched again
-    before the error is raised.
-    """
-    if not any(_find_width_mismatches(collection, queries)):
-        return
-    yield from info(collection)
-    mismatch = next(_find_width_mismatches(collection, queries), None)
-    if mismatch is not None:
-        index, width = mismatch
-        key_width = collection.cache.widths[collection.name]
-        raise invalid_value(
-            pointer(index),
-            f"query has width {width}, the keys of {collection.name!r} have width {key_width}: "
-            "encode both with the same model",
-        )
-
-
-def _find_width_mismatches(collection: CollectionRef, queries: Sequence[Any]) -> Iterator[tuple[int, int]]:
-    """Yield the index and width of each vector that differs from the cached width of the keys."""
-    key_width = collection.cache.widths.get(collection.name)
-    if key_width is None:
-        return
-    for index, query in enumerate(queries):
-        if not isinstance(query, str) and is_vector(query) and vector_width(query) != key_width:
-            yield index, vector_width(query)

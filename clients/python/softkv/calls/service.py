@@ -27,8 +27,8 @@ from softkv.answers.info import (
     parse_service_info,
 )
 from softkv.calls.call import WRITE_TIMEOUT, Call, Page, Paging, Plan, ServiceCache, ignore_content
-from softkv.problems import Reply, invalid_value, raise_flaws
-from softkv.validation import MAX_PAGE_SIZE, check_number, describe_value, require_collection_name
+from softkv.problems import Reply, invalid_value
+from softkv.validation import describe_value, require_collection_name
 from softkv.wire import drop_omitted, encode_json
 
 
@@ -90,7 +90,6 @@ def collections(cache: ServiceCache, prefix: str = "", *, page: int = 1000) -> P
     Example:
         >>> [collection.name for collection in client.collections("lib")]
     """
-    raise_flaws(check_number(page, "/limit", minimum=1, maximum=MAX_PAGE_SIZE))
 
     def parse(reply: Reply) -> Page[CollectionInfo]:
         content = reply.json()
@@ -121,7 +120,6 @@ def aliases(cache: ServiceCache, prefix: str = "", *, page: int = 1000) -> Pagin
     Example:
         >>> {alias.alias: alias.collection for alias in client.aliases()}
     """
-    raise_flaws(check_number(page, "/limit", minimum=1, maximum=MAX_PAGE_SIZE))
 
     def parse(reply: Reply) -> Page[Alias]:
         content = reply.json()

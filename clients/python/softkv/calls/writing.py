@@ -57,11 +57,6 @@ def write(
     }
     raise_flaws(Flaw(f"/documents/{index}", f"wanted an object, got {came}") for index, came in invalid.items())
     encoded = [encode_document(document, f"/documents/{index}") for index, document in enumerate(documents_list)]
-    flaws = (
-        validation.check_document_id(document.get("id"), f"/documents/{index}/id")
-        for index, document in enumerate(encoded)
-    )
-    raise_flaws(flaw for document in flaws for flaw in document)
     ids = to_id_list(delete)
     content = encode_json({"documents": encoded, "mode": write_mode(on_conflict), **({"delete": ids} if ids else {})})
     return Call("POST", collection.documents, parse_written, content=content, idempotent=True, timeout=WRITE_TIMEOUT)
@@ -482,8 +477,6 @@ def encode_row(fields: Mapping[str, Any], index: int, line: int | None = None) -
     Raises:
         Invalid: the row cannot be a document; the message is the service's.
     """
-    if "id" in fields:
-        raise_flaws(validation.check_document_id(fields["id"], "/id"))
     vector = fields.get(_KEY_VECTOR)
     if vector is None or isinstance(vector, Mapping):
         return RowLine(index, row_id(fields), encode_json(encode_fields(fields)), None, line)

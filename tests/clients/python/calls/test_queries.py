@@ -112,27 +112,6 @@ def test_a_sweep_is_arrays(shelf):
     assert swept.weights[3] == pytest.approx(at_one.weights, rel=1e-6)
 
 
-def test_a_wrong_width_is_refused_before_sending_if_the_width_is_known(shelf, softkv_client):
-    with pytest.raises(softkv.Invalid) as refused:
-        shelf.attend([1.0, 0.0, 0.0])
-    assert refused.value.request_id
-    shelf.info()
-    with pytest.raises(softkv.Invalid) as seen:
-        shelf.attend([[1.0, 0.0], [1.0, 0.0, 0.0]])
-    assert seen.value.request_id is None
-    assert seen.value.detail == refused.value.detail
-    assert seen.value.errors[0].pointer == "/queries/1"
-
-
-def test_a_recreated_collection_accepts_queries_of_another_width(made, softkv_client):
-    collection = made(encoder=None, dimension=2)
-    collection.info()
-    other = softkv_client.collection(collection.name)
-    other.drop()
-    other.create(encoder=None, dimension=3)
-    assert len(collection.attend([1.0, 0.0, 0.0])) == 0
-
-
 @pytest.fixture
 def labelled(shelf):
     random = np.random.default_rng(0)

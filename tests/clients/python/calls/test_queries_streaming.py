@@ -47,7 +47,7 @@ def test_an_invalid_stream_raises_when_it_is_iterated(large):
     with pytest.raises(Invalid, match="one temperature from first to last"):
         list(large.attend_stream([1.0, 0.0, 0.0], temperature="auto"))
     with pytest.raises(Invalid, match="top_k"):
-        large.attend_stream([1.0, 0.0, 0.0], top_k=-1)
+        list(large.attend_stream([1.0, 0.0, 0.0], top_k=-1))
 
 
 def test_a_stream_can_be_left_early(large):

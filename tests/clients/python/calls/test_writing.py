@@ -136,7 +136,7 @@ def test_refused_rows_are_a_warning_at_the_callers_line_unless_the_caller_follow
 def test_a_warning_of_an_awaited_call_is_at_the_line_that_awaits_it(service):
     async def upload() -> None:
         async with softkv.AsyncClient(service.url) as client:
-            await client.collection("awaited").upsert([{"id": ""}])
+            await client.collection("awaited").upsert([{"id": "a", "value": float("nan")}])
 
     with pytest.warns(UserWarning, match="^1 of 1 rows were refused") as warned:
         asyncio.run(upload())
