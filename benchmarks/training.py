@@ -37,8 +37,8 @@ from benchmarks.codes import NamedDocument, make_documents
 from benchmarks.labelled import Labels
 from benchmarks.running import Service
 from benchmarks.verdict import sets
-from service.commands.train.fitting import HELD_OUT, FittedProjection, LabelledQueries, fit_projection
 from service.encoding import TOPICS, load_encoder
+from softkv_torch.train.fitting import HELD_OUT, FittedProjection, LabelledQueries, fit_projection
 
 MAX_DOCUMENTS = 1500
 BATCH = 64

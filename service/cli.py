@@ -16,8 +16,7 @@ from service.commands.key import key
 from service.commands.page import page
 from service.commands.serve import ServeCommand, serve
 from service.commands.stores import copy, restore
-from service.commands.train import train
-from softkv.commands.command_line import ASK, OPERATE, START, Command, CommandError
+from softkv.commands.command_line import OPERATE, START, Command, CommandError
 
 
 class ServiceCommand(ServeCommand):
@@ -37,7 +36,6 @@ app = typer.Typer()
 app.command(cls=ServiceCommand, rich_help_panel=START)(serve)
 for command in (demo, doctor):
     app.command(cls=Command, rich_help_panel=START)(command)
-app.command(cls=Command, rich_help_panel=ASK)(train)
 for operation in (restore, copy, key, access_log):
     app.command(cls=Command, rich_help_panel=OPERATE)(operation)
 # All options belong to the benchmarks, including --help.

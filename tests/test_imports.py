@@ -25,6 +25,7 @@ ROOMS = (
     "softkv.integrations",
     "softkv.mcp",
     "softkv.scripts",
+    "softkv.settings",
     "softkv.tables",
 )
 

@@ -127,7 +127,7 @@ FORMATS = {
 IMPORT_ALL = """
 import importlib, json, pkgutil, attention, service, softkv
 extras = ("service.storage.postgres", "service.cluster.ray_cluster", "service.mcp", "softkv.mcp",
-          "service.lab.training", "service.commands.train.fitting", "softkv.widget",
+          "service.lab.training", "softkv.widget",
           "attention.transformer.packed", "attention.estimators", "attention.torch")
 names = [each.name for package in (attention, service, softkv)
          for each in pkgutil.walk_packages(package.__path__, package.__name__ + ".", onerror=lambda name: None)]

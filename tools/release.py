@@ -30,8 +30,9 @@ RELEASED = re.compile(rf"^## ({VERSION}) \(", re.MULTILINE)
 # Files, as patterns of `Path.glob`, and the text around the version or the owner in them, for which @ stands.
 VERSIONS = (
     ("pyproject.toml", r'^version = "@"'),
-    ("pyproject.toml", r"softkv-(?:client|core|referee)==@"),
+    ("pyproject.toml", r"softkv-(?:client|core|referee|torch)==@"),
     ("attention/pyproject.toml", r'^version = "@"'),
+    ("attention/pyproject.toml", r"softkv-torch==@"),
     ("clients/*/pyproject.toml", r'^version = "@"'),
     ("extensions/*/pyproject.toml", r'^version = "@"'),
     ("extensions/*/pyproject.toml", r'"softkv-(?:client|core)(?:\[\w+\])?==@"'),

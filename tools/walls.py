@@ -38,7 +38,10 @@ class Wall:
     package: str
 
 
-WALLS = {"referee": Wall("extensions/referee", "softkv_referee")}
+WALLS = {
+    "referee": Wall("extensions/referee", "softkv_referee"),
+    "torch": Wall("extensions/torch", "softkv_torch"),
+}
 
 
 def digest(wall: Wall, root: Path = ROOT) -> str:

@@ -43,6 +43,7 @@ from attention.kernels.interface import (
     SoftmaxOptions,
     Totals,
 )
+from attention.kernels.layout import similarity_columns
 from attention.kernels.native.library import reason_for_numpy
 from attention.kernels.one_scan import CodedBlock, CodedRows, ScannedRows, ScanOptions
 from attention.kernels.transformer import use_encoder

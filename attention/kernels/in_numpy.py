@@ -540,7 +540,7 @@ def first_rows(starts: I64, counts: I64) -> tuple[I64, I64, I64]:
         candidates, and the query of each. Shapes are those of `CandidateKernels.first_rows`.
     """
     edges = np.append(0, counts.cumsum())
-    # Where addresses have 32 bits, as in a browser, NumPy repeats by counts of that width alone.
+    # If addresses have 32 bits, as in a browser, NumPy repeats by counts of that width alone.
     runs = np.repeat(np.arange(len(counts)), counts.astype(np.intp))
     return edges, np.arange(edges[-1]) + (starts[: len(counts)] - edges[:-1])[runs], runs
 

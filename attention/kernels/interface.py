@@ -598,7 +598,7 @@ class Kernels(CandidateKernels, Protocol):
         """Add the softmax terms of some rows to the sums of q queries, in float32.
 
         A term is exp((similarity − peak)/T). Sums are scaled anew if the peak rises. Terms below e⁻⁶⁰ count as 0.
-        `lookup.gradients` bounds the rounding errors.
+        `softkv_torch.gradients.bounds` has the rounding errors.
 
         Args:
             rows: the rows.

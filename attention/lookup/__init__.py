@@ -39,22 +39,10 @@ from attention.kernels import limit_workers
 from attention.lookup.all_weights import weights_of, weights_without_null
 from attention.lookup.answer import Answer, Certificate, HeavyRows, Sweep, Weights
 from attention.lookup.bounds.aggregates import share_error, weight_error, weighted_mean, weighted_quantiles
-from attention.lookup.bounds.gradients import GradientBounds, Rounding
 from attention.lookup.codes.summary import KeySummary
 from attention.lookup.coverage import Coverage, cover_missing_rows
 from attention.lookup.exact import Similarities, similarities_of
 from attention.lookup.filtered import Filtered
-from attention.lookup.gradients import (
-    Blend,
-    Pull,
-    RowTile,
-    StoredSimilarities,
-    blend,
-    check_lengths,
-    document_rows,
-    pull,
-    row_tiles,
-)
 from attention.lookup.limits import Limits, ScanWidth
 from attention.lookup.memory.bias import AnyBias, Bias
 from attention.lookup.memory.bitmaps import RowSelection
@@ -63,6 +51,7 @@ from attention.lookup.memory.rows import Rows
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.statistics import BlockStatistics
 from attention.lookup.memory.summaries import summary_of
+from attention.lookup.memory.tiles import PassingRows, Tile
 from attention.lookup.memory.view import AnyMask, AnyView, Mask, View
 from attention.lookup.planner import answer, answers, attend, sweep
 from attention.lookup.question import Auto, Question
@@ -79,25 +68,21 @@ __all__ = [
     "Auto",
     "Background",
     "Bias",
-    "Blend",
     "BlockStatistics",
     "BoundedBackground",
     "Certificate",
     "Coverage",
     "Evidence",
     "Filtered",
-    "GradientBounds",
     "HeavyRows",
     "KeySummary",
     "Limits",
     "Mask",
     "Memory",
+    "PassingRows",
     "Prefix",
-    "Pull",
     "Question",
-    "Rounding",
     "RowSelection",
-    "RowTile",
     "Rows",
     "ScanWidth",
     "SealedBlock",
@@ -105,21 +90,16 @@ __all__ = [
     "Segment",
     "Similarities",
     "Stands",
-    "StoredSimilarities",
     "Sweep",
+    "Tile",
     "Verdict",
     "View",
     "Weights",
     "answer",
     "answers",
     "attend",
-    "blend",
-    "check_lengths",
     "cover_missing_rows",
-    "document_rows",
     "limit_workers",
-    "pull",
-    "row_tiles",
     "seal",
     "sealable_segments",
     "share_error",

@@ -99,7 +99,11 @@ def test_the_commands_of_the_client_reach_a_service(client: Environment, served:
         assert ended.returncode == 0, ended.stderr
     with served.client() as http:
         assert http.get("/v1/collections/copied").json()["documents"] == len(ROWS)
-    for words, requirement in ((("serve", "--port", "8001"), "softkv"), (("check-index", "x"), "softkv[referee]")):
+    for words, requirement in (
+        (("serve", "--port", "8001"), "softkv"),
+        (("train", "x"), "softkv[torch]"),
+        (("check-index", "x"), "softkv[referee]"),
+    ):
         ended = client.end("softkv", *words)
         assert ended.returncode == 2
         assert f"is not installed: install `{requirement}`" in " ".join(ended.stderr.split())

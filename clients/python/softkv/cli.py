@@ -35,7 +35,6 @@ NOT_INSTALLED = {
         {
             "serve": "Run the service; Ctrl-C stops it.",
             "demo": "Load demo collections into the running service.",
-            "train": "Teach a collection the words of your questions, by labelled pairs.",
             "doctor": "Check this machine, the model and the stored data.",
             "restore": "Restore a backup into a new data directory.",
             "copy": "Copy collections from one store into another, vectors bit by bit.",
@@ -47,6 +46,7 @@ NOT_INSTALLED = {
         },
     ),
     "referee": ("softkv[referee]", {"check-index": "Compare the search of a vector store with the exact answers."}),
+    "torch": ("softkv[torch]", {"train": "Teach a collection the words of your questions, by labelled pairs."}),
 }
 """The requirement to install for the commands of each entry point, and their help until then."""
 

@@ -11,7 +11,6 @@ from attention.errors import AttentionError, ParameterError, ShapeError
 from attention.lookup import Auto, Background, Bias, Memory, Question, Rows, answer, answers, attend, sweep
 from attention.lookup.question import group_by_logits, group_by_mask, mask_forbidden
 from attention.lookup.softmax.evidence import NullKey
-from attention.torch import mine_negatives
 
 
 @pytest.mark.parametrize(
@@ -178,7 +177,6 @@ DOORS = {
     "keys": lambda memory, numbers: Memory.of(numbers),
     "values": lambda memory, numbers: Memory.of(np.eye(3), numbers),
     "query": lambda memory, numbers: attend(numbers, memory, temperature=1.0),
-    "queries": lambda memory, numbers: mine_negatives(numbers, memory, [0, 1, 2], temperature=1.0),
     "addends": lambda memory, numbers: Bias.of(memory.view, np.arange(3), numbers),
     "numbers": lambda memory, numbers: Bias.of(memory.view, numbers, np.zeros(3)),
     "question": lambda memory, numbers: sweep(memory, numbers, [1.0]),

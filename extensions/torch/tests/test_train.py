@@ -15,7 +15,7 @@ import pytest
 from attention.lookup import Memory, Rows
 from attention.similarity import SIMILARITIES
 from benchmarks.codes import make_documents
-from service.commands.train.fitting import LabelledQueries, factor, fit_projection, reciprocal_ranks
+from softkv_torch.train.fitting import LabelledQueries, factor, fit_projection, reciprocal_ranks
 from tests.service.commands.conftest import Softkv
 
 NAMED, OTHERS = make_documents(24, 5)
@@ -36,6 +36,7 @@ def written(path: Path, pairs: list[tuple[Any, Any]]) -> str:
     return str(path)
 
 
+@pytest.mark.end_to_end
 def test_made_codes_are_learned_and_kept(softkv: Softkv, client: httpx.Client, parts: str, tmp_path: Path) -> None:
     pairs = [(question, document.name) for document in NAMED for question in document.questions]
     file = written(tmp_path / "pairs.jsonl", [*pairs, ("what is the weather", None), ("what is gone", "gone")])

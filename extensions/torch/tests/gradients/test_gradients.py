@@ -14,16 +14,16 @@ import pytest
 import torch
 from torch.nn.utils import parametrize, prune
 
-import attention.torch
-from attention import lookup
-from attention.errors import ParameterError, ShapeError
+from attention.errors import AttentionError, ParameterError, ShapeError
 from attention.kernels import kernels_in_numpy, use_kernels
 from attention.lookup import Auto, Background, Memory, Rows, View
 from attention.lookup import attend as look_up
-from attention.lookup.gradients import StoredSimilarities
 from attention.lookup.memory.tiles import PassingRows
 from attention.similarity import SIMILARITIES
-from attention.torch import MemoryAttention, attend, corpus_cross_entropy, mine_negatives
+from attention.torch import TRAINABLE, MemoryAttention, attend, corpus_cross_entropy, mine_negatives
+from softkv_torch.gradients import lookup, row_sums
+from softkv_torch.gradients import tiles as torch_tiles
+from softkv_torch.gradients.row_sums import StoredSimilarities
 
 N, D, D_V, Q = 211, 13, 7, 5
 TEMPERATURES = {"cosine": 0.2, "dot": 0.9, "scaled_dot": 0.3, "gaussian": 1.7}
@@ -38,8 +38,8 @@ def arrays():
 @pytest.fixture(autouse=True)
 def small_tiles(monkeypatch):
     # Set here: the sizes are constants of the module, and only one of several tiles and batches can go wrong.
-    monkeypatch.setattr(attention.torch, "CELLS", 5 * 64)
-    monkeypatch.setattr(attention.torch, "QUERIES", 3)
+    monkeypatch.setattr(torch_tiles, "CELLS", 5 * 64)
+    monkeypatch.setattr(torch_tiles, "QUERIES", 3)
 
 
 def stored(array):
@@ -252,9 +252,7 @@ def test_heads_have_temperatures_null_keys_and_projections(arrays):
     torch.testing.assert_close(layer(queries), torch.cat(heads, dim=1))
     layer = MemoryAttention(memory, temperature=0.1, trainable=("query", "output"))
     torch.testing.assert_close(layer(queries), attend(queries, memory, 0.1).output)
-    layer = MemoryAttention(
-        memory, 3, temperature=0.1, null=0.2, trainable=attention.torch.TRAINABLE, d_model=11, d_output=4
-    )
+    layer = MemoryAttention(memory, 3, temperature=0.1, null=0.2, trainable=TRAINABLE, d_model=11, d_output=4)
     x = torch.randn(2, 3, 11)
     assert layer(x).shape == (2, 3, 4)
     layer(x).square().sum().backward()
@@ -263,7 +261,7 @@ def test_heads_have_temperatures_null_keys_and_projections(arrays):
 
 
 def test_a_batch_without_queries_has_gradients_of_zero(arrays):
-    layer = MemoryAttention(Memory.of(*arrays[:2]), 2, temperature=0.1, null=0.2, trainable=attention.torch.TRAINABLE)
+    layer = MemoryAttention(Memory.of(*arrays[:2]), 2, temperature=0.1, null=0.2, trainable=TRAINABLE)
     output = layer(torch.empty(3, 0, D))
     assert output.shape == (3, 0, D_V)
     output.sum().backward()
@@ -286,13 +284,13 @@ def test_a_layer_is_of_the_default_type_and_device(arrays):
     memory = Memory.of(*arrays[:2])
     torch.set_default_dtype(torch.float64)
     try:
-        layer = MemoryAttention(memory, temperature=0.1, null=0.2, trainable=attention.torch.TRAINABLE)
+        layer = MemoryAttention(memory, temperature=0.1, null=0.2, trainable=TRAINABLE)
     finally:
         torch.set_default_dtype(torch.float32)
     assert {parameter.dtype for parameter in layer.parameters()} == {torch.float64}
     assert float(layer.temperature) == pytest.approx(0.1, rel=1e-15)
     with torch.device("meta"):  # as libraries do before they load a state
-        empty = MemoryAttention(memory, temperature=0.5, null=0.5, trainable=attention.torch.TRAINABLE)
+        empty = MemoryAttention(memory, temperature=0.5, null=0.5, trainable=TRAINABLE)
     assert all(parameter.is_meta for parameter in empty.parameters())
     empty.load_state_dict(layer.state_dict(), assign=True)
     queries = torch.tensor(arrays[2])
@@ -435,22 +433,22 @@ def test_the_certificate_bounds_output_and_gradient(temperature, kind):
 def test_tiles_of_torch_compute_the_sums_of_the_kernels(arrays, similarity):
     # Torch's tiles serve float64, and float32 on a GPU; here they compute float32 on the CPU.
     keys, values, vectors = arrays
-    rows = attention.torch.MaskedView.of(Memory.of(keys, values, similarity=similarity), np.arange(N) % 2 > 0)
+    rows = torch_tiles.MaskedView.of(Memory.of(keys, values, similarity=similarity), np.arange(N) % 2 > 0)
     queries, inverse = torch.tensor(vectors) / 3, torch.linspace(1, 4, Q, dtype=torch.float64)
     gradients, levels = torch.randn(Q, D_V, dtype=torch.float64), torch.randn(Q, dtype=torch.float64)
     for of_keys in (False, True):
-        sums = lookup.blend(rows.view, rows.mask, queries.numpy(), inverse.numpy(), keys=of_keys)
+        sums = row_sums.blend(rows.view, rows.mask, queries.numpy(), inverse.numpy(), keys=of_keys)
         with torch.autocast("cpu", dtype=torch.bfloat16):  # it does not narrow them
-            blend = partial(attention.torch.blend_in_tiles, rows=rows, keys=of_keys)
-            tiles = attention.torch.in_batches(blend, queries.float(), inverse)
+            blend = partial(torch_tiles.blend_in_tiles, rows=rows, keys=of_keys)
+            tiles = torch_tiles.in_batches(blend, queries.float(), inverse)
         for one, other in zip(sums[:4], tiles, strict=True):
             np.testing.assert_allclose(one, other.numpy(), rtol=1e-5, atol=1e-5)
     peaks = tiles[0]
     numbers = (tensor.numpy() for tensor in (queries, inverse, peaks, gradients, levels))
-    pulled = lookup.pull(rows.view, rows.mask, *numbers)
+    pulled = row_sums.pull(rows.view, rows.mask, *numbers)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        pull = partial(attention.torch.pull_in_tiles, rows=rows)
-        tiles = attention.torch.in_batches(pull, queries.float(), inverse, peaks, gradients, levels)
+        pull = partial(torch_tiles.pull_in_tiles, rows=rows)
+        tiles = torch_tiles.in_batches(pull, queries.float(), inverse, peaks, gradients, levels)
     for one, other in zip(pulled, tiles, strict=True):
         np.testing.assert_allclose(one, other.numpy(), rtol=1e-5, atol=3e-5)
 
@@ -458,12 +456,12 @@ def test_tiles_of_torch_compute_the_sums_of_the_kernels(arrays, similarity):
 def test_similarities_are_kept_for_the_way_back_where_they_take_little_memory(arrays, monkeypatch):
     keys, values, vectors = arrays
     view, kept, pulled = Memory.of(keys, values).view, [], []
-    read = attention.torch.pull
+    read = lookup.pull
     monkeypatch.setattr(
-        attention.torch, "pull", lambda *numbers, **more: kept.append(more["similarities"]) or read(*numbers, **more)
+        lookup, "pull", lambda *numbers, **more: kept.append(more["similarities"]) or read(*numbers, **more)
     )
     for most in (1 << 26, 0):
-        monkeypatch.setattr(lookup.gradients, "SIMILARITY_BYTES", most)
+        monkeypatch.setattr(row_sums, "SIMILARITY_BYTES", most)
         queries = torch.tensor(vectors, dtype=torch.float32, requires_grad=True)
         attend(queries, view, 0.2).output.square().sum().backward()
         pulled.append(queries.grad)
@@ -472,7 +470,7 @@ def test_similarities_are_kept_for_the_way_back_where_they_take_little_memory(ar
     assert torch.equal(*pulled)
     with torch.no_grad():
         made = []
-        monkeypatch.setattr(lookup.gradients, "StoredSimilarities", lambda *numbers: made.append(numbers))
+        monkeypatch.setattr(row_sums, "StoredSimilarities", lambda *numbers: made.append(numbers))
         attend(queries, view, 0.2)
         assert not made
 
@@ -606,3 +604,13 @@ print("torch._dynamo" in sys.modules)
 """  # the compiler takes longer to import than torch
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [np.full((3, 3), 1 + 2j), [[1 + 2j] * 3] * 3, np.array([["cats"] * 3] * 3), [["cats"], ["dogs", "bark"]]],
+    ids=["complex", "list of complex", "texts", "ragged"],
+)
+def test_complex_and_ragged_queries_and_texts_are_refused_by_name(numbers):
+    with pytest.raises(AttentionError, match=r"^queries"):
+        mine_negatives(numbers, Memory.of(np.eye(3)), [0, 1, 2], temperature=1.0)

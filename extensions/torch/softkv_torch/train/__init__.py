@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.addresses import DEFAULT_URL
 from softkv.commands.command_line import (
+    ASK,
     ApiKey,
     AsJSON,
+    Command,
     CommandError,
     IdColumn,
     QueryColumn,
@@ -20,18 +21,23 @@ from softkv.commands.command_line import (
     Url,
     existing_source,
 )
+from softkv.settings import DEFAULT_URL
 
 if TYPE_CHECKING:
     from attention.lookup import Memory
-    from service.commands.train.fitting import FittedProjection, LabelledQueries
     from softkv import Client, Collection, CollectionInfo
+    from softkv_torch.train.fitting import FittedProjection, LabelledQueries
 
 MIN_PAIRS = 60
 """The fewest pairs: a third of them, 20, is held out, and a mean of fewer says little about its own error."""
 
 PAGE = 1000
 
+app = typer.Typer()
+"""The command of this distribution, which `softkv` finds by the entry point `torch`."""
 
+
+@app.command(cls=Command, rich_help_panel=ASK)
 def train(
     file: Annotated[
         Path,
@@ -71,11 +77,12 @@ def train(
     from softkv.commands.remote import connect
 
     try:
-        from service.commands.train.fitting import fit_projection
+        from softkv_torch.train.fitting import fit_projection
     except ModuleNotFoundError as error:
-        if error.name != "torch":
+        if error.name not in {"service", "torch"}:
             raise
-        raise CommandError("training needs torch, which is not installed: pip install torch") from None
+        name = {"service": "softkv", "torch": "torch"}[error.name]
+        raise CommandError(f"training needs {name}, which is not installed: pip install {name}") from None
     from service.retrieval.collections import Projection
 
     questions, left_out = read_labels(file, query_column, id_column)
@@ -206,7 +213,7 @@ def _encode(
     """Return the vectors of the questions, with the numbers of their answers."""
     import numpy as np
 
-    from service.commands.train.fitting import LabelledQueries
+    from softkv_torch.train.fitting import LabelledQueries
 
     vectors = np.asarray(client.encode([text for text, _ in pairs], model=info.encoder, purpose="query"))
     return LabelledQueries(vectors, [[numbers[identity] for identity in answers] for _, answers in pairs])

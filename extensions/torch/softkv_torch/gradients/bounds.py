@@ -31,7 +31,7 @@ import numpy as np
 
 from attention.arrays import F64
 from attention.kernels import FLOAT_CHUNK, FLOAT_ROWS, TERM_FLOOR, kernels
-from attention.lookup.memory.view import View
+from attention.lookup import View
 
 SINGLE, DOUBLE = 2.0**-24, 2.0**-53
 

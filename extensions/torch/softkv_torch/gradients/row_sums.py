@@ -1,7 +1,6 @@
-"""Lookups that gradients flow through: sums over every row of a view in float32, and the sums of their gradients.
+"""Sums over every row of a view in float32 by the kernels, and the sums of their gradients.
 
-The rows are the float32 originals, read in tiles by all cores. `attention.torch` has the layer and the mathematics,
-`bounds.gradients` the rounding errors.
+The rows are the float32 originals, read in tiles by all cores. `bounds.py` has the rounding errors.
 """
 
 from __future__ import annotations
@@ -16,10 +15,9 @@ import numpy as np
 
 from attention.arrays import F32, F64, I64
 from attention.errors import ParameterError
-from attention.kernels import FloatRows, kernels, pool, workers
-from attention.kernels.layout import similarity_columns
-from attention.lookup.memory.tiles import PassingRows, Tile
-from attention.lookup.memory.view import Mask, View
+from attention.kernels import FloatRows, kernels, pool, similarity_columns, workers
+from attention.lookup import Mask, PassingRows, Tile, View
+from softkv_torch.gradients.similarity import key_terms
 
 TILE_ROWS = 4096
 """The most rows that a core reads at a time."""
@@ -239,11 +237,11 @@ def _float_rows(tile: Tile, similarity: str) -> FloatRows:
         values = keys if same else values[tile.rows]
     else:
         rows = tile.rows.astype(np.int64, copy=False)
-    factors: F32 | None = None
     if similarity == "cosine":
         check_lengths(tile.norms)
-        factors = (1 / tile.norms).astype(np.float32)
-    addends = (tile.norms * tile.norms / -2).astype(np.float32) if similarity == "gaussian" else None
+    factors, addends = (
+        None if numbers is None else numbers.astype(np.float32) for numbers in key_terms(similarity, tile.norms)
+    )
     return FloatRows(keys, values, rows, factors, addends)
 
 

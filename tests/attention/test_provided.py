@@ -1,0 +1,35 @@
+"""Modules that another distribution has keep their names in `attention`, and say what to install without it."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import pytest
+
+import attention
+
+NAMES = ("attention.estimators", "attention.torch")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_stands_for_the_module_of_the_installed_distribution(name: str) -> None:
+    module = importlib.import_module(name)
+    assert module.__name__.startswith("softkv_torch.")
+    assert getattr(attention, name.rpartition(".")[2]) is sys.modules[name] is module
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_the_distribution_a_name_asks_for_the_extra(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr("attention.provided.entry_points", lambda **_: ())
+    with pytest.raises(ImportError, match=rf"^{name} is not installed: install `softkv\[torch\]`, "):
+        importlib.import_module(name)
+
+
+def test_each_of_these_files_has_at_most_ten_lines() -> None:
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in Path(attention.__file__).parent.rglob("*.py")}
+    texts = {f"attention.{name}": text for name, text in texts.items() if "\nprovide(" in text}
+    assert texts.keys() == {*NAMES}
+    assert max(sum(map(bool, text.splitlines())) for text in texts.values()) <= 10
