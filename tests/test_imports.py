@@ -5,13 +5,20 @@ The contracts in pyproject.toml have what `lint-imports` checks: layers, cycles,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import grimp
 import pytest
 
 from tools.walls import CORE, WALLS
+
+WEB = Path(__file__).parents[1] / "service" / "web"
+# Of each folder of the page that the core has, the folders that its scripts, types and style sheets import.
+OF_PAGE = {"docs": set(), "explore": {"shared", "vendor"}, "shared": {"vendor"}, "widget": {"css", "shared"}}
+IMPORTED = re.compile(r"""(?:\bfrom |\bimport\(|\bimport |@import )"(\.[^"]+)\"""")
 
 ROOTS = (*CORE, *(wall.package for wall in WALLS.values()))
 
@@ -163,3 +170,25 @@ def test_a_wrong_import_is_found():
     assert strangers(graph, "service.storage.sqlite") == [edge[0]]
     graph.add_import(importer="service.retrieval.terms.bias", imported="psycopg")
     assert strangers(graph, "psycopg") == ["service.retrieval.terms.bias"]
+
+
+def folders_imported(web: Path, folder: str) -> set[str]:
+    """Return the folders of the page, or names of its files, from which the files of a folder import."""
+    return {
+        (path.parent / imported).resolve().relative_to(web.resolve()).parts[0]
+        for path in (web / folder).rglob("*")
+        if path.suffix in {".css", ".js", ".ts"}
+        for imported in IMPORTED.findall(path.read_text(encoding="utf-8"))
+    } - {folder}
+
+
+@pytest.mark.parametrize("folder", OF_PAGE)
+def test_the_explorer_and_what_it_shares_import_no_lesson(folder):
+    assert folders_imported(WEB, folder) == OF_PAGE[folder]
+
+
+def test_a_wrong_import_of_the_page_is_found(tmp_path):
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "a.js").write_text('/** @typedef {import("../story/b.js").B} B */\nimport "./c.js";\n')
+    (tmp_path / "shared" / "a.css").write_text('@import "../deeper/b.css";\n')
+    assert folders_imported(tmp_path, "shared") == {"story", "deeper"}

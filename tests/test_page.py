@@ -64,7 +64,7 @@ def test_a_file_of_the_widget_is_of_its_sources(widget: tuple[Path, set[Path]], 
 
 def test_the_widget_has_the_pictures_of_the_page_and_is_small(widget: tuple[Path, set[Path]]) -> None:
     folder, sources = widget
-    assert {WEB / "story" / name for name in PICTURES} <= sources
+    assert {WEB / "shared" / name for name in PICTURES} <= sources
     assert sorted(path.name for path in folder.iterdir()) == sorted(OF_WIDGET)
     files = [(folder / name).read_bytes() for name in OF_WIDGET]
     assert sum(len(gzip.compress(file)) for file in files) < 150_000

@@ -27,7 +27,7 @@ DOCUMENTS = {
     "parquet": "explore/upload/parquet.js",
     "editing": "story/editing.js",
     "exported": "exported/index.js",
-    "share": "story/share.js",
+    "images": "shared/images.js",
     "deeper": "deeper/index.js",
     "room": "room/index.js",
     "lesson": "lesson/index.js",
@@ -36,7 +36,7 @@ DOCUMENTS = {
     "docs": "docs/index.js",
 }
 """The module that each script starts with. The explorer loads `parquet` when a file needs it, the story `clicker`
-in a lesson, `editing` after its first picture, `word` with its last chapter, `share` for a picture or a film, and
+in a lesson, `editing` after its first picture, `word` with its last chapter, `images` for a picture or a film, and
 `exported` in an exported page."""
 OF_WIDGET = {"widget.js": "widget/index.js", "widget.css": "widget/widget.css"}
 """The files of the widget of notebooks, and the source that each starts with."""

@@ -24,6 +24,24 @@ declare namespace Page {
   type Kept = Pick<Storage, "getItem" | "setItem">;
   /** What stands in for `fetch`, with a path of the service. */
   type Fetcher = (path: string, options: RequestInit) => Promise<Response>;
+
+  /** What answers in an exported page, in the place of a service. Its encoder is loaded when the reader agrees. */
+  interface ExportedPage {
+    fetch: Fetcher;
+    loadEncoder: (report: (share: number) => void) => Promise<void>;
+  }
+  /** What answers the explorer there: the page, and collections of the reader. */
+  interface ExportedShelf {
+    page: ExportedPage;
+    /** The most rows of a collection. */
+    mostRows: number;
+    /** The collections that this browser keeps. */
+    kept: () => Promise<{ isLasting: boolean; names: string[] }>;
+    /** The rows of a collection that the reader made. */
+    rows: (name: string) => Promise<any[]>;
+    /** The contents of a notice, which offers to load the encoder. */
+    offer: (language: Language, load: ExportedPage["loadEncoder"], loaded: () => void) => Child[];
+  }
 }
 
 interface Window {
@@ -32,21 +50,8 @@ interface Window {
   /** What `built/parquet.js` puts here when the explorer loads it. */
   softkvParquet?: { open: import("./explore/upload/table.js").OpenParquet };
   /** What `built/exported.js` puts here in an exported page. */
-  softkvExported?: { ExportedPage: typeof import("./exported/answers.js").ExportedPage };
-  /** What `built/editing.js` puts here when the story loads it. */
-  softkvEditing?: import("./story/editing.js").Face;
-  /** What `built/share.js` puts here when a picture or a film is saved. */
-  softkvShare?: Pick<typeof import("./story/share.js"), "saveGif" | "savePng">;
-  /** What `built/clicker.js` puts here when a lesson begins. */
-  softkvLesson?: typeof import("./lesson/clicker.js").face;
-  /** What `built/word.js` puts here when a reader comes to the last chapter. */
-  softkvWord?: {
-    mount: (
-      place: HTMLElement,
-      doing: HTMLElement,
-      context: import("./story/story.js").Context,
-      shared: import("./story/word/index.js").Shared,
-    ) => Promise<import("./story/story.js").View>;
-  };
+  softkvExported?: { page: () => Page.ExportedPage; shelf: () => Page.ExportedShelf };
+  /** What `built/images.js` puts here when a picture or a film is saved. */
+  softkvImages?: Pick<typeof import("./shared/images.js"), "saveGif" | "savePng">;
   SwaggerUIBundle: (options: object) => void;
 }

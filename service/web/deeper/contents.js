@@ -8,7 +8,7 @@ import learns from "../story/chapters/learns.json";
 import numbers from "../story/chapters/numbers.json";
 import share from "../story/chapters/share.json";
 import { screen } from "../story/parts.js";
-import { s } from "../story/svg.js";
+import { s } from "../shared/svg.js";
 import words from "./contents.json";
 
 /** The chapters that have pictures: their places in the story, and their words, by their names in the address. */

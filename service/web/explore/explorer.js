@@ -7,11 +7,10 @@ import { LEARN } from "../shared/purpose.js";
 import { kept, preferences, store } from "../shared/look.js";
 import { elsewhere, patched, readAddress, writtenAddress } from "./address.js";
 import { Collections } from "./collections.js";
-import { offer } from "../exported/offer.js";
 import { packed } from "./link.js";
 import { isUnread } from "./question.js";
-import { sharing } from "../story/sharing.js";
-import { speaker as storySpeaker } from "../story/speaker.js";
+import { sharing } from "../shared/sharing.js";
+import { speaker as pictureSpeaker } from "../shared/speaker.js";
 import { speaker } from "./speaker.js";
 
 /** @typedef {import("../shared/address.js").Look} Look */
@@ -19,8 +18,6 @@ import { speaker } from "./speaker.js";
 /** @typedef {import("../shared/words.js").Words} Words */
 /** @typedef {import("./address.js").Patch} Patch */
 /** @typedef {import("./address.js").Said} Said */
-
-/** @typedef {import("../exported/answers.js").ExportedPage} ExportedPage */
 
 /**
  * @typedef {object} Collection as `GET /v1/collections/{name}` describes it
@@ -51,6 +48,7 @@ import { speaker } from "./speaker.js";
  * @property {import("../shared/words.js").Language} language
  * @property {string} origin the address of the service, for commands
  * @property {boolean} isExported whether the page has no service, and answers what it can by itself
+ * @property {number} mostRows of a collection, Infinity with a service
  * @property {() => Promise<void>} encoder resolves when texts can be encoded; an exported page offers its encoder
  * @property {Collection | null} collection the chosen one; null if none is chosen, and in a tab of the service
  * @property {boolean} canWrite
@@ -62,7 +60,7 @@ import { speaker } from "./speaker.js";
  * @property {<T>(call: Promise<T> | (() => Promise<T>)) => Promise<T | undefined>} patiently waits, and tells why nothing came: undefined. A function is called again when a lost service is back: give one that only reads
  */
 
-/** @typedef {{update: (collection: Collection | null) => void, leave?: () => void, shown?: import("../story/sharing.js").Shown}} Mounted what a tab does when the collection or the address is another, and before it goes; and its picture */
+/** @typedef {{update: (collection: Collection | null) => void, leave?: () => void, shown?: import("../shared/sharing.js").Shown}} Mounted what a tab does when the collection or the address is another, and before it goes; and its picture */
 
 /**
  * @typedef {object} Tab
@@ -83,9 +81,8 @@ const UNREAD = "softkv reads rows";
 export class Explorer {
   #tabs;
   #panel;
-  /** @type {ExportedPage | null} */
-  #exported;
-  #rows;
+  /** What answers in an exported page. */
+  #shelf;
   #api;
   /** @type {Look} */
   #look;
@@ -125,14 +122,13 @@ export class Explorer {
   /**
    * @param {Tab[]} tabs in their order
    * @param {Tab | null} panel what shows the document whose id is in the address
-   * @param {{page: ExportedPage, rows: (name: string) => Promise<import("./link.js").Row[]>} | null} exported answers in the service's place, and the rows of a collection that the reader made
+   * @param {Page.ExportedShelf | null} shelf answers in the service's place
    */
-  constructor(tabs, panel = null, exported = null) {
+  constructor(tabs, panel = null, shelf = null) {
     this.#tabs = tabs;
     this.#panel = panel;
-    this.#exported = exported?.page ?? null;
-    this.#rows = exported?.rows;
-    this.#api = new API(exported?.page.fetch ?? ((path, options) => fetch(`.${path}`, options)), storageOf(window));
+    this.#shelf = shelf;
+    this.#api = new API(shelf?.page.fetch ?? ((path, options) => fetch(`.${path}`, options)), storageOf(window));
     this.#said = readAddress(window.location.hash);
     this.#look = preferences(this.#said);
     this.#collections = new Collections(this.#api, this.#side, (name) => this.#hrefOf(name));
@@ -213,9 +209,9 @@ export class Explorer {
       h(
         "nav.tools",
         { "aria-label": "softkv" },
-        h("a", { href: this.#exported ? home() : LEARN }, say("learn")),
+        h("a", { href: this.#shelf ? home() : LEARN }, say("learn")),
         h("a", { href: deeper() }, say("deeper")),
-        this.#exported ? room && h("a", { href: room }, say("room")) : ofService,
+        this.#shelf ? room && h("a", { href: room }, say("room")) : ofService,
         h(
           "button",
           { type: "button", id: "language", lang: lang === "en" ? "zh-Hans" : "en", onclick: () => this.#become({ lang: lang === "en" ? "zh" : "en" }) },
@@ -246,7 +242,7 @@ export class Explorer {
           "A+",
         ),
         sharing(
-          storySpeaker({ en: {}, zh: {} }, lang),
+          pictureSpeaker(lang),
           () => this.#mounted?.view.shown,
           () => this.#address(),
         ),
@@ -257,7 +253,7 @@ export class Explorer {
   /** The address as a link: it brings the reader's own rows along, if they are few. */
   async #address() {
     const { chosen } = this.#collections;
-    const rows = chosen?.own && this.#rows ? await packed(await this.#rows(chosen.name)) : null;
+    const rows = chosen?.own && this.#shelf ? await packed(await this.#shelf.rows(chosen.name)) : null;
     return writtenAddress(patched(this.#said, { rows }));
   }
 
@@ -332,9 +328,10 @@ export class Explorer {
       say,
       language: this.#look.lang,
       origin: new URL(".", window.location.href).href.replace(/\/$/, ""),
-      isExported: this.#exported !== null,
+      isExported: this.#shelf !== null,
+      mostRows: this.#shelf?.mostRows ?? Infinity,
       encoder: async () => {
-        if (this.#exported) await this.#patiently(say, () => this.#api.post("/v1/encode", { texts: [UNREAD] }));
+        if (this.#shelf) await this.#patiently(say, () => this.#api.post("/v1/encode", { texts: [UNREAD] }));
       },
       get collection() {
         return explorer.#collections.chosen;
@@ -367,7 +364,7 @@ export class Explorer {
     let tab = ofService.find(({ id }) => id === wanted) ?? null;
     this.#collections.draw(say, tab ? "" : (this.#said.get("collection") ?? ""), {
       tabs: ofService.map(({ id, words }) => ({ id, name: words[lang].name, isChosen: id === tab?.id })),
-      canWrite: this.#canWrite || this.#exported !== null,
+      canWrite: this.#canWrite || this.#shelf !== null,
     });
     const { chosen } = this.#collections;
     const ofCollection = may.filter(({ of }) => of !== "service" && (of !== "own" || chosen?.own));
@@ -377,7 +374,7 @@ export class Explorer {
     // A file may come before its collection, and a service without collections begins with one.
     const isFirst = !this.#said.has("collection") && (this.#collections.isEmpty || wanted === "upload");
     // A link may bring rows along, or wait for the file that they are in.
-    const isOwn = this.#exported !== null && (this.#said.has("rows") || (this.#said.has("collection") && this.#collections.isRead && !chosen));
+    const isOwn = this.#shelf !== null && (this.#said.has("rows") || (this.#said.has("collection") && this.#collections.isRead && !chosen));
     if ((!tab && isFirst) || isOwn) tab = ofService.find(({ id }) => id === "new") ?? null;
     const name = (tab?.of === "service" ? tab.words[lang].name : chosen?.name) ?? say("collections");
     put(this.#heading, name);
@@ -508,9 +505,9 @@ export class Explorer {
 
   /** Offer the encoder of an exported page, and wait until it is loaded. @returns {Promise<void>} */
   #offered() {
-    const exported = /** @type {ExportedPage} */ (this.#exported);
+    const { page, offer } = /** @type {Page.ExportedShelf} */ (this.#shelf);
     return (this.#encoder ??= new Promise((loaded) => {
-      const notice = offer(this.#look.lang, (report) => exported.loadEncoder(report), loaded);
+      const notice = offer(this.#look.lang, (report) => page.loadEncoder(report), loaded);
       fill(this.#notice, h("p.notice", { id: "unread" }, notice));
       this.#notice.scrollIntoView({ block: "nearest" });
     }));

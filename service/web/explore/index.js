@@ -6,9 +6,7 @@
  * at the right. In an exported page it asks the demo collections and rows of the reader, which `exported/` answers.
  */
 
-import { ExportedPage } from "../exported/answers.js";
-import { Shelf } from "../exported/shelf.js";
-import { isExported } from "../shared/assets.js";
+import { exportedShelf } from "../shared/exported.js";
 import { ask } from "./ask.js";
 import { calibrate } from "./calibrate.js";
 import { create, settings } from "./collection.js";
@@ -19,8 +17,9 @@ import { own } from "./own.js";
 import { service } from "./service.js";
 import { add, upload } from "./upload.js";
 
-if (isExported()) {
-  const shelf = new Shelf();
-  const tabs = [ask, add, /** @type {const} */ ({ ...settings, needs: "read", of: "own" }), own(() => shelf.kept())];
-  void new Explorer(tabs, panel, { page: new ExportedPage(shelf.answer), rows: (name) => shelf.rows(name) }).begin();
-} else void new Explorer([ask, documents, upload, calibrate, settings, create, service], panel).begin();
+void exportedShelf().then((shelf) => {
+  const tabs = shelf
+    ? [ask, add, /** @type {const} */ ({ ...settings, needs: "read", of: "own" }), own(shelf)]
+    : [ask, documents, upload, calibrate, settings, create, service];
+  void new Explorer(tabs, panel, shelf).begin();
+});

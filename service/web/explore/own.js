@@ -1,6 +1,5 @@
 /** In an exported page, the tab that takes rows of the reader: from a file, or from a link that brings them along. */
 
-import { MOST_ROWS } from "../exported/shelf.js";
 import { fill, h } from "../shared/element.js";
 import { count } from "../shared/numbers.js";
 import { clientOf } from "./client.js";
@@ -15,15 +14,15 @@ import uploadWords from "./upload.json";
 /**
  * The tab. It is the one of the service in which a collection begins.
  *
- * @param {() => Promise<{isLasting: boolean, names: string[]}>} kept what this browser keeps
+ * @param {Page.ExportedShelf} shelf
  * @returns {import("./explorer.js").Tab}
  */
-export function own(kept) {
-  return { id: "new", words, needs: "read", of: "service", mount: (host, context) => mount(host, context, kept) };
+export function own(shelf) {
+  return { id: "new", words, needs: "read", of: "service", mount: (host, context) => mount(host, context, shelf) };
 }
 
-/** @param {HTMLElement} host @param {Context} context @param {Parameters<typeof own>[0]} kept */
-function mount(host, context, kept) {
+/** @param {HTMLElement} host @param {Context} context @param {Page.ExportedShelf} shelf */
+function mount(host, context, { kept, mostRows }) {
   const { say, api, language } = context;
   const missing = h("p.notice", { id: "missing", hidden: true });
   const lasting = h("p.soft", { id: "lasting" });
@@ -34,7 +33,7 @@ function mount(host, context, kept) {
     h("p", {}, say("stay")),
     filePicker(speaker(uploadWords, language), (file) => void take(file), say("drop")),
     h("p.soft", {}, say("formats")),
-    h("p.soft", {}, say("most", { rows: count(MOST_ROWS) })),
+    h("p.soft", {}, say("most", { rows: count(mostRows) })),
     lasting,
   );
   host.addEventListener("dragover", (event) => event.preventDefault());

@@ -2,8 +2,8 @@
 
 import { h } from "../shared/element.js";
 import { onTheWire, STEPS, temperatureAt } from "../shared/scale.js";
-import { speaker } from "../story/speaker.js";
-import { Threads } from "../story/threads.js";
+import { speaker } from "../shared/speaker.js";
+import { Threads } from "../shared/threads.js";
 import { text } from "./text.js";
 
 /** @typedef {import("./explorer.js").Context} Context */
@@ -36,7 +36,7 @@ export class Picture {
   constructor(context, change, ask) {
     this.#context = context;
     this.#ask = ask;
-    this.#threads = new Threads(speaker({ en: {}, zh: {} }, context.language), change);
+    this.#threads = new Threads(speaker(context.language), change);
     this.#stage = h("div.drawn", {}, this.#threads.element);
     this.element = h(
       "details.picturing",
@@ -55,7 +55,7 @@ export class Picture {
     if (came) this.#take(came, came.evidence, came.temperature, came.matches);
   }
 
-  /** The drawing and its film; undefined without an answer. @returns {import("../story/sharing.js").Shown | undefined} */
+  /** The drawing and its film; undefined without an answer. @returns {import("../shared/sharing.js").Shown | undefined} */
   get shown() {
     if (this.element.hidden || !this.#came) return undefined;
     return { picture: this.#threads.element, film: (share) => this.#film(share), open: () => this.#open() };

@@ -7,7 +7,6 @@ import { clientOf } from "./client.js";
 import { assigned, columnOf, documentOf, guess, holes, noticesAbout, ROLES, survey } from "./upload/columns.js";
 import { openTable, UnreadableFile } from "./upload/table.js";
 import { Upload } from "./upload/upload.js";
-import { MOST_ROWS } from "../exported/shelf.js";
 import browserWords from "./browser.json";
 import words from "./upload.json";
 
@@ -189,6 +188,7 @@ class UploadTab {
     };
     const problem = this.#problem(mapping);
     const missing = holes(surveyed, mapping);
+    const { mostRows } = this.#context;
     const storable = surveyed.rows - surveyed.flawed - (missing ? missing.keyless + missing.nameless : 0);
     fill(
       this.#host,
@@ -214,7 +214,7 @@ class UploadTab {
         surveyed.first.slice(0, SHOWN_DOCUMENTS).map((row) => this.#made(documentOf(row, mapping, table.typed))),
       ),
       problem ? h("p.notice", { id: "problem" }, problem) : null,
-      this.#context.isExported && storable > MOST_ROWS ? h("p.notice", { id: "most" }, say("most", { rows: count(MOST_ROWS) })) : null,
+      storable > mostRows ? h("p.notice", { id: "most" }, say("most", { rows: count(mostRows) })) : null,
       h(
         "div.buttons",
         {},

@@ -1,7 +1,7 @@
 /** A name that flies from where the phones come in to its place in the memory. */
 
 import { h } from "../shared/element.js";
-import { isReduced } from "../story/motion.js";
+import { isReduced } from "../shared/motion.js";
 
 const MS = 900;
 

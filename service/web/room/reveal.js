@@ -3,8 +3,8 @@
 import { h, put } from "../shared/element.js";
 import { count, power } from "../shared/numbers.js";
 import { onTheWire } from "../shared/scale.js";
-import { glide } from "../story/motion.js";
-import { Threads } from "../story/threads.js";
+import { glide } from "../shared/motion.js";
+import { Threads } from "../shared/threads.js";
 import { say } from "./words.js";
 import { verdictWords, wonWords } from "./answer.js";
 import { agrees, answerAt, difference, temperatureOf } from "./live.js";

@@ -1,11 +1,20 @@
-/** The answers of a page that was exported, and so has no service. */
+/** What answers in a page that was exported, and so has no service: `built/exported.js`. */
 
 import { isExported } from "./assets.js";
 import { runScript } from "./script.js";
 
-/** @returns {Promise<?import("../exported/answers.js").ExportedPage>} null on a service's page */
+/** The answers of the story. @returns {Promise<?Page.ExportedPage>} null on a service's page */
 export async function exportedPage() {
+  return (await loaded())?.page() ?? null;
+}
+
+/** The answers of the explorer. @returns {Promise<?Page.ExportedShelf>} null on a service's page */
+export async function exportedShelf() {
+  return (await loaded())?.shelf() ?? null;
+}
+
+async function loaded() {
   if (!isExported()) return null;
   await runScript("built/exported.js");
-  return window.softkvExported ? new window.softkvExported.ExportedPage() : null;
+  return window.softkvExported;
 }

@@ -12,7 +12,7 @@ import words from "./editing.json";
 import { Handles } from "./handles.js";
 
 /** @typedef {{key: string, value: string}} Row */
-/** @typedef {import("./threads.js").Box} Box */
+/** @typedef {import("../shared/threads.js").Box} Box */
 /** @typedef {{read: typeof read, write: typeof write, Editor: typeof Editor, Handles: typeof Handles}} Face */
 
 /** So many rows, and so long texts, may an address have. */
@@ -93,7 +93,7 @@ function asColour(text) {
  * @typedef {object} Edited what is edited
  * @property {"en" | "zh"} language
  * @property {HTMLElement} host of the picture, over which the fields lie
- * @property {import("./threads.js").Threads} threads
+ * @property {import("../shared/threads.js").Threads} threads
  * @property {() => Row[]} rows as they are now
  * @property {(rows: Row[]) => void} change
  * @property {boolean} hasColours whether values are colours or texts, and rows come and go

@@ -4,7 +4,7 @@ import { deeper, explorer, home, isExported, roomOf } from "../shared/assets.js"
 import { h } from "../shared/element.js";
 import { EXPLORE, remember } from "../shared/purpose.js";
 import { store } from "../shared/look.js";
-import { sharing } from "./sharing.js";
+import { sharing } from "../shared/sharing.js";
 
 /** @typedef {import("../shared/address.js").Look} Look */
 

@@ -5,7 +5,7 @@ import { fill, h } from "../shared/element.js";
 /** So many pixels make a drag of a click. */
 const SLACK = 4;
 
-/** @typedef {import("./threads.js").Box} Box */
+/** @typedef {import("../shared/threads.js").Box} Box */
 
 /**
  * Buttons that drag values, one over each. A value is dragged on to another row; or picked up by a click or a key, and put

@@ -1,13 +1,10 @@
-/** Parts of several chapters: the frame of a screen, a question to guess at, a question of one's own. */
+/** Parts of several chapters: the frame of a screen, a question to guess at. */
 
 import { deeper } from "../shared/assets.js";
 import { fill, h } from "../shared/element.js";
 import { subscripted, unbroken } from "../shared/words.js";
 
 /** @typedef {import("../shared/words.js").Say} Say */
-
-/** The interval at which a sentence follows a knob: reading is slower, and each change lays the page out anew. */
-const SENTENCE_MS = 150;
 
 /** The event that makes a prediction tell its answer: a class has guessed. */
 export const REVEAL = "reveal";
@@ -42,30 +39,6 @@ export function screen({ title, sentence, picture, below = [], hood = null }) {
  */
 export function hood(say, ...inside) {
   return h("details.hood", {}, h("summary", {}, say("hood")), h("div.inside", {}, ...inside));
-}
-
-/**
- * The sentence under a picture that tells what it shows: at once, and while a knob moves every now and then.
- *
- * @returns {{element: HTMLElement, show: (text: string) => void}}
- */
-export function statusLine() {
-  const element = h("p.told", { role: "status" });
-  let text = "";
-  let waiting = 0;
-  const follow = () => {
-    waiting = 0;
-    if (element.textContent === text) return;
-    element.textContent = text;
-    waiting = window.setTimeout(follow, SENTENCE_MS);
-  };
-  return {
-    element,
-    show(now) {
-      text = now;
-      if (!waiting) follow();
-    },
-  };
 }
 
 /**
@@ -148,45 +121,6 @@ export function prediction(context, { question, choices, why, reveal, place = 0 
   }
   show();
   return { element, show, isTold };
-}
-
-/**
- * A field above the question's card, in which readers ask questions of their own.
- *
- * @param {Say} say
- * @param {(query: string) => void} ask
- * @returns {{element: HTMLFormElement, note: (text: string) => void, place: (box: {x: number, y: number, width: number, height: number, size?: number}, query: string) => void}} `size`: of the text
- */
-export function asking(say, ask) {
-  const field = h("textarea", { rows: 2, maxLength: 300, spellcheck: false, "aria-label": say("ask") });
-  const input = /** @type {HTMLTextAreaElement} */ (field);
-  let asked = "";
-  const send = () => {
-    const query = input.value.replace(/\s+/g, " ").trim();
-    if (query && query !== asked) ask(query);
-    else input.value = asked;
-  };
-  input.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && !event.isComposing) {
-      event.preventDefault();
-      send();
-    }
-    if (event.key === "Escape") input.value = asked;
-    event.stopPropagation();
-  });
-  input.addEventListener("change", send);
-  const element = /** @type {HTMLFormElement} */ (h("form.asking", { onsubmit: (/** @type {Event} */ event) => event.preventDefault() }, input));
-  return {
-    element,
-    note: (text) => element.append(h("p.note", {}, text)),
-    place({ x, y, width, height, size }, query) {
-      for (const [name, value] of Object.entries({ left: x, top: y, width, "min-height": height })) element.style.setProperty(name, `${value}px`);
-      if (size) input.style.setProperty("font-size", `${size}px`);
-      asked = query;
-      input.placeholder = say("ask.shown", { query }); // while the box is empty
-      if (!input.matches(":focus")) input.value = query;
-    },
-  };
 }
 
 /** A text that begins a sentence. @param {string} text */

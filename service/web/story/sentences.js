@@ -1,20 +1,16 @@
 /**
- * The sentences under the pictures. Each is computed from the numbers in its picture, or is empty: none outlives its picture.
+ * The sentences under pictures of the story alone. Each is computed from the numbers in its picture, or is empty: none outlives its picture.
  */
 
-import { count as grouped, fixed, percent } from "../shared/numbers.js";
+import { fixed, percent } from "../shared/numbers.js";
 import { HALF } from "../shared/formula.js";
-import { patternOf } from "./headmap.js";
+import { ranked } from "../shared/sentences.js";
 
 /** @typedef {import("../shared/words.js").Text} Say */
 /** @typedef {import("../shared/formula.js").Answer} Answer */
 
-/** Below this weight, the second row is not named beside the first. */
-const NAMED = 0.005;
 /** Weights that differ by less are the same. */
 const SAME = 1e-9;
-/** The largest share that is not all. */
-const ALMOST = 1 - Number.EPSILON;
 
 /** The number of keys that are equal to a question, as `=` compares them. @param {string} query @param {string[]} keys */
 export function equalKeys(query, keys) {
@@ -51,47 +47,6 @@ export function whatMoved(say, { before, after }) {
 }
 
 /**
- * Chapter 3: the rows that share the answer.
- *
- * @param {Say} say
- * @param {{keys: string[], temperature: number, weights: ArrayLike<number>}} shown
- */
-export function whoShares(say, { keys, temperature, weights }) {
-  if (temperature === Infinity) return say("told.alike", { count: keys.length, share: percent(1 / keys.length) });
-  const [first, second] = ranked(weights);
-  if (weights[second] < NAMED) return say("told.one", { key: keys[first], share: percent(weights[first]) });
-  return say("told.two", { first: keys[first], second: keys[second], share: percent(weights[first] + weights[second]) });
-}
-
-/**
- * Chapter 3: the nearest of thousands of rows, and all others together.
- *
- * @param {Say} say
- * @param {{keys: string[], documents: number, temperature: number, answer: Answer}} shown of the nearest keys, with the weight of the rest
- */
-export function amongThousands(say, { keys, documents, temperature, answer: { weights } }) {
-  if (temperature === Infinity) return say("told.alike", { count: grouped(documents), share: `1/${grouped(documents)}` });
-  const alone = temperature === 0 ? weights.indexOf(1) : -1;
-  if (alone >= 0) return say("most.zero", { key: keys[alone], others: grouped(documents - 1) });
-  const nearest = Math.min(
-    weights.reduce((sum, weight) => sum + weight, 0),
-    ALMOST,
-  );
-  return say("most.told", { count: keys.length, share: percent(nearest), others: grouped(documents - keys.length) });
-}
-
-/**
- * Chapter 4: whether the question is answered.
- *
- * @param {Say} say
- * @param {{keys: string[], answer: Answer, isBlurred: boolean}} shown `isBlurred`: so warm that the order of weights says little
- */
-export function nothingFits(say, { keys, answer: { weights, nullWeight, heaviest, verdict }, isBlurred }) {
-  const text = say(`told.${verdict}`, { key: keys[weights.indexOf(heaviest)] ?? "", share: percent(verdict === "one" ? heaviest : nullWeight) });
-  return isBlurred ? say("told.blurred", { text }) : text;
-}
-
-/**
  * Chapter 4: why "none of these" wins, while its line lies right of all bars.
  *
  * @param {Say} say
@@ -123,18 +78,6 @@ export function layerStep(say, { step, temperature, isMasked }) {
   if (step === "temperature" && temperature === 0) return say("step.temperature.zero");
   if (step === "mask" && !isMasked) return say("step.mask.off");
   return say(`step.${step}`);
-}
-
-/**
- * Chapter 6: what a head looks at, on average over the words.
- *
- * @param {Say} say
- * @param {{layer: number, head: number, weights: ArrayLike<number>, tokens: number}} shown layer and head from 1; weights [tokens, tokens]
- */
-export function headPattern(say, { layer, head, weights, tokens }) {
-  const { pattern, share, isMixed } = patternOf(weights, tokens);
-  const told = say(`pattern.${pattern}`, { share: percent(share) });
-  return `${say("place", { layer, head })} · ${isMixed ? say("pattern.mixed", { pattern: told }) : told}`;
 }
 
 /**
@@ -176,9 +119,4 @@ export function rowToWord(say, { level, words, layer, head, attention, added, gu
   if (temperature === Infinity) return say("told.word.infinity", { count: vocabulary });
   if (temperature === 0) return say("told.word.zero", { word, count: vocabulary });
   return say("told.word", { temperature, word, share: percent(probability), count: vocabulary });
-}
-
-/** The places of numbers, the largest first. @param {ArrayLike<number>} all */
-export function ranked(all) {
-  return Array.from(all, (_, i) => i).sort((a, b) => all[b] - all[a]);
 }

@@ -7,8 +7,8 @@
  */
 
 import { fixed, temperatureText } from "../shared/numbers.js";
-import { eased, isReduced, Timeline } from "./motion.js";
-import { s, set } from "./svg.js";
+import { eased, isReduced, Timeline } from "../shared/motion.js";
+import { s, set } from "../shared/svg.js";
 
 /** @typedef {import("./arithmetic.js").Layer} Layer */
 /** @typedef {import("./arithmetic.js").Matrix} Matrix */

@@ -1,6 +1,6 @@
-/** The words of a chapter: its own, and those of the frame in `frame.json`. */
+/** The words of a chapter: its own, those of the frame in `frame.json`, and those of all pictures. */
 
-import { reader } from "../shared/words.js";
+import { speaker as pictureSpeaker } from "../shared/speaker.js";
 import frame from "./frame.json";
 
 /** @typedef {import("../shared/words.js").Words} Words */
@@ -12,5 +12,5 @@ import frame from "./frame.json";
  * @param {import("../shared/words.js").Language} language
  */
 export function speaker(words, language) {
-  return reader({ .../** @type {Words} */ (frame[language]), ...words[language] }, language);
+  return pictureSpeaker(language, frame, words);
 }

@@ -105,7 +105,7 @@ export class Story {
 
   /**
    * @param {Chapter[]} chapters
-   * @param {?import("../exported/answers.js").ExportedPage} exported answers in the service's place
+   * @param {?Page.ExportedPage} exported answers in the service's place
    * @param {boolean} [isPaged] whether one chapter is shown at a time
    */
   constructor(chapters, exported = null, isPaged = false) {
@@ -491,7 +491,7 @@ export class Story {
 
   /** An exported page reads a new text by itself, once its encoder is loaded; that is the reader's choice. */
   #offerEncoder() {
-    const exported = /** @type {import("../exported/answers.js").ExportedPage} */ (this.#exported);
+    const exported = /** @type {Page.ExportedPage} */ (this.#exported);
     const load = (/** @type {(share: number) => void} */ report) => exported.loadEncoder(report);
     fill(this.#notice, ...offer(this.#look.lang, load, () => this.#again()));
   }

@@ -2,12 +2,7 @@
 
 import { vectorOf } from "../shared/api.js";
 
-/**
- * @typedef {object} Trace of a text of n tokens
- * @property {string[]} tokens
- * @property {ArrayLike<number>[][]} attention by layer and head, [n, n]: row i has the weights with which token i attends
- */
-
+/** @typedef {import("../shared/heads.js").Trace} Trace */
 /** @typedef {(text: string) => Promise<Trace>} Tracer */
 
 const LEVELS = 255;

@@ -1,15 +1,13 @@
-/** A trace of a Transformer: the story's picture of all its heads. */
+/** A trace of a Transformer: the picture of all its heads. */
 
 import { h } from "../shared/element.js";
-import inside from "../story/chapters/inside.json";
-import { Heads } from "../story/heads.js";
-import { speaker } from "../story/speaker.js";
+import { Heads } from "../shared/heads.js";
+import { speaker } from "../shared/speaker.js";
 
 /** @param {import("./index.js").Model} model @param {import("../shared/words.js").Language} language @returns {import("./index.js").View} */
 export function heads(model, language) {
   const { tokens, layers, heads: numbers } = model.get("_trace");
-  const texts = /** @type {import("../shared/words.js").Words} */ (inside[language]);
-  const say = speaker({ en: texts, zh: texts }, language);
+  const say = speaker(language);
   /** @param {Record<string, number>} state */
   const set = (state) => {
     for (const [name, value] of Object.entries(state)) model.set(name, value);

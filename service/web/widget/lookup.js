@@ -1,16 +1,14 @@
-/** A query over keys: the story's threads, with the temperature and the null key that Python has too. */
+/** A query over keys: threads, with the temperature and the null key that Python has too. */
 
 import { standing, weigh } from "../shared/formula.js";
 import { fill, h } from "../shared/element.js";
 import { onTheWire, STEPS, temperatureAt } from "../shared/scale.js";
 import { between } from "../shared/tail.js";
-import none from "../story/chapters/none.json";
-import share from "../story/chapters/share.json";
-import { isReduced, Timeline } from "../story/motion.js";
-import { asking, statusLine } from "../story/parts.js";
-import { amongThousands, nothingFits, whoShares } from "../story/sentences.js";
-import { speaker } from "../story/speaker.js";
-import { Threads } from "../story/threads.js";
+import { isReduced, Timeline } from "../shared/motion.js";
+import { amongThousands, nothingFits, whoShares } from "../shared/sentences.js";
+import { speaker } from "../shared/speaker.js";
+import { Threads } from "../shared/threads.js";
+import { asking, statusLine } from "../shared/parts.js";
 import words from "./words.json";
 
 /**
@@ -44,8 +42,7 @@ const [SWEEP, REST] = [5, 0.8];
 
 /** @param {import("./index.js").Model} model @param {import("../shared/words.js").Language} language @returns {import("./index.js").View} */
 export function lookup(model, language) {
-  const say = speaker({ en: { ...none.en, ...words.en }, zh: { ...none.zh, ...words.zh } }, language);
-  const sayShare = speaker(share, language);
+  const say = speaker(language, words);
   const isLive = model.get("_live");
   /** @param {string} name @param {unknown} value */
   const set = (name, value) => {
@@ -99,7 +96,7 @@ export function lookup(model, language) {
     const answer = { weights, nullWeight, restWeight, logPartition: NaN, effective: NaN, ...standing(weights, nullWeight) };
     if (hasNull()) status.show(nothingFits(say, { keys, answer, isBlurred: false }));
     else if (rows.length < 2) status.show("");
-    else status.show(masses.others ? amongThousands(sayShare, { keys, documents, temperature, answer }) : whoShares(sayShare, { keys, temperature, weights }));
+    else status.show(masses.others ? amongThousands(say, { keys, documents, temperature, answer }) : whoShares(say, { keys, temperature, weights }));
   }
 
   function follow() {

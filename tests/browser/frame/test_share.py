@@ -14,7 +14,7 @@ from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.reading import module
 from tools.picture import SHARED, SHARED_BYTES, SHARED_SIZE
 
-SHARE, FRAME = "/story/share.js", "/story/sharing.js"
+SHARE, FRAME = "/shared/images.js", "/shared/sharing.js"
 READ = "const text = (blob) => blob.arrayBuffer().then((all) => btoa(Array.from(new Uint8Array(all), (byte) => String.fromCharCode(byte)).join('')));"  # noqa: E501
 PNG = f"async ({{pngOf}}) => {{ {READ} return text(await pngOf(document.querySelector('.plot'))); }}"
 CAPTIONED = PNG.replace("'.plot'))", "'.plot'), {caption: document.querySelector('#regression h2')})")

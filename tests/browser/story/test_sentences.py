@@ -20,16 +20,24 @@ from tools.recorded import read, unpack_weights
 
 pytestmark = pytest.mark.node
 SCRIPT = Path(__file__).with_name("sentences.mjs")
-CHAPTERS = ROOT / "service" / "web" / "story" / "chapters"
+WEB = ROOT / "service" / "web"
+PICTURES = WEB / "shared" / "pictures.json"
+SENTENCES = ("told", "shares", "thousands", "fits", "mask", "predict.why", "step")
 TEMPERATURES = (0.0, 0.001, 0.01, 0.05, 0.1, 0.3, 1.0, 10.0, 100.0, math.inf)
 SIZES = (2, 3, 5, 9, 17, 30)
 CHARACTERS = read("sharing")["characters"]
 STEPS = ["x", "project", "dot", "scale", "temperature", "mask", "softmax", "blend", "heads", "norm", "whole"]
 
 
-def told(chapter: str, states: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], dict[str, Any], str, Any]]:
-    """Yield each state in both languages, what it shows, the name of the sentence told and the parts filled in."""
-    texts = json.loads((CHAPTERS / f"{chapter}.json").read_text(encoding="utf-8"))
+def told(
+    chapter: str | None, states: list[dict[str, Any]]
+) -> Iterator[tuple[dict[str, Any], dict[str, Any], str, Any]]:
+    """Yield each state in both languages, what it shows, the name of the sentence told and the parts filled in.
+
+    The words are those of a chapter, or without one of all pictures.
+    """
+    file = WEB / "story" / "chapters" / f"{chapter}.json" if chapter else PICTURES
+    texts = json.loads(file.read_text(encoding="utf-8"))
     cases = [state | {"language": language} for state, language in product(states, texts)]
     sent = [state | {"words": texts[state["language"]], "T": _written(state.get("T", 1.0))} for state in cases]
     content = json.dumps({"states": sent, "characters": CHARACTERS})
@@ -48,7 +56,7 @@ def _matched(texts: dict[str, str], text: str) -> tuple[str, dict[str, str]]:
         return "", {}
     matches = {}
     for name, template in texts.items():
-        if not name.startswith(("told", "most", "mask", "predict.why", "step")) or name == "told.blurred":
+        if not name.startswith(SENTENCES) or name == "fits.blurred":
             continue
         whole = re.sub(r"\{(\w+)\|[^|}]*\|(?:[^{}]|\{\w+\})*\}", r"{\1}§", template)
         pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>.+?)", re.escape(whole)).replace("§", "[^;]*")
@@ -127,9 +135,9 @@ def test_rows_that_tie_at_zero_are_not_one() -> None:
 
 
 def test_shares_are_of_the_weights() -> None:
-    for state, _, name, parts in told("share", grid("whoShares")):
+    for state, _, name, parts in told(None, grid("whoShares")):
         weights = weighed(np.array(state["similarities"]), state["T"])
-        if name == "told.alike":
+        if name == "shares.alike":
             assert np.ptp(weights) < 1e-12
             assert close(parts["share"], weights[0])
             continue
@@ -140,13 +148,13 @@ def test_shares_are_of_the_weights() -> None:
 
 def test_the_nearest_of_thousands_have_their_share() -> None:
     states = [{"sentence": "amongThousands", "T": T} for T in TEMPERATURES]
-    for state, picture, name, parts in told("share", states):
+    for state, picture, name, parts in told(None, states):
         weights, rest = picture["weights"], picture["rest"]
-        if name == "told.alike":
+        if name == "shares.alike":
             assert state["T"] == math.inf
             continue
         others = int(parts["others"].replace(",", ""))
-        if name == "most.zero":
+        if name == "thousands.zero":
             assert state["T"] == 0
             assert max(weights) == 1
             assert others == CHARACTERS["documents"] - 1
@@ -159,8 +167,8 @@ def test_the_nearest_of_thousands_have_their_share() -> None:
 @pytest.mark.parametrize("level", [-0.1, 0.3, 0.95])
 @pytest.mark.parametrize("blurred", [False, True])
 def test_an_answer_is_an_answer(level: float, blurred: bool) -> None:
-    texts = json.loads((CHAPTERS / "none.json").read_text(encoding="utf-8"))
-    doubts = {language: texts[language]["told.blurred"].replace("{text}", "") for language in texts}
+    texts = json.loads(PICTURES.read_text(encoding="utf-8"))
+    doubts = {language: texts[language]["fits.blurred"].replace("{text}", "") for language in texts}
     states = grid("nothingFits", level=level, isBlurred=blurred)
     cases = [state | {"language": language} for state, language in product(states, texts)]
     sent = [state | {"words": texts[state["language"]], "T": _written(state["T"])} for state in cases]
@@ -170,12 +178,12 @@ def test_an_answer_is_an_answer(level: float, blurred: bool) -> None:
         doubt = doubts[state["language"]]
         assert picture["text"].endswith(doubt) is blurred
         name, parts = _matched(texts[state["language"]], picture["text"].removesuffix(doubt))
-        assert close(parts["share"], max(weights) if name == "told.one" else none)
-        if name == "told.one":
+        assert close(parts["share"], max(weights) if name == "fits.one" else none)
+        if name == "fits.one":
             assert weights[state["keys"].index(parts["key"])] == max(weights) > 0.5
         else:
-            assert (none >= 0.5) == (name == "told.none")
-            assert name == "told.none" or max(weights) <= 0.5
+            assert (none >= 0.5) == (name == "fits.none")
+            assert name == "fits.none" or max(weights) <= 0.5
 
 
 def test_the_reason_for_none_holds_or_is_empty() -> None:
@@ -249,7 +257,7 @@ def test_a_step_says_one_sentence_of_its_state() -> None:
 
 def test_the_pattern_of_a_head_has_its_share() -> None:
     trace = read("trace")
-    texts = json.loads((CHAPTERS / "inside.json").read_text(encoding="utf-8"))
+    texts = json.loads(PICTURES.read_text(encoding="utf-8"))
     text = next(one for one in trace["texts"] if one["text"] == "The dog chased the cat across the street")
     n = len(text["tokens"])
     weights = unpack_weights(text["weights"], trace["layers"], trace["heads"], n, n)

@@ -76,7 +76,7 @@ def test_a_picture_of_other_rows_has_no_threads_until_it_is_drawn(read: Read) ->
         ("b", ["x"], ""),
     )
     page = read(HERE)
-    taken = module(page, "/story/threads.js", TAKEN, [kept, other, more, fewer, again])
+    taken = module(page, "/shared/threads.js", TAKEN, [kept, other, more, fewer, again])
     assert all(one["isSound"] for one in taken)
     assert [one["drawn"] for one in taken] == [["0.75", "0.25"], [None] * 2, [None] * 3, [None], [None]]
 

@@ -3,7 +3,8 @@
 import { h, put } from "../../shared/element.js";
 import { fixed, percent } from "../../shared/numbers.js";
 import { onTheWire } from "../../shared/scale.js";
-import { hood, prediction, screen, statusLine } from "../../story/parts.js";
+import { statusLine } from "../../shared/parts.js";
+import { hood, prediction, screen } from "../../story/parts.js";
 import { latest, slider, temperatureSlider } from "../parts.js";
 import { panel } from "../patches/panel.js";
 import { LEVELS, madePicture, patchesOf, pixelsOf, psnr, SIDE, smallPicture, withNoise } from "../patches/picture.js";

@@ -3,14 +3,15 @@
 import { h } from "../../shared/element.js";
 import { blend, weigh } from "../../shared/formula.js";
 import { colourOf, lightOf } from "../../shared/colours.js";
-import { eased, isReduced, Timeline } from "../motion.js";
+import { eased, isReduced, Timeline } from "../../shared/motion.js";
 import { equalKeys, hardAndSoft } from "../sentences.js";
-import { asking, hood, prediction, screen, statusLine, toPicture } from "../parts.js";
+import { hood, prediction, screen, toPicture } from "../parts.js";
 import { afterwards, editing } from "../rows.js";
 import data from "../rows.json";
 import { numbers } from "../table.js";
-import { Threads } from "../threads.js";
+import { Threads } from "../../shared/threads.js";
 import { temperatureAt, positionOf, STEPS } from "../../shared/scale.js";
+import { asking, statusLine } from "../../shared/parts.js";
 import words from "./hard.json";
 
 const { queries, rows: ROWS } = data.colours;

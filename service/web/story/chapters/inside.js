@@ -1,9 +1,10 @@
 /** 6 Inside a model: what each head of the encoder attends to in a sentence. */
 
 import { h } from "../../shared/element.js";
-import { Heads } from "../heads.js";
-import { isReduced } from "../motion.js";
-import { asking, hood, prediction, screen, toPicture } from "../parts.js";
+import { Heads } from "../../shared/heads.js";
+import { isReduced } from "../../shared/motion.js";
+import { asking } from "../../shared/parts.js";
+import { hood, prediction, screen, toPicture } from "../parts.js";
 import { parallelSteps } from "../parts/steps.js";
 import steps from "../parts/steps.json";
 import { recordedTrace } from "../traces.js";

@@ -4,10 +4,10 @@ import { h } from "../../shared/element.js";
 import { count, percent } from "../../shared/numbers.js";
 import { unpackedRows } from "../../shared/recorded.js";
 import { styled } from "../../shared/styles.js";
-import { isReduced, Timeline } from "../motion.js";
+import { isReduced, Timeline } from "../../shared/motion.js";
 import { hood, prediction, screen, toPicture } from "../parts.js";
 import { whereItLooks } from "../sentences.js";
-import { s, set } from "../svg.js";
+import { s, set } from "../../shared/svg.js";
 import words from "./learns.json";
 
 const RECORDING = "translation";

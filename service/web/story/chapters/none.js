@@ -5,11 +5,13 @@ import { weigh } from "../../shared/formula.js";
 import { NullKey } from "../../shared/nullkey.js";
 import { fixed } from "../../shared/numbers.js";
 import { EXPLORE } from "../../shared/purpose.js";
-import { asking, hood, prediction, screen, statusLine } from "../parts.js";
+import { hood, prediction, screen } from "../parts.js";
 import data from "../rows.json";
-import { maskedRows, nothingFits, whyNone } from "../sentences.js";
+import { maskedRows, whyNone } from "../sentences.js";
 import { numbers } from "../table.js";
-import { Threads } from "../threads.js";
+import { Threads } from "../../shared/threads.js";
+import { asking, statusLine } from "../../shared/parts.js";
+import { nothingFits } from "../../shared/sentences.js";
 import words from "./none.json";
 
 const { queries, rows: ROWS } = data.shelf;

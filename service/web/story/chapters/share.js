@@ -5,11 +5,12 @@ import { weigh } from "../../shared/formula.js";
 import { count as grouped } from "../../shared/numbers.js";
 import { positionOf, STEPS, temperatureAt } from "../../shared/scale.js";
 import { Tail } from "../../shared/tail.js";
-import { eased, isReduced, Timeline } from "../motion.js";
-import { asking, hood, LETTERS, screen, statusLine, toPicture } from "../parts.js";
-import { amongThousands, ranked, whoShares } from "../sentences.js";
+import { eased, isReduced, Timeline } from "../../shared/motion.js";
+import { hood, LETTERS, screen, toPicture } from "../parts.js";
+import { amongThousands, ranked, whoShares } from "../../shared/sentences.js";
 import { numbers } from "../table.js";
-import { Threads } from "../threads.js";
+import { Threads } from "../../shared/threads.js";
+import { asking, statusLine } from "../../shared/parts.js";
 import words from "./share.json";
 
 const BEGINNING = 0.05;

@@ -2,13 +2,14 @@
 
 import { h } from "../../shared/element.js";
 import { weigh } from "../../shared/formula.js";
-import { eased, isReduced, Timeline } from "../motion.js";
-import { asking, hood, prediction, screen } from "../parts.js";
+import { eased, isReduced, Timeline } from "../../shared/motion.js";
+import { hood, prediction, screen } from "../parts.js";
 import { afterwards, editing } from "../rows.js";
 import data from "../rows.json";
 import { whatMoved } from "../sentences.js";
 import { numbers } from "../table.js";
-import { Threads } from "../threads.js";
+import { Threads } from "../../shared/threads.js";
+import { asking } from "../../shared/parts.js";
 import words from "./value.json";
 
 const { queries, rows: ROWS } = data.videos;
@@ -39,10 +40,10 @@ export const value = {
     let editor = null;
     /** @type {?import("../handles.js").Handles} */
     let handles = null;
-    /** @type {?import("../threads.js").Moved} */
+    /** @type {?import("../../shared/threads.js").Moved} */
     let moved = null;
     let swapping = new Timeline([]);
-    /** @type {import("../threads.js").Moved["held"]} */
+    /** @type {import("../../shared/threads.js").Moved["held"]} */
     let dropped = null;
 
     const threads = new Threads(say, (t) => context.set({ t }));

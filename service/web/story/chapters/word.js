@@ -4,7 +4,7 @@ import { fill, h } from "../../shared/element.js";
 import { runScript } from "../../shared/script.js";
 import { RecordMissing, recordedOnce } from "../../shared/recorded.js";
 import { hood, screen } from "../parts.js";
-import { Threads } from "../threads.js";
+import { Threads } from "../../shared/threads.js";
 import words from "./word.json";
 
 /** @type {import("../story.js").Chapter} */

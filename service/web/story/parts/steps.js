@@ -6,8 +6,8 @@
  */
 
 import { h } from "../../shared/element.js";
-import { eased, Timeline } from "../motion.js";
-import { s, set } from "../svg.js";
+import { eased, Timeline } from "../../shared/motion.js";
+import { s, set } from "../../shared/svg.js";
 
 const STEP_SECONDS = 0.8;
 /** Rows from above, in pixels: what each half is, its circles, and the words between. */

@@ -9,8 +9,8 @@ import { fill, h, put } from "../../shared/element.js";
 import { temperatureText } from "../../shared/numbers.js";
 import { positionOf, STEPS, temperatureAt } from "../../shared/scale.js";
 import { reader } from "../../shared/words.js";
-import { eased, isReduced, Timeline } from "../motion.js";
-import { asking } from "../parts.js";
+import { eased, isReduced, Timeline } from "../../shared/motion.js";
+import { asking } from "../../shared/parts.js";
 import { rowToWord } from "../sentences.js";
 import { LAST, LEVELS, Scene } from "./scene.js";
 import words from "./word.json";
@@ -29,7 +29,7 @@ const PIXELS = 220;
 /** One for the page, which is drawn anew in another language. @type {?Promise<LanguageModel>} */
 let loading = null;
 
-/** @typedef {{Threads: typeof import("../threads.js").Threads, read: typeof import("../../shared/recorded.js").recordedOnce}} Shared what the story's script has already */
+/** @typedef {{Threads: typeof import("../../shared/threads.js").Threads, read: typeof import("../../shared/recorded.js").recordedOnce}} Shared what the story's script has already */
 
 /**
  * @param {HTMLElement} place where the picture stands

@@ -8,7 +8,7 @@
 
 import { h } from "../../shared/element.js";
 import { count as grouped, fixed, percent } from "../../shared/numbers.js";
-import { s, set } from "../svg.js";
+import { s, set } from "../../shared/svg.js";
 
 /** The levels by name, from the innermost. */
 export const LEVELS = ["row", "matrix", "heads", "layer", "layers", "word"];
@@ -67,7 +67,7 @@ export class Scene {
 
   /**
    * @param {import("../../shared/words.js").Text} say
-   * @param {typeof import("../threads.js").Threads} Threads chapter 1's picture
+   * @param {typeof import("../../shared/threads.js").Threads} Threads chapter 1's picture
    * @param {(patch: {layer?: number, head?: number, z?: number, word?: number}) => void} press the reader pressed a part
    */
   constructor(say, Threads, press) {

@@ -1,20 +1,26 @@
 /** The attention of a model's heads: the words of a text joined by threads, beside a map of all heads. */
 
-import { h } from "../shared/element.js";
+import { h } from "./element.js";
 import { HeadMap } from "./headmap.js";
 import { Lines } from "./lines.js";
 import { headPattern } from "./sentences.js";
+
+/**
+ * @typedef {object} Trace of a text of n tokens
+ * @property {string[]} tokens
+ * @property {ArrayLike<number>[][]} attention by layer and head, [n, n]: row i has the weights with which token i attends
+ */
 
 export class Heads {
   #say;
   #name;
   #map;
-  /** @type {?import("./traces.js").Trace} */
+  /** @type {?Trace} */
   #trace = null;
   #told = h("p.told", { role: "status" });
 
   /**
-   * @param {import("../shared/words.js").Say} say has the words of `inside.json`
+   * @param {import("./words.js").Say} say has the words of `pictures.json`
    * @param {number} layers
    * @param {number} heads
    * @param {object} what
@@ -34,7 +40,7 @@ export class Heads {
     this.element = h("div.inside-picture", {}, h("div.sentence-place", {}, above, this.place, below), h("div.map-place", {}, this.#map.element, this.#told));
   }
 
-  /** Take the trace of another text. @param {import("./traces.js").Trace} trace */
+  /** Take the trace of another text. @param {Trace} trace */
   take(trace) {
     this.#trace = trace;
     this.lines.take(trace.tokens);

@@ -3,7 +3,7 @@
  * with which the left one attends to it. The threads of a word leave it as one bundle, as in `threads.js`.
  */
 
-import { percent } from "../shared/numbers.js";
+import { percent } from "./numbers.js";
 import { s, set } from "./svg.js";
 
 /** Shares of the height of a row: the bundle of the chosen word, and of the others. */
@@ -44,7 +44,7 @@ export class Lines {
   #places = { pitch: 0, from: 0, to: 0 };
 
   /**
-   * @param {import("../shared/words.js").Say} say
+   * @param {import("./words.js").Say} say
    * @param {(word: number) => void} choose the reader wants to see the row of a word
    */
   constructor(say, choose) {

@@ -8,10 +8,10 @@
  * `layout` places texts and boxes, on new rows and on a new size; `draw` moves threads, once a frame.
  */
 
-import { count as grouped, fixed, percent, temperatureText } from "../shared/numbers.js";
-import { positionOf, STEPS, temperatureAt } from "../shared/scale.js";
-import { colourOf, lightOf } from "../shared/colours.js";
-import { drawing, HEIGHT, WIDTH } from "./pictures.js";
+import { count as grouped, fixed, percent, temperatureText } from "./numbers.js";
+import { positionOf, STEPS, temperatureAt } from "./scale.js";
+import { colourOf, lightOf } from "./colours.js";
+import { drawing, HEIGHT, WIDTH } from "./drawings.js";
 import { s, set } from "./svg.js";
 
 /**
@@ -180,7 +180,7 @@ export class Threads {
   #stripes = s("path.stripes");
 
   /**
-   * @param {import("../shared/words.js").Text} say
+   * @param {import("./words.js").Text} say
    * @param {((temperature: number) => void) | null} change the reader moved the knob; null for a picture without one
    * @param {((level: number) => void) | null} [changeLevel] the reader moved the level of "none of these"
    */

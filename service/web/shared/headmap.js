@@ -1,6 +1,6 @@
 /** A map of all heads of a model, a row for each layer: a small picture of each head's weights, and a cursor to drag. */
 
-import { h } from "../shared/element.js";
+import { h } from "./element.js";
 
 /** A pattern that a head's weight may follow. @typedef {"before" | "next" | "self" | "start" | "end"} Pattern */
 
@@ -17,7 +17,7 @@ export class HeadMap {
   #columns = 0;
 
   /**
-   * @param {import("../shared/words.js").Say} say
+   * @param {import("./words.js").Say} say
    * @param {number} layers
    * @param {number} heads
    * @param {(layer: number, head: number) => void} choose from 0

@@ -1,9 +1,9 @@
 /** The menu that shares what is on the screen: as a link, a frame for another page, a picture and a film. */
 
-import { h } from "../shared/element.js";
-import { runScript } from "../shared/script.js";
+import { h } from "./element.js";
+import { runScript } from "./script.js";
 
-/** @typedef {import("../shared/words.js").Say} Say */
+/** @typedef {import("./words.js").Say} Say */
 /** @typedef {{picture?: SVGSVGElement, film?: (share: number) => void | Promise<void>, open?: () => void}} Shown what is shared as a picture: `film` draws a moment of it, 0 to 1, and `open` unfolds it */
 
 /** Frames of a moving picture: five seconds. */
@@ -97,8 +97,8 @@ export function sharing(say, view, address) {
 
 /** Load the functions that save pictures and films, if they are not there yet. */
 async function saves() {
-  if (!window.softkvShare) await runScript("built/share.js");
-  return window.softkvShare;
+  if (!window.softkvImages) await runScript("built/images.js");
+  return window.softkvImages;
 }
 
 /**

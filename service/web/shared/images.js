@@ -1,13 +1,13 @@
 /**
- * A state of the story to take away: a picture (PNG) and a moving picture (GIF). It is a classic script of its own, since few
- * visits need it; its face is `window.softkvShare`.
+ * A drawing of the page as a file: a picture (PNG) and a moving picture (GIF). It is a classic script of its own, since few
+ * visits need it; its face is `window.softkvImages`.
  *
  * A drawing becomes an image without its page, so all that style sheets say of it is written into its elements first, as
  * attributes. An image loads nothing, so its fonts are put inside; opened from files, where they cannot be read, text is
  * drawn with a font of the system.
  */
 
-import { asset } from "../shared/assets.js";
+import { asset } from "./assets.js";
 import { applyPalette, GIFEncoder, quantize } from "../vendor/gifenc/gifenc.js";
 
 /** Properties that style sheets set on a drawing; each is also an attribute of SVG. */
@@ -283,4 +283,4 @@ function joined(parts) {
   return all;
 }
 
-window.softkvShare = { saveGif, savePng };
+window.softkvImages = { saveGif, savePng };
