@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from tools.documentation import models
-from tools.documentation.http_reference import HttpReference
 from tools.documentation.links import problems
 from tools.documentation.pages import (
     DOCS,
@@ -26,7 +25,6 @@ from tools.documentation.pages import (
 from tools.documentation.pages import with_site_links as rewritten
 
 HOME = (DOCS / "README.md").read_text(encoding="utf-8")
-DESCRIPTION = json.loads((ROOT / "service" / "api" / "openapi.json").read_text(encoding="utf-8"))
 
 
 def test_every_page_has_a_place_in_the_navigation():
@@ -98,20 +96,6 @@ def test_the_notebook_is_a_page_with_its_results_and_pictures(tmp_path):
     assert "def check" not in lesson
 
 
-def test_the_http_reference_has_every_call_and_every_type():
-    reference = HttpReference(DESCRIPTION, "api")
-    pages = reference.pages()
-    assert list(reference.titles()) == list(pages)
-    calls = [(method.upper(), path) for path, methods in DESCRIPTION["paths"].items() for method in methods]
-    for method, path in calls:
-        assert sum(f"\n`{method} {path}`\n" in text for text in pages.values()) == 1, (method, path)
-    types = pages["reference/http/types.md"]
-    assert set(re.findall("^## (.+)$", types, re.MULTILINE)) == set(DESCRIPTION["components"]["schemas"])
-    assert "| `query` |" in types
-    assert "](../../api)" in pages["reference/http/index.md"]
-    assert "](../../api)" not in HttpReference(DESCRIPTION).pages()["reference/http/index.md"]
-
-
 @pytest.mark.parametrize(
     ("body", "problem"),
     [
@@ -148,7 +132,11 @@ def test_the_built_site_has_the_python_reference_and_nothing_of_another_host(doc
     [style] = json.loads((documentation_site / "styles.json").read_text(encoding="utf-8"))
     assert style.startswith("'sha256-")
     home = (documentation_site / "index.html").read_text(encoding="utf-8")
-    assert '<a href="reference/http/index.html">HTTP</a>' in home  # in the table
+    assert '<a href="reference/python/client.html">Python</a>' in home  # in the table
+    http = (documentation_site / "reference" / "http.html").read_text(encoding="utf-8")
+    assert 'src="http/show.js"' in http
+    assert 'href="../api"' in http
+    assert json.loads((documentation_site / "reference" / "http" / "openapi.json").read_text())["paths"]
     assert problems(documentation_site, ("api",)) == []
 
 

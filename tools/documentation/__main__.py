@@ -15,13 +15,20 @@ import tempfile
 from pathlib import Path
 
 from tools.documentation import models
-from tools.documentation.http_reference import HttpReference
 from tools.documentation.links import problems
 from tools.documentation.pages import DOCS, ROOT, Entry, as_python_markdown, copy_pages, navigation, repository
 from tools.documentation.python_reference import PythonReference
 
 CONFIGURATION = DOCS / "site"
 API = "api"  # the page of the service on which calls can be tried, beside the site
+HTTP = "reference/http.md"  # which shows the description of the API
+SHOWN = """
+<link rel="stylesheet" href="http/swagger-ui.css">
+<div id="description"></div>
+<script src="http/swagger-ui-bundle.js"></script>
+<script src="http/show.js"></script>
+"""
+TRIAL = f"\nYou can try each call [on a page of this service](../{API}).\n"
 # No repo_url, for which a page would ask GitHub's API.
 SOURCE = '\n[[project.extra.social]]\nicon = "lucide/git-branch"\nname = "The repository"\nlink = {}\n'
 INDEX = "search.json"
@@ -29,8 +36,7 @@ STYLES = "styles.json"  # for the content policy of the service
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 # The table of the home page that has no generated pages in the repository.
 REFERENCE = "## Reference\n\n| | |\n|---|---|\n"
-GENERATED = "| [HTTP](reference/http/index.md) | every call, with its fields, answers and types |\n"
-GENERATED += "| [Python](reference/python/client.md) | the client, its answers and errors, and the library |\n"
+GENERATED = "| [Python](reference/python/client.md) | the client, its answers and errors, and the library |\n"
 VERSIONED = '\n[project.extra.version]\nprovider = "mike"\n'
 
 
@@ -53,11 +59,15 @@ def build(target: Path, version: str = "") -> None:
 def _build(work: Path, target: Path, version: str) -> None:
     pages = work / "pages"
     copy_pages(pages, f"v{version}" if version[:1].isdigit() else "main")
-    http = HttpReference(
-        json.loads((ROOT / "service" / "api" / "openapi.json").read_text(encoding="utf-8")), "" if version else API
-    )
+    with (pages / HTTP).open("a", encoding="utf-8") as page:
+        page.write(SHOWN if version else TRIAL + SHOWN)
+    swagger = ROOT / "service" / "web" / "vendor" / "swagger-ui"
+    shown = (swagger / "swagger-ui-bundle.js", swagger / "swagger-ui.css", CONFIGURATION / "show.js")
+    (pages / HTTP).with_suffix("").mkdir()
+    for file in (*shown, ROOT / "service" / "api" / "openapi.json"):
+        shutil.copy(file, (pages / HTTP).with_suffix(""))
     python = PythonReference()
-    for path, text in (http.pages() | python.pages()).items():
+    for path, text in python.pages().items():
         (pages / path).parent.mkdir(parents=True, exist_ok=True)
         (pages / path).write_text(as_python_markdown(text), encoding="utf-8")
     home = (pages / "README.md").read_text(encoding="utf-8")
@@ -67,10 +77,7 @@ def _build(work: Path, target: Path, version: str) -> None:
 
     parts = navigation((DOCS / "README.md").read_text(encoding="utf-8"))
     [reference] = [part for part in parts if part.title == "Reference"]
-    groups = {"HTTP": http.titles(), "Python": python.titles()}
-    reference.entries[:0] = [
-        Entry(title, entries=[Entry(name, page) for page, name in titles.items()]) for title, titles in groups.items()
-    ]
+    reference.entries.insert(0, Entry("Python", entries=[Entry(name, page) for page, name in python.titles().items()]))
     listed = {page for part in parts for page in part.pages()}
     written = {path.relative_to(pages).as_posix() for path in pages.rglob("*.md")}
     if forgotten := sorted(written - listed):

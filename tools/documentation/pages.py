@@ -20,7 +20,7 @@ GUESTS = {"docker/README.md": "operate/container.md", "CHANGELOG.md": "operate/c
 # Files that the site has as pages which are made of them.
 MADE = {
     "attention/lookup/bounds/__init__.py": "reference/python/bounds.md",
-    "service/api/openapi.json": "reference/http/index.md",
+    "service/api/openapi.json": "reference/http.md",
 }
 NOT_PAGES = {"site"}  # folders of docs/ without pages
 OF_A_WALL = re.compile(r"^extensions/\w+/(?=docs/)")  # where a wall has pages, at the same places of the site

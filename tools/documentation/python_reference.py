@@ -11,7 +11,6 @@ from typing import Any
 
 import griffe
 
-from tools.documentation.http_reference import table
 from tools.documentation.pages import DOCS, ROOT
 
 FOLDER = "reference/python"
@@ -112,7 +111,7 @@ class PythonReference:
                 text = member.docstring.value if member.docstring else ""
                 annotation = f"`{member.annotation}`" if member.annotation else ""
                 fields.append((f"`{key}`", annotation, _plain(text.partition("\n\n")[0])))
-        yield from table(("attribute", "type", "means"), fields)
+        yield from _table(("attribute", "type", "means"), fields)
         for key, member in members.items():
             if member.is_function:
                 yield from self._member(f"{name}.{key}", member, level + 1)
@@ -130,11 +129,11 @@ class PythonReference:
                 yield from (_indented_as_code(_plain(value)), "")
             elif kind in {"parameters", "attributes"}:
                 rows = [(f"`{each.name}`", _plain(each.description)) for each in value]
-                yield from table(("argument" if kind == "parameters" else "attribute", "means"), rows)
+                yield from _table(("argument" if kind == "parameters" else "attribute", "means"), rows)
             elif kind in {"returns", "yields"}:
                 yield from ("", f"**{kind.capitalize()}**: " + " ".join(_plain(each.description) for each in value), "")
             elif kind == "raises":
-                yield from table(
+                yield from _table(
                     ("raises", "if"), [(f"`{each.annotation}`", _plain(each.description)) for each in value]
                 )
             elif kind == "admonition" and value.contents:
@@ -142,6 +141,15 @@ class PythonReference:
             elif kind == "examples":
                 code = "\n".join(text for _, text in value)
                 yield from ("", "**Example**:", "", "```python", _without_prompts(code), "```", "")
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    """Return the lines of a table, with an empty line around it; no line for no row."""
+    if not rows:
+        return []
+    lines = [head, tuple("---" for _ in head), *rows]
+    cells = ([re.sub(r"\s*\n\s*", " ", text.strip()).replace("|", "\\|") for text in line] for line in lines)
+    return ["", *(f"| {' | '.join(line)} |" for line in cells), ""]
 
 
 def _plain(text: str) -> str:

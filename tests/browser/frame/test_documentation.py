@@ -71,7 +71,7 @@ def background(page: Any) -> str:
 
 def test_every_kind_of_page_opens_and_fits_its_window(page):
     start = page.url
-    kinds = ("start/notebook", "guide/asking", "reference/glossary", "reference/http/attend", "reference/python/client")
+    kinds = ("start/notebook", "guide/asking", "reference/glossary", "reference/http", "reference/python/client")
     for name in (*kinds, "operate/container", "operate/certificate"):
         page.goto(f"{start}{name}.html")
         page.wait_for_load_state("networkidle")
@@ -85,7 +85,9 @@ def test_a_drawing_opens_by_itself(page):
 
 def test_the_site_and_the_api_reference_lead_to_each_other(page):
     home = page.url
-    page.goto(f"{home}reference/http/index.html")
+    page.goto(f"{home}reference/http.html")
+    page.wait_for_selector("#description .opblock")
+    assert page.get_by_role("button", name="Try it out").count() == 0
     page.get_by_role("link", name="on a page of this service").click()
     page.wait_for_selector(".opblock")
     assert page.url == f"{home}api"
