@@ -20,6 +20,7 @@ GUESTS = {"docker/README.md": "operate/container.md", "CHANGELOG.md": "operate/c
 # Files that the site has as pages which are made of them.
 MADE = {
     "attention/lookup/bounds/__init__.py": "reference/python/bounds.md",
+    "clients/python/softkv/answers/__init__.py": "reference/python/answers.md",
     "service/api/openapi.json": "reference/http.md",
 }
 NOT_PAGES = {"site"}  # folders of docs/ without pages
