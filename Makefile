@@ -97,8 +97,8 @@ NONE_IS_FINE = || [ $$? = 5 ]
 
 # The service requires its core, its client and the model, and its extras the walls. pip gets all at once, so it looks for
 # none of them in an index.
-PROJECTS := pyproject.toml attention/pyproject.toml clients/python/pyproject.toml $(wildcard extensions/*/pyproject.toml)
-WALLS := $(patsubst %/pyproject.toml,%,$(wildcard extensions/*/pyproject.toml))
+PROJECTS := pyproject.toml attention/pyproject.toml clients/python/pyproject.toml $(wildcard extensions/*/pyproject.toml workshop/pyproject.toml)
+WALLS := $(patsubst %/pyproject.toml,%,$(wildcard extensions/*/pyproject.toml workshop/pyproject.toml))
 OWN = -e attention -e clients/python $(WALLS:%=-e %)
 
 # The kernels in C, of which installing the core in this way makes a library beside them. The compiler is in the temporary
@@ -358,5 +358,5 @@ release:
 	@$(PYTHON) -m tools.release '$(VERSION)'
 
 clean:
-	rm -rf $(VENV) .venv-uv .page-tools .venv-lowest .venv-newest $(CLUSTER) $(OTHERS) $(RIVALS) $(LOCKING) $(DOCS) $(SITE) $(patsubst %,.venv-%,$(FRAMEWORKS) $(OLDEST)) build dist *.egg-info attention/build attention/*.egg-info $(wildcard clients/*/build clients/*/*.egg-info extensions/*/build extensions/*/*.egg-info) \
+	rm -rf $(VENV) .venv-uv .page-tools .venv-lowest .venv-newest $(CLUSTER) $(OTHERS) $(RIVALS) $(LOCKING) $(DOCS) $(SITE) $(patsubst %,.venv-%,$(FRAMEWORKS) $(OLDEST)) build dist *.egg-info attention/build attention/*.egg-info $(wildcard clients/*/build clients/*/*.egg-info extensions/*/build extensions/*/*.egg-info workshop/build workshop/*.egg-info) \
 	  clients/typescript/dist clients/typescript/node_modules

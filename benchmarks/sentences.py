@@ -40,7 +40,7 @@ from attention.transformer import (
     map_arrays,
 )
 from benchmarks.installed import DICTIONARY
-from service.commands.page.model import layer_tensors, norm_tensors, quantise, script
+from softkv_workshop.page.model import layer_tensors, norm_tensors, quantise, script
 
 NAME = "writing"
 WEB = Path(__file__).parents[1] / "service" / "web"

@@ -23,6 +23,7 @@ from service.api.keyring import KeyFile, Keyring
 from service.api.middleware.access import AccessCheck, Hosts, machine_names
 from service.api.middleware.requests import RequestMiddleware, Telemetry
 from service.api.network import Network
+from service.api.parts import find_parts
 from service.api.problems import handlers
 from service.api.received import ReceivedFiles
 from service.api.routes import idempotency, page
@@ -96,7 +97,8 @@ def create_app(
         telemetry=NO_TELEMETRY if tracing is None else tracing.config,
     )
     # Not by `include_router`, which would build each route a second time. These routes guard themselves.
-    app.router.routes.extend(route for router in routes.ALL for route in router.routes)
+    routers = (*routes.ALL, *(router for part in find_parts() for router in part.routers()))
+    app.router.routes.extend(route for router in routers for route in router.routes)
     needs_key = settings.keyed and settings.allow_anonymous is None
     page.mount(app, settings.root_path, settings.frame_ancestors, site, keyed=needs_key)
     handlers.install(app)
@@ -152,7 +154,7 @@ def _set_state(app: FastAPI, settings: Settings, tracing: Tracing | None) -> Non
     )
     app.state.admission = Admission(settings.max_queue)
     app.state.backup = asyncio.Lock()
-    app.state.received = ReceivedFiles(settings.received_folder, settings.max_body_bytes)
+    app.state.received = ReceivedFiles(settings.upload_folder, settings.max_body_bytes)
     app.state.tables = FairSemaphore(HEAVY, HEAVY - 1)
     app.state.shutdown = Shutdown()
     app.state.mcp = MCPEndpoint(settings.max_body_bytes)

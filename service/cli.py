@@ -13,7 +13,6 @@ from service.commands.demo import demo
 from service.commands.distributions import find_conflicts
 from service.commands.doctor import doctor
 from service.commands.key import key
-from service.commands.page import page
 from service.commands.serve import ServeCommand, serve
 from service.commands.stores import copy, restore
 from softkv.commands.command_line import OPERATE, START, Command, CommandError
@@ -44,4 +43,3 @@ app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
 )(bench)
 app.add_typer(cluster, name="cluster", rich_help_panel=OPERATE)
-app.add_typer(page, name="page", rich_help_panel=OPERATE)

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from attention.kernels import one_blas_thread
 from service.api.keyring import KeyFile
 from service.api.network import Network
+from service.api.parts import find_parts
 from service.api.state import State
 from service.api.warmup import warm
 from service.datasets import DEMOS
@@ -105,6 +106,7 @@ def _parts(settings: Settings, catalogue: Catalogue, network: Network) -> State:
         keys_required=settings.keyed and settings.allow_anonymous is None,
         lab_for=settings.lab,
         network=network,
+        added={part.name: part.start() for part in find_parts()},
     )
 
 

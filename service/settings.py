@@ -425,7 +425,7 @@ class Settings(BaseSettings):
         return read_encoders(self.encoders, self.precision, provider_key)
 
     @property
-    def received_folder(self) -> Path:
+    def upload_folder(self) -> Path:
         """The directory of files that calls receive."""
         return self.data_dir / "received" if self.received_dir is None else self.received_dir
 

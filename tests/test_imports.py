@@ -43,7 +43,8 @@ PAST_A_FACE = [
     ("service.app", "service.api.routes.idempotency"),
     ("service.app", "service.api.routes.mcp"),
     ("service.app", "service.api.routes.page"),
-    ("service.commands.page.**", "service.api.routes.page"),  # the page as files
+    ("softkv_workshop.page.**", "service.api.routes.page"),  # the page as files
+    ("softkv_workshop.routes.rooms", "service.api.routes.collections"),  # the shape of a background
     ("service.server.startup", "service.api.routes.service"),
 ]
 
@@ -54,7 +55,12 @@ ONLY = {
     "mcp_types": ["softkv.mcp.**"],
     "psycopg": ["service.storage.postgres.**"],
     "ray": ["service.cluster.ray_cluster"],
-    "service.schemas": ["service.api.**"],
+    "service.schemas": [
+        "service.api.**",
+        "softkv_workshop.part",
+        "softkv_workshop.routes.**",
+        "softkv_workshop.schemas.**",
+    ],
     "service.settings": [
         *(
             "service.cli",

@@ -51,7 +51,7 @@ LEFT_OVERS = (
     *("build/lib/service", "attention/build/lib/attention", "clients/python/build/lib/softkv"),
 )
 NATIVE = "attention/kernels/native"
-SERVICE = {"softkv", "softkv_core", "softkv_client", "softkv_model_minilm"}
+SERVICE = {"softkv", "softkv_core", "softkv_client", "softkv_model_minilm", "softkv_workshop"}
 """The distributions that `softkv` requires."""
 DISTRIBUTIONS = SERVICE | {wall.package for wall in WALLS.values()}
 ASK = """
@@ -125,11 +125,11 @@ FORMATS = {
 
 # Every module, but those that ask for a program of others.
 IMPORT_ALL = """
-import importlib, json, pkgutil, attention, service, softkv
+import importlib, json, pkgutil, attention, service, softkv, softkv_workshop
 extras = ("service.storage.postgres", "service.cluster.ray_cluster", "service.mcp", "softkv.mcp",
-          "service.lab.training", "softkv.widget",
+          "softkv_workshop.lab.training", "softkv.widget",
           "attention.transformer.packed", "attention.estimators", "attention.torch")
-names = [each.name for package in (attention, service, softkv)
+names = [each.name for package in (attention, service, softkv, softkv_workshop)
          for each in pkgutil.walk_packages(package.__path__, package.__name__ + ".", onerror=lambda name: None)]
 names = [name for name in names if not name.startswith(extras)]
 for name in names:

@@ -30,12 +30,14 @@ RELEASED = re.compile(rf"^## ({VERSION}) \(", re.MULTILINE)
 # Files, as patterns of `Path.glob`, and the text around the version or the owner in them, for which @ stands.
 VERSIONS = (
     ("pyproject.toml", r'^version = "@"'),
-    ("pyproject.toml", r"softkv-(?:client|core|referee|torch)==@"),
+    ("pyproject.toml", r"softkv-(?:client|core|referee|torch|workshop)==@"),
     ("attention/pyproject.toml", r'^version = "@"'),
     ("attention/pyproject.toml", r"softkv-torch==@"),
     ("clients/*/pyproject.toml", r'^version = "@"'),
     ("extensions/*/pyproject.toml", r'^version = "@"'),
     ("extensions/*/pyproject.toml", r'"softkv-(?:client|core)(?:\[\w+\])?==@"'),
+    ("workshop/pyproject.toml", r'^version = "@"'),
+    ("workshop/pyproject.toml", r'"softkv==@"'),
     ("clients/*/pyproject.toml", r'"(?:softkv-client|langchain-softkv)==@"'),
     ("clients/python/pyproject.toml", r'"softkv==@"'),
     ("clients/python/softkv/settings.py", r'^VERSION = "@"'),
@@ -65,6 +67,7 @@ OWNERS = (
     ("clients/*/README.md", r"https://github\.com/@/softkv"),
     ("extensions/*/pyproject.toml", r"https://github\.com/@/softkv"),
     ("extensions/*/README.md", r"https://github\.com/@/softkv"),
+    ("workshop/*.*", r"https://github\.com/@/softkv"),
     ("clients/llamaindex/pyproject.toml", r'^SoftkvVectorStore = "@"'),
     ("clients/python/README.md", r"mcp-name: io\.github\.@/softkv"),
     ("clients/typescript/package.json", r"https://github\.com/@/softkv"),

@@ -23,7 +23,7 @@ PYTHON = {
     "partner packages": r"clients/(?!python/|typescript/)(?!.*tests/)|clients/python/softkv/"
     r"(langchain|langgraph|llamaindex|haystack|mem0|integrations)/",
     **{f"{name} (wall)": f"{wall.folder}/" for name, wall in WALLS.items()},
-    "tests": r"tests/|clients/.*/tests/|extensions/conftest",
+    "tests": r"tests/|clients/.*/tests/|(extensions|workshop)/conftest",
     **{f"{name} (its tests)": f"{wall.folder}/tests/" for name, wall in WALLS.items()},
     "tools": r"tools/",
     "benchmarks": r"benchmarks/",

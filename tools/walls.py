@@ -41,6 +41,7 @@ class Wall:
 WALLS = {
     "referee": Wall("extensions/referee", "softkv_referee"),
     "torch": Wall("extensions/torch", "softkv_torch"),
+    "workshop": Wall("workshop", "softkv_workshop"),
 }
 
 

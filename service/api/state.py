@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
@@ -10,11 +11,10 @@ from fastapi import Depends, Path, Request
 
 from service.api.keyring import Holder
 from service.api.network import Network
-from service.lab import Lab
+from service.api.parts import PartState
 from service.retrieval.collections import AnyCatalogue, Catalogue, RestrictedCatalogue
 from service.retrieval.documents import ReEncodings, Seeding
 from service.retrieval.labels import Refits
-from service.rooms import Rooms
 from service.schemas.wire import CollectionName, DocumentId
 
 
@@ -27,6 +27,7 @@ class State:
         lab_for: which callers may train models.
         warmed: set when the warm-up has made a first call of each kind.
         network: whether the service is open to the network.
+        added: the states of the parts that other distributions add, by the names of the parts.
     """
 
     catalogue: AnyCatalogue
@@ -39,10 +40,9 @@ class State:
     max_queue: int
     keys_required: bool
     lab_for: Literal["writers", "readers"] = "writers"
-    lab: Lab = field(default_factory=Lab)
     warmed: asyncio.Event = field(default_factory=asyncio.Event)
-    rooms: Rooms = field(default_factory=Rooms)
     network: Network = field(default_factory=Network)
+    added: Mapping[str, PartState] = field(default_factory=dict)
 
     def loading(self) -> list[str]:
         """Return what is being loaded in the background, which keeps the process busy."""

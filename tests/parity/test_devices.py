@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from attention import NORMALISERS, SIMILARITIES, attend, merge, partial, recall
-from attention.recurrent import RecurrentArchitecture
-from attention.recurrent import initial as recurrent
 from attention.transformer import Architecture, EncoderDecoder, SentenceEncoder, initial, map_arrays
+from softkv_workshop.recurrent import RecurrentArchitecture
+from softkv_workshop.recurrent import initial as recurrent
 from tests.thorough import crossed
 
 B, M, N, D, D_V = 2, 3, 7, 5, 4

@@ -33,7 +33,7 @@ N, WIDTH = 6_000, 384
 KEYS = np.random.default_rng(3).standard_normal((N, WIDTH)).astype(np.float32)
 ASKED = {"query": KEYS[17].tolist(), "top_k": 3, "include": ["output"]}
 NEEDED_LATER = {
-    "attention.recurrent",
+    "softkv_workshop.recurrent",
     "attention.transformer",
     "httpx2",
     "mcp",

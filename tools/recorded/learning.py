@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from service.lab.networks import MODELS, Model, Plan, build_network, count_parameters
-from service.lab.tasks import TASKS, Example, TextTask
+from softkv_workshop.lab.networks import MODELS, Model, Plan, build_network, count_parameters
+from softkv_workshop.lab.tasks import TASKS, Example, TextTask
 from tools.recorded import pack_weights
 from tools.recorded.training import SEED, Recording, moments, read_aloud, unseen
 

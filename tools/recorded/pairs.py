@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from attention import attend
 from service.encoding import DEFAULT_MODEL, load_encoder
-from service.lab.jobs import D_K, select_held_out
-from service.lab.training import Budget, ProjectionStep, learn_projections
+from softkv_workshop.lab.jobs import D_K, select_held_out
+from softkv_workshop.lab.training import Budget, ProjectionStep, learn_projections
 from tools.recorded import pack_weights
 from tools.recorded.training import SECONDS, SEED
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from service.lab.networks import Plan, build_network, count_parameters
-from service.lab.tasks import PICTURES, join_patches
+from softkv_workshop.lab.networks import Plan, build_network, count_parameters
+from softkv_workshop.lab.tasks import PICTURES, join_patches
 from tools.recorded import pack_weights
 from tools.recorded.training import SEED, Recording, moments, read_aloud, unseen
 

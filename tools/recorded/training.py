@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from service.lab.networks import Plan, decode, run_decoder
-from service.lab.tasks import BEGIN, END, Example, PictureTask, Task
-from service.lab.training import Budget, Evaluation, Snapshot, Step, TrainingResult, train_with_snapshots
+from softkv_workshop.lab.networks import Plan, decode, run_decoder
+from softkv_workshop.lab.tasks import BEGIN, END, Example, PictureTask, Task
+from softkv_workshop.lab.training import Budget, Evaluation, Snapshot, Step, TrainingResult, train_with_snapshots
 
 if TYPE_CHECKING:
-    from service.lab.networks import Network
+    from softkv_workshop.lab.networks import Network
 
 SEED = 0
 MOMENTS = 33

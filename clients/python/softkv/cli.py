@@ -41,12 +41,12 @@ NOT_INSTALLED = {
             "key": "Generate an API key, and its line for the service's file of keys.",
             "access-log": "Read the access log of a service: changes, and refusals by a key.",
             "cluster": "Hold the keys in the memory of several machines, in a running Ray cluster.",
-            "page": "Export the page as files for any web host.",
             "bench": "Run the benchmarks; `softkv bench --help` lists their options.",
         },
     ),
     "referee": ("softkv[referee]", {"check-index": "Compare the search of a vector store with the exact answers."}),
     "torch": ("softkv[torch]", {"train": "Teach a collection the words of your questions, by labelled pairs."}),
+    "workshop": ("softkv-workshop", {"page": "Export the page as files for any web host."}),
 }
 """The requirement to install for the commands of each entry point, and their help until then."""
 

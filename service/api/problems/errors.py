@@ -55,10 +55,6 @@ class Forbidden(APIError):
     """The caller's key does not permit the call, for example a write with a read-only key."""
 
 
-class LabClosed(APIError):
-    """The caller may only read, but only callers that may write can train models in the lab."""
-
-
 class MalformedHost(APIError):
     """The Host header is missing, repeated or invalid."""
 

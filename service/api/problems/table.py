@@ -8,32 +8,10 @@ from http import HTTPStatus
 from typing import Any
 
 from attention.errors import AttentionError
-from service import encoding, lab, retrieval, rooms, storage
+from service import encoding, retrieval, storage
+from service.api.parts import Refusal, find_parts
 from service.api.problems import errors as api
 from service.schemas.openai import ErrorAnswer
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A reason to refuse a call: its status, and the text that clients get.
-
-    Attributes:
-        status: the HTTP status.
-        reason: its description in the OpenAPI file. None leaves it out, because it occurs before a call reaches a
-            route.
-        errors: the exceptions for which this refusal is sent, a class or a tuple as in `except`.
-        repeat: whether the same request may succeed a moment later.
-        openai_reason, openai_code, openai_param: what OpenAI's clients get in place of reason, code and pointer.
-    """
-
-    status: int
-    reason: str | None
-    errors: type[Exception] | tuple[type[Exception], ...]
-    repeat: bool = False
-    openai_reason: str | None = None
-    openai_code: str | None = None
-    openai_param: str | None = None
-
 
 # code → refusal; an error is answered by its most specific class in this table
 TABLE: Mapping[str, Refusal] = {
@@ -59,17 +37,11 @@ TABLE: Mapping[str, Refusal] = {
     "outside_filter": Refusal(
         403, "a document would lie outside the filter of this key; nothing was written", storage.OutsideFilter
     ),
-    "lab_closed": Refusal(403, "this caller may only read, and the lab is not for readers", api.LabClosed),
     "host_refused": Refusal(
         403, "the Host header has a name that is not this service's, and there is no key", api.HostRefused
     ),
     # Only /mcp, which the OpenAPI file leaves to the description of the Model Context Protocol.
     "origin_refused": Refusal(403, None, api.OriginRefused),
-    "not_presenter": Refusal(
-        403,
-        "only the caller that opened the room or sent the row may do this: the secret is missing or wrong",
-        rooms.NotPresenter,
-    ),
     "collection_not_found": Refusal(
         404, "there is no such collection", (retrieval.CollectionNotFound, storage.CollectionMissing)
     ),
@@ -82,11 +54,6 @@ TABLE: Mapping[str, Refusal] = {
         openai_reason="no such model",
         openai_param="model",
     ),
-    "room_not_found": Refusal(404, "there is no room with this code", rooms.RoomNotFound),
-    "room_over": Refusal(404, "the room with this code has ended", rooms.RoomOver),
-    "room_row_not_found": Refusal(404, "the room has no such row", rooms.RowNotFound),
-    "model_not_trained": Refusal(404, "the lab has no model with this id, or no longer", lab.ModelNotTrained),
-    "lab_busy": Refusal(409, "the lab trains another model, one at a time: try again", lab.LabBusy, repeat=True),
     "collection_conflict": Refusal(
         409, "the collection exists with other settings", (retrieval.CollectionConflict, retrieval.CollectionMoved)
     ),
@@ -104,12 +71,6 @@ TABLE: Mapping[str, Refusal] = {
     "document_changed": Refusal(
         409, "other writes changed the document at the same time: try again", retrieval.DocumentChanged, repeat=True
     ),
-    "room_taken": Refusal(409, "a room with this code is open", rooms.RoomTaken),
-    "question_over": Refusal(
-        409,
-        "the question is not the current one of the room, or its answer is shown already, or not yet",
-        rooms.QuestionOver,
-    ),
     "network_unavailable": Refusal(
         409, "the service cannot be opened to the network, or not at this address", api.NetworkUnavailable
     ),
@@ -122,7 +83,6 @@ TABLE: Mapping[str, Refusal] = {
         openai_reason="the body has more bytes than the service takes",
     ),
     "too_much": Refusal(413, "more items than the service takes in one request", retrieval.TooLarge),
-    "room_full": Refusal(413, "the room has its maximum of rows, guesses, questions or bytes", rooms.RoomFull),
     "unsupported_media_type": Refusal(
         415,
         "the body is not declared as a media type that this call takes",
@@ -168,14 +128,10 @@ TABLE: Mapping[str, Refusal] = {
         (api.RateExceeded, storage.QuotaExceeded),
         openai_code="rate_limit_exceeded",
     ),
-    "rooms_full": Refusal(
-        429, "the maximum number of rooms is open, in the service or for this caller", rooms.RoomsFull, repeat=True
-    ),
-    "listeners_full": Refusal(429, "the room has its maximum number of listeners", rooms.ListenersFull, repeat=True),
     "library_missing": Refusal(
         501,
         "this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format",
-        (encoding.LibraryMissing, lab.LibraryNeeded, api.ReaderMissing),
+        (encoding.LibraryMissing, api.ReaderMissing),
         openai_reason="this installation lacks the library of the model",
     ),
     "mcp_missing": Refusal(501, None, api.MCPMissing),
@@ -225,13 +181,13 @@ TABLE: Mapping[str, Refusal] = {
     "out_of_memory": Refusal(
         503, "the service lacks the memory for this request now: try again, or send less", MemoryError, repeat=True
     ),
-    "training_failed": Refusal(503, None, lab.TrainingFailed),
     # Any call may get this, so no call's description lists it.
     "stopping": Refusal(503, None, (api.ServiceStopping, storage.StoreClosed, encoding.QueueClosed), repeat=True),
     "disk_full": Refusal(507, "the disk is full: nothing was written, nothing is lost", storage.DiskFull),
     "access_log_unwritable": Refusal(
         507, "changes are refused, because the access log cannot be written", api.AccessLogUnwritable
     ),
+    **{code: refusal for part in find_parts() for code, refusal in part.refusals.items()},
 }
 # status → code, for refusals without a route and unexpected errors; other statuses use that of their hundred
 OF_STATUS: Mapping[int, str] = {
@@ -244,7 +200,7 @@ CODES: Mapping[type[Exception], str] = {
     kind: code
     for code, refusal in TABLE.items()
     for kind in (refusal.errors if isinstance(refusal.errors, tuple) else [refusal.errors])
-}
+} | {kind: code for part in find_parts() for kind, code in part.errors.items()}
 
 
 @dataclass(frozen=True)

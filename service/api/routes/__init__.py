@@ -1,5 +1,5 @@
 """The routes: each parses a request, calls the function that does the work, and turns its result into JSON. `ALL` lists
-every router of the API.
+every router of the API but those of the parts that other distributions add.
 """
 
 from __future__ import annotations
@@ -15,13 +15,11 @@ from service.api.routes import (
     encode,
     encoders,
     feedback,
-    lab,
     mcp,
     openai,
     projection,
     re_encoding,
     rerank,
-    rooms,
     service,
     tables,
     upload,
@@ -54,11 +52,7 @@ ALL = (
     openai.embeddings_router,
     openai.models_router,
     rerank.router,
-    lab.router,
     backup.router,
     tables.router,
-    rooms.router,
-    rooms.rows_router,
-    rooms.questions_router,
     mcp.router,
 )

@@ -42,7 +42,6 @@ from service.schemas.feedback import MAX_QUESTION
 from service.schemas.openai import MOST_INPUTS
 from service.schemas.query import MAX_PARTS
 from service.schemas.rerank import MAX_PAIRS, MAX_QUERY, MAX_SCORED
-from service.schemas.rooms import MAX_TEXT
 from service.schemas.service import (
     Liveness,
     NetworkAnswer,
@@ -62,6 +61,9 @@ probes_router = APIRouter(
 METRICS_TURN = Lock()
 MAX_LABELLED = 100
 """Collections that have metrics of their own."""
+
+OF_ROOMS = ("rooms", "room_rows", "room_bytes", "room_characters", "room_listeners", "room_seconds")
+"""Limits of rooms, which are 0 if no installed distribution has rooms."""
 
 
 @dataclass(frozen=True)
@@ -264,12 +266,8 @@ def _limits(running: State) -> dict[str, int]:
         "idempotency_key_characters": idempotency.MAX_KEY,
         "idempotency_hours": idempotency.HOURS,
         "json_depth": wire.MAX_DEPTH,
-        "rooms": running.rooms.limits.rooms,
-        "room_rows": running.rooms.limits.rows,
-        "room_bytes": running.rooms.limits.bytes,
-        "room_characters": MAX_TEXT,
-        "room_listeners": running.rooms.limits.listeners,
-        "room_seconds": int(running.rooms.limits.seconds),
+        **dict.fromkeys(OF_ROOMS, 0),
+        **{name: limit for state in running.added.values() for name, limit in state.limits().items()},
     }
 
 

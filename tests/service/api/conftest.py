@@ -11,10 +11,11 @@ import httpx
 import pytest
 
 from service.encoding import LoadingReranker, load_reranker
-from service.lab import TASKS, NetworkJob, Plan, TrainedModel
-from service.lab.networks import build_network, count_parameters
 from service.retrieval.calibration import Calibration, Curve, Variant
 from service.storage import FeedbackRecord, JSONText
+from softkv_workshop.lab import TASKS, NetworkJob, Plan, TrainedModel
+from softkv_workshop.lab.networks import build_network, count_parameters
+from softkv_workshop.state import Workshop
 from tests.checkpoints import save_cross_encoder
 from tests.running import RunningService
 from tests.service.api.contract import Contract
@@ -65,7 +66,7 @@ def stocked(
     service.app.state.parts.catalogue.collection("library").write_feedback(said)
     add_reranker(service, cross_encoder)
     for task in LAB_MODELS:
-        service.app.state.parts.lab.keep(untrained(task))
+        Workshop.of(service.app.state.parts).lab.keep(untrained(task))
     room = {"code": "MATH", "rows": [{"id": "row-1", "key": "cats"}]}
     client.headers[SECRET] = client.post("/v1/rooms", json=room).json()["secret"]
     client.post("/v1/rooms/MATH/questions", json={"query": "pets"})

@@ -10,6 +10,7 @@ import pytest
 
 import service
 from attention.errors import AttentionError
+from service.api.parts import find_parts
 from service.api.problems import errors as api
 from service.api.problems.handlers import problem_response
 from service.api.problems.table import CODES, TABLE
@@ -55,7 +56,7 @@ def made() -> set[str]:
     sources = Path(service.__file__).parents[1]
     calls = (
         node.func
-        for room in ("attention", "service")
+        for room in ("attention", "service", "workshop/softkv_workshop")
         for path in (sources / room).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call)
@@ -79,7 +80,7 @@ def test_every_error_of_the_table_is_made_somewhere():
 def test_an_error_has_one_code():
     rows = [row.errors if isinstance(row.errors, tuple) else (row.errors,) for row in TABLE.values()]
     assert all(rows)
-    assert len(CODES) == sum(map(len, rows))
+    assert len(CODES) == sum(map(len, (*rows, *(part.errors for part in find_parts()))))
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def keyed(running: RunningService) -> Iterator[httpx.Client]:
 
 def received(running: RunningService) -> list[Path]:
     """Return the files that the service has received."""
-    return [path for path in running.settings.received_folder.glob("*/*/*") if path.is_file()]
+    return [path for path in running.settings.upload_folder.glob("*/*/*") if path.is_file()]
 
 
 def post(client: httpx.Client, name: str, content: bytes, **options: Any) -> httpx.Response:

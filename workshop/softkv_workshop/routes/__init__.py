@@ -1,0 +1,1 @@
+"""The routes of rooms and of the lab."""

@@ -1,0 +1,1 @@
+"""The models of the JSON of rooms and of the lab."""

@@ -1,0 +1,116 @@
+"""A recurrent network reads and writes; with an alignment each token that it writes is a query over the source."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from attention import ParameterError, attend
+from attention.transformer import arrays, map_arrays
+from softkv_workshop.recurrent import RecurrentArchitecture, initial
+
+BEGIN, END = 0, 1
+
+
+def model_of(random, cell="gru", *, attends=True, n_layers=2):
+    return initial.encoder_decoder(random, RecurrentArchitecture(cell, 6, 8, n_layers), 9, 7, attends=attends)
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize("attends", [False, True])
+def test_padding_changes_nothing(random, cell, attends):
+    model = model_of(random, cell, attends=attends)
+    source, target = random.integers(0, 9, (3, 5)), random.integers(0, 7, (3, 4))
+    lengths = np.array([5, 2, 4])
+    together = model.steps(source, target, lengths)
+    assert together.logits.shape == (3, 4, 7)
+    for row, length in enumerate(lengths):
+        alone = model.steps(source[row : row + 1, :length], target[row : row + 1])
+        np.testing.assert_allclose(together.logits[row], alone.logits[0], atol=1e-6)
+        if attends:
+            np.testing.assert_allclose(together.weights[row, :, :length], alone.weights[0], atol=1e-6)
+            assert not together.weights[row, :, length:].any()
+    assert (together.weights is not None) == attends
+
+
+def test_the_alignment_is_attention_by_the_last_output(random):
+    model = model_of(random, n_layers=1)
+    source, target = random.integers(0, 9, (2, 5)), random.integers(0, 7, (2, 3))
+    memory, states = model.encoder(model.source[source])
+    weights = model.steps(source, target).weights
+    first = attend(states[0][:, None], memory, memory, similarity=model.alignment)
+    np.testing.assert_allclose(weights[:, 0], first.weights[:, 0], atol=1e-6)
+    decoder_input = np.concatenate([model.target[target[:, 0]], first.output[:, 0]], axis=-1)
+    (second,) = model.decoder(decoder_input[:, None], states)[1]
+    np.testing.assert_allclose(
+        weights[:, 1], attend(second[:, None], memory, memory, similarity=model.alignment).weights[:, 0], atol=1e-6
+    )
+    np.testing.assert_allclose(weights.sum(axis=-1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("library", [np.asarray, torch.as_tensor], ids=["numpy", "torch"])
+def test_generated_tokens_are_the_most_likely_ones(random, library):
+    model = map_arrays(library, model_of(random, "lstm"))
+    source, lengths = library(random.integers(0, 9, (4, 5))), library(np.array([5, 1, 3, 2]))
+    written = model.generate(source, lengths, begin=BEGIN, end=END, limit=6)
+    decoder_input = np.concatenate([np.full((4, 1), BEGIN), np.asarray(written)[:, :-1]], axis=1)
+    logits = np.asarray(model(source, library(decoder_input), lengths))
+    for row, tokens in enumerate(np.asarray(written).tolist()):
+        length = tokens.index(END) + 1 if END in tokens else len(tokens)
+        assert tokens[:length] == logits[row, :length].argmax(axis=-1).tolist()
+        assert set(tokens[length:]) <= {END}
+
+
+def test_invalid_arguments_are_refused(random):
+    model = model_of(random)
+    with pytest.raises(ParameterError, match="limit must be at least 1, got 0"):
+        model.generate(np.array([[1]]), begin=BEGIN, end=END, limit=0)
+    with pytest.raises(ParameterError, match="token ids must lie from 0 to 8, got 9"):
+        model(np.array([[9]]), np.array([[1]]))
+    with pytest.raises(ParameterError, match="token ids must lie from 0 to 6, got -1"):
+        model(np.array([[1]]), np.array([[-1]]))
+    with pytest.raises(ParameterError, match="cell must be gru or lstm, got 'rnn'"):
+        RecurrentArchitecture("rnn", 3, 4)
+
+
+@pytest.mark.thorough
+def test_with_attention_it_learns_to_reverse(random):
+    sizes = RecurrentArchitecture("gru", 12, 24)
+    start = initial.encoder_decoder(random, sizes, 12, 12, attends=True)
+    model = map_arrays(lambda array: torch.from_numpy(array).requires_grad_(), start)
+    parameters = [tensor for _, tensor in arrays(model)]
+    optimiser = torch.optim.AdamW(parameters, lr=1e-2, weight_decay=0.0)
+
+    def task(count):
+        source = torch.from_numpy(random.integers(2, 12, (count, 4)))
+        return source, torch.cat([source.flip(1), torch.full((count, 1), END)], dim=1)
+
+    def accuracy():
+        source, target = task(256)
+        with torch.no_grad():
+            written = model.generate(source, begin=BEGIN, end=END, limit=5)
+        return float(
+            (functional.pad(written, (0, 5 - written.shape[1]), value=END) == target).all(dim=1).float().mean()
+        )
+
+    assert accuracy() < 0.01
+    for _ in range(300):
+        source, target = task(64)
+        logits = model(source, functional.pad(target[:, :-1], (1, 0), value=BEGIN))
+        loss = functional.cross_entropy(logits.flatten(0, 1), target.flatten())
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimiser.step()
+    assert accuracy() > 0.95
+    source, target = task(1)
+    with torch.no_grad():
+        weights = model.steps(source, functional.pad(target[:, :-1], (1, 0), value=BEGIN)).weights[0]
+    assert weights[:4].argmax(dim=1).tolist() == [3, 2, 1, 0]  # the alignment lies on the other diagonal
