@@ -8,7 +8,8 @@ content and its own number. It detects content that the disk changed or moved to
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import methodcaller
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ AS_BYTES = "surrogateescape"
 """The codec error handler that turns damaged UTF-8 into text, and back."""
 
 CHECKSUM_BYTES = 8
+_bytes: Callable[[str], bytes] = methodcaller("encode", errors=AS_BYTES)
 _NONE = b"\xfe"  # neither byte occurs in UTF-8
 _SEPARATOR = b"\xff"
 
@@ -118,10 +120,6 @@ def job_checksum(collection: int, shadow: int | None, job: str) -> int:
 def answer_checksum(digest: bytes, status: int, body: bytes) -> bytes:
     """Return the checksum of a stored answer to a write; it is stored in front of the answer's body."""
     return xxh3_64_digest(b"%d " % status + digest + body)
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode(errors=AS_BYTES)
 
 
 def _checksum(content: bytes) -> int:

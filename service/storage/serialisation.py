@@ -86,7 +86,7 @@ class DocumentTexts(NamedTuple):
                 f"the {where} {subject} holds a NUL (U+0000), which PostgreSQL keeps in no text: leave it out"
             )
         searched = tuple(field_rows(metadata))
-        if not all(map(is_utf8, (identity, key or "", *(_strings(searched) if has_escapes else ())))):
+        if not is_utf8("".join((identity, key or "", *(_strings(searched) if has_escapes else ())))):
             raise Unstorable(f"id, key or metadata {subject} holds half of a surrogate pair, which UTF-8 cannot say")
         mark = SENT if value_sent and value == key else ""
         return cls(identity, key, mark + json_text(value, f"value {subject}"), text, searched, expires)
@@ -101,7 +101,7 @@ def json_text(value: Any, subject: str) -> str:
         text = _encode_json(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise Unstorable(f"{subject} is not JSON that can be stored: {error}") from None
-    if is_utf8(text):
+    if text.isascii() or is_utf8(text):
         return text
     # An unpaired surrogate is JSON but not UTF-8; written as an escape it is both.
     return json.dumps(value, separators=(",", ":"))
@@ -322,11 +322,15 @@ def document_of(texts: StoredDocument, vectors: Sequence[StoredVectors]) -> Docu
     )
 
 
-def vector_entries(row: int, document: DocumentRecord) -> Iterator[tuple[Any, ...]]:
-    """Yield the values of VECTOR_COLUMNS for each key of a document that is stored under this row number."""
-    value = None if document.value_vector is None else blob(document.value_vector)
-    keys: Sequence[bytes | None] = list(map(blob, document.keys)) or [None]
-    parts = document.parts or [(None, None)] * len(keys)
-    for number, (key, (first, last)) in enumerate(zip(keys, parts, strict=True), start=row):
-        entry = (number, row, first, last, key, value)
-        yield (*entry, vectors_checksum(*entry))
+def vector_entries(rows: Sequence[int], documents: Sequence[DocumentRecord]) -> list[tuple[Any, ...]]:
+    """Return the values of VECTOR_COLUMNS for each key of documents that are stored under these row numbers."""
+    entries = list[tuple[int, int, int | None, int | None, bytes | None, bytes | None]]()
+    for row, document in zip(rows, documents, strict=True):
+        value = None if document.value_vector is None else blob(document.value_vector)
+        keys: Sequence[bytes | None] = list(map(blob, document.keys)) or [None]
+        parts = document.parts or [(None, None)] * len(keys)
+        entries += [
+            (number, row, first, last, key, value)
+            for number, (key, (first, last)) in enumerate(zip(keys, parts, strict=True), start=row)
+        ]
+    return [(*entry, vectors_checksum(*entry)) for entry in entries]

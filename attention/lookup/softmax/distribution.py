@@ -60,7 +60,7 @@ def normalise(masses: F64, totals: F64, null: NullKey | None, temperature: float
     best, mass, gap = totals.tolist()
     log_mass, mean_gap = math.log(mass), -gap / mass
     null_logit = -math.inf if null is None else null.logit(best, temperature)
-    null_level = None if null is None else null.level(temperature)
+    null_level = None if null is None else null.level
     # A quotient of masses would be ∞/∞ if the null key is far above the documents.
     null_weight = logistic(null_logit - log_mass)
     weights = np.multiply(masses, logistic(log_mass - null_logit) / mass, out=masses)
@@ -159,7 +159,7 @@ def _no_documents(null: NullKey | None, temperature: float) -> Distribution:
     evidence = Evidence(
         temperature=temperature,
         null_weight=0.0 if null is None else 1.0,
-        null_similarity=None if null is None else null.level(temperature),
+        null_similarity=None if null is None else null.level,
         log_partition=partition,
         entropy=0.0,
         effective_documents=0.0,
@@ -221,7 +221,7 @@ def restore_evidence(evidence: Evidence, null: NullKey | None, temperature: floa
     return replace(
         evidence,
         temperature=temperature,
-        null_similarity=None if null is None else null.level(temperature),
+        null_similarity=None if null is None else null.level,
         log_partition=None if partition is None else partition + peak / temperature,
     )
 

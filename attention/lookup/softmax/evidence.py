@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from attention.errors import ParameterError
@@ -94,10 +94,18 @@ class NullKey:
     Attributes:
         similarity: the similarity of each of these keys.
         log_count: the logarithm of their number.
+        temperature: the temperature of the softmax, which counts only if `log_count` is not 0.
+        level: s₀, the similarity at which a single key weighs as much as the null key; infinite if it exceeds float64.
     """
 
     similarity: float
     log_count: float = 0.0
+    temperature: float = 0.0
+    level: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        level = self.similarity + self.temperature * self.log_count if self.log_count else self.similarity
+        object.__setattr__(self, "level", level)
 
     def logit(self, best: float, temperature: float) -> float:
         """Return the logit of the null key ("none of these") minus that of a key with similarity `best`.
@@ -107,16 +115,6 @@ class NullKey:
             temperature: above 0.
         """
         return (self.similarity - best) / temperature + self.log_count
-
-    def level(self, temperature: float) -> float:
-        """Return s₀, the similarity at which a single key weighs as much as the null key.
-
-        It is infinite if it exceeds float64.
-
-        Args:
-            temperature: 0 or more.
-        """
-        return self.similarity + temperature * self.log_count if self.log_count else self.similarity
 
 
 @dataclass(frozen=True)
@@ -165,7 +163,7 @@ class Background:
         tilted = self.mean + (self.deviation * (self.deviation / (2 * warmth)) if warmth > 0 else 0.0)
         # Below the coldest temperature s₀ is fixed: ln n, times that temperature, becomes part of the similarity.
         if temperature > 0 and temperature >= coldest:
-            return NullKey(tilted, log_count)
+            return NullKey(tilted, log_count, temperature)
         return NullKey(tilted + warmth * log_count)
 
 
@@ -198,10 +196,11 @@ class BoundedBackground(Background):
         """Return the null key ("none of these") within the bounds; see `Background.null_key`."""
         key = super().null_key(temperature, documents)
         if self.at_most is not None:
-            key = min(key, self.at_most.null_key(temperature, documents), key=lambda key: key.level(temperature))
+            highest = self.at_most.null_key(temperature, documents)
+            key = highest if highest.level < key.level else key
         share = min(max(2 - temperature / self.fades_from, 0.0), 1.0)
         if self.at_least is None or share == 0:
             return key
         least = self.at_least.null_key(temperature, documents)
-        above = least.level(temperature) - key.level(temperature)
+        above = least.level - key.level
         return replace(least, similarity=least.similarity - (1 - share) * above) if above > 0 else key

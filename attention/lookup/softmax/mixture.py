@@ -244,7 +244,7 @@ def evidence_of(totals: Totals, null: NullKey | None, temperature: float) -> Evi
     return Evidence(
         temperature=temperature,
         null_weight=totals.null_weight,
-        null_similarity=None if null is None else null.level(temperature),
+        null_similarity=None if null is None else null.level,
         log_partition=totals.log_partition,
         entropy=totals.entropy,
         effective_documents=math.exp(totals.entropy),

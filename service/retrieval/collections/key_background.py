@@ -65,8 +65,8 @@ class SampledKeys:
         """Return n, the number of keys."""
         return len(self.keys)
 
-    def background(self, query: Array) -> Background:
-        """Return how similar a question is to the keys, without the nearest tenth of them.
+    def measure(self, query: Array) -> tuple[float, float]:
+        """Return how similar a question is to the keys, without the nearest tenth of them: mean and deviation.
 
         Args:
             query: the vector [d] of the question; not zero if keys are compared by cosine.
@@ -81,7 +81,7 @@ class SampledKeys:
             similarities -= self._half_squares + query @ query / 2
         unrelated = len(similarities) - len(similarities) // NEAREST_TENTH
         lower = np.partition(similarities, unrelated - 1)[:unrelated]
-        return Background(lower.mean(), lower.std())
+        return float(lower.mean()), float(lower.std())
 
     @cached_property
     def _half_squares(self) -> Array:

@@ -46,18 +46,25 @@ class QuestionBackground:
         sampled: the keys that the question is compared with.
         encoder: how similar unrelated questions and texts are; with few keys it counts for the rest, and its deviation
             is the margin.
+        at_most: the background with the highest null key that a question may have.
         fades_from: the temperature from which this fades.
     """
 
     sampled: SampledKeys
     encoder: Background
+    at_most: Background
     fades_from: float
 
     def of(self, vector: Array) -> BoundedBackground:
         """Return the least background beside a question with this vector [d]."""
-        nearness = self.sampled.background(vector)
-        between = _interpolate(self.encoder, nearness, min(len(self.sampled) / FULL_WEIGHT_KEYS, 1.0))
-        return _cap(_raise(between, MARGIN * self.encoder.deviation), self.encoder, MOST_BESIDE_QUESTION)
+        mean, deviation = self.sampled.measure(vector)
+        share = min(len(self.sampled) / FULL_WEIGHT_KEYS, 1.0)
+        between = (1 - share) * self.encoder.mean + share * mean
+        return BoundedBackground(
+            between + MARGIN * self.encoder.deviation,
+            (1 - share) * self.encoder.deviation + share * deviation,
+            self.at_most,
+        )
 
 
 @dataclass(frozen=True)
@@ -171,7 +178,8 @@ def choose_background(
         of_short = _cap(short if short.mean >= of_short.mean else of_short, short, MOST)
         scale = math.sqrt(dimension or 1) if similarity == "scaled_dot" else 1.0
         fades_from = encoder.temperature / scale
-        question = QuestionBackground(keys.sampled, texts, fades_from) if len(keys.sampled) else None
+        highest = _raise(texts, MOST_BESIDE_QUESTION * texts.deviation)
+        question = QuestionBackground(keys.sampled, texts, highest, fades_from) if len(keys.sampled) else None
         return NullBackground(
             _cap(background, texts, MOST), "both", keys.pairs, of_short if keys.short else None, question
         )
@@ -298,4 +306,4 @@ def describe_null(
     background = choose_background(choice, record, measure(), _applicable(encoder, record.settings.similarity))
     if background is None:
         return None, None
-    return background, background.background.null_key(temperature, keys).level(temperature)
+    return background, background.background.null_key(temperature, keys).level

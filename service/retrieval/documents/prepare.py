@@ -186,7 +186,7 @@ async def prepare_documents(
     }
     parts = await split_texts(encoders, record, split)
     drafts = [
-        _Draft(record, document, pointer, parts.get(pointer, document.parts))
+        _Draft.of(record, document, pointer, parts.get(pointer, document.parts))
         for pointer, document in documents_by_pointer.items()
     ]
     texts = [] if record.settings.encoder is None else list({text: None for draft in drafts for text in draft.texts})
@@ -211,9 +211,22 @@ def _check(record: CollectionRecord, documents: Sequence[SentDocument], pointers
         ]
     )
     _refuse(
-        [flaw for document, pointer in zip(documents, pointers, strict=True) for flaw in _nesting(document, pointer)]
+        [
+            Flaw(f"{pointer}/metadata", f"{excess}: put some of it into the value")
+            for document, pointer in zip(documents, pointers, strict=True)
+            if (excess := nesting_problem(document.metadata)) is not None
+        ]
     )
-    _refuse([flaw for document, pointer in zip(documents, pointers, strict=True) for flaw in _nul(document, pointer)])
+    _refuse(
+        [
+            Flaw(
+                f"{pointer}/{field_name}",
+                f"the {field_name} holds a NUL (U+0000), which no store keeps: leave it out, or put it into the value",
+            )
+            for document, pointer in zip(documents, pointers, strict=True)
+            if (field_name := find_nul(document.key, document.metadata)) is not None
+        ]
+    )
     _refuse(_duplicates(documents, pointers))
 
 
@@ -269,47 +282,48 @@ def draft_again(record: CollectionRecord, document: DocumentRecord, *, sent_vect
         parts=document.parts if own_keys else (),
         expires=document.expires,
     )
-    return _Draft(record, sent, "", document.parts)
+    return _Draft.of(record, sent, "", document.parts)
 
 
 @dataclass(eq=False)  # not frozen, as for `SentDocument`
 class _Draft:
-    """A document that is being prepared for storage: it knows which of its texts have to be encoded."""
+    """A document that is being prepared for storage, and which of its texts have to be encoded.
 
-    of: CollectionRecord
+    Attributes:
+        pointer: the position of the document in the request, for errors.
+        parts: the parts into which its key text was split; empty if it is one.
+        vectors: the key vectors that were sent; None without any.
+        value: the value that was sent, or else the key text.
+        key_texts: the texts to encode as its keys; empty if keys were sent, or the document has no key.
+        value_text: the text to encode as the value vector; None if that was sent, equals the key's, or would have no
+            meaning.
+        texts: the key texts, and the text of the value.
+    """
+
     document: SentDocument
-    at: str
+    pointer: str
     parts: tuple[TextSpan, ...]
+    vectors: Sequence[Array] | None
+    value: Any
+    key_texts: list[str]
+    value_text: str | None
+    texts: list[str]
 
-    @property
-    def value(self) -> Any:
-        return self.document.key if self.document.value is MISSING else self.document.value
-
-    @property
-    def key_texts(self) -> list[str]:
-        """The texts to encode as its keys; empty if keys were sent, or the document has no key."""
-        key = self.document.key
-        if key is None or self.document.vectors is not None or self.of.settings.encoder is None:
-            return []
-        return [key[part.start : part.end] for part in self.parts] or [key]
-
-    @property
-    def value_text(self) -> str | None:
-        """The text to encode as the value vector; None if no text has to be encoded.
-
-        That is so if the value vector was sent, equals the key's, or would have no meaning.
-        """
-        settings = self.of.settings
-        if self.document.value_vector is not None or settings.encoder is None or settings.value_from == "key":
-            return None
-        if not isinstance(self.value, str) or not (self.key_texts or self.document.vectors):
-            return None
-        # If a split key text is the value, too, its parts together represent it better than its truncated start.
-        return None if len(self.parts) > 1 and self.value == self.document.key else self.value
-
-    @property
-    def texts(self) -> list[str]:
-        return [*self.key_texts, *([] if self.value_text is None else [self.value_text])]
+    @classmethod
+    def of(cls, record: CollectionRecord, document: SentDocument, pointer: str, parts: tuple[TextSpan, ...]) -> _Draft:
+        """Return the draft of a document for a collection with this record."""
+        settings, key, vectors = record.settings, document.key, document.vectors
+        value = key if document.value is MISSING else document.value
+        key_texts, value_text = list[str](), None
+        if settings.encoder is not None:
+            if key is not None and vectors is None:
+                key_texts = [key[part.start : part.end] for part in parts] or [key]
+            # If a split key text is the value, too, its parts together represent it better than its truncated start.
+            has_own_text = isinstance(value, str) and not (len(parts) > 1 and value == key)
+            if has_own_text and (key_texts or vectors) and document.value_vector is None:
+                value_text = None if settings.value_from == "key" else value
+        texts = key_texts if value_text is None else [*key_texts, value_text]
+        return cls(document, pointer, parts, vectors, value, key_texts, value_text, texts)
 
     def text_flaws(self, reasons: Mapping[str, str]) -> list[Flaw]:
         """Return a flaw for each of the document's texts that the encoder's provider refuses.
@@ -322,10 +336,10 @@ class _Draft:
         for number, text in enumerate(key_texts, 1):
             if text in reasons:
                 part = f"part {number} of {len(key_texts)}: " if len(key_texts) > 1 else ""
-                flaws.append(Flaw(f"{self.at}/key", part + reasons[text]))
+                flaws.append(Flaw(f"{self.pointer}/key", part + reasons[text]))
         if value_text is not None and value_text in reasons and value_text not in key_texts:
             field_name = "key" if self.document.value is MISSING else "value"
-            flaws.append(Flaw(f"{self.at}/{field_name}", reasons[value_text]))
+            flaws.append(Flaw(f"{self.pointer}/{field_name}", reasons[value_text]))
         return flaws
 
     def keys(self, vectors: Mapping[str, Array]) -> Sequence[Array]:
@@ -334,13 +348,12 @@ class _Draft:
         Args:
             vectors: the vectors of encoded texts, by text.
         """
-        sent = self.document.vectors
-        return [vectors[text] for text in self.key_texts] if sent is None else sent
+        return [vectors[text] for text in self.key_texts] if self.vectors is None else self.vectors
 
     def key_pointer(self, index: int) -> str:
         """Return the position of a key vector in the request."""
         field_name = "key_vector" if self.document.key_vectors is None else f"key_vectors/{index}"
-        return f"{self.at}/{field_name}"
+        return f"{self.pointer}/{field_name}"
 
     def value_vector(self, vectors: Mapping[str, Array]) -> Array | None:
         return self.document.value_vector if self.value_text is None else vectors[self.value_text]
@@ -396,18 +409,6 @@ def _part_flaws(document: SentDocument, pointer: str) -> list[Flaw]:
     ]
 
 
-def _nesting(document: SentDocument, pointer: str) -> list[Flaw]:
-    excess = nesting_problem(document.metadata)
-    return [] if excess is None else [Flaw(f"{pointer}/metadata", f"{excess}: put some of it into the value")]
-
-
-def _nul(document: SentDocument, pointer: str) -> list[Flaw]:
-    if (field_name := find_nul(document.key, document.metadata)) is None:
-        return []
-    detail = f"the {field_name} holds a NUL (U+0000), which no store keeps: leave it out, or put it into the value"
-    return [Flaw(f"{pointer}/{field_name}", detail)]
-
-
 def _duplicates(documents: Sequence[SentDocument], pointers: Sequence[str]) -> list[Flaw]:
     seen: set[str] = set()
     flaws = []
@@ -438,7 +439,7 @@ def _vector_flaws(record: CollectionRecord, drafts: Sequence[_Draft], vectors: M
         if value is not None:
             value_dimension = value_dimension or len(value)
             if len(value) != value_dimension:
-                yield _width_flaw(record, f"{draft.at}/value_vector", name, value, value_dimension)
+                yield _width_flaw(record, f"{draft.pointer}/value_vector", name, value, value_dimension)
 
 
 def _width_flaw(record: CollectionRecord, pointer: str, name: str, vector: Array, width: int) -> Flaw:

@@ -43,9 +43,8 @@ def insert(connection: Connection[Any], collection: int, rows: RowNumbers, docum
     """Store the vectors of documents with these row numbers int64[n]."""
     with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
         copy.set_types(_TYPES)
-        for row, document in zip(rows.tolist(), documents, strict=True):
-            for entry in vector_entries(row, document):
-                copy.write_row((collection, *entry))
+        for entry in vector_entries(rows.tolist(), documents):
+            copy.write_row((collection, *entry))
 
 
 def of_documents(

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,8 @@ def connect(path: Path | None) -> Connection:
         check_same_thread=False,
         factory=Connection,
     )
-    connection.text_factory = _text
+    # Damaged texts are decoded too, so that their checksums can be compared.
+    connection.text_factory = methodcaller("decode", errors=AS_BYTES)
     # The schema of a file may call only SQLite's harmless functions, none of those above.
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
@@ -158,11 +160,6 @@ def connect(path: Path | None) -> Connection:
     connection.execute("PRAGMA temp_store = MEMORY")
     connection.execute("PRAGMA cache_size = -16384")
     return connection
-
-
-def _text(stored: bytes) -> str:
-    """Decode a stored text. A damaged one is decoded too, so that its checksum can be compared."""
-    return stored.decode(errors=AS_BYTES)
 
 
 class ReadConnections:

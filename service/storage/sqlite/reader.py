@@ -365,7 +365,7 @@ class Reader:
             " ORDER BY id_hash LIMIT ?",
             (collection, size),
         )
-        return np.fromiter((row for (row,) in cursor), dtype=np.int64)
+        return np.array(cursor.fetchall(), dtype=np.int64).reshape(-1)
 
     def keys(self, collection: int, rows: RowNumbers) -> Matrix:
         """Return float32[n, d], the keys with these row numbers, in their order; raises DocumentDamaged."""

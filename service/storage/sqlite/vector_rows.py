@@ -46,10 +46,7 @@ _COLUMNS = ('"row"', "document", "first", "last", "key_vector", "value_vector", 
 
 def insert(connection: Connection, rows: RowNumbers, documents: Sequence[DocumentRecord]) -> None:
     """Store the vectors of documents with these row numbers int64[n]."""
-    entries = (
-        entry for row, document in zip(rows.tolist(), documents, strict=True) for entry in vector_entries(row, document)
-    )
-    insert_rows(connection, "vectors", _COLUMNS, entries)
+    insert_rows(connection, "vectors", _COLUMNS, vector_entries(rows.tolist(), documents))
 
 
 def of_documents(connection: Connection, stored: Sequence[StoredDocument]) -> list[DocumentRecord]:

@@ -37,7 +37,7 @@ NORMALISERS = ("sparsemax", "entmax15", "one_hot")
 )
 def test_the_null_key_weighs_as_much_as_n_normal_similarities_on_average(mean, deviation, temperature, documents):
     n, frozen = max(documents, 2), 0.45 * deviation
-    result = Background(mean, deviation).null_key(temperature, documents).level(temperature)
+    result = Background(mean, deviation).null_key(temperature, documents).level
     warmth = max(temperature, frozen)
     log_mass = math.log(n) + mean / warmth + deviation**2 / (2 * warmth**2)
     assert result == pytest.approx(warmth * log_mass, rel=1e-9, abs=1e-9)
@@ -48,7 +48,7 @@ def test_the_null_similarity_is_continuous_in_the_temperature(mean, deviation, d
     background = Background(mean, deviation)
     for temperature in (at, 0.45 * deviation):
         near = [temperature * (1 - 1e-9), temperature, temperature * (1 + 1e-9)]
-        low, middle, high = (background.null_key(t, documents).level(t) for t in near)
+        low, middle, high = (background.null_key(t, documents).level for t in near)
         steps = 1e-7 * (temperature * math.log(max(documents, 2)) + deviation**2 / temperature)
         assert abs(low - middle) <= steps
         assert abs(high - middle) <= steps
@@ -60,7 +60,7 @@ def test_a_background_has_a_most_and_a_least_that_fades(temperature, share):
     middle, higher, low = BoundedBackground(0.3, 0.1), Background(0.4, 0.05), BoundedBackground(0.1, 0.0)
 
     def level(background):
-        return background.null_key(temperature, 100).level(temperature)
+        return background.null_key(temperature, 100).level
 
     for bounded, expected in (
         (replace(middle, at_most=low), level(low)),
@@ -96,10 +96,10 @@ def test_each_temperature_of_a_sweep_has_its_own(rows):
     for temperature, result in zip(temperatures, sweep(view, question, temperatures).evidence, strict=True):
         alone = answer(view, replace(question, temperature=temperature)).evidence
         assert result.null_similarity == alone.null_similarity
-        assert result.null_similarity == Background(0.01, 0.05).null_key(temperature, rows).level(temperature)
+        assert result.null_similarity == Background(0.01, 0.05).null_key(temperature, rows).level
         assert result.null_weight == pytest.approx(alone.null_weight, abs=1e-4)
     solved = answer(view, replace(question, temperature=Auto(12))).evidence
-    level = Background(0.01, 0.05).null_key(solved.temperature, rows).level(solved.temperature)
+    level = Background(0.01, 0.05).null_key(solved.temperature, rows).level
     assert solved.null_similarity == pytest.approx(level)
 
 

@@ -270,7 +270,7 @@ def test_auto_is_capped_and_rises_beside_a_question_near_to_all_keys(similarity)
             for temperature, share in ((0.02, 1), (0.05, 1), (0.08, 0.4), (0.1, 0), (0.5, 0)):
                 t, sigma = temperature / scale, 0.08 / scale
                 level = [
-                    Background(mean, deviation).null_key(t, 200).level(t)
+                    Background(mean, deviation).null_key(t, 200).level
                     for mean, deviation in (
                         ((own.background.mean + 0.04 / scale + offset) / 2, (own.background.deviation + sigma) / 2),
                         (0.04 / scale + offset + sigma, sigma),
@@ -281,7 +281,7 @@ def test_auto_is_capped_and_rises_beside_a_question_near_to_all_keys(similarity)
                 expected = min(level[:2])
                 expected += share * max(min(level[2:]) - expected, 0.0)
                 key = null.of(question, question).null_key(t, 200)
-                assert key.level(t) == pytest.approx(expected, abs=1e-7)
+                assert key.level == pytest.approx(expected, abs=1e-7)
 
 
 def test_right_answers_in_a_catalogue_of_one_subject_are_not_refused():
