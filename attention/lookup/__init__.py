@@ -30,12 +30,14 @@ Packages, each with the file to begin with, and two modules, `sealed` and `scan`
 
 `limits.py` has the sizes of blocks and scans, which a memory takes and its views carry.
 `temperature_sweep.py` answers at many temperatures from one scan. `coverage.py` bounds what missing rows could weigh.
-`all_weights.py` returns the weight of every document, in float64 or from a scan.
+`all_weights.py` returns the weight of every document, in float64 or from a scan. `addends.py` adds to the logits of
+listed documents without another scan.
 """
 
 from __future__ import annotations
 
 from attention.kernels import limit_workers
+from attention.lookup.addends import add_to_head, can_add_to_head, head_with_addends
 from attention.lookup.all_weights import weights_of, weights_without_null
 from attention.lookup.answer import Answer, Certificate, HeavyRows, Sweep, Weights
 from attention.lookup.bounds.aggregates import share_error, weight_error, weighted_mean, weighted_quantiles
@@ -95,10 +97,13 @@ __all__ = [
     "Verdict",
     "View",
     "Weights",
+    "add_to_head",
     "answer",
     "answers",
     "attend",
+    "can_add_to_head",
     "cover_missing_rows",
+    "head_with_addends",
     "limit_workers",
     "seal",
     "sealable_segments",

@@ -37,38 +37,53 @@ def field_values(body: DocumentBody | Row | DocumentPatch, fields: AbstractSet[s
     return content
 
 
-def shape(
-    document: Document, include: Sequence[str], vector_format: str, *, best_key: BestKey | None = None, **numbers: Any
-) -> dict[str, Any]:
-    """Return a stored document as JSON: its id, the `numbers`, and the included fields.
+def shape(documents: Sequence[Document], include: Sequence[str], vector_format: str) -> list[dict[str, Any]]:
+    """Return stored documents as JSON: the id and the included fields of each; see `shape_fields`."""
+    fields = shape_fields(documents, [None] * len(documents), include, vector_format)
+    return [{"id": document.id, **content} for document, content in zip(documents, fields, strict=True)]
 
-    If any field is included, so is the instant at which it expires, if it ever does.
+
+def shape_fields(
+    documents: Sequence[Document | None],
+    best_keys: Sequence[BestKey | None],
+    include: Sequence[str],
+    vector_format: str,
+) -> list[dict[str, Any]]:
+    """Return the included fields of each stored document as JSON; none for a document that was not read.
+
+    If any field is included, so is the instant at which the document expires, if it ever does.
 
     Args:
-        document: with its vectors if they are included.
+        documents: with their vectors if they are included.
+        best_keys: the most similar of the keys of each, for a match with several keys.
         include: the names of the fields to return.
         vector_format: "numbers" or "base64".
-        best_key: the most similar of its keys, for a match with several keys.
-        numbers: further fields, such as similarity and weight.
     """
-    stored = isinstance(document, StoredDocument)  # its value and metadata are JSON already
-    answer: dict[str, Any] = {"id": document.id, **numbers}
-    if best_key is not None:
-        answer["part"] = {"index": best_key.index, **({} if best_key.part is None else best_key.part._asdict())}
-    value_included = "value" in include or ("sent_value" in include and document.value_sent)
-    for field in ("key", "value", "metadata"):
-        if value_included if field == "value" else field in include:
-            content = getattr(document, field)
-            answer[field] = Fragment(content) if stored and field != "key" else content
-    if isinstance(document, DocumentRecord):
-        if "key_vector" in include:
-            answer |= _keys(document, vector_format)
-        if "value_vector" in include:
-            vector = _value_vector(document, best_key.index if best_key else 0)
-            answer["value_vector"] = None if vector is None else write_vector(vector, vector_format)
-    if document.expires is not None and not (TEXTS | VECTORS).isdisjoint(include):
-        answer["expires"] = format_instant(document.expires)
-    return answer
+    names = [name for name in ("key", "value", "metadata") if name in include or name == "value"]
+    has_value, has_sent_value = "value" in include, "sent_value" in include
+    has_expiry = not (TEXTS | VECTORS).isdisjoint(include)
+    shaped = list[dict[str, Any]]()
+    for document, best_key in zip(documents, best_keys, strict=True):
+        answer = dict[str, Any]()
+        shaped.append(answer)
+        if document is None:
+            continue
+        if best_key is not None:
+            answer["part"] = {"index": best_key.index, **({} if best_key.part is None else best_key.part._asdict())}
+        stored = isinstance(document, StoredDocument)  # its value and metadata are JSON already
+        for name in names:
+            if name != "value" or has_value or (has_sent_value and document.value_sent):
+                content = getattr(document, name)
+                answer[name] = Fragment(content) if stored and name != "key" else content
+        if isinstance(document, DocumentRecord):
+            if "key_vector" in include:
+                answer |= _keys(document, vector_format)
+            if "value_vector" in include:
+                vector = _value_vector(document, best_key.index if best_key else 0)
+                answer["value_vector"] = None if vector is None else write_vector(vector, vector_format)
+        if has_expiry and document.expires is not None:
+            answer["expires"] = format_instant(document.expires)
+    return shaped
 
 
 def required_detail(include: AbstractSet[str] | Sequence[str], *, least: DocumentDetail = "ids") -> DocumentDetail:
@@ -107,50 +122,41 @@ def _value_vector(document: DocumentRecord, part: int) -> Vector | None:
     return document.keys[part] if len(document.keys) else None
 
 
-def shape_match(match: Match, include: Sequence[str], vector_format: str, **numbers: float) -> dict[str, Any]:
-    """Return the JSON of a match: its id, weight and other numbers, and the requested fields.
-
-    Args:
-        match: the match.
-        include: the names of the fields to return.
-        vector_format: "numbers" or "base64".
-        numbers: further numbers to return.
-    """
-    if match.document is None:
-        return {"id": match.id, **numbers}
-    return shape(match.document, include, vector_format, best_key=match.spoke, **numbers)
-
-
 def shape_matches(
     matches: Sequence[Match], lookup: Answer, include: Sequence[str], vector_format: str
 ) -> list[dict[str, Any]]:
-    """Return the JSON of the matches of an answer, with the requested fields; see `shape_match`."""
-    return [_shape_weighted(match, lookup, include, vector_format) for match in matches]
+    """Return the JSON of the matches of an answer: id, weight and other numbers, and the requested fields.
 
-
-def _shape_weighted(match: Match, lookup: Answer, include: Sequence[str], vector_format: str) -> dict[str, Any]:
-    numbers = {"similarity": match.similarity, "logit": match.logit, "weight": match.weight}
-    if match.confidence is not None:
-        numbers["confidence"] = match.confidence
-    answer = shape_match(match, include, vector_format, **numbers)
-    if match.stands_for:
-        answer["stands_for"] = [{"id": identity, "weight": weight} for identity, weight in match.stands_for]
-    if "highlight" in include:
-        answer["highlight"] = match.highlight and match.highlight._asdict()
-    if "explanation" in include:
-        log_partition, other_parts = lookup.log_partition, match.log_weight_of_other_parts
-        answer["explanation"] = {
-            "similarity": match.similarity,
-            "temperature": lookup.temperature,
-            "logit": match.logit,
-            **({} if match.addends is None else {"addends": match.addends}),
-            **({"log_weight_of_other_parts": other_parts} if match.spoke is not None or other_parts else {}),
-            "log_partition": log_partition,
-            "log_weight": None
-            if log_partition is None
-            else match.logit + match.log_weight_of_other_parts - log_partition,
-        }
-    return answer
+    Args:
+        matches: the matches.
+        lookup: the answer.
+        include: the names of the fields to return.
+        vector_format: "numbers" or "base64".
+    """
+    documents, best_keys = [match.document for match in matches], [match.spoke for match in matches]
+    log_partition, temperature, shaped = lookup.log_partition, lookup.temperature, list[dict[str, Any]]()
+    for match, fields in zip(matches, shape_fields(documents, best_keys, include, vector_format), strict=True):
+        answer = {"id": match.id, "similarity": match.similarity, "logit": match.logit, "weight": match.weight}
+        if match.confidence is not None:
+            answer["confidence"] = match.confidence
+        answer |= fields
+        if match.stands_for:
+            answer["stands_for"] = [{"id": identity, "weight": weight} for identity, weight in match.stands_for]
+        if "highlight" in include:
+            answer["highlight"] = match.highlight and match.highlight._asdict()
+        if "explanation" in include:
+            other_parts = match.log_weight_of_other_parts
+            answer["explanation"] = {
+                "similarity": match.similarity,
+                "temperature": temperature,
+                "logit": match.logit,
+                **({} if match.addends is None else {"addends": match.addends}),
+                **({"log_weight_of_other_parts": other_parts} if match.spoke is not None or other_parts else {}),
+                "log_partition": log_partition,
+                "log_weight": None if log_partition is None else match.logit + other_parts - log_partition,
+            }
+        shaped.append(answer)
+    return shaped
 
 
 def shape_warnings(warnings: Sequence[str]) -> dict[str, Any]:

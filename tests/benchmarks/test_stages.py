@@ -60,7 +60,7 @@ def test_the_files_of_this_repository_in_a_rule_exist(stage):
         ("LookupQueue.ask (/opt/softkv/service/retrieval/collections/lookup_queue.py:192)", HAND_OVERS),
         ("Plan.build (/opt/softkv/service/retrieval/queries/attend.py:94)", "planning the question"),
         ("StoredDocuments.documents (/opt/softkv/service/retrieval/queries/results.py:115)", "reading documents"),
-        ("ResultBuilder.result (/opt/softkv/service/retrieval/queries/results.py:249)", "shaping the answer"),
+        ("ResultBuilder.build (/opt/softkv/service/retrieval/queries/results.py:249)", "shaping the answer"),
         ("Histogram.observe (/opt/site-packages/prometheus_client/metrics.py:667)", "logging and metrics"),
         ("run_in_parallel (/opt/softkv/attention/kernels/dispatch.py:168)", HAND_OVERS),
         ("encode (/opt/softkv/attention/transformer/compiled.py:12)", "encoding the text"),

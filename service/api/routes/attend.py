@@ -15,7 +15,7 @@ from fastapi import Request, Response
 
 from attention.lookup import Evidence, Verdict
 from service.api.body import wait_if_heavy
-from service.api.document_json import required_detail, shape, shape_matches, shape_warnings
+from service.api.document_json import required_detail, shape_fields, shape_matches, shape_warnings
 from service.api.events import Event, Events, event_responses
 from service.api.json import ArraysAnswer, JSONAnswer
 from service.api.problems.table import ANSWERING, WITH_BODY, refusals
@@ -390,13 +390,13 @@ async def sweep(name: NameInPath, body: SweepRequest, request: Request, running:
         reads=required_detail(body.include, least="texts"),
     )
     swept = await sweep_collection(collection, query, body.temperatures, options)
+    documents, best_keys = [match.document for match in swept.matches], [match.spoke for match in swept.matches]
+    fields = shape_fields(documents, best_keys, body.include, body.vector_format)
     return JSONAnswer(
         {
             "matches": [
-                shape(
-                    match.document, body.include, body.vector_format, best_key=match.spoke, similarity=match.similarity
-                )
-                for match in swept.matches
+                {"id": match.document.id, "similarity": match.similarity, **content}
+                for match, content in zip(swept.matches, fields, strict=True)
             ],
             "temperatures": [
                 {

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from service.api.document_json import parse_document, shape_match
+from service.api.document_json import parse_document, shape_fields
 from service.api.json import CompressedAnswer
 from service.api.problems.table import ANSWERING, ENCODING, WITH_BODY, refusals
 from service.api.routes.attend import parse_query, shape_applied, shape_result, with_defaults
@@ -70,7 +70,12 @@ async def compare_rows(body: CompareRowsRequest, request: Request, running: Runn
 
 def _shape(compared: ComparisonResult) -> dict[str, Any]:
     result, took_ms = compared.attention, compared.attention_took_ms
-    nearest = [shape_match(match, FIELDS, "numbers", similarity=match.similarity) for match in compared.nearest]
+    documents, best_keys = [match.document for match in compared.nearest], [match.spoke for match in compared.nearest]
+    fields = shape_fields(documents, best_keys, FIELDS, "numbers")
+    nearest = [
+        {"id": match.id, "similarity": match.similarity, **content}
+        for match, content in zip(compared.nearest, fields, strict=True)
+    ]
     return {
         "sql": _sql(compared.sql),
         "full_text": _sql(compared.full_text),

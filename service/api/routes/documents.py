@@ -112,7 +112,7 @@ async def query_documents(name: NameInPath, body: DocumentQuery, request: Reques
     )
 
     def shape_page() -> Any:
-        documents = [shape(document, body.include, body.vector_format) for document in page.documents]
+        documents = shape(page.documents, body.include, body.vector_format)
         answer = {"documents": documents, "next_cursor": page.next_cursor, "count": page.count}
         return answer | shape_warnings(page.warnings)
 
@@ -257,7 +257,7 @@ async def get_document(
 ) -> Response:
     """Return a stored document."""
     document = await READS.run(store.get, running.catalogue.collection(name), id)
-    return JSONAnswer(shape(document, include or ("key", "value", "metadata"), vector_format))
+    return JSONAnswer(*shape([document], include or ("key", "value", "metadata"), vector_format))
 
 
 @router.delete(

@@ -17,7 +17,7 @@ from service.retrieval.collections.collection import Collection
 from service.retrieval.collections.costs import MAX_COMPONENTS, Costs, count_components, estimate_disk_bytes
 from service.retrieval.collections.expiry import NEVER, NONE_EXPIRE, Clock, Expirations, UnexpiredViews, read_clock
 from service.retrieval.collections.key_background import SAMPLE_DOCUMENTS, SAMPLE_TEXTS, KeyBackground
-from service.retrieval.collections.lookup_queue import LONG_ANSWERS, LOOKUPS, Planned, QuestionTimes
+from service.retrieval.collections.lookup_queue import LONG_ANSWERS, LOOKUPS, Planned, PlannedReading, QuestionTimes
 from service.retrieval.collections.maintenance import retry_forever, start_background
 from service.retrieval.collections.null import (
     CALIBRATED,

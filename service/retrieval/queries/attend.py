@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from attention.lookup import Answer, Coverage, Question, cover_missing_rows
+from attention.lookup import (
+    Answer,
+    Coverage,
+    Question,
+    add_to_head,
+    can_add_to_head,
+    cover_missing_rows,
+    head_with_addends,
+)
 from service.encoding import EncoderFacts
 from service.retrieval.calibration import Rerank
 from service.retrieval.collections import (
     AnyCollection,
+    Planned,
+    PlannedReading,
     Snapshot,
     get_null_encoder,
     get_reranker_queue,
@@ -51,8 +61,15 @@ from service.retrieval.queries.rerank import (
     read_head_texts,
     resolve_rerank,
 )
-from service.retrieval.queries.results import Result, ResultBuilder, StoredDocuments
-from service.retrieval.queries.terms import LogitTerms, RerankTerm, TermsBuilder, add_reranked, prepare_terms
+from service.retrieval.queries.results import GroupedWeight, Result, ResultBuilder, StoredDocuments
+from service.retrieval.queries.terms import (
+    LogitTerms,
+    RerankTerm,
+    TermsBuilder,
+    add_reranked,
+    join_reranked,
+    prepare_terms,
+)
 
 DOCUMENTS_PER_EXTRA_QUESTION = 2**16
 """A full-text query counts as one extra query of a batch per 65,536 documents."""
@@ -84,30 +101,29 @@ async def attend_collection(
     if options.rerank is not None:
         options = replace(options, rerank=resolve_rerank(collection.record, collection.encoders, options.rerank))
     plan = await Plan.prepare(collection, queries, options, pointers)
-    if options.rerank is not None:
-        plan = replace(plan, terms=add_reranked(plan.terms, await read_heads(collection, plan, options.rerank)))
     options = plan.options
+    build: Callable[[Snapshot], Planned[list[Result]]] = plan.build
+    if options.rerank is not None:
+        heads = await read_heads(collection, plan, options.rerank)
+        build = partial(build_reranked, plan, heads)
     matches_per_query = min(options.head_size or 0, collection.size)
     read = len(queries) * (collection.size if options.weighs_all else matches_per_query)
     # Full text or a reranker is a bias of its own for each query, held in memory while its batch is answered.
     own_bias = options.full_text or options.rerank is not None
     size = len(queries) * (1 + collection.size // DOCUMENTS_PER_EXTRA_QUESTION if own_bias else 1)
-    bounded = options.top_k is not None or (options.top_p is None and options.conformal is None)
-    sums = [query for query in queries if isinstance(query, WeightedSum)]
-    read += sum(len(query.parts) for query in sums)
-    plain = bounded and plan.terms is None and not options.weighs_all and not sums
-    results = await collection.lookups.ask(plan.build, size=size, read=read, count=len(queries), plain=plain)
+    read += sum(len(query.parts) for query in queries if isinstance(query, WeightedSum))
+    results = await collection.lookups.ask(build, size=size, read=read, count=len(queries), plain=plan.plain)
     return await highlight_matches(collection, results) if options.highlight else results
 
 
-async def read_heads(collection: AnyCollection, plan: Plan, rerank: Rerank) -> list[RerankTerm]:
-    """Return for each query of a plan what a reranker adds to the logits of its best documents.
+async def read_heads(collection: AnyCollection, plan: Plan, rerank: Rerank) -> Heads:
+    """Let a reranker read the best documents of each query of a plan.
 
     The best documents are those of the plan without the reranker. A document that is written meanwhile gets no addend.
 
     Args:
         collection: the collection to query.
-        plan: the plan without the reranker.
+        plan: the plan without the reranker's terms.
         rerank: the reranker, with a number as its weight.
 
     Raises:
@@ -118,18 +134,18 @@ async def read_heads(collection: AnyCollection, plan: Plan, rerank: Rerank) -> l
     queries = [query for query in plan.queries if isinstance(query, EncodedQuery)]  # sums have been refused
     check_rerank(queries, plan.options, plan.pointers)
     queue = await get_reranker_queue(collection.encoders, rerank.model, "/rerank/model")
-    head_plan = replace(plan, options=plan.options.of_head(rerank.depth))
     read = len(plan.queries) * min(rerank.depth, collection.size)
     heads = await collection.lookups.ask(
-        partial(PlannedHeads.build, head_plan), size=len(plan.queries), read=read, count=0
+        partial(PlannedHeads.build, plan, rerank.depth), size=len(queries), read=read, count=0, plain=plan.plain
     )
     assert rerank.weight != "auto"  # resolve_rerank has replaced it by a number
-    return await asyncio.gather(
+    terms = await asyncio.gather(
         *(
             compute_rerank_term(queue, str(query.sent), texts, rerank.weight, pointer)
-            for query, texts, pointer in zip(queries, heads, plan.pointers, strict=True)
+            for query, texts, pointer in zip(queries, heads.texts, plan.pointers, strict=True)
         )
     )
+    return replace(heads, terms=terms)
 
 
 async def read_query_heads(
@@ -151,30 +167,92 @@ async def read_query_heads(
         batch = slice(start, start + size)
         options = Options(top_k=rerank.depth, null=False, rerank=rerank)
         plan = await Plan.prepare(collection, texts[batch], options, pointers[batch])
-        terms += await read_heads(collection, plan, rerank)
+        terms += (await read_heads(collection, plan, rerank)).terms
     return terms
 
 
 @dataclass(frozen=True, eq=False)
-class PlannedHeads:
-    """The queries of a plan in one version of the collection, of which only the best documents are read."""
+class Heads:
+    """The answers to the queries of a plan before a reranker has read their best documents.
+
+    Attributes:
+        planned: the queries in the version of the collection that was read.
+        answers: their answers; None if `add_to_head` is not for these questions.
+        texts: for each query the text of the best key of its best documents, by their row numbers.
+        terms: for each query what the reranker adds to the logits of these documents; empty before it has read them.
+    """
 
     planned: PlannedQueries
+    answers: Sequence[Answer] | None
+    texts: Sequence[Mapping[int, str]]
+    terms: Sequence[RerankTerm] = ()
+
+    def settle(self, snapshot: Snapshot) -> list[Answer] | None:
+        """Return the answers with the reranker's terms; None if that takes another scan of this snapshot's keys."""
+        before = self.planned.snapshot
+        if self.answers is None or snapshot.state != before.state or snapshot.view is not before.view:
+            return None
+        settled = list[Answer]()
+        for answer, asked, term in zip(self.answers, self.planned.questions, self.terms, strict=True):
+            added = add_to_head(answer, asked, snapshot.view.facts, term.rows, term.addends)
+            if added is None:
+                return None
+            settled.append(added)
+        return settled
+
+
+def build_reranked(plan: Plan, heads: Heads, snapshot: Snapshot) -> Planned[list[Result]]:
+    """Build the questions of a plan with a reranker's terms for one version of the collection.
+
+    There are none if the answers without these terms are of this version, and the terms can be added to them.
+    """
+    settled = heads.settle(snapshot)
+    if settled is None:
+        return replace(plan, terms=add_reranked(plan.terms, heads.terms)).build(snapshot)
+    others = [None] * len(settled) if plan.terms is None else plan.terms(snapshot)
+    planned = replace(heads.planned, snapshot=snapshot, terms=join_reranked(others, heads.terms))
+    return PlannedReading(lambda _: planned.finish(settled), snapshot)
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedHeads:
+    """The queries of a plan in one version of the collection, of which only the best documents are read.
+
+    Attributes:
+        depth: the number of these documents.
+        whole: whether the final answers may follow from these answers.
+    """
+
+    planned: PlannedQueries
+    depth: int
+    whole: bool
 
     @classmethod
-    def build(cls, plan: Plan, snapshot: Snapshot) -> PlannedHeads:
+    def build(cls, plan: Plan, depth: int, snapshot: Snapshot) -> PlannedHeads:
         """Build the questions for one version of the collection; see `Plan.build`."""
-        return cls(plan.build(snapshot))
+        planned, facts = plan.build(snapshot), snapshot.view.facts
+        may_miss = plan.options.allow_missing
+        whole = not may_miss and all(can_add_to_head(question, facts) for question in planned.questions)
+        return cls(planned, depth, whole)
 
     @property
     def questions(self) -> list[Question]:
-        """The questions."""
-        return self.planned.questions
+        """The questions, which list enough documents."""
+        if self.whole:
+            return [
+                replace(question, top_k=head_with_addends(self.depth, question), top_p=None)
+                for question in self.planned.questions
+            ]
+        return [
+            replace(question, top_k=self.depth, top_p=None, max_error=None, output=False, weigh_all=False)
+            for question in self.planned.questions
+        ]
 
-    def finish(self, batch_answers: list[Answer]) -> list[dict[int, str]]:
-        """Return for each query the text of the best key of its best documents, by their row numbers."""
+    def finish(self, batch_answers: list[Answer]) -> Heads:
+        """Return the answers with the texts of their best documents."""
         reader = StoredDocuments(self.planned.snapshot, "texts")
-        return [read_head_texts(answer, reader) for answer in batch_answers]
+        texts = [read_head_texts(answer, reader, self.depth) for answer in batch_answers]
+        return Heads(self.planned, batch_answers if self.whole else None, texts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,6 +272,14 @@ class Plan:
     pointers: Sequence[str]
     encoder: EncoderFacts | None
     terms: TermsBuilder | None
+
+    @property
+    def plain(self) -> bool:
+        """Whether its lookup is most of the work that answering takes."""
+        options = self.options
+        bounded = options.top_k is not None or (options.top_p is None and options.conformal is None)
+        sums = any(isinstance(query, EncodedSum) for query in self.queries)
+        return bounded and self.terms is None and not options.weighs_all and not sums
 
     @classmethod
     async def prepare(
@@ -272,28 +358,26 @@ class PlannedQueries:
         confidences = (
             [None] * len(batch_answers) if model is None else model.about(snapshot.view, self.questions, batch_answers)
         )
+        groups: Sequence[GroupedWeight | None] = [None] * len(batch_answers)
+        if options.group_by is not None:
+            group_builder = GroupBuilder(snapshot, options.group_by, options, builder.reading)
+            groups = group_builder.build(self.questions, batch_answers, self.terms)
         results = list[Result]()
         for i, (query, answer) in enumerate(zip(self.queries, batch_answers, strict=True)):
-            coverage = None
+            coverage, question = None, self.questions[i]
             if options.allow_missing:
-                answer, coverage = cover_missing_rows(answer, self.questions[i], snapshot.view.facts, snapshot.missing)
+                answer, coverage = cover_missing_rows(answer, question, snapshot.view.facts, snapshot.missing)
                 coverage = _count_visible(snapshot, coverage)
-            result = builder.result(query, answer, self.terms[i], None if query.is_sum else confidences[i])
-            if coverage is not None:
-                result = replace(result, coverage=coverage)
-            if options.read:
-                result = replace(result, read=aggregate_fields(snapshot, self.questions[i], answer, options.read))
-            if options.highlight:
-                result = replace(result, query_vector=query.vector)
+            result = builder.build(
+                query,
+                answer,
+                self.terms[i],
+                None if query.is_sum else confidences[i],
+                groups=groups[i],
+                coverage=coverage,
+                read=aggregate_fields(snapshot, question, answer, options.read) if options.read else (),
+            )
             results.append(result)
-        if options.group_by is not None:
-            groups = GroupBuilder(snapshot, options.group_by, options, builder.reading)
-            grouped = groups.build(self.questions, batch_answers, self.terms)
-            field = options.group_by.field
-            results = [
-                builder.with_groups(result, query, field, one)
-                for result, query, one in zip(results, self.queries, grouped, strict=True)
-            ]
         return results
 
     def result_builder(self) -> tuple[ConfidenceModel | None, ResultBuilder]:

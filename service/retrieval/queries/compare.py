@@ -38,7 +38,14 @@ from service.retrieval.queries.query_parts import (
     keys_in,
 )
 from service.retrieval.queries.question import DEFAULT_TOP_K, Array, EncodedQuery, Options, check_complete, question
-from service.retrieval.queries.results import DocumentReader, Match, MemoryDocuments, Result, StoredDocuments, result
+from service.retrieval.queries.results import (
+    DocumentReader,
+    Match,
+    MemoryDocuments,
+    Result,
+    StoredDocuments,
+    build_result,
+)
 from service.scheduling import ARRAYS, READS
 from service.storage import (
     CollectionRecord,
@@ -199,7 +206,9 @@ class _Query:
         reading: DocumentReader,
         searched: tuple[TimedSearch, TimedSearch],
     ) -> ComparisonResult:
-        attention, *coldest = (result(record, self.encoded, answer, reading, self.options) for answer in batch_answers)
+        attention, *coldest = (
+            build_result(record, self.encoded, answer, reading, self.options) for answer in batch_answers
+        )
         nearest = coldest[0] if coldest else attention
         took_ms = (self.encoding_seconds + time.perf_counter() - self.started) * 1e3
         return ComparisonResult(*searched, nearest.matches, attention, took_ms, self.standing)

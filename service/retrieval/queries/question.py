@@ -222,24 +222,6 @@ class Options:
         """Whether an option is about confidence, which only a calibrated collection has."""
         return self.min_confidence is not None or self.conformal is not None
 
-    def of_head(self, depth: int) -> Options:
-        """Return the options of the same question that asks only for its best documents, as many as `depth`."""
-        return replace(
-            self,
-            top_k=depth,
-            top_p=None,
-            max_error=None,
-            explained=False,
-            output=False,
-            reads="texts",
-            read=(),
-            group_by=None,
-            min_confidence=None,
-            conformal=None,
-            rerank=None,
-            diversity=None,
-        )
-
 
 def get_diverse_head(top_k: int) -> int:
     """Return the number of documents that `diversity` looks at for this number of matches."""

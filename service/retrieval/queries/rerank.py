@@ -67,11 +67,17 @@ def check_rerank(queries: Sequence[EncodedQuery], options: Options, pointers: Se
             )
 
 
-def read_head_texts(answer: Answer, reader: StoredDocuments) -> dict[int, str]:
-    """Return the text of the best key of each match of an answer, by the document's row number.
+def read_head_texts(answer: Answer, reader: StoredDocuments, depth: int) -> dict[int, str]:
+    """Return the text of the best key of each of the best documents of an answer, by the document's row number.
 
-    Documents without a key text are left out.
+    Documents without a key text are left out. If several tie for the last place, the id decides.
     """
+    listed = answer.logits >= answer.logits[min(depth, len(answer.logits)) - 1] if len(answer.logits) else slice(0)
+    columns = {
+        name: getattr(answer, name)[listed] for name in ("numbers", "similarities", "logits", "weights", "parts")
+    }
+    matches = min(depth, len(columns["numbers"]))
+    answer = replace(answer, matches=matches, **columns)
     matching = choose_matches(answer, reader)
     rows, texts = answer.numbers[matching], dict[int, str]()
     documents = reader.documents(rows)

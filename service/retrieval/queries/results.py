@@ -300,8 +300,16 @@ class ResultBuilder:
     options: Options
     labels: str
 
-    def result(
-        self, query: EncodedQuery, answer: Answer, added: LogitTerms | None, confident: ConfidenceModel | None
+    def build(
+        self,
+        query: EncodedQuery,
+        answer: Answer,
+        added: LogitTerms | None,
+        confident: ConfidenceModel | None,
+        *,
+        groups: GroupedWeight | None = None,
+        coverage: Coverage | None = None,
+        read: Sequence[dict[str, Any]] = (),
     ) -> Result:
         """Build the result of an answer, with documents, confidence and the explanation of its terms.
 
@@ -310,43 +318,25 @@ class ResultBuilder:
             answer: the lookup's answer.
             added: the terms that were added to the documents' logits; None without any.
             confident: the calibration's part that computes confidences; None for no confidences.
+            groups, coverage, read: fields of the result.
         """
-        shown_terms = added if self.options.explained else None
-        labels = self._labels_of(query)
-        built = result(self.snapshot.record, query, answer, self.reading, self.options, shown_terms, confident, labels)
-        warnings = warn_of_filters(self.snapshot, self.options, answer.documents)
-        words = summarise_full_text(added, self.snapshot, self.options)
-        depth = None if self.options.rerank is None else self.options.rerank.depth
-        return replace(built, full_text=words, warnings=warnings, reranked=depth)
-
-    def _labels_of(self, query: EncodedQuery) -> str:
-        """Return the clause on the collection's labels for one query."""
-        is_outside = query.is_sum and self.snapshot.record.settings.calibration is not None
-        return OUTSIDE_CALIBRATION.format("the query is a weighted sum") if is_outside else self.labels
-
-    def with_groups(self, result: Result, query: EncodedQuery, field: str, grouped: GroupedWeight) -> Result:
-        """Return a result with the groups of its documents, whose verdict counts each group as one document.
-
-        So it is "one" if a group has more than half of all weight. With `min_confidence` the verdict is of the first
-        match alone, and it stays as it is.
-        """
-        group, verdict = grouped.heaviest, result.verdict
-        result = replace(result, group_by=grouped)
-        if verdict.stands != "several" or query.words_unknown or self.options.min_confidence is not None:
-            return result
-        if group is None or group.weight + grouped.error <= HALF:
-            return result
-        if group.weight <= HALF:
-            verdict = Verdict("several", certain=False)
-            alike, leader = result.alike, None
-        else:
-            verdict = Verdict("one", certain=group.weight - grouped.error > HALF)
-            alike, leader = False, (f"{field} = {json.dumps(group.value, ensure_ascii=False)}", group.weight)
-        matches, labels = _remove_shares(result.matches), self._labels_of(query)
-        reason = explain_verdict(
-            matches, result.answer, verdict, query, self.options, labels, alike=alike, leader=leader
+        snapshot, options = self.snapshot, self.options
+        is_outside = query.is_sum and snapshot.record.settings.calibration is not None
+        return build_result(
+            snapshot.record,
+            query,
+            answer,
+            self.reading,
+            options,
+            added if options.explained else None,
+            confident,
+            OUTSIDE_CALIBRATION.format("the query is a weighted sum") if is_outside else self.labels,
+            groups=groups,
+            coverage=coverage,
+            read=read,
+            full_text=summarise_full_text(added, snapshot, options),
+            warnings=warn_of_filters(snapshot, options, answer.documents),
         )
-        return replace(result, verdict=verdict, alike=alike, reason=reason)
 
 
 def warn_of_filters(snapshot: Snapshot, options: Options, documents: int) -> list[str]:
@@ -377,7 +367,7 @@ def summarise_full_text(added: LogitTerms | None, snapshot: Snapshot, options: O
     return FullText(added.words.weight, added.words.ranking, added.count_containing(build_mask(snapshot, options)))
 
 
-def result(
+def build_result(
     record: CollectionRecord,
     query: EncodedQuery,
     answer: Answer,
@@ -386,6 +376,12 @@ def result(
     added: LogitTerms | None = None,
     confidence_model: ConfidenceModel | None = None,
     labels: str = "",
+    *,
+    groups: GroupedWeight | None = None,
+    coverage: Coverage | None = None,
+    full_text: FullText | None = None,
+    read: Sequence[dict[str, Any]] = (),
+    warnings: Sequence[str] = (),
 ) -> Result:
     """Build the result of an answer, with the documents that were requested.
 
@@ -400,11 +396,15 @@ def result(
         added: the terms (numbers added to logits) to explain for each match; None for no explanation.
         confidence_model: computes the confidence of each match; None for no confidence.
         labels: a clause on the collection's labels, for the reason; empty for none.
+        groups, coverage, full_text, read, warnings: fields of the result.
     """
     verdict = answer.verdict if confidence_model is None else confidence_model.verdict(answer)
     if query.words_unknown:
         verdict = query.verdict(verdict, answer.evidence, answer.certificate.total_variation)
     alike = answer.heaviest <= HALF and share_alike(record, query, verdict, answer.heavy_rows, reading.keys)
+    leader = None
+    if groups is not None and not query.words_unknown:
+        verdict, alike, leader = judge_groups(groups, options, verdict, alike=alike)
     answer = answer if confidence_model is None else confidence_model.cut(answer)
     sharing = None
     if options.diversity is not None:
@@ -415,11 +415,52 @@ def result(
         logs = np.array([match.logit + match.log_weight_of_other_parts for match in matches])
         pairs = zip(matches, confidence_model.of_matches(logs, answer.keys), strict=True)
         matches = [replace(match, confidence=confidence) for match, confidence in pairs]
-    reason = explain_verdict(matches, answer, verdict, query, options, labels, alike=alike)
+    reason = explain_verdict(matches, answer, verdict, query, options, labels, alike=alike, leader=leader)
     if sharing is not None:
         matches = _add_shares(matches, sharing.members)
     rest = compute_rest_weight(answer.evidence, [match.weight for match in matches], answer.documents)
-    return Result(matches, rest, _output(record, answer), answer, verdict, alike, reason, query.unknown_tokens)
+    return Result(
+        matches,
+        rest,
+        _output(record, answer),
+        answer,
+        verdict,
+        alike,
+        reason,
+        query.unknown_tokens,
+        coverage,
+        full_text,
+        read,
+        groups,
+        warnings,
+        reranked=None if options.rerank is None else options.rerank.depth,
+        query_vector=query.vector if options.highlight else None,
+    )
+
+
+def judge_groups(
+    groups: GroupedWeight, options: Options, verdict: Verdict, *, alike: bool
+) -> tuple[Verdict, bool, tuple[str, float] | None]:
+    """Return the verdict that counts each group as one document, `alike`, and the group that stands out, if one does.
+
+    So the verdict is "one" if a group has more than half of all weight. With `min_confidence` it is of the first match
+    alone, and it stays as it is.
+
+    Args:
+        groups: the weight by groups.
+        options: the options of the query.
+        verdict: the verdict on the documents.
+        alike: whether the documents that share the weight say nearly the same.
+    """
+    group = groups.heaviest
+    stays = verdict.stands != "several" or options.min_confidence is not None
+    if stays or group is None or group.weight + groups.error <= HALF:
+        return verdict, alike, None
+    if group.weight <= HALF:
+        return Verdict("several", certain=False), alike, None
+    assert options.group_by is not None
+    name = f"{options.group_by.field} = {json.dumps(group.value, ensure_ascii=False)}"
+    return Verdict("one", certain=group.weight - groups.error > HALF), False, (name, group.weight)
 
 
 def read_matches(
@@ -476,16 +517,6 @@ def _add_shares(matches: Sequence[Match], members: Mapping[str, Sequence[tuple[s
         [
             replace(match, weight=match.weight + sum(weight for _, weight in share), stands_for=share)
             for match, share in zip(matches, shares, strict=True)
-        ]
-    )
-
-
-def _remove_shares(matches: Sequence[Match]) -> list[Match]:
-    """Return the matches with the weights of their documents alone, in the order of these."""
-    return sort_matches(
-        [
-            replace(match, weight=match.weight - sum(weight for _, weight in match.stands_for), stands_for=())
-            for match in matches
         ]
     )
 

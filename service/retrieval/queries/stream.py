@@ -16,7 +16,7 @@ from service.retrieval.queries.attend import Plan, PlannedQueries
 from service.retrieval.queries.highlight import highlight_matches
 from service.retrieval.queries.query_parts import Query
 from service.retrieval.queries.question import Options
-from service.retrieval.queries.results import Result, StoredDocuments, result
+from service.retrieval.queries.results import Result, StoredDocuments, build_result
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,8 @@ def _stream_results(collection: AnyCollection, planned: PlannedQueries) -> Itera
         answer, coverage = cover_missing_rows(answer, part_question, grown.view.facts, grown.summarise_rest())
         if answer.certificate.total_variation <= bound:
             bound = answer.certificate.total_variation
-            yield StreamedResult(
-                replace(result(snapshot.record, query, answer, reader, options), coverage=coverage), final=False
-            )
+            part = build_result(snapshot.record, query, answer, reader, options, coverage=coverage)
+            yield StreamedResult(part, final=False)
     (answer,) = answers(snapshot.view, [question])
     (last,) = planned.finish([answer])
     yield StreamedResult(last, final=True)

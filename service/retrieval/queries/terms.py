@@ -135,13 +135,13 @@ class LogitTerms:
         words: the full-text term; None without one.
         explain_bias: returns the explanations of each document's bias (terms of its metadata), one for each term, in
             order.
-        bias: the sum of all terms.
+        bias: the sum of all terms; None if a reranker's is the only one and the keys are not scanned with it.
         reranked: the term of a reranker; None without one.
     """
 
     words: FullTextTerm | None
     explain_bias: Callable[[I64], list[list[Explanation]]]
-    bias: AnyBias
+    bias: AnyBias | None
     reranked: RerankTerm | None = None
 
     def explain(self, rows: I64) -> list[list[Explanation]]:
@@ -156,6 +156,7 @@ class LogitTerms:
 
     def count_containing(self, mask: AnyMask | None) -> int:
         """Count the documents that pass the mask and contain a word of the query."""
+        assert self.bias is not None
         rows = np.empty(0, dtype=np.int64) if self.words is None else self.words.rows
         count: int = self.bias.view.count_documents(rows, self.bias.restrict(mask))
         return count
@@ -173,16 +174,27 @@ def add_reranked(terms: TermsBuilder | None, reranked: Sequence[RerankTerm]) -> 
         reranked: the term of each query.
     """
 
-    def build_one(snapshot: Snapshot, other: LogitTerms | None, term: RerankTerm) -> LogitTerms:
-        if other is not None:
-            return replace(other, bias=other.bias.add(term.rows, term.addends), reranked=term)
+    def build_one(snapshot: Snapshot, joined: LogitTerms, term: RerankTerm) -> LogitTerms:
+        if joined.bias is not None:
+            return replace(joined, bias=joined.bias.add(term.rows, term.addends))
         return LogitTerms(None, *snapshot.build_bias((), None, (term.rows, term.addends)), term)
 
     def build(snapshot: Snapshot) -> list[LogitTerms]:
-        pairs = zip([None] * len(reranked) if terms is None else terms(snapshot), reranked, strict=True)
-        return [build_one(snapshot, other, term) for other, term in pairs]
+        others = [None] * len(reranked) if terms is None else terms(snapshot)
+        pairs = zip(join_reranked(others, reranked), reranked, strict=True)
+        return [build_one(snapshot, joined, term) for joined, term in pairs]
 
     return build
+
+
+def join_reranked(terms: Sequence[LogitTerms | None], reranked: Sequence[RerankTerm]) -> list[LogitTerms]:
+    """Return the terms of each query with that of its reranker, which is not in their bias."""
+    return [
+        LogitTerms(None, lambda rows: [[] for _ in rows], None, term)
+        if other is None
+        else replace(other, reranked=term)
+        for other, term in zip(terms, reranked, strict=True)
+    ]
 
 
 async def prepare_terms(

@@ -12,7 +12,7 @@ from attention.lookup import Memory, Question, Rows, answer, summary_of
 from service.retrieval import InvalidContent, ShardsMissing
 from service.retrieval.queries import Options, attend_collection, results, sweep_collection
 from service.retrieval.queries.question import EncodedQuery
-from service.retrieval.queries.results import MemoryDocuments, result
+from service.retrieval.queries.results import MemoryDocuments, build_result
 from service.storage import CollectionRecord, CollectionSettings, DocumentRecord
 from tests.service.retrieval.making import document, lacking, numbered, opened
 
@@ -28,7 +28,7 @@ def asked(names: str, **options):
     )
     outcome = answer(view, Question(ONES, 1.0, **options))
     documents = MemoryDocuments([DocumentRecord(name, None, None, np.ones((1, 2))) for name in names])
-    return result(RECORD, EncodedQuery(ONES, ONES), outcome, documents, Options())
+    return build_result(RECORD, EncodedQuery(ONES, ONES), outcome, documents, Options())
 
 
 def test_documents_that_tie_at_the_cut_are_chosen_by_id():

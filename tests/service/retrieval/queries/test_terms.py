@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from attention.lookup import Question, answer, sweep
 from service.retrieval.collections import SharedCatalogue
 from service.retrieval.queries.question import EncodedQuery, Options
-from service.retrieval.queries.results import StoredDocuments, result, summarise_full_text
+from service.retrieval.queries.results import StoredDocuments, build_result, summarise_full_text
 from service.retrieval.queries.terms import build_terms
 from service.storage import DocumentRecord, open_shared, parse_condition
 from tests.postgres import PostgresServer
@@ -205,7 +205,7 @@ def test_addends_enter_the_softmax_over_any_history(
         reading = StoredDocuments(snapshot, "texts")
         options = Options(filter=asked["filter"], full_text=asked["full_text"], bias=asked["bias"])
         encoded = EncodedQuery(question.query, question.query)
-        outcome = result(snapshot.record, encoded, answered, reading, options, added)
+        outcome = build_result(snapshot.record, encoded, answered, reading, options, added)
         summary = summarise_full_text(added, snapshot, options)
         swept = sweep(snapshot.view, question, [asked["temperature"]])
     weights, null, holding = expected(model, np.array(query), asked, search.ranking)
