@@ -28,9 +28,11 @@ OPEN = {"attention", "attention.lookup.shards", "service.retrieval"}
 # What others import by itself, beside the face of the whole.
 ROOMS = (
     "attention.lookup.shards.remote",
+    "softkv.answers",
     "softkv.commands",
     "softkv.integrations",
     "softkv.mcp",
+    "softkv.record",
     "softkv.scripts",
     "softkv.settings",
     "softkv.tables",
@@ -75,10 +77,11 @@ ONLY = {
     "service.storage.sqlite": ["service.storage"],
     "softkv": [
         "service.__main__",
-        "service.api.routes.tables",
+        "service.api.routes.**",
         "service.cli",
         "service.commands.**",
         "service.mcp",
+        "service.schemas.answers",
         *OF_WALLS,
     ],
     "typer": ["service.cli", "service.commands.**", "softkv.cli", "softkv.commands.**", *OF_WALLS],

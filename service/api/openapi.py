@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,12 +12,13 @@ from pydantic import TypeAdapter
 from service.api.middleware.access import is_call
 from service.api.problems.table import EXAMPLES, OF_STATUS, TABLE
 from service.api.routing import GuardedRoute
+from service.schemas.answers import PLACE, refer
+from service.schemas.answers import describe as describe_answers
 from service.schemas.stream import LINES
 from service.schemas.wire import JSONObject, Problem, Wire, without_null
 
 Schemas = dict[str, Any]
 
-PLACE = "#/components/schemas/"
 # No value matches. Generators make nothing of `false`, or a field of any value, and such a field of `not` alone, too.
 FORBIDDEN: Schemas = {"type": "null", "not": {}}
 MADE_BY_FASTAPI = ("HTTPValidationError", "ValidationError")
@@ -29,12 +30,18 @@ CODES = {
 }
 
 
-def complete_schemas(derived: Schemas) -> Schemas:
+def complete_schemas(derived: Schemas, answers: Collection[Any]) -> Schemas:
     """Return all schemas by name.
 
-    To the `derived` schemas of FastAPI it adds those of problems, of lines in streams, and of each form of a request.
+    To the `derived` schemas of FastAPI it adds those of answers, of problems, of lines in streams, and of each form of
+    a request.
+
+    Args:
+        derived: the schemas of requests.
+        answers: the client's records that routes answer.
     """
     schemas = derived | _beside_the_routes()
+    schemas |= describe_answers(answers, schemas.keys())
     for name in MADE_BY_FASTAPI:
         schemas.pop(name, None)
     for model in _below(JSONObject):
@@ -248,15 +255,23 @@ def describe(app: FastAPI) -> None:
         complete = app.openapi_schema is not None
         description = derive()
         if not complete:
-            _complete(description)
-            _describe_scopes(description, app)
+            routes = {route.name: route for route in _find_guarded_routes(app)}
+            _complete(description, routes)
+            _describe_scopes(description, routes)
         return description
 
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _complete(description: dict[str, Any]) -> None:
-    schemas = complete_schemas(description["components"]["schemas"])
+def _find_guarded_routes(app: FastAPI) -> Iterator[GuardedRoute]:
+    for context in iter_route_contexts(app.routes):
+        if isinstance(context.original_route, GuardedRoute):
+            yield context.original_route
+
+
+def _complete(description: dict[str, Any], routes: Mapping[str, GuardedRoute]) -> None:
+    answers = [kind for route in routes.values() for kind in route.answers]
+    schemas = complete_schemas(description["components"]["schemas"], answers)
     description["components"] |= {
         "schemas": schemas,
         "securitySchemes": SECURITY_SCHEMES,
@@ -271,7 +286,7 @@ def _complete(description: dict[str, Any]) -> None:
             parameter["schema"] = without_null(parameter["schema"])  # paths and query strings cannot express null
             _show(parameter, schemas)
         operation["responses"] = {
-            status: _answer(answer, operation, status)
+            status: _answer(answer, operation, status, routes)
             for status, answer in sorted(operation["responses"].items())
             if "HTTPValidationError" not in str(answer)
         }
@@ -279,12 +294,10 @@ def _complete(description: dict[str, Any]) -> None:
     _untitle(description["components"])
 
 
-def _describe_scopes(description: dict[str, Any], app: FastAPI) -> None:
+def _describe_scopes(description: dict[str, Any], routes: Mapping[str, GuardedRoute]) -> None:
     """Add the scope of the key that each call needs to its description."""
-    routes = [context.original_route for context in iter_route_contexts(app.routes)]
-    by_name = {route.name: route for route in routes if isinstance(route, GuardedRoute)}
     for _, operation in _operations(description):
-        route = by_name.get(operation["operationId"])
+        route = routes.get(operation["operationId"])
         if route is None:  # a route that another program has added
             continue
         scope = OPEN if route.required_level == "none" else f"**Scope** of the key: `{route.required_level}`."
@@ -299,8 +312,13 @@ def _operations(description: dict[str, Any]) -> Iterator[tuple[str, dict[str, An
             yield path, operation
 
 
-def _answer(answer: dict[str, Any], operation: dict[str, Any], status: str) -> dict[str, Any]:
+def _answer(
+    answer: dict[str, Any], operation: dict[str, Any], status: str, routes: Mapping[str, GuardedRoute]
+) -> dict[str, Any]:
     successful = status < "300"
+    content = answer.get("content", {}).get("application/json", {})
+    if successful and content.get("schema") == {}:  # a record, which FastAPI does not know
+        content["schema"] = refer(routes[operation["operationId"]].answers[0])
     links = LINKS.get(operation["operationId"]) if successful else None
     repeatable = any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", ()))
     headers = answer.get("headers", {}) | ON_EVERY_ANSWER | (ON_A_REPEAT if successful and repeatable else {})

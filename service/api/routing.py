@@ -28,6 +28,7 @@ from service.api.problems.table import ANY_CALL, Responses, refusals
 from service.api.state import parts_of
 from service.retrieval import CollectionNotFound
 from service.scheduling import CALLER
+from service.schemas.answers import is_record, refer
 from service.storage import CollectionMissing, StoreUnavailable
 
 LINES_PATH = "/v1/collections/{name}/documents"
@@ -402,6 +403,7 @@ class GuardedRoute(APIRoute):
         **options: Any,
     ) -> None:
         """Create the route. FastAPI gets no declarations: it would inspect each of them at every start."""
+        self.answers = _describe_answers(options)
         declared = list(dependencies or ())
         called = [dependency for dependency in declared if not isinstance(dependency.dependency, Declaration)]
         options |= {"generate_unique_id_function": operation_id, "dependency_overrides_provider": CurrentApplication()}
@@ -553,6 +555,23 @@ class JSONRoute(GuardedRoute):
             if not error.connection_lost or self.required_level in CHANGING:
                 raise
         return await handle(request)
+
+
+def _describe_answers(options: dict[str, Any]) -> list[Any]:
+    """Keep the client's records that a route answers from FastAPI, and return them, the main one first.
+
+    FastAPI would need models of them at each start. The other responses refer to theirs.
+    """
+    responses = {status: dict(response) for status, response in (options.get("responses") or {}).items()}
+    alternatives = [response for response in responses.values() if is_record(response.get("model"))]
+    records = [response.pop("model") for response in alternatives]
+    for response, kind in zip(alternatives, records, strict=True):
+        response["content"] = {"application/json": {"schema": refer(kind)}}
+    options["responses"] = responses
+    if is_record(options.get("response_model")):
+        records.insert(0, options.pop("response_model"))
+        options["response_model"] = None
+    return records
 
 
 def json_router(

@@ -10,6 +10,9 @@ with Client("http://127.0.0.1:8000") as client:
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from softkv.answers.answer import (
     Answer,
     Certificate,
@@ -58,7 +61,6 @@ from softkv.answers.info import (
     TrainingReport,
     Written,
 )
-from softkv.client import AsyncClient, AsyncCollection, Client, Collection
 from softkv.errors import (
     Busy,
     Conflict,
@@ -78,8 +80,11 @@ from softkv.errors import (
     Unsupported,
 )
 from softkv.filters import F, Filter, ago
-from softkv.methods import AsyncPages, Pages
 from softkv.wire import OMITTED
+
+if TYPE_CHECKING:
+    from softkv.client import AsyncClient, AsyncCollection, Client, Collection
+    from softkv.methods import AsyncPages, Pages
 
 __all__ = [
     "OMITTED",
@@ -155,3 +160,17 @@ __all__ = [
     "Written",
     "ago",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what sends requests on its first use, so that `softkv.answers` comes without an HTTP library."""
+    if name in __all__:
+        for module in map(import_module, ("softkv.client", "softkv.methods")):
+            if hasattr(module, name):
+                return globals().setdefault(name, getattr(module, name))
+    raise AttributeError(f"module 'softkv' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List the public names, those that are not imported yet among them."""
+    return sorted({*globals(), *__all__})

@@ -3,16 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self, dataclass_transform
+
+# Marks in annotations, of the JSON that the service sends. Without them, a field with a default may be left out and is
+# never null, and any other field is always there. A class in place of a mapping has its fields.
+ALWAYS_SENT: Final = "always sent"
+"""The mark of a field with a default that the service sends in every answer."""
+OR_NULL: Final = "left out or null"
+"""The mark of a field with a default that may be null, too."""
+VECTOR: Final = "vector"
+"""The mark of an array of one dimension."""
+
+
+class Keyword(NamedTuple):
+    """The mark of a field with one more keyword of its JSON schema."""
+
+    name: str
+    value: Any
+
+
+INSTANT: Final = Keyword("format", "date-time")
+NAME: Final = Keyword("pattern", "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
+COUNT: Final = Keyword("minimum", 0.0)
+
+
+class Named(NamedTuple):
+    """The mark of a type by the name that it has in the description of the API."""
+
+    name: str
 
 
 @dataclass_transform(frozen_default=True)
 class Record:
     """The base of small immutable classes with named fields: a frozen dataclass without generated code.
 
-    The client has about thirty records. Generating the code of thirty dataclasses takes as long as importing the HTTP
-    library. A default is the class attribute with the field's name.
+    The client has about a hundred records. Generating the code of thirty dataclasses takes as long as importing the
+    HTTP library. A default is the class attribute with the field's name.
+
+    Records declare the answers of the service: its description of the API is made of their annotations, of the first
+    paragraph of their docstrings, and of "Attributes:".
+
+    Args:
+        schema: the name of the record in that description; that of the class if left out.
+        sent: the fields with another name in JSON, as this name by that of the field.
     """
+
+    _schema: ClassVar[str] = ""
+    _sent: ClassVar[Mapping[str, str]] = {}
 
     _names: ClassVar[tuple[str, ...]] = ()
     _defaults: ClassVar[dict[str, Any]] = {}
@@ -26,8 +63,9 @@ class Record:
                 raise AttributeError(self._instead[name])
             return super().__getattribute__(name)  # raises Python's own AttributeError
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, schema: str | None = None, sent: Mapping[str, str] | None = None) -> None:
         super().__init_subclass__()
+        cls._schema, cls._sent = schema or cls.__name__, sent or cls._sent
         declared = [name for name in vars(cls).get("__annotations__", ()) if not name.startswith("_")]
         cls._names = (*cls._names, *declared)
         cls._defaults = cls._defaults | {name: vars(cls)[name] for name in declared if name in vars(cls)}
@@ -55,7 +93,8 @@ class Record:
     @classmethod
     def read(cls, content: Mapping[str, Any], **replaced: Any) -> Self:
         """Build a record from a JSON object; ignore unknown fields, and let `replaced` override fields."""
-        return cls(**{name: field for name, field in content.items() if name in cls._names} | replaced)
+        renamed = {name: content[sent] for name, sent in cls._sent.items() if sent in content}
+        return cls(**{name: field for name, field in content.items() if name in cls._names} | renamed | replaced)
 
     def copy_with(self, **fields: Any) -> Self:
         """Return a copy in which these fields have other values."""

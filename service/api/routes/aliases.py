@@ -17,8 +17,9 @@ from service.api.state import Running
 from service.retrieval.collections import AliasChange
 from service.retrieval.documents import decode_cursor, encode_cursor
 from service.scheduling import READS, WRITES
-from service.schemas.alias import AliasAnswer, AliasList, AliasTarget
+from service.schemas.alias import AliasTarget
 from service.schemas.wire import MAX_PAGE, AliasName
+from softkv.answers.info import Alias, AliasList
 
 router = json_router("/v1/aliases", "collections", "read", "collections", "whole")
 
@@ -29,9 +30,9 @@ OF_AN_ALIAS = ("alias_not_found", "invalid_content", *STORED)
 @router.put(
     "/{alias}",
     dependencies=[requires("write"), takes("write")],
-    response_model=AliasAnswer,
+    response_model=Alias,
     responses={
-        201: {"model": AliasAnswer, "description": "Created."},
+        201: {"model": Alias, "description": "Created."},
         **refusals(*WITH_BODY, *WRITING, "collection_not_found", "alias_conflict"),
     },
     response_description="The alias stands for the collection.",
@@ -87,7 +88,7 @@ async def list_aliases(
 
 @router.get(
     "/{alias}",
-    response_model=AliasAnswer,
+    response_model=Alias,
     responses=refusals(*OF_AN_ALIAS),
     response_description="The alias.",
     summary="Read one alias",

@@ -13,7 +13,7 @@ from service.api.routing import filters, json_router, reaches, requires
 from service.api.state import Running
 from service.encoding import Encoders, LoadingEncoder, LoadingReranker
 from service.retrieval.collections import find_model
-from service.schemas.encoders import EncoderAnswer, EncoderList
+from softkv.answers.info import EncoderInfo, EncoderList
 
 router = json_router("/v1/encoders", "encode", "read", "nothing", "nothing")
 
@@ -68,7 +68,7 @@ async def list_encoders(running: Running) -> Response:
 
 @router.delete(
     "/{encoder:path}/memory",
-    response_model=EncoderAnswer,
+    response_model=EncoderInfo,
     responses=refusals("model_not_found", "forbidden", "host_refused"),
     dependencies=[requires("write"), reaches("everything"), filters("whole")],
     response_description="The encoder, which is not in memory any more.",

@@ -14,7 +14,8 @@ from service.api.state import NameInPath, Running
 from service.retrieval.documents import JobStatus
 from service.scheduling import READS
 from service.schemas.instants import format_time
-from service.schemas.re_encoding import ReEncodeAnswer, ReEncodeRequest
+from service.schemas.re_encoding import ReEncodeRequest
+from softkv.answers.info import ReEncoding
 
 router = json_router("/v1/collections", "collections", "read", "collection", "whole")
 
@@ -39,7 +40,7 @@ def _shape(status: JobStatus, request: Request) -> dict[str, Any]:
     "/{name}/re-encode",
     dependencies=[requires("write"), takes("write"), filters("whole")],
     status_code=202,
-    response_model=ReEncodeAnswer,
+    response_model=ReEncoding,
     responses=refusals(*WITH_BODY, *OF_A_COLLECTION, *WRITING, "re_encoding_active", "collection_conflict", *ENCODING),
     response_description="The job has begun.",
     summary="Move a collection to another encoder",
@@ -72,7 +73,7 @@ async def start_re_encoding(
 
 @router.get(
     "/{name}/re-encode",
-    response_model=ReEncodeAnswer,
+    response_model=ReEncoding,
     responses=refusals(*OF_A_COLLECTION, "re_encoding_not_found"),
     response_description="The last job of the collection.",
     summary="Watch the move to another encoder",
@@ -85,7 +86,7 @@ async def get_re_encoding(name: NameInPath, request: Request, running: Running) 
 @router.delete(
     "/{name}/re-encode",
     dependencies=[requires("write"), takes("write"), filters("whole")],
-    response_model=ReEncodeAnswer,
+    response_model=ReEncoding,
     responses=refusals(*OF_A_COLLECTION, *WRITING, *STORED, "re_encoding_not_found", "re_encoding_over"),
     response_description="The cancelled job.",
     summary="Cancel the move to another encoder",

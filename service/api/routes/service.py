@@ -42,16 +42,10 @@ from service.schemas.feedback import MAX_QUESTION
 from service.schemas.openai import MOST_INPUTS
 from service.schemas.query import MAX_PARTS
 from service.schemas.rerank import MAX_PAIRS, MAX_QUERY, MAX_SCORED
-from service.schemas.service import (
-    Liveness,
-    NetworkAnswer,
-    NetworkRequest,
-    Readiness,
-    ServiceAnswer,
-    SlowRequestList,
-)
+from service.schemas.service import NetworkRequest
 from service.schemas.vector import MAX_WIDTH
 from service.storage import MAX_COMPARED_FIELDS, MAX_DEPTH, MAX_OPERANDS, StorageError, Store
+from softkv.answers.info import Liveness, Network, Readiness, ServiceInfo, SlowRequestList
 
 probes_router = APIRouter(
     tags=["probes"], route_class=JSONRoute, dependencies=[requires("none")], responses=OPEN_TO_ALL
@@ -273,7 +267,7 @@ def _limits(running: State) -> dict[str, int]:
 
 @router.get(
     "",
-    response_model=ServiceAnswer,
+    response_model=ServiceInfo,
     response_description="The service and its limits.",
     summary="The service and its limits",
 )
@@ -320,7 +314,7 @@ network_router = json_router("/v1/service/network", "service", "read", "nothing"
 
 @network_router.get(
     "",
-    response_model=NetworkAnswer,
+    response_model=Network,
     response_description="Whether the service is open to the network.",
     summary="Whether the service is open to the network",
 )
@@ -332,7 +326,7 @@ async def get_network(request: Request, running: Running) -> Response:
 
 @network_router.put(
     "",
-    response_model=NetworkAnswer,
+    response_model=Network,
     responses=refusals(*WITH_BODY, "forbidden", "host_refused", "network_unavailable"),
     dependencies=[requires("write"), reaches("everything"), filters("whole")],
     response_description="Whether the service is open to the network.",

@@ -29,6 +29,13 @@ def test_importing_it_loads_little_more_than_httpx2():
     assert len(more) < 60
 
 
+def test_answers_come_without_an_http_library_and_without_numpy():
+    """The service imports them to describe its answers."""
+    modules = "answer, arrays, classroom, documents, info"
+    outside = {name.partition(".")[0] for name in loaded(f"from softkv.answers import {modules}")}
+    assert outside.isdisjoint({"asyncio", "httpx2", "numpy", "ssl"})
+
+
 def test_numpy_comes_with_the_first_array():
     filters = "from softkv import F, Client\n(F.year > 3).wire()\nclient = Client('http://127.0.0.1:9')"
     assert "numpy" not in loaded(filters)

@@ -1396,7 +1396,7 @@ export interface components {
         };
         AddendLine: components["schemas"]["WordsAddend"] | components["schemas"]["FieldAddend"] | components["schemas"]["FilterAddend"] | components["schemas"]["RerankAddend"];
         /**
-         * @description An alias, and the collection for which it stands.
+         * @description An alias, and the name of the collection for which it stands.
          * @example {
          *       "alias": "current",
          *       "collection": "library"
@@ -3835,7 +3835,7 @@ export interface components {
             tokens?: components["schemas"]["Token"][];
         };
         /**
-         * @description An encoder of the service, and what is known of it.
+         * @description An encoder of the service, and what is known of it. Some fields are null before it has loaded once.
          * @example {
          *       "name": "minilm",
          *       "kind": "core",
@@ -4726,7 +4726,7 @@ export interface components {
             moved: boolean;
             /** @description The addresses of the machine in its networks, that of the default route first. Empty for callers on other machines. */
             addresses: string[];
-            /** @description Why this caller cannot open the service: `caller` (only one on the same machine that may write can), `container`, `proxy` (or a Unix socket), `listening` (it listens on the network by its settings), `server` (`softkv serve` does not run it), or `offline`. Null if it can. */
+            /** @description Why this caller cannot open the service: `caller` (only one on the same machine that may write can), `container`, `proxy` (or a Unix socket), `listening` (it listens on the network by its settings), `server` (`softkv serve` does not run it), or `offline`. null if it can. */
             obstacle: ("caller" | "container" | "proxy" | "listening" | "server" | "offline") | null;
         };
         /**
@@ -5142,8 +5142,6 @@ export interface components {
          *     }
          */
         ReEncodeAnswer: {
-            /** @description The name of the collection, if the path named it by an alias; otherwise left out. */
-            collection?: string;
             /**
              * @description `paused` while it waits, for example for the encoder: it goes on by itself.
              * @enum {string}
@@ -5159,12 +5157,14 @@ export interface components {
             documents: number;
             /** @description The number of those that have vectors of the other encoder. */
             done: number;
-            /** @description When it began, in UTC (RFC 3339). */
+            /** @description Times in UTC (RFC 3339); `ended` is null before the end. */
             started: string;
-            /** @description When it ended; null before. */
+            /** @description Times in UTC (RFC 3339); `ended` is null before the end. */
             ended: string | null;
             /** @description The settings that do not survive: calibration and projection are of the vectors until now. */
             drops: ("calibration" | "projection")[];
+            /** @description The name of the collection, if an alias was named; otherwise null. */
+            collection?: string;
         };
         /**
          * @description The encoder to which a collection is to move.
@@ -5245,7 +5245,7 @@ export interface components {
             /** @description For quantiles: each requested one, in order. */
             quantiles?: components["schemas"]["QuantileAnswer"][];
         };
-        /** @description The parts of the service that are loading or have failed. */
+        /** @description Whether the service is ready, is loading or draining, or has failed; and which parts. */
         Readiness: {
             /** @enum {string} */
             status: "ready" | "loading" | "failed" | "draining";
@@ -5431,7 +5431,7 @@ export interface components {
             /** @description Whether each result has the text of its document. */
             return_documents?: boolean;
         };
-        /** @description A reranker of the service, which scores a query and a document together. */
+        /** @description A reranker of the service, which scores a query and a document together. `kind` and `max_tokens` are null unless it is in memory. */
         RerankerAnswer: {
             /** @description The name by which calls choose it. */
             name: string;
@@ -5650,52 +5650,44 @@ export interface components {
             /** @description The coverage that `conformal` 0.9 promises, and the share of right documents that were in such sets; null without any. */
             coverage: components["schemas"]["Frequency"] | null;
         };
-        /**
-         * @description A shard server: a process in a Ray cluster that holds a part of all keys.
-         *
-         *     A fact that only the server knows is null if the server did not answer within a second.
-         */
+        /** @description A shard server, a process in a Ray cluster that holds a part of all keys. Fields that only the server knows are null if it did not answer within a second. */
         ServerAnswer: {
             name: string;
             /** @description The machine that the server runs on. */
             machine: string | null;
             /** @description Whether the server stops as soon as others hold its shards. */
             leaving: boolean;
-            /** @description Shards that the server holds. */
+            /** @description The number of shards that the server holds. */
             ranges: number;
-            /** @description Keys that can be attended to, in these shards. */
+            /** @description The number of keys that can be attended to, in these shards. */
             keys: number | null;
-            /** @description Shards that the server is reading, or will read. */
+            /** @description The number of shards that the server is reading, or will read. */
             coming: number | null;
-            /** @description Versions that the server is behind the store, in the collection with the largest delay. */
+            /** @description The number of versions that the server is behind, for the collection that is furthest behind. */
             lag: number | null;
             /** @description The reason that the last reading of the store failed; null if it succeeded. */
             trouble: string | null;
         };
-        /** @description General facts about the service, which a client reads before other calls. */
+        /** @description A service's version, encoder and limits by name; docs/reference/limits.md explains the limits. */
         ServiceAnswer: {
             version: string;
-            /** @description The encoder of texts, unless a collection has its own; or null. */
+            /** @description The encoder of texts, unless a collection has its own; null without one. */
             encoder: string | null;
             /** @description Whether a call without a key is refused. If false, such a call may still be limited to reading. */
             keys_required: boolean;
             limits: components["schemas"]["Limits"];
-            /** @description The servers that hold the keys; null if the service holds them itself. */
+            /** @description The servers that hold the keys; null if the service holds them itself, or is too old to report it. */
             shards: components["schemas"]["ShardsAnswer"] | null;
         };
-        /**
-         * @description The status of the servers that hold the keys of all collections, in shards: ranges of row numbers.
-         *
-         *     The three counts are null while the store is unavailable.
-         */
+        /** @description The state of the servers that hold the keys: the number of shards, and how many have all copies or none. */
         ShardsAnswer: {
-            /** @description The number of servers that shall hold each shard; 0 if none are deployed. */
+            /** @description The number of servers that shall hold each shard; 0 if no servers are deployed. */
             copies: number;
-            /** @description Shards of all collections together. */
+            /** @description The number of shards of all collections together. */
             ranges: number | null;
-            /** @description Shards that as many servers hold as `copies` says, or all servers. */
+            /** @description The number of those that as many servers hold as `copies` says, or all servers. */
             whole: number | null;
-            /** @description Shards that no server holds. */
+            /** @description The number of those that no server holds. */
             unheld: number | null;
             /** @description All servers, by name. */
             servers: components["schemas"]["ServerAnswer"][];
@@ -5719,7 +5711,7 @@ export interface components {
             stages_ms: {
                 [key: string]: number;
             };
-            /** @description The collection that its path names; null if none. */
+            /** @description The collection that its path names; null without one. */
             collection: string | null;
             /** @description Its id in the log. */
             request_id: string | null;

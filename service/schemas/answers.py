@@ -1,0 +1,163 @@
+"""JSON schemas of answers, made of the client's records: of their annotations, docstrings and marks, and of examples.
+
+No answer is validated, so that these schemas are only made for the description of the API.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
+
+from softkv.record import ALWAYS_SENT, OR_NULL, VECTOR, Keyword, Named, Record
+
+Schema = dict[str, Any]
+PLACE = "#/components/schemas/"
+SCALARS = {str: "string", int: "integer", float: "number", bool: "boolean", NoneType: "null"}
+ARRAY = Annotated[Any, Named("NestedAnswer")]
+EXAMPLES = Path(__file__).with_name("examples.json")
+ENTRY = re.compile(r"^([\w, ]+): (.*(?:\n +.*)*)", re.MULTILINE)
+
+
+def name_of(kind: Any) -> str:
+    """Return the name of a record or a typed dict in the description of the API."""
+    return kind._schema if issubclass(kind, Record) else str(kind.__name__)
+
+
+def is_record(kind: Any) -> bool:
+    """Return whether a type is a record or a typed dict of the client, or a union of them."""
+    kinds = get_args(kind) or (kind,)
+    return all(isinstance(one, type) and (issubclass(one, Record) or is_typeddict(one)) for one in kinds)
+
+
+def refer(kind: Any) -> Schema:
+    """Return the schema of the answer of a route: a reference to that of a record, or of one of several."""
+    kinds = [{"$ref": f"{PLACE}{name_of(one)}"} for one in get_args(kind) or (kind,)]
+    return kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+
+
+def describe(kinds: Collection[Any], declared: Collection[str]) -> dict[str, Schema]:
+    """Return the schemas of records, and of everything that they refer to, by name.
+
+    Args:
+        kinds: records, typed dicts, and unions with a name.
+        declared: the names of schemas that are declared elsewhere, such as those of requests.
+    """
+    schemas = dict.fromkeys(declared, Schema())
+    examples = json.loads(EXAMPLES.read_text(encoding="utf-8"))
+    for kind in kinds:
+        _refer(kind, schemas)
+    return {
+        name: schema | ({"examples": examples[name]} if name in examples else {})
+        for name, schema in schemas.items()
+        if name not in declared
+    }
+
+
+def _refer(kind: Any, schemas: dict[str, Schema]) -> Schema:
+    """Return the schema of a type; add those of records in it to `schemas`."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if kind in SCALARS:
+        return {"type": SCALARS[kind]}
+    if kind is Any:
+        return {}
+    if origin is Annotated:
+        return _apply_marks(arguments[0], arguments[1:], schemas)
+    if origin is Literal:
+        chosen = {"const": arguments[0]} if len(arguments) == 1 else {"enum": [*arguments]}
+        return chosen | {"type": SCALARS[type(arguments[0])]}
+    if origin in (Union, UnionType):
+        return {"anyOf": [_refer(one, schemas) for one in arguments]}
+    if origin is not None and issubclass(origin, Mapping):
+        return {"type": "object", "additionalProperties": _refer(arguments[1], schemas) or True}
+    if origin is not None:
+        return {"type": "array", "items": _refer(arguments[0], schemas)}
+    return _define(name_of(kind), kind, schemas)
+
+
+def _apply_marks(kind: Any, marks: tuple[Any, ...], schemas: dict[str, Schema]) -> Schema:
+    names = [mark.name for mark in marks if isinstance(mark, Named)]
+    kind = next((mark for mark in marks if isinstance(mark, type)), kind)
+    if VECTOR in marks:
+        return {"$ref": f"{PLACE}VectorAnswer"}
+    if names:
+        return _define(names[0], kind, schemas)
+    schema = _refer(kind, schemas)
+    return schema | {mark.name: mark.value for mark in marks if isinstance(mark, Keyword)}
+
+
+def _define(name: str, kind: Any, schemas: dict[str, Schema]) -> Schema:
+    """Return a reference to the schema of a record, or of a union of records of which each value has one."""
+    if name not in schemas:
+        schemas[name] = {}  # it may refer to itself
+        if get_args(kind):
+            schemas[name] = {"oneOf": [_refer(one, schemas) for one in get_args(kind)]}
+        else:
+            schemas[name] = _object(kind, schemas)
+    return {"$ref": f"{PLACE}{name}"}
+
+
+def _object(kind: Any, schemas: dict[str, Schema]) -> Schema:
+    summary, descriptions = _read_docstring(kind)
+    properties, required, sent = Schema(), list[str](), getattr(kind, "_sent", {})
+    for name, hint, is_required in _fields(kind):
+        schema = _refer(hint, schemas)
+        if not is_required:
+            schema = _without_null(schema, hint)
+        else:
+            required.append(sent.get(name, name))
+        properties[sent.get(name, name)] = schema | (
+            {"description": descriptions[name]} if name in descriptions else {}
+        )
+    return {
+        "type": "object",
+        "description": summary,
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+def _fields(kind: Any) -> Iterator[tuple[str, Any, bool]]:
+    """Yield the fields of a record or a typed dict: name, type, and whether each answer has it."""
+    hints = get_type_hints(kind, localns={"Array": ARRAY}, include_extras=True)
+    if issubclass(kind, Record):
+        for name in kind._names:
+            is_required = name not in kind._defaults or ALWAYS_SENT in get_args(hints[name])
+            yield name, hints[name], is_required
+        return
+    for name, hint in hints.items():
+        is_optional = get_origin(hint) is NotRequired
+        yield name, get_args(hint)[0] if is_optional else hint, not is_optional
+
+
+def _without_null(schema: Schema, hint: Any) -> Schema:
+    """Return the schema of a field that may be left out: without null, unless that has a meaning of its own."""
+    if "anyOf" not in schema or OR_NULL in get_args(hint):
+        return schema
+    choices = [choice for choice in schema.pop("anyOf") if choice != {"type": "null"}]
+    return (choices[0] if len(choices) == 1 else {"anyOf": choices}) | schema
+
+
+@cache
+def _read_docstring(kind: Any) -> tuple[str, dict[str, str]]:
+    """Return the first paragraph of a class's docstring, and the descriptions of its fields, in the words of JSON."""
+    text = re.sub(r"\bNone\b", "null", inspect.getdoc(kind) or "")
+    summary, _, attributes = text.partition("\nAttributes:\n")
+    descriptions = dict[str, str]()
+    for base in reversed(getattr(kind, "__mro__", (kind,))[1:]):
+        if issubclass(base, Record) and base is not Record:
+            descriptions |= _read_docstring(base)[1]
+    for names, words in ENTRY.findall(inspect.cleandoc("\n" + attributes.partition("\n\n")[0])):
+        descriptions |= dict.fromkeys(names.split(", "), _as_sentence(words))
+    return _as_sentence(summary.split("\n\n")[0]), descriptions
+
+
+def _as_sentence(words: str) -> str:
+    words = " ".join(words.split())
+    return words[:1].upper() + words[1:]
