@@ -212,8 +212,9 @@ walls: $(VENV)/.native $(OTHERS)/.installed
 walls-all: $(VENV)/.native $(OTHERS)/.installed
 	$(BIN)/python -m tools.walls all
 
-# make passed WALL=referee: all tests of a wall. If they pass, its digest is written into .ci/passed: commit it.
-passed: $(VENV)/.native $(OTHERS)/.installed
+# make passed WALL=referee: all tests of a wall, or of the package for a framework, as in WALL=langchain. If they pass, its
+# digest is written into .ci/passed: commit it.
+passed: $(VENV)/.native $(if $(filter $(FRAMEWORKS),$(WALL)),.venv-$(WALL),$(OTHERS))/.installed
 	$(BIN)/python -m tools.walls passed '$(WALL)'
 
 # With PostgreSQL, and Ray in several processes.
@@ -228,9 +229,10 @@ test-thorough: $(VENV)/.native $(OTHERS)/.installed $(CLUSTER)/.installed
 # Every test that neither `make test` nor `make lint` runs.
 test-nightly: test-browser test-alone cluster walls-all integrations-all test-thorough
 
-# One test of each framework, from writing documents to the verdict of an answer.
+# One test of each framework, from writing documents to the verdict of an answer; all its tests if .ci/passed has another
+# digest than its package now has.
 integrations: install $(FRAMEWORKS:%=.venv-%/.installed)
-	$(BIN)/python -m tests.integrations.run $(FRAMEWORKS) -m end_to_end
+	$(BIN)/python -m tools.walls frameworks
 
 # The whole suites. make integrations-langchain T=clients/langchain/tests/test_store.py K=mmr: as with `make test`.
 integrations-all: $(FRAMEWORKS:%=integrations-%)

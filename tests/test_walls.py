@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tools import walls
-from tools.walls import CORE, PASSED, ROOT, WALLS, Wall, digest, imported, read_passed, suites
+from tools.walls import CORE, FRAMEWORKS, PASSED, ROOT, WALLS, Wall, digest, imported, read_passed, suites
 
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
 SMALL = Wall("extensions/small", "softkv_small")
@@ -56,6 +56,22 @@ def test_every_extension_is_a_wall_with_its_own_distribution_and_test_for_a_land
         assert sum(marked) == 1
 
 
+def test_every_package_for_a_framework_is_a_wall_with_one_test_for_a_landing() -> None:
+    """That it imports the client and nothing else of softkv, tests/clients/test_partners.py checks."""
+    assert FRAMEWORKS.keys() == {path.parent.name for path in ROOT.glob("clients/*/constraints.txt")}
+    for wall in FRAMEWORKS.values():
+        assert (ROOT / wall.folder / wall.package).is_dir()
+        marked = [path.read_text().count("mark.end_to_end") for path in (ROOT / wall.folder / "tests").rglob("*.py")]
+        assert sum(marked) == 1
+
+
+def test_a_package_counts_what_it_imports_of_the_client_and_of_another_package() -> None:
+    files = {path for path in (ROOT / "clients/mem0/softkv_mem0").glob("*.py") for path in imported(path)}
+    names = {path.relative_to(ROOT).as_posix() for path in files}
+    assert "clients/langchain/langchain_softkv/store.py" in names
+    assert any(name.startswith("clients/python/softkv/") for name in names)
+
+
 def test_a_contract_and_a_part_of_the_map_have_every_wall() -> None:
     packages = {wall.package for wall in WALLS.values()}
     assert set(CONTRACTS["root_packages"]) == packages | CORE.keys()
@@ -95,12 +111,21 @@ def test_a_digest_changes_with_a_wall_and_its_imports(root: Path, name: str, cha
 
 def test_a_landing_runs_the_whole_suite_of_a_wall_whose_digest_is_new() -> None:
     name = next(iter(WALLS))
-    passed = {each: digest(wall) for each, wall in WALLS.items()}
+    passed = {each: digest(wall) for each, wall in (WALLS | FRAMEWORKS).items()}
     assert {marks[-1] for _, marks in suites([], passed)} == {"end_to_end and not thorough"}
-    assert dict(suites([], passed | {name: "older"}))[name][-1] == "not thorough"
-    assert dict(suites([], {}))[name][-1] == "not thorough"
-    assert [wall for wall, _ in suites(["passed", name], passed)] == [name]
+    assert ([name], ["-m", "not thorough"]) in list(suites([], passed | {name: "older"}))
+    assert ([name], ["-m", "not thorough"]) in list(suites([], {}))
+    assert [names for names, _ in suites(["passed", name], passed)] == [[name]]
     assert all("-m" not in options for _, options in suites(["all"], passed))
+
+
+def test_a_landing_runs_the_whole_suites_of_packages_whose_digests_are_new_in_their_environments() -> None:
+    first, *others = FRAMEWORKS
+    passed = {name: digest(wall) for name, wall in FRAMEWORKS.items()}
+    assert list(suites(["frameworks"], passed)) == [([first, *others], ["-m", "end_to_end"])]
+    assert list(suites(["frameworks"], passed | {first: "older"})) == [(others, ["-m", "end_to_end"]), ([first], [])]
+    assert list(suites(["passed", first], passed)) == [([first], [])]
+    assert walls.command([first], [])[1:] == ["-m", "tests.integrations.run", first]
 
 
 def test_a_suite_that_passed_has_a_line_beside_those_of_others(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

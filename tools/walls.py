@@ -2,7 +2,8 @@
 
     python -m tools.walls                 for each wall the tests with the mark end_to_end, or all if its digest is new
     python -m tools.walls all             all tests of all walls, as at night
-    python -m tools.walls passed referee  all tests of a wall; if they pass, its digest goes into .ci/passed
+    python -m tools.walls frameworks      the same as without a word, for the packages in clients/ for frameworks
+    python -m tools.walls passed referee  all tests of one; if they pass, its digest goes into .ci/passed
 
 The digest is of all files of the wall but its pages, and of the modules of the core that it imports. A name that it
 imports from a face counts as the module that defines the name. Further arguments go to pytest.
@@ -43,6 +44,17 @@ WALLS = {
     "torch": Wall("extensions/torch", "softkv_torch"),
     "workshop": Wall("workshop", "softkv_workshop"),
 }
+FRAMEWORKS = {
+    "haystack": Wall("clients/haystack", "haystack_integrations"),
+    "langchain": Wall("clients/langchain", "langchain_softkv"),
+    "langgraph": Wall("clients/langgraph", "langgraph_store_softkv"),
+    "llamaindex": Wall("clients/llamaindex", "llama_index"),
+    "mem0": Wall("clients/mem0", "softkv_mem0"),
+    "widget": Wall("clients/widget", "softkv_widget"),
+}
+"""The packages for frameworks: walls whose tests run in environments of their own, against one service."""
+FOLDERS = CORE | {wall.package: wall.folder for wall in FRAMEWORKS.values()}
+"""The packages whose modules count if a wall imports them: that for mem0 has the one for LangChain."""
 
 
 def digest(wall: Wall, root: Path = ROOT) -> str:
@@ -72,11 +84,11 @@ def imported(module: Path, root: Path = ROOT) -> set[Path]:
 
 
 def _file(module: str, root: Path) -> Path | None:
-    """Return the file of a module of the core; None for other modules."""
+    """Return the file of a module of the core or of a package for a framework; None for other modules."""
     package = module.partition(".")[0]
-    if package not in CORE:
+    if package not in FOLDERS:
         return None
-    path = root / CORE[package] / module.replace(".", "/")
+    path = root / FOLDERS[package] / module.replace(".", "/")
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.exists()), None)
 
 
@@ -100,41 +112,59 @@ def read_passed(root: Path = ROOT) -> dict[str, str]:
 
 def write_passed(name: str, root: Path = ROOT) -> None:
     """Write the digest of a wall, whose suite has passed."""
-    passed = read_passed(root) | {name: digest(WALLS[name], root)}
+    passed = read_passed(root) | {name: digest((WALLS | FRAMEWORKS)[name], root)}
     (root / PASSED).write_text("".join(f"{wall} {passed[wall]}\n" for wall in sorted(passed)), encoding="utf-8")
 
 
-def suites(words: Sequence[str], passed: dict[str, str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield the walls to test, each with the tests that pytest selects.
+def suites(words: Sequence[str], passed: dict[str, str]) -> Iterator[tuple[list[str], list[str]]]:
+    """Yield names of walls with the arguments of pytest for their tests. A process tests all names of one item.
 
     Args:
-        words: what the command line asks for: nothing, `all`, or `passed` and a name.
+        words: what the command line asks for: nothing, `all`, `frameworks`, or `passed` and a name.
         passed: the digests of suites that have passed.
     """
     by_day = ["-m", "not thorough"]
-    for name, wall in WALLS.items():
-        if words[:1] == ["all"]:
-            yield name, ["--hypothesis-profile=night"]
-        elif words[:1] == ["passed"]:
-            if name == words[1]:
-                yield name, by_day
-        else:
-            yield name, ["-m", "end_to_end and not thorough"] if passed.get(name) == digest(wall) else by_day
+    if words[:1] == ["passed"]:
+        yield [words[1]], [] if words[1] in FRAMEWORKS else by_day
+    elif words[:1] == ["frameworks"]:  # one service for all that run the same
+        known = [name for name, wall in FRAMEWORKS.items() if passed.get(name) == digest(wall)]
+        yield from (
+            (names, options)
+            for names, options in (
+                (known, ["-m", "end_to_end"]),
+                ([name for name in FRAMEWORKS if name not in known], []),
+            )
+            if names
+        )
+    elif words[:1] == ["all"]:
+        yield from (([name], ["--hypothesis-profile=night"]) for name in WALLS)
+    else:
+        for name, wall in WALLS.items():
+            yield [name], ["-m", "end_to_end and not thorough"] if passed.get(name) == digest(wall) else by_day
+
+
+def command(names: Sequence[str], selection: Sequence[str]) -> list[str]:
+    """Return the command that runs these tests: of frameworks in their own environments, of a wall in this one."""
+    if names[0] in FRAMEWORKS:
+        return [sys.executable, "-m", "tests.integrations.run", *names, *selection]
+    [name] = names
+    cache = ["-o", f"cache_dir=.pytest_cache/{name}", "--durations", "10"]
+    return [sys.executable, "-m", "pytest", f"{WALLS[name].folder}/tests", *selection, *cache]
 
 
 def main(words: list[str]) -> int:
     """Run suites, and return the exit status of the first that fails."""
     options = [word for word in words if word.startswith("-")]
     words = [word for word in words if word not in options]
-    if words[:1] == ["passed"] and (name := "".join(words[1:])) not in WALLS:
-        sys.exit(f"Expected the name of a wall, one of {', '.join(WALLS)}, got {name!r}. Write make passed WALL=NAME.")
+    known = (*WALLS, *FRAMEWORKS)
+    if words[:1] == ["passed"] and (name := "".join(words[1:])) not in known:
+        sys.exit(f"Expected the name of a wall, one of {', '.join(known)}, got {name!r}. Write make passed WALL=NAME.")
     statuses = []
-    for name, selection in suites(words, read_passed()):
-        cache = ["-o", f"cache_dir=.pytest_cache/{name}", "--durations", "10"]
-        command = [sys.executable, "-m", "pytest", f"{WALLS[name].folder}/tests", *selection, *cache, *options]
-        statuses.append(subprocess.run(command, cwd=ROOT, check=False).returncode)
+    for names, selection in suites(words, read_passed()):
+        run = [*command(names, selection), *options]
+        statuses.append(subprocess.run(run, cwd=ROOT, check=False).returncode)
         if words[:1] == ["passed"] and not statuses[-1]:
-            write_passed(name)
+            write_passed(*names)
     return next((status for status in statuses if status), 0)
 
 
