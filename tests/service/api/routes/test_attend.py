@@ -217,49 +217,6 @@ def test_text_is_found_by_meaning_and_nonsense_is_not_answered(client, collectio
     assert nothing["evidence"]["null_weight"] > 0.5
 
 
-@pytest.mark.parametrize(
-    ("options", "pointer"),
-    [
-        ({}, ""),
-        ({"query": [1] * D, "queries": [[1] * D]}, ""),
-        ({"query": [1] * (D + 1)}, "/query"),
-        ({"queries": [[1] * D, [0] * D]}, "/queries/1"),
-        ({"queries": [[1] * D] * 65}, "/queries"),
-        ({"query": [1] * D, "temperature": -0.1}, "/temperature"),
-        ({"query": [1] * D, "temperature": "warm"}, "/temperature"),
-        ({"query": [1] * D, "temperature": 1e-31}, "/temperature"),
-        ({"query": [1] * D, "temperature": "auto", "effective_documents": 0.5}, "/effective_documents"),
-        ({"query": [1] * D, "top_k": -1}, "/top_k"),
-        ({"query": [1] * D, "top_k": 10_001}, "/top_k"),
-        ({"query": [1] * D, "top_k": 2.5}, "/top_k"),
-        ({"query": [1] * D, "null": "loose"}, "/null"),
-        ({"query": [1] * D, "null": True}, "/null"),
-        ({"query": [1] * D, "include": ["everything"]}, "/include/0"),
-        ({"query": [1] * D, "normaliser": "hardmax"}, "/normaliser"),
-        ({"query": [1] * D, "filter": {"field": "year", "operator": "==", "value": 1}}, "/filter/field"),
-        (
-            {
-                "query": [1] * D,
-                "filter": {"operator": "AND", "conditions": [{"field": "id", "operator": "==", "value": 1}]},
-            },
-            "/filter/conditions/0/value",
-        ),
-        (
-            {"query": [1] * D, "filter": {"field": "metadata.x", "operator": ">", "value": None}},
-            "/filter/value",
-        ),
-        ({"query": [1] * D, "filtre": {}}, "/filtre"),
-        ({"query": "a text"}, "/query"),
-        ({"query": {"base64": "AAAA!"}}, "/query"),
-    ],
-)
-def test_invalid_options_are_refused_with_a_pointer(client, collection, options, pointer):
-    path = fill(client, collection(encoder=None))
-    answer = client.post(f"{path}/attend", json=options)
-    assert answer.status_code == 422, answer.text
-    assert answer.json()["errors"][0]["pointer"] == pointer
-
-
 def test_coverage_is_returned_on_request(client, collection):
     path = fill(client, collection(encoder=None))
     plain, with_coverage = (

@@ -100,21 +100,3 @@ def test_addends_are_returned_only_if_requested(client, path):
     assert "full_text" not in plain
     assert "addends" not in plain["matches"][0]["explanation"]
     assert "full_text" not in asked(client, path, bias=BIAS)
-
-
-@pytest.mark.parametrize(
-    ("terms", "pointer"),
-    [
-        ({"full_text": -0.1}, "/full_text"),
-        ({"full_text": "0.1"}, "/full_text"),
-        ({"full_text": 0.1, "temperature": "auto"}, "/temperature"),
-        ({"full_text": 0.1, "normaliser": "one_hot"}, "/normaliser"),
-        ({"bias": {"field": "metadata.year"}}, "/bias"),
-        ({"bias": [BIAS[0], {"field": "metadata.year", "half_life": -1}]}, "/bias/1/half_life"),
-        ({"bias": {"filter": {"field": "year", "operator": "==", "value": 1}, "addend": 1}}, "/bias/filter/field"),
-    ],
-)
-def test_invalid_addends_are_refused_with_a_pointer(client, path, terms, pointer):
-    answer = client.post(f"{path}/attend", json={"query": QUERY, **terms})
-    assert answer.status_code == 422
-    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]

@@ -143,29 +143,3 @@ def test_the_filter_of_a_key_moves_with_time(tmp_path):
         refused = client.put(f"{path}/documents/new", json={"metadata": {"written": "2020-01-01"}}, headers=part)
         assert refused.status_code == 403
         assert client.post(f"{path}/documents/delete", json={"filter": LAST_WEEK}, headers=part).json()["deleted"] == 2
-
-
-@pytest.mark.parametrize(
-    ("call", "body", "pointer"),
-    [
-        ("attend", {"query": [1, 1], "filter": when(">", "yesterday")}, "/filter/value/datetime"),
-        ("documents/query", {"filter": when("in", [{"datetime": "now-7"}])}, "/filter/value/0/datetime"),
-        ("documents/delete", {"filter": when("contains", "now")}, "/filter/value"),
-        ("documents/query", {"filter": when(">", "now", "key")}, "/filter/value"),
-        ("attend", {"query": [1, 1], "bias": {"field": "metadata.x", "half_life": "soon"}}, "/bias/half_life"),
-        (
-            "attend",
-            {"query": [1, 1], "bias": {"field": "metadata.x", "half_life": "1d", "origin": 5}},
-            "/bias/origin",
-        ),
-        (
-            "attend",
-            {"query": [1, 1], "bias": [{"filter": when("<", "2026-13-01"), "addend": 1}]},
-            "/bias/0/filter/value/datetime",
-        ),
-    ],
-)
-def test_an_invalid_date_is_refused_with_a_pointer(client, dated, call, body, pointer):
-    refused = client.post(f"{dated}/{call}", json=body)
-    assert refused.status_code == 422
-    assert [flaw["pointer"] for flaw in refused.json()["errors"]] == [pointer]

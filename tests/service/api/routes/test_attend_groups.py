@@ -1,4 +1,4 @@
-"""Groups over HTTP: what comes back, for one query and for several, and what is refused."""
+"""Groups over HTTP: what comes back, for one query and for several."""
 
 from __future__ import annotations
 
@@ -93,49 +93,6 @@ def test_pages_list_each_group_once_in_the_order_of_one_page(client, shelf):
         assert page["rest_weight"] == pytest.approx(sum(group["weight"] for group in whole["groups"][len(groups) :]))
         cursor = page["next_cursor"] and {"cursor": page["next_cursor"]}
     assert groups == whole["groups"]
-
-
-@pytest.mark.parametrize(
-    ("sent", "pointer"),
-    [
-        ({"group_by": "metadata.i"}, "/group_by"),
-        ({"group_by": {"groups": 3}}, "/group_by/field"),
-        ({"group_by": {"field": "id"}}, "/group_by/field"),
-        ({"group_by": {"field": "metadata.tags"}}, "/group_by/field"),
-        ({"group_by": {"field": "metadata.at"}}, "/group_by/field"),
-        ({"group_by": {"field": "metadata.i", "groups": 0}}, "/group_by/groups"),
-        ({"group_by": {"field": "metadata.i", "groups": 101}}, "/group_by/groups"),
-        ({"group_by": {"field": "metadata.i", "documents": -1}}, "/group_by/documents"),
-        ({"group_by": {"field": "metadata.i", "documents": 101}}, "/group_by/documents"),
-        ({"group_by": {"field": "metadata.i", "ranges": []}}, "/group_by/ranges"),
-        ({"group_by": {"field": "metadata.i", "ranges": [[1]]}}, "/group_by/ranges/0"),
-        ({"group_by": {"field": "metadata.i", "ranges": [[1, True]]}}, "/group_by/ranges/0/1"),
-        ({"group_by": {"field": "metadata.i", "ranges": [[0, 1], [2, 1]]}}, "/group_by/ranges/1"),
-        ({"group_by": {"field": "metadata.i", "ranges": [[0, 3], [2, 5]]}}, "/group_by/ranges/1"),
-        ({"group_by": {"field": "metadata.i", "ranges": [[0, "2020-01-01"]]}}, "/group_by/ranges/0"),
-        ({"group_by": {"field": "metadata.i", "cursor": "?"}}, "/group_by/cursor"),
-        ({"group_by": {"field": "metadata.i", "cursor": "LTE="}}, "/group_by/cursor"),
-        ({"group_by": {"field": "metadata.i", "cursor": "MTAwMDE="}}, "/group_by/cursor"),
-        ({"group_by": {"field": "metadata.i"}, "allow_missing": True}, "/group_by"),
-        ({"group_by": {"field": "metadata.i"}, "stream": True}, "/group_by"),
-    ],
-)
-def test_invalid_groups_are_refused(client, shelf, sent, pointer):
-    answer = client.post(f"{shelf}/attend", json={"query": QUERY, **sent})
-    assert answer.status_code == 422
-    assert pointer in [error["pointer"] for error in answer.json()["errors"]]
-
-
-def test_too_many_groups_of_all_queries_are_refused(client, shelf):
-    for count, grouping, pointer in (
-        (11, {"groups": 100}, "groups"),
-        (2, {"groups": 100, "documents": 51}, "documents"),
-    ):
-        sent = {"queries": [QUERY] * count, "group_by": {"field": "metadata.i", **grouping}}
-        answer = client.post(f"{shelf}/attend", json=sent)
-        assert answer.status_code == 422
-        assert [error["pointer"] for error in answer.json()["errors"]] == [f"/group_by/{pointer}"]
-        assert "send fewer queries" in answer.json()["detail"]
 
 
 def test_a_cursor_is_of_one_query(client, shelf):

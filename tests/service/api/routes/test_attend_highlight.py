@@ -97,19 +97,6 @@ def test_a_query_that_is_a_list_has_it_and_full_text_of_its_own(client, path):
 
 def test_only_included_it_is_there(client, path):
     assert all("highlight" not in match for match in attend(client, path, include=["key"])["matches"])
-    refused = client.post(f"{path}/sweep", json={"query": QUERY, "temperatures": [1], "include": ["highlight"]})
-    assert refused.status_code == 422
-
-
-def test_a_collection_of_vectors_says_that_it_has_no_encoder(client):
-    path = "/v1/collections/unencoded"
-    client.put(path, json={"encoder": None})
-    client.post(f"{path}/documents", json={"documents": [{"id": "a", "key": "A. B.", "key_vector": [1, 0]}]})
-    refused = client.post(f"{path}/attend", json={"query": [1, 0], "include": ["highlight"]})
-    assert refused.status_code == 422
-    assert refused.json()["errors"][0]["pointer"] == "/include"
-    assert "has no encoder: leave highlight out" in refused.json()["detail"]
-    client.delete(path)
 
 
 def test_too_many_sentences_are_refused(client, path):

@@ -86,18 +86,3 @@ def test_include_changes_neither_the_matches_nor_their_numbers(client, path, inc
 def test_top_k_zero_gives_the_evidence_alone(client, path):
     answer = client.post(f"{path}/attend", json={"query": QUERY.tolist(), "top_k": 0}).json()
     assert (answer["matches"], answer["rest_weight"]) == ([], 1)
-
-
-@pytest.mark.parametrize(
-    ("options", "pointer"),
-    [
-        ({"top_p": 0}, "/top_p"),
-        ({"top_p": 1.1}, "/top_p"),
-        ({"max_error": 0}, "/max_error"),
-        ({"temperature": "auto", "normaliser": "sparsemax"}, ""),
-    ],
-)
-def test_options_out_of_range_are_pointed_at(client, path, options, pointer):
-    answer = client.post(f"{path}/attend", json={"query": [1] * D, **options})
-    assert answer.status_code == 422
-    assert answer.json()["errors"][0]["pointer"] == pointer

@@ -1,4 +1,4 @@
-"""A field read over HTTP: what comes back, for one query and for several, and what is refused."""
+"""A field read over HTTP: what comes back, for one query and for several."""
 
 from __future__ import annotations
 
@@ -104,28 +104,3 @@ def test_a_list_has_the_results_of_each_field_alone(client, shelf):
     assert first == alone
     assert first != second
     assert client.post(f"{shelf}/attend", json={"query": QUERY, "read": fields[:1]}).json()["read"] == alone[:1]
-
-
-@pytest.mark.parametrize(
-    ("sent", "pointer"),
-    [
-        ({"read": {"field": "id", "as": "vote"}}, "/read/field"),
-        ({"read": {"field": "metadata.odd", "as": "median"}}, "/read/as"),
-        ({"read": {"field": "metadata.odd"}}, "/read/as"),
-        ({"read": {"field": "metadata.odd", "how": "mean"}}, "/read/as"),
-        ({"read": {"field": "metadata.odd", "as": "quantile", "quantiles": []}}, "/read/quantiles"),
-        ({"read": {"field": "metadata.odd", "as": "quantile", "quantiles": [0.5, 1]}}, "/read/quantiles/1"),
-        ({"read": {"field": "metadata.odd", "as": "quantile", "quantiles": [0.5] * 101}}, "/read/quantiles"),
-        ({"read": {"field": "metadata.odd", "as": "vote", "quantiles": [0.5]}}, "/read/quantiles"),
-        ({"read": {"field": "metadata.odd", "as": "vote"}, "allow_missing": True}, "/read"),
-        ({"read": "metadata.odd"}, "/read"),
-        ({"read": []}, "/read"),
-        ({"read": [{"field": "metadata.odd", "as": "vote"}] * 11}, "/read"),
-        ({"read": [{"field": "metadata.odd", "as": "vote"}, {"field": "id", "as": "vote"}]}, "/read/1/field"),
-        ({"read": [{"field": "metadata.odd", "as": "vote", "quantiles": [0.5]}]}, "/read/0/quantiles"),
-    ],
-)
-def test_an_invalid_aggregate_is_refused(client, shelf, sent, pointer):
-    answer = client.post(f"{shelf}/attend", json={"query": QUERY, **sent})
-    assert answer.status_code == 422
-    assert pointer in [error["pointer"] for error in answer.json()["errors"]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.service.api.routes.test_attend import QUERY, D, fill
+from tests.service.api.routes.test_attend import QUERY, fill
 
 TEMPERATURES = [0, 1e-30, 1e-3, 0.02, 0.05, 0.3, 1, 10, 1e6]
 
@@ -36,20 +36,3 @@ def test_a_sweep_takes_a_filter_and_included_fields(client, collection):
     swept = client.post(f"{path}/sweep", json=body).json()
     assert swept["documents"] == 4
     assert all(match.keys() == {"id", "similarity", "metadata"} for match in swept["matches"])
-
-
-@pytest.mark.parametrize(
-    ("options", "pointer"),
-    [
-        ({"temperatures": [1]}, "/query"),
-        ({"query": [1] * D}, "/temperatures"),
-        ({"query": [1] * D, "temperatures": []}, "/temperatures"),
-        ({"query": [1] * D, "temperatures": [0.1, -1]}, "/temperatures/1"),
-        ({"query": [1] * D, "temperatures": ["auto"]}, "/temperatures/0"),
-        ({"query": [1] * (D - 1), "temperatures": [1]}, "/query"),
-    ],
-)
-def test_an_invalid_sweep_is_refused_with_a_pointer(client, collection, options, pointer):
-    answer = client.post(f"{fill(client, collection(encoder=None))}/sweep", json=options)
-    assert answer.status_code == 422
-    assert answer.json()["errors"][0]["pointer"] == pointer

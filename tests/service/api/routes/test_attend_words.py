@@ -90,36 +90,6 @@ def test_a_default_may_have_it_and_then_holds_for_vectors(client, path):
         client.patch(path, json={"defaults": None})
 
 
-@pytest.mark.parametrize(
-    ("wish", "pointer", "words"),
-    [
-        ({"weight": 1, "query": 'a "b'}, "/full_text/query", 'wanted a " that closes the phrase from character 3'),
-        ({"weight": 1, "query": '""'}, "/full_text/query", "wanted a word in the phrase at character 1"),
-        ({"weight": 1, "query": "*"}, "/full_text/query", "wanted each * at the end of a word"),
-        ({"weight": 1, "query": "a*b"}, "/full_text/query", "got 'a*b' at character 1"),
-        ({"weight": 1, "query": "?"}, "/full_text/query", "wanted a text with a word in it"),
-        ({"weight": 1, "query": "a " * 501}, "/full_text/query", "a query of 501 words"),
-        ({"weight": 1, "query": 7}, "/full_text/query", "text"),
-        ({"weight": -1, "query": "a"}, "/full_text/weight", "wanted a number from 0 on"),
-        ({"weight": 1}, "/full_text/query", ""),
-        ({"query": "a"}, "/full_text/weight", ""),
-        ({"weight": 1, "query": "a", "words": "b"}, "/full_text/words", ""),
-        ({"weight": "auto", "query": "a"}, "/full_text", "calibra"),
-        ([1], "/full_text", "wanted a number from 0 on"),
-    ],
-)
-def test_an_invalid_text_is_refused_with_its_reason(client, path, wish, pointer, words):
-    refused = client.post(f"{path}/attend", json={"query": "machines", "full_text": wish})
-    assert refused.status_code in (409, 422), refused.text
-    if refused.status_code == 422:
-        assert refused.json()["errors"][0]["pointer"] == pointer
-    assert words in refused.json()["detail"]
-    if wish != {"weight": "auto", "query": "a"}:
-        stored = client.patch(path, json={"defaults": {"full_text": wish}})
-        assert stored.status_code == 422
-        assert stored.json()["errors"][0]["pointer"] == f"/defaults{pointer}"
-
-
 def test_a_vector_without_a_text_says_how_to_send_one(client, path):
     refused = client.post(f"{path}/attend", json={"query": vector(client, "machines"), "full_text": 1})
     assert refused.status_code == 422

@@ -75,13 +75,10 @@ def test_null_false_is_not_null_zero(client, collection):
     assert client.get(path).json()["null"] == 0
 
 
-def test_patch_changes_temperature_and_null_only(client, collection):
+def test_patch_changes_temperature_and_null(client, collection):
     path = collection()
     assert client.patch(path, json={"temperature": 0.2, "null": 0.5}).json()["temperature"] == 0.2
     assert client.get(path).json()["null"] == 0.5
-    refused = client.patch(path, json={"similarity": "dot"})
-    assert refused.status_code == 422
-    assert refused.json()["errors"][0]["pointer"] == "/similarity"
 
 
 def test_a_temperature_of_minus_zero_is_zero(client, collection):
@@ -101,31 +98,6 @@ def test_list_and_delete(client, collection):
     assert client.delete(first).status_code == 204
     assert client.get(first).status_code == 404
     assert client.delete(first).status_code == 404
-
-
-@pytest.mark.parametrize(
-    ("settings", "pointer"),
-    [
-        ({"similarity": "euclid"}, "/similarity"),
-        ({"temperature": -1}, "/temperature"),
-        ({"temperature": 1e-31}, "/temperature"),
-        ({"temperature": "0.1"}, "/temperature"),
-        ({"temperature": True}, "/temperature"),
-        ({"dimension": 0}, "/dimension"),
-        ({"dimension": 383}, "/dimension"),
-        ({"encoder": "bert-large"}, "/encoder"),
-        ({"encoder": None, "null": "loose"}, "/null"),
-        ({"null": True}, "/null"),
-        ({"nul": 0.4}, "/nul"),
-    ],
-)
-def test_invalid_settings_are_refused_with_a_pointer(client, settings, pointer):
-    path = "/v1/collections/refused"
-    answer = client.put(path, json=settings)
-    assert answer.status_code == 422
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["errors"][0]["pointer"] == pointer
-    assert client.get(path).status_code == 404
 
 
 @pytest.mark.parametrize("name", ["-a", ".a", "a" * 129, "ü", "a b"])
@@ -212,15 +184,4 @@ def test_a_page_goes_on_behind_a_collection_that_is_gone(named):
 def test_a_limit_of_0_lists_no_collections_and_leads_nowhere(named):
     answer = named.get("/v1/collections", params={"limit": 0}).json()
     assert answer == {"collections": [], "next_cursor": None, "access": "write"}
-
-
-@pytest.mark.parametrize(
-    "parameters",
-    [{"limit": -1}, {"limit": 10_001}, {"limit": "x"}, {"limit": ""}, {"limit": 1.5}, {"cursor": "?"}],
-    ids=str,
-)
-def test_an_invalid_page_of_collections_is_refused(named, parameters):
-    refused = named.get("/v1/collections", params=parameters)
-    assert refused.status_code == 422
-    assert [flaw["pointer"] for flaw in refused.json()["errors"]] == [""]
     assert named.get("/v1/collections", params={"limit": 10_000}).status_code == 200

@@ -162,32 +162,6 @@ def test_they_are_set_confirmed_changed_and_removed(client, collection):
     assert client.patch(path, json={"defaults": None}).json()["defaults"] is None
 
 
-@pytest.mark.parametrize(
-    ("defaults", "pointers"),
-    [
-        ({"filter": {**EVEN, "operator": "~"}}, ["/defaults/filter/operator"]),
-        (
-            {"filter": [], "bias": [BIAS, {"field": "metadata.i", "half_life": 0}]},
-            ["/defaults/filter", "/defaults/bias/1/half_life"],
-        ),
-        ({"full_text": -1}, ["/defaults/full_text"]),
-        ({"top_k": 10_001}, ["/defaults/top_k"]),
-        ({"include": ["nothing"]}, ["/defaults/include/0"]),
-        ({"temperature": 1}, ["/defaults/temperature"]),
-        ([], ["/defaults"]),
-    ],
-)
-def test_an_invalid_default_is_refused_by_put_and_patch(client, collection, defaults, pointers):
-    path = collection(encoder=None)
-    for refused in (
-        client.patch(path, json={"defaults": defaults}),
-        client.put(f"{path}-other", json={"defaults": defaults}),
-    ):
-        assert refused.status_code == 422
-        assert [flaw["pointer"] for flaw in refused.json()["errors"]] == pointers
-    assert client.get(path).json()["defaults"] is None
-
-
 def test_a_filter_too_large_beside_the_default_names_the_default(client, collection):
     many = {"field": "metadata.i", "operator": "in", "value": list(range(3000))}
     path = numbered(client, collection(encoder=None, similarity="dot"), {"filter": many})

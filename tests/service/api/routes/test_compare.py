@@ -137,20 +137,3 @@ def test_no_rows_at_all(client):
     answer = client.post("/v1/compare", json={"query": "b", "rows": []}).json()
     assert answer["attention"]["evidence"]["verdict"] == "none"
     assert answer["sql"]["rows"] == answer["full_text"]["rows"] == answer["top_k"]["matches"] == []
-
-
-@pytest.mark.parametrize(
-    ("options", "pointer"),
-    [
-        ({"rows": []}, "/query"),
-        ({"query": [1, 2], "rows": []}, "/query"),
-        ({"query": "a", "rows": [{"value": 1}]}, "/rows/0/key"),
-        ({"query": "a", "rows": [{"id": "a", "key": "k"}, {"id": "a", "key": "k"}]}, "/rows/1/id"),
-        ({"query": "a", "rows": [{"key": "k"}] * 1001}, "/rows"),
-        ({"query": "a", "rows": [], "temperature": -1}, "/temperature"),
-    ],
-)
-def test_an_invalid_comparison_is_refused_with_a_pointer(client, options, pointer):
-    answer = client.post("/v1/compare", json=options)
-    assert answer.status_code == 422, answer.text
-    assert answer.json()["errors"][0]["pointer"] == pointer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -84,18 +83,6 @@ def test_an_instant_is_a_text_or_seconds(memory, sent, answered):
 
 
 @pytest.mark.parametrize(
-    "sent",
-    [
-        *("tomorrow", "2126-11-26", "2126-11-26T12:00:00", "2126-13-26T12:00:00Z", "21261126T120000Z", "1"),
-        *("9999-12-31T23:59:60Z", "9999-12-31T23:59:59-01:00", True, [1], 1e300, 1e15),
-    ],
-)
-def test_any_other_instant_is_refused(memory, sent):
-    refused = put(memory, expires=sent)
-    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/expires")
-
-
-@pytest.mark.parametrize(
     ("sent", "said"),
     [
         (True, 'or a time from now on, such as "30d", got true'),
@@ -134,13 +121,6 @@ def test_a_collection_gives_new_documents_an_expiry(memory):
     assert expires(memory) is None
 
 
-@pytest.mark.parametrize("sent", [0, -1, "0s", "30", "d", "1y", True, 1e-7, 1e15, 1e300, "99999w"])
-def test_any_other_duration_is_refused(memory, sent):
-    refused = memory.patch("/v1/collections/memory", json={"expire_after": sent})
-    assert f"at most 1,000 years, got {json.dumps(sent)}" in refused.json()["detail"]
-    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/expire_after")
-
-
 def test_a_second_put_compares_it(memory):
     settings = {"encoder": None, "dimension": 2}
     refused = memory.put("/v1/collections/memory", json=settings | {"expire_after": 60, "defaults": {"top_k": 3}})
@@ -169,4 +149,3 @@ def test_a_duration_counts_from_the_arrival_of_the_document(memory, duration, se
     body = {"ids": ["x"], "patch": {"expires": "1w"}}
     assert memory.post("/v1/collections/memory/documents/update", json=body).json() == {"updated": 1}
     assert datetime.fromisoformat(expires(memory) or "") >= before + timedelta(weeks=1)
-    assert put(memory, expires="30 days").status_code == 422

@@ -1,4 +1,4 @@
-"""Lists of documents in the order of a metadata field, over HTTP: their pages, cursors and refusals."""
+"""Lists of documents in the order of a metadata field, over HTTP: their pages and cursors."""
 
 from __future__ import annotations
 
@@ -92,21 +92,3 @@ def test_a_cursor_is_a_position_that_another_collection_has_too(client, path):
     answer = client.post(f"{other}/documents/query", json={"order_by": BY_YEAR, "cursor": cursor})
     assert [document["id"] for document in answer.json()["documents"]] == ["l9999"]
     client.delete(other)
-
-
-@pytest.mark.parametrize(
-    ("order", "pointer"),
-    [
-        ({"field": "metadata.year", "direction": "down"}, "/order_by/direction"),
-        ({"field": "id"}, "/order_by/field"),
-        ({"field": "year"}, "/order_by/field"),
-        ({"field": 3}, "/order_by/field"),
-        ({"direction": "ascending"}, "/order_by/field"),
-        ({"field": "metadata.year", "by": 1}, "/order_by/by"),
-        ("metadata.year", "/order_by"),
-    ],
-)
-def test_an_invalid_order_is_refused(client, path, order, pointer):
-    refused = client.post(path, json={"order_by": order})
-    assert refused.status_code == 422
-    assert refused.json()["errors"][0]["pointer"] == pointer

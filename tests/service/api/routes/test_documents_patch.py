@@ -131,23 +131,6 @@ def test_an_empty_patch_changes_nothing_and_a_missing_document_is_a_404(client, 
     assert client.patch(document.replace("/a", "/b"), json={}).status_code == 404
 
 
-@pytest.mark.parametrize(
-    ("change", "pointer"),
-    [
-        ({"key": 5}, "/key"),
-        ({"metadata": {"x": {"y" * 70_000: 1}}}, "/metadata"),
-        ({"key_vector": [1.0]}, "/key_vector"),
-        ({"colour": "red"}, "/colour"),
-    ],
-)
-def test_an_invalid_patch_changes_nothing(client, document, change, pointer):
-    before = read(client, document)
-    answer = client.patch(document, json=change)
-    assert answer.status_code == 422
-    assert answer.json()["errors"][0]["pointer"] == pointer
-    assert read(client, document) == before
-
-
 def test_patches_at_once_are_all_kept(service, client, document):
     def patch(i):
         with service.client() as own_client:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 import numpy as np
-import pytest
 
 from tests.service.api.routes.test_documents_long_texts import ask, write
 
@@ -78,31 +76,3 @@ def test_the_parts_are_encoded_as_texts_of_their_own(client: httpx.Client, colle
     assert client.get(path).json()["keys"] == 1
     assert client.patch(f"{path}/documents/essay", json={"key": text, "split": {}}).status_code == 200
     assert client.get(path).json()["keys"] > 2
-
-
-@pytest.mark.parametrize(
-    ("document", "pointer"),
-    [
-        ({"key": "a text", "split": {"tokens": 2}}, "/split/tokens"),
-        ({"key": "a text", "split": {"tokens": 257}}, "/split/tokens"),
-        ({"key": "a text", "split": {"tokens": 20, "overlap": 18}}, "/split/overlap"),
-        ({"key": "a text", "split": {"tokens": 20, "overlap": -1}}, "/split/overlap"),
-        ({"key": "a text", "split": {"words": 3}}, "/split/words"),
-        ({"split": {}}, "/split"),
-        ({"key": "a text", "split": {}, "key_vectors": [[1, 2]]}, "/split"),
-        ({"key_vectors": []}, "/key_vectors"),
-        ({"key_vectors": [[1, 2], [1]]}, "/key_vectors/1"),
-        ({"key_vectors": [[1, 2], [0, 0]]}, "/key_vectors/1"),
-        ({"key": "ab", "key_vectors": [[1, 2]], "parts": [{"start": 0, "end": 3}]}, "/parts/0"),
-        ({"key": "x " * 30_000, "split": {"tokens": 3, "overlap": 0}}, "/split"),
-    ],
-)
-def test_an_invalid_split_is_refused_with_a_pointer(
-    client: httpx.Client, collection: Callable[..., str], document: dict[str, Any], pointer: str
-) -> None:
-    encoder = {} if "split" in document else {"encoder": None}
-    path = collection(**encoder)
-    answer = client.post(f"{path}/documents", json={"documents": [{"id": "a", **document}]})
-    assert answer.status_code == 422
-    assert [error["pointer"] for error in answer.json()["errors"]] == [f"/documents/0{pointer}"]
-    assert client.get(path).json()["documents"] == 0

@@ -99,27 +99,6 @@ def test_null_for_a_value_that_is_encoded_is_refused(client, collection):
     assert read(client, kept_path)["a"]["value"] == "cats"
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {"patch": {}},
-        {"ids": ["0001"], "filter": ALL, "patch": {}},
-        {"ids": ["0001"]},
-        {"ids": ["0001"], "patch": None},
-        {"ids": ["0001"], "patch": {"key": "k"}},
-        {"ids": ["0001"], "patch": {"key_vector": [1, 2]}},
-        {"ids": ["0001"], "patch": {"metadata": 7}},
-        {"filter": {"field": "metadata.i", "operator": "~", "value": 1}, "patch": {}},
-    ],
-)
-def test_an_invalid_patch_changes_nothing(client, collection, body):
-    path = collection(encoder=None)
-    client.post(f"{path}/documents", json={"documents": numbered(3)})
-    before = read(client, path)
-    assert client.post(f"{path}/documents/update", json=body).status_code == 422
-    assert read(client, path) == before
-
-
 def test_one_unstorable_document_leaves_all_unchanged(client, collection):
     """A value that is not a text gets the key vector as its value vector, which is too narrow here."""
     path = collection(value_dimension=3)

@@ -133,25 +133,6 @@ def test_an_empty_stream_is_its_last_line(client):
     assert answer.json()["encoded"] == 0
 
 
-@pytest.mark.parametrize(
-    ("body", "pointer"),
-    [
-        ({}, "/texts"),
-        ({"texts": "one text"}, "/texts"),
-        ({"texts": ["a", None]}, "/texts/1"),
-        ({"texts": [1]}, "/texts/0"),
-        ({"texts": ["a"], "purpose": "fun"}, "/purpose"),
-        ({"texts": ["a"], "tokens": 1}, "/tokens"),
-        ({"texts": ["a"], "model": 5}, "/model"),
-        ({"texts": ["a"], "text": "b"}, "/text"),
-    ],
-)
-def test_an_invalid_text_is_refused_with_a_pointer(client, body, pointer):
-    answer = client.post("/v1/encode", json=body)
-    assert answer.status_code == 422
-    assert answer.json()["errors"][0]["pointer"] == pointer
-
-
 @pytest.mark.parametrize("headers", [{}, NDJSON])
 def test_a_lone_surrogate_is_pointed_at(client, headers):
     headers = {"content-type": "application/json"} | headers

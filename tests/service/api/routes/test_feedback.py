@@ -118,23 +118,6 @@ def test_a_repeated_request_is_kept_once(client, path):
         assert deleted.json() == {"deleted": 1}
 
 
-@pytest.mark.parametrize(
-    ("judgement", "pointer", "says"),
-    [
-        ({"query": [1.0] * 3, "id": "3", "right": True}, "/feedback/1/query", "width 3"),
-        ({"query": "a text", "id": "3", "right": True}, "/feedback/1/query", "no encoder"),
-        ({"query": [1.0] * D, "right": True}, "/feedback/1/id", "is needed"),
-        ({"query": [1.0] * D, "id": "3"}, "/feedback/1/right", "is needed"),
-        ({"query": [1.0] * D, "id": "3", "right": "yes"}, "/feedback/1/right", "wanted true or false"),
-    ],
-)
-def test_invalid_feedback_is_refused_with_a_pointer(client, path, judgement, pointer, says):
-    where, detail = refused(give(client, path, [{"query": [1.0] * D, "id": "3", "right": True}, judgement]))
-    assert where == pointer
-    assert says in detail
-    assert listed(client, path)["count"] == 0
-
-
 def test_judgements_of_missing_documents_are_left_out_and_named(client, path):
     said = [{"query": [1.0] * D, "id": identity, "right": True} for identity in ("gone", "3", "lost")]
     answer = give(client, path, said).json()
@@ -148,18 +131,6 @@ def test_judgements_of_missing_documents_are_left_out_and_named(client, path):
     assert refusal.status_code == 422
     assert [flaw["pointer"] for flaw in refusal.json()["errors"]] == ["/feedback/0/id", "/feedback/1/id"]
     assert listed(client, path)["count"] == 1
-
-
-def test_wrong_choices_are_refused(client, path):
-    judgement = {"query": [1] * 12, "id": None, "right": True}
-    assert refused(give(client, path, [judgement] * 1001))[0] == "/feedback"
-    assert refused(client.post(f"{path}/feedback/delete", json={}))[1].startswith("wanted exactly one of numbers")
-    assert refused(client.post(f"{path}/feedback/delete", json={"numbers": [1], "all": True}))[0] == ""
-    for cursor in ("!", "eA==", "LTE=", "MTExMTExMTExMTExMTExMTExMTEx"):
-        assert refused(client.get(f"{path}/feedback", params={"cursor": cursor}))[1].startswith("the cursor is not")
-    both = {"from": "feedback", "questions": labelled(60)}
-    for body in (both, {"from": "labels"}, {}):
-        assert "exactly if" in refused(client.post(f"{path}/calibrate", json=body))[1]
 
 
 def test_a_calibration_from_feedback_is_that_of_the_same_labels(client, path):
