@@ -183,6 +183,12 @@ SETTINGS_COLUMNS = (
     "similarity, temperature, dimension, value_dimension, encoder, precision, value_from, null_key, calibration, "
     "encoder_model, expire_after, defaults, projection"
 )
+COLLECTION_COLUMNS = f"id, name, documents, keyless, first_expiry, checksum, {SETTINGS_COLUMNS}"
+TEXTS = ("id", "key", "value", "metadata")
+TEXT_COLUMNS = (
+    'documents."row", documents.collection, documents.id, documents.key, documents.value, documents.metadata, '
+    "documents.keys, documents.expires, documents.checksum"
+)
 ALIAS_COLUMNS = "alias, aliases.collection, aliases.checksum, collections.name"
 FEEDBACK_COLUMNS = "id, query, document, correct, at, observed, checksum"
 NULL_NAMES = ("auto", "lenient", "strict", "calibrated")

@@ -15,18 +15,13 @@ from psycopg import Connection
 from service.storage.checksums import id_hash
 from service.storage.errors import AliasDamaged, CollectionDamaged, DocumentDamaged
 from service.storage.fields import field_rows
-from service.storage.postgres.statements import (
-    COLLECTION_COLUMNS,
-    LIVING,
-    TEXT_COLUMNS,
-    VECTOR_COLUMNS,
-    field_entry,
-    fold_case,
-)
+from service.storage.postgres.statements import LIVING, VECTOR_COLUMNS, field_entry, fold_case
 from service.storage.re_encoding import HIDDEN, ReEncoding
 from service.storage.serialisation import (
     ALIAS_COLUMNS,
+    COLLECTION_COLUMNS,
     FEEDBACK_COLUMNS,
+    TEXT_COLUMNS,
     alias_of,
     collection_of,
     feedback_of,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any, TypeVar
 
@@ -22,12 +22,9 @@ from service.storage.postgres.connections import work_memory
 from service.storage.postgres.fields import read_column, read_facts, read_kinds, read_names, rows_in_order
 from service.storage.postgres.search import Search
 from service.storage.postgres.statements import (
-    COLLECTION_COLUMNS,
     FEEDBACK_BYTES,
     LAST,
     LIVING,
-    TEXT_COLUMNS,
-    TEXTS,
     TRUE,
     Expression,
     array,
@@ -38,42 +35,33 @@ from service.storage.postgres.statements import (
     where_passes,
     with_ids,
 )
-from service.storage.re_encoding import HIDDEN, OwnVectors, ReEncoding
+from service.storage.re_encoding import OwnVectors
 from service.storage.records import (
-    AliasRecord,
-    CollectionRecord,
     CollectionUsage,
-    DocumentRecord,
-    ExpiredCounts,
     ExpiryRows,
     Extent,
-    FeedbackRecord,
     FieldFacts,
     FieldKinds,
     FieldValue,
     KeyRows,
-    Matrix,
     RowNumbers,
     StoredDocument,
-    TextSpan,
 )
 from service.storage.restricted import RestrictedSearch, visible_names
 from service.storage.serialisation import (
-    ALIAS_COLUMNS,
-    FEEDBACK_COLUMNS,
     NUL,
-    alias_of,
-    collection_of,
-    feedback_of,
+    TEXT_COLUMNS,
+    TEXTS,
     texts_of,
 )
+from service.storage.sql import Rows, SQLReader
 from service.storage.visibility import ALL, Visibility
 
 _Item = TypeVar("_Item")
 _TEXT_BYTES = f"coalesce(sum({' + '.join(f'coalesce(octet_length({column}), 0)' for column in TEXTS)}), 0)"
 
 
-class Reader:
+class Reader(SQLReader):
     """One consistent state of the store, for one thread, within the block that opened it.
 
     Args:
@@ -82,6 +70,8 @@ class Reader:
         version: the version of the one collection that is read; None for what the transaction sees.
         visibility: which documents are seen.
     """
+
+    FEEDBACK_BYTES = FEEDBACK_BYTES
 
     def __init__(
         self,
@@ -99,34 +89,6 @@ class Reader:
     def seeing(self, visibility: Visibility) -> Reader:
         """Return a reader of the same state that sees other documents."""
         return Reader(self._connection, self.gathered, self._version, visibility)
-
-    def collections(self) -> list[CollectionRecord]:
-        """Return every collection that callers see, ordered by name."""
-        rows = self._all(
-            f"SELECT {COLLECTION_COLUMNS} FROM softkv.collections WHERE NOT starts_with(name, %s) ORDER BY name", HIDDEN
-        )
-        return [collection_of(row) for row in rows]
-
-    def record(self, collection: int) -> CollectionRecord:
-        """Return the collection with that number, hidden or not; raises CollectionMissing."""
-        return self._collection("id", collection)
-
-    def list_hidden(self) -> list[CollectionRecord]:
-        """Return the collections that callers do not see, see `service.storage.re_encoding`."""
-        rows = self._all(
-            f"SELECT {COLLECTION_COLUMNS} FROM softkv.collections WHERE starts_with(name, %s) ORDER BY id", HIDDEN
-        )
-        return [collection_of(row) for row in rows]
-
-    def re_encodings(self) -> list[ReEncoding]:
-        """Return the last job of each collection that moves it to another encoder."""
-        rows = self._all("SELECT collection, shadow, job FROM softkv.re_encodings ORDER BY collection")
-        return [ReEncoding.read(*row) for row in rows]
-
-    def re_encoding(self, collection: int) -> ReEncoding | None:
-        """Return the last job that moves a collection to another encoder, or None."""
-        rows = self._all("SELECT collection, shadow, job FROM softkv.re_encodings WHERE collection = %s", collection)
-        return ReEncoding.read(*rows[0]) if rows else None
 
     def read_copies(self, shadow: int) -> tuple[RowNumbers, RowNumbers]:
         """Return the row numbers int64[n] of the originals of a shadow, ascending, and of their copies."""
@@ -154,14 +116,6 @@ class Reader:
         )
         return OwnVectors(*rows[0])
 
-    def aliases(self) -> list[AliasRecord]:
-        """Return all aliases, ordered by name."""
-        rows = self._all(
-            f"SELECT {ALIAS_COLUMNS} FROM softkv.aliases JOIN softkv.collections ON collections.id = collection"
-            " ORDER BY alias"
-        )
-        return [alias_of(row) for row in rows]
-
     def version(self, collection: int) -> int:
         """Return the version of a collection that this reader sees; raises CollectionMissing."""
         rows = self._all("SELECT version FROM softkv.collections WHERE id = %s", collection)
@@ -179,36 +133,6 @@ class Reader:
     def is_retained(self, collection: int) -> bool:
         """Return whether everything read of a version until now was complete; raises CollectionMissing."""
         return self._version is None or change_log.is_retained(self._connection, collection, self._version)
-
-    def collection(self, name: str) -> CollectionRecord:
-        """Return the collection of that name; raises CollectionMissing."""
-        return self._collection("name", name)
-
-    def feedback(
-        self, collection: int, *, after: int = 0, limit: int, newest_first: bool = False
-    ) -> list[FeedbackRecord]:
-        """Return at most `limit` records of feedback with numbers above `after`, by number; damaged ones are left
-        out.
-        """
-        order = "DESC" if newest_first else "ASC"
-        rows = self._all(
-            f"SELECT {FEEDBACK_COLUMNS} FROM softkv.feedback WHERE collection = %s AND id > %s"
-            f" ORDER BY id {order} LIMIT %s",
-            collection,
-            after,
-            limit,
-        )
-        return [record for record in map(feedback_of, rows) if record is not None]
-
-    def count_feedback(self, collection: int, *, after: int = 0) -> int:
-        """Count the records of feedback of a collection with numbers above `after`."""
-        statement = "SELECT count(*) FROM softkv.feedback WHERE collection = %s AND id > %s"
-        return int(self._all(statement, collection, after)[0][0])
-
-    def feedback_bytes(self, collection: int) -> int:
-        """Return the bytes of all feedback of a collection: its questions, ids and observations in UTF-8."""
-        statement = f"SELECT coalesce(sum({FEEDBACK_BYTES}), 0) FROM softkv.feedback WHERE collection = %s"
-        return int(self._all(statement, collection)[0][0])
 
     def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Count the documents of a collection that have one of `ids` and match `condition`."""
@@ -271,25 +195,6 @@ class Reader:
         ((last, following),) = self._all(f"SELECT {statement}", *(collection, now) * 2)
         return last, following
 
-    def count_expired(self, collection: int) -> ExpiredCounts:
-        """Count the documents that have expired at the instant of this reader's visibility; none without an instant."""
-        if self._now is None:
-            return ExpiredCounts()
-        statement = (
-            "SELECT count(*), count(*) FILTER (WHERE keys = 0) FROM softkv.documents"
-            f" WHERE collection = %s AND expires <= %s AND {self._stored}"
-        )
-        return ExpiredCounts(*self._all(statement, collection, self._now)[0])
-
-    def collections_with_expired(self, now: int) -> list[int]:
-        """Return the numbers of the collections that callers see and that may have expired documents."""
-        rows = self._all(
-            "SELECT id FROM softkv.collections WHERE first_expiry <= %s AND NOT starts_with(name, %s) ORDER BY id",
-            now,
-            HIDDEN,
-        )
-        return [number for (number,) in rows]
-
     def usage(self, collection: int, condition: Condition | None = None) -> CollectionUsage:
         """Return numbers and size of the documents of a collection that match; raises CollectionMissing."""
         where, width = self._passes(condition, collection), self._collection("id", collection).settings.dimension or 0
@@ -301,23 +206,10 @@ class Reader:
             ((documents, keyless, keys, size),) = self._all(statement, collection, *where.parameters)
         return CollectionUsage(documents, keyless, int(keys), int(size) + 4 * width * int(keys))
 
-    def document(self, collection: int, identity: str) -> DocumentRecord | None:
-        """Return the document with that id, or None."""
-        page = self.page(collection, ids=[identity], limit=1)
-        return page[0] if page else None
-
     def existing(self, collection: int, ids: Sequence[str], *, condition: Condition | None = None) -> dict[str, int]:
         """Map each id that exists, of a document that matches, to its row number."""
         distinct, where = list(dict.fromkeys(filter(is_utf8, ids))), self._passes(condition, collection)
         return document_rows.existing(self._connection, collection, distinct, both(Expression(self._living), where))
-
-    def rows_among(self, collection: int, ids: Sequence[str]) -> RowNumbers:
-        """Return the row numbers int64[n] of the ids that exist, ascending."""
-        return np.sort(np.fromiter(self.existing(collection, ids).values(), dtype=np.int64))
-
-    def documents(self, collection: int, rows: RowNumbers) -> list[DocumentRecord]:
-        """Return the documents with these row numbers int64[n], in their order."""
-        return vector_rows.of_documents(self._connection, collection, self.texts(collection, rows))
 
     def texts(self, collection: int, rows: RowNumbers) -> list[StoredDocument]:
         """Return the documents with these row numbers int64[n], in their order, without their vectors."""
@@ -328,13 +220,6 @@ class Reader:
         )
         texts_by_row = {texts.row: texts for texts in texts_of(rows_read)}
         return [self._pick(collection, texts_by_row, row) for row in numbers(rows)]
-
-    def parts(self, collection: int, rows: RowNumbers) -> list[TextSpan | None]:
-        """Return the span of the key text that each key with these row numbers int64[n] encodes.
-
-        None means the whole text.
-        """
-        return vector_rows.parts(self._connection, collection, rows)
 
     def ids(self, collection: int, rows: RowNumbers) -> list[str]:
         """Return the ids of the documents with these row numbers int64[n], in their order."""
@@ -463,34 +348,6 @@ class Reader:
                 damaged.append((row[1], error))
         return ((rows[-1][1], rows[-1][0]) if rows else None), damaged
 
-    def sample(self, collection: int, size: int) -> RowNumbers:
-        """Return the row numbers int64[n] of a sample of at most `size` documents with keys.
-
-        The sample is pseudorandom and the same in every store: the first documents by a hash of their ids.
-        """
-        statement = (
-            f'SELECT "row" FROM softkv.documents WHERE collection = %s AND keys > 0 AND {self._living}'
-            " ORDER BY id_hash LIMIT %s"
-        )
-        return np.array([row for (row,) in self._all(statement, collection, size)], dtype=np.int64)
-
-    def keys(self, collection: int, rows: RowNumbers) -> Matrix:
-        """Return float32[n, d], the keys with these row numbers, in their order; raises DocumentDamaged."""
-        return vector_rows.keys_at(self._connection, collection, rows)
-
-    def page(
-        self,
-        collection: int,
-        *,
-        ids: Sequence[str] | None = None,
-        condition: Condition | None = None,
-        after: str | None = None,
-        limit: int = 1000,
-    ) -> list[DocumentRecord]:
-        """Return at most `limit` documents with ids after `after`, ordered by id (by code point)."""
-        texts = self.page_of_texts(collection, ids=ids, condition=condition, after=after, limit=limit)
-        return vector_rows.of_documents(self._connection, collection, texts)
-
     def page_of_texts(
         self,
         collection: int,
@@ -538,16 +395,11 @@ class Reader:
         """Compile a condition and that of this reader's visibility to SQL; `_living` has the instant."""
         return where_passes(self.visibility.joined(condition), collection)
 
-    def _collection(self, column: str, value: str | int, lock: str = "") -> CollectionRecord:
-        if isinstance(value, str) and NUL in value:
-            raise CollectionMissing(value)
-        rows = self._all(f"SELECT {COLLECTION_COLUMNS} FROM softkv.collections WHERE {column} = %s {lock}", value)
-        if not rows:
-            raise CollectionMissing(value)
-        return collection_of(rows[0])
+    def _all(self, statement: str, *parameters: Any) -> Rows:
+        return self._connection.execute(statement.replace("?", "%s"), parameters).fetchall()
 
-    def _all(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        return self._connection.execute(statement, parameters).fetchall()
+    def _vectors(self, collection: int, rows: Iterable[int]) -> dict[int, tuple[Any, ...]]:
+        return vector_rows.read(self._connection, collection, '"row"', rows)
 
     def _pick(self, collection: int, items: dict[Any, _Item], row: int) -> _Item:
         if row in items:

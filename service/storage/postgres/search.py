@@ -18,10 +18,10 @@ from psycopg import Connection
 from service.storage.conditions import Condition
 from service.storage.errors import DocumentDamaged
 from service.storage.postgres.connections import work_memory
-from service.storage.postgres.statements import TEXT_COLUMNS, compile_condition
+from service.storage.postgres.statements import compile_condition
 from service.storage.records import Ranks, RowNumbers, SearchResult, SearchRow
 from service.storage.search_terms import Searched, SearchTerm, terms_of
-from service.storage.serialisation import NUL, refuse_surrogates, texts_of
+from service.storage.serialisation import NUL, TEXT_COLUMNS, refuse_surrogates, texts_of
 
 _EQUAL = """\
 SELECT id, key, value

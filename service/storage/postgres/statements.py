@@ -15,14 +15,8 @@ from numpy.typing import NDArray
 from service.storage.conditions import MEMBERSHIP, ORDERING, Combination, Comparison, Condition
 from service.storage.fields import INSTANT, EncodedValue, FieldRow, Kind, encode_value, is_utf8
 from service.storage.instants import Instant
-from service.storage.serialisation import NUL, SETTINGS_COLUMNS
+from service.storage.serialisation import NUL
 
-COLLECTION_COLUMNS = f"id, name, documents, keyless, first_expiry, checksum, {SETTINGS_COLUMNS}"
-TEXTS = ("id", "key", "value", "metadata")
-TEXT_COLUMNS = (
-    'documents."row", documents.collection, documents.id, documents.key, documents.value, documents.metadata, '
-    "documents.keys, documents.expires, documents.checksum"
-)
 VECTOR_COLUMNS = '"row", document, first, last, key_vector, value_vector, checksum'
 
 LAST = 2**63 - 1  # no row number is higher

@@ -34,8 +34,7 @@ from service.storage.postgres.connections import (
 from service.storage.postgres.garbage_collection import GarbageCollector, collect_garbage
 from service.storage.postgres.integrity import find_damage
 from service.storage.postgres.reader import Reader
-from service.storage.postgres.statements import COLLECTION_COLUMNS
-from service.storage.postgres.writer import Writer, lock_request, refuse_answered
+from service.storage.postgres.writer import Writer, lock_request
 from service.storage.records import (
     ChangeSummary,
     ClusterPlan,
@@ -45,7 +44,7 @@ from service.storage.records import (
     VersionChange,
     WriteRequest,
 )
-from service.storage.serialisation import collection_of, measurements_of
+from service.storage.serialisation import COLLECTION_COLUMNS, collection_of, measurements_of
 from service.storage.writes import call_all
 
 _DELETED_AT_ONCE = 1000  # documents in one transaction
@@ -121,7 +120,7 @@ class PostgresStore:
                 with connection.transaction():
                     if once is not None:
                         lock_request(connection, once.request)
-                        refuse_answered(connection, once.request)
+                        Writer(connection).refuse_answered(once.request)
                     writer = Writer(connection)
                     if collection is not None:
                         writer.lock_collection(collection)
@@ -259,7 +258,7 @@ class PostgresStore:
             KeyReused: another write was done under its key.
         """
         with self._connection() as connection:
-            refuse_answered(connection, request)
+            Reader(connection).refuse_answered(request)
 
     def troubles(self) -> list[str]:
         """Return a list with one line of text if the database is unreachable now; else an empty list."""

@@ -12,8 +12,8 @@ from service.storage.errors import DocumentDamaged
 from service.storage.key_rows import BlobLengths, KeySums, VectorColumns, decode_one_by_one, decode_together
 from service.storage.postgres.connections import work_memory
 from service.storage.postgres.statements import VECTOR_COLUMNS, array, numbers
-from service.storage.records import DocumentRecord, KeyRows, Matrix, RowNumbers, StoredDocument, TextSpan
-from service.storage.serialisation import document_of, matrix_of, vector_entries, vectors_of
+from service.storage.records import DocumentRecord, KeyRows, RowNumbers
+from service.storage.serialisation import vector_entries
 
 _COPY = f"COPY softkv.vectors (collection, {VECTOR_COLUMNS}) FROM STDIN (FORMAT BINARY)"
 _TYPES = ("int8", "int8", "int8", "int4", "int4", "bytea", "bytea", "int8")
@@ -47,33 +47,6 @@ def insert(connection: Connection[Any], collection: int, rows: RowNumbers, docum
             copy.write_row((collection, *entry))
 
 
-def of_documents(
-    connection: Connection[Any], collection: int, stored: Sequence[StoredDocument]
-) -> list[DocumentRecord]:
-    """Return the documents, in order, with their vectors; raises DocumentDamaged."""
-    row_by_number = _read(connection, collection, '"row"', [row for texts in stored for row in texts.rows])
-    documents = []
-    for texts in stored:
-        try:
-            vectors = [vectors_of(row_by_number[row]) for row in texts.rows]
-        except (KeyError, DocumentDamaged):
-            raise DocumentDamaged(texts.row, texts.id, vectors=True) from None
-        documents.append(document_of(texts, vectors))
-    return documents
-
-
-def parts(connection: Connection[Any], collection: int, rows: RowNumbers) -> list[TextSpan | None]:
-    """Return the span of the key text that each key encodes; raises DocumentDamaged."""
-    row_by_number = _read(connection, collection, '"row"', rows)
-    return [vectors_of(_pick(row_by_number, row)).part for row in rows.tolist()]
-
-
-def keys_at(connection: Connection[Any], collection: int, rows: RowNumbers) -> Matrix:
-    """Return float32[n, d], the keys with these row numbers; raises DocumentDamaged."""
-    row_by_number = _read(connection, collection, '"row"', rows)
-    return matrix_of([key for row in rows.tolist() if (key := vectors_of(_pick(row_by_number, row)).key) is not None])
-
-
 def keys_of(
     connection: Connection[Any],
     collection: int,
@@ -96,7 +69,7 @@ def keys_of(
         if (keys := decode_together(columns, rows)) is not None:
             return keys
     by_document = defaultdict(list)
-    for row in _read(connection, collection, "document", rows).values():
+    for row in read(connection, collection, "document", rows).values():
         by_document[row[1]].append(row)
     return decode_one_by_one(by_document, rows, damaged)
 
@@ -118,14 +91,7 @@ def sums(connection: Connection[Any], collection: int, document: int, first: int
     return KeySums(*(keys or (0, 0, 0)), *(begun or (0, 0)))
 
 
-def _pick(row_by_number: dict[int, tuple[Any, ...]], row: int) -> tuple[Any, ...]:
-    try:
-        return row_by_number[row]
-    except KeyError:
-        raise DocumentDamaged(row, None, vectors=True) from None
-
-
-def _read(connection: Connection[Any], collection: int, column: str, rows: Iterable[int]) -> dict[int, tuple[Any, ...]]:
+def read(connection: Connection[Any], collection: int, column: str, rows: Iterable[int]) -> dict[int, tuple[Any, ...]]:
     """Read the columns VECTOR_COLUMNS of all rows whose `column` is one of these numbers, ordered by row number."""
     statement = (
         f'SELECT {VECTOR_COLUMNS} FROM softkv.vectors WHERE collection = %s AND {column} = ANY(%s) ORDER BY "row"'

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from psycopg import Connection
 
-from service.storage.checksums import alias_checksum, id_hash, settings_checksum
-from service.storage.conditions import Condition
-from service.storage.errors import AliasExists, AliasMissing, CollectionExists, CollectionMissing, ReEncodingActive
-from service.storage.idempotency import LIFETIME_SECONDS, IdempotentWrite, Result, encode_answer, refuse_stored
+from service.storage.checksums import id_hash, settings_checksum
+from service.storage.errors import AliasExists, CollectionExists, CollectionMissing
 from service.storage.postgres import change_log, document_rows, vector_rows
 from service.storage.postgres.reader import Reader
-from service.storage.postgres.statements import FEEDBACK_BYTES
-from service.storage.re_encoding import LEASE_SECONDS, ReEncoding, format_hidden_name
+from service.storage.re_encoding import LEASE_SECONDS
 from service.storage.records import (
     NO_ROWS,
     Change,
@@ -27,18 +24,18 @@ from service.storage.records import (
     FeedbackRecord,
     Mode,
     RowNumbers,
-    WriteAnswer,
     WriteRequest,
 )
 from service.storage.restricted import upsert_visible
-from service.storage.serialisation import NUL, SETTINGS_COLUMNS, feedback_row, settings_row
+from service.storage.serialisation import SETTINGS_COLUMNS, feedback_row, settings_row
+from service.storage.sql import SQLWriter
 from service.storage.visibility import ALL, Visibility
-from service.storage.writes import Upsert, refuse_fixed
+from service.storage.writes import Upsert
 
 EXPIRY_LOCK = id_hash("delete expired documents")
 
 
-class Writer(Reader):
+class Writer(SQLWriter, Reader):
     """A write transaction. Each method does all of its work, or none if it raises.
 
     A transaction that writes documents locks the row of their collection, so that versions are committed in order.
@@ -54,27 +51,15 @@ class Writer(Reader):
         writer.callbacks = self.callbacks
         return writer
 
-    def after_commit(self, callback: Callable[[], object]) -> None:
-        """Run `callback` after the commit is on disk; other readers may see the new state before it runs."""
-        self.callbacks.append(callback)
-
     def lock_collection(self, collection: int) -> CollectionRecord:
         """Keep other transactions from writing the collection until this one ends; raises CollectionMissing."""
         return self._collection("id", collection, "FOR NO KEY UPDATE")
-
-    def keep_answer(self, once: IdempotentWrite[Result] | None, result: Result) -> None:
-        """Store the answer to the write `once`, in the transaction of the write itself.
-
-        Do nothing if `once` is None.
-        """
-        if once is not None:
-            _store_answer(self._connection, once.request, once.answer(result))
 
     def create_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
         """Create an empty collection; raises CollectionExists or AliasExists."""
         columns = settings_row(settings)
         marks = ", ".join(["%s"] * len(columns))
-        with self._connection.transaction():
+        with self._all_or_none():
             created = self._all(
                 f"INSERT INTO softkv.collections (name, checksum, {SETTINGS_COLUMNS}) VALUES (%s, %s, {marks})"
                 " ON CONFLICT (name) DO NOTHING RETURNING id",
@@ -89,72 +74,21 @@ class Writer(Reader):
                 raise AliasExists(name)
         return self._collection("id", created[0][0])
 
-    def update_collection(self, name: str, settings: CollectionSettings) -> CollectionRecord:
-        """Change temperature, null, calibration, expiry, defaults and projection of a collection.
-
-        Raise CollectionFixed if any other setting differs.
-        """
-        record = self._lock_named(name, "FOR NO KEY UPDATE")
-        refuse_fixed(record, settings)
-        self._save(record, settings)
-        return self._collection("id", record.id)
-
     def delete_collection(self, name: str) -> None:
         """Delete a collection, everything in it and its aliases; raises CollectionMissing."""
         record = self._lock_named(name, "FOR UPDATE")
-        with self._connection.transaction():
+        with self._all_or_none():
             for table in ("vectors", "fields", "names", "documents", "changes"):
                 self._run(f"DELETE FROM softkv.{table} WHERE collection = %s", record.id)
             self._run("DELETE FROM softkv.copied_rows WHERE shadow = %s", record.id)
             self._bump_catalogue()  # before the aliases, which others lock in this order
             self._run("DELETE FROM softkv.collections WHERE id = %s", record.id)
 
-    def put_alias(self, alias: str, collection: str) -> str | None:
-        """Let an alias stand for the collection of a name; return the collection for which it stood before.
-
-        None means that the alias is new. Raises CollectionMissing, or CollectionExists if the alias is the name of a
-        collection.
-        """
-        number = self._lock_named(collection, "FOR KEY SHARE").id
-        with self._connection.transaction():
-            self._bump_catalogue()  # the lock under which names of collections and aliases are compared
-            if self._all("SELECT FROM softkv.collections WHERE name = %s", alias):
-                raise CollectionExists(alias)
-            previous = self._collection_behind(alias)
-            self._run(
-                "INSERT INTO softkv.aliases (alias, collection, checksum) VALUES (%s, %s, %s)"
-                " ON CONFLICT (alias) DO UPDATE SET (collection, checksum) = (excluded.collection, excluded.checksum)",
-                alias,
-                number,
-                alias_checksum(alias, number),
-            )
-        return previous
-
-    def delete_alias(self, alias: str) -> str:
-        """Delete an alias, not its collection; return the collection's name. Raises AliasMissing."""
-        with self._connection.transaction():
-            self._bump_catalogue()
-            collection = self._collection_behind(alias)
-            if collection is None:
-                raise AliasMissing(alias)
-            self._run("DELETE FROM softkv.aliases WHERE alias = %s", alias)
-        return collection
-
     def _lock_named(self, name: str, lock: str) -> CollectionRecord:
         try:
             return self._collection("name", name, lock)
         except CollectionMissing:  # or another one, with a new encoder, took the name while this statement waited
             return self._collection("name", name, lock)
-
-    def _collection_behind(self, alias: str) -> str | None:
-        """Return the name of the collection of an alias; None if there is no such alias."""
-        if NUL in alias:
-            return None
-        rows = self._all(
-            "SELECT name FROM softkv.aliases JOIN softkv.collections ON collections.id = collection WHERE alias = %s",
-            alias,
-        )
-        return str(rows[0][0]) if rows else None
 
     def write_feedback(
         self, collection: int, records: Sequence[FeedbackRecord], *, max_records: int, max_bytes: int
@@ -163,7 +97,7 @@ class Writer(Reader):
         if not records:
             return
         self.lock_collection(collection)  # numbers ascend in the order of commits, so that pages miss none
-        with self._connection.transaction():
+        with self._all_or_none():
             columns = zip(*map(feedback_row, records), strict=True)
             self._run(
                 "INSERT INTO softkv.feedback (collection, query, document, correct, at, observed, checksum)"
@@ -172,20 +106,7 @@ class Writer(Reader):
                 collection,
                 *map(list, columns),
             )
-            self._run(
-                "DELETE FROM softkv.feedback WHERE collection = %s AND id <="
-                " (SELECT id FROM softkv.feedback WHERE collection = %s ORDER BY id DESC LIMIT 1 OFFSET %s)",
-                collection,
-                collection,
-                max_records,
-            )
-            self._run(
-                "DELETE FROM softkv.feedback WHERE id IN (SELECT id FROM"
-                f" (SELECT id, sum({FEEDBACK_BYTES}) OVER (ORDER BY id DESC) AS size FROM softkv.feedback"
-                "  WHERE collection = %s) AS sizes WHERE size > %s)",
-                collection,
-                max_bytes,
-            )
+            self._limit_feedback(collection, max_records, max_bytes)
 
     def delete_feedback(self, collection: int, numbers: Sequence[int] | None = None) -> int:
         """Delete the records of a collection with these numbers, or all; return how many were deleted."""
@@ -193,32 +114,6 @@ class Writer(Reader):
         if numbers is not None:
             statement, parameters = f"{statement} AND id = ANY(%s)", [collection, [*numbers]]
         return self._connection.execute(statement, parameters).rowcount
-
-    def begin_re_encoding(self, job: ReEncoding, settings: CollectionSettings) -> ReEncoding:
-        """Create the shadow of a job with these settings, and store the job; return it with the shadow's number.
-
-        Raises ReEncodingActive if the collection has a job that has not ended.
-        """
-        record = self.lock_collection(job.collection)
-        last = self.re_encoding(job.collection)
-        if last is not None and last.active:
-            raise ReEncodingActive(record.name)
-        with self._connection.transaction():
-            shadow = self.create_collection(format_hidden_name("shadow", job.collection), settings)
-            job = replace(job, shadow=shadow.id)
-            self._run("DELETE FROM softkv.re_encodings WHERE collection = %s", job.collection)
-            statement = "INSERT INTO softkv.re_encodings (collection, shadow, job) VALUES (%s, %s, %s)"
-            self._run(statement, job.collection, job.shadow, job.text())
-        return job
-
-    def save_re_encoding(self, job: ReEncoding) -> None:
-        """Store the state of a job. The shadow of a job that has ended becomes a collection to delete."""
-        with self._connection.transaction():
-            before = self.re_encoding(job.collection)
-            if before is not None and before.shadow is not None and job.shadow is None:
-                self._rename(before.shadow, format_hidden_name("discarded", before.shadow))
-            statement = "UPDATE softkv.re_encodings SET shadow = %s, job = %s WHERE collection = %s"
-            self._run(statement, job.shadow, job.text(), job.collection)
 
     def claim_re_encoding(self, collection: int, owner: str) -> bool:
         """Take over a job, or keep it; return False if another living process works on it, or if it has ended."""
@@ -235,7 +130,7 @@ class Writer(Reader):
 
     def keep_copies(self, shadow: int, sources: RowNumbers, change: Change) -> None:
         """Record the documents from which those of a write to a shadow were made, int64[n] in order."""
-        with self._connection.transaction():
+        with self._all_or_none():
             self._forget_copies(shadow, change.removed)
             self._run(
                 'INSERT INTO softkv.copied_rows (shadow, source, "row")'
@@ -244,12 +139,6 @@ class Writer(Reader):
                 sources.tolist(),
                 change.added.tolist(),
             )
-
-    def delete_copies(self, shadow: int, rows: RowNumbers) -> None:
-        """Delete documents of a shadow with these row numbers int64[n], with the records of their originals."""
-        with self._connection.transaction():
-            self._forget_copies(shadow, rows)
-            self._delete(shadow, rows)
 
     def _forget_copies(self, shadow: int, rows: RowNumbers) -> None:
         if len(rows):
@@ -260,31 +149,6 @@ class Writer(Reader):
         """Return False: deleting a whole collection holds up no other transaction."""
         return False
 
-    def replace_collection(self, job: ReEncoding, settings: CollectionSettings) -> CollectionRecord:
-        """Put the shadow of a job, with these settings, into the place of its collection, and end the job.
-
-        Names, aliases and feedback of the collection are those of the shadow from the commit on, without feedback on
-        vectors of another width. The collection becomes a hidden one to delete. Return the new record.
-        """
-        assert job.shadow is not None
-        name, shadow = self.lock_collection(job.collection).name, job.shadow
-        self.lock_collection(shadow)
-        with self._connection.transaction():
-            self._rename(job.collection, format_hidden_name("replaced", job.collection))
-            self._rename(shadow, name)
-            self._save(self._collection("id", shadow), settings)
-            for (alias,) in self._all("SELECT alias FROM softkv.aliases WHERE collection = %s", job.collection):
-                statement = "UPDATE softkv.aliases SET collection = %s, checksum = %s WHERE alias = %s"
-                self._run(statement, shadow, alias_checksum(alias, shadow), alias)
-            self._move_feedback(job.collection, shadow, settings.dimension)
-            record = self._collection("id", shadow)
-            ended = replace(job, collection=shadow).ending("done", time.time(), record.documents, record.documents)
-            self._run("DELETE FROM softkv.copied_rows WHERE shadow = %s", shadow)
-            self._run("DELETE FROM softkv.re_encodings WHERE collection = ANY(%s)", [job.collection, shadow])
-            statement = "INSERT INTO softkv.re_encodings (collection, shadow, job) VALUES (%s, NULL, %s)"
-            self._run(statement, shadow, ended.text())
-        return record
-
     def _move_feedback(self, collection: int, to: int, width: int | None) -> None:
         self._run(
             "DELETE FROM softkv.feedback WHERE collection = %s AND CASE WHEN starts_with(query, '[')"
@@ -293,16 +157,6 @@ class Writer(Reader):
             width,
         )
         self._run("UPDATE softkv.feedback SET collection = %s WHERE collection = %s", to, collection)
-
-    def _rename(self, collection: int, name: str) -> None:
-        columns = settings_row(self._collection("id", collection).settings)
-        self._run(
-            "UPDATE softkv.collections SET name = %s, checksum = %s WHERE id = %s",
-            name,
-            settings_checksum(name, columns),
-            collection,
-        )
-        self._bump_catalogue()
 
     def upsert(self, collection: int, documents: Sequence[DocumentRecord], *, mode: Mode = "upsert") -> Change:
         """Store documents under new row numbers.
@@ -320,7 +174,7 @@ class Writer(Reader):
         change = Change(NO_ROWS, upsert.removed, upsert.skipped, expired=expired)
         if not upsert.documents:
             return change
-        with self._connection.transaction():
+        with self._all_or_none():
             if upsert.settings != record.settings:
                 self._save(record, upsert.settings)
             count = sum(document.rows for document in upsert.documents)
@@ -369,19 +223,9 @@ class Writer(Reader):
         """Return whether this transaction is the only one that deletes expired documents, until it ends."""
         return bool(self._all("SELECT pg_try_advisory_xact_lock(%s)", EXPIRY_LOCK)[0][0])
 
-    def delete_ids(self, collection: int, ids: Sequence[str]) -> RowNumbers:
-        """Delete documents by id; return the deleted row numbers int64[n]. Unknown ids are ignored."""
-        self.lock_collection(collection)
-        return self._delete(collection, self.rows_among(collection, ids))
-
-    def delete_where(self, collection: int, condition: Condition) -> RowNumbers:
-        """Delete the documents that match; return the deleted row numbers int64[n]."""
-        self.lock_collection(collection)
-        return self._delete(collection, self.rows_where(collection, condition))
-
     def _delete(self, collection: int, rows: RowNumbers) -> RowNumbers:
         if len(rows):
-            with self._connection.transaction():
+            with self._all_or_none():
                 version, first = self._reserve(collection, 0)
                 keyless = document_rows.mark_deleted(self._connection, collection, rows, version)
                 change_log.append(self._connection, collection, version, first, 0, rows, -len(rows), -keyless)
@@ -398,45 +242,17 @@ class Writer(Reader):
         version, next_row = rows[0]
         return version, next_row - count
 
-    def _save(self, record: CollectionRecord, settings: CollectionSettings) -> None:
-        columns = settings_row(settings)
-        marks = ", ".join(["%s"] * len(columns))
-        self._run(
-            f"UPDATE softkv.collections SET (checksum, {SETTINGS_COLUMNS}) = (%s, {marks}) WHERE id = %s",
-            settings_checksum(record.name, columns),
-            *columns,
-            record.id,
-        )
-        self._bump_catalogue()
-
     def _bump_catalogue(self) -> None:
         """Increase the counter of changes to collections, by which other processes see that something has changed."""
         self._run("UPDATE softkv.state SET catalogue = catalogue + 1")
 
     def _run(self, statement: str, *parameters: Any) -> None:
-        self._connection.execute(statement, parameters)
+        self._connection.execute(statement.replace("?", "%s"), parameters)
+
+    def _all_or_none(self) -> AbstractContextManager[object]:
+        return self._connection.transaction()
 
 
 def lock_request(connection: Connection[Any], request: WriteRequest) -> None:
     """Lock an idempotency key until this transaction ends: other transactions with the key wait, on any machine."""
     connection.execute("SELECT pg_advisory_xact_lock(%s)", (id_hash(f"{request.caller}\n{request.key}"),))
-
-
-def refuse_answered(connection: Connection[Any], request: WriteRequest) -> None:
-    """Raise WriteAnswered if this write was answered before, or KeyReused if another was under its key."""
-    row = connection.execute(
-        "SELECT request, status, answer FROM softkv.answered_writes"
-        " WHERE caller = %s AND idempotency_key = %s AND at > %s",
-        (request.caller, request.key, request.at - LIFETIME_SECONDS),
-    ).fetchone()
-    refuse_stored(request, row)
-
-
-def _store_answer(connection: Connection[Any], request: WriteRequest, answer: WriteAnswer) -> None:
-    """Store the answer to a write with its checksum, and delete answers past their lifetime."""
-    connection.execute("DELETE FROM softkv.answered_writes WHERE at <= %s", (request.at - LIFETIME_SECONDS,))
-    connection.execute(
-        "INSERT INTO softkv.answered_writes (caller, idempotency_key, request, status, answer, at)"
-        " VALUES (%s, %s, %s, %s, %s, %s)",
-        (request.caller, request.key, request.digest, answer.status, encode_answer(request, answer), request.at),
-    )

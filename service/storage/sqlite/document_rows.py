@@ -10,17 +10,10 @@ import numpy as np
 
 from service.storage.checksums import document_checksums, id_hash
 from service.storage.errors import DocumentDamaged
-from service.storage.records import ExpiredCounts, ExpiryRows, RowNumbers
-from service.storage.serialisation import DocumentTexts, texts_of
+from service.storage.records import ExpiryRows, RowNumbers
+from service.storage.serialisation import TEXT_COLUMNS, DocumentTexts, texts_of
 from service.storage.sqlite import full_text
-from service.storage.sqlite.statements import (
-    TEXT_COLUMNS,
-    Expression,
-    format_numbers,
-    insert_rows,
-    marks,
-    parse_numbers,
-)
+from service.storage.sqlite.statements import Expression, format_numbers, insert_rows, marks, parse_numbers
 
 LAST_ROW = 2**63 - 1
 EVERY = Expression("1")
@@ -128,16 +121,6 @@ def find_expired(connection: Connection, collection: int, now: int, limit: int) 
         (collection, now, limit),
     )
     return np.sort(np.fromiter((row for (row,) in rows), dtype=np.int64))
-
-
-def count_expired(connection: Connection, collection: int, now: int) -> ExpiredCounts:
-    """Count the documents of a collection that have expired."""
-    counts = connection.execute(
-        "SELECT count(*), count(*) FILTER (WHERE keys = 0) FROM documents INDEXED BY documents_by_expiry"
-        " WHERE collection = ? AND expires <= ?",
-        (collection, now),
-    ).fetchone()
-    return ExpiredCounts(*counts)
 
 
 def first_expiry(connection: Connection, collection: int) -> int | None:

@@ -25,7 +25,9 @@ from service.storage.fields import field_rows
 from service.storage.re_encoding import HIDDEN, ReEncoding
 from service.storage.serialisation import (
     ALIAS_COLUMNS,
+    COLLECTION_COLUMNS,
     FEEDBACK_COLUMNS,
+    TEXT_COLUMNS,
     alias_of,
     collection_of,
     feedback_of,
@@ -35,7 +37,7 @@ from service.storage.serialisation import (
 )
 from service.storage.sqlite import full_text
 from service.storage.sqlite.connections import require_sound, translate_errors
-from service.storage.sqlite.statements import COLLECTION_COLUMNS, TEXT_COLUMNS, VECTOR_COLUMNS
+from service.storage.sqlite.statements import VECTOR_COLUMNS
 
 PAGE_CHECK_DELAY = 10.0
 """Seconds before all pages are checked, in which keys are loaded and the first questions answered."""

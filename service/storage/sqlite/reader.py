@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from sqlite3 import Connection
 from typing import Any, TypeVar
@@ -14,46 +14,34 @@ from service.storage.cached_texts import CachedTexts
 from service.storage.checksums import id_hash
 from service.storage.column import Column
 from service.storage.conditions import Condition
-from service.storage.errors import CollectionDamaged, CollectionMissing, DocumentDamaged
+from service.storage.errors import CollectionDamaged, DocumentDamaged
 from service.storage.fields import is_utf8
 from service.storage.interface import Cursor
 from service.storage.key_rows import KeySums
 from service.storage.ordering import Order, Position
-from service.storage.re_encoding import HIDDEN, OwnVectors, ReEncoding
+from service.storage.re_encoding import OwnVectors
 from service.storage.records import (
-    AliasRecord,
-    CollectionRecord,
     CollectionUsage,
-    DocumentRecord,
-    ExpiredCounts,
     ExpiryRows,
-    FeedbackRecord,
     FieldFacts,
     FieldKinds,
     FieldValue,
     KeyRows,
-    Matrix,
     RowNumbers,
     StoredDocument,
-    TextSpan,
 )
 from service.storage.restricted import RestrictedSearch, visible_names
 from service.storage.serialisation import (
-    ALIAS_COLUMNS,
-    FEEDBACK_COLUMNS,
-    alias_of,
-    collection_of,
-    feedback_of,
+    TEXT_COLUMNS,
+    TEXTS,
     texts_of,
 )
+from service.storage.sql import Rows, SQLReader
 from service.storage.sqlite import document_rows, vector_rows
 from service.storage.sqlite.fields import read_column, read_facts, read_kinds, read_names, rows_in_order
 from service.storage.sqlite.search import Search
 from service.storage.sqlite.statements import (
-    COLLECTION_COLUMNS,
     FEEDBACK_BYTES,
-    TEXT_COLUMNS,
-    TEXTS,
     Expression,
     compile_condition,
     format_numbers,
@@ -72,8 +60,11 @@ MAX_CACHED_ROWS = 256
 _Item = TypeVar("_Item")
 
 
-class Reader:
+class Reader(SQLReader):
     """One consistent state of the store, for one thread, within the block that opened it."""
+
+    FEEDBACK_BYTES = FEEDBACK_BYTES
+    BY_EXPIRY = "INDEXED BY documents_by_expiry"
 
     def __init__(
         self,
@@ -86,45 +77,13 @@ class Reader:
         self._cached_texts = cached_texts
         self.gathered = gathered
         self.visibility, self._now = visibility, visibility.instant
+        self._stored = document_rows.EVERY.sql
         self._unexpired = document_rows.EVERY if self._now is None else Expression(format_unexpired(self._now))
+        self._living = self._unexpired.sql
 
     def seeing(self, visibility: Visibility) -> Reader:
         """Return a reader of the same state that sees other documents."""
         return Reader(self._connection, self.gathered, visibility, self._cached_texts)
-
-    def collections(self) -> list[CollectionRecord]:
-        """Return every collection that callers see, ordered by name."""
-        rows = self._connection.execute(
-            f"SELECT {COLLECTION_COLUMNS} FROM collections WHERE NOT name GLOB ? ORDER BY name", (f"{HIDDEN}*",)
-        )
-        return [collection_of(row) for row in rows]
-
-    def collection(self, name: str) -> CollectionRecord:
-        """Return the collection of that name; raises CollectionMissing."""
-        return self._collection("name", name)
-
-    def record(self, collection: int) -> CollectionRecord:
-        """Return the collection with that number, hidden or not; raises CollectionMissing."""
-        return self._collection("id", collection)
-
-    def list_hidden(self) -> list[CollectionRecord]:
-        """Return the collections that callers do not see, see `service.storage.re_encoding`."""
-        rows = self._connection.execute(
-            f"SELECT {COLLECTION_COLUMNS} FROM collections WHERE name GLOB ? ORDER BY id", (f"{HIDDEN}*",)
-        )
-        return [collection_of(row) for row in rows]
-
-    def re_encodings(self) -> list[ReEncoding]:
-        """Return the last job of each collection that moves it to another encoder."""
-        rows = self._connection.execute("SELECT collection, shadow, job FROM re_encodings ORDER BY collection")
-        return [ReEncoding.read(*row) for row in rows]
-
-    def re_encoding(self, collection: int) -> ReEncoding | None:
-        """Return the last job that moves a collection to another encoder, or None."""
-        row = self._connection.execute(
-            "SELECT collection, shadow, job FROM re_encodings WHERE collection = ?", (collection,)
-        ).fetchone()
-        return None if row is None else ReEncoding.read(*row)
 
     def read_copies(self, shadow: int) -> tuple[RowNumbers, RowNumbers]:
         """Return the row numbers int64[n] of the originals of a shadow, ascending, and of their copies."""
@@ -154,36 +113,6 @@ class Reader:
         ).fetchone()
         return OwnVectors(*counts)
 
-    def aliases(self) -> list[AliasRecord]:
-        """Return all aliases, ordered by name."""
-        rows = self._connection.execute(
-            f"SELECT {ALIAS_COLUMNS} FROM aliases JOIN collections ON collections.id = collection ORDER BY alias"
-        )
-        return [alias_of(row) for row in rows]
-
-    def feedback(
-        self, collection: int, *, after: int = 0, limit: int, newest_first: bool = False
-    ) -> list[FeedbackRecord]:
-        """Return at most `limit` records of feedback with numbers above `after`, by number; damaged ones are left
-        out.
-        """
-        order = "DESC" if newest_first else "ASC"
-        rows = self._connection.execute(
-            f"SELECT {FEEDBACK_COLUMNS} FROM feedback WHERE collection = ? AND id > ? ORDER BY id {order} LIMIT ?",
-            (collection, after, limit),
-        )
-        return [record for record in map(feedback_of, rows) if record is not None]
-
-    def count_feedback(self, collection: int, *, after: int = 0) -> int:
-        """Count the records of feedback of a collection with numbers above `after`."""
-        statement = "SELECT count(*) FROM feedback WHERE collection = ? AND id > ?"
-        return int(self._connection.execute(statement, (collection, after)).fetchone()[0])
-
-    def feedback_bytes(self, collection: int) -> int:
-        """Return the bytes of all feedback of a collection: its questions, ids and observations in UTF-8."""
-        statement = f"SELECT coalesce(sum({FEEDBACK_BYTES}), 0) FROM feedback WHERE collection = ?"
-        return int(self._connection.execute(statement, (collection,)).fetchone()[0])
-
     def count(self, collection: int, *, ids: Sequence[str] | None = None, condition: Condition | None = None) -> int:
         """Count the documents of a collection that have one of `ids` and match `condition`."""
         if ids is None and self.visibility.joined(condition) is None:
@@ -204,23 +133,10 @@ class Reader:
         ).fetchone()
         return CollectionUsage(documents, int(keyless), int(keys), int(size) + 4 * width * int(keys))
 
-    def document(self, collection: int, identity: str) -> DocumentRecord | None:
-        """Return the document with that id, or None."""
-        page = self.page(collection, ids=[identity], limit=1)
-        return page[0] if page else None
-
     def existing(self, collection: int, ids: Sequence[str], *, condition: Condition | None = None) -> dict[str, int]:
         """Map each id that exists, of a document that matches, to its row number."""
         distinct = list(dict.fromkeys(filter(is_utf8, ids)))
         return document_rows.existing(self._connection, collection, distinct, self._where(condition, collection))
-
-    def rows_among(self, collection: int, ids: Sequence[str]) -> RowNumbers:
-        """Return the row numbers int64[n] of the ids that exist, ascending."""
-        return np.sort(np.fromiter(self.existing(collection, ids).values(), dtype=np.int64))
-
-    def documents(self, collection: int, rows: RowNumbers) -> list[DocumentRecord]:
-        """Return the documents with these row numbers int64[n], in their order."""
-        return vector_rows.of_documents(self._connection, self.texts(collection, rows))
 
     def texts(self, collection: int, rows: RowNumbers) -> list[StoredDocument]:
         """Return the documents with these row numbers int64[n], in their order, without their vectors."""
@@ -232,13 +148,6 @@ class Reader:
         stored = self._connection.execute(f"{_TEXTS} {_BY_ROW}", (collection, format_numbers(rows))).fetchall()
         texts_by_row = {texts.row: texts for texts in texts_of(stored)}
         return [_pick(texts_by_row, row) for row in rows]
-
-    def parts(self, collection: int, rows: RowNumbers) -> list[TextSpan | None]:
-        """Return the span of the key text that each key with these row numbers int64[n] encodes.
-
-        None means the whole text.
-        """
-        return vector_rows.parts(self._connection, rows)
 
     def ids(self, collection: int, rows: RowNumbers) -> list[str]:
         """Return the ids of the documents with these row numbers int64[n], in their order."""
@@ -355,50 +264,6 @@ class Reader:
                 damaged.append((row[1], error))
         return ((rows[-1][0],) if rows else None), damaged
 
-    def sample(self, collection: int, size: int) -> RowNumbers:
-        """Return the row numbers int64[n] of a sample of at most `size` documents with keys.
-
-        The sample is pseudorandom and the same in every store: the first documents by a hash of their ids.
-        """
-        cursor = self._connection.execute(
-            f'SELECT "row" FROM documents WHERE collection = ? AND keys > 0 AND {self._unexpired.sql}'
-            " ORDER BY id_hash LIMIT ?",
-            (collection, size),
-        )
-        return np.array(cursor.fetchall(), dtype=np.int64).reshape(-1)
-
-    def keys(self, collection: int, rows: RowNumbers) -> Matrix:
-        """Return float32[n, d], the keys with these row numbers, in their order; raises DocumentDamaged."""
-        return vector_rows.keys_at(self._connection, rows)
-
-    def page(
-        self,
-        collection: int,
-        *,
-        ids: Sequence[str] | None = None,
-        condition: Condition | None = None,
-        after: str | None = None,
-        limit: int = 1000,
-    ) -> list[DocumentRecord]:
-        """Return at most `limit` documents with ids after `after`, ordered by id (by code point).
-
-        If each page starts after the last id of the page before, a document that exists throughout is returned exactly
-        once, regardless of writes in between.
-        """
-        return vector_rows.of_documents(self._connection, self._pages(collection, ids, condition, after, limit))
-
-    def page_of_texts(
-        self,
-        collection: int,
-        *,
-        ids: Sequence[str] | None = None,
-        condition: Condition | None = None,
-        after: str | None = None,
-        limit: int = 1000,
-    ) -> list[StoredDocument]:
-        """Return at most `limit` documents with ids after `after`, ordered by id, without their vectors."""
-        return self._pages(collection, ids, condition, after, limit)
-
     def page_in_order(
         self,
         collection: int,
@@ -416,9 +281,16 @@ class Reader:
             where = _and(Expression("documents.id IN (SELECT value FROM json_each(?))", (storable,)), where)
         return self._read_texts(collection, rows_in_order(self._connection, collection, order, after, limit, where))
 
-    def _pages(
-        self, collection: int, ids: Sequence[str] | None, condition: Condition | None, after: str | None, limit: int
+    def page_of_texts(
+        self,
+        collection: int,
+        *,
+        ids: Sequence[str] | None = None,
+        condition: Condition | None = None,
+        after: str | None = None,
+        limit: int = 1000,
     ) -> list[StoredDocument]:
+        """Return at most `limit` documents with ids after `after`, ordered by id, without their vectors."""
         if ids is None:
             where = self._where(condition, collection)
             if after is not None:
@@ -451,19 +323,6 @@ class Reader:
         later = expiring.rows >= first
         return ExpiryRows(expiring.rows[later], expiring.expires[later])
 
-    def count_expired(self, collection: int) -> ExpiredCounts:
-        """Count the documents that have expired at the instant of this reader's visibility; none without an instant."""
-        if self._now is None:
-            return ExpiredCounts()
-        return document_rows.count_expired(self._connection, collection, self._now)
-
-    def collections_with_expired(self, now: int) -> list[int]:
-        """Return the numbers of the collections that callers see and that may have expired documents."""
-        rows = self._connection.execute(
-            "SELECT id FROM collections WHERE first_expiry <= ? AND NOT name GLOB ? ORDER BY id", (now, f"{HIDDEN}*")
-        )
-        return [number for (number,) in rows]
-
     def _where(self, condition: Condition | None, collection: int) -> Expression:
         """Compile a condition and the visibility of this reader to SQL."""
         condition = self.visibility.joined(condition)
@@ -472,13 +331,11 @@ class Reader:
         where = compile_condition(condition, collection)
         return where if self._now is None else _and(self._unexpired, where)
 
-    def _collection(self, column: str, value: str | int) -> CollectionRecord:
-        row = self._connection.execute(
-            f"SELECT {COLLECTION_COLUMNS} FROM collections WHERE {column} = ?", (value,)
-        ).fetchone()
-        if row is None:
-            raise CollectionMissing(value)
-        return collection_of(row)
+    def _all(self, statement: str, *parameters: Any) -> Rows:
+        return self._connection.execute(statement.replace("softkv.", ""), parameters).fetchall()
+
+    def _vectors(self, collection: int, rows: Iterable[int]) -> dict[int, tuple[Any, ...]]:
+        return vector_rows.read(self._connection, '"row"', rows)
 
     def _count(self, collection: int, where: Expression) -> int:
         (count,) = self._connection.execute(

@@ -21,7 +21,6 @@ from service.storage.conditions import MEMBERSHIP, ORDERING, Combination, Compar
 from service.storage.fields import INSTANT, Kind, encode_value, kind_range
 from service.storage.instants import Instant
 from service.storage.records import RowNumbers
-from service.storage.serialisation import SETTINGS_COLUMNS
 
 # SQLite allows at most 500 SELECTs in a UNION.
 _MAX_UNION = 400
@@ -214,12 +213,6 @@ def _contains(text: str, ignore_case: bool) -> str:
     return f"instr({_CASEFOLD.format(text)}, CAST(? AS BLOB)) > 0" if ignore_case else f"instr({text}, ?) > 0"
 
 
-COLLECTION_COLUMNS = f"id, name, documents, keyless, first_expiry, checksum, {SETTINGS_COLUMNS}"
-TEXTS = ("id", "key", "value", "metadata")
-TEXT_COLUMNS = (
-    'documents."row", documents.collection, documents.id, documents.key, documents.value, documents.metadata, '
-    "documents.keys, documents.expires, documents.checksum"
-)
 VECTOR_COLUMNS = (
     'vectors."row", vectors.document, vectors.first, vectors.last, vectors.key_vector, vectors.value_vector, '
     "vectors.checksum"

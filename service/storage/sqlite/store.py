@@ -38,7 +38,7 @@ from service.storage.sqlite.recovery import ShutdownProbe, log_path, mark_closed
 from service.storage.sqlite.schema.version import create
 from service.storage.sqlite.search import Search
 from service.storage.sqlite.vacuum import VacuumThread, checkpoint, is_worthwhile, log_bytes, shrink
-from service.storage.sqlite.writer import Writer, refuse_answered
+from service.storage.sqlite.writer import Writer
 from service.storage.writes import call_all
 
 
@@ -170,7 +170,7 @@ class SQLiteStore:
             try:
                 self._connection.execute("BEGIN IMMEDIATE")
                 if once is not None:
-                    refuse_answered(self._connection, once.request)
+                    Writer(self._connection).refuse_answered(once.request)
                 writer = Writer(self._connection)
                 yield writer
                 with self._gate:
@@ -231,7 +231,7 @@ class SQLiteStore:
             KeyReused: another write was done under its key.
         """
         with self._translate_errors(), self._readers.acquire() as connection, self._gate:
-            refuse_answered(connection, request)
+            Reader(connection).refuse_answered(request)
 
     def encoder_measurements(self, encoder: str) -> EncoderMeasurements | None:
         """Return what was measured of an encoder; None if nothing was, or the row is damaged: measure it again."""

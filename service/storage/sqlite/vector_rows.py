@@ -10,8 +10,8 @@ from typing import Any
 
 from service.storage.errors import DocumentDamaged
 from service.storage.key_rows import BlobLengths, KeySums, VectorColumns, decode_one_by_one, decode_together
-from service.storage.records import DocumentRecord, KeyRows, Matrix, RowNumbers, StoredDocument, TextSpan
-from service.storage.serialisation import document_of, matrix_of, vector_entries, vectors_of
+from service.storage.records import DocumentRecord, KeyRows, RowNumbers
+from service.storage.serialisation import vector_entries
 from service.storage.sqlite.statements import VECTOR_COLUMNS, format_numbers, insert_rows, parse_numbers
 
 # All columns of many rows in one step of SQLite, which is faster than row by row. Blobs are cast to text and back;
@@ -49,31 +49,6 @@ def insert(connection: Connection, rows: RowNumbers, documents: Sequence[Documen
     insert_rows(connection, "vectors", _COLUMNS, vector_entries(rows.tolist(), documents))
 
 
-def of_documents(connection: Connection, stored: Sequence[StoredDocument]) -> list[DocumentRecord]:
-    """Return the documents, in order, with their vectors; raises DocumentDamaged."""
-    row_by_number = _read(connection, '"row"', [row for texts in stored for row in texts.rows])
-    documents = []
-    for texts in stored:
-        try:
-            vectors = [vectors_of(row_by_number[row]) for row in texts.rows]
-        except (KeyError, DocumentDamaged):
-            raise DocumentDamaged(texts.row, texts.id, vectors=True) from None
-        documents.append(document_of(texts, vectors))
-    return documents
-
-
-def parts(connection: Connection, rows: RowNumbers) -> list[TextSpan | None]:
-    """Return the span of the key text that each key encodes; raises DocumentDamaged."""
-    row_by_number = _read(connection, '"row"', rows)
-    return [vectors_of(_pick(row_by_number, row)).part for row in rows.tolist()]
-
-
-def keys_at(connection: Connection, rows: RowNumbers) -> Matrix:
-    """Return float32[n, d], the keys with these row numbers; raises DocumentDamaged."""
-    row_by_number = _read(connection, '"row"', rows)
-    return matrix_of([key for row in rows.tolist() if (key := vectors_of(_pick(row_by_number, row)).key) is not None])
-
-
 def keys_of(
     connection: Connection, rows: Sequence[int], damaged: Callable[[DocumentDamaged], object] | None
 ) -> KeyRows | None:
@@ -103,14 +78,7 @@ def sums(connection: Connection, collection: int, document: int, first: int, las
     return KeySums(*keys, *connection.execute(_BEGUN, (document, last, collection)).fetchone())
 
 
-def _pick(row_by_number: dict[int, tuple[Any, ...]], row: int) -> tuple[Any, ...]:
-    try:
-        return row_by_number[row]
-    except KeyError:
-        raise DocumentDamaged(row, None, vectors=True) from None
-
-
-def _read(connection: Connection, column: str, numbers: Any) -> dict[int, tuple[Any, ...]]:
+def read(connection: Connection, column: str, numbers: Any) -> dict[int, tuple[Any, ...]]:
     """Read the columns VECTOR_COLUMNS of all rows whose `column` is one of these numbers, ordered by row number."""
     cursor = connection.execute(
         f'SELECT {VECTOR_COLUMNS} FROM vectors WHERE {column} IN (SELECT value FROM json_each(?)) ORDER BY "row"',
@@ -139,6 +107,6 @@ def _one_by_one(
 ) -> KeyRows | None:
     """Read the keys of these documents row by row; arguments and result are those of `keys_of`."""
     by_document = defaultdict(list)
-    for row in _read(connection, "document", rows).values():
+    for row in read(connection, "document", rows).values():
         by_document[row[1]].append(row)
     return decode_one_by_one(by_document, rows, damaged)
