@@ -30,10 +30,6 @@ sizes = {
 }
 
 
-PICKED = 300
-"""Rows that are asked for of the originals; some of them again and again."""
-
-
 @pytest.fixture(scope="module", autouse=True)
 def small_steps():
     """Set small steps, so that 300 rows are several steps of NumPy's."""
@@ -123,45 +119,6 @@ def test_they_list_the_same_to_the_bit_and_sum_the_same_to_the_last_digits(
     # A similarity at the edge of two bins may be counted in either.
     np.testing.assert_allclose(histogram[..., 0].cumsum(axis=1), other[4][..., 0].cumsum(axis=1), atol=1)
     np.testing.assert_allclose(histogram.sum(axis=1), other[4].sum(axis=1), rtol=1e-5, atol=1e-5)
-
-
-@EVERY_IN_C
-@settings(deadline=None)
-@given(seed=seeds, **sizes)
-def test_they_make_the_same_of_the_originals(running, seed, rows, width, queries):
-    random = np.random.default_rng(seed)
-    vectors = random.standard_normal((rows, width)).astype(f32)
-    queries_given, rows_chosen = random.standard_normal((queries, width)), random.integers(0, rows, PICKED)
-    of = random.integers(0, queries, PICKED)
-    weights, shares = random.random(PICKED), random.random((queries, PICKED))
-    results = []
-    for kernels in (running, in_numpy):
-        products, sums, outputs = np.empty((queries, PICKED)), np.ones((queries, width)), np.ones((queries, width))
-        kernels.all_products(vectors, rows_chosen, queries_given, products)
-        kernels.all_sums(vectors, rows_chosen, shares, sums)
-        kernels.add_rows(vectors, rows_chosen, of, weights, outputs)
-        row_products = kernels.row_products(vectors, rows_chosen, queries_given, of)
-        results.append((products, sums, outputs, row_products))
-    for one, other in zip(*results, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-11)
-
-
-@EVERY_IN_C
-@settings(deadline=None)
-@given(seed=seeds, rows=sizes["rows"], width=sizes["width"], scale=st.sampled_from([1e-42, 1e-6, 1.0, 1e38]))
-def test_they_code_rows_to_the_bit_and_sum_residuals_to_the_last_digits(running, seed, rows, width, scale):
-    vectors = (np.random.default_rng(seed).uniform(-1, 1, (rows, width)) * scale).astype(f32)
-    vectors[::7] = 0
-    made = []
-    for kernels in (running, in_numpy):
-        codes, left = np.empty((rows, width), np.int8), np.empty((rows, width), f32)
-        scales, squares, total = np.empty(rows), np.empty(rows), np.zeros(width)
-        kernels.code_rows(vectors, codes, left, scales, squares, total)
-        made.append((codes, left, scales, squares, total))
-    for one, other in zip(made[0][:3], made[1][:3], strict=True):
-        np.testing.assert_array_equal(one, other)
-    np.testing.assert_allclose(made[0][3], made[1][3], rtol=1e-13)
-    np.testing.assert_allclose(made[0][4], made[1][4], rtol=1e-11, atol=1e-12 * scale)
 
 
 @EVERY_IN_C
