@@ -260,7 +260,7 @@ openapi: install
 typescript: install
 	$(BIN)/python -m tools.bundle
 
-# service/web/built: one script for each document of the page, bundled from its modules.
+# The folders `built` of service/web and of the workshop: one script for each document of the page, bundled from its modules.
 page: install
 	$(BIN)/python -m tools.page
 

@@ -1,14 +1,14 @@
 """Trains the small language model of the page, which writes a text word by word; `benchmarks.writing` measures it.
 
     apt-get install wordnet-base
-    python -m benchmarks.sentences service/web/recorded [--steps 3000]
+    python -m benchmarks.sentences workshop/softkv_workshop/web/recorded [--steps 3000]
 
 The text is WordNet's: the examples of its meanings, which are short sentences of everyday life and parts of such, and
 its definitions. A token is a whole word, so that each row and column of a picture of the attention has a word. One
 example in twenty is held out by a hash of its text; a word that the vocabulary lacks is never a target.
 
 The model is the core's own, `attention.transformer.GPT2`: causal layers in pre-norm. The folder then has `writing.js`,
-the record that `service/web/language/` reads: weights as int8 with a scale for each row, in base64.
+the record that `workshop/softkv_workshop/web/language/` reads: weights as int8 with a scale for each row, in base64.
 """
 
 from __future__ import annotations

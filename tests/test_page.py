@@ -12,38 +12,48 @@ from pathlib import Path
 import pytest
 
 from tools.node import CLIENT, ROOT, NodeMissingError, checked, node, packages
-from tools.page import BUILT, DOCUMENTS, OF_WIDGET, WEB, WIDGET, build, build_widget, check, library
+from tools.page import BUNDLES, OF_WIDGET, WEB, WIDGET, WORKSHOP, build, build_widget, check, library
 
 pytestmark = pytest.mark.node
-SOURCES = ("deeper", "docs", "encoder", "explore", "exported", "lesson", "room", "shared", "story", "widget")
+SOURCES = {
+    WEB: ("docs", "explore", "shared", "widget"),
+    WORKSHOP: ("deeper", "encoder", "exported", "language", "lesson", "room", "story"),
+}
 PICTURES = ("threads.js", "threads.css", "heads.js", "headmap.js", "lines.js")
 MISTAKES = {
-    "story/wrong.js": ("/** @param {number} t */\nexport const half = (t) => t / 2;\nhalf(null);\n", "TS2345"),
-    "shared/wrong.js": ('/** @param {number} t */\nexport const half = (t) => t / 2;\nhalf("2");\n', "TS2345"),
-    "encoder/wrong.js": ("const unused = 1;\n", "noUnusedVariables"),
+    WORKSHOP / "story/wrong.js": (
+        "/** @param {number} t */\nexport const half = (t) => t / 2;\nhalf(null);\n",
+        "TS2345",
+    ),
+    WEB / "shared/wrong.js": ('/** @param {number} t */\nexport const half = (t) => t / 2;\nhalf("2");\n', "TS2345"),
+    WORKSHOP / "encoder/wrong.js": ("const unused = 1;\n", "noUnusedVariables"),
 }
 
 
 @pytest.fixture(scope="module")
 def bundles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[Path]]:
-    """Return a folder with the bundles, made now, and the sources that are in them."""
-    folder = tmp_path_factory.mktemp("built")
-    try:
-        return folder, build(folder)
-    except NodeMissingError as missing:
-        pytest.skip(str(missing))
+    """Return a folder with the bundles of each folder of the page, made now, and the sources that are in them."""
+    folder, sources = tmp_path_factory.mktemp("built"), set[Path]()
+    for web in BUNDLES:
+        try:
+            sources |= build(folder / web.parent.name, web)
+        except NodeMissingError as missing:
+            pytest.skip(str(missing))
+    return folder, sources
 
 
 @pytest.mark.end_to_end
-@pytest.mark.parametrize("name", DOCUMENTS)
-def test_a_bundle_is_of_its_sources(bundles: tuple[Path, set[Path]], name: str) -> None:
-    made = (bundles[0] / f"{name}.js").read_bytes()
-    assert made == (BUILT / f"{name}.js").read_bytes(), f"service/web/built/{name}.js is of other sources: make page"
+@pytest.mark.parametrize(("web", "name"), [(web, name) for web, names in BUNDLES.items() for name in names])
+def test_a_bundle_is_of_its_sources(bundles: tuple[Path, set[Path]], web: Path, name: str) -> None:
+    made, built = (folder / f"{name}.js" for folder in (bundles[0] / web.parent.name, web / "built"))
+    assert made.read_bytes() == built.read_bytes(), f"{built.relative_to(ROOT)} is of other sources: make page"
 
 
 @pytest.mark.end_to_end
 def test_nothing_else_is_built(bundles: tuple[Path, set[Path]]) -> None:
-    assert sorted(path.name for path in BUILT.iterdir()) == sorted(path.name for path in bundles[0].iterdir())
+    for web in BUNDLES:
+        made, built = (folder.iterdir() for folder in (bundles[0] / web.parent.name, web / "built"))
+        assert sorted(path.name for path in made) == sorted(path.name for path in built)
 
 
 @pytest.fixture(scope="module")
@@ -95,10 +105,8 @@ def test_weights_are_swept_at_each_stop_of_the_temperature(tmp_path: Path) -> No
 def test_every_source_is_in_a_bundle_or_in_a_document(
     bundles: tuple[Path, set[Path]], widget: tuple[Path, set[Path]]
 ) -> None:
-    documents = "".join(path.read_text(encoding="utf-8") for path in WEB.glob("*.html"))
-    named = {WEB / path for path in re.findall(r'src="assets/([^"]+)"', documents)}
-    sources = {path for folder in SOURCES for path in (WEB / folder).rglob("*.js")}
-    assert sorted(path.relative_to(WEB).as_posix() for path in sources - bundles[1] - widget[1] - named) == []
+    sources = {path for web, folders in SOURCES.items() for folder in folders for path in (web / folder).rglob("*.js")}
+    assert sorted(path.relative_to(ROOT).as_posix() for path in sources - bundles[1] - widget[1]) == []
 
 
 def test_mistakes_are_found(tmp_path: Path) -> None:
@@ -106,12 +114,11 @@ def test_mistakes_are_found(tmp_path: Path) -> None:
         tools = packages(WEB)
     except NodeMissingError as missing:
         pytest.skip(str(missing))
-    web = tmp_path / WEB.relative_to(ROOT)
-    for folder in (WEB, ROOT / CLIENT / "src"):  # whose types the page's are made of
+    for folder in (*BUNDLES, ROOT / CLIENT / "src"):  # whose types the page's are made of
         shutil.copytree(folder, tmp_path / folder.relative_to(ROOT))
-    assert check(tools, web) == []
-    for name, (text, _) in MISTAKES.items():
-        (web / name).write_text(text, encoding="utf-8")
-    complaints = "".join(check(tools, web))
-    assert [name for name, (_, complaint) in MISTAKES.items() if name not in complaints] == []
+    assert check(tools, tmp_path) == []
+    for path, (text, _) in MISTAKES.items():
+        (tmp_path / path.relative_to(ROOT)).write_text(text, encoding="utf-8")
+    complaints = "".join(check(tools, tmp_path))
+    assert [path for path in MISTAKES if f"{path.parent.name}/{path.name}" not in complaints] == []
     assert [complaint for _, complaint in MISTAKES.values() if complaint not in complaints] == []

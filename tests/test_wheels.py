@@ -184,9 +184,9 @@ def test_each_has_its_folder_as_it_is_now(dist: Path) -> None:
     package = {"softkv": "service", "softkv_core": "attention", "softkv_client": "softkv"}
     assert folders == {name: {package.get(name, name)} for name in DISTRIBUTIONS}
     assert not [file for files in contents.values() for file in files if file.endswith("left_over.py")]
-    assert {"service/web/story.html", "service/web/built/story.js", "service/site/guide/asking.html"} <= set(
-        contents["softkv"]
-    )
+    pages = {"service/web/explore.html", "service/web/built/explore.js", "service/site/guide/asking.html"}
+    assert pages <= set(contents["softkv"])
+    assert {"softkv_workshop/web/story.html", "softkv_workshop/web/built/story.js"} <= set(contents["softkv_workshop"])
     assert "softkv/py.typed" in contents["softkv_client"]
     for wall in WALLS.values():
         sources = {str(path.relative_to(ROOT / wall.folder)) for path in (ROOT / wall.folder).rglob("softkv_*/**/*.py")}

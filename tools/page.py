@@ -12,32 +12,36 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tools.node import ROOT, NodeMissingError, Packages, checked, packages
 
 WEB = ROOT / "service" / "web"
-BUILT = WEB / "built"
+WORKSHOP = ROOT / "workshop" / "softkv_workshop" / "web"
 WIDGET = ROOT / "clients" / "widget" / "softkv_widget" / "built"
 DOCUMENTS = {
-    "story": "story/index.js",
-    "word": "story/word/index.js",
     "explore": "explore/index.js",
     "parquet": "explore/upload/parquet.js",
+    "images": "shared/images.js",
+    "docs": "docs/index.js",
+}
+OF_WORKSHOP = {
+    "story": "story/index.js",
+    "word": "story/word/index.js",
     "editing": "story/editing.js",
     "exported": "exported/index.js",
-    "images": "shared/images.js",
     "deeper": "deeper/index.js",
     "room": "room/index.js",
     "lesson": "lesson/index.js",
     "clicker": "lesson/clicker.js",
     "teacher": "lesson/teacher.js",
-    "docs": "docs/index.js",
 }
-"""The module that each script starts with. The explorer loads `parquet` when a file needs it, the story `clicker`
-in a lesson, `editing` after its first picture, `word` with its last chapter, `images` for a picture or a film, and
-`exported` in an exported page."""
+"""The modules that the scripts of the service and of the workshop start with. The explorer loads `parquet` when a file
+needs it, the story `clicker` in a lesson, `editing` after its first picture, `word` with its last chapter, `images` for
+a picture or a film, and `exported` in an exported page."""
+BUNDLES = {WEB: DOCUMENTS, WORKSHOP: OF_WORKSHOP}
 OF_WIDGET = {"widget.js": "widget/index.js", "widget.css": "widget/widget.css"}
 """The files of the widget of notebooks, and the source that each starts with."""
 # Chinese stays Chinese.
@@ -48,14 +52,14 @@ OPTIONS = (*BUNDLED, "--format=iife")
 STRICTLY = ("--error-on-warnings", "--max-diagnostics=50")
 
 
-def build(folder: Path) -> set[Path]:
-    """Write the bundles of the page into a folder, and return the sources that are in any of them.
+def build(folder: Path, web: Path = WEB) -> set[Path]:
+    """Write the bundles of the service's page, or of the workshop's, into a folder, and return all their sources.
 
     Raises:
         NodeMissingError: npm cannot reach esbuild.
         AssertionError: esbuild cannot bundle the sources; the message says where.
     """
-    return _bundle(folder, OPTIONS, [f"{name}={WEB / start}" for name, start in DOCUMENTS.items()])
+    return _bundle(folder, OPTIONS, [f"{name}={web / start}" for name, start in BUNDLES[web].items()])
 
 
 def build_widget(folder: Path) -> set[Path]:
@@ -86,18 +90,18 @@ def library(start: str, name: str) -> str:
         AssertionError: esbuild cannot bundle the sources; the message says where.
     """
     tools = packages(WEB)
-    script = checked(tools.run("esbuild", *OPTIONS, f"--global-name={name}", WEB / start))
+    path = next(web / start for web in BUNDLES if (web / start).exists())
+    script = checked(tools.run("esbuild", *OPTIONS, f"--global-name={name}", path))
     # A `var` of a script that a test evaluates is in its function's scope.
     return f"{script};globalThis.{name} = {name};"
 
 
-def check(tools: Packages, web: Path = WEB) -> list[str]:
-    """Return what biome and TypeScript have to say of the page's folder; nothing if all is well."""
+def check(tools: Packages, root: Path = ROOT) -> list[str]:
+    """Return what biome and TypeScript have to say of the page's folders; nothing if all is well."""
     types = tools.folder / "node_modules" / "@types"
-    results = [
-        tools.run("biome", "check", f"--config-path={web}", *STRICTLY, web),
-        tools.run("tsc", "--project", web, "--typeRoots", types),
-    ]
+    folders = [root / web.relative_to(ROOT) for web in BUNDLES]
+    results = [tools.run("tsc", "--project", web, "--typeRoots", types) for web in folders]
+    results += [tools.run("biome", "check", f"--config-path={web}", *STRICTLY, web) for web in folders]
     return [f"{result.stdout}{result.stderr}" for result in results if result.returncode != 0]
 
 
@@ -113,9 +117,11 @@ def main(command: str = "build") -> int:
         sys.stdout.write("\n".join(complaints) or "The scripts of the page are checked.\n")
         return 1 if complaints else 0
     if command == "format":
-        sys.stdout.write(checked(tools.run("biome", "check", "--write", f"--config-path={WEB}", *STRICTLY, WEB)))
+        for web in BUNDLES:
+            sys.stdout.write(checked(tools.run("biome", "check", "--write", f"--config-path={web}", *STRICTLY, web)))
         return 0
-    for bundles, target in ((build, BUILT), (build_widget, WIDGET)):
+    targets = [(partial(build, web=web), web / "built") for web in BUNDLES]
+    for bundles, target in (*targets, (build_widget, WIDGET)):
         with TemporaryDirectory() as made:
             bundles(Path(made))
             shutil.rmtree(target, ignore_errors=True)

@@ -22,7 +22,7 @@ FILE = ROOT / "docs" / "pictures" / "page.png"
 MOST_BYTES = 150_000
 COLOURS = 160
 # Open Graph: the picture of the story's opening, without what a reader could press.
-SHARED = ROOT / "service" / "web" / "og.png"
+SHARED = ROOT / "workshop" / "softkv_workshop" / "web" / "og.png"
 SHARED_SIZE = (1200, 630)
 SHARED_BYTES = 120_000
 OPENING = "#hard-and-soft&t=0.07&lang=en&theme=light"

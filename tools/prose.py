@@ -231,9 +231,10 @@ def marks_of(text: str) -> list[str]:
 
 def script_files() -> list[Path]:
     """Return the scripts of the page, without bundles, data and files of other projects."""
-    web = ROOT / "service" / "web"
-    folders = {"built", "vendor", "recorded", "node_modules"}
-    return [path for path in sorted(web.rglob("*.js")) if folders.isdisjoint(path.relative_to(web).parts)]
+    webs = (ROOT / "service" / "web", ROOT / "workshop" / "softkv_workshop" / "web")
+    others = {"built", "vendor", "recorded", "node_modules"}
+    scripts = (path for web in webs for path in sorted(web.rglob("*.js")))
+    return [path for path in scripts if others.isdisjoint(path.relative_to(ROOT).parts)]
 
 
 def script_comments(text: str) -> Iterator[tuple[int, str]]:

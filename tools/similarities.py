@@ -1,6 +1,6 @@
 """The similarities that the story on the page shows before a reader asks: `python -m tools.similarities`.
 
-They are the service's own answers to the questions about the rows in `service/web/story/rows.json`.
+They are the service's own answers to the questions about the rows in `workshop/softkv_workshop/web/story/rows.json`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import httpx
 from tests.running import RunningService
 from tools import ROOT
 
-STORY = ROOT / "service" / "web" / "story"
+STORY = ROOT / "workshop" / "softkv_workshop" / "web" / "story"
 ROWS, RECORDED = STORY / "rows.json", STORY / "recorded.json"
 DIGITS = 7  # of a similarity; float32 has about as many
 

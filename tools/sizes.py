@@ -86,7 +86,7 @@ def other_table(root: Path, names: list[str]) -> list[str]:
     scripts = {
         "page scripts": r"service/web/.*\.js$",
         **{f"{name} (scripts)": rf"{wall.folder}/.*\.js$" for name, wall in WALLS.items()},
-        "page styles": r"service/web/.*\.css$",
+        "page styles": r"(service/web|workshop)/.*\.css$",
         "typescript client": r"clients/typescript/.*\.ts$",
     }
     rows = []

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Protocol
 
 from fastapi import APIRouter
@@ -53,6 +54,9 @@ class Part:
         routers: imports its routers and returns them. It is called after the refusals are known.
         refusals: the refusals of its calls by their codes.
         errors: its errors for which a refusal of the service is sent, each with the code of that refusal.
+        web: the folder of its files of the page. The page has them beside its own, below the same address.
+        documents: the documents among these files, by the paths at which they are found.
+        moved: paths at which a document was once found, each with the path of now.
     """
 
     name: str
@@ -60,6 +64,9 @@ class Part:
     routers: Callable[[], Iterable[APIRouter]]
     refusals: Mapping[str, Refusal] = field(default_factory=dict)
     errors: Mapping[type[Exception], str] = field(default_factory=dict)
+    web: Path | None = None
+    documents: Mapping[str, str] = field(default_factory=dict)
+    moved: Mapping[str, str] = field(default_factory=dict)
 
 
 @cache

@@ -1,9 +1,9 @@
-/** Reads {folder, texts, drawn} from standard input; writes what service/web/language/ makes of the texts, as JSON. */
+/** Reads {folder, texts, drawn} from standard input; writes what workshop/softkv_workshop/web/language/ makes of the texts, as JSON. */
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { runInThisContext } from "node:vm";
-import { LanguageModel } from "../../service/web/language/index.js";
+import { LanguageModel } from "../../workshop/softkv_workshop/web/language/index.js";
 
 globalThis.self = globalThis;
 const { folder, texts } = JSON.parse(readFileSync(0, "utf8"));

@@ -6,7 +6,9 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, cast
 
-from service.api.routes.page import WEB
+from service.api.parts import find_parts
+from service.api.routes.page import Assets, folders
+from tools.page import WORKSHOP, library
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -30,15 +32,18 @@ def sideways(page: Page) -> float:
 def module(page: Page, path: str, use: str, argument: Any = None) -> Any:
     """Import one of the page's modules in the page, and use it: a function of the module and the argument.
 
-    `path` is absolute in service/web. The import is a second copy: the page has its own in its script.
+    `path` is absolute in the folder of the page, or of the workshop's, whose modules are bundled for it. The import is
+    a second copy: the page has its own in its script.
     """
+    if (WORKSHOP / path[1:]).exists():
+        return page.evaluate(f"(argument) => {{ {library(path[1:], 'it')}; return ({use})(it, argument); }}", argument)
     base = page.evaluate("new URL(document.documentElement.dataset.assets, document.baseURI).pathname").rstrip("/")
     return page.evaluate(f"async (argument) => ({use})(await import('{base}{path}'), argument)", argument)
 
 
 def words(path: str) -> dict[str, dict[str, Any]]:
-    """Return the words of a part of the page by language; the path is in service/web."""
-    return cast(dict[str, dict[str, Any]], json.loads((WEB / path).read_text(encoding="utf-8")))
+    """Return the words of a part of the page by language; the path is in a folder of the page."""
+    return cast(dict[str, dict[str, Any]], json.loads(Assets(*folders(find_parts())).text(path)))
 
 
 def slide(page: Page, position: int) -> None:

@@ -1,4 +1,4 @@
-"""Recorded data of the page: the files in `service/web/recorded`, each written by `python -m tools.recorded`.
+"""Recorded data of the page: files of `workshop/softkv_workshop/web/recorded`, written by `python -m tools.recorded`.
 
 A file is a classic script, since only such scripts load from files as well as over HTTP.
 """
@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from tools import ROOT
 
-FOLDER = ROOT / "service" / "web" / "recorded"
+FOLDER = ROOT / "workshop" / "softkv_workshop" / "web" / "recorded"
 OBJECT = "self.softkvRecorded ??= {}"
 LEVELS = 255
 """The number that stands for a weight of 1."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from fastapi import APIRouter
 
@@ -43,4 +44,21 @@ def _routers() -> Iterable[APIRouter]:
     return lab.router, rooms.router, rooms.rows_router, rooms.questions_router
 
 
-PART = Part(NAME, Workshop, _routers, REFUSALS, errors={lab.LibraryNeeded: "library_missing"})
+PART = Part(
+    NAME,
+    Workshop,
+    _routers,
+    REFUSALS,
+    errors={lab.LibraryNeeded: "library_missing"},
+    web=Path(__file__).with_name("web"),
+    documents={
+        "/": "story.html",
+        "/index.html": "story.html",
+        "/deeper": "deeper.html",
+        "/lesson.html": "lesson.html",
+        "/teacher.html": "teacher.html",
+        "/worksheet.html": "worksheet.html",
+        "/room": "room.html",
+    },
+    moved={"/room.html": "/room"},
+)

@@ -1,4 +1,4 @@
-"""Files of a folder as the service sends them: read once, under a digest of their contents, compressed when asked."""
+"""Files of folders as the service sends them: read once, under a digest of their contents, compressed when asked."""
 
 from __future__ import annotations
 
@@ -58,16 +58,20 @@ class Asset:
 
 
 class Assets:
-    """All files of a folder, read once at the start.
+    """All files of some folders, read once at the start.
 
     Attributes:
-        files: the files, by their paths in the folder.
+        files: the files, by their paths in their folder.
         digest: a digest of all paths and contents.
     """
 
-    def __init__(self, folder: Path) -> None:
-        paths = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(OF_TOOLS))
-        self.files = {path.relative_to(folder).as_posix(): _read(folder, path) for path in paths}
+    def __init__(self, *folders: Path) -> None:
+        paths = [(folder, path) for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()]
+        self.files = {
+            path.relative_to(folder).as_posix(): _read(folder, path)
+            for folder, path in paths
+            if not path.name.endswith(OF_TOOLS)
+        }
         checksum = sha256()
         for name, asset in self.files.items():
             checksum.update(f"{name}\n{len(asset.content)}\n".encode() + asset.content)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from starlette._utils import get_route_path
@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from service.api.middleware.access import is_call
 from service.api.middleware.requests import POLICY
+from service.api.parts import Part, find_parts
 from service.api.routes.assets import EACH_TIME, FOR_ANYONE, FOR_EVER, MEDIA_TYPES, NOWHERE, Asset, Assets, send_asset
 from service.api.routes.documentation import SITE, Documentation
 from service.datasets import DEMOS
@@ -78,21 +79,16 @@ def _join_sheets(assets: Assets, name: str, links: str) -> str:
 
 
 WEB = Path(__file__).parents[2] / "web"
-DOCUMENTS = {
-    "/": "story.html",
-    "/index.html": "story.html",
-    "/deeper": "deeper.html",
-    "/explore": "explore.html",
-    "/lesson.html": "lesson.html",
-    "/teacher.html": "teacher.html",
-    "/worksheet.html": "worksheet.html",
-    "/room": "room.html",
-}
+DOCUMENTS = dict.fromkeys(("/", "/index.html", "/explore"), "explore.html")  # a part may have others at these paths
 REFERENCE = "docs.html"  # which `documentation.py` serves
 MISSING = "missing.html"  # for a person whose browser asks for a page that does not exist
 DEMO = "library"  # which a visitor of an empty service may load
-MOVED = {"/room.html": "/room"}
 LINK = re.compile(r"""((?:href|src)=")(?:\./)?""")
+
+
+def folders(parts: Iterable[Part]) -> list[Path]:
+    """Return the folders of the page's files: the service's own, and those of parts."""
+    return [WEB, *(part.web for part in parts if part.web is not None)]
 
 
 class Files:
@@ -103,20 +99,22 @@ class Files:
     files.
 
     Args:
-        folder: the files of the page.
+        parts: the parts that add files and documents to the page.
         frame_ancestors: origins that may show the documents in a frame, as in a Content-Security-Policy.
         keyed: whether calls need a key. The documents tell that to their scripts, so that a page that opens without a
             key makes no call in vain.
     """
 
-    def __init__(self, folder: Path, frame_ancestors: str = "'self'", *, keyed: bool = False) -> None:
-        self._assets = Assets(folder)
+    def __init__(self, parts: Sequence[Part], frame_ancestors: str = "'self'", *, keyed: bool = False) -> None:
+        self._assets = Assets(*folders(parts))
+        self._names = DOCUMENTS | {path: name for part in parts for path, name in part.documents.items()}
+        self._moved = {path: now for part in parts for path, now in part.moved.items()}
         self._assets.files[f"demo/{DEMO}.json"] = _demo(DEMO)
         # A picture to share is drawn from an image that the page itself has made, which has a `blob:` address.
         self._policy = f"{POLICY}{frame_ancestors}; img-src 'self' blob:"
         self._documents = {
             (name, language): render_page(self._assets, name, language)
-            for name in {*DOCUMENTS.values(), MISSING}
+            for name in {*self._names.values(), MISSING}
             for language in LANGUAGES
         }
         if keyed:
@@ -128,9 +126,9 @@ class Files:
         """Answer a request for a document or a file of the page; an ASGI call."""
         path, headers = get_route_path(scope), Headers(scope=scope)
         root = scope.get("root_path", "")
-        if path in MOVED:
+        if path in self._moved:
             query = scope["query_string"].decode("ascii")
-            await RedirectResponse(f"{root}{MOVED[path]}{query and f'?{query}'}", 308)(scope, receive, send)
+            await RedirectResponse(f"{root}{self._moved[path]}{query and f'?{query}'}", 308)(scope, receive, send)
             return
         answer = await self._answer(path, headers)
         if answer is None and "text/html" in headers.get("accept", ""):
@@ -146,7 +144,7 @@ class Files:
         return Response(content, 404, page_headers)
 
     async def _answer(self, path: str, headers: Mapping[str, str]) -> Response | None:
-        if path in DOCUMENTS:
+        if path in self._names:
             language = preferred_language(headers.get("accept-language", ""))
             tag = f'W/"{self._version}-{language}"'
             page_headers = EACH_TIME | {
@@ -156,10 +154,10 @@ class Files:
             }
             if tag in headers.get("if-none-match", ""):
                 return Response(status_code=304, headers=page_headers)
-            return await send_asset(self._documents[DOCUMENTS[path], language], page_headers, headers)
+            return await send_asset(self._documents[self._names[path], language], page_headers, headers)
         name = path.removeprefix(f"/assets/{self._assets.digest}/")
         if (file := self._assets.files.get(name)) is None or name in (
-            *DOCUMENTS.values(),
+            *self._names.values(),
             REFERENCE,
             MISSING,
         ):
@@ -233,7 +231,7 @@ def mount(
         keyed: whether calls need a key.
     """
     app.router.routes.append(Route("/openapi.json", Description(DESCRIPTION, root_path), methods=["GET"]))
-    files = Files(WEB, frame_ancestors, keyed=keyed)
+    files = Files(find_parts(), frame_ancestors, keyed=keyed)
     documentation = Documentation(site, files.reference, frame_ancestors)
     page = Router(
         [

@@ -11,14 +11,13 @@ import pytest
 from PIL import Image
 
 from benchmarks.sentences import NAME, SPECIAL, model_of
-from service.api.routes.page import WEB
 from tests.browser.conftest import Visit
 from tests.browser.deeper.test_pictures import PICTURES
 from tests.browser.frame.conftest import LOAD_MS
 from tests.browser.frame.test_frames import framing
 from tests.browser.reading import number, share, words
 from tests.running import RunningService
-from tools.page import library
+from tools.page import WORKSHOP, library
 from tools.recorded import read
 
 
@@ -96,7 +95,7 @@ def test_the_story_is_there_with_all_its_chapters(offline: Visit) -> None:
     page = offline.page
     page.goto(f"{offline.origin}/index.html")
     page.wait_for_selector("article.chapter svg")
-    chapters = (WEB / "story/index.js").read_text(encoding="utf-8").count('from "./chapters/')
+    chapters = (WORKSHOP / "story/index.js").read_text(encoding="utf-8").count('from "./chapters/')
     assert page.locator("nav.rail a").count() == chapters == 8
     for i in range(chapters):
         page.locator("nav.rail a").nth(i).click()

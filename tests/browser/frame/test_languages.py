@@ -7,15 +7,20 @@ from typing import Any
 
 import pytest
 
-from service.api.routes.page import WEB
+from service.api.parts import find_parts
+from service.api.routes.page import folders
 from tests.browser.reading import same_names_in_both
 from tests.thorough import thorough
 
 
 def topics() -> dict[str, dict[str, Any]]:
-    """Return the words of each part of the page, by the path of their file in service/web."""
-    files = [path for path in WEB.glob("**/*.json") if "node_modules" not in path.parts]
-    texts = {path.relative_to(WEB).as_posix(): json.loads(path.read_text(encoding="utf-8")) for path in files}
+    """Return the words of each part of the page, by the path of their file in its folder."""
+    files = [(web, path) for web in folders(find_parts()) for path in web.glob("**/*.json")]
+    texts = {
+        path.relative_to(web).as_posix(): json.loads(path.read_text(encoding="utf-8"))
+        for web, path in files
+        if "node_modules" not in path.parts
+    }
     return {path: text for path, text in texts.items() if isinstance(text, dict) and text.keys() == {"en", "zh"}}
 
 

@@ -6,7 +6,6 @@ import json
 import math
 import re
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,9 @@ import pytest
 from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.reading import sideways, words
 from tests.thorough import thorough
+from tools.page import WORKSHOP
 
-TIMETABLE = json.loads((Path(__file__).parents[3] / "service" / "web" / "lesson" / "plan.json").read_text())
+TIMETABLE = json.loads((WORKSHOP / "lesson" / "plan.json").read_text())
 
 
 def plans() -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,11 +11,12 @@ from playwright.sync_api import expect
 from tests.browser.story.conftest import Read, weights
 from tests.browser.story.test_screens import CHAPTERS
 from tests.thorough import thorough
+from tools.page import WORKSHOP
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-PLAN = json.loads((Path(__file__).parents[3] / "service" / "web" / "lesson" / "plan.json").read_text())
+PLAN = json.loads((WORKSHOP / "lesson" / "plan.json").read_text())
 STEPS = [(part, step) for part in PLAN["parts"] for step in part["steps"]]
 MOST_PRESSES = 40
 

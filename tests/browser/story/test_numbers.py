@@ -16,13 +16,14 @@ from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.story.conftest import Read
 from tests.thorough import thorough
 from tools.node import ROOT, checked, node
+from tools.page import WORKSHOP
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 Matrix = NDArray[np.float64]
 HERE = "#in-numbers"
-STORY = ROOT / "service" / "web" / "story"
+STORY = WORKSHOP / "story"
 EXAMPLE = json.loads((STORY / "layer.json").read_text())
 STEPS = ["x", "project", "dot", "scale", "temperature", "mask", "softmax", "blend", "heads", "norm", "whole"]
 SHOWN = {

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from attention import attend
 from tools.node import ROOT, checked, node
+from tools.page import WORKSHOP
 from tools.recorded import read, unpack_weights
 
 pytestmark = pytest.mark.node
@@ -36,7 +37,7 @@ def told(
 
     The words are those of a chapter, or without one of all pictures.
     """
-    file = WEB / "story" / "chapters" / f"{chapter}.json" if chapter else PICTURES
+    file = WORKSHOP / "story" / "chapters" / f"{chapter}.json" if chapter else PICTURES
     texts = json.loads(file.read_text(encoding="utf-8"))
     cases = [state | {"language": language} for state, language in product(states, texts)]
     sent = [state | {"words": texts[state["language"]], "T": _written(state.get("T", 1.0))} for state in cases]

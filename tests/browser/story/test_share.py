@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from tests.browser.conftest import PHONE
 from tests.browser.story.conftest import Read, thickness, weights
 from tests.running import RunningService
 from tests.thorough import thorough
+from tools.page import WORKSHOP
 from tools.recorded import read as recorded
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ LIBRARY, CHARACTERS = SHARING["library"], SHARING["characters"]
 KEYS = [row["key"] for row in LIBRARY["rows"]]
 PAIR = ["artificial intelligence", "neural networks"]
 HAIR = 0.75  # a thread is drawn at least so thick, in pixels
-SOURCE = Path(__file__).parents[3] / "service" / "web" / "story" / "chapters" / "share.js"
+SOURCE = WORKSHOP / "story" / "chapters" / "share.js"
 DRAWN: list[str] = json.loads(SOURCE.read_text().split("const SHOWN = ")[1].split(";")[0])
 SHOWN = len(DRAWN)
 

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.api.routes.page import WEB
 from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.reading import module, sideways
 from tests.browser.story.conftest import Read
+from tools.page import WORKSHOP
 
 STEPS = "/story/parts/steps.js"
 WORDS = ["The", "dog", "chased", "the", "cat"]
 N = len(WORDS)
-TEXTS = json.loads((WEB / "story" / "parts" / "steps.json").read_text(encoding="utf-8"))
+TEXTS = json.loads((WORKSHOP / "story" / "parts" / "steps.json").read_text(encoding="utf-8"))
 # Put into the page alone; what it says has its plural chosen here.
 MOUNT = """async ({parallelSteps}, {words, texts, reduced}) => {
   const say = (name, places = {}) => texts[name]

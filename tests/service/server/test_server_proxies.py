@@ -17,6 +17,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from service.api.middleware.access import caller_of
+from service.api.parts import find_parts
+from service.api.routes.page import folders
 from service.settings import OWN_SEGMENTS
 from softkv import Client
 from tests.examples import ROOT, Page
@@ -134,7 +136,7 @@ def test_every_link_of_a_page_stays_below_the_prefix(below, path):
 
 def test_no_script_of_the_page_names_a_path_from_the_root():
     """Scripts call the API by `fetch(`.${path}`)`; tests/browser/frame/test_prefix.py runs them."""
-    for file in (ROOT / "service" / "web").rglob("*.js"):
+    for file in (file for web in folders(find_parts()) for file in web.rglob("*.js")):
         if "vendor" not in file.parts:
             text = file.read_text(encoding="utf-8")
             assert not re.search(r"""(?:href: |src: |url: |fetch\(|import\(|from )["'`]/""", text), file.name

@@ -42,7 +42,8 @@ def export(
 
     softkv page export public
     """
-    from service.api.routes.page import WEB, Assets
+    from service.api.parts import find_parts
+    from service.api.routes.page import Assets, folders
     from service.encoding import DEFAULT_MODEL, ModelUnusable, load_encoder
     from softkv.commands.console import messages, output, write_json
     from softkv_workshop.page.documents import write_documents
@@ -52,7 +53,7 @@ def export(
     address = None if url is None else _check_address(url)
     linked = None if service is None else _check_address(service)
     console = messages()
-    files = write_documents(Assets(WEB), address, linked)
+    files = write_documents(Assets(*folders(find_parts())), address, linked)
     console.print(f"documents: {len(files)} files")
     try:
         encoder = load_encoder(DEFAULT_MODEL)

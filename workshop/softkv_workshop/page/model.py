@@ -1,6 +1,6 @@
 """The default encoder as scripts for a browser: weights as int8 with a scale for each row, in base64.
 
-`service/web/encoder/` reads them. Classic scripts open from files, where a page may not fetch anything else.
+`web/encoder/` of the workshop reads them. Classic scripts open from files, where a page may not fetch anything else.
 """
 
 from __future__ import annotations

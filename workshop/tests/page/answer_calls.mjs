@@ -1,9 +1,9 @@
-/** Reads {arrays, searches} from standard input; writes what service/web/exported/ answers to each, as JSON. */
+/** Reads {arrays, searches} from standard input; writes what workshop/softkv_workshop/web/exported/ answers to each, as JSON. */
 
 import { readFileSync } from "node:fs";
-import { attendArrays } from "../../../service/web/exported/arrays.js";
-import { equal, fullText } from "../../../service/web/exported/database.js";
-import { Rows } from "../../../service/web/exported/rows.js";
+import { attendArrays } from "../../../workshop/softkv_workshop/web/exported/arrays.js";
+import { equal, fullText } from "../../../workshop/softkv_workshop/web/exported/database.js";
+import { Rows } from "../../../workshop/softkv_workshop/web/exported/rows.js";
 
 const { arrays, searches, backgrounds } = JSON.parse(readFileSync(0, "utf8"));
 const answers = {

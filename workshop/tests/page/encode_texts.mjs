@@ -1,9 +1,9 @@
-/** Reads {folder, texts, traced} from standard input; writes what service/web/encoder/ makes of the texts, as JSON. */
+/** Reads {folder, texts, traced} from standard input; writes what workshop/softkv_workshop/web/encoder/ makes of the texts, as JSON. */
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { runInThisContext } from "node:vm";
-import { loadEncoder } from "../../../service/web/encoder/index.js";
+import { loadEncoder } from "../../../workshop/softkv_workshop/web/encoder/index.js";
 
 globalThis.self = globalThis;
 const { folder, texts, encoded, traced } = JSON.parse(readFileSync(0, "utf8"));

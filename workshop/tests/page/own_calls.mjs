@@ -1,9 +1,9 @@
 /** Reads {exported, rows, bodies} from standard input: stores the rows in a collection of the page, asks, and writes the answers. */
 
 import { readFileSync } from "node:fs";
-import { Answers } from "../../../service/web/exported/answers.js";
-import { hash } from "../../../service/web/exported/hash.js";
-import { Shelf } from "../../../service/web/exported/shelf.js";
+import { Answers } from "../../../workshop/softkv_workshop/web/exported/answers.js";
+import { hash } from "../../../workshop/softkv_workshop/web/exported/hash.js";
+import { Shelf } from "../../../workshop/softkv_workshop/web/exported/shelf.js";
 
 const { exported, rows, bodies, hashed } = JSON.parse(readFileSync(0, "utf8"));
 const answers = new Answers(exported, new Shelf().answer);

@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from service.api.parts import find_parts
 from service.api.routes.assets import Assets
-from service.api.routes.page import WEB
+from service.api.routes.page import folders
 from service.datasets.demos import DEMOS
 from service.encoding import Encoder, load_encoder
 from softkv.cli import program
 from softkv_workshop.page.documents import DOCUMENTS, PICTURE, write_documents
 from softkv_workshop.page.recording import TEXTS, record
 
-ASSETS = Assets(WEB)
+ASSETS = Assets(*folders(find_parts()))
 LINK = re.compile(r"""(?:href|src)="(?!https?:|#)([^"]+)\"""")
 
 

@@ -1,7 +1,0 @@
-/** The words of the room, in the language of the address, else of the browser. */
-
-import { preferred, reader } from "../shared/words.js";
-import words from "./words.json";
-
-export const language = preferred([new URLSearchParams(window.location.search).get("lang") ?? "", ...navigator.languages]);
-export const say = reader(words[language], language);

@@ -1,0 +1,66 @@
+/** 8 From a row to a word: one zoom over a small language model, whose script is loaded when a reader comes here. */
+
+import { fill, h } from "../../../../../service/web/shared/element.js";
+import { runScript } from "../../../../../service/web/shared/script.js";
+import { RecordMissing, recordedOnce } from "../../../../../service/web/shared/recorded.js";
+import { hood, screen } from "../parts.js";
+import { Threads } from "../../../../../service/web/shared/threads.js";
+import words from "./word.json";
+
+/** @type {import("../story.js").Chapter} */
+export const word = {
+  id: "row-to-word",
+  words,
+  defaults: { z: 0, q: "the dog chased the", layer: 2, head: 1, t: 1 },
+
+  mount(host, context) {
+    const { say } = context;
+    /** @type {?import("../story.js").View} */
+    let view = null;
+    const note = h("p.zoom-note", { role: "status" }, say("loading"));
+    const place = h("div.zoom-picture", {}, note);
+    const doing = h("div.doing.zooming");
+    const element = screen({
+      title: say("title"),
+      sentence: "",
+      picture: place,
+      hood: hood(say, h("p", {}, say("hood.model")), h("p", {}, say("hood.lens")), h("p", {}, say("hood.weights"))),
+    });
+    element.querySelector(".doing")?.replaceWith(doing);
+    host.append(element);
+
+    /** Load the script and the model, now or at the press of a button. */
+    async function load() {
+      fill(note, say("loading"));
+      try {
+        await script();
+        view = (await window.softkvWord?.mount(place, doing, context, { Threads, read: recordedOnce })) ?? null;
+      } catch (failure) {
+        if (!(failure instanceof RecordMissing)) throw failure;
+        fill(note, say("lost"), " ", h("button", { type: "button", onclick: () => load() }, say("again")));
+      }
+    }
+    let isBegun = false;
+    const begin = () => {
+      seen.disconnect();
+      if (!isBegun) void load();
+      isBegun = true;
+    };
+    const seen = new IntersectionObserver(([{ isIntersecting }]) => isIntersecting && begin());
+    seen.observe(host);
+
+    return {
+      get picture() {
+        return view?.picture;
+      },
+      update: (state, changed) => view?.update(state, changed),
+      film: (share) => view?.film?.(share),
+      leave: () => view?.leave?.(),
+      print: begin,
+    };
+  },
+};
+
+async function script() {
+  if (!window.softkvWord && !(await runScript("built/word.js"))) throw new RecordMissing("built/word.js did not load");
+}

@@ -1,0 +1,122 @@
+/**
+ * The sentences under pictures of the story alone. Each is computed from the numbers in its picture, or is empty: none outlives its picture.
+ */
+
+import { fixed, percent } from "../../../../service/web/shared/numbers.js";
+import { HALF } from "../../../../service/web/shared/formula.js";
+import { ranked } from "../../../../service/web/shared/sentences.js";
+
+/** @typedef {import("../../../../service/web/shared/words.js").Text} Say */
+/** @typedef {import("../../../../service/web/shared/formula.js").Answer} Answer */
+
+/** Weights that differ by less are the same. */
+const SAME = 1e-9;
+
+/** The number of keys that are equal to a question, as `=` compares them. @param {string} query @param {string[]} keys */
+export function equalKeys(query, keys) {
+  return keys.filter((key) => key === query).length;
+}
+
+/**
+ * Chapter 1: how many rows answer.
+ *
+ * @param {Say} say
+ * @param {{query: string, keys: string[], temperature: number, answer: Answer, misread?: {query: string, key: string}}} shown
+ *   `misread`: a question and the key that the encoder wrongly holds for the nearest
+ */
+export function hardAndSoft(say, { query, keys, temperature, answer: { weights, effective, heaviest }, misread }) {
+  if (temperature === Infinity) return say("told.infinity", { count: keys.length });
+  const wrong = query === misread?.query ? weights[keys.indexOf(misread.key)] : 0;
+  if (wrong === heaviest && wrong > HALF) return say("told.misread", { share: percent(wrong) });
+  const key = keys[weights.indexOf(1)];
+  if (temperature > 0 || key === undefined) return say("told", { count: effective.toFixed(1) });
+  return say(key === query ? "told.equal" : "told.zero", { key, hot: weights.join(" ") });
+}
+
+/**
+ * Chapter 2: what a text that was edited has changed, weights or values.
+ *
+ * @param {Say} say
+ * @param {Record<"before" | "after", {weights: ArrayLike<number>, values: string[]}>} shown
+ */
+export function whatMoved(say, { before, after }) {
+  const haveMoved = Array.from(before.weights).some((weight, i) => Math.abs(weight - after.weights[i]) > SAME);
+  const isChanged = before.values.some((value, i) => value !== after.values[i]);
+  if (haveMoved && isChanged) return "";
+  return say(haveMoved ? "told.key" : isChanged ? "told.value" : "told.same");
+}
+
+/**
+ * Chapter 4: why "none of these" wins, while its line lies right of all bars.
+ *
+ * @param {Say} say
+ * @param {{similarities: ArrayLike<number>, level: number, temperature: number, answer: Answer}} shown
+ */
+export function whyNone(say, { similarities, level, temperature, answer: { nullWeight } }) {
+  const isRight = level > Math.max(...Array.from(similarities));
+  return isRight && temperature < Infinity ? say("predict.why", { share: percent(nullWeight) }) : "";
+}
+
+/**
+ * Chapter 4: what a mask leaves.
+ *
+ * @param {Say} say
+ * @param {{masked: number, keys: number}} shown
+ */
+export function maskedRows(say, { masked, keys }) {
+  if (masked === 0) return "";
+  return masked < keys ? say("mask.told", { count: masked }) : say("mask.all");
+}
+
+/**
+ * Chapter 5: what happens at a step.
+ *
+ * @param {Say} say
+ * @param {{step: string, temperature: number, isMasked: boolean}} shown
+ */
+export function layerStep(say, { step, temperature, isMasked }) {
+  if (step === "temperature" && temperature === 0) return say("step.temperature.zero");
+  if (step === "mask" && !isMasked) return say("step.mask.off");
+  return say(`step.${step}`);
+}
+
+/**
+ * Chapter 7: where a written word looks.
+ *
+ * @param {Say} say
+ * @param {{word: string, written: string[], read: string[], weights: number[][]}} shown weights [written, read]
+ */
+export function whereItLooks(say, { word, written, read, weights }) {
+  const row = weights[written.indexOf(word)];
+  if (!row) return "";
+  const most = Math.max(...row);
+  return say("told", { word, read: read[row.indexOf(most)], share: percent(most) });
+}
+
+/**
+ * Chapter 8: what a level of the zoom shows.
+ *
+ * @param {Say} say
+ * @param {import("./word/scene.js").Reading & {level: string, temperature: number, vocabulary: number}} shown
+ */
+export function rowToWord(say, { level, words, layer, head, attention, added, guesses, candidates, temperature, vocabulary }) {
+  const n = words.length;
+  const nearest = (/** @type {Float32Array} */ weights) => {
+    const row = Array.from(weights).slice((n - 1) * n);
+    const [best] = ranked(row);
+    return { read: words[best], place: best + 1, share: percent(row[best]) };
+  };
+  const heads = attention[layer];
+  if (level === "row") return say("told.row", { word: words[n - 1], ...nearest(heads[head]), layer: layer + 1, head: head + 1 });
+  if (level === "matrix") return say("told.matrix", { count: n });
+  if (level === "heads") return say("told.heads", { heads: heads.length, read: heads.map((weights) => nearest(weights).read).join(", ") });
+  if (level === "layer") {
+    const [attended, fed] = [added[layer].attended, added[layer].fed].map((vector) => fixed(Math.hypot(...vector), 1));
+    return say("told.layer", { attended, fed });
+  }
+  if (level === "layers") return say("told.layers", { first: guesses[0]?.word ?? "", layers: attention.length, last: guesses.at(-1)?.word ?? "" });
+  const [{ word, probability }] = candidates;
+  if (temperature === Infinity) return say("told.word.infinity", { count: vocabulary });
+  if (temperature === 0) return say("told.word.zero", { word, count: vocabulary });
+  return say("told.word", { temperature, word, share: percent(probability), count: vocabulary });
+}

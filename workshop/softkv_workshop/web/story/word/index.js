@@ -1,0 +1,297 @@
+/**
+ * The picture of chapter 8 and the language model that it shows: a script which the story loads when a reader comes there.
+ *
+ * It is a classic script, as all bundles of the page are; its face is `window.softkvWord`.
+ */
+
+import { LanguageModel } from "../../language/index.js";
+import { fill, h, put } from "../../../../../service/web/shared/element.js";
+import { temperatureText } from "../../../../../service/web/shared/numbers.js";
+import { positionOf, STEPS, temperatureAt } from "../../../../../service/web/shared/scale.js";
+import { reader } from "../../../../../service/web/shared/words.js";
+import { eased, isReduced, Timeline } from "../../../../../service/web/shared/motion.js";
+import { asking } from "../../../../../service/web/shared/parts.js";
+import { rowToWord } from "../sentences.js";
+import { LAST, LEVELS, Scene } from "./scene.js";
+import words from "./word.json";
+
+/** The number of last words that the model reads. Each has a row. */
+const MOST = 7;
+/** So many of the likeliest words are rows. */
+const CANDIDATES = 8;
+const SECONDS = 0.9;
+/** The height of the sentence and its maximum width, in rem. */
+const FIELD = 3;
+const WIDEST = 40;
+/** The pixels of a drag, or of a turn of the wheel, that lead to the next level. */
+const PIXELS = 220;
+
+/** One for the page, which is drawn anew in another language. @type {?Promise<LanguageModel>} */
+let loading = null;
+
+/** @typedef {{Threads: typeof import("../../../../../service/web/shared/threads.js").Threads, read: typeof import("../../../../../service/web/shared/recorded.js").recordedOnce}} Shared what the story's script has already */
+
+/**
+ * @param {HTMLElement} place where the picture stands
+ * @param {HTMLElement} doing where its knobs stand
+ * @param {import("../story.js").Context} context
+ * @param {Shared} shared
+ * @returns {Promise<import("../story.js").View>}
+ */
+async function mount(place, doing, context, { Threads, read: readRecord }) {
+  loading ??= LanguageModel.load(readRecord);
+  loading.catch(() => (loading = null)); // the next call tries again
+  const model = await loading;
+  const own = reader(words[context.language], context.language);
+  const texts = /** @type {import("../../../../../service/web/shared/words.js").Words} */ (words[context.language]);
+  const say = Object.assign(
+    (/** @type {string} */ name, /** @type {import("../../../../../service/web/shared/words.js").Places} */ places = {}) =>
+      (name in texts ? own : context.say)(name, places),
+    { rich: own.rich },
+  );
+  let state = context.state;
+  let moving = new Timeline([]);
+  /** @type {ReturnType<typeof read>} */
+  let shown;
+  /** @type {import("./scene.js").Reading} */
+  let reading;
+
+  const scene = new Scene(say, Threads, (patch) => {
+    if (patch.word !== undefined) write(patch.word);
+    else if (patch.z !== undefined) go(patch.z);
+    else if (patch.head !== undefined) context.set({ head: patch.head + 1 });
+    else if (patch.layer !== undefined) context.set({ layer: patch.layer + 1 });
+  });
+  const ask = asking(say, (q) => context.set({ q }));
+  const frame = h("div.zoom-place", {}, scene.element);
+  fill(place, ask.element, frame);
+  const knob = /** @type {HTMLInputElement} */ (
+    h("input", { type: "range", id: "zoom", min: 0, max: LAST, step: 0.01, "aria-label": say("zoom"), oninput: () => to(Number(knob.value)) })
+  );
+  const back = h("button", { type: "button", "aria-label": say("nearer"), onclick: () => go(Math.ceil(state.z) - 1) }, "←");
+  const next = h("button", { type: "button", "aria-label": say("farther"), onclick: () => go(Math.floor(state.z) + 1) }, "→");
+  const names = LEVELS.map((name, i) => h("button", { type: "button", onclick: () => go(i) }, say(`level.${name}`)));
+  const temperature = /** @type {HTMLInputElement} */ (
+    h("input", {
+      type: "range",
+      id: "zoom-temperature",
+      min: 0,
+      max: STEPS,
+      "aria-label": say("temperature"),
+      oninput: () => context.set({ t: temperatureAt(Number(temperature.value)) }),
+    })
+  );
+  const told = h("p.told", { role: "status" });
+  const degrees = h("output", { for: "zoom-temperature" });
+  const writes = h("button", { type: "button", onclick: () => write(model.draw(shown.trace.logits, state.t, Math.random())) }, say("write.any"));
+  const writing = h("div.writing", {}, h("label", { for: "zoom-temperature" }, degrees), temperature, writes);
+  fill(doing, told, h("div.scrubber", {}, back, knob, next), h("div.levels", { role: "group", "aria-label": say("levels") }, names), writing);
+
+  knob.addEventListener("keydown", (event) => {
+    const level = {
+      ArrowRight: Math.floor(state.z) + 1,
+      ArrowUp: Math.floor(state.z) + 1,
+      PageUp: Math.floor(state.z) + 1,
+      ArrowLeft: Math.ceil(state.z) - 1,
+      ArrowDown: Math.ceil(state.z) - 1,
+      PageDown: Math.ceil(state.z) - 1,
+      Home: 0,
+      End: LAST,
+    }[event.key];
+    if (level === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    event.stopPropagation();
+    go(level);
+  });
+  drags(frame, () => state.z, to);
+
+  /** Move the camera to a level. @param {number} level */
+  function go(level) {
+    const from = zOf(state);
+    const end = Math.max(0, Math.min(LAST, level));
+    moving.stop();
+    if (isReduced()) return context.set({ z: end });
+    moving = new Timeline([{ seconds: SECONDS * Math.max(0.5, Math.abs(end - from)), draw: (share) => step(from + (end - from) * eased(share)) }]);
+    moving.play();
+  }
+
+  /** The reader moves the camera. @param {number} z */
+  function to(z) {
+    moving.stop();
+    step(z);
+  }
+
+  /** @param {number} z */
+  function step(z) {
+    context.set({ z: Math.round(Math.max(0, Math.min(LAST, z)) * 100) / 100 });
+  }
+
+  /** Write a word: the sentence grows. @param {number} id */
+  function write(id) {
+    const word = model.words[id];
+    const isMark = /^[.,;:!?]$|^'s$/.test(word);
+    context.set({ q: `${state.q.trim()}${isMark ? "" : " "}${word}` });
+  }
+
+  function compute() {
+    shown = read(model, state.q);
+    take();
+    placeField();
+    const field = /** @type {?HTMLTextAreaElement} */ (ask.element.querySelector("textarea"));
+    if (field) field.placeholder = say("shown", { text: state.q });
+    place.dataset.text = state.q;
+  }
+
+  function placeField() {
+    const width = Math.min(place.clientWidth, WIDEST * rem());
+    ask.place({ x: (place.clientWidth - width) / 2, y: 0, width, height: FIELD * rem() }, state.q);
+  }
+
+  function take() {
+    reading = chosen();
+    scene.take(reading);
+  }
+
+  /** The drawn part of the reading, in the chosen layer and head. */
+  function chosen() {
+    const { trace, guesses, labels } = shown;
+    const { heads, layers } = model.shape;
+    const [layer, head] = [within(state.layer, layers), within(state.head, heads)];
+    const { queries, keys } = trace.layers[layer];
+    const n = labels.length;
+    const size = queries[head].length / n;
+    const query = queries[head].subarray((n - 1) * size);
+    const similarities = Array.from(
+      { length: n },
+      (_, j) => keys[head].subarray(j * size, (j + 1) * size).reduce((sum, number, k) => sum + number * query[k], 0) / Math.sqrt(size),
+    );
+    return {
+      words: [say("beginning"), ...labels.slice(1)],
+      layer,
+      head,
+      attention: trace.layers.map(({ attention }) => attention),
+      similarities,
+      added: trace.layers.map(({ attended, fed }) => ({
+        attended: attended.subarray((attended.length / n) * (n - 1)),
+        fed: fed.subarray((fed.length / n) * (n - 1)),
+      })),
+      guesses,
+      ...candidates(),
+    };
+  }
+
+  function candidates() {
+    const all = model.next(shown.trace.logits, state.t || 1, CANDIDATES);
+    const probabilities = model.probabilities(shown.trace.logits, state.t);
+    const likeliest = all.map(({ id, word }) => ({ id, word, probability: probabilities[id] }));
+    return { candidates: likeliest, others: model.words.length - model.special - likeliest.length };
+  }
+
+  function show() {
+    const z = zOf(state);
+    scene.draw(z);
+    const level = Math.round(z);
+    knob.value = String(z);
+    knob.setAttribute("aria-valuetext", say(`level.${LEVELS[level]}`));
+    back.toggleAttribute("disabled", z <= 0);
+    next.toggleAttribute("disabled", z >= LAST);
+    for (const [i, name] of names.entries())
+      if ((name.getAttribute("aria-pressed") === "true") !== (i === level)) name.setAttribute("aria-pressed", String(i === level));
+    writing.style.setProperty("visibility", level === LAST ? "visible" : "hidden");
+    tell(level);
+  }
+
+  /** @param {number} level */
+  function tell(level) {
+    const unknown = shown.unknown.map(({ text }) => text).join(", ");
+    const sentence = rowToWord(say, { level: LEVELS[level], temperature: state.t, vocabulary: model.words.length - model.special, ...reading });
+    put(told, unknown && level === 0 ? `${sentence} ${say("unknown", { words: unknown })}` : sentence);
+    if (degrees.textContent !== `T = ${temperatureText(state.t)}`) degrees.textContent = `T = ${temperatureText(state.t)}`;
+    temperature.value = String(positionOf(state.t));
+    temperature.setAttribute("aria-valuetext", `T = ${temperatureText(state.t)}`);
+  }
+
+  compute();
+  context.sized(frame, (width, height) => {
+    scene.layout(width, height);
+    placeField();
+  });
+  show();
+
+  return {
+    get picture() {
+      return scene.pictureOf(Math.round(zOf(state)));
+    },
+    update(now, changed) {
+      state = now;
+      if (changed.has("q")) compute();
+      else if (changed.has("layer") || changed.has("head")) take();
+      else if (changed.has("t")) {
+        reading = { ...reading, ...candidates() };
+        scene.weigh(reading.candidates);
+      }
+      show();
+    },
+    film: (share) => context.set({ z: share * LAST }),
+    leave: () => moving.stop(),
+  };
+}
+
+/** Read the last words of a text with the model. @param {LanguageModel} model @param {string} text */
+function read(model, text) {
+  const { ids, words } = model.tokens(text);
+  const first = Math.max(0, words.length - MOST);
+  const near = [ids[0], ...ids.slice(1 + first)];
+  const trace = model.trace(near);
+  const guesses = model.halves(near).map(({ logits }) => model.next(logits, 1, 1)[0]);
+  const labels = ["", ...words.slice(first).map((word) => word.text)];
+  return { trace, guesses, labels, unknown: words.slice(first).filter(({ isKnown }) => !isKnown) };
+}
+
+/** Let a drag on the picture, or a pinch, move the camera. @param {HTMLElement} element @param {() => number} from @param {(z: number) => void} to */
+function drags(element, from, to) {
+  element.addEventListener("pointerdown", (event) => {
+    if (event.button !== 0) return;
+    const [start, z] = [event.clientX, from()];
+    let isDragged = false;
+    const moved = (/** @type {PointerEvent} */ now) => {
+      if (Math.abs(now.clientX - start) > 6) isDragged = true;
+      if (isDragged) to(z + (now.clientX - start) / PIXELS);
+    };
+    const ended = () => {
+      window.removeEventListener("pointermove", moved);
+      window.removeEventListener("pointerup", ended);
+      window.removeEventListener("pointercancel", ended);
+      // A drag does not press.
+      if (isDragged) element.addEventListener("click", (click) => click.stopPropagation(), { capture: true, once: true });
+    };
+    window.addEventListener("pointermove", moved);
+    window.addEventListener("pointerup", ended);
+    window.addEventListener("pointercancel", ended);
+  });
+  element.addEventListener(
+    "wheel",
+    (event) => {
+      if (!event.ctrlKey) return; // a plain wheel scrolls the story
+      event.preventDefault();
+      to(from() + event.deltaY / PIXELS);
+    },
+    { passive: false },
+  );
+}
+
+/** @param {{z: number}} state an address may say any number */
+function zOf({ z }) {
+  return Math.max(0, Math.min(LAST, Number.isFinite(z) ? z : 0));
+}
+
+/** A number of an address, from 1, as an index. @param {number} number @param {number} count */
+function within(number, count) {
+  return Math.max(0, Math.min(count - 1, Math.round(number) - 1 || 0));
+}
+
+function rem() {
+  return parseFloat(getComputedStyle(document.documentElement).fontSize);
+}
+
+window.softkvWord = { mount };

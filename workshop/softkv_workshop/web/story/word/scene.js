@@ -1,0 +1,537 @@
+/**
+ * Six pictures from a row of attention to a written word, each of which stands whole in the next one, and a camera.
+ *
+ * Each level has coordinates of its own, in pixels of the screen when the camera rests at it. `#slots` says where a level
+ * stands in the next one; all have the shape of the screen, so that nothing is cut. A level's texts are seen near it alone,
+ * and its shapes also from far. The camera moves the box around each level's SVG: a transform of the SVG itself would lay out its texts anew.
+ */
+
+import { h } from "../../../../../service/web/shared/element.js";
+import { count as grouped, fixed, percent } from "../../../../../service/web/shared/numbers.js";
+import { s, set } from "../../../../../service/web/shared/svg.js";
+
+/** The levels by name, from the innermost. */
+export const LEVELS = ["row", "matrix", "heads", "layer", "layers", "word"];
+export const LAST = LEVELS.length - 1;
+
+/** @typedef {import("../../language/index.js").Candidate} Candidate */
+/** @typedef {{x: number, y: number, width: number, height: number}} Box */
+
+/**
+ * @typedef {object} Reading what the model computed of the words, and what of it is chosen
+ * @property {string[]} words n of them, of which the first is the beginning
+ * @property {number} layer
+ * @property {number} head
+ * @property {Float32Array[][]} attention by layer and head, [n, n]
+ * @property {number[]} similarities of the last word's query and each key, in the chosen head
+ * @property {{attended: Float32Array, fed: Float32Array}[]} added by layer: what its halves add to the last word's vector
+ * @property {(Candidate | undefined)[]} guesses of the words alone, then after each half of a layer
+ * @property {Candidate[]} candidates the likeliest words
+ * @property {number} others how many words there are beside these
+ */
+
+/**
+ * The scales between which a picture's texts, its shapes and the bundle fade in, and then out. Shapes are gone when the
+ * camera is at the level within, at `gone` of the scale that they have there.
+ */
+const TEXTS = { from: 0.55, whole: 0.85, least: 1.02, gone: 1.35 };
+const SHAPES = { from: 0.01, whole: 0.02, least: 1.2, gone: 0.85 };
+const BUNDLE = { ...TEXTS, from: 0.2, whole: 0.5 };
+/** From this width on, in heights, things stand beside each other. */
+const WIDE = 1.25;
+/** The thickness of all threads to the words together, in heights of a row; and the least of one, in pixels. */
+const THICK = 0.9;
+const HAIR = 0.75;
+
+export class Scene {
+  #say;
+  #threads;
+  #press;
+  #size = { width: 0, height: 0 };
+  #f = 16;
+  /** @type {Box[]} */
+  #slots = [];
+  /** @type {Box[]} the cells of the matrix, row by row */
+  #cells = [];
+  /** @type {?Reading} */
+  #reading = null;
+  #z = 0;
+  #pen = /** @type {CanvasRenderingContext2D} */ (document.createElement("canvas").getContext("2d"));
+  #levels = LEVELS.map((name) => ({
+    name,
+    holder: h("div.nest", { "data-level": name }),
+    picture: s("svg.threads"),
+    shapes: s("g.shapes"),
+    texts: s("g.texts"),
+  }));
+
+  /**
+   * @param {import("../../../../../service/web/shared/words.js").Text} say
+   * @param {typeof import("../../../../../service/web/shared/threads.js").Threads} Threads chapter 1's picture
+   * @param {(patch: {layer?: number, head?: number, z?: number, word?: number}) => void} press the reader pressed a part
+   */
+  constructor(say, Threads, press) {
+    this.#say = say;
+    this.#press = press;
+    this.#threads = new Threads(say, null);
+    for (const { picture, shapes, texts } of this.#levels) picture.append(shapes, texts);
+    const row = this.#threads.element;
+    set(row, { "aria-label": say(`level.${LEVELS[0]}`) });
+    this.#levels[0].picture = row;
+    for (const { holder, picture } of this.#levels) holder.append(picture);
+    this.element = h("div.zoom", { role: "group", "aria-label": say("picture") }, ...this.#levels.map(({ holder }) => holder).reverse());
+    this.element.addEventListener("click", (event) => this.#pressed(event));
+    this.element.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      if (this.#pressed(event)) event.preventDefault();
+    });
+  }
+
+  /** Take what the model read. @param {Reading} reading */
+  take(reading) {
+    this.#reading = reading;
+    this.#build();
+  }
+
+  /** Take other likely words, of the same reading. @param {Candidate[]} candidates */
+  weigh(candidates) {
+    if (!this.#reading) return;
+    this.#reading = { ...this.#reading, candidates };
+    const { shapes, texts } = this.#levels[LAST];
+    shapes.replaceChildren();
+    texts.replaceChildren();
+    if (this.#size.width) this.#word(this.#reading);
+    this.draw(this.#z);
+  }
+
+  /** Fit a box of pixels. @param {number} width @param {number} height */
+  layout(width, height) {
+    if (!width || !height) return;
+    this.#size = { width, height };
+    const root = document.documentElement;
+    this.#f = root.dataset.projector === "on" ? 22 : Math.max(16, parseFloat(getComputedStyle(root).fontSize));
+    for (const { picture } of this.#levels) set(picture, { width, height, viewBox: `0 0 ${width} ${height}` });
+    this.element.style.setProperty("--size", `${this.#f}px`);
+    this.#pen.font = `600 ${this.#f}px ${getComputedStyle(this.element).fontFamily}`;
+    this.#build();
+  }
+
+  /** Show what the camera sees at a level, or between two. @param {number} z */
+  draw(z) {
+    this.#z = z;
+    const { width, height } = this.#size;
+    if (!width || !this.#slots.length) return;
+    const level = Math.min(LAST - 1, Math.floor(z));
+    const outer = level + 1;
+    const seen = between(this.#slots[level], { x: 0, y: 0, width, height }, z - level);
+    /** Each level's scale and place on the screen. @type {{k: number, x: number, y: number}[]} */
+    const places = [];
+    const k = width / seen.width;
+    places[outer] = { k, x: -seen.x * k, y: -seen.y * k };
+    for (let i = outer; i > 0; i--) {
+      const [slot, there] = [this.#slots[i - 1], places[i]];
+      places[i - 1] = { k: (there.k * slot.width) / width, x: there.x + there.k * slot.x, y: there.y + there.k * slot.y };
+    }
+    for (const [i, { name, holder, shapes, texts }] of this.#levels.entries()) {
+      const there = places[i];
+      const limits = name === "row" ? BUNDLE : { ...SHAPES, gone: (SHAPES.gone * width) / this.#slots[i - 1].width };
+      const opacity = there ? shareOf(limits, there.k) : 0;
+      holder.style.visibility = opacity ? "visible" : "hidden";
+      if (!opacity || !there) continue;
+      holder.style.transform = `translate(${there.x.toFixed(2)}px, ${there.y.toFixed(2)}px) scale(${there.k.toFixed(5)})`;
+      if (name === "row") {
+        holder.style.opacity = opacity.toFixed(3);
+        continue;
+      }
+      const legible = shareOf(TEXTS, there.k);
+      shapes.style.opacity = opacity.toFixed(3);
+      texts.style.opacity = legible.toFixed(3);
+      texts.style.display = legible ? "" : "none"; // hidden texts would be laid out at each scale
+    }
+  }
+
+  /** The picture of a level, alone. @param {number} level @returns {SVGSVGElement} */
+  pictureOf(level) {
+    return this.#levels[level].picture;
+  }
+
+  #build() {
+    const { width } = this.#size;
+    const reading = this.#reading;
+    if (!width || !reading) return;
+    const focused = this.element.contains(document.activeElement) ? document.activeElement?.getAttribute("data-press") : null;
+    this.#slots = [];
+    for (const { name, shapes, texts } of this.#levels) {
+      if (name !== "row") shapes.replaceChildren();
+      texts.replaceChildren();
+    }
+    this.#row(reading);
+    this.#matrix(reading);
+    this.#heads(reading);
+    this.#layer(reading);
+    this.#stairs(reading);
+    this.#word(reading);
+    this.draw(this.#z);
+    if (focused) /** @type {?SVGElement} */ (this.element.querySelector(`[data-press="${CSS.escape(focused)}"]`))?.focus({ preventScroll: true });
+  }
+
+  /** The bundle of the last word: its query, and the keys of the words before. @param {Reading} reading */
+  #row({ words, attention, layer, head, similarities }) {
+    const { width, height } = this.#size;
+    const n = words.length;
+    const show = (/** @type {string[]} */ texts) => {
+      this.#threads.take({ query: texts[n - 1], rows: texts.map((text) => ({ key: text, value: text })), named: true });
+      this.#threads.layout(width, height);
+    };
+    show(words);
+    // Words may be larger here than in chapter 1: they are clipped again, with room for a share.
+    const [key, value] = [this.#threads.keyBoxes[0].width - 3.6 * this.#f, this.#threads.valueBoxes[0].width - 26];
+    show(words.map((word) => this.#clipped(word, Math.max(2 * this.#f, Math.min(key, value)))));
+    this.#threads.draw({ temperature: 1, weights: attention[layer][head].subarray((n - 1) * n), similarities });
+  }
+
+  /** All rows of a head. @param {Reading} reading */
+  #matrix({ words, attention, layer, head }) {
+    const { width, height } = this.#size;
+    const [f, n] = [this.#f, words.length];
+    const { shapes, texts } = this.#levels[1];
+    const names = words.map((word) => this.#clipped(word, Math.max(4 * f, width * 0.2)));
+    const left = Math.max(...[...names, `${this.#say("columns")} →`, `${this.#say("rows")} ↓`].map((name) => this.#widthOf(name))) + 14;
+    const isSlanted = (width - left) / n < Math.max(...names.map((name) => this.#widthOf(name))) + 8;
+    const top = isSlanted ? 4.5 * f : 1.75 * f;
+    const cell = { width: Math.min(9 * f, (width - left - (isSlanted ? 3 * f : 4)) / n), height: (height - top - 4) / n };
+    const from = (width - left - cell.width * n) / 2 + left;
+    this.#cells = words.flatMap((_, i) => words.map((__, j) => ({ x: from + j * cell.width, y: top + i * cell.height, ...cell })));
+    shapes.append(this.#shaded(attention[layer][head], n, 1));
+    const weights = attention[layer][head];
+    const isWritten = cell.width > 2.6 * f && cell.height > 1.2 * f;
+    texts.append(
+      s("text.term.key", { x: from - 12, y: f, "text-anchor": "end" }, `${this.#say("columns")} →`),
+      ...(isSlanted ? [s("text.term.query", { x: from - 12, y: top - 0.4 * f, "text-anchor": "end" }, `${this.#say("rows")} ↓`)] : []),
+    );
+    for (let i = 0; i < n; i++) {
+      const { x, y } = this.#cells[i];
+      const [middle, base] = [x + cell.width / 2, y - 0.45 * f];
+      texts.append(
+        s(
+          "text.key-text",
+          { x: middle, y: base, "text-anchor": isSlanted ? "start" : "middle", transform: isSlanted ? `rotate(-45 ${middle} ${base})` : null },
+          names[i],
+        ),
+        s(`text.query-text${i === n - 1 ? ".last" : ""}`, { x: from - 12, y: top + (i + 0.5) * cell.height, dy: "0.35em", "text-anchor": "end" }, names[i]),
+      );
+      for (let j = 0; isWritten && j <= i; j++) {
+        const weight = weights[i * n + j];
+        const at = this.#cells[i * n + j];
+        const text = s("text.figure", { x: at.x + cell.width / 2, y: at.y + cell.height / 2, dy: "0.35em", "text-anchor": "middle" }, fixed(weight, 2));
+        text.classList.toggle("dark", weight > 0.5);
+        texts.append(text);
+      }
+    }
+    const last = this.#cells[(n - 1) * n];
+    const tall = Math.min(cell.height * 0.94, (cell.width * n * 0.94 * height) / width);
+    this.#slots[0] = centred(last.x + (cell.width * n) / 2, last.y + cell.height / 2, (tall * width) / height, tall);
+    shapes.append(s("rect.chosen", { x: last.x, y: last.y, width: cell.width * n, height: cell.height, rx: 3 }));
+    this.#button(1, { ...last, width: cell.width * n }, "z=0", this.#say("see.row"));
+  }
+
+  /** A matrix of weights, whose cells are as the chosen head's are. @param {Float32Array} weights @param {number} n @param {number} scale */
+  #shaded(weights, n, scale) {
+    const group = s("g.shaded");
+    for (let i = 0; i < n; i++) {
+      for (let j = 0; j < n; j++) {
+        const { x, y, width, height } = this.#cells[i * n + j];
+        const gap = j <= i ? 1 / scale : Math.min(width, height) / 4;
+        const cell = s(j <= i ? "rect.cell" : "rect.cell.masked", { x: x + gap, y: y + gap, width: width - 2 * gap, height: height - 2 * gap, rx: 2 });
+        cell.style.setProperty("--share", weights[i * n + j].toFixed(3));
+        group.append(cell);
+      }
+    }
+    return group;
+  }
+
+  /** The heads of a layer. @param {Reading} reading */
+  #heads({ words, attention, layer, head }) {
+    const { width, height } = this.#size;
+    const f = this.#f;
+    const { shapes, texts } = this.#levels[2];
+    const heads = attention[layer].length;
+    const columns = Math.ceil(Math.sqrt(heads));
+    const lines = Math.ceil(heads / columns);
+    const [gap, above] = [f, 1.5 * f];
+    const tall = Math.min(height / lines - above - 0.5 * f, (((width - gap) / columns - gap) * height) / width);
+    const wide = (tall * width) / height;
+    const pitch = { x: Math.min(wide + 5 * f, (width - wide) / Math.max(1, columns - 1)), y: height / lines };
+    for (let i = 0; i < heads; i++) {
+      const x = width / 2 + ((i % columns) - (columns - 1) / 2) * pitch.x - wide / 2;
+      const box = { x, y: Math.floor(i / columns) * pitch.y + above, width: wide, height: tall };
+      const isChosen = i === head;
+      if (isChosen) this.#slots[1] = box;
+      else
+        shapes.append(
+          s("g", { transform: `translate(${box.x} ${box.y}) scale(${wide / width})` }, this.#shaded(attention[layer][i], words.length, wide / width)),
+        );
+      shapes.append(s(isChosen ? "rect.chosen" : "rect.unchosen", { ...box, rx: 4 }));
+      texts.append(
+        s(
+          `text.name${isChosen ? ".last" : ""}`,
+          { x: box.x + wide / 2, y: box.y - 0.45 * f, "text-anchor": "middle" },
+          this.#say("head", { head: i + 1, layer: layer + 1 }),
+        ),
+      );
+      this.#button(2, box, isChosen ? "z=1" : `head=${i}`, this.#say("head", { head: i + 1, layer: layer + 1 }), isChosen);
+    }
+  }
+
+  /** The two halves of a layer, and the stream of the last word's vector that they add to. @param {Reading} reading */
+  #layer({ words, added, layer, attention }) {
+    const f = this.#f;
+    const { shapes, texts } = this.#levels[3];
+    const { attends, feeds, stream, plus } = this.#halves();
+    this.#slots[2] = attends;
+    shapes.append(this.#glyph(), s("rect.chosen", { ...attends, rx: 6 }));
+    const text = (/** @type {string} */ kind, /** @type {number} */ x, /** @type {number} */ y, /** @type {string} */ words, anchor = "middle") =>
+      texts.append(s(`text.${kind}`, { x, y, "text-anchor": anchor }, words));
+    const middleOf = (/** @type {Box} */ box) => box.x + box.width / 2;
+    text("name", middleOf(attends), attends.y - 0.5 * f, this.#say("half.attention", { heads: attention[layer].length }));
+    text("name", middleOf(feeds), feeds.y - 0.5 * f, this.#say("half.feed"));
+    for (const [i, box] of [attends, feeds].entries()) {
+      const vector = [added[layer].attended, added[layer].fed][i];
+      const [{ x, y }, isWide] = [plus[i], stream.isWide];
+      const room = isWide ? { x: x - 5 * f, y: y + 1.1 * f, width: 10 * f, height: 2.2 * f } : null;
+      if (room) shapes.append(...barcode(vector, room));
+      const told = `+ ${fixed(lengthOf(vector), 1)}`;
+      text("figure", x + 0.9 * f, isWide ? y - 0.7 * f : y + 1.3 * f, told, "start");
+      if (!isWide)
+        shapes.append(...barcode(vector, { x: box.x + box.width * 0.12, y: box.y + box.height + 0.25 * f, width: box.width * 0.76, height: 1.25 * f }));
+    }
+    const word = this.#clipped(words[words.length - 1], 6 * f);
+    if (stream.isWide) text("query-text", stream.x1, stream.y1 - 0.7 * f, word, "start");
+    else text("query-text", stream.x1 + 0.7 * f, stream.y1 - 0.2 * f, word, "start");
+    this.#button(3, attends, "z=2", this.#say("see.heads"), true);
+  }
+
+  /** The places in a layer. @returns {{attends: Box, feeds: Box, stream: {x1: number, y1: number, x2: number, y2: number, isWide: boolean}, plus: {x: number, y: number}[]}} */
+  #halves() {
+    const { width, height } = this.#size;
+    const f = this.#f;
+    const isWide = width > WIDE * height;
+    if (isWide) {
+      const y = height - 4.2 * f;
+      const share = Math.min(0.44, (y - 3.4 * f) / height);
+      const attends = { x: 4 * f, y: 1.8 * f, width: width * share, height: height * share };
+      const beside = attends.x + attends.width + 5 * f;
+      const feeds = { x: beside, y: attends.y, width: Math.min(width * 0.3, width - beside - 6.6 * f), height: attends.height };
+      const plus = [attends, feeds].map((box) => ({ x: box.x + box.width + 1.5 * f, y }));
+      return { attends, feeds, plus, stream: { x1: 0, x2: width, y1: y, y2: y, isWide } };
+    }
+    const x = 1.2 * f;
+    const share = Math.min(0.5, (height - 8 * f) / height / 1.6);
+    const attends = { x: width - width * share - 1.5 * f, y: height - height * share - 3 * f, width: width * share, height: height * share };
+    const feeds = { ...attends, y: 1.8 * f, height: attends.y - 6 * f };
+    const plus = [attends, feeds].map((box) => ({ x, y: box.y + 0.5 * f }));
+    return { attends, feeds, plus, stream: { x1: x, x2: x, y1: height - 0.3 * f, y2: 0, isWide } };
+  }
+
+  /** A layer without its numbers. */
+  #glyph() {
+    const { attends, feeds, stream, plus } = this.#halves();
+    const { x1, y1, x2, y2, isWide } = stream;
+    const f = this.#f;
+    const group = s(
+      "g.glyph",
+      {},
+      s("line.stream-line", { x1, y1, x2, y2 }),
+      s("path.stream-line", {
+        d: isWide ? `M${x2 - f} ${y2 - 0.5 * f}l${f} ${0.5 * f}l${-f} ${0.5 * f}` : `M${x2 - 0.5 * f} ${f}l${0.5 * f} ${-f}l${0.5 * f} ${f}`,
+      }),
+    );
+    for (const [i, box] of [attends, feeds].entries()) {
+      const { x, y } = plus[i];
+      const middle = isWide ? box.x + box.width / 2 : box.y + box.height / 2;
+      group.append(
+        s("path.way", {
+          d: isWide
+            ? `M${middle} ${y}V${box.y + box.height}M${box.x + box.width} ${box.y + box.height / 2}H${x}V${y}`
+            : `M${x} ${middle}H${box.x}M${box.x} ${y}H${x}`,
+        }),
+        s("rect.box", { ...box, rx: 6 }),
+        s("circle.plus", { cx: x, cy: y, r: 0.5 * f }),
+        s("path.cross", { d: `M${x - 0.3 * f} ${y}h${0.6 * f}M${x} ${y - 0.3 * f}v${0.6 * f}` }),
+      );
+    }
+    // A feed-forward network is wide in its middle.
+    const { x, y, width, height } = feeds;
+    const [left, right] = [x + width * 0.15, x + width * 0.85];
+    const [a, b, c, d] = [0.32, 0.68, 0.1, 0.9].map((share) => y + share * height);
+    const half = x + width / 2;
+    group.append(s("path.funnel", { d: `M${left} ${a}L${half} ${c}L${right} ${a}V${b}L${half} ${d}L${left} ${b}Z` }));
+    return group;
+  }
+
+  /** The layers on one another, and what each half of them would write. @param {Reading} reading */
+  #stairs({ added, layer, guesses }) {
+    const { width, height } = this.#size;
+    const f = this.#f;
+    const { shapes, texts } = this.#levels[4];
+    const layers = added.length;
+    const beside = Math.min(width * 0.62, 17 * f);
+    const below = 1.6 * f;
+    const pitch = (height - below) / layers;
+    const tall = Math.min(pitch - 0.6 * f, ((width - beside) * 0.8 * height) / width);
+    const wide = (tall * width) / height;
+    const across = Math.min(wide * 0.4, (width - wide - beside) / Math.max(1, layers - 1));
+    const from = (width - wide - beside - across * (layers - 1)) / 2;
+    const written = (/** @type {Candidate | undefined} */ guess) => (guess ? `${this.#clipped(guess.word, 7 * f)} ${percent(guess.probability)}` : "–");
+    for (let i = 0; i < layers; i++) {
+      const box = { x: from + i * across, y: height - below - (i + 1) * pitch + (pitch - tall) / 2, width: wide, height: tall };
+      const isChosen = i === layer;
+      if (isChosen) this.#slots[3] = box;
+      else shapes.append(s("g", { transform: `translate(${box.x} ${box.y}) scale(${wide / width})` }, this.#glyph()));
+      shapes.append(s(isChosen ? "rect.chosen" : "rect.unchosen", { ...box, rx: 4 }));
+      const [x, y] = [box.x + wide + 0.75 * f, box.y + tall / 2];
+      texts.append(
+        s(`text.name${isChosen ? ".last" : ""}`, { x, y: y - 1.15 * f, dy: "0.35em" }, this.#say("layer", { layer: i + 1 })),
+        s("text.soft", { x, y, dy: "0.35em" }, `${this.#say("attention")}: `, s("tspan.guess", {}, written(guesses[2 * i + 1]))),
+        s("text.soft", { x, y: y + 1.15 * f, dy: "0.35em" }, `${this.#say("feed")}: `, s("tspan.guess", {}, written(guesses[2 * i + 2]))),
+      );
+      this.#button(4, box, isChosen ? "z=3" : `layer=${i}`, this.#say("layer", { layer: i + 1 }), isChosen);
+    }
+    texts.append(s("text.soft", { x: from, y: height - 0.4 * f }, `${this.#say("alone")}: `, s("tspan.guess", {}, written(guesses[0]))));
+  }
+
+  /** The last vector asks all words. @param {Reading} reading */
+  #word({ words, candidates, others, added }) {
+    const { width, height } = this.#size;
+    const f = this.#f;
+    const { shapes, texts } = this.#levels[LAST];
+    const isWide = width > WIDE * height;
+    const share = isWide ? 0.27 : 0.36;
+    const slot = isWide
+      ? { x: 0, y: (height * (1 - share)) / 2, width: width * share, height: height * share }
+      : { x: width * (1 - share), y: 1.6 * f, width: width * share, height: height * share };
+    this.#slots[4] = slot;
+    const card = isWide
+      ? { x: slot.width + 2 * f, y: height / 2 - 1.5 * f, width: Math.min(9 * f, width * 0.16), height: 3 * f }
+      : { x: 0, y: 1.8 * f, width: width * (1 - share) - 1.5 * f, height: 3 * f };
+    const top = isWide ? 1.8 * f : slot.y + slot.height + 1.9 * f;
+    const left = isWide ? width * 0.6 : 4.2 * f;
+    const shown = candidates.slice(0, Math.max(1, Math.floor((height - top) / (1.75 * f)) - 1));
+    const shares = [...shown.map(({ probability }) => probability)];
+    const rest = Math.max(0, 1 - shares.reduce((sum, one) => sum + one, 0));
+    const pitch = Math.min(2.75 * f, (height - top - 2) / (shown.length + 1));
+    const first = isWide ? Math.max(top, top + (height - top - pitch * (shown.length + 1)) / 2) : top;
+    const tall = pitch * 0.84;
+    const bundle = tall * THICK;
+    const start = isWide ? { x: card.x + card.width, y: card.y + 1.5 * f } : { x: 2 * f, y: card.y + card.height };
+    let at = -bundle / 2;
+    const text = (/** @type {string} */ kind, /** @type {number} */ x, /** @type {number} */ y, /** @type {string} */ words, anchor = "start") =>
+      texts.append(s(`text.${kind}`, { x, y, "text-anchor": anchor }, words));
+    for (const [i, weight] of [...shares, rest].entries()) {
+      const y = first + i * pitch + tall / 2;
+      const thick = weight * bundle;
+      const isOthers = i === shown.length;
+      const box = { x: left, y: first + i * pitch, width: width - left - 1, height: tall };
+      if (weight > 0) {
+        const turn = (start.x + left) / 2;
+        const d = isWide
+          ? `M${start.x} ${start.y + at + thick / 2}C${turn} ${start.y + at + thick / 2} ${turn} ${y} ${left} ${y}`
+          : `M${start.x - at - thick / 2} ${start.y}C${start.x - at - thick / 2} ${y} ${start.x} ${y} ${left} ${y}`;
+        shapes.append(s("path.thread-line", { d, "stroke-width": Math.max(HAIR, thick), "data-weight": weight }));
+      }
+      at += thick;
+      const glow = s("rect.glow", { ...box, width: Math.max(0, box.width * weight), rx: 5 });
+      shapes.append(s(isOthers ? "rect.key.others" : "rect.key", { ...box, rx: 5 }), ...(isOthers ? [] : [glow]));
+      const told = percent(weight);
+      const word = isOthers ? this.#say("others", { count: grouped(others + candidates.length - shown.length) }) : shown[i].word;
+      const room = box.width - 1.5 * f - this.#widthOf(told);
+      texts.append(
+        s(isOthers ? "text.soft" : "text.key-text", { x: left + 0.6 * f, y, dy: "0.35em" }, this.#clipped(word, room)),
+        s("text.share", { x: left + box.width - 0.5 * f, y, dy: "0.35em", "text-anchor": "end" }, told),
+      );
+      if (!isOthers) this.#button(LAST, box, `word=${shown[i].id}`, this.#say("write", { word: shown[i].word }));
+    }
+    shapes.append(s("rect.chosen", { ...slot, rx: 4 }), s("rect.card.asking-card", { ...card, rx: 8 }));
+    if (isWide) shapes.append(s("path.way", { d: `M${slot.x + slot.width} ${height / 2}H${card.x}` }));
+    else shapes.append(s("path.way", { d: `M${slot.x} ${card.y + 1.5 * f}H${card.x + card.width}` }));
+    text("name", slot.x + slot.width / 2, slot.y - 0.5 * f, this.#say("layers", { count: added.length }), "middle");
+    text("term.query", card.x + card.width / 2, card.y - 0.5 * f, this.#say("last.vector"), "middle");
+    texts.append(
+      s(
+        "text.query-text",
+        { x: card.x + card.width / 2, y: card.y + card.height / 2, dy: "0.35em", "text-anchor": "middle" },
+        this.#clipped(words[words.length - 1], card.width - f),
+      ),
+    );
+    text("term.key", left, first - 0.5 * f, this.#say("every.word"));
+    text("term.weight", width - 1, first - 0.5 * f, this.#say("term.weight"), "end");
+    this.#button(LAST, slot, "z=4", this.#say("see.layers"), true);
+  }
+
+  /** A part that can be pressed. @param {number} level @param {Box} box @param {string} press @param {string} label @param {boolean} [isChosen] */
+  #button(level, box, press, label, isChosen = false) {
+    const { x, y, width, height } = box;
+    const hit = s("rect.press", { x, y, width, height, rx: 5, role: "button", tabindex: 0, "aria-label": label, "data-press": press });
+    if (isChosen) hit.classList.add("here");
+    this.#levels[level].texts.append(hit);
+  }
+
+  /** @param {Event} event */
+  #pressed(event) {
+    const part = event.target instanceof Element ? event.target.closest("[data-press]") : null;
+    const [name, number] = (part?.getAttribute("data-press") ?? "").split("=");
+    if (!name) return false;
+    this.#press({ [name]: Number(number) });
+    return true;
+  }
+
+  /** @param {string} text @param {number} width */
+  #clipped(text, width) {
+    if (this.#widthOf(text) <= width) return text;
+    const letters = Array.from(text);
+    while (letters.length > 1 && this.#widthOf(`${letters.join("")}…`) > width) letters.pop();
+    return `${letters.join("")}…`;
+  }
+
+  /** @param {string} text */
+  #widthOf(text) {
+    return this.#pen.measureText(text).width;
+  }
+}
+
+/** The length of a vector. @param {Float32Array} vector */
+export function lengthOf(vector) {
+  return Math.sqrt(vector.reduce((sum, number) => sum + number * number, 0));
+}
+
+/** The numbers of a vector as bars, up and down. @param {Float32Array} vector @param {Box} box */
+function barcode(vector, { x, y, width, height }) {
+  const most = vector.reduce((largest, number) => Math.max(largest, Math.abs(number)), 0) || 1;
+  const middle = y + height / 2;
+  const lines = Array.from(vector, (number, i) => {
+    const at = x + ((i + 0.5) / vector.length) * width;
+    return `M${at.toFixed(1)} ${middle.toFixed(1)}v${((-number / most) * (height / 2)).toFixed(2)}`;
+  });
+  return [
+    s("path.axis", { d: `M${x} ${middle}h${width}` }),
+    s("path.bars", { d: lines.join(""), "stroke-width": Math.max(0.5, (width / vector.length) * 0.7) }),
+  ];
+}
+
+/** @param {number} x @param {number} y @param {number} width @param {number} height @returns {Box} */
+function centred(x, y, width, height) {
+  return { x: x - width / 2, y: y - height / 2, width, height };
+}
+
+/** The opacity, 0 to 1, of a picture that is scaled by k. @param {typeof TEXTS} limits @param {number} k */
+function shareOf({ from, whole, least, gone }, k) {
+  const share = k < 1 ? (k - from) / (whole - from) : Math.log(gone / k) / Math.log(gone / least);
+  return Math.max(0, Math.min(1, share));
+}
+
+/** A box on the way from one to another of the same shape, whose size changes by equal factors. @param {Box} a @param {Box} b @param {number} share @returns {Box} */
+function between(a, b, share) {
+  const width = a.width * (b.width / a.width) ** share;
+  const moved = (width - a.width) / (b.width - a.width);
+  return { x: a.x + (b.x - a.x) * moved, y: a.y + (b.y - a.y) * moved, width, height: (width * b.height) / b.width };
+}
