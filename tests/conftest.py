@@ -7,8 +7,11 @@ import logging
 import os
 import re
 import subprocess
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import httpx
 import hypothesis
@@ -84,6 +87,20 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
 
 
 @pytest.fixture(scope="session")
+def service_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., RunningService]]:
+    """Yield a function of settings that returns a service without an encoder, one for all tests with equal settings."""
+    with ExitStack() as services:
+
+        @cache
+        def start(**settings: Any) -> RunningService:
+            running = RunningService(data_dir=tmp_path_factory.mktemp("service"), encoder="none", **settings)
+            services.enter_context(running).wait_until_ready()
+            return running
+
+        yield start
+
+
+@pytest.fixture(scope="session")
 def client(service: RunningService) -> Iterator[httpx.Client]:
     """A client of `service`."""
     with service.client() as client:
@@ -116,13 +133,16 @@ _numbers = itertools.count()
 
 @pytest.fixture
 def collection(client: httpx.Client) -> Iterator[Callable[..., str]]:
-    """Yield a function that makes collections, which are deleted after the test; it returns their path."""
+    """Yield a function that makes collections of documents, which are deleted after the test; it returns their path."""
     made: list[str] = []
 
-    def make(**settings: object) -> str:
+    def make(documents: Sequence[Mapping[str, Any]] = (), **settings: object) -> str:
         path = f"/v1/collections/test-{next(_numbers)}"
         assert client.put(path, json=settings).status_code == 201
         made.append(path)
+        if documents:
+            answer = client.post(f"{path}/documents", json={"documents": documents})
+            assert answer.status_code == 200, answer.text
         return path
 
     yield make

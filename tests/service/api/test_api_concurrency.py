@@ -43,9 +43,8 @@ def vector(i: int) -> list[float]:
 
 
 def test_a_scroll_sees_each_lasting_document_once_while_others_come_and_go(service, client, collection):
-    path = collection(encoder=None)
     documents = [{"id": identifier, "key_vector": vector(i)} for i, identifier in enumerate(LASTING)]
-    client.post(f"{path}/documents", json={"documents": documents})
+    path = collection(documents, encoder=None)
 
     def come_and_go(own_client, round_):
         passing = [f"lasting-{i:03}x{round_ % 2}" for i in range(round_ % 7, 300, 7)]
@@ -100,14 +99,13 @@ def test_each_document_is_written_by_one_of_many_skipping_callers(service, clien
 
 def test_an_answer_never_shows_half_a_write(service, client, collection):
     """All documents are always replaced together, so that every answer is of one generation."""
-    path = collection(encoder=None, similarity="dot")
 
     def generation(round_: int) -> list[dict[str, object]]:
         return [
             {"id": str(i), "key_vector": vector(i), "value_vector": [float(round_)], "value": round_} for i in range(40)
         ]
 
-    client.post(f"{path}/documents", json={"documents": generation(0)})
+    path = collection(generation(0), encoder=None, similarity="dot")
 
     def replace(own_client, round_):
         assert own_client.post(f"{path}/documents", json={"documents": generation(round_ + 1)}).status_code == 200

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import httpx
 import pytest
@@ -34,10 +34,9 @@ REFUSED = {
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def small(service_of: Callable[..., RunningService]) -> Iterator[httpx.Client]:
     """A service that takes little, with a collection."""
-    data = tmp_path_factory.mktemp("small")
-    with RunningService(data_dir=data, encoder="none", max_body_bytes=MOST) as running, running.client() as client:
+    with service_of(max_body_bytes=MOST).client() as client:
         client.put("/v1/collections/library", json={"dimension": 2})
         client.put("/v1/collections/library/documents/qa76", json={"key_vector": [1, 2]})
         yield client

@@ -22,10 +22,8 @@ NDJSON = {"content-type": "application/x-ndjson"}
 
 
 @pytest.fixture(scope="module")
-def keyed(tmp_path_factory):
-    data = tmp_path_factory.mktemp("keyed")
-    with RunningService(data_dir=data, encoder="none", api_keys=("w",), read_keys=("r",)) as running:
-        yield running
+def keyed(service_of):
+    return service_of(api_keys=("w",), read_keys=("r",))
 
 
 def test_every_route_declares_its_required_permission():

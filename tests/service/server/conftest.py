@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -10,8 +10,6 @@ from tests.running import RunningService
 
 
 @pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+def service(service_of: Callable[..., RunningService]) -> RunningService:
     """A service without an encoder."""
-    with RunningService(data_dir=tmp_path_factory.mktemp("http"), encoder="none") as running:
-        running.wait_until_ready()
-        yield running
+    return service_of()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -88,9 +87,8 @@ def test_bytes_that_wait_on_a_lost_connection_are_dropped():
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory) -> Iterator[RunningService]:
-    with RunningService(data_dir=tmp_path_factory.mktemp("one"), encoder="none") as running:
-        yield running
+def running(service_of) -> RunningService:
+    return service_of()
 
 
 def test_an_answer_comes_in_one_piece(running):

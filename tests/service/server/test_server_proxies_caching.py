@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
@@ -89,10 +89,9 @@ def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """Yield a service without keys."""
-    with RunningService(data_dir=tmp_path_factory.mktemp("plain"), encoder="none") as running:
-        yield running
+def plain(service_of: Callable[..., RunningService]) -> RunningService:
+    """A service without keys."""
+    return service_of()
 
 
 def caching(name: str, folder: Path, service: RunningService, configuration: str = "") -> Any:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from threading import Event
@@ -27,21 +27,13 @@ DOCUMENT = b'{"key_vector": [1, 2]}'
 
 
 @pytest.fixture(scope="module")
-def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+def hasty(service_of: Callable[..., RunningService]) -> RunningService:
     """A service that waits half a second for anything, and has a collection."""
-    with RunningService(
-        data_dir=tmp_path_factory.mktemp("hasty"),
-        encoder="none",
-        header_timeout=SOON,
-        body_timeout=SOON,
-        min_transfer_rate=1000,
-        keepalive_timeout=SOON,
-        max_connections=300,
-    ) as running:
-        running.wait_until_ready()
-        with running.client() as client:
-            client.put("/v1/collections/c", json={"encoder": None, "dimension": 2})
-        yield running
+    waits = {"header_timeout": SOON, "body_timeout": SOON, "keepalive_timeout": SOON}
+    running = service_of(min_transfer_rate=1000, max_connections=300, **waits)
+    with running.client() as client:
+        client.put("/v1/collections/c", json={"encoder": None, "dimension": 2})
+    return running
 
 
 @contextmanager

@@ -40,10 +40,8 @@ HOSTS = Hosts(names=("softkv.internal", *machine_names("box.corp.example")), all
 
 
 @pytest.fixture(scope="module")
-def keyed(tmp_path_factory):
-    data = tmp_path_factory.mktemp("keyed")
-    with RunningService(data_dir=data, encoder="none", api_keys=("w1", "w2"), read_keys=("r1",)) as running:
-        yield running
+def keyed(service_of):
+    return service_of(api_keys=("w1", "w2"), read_keys=("r1",))
 
 
 @pytest.mark.parametrize(

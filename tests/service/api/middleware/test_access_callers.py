@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.running import RunningService
 from tests.service.api.repeats import Write, new, same
 
 
 @pytest.fixture(scope="module")
-def keyed(tmp_path_factory):
-    """Yield a service that callers with two keys may write to, and callers without a key."""
-    with RunningService(
-        data_dir=tmp_path_factory.mktemp("keyed"),
-        encoder="none",
-        api_keys=("unmistakable-one", "unmistakable-two"),
-        read_keys=("reader",),
-        allow_anonymous="write",
-    ) as running:
-        yield running
+def keyed(service_of):
+    """A service that callers with two keys may write to, and callers without a key."""
+    keys = ("unmistakable-one", "unmistakable-two")
+    return service_of(api_keys=keys, read_keys=("reader",), allow_anonymous="write")
 
 
 def test_each_caller_has_keys_of_its_own(keyed):

@@ -77,21 +77,15 @@ def refused(answer: httpx.Response, status: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    data = tmp_path_factory.mktemp("keyed")
-    with (
-        RunningService(data_dir=data, encoder="none", api_keys=("w",), read_keys=("r",)) as running,
-        running.client() as client,
-    ):
+def keyed(service_of: Callable[..., RunningService]) -> Iterator[httpx.Client]:
+    with service_of(api_keys=("w",), read_keys=("r",)).client() as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
+def tight(service_of: Callable[..., RunningService]) -> RunningService:
     """A service that takes one request at a time, and 4,096 bytes in each."""
-    data = tmp_path_factory.mktemp("tight")
-    with RunningService(data_dir=data, encoder="none", max_body_bytes=4096, max_queue=1) as running:
-        yield running
+    return service_of(max_body_bytes=4096, max_queue=1)
 
 
 @pytest.mark.parametrize(

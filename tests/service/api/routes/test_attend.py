@@ -103,9 +103,8 @@ def test_temperature_zero_is_the_argmax_and_ties_share(client, collection):
 
 
 def test_ties_at_the_cut_are_broken_by_id(client, collection):
-    path = collection(encoder=None)
     documents = [{"id": i, "key_vector": [1, 1]} for i in ("c", "a", "d", "b")]
-    client.post(f"{path}/documents", json={"documents": documents})
+    path = collection(documents, encoder=None)
     answer = client.post(f"{path}/attend", json={"query": [1, 0], "top_k": 2}).json()
     assert [m["id"] for m in answer["matches"]] == ["a", "b"]
     assert answer["rest_weight"] == pytest.approx(0.5)
@@ -202,13 +201,12 @@ def test_one_hot_gives_all_to_the_best(client, collection):
 
 
 def test_text_is_found_by_meaning_and_nonsense_is_not_answered(client, collection):
-    path = collection()
     books = {
         "db": "storing data in tables, relations and SQL",
         "cats": "the behaviour of house cats",
         "bread": "baking bread at home",
     }
-    client.post(f"{path}/documents", json={"documents": [{"id": i, "key": key} for i, key in books.items()]})
+    path = collection([{"id": i, "key": key} for i, key in books.items()])
     answer = client.post(f"{path}/attend", json={"query": "why does my pet purr?"}).json()
     assert answer["matches"][0]["id"] == "cats"
     assert answer["evidence"]["verdict"] == "one"

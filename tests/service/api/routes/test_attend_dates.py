@@ -34,13 +34,11 @@ LAST_WEEK = {"operator": "AND", "conditions": [when(">=", "now-7d"), when("<=", 
 @pytest.fixture
 def dated(client, collection):
     """A collection of documents with the dates in `WRITTEN`."""
-    path = collection(encoder=None)
     documents = [
         {"id": name, "key_vector": [1, i], "key": f"words {name}", "metadata": {"written": written}}
         for i, (name, written) in enumerate(WRITTEN.items())
     ]
-    client.post(f"{path}/documents", json={"documents": documents})
-    return path
+    return collection(documents, encoder=None)
 
 
 def passing(client, path, condition):

@@ -14,7 +14,6 @@ WRITTEN = [f"{2000 + i}-01-01" for i in range(40)]
 
 @pytest.fixture
 def shelf(client, collection):
-    path = collection(encoder=None, similarity="dot", temperature=0.5)
     documents = [
         {
             "id": f"d{i:02}",
@@ -23,8 +22,7 @@ def shelf(client, collection):
         }
         for i, key in enumerate(KEYS)
     ]
-    assert client.post(f"{path}/documents", json={"documents": documents}).status_code == 200
-    return path
+    return collection(documents, encoder=None, similarity="dot", temperature=0.5)
 
 
 def weights(query):

@@ -75,9 +75,8 @@ def test_sweeps_and_streams_take_sums(client, shelf):
 
 
 def test_texts_of_a_sum_are_encoded_and_compared(client, collection):
-    path = collection()
     documents = [{"id": text, "key": text} for text in ("cats that purr", "dogs that bark", "a steam engine")]
-    assert client.post(f"{path}/documents", json={"documents": documents}).status_code == 200
+    path = collection(documents)
     query = [{"text": "pets"}, {"text": "dogs", "weight": -0.7}, {"text": "xqzvw", "weight": 0.01}]
     answer = attend(client, path, query=query, full_text=0.5, include=["explanation"])
     assert answer["matches"][0]["id"] == "cats that purr"
@@ -99,8 +98,7 @@ def test_texts_of_a_sum_are_encoded_and_compared(client, collection):
 
 
 def test_a_default_of_full_text_applies_to_the_words_of_a_sum(client, collection):
-    path = collection(defaults={"full_text": 0.5})
-    client.put(f"{path}/documents/a", json={"key": "cats"})
+    path = collection([{"id": "a", "key": "cats"}], defaults={"full_text": 0.5})
     assert attend(client, path, query=[{"text": "cats"}])["applied"] == {"full_text": 0.5}
     assert "applied" not in attend(client, path, query=[{"id": "a"}])
 

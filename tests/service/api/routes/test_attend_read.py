@@ -13,13 +13,11 @@ YEARS = [1900 + i if i % 3 else None for i in range(40)]
 
 @pytest.fixture
 def shelf(client, collection):
-    path = collection(encoder=None, similarity="dot", temperature=0.5)
     documents = [
         {"id": f"d{i:02}", "key_vector": key.tolist(), "metadata": {"at": {"year": year}, "odd": i % 2 == 1}}
         for i, (key, year) in enumerate(zip(KEYS, YEARS, strict=True))
     ]
-    assert client.post(f"{path}/documents", json={"documents": documents}).status_code == 200
-    return path
+    return collection(documents, encoder=None, similarity="dot", temperature=0.5)
 
 
 def weights(query):

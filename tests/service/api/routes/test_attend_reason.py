@@ -119,9 +119,8 @@ WORDINGS = [f"How do I {verb} my password{mark}" for verb in ("reset", "change")
 
 
 def test_documents_that_say_nearly_the_same_are_named_as_such(client, collection):
-    path = collection(null=0.5)
     rows = [*[{"id": f"p{i}", "key": key} for i, key in enumerate(WORDINGS)], {"id": "moon", "key": "the moon"}]
-    client.post(f"{path}/documents", json={"documents": rows})
+    path = collection(rows, null=0.5)
     body = {"query": "How can I set a new password?", "top_k": 1}
     swept = client.post(f"{path}/sweep", json=body | {"temperatures": [0.05]}).json()["temperatures"]
     compared = client.post(f"{path}/compare", json=body | {"null": 0.5}).json()["attention"]
@@ -135,14 +134,12 @@ def test_documents_that_say_nearly_the_same_are_named_as_such(client, collection
 
 
 def test_a_long_id_is_cut(client, collection):
-    path = collection(encoder=None, similarity="dot", temperature=1)
-    client.post(f"{path}/documents", json={"documents": [{"id": "a" * 200, "key_vector": [1, 0]}]})
+    path = collection([{"id": "a" * 200, "key_vector": [1, 0]}], encoder=None, similarity="dot", temperature=1)
     assert reason(client, path, [9, 0], null=0).startswith(f"“{'a' * 59}…” stands out: ")
 
 
 def test_a_question_of_unknown_words_rests_on_little(client, collection):
-    path = collection()
-    client.put(f"{path}/documents/a", json={"key": "pets that purr"})
+    path = collection([{"id": "a", "key": "pets that purr"}])
     text = reason(client, path, "喵?!", null=False)
     assert text.startswith("The model knows no word of the question, so the weights say little: “a” has 100 %")
     client.put(f"{path}/documents/b", json={"key": "pets that purr"})

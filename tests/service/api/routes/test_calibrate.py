@@ -30,10 +30,8 @@ def labelled(n: int, noise: float = 0.45) -> list[dict]:
 
 @pytest.fixture
 def path(client, collection):
-    made = collection(encoder=None, null=0.3)
     documents = [{"id": f"{i}", "key_vector": key.tolist()} for i, key in enumerate(vectors(N, 0))]
-    assert client.post(f"{made}/documents", json={"documents": documents}).status_code == 200
-    return made
+    return collection(documents, encoder=None, null=0.3)
 
 
 def test_a_calibration_with_a_gain_is_stored_and_adds_confidences(client, path):

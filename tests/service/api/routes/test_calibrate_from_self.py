@@ -38,10 +38,8 @@ ASKED = {
 
 @pytest.fixture
 def path(client, collection):
-    made = collection(temperature=0.2)
     documents = [{"id": f"{i}", "key": key} for i, key in enumerate(KEYS)]
-    assert client.post(f"{made}/documents", json={"documents": documents}).status_code == 200
-    return made
+    return collection(documents, temperature=0.2)
 
 
 def test_a_calibration_without_labels_adds_confidences_and_a_verdict(client, path):
@@ -83,13 +81,11 @@ def test_labels_start_from_it_and_stay(client, path):
 
 
 def test_a_collection_without_possible_questions_is_refused(client, collection):
-    path = collection()
-    client.post(f"{path}/documents", json={"documents": [{"id": f"{i}", "key": f"word{i}"} for i in range(60)]})
+    path = collection([{"id": f"{i}", "key": f"word{i}"} for i in range(60)])
     response = client.post(f"{path}/calibrate", json={"from": "self"})
     assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/from")
     assert "0 questions can be made" in response.json()["detail"]
-    vectors = collection(encoder=None)
-    client.post(f"{vectors}/documents", json={"documents": [{"id": "a", "key_vector": [1, 0]}]})
+    vectors = collection([{"id": "a", "key_vector": [1, 0]}], encoder=None)
     response = client.post(f"{vectors}/calibrate", json={"from": "self"})
     assert (response.status_code, response.json()["errors"][0]["pointer"]) == (422, "/from")
 

@@ -175,11 +175,10 @@ def test_a_filter_too_large_beside_the_default_names_the_default(client, collect
 
 
 def test_a_default_does_not_carry_the_confidence_of_another_question(client, collection):
-    path = collection(encoder=None, null=0.3)
     documents = [
         {"id": f"{i}", "key_vector": key.tolist(), "metadata": {"i": i}} for i, key in enumerate(vectors(N, 0))
     ]
-    assert client.post(f"{path}/documents", json={"documents": documents}).status_code == 200
+    path = collection(documents, encoder=None, null=0.3)
     assert client.post(f"{path}/calibrate", json={"questions": labelled(240), "apply": True}).json()["applied"]
     query = {"query": documents[0]["key_vector"]}
     assert "confidence" in client.post(f"{path}/attend", json=query).json()["matches"][0]

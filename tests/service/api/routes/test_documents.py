@@ -56,19 +56,14 @@ def test_any_id_works_in_a_path(client, collection, identifier):
 
 
 def test_a_missing_value_is_the_key_text_and_null_is_null(client, collection):
-    path = collection()
-    client.post(
-        f"{path}/documents",
-        json={"documents": [{"id": "a", "key": "k"}, {"id": "b", "key": "k", "value": None}]},
-    )
+    path = collection([{"id": "a", "key": "k"}, {"id": "b", "key": "k", "value": None}])
     assert client.get(f"{path}/documents/a").json()["value"] == "k"
     assert client.get(f"{path}/documents/b").json()["value"] is None
 
 
 @pytest.mark.parametrize("value_from", ["value", "key"])
 def test_value_from_says_which_text_the_value_vector_is_made_of(client, collection, value_from):
-    path = collection(value_from=value_from)
-    client.put(f"{path}/documents/a", json={"key": "cats", "value": "relational databases"})
+    path = collection([{"id": "a", "key": "cats", "value": "relational databases"}], value_from=value_from)
     stored = client.get(f"{path}/documents/a", params={"include": ["key_vector", "value_vector"]}).json()
     assert (stored["key_vector"] == stored["value_vector"]) == (value_from == "key")
 
@@ -84,8 +79,7 @@ def test_bulk_writes_all_or_nothing(client, collection):
 
 
 def test_mode_skip_leaves_existing_documents_and_names_them(client, collection):
-    path = collection()
-    client.put(f"{path}/documents/cats", json={"key": "cats"})
+    path = collection([{"id": "cats", "key": "cats"}])
     before = client.get(f"{path}/documents/cats", params={"include": ["key", "value", "metadata", "key_vector"]}).json()
     batch = [{"id": "long", "key": "cat " * 400}, CATS | {"key": "cat " * 400}, {"id": "dogs", "key": "dogs"}]
     answer = client.post(f"{path}/documents", json={"documents": batch, "mode": "skip"})
@@ -106,10 +100,9 @@ def test_a_long_text_is_reported_as_truncated(client, collection):
 
 
 def test_pages_are_in_id_order_and_meet_without_gap_or_overlap(client, collection):
-    path = collection(encoder=None)
     ids = [f"{i:03}" for i in range(25)]
     documents = [{"id": i, "key_vector": [1, int(i)], "metadata": {"even": int(i) % 2 == 0}} for i in ids]
-    client.post(f"{path}/documents", json={"documents": documents})
+    path = collection(documents, encoder=None)
     seen, cursor = [], None
     while True:
         page = client.post(f"{path}/documents/query", json={"limit": 10, "cursor": cursor, "count": True}).json()
@@ -143,9 +136,8 @@ def test_a_limit_of_0_counts_and_leads_nowhere(client, collection):
 
 
 def test_delete_by_ids_or_by_filter(client, collection):
-    path = collection(encoder=None)
     documents = [{"id": str(i), "key_vector": [1, i], "metadata": {"i": i}} for i in range(5)]
-    client.post(f"{path}/documents", json={"documents": documents})
+    path = collection(documents, encoder=None)
     assert client.post(f"{path}/documents/delete", json={"ids": ["0", "unknown"]}).json() == {"deleted": 1}
     above = {"filter": {"field": "metadata.i", "operator": ">", "value": 2}}
     assert client.post(f"{path}/documents/delete", json=above).json() == {"deleted": 2}

@@ -7,7 +7,6 @@ import pytest
 
 @pytest.fixture
 def path(client, collection):
-    made = collection(encoder=None)
     metadata = [
         {"mark": 1, "topics": ["cats", "pets"], "year": 1993},
         {"mark": 1.0, "topics": ["cats"], "year": 2004, "loc.page": 3},
@@ -16,8 +15,7 @@ def path(client, collection):
         {},
     ]
     documents = [{"id": str(i), "key_vector": [1, i], "metadata": value} for i, value in enumerate(metadata)]
-    assert client.post(f"{made}/documents", json={"documents": documents}).status_code == 200
-    return made
+    return collection(documents, encoder=None)
 
 
 def facts(client, path, **parameters):
@@ -97,8 +95,7 @@ def test_cursors_lead_through_many_fields(client, collection):
 
 @pytest.mark.parametrize("value", [2**63, 2**64 - 1, 1e30, -1e300, -0.0, 9007199254740993, "é猫", "\x01"])
 def test_any_value_comes_back_and_can_be_gone_on_from(client, collection, value):
-    path = collection(encoder=None)
-    client.put(f"{path}/documents/a", json={"key_vector": [1, 0], "metadata": {"x": [value, "😺"]}})
+    path = collection([{"id": "a", "key_vector": [1, 0], "metadata": {"x": [value, "😺"]}}], encoder=None)
     first = facts(client, path, values=True, limit=1)["fields"]["metadata.x"]
     assert first["values"] == [{"value": value, "count": 1}]
     assert first["min"] == value

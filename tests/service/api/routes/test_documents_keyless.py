@@ -37,11 +37,8 @@ def without_its_key(document: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with (
-        RunningService(data_dir=tmp_path_factory.mktemp("bare"), encoder="none") as running,
-        running.client() as client,
-    ):
+def bare(service_of: Callable[..., RunningService]) -> Any:
+    with service_of().client() as client:
         yield client
 
 

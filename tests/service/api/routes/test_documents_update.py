@@ -20,9 +20,7 @@ def numbered(count):
 @pytest.fixture
 def vectors(client, collection):
     """A collection without an encoder, of 2,500 documents: more than one batch."""
-    path = collection(encoder=None)
-    client.post(f"{path}/documents", json={"documents": numbered(2500)})
-    return path
+    return collection(numbered(2500), encoder=None)
 
 
 def read(client, path, **options):
@@ -87,14 +85,12 @@ def test_an_update_with_encoded_values_equals_single_patches(client, collection)
 
 
 def test_null_for_a_value_that_is_encoded_is_refused(client, collection):
-    path = collection()
-    client.put(f"{path}/documents/a", json={"key": "cats", "value": "purr"})
+    path = collection([{"id": "a", "key": "cats", "value": "purr"}])
     refused = update(client, path, {"value": None}, filter=ALL)
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["pointer"] == "/patch/value"
     assert "PATCH the documents one by one" in refused.json()["detail"]
-    kept_path = collection(value_from="key")
-    client.put(f"{kept_path}/documents/a", json={"key": "cats", "value": "purr"})
+    kept_path = collection([{"id": "a", "key": "cats", "value": "purr"}], value_from="key")
     assert update(client, kept_path, {"value": None}, filter=ALL).json() == {"updated": 1}
     assert read(client, kept_path)["a"]["value"] == "cats"
 
@@ -113,9 +109,8 @@ def test_one_unstorable_document_leaves_all_unchanged(client, collection):
 
 
 def test_concurrent_updates_and_patches_are_all_stored_and_none_is_seen_half_done(service, client, collection):
-    path = collection(encoder=None)
     documents = [{"id": str(i), "key_vector": [1, i], "metadata": {"round": 0}} for i in range(30)]
-    client.post(f"{path}/documents", json={"documents": documents})
+    path = collection(documents, encoder=None)
     statuses: set[int] = set()
 
     def change(i):

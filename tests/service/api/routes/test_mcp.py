@@ -8,7 +8,7 @@ import logging
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -26,13 +26,9 @@ WRITING = {"remember", "forget"}
 
 
 @pytest.fixture(scope="module")
-def open_(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def open_(service_of: Callable[..., RunningService]) -> Iterator[httpx.Client]:
     """A client of a service without keys, whose pages may be at one more origin."""
-    folder = tmp_path_factory.mktemp("open")
-    with (
-        RunningService(data_dir=folder, encoder="none", cors_origins=LISTED, max_body_bytes=4096) as running,
-        running.client(headers=NEW) as client,
-    ):
+    with service_of(cors_origins=LISTED, max_body_bytes=4096).client(headers=NEW) as client:
         yield client
 
 

@@ -171,10 +171,8 @@ def test_a_model_named_by_its_path_is_found_by_it(client):
 
 
 @pytest.fixture(scope="module")
-def keyed(tmp_path_factory):
-    options = {"encoder": "none", "api_keys": ("w",), "max_body_bytes": 2048}
-    with RunningService(data_dir=tmp_path_factory.mktemp("keyed"), **options) as running:
-        yield running
+def keyed(service_of):
+    return service_of(api_keys=("w",), max_body_bytes=2048)
 
 
 @pytest.mark.parametrize("path", ["chat/completions", "completions", "responses"])

@@ -52,10 +52,8 @@ def similarity(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def path(client, collection, similarity):
-    made = collection(encoder=None, similarity=similarity, temperature=0.5, null="auto")
     documents = [{"id": f"{i}", "key_vector": key.tolist()} for i, key in enumerate(KEYS)]
-    assert client.post(f"{made}/documents", json={"documents": documents}).status_code == 200
-    return made
+    return collection(documents, encoder=None, similarity=similarity, temperature=0.5, null="auto")
 
 
 def test_a_vector_is_mapped_and_a_document_that_a_query_names_is_not(client, path, similarity):
@@ -152,9 +150,8 @@ def test_no_width_yet_has_no_projection(client, collection):
 
 
 def test_texts_are_mapped_like_their_vectors_and_unrelated_questions_get_none(client, collection):
-    path = collection()
     texts = [topic.text for topic in TOPICS[:60]]
-    client.post(f"{path}/documents", json={"documents": [{"id": f"{i}", "key": text} for i, text in enumerate(texts)]})
+    path = collection([{"id": f"{i}", "key": text} for i, text in enumerate(texts)])
     random = np.random.default_rng(3)
     towards = random.normal(size=384)
     # Every query moves towards one direction by as much as it is long, so unrelated texts are less similar.

@@ -38,8 +38,7 @@ def moved(client):
 
 
 def test_calls_are_counted_by_route(client, collection):
-    path = collection(encoder=None)
-    client.put(f"{path}/documents/some-id", json={"key_vector": [1, 2]})
+    path = collection([{"id": "some-id", "key_vector": [1, 2]}], encoder=None)
     answer = client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
     assert "some-id" not in answer.text
@@ -53,8 +52,7 @@ def test_calls_are_counted_by_route(client, collection):
 
 
 def test_a_question_moves_the_metrics_of_its_stages(client, collection, moved):
-    path = collection()
-    client.put(f"{path}/documents/a", json={"key": "a text that nobody has encoded before"})
+    path = collection([{"id": "a", "key": "a text that nobody has encoded before"}])
     assert moved("encoder_texts_total") == 1
     assert 5 < moved("encoder_tokens_total") < 30
     assert client.post(f"{path}/attend", json={"query": "another text that nobody asked"}).status_code == 200
@@ -68,8 +66,7 @@ def test_a_question_moves_the_metrics_of_its_stages(client, collection, moved):
 
 
 def test_several_questions_are_one_batch(client, collection, moved):
-    path = collection(encoder=None)
-    client.put(f"{path}/documents/a", json={"key_vector": [1, 2]})
+    path = collection([{"id": "a", "key_vector": [1, 2]}], encoder=None)
     client.post(f"{path}/attend", json={"queries": [[1, 2]] * 7})
     assert moved("batch_size_count", queue="scan") == 1
     assert moved("batch_size_sum", queue="scan") == 7
