@@ -14,7 +14,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from softkv.record import ALWAYS_SENT, OR_NULL, VECTOR, Keyword, Named, Record
+from softkv.record import ALWAYS_SENT, OR_NULL, VECTOR, VECTORS, Keyword, Named, Record
 
 Schema = dict[str, Any]
 PLACE = "#/components/schemas/"
@@ -83,8 +83,9 @@ def _refer(kind: Any, schemas: dict[str, Schema]) -> Schema:
 def _apply_marks(kind: Any, marks: tuple[Any, ...], schemas: dict[str, Schema]) -> Schema:
     names = [mark.name for mark in marks if isinstance(mark, Named)]
     kind = next((mark for mark in marks if isinstance(mark, type)), kind)
-    if VECTOR in marks:
-        return {"$ref": f"{PLACE}VectorAnswer"}
+    if VECTOR in marks or VECTORS in marks:
+        vector = {"$ref": f"{PLACE}VectorAnswer"}
+        return vector if VECTOR in marks else {"type": "array", "items": vector}
     if names:
         return _define(names[0], kind, schemas)
     schema = _refer(kind, schemas)

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from service.schemas.query import QUESTION, Query
-from service.schemas.wire import CollectionBehind, DocumentId, FieldProblem, InParts, JSONValue, NullHasMeaning, Wire
+from service.schemas.wire import DocumentId, InParts, JSONValue, NullHasMeaning, Wire
 
 MAX_JUDGEMENTS = 1000
 MAX_QUESTION = 10_000
@@ -54,46 +54,6 @@ class FeedbackRequest(Wire):
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
 
-class FeedbackKept(Wire):
-    """The number of records that were stored, and the judgements that were not."""
-
-    kept: int
-    left_out: list[FieldProblem] = Field(description="The judgements of documents that are missing.")
-    collection: CollectionBehind = None
-
-
-class Observation(Wire):
-    """The answer of the collection when the record came."""
-
-    first: str | None = Field(description="The id of the first match; null without one.")
-    confidence: float | None = Field(
-        description="The confidence of that match; null if the collection was not calibrated."
-    )
-    covered: bool | None = Field(
-        description="Whether the right document was in the set of `conformal` 0.9; null if that is unknown."
-    )
-
-
-class FeedbackRecord(Wire):
-    """A stored record of feedback."""
-
-    number: int = Field(description="The number of the record; later ones have larger numbers.")
-    query: Query = Field(description="A text, or a vector.")
-    id: str | None = Field(description='The document; null for "the collection has no answer".')
-    right: bool = Field(description="Whether that is right.")
-    at: str = Field(description="When it came, in UTC (RFC 3339).")
-    observed: Observation | None = Field(description="null if it came with a key that sees only a part.")
-
-
-class FeedbackPage(Wire):
-    """A page of feedback, the oldest first."""
-
-    feedback: list[FeedbackRecord]
-    next_cursor: str | None = Field(description="For the next page; null after the last.")
-    count: int = Field(description="The number of all records; at most 100,000, of which the oldest make room.")
-    collection: CollectionBehind = None
-
-
 class FeedbackDelete(Wire):
     """A choice of records of feedback to delete."""
 
@@ -109,10 +69,3 @@ class FeedbackDelete(Wire):
         if (self.numbers is not None) == self.all:
             raise PydanticCustomError("numbers", 'wanted exactly one of numbers and "all": true')
         return self
-
-
-class FeedbackDeleted(Wire):
-    """The number of records that were deleted."""
-
-    deleted: int
-    collection: CollectionBehind = None

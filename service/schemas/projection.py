@@ -8,8 +8,8 @@ from annotated_types import Ge, Gt, Le, Len
 from pydantic import ConfigDict, Field
 
 from service.retrieval.labels import MAX_RANK
-from service.schemas.vector import Vector, VectorAnswer
-from service.schemas.wire import CollectionBehind, JSONValue, Number, Text, Wire
+from service.schemas.vector import Vector
+from service.schemas.wire import JSONValue, Number, Text, Wire
 
 Pairs = Annotated[int, Gt(0), Le(2**63 - 1)]
 Share = Annotated[Number, Ge(0), Le(1)]
@@ -24,14 +24,6 @@ class TrainingReport(Wire):
     mrr_before: Share = Field(description="The mean reciprocal rank of the right documents without the projection.")
     mrr_after: Share = Field(description="The mean reciprocal rank with the projection.")
     error: Annotated[Number, Ge(0)] = Field(description="The standard error of their difference, which is paired.")
-
-
-class KeptProjection(Wire):
-    """A projection without its vectors."""
-
-    rank: int = Field(description="The number of directions that it changes.")
-    at: str = Field(description="When it was stored, in UTC (RFC 3339).")
-    trained: TrainingReport | None = Field(description="The quality on labelled pairs; null if it was not sent.")
 
 
 Directions = Annotated[list[Vector], Len(1, MAX_RANK)]
@@ -52,51 +44,5 @@ class ProjectionRequest(Wire):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [{"down": [[1.0, 0.0, 0.0]], "up": [[0.0, 0.5, 0.0]], "trained": REPORT}],
-        }
-    )
-
-
-class ProjectionAnswer(KeptProjection):
-    """A projection that was stored."""
-
-    drops: list[str] = Field(
-        description="The settings that the collection lost by it: a calibration is of other similarities."
-    )
-    collection: CollectionBehind = None
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [{"rank": 1, "at": "2026-11-26T08:00:00Z", "trained": REPORT, "drops": ["calibration"]}],
-        }
-    )
-
-
-class StoredProjection(KeptProjection):
-    """A stored projection."""
-
-    down: list[VectorAnswer]
-    up: list[VectorAnswer]
-
-
-class ProjectionFound(Wire):
-    """The projection of a collection."""
-
-    projection: StoredProjection | None = Field(description="null: queries are compared as they are.")
-    collection: CollectionBehind = None
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "projection": {
-                        "rank": 1,
-                        "at": "2026-11-26T08:00:00Z",
-                        "trained": REPORT,
-                        "down": [[1.0, 0.0, 0.0]],
-                        "up": [[0.0, 0.5, 0.0]],
-                    }
-                },
-                {"projection": None},
-            ]
         }
     )

@@ -13,6 +13,8 @@ OR_NULL: Final = "left out or null"
 """The mark of a field with a default that may be null, too."""
 VECTOR: Final = "vector"
 """The mark of an array of one dimension."""
+VECTORS: Final = "vectors"
+"""The mark of an array of two dimensions, which the service sends as a list of vectors."""
 
 
 class Keyword(NamedTuple):

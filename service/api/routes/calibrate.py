@@ -15,16 +15,17 @@ from service.api.routing import admit_call, collection_behind, json_router
 from service.api.state import NameInPath, Running, instant_of
 from service.retrieval.calibration import VERSION, Calibration, Metric, Metrics, Refit, Rerank, Variant
 from service.retrieval.labels import LabelledQuestion, Seen, calibrate_collection
-from service.schemas.calibration import CalibrateAnswer, CalibrateRequest, labels
+from service.schemas.calibration import CalibrateRequest, labels
 from service.schemas.instants import format_time
 from service.storage import SECOND, CollectionRecord
+from softkv.answers import info
 
 router = json_router("/v1/collections", "collections", "lookup", "collection", "whole")
 
 
 @router.post(
     "/{name}/calibrate",
-    response_model=CalibrateAnswer,
+    response_model=info.Calibration,
     responses=refusals(*WITH_BODY, *ANSWERING, "collection_conflict", "database_busy", *FULL),
     response_description="The fit, its quality before and after, and whether it is stored.",
     summary="Calibrate a collection",

@@ -35,16 +35,14 @@ from service.retrieval.queries import format_defaults, read_defaults
 from service.scheduling import READS, WRITES
 from service.schemas.collection import (
     MAX_FIELDS,
-    CollectionAnswer,
     CollectionChange,
-    CollectionList,
     CollectionSettings,
-    FieldsAnswer,
     FieldsQuery,
 )
 from service.schemas.instants import format_duration
 from service.schemas.wire import MAX_PAGE
 from service.storage import CollectionRecord, DocumentDamaged, Reader
+from softkv.answers.info import CollectionInfo, CollectionList, FieldsAnswer
 
 NULL_COUNTS = ("encoder", "calibration", "projection", "expire_after")
 """The fields in which null has a meaning of its own."""
@@ -166,9 +164,9 @@ def _meaningful_fields(body: CollectionSettings | CollectionChange) -> dict[str,
 @router.put(
     "/{name}",
     dependencies=[requires("write"), takes("write"), filters("whole"), reaches("collection", by_alias=False)],
-    response_model=CollectionAnswer,
+    response_model=CollectionInfo,
     responses={
-        201: {"model": CollectionAnswer, "description": "Created."},
+        201: {"model": CollectionInfo, "description": "Created."},
         **refusals(*WITH_BODY, *WRITING, "collection_conflict", "alias_conflict", "collection_loading", *ENCODING),
     },
     response_description="The collection exists, and every field of the request matches it.",
@@ -189,7 +187,7 @@ async def put_collection(
 @router.patch(
     "/{name}",
     dependencies=[requires("write"), takes("write"), filters("whole")],
-    response_model=CollectionAnswer,
+    response_model=CollectionInfo,
     responses=refusals(*WITH_BODY, *WRITING, "collection_not_found", "collection_loading"),
     response_description="The changed collection.",
     summary="Change the temperature, the null key or the defaults, or remove calibration or projection",
@@ -240,7 +238,7 @@ async def list_collections(
 
 @router.get(
     "/{name}",
-    response_model=CollectionAnswer,
+    response_model=CollectionInfo,
     responses=refusals(*OF_A_COLLECTION),
     response_description="The collection.",
     summary="Describe one collection",

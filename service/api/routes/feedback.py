@@ -17,9 +17,10 @@ from service.api.state import NameInPath, Running, instant_of
 from service.retrieval import labels
 from service.retrieval.labels import Judgement
 from service.scheduling import READS, WRITES
-from service.schemas.feedback import FeedbackDelete, FeedbackDeleted, FeedbackKept, FeedbackPage, FeedbackRequest
+from service.schemas.feedback import FeedbackDelete, FeedbackRequest
 from service.schemas.wire import MAX_PAGE
 from service.storage import FeedbackRecord, format_instant
+from softkv.answers.info import FeedbackDeleted, FeedbackKept, FeedbackPage
 
 router = json_router("/v1/collections", "collections", "read", "collection", "whole")
 

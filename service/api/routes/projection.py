@@ -16,10 +16,12 @@ from service.retrieval.collections import Projection, TrainingReport, read_proje
 from service.retrieval.labels import ProjectionChange, find_projection, put_projection
 from service.scheduling import READS
 from service.schemas.instants import format_time
-from service.schemas.projection import ProjectionAnswer, ProjectionFound, ProjectionRequest
+from service.schemas.projection import ProjectionRequest
 from service.schemas.vector import write_vector
 from service.schemas.wire import VectorFormat
 from service.storage import SECOND, CollectionRecord
+from softkv.answers.arrays import ProjectionFound
+from softkv.answers.info import ProjectionInfo
 
 router = json_router("/v1/collections", "collections", "read", "collection", "whole")
 
@@ -27,7 +29,7 @@ router = json_router("/v1/collections", "collections", "read", "collection", "wh
 @router.put(
     "/{name}/projection",
     dependencies=[requires("write"), takes("write"), filters("whole")],
-    response_model=ProjectionAnswer,
+    response_model=ProjectionInfo,
     responses=refusals(*WITH_BODY, *OF_A_COLLECTION, *WRITING, "collection_conflict", *ENCODING_FOR_COLLECTION),
     response_description="The projection is stored.",
     summary="Store a projection of queries",

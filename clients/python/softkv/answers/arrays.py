@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from softkv.answers.info import TrainingReport
-from softkv.record import Record
+from softkv.answers.info import KeptProjection, TrainingReport
+from softkv.record import VECTORS, Record
 from softkv.wire import decode_array, decode_optional_array
 
 if TYPE_CHECKING:
     from softkv.wire import Array
 
 
-class Attended(Record):
-    """The result of attention on arrays: output, weights and logits.
+class Attended(Record, schema="AttentionAnswer"):
+    """The result of attention, with the same nesting as the arrays of the request.
 
     A number that is not finite is NaN, such as the logit of a masked key. Weights and logits are None if `include`
     leaves them out. `intermediates` has every intermediate array by name if it was requested.
+
+    Attributes:
+        output: [..., m, d_v]: weights · value, through W_O if there are projections.
+        weights: [..., m, n], with heads [..., n_heads, m, n]; they sum to 1 with null_weight. Left out if `include`
+            does not list them.
+        logits: similarity / temperature + bias, in the shape of the weights; None for minus infinity. Left out if
+            `include` does not list them.
+        log_partition: [..., m]: ln Σ exp(logit), including the null key; None for normalisers other than softmax.
+        null_weight: [..., m]: the weight of the null key; 0 without a null key.
+        intermediates: by name: query, key, value (projected, split into heads), similarities, logits, weights,
+            null_weight. With projections also heads and concatenated. With hopfield_steps instead states, weights
+            and energies, one per step.
     """
 
     output: Array
@@ -28,19 +40,27 @@ class Attended(Record):
     intermediates: Mapping[str, Array]
 
 
-class Projection(Record):
+class Projection(KeptProjection, schema="StoredProjection"):
     """The map q → q + (q·downᵀ)·up of a collection's queries.
 
     Attributes:
-        rank, at, trained: as in `ProjectionInfo`.
         down, up: [r, d], the directions that are read from a query, and what each adds.
     """
 
-    rank: int
-    at: str
-    trained: TrainingReport | None
-    down: Array
-    up: Array
+    down: Annotated[Array, VECTORS]
+    up: Annotated[Array, VECTORS]
+
+
+class ProjectionFound(Record):
+    """The projection of a collection.
+
+    Attributes:
+        projection: the map; None if queries are compared as they are.
+        collection: the name of the collection that answered, if an alias was named.
+    """
+
+    projection: Projection | None
+    collection: str | None = None
 
 
 def parse_projection(content: Mapping[str, Any] | None) -> Projection | None:
@@ -52,10 +72,12 @@ def parse_projection(content: Mapping[str, Any] | None) -> Projection | None:
     return Projection.read(content, trained=trained, down=down, up=up)
 
 
-class Token(Record):
-    """A token of a model: characters `start` to `end` (exclusive) of a text.
+class Token(Record, schema="TracedToken"):
+    """A token of a traced text; `start` and `end` are 0 for a special token, which is in neither text.
 
-    `sequence` is 0 for the text and 1 for its pair, or None for the model's special tokens.
+    Attributes:
+        start: the position of its first character in its text, in Unicode code points.
+        sequence: 0 in the text, 1 in its pair; None if the model added it, such as [CLS].
     """
 
     text: str
@@ -64,15 +86,19 @@ class Token(Record):
     sequence: int | None
 
 
-class Trace(Record):
-    """The attention of a model's heads for one text or a pair of texts.
+class Trace(Record, schema="TraceAnswer"):
+    """The tokens, and how each token attends to the others, for each chosen layer and head.
 
     It has no `plot()`, as one picture shows one head: `pyplot.imshow(trace.attention[0, 3])`.
 
     Attributes:
-        attention: [layer, head, i, j], the weight of token j for token i.
-        changes: how far each layer moves each token, if requested: by `attention`, by `feed_forward`, and by the whole
-            `layer`.
+        layers: the layers of the answer, from 0.
+        heads: the heads of the answer, from 0.
+        attention: [layer, head, i, j], the weight of token j for token i; rows sum to 1.
+        logits: [layer, head, i, j]; None if `causal` hides token j.
+        query, key, value: [layer, head, i, d_k].
+        changes: how far each layer moves each token, if requested: by `attention`, by `feed_forward`, and by the
+            whole `layer`.
     """
 
     model: str
@@ -88,7 +114,12 @@ class Trace(Record):
 
 
 class RankedDocument(Record):
-    """A document of a reranking: its position in the request, and its relevance, 0 to 1."""
+    """A document of a reranking: its position in the request, and its relevance, 0 to 1.
+
+    Attributes:
+        index: the position of the document in the request, from 0.
+        relevance_score: 1 / (1 + exp(−logit)), 0 to 1.
+    """
 
     index: int
     relevance_score: float

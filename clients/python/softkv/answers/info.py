@@ -5,24 +5,49 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, TypeAlias, TypedDict
 
-from softkv.record import ALWAYS_SENT, NAME, Keyword, Record
+from softkv.answers.calibration import (
+    CalibratedReranker,
+    CalibrationFigure,
+    CalibrationFigures,
+    CalibrationGain,
+    ConfidenceCurve,
+    ConformalLevel,
+    ErrorBound,
+    Labels,
+    Promised,
+    RefitStatus,
+    Seen,
+    WithWords,
+)
+from softkv.record import ALWAYS_SENT, NAME, Keyword, Named, Record
 
+Scalar: TypeAlias = str | int | float | bool | None
 LabelSource: TypeAlias = Literal["labels", "feedback", "self"]
 ErrorOf: TypeAlias = Literal["answers", "questions"]
+Figures: TypeAlias = Annotated[Mapping[str, CalibrationFigure], CalibrationFigures]
 
 
-class KeptCalibration(Record):
-    """A collection's stored calibration.
+class KeptCalibration(Record, sent={"source": "from"}):
+    """The stored calibration of a collection: what was fitted to labelled questions.
 
     Attributes:
-        outgrown: whether the collection has changed too much since.
-        none_from: the weight of the null key from which the verdict is "none".
+        version: the version of the format.
+        documents: the number of documents of the collection at that time.
+        encoder: the encoder of the collection at that time.
+        level: the null key weighs as much as n keys of this similarity.
+        full_text: λ: the factor of the full-text rank in a logit; 0 if words do not help.
+        outgrown: whether the calibration is out of date: the collection now has more than twice or less than half
+            of these documents, or another temperature or encoder. Then calibrate it again.
+        none_from: the weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with
+            an answer are below it, unless made questions on other topics would be below it, too.
         errors: confidences that keep a promised share of wrong answers; `find_min_confidence` chooses one.
         source: the origin of the questions; "labels" if the caller sent them.
         at: the time of the fit in UTC (RFC 3339); None if it is unknown.
         promised: `ece` and `coverage` on held-out questions; None if they are unknown.
-        seen: what feedback says of it since; None in a list of collections. docs/guide/feedback.md explains the fields.
-        refit: whether a fit to feedback replaces it (`mode`), and whether one that was tried is better (`proposed`).
+        seen: what feedback says of it since; None in a list of collections. docs/guide/feedback.md explains the
+            fields.
+        refit: whether a fit to feedback replaces it (`mode`), and whether one that was tried is better
+            (`proposed`).
         rerank: model, depth and fitted weight of the reranker; None if the fit had none.
     """
 
@@ -32,16 +57,16 @@ class KeptCalibration(Record):
     temperature: float
     level: float
     full_text: float
-    labels: Mapping[str, int]
+    labels: Annotated[Mapping[str, int], Labels]
     outgrown: bool
-    none_from: float = 0.5
-    errors: Sequence[Mapping[str, Any]] = ()
-    source: LabelSource = "labels"
-    at: str | None = None
-    promised: Mapping[str, float | None] | None = None
-    seen: Mapping[str, Any] | None = None
-    refit: Mapping[str, Any] | None = None
-    rerank: Mapping[str, Any] | None = None
+    none_from: Annotated[float, ALWAYS_SENT] = 0.5
+    errors: Annotated[Sequence[ErrorBound], ALWAYS_SENT] = ()
+    source: Annotated[LabelSource, ALWAYS_SENT] = "labels"
+    at: Annotated[str | None, ALWAYS_SENT] = None
+    promised: Annotated[Promised | None, ALWAYS_SENT] = None
+    seen: Annotated[Seen | None, ALWAYS_SENT] = None
+    refit: Annotated[RefitStatus | None, RefitStatus, ALWAYS_SENT] = None
+    rerank: Annotated[CalibratedReranker | None, ALWAYS_SENT] = None
 
     def find_min_confidence(self, error: float, of: ErrorOf = "answers") -> float | None:
         """Return the `min_confidence` that keeps a promised share of wrong answers; None if no bound is so strict.
@@ -53,52 +78,58 @@ class KeptCalibration(Record):
         return _find_min_confidence(self.errors, error, of)
 
 
-class Calibration(Record):
+class Calibration(Record, schema="CalibrateAnswer", sent={"source": "from"}):
     """The result of a calibration: values fitted to labelled questions, and how much they improve answers.
     docs/guide/calibration.md explains each field.
 
     Attributes:
+        level: the null key weighs as much as n keys of this similarity.
+        full_text: λ; 0 if words improve the likelihood of the labels by no more than its standard error, or worsen
+            the ranking.
         confidence: slope, slope_above, lead_slope, lead_slope_above and offset of the curve.
         conformal: for each promised probability, the least weight of a match in the set that keeps it.
         words: level, confidence and conformal fitted with full text, at the fitted `full_text`; None if that is 0.
-        rerank: model, depth and fitted weight of the reranker; None if the call had none.
-        reranked: what `words` has, fitted with the reranker; None if its weight is 0.
         before, after, after_words, after_reranked: figures by name, each a value and its standard error.
-        gained: the decrease of `label_loss` and `log_loss`, each with its standard error.
-        reason: why the calibration is not worth storing; None if it is.
-        none_from: the weight of the null key from which the verdict is "none".
+        gained: the decrease of these losses, question by question, without words and reranker.
+        applied: whether the calibration was stored.
+        reason: the reason against storing it: the gain is too small. None if it is large enough.
+        none_from: the weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with
+            an answer are below it, unless made questions on other topics would be below it, too.
         errors: confidences that keep a promised share of wrong answers; `find_min_confidence` chooses one.
         source: the origin of the questions; "labels" if the caller sent them.
-        at: the time of the fit in UTC (RFC 3339).
-        left_out: the ids that do not count, since no document with a key has them; each with its pointer and detail.
-        collection: the name of the collection behind the alias that was named; None without an alias.
+        at: when it was fitted, in UTC (RFC 3339); None if unknown.
+        collection: the name of the collection that answered, if an alias was named.
+        rerank: model, depth and fitted weight of the reranker; None if the call had none.
+        reranked: what `words` has, fitted with the reranker; None if its weight is 0.
+        left_out: the ids that do not count, since no document with a key has them. A question with no other answer
+            is left out.
     """
 
     temperature: float
     level: float
     full_text: float
-    confidence: Mapping[str, float]
-    conformal: list[Mapping[str, float]]
-    words: Mapping[str, Any] | None
-    before: Mapping[str, Mapping[str, float | None]]
-    after: Mapping[str, Mapping[str, float | None]]
-    after_words: Mapping[str, Mapping[str, float | None]] | None
-    gained: Mapping[str, Mapping[str, float | None]]
-    labels: Mapping[str, int]
+    confidence: Annotated[Mapping[str, float], ConfidenceCurve]
+    conformal: list[ConformalLevel]
+    words: WithWords | None
+    before: Figures
+    after: Figures
+    after_words: Figures | None
+    gained: Annotated[Mapping[str, CalibrationFigure], CalibrationGain]
+    labels: Annotated[Mapping[str, int], Labels]
     documents: int
     encoder: str | None
     applied: bool
     reason: str | None
     took_ms: float
-    none_from: float = 0.5
-    errors: Sequence[Mapping[str, Any]] = ()
-    source: LabelSource = "labels"
-    at: str | None = None
+    none_from: Annotated[float, ALWAYS_SENT] = 0.5
+    errors: Annotated[Sequence[ErrorBound], ALWAYS_SENT] = ()
+    source: Annotated[LabelSource, ALWAYS_SENT] = "labels"
+    at: Annotated[str | None, ALWAYS_SENT] = None
     collection: str | None = None
-    rerank: Mapping[str, Any] | None = None
-    reranked: Mapping[str, Any] | None = None
-    after_reranked: Mapping[str, Mapping[str, float | None]] | None = None
-    left_out: Sequence[Mapping[str, str]] = ()
+    rerank: Annotated[CalibratedReranker | None, ALWAYS_SENT] = None
+    reranked: Annotated[WithWords | None, ALWAYS_SENT] = None
+    after_reranked: Annotated[Figures | None, ALWAYS_SENT] = None
+    left_out: Annotated[Sequence[Annotated[Mapping[str, str], Named("FieldProblem")]], ALWAYS_SENT] = ()
 
     @property
     def would_apply(self) -> bool:
@@ -143,7 +174,7 @@ class Calibration(Record):
         return ("applied" if self.applied else "not applied: apply=True keeps it") + unknown
 
 
-def _find_min_confidence(errors: Sequence[Mapping[str, Any]], error: float, of: ErrorOf) -> float | None:
+def _find_min_confidence(errors: Sequence[ErrorBound], error: float, of: ErrorOf) -> float | None:
     confidences = [bound["min_confidence"] for bound in errors if bound["of"] == of and bound["error"] <= error]
     return min(confidences, default=None)
 
@@ -153,14 +184,14 @@ def describe_left_out(flaws: Sequence[Mapping[str, str]]) -> str:
     return f"judgements that do not count: {len(flaws):,}, the first at {flaws[0]['pointer']}: {flaws[0]['detail']}"
 
 
-def describe_gain(name: str, figure: Mapping[str, float | None]) -> str:
+def describe_gain(name: str, figure: CalibrationFigure) -> str:
     """Return in words how much a loss fell or rose, with its standard error."""
     fell = figure["value"]
     rose = fell is not None and fell < 0
     return f"{name} rose by {_format_figure(figure)[1:]}" if rose else f"{name} fell by {_format_figure(figure)}"
 
 
-def _format_figure(figure: Mapping[str, float | None]) -> str:
+def _format_figure(figure: CalibrationFigure) -> str:
     """Format a value and its standard error."""
     value, error = figure["value"], figure["error"]
     return "–" if value is None or error is None else f"{value:.3f} ± {error:.3f}"
@@ -168,12 +199,26 @@ def _format_figure(figure: Mapping[str, float | None]) -> str:
 
 def parse_kept_calibration(content: Mapping[str, Any] | None) -> KeptCalibration | None:
     """Parse a stored calibration; return None if the service sent null or nothing."""
-    return None if content is None else KeptCalibration.read(content, source=content.get("from", "labels"))
+    return None if content is None else KeptCalibration.read(content)
 
 
 def parse_calibration(content: Mapping[str, Any]) -> Calibration:
     """Parse the result of a calibration."""
-    return Calibration.read(content, source=content.get("from", "labels"))
+    return Calibration.read(content)
+
+
+class Observation(TypedDict):
+    """The answer of the collection when the record came.
+
+    Attributes:
+        first: the id of the first match; None without one.
+        confidence: the confidence of that match; None if the collection was not calibrated.
+        covered: whether the right document was in the set of `conformal` 0.9; None if that is unknown.
+    """
+
+    first: str | None
+    confidence: float | None
+    covered: bool | None
 
 
 class FeedbackRecord(Record):
@@ -185,21 +230,60 @@ class FeedbackRecord(Record):
         id: the document; None for "the collection has no answer".
         right: whether that is right.
         at: when it came, in UTC (RFC 3339).
-        observed: the answer of the collection at that time: `first`, the id of the first match, its `confidence`, and
-            whether the right document was in the set of 0.9 (`covered`); None if it is unknown.
+        observed: the answer of the collection at that time: `first`, the id of the first match, its `confidence`,
+            and whether the right document was in the set of 0.9 (`covered`); None if it is unknown.
     """
 
     number: int
-    query: str | list[float]
+    query: Annotated[str | list[float], Named("Query")]
     id: str | None
     right: bool
     at: str
-    observed: Mapping[str, Any] | None = None
+    observed: Annotated[Observation | None, ALWAYS_SENT] = None
 
 
 def parse_feedback(content: Mapping[str, Any]) -> FeedbackRecord:
     """Parse one record of feedback."""
     return FeedbackRecord.read(content)
+
+
+class FeedbackKept(Record):
+    """The number of records that were stored, and the judgements that were not.
+
+    Attributes:
+        left_out: the judgements of documents that are missing.
+        collection: the name of the collection that answered, if an alias was named.
+    """
+
+    kept: int
+    left_out: list[Annotated[Mapping[str, str], Named("FieldProblem")]]
+    collection: str | None = None
+
+
+class FeedbackPage(Record):
+    """A page of feedback, the oldest first.
+
+    Attributes:
+        next_cursor: for the next page; None after the last.
+        count: the number of all records; at most 100,000, of which the oldest make room.
+        collection: the name of the collection that answered, if an alias was named.
+    """
+
+    feedback: list[FeedbackRecord]
+    next_cursor: str | None
+    count: int
+    collection: str | None = None
+
+
+class FeedbackDeleted(Record):
+    """The number of records that were deleted.
+
+    Attributes:
+        collection: the name of the collection that answered, if an alias was named.
+    """
+
+    deleted: int
+    collection: str | None = None
 
 
 class Spread(Record):
@@ -213,32 +297,38 @@ class CappedSpread(Spread):
     """The mean and standard deviation of similarities, and a distribution up to whose null similarity they count.
 
     Attributes:
-        at_most: the other distribution; None if nothing bounds this one.
+        at_most: the other distribution: that of the encoder, one deviation higher; None if nothing bounds it.
     """
 
-    at_most: Spread | None = None
+    at_most: Annotated[Spread | None, ALWAYS_SENT] = None
 
 
-class Background(Record):
+class Background(Record, schema="NullBackground"):
     """The distribution of similarities between unrelated keys, from which named null keys are computed.
 
     Attributes:
-        at_most: a distribution up to whose null similarity this one counts; None if nothing bounds it.
-        pairs: the number of compared pairs of keys.
-        short: the distribution for queries of one to three words, if most keys are as short; None if it is the same.
-        at_least: the similarities of one query to the keys, whose null similarity counts if it is higher; None in the
-            information of a collection, because each query has others.
-        fades_from: the temperature from which `at_least` counts less; from twice of it on it does not count.
+        of: the source of the distribution. `encoder`: unrelated questions and texts. `keys`: the keys of two
+            different documents. `both`: a blend of these two. `labels`: labelled questions, which set the mean; the
+            deviation is 0.
+        pairs: the number of pairs of keys that were compared; 0 for the sources `encoder` and `labels`.
+        at_most: the other distribution: that of the encoder, one deviation higher; None if nothing bounds it.
+        short: the distribution for a question of one to three words, if most keys are as short: unrelated words are
+            more similar than sentences. None if keys are longer, and without an encoder.
+        at_least: the similarities of one question to keys of the collection, whose null similarity counts if it is
+            higher. None in the description of a collection, because each question has others, and for null keys
+            other than `auto`.
+        fades_from: the temperature from which `at_least` counts less; from twice of it on it does not count. None
+            without `at_least`.
     """
 
     mean: float
     deviation: float
     of: Literal["encoder", "keys", "both", "labels"]
     pairs: int
-    at_most: Spread | None = None
-    short: CappedSpread | None = None
-    at_least: CappedSpread | None = None
-    fades_from: float | None = None
+    at_most: Annotated[Spread | None, ALWAYS_SENT] = None
+    short: Annotated[CappedSpread | None, ALWAYS_SENT] = None
+    at_least: Annotated[CappedSpread | None, ALWAYS_SENT] = None
+    fades_from: Annotated[float | None, ALWAYS_SENT] = None
 
 
 class Alias(Record, schema="AliasAnswer"):
@@ -317,20 +407,31 @@ class TrainingReport(Record):
     error: float
 
 
-class ProjectionInfo(Record):
-    """The map of a collection's queries, without its vectors.
+class KeptProjection(Record):
+    """A projection without its vectors.
 
     Attributes:
         rank: the number of directions that it changes.
         at: when it was stored, in UTC (RFC 3339).
-        trained: its quality on labelled pairs; None if it was not sent.
-        drops: for one that was just stored, what the collection lost by it, such as "calibration".
+        trained: the quality on labelled pairs; None if it was not sent.
     """
 
     rank: int
     at: str
     trained: TrainingReport | None
-    drops: Sequence[str] = ()
+
+
+class ProjectionInfo(KeptProjection, schema="ProjectionAnswer"):
+    """The map of a collection's queries, without its vectors.
+
+    Attributes:
+        drops: for one that was just stored, the settings that the collection lost by it: a calibration is of other
+            similarities.
+        collection: the name of the collection that answered, if an alias was named.
+    """
+
+    drops: Annotated[Sequence[str], ALWAYS_SENT] = ()
+    collection: str | None = None
 
 
 def parse_projection_info(content: Mapping[str, Any] | None) -> ProjectionInfo | None:
@@ -342,14 +443,16 @@ def parse_projection_info(content: Mapping[str, Any] | None) -> ProjectionInfo |
 
 
 class CollectionCosts(Record):
-    """The costs of a collection.
+    """The costs of a collection: memory, disk, and the times of its questions.
 
     Attributes:
-        memory_bytes: the bytes of its keys, values and codes in memory; 0 while they are not there, None if shard
-            servers hold them.
-        disk_bytes: about how many bytes it takes in the database, with its indexes.
-        asked: the number of questions that the service has answered since its start.
-        p99_ms: the time within which 99 of 100 calls were answered, without encoding; None before the first.
+        memory_bytes: the bytes of its keys, values and codes in the memory of this process, with room for more; 0
+            while they are not in memory, None if shard servers hold them.
+        disk_bytes: about how many bytes it takes in the database, with its indexes. At most 128 of its documents
+            are measured, again whenever their number changes; free pages and the log are not counted.
+        asked: the number of questions that this process has answered since its start.
+        p99_ms: the milliseconds within which 99 of 100 calls with questions were answered, rounded up by at most a
+            fifth; without the encoding of texts. None before the first.
     """
 
     memory_bytes: int | None
@@ -358,29 +461,43 @@ class CollectionCosts(Record):
     p99_ms: float | None
 
 
-class CollectionInfo(Record):
-    """A collection's settings, and its number of documents.
+class CollectionInfo(Record, schema="CollectionAnswer"):
+    """The settings of a collection, its size, and whether it is ready for queries.
 
     Attributes:
+        name: a letter or digit, then up to 127 letters, digits, dots, underscores or dashes.
+        similarity: cosine: q·k/‖q‖‖k‖; dot: q·k; scaled_dot: q·k/√d; gaussian: −‖q − k‖²/2.
+        dimension: the width of the keys; None before it is set.
+        value_dimension: the width of the values; None before it is set.
+        encoder: the encoder of its texts; None if its documents come with vectors.
+        precision: the number format of the encoder: float32 or bfloat16.
+        background: the basis of a null key with a name; None without one, and before it can be measured.
+        null_similarity: the similarity of the null key at the collection's temperature, over all of its documents.
+            A question that is similar to all of them raises it, if `null` is "auto".
+        calibration: the stored calibration; None without one.
         documents: the number of documents that can be attended to; `keyless` documents are counted separately.
-        keys: the number of their keys; None while they are being loaded from disk.
+        keyless: the number of further documents, which have no key: they are found by id and filter, and never
+            weighed.
+        keys: the number of keys of its documents: one each, or several. None until it is `ready`.
+        ready: false while its keys are read from disk after a start, or while it is loaded as a demo collection.
+        costs: memory, disk and times. None in lists, in answers to PUT and PATCH, for a key with a filter, and if a
+            document that is measured is damaged.
         defaults: the options of queries that do not send their own; None without any, and from an older service.
-        expire_after: the seconds after which new documents expire; None for never.
-        expired: the number of documents that have expired, but are not deleted yet; None from an older service.
-        projection: the map of its queries; None without one, and from an older service.
-        costs: memory, disk and times, which `info` returns; None in lists, after a change, for a key with a filter, and
-            from an older service.
+        expire_after: the seconds after which a new document expires that has no `expires` of its own; None: never.
+        expired: the number of documents that have expired, and are absent, but are not deleted yet; 0 for a key
+            with a filter.
+        projection: the map of its queries, which was trained on labelled pairs; None without one.
     """
 
-    name: str
+    name: Annotated[str, NAME, Keyword("examples", ("library",))]
     similarity: Literal["cosine", "dot", "scaled_dot", "gaussian"]
     dimension: int | None
     value_dimension: int | None
     encoder: str | None
     precision: str | None
     value_from: Literal["value", "key"]
-    temperature: float
-    null: float | Literal["auto", "lenient", "strict", "calibrated", False]
+    temperature: Annotated[float, Named("Temperature")]
+    null: Annotated[float | Literal["auto", "lenient", "strict", "calibrated", False], Named("Null")]
     background: Background | None
     null_similarity: float | None
     calibration: KeptCalibration | None
@@ -388,11 +505,24 @@ class CollectionInfo(Record):
     keyless: int
     keys: int | None
     ready: bool
-    costs: CollectionCosts | None = None
-    defaults: Mapping[str, Any] | None = None
-    expire_after: float | None = None
-    expired: int | None = None
-    projection: ProjectionInfo | None = None
+    costs: Annotated[CollectionCosts | None, ALWAYS_SENT] = None
+    defaults: Annotated[Annotated[Mapping[str, Any], Named("Defaults")] | None, ALWAYS_SENT] = None
+    expire_after: Annotated[float | None, ALWAYS_SENT] = None
+    expired: Annotated[int | None, int, ALWAYS_SENT] = None
+    projection: Annotated[Annotated[ProjectionInfo, KeptProjection] | None, ALWAYS_SENT] = None
+
+
+class CollectionList(Record):
+    """A list of collections, ordered by name: all of them, or one page.
+
+    Attributes:
+        next_cursor: the position of the next page; None at the end, and with a limit of 0.
+        access: the access of this caller; each includes those before it.
+    """
+
+    collections: list[CollectionInfo]
+    next_cursor: str | None
+    access: Literal["read", "feedback", "write"]
 
 
 class ServerInfo(Record, schema="ServerAnswer"):
@@ -705,7 +835,19 @@ class EncoderList(Record):
 
 
 class Model(Record):
-    """A model of the service. Some fields are None until the model has loaded."""
+    """A model of the service. From `state` on its fields are not OpenAI's; later ones are None before it is ready.
+
+    Attributes:
+        max_tokens: the number of tokens that it reads of a text; None also if it reads all.
+        similarity: the similarity recommended by its makers: the default of its collections.
+        temperature: the default temperature of its collections with that similarity: that of its training, or a
+            measured one.
+        temperature_source: the source of the temperature: the model card in its folder, or a measurement on pairs
+            of questions and texts when it loaded.
+        batched: false if its vectors depend on the other texts in a batch: then each text is encoded alone.
+        notes: notes for the operator of the service.
+        created: the time at which its weights were stored on this machine, in seconds of Unix time.
+    """
 
     id: str
     state: Literal["unloaded", "loading", "ready", "failed"]
@@ -724,35 +866,61 @@ class Model(Record):
 
 
 class FieldValue(Record):
-    """A value of a metadata field, and the number of documents that have this value."""
+    """A value of a metadata field, and the number of documents that have this value.
 
-    value: Any
+    Attributes:
+        value: a text, a number, true or false; None only as an element of a list.
+        count: the number of documents that have it, as the field itself or as an element of its list.
+    """
+
+    value: Scalar
     count: int
 
 
 class FieldFacts(Record):
-    """Statistics of the values of a metadata field.
+    """Statistics of one metadata field, over the documents that pass the filter.
 
     Attributes:
-        count: the number of documents that have it.
-        values: the values, most frequent first, if requested; `next_cursor` is set if there are more.
+        types: the types that occur. `integer` is a number without a point or an exponent, `number` one with. A list
+            adds `list` and the types of its scalars. The fields inside an `object` are listed under their own
+            paths.
+        count: the number of documents that have the field; None counts as absent.
+        distinct: the number of different values: 1, 1.0, "1" and true are four. For a list, its scalars count.
+        min: the smallest number. If there are only texts, the first by code point; otherwise None.
+        max: the largest number. If there are only texts, the last by code point; otherwise None.
+        values: the most frequent values first, then None, false, true, numbers and texts in their order; None
+            without `values` in the request.
+        next_cursor: the position of the next values; None at the end.
     """
 
-    types: list[str]
+    types: list[Literal["integer", "number", "text", "boolean", "null", "list", "object"]]
     count: int
     distinct: int
-    min: Any
-    max: Any
+    min: int | float | str | None
+    max: int | float | str | None
     values: list[FieldValue] | None
     next_cursor: str | None
 
 
-class Written(Record):
-    """The result of a write.
+class FieldsAnswer(Record):
+    """Statistics of metadata fields, by name, in the order of the names or of the request.
 
     Attributes:
-        skipped: the ids that existed already; their documents are unchanged.
-        truncated: the ids of documents whose text is longer than the encoder reads; None if the encoder does not tell.
+        next_cursor: the position of further fields; None at the end.
+    """
+
+    fields: dict[str, FieldFacts]
+    next_cursor: str | None
+
+
+class Written(Record):
+    """The result of a write: how many documents were written, and which were left out or cut.
+
+    Attributes:
+        upserted: the number of documents written.
+        truncated: the ids of documents whose text is longer than the encoder reads; None if the encoder does not
+            tell.
+        skipped: the ids that existed already, whose documents stay unchanged.
         deleted: the number of documents that were deleted because the new ones supersede them.
     """
 
