@@ -15,6 +15,7 @@ from service.api.routing import GuardedRoute
 from service.schemas.answers import PLACE, refer
 from service.schemas.answers import describe as describe_answers
 from service.schemas.stream import LINES
+from service.schemas.vector import NestedAnswer, VectorAnswer
 from service.schemas.wire import JSONObject, Problem, Wire, without_null
 
 Schemas = dict[str, Any]
@@ -41,7 +42,7 @@ def complete_schemas(derived: Schemas, answers: Collection[Any]) -> Schemas:
         answers: the client's records that routes answer.
     """
     schemas = derived | _beside_the_routes()
-    schemas |= describe_answers(answers, schemas.keys())
+    schemas |= describe_answers((*answers, *LINES), schemas.keys())
     for name in MADE_BY_FASTAPI:
         schemas.pop(name, None)
     for model in _below(JSONObject):
@@ -59,12 +60,9 @@ def _below(kind: type[JSONObject]) -> Iterator[type[JSONObject]]:
 
 
 def _beside_the_routes() -> Schemas:
-    """Return the schemas that no route declares: those of problems, and of the lines in streams.
-
-    Any call may return a problem, and a stream is declared as one text.
-    """
+    """Return the schemas that no route declares: those of problems, and of vectors and arrays in answers."""
     schemas: Schemas = {}
-    kinds: tuple[Any, ...] = (Problem, *LINES)
+    kinds: tuple[Any, ...] = (Problem, VectorAnswer, NestedAnswer)
     for kind in kinds:
         adapter: TypeAdapter[Any] = TypeAdapter(kind)
         schema = adapter.json_schema(mode="serialization", ref_template=f"{PLACE}{{model}}")

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from softkv.record import ALWAYS_SENT, OR_NULL, VECTOR, VECTORS, Keyword, Named, Record
+from softkv.record import ALWAYS_SENT, LEFT_OUT, OR_NULL, VECTOR, VECTORS, Keyword, Named, Record
 
 Schema = dict[str, Any]
 PLACE = "#/components/schemas/"
@@ -86,18 +86,18 @@ def _apply_marks(kind: Any, marks: tuple[Any, ...], schemas: dict[str, Schema]) 
     if VECTOR in marks or VECTORS in marks:
         vector = {"$ref": f"{PLACE}VectorAnswer"}
         return vector if VECTOR in marks else {"type": "array", "items": vector}
+    keywords = {mark.name: mark.value for mark in marks if isinstance(mark, Keyword)}
     if names:
-        return _define(names[0], kind, schemas)
-    schema = _refer(kind, schemas)
-    return schema | {mark.name: mark.value for mark in marks if isinstance(mark, Keyword)}
+        return _define(names[0], kind, schemas, **keywords)
+    return _refer(kind, schemas) | keywords
 
 
-def _define(name: str, kind: Any, schemas: dict[str, Schema]) -> Schema:
+def _define(name: str, kind: Any, schemas: dict[str, Schema], **keywords: Any) -> Schema:
     """Return a reference to the schema of a record, or of a union of records of which each value has one."""
     if name not in schemas:
         schemas[name] = {}  # it may refer to itself
         if get_args(kind):
-            schemas[name] = {"oneOf": [_refer(one, schemas) for one in get_args(kind)]}
+            schemas[name] = {"oneOf": [_refer(one, schemas) for one in get_args(kind)]} | keywords
         else:
             schemas[name] = _object(kind, schemas)
     return {"$ref": f"{PLACE}{name}"}
@@ -115,13 +115,8 @@ def _object(kind: Any, schemas: dict[str, Schema]) -> Schema:
         properties[sent.get(name, name)] = schema | (
             {"description": descriptions[name]} if name in descriptions else {}
         )
-    return {
-        "type": "object",
-        "description": summary,
-        "properties": properties,
-        "required": required,
-        "additionalProperties": False,
-    }
+    closed = {"additionalProperties": False} if getattr(kind, "_closed", True) else {}
+    return {"type": "object", "description": summary, "properties": properties, "required": required} | closed
 
 
 def _fields(kind: Any) -> Iterator[tuple[str, Any, bool]]:
@@ -129,8 +124,8 @@ def _fields(kind: Any) -> Iterator[tuple[str, Any, bool]]:
     hints = get_type_hints(kind, localns={"Array": ARRAY}, include_extras=True)
     if issubclass(kind, Record):
         for name in kind._names:
-            is_required = name not in kind._defaults or ALWAYS_SENT in get_args(hints[name])
-            yield name, hints[name], is_required
+            marks = get_args(hints[name])
+            yield name, hints[name], ALWAYS_SENT in marks or (name not in kind._defaults and LEFT_OUT not in marks)
         return
     for name, hint in hints.items():
         is_optional = get_origin(hint) is NotRequired

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from service.schemas.collection import SIMILARITIES
-from service.schemas.vector import Nested, NestedAnswer
+from service.schemas.vector import Nested
 from service.schemas.wire import DocumentedAs, InParts, Normaliser, Number, Temperature, VectorFormat, Wire
 
 MAX_HOPFIELD_STEPS = 100
@@ -156,46 +156,6 @@ class AttentionRequest(Wire):
                     "hopfield_steps": 3,
                     "intermediates": True,
                 },
-            ]
-        }
-    )
-
-
-class AttentionAnswer(Wire):
-    """The result of attention, with the same nesting as the arrays of the request."""
-
-    output: NestedAnswer = Field(description="[..., m, d_v]: weights · value, through W_O if there are projections.")
-    weights: NestedAnswer | None = Field(
-        None,
-        description="[..., m, n], with heads [..., n_heads, m, n]; they sum to 1 with null_weight. Left out "
-        "if `include` does not list them.",
-    )
-    logits: NestedAnswer | None = Field(
-        None,
-        description="similarity / temperature + bias, in the shape of the weights; null for minus infinity. "
-        "Left out if `include` does not list them.",
-    )
-    log_partition: NestedAnswer | None = Field(
-        description="[..., m]: ln Σ exp(logit), including the null key; null for normalisers other than softmax."
-    )
-    null_weight: NestedAnswer = Field(description="[..., m]: the weight of the null key; 0 without a null key.")
-    intermediates: dict[str, NestedAnswer] | None = Field(
-        None,
-        description="By name: query, key, value (projected, split into heads), similarities, logits, weights, "
-        "null_weight. With projections also heads and concatenated. With hopfield_steps instead states, "
-        "weights and energies, one per step.",
-    )
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "output": [[11.2]],
-                    "weights": [[0.88, 0.12]],
-                    "logits": [[2.0, 0.0]],
-                    "log_partition": [2.127],
-                    "null_weight": [0.0],
-                }
             ]
         }
     )

@@ -10,9 +10,9 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from service.retrieval.documents import MAX_KEYS
-from service.schemas.filter import FilterField, MetadataField, Warnings
-from service.schemas.instants import EXPIRES, Timestamp
-from service.schemas.vector import Vector, VectorAnswer
+from service.schemas.filter import FilterField, MetadataField
+from service.schemas.instants import Timestamp
+from service.schemas.vector import Vector
 from service.schemas.wire import (
     MAX_PAGE,
     DocumentId,
@@ -181,30 +181,6 @@ class Document(DocumentBody):
     model_config = ConfigDict(json_schema_extra={"examples": [{"id": "qa76", **DOCUMENT}]})
 
 
-class DocumentAnswer(Wire):
-    """A stored document: its id and the requested fields."""
-
-    id: str
-    key: OrNull[str] = None
-    value: JSONValue = None
-    metadata: Metadata | None = None
-    key_vector: OrNull[VectorAnswer] = Field(
-        None, description="The vector of the key; null for a document without a key."
-    )
-    key_vectors: list[VectorAnswer] | None = Field(
-        None, description="The vectors of several keys, instead of `key_vector`."
-    )
-    parts: list[Part] | None = Field(None, description="With `key_vectors`: the part of the key text of each.")
-    value_vector: OrNull[VectorAnswer] = Field(
-        None,
-        description="The vector that the output blends; null for a document with neither a key nor a value "
-        "vector of its own.",
-    )
-    expires: str | None = Field(None, description=EXPIRES, json_schema_extra={"format": "date-time"})
-
-    model_config = ConfigDict(json_schema_extra={"examples": [{"id": "qa76", **DOCUMENT}]})
-
-
 class DocumentBatch(Wire):
     """A batch of documents, of which either all or none are written."""
 
@@ -234,19 +210,6 @@ class DocumentBatch(Wire):
                 },
             ]
         }
-    )
-
-
-class Upserted(Wire):
-    """The result of a write: how many documents were written, and which were left out or cut."""
-
-    upserted: int = Field(description="The number of documents written.")
-    skipped: list[str] | None = Field(
-        None, description='Only with `mode: "skip"`: existing ids, whose documents stay unchanged.'
-    )
-    deleted: int | None = Field(None, description="Only with `delete`: the number of documents that were deleted.")
-    truncated: list[str] | None = Field(
-        description="Ids of documents whose text was longer than the encoder reads; null if the encoder does not tell."
     )
 
 
@@ -300,17 +263,6 @@ class DocumentQuery(Wire):
     )
 
 
-class DocumentPage(Wire):
-    """One page of a list of documents, and the cursor of the next page."""
-
-    documents: list[DocumentAnswer]
-    next_cursor: str | None = Field(
-        description="The position of the next page; null at the end, and with a limit of 0."
-    )
-    count: int | None = Field(description="The number of all documents that pass; null without `count` in the request.")
-    warnings: Warnings = None
-
-
 class DocumentDelete(Wire):
     """The documents to delete, by exactly one of `ids` and `filter`."""
 
@@ -332,13 +284,6 @@ class DocumentDelete(Wire):
             ]
         }
     )
-
-
-class Deleted(Wire):
-    """The number of documents that were deleted."""
-
-    deleted: int
-    warnings: Warnings = None
 
 
 class ValuePatch(Wire):
@@ -382,10 +327,3 @@ class DocumentUpdate(Wire):
             ]
         }
     )
-
-
-class Updated(Wire):
-    """The number of documents that were changed."""
-
-    updated: int
-    warnings: Warnings = None

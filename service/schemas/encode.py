@@ -8,7 +8,6 @@ from annotated_types import Len
 from pydantic import ConfigDict, Field
 
 from service.retrieval.queries import MAX_CHARACTERS
-from service.schemas.vector import NestedAnswer
 from service.schemas.wire import InParts, Text, VectorFormat, Wire
 
 
@@ -31,37 +30,6 @@ class EncodeRequest(Wire):
             ]
         }
     )
-
-
-class Token(Wire):
-    """A token: the piece of the text from character `start` up to `end`, in Unicode code points.
-
-    Both are 0 for a token that is not in the text: a special token, such as `[CLS]`, or a token of the model's prompt.
-    """
-
-    text: str
-    start: int
-    end: int
-
-
-class EncodeAnswer(Wire):
-    """The vectors of the texts, in order, and facts about how the model read each text.
-
-    An encoder behind a URL does not tell the tokens of a text: then `token_counts`, `truncated` and `unknown_tokens`
-    are null.
-    """
-
-    model: str
-    dimension: int
-    embeddings: NestedAnswer = Field(description="[n, dimension]: one vector per text.")
-    token_counts: list[int] | None = Field(
-        description="The number of tokens of each whole text, special tokens included."
-    )
-    truncated: list[bool] | None = Field(description="Whether each text is longer than the model reads.")
-    unknown_tokens: list[int] | None = Field(
-        description="The number of tokens of each text that the model does not know, and reads as one and the same."
-    )
-    tokens: list[list[Token]] | None = Field(None, description="The tokens that the model reads of each text.")
 
 
 TraceInclude = Literal["logits", "query", "key", "value", "changes"]
@@ -102,37 +70,3 @@ class TraceRequest(Wire):
             ]
         }
     )
-
-
-class TracedToken(Wire):
-    """A token of a traced text; `start` and `end` are 0 for a special token, which is in neither text."""
-
-    text: str
-    start: int = Field(description="The position of its first character in its text, in Unicode code points.")
-    end: int
-    sequence: int | None = Field(description="0: in text; 1: in pair; null: added by the model, such as [CLS].")
-
-
-class Changes(Wire):
-    """By how much each step of a layer changes each token's vector, as a share of the length of that vector: [n]."""
-
-    attention: NestedAnswer = Field(description="The change by attention.")
-    feed_forward: NestedAnswer = Field(description="The change by the feed-forward network.")
-    layer: NestedAnswer = Field(description="The change by the whole layer, including normalisation.")
-
-
-class TraceAnswer(Wire):
-    """The tokens, and how each token attends to the others, for each chosen layer and head."""
-
-    model: str
-    tokens: list[TracedToken]
-    layers: list[int] = Field(description="The layers of the answer, from 0.")
-    heads: list[int] = Field(description="The heads of the answer, from 0.")
-    attention: NestedAnswer = Field(
-        description="[layer][head][i][j]: the weight of token j for token i; rows sum to 1."
-    )
-    logits: NestedAnswer | None = Field(None, description="[layer][head][i][j]; null if `causal` hides token j.")
-    query: NestedAnswer | None = Field(None, description="[layer][head][i][d_k]")
-    key: NestedAnswer | None = Field(None, description="[layer][head][i][d_k]")
-    value: NestedAnswer | None = Field(None, description="[layer][head][i][d_k]")
-    changes: list[Changes] | None = Field(None, description="One for each layer of the answer.")

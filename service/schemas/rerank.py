@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from annotated_types import Ge, Len
 from pydantic import ConfigDict, Field, PlainValidator, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from service.retrieval.queries import MAX_DEPTH, MAX_RERANK_QUERY
-from service.schemas.openai import OpenAIWire, Usage
+from service.schemas.openai import OpenAIWire
 from service.schemas.wire import InParts, Text, well_formed
 
 MAX_PAIRS = MAX_DEPTH
@@ -71,49 +71,6 @@ class RerankRequest(OpenAIWire):
     )
 
 
-class RankedText(OpenAIWire):
-    """The text of a document."""
-
-    text: str
-
-
-class RankedDocument(OpenAIWire):
-    """A document and its relevance."""
-
-    index: int = Field(description="The position of the document in the request, from 0.")
-    relevance_score: float = Field(description="1 / (1 + exp(−logit)), 0 to 1.")
-    document: RankedText | None = Field(None, description="Present with `return_documents`.")
-
-
-class APIVersion(OpenAIWire):
-    """The version of Cohere's API that the call has the form of."""
-
-    version: Literal["1", "2"]
-
-
-class BilledUnits(OpenAIWire):
-    """Cohere's count of searches; always 1."""
-
-    search_units: int
-
-
-class Meta(OpenAIWire):
-    """Facts about the call, as Cohere's clients read them."""
-
-    api_version: APIVersion
-    billed_units: BilledUnits
-
-
-class RerankAnswer(OpenAIWire):
-    """The documents in the order of their relevance, the most relevant first."""
-
-    id: str = Field(description="The id of the request.")
-    model: str
-    results: list[RankedDocument]
-    meta: Meta
-    usage: Usage
-
-
 Texts = Annotated[
     Any,
     PlainValidator(lambda content: _texts(content)),
@@ -155,25 +112,3 @@ class ScoreRequest(OpenAIWire):
             ]
         }
     )
-
-
-class Score(OpenAIWire):
-    """The score of a pair."""
-
-    index: int
-    object: Literal["score"]
-    score: float = Field(
-        description="The logit after the activation that the model's maker declares: a sigmoid, unless its files name "
-        "another."
-    )
-
-
-class ScoreAnswer(OpenAIWire):
-    """The scores of the pairs, in their order, and the number of tokens."""
-
-    id: str = Field(description="The id of the request.")
-    object: Literal["list"]
-    created: int = Field(description="The time of the answer, in seconds of Unix time.")
-    model: str
-    data: list[Score]
-    usage: Usage

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self, datacl
 # never null, and any other field is always there. A class in place of a mapping has its fields.
 ALWAYS_SENT: Final = "always sent"
 """The mark of a field with a default that the service sends in every answer."""
+LEFT_OUT: Final = "left out"
+"""The mark of a field without a default that the service may leave out: the client fills it in."""
 OR_NULL: Final = "left out or null"
 """The mark of a field with a default that may be null, too."""
 VECTOR: Final = "vector"
@@ -48,10 +50,12 @@ class Record:
     Args:
         schema: the name of the record in that description; that of the class if left out.
         sent: the fields with another name in JSON, as this name by that of the field.
+        closed: whether it has no other fields, as far as the description says.
     """
 
     _schema: ClassVar[str] = ""
     _sent: ClassVar[Mapping[str, str]] = {}
+    _closed: ClassVar[bool] = True
 
     _names: ClassVar[tuple[str, ...]] = ()
     _defaults: ClassVar[dict[str, Any]] = {}
@@ -65,9 +69,11 @@ class Record:
                 raise AttributeError(self._instead[name])
             return super().__getattribute__(name)  # raises Python's own AttributeError
 
-    def __init_subclass__(cls, schema: str | None = None, sent: Mapping[str, str] | None = None) -> None:
+    def __init_subclass__(
+        cls, schema: str | None = None, sent: Mapping[str, str] | None = None, *, closed: bool = True
+    ) -> None:
         super().__init_subclass__()
-        cls._schema, cls._sent = schema or cls.__name__, sent or cls._sent
+        cls._schema, cls._sent, cls._closed = schema or cls.__name__, sent or cls._sent, closed
         declared = [name for name in vars(cls).get("__annotations__", ()) if not name.startswith("_")]
         cls._names = (*cls._names, *declared)
         cls._defaults = cls._defaults | {name: vars(cls)[name] for name in declared if name in vars(cls)}

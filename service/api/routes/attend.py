@@ -58,10 +58,11 @@ from service.schemas.attend import (
     SweepAnswer,
     SweepRequest,
 )
-from service.schemas.attention import AttentionAnswer, AttentionRequest
+from service.schemas.attention import AttentionRequest
 from service.schemas.vector import write_vector
 from service.schemas.wire import MAX_MATCHES, MAX_PAGE, MAX_SWEPT_WEIGHTS, Wire
 from service.storage import CollectionRecord
+from softkv.answers.arrays import Attended
 
 # The fields with the same name in the request and in the options of the lookup.
 OPTIONS = (AttendRequest.model_fields.keys() & Options.__dataclass_fields__) - {"read", "group_by", "rerank"}
@@ -426,7 +427,7 @@ HEAVY_PAIRS = 1 << 18  # numbers of query times numbers of key: no fewer than lo
 
 @arrays_router.post(
     "/attend",
-    response_model=AttentionAnswer,
+    response_model=Attended,
     responses=refusals(*WITH_BODY, "too_much"),
     response_description="The output, and its intermediate results.",
     summary="Attend over arrays of the request",

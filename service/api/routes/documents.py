@@ -20,22 +20,19 @@ from service.retrieval.collections import parse_filter
 from service.retrieval.documents import WriteResult
 from service.scheduling import BODIES, READS, WRITES
 from service.schemas.document import (
-    Deleted,
-    DocumentAnswer,
     DocumentBatch,
     DocumentBody,
     DocumentDelete,
     DocumentInclude,
-    DocumentPage,
     DocumentPatch,
     DocumentQuery,
     DocumentUpdate,
-    Updated,
-    Upserted,
 )
 from service.schemas.stream import UPLOAD_ANSWER, UPLOAD_BODY
 from service.schemas.wire import VectorFormat
 from service.storage import Condition, Order
+from softkv.answers.documents import Deleted, DocumentAnswer, DocumentPage, Updated
+from softkv.answers.info import Written
 
 router = json_router("/v1/collections/{name}/documents", "documents", "read", "collection", "filtered")
 
@@ -45,7 +42,7 @@ MANY_DOCUMENTS = 1000
 @router.post(
     "",
     dependencies=[requires("write"), takes("write")],
-    response_model=Upserted,
+    response_model=Written,
     responses={
         200: {"content": {NDJSON: UPLOAD_ANSWER}},
         **refusals(*WITH_BODY, *STORING, *ASKING, "documents_exist", "too_much"),
@@ -186,8 +183,8 @@ def _only_filter(body: DocumentDelete | DocumentUpdate, request: Request) -> Con
 @router.put(
     "/{id:path}",
     dependencies=[requires("write"), takes("write")],
-    response_model=Upserted,
-    responses={201: {"model": Upserted, "description": "Created."}, **refusals(*WITH_BODY, *STORING, *ASKING)},
+    response_model=Written,
+    responses={201: {"model": Written, "description": "Created."}, **refusals(*WITH_BODY, *STORING, *ASKING)},
     response_description="Replaced.",
     summary="Write one document",
 )
@@ -210,7 +207,7 @@ async def put_document(
 @router.patch(
     "/{id:path}",
     dependencies=[requires("write"), takes("write")],
-    response_model=Upserted,
+    response_model=Written,
     responses=refusals(*WITH_BODY, *STORING, *ASKING, "document_not_found", "document_changed"),
     response_description="Changed.",
     summary="Change a part of a document",

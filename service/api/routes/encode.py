@@ -24,9 +24,10 @@ from service.retrieval import InvalidContent, TooLarge
 from service.retrieval.collections import get_model_queue
 from service.retrieval.queries import trace_text
 from service.scheduling import TEXTS
-from service.schemas.encode import EncodeAnswer, EncodeRequest, TraceAnswer, TraceRequest
+from service.schemas.encode import EncodeRequest, TraceRequest
 from service.schemas.stream import ENCODE_ANSWER
 from service.schemas.vector import write_vector
+from softkv.answers.arrays import EncodeAnswer, Trace
 
 if TYPE_CHECKING:
     from attention.transformer import TracedLayer
@@ -146,7 +147,7 @@ trace_router = json_router("/v1", "encode", "encode", "nothing", "nothing")
 
 @trace_router.post(
     "/trace",
-    response_model=TraceAnswer,
+    response_model=Trace,
     responses=refusals(*WITH_BODY, "too_much", "model_not_found", "untraceable", *ENCODING),
     response_description="The tokens, and the attention of each.",
     summary="Trace the attention between tokens",

@@ -18,7 +18,9 @@ from service.encoding import Encoded, Encoder, InvalidTokens, LoadingEncoder, Te
 from service.retrieval import InvalidContent
 from service.retrieval.collections import find_model, get_model_queue
 from service.scheduling import TEXTS
-from service.schemas.openai import EmbeddingsAnswer, EmbeddingsRequest, Model, ModelList
+from service.schemas.openai import EmbeddingsRequest
+from softkv.answers.info import Model
+from softkv.answers.openai import EmbeddingsAnswer, ModelList
 
 embeddings_router = json_router("/v1", "openai", "encode", "nothing", "nothing", ANY_OPENAI_CALL)
 

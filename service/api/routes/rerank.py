@@ -17,15 +17,8 @@ from service.encoding import ACTIVATIONS, Encoded, Encoders, EncodingQueue, Rera
 from service.retrieval import InvalidContent, TooLarge
 from service.retrieval.collections import get_reranker_queue
 from service.scheduling import TEXTS
-from service.schemas.rerank import (
-    MAX_PAIRS,
-    MAX_QUERY,
-    MAX_SCORED,
-    RerankAnswer,
-    RerankRequest,
-    ScoreAnswer,
-    ScoreRequest,
-)
+from service.schemas.rerank import MAX_PAIRS, MAX_QUERY, MAX_SCORED, RerankRequest, ScoreRequest
+from softkv.answers.openai import RerankAnswer, ScoreAnswer
 
 router = json_router("", "encode", "encode", "nothing", "nothing")
 REFUSALS = refusals(*WITH_BODY, "too_much", "model_not_found", *ENCODING)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 from softkv.answers.info import KeptProjection, TrainingReport
-from softkv.record import VECTORS, Record
+from softkv.record import LEFT_OUT, VECTORS, Record
 from softkv.wire import decode_array, decode_optional_array
 
 if TYPE_CHECKING:
@@ -33,11 +33,11 @@ class Attended(Record, schema="AttentionAnswer"):
     """
 
     output: Array
-    weights: Array | None
-    logits: Array | None
+    weights: Annotated[Array | None, LEFT_OUT]
+    logits: Annotated[Array | None, LEFT_OUT]
     log_partition: Array | None
     null_weight: Array
-    intermediates: Mapping[str, Array]
+    intermediates: Annotated[Mapping[str, Array], LEFT_OUT]
 
 
 class Projection(KeptProjection, schema="StoredProjection"):
@@ -72,6 +72,42 @@ def parse_projection(content: Mapping[str, Any] | None) -> Projection | None:
     return Projection.read(content, trained=trained, down=down, up=up)
 
 
+class Piece(Record, schema="Token"):
+    """A token: the piece of the text from character `start` up to `end`, in Unicode code points.
+
+    Both are 0 for a token that is not in the text: a special token, such as `[CLS]`, or a token of the model's
+    prompt.
+    """
+
+    text: str
+    start: int
+    end: int
+
+
+class EncodeAnswer(Record):
+    """The vectors of the texts, in order, and facts about how the model read each text.
+
+    An encoder behind a URL does not tell the tokens of a text: then `token_counts`, `truncated` and
+    `unknown_tokens` are None.
+
+    Attributes:
+        embeddings: [n, dimension]: one vector per text.
+        token_counts: the number of tokens of each whole text, special tokens included.
+        truncated: whether each text is longer than the model reads.
+        unknown_tokens: the number of tokens of each text that the model does not know, and reads as one and the
+            same.
+        tokens: the tokens that the model reads of each text.
+    """
+
+    model: str
+    dimension: int
+    embeddings: Array
+    token_counts: list[int] | None
+    truncated: list[bool] | None
+    unknown_tokens: list[int] | None
+    tokens: list[list[Piece]] | None = None
+
+
 class Token(Record, schema="TracedToken"):
     """A token of a traced text; `start` and `end` are 0 for a special token, which is in neither text.
 
@@ -84,6 +120,20 @@ class Token(Record, schema="TracedToken"):
     start: int
     end: int
     sequence: int | None
+
+
+class Changes(TypedDict):
+    """By how much each step of a layer changes each token's vector, as a share of the length of that vector: [n].
+
+    Attributes:
+        attention: the change by attention.
+        feed_forward: the change by the feed-forward network.
+        layer: the change by the whole layer, including normalisation.
+    """
+
+    attention: Array
+    feed_forward: Array
+    layer: Array
 
 
 class Trace(Record, schema="TraceAnswer"):
@@ -106,14 +156,14 @@ class Trace(Record, schema="TraceAnswer"):
     layers: list[int]
     heads: list[int]
     attention: Array
-    logits: Array | None
-    query: Array | None
-    key: Array | None
-    value: Array | None
-    changes: list[Mapping[str, Array]] | None
+    logits: Annotated[Array | None, LEFT_OUT]
+    query: Annotated[Array | None, LEFT_OUT]
+    key: Annotated[Array | None, LEFT_OUT]
+    value: Annotated[Array | None, LEFT_OUT]
+    changes: Annotated[list[Annotated[Mapping[str, Array], Changes]] | None, LEFT_OUT]
 
 
-class RankedDocument(Record):
+class RankedDocument(Record, closed=False):
     """A document of a reranking: its position in the request, and its relevance, 0 to 1.
 
     Attributes:

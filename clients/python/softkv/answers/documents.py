@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NotRequired, TypedDict
 
 from softkv.errors import Flaw
 from softkv.problems import invalid_value_at, raise_flaws
-from softkv.record import Record
+from softkv.record import INSTANT, OR_NULL, VECTOR, Named, Record
 from softkv.wire import OMITTED, Instant, OmittedType, decode_array, decode_optional_array, encode_vector
 
 if TYPE_CHECKING:
@@ -124,6 +124,73 @@ class Document:
             f"{name}={shorten(field)}" for name, field in self.fields.items() if name in ("key", "value", "metadata")
         ]
         return f"Document({', '.join([repr(self.id), *shown])})"
+
+
+class DocumentAnswer(TypedDict):
+    """A stored document: its id and the requested fields.
+
+    Attributes:
+        key_vector: the vector of the key; None for a document without a key.
+        key_vectors: the vectors of several keys, instead of `key_vector`.
+        parts: with `key_vectors`: the part of the key text of each.
+        value_vector: the vector that the output blends; None for a document with neither a key nor a value vector
+            of its own.
+        expires: the instant from which on the document is absent, in UTC (RFC 3339), beside any other field of the
+            document. Left out if it never expires.
+    """
+
+    id: str
+    key: NotRequired[Annotated[str | None, OR_NULL]]
+    value: NotRequired[Any]
+    metadata: NotRequired[Annotated[Mapping[str, Any], Named("Metadata")]]
+    key_vector: NotRequired[Annotated[Annotated[Array, VECTOR] | None, OR_NULL]]
+    key_vectors: NotRequired[list[Annotated[Array, VECTOR]]]
+    parts: NotRequired[list[Annotated[Mapping[str, int], Named("Part")]]]
+    value_vector: NotRequired[Annotated[Annotated[Array, VECTOR] | None, OR_NULL]]
+    expires: NotRequired[Annotated[str, INSTANT]]
+
+
+class DocumentPage(Record):
+    """One page of a list of documents, and the cursor of the next page.
+
+    Attributes:
+        next_cursor: the position of the next page; None at the end, and with a limit of 0.
+        count: the number of all documents that pass; None without `count` in the request.
+        warnings: a sentence for each ordering (`>`, `>=`, `<`, `<=`) of the filter with a type that some texts or
+            numbers of its field do not have, or all of its values. If no document passes, also one for each
+            comparison with a field that no document has, or that always has another type. Left out otherwise.
+    """
+
+    documents: list[DocumentAnswer]
+    next_cursor: str | None
+    count: int | None
+    warnings: list[str] | None = None
+
+
+class Deleted(Record):
+    """The number of documents that were deleted.
+
+    Attributes:
+        warnings: a sentence for each ordering (`>`, `>=`, `<`, `<=`) of the filter with a type that some texts or
+            numbers of its field do not have, or all of its values. If no document passes, also one for each
+            comparison with a field that no document has, or that always has another type. Left out otherwise.
+    """
+
+    deleted: int
+    warnings: list[str] | None = None
+
+
+class Updated(Record):
+    """The number of documents that were changed.
+
+    Attributes:
+        warnings: a sentence for each ordering (`>`, `>=`, `<`, `<=`) of the filter with a type that some texts or
+            numbers of its field do not have, or all of its values. If no document passes, also one for each
+            comparison with a field that no document has, or that always has another type. Left out otherwise.
+    """
+
+    updated: int
+    warnings: list[str] | None = None
 
 
 def parse_document(content: Mapping[str, Any]) -> Document:

@@ -19,7 +19,7 @@ from softkv.answers.calibration import (
     Seen,
     WithWords,
 )
-from softkv.record import ALWAYS_SENT, NAME, Keyword, Named, Record
+from softkv.record import ALWAYS_SENT, LEFT_OUT, NAME, Keyword, Named, Record
 
 Scalar: TypeAlias = str | int | float | bool | None
 LabelSource: TypeAlias = Literal["labels", "feedback", "self"]
@@ -834,7 +834,7 @@ class EncoderList(Record):
     rerankers: list[RerankerInfo]
 
 
-class Model(Record):
+class Model(Record, closed=False):
     """A model of the service. From `state` on its fields are not OpenAI's; later ones are None before it is ready.
 
     Attributes:
@@ -851,7 +851,16 @@ class Model(Record):
 
     id: str
     state: Literal["unloaded", "loading", "ready", "failed"]
-    runs_on: str | None
+    runs_on: (
+        Literal[
+            "attention/transformer",
+            "NumPy",
+            "provider",
+            "sentence-transformers with attention",
+            "sentence-transformers",
+        ]
+        | None
+    )
     dimension: int | None
     max_tokens: int | None
     precision: str | None
@@ -860,7 +869,7 @@ class Model(Record):
     temperature_source: Literal["model card", "measured"] | None
     batched: bool | None
     notes: list[str] | None
-    object: str
+    object: Literal["model"]
     created: int
     owned_by: str
 
@@ -913,7 +922,7 @@ class FieldsAnswer(Record):
     next_cursor: str | None
 
 
-class Written(Record):
+class Written(Record, schema="Upserted"):
     """The result of a write: how many documents were written, and which were left out or cut.
 
     Attributes:
@@ -926,7 +935,7 @@ class Written(Record):
 
     upserted: int
     truncated: list[str] | None
-    skipped: list[str]
+    skipped: Annotated[list[str], LEFT_OUT]
     deleted: int = 0
 
 
