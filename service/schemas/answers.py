@@ -14,7 +14,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NotRequired, Union, get_args, get_origin, get_type_hints, is_typeddict
 
-from softkv.record import ALWAYS_SENT, LEFT_OUT, OR_NULL, VECTOR, VECTORS, Keyword, Named, Record
+from softkv.record import ALWAYS_SENT, LEFT_OUT, ONE_OF, OR_NULL, VECTOR, VECTORS, Keyword, Named, Record
 
 Schema = dict[str, Any]
 PLACE = "#/components/schemas/"
@@ -87,6 +87,8 @@ def _apply_marks(kind: Any, marks: tuple[Any, ...], schemas: dict[str, Schema]) 
         vector = {"$ref": f"{PLACE}VectorAnswer"}
         return vector if VECTOR in marks else {"type": "array", "items": vector}
     keywords = {mark.name: mark.value for mark in marks if isinstance(mark, Keyword)}
+    if ONE_OF in marks:
+        return {"oneOf": [_refer(one, schemas) for one in get_args(kind)]}
     if names:
         return _define(names[0], kind, schemas, **keywords)
     return _refer(kind, schemas) | keywords

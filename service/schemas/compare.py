@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from annotated_types import Len
 from pydantic import ConfigDict, Field
 
-from service.schemas.attend import AttendAnswer, SweptMatch
-from service.schemas.collection import NullBackground
-from service.schemas.defaults import Applied, FilterOrNull
+from service.schemas.defaults import FilterOrNull
 from service.schemas.query import TextOrParts
 from service.schemas.wire import (
     MAX_TOP_K,
-    CollectionBehind,
     DocumentId,
     JSONValue,
     Null,
@@ -83,53 +80,3 @@ class CompareRowsRequest(Comparing):
             ]
         }
     )
-
-
-class SQLRow(Wire):
-    """A row that an SQL statement returned."""
-
-    id: str
-    key: str | None
-    value: JSONValue
-
-
-class SQLAnswer(Wire):
-    """An SQL statement that searched for the question, and the rows that it found."""
-
-    statement: str = Field(description="The SQL statement as it was run, with named parameters.")
-    parameters: dict[str, Any] = Field(
-        description="The values of the parameters. Numbers beyond 64 bits are compared as bytes, and bytes "
-        "are written as in SQL: X'0A'."
-    )
-    rows: list[SQLRow]
-    took_ms: float
-
-
-class TopKAnswer(Wire):
-    """The k documents that are most similar to the question, without weights.
-
-    They are returned even if nothing matches.
-    """
-
-    matches: list[SweptMatch]
-    documents: int = Field(description="The number of documents compared.")
-    took_ms: float
-
-
-class CompareAnswer(Wire):
-    """The four answers to one question, all from one version of the rows."""
-
-    sql: SQLAnswer = Field(description="The answer of SQL's `=` on the key: the question must equal the whole text.")
-    full_text: SQLAnswer = Field(
-        description="The answer of the full-text search of the database: the words of the question, quoted "
-        "and joined by OR. SQLite ranks by bm25; PostgreSQL ranks by ts_rank_cd, which ignores how rare a "
-        "word is."
-    )
-    top_k: TopKAnswer
-    attention: AttendAnswer
-    background: NullBackground | None = Field(
-        description="The basis of the null key of this question, if it has a name. Its `mean` and `deviation`, and "
-        "those of `at_most` and `at_least`, give the null similarity at any temperature."
-    )
-    applied: Applied = None
-    collection: CollectionBehind = None

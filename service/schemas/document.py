@@ -35,14 +35,6 @@ class Part(Wire):
     end: int = Field(ge=0, description="The number of characters up to its end.")
 
 
-class MatchPart(Wire):
-    """The key of a document that matched best: its index, and its part of the key text if that was split."""
-
-    index: int = Field(ge=0, description="The index of the key in `key_vectors`, from 0.")
-    start: int | None = Field(None, ge=0, description="The number of characters before the part.")
-    end: int | None = Field(None, ge=0, description="The number of characters up to its end.")
-
-
 class Split(Wire):
     """The way to split a long text into several keys, one for each part."""
 

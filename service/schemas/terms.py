@@ -204,59 +204,6 @@ FullTextField = Annotated[
 ]
 
 
-class FullTextAnswer(Wire):
-    """The effect of full text on an answer: the weight of the query's words, and how many documents have one."""
-
-    weight: float = Field(description="λ, as used.")
-    ranking: Literal["bm25", "ts_rank_cd"] = Field(
-        description="The ranking of the database: bm25 in SQLite, ts_rank_cd in PostgreSQL."
-    )
-    documents: int = Field(
-        description="The number of documents that can be attended to and contain one of the words, or of the terms of "
-        "`full_text.query`."
-    )
-
-
-class WordsAddend(Wire):
-    """The number that the words of the query (full text) add to the logit of one document."""
-
-    of: Literal["full_text"]
-    rank: float = Field(
-        description="The full-text rank: larger is better, 0 if the document contains none of the words."
-    )
-    addend: float = Field(description="λ · rank.")
-
-
-class FieldAddend(Wire):
-    """The number that a term of the bias adds to the logit of one document, because of a metadata field."""
-
-    of: Literal["bias"]
-    field: str = Field(description="The field, as in the request.")
-    value: str | float | bool | None = Field(
-        description="The value of the field; null if it is missing, a list or an object."
-    )
-    addend: float
-
-
-class FilterAddend(Wire):
-    """The number that a soft filter (a term of the bias) adds to the logit of one document if it passes."""
-
-    of: Literal["bias"]
-    passes: bool = Field(description="Whether the document passes the filter.")
-    addend: float
-
-
-class RerankAddend(Wire):
-    """The number that a reranker adds to the logit of one document."""
-
-    of: Literal["rerank"]
-    logit: float | None = Field(description="The reranker's logit; null for a document that it did not read.")
-    addend: float = Field(description="weight · logit.")
-
-
-AddendLine = TypeAliasType("AddendLine", Annotated[WordsAddend | FieldAddend | FilterAddend | RerankAddend, Distinct()])
-
-
 class RerankModel(Wire):
     """A reranker, and how many documents of a query it reads."""
 

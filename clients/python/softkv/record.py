@@ -26,6 +26,8 @@ class Keyword(NamedTuple):
     value: Any
 
 
+ONE_OF: Final = "one of"
+"""The mark of a union of which every value is of exactly one type."""
 INSTANT: Final = Keyword("format", "date-time")
 NAME: Final = Keyword("pattern", "^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
 COUNT: Final = Keyword("minimum", 0.0)

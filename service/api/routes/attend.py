@@ -48,20 +48,12 @@ from service.retrieval.queries import (
     sweep_collection,
 )
 from service.scheduling import ARRAYS, BODIES
-from service.schemas.attend import (
-    MAX_ANSWER_GROUPS,
-    AttendAnswer,
-    AttendAnswers,
-    AttendRequest,
-    GroupBy,
-    Read,
-    SweepAnswer,
-    SweepRequest,
-)
+from service.schemas.attend import MAX_ANSWER_GROUPS, AttendRequest, GroupBy, Read, SweepRequest
 from service.schemas.attention import AttentionRequest
 from service.schemas.vector import write_vector
 from service.schemas.wire import MAX_MATCHES, MAX_PAGE, MAX_SWEPT_WEIGHTS, Wire
 from service.storage import CollectionRecord
+from softkv.answers.answer import AttendAnswer, AttendAnswers, SweepAnswer
 from softkv.answers.arrays import Attended
 
 # The fields with the same name in the request and in the options of the lookup.

@@ -15,7 +15,8 @@ from service.api.routing import collection_behind, filters, json_router, reaches
 from service.api.state import NameInPath, Running, instant_of
 from service.retrieval import queries
 from service.retrieval.queries import ComparisonResult, Options, TimedSearch
-from service.schemas.compare import CompareAnswer, CompareRequest, CompareRowsRequest
+from service.schemas.compare import CompareRequest, CompareRowsRequest
+from softkv.answers.answer import Comparison
 
 router = json_router("/v1", "compare", "stateless", "nothing", "nothing")
 FIELDS = ("key", "value", "metadata")
@@ -24,7 +25,7 @@ FIELDS = ("key", "value", "metadata")
 @router.post(
     "/collections/{name}/compare",
     dependencies=[takes("lookup"), reaches("collection"), filters("filtered")],
-    response_model=CompareAnswer,
+    response_model=Comparison,
     responses=refusals(*WITH_BODY, *ANSWERING),
     response_description="The four answers.",
     summary="Answer one question in four ways",
@@ -51,7 +52,7 @@ async def compare(name: NameInPath, body: CompareRequest, request: Request, runn
 
 @router.post(
     "/compare",
-    response_model=CompareAnswer,
+    response_model=Comparison,
     responses=refusals(*WITH_BODY, *ENCODING, "nothing_to_read"),
     response_description="The four answers.",
     summary="Answer one question in four ways from rows of the request",

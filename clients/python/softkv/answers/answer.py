@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired, TypeAlias, TypedDict, overload
 
-from softkv.answers.documents import Match, parse_match, shorten
-from softkv.answers.info import Background, parse_background
+from softkv.answers.documents import Match, SweptMatch, parse_match, shorten
+from softkv.answers.info import Background, Scalar, parse_background
 from softkv.answers.rendering import (
     NONE_OF_THESE,
     bars_html,
@@ -19,7 +19,7 @@ from softkv.answers.rendering import (
     to_arrow_table,
     to_data_frame,
 )
-from softkv.record import Record
+from softkv.record import ALWAYS_SENT, ONE_OF, OR_NULL, VECTOR, Named, Record
 from softkv.wire import decode_array
 
 if TYPE_CHECKING:
@@ -37,9 +37,28 @@ _MOST_TEMPERATURES = 8
 
 
 class Evidence(Record):
-    """Measures of how well the collection answers the query, such as the weight of "none of these".
+    """Measures of how well the collection matches the query, and a verdict on them: one document, several, or none.
 
     docs/guide/asking.md explains each field.
+
+    Attributes:
+        verdict: `none`: the null key has at least half of all weight (in a calibrated collection, `none_from`), or
+            no document passes the filter. Otherwise `one`: the heaviest document has more than half, summed over
+            its keys. Otherwise `several`. With `min_confidence`, a verdict other than `none` is `one` if the first
+            match has at least this `confidence`, else `several`.
+        verdict_certain: whether the exact weights give the same verdict: false if the `total_variation` of the
+            certificate is large enough to change it. A smaller `max_error` makes it certain.
+        alike: whether the documents that share the weight say nearly the same; false unless the verdict is
+            `several`. The first match and its copies then have more than half of all weight, and no document has it
+            alone. The key of a copy has a cosine of 0.95 or more to that of the first match. The 128 heaviest keys
+            are compared.
+        null_weight: the weight of the null key, which means "none of these"; 0 without a null key.
+        null_similarity: the similarity of the null key; None without a null key.
+        log_partition: ln Σ exp(logit), including the null key; at temperature 0, the logarithm of the number of
+            ties. None without keys to attend to, and for normalisers other than softmax.
+        entropy: the entropy of the weights of the keys without the null key, in nats; 0 if no document passes.
+        effective_documents: exp(entropy): the number of documents on which the answer rests. Each key of a document
+            with several keys counts. 0 if no document passes.
     """
 
     verdict: Verdict
@@ -53,9 +72,16 @@ class Evidence(Record):
 
 
 class Certificate(Record):
-    """A proven bound on how far the computed weights may differ from the exact ones.
+    """A proven bound on how far the weights of this answer may differ from the exact ones.
 
     The page docs/operate/certificate.md explains it.
+
+    Attributes:
+        method: `exact`: every key is compared in float64. `quantised`: every key is compared as int8, and the best
+            again in float64.
+        total_variation: an upper bound of ½ Σ |weight − exact weight|, over every document and the null key.
+        output_error: an upper bound of ‖output − exact output‖₂; None if the request does not include the output.
+        reranked: the `depth` of `rerank`, if the request has it. The bounds hold for the logits with it.
     """
 
     method: Literal["exact", "quantised"]
@@ -68,6 +94,12 @@ class Coverage(Record):
     """The share of the collection that an answer was computed from, if documents were unavailable or not yet read.
 
     The page docs/guide/asking.md explains it.
+
+    Attributes:
+        documents: the number of available documents, whether they pass the filter or not.
+        total: the number of all documents of the collection.
+        max_missing_weight: an upper bound of the weight of all unavailable documents together, in the answer over
+            all: 0 if none is missing, 1 if nothing is known of them. `certificate` holds for the answer over all.
     """
 
     documents: int
@@ -75,9 +107,15 @@ class Coverage(Record):
     max_missing_weight: float
 
 
-class FullText(Record):
-    """The contribution of full-text search to an answer: its factor, its ranking function, and the number of documents
-    with a word of the query.
+class FullText(Record, schema="FullTextAnswer"):
+    """The contribution of full-text search to an answer: its factor, its ranking function, and the number of
+    documents with a word of the query.
+
+    Attributes:
+        weight: λ, as used.
+        ranking: the ranking of the database: bm25 in SQLite, ts_rank_cd in PostgreSQL.
+        documents: the number of documents that can be attended to and contain one of the words, or of the terms of
+            `full_text.query`.
     """
 
     weight: float
@@ -85,55 +123,168 @@ class FullText(Record):
     documents: int
 
 
-class Read(Record):
-    """A metadata field aggregated over all documents by their weights; docs/guide/reading.md explains it.
+class Vote(TypedDict):
+    """One value of a field, and the total weight of the documents that have it.
+
+    Attributes:
+        value: a text, a number, true or false.
+        weight: the share of this value in the weight of all documents that have the field.
+    """
+
+    value: Scalar
+    weight: float
+
+
+class QuantileAnswer(TypedDict):
+    """A quantile of a field's numbers, by the weights of their documents.
+
+    It is the smallest number such that at least this share of the weight lies on numbers up to it.
+
+    Attributes:
+        quantile: the requested quantile.
+        value: the number; None if no document with weight has the field.
+        at_least: a proven lower bound of the exact quantile.
+        at_most: a proven upper bound of the exact quantile.
+    """
+
+    quantile: float
+    value: float | None
+    at_least: float | None
+    at_most: float | None
+
+
+class Read(Record, schema="ReadAnswer", sent={"how": "as"}):
+    """The combined value of a metadata field: a mean, a vote or quantiles over all documents that have the field.
 
     `how` has the name `as` in the API.
+
+    Attributes:
+        how: `mean` and `quantile` use numbers; `vote` uses texts, numbers, true and false.
+        value: the mean; the value with the largest weight; or the median, else the first requested quantile. None
+            if no document with weight has the field.
+        weight: the share of the weight of all documents that have the field, 0 to 1.
+        deviation: for a mean: the weighted standard deviation around it.
+        error: for a mean: its maximum distance from the exact mean. For a vote: the maximum error of each share.
+            None if no bound is certain.
+        votes: for a vote: at most 10 values, the heaviest first.
+        rest_weight: for a vote: the share of all other values.
+        quantiles: for quantiles: each requested one, in order.
     """
 
     field: str
     how: Literal["mean", "vote", "quantile"]
-    value: str | float | bool | None
+    value: Scalar
     weight: float
-    deviation: float | None = None
-    error: float | None = None
-    votes: list[dict[str, Any]] | None = None
+    deviation: Annotated[float | None, OR_NULL] = None
+    error: Annotated[float | None, OR_NULL] = None
+    votes: list[Vote] | None = None
     rest_weight: float | None = None
-    quantiles: list[dict[str, Any]] | None = None
+    quantiles: list[QuantileAnswer] | None = None
 
 
 class Group(Record):
     """The documents that have one value of a metadata field, or a value in one range.
 
     Attributes:
-        value: the value; the range as it was sent; None for the documents without the field.
+        value: the value of the field: a text, a number, true or false; the range as it was sent; None for the
+            documents without the field.
         weight: the weight of all documents of the group together.
-        documents: their number.
-        matches: the best of them, with their weights in the whole answer.
+        documents: the number of documents of the group that pass the filter.
+        matches: the best documents of the group, among all that pass, with their share of the whole answer.
     """
 
-    value: str | float | bool | list[Any] | None
+    value: str | int | float | bool | list[float | str | None] | None
     weight: float
     documents: int
     matches: list[Match]
 
 
-class GroupBy(Record):
-    """The weight of an answer by groups of documents; docs/guide/grouping.md explains it.
+class GroupBy(Record, schema="GroupByAnswer"):
+    """The weight of the answer by groups of documents. With the null key's, the weights of all groups sum to one.
 
     Attributes:
         field: the metadata field.
-        groups: the heaviest groups.
-        rest_weight: the weight of all documents in none of these groups, nor in those of earlier pages.
-        error: the maximum error of these weights.
-        next_cursor: the `cursor` of the next page of groups; None for the last page.
+        groups: the heaviest groups, without those of weight 0. Equal weights are in the order of their JSON.
+        rest_weight: the weight of all documents that are in none of these groups, nor in those of earlier pages.
+        error: the maximum error of the `weight` of each group and each of its matches, and of `rest_weight`.
+        next_cursor: the `cursor` of the next page; None after the last group, and after 10,000 groups.
     """
 
     field: str
     groups: list[Group]
     rest_weight: float
     error: float
-    next_cursor: str | None = None
+    next_cursor: Annotated[str | None, ALWAYS_SENT] = None
+
+
+class AttendAnswer(TypedDict):
+    """The answer to a query.
+
+    The weights of all documents that pass the filter sum to one, together with that of the null key.
+
+    That is: the weights of the matches + `rest_weight` + `null_weight` = 1. If no document passes and the null key
+    is absent, all are 0.
+
+    Attributes:
+        matches: the matches in the order of weight, then similarity, then id.
+        rest_weight: the weight of all other documents that pass, together.
+        complete: false if `top_k` cut off matches that `top_p` or the `conformal` set needs.
+        output: σ weight · value vector over all documents that pass, if `include` lists `output`.
+        reason: the reason for the verdict, in two sentences for a person: where the weight lies; how similar the
+            first match is, and what the labels of a calibration say about it. Without them it claims no
+            probability.
+        coverage: present with `allow_missing`, and in the partial answers of a `stream`.
+        unknown_tokens: for a query that is a text: the number of its tokens that the model does not know. If it
+            knows none of the tokens with a letter or a digit, the verdict is never `one`.
+        full_text: the effect of `full_text`, if the request has it.
+        read: the result of `read`; for a list of fields, a list of results in this order.
+        group_by: the result of `group_by`.
+        temperature: the requested temperature; for `"auto"`, the one that was found.
+        documents: the number of documents that pass the filter and can be attended to.
+        keys: the number of their keys: the n of the null key.
+        warnings: a sentence for each ordering (`>`, `>=`, `<`, `<=`) of the filter with a type that some texts or
+            numbers of its field do not have, or all of its values. If no document passes, also one for each
+            comparison with a field that no document has, or that always has another type. Left out otherwise.
+        applied: the defaults of the collection that this answer has, because the request did not send its own. Left
+            out without any.
+        collection: the name of the collection that answered, if an alias was named.
+        took_ms: milliseconds in the service, including encoding.
+    """
+
+    matches: list[Annotated[Mapping[str, Any], Match]]
+    rest_weight: float
+    complete: bool
+    output: NotRequired[Annotated[Array, VECTOR]]
+    reason: str
+    evidence: Annotated[Mapping[str, Any], Evidence]
+    certificate: Annotated[Mapping[str, Any], Certificate]
+    coverage: NotRequired[Annotated[Mapping[str, Any], Coverage]]
+    unknown_tokens: NotRequired[int]
+    full_text: NotRequired[Annotated[Mapping[str, Any], FullText]]
+    read: NotRequired[Annotated[Annotated[Mapping[str, Any], Read] | list[Annotated[Mapping[str, Any], Read]], ONE_OF]]
+    group_by: NotRequired[Annotated[Mapping[str, Any], GroupBy]]
+    temperature: float
+    documents: int
+    keys: int
+    warnings: NotRequired[list[str]]
+    applied: NotRequired[Annotated[Mapping[str, Any], Named("Defaults")]]
+    collection: NotRequired[str]
+    took_ms: float
+
+
+class AttendAnswers(TypedDict):
+    """The answers to several queries, one for each of the request's `queries`.
+
+    Attributes:
+        results: the answers in the order of the queries, all computed from one version of the collection.
+        applied: the defaults of the collection that this answer has, because the request did not send its own. Left
+            out without any.
+        collection: the name of the collection that answered, if an alias was named.
+    """
+
+    results: list[AttendAnswer]
+    applied: NotRequired[Annotated[Mapping[str, Any], Named("Defaults")]]
+    collection: NotRequired[str]
 
 
 class Answer(Sequence[Match]):
@@ -155,7 +306,7 @@ class Answer(Sequence[Match]):
 
     def __init__(
         self,
-        content: Mapping[str, Any],
+        content: AttendAnswer,
         *,
         question: str | None = None,
         request_id: str | None = None,
@@ -407,6 +558,50 @@ class Answer(Sequence[Match]):
         return rows
 
 
+class AtTemperature(TypedDict):
+    """The answer of a sweep at one of its temperatures: the weights of the matches, and the rest.
+
+    Attributes:
+        weights: the weights of the `matches`, in their order.
+        rest_weight: the weight of all other documents that pass, together.
+    """
+
+    temperature: float
+    weights: list[float]
+    rest_weight: float
+    evidence: Annotated[Mapping[str, Any], Evidence]
+
+
+class SweepAnswer(TypedDict):
+    """The result of a sweep: the most similar documents, and the weight of each document at each temperature.
+
+    Attributes:
+        temperatures: the answers in the order of the requested temperatures.
+        unknown_tokens: for a query that is a text: the number of its tokens that the model does not know. If it
+            knows none of the tokens with a letter or a digit, the verdict is never `one`.
+        full_text: the effect of `full_text`, if the request has it.
+        documents: the number of documents that pass the filter and can be attended to.
+        keys: the number of their keys.
+        warnings: a sentence for each ordering (`>`, `>=`, `<`, `<=`) of the filter with a type that some texts or
+            numbers of its field do not have, or all of its values. If no document passes, also one for each
+            comparison with a field that no document has, or that always has another type. Left out otherwise.
+        applied: the defaults of the collection that this answer has, because the request did not send its own. Left
+            out without any.
+        collection: the name of the collection that answered, if an alias was named.
+    """
+
+    matches: list[Annotated[Mapping[str, Any], SweptMatch]]
+    temperatures: list[AtTemperature]
+    unknown_tokens: NotRequired[int]
+    full_text: NotRequired[Annotated[Mapping[str, Any], FullText]]
+    documents: int
+    keys: int
+    warnings: NotRequired[list[str]]
+    applied: NotRequired[Annotated[Mapping[str, Any], Named("Defaults")]]
+    collection: NotRequired[str]
+    took_ms: float
+
+
 class Swept:
     """The result of a sweep: the most similar documents, with their weights at several temperatures.
 
@@ -422,10 +617,8 @@ class Swept:
         collection: the name of the collection that answered, if the question named an alias of it; else None.
     """
 
-    def __init__(
-        self, content: Mapping[str, Any], *, question: str | None = None, request_id: str | None = None
-    ) -> None:
-        self._rows: list[Mapping[str, Any]] = content["temperatures"]
+    def __init__(self, content: SweepAnswer, *, question: str | None = None, request_id: str | None = None) -> None:
+        self._rows = content["temperatures"]
         self.matches: list[Match] = [parse_match(match_content) for match_content in content["matches"]]
         self.documents: int = content["documents"]
         self.keys: int = content["keys"]
@@ -529,38 +722,61 @@ class Swept:
         return f"<Swept {len(self._rows)} temperatures, {len(self.matches)} of {self.documents:,} documents{best}>"
 
 
-class SqlResult(Record):
-    """The rows that an SQL statement found, with the statement and its parameters."""
+class SQLRow(TypedDict):
+    """A row that an SQL statement returned."""
+
+    id: str
+    key: str | None
+    value: Any
+
+
+class SqlResult(Record, schema="SQLAnswer"):
+    """The rows that an SQL statement found, with the statement and its parameters.
+
+    Attributes:
+        statement: the SQL statement as it was run, with named parameters.
+        parameters: the values of the parameters. Numbers beyond 64 bits are compared as bytes, and bytes are
+            written as in SQL: X'0A'.
+    """
 
     statement: str
     parameters: Mapping[str, Any]
-    rows: list[Mapping[str, Any]]
+    rows: list[SQLRow]
     took_ms: float
 
 
-class NearestDocuments(Record):
-    """The most similar documents, without weights. The list is empty only if no document can be found."""
+class NearestDocuments(Record, schema="TopKAnswer"):
+    """The most similar documents, without weights. The list is empty only if no document can be found.
 
-    matches: list[Match]
+    Attributes:
+        documents: the number of documents compared.
+    """
+
+    matches: list[Annotated[Match, SweptMatch]]
     documents: int
     took_ms: float
 
 
-class Comparison(Record):
+class Comparison(Record, schema="CompareAnswer"):
     """One query, answered by four methods on the same version of the documents.
 
     Attributes:
-        applied: the defaults of the collection that the answers have, because the question did not send its own; None
-            without any.
+        sql: the answer of SQL's `=` on the key: the question must equal the whole text.
+        full_text: the answer of the full-text search of the database: the words of the question, quoted and joined
+            by OR. SQLite ranks by bm25; PostgreSQL ranks by ts_rank_cd, which ignores how rare a word is.
+        background: the basis of the null key of this question, if it has a name. Its `mean` and `deviation`, and
+            those of `at_most` and `at_least`, give the null similarity at any temperature.
+        applied: the defaults of the collection that this answer has, because the request did not send its own. Left
+            out without any.
         collection: the name of the collection that answered, if the question named an alias of it; else None.
     """
 
     sql: SqlResult
     full_text: SqlResult
     top_k: NearestDocuments
-    attention: Answer
+    attention: Annotated[Answer, AttendAnswer]
     background: Background | None
-    applied: Mapping[str, Any] | None = None
+    applied: Annotated[Mapping[str, Any], Named("Defaults")] | None = None
     collection: str | None = None
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, NotRequired, TypeAlias, TypedDict
 
 from softkv.errors import Flaw
 from softkv.problems import invalid_value_at, raise_flaws
-from softkv.record import INSTANT, OR_NULL, VECTOR, Named, Record
+from softkv.record import ALWAYS_SENT, COUNT, INSTANT, OR_NULL, VECTOR, Named, Record
 from softkv.wire import OMITTED, Instant, OmittedType, decode_array, decode_optional_array, encode_vector
 
 if TYPE_CHECKING:
@@ -250,17 +250,22 @@ _ABSENT_ATTRIBUTES = {
     "score": "a match has no score: write weight, its share of the answer, or similarity",
     "text": "a match has no text: write key, by which it was found, or value",
 }
-_SHOWN_FIELDS = ("id", "weight", "similarity", "key", "value")
+_SHOWN_FIELDS = ("id", "similarity", "weight", "key", "value")
 
 
-class Part(Record):
+class Part(Record, schema="MatchPart"):
     """The key of a document that matched best, and the part of the key text that it encodes: characters `start` to
     `end` (exclusive).
+
+    Attributes:
+        index: the index of the key in `key_vectors`, from 0.
+        start: the number of characters before the part.
+        end: the number of characters up to its end.
     """
 
-    index: int
-    start: int | None = None
-    end: int | None = None
+    index: Annotated[int, COUNT]
+    start: Annotated[int | None, COUNT] = None
+    end: Annotated[int | None, COUNT] = None
 
 
 class Highlight(Record):
@@ -274,12 +279,74 @@ class Highlight(Record):
     end: int
 
 
+class WordsAddend(TypedDict):
+    """The number that the words of the query (full text) add to the logit of one document.
+
+    Attributes:
+        rank: the full-text rank: larger is better, 0 if the document contains none of the words.
+        addend: λ · rank.
+    """
+
+    of: Literal["full_text"]
+    rank: float
+    addend: float
+
+
+class FieldAddend(TypedDict):
+    """The number that a term of the bias adds to the logit of one document, because of a metadata field.
+
+    Attributes:
+        field: the field, as in the request.
+        value: the value of the field; None if it is missing, a list or an object.
+    """
+
+    of: Literal["bias"]
+    field: str
+    value: str | float | bool | None
+    addend: float
+
+
+class FilterAddend(TypedDict):
+    """The number that a soft filter (a term of the bias) adds to the logit of one document if it passes.
+
+    Attributes:
+        passes: whether the document passes the filter.
+    """
+
+    of: Literal["bias"]
+    passes: bool
+    addend: float
+
+
+class RerankAddend(TypedDict):
+    """The number that a reranker adds to the logit of one document.
+
+    Attributes:
+        logit: the reranker's logit; None for a document that it did not read.
+        addend: weight · logit.
+    """
+
+    of: Literal["rerank"]
+    logit: float | None
+    addend: float
+
+
+AddendLine: TypeAlias = Annotated[WordsAddend | FieldAddend | FilterAddend | RerankAddend, Named("AddendLine")]
+
+
 class Explanation(Record):
     """The steps of the computation from a match's similarity to its weight.
 
-    similarity / temperature + Σ addends = logit, and logit + log_weight_of_other_parts − log_partition = log_weight.
+    similarity / temperature + Σ addends = logit, and logit + log_weight_of_other_parts − log_partition =
+    log_weight.
 
     Attributes:
+        logit: the logit; None for minus infinity.
+        log_partition: equal to that of the evidence.
+        log_weight: the logarithm of the weight; None if the weight is 0, and without a log_partition.
+        log_weight_of_other_parts: for a document with several keys: ln(weight of the document / weight of the most
+            similar key), the contribution of the other keys. At temperature 0, it includes the addends. None for a
+            weight below the range of float64.
         addends: the terms that full-text search and the bias added, as the service names them; None if neither was
             requested.
     """
@@ -289,8 +356,8 @@ class Explanation(Record):
     logit: float | None
     log_partition: float | None
     log_weight: float | None
-    log_weight_of_other_parts: float | None = None
-    addends: list[Mapping[str, Any]] | None = None
+    log_weight_of_other_parts: Annotated[float | None, OR_NULL] = None
+    addends: list[AddendLine] | None = None
 
 
 class StandsFor(Record):
@@ -304,48 +371,61 @@ class StandsFor(Record):
     weight: float
 
 
-class Match(Record):
-    """A document among the matches of a query, with its weight. Fields that `include` did not request are None.
+class SweptMatch(Record):
+    """A document among the matches of a sweep over temperatures. Its similarity is the same at every temperature.
 
     Attributes:
-        logit: similarity / temperature plus the added terms. It is −inf without weight at temperature 0, and None for
-            matches without a temperature, as in a sweep.
-        weight: the share of the answer, from 0 to 1; None for matches without weights. With `diversity`, it has the
-            weights of the documents in `stands_for`, too.
-        stands_for: with `diversity`, the documents that share the place of this match, the heaviest first; None if
-            there are none.
-        confidence: the probability that this is the right document; None unless the query has the calibrated options.
-        part: the most similar key of a document with several keys.
-        expires: the instant from which on the document is absent, as a text of RFC 3339; None for never.
-        highlight: the sentence of `key` that is most similar to the query; None without a key text.
+        part: for a document with several keys: the most similar key, to which `similarity` and `logit` belong.
+        expires: the instant from which on the document is absent, in UTC (RFC 3339), beside any other field of the
+            document. Left out if it never expires.
     """
 
     _instead = _ABSENT_ATTRIBUTES
 
     id: str
     similarity: float
-    logit: float | None = None
-    weight: float | None = None
-    stands_for: list[StandsFor] | None = None
-    confidence: float | None = None
     part: Part | None = None
-    key: str | None = None
+    key: Annotated[str | None, OR_NULL] = None
     value: Any = None
     metadata: Mapping[str, Any] | None = None
-    key_vector: Array | None = None
-    key_vectors: list[Array] | None = None
-    parts: list[Mapping[str, int]] | None = None
-    value_vector: Array | None = None
-    expires: str | None = None
+    key_vector: Annotated[Array, VECTOR] | None = None
+    value_vector: Annotated[Array, VECTOR] | None = None
+    expires: Annotated[str | None, INSTANT] = None
+
+
+class Match(SweptMatch):
+    """A document among the matches of a query, with its weight. Fields that `include` did not request are None.
+
+    Attributes:
+        logit: similarity / temperature plus the added terms. It is −inf without weight at temperature 0, and None
+            for matches without a temperature, as in a sweep.
+        weight: the share of the document in the answer, 0 to 1; for a document with several keys, the sum of their
+            weights. With `diversity`, the weights of the documents in `stands_for` are added.
+        stands_for: with `diversity`: the documents that share the place of this match, the heaviest first; left out
+            if no document does. `similarity`, `logit`, `confidence` and `explanation` are of the match without
+            them.
+        confidence: the probability that this document is the right one. Present if the collection is calibrated and
+            the request uses the settings of the calibration.
+        highlight: the sentence of `key` that is most similar to the query, in characters; of a document with parts,
+            among the sentences of the most similar part. None without a key text, and in partial answers of a
+            stream.
+    """
+
+    logit: Annotated[float | None, ALWAYS_SENT] = None
+    weight: Annotated[float | None, float, ALWAYS_SENT] = None
+    stands_for: list[StandsFor] | None = None
+    confidence: float | None = None
+    key_vectors: list[Annotated[Array, VECTOR]] | None = None
+    parts: list[Annotated[Mapping[str, int], Named("Part")]] | None = None
     explanation: Explanation | None = None
-    highlight: Highlight | None = None
+    highlight: Annotated[Annotated[Highlight, Named("Part")] | None, OR_NULL] = None
 
     def __repr__(self) -> str:
-        shown = {name: value for name, value in self._fields().items() if name in _SHOWN_FIELDS and value is not None}
+        shown = {name: value for name in _SHOWN_FIELDS if (value := getattr(self, name)) is not None}
         return f"Match({', '.join(f'{name}={shorten(value)}' for name, value in shown.items())})"
 
 
-_MATCH_FIELDS = frozenset(Match.__annotations__)
+_MATCH_FIELDS = frozenset(Match._names)
 
 
 def parse_match(content: Mapping[str, Any]) -> Match:
