@@ -711,7 +711,7 @@ class Swept:
         lines.append([*map("{:.4f}".format, null), NONE_OF_THESE, ""])
         return table_html([*(f"T = {row['temperature']:.3g}" for row in rows), "", ""], lines, self.question)
 
-    def _column(self, name: str) -> NDArray[np.float64]:
+    def _column(self, name: Literal["temperature", "rest_weight"]) -> NDArray[np.float64]:
         """Return one field of each temperature as an array [T]."""
         import numpy as np
 
