@@ -1462,11 +1462,6 @@ export interface components {
         };
         /**
          * @description The answer to a query.
-         *
-         *     The weights of all documents that pass the filter sum to one, together with that of the null key.
-         *
-         *     That is: the weights of the matches + `rest_weight` + `null_weight` = 1. If no document passes and
-         *     the null key is absent, all are 0.
          * @example {
          *       "matches": [
          *         {
@@ -1540,7 +1535,7 @@ export interface components {
             warnings?: string[];
             /** @description The defaults of the collection that this answer has, because the request did not send its own. Left out without any. */
             applied?: components["schemas"]["Defaults"];
-            /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
+            /** @description The name of the collection that answered, if an alias was named. */
             collection?: string;
             /** @description Milliseconds in the service, including encoding. */
             took_ms: number;
@@ -1551,7 +1546,7 @@ export interface components {
             results: components["schemas"]["AttendAnswer"][];
             /** @description The defaults of the collection that this answer has, because the request did not send its own. Left out without any. */
             applied?: components["schemas"]["Defaults"];
-            /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
+            /** @description The name of the collection that answered, if an alias was named. */
             collection?: string;
         };
         /**
@@ -1810,7 +1805,7 @@ export interface components {
             output: components["schemas"]["NestedAnswer"];
             /** @description [..., m, n], with heads [..., n_heads, m, n]; they sum to 1 with null_weight. Left out if `include` does not list them. */
             weights?: components["schemas"]["NestedAnswer"];
-            /** @description similarity / temperature + bias, in the shape of the weights; null for minus infinity. Left out if `include` does not list them. */
+            /** @description Similarity / temperature + bias, in the shape of the weights; null for minus infinity. Left out if `include` does not list them. */
             logits?: components["schemas"]["NestedAnswer"];
             /** @description [..., m]: ln Σ exp(logit), including the null key; null for normalisers other than softmax. */
             log_partition: components["schemas"]["NestedAnswer"] | null;
@@ -1984,43 +1979,27 @@ export interface components {
              */
             missing?: number;
         };
-        /** @description The result of a calibration: the fit, and its quality before and after. */
+        /** @description The result of a calibration: values fitted to labelled questions, and how much they improve answers. docs/guide/calibration.md explains each field. */
         CalibrateAnswer: {
             temperature: number;
             /** @description The null key weighs as much as n keys of this similarity. */
             level: number;
-            /** @description λ; 0 if words improve the likelihood of the labels by no more than its standard error, or worsen the ranking. */
+            /** @description Λ; 0 if words improve the likelihood of the labels by no more than its standard error, or worsen the ranking. */
             full_text: number;
+            /** @description Slope, slope_above, lead_slope, lead_slope_above and offset of the curve. */
             confidence: components["schemas"]["ConfidenceCurve"];
-            /** @description The weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with an answer are below it, unless made questions on other topics would be below it, too. */
-            none_from: number;
-            /** @description The levels for which there are enough labels. */
+            /** @description For each promised probability, the least weight of a match in the set that keeps it. */
             conformal: components["schemas"]["ConformalLevel"][];
-            /** @description The promised errors for which there are enough labels. */
-            errors: components["schemas"]["ErrorBound"][];
-            /** @description The fit with words; null if `full_text` is 0. */
+            /** @description Level, confidence and conformal fitted with full text, at the fitted `full_text`; null if that is 0. */
             words: components["schemas"]["WithWords"] | null;
-            /** @description The quality with the present settings of the collection. The weight of the first match counts as its confidence. */
+            /** @description Figures by name, each a value and its standard error. */
             before: components["schemas"]["CalibrationFigures"];
-            /** @description The quality after the fit. Each question is evaluated with a fit to four fifths of the other questions. */
+            /** @description Figures by name, each a value and its standard error. */
             after: components["schemas"]["CalibrationFigures"];
-            /** @description The quality with words; null if `full_text` is 0. */
+            /** @description Figures by name, each a value and its standard error. */
             after_words: components["schemas"]["CalibrationFigures"] | null;
-            /** @description The fitted reranker; null if the request has none. */
-            rerank: components["schemas"]["CalibratedReranker"] | null;
-            /** @description The fit with the reranker, without words; null if its weight is 0. */
-            reranked: components["schemas"]["WithWords"] | null;
-            /** @description The quality with the reranker; null if its weight is 0. */
-            after_reranked: components["schemas"]["CalibrationFigures"] | null;
             /** @description The decrease of these losses, question by question, without words and reranker. */
             gained: components["schemas"]["CalibrationGain"];
-            /**
-             * @description The origin of the questions.
-             * @enum {string}
-             */
-            from: "labels" | "feedback" | "self";
-            /** @description When it was fitted, in UTC (RFC 3339); null if unknown. */
-            at: string | null;
             labels: components["schemas"]["Labels"];
             documents: number;
             encoder: string | null;
@@ -2028,11 +2007,28 @@ export interface components {
             applied: boolean;
             /** @description The reason against storing it: the gain is too small. null if it is large enough. */
             reason: string | null;
+            took_ms: number;
+            /** @description The weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with an answer are below it, unless made questions on other topics would be below it, too. */
+            none_from: number;
+            /** @description Confidences that keep a promised share of wrong answers; `find_min_confidence` chooses one. */
+            errors: components["schemas"]["ErrorBound"][];
+            /**
+             * @description The origin of the questions; "labels" if the caller sent them.
+             * @enum {string}
+             */
+            from: "labels" | "feedback" | "self";
+            /** @description When it was fitted, in UTC (RFC 3339); null if unknown. */
+            at: string | null;
+            /** @description The name of the collection that answered, if an alias was named. */
+            collection?: string;
+            /** @description Model, depth and fitted weight of the reranker; null if the call had none. */
+            rerank: components["schemas"]["CalibratedReranker"] | null;
+            /** @description What `words` has, fitted with the reranker; null if its weight is 0. */
+            reranked: components["schemas"]["WithWords"] | null;
+            /** @description Figures by name, each a value and its standard error. */
+            after_reranked: components["schemas"]["CalibrationFigures"] | null;
             /** @description The ids that do not count, since no document with a key has them. A question with no other answer is left out. */
             left_out: components["schemas"]["FieldProblem"][];
-            /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
-            collection?: string;
-            took_ms: number;
         };
         /**
          * @description Labelled questions, to which the calibration of a collection is fitted.
@@ -2277,11 +2273,7 @@ export interface components {
             value: number | null;
             error: number | null;
         };
-        /**
-         * @description Measures of the quality of a calibration.
-         *
-         *     They are about its confidences, the ranks of right documents, and its sets of matches.
-         */
+        /** @description Measures of the quality of a calibration: of its confidences, the ranks of right documents, and its sets of matches. */
         CalibrationFigures: {
             /** @description The expected calibration error of the confidence of the first match, over ten bins with equally many questions. */
             ece: components["schemas"]["CalibrationFigure"];
@@ -2403,7 +2395,7 @@ export interface components {
              */
             name: string;
             /**
-             * @description cosine: q·k/‖q‖‖k‖; dot: q·k; scaled_dot: q·k/√d; gaussian: −‖q − k‖²/2.
+             * @description Cosine: q·k/‖q‖‖k‖; dot: q·k; scaled_dot: q·k/√d; gaussian: −‖q − k‖²/2.
              * @enum {string}
              */
             similarity: "cosine" | "dot" | "scaled_dot" | "gaussian";
@@ -2425,24 +2417,24 @@ export interface components {
             null_similarity: number | null;
             /** @description The stored calibration; null without one. */
             calibration: components["schemas"]["KeptCalibration"] | null;
-            /** @description The map of its queries, which was trained on labelled pairs; null without one. */
-            projection: components["schemas"]["KeptProjection"] | null;
-            /** @description Options of queries that do not send their own; null without any. */
-            defaults: components["schemas"]["Defaults"] | null;
-            /** @description The seconds after which a new document expires that has no `expires` of its own; null: never. */
-            expire_after: number | null;
-            /** @description The number of documents that can be attended to. */
+            /** @description The number of documents that can be attended to; `keyless` documents are counted separately. */
             documents: number;
             /** @description The number of further documents, which have no key: they are found by id and filter, and never weighed. */
             keyless: number;
             /** @description The number of keys of its documents: one each, or several. null until it is `ready`. */
             keys: number | null;
-            /** @description The number of documents that have expired, and are absent, but are not deleted yet; 0 for a key with a filter. */
-            expired: number;
             /** @description False while its keys are read from disk after a start, or while it is loaded as a demo collection. */
             ready: boolean;
             /** @description Memory, disk and times. null in lists, in answers to PUT and PATCH, for a key with a filter, and if a document that is measured is damaged. */
             costs: components["schemas"]["CollectionCosts"] | null;
+            /** @description The options of queries that do not send their own; null without any, and from an older service. */
+            defaults: components["schemas"]["Defaults"] | null;
+            /** @description The seconds after which a new document expires that has no `expires` of its own; null: never. */
+            expire_after: number | null;
+            /** @description The number of documents that have expired, and are absent, but are not deleted yet; 0 for a key with a filter. */
+            expired: number;
+            /** @description The map of its queries, which was trained on labelled pairs; null without one. */
+            projection: components["schemas"]["KeptProjection"] | null;
         };
         /**
          * @description The settings that may change in an existing collection.
@@ -2562,7 +2554,7 @@ export interface components {
             /** @description Comparisons or combinations, nested at most 32 levels deep. */
             conditions: components["schemas"]["Filter"][];
         };
-        /** @description The four answers to one question, all from one version of the rows. */
+        /** @description One query, answered by four methods on the same version of the documents. */
         CompareAnswer: {
             /** @description The answer of SQL's `=` on the key: the question must equal the whole text. */
             sql: components["schemas"]["SQLAnswer"];
@@ -2574,7 +2566,7 @@ export interface components {
             background: components["schemas"]["NullBackground"] | null;
             /** @description The defaults of the collection that this answer has, because the request did not send its own. Left out without any. */
             applied?: components["schemas"]["Defaults"];
-            /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
+            /** @description The name of the collection that answered, if the question named an alias of it; else null. */
             collection?: string;
         };
         /**
@@ -2635,29 +2627,20 @@ export interface components {
             /** @description At most 1,000 rows; each id once. */
             rows: components["schemas"]["Row"][];
         };
-        /**
-         * @description A curve for the probability that the first match is right: sigmoid(s·x + r·z + offset).
-         *
-         *     x = logit(w) and z = logit(1 − v), both within ±40. w is the weight of the best document without the null key, and v
-         *     that of the null key of the calibration.
-         */
+        /** @description A curve for the probability that the first match is right: sigmoid(s·x + r·z + offset). x = logit(w) and z = logit(1 − v), both within ±40. w is the weight of the best document without the null key, and v that of the null key of the calibration. */
         ConfidenceCurve: {
-            /** @description s if w is below ½. */
+            /** @description S if w is below ½. */
             slope: number;
-            /** @description s if w is at least ½. */
+            /** @description S if w is at least ½. */
             slope_above: number;
-            /** @description r if the null key has more than half of the weight. */
+            /** @description R if the null key has more than half of the weight. */
             lead_slope: number;
-            /** @description r if the null key has at most half of the weight. */
+            /** @description R if the null key has at most half of the weight. */
             lead_slope_above: number;
             /** @description The logit of the confidence if w and v are ½. */
             offset: number;
         };
-        /**
-         * @description A conformal level: which matches make a set that contains the right document with a given probability.
-         *
-         *     The set has all matches of at least this weight.
-         */
+        /** @description A conformal level: the matches of at least this weight make a set that contains the right document with a given probability. */
         ConformalLevel: {
             /** @description The probability that the right document is in the set, if there is one. */
             conformal: number;
@@ -2694,11 +2677,7 @@ export interface components {
              */
             ignore_case?: boolean;
         };
-        /**
-         * @description The part of the collection from which an answer was computed, while other documents were unavailable.
-         *
-         *     It also bounds the weight that the missing documents may have.
-         */
+        /** @description The share of the collection that an answer was computed from, if documents were unavailable or not yet read. */
         Coverage: {
             /** @description The number of available documents, whether they pass the filter or not. */
             documents: number;
@@ -3748,12 +3727,7 @@ export interface components {
              */
             purpose?: "document" | "query";
         };
-        /**
-         * @description The vectors of the texts, in order, and facts about how the model read each text.
-         *
-         *     An encoder behind a URL does not tell the tokens of a text: then `token_counts`, `truncated` and `unknown_tokens`
-         *     are null.
-         */
+        /** @description The vectors of the texts, in order, and facts about how the model read each text. */
         EncodeAnswer: {
             model: string;
             dimension: number;
@@ -3941,32 +3915,27 @@ export interface components {
             null_weight: number;
             /** @description The similarity of the null key; null without a null key. */
             null_similarity: number | null;
-            /** @description ln Σ exp(logit), including the null key; at temperature 0, the logarithm of the number of ties. null without keys to attend to, and for normalisers other than softmax. */
+            /** @description Ln Σ exp(logit), including the null key; at temperature 0, the logarithm of the number of ties. null without keys to attend to, and for normalisers other than softmax. */
             log_partition: number | null;
             /** @description The entropy of the weights of the keys without the null key, in nats; 0 if no document passes. */
             entropy: number;
-            /** @description exp(entropy): the number of documents on which the answer rests. Each key of a document with several keys counts. 0 if no document passes. */
+            /** @description Exp(entropy): the number of documents on which the answer rests. Each key of a document with several keys counts. 0 if no document passes. */
             effective_documents: number;
         };
-        /**
-         * @description The steps in the computation of a match's weight.
-         *
-         *     similarity / temperature + Σ addends = logit, and logit + log_weight_of_other_parts − log_partition = log_weight. An
-         *     addend is a number that full text or a term of the bias adds to the logit.
-         */
+        /** @description The steps of the computation from a match's similarity to its weight. */
         Explanation: {
             similarity: number;
             temperature: number;
-            /** @description The addends of `full_text`, of each term of `bias` and of `rerank`, in this order, if the request has them. */
-            addends?: components["schemas"]["AddendLine"][];
             /** @description The logit; null for minus infinity. */
             logit: number | null;
-            /** @description For a document with several keys: ln(weight of the document / weight of the most similar key), the contribution of the other keys. At temperature 0, it includes the addends. null for a weight below the range of float64. */
-            log_weight_of_other_parts?: number | null;
             /** @description Equal to that of the evidence. */
             log_partition: number | null;
             /** @description The logarithm of the weight; null if the weight is 0, and without a log_partition. */
             log_weight: number | null;
+            /** @description For a document with several keys: ln(weight of the document / weight of the most similar key), the contribution of the other keys. At temperature 0, it includes the addends. null for a weight below the range of float64. */
+            log_weight_of_other_parts?: number | null;
+            /** @description The terms that full-text search and the bias added, as the service names them; null if neither was requested. */
+            addends?: components["schemas"]["AddendLine"][];
         };
         /**
          * @description A choice of records of feedback to delete.
@@ -3992,7 +3961,7 @@ export interface components {
         /** @description The number of records that were deleted. */
         FeedbackDeleted: {
             deleted: number;
-            /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
+            /** @description The name of the collection that answered, if an alias was named. */
             collection?: string;
         };
         /** @description The number of records that were stored, and the judgements that were not. */
@@ -4000,7 +3969,7 @@ export interface components {
             kept: number;
             /** @description The judgements of documents that are missing. */
             left_out: components["schemas"]["FieldProblem"][];
-            /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
+            /** @description The name of the collection that answered, if an alias was named. */
             collection?: string;
         };
         /** @description A page of feedback, the oldest first. */
@@ -4010,14 +3979,14 @@ export interface components {
             next_cursor: string | null;
             /** @description The number of all records; at most 100,000, of which the oldest make room. */
             count: number;
-            /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
+            /** @description The name of the collection that answered, if an alias was named. */
             collection?: string;
         };
         /** @description A stored record of feedback. */
         FeedbackRecord: {
             /** @description The number of the record; later ones have larger numbers. */
             number: number;
-            /** @description A text, or a vector. */
+            /** @description A text, or a list of numbers. */
             query: components["schemas"]["Query"];
             /** @description The document; null for "the collection has no answer". */
             id: string | null;
@@ -4025,7 +3994,7 @@ export interface components {
             right: boolean;
             /** @description When it came, in UTC (RFC 3339). */
             at: string;
-            /** @description null if it came with a key that sees only a part. */
+            /** @description The answer of the collection at that time: `first`, the id of the first match, its `confidence`, and whether the right document was in the set of 0.9 (`covered`); null if it is unknown. */
             observed: components["schemas"]["Observation"] | null;
         };
         /**
@@ -4082,7 +4051,7 @@ export interface components {
             pointer: string;
             detail: string;
         };
-        /** @description A value of a metadata field, and the number of documents that have it. */
+        /** @description A value of a metadata field, and the number of documents that have this value. */
         FieldValue: {
             /** @description A text, a number, true or false; null only as an element of a list. */
             value: string | number | boolean | null;
@@ -4194,9 +4163,9 @@ export interface components {
             expected: number;
             observed: number;
         };
-        /** @description The effect of full text on an answer: the weight of the query's words, and how many documents have one. */
+        /** @description The contribution of full-text search to an answer: its factor, its ranking function, and the number of documents with a word of the query. */
         FullTextAnswer: {
-            /** @description λ, as used. */
+            /** @description Λ, as used. */
             weight: number;
             /**
              * @description The ranking of the database: bm25 in SQLite, ts_rank_cd in PostgreSQL.
@@ -4222,7 +4191,7 @@ export interface components {
              */
             query: string;
         };
-        /** @description The documents that have one value of the field, or a value in one range. */
+        /** @description The documents that have one value of a metadata field, or a value in one range. */
         Group: {
             /** @description The value of the field: a text, a number, true or false; the range as it was sent; null for the documents without the field. */
             value: string | number | boolean | (number | string | null)[] | null;
@@ -4287,15 +4256,16 @@ export interface components {
         };
         /** @description The weight of the answer by groups of documents. With the null key's, the weights of all groups sum to one. */
         GroupByAnswer: {
+            /** @description The metadata field. */
             field: string;
             /** @description The heaviest groups, without those of weight 0. Equal weights are in the order of their JSON. */
             groups: components["schemas"]["Group"][];
             /** @description The weight of all documents that are in none of these groups, nor in those of earlier pages. */
             rest_weight: number;
-            /** @description The `cursor` of the next page; null after the last group, and after 10,000 groups. */
-            next_cursor: string | null;
             /** @description The maximum error of the `weight` of each group and each of its matches, and of `rest_weight`. */
             error: number;
+            /** @description The `cursor` of the next page; null after the last group, and after 10,000 groups. */
+            next_cursor: string | null;
         };
         /**
          * @description A participant's guess of which row will have the largest weight in the answer to the shown question.
@@ -4349,13 +4319,6 @@ export interface components {
         KeptCalibration: {
             /** @description The version of the format. */
             version: number;
-            /**
-             * @description The origin of the questions.
-             * @enum {string}
-             */
-            from: "labels" | "feedback" | "self";
-            /** @description When it was fitted, in UTC (RFC 3339); null if unknown. */
-            at: string | null;
             /** @description The number of documents of the collection at that time. */
             documents: number;
             /** @description The encoder of the collection at that time. */
@@ -4363,22 +4326,30 @@ export interface components {
             temperature: number;
             /** @description The null key weighs as much as n keys of this similarity. */
             level: number;
-            /** @description λ: the factor of the full-text rank in a logit; 0 if words do not help. */
+            /** @description Λ: the factor of the full-text rank in a logit; 0 if words do not help. */
             full_text: number;
-            /** @description The weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with an answer are below it, unless made questions on other topics would be below it, too. */
-            none_from: number;
-            /** @description The promised errors for which there are enough labels. */
-            errors: components["schemas"]["ErrorBound"][];
             labels: components["schemas"]["Labels"];
-            /** @description null for a calibration of an earlier version. */
-            promised: components["schemas"]["Promised"] | null;
-            /** @description A comparison with feedback since; null in a list of collections. */
-            seen: components["schemas"]["Seen"] | null;
-            refit: components["schemas"]["RefitStatus"];
-            /** @description null if the fit had no `rerank`. */
-            rerank: components["schemas"]["CalibratedReranker"] | null;
             /** @description Whether the calibration is out of date: the collection now has more than twice or less than half of these documents, or another temperature or encoder. Then calibrate it again. */
             outgrown: boolean;
+            /** @description The weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with an answer are below it, unless made questions on other topics would be below it, too. */
+            none_from: number;
+            /** @description Confidences that keep a promised share of wrong answers; `find_min_confidence` chooses one. */
+            errors: components["schemas"]["ErrorBound"][];
+            /**
+             * @description The origin of the questions; "labels" if the caller sent them.
+             * @enum {string}
+             */
+            from: "labels" | "feedback" | "self";
+            /** @description The time of the fit in UTC (RFC 3339); null if it is unknown. */
+            at: string | null;
+            /** @description `ece` and `coverage` on held-out questions; null if they are unknown. */
+            promised: components["schemas"]["Promised"] | null;
+            /** @description What feedback says of it since; null in a list of collections. docs/guide/feedback.md explains the fields. */
+            seen: components["schemas"]["Seen"] | null;
+            /** @description Whether a fit to feedback replaces it (`mode`), and whether one that was tried is better (`proposed`). */
+            refit: components["schemas"]["RefitStatus"];
+            /** @description Model, depth and fitted weight of the reranker; null if the fit had none. */
+            rerank: components["schemas"]["CalibratedReranker"] | null;
         };
         /** @description A projection without its vectors. */
         KeptProjection: {
@@ -4557,18 +4528,10 @@ export interface components {
             /** @constant */
             status: "alive";
         };
-        /** @description A document and its weight in the answer. */
+        /** @description A document among the matches of a query, with its weight. Fields that `include` did not request are null. */
         Match: {
             id: string;
             similarity: number;
-            /** @description similarity / temperature + the addends; null for minus infinity, at temperature 0. */
-            logit: number | null;
-            /** @description The share of the document in the answer, 0 to 1; for a document with several keys, the sum of their weights. With `diversity`, the weights of the documents in `stands_for` are added. */
-            weight: number;
-            /** @description With `diversity`: the documents that share the place of this match, the heaviest first; left out if no document does. `similarity`, `logit`, `confidence` and `explanation` are of the match without them. */
-            stands_for?: components["schemas"]["StandsFor"][];
-            /** @description The probability that this document is the right one. Present if the collection is calibrated and the request uses the settings of the calibration. */
-            confidence?: number;
             /** @description For a document with several keys: the most similar key, to which `similarity` and `logit` belong. */
             part?: components["schemas"]["MatchPart"];
             key?: string | null;
@@ -4577,19 +4540,27 @@ export interface components {
                 [key: string]: unknown;
             };
             key_vector?: components["schemas"]["VectorAnswer"];
-            key_vectors?: components["schemas"]["VectorAnswer"][];
-            parts?: components["schemas"]["Part"][];
             value_vector?: components["schemas"]["VectorAnswer"];
             /**
              * Format: date-time
              * @description The instant from which on the document is absent, in UTC (RFC 3339), beside any other field of the document. Left out if it never expires.
              */
             expires?: string;
+            /** @description Similarity / temperature plus the added terms. It is −inf without weight at temperature 0, and null for matches without a temperature, as in a sweep. */
+            logit: number | null;
+            /** @description The share of the document in the answer, 0 to 1; for a document with several keys, the sum of their weights. With `diversity`, the weights of the documents in `stands_for` are added. */
+            weight: number;
+            /** @description With `diversity`: the documents that share the place of this match, the heaviest first; left out if no document does. `similarity`, `logit`, `confidence` and `explanation` are of the match without them. */
+            stands_for?: components["schemas"]["StandsFor"][];
+            /** @description The probability that this document is the right one. Present if the collection is calibrated and the request uses the settings of the calibration. */
+            confidence?: number;
+            key_vectors?: components["schemas"]["VectorAnswer"][];
+            parts?: components["schemas"]["Part"][];
             explanation?: components["schemas"]["Explanation"];
             /** @description The sentence of `key` that is most similar to the query, in characters; of a document with parts, among the sentences of the most similar part. null without a key text, and in partial answers of a stream. */
             highlight?: components["schemas"]["Part"] | null;
         };
-        /** @description The key of a document that matched best: its index, and its part of the key text if that was split. */
+        /** @description The key of a document that matched best, and the part of the key text that it encodes: characters `start` to `end` (exclusive). */
         MatchPart: {
             /** @description The index of the key in `key_vectors`, from 0. */
             index: number;
@@ -4644,11 +4615,6 @@ export interface components {
         /** @description A model of the service. From `state` on its fields are not OpenAI's; later ones are null before it is ready. */
         Model: {
             id: string;
-            /** @constant */
-            object: "model";
-            /** @description The time at which its weights were stored on this machine, in seconds of Unix time. */
-            created: number;
-            owned_by: string;
             /** @enum {string} */
             state: "unloaded" | "loading" | "ready" | "failed";
             runs_on: ("attention/transformer" | "NumPy" | "provider" | "sentence-transformers with attention" | "sentence-transformers") | null;
@@ -4666,6 +4632,11 @@ export interface components {
             batched: boolean | null;
             /** @description Notes for the operator of the service. */
             notes: string[] | null;
+            /** @constant */
+            object: "model";
+            /** @description The time at which its weights were stored on this machine, in seconds of Unix time. */
+            created: number;
+            owned_by: string;
         };
         /** @description The models of this service. */
         ModelList: {
@@ -4935,7 +4906,7 @@ export interface components {
          */
         ProblemCode: "malformed_request" | "head_too_large" | "too_slow" | "connections_full" | "malformed_path" | "ambiguous_length" | "malformed_host" | "malformed_json" | "key_refused" | "forbidden" | "outside_filter" | "host_refused" | "origin_refused" | "collection_not_found" | "alias_not_found" | "document_not_found" | "model_not_found" | "collection_conflict" | "alias_conflict" | "re_encoding_not_found" | "re_encoding_active" | "re_encoding_over" | "documents_exist" | "document_changed" | "network_unavailable" | "length_required" | "body_too_large" | "too_much" | "unsupported_media_type" | "invalid_content" | "nothing_to_read" | "idempotency_key_reused" | "untraceable" | "queue_full" | "quota_exceeded" | "library_missing" | "mcp_missing" | "backup_elsewhere" | "encoder_missing" | "encoder_unavailable" | "collection_loading" | "shards_missing" | "collection_damaged" | "document_damaged" | "database_damaged" | "storage_failed" | "store_unavailable" | "database_busy" | "out_of_descriptors" | "out_of_memory" | "stopping" | "disk_full" | "access_log_unwritable" | "lab_closed" | "not_presenter" | "room_not_found" | "room_over" | "room_row_not_found" | "room_taken" | "question_over" | "room_full" | "rooms_full" | "listeners_full" | "model_not_trained" | "lab_busy" | "training_failed" | "bad_request" | "not_found" | "method_not_allowed" | "internal_error";
         /**
-         * @description A projection that was stored.
+         * @description The map of a collection's queries, without its vectors.
          * @example {
          *       "rank": 1,
          *       "at": "2026-11-26T08:00:00Z",
@@ -4958,9 +4929,9 @@ export interface components {
             at: string;
             /** @description The quality on labelled pairs; null if it was not sent. */
             trained: components["schemas"]["TrainingReport"] | null;
-            /** @description The settings that the collection lost by it: a calibration is of other similarities. */
+            /** @description For one that was just stored, the settings that the collection lost by it: a calibration is of other similarities. */
             drops: string[];
-            /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
+            /** @description The name of the collection that answered, if an alias was named. */
             collection?: string;
         };
         /**
@@ -4997,9 +4968,9 @@ export interface components {
          *     }
          */
         ProjectionFound: {
-            /** @description null: queries are compared as they are. */
+            /** @description The map; null if queries are compared as they are. */
             projection: components["schemas"]["StoredProjection"] | null;
-            /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
+            /** @description The name of the collection that answered, if an alias was named. */
             collection?: string;
         };
         /**
@@ -5061,11 +5032,7 @@ export interface components {
             /** @description The share of questions with an answer whose right document was in the set for `conformal` 0.9; null if there were too few labels. */
             coverage: number | null;
         };
-        /**
-         * @description A quantile of a field's numbers, by the weights of their documents.
-         *
-         *     It is the smallest number such that at least this share of the weight lies on numbers up to it.
-         */
+        /** @description A quantile of a field's numbers, by the weights of their documents. */
         QuantileAnswer: {
             /** @description The requested quantile. */
             quantile: number;
@@ -5163,7 +5130,7 @@ export interface components {
             ended: string | null;
             /** @description The settings that do not survive: calibration and projection are of the vectors until now. */
             drops: ("calibration" | "projection")[];
-            /** @description The name of the collection, if an alias was named; otherwise null. */
+            /** @description The name of the collection, if an alias was named. */
             collection?: string;
         };
         /**
@@ -5218,11 +5185,7 @@ export interface components {
             /** @description The quantiles to read, with `quantile`. Left out: the median. */
             quantiles?: number[];
         };
-        /**
-         * @description The combined value of a metadata field: a mean, a vote or quantiles over all documents that have the field.
-         *
-         *     Documents without the field, and the null key, are left out.
-         */
+        /** @description The combined value of a metadata field: a mean, a vote or quantiles over all documents that have the field. */
         ReadAnswer: {
             field: string;
             /**
@@ -5369,7 +5332,7 @@ export interface components {
             of: "rerank";
             /** @description The reranker's logit; null for a document that it did not read. */
             logit: number | null;
-            /** @description weight · logit. */
+            /** @description Weight · logit. */
             addend: number;
         };
         /** @description The documents in the order of their relevance, the most relevant first. */
@@ -5579,7 +5542,7 @@ export interface components {
             /** @description The sender's name, which is shown with the row. Left out: none. */
             by?: string;
         };
-        /** @description An SQL statement that searched for the question, and the rows that it found. */
+        /** @description The rows that an SQL statement found, with the statement and its parameters. */
         SQLAnswer: {
             /** @description The SQL statement as it was run, with named parameters. */
             statement: string;
@@ -5676,7 +5639,7 @@ export interface components {
             /** @description Whether a call without a key is refused. If false, such a call may still be limited to reading. */
             keys_required: boolean;
             limits: components["schemas"]["Limits"];
-            /** @description The servers that hold the keys; null if the service holds them itself, or is too old to report it. */
+            /** @description The servers that hold the keys; null if the service holds them itself. */
             shards: components["schemas"]["ShardsAnswer"] | null;
         };
         /** @description The state of the servers that hold the keys: the number of shards, and how many have all copies or none. */
@@ -5773,12 +5736,13 @@ export interface components {
             mean: number;
             deviation: number;
         };
-        /** @description A document that shares the place of a match, and its own weight. */
+        /** @description A document that shares the place of a match, because its key is near to that of the match. */
         StandsFor: {
             id: string;
+            /** @description Its own share of the answer, which the weight of the match has, too. */
             weight: number;
         };
-        /** @description A stored projection. */
+        /** @description The map q → q + (q·downᵀ)·up of a collection's queries. */
         StoredProjection: {
             /** @description The number of directions that it changes. */
             rank: number;
@@ -5786,7 +5750,9 @@ export interface components {
             at: string;
             /** @description The quality on labelled pairs; null if it was not sent. */
             trained: components["schemas"]["TrainingReport"] | null;
+            /** @description [r, d], the directions that are read from a query, and what each adds. */
             down: components["schemas"]["VectorAnswer"][];
+            /** @description [r, d], the directions that are read from a query, and what each adds. */
             up: components["schemas"]["VectorAnswer"][];
         };
         /** @description The result of a sweep: the most similar documents, and the weight of each document at each temperature. */
@@ -5806,7 +5772,7 @@ export interface components {
             warnings?: string[];
             /** @description The defaults of the collection that this answer has, because the request did not send its own. Left out without any. */
             applied?: components["schemas"]["Defaults"];
-            /** @description The name of the collection that answered, if the path has an alias. Left out otherwise. */
+            /** @description The name of the collection that answered, if an alias was named. */
             collection?: string;
             took_ms: number;
         };
@@ -5857,7 +5823,7 @@ export interface components {
         SweptMatch: {
             id: string;
             similarity: number;
-            /** @description For a document with several keys: the most similar key. */
+            /** @description For a document with several keys: the most similar key, to which `similarity` and `logit` belong. */
             part?: components["schemas"]["MatchPart"];
             key?: string | null;
             value?: unknown;
@@ -5948,21 +5914,13 @@ export interface components {
          * @example 30d
          */
         Timestamp: string | number;
-        /**
-         * @description A token: the piece of the text from character `start` up to `end`, in Unicode code points.
-         *
-         *     Both are 0 for a token that is not in the text: a special token, such as `[CLS]`, or a token of the model's prompt.
-         */
+        /** @description A token: the piece of the text from character `start` up to `end`, in Unicode code points. */
         Token: {
             text: string;
             start: number;
             end: number;
         };
-        /**
-         * @description The k documents that are most similar to the question, without weights.
-         *
-         *     They are returned even if nothing matches.
-         */
+        /** @description The most similar documents, without weights. The list is empty only if no document can be found. */
         TopKAnswer: {
             matches: components["schemas"]["SweptMatch"][];
             /** @description The number of documents compared. */
@@ -5977,17 +5935,17 @@ export interface components {
             layers: number[];
             /** @description The heads of the answer, from 0. */
             heads: number[];
-            /** @description [layer][head][i][j]: the weight of token j for token i; rows sum to 1. */
+            /** @description [layer, head, i, j], the weight of token j for token i; rows sum to 1. */
             attention: components["schemas"]["NestedAnswer"];
-            /** @description [layer][head][i][j]; null if `causal` hides token j. */
+            /** @description [layer, head, i, j]; null if `causal` hides token j. */
             logits?: components["schemas"]["NestedAnswer"];
-            /** @description [layer][head][i][d_k] */
+            /** @description [layer, head, i, d_k]. */
             query?: components["schemas"]["NestedAnswer"];
-            /** @description [layer][head][i][d_k] */
+            /** @description [layer, head, i, d_k]. */
             key?: components["schemas"]["NestedAnswer"];
-            /** @description [layer][head][i][d_k] */
+            /** @description [layer, head, i, d_k]. */
             value?: components["schemas"]["NestedAnswer"];
-            /** @description One for each layer of the answer. */
+            /** @description How far each layer moves each token, if requested: by `attention`, by `feed_forward`, and by the whole `layer`. */
             changes?: components["schemas"]["Changes"][];
         };
         /**
@@ -6045,7 +6003,7 @@ export interface components {
             /** @description The position of its first character in its text, in Unicode code points. */
             start: number;
             end: number;
-            /** @description 0: in text; 1: in pair; null: added by the model, such as [CLS]. */
+            /** @description 0 in the text, 1 in its pair; null if the model added it, such as [CLS]. */
             sequence: number | null;
         };
         /**
@@ -6190,12 +6148,12 @@ export interface components {
         Upserted: {
             /** @description The number of documents written. */
             upserted: number;
-            /** @description Only with `mode: "skip"`: existing ids, whose documents stay unchanged. */
-            skipped?: string[];
-            /** @description Only with `delete`: the number of documents that were deleted. */
-            deleted?: number;
-            /** @description Ids of documents whose text was longer than the encoder reads; null if the encoder does not tell. */
+            /** @description The ids of documents whose text is longer than the encoder reads; null if the encoder does not tell. */
             truncated: string[] | null;
+            /** @description The ids that existed already, whose documents stay unchanged. */
+            skipped?: string[];
+            /** @description The number of documents that were deleted because the new ones supersede them. */
+            deleted?: number;
         };
         /** @description The number of tokens that the model read for a request. */
         Usage: {
@@ -6255,11 +6213,7 @@ export interface components {
             /** @description The share of this value in the weight of all documents that have the field. */
             weight: number;
         };
-        /**
-         * @description The part of a calibration for queries with one more term in their logits, if it has the fitted weight.
-         *
-         *     The term is `full_text` or `rerank`.
-         */
+        /** @description The part of a calibration for queries with one more term in their logits, `full_text` or `rerank`, if it has the fitted weight. */
         WithWords: {
             level: number;
             /** @description The weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with an answer are below it, unless made questions on other topics would be below it, too. */
@@ -6275,7 +6229,7 @@ export interface components {
             of: "full_text";
             /** @description The full-text rank: larger is better, 0 if the document contains none of the words. */
             rank: number;
-            /** @description λ · rank. */
+            /** @description Λ · rank. */
             addend: number;
         };
         /**
