@@ -82,6 +82,7 @@ ONLY = {
         "service.commands.**",
         "service.mcp",
         "service.schemas.answers",
+        "service.schemas.stream",
         *OF_WALLS,
     ],
     "typer": ["service.cli", "service.commands.**", "softkv.cli", "softkv.commands.**", *OF_WALLS],
