@@ -52,7 +52,6 @@ How = Annotated[
         description="`mean` and `quantile` use numbers; `vote` uses texts, numbers, true and false.",
     ),
 ]
-Scalar = str | int | float | bool | None
 
 
 class Read(Wire):

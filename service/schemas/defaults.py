@@ -44,14 +44,6 @@ class Defaults(Wire):
     )
 
 
-Applied = Annotated[
-    Defaults | None,
-    Field(
-        description="The defaults of the collection that this answer has, because the request did not send its own. "
-        "Left out without any."
-    ),
-]
-
 # In a question, null takes the default of the collection away.
 FilterOrNull = Annotated[
     FilterField,

@@ -174,11 +174,3 @@ MetadataField = Annotated[
         json_schema_extra={"pattern": r"^metadata\."},
     ),
 ]
-Warnings = Annotated[
-    list[str] | None,
-    Field(
-        description="A sentence for each ordering (`>`, `>=`, `<`, `<=`) of the filter with a type that some texts or "
-        "numbers of its field do not have, or all of its values. If no document passes, also one for each comparison "
-        "with a field that no document has, or that always has another type. Left out otherwise."
-    ),
-]

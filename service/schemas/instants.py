@@ -14,12 +14,6 @@ from typing_extensions import TypeAliasType
 from service.schemas.wire import finite_number
 from service.storage import INSTANTS, MAX_DURATION, SECOND, format_instant, parse_duration, parse_instant
 
-EXPIRES = (
-    "The instant from which on the document is absent, in UTC (RFC 3339), beside any other field of the document. Left "
-    "out if it never expires."
-)
-"""The description of the field in answers."""
-
 _SHOWN = 60
 DURATION_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,6})?[smhdw]$"
 _DATE_TIME = re.compile(

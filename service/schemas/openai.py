@@ -11,13 +11,6 @@ from service.schemas.wire import JSONObject, Text, well_formed, whole
 
 MOST_INPUTS = 2048
 
-RunsOn = Literal[
-    "attention/transformer",
-    "NumPy",
-    "provider",
-    "sentence-transformers with attention",
-    "sentence-transformers",
-]
 
 TOKENS_SCHEMA: dict[str, Any] = {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1}
 INPUT_SCHEMA: dict[str, Any] = {

@@ -385,10 +385,6 @@ NAME_PATTERN = rf"^[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME - 1}}}$"
 NAME_CHARACTERS = "A letter or digit, then up to 127 letters, digits, dots, underscores or dashes."
 CollectionName = Annotated[str, Field(pattern=NAME_PATTERN, examples=["library"], description=NAME_CHARACTERS)]
 AliasName = Annotated[str, Field(pattern=NAME_PATTERN, examples=["current"], description=NAME_CHARACTERS)]
-CollectionBehind = Annotated[
-    str | None,
-    Field(description="The name of the collection that answered, if the path has an alias. Left out otherwise."),
-]
 Similarity = Literal["cosine", "dot", "scaled_dot", "gaussian"]
 Normaliser = Annotated[
     Literal["softmax", "sparsemax", "entmax15", "one_hot"],

@@ -381,8 +381,8 @@ class Answer(Sequence[Match]):
         """The aggregated metadata field, a list for a list of fields, or None if `read` was not requested."""
         read = self._content.get("read")
         if isinstance(read, list):
-            return [Read.read(one, how=one["as"]) for one in read]
-        return None if read is None else Read.read(read, how=read["as"])
+            return [Read.read(one) for one in read]
+        return None if read is None else Read.read(read)
 
     @cached_property
     def group_by(self) -> GroupBy | None:

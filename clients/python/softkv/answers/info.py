@@ -202,11 +202,6 @@ def parse_kept_calibration(content: Mapping[str, Any] | None) -> KeptCalibration
     return None if content is None else KeptCalibration.read(content)
 
 
-def parse_calibration(content: Mapping[str, Any]) -> Calibration:
-    """Parse the result of a calibration."""
-    return Calibration.read(content)
-
-
 class Observation(TypedDict):
     """The answer of the collection when the record came.
 
@@ -240,11 +235,6 @@ class FeedbackRecord(Record):
     right: bool
     at: str
     observed: Annotated[Observation | None, ALWAYS_SENT] = None
-
-
-def parse_feedback(content: Mapping[str, Any]) -> FeedbackRecord:
-    """Parse one record of feedback."""
-    return FeedbackRecord.read(content)
 
 
 class FeedbackKept(Record):
@@ -383,11 +373,6 @@ class ReEncoding(Record, schema="ReEncodeAnswer", sent={"source": "from"}):
     def over(self) -> bool:
         """Whether the job has ended."""
         return self.state not in ("running", "paused")
-
-
-def parse_re_encoding(content: Mapping[str, Any]) -> ReEncoding:
-    """Parse the answer to a call on a job that moves a collection to another encoder."""
-    return ReEncoding.read(content)
 
 
 class TrainingReport(Record):

@@ -16,7 +16,6 @@ from softkv.answers.info import (
     parse_collection_info,
     parse_field_facts,
     parse_projection_info,
-    parse_re_encoding,
 )
 from softkv.calls.call import WRITE_TIMEOUT, Call, CollectionRef, Page, Paging, Plan, ignore_content
 from softkv.calls.options import encode_defaults
@@ -213,7 +212,7 @@ def re_encode(
     return Call(
         "POST",
         f"{collection.path}/re-encode",
-        lambda reply: parse_re_encoding(reply.json()),
+        lambda reply: ReEncoding.read(reply.json()),
         content=encode_json(drop_omitted(encoder=encoder, temperature=temperature, null=null, vectors=vectors)),
         idempotent=True,
         timeout=WRITE_TIMEOUT,
@@ -232,7 +231,7 @@ def re_encoding(collection: CollectionRef) -> Call[ReEncoding]:
     Example:
         >>> client.collection("library").re_encoding().state
     """
-    return Call("GET", f"{collection.path}/re-encode", lambda reply: parse_re_encoding(reply.json()))
+    return Call("GET", f"{collection.path}/re-encode", lambda reply: ReEncoding.read(reply.json()))
 
 
 def cancel_re_encoding(collection: CollectionRef) -> Call[ReEncoding]:
@@ -251,7 +250,7 @@ def cancel_re_encoding(collection: CollectionRef) -> Call[ReEncoding]:
     return Call(
         "DELETE",
         f"{collection.path}/re-encode",
-        lambda reply: parse_re_encoding(reply.json()),
+        lambda reply: ReEncoding.read(reply.json()),
         idempotent=True,
         timeout=WRITE_TIMEOUT,
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from softkv import validation
-from softkv.answers.info import FeedbackRecord, describe_left_out, parse_feedback
+from softkv.answers.info import FeedbackRecord, describe_left_out
 from softkv.calls.call import WRITE_TIMEOUT, Call, CollectionRef, Page, Paging
 from softkv.calls.queries import encode_query
 from softkv.problems import Reply, invalid_value_at, warn_caller
@@ -75,7 +75,7 @@ def feedback(collection: CollectionRef, *, page: int = 1000) -> Paging[FeedbackR
 
     def parse(reply: Reply) -> Page[FeedbackRecord]:
         content = reply.json()
-        return Page([parse_feedback(record) for record in content["feedback"]], content["next_cursor"])
+        return Page([FeedbackRecord.read(record) for record in content["feedback"]], content["next_cursor"])
 
     def ask(cursor: str | None, limit: int) -> Call[Page[FeedbackRecord]]:
         query = [("limit", str(limit)), *([] if cursor is None else [("cursor", cursor)])]

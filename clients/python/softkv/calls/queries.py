@@ -23,7 +23,7 @@ from typing import (
 from softkv import filters, validation
 from softkv.answers.answer import Answer, Comparison, Swept, parse_comparison
 from softkv.answers.documents import Document, encode_fields
-from softkv.answers.info import Calibration, LabelSource, parse_calibration
+from softkv.answers.info import Calibration, LabelSource
 from softkv.calls.call import WRITE_TIMEOUT, Call, CollectionRef, EventHandler, EventStream, Plan, ServiceCache, listen
 from softkv.calls.collections import Null
 from softkv.calls.options import COMPARED_DEFAULTS, Bias, IgnoredDefaults, encode_bias, null_fields
@@ -531,7 +531,7 @@ def calibrate(
     ]
 
     def parse(reply: Reply) -> Calibration:
-        return parse_calibration(reply.json())
+        return Calibration.read(reply.json())
 
     path = f"{collection.path}/calibrate"
     fields: dict[str, Any] = {"from": source, "apply": apply} | ({} if refit is None else {"refit": refit})
