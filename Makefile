@@ -69,27 +69,24 @@ K ?=
 # processes, and `make test-alone` in one.
 SHARED := browser
 ALONE := container or install or integration or kill or node or postgres or process
-# Only `make cluster` runs tests with this mark.
-CLUSTERED := ray
 # Only `make test-nightly` runs tests with this mark, whatever other marks they have.
 NIGHTLY := thorough
-# A landing runs these of the tests with the marks ALONE and CLUSTERED: a few for each other program, from its start to an
+# A landing runs these of the tests with the marks ALONE: a few for each other program, from its start to an
 # answer.
 LANDING := end_to_end
-LONG := $(SHARED) or $(ALONE) or $(CLUSTERED) or $(NIGHTLY)
+LONG := $(SHARED) or $(ALONE) or $(NIGHTLY)
 # The number of processes of `make test`, `make test-browser` and `make test-thorough`; one if T or K is given.
 WORKERS ?= $(if $(T)$(K),0,2)
 # make test RERUN=--last-failed: only the tests that failed.
 RERUN ?=
 # Each target has its own list of failed tests, because some run side by side.
 PYTEST = $(BIN)/python -m pytest $(RERUN) $(or $(T),$(FOLDER)) $(if $(K),-k '$(K)') -o cache_dir=.pytest_cache/$@ --durations 10
-CLUSTER_PYTEST = $(subst $(BIN),$(CLUSTER)/bin,$(PYTEST))
 IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 # pytest exits with 5 if no test has the marks; that does not fail a target.
 NONE_IS_FINE = || [ $$? = 5 ]
 
 .DEFAULT_GOAL := run
-.PHONY: install environments run test test-long test-browser test-alone test-end-to-end test-thorough test-lowest test-newest test-nightly cluster cluster-end-to-end walls walls-all passed integrations integrations-all lint format openapi typescript page public vectors docs notebook picture wheels partners bench image sbom lock release clean
+.PHONY: install environments run test test-long test-browser test-alone test-end-to-end test-thorough test-lowest test-newest test-nightly walls walls-all passed integrations integrations-all lint format openapi typescript page public vectors docs notebook picture wheels partners bench image sbom lock release clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 or later ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3"; exit 1; }
@@ -184,7 +181,6 @@ test-long: test-browser test-alone
 
 # The folders that have all tests of a mark.
 test-browser: FOLDER := tests/browser
-cluster cluster-end-to-end: FOLDER := tests/service/cluster
 
 test-browser: $(VENV)/.native $(DOCS)/.installed
 	$(PYTEST) $(IN_PARTS) -m '($(SHARED)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
@@ -198,36 +194,27 @@ test-lowest test-newest: test-%:
 
 # A few tests for each other program that a service works with: PostgreSQL, TypeScript, containers, bare environments.
 test-end-to-end: $(VENV)/.native $(OTHERS)/.installed $(DOCS)/.installed
-	$(PYTEST) -m '($(LANDING)) and not ($(CLUSTERED) or $(NIGHTLY))' $(NONE_IS_FINE)
-
-# A few tests of a Ray cluster.
-cluster-end-to-end: $(CLUSTER)/.installed
-	$(CLUSTER_PYTEST) -m '($(LANDING)) and ($(CLUSTERED)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
+	$(PYTEST) -m '($(LANDING)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
 
 # The end-to-end test of each wall; all its tests if .ci/passed has another digest than the wall now has.
-walls: $(VENV)/.native $(OTHERS)/.installed
+walls: $(VENV)/.native $(OTHERS)/.installed $(CLUSTER)/.installed
 	$(BIN)/python -m tools.walls $(RERUN)
 
 # All tests of all walls, with many examples of each property.
-walls-all: $(VENV)/.native $(OTHERS)/.installed
+walls-all: $(VENV)/.native $(OTHERS)/.installed $(CLUSTER)/.installed
 	$(BIN)/python -m tools.walls all
 
 # make passed WALL=referee: all tests of a wall, or of the package for a framework, as in WALL=langchain. If they pass, its
 # digest is written into .ci/passed: commit it.
-passed: $(VENV)/.native $(if $(filter $(FRAMEWORKS),$(WALL)),.venv-$(WALL),$(OTHERS))/.installed
+passed: $(VENV)/.native $(if $(filter $(FRAMEWORKS),$(WALL)),.venv-$(WALL),$(if $(filter cluster,$(WALL)),$(CLUSTER),$(OTHERS)))/.installed
 	$(BIN)/python -m tools.walls passed '$(WALL)'
 
-# With PostgreSQL, and Ray in several processes.
-cluster: $(CLUSTER)/.installed
-	$(CLUSTER_PYTEST) -m '($(CLUSTERED)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
-
 # The thorough tests, and all properties with many examples.
-test-thorough: $(VENV)/.native $(OTHERS)/.installed $(CLUSTER)/.installed
-	$(PYTEST) $(IN_PARTS) -m '($(NIGHTLY) or hypothesis) and not ($(CLUSTERED))' --hypothesis-profile=night $(NONE_IS_FINE)
-	$(CLUSTER_PYTEST) -m '($(NIGHTLY)) and ($(CLUSTERED))' $(NONE_IS_FINE)
+test-thorough: $(VENV)/.native $(OTHERS)/.installed
+	$(PYTEST) $(IN_PARTS) -m '$(NIGHTLY) or hypothesis' --hypothesis-profile=night $(NONE_IS_FINE)
 
 # Every test that neither `make test` nor `make lint` runs.
-test-nightly: test-browser test-alone cluster walls-all integrations-all test-thorough
+test-nightly: test-browser test-alone walls-all integrations-all test-thorough
 
 # One test of each framework, from writing documents to the verdict of an answer; all its tests if .ci/passed has another
 # digest than its package now has.

@@ -7,7 +7,7 @@ both are asked the same questions in turn, and the heads have to be the same to 
 for itself: what an answer takes beyond the slowest of them is what sharding costs. How many rows were listed for a
 question by all servers together stands beside how many one holder of all rows lists for the same message. Medians, but
 for how many calls a server had; of fewer turns than `--repeats` where these take more than a minute. Needs Ray:
-`make cluster` has an environment with it.
+`make environments` makes one with it.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from attention.lookup import Answer, Memory, Question, Rows, View, answers
 from benchmarks.keys import Array, clustered, near
 from benchmarks.messages import Counted, Measured
 from benchmarks.ray_python import with_ray
-from service.cluster import Roster, Router, ShardedCatalogue, ShardsLost, join_cluster, open_transport
+from extensions.cluster.tests.machines import RayMachines
+from extensions.cluster.tests.running import run
 from service.storage import CollectionSettings, DocumentRecord, SharedStore, open_shared
+from softkv_cluster.service import Roster, Router, ShardedCatalogue, ShardsLost, join_cluster, open_transport
 from tests.postgres import running
-from tests.service.cluster.machines import RayMachines
-from tests.service.cluster.running import run
 
 COUNTS = (1, 8, 64)
 TEMPERATURES = (0.05, 0.2, 1.0)

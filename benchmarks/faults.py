@@ -5,7 +5,7 @@
 The parts are processes of this machine: a Ray head and four machines of one processor, three shard servers with two
 copies of each shard, two `softkv serve` in front of them, and a PostgreSQL 15 or later. One part after another gets
 SIGKILL, `--repeats` times. Every answer is compared with softmax in float64, and shows whether it mixes two versions
-(`tests/service/cluster/shelf.py`). A client that cannot connect to a service turns to the other one, as a proxy would
+(`shelf.py` of the tests). A client that cannot connect to a service turns to the other one, as a proxy would
 do. "recovery" are the seconds from the kill until every shard has all copies again, or until the killed part answers;
 medians, and the longest. For Ray's head they include the time that it is away. The exit code is 1 if an answer was
 wrong, or a query was refused that should not be.
@@ -30,10 +30,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.ray_python import with_ray
+from extensions.cluster.tests.asking import CLIENTS, Asking, Record
+from extensions.cluster.tests.fleet import Fleet
+from extensions.cluster.tests.machines import Machine
 from tests.postgres import OLDEST, programs
-from tests.service.cluster.asking import CLIENTS, Asking, Record
-from tests.service.cluster.fleet import Fleet
-from tests.service.cluster.machines import Machine
 from tests.waiting import until
 
 AWAY_SECONDS = 2.0

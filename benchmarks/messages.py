@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from attention.lookup import View
-from attention.lookup.shards.remote import Message, of_bytes, respond
-from service.cluster import Transport
+from softkv_cluster.lookup import Message, of_bytes, respond
+from softkv_cluster.service import Transport
 
 LISTED = 2
 """Turns in which one holder of all is asked, too: it takes as long as all servers together."""

@@ -18,11 +18,11 @@ import numpy as np
 import psycopg
 
 from benchmarks.keys import clustered
-from service.cluster import shard_stop
-from service.cluster.server.files import ReplicaFiles
-from service.cluster.server.replica import Replica
 from service.retrieval.collections import KeyStorage
 from service.storage import CollectionRecord, CollectionSettings, DocumentRecord, SharedStore, open_shared
+from softkv_cluster.server.files import ReplicaFiles
+from softkv_cluster.server.replica import Replica
+from softkv_cluster.service import shard_stop
 from tests.postgres import running
 
 WIDTH = 384

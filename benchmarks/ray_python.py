@@ -1,4 +1,4 @@
-"""The Python that has Ray: that of `make cluster`, beside the one that has all the rest."""
+"""The Python that has Ray: that of `.venv-cluster`, beside the one that has all the rest."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ def with_ray(module: str) -> bool:
         return True
     if PYTHON.exists():
         os.execv(PYTHON, [str(PYTHON), "-m", module, *sys.argv[1:]])
-    print("Ray is not here: `make cluster` has an environment with it", file=sys.stderr)
+    print("Ray is not here: `make environments` makes one with it", file=sys.stderr)
     return False

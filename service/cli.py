@@ -8,7 +8,6 @@ import typer
 
 from service.commands.access_log import access_log
 from service.commands.bench import bench
-from service.commands.cluster import cluster
 from service.commands.demo import demo
 from service.commands.distributions import find_conflicts
 from service.commands.doctor import doctor
@@ -42,4 +41,3 @@ app.command(
     rich_help_panel=OPERATE,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
 )(bench)
-app.add_typer(cluster, name="cluster", rich_help_panel=OPERATE)

@@ -151,8 +151,8 @@ class Settings(BaseSettings):
     )
     shards: Annotated[str | None, STORAGE] = Field(
         None,
-        description="the Ray cluster whose [servers](../operate/cluster.md) hold the keys: `auto` for the cluster of "
-        "this machine, the head's `HOST:PORT`, or `ray://HOST:PORT`; needs Ray and `STORE`",
+        description="the Ray cluster whose [servers](../../extensions/cluster/docs/operate/cluster.md) hold the keys: "
+        "`auto` for the cluster of this machine, the head's `HOST:PORT`, or `ray://HOST:PORT`; needs Ray and `STORE`",
     )
     vector_storage: Annotated[Literal["memory", "files"], STORAGE] = Field(
         "memory",

@@ -9,11 +9,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import entry_points
 from pathlib import Path
 from threading import Event
 
 # Everything else is imported in the functions below: in the background thread, beside the imports of the others.
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -155,16 +156,26 @@ def _wait_for_store(address: str, seconds: float, stopped: Event) -> SharedStore
 
 def _open_sharded(settings: Settings, address: str, store: SharedStore) -> Catalogue:
     """Join the Ray cluster whose servers hold the keys, and return the collections."""
-    from service.cluster import ClusterError, Roster, Router, ShardedCatalogue, join_cluster, open_transport
-
     try:
-        cluster = join_cluster(address)
-    except ClusterError as error:
+        catalogue: Catalogue = find_cluster().open_catalogue(store, _encoders(settings, store), address)
+    except StorageError:
         store.close()
-        raise StorageFailed(str(error)) from None
-    transport = open_transport()
-    router = Router(transport, Roster(store, transport, cluster.servers()))
-    return ShardedCatalogue(store, _encoders(settings, store), router, cluster.close)
+        raise
+    return catalogue
+
+
+def find_cluster() -> Any:
+    """Return the module of the distribution `softkv-cluster`.
+
+    Raises:
+        StorageFailed: it is not installed.
+    """
+    for found in entry_points(group="softkv.modules", name="cluster"):
+        return found.load()
+    raise StorageFailed(
+        "shards need the distribution softkv-cluster, which is not installed: install `softkv[cluster]`, or unset "
+        "SOFTKV_SHARDS"
+    )
 
 
 def _remote_encoder(one: RemoteSettings, store: Store, *, lazy: bool) -> LoadingEncoder:

@@ -35,7 +35,7 @@ READERS_OF_STATUSES = (
     "extensions/",
 )
 PASSES_ON = "clients/python/softkv/tables/process.py"  # to the process that reads files, what Python needs
-TELLS_RAY = "service/cluster/ray_cluster.py"  # by its environment: Ray has no other way to set these
+TELLS_RAY = "extensions/cluster/softkv_cluster/ray_cluster.py"  # by its environment: Ray has no other way to set these
 REFUSING = {status.value for status in HTTPStatus if status >= 400}
 # A probe's answer is not a problem, nor is the page for a person with a wrong address; an unexpected error has no
 # separate status to count or to log.

@@ -27,7 +27,7 @@ OPEN = {"attention", "attention.lookup.shards", "service.retrieval"}
 
 # What others import by itself, beside the face of the whole.
 ROOMS = (
-    "attention.lookup.shards.remote",
+    "attention.lookup.shards",
     "softkv.answers",
     "softkv.commands",
     "softkv.integrations",
@@ -56,7 +56,7 @@ ONLY = {
     "mcp": ["service.mcp", "softkv.mcp.**"],
     "mcp_types": ["softkv.mcp.**"],
     "psycopg": ["service.storage.postgres.**"],
-    "ray": ["service.cluster.ray_cluster"],
+    "ray": ["softkv_cluster.ray_cluster"],
     "service.schemas": [
         "service.api.**",
         "softkv_workshop.part",
@@ -71,6 +71,7 @@ ONLY = {
             "service.startup",
             "service.server.**",
             "service.commands.**",
+            "softkv_cluster.command",
         ),
     ],
     "service.storage.postgres": ["service.storage.shared"],

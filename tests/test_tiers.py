@@ -43,11 +43,11 @@ def test_the_budgets_are_at_most_twice_a_landing():
 
 def test_every_mark_has_a_tier():
     marks = {line.partition(":")[0] for line in PYTEST_SETTINGS["markers"]}
-    named = re.findall(r"^(?:SHARED|ALONE|CLUSTERED|NIGHTLY|LANDING) := (.*)$", MAKEFILE, re.MULTILINE)
+    named = re.findall(r"^(?:SHARED|ALONE|NIGHTLY|LANDING) := (.*)$", MAKEFILE, re.MULTILINE)
     assert {mark for line in named for mark in line.split(" or ")} == marks
 
 
-@pytest.mark.parametrize(("folder", "mark"), [("tests/browser", "browser"), ("tests/service/cluster", "ray")])
+@pytest.mark.parametrize(("folder", "mark"), [("tests/browser", "browser")])
 def test_all_tests_of_a_mark_are_in_the_folder_that_its_tier_reads(folder, mark):
     marked = [path for path in (ROOT / "tests").rglob("*.py") if f"pytest.mark.{mark}" in path.read_text()]
     assert marked

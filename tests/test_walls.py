@@ -139,5 +139,5 @@ def test_the_name_of_another_wall_is_refused_with_those_that_exist() -> None:
     command = [sys.executable, "-m", "tools.walls", "passed", "referees"]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
-    assert ended.stderr.startswith("Expected the name of a wall, one of referee, torch, workshop")
+    assert ended.stderr.startswith("Expected the name of a wall, one of cluster, referee, torch, workshop")
     assert "got 'referees'. Write make passed WALL=NAME." in ended.stderr

@@ -466,7 +466,7 @@ def _measure_certificates() -> list[dict[str, Any]]:
 
 def place_shards() -> dict[str, Any]:
     """Return the servers of a cluster, and on which of them the shards of a collection are."""
-    from service.cluster import choose_servers, place_shard, shard_starts, shard_stop
+    from softkv_cluster.service import choose_servers, place_shard, shard_starts, shard_stop
 
     servers = choose_servers(None, (), SERVERS)
     return {

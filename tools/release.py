@@ -30,12 +30,12 @@ RELEASED = re.compile(rf"^## ({VERSION}) \(", re.MULTILINE)
 # Files, as patterns of `Path.glob`, and the text around the version or the owner in them, for which @ stands.
 VERSIONS = (
     ("pyproject.toml", r'^version = "@"'),
-    ("pyproject.toml", r"softkv-(?:client|core|referee|torch|workshop)==@"),
+    ("pyproject.toml", r"softkv-(?:client|cluster|core|referee|torch|workshop)==@"),
     ("attention/pyproject.toml", r'^version = "@"'),
     ("attention/pyproject.toml", r"softkv-torch==@"),
     ("clients/*/pyproject.toml", r'^version = "@"'),
     ("extensions/*/pyproject.toml", r'^version = "@"'),
-    ("extensions/*/pyproject.toml", r'"softkv-(?:client|core)(?:\[\w+\])?==@"'),
+    ("extensions/*/pyproject.toml", r'"softkv(?:-(?:client|core))?(?:\[\w+\])?==@"'),
     ("workshop/pyproject.toml", r'^version = "@"'),
     ("workshop/pyproject.toml", r'"softkv==@"'),
     ("clients/*/pyproject.toml", r'"(?:softkv-client|langchain-softkv)==@"'),

@@ -33,13 +33,21 @@ class Wall:
     Attributes:
         folder: its folder in the repository, whose folder `tests` has its tests.
         package: the package of its modules.
+        environment: the folder of an environment with what its tests need; empty for that of the core.
     """
 
     folder: str
     package: str
+    environment: str = ""
+
+    @property
+    def python(self) -> str:
+        """The program that runs its tests."""
+        return str(ROOT / self.environment / "bin" / "python") if self.environment else sys.executable
 
 
 WALLS = {
+    "cluster": Wall("extensions/cluster", "softkv_cluster", ".venv-cluster"),
     "referee": Wall("extensions/referee", "softkv_referee"),
     "torch": Wall("extensions/torch", "softkv_torch"),
     "workshop": Wall("workshop", "softkv_workshop"),
@@ -144,12 +152,12 @@ def suites(words: Sequence[str], passed: dict[str, str]) -> Iterator[tuple[list[
 
 
 def command(names: Sequence[str], selection: Sequence[str]) -> list[str]:
-    """Return the command that runs these tests: of frameworks in their own environments, of a wall in this one."""
+    """Return the command that runs these tests: of frameworks and of a wall in their own environments."""
     if names[0] in FRAMEWORKS:
         return [sys.executable, "-m", "tests.integrations.run", *names, *selection]
     [name] = names
     cache = ["-o", f"cache_dir=.pytest_cache/{name}", "--durations", "10"]
-    return [sys.executable, "-m", "pytest", f"{WALLS[name].folder}/tests", *selection, *cache]
+    return [WALLS[name].python, "-m", "pytest", f"{WALLS[name].folder}/tests", *selection, *cache]
 
 
 def main(words: list[str]) -> int:

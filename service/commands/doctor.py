@@ -417,29 +417,14 @@ def _store(address: str, settings: Settings) -> Iterator[Check]:
 
 def _shards(store: SharedStore, address: str) -> Check:
     """Check which servers hold the keys; for this the Ray cluster is joined."""
-    from service.cluster import ClusterError, cluster_status, fetch_reports, join_cluster, open_transport
+    from service.startup import find_cluster
+    from service.storage import StorageFailed
 
-    name, plan = "shards", store.cluster_plan()
-    if plan is None:
-        return Check(name, "broken", "no servers are deployed that hold the keys: start some with `softkv cluster up`")
     try:
-        ray = join_cluster(address)
-    except ClusterError as error:
-        return Check(name, "broken", str(error))
-    try:
-        names = {*plan.names, *ray.servers()}
-        layout = cluster_status(store.extents(), plan, fetch_reports(open_transport(), names))
-    finally:
-        ray.close()
-    running = {server.machine for server in layout.servers if not server.leaving} - {None}
-    answered = f"{len(running)} of {len(plan.names)} servers answer"
-    copies = (
-        f"{layout.ranges} shards: {layout.whole} have {plan.copies} copies, {layout.fewer} fewer, {layout.unheld} none"
-    )
-    if layout.unheld:
-        advice = "if that stays so, check that all machines run and have enough memory"
-        return Check(name, "broken", f"{answered}; {copies}; {advice}")
-    return Check(name, "note" if layout.fewer else "ok", f"{answered}; {copies}")
+        cluster = find_cluster()
+    except StorageFailed as error:
+        return Check("shards", "broken", str(error))
+    return Check("shards", *cluster.check_servers(store, address))
 
 
 def _tables() -> Check:

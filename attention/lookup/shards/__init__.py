@@ -19,15 +19,54 @@ from functools import singledispatch
 from typing import TypeGuard
 
 from attention.errors import ParameterError
-from attention.lookup.memory.bias import AnyBias, Bias
+from attention.lookup.bounds.similarities import UNIT_ROUNDOFF, Slack, similarity_slack
+from attention.lookup.codes.moments import Residuals, Spread
+from attention.lookup.memory.bias import AnyBias, Bias, sort_addends
+from attention.lookup.memory.rows import expand_ranges
 from attention.lookup.memory.statistics import BlockStatistics
+from attention.lookup.memory.tiles import PassingRows
 from attention.lookup.memory.view import AnyMask, AnyView, Mask, View
-from attention.lookup.shards.local import BiasedShard, LocalShard
-from attention.lookup.shards.merged import MergedShards
+from attention.lookup.rescoring.originals import compute_all_similarities, compute_all_sums
+from attention.lookup.rescoring.ranking import DocumentGrouping
+from attention.lookup.scan import NO_THRESHOLD, ThresholdSample, fits_float32, merge_thresholds
+from attention.lookup.shards.local import TILE_ROWS, BiasedShard, LocalShard, bound_similarity, fits_logits
+from attention.lookup.shards.merged import MERGED_LIST_FACTOR, MergedShards, candidate_similarities, merge_results
+from attention.lookup.shards.scan_result import ScanRequest, ScanResult
 from attention.lookup.shards.shard import Shard
 from attention.lookup.shards.uncoded import UncodedShard
 
-__all__ = ["Shard", "is_view", "open_local", "open_shard"]
+# What a distribution with a view of its own needs, beside the face of the lookup.
+__all__ = [
+    "MERGED_LIST_FACTOR",
+    "NO_THRESHOLD",
+    "TILE_ROWS",
+    "UNIT_ROUNDOFF",
+    "BiasedShard",
+    "DocumentGrouping",
+    "LocalShard",
+    "PassingRows",
+    "Residuals",
+    "ScanRequest",
+    "ScanResult",
+    "Shard",
+    "Slack",
+    "Spread",
+    "ThresholdSample",
+    "bound_similarity",
+    "candidate_similarities",
+    "compute_all_similarities",
+    "compute_all_sums",
+    "expand_ranges",
+    "fits_float32",
+    "fits_logits",
+    "is_view",
+    "merge_results",
+    "merge_thresholds",
+    "open_local",
+    "open_shard",
+    "similarity_slack",
+    "sort_addends",
+]
 
 
 @singledispatch

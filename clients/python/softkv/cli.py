@@ -40,9 +40,12 @@ NOT_INSTALLED = {
             "copy": "Copy collections from one store into another, vectors bit by bit.",
             "key": "Generate an API key, and its line for the service's file of keys.",
             "access-log": "Read the access log of a service: changes, and refusals by a key.",
-            "cluster": "Hold the keys in the memory of several machines, in a running Ray cluster.",
             "bench": "Run the benchmarks; `softkv bench --help` lists their options.",
         },
+    ),
+    "cluster": (
+        "softkv[cluster]",
+        {"cluster": "Hold the keys in the memory of several machines, in a running Ray cluster."},
     ),
     "referee": ("softkv[referee]", {"check-index": "Compare the search of a vector store with the exact answers."}),
     "torch": ("softkv[torch]", {"train": "Teach a collection the words of your questions, by labelled pairs."}),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from attention.kernels import dispatch, in_numpy, kernels_in_c
-from attention.lookup import Limits, Memory, Rows, View
+from attention.lookup import AnyView, Limits, Memory, Rows, View
 from attention.lookup.exact import exact_answers
 from tests.thorough import thorough
 
@@ -76,6 +76,12 @@ def in_pieces() -> Callable[..., View]:
         return memory.view
 
     return fill
+
+
+@pytest.fixture(scope="session")
+def as_one() -> Callable[..., AnyView]:
+    """Return a function that returns several views as one; a module with another kind of view has its own."""
+    return View.merged
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ import pytest
 from attention.kernels import HEAVIEST
 from attention.lookup import Auto, Certificate, Evidence, Limits, Memory, Question, answer, answers, sweep
 from attention.lookup.answer import build_answer, build_sweep, select_head
-from tests.attention.lookup.shards.remote.hosts import afar
 
 
 @pytest.mark.parametrize("temperature", [0.05, 1.0, 100.0])
@@ -117,13 +116,12 @@ def test_a_sweep_has_one_head_and_the_weights_of_each_temperature():
 
 @pytest.mark.parametrize("keys_each", [1, 2])
 @pytest.mark.parametrize("limits", [Limits(), Limits(exact_max_components=0)], ids=["exact", "scanned"])
-def test_the_rows_that_share_the_weight_do_not_depend_on_the_matches(limits, keys_each):
+def test_the_rows_that_share_the_weight_do_not_depend_on_the_matches(as_one, limits, keys_each):
     random = np.random.default_rng(2)
     keys = random.standard_normal((2400, 24))
     copies = np.arange(900, 1000)
     keys[copies] = keys[900] + 0.05 * random.standard_normal((100, 24))
     view = Memory.of(keys, owners=np.arange(2400) // keys_each * keys_each, limits=limits).view
-    remote = afar([view], sampled=True)
     questions = [
         Question(keys[900], temperature, **{"null": 0.4, "top_k": top_k, "output": False} | options)
         for temperature, top_k, options in (
@@ -137,7 +135,7 @@ def test_the_rows_that_share_the_weight_do_not_depend_on_the_matches(limits, key
         )
     ]
     swept = sweep(view, questions[0], [0.05, 100]).heavy_rows
-    for results in (answers(view, questions), answers(remote, questions)):
+    for results in (answers(view, questions), answers(as_one([view]), questions)):
         *shared, cold, hot, none = (result.heavy_rows for result in results)
         for rows in (*shared, swept[0]):
             assert set(copies) <= set(rows.numbers)

@@ -19,7 +19,6 @@ from attention.lookup import (
     weights_of,
     weights_without_null,
 )
-from tests.attention.lookup.shards.remote.hosts import afar
 
 D = 5
 
@@ -48,16 +47,11 @@ def written(similarity, seed=3):
     return [memory.view for memory in memories], rows
 
 
-def ways(views):
-    return {"parts": View.merged(views), "elsewhere": afar(views, sampled=True)}
-
-
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("way", ["parts", "elsewhere"])
 @pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot", "gaussian"])
-def test_all_similarities_of_rows_that_pass(oracle, similarity, way, masked):
+def test_all_similarities_of_rows_that_pass(oracle, as_one, similarity, masked):
     views, stored = written(similarity)
-    view = ways(views)[way]
+    view = as_one(views)
     documents = sorted({owner for owner, _ in stored.values()})
     picked = documents[::3] if masked else documents
     mask = view.mask(np.array(picked)) if masked else None
@@ -83,12 +77,11 @@ def test_an_empty_view_has_no_similarities_and_invalid_queries_are_refused():
         similarities_of(view, np.zeros((1, D)))
 
 
-@pytest.mark.parametrize("way", ["parts", "elsewhere"])
 @pytest.mark.parametrize("normaliser", ["softmax", "sparsemax", "entmax15", "one_hot"])
 @pytest.mark.parametrize("null", [None, 0.6, 100.0])
-def test_weights_of_all_documents_match_an_answer_that_lists_all(oracle, oracle_weights, normaliser, null, way):
+def test_weights_of_all_documents_match_an_answer_that_lists_all(oracle, oracle_weights, as_one, normaliser, null):
     views, stored = written("dot")
-    view = ways(views)[way]
+    view = as_one(views)
     documents = sorted({owner for owner, _ in stored.values()})[::2]
     query = np.random.default_rng(8).standard_normal(D)
     rows = [n for n, (owner, _) in sorted(stored.items()) if owner in documents]

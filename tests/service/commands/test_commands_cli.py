@@ -14,7 +14,7 @@ import pytest
 from tests.running import RunningService
 from tests.service.commands.conftest import COMMAND, Softkv, serving
 
-PACKAGES = {"service", "softkv", "softkv_referee", "softkv_torch", "softkv_workshop"}
+PACKAGES = {"service", "softkv", "softkv_cluster", "softkv_referee", "softkv_torch", "softkv_workshop"}
 NOBODY = "http://127.0.0.1:9"
 
 

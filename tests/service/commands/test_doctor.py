@@ -6,24 +6,20 @@ import json
 import re
 import socket
 import subprocess
-from contextlib import closing
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 
-import service.cluster
 import service.retrieval.collections
+import service.startup
 import softkv.tables
 from attention.kernels import kernels
 from service.api.keyring import line_of
-from service.storage import CollectionSettings, DocumentRecord, open_shared
+from service.storage import open_shared
 from tests.checkpoints import link_default_model, save_cross_encoder
 from tests.postgres import PostgresServer
-from tests.service.cluster.local_servers import LocalServers
 from tests.service.commands.conftest import COMMAND, Softkv, serving
 
 
@@ -154,34 +150,16 @@ def test_a_database_is_counted_beside_a_service_that_uses_it(
 
 
 @pytest.mark.postgres
-def test_the_servers_that_hold_the_keys_are_checked(
+def test_shards_need_the_distribution_that_has_them(
     bare: Softkv, tmp_path: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    address = postgres.database()
+    monkeypatch.setattr(service.startup, "entry_points", lambda **group: [])
     monkeypatch.setenv("SOFTKV_SHARDS", "auto")
-    monkeypatch.setattr(service.cluster, "join_cluster", lambda *_: SimpleNamespace(servers=list, close=lambda: None))
-
-    def shard_check() -> tuple[int, str, str]:
-        code, report = checks(bare, tmp_path, "--encoder", "none", "--store", address)
-        return code, report["shards"]["state"], report["shards"]["detail"]
-
-    with closing(LocalServers(address)) as servers:
-        monkeypatch.setattr(service.cluster, "open_transport", lambda: servers)
-        code, state, detail = shard_check()
-        assert (code, state) == (1, "broken")
-        assert detail.startswith("no servers are deployed that hold the keys")
-        with servers.store.writing() as writer:
-            number = writer.create_collection("c", CollectionSettings("cosine", 1.0)).id
-            writer.upsert(number, [DocumentRecord("a", None, 1, np.ones((1, 2), np.float32))])
-        servers.deploy(2, 2)
-        servers.settle()
-        assert shard_check() == (0, "ok", "2 of 2 servers answer; 1 shards: 1 have 2 copies, 0 fewer, 0 none")
-        servers.lost = {"softkv-0"}
-        assert shard_check() == (0, "note", "1 of 2 servers answer; 1 shards: 0 have 2 copies, 1 fewer, 0 none")
-        servers.lost = {"softkv-0", "softkv-1"}
-        code, state, detail = shard_check()
-        assert (code, state) == (1, "broken")
-        assert detail.startswith("0 of 2 servers answer; 1 shards: 0 have 2 copies, 0 fewer, 1 none; if that stays so")
+    address = postgres.database()
+    open_shared(address).close()
+    code, report = checks(bare, tmp_path, "--encoder", "none", "--store", address)
+    assert (code, report["shards"]["state"]) == (1, "broken")
+    assert report["shards"]["detail"].endswith("install `softkv[cluster]`, or unset SOFTKV_SHARDS")
 
 
 @pytest.mark.postgres

@@ -77,7 +77,7 @@ CREATE TABLE softkv.encoder_measurements (
     checksum bigint NOT NULL
 );
 
--- The servers of a cluster that hold shards in memory (service/cluster/).
+-- The servers of a cluster that hold shards in memory (extensions/cluster/).
 CREATE TABLE softkv.cluster_plan (
     number bigint GENERATED ALWAYS AS IDENTITY, -- ascends with every change
     names text[] NOT NULL,                      -- of the servers

@@ -8,7 +8,6 @@ import pytest
 from attention.errors import ParameterError, ShapeError
 from attention.lookup.codes import summary
 from attention.lookup.codes.summary import KeySummary
-from attention.lookup.shards.remote.wire import of_bytes, to_bytes
 
 SIMILARITIES = ("cosine", "dot", "scaled_dot", "gaussian")
 
@@ -54,7 +53,7 @@ def test_values_of_their_own_have_a_length_of_their_own(keys):
 @pytest.mark.parametrize("similarity", SIMILARITIES)
 def test_a_message_brings_it_home(similarity, keys):
     sent = KeySummary.of(similarity, keys) + KeySummary.of(similarity, keys[:10])
-    result = KeySummary.of_message(*of_bytes(to_bytes(*sent.message())))
+    result = KeySummary.of_message(*sent.message())
     width = 13 if similarity == "gaussian" else 12
     assert sent.message()[1]["gram"].nbytes == 4 * width**2
     assert sent.message()[0] == result.message()[0]

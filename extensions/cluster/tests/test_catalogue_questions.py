@@ -1,0 +1,162 @@
+"""Every kind of question to a collection over shards is answered as by a process with all keys."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import pytest
+
+from extensions.cluster.tests.local_servers import LocalServers
+from service.encoding import Encoder, Encoders, LoadingEncoder, load_encoder
+from service.retrieval import ShardsMissing
+from service.retrieval.collections import SharedCatalogue
+from service.retrieval.documents import SentDocument, delete_document, upsert
+from service.retrieval.labels import LabelledQuestion, calibrate_collection
+from service.retrieval.queries import (
+    Aggregation,
+    Options,
+    QueryPart,
+    WeightedSum,
+    attend_collection,
+    compare_collection,
+    stream_collection,
+    sweep_collection,
+)
+from service.storage import open_shared
+from softkv_cluster.service import Roster, Router, ShardedCatalogue
+from tests.postgres import PostgresServer
+
+pytestmark = pytest.mark.postgres
+SUBJECTS = ("cat", "dog", "boat", "moon", "piano", "river", "engine", "garden", "letter", "winter")
+VERBS = ("sleeps", "burns", "returns", "sings", "breaks", "waits", "grows", "shines")
+RECENT = {"field": "metadata.year", "half_life": 20}
+TEXTS = [f"the {subject} {verb}" for verb in VERBS for subject in SUBJECTS]
+QUESTION = "which boat burns?"
+
+
+def sent() -> list[SentDocument]:
+    return [SentDocument(f"{i:03}", text, value=text, metadata={"year": 1940 + i}) for i, text in enumerate(TEXTS)]
+
+
+def labels() -> list[LabelledQuestion]:
+    questions = [f"what {text.removeprefix('the ')}?" for text in TEXTS[:40]]
+    present = [LabelledQuestion(question, (f"{i:03}",), ("/",)) for i, question in enumerate(questions)]
+    absent = [LabelledQuestion(f"who taxes {number} apples in the senate?", ()) for number in range(10)]
+    return [*present, *absent]
+
+
+def check(actual: Any, expected: Any) -> None:
+    """Compare a result with that of one process, within both certificates."""
+    assert [match.id for match in actual.matches] == [match.id for match in expected.matches]
+    shared = [[[name for name, _ in match.stands_for] for match in result.matches] for result in (actual, expected)]
+    assert shared[0] == shared[1]
+    assert [match.addends for match in actual.matches] == [match.addends for match in expected.matches]
+    assert (actual.full_text, actual.verdict, actual.alike) == (expected.full_text, expected.verdict, expected.alike)
+    bound = actual.answer.certificate.total_variation + expected.answer.certificate.total_variation + 1e-15
+    weights, expected_weights = ([match.weight for match in result.matches] for result in (actual, expected))
+    np.testing.assert_allclose(weights, expected_weights, atol=bound, rtol=0)
+    confidences = [match.confidence for match in actual.matches]
+    assert confidences == pytest.approx([match.confidence for match in expected.matches], abs=1e-9)
+
+
+async def ask(collection: Any, **options: Any) -> Any:
+    (result,) = await attend_collection(collection, [QUESTION], Options(**options), ["/query"])
+    return result
+
+
+@pytest.fixture(scope="module")
+def address(postgres: PostgresServer) -> str:
+    return postgres.database()
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    return load_encoder("all-MiniLM-L6-v2")
+
+
+def test_every_kind_of_question(address: str, shards_of_16_rows: None, encoder: Encoder) -> None:
+    store, own_store = open_shared(address), open_shared(address)
+    servers = LocalServers(address, 3, 1)
+    loading = LoadingEncoder(encoder.name, lambda: encoder)
+    encoders = Encoders([loading])
+
+    async def run() -> None:
+        await loading.start()
+        sharded = ShardedCatalogue(store, encoders, Router(servers, Roster(store, servers), seconds=20.0))
+        sharded.rebuild()
+        collection, _ = await sharded.create("c", {})
+        await upsert(collection, sent(), [f"/{i}" for i in range(len(TEXTS))])
+        alone = SharedCatalogue(own_store, encoders)
+        alone.rebuild()
+        processes = collection, alone.collection("c")
+        for options in (
+            {"full_text": 0.1, "explained": True},
+            {"full_text": 0.1, "bias": RECENT, "explained": True, "filter": None, "output": True},
+            {"full_text": 0.3, "temperature": 0.0},
+            {"full_text": 0.3, "top_p": 0.9, "normaliser": "softmax"},
+            {"temperature": "auto", "effective_documents": 5.0},
+            {"normaliser": "entmax15"},
+            {"diversity": 0.4, "top_k": 5},
+            {"bias": RECENT, "read": [Aggregation("metadata.year", "quantile", [0.1, 0.9])]},
+        ):
+            check(*[await ask(process, **options) for process in processes])
+
+        liked = WeightedSum([QueryPart(1.0, text=QUESTION), QueryPart(-0.5, id="003"), QueryPart(0.5, id="012")])
+        check(*[(await attend_collection(process, [liked], Options(), ["/query"]))[0] for process in processes])
+
+        await upsert(collection, [SentDocument("copy", "the boat burns")], ["/copy"])
+        alone.look()
+        alike = [await ask(process, top_k=1) for process in processes]
+        check(*alike)
+        assert [(result.verdict.stands, result.alike) for result in alike] == [("several", True)] * 2
+        delete_document(collection, "copy")
+        alone.look()
+
+        swept = [
+            await sweep_collection(process, QUESTION, [0.0, 0.1], Options(full_text=0.1, bias=RECENT))
+            for process in processes
+        ]
+        assert swept[0].full_text == swept[1].full_text
+        for actual, expected in zip(swept[0].temperatures, swept[1].temperatures, strict=True):
+            np.testing.assert_allclose(actual.weights, expected.weights, rtol=1e-9)
+
+        compared = [await compare_collection(process, QUESTION, Options()) for process in processes]
+        check(compared[0].attention, compared[1].attention)
+        assert [match.id for match in compared[0].nearest] == [match.id for match in compared[1].nearest]
+        assert compared[0].full_text.found == compared[1].full_text.found
+
+        streamed = [
+            [part async for part in stream_collection(process, QUESTION, Options(full_text=0.1))]
+            for process in processes
+        ]
+        assert [part.final for part in streamed[0]] == [True]
+        check(streamed[0][-1].result, streamed[1][-1].result)
+
+        fitted = [
+            await calibrate_collection(process, "c", labels(), now=0.0, apply=apply)
+            for process, apply in ((alone, False), (sharded, True))
+        ]
+        assert fitted[0].calibration == fitted[1].calibration
+        assert fitted[1].applied
+        alone.look()
+        for options in ({"full_text": "auto"}, {"conformal": 0.8}, {"min_confidence": 0.5}):
+            check(*[await ask(process, **options) for process in processes])
+
+        servers.lost = {"softkv-0", "softkv-1"}
+        with pytest.raises(ShardsMissing):
+            await ask(collection, bias=RECENT)
+        part = await ask(collection, bias=RECENT, full_text=0.1, allow_missing=True, explained=True)
+        assert part.coverage.documents < part.coverage.total == len(TEXTS)
+        assert (part.coverage.max_missing_weight, part.answer.certificate.total_variation) == (1.0, 1.0)
+        assert all(len(match.addends) == 2 for match in part.matches)
+        sharded.close()
+        await loading.close()
+
+    try:
+        asyncio.run(run())
+    finally:
+        servers.close()
+        own_store.close()
+        store.close()
