@@ -36,7 +36,7 @@ SEARCHES = {
     "a function": ({"filter": lambda document: True}, "got function"),
     "a text as a filter": ({"filter": "year > 3"}, "got str"),
     "fewer than none": ({"k": -1}, "/top_k: wanted a number from 0 on, got -1"),
-    "no number": ({"k": "four"}, "/top_k: wanted a number"),
+    "no number": ({"k": "four"}, "/top_k: wanted a"),
     "no temperature": ({"temperature": -1}, "/temperature: wanted 0, or a number from 1e-30 on"),
     "no share": ({"top_p": 1.5}, "/top_p"),
     "no normaliser": ({"normaliser": "hardmax"}, "/normaliser"),
