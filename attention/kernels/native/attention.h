@@ -47,11 +47,11 @@ typedef struct {
 /* Transpose 16 lines of 16 words, `stride` words apart, into lines that are `apart` words apart. The lines are 16
  * registers of AVX-512; off-diagonal squares of side 1, 2, 4 and 8 change places. */
 OUTLINED void transpose(const int32_t *from, int64_t stride, int32_t *into, int64_t apart) {
-    words lines[LANES];
-    UNROLLED for (int line = 0; line < LANES; line++) lines[line] = LOAD(words, from + line * stride);
+    i32x16 lines[LANES];
+    UNROLLED for (int line = 0; line < LANES; line++) lines[line] = LOAD(i32x16, from + line * stride);
 #define SWAP(side)                                                                                                     \
     UNROLLED for (int line = 0; line < LANES; line++) if (!(line & side)) {                                            \
-        const words one = lines[line], other = lines[line + side];                                                     \
+        const i32x16 one = lines[line], other = lines[line + side];                                                    \
         lines[line] = SHUFFLE(one, other, UPPER, side);                                                                \
         lines[line + side] = SHUFFLE(one, other, LOWER, side);                                                         \
     }
@@ -62,9 +62,9 @@ OUTLINED void transpose(const int32_t *from, int64_t stride, int32_t *into, int6
 
 /* Interleave 32 bfloat16 of one row with those of the next row, or with zeros if not `both`, into two lines. */
 INLINE void interleave(const int32_t *row, int64_t stride, int both, int32_t *into, int64_t apart) {
-    const words one = LOAD(words, row), other = both ? LOAD(words, row + stride) : (words)0;
-    const words even = (one & 0xFFFF) | other << 16;
-    const words odd = (words)((naturals)one >> 16) | (other & (int32_t)0xFFFF0000);
+    const i32x16 one = LOAD(i32x16, row), other = both ? LOAD(i32x16, row + stride) : (i32x16)0;
+    const i32x16 even = (one & 0xFFFF) | other << 16;
+    const i32x16 odd = (i32x16)((u32x16)one >> 16) | (other & (int32_t)0xFFFF0000);
     STORE(into, SHUFFLE(even, odd, ZIPPED, 0));
     STORE(into + apart, SHUFFLE(even, odd, ZIPPED, 1));
 }
@@ -95,7 +95,7 @@ static int64_t arrange_values(const Packed *projected, int64_t first, int64_t le
         int32_t *into = values + count * length;
         for (int64_t token = 0; token < length; token++, from.start += from.stride, into += LANES) {
             const int32_t *line = from.start;
-            STORE(into, LOAD(naturals, line));
+            STORE(into, LOAD(u32x16, line));
         }
     }
     return length * LANES;
@@ -143,8 +143,8 @@ static void attend(int64_t way, const Packed *projected, int64_t first, int64_t 
     const int64_t key_word = (design->heads + key_head) * depth, value_word = key_word + design->key_heads * depth;
 
     /* The text's tokens that any of these tokens attends to, from a whole panel on: `count` rows from `start` on. */
-    const int64_t lowest = most(0, begin - first - back) / TILE_COLUMNS * TILE_COLUMNS;
-    const int64_t count = least(length, end - first + ahead) - lowest, start = first + lowest;
+    const int64_t lowest = max_i64(0, begin - first - back) / TILE_COLUMNS * TILE_COLUMNS;
+    const int64_t count = min_i64(length, end - first + ahead) - lowest, start = first + lowest;
     const int64_t keys_size = arrange_keys(projected, start, count, key_word, depth, width, scratch->keys);
     int64_t values_size = 0;
     if (!is_float32)
@@ -155,9 +155,9 @@ static void attend(int64_t way, const Packed *projected, int64_t first, int64_t 
     for (int64_t head = key_head * group; head < (key_head + 1) * group; head++)
         for (int64_t index = begin; index < end; index += block) {
             /* Rows from `position` on attend to the columns from `low` to `high`, both counted from `start`. */
-            const int64_t rows = least(block, end - index), position = index - start;
-            const int64_t low = most(0, position - back) / TILE_COLUMNS * TILE_COLUMNS;
-            const int64_t high = least(count, position + rows + ahead), columns = high - low;
+            const int64_t rows = min_i64(block, end - index), position = index - start;
+            const int64_t low = max_i64(0, position - back) / TILE_COLUMNS * TILE_COLUMNS;
+            const int64_t high = min_i64(count, position + rows + ahead), columns = high - low;
             const int64_t padded = rounded_up(columns, TILE_COLUMNS);
 
             const Lines queries = lines_of(projected, index, head * depth);

@@ -69,7 +69,7 @@ INLINE int64_t select_heaviest(const double *masses, int64_t n, int64_t *chosen)
     enum { BINS = 1024, SHIFT = 48 };
     const double one = 1.0;
     int32_t bins[BINS];
-#define BIN_OF(mass) least(BINS - 1, (LOAD(int64_t, &one) - LOAD(int64_t, mass)) >> SHIFT)
+#define BIN_OF(mass) min_i64(BINS - 1, (LOAD(int64_t, &one) - LOAD(int64_t, mass)) >> SHIFT)
     clear(bins, sizeof bins);
     for (int64_t row = 0; row < n; row++) bins[BIN_OF(masses + row)]++;
     int64_t last = 0, end = 0;
@@ -78,5 +78,5 @@ INLINE int64_t select_heaviest(const double *masses, int64_t n, int64_t *chosen)
         if (BIN_OF(masses + row) <= last) chosen[end++] = row;
 #undef BIN_OF
     sort_best(masses, 0, end, chosen);
-    return least(HEAVIEST, end);
+    return min_i64(HEAVIEST, end);
 }

@@ -99,10 +99,10 @@ EXPORT int64_t KERNEL(heavy_counts)(const double *similarities, int64_t m, const
         counts[query] = 0;
         if (begin == end) continue;
         const double best = similarities[begin], twice = 2.0 * inverse[query];
-        const double relative = smaller(larger((levels[query] - best) * twice, VANISHED), 0.0);
-        const double limit = larger(few * (squares[query] * exponential_of(relative)), negligible);
+        const double relative = min_f64(max_f64((levels[query] - best) * twice, VANISHED), 0.0);
+        const double limit = max_f64(few * (squares[query] * exponential_of(relative)), negligible);
         for (double beyond = 0.0; end > begin; end--) {
-            beyond += exponential_of(larger((similarities[end - 1] - best) * twice, VANISHED));
+            beyond += exponential_of(max_f64((similarities[end - 1] - best) * twice, VANISHED));
             if (beyond > limit) break;
         }
         counts[query] = end - begin;
@@ -131,11 +131,11 @@ EXPORT int64_t KERNEL(initial_counts)(const double *similarities, int64_t m, con
     for (int64_t query = 0; query < queries; query++) {
         const int64_t first = starts[query], last = starts[query + 1], k = ks[query];
         counts[query] = 0;
-        if (last - first < most(k, 1)) continue;
-        const int64_t enough = least(most(k, heavy[query]), least(last - first, maximum));
+        if (last - first < max_i64(k, 1)) continue;
+        const int64_t enough = min_i64(max_i64(k, heavy[query]), min_i64(last - first, maximum));
         const double kth = k > 0 ? similarities[first + k - 1] - margins[query] : similarities[last - 1] - margins[query];
-        const double bound = smaller(similarities[first + most(enough, 1) - 1], kth);
-        counts[query] = least(count_at_least(similarities, first, last, bound), most(times * maximum, 2 * k));
+        const double bound = min_f64(similarities[first + max_i64(enough, 1) - 1], kth);
+        counts[query] = min_i64(count_at_least(similarities, first, last, bound), max_i64(times * maximum, 2 * k));
     }
     return -1;
 }
@@ -158,7 +158,7 @@ EXPORT int64_t KERNEL(first_rows)(const int64_t *starts, const int64_t *counts, 
  * if more than `limit` are needed. */
 INLINE int64_t count_needed(const double *similarities, int64_t first, int64_t last, double bound, int64_t count,
                             double threshold, int64_t limit) {
-    const int64_t reached = most(count_at_least(similarities, first, last, bound), count);
+    const int64_t reached = max_i64(count_at_least(similarities, first, last, bound), count);
     return threshold <= bound && reached <= limit ? reached : -1;
 }
 
@@ -174,18 +174,18 @@ EXPORT int64_t KERNEL(decisive_counts)(const double *similarities, int64_t m, co
     if (wrong >= 0) return wrong;
     for (int64_t query = 0; query < queries; query++, rescored += counts[query - 1]) {
         const int64_t k = ks[query], count = counts[query], first = starts[query], last = starts[query + 1];
-        const int64_t limit = most(times * maximum, 2 * k);
+        const int64_t limit = max_i64(times * maximum, 2 * k);
         needed[query] = -1;
-        if (count < most(k, 1)) continue;
+        if (count < max_i64(k, 1)) continue;
         double highest = rescored[0], lowest = INFINITE;
-        for (int64_t i = 1; i < count; i++) highest = larger(highest, rescored[i]);
+        for (int64_t i = 1; i < count; i++) highest = max_f64(highest, rescored[i]);
         if (supports[query] > 0.0) lowest = highest - supports[query];
         /* The minimum of any k rows is at most the k-th best. Look for the k-th best only if that does not decide. */
         double kth = INFINITE;
-        for (int64_t i = 0; i < k; i++) kth = smaller(kth, rescored[i]);
+        for (int64_t i = 0; i < k; i++) kth = min_f64(kth, rescored[i]);
         for (int exact = 0; exact < 2 && needed[query] < 0; exact++) {
             if (exact && k > 0) kth = kth_largest(rescored, count, k, heap);
-            const double bound = smaller(kth, lowest) - errors[query];
+            const double bound = min_f64(kth, lowest) - errors[query];
             needed[query] = count_needed(similarities, first, last, bound, count, thresholds[query], limit);
         }
     }
@@ -212,13 +212,13 @@ INLINE double log_sum(const double *values, int64_t first, int64_t last, double 
         for (int64_t row = first; row < last; row++) {
             const double logit = (values[row] - best) / temperature;
             if (pass) mass += exponential_of(logit - largest);
-            else largest = larger(largest, logit);
+            else largest = max_f64(largest, logit);
         }
         for (int64_t band = 0; band < bands; band++) {
             if (!(sums[3 * band] > 0.0)) continue;
             const double logit = (thresholds[band] - best) / temperature + logarithm_of(sums[3 * band]);
             if (pass) mass += exponential_of(logit - largest);
-            else largest = larger(largest, logit);
+            else largest = max_f64(largest, logit);
         }
         if (largest == -INFINITE) return largest;
     }
@@ -243,10 +243,10 @@ EXPORT int64_t KERNEL(softmax_weights)(const double *values, int64_t m, const in
         const double temperature = temperatures[item], *levels = thresholds + item * bands;
         const double *summed = sums + 3 * item * bands, *null = nulls + 2 * item;
         double *factor_of = factors + item * bands, *total = totals + 10 * item, best = values[begin];
-        for (int64_t row = begin + 1; row < middle; row++) best = larger(best, values[row]);
+        for (int64_t row = begin + 1; row < middle; row++) best = max_f64(best, values[row]);
         Compensated head = {0}, head_gap = {0}, listed = {0}, listed_gap = {0}, square = {0};
         for (int64_t row = begin; row < end; row++) {
-            const double logit = larger((values[row] - best) / temperature, LOWEST), mass = exponential_of(logit);
+            const double logit = max_f64((values[row] - best) / temperature, LOWEST), mass = exponential_of(logit);
             weights[row] = mass;
             add(row < middle ? &head : &listed, mass);
             add(row < middle ? &head_gap : &listed_gap, mass * logit);
@@ -254,7 +254,7 @@ EXPORT int64_t KERNEL(softmax_weights)(const double *values, int64_t m, const in
         }
         double mass_below = 0.0, gap_below = 0.0, square_below = 0.0;
         for (int64_t band = 0; band < bands; band++) {
-            const double floor = larger((levels[band] - best) / temperature, LEAST_LOGIT);
+            const double floor = max_f64((levels[band] - best) / temperature, LEAST_LOGIT);
             const double factor = exponential_of(floor), *of = summed + 3 * band;
             factor_of[band] = factor;
             mass_below += factor * of[0];
@@ -268,16 +268,16 @@ EXPORT int64_t KERNEL(softmax_weights)(const double *values, int64_t m, const in
         const double ahead = null_logit - log_mass, rising = exponential_of(-magnitude(ahead));
         const double less = rising / (1.0 + rising), more = 1.0 / (1.0 + rising);
         const double null_weight = ahead >= 0.0 ? more : less, factor = (ahead > 0.0 ? less : more) / whole;
-        const double log_partition = larger(log_mass, null_logit) + logarithm_of_one_plus(rising);
+        const double log_partition = max_f64(log_mass, null_logit) + logarithm_of_one_plus(rising);
         for (int64_t row = begin; row < end; row++) weights[row] *= factor;
         for (int64_t band = 0; band < bands; band++) factor_of[band] *= factor;
         double log_tail = tail > 0.0 ? logarithm_of(tail) : -INFINITE;
         if (tail < VANISHING) log_tail = log_sum(values, middle, end, best, temperature, levels, summed, bands);
         total[0] = best, total[1] = null_weight, total[2] = best / temperature + log_partition;
         total[3] = log_mass + mean_gap;
-        total[4] = (1.0 - null_weight) * (mean_gap + larger(null_logit, 0.0));
-        if (null_weight > 0.0) total[4] += null_weight * larger(-null_logit, 0.0);
-        total[5] = smaller(tail * factor, 1.0), total[6] = smaller(log_tail - log_partition, 0.0);
+        total[4] = (1.0 - null_weight) * (mean_gap + max_f64(null_logit, 0.0));
+        if (null_weight > 0.0) total[4] += null_weight * max_f64(-null_logit, 0.0);
+        total[5] = min_f64(tail * factor, 1.0), total[6] = min_f64(log_tail - log_partition, 0.0);
         total[7] = tail_gap * factor;
         total[8] = (total_of(&square) + square_below) * factor * factor, total[9] = square_below * factor * factor;
     }
@@ -295,7 +295,7 @@ EXPORT int64_t KERNEL(top_rows)(const double *similarities, const int64_t *row_n
     int64_t end = 0;
     edges[0] = 0;
     for (int64_t query = 0; query < queries; query++) {
-        const int64_t first = starts[query], count = counts[query], k = least(ks[query], count), begin = end;
+        const int64_t first = starts[query], count = counts[query], k = min_i64(ks[query], count), begin = end;
         end += select_best(similarities, row_numbers, first, count, k, heap, rows + end);
         for (int64_t i = begin; i < end; i++) runs[i] = query;
         edges[query + 1] = end;

@@ -89,7 +89,7 @@ INLINE Packed projected_of(const Activations *room, int64_t layer) {
 INLINE int64_t pass_rows(int64_t way, int64_t left) {
     const int64_t block = way >= TILES ? TILE_QUERIES : QUERIES, maximum = WIDE || way >= TILES ? ROWS : MORE_ROWS;
     const int64_t blocks = blocks_of(left, block), passes = blocks_of(blocks, maximum / block);
-    return least(blocks_of(blocks, passes) * block, left);
+    return min_i64(blocks_of(blocks, passes) * block, left);
 }
 
 /* Store curve(a · matrix + bias) packed, for columns `begin` to `end` of the matrix; column `begin` becomes the
@@ -146,12 +146,12 @@ static void embed(const Pass *pass, const int64_t *tokens, const int64_t *positi
     const Network *network = pass->network;
     const Table *y = &pass->scratch->y;
     for (int64_t line = 0; line < pass->rows; line++) {
-        const int64_t position = least(positions[pass->row + line], network->positions.rows - 1);
+        const int64_t position = min_i64(positions[pass->row + line], network->positions.rows - 1);
         const float *token = row_of(&network->tokens, tokens[pass->row + line]);
         const float *at = row_of(&network->positions, position);
         float *into = row_of(y, line);
         for (int64_t column = 0; column < y->columns; column += LANES)
-            STORE(into + column, LOAD(reals, token + column) * network->token_scale + LOAD(reals, at + column));
+            STORE(into + column, LOAD(f32x16, token + column) * network->token_scale + LOAD(f32x16, at + column));
     }
     normalise_branch(pass, 0);
 }
@@ -185,7 +185,7 @@ static void attend_texts(const Pass *pass, int64_t layer, const int64_t *lengths
     const Packed projected = projected_of(pass->room, layer);
     const int64_t back = network->windows[2 * layer], ahead = network->windows[2 * layer + 1];
     for (int64_t text = 0, start = 0; text < texts; start += lengths[text++]) {
-        const int64_t begin = most(start, first), end = least(start + lengths[text], last);
+        const int64_t begin = max_i64(start, first), end = min_i64(start + lengths[text], last);
         for (int64_t head = 0; begin < end && head < pass->design->key_heads; head++)
             attend(pass->way, &projected, start, lengths[text], begin, end, pass->design, head, back, ahead,
                    &network->distances, pass->scratch, &pass->room->joined);
@@ -212,7 +212,7 @@ static void finish_layer(const Pass *pass, int64_t layer) {
     const Matrix inner = matrix_of(network->inner, layer, network->inner_bias.columns, read);
     const Matrix outer = {network->outer + layer * read->parts * columns * depth, columns, depth};
     for (int64_t begin = 0; begin < units; begin += WIDENED) {
-        const int64_t end = least(begin + WIDENED, units);
+        const int64_t end = min_i64(begin + WIDENED, units);
         activate_products(pass, lines_of(read, pass->row, 0), &inner, row_of(&network->inner_bias, layer),
                           begin << gated, end << gated, design->curve, gated,
                           target_of(&pass->scratch->hidden, 0, 0));
@@ -230,11 +230,11 @@ static void pool(const Table *x, const int64_t *lengths, int64_t texts, int64_t 
         const float length = (float)lengths[text];
         for (int64_t column = 0; column < width; column += LANES) {
             const float *from = row_of(x, pooling == LAST ? row + lengths[text] - 1 : row) + column;
-            reals into = LOAD(reals, from);
+            f32x16 into = LOAD(f32x16, from);
             if (pooling == MEAN || pooling == MAXIMUM)
                 for (int64_t token = 1; token < lengths[text]; token++) {
                     from += width;
-                    const reals one = LOAD(reals, from);
+                    const f32x16 one = LOAD(f32x16, from);
                     into = pooling == MAXIMUM ? (one > into ? one : into) : into + one;
                 }
             STORE(out + column, pooling == MEAN ? into / length : into);
@@ -255,7 +255,7 @@ EXPORT void KERNEL(encode)(int64_t way, const Network *network, const Design *de
     const int64_t layers = network->output_bias.rows;
     Pass pass = {way, network, design, room, scratch, first, 0};
     if (way >= TILES) take_unit();
-    for (int64_t stage = begin; stage < least(end, layers + 1); stage++) {
+    for (int64_t stage = begin; stage < min_i64(end, layers + 1); stage++) {
         if (stage > 0) attend_texts(&pass, stage - 1, lengths, texts, first, last);
         for (pass.row = first; pass.row < last; pass.row += pass.rows) {
             pass.rows = pass_rows(way, last - pass.row);

@@ -24,25 +24,25 @@ typedef struct {
 
 /* A sum of 8 lanes and its rounding errors, by Knuth's method. */
 typedef struct {
-    octet sum, error;
+    f64x8 sum, error;
 } Lanes;
 
-INLINE void add_lanes(Lanes *to, octet term) {
-    const octet after = to->sum + term, kept = after - to->sum;
+INLINE void add_lanes(Lanes *to, f64x8 term) {
+    const f64x8 after = to->sum + term, kept = after - to->sum;
     to->error += (to->sum - (after - kept)) + (term - kept);
     to->sum = after;
 }
-INLINE double total_of_lanes(const Lanes *added) { return sum_of_octet(added->sum) + sum_of_octet(added->error); }
+INLINE double total_of_lanes(const Lanes *added) { return sum_f64x8(added->sum) + sum_f64x8(added->error); }
 
 /* Eight numbers from an array's index i on; after its end, -∞. */
-INLINE octet eight_of(const double *from, int64_t i, int64_t count) {
-    if (i + EIGHT <= count) return LOAD(octet, from + i);
-    octet part = -INFINITE;
+INLINE f64x8 eight_of(const double *from, int64_t i, int64_t count) {
+    if (i + EIGHT <= count) return LOAD(f64x8, from + i);
+    f64x8 part = -INFINITE;
     for (int lane = 0; lane < EIGHT && i + lane < count; lane++) part[lane] = from[i + lane];
     return part;
 }
 
-INLINE void put_eight(double *into, int64_t i, int64_t count, octet eight) {
+INLINE void put_eight(double *into, int64_t i, int64_t count, f64x8 eight) {
     if (i + EIGHT <= count) STORE(into + i, eight);
     else
         for (int lane = 0; lane < EIGHT && i + lane < count; lane++) into[i + lane] = eight[lane];
@@ -51,10 +51,10 @@ INLINE void put_eight(double *into, int64_t i, int64_t count, octet eight) {
 /* Divide products by a number, and by the lengths of keys. Rounding may carry a cosine slightly beyond 1. */
 INLINE void scale_products(double *products, const double *norms, int64_t count, double divisor) {
     for (int64_t i = 0; i < count; i += EIGHT) {
-        octet similarity = eight_of(products, i, count);
+        f64x8 similarity = eight_of(products, i, count);
         if (norms) {
             similarity /= eight_of(norms, i, count) * divisor;
-            similarity = similarity > 1.0 ? (octet)1.0 : similarity < -1.0 ? (octet)-1.0 : similarity;
+            similarity = similarity > 1.0 ? (f64x8)1.0 : similarity < -1.0 ? (f64x8)-1.0 : similarity;
         } else similarity /= divisor;
         put_eight(products, i, count, similarity);
     }
@@ -62,27 +62,27 @@ INLINE void scale_products(double *products, const double *norms, int64_t count,
 
 /* The softmax masses exp((s − best) / T) of n rows; totals: best, Σ mass and Σ mass · (s − best) / T. Return Σ mass². */
 static double weigh(const double *similarities, int64_t n, double temperature, double *masses, double *totals) {
-    octet highest = -INFINITE;
+    f64x8 highest = -INFINITE;
     for (int64_t i = 0; i < n; i += EIGHT) {
-        const octet eight = eight_of(similarities, i, n);
+        const f64x8 eight = eight_of(similarities, i, n);
         highest = eight > highest ? eight : highest;
     }
     const double best = __builtin_reduce_max(highest);
     Lanes mass = {0.0, 0.0}, gap = {0.0, 0.0};
-    octet squares = 0.0;
+    f64x8 squares = 0.0;
     for (int64_t i = 0; i < n; i += EIGHT) {
-        octet logits = (eight_of(similarities, i, n) - best) / temperature;
+        f64x8 logits = (eight_of(similarities, i, n) - best) / temperature;
         /* Not a number becomes the floor, too: ∞/∞ beyond the last row. */
-        logits = logits > VANISHING_LOGIT ? logits : (octet)VANISHING_LOGIT;
-        logits = logits < 0.0 ? logits : (octet)0.0; /* for any temperature, so that masses are at most 1 */
-        const octet terms = exponentials_of(logits);
+        logits = logits > VANISHING_LOGIT ? logits : (f64x8)VANISHING_LOGIT;
+        logits = logits < 0.0 ? logits : (f64x8)0.0; /* for any temperature, so that masses are at most 1 */
+        const f64x8 terms = exponentials_of(logits);
         add_lanes(&mass, terms);
         add_lanes(&gap, terms * logits);
         squares = add_product(terms, terms, squares);
         put_eight(masses, i, n, terms);
     }
     totals[0] = best, totals[1] = total_of_lanes(&mass), totals[2] = total_of_lanes(&gap);
-    return sum_of_octet(squares);
+    return sum_f64x8(squares);
 }
 
 /* Whether at most 128 rows may share the weight: they have half of it together, and neither one of them nor the null key has
@@ -122,7 +122,7 @@ EXPORT void KERNEL(softmax_rows)(const Rows *rows, const double *queries, const 
         int64_t *heads = indices + query * listed, *heavy = heads + n, *counts = heavy + HEAVIEST;
         const double k = asked[query].k;
         const double squares = weigh(similarities, n, asked[query].temperature, masses, totals);
-        counts[0] = select_best(similarities, 0, 0, n, k < (double)n ? (int64_t)larger(k, 0.0) : n, room, heads);
+        counts[0] = select_best(similarities, 0, 0, n, k < (double)n ? (int64_t)max_f64(k, 0.0) : n, room, heads);
         counts[1] = 0;
         if (!may_share(asked + query, totals, squares)) continue;
         counts[1] = select_heaviest(masses, n, chosen);

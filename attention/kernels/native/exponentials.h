@@ -9,8 +9,8 @@ static const double LN2_HIGH = 0x1.62e42fefa38p-1, LN2_LOW = 0x1.ef35793c7673p-4
 
 INLINE double fused(double a, double b, double c) { return __builtin_elementwise_fma(a, b, c); }
 INLINE double magnitude(double x) { return __builtin_elementwise_abs(x); }
-INLINE double larger(double a, double b) { return a > b ? a : b; }
-INLINE double smaller(double a, double b) { return a < b ? a : b; }
+INLINE double max_f64(double a, double b) { return a > b ? a : b; }
+INLINE double min_f64(double a, double b) { return a < b ? a : b; }
 
 /* 2^n as a float64, for -1022 <= n <= 1023. */
 INLINE double power_of_two(int64_t n) {
@@ -40,16 +40,16 @@ INLINE double exponential_of(double x) {
 static const double VANISHING_LOGIT = -746.0; /* exp is 0 from here down */
 
 /* exp of eight numbers from VANISHING_LOGIT to 0, with the same digits. */
-INLINE octet exponentials_of(octet x) {
+INLINE f64x8 exponentials_of(f64x8 x) {
     typedef int64_t integers __attribute__((ext_vector_type(8)));
-    const octet n = __builtin_elementwise_rint(x * 0x1.71547652b82fep+0);
-    const octet r = __builtin_elementwise_fma(-n, (octet)LN2_LOW, __builtin_elementwise_fma(-n, (octet)LN2_HIGH, x));
-    octet p = INVERSE_FACTORIALS[0];
-    UNROLLED for (int i = 1; i < 12; i++) p = __builtin_elementwise_fma(p, r, (octet)INVERSE_FACTORIALS[i]);
-    const octet value = 1.0 + __builtin_elementwise_fma(p * r, r, r), half = __builtin_elementwise_rint(n * 0.5);
+    const f64x8 n = __builtin_elementwise_rint(x * 0x1.71547652b82fep+0);
+    const f64x8 r = __builtin_elementwise_fma(-n, (f64x8)LN2_LOW, __builtin_elementwise_fma(-n, (f64x8)LN2_HIGH, x));
+    f64x8 p = INVERSE_FACTORIALS[0];
+    UNROLLED for (int i = 1; i < 12; i++) p = __builtin_elementwise_fma(p, r, (f64x8)INVERSE_FACTORIALS[i]);
+    const f64x8 value = 1.0 + __builtin_elementwise_fma(p * r, r, r), half = __builtin_elementwise_rint(n * 0.5);
     /* 1.5 · 2^52 + h ends in the bits of the integer h, which become an exponent: few processors convert to int64. */
-    const octet one = half + 0x1.8p52, other = (n - half) + 0x1.8p52;
-    return value * (octet)(((integers)one + 1023) << 52) * (octet)(((integers)other + 1023) << 52);
+    const f64x8 one = half + 0x1.8p52, other = (n - half) + 0x1.8p52;
+    return value * (f64x8)(((integers)one + 1023) << 52) * (f64x8)(((integers)other + 1023) << 52);
 }
 
 /* ln x for x > 0: k · ln 2 + ln(1 + f), 1 + f from √½ to √2, and ln(1 + f) = 2·atanh(s), s = f / (2 + f). */

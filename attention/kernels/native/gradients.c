@@ -37,14 +37,14 @@ typedef struct {
 /* c[: count, : COLUMNS] += a · b. The registers are those of `rows_by_panel`. */
 INLINE void add_block(const int count, const float *a, int64_t a_row, int64_t a_step, const float *b, int64_t b_stride,
                       int64_t length, float *c, int64_t c_stride) {
-    reals totals[MOST][SIDES];
+    f32x16 totals[MOST][SIDES];
     UNROLLED for (int row = 0; row < count; row++)
         UNROLLED for (int side = 0; side < SIDES; side++) totals[row][side] = 0.0f;
     for (int64_t step = 0; step < length; step++, b += b_stride) {
-        reals columns[SIDES];
-        UNROLLED for (int side = 0; side < SIDES; side++) columns[side] = LOAD(reals, b + LANES * side);
+        f32x16 columns[SIDES];
+        UNROLLED for (int side = 0; side < SIDES; side++) columns[side] = LOAD(f32x16, b + LANES * side);
         UNROLLED for (int row = 0; row < count; row++) {
-            const reals factor = a[row * a_row + step * a_step];
+            const f32x16 factor = a[row * a_row + step * a_step];
             UNROLLED for (int side = 0; side < SIDES; side++)
                 totals[row][side] = multiply_add(factor, columns[side], totals[row][side]);
         }
@@ -52,7 +52,7 @@ INLINE void add_block(const int count, const float *a, int64_t a_row, int64_t a_
     UNROLLED for (int row = 0; row < count; row++)
         UNROLLED for (int side = 0; side < SIDES; side++) {
             float *into = c + row * c_stride + LANES * side;
-            STORE(into, LOAD(reals, into) + totals[row][side]);
+            STORE(into, LOAD(f32x16, into) + totals[row][side]);
         }
 }
 
@@ -92,7 +92,7 @@ OUTLINED void multiply_queries(Matrix rows, Matrix next, int64_t count, int64_t 
             for (int64_t panel = 0; panel < queries; panel += COLUMNS) {
                 fetch(next, first + panel / COLUMNS, first + some, queries / COLUMNS, begin, CHUNK);
                 ALONG_ROWS[some - 1](rows.start + first * rows.stride + begin, rows.stride,
-                                     panels + panel * width + begin * COLUMNS, COLUMNS, least(CHUNK, width - begin),
+                                     panels + panel * width + begin * COLUMNS, COLUMNS, min_i64(CHUNK, width - begin),
                                      into + first * queries + panel, queries);
             }
             first += some;
@@ -107,11 +107,11 @@ OUTLINED void add_shares(const float *shares, int64_t queries, int64_t q, const 
     for (int64_t column = 0; column < width; column += COLUMNS)
         /* A chunk of rows, and their shares, stay in the L1 cache. */
         for (int64_t begin = 0; begin < count; begin += CHUNK) {
-            const int64_t length = least(CHUNK, count - begin);
+            const int64_t length = min_i64(CHUNK, count - begin);
             for (int64_t row = 0; row < length; row++)
                 UNROLLED for (int side = 0; side < SIDES; side++)
                     STORE(panel + row * COLUMNS + LANES * side,
-                          LOAD(reals, rows.start + (begin + row) * rows.stride + column + LANES * side));
+                          LOAD(f32x16, rows.start + (begin + row) * rows.stride + column + LANES * side));
             for (int64_t first = 0, product = 0; first < q; product++) {
                 const int64_t left = q - first, some = blocks_of(left, blocks_of(left, MOST));
                 fetch(next, begin + product, begin + length, products, column, COLUMNS);
@@ -173,7 +173,7 @@ static Space space_of(const Floats *of, int64_t q, float *from) {
     TAKE(products, ROWS * padded);
     TAKE(keys, ROWS * key);
     TAKE(values, ROWS * value);
-    TAKE(sums, q * most(key, value));
+    TAKE(sums, q * max_i64(key, value));
     TAKE(panel, CHUNK * COLUMNS);
     TAKE(inverse, padded);
     TAKE(peaks, padded);
@@ -196,18 +196,18 @@ static void pad(const float *from, int64_t q, int64_t padded, float *into) {
 }
 
 /* The similarity of 16 queries and a row, of their products. */
-INLINE reals similarity_of(const Floats *of, int64_t row, reals product) {
+INLINE f32x16 similarity_of(const Floats *of, int64_t row, f32x16 product) {
     if (of->factors) product *= of->factors[row];
     return of->addends ? product + of->addends[row] : product;
 }
 
-INLINE reals term_of(reals similarity, reals peak, reals inverse) {
-    const reals below = (similarity - peak) * inverse;
-    return below > FLOOR ? exponential(at_least(below, FLOOR)) : (reals)0.0f;
+INLINE f32x16 term_of(f32x16 similarity, f32x16 peak, f32x16 inverse) {
+    const f32x16 below = (similarity - peak) * inverse;
+    return below > FLOOR ? exponential(max_f32x16(below, FLOOR)) : (f32x16)0.0f;
 }
 
-INLINE void add_to(double *sums, int64_t apart, int64_t q, reals lanes) {
-    for (int64_t lane = 0; lane < least(LANES, q); lane++) sums[lane * apart] += (double)lanes[lane];
+INLINE void add_to(double *sums, int64_t apart, int64_t q, f32x16 lanes) {
+    for (int64_t lane = 0; lane < min_i64(LANES, q); lane++) sums[lane * apart] += (double)lanes[lane];
 }
 
 /* Blend the values of some rows, for queries float32[q, width] and 1/T float32[q].
@@ -226,25 +226,25 @@ EXPORT void KERNEL(blend_rows)(const Floats *of, const float *queries, const flo
     pad(peaks, q, padded, space.peaks);
     clear(space.sums, q * stride * (int64_t)sizeof *space.sums);
     for (int64_t first = 0, blocks = 0; first < of->count; first += ROWS) {
-        const int64_t count = least(ROWS, of->count - first);
+        const int64_t count = min_i64(ROWS, of->count - first);
         float *similarities = space.similarities;
         const Matrix keys = rows_of(of->keys, of->width, of->rows, first, count, space.keys);
         Matrix values = keys;
         if (!same) values = rows_of(of->values, of->value_width, of->rows, first, count, space.values);
         multiply_queries(keys, same ? (Matrix){0} : values, count, of->width, space.queries, padded, similarities);
         for (int64_t query = 0; query < q; query += LANES) {
-            const reals before = LOAD(reals, space.peaks + query), scale = LOAD(reals, space.inverse + query);
-            reals peak = before;
+            const f32x16 before = LOAD(f32x16, space.peaks + query), scale = LOAD(f32x16, space.inverse + query);
+            f32x16 peak = before;
             for (int64_t row = 0; row < count; row++) {
                 float *at = similarities + row * padded + query;
-                const reals similarity = similarity_of(of, first + row, LOAD(reals, at));
+                const f32x16 similarity = similarity_of(of, first + row, LOAD(f32x16, at));
                 STORE(at, similarity);
                 if (stored) STORE(stored + first * lanes + query * count + row * LANES, similarity);
-                peak = at_least(similarity, peak);
+                peak = max_f32x16(similarity, peak);
             }
             STORE(space.peaks + query, peak);
             if (blocks && any(peak > before)) settle(space.sums, q, stride, of->value_width, outputs), blocks = 0;
-            for (int64_t lane = 0; lane < least(LANES, q - query); lane++)
+            for (int64_t lane = 0; lane < min_i64(LANES, q - query); lane++)
                 if (peak[lane] > before[lane]) {
                     const double gap = ((double)before[lane] - (double)peak[lane]) * (double)scale[lane];
                     const double shrink = exponential_of(gap);
@@ -252,10 +252,10 @@ EXPORT void KERNEL(blend_rows)(const Floats *of, const float *queries, const flo
                     sums[2 * (query + lane)] *= shrink, sums[2 * (query + lane) + 1] *= shrink;
                     for (int64_t i = 0; i < of->value_width; i++) of_query[i] *= shrink;
                 }
-            reals mass = 0.0f, moment = 0.0f;
+            f32x16 mass = 0.0f, moment = 0.0f;
             for (int64_t row = 0; row < count; row++) {
                 const int64_t at = row * padded + query;
-                const reals similarity = LOAD(reals, similarities + at), term = term_of(similarity, peak, scale);
+                const f32x16 similarity = LOAD(f32x16, similarities + at), term = term_of(similarity, peak, scale);
                 mass += term, moment = multiply_add(term, similarity, moment);
                 STORE(similarities + at, by_factor && of->factors ? term * of->factors[first + row] : term);
             }
@@ -288,7 +288,7 @@ EXPORT void KERNEL(pull_rows)(const Floats *of, const float *queries, const floa
     pad(levels, q, padded, space.levels);
     clear(space.sums, q * stride * (int64_t)sizeof *space.sums);
     for (int64_t first = 0, blocks = 0; first < of->count; first += ROWS) {
-        const int64_t count = least(ROWS, of->count - first);
+        const int64_t count = min_i64(ROWS, of->count - first);
         float *shares = space.products;
         const Matrix keys = rows_of(of->keys, of->width, of->rows, first, count, space.keys);
         Matrix values = keys;
@@ -297,14 +297,14 @@ EXPORT void KERNEL(pull_rows)(const Floats *of, const float *queries, const floa
         if (!stored) multiply_queries(keys, (Matrix){0}, count, of->width, space.queries, padded, space.similarities);
         multiply_queries(values, stored ? unfetched : (Matrix){0}, count, of->value_width, space.gradients, padded, shares);
         for (int64_t query = 0; query < q; query += LANES) {
-            const reals peak = LOAD(reals, space.peaks + query), scale = LOAD(reals, space.inverse + query);
-            const reals level = LOAD(reals, space.levels + query);
-            reals total = 0.0f, moment = 0.0f, spread = 0.0f;
+            const f32x16 peak = LOAD(f32x16, space.peaks + query), scale = LOAD(f32x16, space.inverse + query);
+            const f32x16 level = LOAD(f32x16, space.levels + query);
+            f32x16 total = 0.0f, moment = 0.0f, spread = 0.0f;
             for (int64_t row = 0; row < count; row++) {
                 const int64_t at = row * padded + query;
-                const reals similarity = stored ? LOAD(reals, stored + first * lanes + query * count + row * LANES)
-                                              : similarity_of(of, first + row, LOAD(reals, space.similarities + at));
-                const reals share = term_of(similarity, peak, scale) * (LOAD(reals, shares + at) - level);
+                const f32x16 similarity = stored ? LOAD(f32x16, stored + first * lanes + query * count + row * LANES)
+                                              : similarity_of(of, first + row, LOAD(f32x16, space.similarities + at));
+                const f32x16 share = term_of(similarity, peak, scale) * (LOAD(f32x16, shares + at) - level);
                 total += share, moment = multiply_add(share, similarity, moment);
                 spread += __builtin_elementwise_abs(share);
                 STORE(shares + at, of->factors ? share * of->factors[first + row] : share);

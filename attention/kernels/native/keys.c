@@ -17,11 +17,11 @@ typedef struct {
 /* Fill `scaling` for 64 rows from `first` on. Return whether any of them is allowed. */
 INLINE int scale_and_mask(const Keys *keys, int64_t first, Scaling *scaling) {
     if (first + PANEL <= keys->rows) {
-        words some = 0;
+        i32x16 some = 0;
         UNROLLED for (int lane = 0; lane < PANEL; lane += LANES) {
-            words allowed = __builtin_convertvector(LOAD(bytes, keys->allowed + first + lane), words) != 0;
-            STORE(scaling->factors + lane, allowed ? LOAD(reals, keys->scales + first + lane) : (reals)0.0f);
-            STORE(scaling->terms + lane, allowed ? (reals)0.0f : (reals)FAR_BELOW);
+            i32x16 allowed = __builtin_convertvector(LOAD(i8x16, keys->allowed + first + lane), i32x16) != 0;
+            STORE(scaling->factors + lane, allowed ? LOAD(f32x16, keys->scales + first + lane) : (f32x16)0.0f);
+            STORE(scaling->terms + lane, allowed ? (f32x16)0.0f : (f32x16)FAR_BELOW);
             some |= allowed;
         }
         return any(some);
@@ -37,7 +37,7 @@ INLINE int scale_and_mask(const Keys *keys, int64_t first, Scaling *scaling) {
 }
 
 INLINE void add_addends(const Keys *keys, int64_t first, Scaling *scaling) {
-    const int64_t count = least(PANEL, keys->rows - first);
+    const int64_t count = min_i64(PANEL, keys->rows - first);
     for (int64_t i = 0; i < count; i++) scaling->terms[i] += keys->addends[first + i];
 }
 
@@ -50,10 +50,10 @@ INLINE int prepare_panel(const Keys *keys, int64_t first, Scaling *scaling) {
 
 /* The products of 64 rows with the queries from `query` on, as many as fit. Return the query after the last. */
 INLINE int64_t multiply_panel(const Keys *keys, const Queries *queries, int64_t first, int64_t query, int32_t *products) {
-    const int64_t line = query * queries->each, lines = least(AT_ONCE, queries->lines - line);
+    const int64_t line = query * queries->each, lines = min_i64(AT_ONCE, queries->lines - line);
     byte_products(keys->codes, first / LANES, queries->planes + line * keys->length * PLANE_WORDS, lines, keys->length,
                   products);
-    return least(query + AT_ONCE / queries->each, queries->count);
+    return min_i64(query + AT_ONCE / queries->each, queries->count);
 }
 
 /* Similarities float32[64] of a query with 64 rows, from the products of its lines. */
@@ -64,10 +64,10 @@ INLINE void to_similarities(const int32_t *products, const Queries *queries, int
     const int32_t offset = queries->offsets[query];
     const float step = queries->steps[query];
     UNROLLED for (int lane = 0; lane < PANEL; lane += LANES) {
-        words product = LOAD(words, low + lane) - offset;
-        if (queries->each == 2) product += LOAD(words, high + lane) << 8;
-        reals scale = LOAD(reals, scaling->factors + lane) * step;
-        STORE(similarities + lane, multiply_add(to_reals(product), scale, LOAD(reals, scaling->terms + lane)));
+        i32x16 product = LOAD(i32x16, low + lane) - offset;
+        if (queries->each == 2) product += LOAD(i32x16, high + lane) << 8;
+        f32x16 scale = LOAD(f32x16, scaling->factors + lane) * step;
+        STORE(similarities + lane, multiply_add(to_f32x16(product), scale, LOAD(f32x16, scaling->terms + lane)));
     }
 }
 
@@ -79,12 +79,12 @@ typedef struct {
 /* The softmax terms e = exp(x), x = (s − threshold) · inverse, of 64 similarities s, and their sums. A row that reaches
  * the threshold or is not allowed has the term 0. */
 INLINE Terms terms_of(const float *similarities, float threshold, float inverse, float *terms) {
-    reals x[GROUPS], e[GROUPS];
-    words listed = 0;
+    f32x16 x[GROUPS], e[GROUPS];
+    i32x16 listed = 0;
     UNROLLED for (int group = 0; group < GROUPS; group++) {
-        reals s = LOAD(reals, similarities + LANES * group);
-        x[group] = at_least(at_most((s - threshold) * inverse, 0.0f), SMALLEST);
-        e[group] = ((s < threshold) & (s > NOT_ALLOWED)) ? exponential(x[group]) : (reals)0.0f;
+        f32x16 s = LOAD(f32x16, similarities + LANES * group);
+        x[group] = max_f32x16(min_f32x16((s - threshold) * inverse, 0.0f), SMALLEST);
+        e[group] = ((s < threshold) & (s > NOT_ALLOWED)) ? exponential(x[group]) : (f32x16)0.0f;
         STORE(terms + LANES * group, e[group]);
         listed |= s >= threshold;
     }
@@ -113,8 +113,8 @@ INLINE void list_panel(const Lists *lists, int64_t query, const float *similarit
 INLINE int64_t longest_of(const Lists *lists, int64_t count) {
     int64_t longest = 0, shortest = 0;
     for (int64_t query = 0; query < count; query++) {
-        longest = most(longest, lists->counts[query]);
-        shortest = least(shortest, lists->counts[query]);
+        longest = max_i64(longest, lists->counts[query]);
+        shortest = min_i64(shortest, lists->counts[query]);
     }
     return shortest < 0 ? -1 : longest;
 }
@@ -133,7 +133,7 @@ EXPORT int64_t KERNEL(accumulate)(const Keys *keys, int64_t first, const Queries
     float similarities[PANEL], terms[PANEL];
     int32_t products[AT_ONCE * PANEL];
     for (; start < keys->rows && longest <= enough; start += PANEL) {
-        const int64_t rows = least(PANEL, keys->rows - start);
+        const int64_t rows = min_i64(PANEL, keys->rows - start);
         if (!prepare_panel(keys, start, &scaling)) {
             for (int64_t query = 0; weights && query < count; query++)
                 clear(weights + query * width + start, rows * (int64_t)sizeof *weights);
@@ -150,11 +150,11 @@ EXPORT int64_t KERNEL(accumulate)(const Keys *keys, int64_t first, const Queries
             sums[3 * query + 2] += found.square;
             if (found.listed) {
                 list_panel(lists, query, similarities, keys->base + start);
-                longest = most(longest, lists->counts[query]);
+                longest = max_i64(longest, lists->counts[query]);
             }
         }
     }
-    return least(start, keys->rows);
+    return min_i64(start, keys->rows);
 }
 
 /* Scan rows from `first` on: list rows at or above a query's threshold, and count the others in a histogram.
@@ -173,14 +173,14 @@ EXPORT int64_t KERNEL(fill_histogram)(const Keys *keys, int64_t first, const Que
         if (!prepare_panel(keys, start, &scaling)) continue;
         for (int64_t query = 0, begin = 0, end = 0; query < count; query++) {
             const float threshold = lists->thresholds[query];
-            words listed = 0;
+            i32x16 listed = 0;
             if (query == end) end = multiply_panel(keys, queries, start, begin = query, products);
             to_similarities(products + (query - begin) * queries->each * PANEL, queries, query, &scaling, similarities);
             UNROLLED for (int lane = 0; lane < PANEL; lane += LANES) {
-                reals s = LOAD(reals, similarities + lane);
-                reals place = at_least((s - lows[query]) * finer[query], 0.0f);
-                STORE(bin + lane, to_words(at_most(place, (float)(bins - 1))));
-                STORE(counted + lane, ((s > NOT_ALLOWED) & (s < threshold)) ? (reals)1.0f : (reals)0.0f);
+                f32x16 s = LOAD(f32x16, similarities + lane);
+                f32x16 place = max_f32x16((s - lows[query]) * finer[query], 0.0f);
+                STORE(bin + lane, to_i32x16(min_f32x16(place, (float)(bins - 1))));
+                STORE(counted + lane, ((s > NOT_ALLOWED) & (s < threshold)) ? (f32x16)1.0f : (f32x16)0.0f);
                 listed |= s >= threshold;
             }
             double *into = histogram + query * bins * 2;
@@ -190,11 +190,11 @@ EXPORT int64_t KERNEL(fill_histogram)(const Keys *keys, int64_t first, const Que
             }
             if (any(listed)) {
                 list_panel(lists, query, similarities, keys->base + start);
-                longest = most(longest, lists->counts[query]);
+                longest = max_i64(longest, lists->counts[query]);
             }
         }
     }
-    return least(start, keys->rows);
+    return min_i64(start, keys->rows);
 }
 
 /* Insert a similarity into an ascending list of the `room` largest; the smallest drops out. */

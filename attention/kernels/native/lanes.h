@@ -31,14 +31,14 @@ enum {
     GROUPS = PANEL / LANES /* groups of 16 rows of a panel */
 };
 
-typedef float reals __attribute__((ext_vector_type(16)));
-typedef double doubles __attribute__((ext_vector_type(16)));
-typedef int32_t words __attribute__((ext_vector_type(16)));
-typedef uint32_t naturals __attribute__((ext_vector_type(16)));
-typedef int16_t halves __attribute__((ext_vector_type(16)));
-typedef int8_t bytes __attribute__((ext_vector_type(16)));
-typedef double octet __attribute__((ext_vector_type(8)));
-typedef float octet_of_reals __attribute__((ext_vector_type(8)));
+typedef float f32x16 __attribute__((ext_vector_type(16)));
+typedef double f64x16 __attribute__((ext_vector_type(16)));
+typedef int32_t i32x16 __attribute__((ext_vector_type(16)));
+typedef uint32_t u32x16 __attribute__((ext_vector_type(16)));
+typedef int16_t i16x16 __attribute__((ext_vector_type(16)));
+typedef int8_t i8x16 __attribute__((ext_vector_type(16)));
+typedef double f64x8 __attribute__((ext_vector_type(8)));
+typedef float f32x8 __attribute__((ext_vector_type(8)));
 
 /* A vector from any address, aligned or not, and back. */
 #define LOAD(kind, from)                                                                                               \
@@ -53,43 +53,43 @@ typedef float octet_of_reals __attribute__((ext_vector_type(8)));
         __builtin_memcpy(into, &stored_, sizeof stored_);                                                              \
     })
 
-INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-INLINE int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+INLINE int64_t min_i64(int64_t a, int64_t b) { return a < b ? a : b; }
+INLINE int64_t max_i64(int64_t a, int64_t b) { return a > b ? a : b; }
 
 /* a · b + c, rounded once. */
-INLINE reals multiply_add(reals a, reals b, reals c) { return __builtin_elementwise_fma(a, b, c); }
+INLINE f32x16 multiply_add(f32x16 a, f32x16 b, f32x16 c) { return __builtin_elementwise_fma(a, b, c); }
 
-INLINE reals at_most(reals x, reals limit) { return x < limit ? x : limit; }
-INLINE reals at_least(reals x, reals limit) { return x > limit ? x : limit; }
-INLINE reals nearest(reals x) { return __builtin_elementwise_rint(x); }
-INLINE words to_words(reals x) { return __builtin_convertvector(x, words); }
-INLINE reals to_reals(words x) { return __builtin_convertvector(x, reals); }
-INLINE int any(words mask) { return __builtin_reduce_or(mask) != 0; }
+INLINE f32x16 min_f32x16(f32x16 x, f32x16 limit) { return x < limit ? x : limit; }
+INLINE f32x16 max_f32x16(f32x16 x, f32x16 limit) { return x > limit ? x : limit; }
+INLINE f32x16 nearest(f32x16 x) { return __builtin_elementwise_rint(x); }
+INLINE i32x16 to_i32x16(f32x16 x) { return __builtin_convertvector(x, i32x16); }
+INLINE f32x16 to_f32x16(i32x16 x) { return __builtin_convertvector(x, f32x16); }
+INLINE int any(i32x16 mask) { return __builtin_reduce_or(mask) != 0; }
 
 /* The sum of 16 lanes: lane i and i + 8, then i and i + 4, i + 2, i + 1. */
-INLINE float sum(reals x) {
+INLINE float sum(f32x16 x) {
     typedef float four __attribute__((ext_vector_type(4)));
-    octet_of_reals eight = x.lo + x.hi;
+    f32x8 eight = x.lo + x.hi;
     four a = eight.lo + eight.hi;
     return (a.x + a.z) + (a.y + a.w);
 }
 
-INLINE double sum_of_octet(octet x) {
+INLINE double sum_f64x8(f64x8 x) {
     typedef double four __attribute__((ext_vector_type(4)));
     four a = x.lo + x.hi;
     return (a.x + a.z) + (a.y + a.w);
 }
 
 /* exp(x) for -87 <= x <= 0, with relative error 2e-7 + 2^-23 |x|: 2^n times a polynomial of f, x / ln 2 = n + f. */
-INLINE reals exponential(reals x) {
-    reals y = x * 1.4426950408889634f, n = nearest(y), f = y - n;
-    reals p = multiply_add(f, 1.5403530393381609e-4f, 1.3333558146428443e-3f);
+INLINE f32x16 exponential(f32x16 x) {
+    f32x16 y = x * 1.4426950408889634f, n = nearest(y), f = y - n;
+    f32x16 p = multiply_add(f, 1.5403530393381609e-4f, 1.3333558146428443e-3f);
     p = multiply_add(p, f, 9.618129107628477e-3f);
     p = multiply_add(p, f, 5.550410866482158e-2f);
     p = multiply_add(p, f, 0.2402265069591007f);
     p = multiply_add(p, f, 0.6931471805599453f);
     p = multiply_add(p, f, 1.0f);
-    return p * (reals)((to_words(n) + 127) << 23); /* a cast keeps the bits: n as the exponent of a float */
+    return p * (f32x16)((to_i32x16(n) + 127) << 23); /* a cast keeps the bits: n as the exponent of a float */
 }
 
 /* Without the C library, these are all that there is of it. */

@@ -18,9 +18,9 @@ INLINE int64_t outside(const int64_t *indices, int64_t m, int64_t count) {
 EXPORT int64_t KERNEL(add_rows)(const float *values, int64_t n, int64_t width, const int64_t *rows,
                                 const int64_t *queries, const double *weights, int64_t m, double *outputs, int64_t q) {
     const int64_t bad_row = outside(rows, m, n), bad_query = outside(queries, m, q);
-    if (bad_row >= 0 || bad_query >= 0) return most(bad_row, bad_query);
+    if (bad_row >= 0 || bad_query >= 0) return max_i64(bad_row, bad_query);
     for (int64_t i = 0; i < m;) {
-        for (int64_t ahead = i + 4; ahead < least(i + 8, m); ahead++) fetch_row(values + rows[ahead] * width, width);
+        for (int64_t ahead = i + 4; ahead < min_i64(i + 8, m); ahead++) fetch_row(values + rows[ahead] * width, width);
         double *output = outputs + queries[i] * width;
         int64_t t = 0;
         if (i + 3 < m && queries[i + 1] == queries[i] && queries[i + 2] == queries[i] && queries[i + 3] == queries[i]) {
@@ -29,9 +29,9 @@ EXPORT int64_t KERNEL(add_rows)(const float *values, int64_t n, int64_t width, c
             const float *c = values + rows[i + 2] * width, *d = values + rows[i + 3] * width;
             const double *w = weights + i;
             for (; t + EIGHT <= width; t += EIGHT) {
-                octet one = add_product((octet)w[0], to_octet(a + t), (octet)w[1] * to_octet(b + t));
-                octet other = add_product((octet)w[2], to_octet(c + t), (octet)w[3] * to_octet(d + t));
-                STORE(output + t, LOAD(octet, output + t) + (one + other));
+                f64x8 one = add_product((f64x8)w[0], to_f64x8(a + t), (f64x8)w[1] * to_f64x8(b + t));
+                f64x8 other = add_product((f64x8)w[2], to_f64x8(c + t), (f64x8)w[3] * to_f64x8(d + t));
+                STORE(output + t, LOAD(f64x8, output + t) + (one + other));
             }
             for (; t < width; t++) {
                 double one = __builtin_elementwise_fma(w[0], (double)a[t], w[1] * (double)b[t]);
@@ -41,7 +41,7 @@ EXPORT int64_t KERNEL(add_rows)(const float *values, int64_t n, int64_t width, c
         } else {
             const float *row = values + rows[i] * width;
             for (; t + EIGHT <= width; t += EIGHT)
-                STORE(output + t, add_product((octet)weights[i], to_octet(row + t), LOAD(octet, output + t)));
+                STORE(output + t, add_product((f64x8)weights[i], to_f64x8(row + t), LOAD(f64x8, output + t)));
             for (; t < width; t++) output[t] = __builtin_elementwise_fma(weights[i], (double)row[t], output[t]);
             i++;
         }
@@ -63,7 +63,7 @@ EXPORT int64_t KERNEL(row_products)(const float *vectors, int64_t n, int64_t wid
                                     const int64_t *query_of, int64_t m, const double *queries, int64_t q,
                                     double *products) {
     const int64_t bad_row = outside(rows, m, n), bad_query = outside(query_of, m, q);
-    if (bad_row >= 0 || bad_query >= 0) return most(bad_row, bad_query);
+    if (bad_row >= 0 || bad_query >= 0) return max_i64(bad_row, bad_query);
     for (int64_t i = 0; i < m; i++) {
         if (i + AHEAD < m) fetch_row(vectors + rows[i + AHEAD] * width, width);
         const float *row = vectors + rows[i] * width;
@@ -78,10 +78,10 @@ EXPORT int64_t KERNEL(all_sums)(const float *vectors, int64_t n, int64_t width, 
     const int64_t bad = outside(rows, m, n);
     if (bad >= 0) return bad;
     for (int64_t first = 0; first < m; first += 4) {
-        const int64_t count = least(4, m - first);
+        const int64_t count = min_i64(4, m - first);
         const float *four[4];
-        for (int64_t i = 0; i < 4; i++) four[i] = vectors + rows[first + least(i, count - 1)] * width;
-        for (int64_t ahead = first + 4; ahead < least(first + 8, m); ahead++)
+        for (int64_t i = 0; i < 4; i++) four[i] = vectors + rows[first + min_i64(i, count - 1)] * width;
+        for (int64_t ahead = first + 4; ahead < min_i64(first + 8, m); ahead++)
             fetch_row(vectors + rows[ahead] * width, width);
         for (int64_t query = 0; query < q; query++) {
             double w[4], *output = outputs + query * width;
@@ -89,9 +89,9 @@ EXPORT int64_t KERNEL(all_sums)(const float *vectors, int64_t n, int64_t width, 
             if (w[0] == 0.0 && w[1] == 0.0 && w[2] == 0.0 && w[3] == 0.0) continue;
             int64_t t = 0;
             for (; t + EIGHT <= width; t += EIGHT) {
-                octet total = (octet)w[0] * to_octet(four[0] + t);
-                UNROLLED for (int i = 1; i < 4; i++) total = add_product((octet)w[i], to_octet(four[i] + t), total);
-                STORE(output + t, LOAD(octet, output + t) + total);
+                f64x8 total = (f64x8)w[0] * to_f64x8(four[0] + t);
+                UNROLLED for (int i = 1; i < 4; i++) total = add_product((f64x8)w[i], to_f64x8(four[i] + t), total);
+                STORE(output + t, LOAD(f64x8, output + t) + total);
             }
             for (; t < width; t++) {
                 double total = w[0] * (double)four[0][t];
@@ -105,10 +105,10 @@ EXPORT int64_t KERNEL(all_sums)(const float *vectors, int64_t n, int64_t width, 
 
 /* max|x| of a row. The bits of floats without their sign are ordered like the floats. */
 INLINE float largest_of(const float *row, int64_t width) {
-    words most_bits = 0;
+    i32x16 most_bits = 0;
     int64_t t = 0;
     for (; t + LANES <= width; t += LANES) {
-        words bits = LOAD(words, row + t) & 0x7FFFFFFF;
+        i32x16 bits = LOAD(i32x16, row + t) & 0x7FFFFFFF;
         most_bits = bits > most_bits ? bits : most_bits;
     }
     int32_t found = __builtin_reduce_max(most_bits);
@@ -121,7 +121,7 @@ INLINE float largest_of(const float *row, int64_t width) {
 
 /* What a row loses by its 8-bit code: x − code · scale, the code being x / step rounded. No step is fused with another, so
  * a component halfway between two codes is rounded as it was when it was coded. */
-INLINE octet residual_of(octet x, double step, double scale, octet *code) {
+INLINE f64x8 residual_of(f64x8 x, double step, double scale, f64x8 *code) {
     *code = __builtin_elementwise_rint(x / step);
     return x - *code * scale;
 }
@@ -137,19 +137,19 @@ EXPORT void KERNEL(code_rows)(const float *vectors, int64_t n, int64_t width, in
     for (int64_t m = 0; m < n; m++) {
         const float *row = vectors + m * width;
         const double scale = (double)largest_of(row, width) / LEVELS, step = scale > 0.0 ? scale : 1.0;
-        octet square = 0.0;
+        f64x8 square = 0.0;
         int64_t t = 0;
         for (; t + EIGHT <= width; t += EIGHT) {
-            octet code, residual = residual_of(to_octet(row + t), step, scale, &code);
+            f64x8 code, residual = residual_of(to_f64x8(row + t), step, scale, &code);
             few_words whole = __builtin_convertvector(code, few_words);
             STORE(codes + m * width + t, __builtin_convertvector(whole, few_bytes));
-            STORE(left + m * width + t, __builtin_convertvector(residual, octet_of_reals));
-            STORE(total + t, LOAD(octet, total + t) + residual);
+            STORE(left + m * width + t, __builtin_convertvector(residual, f32x8));
+            STORE(total + t, LOAD(f64x8, total + t) + residual);
             square = add_product(residual, residual, square);
         }
-        double squared = sum_of_octet(square);
+        double squared = sum_f64x8(square);
         for (; t < width; t++) {
-            octet code, residual = residual_of((octet)(double)row[t], step, scale, &code);
+            f64x8 code, residual = residual_of((f64x8)(double)row[t], step, scale, &code);
             codes[m * width + t] = (int8_t)(int32_t)code[0];
             left[m * width + t] = (float)residual[0];
             total[t] += residual[0];
@@ -169,11 +169,11 @@ EXPORT int64_t KERNEL(residual_sum)(const float *vectors, int64_t n, int64_t wid
         const float *row = vectors + rows[i] * width;
         const double scale = (double)largest_of(row, width) / LEVELS;
         if (scale == 0.0) continue;
-        octet code;
+        f64x8 code;
         int64_t t = 0;
         for (; t + EIGHT <= width; t += EIGHT)
-            STORE(total + t, LOAD(octet, total + t) + residual_of(to_octet(row + t), scale, scale, &code));
-        for (; t < width; t++) total[t] += residual_of((octet)(double)row[t], scale, scale, &code)[0];
+            STORE(total + t, LOAD(f64x8, total + t) + residual_of(to_f64x8(row + t), scale, scale, &code));
+        for (; t < width; t++) total[t] += residual_of((f64x8)(double)row[t], scale, scale, &code)[0];
     }
     return -1;
 }
@@ -185,21 +185,21 @@ static const double SMALLEST_SQUARE = 1e-300;
  * all 16. matrix: float32[·, width]; side: float32[width, 16]; into: float32[count, 16]. */
 INLINE void multiply_side(const int count, const float *matrix, int64_t width, int64_t begin, int64_t end,
                           const float *side, float *into) {
-    reals totals[BLOCK] = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
+    f32x16 totals[BLOCK] = {0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f, 0.0f};
     for (int64_t column = begin; column < end; column++) {
-        const reals vectors = LOAD(reals, side + column * LANES);
+        const f32x16 vectors = LOAD(f32x16, side + column * LANES);
         UNROLLED for (int row = 0; row < count; row++)
-            totals[row] = multiply_add((reals)matrix[row * width + column], vectors, totals[row]);
+            totals[row] = multiply_add((f32x16)matrix[row * width + column], vectors, totals[row]);
     }
     UNROLLED for (int row = 0; row < count; row++) STORE(into + LANES * row, totals[row]);
 }
 
 /* ‖x‖² and, in `unit`, every `apart`-th float, x / ‖x‖. */
 INLINE double square_and_unit(const double *x, int64_t width, float *unit, int64_t apart) {
-    octet total = 0.0;
+    f64x8 total = 0.0;
     int64_t t = 0;
-    for (; t + EIGHT <= width; t += EIGHT) total = add_product(LOAD(octet, x + t), LOAD(octet, x + t), total);
-    double square = sum_of_octet(total);
+    for (; t + EIGHT <= width; t += EIGHT) total = add_product(LOAD(f64x8, x + t), LOAD(f64x8, x + t), total);
+    double square = sum_f64x8(total);
     for (; t < width; t++) square = __builtin_elementwise_fma(x[t], x[t], square);
     const double shorter = 1.0 / __builtin_elementwise_sqrt(square > SMALLEST_SQUARE ? square : SMALLEST_SQUARE);
     for (t = 0; t < width; t++) unit[t * apart] = (float)(x[t] * shorter);
@@ -211,11 +211,11 @@ INLINE double form_of(const float *unit, int64_t width, const float *matrix) {
     double form = 0.0;
     for (int64_t i = 0; i < width; i++) {
         const float *row = matrix + i * width;
-        reals one = 0.0f, other = 0.0f;
+        f32x16 one = 0.0f, other = 0.0f;
         int64_t j = 0;
         for (; j + 2 * LANES <= i; j += 2 * LANES) {
-            one = multiply_add(LOAD(reals, row + j), LOAD(reals, unit + j), one);
-            other = multiply_add(LOAD(reals, row + j + LANES), LOAD(reals, unit + j + LANES), other);
+            one = multiply_add(LOAD(f32x16, row + j), LOAD(f32x16, unit + j), one);
+            other = multiply_add(LOAD(f32x16, row + j + LANES), LOAD(f32x16, unit + j + LANES), other);
         }
         float total = sum(one + other);
         for (; j < i; j++) total = __builtin_elementwise_fma(row[j], unit[j], total);
@@ -235,14 +235,14 @@ EXPORT void KERNEL(quadratic_forms)(const double *vectors, int64_t q, int64_t wi
         return;
     }
     for (int64_t start = 0; start < q; start += LANES) {
-        const int64_t count = least(LANES, q - start);
+        const int64_t count = min_i64(LANES, q - start);
         clear(side, width * LANES * (int64_t)sizeof *side);
         for (int64_t vector = 0; vector < count; vector++)
             squares[start + vector] = square_and_unit(vectors + (start + vector) * width, width, side + vector, LANES);
-        doubles found = 0.0;
+        f64x16 found = 0.0;
         for (int64_t first = 0; first < width; first += BLOCK) {
             const float *rows = matrix + first * width;
-            const int64_t last = least(first + BLOCK, width);
+            const int64_t last = min_i64(first + BLOCK, width);
             if (last - first == BLOCK) {
                 multiply_side(BLOCK, rows, width, 0, first, side, below);
                 multiply_side(BLOCK, rows, width, first, last, side, within);
@@ -252,9 +252,9 @@ EXPORT void KERNEL(quadratic_forms)(const double *vectors, int64_t q, int64_t wi
                     multiply_side(1, rows + row * width, width, first, last, side, within + LANES * row);
                 }
             for (int64_t row = 0; row < last - first; row++) {
-                doubles twice = 2.0 * __builtin_convertvector(LOAD(reals, below + LANES * row), doubles);
-                doubles once = __builtin_convertvector(LOAD(reals, within + LANES * row), doubles);
-                doubles x = __builtin_convertvector(LOAD(reals, side + (first + row) * LANES), doubles);
+                f64x16 twice = 2.0 * __builtin_convertvector(LOAD(f32x16, below + LANES * row), f64x16);
+                f64x16 once = __builtin_convertvector(LOAD(f32x16, within + LANES * row), f64x16);
+                f64x16 x = __builtin_convertvector(LOAD(f32x16, side + (first + row) * LANES), f64x16);
                 found = __builtin_elementwise_fma(twice + once, x, found);
             }
         }

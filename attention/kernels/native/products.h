@@ -56,14 +56,14 @@ INLINE int64_t blocks_of(int64_t count, int64_t size) { return (count + size - 1
 INLINE int64_t rounded_up(int64_t count, int64_t size) { return blocks_of(count, size) * size; }
 
 /* total + row · column, of float32; or of both bfloat16 of each word, the lower one first. */
-INLINE reals multiply_words(const int way, words row, words column, reals total) {
-    if (way == FLOAT32) return multiply_add((reals)row, (reals)column, total);
+INLINE f32x16 multiply_words(const int way, i32x16 row, i32x16 column, f32x16 total) {
+    if (way == FLOAT32) return multiply_add((f32x16)row, (f32x16)column, total);
 #if defined(__AVX512BF16__)
-    return (reals)_mm512_dpbf16_ps((__m512)total, (__m512bh)row, (__m512bh)column);
+    return (f32x16)_mm512_dpbf16_ps((__m512)total, (__m512bh)row, (__m512bh)column);
 #else
-    const words upper = (int32_t)0xFFFF0000;
-    total = multiply_add((reals)(row << 16), (reals)(column << 16), total);
-    return multiply_add((reals)(row & upper), (reals)(column & upper), total);
+    const i32x16 upper = (int32_t)0xFFFF0000;
+    total = multiply_add((f32x16)(row << 16), (f32x16)(column << 16), total);
+    return multiply_add((f32x16)(row & upper), (f32x16)(column & upper), total);
 #endif
 }
 
@@ -73,18 +73,18 @@ INLINE reals multiply_words(const int way, words row, words column, reals total)
  * has 8 loads for 12 multiplications. `ahead`: words from a line of the panel to the one that is prefetched. */
 INLINE void rows_by_panel(const int way, const int count, const int32_t *a, int64_t a_stride, const int32_t *b,
                           int64_t b_stride, int64_t length, float *c, int64_t c_stride, int goes_on, int64_t ahead) {
-    reals totals[MOST][SIDES];
+    f32x16 totals[MOST][SIDES];
     UNROLLED for (int row = 0; row < count; row++)
         UNROLLED for (int side = 0; side < SIDES; side++)
-            totals[row][side] = goes_on ? LOAD(reals, c + row * c_stride + LANES * side) : (reals)0.0f;
+            totals[row][side] = goes_on ? LOAD(f32x16, c + row * c_stride + LANES * side) : (f32x16)0.0f;
     for (int64_t step = 0; step < length; step++, b += b_stride) {
-        words columns[SIDES];
+        i32x16 columns[SIDES];
         UNROLLED for (int side = 0; side < SIDES; side++) {
             __builtin_prefetch(b + ahead + LANES * side, 0, 2);
-            columns[side] = LOAD(words, b + LANES * side);
+            columns[side] = LOAD(i32x16, b + LANES * side);
         }
         UNROLLED for (int row = 0; row < count; row++) {
-            const words factor = a[row * a_stride + step];
+            const i32x16 factor = a[row * a_stride + step];
             UNROLLED for (int side = 0; side < SIDES; side++)
                 totals[row][side] = multiply_words(way, factor, columns[side], totals[row][side]);
         }

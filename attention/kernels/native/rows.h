@@ -35,28 +35,28 @@ INLINE Target target_of(const Packed *packed, int64_t row, int64_t into) {
 }
 
 /* The float32 with the nearest bfloat16, ties to even. */
-INLINE words nearest_bfloat16(reals x) {
-    const words bits = (words)x;
+INLINE i32x16 nearest_bfloat16(f32x16 x) {
+    const i32x16 bits = (i32x16)x;
     return (bits + ((bits >> 16) & 1) + 0x7FFF) & (int32_t)0xFFFF0000;
 }
-INLINE halves upper_halves(words bits) { return __builtin_convertvector(bits >> 16, halves); }
+INLINE i16x16 upper_halves(i32x16 bits) { return __builtin_convertvector(bits >> 16, i16x16); }
 
 /* Store 16 numbers, packed as `way` says, from number `column` of the target's line on; a multiple of 16. */
-INLINE void store_packed(int64_t way, reals x, const Target *out, int64_t row, int64_t column) {
+INLINE void store_packed(int64_t way, f32x16 x, const Target *out, int64_t row, int64_t column) {
     int32_t *line = out->start + row * out->stride;
     const int64_t number = out->into + column;
     if (way == FLOAT32) {
         STORE(line + number, x);
         return;
     }
-    const words near = nearest_bfloat16(x);
+    const i32x16 near = nearest_bfloat16(x);
     STORE(line + number / 2, upper_halves(near));
-    if (way == THREE) STORE(line + number / 2 + out->behind, upper_halves(nearest_bfloat16(x - (reals)near)));
+    if (way == THREE) STORE(line + number / 2 + out->behind, upper_halves(nearest_bfloat16(x - (f32x16)near)));
 }
 
 /* By Horner's rule, with coefficients in descending powers. */
-INLINE reals polynomial(reals x, const float *coefficients, const int count) {
-    reals value = coefficients[0];
+INLINE f32x16 polynomial(f32x16 x, const float *coefficients, const int count) {
+    f32x16 value = coefficients[0];
     UNROLLED for (int power = 1; power < count; power++) value = multiply_add(value, x, coefficients[power]);
     return value;
 }
@@ -69,28 +69,28 @@ static const float ERF_UNDER[] = {3.748080309693057e-05f, 1.2161931133817076e-3f
                                   0.11647006961177771f,   0.5072387454076646f,    1.0f};
 
 /* x·Φ(x), Φ the normal distribution function, with error 8e-7·max(1, x). */
-INLINE reals gelu(reals x) {
-    x = at_least(x, -5.656854249492381f);
-    const reals z = at_least(at_most(x * 0.7071067811865476f, 4.0f), -4.0f), square = z * z;
-    const reals erf = z * polynomial(square, ERF_OVER, 6) / polynomial(square, ERF_UNDER, 6), half = x * 0.5f;
+INLINE f32x16 gelu(f32x16 x) {
+    x = max_f32x16(x, -5.656854249492381f);
+    const f32x16 z = max_f32x16(min_f32x16(x * 0.7071067811865476f, 4.0f), -4.0f), square = z * z;
+    const f32x16 erf = z * polynomial(square, ERF_OVER, 6) / polynomial(square, ERF_UNDER, 6), half = x * 0.5f;
     return multiply_add(half, erf, half);
 }
 
 /* σ(x) = 1 / (1 + e⁻ˣ). It uses only exponentials of numbers up to 0, which cannot overflow. */
-INLINE reals logistic(reals x) {
-    const words positive = x > 0.0f;
-    const reals small = exponential(at_least(positive ? x * -1.0f : x, -87.0f));
-    return (positive ? (reals)1.0f : small) / (small + 1.0f);
+INLINE f32x16 logistic(f32x16 x) {
+    const i32x16 positive = x > 0.0f;
+    const f32x16 small = exponential(max_f32x16(positive ? x * -1.0f : x, -87.0f));
+    return (positive ? (f32x16)1.0f : small) / (small + 1.0f);
 }
 
 /* GELU's tanh approximation: x·σ(2u), u = √(2/π)·(x + 0.044715·x³). */
-INLINE reals gelu_tanh(reals x) {
+INLINE f32x16 gelu_tanh(f32x16 x) {
     return x * logistic(multiply_add(x * x * x, 0.044715f, x) * 1.5957691216057308f);
 }
 
-INLINE reals bend(const int curve, reals x) {
+INLINE f32x16 bend(const int curve, f32x16 x) {
     switch (curve) {
-        case RELU: return at_least(x, 0.0f);
+        case RELU: return max_f32x16(x, 0.0f);
         case GELU: return gelu(x);
         case GELU_TANH: return gelu_tanh(x);
         case SILU: return x * logistic(x);
@@ -102,8 +102,8 @@ INLINE void finish_by(const int curve, const int gated, int64_t way, const float
                       int64_t columns, const float *bias, Target out) {
     for (int64_t row = 0; row < rows; row++, sums += stride)
         for (int64_t column = 0; column < columns; column += LANES) {
-            reals x = bend(curve, LOAD(reals, sums + column) + LOAD(reals, bias + column));
-            if (gated) x *= LOAD(reals, sums + columns + column) + LOAD(reals, bias + columns + column);
+            f32x16 x = bend(curve, LOAD(f32x16, sums + column) + LOAD(f32x16, bias + column));
+            if (gated) x *= LOAD(f32x16, sums + columns + column) + LOAD(f32x16, bias + columns + column);
             store_packed(way, x, &out, row, column);
         }
 }
@@ -123,7 +123,7 @@ OUTLINED void finish(int64_t way, const float *sums, int64_t stride, int64_t row
 OUTLINED void add(float *y, int64_t width, int64_t rows, const float *bias, const float *x) {
     for (int64_t row = 0; row < rows; row++, y += width, x += width)
         for (int64_t column = 0; column < width; column += LANES)
-            STORE(y + column, LOAD(reals, y + column) + LOAD(reals, bias + column) + LOAD(reals, x + column));
+            STORE(y + column, LOAD(f32x16, y + column) + LOAD(f32x16, bias + column) + LOAD(f32x16, x + column));
 }
 
 /* Store sums[: rows, : columns] · factors[: rows, None] packed. */
@@ -131,7 +131,7 @@ OUTLINED void scale(int64_t way, const float *sums, int64_t stride, int64_t rows
                     Target out) {
     for (int64_t row = 0; row < rows; row++, sums += stride)
         for (int64_t column = 0; column < columns; column += LANES)
-            store_packed(way, LOAD(reals, sums + column) * factors[row], &out, row, column);
+            store_packed(way, LOAD(f32x16, sums + column) * factors[row], &out, row, column);
 }
 
 /* 1 / √(total / width + epsilon). */
@@ -152,21 +152,21 @@ OUTLINED void normalise(int64_t way, int64_t kind, const float *y, int64_t width
     for (int64_t row = 0; row < rows; row++, y += width, x += width) {
         float mean = 0.0f, inverse = 1.0f;
         if (kind == LAYER_NORM) {
-            reals total = 0.0f;
-            for (int64_t column = 0; column < width; column += LANES) total = total + LOAD(reals, y + column);
+            f32x16 total = 0.0f;
+            for (int64_t column = 0; column < width; column += LANES) total = total + LOAD(f32x16, y + column);
             mean = sum(total) / (float)width;
         }
         if (kind != NO_NORM) {
-            reals total = 0.0f;
+            f32x16 total = 0.0f;
             for (int64_t column = 0; column < width; column += LANES) {
-                const reals centred = LOAD(reals, y + column) - mean;
+                const f32x16 centred = LOAD(f32x16, y + column) - mean;
                 total = multiply_add(centred, centred, total);
             }
             inverse = reciprocal_root(sum(total), width, epsilon);
         }
         for (int64_t column = 0; column < width; column += LANES) {
-            const reals before = LOAD(reals, y + column), unit = (before - mean) * inverse;
-            const reals after = multiply_add(unit, LOAD(reals, scales + column), LOAD(reals, shifts + column));
+            const f32x16 before = LOAD(f32x16, y + column), unit = (before - mean) * inverse;
+            const f32x16 after = multiply_add(unit, LOAD(f32x16, scales + column), LOAD(f32x16, shifts + column));
             STORE(x + column, keeps ? before : after);
             store_packed(way, after, &out, row, column);
         }
@@ -187,19 +187,19 @@ OUTLINED void rotate(int64_t way, const float *head, int64_t width, int64_t rows
         const float *angles = rotations + positions[row] * width;
         float inverse = 1.0f;
         if (normalises) {
-            reals total = 0.0f;
+            f32x16 total = 0.0f;
             for (int64_t column = 0; column < width; column += LANES) {
-                const reals x = LOAD(reals, head + column) + LOAD(reals, bias + column);
+                const f32x16 x = LOAD(f32x16, head + column) + LOAD(f32x16, bias + column);
                 total = multiply_add(x, x, total);
             }
             inverse = reciprocal_root(sum(total), width, epsilon);
         }
         for (int64_t column = 0, other = half; column < half; column += LANES, other += LANES) {
-            const reals x = (LOAD(reals, head + column) + LOAD(reals, bias + column)) * inverse
-                            * LOAD(reals, scales + column);
-            const reals y = (LOAD(reals, head + other) + LOAD(reals, bias + other)) * inverse
-                            * LOAD(reals, scales + other);
-            const reals cosine = LOAD(reals, angles + column), sine = LOAD(reals, angles + other);
+            const f32x16 x = (LOAD(f32x16, head + column) + LOAD(f32x16, bias + column)) * inverse
+                            * LOAD(f32x16, scales + column);
+            const f32x16 y = (LOAD(f32x16, head + other) + LOAD(f32x16, bias + other)) * inverse
+                            * LOAD(f32x16, scales + other);
+            const f32x16 cosine = LOAD(f32x16, angles + column), sine = LOAD(f32x16, angles + other);
             store_packed(way, multiply_add(x, cosine, -(y * sine)), &out, row, column);
             store_packed(way, multiply_add(x, sine, y * cosine), &out, row, other);
         }
@@ -210,14 +210,14 @@ OUTLINED void rotate(int64_t way, const float *head, int64_t width, int64_t rows
 OUTLINED void add_distances(float *logits, int64_t stride, int64_t rows, int64_t columns, const float *distances) {
     for (int64_t row = 0; row < rows; row++, logits += stride, distances--)
         for (int64_t column = 0; column < columns; column += LANES)
-            STORE(logits + column, LOAD(reals, logits + column) + LOAD(reals, distances + column));
+            STORE(logits + column, LOAD(f32x16, logits + column) + LOAD(f32x16, distances + column));
 }
 
 /* Which of the 16 columns from `column` on lie among the `width` columns from `begin` on. */
-INLINE words among(int64_t column, int64_t begin, int64_t width) {
-    const naturals places = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+INLINE i32x16 among(int64_t column, int64_t begin, int64_t width) {
+    const u32x16 places = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     /* Columns before `begin` are negative numbers, which are large without their sign. */
-    return places - (uint32_t)(begin - column) < (naturals)(uint32_t)width;
+    return places - (uint32_t)(begin - column) < (u32x16)(uint32_t)width;
 }
 
 /* The terms of a softmax: exp(z − max z) for the first `count` logits z of each row, and 1/Σ in `factors`. Row r
@@ -226,17 +226,17 @@ INLINE words among(int64_t column, int64_t begin, int64_t width) {
 OUTLINED void exponentials(int64_t way, const float *logits, int64_t stride, int64_t rows, int64_t count,
                            int64_t padded, int64_t position, int64_t back, int64_t ahead, Target out, float *factors) {
     for (int64_t row = 0; row < rows; row++, logits += stride) {
-        const int64_t token = position + row, begin = token - least(token, back);
-        const int64_t width = least(token + ahead + 1, count) - begin;
-        reals peak = -1e30f, total = 0.0f;
+        const int64_t token = position + row, begin = token - min_i64(token, back);
+        const int64_t width = min_i64(token + ahead + 1, count) - begin;
+        f32x16 peak = -1e30f, total = 0.0f;
         for (int64_t column = 0; column < count; column += LANES) {
-            const reals seen = among(column, begin, width) ? LOAD(reals, logits + column) : (reals)-1e30f;
-            peak = at_least(peak, seen);
+            const f32x16 seen = among(column, begin, width) ? LOAD(f32x16, logits + column) : (f32x16)-1e30f;
+            peak = max_f32x16(peak, seen);
         }
         const float highest = __builtin_reduce_max(peak);
         for (int64_t column = 0; column < padded; column += LANES) {
-            const reals below = at_most(at_least(LOAD(reals, logits + column) - highest, -87.0f), 0.0f);
-            const reals term = among(column, begin, width) ? exponential(below) : (reals)0.0f;
+            const f32x16 below = min_f32x16(max_f32x16(LOAD(f32x16, logits + column) - highest, -87.0f), 0.0f);
+            const f32x16 term = among(column, begin, width) ? exponential(below) : (f32x16)0.0f;
             total = total + term;
             store_packed(way, term, &out, row, column);
         }

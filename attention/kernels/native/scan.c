@@ -96,7 +96,7 @@ static void raise_threshold(const Scan *scan, const Lists *lists, float *thresho
     const int64_t count = lists->counts[0];
     const float before = *threshold;
     for (int64_t i = 0; i < count; i++) scratch[i] = (double)lists->similarities[i];
-    float after = (float)kth_largest(scratch, count, most(1, lists->room / 4), scratch + count);
+    float after = (float)kth_largest(scratch, count, max_i64(1, lists->room / 4), scratch + count);
     int64_t reaching = 0;
     for (int64_t i = 0; i < count; i++) reaching += lists->similarities[i] >= after;
     if (reaching > lists->room / 2) after = next_after(after); /* copies of one row fill the list: all of them leave it */
@@ -108,7 +108,7 @@ static void raise_threshold(const Scan *scan, const Lists *lists, float *thresho
             lists->similarities[kept] = similarity, lists->places[kept++] = lists->places[i];
             continue;
         }
-        const double logit = larger(((double)similarity - (double)after) * scan->inverse, -700.0);
+        const double logit = max_f64(((double)similarity - (double)after) * scan->inverse, -700.0);
         const double term = exponential_of(logit);
         sums[0] += term, sums[1] += term * logit, sums[2] += term * term;
     }
@@ -132,7 +132,7 @@ static void scan_as(const Coded *coded, Scan *scan, int64_t worker, double *scra
         if (block == end) break;
         Keys keys = block->codes;
         int64_t row = (tile - before) * scan->height;
-        keys.rows = least(keys.rows, row + scan->height);
+        keys.rows = min_i64(keys.rows, row + scan->height);
         for (;;) {
             row = KERNEL(accumulate)(&keys, row, scan->codes, &lists, &inverse, sums, 0, 0);
             if (row >= keys.rows) break;
@@ -153,8 +153,8 @@ static void add_sums(Scan *scan) {
     const double *thresholds = thresholds_of(scan);
     double highest = -INFINITE, level = -INFINITE;
     for (int64_t worker = 0; worker < scan->workers; worker++) {
-        highest = larger(highest, thresholds[worker]);
-        if (sums_of(scan)[3 * worker] > 0.0) level = larger(level, thresholds[worker]);
+        highest = max_f64(highest, thresholds[worker]);
+        if (sums_of(scan)[3 * worker] > 0.0) level = max_f64(level, thresholds[worker]);
     }
     scan->threshold = highest > (double)FAR_BELOW ? highest : -INFINITE;
     scan->level = level = level > -INFINITE ? level : highest;
@@ -200,11 +200,11 @@ static void look_up(const Coded *coded, Scan *scan) {
     const int64_t *rows = rows_of(scan);
     double *values = values_of(scan);
     for (int64_t first = scan->known; first < scan->wanted; first += 4) {
-        const int64_t count = least(4, scan->wanted - first);
+        const int64_t count = min_i64(4, scan->wanted - first);
         const float *four[4];
         double products[6];
-        for (int64_t i = 0; i < 4; i++) four[i] = original_of(coded, rows[first + least(i, count - 1)]);
-        for (int64_t ahead = first + 4; ahead < least(first + 4 + AHEAD_ROWS, scan->wanted); ahead++)
+        for (int64_t i = 0; i < 4; i++) four[i] = original_of(coded, rows[first + min_i64(i, count - 1)]);
+        for (int64_t ahead = first + 4; ahead < min_i64(first + 4 + AHEAD_ROWS, scan->wanted); ahead++)
             fetch_row(original_of(coded, rows[ahead]), coded->width);
         multiply_rows(4, 1, four, scan->vector, coded->width, products);
         for (int64_t i = 0; i < count; i++) {
@@ -212,7 +212,7 @@ static void look_up(const Coded *coded, Scan *scan) {
             double similarity = products[i] / scan->divisor;
             if (block->norms) {
                 similarity = products[i] / (block->norms[rows[first + i] - block->codes.base] * scan->divisor);
-                similarity = smaller(larger(similarity, -1.0), 1.0);
+                similarity = min_f64(max_f64(similarity, -1.0), 1.0);
             }
             values[first + i] = similarity;
         }
@@ -223,7 +223,7 @@ static void look_up(const Coded *coded, Scan *scan) {
 /* List the heaviest rows, if several may share more than half of the weight, and no one of them, nor the null key, has it. */
 static void list_heavy(Scan *scan, const double *weights, double null_weight) {
     double squares = 0.0, largest = 0.0;
-    for (int64_t i = 0; i < scan->listed; i++) squares += weights[i] * weights[i], largest = larger(largest, weights[i]);
+    for (int64_t i = 0; i < scan->listed; i++) squares += weights[i] * weights[i], largest = max_f64(largest, weights[i]);
     /* The weight of 128 rows is at most √(128 · Σ weight²), by Cauchy and Schwarz. */
     if (null_weight >= 0.5 || largest > 0.5 || !(HEAVIEST * squares > 0.249)) return;
     scan->heavy = select_heaviest(weights, scan->listed, chosen_of(scan) + scan->heads);
@@ -245,8 +245,8 @@ EXPORT int64_t KERNEL(weigh_scan)(const Coded *coded, Scan *scan) {
     KERNEL(softmax_weights)(values, m, starts, &scan->known, &scan->temperature, &scan->level, scan->sums, null, 1, 0, 1,
                          weights, &scan->factor, scan->totals);
     scan->heaviest = 0.0;
-    for (int64_t i = 0; i < scan->known; i++) scan->heaviest = larger(scan->heaviest, weights[i]);
-    scan->heads = select_best(values, rows_of(scan), 0, scan->known, least(scan->cap, scan->known), scratch_of(scan),
+    for (int64_t i = 0; i < scan->known; i++) scan->heaviest = max_f64(scan->heaviest, weights[i]);
+    scan->heads = select_best(values, rows_of(scan), 0, scan->known, min_i64(scan->cap, scan->known), scratch_of(scan),
                               chosen_of(scan));
     list_heavy(scan, weights, scan->totals[1]);
     return 0;

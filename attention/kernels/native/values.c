@@ -86,9 +86,9 @@ INLINE void weigh(const float *weights, int64_t rows, double *mass, float *top) 
     int64_t first = 0;
     for (; first + PANEL <= rows; first += PANEL) {
         const float *from = weights + first;
-        reals a = LOAD(reals, from), b = LOAD(reals, from + 16), c = LOAD(reals, from + 32), d = LOAD(reals, from + 48);
+        f32x16 a = LOAD(f32x16, from), b = LOAD(f32x16, from + 16), c = LOAD(f32x16, from + 32), d = LOAD(f32x16, from + 48);
         total += sum((a + b) + (c + d));
-        const float best = __builtin_reduce_max(at_least(at_least(a, b), at_least(c, d)));
+        const float best = __builtin_reduce_max(max_f32x16(max_f32x16(a, b), max_f32x16(c, d)));
         largest = best > largest ? best : largest;
     }
     for (; first < rows; first++) {
@@ -99,8 +99,8 @@ INLINE void weigh(const float *weights, int64_t rows, double *mass, float *top) 
 }
 
 /* A weight as a number of steps, rounded. */
-INLINE reals levels_at(const float *weights, const float *scales, float inverse) {
-    return nearest(LOAD(reals, weights) * LOAD(reals, scales) * inverse);
+INLINE f32x16 levels_at(const float *weights, const float *scales, float inverse) {
+    return nearest(LOAD(f32x16, weights) * LOAD(f32x16, scales) * inverse);
 }
 INLINE float level_at(const float *weights, const float *scales, float inverse) {
     return __builtin_elementwise_rint(weights[0] * scales[0] * inverse);
@@ -112,11 +112,11 @@ INLINE int64_t write_levels(const float *weights, const float *scales, int64_t r
     static const int8_t in_pairs[DEEP] = {0, 2, 1, 3};
     int64_t total = 0, i = 0;
     for (; i + PANEL <= rows; i += PANEL) {
-        words whole[GROUPS];
+        i32x16 whole[GROUPS];
         UNROLLED for (int group = 0; group < GROUPS; group++) {
             const int64_t at = i + LANES * group;
-            whole[group] = to_words(levels_at(weights + at, scales + at, inverse));
-            halves h = __builtin_convertvector(whole[group], halves);
+            whole[group] = to_i32x16(levels_at(weights + at, scales + at, inverse));
+            i16x16 h = __builtin_convertvector(whole[group], i16x16);
             STORE(into + at, __builtin_shufflevector(h, h, 0, 2, 1, 3, 4, 6, 5, 7, 8, 10, 9, 11, 12, 14, 13, 15));
         }
         total += __builtin_reduce_add((whole[0] + whole[1]) + (whole[2] + whole[3]));
@@ -135,12 +135,12 @@ INLINE int64_t write_fine(const float *weights, const float *scales, int64_t row
                           int64_t apart) {
     int64_t total = 0, i = 0;
     for (; i + PANEL <= rows; i += PANEL) {
-        words whole[GROUPS];
+        i32x16 whole[GROUPS];
         UNROLLED for (int group = 0; group < GROUPS; group++) {
             const int64_t at = i + LANES * group;
-            whole[group] = to_words(levels_at(weights + at, scales + at, inverse));
-            STORE(into + at, __builtin_convertvector((whole[group] + 128) >> 8, bytes));
-            STORE(into + apart + at, __builtin_convertvector(whole[group], bytes));
+            whole[group] = to_i32x16(levels_at(weights + at, scales + at, inverse));
+            STORE(into + at, __builtin_convertvector((whole[group] + 128) >> 8, i8x16));
+            STORE(into + apart + at, __builtin_convertvector(whole[group], i8x16));
         }
         total += __builtin_reduce_add((whole[0] + whole[1]) + (whole[2] + whole[3]));
     }
@@ -169,13 +169,13 @@ INLINE int64_t write_coarse(const Values *values, int64_t first, int64_t rows, c
     const float *scales = values->scales + first;
     int64_t total = 0, i = 0;
     for (; i + PANEL <= rows; i += PANEL) {
-        words whole[GROUPS], above = 0;
+        i32x16 whole[GROUPS], above = 0;
         UNROLLED for (int group = 0; group < GROUPS; group++) {
             const int64_t at = i + LANES * group;
-            reals x = levels_at(weights + at, scales + at, inverse);
-            words high = x > (float)BYTE_LEVELS;
-            whole[group] = to_words(high ? (reals)0.0f : x);
-            STORE(into + at, __builtin_convertvector(whole[group], bytes));
+            f32x16 x = levels_at(weights + at, scales + at, inverse);
+            i32x16 high = x > (float)BYTE_LEVELS;
+            whole[group] = to_i32x16(high ? (f32x16)0.0f : x);
+            STORE(into + at, __builtin_convertvector(whole[group], i8x16));
             above |= high;
         }
         total += __builtin_reduce_add((whole[0] + whole[1]) + (whole[2] + whole[3]));
@@ -198,10 +198,10 @@ INLINE void add_products_of(const int32_t *products, int lines, int32_t offset, 
     const int32_t *low = products + (lines - 1) * PANEL;
     if (columns >= PANEL) {
         UNROLLED for (int lane = 0; lane < PANEL; lane += LANES) {
-            words product = LOAD(words, low + lane) - offset;
-            if (lines == 2) product += LOAD(words, products + lane) << 8;
-            doubles factor = __builtin_convertvector(product, doubles);
-            STORE(output + lane, __builtin_elementwise_fma(factor, (doubles)(double)step, LOAD(doubles, output + lane)));
+            i32x16 product = LOAD(i32x16, low + lane) - offset;
+            if (lines == 2) product += LOAD(i32x16, products + lane) << 8;
+            f64x16 factor = __builtin_convertvector(product, f64x16);
+            STORE(output + lane, __builtin_elementwise_fma(factor, (f64x16)(double)step, LOAD(f64x16, output + lane)));
         }
         return;
     }
@@ -257,7 +257,7 @@ EXPORT void KERNEL(add_values)(const Values *values, const float *weights, int64
     }
     clear(scratch.levels, lines * chunk * (int64_t)sizeof(level));
     for (int64_t first = 0; first < rows; first += chunk) {
-        const int64_t left = least(chunk, rows - first);
+        const int64_t left = min_i64(chunk, rows - first);
         int64_t every = 0;
         if (left < chunk) clear(scratch.levels, lines * chunk * (int64_t)sizeof(level));
         for (int64_t query = 0; query < count; query++) {
