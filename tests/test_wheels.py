@@ -128,7 +128,7 @@ IMPORT_ALL = """
 import importlib, json, pkgutil, attention, service, softkv, softkv_workshop
 extras = ("service.storage.postgres", "service.mcp", "softkv.mcp",
           "softkv_workshop.lab.training", "softkv.widget",
-          "attention.transformer.packed", "attention.estimators", "attention.torch")
+          "attention.estimators", "attention.torch")
 names = [each.name for package in (attention, service, softkv, softkv_workshop)
          for each in pkgutil.walk_packages(package.__path__, package.__name__ + ".", onerror=lambda name: None)]
 names = [name for name in names if not name.startswith(extras)]

@@ -12,15 +12,12 @@ Start reading in `layer.py`.
     checkpoints  load → Checkpoint, a sentence encoder of the BERT family; load_cross_encoder → CrossEncoder, which
                  reads pairs of texts; bert_parameters, gpt2_parameters; Config, modules, read_modules,
                  transformer_settings, truncation, the content of the folder's small files; BFloat16, a stored tensor
-    speed        Compiled, a sentence encoder on the kernels in C, if `compiles` is true; Packed, the same on torch,
-                 which no other module imports
+    speed        Compiled, a sentence encoder on the kernels in C, if `compiles` is true
     inspection   trace → TracedLayer, the computation of one layer for one text
     training     Architecture and `initial`, the initial parameters; arrays and map_arrays, to walk through parameters
 """
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
 
 from attention.transformer import initial
 from attention.transformer.checkpoints.bert import bert_parameters
@@ -65,9 +62,6 @@ from attention.transformer.sentence import POOLINGS, Dense, SentenceEncoder
 from attention.transformer.stacks import Decoder, DecoderState, Encoder, EncoderDecoder, EncoderDecoderSteps, greedy
 from attention.transformer.tracing import TracedLayer, trace
 
-if TYPE_CHECKING:
-    from attention.transformer.packed import Packed
-
 __all__ = [
     "ACTIVATIONS",
     "GPT2",
@@ -95,7 +89,6 @@ __all__ = [
     "LayerCache",
     "LayerNorm",
     "Linear",
-    "Packed",
     "Patches",
     "Positions",
     "RMSNorm",
@@ -128,15 +121,3 @@ __all__ = [
     "unfit",
     "unfit_precision",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """Return the class `Packed`, which is imported at its first use.
-
-    Only this class needs torch, whose import takes seconds.
-    """
-    if name == "Packed":
-        from attention.transformer.packed import Packed
-
-        return Packed
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

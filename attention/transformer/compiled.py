@@ -86,7 +86,7 @@ class Compiled:
 
     def __init__(self, model: SentenceEncoder, precision: Precision = "float32", *, threads: int | None = None) -> None:
         if (reason := unfit(model)) is not None:
-            raise ParameterError(f"{reason}: use Packed")
+            raise ParameterError(f"{reason}: call the model itself")
         if precision not in ("float32", "bfloat16"):
             raise ParameterError(f"precision must be float32 or bfloat16, got {precision!r}")
         if (reason := unfit_precision(precision)) is not None:
@@ -114,7 +114,14 @@ class Compiled:
     def __call__(self, tokens: Integers, lengths: Integers, types: Integers | None = None) -> F32:
         """Return the embeddings of b sequences, float32[b, dimension].
 
-        Arguments, results and errors are those of calling `Packed`.
+        Args:
+            tokens: integers [t], the concatenated sequences.
+            lengths: integers [b], each at least 1; they sum to t.
+            types: integers [t], the types of the tokens; None for 0.
+
+        Raises:
+            ShapeError: the lengths do not fit the tokens, or one is beyond the model's positions.
+            ParameterError: an id is beyond the model's vocabulary, or the model has no such types.
         """
         tokens, lengths = check_sequences(tokens, lengths)
         if len(lengths) == 0:
@@ -151,7 +158,7 @@ class Compiled:
         In a model with vectors for types, that table has the positions once for each type.
         """
         if types is not None and self._design.turned:  # the kernels rotate by the same number as they add a position
-            raise ParameterError("the kernels are for token types in models without rotations: use Packed")
+            raise ParameterError("the kernels are for token types in models without rotations: call the model itself")
         rows = count_packed(self.model.embeddings.positions, tokens, lengths)
         per_type = len(self._network.positions) // count_type_tables(self.model)
         rows = np.where(rows < 0, per_type - 1, rows)

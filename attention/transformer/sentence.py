@@ -144,7 +144,7 @@ class Dense:
 class SentenceEncoder:
     """A sentence encoder: embeddings, an encoder, pooling, and perhaps maps of the pooled vector.
 
-    This is the definition; `Compiled` and `Packed` compute the same faster.
+    This is the definition, in NumPy or torch; `Compiled` computes the same faster.
 
     Attributes:
         embeddings: token ids → vectors.

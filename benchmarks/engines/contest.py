@@ -15,8 +15,6 @@ REST, WARM_UP = 0.05, 0.03
 OWN = "softkv"
 PEER = "sentence-transformers float32"
 ENGINES: Mapping[str, Callable[[Setting], Engine]] = {
-    "softkv Packed float32": softkv.packed("float32"),
-    "softkv Packed bfloat16": softkv.packed("bfloat16"),
     "softkv Compiled float32": softkv.compiled("float32"),
     "softkv Compiled bfloat16": softkv.compiled("bfloat16"),
     PEER: sentence_transformers.library("float32"),
@@ -35,7 +33,7 @@ Rates = Mapping[str, Mapping[str, Sequence[float]]]
 
 
 def chosen(words: Iterable[str]) -> list[str]:
-    """The engines whose names have one of these in them, in any case, such as `openvino` or `packed float32`.
+    """The engines whose names have one of these in them, in any case, such as `openvino` or `compiled float32`.
 
     Raises:
         ValueError: none has.

@@ -11,9 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from attention.transformer import load
+from attention.transformer import load, map_arrays
 from benchmarks.engines.reading import in_batches, padded
-from benchmarks.engines.softkv import on_torch
 
 BEST = 10
 
@@ -58,7 +57,7 @@ class Fidelity:
 
 def definition(model: Path, texts: Sequence[str]) -> NDArray[np.float64]:
     """The vectors of n texts by the definition, float64 [n, d]."""
-    layers = on_torch(load(model).model, torch.float64)
+    layers = map_arrays(lambda array: torch.as_tensor(array).double(), load(model).model)
 
     def run(ids: list[list[int]]) -> NDArray[np.float64]:
         tokens, mask = padded(ids)

@@ -1,15 +1,14 @@
-"""softkv's own Transformer, as the service asks it: `Packed` on torch, and `Compiled`."""
+"""softkv's own Transformer on the kernels in C, as the service asks it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from attention.errors import ParameterError
-from attention.transformer import Packed, SentenceEncoder, load, map_arrays
+from attention.transformer import SentenceEncoder, load
 from benchmarks.engines.engine import Engine, Refused, Setting
 from service.encoding.encoder import LocalEncoder
 from service.encoding.models.declaration import Declaration
@@ -47,22 +46,6 @@ class Network:
     def embed(self, texts: Sequence[str], ids: Sequence[NDArray[np.int64]], purpose: Purpose) -> NDArray[np.float32]:
         """One batch of n texts → float32 [n, d]."""
         return self._forward(np.concatenate(ids), np.asarray([len(text) for text in ids]))
-
-
-def packed(precision: Precision) -> Callable[[Setting], Engine]:
-    """Return a function that builds the one on torch."""
-    number_format = {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
-
-    def make(setting: Setting) -> Engine:
-        network = Network(setting, precision, lambda model: Packed(on_torch(model, number_format)))
-        return encoder(network, setting, f"{torch.get_num_threads()} threads of torch")
-
-    return make
-
-
-def on_torch(model: SentenceEncoder, number_format: torch.dtype) -> SentenceEncoder:
-    """Return the model with parameters of torch."""
-    return map_arrays(lambda array: torch.as_tensor(np.array(array)).to(number_format), model)
 
 
 def compiled(precision: Precision) -> Callable[[Setting], Engine]:

@@ -101,13 +101,13 @@ def test_agreement_is_the_share_of_the_ten_nearest():
 
 
 def test_engines_are_chosen_by_parts_of_their_names():
-    assert chosen(["openvino", " Packed Float32"]) == [
-        "softkv Packed float32",
+    assert chosen(["openvino", " softkv Compiled Float32"]) == [
+        "softkv Compiled float32",
         "OpenVINO float32",
         "OpenVINO bfloat16",
     ]
     assert chosen(ENGINES) == list(ENGINES)
-    with pytest.raises(ValueError, match="no engine 'llama'; there are: softkv Packed float32,"):
+    with pytest.raises(ValueError, match="no engine 'llama'; there are: softkv Compiled float32,"):
         chosen(["llama"])
 
 
@@ -211,12 +211,12 @@ def test_every_engine_that_can_be_had_computes_the_same_model(name, setting, def
 
 @pytest.mark.thorough
 def test_the_benchmark_prints_its_tables():
-    command = [sys.executable, "-m", "benchmarks.encoder", "--engines", "Packed float32"]
+    command = [sys.executable, "-m", "benchmarks.encoder", "--engines", "Compiled float32"]
     command += ["--rounds", "1", "--texts", "24", "--starts", "1"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     for title in ("texts a second", "distance to the definition", "softkv is sooner", "products of matrices"):
         assert title in done.stdout
-    assert done.stdout.count("softkv Packed float32 ") >= 2
+    assert done.stdout.count("softkv Compiled float32 ") >= 2
 
 
 def test_threads_are_counted_from_one():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from attention.transformer import Packed, load_cross_encoder
+from attention.transformer import load_cross_encoder, map_arrays
 from service.encoding import ACTIVATIONS, ModelUnusable, load_reranker, write_pair
 from service.encoding.models.core_network import embed_by_definition
 from service.encoding.models.pair_network import WITHOUT_TOKENS
@@ -79,11 +79,11 @@ def test_neighbours_do_not_change_a_logit(folder):
     np.testing.assert_array_equal(encode(reranker, PAIRS[::-1]).vectors[::-1], alone)
 
 
-def test_the_definition_and_packed_compute_the_same(folder, monkeypatch):
+def test_the_definition_computes_the_same_in_numpy_and_torch(folder, monkeypatch):
     network = load_reranker(str(folder)).network
     expected = network.logits(PAIRS).values
-    for compute in (Packed(network.model), partial(embed_by_definition, network.model)):
-        monkeypatch.setattr(network, "_compute", compute)
+    for model in (network.model, map_arrays(torch.as_tensor, network.model)):
+        monkeypatch.setattr(network, "_compute", partial(embed_by_definition, model))
         np.testing.assert_allclose(network.logits(PAIRS).values, expected, rtol=0, atol=TOLERANCE)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from importlib.metadata import files
 from pathlib import Path
 
@@ -11,7 +12,8 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
-from attention.transformer import Packed, load, map_arrays
+from attention.transformer import load, map_arrays
+from service.encoding.models.core_network import embed_by_definition
 
 TEXTS = [
     "",
@@ -50,7 +52,7 @@ def reference(folder):
 
 @pytest.fixture(scope="module")
 def encode(folder, checkpoint):
-    """Return packed tokens of texts, and their lengths."""
+    """Return by_definition tokens of texts, and their lengths."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.enable_truncation(checkpoint.max_tokens)
@@ -63,8 +65,8 @@ def encode(folder, checkpoint):
 
 
 @pytest.fixture(scope="module")
-def packed(checkpoint):
-    return Packed(checkpoint.model)
+def by_definition(checkpoint):
+    return partial(embed_by_definition, map_arrays(torch.as_tensor, checkpoint.model))
 
 
 def pad(tokens, lengths):
@@ -79,37 +81,37 @@ def test_the_folder_declares_the_limits_of_the_model(checkpoint, reference):
 
 
 @pytest.mark.thorough
-def test_embeddings_match_sentence_transformers(checkpoint, reference, encode, packed):
+def test_embeddings_match_sentence_transformers(checkpoint, reference, encode, by_definition):
     tokens, lengths = encode(TEXTS)
     assert lengths.min() == 2
     assert lengths.max() == 256
     expected = reference.encode(TEXTS)
-    assert np.abs(packed(tokens, lengths) - expected).max() < 1e-5
+    assert np.abs(by_definition(tokens, lengths) - expected).max() < 1e-5
 
     few = [0, 3, 6, 8, -1]  # the definition pads them all to the longest
     result = checkpoint.model(*pad(*encode([TEXTS[i] for i in few])))
     assert np.abs(result - expected[few]).max() < 1e-5
 
 
-def test_one_definition_serves_torch(checkpoint, encode, packed):
+def test_one_definition_serves_torch(checkpoint, encode, by_definition):
     tokens, lengths = encode(TEXTS[:6])
     in_torch = map_arrays(torch.from_numpy, checkpoint.model)
     result = in_torch(*(torch.from_numpy(array) for array in pad(tokens, lengths)))
-    assert np.abs(result.numpy() - packed(tokens, lengths)).max() < 1e-6
+    assert np.abs(result.numpy() - by_definition(tokens, lengths)).max() < 1e-6
 
 
 @pytest.mark.thorough
-def test_an_embedding_does_not_depend_on_the_batch(encode, packed):
-    together = packed(*encode(TEXTS))
-    backwards = packed(*encode(TEXTS[::-1]))[::-1]
-    alone = np.concatenate([packed(*encode([text])) for text in TEXTS])
+def test_an_embedding_does_not_depend_on_the_batch(encode, by_definition):
+    together = by_definition(*encode(TEXTS))
+    backwards = by_definition(*encode(TEXTS[::-1]))[::-1]
+    alone = np.concatenate([by_definition(*encode([text])) for text in TEXTS])
     assert np.abs(together - alone).max() < 1e-6
     assert np.abs(together - backwards).max() < 1e-6
 
 
 @pytest.mark.thorough
-def test_bfloat16_stays_near(checkpoint, encode, packed):
+def test_bfloat16_stays_near(checkpoint, encode, by_definition):
     rounded = map_arrays(lambda array: torch.from_numpy(array).bfloat16(), checkpoint.model)
-    rounded_vectors, exact = Packed(rounded)(*encode(TEXTS)), packed(*encode(TEXTS))
+    rounded_vectors, exact = embed_by_definition(rounded, *encode(TEXTS)), by_definition(*encode(TEXTS))
     assert np.sum(rounded_vectors * exact, axis=-1).min() > 0.999
     assert np.abs(rounded_vectors - exact).max() > 1e-4  # it is the rounded model that was asked

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from attention.arrays import array_namespace
 from attention.transformer import (
     Compiled,
     SentenceEncoder,
     arrays,
     load,
+    map_arrays,
     modules,
     unfit,
     unfit_precision,
@@ -22,9 +24,6 @@ from service.encoding.errors import ModelUnusable
 from service.encoding.models.network import Kind, Precision, RunsOn, use_threads
 from service.encoding.models.tokenizer_classes import load_tokenizer
 from service.encoding.texts import Purpose
-
-MIN_FILL = 0.8
-"""The smallest share of real tokens in a padded sequence."""
 
 Compute = Callable[[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None], NDArray[np.float32]]
 """A function from the tokens [t] of b texts, one after the other, their lengths [b] and types [t] to float32 [b, d]."""
@@ -59,7 +58,9 @@ class Computation:
             raise ModelUnusable(f"{slow}: say PRECISION=float32")
         self.packs = reason is None
         self._compute: Compute = (
-            Compiled(model, precision, threads=threads) if self.packs else _without_kernels(model, threads)
+            Compiled(model, precision, threads=threads)
+            if self.packs
+            else partial(embed_by_definition, _on_torch(model, threads))
         )
 
     def __call__(
@@ -75,13 +76,14 @@ class Computation:
         return self._compute(tokens, lengths, types)
 
 
-def _without_kernels(model: SentenceEncoder, threads: int | None) -> Compute:
+def _on_torch(model: SentenceEncoder, threads: int | None) -> SentenceEncoder:
+    """Return the model with arrays of torch, which is faster; the model itself without torch."""
     try:
         use_threads(threads)
-        from attention.transformer import Packed
+        import torch
     except ModuleNotFoundError:
-        return partial(embed_by_definition, model)
-    return Packed(model)
+        return model
+    return map_arrays(torch.as_tensor, model)
 
 
 def embed_by_definition(
@@ -90,9 +92,9 @@ def embed_by_definition(
     lengths: NDArray[np.int64],
     types: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float32]:
-    """Return the vectors float32 [b, d] of b texts by the definition in NumPy, slowly.
+    """Return the vectors float32 [b, d] of b texts by the definition in NumPy or torch, slowly.
 
-    Consecutive texts of similar length are computed together, padded to the length of the first.
+    Each text is computed alone, so its vector does not depend on the others.
 
     Args:
         model: the model's layers.
@@ -100,22 +102,13 @@ def embed_by_definition(
         lengths: int64 [b], the number of tokens of each text.
         types: int64 [t], the types of the tokens; None for 0.
     """
-    ends, embeddings, start = np.cumsum(lengths), list[NDArray[np.float32]](), 0
-    while start < len(lengths):
-        longest = lengths[start]
-        is_unlike = (lengths[start:] > longest) | (lengths[start:] < MIN_FILL * longest)
-        stop = start + int(is_unlike.argmax()) if is_unlike.any() else len(lengths)
-        mask, texts = np.arange(longest) < lengths[start:stop, None], slice(ends[start] - longest, ends[stop - 1])
-        padded_types = None if types is None else _pad(types[texts], mask)
-        embeddings.append(model(_pad(tokens[texts], mask), lengths[start:stop], padded_types))
-        start = stop
-    return np.concatenate(embeddings)
-
-
-def _pad(numbers: NDArray[np.int64], mask: NDArray[np.bool_]) -> NDArray[np.int64]:
-    padded = np.zeros(mask.shape, dtype=np.int64)
-    padded[mask] = numbers
-    return padded
+    xp = array_namespace(model.embeddings.tokens)
+    embeddings = np.empty((len(lengths), model.dimension), np.float32)
+    for i, (length, stop) in enumerate(zip(lengths.tolist(), np.cumsum(lengths).tolist(), strict=True)):
+        text = slice(stop - length, stop)
+        text_types = None if types is None else xp.asarray(types[None, text])
+        embeddings[i] = np.asarray(model(xp.asarray(tokens[None, text]), xp.asarray(lengths[i : i + 1]), text_types))[0]
+    return embeddings
 
 
 class CoreNetwork:
@@ -127,7 +120,7 @@ class CoreNetwork:
 
     kind: Kind = "core"
     runs_on: RunsOn = "attention/transformer"
-    batched = True  # packed sequences have no padding, so neighbours never change a vector
+    batched = True  # sequences are not padded, so neighbours never change a vector
 
     def __init__(self, directory: Path, precision: Precision, threads: int | None = None) -> None:
         """Load the model in a directory.

@@ -127,7 +127,7 @@ class CorePairNetwork:
 
     kind: Kind = "core"
     runs_on: RunsOn = "attention/transformer"
-    batched = True  # packed sequences have no padding
+    batched = True  # sequences are not padded
 
     def __init__(self, directory: Path, precision: Precision, threads: int | None = None) -> None:
         """Load the model in a directory.

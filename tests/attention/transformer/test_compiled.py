@@ -183,7 +183,7 @@ def test_models_that_it_does_not_compute(random, monkeypatch):
     assert compiles(model)
     narrow = model_of(random, replace(SIZES, d_model=48))
     assert not compiles(narrow)
-    with pytest.raises(ParameterError, match=r"multiples of 32, not 48.*use Packed"):
+    with pytest.raises(ParameterError, match=r"multiples of 32, not 48.*call the model itself"):
         Compiled(narrow)
     with pytest.raises(ParameterError, match="precision must be float32 or bfloat16, got 'int8'"):
         Compiled(model, "int8")

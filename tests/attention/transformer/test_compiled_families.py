@@ -287,7 +287,7 @@ UNSUPPORTED = {
 def test_models_that_it_does_not_compute(random, reason):
     model = model_of(random, **UNSUPPORTED[reason])
     assert not compiles(model)
-    with pytest.raises(ParameterError, match=f"{reason}.*use Packed"):
+    with pytest.raises(ParameterError, match=f"{reason}.*call the model itself"):
         Compiled(model)
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 import attention.transformer
-from attention.transformer import CheckpointError, Packed, UnsupportedModelError, arrays, load
+from attention.transformer import CheckpointError, UnsupportedModelError, arrays, load
 
 
 def test_a_checkpoint_gives_the_embeddings_of_sentence_transformers(folder):
@@ -28,7 +28,7 @@ def test_a_checkpoint_gives_the_embeddings_of_sentence_transformers(folder):
     tokenizer.no_padding()
     tokenizer.enable_truncation(checkpoint.max_tokens)
     ids = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
-    vectors = Packed(checkpoint.model)(np.concatenate(ids), np.array([len(row) for row in ids]))
+    vectors = np.concatenate([checkpoint.model(np.array([row]), np.array([len(row)])) for row in ids])
     assert vectors.shape == (4, 30)
     assert np.abs(vectors - reference.encode(texts)).max() < 1e-5
 
@@ -72,14 +72,12 @@ def test_parameters_are_float32_of_numpy_and_torch_is_left_out(folder):
     assert {(type(array), array.dtype) for _, array in arrays(model)} == {(np.ndarray, np.dtype("float32"))}
     script = (
         "import sys; from pathlib import Path; from attention.transformer import load, trace; import numpy as np\n"
-        f"model = load(Path({str(folder)!r})).model; trace(model, np.array([2, 4, 3])); print(*sys.modules)\n"
-        "from attention.transformer import Packed; print(Packed.__module__, 'torch' in sys.modules)"
+        f"model = load(Path({str(folder)!r})).model; trace(model, np.array([2, 4, 3])); print(*sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
-    loaded, imported = run.stdout.splitlines()
-    assert "attention.transformer.sentence" in loaded.split()
-    assert not {"torch", "transformers"} & set(loaded.split())
-    assert imported == "attention.transformer.packed True"
+    loaded = run.stdout.split()
+    assert "attention.transformer.sentence" in loaded
+    assert not {"torch", "transformers"} & set(loaded)
 
 
 def test_a_name_that_the_room_has_not():
@@ -190,7 +188,6 @@ def test_a_truncation_keeps_the_first_numbers(folder, change):
     assert (whole.dimension, model.dimension) == (30, 7)
     tokens, lengths = np.array([[2, 4, 5, 3]]), np.array([4])
     np.testing.assert_array_equal(model(tokens, lengths), whole(tokens, lengths)[:, :7])
-    np.testing.assert_allclose(Packed(model)(tokens[0], lengths), model(tokens, lengths), atol=1e-6)
 
 
 @pytest.mark.parametrize("truncate_dim", [0, -1, "7", True, 7.5])

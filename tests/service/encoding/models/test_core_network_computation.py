@@ -6,9 +6,10 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from attention.kernels.transformer import use_encoder
-from attention.transformer import Compiled, Packed
+from attention.transformer import Compiled, map_arrays
 from service.encoding.errors import ModelUnusable
 from service.encoding.models.core_network import Computation, embed_by_definition
 from tests.bfloat16 import ROUGH
@@ -40,7 +41,7 @@ def test_without_the_kernels_torch_or_numpy_computes_in_float32(encoder, texts, 
     model = encoder.network.model
     compute = Computation(model, "float32", threads=None)
     assert not compute.packs
-    np.testing.assert_array_equal(compute(*texts), Packed(model)(*texts))
+    np.testing.assert_array_equal(compute(*texts), embed_by_definition(map_arrays(torch.as_tensor, model), *texts))
     monkeypatch.setitem(sys.modules, "torch", None)  # as if torch were not installed
     compute = Computation(model, "float32", threads=None)
     np.testing.assert_array_equal(compute(*texts), embed_by_definition(model, *texts))
@@ -48,10 +49,15 @@ def test_without_the_kernels_torch_or_numpy_computes_in_float32(encoder, texts, 
         Computation(model, "bfloat16", threads=None)
 
 
-def test_packed_and_compiled_networks_agree_with_the_definition(encoder, texts):
+def test_torch_and_compiled_networks_agree_with_the_definition(encoder, texts):
     model = encoder.network.model
     result = embed_by_definition(model, *texts)
-    np.testing.assert_allclose(result, Packed(model)(*texts), rtol=0, atol=1e-6)
+    in_torch = embed_by_definition(map_arrays(torch.as_tensor, model), *texts)
+    np.testing.assert_allclose(result, in_torch, rtol=0, atol=1e-6)
+    tokens, lengths = texts
+    parts = np.split(tokens, np.cumsum(lengths)[:-1])
+    alone = [embed_by_definition(model, part, np.array([len(part)])) for part in parts]
+    np.testing.assert_array_equal(result, np.concatenate(alone))
     np.testing.assert_allclose(result, Compiled(model)(*texts), rtol=0, atol=1e-5)
 
 
