@@ -1,8 +1,7 @@
-"""A plain float64 definition of every answer, collections to ask, and what a scanned answer has to keep."""
+"""Collections to ask, and what a scanned answer has to keep beside the oracle."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,43 +12,18 @@ import pytest
 from attention.kernels import dispatch, in_numpy, kernels_in_c
 from attention.lookup import AnyView, Limits, Memory, Rows, View
 from attention.lookup.exact import exact_answers
+from tests.oracle import similarities, weights
 from tests.thorough import thorough
-
-
-def similarity_of(name, query, keys):
-    query, keys = np.asarray(query, dtype=np.float64), np.asarray(keys, dtype=np.float64)
-    if name == "gaussian":
-        return np.array([-sum((q - k) ** 2 for q, k in zip(query, key, strict=True)) / 2 for key in keys])
-    products = np.array([math.fsum(query * key) for key in keys])
-    if name == "cosine":
-        return products / (math.sqrt(math.fsum(query**2)) * np.array([math.sqrt(math.fsum(k**2)) for k in keys]))
-    return products / math.sqrt(query.size) if name == "scaled_dot" else products
-
-
-def weights_of(similarities, temperature, null=None):
-    """(document weights, null weight) of softmax(s/T), at any temperature."""
-    everything = np.append(similarities, [] if null is None else [null])
-    if not len(everything):
-        return everything, 0.0
-    if temperature == 0:
-        best = max(similarities, default=-np.inf)
-        if null is not None and null > best:
-            return np.zeros(len(similarities)), 1.0
-        ties = (similarities == best).astype(float)
-        return ties / ties.sum(), 0.0
-    masses = np.exp((everything - everything.max()) / temperature)
-    weights = masses / masses.sum()
-    return (weights, 0.0) if null is None else (weights[:-1], float(weights[-1]))
 
 
 @pytest.fixture(scope="session")
 def oracle() -> Callable[..., np.ndarray]:
-    return similarity_of
+    return similarities
 
 
 @pytest.fixture(scope="session")
 def oracle_weights() -> Callable[..., tuple[np.ndarray, float]]:
-    return weights_of
+    return weights
 
 
 @pytest.fixture(scope="session")

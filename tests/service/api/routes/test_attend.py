@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from tests.oracle import similarities
 from tests.thorough import crossed
 
 RNG = np.random.default_rng(7)
@@ -29,17 +30,6 @@ def fill(client, path, keys=KEYS, values=VALUES):
     ]
     assert client.post(f"{path}/documents", json={"documents": documents}).status_code == 200
     return path
-
-
-def similarities(similarity: str, query, keys):
-    q, k = query.astype(np.float64), keys.astype(np.float64)
-    dot = k @ q
-    return {
-        "cosine": dot / np.linalg.norm(k, axis=1) / np.linalg.norm(q),
-        "dot": dot,
-        "scaled_dot": dot / math.sqrt(len(q)),
-        "gaussian": -((k - q) ** 2).sum(1) / 2,
-    }[similarity]
 
 
 @crossed(

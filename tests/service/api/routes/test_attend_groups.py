@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.oracle import similarities, weights
+
 RNG = np.random.default_rng(19)
 KEYS = RNG.normal(size=(40, 3)).astype(np.float32)
 QUERY = [0.5, -1.0, 0.25]
@@ -25,18 +27,13 @@ def shelf(client, collection):
     return collection(documents, encoder=None, similarity="dot", temperature=0.5)
 
 
-def weights(query):
-    masses = np.exp((KEYS.astype(np.float64) @ np.array(query, np.float32).astype(np.float64)) / 0.5)
-    return masses / masses.sum()
-
-
 def group_by(client, shelf, field, **options):
     sent = {"query": QUERY, "group_by": {"field": f"metadata.{field}", **options}}
     return client.post(f"{shelf}/attend", json=sent).json()["group_by"]
 
 
 def test_groups_of_values(client, shelf):
-    everything = weights(QUERY)
+    everything = weights(similarities("dot", QUERY, KEYS), 0.5)[0]
     result = group_by(client, shelf, "at.shelf")
     assert result.keys() == {"field", "groups", "rest_weight", "error", "next_cursor"}
     assert (result["field"], result["rest_weight"]) == ("metadata.at.shelf", pytest.approx(0, abs=1e-12))
@@ -52,7 +49,7 @@ def test_groups_of_values(client, shelf):
 
 
 def test_groups_of_ranges(client, shelf):
-    everything = weights(QUERY)
+    everything = weights(similarities("dot", QUERY, KEYS), 0.5)[0]
     numbers = group_by(client, shelf, "i", ranges=[[None, 10], [10, 25]], documents=1)
     dates = group_by(client, shelf, "written", ranges=[["2010-01-01", "2025-01-01"], [None, "2010-01-01"]], documents=1)
     sums = [everything[:10].sum(), everything[10:25].sum()]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests import oracle
+from tests.oracle import similarities
+
 RNG = np.random.default_rng(17)
 KEYS = RNG.normal(size=(40, 3)).astype(np.float32)
 QUERY = [0.5, -1.0, 0.25]
@@ -21,9 +24,8 @@ def shelf(client, collection):
 
 
 def weights(query):
-    masses = np.exp((KEYS.astype(np.float64) @ np.array(query, np.float32).astype(np.float64)) / 0.5)
-    having = np.array([year is not None for year in YEARS])
-    return masses / masses.sum(), having, masses[having] / masses[having].sum()
+    levels, having = similarities("dot", query, KEYS), np.array([year is not None for year in YEARS])
+    return oracle.weights(levels, 0.5)[0], having, oracle.weights(levels[having], 0.5)[0]
 
 
 def read(client, shelf, **options):

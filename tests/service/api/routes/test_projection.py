@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from service.encoding import TOPICS
+from tests.oracle import similarities
 
 D = 5
 KEYS = np.random.default_rng(0).normal(size=(40, D))
+STORED = KEYS.astype(np.float32)
 DOWN, UP = np.random.default_rng(1).normal(size=(2, 3, D))
 REPORT = {"pairs": 280, "held_out": 120, "mrr_before": 0.25, "mrr_after": 0.75, "error": 0.04}
 
@@ -24,15 +26,6 @@ def body(down: np.ndarray = DOWN, up: np.ndarray = UP) -> dict[str, Any]:
 def mapped(query: np.ndarray) -> np.ndarray:
     matrix = np.eye(D) + UP.T @ DOWN
     return np.asarray(matrix @ query)
-
-
-def similarities(similarity: str, query: np.ndarray) -> np.ndarray:
-    """Return the similarities of a query to all keys, independently and in float64."""
-    keys = KEYS.astype(np.float32).astype(np.float64)
-    if similarity == "gaussian":
-        return np.asarray(-np.square(keys - query).sum(axis=1) / 2)
-    lengths = np.linalg.norm(keys, axis=1) * np.linalg.norm(query) if similarity == "cosine" else 1.0
-    return np.asarray(keys @ query / lengths / (np.sqrt(D) if similarity == "scaled_dot" else 1.0))
 
 
 def answered(client: httpx.Client, path: str, query: Any, **options: Any) -> Any:
@@ -59,18 +52,18 @@ def path(client, collection, similarity):
 def test_a_vector_is_mapped_and_a_document_that_a_query_names_is_not(client, path, similarity):
     query = np.random.default_rng(2).normal(size=D)
     before, liked = answered(client, path, query.tolist()), answered(client, path, [{"id": "7"}])
-    assert by_id(before) == pytest.approx(similarities(similarity, query), abs=1e-5)
+    assert by_id(before) == pytest.approx(similarities(similarity, query, STORED), abs=1e-5)
     stored = client.put(f"{path}/projection", json=body())
     assert stored.status_code == 200, stored.text
     assert stored.json() == {"rank": 3, "at": stored.json()["at"], "trained": None, "drops": []}
     after = answered(client, path, query.tolist())
-    assert by_id(after) == pytest.approx(similarities(similarity, mapped(query)), abs=1e-5)
+    assert by_id(after) == pytest.approx(similarities(similarity, mapped(query), STORED), abs=1e-5)
     assert by_id(answered(client, path, [{"id": "7"}])) == by_id(liked)
     total = np.array([mapped(query), KEYS[7]])
     if similarity == "cosine":
         total /= np.linalg.norm(total, axis=1, keepdims=True)
     summed = answered(client, path, [{"vector": query.tolist()}, {"id": "7"}])
-    assert by_id(summed) == pytest.approx(similarities(similarity, total.sum(axis=0)), abs=1e-5)
+    assert by_id(summed) == pytest.approx(similarities(similarity, total.sum(axis=0), STORED), abs=1e-5)
     swept = client.post(f"{path}/sweep", json={"query": query.tolist(), "temperatures": [0.5], "top_k": 40}).json()
     assert by_id(swept) == by_id(after)
     assert client.patch(path, json={"projection": None}).json()["projection"] is None
@@ -84,7 +77,7 @@ def test_the_background_of_the_keys_is_that_of_mapped_ones(client, path, similar
     background = client.get(path).json()["background"]
     assert (background["of"], background["pairs"]) == ("keys", 2 * before["pairs"])
     keys = KEYS.astype(np.float32).astype(np.float64)
-    table = np.array([similarities(similarity, mapped(key)) for key in keys])
+    table = np.array([similarities(similarity, mapped(key), STORED) for key in keys])
     lengths = np.linalg.norm(keys, axis=1)
     unrelated = keys @ keys.T < 0.8 * lengths[:, None] * lengths
     both = table[unrelated]
