@@ -373,11 +373,25 @@ FEEDBACK = [
     ({"query": Q, "id": "a"}, "/feedback/1/right", "is needed"),
     ({"query": Q, "id": "a", "right": "yes"}, "/feedback/1/right", "wanted true or false"),
 ]
-LABELS = [{"query": [1, i / 60], "id": "a" if i % 2 else None} for i in range(60)]
+LABELS = [{"query": [1, i / 240], "id": "a" if i % 2 else None} for i in range(240)]
 CALIBRATE = [
-    ({"from": "feedback", "questions": LABELS}, "", "exactly if"),
+    ({"from": "feedback", "questions": LABELS[:60]}, "", "exactly if"),
     ({"from": "labels"}, "", "exactly if"),
     ({}, "", "exactly if"),
+]
+QUESTIONS = [
+    (LABELS[:40], "/questions", "20 questions with an answer came and 20 without one: wanted at least 50"),
+    (LABELS[1::2], "/questions", "120 questions with an answer came and 0"),
+    (LABELS[:2] * 60, "/questions", "1 questions with an answer came and 1 without one, and 118 that were said before"),
+    (
+        [*LABELS[:60], LABELS[0] | {"id": "b"}],
+        "/questions/60",
+        "the same question stands at /questions/0, one with an answer and one without",
+    ),
+    ([*LABELS[:60], {"query": Q}], "/questions/60", "exactly one of id and ids"),
+    ([*LABELS[:60], {"query": [1] * 3, "id": None}], "/questions/60/query", "width 3"),
+    ([*LABELS[:60], {"query": "a text", "id": None}], "/questions/60/query", "no encoder"),
+    ([{"query": "a text", "id": None}], "/questions/0/query", "no encoder"),
 ]
 DURATION = "at most 1,000 years, got "
 
@@ -423,6 +437,8 @@ REFUSED = [
     *rows("vectors", "GET feedback", {}, [({"cursor": c}, "", "the cursor is not") for c in ("!", "eA==", "LTE=")]),
     *rows("vectors", "GET feedback", {}, [({"cursor": "MTExMTExMTExMTExMTExMTExMTEx"}, "", "the cursor is not")]),
     *rows("vectors", "POST calibrate", {}, CALIBRATE),
+    *rows("vectors", "POST calibrate", {}, (({"questions": q}, at, said) for q, at, said in QUESTIONS)),
+    *rows("bare", "POST calibrate", {}, [({"questions": LABELS[:60]}, "/questions", "write some first")]),
 ]
 
 

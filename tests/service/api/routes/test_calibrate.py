@@ -144,44 +144,6 @@ def test_a_fit_that_gains_nothing_is_not_kept(client, path):
         assert client.get(path).json() == before
 
 
-def test_a_collection_without_keys_has_nothing_to_fit(client, collection):
-    answer = client.post(f"{collection(encoder=None)}/calibrate", json={"questions": labelled(60)})
-    assert answer.status_code == 422
-    assert "write some first" in answer.json()["detail"]
-
-
-@pytest.mark.parametrize(
-    ("questions", "pointer", "says"),
-    [
-        (labelled(40), "/questions", "20 questions with an answer came and 20 without one: wanted at least 50"),
-        (
-            [label for label in labelled(240) if label["id"]],
-            "/questions",
-            "120 questions with an answer came and 0",
-        ),
-        (
-            labelled(2) * 60,
-            "/questions",
-            "1 questions with an answer came and 1 without one, and 118 that were said before",
-        ),
-        (
-            [*labelled(60), labelled(1)[0] | {"id": "5"}],
-            "/questions/60",
-            "the same question stands at /questions/0, one with an answer and one without",
-        ),
-        ([*labelled(60), {"query": [1] * D}], "/questions/60", "exactly one of id and ids"),
-        ([*labelled(60), {"query": [1] * 3, "id": None}], "/questions/60/query", "width 3"),
-        ([*labelled(60), {"query": "a text", "id": None}], "/questions/60/query", "no encoder"),
-        ([{"query": "a text", "id": None}], "/questions/0/query", "no encoder"),
-    ],
-)
-def test_labels_that_nothing_follows_from_are_pointed_at(client, path, questions, pointer, says):
-    answer = client.post(f"{path}/calibrate", json={"questions": questions})
-    assert answer.status_code == 422
-    assert answer.json()["errors"][0]["pointer"] == pointer
-    assert says in answer.json()["errors"][0]["detail"]
-
-
 def test_judgements_of_missing_and_keyless_documents_are_left_out_and_named(client, path):
     client.put(f"{path}/documents/keyless", json={"value": "never found"})
     known, near = labelled(60), vectors(1, 3)[0].tolist()
