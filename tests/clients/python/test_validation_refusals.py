@@ -76,7 +76,7 @@ def assert_words_of_the_service(refused, answer):
 
 
 @pytest.mark.parametrize(("call", "arguments"), NOT_SENT)
-def test_what_cannot_be_sent_is_refused_in_the_words_of_the_service(silent, client, collection, call, arguments):
+def test_a_refusal_of_the_client_has_the_words_of_the_service(silent, client, collection, call, arguments):
     refused = refuse(silent().collection("a"), call, arguments)
     assert_words_of_the_service(refused, client.post(collection(encoder=None) + PATHS[call], json=arguments))
 
