@@ -23,7 +23,6 @@ WORKSHOP = ROOT / "workshop" / "softkv_workshop" / "web"
 WIDGET = ROOT / "clients" / "widget" / "softkv_widget" / "built"
 DOCUMENTS = {
     "explore": "explore/index.js",
-    "parquet": "explore/upload/parquet.js",
     "images": "shared/images.js",
     "docs": "docs/index.js",
 }
@@ -38,9 +37,9 @@ OF_WORKSHOP = {
     "clicker": "lesson/clicker.js",
     "teacher": "lesson/teacher.js",
 }
-"""The modules that the scripts of the service and of the workshop start with. The explorer loads `parquet` when a file
-needs it, the story `clicker` in a lesson, `editing` after its first picture, `word` with its last chapter, `images` for
-a picture or a film, and `exported` in an exported page."""
+"""The modules that the scripts of the service and of the workshop start with. The story loads `clicker`
+in a lesson, `editing` after its first picture, `word` with its last chapter, `images` for a picture or a film, and
+`exported` in an exported page."""
 BUNDLES = {WEB: DOCUMENTS, WORKSHOP: OF_WORKSHOP}
 OF_WIDGET = {"widget.js": "widget/index.js", "widget.css": "widget/widget.css"}
 """The files of the widget of notebooks, and the source that each starts with."""

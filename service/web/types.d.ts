@@ -47,8 +47,6 @@ declare namespace Page {
 interface Window {
   /** Data of `recorded/NAME.js`, by their names. */
   softkvRecorded?: Record<string, unknown>;
-  /** What `built/parquet.js` puts here when the explorer loads it. */
-  softkvParquet?: { open: import("./explore/upload/table.js").OpenParquet };
   /** What `built/exported.js` puts here in an exported page. */
   softkvExported?: { page: () => Page.ExportedPage; shelf: () => Page.ExportedShelf };
   /** What `built/images.js` puts here when a picture or a film is saved. */

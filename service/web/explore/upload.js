@@ -1,6 +1,5 @@
 /** The tab that fills a collection from a file: choose it, say what its columns are, and see the rows arrive. */
 
-import { asset } from "../shared/assets.js";
 import { fill, h, put } from "../shared/element.js";
 import { count } from "../shared/numbers.js";
 import { clientOf } from "./client.js";
@@ -128,7 +127,7 @@ class UploadTab {
         if (this.#context.isExported) throw new UnreadableFile("file.foreign");
         return clientOf(this.#context.api).table(chosen, chosen.name, {}, { signal });
       };
-      const table = await openTable(file, { openParquet, readByService }, reading);
+      const table = await openTable(file, readByService, reading);
       const surveyed = await survey(table, signal, (share, rows) =>
         put(told, this.#say("reading.rows", { percent: Math.round(100 * share), rows: count(rows) })),
       );
@@ -141,7 +140,6 @@ class UploadTab {
       if (signal.aborted) return;
       if (failure instanceof UnreadableFile && failure.flaw.name === "file.encoding") return this.#drawEncodings(file, failure.flaw, reading);
       if (failure instanceof UnreadableFile) return this.#drawChoice(failure.flaw);
-      // The reader of Parquet throws what it finds.
       this.#drawChoice({ name: "file.damaged", places: { reason: failure instanceof Error ? failure.message : String(failure) } });
     }
   }
@@ -492,21 +490,6 @@ export function filePicker(say, chosen, invitation = say("drop")) {
   zone.addEventListener("dragenter", () => zone.classList.add("over"));
   for (const name of ["dragleave", "drop"]) zone.addEventListener(name, () => zone.classList.remove("over"));
   return zone;
-}
-
-/** @type {import("./upload/table.js").OpenParquet} */
-async function openParquet(file) {
-  if (!window.softkvParquet) {
-    const script = h("script", { src: asset("built/parquet.js") });
-    await new Promise((resolve, reject) => {
-      script.onload = resolve;
-      script.onerror = () => reject(new UnreadableFile("file.script"));
-      document.head.append(script);
-    });
-    script.remove();
-  }
-  if (!window.softkvParquet) throw new UnreadableFile("file.script");
-  return window.softkvParquet.open(file);
 }
 
 /** Hand the reader a file that the page made. @param {string} text @param {string} name */

@@ -1,8 +1,6 @@
 // Files as the explorer reads them: standard input has a list of them, and what each is made of goes to standard output.
 import { readFileSync } from "node:fs";
 
-globalThis.window = globalThis; // the script of Parquet puts its face there
-await import("../../../service/web/explore/upload/parquet.js");
 const { documentOf, guess, noticesAbout, survey } = await import("../../../service/web/explore/upload/columns.js");
 const { openTable, UnreadableFile } = await import("../../../service/web/explore/upload/table.js");
 const { CsvReader, csvLine } = await import("../../../service/web/explore/upload/csv.js");
@@ -14,7 +12,7 @@ const { signal } = new AbortController();
 
 async function read({ name, base64, reading, roles, encodes = true }) {
   try {
-    const table = await openTable(new File([Buffer.from(base64, "base64")], name), { openParquet: window.softkvParquet.open, readByService: () => [] }, reading);
+    const table = await openTable(new File([Buffer.from(base64, "base64")], name), () => [], reading);
     const surveyed = await survey(table, signal);
     const guessed = guess(table, surveyed, encodes);
     const mapping = roles ? { ...guessed, roles } : guessed;

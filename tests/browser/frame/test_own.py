@@ -93,6 +93,13 @@ def test_a_file_is_answered_as_by_the_service(offline: Visit, file: Path, site: 
     assert "below" in page.locator("#strip .reason").inner_text()
 
 
+def test_a_parquet_file_needs_a_service(offline: Visit, tmp_path: Path) -> None:
+    (tmp_path / "books.parquet").write_bytes(b"PAR1 and more")
+    offline.page.goto(f"{offline.origin}/explore.html#tab=new")
+    offline.page.set_input_files("#file", tmp_path / "books.parquet")
+    assert "CSV, TSV and JSON. Parquet" in offline.page.inner_text("#unreadable")
+
+
 def test_rows_last_until_they_are_deleted(offline: Visit, file: Path) -> None:
     page = take(offline, file)
     page.reload()

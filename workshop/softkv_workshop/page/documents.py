@@ -24,14 +24,13 @@ LATER = (
     "built/editing.js",
     "built/exported.js",
     "built/images.js",
-    "built/parquet.js",
     "built/word.js",
     "css/",
     "icons/",
     "recorded/",
     "vendor/plex/",
 )
-"""Folders, and six scripts, which scripts and style sheets load later."""
+"""Folders, and five scripts, which scripts and style sheets load later."""
 _BASE = re.compile(r"""data-assets="assets/\w+/\"""")
 _LINK = re.compile(r"""((?:href|src)=")assets/\w+/([^"]+)""")
 _IMPORTED = re.compile(r"""url\("?([^")]+)"?\)""")

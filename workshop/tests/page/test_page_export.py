@@ -56,7 +56,7 @@ def test_every_link_of_a_document_leads_to_a_file() -> None:
     assert not [
         name for name in files if name.endswith((".svg.gz", ".part")) or "swagger" in name or "built/docs" in name
     ]
-    later = {f"assets/built/{name}.js" for name in ("clicker", "editing", "exported", "images", "parquet", "word")}
+    later = {f"assets/built/{name}.js" for name in ("clicker", "editing", "exported", "images", "word")}
     assert later | {"assets/css/clicker.css"} < set(files)
     fonts = [name for name in files if name.endswith(".woff2")]
     assert len(fonts) == len(set(fonts)) >= 3

@@ -1,13 +1,13 @@
 /** The contents of a table's columns, the part of a document that each becomes, and the documents made of them. */
 
 import { ColumnOfTexts, jsonOf, noticesOf, read } from "./kinds.js";
-import { FLAW, isObject } from "./table.js";
+import { isObject } from "./table.js";
 
 /** @typedef {import("./table.js").Flaw} Flaw */
 /** @typedef {import("./table.js").Row} Row */
 /** @typedef {import("./table.js").Table} Table */
 /** @typedef {import("./kinds.js").ColumnType} ColumnType */
-/** @typedef {"text" | "number" | "boolean" | "list" | "object" | "vector" | "bytes" | "mixed" | "empty"} Kind what all filled cells of a column are */
+/** @typedef {"text" | "number" | "boolean" | "list" | "object" | "vector" | "mixed" | "empty"} Kind what all filled cells of a column are */
 /** @typedef {{name: string, kind: Kind, filled: number, letters: number, dated: boolean, type?: ColumnType}} Column `letters`: how long its texts are, on average; `dated`: whether all are dates; `type`: of a column of CSV */
 /** @typedef {{rows: number, flawed: number, columns: Column[], first: Row[], filled: Map<string, number> | null}} Survey the first rows are those that are shown; `filled`: the number of rows by the columns that are filled in them, as JSON; null for too many combinations */
 /** @typedef {Column & {total: number, texts: number, width: number, noted?: ColumnOfTexts}} Noted */
@@ -35,7 +35,6 @@ const NAMED = {
 };
 /** The fields of a document as the API takes it. */
 const DOCUMENT = new Set(["id", "key", "value", "metadata", "key_vector", "key_vectors", "parts", "split", "value_vector", "expires"]);
-const UUID_BYTES = 16;
 const DURATION = /^(\d+(?:\.\d+)?)([smhdw])$/;
 /** @type {Record<string, number>} */
 const SECONDS = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 };
@@ -123,8 +122,7 @@ function isListed(kind) {
 /** @param {unknown} value @returns {Kind} */
 function kindOf(value) {
   if (Array.isArray(value)) return value.length > 1 && value.every(isNumber) ? "vector" : "list";
-  if (value instanceof Uint8Array) return "bytes";
-  if (isNumber(value) || flawOf(value)) return "number";
+  if (isNumber(value)) return "number";
   if (isObject(value)) return "object";
   return typeof value === "boolean" ? "boolean" : "text";
 }
@@ -159,7 +157,7 @@ export function guess(table, { columns }, encodes) {
       return;
     }
   };
-  take("id", ({ kind }) => kind === "text" || kind === "number" || kind === "bytes" || kind === "mixed");
+  take("id", ({ kind }) => kind === "text" || kind === "number" || kind === "mixed");
   take("key", isText);
   const keyed = Object.values(roles).includes("key");
   if (!keyed) {
@@ -169,12 +167,12 @@ export function guess(table, { columns }, encodes) {
       free.delete(longest);
     }
   }
-  take("value", ({ name, kind }) => kind !== "bytes" && name !== "expires");
+  take("value", ({ name }) => name !== "expires");
   // With an encoder, vectors of another model would be refused, or worse, taken.
   take("key_vector", ({ kind }) => kind === "vector" && !encodes);
   take("value_vector", ({ kind }) => kind === "vector");
   take("expires", () => true);
-  for (const { name, kind } of free) if ((kind === "vector" && encodes) || kind === "bytes") roles[name] = "skip";
+  for (const { name, kind } of free) if (kind === "vector" && encodes) roles[name] = "skip";
   const names = columns.map(({ name }) => name);
   const whole = table.typed && names.includes("id") && names.every((name) => DOCUMENT.has(name));
   const types = Object.fromEntries(columns.map(({ name, type }) => [name, type]));
@@ -256,8 +254,6 @@ export function documentOf({ line, fields, flaw }, mapping, typed) {
     const type = TYPED.has(role) ? mapping.types[name] : undefined;
     const value = type ? read(/** @type {string} */ (cell), type) : cell;
     if (value === null) continue;
-    const unwritable = flawOf(value, role);
-    if (unwritable) return { flaw: { name: unwritable, places: { column: name } } };
     if (role === "metadata") metadata.push(...metadataOf(name, value, typed));
     else if (role === "id" || role === "key") {
       const text = typed ? textOf(value) : /** @type {string} */ (cell);
@@ -293,27 +289,15 @@ export function documentOf({ line, fields, flaw }, mapping, typed) {
 function textOf(value) {
   if (typeof value === "string") return value;
   if (isExactNumber(value)) return value.rawJSON;
-  if (value instanceof Uint8Array)
-    return Array.from(value, (byte) => byte.toString(16).padStart(2, "0"))
-      .join("")
-      .replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
   return typeof value === "number" || typeof value === "boolean" ? String(value) : null;
 }
 
 /** A row that is a document already. @param {Record<string, unknown>} fields @returns {ReturnType<typeof documentOf>} */
 function wholeDocument(fields) {
-  const flawed = Object.entries(fields).find(([name, cell]) => flawOf(cell, name));
-  if (flawed) return { flaw: { name: String(flawOf(flawed[1], flawed[0])), places: { column: flawed[0] } } };
   const document = { ...fields };
-  if (isInteger(fields.id) || fields.id instanceof Uint8Array) document.id = textOf(fields.id);
+  if (isInteger(fields.id)) document.id = textOf(fields.id);
   if (typeof fields.expires === "string" && DURATION.test(fields.expires)) document.expires = instantOf(fields.expires);
   return { document };
-}
-
-/** Why a cell cannot be this part of a document, as the name of a sentence. @param {unknown} value @param {string} role @returns {string | undefined} */
-function flawOf(value, role = "") {
-  if (value instanceof Uint8Array) return role === "id" && value.length === UUID_BYTES ? undefined : "flaw.bytes";
-  return typeof value === "object" && value !== null && FLAW in value ? String(value[FLAW]) : undefined;
 }
 
 /** The numbers of a vector that is written as a text: a JSON list, or as NumPy prints it; or the name of a flaw. @param {string} text */

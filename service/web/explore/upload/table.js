@@ -1,5 +1,5 @@
 /**
- * A file of rows: CSV, NDJSON, a JSON array or Parquet, told apart by what is in it; the service reads any other.
+ * A file of rows: CSV, NDJSON or a JSON array, told apart by what is in it; the service reads any other.
  *
  * The rows come from the file each time that they are asked for, so a file may be larger than the memory.
  */
@@ -9,12 +9,12 @@ import { CsvReader, delimiterOf, unquotedLine } from "./csv.js";
 
 /** @typedef {{name: string, places?: Record<string, string | number>}} Flaw the name of a sentence in `upload.json`, and what fills it */
 /** @typedef {{line: number, fields: Record<string, unknown>, flaw?: Flaw | string}} Row `line` in the file, or the number of the row where a file has no lines; from 1 */
-/** @typedef {"csv" | "ndjson" | "json" | "parquet" | "other"} Format */
+/** @typedef {"csv" | "ndjson" | "json" | "other"} Format */
 /**
  * @typedef {object} Table
  * @property {string} name of the file
  * @property {Format} format
- * @property {string[]} columns those known before the rows are read: of CSV and Parquet
+ * @property {string[]} columns those known before the rows are read: of CSV
  * @property {(Flaw | string)[]} [notices] about the file; a text is the service's own
  * @property {boolean} typed whether its fields are JSON; those of CSV are texts
  * @property {string} [decimals] of CSV: the characters that may be the decimal point
@@ -22,8 +22,6 @@ import { CsvReader, delimiterOf, unquotedLine } from "./csv.js";
  * @property {(signal: AbortSignal, told?: (share: number) => void) => AsyncGenerator<Row[], void, undefined>} rows of the file, some at a time
  */
 /** @typedef {{encoding?: string, named?: boolean}} Reading how to read a CSV: its encoding, and whether its first line has the names of the columns */
-/** @typedef {{columns: string[], rows: number, rowsOf: () => AsyncGenerator<Record<string, unknown>[], void, undefined>}} ParquetTable */
-/** @typedef {(file: File) => Promise<ParquetTable>} OpenParquet */
 /** @typedef {(file: File) => AsyncIterable<import("../../vendor/softkv/softkv.js").TableLine>} ReadByService */
 
 /** A file that cannot be read as a table; the name of a sentence says why. */
@@ -35,8 +33,6 @@ export class UnreadableFile extends Error {
   }
 }
 
-/** In place of a cell that JSON has not: an object whose property of this name is that of a sentence in `upload.json`. */
-export const FLAW = Symbol.for("softkv.flaw"); // the script of Parquet has a copy of this module
 const BEGINNING = 1 << 16;
 const PARQUET = "PAR1";
 const SEPARATED = /\.(csv|tsv|tab|txt)$/i;
@@ -47,18 +43,18 @@ const SHOWN = 60;
  * Look at the beginning of a file, and return it as a table.
  *
  * @param {File} file
- * @param {{openParquet: OpenParquet, readByService: ReadByService}} readers
+ * @param {ReadByService} readByService
  * @param {Reading} [reading]
  * @returns {Promise<Table>}
  * @throws {UnreadableFile}
  */
-export async function openTable(file, { openParquet, readByService }, reading = {}) {
+export async function openTable(file, readByService, reading = {}) {
   if (!file.size) throw new UnreadableFile("file.empty");
   const bytes = new Uint8Array(await file.slice(0, BEGINNING).arrayBuffer());
-  if (String.fromCharCode(...bytes.slice(0, PARQUET.length)) === PARQUET) return parquetTable(file, await openParquet(file));
   const encoding = reading.encoding ?? encodingOf(bytes);
-  // No text has a zero byte, and each format that only the service reads has one at its beginning.
-  if (!encoding.startsWith("utf-16") && bytes.includes(0)) return serviceTable(file, readByService(file));
+  // No text has a zero byte, and each other format that only the service reads has one at its beginning.
+  const isParquet = String.fromCharCode(...bytes.slice(0, PARQUET.length)) === PARQUET;
+  if (isParquet || (!encoding.startsWith("utf-16") && bytes.includes(0))) return serviceTable(file, readByService(file));
   // The last character may be cut: this is not fatal here.
   const beginning = new TextDecoder(encoding).decode(bytes);
   const first = SEPARATED.test(file.name) ? "" : beginning.trimStart()[0];
@@ -237,26 +233,6 @@ async function arrayOf(file, encoding) {
     if (failure instanceof SyntaxError) throw new UnreadableFile("file.json", { reason: failure.message });
     throw failure;
   }
-}
-
-/** @param {File} file @param {ParquetTable} parquet @returns {Table} */
-function parquetTable(file, parquet) {
-  const columns = unique(parquet.columns);
-  return {
-    name: file.name,
-    format: "parquet",
-    columns,
-    typed: true,
-    lined: false,
-    async *rows(signal, told) {
-      let line = 0;
-      for await (const some of parquet.rowsOf()) {
-        signal.throwIfAborted();
-        yield some.map((fields) => ({ line: ++line, fields }));
-        told?.(line / parquet.rows);
-      }
-    },
-  };
 }
 
 /** A file that the service reads. Its rows are kept as a file, which the browser may keep on disk. @param {File} file @param {ReturnType<ReadByService>} lines @returns {Promise<Table>} */

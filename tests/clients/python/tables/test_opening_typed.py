@@ -96,7 +96,7 @@ def test_tables_of_arrow(tmp_path: Path, way: str) -> None:
 
 
 @pytest.mark.parametrize("way", ["parquet", "table"])
-@pytest.mark.parametrize("kind", [pa.binary(16), pa.binary(), pa.uuid()])
+@pytest.mark.parametrize("kind", [pa.binary(16), pa.binary(), pa.large_binary(), pa.uuid()])
 def test_the_bytes_of_a_uuid_are_its_text(tmp_path: Path, way: str, kind: pa.DataType) -> None:
     ids = pa.array([uuid.bytes for uuid in UUIDS], pa.binary(16) if kind == pa.uuid() else kind).cast(kind)
     read = documents(stored(pa.table({"id": ids, "key": ["cats", "chess"]}), way, tmp_path))
