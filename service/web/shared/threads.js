@@ -11,7 +11,26 @@
 import { count as grouped, fixed, percent, temperatureText } from "./numbers.js";
 import { positionOf, STEPS, temperatureAt } from "./scale.js";
 import { colourOf, lightOf } from "./colours.js";
-import { drawing, HEIGHT, WIDTH } from "./drawings.js";
+import { drawing } from "./drawings.js";
+import {
+  STRIPE_PX,
+  MOST_THREADS,
+  NARROW_PX,
+  HANDLE_PX,
+  SHARE,
+  LANE_PX,
+  LEAST_PX,
+  NEAR_PX,
+  LINE,
+  asRect,
+  keyBox,
+  placed,
+  px,
+  restBox,
+  strands,
+  striped,
+  valueBox,
+} from "./thread-geometry.js";
 import { s, set } from "./svg.js";
 
 /**
@@ -54,58 +73,22 @@ import { s, set } from "./svg.js";
  * @property {?{row: number, x: number, y: number}} [held] the value of a row that is dragged, and how far, in pixels
  */
 
-/** Thickness of the whole bundle at the question, and the space between rows, of a row's height. */
-const BUNDLE = 1.7;
-const GAP = 0.16;
-/** A thread is drawn at least so thick, in pixels, unless its weight is 0. */
-const HAIR = 0.75;
-/** A thread of a fan is at least so dark. */
-const FAINT = 0.12;
-/** The maximum height of the box of a fan, in rows. One row is as high as a row; each further one adds the second number. */
-const FAN_ROWS = { most: 2.4, more: 0.1 };
-/** A stripe of such a box is at most so thick, in pixels. */
-const STRIPE = 3;
-/** The maximum number of threads that a fan shows. */
-const MOST_THREADS = 64;
-/** In rem, as the page's type is. */
-const TALLEST_ROW = 3.5;
-/** The maximum share of the height for small rows together, and the maximum pixels of one. */
-const SMALL = { share: 0.35, most: 14 };
-/** Below this width in pixels the question is above the rows, and the output below them. */
-const NARROW = 640;
-const HANDLE = 12;
-/** Room for a percentage at the end of a key: of up to three, of four and of more letters in em, and around it in pixels. */
-const SHARE = { letters: [2.2, 2.9, 3.8], around: 16 };
-/** On a narrow page, texts of values have at most such a share of the width: longer ones are below their keys. */
-const VALUES = 0.26;
-/** On a narrow page, values run down beside the rows, in a lane of this width. */
-const LANE = 26;
-/** Shares of a picture's width and height. */
-const RATIO = WIDTH / HEIGHT;
 /** So near to an end of the knob's way, as a share of it, is the end. */
 const SNAP = 0.025;
-/** The least size of a text in pixels, and in large type; names of parts have `--name-size` of the style sheet, in rem. */
-const LEAST = { usual: 16, large: 22, below: 14 };
-const NAME = 1.125;
-/** The space between a name and what it names, in pixels. */
-const NEAR = 9;
-/** Room that a question, its bundle and the clamp need beside the keys, in rem. */
-const KNOB = 7.5;
+/** The type of the names of parts, which a style sheet has as `--name-size`. */
+const NAME_REM = 1.125;
 /** Room for the handle of a level, in pixels, and the axis of similarities along which it is dragged. */
-const LEVEL = 30;
+const LEVEL_PX = 30;
 /** The height of a bar, at the lower edge of its key, in pixels. */
-const BAR = 6;
-/** The key's share of the height, in a row with its value below the key. */
-const UPPER = 0.52;
-/** The height of a line of a question, of its type, and the room around all lines in pixels. */
-const LINE = { height: 1.3, around: 24 };
+const BAR_PX = 6;
 /** If all rows together have a smaller weight, the output is empty. */
 const NOTHING = 0.05;
 const AXIS = { from: -0.1, to: 1 };
-const FINE = 4;
-const COARSE = 20;
+/** Steps of the knob at a press of a key. */
+const FINE_STEPS = 4;
+const COARSE_STEPS = 20;
 
-/** @typedef {{x: number, y: number, width: number, height: number}} Box */
+/** @typedef {import("./thread-geometry.js").Box} Box */
 
 export class Threads {
   #say;
@@ -116,12 +99,12 @@ export class Threads {
   #frame = null;
   #hovered = -1;
   #isChosen = false;
-  #size = { width: 0, height: 0, text: LEAST.usual };
-  #nameSize = NAME * 16;
+  #size = { width: 0, height: 0, text: LEAST_PX.usual };
+  #nameSize = NAME_REM * 16;
   #family = "";
   #pen = document.createElement("canvas").getContext("2d");
   #font = "";
-  /** @type {ReturnType<typeof placed>} */
+  /** @type {import("./thread-geometry.js").Places} */
   #places = placed({
     width: 0,
     height: 0,
@@ -144,8 +127,8 @@ export class Threads {
   #track = s("line.track");
   #ends = [s("text.end", {}, "∞"), s("text.end", {}, "0")];
   #clamp = s("line.clamp");
-  #told = s("text.told", { y: HANDLE + 22, "text-anchor": "middle" });
-  #hand = s("text.drag", { x: HANDLE + 8, dy: "0.35em" });
+  #told = s("text.told", { y: HANDLE_PX + 22, "text-anchor": "middle" });
+  #hand = s("text.drag", { x: HANDLE_PX + 8, dy: "0.35em" });
   // The handle's parts move together, by a transform: moving each text would lay it out anew.
   #above = s("g");
   #below = s("g");
@@ -153,7 +136,7 @@ export class Threads {
   #level = s("g.level", { tabindex: 0, role: "slider", "aria-orientation": "horizontal", "aria-valuemin": AXIS.from, "aria-valuemax": AXIS.to });
   #levelLine = s("line.level-line");
   #levelGrip = s("line.grip");
-  #levelHandle = s("circle.handle", { r: HANDLE });
+  #levelHandle = s("circle.handle", { r: HANDLE_PX });
   #levelText = s("text.told");
   #grown = s("rect");
   #poured = s("rect");
@@ -207,8 +190,8 @@ export class Threads {
     );
     this.#left.setAttribute("clip-path", `url(#${grown})`);
     this.#right.setAttribute("clip-path", `url(#${poured})`);
-    this.#above.append(s("circle.handle", { r: HANDLE }), this.#hand);
-    this.#below.append(s("circle.handle", { r: HANDLE }), this.#told);
+    this.#above.append(s("circle.handle", { r: HANDLE_PX }), this.#hand);
+    this.#below.append(s("circle.handle", { r: HANDLE_PX }), this.#told);
     this.#knob.append(this.#track, ...this.#ends, this.#clamp, this.#above, this.#below);
     this.#knob.setAttribute("aria-label", say("temperature"));
     if (change) this.#listen();
@@ -228,12 +211,12 @@ export class Threads {
 
   /** The boxes of the rows' values, for dragging. @returns {Box[]} */
   get valueBoxes() {
-    return this.#places.rows.slice(0, this.#content.rows.length).map((row) => this.#valueBox(row));
+    return this.#places.rows.slice(0, this.#content.rows.length).map((row) => valueBox(this.#places, row));
   }
 
   /** The boxes of the rows' keys, for choosing. @returns {Box[]} */
   get keyBoxes() {
-    return this.#places.rows.slice(0, this.#content.rows.length).map((row) => this.#keyBox(row));
+    return this.#places.rows.slice(0, this.#content.rows.length).map((row) => keyBox(this.#places, row));
   }
 
   /** The end of the name over the column of keys, on its line. @returns {{x: number, y: number}} */
@@ -242,35 +225,17 @@ export class Threads {
     return { x: (rows[0]?.x ?? 0) + this.#widthOf(this.#say("term.key"), 600, this.#nameSize), y: namesY };
   }
 
-  /** @param {Box} row @returns {Box} */
-  #keyBox({ x, y, width, height }) {
-    const { isStacked, valueX } = this.#places;
-    return isStacked ? { x, y, width, height: height * UPPER } : { x, y, width: valueX - x - 8, height };
-  }
-
-  /** @param {Box} row @returns {Box} */
-  #valueBox({ x, y, width, height }) {
-    const { isStacked, valueX, valueWidth } = this.#places;
-    return isStacked ? { x, y: y + height * UPPER, width, height: height * (1 - UPPER) } : { x: valueX, y, width: valueWidth, height };
-  }
-
-  /** The box of the rest: with few others it is lower than the place it has. @param {number} others @returns {Box} */
-  #restBox(others) {
-    const box = this.#places.rows[this.#content.rows.length];
-    return { ...box, height: Math.min(box.height, this.#places.height * (1 + (others - 1) * FAN_ROWS.more)) };
-  }
-
   /** Another number of rows beside those that are drawn, in a picture that has some. @param {number} others */
   count(others) {
     const { rows } = this.#content;
     this.#content = { ...this.#content, others };
     if (!this.#places.rows[rows.length]) return;
-    const box = this.#restBox(others);
-    const key = this.#keyBox(box);
+    const box = restBox(this.#places, this.#content.rows.length, others);
+    const key = keyBox(this.#places, box);
     const middle = key.y + key.height / 2;
     const text = this.#say("others", { count: grouped(others) });
     this.#labels[rows.length] = { ...this.#labels[rows.length], alone: text, beside: [text, text, text] };
-    set(this.#stripes, striped(this.#valueBox(box), Math.min(others, MOST_THREADS)));
+    set(this.#stripes, striped(valueBox(this.#places, box), Math.min(others, MOST_THREADS)));
     for (const part of this.#rows.children[rows.length].children)
       if (part instanceof SVGRectElement) set(part, asRect({ ...key, height: box.height }));
       else if (part instanceof SVGTextElement) set(part, { y: middle });
@@ -335,9 +300,9 @@ export class Threads {
     set(this.element, { viewBox: `0 0 ${width} ${height}`, width, height });
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
     this.#family = getComputedStyle(this.element).fontFamily;
-    this.#nameSize = NAME * rem;
-    const isLarge = document.documentElement.dataset.projector === "on" && window.innerWidth >= NARROW;
-    const least = isLarge ? LEAST.large : LEAST.usual;
+    this.#nameSize = NAME_REM * rem;
+    const isLarge = document.documentElement.dataset.projector === "on" && window.innerWidth >= NARROW_PX;
+    const least = isLarge ? LEAST_PX.large : LEAST_PX.usual;
     const areColours = rows.every(({ value }) => isColour(value));
     const arePictures = rows.some(({ picture }) => picture);
     const widest = (/** @type {string[]} */ texts) => Math.max(0, ...texts.map((text) => this.#widthOf(text, 400, 1)));
@@ -347,7 +312,7 @@ export class Threads {
       rem,
       size: least,
       name: this.#content.named ? this.#nameSize * 1.3 : 0,
-      above: this.#content.bars ? LEVEL : 0,
+      above: this.#content.bars ? LEVEL_PX : 0,
       lines: { count: 1, size: least },
       count: rows.length + (others ? 1 : 0) + (none ? 1 : 0),
       areColours,
@@ -394,15 +359,15 @@ export class Threads {
     const isRow = i < rows.length;
     const isSmall = isRow && i >= rows.length - small;
     const isOthers = !isRow && others > 0 && i === rows.length;
-    const box = isOthers ? this.#restBox(others) : place;
-    const key = isRow ? this.#keyBox(box) : { ...this.#keyBox(box), height: box.height };
-    const middle = key.y + (isOthers ? this.#keyBox(box) : key).height / 2;
+    const box = isOthers ? restBox(this.#places, this.#content.rows.length, others) : place;
+    const key = isRow ? keyBox(this.#places, box) : { ...keyBox(this.#places, box), height: box.height };
+    const middle = key.y + (isOthers ? keyBox(this.#places, box) : key).height / 2;
     const rx = isSmall ? 2 : 6;
     const group = s(isRow ? "g.row" : isOthers ? "g.row.others" : "g.row.none", {
       "data-row": i,
       ...(isRow && this.#isChosen ? { role: "checkbox", tabindex: 0, "aria-checked": "true", "aria-label": rows[i].key } : {}),
     });
-    const bar = this.#content.bars ? { ...key, y: key.y + key.height - BAR, height: BAR } : key;
+    const bar = this.#content.bars ? { ...key, y: key.y + key.height - BAR_PX, height: BAR_PX } : key;
     const glow = s("rect.glow", { ...asRect(bar), rx: this.#content.bars ? 1 : rx, opacity: 0 });
     const share = s("text.share", { x: key.x + key.width - 10, y: middle, "text-anchor": "end", dy: "0.35em" });
     this.#glows.push(glow);
@@ -418,11 +383,11 @@ export class Threads {
     });
     group.append(label);
     if (isRow) {
-      const value = s("g.shown", {}, ...this.#value(rows[i], this.#valueBox(box)));
+      const value = s("g.shown", {}, ...this.#value(rows[i], valueBox(this.#places, box)));
       this.#values.push(value);
       group.append(value);
     } else if (isOthers) {
-      set(this.#stripes, striped(this.#valueBox(box), Math.min(others, MOST_THREADS)));
+      set(this.#stripes, striped(valueBox(this.#places, box), Math.min(others, MOST_THREADS)));
       group.append(this.#stripes);
     }
     if (isSmall) {
@@ -486,9 +451,9 @@ export class Threads {
   #layoutKnob() {
     const { clamp } = this.#places;
     set(this.#track, { x1: clamp.x, x2: clamp.x, y1: clamp.y - clamp.most, y2: clamp.y + clamp.most });
-    set(this.#ends[0], { x: clamp.x, y: clamp.y - clamp.most - HANDLE - 8, "text-anchor": "middle" });
-    set(this.#ends[1], { x: clamp.x + HANDLE + 8, y: clamp.y + clamp.most + 6, "text-anchor": "start", display: "none" });
-    set(this.#told, { y: HANDLE + 6 + this.#size.text });
+    set(this.#ends[0], { x: clamp.x, y: clamp.y - clamp.most - HANDLE_PX - 8, "text-anchor": "middle" });
+    set(this.#ends[1], { x: clamp.x + HANDLE_PX + 8, y: clamp.y + clamp.most + 6, "text-anchor": "start", display: "none" });
+    set(this.#told, { y: HANDLE_PX + 6 + this.#size.text });
   }
 
   /** The names of the parts: over their columns, and of the question and the knob beside them. */
@@ -497,11 +462,11 @@ export class Threads {
     const name = (/** @type {string} */ part, /** @type {number} */ x, /** @type {number} */ y, /** @type {string} */ anchor) =>
       s(`text.term.${part}`, { x, y, "text-anchor": anchor }, this.#say(`term.${part}`));
     const end = valueX + valueWidth;
-    const knob = { x: isNarrow ? 0 : clamp.x, y: isNarrow ? clamp.y + clamp.most + HANDLE + 6 + this.#size.text + this.#nameSize * 1.2 : namesY };
+    const knob = { x: isNarrow ? 0 : clamp.x, y: isNarrow ? clamp.y + clamp.most + HANDLE_PX + 6 + this.#size.text + this.#nameSize * 1.2 : namesY };
     this.#terms.replaceChildren(
       ...(this.#content.named && rows.length
         ? [
-            isNarrow ? name("query", 2, query.y - 6, "start") : name("query", query.x + query.width / 2, query.y - NEAR, "middle"),
+            isNarrow ? name("query", 2, query.y - 6, "start") : name("query", query.x + query.width / 2, query.y - NEAR_PX, "middle"),
             name("key", rows[0].x, namesY, "start"),
             name("weight", (isStacked ? end : valueX - 8) - 10, namesY, "end"),
             name("value", isStacked ? (rows[0].x + end) / 2 : valueX + valueWidth / 2, namesY, "middle"),
@@ -536,66 +501,17 @@ export class Threads {
       ...(others ? [othersWeight] : []),
       ...(this.#content.none ? [noneWeight] : []),
     ];
-    const bundle = places.height * BUNDLE;
-    const drawn = weights.filter((weight) => weight > 0).length;
-    const spread = drawn > 1 ? Math.max(bundle, 2 * half * 0.94) : bundle;
-    const gap = drawn ? (spread - bundle) / drawn : 0;
-
     set(this.#grown, { x: 0, y: 0, height, width: (places.isNarrow ? 0 : places.start.x) + (places.rows[0]?.x ?? 0) * grown });
     set(
       this.#poured,
       places.isNarrow
-        ? { x: places.isStacked ? width - LANE : places.valueX, y: 0, width, height: height * poured }
+        ? { x: places.isStacked ? width - LANE_PX : places.valueX, y: 0, width, height: height * poured }
         : { x: places.valueX, y: 0, height, width: (width - places.valueX) * poured },
     );
 
-    let atStart = -bundle / 2;
-    let atClamp = places.clamp.y - spread / 2;
-    let atEnd = -bundle / 2;
-    for (let i = 0; i < weights.length; i++) {
-      const weight = weights[i];
-      const thick = weight * bundle;
-      const isOthers = i === rows.length && others > 0;
-      const box = isOthers ? this.#restBox(others) : places.rows[i];
-      const y = box.y + box.height / 2;
-      if (weight > 0) {
-        const from = atStart + thick / 2;
-        const through = { x: places.clamp.x, y: atClamp + gap / 2 + thick / 2 };
-        const to = { x: box.x, y: this.#keyBox(box).y + this.#keyBox(box).height / 2 };
-        if (isOthers) to.y = y;
-        const end = weight * (isOthers ? box.height : this.#keyBox(box).height);
-        const path = isOthers
-          ? fan(places, from, through, to, thick, gap, box.height, others)
-          : ribbon(places, from, through, to, Math.max(HAIR, thick), Math.max(HAIR, end));
-        const strand = thick / Math.min(others, MOST_THREADS);
-        // Thinner than a hair is fainter.
-        set(this.#threads[i], {
-          d: path,
-          "data-weight": weight,
-          "stroke-width": isOthers ? Math.max(HAIR, strand) : null,
-          opacity: isOthers ? Math.max(FAINT, Math.min(1, strand / HAIR)).toFixed(3) : null,
-          class: isOthers ? "thread fan" : "thread",
-        });
-        const isValue = i < rows.length || isOthers;
-        const value = this.#valueBox(box);
-        const out = { x: value.x + value.width, y: isOthers ? y : value.y + value.height / 2 };
-        const d = isOthers
-          ? streams(out, places, atEnd + thick / 2, thick, box.height, others)
-          : stream(out, places, atEnd + thick / 2, Math.max(HAIR, end), Math.max(HAIR, thick));
-        const opacity = isOthers ? Math.max(FAINT, Math.min(1, strand / HAIR)).toFixed(3) : null;
-        set(this.#streams[i], {
-          d: isValue ? d : null,
-          opacity,
-          "stroke-width": isOthers ? Math.max(HAIR, strand) : null,
-          class: isOthers ? "stream fan" : "stream",
-        });
-        atStart += thick;
-        atClamp += thick + gap;
-        atEnd += thick;
-      } else {
-        set(this.#threads[i], { d: null, "data-weight": 0 });
-        set(this.#streams[i], { d: null });
-      }
+    for (const [i, { thread, stream }] of strands(places, { weights, count: rows.length, others, half }).entries()) {
+      set(this.#threads[i], thread);
+      set(this.#streams[i], stream);
     }
     this.#glowing(frame, glow);
     this.#sharing(weights, grown);
@@ -608,7 +524,7 @@ export class Threads {
 
   /** The place of a similarity on the axis of the bars. @param {number} similarity */
   #along(similarity) {
-    const { x, width } = this.#keyBox(this.#places.rows[0] ?? { x: 0, y: 0, width: 0, height: 0 });
+    const { x, width } = keyBox(this.#places, this.#places.rows[0] ?? { x: 0, y: 0, width: 0, height: 0 });
     return x + ((Math.min(AXIS.to, Math.max(AXIS.from, similarity)) - AXIS.from) / (AXIS.to - AXIS.from)) * width;
   }
 
@@ -624,7 +540,7 @@ export class Threads {
       set(this.#levelLine, line);
       set(this.#levelGrip, line);
       set(this.#levelHandle, { cx: x, cy: first.y - 16 });
-      set(this.#levelText, { x: x + (isLeft ? -1 : 1) * (HANDLE + 6), y: first.y - 16, dy: "0.35em", "text-anchor": isLeft ? "end" : "start" });
+      set(this.#levelText, { x: x + (isLeft ? -1 : 1) * (HANDLE_PX + 6), y: first.y - 16, dy: "0.35em", "text-anchor": isLeft ? "end" : "start" });
       const text = `s₀ = ${fixed(level)}`;
       if (this.#levelText.textContent !== text) this.#levelText.textContent = text;
       set(this.#level, { "aria-valuenow": Math.min(AXIS.to, level), "aria-valuetext": text });
@@ -704,7 +620,7 @@ export class Threads {
         y += height;
       }
       const height = this.#content.others ? weights[rows.length] * output.height * shown : 0;
-      set(this.#rest, height > 1 ? striped({ ...output, y, height }, Math.ceil(height / (2 * STRIPE))) : { d: null });
+      set(this.#rest, height > 1 ? striped({ ...output, y, height }, Math.ceil(height / (2 * STRIPE_PX))) : { d: null });
     }
   }
 
@@ -729,7 +645,7 @@ export class Threads {
       marks.push(s("path.probe", { d: `M${px(from.x)} ${px(from.y)}C${px(turn)} ${px(from.y)} ${px(turn)} ${px(y)} ${px(box.x - 26)} ${px(y)}` }));
       marks.push(
         s("text.equal", { x: box.x - 10, y: box.y + box.height / 2, dy: "0.35em", "text-anchor": "end" }, "=?"),
-        s("rect.reading", { ...asRect(this.#keyBox(box)), rx: 6 }),
+        s("rect.reading", { ...asRect(keyBox(this.#places, box)), rx: 6 }),
       );
     } else {
       const { query: card } = this.#places;
@@ -797,12 +713,12 @@ export class Threads {
     this.#knob.addEventListener("keydown", (event) => {
       const at = positionOf(this.#frame?.temperature ?? 0);
       const to = {
-        ArrowUp: at + FINE,
-        ArrowRight: at + FINE,
-        ArrowDown: at - FINE,
-        ArrowLeft: at - FINE,
-        PageUp: at + COARSE,
-        PageDown: at - COARSE,
+        ArrowUp: at + FINE_STEPS,
+        ArrowRight: at + FINE_STEPS,
+        ArrowDown: at - FINE_STEPS,
+        ArrowLeft: at - FINE_STEPS,
+        PageUp: at + COARSE_STEPS,
+        PageDown: at - COARSE_STEPS,
         Home: 0,
         End: STEPS,
       }[event.key];
@@ -842,7 +758,7 @@ export class Threads {
 
   /** The number of lines of a question and their size: smaller where they would not fit. @param {string} text @param {Box} box @param {number} rem @param {number} height */
   #linesOf(text, box, rem, height) {
-    const sizes = this.#size.width < NARROW ? [rem] : [1.25 * rem, Math.max(LEAST.usual, 1.1 * rem)];
+    const sizes = this.#size.width < NARROW_PX ? [rem] : [1.25 * rem, Math.max(LEAST_PX.usual, 1.1 * rem)];
     const all = sizes.map((size) => ({ count: this.#lines(text, box.width - LINE.around, size).length, size }));
     return all.find(({ count, size }) => count * size * LINE.height + LINE.around < height * 0.9) ?? all[all.length - 1];
   }
@@ -891,257 +807,9 @@ export class Threads {
   }
 }
 
-/**
- * The places of everything in a picture of a size.
- *
- * @param {object} of
- * @param {number} of.width
- * @param {number} of.height
- * @param {number} of.rem pixels
- * @param {number} of.size of the texts of rows, in pixels: the least where a key has its value beside it
- * @param {number} of.name the height of a line of names; 0 without names
- * @param {number} of.above room over the rows, for the handle of a level
- * @param {{count: number, size: number}} of.lines of the question
- * @param {number} of.count of rows
- * @param {boolean} of.areColours
- * @param {boolean} of.arePictures
- * @param {{from: number, count: number}} [of.small] the rows that are laid out small
- * @param {number} [of.rest] which box is that of the rest; −1 without it
- * @param {number} [of.longest] width of a key's text in em; so of a value's
- * @param {number} [of.longestName] of the rest and of "none of these", which are whole beside any percentage if there is room
- * @param {number} [of.longestValue]
- */
-function placed({
-  width,
-  height,
-  rem,
-  size,
-  name,
-  above,
-  lines,
-  count,
-  areColours,
-  arePictures,
-  small = { from: 0, count: 0 },
-  rest = -1,
-  longest = 0,
-  longestName = 0,
-  longestValue = 0,
-}) {
-  const isNarrow = width < NARROW;
-  const areTexts = !areColours && !arePictures;
-  const isStacked = isNarrow && areTexts && longestValue * size + 12 > width * VALUES;
-  const queryHeight = Math.max(isNarrow ? 48 : 6 * rem, lines.count * lines.size * LINE.height + LINE.around);
-  const top = (isNarrow ? name + queryHeight + (name ? 8 : 32) : 8) + name + above;
-  const outputWidth = arePictures ? (isNarrow ? 94 * RATIO : Math.min(16 * rem, width * 0.2)) : isNarrow ? width : Math.min(12 * rem, width * 0.16);
-  const outputHeight = arePictures ? outputWidth / RATIO : isNarrow ? 62 : outputWidth;
-  const below = isNarrow ? outputHeight + 34 : 8;
-  const room = height - top - below;
-  const tiny = small.count ? Math.min(SMALL.most, (room * SMALL.share) / small.count) : 0;
-  const fanRows = isNarrow ? 1.6 : FAN_ROWS.most;
-  const large = count - small.count + (rest < 0 ? 0 : fanRows - 1);
-  const pitch = Math.min(TALLEST_ROW * rem * (1 + GAP), (room - tiny * small.count) / Math.max(1, large));
-  const total = pitch * large + tiny * small.count;
-  const rowHeight = pitch * (1 - GAP);
-  let text = isStacked ? Math.max(LEAST.below, Math.min(size, rowHeight * 0.4)) : Math.max(size, Math.min(1.25 * rem, rowHeight * 0.42));
-  const first = top + Math.max(0, (room - total) / 2);
-  const middle = first + total / 2;
-  const namesY = first - NEAR - above;
-  const queryWidth = Math.max(150, Math.min(18 * rem, width * 0.19));
-
-  let rowX = isNarrow ? 100 : Math.round(width * 0.41);
-  const narrowWidth = Math.round(Math.min(width * VALUES, longestValue * size * 1.25 + 14));
-  const valueWidth = arePictures ? rowHeight * RATIO : areColours ? (isNarrow ? 40 : 5.25 * rem) : isNarrow ? narrowWidth : Math.round(width * 0.16);
-  let valueX = isNarrow ? width - valueWidth - LANE : Math.round(width * (areTexts ? 0.62 : 0.65));
-  if (!isNarrow) {
-    // Keys that need more room take it from the threads on both sides.
-    const around = 12 + SHARE.around;
-    const need = around + Math.max((longest + SHARE.letters[0]) * size, (longestName + SHARE.letters[2]) * text);
-    const lacking = (/** @type {number} */ free) => Math.max(0, Math.min(free, need - (valueX - 8 - rowX)));
-    rowX -= lacking(rowX - queryWidth - KNOB * rem);
-    valueX += lacking(width - outputWidth - 3 * rem - (valueX + valueWidth));
-    text = Math.max(size, Math.min(text, (valueX - 8 - rowX - around) / (longestName + SHARE.letters[2])));
-  }
-  const y = isNarrow ? name : Math.max(name, middle - queryHeight / 2);
-  const query = { x: 0, y, width: isNarrow ? width : queryWidth, height: Math.min(queryHeight, height - y), size: lines.size };
-  const start = isNarrow ? { x: 26, y: y + query.height } : { x: query.width, y: middle };
-  const output = { x: width - outputWidth, y: isNarrow ? height - outputHeight : middle - outputHeight / 2, width: outputWidth, height: outputHeight };
-  const least = (rowHeight * BUNDLE) / 2 + 8;
-  const over = name ? middle - namesY - HANDLE - 8 - 0.75 * text - 0.25 * name : middle - top - 34;
-  const under = (isNarrow ? output.y - name : height) - middle - HANDLE - 6 - 1.3 * text;
-  const clamp = {
-    x: isNarrow ? 58 : start.x + (rowX - start.x) * 0.36,
-    y: middle,
-    least,
-    most: Math.max(least + 12, Math.min(over, under, total / 2 - 4)),
-  };
-  let at = first;
-  const rows = Array.from({ length: count }, (_, i) => {
-    const own = i === rest ? pitch * fanRows : i >= small.from && i < small.from + small.count ? tiny : pitch;
-    const gap = Math.min(own, pitch) * GAP;
-    at += own;
-    return { x: rowX, y: at - own + gap / 2, width: valueX + valueWidth - rowX, height: own - gap };
-  });
-  return { isNarrow, isStacked, text, height: rowHeight, query, start, clamp, rows, valueX, valueWidth, output, namesY };
-}
-
-/** On a narrow page the bundle falls from the question's box, so wide as is free beside the keys, in pixels. */
-const FALL = 36;
-
-/**
- * The way of an edge from the question to the clamp: the beginning of a path.
- *
- * @param {ReturnType<typeof placed>} places
- * @param {number} from the middle of the bundle, at the question
- * @param {{x: number, y: number}} to
- */
-function beginning({ start, isNarrow, height }, from, to) {
-  if (isNarrow) {
-    const x = start.x - (from * FALL) / (height * BUNDLE);
-    return `M${px(x)} ${px(start.y)}C${px(x)} ${px(start.y + (to.y - start.y) * 0.7)} ${px(x)} ${px(to.y)} ${px(to.x)} ${px(to.y)}`;
-  }
-  const [y, bend] = [start.y + from, (start.x + to.x) / 2];
-  return `M${px(start.x)} ${px(y)}C${px(bend)} ${px(y)} ${px(bend)} ${px(to.y)} ${px(to.x)} ${px(to.y)}`;
-}
-
-/**
- * The way of an edge back from the clamp to the question: the end of an outline.
- *
- * @param {ReturnType<typeof placed>} places
- * @param {number} to from the middle of the bundle, at the question
- * @param {{x: number, y: number}} from
- */
-function ending({ start, isNarrow, height }, to, from) {
-  if (isNarrow) {
-    const x = start.x - (to * FALL) / (height * BUNDLE);
-    return `C${px(x)} ${px(from.y)} ${px(x)} ${px(start.y + (from.y - start.y) * 0.7)} ${px(x)} ${px(start.y)}Z`;
-  }
-  const [y, bend] = [start.y + to, (start.x + from.x) / 2];
-  return `C${px(bend)} ${px(from.y)} ${px(bend)} ${px(y)} ${px(start.x)} ${px(y)}Z`;
-}
-
-/**
- * A thread from the question through the clamp to a key, as the outline of a ribbon.
- *
- * @param {ReturnType<typeof placed>} places
- * @param {number} from its middle, from that of the bundle
- * @param {{x: number, y: number}} through
- * @param {{x: number, y: number}} to
- * @param {number} thick at the question
- * @param {number} end at the key
- */
-function ribbon(places, from, through, to, thick, end) {
-  const [top, bottom] = [through.y - thick / 2, through.y + thick / 2];
-  const [upper, lower] = [to.y - end / 2, to.y + end / 2];
-  const turn = (through.x + to.x) / 2;
-  return (
-    beginning(places, from - thick / 2, { x: through.x, y: top }) +
-    `C${px(turn)} ${px(top)} ${px(turn)} ${px(upper)} ${px(to.x)} ${px(upper)}L${px(to.x)} ${px(lower)}` +
-    `C${px(turn)} ${px(lower)} ${px(turn)} ${px(bottom)} ${px(through.x)} ${px(bottom)}` +
-    ending(places, from + thick / 2, { x: through.x, y: bottom })
-  );
-}
-
-/**
- * The rest of a collection: a thread for every row, or as many as can be distinguished, never one rope.
- *
- * @param {ReturnType<typeof placed>} places
- * @param {number} from the middle of all of them, from that of the bundle
- * @param {{x: number, y: number}} through
- * @param {{x: number, y: number}} to
- * @param {number} thick of all of them
- * @param {number} gap that the clamp leaves for them
- * @param {number} height of the box where they end
- * @param {number} others
- */
-function fan(places, from, through, to, thick, gap, height, others) {
-  const count = Math.min(others, MOST_THREADS);
-  const turn = (through.x + to.x) / 2;
-  let path = "";
-  for (let i = 0; i < count; i++) {
-    const share = (i + 0.5) / count - 0.5;
-    const [b, c] = [through.y + share * (thick + gap * 0.8), to.y + share * height * 0.96];
-    path += `${beginning(places, from + share * thick, { x: through.x, y: b })}C${px(turn)} ${px(b)} ${px(turn)} ${px(c)} ${px(to.x)} ${px(c)}`;
-  }
-  return path;
-}
-
-/**
- * A value on its way to the output, as the outline of a ribbon.
- *
- * @param {{x: number, y: number}} from
- * @param {ReturnType<typeof placed>} places
- * @param {number} at where it ends, from the middle of the output
- * @param {number} thick at the value
- * @param {number} end at the output
- */
-function stream(from, places, at, thick, end) {
-  const { output, isNarrow } = places;
-  if (isNarrow) {
-    // Down a lane beside the rows, which is as wide as the bundle would be.
-    const lane = (LANE - 4) / (places.height * BUNDLE);
-    const middle = output.x + output.width - LANE / 2;
-    const [right, left] = [middle - (at - end / 2) * lane, middle - (at + end / 2) * lane];
-    const [a, b, down] = [from.y - thick / 2, from.y + thick / 2, from.y + thick / 2 + 14];
-    return `M${px(from.x)} ${px(a)}Q${px(right)} ${px(a)} ${px(right)} ${px(down)}V${px(output.y)}H${px(left)}V${px(down)}Q${px(left)} ${px(b)} ${px(from.x)} ${px(b)}Z`;
-  }
-  const to = { x: output.x, y: output.y + output.height / 2 + at };
-  const turn = (from.x + to.x) / 2;
-  const [a, b, c, d] = [from.y - thick / 2, from.y + thick / 2, to.y - end / 2, to.y + end / 2];
-  return `M${px(from.x)} ${px(a)}C${px(turn)} ${px(a)} ${px(turn)} ${px(c)} ${px(to.x)} ${px(c)}L${px(to.x)} ${px(d)}C${px(turn)} ${px(d)} ${px(turn)} ${px(b)} ${px(from.x)} ${px(b)}Z`;
-}
-
-/**
- * The values of the rest on their way to the output: a stream for every row, or as many as can be distinguished.
- *
- * @param {{x: number, y: number}} from
- * @param {ReturnType<typeof placed>} places
- * @param {number} at where they end, from the middle of the output
- * @param {number} thick of all of them
- * @param {number} height of the box where they begin
- * @param {number} others
- */
-function streams(from, { output, isNarrow, height: rowHeight }, at, thick, height, others) {
-  const count = Math.min(others, MOST_THREADS);
-  const turn = (from.x + output.x) / 2;
-  let path = "";
-  for (let i = 0; i < count; i++) {
-    const share = (i + 0.5) / count - 0.5;
-    const y = from.y + share * height * 0.96;
-    const end = at + share * thick;
-    if (isNarrow) {
-      const x = output.x + output.width - LANE / 2 - (end * (LANE - 4)) / (rowHeight * BUNDLE);
-      path += `M${px(from.x)} ${px(y)}Q${px(x)} ${px(y)} ${px(x)} ${px(y + 14)}V${px(output.y)}`;
-    } else {
-      const to = output.y + output.height / 2 + end;
-      path += `M${px(from.x)} ${px(y)}C${px(turn)} ${px(y)} ${px(turn)} ${px(to)} ${px(output.x)} ${px(to)}`;
-    }
-  }
-  return path;
-}
-
-/** So many stripes of a box, as attributes of a path. @param {Box} box @param {number} count */
-function striped(box, count) {
-  const lines = Array.from({ length: count }, (_, i) => {
-    const y = box.y + (box.height * (i + 0.5)) / count;
-    return `M${px(box.x)} ${px(y)}H${px(box.x + box.width)}`;
-  });
-  return { d: lines.join(""), "stroke-width": Math.min(STRIPE, Math.max(0.4, (box.height / count) * 0.5)) };
-}
-
 /** Whether a value is drawn as a colour. @param {string} value */
 export function isColour(value) {
   return /^#[0-9a-f]{6}$/i.test(value);
-}
-
-/** @param {Box} box */
-function asRect({ x, y, width, height }) {
-  return { x: px(x), y: px(y), width: px(width), height: px(height) };
-}
-
-/** @param {number} number */
-function px(number) {
-  return Math.round(number * 10) / 10;
 }
 
 let named = 0;
