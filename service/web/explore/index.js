@@ -13,13 +13,13 @@ import { create, settings } from "./collection.js";
 import { panel } from "./document.js";
 import { documents } from "./documents.js";
 import { Explorer } from "./explorer.js";
-import { own } from "./own.js";
+import { ownRows } from "./own-rows.js";
 import { service } from "./service.js";
 import { add, upload } from "./upload.js";
 
 void exportedShelf().then((shelf) => {
   const tabs = shelf
-    ? [ask, add, /** @type {const} */ ({ ...settings, needs: "read", of: "own" }), own(shelf)]
+    ? [ask, add, /** @type {const} */ ({ ...settings, needs: "read", of: "own" }), ownRows(shelf)]
     : [ask, documents, upload, calibrate, settings, create, service];
   void new Explorer(tabs, panel, shelf).begin();
 });

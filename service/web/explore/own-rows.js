@@ -4,7 +4,7 @@ import { fill, h } from "../shared/element.js";
 import { count } from "../shared/numbers.js";
 import { clientOf } from "./client.js";
 import { unpacked } from "./link.js";
-import words from "./own.json";
+import words from "./own-rows.json";
 import { speaker } from "./speaker.js";
 import { filePicker, hand } from "./upload.js";
 import uploadWords from "./upload.json";
@@ -17,7 +17,7 @@ import uploadWords from "./upload.json";
  * @param {Page.ExportedShelf} shelf
  * @returns {import("./explorer.js").Tab}
  */
-export function own(shelf) {
+export function ownRows(shelf) {
   return { id: "new", words, needs: "read", of: "service", mount: (host, context) => mount(host, context, shelf) };
 }
 

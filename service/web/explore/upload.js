@@ -5,7 +5,7 @@ import { count } from "../shared/numbers.js";
 import { clientOf } from "./client.js";
 import { assigned, columnOf, documentOf, guess, holes, noticesAbout, ROLES, survey } from "./upload/columns.js";
 import { openTable, UnreadableFile } from "./upload/table.js";
-import { Upload } from "./upload/upload.js";
+import { Upload } from "./upload/batches.js";
 import browserWords from "./browser.json";
 import words from "./upload.json";
 
