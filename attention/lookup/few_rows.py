@@ -1,6 +1,6 @@
-"""The exact path for plain questions over few rows: one call of a kernel computes everything that grows with the rows.
+"""The exact path over few rows: one call of a kernel computes everything that grows with the rows.
 
-A question is plain if it has softmax at a temperature above 0, and no bias. Each row is a document. `exact.py` answers
+It is for questions with softmax at a temperature above 0 and without a bias. Each row is a document. `exact.py` answers
 other questions, from the same similarities and with the same bounds.
 """
 
@@ -41,7 +41,7 @@ PRODUCTS: dict[str, Callable[[int], float] | None] = {"cosine": None, "dot": lam
 _few_rows: WeakKeyDictionary[View | Mask, FewRows] = WeakKeyDictionary()
 
 
-def _is_plain(question: Question) -> bool:
+def _is_unbiased_softmax(question: Question) -> bool:
     """Return whether a question has softmax at a temperature above 0, and no bias."""
     temperature = question.temperature
     return question.bias is None and not isinstance(temperature, Auto) and question.weighs_all
@@ -66,10 +66,11 @@ class FewRows:
 
     @classmethod
     def of(cls, view: AnyView, mask: AnyMask | None) -> FewRows | None:
-        """Return the rows of a view that pass a mask; None if the rows are many or none, or not plain.
+        """Return the rows of a view that pass a mask; None if one call cannot read them.
 
-        They are plain if they lie in this process, in memory, each is a document, and products of query and key are
-        compared. The result is cached as long as the mask, or without one the view, exists.
+        It can if they are at least one and at most `MAX_ROWS`, lie in this process, in memory, each is a document, and
+        products of query and key are compared. The result is cached as long as the mask, or without one the view,
+        exists.
         """
         if not isinstance(view, View):
             return None
@@ -88,13 +89,13 @@ class FewRows:
         return rows
 
     def answers(self, questions: Sequence[Question]) -> Sequence[Answer | None]:
-        """Answer each plain question; None for the others."""
-        plain = [index for index, question in enumerate(questions) if _is_plain(question)]
-        if len(plain) == len(questions) <= BATCH_SIZE:
+        """Answer each question with softmax above temperature 0 and without a bias; None for the others."""
+        unbiased = [index for index, question in enumerate(questions) if _is_unbiased_softmax(question)]
+        if len(unbiased) == len(questions) <= BATCH_SIZE:
             return self._answer_batch(questions)
         answers: list[Answer | None] = [None] * len(questions)
-        for first in range(0, len(plain), BATCH_SIZE):
-            batch = plain[first : first + BATCH_SIZE]
+        for first in range(0, len(unbiased), BATCH_SIZE):
+            batch = unbiased[first : first + BATCH_SIZE]
             for index, answer in zip(batch, self._answer_batch([questions[i] for i in batch]), strict=True):
                 answers[index] = answer
         return answers

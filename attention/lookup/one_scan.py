@@ -41,7 +41,7 @@ _rows: WeakKeyDictionary[View | Mask, ScannableRows] = WeakKeyDictionary()
 
 
 def is_plain(question: Question) -> bool:
-    """Return whether a question can be answered by `ScannableRows`."""
+    """Return whether a question is plain, so that `ScannableRows` may answer it."""
     return (
         question.weighs_all
         and not question.output

@@ -1,4 +1,21 @@
-"""The planner: it chooses the exact or the quantised path for each question, and calls each path once."""
+"""The planner: it chooses the exact or the quantised path for each question, and calls each path once.
+
+The first row that fits a question says which module answers it:
+
+    module             question                                            rows
+    all_weights        asks for the weights of all documents, see below    any
+    few_rows           softmax, T > 0, no bias                             as `reads_exactly` says; here, at most 4,096
+    exact              any                                                 as `reads_exactly` says
+    temperature_sweep  `Auto`: T follows from a histogram                  with codes
+    one_scan           plain, and alone with its mask                      with codes; here
+    quantised          any                                                 with codes, or without for one T and no bias
+    exact              any that these scans leave open                     any
+
+"Here" are rows in this process and in memory, each a document. A question is plain if it has softmax, T > 0, at most
+`MAX_CAP` matches, and none of output, bias, `top_p` and `max_error`. `all_weights` scans if there are too many rows for
+float64; otherwise a row below answers, and float64 adds the weights. A sweep takes `temperature_sweep`, or `exact` with
+a bias or without codes.
+"""
 
 from __future__ import annotations
 
@@ -250,8 +267,8 @@ def answers(memory: Memory | AnyView | Sequence[View], questions: Sequence[Quest
         raise ParameterError("expected a list of Questions: a query becomes one with Question(query, temperature)")
     questions = mask_forbidden([question.put_to(view) for question in questions])
     with pin_kernels():
-        plain = iter(_answers(view, [question for question in questions if not question.weigh_all]))
-        return [_answer_weighing_all(view, question) if question.weigh_all else next(plain) for question in questions]
+        others = iter(_answers(view, [question for question in questions if not question.weigh_all]))
+        return [_answer_weighing_all(view, question) if question.weigh_all else next(others) for question in questions]
 
 
 def _answer_weighing_all(view: AnyView, question: Question) -> Answer:
@@ -376,9 +393,8 @@ def reads_exactly(view: AnyView, question: Question) -> bool:
     depend on the other questions, and a sweep takes the path of `attend`.
     """
     if view.bare:
-        # `UncodedShard` sums rows as it reads them, but only for plain questions.
-        plain = question.bias is None and not isinstance(question.temperature, Auto) and not view.facts.several
-        if not plain:
+        # `UncodedShard` sums rows as it reads them, at one temperature, without a bias, and if each row is a document.
+        if question.bias is not None or isinstance(question.temperature, Auto) or view.facts.several:
             return True
     # NumPy reads float32 faster than codes. Keys on a disk are the exception: their codes are a quarter of the bytes.
     elif not kernels().SCANS and not view.beyond_memory:

@@ -12,14 +12,26 @@ from functools import partial
 from itertools import islice
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
+import structlog
+
 from attention.errors import AttentionError
 from attention.kernels import one_thread
 from attention.lookup import Answer, Question, answers
 from service.request_trace import Stage, Wait, batch_stage, time_stage
-from service.retrieval.collections.snapshot import LIGHT, SHARED, CallerGone, CostlyFilter, Evaluation, Snapshot
+from service.retrieval.collections.snapshot import (
+    LIGHT,
+    SHARED,
+    CallerGone,
+    CostlyFilter,
+    Evaluation,
+    MaskError,
+    Snapshot,
+)
 from service.retrieval.errors import InvalidContent, RetrievalError, SnapshotGone
 from service.scheduling import CALLER, CORES, FairQueue, FairThreads
 from service.storage import DocumentDamaged, StorageError
+
+log = structlog.get_logger("softkv")
 
 LOOKUPS = FairThreads("lookups", min(32, CORES + 2))
 """Threads that answer the queries of all collections; each collection scans one batch and finishes another at a time.
@@ -263,7 +275,10 @@ class LookupQueue:
                 all_answers = answers(view, [one for planned in plans for one in planned.questions])
             scanned, remaining = time.perf_counter(), iter(all_answers)
             outcomes = [planned.finish(list(islice(remaining, len(planned.questions)))) for planned in plans]
-        except Exception:  # something is not in memory, or a lookup fails: a thread finds out which one, and why
+        except (AttentionError, MaskError, RetrievalError, StorageError):
+            return False  # something is not in memory, or a lookup fails: a thread finds out which one, and why
+        except Exception:
+            log.exception("a light lookup failed unexpectedly, a thread tries again")
             return False
         stages: tuple[tuple[Stage, float, float], ...] = (
             ("scan", began, scanned),

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from attention.lookup import Answer, Question
 from service.retrieval import CollectionNotFound, InvalidContent
@@ -426,6 +427,23 @@ def test_a_light_lookup_is_answered_by_the_event_loop_with_the_same_result(catal
     assert [match.document for match in first.matches] == [match.document for match in second.matches]
     assert first.verdict == second.verdict
     assert first.reason == second.reason
+
+
+def test_an_unexpected_error_of_a_light_lookup_is_logged_and_a_thread_answers(catalogue, light, monkeypatch):
+    watched = lookups.answers
+
+    def fails_in_the_loop(view, questions):
+        result = watched(view, questions)
+        if light[-1] is threading.main_thread():
+            raise RuntimeError("unexpected")
+        return result
+
+    monkeypatch.setattr(lookups, "answers", fails_in_the_loop)
+    with capture_logs() as logs:
+        [result] = asyncio.run(ask(catalogue, KEYS[0]))
+    assert result.matches
+    assert [line["event"] for line in logs] == ["a light lookup failed unexpectedly, a thread tries again"]
+    assert light[-1] is not threading.main_thread()
 
 
 def test_a_light_lookup_sees_every_write_that_was_acknowledged_before_it(catalogue, light):
