@@ -7,9 +7,10 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from fastapi.routing import APIRoute
 from starlette._utils import get_route_path
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -185,12 +186,16 @@ class Description:
     Args:
         file: the file.
         root_path: the path below which the API is served, for the description; empty if that is the root.
+        paths: the paths of the calls that the service has. It lacks those of parts that are not installed.
     """
 
-    def __init__(self, file: Path, root_path: str) -> None:
+    def __init__(self, file: Path, root_path: str, paths: Collection[str]) -> None:
         content = file.read_bytes()
-        if root_path:
-            content = json.dumps(json.loads(content) | {"servers": [{"url": root_path}]}, ensure_ascii=False).encode()
+        description = json.loads(content)
+        calls = {path: calls for path, calls in description["paths"].items() if path in paths}
+        if root_path or len(calls) < len(description["paths"]):
+            servers = {"servers": [{"url": root_path}]} if root_path else {}
+            content = json.dumps(description | servers | {"paths": calls}, ensure_ascii=False).encode()
         self._asset = Asset(content, "application/json")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -230,7 +235,8 @@ def mount(
         site: the folder of the built documentation.
         keyed: whether calls need a key.
     """
-    app.router.routes.append(Route("/openapi.json", Description(DESCRIPTION, root_path), methods=["GET"]))
+    paths = {route.path_format for route in app.routes if isinstance(route, APIRoute)}
+    app.router.routes.append(Route("/openapi.json", Description(DESCRIPTION, root_path, paths), methods=["GET"]))
     files = Files(find_parts(), frame_ancestors, keyed=keyed)
     documentation = Documentation(site, files.reference, frame_ancestors)
     page = Router(
