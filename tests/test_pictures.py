@@ -34,7 +34,8 @@ def test_each_file_matches_its_program(numbers: dict[str, Any]) -> None:
 
 def test_each_picture_is_on_a_page_with_an_alternative_text() -> None:
     pages: defaultdict[str, list[Path]] = defaultdict(list)
-    for page in [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *(ROOT / "docs").rglob("*.md")]:
+    documented = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("extensions/*/docs/**/*.md")]
+    for page in [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *documented]:
         for alternative, target in IMAGE.findall(page.read_text(encoding="utf-8")):
             path = (page.parent / target).resolve()
             if path.parent == pictures.FOLDER:
