@@ -19,7 +19,7 @@ def choose_kernels(choice: Choice | None) -> None:
     """Set the kernels of answers and encoders that begin from now on.
 
     Args:
-        choice: "native" for those in C, or "numpy"; None for those in C where there are any.
+        choice: "native" for those in C, or "numpy"; None for those in C if there are any.
 
     Raises:
         KernelsMissing: "native" is chosen, but this machine has no kernels in C.

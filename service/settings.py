@@ -473,7 +473,7 @@ _KEY_SETTINGS |= {"READKEY": "READ_KEYS", "KEYFILE": "KEYS_FILE", "APIKEYFILE": 
 
 @dataclass(frozen=True)
 class UnknownVariable:
-    """An environment variable `SOFTKV_…` that is no setting, so it has no effect.
+    """An environment variable `SOFTKV_…` without a setting of this name, so it has no effect.
 
     Attributes:
         name: the variable.

@@ -35,7 +35,7 @@ from service.storage import (
 
 if TYPE_CHECKING:
     from attention.lookup import Limits
-    from service.encoding import Encoders, LoadingEncoder, RemoteEncoder, RemoteSettings
+    from service.encoding import Encoders, LoadingEncoder, RemoteEncoder, RemoteSettings, RerankerSettings
     from service.retrieval.collections import Catalogue
 
 log = structlog.get_logger("softkv")
@@ -170,8 +170,8 @@ def find_cluster() -> Any:
     Raises:
         StorageFailed: it is not installed.
     """
-    for found in entry_points(group="softkv.modules", name="cluster"):
-        return found.load()
+    for part in entry_points(group="softkv.modules", name="cluster"):
+        return part.load()
     raise StorageFailed(
         "shards need the distribution softkv-cluster, which is not installed: install `softkv[cluster]`, or unset "
         "SOFTKV_SHARDS"
@@ -195,14 +195,7 @@ def _originals(settings: Settings) -> Path | None:
 
 def _encoders(settings: Settings, store: Store) -> Encoders:
     """Return the encoders of the settings, which are not loaded yet; `store` keeps what providers' were measured as."""
-    from service.encoding import (
-        Encoders,
-        LoadingEncoder,
-        LoadingReranker,
-        LocalSettings,
-        RerankerSettings,
-        encoder_name,
-    )
+    from service.encoding import Encoders, LoadingEncoder, LoadingReranker, LocalSettings, encoder_name
 
     def local(one: LocalSettings, *, lazy: bool) -> LoadingEncoder:
         from service.encoding import load_encoder

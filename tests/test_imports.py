@@ -194,7 +194,7 @@ def folders_imported(web: Path, folder: str) -> set[str]:
 
 
 @pytest.mark.parametrize("folder", OF_PAGE)
-def test_the_explorer_and_what_it_shares_import_no_lesson(folder):
+def test_the_explorer_and_its_shared_scripts_import_no_lesson(folder):
     assert folders_imported(WEB, folder) == OF_PAGE[folder]
 
 

@@ -65,7 +65,7 @@ def test_every_package_for_a_framework_is_a_wall_with_one_test_for_a_landing() -
         assert sum(marked) == 1
 
 
-def test_a_package_counts_what_it_imports_of_the_client_and_of_another_package() -> None:
+def test_a_package_counts_its_imports_of_the_client_and_of_another_package() -> None:
     files = {path for path in (ROOT / "clients/mem0/softkv_mem0").glob("*.py") for path in imported(path)}
     names = {path.relative_to(ROOT).as_posix() for path in files}
     assert "clients/langchain/langchain_softkv/store.py" in names

@@ -81,7 +81,7 @@ def add_to_head(
     added = np.zeros(len(answer.numbers))
     order = np.argsort(answer.numbers)
     added[order[np.searchsorted(answer.numbers, documents, sorter=order)]] = addends
-    # Of the documents that are not listed, in units of Z: their mass m, and Σ m·ln m.
+    # In units of Z, the mass m of the documents that are not listed, and Σ m·ln m.
     unlisted = unlisted_logs = 0.0
     logs = np.log(answer.weights, out=answer.logits - partition, where=answer.weights > MIN_NORMAL)
     if len(answer.numbers) < answer.documents:

@@ -267,8 +267,8 @@ def answers(memory: Memory | AnyView | Sequence[View], questions: Sequence[Quest
         raise ParameterError("expected a list of Questions: a query becomes one with Question(query, temperature)")
     questions = mask_forbidden([question.put_to(view) for question in questions])
     with pin_kernels():
-        others = iter(_answers(view, [question for question in questions if not question.weigh_all]))
-        return [_answer_weighing_all(view, question) if question.weigh_all else next(others) for question in questions]
+        heads = iter(_answers(view, [question for question in questions if not question.weigh_all]))
+        return [_answer_weighing_all(view, question) if question.weigh_all else next(heads) for question in questions]
 
 
 def _answer_weighing_all(view: AnyView, question: Question) -> Answer:

@@ -19,13 +19,7 @@ from starlette.types import Message, Receive, Scope
 
 from service.api.admission import Admission, CallerShares
 from service.api.json import TooManyValues, loads, loads_slowly, parse_large, release
-from service.api.problems.errors import (
-    BodyTooLarge,
-    LengthRequired,
-    MalformedBody,
-    QueueFull,
-    UnsupportedMediaType,
-)
+from service.api.problems.errors import BodyTooLarge, LengthRequired, MalformedBody, QueueFull, UnsupportedMediaType
 from service.scheduling import BODIES, CALLER, FairSemaphore
 
 HEAVY = 3

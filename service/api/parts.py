@@ -46,7 +46,7 @@ class PartState(Protocol):
 
 @dataclass(frozen=True)
 class Part:
-    """What a distribution adds to the service.
+    """The calls, refusals, state and pages that a distribution adds to the service.
 
     Attributes:
         name: the name of its state in `State.added`.

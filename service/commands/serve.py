@@ -133,11 +133,11 @@ def _help(description: str) -> str:
     """Return the description of a setting as plain text, in which other settings are named by their options."""
     from service.settings import Settings
 
-    def named(match: re.Match[str]) -> str:
+    def to_option(match: re.Match[str]) -> str:
         name = match[1].lower()
         return _flag(name) if match[1].isupper() and name in Settings.model_fields else match[1]
 
-    text = re.sub(r"`([^`]+)`", named, re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", description))
+    text = re.sub(r"`([^`]+)`", to_option, re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", description))
     return f"{text[0].upper()}{text[1:]}.".replace("[", r"\[")  # a bracket would begin markup of rich
 
 

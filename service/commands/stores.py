@@ -17,7 +17,7 @@ from softkv.commands.command_line import AsJSON, CommandError, Misused, existing
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from service.storage import CollectionDiff, Store
+    from service.storage import CollectionDiff, CopySummary, Store
 
 SHOWN_IDS = 5
 
@@ -104,8 +104,6 @@ def copy(
     softkv copy data postgresql://user@host/softkv --verify
     """
     from service.storage import (
-        CollectionDiff,
-        CopySummary,
         StorageError,
         compare_collection,
         copy_aliases,
@@ -118,7 +116,8 @@ def copy(
         raise Misused(f"{source} and {target} are one store: name another one to copy into")
     if isinstance(directory := _parse_address(source), Path) and not (directory / "softkv.sqlite3").exists():
         raise CommandError(f"{source} has no store: name the data directory of a service")
-    copied, diffs = list[CopySummary](), list[CollectionDiff]()
+    copied: list[CopySummary] = []
+    diffs: list[CollectionDiff] = []
     try:
         with (
             closing(_open_store(source)) as source_store,
@@ -129,7 +128,8 @@ def copy(
             totals = {record.name: record.documents for record in reader.collections()}
             targets = dict(reader.aliases())
             for name in dict.fromkeys(targets.get(name, name) for name in collections or totals):
-                copied.append(copy_collection(reader, target_store, name, _add_task(bar, name, totals.get(name))))
+                report = _add_task(bar, name, totals.get(name))
+                copied.append(copy_collection(reader, target_store, name, report))
             copy_encoder_measurements(source_store, target_store)
             aliases = copy_aliases(reader, target_store, [summary.name for summary in copied])
             for summary in copied if verify else []:

@@ -129,7 +129,7 @@ class Measurements(NamedTuple):
 
 
 class ShortText(NamedTuple):
-    """What a model reads of a long text, and the numbers of tokens and of unknown tokens of the whole text, or None."""
+    """The part of a long text that a model reads, and the numbers of tokens and unknown ones of the whole, or None."""
 
     text: str
     counts: tuple[int, int] | None

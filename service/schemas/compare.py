@@ -9,16 +9,7 @@ from pydantic import ConfigDict, Field
 
 from service.schemas.defaults import FilterOrNull
 from service.schemas.query import TextOrParts
-from service.schemas.wire import (
-    MAX_TOP_K,
-    DocumentId,
-    JSONValue,
-    Null,
-    OrNull,
-    Temperature,
-    Text,
-    Wire,
-)
+from service.schemas.wire import MAX_TOP_K, DocumentId, JSONValue, Null, OrNull, Temperature, Text, Wire
 
 MAX_ROWS = 1000
 

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Self
 
 from annotated_types import Len
-from pydantic import (
-    ConfigDict,
-    Field,
-    PlainValidator,
-    TypeAdapter,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-    model_validator,
-)
+from pydantic import ConfigDict, Field, PlainValidator, TypeAdapter, WrapValidator, model_validator
 from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
@@ -57,11 +50,11 @@ def _query(content: Any) -> Any:
     return well_formed(content) if isinstance(content, str) else parse_vector(content)
 
 
-def _query_or_parts(content: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+def _query_or_parts(content: Any, validate: Callable[[Any], Any]) -> Any:
     return validate(content) if _are_parts(content) else _query(content)
 
 
-def _text_or_parts(content: Any, validate: ValidatorFunctionWrapHandler) -> Any:
+def _text_or_parts(content: Any, validate: Callable[[Any], Any]) -> Any:
     return validate(content) if _are_parts(content) else _TEXT.validate_python(content)
 
 

@@ -4,7 +4,6 @@ SQL; `sql.py` has the statements that they share.
 
 from __future__ import annotations
 
-from service.storage.cached_texts import CachedReader
 from service.storage.checksums import id_hash
 from service.storage.column import Column, DistinctValues, Entries
 from service.storage.conditions import (
@@ -79,10 +78,10 @@ from service.storage.instants import (
     parse_duration,
     parse_instant,
 )
-from service.storage.interface import Cursor, DiskUsage, Reader, Search, Store, UncleanShutdown, Writer
+from service.storage.interface import Cursor, Reader, Search, Store, Writer
 from service.storage.key_rows import KeySums
 from service.storage.ordering import Order, Position
-from service.storage.re_encoding import HIDDEN, LEASE_SECONDS, JobState, OwnVectors, ReEncoding, choose_null, was_read
+from service.storage.re_encoding import HIDDEN, LEASE_SECONDS, JobState, ReEncoding, choose_null, was_read
 from service.storage.records import (
     MAX_FEEDBACK,
     MAX_FEEDBACK_BYTES,
@@ -92,11 +91,8 @@ from service.storage.records import (
     ClusterPlan,
     CollectionRecord,
     CollectionSettings,
-    CollectionUsage,
-    DatabaseInfo,
     DocumentRecord,
     EncoderMeasurements,
-    ExpiredCounts,
     ExpiryRows,
     Extent,
     FeedbackRecord,

@@ -97,7 +97,7 @@ class CollectionRecord:
 
 
 class EncoderMeasurements(NamedTuple):
-    """What was measured of an encoder.
+    """The measurements of an encoder.
 
     Attributes:
         model: the model and settings that it was measured of; with others it has to be measured again.
@@ -292,7 +292,7 @@ MAX_FEEDBACK_BYTES = 2**26
 
 @dataclass(frozen=True)
 class FeedbackRecord:
-    """What a caller said of an answer.
+    """The judgement of a caller about an answer.
 
     Attributes:
         query: the question, a text or a vector as JSON.

@@ -12,14 +12,7 @@ from dataclasses import dataclass, replace
 from service.storage.conditions import Condition
 from service.storage.errors import OutsideFilter, QuotaExceeded
 from service.storage.interface import Reader, Search, Writer
-from service.storage.records import (
-    Change,
-    DocumentRecord,
-    Mode,
-    Ranks,
-    RowNumbers,
-    SearchResult,
-)
+from service.storage.records import Change, DocumentRecord, Mode, Ranks, RowNumbers, SearchResult
 from service.storage.search_terms import Searched
 from service.storage.visibility import Visibility
 

@@ -16,13 +16,7 @@ import numpy as np
 
 from service.storage.checksums import alias_checksum, settings_checksum
 from service.storage.conditions import Condition
-from service.storage.errors import (
-    AliasMissing,
-    CollectionExists,
-    CollectionMissing,
-    DocumentDamaged,
-    ReEncodingActive,
-)
+from service.storage.errors import AliasMissing, CollectionExists, CollectionMissing, DocumentDamaged, ReEncodingActive
 from service.storage.idempotency import LIFETIME_SECONDS, IdempotentWrite, Result, encode_answer, refuse_stored
 from service.storage.re_encoding import HIDDEN, ReEncoding, format_hidden_name
 from service.storage.records import (

@@ -35,7 +35,7 @@ from attention.lookup.shards.scan_result import ScanRequest, ScanResult
 from attention.lookup.shards.shard import Shard
 from attention.lookup.shards.uncoded import UncodedShard
 
-# What a distribution with a view of its own needs, beside the face of the lookup.
+# A distribution with a view of its own needs these names, beside the face of the lookup.
 __all__ = [
     "MERGED_LIST_FACTOR",
     "NO_THRESHOLD",

@@ -1,4 +1,4 @@
-"""What a service and the command `softkv cluster` have of a cluster: servers, the router to them, and a catalogue."""
+"""The parts of a cluster that a service and `softkv cluster` use: servers, the router to them, and a catalogue."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ EACH_TIME = {"Cache-Control": "no-cache"}
 NOWHERE = Router()
 COMPRESSED_ALREADY = {".png", ".whl", ".woff2", ".zip"}
 LEAST_BYTES = 512  # for shorter files, gzip's head and checksum cost more than it saves
-# Of what bundles and checks the scripts of the page.
+# Files of the tools that bundle and check the scripts of the page.
 OF_TOOLS = ("biome.json", "package.json", "package-lock.json", "tsconfig.json", ".d.ts")
 OTHERS = "vendor"  # files of other projects, unchanged, with their licences
 # A comment on lines of its own. It is for readers of the source, and a sixth of the bytes that a browser would load.

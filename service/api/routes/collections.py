@@ -33,12 +33,7 @@ from service.retrieval.documents import decode_cursor, encode_cursor
 from service.retrieval.labels import read_seen
 from service.retrieval.queries import format_defaults, read_defaults
 from service.scheduling import READS, WRITES
-from service.schemas.collection import (
-    MAX_FIELDS,
-    CollectionChange,
-    CollectionSettings,
-    FieldsQuery,
-)
+from service.schemas.collection import MAX_FIELDS, CollectionChange, CollectionSettings, FieldsQuery
 from service.schemas.instants import format_duration
 from service.schemas.wire import MAX_PAGE
 from service.storage import CollectionRecord, DocumentDamaged, Reader

@@ -10,16 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attention.arrays import array_namespace
-from attention.transformer import (
-    Compiled,
-    SentenceEncoder,
-    arrays,
-    load,
-    map_arrays,
-    modules,
-    unfit,
-    unfit_precision,
-)
+from attention.transformer import Compiled, SentenceEncoder, arrays, load, map_arrays, modules, unfit, unfit_precision
 from service.encoding.errors import ModelUnusable
 from service.encoding.models.network import Kind, Precision, RunsOn, use_threads
 from service.encoding.models.tokenizer_classes import load_tokenizer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from service.retrieval.calibration.abstention import ErrorBound
 from service.retrieval.calibration.confidence import COVERAGES, Curve, min_labels, weight_logits
 from service.retrieval.calibration.evaluation import (
     COVERAGE,

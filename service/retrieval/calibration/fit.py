@@ -15,19 +15,8 @@ from typing import Any
 import numpy as np
 
 from attention.lookup import HALF, Background
-from service.retrieval.calibration.abstention import (
-    ErrorBound,
-    fit_error_bounds,
-    fit_none_from,
-    lead_to_null_weight,
-)
-from service.retrieval.calibration.confidence import (
-    FULL_CURVE_LABELS,
-    Curve,
-    CurvePrior,
-    fit_thresholds,
-    weight_logits,
-)
+from service.retrieval.calibration.abstention import ErrorBound, fit_error_bounds, fit_none_from, lead_to_null_weight
+from service.retrieval.calibration.confidence import FULL_CURVE_LABELS, Curve, CurvePrior, fit_thresholds, weight_logits
 from service.retrieval.calibration.off_topic import OffTopic
 from service.retrieval.calibration.profile import Profiles
 

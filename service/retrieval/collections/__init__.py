@@ -11,10 +11,10 @@ the view replays the store's log up to it.
 
 from __future__ import annotations
 
-from service.retrieval.collections.aliases import AliasChange, Aliases
+from service.retrieval.collections.aliases import AliasChange
 from service.retrieval.collections.catalogue import Catalogue, CatalogueChange, ClusterStatus, ServerStatus
 from service.retrieval.collections.collection import Collection
-from service.retrieval.collections.costs import MAX_COMPONENTS, Costs, count_components, estimate_disk_bytes
+from service.retrieval.collections.costs import MAX_COMPONENTS, count_components, estimate_disk_bytes
 from service.retrieval.collections.expiry import NEVER, NONE_EXPIRE, Clock, Expirations, UnexpiredViews, read_clock
 from service.retrieval.collections.key_background import SAMPLE_DOCUMENTS, SAMPLE_TEXTS, KeyBackground
 from service.retrieval.collections.lookup_queue import LONG_ANSWERS, LOOKUPS, Planned, PlannedReading, QuestionTimes
@@ -38,7 +38,7 @@ from service.retrieval.collections.restricted import (
     RestrictedCollection,
 )
 from service.retrieval.collections.rows import KeyStorage, build_rows, concatenate_rows, fill_memory
-from service.retrieval.collections.sealed import ChecksumReader, ChecksumStore, SealedBlocks, Span
+from service.retrieval.collections.sealed import ChecksumStore, SealedBlocks, Span
 from service.retrieval.collections.settings import (
     check_temperature,
     choose_encoder,
@@ -53,7 +53,6 @@ from service.retrieval.collections.settings import (
 )
 from service.retrieval.collections.snapshot import (
     MAX_COLUMN_BYTES,
-    FieldReader,
     Masks,
     Snapshot,
     Source,

@@ -71,7 +71,7 @@ class Planned(Protocol[T_co]):
 
 
 Plan: TypeAlias = Callable[[Snapshot], Planned[T]]
-"""What a caller asks, for any version of the collection. It is built once for the snapshot of its batch."""
+"""The questions of a caller, for any version of the collection. They are built once for the snapshot of its batch."""
 
 
 @dataclass(frozen=True, eq=False)

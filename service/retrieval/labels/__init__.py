@@ -8,19 +8,15 @@ answers, and `refits.py` fits again after more of it. The mathematics is `servic
 
 from __future__ import annotations
 
-from service.retrieval.labels.calibrate import MAX_LABELS, CalibrationResult, LabelledQuestion, calibrate_collection
+from service.retrieval.labels.calibrate import MAX_LABELS, LabelledQuestion, calibrate_collection
 from service.retrieval.labels.feedback import (
-    FeedbackPage,
-    Frequency,
     Judgement,
     Seen,
     decode_query,
     keep_feedback,
-    label_feedback,
     leave_missing_out,
     page_feedback,
     read_seen,
-    summarise_seen,
 )
 from service.retrieval.labels.projections import MAX_RANK, ProjectionChange, find_projection, put_projection
 from service.retrieval.labels.refits import Refits

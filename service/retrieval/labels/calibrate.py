@@ -45,11 +45,7 @@ from service.retrieval.collections import (
 from service.retrieval.errors import Flaw, InvalidContent
 from service.retrieval.labels.feedback import FeedbackLabels, read_labels
 from service.retrieval.labels.previous_settings import PreviousSettings, read_previous
-from service.retrieval.labels.synthetic_questions import (
-    SyntheticProfiles,
-    profile_off_topic,
-    profile_synthetic_questions,
-)
+from service.retrieval.labels.synthetic_questions import SyntheticProfiles, profile_off_topic, profile_questions
 from service.retrieval.queries import (
     Array,
     RerankTerm,
@@ -179,7 +175,7 @@ async def calibrate_collection(
             raise InvalidContent.at(
                 "/rerank", "a reranker is fitted to the questions of people: leave rerank out, or send labels"
             )
-        synthetic = await profile_synthetic_questions(collection, keys)
+        synthetic = await profile_questions(collection, keys)
         calibration, assessed = await ARRAYS.run(lambda: _fit_itself(record, synthetic, now))
     else:
         undecided = 0

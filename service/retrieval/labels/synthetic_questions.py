@@ -134,7 +134,7 @@ class SyntheticProfiles:
     previous: PreviousWeighting | None
 
 
-async def profile_synthetic_questions(collection: AnyCollection, keys: int) -> SyntheticProfiles:
+async def profile_questions(collection: AnyCollection, keys: int) -> SyntheticProfiles:
     """Ask a collection questions that are made of its own keys, half of them with their document hidden.
 
     Args:

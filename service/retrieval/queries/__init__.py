@@ -11,20 +11,14 @@ from __future__ import annotations
 from service.retrieval.queries.aggregate import Aggregation, Grouping, ValueRange
 from service.retrieval.queries.arrays import MAX_LOGITS, Arrays, attend_over_arrays
 from service.retrieval.queries.attend import attend_collection, read_query_heads
-from service.retrieval.queries.compare import (
-    ComparisonResult,
-    TimedSearch,
-    compare_collection,
-    compare_rows,
-)
+from service.retrieval.queries.compare import ComparisonResult, TimedSearch, compare_collection, compare_rows
 from service.retrieval.queries.copies import COPY_COSINE
 from service.retrieval.queries.defaults import AppliedDefaults, apply_defaults, format_defaults, read_defaults
 from service.retrieval.queries.highlight import MAX_SENTENCES
-from service.retrieval.queries.leave_one_out import MAX_WORDS, QuestionWord, RowWords, leave_words_out
+from service.retrieval.queries.leave_one_out import MAX_WORDS, leave_words_out
 from service.retrieval.queries.query_parts import MAX_REQUEST_PARTS, Query, QueryPart, WeightedSum, find_words
 from service.retrieval.queries.question import (
     DEFAULT_TOP_K,
-    MAX_DIVERSE_HEAD,
     MAX_SET_SIZE,
     Array,
     DocumentDetail,
@@ -38,7 +32,7 @@ from service.retrieval.queries.question import (
     get_diverse_head,
     parse_full_text_query,
 )
-from service.retrieval.queries.rerank import MAX_DEPTH, MAX_RERANK_QUERY, MAX_RERANKED, resolve_rerank
+from service.retrieval.queries.rerank import MAX_DEPTH, MAX_RERANK_QUERY, resolve_rerank
 from service.retrieval.queries.results import BestKey, Document, FullText, GroupedWeight, Match, Result
 from service.retrieval.queries.stream import StreamedResult, stream_collection
 from service.retrieval.queries.sweep import sweep_collection

@@ -193,8 +193,8 @@ class Heads:
         if self.answers is None or snapshot.state != before.state or snapshot.view is not before.view:
             return None
         settled = list[Answer]()
-        for answer, asked, term in zip(self.answers, self.planned.questions, self.terms, strict=True):
-            added = add_to_head(answer, asked, snapshot.view.facts, term.rows, term.addends)
+        for answer, base_question, term in zip(self.answers, self.planned.questions, self.terms, strict=True):
+            added = add_to_head(answer, base_question, snapshot.view.facts, term.rows, term.addends)
             if added is None:
                 return None
             settled.append(added)
@@ -209,8 +209,8 @@ def build_reranked(plan: Plan, heads: Heads, snapshot: Snapshot) -> Planned[list
     settled = heads.settle(snapshot)
     if settled is None:
         return replace(plan, terms=add_reranked(plan.terms, heads.terms)).build(snapshot)
-    others = [None] * len(settled) if plan.terms is None else plan.terms(snapshot)
-    planned = replace(heads.planned, snapshot=snapshot, terms=join_reranked(others, heads.terms))
+    terms = [None] * len(settled) if plan.terms is None else plan.terms(snapshot)
+    planned = replace(heads.planned, snapshot=snapshot, terms=join_reranked(terms, heads.terms))
     return PlannedReading(lambda _: planned.finish(settled), snapshot)
 
 
@@ -220,25 +220,25 @@ class PlannedHeads:
 
     Attributes:
         depth: the number of these documents.
-        whole: whether the final answers may follow from these answers.
+        can_settle: whether the final answers may follow from these answers.
     """
 
     planned: PlannedQueries
     depth: int
-    whole: bool
+    can_settle: bool
 
     @classmethod
     def build(cls, plan: Plan, depth: int, snapshot: Snapshot) -> PlannedHeads:
         """Build the questions for one version of the collection; see `Plan.build`."""
         planned, facts = plan.build(snapshot), snapshot.view.facts
         may_miss = plan.options.allow_missing
-        whole = not may_miss and all(can_add_to_head(question, facts) for question in planned.questions)
-        return cls(planned, depth, whole)
+        can_settle = not may_miss and all(can_add_to_head(question, facts) for question in planned.questions)
+        return cls(planned, depth, can_settle)
 
     @property
     def questions(self) -> list[Question]:
         """The questions, which list enough documents."""
-        if self.whole:
+        if self.can_settle:
             return [
                 replace(question, top_k=head_with_addends(self.depth, question), top_p=None)
                 for question in self.planned.questions
@@ -252,7 +252,7 @@ class PlannedHeads:
         """Return the answers with the texts of their best documents."""
         reader = StoredDocuments(self.planned.snapshot, "texts")
         texts = [read_head_texts(answer, reader, self.depth) for answer in batch_answers]
-        return Heads(self.planned, batch_answers if self.whole else None, texts)
+        return Heads(self.planned, batch_answers if self.can_settle else None, texts)
 
 
 @dataclass(frozen=True, eq=False)

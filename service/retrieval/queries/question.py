@@ -11,13 +11,7 @@ import numpy as np
 from attention.lookup import HALF, AnyBias, AnyMask, Auto, Background, Evidence, Question, Verdict
 from service.encoding import Content, Encoders, TextRefused
 from service.retrieval.calibration import Rerank
-from service.retrieval.collections import (
-    NullChoice,
-    Snapshot,
-    get_encoding_queue,
-    parse_filter,
-    require_calibration,
-)
+from service.retrieval.collections import NullChoice, Snapshot, get_encoding_queue, parse_filter, require_calibration
 from service.retrieval.errors import Flaw, InvalidContent, NothingToRead, ShardsMissing
 from service.retrieval.queries.aggregate import Aggregation, Grouping
 from service.storage import CollectionRecord, InvalidSearch, SearchTerm, parse_search

@@ -17,13 +17,7 @@ from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.confidence import ConfidenceModel
 from service.retrieval.queries.copies import share_as_copies
 from service.retrieval.queries.diversity import Places
-from service.retrieval.queries.question import (
-    Array,
-    DocumentDetail,
-    EncodedQuery,
-    Options,
-    build_mask,
-)
+from service.retrieval.queries.question import Array, DocumentDetail, EncodedQuery, Options, build_mask
 from service.retrieval.queries.reason import OUTSIDE_CALIBRATION, explain_verdict
 from service.retrieval.queries.terms import LogitTerms
 from service.retrieval.terms import Explanation, FilterTerm, parse_bias

@@ -13,13 +13,7 @@ from attention.arrays import F64, I64
 from attention.lookup import AnyBias, AnyMask
 from service.retrieval.collections import AnyCollection, Snapshot
 from service.retrieval.errors import InvalidContent
-from service.retrieval.queries.question import (
-    Array,
-    Options,
-    describe_length,
-    fits_full_text,
-    get_full_text_weight,
-)
+from service.retrieval.queries.question import Array, Options, describe_length, fits_full_text, get_full_text_weight
 from service.retrieval.terms import Explanation, clip_addends, parse_bias
 from service.scheduling import READS
 from service.storage import Searched, SearchTerm
@@ -180,8 +174,8 @@ def add_reranked(terms: TermsBuilder | None, reranked: Sequence[RerankTerm]) -> 
         return LogitTerms(None, *snapshot.build_bias((), None, (term.rows, term.addends)), term)
 
     def build(snapshot: Snapshot) -> list[LogitTerms]:
-        others = [None] * len(reranked) if terms is None else terms(snapshot)
-        pairs = zip(join_reranked(others, reranked), reranked, strict=True)
+        without_reranker = [None] * len(reranked) if terms is None else terms(snapshot)
+        pairs = zip(join_reranked(without_reranker, reranked), reranked, strict=True)
         return [build_one(snapshot, joined, term) for joined, term in pairs]
 
     return build

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from service.retrieval.terms.bias import (
     MAX_ADDEND,
-    FieldTerm,
     FilterTerm,
     Recency,
     Term,
@@ -21,7 +20,6 @@ from service.retrieval.terms.logit_terms import (
     EXPLAIN_CALL,
     ORIGINS_CALL,
     Explanation,
-    FieldSource,
     LogitTerm,
     TermSum,
     evaluate_terms,

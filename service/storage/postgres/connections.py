@@ -15,14 +15,7 @@ import psycopg
 from psycopg import Connection, Cursor, IsolationLevel, conninfo, errors
 from psycopg.pq import Format, TransactionStatus
 
-from service.storage.errors import (
-    DiskFull,
-    StorageError,
-    StorageFailed,
-    StoreClosed,
-    StoreRefused,
-    StoreUnavailable,
-)
+from service.storage.errors import DiskFull, StorageError, StorageFailed, StoreClosed, StoreRefused, StoreUnavailable
 from service.storage.postgres.schema.version import prepare_schema, read_version, refuse_unfit
 from service.storage.records import DatabaseInfo
 

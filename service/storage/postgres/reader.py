@@ -48,12 +48,7 @@ from service.storage.records import (
     StoredDocument,
 )
 from service.storage.restricted import RestrictedSearch, visible_names
-from service.storage.serialisation import (
-    NUL,
-    TEXT_COLUMNS,
-    TEXTS,
-    texts_of,
-)
+from service.storage.serialisation import NUL, TEXT_COLUMNS, TEXTS, texts_of
 from service.storage.sql import Rows, SQLReader
 from service.storage.visibility import ALL, Visibility
 

@@ -31,11 +31,7 @@ from service.storage.records import (
     StoredDocument,
 )
 from service.storage.restricted import RestrictedSearch, visible_names
-from service.storage.serialisation import (
-    TEXT_COLUMNS,
-    TEXTS,
-    texts_of,
-)
+from service.storage.serialisation import TEXT_COLUMNS, TEXTS, texts_of
 from service.storage.sql import Rows, SQLReader
 from service.storage.sqlite import document_rows, vector_rows
 from service.storage.sqlite.fields import read_column, read_facts, read_kinds, read_names, rows_in_order

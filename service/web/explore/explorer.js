@@ -81,7 +81,7 @@ const UNREAD = "softkv reads rows";
 export class Explorer {
   #tabs;
   #panel;
-  /** What answers in an exported page. */
+  /** The stored answers of an exported page. */
   #shelf;
   #api;
   /** @type {Look} */

@@ -1,4 +1,4 @@
-/** What answers in a page that was exported, and so has no service: `built/exported.js`. */
+/** The stored answers of an exported page, which has no service: `built/exported.js`. */
 
 import { isExported } from "./assets.js";
 import { runScript } from "./script.js";

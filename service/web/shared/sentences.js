@@ -56,7 +56,7 @@ export function nothingFits(say, { keys, answer: { weights, nullWeight, heaviest
 }
 
 /**
- * What a head looks at, on average over the words.
+ * Describe where a head looks, on average over the words.
  *
  * @param {Say} say
  * @param {{layer: number, head: number, weights: ArrayLike<number>, tokens: number}} shown layer and head from 1; weights [tokens, tokens]

@@ -1,6 +1,6 @@
 /**
- * Where everything is in the picture of attention, and the outlines of its threads: numbers and texts of paths, without
- * an element of the page.
+ * The places of words and the outlines of threads in the picture of attention: numbers and texts of paths, without an
+ * element of the page.
  */
 
 import { HEIGHT, WIDTH } from "./drawings.js";

@@ -21,14 +21,7 @@ from service.storage import CollectionRecord, Extent, SharedStore, parse_conditi
 from softkv_cluster.lookup import BIAS_ADDENDS, BIAS_DOCUMENTS, Message
 from softkv_cluster.placement import shard_stop
 from softkv_cluster.server.files import ReplicaFiles
-from softkv_cluster.server.replica import (
-    FieldTooLarge,
-    LogStep,
-    Replica,
-    VersionCleared,
-    plan_steps,
-    read_written_rows,
-)
+from softkv_cluster.server.replica import FieldTooLarge, LogStep, Replica, VersionCleared, plan_steps, read_written_rows
 from softkv_cluster.server.terms import BiasCache, ReplicaFields, find_forbidden, parse_terms
 
 Respond: TypeAlias = Callable[..., Message]
