@@ -47,7 +47,7 @@ EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["p
 
 def environment_of_servers() -> dict[str, str]:
     """Return Ray's settings that softkv sets, without importing Ray."""
-    source = (ROOT / "service" / "cluster" / "ray_cluster.py").read_text(encoding="utf-8")
+    source = (ROOT / "extensions" / "cluster" / "softkv_cluster" / "ray_cluster.py").read_text(encoding="utf-8")
     [values] = [
         node.value
         for node in ast.parse(source).body
@@ -123,7 +123,7 @@ def test_all_members_have_one_image_with_ray_and_the_driver():
     assert {member["image"] for member in OURS.values()} == {"softkv"}
     [build] = {str(member["build"]): member["build"] for member in OURS.values()}.values()
     assert build["args"].keys() == {*PRODUCTION["build"]["args"]}
-    assert [name.partition("[")[0].partition("=")[0] for name in EXTRAS[build["args"]["EXTRAS"]]] == ["psycopg", "ray"]
+    assert [name.partition("[")[0].partition("=")[0] for name in EXTRAS[build["args"]["EXTRAS"]]] == ["psycopg", "ray", "softkv-cluster"]
 
 
 def test_the_extra_has_the_tested_version_of_ray():

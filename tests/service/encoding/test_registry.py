@@ -86,7 +86,7 @@ def test_prompts_are_honoured_as_sentence_transformers_does(model_copy, prompts)
         "document": reference.encode_document(text, show_progress_bar=False),
     }
     for purpose, vector in expected.items():
-        np.testing.assert_allclose(prompted.encode([text], purpose).vectors[0], vector, rtol=0, atol=1e-6)
+        np.testing.assert_allclose(prompted.encode([text], purpose).vectors[0], vector, rtol=0, atol=4e-6)
 
 
 def test_a_prompt_is_read_and_counted(model_copy, encoder):

@@ -18,7 +18,7 @@ from attention.kernels import in_c
 from attention.kernels.in_c import KernelsInC
 from attention.kernels.native import pointers
 from attention.kernels.native.kinds import KINDS
-from attention.kernels.native.library import Library, library_of
+from attention.kernels.native.library import Library, library_of, usable_kinds
 from tests.attention.kernels.native import cases
 from tests.attention.kernels.native.mistakes import mistaken_cases
 from tests.attention.kernels.native.placing import GuardedPages, placed
@@ -95,6 +95,7 @@ def main() -> None:
     parser.add_argument("library", nargs="?")
     chosen = parser.parse_args()
     kind = next(kind for kind in KINDS if kind.name == chosen.kind)
+    usable_kinds()  # asks Linux for the matrix unit
     library = Library(ctypes.CDLL(chosen.library), kind) if chosen.library else library_of(kind)
     running = KernelsInC(library)
     for name, case in SUITES[chosen.suite]().items():

@@ -219,6 +219,6 @@ def test_without_its_library_mcp_is_a_501_with_the_install_command(tmp_path, mon
 
 
 def test_the_service_starts_without_its_library() -> None:
-    heavy = ["mcp", "mcp_types", "jsonschema", "service.mcp", "softkv"]
+    heavy = ["mcp", "mcp_types", "jsonschema", "service.mcp", "softkv.client"]
     code = f"import sys, service.app; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
