@@ -111,13 +111,15 @@ def test_a_guess_stands_above_the_dots_of_a_phone(read: Read, chapter: str) -> N
 def test_a_long_question_grows_its_box_and_an_empty_box_names_it(read: Read) -> None:
     page = read()
     field = page.locator("#hard-and-soft textarea")
-    before = page.locator("#hard-and-soft .asked .card").first.bounding_box()
+    card = page.locator("#hard-and-soft .asked .card").first
+    expect(card).to_be_visible()
+    before = card.bounding_box()
     field.fill("")
     expect(field).to_have_attribute("placeholder", "Still shown: the colour of a calm sea")
     field.fill("which of all the colours that I have ever seen is nearest to that of a calm sea " * 3)
     field.press("Enter")
     page.wait_for_function("() => document.querySelectorAll('#hard-and-soft .asked-picture .query-text').length > 5")
-    grown = page.locator("#hard-and-soft .asked .card").first.bounding_box()
+    grown = card.bounding_box()
     assert before
     assert grown
     assert grown["height"] > 2 * before["height"]
