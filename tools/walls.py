@@ -135,12 +135,12 @@ def suites(words: Sequence[str], passed: dict[str, str]) -> Iterator[tuple[list[
     if words[:1] == ["passed"]:
         yield [words[1]], [] if words[1] in FRAMEWORKS else by_day
     elif words[:1] == ["frameworks"]:  # one service for all that run the same
-        known = [name for name, wall in FRAMEWORKS.items() if passed.get(name) == digest(wall)]
+        unchanged = [name for name, wall in FRAMEWORKS.items() if passed.get(name) == digest(wall)]
         yield from (
             (names, options)
             for names, options in (
-                (known, ["-m", "end_to_end"]),
-                ([name for name in FRAMEWORKS if name not in known], []),
+                (unchanged, ["-m", "end_to_end"]),
+                ([name for name in FRAMEWORKS if name not in unchanged], []),
             )
             if names
         )
@@ -164,9 +164,9 @@ def main(words: list[str]) -> int:
     """Run suites, and return the exit status of the first that fails."""
     options = [word for word in words if word.startswith("-")]
     words = [word for word in words if word not in options]
-    known = (*WALLS, *FRAMEWORKS)
-    if words[:1] == ["passed"] and (name := "".join(words[1:])) not in known:
-        sys.exit(f"Expected the name of a wall, one of {', '.join(known)}, got {name!r}. Write make passed WALL=NAME.")
+    walls = (*WALLS, *FRAMEWORKS)
+    if words[:1] == ["passed"] and (name := "".join(words[1:])) not in walls:
+        sys.exit(f"Expected the name of a wall, one of {', '.join(walls)}, got {name!r}. Write make passed WALL=NAME.")
     statuses = []
     for names, selection in suites(words, read_passed()):
         run = [*command(names, selection), *options]

@@ -1,4 +1,4 @@
-"""What both stores say in the same SQL. Their statements differ only in the marks of parameters and the schema.
+"""The SQL that both stores share. Their statements differ only in the marks of parameters and the schema.
 
 Statements here have `?` for a parameter, and tables in the schema `softkv`, which SQLite does not have.
 """
@@ -476,7 +476,7 @@ class SQLWriter(SQLReader):
 
 
 def pick_key(row_by_number: dict[int, tuple[Any, ...]], row: int) -> tuple[Any, ...]:
-    """Return the columns of the key with this row number; raises DocumentDamaged if there is none."""
+    """Return the columns of a key by its row number. If there is none, raise DocumentDamaged."""
     try:
         return row_by_number[row]
     except KeyError:

@@ -1,4 +1,4 @@
-"""What the workshop adds to the service, by the entry point `workshop` of `softkv.parts`."""
+"""The part of the service that the workshop adds, by the entry point `workshop` of `softkv.parts`."""
 
 from __future__ import annotations
 

@@ -204,7 +204,7 @@ class Heads:
 def build_reranked(plan: Plan, heads: Heads, snapshot: Snapshot) -> Planned[list[Result]]:
     """Build the questions of a plan with a reranker's terms for one version of the collection.
 
-    There are none if the answers without these terms are of this version, and the terms can be added to them.
+    No question is left if the answers without these terms have this version, and the terms can be added to them.
     """
     settled = heads.settle(snapshot)
     if settled is None:

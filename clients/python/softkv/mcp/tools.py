@@ -123,7 +123,7 @@ MATCH = object_of(
     optional=("value", "confidence", "expires"),
 )
 WARNINGS = list_of(
-    text(), "Comparisons in `where` of a field with a type that its values do not have. Left out if there are none."
+    text(), "Warnings that `where` compares a field with a value of another type. Left out if there are none."
 )
 ANSWER: dict[str, Schema] = {
     "verdict": text(

@@ -1,4 +1,4 @@
-"""What holds of answers from views in this process also holds of rows that others hold, with the core's own tests."""
+"""The tests of answers from views, run again with views whose rows other processes hold."""
 
 from __future__ import annotations
 

@@ -93,5 +93,5 @@ def test_a_cell_has_its_json_or_is_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / "t.parquet"
     ids = [str(i) for i in range(len(values))]
     parquet.write_table(pyarrow.table({"id": ids, "key": ids, "cell": pyarrow.array(values, kind)}), path)
-    wanted = {id_: value for id_, value in zip(ids, expected, strict=True) if value is not REFUSED}
-    assert {row.id: row.document["metadata"]["cell"] for row in open_table(path) if row.document} == wanted
+    readable = {id_: value for id_, value in zip(ids, expected, strict=True) if value is not REFUSED}
+    assert {row.id: row.document["metadata"]["cell"] for row in open_table(path) if row.document} == readable
