@@ -123,8 +123,8 @@ class Settings(BaseSettings):
     )
     lab: Annotated[Literal["writers", "readers"], ACCESS] = Field(
         "writers",
-        description="callers that may train models in the [lab](../teach/lab.md#access): `writers`, or `readers` for "
-        "every caller that may read",
+        description="callers that may train models in the [lab](../../workshop/docs/teach/lab.md#access): `writers`, "
+        "or `readers` for every caller that may read",
     )
 
     unix_socket: Annotated[Path | None, NETWORK] = Field(

@@ -15,10 +15,16 @@ from service.settings import Settings
 from tests.examples import ROOT, Page, run_commands, run_python
 from tests.running import RunningService
 from tools import settings_tables
+from tools.documentation.pages import sources
 
 DOCS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md"))
 PAGES = [Page(name) for name in ("README.md", "CONTRIBUTING.md", *DOCS)]
-OF_WALLS = [Page(str(path.relative_to(ROOT))) for path in sorted(ROOT.glob("extensions/*/docs/**/*.md"))]
+# Whose examples run in the suites of their walls.
+OF_WALLS = [
+    Page(str(path.relative_to(ROOT)))
+    for path in sources()
+    if path.suffix == ".md" and not path.is_relative_to(ROOT / "docs")
+]
 OTHERS = ("ARCHITECTURE.md", "CHANGELOG.md", "docker/README.md", ".github/RELEASING.md")
 LINKING = [*PAGES, *OF_WALLS, *map(Page, OTHERS)]
 # Whose paths are whole, from the root of the repository.
@@ -30,10 +36,6 @@ PACKAGES = sorted(
     str(path.relative_to(ROOT)) for folder in HOUSE for path in folder.rglob("__init__.py") if path.stat().st_size
 )
 
-# Whose Python runs where these are installed: test_documented.py of their suites, by make integrations.
-SUITES = {f"docs/guide/{name}.md": name for name in ("langchain", "langgraph", "llamaindex", "haystack", "mem0")}
-SUITES["docs/teach/widget.md"] = "widget"
-FRAMEWORKS = [page for page in PAGES if page.name in SUITES]
 TENANTS = Page("docs/guide/recipes/tenants.md")  # wants a service with keys
 DEPLOYING = Page("docs/operate/deploying.md")  # goes on with its collection on a server
 
@@ -63,18 +65,19 @@ def test_commands_are_answered_as_the_page_shows_and_leave_no_collection(page, l
     assert compared > 0 or not any("curl" in text for language, text in page.blocks if language == "sh")
 
 
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if page not in (*FRAMEWORKS, TENANTS)], ids=lambda page: page.name
-)
+@pytest.mark.parametrize("page", [page for page in PAGES if page != TENANTS], ids=lambda page: page.name)
 def test_examples_in_python_print_their_comments_and_leave_no_collection(page, library):
     run_python(page, library.url)
     assert collections(library) == ["library"]
 
 
-@pytest.mark.parametrize("page", FRAMEWORKS, ids=lambda page: page.name)
-def test_the_python_of_a_framework_runs_in_its_own_suite(page):
-    suite = ROOT / "clients" / SUITES[page.name] / "tests" / "test_documented.py"
-    assert f'run_python(Page("{page.name}")' in suite.read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", OF_WALLS, ids=lambda page: page.name)
+def test_the_examples_of_a_wall_run_in_its_own_suite(page):
+    tests = (ROOT / page.name.partition("/docs/")[0] / "tests").rglob("test_*.py")
+    suite = "\n".join(path.read_text(encoding="utf-8") for path in tests)
+    ran = {"python": "run_python", "json": "run_commands"}
+    calls = {f'{ran[language]}(Page("{page.name}")' for language, _ in page.blocks if language in ran}
+    assert [call for call in calls if call not in suite] == []
 
 
 def test_tenants_are_kept_apart_as_the_page_shows(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ import pytest
 
 from tests.examples import ROOT
 from tools import pictures
+from tools.documentation.pages import sources
 
 IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)]+\.svg)\)")
 FEWEST_CHARACTERS = 60
@@ -34,7 +35,7 @@ def test_each_file_matches_its_program(numbers: dict[str, Any]) -> None:
 
 def test_each_picture_is_on_a_page_with_an_alternative_text() -> None:
     pages: defaultdict[str, list[Path]] = defaultdict(list)
-    documented = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("extensions/*/docs/**/*.md")]
+    documented = [path for path in sources() if path.suffix == ".md"]
     for page in [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *documented]:
         for alternative, target in IMAGE.findall(page.read_text(encoding="utf-8")):
             path = (page.parent / target).resolve()

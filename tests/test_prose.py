@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.examples import Page
+from tools.documentation.pages import sources
 from tools.prose import (
     PACKAGES,
     PATTERNS,
@@ -98,8 +99,8 @@ def test_comments_of_scripts_are_plain(path):
 
 
 TOP = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docker/README.md", "attention/README.md")
-FILES = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("extensions/**/*.md")]
-PAGES = [Page(name) for name in (*TOP, *(str(path.relative_to(ROOT)) for path in FILES))]
+FILES = {*(path for path in sources() if path.suffix == ".md"), *ROOT.glob("extensions/**/*.md")}
+PAGES = [Page(name) for name in (*TOP, *(str(path.relative_to(ROOT)) for path in sorted(FILES)))]
 MAX_WORDS = 2_500
 # The documentation of httpx, starlette and datasette has at most 2 of a kind in 10,000 words.
 MAX_MARKS = 1.0

@@ -121,7 +121,7 @@ def test_the_tutorial_shows_the_output_of_the_command(tmp_path, monkeypatch):
 def test_the_lesson_of_an_hour_is_the_plan_of_the_page():
     plan = json.loads((ROOT / "workshop/softkv_workshop/web/lesson/plan.json").read_text(encoding="utf-8"))
     begins = [part["from"] for part in plan["parts"]] + [plan["minutes"]]
-    rows = re.findall(r"^\| (\d+–\d+) \| .+? \|(.*)\|$", Page("docs/teach/workshop.md").text, re.MULTILINE)
+    rows = re.findall(r"^\| (\d+–\d+) \| .+? \|(.*)\|$", Page("workshop/docs/teach/workshop.md").text, re.MULTILINE)
     assert [minutes for minutes, _ in rows] == [f"{begin}–{end}" for begin, end in pairwise(begins)]
     for (_, where), part in zip(rows, plan["parts"], strict=True):
         for place in re.findall(r"`([#/][\w-]+)`", where):

@@ -14,17 +14,18 @@ from pathlib import Path
 from statistics import median
 
 from tools.prose import ROOT, code_lines, comment_lines, docstring_lines
-from tools.walls import WALLS
+from tools.walls import FRAMEWORKS, WALLS
 
+OF_WALLS = {name: wall.folder for name, wall in WALLS.items()}
+FOLDERS = "|".join(["clients/python/softkv/integrations", *(wall.folder for wall in FRAMEWORKS.values())])
+OF_WALLS["frameworks"] = f"({FOLDERS})"
 PYTHON = {
     "attention": r"attention/",
     "service": r"service/",
     "client": r"clients/python/softkv/",
-    "partner packages": r"clients/(?!python/|typescript/)(?!.*tests/)|clients/python/softkv/"
-    r"(langchain|langgraph|llamaindex|haystack|mem0|integrations)/",
-    **{f"{name} (wall)": f"{wall.folder}/" for name, wall in WALLS.items()},
-    "tests": r"tests/|clients/.*/tests/|(extensions|workshop)/conftest",
-    **{f"{name} (its tests)": f"{wall.folder}/tests/" for name, wall in WALLS.items()},
+    **{f"{name} (wall)": f"{folder}/" for name, folder in OF_WALLS.items()},
+    "tests": r"tests/|(extensions|workshop)/conftest",
+    **{f"{name} (its tests)": f"{folder}/tests/" for name, folder in OF_WALLS.items()},
     "tools": r"tools/",
     "benchmarks": r"benchmarks/",
 }
@@ -65,7 +66,7 @@ def python_table(root: Path, names: list[str]) -> list[str]:
                 if re.match(PYTHON[tree], name):
                     trees[tree].append(Module.read(root / name))
                     break
-    rows = [f"{'':18}{'files':>7}{'lines':>9}{'code':>9}{'docstring':>11}{'comments':>10}{'median':>8}{'largest':>9}"]
+    rows = [f"{'':23}{'files':>7}{'lines':>9}{'code':>9}{'docstring':>11}{'comments':>10}{'median':>8}{'largest':>9}"]
     for tree, modules in trees.items():
         if not modules:
             continue
@@ -75,7 +76,7 @@ def python_table(root: Path, names: list[str]) -> list[str]:
         comments = 1000 * sum(module.comments for module in modules) / lines
         sizes = [module.lines for module in modules]
         rows.append(
-            f"{tree:18}{len(modules):>7,}{lines:>9,}{code:>9,}{docstrings:>11.0%}{comments:>10.0f}"
+            f"{tree:23}{len(modules):>7,}{lines:>9,}{code:>9,}{docstrings:>11.0%}{comments:>10.0f}"
             f"{median(sizes):>8.0f}{max(sizes):>9,}"
         )
     return rows
@@ -85,7 +86,7 @@ def other_table(root: Path, names: list[str]) -> list[str]:
     """Return a line for each tree of scripts, with their lines, and each of docs, with its words."""
     scripts = {
         "page scripts": r"service/web/.*\.js$",
-        **{f"{name} (scripts)": rf"{wall.folder}/.*\.js$" for name, wall in WALLS.items()},
+        **{f"{name} (scripts)": rf"{folder}/.*\.js$" for name, folder in OF_WALLS.items()},
         "page styles": r"(service/web|workshop)/.*\.css$",
         "typescript client": r"clients/typescript/.*\.ts$",
     }
@@ -94,12 +95,12 @@ def other_table(root: Path, names: list[str]) -> list[str]:
         paths = [root / name for name in names if re.match(pattern, name)]
         lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in paths)
         if paths:
-            rows.append(f"{tree:18}{len(paths):>7,}{lines:>9,} lines")
-    docs = {"docs": r"docs/.*\.md$"} | {f"{name} (docs)": rf"{wall.folder}/.*\.md$" for name, wall in WALLS.items()}
+            rows.append(f"{tree:23}{len(paths):>7,}{lines:>9,} lines")
+    docs = {"docs": r"docs/.*\.md$"} | {f"{name} (docs)": rf"{folder}/.*\.md$" for name, folder in OF_WALLS.items()}
     for tree, pattern in docs.items():
         pages = [root / name for name in names if re.match(pattern, name)]
         words = sum(len(path.read_text(encoding="utf-8").split()) for path in pages)
-        rows.append(f"{tree:18}{len(pages):>7,}{words:>9,} words")
+        rows.append(f"{tree:23}{len(pages):>7,}{words:>9,} words")
     return rows
 
 

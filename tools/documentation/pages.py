@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tools import ROOT
+from tools.walls import FRAMEWORKS, WALLS
 
 DOCS = ROOT / "docs"
 # Pages that are outside docs/ in the repository, and their places in the site.
@@ -24,7 +25,9 @@ MADE = {
     "service/api/openapi.json": "reference/http.md",
 }
 NOT_PAGES = {"site"}  # folders of docs/ without pages
-OF_A_WALL = re.compile(r"^extensions/\w+/(?=docs/)")  # where a wall has pages, at the same places of the site
+# Where walls have pages, at the same places of the site.
+OF_WALLS = [wall.folder for wall in (WALLS | FRAMEWORKS).values()]
+OF_A_WALL = re.compile(rf"^(?:{'|'.join(OF_WALLS)})/(?=docs/)")
 FENCE = re.compile(r"^ *(```+|~~~+)")
 LINK = re.compile(r"(!?\[(?:(?!\n\n)[^\[\]]|\[[^\]]*\])*\]\()([^)\s]+)(\))")
 SOURCE = re.compile(r"""(\b(?:src|srcset|href)=")([^"]+)(")""")
@@ -168,9 +171,8 @@ def notebook(content: dict[str, Any], folder: Path, name: str) -> str:
 
 def sources() -> list[Path]:
     """Return the files of docs/, and of the folders docs/ of walls."""
-    return sorted(
-        path for docs in (DOCS, *ROOT.glob("extensions/*/docs")) for path in docs.rglob("*") if path.is_file()
-    )
+    folders = (DOCS, *(ROOT / folder / "docs" for folder in OF_WALLS))
+    return sorted(path for folder in folders for path in folder.rglob("*") if path.is_file())
 
 
 def copy_pages(folder: Path, branch: str) -> None:

@@ -1,4 +1,4 @@
-"""docs/guide/haystack.md: what its examples print, and that it has every argument."""
+"""clients/haystack/docs/guide/haystack.md: what its examples print, and that it has every argument."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from softkv.calls.queries import ATTEND_OPTIONS
 from softkv.integrations import RETRIEVER_OPTIONS
 from tests.examples import Page, run_python
 
-PAGE = Page("docs/guide/haystack.md")
+PAGE = Page("clients/haystack/docs/guide/haystack.md")
 
 
 @pytest.mark.end_to_end
 def test_examples_in_python_print_their_comments(client):
-    assert run_python(Page("docs/guide/haystack.md"), os.environ["SOFTKV_URL"]) == 3
+    assert run_python(Page("clients/haystack/docs/guide/haystack.md"), os.environ["SOFTKV_URL"]) == 3
     for item in client.collections("haystack-"):
         client.collection(item.name).drop()
 

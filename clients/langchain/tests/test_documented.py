@@ -1,4 +1,4 @@
-"""docs/guide/langchain.md: what its examples print, and that it has every argument."""
+"""clients/langchain/docs/guide/langchain.md: what its examples print, and that it has every argument."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from langchain_softkv import SoftkvCache, SoftkvEmbeddings, SoftkvRetriever, Sof
 from softkv.calls.queries import ATTEND_OPTIONS
 from tests.examples import Page, run_python
 
-PAGE = Page("docs/guide/langchain.md")
+PAGE = Page("clients/langchain/docs/guide/langchain.md")
 
 
 @pytest.mark.end_to_end
 def test_examples_in_python_print_their_comments(client):
-    assert run_python(Page("docs/guide/langchain.md"), os.environ["SOFTKV_URL"]) > 4
+    assert run_python(Page("clients/langchain/docs/guide/langchain.md"), os.environ["SOFTKV_URL"]) > 4
     assert client.collections("langchain-").count() == 0
 
 

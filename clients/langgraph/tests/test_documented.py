@@ -1,4 +1,4 @@
-"""docs/guide/langgraph.md: what its example prints, and that it has every argument."""
+"""clients/langgraph/docs/guide/langgraph.md: what its example prints, and that it has every argument."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 from langgraph_store_softkv import SoftkvSearchItem, SoftkvStore
 from tests.examples import Page, run_python
 
-PAGE = Page("docs/guide/langgraph.md")
+PAGE = Page("clients/langgraph/docs/guide/langgraph.md")
 
 
 @pytest.mark.end_to_end
 def test_examples_in_python_print_their_comments(client):
-    assert run_python(Page("docs/guide/langgraph.md"), os.environ["SOFTKV_URL"]) == 1
+    assert run_python(Page("clients/langgraph/docs/guide/langgraph.md"), os.environ["SOFTKV_URL"]) == 1
     client.collection("langgraph-guide").drop()
 
 

@@ -1,4 +1,4 @@
-"""docs/guide/llamaindex.md: what its examples print, and that it has every argument."""
+"""clients/llamaindex/docs/guide/llamaindex.md: what its examples print, and that it has every argument."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from softkv.calls.queries import ATTEND_OPTIONS
 from softkv.integrations import RETRIEVER_OPTIONS
 from tests.examples import Page, run_python
 
-PAGE = Page("docs/guide/llamaindex.md")
+PAGE = Page("clients/llamaindex/docs/guide/llamaindex.md")
 
 
 @pytest.mark.end_to_end
 def test_examples_in_python_print_their_comments(client):
-    assert run_python(Page("docs/guide/llamaindex.md"), os.environ["SOFTKV_URL"]) == 2
+    assert run_python(Page("clients/llamaindex/docs/guide/llamaindex.md"), os.environ["SOFTKV_URL"]) == 2
     for item in client.collections("llamaindex-"):
         client.collection(item.name).drop()
 

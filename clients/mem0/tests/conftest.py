@@ -70,7 +70,7 @@ def extractor() -> Iterator[Extractor]:
 
 @pytest.fixture
 def config(client: Client, name: Callable[[], str], extractor: Extractor, tmp_path: Any) -> dict[str, Any]:
-    """Return the configuration of a memory over a new collection, as docs/guide/mem0.md has it."""
+    """Return the configuration of a memory over a new collection, as clients/mem0/docs/guide/mem0.md has it."""
     service = {"openai_base_url": f"{os.environ['SOFTKV_URL']}/v1", "api_key": "none"}
     return {
         "vector_store": {"provider": "langchain", "config": {"client": SoftkvMemoryStore(name(), client=client)}},

@@ -1,4 +1,4 @@
-"""docs/guide/mem0.md: what its example prints, that it has every argument, and what it says of `SoftkvVectorStore`."""
+"""The page of mem0: what its example prints, that it has every argument, and what it says of `SoftkvVectorStore`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from langchain_softkv import InvalidInput, SoftkvVectorStore
 from softkv_mem0 import SoftkvMemoryStore
 from tests.examples import Page, run_python
 
-PAGE = Page("docs/guide/mem0.md")
+PAGE = Page("clients/mem0/docs/guide/mem0.md")
 ANNA = {"user_id": "anna"}
 
 
 @pytest.mark.end_to_end
 def test_examples_in_python_print_their_comments(client):
-    assert run_python(Page("docs/guide/mem0.md"), os.environ["SOFTKV_URL"]) == 1
+    assert run_python(Page("clients/mem0/docs/guide/mem0.md"), os.environ["SOFTKV_URL"]) == 1
     assert client.collections("mem0-").count() == 0
 
 

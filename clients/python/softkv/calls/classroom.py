@@ -51,7 +51,7 @@ def train(
     seed: int | None = None,
     pairs: Sequence[Mapping[str, str]] | None = None,
 ) -> Plan[None]:
-    """Train a small model in the service; docs/teach/lab.md explains each argument and event.
+    """Train a small model in the service; workshop/docs/teach/lab.md explains each argument and event.
 
     Args:
         task: what the model learns.
@@ -432,7 +432,7 @@ def words(cache: ServiceCache, code: str, question: int, *, row: str | None = No
 def hear_room(cache: ServiceCache, code: str, heard: EventHandler, *, secret: str | None = None) -> Plan[None]:
     """Listen to a room until it closes, or until `heard` returns True.
 
-    docs/teach/rooms.md lists the events. If the service runs in the same process, all events arrive at the end.
+    workshop/docs/teach/rooms.md lists the events. If the service runs in the same process, all arrive at the end.
 
     Args:
         code: the code of the room.
