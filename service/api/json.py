@@ -240,6 +240,11 @@ def _in_parts(content: Any) -> Iterator[bytes]:
             yield from serialise_parts(content[start])
 
 
+def pick(source: object, *names: str) -> dict[str, Any]:
+    """Return attributes of an object as fields of JSON, in this order."""
+    return {name: getattr(source, name) for name in names}
+
+
 NDJSON = "application/x-ndjson"
 COMPRESSION = 9  # of gzip's levels
 MIN_COMPRESSED_BYTES = 4096  # bytes

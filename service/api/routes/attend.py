@@ -7,7 +7,6 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import asdict
 from typing import Any, TypeVar
 
 import orjson
@@ -17,7 +16,7 @@ from attention.lookup import Evidence, Verdict
 from service.api.body import wait_if_heavy
 from service.api.document_json import required_detail, shape_fields, shape_matches, shape_warnings
 from service.api.events import Event, Events, event_responses
-from service.api.json import ArraysAnswer, JSONAnswer
+from service.api.json import ArraysAnswer, JSONAnswer, pick
 from service.api.problems.table import ANSWERING, WITH_BODY, refusals
 from service.api.routing import collection_behind, json_router
 from service.api.state import NameInPath, Running, instant_of
@@ -174,14 +173,12 @@ def _shape_groups(result: Result, body: AttendRequest) -> dict[str, Any]:
         return {}
     groups = [
         {
-            "value": group.value,
-            "weight": group.weight,
-            "documents": group.documents,
+            **pick(group, "value", "weight", "documents"),
             "matches": shape_matches(group.matches, result.answer, body.include, body.vector_format),
         }
         for group in result.group_by.groups
     ]
-    fields: dict[str, Any] = {"rest_weight": result.group_by.rest_weight, "error": result.group_by.error}
+    fields = pick(result.group_by, "rest_weight", "error")
     last = _group_after(body.group_by.cursor) + len(groups)
     fields["next_cursor"] = encode_cursor(str(last)) if result.group_by.more and last <= MAX_PAGE else None
     return {"group_by": {"field": body.group_by.field, "groups": groups, **fields}}
@@ -309,16 +306,11 @@ def shape_result(result: Result, include: Sequence[str], vector_format: str, too
         answer["output"] = write_vector(result.output, vector_format)
     answer["reason"] = result.reason
     answer["evidence"] = shape_evidence(lookup.evidence, result.verdict, alike=result.alike)
-    answer["certificate"] = {
-        "method": lookup.certificate.method,
-        "total_variation": lookup.certificate.total_variation,
-        "output_error": lookup.certificate.output_error,
-    }
+    answer["certificate"] = pick(lookup.certificate, "method", "total_variation", "output_error")
     if result.reranked is not None:
         answer["certificate"]["reranked"] = result.reranked
     if result.coverage is not None:
-        names = ("documents", "total", "max_missing_weight")
-        answer["coverage"] = {name: getattr(result.coverage, name) for name in names}
+        answer["coverage"] = pick(result.coverage, "documents", "total", "max_missing_weight")
     answer |= unknown_tokens(result.unknown_tokens) | full_text(result.full_text)
     answer |= {"temperature": lookup.evidence.temperature, "documents": lookup.documents, "keys": lookup.keys}
     return answer | shape_warnings(result.warnings) | {"took_ms": took_ms}
@@ -331,7 +323,7 @@ def unknown_tokens(count: int | None) -> dict[str, Any]:
 
 def full_text(added: FullText | None) -> dict[str, Any]:
     """Return the field with the effect of the query's words; empty without `full_text` in the request."""
-    return {} if added is None else {"full_text": asdict(added)}
+    return {} if added is None else {"full_text": added}
 
 
 def shape_evidence(measures: Evidence, verdict: Verdict, *, alike: bool) -> dict[str, Any]:
@@ -340,11 +332,7 @@ def shape_evidence(measures: Evidence, verdict: Verdict, *, alike: bool) -> dict
         "verdict": verdict.stands,
         "verdict_certain": verdict.certain,
         "alike": alike,
-        "null_weight": measures.null_weight,
-        "null_similarity": measures.null_similarity,
-        "log_partition": measures.log_partition,
-        "entropy": measures.entropy,
-        "effective_documents": measures.effective_documents,
+        **pick(measures, "null_weight", "null_similarity", "log_partition", "entropy", "effective_documents"),
     }
 
 
@@ -394,16 +382,14 @@ async def sweep(name: NameInPath, body: SweepRequest, request: Request, running:
             "temperatures": [
                 {
                     "temperature": step.evidence.temperature,
-                    "weights": step.weights,
-                    "rest_weight": step.rest_weight,
+                    **pick(step, "weights", "rest_weight"),
                     "evidence": shape_evidence(step.evidence, step.verdict, alike=step.alike),
                 }
                 for step in swept.temperatures
             ],
             **unknown_tokens(swept.unknown_tokens),
             **full_text(swept.full_text),
-            "documents": swept.documents,
-            "keys": swept.keys,
+            **pick(swept, "documents", "keys"),
             **shape_warnings(swept.warnings),
             **shape_applied(applied),
             **collection_behind(request),
@@ -444,8 +430,7 @@ async def attend_arrays(body: AttentionRequest, request: Request) -> Response:
     answer: dict[str, Any] = {
         "output": attention.output,
         **{name: getattr(attended, name) for name in body.include},
-        "log_partition": attended.log_partition,
-        "null_weight": attended.null_weight,
+        **pick(attended, "log_partition", "null_weight"),
     }
     if body.intermediates:
         answer["intermediates"] = attention.intermediates

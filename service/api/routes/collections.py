@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 
 from attention.lookup import Background, BoundedBackground
-from service.api.json import JSONAnswer
+from service.api.json import JSONAnswer, pick
 from service.api.keyring import Holder
 from service.api.problems.table import ENCODING, OF_A_COLLECTION, STORED, WITH_BODY, WRITING, refusals
 from service.api.routes.calibrate import shape_kept
@@ -64,14 +64,8 @@ def _describe_record(
     settings = record.settings
     return {
         "name": record.name,
-        "similarity": settings.similarity,
-        "dimension": settings.dimension,
-        "value_dimension": settings.value_dimension,
-        "encoder": settings.encoder,
-        "precision": settings.precision,
-        "value_from": settings.value_from,
-        "temperature": settings.temperature,
-        "null": settings.null,
+        **pick(settings, "similarity", "dimension", "value_dimension", "encoder", "precision"),
+        **pick(settings, "value_from", "temperature", "null"),
         "background": None if background is None else shape_background(background),
         "null_similarity": level,
         "calibration": shape_kept(counted),
@@ -93,12 +87,8 @@ def _describe_with_costs(collection: AnyCollection) -> dict[str, Any]:
         costs = collection.costs(record, reader)
         if costs is not None:
             p99 = None if costs.p99_seconds is None else costs.p99_seconds * 1e3
-            described["costs"] = {
-                "memory_bytes": costs.memory_bytes,
-                "disk_bytes": costs.disk_bytes,
-                "asked": costs.questions,
-                "p99_ms": p99,
-            }
+            sizes = pick(costs, "memory_bytes", "disk_bytes")
+            described["costs"] = {**sizes, "asked": costs.questions, "p99_ms": p99}
         described["calibration"] = shape_kept(collection.with_counts(record, reader), read_seen(record, reader))
     return described
 
@@ -109,8 +99,7 @@ def shape_background(null: NullBackground) -> dict[str, Any]:
     at_least = background.at_least
     return {
         **_shape_capped(background),
-        "of": null.of,
-        "pairs": null.pairs,
+        **pick(null, "of", "pairs"),
         "short": null.short and _shape_capped(_with_bounds(null.short)),
         "at_least": at_least and _shape_capped(_with_bounds(at_least)),
         "fades_from": at_least and background.fades_from,
@@ -124,8 +113,7 @@ def _with_bounds(background: Background) -> BoundedBackground:
 
 
 def _shape_capped(background: BoundedBackground) -> dict[str, Any]:
-    at_most = background.at_most and asdict(background.at_most)
-    return {"mean": background.mean, "deviation": background.deviation, "at_most": at_most}
+    return pick(background, "mean", "deviation", "at_most")
 
 
 def _describe_all(collections: Iterable[AnyCollection]) -> list[dict[str, Any]]:

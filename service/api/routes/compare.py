@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import Request, Response
 
 from service.api.document_json import parse_document, shape_fields
-from service.api.json import CompressedAnswer
+from service.api.json import CompressedAnswer, pick
 from service.api.problems.table import ANSWERING, ENCODING, WITH_BODY, refusals
 from service.api.routes.attend import parse_query, shape_applied, shape_result, with_defaults
 from service.api.routes.collections import shape_background
@@ -74,8 +74,7 @@ def _shape(compared: ComparisonResult) -> dict[str, Any]:
     documents, best_keys = [match.document for match in compared.nearest], [match.spoke for match in compared.nearest]
     fields = shape_fields(documents, best_keys, FIELDS, "numbers")
     nearest = [
-        {"id": match.id, "similarity": match.similarity, **content}
-        for match, content in zip(compared.nearest, fields, strict=True)
+        pick(match, "id", "similarity") | content for match, content in zip(compared.nearest, fields, strict=True)
     ]
     return {
         "sql": _sql(compared.sql),
@@ -91,7 +90,7 @@ def _sql(timed: TimedSearch) -> dict[str, Any]:
     return {
         "statement": search.statement,
         "parameters": {name: _shape_parameter(value) for name, value in search.parameters.items()},
-        "rows": [{"id": row.id, "key": row.key, "value": row.value} for row in search.rows],
+        "rows": [pick(row, "id", "key", "value") for row in search.rows],
         "took_ms": timed.took_ms,
     }
 

@@ -11,7 +11,7 @@ import numpy as np
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
-from service.api.json import NDJSON, JSONAnswer, ndjson
+from service.api.json import NDJSON, JSONAnswer, ndjson, pick
 from service.api.middleware.access import check_key_again
 from service.api.problems.errors import KeyRefused, ServiceStopping
 from service.api.problems.handlers import problem_response
@@ -77,9 +77,7 @@ async def encode(body: EncodeRequest, request: Request, running: Running) -> Res
         "model": queue.encoder.name,
         "dimension": queue.encoder.dimension,
         "embeddings": write_vector(encoded.vectors, body.vector_format),
-        "token_counts": encoded.token_counts,
-        "truncated": encoded.truncated,
-        "unknown_tokens": encoded.unknown_tokens,
+        **pick(encoded, "token_counts", "truncated", "unknown_tokens"),
     }
     tokens = await _tokens(queue, body.texts, body)
     if tokens is not None:
@@ -135,9 +133,7 @@ def _shape(part: Encoded, first: int, tokens: Tokens, vector_format: str) -> Ite
         line = {
             "index": first + i,
             "embedding": write_vector(text.vector, vector_format),
-            "token_count": text.token_count,
-            "truncated": text.truncated,
-            "unknown_tokens": text.unknown_tokens,
+            **pick(text, "token_count", "truncated", "unknown_tokens"),
         }
         yield line if tokens is None else line | {"tokens": [token._asdict() for token in tokens[i]]}
 

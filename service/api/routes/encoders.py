@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import Path, Response
 
-from service.api.json import JSONAnswer
+from service.api.json import JSONAnswer, pick
 from service.api.problems.table import refusals
 from service.api.routing import filters, json_router, reaches, requires
 from service.api.state import Running
@@ -22,14 +21,12 @@ def _describe(encoder: LoadingEncoder, encoders: Encoders) -> dict[str, Any]:
     loaded, facts = encoder.encoder, encoder.facts
     notes = " ".join(f"{note}." for note in loaded.notes) if loaded is not None else ""
     return {
-        "name": encoder.name,
-        "kind": encoder.kind,
-        "model": encoder.model,
+        **pick(encoder, "name", "kind", "model"),
         "dimension": None if facts is None else facts.dimension,
         "state": encoder.state,
         "detail": str(encoder.failure) if encoder.failure is not None else notes or None,
         "temperature": None if facts is None else facts.temperature,
-        "background": None if facts is None else asdict(facts.backgrounds.texts),
+        "background": None if facts is None else facts.backgrounds.texts,
         "memory_bytes": 0 if loaded is None else loaded.memory_bytes,
         "default": encoder is encoders.default,
     }

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
 
-from service.api.json import JSONAnswer
+from service.api.json import JSONAnswer, pick
 from service.api.middleware import access_record
 from service.api.problems.table import ANSWERING, OF_A_COLLECTION, WITH_BODY, WRITING, refusals
 from service.api.routes.idempotency import Idempotent
@@ -47,9 +46,7 @@ async def give_feedback(
 
     def answer(records: int) -> Response:
         access_record.note(count=records)
-        return JSONAnswer(
-            {"kept": records, "left_out": [asdict(flaw) for flaw in left_out], **collection_behind(request)}
-        )
+        return JSONAnswer({"kept": records, "left_out": left_out, **collection_behind(request)})
 
     collection = running.catalogue.collection(name)
     judgements, left_out = await READS.run(labels.leave_missing_out, collection, judgements)
@@ -78,8 +75,7 @@ async def list_feedback(
     return JSONAnswer(
         {
             "feedback": [_shape(record) for record in page.records],
-            "next_cursor": page.next_cursor,
-            "count": page.count,
+            **pick(page, "next_cursor", "count"),
             **collection_behind(request),
         }
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from fastapi import Request, Response
@@ -91,8 +90,4 @@ def shape_kept_projection(record: CollectionRecord) -> dict[str, Any] | None:
 
 
 def _shape_projection(projection: Projection) -> dict[str, Any]:
-    return {
-        "rank": projection.rank,
-        "at": format_time(projection.at),
-        "trained": projection.trained and asdict(projection.trained),
-    }
+    return {"rank": projection.rank, "at": format_time(projection.at), "trained": projection.trained}

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from service.api.json import JSONAnswer
+from service.api.json import JSONAnswer, pick
 from service.api.problems.table import ENCODING, OF_A_COLLECTION, STORED, WITH_BODY, WRITING, refusals
 from service.api.routes.idempotency import Idempotent
 from service.api.routing import collection_behind, filters, json_router, requires, takes
@@ -24,15 +24,13 @@ def _shape(status: JobStatus, request: Request) -> dict[str, Any]:
     job = status.job
     return {
         **collection_behind(request),
-        "state": job.state,
-        "reason": job.reason,
+        **pick(job, "state", "reason"),
         "from": job.encoder,
         "to": job.to,
-        "documents": status.documents,
-        "done": status.done,
+        **pick(status, "documents", "done"),
         "started": format_time(job.started),
         "ended": format_time(job.ended),
-        "drops": list(job.drops),
+        "drops": job.drops,
     }
 
 

@@ -32,7 +32,8 @@ LEAST_LOG = float(np.log(MIN_PROBABILITY))
 NOTHING_REFUSED = np.empty(0, dtype=np.bool_)
 
 
-class Metric(NamedTuple):
+@dataclass(frozen=True)
+class Metric:
     """A metric and its standard error; both None if there was nothing to measure."""
 
     value: float | None

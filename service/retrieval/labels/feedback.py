@@ -280,19 +280,16 @@ class Seen:
 
     Attributes:
         confidence: the mean confidence of first matches, and the share of them that was right; None without questions.
-        error: the standard error of the difference of both.
+        drift: the observed less the expected share of first matches that are right; None without questions.
+        error: its standard error; None without two questions.
         coverage: the coverage that conformal sets promise, and the share of right documents that were in them; None
             without questions.
     """
 
     confidence: Frequency | None
+    drift: float | None
     error: float | None
     coverage: Frequency | None
-
-    @property
-    def drift(self) -> float | None:
-        """The observed less the expected share of first matches that are right."""
-        return None if self.confidence is None else self.confidence.observed - self.confidence.expected
 
 
 def summarise_seen(calibration: Calibration, records: Iterable[FeedbackRecord]) -> Seen:
@@ -320,8 +317,10 @@ def summarise_seen(calibration: Calibration, records: Iterable[FeedbackRecord]) 
             covered.append(observed["covered"])
     seen = np.array(rights, dtype=np.float64) - np.array(confidences)
     n = len(seen)
+    confidence = Frequency(n, float(np.mean(confidences)), float(np.mean(rights))) if n else None
     return Seen(
-        Frequency(n, float(np.mean(confidences)), float(np.mean(rights))) if n else None,
+        confidence,
+        None if confidence is None else confidence.observed - confidence.expected,
         float(np.std(seen, ddof=1) / np.sqrt(n)) if n > 1 else None,
         Frequency(len(covered), COVERAGE, float(np.mean(covered))) if covered else None,
     )

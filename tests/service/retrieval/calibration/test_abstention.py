@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.retrieval.calibration import Calibration, Curve, PreviousWeighting, Variant, evaluate_itself
+from service.retrieval.calibration import Calibration, Curve, Metric, PreviousWeighting, Variant, evaluate_itself
 from service.retrieval.calibration.abstention import (
     DOUBT,
     KEPT,
@@ -103,7 +103,7 @@ def test_made_questions_choose_the_temperature_only_where_the_labels_become_like
         assert (evaluation.plain.cell[1] != profiles.own_index) is changes
         assert evaluation.plain.variant.thresholds == {}
         assert evaluation.plain.variant.none_from == 0.5
-        assert evaluation.after.coverage == (None, None)
+        assert evaluation.after.coverage == Metric(None, None)
 
 
 def test_made_questions_never_raise_the_temperature():

@@ -131,7 +131,7 @@ def test_a_curve_from_few_labels_has_two_parameters():
 def test_empty_folds_have_no_coverage():
     profiles = drawn(50, 3)
     few = np.concatenate([np.flatnonzero(profiles.present)[:10], np.flatnonzero(~profiles.present)])
-    assert evaluate(profiles.of(few), np.arange(len(few)), 0.0).after.coverage == (None, None)
+    assert evaluate(profiles.of(few), np.arange(len(few)), 0.0).after.coverage == Metric(None, None)
 
 
 def test_the_calibration_error_does_not_depend_on_the_order_of_ties():

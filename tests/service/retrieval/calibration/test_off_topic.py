@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.retrieval.calibration import OffTopic, evaluate
+from service.retrieval.calibration import Metric, OffTopic, evaluate
 from tests.service.retrieval.calibration.making import drawn
 
 PROFILES = drawn(60, 7)
@@ -45,5 +45,5 @@ def test_off_topic_questions_that_a_fit_refuses_anyway_change_nothing():
     quiet = replace(MADE, log_partition=MADE.log_partition - 100)
     fits = [evaluate(PROFILES, np.arange(60), 0.0, off_topic=made) for made in (None, OffTopic(quiet, HEAVY))]
     assert fits[0].plain == fits[1].plain
-    assert fits[0].after.off_topic_none == (None, None)
-    assert fits[1].after.off_topic_none == (1.0, 0.0)
+    assert fits[0].after.off_topic_none == Metric(None, None)
+    assert fits[1].after.off_topic_none == Metric(1.0, 0.0)
