@@ -17,10 +17,14 @@ def provide(name: str, requirement: str) -> None:
         requirement: what to install if no distribution has it.
 
     Raises:
-        ImportError: no distribution has it.
+        ImportError: no distribution has it, or a package that it needs is not installed.
     """
     for part in entry_points(group=GROUP, name=name):
-        sys.modules[name] = part.load()
+        try:
+            sys.modules[name] = part.load()
+        except ModuleNotFoundError as error:
+            message = f"{name} needs {error.name}, which is not installed: install `{requirement}`"
+            raise ImportError(message, name=error.name) from error
         return
     raise ImportError(
         f"{name} is not installed: install `{requirement}`, in a checkout by `make wheels` and then "

@@ -34,6 +34,14 @@ def test_without_the_distribution_a_name_asks_for_the_extra(name: str, monkeypat
         importlib.import_module(name)
 
 
+def test_without_a_package_that_its_module_needs_a_name_asks_for_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.startswith(("attention.torch", "softkv_torch"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ImportError, match=r"^attention\.torch needs torch, .*: install `softkv\[torch\]`$"):
+        importlib.import_module("attention.torch")
+
+
 def test_each_of_these_files_has_at_most_ten_lines() -> None:
     texts = {path.stem: path.read_text(encoding="utf-8") for path in Path(attention.__file__).parent.rglob("*.py")}
     texts = {f"attention.{name}": text for name, text in texts.items() if "\nprovide(" in text}
