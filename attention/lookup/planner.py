@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar, cast, overload
+from typing import Any, Protocol, Required, TypedDict, TypeVar, Unpack, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,20 +81,25 @@ One = TypeVar("One", bound=OneQuery)
 Several = TypeVar("Several", bound=SeveralQueries)
 
 
+class LookupOptions(TypedDict, total=False):
+    """The options of `attend`, which explains them."""
+
+    temperature: Required[float | Auto]
+    null: float | Background | None
+    mask: AnyMask | NDArray[np.bool_] | None
+    bias: AnyBias | None
+    normaliser: str
+    top_k: int | None
+    top_p: float | None
+    output: bool
+    max_error: float | None
+
+
 @overload
 def attend(
     query: UnknownSize,
     memory: Memory | AnyView | Sequence[View],
-    *,
-    temperature: float | Auto,
-    null: float | Background | None = None,
-    mask: AnyMask | NDArray[np.bool_] | None = None,
-    bias: AnyBias | None = None,
-    normaliser: str = "softmax",
-    top_k: int | None = None,
-    top_p: float | None = None,
-    output: bool = True,
-    max_error: float | None = None,
+    **options: Unpack[LookupOptions],
 ) -> Any: ...
 
 
@@ -102,16 +107,7 @@ def attend(
 def attend(
     query: One | Sequence[float],
     memory: Memory | AnyView | Sequence[View],
-    *,
-    temperature: float | Auto,
-    null: float | Background | None = None,
-    mask: AnyMask | NDArray[np.bool_] | None = None,
-    bias: AnyBias | None = None,
-    normaliser: str = "softmax",
-    top_k: int | None = None,
-    top_p: float | None = None,
-    output: bool = True,
-    max_error: float | None = None,
+    **options: Unpack[LookupOptions],
 ) -> Answer: ...
 
 
@@ -119,16 +115,7 @@ def attend(
 def attend(
     query: Several | Sequence[Sequence[float]] | Sequence[NDArray[np.floating]],
     memory: Memory | AnyView | Sequence[View],
-    *,
-    temperature: float | Auto,
-    null: float | Background | None = None,
-    mask: AnyMask | NDArray[np.bool_] | None = None,
-    bias: AnyBias | None = None,
-    normaliser: str = "softmax",
-    top_k: int | None = None,
-    top_p: float | None = None,
-    output: bool = True,
-    max_error: float | None = None,
+    **options: Unpack[LookupOptions],
 ) -> list[Answer]: ...
 
 
@@ -136,16 +123,7 @@ def attend(
 def attend(
     query: Shaped,
     memory: Memory | AnyView | Sequence[View],
-    *,
-    temperature: float | Auto,
-    null: float | Background | None = None,
-    mask: AnyMask | NDArray[np.bool_] | None = None,
-    bias: AnyBias | None = None,
-    normaliser: str = "softmax",
-    top_k: int | None = None,
-    top_p: float | None = None,
-    output: bool = True,
-    max_error: float | None = None,
+    **options: Unpack[LookupOptions],
 ) -> Any: ...
 
 

@@ -95,8 +95,7 @@ async def attend_collection(
     Raises:
         RetrievalError: a query does not fit the collection, or options cannot be met.
     """
-    if options.weighs_all and options.allow_missing:
-        name = "read" if options.read else "group_by"
+    if (name := options.weighs_all) is not None and options.allow_missing:
         raise InvalidContent.at(f"/{name}", f"a field is read of all documents: leave allow_missing out, or {name}")
     if options.rerank is not None:
         options = replace(options, rerank=resolve_rerank(collection.record, collection.encoders, options.rerank))

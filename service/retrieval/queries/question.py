@@ -207,9 +207,9 @@ class Options:
         return self.top_k if self.diversity is None else get_diverse_head(self.places)
 
     @property
-    def weighs_all(self) -> bool:
-        """Whether an option needs the weight of every document in float64."""
-        return bool(self.read) or self.group_by is not None
+    def weighs_all(self) -> Literal["read", "group_by"] | None:
+        """The option that needs the weight of every document in float64; None without one."""
+        return "read" if self.read else None if self.group_by is None else "group_by"
 
     @property
     def needs_confidence(self) -> bool:

@@ -73,9 +73,8 @@ async def stream_collection(
 
 def _check(options: Options) -> None:
     """Raise InvalidContent for options that a stream does not support."""
-    if options.weighs_all:
-        name = "read" if options.read else "group_by"
-        raise InvalidContent.at(f"/{name}", f"a field is read of all documents at once: leave stream out, or {name}")
+    if (field := options.weighs_all) is not None:
+        raise InvalidContent.at(f"/{field}", f"a field is read of all documents at once: leave stream out, or {field}")
     if options.allow_missing:
         raise InvalidContent.at("/allow_missing", "a stream says of each part what is missing: leave allow_missing out")
     if options.rerank is not None:
