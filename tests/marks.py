@@ -10,7 +10,7 @@ from pathlib import Path
 from _pytest.mark.expression import Expression
 
 TESTS = Path(__file__).parent
-MARKED_FOLDERS = {TESTS / "browser": "browser"}
+MARKED_FOLDERS = {TESTS / "browser": "browser", TESTS.parent / "workshop" / "tests" / "browser": "browser"}
 """Folders whose conftest.py gives all their tests a mark."""
 
 MARK = re.compile(r"mark\.(\w+)|from tests\.(thorough) import")

@@ -14,7 +14,7 @@ from tools import walls
 from tools.walls import CORE, FRAMEWORKS, PASSED, ROOT, WALLS, Wall, digest, imported, read_passed, suites
 
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
-SMALL = Wall("extensions/small", "softkv_small")
+SMALL = Wall("extensions/small", "softkv_small", web=("service/web/shared",))
 FILES = {
     "attention/__init__.py": "from attention.face import name, other",
     "attention/face.py": "name = other = 1",
@@ -23,6 +23,8 @@ FILES = {
     "attention/inner/deep.py": "first = 2",
     "clients/python/softkv/tables.py": "",
     "service/app.py": "",
+    "service/web/explore/index.js": "",
+    "service/web/shared/words.js": "",
     "extensions/small/softkv_small/__init__.py": "",
     "extensions/small/softkv_small/work.py": (
         "import json, softkv.tables\nfrom attention import name\ndef f():\n    from attention.inner import second"
@@ -97,7 +99,9 @@ def test_a_module_is_read_for_the_modules_of_the_core_that_define_its_names(root
         ("extensions/small/softkv_small/work.py", True),
         ("extensions/small/tests/test_work.py", True),
         ("extensions/small/tests/new.py", True),
+        ("service/web/shared/words.js", True),
         ("attention/aside.py", False),
+        ("service/web/explore/index.js", False),
         ("service/app.py", False),
         ("extensions/small/docs/guide/small.md", False),
     ],

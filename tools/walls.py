@@ -5,8 +5,9 @@
     python -m tools.walls frameworks      the same as without a word, for the packages in clients/ for frameworks
     python -m tools.walls passed referee  all tests of one; if they pass, its digest goes into .ci/passed
 
-The digest is of all files of the wall but its pages, and of the modules of the core that it imports. A name that it
-imports from a face counts as the module that defines the name. Further arguments go to pytest.
+The digest is of all files of the wall but its pages in Markdown, of the modules of the core that it imports, and of the
+scripts that its pages load. A name that it imports from a face counts as the module that defines the name. Further
+arguments go to pytest.
 """
 
 from __future__ import annotations
@@ -34,11 +35,13 @@ class Wall:
         folder: its folder in the repository, whose folder `tests` has its tests.
         package: the package of its modules.
         environment: the folder of an environment with what its tests need; empty for that of the core.
+        web: folders of the core with scripts and styles that its pages load.
     """
 
     folder: str
     package: str
     environment: str = ""
+    web: tuple[str, ...] = ()
 
     @property
     def python(self) -> str:
@@ -50,7 +53,7 @@ WALLS = {
     "cluster": Wall("extensions/cluster", "softkv_cluster", ".venv-cluster"),
     "referee": Wall("extensions/referee", "softkv_referee"),
     "torch": Wall("extensions/torch", "softkv_torch"),
-    "workshop": Wall("workshop", "softkv_workshop"),
+    "workshop": Wall("workshop", "softkv_workshop", web=("service/web/css", "service/web/shared")),
 }
 FRAMEWORKS = {
     "haystack": Wall("clients/haystack", "haystack_integrations"),
@@ -66,8 +69,8 @@ FOLDERS = CORE | {wall.package: wall.folder for wall in FRAMEWORKS.values()}
 
 
 def digest(wall: Wall, root: Path = ROOT) -> str:
-    """Return the digest of a wall and of the modules of the core that it imports."""
-    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", wall.folder]
+    """Return the digest of a wall, and of what it imports and loads of the core."""
+    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", wall.folder, *wall.web]
     listed = subprocess.run(listing, cwd=root, capture_output=True, text=True, check=True).stdout.splitlines()
     files = {path for name in listed if (path := root / name).is_file() and path.suffix != ".md"}
     modules = {

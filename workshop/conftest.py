@@ -1,5 +1,5 @@
-"""The tests of the workshop have the fixtures of the core's tests, and of its commands."""
+"""The tests of the workshop have the fixtures of the core's tests, of its browser and of its commands."""
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.conftest", "tests.service.commands.conftest"]
+pytest_plugins = ["tests.conftest", "tests.browser.conftest", "tests.service.commands.conftest"]

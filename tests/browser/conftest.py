@@ -20,7 +20,9 @@ BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-c
 FLAGS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
 PROJECTOR = (1280, 720)
 PHONE = (390, 844)
-DRAWN = "#story article:not([hidden]) .screen, #lesson > :nth-child(2), #stage > :nth-child(2)"
+DRAWN = (
+    "#story article:not([hidden]) .screen, #lesson > :nth-child(2), #stage > :nth-child(2), #stage :is(.tab, .empty)"
+)
 """What each document has once its script has drawn it."""
 
 
@@ -49,6 +51,14 @@ def chromium(browser_path: str) -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=browser_path, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def axe() -> Any:
+    """Return axe, which finds what hinders a reader; it is loaded into each page."""
+    return pytest.importorskip(
+        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
+    ).Axe()
 
 
 @pytest.fixture(scope="session")

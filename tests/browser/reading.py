@@ -13,6 +13,11 @@ from tools.page import WORKSHOP, library
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+# Contrast is that of the last colours: no transition runs any more; what moves for ever has no last one.
+SETTLED = """() => document.getAnimations().every(
+    (moving) => moving.playState !== "running" || moving.effect.getComputedTiming().endTime === Infinity)"""
+
 
 def share(text: str) -> float:
     """Convert '5.2%' to 0.052."""
@@ -64,3 +69,12 @@ def same_names_in_both(texts: dict[str, dict[str, Any]]) -> None:
     for name, text in english.items():
         used = [set(re.findall(r"\{(\w+)|\[(\w+)\|", one)) for one in (text, chinese[name])]
         assert used[0] == used[1], name
+
+
+def violations(axe: Any, page: Any) -> list[str]:
+    """Return what axe finds in a page: its rule, the element and what to do."""
+    return [
+        f"{one['id']}: {node['target']} {node.get('failureSummary', '')[:200]}"
+        for one in axe.run(page, options=RULES).response["violations"]
+        for node in one["nodes"][:3]
+    ]

@@ -10,8 +10,7 @@ import pytest
 from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.explore.conftest import Explore
 from tests.browser.explore.test_tasks import ASKED, fill, first_is
-from tests.browser.frame.test_accessibility import violations
-from tests.browser.reading import sideways
+from tests.browser.reading import sideways, violations
 from tests.thorough import thorough
 
 LOOKS = [
@@ -22,13 +21,6 @@ LOOKS = [
 ]
 IDLE = """() => !document.querySelector("[aria-busy=true]")
     && document.getAnimations().every(({ playState }) => playState !== "running")"""
-
-
-@pytest.fixture(scope="module")
-def axe() -> Any:
-    return pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
-    ).Axe()
 
 
 @pytest.mark.parametrize("which", [0, thorough(1), thorough(2), thorough(3)])

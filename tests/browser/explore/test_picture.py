@@ -146,11 +146,10 @@ def test_an_edit_ends_with_the_word_saved(explore: Explore, writer: httpx.Client
     page.wait_for_function("() => document.querySelector('#saved').textContent === 'Saved.'")
 
 
-@pytest.mark.parametrize("where", ["explore", "deeper"])
-def test_a_dark_preference_is_dark_from_the_first_pixel(chromium: Any, empty: RunningService, where: str) -> None:
+def test_a_dark_preference_is_dark_from_the_first_pixel(chromium: Any, empty: RunningService) -> None:
     page = chromium.new_page(color_scheme="dark")
     page.route("**/built/*.js", lambda route: route.abort())
-    page.goto(f"{empty.url}/{where}")
+    page.goto(f"{empty.url}/explore")
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.close()
     assert max(int(part) for part in paper[4:-1].split(",")) < 60

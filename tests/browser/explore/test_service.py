@@ -20,13 +20,6 @@ HOSTILE = 'strange_total{text="a \\"b\\" \\\\ {c},d=\\n"} +Inf\nstrange_sum NaN 
 CSV = b"id,title,year\na,keeping cats,1993\nb,,1994\nc,keeping dogs,1995\n"
 
 
-@pytest.fixture(scope="module")
-def axe() -> Any:
-    return pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
-    ).Axe()
-
-
 def fact(page: Any, section: str, name: str) -> str:
     line = page.locator(f"#service-{section} div", has=page.get_by_text(name, exact=True))
     text: str = line.locator("dd").inner_text()

@@ -64,7 +64,7 @@ def page(chromium: Any, site: RunningService) -> Iterator[Any]:
     """An empty page of the service's origin, which may ask others."""
     context = chromium.new_context(bypass_csp=True)
     opened = context.new_page()
-    opened.goto(f"{site.url}/lesson.html")
+    opened.goto(f"{site.url}/explore")
     yield opened
     context.close()
 
@@ -73,7 +73,7 @@ def page(chromium: Any, site: RunningService) -> Iterator[Any]:
 def module(site: RunningService) -> str:
     """Return the path of the bundle."""
     with site.client() as client:
-        (digest,) = set(re.findall(r'"assets/(\w+)/', client.get("/").text))
+        (digest,) = set(re.findall(r'"assets/(\w+)/', client.get("/explore").text))
         path = f"/assets/{digest}/vendor/softkv/softkv.js"
         assert client.get(path).headers["content-type"].startswith("text/javascript")
     return path

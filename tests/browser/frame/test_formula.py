@@ -34,7 +34,7 @@ def ask(origin: str, call: str, **body: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("null", [False, 0.4, "auto", *map(thorough, (0.9999, "lenient", "strict"))])
 def test_weights_and_the_null_key_are_the_services(visit: Any, null: Any) -> None:
-    opened = visit("lesson.html")
+    opened = visit("explore")
     compared = ask(opened.origin, "compare", temperature=0.2, null=null)
     for temperature in TEMPERATURES:
         answer = ask(opened.origin, "attend", temperature=temperature, null=null, top_k=200)
@@ -59,13 +59,13 @@ def test_a_rest_of_rounding_errors_is_nothing_and_never_nan(visit: Any) -> None:
     sweep = {"documents": 100, "keys": 100, "matches": [{}], "temperatures": rungs}
     use = "({Tail}, {sweep, at}) => at.map((temperature) => new Tail(sweep).logMass(temperature))"
     arguments = {"sweep": sweep, "at": [0.02, 0.007, 0.0045, 0.0035, 0.001]}
-    result = module(visit("lesson.html").page, "/shared/tail.js", use, arguments)
+    result = module(visit("explore").page, "/shared/tail.js", use, arguments)
     assert result[0] == pytest.approx(-15, abs=13)
     assert result[1:] == [float("-inf")] * 4
 
 
 def test_an_encoder_reads_both_if_each_text_is_nearest_to_its_translation(visit: Any) -> None:
-    page = visit("lesson.html").page
+    page = visit("explore").page
     use = "({knowsBoth}, encoded) => knowsBoth(encoded, 2)"
     for vectors, unknown, reads in (
         (TOLD_APART, [0, 0, 0, 0], True),

@@ -58,23 +58,7 @@ def test_another_site_frames_the_page_only_with_permission(chromium: Any, tmp_pa
 def test_the_page_may_frame_itself(chromium: Any, tmp_path) -> None:
     with RunningService(data_dir=tmp_path, encoder="none") as running:
         page = chromium.new_page()
-        page.goto(f"{running.url}/lesson.html")
+        page.goto(f"{running.url}/explore")
         page.evaluate("document.body.append(Object.assign(document.createElement('iframe'), {src: '/livez'}))")
         page.frame_locator("iframe").locator("text=alive").wait_for(timeout=240_000)
         page.close()
-
-
-def test_the_page_works_in_a_sandboxed_frame(chromium: Any, tmp_path) -> None:
-    """Notebooks show their outputs so: the document's origin is null, and even its own files have another origin."""
-    open_to_all = {"frame_ancestors": "*", "cors_origins": ("*",)}
-    with RunningService(data_dir=tmp_path, **open_to_all) as running:
-        running.wait_until_ready()
-        with framing(f"{running.url}/deeper?embed=1#four", 'sandbox="allow-scripts" width="1200" height="700"') as site:
-            page = chromium.new_page()
-            page.goto(site, wait_until="load")
-            frame = page.frame_locator("iframe")
-            frame.locator("#way-attention li").first.wait_for(timeout=240_000)
-            for hidden in (".bar", ".rail", ".sentence"):
-                assert not frame.locator(hidden).first.is_visible(), hidden
-            assert frame.locator("#temperature").is_visible()
-            page.close()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import FLAGS
-from tests.browser.frame.test_accessibility import violations
+from tests.browser.reading import violations
 from tests.examples import ROOT
 from tests.running import RunningService
 from tools.documentation import in_browser

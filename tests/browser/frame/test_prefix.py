@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import Open
 from tests.browser.frame.test_client import ASK, UPLOAD
 from tests.running import RunningService
 from tests.service.server.proxies import small_proxy
-from tests.thorough import thorough
 
 
 @pytest.fixture(scope="module")
@@ -23,23 +21,6 @@ def address(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         running.wait_until_ready()
         with small_proxy(running.port, prefix="/softkv") as url:
             yield f"{url}/softkv"
-
-
-def test_a_question_is_answered_with_the_path(visit: Open, address: str) -> None:
-    opened = visit("deeper#four", origin=address)
-    opened.page.wait_for_selector("#way-attention li")
-    assert opened.page.url == f"{address}/deeper#four"
-    assert opened.asked()
-    assert [url for url in opened.requests if not url.startswith(f"{address}/")] == []
-
-
-@pytest.mark.parametrize("where", ["lesson.html", thorough("worksheet.html"), "room"])
-def test_every_other_document_opens(visit: Open, address: str, where: str) -> None:
-    opened = visit(where, origin=address)
-    assert opened.page.url.startswith(f"{address}/{where}")
-    if where == "room":
-        opened.page.locator("a.mark").click()
-        opened.page.wait_for_url(f"{address}/")
 
 
 def test_the_explorer_asks_and_writes_programs_with_the_path(chromium: Any, address: str) -> None:
@@ -74,7 +55,7 @@ def test_a_call_can_be_tried_in_the_documentation(chromium: Any, address: str) -
 
 def test_the_typescript_client_works_below_the_path(chromium: Any, address: str) -> None:
     page = chromium.new_context(bypass_csp=True).new_page()
-    page.goto(f"{address}/lesson.html")
+    page.goto(f"{address}/explore")
     folder = page.evaluate("new URL(document.documentElement.dataset.assets, document.baseURI).pathname")
     module = f"{folder}vendor/softkv/softkv.js"
     assert module.startswith("/softkv/assets/")

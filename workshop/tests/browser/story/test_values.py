@@ -8,7 +8,7 @@ import pytest
 
 from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.reading import module
-from tests.browser.story.conftest import Read, weights
+from workshop.tests.browser.story.conftest import Read, weights
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from playwright.sync_api import expect
 
 from attention import attend
-from tests.browser.story.conftest import Read, thickness, weights
 from tests.running import RunningService
 from tests.thorough import thorough
 from tools.similarities import RECORDED, ROWS
+from workshop.tests.browser.story.conftest import Read, thickness, weights
 
 if TYPE_CHECKING:
     pass

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import PHONE, PROJECTOR
+from tests.browser.reading import SETTLED, violations
 from tests.thorough import thorough
 
 VIEWS = [
@@ -21,20 +22,9 @@ VIEWS = [
     "deeper#captions",
     "deeper#low-rank",
 ]
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 SIZES = [((1024, 768), 1), (PROJECTOR, 0), ((1440, 900), 0), (PHONE, 0)]
 LANGUAGES = ("en", "zh")
 THEMES = ("light", "dark")
-# Contrast is that of the last colours: no transition runs any more; what moves for ever has no last one.
-SETTLED = """() => document.getAnimations().every(
-    (moving) => moving.playState !== "running" || moving.effect.getComputedTiming().endTime === Infinity)"""
-
-
-@pytest.fixture(scope="module")
-def axe() -> Any:
-    return pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
-    ).Axe()
 
 
 @pytest.mark.parametrize("which", [0, *map(thorough, (1, 2, 3))])
@@ -52,11 +42,3 @@ def test_nothing_is_found_in_any_view(visit: Any, axe: Any, which: int, views: l
         opened.page.wait_for_function(SETTLED)
         problems += [f"{view}&{look}: {text}" for text in violations(axe, opened.page)]
     assert problems == []
-
-
-def violations(axe: Any, page: Any) -> list[str]:
-    return [
-        f"{one['id']}: {node['target']} {node.get('failureSummary', '')[:200]}"
-        for one in axe.run(page, options=RULES).response["violations"]
-        for node in one["nodes"][:3]
-    ]

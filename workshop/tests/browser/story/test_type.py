@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import PHONE, PROJECTOR
-from tests.browser.story.conftest import Read
 from tests.thorough import thorough
+from workshop.tests.browser.story.conftest import Read
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -11,9 +11,9 @@ from playwright.sync_api import expect
 
 from service.datasets import DEMOS
 from tests.browser.conftest import PHONE, PROJECTOR, Visit
-from tests.browser.story.conftest import ANSWERED, Read
 from tests.running import RunningService
 from tests.thorough import thorough
+from workshop.tests.browser.story.conftest import ANSWERED, Read
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

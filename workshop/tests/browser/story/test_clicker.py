@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.story.conftest import Read, weights
-from tests.browser.story.test_screens import CHAPTERS
 from tests.thorough import thorough
 from tools.page import WORKSHOP
+from workshop.tests.browser.story.conftest import Read, weights
+from workshop.tests.browser.story.test_screens import CHAPTERS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.story.conftest import Read
 from tests.thorough import thorough
+from workshop.tests.browser.story.conftest import Read
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import PHONE, PROJECTOR
-from tests.browser.frame.test_accessibility import violations
-from tests.browser.story.conftest import Read
+from tests.browser.reading import violations
 from tests.thorough import thorough
+from workshop.tests.browser.story.conftest import Read
 
 CHAPTERS = [
     "hard-and-soft",
@@ -44,13 +44,6 @@ SEEN = """() => {
   }
   return seen;
 }"""
-
-
-@pytest.fixture(scope="module")
-def axe() -> Any:
-    return pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
-    ).Axe()
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)

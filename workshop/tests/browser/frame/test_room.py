@@ -18,13 +18,12 @@ import httpx
 import pytest
 
 from tests.browser.conftest import PHONE
-from tests.browser.frame.test_accessibility import SETTLED, violations
-from tests.browser.reading import same_names_in_both, sideways, words
-from tests.browser.written import fixed, percent
+from tests.browser.reading import SETTLED, same_names_in_both, sideways, violations, words
 from tests.running import RunningService
 from tests.service.commands.conftest import Serving, serving
 from tests.service.server.stopping import BUSY
 from tests.waiting import until
+from workshop.tests.browser.written import fixed, percent
 
 LISTENERS, UPDATES = 30, 20
 WITHIN_SECONDS = 1.0
@@ -66,13 +65,6 @@ class Class(threading.Thread):
             elif line.startswith("data: ") and self.last[i] in ("room", "row"):
                 self.heard[i][json.loads(line.removeprefix("data: ")).get("id", "room")] = time.monotonic()
         writer.close()
-
-
-@pytest.fixture
-def axe() -> Any:
-    return pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
-    ).Axe()
 
 
 @pytest.fixture

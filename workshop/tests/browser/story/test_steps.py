@@ -11,8 +11,8 @@ import pytest
 
 from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.reading import module, sideways
-from tests.browser.story.conftest import Read
 from tools.page import WORKSHOP
+from workshop.tests.browser.story.conftest import Read
 
 STEPS = "/story/parts/steps.js"
 WORDS = ["The", "dog", "chased", "the", "cat"]

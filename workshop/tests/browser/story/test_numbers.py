@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from attention.heads import Heads
 from attention.transformer import LayerNorm
 from tests.browser.conftest import PHONE, PROJECTOR
-from tests.browser.story.conftest import Read
 from tests.thorough import thorough
 from tools.node import ROOT, checked, node
 from tools.page import WORKSHOP
+from workshop.tests.browser.story.conftest import Read
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -11,11 +11,10 @@ import pytest
 
 from service import addresses
 from tests.browser.conftest import PHONE, PROJECTOR
-from tests.browser.frame.test_accessibility import SETTLED, violations
-from tests.browser.lesson.test_walk import ROOM, flaws
-from tests.browser.reading import sideways, words
+from tests.browser.reading import SETTLED, sideways, violations, words
 from tests.running import RunningService
 from tests.waiting import until
+from workshop.tests.browser.lesson.test_walk import ROOM, flaws
 
 ELSEWHERE = "127.0.0.2"
 NETWORK = "/v1/service/network"
@@ -35,13 +34,6 @@ def running(local_addresses: list[str], tmp_path: Path) -> Iterator[RunningServi
     with RunningService(data_dir=tmp_path, encoder="none") as running:
         running.wait_until_ready()
         yield running
-
-
-@pytest.fixture
-def axe() -> Any:
-    return pytest.importorskip(
-        "axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed"
-    ).Axe()
 
 
 def reached(running: RunningService) -> bool:

@@ -12,13 +12,13 @@ from PIL import Image
 
 from benchmarks.sentences import NAME, SPECIAL, model_of
 from tests.browser.conftest import Visit
-from tests.browser.deeper.test_pictures import PICTURES
-from tests.browser.frame.conftest import LOAD_MS
 from tests.browser.frame.test_frames import framing
 from tests.browser.reading import number, share, words
 from tests.running import RunningService
 from tools.page import WORKSHOP, library
 from tools.recorded import read
+from workshop.tests.browser.deeper.test_pictures import PICTURES
+from workshop.tests.browser.frame.conftest import LOAD_MS
 
 
 def load_encoder(page: Any) -> None:

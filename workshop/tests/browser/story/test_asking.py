@@ -8,9 +8,9 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import PHONE, PROJECTOR
-from tests.browser.story.conftest import ANSWERED, Read
 from tests.running import RunningService
 from tests.thorough import thorough
+from workshop.tests.browser.story.conftest import ANSWERED, Read
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

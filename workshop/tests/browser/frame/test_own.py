@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import Visit
-from tests.browser.frame.conftest import LOAD_MS, serving
-from tests.browser.frame.test_accessibility import violations
 from tests.browser.frame.test_frames import framing
-from tests.browser.reading import number, share
+from tests.browser.reading import number, share, violations
 from tests.running import RunningService
+from workshop.tests.browser.frame.conftest import LOAD_MS, serving
 
 CSV = '''title,description,price
 espresso machine,"Makes strong coffee, with a frother",249.5

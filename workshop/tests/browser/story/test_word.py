@@ -12,9 +12,9 @@ import pytest
 
 from tests.browser.conftest import PHONE, PROJECTOR, Visit
 from tests.browser.reading import module
-from tests.browser.story.conftest import ANSWERED, Read
-from tests.browser.written import percent
 from tests.thorough import thorough
+from workshop.tests.browser.story.conftest import ANSWERED, Read
+from workshop.tests.browser.written import percent
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -8,8 +8,8 @@ import zlib
 import pytest
 
 from tests.browser.conftest import PHONE, PROJECTOR
-from tests.browser.story.conftest import Read
-from tests.browser.story.test_screens import CHAPTERS
+from workshop.tests.browser.story.conftest import Read
+from workshop.tests.browser.story.test_screens import CHAPTERS
 
 SHEET = 718
 """The width of A4 without margins of a centimetre, in pixels of CSS."""

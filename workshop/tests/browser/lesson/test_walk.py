@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.browser.story.conftest import ANSWERED, Read
-from tests.browser.story.conftest import read as read
-from tests.browser.story.test_clicker import STEPS
 from tests.running import RunningService
 from tests.thorough import thorough
+from workshop.tests.browser.story.conftest import ANSWERED, Read
+from workshop.tests.browser.story.conftest import read as read
+from workshop.tests.browser.story.test_clicker import STEPS
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.browser.story.conftest import Read, weights
+from workshop.tests.browser.story.conftest import Read, weights
 
 
 @pytest.mark.parametrize("kind", ["png", "gif"])

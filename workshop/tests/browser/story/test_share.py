@@ -13,11 +13,11 @@ from playwright.sync_api import expect
 
 from attention import attend
 from tests.browser.conftest import PHONE
-from tests.browser.story.conftest import Read, thickness, weights
 from tests.running import RunningService
 from tests.thorough import thorough
 from tools.page import WORKSHOP
 from tools.recorded import read as recorded
+from workshop.tests.browser.story.conftest import Read, thickness, weights
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
