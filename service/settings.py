@@ -145,9 +145,9 @@ class Settings(BaseSettings):
     store: Annotated[str | None, STORAGE] = Field(
         None,
         repr=False,  # it may hold a password
-        description="the [PostgreSQL](../operate/stores.md) database of the collections, which several processes may "
-        "share, such as `postgresql://user@host:5432/database`; needs psycopg. If unset, collections are in "
-        "`DATA_DIR`",
+        description="the [PostgreSQL](../../extensions/postgres/docs/operate/stores.md) database of the collections, "
+        "which several processes may share, such as `postgresql://user@host:5432/database`; needs `softkv[postgres]`. "
+        "If unset, collections are in `DATA_DIR`",
     )
     shards: Annotated[str | None, STORAGE] = Field(
         None,

@@ -165,7 +165,7 @@ class PostgresServer:
 
 
 class Pooler:
-    """A PgBouncer in transaction mode before one database, configured as docs/operate/stores.md says."""
+    """A PgBouncer in transaction mode before one database, configured as softkv's page about stores says."""
 
     def __init__(self, port: int, database: str, sessions: int, options: dict[str, object]) -> None:
         program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")

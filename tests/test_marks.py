@@ -33,7 +33,7 @@ def test_a_file_is_left_out_where_none_of_its_tests_can_be_selected(tmp_path, te
     assert selects(expression, path, MARKS) == selected
 
 
-def test_marks_count_that_come_from_a_fixture_or_from_the_folder():
+def test_marks_count_that_come_from_conftest_or_from_the_folder():
     tests = Path(__file__).parent
-    assert selects("postgres", tests / "service/storage/test_storage_ranks.py", MARKS)
+    assert selects("thorough", tests / "test_house.py", MARKS)  # by tests/conftest.py
     assert not selects(FAST, tests / "browser/frame/test_frames.py", MARKS)

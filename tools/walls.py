@@ -51,6 +51,7 @@ class Wall:
 
 WALLS = {
     "cluster": Wall("extensions/cluster", "softkv_cluster", ".venv-cluster"),
+    "postgres": Wall("extensions/postgres", "softkv_postgres"),
     "referee": Wall("extensions/referee", "softkv_referee"),
     "torch": Wall("extensions/torch", "softkv_torch"),
     "workshop": Wall("workshop", "softkv_workshop", web=("service/web/css", "service/web/shared")),

@@ -1,5 +1,5 @@
-"""Stores of collections and documents, in SQLite (`sqlite/`) or PostgreSQL (`postgres/`). Only these two packages run
-SQL; `sql.py` has the statements that they share.
+"""Stores of collections and documents. Only `sqlite/` and the distribution `softkv-postgres` run SQL; `sql.py` has the
+statements that they share.
 """
 
 from __future__ import annotations

@@ -1,9 +1,13 @@
-"""Stores that several processes read and write at once: their protocols, and how to open one."""
+"""Stores that several processes read and write at once: their protocols, and how to open one.
+
+The distribution `softkv-postgres` has the store, by the entry point `postgres` of `softkv.modules`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
+from importlib.metadata import entry_points
 from typing import Any, Protocol
 
 from service.storage.column import Column
@@ -137,30 +141,29 @@ def open_shared(address: str) -> SharedStore:
     """Open the store in the PostgreSQL at an address, postgresql://…, and create its tables if they are missing.
 
     Raises:
-        StorageFailed: psycopg is not installed, or the address or the database is unsuitable.
+        StorageFailed: softkv-postgres or psycopg is not installed, or the address or the database is unsuitable.
         StoreRefused: the server refuses this user, password or database.
         StoreUnavailable: the server is unreachable now.
         DatabaseTooNew: a later softkv created the tables.
         DatabaseTooOld: a build before the first release created the tables.
     """
-    with _require_psycopg():
-        from service.storage.postgres.store import PostgresStore
-    return PostgresStore.open(address)
+    store: SharedStore = _find_postgres().open_shared(address)
+    return store
 
 
 def inspect_shared(address: str) -> DatabaseInfo:
     """Describe the PostgreSQL database at an address without changing it; raises as `open_shared` does."""
-    with _require_psycopg():
-        from service.storage.postgres.connections import inspect_database
-    return inspect_database(address)
+    info: DatabaseInfo = _find_postgres().inspect_shared(address)
+    return info
 
 
-@contextmanager
-def _require_psycopg() -> Iterator[None]:
+def _find_postgres() -> Any:
+    """Return the module of the distribution `softkv-postgres`; raises StorageFailed."""
     try:
-        yield
+        for part in entry_points(group="softkv.modules", name="postgres"):
+            return part.load()
+        raise ImportError("softkv-postgres is not installed")
     except ImportError as error:
         raise StorageFailed(
-            f"a store in PostgreSQL needs psycopg, which cannot be imported ({error}): run "
-            "`pip install 'psycopg[binary]'`"
+            f"a store in PostgreSQL needs softkv-postgres and psycopg ({error}): install `softkv[postgres]`"
         ) from error

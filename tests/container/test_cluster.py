@@ -124,7 +124,7 @@ def test_all_members_have_one_image_with_ray_and_the_driver():
     [build] = {str(member["build"]): member["build"] for member in OURS.values()}.values()
     assert build["args"].keys() == {*PRODUCTION["build"]["args"]}
     required = [name.partition("[")[0].partition("=")[0] for name in EXTRAS[build["args"]["EXTRAS"]]]
-    assert required == ["psycopg", "ray", "softkv-cluster"]
+    assert required == ["psycopg", "ray", "softkv-cluster", "softkv-postgres"]
 
 
 def test_the_extra_has_the_tested_version_of_ray():

@@ -23,8 +23,7 @@ from service.app import create_app
 from service.lifespan import return_free_memory
 from service.settings import Settings
 from service.startup import open_in_background
-from service.storage import SQLiteStore, StorageError, StoreClosed, StoreRefused, StoreUnavailable, open_shared
-from tests.postgres import running
+from service.storage import SQLiteStore, StorageError, StorageFailed, StoreClosed, StoreUnavailable, shared
 from tests.running import RunningService
 from tests.waiting import until
 
@@ -145,11 +144,18 @@ def test_a_caller_that_waits_for_the_keys_gets_the_error_of_the_store(tmp_path):
 @pytest.fixture
 def away() -> Iterator[Settings]:
     """Settings with the address of a database whose server does not run."""
-    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'psycopg[binary]'")
+    pytest.importorskip("softkv_postgres", reason="install softkv[postgres]")
     with socket.socket() as free:  # bound, but not listening
         free.bind(("127.0.0.1", 0))
         address = f"postgresql://softkv:a-secret@127.0.0.1:{free.getsockname()[1]}/softkv"
         yield Settings(store=address, encoder="none")
+
+
+def test_a_database_needs_the_distribution_that_has_its_store(monkeypatch):
+    monkeypatch.setattr(shared, "entry_points", lambda **group: [])
+    opening = open_in_background(Settings(store="postgresql://somewhere/else", encoder="none"))
+    with pytest.raises(StorageFailed, match=r"\(softkv-postgres is not installed\): install `softkv\[postgres\]`"):
+        opening.catalogue.result(PATIENCE)
 
 
 def test_a_start_waits_for_its_database_with_one_line_and_then_gives_advice(away):
@@ -191,25 +197,6 @@ def test_an_application_that_is_stopped_during_its_start_waits_no_longer(away):
     asyncio.run(start_and_cancel())
     with pytest.raises(StoreClosed):
         opening.keys.result(PATIENCE)
-
-
-@pytest.mark.postgres
-def test_a_start_goes_on_when_its_database_has_started():
-    with running() as server:
-        address = server.database()
-        server.kill()
-        server.start(recovers=True)
-        with pytest.raises(StoreUnavailable, match="the database system is") as raised:
-            open_shared(address)
-        assert not isinstance(raised.value, StoreRefused)
-        with capture_logs() as lines:
-            opening = open_in_background(Settings(store=address, encoder="none"), wait_seconds=PATIENCE)
-            until(lambda: lines)
-            server.promote()
-            opening.keys.result(PATIENCE)
-        opening.cancel()
-    assert [line["event"] for line in lines] == ["waiting for the database", "reached the database"]
-    assert "the database system is" in lines[0]["reason"]
 
 
 def test_a_collection_answers_and_is_written_before_its_keys_have_codes(directory, monkeypatch):

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from extensions.cluster.tests.local_servers import LocalServers
-from service.storage.postgres.reader import Reader
 from softkv_cluster.server.server import HAND_OVER_SECONDS, MAX_SCANS, RETRY_SECONDS
 from softkv_cluster.service import ShardServer
+from softkv_postgres.reader import Reader
 from tests.service.storage.making import collection, document
 from tests.waiting import until
 

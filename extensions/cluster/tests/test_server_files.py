@@ -14,8 +14,8 @@ from attention.lookup import Question, answer
 from extensions.cluster.tests.local_servers import LocalServers, respond_rows
 from service.retrieval.collections import sealed
 from service.storage import CollectionSettings, DocumentRecord
-from service.storage.postgres import vector_rows
 from softkv_cluster.server.files import SWEEP_SECONDS, UNUSED_SECONDS
+from softkv_postgres import vector_rows
 from tests.service.retrieval.sealing import BLOCK, SMALL_BLOCKS, WIDTH, documents, flipped, valued
 
 pytestmark = [pytest.mark.postgres, pytest.mark.usefixtures("shards_of_a_block")]

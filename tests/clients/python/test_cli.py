@@ -59,7 +59,7 @@ def test_a_requirement_is_of_an_existing_extra_or_distribution() -> None:
             assert requirement == f"softkv-{part}" or any(line.startswith(f"softkv-{part}==") for line in required)
 
 
-@pytest.mark.parametrize("name", ["service", *WALLS])
+@pytest.mark.parametrize("name", cli.NOT_INSTALLED)
 def test_one_distribution_without_the_others_has_its_commands(name: str) -> None:
     folder = WALLS[name].folder if name in WALLS else "."
     project = tomllib.loads((ROOT / folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]

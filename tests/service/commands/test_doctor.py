@@ -12,14 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-import service.retrieval.collections
-import service.startup
 import softkv.tables
 from attention.kernels import kernels
 from service.api.keyring import line_of
-from service.storage import open_shared
 from tests.checkpoints import link_default_model, save_cross_encoder
-from tests.postgres import PostgresServer
 from tests.service.commands.conftest import COMMAND, Softkv, serving
 
 
@@ -85,7 +81,7 @@ def test_a_damaged_database_is_broken(bare: Softkv, tmp_path: Path) -> None:
 def test_a_database_that_cannot_be_reached_is_broken_and_no_directory_is_looked_at(
     bare: Softkv, tmp_path: Path
 ) -> None:
-    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'psycopg[binary]'")
+    pytest.importorskip("softkv_postgres", reason="install softkv[postgres]")
     with socket.socket() as free:  # bound, but not listening
         free.bind(("127.0.0.1", 0))
         address = f"postgresql://softkv:secret@127.0.0.1:{free.getsockname()[1]}/softkv"
@@ -99,7 +95,7 @@ def test_a_database_that_cannot_be_reached_is_broken_and_no_directory_is_looked_
 
 def test_each_check_is_shown_before_the_next_one_ends(tmp_path: Path) -> None:
     """Check that a user sees which check hangs: here the last one, at a database that accepts and says nothing."""
-    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'psycopg[binary]'")
+    pytest.importorskip("softkv_postgres", reason="install softkv[postgres]")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"postgresql://softkv@127.0.0.1:{silent.getsockname()[1]}/softkv"
         command = [*COMMAND, "doctor", "--encoder", "none", "--store", address]
@@ -119,64 +115,6 @@ def test_each_check_is_shown_before_the_next_one_ends(tmp_path: Path) -> None:
     assert names[:2] == ["machine", "packages"]
     assert re.match(r"store +broken", rest)
     assert (process.returncode, errors) == (1, "softkv: broken: store\n")
-
-
-@pytest.mark.postgres
-def test_a_database_is_counted_beside_a_service_that_uses_it(
-    bare: Softkv, tmp_path: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from service.storage.postgres.schema.version import SCHEMA
-
-    address = postgres.database()
-    monkeypatch.setenv("SOFTKV_STORE", address)
-    code, report = checks(bare, tmp_path, "--encoder", "none")
-    assert (code, report["store"]["state"]) == (0, "note")
-    assert "has no tables of softkv yet: `softkv serve` creates them" in report["store"]["detail"]
-    with psycopg_to(address) as connection:
-        assert connection.execute("SELECT to_regnamespace('softkv')").fetchone() == (None,)
-    with serving(tmp_path, "--store", address) as running:
-        httpx.put(f"{running.url}/v1/collections/one", json={})
-        httpx.post(f"{running.url}/v1/collections/one/documents", json={"documents": [{"id": "a", "key_vector": [1]}]})
-        code, report = checks(bare, tmp_path, "--encoder", "none")
-        assert (code, report["store"]["state"]) == (0, "ok")
-        assert "PostgreSQL 1" in report["store"]["detail"]
-        expected = f"schema version {SCHEMA}, is sound: 1 collection, 1 document (one: 1)"
-        assert expected in report["store"]["detail"]
-        with psycopg_to(address) as connection:
-            connection.execute("UPDATE softkv.documents SET value = '1'")
-        code, report = checks(bare, tmp_path, "--encoder", "none")
-        assert (code, report["store"]["state"]) == (1, "broken")
-        assert report["store"]["detail"].startswith("document 'a', row 1 is damaged")
-
-
-@pytest.mark.postgres
-def test_shards_need_the_distribution_that_has_them(
-    bare: Softkv, tmp_path: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(service.startup, "entry_points", lambda **group: [])
-    monkeypatch.setenv("SOFTKV_SHARDS", "auto")
-    address = postgres.database()
-    open_shared(address).close()
-    code, report = checks(bare, tmp_path, "--encoder", "none", "--store", address)
-    assert (code, report["shards"]["state"]) == (1, "broken")
-    assert report["shards"]["detail"].endswith("install `softkv[cluster]`, or unset SOFTKV_SHARDS")
-
-
-@pytest.mark.postgres
-def test_tables_of_another_version_are_broken(bare: Softkv, tmp_path: Path, postgres: PostgresServer) -> None:
-    address = postgres.database()
-    open_shared(address).close()
-    with psycopg_to(address) as connection:
-        connection.execute("UPDATE softkv.state SET schema_version = 99")
-    code, report = checks(bare, tmp_path, "--encoder", "none", "--store", address)
-    assert (code, report["store"]["state"]) == (1, "broken")
-    assert "has schema version 99, this softkv knows" in report["store"]["detail"]
-
-
-def psycopg_to(address: str) -> Any:
-    import psycopg
-
-    return psycopg.connect(address, autocommit=True)
 
 
 def test_a_model_that_is_not_there_is_broken(bare: Softkv, tmp_path: Path) -> None:

@@ -14,8 +14,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests import postgres as databases
-from tests.postgres import PostgresServer
 from tests.service.commands.conftest import COMMAND, serving
 from tests.thorough import thorough
 
@@ -118,7 +116,7 @@ def test_an_address_that_is_not_this_machine_s() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_wait_for_a_database(number: signal.Signals) -> None:
-    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install 'psycopg[binary]'")
+    pytest.importorskip("softkv_postgres", reason="install softkv[postgres]")
     with socket.socket() as free:  # bound, but not listening
         free.bind(("127.0.0.1", 0))
         address = f"postgresql://softkv:a-secret@127.0.0.1:{free.getsockname()[1]}/softkv"
@@ -131,35 +129,6 @@ def test_a_signal_ends_the_wait_for_a_database(number: signal.Signals) -> None:
             _, rest = process.communicate(timeout=60)
     assert (process.returncode, rest) == (0, "")
     assert "a-secret" not in first
-
-
-@pytest.mark.postgres
-def test_a_service_that_starts_before_its_database_listens_when_that_has_started() -> None:
-    with databases.running() as server:
-        address = server.database()
-        server.kill()
-        with starting(SOFTKV_STORE=address) as process:
-            assert process.stderr is not None
-            assert "waiting for the database" in process.stderr.readline()
-            server.start()
-            assert "reached the database" in process.stderr.readline()
-            assert any("softkv listens on http" in line for line in process.stderr)
-            process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=60)
-            assert process.returncode == 0
-
-
-@pytest.mark.postgres
-def test_a_database_that_refuses_ends_the_start_at_once(postgres: PostgresServer) -> None:
-    address = postgres.database().rpartition("/")[0].replace("softkv@", "softkv:a-secret@") + "/missing"
-    with starting(SOFTKV_STORE=address) as process:
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
-    (line,) = errors.splitlines()  # none of a wait
-    assert line.startswith(f"softkv: PostgreSQL at postgresql://127.0.0.1:{postgres.port}/missing refuses softkv (")
-    assert 'database "missing" does not exist' in line
-    assert "correct the user, password or database in the address" in line
-    assert "a-secret" not in line
 
 
 @contextmanager

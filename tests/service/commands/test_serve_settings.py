@@ -28,7 +28,9 @@ def test_every_setting_but_a_secret_has_an_option(bare: Softkv) -> None:
     assert options | secrets == {name.replace("_", "-") for name in Settings.model_fields}
     assert not options & secrets
     assert "[default: (8000)]" in lines
-    assert "needs psycopg. If unset, collections are in --data-dir." in " ".join(lines.replace("│", "").split())
+    assert "needs softkv[postgres]. If unset, collections are in --data-dir." in " ".join(
+        lines.replace("│", "").split()
+    )
 
 
 @pytest.mark.parametrize("value", ["0", "many"])

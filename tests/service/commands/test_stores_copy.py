@@ -8,8 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.storage import SQLiteStore, compare_collection
-from tests.postgres import PostgresServer
+from service.storage import SQLiteStore
 from tests.service.commands.conftest import Softkv, serving
 from tests.service.storage.making import collection, document
 from tests.waiting import until
@@ -71,24 +70,6 @@ def test_an_invalid_copy_is_refused(bare, filled, tmp_path, monkeypatch, source,
     assert result.exit_code == code
     assert message in result.stderr
     assert not (tmp_path / "nothing").exists()
-
-
-@pytest.mark.postgres
-def test_there_and_back_nothing_has_changed(
-    bare: Softkv, filled: Path, tmp_path: Path, postgres: PostgresServer
-) -> None:
-    address = postgres.database()
-    for source, target in ((str(filled), address), (address, str(tmp_path / "back"))):
-        result = bare("copy", source, target, "--verify", "--json")
-        assert result.exit_code == 0, result.output
-    with (
-        SQLiteStore.open(filled) as first,
-        SQLiteStore.open(tmp_path / "back") as last,
-        first.reading() as reader,
-        last.reading() as target_reader,
-    ):
-        assert all(compare_collection(reader, target_reader, name).same for name in ("many", "one"))
-        assert target_reader.aliases() == [("current", "many")]
 
 
 def test_a_collection_is_copied_by_its_alias(bare: Softkv, filled: Path, tmp_path: Path) -> None:

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.storage import CollectionFixed, CollectionMissing, SQLiteStore, Store, open_shared
+from service.storage import CollectionFixed, CollectionMissing, SQLiteStore, Store
 from service.storage.copying import PAGE, compare_collection, copy_collection, digest
 from service.storage.records import TextSpan
-from tests.service.storage.conftest import STORES
 from tests.service.storage.making import SETTINGS, collection, document, plain
 
 KINDS = [
@@ -32,15 +31,11 @@ KINDS = [
 ]
 
 
-@pytest.fixture(params=STORES)
-def other(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """Yield the target: an empty store of each kind, another one than `store`."""
-    if request.param == "sqlite":
-        opened: Store = SQLiteStore.open(tmp_path / "other")
-    else:
-        opened = open_shared(request.getfixturevalue("postgres").database())
-    yield opened
-    opened.close()
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[Store]:
+    """Yield the target: an empty store, another one than `store`."""
+    with SQLiteStore.open(tmp_path / "other") as opened:
+        yield opened
 
 
 def everything(store: Store, name: str = "c") -> list[tuple]:

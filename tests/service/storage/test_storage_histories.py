@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from service.storage import Comparison, SQLiteStore, open_shared
-from tests.postgres import PostgresServer
-from tests.service.storage.conftest import emptied
+from service.storage import Comparison, SQLiteStore
 from tests.service.storage.making import SETTINGS, document, plain
 from tests.thorough import examples
 
@@ -134,36 +131,3 @@ class InSQLite(StoreMachine):
 
 TestHistory = InSQLite.TestCase
 TestHistory.settings = settings(max_examples=examples(25), stateful_step_count=20, deadline=None)
-
-
-@pytest.mark.postgres
-def test_history_in_postgresql(postgres: PostgresServer) -> None:
-    """Beside what a dictionary does, a memory that follows the log holds the same rows."""
-    address = postgres.database()
-
-    class InPostgreSQL(StoreMachine):
-        def __init__(self) -> None:
-            self.followed: dict[int, tuple[int, set[int]]] = {}
-            super().__init__()
-            emptied(self.store)
-
-        def opened(self) -> Any:
-            return open_shared(address)
-
-        @invariant()
-        def a_follower_holds_what_the_model_holds(self) -> None:
-            for number, version in self.store.versions().items():
-                followed_version, rows = self.followed.get(number, (0, set()))
-                if (done := self.store.changes_since(number, followed_version)) is not None:
-                    with self.store.reading_at(done.version) as reader:
-                        new = {row for vector in reader.vectors(number, first=done.first) for row in vector.numbers}
-                    rows = rows - set(done.removed.tolist()) | {int(row) for row in new}
-                    followed_version = done.version
-                assert followed_version == version
-                self.followed[number] = followed_version, rows
-                with self.store.reading() as reader:
-                    assert rows == set(reader.rows_where(number).tolist())
-
-    run_state_machine_as_test(
-        InPostgreSQL, settings=settings(max_examples=8, stateful_step_count=15, deadline=None, database=None)
-    )

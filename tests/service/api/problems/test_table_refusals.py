@@ -254,15 +254,6 @@ def test_a_missing_library_is_a_501(tmp_path, monkeypatch):
         assert client.get("/v1/collections/library/documents/qa76").status_code == 200
 
 
-@pytest.mark.postgres
-def test_a_backup_from_postgresql_is_a_501(postgres, tmp_path):
-    settings = {"data_dir": tmp_path, "encoder": "none", "store": postgres.database()}
-    with RunningService(**settings) as running, running.client() as client:
-        refused(client.get("/v1/backup"), 501)
-        assert client.put("/v1/collections/c", json={}).status_code == 201
-        assert client.get("/v1/collections").json()["collections"][0]["name"] == "c"
-
-
 def test_a_full_disk_is_a_507_for_every_write_and_reads_go_on(tmp_path):
     with small_disk(tmp_path) as fill:
         prepare(tmp_path / "data", None)

@@ -21,9 +21,8 @@ from service.retrieval.documents import ReEncodings, SentDocument, patch_documen
 from service.retrieval.documents.re_encoding import _Run
 from service.retrieval.errors import ReEncodingNotFound, ReEncodingOver
 from service.retrieval.queries import Options, attend_collection
-from service.storage import ReEncodingActive, SQLiteStore, Store, open_shared
+from service.storage import ReEncodingActive, SQLiteStore, Store
 from tests.checkpoints import save_static
-from tests.postgres import PostgresServer
 from tests.waiting import until
 
 WORDS = ("sun", "moon", "river", "stone", "bread", "salt", "paper", "window", "garden", "engine", "letter", "winter")
@@ -49,16 +48,10 @@ def models(folder: Path) -> dict[str, Encoder]:
     return made
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    if request.param == "sqlite":
-        with SQLiteStore.open(tmp_path / "data") as opened:
-            yield opened
-    else:
-        server: PostgresServer = request.getfixturevalue("postgres")
-        shared = open_shared(server.database())
-        yield shared
-        shared.close()
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with SQLiteStore.open(tmp_path / "data") as opened:
+        yield opened
 
 
 class Service:
@@ -529,23 +522,3 @@ def test_a_collection_that_is_deleted_at_the_moment_of_the_swap_is_gone(
             assert is_exact(await service.attend(text(7)), models["old"], text(7), TEXTS)
 
     asyncio.run(scenario())
-
-
-@pytest.mark.postgres
-def test_other_processes_follow(postgres: PostgresServer, models: dict[str, Encoder]) -> None:
-    """A second process serves the new vectors to every call after the move, and takes over a dead one's job."""
-    one, two = (open_shared(address) for address in [postgres.database()] * 2)
-
-    async def scenario() -> None:
-        async with running(one, models) as first, running(two, models, jobs=False) as second:
-            await filled(first)
-            assert is_exact(await second.attend(text(7)), models["old"], text(7), TEXTS)
-            await first.jobs.start(first.collection(), "new")
-            await ended(second)
-            assert is_exact(await second.attend(text(7)), models["new"], text(7), TEXTS)
-            await write(second.collection(), sent(400))
-            assert "00400" in first.collection().ids()
-
-    asyncio.run(scenario())
-    one.close()
-    two.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Iterator
 from fractions import Fraction
@@ -14,12 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.lookup import Question, answer, sweep
-from service.retrieval.collections import SharedCatalogue
 from service.retrieval.queries.question import EncodedQuery, Options
 from service.retrieval.queries.results import StoredDocuments, build_result, summarise_full_text
 from service.retrieval.queries.terms import build_terms
-from service.storage import DocumentRecord, open_shared, parse_condition
-from tests.postgres import PostgresServer
+from service.storage import DocumentRecord, parse_condition
 from tests.service.retrieval.making import opened
 from tests.service.storage.test_storage_ranks import bm25
 from tests.thorough import examples
@@ -68,15 +65,9 @@ asked = st.fixed_dictionaries(
 )
 
 
-@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def catalogue(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    if request.param == "sqlite":
-        made = opened(tmp_path_factory.mktemp("addends"))
-    else:
-        server: PostgresServer = request.getfixturevalue("postgres")
-        made = SharedCatalogue(open_shared(server.database()), None)
-        made.rebuild()
-        asyncio.run(made.create("c", {"similarity": "dot"}))
+@pytest.fixture(scope="module")
+def catalogue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    made = opened(tmp_path_factory.mktemp("addends"))
     yield made
     made.store.close()
 

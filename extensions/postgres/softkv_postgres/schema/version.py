@@ -1,0 +1,75 @@
+"""The version of the schema: checks which version a database has, and creates the tables in one without them.
+
+Until the first release, schema.sql is edited in place and there is nothing to migrate. From then on, a change of
+schema.sql raises `SCHEMA` and brings a migration, which `prepare_schema` runs in its transaction.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from psycopg import Connection, Cursor, errors, sql
+
+from service.storage import DatabaseTooNew, DatabaseTooOld, StorageFailed
+
+SCHEMA = 8
+"""The version of schema.sql. Builds before the first release created 1 to 7; their tables are refused."""
+ADVISORY_LOCK = 0x736B7631
+"""The advisory lock of the process that creates the tables: "skv1"."""
+_OLDEST = 150000  # NULLS NOT DISTINCT
+
+
+def prepare_schema(connection: Connection[Any], address: str) -> None:
+    """Create the schema `softkv` in a database without it, completely or not at all; other processes wait.
+
+    Raises:
+        StorageFailed: the server is not a suitable PostgreSQL.
+        DatabaseTooNew: a later softkv created the tables.
+        DatabaseTooOld: a build before the first release created the tables.
+    """
+    refuse_unfit(connection, address)
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", (ADVISORY_LOCK,))
+        if not read_version(connection, address):
+            _create(connection, address)
+
+
+def refuse_unfit(connection: Connection[Any], address: str) -> None:
+    """Raise StorageFailed if the server is too old or the database is not UTF-8."""
+    if connection.info.server_version < _OLDEST:
+        version = connection.info.parameter_status("server_version")
+        raise StorageFailed(f"softkv needs PostgreSQL 15 or later, {address} is {version}: update it")
+    if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":
+        raise StorageFailed(f"{address} has the encoding {encoding}: create a database with ENCODING 'UTF8'")
+
+
+def read_version(connection: Connection[Any], address: str) -> int:
+    """Return the version of the tables, or 0 in a database without softkv. Raises DatabaseTooNew or DatabaseTooOld."""
+    exists = connection.execute("SELECT to_regclass('softkv.state') IS NOT NULL").fetchone()
+    if exists is None or not exists[0]:
+        return 0
+    # Builds before the first release had another column for the version.
+    row = connection.execute(
+        "SELECT coalesce(row ->> 'schema_version', row ->> 'migrations')::int FROM (SELECT to_jsonb(s) AS row"
+        " FROM softkv.state AS s) AS states"
+    ).fetchone()
+    version = 0 if row is None else int(row[0])
+    if version > SCHEMA:
+        raise DatabaseTooNew(address, version, SCHEMA)
+    if version < SCHEMA:
+        raise DatabaseTooOld(address, version, SCHEMA)
+    return version
+
+
+def _create(connection: Connection[Any], address: str) -> None:
+    try:
+        connection.execute("CREATE SCHEMA IF NOT EXISTS softkv")
+    except errors.InsufficientPrivilege as error:
+        raise StorageFailed(
+            f"this user may not create the schema softkv in {address}: GRANT CREATE ON DATABASE to it"
+        ) from error
+    # Several statements without parameters; the file is part of softkv.
+    script = (Path(__file__).parent / "schema.sql").read_text(encoding="utf-8")
+    Cursor(connection).execute(sql.SQL(script))  # that of the connection takes one statement
+    connection.execute("INSERT INTO softkv.state (schema_version) VALUES (%s)", (SCHEMA,))

@@ -1,1 +1,0 @@
-"""The store in PostgreSQL: nothing outside this package knows its tables, or psycopg."""
