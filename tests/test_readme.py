@@ -5,10 +5,8 @@ Their examples are tested in `test_docs.py`.
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
-from itertools import pairwise
 
 import pytest
 
@@ -116,15 +114,3 @@ def test_the_tutorial_shows_the_output_of_the_command(tmp_path, monkeypatch):
         command = ["attend", "--url", running.url, "library", "pets that purr", "--top-k", "2"]
         printed = CliRunner().invoke(program(), command).stdout
     assert [line.rstrip() for line in printed.splitlines()][: len(ASKED.splitlines())] == ASKED.splitlines()
-
-
-def test_the_lesson_of_an_hour_is_the_plan_of_the_page():
-    plan = json.loads((ROOT / "workshop/softkv_workshop/web/lesson/plan.json").read_text(encoding="utf-8"))
-    begins = [part["from"] for part in plan["parts"]] + [plan["minutes"]]
-    rows = re.findall(r"^\| (\d+–\d+) \| .+? \|(.*)\|$", Page("workshop/docs/teach/workshop.md").text, re.MULTILINE)
-    assert [minutes for minutes, _ in rows] == [f"{begin}–{end}" for begin, end in pairwise(begins)]
-    for (_, where), part in zip(rows, plan["parts"], strict=True):
-        for place in re.findall(r"`([#/][\w-]+)`", where):
-            assert place in {f"#{step.get('chapter')}" for step in part["steps"]} | {
-                "/room" for step in part["steps"] if step.get("room")
-            }

@@ -24,6 +24,7 @@ PYTHON = {
     "service": r"service/",
     "client": r"clients/python/softkv/",
     **{f"{name} (wall)": f"{folder}/" for name, folder in OF_WALLS.items()},
+    "walls (benchmarks)": r"(extensions/\w+|workshop)/benchmarks/",
     "tests": r"tests/|(extensions|workshop)/conftest",
     **{f"{name} (its tests)": f"{folder}/tests/" for name, folder in OF_WALLS.items()},
     "tools": r"tools/",

@@ -1,4 +1,4 @@
-/** Recorded data: `recorded/NAME.js`, a classic script each, which `python -m tools.recorded NAME` writes. */
+/** Recorded data: `recorded/NAME.js`, a classic script each, which `workshop/tools/recorded` writes. */
 
 import { runScript } from "./script.js";
 

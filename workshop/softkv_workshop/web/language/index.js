@@ -1,7 +1,7 @@
 /**
  * A small language model in the browser, which writes a text word by word; computed by this folder alone. It writes parts of
  * sentences that are mostly grammatical, in the manner of a dictionary's examples. It knows nothing: what it says is not true.
- * `python -m benchmarks.sentences` trained it and wrote `recorded/writing.js`, which a page loads where it writes.
+ * `python -m workshop.benchmarks.sentences` trained it and wrote `recorded/writing.js`, which a page loads where it writes.
  *
  * @typedef {import("./tokens.js").Word} Word
  * @typedef {import("./network.js").Layer} Layer

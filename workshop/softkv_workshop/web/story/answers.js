@@ -1,7 +1,7 @@
 /**
  * Similarities of a question and keys: recorded ones for what the story itself asks, so that a chapter is there at
  * once; for what a reader asks, the service's, or in an exported page those of the encoder in the browser. The
- * recorded ones are the service's own, written by `python -m tools.similarities`.
+ * recorded ones are the service's own, written by `python -m workshop.tools.similarities`.
  */
 
 import recorded from "./recorded.json";

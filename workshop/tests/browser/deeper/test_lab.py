@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tests.browser.reading import share, sideways
-from tools.recorded import read as read_recorded
-from tools.recorded import unpack_weights
+from workshop.tools.recorded import read as read_recorded
+from workshop.tools.recorded import unpack_weights
 
 DRAWN = "() => [...document.querySelectorAll('.alignment td[data-weight]')].map((cell) => Number(cell.dataset.weight))"
 PATCHES = "() => [...document.querySelectorAll('.patch')].map((patch) => Number(patch.dataset.weight))"

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.sentences import NAME, SPECIAL, model_of
 from tests.browser.conftest import Visit
 from tests.browser.frame.test_frames import framing
 from tests.browser.reading import number, share, words
 from tests.running import RunningService
 from tools.page import WORKSHOP, library
-from tools.recorded import read
+from workshop.benchmarks.sentences import NAME, SPECIAL, model_of
 from workshop.tests.browser.deeper.test_pictures import PICTURES
 from workshop.tests.browser.frame.conftest import LOAD_MS
+from workshop.tools.recorded import read
 
 
 def load_encoder(page: Any) -> None:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from tests.browser.conftest import PHONE, PROJECTOR
 from tests.running import RunningService
 from tests.thorough import thorough
-from tools.recorded import read as recorded
-from tools.recorded import unpack_weights
 from workshop.tests.browser.story.conftest import Read
+from workshop.tools.recorded import read as recorded
+from workshop.tools.recorded import unpack_weights
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

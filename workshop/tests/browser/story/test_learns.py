@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.browser.conftest import PHONE, PROJECTOR
-from tools.recorded import read as read_recorded
-from tools.recorded import unpack_weights
 from workshop.tests.browser.story.conftest import Read
+from workshop.tools.recorded import read as read_recorded
+from workshop.tools.recorded import unpack_weights
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -15,8 +15,8 @@ from playwright.sync_api import expect
 from attention import attend
 from tests.running import RunningService
 from tests.thorough import thorough
-from tools.similarities import RECORDED, ROWS
 from workshop.tests.browser.story.conftest import Read, thickness, weights
+from workshop.tools.similarities import RECORDED, ROWS
 
 if TYPE_CHECKING:
     pass

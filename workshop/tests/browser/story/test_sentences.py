@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from attention import attend
 from tools.node import ROOT, checked, node
 from tools.page import WORKSHOP
-from tools.recorded import read, unpack_weights
+from workshop.tools.recorded import read, unpack_weights
 
 pytestmark = pytest.mark.node
 SCRIPT = Path(__file__).with_name("sentences.mjs")

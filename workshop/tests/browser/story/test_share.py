@@ -16,8 +16,8 @@ from tests.browser.conftest import PHONE
 from tests.running import RunningService
 from tests.thorough import thorough
 from tools.page import WORKSHOP
-from tools.recorded import read as recorded
 from workshop.tests.browser.story.conftest import Read, thickness, weights
+from workshop.tools.recorded import read as recorded
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

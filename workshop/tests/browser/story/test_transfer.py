@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.browser.arriving import arrival
+from workshop.tests.browser.arriving import arrival
 
 MOST_BYTES = 90_000
 MOST_REQUESTS = 10

@@ -10,8 +10,8 @@ import torch
 
 from softkv_workshop.lab.networks import Plan, build_network, count_parameters
 from softkv_workshop.lab.tasks import PICTURES, join_patches
-from tools.recorded import pack_weights
-from tools.recorded.training import SEED, Recording, moments, read_aloud, unseen
+from workshop.tools.recorded import pack_weights
+from workshop.tools.recorded.training import SEED, Recording, moments, read_aloud, unseen
 
 STEPS = 1500
 MOMENTS = 25

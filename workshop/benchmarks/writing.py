@@ -1,7 +1,7 @@
 """The page's small language model: its size, words a second in a browser, and perplexity beside counts of words.
 
     apt-get install wordnet-base
-    python -m benchmarks.writing [--rounds 5]
+    python -m workshop.benchmarks.writing [--rounds 5]
 
 Perplexity is of the examples of the dictionary that training did not see: e to the mean of −ln of the probability of
 each word, given those before it, over the words that the model knows. The counts are those of the examples that it was
@@ -31,9 +31,9 @@ from rich.console import Console
 from rich.table import Table
 
 from attention.transformer import GPT2
-from benchmarks.sentences import EXAMPLE, NAME, SPECIAL, log_probabilities, model_of, read_texts
-from tools import recorded
 from tools.page import library
+from workshop.benchmarks.sentences import EXAMPLE, NAME, SPECIAL, log_probabilities, model_of, read_texts
+from workshop.tools import recorded
 
 DISCOUNT = 0.75
 BEGINNINGS = ("", "The dog chased the", "She drank a cup of", "He was", "The children played in the")

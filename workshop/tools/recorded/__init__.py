@@ -1,4 +1,4 @@
-"""Recorded data of the page: files of `workshop/softkv_workshop/web/recorded`, written by `python -m tools.recorded`.
+"""Recorded data of the page: `softkv_workshop/web/recorded`, written by `python -m workshop.tools.recorded`.
 
 A file is a classic script, since only such scripts load from files as well as over HTTP.
 """

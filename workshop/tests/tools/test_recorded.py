@@ -7,11 +7,11 @@ import gzip
 import numpy as np
 import pytest
 
-from tools.recorded import FOLDER, read, script, unpack_weights
-from tools.recorded.learning import SOURCES, learn
-from tools.recorded.pairs import pairs
-from tools.recorded.pictures import SHOWN, pictures
-from tools.recorded.trace import TEXTS, trace
+from workshop.tools.recorded import FOLDER, read, script, unpack_weights
+from workshop.tools.recorded.learning import SOURCES, learn
+from workshop.tools.recorded.pairs import pairs
+from workshop.tools.recorded.pictures import SHOWN, pictures
+from workshop.tools.recorded.trace import TEXTS, trace
 
 MOST_BYTES = 60_000
 MOST_BYTES_OF = {"writing": 1_500_000}

@@ -1,4 +1,4 @@
-"""The similarities that the story on the page shows before a reader asks: `python -m tools.similarities`.
+"""The similarities that the story on the page shows before a reader asks: `python -m workshop.tools.similarities`.
 
 They are the service's own answers to the questions about the rows in `workshop/softkv_workshop/web/story/rows.json`.
 """

@@ -10,8 +10,8 @@ import torch
 
 from softkv_workshop.lab.networks import MODELS, Model, Plan, build_network, count_parameters
 from softkv_workshop.lab.tasks import TASKS, Example, TextTask
-from tools.recorded import pack_weights
-from tools.recorded.training import SEED, Recording, moments, read_aloud, unseen
+from workshop.tools.recorded import pack_weights
+from workshop.tools.recorded.training import SEED, Recording, moments, read_aloud, unseen
 
 STEPS = 800
 SOURCES = {

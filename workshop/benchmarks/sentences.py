@@ -1,7 +1,7 @@
-"""Trains the small language model of the page, which writes a text word by word; `benchmarks.writing` measures it.
+"""Trains the small language model of the page, which writes a text word by word; `writing.py` measures it.
 
     apt-get install wordnet-base
-    python -m benchmarks.sentences workshop/softkv_workshop/web/recorded [--steps 3000]
+    python -m workshop.benchmarks.sentences workshop/softkv_workshop/web/recorded [--steps 3000]
 
 The text is WordNet's: the examples of its meanings, which are short sentences of everyday life and parts of such, and
 its definitions. A token is a whole word, so that each row and column of a picture of the attention has a word. One
@@ -43,7 +43,7 @@ from benchmarks.installed import DICTIONARY
 from softkv_workshop.page.model import layer_tensors, norm_tensors, quantise, script
 
 NAME = "writing"
-WEB = Path(__file__).parents[1] / "service" / "web"
+WEB = Path(__file__).parents[2] / "service" / "web"
 LICENSE = WEB / "vendor" / "wordnet" / "LICENSE"
 """The licence of the text, which goes with everything that is made of it."""
 Kind: TypeAlias = Literal["<begin>", "<definition>"]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from service.encoding import DEFAULT_MODEL, load_encoder, read_pair, trace_layers, traceable
-from tools.recorded import pack_weights
+from workshop.tools.recorded import pack_weights
 
 TEXTS: list[tuple[str, str | None]] = [
     ("The dog chased the cat across the street", None),

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from attention.transformer import GPT2, arrays
-from benchmarks import sentences
-from benchmarks.sentences import (
+from tools.node import ROOT, checked, node
+from workshop.benchmarks import sentences
+from workshop.benchmarks.sentences import (
     DEFINITION,
     EXAMPLE,
     LICENSE,
@@ -29,11 +30,10 @@ from benchmarks.sentences import (
     texts,
     train,
 )
-from benchmarks.writing import Counted
-from tools import recorded
-from tools.node import ROOT, checked, node
+from workshop.benchmarks.writing import Counted
+from workshop.tools import recorded
 
-SCRIPT = Path("tests", "benchmarks", "write_words.mjs")
+SCRIPT = Path("workshop", "tests", "benchmarks", "write_words.mjs")
 LONG = "the dog chased the cat, and " * 20
 TEXTS = [
     "",

@@ -12,8 +12,8 @@ from attention import attend
 from service.encoding import DEFAULT_MODEL, load_encoder
 from softkv_workshop.lab.jobs import D_K, select_held_out
 from softkv_workshop.lab.training import Budget, ProjectionStep, learn_projections
-from tools.recorded import pack_weights
-from tools.recorded.training import SECONDS, SEED
+from workshop.tools.recorded import pack_weights
+from workshop.tools.recorded.training import SECONDS, SEED
 
 STEPS = 200
 TEMPERATURE = 0.05

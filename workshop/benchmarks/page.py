@@ -1,6 +1,6 @@
 """The workshop page: how soon a browser draws its first answer, the cost of that, how smoothly it moves; and a class.
 
-    python -m benchmarks.page [--rounds 3] [--learners 30] [--pasted 10]
+    python -m workshop.benchmarks.page [--rounds 3] [--learners 30] [--pasted 10]
                               [--only opening|story|moving|class|room]
 
 The story, and the pictures that go deeper, are timed from the request for the page to their first answer, drawn, in a
@@ -33,8 +33,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.running import Service
-from tests.browser.arriving import Arrival, arrival, slowly
-from tests.browser.speed import frames_a_second
+from workshop.tests.browser.arriving import Arrival, arrival, slowly
+from workshop.tests.browser.speed import frames_a_second
 
 CATEGORIES = [
     "toplevel",

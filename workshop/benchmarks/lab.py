@@ -1,6 +1,6 @@
 """The lab: what is learned in half a minute, and what a question takes meanwhile.
 
-    python -m benchmarks.lab [--seconds 30] [--seeds 0 1 2] [--documents 100000]
+    python -m workshop.benchmarks.lab [--seconds 30] [--seeds 0 1 2] [--documents 100000]
 
 Every task is learned by the Transformer with each seed; dates by the recurrent networks as well, with the first, and
 nothing beside it. Then text questions are asked of a collection, one after another, as long with a training beside

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.running import RunningService
-from tools.similarities import RECORDED, record
+from workshop.tools.similarities import RECORDED, record
 
 
 def test_the_recorded_similarities_are_the_services(tmp_path: Path) -> None:

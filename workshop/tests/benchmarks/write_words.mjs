@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { runInThisContext } from "node:vm";
-import { LanguageModel } from "../../workshop/softkv_workshop/web/language/index.js";
+import { LanguageModel } from "../../softkv_workshop/web/language/index.js";
 
 globalThis.self = globalThis;
 const { folder, texts } = JSON.parse(readFileSync(0, "utf8"));
