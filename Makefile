@@ -192,7 +192,7 @@ test-alone: $(VENV)/.native $(OTHERS)/.installed $(DOCS)/.installed
 test-lowest test-newest: test-%:
 	$(MAKE) test VENV=.venv-$* CONSTRAINTS=constraints-$*.txt
 
-# A few tests for each other program that a service works with: PostgreSQL, TypeScript, containers, bare environments.
+# A few tests for each other program that a service works with: TypeScript, containers, bare environments.
 test-end-to-end: $(VENV)/.native $(OTHERS)/.installed $(DOCS)/.installed
 	$(PYTEST) -m '($(LANDING)) and not ($(NIGHTLY))' $(NONE_IS_FINE)
 

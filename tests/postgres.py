@@ -1,4 +1,4 @@
-"""A PostgreSQL of the tests' own, and a PgBouncer before it: child processes whose databases are gone with them."""
+"""A PostgreSQL of the tests' own: a child process whose databases are gone with it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pwd
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -56,10 +55,10 @@ class PostgresServer:
         self._folder, self._durable = folder, durable
         self._directory = Path(tempfile.mkdtemp(prefix="softkv-postgres-"))
         # PostgreSQL runs under no root.
-        self._as: dict[str, object] = {}
+        self.run_as: dict[str, object] = {}
         if os.geteuid() == 0:
             user = next(user for user in ("postgres", "nobody") if _known(user))
-            self._as = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
+            self.run_as = {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
             shutil.chown(self._directory, user)
         self.port = free_port()
         made = self._run("initdb", "-D", str(self._data), "-U", "softkv", "-A", "trust", "-E", "UTF8", "--locale=C")
@@ -86,7 +85,7 @@ class PostgresServer:
         command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(  # type: ignore
-                command, stdout=log, stderr=log, cwd="/", preexec_fn=_end_with_the_tests, **self._as
+                command, stdout=log, stderr=log, cwd="/", preexec_fn=end_with_the_tests, **self.run_as
             )
         deadline = time.monotonic() + 60
         expected = 1 if recovers else 0  # 1: it refuses connections
@@ -136,10 +135,6 @@ class PostgresServer:
         )
         return [int(pid) for pid in result.stdout.split()]
 
-    def pooler(self, database: str, sessions: int = 2) -> Pooler:
-        """Start PgBouncer, which gives out this number of sessions with a database, each for one transaction."""
-        return Pooler(self.port, database.rpartition("/")[2], sessions, self._as)
-
     def database(self) -> str:
         """The address of a new database."""
         import psycopg
@@ -161,53 +156,7 @@ class PostgresServer:
 
     def _run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [str(self._folder / program), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, cwd="/", check=False, **self._as)  # type: ignore
-
-
-class Pooler:
-    """A PgBouncer in transaction mode before one database, configured as softkv's page about stores says."""
-
-    def __init__(self, port: int, database: str, sessions: int, options: dict[str, object]) -> None:
-        program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-        if program is None:
-            pytest.skip("no PgBouncer here: install Debian's package pgbouncer")
-        own_port = free_port()
-        self.address = f"postgresql://softkv@127.0.0.1:{own_port}/{database}"
-        self._directory = Path(tempfile.mkdtemp(prefix="softkv-pgbouncer-"))
-        (self._directory / "users").write_text('"softkv" ""\n')
-        configuration = f"""\
-[databases]
-{database} = host=127.0.0.1 port={port}
-[pgbouncer]
-pool_mode = transaction
-default_pool_size = {sessions}
-query_wait_timeout = 5
-listen_addr = 127.0.0.1
-listen_port = {own_port}
-unix_socket_dir =
-auth_type = trust
-auth_file = {self._directory / "users"}
-logfile = {self._directory / "log"}
-"""
-        (self._directory / "pgbouncer.ini").write_text(configuration)
-        if options:
-            for path in [self._directory, *self._directory.iterdir()]:
-                shutil.chown(path, str(options["user"]))
-        command = [program, "-q", str(self._directory / "pgbouncer.ini")]
-        self._process = subprocess.Popen(command, cwd="/", preexec_fn=_end_with_the_tests, **options)  # type: ignore
-        deadline = time.monotonic() + 60
-        while True:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", own_port)):
-                return
-            assert self._process.poll() is None, (self._directory / "log").read_text()
-            assert time.monotonic() < deadline, (self._directory / "log").read_text()
-            time.sleep(0.02)
-
-    def close(self) -> None:
-        """Stop it at once."""
-        self._process.kill()
-        self._process.wait()
-        shutil.rmtree(self._directory)
+        return subprocess.run(command, capture_output=True, text=True, cwd="/", check=False, **self.run_as)  # type: ignore
 
 
 @contextmanager
@@ -220,7 +169,7 @@ def running(*, durable: bool = False, folder: Path | None = None) -> Iterator[Po
         server.close()
 
 
-def _end_with_the_tests() -> None:
+def end_with_the_tests() -> None:
     """Let Linux stop this process when the tests are killed."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)

@@ -12,6 +12,7 @@ import httpx
 import psycopg
 import pytest
 
+from extensions.postgres.tests.pooler import Pooler
 from service.storage import open_shared
 from softkv_postgres.connections import LOCK_SECONDS, Connections, parse_address
 from tests.postgres import PostgresServer
@@ -89,7 +90,7 @@ def served(request: pytest.FixtureRequest, postgres: PostgresServer) -> Iterator
     with ExitStack() as stack:
         address = database
         if request.param == "pooled":
-            address = stack.enter_context(closing(postgres.pooler(database, sessions=8))).address
+            address = stack.enter_context(closing(Pooler(postgres, database, sessions=8))).address
         _, client = stack.enter_context(serving(address))
         yield client, stack.enter_context(closing(Admin(database)))
 
@@ -224,7 +225,7 @@ def test_waiting_for_a_lock_has_a_limit_that_a_pooler_keeps_for_no_one_else(post
     database = postgres.database()
     assert shown(database) == f"{LOCK_SECONDS}s"
     assert shown(f"{database}?options=-c%20lock_timeout%3D7s") == "7s"
-    with closing(postgres.pooler(database)) as pooler:
+    with closing(Pooler(postgres, database)) as pooler:
         assert shown(pooler.address) == "0"
 
 
@@ -333,7 +334,7 @@ def test_no_setting_of_a_session_changes_an_answer(
     set_for_all(database, **SETTINGS)
     monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
     with ExitStack() as stack:
-        address = stack.enter_context(closing(postgres.pooler(database))).address if pooled else database
+        address = stack.enter_context(closing(Pooler(postgres, database))).address if pooled else database
         services = [RunningService(data_dir=tmp_path, encoder="none"), RunningService(store=address, encoder="none")]
         clients = [stack.enter_context(stack.enter_context(service).client()) for service in services]
         for service in services:

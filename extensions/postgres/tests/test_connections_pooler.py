@@ -11,6 +11,7 @@ import httpx
 import psycopg
 import pytest
 
+from extensions.postgres.tests.pooler import Pooler
 from service.storage import (
     Comparison,
     IdempotentWrite,
@@ -23,7 +24,7 @@ from service.storage import (
     open_shared,
 )
 from softkv_postgres.connections import IDLE_SECONDS, Connections, parse_address, work_memory
-from tests.postgres import Pooler, PostgresServer, running
+from tests.postgres import PostgresServer, running
 from tests.running import RunningService
 from tests.service.storage.making import collection, document
 
@@ -32,7 +33,7 @@ REQUEST = WriteRequest("caller", "a key", b"a request", at=1_000_000)
 
 @pytest.fixture
 def pooler(postgres: PostgresServer) -> Iterator[Pooler]:
-    with closing(postgres.pooler(postgres.database())) as started:
+    with closing(Pooler(postgres, postgres.database())) as started:
         yield started
 
 
@@ -100,7 +101,7 @@ def test_threads_share_sessions_and_versions_have_no_gap(pooler: Pooler) -> None
 def test_two_services_follow_each_other_through_one_session(postgres: PostgresServer) -> None:
     """No thread waits for a second session while it has one, else these would wait for each other."""
     with ExitStack() as stack:
-        pooler = stack.enter_context(closing(postgres.pooler(postgres.database(), sessions=1)))
+        pooler = stack.enter_context(closing(Pooler(postgres, postgres.database(), sessions=1)))
         one, other = (stack.enter_context(RunningService(store=pooler.address, encoder="none")) for _ in range(2))
         first, second = (stack.enter_context(service.client()) for service in (one, other))
         one.wait_until_ready()
@@ -128,7 +129,7 @@ def assert_ok(response: httpx.Response) -> dict[str, Any]:
 
 
 def test_refusals_of_pgbouncer_differ_from_its_absence() -> None:
-    with running() as server, closing(server.pooler(server.database())) as pooler:
+    with running() as server, closing(Pooler(server, server.database())) as pooler:
         assert inspect_shared(pooler.address).schema_version == 0
         with closing(open_shared(pooler.address)) as store:
             with pytest.raises(StoreRefused, match="no such database"):
