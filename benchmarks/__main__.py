@@ -78,7 +78,8 @@ def main() -> int:
 
 def module(name: str) -> str:
     """Return the module of a benchmark, which is in this folder, or in the folder `benchmarks` of a wall."""
-    [path] = (path for folder in FOLDERS for path in REPOSITORY.glob(f"{folder}/{name}.py"))
+    names = (name, f"{name}.py")
+    [path] = (path for folder in FOLDERS for path in REPOSITORY.glob(f"{folder}/*") if path.name in names)
     return ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
 
 

@@ -24,7 +24,9 @@ HOUSE = ("attention", "service", "clients", "extensions")
 PYTHON = [
     path
     for path in OWN
-    if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in HOUSE and "tests" not in path.relative_to(ROOT).parts
+    if path.suffix == ".py"
+    and path.relative_to(ROOT).parts[0] in HOUSE
+    and not {"tests", "benchmarks"} & set(path.relative_to(ROOT).parts)
 ]
 # Routes say how they succeed; commands and clients read what they are answered.
 READERS_OF_STATUSES = (

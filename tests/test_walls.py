@@ -14,7 +14,7 @@ from tools import walls
 from tools.walls import CORE, FRAMEWORKS, PASSED, ROOT, WALLS, Wall, digest, imported, read_passed, suites
 
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
-SMALL = Wall("extensions/small", "softkv_small", web=("service/web/shared",))
+SMALL = Wall("extensions/small", "softkv_small", files=("service/web/shared",))
 FILES = {
     "attention/__init__.py": "from attention.face import name, other",
     "attention/face.py": "name = other = 1",

@@ -184,8 +184,8 @@ class Counts:
 
 
 def python_files(folder: Path) -> list[Path]:
-    """Return the Python files below a folder, without build output and tests."""
-    skipped = {"build", "dist", "node_modules", ".venv", "tests"}
+    """Return the Python files below a folder, without build output, and without tests and benchmarks in it."""
+    skipped = {"benchmarks", "build", "dist", "node_modules", ".venv", "tests"}
     files = [folder] if folder.is_file() else sorted(folder.rglob("*.py"))
     return [path for path in files if not skipped & set(path.relative_to(folder).parts)]
 

@@ -5,9 +5,9 @@
     python -m tools.walls frameworks      the same as without a word, for the packages in clients/ for frameworks
     python -m tools.walls passed referee  all tests of one; if they pass, its digest goes into .ci/passed
 
-The digest is of all files of the wall but its pages in Markdown, of the modules of the core that it imports, and of the
-scripts that its pages load. A name that it imports from a face counts as the module that defines the name. Further
-arguments go to pytest.
+The digest is of all files of the wall but its pages in Markdown, of the modules of the core that it imports, and of
+`Wall.files`. A name that it imports from a face counts as the module that defines the name. Further arguments go to
+pytest.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ class Wall:
         folder: its folder in the repository, whose folder `tests` has its tests.
         package: the package of its modules.
         environment: the folder of an environment with what its tests need; empty for that of the core.
-        web: folders of the core with scripts and styles that its pages load.
+        files: files and folders of the core that its pages load or its tests read.
     """
 
     folder: str
     package: str
     environment: str = ""
-    web: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
     @property
     def python(self) -> str:
@@ -50,11 +50,16 @@ class Wall:
 
 
 WALLS = {
-    "cluster": Wall("extensions/cluster", "softkv_cluster", ".venv-cluster"),
+    "cluster": Wall(
+        "extensions/cluster",
+        "softkv_cluster",
+        ".venv-cluster",
+        files=("constraints-cluster.txt", "docker/compose.cluster.yaml", "docker/kuberay", "docker/proxy.conf"),
+    ),
     "postgres": Wall("extensions/postgres", "softkv_postgres"),
     "referee": Wall("extensions/referee", "softkv_referee"),
     "torch": Wall("extensions/torch", "softkv_torch"),
-    "workshop": Wall("workshop", "softkv_workshop", web=("service/web/css", "service/web/shared")),
+    "workshop": Wall("workshop", "softkv_workshop", files=("service/web/css", "service/web/shared")),
 }
 FRAMEWORKS = {
     "haystack": Wall("clients/haystack", "haystack_integrations"),
@@ -70,8 +75,8 @@ FOLDERS = CORE | {wall.package: wall.folder for wall in FRAMEWORKS.values()}
 
 
 def digest(wall: Wall, root: Path = ROOT) -> str:
-    """Return the digest of a wall, and of what it imports and loads of the core."""
-    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", wall.folder, *wall.web]
+    """Return the digest of a wall, and of what it imports and reads of the core."""
+    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", wall.folder, *wall.files]
     listed = subprocess.run(listing, cwd=root, capture_output=True, text=True, check=True).stdout.splitlines()
     files = {path for name in listed if (path := root / name).is_file() and path.suffix != ".md"}
     modules = {

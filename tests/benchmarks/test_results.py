@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import results
-from benchmarks.__main__ import NAMES
+from benchmarks.__main__ import NAMES, module
 from benchmarks.results import Figures, commit, keep, machine
 
 ROOT = Path(__file__).parents[2]
@@ -118,6 +118,16 @@ def test_only_successful_runs_are_recorded(tmp_path):
     text = (folder / "RESULTS.md").read_text(encoding="utf-8")
     assert f"## page\n\n### {machine()}, commit unknown\n\n```text\n3.5 frames — a second\n```\n" in text
     assert "half" not in text
+
+
+def test_a_benchmark_is_found_in_this_folder_or_behind_a_wall():
+    assert len({module(name) for name in NAMES}) == len(NAMES)
+    assert [module(name) for name in ("shapes", "lookup", "page", "cluster")] == [
+        "benchmarks.shapes",
+        "benchmarks.lookup",
+        "workshop.benchmarks.page",
+        "extensions.cluster.benchmarks.cluster",
+    ]
 
 
 def test_the_file_of_this_repository_has_a_place_for_every_benchmark(tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.planted import cut_links
+from extensions.referee.benchmarks.planted import cut_links
 from extensions.referee.tests.stores.conftest import ROWS, WIDTH, Check, script
 from softkv import Client
 from tests.running import RunningService

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.http import POSTGRES
-from benchmarks.planted import UNINDEXED
+from extensions.referee.benchmarks.planted import UNINDEXED
 from extensions.referee.tests.stores.conftest import PYTHON, QUESTIONS, ROWS, WIDTH, Check
 from tests import postgres
 

@@ -1,6 +1,6 @@
 """A collection on shard servers, beside one process that has all of its keys: calls, bytes, and what they cost.
 
-    python -m benchmarks.cluster [--rows 1000000] [--servers 4] [--copies 1] [--repeats 21]
+    python -m extensions.cluster.benchmarks.cluster [--rows 1000000] [--servers 4] [--copies 1] [--repeats 21]
 
 A PostgreSQL, Ray's head, and machines with a server each, all on this one. The same rows are in this process as well;
 both are asked the same questions in turn, and the heads have to be the same to the bit. A server says how long it took
@@ -26,8 +26,8 @@ from rich.table import Table
 
 from attention.lookup import Answer, Memory, Question, Rows, View, answers
 from benchmarks.keys import Array, clustered, near
-from benchmarks.messages import Counted, Measured
-from benchmarks.ray_python import with_ray
+from extensions.cluster.benchmarks.messages import Counted, Measured
+from extensions.cluster.benchmarks.ray_python import with_ray
 from extensions.cluster.tests.machines import RayMachines
 from extensions.cluster.tests.running import run
 from service.storage import CollectionSettings, DocumentRecord, SharedStore, open_shared
@@ -141,7 +141,7 @@ def main() -> int:
     parser.add_argument("--copies", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=21)
     options = parser.parse_args()
-    if not with_ray("benchmarks.cluster"):
+    if not with_ray("extensions.cluster.benchmarks.cluster"):
         return 1
     with ExitStack() as stack:
         address = stack.enter_context(running()).database()

@@ -1,6 +1,6 @@
 """`softkv check-index` beside chroma and pgvector: seconds by part, and faults planted into their indexes.
 
-    python -m benchmarks.index [--size 100000] [--questions 1000]
+    python -m extensions.referee.benchmarks.index [--size 100000] [--questions 1000]
 
 Clustered unit vectors of width 384 are loaded into chroma's server and a table of PostgreSQL, each with HNSW and its
 defaults. Each is checked as it is, and with planted faults. In chroma, every link to a tenth of the rows is cut. In
@@ -34,9 +34,9 @@ from benchmarks.contenders.documents import Documents
 from benchmarks.contenders.pgvector import Pgvector
 from benchmarks.http import POSTGRES, said_by
 from benchmarks.keys import near
-from benchmarks.planted import UNINDEXED, cut_links
+from extensions.referee.benchmarks.planted import UNINDEXED, cut_links
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 OTHERS = ROOT / ".venv-integrations"
 STORES = ("chroma", "pgvector")
 INDEX = "documents_embedding_idx"

@@ -1,6 +1,6 @@
 """Does a projection that is trained on labelled pairs learn words that the encoder does not know, and harm no others?
 
-    python -m benchmarks.training [--names 120] [--questions 6] [--pairs 450] [--sets python unicode]
+    python -m extensions.torch.benchmarks.training [--names 120] [--questions 6] [--pairs 450] [--sets python unicode]
 
 The first rows are of made part codes and abbreviations (`benchmarks.codes`): a service has the meanings of 120 names
 among 1,180 documents, and is asked by the names alone. `softkv train` trains on two thirds of the questions, and the

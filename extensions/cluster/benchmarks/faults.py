@@ -1,6 +1,6 @@
 """A deployment on several machines, whose parts are killed one by one under sixteen clients and a writer.
 
-    python -m benchmarks.faults [--repeats 10] [--far-keys 1000000] [--width 384] [--only FAULT …]
+    python -m extensions.cluster.benchmarks.faults [--repeats 10] [--far-keys 1000000] [--width 384] [--only FAULT …]
 
 The parts are processes of this machine: a Ray head and four machines of one processor, three shard servers with two
 copies of each shard, two `softkv serve` in front of them, and a PostgreSQL 15 or later. One part after another gets
@@ -29,7 +29,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.ray_python import with_ray
+from extensions.cluster.benchmarks.ray_python import with_ray
 from extensions.cluster.tests.asking import CLIENTS, Asking, Record
 from extensions.cluster.tests.fleet import Fleet
 from extensions.cluster.tests.machines import Machine
@@ -179,7 +179,7 @@ def main() -> int:
     if programs() is None:
         print(f"there is no PostgreSQL {OLDEST} or later here: install Debian's package postgresql", file=sys.stderr)
         return 1
-    if not with_ray("benchmarks.faults"):
+    if not with_ray("extensions.cluster.benchmarks.faults"):
         return 1
     faults = FAULTS | {"Ray's head": partial(kill_head, seconds=options.head_seconds)}
     table, wrong = Table(*COLUMNS, box=box.MARKDOWN), list[str]()

@@ -1,7 +1,7 @@
 """Forward and backward passes through attention over a large memory, beside torch and pykeops.
 
-    python -m benchmarks.gradients [--rows 100000 1000000] [--queries 64] [--repeats 5] [--kind avx2] [--many 8192]
-                                   [--skip pykeops "torch SDPA" accuracy peak loss]
+    python -m extensions.torch.benchmarks.gradients [--rows 100000 1000000] [--queries 64] [--repeats 5] [--kind avx2]
+                                                    [--many 8192] [--skip pykeops "torch SDPA" accuracy peak loss]
 
 Each contender computes softmax(query · keys / T) · values and the gradient of the queries, in float32, in turns; the
 medians are compared. Time is that of the processor, in all threads, so that others on the machine count less; torch's
@@ -35,6 +35,7 @@ from attention.lookup import Memory
 from attention.torch import attend, corpus_cross_entropy
 from benchmarks.keys import Array, gathered, near
 
+COMMAND = [sys.executable, "-m", "extensions.torch.benchmarks.gradients"]
 TEMPERATURE = 0.05
 KEOPS_ROWS = 100_000
 SLOW = ("pykeops", "torch SDPA")
@@ -157,7 +158,7 @@ def peak(rows: int, count: int) -> None:
 
 def measured_peak(rows: int, count: int) -> tuple[float, float]:
     """Bytes and seconds of `peak`."""
-    command = [sys.executable, "-m", "benchmarks.gradients", "--peak", str(rows), str(count)]
+    command = [*COMMAND, "--peak", str(rows), str(count)]
     size, seconds = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     return float(size), float(seconds)
 
@@ -201,7 +202,11 @@ def main() -> None:
         return
     variables = PASSIVE | (AVX2 if arguments.kind == "avx2" else {})
     if not variables.items() <= os.environ.items():
-        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.gradients", *sys.argv[1:]], os.environ | variables)
+        os.execve(
+            sys.executable,
+            [*COMMAND, *sys.argv[1:]],
+            os.environ | variables,
+        )
     if arguments.kind:
         use_kernels(KernelsInC(library_of(next(kind for kind in usable_kinds() if kind.name == arguments.kind))))
     console = Console(width=200)

@@ -1,6 +1,6 @@
 """A shard that a server loads again: from PostgreSQL, with its codes computed, or from its sealed file.
 
-    python -m benchmarks.ranges --repeats 4
+    python -m extensions.cluster.benchmarks.ranges --repeats 4
 
 In turn, from a PostgreSQL of this machine; then how long a file's vectors take to be checked, all of them.
 """

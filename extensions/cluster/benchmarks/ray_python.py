@@ -7,7 +7,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-PYTHON = Path(__file__).parents[1] / ".venv-cluster" / "bin" / "python"
+PYTHON = Path(__file__).parents[3] / ".venv-cluster" / "bin" / "python"
 
 
 def with_ray(module: str) -> bool:
