@@ -12,7 +12,7 @@ from fastapi import Depends, Path, Request
 from service.api.keyring import Holder
 from service.api.network import Network
 from service.api.parts import PartState
-from service.retrieval.collections import AnyCatalogue, Catalogue, RestrictedCatalogue
+from service.retrieval.collections import Catalogue
 from service.retrieval.documents import ReEncodings, Seeding
 from service.retrieval.labels import Refits
 from service.schemas.wire import CollectionName, DocumentId
@@ -30,7 +30,7 @@ class State:
         added: the states of the parts that other distributions add, by the names of the parts.
     """
 
-    catalogue: AnyCatalogue
+    catalogue: Catalogue
     demo: Seeding
     re_encodings: ReEncodings
     refits: Refits
@@ -57,9 +57,8 @@ async def parts_of(request: Request) -> State:
     holder: Holder | None = request.scope.get("state", {}).get("holder")
     if holder is None or holder.restriction is None:
         return state
-    assert isinstance(state.catalogue, Catalogue)
     restriction = holder.restriction.at(instant_of(request))
-    return replace(state, catalogue=RestrictedCatalogue(state.catalogue, restriction))
+    return replace(state, catalogue=state.catalogue.seen_by(restriction))
 
 
 def instant_of(request: Request) -> int:

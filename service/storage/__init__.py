@@ -113,7 +113,7 @@ from service.storage.records import (
     WriteAnswer,
     WriteRequest,
 )
-from service.storage.restricted import Restriction
+from service.storage.restricted import WHOLE, Restriction
 from service.storage.search_terms import Searched, SearchTerm, parse_search
 from service.storage.serialisation import find_nul
 from service.storage.shared import SharedReader, SharedStore, inspect_shared, open_shared

@@ -31,7 +31,7 @@ class Restriction:
             None for no limit. Without a condition, the bytes of feedback count as well.
     """
 
-    condition: Condition | None
+    condition: Condition | None = None
     prefixes: tuple[str, ...] = ()
     documents: int | None = None
     bytes: int | None = None
@@ -61,6 +61,10 @@ class Restriction:
         for name, used, limit in (("documents", documents, self.documents), ("bytes", size, self.bytes)):
             if limit is not None and used > limit:
                 raise QuotaExceeded(name, limit)
+
+
+WHOLE = Restriction()
+"""All documents, without quotas."""
 
 
 def visible_names(reader: Reader, collection: int, after: str | None, limit: int) -> list[str]:

@@ -132,15 +132,14 @@ class ShardedCollection(ReplicatedCollection):
         """None, since this process holds no keys."""
         return None
 
-    @property
-    def keys(self) -> int:
-        """The current number of keys, or the number at the last answer if servers cannot be reached; blocks."""
+    def count_keys(self) -> int:
+        """Return the current number of keys, or that at the last answer if servers cannot be reached; blocks."""
         with suppress(RetrievalError, StorageError):
             self._read_metadata()
         return 0 if self._metadata is None else self._metadata.view.n
 
     @contextmanager
-    def snapshot(self) -> Iterator[Snapshot]:
+    def snapshot_all(self) -> Iterator[Snapshot]:
         """Open a consistent view for one reader, valid inside the block.
 
         Raises:

@@ -15,7 +15,7 @@ from attention.lookup import Limits, Question, answers, sweep
 from extensions.cluster.tests.conftest import make_shards_small
 from extensions.cluster.tests.local_servers import LocalServers
 from service.retrieval import InvalidContent
-from service.retrieval.collections import RestrictedCollection, SharedCatalogue, Snapshot
+from service.retrieval.collections import SharedCatalogue, Snapshot
 from service.retrieval.collections import snapshot as snapshots
 from service.retrieval.queries import (
     Aggregation,
@@ -175,7 +175,7 @@ def test_a_caller_that_sees_a_part_is_answered_of_the_part_alone(processes: tupl
     """Also where a term begins at the largest year: that of the documents which the caller sees."""
     condition = {"field": "metadata.year", "operator": "<", "value": 1950}
     restriction = Restriction(parse_condition(condition))
-    parts = [RestrictedCollection(process, restriction) for process in processes]
+    parts = [process.seen_by(restriction) for process in processes]
     for options in (
         {},
         {"filter": FILTERS[1]},

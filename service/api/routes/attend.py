@@ -22,7 +22,7 @@ from service.api.routing import collection_behind, json_router
 from service.api.state import NameInPath, Running, instant_of
 from service.retrieval import InvalidContent
 from service.retrieval.calibration import Rerank
-from service.retrieval.collections import AnyCollection
+from service.retrieval.collections import Collection
 from service.retrieval.documents import decode_cursor, encode_cursor
 from service.retrieval.queries import (
     DEFAULT_TOP_K,
@@ -226,7 +226,7 @@ def shape_applied(applied: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _stream_answers(
-    collection: AnyCollection,
+    collection: Collection,
     query: Query,
     body: AttendRequest,
     options: Options,

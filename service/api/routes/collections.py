@@ -22,8 +22,8 @@ from service.api.state import NameInPath, Running, instant_of
 from service.retrieval import AliasConflict, CollectionNotFound
 from service.retrieval import documents as store
 from service.retrieval.collections import (
-    AnyCollection,
     CatalogueChange,
+    Collection,
     NullBackground,
     describe_null,
     get_known_facts,
@@ -45,7 +45,7 @@ NULL_COUNTS = ("encoder", "calibration", "projection", "expire_after")
 router = json_router("/v1/collections", "collections", "read", "collection", "filtered")
 
 
-def _describe(collection: AnyCollection) -> dict[str, Any]:
+def _describe(collection: Collection) -> dict[str, Any]:
     # Counted first: a thread that waits for a second connection while it has one would hold up all others.
     keys = collection.keys if collection.ready else None
     with collection.reading() as (record, reader):
@@ -53,7 +53,7 @@ def _describe(collection: AnyCollection) -> dict[str, Any]:
 
 
 def _describe_record(
-    collection: AnyCollection, record: CollectionRecord, reader: Reader, keys: int | None
+    collection: Collection, record: CollectionRecord, reader: Reader, keys: int | None
 ) -> dict[str, Any]:
     background, level = None, None
     counted, visible = collection.with_counts(record, reader), collection.visible(record, reader)
@@ -81,7 +81,7 @@ def _describe_record(
     }
 
 
-def _describe_with_costs(collection: AnyCollection) -> dict[str, Any]:
+def _describe_with_costs(collection: Collection) -> dict[str, Any]:
     described = _describe(collection)
     with suppress(DocumentDamaged), collection.reading() as (record, reader):
         costs = collection.costs(record, reader)
@@ -116,7 +116,7 @@ def _shape_capped(background: BoundedBackground) -> dict[str, Any]:
     return pick(background, "mean", "deviation", "at_most")
 
 
-def _describe_all(collections: Iterable[AnyCollection]) -> list[dict[str, Any]]:
+def _describe_all(collections: Iterable[Collection]) -> list[dict[str, Any]]:
     described = []
     for collection in collections:
         with suppress(CollectionNotFound):  # deleted meanwhile

@@ -27,7 +27,7 @@ from service.api.routing import GuardedRoute, JSONRoute, filters, json_router, r
 from service.api.state import Running, State
 from service.api.telemetry import Meters, SlowRequests
 from service.retrieval import RetrievalError
-from service.retrieval.collections import AnyCollection, Collection, QuestionTimes
+from service.retrieval.collections import Collection, QuestionTimes
 from service.retrieval.documents import MAX_KEYS
 from service.retrieval.labels import MAX_LABELS, read_seen
 from service.retrieval.queries import MAX_CHARACTERS, MAX_LOGITS, MAX_NUMBERS, MAX_REQUEST_PARTS, MAX_SENTENCES
@@ -173,7 +173,7 @@ def _render_metrics(meters: Meters, running: State, draining: bool, *, by_collec
         return generate_latest(meters.registry)
 
 
-def _by_collection(collections: Iterable[AnyCollection], keys: Mapping[str, int]) -> dict[str, dict[str, float | None]]:
+def _by_collection(collections: Iterable[Collection], keys: Mapping[str, int]) -> dict[str, dict[str, float | None]]:
     """Return the metrics of the collections with the most questions, and of the rest under the label `*`.
 
     Collections without a question are not among the first. For the rest, disk bytes are not measured.
@@ -181,19 +181,17 @@ def _by_collection(collections: Iterable[AnyCollection], keys: Mapping[str, int]
     Args:
         keys: the number of keys of each collection.
     """
-    ordered = sorted(
-        (collection for collection in collections if isinstance(collection, Collection)),
-        key=lambda collection: (-collection.lookups.times.questions, collection.name),
-    )
+    ordered = sorted(collections, key=lambda collection: (-collection.lookups.times.questions, collection.name))
     most_asked = [collection for collection in ordered[:MAX_LABELLED] if collection.lookups.times.questions]
     rest = ordered[len(most_asked) :]
     series = dict[str, dict[str, float | None]]()
     for collection in most_asked:
         with suppress(RetrievalError, StorageError):
             with collection.reading() as (record, reader):
-                costs, seen = asdict(collection.costs(record, reader)), read_seen(record, reader)
+                costs, seen = collection.costs(record, reader), read_seen(record, reader)
+            assert costs is not None  # the collections are those of the whole service
             drift = {"calibration_drift": seen and seen.drift, "calibration_drift_error": seen and seen.error}
-            series[collection.name] = costs | drift | {"keys": keys[collection.name]}
+            series[collection.name] = asdict(costs) | drift | {"keys": keys[collection.name]}
     if rest:
         series["*"] = {
             "questions": sum(collection.lookups.times.questions for collection in rest),

@@ -32,7 +32,7 @@ from service.api.routing import GuardedRoute, filters, reaches, requires, takes
 from service.api.shutdown import Shutdown
 from service.api.state import NameInPath, Running
 from service.retrieval import Flaw
-from service.retrieval.collections import AnyCollection
+from service.retrieval.collections import Collection
 from service.retrieval.documents import SentDocument, UploadResult, upload
 from service.scheduling import BODIES
 from service.schemas.document import Document
@@ -148,7 +148,7 @@ async def _answer(name: str, request: Request, running: Running) -> AsyncIterato
 
 
 async def _write_batch(
-    collection: AnyCollection, batch: ParsedBatch, describable: int
+    collection: Collection, batch: ParsedBatch, describable: int
 ) -> tuple[UploadResult, dict[int, list[Flaw]], int]:
     """Write a batch of lines.
 

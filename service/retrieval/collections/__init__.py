@@ -31,12 +31,6 @@ from service.retrieval.collections.null import (
 )
 from service.retrieval.collections.projection import Projection, TrainingReport, read_projection
 from service.retrieval.collections.replicated import ReplicatedCollection, SharedCatalogue
-from service.retrieval.collections.restricted import (
-    AnyCatalogue,
-    AnyCollection,
-    RestrictedCatalogue,
-    RestrictedCollection,
-)
 from service.retrieval.collections.rows import KeyStorage, build_rows, concatenate_rows, fill_memory
 from service.retrieval.collections.sealed import ChecksumStore, SealedBlocks, Span
 from service.retrieval.collections.settings import (

@@ -19,6 +19,7 @@ from service.retrieval.collections.collection import MAX_UNLOADED_DOCUMENTS, Col
 from service.retrieval.collections.expiry import Clock, read_clock
 from service.retrieval.collections.keys_in_memory import LoadedCollections
 from service.retrieval.collections.null import CALIBRATED, require_calibration
+from service.retrieval.collections.restricted import Handle
 from service.retrieval.collections.sealed import SealedBlocks
 from service.retrieval.collections.settings import check_temperature, resolve_settings, settings_before_calibration
 from service.retrieval.errors import CollectionConflict, CollectionMoved, CollectionNotFound, RetrievalError
@@ -119,8 +120,11 @@ class CatalogueChange:
     created: bool
 
 
-class Catalogue:
+class Catalogue(Handle):
     """Collections by name. Methods that touch storage block, so call them off the event loop.
+
+    A handle with a restriction returns collections as its caller sees them. It creates, changes and deletes whole
+    collections. So only routes that a caller with a filter may not call do that.
 
     Args:
         originals: a directory for the float32 vectors of large collections; None keeps them in memory.
@@ -142,6 +146,7 @@ class Catalogue:
         max_loaded: int | None = None,
         clock: Clock = read_clock,
     ) -> None:
+        super().__init__()
         self.limits = limits
         self.clock = clock
         self.loaded = LoadedCollections(max_loaded)
@@ -256,13 +261,13 @@ class Catalogue:
     def collection(self, name: str) -> Collection:
         """Return the collection of that name, or raise CollectionNotFound."""
         try:
-            return self._collections[name]
+            return self._collections[name].seen_by(self.restriction)
         except KeyError:
             raise CollectionNotFound(name) from None
 
     def collections(self) -> list[Collection]:
         """Return all collections, by name."""
-        return [self._collections[name] for name in sorted(self._collections)]
+        return [self._collections[name].seen_by(self.restriction) for name in sorted(self._collections)]
 
     def page(self, prefixes: Sequence[str], after: str | None, limit: int | None) -> tuple[list[Collection], bool]:
         """Return a page of up to `limit` collections by name, and whether more follow.

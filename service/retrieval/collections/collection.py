@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import structlog
@@ -23,8 +24,9 @@ from service.retrieval.collections.costs import Costs, estimate_disk_bytes
 from service.retrieval.collections.expiry import NONE_EXPIRE, Clock, read_clock, read_expirations, with_expiry
 from service.retrieval.collections.key_background import KeySample
 from service.retrieval.collections.keys_in_memory import KeysInMemory, LoadedCollections
-from service.retrieval.collections.lookup_queue import LookupQueue, QuestionTimes
+from service.retrieval.collections.lookup_queue import LookupQueue, Plan, PlannedReading, QuestionTimes
 from service.retrieval.collections.maintenance import Compaction, Damage, retry_forever, start_background
+from service.retrieval.collections.restricted import Handle, without_ids
 from service.retrieval.collections.rows import KeyStorage, load_memory
 from service.retrieval.collections.sealed import SealedBlocks
 from service.retrieval.collections.snapshot import Snapshot
@@ -44,7 +46,6 @@ from service.storage import (
     IdempotentWrite,
     Mode,
     Reader,
-    Restriction,
     StorageError,
     Store,
     StoreUnavailable,
@@ -52,22 +53,26 @@ from service.storage import (
     Writer,
 )
 
+T = TypeVar("T")
+
 log = structlog.get_logger("softkv")
 MAX_UNLOADED_DOCUMENTS = 4096
 """A collection of more documents stays in memory, because reading its keys again takes longer than a moment."""
 
 
-class Collection:
+class Collection(Handle):
     """A collection of documents: its record in the store, and its keys in memory.
 
-    The keys can be rebuilt from the store at any time.
+    The keys can be rebuilt from the store at any time. A handle with a restriction reads and changes only the documents
+    of its caller's part, by all methods but `reading_all`, `snapshot_all` and those of background work.
 
     Attributes:
+        restriction: the caller's part, and its quotas.
         record: the collection's settings and counts, as of the last write.
         ready: whether it can be queried: its keys are in memory, or the first call reads them.
         deleted: whether the collection was deleted; then every call raises CollectionNotFound.
         encoders: the encoders of the service, among which that of its vectors may be missing.
-        lookups: the queue of its queries.
+        lookups: the queue of the queries of all callers; `ask` puts those of this caller into it.
         sample: a sample of its keys, whose similarities to each other show how similar unrelated documents are.
         damage: the known damage of the collection on disk.
         trouble: why the keys could not be loaded; None if they are loaded, or are being loaded.
@@ -99,10 +104,11 @@ class Collection:
         unread: bool = False,
         clock: Clock = read_clock,
     ) -> None:
+        super().__init__()
         self.record = record
         self.encoders = Encoders() if encoders is None else encoders
         self.damage = Damage(record.name, self._reload_without, self._check_files)
-        self.lookups = LookupQueue(self.snapshot, self.memory_snapshot, self.damage.note, record.name)
+        self.lookups = LookupQueue(self.snapshot_all, self.memory_snapshot, self.damage.note, record.name)
         self.sample = KeySample()
         self.trouble: str | None = None
         self.moved_to: Collection | None = None
@@ -115,6 +121,7 @@ class Collection:
         self.in_memory = KeysInMemory(None if unread else self.storage.memory(record), clock, self.sample)
         self._finding = Lock()  # held by the thread that finds a damaged file, which reloads the collection
         self._loaded = LoadedCollections() if loaded is None else loaded
+        self._whole = self
         self._measured = (0, 0), 0  # the numbers of documents and keyless documents, and their bytes on disk
         self.compaction = Compaction(record.name, self._compact)
         self._watched_version = self._idle_version = -1
@@ -137,7 +144,14 @@ class Collection:
 
     @property
     def keys(self) -> int:
-        """The number of keys of the documents that can be attended to; may block."""
+        """The number of keys of the caller's documents that can be attended to; may block."""
+        if self.restriction.condition is None:
+            return self.count_keys()
+        with self.reading() as (record, reader):
+            return reader.usage(record.id).keys
+
+    def count_keys(self) -> int:
+        """Count the keys of all documents that can be attended to; may block."""
         keys, now = self.in_memory, self.in_memory.clock()
         view = keys.view
         if view is not None and (keys.expirations.first is None or now < keys.expirations.first):
@@ -176,9 +190,9 @@ class Collection:
 
     def _use(self) -> None:
         if self.record.documents <= MAX_UNLOADED_DOCUMENTS and not self.deleted:
-            self._loaded.use(self)
+            self._loaded.use(self._whole)
         else:
-            self._loaded.forget(self)
+            self._loaded.forget(self._whole)
 
     def _load(self) -> None:
         """Read the keys that left memory."""
@@ -229,7 +243,7 @@ class Collection:
     def mark_deleted(self) -> None:
         """Mark the collection as deleted: later calls raise CollectionNotFound."""
         self.deleted = True
-        self._loaded.forget(self)
+        self._loaded.forget(self._whole)
         start_background(self.sealed.remove, f"remove the files of {self.name}")
 
     @property
@@ -238,8 +252,8 @@ class Collection:
         view = self.in_memory.view
         return 0 if view is None else view.memory_bytes
 
-    def costs(self, record: CollectionRecord, reader: Reader) -> Costs:
-        """Return what the collection costs in this process.
+    def costs(self, record: CollectionRecord, reader: Reader) -> Costs | None:
+        """Return what the collection costs in this process; None for a caller that sees only a part of it.
 
         Args:
             record, reader: as `reading` yields them.
@@ -247,6 +261,8 @@ class Collection:
         Raises:
             DocumentDamaged: a document that is measured is damaged.
         """
+        if self.restriction.condition is not None:
+            return None
         times = self.lookups.times
         return Costs(self.memory_bytes, self._disk_bytes(record, reader), times.questions, QuestionTimes.p99([times]))
 
@@ -268,30 +284,35 @@ class Collection:
         return replace(record, documents=record.documents - expired.documents, keyless=record.keyless - expired.keyless)
 
     def visible(self, record: CollectionRecord, reader: Reader) -> CollectionRecord:
-        """Return a record that counts the documents that the caller sees: all that have not expired.
+        """Return a record that counts the documents that the caller sees: those of its part that have not expired.
 
         Args:
             record, reader: as `reading` yields them.
         """
-        return self.with_counts(record, reader)
+        if self.restriction.condition is None:
+            return self.with_counts(record, reader)
+        usage = reader.usage(record.id)
+        return replace(record, documents=usage.documents, keyless=usage.keyless)
 
     def count_expired(self, record: CollectionRecord, reader: Reader) -> int:
-        """Count the documents that have expired, but are not deleted yet.
+        """Count the documents that have expired, but are not deleted yet; 0 for a caller that sees only a part.
 
         Args:
             record, reader: as `reading` yields them.
         """
-        return reader.count_expired(record.id).documents
+        return 0 if self.restriction.condition is not None else reader.count_expired(record.id).documents
 
     @contextmanager
     def reading(self) -> Iterator[tuple[CollectionRecord, Reader]]:
-        """Open a reader of the documents that have not expired, and yield it with the collection's record.
+        """Open a reader of the documents that the caller sees now, and yield it with the collection's record.
 
         Both are of the same instant. The record counts all stored documents, see `visible`. This needs no keys in
         memory.
         """
-        with self.reading_all() as (record, reader):
-            yield record, self.leave_out_expired(record, reader)
+        condition = self.restriction.condition
+        with without_ids(self.name, self.restriction), self.reading_all() as (record, reader):
+            reader = self.leave_out_expired(record, reader)
+            yield record, reader if condition is None else reader.seeing(reader.visibility.restrict(condition))
 
     def leave_out_expired(self, record: CollectionRecord, reader: Reader) -> Reader:
         """Return a reader of the documents that have not expired now.
@@ -319,12 +340,32 @@ class Collection:
             yield record, reader
 
     def ids(self) -> set[str]:
-        """Return the ids of all stored documents."""
+        """Return the ids of the documents that the caller sees."""
         with self.reading() as (record, reader):
             return set(reader.ids(record.id, reader.rows_where(record.id)))
 
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
+        """Open a snapshot of the documents that the caller sees; see `snapshot_all`."""
+        with without_ids(self.name, self.restriction), self.snapshot_all() as snapshot:
+            yield snapshot.restrict(self.restriction.condition)
+
+    async def ask(self, plan: Plan[T], size: int, read: int = 0, count: int = 1, *, plain: bool = False) -> T:
+        """Ask the questions of a plan, which is built for a snapshot as the caller sees it; see `LookupQueue.ask`."""
+        condition = self.restriction.condition
+        if condition is None:
+            return await self.lookups.ask(plan, size, read, count, plain=plain)
+        with without_ids(self.name, self.restriction):
+            return await self.lookups.ask(
+                lambda snapshot: plan(snapshot.restrict(condition)), size, read, count, plain=plain
+            )
+
+    async def read(self, reading: Callable[[Snapshot], T], size: int, read: int = 0) -> T:
+        """Return what a function reads of the next batch's snapshot, as the caller sees it; see `ask`."""
+        return await self.ask(partial(PlannedReading, reading), size, read)
+
+    @contextmanager
+    def snapshot_all(self) -> Iterator[Snapshot]:
         """Open a snapshot: a consistent view of the store and the keys at one version, valid inside the block."""
         keys = self.in_memory
         self.require_ready()
@@ -369,7 +410,7 @@ class Collection:
         """
         if self.moved_to is None:
             self.look()
-        return self if self.moved_to is None else self.moved_to.current()
+        return self if self.moved_to is None else self.moved_to.seen_by(self.restriction).current()
 
     def write_copies(
         self,
@@ -409,7 +450,6 @@ class Collection:
         existing: frozenset[str] = frozenset(),
         delete: Sequence[str] = (),
         once: IdempotentWrite[Change] | None = None,
-        within: Restriction | None = None,
     ) -> Change:
         """Store documents, all or none; readers see them when this returns.
 
@@ -421,7 +461,6 @@ class Collection:
             delete: ids of documents to delete in the same transaction, none of them of `documents`; unknown ids are
                 ignored.
             once: makes a repeated request get its first answer; None without an Idempotency-Key.
-            within: the part of the collection that the caller may change; None for all of it.
 
         Raises:
             DocumentChanged: `replacing` is not the stored document any more, or an id of `existing` is not stored.
@@ -429,7 +468,7 @@ class Collection:
             OutsideFilter, QuotaExceeded: a document would lie outside the caller's part, or the part would be too
                 large.
         """
-        with self._transaction(once, within) as (transaction, record, now):
+        with self._transaction(once) as (transaction, record, now):
             documents = [with_expiry(document, record.settings, now) for document in documents]
             return transaction.write(
                 documents, mode=mode, replacing=replacing, existing=existing, delete=delete, once=once
@@ -442,7 +481,6 @@ class Collection:
         ids: Sequence[str] | None = None,
         condition: Condition | None = None,
         once: IdempotentWrite[int] | None = None,
-        within: Restriction | None = None,
     ) -> int:
         """Replace documents in one transaction, those with these ids or all that pass a condition.
 
@@ -450,9 +488,8 @@ class Collection:
 
         Args:
             changed: returns the new document for a stored one.
-            within: the part of the collection that the caller may change; None for all of it.
         """
-        with self._transaction(once, within) as (transaction, _, _):
+        with self._transaction(once) as (transaction, _, _):
             return transaction.update(changed, ids=ids, condition=condition, once=once)
 
     def delete(
@@ -461,20 +498,18 @@ class Collection:
         ids: Sequence[str] | None = None,
         condition: Condition | None = None,
         once: IdempotentWrite[int] | None = None,
-        within: Restriction | None = None,
     ) -> int:
         """Delete the documents with these ids, or all that pass a condition; ignore unknown ids.
 
         Return how many were deleted.
 
         Args:
-            within: the part of the collection that the caller may change; None for all of it.
         """
         try:
-            with self._transaction(once, within, deletes=True) as (transaction, _, _):
+            with self._transaction(once, deletes=True) as (transaction, _, _):
                 return transaction.delete(ids=ids, condition=condition, once=once)
         except CollectionMoved:
-            return self.current().delete(ids=ids, condition=condition, once=once, within=within)
+            return self.current().delete(ids=ids, condition=condition, once=once)
 
     def delete_expired(self, limit: int) -> bool:
         """Delete up to `limit` documents that have expired; return whether there may be more to delete.
@@ -498,32 +533,29 @@ class Collection:
         records: Sequence[FeedbackRecord],
         *,
         once: IdempotentWrite[int] | None = None,
-        within: Restriction | None = None,
     ) -> int:
         """Store what callers said of answers; return how many records that is.
 
         Args:
             records: the records.
             once: makes a repeated request get its first answer; None without an Idempotency-Key.
-            within: the caller's part and its quotas; None without them.
 
         Raises:
             QuotaExceeded: the caller's part has more bytes than it may.
         """
         try:
-            with self._writing(once, None) as (writer, _, _):
+            with self._writing(once) as (writer, _, _):
                 writer.write_feedback(self.record.id, records, max_records=MAX_FEEDBACK, max_bytes=MAX_FEEDBACK_BYTES)
-                if within is not None:
-                    within.check_quotas(writer)
+                self.restriction.check_quotas(writer)
                 writer.keep_answer(once, len(records))
         except CollectionMoved:
-            return self.current().write_feedback(records, once=once, within=within)
+            return self.current().write_feedback(records, once=once)
         return len(records)
 
     def delete_feedback(self, numbers: Sequence[int] | None, *, once: IdempotentWrite[int] | None = None) -> int:
         """Delete the records of feedback with these numbers, or all; return how many were deleted."""
         try:
-            with self._writing(once, None, deletes=True) as (writer, _, _):
+            with self._writing(once, deletes=True) as (writer, _, _):
                 deleted = writer.delete_feedback(self.record.id, numbers)
                 writer.keep_answer(once, deleted)
         except CollectionMoved:
@@ -532,28 +564,28 @@ class Collection:
 
     @contextmanager
     def _transaction(
-        self, once: IdempotentWrite[Any] | None, within: Restriction | None, *, deletes: bool = False
+        self, once: IdempotentWrite[Any] | None, *, deletes: bool = False
     ) -> Iterator[tuple[WriteTransaction, CollectionRecord, int]]:
         """Open a transaction of documents that the caller sees now, with the keys in memory; see `_writing`."""
         with (
             self.damage.recording(),
             self._in_use(),
-            self._writing(once, within, deletes=deletes) as (writer, record, now),
+            self._writing(once, self.restriction.condition, deletes=deletes) as (writer, record, now),
         ):
             self.require_ready()
-            transaction = WriteTransaction(writer, self.record.id, self.show_after, within)
+            transaction = WriteTransaction(writer, self.record.id, self.show_after, self.restriction)
             yield transaction, record, now
         if transaction.changed:
             self.tidy()
 
     @contextmanager
     def _writing(
-        self, once: IdempotentWrite[Any] | None, within: Restriction | None, *, deletes: bool = False
+        self, once: IdempotentWrite[Any] | None, condition: Condition | None = None, *, deletes: bool = False
     ) -> Iterator[tuple[Writer, CollectionRecord, int]]:
-        """Open a write transaction of what the caller sees now; yield it with the record and the time."""
+        """Open a write transaction of documents that pass a condition now; yield it with the record and the time."""
         with self.store.writing(once, deletes=deletes, collection=self.record.id) as writer:
             record, now = self.require_current(writer), self.in_memory.clock()
-            visible = Visibility(None if within is None else within.condition, now if record.has_expired(now) else None)
+            visible = Visibility(condition, now if record.has_expired(now) else None)
             yield writer if visible == ALL else writer.seeing(visible), record, now
 
     def require_current(self, writer: Writer) -> CollectionRecord:

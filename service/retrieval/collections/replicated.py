@@ -76,7 +76,7 @@ class ReplicatedCollection(Collection):
             yield self._read_record(reader), reader
 
     @contextmanager
-    def snapshot(self) -> Iterator[Snapshot]:
+    def snapshot_all(self) -> Iterator[Snapshot]:
         """Open a snapshot: a consistent view of the store and the keys at one version, valid inside the block."""
         self.require_ready()
         with self.damage.recording():
@@ -90,9 +90,8 @@ class ReplicatedCollection(Collection):
         """Return whether the keys in memory are of an older version than this version of the store."""
         return self.ready and self.in_memory.version < version
 
-    @property
-    def keys(self) -> int:
-        """The number of keys of its documents now: read from the store if that is available; blocks."""
+    def count_keys(self) -> int:
+        """Count the keys of its documents now: read from the store if that is available; blocks."""
         with suppress(RetrievalError, StorageError):
             self.follow()
         keys = self.in_memory

@@ -17,7 +17,17 @@ from attention.lookup import Rows
 from service.retrieval.collections.expiry import NONE_EXPIRE, find_expiring
 from service.retrieval.collections.rows import build_rows
 from service.retrieval.errors import DocumentChanged
-from service.storage import Change, Condition, DocumentRecord, ExpiryRows, IdempotentWrite, Mode, Restriction, Writer
+from service.storage import (
+    WHOLE,
+    Change,
+    Condition,
+    DocumentRecord,
+    ExpiryRows,
+    IdempotentWrite,
+    Mode,
+    Restriction,
+    Writer,
+)
 
 BATCH = 1000  # documents whose texts an update holds in memory at a time
 
@@ -45,11 +55,11 @@ class WriteTransaction:
     Args:
         writer: of the store, for what the caller sees.
         number: the number of the collection.
-        within: the part of the collection that the caller may change; None for all of it.
+        within: the part of the collection that the caller may change, and its quotas.
         show_after: prepares the new keys.
     """
 
-    def __init__(self, writer: Writer, number: int, show_after: ShowAfter, within: Restriction | None = None) -> None:
+    def __init__(self, writer: Writer, number: int, show_after: ShowAfter, within: Restriction = WHOLE) -> None:
         self.changed = False
         self._writer, self._number, self._show_after, self._within = writer, number, show_after, within
 
@@ -73,7 +83,7 @@ class WriteTransaction:
             raise DocumentChanged(min(gone))
         deleted = writer.delete_ids(number, delete) if delete else np.empty(0, dtype=np.int64)
         change = replace(writer.upsert(number, documents, mode=mode), deleted=len(deleted))
-        if self._within is not None and len(change.added):
+        if len(change.added):
             self._within.check_quotas(writer)
         writer.keep_answer(once, change)
         skipped = set(change.skipped)
@@ -104,8 +114,7 @@ class WriteTransaction:
             written += [replace(document, key=None, value=None, metadata={}) for document in documents]
         writer.keep_answer(once, len(rows))
         if added:
-            if self._within is not None:
-                self._within.check_quotas(writer)
+            self._within.check_quotas(writer)
             numbers = np.concatenate(added)
             self._show(add=build_rows(numbers, written), removed=rows, expiring=find_expiring(numbers, written))
         return len(rows)

@@ -14,7 +14,7 @@ import numpy as np
 
 from attention.arrays import I64
 from service.encoding import TextRefused
-from service.retrieval.collections import MAX_COMPONENTS, AnyCollection, count_components
+from service.retrieval.collections import MAX_COMPONENTS, Collection, count_components
 from service.retrieval.documents.fields import explain_filter
 from service.retrieval.documents.prepare import MISSING, SentDocument, encode, prepare_documents
 from service.retrieval.errors import CollectionMoved, DocumentChanged, DocumentNotFound, Flaw, InvalidContent
@@ -108,7 +108,7 @@ class UploadResult:
 
 
 async def upsert(
-    collection: AnyCollection,
+    collection: Collection,
     documents: Sequence[SentDocument],
     pointers: Sequence[str],
     *,
@@ -157,12 +157,12 @@ async def upsert(
         return written(change)
 
 
-def _existing(collection: AnyCollection, ids: Sequence[str]) -> frozenset[str]:
+def _existing(collection: Collection, ids: Sequence[str]) -> frozenset[str]:
     with collection.reading() as (record, reader):
         return frozenset(reader.existing(record.id, ids))
 
 
-async def upload(collection: AnyCollection, lines: Mapping[int, SentDocument]) -> UploadResult:
+async def upload(collection: Collection, lines: Mapping[int, SentDocument]) -> UploadResult:
     """Write the documents of a batch of lines, in one transaction; lines with a flaw are left out.
 
     Args:
@@ -206,7 +206,7 @@ def _group_by_line(error: InvalidContent) -> dict[int, list[Flaw]]:
     return flaws
 
 
-def get(collection: AnyCollection, document_id: str) -> DocumentRecord:
+def get(collection: Collection, document_id: str) -> DocumentRecord:
     """Return the document of that id, or raise DocumentNotFound."""
     with collection.reading() as (record, reader):
         document = reader.document(record.id, document_id)
@@ -216,7 +216,7 @@ def get(collection: AnyCollection, document_id: str) -> DocumentRecord:
 
 
 def page(
-    collection: AnyCollection,
+    collection: Collection,
     *,
     ids: Sequence[str] | None,
     condition: Condition | None,
@@ -267,7 +267,7 @@ def _rows_within(record: CollectionRecord, documents: Sequence[StoredDocument]) 
     return np.array([document.row for document in documents[:fitting]], dtype=np.int64)
 
 
-def warn_of_selection(collection: AnyCollection, condition: Condition | None) -> list[str]:
+def warn_of_selection(collection: Collection, condition: Condition | None) -> list[str]:
     """Return the warnings of a filter that selects documents to write; None has no warnings."""
     if condition is None:
         return []
@@ -275,7 +275,7 @@ def warn_of_selection(collection: AnyCollection, condition: Condition | None) ->
         return explain_filter(reader, record.id, condition, passes=True)
 
 
-def delete_document(collection: AnyCollection, document_id: str, *, once: IdempotentWrite[None] | None = None) -> None:
+def delete_document(collection: Collection, document_id: str, *, once: IdempotentWrite[None] | None = None) -> None:
     """Delete the document of that id, or raise DocumentNotFound."""
 
     def require_one(deleted: int) -> None:
@@ -339,7 +339,7 @@ KEY_FIELDS = ("key_vector", "key_vectors", "split")  # fields that set the keys
 
 
 async def patch_document(
-    collection: AnyCollection,
+    collection: Collection,
     document_id: str,
     changes: Mapping[str, Any],
     *,
@@ -373,7 +373,7 @@ async def patch_document(
 
 
 async def update_documents(
-    collection: AnyCollection,
+    collection: Collection,
     changes: Mapping[str, Any],
     *,
     ids: Sequence[str] | None = None,
@@ -405,7 +405,7 @@ async def update_documents(
 
 
 async def _update_documents(
-    collection: AnyCollection,
+    collection: Collection,
     changes: Mapping[str, Any],
     ids: Sequence[str] | None,
     condition: Condition | None,

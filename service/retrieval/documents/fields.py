@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from service.retrieval.collections import AnyCollection
+from service.retrieval.collections import Collection
 from service.retrieval.errors import Flaw, InvalidContent
 from service.storage import (
     METADATA,
@@ -45,7 +45,7 @@ class FieldCursor:
 
 
 def read_field_facts(
-    collection: AnyCollection,
+    collection: Collection,
     *,
     fields: Sequence[str] | None,
     max_fields: int,

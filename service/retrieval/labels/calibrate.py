@@ -34,8 +34,8 @@ from service.retrieval.calibration import (
     null_logit,
 )
 from service.retrieval.collections import (
-    AnyCatalogue,
-    AnyCollection,
+    Catalogue,
+    Collection,
     NullKey,
     Snapshot,
     get_null_encoder,
@@ -124,7 +124,7 @@ class CalibrationResult:
 
 
 async def calibrate_collection(
-    catalogue: AnyCatalogue,
+    catalogue: Catalogue,
     name: str,
     questions: Sequence[LabelledQuestion],
     *,
@@ -207,14 +207,14 @@ async def calibrate_collection(
     return CalibrationResult(calibration, assessed, reranked, apply and reason is None, reason, tuple(left_out))
 
 
-def _read_record(collection: AnyCollection) -> CollectionRecord:
+def _read_record(collection: Collection) -> CollectionRecord:
     """Return the record of a collection, which counts only documents that have not expired; blocks."""
     with collection.reading() as (record, reader):
         return collection.with_counts(record, reader)
 
 
 async def _fit_labels(
-    collection: AnyCollection,
+    collection: Collection,
     record: CollectionRecord,
     keys: int,
     questions: Sequence[NumberedQuestion],
@@ -248,7 +248,7 @@ async def _fit_labels(
     for start in range(0, len(numbered), batch_size):
         selected = slice(start, start + batch_size)
         batch = _Batch(numbered[selected], np.stack(vectors[selected]), profiling.has_words, encoder, previous)
-        null, previous_null, similarities = await collection.lookups.read(batch.look_up, size=batch_size)
+        null, previous_null, similarities = await collection.read(batch.look_up, size=batch_size)
         sent = [(question.query, vector) for (_, question), vector in zip(batch.asked, batch.vectors, strict=True)]
         nulls += [null.of(query, vector) for query, vector in sent]
         previous_nulls += [previous_null.of(query, vector) for query, vector in sent]
@@ -285,7 +285,7 @@ async def _fit_labels(
 
 
 async def _read_heads(
-    collection: AnyCollection, questions: Sequence[NumberedQuestion], rerank: Rerank
+    collection: Collection, questions: Sequence[NumberedQuestion], rerank: Rerank
 ) -> list[RerankTerm]:
     """Return what a reranker says of the best documents of each question.
 
@@ -402,7 +402,7 @@ def _has_words(query: str | Array) -> TypeGuard[str]:
 
 
 async def _encode(
-    collection: AnyCollection, record: CollectionRecord, questions: Sequence[NumberedQuestion]
+    collection: Collection, record: CollectionRecord, questions: Sequence[NumberedQuestion]
 ) -> list[Array]:
     """Encode the queries as vectors [d] that fit the collection, and map them by its projection."""
     pointers = [f"/questions/{i}/query" for i, _ in questions]
@@ -496,7 +496,7 @@ def _name_unknown(identity: str, pointer: str) -> Flaw:
 
 
 def _leave_unknown_out(
-    collection: AnyCollection, questions: Sequence[LabelledQuestion]
+    collection: Collection, questions: Sequence[LabelledQuestion]
 ) -> tuple[list[NumberedQuestion], list[Flaw]]:
     """Return the questions without the ids that no document with a key has, and a flaw for each of these; blocks.
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from service.retrieval.calibration import COVERAGE, Calibration
-from service.retrieval.collections import AnyCollection, RestrictedCollection
+from service.retrieval.collections import Collection
 from service.retrieval.documents import decode_cursor, encode_cursor
 from service.retrieval.errors import Flaw, InvalidContent
 from service.retrieval.queries import Array, Match, Options, apply_defaults, attend_collection
@@ -63,7 +63,7 @@ class Judgement:
 
 
 async def keep_feedback(
-    collection: AnyCollection,
+    collection: Collection,
     judgements: Sequence[Judgement],
     *,
     now: int,
@@ -88,7 +88,7 @@ async def keep_feedback(
     return await WRITES.run(lambda: collection.write_feedback(records, once=once))
 
 
-def leave_missing_out(collection: AnyCollection, judgements: Sequence[Judgement]) -> tuple[list[Judgement], list[Flaw]]:
+def leave_missing_out(collection: Collection, judgements: Sequence[Judgement]) -> tuple[list[Judgement], list[Flaw]]:
     """Return the judgements without those of missing documents, and a flaw for each of these; blocks.
 
     Raises:
@@ -110,12 +110,12 @@ def leave_missing_out(collection: AnyCollection, judgements: Sequence[Judgement]
     return remaining, left_out
 
 
-def _is_part(collection: AnyCollection) -> bool:
+def _is_part(collection: Collection) -> bool:
     """Return whether the caller sees only a part of the collection."""
-    return isinstance(collection, RestrictedCollection) and collection.restriction.condition is not None
+    return collection.restriction.condition is not None
 
 
-async def _observe(collection: AnyCollection, judgements: Sequence[Judgement], now: int) -> list[JSONText | None]:
+async def _observe(collection: Collection, judgements: Sequence[Judgement], now: int) -> list[JSONText | None]:
     """Return what the collection answers to each question, as JSON; None if the caller sees only a part of it.
 
     `first` is the id of the first match and `confidence` its confidence, if the calibration gives one. `covered` says
@@ -137,7 +137,7 @@ async def _observe(collection: AnyCollection, judgements: Sequence[Judgement], n
     return [JSONText(json.dumps(observation, separators=(",", ":"))) for observation in observed]
 
 
-async def _ask(collection: AnyCollection, judgements: Sequence[Judgement], options: Options) -> list[list[Match]]:
+async def _ask(collection: Collection, judgements: Sequence[Judgement], options: Options) -> list[list[Match]]:
     matches = list[list[Match]]()
     for start in range(0, len(judgements), QUESTIONS_AT_ONCE):
         batch = judgements[start : start + QUESTIONS_AT_ONCE]
@@ -175,7 +175,7 @@ class FeedbackPage:
     count: int
 
 
-def page_feedback(collection: AnyCollection, cursor: str | None, limit: int) -> FeedbackPage:
+def page_feedback(collection: Collection, cursor: str | None, limit: int) -> FeedbackPage:
     """Return a page of the feedback of a collection; blocks.
 
     Raises:
@@ -249,7 +249,7 @@ def label_feedback(records: Iterable[FeedbackRecord]) -> FeedbackLabels:
     return FeedbackLabels(decided, len(votes) - len(decided))
 
 
-def read_labels(collection: AnyCollection) -> FeedbackLabels:
+def read_labels(collection: Collection) -> FeedbackLabels:
     """Return the labels that follow from the feedback of a collection, on documents that were deleted since, too.
 
     Blocks.

@@ -11,9 +11,9 @@ import numpy as np
 
 from service.encoding import TOPICS, Backgrounds, measure_background
 from service.retrieval.collections import (
-    AnyCatalogue,
-    AnyCollection,
+    Catalogue,
     CatalogueChange,
+    Collection,
     Projection,
     TrainingReport,
     get_encoding_queue,
@@ -36,13 +36,13 @@ MAX_NORM = 1e6
 class ProjectionChange:
     """A projection that was stored, and the settings that its collection lost by it."""
 
-    collection: AnyCollection
+    collection: Collection
     projection: Projection
     drops: tuple[str, ...]
 
 
 async def put_projection(
-    catalogue: AnyCatalogue,
+    catalogue: Catalogue,
     name: str,
     down: Sequence[Array],
     up: Sequence[Array],
@@ -92,12 +92,12 @@ async def put_projection(
     return result
 
 
-def find_projection(collection: AnyCollection) -> Projection | None:
+def find_projection(collection: Collection) -> Projection | None:
     """Return the projection of a collection, or None; blocks."""
     return read_projection(_read_record(collection).settings)
 
 
-def _read_record(collection: AnyCollection) -> CollectionRecord:
+def _read_record(collection: Collection) -> CollectionRecord:
     with collection.reading() as (record, _):
         return record
 
@@ -132,7 +132,7 @@ def _check_vectors(record: CollectionRecord, down: Sequence[Array], up: Sequence
         )
 
 
-async def _measure(collection: AnyCollection, record: CollectionRecord, projection: Projection) -> Projection:
+async def _measure(collection: Collection, record: CollectionRecord, projection: Projection) -> Projection:
     """Return the projection with its backgrounds, if the collection has an encoder."""
     if record.settings.encoder is None:
         return projection

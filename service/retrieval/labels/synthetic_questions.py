@@ -30,7 +30,7 @@ from service.retrieval.calibration import (
     null_logit,
 )
 from service.retrieval.collections import (
-    AnyCollection,
+    Collection,
     NullKey,
     Projection,
     Snapshot,
@@ -134,7 +134,7 @@ class SyntheticProfiles:
     previous: PreviousWeighting | None
 
 
-async def profile_questions(collection: AnyCollection, keys: int) -> SyntheticProfiles:
+async def profile_questions(collection: Collection, keys: int) -> SyntheticProfiles:
     """Ask a collection questions that are made of its own keys, half of them with their document hidden.
 
     Args:
@@ -152,7 +152,7 @@ async def profile_questions(collection: AnyCollection, keys: int) -> SyntheticPr
             f"questions are made of key texts, and {record.name!r} has no encoder: send labels with vectors",
         )
     documents = min(DOCUMENTS, max(MIN_DOCUMENTS, MAX_PAIRS // (2 * keys)))
-    texts = await collection.lookups.read(partial(_read_keys, documents), size=1)
+    texts = await collection.read(partial(_read_keys, documents), size=1)
     unasked = make_questions(texts)
     queue, projection = await get_encoding_queue(collection.encoders, record.settings), read_projection(record.settings)
     encoded = list[tuple[SyntheticQuestion, Array]]()
@@ -171,7 +171,7 @@ async def profile_questions(collection: AnyCollection, keys: int) -> SyntheticPr
     lead = _clear_lead(record, queue.encoder.temperatures)
     for start in range(0, len(encoded), batch_size):
         batch = _Batch(encoded[start : start + batch_size], encoder, previous, lead)
-        null, auto, previous_null, similarities = await collection.lookups.read(batch.look_up, size=batch_size)
+        null, auto, previous_null, similarities = await collection.read(batch.look_up, size=batch_size)
         await ARRAYS.run(partial(_add_profiles, profiling, similarities))
         questions += [question.question for question in similarities]
         for null_key, of_questions in ((null, nulls), (auto, auto_nulls), (previous_null, previous_nulls)):
@@ -315,7 +315,7 @@ NO_ROWS = np.empty(0, dtype=np.int64)
 
 
 async def profile_off_topic(
-    collection: AnyCollection,
+    collection: Collection,
     record: CollectionRecord,
     keys: int,
     previous: PreviousSettings | None,
@@ -356,7 +356,7 @@ async def profile_off_topic(
     batch_size = max(1, min(MAX_BATCH_QUESTIONS, MAX_BATCH_SIMILARITIES // keys))
     for start in range(0, len(questions), batch_size):
         batch = _OffTopicBatch(questions[start : start + batch_size], profiling.has_words and rerank is None, encoder)
-        served_null, auto_null, similarities = await collection.lookups.read(batch.look_up, size=batch_size)
+        served_null, auto_null, similarities = await collection.read(batch.look_up, size=batch_size)
         if heads:
             similarities = [
                 replace(one, ranks=(head.rows, head.logits))

@@ -19,7 +19,7 @@ from attention.lookup import (
 from service.encoding import EncoderFacts
 from service.retrieval.calibration import Rerank
 from service.retrieval.collections import (
-    AnyCollection,
+    Collection,
     Planned,
     PlannedReading,
     Snapshot,
@@ -79,7 +79,7 @@ MAX_QUERIES_AT_ONCE = 64
 
 
 async def attend_collection(
-    collection: AnyCollection, queries: Sequence[Query], options: Options, pointers: Sequence[str]
+    collection: Collection, queries: Sequence[Query], options: Options, pointers: Sequence[str]
 ) -> list[Result]:
     """Attend from each query over the documents of a collection.
 
@@ -111,11 +111,11 @@ async def attend_collection(
     own_bias = options.full_text or options.rerank is not None
     size = len(queries) * (1 + collection.size // DOCUMENTS_PER_EXTRA_QUESTION if own_bias else 1)
     read += sum(len(query.parts) for query in queries if isinstance(query, WeightedSum))
-    results = await collection.lookups.ask(build, size=size, read=read, count=len(queries), plain=plan.plain)
+    results = await collection.ask(build, size=size, read=read, count=len(queries), plain=plan.plain)
     return await highlight_matches(collection, results) if options.highlight else results
 
 
-async def read_heads(collection: AnyCollection, plan: Plan, rerank: Rerank) -> Heads:
+async def read_heads(collection: Collection, plan: Plan, rerank: Rerank) -> Heads:
     """Let a reranker read the best documents of each query of a plan.
 
     The best documents are those of the plan without the reranker. A document that is written meanwhile gets no addend.
@@ -134,7 +134,7 @@ async def read_heads(collection: AnyCollection, plan: Plan, rerank: Rerank) -> H
     check_rerank(queries, plan.options, plan.pointers)
     queue = await get_reranker_queue(collection.encoders, rerank.model, "/rerank/model")
     read = len(plan.queries) * min(rerank.depth, collection.size)
-    heads = await collection.lookups.ask(
+    heads = await collection.ask(
         partial(PlannedHeads.build, plan, rerank.depth), size=len(queries), read=read, count=0, plain=plan.plain
     )
     assert rerank.weight != "auto"  # resolve_rerank has replaced it by a number
@@ -148,7 +148,7 @@ async def read_heads(collection: AnyCollection, plan: Plan, rerank: Rerank) -> H
 
 
 async def read_query_heads(
-    collection: AnyCollection, texts: Sequence[str], rerank: Rerank, pointers: Sequence[str]
+    collection: Collection, texts: Sequence[str], rerank: Rerank, pointers: Sequence[str]
 ) -> list[RerankTerm]:
     """Return for each text what a reranker adds to the logits of its best documents, at the collection's temperature.
 
@@ -282,7 +282,7 @@ class Plan:
 
     @classmethod
     async def prepare(
-        cls, collection: AnyCollection, queries: Sequence[Query], options: Options, pointers: Sequence[str]
+        cls, collection: Collection, queries: Sequence[Query], options: Options, pointers: Sequence[str]
     ) -> Plan:
         """Check the options, rank documents for full text, and encode the texts; see `attend_collection`."""
         record, encoders = collection.record, collection.encoders

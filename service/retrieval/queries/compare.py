@@ -15,7 +15,7 @@ from service.encoding import EncoderFacts, Encoders
 from service.retrieval.collections import (
     SAMPLE_DOCUMENTS,
     SAMPLE_TEXTS,
-    AnyCollection,
+    Collection,
     KeyBackground,
     NullBackground,
     Snapshot,
@@ -86,7 +86,7 @@ class ComparisonResult:
     standing: NullBackground | None
 
 
-async def compare_collection(collection: AnyCollection, query: Query, options: Options) -> ComparisonResult:
+async def compare_collection(collection: Collection, query: Query, options: Options) -> ComparisonResult:
     """Search the documents that pass a filter by SQL's `=`, by SQL's full text, by top-k and by attention.
 
     All four use the same version of the collection.
@@ -116,7 +116,7 @@ async def compare_collection(collection: AnyCollection, query: Query, options: O
         nearest = [replace(question, temperature=0.0, output=False)] if snapshot.view.facts.several else []
         return _PlannedComparison(encoded, snapshot, [question, *nearest], current)
 
-    return await collection.lookups.ask(plan, size=1)
+    return await collection.ask(plan, size=1)
 
 
 async def compare_rows(

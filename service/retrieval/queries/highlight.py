@@ -12,7 +12,7 @@ import numpy as np
 
 from attention import SIMILARITIES
 from service.encoding import TextRefused
-from service.retrieval.collections import AnyCollection, get_encoding_queue
+from service.retrieval.collections import Collection, get_encoding_queue
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.question import Array
 from service.retrieval.queries.results import Match, Result
@@ -70,7 +70,7 @@ def check_highlight(record: CollectionRecord) -> None:
         )
 
 
-async def highlight_matches(collection: AnyCollection, results: Sequence[Result]) -> list[Result]:
+async def highlight_matches(collection: Collection, results: Sequence[Result]) -> list[Result]:
     """Return the results with the most similar sentence of the key text of each match, also of those in groups.
 
     Of a document with several keys, sentences are those of the part that the most similar key encodes. Of several

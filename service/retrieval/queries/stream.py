@@ -10,7 +10,7 @@ from functools import partial
 from threading import Event
 
 from attention.lookup import Prefix, answers, cover_missing_rows, view_prefixes
-from service.retrieval.collections import AnyCollection, Snapshot, start_background
+from service.retrieval.collections import Collection, Snapshot, start_background
 from service.retrieval.errors import InvalidContent, SnapshotGone
 from service.retrieval.queries.attend import Plan, PlannedQueries
 from service.retrieval.queries.highlight import highlight_matches
@@ -27,9 +27,7 @@ class StreamedResult:
     final: bool
 
 
-async def stream_collection(
-    collection: AnyCollection, query: Query, options: Options
-) -> AsyncGenerator[StreamedResult]:
+async def stream_collection(collection: Collection, query: Query, options: Options) -> AsyncGenerator[StreamedResult]:
     """Yield results over growing parts of a collection, and last the result of `attend_collection`.
 
     All results are of one version of the collection. If the caller stops listening, the stream ends before the next
@@ -55,7 +53,7 @@ async def stream_collection(
             loop.call_soon_threadsafe(results.put_nowait, streamed)
 
     read = 3 * min(options.head_size or 0, collection.size)
-    lookup = asyncio.create_task(collection.lookups.read(look_up, size=1, read=read))
+    lookup = asyncio.create_task(collection.read(look_up, size=1, read=read))
     lookup.add_done_callback(lambda _: results.put_nowait(None))
     try:
         while (streamed := await results.get()) is not None:
@@ -88,7 +86,7 @@ def _check(options: Options) -> None:
         raise InvalidContent.at("/temperature", "a stream has one temperature from first to last: give a number")
 
 
-def _stream_results(collection: AnyCollection, planned: PlannedQueries) -> Iterator[StreamedResult]:
+def _stream_results(collection: Collection, planned: PlannedQueries) -> Iterator[StreamedResult]:
     """Yield results over growing parts of the collection, each with an error bound, and last the exact result.
 
     A part is skipped if its error bound is larger than that of the part before. If numbers are added to the logits,

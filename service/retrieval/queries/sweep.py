@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from attention.lookup import Evidence, Verdict, sweep
-from service.retrieval.collections import AnyCollection, Snapshot
+from service.retrieval.collections import Collection, Snapshot
 from service.retrieval.queries.attend import Plan
 from service.retrieval.queries.query_parts import Query
 from service.retrieval.queries.question import Array, Options
@@ -69,7 +69,7 @@ class SweepResult:
 
 
 async def sweep_collection(
-    collection: AnyCollection, query: Query, temperatures: Sequence[float], options: Options
+    collection: Collection, query: Query, temperatures: Sequence[float], options: Options
 ) -> SweepResult:
     """Answer a query at each of these temperatures, with a single scan of the keys.
 
@@ -124,4 +124,4 @@ async def sweep_collection(
 
     # A sweep shares the batch's version and masks, but scans by itself, into a histogram.
     read = (options.top_k or 0) + len(temperatures) * 8
-    return await collection.lookups.read(look_up, size=len(temperatures), read=read)
+    return await collection.read(look_up, size=len(temperatures), read=read)

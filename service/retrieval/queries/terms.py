@@ -11,7 +11,7 @@ import numpy as np
 
 from attention.arrays import F64, I64
 from attention.lookup import AnyBias, AnyMask
-from service.retrieval.collections import AnyCollection, Snapshot
+from service.retrieval.collections import Collection, Snapshot
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.question import Array, Options, describe_length, fits_full_text, get_full_text_weight
 from service.retrieval.terms import Explanation, clip_addends, parse_bias
@@ -192,7 +192,7 @@ def join_reranked(terms: Sequence[LogitTerms | None], reranked: Sequence[RerankT
 
 
 async def prepare_terms(
-    collection: AnyCollection, queries: Sequence[str | Array | None], options: Options
+    collection: Collection, queries: Sequence[str | Array | None], options: Options
 ) -> TermsBuilder:
     """Return a function that builds, for each query, the terms that are added to the documents' logits.
 

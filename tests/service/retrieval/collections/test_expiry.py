@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.lookup import Limits, Memory, Question, Rows, answers
-from service.retrieval.collections import AnyCollection, Catalogue, SharedCatalogue
+from service.retrieval.collections import Catalogue, Collection, SharedCatalogue
 from service.retrieval.collections.expiry import NEVER, UnexpiredViews
 from service.retrieval.documents import ExpirySweep
 from service.storage import (
@@ -179,7 +179,7 @@ class History:
             self.check_reads(catalogue.collection("c"))
         assert list(self.catalogue.store.check()) == []
 
-    def check_questions(self, collection: AnyCollection) -> None:
+    def check_questions(self, collection: Collection) -> None:
         keyed = {i: kept for i, kept in self.alive.items() if len(kept.keys)}
         with collection.snapshot() as snapshot:
             number = snapshot.record.id
@@ -199,7 +199,7 @@ class History:
             assert sorted(snapshot.reader.ids(number, sample)) == sorted(keyed)
         assert collection.keys == len(keyed)
 
-    def check_reads(self, collection: AnyCollection) -> None:
+    def check_reads(self, collection: Collection) -> None:
         alive = self.alive
         odd = sorted(i for i, kept in alive.items() if kept.metadata["odd"])
         with collection.reading() as (record, reader):
