@@ -27,6 +27,7 @@ from softkv.answers.answer import (
     Verdict,
 )
 from softkv.answers.arrays import Attended, Embeddings, Projection, RankedDocument, Trace
+from softkv.answers.calibration import Calibration, KeptCalibration
 from softkv.answers.documents import (
     Backup,
     Document,
@@ -38,28 +39,28 @@ from softkv.answers.documents import (
     Report,
     StandsFor,
 )
+from softkv.answers.feedback import FeedbackRecord
 from softkv.answers.info import (
     Alias,
-    Calibration,
     CollectionCosts,
     CollectionInfo,
-    EncoderInfo,
-    FeedbackRecord,
     FieldFacts,
     FieldValue,
-    KeptCalibration,
+    ProjectionInfo,
+    ReEncoding,
+    TrainingReport,
+    Written,
+)
+from softkv.answers.service import (
+    EncoderInfo,
     Model,
     Network,
-    ProjectionInfo,
     Readiness,
-    ReEncoding,
     RerankerInfo,
     ServerInfo,
     ServiceInfo,
     ShardsInfo,
     SlowRequest,
-    TrainingReport,
-    Written,
 )
 from softkv.errors import (
     Busy,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, cast
 import httpx2
 
 from softkv.answers.answer import Answer
-from softkv.answers.info import Readiness
+from softkv.answers.service import Readiness
 from softkv.calls import arrays, classroom, collections, documents, feedback, queries, service, writing
 from softkv.calls.call import CollectionRef, RetryPolicy, ServiceCache
 from softkv.errors import TimedOut, Unavailable

@@ -17,14 +17,14 @@ from service.retrieval.labels import LabelledQuestion, Seen, calibrate_collectio
 from service.schemas.calibration import CalibrateRequest, labels
 from service.schemas.instants import format_time
 from service.storage import SECOND, CollectionRecord
-from softkv.answers import info
+from softkv.answers.calibration import Calibration as CalibrateAnswer
 
 router = json_router("/v1/collections", "collections", "lookup", "collection", "whole")
 
 
 @router.post(
     "/{name}/calibrate",
-    response_model=info.Calibration,
+    response_model=CalibrateAnswer,
     responses=refusals(*WITH_BODY, *ANSWERING, "collection_conflict", "database_busy", *FULL),
     response_description="The fit, its quality before and after, and whether it is stored.",
     summary="Calibrate a collection",

@@ -12,7 +12,7 @@ from service.api.routing import filters, json_router, reaches, requires
 from service.api.state import Running
 from service.encoding import Encoders, LoadingEncoder, LoadingReranker
 from service.retrieval.collections import find_model
-from softkv.answers.info import EncoderInfo, EncoderList
+from softkv.answers.service import EncoderInfo, EncoderList
 
 router = json_router("/v1/encoders", "encode", "read", "nothing", "nothing")
 

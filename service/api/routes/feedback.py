@@ -19,7 +19,7 @@ from service.scheduling import READS, WRITES
 from service.schemas.feedback import FeedbackDelete, FeedbackRequest
 from service.schemas.wire import MAX_PAGE
 from service.storage import FeedbackRecord, format_instant
-from softkv.answers.info import FeedbackDeleted, FeedbackKept, FeedbackPage
+from softkv.answers.feedback import FeedbackDeleted, FeedbackKept, FeedbackPage
 
 router = json_router("/v1/collections", "collections", "read", "collection", "whole")
 

@@ -19,8 +19,8 @@ from service.retrieval import InvalidContent
 from service.retrieval.collections import find_model, get_model_queue
 from service.scheduling import TEXTS
 from service.schemas.openai import EmbeddingsRequest
-from softkv.answers.info import Model
 from softkv.answers.openai import EmbeddingsAnswer, ModelList
+from softkv.answers.service import Model
 
 embeddings_router = json_router("/v1", "openai", "encode", "nothing", "nothing", ANY_OPENAI_CALL)
 

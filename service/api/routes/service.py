@@ -45,7 +45,7 @@ from service.schemas.rerank import MAX_PAIRS, MAX_QUERY, MAX_SCORED
 from service.schemas.service import NetworkRequest
 from service.schemas.vector import MAX_WIDTH
 from service.storage import MAX_COMPARED_FIELDS, MAX_DEPTH, MAX_OPERANDS, StorageError, Store
-from softkv.answers.info import Liveness, Network, Readiness, ServiceInfo, SlowRequestList
+from softkv.answers.service import Liveness, Network, Readiness, ServiceInfo, SlowRequestList
 
 probes_router = APIRouter(
     tags=["probes"], route_class=JSONRoute, dependencies=[requires("none")], responses=OPEN_TO_ALL

@@ -1,8 +1,14 @@
-"""The parts of a calibration, as the service sends them."""
+"""Calibrations and their parts, as the service sends them."""
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, TypeAlias, TypedDict
+
+from softkv.record import ALWAYS_SENT, Named, Record
+
+LabelSource: TypeAlias = Literal["labels", "feedback", "self"]
+ErrorOf: TypeAlias = Literal["answers", "questions"]
 
 
 class Labels(TypedDict):
@@ -197,3 +203,181 @@ class WithWords(TypedDict):
     confidence: ConfidenceCurve
     conformal: list[ConformalLevel]
     errors: list[ErrorBound]
+
+
+Figures: TypeAlias = Annotated[Mapping[str, CalibrationFigure], CalibrationFigures]
+
+
+class KeptCalibration(Record, sent={"source": "from"}):
+    """The stored calibration of a collection: what was fitted to labelled questions.
+
+    Attributes:
+        version: the version of the format.
+        documents: the number of documents of the collection at that time.
+        encoder: the encoder of the collection at that time.
+        level: the null key weighs as much as n keys of this similarity.
+        full_text: λ: the factor of the full-text rank in a logit; 0 if words do not help.
+        outgrown: whether the calibration is out of date: the collection now has more than twice or less than half
+            of these documents, or another temperature or encoder. Then calibrate it again.
+        none_from: the weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with
+            an answer are below it, unless made questions on other topics would be below it, too.
+        errors: confidences that keep a promised share of wrong answers; `find_min_confidence` chooses one.
+        source: the origin of the questions; "labels" if the caller sent them.
+        at: the time of the fit in UTC (RFC 3339); None if it is unknown.
+        promised: `ece` and `coverage` on held-out questions; None if they are unknown.
+        seen: what feedback says of it since; None in a list of collections. docs/guide/feedback.md explains the
+            fields.
+        refit: whether a fit to feedback replaces it (`mode`), and whether one that was tried is better
+            (`proposed`).
+        rerank: model, depth and fitted weight of the reranker; None if the fit had none.
+    """
+
+    version: int
+    documents: int
+    encoder: str | None
+    temperature: float
+    level: float
+    full_text: float
+    labels: Annotated[Mapping[str, int], Labels]
+    outgrown: bool
+    none_from: Annotated[float, ALWAYS_SENT] = 0.5
+    errors: Annotated[Sequence[ErrorBound], ALWAYS_SENT] = ()
+    source: Annotated[LabelSource, ALWAYS_SENT] = "labels"
+    at: Annotated[str | None, ALWAYS_SENT] = None
+    promised: Annotated[Promised | None, ALWAYS_SENT] = None
+    seen: Annotated[Seen | None, ALWAYS_SENT] = None
+    refit: Annotated[RefitStatus | None, RefitStatus, ALWAYS_SENT] = None
+    rerank: Annotated[CalibratedReranker | None, ALWAYS_SENT] = None
+
+    def find_min_confidence(self, error: float, of: ErrorOf = "answers") -> float | None:
+        """Return the `min_confidence` that keeps a promised share of wrong answers; None if no bound is so strict.
+
+        Args:
+            error: the largest share that is wrong.
+            of: whether it is a share of the answers, or of all questions.
+        """
+        return _find_min_confidence(self.errors, error, of)
+
+
+class Calibration(Record, schema="CalibrateAnswer", sent={"source": "from"}):
+    """The result of a calibration: values fitted to labelled questions, and how much they improve answers.
+    docs/guide/calibration.md explains each field.
+
+    Attributes:
+        level: the null key weighs as much as n keys of this similarity.
+        full_text: λ; 0 if words improve the likelihood of the labels by no more than its standard error, or worsen
+            the ranking.
+        confidence: slope, slope_above, lead_slope, lead_slope_above and offset of the curve.
+        conformal: for each promised probability, the least weight of a match in the set that keeps it.
+        words: level, confidence and conformal fitted with full text, at the fitted `full_text`; None if that is 0.
+        before, after, after_words, after_reranked: figures by name, each a value and its standard error.
+        gained: the decrease of these losses, question by question, without words and reranker.
+        applied: whether the calibration was stored.
+        reason: the reason against storing it: the gain is too small. None if it is large enough.
+        none_from: the weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with
+            an answer are below it, unless made questions on other topics would be below it, too.
+        errors: confidences that keep a promised share of wrong answers; `find_min_confidence` chooses one.
+        source: the origin of the questions; "labels" if the caller sent them.
+        at: when it was fitted, in UTC (RFC 3339); None if unknown.
+        collection: the name of the collection that answered, if an alias was named.
+        rerank: model, depth and fitted weight of the reranker; None if the call had none.
+        reranked: what `words` has, fitted with the reranker; None if its weight is 0.
+        left_out: the ids that do not count, since no document with a key has them. A question with no other answer
+            is left out.
+    """
+
+    temperature: float
+    level: float
+    full_text: float
+    confidence: Annotated[Mapping[str, float], ConfidenceCurve]
+    conformal: list[ConformalLevel]
+    words: WithWords | None
+    before: Figures
+    after: Figures
+    after_words: Figures | None
+    gained: Annotated[Mapping[str, CalibrationFigure], CalibrationGain]
+    labels: Annotated[Mapping[str, int], Labels]
+    documents: int
+    encoder: str | None
+    applied: bool
+    reason: str | None
+    took_ms: float
+    none_from: Annotated[float, ALWAYS_SENT] = 0.5
+    errors: Annotated[Sequence[ErrorBound], ALWAYS_SENT] = ()
+    source: Annotated[LabelSource, ALWAYS_SENT] = "labels"
+    at: Annotated[str | None, ALWAYS_SENT] = None
+    collection: str | None = None
+    rerank: Annotated[CalibratedReranker | None, ALWAYS_SENT] = None
+    reranked: Annotated[WithWords | None, ALWAYS_SENT] = None
+    after_reranked: Annotated[Figures | None, ALWAYS_SENT] = None
+    left_out: Annotated[Sequence[Annotated[Mapping[str, str], Named("FieldProblem")]], ALWAYS_SENT] = ()
+
+    @property
+    def would_apply(self) -> bool:
+        """Whether the gain is large enough; `apply=True` then stores the calibration."""
+        return self.reason is None
+
+    def find_min_confidence(self, error: float, of: ErrorOf = "answers") -> float | None:
+        """Return the `min_confidence` that keeps a promised share of wrong answers; None if no bound is so strict.
+
+        Args:
+            error: the largest share that is wrong.
+            of: whether it is a share of the answers, or of all questions.
+        """
+        return _find_min_confidence(self.errors, error, of)
+
+    def explain(self) -> str:
+        """Return the figures before and after as a table with standard errors, and whether they are stored."""
+        columns = {"before": self.before, "after": self.after}
+        if self.after_words is not None:
+            columns["after_words"] = self.after_words
+        if self.after_reranked is not None:
+            columns["after_reranked"] = self.after_reranked
+        rows = [
+            ("", *columns),
+            *((name, *(_format_figure(figures[name]) for figures in columns.values())) for name in self.before),
+        ]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        table = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
+        return "\n".join([*table, self._gains_text(), self._status_text()])
+
+    def __repr__(self) -> str:
+        questions = sum(self.labels.values())
+        return f"<Calibration of {questions:,} questions, {self._gains_text()}, {self._status_text()}>"
+
+    def _gains_text(self) -> str:
+        return ", ".join(describe_gain(name, figure) for name, figure in self.gained.items())
+
+    def _status_text(self) -> str:
+        unknown = f"; {describe_left_out(self.left_out)}" if self.left_out else ""
+        if self.reason is not None:
+            return f"not applied: {self.reason}{unknown}"
+        return ("applied" if self.applied else "not applied: apply=True keeps it") + unknown
+
+
+def _find_min_confidence(errors: Sequence[ErrorBound], error: float, of: ErrorOf) -> float | None:
+    confidences = [bound["min_confidence"] for bound in errors if bound["of"] == of and bound["error"] <= error]
+    return min(confidences, default=None)
+
+
+def describe_left_out(flaws: Sequence[Mapping[str, str]]) -> str:
+    """Return in words how many judgements do not count, and what is said of the first."""
+    return f"judgements that do not count: {len(flaws):,}, the first at {flaws[0]['pointer']}: {flaws[0]['detail']}"
+
+
+def describe_gain(name: str, figure: CalibrationFigure) -> str:
+    """Return in words how much a loss fell or rose, with its standard error."""
+    fell = figure["value"]
+    rose = fell is not None and fell < 0
+    return f"{name} rose by {_format_figure(figure)[1:]}" if rose else f"{name} fell by {_format_figure(figure)}"
+
+
+def _format_figure(figure: CalibrationFigure) -> str:
+    """Format a value and its standard error."""
+    value, error = figure["value"], figure["error"]
+    return "–" if value is None or error is None else f"{value:.3f} ± {error:.3f}"
+
+
+def parse_kept_calibration(content: Mapping[str, Any] | None) -> KeptCalibration | None:
+    """Parse a stored calibration; return None if the service sent null or nothing."""
+    return None if content is None else KeptCalibration.read(content)

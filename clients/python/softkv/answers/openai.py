@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from softkv.answers.arrays import RankedDocument
-from softkv.answers.info import Model
+from softkv.answers.service import Model
 from softkv.record import Keyword, Record
 
 

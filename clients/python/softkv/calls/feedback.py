@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from softkv import validation
-from softkv.answers.info import FeedbackRecord, describe_left_out
+from softkv.answers.calibration import describe_left_out
+from softkv.answers.feedback import FeedbackRecord
 from softkv.calls.call import WRITE_TIMEOUT, Call, CollectionRef, Page, Paging
 from softkv.calls.queries import encode_query
 from softkv.problems import Reply, invalid_value_at, warn_caller

@@ -22,8 +22,8 @@ from typing import (
 
 from softkv import filters, validation
 from softkv.answers.answer import Answer, Comparison, Swept, parse_comparison
+from softkv.answers.calibration import Calibration, LabelSource
 from softkv.answers.documents import Document, encode_fields
-from softkv.answers.info import Calibration, LabelSource
 from softkv.calls.call import WRITE_TIMEOUT, Call, CollectionRef, EventHandler, EventStream, Plan, ServiceCache, listen
 from softkv.calls.collections import Null
 from softkv.calls.options import COMPARED_DEFAULTS, Bias, IgnoredDefaults, encode_bias, null_fields

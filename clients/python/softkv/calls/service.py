@@ -12,9 +12,8 @@ from typing import Any, BinaryIO, Literal
 from urllib.parse import quote
 
 from softkv.answers.documents import Backup
-from softkv.answers.info import (
-    Alias,
-    CollectionInfo,
+from softkv.answers.info import Alias, CollectionInfo, parse_collection_info
+from softkv.answers.service import (
     EncoderInfo,
     Model,
     Network,
@@ -22,7 +21,6 @@ from softkv.answers.info import (
     RerankerInfo,
     ServiceInfo,
     SlowRequest,
-    parse_collection_info,
     parse_encoder_info,
     parse_service_info,
 )

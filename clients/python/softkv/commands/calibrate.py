@@ -93,7 +93,7 @@ def calibrate(
     softkv calibrate questions.jsonl --collection library --apply
     softkv calibrate --from feedback --collection library --apply --refit auto
     """
-    from softkv.answers.info import describe_gain
+    from softkv.answers.calibration import describe_gain
     from softkv.commands.console import messages, output, write_json
     from softkv.commands.remote import connect
 

@@ -8,7 +8,7 @@ import pytest
 
 import softkv
 from softkv import F
-from softkv.answers.info import describe_gain
+from softkv.answers.calibration import describe_gain
 
 
 def test_an_answer_lists_the_matches_and_the_weight_of_the_rest(shelf):

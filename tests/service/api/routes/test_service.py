@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from softkv.answers.info import Limits
+from softkv.answers.service import Limits
 from tests.running import RunningService
 
 SMALL = {"max_documents": 6, "max_queries": 3, "max_queue": 5, "encoder": "none"}

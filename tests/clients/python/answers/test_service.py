@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from softkv import ServerInfo, ServiceInfo, ShardsInfo
-from softkv.answers.info import parse_service_info
+from softkv.answers.service import parse_service_info
 
 ALONE = {"version": "1", "encoder": None, "keys_required": False, "limits": {"queries": 64}}
 SERVER = {
