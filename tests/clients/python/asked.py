@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from softkv import Answer, Client, Document, Error, Pages, Read, Report, Swept
 from softkv.answers.encoded import Encoded
 from softkv.record import Record
 from tests.clients.cases import Case, jsonable
+from tests.clients.python.ways import Awaited
 
 FIRST = {
     "attend": ("query", "queries"), "attend_stream": ("query",),
@@ -23,7 +23,7 @@ NAMED = {"filter": "where", "mode": "on_conflict"}
 MODES = {"upsert": "replace", "skip": "skip", "create": "fail"}
 
 
-def ask(client: Client, case: Case) -> dict[str, Any]:
+def ask(client: Client | Awaited, case: Case) -> dict[str, Any]:
     """Return the `answer` or the `error`."""
     call, arguments = case["call"], dict(case["arguments"])
     first = [arguments.pop(name) for name in FIRST.get(call, ()) if name in arguments]
@@ -35,7 +35,10 @@ def ask(client: Client, case: Case) -> dict[str, Any]:
     named = {NAMED.get(name, name): argument for name, argument in arguments.items()}
     try:
         target = client.collection(case["collection"]) if "collection" in case else client
-        return {"answer": plain(getattr(target, call)(*first, **named))}
+        answer = getattr(target, call)(*first, **named)
+        if call == "attend_stream":
+            return {"answer": [plain(part) | {"final": part.final} for part in answer]}
+        return {"answer": plain(answer)}
     except Error as error:
         flaws = [{"pointer": flaw.pointer, "detail": flaw.detail} for flaw in error.errors]
         fields = {"class": type(error).__name__, "code": error.code, "status": error.status}
@@ -50,8 +53,6 @@ def plain(value: Any) -> Any:
         return {"embeddings": rows, "dimension": value.shape[1]} | {name: getattr(value, name) for name in named}
     if isinstance(value, np.ndarray):
         return jsonable(value.tolist())
-    if isinstance(value, Iterator):
-        return [plain(item) | {"final": item.final} for item in value]
     if isinstance(value, Answer):
         names = (
             "matches",
@@ -95,4 +96,4 @@ def plain(value: Any) -> Any:
         return jsonable(value)
     if isinstance(value, dict):
         return {name: plain(item) for name, item in value.items()}
-    return [plain(item) for item in value] if isinstance(value, list | tuple | Pages) else value
+    return [plain(item) for item in value] if isinstance(value, list | tuple | Pages | Awaited) else value

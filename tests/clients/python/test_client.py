@@ -45,23 +45,15 @@ def test_models(softkv_client):
 
 
 def test_encode_returns_an_array_with_counts_for_each_text(softkv_client):
-    encoded = softkv_client.encode(["a cat", "word " * 400], purpose="query", tokens=True)
-    assert encoded.shape == (2, 384)
-    assert encoded.dtype == np.float32
-    assert encoded.truncated == [False, True]
-    assert encoded.token_counts[0] == 4 < 256 < encoded.token_counts[1]
-    assert encoded.unknown_tokens == [0, 0]
-    assert [token["text"] for token in encoded.tokens[0]] == ["[CLS]", "a", "cat", "[SEP]"]
-    assert encoded.model == "all-MiniLM-L6-v2"
+    encoded = softkv_client.encode(["a cat", "word " * 400])
+    assert (encoded.shape, encoded.dtype, encoded.truncated) == ((2, 384), np.float32, [False, True])
     assert encoded[0].token_counts is None
     assert softkv_client.encode([]).shape == (0, 384)
 
 
 def test_a_trace_is_of_arrays(softkv_client):
     trace = softkv_client.trace("cat", "pets", layers=[-1], heads=[0, 1], include=["changes", "query"])
-    assert [token.text for token in trace.tokens] == ["[CLS]", "cat", "[SEP]", "pets", "[SEP]"]
     assert trace.attention.shape == (1, 2, 5, 5)
-    assert trace.attention.sum(axis=-1) == pytest.approx(np.ones((1, 2, 5)), abs=1e-5)
     assert trace.query.shape[:3] == (1, 2, 5)
     assert trace.changes[0]["layer"].shape == (5,)
     assert trace.logits is None
@@ -79,45 +71,20 @@ def test_embeddings_as_openai_has_them(softkv_client):
 
 def test_attention_on_arrays(softkv_client):
     query, key, value = np.array([[1.0, 0.0]]), np.eye(2), np.array([[10.0], [20.0]])
-    answer = softkv_client.attend(
-        query,
-        key,
-        value,
-        similarity="dot",
-        temperature=0.5,
-        null=0.5,
-        bias=[[0, 1]],
-        mask=[[True, True]],
-        intermediates=True,
-    )
-    assert answer.output == pytest.approx(np.array([[10.0]]), rel=1e-4)
-    assert answer.weights == pytest.approx(np.array([[0.5761, 0.2119]]), abs=1e-4)
-    assert answer.null_weight == pytest.approx(np.array([0.2119]), abs=1e-4)
-    assert set(answer.intermediates) >= {"similarities", "weights"}
-    masked = softkv_client.attend(query, key, value, mask=[[True, False]])
+    masked = softkv_client.attend(query, key, value, bias=[[0, 1]], mask=[[True, False]], intermediates=True)
+    assert set(masked.intermediates) >= {"similarities", "weights"}
     assert masked.weights.tolist() == [[1.0, 0.0]]
     assert not np.isfinite(masked.logits[0, 1])
     output = softkv_client.attend(query, key, value, include=[])
     assert (output.weights, output.logits, output.output.shape) == (None, None, (1, 1))
-    recalled = softkv_client.attend(query, key, key, hopfield_steps=2, temperature=0.1)
-    assert recalled.output == pytest.approx(np.array([[1.0, 0.0]]), abs=1e-2)
-    eye = np.eye(2)
-    projected = softkv_client.attend(
-        query, key, key, projections={"W_Q": eye, "W_K": eye, "W_V": eye, "W_O": eye, "n_heads": 2}
-    )
-    assert projected.weights.shape == (2, 1, 2)
-    bilinear = softkv_client.attend(query, key, value, similarity="bilinear", parameters={"W": eye})
+    bilinear = softkv_client.attend(query, key, value, similarity="bilinear", parameters={"W": np.eye(2)})
     assert bilinear.logits.tolist() == [[1.0, 0.0]]
 
 
 def test_rows_that_come_with_the_question_are_compared(softkv_client):
     rows = [{"key": "cat", "value": "meows"}, softkv.Document("d", "dog", ["barks"])]
     result = softkv_client.compare("cat", rows, top_k=1)
-    assert [row["value"] for row in result.sql.rows] == ["meows"]
-    assert [row["key"] for row in result.full_text.rows] == ["cat"]
-    assert "MATCH" in result.full_text.statement
     assert result.top_k.matches[0].value == result.attention[0].value == "meows"
-    assert result.background.of == "encoder"
     assert result.attention.request_id
 
 

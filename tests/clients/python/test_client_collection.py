@@ -8,20 +8,6 @@ import pytest
 import softkv
 
 
-def test_a_collection_can_be_created_changed_listed_and_dropped(softkv_client):
-    collection = softkv_client.collection("client-life")
-    made = collection.create(encoder=None, similarity="dot", dimension=3, temperature=0.5, null=False)
-    assert (made.similarity, made.dimension, made.encoder, made.null) == ("dot", 3, None, False)
-    assert collection.change(temperature=2, null=0.1).null == 0.1
-    assert collection.info().temperature == 2
-    assert [item.name for item in softkv_client.collections("client-li", page=1)] == ["client-life"]
-    collection.drop()
-    with pytest.raises(softkv.NotFound) as refused:
-        collection.info()
-    assert (refused.value.code, refused.value.status) == ("collection_not_found", 404)
-    assert refused.value.request_id
-
-
 def test_an_existing_collection_is_used_only_with_exist_ok(made, softkv_client):
     collection = made(encoder=None, similarity="dot")
     with pytest.raises(softkv.Conflict, match="exist_ok"):

@@ -1,12 +1,16 @@
-"""The cases of `tests/clients/fixtures`: the Python client's answers equal those over plain HTTP."""
+"""The cases of `tests/clients/fixtures`: each client's answers equal those over plain HTTP."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 from typing import Any
 
+import httpx
 import pytest
 
-from softkv import Client
+from softkv import Error
 from tests.clients.cases import FILES, bare, cases, unlike
 from tests.clients.over_http import OverHttp
 from tests.clients.python.asked import ask
@@ -18,17 +22,32 @@ def test_they_are_many_and_of_all_calls():
     assert sum("error" in case for case in all_cases) >= 40
 
 
+@pytest.fixture(scope="module")
+def expected(client: httpx.Client) -> Callable[[str], list[dict[str, Any]]]:
+    """Return a function of a file that returns the answers to its cases over plain HTTP."""
+    http = OverHttp(client)
+
+    @cache
+    def ask_once(file: str) -> list[dict[str, Any]]:
+        story = cases(file)
+        http.clear(story)
+        answers = [http.ask(case) for case in story]
+        http.clear(story)
+        return answers
+
+    return ask_once
+
+
 @pytest.mark.parametrize("file", FILES)
-def test_the_python_client_returns_the_answers_of_the_service(service, client, file):
-    story, http = cases(file), OverHttp(client)
-    http.clear(story)
-    expected = [http.ask(case) for case in story]
-    http.clear(story)
-    with Client(service.url) as asking:
-        came = [ask(asking, case) for case in story]
-    http.clear(story)
-    assert unlike(story, map(bare, came), map(bare, expected)) == []
-    assert unlike(story, map(told, expected), (case.get("error") for case in story)) == []
+def test_each_client_returns_the_answers_of_the_service(softkv_client, expected, file):
+    story = cases(file)
+    answers = expected(file)
+    came = [ask(softkv_client, case) for case in story]
+    for name in {case["collection"] for case in story if "collection" in case}:
+        with suppress(Error):
+            softkv_client.collection(name).drop()
+    assert unlike(story, map(bare, came), map(bare, answers)) == []
+    assert unlike(story, map(told, answers), (case.get("error") for case in story)) == []
 
 
 def told(outcome: dict[str, Any]) -> dict[str, str] | None:

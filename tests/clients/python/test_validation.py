@@ -176,16 +176,6 @@ def test_one_id_may_stand_for_a_list(shelf):
     assert [document.id for document in shelf.find(ids="codd")] == ["codd"]
 
 
-def test_documents_are_listed_in_the_order_of_a_field_over_all_pages(shelf):
-    shelf.upsert([{"id": f"o{i}", "key_vector": [1, i], "metadata": {"turn": -i}} for i in range(5)])
-    descending = {"field": F.turn, "direction": "descending"}
-    for order, ids in (("metadata.turn", "43210"), (F.turn, "43210"), (descending, "01234")):
-        listed = shelf.find(where=F.id.contains("o") & (F.turn <= 0), order_by=order, page=2)
-        assert [document.id for document in listed] == [f"o{i}" for i in ids]
-    with pytest.raises(softkv.Invalid, match="order_by"):
-        list(shelf.find(order_by=F.id))
-
-
 def test_fields_are_named_as_people_guess(shelf):
     shelf.upsert([{"id": f"g{n}", "key_vector": [1.0, n], "metadata": {"guess": n % 2, "turn": n}} for n in range(4)])
     only = F.id.contains("g") & (F.turn >= 0)
@@ -198,7 +188,7 @@ def test_fields_are_named_as_people_guess(shelf):
     many = shelf.attend([[1.0, 0.0], [0.0, 1.0]], where=only, group_by=F.guess, read=[{"field": F.turn, "as": "mean"}])
     assert [len(answer.group_by.groups) for answer in many] == [2, 2]
     assert shelf.attend([1.0, 0.0], where=only, read={"field": "turn", "as": "mean"}).read.field == "metadata.turn"
-    assert shelf.fields(["guess"]).keys() == {"metadata.guess"}
+    assert shelf.fields(["guess"]).keys() == shelf.fields([F.guess]).keys() == {"metadata.guess"}
     assert [item.value for item in shelf.values("guess")] == [0, 1]
     shelf.delete(where=only)
 
@@ -270,7 +260,10 @@ def test_a_field_that_no_document_has_passes_none(shelf):
     assert answer.explain().endswith(warning)
     assert shelf.sweep([1.0, 0.0], [1.0], where=F.nothing == 3).warnings == [warning]
     assert shelf.attend([1.0, 0.0]).warnings == shelf.attend([1.0, 0.0], where=F.nothing != 3).warnings == []
-    for call in (lambda: shelf.count(where=F.nothing == 3), lambda: list(shelf.find(where=F.nothing == 3))):
+    for call in (
+        lambda: shelf.count(where=F.nothing == 3),
+        lambda: list(shelf.find(where=F.nothing == 3)),
+    ):
         with pytest.warns(UserWarning, match="no document has metadata.nothing; there are") as warned:
             assert not call()
         # The suite runs coroutines of the client as tasks of their own, so asyncio makes those calls.
@@ -281,34 +274,13 @@ def test_a_field_that_no_document_has_passes_none(shelf):
         )
 
 
-def test_an_ordering_of_some_values_gives_a_warning(shelf):
-    shelf.upsert([{"id": "new", "key_vector": [1.0, 0.0], "metadata": {"price": 5}}])
-    shelf.upsert([{"id": "old", "key_vector": [0.0, 1.0], "metadata": {"price": "7.20"}}])
+def test_a_change_by_an_ordering_of_some_values_gives_a_warning(shelf):
+    prices = {"new": 5, "old": "7.20"}
+    shelf.upsert([{"id": name, "key_vector": [1, 0], "metadata": {"price": price}} for name, price in prices.items()])
     dear = F.price >= 3
-    warning_text = (
-        "metadata.price holds numbers in some documents and texts in others: `>=` with a number compares only the "
-        "numbers"
-    )
-    for answer in (
-        shelf.attend([1.0, 0.0], where=dear),
-        shelf.attend([1.0, 0.0], where=~dear),
-        shelf.attend([1.0, 0.0], bias={"filter": dear, "addend": 1.0}),
-        shelf.sweep([1.0, 0.0], [1.0], where=dear),
-    ):
-        assert answer.warnings == [warning_text]
-    assert shelf.attend([1.0, 0.0], where=F.price == 5).warnings == []
-    for call in (
-        lambda: shelf.count(where=dear),
-        lambda: list(shelf.find(where=dear)),
-        lambda: shelf.update(where=dear, metadata={"dear": True}),
-        lambda: shelf.delete(where=dear),
-    ):
-        with pytest.warns(UserWarning, match="compares only the numbers") as warned:
-            assert call()
-        assert [str(warning.message) for warning in warned if "metadata.price" in str(warning.message)] == [
-            warning_text
-        ]
-    shelf.delete(["old"])
+    for call in (lambda: shelf.update(where=dear, metadata={"dear": True}), lambda: shelf.delete(where=dear)):
+        with pytest.warns(UserWarning, match="compares only the numbers"):
+            assert call() == 1
 
 
 def test_settings_that_a_local_service_does_not_have():

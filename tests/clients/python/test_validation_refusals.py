@@ -37,28 +37,11 @@ NOT_SENT = [
     ("calibrate", {"questions": "all"}),
 ]
 SENT = [
-    ("attend", {"query": Q, "temperature": -1}),
-    ("attend", {"query": Q, "temperature": 1e-31}),
-    ("attend", {"query": Q, "temperature": "hot"}),
     ("attend", {"query": Q, "temperature": True, "top_k": -3, "top_p": 2}),
-    ("attend", {"query": Q, "top_k": 10_001}),
-    ("attend", {"query": Q, "top_p": 0}),
-    ("attend", {"query": Q, "effective_documents": 0.5}),
-    ("attend", {"query": Q, "max_error": 0}),
-    ("attend", {"query": Q, "full_text": {"weight": -1, "query": "a"}}),
-    ("sweep", {"query": Q, "temperatures": []}),
-    ("sweep", {"query": Q, "temperatures": [1, -1]}),
-    ("sweep", {"query": Q, "temperatures": ["x"]}),
     ("sweep", {"query": Q, "temperatures": [1, None]}),
-    ("compare", {"query": "a", "top_k": -1}),
     ("find", {"ids": ["a", ""]}),
-    ("delete", {"ids": ["."]}),
-    ("delete", {"ids": ["a\n"]}),
-    ("delete", {"ids": [True]}),
     ("update", {"ids": ["x" * 257]}),
-    ("write", {"documents": [{"id": ""}]}),
     ("write", {"documents": [{"id": 3}]}),
-    ("fields", {"limit": 0}),
 ]
 
 
@@ -98,9 +81,8 @@ def test_a_vector_that_does_not_fit_is_pointed_at_in_its_list(shelf):
 
 
 @pytest.mark.parametrize("call", ["find", "feedback"])
-def test_a_page_of_none_is_refused(shelf, call):
-    assert refuse(shelf, call, {"page": 0}).detail == "/limit: wanted a number from 1 on, got 0"
-    assert "limit: wanted a number up to 10000, got" in refuse(shelf, call, {"page": 10_001}).detail
+def test_a_page_of_none_is_refused(silent, call):
+    assert refuse(silent().collection("a"), call, {"page": 0}).detail == "/limit: wanted a number from 1 on, got 0"
 
 
 def test_a_number_that_json_lacks_is_pointed_at(silent):
@@ -118,12 +100,6 @@ def test_an_id_that_none_can_have(silent, client, collection, call, wrong):
         getattr(silent().collection("a"), call)(wrong)
     answer = client.put(f"{collection(encoder=None)}/documents/{wrong}", json={})
     assert refused.value.detail == answer.json()["detail"]
-
-
-@pytest.mark.parametrize(("settings"), [{"temperature": -1}, {"dimension": 0, "temperature": -1}])
-def test_invalid_settings_are_refused_by_the_service(softkv_client, client, settings):
-    refused = refuse(softkv_client.collection("never"), "create", settings)
-    assert refused.detail == client.put("/v1/collections/never", json=settings).json()["detail"]
 
 
 @pytest.mark.parametrize(

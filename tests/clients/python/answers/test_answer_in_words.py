@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from softkv.answers.answer import Answer
@@ -65,30 +64,3 @@ def test_addends_are_listed_below_their_match():
         "  1.0000  One document stands out.",
         "          full_text 0.1, ranked by bm25: 1 document with a word of it",
     ]
-
-
-def test_the_explanation_fits_answers_of_the_service(made):
-    random = np.random.default_rng(0)
-    shelf = made(encoder=None, similarity="dot", temperature=1.0, null=0.2)
-    shelf.write([{"id": "east", "key_vector": [1, 0], "metadata": {"n": 2}}, {"id": "north", "key_vector": [0, 1]}])
-    labelled = [([6.0, random.normal()], "east") if i % 2 else ([0.1, random.normal()], None) for i in range(60)]
-    assert shelf.calibrate([{"query": query, "id": name} for query, name in labelled], apply=True).applied
-    sure = shelf.attend([3.0, 0.0], null=False, min_confidence=0.0)
-    confidence = sure[0].confidence
-    assert sure.to_text().splitlines()[0].split() == f"{sure[0].weight:.4f} east confidence {confidence:.4f}".split()
-    assert sure.explain().startswith("“east” is sure enough: it has ")
-    assert f"a probability of {confidence:.0%}".replace("%", " %") in sure.explain()
-    (less,) = shelf.attend([[3.0, 0.0]], null=False, min_confidence=1.0)
-    assert less.explain().startswith("No document is sure enough: “east” has ")
-    shelf.put("twin", key_vector=[1, 0])
-    twins = shelf.attend([3.0, 0.0], null=False, top_k=1)
-    assert (twins.verdict, twins.evidence.alike) == ("several", True)
-    assert twins.explain().startswith("Several documents that say nearly the same share the weight: “east” has ")
-    assert "several that say nearly the same share it" in repr(twins)
-    shelf.delete("twin")
-    tied = shelf.attend([1.0, 1.0], null=False)
-    assert tied.to_text().splitlines()[-1] == f"  1.0000  {SEVERAL} {SETTLED}"
-    assert "a smaller max_error settles it" in repr(tied)
-    biased = shelf.attend([3.0, 0.0], bias={"field": "metadata.n", "factor": 2}, include=["explanation"])
-    assert "added +4.0000 (of metadata.n, 2)" in biased.to_text()
-    assert "added +0.0000 (of metadata.n, null)" in biased.to_text()

@@ -1,4 +1,4 @@
-"""Queries to a collection, in each of the three ways."""
+"""Queries in Python's own words, in each of the three ways; test_client_fixtures.py has all their options."""
 
 from __future__ import annotations
 
@@ -9,23 +9,6 @@ import pytest
 import softkv
 from softkv import F
 from softkv.answers.calibration import describe_gain
-
-
-def test_an_answer_lists_the_matches_and_the_weight_of_the_rest(shelf):
-    answer = shelf.attend([1.0, 0.0], top_k=2, include=["key", "value", "metadata", "explanation"])
-    assert answer.ids == ["codd", "hopper"]
-    assert answer.weights == pytest.approx([match.weight for match in answer])
-    assert answer.weights.sum() + answer.rest_weight + answer.null_weight == pytest.approx(1, abs=1e-9)
-    assert (answer.verdict, answer.best, bool(answer)) == ("several", None, False)
-    assert [item.id for item in answer.above_null] == ["codd", "hopper"]
-    assert (answer.documents, answer.keys, answer.temperature, answer.complete) == (3, 3, 1.0, True)
-    assert answer[0].metadata == {"year": 1970, "topics": ["data"]}
-    assert [match.id for match in answer[1:]] == ["hopper"]
-    explanation = answer[0].explanation
-    assert explanation.logit - explanation.log_partition == pytest.approx(explanation.log_weight)
-    assert answer.certificate.method == "exact"
-    assert answer.output is None
-    assert answer.request_id
 
 
 def test_one_query_in_one_answer_out_and_a_list_in_a_list_out(shelf):
@@ -42,6 +25,7 @@ def test_a_list_of_any_length_is_answered_in_order(shelf):
     answers = shelf.attend(queries, include=["output"], top_k=0)
     for index in (0, 63, 64, 127, 128, 149):
         assert answers[index].output == pytest.approx(shelf.attend(queries[index], include=["output"]).output, rel=1e-5)
+    assert answers[0].output.dtype == np.float32
 
 
 @pytest.mark.parametrize("options", [{"top_k": 10_000}, {"top_k": 900}, {"top_p": 0.9}])
@@ -50,66 +34,32 @@ def test_queries_with_many_matches_go_in_several_requests_whose_answers_hold_the
     assert [answer.ids[0] for answer in answers] == [shelf.attend([1.0, index]).ids[0] for index in range(25)]
 
 
-def test_the_output_is_the_weighted_sum_of_the_values(shelf):
-    answer = shelf.attend([1.0, 0.0], include=["output", "key_vector", "value_vector"])
-    assert answer.output.dtype == np.float32
-    blended = sum(match.weight * match.value_vector for match in answer)
-    assert answer.output == pytest.approx(blended, rel=1e-5)
-    assert answer[0].key_vector.tolist() == [1.0, 0.0]
-
-
 def test_at_temperature_0_documents_without_weight_have_a_logit_of_minus_infinity(shelf):
     answer = shelf.attend([2.0, 1.0], temperature=0)
     assert answer.weights.tolist() == [0.0, 0.0, 1.0][::-1]
     assert answer[-1].logit == -np.inf
 
 
-def test_every_option_goes_through(shelf):
-    auto = shelf.attend([2, 1], temperature="auto", effective_documents=1.5, null=False, max_error=1e-6)
-    assert auto.evidence.effective_documents == pytest.approx(1.5, rel=0.02)
-    assert auto.null_weight == 0
-    assert auto.coverage is None
-    assert shelf.attend([2, 1], allow_missing=True).coverage.max_missing_weight == 0
-    assert len(shelf.attend([1, 0], top_p=0.5, normaliser="one_hot")) == 1
-    assert shelf.attend([1, 0], where=F.year < 1960).ids == ["hopper"]
-    assert shelf.attend([1, 0], where={"field": "id", "operator": "==", "value": "codd"}).ids == ["codd"]
+def test_numbers_of_numpy_are_options(shelf):
     assert shelf.attend([1, 0], where=F["loc.page"] == 7, temperature=np.float32(0.5)).ids == ["noether"]
 
 
 def test_texts_are_questions_too(made):
     library = made()
     library.write([softkv.Document("cats", "pets that purr", "Old Possum"), softkv.Document("sql", "databases")])
-    answer = library.attend("a kitten", include=["value"])
-    assert answer[0].value == "Old Possum"
-    assert answer.question == "a kitten"
+    assert library.attend("a kitten").question == "a kitten"
     assert [answers.question for answers in library.attend(pd.Series(["cats", "dogs"]))] == ["cats", "dogs"]
     assert [answers.question for answers in library.attend(np.array(["cats", "dogs"]), top_k=1)] == ["cats", "dogs"]
-    yes, no = library.attend(["cats that purr", "flurb zindle quax"], null=0.5)
-    assert yes
-    assert yes.best.id == "cats"
-    assert not no
-    assert (no.verdict, no.evidence.verdict_certain, no.best) == ("none", True, None)
-    assert (yes.unknown_tokens, library.sweep("cats", [0.1]).unknown_tokens) == (0, 0)
     compared = library.compare("databases", top_k=1, where=F.key == "databases")
-    assert [row["id"] for row in compared.sql.rows] == ["sql"]
-    assert compared.top_k.documents == 1
-    assert (compared.attention.verdict, compared.attention.best.id) == ("one", "sql")
+    assert (compared.top_k.documents, compared.attention.best.id) == (1, "sql")
 
 
 def test_a_sweep_is_arrays(shelf):
     temperatures = np.geomspace(0.01, 10, 7)
-    swept = shelf.sweep([1.0, 0.0], temperatures, top_k=2, where=F.id != "noether", include=["key", "key_vector"])
+    swept = shelf.sweep([1.0, 0.0], temperatures, top_k=2, where=F.id != "noether")
     assert swept.weights.shape == (7, 2)
     assert swept.temperatures == pytest.approx(temperatures)
-    assert swept.weights.sum(axis=1) + swept.rest_weights + swept.null_weights == pytest.approx(np.ones(7), abs=1e-9)
-    assert swept.ids == ["codd", "hopper"]
-    assert len(swept.evidence) == 7
-    assert swept.verdicts[-1] == "several"
-    assert set(swept.verdicts) <= {"one", "several"}
     assert swept.matches[0].weight is None
-    assert swept.matches[1].key_vector.tolist() == [1.0, 1.0]
-    at_one = shelf.attend([1.0, 0.0], temperature=temperatures[3], where=F.id != "noether")
-    assert swept.weights[3] == pytest.approx(at_one.weights, rel=1e-6)
 
 
 @pytest.fixture
@@ -166,12 +116,7 @@ def test_a_calibration_is_returned_stored_and_removed(shelf, labelled):
         result.documents,
         False,
     )
-    answer = shelf.attend([1.0, 0.0], top_k=2, min_confidence=0.01)
-    assert 0 < answer[0].confidence <= 1
-    sure, less = (shelf.attend([6.0, 0.0], min_confidence=least) for least in (0.01, 1.0))
-    assert (sure.best.id, sure.verdict) == ("codd", "one")
-    assert (less.best, less.verdict) == (None, "several")
-    assert sum(item.confidence for item in answer) <= 1
+    assert 0 < shelf.attend([1.0, 0.0], min_confidence=0.01)[0].confidence <= 1
     assert shelf.attend([1.0, 0.0], conformal=0.9).ids[0] == "codd"
     with pytest.raises(softkv.Invalid, match="wanted None, which takes it away"):
         shelf.change(calibration=calibration)

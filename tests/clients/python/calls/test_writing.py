@@ -15,24 +15,6 @@ from softkv import Document, F
 from softkv.tables import open_table
 
 
-def test_all_or_none(shelf):
-    with pytest.raises(softkv.Invalid) as refused:
-        shelf.write([{"id": "new", "key_vector": [1, 2]}, {"id": "wide", "key_vector": [1, 2, 3]}])
-    assert refused.value.errors[0].pointer == "/documents/1/key_vector"
-    assert not shelf.exists("new")
-
-
-def test_on_conflict_decides_about_an_existing_id(shelf):
-    rows = [{"id": "codd", "value": 1}, {"id": "new", "key_vector": [1, 2]}]
-    with pytest.raises(softkv.Conflict) as refused:
-        shelf.write(rows, on_conflict="fail")
-    assert refused.value.code == "documents_exist"
-    assert shelf.write(rows, on_conflict="skip").skipped == ["codd"]
-    assert shelf.get("codd").value == "relations"
-    assert shelf.write(rows).upserted == 2
-    assert shelf.get("codd").value == 1
-
-
 def test_a_report_has_the_notices_of_its_table(shelf, tmp_path):
     (tmp_path / "t.csv").write_text("id,key_vector,price\na,1 2,72.60\nb,2 1,9.99\n", encoding="utf-8")
     table = open_table(tmp_path / "t.csv")
@@ -79,15 +61,6 @@ def test_rows_of_any_number_are_written_and_a_wrong_one_keeps_none_back(made, on
     assert collection.get("last").value == "2026-01-02"
     with pytest.raises(softkv.Invalid, match="and 4 more"):
         report.raise_for_refused()
-
-
-def test_rows_that_are_there_are_skipped_or_refused(made):
-    collection = made(encoder=None, dimension=2)
-    assert collection.upsert(rows(3)).raise_for_refused().upserted == 3
-    report = collection.upsert(rows(5), on_conflict="skip")
-    assert (report.upserted, report.skipped) == (2, ["row-00000", "row-00001", "row-00002"])
-    with pytest.raises(softkv.Conflict):
-        collection.upsert(rows(5), on_conflict="fail")
 
 
 def test_a_text_that_was_cut_is_named(made):

@@ -42,21 +42,6 @@ def test_attend_shows_the_matching_document(softkv: Softkv) -> None:
     assert "of 110 documents" in shown.stdout
 
 
-def test_attend_shows_that_several_say_nearly_the_same(softkv: Softkv, service: RunningService) -> None:
-    with service.client() as client:
-        copy = {"key": "artificial intelligence"}
-        client.put("/v1/collections/library/documents/copy", json=copy).raise_for_status()
-        shown = softkv("attend", "library", QUESTION).stdout
-        client.delete("/v1/collections/library/documents/copy").raise_for_status()
-    assert "Several documents that say nearly the same share the weight: “" in " ".join(shown.split())
-
-
-def test_attend_reports_that_nothing_matches(softkv: Softkv) -> None:
-    ended = softkv("attend", "library", "xyzzy frobnicate plugh")
-    assert ended.exit_code == 0
-    assert "Nothing here is about that: “none of these” has" in ended.stdout
-
-
 def test_a_filter_by_an_unknown_field_lists_the_fields(softkv: Softkv) -> None:
     shown = softkv("attend", "library", "cats", "--filter", '{"field": "metadata.yeer", "operator": ">", "value": 1}')
     assert "no document has metadata.yeer; there are metadata.author" in " ".join(shown.stdout.split())

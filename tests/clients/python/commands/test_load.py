@@ -86,13 +86,6 @@ def test_csv_with_columns_of_other_names(softkv: Softkv, client: httpx.Client, t
     assert client.post(f"{PATH}/documents/query", json={"filter": late}).json()["documents"] == BOOKS[1:]
 
 
-def test_parquet(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
-    pa = pytest.importorskip("pyarrow")
-    pytest.importorskip("pyarrow.parquet").write_table(pa.Table.from_pylist(BOOKS), tmp_path / "books.parquet")
-    assert softkv("load", str(tmp_path / "books.parquet")).exit_code == 0
-    assert stored(client) == BOOKS
-
-
 def test_vectors_beside_their_ids(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
     np.save(tmp_path / "books.npy", np.array([[1.0, 0.25], [0.5, -3.0]]))
     (tmp_path / "books.ids.txt").write_text("a/1\nb\n")
@@ -157,13 +150,6 @@ def test_resume_sends_only_missing_documents(softkv: Softkv, client: httpx.Clien
     assert counts["upserted"] + counts["skipped"] == 700
     assert client.get(PATH).json()["documents"] == 700
     assert client.get(f"{PATH}/documents/{documents[0]['id']}").json()["metadata"] == before["metadata"]
-
-
-def test_resume_skips_every_ordinary_id(softkv: Softkv, tmp_path: Path) -> None:
-    documents = vectors(700)
-    softkv("load", str(write_lines(tmp_path / "books.ndjson", documents[:300])), "--encoder", "none")
-    summary = softkv("load", str(write_lines(tmp_path / "books.ndjson", documents)), "--resume").stdout
-    assert summary == "books: 400 documents written, 300 were there already\n"
 
 
 def test_a_line_longer_than_the_service_takes_is_refused_by_itself(tmp_path: Path) -> None:

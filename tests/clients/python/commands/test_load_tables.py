@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,14 +14,13 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
-from numpy.typing import NDArray
 
 from softkv import Client, Unreachable
 from softkv.commands.remote import Upload
 from softkv.tables import open_table
 from tests.clients.python.tables.files import CASES, Case
 from tests.running import RunningService
-from tests.service.commands.conftest import COMMAND, Softkv, serving
+from tests.service.commands.conftest import Softkv, serving
 
 WIDTH = 4
 FIELDS = ["key", "value", "metadata", "key_vector"]
@@ -148,16 +145,6 @@ def test_a_file_is_loaded_as_its_documents(softkv: Softkv, service: RunningServi
     assert not any("_" in notice.partition("--")[2].split(" ")[0] for notice in notices)
 
 
-def test_a_frame_and_a_table_of_arrow_are_the_same_documents(service: RunningService) -> None:
-    with Client(service.url) as client:
-        collection = client.collection("loaded-client")
-        for source in (frame(30), pa.Table.from_pandas(frame(30))):
-            collection.create(encoder=None)
-            assert collection.upsert(open_table(source, **NAMED)).raise_for_refused().upserted == 30
-            assert by_id(stored(client, "loaded-client")) == by_id(expected(30))
-            collection.drop()
-
-
 def test_rows_of_a_table_are_refused_by_line_and_id(softkv: Softkv, service: RunningService, tmp_path: Path) -> None:
     path = tmp_path / "loaded.csv"
     path.write_text('id;key_vector;note\na;[1, 2];"two\nlines"\nb;[1, 2, 3];\nc;[1, ..., 2];\na;[3, 4];\nd;;\n')
@@ -233,88 +220,4 @@ def test_a_load_that_was_killed_is_resumed_to_the_same_documents(tmp_path: Path,
         assert by_id(stored(client, "books")) == by_id(expected(3000))
 
 
-def as_components(n: int, dtype: str) -> NDArray[Any]:
-    return np.random.default_rng(61).integers(1, 100, (n, WIDTH)).astype(dtype)
-
-
-def write_vecs(path: Path, dtype: str) -> None:
-    vectors = as_components(ROWS, dtype)
-    rows = np.zeros(ROWS, np.dtype([("width", "<i4"), ("vector", dtype, (WIDTH,))]))
-    rows["width"], rows["vector"] = WIDTH, vectors
-    rows.tofile(path)
-
-
-def write_bin(path: Path, dtype: str) -> None:
-    path.write_bytes(np.array([ROWS, WIDTH], "<u4").tobytes() + as_components(ROWS, dtype).tobytes())
-
-
-def write_npz(path: Path, dtype: str) -> None:
-    np.savez(path, id=np.arange(ROWS), key_vector=as_components(ROWS, dtype), year=np.arange(ROWS))
-
-
-def write_batch_results(path: Path, _: str) -> None:
-    """Calls of three texts each; one of them failed."""
-    with path.open("w", encoding="utf-8") as file:
-        for call in range(ROWS // 3):
-            data = [{"index": i, "embedding": [call + 1.5, i + 0.25, 1, 2]} for i in range(3)]
-            body = {"data": data} if call != 5 else {"error": {"message": "too long"}}
-            file.write(json.dumps({"custom_id": f"c{call}", "response": {"body": body}}) + "\n")
-
-
-def write_beir(folder: Path, _: str) -> None:
-    """The texts have no vectors here, so each is a document without a key vector."""
-    folder.mkdir()
-    with (folder / "corpus.jsonl").open("w", encoding="utf-8") as file:
-        for number in range(ROWS):
-            text = {"_id": f"d{number}", "title": f"title {number}", "text": "猫 and a text", "metadata": {"n": number}}
-            file.write(json.dumps(text) + "\n")
-
-
-ROWS = 24_000
 # name of a file or folder → what writes it, the type of its components, and the documents that it holds
-FILES: dict[str, tuple[Callable[[Path, str], object], str, int]] = {
-    "v.npy": (lambda path, dtype: np.save(path, as_components(ROWS, dtype)), "<f4", ROWS),
-    "v.npz": (write_npz, "<f8", ROWS),
-    "v.fvecs": (write_vecs, "<f4", ROWS),
-    "v.bvecs": (write_vecs, "u1", ROWS),
-    "v.fbin": (write_bin, "<f4", ROWS),
-    "v.u8bin": (write_bin, "u1", ROWS),
-    "v.i8bin": (write_bin, "i1", ROWS),
-    "batch.jsonl": (write_batch_results, "", ROWS - 3),
-    "beir": (write_beir, "", ROWS),
-}
-
-
-def everything(client: Client, name: str) -> list[tuple[Any, ...]]:
-    """The documents of a collection, each with every byte of it."""
-    documents = client.collection(name).find(include=FIELDS)
-    vectors = lambda vector: None if vector is None else vector.tobytes()  # noqa: E731
-    return sorted((d.id, repr((d.key, d.value, d.metadata)), vectors(d.key_vector)) for d in documents)
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("name", FILES)
-def test_a_loader_that_was_killed_is_resumed_to_the_same_collection(tmp_path: Path, name: str) -> None:
-    """The process of `softkv load` is killed at a batch of the service's, and another goes on with --resume."""
-    write, dtype, total = FILES[name]
-    path = tmp_path / name
-    write(path, dtype)
-    quiet = ("--log-level", "warning")  # nobody reads the log, whose pipe would fill
-    with serving(tmp_path / "data", *quiet) as running, Client(running.url) as client:
-        load = [*COMMAND, "load", str(path), "--encoder", "none", "--url", running.url, "--collection"]
-
-        def documents() -> int:
-            return sum(info.documents + info.keyless for info in client.collections() if info.name == "killed")
-
-        with subprocess.Popen([*load, "killed"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as loader:
-            while documents() < 1000 and loader.poll() is None:
-                time.sleep(0.01)
-            loader.kill()
-        assert loader.returncode == -signal.SIGKILL
-        assert 1000 <= documents() < total
-        resumed = subprocess.run([*load, "killed", "--resume"], capture_output=True, text=True, check=False)
-        assert "were there already" in resumed.stdout, resumed.stderr
-        unbroken = subprocess.run([*load, "unbroken"], capture_output=True, text=True, check=False)
-        assert resumed.returncode == unbroken.returncode == int(name == "batch.jsonl"), unbroken.stderr
-        assert documents() == total
-        assert everything(client, "killed") == everything(client, "unbroken")

@@ -192,17 +192,6 @@ def test_each_choice_is_the_best_that_the_formula_leaves(seed, n, k, relevance):
         assert score(position, chosen[:many]) == pytest.approx(max(score(item, chosen[:many]) for item in left))
 
 
-def test_with_relevance_alone_they_are_in_the_order_of_similarity():
-    keys = [[0, 1], [1, 0], [1, 1]]
-    assert select_by_mmr([2, 0], keys, 3, 1) == [1, 2, 0]
-
-
-def test_the_like_of_a_chosen_one_comes_later():
-    keys = [[1, 0], [0.99, 0.01], [0.5, 0.5]]
-    assert select_by_mmr([1, 0], keys, 2, 1.0) == [0, 1]
-    assert select_by_mmr([1, 0], keys, 2, 0.3) == [0, 2]
-
-
 def test_mmr_of_no_documents_selects_nothing():
     assert select_by_mmr([1, 0], [], 3, 0.5) == []
 

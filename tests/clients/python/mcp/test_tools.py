@@ -85,16 +85,6 @@ def test_ask_takes_conditions_and_weighs_only_passing_documents(http: Way, libra
     assert advice.endswith("metadata.year. Correct where, and ask again.")
 
 
-def test_ask_says_whether_documents_that_share_the_weight_are_alike(http: Way, notes: str) -> None:
-    for mark in (".", "!", ""):
-        http.call("remember", collection=notes, text=f"The house cat purrs when it is content{mark}")
-    result = http.call("ask", collection=notes, question="When does a cat purr?")
-    assert (result["verdict"], result["alike"]) == ("several", True)
-    assert result["advice"].startswith("The documents that share the weight say nearly the same: answer with what")
-    nothing = http.call("ask", collection=notes, question="the price of oil in 1973")
-    assert (nothing["verdict"], nothing["alike"]) == ("none", False)
-
-
 def test_ask_weighs_the_values_of_a_field(http: Way, library: str) -> None:
     result = http.call("ask", collection=library, question="pets that purr", top_k=1, group_by="metadata.language")
     english, *rest = result["groups"]
