@@ -83,6 +83,7 @@ WEB = Path(__file__).parents[2] / "web"
 DOCUMENTS = dict.fromkeys(("/", "/index.html", "/explore"), "explore.html")  # a part may have others at these paths
 REFERENCE = "docs.html"  # which `documentation.py` serves
 MISSING = "missing.html"  # for a person whose browser asks for a page that does not exist
+DEEPER = "/deeper"  # which a part has; without it, documents tell their scripts that they are alone
 DEMO = "library"  # which a visitor of an empty service may load
 LINK = re.compile(r"""((?:href|src)=")(?:\./)?""")
 
@@ -118,8 +119,9 @@ class Files:
             for name in {*self._names.values(), MISSING}
             for language in LANGUAGES
         }
-        if keyed:
-            self._documents = {name: _mark_keyed(document) for name, document in self._documents.items()}
+        marks = (["data-keyed"] if keyed else []) + ([] if DEEPER in self._names else ["data-alone"])
+        for mark in marks:
+            self._documents = {name: _with_mark(document, mark) for name, document in self._documents.items()}
         self._version = f"{self._assets.digest}{'-keyed' if keyed else ''}"
         self.reference = render_page(self._assets, REFERENCE, "en")
 
@@ -166,8 +168,8 @@ class Files:
         return await send_asset(file, FOR_EVER | FOR_ANYONE | {"Vary": "Accept-Encoding"}, headers)
 
 
-def _mark_keyed(document: Asset) -> Asset:
-    return Asset(document.content.replace(b"<html ", b'<html data-keyed="" ', 1), document.media_type)
+def _with_mark(document: Asset, attribute: str) -> Asset:
+    return Asset(document.content.replace(b"<html ", f'<html {attribute}="" '.encode(), 1), document.media_type)
 
 
 def _demo(name: str) -> Asset:

@@ -1,7 +1,7 @@
 /** The explorer: its collections, the tabs of the one that is chosen, the document beside it, and the address. */
 
 import { API, isAborted, SoftkvError, storageOf, Unreachable } from "../shared/api.js";
-import { deeper, home, roomOf } from "../shared/assets.js";
+import { deeper, home, isAlone, roomOf } from "../shared/assets.js";
 import { fill, h, put } from "../shared/element.js";
 import { LEARN } from "../shared/purpose.js";
 import { kept, preferences, store } from "../shared/look.js";
@@ -209,8 +209,7 @@ export class Explorer {
       h(
         "nav.tools",
         { "aria-label": "softkv" },
-        h("a", { href: this.#shelf ? home() : LEARN }, say("learn")),
-        h("a", { href: deeper() }, say("deeper")),
+        isAlone() ? [] : [h("a", { href: this.#shelf ? home() : LEARN }, say("learn")), h("a", { href: deeper() }, say("deeper"))],
         this.#shelf ? room && h("a", { href: room }, say("room")) : ofService,
         h(
           "button",

@@ -5,6 +5,11 @@ export function isExported() {
   return document.documentElement.dataset.exported !== undefined;
 }
 
+/** Whether the service has the explorer without the story and the pictures that go deeper. */
+export function isAlone() {
+  return document.documentElement.dataset.alone !== undefined;
+}
+
 /** The address of the story, the first document of the page. */
 export function home() {
   return isExported() ? "index.html" : "./";

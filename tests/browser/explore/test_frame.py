@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from service.api.routes import page as page_routes
 from service.api.routes.page import WEB
 from tests.browser.explore.conftest import Explore
+from tests.running import RunningService
 
 FILES = sorted((WEB / "explore").glob("*.json"))
 
@@ -62,6 +66,21 @@ def test_a_link_shows_the_same_in_the_same_language_and_theme(explore: Explore, 
     assert again.locator("#collections [aria-current] .name").inner_text() == "books"
     assert again.locator("#collections h2").inner_text() == "集合"
     assert again.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+@pytest.mark.parametrize("has_workshop", [True, False])
+def test_the_bar_leads_to_what_the_service_has(
+    chromium: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_workshop: bool
+) -> None:
+    if not has_workshop:
+        monkeypatch.setattr(page_routes, "find_parts", list)
+    with RunningService(data_dir=tmp_path, encoder="none") as running:
+        page = chromium.new_page()
+        page.goto(f"{running.url}/explore")
+        page.wait_for_selector("#key")
+        links = page.locator("nav.tools a").evaluate_all("links => links.map((link) => link.getAttribute('href'))")
+        page.close()
+    assert links == [*(["./?learn", "deeper"] if has_workshop else []), "docs/"]
 
 
 def test_an_unknown_collection_and_an_empty_service_are_reported(explore: Explore) -> None:

@@ -34,6 +34,7 @@ def test_without_parts_the_explorer_is_at_the_root_and_the_other_calls_are_there
     assert ended.returncode == 0, ended.stderr
     answers = json.loads(ended.stdout.splitlines()[-1])
     assert "built/explore.js" in answers["/"]
+    assert "data-alone" in answers["/"]
     assert {value for name, value in answers["/v1"]["limits"].items() if name.startswith("room")} == {0}
     assert (answers["/v1/rooms"], answers["/deeper"]) == (404, 404)
     missing = checked_in()["paths"].keys() - answers["/openapi.json"]["paths"].keys()
