@@ -58,7 +58,7 @@ async def parts_of(request: Request) -> State:
     if holder is None or holder.restriction is None:
         return state
     restriction = holder.restriction.at(instant_of(request))
-    return replace(state, catalogue=state.catalogue.seen_by(restriction))
+    return replace(state, catalogue=state.catalogue.restrict(restriction))
 
 
 def instant_of(request: Request) -> int:

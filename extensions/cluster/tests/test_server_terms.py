@@ -175,7 +175,7 @@ def test_a_caller_that_sees_a_part_is_answered_of_the_part_alone(processes: tupl
     """Also where a term begins at the largest year: that of the documents which the caller sees."""
     condition = {"field": "metadata.year", "operator": "<", "value": 1950}
     restriction = Restriction(parse_condition(condition))
-    parts = [process.seen_by(restriction) for process in processes]
+    parts = [process.restrict(restriction) for process in processes]
     for options in (
         {},
         {"filter": FILTERS[1]},

@@ -275,7 +275,7 @@ def methods_of(request: Request, prefix: str = "") -> list[str]:
     ]
 
 
-def allowed_methods(request: Request) -> str:
+def find_methods(request: Request) -> str:
     """Return the methods of the path of a request, for a header."""
     methods = methods_of(request)
     if not methods or "GET" in methods:  # a path without a route is a file
@@ -336,7 +336,7 @@ def install(app: FastAPI) -> None:
         if error.status_code == 404:
             detail = f"there is nothing at {request.scope['path']}: {_instead_of(request.scope['path'])}"
         if error.status_code == 405:
-            headers["Allow"] = allowed_methods(request)
+            headers["Allow"] = find_methods(request)
             detail = f"{request.scope['path']} takes {headers['Allow']}, not {request.method}"
         if error.status_code in (404, 405) and request.method in methods_of(request, "/v1"):
             detail += f": write /v1{request.scope['path']}"

@@ -32,7 +32,7 @@ STYLES = re.compile(rf"(?:{STYLE}){{2,}}", re.MULTILINE)
 PREFERENCE = re.compile(r"([a-zA-Z]+)(?:-[\w-]+)?(?:\s*;\s*q=([01](?:\.\d{0,3})?))?")
 
 
-def preferred_language(accept_language: str) -> str:
+def choose_language(accept_language: str) -> str:
     """Return the language of the page that an Accept-Language header prefers.
 
     Return English if it names no language of the page.
@@ -140,7 +140,7 @@ class Files:
 
     def _missing(self, root: str, headers: Mapping[str, str]) -> Response:
         """Return the page that leads on from an address without one; its links are relative to the root path."""
-        language = preferred_language(headers.get("accept-language", ""))
+        language = choose_language(headers.get("accept-language", ""))
         text = self._documents[MISSING, language].content.decode()
         content = LINK.sub(lambda match: f"{match[1]}{root}/", text)
         page_headers = EACH_TIME | {"Vary": "Accept, Accept-Language", "Content-Type": MEDIA_TYPES[".html"]}
@@ -148,7 +148,7 @@ class Files:
 
     async def _answer(self, path: str, headers: Mapping[str, str]) -> Response | None:
         if path in self._names:
-            language = preferred_language(headers.get("accept-language", ""))
+            language = choose_language(headers.get("accept-language", ""))
             tag = f'W/"{self._version}-{language}"'
             page_headers = EACH_TIME | {
                 "ETag": tag,

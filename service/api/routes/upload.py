@@ -123,7 +123,7 @@ async def _answer(name: str, request: Request, running: Running) -> AsyncIterato
     try:
         max_bytes = running.max_body_bytes
         batches = _batches(_lines(request.stream(), max_bytes), min(max_bytes, BATCH_BYTES))
-        async with aclosing(_read_ahead(_parsed(batches))) as parsed:
+        async with aclosing(_read_ahead(_parse_batches(batches))) as parsed:
             while (batch := await shutdown.until_begun(anext(parsed, None))) is not None:
                 check_key_again(request.scope)
                 access_record.check_part()
@@ -211,7 +211,7 @@ async def _batches(lines: AsyncIterator[tuple[int, bytes]], max_bytes: int) -> A
         yield batch
 
 
-async def _parsed(batches: AsyncIterator[dict[int, bytes]]) -> AsyncIterator[ParsedBatch]:
+async def _parse_batches(batches: AsyncIterator[dict[int, bytes]]) -> AsyncIterator[ParsedBatch]:
     """Yield the documents of each batch, which a thread parses and validates."""
     describable = MAX_NAMED_LINES
     async for batch in batches:

@@ -261,13 +261,13 @@ class Catalogue(Handle):
     def collection(self, name: str) -> Collection:
         """Return the collection of that name, or raise CollectionNotFound."""
         try:
-            return self._collections[name].seen_by(self.restriction)
+            return self._collections[name].restrict(self.restriction)
         except KeyError:
             raise CollectionNotFound(name) from None
 
     def collections(self) -> list[Collection]:
         """Return all collections, by name."""
-        return [self._collections[name].seen_by(self.restriction) for name in sorted(self._collections)]
+        return [self._collections[name].restrict(self.restriction) for name in sorted(self._collections)]
 
     def page(self, prefixes: Sequence[str], after: str | None, limit: int | None) -> tuple[list[Collection], bool]:
         """Return a page of up to `limit` collections by name, and whether more follow.

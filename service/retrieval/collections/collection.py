@@ -410,7 +410,7 @@ class Collection(Handle):
         """
         if self.moved_to is None:
             self.look()
-        return self if self.moved_to is None else self.moved_to.seen_by(self.restriction).current()
+        return self if self.moved_to is None else self.moved_to.restrict(self.restriction).current()
 
     def write_copies(
         self,

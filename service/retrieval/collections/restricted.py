@@ -24,7 +24,7 @@ class Handle:
     def __init__(self) -> None:
         self.restriction = WHOLE
 
-    def seen_by(self, restriction: Restriction) -> Self:
+    def restrict(self, restriction: Restriction) -> Self:
         """Return a handle of the same state for a caller with this restriction."""
         if restriction is self.restriction:
             return self

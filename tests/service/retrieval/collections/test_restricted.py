@@ -16,13 +16,13 @@ AROUND = re.compile(r"\.(?:reading_all|snapshot_all|memory_snapshot|in_memory|co
 def test_a_handle_has_the_state_that_the_collection_has_later(tmp_path: Path) -> None:
     catalogue = opened(tmp_path, numbered(1, 2, 3))
     whole, odd = catalogue.collection("c"), Restriction(ODD)
-    seen = catalogue.seen_by(odd).collection("c")
+    seen = catalogue.restrict(odd).collection("c")
     assert (whole.keys, seen.keys, seen.ids()) == (3, 2, {"001", "003"})
     seen.delete(ids=["001", "002"])  # the second one is hidden
     whole.write(numbered(5))
     assert seen.record is whole.record
     assert (whole.keys, seen.keys, seen.ids()) == (3, 2, {"003", "005"})
-    assert seen.seen_by(odd) is seen
+    assert seen.restrict(odd) is seen
     catalogue.store.close()
 
 
