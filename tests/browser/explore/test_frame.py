@@ -69,7 +69,7 @@ def test_a_link_shows_the_same_in_the_same_language_and_theme(explore: Explore, 
 
 
 @pytest.mark.parametrize("has_workshop", [True, False])
-def test_the_bar_leads_to_what_the_service_has(
+def test_the_bar_leads_to_pages_that_the_service_has(
     chromium: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_workshop: bool
 ) -> None:
     if not has_workshop:
