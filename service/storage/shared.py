@@ -147,18 +147,18 @@ def open_shared(address: str) -> SharedStore:
         DatabaseTooNew: a later softkv created the tables.
         DatabaseTooOld: a build before the first release created the tables.
     """
-    store: SharedStore = _find_postgres().open_shared(address)
+    store: SharedStore = _find_store().open(address)
     return store
 
 
 def inspect_shared(address: str) -> DatabaseInfo:
     """Describe the PostgreSQL database at an address without changing it; raises as `open_shared` does."""
-    info: DatabaseInfo = _find_postgres().inspect_shared(address)
+    info: DatabaseInfo = _find_store().inspect(address)
     return info
 
 
-def _find_postgres() -> Any:
-    """Return the module of the distribution `softkv-postgres`; raises StorageFailed."""
+def _find_store() -> Any:
+    """Return the class of the distribution `softkv-postgres`; raises StorageFailed."""
     try:
         for part in entry_points(group="softkv.modules", name="postgres"):
             return part.load()

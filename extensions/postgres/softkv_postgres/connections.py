@@ -16,8 +16,7 @@ from psycopg import Connection, Cursor, IsolationLevel, conninfo, errors
 from psycopg.pq import Format, TransactionStatus
 
 from service.storage import DiskFull, StorageError, StorageFailed, StoreClosed, StoreRefused, StoreUnavailable
-from service.storage.records import DatabaseInfo
-from softkv_postgres.schema.version import prepare_schema, read_version, refuse_unfit
+from softkv_postgres.schema.version import prepare_schema
 
 _FULL = (errors.DiskFull, errors.OutOfMemory)
 # The server answers, and a retry may succeed: the outcome of the statement, and further advice.
@@ -144,7 +143,7 @@ class _BinaryCursor(Cursor[Any]):
         self.format = Format.BINARY
 
 
-def _connect(address: str) -> Connection[Any]:
+def connect(address: str) -> Connection[Any]:
     """Open a connection without prepared statements: a pooler may run the next statement in another session.
 
     For the same reason, answers depend on no setting of the session, whatever its user or the environment sets: texts
@@ -180,25 +179,8 @@ def work_memory(connection: Connection[Any]) -> Iterator[None]:
 
 def prepare(address: str, name: str) -> None:
     """Create the tables in a database without them; raises as `prepare_schema` does."""
-    with _connect(address) as connection:
+    with connect(address) as connection:
         prepare_schema(connection, name)
-
-
-def inspect_shared(address: str) -> DatabaseInfo:
-    """Describe the database at an address, without changing it.
-
-    Raises:
-        StorageFailed: the address is invalid, or is not a suitable PostgreSQL.
-        StoreRefused: the server refuses this user, password or database.
-        StoreUnavailable: the server is unreachable now.
-        DatabaseTooNew: a later softkv created the tables.
-        DatabaseTooOld: a build before the first release created the tables.
-    """
-    address, name = parse_address(address), redact_address(address)
-    with translate_errors(name), _connect(address) as connection:
-        refuse_unfit(connection, name)
-        server = str(connection.info.parameter_status("server_version"))
-        return DatabaseInfo(name, server, read_version(connection, name))
 
 
 class Connections:
@@ -234,7 +216,7 @@ class Connections:
             raise StoreUnavailable(f"all {MAX_CONNECTIONS} connections to {self._name} are in use")
         try:
             idle = self._pop_idle()
-            connection = idle or _connect(self._address)
+            connection = idle or connect(self._address)
             try:
                 if idle is None:
                     connection.execute(_LIMIT_LOCKS, (connection.info.backend_pid,))

@@ -20,6 +20,7 @@ from service.storage import (
     EncoderMeasurements,
     Extent,
     IdempotentWrite,
+    SharedStore,
     StorageError,
     StorageFailed,
     StoreClosed,
@@ -29,11 +30,13 @@ from service.storage import (
     read_again,
 )
 from service.storage.checksums import measurements_checksum
+from service.storage.records import DatabaseInfo
 from service.storage.serialisation import COLLECTION_COLUMNS, collection_of, measurements_of
 from service.storage.writes import call_all
 from softkv_postgres import change_log
 from softkv_postgres.connections import (
     Connections,
+    connect,
     parse_address,
     prepare,
     redact_address,
@@ -43,6 +46,7 @@ from softkv_postgres.connections import (
 from softkv_postgres.garbage_collection import GarbageCollector, collect_garbage
 from softkv_postgres.integrity import find_damage
 from softkv_postgres.reader import Reader
+from softkv_postgres.schema.version import read_version, refuse_unfit
 from softkv_postgres.writer import Writer, lock_request
 
 _DELETED_AT_ONCE = 1000  # documents in one transaction
@@ -64,7 +68,7 @@ class PostgresStore:
         self._garbage_collector = GarbageCollector(self._collect_garbage)
 
     @classmethod
-    def open(cls, address: str) -> PostgresStore:
+    def open(cls, address: str) -> SharedStore:
         """Open the store in the database at `address`, postgresql://…, and create its tables if they are missing.
 
         Raises: StorageFailed if the address is invalid; StoreRefused; StoreUnavailable; DatabaseTooNew;
@@ -74,6 +78,15 @@ class PostgresStore:
         with translate_errors(name):
             prepare(address, name)
             return cls(address, name)
+
+    @staticmethod
+    def inspect(address: str) -> DatabaseInfo:
+        """Describe the database at an address, without changing it; raises as `open` does."""
+        address, name = parse_address(address), redact_address(address)
+        with translate_errors(name), connect(address) as connection:
+            refuse_unfit(connection, name)
+            server = str(connection.info.parameter_status("server_version"))
+            return DatabaseInfo(name, server, read_version(connection, name))
 
     def sizes(self) -> dict[str, int]:
         """Return the size of the database in bytes; 0 while it is unreachable."""

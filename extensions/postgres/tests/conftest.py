@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from service.storage import SharedStore, Store, open_shared
+from service.storage import open_shared
 from tests.postgres import PostgresServer
 
 
@@ -21,21 +21,3 @@ def store(address: str) -> Iterator[Any]:
     opened = open_shared(address)
     yield opened
     opened.close()
-
-
-@pytest.fixture(scope="session")
-def shared_store(postgres: PostgresServer) -> Iterator[SharedStore]:
-    """One with what other tests left in it."""
-    opened = open_shared(postgres.database())
-    yield opened
-    opened.close()
-
-
-def emptied(store: Any) -> Store:
-    """Remove all collections and all answers to writes."""
-    with store.writing() as writer:
-        for record in writer.collections():
-            writer.delete_collection(record.name)
-        writer._connection.execute("DELETE FROM softkv.answered_writes")
-        writer._connection.execute("DELETE FROM softkv.encoder_measurements")
-    return store  # type: ignore[no-any-return]

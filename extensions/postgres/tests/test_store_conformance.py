@@ -7,37 +7,22 @@ from collections.abc import Iterator
 
 import pytest
 
-from extensions.postgres.tests.conftest import emptied
 from extensions.postgres.tests.of_the_core import functions_with
 from service.retrieval.collections import SharedCatalogue
-from service.storage import SharedStore, Store, open_shared
+from service.storage import SharedStore, open_shared
+from tests.examples import ROOT
 from tests.postgres import PostgresServer
 
-MODULES = (
-    "storage.test_column",
-    "storage.test_conditions",
-    "storage.test_fields",
-    "storage.test_idempotency",
-    "storage.test_key_rows",
-    "storage.test_ordering",
-    "storage.test_search_terms",
-    "storage.test_serialisation",
-    "storage.test_storage_aliases",
-    "storage.test_storage_encoder_measurements",
-    "storage.test_storage_feedback",
-    "storage.test_storage_ranks",
-    "storage.test_visibility",
-)
-
-
-@pytest.fixture
-def store(shared_store: SharedStore) -> Store:
-    return emptied(shared_store)
+FOLDER = ROOT / "tests" / "service" / "storage"
+ELSEWHERE = {"test_cached_texts", "test_copying"}  # of SQLite alone, and in test_store_copying.py
+MODULES = [f"storage.{path.stem}" for path in sorted(FOLDER.glob("test_*.py")) if path.stem not in ELSEWHERE]
 
 
 @pytest.fixture(scope="module")
-def shared(shared_store: SharedStore) -> Store:
-    return emptied(shared_store)
+def shared(postgres: PostgresServer) -> Iterator[SharedStore]:
+    opened = open_shared(postgres.database())
+    yield opened
+    opened.close()
 
 
 @pytest.fixture(scope="module")
