@@ -76,23 +76,11 @@ def test_at_zero_the_log_partition_is_that_of_the_ties_biases(made):
     close(attended.log_partition, [math.log(4)])
 
 
-def test_at_zero_a_null_key_that_ties_takes_its_share(made, normaliser):
-    attended = attend(*tied(made), similarity="dot", temperature=0, null=2.0, normaliser=normaliser)
-    close(attended.weights, [[1 / 3, 1 / 3, 0, 0]])
-    close(attended.null_weight, [1 / 3])
-
-
 def test_at_zero_a_null_key_above_all_takes_everything(made, normaliser):
     attended = attend(*tied(made), similarity="dot", temperature=0, null=2.5, normaliser=normaliser)
     close(attended.weights, [[0, 0, 0, 0]])
     close(attended.null_weight, [1])
     close(attended.logits, np.full((1, 4), -np.inf))
-
-
-def test_at_zero_a_masked_key_cannot_win(made, normaliser):
-    mask = made(np.array([False, True, True, True]))
-    attended = attend(*tied(made), similarity="dot", temperature=0, mask=mask, normaliser=normaliser)
-    close(attended.weights, [[0, 1, 0, 0]])
 
 
 @pytest.mark.parametrize("temperature", [1e12, math.inf])
@@ -102,22 +90,10 @@ def test_at_infinity_the_output_is_the_mean_of_the_values(arrays, temperature):
     close(attended.log_partition, np.full(M, math.log(N)), 1e-9)
 
 
-def test_at_infinity_only_the_values_that_may_be_attended_to_are_averaged(made, arrays):
-    mask = np.arange(N) % 2 == 0
-    attended = attend(*arrays, temperature=math.inf, mask=made(mask))
-    close(attended.output, np.tile(np.asarray(arrays[2])[mask].mean(0), (M, 1)))
-
-
 def test_at_infinity_the_mean_is_weighted_by_the_bias(made, arrays):
     share = np.arange(1.0, N + 1)
     attended = attend(*arrays, temperature=math.inf, bias=made(np.log(share)))
     close(attended.weights, np.tile(share / share.sum(), (M, 1)))
-
-
-def test_at_infinity_a_null_key_gets_its_share_and_the_output_is_not_rescaled(arrays, normaliser):
-    attended = attend(*arrays, temperature=math.inf, null=9.0, normaliser=normaliser)
-    close(attended.null_weight, np.full(M, 1 / (N + 1)))
-    close(attended.output, np.tile(np.asarray(arrays[2]).sum(0) / (N + 1), (M, 1)))
 
 
 @pytest.mark.parametrize("temperature", [0, 1e-30, 1.0, math.inf])
@@ -132,14 +108,6 @@ def test_a_row_with_every_key_masked_is_zero_and_not_nan(made, arrays, normalise
         assert np.asarray(attended.log_partition == -np.inf).tolist() == [False, True, False]
     else:
         assert attended.log_partition is None
-
-
-@pytest.mark.parametrize("temperature", [0, 1e-30, 1.0, math.inf])
-def test_a_row_with_every_key_masked_leaves_a_null_key_everything(made, arrays, normaliser, temperature):
-    mask = made(np.zeros(N, bool))
-    attended = attend(*arrays, mask=mask, null=-1.5, temperature=temperature, normaliser=normaliser)
-    close(attended.null_weight, np.ones(M))
-    close(attended.output, np.zeros((M, D_V)))
 
 
 @pytest.mark.parametrize("temperature", [0, 1e-30, 1.0, math.inf])

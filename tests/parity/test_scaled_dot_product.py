@@ -46,13 +46,6 @@ def test_bias_and_its_gradient():
     torch.testing.assert_close(our_gradient, their_gradient, rtol=1e-13, atol=1e-13)
 
 
-def test_a_null_key_is_a_zero_key_with_a_zero_value():
-    query, key, value = inputs(torch.float64)
-    longer = [torch.cat([array, torch.zeros_like(array[..., :1, :])], dim=-2) for array in (key, value)]
-    theirs = scaled_dot_product_attention(query, *longer)
-    torch.testing.assert_close(attend(query, key, value, null=0.0).output, theirs, rtol=1e-13, atol=1e-13)
-
-
 @pytest.mark.parametrize("normaliser", ["softmax", "sparsemax", "entmax15"])
 def test_gradients_match_finite_differences(normaliser):
     torch.manual_seed(3)

@@ -93,22 +93,6 @@ def test_embeddings_match_sentence_transformers(checkpoint, reference, encode, b
     assert np.abs(result - expected[few]).max() < 1e-5
 
 
-def test_one_definition_serves_torch(checkpoint, encode, by_definition):
-    tokens, lengths = encode(TEXTS[:6])
-    in_torch = map_arrays(torch.from_numpy, checkpoint.model)
-    result = in_torch(*(torch.from_numpy(array) for array in pad(tokens, lengths)))
-    assert np.abs(result.numpy() - by_definition(tokens, lengths)).max() < 1e-6
-
-
-@pytest.mark.thorough
-def test_an_embedding_does_not_depend_on_the_batch(encode, by_definition):
-    together = by_definition(*encode(TEXTS))
-    backwards = by_definition(*encode(TEXTS[::-1]))[::-1]
-    alone = np.concatenate([by_definition(*encode([text])) for text in TEXTS])
-    assert np.abs(together - alone).max() < 1e-6
-    assert np.abs(together - backwards).max() < 1e-6
-
-
 @pytest.mark.thorough
 def test_bfloat16_stays_near(checkpoint, encode, by_definition):
     rounded = map_arrays(lambda array: torch.from_numpy(array).bfloat16(), checkpoint.model)

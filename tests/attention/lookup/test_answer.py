@@ -42,17 +42,6 @@ def test_at_temperature_0_a_null_key_that_ties_shares(filled):
     np.testing.assert_array_equal(above.output, [0.0])
 
 
-def test_one_hot_is_temperature_0_at_any_temperature(data, filled):
-    keys, values, queries = data
-    view = filled("cosine", keys, values)
-    cold = answer(view, Question(queries[0], 0))
-    result = answer(view, Question(queries[0], 0.7, normaliser="one_hot"))
-    np.testing.assert_array_equal(result.weights, cold.weights)
-    np.testing.assert_array_equal(result.output, cold.output)
-    assert result.log_partition is None
-    np.testing.assert_allclose(result.logits, result.similarities / 0.7)
-
-
 SIMILARITIES = np.array([0.25, 0.75, -0.5, 0.75, 0.5])
 WEIGHTS = np.array([0.1, 0.3, 0.05, 0.3, 0.15])
 

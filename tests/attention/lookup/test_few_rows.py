@@ -1,4 +1,4 @@
-"""The exact path over few rows: its weights are a softmax, and masks, temperatures and ties have their limits."""
+"""The exact path over few rows: its weights are a softmax, and masks and ties have their places."""
 
 from __future__ import annotations
 
@@ -82,28 +82,6 @@ def test_a_masked_document_is_as_good_as_a_removed_one(similarity):
         np.testing.assert_allclose(among.output, alone.output, rtol=1e-12, atol=1e-14)
         assert among.null_weight == pytest.approx(alone.null_weight, rel=1e-12)
         assert among.documents == alone.documents == 200
-
-
-@pytest.mark.usefixtures("running")
-def test_no_row_that_passes_leaves_all_weight_to_the_null_key():
-    memory, _, _, queries = memory_of("dot", 20, 3)
-    nothing = memory.view.mask(np.array([], dtype=np.int64))
-    assert FewRows.of(memory.view, nothing) is None
-    (result,) = answers(memory.view, [Question(queries[0], 0.1, 0.3, nothing)])
-    assert (result.null_weight, len(result.numbers), result.documents) == (1, 0, 0)
-    assert not result.output.any()
-
-
-@pytest.mark.usefixtures("running")
-def test_the_limits_of_the_temperature_are_the_best_document_and_the_mean():
-    memory, keys, values, queries = memory_of("dot", 99, 8)
-    best = keys.astype(np.float64) @ queries[1]
-    cold, hot = answers(memory.view, [Question(queries[1], 1e-30, top_k=1), Question(queries[1], np.inf, top_k=99)])
-    assert cold.numbers[0] == 10 + best.argmax()
-    assert cold.heaviest == pytest.approx(1 / np.count_nonzero(best == best.max()))
-    assert cold.certificate.total_variation < 1e-12
-    np.testing.assert_allclose(hot.weights, 1 / 99)
-    np.testing.assert_allclose(hot.output, values.mean(axis=0, dtype=np.float64))
 
 
 @pytest.mark.usefixtures("running")

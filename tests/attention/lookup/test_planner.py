@@ -1,4 +1,4 @@
-"""Asking a view: which path answers, that a batch answers as one by one, and that masking equals deleting."""
+"""Asking a view: which path answers, the same in a batch and in a sweep, and what a sweep takes and says."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from attention.lookup import (
     Limits,
     Memory,
     Question,
-    Rows,
     ScanWidth,
     answer,
     answers,
@@ -28,20 +27,6 @@ from attention.lookup import (
 
 SCANNED = Limits(exact_max_components=0)
 SHORT_LISTS = replace(SCANNED, scan_widths=(ScanWidth(64, 128),))
-
-
-def test_a_batch_answers_as_one_by_one(data, filled):
-    keys, values, queries = data
-    view = filled("cosine", keys, values)
-    mask = view.mask(np.arange(100, 400))
-    questions = [Question(query, 0.1, mask=mask if index % 2 else None) for index, query in enumerate(queries)]
-    for question, result in zip(questions, answers(view, questions), strict=True):
-        alone = answer(view, question)
-        np.testing.assert_array_equal(result.numbers, alone.numbers)
-        np.testing.assert_array_equal(result.similarities, alone.similarities)
-        np.testing.assert_allclose(result.weights, alone.weights, rtol=1e-12)
-        np.testing.assert_allclose(result.output, alone.output, atol=1e-12)
-        assert result.documents == (300 if question.mask else view.n)
 
 
 @pytest.mark.parametrize("normaliser", ["softmax", "sparsemax", "entmax15", "one_hot"])
@@ -59,21 +44,6 @@ def test_nothing_passes(filled, normaliser, temperature):
         assert with_null.log_partition == ((0.5 if temperature else 0) if normaliser == "softmax" else None)
         assert not with_null.output.any()
         assert with_null.numbers.size == 0
-
-
-def test_masking_equals_deleting(data, filled):
-    keys, values, queries = data
-    numbers = np.arange(len(keys))
-    remaining = numbers[numbers % 3 > 0]
-    memory = Memory("cosine")
-    whole = memory.publish(add=Rows(numbers, keys, values))
-    masked = answer(whole, Question(queries[1], 0.05, null=0.4, mask=whole.mask(remaining)))
-    fewer = memory.publish(remove=numbers[numbers % 3 == 0])
-    deleted = answer(fewer, Question(queries[1], 0.05, null=0.4))
-    np.testing.assert_array_equal(masked.numbers, deleted.numbers)
-    np.testing.assert_array_equal(masked.weights, deleted.weights)
-    np.testing.assert_allclose(masked.output, deleted.output, atol=1e-14)
-    assert masked.documents == deleted.documents == fewer.n == whole.mask(remaining).n == len(remaining)
 
 
 def test_auto_is_answered_like_its_solved_temperature(filled):
@@ -136,28 +106,6 @@ def test_rows_scanned_without_passing_count_for_the_exact_path(clusters, filled)
     assert method_of(view, Question(queries[0], 0.05, mask=view.mask(own_numbers[:1250]))) == "quantised"
     assert method_of(view, Question(queries[0], 0.05, mask=view.mask(own_numbers[:2500:2]))) == "exact"
     assert method_of(view, Question(queries[0], 0.05, mask=view.mask(own_numbers[:3000:2]))) == "quantised"
-
-
-def test_a_sweep_and_attend_agree_to_their_certificates(clusters, in_pieces, oracle, oracle_weights):
-    keys, _, queries = clusters
-    view = in_pieces("cosine", keys, limits=SCANNED)
-    true = oracle("cosine", queries[0], keys)
-    temperatures = [0, 1e-3, 0.02, 0.1, 0.5, 3.0, np.inf]
-    swept = sweep(view, Question(queries[0], 1.0, null=0.3), temperatures)
-    for weights, evidence, proof, temperature in zip(
-        swept.weights, swept.evidence, swept.certificates, temperatures, strict=True
-    ):
-        result = answer(view, Question(queries[0], temperature, null=0.3))
-        assert (result.certificate.method, proof.method) == ("quantised", "quantised")
-        np.testing.assert_array_equal(result.numbers, swept.numbers)
-        exact, null = oracle_weights(true, temperature, 0.3)
-        for mine, mine_null, bound in (
-            (weights, evidence.null_weight, proof.total_variation),
-            (result.weights, result.null_weight, result.certificate.total_variation),
-        ):
-            rest = abs(exact[swept.numbers].sum() + null - mine.sum() - mine_null)
-            apart = (np.abs(exact[swept.numbers] - mine).sum() + abs(null - mine_null) + rest) / 2
-            assert apart <= bound + 1e-13
 
 
 def test_one_question_whose_products_float32_cannot_hold_sends_no_other_to_the_exact_path(clusters, in_pieces):
