@@ -78,16 +78,6 @@ def test_the_official_client(two, expected, model):
         assert np.allclose(asked.data[0].embedding, expected[model][1], atol=1e-3) == (model == MODEL)
 
 
-def test_the_official_client_says_which_models_there_are(two):
-    with (
-        openai.OpenAI(base_url=f"{two.url}/v1", api_key="none", max_retries=0) as api,
-        pytest.raises(openai.NotFoundError) as refusal,
-    ):
-        api.embeddings.create(model="nothing", input="a")
-    assert (refusal.value.code, refusal.value.param) == ("model_not_found", "model")
-    assert f"{MODEL}, {SMALL}" in str(refusal.value)
-
-
 @pytest.mark.parametrize("script", ["langchain", "llama_index"])
 def test_a_framework_s_class(two, expected, script):
     calls = [(MODEL, None), (SMALL, None), (SMALL, 16), ("nothing", None)]

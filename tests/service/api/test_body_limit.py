@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Callable, Iterable, Iterator
 
 import httpx
@@ -103,21 +102,3 @@ def test_two_declarations_are_a_415(small):
         answer = small.post("/v1/collections/library/documents", content=documents(300), headers=pair)
         assert answer.status_code == 415
         assert "application/x-ndjson" in answer.json()["detail"]
-
-
-def test_a_body_over_the_limit_is_a_413_declared_or_streamed(tmp_path):
-    with (
-        RunningService(data_dir=tmp_path, encoder="none", max_body_bytes=2048) as running,
-        running.client() as client,
-    ):
-        big = b'{"x": "' + b"a" * 4096 + b'"}'
-        assert client.put("/v1/collections/a", content=big, headers=JSON).status_code == 413
-        streamed = client.put("/v1/collections/a", content=iter([big[:2000], big[2000:]]), headers=JSON)
-        assert streamed.status_code == 413
-        assert streamed.json()["code"] == "body_too_large"
-
-
-def test_an_invalid_content_length_is_refused(service):
-    with socket.create_connection(("127.0.0.1", service.port)) as raw:
-        raw.sendall(b"PUT /v1/collections/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: ten\r\n\r\n{}")
-        assert raw.recv(100).split()[1] in (b"400", b"411")

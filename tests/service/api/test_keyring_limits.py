@@ -129,16 +129,6 @@ def test_feedback_counts_for_the_quota_of_bytes(client: httpx.Client) -> None:
     client.post(f"{path}/feedback/delete", json={"all": True}, headers=as_("all"))
 
 
-def test_two_keys_share_a_collection_and_see_their_parts(client: httpx.Client) -> None:
-    assert write(client, "a", "shared", "1", "2").status_code == 200
-    assert write(client, "b", "shared", "3", tenant="b").status_code == 200
-    assert (ids(client, "shared", "a"), ids(client, "shared", "b")) == (["1", "2"], ["3"])
-    described = client.get("/v1/collections/shared", headers=as_("b")).json()
-    assert (described["documents"], described["keys"], described["keyless"]) == (1, 1, 0)
-    answer = client.post("/v1/collections/shared/attend", json={"query": [1, 2]}, headers=as_("b")).json()
-    assert ([match["id"] for match in answer["matches"]], answer["documents"]) == (["3"], 1)
-
-
 @pytest.mark.parametrize("mode", ["upsert", "create", "skip"])
 def test_a_batch_with_one_document_outside_writes_nothing(client: httpx.Client, mode: str) -> None:
     write(client, "b", "shared", "theirs", tenant="b")

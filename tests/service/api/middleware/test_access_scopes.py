@@ -149,16 +149,6 @@ def test_a_missing_collection_is_answered_with_those_that_the_key_may_see(client
         client.delete(f"/v1/collections/many-{number}", headers=as_("all"))
 
 
-def test_a_key_for_all_has_all(client):
-    for key in ("all", "reader"):
-        names = [
-            collection["name"] for collection in client.get("/v1/collections", headers=as_(key)).json()["collections"]
-        ]
-        assert {"docs-a", "docs-b", "other", "doc"} <= set(names)
-    assert client.get("/v1/backup", headers=as_("all")).status_code == 200
-    assert client.get("/v1/backup", headers=as_("reader")).status_code == 403
-
-
 def test_a_route_that_declares_nothing_is_for_keys_to_all_collections(tmp_path):
     forgotten = APIRouter(route_class=GuardedRoute)
     plain = APIRouter()

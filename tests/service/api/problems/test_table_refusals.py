@@ -93,7 +93,7 @@ def tight(service_of: Callable[..., RunningService]) -> RunningService:
     [described for described in OPERATIONS if "application/json" in described.contents],
     ids=lambda each: each.id,
 )
-@pytest.mark.parametrize("body", [b"", b"{", b"NaN", b"\xff", b'{"a": 1} {}', b"[" * 5000])
+@pytest.mark.parametrize("body", [b"", b"{", b"NaN", b'{"a": Infinity}', b"\xff", b'{"a": 1} {}', b"[" * 100_000])
 def test_a_body_that_is_not_json_is_a_400(client, operation, body):
     path = operation.to(name="library", alias="current", id="a", code="NONE", encoder="none")
     refused(client.request(operation.method, path, content=body, headers=JSON), 400)

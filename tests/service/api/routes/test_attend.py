@@ -92,21 +92,6 @@ def test_temperature_zero_is_the_argmax_and_ties_share(client, collection):
     assert answer["matches"][3]["logit"] is None
 
 
-def test_ties_at_the_cut_are_broken_by_id(client, collection):
-    documents = [{"id": i, "key_vector": [1, 1]} for i in ("c", "a", "d", "b")]
-    path = collection(documents, encoder=None)
-    answer = client.post(f"{path}/attend", json={"query": [1, 0], "top_k": 2}).json()
-    assert [m["id"] for m in answer["matches"]] == ["a", "b"]
-    assert answer["rest_weight"] == pytest.approx(0.5)
-
-
-def test_without_a_null_a_high_temperature_gives_the_mean_of_all_values(client, collection):
-    path = fill(client, collection(encoder=None))
-    body = {"query": QUERY.tolist(), "temperature": 1e6, "include": ["output"]}
-    answer = client.post(f"{path}/attend", json=body).json()
-    np.testing.assert_allclose(answer["output"], VALUES.astype(np.float64).mean(0), atol=1e-6)
-
-
 @pytest.mark.parametrize("target", [1.5, 4, 8, 11])
 def test_auto_temperature_reaches_its_effective_documents(client, collection, target):
     path = fill(client, collection(encoder=None))
@@ -117,77 +102,11 @@ def test_auto_temperature_reaches_its_effective_documents(client, collection, ta
     assert again["matches"] == answer["matches"]
 
 
-def test_a_filter_is_a_mask(client, collection):
-    path = fill(client, collection(encoder=None))
-    body = {
-        "query": QUERY.tolist(),
-        "filter": {"field": "metadata.i", "operator": "<", "value": 6},
-        "include": ["output"],
-    }
-    answer = client.post(f"{path}/attend", json=body).json()
-    alone = client.post(
-        f"{fill(client, collection(encoder=None), KEYS[:6], VALUES[:6])}/attend",
-        json={"query": QUERY.tolist(), "include": ["output"]},
-    ).json()
-    assert answer["documents"] == 6
-    assert answer["matches"] == alone["matches"]
-    assert answer["output"] == alone["output"]
-
-
-def test_nothing_passes(client, collection):
-    path = fill(client, collection(encoder=None))
-    body = {
-        "query": QUERY.tolist(),
-        "filter": {"field": "id", "operator": "==", "value": "none"},
-        "include": ["output"],
-    }
-    without = client.post(f"{path}/attend", json=body).json()
-    assert (without["matches"], without["rest_weight"], without["documents"]) == ([], 0, 0)
-    assert without["evidence"]["verdict"] == "none"
-    assert without["evidence"]["null_weight"] == 0
-    assert without["evidence"]["log_partition"] is None
-    assert without["output"] == [0, 0, 0]
-    with_null = client.post(f"{path}/attend", json={**body, "null": 0.2}).json()
-    assert with_null["evidence"]["null_weight"] == 1
-    assert with_null["evidence"]["verdict"] == "none"
-
-
 def test_an_empty_collection_answers_that_it_knows_nothing(client, collection):
     answer = client.post(f"{collection()}/attend", json={"query": "anything"}).json()
     assert answer["matches"] == []
     assert answer["evidence"]["verdict"] == "none"
     assert answer["evidence"]["null_weight"] == 1
-
-
-def test_the_numbers_of_an_explanation_add_up(client, collection):
-    path = fill(client, collection(encoder=None))
-    answer = client.post(
-        f"{path}/attend", json={"query": QUERY.tolist(), "null": 0.1, "include": ["explanation"]}
-    ).json()
-    for match in answer["matches"]:
-        why = match["explanation"]
-        assert why["logit"] == pytest.approx(why["similarity"] / why["temperature"], rel=1e-12)
-        assert why["log_weight"] == pytest.approx(why["logit"] - why["log_partition"], abs=1e-12)
-        assert match["weight"] == pytest.approx(math.exp(why["log_weight"]), rel=1e-9)
-
-
-def test_many_queries_are_answered_in_order_and_as_one_by_one(client, collection):
-    path = fill(client, collection(encoder=None))
-    queries = RNG.normal(size=(7, D)).tolist()
-    together = client.post(f"{path}/attend", json={"queries": queries}).json()["results"]
-    for query, answer in zip(queries, together, strict=True):
-        alone = client.post(f"{path}/attend", json={"query": query}).json()
-        assert [m["id"] for m in alone["matches"]] == [m["id"] for m in answer["matches"]]
-        np.testing.assert_allclose(
-            [m["weight"] for m in alone["matches"]], [m["weight"] for m in answer["matches"]], rtol=1e-9
-        )
-
-
-def test_one_hot_gives_all_to_the_best(client, collection):
-    path = fill(client, collection(encoder=None))
-    answer = client.post(f"{path}/attend", json={"query": QUERY.tolist(), "normaliser": "one_hot", "top_k": 2}).json()
-    assert [m["weight"] for m in answer["matches"]] == [1, 0]
-    assert answer["evidence"]["log_partition"] is None
 
 
 def test_text_is_found_by_meaning_and_nonsense_is_not_answered(client, collection):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pytest
 
 from tests.service.storage.test_storage_ranks import bm25
@@ -74,24 +73,6 @@ def test_addends_enter_the_softmax(client, path, full_text, bias, document_filte
     if full_text:
         holding = sum(i in ranks for i in (int(match["id"][1:]) for match in result["matches"]))
         assert result["full_text"] == {"weight": full_text, "ranking": "bm25", "documents": holding}
-
-
-def test_a_sweep_adds_the_same_and_several_queries_each_their_own_words(client, path):
-    terms = {"full_text": 0.2, "bias": BIAS}
-    temperatures = [0, 0.05, 0.5, 10]
-    swept = client.post(f"{path}/sweep", json={"query": QUERY, "temperatures": temperatures, **terms}).json()
-    assert swept["full_text"] == {"weight": 0.2, "ranking": "bm25", "documents": 5}
-    for temperature in swept["temperatures"]:
-        alone = asked(client, path, temperature=temperature["temperature"], **terms)
-        weights = {match["id"]: match["weight"] for match in alone["matches"]}
-        np.testing.assert_allclose(
-            temperature["weights"], [weights[match["id"]] for match in swept["matches"]], atol=1e-9
-        )
-        assert temperature["evidence"]["null_weight"] == pytest.approx(alone["evidence"]["null_weight"], abs=1e-9)
-    body = {"queries": [QUERY, "bread", "of"], **EXPLAINED, **terms}
-    several = client.post(f"{path}/attend", json=body).json()["results"]
-    assert [answer["full_text"]["documents"] for answer in several] == [5, 1, 0]
-    assert several[0]["matches"] == asked(client, path, **terms)["matches"]
 
 
 def test_addends_are_returned_only_if_requested(client, path):

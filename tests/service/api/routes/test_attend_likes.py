@@ -50,16 +50,6 @@ def test_a_sum_of_unit_vectors_is_the_query(client, shelf):
     assert "unknown_tokens" not in answer
 
 
-def test_each_of_several_queries_may_be_a_sum(client, shelf):
-    queries = [[{"id": "a"}], [1, 0], [{"id": "d", "weight": -1}, {"id": "c"}]]
-    answers = attend(client, shelf, queries=queries, top_k=2)["results"]
-    for query, answer in zip(queries, answers, strict=True):
-        alone = attend(client, shelf, query=query, top_k=2)
-        assert answer["matches"] == alone["matches"]
-        assert answer["evidence"] == alone["evidence"]
-    assert [match["id"] for match in answers[0]["matches"]] == ["a", "b"]
-
-
 def test_sweeps_and_streams_take_sums(client, shelf):
     query = [{"id": "a"}, {"id": "d", "weight": -0.5}]
     expected = attend(client, shelf, query=query)

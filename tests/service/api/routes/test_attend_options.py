@@ -63,13 +63,6 @@ def test_max_error_bounds_the_certificate(client, path):
     assert certificate["output_error"] <= 1e-6 * np.linalg.norm(VALUES, axis=1).max()
 
 
-def test_always_top_k_matches_weight_zero_included(client, path):
-    answer = client.post(f"{path}/attend", json={"query": QUERY.tolist(), "temperature": 0, "top_k": 7}).json()
-    assert [match["weight"] for match in answer["matches"]] == [1, 0, 0, 0, 0, 0, 0]
-    similarities = [match["similarity"] for match in answer["matches"]]
-    assert similarities == sorted(similarities, reverse=True)
-
-
 @pytest.mark.parametrize("include", [[], ["explanation"], ["output"], ["key_vector"]])
 def test_include_changes_neither_the_matches_nor_their_numbers(client, path, include):
     tied = client.post(f"{path}/attend", json={"query": [0.0] * D, "top_k": 5}).json()["matches"]
@@ -81,8 +74,3 @@ def test_include_changes_neither_the_matches_nor_their_numbers(client, path, inc
         {name: match[name] for name in numbers} for match in tied
     ]
     assert {*matches[0]} - {*numbers} == {*include} - {"output"}
-
-
-def test_top_k_zero_gives_the_evidence_alone(client, path):
-    answer = client.post(f"{path}/attend", json={"query": QUERY.tolist(), "top_k": 0}).json()
-    assert (answer["matches"], answer["rest_weight"]) == ([], 1)

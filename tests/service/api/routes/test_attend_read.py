@@ -69,17 +69,6 @@ def test_quantiles(client, shelf):
         assert quantile["at_least"] <= quantile["value"] <= quantile["at_most"]
 
 
-def test_each_of_several_queries_has_its_own(client, shelf):
-    queries = [QUERY, [-1.0, 0.5, 2.0]]
-    sent = {"queries": queries, "top_k": 0, "read": {"field": "metadata.at.year", "as": "mean"}}
-    results = client.post(f"{shelf}/attend", json=sent).json()["results"]
-    alone = [
-        client.post(f"{shelf}/attend", json={**sent, "queries": [query]}).json()["results"][0] for query in queries
-    ]
-    assert [result["read"] for result in results] == [answer["read"] for answer in alone]
-    assert results[0]["read"]["value"] != results[1]["read"]["value"]
-
-
 def test_a_field_that_no_document_has_is_null(client, shelf):
     sent = {"query": QUERY, "read": {"field": "metadata.none", "as": "quantile"}}
     assert client.post(f"{shelf}/attend", json=sent).json()["read"] == {

@@ -13,7 +13,7 @@ import pytest
 from service.encoding import Reranker, write_pair
 from tests.checkpoints import save_one_sided_cross_encoder
 from tests.running import RunningService
-from tests.service.api.contract import Contract
+from tests.service.api.test_openapi import DESCRIBED
 
 QUERY = "what does a cat need?"
 KEYS = [
@@ -35,9 +35,7 @@ def client(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ht
     )
     with RunningService(data_dir=folder / "data", encoders=file) as running:
         running.wait_until_ready()
-        with running.client() as client:
-            contract = Contract(client.get("/openapi.json").json())
-        with running.client(event_hooks={"response": [contract.keeps]}) as client:
+        with running.client(event_hooks={"response": [DESCRIBED.keeps]}) as client:
             client.put(WALL, json={})
             documents = [{"id": str(i), "key": key, "metadata": {"year": i}} for i, key in enumerate(KEYS)]
             client.post(f"{WALL}/documents", json={"documents": documents}).raise_for_status()

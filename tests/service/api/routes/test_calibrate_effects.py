@@ -12,7 +12,7 @@ from service.retrieval.collections import Catalogue
 from service.retrieval.errors import SnapshotGone
 from service.retrieval.labels import calibrate
 from service.retrieval.queries import confidence as confident
-from tests.service.api.routes.test_calibrate import D, N, labelled, vectors
+from tests.service.api.routes.test_calibrate import N, labelled, vectors
 
 UNTIMED = {"at": None, "took_ms": 0}
 """Replaces the fields of a calibration that differ between equal ones."""
@@ -153,9 +153,3 @@ def test_answers_to_a_repeated_question_are_merged(client, path):
     del together[1]["id"]
     twice, once = (calibrated(client, path, apply=False, questions=match).json() for match in (both, together))
     assert twice | UNTIMED == once | UNTIMED
-
-
-def test_an_empty_collection_refuses_a_calibration(client, collection):
-    questions = [*labelled(60), {"query": [1.0] * (D + 1), "id": None}]
-    refused = client.post(f"{collection(encoder=None)}/calibrate", json={"questions": questions})
-    assert pointed(refused) == (422, "/questions")

@@ -13,7 +13,7 @@ import pytest
 
 from service.encoding import Reranker, write_pair
 from tests.running import RunningService
-from tests.service.api.contract import Contract
+from tests.service.api.test_openapi import DESCRIBED
 from tests.waiting import until
 
 PATH = "/v1/collections/pets"
@@ -36,9 +36,7 @@ def client(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ht
     file.write_text(f'[encoders.minilm]\nmodel = "all-MiniLM-L6-v2"\n{tables}')
     with RunningService(data_dir=folder / "data", encoders=file) as running:
         running.wait_until_ready()
-        with running.client() as client:
-            contract = Contract(client.get("/openapi.json").json())
-        with running.client(event_hooks={"response": [contract.keeps]}) as client:
+        with running.client(event_hooks={"response": [DESCRIBED.keeps]}) as client:
             client.timeout = httpx.Timeout(300)
             client.put(PATH, json={})
             documents = [{"id": str(i), "key": key} for i, key in enumerate(KEYS)]

@@ -45,7 +45,10 @@ def test_nested_metadata_comes_back_as_it_was_sent_and_is_found_by_its_paths(cli
     assert found("metadata.loc", "!=", None) == ["a", "b"]
 
 
-@pytest.mark.parametrize("identifier", ["a/b", "a//b", "/", "query", "a?b#c", "ü猫", " ", "%2F", "x" * 256])
+IDS = ["a/b", "a//b", "/", "query", "a?b#c", "ü猫", " ", "%2F", "%0A", "\u2028", "\ufffd", "😺", "..a", "x" * 256]
+
+
+@pytest.mark.parametrize("identifier", IDS)
 def test_any_id_works_in_a_path(client, collection, identifier):
     path = f"{collection()}/documents/{quote(identifier, safe='')}"
     assert client.put(path, json={"key": "k"}).status_code == 201

@@ -49,13 +49,6 @@ def test_four_similar_values_are_distinguished(client, path):
     assert (mark["min"], mark["max"]) == (1, 1)
 
 
-def test_a_list_counts_each_element_once_a_document(client, path):
-    topics = facts(client, path, fields=["metadata.topics"], values=True)["fields"]["metadata.topics"]
-    assert topics["types"] == ["text", "list"]
-    assert (topics["count"], topics["distinct"], topics["min"], topics["max"]) == (3, 2, "cats", "pets")
-    assert topics["values"] == [{"value": "cats", "count": 3}, {"value": "pets", "count": 1}]
-
-
 def test_a_filter_narrows_the_documents(client, path):
     late = {"field": "metadata.year", "operator": ">", "value": 2000}
     answer = facts(client, path, filter=late, values=True)

@@ -7,88 +7,11 @@ from typing import Any
 
 import httpx
 import numpy as np
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from tests.running import RunningService
-
-D = 3
-NORMALISERS = ["softmax", "sparsemax", "entmax15", "one_hot"]
-TEMPERATURES = [0, 1e-30, 0.01, 0.05, 1, 1e6, 1e30]
-TIMES = {"took_ms"}
 
 
 def put(client: httpx.Client, path: str, documents: list[dict[str, Any]]) -> None:
     answer = client.post(f"{path}/documents", json={"documents": documents})
     assert answer.status_code == 200, answer.text
-
-
-def documents(count: int, seed: int) -> list[dict[str, Any]]:
-    keys = np.random.default_rng(seed).normal(size=(count, D)).astype(np.float32)
-    return [
-        {"id": f"{i:02}", "key_vector": key.tolist(), "value_vector": [i, 1.5], "metadata": {"i": i}}
-        for i, key in enumerate(keys)
-    ]
-
-
-def without_its_key(document: dict[str, Any]) -> dict[str, Any]:
-    return {name: content for name, content in document.items() if name != "key_vector"}
-
-
-@pytest.fixture(scope="module")
-def bare(service_of: Callable[..., RunningService]) -> Any:
-    with service_of().client() as client:
-        yield client
-
-
-@pytest.mark.thorough
-@given(
-    seed=st.integers(0, 50),
-    keyless=st.sets(st.integers(0, 11)),
-    temperature=st.sampled_from(TEMPERATURES),
-    normaliser=st.sampled_from(NORMALISERS),
-    null=st.sampled_from([False, 0.2, -3, "auto", "strict"]),
-    similarity=st.sampled_from(["cosine", "dot", "scaled_dot", "gaussian"]),
-)
-@settings(deadline=None)
-def test_keyless_is_masked_is_absent(
-    bare: httpx.Client,
-    seed: int,
-    keyless: set[int],
-    temperature: float,
-    normaliser: str,
-    null: Any,
-    similarity: str,
-) -> None:
-    every = documents(12, seed)
-    paths = {}
-    for name in ("keyless", "masked", "absent"):
-        bare.delete(f"/v1/collections/{name}")
-        assert bare.put(f"/v1/collections/{name}", json={"similarity": similarity}).status_code == 201
-        paths[name] = f"/v1/collections/{name}"
-    put(bare, paths["keyless"], [without_its_key(d) if i in keyless else d for i, d in enumerate(every)])
-    put(bare, paths["masked"], every)
-    put(bare, paths["absent"], [d for i, d in enumerate(every) if i not in keyless] or [without_its_key(every[0])])
-
-    query = np.random.default_rng(seed + 1000).normal(size=D).tolist()
-    body = {"query": query, "temperature": temperature, "normaliser": normaliser, "top_k": 12, "include": ["output"]}
-
-    def answer(name: str, **more: Any) -> dict[str, Any]:
-        response = bare.post(f"{paths[name]}/attend", json=body | more)
-        assert response.status_code == 200, response.text
-        return {field: content for field, content in response.json().items() if field not in TIMES}
-
-    result = answer("keyless", null=null)
-    assert result == answer("absent", null=null)
-    assert result["documents"] == result["keys"] == 12 - len(keyless)
-    assert not {match["id"] for match in result["matches"]} & {f"{i:02}" for i in keyless}
-    if not isinstance(null, str):  # a named one stands on a sample of all that can be attended to, masked or not
-        only = {"field": "metadata.i", "operator": "not in", "value": sorted(keyless)}
-        masked = answer("masked", null=null, filter=only)
-        assert (masked["matches"], masked["evidence"]) == (result["matches"], result["evidence"])
-        if len(keyless) < 12:
-            assert masked["output"] == result["output"]
 
 
 def test_a_keyless_document_is_like_any_other_but_for_its_weight(

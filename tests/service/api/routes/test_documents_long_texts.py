@@ -10,8 +10,6 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.thorough import thorough
-
 RNG = np.random.default_rng(3)
 D = 5
 SIZES = [1, 4, 2, 1, 9, 3]
@@ -44,15 +42,6 @@ def together() -> list[dict[str, Any]]:
     ]
 
 
-def apart() -> list[dict[str, Any]]:
-    """Return each key as a separate document."""
-    return [
-        {"id": f"d{i}-{j}", "value": i, "metadata": {"i": i}, "key_vector": key.tolist()}
-        for i, keys in enumerate(KEYS)
-        for j, key in enumerate(keys)
-    ]
-
-
 def close(evidence: dict[str, Any], relative: float = 1e-12) -> dict[str, Any]:
     """Return a comparison that ignores rounding of its numbers."""
     return {
@@ -61,58 +50,16 @@ def close(evidence: dict[str, Any], relative: float = 1e-12) -> dict[str, Any]:
     }
 
 
-def verdict_of(answer: dict[str, Any]) -> str:
-    """Return the verdict by the rule in the docs, from the weights of all documents."""
-    if answer["evidence"]["null_weight"] >= 0.5:
-        return "none"
-    return "one" if max(match["weight"] for match in answer["matches"]) > 0.5 else "several"
-
-
 @pytest.fixture
-def both(client: httpx.Client, collection: Callable[..., str]) -> Callable[..., tuple[str, str]]:
-    def make(**settings: Any) -> tuple[str, str]:
-        one, other = collection(encoder=None, **settings), collection(encoder=None, **settings)
-        write(client, one, together())
-        write(client, other, apart())
-        return one, other
-
-    return make
+def shelf(client: httpx.Client, collection: Callable[..., str]) -> str:
+    path = collection(encoder=None)
+    write(client, path, together())
+    return path
 
 
-@pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot", "gaussian"])
-@pytest.mark.parametrize("temperature", [0, thorough(1e-30), 0.01, thorough(0.3), 1, 1e6])
-@pytest.mark.parametrize("normaliser", ["softmax", "sparsemax", "entmax15", "one_hot"])
-def test_the_weight_of_a_document_is_the_sum_over_its_parts(
-    client: httpx.Client, both: Callable[..., tuple[str, str]], similarity: str, temperature: float, normaliser: str
-) -> None:
-    one, other = both(similarity=similarity)
-    for null in (False, 0.1):
-        for more in ({}, {"filter": {"field": "metadata.i", "operator": "in", "value": [0, 1, 4]}}):
-            options = {"temperature": temperature, "normaliser": normaliser, "null": null, **more}
-            options["include"] = ["output", "value"]
-            whole, parts = ask(client, one, **options), ask(client, other, **options)
-            verdict = {"verdict": verdict_of(whole), "verdict_certain": whole["evidence"]["verdict_certain"]}
-            assert whole["evidence"] == close(parts["evidence"]) | verdict
-            assert whole["keys"] == parts["keys"] == parts["documents"]
-            np.testing.assert_allclose(whole["output"], parts["output"], rtol=1e-12, atol=1e-14)
-            for match in whole["matches"]:
-                mine = [part for part in parts["matches"] if part["value"] == match["value"]]
-                assert match["weight"] == pytest.approx(math.fsum(part["weight"] for part in mine), abs=1e-12)
-                best = max(mine, key=lambda part: part["similarity"])
-                assert (match["similarity"], match["logit"]) == (best["similarity"], best["logit"])
-                if SIZES[match["value"]] > 1:
-                    assert match["part"] == {"index": int(best["id"].partition("-")[2])}
-                else:
-                    assert "part" not in match
-            order = [(-match["weight"], -match["similarity"], match["id"]) for match in whole["matches"]]
-            assert order == sorted(order)
-            assert whole["documents"] == len(whole["matches"]) == (len(SIZES) if not more else 3)
-
-
-def test_the_explanation_adds_up(client: httpx.Client, both: Callable[..., tuple[str, str]]) -> None:
-    one, _ = both()
+def test_the_explanation_adds_up(client: httpx.Client, shelf: str) -> None:
     for temperature in (0, 0.05, 1):
-        answer = ask(client, one, temperature=temperature, null=0.1, include=["explanation"])
+        answer = ask(client, shelf, temperature=temperature, null=0.1, include=["explanation"])
         for match in answer["matches"]:
             why = match["explanation"]
             assert ("log_weight_of_other_parts" in why) == ("part" in match)
@@ -136,22 +83,19 @@ def test_many_small_parts_outweigh_one_that_is_nearer(client: httpx.Client, coll
     assert swept["temperatures"][1]["rest_weight"] > 0.5
 
 
-def test_a_sweep_agrees_with_attend_at_each_temperature(
-    client: httpx.Client, both: Callable[..., tuple[str, str]]
-) -> None:
-    one, _ = both()
+def test_a_sweep_agrees_with_attend_at_each_temperature(client: httpx.Client, shelf: str) -> None:
     temperatures = [0, 0.01, 0.2, 1, 1e30]
-    swept = ask(client, one, "sweep", temperatures=temperatures, null=0.2)
+    swept = ask(client, shelf, "sweep", temperatures=temperatures, null=0.2)
     assert (swept["documents"], swept["keys"]) == (len(SIZES), sum(SIZES))
     for position, temperature in enumerate(temperatures):
-        answer = ask(client, one, temperature=temperature, null=0.2)
+        answer = ask(client, shelf, temperature=temperature, null=0.2)
         weights = {match["id"]: match["weight"] for match in answer["matches"]}
         row = swept["temperatures"][position]
         assert row["evidence"] == close(answer["evidence"], 1e-9)
         for match, weight in zip(swept["matches"], row["weights"], strict=True):
             assert weight == pytest.approx(weights[match["id"]], abs=1e-12)
     parts = {match["id"]: match.get("part") for match in swept["matches"]}
-    assert parts == {match["id"]: match.get("part") for match in ask(client, one)["matches"]}
+    assert parts == {match["id"]: match.get("part") for match in ask(client, shelf)["matches"]}
 
 
 def test_a_document_of_several_keys_is_read_replaced_patched_and_deleted_as_one(

@@ -32,12 +32,6 @@ def test_metadata_merges_and_null_removes(client, document):
     assert {**after, "metadata": None} == {**before, "metadata": None}
 
 
-def test_objects_in_the_metadata_merge(client, document):
-    client.patch(document, json={"metadata": {"loc": {"page": 3, "lines": {"from": 1}}}})
-    client.patch(document, json={"metadata": {"loc": {"page": None, "lines": {"to": 2}}}})
-    assert read(client, document)["metadata"]["loc"] == {"lines": {"from": 1, "to": 2}}
-
-
 def test_a_new_value_moves_the_value_vector_and_leaves_the_key_vector(client, document):
     before = read(client, document)
     client.patch(document, json={"value": "relational databases"})

@@ -37,24 +37,6 @@ def test_encode_returns_a_vector_and_counts_for_each_text(client):
     assert "tokens" not in answer
 
 
-@pytest.mark.thorough
-def test_the_vectors_are_those_of_sentence_transformers(client):
-    from sentence_transformers import SentenceTransformer
-
-    from service.encoding.registry import default_checkpoint
-
-    model = SentenceTransformer(str(default_checkpoint()), device="cpu", local_files_only=True)
-    answer = encode(client, MIXED)
-    np.testing.assert_allclose(answer["embeddings"], model.encode(MIXED, show_progress_bar=False), rtol=0, atol=1e-5)
-
-
-def test_a_text_does_not_depend_on_its_neighbours(client):
-    texts = [f"{'many words of ' * (i % 7)}text number {i}" for i in range(40)]
-    together = np.asarray(encode(client, texts)["embeddings"])
-    alone = np.asarray([encode(client, [text + " "])["embeddings"][0] for text in texts])  # a space: not from the cache
-    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-6)
-
-
 def test_base64_is_the_same_float32(client):
     numbers = np.asarray(encode(client, MIXED)["embeddings"], dtype=np.float32)
     sent = encode(client, MIXED, vector_format="base64")["embeddings"]

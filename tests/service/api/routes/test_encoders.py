@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from service.settings import Settings
 from tests.checkpoints import link_default_model
 from tests.running import RunningService
-from tests.service.api.contract import Contract
+from tests.service.api.test_openapi import DESCRIBED
 
 MINILM = "all-MiniLM-L6-v2"
 SMALL_WIDTH = 64
@@ -47,9 +47,7 @@ def client(folder: Path, small: Path) -> Iterator[httpx.Client]:
     file = write(folder, ("minilm", MINILM), ("small", small))
     with RunningService(data_dir=folder / "data", encoders=file) as running:
         running.wait_until_ready()
-        with running.client() as client:
-            contract = Contract(client.get("/openapi.json").json())
-        with running.client(event_hooks={"response": [contract.keeps]}) as client:
+        with running.client(event_hooks={"response": [DESCRIBED.keeps]}) as client:
             yield client
 
 

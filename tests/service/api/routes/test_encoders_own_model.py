@@ -13,7 +13,7 @@ import pytest
 
 from tests.checkpoints import link_default_model
 from tests.running import RunningService
-from tests.service.api.contract import Contract
+from tests.service.api.test_openapi import DESCRIBED
 
 CARD = """* Loss: [<code>MultipleNegativesRankingLoss</code>](https://sbert.net/) with these parameters:
   ```json
@@ -39,9 +39,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def own_client(model: Path, data_dir: Path) -> Iterator[httpx.Client]:
     with RunningService(data_dir=data_dir, encoder=str(model)) as running:
         running.wait_until_ready()
-        with running.client() as client:
-            contract = Contract(client.get("/openapi.json").json())
-        with running.client(event_hooks={"response": [contract.keeps]}) as client:
+        with running.client(event_hooks={"response": [DESCRIBED.keeps]}) as client:
             yield client
 
 

@@ -20,7 +20,7 @@ from service.storage import ReEncoding
 from service.storage.interface import DiskUsage
 from tests.checkpoints import save_static
 from tests.running import RunningService
-from tests.service.api.contract import Contract
+from tests.service.api.test_openapi import DESCRIBED
 from tests.waiting import until
 
 WIDTHS = {"old": 32, "new": 48}
@@ -51,9 +51,7 @@ def running(tmp_path_factory: pytest.TempPathFactory, models: dict[str, Path]) -
 
 @pytest.fixture(scope="module")
 def client(running: RunningService) -> Iterator[httpx.Client]:
-    with running.client() as client:
-        contract = Contract(client.get("/openapi.json").json())
-    with running.client(event_hooks={"response": [contract.keeps]}) as client:
+    with running.client(event_hooks={"response": [DESCRIBED.keeps]}) as client:
         yield client
 
 

@@ -13,7 +13,7 @@ import pytest
 from service.encoding import Reranker, write_pair
 from tests.checkpoints import edit_json, save_cross_encoder
 from tests.running import RunningService
-from tests.service.api.contract import Contract
+from tests.service.api.test_openapi import DESCRIBED
 
 QUERY = "what does a cat need?"
 DOCUMENTS = ["a cat needs sleep", "relational databases", "", "a cat asleep in the sun"]
@@ -32,11 +32,11 @@ def client(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ht
         '[rerankers.gone]\nmodel = "/no/model"\n'
         f'[rerankers.gelu]\nmodel = "{gelu}"\n[rerankers.wordless]\nmodel = "{wordless}"\n'
     )
-    with RunningService(data_dir=folder / "data", encoders=file) as running:
-        with running.client() as client:
-            contract = Contract(client.get("/openapi.json").json())
-        with running.client(event_hooks={"response": [contract.keeps]}) as client:
-            yield client
+    with (
+        RunningService(data_dir=folder / "data", encoders=file) as running,
+        running.client(event_hooks={"response": [DESCRIBED.keeps]}) as client,
+    ):
+        yield client
 
 
 def logits(reranker: Reranker, *pairs: tuple[str, str]) -> list[float]:

@@ -132,7 +132,7 @@ MET = {
     "idempotency_key_characters": Met(C, lambda n: {}, method="PUT", header="idempotency-key"),
     "json_depth": Met(f"{C}/documents/a", with_value, inside=201, method="PUT"),
 }
-# The rest: test_limits and test_at_once have the body and the queue, test_once the hours, a trace needs a model,
+# The rest: test_limits and test_at_once have the body and the queue, test_once the hours, test_encode_trace the trace,
 # test_rooms has what several calls make together, test_attend_groups the groups of many queries, test_query_parts
 # their parts, and test_attend_highlight its sentences.
 ELSEWHERE = {
@@ -198,13 +198,6 @@ def test_without_top_k_a_share_of_the_weight_counts_a_thousand_matches(client, c
     assert refused.json()["errors"][0]["pointer"] == "/queries"
     assert client.post(f"{path}/attend", json={"queries": [[1, 0]] * 10, **option}).status_code == 200
     assert client.post(f"{path}/attend", json={"queries": [[1, 0]] * 64}).status_code == 200
-
-
-def test_a_trace_refuses_too_many_characters(client):
-    limit_value = client.get("/v1").json()["limits"]["trace_characters"]
-    assert "characters came" not in client.post("/v1/trace", json={"text": "a" * (limit_value - 1), "pair": "b"}).text
-    refused = client.post("/v1/trace", json={"text": "a" * limit_value, "pair": "b"})
-    assert f"a trace takes {limit_value}" in refused.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -107,16 +107,6 @@ def test_columns_come_back_under_the_names_of_fields(keyed):
     assert head["columns"] == ["key", "id", "metadata.id"]
 
 
-def test_numbers_that_json_has_not_are_refused_by_row(keyed):
-    content = io.BytesIO()
-    np.save(content, np.array([[1, 2], [np.nan, 0]], "f4"))
-    head, first, second, end = lines_of(post(keyed, "vectors.npy", content.getvalue()))
-    assert head["columns"] == ["id", "key_vector"]
-    assert first == {"line": 1, "cells": {"id": "0", "key_vector": [1, 2]}}
-    assert second["detail"].startswith("column 'key_vector': wanted finite numbers")
-    assert end["refused"] == 1
-
-
 @pytest.mark.parametrize(
     ("name", "content", "options", "reason"),
     [
@@ -207,13 +197,6 @@ def test_a_sheet_that_reaches_far_beyond_its_data_is_refused(keyed, tmp_path):
     answer = post(keyed, "books.xlsx", (tmp_path / "books.xlsx").read_bytes())
     assert answer.status_code == 422
     assert "bytes of memory or 600 seconds, or it is damaged: delete the empty rows and columns" in answer.text
-
-
-@pytest.mark.parametrize("charset", ["hex", "undefined", "latin-9000", "a\0b"])
-def test_an_unknown_charset_is_named(keyed, charset):
-    answer = post(keyed, "books.csv", CSV, charset=charset)
-    assert answer.status_code == 422
-    assert answer.json()["detail"] == f"there is no charset {charset!r}: name one such as utf-16 or windows-1252"
 
 
 @contextmanager

@@ -14,7 +14,6 @@ from typing import Any
 import httpx
 import pytest
 
-import softkv
 from service.storage import FeedbackRecord
 from tests.running import RunningService
 from tests.service.encoding.remote.provider import Call, Reply, StubProvider
@@ -95,17 +94,6 @@ def test_the_texts_beside_refused_ones_are_sent_once(client: httpx.Client, stub:
     assert sorted(text for texts in encoded for text in texts if text.startswith("fresh")) == sorted(
         f"fresh text {i}" for i in range(64) if i != 20
     )
-
-
-def test_the_client_reports_each_refused_document_and_writes_the_others(
-    client: httpx.Client, running: RunningService
-) -> None:
-    with softkv.Client(running.url, retries=0) as ours:
-        report = ours.collection("texts").upsert(
-            {"id": f"r{i}", "key": "" if i == 12 else f"text {i}"} for i in range(20)
-        )
-    assert (report.upserted, [refusal.id for refusal in report.refused]) == (19, ["r12"])
-    assert REFUSED in report.refused[0].detail
 
 
 def test_each_text_of_a_body_has_its_pointer_and_nothing_is_written(client: httpx.Client) -> None:

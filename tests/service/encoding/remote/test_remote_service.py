@@ -148,28 +148,6 @@ def test_a_providers_error_is_a_503_with_its_message_and_nothing_is_written(stub
         assert client.get("/v1/collections/texts").json()["documents"] == 1
 
 
-def test_a_text_that_the_provider_refuses_is_a_422_and_nothing_is_written(stub, start):
-    too_long = Reply(400, {"error": {"message": "maximum context length is 512 tokens"}})
-    with start(stub.url) as client:
-        client.put("/v1/collections/texts", json={})
-        stub.behaviour = lambda call: too_long if any(len(text) > 2000 for text in call.body["input"]) else None
-        detail = problem(write(client, "good", "x" * 3000), 422, "invalid_content")
-        assert "maximum context length is 512 tokens" in detail
-        assert "'xxx" in detail
-        assert client.get("/v1/collections/texts").json()["documents"] == 0
-        assert write(client, "good").status_code == 200
-
-
-def test_a_provider_that_changes_its_width_writes_nothing(stub, start):
-    with start(stub.url) as client:
-        client.put("/v1/collections/texts", json={})
-        write(client, "first")
-        stub.width = WIDTH + 16
-        detail = problem(write(client, "second", "third"), 503, "encoder_unavailable")
-        assert f"width {WIDTH + 16}, wanted {WIDTH}" in detail
-        assert client.get("/v1/collections/texts").json()["documents"] == 1
-
-
 def test_through_a_connection_that_fails_all_is_written_once(stub, start):
     harms = itertools.cycle([Harm(drop=True), NO_HARM, Harm(status=429), Harm(cut=100), Harm(delay=0.05), NO_HARM])
     with (
