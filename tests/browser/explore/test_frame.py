@@ -69,7 +69,7 @@ def test_a_link_shows_the_same_in_the_same_language_and_theme(explore: Explore, 
 
 
 @pytest.mark.parametrize("has_workshop", [True, False])
-def test_the_bar_leads_to_pages_that_the_service_has(
+def test_the_bar_and_the_missing_page_lead_to_pages_that_the_service_has(
     chromium: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_workshop: bool
 ) -> None:
     if not has_workshop:
@@ -79,8 +79,11 @@ def test_the_bar_leads_to_pages_that_the_service_has(
         page.goto(f"{running.url}/explore")
         page.wait_for_selector("#key")
         links = page.locator("nav.tools a").evaluate_all("links => links.map((link) => link.getAttribute('href'))")
+        page.goto(f"{running.url}/nowhere")
+        ways = page.locator("li a:visible").evaluate_all("links => links.map((link) => link.getAttribute('href'))")
         page.close()
     assert links == [*(["./?learn", "deeper"] if has_workshop else []), "docs/"]
+    assert ways == [*(["/?learn"] if has_workshop else []), "/explore", "/docs/"]
 
 
 def test_an_unknown_collection_and_an_empty_service_are_reported(explore: Explore) -> None:
