@@ -15,12 +15,12 @@ from tools.walls import WALLS
 ROOT = Path(__file__).parents[1]
 OWN = [
     path
-    for folder in ("attention", "service", "clients", "extensions", "tests", "tools", "benchmarks")
+    for folder in ("attention", "service", "clients", "extensions", "workshop", "tests", "tools", "benchmarks")
     for path in (ROOT / folder).glob("**/*")
     if path.suffix in {".py", ".js", ".ts", ".css", ".html", ".sql"}
     and not {"vendor", "node_modules", "dist", "build", "generated"} & set(path.parts)
 ]
-HOUSE = ("attention", "service", "clients", "extensions")
+HOUSE = ("attention", "service", "clients", "extensions", "workshop")
 PYTHON = [
     path
     for path in OWN
@@ -31,6 +31,7 @@ PYTHON = [
 # Routes say how they succeed; commands and clients read what they are answered.
 READERS_OF_STATUSES = (
     "service/api/routes/",
+    "workshop/softkv_workshop/routes/",
     "service/commands/",
     "service/encoding/remote/",
     "clients/",

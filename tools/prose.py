@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tools import ROOT
+from tools.walls import WALLS
 
-PACKAGES = ("attention", "service", "clients", "extensions", "benchmarks")
+PACKAGES = ("attention", "service", "clients", "extensions", "workshop", "benchmarks")
 VAGUE = frozenset(
     {
         "found",
@@ -188,6 +189,14 @@ def python_files(folder: Path) -> list[Path]:
     skipped = {"benchmarks", "build", "dist", "node_modules", ".venv", "tests"}
     files = [folder] if folder.is_file() else sorted(folder.rglob("*.py"))
     return [path for path in files if not skipped & set(path.relative_to(folder).parts)]
+
+
+def package_files(package: str) -> list[Path]:
+    """Return the Python files of a package, and those of the walls' benchmarks with the core's."""
+    folders = [ROOT / package]
+    if package == "benchmarks":
+        folders += [ROOT / wall.folder / package for wall in WALLS.values()]
+    return [path for folder in folders for path in python_files(folder)]
 
 
 def count(paths: list[Path]) -> Counts:
@@ -425,7 +434,7 @@ def main() -> None:
     for page in pages:
         for mark in marks_of_page(page.read_text(encoding="utf-8")):
             print(f"{page.relative_to(ROOT)}: {mark}")
-    columns = {path: count(python_files(ROOT / path)) for path in arguments.paths}
+    columns = {path: count(package_files(path)) for path in arguments.paths}
     if arguments.list:
         print("\n".join(marked_script_comments()))
         print("\n".join(line for counts in columns.values() for line in counts.lines))

@@ -126,7 +126,7 @@ class Room(Wire):
         None, description="The question that is shown to all; absent before the first."
     )
     joining: Joining | None = Field(
-        None, description="How others join now, for the presenter; absent for other callers and in events."
+        None, description="The way in which others join now, for the presenter; absent for other callers and in events."
     )
 
 

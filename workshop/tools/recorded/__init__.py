@@ -36,7 +36,7 @@ def read(name: str) -> Any:
     """Return the data of a recorded file.
 
     Raises:
-        AssertionError: the file is no script that `write` wrote.
+        AssertionError: the file is not a script that `write` wrote.
     """
     text = (FOLDER / f"{name}.js").read_text(encoding="utf-8")
     start = f'({OBJECT})["{name}"] = '

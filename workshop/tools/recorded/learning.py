@@ -50,18 +50,18 @@ def learn(name: str, *, steps: int = STEPS, last: int = STEPS, models: tuple[Mod
 def _run(plan: Plan, sources: list[str], steps: int, last: int) -> dict[str, Any]:
     recording = Recording(plan, steps, unseen(plan.task))
     written: list[list[dict[str, Any]]] = [[] for _ in sources]
-    at = [step for step in moments(steps) if step <= last]
-    for network in recording.run(at):
+    numbers = [step for step in moments(steps) if step <= last]
+    for network in recording.run(numbers):
         for outputs, source in zip(written, sources, strict=True):
-            told = read_aloud(plan.task, network, source)
-            decoded = told.pop("decoded")
+            output = read_aloud(plan.task, network, source)
+            decoded = output.pop("decoded")
             if decoded.weights:
-                told["weights"] = pack_weights(decoded.weights[-1].mean(axis=0))
-            outputs.append(told)
-        if len(recording.moments) == len(at) and last < steps:
+                output["weights"] = pack_weights(decoded.weights[-1].mean(axis=0))
+            outputs.append(output)
+        if len(recording.moments) == len(numbers) and last < steps:
             return {"moments": recording.moments, "written": written}
     parameters = count_parameters(build_network(plan))
-    return {"parameters": parameters, **recording.told(), "written": written}
+    return {"parameters": parameters, **recording.summary(), "written": written}
 
 
 LEARNING: dict[str, Callable[[], Any]] = {name: partial(learn, name) for name in SOURCES}

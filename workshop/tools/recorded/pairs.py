@@ -24,7 +24,7 @@ OPPOSITES = [
 """Each is a pair to and fro: cosine finds the word itself."""
 
 
-def listed() -> list[list[str]]:
+def both_directions() -> list[list[str]]:
     """Return the pairs, all of one direction first, so that no held-out pair stands beside its reverse."""
     words = [pair.split() for pair in OPPOSITES]
     return [*words, *([key, query] for query, key in words)]
@@ -37,7 +37,7 @@ def pairs(*, last: int = STEPS) -> dict[str, Any]:
         last: stop after this number of steps; for a test, which repeats the beginning.
     """
     torch.set_num_threads(1)
-    texts = listed()
+    texts = both_directions()
     encoder = load_encoder(DEFAULT_MODEL, threads=1)
     query = encoder.encode([query for query, _ in texts], "query").vectors
     key = encoder.encode([key for _, key in texts], "document").vectors
@@ -54,11 +54,11 @@ def pairs(*, last: int = STEPS) -> dict[str, Any]:
         "loss_before": round(_loss(before), 4),
         "parameters": 2 * query.shape[1] * D_K,
         "held_out": np.flatnonzero(select_held_out(len(texts))).tolist(),
-        "steps": [_told(step) for step in steps if step.step <= 40 or step.step % 10 == 0],
+        "steps": [_summarise(step) for step in steps if step.step <= 40 or step.step % 10 == 0],
     }
 
 
-def _told(step: ProjectionStep) -> dict[str, Any]:
+def _summarise(step: ProjectionStep) -> dict[str, Any]:
     numbers = {"loss": step.loss, "right": step.right, "right_held_out": step.right_held_out}
     rounded = {name: round(float(number), 4) for name, number in numbers.items()}
     return {"step": step.step, **rounded, "weights": pack_weights(step.weights)}

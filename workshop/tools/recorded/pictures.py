@@ -30,15 +30,15 @@ def pictures(*, last: int = STEPS) -> dict[str, Any]:
     shown = _select()
     written: list[list[dict[str, Any]]] = [[] for _ in shown]
     patches: list[str] = []
-    at = [step for step in moments(STEPS, MOMENTS) if step <= last]
-    for network in recording.run(at):
+    numbers = [step for step in moments(STEPS, MOMENTS) if step <= last]
+    for network in recording.run(numbers):
         patches = []
         for outputs, (pixels, _) in zip(written, shown, strict=True):
-            told = read_aloud(PICTURES, network, pixels.tolist())
-            decoded = told.pop("decoded")
-            outputs.append({**told, "weights": pack_weights(decoded.weights[-1])})
+            output = read_aloud(PICTURES, network, pixels.tolist())
+            decoded = output.pop("decoded")
+            outputs.append({**output, "weights": pack_weights(decoded.weights[-1])})
             patches.append(pack_weights(decoded.source_weights[-1]))
-        if len(recording.moments) == len(at) and last < STEPS:
+        if len(recording.moments) == len(numbers) and last < STEPS:
             return {"moments": recording.moments, "written": written}
     return {
         "seed": SEED,
@@ -46,7 +46,7 @@ def pictures(*, last: int = STEPS) -> dict[str, Any]:
         "heads": 4,
         "pictures": [{"picture": pack_weights(pixels), "target": target} for pixels, target in shown],
         "parameters": count_parameters(build_network(plan)),
-        **recording.told(),
+        **recording.summary(),
         "written": written,
         "patches": patches,
     }

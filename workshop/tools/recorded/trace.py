@@ -29,9 +29,9 @@ def trace(texts: list[tuple[str, str | None]] = TEXTS) -> dict[str, Any]:
         states = trace_layers(model, tokens, layers=layers, heads=None, causal=False)
         changes = [
             {
-                "attention": _rounded(layer.attention_change),
-                "feed_forward": _rounded(layer.feed_forward_change),
-                "layer": _rounded(layer.change),
+                "attention": _round(layer.attention_change),
+                "feed_forward": _round(layer.feed_forward_change),
+                "layer": _round(layer.change),
             }
             for layer in states
         ]
@@ -52,5 +52,5 @@ def trace(texts: list[tuple[str, str | None]] = TEXTS) -> dict[str, Any]:
     }
 
 
-def _rounded(shares: Any) -> list[float]:
+def _round(shares: Any) -> list[float]:
     return [round(float(share), 3) for share in shares]

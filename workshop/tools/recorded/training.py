@@ -1,4 +1,4 @@
-"""What recordings of the lab's trainings share: the moments, the unseen examples, and the clock."""
+"""Parts that recordings of the lab's trainings share: the moments, the unseen examples, and the clock."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Recording:
         examples: the examples that measure each moment.
         losses: [step, seconds, loss, milliseconds a step] of each report.
         moments: [step, seconds, loss, accuracy] of each moment, on unseen examples.
-        evaluation, aligned: the last test, and the share of weights where they are read; known at the end.
+        evaluation, aligned: the last test, and the share of weights on the right source; known at the end.
     """
 
     plan: Plan
@@ -57,9 +57,9 @@ class Recording:
     evaluation: Evaluation | None = None
     aligned: float | None = None
 
-    def run(self, at: list[int]) -> Iterator[Network]:
-        """Train, and yield the network of each moment. Seconds are those of one core, without the time between."""
-        reports = train_with_snapshots(self.plan, Budget(SECONDS, self.steps), at)
+    def run(self, numbers: list[int]) -> Iterator[Network]:
+        """Train, and yield the network after these numbers of steps. Seconds are of one core, without the pauses."""
+        reports = train_with_snapshots(self.plan, Budget(SECONDS, self.steps), numbers)
         seconds, last = 0.0, (0, 0.0)
         while True:
             start = time.process_time()
@@ -77,7 +77,7 @@ class Recording:
             elif isinstance(report, TrainingResult):
                 self.evaluation, self.aligned = report.evaluation, report.aligned_share
 
-    def told(self) -> dict[str, Any]:
+    def summary(self) -> dict[str, Any]:
         """Return what the page shows of the whole run."""
         assert self.evaluation is not None
         lengths = [[length, round(share, 3)] for length, share in self.evaluation.lengths.items()]

@@ -5443,7 +5443,7 @@ export interface components {
             waiting: components["schemas"]["Asked"][];
             /** @description The question that is shown to all; absent before the first. */
             question?: components["schemas"]["RoomQuestion"];
-            /** @description How others join now, for the presenter; absent for other callers and in events. */
+            /** @description The way in which others join now, for the presenter; absent for other callers and in events. */
             joining?: components["schemas"]["Joining"];
         };
         /** @description The answer from the rows of a classroom's room. The weights of the matches and of the null key sum to one. */
