@@ -13,7 +13,7 @@ import { sharing } from "../shared/sharing.js";
 import { speaker as pictureSpeaker } from "../shared/speaker.js";
 import { speaker } from "./speaker.js";
 
-/** @typedef {import("../shared/address.js").Look} Look */
+/** @typedef {import("../shared/look.js").Look} Look */
 /** @typedef {import("../shared/words.js").Say} Say */
 /** @typedef {import("../shared/words.js").Words} Words */
 /** @typedef {import("./address.js").Patch} Patch */

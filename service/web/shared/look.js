@@ -1,6 +1,6 @@
 /** The page's memory of its look: language, theme, large type. */
 
-/** @typedef {import("./address.js").Look} Look */
+/** @typedef {{lang: "en" | "zh", theme: "light" | "dark", large: boolean}} Look */
 
 const STORED = "softkv-look";
 

@@ -9,7 +9,7 @@
  * @typedef {import("./network.js").Layer} Layer
  */
 
-import { recordedOnce } from "../../../../service/web/shared/recorded.js";
+import { recordedOnce } from "../shared/recorded.js";
 import { Network } from "./network.js";
 import { Tokeniser } from "./tokeniser.js";
 
@@ -128,7 +128,7 @@ let loading = null;
  * @param {(it: number) => void} [report] called with the share of the model that has come, 0 to 1
  * @param {Reader} [read]
  * @returns {Promise<Encoder>}
- * @throws {import("../../../../service/web/shared/recorded.js").RecordMissing} a script of the model cannot be read; the next call tries again
+ * @throws {import("../shared/recorded.js").RecordMissing} a script of the model cannot be read; the next call tries again
  */
 export function loadEncoder(report = () => {}, read = recordedOnce) {
   loading ??= load(report, read).catch((failure) => {

@@ -13,8 +13,8 @@
  */
 
 import { weigh } from "../../../../service/web/shared/formula.js";
-import { NullKey } from "../../../../service/web/shared/nullkey.js";
-import { recorded, recordedOnce } from "../../../../service/web/shared/recorded.js";
+import { NullKey } from "../shared/nullkey.js";
+import { recorded, recordedOnce } from "../shared/recorded.js";
 import { attendArrays } from "./arrays.js";
 import { equal, fullText } from "./database.js";
 import { Rows } from "./rows.js";
@@ -242,7 +242,7 @@ export class ExportedPage {
     };
   }
 
-  /** Load the encoder, some 30 MB. @param {(it: number) => void} report called with the share that has come @throws {import("../../../../service/web/shared/recorded.js").RecordMissing} */
+  /** Load the encoder, some 30 MB. @param {(it: number) => void} report called with the share that has come @throws {import("../shared/recorded.js").RecordMissing} */
   async loadEncoder(report) {
     await (await this.known()).vectors.load(report);
   }

@@ -1,7 +1,7 @@
 /** The offer of the encoder, 30 MB, for a text that is new to an exported page. */
 
 import { h } from "../../../../service/web/shared/element.js";
-import { RecordMissing } from "../../../../service/web/shared/recorded.js";
+import { RecordMissing } from "../shared/recorded.js";
 import { reader } from "../../../../service/web/shared/words.js";
 import words from "./offer.json";
 

@@ -9,7 +9,7 @@
  */
 
 import { fromBase64 } from "../encoder/index.js";
-import { recordedOnce } from "../../../../service/web/shared/recorded.js";
+import { recordedOnce } from "../shared/recorded.js";
 import { Network } from "./network.js";
 import { Words } from "./tokens.js";
 
@@ -61,7 +61,7 @@ export class LanguageModel {
    *
    * @param {(it: string) => Promise<unknown>} [read] the name of a record → the record
    * @returns {Promise<LanguageModel>}
-   * @throws {import("../../../../service/web/shared/recorded.js").RecordMissing} the script of the model cannot be read
+   * @throws {import("../shared/recorded.js").RecordMissing} the script of the model cannot be read
    */
   static async load(read = recordedOnce) {
     const model = /** @type {Model} */ (await read("writing"));

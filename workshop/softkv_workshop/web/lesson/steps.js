@@ -8,7 +8,7 @@ import plan from "./plan.json";
  * @typedef {object} Step
  * @property {string} [chapter]
  * @property {number} [screen] of the chapter, from 1
- * @property {import("../../../../service/web/shared/address.js").State} [state] what is shown of it
+ * @property {import("../story/address.js").State} [state] what is shown of it
  * @property {boolean} [guess] whether its guess is revealed
  * @property {boolean} [play] whether it plays what moves
  * @property {boolean} [hood] whether the hood is open

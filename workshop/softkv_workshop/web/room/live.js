@@ -1,7 +1,7 @@
 /** An answer at any temperature: the service's own where the service has answered, else from its similarities. */
 
 import { HALF, weigh } from "../../../../service/web/shared/formula.js";
-import { NullKey } from "../../../../service/web/shared/nullkey.js";
+import { NullKey } from "../shared/nullkey.js";
 
 /** @typedef {{id: string, weight: number, similarity: number, guesses: number}} Match */
 /**

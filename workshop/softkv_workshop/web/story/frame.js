@@ -6,7 +6,7 @@ import { EXPLORE, remember } from "../../../../service/web/shared/purpose.js";
 import { store } from "../../../../service/web/shared/look.js";
 import { sharing } from "../../../../service/web/shared/sharing.js";
 
-/** @typedef {import("../../../../service/web/shared/address.js").Look} Look */
+/** @typedef {import("../../../../service/web/shared/look.js").Look} Look */
 
 /**
  * The contents of the bar.

@@ -5,11 +5,11 @@
 
 import { API, KeyRefused, SoftkvError, storageOf, Unreachable } from "../../../../service/web/shared/api.js";
 import { asset, isExported } from "../../../../service/web/shared/assets.js";
-import { readsChinese } from "../../../../service/web/shared/chinese.js";
+import { readsChinese } from "./chinese.js";
 import { fill, h } from "../../../../service/web/shared/element.js";
-import { recorded } from "../../../../service/web/shared/recorded.js";
+import { recorded } from "../shared/recorded.js";
 import { runScript } from "../../../../service/web/shared/script.js";
-import { addressOf, readAddress, stateOf } from "../../../../service/web/shared/address.js";
+import { addressOf, readAddress, stateOf } from "./address.js";
 import { Answers, fromService } from "./answers.js";
 import { isAsked } from "../../../../service/web/shared/purpose.js";
 import { Choice } from "./choice.js";
@@ -20,7 +20,7 @@ import { REVEAL } from "./parts.js";
 import { tracingService } from "./traces.js";
 import { speaker } from "./speaker.js";
 
-/** @typedef {import("../../../../service/web/shared/address.js").State} State */
+/** @typedef {import("./address.js").State} State */
 
 /**
  * @typedef {object} Context what a chapter may use
@@ -416,7 +416,7 @@ export class Story {
     /** @type {?HTMLElement} */ (host?.querySelector("h1, h2") ?? null)?.focus({ preventScroll: true });
   }
 
-  /** @param {Partial<import("../../../../service/web/shared/address.js").Look>} patch */
+  /** @param {Partial<import("../../../../service/web/shared/look.js").Look>} patch */
   #dress(patch) {
     const isLanguage = "lang" in patch;
     this.#look = { ...this.#look, ...patch };

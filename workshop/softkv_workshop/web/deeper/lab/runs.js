@@ -1,6 +1,6 @@
 /** Recorded trainings, as the events of a training of one's own tell them (`session.js`). */
 
-import { unpackedRows } from "../../../../../service/web/shared/recorded.js";
+import { unpackedRows } from "../../shared/recorded.js";
 
 /** Fewer steps are too few to judge a network by. */
 export const FEW_STEPS = 200;

@@ -5,7 +5,7 @@
 
 import { fill, h, put } from "../../../../../service/web/shared/element.js";
 import { count, fixed, percent } from "../../../../../service/web/shared/numbers.js";
-import { recorded } from "../../../../../service/web/shared/recorded.js";
+import { recorded } from "../../shared/recorded.js";
 import { hood, prediction, screen } from "../../story/parts.js";
 import { alignment } from "../lab/alignment.js";
 import { curves } from "../lab/curves.js";

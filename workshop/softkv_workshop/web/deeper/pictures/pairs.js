@@ -6,7 +6,7 @@
 import { vectorOf } from "../../../../../service/web/shared/api.js";
 import { fill, h, put } from "../../../../../service/web/shared/element.js";
 import { count, fixed, percent } from "../../../../../service/web/shared/numbers.js";
-import { recorded, unpackedRows } from "../../../../../service/web/shared/recorded.js";
+import { recorded, unpackedRows } from "../../shared/recorded.js";
 import { subscripted } from "../../../../../service/web/shared/words.js";
 import { hood, prediction, screen } from "../../story/parts.js";
 import { budget, desk, secondsChoice } from "../lab/desk.js";

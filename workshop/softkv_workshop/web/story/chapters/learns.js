@@ -2,8 +2,8 @@
 
 import { h } from "../../../../../service/web/shared/element.js";
 import { count, percent } from "../../../../../service/web/shared/numbers.js";
-import { unpackedRows } from "../../../../../service/web/shared/recorded.js";
-import { styled } from "../../../../../service/web/shared/styles.js";
+import { unpackedRows } from "../../shared/recorded.js";
+import { styled } from "../styles.js";
 import { isReduced, Timeline } from "../../../../../service/web/shared/motion.js";
 import { hood, prediction, screen, toPicture } from "../parts.js";
 import { whereItLooks } from "../sentences.js";

@@ -2,7 +2,7 @@
 
 import { h } from "../../../../../service/web/shared/element.js";
 import { weigh } from "../../../../../service/web/shared/formula.js";
-import { NullKey } from "../../../../../service/web/shared/nullkey.js";
+import { NullKey } from "../../shared/nullkey.js";
 import { fixed } from "../../../../../service/web/shared/numbers.js";
 import { EXPLORE } from "../../../../../service/web/shared/purpose.js";
 import { hood, prediction, screen } from "../parts.js";

@@ -2,7 +2,7 @@
 
 import { fill, h } from "../../../../../service/web/shared/element.js";
 import { runScript } from "../../../../../service/web/shared/script.js";
-import { RecordMissing, recordedOnce } from "../../../../../service/web/shared/recorded.js";
+import { RecordMissing, recordedOnce } from "../../shared/recorded.js";
 import { hood, screen } from "../parts.js";
 import { Threads } from "../../../../../service/web/shared/threads.js";
 import words from "./word.json";

@@ -29,7 +29,7 @@ const PIXELS = 220;
 /** One for the page, which is drawn anew in another language. @type {?Promise<LanguageModel>} */
 let loading = null;
 
-/** @typedef {{Threads: typeof import("../../../../../service/web/shared/threads.js").Threads, read: typeof import("../../../../../service/web/shared/recorded.js").recordedOnce}} Shared what the story's script has already */
+/** @typedef {{Threads: typeof import("../../../../../service/web/shared/threads.js").Threads, read: typeof import("../../shared/recorded.js").recordedOnce}} Shared what the story's script has already */
 
 /**
  * @param {HTMLElement} place where the picture stands

@@ -1,6 +1,6 @@
 /** Whether the service's encoder reads Chinese: asked once, with texts whose translations are known. */
 
-import { SoftkvError, vectorOf } from "./api.js";
+import { SoftkvError, vectorOf } from "../../../../service/web/shared/api.js";
 
 /** Texts, and their translations. */
 const PAIRS = [

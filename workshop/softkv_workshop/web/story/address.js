@@ -6,7 +6,7 @@
  */
 
 /** @typedef {Record<string, string | number | boolean | null | string[][] | number[][]>} State a chapter's: its defaults have its names */
-/** @typedef {{lang: "en" | "zh", theme: "light" | "dark", large: boolean}} Look */
+/** @typedef {import("../../../../service/web/shared/look.js").Look} Look */
 
 /**
  * @param {string} hash with or without its #

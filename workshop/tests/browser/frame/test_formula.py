@@ -1,4 +1,4 @@
-"""The arithmetic in the browser is the service's: weights, the null key's law, and the tail of a sweep."""
+"""The arithmetic of the story is the service's: weights, and the null key's law; and an encoder of both languages."""
 
 from __future__ import annotations
 
@@ -52,18 +52,6 @@ def test_weights_and_the_null_key_are_the_services(visit: Any, null: Any) -> Non
             assert law["level"] == pytest.approx(evidence["null_similarity"], rel=1e-12)
 
 
-def test_a_rest_of_rounding_errors_is_nothing_and_never_nan(visit: Any) -> None:
-    evidence = {"log_partition": 0.0, "effective_documents": 1.0}
-    rests = {1e300: 0.99, 0.05: 0.1, 0.01: 1e-12, 0.005: 0.0, 0.004: 1.1e-16, 0.003: 0.0}
-    rungs = [{"temperature": t, "rest_weight": rest, "evidence": evidence} for t, rest in rests.items()]
-    sweep = {"documents": 100, "keys": 100, "matches": [{}], "temperatures": rungs}
-    use = "({Tail}, {sweep, at}) => at.map((temperature) => new Tail(sweep).logMass(temperature))"
-    arguments = {"sweep": sweep, "at": [0.02, 0.007, 0.0045, 0.0035, 0.001]}
-    result = module(visit("explore").page, "/shared/tail.js", use, arguments)
-    assert result[0] == pytest.approx(-15, abs=13)
-    assert result[1:] == [float("-inf")] * 4
-
-
 def test_an_encoder_reads_both_if_each_text_is_nearest_to_its_translation(visit: Any) -> None:
     page = visit("explore").page
     use = "({knowsBoth}, encoded) => knowsBoth(encoded, 2)"
@@ -74,4 +62,4 @@ def test_an_encoder_reads_both_if_each_text_is_nearest_to_its_translation(visit:
         (ALL_ALIKE, [0, 0, 0, 0], False),  # bytes, of which it knows all, and no word
     ):
         encoded = {"embeddings": vectors, "unknown_tokens": unknown}
-        assert module(page, "/shared/chinese.js", use, encoded) is reads
+        assert module(page, "/story/chinese.js", use, encoded) is reads
