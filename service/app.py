@@ -27,7 +27,6 @@ from service.api.parts import find_parts
 from service.api.problems import handlers
 from service.api.received import ReceivedFiles
 from service.api.routes import idempotency, page
-from service.api.routes.mcp import MCPEndpoint
 from service.api.routing import DirectCall, DirectRoutes, direct_calls, operation_id, require_write_by_default
 from service.api.shutdown import Shutdown
 from service.api.telemetry import NO_TELEMETRY, Meters, SlowRequests, Tracing
@@ -97,7 +96,9 @@ def create_app(
         telemetry=NO_TELEMETRY if tracing is None else tracing.config,
     )
     # Not by `include_router`, which would build each route a second time. These routes guard themselves.
-    routers = (*routes.ALL, *(router for part in find_parts() for router in part.routers()))
+    parts = {part.name: part for part in find_parts()}
+    missing = (router for name, router in routes.NOT_INSTALLED.items() if name not in parts)
+    routers = (*routes.ALL, *(router for part in parts.values() for router in part.routers()), *missing)
     app.router.routes.extend(route for router in routers for route in router.routes)
     needs_key = settings.keyed and settings.allow_anonymous is None
     page.mount(app, settings.root_path, settings.frame_ancestors, site, keyed=needs_key)
@@ -157,7 +158,6 @@ def _set_state(app: FastAPI, settings: Settings, tracing: Tracing | None) -> Non
     app.state.received = ReceivedFiles(settings.upload_folder, settings.max_body_bytes)
     app.state.tables = FairSemaphore(HEAVY, HEAVY - 1)
     app.state.shutdown = Shutdown()
-    app.state.mcp = MCPEndpoint(settings.max_body_bytes)
     app.state.keyring = Keyring(
         write_keys=settings.api_keys,
         read_keys=settings.read_keys,

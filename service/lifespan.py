@@ -72,7 +72,8 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
             try:
                 yield
             finally:
-                await app.state.mcp.close()
+                for added in app.state.parts.added.values():
+                    await added.close()
                 loading.cancel()
                 watching.cancel()
                 re_encoding.cancel()

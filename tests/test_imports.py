@@ -31,7 +31,6 @@ ROOMS = (
     "softkv.answers",
     "softkv.commands",
     "softkv.integrations",
-    "softkv.mcp",
     "softkv.record",
     "softkv.scripts",
     "softkv.settings",
@@ -43,7 +42,6 @@ PAST_A_FACE = [
     ("attention.lookup.**", "attention.kernels.layout"),  # the order of bytes in memory, which both sides have to know
     ("attention.transformer.compiled", "attention.kernels.transformer"),  # loaded only with a compiled encoder
     ("service.app", "service.api.routes.idempotency"),
-    ("service.app", "service.api.routes.mcp"),
     ("service.app", "service.api.routes.page"),
     ("softkv_workshop.page.**", "service.api.routes.page"),  # the page as files
     ("softkv_workshop.routes.rooms", "service.api.routes.collections"),  # the shape of a background
@@ -62,8 +60,8 @@ OF_STORES = [
 OF_WALLS = [f"{wall.package}.**" for wall in WALLS.values()]
 # Modules, packages and libraries that only these import, besides what lies within them.
 ONLY = {
-    "mcp": ["service.mcp", "softkv.mcp.**"],
-    "mcp_types": ["softkv.mcp.**"],
+    "mcp": ["softkv_mcp_server.**"],
+    "mcp_types": ["softkv_mcp_server.**"],
     "psycopg": ["softkv_postgres.**"],
     "ray": ["softkv_cluster.ray_cluster"],
     "service.schemas": [
@@ -89,7 +87,6 @@ ONLY = {
         "service.api.routes.**",
         "service.cli",
         "service.commands.**",
-        "service.mcp",
         "service.schemas.answers",
         "service.schemas.stream",
         *OF_WALLS,

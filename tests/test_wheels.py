@@ -126,8 +126,7 @@ FORMATS = {
 # Every module, but those that ask for a program of others.
 IMPORT_ALL = """
 import importlib, json, pkgutil, attention, service, softkv, softkv_workshop
-extras = ("service.mcp", "softkv.mcp",
-          "softkv_workshop.lab.training", "softkv.widget",
+extras = ("softkv_workshop.lab.training", "softkv.widget",
           "attention.estimators", "attention.torch")
 names = [each.name for package in (attention, service, softkv, softkv_workshop)
          for each in pkgutil.walk_packages(package.__path__, package.__name__ + ".", onerror=lambda name: None)]

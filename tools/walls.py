@@ -56,6 +56,7 @@ WALLS = {
         ".venv-cluster",
         files=("constraints-cluster.txt", "docker/compose.cluster.yaml", "docker/kuberay", "docker/proxy.conf"),
     ),
+    "mcp": Wall("extensions/mcp", "softkv_mcp_server"),
     "postgres": Wall("extensions/postgres", "softkv_postgres"),
     "referee": Wall("extensions/referee", "softkv_referee"),
     "torch": Wall("extensions/torch", "softkv_torch"),

@@ -43,6 +43,9 @@ class PartState(Protocol):
     def limits(self) -> Mapping[str, int]:
         """Return the limits that `GET /v1` adds to its own."""
 
+    async def close(self) -> None:
+        """End what runs, before the store is closed."""
+
 
 @dataclass(frozen=True)
 class Part:

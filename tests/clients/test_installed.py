@@ -76,13 +76,16 @@ def test_the_client_imports_without_the_service_and_is_small(client: Environment
 
 
 def test_a_script_without_its_extra_names_the_package_to_install(client: Environment, extra: str) -> None:
-    for script, needed, package in (("softkv", "[cli]", "orjson"), ("softkv-mcp", "[mcp]", "mcp")):
+    for script, needed, code, named in (
+        ("softkv", "[cli]", 1, "'orjson>="),
+        ("softkv-mcp", "[mcp]", 2, "`softkv-client[mcp]`"),
+    ):
         ended = client.end(script, "--help")
         if needed == extra:
             assert (ended.returncode, ended.stderr) == (0, "")
         else:
-            assert (ended.returncode, ended.stdout) == (1, "")
-            assert f"'{package}>=" in ended.stderr.partition("pip install ")[2]
+            assert (ended.returncode, ended.stdout) == (code, "")
+            assert named in ended.stderr.partition("install ")[2]
 
 
 @pytest.mark.parametrize("extra", ["[cli]"], indirect=True)

@@ -41,3 +41,6 @@ class Workshop:
             "room_listeners": limits.listeners,
             "room_seconds": int(limits.seconds),
         }
+
+    async def close(self) -> None:
+        """Leave rooms and the lab as they are: they end with the process."""

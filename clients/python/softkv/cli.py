@@ -1,9 +1,8 @@
-"""`softkv` and `softkv-mcp`: the commands in one program; errors become a message and an exit code."""
+"""`softkv`: the commands in one program; errors become a message and an exit code."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points, version
 from typing import Annotated, Any
 
@@ -12,11 +11,10 @@ import typer
 from softkv.commands.alias import alias
 from softkv.commands.attend import attend
 from softkv.commands.calibrate import calibrate
-from softkv.commands.command_line import ASK, DOCUMENTS, OPERATE, START, Command, CommandError, CommandGroup, Misused
+from softkv.commands.command_line import ASK, DOCUMENTS, OPERATE, START, Command, CommandGroup, Misused, errors_shown
 from softkv.commands.encode import encode
 from softkv.commands.export import backup, export
 from softkv.commands.load import load
-from softkv.commands.mcp import mcp
 from softkv.commands.re_encode import re_encode
 from softkv.settings import VERSION
 
@@ -24,7 +22,7 @@ ENTRY_POINTS = "softkv.commands"
 """The group of entry points of installed distributions: each names a `typer.Typer` with the commands of one."""
 PANELS = (START, ASK, DOCUMENTS, OPERATE)
 OWN = {
-    ASK: (attend, calibrate, encode, mcp),
+    ASK: (attend, calibrate, encode),
     DOCUMENTS: (load, export),
     OPERATE: (alias, backup, re_encode),
 }
@@ -47,21 +45,12 @@ NOT_INSTALLED = {
         "softkv[cluster]",
         {"cluster": "Hold the keys in the memory of several machines, in a running Ray cluster."},
     ),
+    "mcp": ("softkv-client[mcp]", {"mcp": "Give a language model the collections as tools (MCP)."}),
     "referee": ("softkv[referee]", {"check-index": "Compare the search of a vector store with the exact answers."}),
     "torch": ("softkv[torch]", {"train": "Teach a collection the words of your questions, by labelled pairs."}),
     "workshop": ("softkv-workshop", {"page": "Export the page as files for any web host."}),
 }
 """The requirement to install for the commands of each entry point, and their help until then."""
-
-
-@contextmanager
-def _errors_shown(program: str) -> Iterator[None]:
-    """Show an error of a command on standard error, without a traceback, and exit with its code."""
-    try:
-        yield
-    except CommandError as error:
-        typer.echo(f"{program}: {error}", err=True)
-        raise typer.Exit(error.exit_code) from None
 
 
 class Commands(CommandGroup):
@@ -75,16 +64,7 @@ class Commands(CommandGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the chosen command."""
-        with _errors_shown("softkv"):
-            return super().invoke(ctx)
-
-
-class MCPCommand(Command):
-    """The command `softkv-mcp`."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command."""
-        with _errors_shown("softkv-mcp"):
+        with errors_shown("softkv"):
             return super().invoke(ctx)
 
 
@@ -150,10 +130,3 @@ def _read_options(
 def program() -> typer.Typer:
     """Return the program with the commands of all installed distributions."""
     return create_program(entry_points(group=ENTRY_POINTS))
-
-
-def mcp_program() -> typer.Typer:
-    """Return `softkv mcp` as a program of its own, `softkv-mcp`."""
-    program = typer.Typer(name="softkv-mcp", pretty_exceptions_enable=False, add_completion=False)
-    program.command(cls=MCPCommand, context_settings={"help_option_names": ["-h", "--help"]})(mcp)
-    return program

@@ -1,32 +1,29 @@
-"""The scripts that an installation of the client makes; each says which packages it needs if they are missing."""
+"""The scripts that an installation of the client makes; each says what it needs if that is missing."""
 
 from __future__ import annotations
 
 import sys
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 
-# Modules, with the requirement of each in pyproject.toml.
 CLI = {"typer": "'typer>=0.24'", "rich": "'rich>=14.3'", "orjson": "'orjson>=3.10'"}
-MCP = {"typer": "'typer>=0.24'", "mcp": "'mcp>=2.3,<3'"}
+"""Modules, with the requirement of each in pyproject.toml."""
 
 
 def softkv() -> None:
     """Run the script `softkv`."""
-    _require("softkv", CLI)
+    if missing := [name for name in CLI if find_spec(name) is None]:
+        needed = " ".join(CLI[name] for name in missing)
+        sys.exit(f"softkv: {', '.join(missing)} is not installed: run `pip install {needed}`")
     from softkv.cli import program
 
     program()()
 
 
 def softkv_mcp() -> None:
-    """Run the script `softkv-mcp`."""
-    _require("softkv-mcp", MCP)
-    from softkv.cli import mcp_program
-
-    mcp_program()()
-
-
-def _require(script: str, modules: dict[str, str]) -> None:
-    missing = {name: requirement for name, requirement in modules.items() if find_spec(name) is None}
-    if missing:
-        sys.exit(f"{script}: {', '.join(missing)} is not installed: run `pip install {' '.join(missing.values())}`")
+    """Run the script `softkv-mcp`, the command of the distribution `softkv-mcp-server`."""
+    commands = entry_points(group="softkv.commands", name="mcp")
+    if not commands:
+        sys.stderr.write("softkv-mcp: the server is not installed: install `softkv-client[mcp]`\n")
+        sys.exit(2)
+    commands["mcp"].load()()

@@ -1,138 +1,24 @@
-"""The route `POST /mcp`: it answers a message of the Model Context Protocol. Its endpoint is created on the first
-message.
-"""
+"""The route `POST /mcp` of a service without the distribution that answers it: it says what to install."""
 
 from __future__ import annotations
 
-import asyncio
-from typing import TYPE_CHECKING
+from fastapi import APIRouter
 
-from fastapi import APIRouter, Request, Response
-from starlette.datastructures import Headers
-from starlette.types import Receive, Scope, Send
-
-from service.api.admission import Kind, cancel_on_disconnect
-from service.api.body import body_limit, require_json_type
-from service.api.middleware.access import MCP, caller_of, is_foreign
-from service.api.problems.errors import MCPMissing, OriginRefused
+from service.api.middleware.access import MCP
+from service.api.problems.errors import MCPMissing
 from service.api.routing import GuardedRoute, filters, reaches, requires, takes
-from service.scheduling import CALLER
-
-if TYPE_CHECKING:
-    from service.mcp import Endpoint
-
-
-_LIBRARY = ("mcp", "mcp_types", "jsonschema")
-
-
-class MCPEndpoint:
-    """The endpoint of the Model Context Protocol, made on first use.
-
-    Args:
-        max_bytes: the maximum size of a request body.
-    """
-
-    def __init__(self, max_bytes: int) -> None:
-        self._most_bytes = max_bytes
-        self._endpoint: Endpoint | None = None
-        self._making = asyncio.Lock()
-
-    async def endpoint(self) -> Endpoint:
-        """Return the endpoint that answers requests.
-
-        Raises:
-            MCPMissing: the library is not installed.
-        """
-        async with self._making:
-            if self._endpoint is None:
-                endpoint = await asyncio.to_thread(_make_endpoint, self._most_bytes)
-                await endpoint.start()
-                self._endpoint = endpoint
-        return self._endpoint
-
-    async def close(self) -> None:
-        """Close the endpoint, if a message has created it."""
-        if self._endpoint is not None:
-            await self._endpoint.close()
-
-
-def is_of_library(missing: ModuleNotFoundError) -> bool:
-    """Return whether a module that failed to import belongs to the library of the Model Context Protocol."""
-    return (missing.name or "").partition(".")[0] in _LIBRARY
-
-
-def _make_endpoint(max_bytes: int) -> Endpoint:
-    try:
-        from service.mcp import Endpoint
-    except ModuleNotFoundError as error:
-        if not is_of_library(error):
-            raise
-        raise MCPMissing(
-            "this installation leaves out the Model Context Protocol: its operator installs it with "
-            "`pip install 'mcp>=2.3,<3'`, and a container with EXTRAS=mcp"
-        ) from None
-    from service.api.mcp_transport import InProcessTransport
-
-    return Endpoint(max_bytes, InProcessTransport)
-
-
-MESSAGE_BYTES = 256_000
-"""The maximum length of a message: twenty ids and a text need a hundredth of it.
-
-Its JSON is parsed on the event loop.
-"""
-
-
-class MessageRoute(GuardedRoute):
-    """The route of messages, which needs no slot for running calls.
-
-    The call that a message makes to this service takes a slot of its own. The route refuses web pages of other origins,
-    whose messages a browser would send anywhere.
-    """
-
-    def kind_of(self, scope: Scope) -> Kind | None:
-        """Return None: a message needs no slot for running calls, only the call that it makes."""
-        return None
-
-    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Read and answer the message."""
-        headers = Headers(scope=scope)
-        _refuse_foreign(scope, headers)
-        require_json_type(headers)
-        limit, caller = body_limit(scope), caller_of(scope)
-        limit.lower(MESSAGE_BYTES)
-        CALLER.set(caller)
-        await limit.read(caller)
-        with limit.hold(), cancel_on_disconnect(scope):
-            await super().answer(scope, receive, send)
-
-
-class _Spoken(Response):
-    """A response that the server of the Model Context Protocol sends itself."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the server of the Model Context Protocol send its response; an ASGI call."""
-        endpoint = await scope["app"].state.mcp.endpoint()
-        await endpoint(scope, receive, send)
-
 
 router = APIRouter(
-    route_class=MessageRoute,
+    route_class=GuardedRoute,
     dependencies=[requires("read"), takes("stateless"), reaches("collections"), filters("filtered")],
     include_in_schema=False,
 )
 
 
 @router.post(MCP)
-async def post_mcp_message(_: Request) -> Response:
-    """Answer a message of the Model Context Protocol."""
-    return _Spoken()
-
-
-def _refuse_foreign(scope: Scope, headers: Headers) -> None:
-    # Even with a key: the protocol requires it, and a page that is not listed could not read the answer anyway.
-    if is_foreign(headers, scope["app"].state.cors_origins):
-        raise OriginRefused(
-            f"this comes from a web page of {headers['origin']}, and only pages of this service may send it: add the "
-            f"origin to SOFTKV_CORS_ORIGINS"
-        )
+async def post_mcp_message() -> None:
+    """Refuse a message of the Model Context Protocol."""
+    raise MCPMissing(
+        "this installation leaves out the Model Context Protocol: its operator installs `softkv[mcp]`, and a container "
+        "with EXTRAS=mcp"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, EntryPoints
 
 import pytest
 import typer
@@ -27,7 +27,7 @@ def test_the_client_alone_lists_all_commands_and_runs_its_own() -> None:
     names = commands(ALONE).keys()
     assert names == commands(cli.program()).keys()
     assert names - OTHERS.keys() == {
-        *("alias", "attend", "backup", "calibrate", "encode", "export", "load", "mcp", "re-encode"),
+        *("alias", "attend", "backup", "calibrate", "encode", "export", "load", "re-encode"),
     }
 
 
@@ -49,14 +49,17 @@ def test_a_command_that_is_not_installed_names_its_requirement(
 
 
 def test_a_requirement_is_of_an_existing_extra_or_distribution() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = {f"softkv[{name}]": lines for name, lines in project["optional-dependencies"].items()}
+    extras = {}
+    for folder in (ROOT / "clients/python", ROOT):
+        project = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        extras |= {f"{project['name']}[{name}]": lines for name, lines in project["optional-dependencies"].items()}
     for part, (requirement, _) in cli.NOT_INSTALLED.items():
         if part == "service":
             assert requirement == project["name"]
         else:
+            distribution = WALLS[part].package.replace("_", "-")
             required = extras.get(requirement, [])
-            assert requirement == f"softkv-{part}" or any(line.startswith(f"softkv-{part}==") for line in required)
+            assert requirement == distribution or any(line.startswith(f"{distribution}==") for line in required)
 
 
 @pytest.mark.parametrize("name", cli.NOT_INSTALLED)
@@ -74,18 +77,17 @@ def test_one_distribution_without_the_others_has_its_commands(name: str) -> None
     assert CliRunner().invoke(program, ["--version"]).stdout.startswith(version)
 
 
-@pytest.mark.parametrize(
-    ("script", "missing", "requirement"),
-    [
-        (scripts.softkv, "orjson", "orjson>=3.10"),
-        (scripts.softkv_mcp, "mcp", "mcp>=2.3,<3"),
-        (scripts.softkv_mcp, "typer", "typer>=0.24"),
-    ],
-)
-def test_a_script_says_which_package_it_needs(
-    script: object, missing: str, requirement: str, monkeypatch: pytest.MonkeyPatch
+def test_the_script_says_which_package_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "orjson", None)
+    with pytest.raises(SystemExit, match=r"softkv: orjson is not installed: run `pip install 'orjson>=3\.10'`"):
+        scripts.softkv()
+
+
+def test_the_script_of_the_mcp_server_without_that_names_the_extra_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, missing, None)
-    assert callable(script)
-    with pytest.raises(SystemExit, match=f"{missing} is not installed: run `pip install '{requirement}'`"):
-        script()
+    monkeypatch.setattr(scripts, "entry_points", lambda **_: EntryPoints())
+    with pytest.raises(SystemExit) as ended:
+        scripts.softkv_mcp()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "softkv-mcp: the server is not installed: install `softkv-client[mcp]`\n"

@@ -18,7 +18,6 @@ import pytest
 from service.api.access_log import FIELDS, AccessLog, Torn, old_files, read
 from service.api.keyring import CHANGING, line_of
 from service.api.problems.errors import AccessLogUnwritable
-from tests.clients.python.mcp.speaking import Way
 from tests.running import RunningService
 from tests.service.api.calls import Call
 from tests.service.api.middleware.test_access_scopes import ROUTES, as_, call, lines
@@ -176,21 +175,6 @@ def test_a_calibration_that_is_kept_is_a_change(logged: Logged) -> None:
     assert (last(path)["call"], last(path)["collection"], last(path)["outcome"]) == ("calibrate", "taken", "done")
     Call("calibrate", kept.body, {"name": "taken"}, headers=as_("reader")).send(client, DESCRIBED)
     assert (last(path)["key"], last(path)["outcome"]) == ("reader", "forbidden")
-
-
-def test_a_tool_of_mcp_is_logged_as_the_call_that_it_makes(logged: Logged) -> None:
-    client, path = logged
-    written = len(entries(path))
-    client.put("/v1/collections/docs-a/documents/by-tool", json=ROW)
-    for key in ("docs", "docs-reader"):
-        way = Way(str(client.base_url).rstrip("/"), headers=tuple(as_(key).items()))
-        (way.call if key == "docs" else way.refused)("forget", collection="docs-a", ids=["by-tool"])
-    made, *new = entries(path)[written:]
-    assert made["call"] == "put_document"
-    assert [(line["key"], line["collection"], line["outcome"]) for line in new] == [
-        ("docs", "docs-a", "done"),
-        ("docs-reader", "docs-a", "forbidden"),
-    ]
 
 
 @pytest.mark.parametrize("kind", ["missing directory", "directory"])

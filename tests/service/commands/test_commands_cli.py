@@ -13,8 +13,9 @@ import pytest
 
 from tests.running import RunningService
 from tests.service.commands.conftest import COMMAND, Softkv, serving
+from tools.walls import WALLS
 
-PACKAGES = {"service", "softkv", "softkv_cluster", "softkv_referee", "softkv_torch", "softkv_workshop"}
+PACKAGES = {"service", "softkv"} | {wall.package for wall in WALLS.values()} - {"softkv_postgres"}
 NOBODY = "http://127.0.0.1:9"
 
 

@@ -139,19 +139,6 @@ def test_no_change_comes_from_the_network(here, name):
         assert here.get(NETWORK).json()["open"]
 
 
-def test_a_tool_for_models_has_no_more_rights_than_its_message(here):
-    pytest.importorskip("mcp")
-    headers = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-06-18"}
-    arguments = {"collection": "books", "ids": ["a"]}
-    message = {
-        "jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "forget", "arguments": arguments}
-    }  # fmt: skip
-    with from_network(here) as there:
-        refused = there.post("/mcp", json=message, headers=headers).json()
-        assert OPEN_TO_READ in str(refused), refused
-        assert OPEN_TO_READ not in str(here.post("/mcp", json=message, headers=headers).json())
-
-
 @pytest.mark.parametrize(
     ("headers", "words"),
     [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,6 +70,16 @@ class Interrupted(CommandError):
     def __init__(self, message: str, reason: BaseException) -> None:
         super().__init__(message)
         self.exit_code = reason.exit_code if isinstance(reason, CommandError) else CommandError.exit_code
+
+
+@contextmanager
+def errors_shown(program: str) -> Iterator[None]:
+    """Show an error of a command on standard error, without a traceback, and exit with its code."""
+    try:
+        yield
+    except CommandError as error:
+        typer.echo(f"{program}: {error}", err=True)
+        raise typer.Exit(error.exit_code) from None
 
 
 def read_key(text: str) -> str:

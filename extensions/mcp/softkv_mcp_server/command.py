@@ -6,17 +6,32 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from softkv.commands.command_line import ApiKey, CommandError, Misused, Url
+from softkv.commands.command_line import ASK, ApiKey, Command, CommandError, Misused, Url, errors_shown
 from softkv.settings import DEFAULT_URL
+from softkv_mcp_server import is_of_library
 
 MISSING = "the Model Context Protocol needs a library that is not installed: run `pip install 'mcp>=2.3,<3'`"
-_LIBRARY = ("mcp", "mcp_types", "jsonschema")
+
+app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+"""The command of this distribution, which `softkv` and `softkv-mcp` find by the entry point `mcp`."""
 
 
+class MCPCommand(Command):
+    """The command `mcp` of `softkv`, and the program `softkv-mcp`."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; as a program of its own it shows errors itself."""
+        if ctx.parent is not None:
+            return super().invoke(ctx)
+        with errors_shown("softkv-mcp"):
+            return super().invoke(ctx)
+
+
+@app.command(cls=MCPCommand, rich_help_panel=ASK, context_settings={"help_option_names": ["-h", "--help"]})
 def mcp(
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
@@ -38,9 +53,10 @@ def mcp(
         # A thread waits for the next line and cannot be interrupted; nothing has to be saved.
         signal.signal(number, lambda *_: os._exit(0))
     try:
-        from softkv.mcp import Library, serve_stdio
+        from softkv_mcp_server.library import Library
+        from softkv_mcp_server.server import serve_stdio
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in _LIBRARY:
+        if not is_of_library(error):
             raise
         raise CommandError(MISSING) from None
     import softkv

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from softkv.mcp.library import Library
-from softkv.mcp.tools import TOOLS
-from tests.clients.python.mcp.speaking import Speaker, Way
+from extensions.mcp.tests.speaking import Speaker, Way
+from softkv_mcp_server.library import Library
+from softkv_mcp_server.tools import TOOLS
 from tests.running import RunningService
 
 ASKED = {"question": "pets that purr"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.python.mcp.speaking import COMMAND, VERSIONS
+from extensions.mcp.tests.speaking import COMMAND, VERSIONS
 from tests.running import RunningService
 from tools import node
 
@@ -27,7 +27,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(str(missing))
 
 
-@pytest.mark.end_to_end
 @pytest.mark.parametrize("mode", VERSIONS)
 @pytest.mark.parametrize("way", ["http", "stdio"])
 def test_the_official_typescript_client_gets_answers(

@@ -1,4 +1,4 @@
-"""`softkv mcp` and `softkv-mcp` where they cannot begin; what they do when they can is `tests/clients/python/mcp`."""
+"""`softkv mcp` and `softkv-mcp` where they cannot begin; `test_server_stdio.py` has what they do when they can."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.clients.python.mcp.speaking import COMMAND as ALONE
+from extensions.mcp.tests.speaking import COMMAND as ALONE
 from tests.service.commands.conftest import COMMAND, Softkv
 from tests.thorough import thorough
 
@@ -33,11 +33,13 @@ def test_a_list_of_collections_without_a_name_offers_none_of_them() -> None:
     assert end.stderr == "softkv: --collection names no collection: leave it out to offer all of them\n"
 
 
-def test_mcp_without_its_library_names_the_package_to_install() -> None:
-    program, code = COMMAND[:2], COMMAND[2]
-    end = ended(*program, WITHOUT + code, "mcp")
+@pytest.mark.parametrize(
+    ("name", "code", "words"), [("softkv", COMMAND[2], ("mcp",)), ("softkv-mcp", ALONE[1], ())], ids=["softkv", "alone"]
+)
+def test_mcp_without_its_library_names_the_package_to_install(name: str, code: str, words: tuple[str, ...]) -> None:
+    end = ended(sys.executable, "-c", WITHOUT + code, *words)
     assert (end.returncode, end.stdout) == (1, "")
-    assert end.stderr.startswith("softkv: ")
+    assert end.stderr.startswith(f"{name}: the Model Context Protocol needs a library")
     assert "pip install 'mcp>=2.3,<3'" in end.stderr
     assert "Traceback" not in end.stderr
 

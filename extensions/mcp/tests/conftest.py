@@ -6,9 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from extensions.mcp.tests.speaking import VERSIONS, Way
 from service.datasets import DEMOS
-from tests.clients.python.mcp.speaking import VERSIONS, Way
+from tests.clients.python.conftest import reranking_service
 from tests.running import RunningService
+
+__all__ = ["reranking_service"]  # a fixture
 
 LIBRARY = "mcp-library"
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import pytest
 from fastapi import APIRouter, Response
 
+from extensions.mcp.tests.speaking import Speaker, Way
 from service.api.routing import GuardedRoute, reaches, requires, takes
-from tests.clients.python.mcp.speaking import Speaker, Way
 from tests.running import RunningService
 from tests.waiting import until
 

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from tests.clients.python.mcp.speaking import COMMAND, Speaker, Way
+from extensions.mcp.tests.speaking import COMMAND, Speaker, Way
 from tests.running import RunningService
 
 PING = {"jsonrpc": "2.0", "id": 1, "method": "ping"}

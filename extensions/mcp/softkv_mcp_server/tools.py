@@ -18,10 +18,10 @@ from mcp_types import Tool as ToolListing
 from mcp_types import ToolAnnotations
 
 import softkv
-from softkv import Answer, AsyncCollection, CollectionInfo, Document, FieldFacts, Match
-from softkv.mcp.library import Library, ToolError
-from softkv.mcp.results import DOCUMENT_CHARACTERS, LIST_CHARACTERS, advice, document_result
-from softkv.mcp.schema import (
+from softkv import OMITTED, Answer, AsyncCollection, CollectionInfo, Document, FieldFacts, Match
+from softkv_mcp_server.library import Library, ToolError
+from softkv_mcp_server.results import DOCUMENT_CHARACTERS, LIST_CHARACTERS, advice, document_result
+from softkv_mcp_server.schema import (
     COLLECTION,
     CUT,
     DOCUMENT,
@@ -40,7 +40,6 @@ from softkv.mcp.schema import (
     object_of,
     text,
 )
-from softkv.wire import OMITTED
 
 Run = Callable[..., Awaitable[dict[str, Any]]]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import softkv
 from softkv import AsyncClient, AsyncCollection, CollectionInfo
-from softkv.problems import COLLECTION_NOT_FOUND
 
+COLLECTION_NOT_FOUND = "collection_not_found"
 MAX_NAMES = 50
 """The most collections that an error text names."""
 ADVICE: Mapping[type[softkv.Error], str] = {
