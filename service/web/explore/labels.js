@@ -1,7 +1,8 @@
 /** Labelled questions, as they are pasted or in a file: a question and the id of the document that answers it. */
 
 import { CsvReader, delimiterOf } from "./upload/csv.js";
-import { isObject } from "./upload/table.js";
+import { parsed } from "./question.js";
+import { isObject } from "./text.js";
 
 /** @typedef {{line: number | null, query: string | number[], id: string | null}} Label `line`: null for feedback; `id`: null for "nothing answers" */
 /** @typedef {{line: number, name: "line.question" | "line.cells" | "line.json"}} LabelFlaw the name of a sentence in `calibrate.json` */
@@ -102,14 +103,4 @@ function fromLines(text) {
     else for (const id of ids) labels.push({ line: i + 1, query: row.query, id });
   });
   return { labels, flaws };
-}
-
-/** @param {string} text @returns {unknown} */
-function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch (failure) {
-    if (failure instanceof SyntaxError) return null;
-    throw failure;
-  }
 }

@@ -43,7 +43,7 @@ export function hasNull(value) {
   return isObject(value) && Object.values(value).some((one) => one === null || hasNull(one));
 }
 
-/** @param {any} value */
+/** Whether a value is an object of JSON. @param {unknown} value @returns {value is Record<string, any>} */
 export function isObject(value) {
-  return value !== null && typeof value === "object" && !Array.isArray(value);
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

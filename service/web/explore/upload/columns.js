@@ -1,7 +1,7 @@
 /** The contents of a table's columns, the part of a document that each becomes, and the documents made of them. */
 
 import { ColumnOfTexts, jsonOf, noticesOf, read } from "./kinds.js";
-import { isObject } from "./table.js";
+import { isObject } from "../text.js";
 
 /** @typedef {import("./table.js").Flaw} Flaw */
 /** @typedef {import("./table.js").Row} Row */

@@ -5,6 +5,7 @@
  */
 
 import { parseExactly } from "../../vendor/softkv/softkv.js";
+import { isObject } from "../text.js";
 import { CsvReader, delimiterOf, unquotedLine } from "./csv.js";
 
 /** @typedef {{name: string, places?: Record<string, string | number>}} Flaw the name of a sentence in `upload.json`, and what fills it */
@@ -261,9 +262,4 @@ async function serviceTable(file, lines) {
 function serviceRow({ line, cells, id, detail }) {
   if (isObject(cells)) return { line: Number(line), fields: cells };
   return { line: Number(line), fields: id === null ? {} : { id }, flaw: String(detail) };
-}
-
-/** Whether a value is an object of JSON. @param {unknown} value @returns {value is Record<string, unknown>} */
-export function isObject(value) {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
