@@ -11,7 +11,8 @@ PIP := -m pip install $(shell [ -t 2 ] || echo --quiet) --disable-pip-version-ch
 # seconds: it links the files that environments share. .ci/uv passes pip's configuration to it.
 UV ?=
 create = $(if $(UV),$(UV) venv --quiet --seed --allow-existing --python $(1) $(2),$(1) -m venv $(2))
-install = $(if $(UV),$(UV) pip install --quiet --python $(1)/bin/python,$(1)/bin/python $(PIP))
+# uv would take an editable installation from its cache, and build no library of kernels; pip always builds.
+install = $(if $(UV),$(UV) pip install --quiet --refresh-package softkv-core --python $(1)/bin/python,$(1)/bin/python $(PIP))
 CONTAINER ?= $(shell command -v podman || command -v docker || echo docker)
 CONTAINER_BUILD_FLAGS ?= $(if $(findstring podman,$(CONTAINER)),--format docker)
 # make image FULL=1: with torch and sentence-transformers.
@@ -98,8 +99,8 @@ PROJECTS := pyproject.toml attention/pyproject.toml clients/python/pyproject.tom
 WALLS := $(patsubst %/pyproject.toml,%,$(wildcard extensions/*/pyproject.toml workshop/pyproject.toml))
 OWN = -e attention -e clients/python $(WALLS:%=-e %)
 
-# The kernels in C, of which installing the core in this way makes a library beside them. The compiler is in the temporary
-# environment of that build alone. With SOFTKV_PLATFORM=any, no library is built.
+# The kernels in C, of which installing the core in this way makes a library beside them, compiled once into dist/kernels.
+# The compiler is in the temporary environment of that build alone. With SOFTKV_PLATFORM=any, no library is built.
 NATIVE := attention/setup.py $(wildcard attention/kernels/native/*.[ch]) $(wildcard attention/kernels/native/*.py)
 
 # Three steps of one environment: what `make run` needs, with torch for `make run LAB=1`, and with all that tests and lint
@@ -132,17 +133,17 @@ $(CLUSTER)/bin/pip: $(VENV)/.installed
 $(CLUSTER)/.installed: $(PROJECTS) constraints.txt constraints-cluster.txt | $(CLUSTER)/bin/pip
 	mkdir -p $(CLUSTER)/$(PACKAGES)
 	echo "import site; site.addsitedir('$(CURDIR)/$(VENV)/$(PACKAGES)')" > $(CLUSTER)/$(PACKAGES)/beside.pth
-	SOFTKV_PLATFORM=any $(call install,$(CLUSTER)) -c constraints.txt -c constraints-cluster.txt $(MODEL) $(OWN) -e '.[cluster]'
+	$(call install,$(CLUSTER)) -c constraints.txt -c constraints-cluster.txt $(MODEL) $(OWN) -e '.[cluster]'
 	@touch $@
 
 $(FRAMEWORKS:%=.venv-%/.installed): .venv-%/.installed: \
   Makefile clients/python/pyproject.toml clients/%/pyproject.toml clients/%/constraints.txt | .venv-%/bin/pip
-	SOFTKV_PLATFORM=any $(call install,.venv-$*) -c clients/$*/constraints.txt -e clients/python $(REQUIRES_$*) -e 'clients/$*[test]'
+	$(call install,.venv-$*) -c clients/$*/constraints.txt -e clients/python $(REQUIRES_$*) -e 'clients/$*[test]'
 	@touch $@
 
 $(OLDEST:%=.venv-%/.installed): .venv-%-oldest/.installed: \
   Makefile clients/python/pyproject.toml clients/%/pyproject.toml clients/%/constraints-oldest.txt | .venv-%-oldest/bin/pip
-	SOFTKV_PLATFORM=any $(call install,.venv-$*-oldest) -c clients/$*/constraints-oldest.txt -e clients/python $(REQUIRES_$*) -e 'clients/$*[test]'
+	$(call install,.venv-$*-oldest) -c clients/$*/constraints-oldest.txt -e clients/python $(REQUIRES_$*) -e 'clients/$*[test]'
 	@touch $@
 
 $(DOCS)/.installed: docs/site/requirements.txt | $(DOCS)/bin/pip
@@ -153,11 +154,9 @@ $(RIVALS)/.installed: Makefile constraints-contenders.txt | $(RIVALS)/bin/pip
 	for name in $(CONTENDERS); do $(call install,$(RIVALS)) -c constraints-contenders.txt $$name || true; done
 	@touch $@
 
-# After a change of the kernels in C, or if an installation went on without them: their library alone, by the compiler that
-# tests need.
+# After a change of the kernels in C: their library alone, by the compiler that tests need.
 $(VENV)/.native: $(NATIVE) | $(VENV)/.installed
-	@{ [ -z "$$(find $? -newer $(VENV)/.installed)" ] && ls attention/kernels/native/softkv-kernels.* >/dev/null 2>&1; } \
-	  || { cd attention/kernels && $(abspath $(BIN))/python -m native.build; }
+	@cd attention/kernels && $(abspath $(BIN))/python -m native.build >/dev/null
 	@touch $(VENV)/.serves $(VENV)/.lab $@
 
 .venv-uv/bin/uv: | .venv-uv/bin/pip

@@ -1,8 +1,9 @@
-"""Build softkv-core with the kernels in C, or without them if they cannot be built here; then NumPy answers.
+"""Build softkv-core with the kernels in C.
 
 A wheel is for one platform, and for every Python on it: for this platform, or the one that the environment variable
-SOFTKV_PLATFORM names, a key of PLATFORMS in kernels/native/build.py. A build for a named platform fails if its kernels
-cannot be built. With "any", the wheel has no kernels in C and is for every other platform.
+SOFTKV_PLATFORM names, a key of PLATFORMS in kernels/native/build.py. With "any", the wheel has no kernels in C, and
+NumPy answers. That is also so on a platform that is not in PLATFORMS, and where the compiler's package cannot be
+installed. If the compiler fails, so does the build.
 
 An editable installation builds the library beside its sources.
 """
@@ -19,6 +20,7 @@ from typing import Any
 from setuptools import Command, setup
 from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
+from setuptools.errors import ExecError
 
 HERE = Path(__file__).parent.resolve()
 # `attention` itself imports NumPy, which a build lacks.
@@ -49,12 +51,15 @@ class Build(build_py):
         if REQUESTED == "any" or (not REQUESTED and name not in native.PLATFORMS):
             return "any"
         try:
-            native.build(name, directory)
-        except (ModuleNotFoundError, OSError, CalledProcessError) as error:
+            native.obtain(name, directory)
+        except ModuleNotFoundError as error:
             if REQUESTED:
                 raise
             self.warn(f"The kernels in C were not built, so NumPy will answer, more slowly: {error}")
             return "any"
+        except (OSError, CalledProcessError) as error:
+            without = "To install without them, so that NumPy answers, more slowly, set SOFTKV_PLATFORM=any."
+            raise ExecError(f"The kernels in C for {name} could not be built: {error}. {without}") from error
         return str(native.PLATFORMS[name].tag)
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+import structlog
+
 from attention.kernels import kernels, kernels_in_numpy, reason_for_numpy, use_encoder, use_kernels
+
+log = structlog.get_logger("softkv")
 
 Choice = Literal["native", "numpy"]
 
@@ -31,8 +35,15 @@ def choose_kernels(choice: Choice | None) -> None:
             "computes the same answers, more slowly"
         )
     in_c = choice != "numpy" and reason is None
+    if choice is None and reason is not None:
+        log.warning("NumPy answers, more slowly than the kernels in C would", reason=reason, advice=ADVICE)
     use_kernels(None if in_c else kernels_in_numpy())
     use_encoder(None if in_c else "numpy")
+
+
+def running_kernels() -> Choice:
+    """Return which kernels answer."""
+    return "numpy" if kernels() is kernels_in_numpy() else "native"
 
 
 def describe_kernels(choice: Choice | None) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +36,7 @@ def test_the_setting_chooses_the_kernels_of_scans_and_of_the_encoder(tmp_path: P
             running.wait_until_ready()
             assert (kernels() is in_numpy) == (encoder_kernels() is None) == (choice == "numpy")
             with running.client() as client:
+                assert client.get("/readyz").json()["kernels"] == choice
                 answer = client.post("/v1/collections/library/attend", json={"query": "pets that purr", "top_k": 3})
             matches[choice] = {match["id"]: match["weight"] for match in answer.json()["matches"]}
     assert matches["native"] == pytest.approx(matches["numpy"], rel=1e-4)
@@ -72,6 +74,10 @@ def test_serve_and_doctor_give_the_reason_if_kernels_are_missing(
     elsewhere: tuple[dict[str, str], str], tmp_path: Path
 ) -> None:
     environment, reason = elsewhere
+    choosing = [sys.executable, "-c", "from service.kernels import choose_kernels; choose_kernels(None)"]
+    said = subprocess.run(choosing, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
+    assert "NumPy answers, more slowly than the kernels in C would" in said
+    assert reason in said
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         # In a folder of its own, because Python imports from the current one first.

@@ -3,16 +3,23 @@
 Run in that way it imports nothing but Python's own library, as a build of a wheel needs. One library serves every
 Python of a platform. It holds the code for every kind of processor of the platform, and needs neither the C library nor
 a system compiler.
+
+In a checkout of the repository a library is compiled once, into `dist/kernels/`. Its name there has a digest of all it
+is made from. Environments, wheels and images copy it from there.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +27,8 @@ from pathlib import Path
 from .kinds import KINDS, Kind, this_platform  # noqa: TID252  (`attention` imports NumPy, which a build lacks)
 
 HERE = Path(__file__).parent
+COMPILER = "ziglang==0.17.1"
+"""The requirement of pyproject.toml."""
 KERNELS = ("keys", "values", "originals", "candidates", "exact", "scan", "gradients", "encoder")
 """C files that are compiled for every kind of processor."""
 
@@ -66,41 +75,79 @@ PLATFORMS = {
 }
 
 
-def build(name: str, directory: Path, *flags: str) -> Path:
-    """Build the library of a platform into a directory, and return its path.
+def obtain(name: str, directory: Path) -> Path:
+    """Put the library of a platform into a directory, and return its path.
+
+    In a checkout it is a copy of the library that was compiled earlier, if nothing has changed since. Builds that run
+    at once wait for each other, and one of them compiles.
 
     Args:
         name: a key of PLATFORMS.
         directory: an existing directory.
-        flags: further flags of the compiler.
 
     Raises:
         ModuleNotFoundError: `ziglang` is not installed.
         subprocess.CalledProcessError: the compiler refuses a file; its messages are on standard error.
     """
+    library, store = directory / f"softkv-kernels{PLATFORMS[name].suffix}", HERE.parents[2] / "dist" / "kernels"
+    if not (HERE.parents[2] / "service" / "app.py").exists():  # the sources of softkv-core alone
+        _compile(name, library)
+        return library
+    store.mkdir(parents=True, exist_ok=True)
+    compiled = store / f"softkv-kernels-{_digest(name)}{PLATFORMS[name].suffix}"
+    with _alone(store):
+        if not compiled.exists():
+            _compile(name, compiled)
+        if not library.exists() or library.read_bytes() != compiled.read_bytes():
+            with tempfile.TemporaryDirectory(dir=directory) as folder:
+                shutil.copyfile(compiled, copy := Path(folder, library.name))
+                copy.replace(library)  # a process that has loaded the former one keeps it
+    return library
+
+
+def _digest(name: str) -> str:
+    """Return the digest of all that the library of a platform is made from."""
+    digest = hashlib.sha256(f"{COMPILER} {name}".encode())
+    for path in sorted([*HERE.glob("*.[ch]"), HERE / "build.py", HERE / "kinds.py"]):
+        content = path.read_bytes()
+        digest.update(f" {path.name} {len(content)} ".encode() + content)
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process is in such a block for the folder. Windows does not wait: both then compile."""
+    with (folder / ".lock").open("w") as file:
+        with suppress(ModuleNotFoundError):
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _compile(name: str, library: Path) -> None:
+    """Compile the library of a platform; the file is there when it is complete."""
     if find_spec("ziglang") is None:
-        raise ModuleNotFoundError("Expected the package ziglang, which compiles C. Install ziglang==0.17.1.")
+        raise ModuleNotFoundError(f"Expected the package ziglang, which compiles C. Install {COMPILER}.")
     aim = PLATFORMS[name]
     zig = [sys.executable, "-m", "ziglang", "cc", "-target", aim.target]
-    with tempfile.TemporaryDirectory(dir=directory) as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with tempfile.TemporaryDirectory(dir=library.parent) as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
         jobs = [(folder, kind, source) for kind in aim.kinds for source in KERNELS]
 
         def compile_one(job: tuple[str, Kind, str]) -> str:
             folder, kind, source = job
             into = f"{folder}/{kind.symbol}-{source}.o"
             about = [f"-mcpu={kind.processor}", f"-DKIND={kind.symbol}"]
-            subprocess.run([*zig, "-c", *FLAGS, *flags, *about, str(HERE / f"{source}.c"), "-o", into], check=True)
+            subprocess.run([*zig, "-c", *FLAGS, *about, str(HERE / f"{source}.c"), "-o", into], check=True)
             return into
 
         objects = list(pool.map(compile_one, jobs))
-        shared = f"{folder}/library.o"
-        command = [*zig, "-c", *FLAGS, *flags, "-fno-builtin", str(HERE / "library.c"), "-o", shared]
+        shared, built = f"{folder}/library.o", Path(folder) / "linked"
+        command = [*zig, "-c", *FLAGS, "-fno-builtin", str(HERE / "library.c"), "-o", shared]
         subprocess.run(command, check=True)
-        built, library = Path(folder) / "linked", directory / f"softkv-kernels{aim.suffix}"
         linking = ["-shared", "-nostdlib", "-s", *aim.linking, "-o", str(built)]
         subprocess.run([*zig, *linking, shared, *objects], check=True)
         built.replace(library)
-    return library
 
 
 def main() -> None:
@@ -111,7 +158,7 @@ def main() -> None:
     chosen = parser.parse_args()
     names = chosen.platforms or [this_platform()]
     for name in names:
-        sys.stdout.write(f"{build(name, chosen.into)}\n")
+        sys.stdout.write(f"{obtain(name, chosen.into)}\n")
 
 
 if __name__ == "__main__":

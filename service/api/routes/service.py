@@ -26,6 +26,7 @@ from service.api.routes.encode import max_texts
 from service.api.routing import GuardedRoute, JSONRoute, filters, json_router, reaches, requires
 from service.api.state import Running, State
 from service.api.telemetry import Meters, SlowRequests
+from service.kernels import running_kernels
 from service.retrieval import RetrievalError
 from service.retrieval.collections import Collection, QuestionTimes
 from service.retrieval.documents import MAX_KEYS
@@ -114,7 +115,12 @@ async def readyz(request: Request, running: Running) -> Response:
     parts = await asyncio.to_thread(readiness, running)
     draining = request.app.state.shutdown.begun.is_set()
     status = "draining" if draining else "ready" if parts.ready else "loading" if parts.loading else "failed"
-    content = {"status": status, "loading": parts.loading, "failed": parts.failed}
+    content = {
+        "status": status,
+        "loading": parts.loading,
+        "failed": parts.failed,
+        "kernels": running_kernels(),
+    }
     return JSONAnswer(content, status_code=200 if status == "ready" else 503)
 
 

@@ -21,7 +21,9 @@ def test_info_describes_the_service(softkv_client):
 
 
 STATES = {
-    status: Said(200 if status == "ready" else 503, {"status": status, "loading": [], "failed": []})
+    status: Said(
+        200 if status == "ready" else 503, {"status": status, "loading": [], "failed": [], "kernels": "native"}
+    )
     for status in ("draining", "ready")
 }
 

@@ -191,11 +191,13 @@ class Readiness(Record):
     Attributes:
         loading: parts that are still loading: the encoder, collections, demo collections.
         failed: parts that could not be loaded or are damaged on disk, each with the reason.
+        kernels: what computes: the kernels in C, or NumPy, more slowly.
     """
 
     status: Literal["ready", "loading", "failed", "draining"]
     loading: list[str]
     failed: list[str]
+    kernels: Literal["native", "numpy"]
 
     def __bool__(self) -> bool:
         return self.status == "ready"

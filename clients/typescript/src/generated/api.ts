@@ -5216,6 +5216,11 @@ export interface components {
             loading: string[];
             /** @description Parts that could not be loaded or are damaged on disk, each with the reason. */
             failed: string[];
+            /**
+             * @description What computes: the kernels in C, or NumPy, more slowly.
+             * @enum {string}
+             */
+            kernels: "native" | "numpy";
         };
         /**
          * @description A term that prefers documents whose field is near an origin, such as a date.
