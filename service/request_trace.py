@@ -23,6 +23,17 @@ Queue = Literal["encode", "scan"]
 QUEUES: tuple[Queue, ...] = ("encode", "scan")
 """The stages that have a queue."""
 
+Place = Literal["loop", "loop and thread", "bounds", "keys", "store", "refused"]
+PLACES: dict[Place, str] = {
+    "loop": "the event loop answered them, from memory",
+    "loop and thread": "the event loop, but a thread read documents that were not in memory",
+    "bounds": "a thread, because they are many, read many keys or documents, or have a bias, groups or sums",
+    "keys": "a thread, because the keys are in files, or the collection has several keys a document",
+    "store": "a thread, because a write is being shown, documents have expired, or the store keeps nothing in memory",
+    "refused": "a thread, because the event loop refused one of them, or its filter is costly",
+}
+"""Where the lookups of a batch were answered, and why."""
+
 
 class Listener(Protocol):
     """Receives the events of all requests, from any thread."""
@@ -39,6 +50,9 @@ class Listener(Protocol):
     def record_answer(self, method: str, total_variation: float) -> None:
         """Record the method by which an answer was computed, and its proven error bound (total variation)."""
 
+    def record_lookups(self, place: Place, number: int) -> None:
+        """Record where the lookups of a batch were answered."""
+
 
 class NullListener:
     """A listener that ignores every event."""
@@ -53,6 +67,9 @@ class NullListener:
         """Ignore the event."""
 
     def record_answer(self, method: str, total_variation: float) -> None:
+        """Ignore the event."""
+
+    def record_lookups(self, place: Place, number: int) -> None:
         """Ignore the event."""
 
 

@@ -190,6 +190,11 @@ class Settings(BaseSettings):
     max_loaded_collections: Annotated[int, LIMITS] = Field(
         1000, ge=1, description="the most [small collections in memory](../operate/sizing.md#many-collections) at once"
     )
+    max_loaded_bytes: Annotated[int | None, LIMITS] = Field(
+        None,
+        ge=0,
+        description="the most bytes of their keys; if unset, a quarter of the memory that the process may take",
+    )
     max_connections: Annotated[int, LIMITS] = Field(
         1000, ge=1, description="the most [open connections](limits.md#slow-clients)"
     )

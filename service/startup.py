@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from service.memory_limit import memory_limit
 from service.settings import Settings
 from service.storage import (
     BALLAST_BYTES,
@@ -104,6 +105,8 @@ def _open(settings: Settings, limits: Limits | None, wait_seconds: float, stoppe
             settings.data_dir.mkdir(PRIVATE, parents=True, exist_ok=True)
         return SharedCatalogue(shared, _encoders(settings, shared), _originals(settings), limits or Limits())
     store = SQLiteStore.open(settings.data_dir, BALLAST_BYTES, soon=True)
+    max_bytes = memory_limit() // 4 if settings.max_loaded_bytes is None else settings.max_loaded_bytes
+    store.cached_texts.resize(max_bytes // 4)
     # Imported here, beside the imports of the main thread.
     from attention.lookup import Limits
     from service.retrieval.collections import Catalogue
@@ -115,6 +118,7 @@ def _open(settings: Settings, limits: Limits | None, wait_seconds: float, stoppe
         settings.data_dir,
         limits or Limits(),
         settings.max_loaded_collections,
+        max_bytes,
     )
 
 

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xxhash import xxh3_64
 
-from attention.aligned import file_of, mapping
+from attention.aligned import file_of, mapping, private
 from attention.arrays import F32, F64, I64, Bools, Index
 from attention.kernels.layout import CHUNK, LANES, PANEL
 from attention.lookup.codes.moments import Moments, SpreadBound
@@ -99,11 +100,15 @@ def write(path: Path, description: Mapping[str, Any], arrays: Mapping[str, Array
     sync(path.parent)
 
 
-def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+def read(path: Path, min_file_bytes: int = 0) -> tuple[dict[str, Any], dict[str, Array]]:
     """Return the description and the arrays that `write` stored, checked against their checksums.
 
     The arrays that `write` was given as `later` are not checked. All arrays are parts of one memory map of the file,
-    which is the `base` of each. If the caller changes an array, the file does not change.
+    which is the `base` of each, or of memory. If the caller changes an array, the file does not change.
+
+    Args:
+        path: the name of the file.
+        min_file_bytes: the file is read into memory if each of its arrays has fewer bytes.
 
     Raises:
         SealedError: a byte differs from what was written, or the version or the byte order is another one.
@@ -125,9 +130,10 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         raise SealedError(path, f"is of version {head['version']}, {head['order']}-endian")
     if size != length + sum(_round_up_to_page(_nbytes(section)) for section in head["sections"].values()):
         raise SealedError(path, f"has {size} bytes, which is not what was written")
+    small = all(_nbytes(section) < min_file_bytes for section in head["sections"].values())
     with path.open("rb") as file:
         # Once for all arrays: each map keeps a descriptor of the file open.
-        mapped = mapping(os.dup(file.fileno()), size, writable=False)
+        mapped = _load(file, size) if small else mapping(os.dup(file.fileno()), size, writable=False)
     if len(mapped) != size:
         raise SealedError(path, "became shorter while it was read")
     return head["said"], {
@@ -155,7 +161,13 @@ def _head(description: dict[str, Any], sections: dict[str, Any]) -> bytes:
     return _HEAD.pack(MAGIC, _HEAD.size + len(text), checksum(text)) + text
 
 
-def _array(path: Path, mapped: mmap.mmap, start: int, name: str, section: Mapping[str, Any]) -> Array:
+def _load(file: BufferedReader, size: int) -> Array:
+    """Return the bytes of a file, fewer than `size` if it became shorter."""
+    content = private((size,), np.uint8)
+    return content[: file.readinto(content.data)]
+
+
+def _array(path: Path, mapped: mmap.mmap | Array, start: int, name: str, section: Mapping[str, Any]) -> Array:
     nbytes = _nbytes(section)
     if not nbytes:
         return np.empty(section["shape"], dtype=section["dtype"])
@@ -483,16 +495,20 @@ def seal(path: Path, view: View, segment: Segment, ties: I64) -> bool:
     return True
 
 
-def unseal(path: Path) -> SealedBlock:
+def unseal(path: Path, min_file_bytes: int = 0) -> SealedBlock:
     """Read a block from a file that `seal` wrote.
 
-    Keys and values are only memory-mapped, and checked against their checksums as they are used.
+    Keys and values are checked against their checksums as they are used.
+
+    Args:
+        path: the name of the file.
+        min_file_bytes: a block with an array of so many bytes stays in the file, which is only mapped; see `Limits`.
 
     Raises:
         SealedError: a byte differs from what was written, or another version wrote the file.
         OSError: the file cannot be read.
     """
-    description, arrays = read(path)
+    description, arrays = read(path, min_file_bytes)
     try:
         norms, keys = arrays["norms"], arrays["keys"]
         values = arrays.get("values")

@@ -12,7 +12,7 @@ from service.storage.errors import NotInMemory
 from service.storage.records import RowNumbers, StoredDocument
 from service.storage.visibility import ALL, Visibility
 
-CACHE_BYTES = 2**24
+MIN_BYTES, MAX_BYTES = 2**24, 2**28
 ENTRY_BYTES = 400
 """About the bytes that a cached document takes beside its texts."""
 
@@ -23,15 +23,31 @@ class CachedTexts:
     A store uses a row number once, and each write of a document gives it another number. So no entry is out of date. A
     transaction that may be rolled back must not use the cache, because the store then gives its numbers again.
 
-    Args:
+    Attributes:
         max_bytes: how many bytes the documents may take together; those that were used longest ago leave first.
     """
 
-    def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
-        self._max_bytes = max_bytes
+    def __init__(self, max_bytes: int = MIN_BYTES) -> None:
+        self.max_bytes = max_bytes
         self._bytes = 0
         self._by_row: OrderedDict[int, StoredDocument] = OrderedDict()
         self._lock = Lock()
+
+    def resize(self, max_bytes: int) -> None:
+        """Keep up to this many bytes of documents, within what is of use."""
+        self.max_bytes = min(max(max_bytes, MIN_BYTES), MAX_BYTES)
+
+    @property
+    def full(self) -> bool:
+        """Whether another document would soon take the place of one that was used."""
+        return self._bytes > 0.9 * self.max_bytes
+
+    def forget(self, rows: Iterable[int]) -> None:
+        """Drop documents that were deleted or replaced."""
+        with self._lock:
+            for row in rows:
+                if (document := self._by_row.pop(row, None)) is not None:
+                    self._bytes -= _count_bytes(document)
 
     def get(self, rows: Iterable[int]) -> dict[int, StoredDocument]:
         """Return those of the documents with these row numbers that are in the cache, by row number."""
@@ -49,11 +65,11 @@ class CachedTexts:
         with self._lock:
             for document in documents:
                 size = _count_bytes(document)
-                if document.row in self._by_row or size > self._max_bytes // 64:  # else a few large ones fill the cache
+                if document.row in self._by_row or size > self.max_bytes // 64:  # else a few large ones fill the cache
                     continue
                 self._by_row[document.row] = document
                 self._bytes += size
-            while self._bytes > self._max_bytes:
+            while self._bytes > self.max_bytes:
                 self._bytes -= _count_bytes(self._by_row.popitem(last=False)[1])
 
     def texts(

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from service.storage.cached_texts import CachedReader
+from service.storage.cached_texts import CachedReader, CachedTexts
 from service.storage.column import Column
 from service.storage.conditions import Condition
 from service.storage.errors import DocumentDamaged
@@ -473,6 +473,10 @@ class Store(Protocol):
 
         `gather` is called at the instant the state is taken; its result is `reader.gathered`.
         """
+
+    @property
+    def cached_texts(self) -> CachedTexts | None:
+        """The documents in memory, which `memory_reader` reads; None if the store keeps none there."""
 
     def memory_reader(self, gather: Callable[[], Any]) -> CachedReader | None:
         """Return a reader of the documents in memory, of the state that a new reader of the store would see.

@@ -28,6 +28,8 @@ class Heard:
 
     def record_answer(self, method, total_variation): ...
 
+    def record_lookups(self, place, number): ...
+
 
 def traces(n: int) -> list[RequestTrace]:
     return [RequestTrace(Heard()) for _ in range(n)]

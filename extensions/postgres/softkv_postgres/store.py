@@ -153,6 +153,8 @@ class PostgresStore:
         with self._snapshot() as connection:
             yield Reader(connection, gathered)
 
+    cached_texts = None  # other processes replace documents
+
     def memory_reader(self, _: Callable[[], Any]) -> None:
         """Return None: other processes write, so only the server knows the state."""
 

@@ -144,12 +144,13 @@ class Catalogue(Handle):
         sealed: Path | None = None,
         limits: Limits = Limits(),
         max_loaded: int | None = None,
+        max_loaded_bytes: int | None = None,
         clock: Clock = read_clock,
     ) -> None:
         super().__init__()
         self.limits = limits
         self.clock = clock
-        self.loaded = LoadedCollections(max_loaded)
+        self.loaded = LoadedCollections(max_loaded, max_loaded_bytes)
         self.store = store
         self.encoders = Encoders() if encoders is None else encoders
         self._directories = {"originals": originals, "sealed": sealed}

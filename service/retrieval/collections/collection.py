@@ -17,7 +17,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import structlog
 
-from attention.lookup import Limits, Question, Rows, SealedError, answers, sweep
+from attention.lookup import Limits, Question, Rows, SealedError, View, answers, sweep
 from service.encoding import Encoders
 from service.request_trace import time_stage
 from service.retrieval.collections.costs import Costs, estimate_disk_bytes
@@ -40,6 +40,7 @@ from service.storage import (
     CollectionDamaged,
     CollectionRecord,
     Condition,
+    DocumentDamaged,
     DocumentRecord,
     ExpiryRows,
     FeedbackRecord,
@@ -56,8 +57,11 @@ from service.storage import (
 T = TypeVar("T")
 
 log = structlog.get_logger("softkv")
-MAX_UNLOADED_DOCUMENTS = 4096
+MAX_UNLOADED_DOCUMENTS = 2**14
 """A collection of more documents stays in memory, because reading its keys again takes longer than a moment."""
+
+TEXTS_AT_ONCE = 256
+"""How many documents are read at a time in advance."""
 
 
 class Collection(Handle):
@@ -117,7 +121,7 @@ class Collection(Handle):
         self.store = store
         # Below this size the exact path answers all questions, whether keys have codes or not.
         self.storage = KeyStorage(originals, limits, codes_from=limits.exact_max_components // 3)
-        self.sealed = SealedBlocks(sealed, store, record.id)
+        self.sealed = SealedBlocks(sealed, store, record.id, min_file_bytes=limits.min_file_bytes)
         self.in_memory = KeysInMemory(None if unread else self.storage.memory(record), clock, self.sample)
         self._finding = Lock()  # held by the thread that finds a damaged file, which reloads the collection
         self._loaded = LoadedCollections() if loaded is None else loaded
@@ -125,6 +129,7 @@ class Collection(Handle):
         self._measured = (0, 0), 0  # the numbers of documents and keyless documents, and their bytes on disk
         self.compaction = Compaction(record.name, self._compact)
         self._watched_version = self._idle_version = -1
+        self._last_text = 0  # the number of the row up to which texts were read in advance
 
     @property
     def name(self) -> str:
@@ -244,7 +249,13 @@ class Collection(Handle):
         """Mark the collection as deleted: later calls raise CollectionNotFound."""
         self.deleted = True
         self._loaded.forget(self._whole)
+        if (view := self.in_memory.view) is not None:
+            self._forget_texts(view.document_numbers())
         start_background(self.sealed.remove, f"remove the files of {self.name}")
+
+    def _forget_texts(self, rows: np.ndarray) -> None:
+        if (cached := self.store.cached_texts) is not None and len(rows):
+            cached.forget(rows.tolist())
 
     @property
     def memory_bytes(self) -> int | None:
@@ -611,6 +622,7 @@ class Collection(Handle):
                 prepared.show(self.in_memory.version + 1)
                 self.record = record
                 self.damage.forget(removed.tolist())
+                self._forget_texts(removed)
             except BaseException as error:
                 self.reload(f"{type(error).__name__} when a write was to be shown")
                 raise
@@ -666,12 +678,31 @@ class Collection(Handle):
         memory = self.in_memory.memory
         if memory is None or not self.ready:
             return False
-        with suppress(CollectionLoading), self.damage.recording():
-            if self.in_memory.compact():
+        with suppress(CollectionLoading, StorageError), self.damage.recording():
+            if self.in_memory.compact() or self._read_texts(memory.view):
                 return True
             idle = self.in_memory.version == self._idle_version
             return self.sealed.check_next_originals(memory.view) or self.sealed.step(memory.view, complete=idle)
         return False
+
+    def _read_texts(self, view: View) -> bool:
+        """Read the next documents into memory, if questions to the collection are light; return whether there are any.
+
+        This ends when the memory for documents is full. Then those stay that answers name.
+        """
+        cached = self.store.cached_texts
+        if cached is None or cached.full or view.n * (view.dimension or 1) > self.lookups.light_components:
+            return False
+        with suppress(DocumentDamaged), self.store.reading(gather=lambda: self.in_memory.view) as reader:
+            if reader.gathered is None:
+                return False
+            documents = np.sort(reader.gathered.document_numbers())
+            rows = documents[np.searchsorted(documents, self._last_text, side="right") :][:TEXTS_AT_ONCE]
+            if not len(rows):
+                return False
+            self._last_text = int(rows[-1])
+            reader.texts(self.record.id, rows)
+        return True  # also after a damaged document, which the check of all texts reports
 
     def _check_files(self) -> None:
         """Raise a SealedError if a file of the keys that answer now was cut."""

@@ -10,6 +10,7 @@ same version as before.
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,10 @@ from service.storage import CollectionRecord, ExpiryRows, Reader, Visibility
 class Unloadable(Protocol):
     """A collection whose keys can leave memory."""
 
+    @property
+    def memory_bytes(self) -> int | None:
+        """The bytes of its keys, values and codes in memory; None if other processes hold them."""
+
     def unload(self) -> bool:
         """Drop the keys from memory; return False if they have to stay for now."""
 
@@ -40,11 +45,14 @@ class LoadedCollections:
     Args:
         limit: how many may be in memory at once; a call that uses one more keeps it there for the call. None means no
             limit.
+        max_bytes: how many bytes they may take together; None means no limit.
     """
 
-    def __init__(self, limit: int | None = None) -> None:
+    def __init__(self, limit: int | None = None, max_bytes: int | None = None) -> None:
         self.limit = limit
-        self._by_use: OrderedDict[Unloadable, None] = OrderedDict()
+        self.max_bytes = sys.maxsize if max_bytes is None else max_bytes
+        self._by_use: OrderedDict[Unloadable, int] = OrderedDict()  # with their bytes at their last use
+        self._bytes = 0
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -54,23 +62,29 @@ class LoadedCollections:
         """Record that a collection is used now, and unload others if there are too many."""
         if self.limit is None:
             return
-        oldest = list[Unloadable]()
+        oldest, size = list[Unloadable](), collection.memory_bytes or 0
         with self._lock:
-            self._by_use[collection] = None
+            self._bytes += size - self._by_use.get(collection, 0)
+            self._by_use[collection] = size
             self._by_use.move_to_end(collection)
-            while len(self._by_use) > self.limit:
-                oldest.append(self._by_use.popitem(last=False)[0])
+            while len(self._by_use) > self.limit or (self._bytes > self.max_bytes and len(self._by_use) > 1):
+                other, size = self._by_use.popitem(last=False)
+                self._bytes -= size
+                oldest.append(other)
         # Outside the lock, and after they were taken out: a collection that is used meanwhile is put back by its user.
         staying = [other for other in oldest if not other.unload()]
         if staying:
             with self._lock:
-                self._by_use.update(dict.fromkeys(staying))
+                for other in staying:
+                    if other not in self._by_use:
+                        self._by_use[other] = size = other.memory_bytes or 0
+                        self._bytes += size
 
     def forget(self, collection: Unloadable) -> None:
         """Leave out a collection that was deleted, or that is not a small one any more."""
         if self.limit is not None:
             with self._lock:
-                self._by_use.pop(collection, None)
+                self._bytes -= self._by_use.pop(collection, 0)
 
 
 class KeysInMemory:

@@ -17,7 +17,7 @@ import structlog
 from attention.errors import AttentionError
 from attention.kernels import one_thread
 from attention.lookup import Answer, Question, answers
-from service.request_trace import Stage, Wait, batch_stage, time_stage
+from service.request_trace import Place, Stage, Wait, batch_stage, time_stage
 from service.retrieval.collections.snapshot import (
     LIGHT,
     SHARED,
@@ -46,6 +46,8 @@ LIGHT_COMPONENTS = 2**22
 """The most components of keys (rows times width times questions) that a light batch reads: a millisecond or less. A
 hand-over to a thread and back takes a third of that, and longer while the threads have other work.
 """
+FEW = 4
+"""A light batch has at least so many questions, if more wait: a thread reads the keys once for many."""
 LIGHT_QUESTIONS, LIGHT_DOCUMENTS = 16, 256  # of a light batch, each of which takes about a hundredth of a millisecond
 MAX_BATCH_QUESTIONS = 256  # a longer scan would delay its queries more than a batch of their own
 MAX_BATCH_DOCUMENTS = 4096  # documents read for one batch
@@ -118,6 +120,25 @@ class PendingLookup:
             self.future.set_exception(outcome)
         else:
             self.future.set_result(outcome)
+
+
+@dataclass(frozen=True, eq=False)
+class Unanswered:
+    """A batch that the event loop did not answer to the end.
+
+    Attributes:
+        place: where it is answered, and why.
+        snapshot, answers: the answers to its questions, if they are known, and the snapshot that they are of.
+    """
+
+    place: Place
+    snapshot: Snapshot | None = None
+    answers: Sequence[Answer] = ()
+
+    def holds(self, snapshot: Snapshot) -> bool:
+        """Return whether the known answers are those of another snapshot, too."""
+        of = self.snapshot
+        return of is not None and snapshot.view is of.view and snapshot.state == of.state
 
 
 Outcomes = list[Any]
@@ -257,29 +278,42 @@ class LookupQueue:
         """Return what a function reads of the next batch's snapshot, without a question for its scan; see `ask`."""
         return await self.ask(partial(PlannedReading, reading), size, read)
 
-    def _answer_light(self, batch: Sequence[PendingLookup]) -> bool:
-        """Answer a batch in this thread, that of the event loop, and return True, if it is light; else do nothing."""
-        size, read = sum(pending.size for pending in batch), sum(pending.read for pending in batch)
-        if size > LIGHT_QUESTIONS or read > LIGHT_DOCUMENTS or not all(pending.plain for pending in batch):
-            return False
-        snapshot = self._memory_snapshot()
+    def _light_questions(self, snapshot: Snapshot | None) -> int:
+        """Return the most questions of a light batch; 0 if a single one reads too many keys."""
         view = None if snapshot is None else snapshot.local_view
-        if snapshot is None or view is None or view.facts.several or not view.in_memory:
-            return False
-        if size * view.n * (view.dimension or 1) > self.light_components:
-            return False
+        if view is None:
+            return 0
+        return min(LIGHT_QUESTIONS, self.light_components // max(1, view.n * (view.dimension or 1)))
+
+    def _place(self, batch: Sequence[PendingLookup], snapshot: Snapshot | None) -> Place:
+        """Return where a batch is answered: "loop" if it is light."""
+        size, read = sum(pending.size for pending in batch), sum(pending.read for pending in batch)
+        if read > LIGHT_DOCUMENTS or not all(pending.plain for pending in batch):
+            return "bounds"
+        view = None if snapshot is None else snapshot.local_view
+        if view is None:
+            return "store"
+        if view.facts.several or not view.in_memory:
+            return "keys"
+        return "loop" if size <= self._light_questions(snapshot) else "bounds"
+
+    def _answer_light(self, batch: Sequence[PendingLookup], snapshot: Snapshot) -> Unanswered | None:
+        """Answer a light batch in this thread, that of the event loop, and return None; else what is known by then."""
+        view = snapshot.view
         snapshot, began = replace(snapshot, evaluation=LIGHT), time.perf_counter()
+        known = Unanswered("refused")
         try:
             plans = [pending.plan(snapshot) for pending in batch]
             with one_thread():
                 all_answers = answers(view, [one for planned in plans for one in planned.questions])
             scanned, remaining = time.perf_counter(), iter(all_answers)
+            known = Unanswered("loop and thread", snapshot, all_answers)
             outcomes = [planned.finish(list(islice(remaining, len(planned.questions)))) for planned in plans]
         except (AttentionError, MaskError, RetrievalError, StorageError):
-            return False  # something is not in memory, or a lookup fails: a thread finds out which one, and why
+            return known  # something is not in memory, or a lookup fails: a thread finds out which one, and why
         except Exception:
             log.exception("a light lookup failed unexpectedly, a thread tries again")
-            return False
+            return Unanswered("refused")
         stages: tuple[tuple[Stage, float, float], ...] = (
             ("scan", began, scanned),
             ("finish", scanned, time.perf_counter()),
@@ -294,15 +328,33 @@ class LookupQueue:
             listener.record_stage(stage, end - start, len(all_answers))
         for answer in all_answers:
             listener.record_answer(answer.certificate.method, answer.certificate.total_variation)
+        listener.record_lookups("loop", len(batch))
         self._settle(batch, outcomes)
-        return True
+        return None
 
     async def _run(self) -> None:
         try:
-            while batch := self._next_batch():
-                if self._answer_light(batch):
-                    continue
-                scanned = await self._scan_batch(batch)
+            while self._waiting:
+                # Many threads would slow each other down: questions to a small collection are answered a few at a time.
+                snapshot = self._memory_snapshot()
+                few = self._light_questions(snapshot)
+                batch = self._next_batch(few if few >= FEW else MAX_BATCH_QUESTIONS)
+                if not batch:
+                    break
+                place = self._place(batch, snapshot)
+                if place == "loop" and self._finishing is not None and not self._finishing.done():
+                    await self._finishing  # its callers came first, and light batches would hold up its thread
+                    snapshot = self._memory_snapshot()
+                    place = self._place(batch, snapshot)
+                known = Unanswered(place)
+                if place == "loop" and snapshot is not None:
+                    answered = self._answer_light(batch, snapshot)
+                    if answered is None:
+                        await asyncio.sleep(0)  # lets the answers be sent, and others arrive
+                        continue
+                    known = answered
+                batch[0].wait.trace.listener.record_lookups(known.place, len(batch))
+                scanned = await self._scan_batch(batch, known)
                 if _is_long(batch) and not isinstance(scanned, list):
                     # A long batch has threads of its own, so the next batch does not wait for it.
                     finishing = asyncio.create_task(self._finish(batch, scanned))
@@ -349,14 +401,20 @@ class LookupQueue:
         scanned = self._scan([pending], Evaluation(gone=pending.future.done))
         return scanned if isinstance(scanned, list) else scanned.finish()
 
-    def _next_batch(self) -> list[PendingLookup]:
-        """Take the next batch, fairly among callers; a lookup that reads many documents is a batch of its own."""
+    def _next_batch(self, most: int = MAX_BATCH_QUESTIONS) -> list[PendingLookup]:
+        """Take the next batch, fairly among callers; a lookup that reads many documents is a batch of its own.
+
+        Args:
+            most: the most questions, if all lookups of the batch are plain.
+        """
         batch, size, read = list[PendingLookup](), 0, 0
         while (head := self._waiting.next()) is not None:
             _, pending = head
+            if not pending.plain:
+                most = MAX_BATCH_QUESTIONS  # a thread answers them
             size, read = size + pending.size, read + pending.read
             # The first lookup is taken whatever its size, so that one that is too large alone is still answered.
-            if batch and not pending.future.done() and (size > MAX_BATCH_QUESTIONS or read > MAX_BATCH_DOCUMENTS):
+            if batch and not pending.future.done() and (size > most or read > MAX_BATCH_DOCUMENTS):
                 break
             self._waiting.take()
             if pending.future.done():
@@ -366,10 +424,12 @@ class LookupQueue:
                 batch.append(pending)
         return batch
 
-    async def _scan_batch(self, batch: Sequence[PendingLookup]) -> ScannedBatch | Outcomes:
+    async def _scan_batch(
+        self, batch: Sequence[PendingLookup], known: Unanswered | None = None
+    ) -> ScannedBatch | Outcomes:
         """Scan the keys once for a batch; return the scanned batch, or a result or an error for each lookup."""
         try:
-            return await asyncio.wrap_future(LOOKUPS.submit(partial(self._scan, batch), self._name))
+            return await asyncio.wrap_future(LOOKUPS.submit(partial(self._scan, batch, known=known), self._name))
         except (RetrievalError, StorageError) as error:  # from the collection or the file: fails all lookups
             return [error] * len(batch)
         except Exception as error:  # from one of the lookups
@@ -391,13 +451,17 @@ class LookupQueue:
         # The error does not say whose it is. Alone, each lookup gets its own error or result.
         return [outcome for one in batch for outcome in await self._finish_batch([one], await self._scan_batch([one]))]
 
-    def _scan(self, batch: Sequence[PendingLookup], evaluation: Evaluation = SHARED) -> ScannedBatch | Outcomes:
+    def _scan(
+        self, batch: Sequence[PendingLookup], evaluation: Evaluation = SHARED, known: Unanswered | None = None
+    ) -> ScannedBatch | Outcomes:
         for _ in range(MAX_RETRIES):
             with suppress(SnapshotGone):
-                return self._scan_once(batch, evaluation)
-        return self._scan_once(batch, evaluation)
+                return self._scan_once(batch, evaluation, known)
+        return self._scan_once(batch, evaluation, known)
 
-    def _scan_once(self, batch: Sequence[PendingLookup], evaluation: Evaluation) -> ScannedBatch | Outcomes:
+    def _scan_once(
+        self, batch: Sequence[PendingLookup], evaluation: Evaluation, known: Unanswered | None
+    ) -> ScannedBatch | Outcomes:
         with ExitStack() as stack:
             snapshot = replace(stack.enter_context(self._snapshot()), evaluation=evaluation)
             plans = [self._run_guarded(pending.plan, snapshot) for pending in batch]
@@ -405,7 +469,10 @@ class LookupQueue:
                 one for planned in plans if not isinstance(planned, Exception) for one in planned.questions
             ]
             with batch_stage([pending.wait for pending in batch], len(all_questions)):
-                all_answers = answers(snapshot.view, all_questions)
+                if known is not None and known.holds(snapshot) and len(known.answers) == len(all_questions):
+                    all_answers = list(known.answers)
+                else:
+                    all_answers = answers(snapshot.view, all_questions)
             listener = batch[0].wait.trace.listener
             for answer in all_answers:
                 listener.record_answer(answer.certificate.method, answer.certificate.total_variation)

@@ -373,6 +373,7 @@ class SealedBlocks:
         span: the range of documents whose keys the files hold, all or a shard; files of other ranges have other names,
             see `_name`.
         wrong: damaged files, which are never read again.
+        min_file_bytes: smaller blocks are read into memory, see `unseal`.
     """
 
     def __init__(
@@ -382,7 +383,9 @@ class SealedBlocks:
         collection: int,
         span: Span = ALL,
         wrong: set[Path] | None = None,
+        min_file_bytes: int = 0,
     ) -> None:
+        self._min_file_bytes = min_file_bytes
         self._directory = directory
         self._store = store
         self._collection, self._span = collection, span
@@ -549,7 +552,7 @@ class SealedBlocks:
     def _open(self, record: CollectionRecord, path: Path, reader: ChecksumReader) -> SealedFile | None:
         """Open a file and compare it with the store; return None if it is damaged or does not fit the collection."""
         try:
-            sealed = unseal(path)
+            sealed = unseal(path, self._min_file_bytes)
         except (SealedError, OSError) as error:
             log.warning("sealed block is damaged; rebuilding", file=path.name, reason=str(error))
             return None

@@ -58,7 +58,7 @@ class SQLiteStore:
         self._directory = directory
         self._connection = connection
         self._readers = ReadConnections(directory.database)
-        self._cached_texts = CachedTexts()
+        self.cached_texts = CachedTexts()
         self._write_lock = threading.Lock()
         self._writing_thread: int | None = None
         # Held while a state is published or taken by a reader, so that memory and disk are of the same instant.
@@ -269,7 +269,7 @@ class SQLiteStore:
                     # The snapshot is taken by the first read, not by BEGIN.
                     connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone()
                     gathered = gather() if gather is not None else None
-                yield Reader(connection, gathered, cached_texts=self._cached_texts)
+                yield Reader(connection, gathered, cached_texts=self.cached_texts)
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
@@ -279,7 +279,7 @@ class SQLiteStore:
         if self._closed or not self._gate.acquire(blocking=False):
             return None
         try:
-            return CachedReader(self._cached_texts, gather())
+            return CachedReader(self.cached_texts, gather())
         finally:
             self._gate.release()
 

@@ -37,17 +37,17 @@ def filled(similarity, *, own=False, several=False, keys=KEYS):
 
 
 @pytest.mark.parametrize(
-    ("similarity", "own_values", "several"),
-    [("cosine", False, True), ("dot", True, False)],
-    ids=["three keys a document", "values of their own"],
+    ("similarity", "own_values", "several", "min_file_bytes"),
+    [("cosine", False, True, 0), ("dot", True, False, 0), ("dot", True, False, 2**24)],
+    ids=["three keys a document", "values of their own", "in memory"],
 )
-def test_a_sealed_block_answers_as_before(tmp_path, running, similarity, own_values, several):
+def test_a_sealed_block_answers_as_before(tmp_path, running, similarity, own_values, several, min_file_bytes):
     memory = filled(similarity, own=own_values, several=several)
     before = memory.view
     results = []
     for position, segment in enumerate(sealable_segments(before)):
         seal(tmp_path / f"{position}.block", before, segment, segment.numbers * 7)
-        results.append(unseal(tmp_path / f"{position}.block"))
+        results.append(unseal(tmp_path / f"{position}.block", min_file_bytes))
         np.testing.assert_array_equal(results[-1].ties, segment.numbers * 7)
         np.testing.assert_array_equal(results[-1].owners, segment.owners)
         assert results[-1].similarity == similarity
@@ -57,6 +57,7 @@ def test_a_sealed_block_answers_as_before(tmp_path, running, similarity, own_val
     rest = before.segments[-1]
     again.publish(add=Rows.without_checks(rest.numbers, rest.keys, rest.values if own_values else None, rest.owners))
     after = again.view
+    assert after.in_memory == (min_file_bytes > 0)
     assert (after.n, after.documents, after.facts.several) == (before.n, before.documents, several)
     np.testing.assert_array_equal(after.grams.total, before.grams.total)
     assert after.facts.value_spread.around_mean == before.facts.value_spread.around_mean

@@ -20,8 +20,8 @@ from tests.waiting import until
 
 BLOCK = 64
 WIDTH = 6
-SMALL_BLOCKS = Limits(block_rows=BLOCK)
-"""Limits that give a collection of some hundred rows several blocks."""
+SMALL_BLOCKS = Limits(block_rows=BLOCK, min_file_bytes=0)
+"""Limits that give a collection of some hundred rows several blocks, which stay in files."""
 
 
 def make_batches_small(monkeypatch):

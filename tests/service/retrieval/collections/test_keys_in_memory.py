@@ -291,8 +291,9 @@ def test_a_check_of_keys_ends_with_the_store_and_blames_no_collection(directory:
 class Kept:
     """A collection that stays in memory as often as it is told."""
 
-    def __init__(self, stays: int = 0) -> None:
+    def __init__(self, stays: int = 0, memory_bytes: int = 0) -> None:
         self.stays, self.unloaded = stays, False
+        self.memory_bytes = memory_bytes
 
     def unload(self) -> bool:
         """Stay, or leave memory."""
@@ -315,6 +316,23 @@ def test_the_least_recently_used_leaves_first_and_one_in_use_stays() -> None:
     assert (first.unloaded, busy.unloaded, len(by_use)) == (True, True, 1)
     by_use.forget(second)
     assert len(by_use) == 0
+
+
+def test_collections_leave_until_the_others_fit_into_their_bytes() -> None:
+    by_use = LoadedCollections(9, max_bytes=100)
+    first, second, third = Kept(memory_bytes=60), Kept(memory_bytes=30), Kept(memory_bytes=60)
+    for collection in (first, second, second, first):
+        by_use.use(collection)
+    assert len(by_use) == 2
+    second.memory_bytes = 45  # it has grown
+    by_use.use(second)
+    assert (first.unloaded, second.unloaded) == (True, False)
+    by_use.use(third)
+    assert (second.unloaded, third.unloaded) == (True, False)
+    by_use.forget(third)
+    alone = Kept(memory_bytes=101)
+    by_use.use(alone)
+    assert not alone.unloaded, "what a call uses stays"
 
 
 def test_without_a_limit_nothing_is_unloaded() -> None:

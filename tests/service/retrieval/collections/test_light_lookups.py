@@ -1,0 +1,92 @@
+"""A small collection is answered from memory, also after a start, and whatever was asked before."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from service.request_trace import PLACES
+from tests.running import RunningService
+from tests.waiting import until
+
+DOCUMENTS, WIDTH = 9000, 48
+QUERIES = np.random.default_rng(5).standard_normal((30, WIDTH)).tolist()
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with a collection whose keys are in a sealed file."""
+    directory = tmp_path_factory.mktemp("light")
+    keys = np.random.default_rng(4).standard_normal((DOCUMENTS, WIDTH)).round(3).tolist()
+    documents = [{"id": f"{i}", "key_vector": key, "value": f"text {i}"} for i, key in enumerate(keys)]
+    with RunningService(data_dir=directory, encoder="none") as running, running.client() as client:
+        client.put("/v1/collections/c", json={}).raise_for_status()
+        client.post("/v1/collections/c/documents", json={"documents": documents}).raise_for_status()
+        collection = running.app.state.parts.catalogue.collection("c")
+        collection.tidy_if_idle()
+        collection.tidy_if_idle()
+        until(lambda: list(directory.glob("softkv.sealed-*.block")))
+    return directory
+
+
+@pytest.fixture
+def restarted(stored: Path) -> Iterator[RunningService]:
+    """The service on the stored collection, at rest."""
+    with RunningService(data_dir=stored, encoder="none") as running:
+        running.wait_until_ready()
+        collection = running.app.state.parts.catalogue.collection("c")
+        until(lambda: not collection.compaction.running)
+        yield running
+
+
+def places(client: httpx.Client) -> dict[str, float]:
+    """Return how many lookups were answered in each place."""
+    found = re.findall(r'^softkv_lookups_total{place="(.*)"} (.*)$', client.get("/metrics").text, re.MULTILINE)
+    assert {place for place, _ in found} == PLACES.keys()
+    return {place: float(number) for place, number in found}
+
+
+def ask(client: httpx.Client, **options: object) -> list[dict[str, Any]]:
+    """Return the answers to all queries, each asked for itself."""
+    answers = [client.post("/v1/collections/c/attend", json={"query": query, **options}) for query in QUERIES]
+    return [answer.raise_for_status().json() for answer in answers]
+
+
+def test_questions_that_differ_are_answered_by_the_event_loop_after_a_start(restarted: RunningService) -> None:
+    with restarted.client() as client:
+        before = places(client)
+        ask(client)
+        after = places(client)
+    assert {place: after[place] - before[place] for place in PLACES if after[place] != before[place]} == {
+        "loop": len(QUERIES)
+    }
+
+
+def test_documents_that_are_not_in_memory_are_read_in_a_thread_after_one_lookup(restarted: RunningService) -> None:
+    catalogue = restarted.app.state.parts.catalogue
+    with restarted.client() as client:
+        expected = ask(client, top_k=3)
+        catalogue.store.cached_texts.forget(range(10**6))
+        before = places(client)
+        answered = ask(client, top_k=3)
+        after = places(client)
+    assert [answer["matches"] for answer in answered] == [answer["matches"] for answer in expected]
+    changed = {place: after[place] - before[place] for place in PLACES if after[place] != before[place]}
+    assert changed.keys() <= {"loop", "loop and thread"}
+    assert changed["loop and thread"] > len(QUERIES) / 2
+
+
+def test_documents_that_are_deleted_leave_memory(restarted: RunningService) -> None:
+    cached = restarted.app.state.parts.catalogue.store.cached_texts
+    with restarted.client() as client:
+        rows = [row for row, document in cached._by_row.items() if document.id in ("1", "2")]
+        assert len(rows) == 2
+        client.delete("/v1/collections/c/documents/1").raise_for_status()
+        client.put("/v1/collections/c/documents/2", json={"key_vector": [1] * WIDTH}).raise_for_status()
+    assert not cached.get(rows)
