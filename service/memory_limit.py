@@ -1,4 +1,4 @@
-"""How much memory this process may take: that of the machine, or of the control groups that it is in."""
+"""The limit of the memory of this process: that of the machine, or of its control groups."""
 
 from __future__ import annotations
 

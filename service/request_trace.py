@@ -23,8 +23,8 @@ Queue = Literal["encode", "scan"]
 QUEUES: tuple[Queue, ...] = ("encode", "scan")
 """The stages that have a queue."""
 
-Place = Literal["loop", "loop and thread", "bounds", "keys", "store", "refused"]
-PLACES: dict[Place, str] = {
+LookupPath = Literal["loop", "loop and thread", "bounds", "keys", "store", "refused"]
+LOOKUP_PATHS: dict[LookupPath, str] = {
     "loop": "the event loop answered them, from memory",
     "loop and thread": "the event loop, but a thread read documents that were not in memory",
     "bounds": "a thread, because they are many, read many keys or documents, or have a bias, groups or sums",
@@ -32,7 +32,7 @@ PLACES: dict[Place, str] = {
     "store": "a thread, because a write is being shown, documents have expired, or the store keeps nothing in memory",
     "refused": "a thread, because the event loop refused one of them, or its filter is costly",
 }
-"""Where the lookups of a batch were answered, and why."""
+"""The threads that answer the lookups of a batch, with the reasons."""
 
 
 class Listener(Protocol):
@@ -50,8 +50,8 @@ class Listener(Protocol):
     def record_answer(self, method: str, total_variation: float) -> None:
         """Record the method by which an answer was computed, and its proven error bound (total variation)."""
 
-    def record_lookups(self, place: Place, number: int) -> None:
-        """Record where the lookups of a batch were answered."""
+    def record_lookups(self, path: LookupPath, number: int) -> None:
+        """Record the thread that answered the lookups of a batch."""
 
 
 class NullListener:
@@ -69,7 +69,7 @@ class NullListener:
     def record_answer(self, method: str, total_variation: float) -> None:
         """Ignore the event."""
 
-    def record_lookups(self, place: Place, number: int) -> None:
+    def record_lookups(self, path: LookupPath, number: int) -> None:
         """Ignore the event."""
 
 

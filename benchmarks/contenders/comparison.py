@@ -21,7 +21,7 @@ from benchmarks.contenders.store import Store, Way, seconds_to_first_answer, siz
 from benchmarks.keys import near
 
 FILTERS = (None, 1, 50)
-QUERIES = 256
+QUERIES = 1000
 QUESTIONS = 20_000  # more than the service keeps the vectors of: none is answered from its cache
 
 Maker = Callable[[Path], Store]
@@ -84,7 +84,7 @@ def compared(
     callers: Callers,
     without: Collection[str] = (),
 ) -> Outcome:
-    """Load `size` documents into each store, call all in turns, and restart each `starts` times.
+    """Load `size` documents into each store, start each anew, call all in turns, and start each `starts` times more.
 
     Args:
         size: the number of documents.
@@ -103,9 +103,13 @@ def compared(
             directory = data / str(size) / name
             directory.mkdir(parents=True, exist_ok=True)
             store = make(directory)
+            with store.server:
+                store.wait_until_started()
+                seconds = loaded(store, documents, directory / "loaded.json")
+            # Users ask servers that were started on stored data.
             running.enter_context(store.server)
             store.wait_until_started()
-            seconds = loaded(store, documents, directory / "loaded.json")
+            wait_until_idle(store.pid)
             ways = [way for way in store.ways(queries, FILTERS) if way.name not in without]
             holdings.append(Holding(store, ways, seconds))
             print(f"{size:,} documents: {name} has them after {seconds:.1f} s", file=sys.stderr)
@@ -151,7 +155,7 @@ def recalled(way: Way, answers: Mapping[int, bytes], nearest: Sequence[set[str]]
 
 
 def by_text(size: int, checkouts: Mapping[str, Path | None], connections: Sequence[int], callers: Callers) -> Outcome:
-    """Ask softkv with texts, no two alike; the recall is of up to 256 answers.
+    """Ask softkv with texts, no two alike; the recall is of up to 1,000 answers.
 
     Args:
         size: the number of documents.

@@ -23,7 +23,7 @@ from starlette.types import Scope
 
 from service.api.problems.table import OF_STATUS, TABLE
 from service.encoding import FAILURES, ProviderCounts
-from service.request_trace import PLACES, QUEUES, STAGES, Place, Queue, RequestTrace, Stage
+from service.request_trace import LOOKUP_PATHS, QUEUES, STAGES, LookupPath, Queue, RequestTrace, Stage
 from service.retrieval.collections import ClusterStatus
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class Meters:
             buckets=VARIATIONS,
         )
 
-        self.lookups = counter("lookups", "Lookups of collections, by where they were answered.", "place")
+        self.lookups = counter("lookups", "Lookups of collections, by the thread that answered them.", "path")
         self.collections = gauge("collections", "Collections.")
         self.loaded = gauge("collections_loaded", "Collections whose keys are in memory.")
         self.documents = gauge("documents", "Documents that can be attended to, in all collections.")
@@ -120,7 +120,7 @@ class Meters:
         self._waits = {queue: self.waits.labels(queue) for queue in QUEUES}
         self._sizes = {queue: self.sizes.labels(queue) for queue in QUEUES}
         self._stages = {stage: self.stages.labels(stage) for stage in STAGES}
-        self._places = {place: self.lookups.labels(place) for place in PLACES}
+        self._lookup_paths = {path: self.lookups.labels(path) for path in LOOKUP_PATHS}
         self._servers = set[str]()
         self._series: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
@@ -153,9 +153,9 @@ class Meters:
         """Record the proven error bound (total variation) of an answer, by the method that computed it."""
         self.variation.labels(method).observe(total_variation)
 
-    def record_lookups(self, place: Place, number: int) -> None:
-        """Count the lookups of a batch, by where they were answered."""
-        self._places[place].inc(number)
+    def record_lookups(self, path: LookupPath, number: int) -> None:
+        """Count the lookups of a batch, by the thread that answered them."""
+        self._lookup_paths[path].inc(number)
 
     def set_cluster(self, shards: ClusterStatus) -> None:
         """Set the metrics of the shard servers. Unknown numbers are NaN, and removed servers get no series."""

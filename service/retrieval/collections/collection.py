@@ -61,7 +61,7 @@ MAX_UNLOADED_DOCUMENTS = 2**14
 """A collection of more documents stays in memory, because reading its keys again takes longer than a moment."""
 
 TEXTS_AT_ONCE = 256
-"""How many documents are read at a time in advance."""
+"""The number of documents that are read at a time, before an answer names them."""
 
 
 class Collection(Handle):

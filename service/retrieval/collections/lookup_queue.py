@@ -17,7 +17,7 @@ import structlog
 from attention.errors import AttentionError
 from attention.kernels import one_thread
 from attention.lookup import Answer, Question, answers
-from service.request_trace import Place, Stage, Wait, batch_stage, time_stage
+from service.request_trace import LookupPath, Stage, Wait, batch_stage, time_stage
 from service.retrieval.collections.snapshot import (
     LIGHT,
     SHARED,
@@ -47,7 +47,7 @@ LIGHT_COMPONENTS = 2**22
 hand-over to a thread and back takes a third of that, and longer while the threads have other work.
 """
 FEW = 4
-"""A light batch has at least so many questions, if more wait: a thread reads the keys once for many."""
+"""The least limit of a light batch while more questions wait: a thread reads the keys once for many."""
 LIGHT_QUESTIONS, LIGHT_DOCUMENTS = 16, 256  # of a light batch, each of which takes about a hundredth of a millisecond
 MAX_BATCH_QUESTIONS = 256  # a longer scan would delay its queries more than a batch of their own
 MAX_BATCH_DOCUMENTS = 4096  # documents read for one batch
@@ -124,14 +124,14 @@ class PendingLookup:
 
 @dataclass(frozen=True, eq=False)
 class Unanswered:
-    """A batch that the event loop did not answer to the end.
+    """What a thread has to know of a batch that the event loop did not answer.
 
     Attributes:
-        place: where it is answered, and why.
+        path: the thread that answers it, and why.
         snapshot, answers: the answers to its questions, if they are known, and the snapshot that they are of.
     """
 
-    place: Place
+    path: LookupPath
     snapshot: Snapshot | None = None
     answers: Sequence[Answer] = ()
 
@@ -285,8 +285,8 @@ class LookupQueue:
             return 0
         return min(LIGHT_QUESTIONS, self.light_components // max(1, view.n * (view.dimension or 1)))
 
-    def _place(self, batch: Sequence[PendingLookup], snapshot: Snapshot | None) -> Place:
-        """Return where a batch is answered: "loop" if it is light."""
+    def _choose_path(self, batch: Sequence[PendingLookup], snapshot: Snapshot | None) -> LookupPath:
+        """Return the path of a batch: "loop" if it is light."""
         size, read = sum(pending.size for pending in batch), sum(pending.read for pending in batch)
         if read > LIGHT_DOCUMENTS or not all(pending.plain for pending in batch):
             return "bounds"
@@ -301,16 +301,16 @@ class LookupQueue:
         """Answer a light batch in this thread, that of the event loop, and return None; else what is known by then."""
         view = snapshot.view
         snapshot, began = replace(snapshot, evaluation=LIGHT), time.perf_counter()
-        known = Unanswered("refused")
+        unanswered = Unanswered("refused")
         try:
             plans = [pending.plan(snapshot) for pending in batch]
             with one_thread():
                 all_answers = answers(view, [one for planned in plans for one in planned.questions])
             scanned, remaining = time.perf_counter(), iter(all_answers)
-            known = Unanswered("loop and thread", snapshot, all_answers)
+            unanswered = Unanswered("loop and thread", snapshot, all_answers)
             outcomes = [planned.finish(list(islice(remaining, len(planned.questions)))) for planned in plans]
         except (AttentionError, MaskError, RetrievalError, StorageError):
-            return known  # something is not in memory, or a lookup fails: a thread finds out which one, and why
+            return unanswered  # something is not in memory, or a lookup fails: a thread finds out which one, and why
         except Exception:
             log.exception("a light lookup failed unexpectedly, a thread tries again")
             return Unanswered("refused")
@@ -341,20 +341,20 @@ class LookupQueue:
                 batch = self._next_batch(few if few >= FEW else MAX_BATCH_QUESTIONS)
                 if not batch:
                     break
-                place = self._place(batch, snapshot)
-                if place == "loop" and self._finishing is not None and not self._finishing.done():
+                path = self._choose_path(batch, snapshot)
+                if path == "loop" and self._finishing is not None and not self._finishing.done():
                     await self._finishing  # its callers came first, and light batches would hold up its thread
                     snapshot = self._memory_snapshot()
-                    place = self._place(batch, snapshot)
-                known = Unanswered(place)
-                if place == "loop" and snapshot is not None:
+                    path = self._choose_path(batch, snapshot)
+                unanswered = Unanswered(path)
+                if path == "loop" and snapshot is not None:
                     answered = self._answer_light(batch, snapshot)
                     if answered is None:
                         await asyncio.sleep(0)  # lets the answers be sent, and others arrive
                         continue
-                    known = answered
-                batch[0].wait.trace.listener.record_lookups(known.place, len(batch))
-                scanned = await self._scan_batch(batch, known)
+                    unanswered = answered
+                batch[0].wait.trace.listener.record_lookups(unanswered.path, len(batch))
+                scanned = await self._scan_batch(batch, unanswered)
                 if _is_long(batch) and not isinstance(scanned, list):
                     # A long batch has threads of its own, so the next batch does not wait for it.
                     finishing = asyncio.create_task(self._finish(batch, scanned))
@@ -401,20 +401,20 @@ class LookupQueue:
         scanned = self._scan([pending], Evaluation(gone=pending.future.done))
         return scanned if isinstance(scanned, list) else scanned.finish()
 
-    def _next_batch(self, most: int = MAX_BATCH_QUESTIONS) -> list[PendingLookup]:
+    def _next_batch(self, limit: int = MAX_BATCH_QUESTIONS) -> list[PendingLookup]:
         """Take the next batch, fairly among callers; a lookup that reads many documents is a batch of its own.
 
         Args:
-            most: the most questions, if all lookups of the batch are plain.
+            limit: the most questions, if all lookups of the batch are plain.
         """
         batch, size, read = list[PendingLookup](), 0, 0
         while (head := self._waiting.next()) is not None:
             _, pending = head
             if not pending.plain:
-                most = MAX_BATCH_QUESTIONS  # a thread answers them
+                limit = MAX_BATCH_QUESTIONS  # a thread answers them
             size, read = size + pending.size, read + pending.read
             # The first lookup is taken whatever its size, so that one that is too large alone is still answered.
-            if batch and not pending.future.done() and (size > most or read > MAX_BATCH_DOCUMENTS):
+            if batch and not pending.future.done() and (size > limit or read > MAX_BATCH_DOCUMENTS):
                 break
             self._waiting.take()
             if pending.future.done():
@@ -425,11 +425,13 @@ class LookupQueue:
         return batch
 
     async def _scan_batch(
-        self, batch: Sequence[PendingLookup], known: Unanswered | None = None
+        self, batch: Sequence[PendingLookup], unanswered: Unanswered | None = None
     ) -> ScannedBatch | Outcomes:
         """Scan the keys once for a batch; return the scanned batch, or a result or an error for each lookup."""
         try:
-            return await asyncio.wrap_future(LOOKUPS.submit(partial(self._scan, batch, known=known), self._name))
+            return await asyncio.wrap_future(
+                LOOKUPS.submit(partial(self._scan, batch, unanswered=unanswered), self._name)
+            )
         except (RetrievalError, StorageError) as error:  # from the collection or the file: fails all lookups
             return [error] * len(batch)
         except Exception as error:  # from one of the lookups
@@ -452,15 +454,15 @@ class LookupQueue:
         return [outcome for one in batch for outcome in await self._finish_batch([one], await self._scan_batch([one]))]
 
     def _scan(
-        self, batch: Sequence[PendingLookup], evaluation: Evaluation = SHARED, known: Unanswered | None = None
+        self, batch: Sequence[PendingLookup], evaluation: Evaluation = SHARED, unanswered: Unanswered | None = None
     ) -> ScannedBatch | Outcomes:
         for _ in range(MAX_RETRIES):
             with suppress(SnapshotGone):
-                return self._scan_once(batch, evaluation, known)
-        return self._scan_once(batch, evaluation, known)
+                return self._scan_once(batch, evaluation, unanswered)
+        return self._scan_once(batch, evaluation, unanswered)
 
     def _scan_once(
-        self, batch: Sequence[PendingLookup], evaluation: Evaluation, known: Unanswered | None
+        self, batch: Sequence[PendingLookup], evaluation: Evaluation, unanswered: Unanswered | None
     ) -> ScannedBatch | Outcomes:
         with ExitStack() as stack:
             snapshot = replace(stack.enter_context(self._snapshot()), evaluation=evaluation)
@@ -469,8 +471,12 @@ class LookupQueue:
                 one for planned in plans if not isinstance(planned, Exception) for one in planned.questions
             ]
             with batch_stage([pending.wait for pending in batch], len(all_questions)):
-                if known is not None and known.holds(snapshot) and len(known.answers) == len(all_questions):
-                    all_answers = list(known.answers)
+                if (
+                    unanswered is not None
+                    and unanswered.holds(snapshot)
+                    and len(unanswered.answers) == len(all_questions)
+                ):
+                    all_answers = list(unanswered.answers)
                 else:
                     all_answers = answers(snapshot.view, all_questions)
             listener = batch[0].wait.trace.listener

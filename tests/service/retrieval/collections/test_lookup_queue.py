@@ -22,6 +22,7 @@ from service.retrieval.collections import snapshot as snapshots
 from service.retrieval.queries import Options, attend_collection, compare_collection, sweep_collection
 from service.storage import DocumentDamaged, DocumentRecord, SQLiteStore
 from tests.service.retrieval.making import texts, wait_until_gone
+from tests.waiting import until
 
 PATIENCE = 60
 RNG = np.random.default_rng(3)
@@ -410,7 +411,9 @@ def light(catalogue, monkeypatch):
         return real(view, questions)
 
     monkeypatch.setattr(lookups, "answers", watched)
-    catalogue.collection("c").lookups.light_components = lookups.LIGHT_COMPONENTS
+    collection = catalogue.collection("c")
+    until(lambda: not collection.compaction.running)  # while it takes a state of the store, threads answer
+    collection.lookups.light_components = lookups.LIGHT_COMPONENTS
     return threads
 
 

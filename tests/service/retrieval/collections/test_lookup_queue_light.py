@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 
-from service.request_trace import PLACES
+from service.request_trace import LOOKUP_PATHS
 from tests.running import RunningService
 from tests.waiting import until
 
@@ -45,11 +45,11 @@ def restarted(stored: Path) -> Iterator[RunningService]:
         yield running
 
 
-def places(client: httpx.Client) -> dict[str, float]:
-    """Return how many lookups were answered in each place."""
-    found = re.findall(r'^softkv_lookups_total{place="(.*)"} (.*)$', client.get("/metrics").text, re.MULTILINE)
-    assert {place for place, _ in found} == PLACES.keys()
-    return {place: float(number) for place, number in found}
+def paths(client: httpx.Client) -> dict[str, float]:
+    """Return how many lookups were answered in each path."""
+    found = re.findall(r'^softkv_lookups_total{path="(.*)"} (.*)$', client.get("/metrics").text, re.MULTILINE)
+    assert {path for path, _ in found} == LOOKUP_PATHS.keys()
+    return {path: float(number) for path, number in found}
 
 
 def ask(client: httpx.Client, **options: object) -> list[dict[str, Any]]:
@@ -60,10 +60,10 @@ def ask(client: httpx.Client, **options: object) -> list[dict[str, Any]]:
 
 def test_questions_that_differ_are_answered_by_the_event_loop_after_a_start(restarted: RunningService) -> None:
     with restarted.client() as client:
-        before = places(client)
+        before = paths(client)
         ask(client)
-        after = places(client)
-    assert {place: after[place] - before[place] for place in PLACES if after[place] != before[place]} == {
+        after = paths(client)
+    assert {path: after[path] - before[path] for path in LOOKUP_PATHS if after[path] != before[path]} == {
         "loop": len(QUERIES)
     }
 
@@ -73,11 +73,11 @@ def test_documents_that_are_not_in_memory_are_read_in_a_thread_after_one_lookup(
     with restarted.client() as client:
         expected = ask(client, top_k=3)
         catalogue.store.cached_texts.forget(range(10**6))
-        before = places(client)
+        before = paths(client)
         answered = ask(client, top_k=3)
-        after = places(client)
+        after = paths(client)
     assert [answer["matches"] for answer in answered] == [answer["matches"] for answer in expected]
-    changed = {place: after[place] - before[place] for place in PLACES if after[place] != before[place]}
+    changed = {path: after[path] - before[path] for path in LOOKUP_PATHS if after[path] != before[path]}
     assert changed.keys() <= {"loop", "loop and thread"}
     assert changed["loop and thread"] > len(QUERIES) / 2
 
