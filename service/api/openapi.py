@@ -188,7 +188,7 @@ Link = dict[str, Any]
 CREATED = {"name": "$response.body#/name"}
 HERE = {"name": "$request.path.name"}
 THIS = HERE | {"id": "$request.path.id"}
-OF_A_COLLECTION = (
+LINKED_OPERATIONS = (
     "get_collection",
     "patch_collection",
     "delete_collection",
@@ -220,7 +220,7 @@ def _asking(query: str, parameters: dict[str, str]) -> dict[str, Link]:
 
 # operation → name of the link → link, for every successful answer
 LINKS: dict[str, dict[str, Link]] = {
-    "put_collection": {operation: _to(operation, CREATED) for operation in OF_A_COLLECTION},
+    "put_collection": {operation: _to(operation, CREATED) for operation in LINKED_OPERATIONS},
     "list_collections": {"get_collection": _to("get_collection", {"name": "$response.body#/collections/0/name"})},
     "get_collection": {"query_documents": _to("query_documents", CREATED)},
     "put_document": {

@@ -1,4 +1,4 @@
-"""Models of the calls `attend` and `sweep`: queries, options and answers."""
+"""Models of the calls `attend` and `sweep`: queries and options."""
 
 from __future__ import annotations
 
