@@ -175,7 +175,7 @@ def plain_environment() -> dict[str, str]:
 @pytest.mark.end_to_end
 @pytest.mark.install
 def test_each_has_its_folder_as_it_is_now(dist: Path) -> None:
-    contents = {re.split(r"-\d", path.name)[0]: ZipFile(path).namelist() for path in dist.iterdir()}
+    contents = {re.split(r"-\d", path.name)[0]: ZipFile(path).namelist() for path in dist.glob("*.whl")}
     assert contents.keys() == DISTRIBUTIONS
     folders = {
         name: {file.split("/")[0] for file in files if ".dist-info" not in file} for name, files in contents.items()
