@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from haystack import Document
@@ -206,6 +206,6 @@ def _call_collection(
         return (yield from build(source.place, *args, **kwargs))
 
 
-def _field_type(types: list[str]) -> str:
+def _field_type(types: Sequence[str]) -> str:
     """Return Haystack's name of a field's type."""
     return next((word for word, all_of in _FIELD_TYPES if set(types) <= all_of), "keyword")
