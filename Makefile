@@ -12,7 +12,8 @@ PIP := -m pip install $(shell [ -t 2 ] || echo --quiet) --disable-pip-version-ch
 UV ?=
 create = $(if $(UV),$(UV) venv --quiet --seed --allow-existing --python $(1) $(2),$(1) -m venv $(2))
 # uv would take an editable installation from its cache, and build no library of kernels; pip always builds.
-install = $(if $(UV),$(UV) pip install --quiet --refresh-package softkv-core --python $(1)/bin/python,$(1)/bin/python $(PIP))
+UV_FLAGS := --quiet --refresh-package softkv-core
+install = $(if $(UV),$(UV) pip install $(UV_FLAGS) --python $(1)/bin/python,$(1)/bin/python $(PIP))
 CONTAINER ?= $(shell command -v podman || command -v docker || echo docker)
 CONTAINER_BUILD_FLAGS ?= $(if $(findstring podman,$(CONTAINER)),--format docker)
 # make image FULL=1: with torch and sentence-transformers.
