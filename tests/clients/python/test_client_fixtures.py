@@ -46,8 +46,17 @@ def test_each_client_returns_the_answers_of_the_service(softkv_client, expected,
     for name in {case["collection"] for case in story if "collection" in case}:
         with suppress(Error):
             softkv_client.collection(name).drop()
-    assert unlike(story, map(bare, came), map(bare, answers)) == []
+    assert unlike(story, map(alone, came), map(alone, answers)) == []
     assert unlike(story, map(told, answers), (case.get("error") for case in story)) == []
+
+
+def alone(outcome: dict[str, Any]) -> Any:
+    """Return an outcome without the names of other collections, which a service of several tests has."""
+    outcome = bare(outcome)
+    error = outcome.get("error") if isinstance(outcome, dict) else None
+    if not error or error["code"] != "collection_not_found":
+        return outcome
+    return outcome | {"error": error | {"detail": error["detail"].partition(": use one of")[0]}}
 
 
 def told(outcome: dict[str, Any]) -> dict[str, str] | None:
