@@ -193,7 +193,7 @@ class Settings(BaseSettings):
     max_loaded_bytes: Annotated[int | None, LIMITS] = Field(
         None,
         ge=0,
-        description="the most bytes of their keys; if unset, a quarter of the memory that the process may take",
+        description="the most bytes of keys of small collections in memory; if unset, a quarter of the memory limit",
     )
     max_connections: Annotated[int, LIMITS] = Field(
         1000, ge=1, description="the most [open connections](limits.md#slow-clients)"

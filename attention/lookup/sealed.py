@@ -502,7 +502,7 @@ def unseal(path: Path, min_file_bytes: int = 0) -> SealedBlock:
 
     Args:
         path: the name of the file.
-        min_file_bytes: a block with an array of so many bytes stays in the file, which is only mapped; see `Limits`.
+        min_file_bytes: if an array has this many bytes or more, the file is mapped; else it is read into memory.
 
     Raises:
         SealedError: a byte differs from what was written, or another version wrote the file.

@@ -75,9 +75,9 @@ def test_serve_and_doctor_give_the_reason_if_kernels_are_missing(
 ) -> None:
     environment, reason = elsewhere
     choosing = [sys.executable, "-c", "from service.kernels import choose_kernels; choose_kernels(None)"]
-    said = subprocess.run(choosing, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
-    assert "NumPy answers, more slowly than the kernels in C would" in said
-    assert reason in said
+    logged = subprocess.run(choosing, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True).stdout
+    assert "NumPy answers, more slowly than the kernels in C would" in logged
+    assert reason in logged
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         # In a folder of its own, because Python imports from the current one first.

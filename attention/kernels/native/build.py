@@ -5,7 +5,7 @@ Python of a platform. It holds the code for every kind of processor of the platf
 a system compiler.
 
 In a checkout of the repository a library is compiled once, into `dist/kernels/`. Its name there has a digest of all it
-is made from. Environments, wheels and images copy it from there.
+is made from. Environments and wheels copy it from there. An image compiles its own.
 """
 
 from __future__ import annotations

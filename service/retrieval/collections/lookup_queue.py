@@ -124,7 +124,7 @@ class PendingLookup:
 
 @dataclass(frozen=True, eq=False)
 class Unanswered:
-    """What a thread has to know of a batch that the event loop did not answer.
+    """A batch that the event loop leaves to a thread.
 
     Attributes:
         path: the thread that answers it, and why.

@@ -68,8 +68,8 @@ def test_an_environment_without_kernels_does_not_change_another(checkout: Path, 
     else:
         for name in order.split(", "):
             ended(installing(checkout, name, **variables[name]))
-    found = {name: len(list((checkout / name).rglob(LIBRARY))) for name in variables}
-    assert found == {"with": 1, "without": 0}
+    libraries = {name: len(list((checkout / name).rglob(LIBRARY))) for name in variables}
+    assert libraries == {"with": 1, "without": 0}
 
 
 def test_two_editable_installations_at_once_compile_one_library(checkout: Path) -> None:

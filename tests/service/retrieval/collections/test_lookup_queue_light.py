@@ -47,9 +47,9 @@ def restarted(stored: Path) -> Iterator[RunningService]:
 
 def paths(client: httpx.Client) -> dict[str, float]:
     """Return how many lookups were answered in each path."""
-    found = re.findall(r'^softkv_lookups_total{path="(.*)"} (.*)$', client.get("/metrics").text, re.MULTILINE)
-    assert {path for path, _ in found} == LOOKUP_PATHS.keys()
-    return {path: float(number) for path, number in found}
+    series = re.findall(r'^softkv_lookups_total{path="(.*)"} (.*)$', client.get("/metrics").text, re.MULTILINE)
+    assert {path for path, _ in series} == LOOKUP_PATHS.keys()
+    return {path: float(number) for path, number in series}
 
 
 def ask(client: httpx.Client, **options: object) -> list[dict[str, Any]]:
