@@ -125,18 +125,21 @@ def _open(settings: Settings, limits: Limits | None, wait_seconds: float, stoppe
 def _wait_for_store(address: str, seconds: float, stopped: Event) -> SharedStore:
     """Open the store in a database; while the server cannot be reached, try again.
 
+    The wait begins when the first attempt has failed, so that it is always reported, however long that attempt took.
+
     Raises:
         StoreUnavailable: the server could not be reached within `seconds`.
         StoreRefused: the server refuses this user, password or database.
         StoreClosed: `stopped` was set.
     """
-    started, next_line, pause = time.monotonic(), 0.0, _SHORTEST_PAUSE
+    started, next_line, pause = 0.0, 0.0, _SHORTEST_PAUSE
     while True:
         try:
             store = open_shared(address)
         except StoreRefused:
             raise
         except StoreUnavailable as error:
+            started = started or time.monotonic()
             waited = time.monotonic() - started
             if waited >= seconds:
                 raise StoreUnavailable(

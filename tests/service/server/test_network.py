@@ -50,9 +50,14 @@ def local_addresses(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @contextmanager
 def started(folder: Path, **settings: Any) -> Iterator[tuple[RunningService, httpx.Client]]:
+    """Start a service at a port that no connection of this machine uses at any of its addresses."""
     settings = {"data_dir": folder, "encoder": "none"} | settings
-    with RunningService(**settings) as running, running.client() as client:
-        yield running, client
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # the service may listen there too
+        reserved.bind(("", 0))
+        settings = {"port": reserved.getsockname()[1]} | settings
+        with RunningService(**settings) as running, running.client() as client:
+            yield running, client
 
 
 @pytest.fixture
