@@ -194,13 +194,16 @@ def estimate_size(content: Any) -> int:
 
     Only the first element of a list is measured.
     """
+    kind = type(content)
+    if kind in SCALARS:
+        return 1
+    if kind is str:
+        return 1 + len(content) // 8
     if isinstance(content, dict):
-        return sum(map(estimate_size, content.values()))
-    if isinstance(content, list | tuple):
+        return sum(1 if type(value) in SCALARS else estimate_size(value) for value in content.values())
+    if isinstance(content, (list, tuple)):
         return len(content) * (1 + estimate_size(content[0])) if content else 1
-    if isinstance(content, np.ndarray):
-        return content.size
-    return 1 + len(content) // 8 if isinstance(content, str) else 1
+    return content.size if isinstance(content, np.ndarray) else 1
 
 
 def serialise_parts(content: Any) -> Iterator[bytes]:
@@ -248,6 +251,7 @@ def pick(source: object, *names: str) -> dict[str, Any]:
 NDJSON = "application/x-ndjson"
 COMPRESSION = 9  # of gzip's levels
 MIN_COMPRESSED_BYTES = 4096  # bytes
+SCALARS = frozenset((float, int, bool, type(None)))
 LARGE_ANSWER = 16 * 1024  # as of `estimate_size`: a millisecond of serialising
 
 
