@@ -398,7 +398,11 @@ class KernelsInC:
             output(reals, pointers.F64),
             output(indices, pointers.I64),
         )
-        return [RowMasses.of(*parts, n) for parts in zip(reals, indices, strict=True)]
+        counts = n + HEAVIEST  # the attributes of `RowMasses` lie one after another, in their order
+        return [
+            RowMasses(real[:n], real[n : 2 * n], real[2 * n :], index[:n], index[n:counts], index[counts:])
+            for real, index in zip(reals, indices, strict=True)
+        ]
 
     def softmax_masses(self, similarities: F64, temperature: float) -> tuple[F64, F64]:
         """Return softmax masses and their sums; see `Kernels.softmax_masses`."""

@@ -369,17 +369,6 @@ class RowMasses(NamedTuple):
     heavy: I64
     counts: I64
 
-    @classmethod
-    def of(cls, reals: F64, indices: I64, n: int) -> RowMasses:
-        """Return the parts of float64[2n + 3] and of int64[n + 128 + 2] by their names.
-
-        Args:
-            reals, indices: the attributes one after another, in their order.
-            n: the number of rows.
-        """
-        counts = n + HEAVIEST
-        return cls(reals[:n], reals[n : 2 * n], reals[2 * n :], indices[:n], indices[n:counts], indices[counts:])
-
 
 FLOAT_ROWS, FLOAT_CHUNK = 128, 64
 """In sums over rows, `blend_rows` and `pull_rows` add at most this many numbers of float32 one after the other, then in

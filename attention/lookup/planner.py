@@ -201,7 +201,7 @@ def _view_of(memory: Memory | AnyView | Sequence[View]) -> AnyView:
     """
     if isinstance(memory, Memory):
         return memory.view
-    return memory if is_view(memory) else View.merged(cast("Sequence[View]", memory))
+    return memory if isinstance(memory, View) or is_view(memory) else View.merged(cast("Sequence[View]", memory))
 
 
 def _mask_of(view: AnyView, mask: AnyMask | NDArray[np.bool_] | None) -> AnyMask | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import cast
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +74,10 @@ class Question:
             view that is queried. The null key has none.
         weigh_all: whether the answer has the weight of every document.
 
+    Attributes:
+        vector: the query as float64[d].
+        cap: the largest number of documents that the answer lists, apart from further ties with the last one.
+
     Raises:
         ShapeError: the query is not a vector.
         ParameterError: a number is out of its range, a name is unknown, or `Auto` or `top_p` does not apply.
@@ -91,12 +94,15 @@ class Question:
     max_error: float | None = None
     bias: AnyBias | None = None
     weigh_all: bool = False
+    vector: F64 = field(init=False, repr=False, compare=False)
+    cap: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         query = _vector(self.query)
         if not np.isfinite(query).all():
             raise ParameterError("query must be finite: it holds NaN or infinity")
         object.__setattr__(self, "query", query)
+        object.__setattr__(self, "vector", query)
         if self.normaliser not in NORMALISERS:
             raise ParameterError(f"normaliser must be one of {', '.join(NORMALISERS)}, got {self.normaliser!r}")
         if isinstance(self.temperature, Auto):
@@ -120,6 +126,8 @@ class Question:
             object.__setattr__(self, "null", float(self.null))
         if self.top_k is not None and not (isinstance(self.top_k, int | np.integer) and self.top_k >= 0):
             raise ParameterError(f"top_k must be a whole number, 0 or more, got {self.top_k!r}")
+        default = TOP_K if self.top_p is None else TOP_K_WITH_TOP_P
+        object.__setattr__(self, "cap", default if self.top_k is None else self.top_k)
         if self.top_p is not None and not (_is_finite(self.top_p) and 0 < self.top_p <= 1):
             raise ParameterError(f"top_p must be above 0 and at most 1, got {self.top_p!r}")
         if self.max_error is not None and not (_is_finite(self.max_error) and self.max_error > 0):
@@ -129,19 +137,7 @@ class Question:
                 f"bias must be a Bias, got {type(self.bias).__name__}: make it with Bias.of(view, numbers, addends)"
             )
 
-    @cached_property
-    def vector(self) -> F64:
-        """The query as float64[d]."""
-        return cast("F64", self.query)
-
-    @cached_property
-    def cap(self) -> int:
-        """The largest number of documents that the answer lists, apart from further ties with the last one."""
-        if self.top_k is not None:
-            return self.top_k
-        return TOP_K if self.top_p is None else TOP_K_WITH_TOP_P
-
-    @cached_property
+    @property
     def weighs_all(self) -> bool:
         """Whether every row that passes the mask has a weight above 0, as with softmax above temperature 0."""
         return self.normaliser == "softmax" and self.temperature != 0

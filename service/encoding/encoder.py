@@ -5,6 +5,7 @@ this machine.
 from __future__ import annotations
 
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -41,19 +42,20 @@ BYTES_PER_TOKEN = 3  # UTF-8: about four in English, three in Chinese, where a c
 
 
 class BatchLimits(Protocol):
-    """The limits of the batches in which a queue hands texts to an encoder."""
+    """The limits of the batches in which a queue hands texts to an encoder. A batch always has at least one text.
+
+    Attributes:
+        texts: the most texts.
+        size: the largest sum of their sizes.
+        may_exceed: whether the last text may exceed that sum.
+    """
+
+    texts: int
+    size: int
+    may_exceed: bool
 
     def size_of(self, text: str) -> int:
         """Return the size of a text, in the unit of these limits."""
-
-    def fits(self, texts: int, size: int, text: str) -> bool:
-        """Return whether a text may join others in a batch.
-
-        Args:
-            texts: how many texts the batch has, at least 1.
-            size: the sum of their sizes.
-            text: the text.
-        """
 
     def learn(self, size: int, seconds: float) -> None:
         """Adjust the limits to a batch of this size, which took `seconds`."""
@@ -66,24 +68,23 @@ class BatchSize:
     at most twice as large. A batch that was not full is ignored, because most of its time may be a fixed cost.
     """
 
+    texts = sys.maxsize
+    may_exceed = True
+
     def __init__(self) -> None:
-        self.characters = FIRST_CHARACTERS
+        self.size = FIRST_CHARACTERS
 
     def size_of(self, text: str) -> int:
         """Return how many characters a text counts for."""
         return len(text) + SPECIAL_TOKEN_CHARACTERS
 
-    def fits(self, texts: int, size: int, text: str) -> bool:
-        """Return whether the batch is not full yet; the last text may exceed the limit."""
-        return size < self.characters
-
     def learn(self, size: int, seconds: float) -> None:
         """Adjust the size to a batch of `size` characters that took `seconds`."""
         target = int(size * BATCH_SECONDS / max(seconds, 1e-6))
         if seconds > BATCH_SECONDS:
-            self.characters = max(min(target, self.characters), MIN_CHARACTERS)
-        elif size >= self.characters:
-            self.characters = min(max(target, self.characters), 2 * self.characters, MAX_CHARACTERS)
+            self.size = max(min(target, self.size), MIN_CHARACTERS)
+        elif size >= self.size:
+            self.size = min(max(target, self.size), 2 * self.size, MAX_CHARACTERS)
 
 
 class FixedLimits:
@@ -94,18 +95,16 @@ class FixedLimits:
         prefix: the text that is put before each text of a batch.
     """
 
+    may_exceed = False
+
     def __init__(self, texts: int, tokens: int, prefix: str = "") -> None:
-        self._texts = texts
-        self._tokens = tokens
+        self.texts = texts
+        self.size = tokens
         self._prefix_tokens = estimate_tokens(prefix)
 
     def size_of(self, text: str) -> int:
         """Return the estimated tokens of a text, with its prefix."""
         return self._prefix_tokens + estimate_tokens(text)
-
-    def fits(self, texts: int, size: int, text: str) -> bool:
-        """Return whether a batch keeps the limits if a text joins it."""
-        return texts < self._texts and size + self.size_of(text) <= self._tokens
 
     def learn(self, size: int, seconds: float) -> None:
         """Do nothing: these limits are the operator's."""

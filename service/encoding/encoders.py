@@ -72,6 +72,7 @@ class LoadingModel(ABC, Generic[Model]):
         model: the model behind the name; two encoders of one model have the same vectors.
         state: `unloaded` until a text needs it, or if its memory was released.
         failure: why it could not be loaded; None unless it failed.
+        queue: the queue of its texts, while it is in memory; None before and after.
 
     Args:
         load: loads the model; blocks.
@@ -95,7 +96,7 @@ class LoadingModel(ABC, Generic[Model]):
         self.state: State = "unloaded" if lazy else "loading"
         self.failure: EncodingError | None = None
         self._load = load
-        self._queue: EncodingQueue[Model] | None = None
+        self.queue: EncodingQueue[Model] | None = None
         self._settled = asyncio.Event()
         self._loading: asyncio.Task[None] | None = None
         self._failed_at = 0.0
@@ -104,7 +105,7 @@ class LoadingModel(ABC, Generic[Model]):
     @property
     def encoder(self) -> Model | None:
         """The model, while it is in memory; None before and after."""
-        return None if self._queue is None else self._queue.encoder
+        return None if self.queue is None else self.queue.encoder
 
     @abstractmethod
     def prepare(self, model: Model) -> None:
@@ -127,8 +128,8 @@ class LoadingModel(ABC, Generic[Model]):
             encoder = await asyncio.to_thread(self._load_and_prepare)
             if self._closed:
                 return
-            self._queue = EncodingQueue(encoder)
-            self._queue.start()
+            self.queue = EncodingQueue(encoder)
+            self.queue.start()
             self.state = "ready"
             for note in encoder.notes:
                 log.warning("encoder", encoder=encoder.name, note=note)
@@ -157,15 +158,15 @@ class LoadingModel(ABC, Generic[Model]):
 
         Return None if the encoder is not ready by then.
         """
-        if self._queue is not None:
-            return self._queue
+        if self.queue is not None:
+            return self.queue
         self._load_if_needed()
         try:
             async with asyncio.timeout(patience):
                 await self._settled.wait()
         except TimeoutError:
             return None
-        return self._queue
+        return self.queue
 
     def _load_if_needed(self) -> None:
         """Begin to load an encoder that is not in memory. One that waits for `start` is left to it."""
@@ -178,28 +179,28 @@ class LoadingModel(ABC, Generic[Model]):
 
         Texts in its queue are still encoded. The memory is free as soon as no caller uses the queue.
         """
-        if self._queue is None:
+        if self.queue is None:
             return False
-        self._queue, self.state = None, "unloaded"
+        self.queue, self.state = None, "unloaded"
         self._settled.clear()
         return True
 
     @property
     def waiting(self) -> int:
         """The number of texts that wait to be encoded."""
-        return 0 if self._queue is None else self._queue.waiting
+        return 0 if self.queue is None else self.queue.waiting
 
     def refuse(self) -> None:
         """Stop accepting texts, and fail those that wait."""
         self._closed = True
-        if self._queue is not None:
-            self._queue.refuse()
+        if self.queue is not None:
+            self.queue.refuse()
 
     async def close(self) -> None:
         """Refuse texts and release the encoder."""
         self._closed = True
-        if self._queue is not None:
-            await self._queue.close()
+        if self.queue is not None:
+            await self.queue.close()
 
 
 class LoadingEncoder(LoadingModel[Encoder]):

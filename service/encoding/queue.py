@@ -92,8 +92,11 @@ CLOSED = "texts are not encoded any more, as the service stops: ask again when i
 class Pending:
     """A request in the encoder's queue: the texts of one caller, and the part of the result that is ready."""
 
-    def __init__(self, texts: Sequence[str], blank: Encoded, future: asyncio.Future[Encoded]) -> None:
+    def __init__(
+        self, texts: Sequence[str], sizes: Sequence[int], blank: Encoded, future: asyncio.Future[Encoded]
+    ) -> None:
         self.texts = texts
+        self.sizes = sizes
         self.future = future
         self.wait = Wait("encode")
         self.began = time.monotonic()
@@ -257,7 +260,8 @@ class EncodingQueue(Generic[Model]):
                 f"{waiting} texts wait for encoder {self.encoder.name!r}, which takes {self._max_waiting} at most. "
                 "Try again in a moment, and send fewer at once."
             )
-        pending = Pending(texts, self._blank(len(texts)), asyncio.get_running_loop().create_future())
+        sizes = list(map(self._limits.size_of, texts))
+        pending = Pending(texts, sizes, self._blank(len(texts)), asyncio.get_running_loop().create_future())
         caller = CALLER.get()
         documents = self._documents if caller else self._own_documents
         (self._queries if purpose == "query" else documents).put(caller, pending)
@@ -292,7 +296,8 @@ class EncodingQueue(Generic[Model]):
             with batch_stage([pending.wait for pending in batch], len(texts)):
                 work = self.encoder.submit(texts, purpose, self._threads, self._seconds(batch))
                 encoded = await _wait_for(work, batch)
-            self._limits.learn(sum(map(self._limits.size_of, texts)), self._clock() - start_time)
+            size = sum(pending.sizes[i] for pending, positions in batch.items() for i in positions)
+            self._limits.learn(size, self._clock() - start_time)
             if encoded.token_counts is not None:
                 tokens = int(self.encoder.tokens_read(encoded.token_counts).sum())
                 next(iter(batch)).wait.trace.listener.record_tokens(tokens)
@@ -395,8 +400,8 @@ def _next_batch(
             _, pending = turn
             # The first text is taken whatever its size. A cancelled request is taken out below, even if its next text
             # would not fit.
-            shortest = pending.unencoded[-1]
-            if texts and not pending.future.done() and not limits.fits(texts, size, pending.texts[shortest]):
+            next_size = size + (1 if limits.may_exceed else pending.sizes[pending.unencoded[-1]])
+            if texts and not pending.future.done() and (texts == limits.texts or next_size > limits.size):
                 break
             caller, pending = waiting.take() or turn
             if pending.future.done():
@@ -404,7 +409,7 @@ def _next_batch(
             # The shortest text that is left, see `Pending`.
             position = pending.unencoded.pop()
             batch.setdefault(pending, []).append(position)
-            texts, size = texts + 1, size + limits.size_of(pending.texts[position])
+            texts, size = texts + 1, size + pending.sizes[position]
             if pending.unencoded:
                 # At the end of the round: callers take turns text by text, and so do requests of one caller.
                 waiting.put(caller, pending)

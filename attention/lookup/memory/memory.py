@@ -48,6 +48,9 @@ class CodedBlock:
 class Memory:
     """The keys and values of one collection in blocks; `publish` replaces the current view (snapshot) by a new one.
 
+    Attributes:
+        view: the current view: an immutable snapshot of all rows.
+
     Args:
         similarity: cosine, dot, scaled_dot or gaussian.
         directory: store the float32 originals of large blocks in files there: 4·d bytes a row, and 4·d_v for separate
@@ -77,7 +80,7 @@ class Memory:
         if not (isinstance(similarity, str) and similarity in SIMILARITIES):
             got = repr(similarity) if isinstance(similarity, str) else f"a {type(similarity).__name__}: use Memory.of"
             raise ParameterError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {got}")
-        self._view = View(similarity, limits=limits)
+        self.view = View(similarity, limits=limits)
         self._layout = BlockFormat(similarity, directory, codes_later, limits, codes_from)
         self._coded: WeakKeyDictionary[Block, CodedBlock] = WeakKeyDictionary()
         self._expected = expected
@@ -128,15 +131,10 @@ class Memory:
             segments: the blocks and the rows of each that are present, at least one.
         """
         first = segments[0].block
-        self._view = self._view.with_segments(tuple(segments), first.dimension, first.value_dimension)
+        self.view = self.view.with_segments(tuple(segments), first.dimension, first.value_dimension)
 
     def __repr__(self) -> str:
-        return f"<Memory {self._view.n:,} keys of width {self._view.dimension}, {self._view.similarity}>"
-
-    @property
-    def view(self) -> View:
-        """The current view: an immutable snapshot of all rows."""
-        return self._view
+        return f"<Memory {self.view.n:,} keys of width {self.view.dimension}, {self.view.similarity}>"
 
     def publish(self, *, add: Rows | None = None, remove: I64 | None = None) -> View:
         """Remove documents and add rows (keys with values) in one step: a reader sees both changes or neither.
@@ -156,9 +154,9 @@ class Memory:
                 of another document; nothing is written.
         """
         with self._turn:
-            self._view = self._next(add, remove)
+            self.view = self._next(add, remove)
             self._since_staged = None
-            return self._view
+            return self.view
 
     def stage(self, *, add: Rows | None = None, remove: I64 | None = None) -> View:
         """Return the view that `publish` would make, without showing it to readers; `show` makes it current.
@@ -189,7 +187,7 @@ class Memory:
                 if segments is None:
                     break
                 staged = _with_segments(staged, segments)
-            self._view = self._with_codes(staged)
+            self.view = self._with_codes(staged)
             self._since_staged = None
 
     def code(self) -> None:
@@ -207,11 +205,11 @@ class Memory:
             made = CodedBlock(bare.block.with_codes(bare.count, self._layout), bare.count)
             with self._turn:
                 self._coded[bare.block] = made
-                self._view = self._with_codes(self._view)
+                self.view = self._with_codes(self.view)
 
     def _next_to_code(self) -> Segment | None:
         """Return a segment whose codes are still to be made, or None."""
-        view = self._view
+        view = self.view
         if view.dimension is None or not self._layout.codes(view.dimension):
             return None
         if len(view.segments) == 1:
@@ -239,21 +237,21 @@ class Memory:
         Returns:
             Whether blocks were rewritten; False also if another change made the rewritten blocks out of date.
         """
-        before = self._view
+        before = self.view
         replaced = compact(before, self._layout)
         if not replaced:
             return False
         with self._turn:
-            segments = apply_replacements(replaced, self._view.segments, self._layout)
+            segments = apply_replacements(replaced, self.view.segments, self._layout)
             if segments is None:
                 return False
-            self._view = _with_segments(self._view, segments)
+            self.view = _with_segments(self.view, segments)
             if self._since_staged is not None:
                 self._since_staged.append(replaced)
             return True
 
     def _next(self, add: Rows | None, remove: I64 | None) -> View:
-        view = self._view
+        view = self.view
         segments = list(view.segments)
         if add is not None and len(add):
             _check(view, add)

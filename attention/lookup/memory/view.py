@@ -224,7 +224,7 @@ class View:
         """Whether some rows have no 8-bit codes, so that only their float32 originals can be read."""
         return any(segment.block.codes is None for segment in self.segments)
 
-    @property
+    @cached_property
     def memory_bytes(self) -> int:
         """The bytes that its blocks take in memory, including their free capacity, but not files."""
         return sum(segment.block.memory_bytes for segment in self.segments)

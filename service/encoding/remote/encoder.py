@@ -158,11 +158,11 @@ def _cut(texts: Sequence[str], limits: FixedLimits) -> list[list[str]]:
     batches = list[list[str]]()
     size = 0
     for text in texts:
-        if not batches or not limits.fits(len(batches[-1]), size, text):
+        size += (added := limits.size_of(text))
+        if not batches or len(batches[-1]) == limits.texts or size > limits.size:
             batches.append([])
-            size = 0
+            size = added
         batches[-1].append(text)
-        size += limits.size_of(text)
     return batches
 
 

@@ -398,14 +398,14 @@ class Collection(Handle):
 
         Its reader raises NotInMemory for all that is not there. Collections with expired documents have none.
         """
-        keys, now = self.in_memory, self.in_memory.clock()
+        keys = self.in_memory
         reader = self.store.memory_reader(
             lambda: (self.deleted, self.record, keys.view, keys.version, keys.expirations)
         )
-        if reader is None or not self.ready or self.damage.report():
+        if reader is None or not self.ready or self.damage.errors:
             return None
         gone, record, view, version, expirations = reader.gathered
-        if gone or view is None or (expirations.first is not None and expirations.first <= now):
+        if gone or view is None or (expirations.first is not None and expirations.first <= keys.clock()):
             return None
         with suppress(SealedError):
             view.check_files()

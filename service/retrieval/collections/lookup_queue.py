@@ -16,8 +16,8 @@ import structlog
 
 from attention.errors import AttentionError
 from attention.kernels import one_thread
-from attention.lookup import Answer, Question, answers
-from service.request_trace import LookupPath, Stage, Wait, batch_stage, time_stage
+from attention.lookup import Answer, Question, View, answers
+from service.request_trace import LookupPath, Wait, batch_stage, time_stage
 from service.retrieval.collections.snapshot import (
     LIGHT,
     SHARED,
@@ -278,24 +278,22 @@ class LookupQueue:
         """Return what a function reads of the next batch's snapshot, without a question for its scan; see `ask`."""
         return await self.ask(partial(PlannedReading, reading), size, read)
 
-    def _light_questions(self, snapshot: Snapshot | None) -> int:
-        """Return the most questions of a light batch; 0 if a single one reads too many keys."""
-        view = None if snapshot is None else snapshot.local_view
+    def _light_questions(self, view: View | None) -> int:
+        """Return the most questions of a light batch to a view in memory; 0 if a single one reads too many keys."""
         if view is None:
             return 0
         return min(LIGHT_QUESTIONS, self.light_components // max(1, view.n * (view.dimension or 1)))
 
-    def _choose_path(self, batch: Sequence[PendingLookup], snapshot: Snapshot | None) -> LookupPath:
+    def _choose_path(self, batch: Sequence[PendingLookup], view: View | None) -> LookupPath:
         """Return the path of a batch: "loop" if it is light."""
         size, read = sum(pending.size for pending in batch), sum(pending.read for pending in batch)
         if read > LIGHT_DOCUMENTS or not all(pending.plain for pending in batch):
             return "bounds"
-        view = None if snapshot is None else snapshot.local_view
         if view is None:
             return "store"
         if view.facts.several or not view.in_memory:
             return "keys"
-        return "loop" if size <= self._light_questions(snapshot) else "bounds"
+        return "loop" if size <= self._light_questions(view) else "bounds"
 
     def _answer_light(self, batch: Sequence[PendingLookup], snapshot: Snapshot) -> Unanswered | None:
         """Answer a light batch in this thread, that of the event loop, and return None; else what is known by then."""
@@ -304,8 +302,9 @@ class LookupQueue:
         unanswered = Unanswered("refused")
         try:
             plans = [pending.plan(snapshot) for pending in batch]
+            questions = [one for planned in plans for one in planned.questions]
             with one_thread():
-                all_answers = answers(view, [one for planned in plans for one in planned.questions])
+                all_answers = answers(view, questions)
             scanned, remaining = time.perf_counter(), iter(all_answers)
             unanswered = Unanswered("loop and thread", snapshot, all_answers)
             outcomes = [planned.finish(list(islice(remaining, len(planned.questions)))) for planned in plans]
@@ -314,18 +313,15 @@ class LookupQueue:
         except Exception:
             log.exception("a light lookup failed unexpectedly, a thread tries again")
             return Unanswered("refused")
-        stages: tuple[tuple[Stage, float, float], ...] = (
-            ("scan", began, scanned),
-            ("finish", scanned, time.perf_counter()),
-        )
-        listener = batch[0].wait.trace.listener
+        finished, listener = time.perf_counter(), batch[0].wait.trace.listener
         for pending in batch:
+            trace = pending.wait.trace
             pending.wait.end(began)
-            pending.wait.trace.documents = snapshot.view.documents
-        for stage, start, end in stages:
-            for pending in batch:
-                pending.wait.trace.add(stage, start, end)
-            listener.record_stage(stage, end - start, len(all_answers))
+            trace.documents = snapshot.view.documents
+            trace.add("scan", began, scanned)
+            trace.add("finish", scanned, finished)
+        listener.record_stage("scan", scanned - began, len(all_answers))
+        listener.record_stage("finish", finished - scanned, len(all_answers))
         for answer in all_answers:
             listener.record_answer(answer.certificate.method, answer.certificate.total_variation)
         listener.record_lookups("loop", len(batch))
@@ -337,15 +333,16 @@ class LookupQueue:
             while self._waiting:
                 # Many threads would slow each other down: questions to a small collection are answered a few at a time.
                 snapshot = self._memory_snapshot()
-                few = self._light_questions(snapshot)
+                view = None if snapshot is None else snapshot.local_view
+                few = self._light_questions(view)
                 batch = self._next_batch(few if few >= FEW else MAX_BATCH_QUESTIONS)
                 if not batch:
                     break
-                path = self._choose_path(batch, snapshot)
+                path = self._choose_path(batch, view)
                 if path == "loop" and self._finishing is not None and not self._finishing.done():
                     await self._finishing  # its callers came first, and light batches would hold up its thread
                     snapshot = self._memory_snapshot()
-                    path = self._choose_path(batch, snapshot)
+                    path = self._choose_path(batch, None if snapshot is None else snapshot.local_view)
                 unanswered = Unanswered(path)
                 if path == "loop" and snapshot is not None:
                     answered = self._answer_light(batch, snapshot)

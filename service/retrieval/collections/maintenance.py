@@ -78,6 +78,9 @@ class Damage:
     Reading a document with damaged texts raises an error. Damaged vectors make every weight wrong, so the whole
     collection cannot be queried. A damaged sealed file does not count, because its rows are also in the store.
 
+    Attributes:
+        errors: the known damage, by row number.
+
     Args:
         collection: the name of the collection.
         wrong_file: receives the path of a damaged sealed file, and returns the exception to raise.
@@ -90,7 +93,7 @@ class Damage:
         self._collection = collection
         self._wrong_file, self._check_files = wrong_file, check_files
         self._lock = Lock()
-        self._found: dict[int | None, DocumentDamaged] = {}
+        self.errors: dict[int | None, DocumentDamaged] = {}
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -110,18 +113,18 @@ class Damage:
     def note(self, error: DocumentDamaged) -> None:
         """Record a damaged document, so that later reads and queries know about it."""
         with self._lock:
-            self._found[error.row] = error
+            self.errors[error.row] = error
 
     def forget(self, rows: Iterable[int]) -> None:
         """Forget rows that were deleted or replaced; damage without a row number has to be observed again."""
-        if self._found:
+        if self.errors:
             with self._lock:
                 for row in (None, *rows):
-                    self._found.pop(row, None)
+                    self.errors.pop(row, None)
 
     def report(self) -> list[str]:
         """Return one line of text about all known damage; empty if no damage is known."""
-        errors = list(self._found.values())
+        errors = list(self.errors.values())
         if not errors:
             return []
         more = f", and {len(errors) - SHOWN} more" if len(errors) > SHOWN else ""
@@ -129,7 +132,7 @@ class Damage:
 
     def require_sound_keys(self) -> None:
         """Raise CollectionUnsound if a vector is damaged."""
-        if self._found:
-            errors = [error for error in list(self._found.values()) if error.vectors]
+        if self.errors:
+            errors = [error for error in list(self.errors.values()) if error.vectors]
             if errors:
                 raise CollectionUnsound(self._collection, len(errors), errors[0])

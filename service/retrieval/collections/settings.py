@@ -122,15 +122,15 @@ async def get_reranker_queue(
 
 
 async def _queue_of(encoder: LoadingModel[Model], kind: str = "encoder") -> EncodingQueue[Model]:
-    queue = await encoder.ready()
+    queue = await encoder.ready() if encoder.queue is None else encoder.queue
+    if queue is not None:
+        return queue
     if isinstance(encoder.failure, LibraryMissing):
         raise LibraryMissing(f"the {kind} {encoder.name!r} cannot run here: {encoder.failure}")
     if isinstance(encoder.failure, ProviderUnavailable):
         raise ProviderUnavailable(str(encoder.failure), encoder.failure.retry_after)
-    if queue is None:
-        reason = encoder.failure or "it is still loading; try again in a moment, or see /readyz"
-        raise EncoderUnavailable(f"the {kind} {encoder.name!r} is not ready: {reason}")
-    return queue
+    reason = encoder.failure or "it is still loading; try again in a moment, or see /readyz"
+    raise EncoderUnavailable(f"the {kind} {encoder.name!r} is not ready: {reason}")
 
 
 async def get_encoder_facts(encoders: Encoders, settings: CollectionSettings) -> EncoderFacts | None:

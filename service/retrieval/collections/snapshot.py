@@ -669,8 +669,8 @@ class Snapshot:
         Args:
             condition: the filter of a question, which is compared with a sample of the keys that pass it.
         """
-        background = self.sample.own(self.record, self.reader, self.state)
         joined = condition if self.restriction is None else self.reader.visibility.joined(condition)
+        background = self.sample.own(self.record, self.reader, self.state)
         if background is None or joined is None:
             return background
         name, documents = condition_digest(joined), partial(self._documents_passing, joined)
