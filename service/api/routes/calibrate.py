@@ -50,7 +50,7 @@ async def calibrate(name: NameInPath, body: CalibrateRequest, request: Request, 
         now=instant_of(request) / SECOND,
         apply=body.apply,
         refit=body.refit,
-        rerank=None if body.rerank is None else Rerank(body.rerank.model, body.rerank.depth),
+        reranker=None if body.rerank is None else Rerank(body.rerank.model, body.rerank.depth),
     )
     calibration, assessed = result.calibration, result.assessed
     return JSONAnswer(

@@ -23,5 +23,15 @@ from service.retrieval.calibration.profile import (
     ProfileBuilder,
     Profiles,
 )
-from service.retrieval.calibration.record import VERSION, Calibration, LabelSource, Promise, Refit, RefitMode, Rerank
+from service.retrieval.calibration.record import (
+    NO_TERMS,
+    VERSION,
+    Calibration,
+    LabelSource,
+    Promise,
+    Refit,
+    RefitMode,
+    Rerank,
+    TextTerms,
+)
 from service.retrieval.calibration.self_fit import evaluate_itself

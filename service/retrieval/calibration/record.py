@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 from service.retrieval.calibration.abstention import ErrorBound
@@ -80,6 +80,22 @@ class Rerank:
 
 
 @dataclass(frozen=True)
+class TextTerms:
+    """The terms that the text of a question adds to logits: its words in full text, and a reranker that reads it.
+
+    Attributes:
+        full_text: the weight of full text; 0 for none.
+        reranker: the reranker; None for none.
+    """
+
+    full_text: float = 0.0
+    reranker: Rerank | None = None
+
+
+NO_TERMS = TextTerms()
+
+
+@dataclass(frozen=True)
 class Calibration:
     """The calibration of a collection: parameters that were fitted to labelled questions, as it is stored.
 
@@ -117,13 +133,31 @@ class Calibration:
     rerank: Rerank | None = None
     reranked: Variant | None = None
 
-    def variant(self, full_text: float, rerank: Rerank | None = None) -> Variant | None:
-        """Return the parameters that were fitted for this weight of full text and this reranker; None if none were."""
-        if rerank is not None:
-            return (self.reranked or self.plain) if full_text == 0 and rerank == self.rerank else None
-        if full_text == 0:
+    def variant(self, terms: TextTerms = NO_TERMS) -> Variant | None:
+        """Return the parameters that were fitted for these terms; None if none were."""
+        if terms.reranker is not None:
+            return (self.reranked or self.plain) if terms == TextTerms(0, self.rerank) else None
+        if terms.full_text == 0:
             return self.plain
-        return self.words if full_text == self.full_text else None
+        return self.words if terms.full_text == self.full_text else None
+
+    def nearest_variant(self, terms: TextTerms) -> Variant:
+        """Return the parameters that were fitted for these terms, or else for those of them that were fitted."""
+        return self.variant(terms) or self.variant(replace(terms, reranker=None)) or self.plain
+
+    def explain_other_terms(self, terms: TextTerms) -> str | None:
+        """Return how a question's reranker differs from the fitted one; None if it does not, or there is none."""
+        if terms.reranker is None or terms.reranker == self.rerank:
+            return None
+        if self.rerank is None:
+            return "a reranker adds to the logits"
+        one, other = (f"{r.model!r} with depth {r.depth} and weight {r.weight}" for r in (terms.reranker, self.rerank))
+        return f"the reranker is {one}, not {other}"
+
+    @property
+    def terms(self) -> TextTerms:
+        """The fitted terms of a question's text."""
+        return TextTerms(self.full_text, self.rerank)
 
     @property
     def null(self) -> Null:

@@ -106,6 +106,7 @@ class KeyBackground:
         sampled: these keys, or a sample of those that pass a filter.
         unit: whether all keys have length 1, so that their similarities follow from cosines.
         short: whether most keys are texts of one to three words.
+        derived: what follows from it and was computed before, by name.
     """
 
     background: Background
@@ -113,6 +114,7 @@ class KeyBackground:
     sampled: SampledKeys = field(compare=False)
     unit: bool
     short: bool = False
+    derived: dict[Hashable, Any] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @classmethod
     def measure(

@@ -13,7 +13,7 @@ import numpy as np
 
 from attention.lookup import Background, BoundedBackground
 from service.encoding import EncoderFacts, Encoders, is_short
-from service.retrieval.calibration import Calibration, Rerank
+from service.retrieval.calibration import NO_TERMS, Calibration, TextTerms
 from service.retrieval.collections.key_background import KeyBackground, SampledKeys
 from service.retrieval.collections.projection import read_projection
 from service.retrieval.collections.settings import get_encoder_facts
@@ -134,8 +134,7 @@ def choose_background(
     record: CollectionRecord,
     keys: KeyBackground | None,
     encoder: EncoderFacts | None,
-    full_text: float = 0.0,
-    rerank: Rerank | None = None,
+    terms: TextTerms = NO_TERMS,
 ) -> NullBackground | None:
     """Return the background of a null choice: the similarities that unrelated queries and documents have.
 
@@ -153,13 +152,26 @@ def choose_background(
         encoder: the facts of the encoder; None without one. Its backgrounds, of cosines, do not apply if keys are
             compared by their lengths, too, and have other lengths than 1. A projection has backgrounds of its own,
             which were measured with mapped questions.
-        full_text, rerank: the weight of full text and the reranker, for which labelled questions gave a null key.
+        terms: the terms that the question's text adds to logits, for which labelled questions gave a null key.
     """
-    similarity = record.settings.similarity
     if choice == CALIBRATED:
-        calibration = require_calibration(record, "/null")
-        variant = calibration.variant(full_text, rerank) or calibration.variant(full_text) or calibration.plain
+        variant = require_calibration(record, "/null").nearest_variant(terms)
         return NullBackground(Background(variant.level, 0.0), "labels", 0)
+    if keys is None:
+        return _measure_background(choice, record, None, encoder)
+    # The collection's own background is measured again if its similarity or projection changes.
+    attendable, facts, background = keys.derived.get(choice, (None, None, None))
+    if (attendable, facts) != (record.attendable, encoder):
+        background = _measure_background(choice, record, keys, encoder)
+        keys.derived[choice] = record.attendable, encoder, background
+    chosen: NullBackground | None = background
+    return chosen
+
+
+def _measure_background(
+    choice: str, record: CollectionRecord, keys: KeyBackground | None, encoder: EncoderFacts | None
+) -> NullBackground | None:
+    similarity = record.settings.similarity
     if encoder is None or not (similarity == "cosine" or keys is None or keys.unit):
         return None if keys is None else NullBackground(keys.background, "keys", keys.pairs)
     dimension = record.settings.dimension
@@ -263,8 +275,7 @@ def resolve_null(
     measure: Callable[[], KeyBackground | None],
     null: NullChoice | None,
     encoder: EncoderFacts | None,
-    full_text: float = 0.0,
-    rerank: Rerank | None = None,
+    terms: TextTerms = NO_TERMS,
 ) -> NullKey:
     """Return the null key ("none of these") that a request chooses, or else that of the collection.
 
@@ -273,12 +284,11 @@ def resolve_null(
         measure: measures how similar the collection's own keys are to each other.
         null: the request's choice; None for the collection's.
         encoder: the result of `get_null_encoder` for the same choice.
-        full_text: the weight of full text.
-        rerank: the reranker, with its weight; None without one.
+        terms: the terms that the question's text adds to logits.
     """
     choice = record.settings.null if null is None else null
     if isinstance(choice, str):
-        return NullKey(None, choose_background(choice, record, measure(), encoder, full_text, rerank))
+        return NullKey(None, choose_background(choice, record, measure(), encoder, terms))
     return NullKey(None if choice is False else float(choice), None)
 
 

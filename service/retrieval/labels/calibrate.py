@@ -133,7 +133,7 @@ async def calibrate_collection(
     apply: bool,
     refit: RefitMode = "propose",
     max_labels: int = MAX_LABELS,
-    rerank: Rerank | None = None,
+    reranker: Rerank | None = None,
 ) -> CalibrationResult:
     """Fit a calibration to labelled questions: temperature, null key, weights, confidences and answer sets.
 
@@ -146,7 +146,7 @@ async def calibrate_collection(
         apply: whether to store the result if it improves the answers.
         refit: whether a better fit to later feedback replaces the result, or is only proposed.
         max_labels: for the source "feedback", the most questions, of which the latest are taken.
-        rerank: the reranker whose weight is fitted too; None without one. Its own weight does not matter.
+        reranker: the reranker whose weight is fitted too; None without one. Its own weight does not matter.
 
     Raises:
         InvalidContent: too few or too many questions, or a question that does not fit the collection.
@@ -168,10 +168,10 @@ async def calibrate_collection(
         )
     reranked: RerankEvaluation | None = None
     left_out: Sequence[Flaw] = ()
-    if rerank is not None:
-        rerank = replace(resolve_rerank(record, collection.encoders, rerank), weight=1.0)
+    if reranker is not None:
+        reranker = replace(resolve_rerank(record, collection.encoders, reranker), weight=1.0)
     if source == "self":
-        if rerank is not None:
+        if reranker is not None:
             raise InvalidContent.at(
                 "/rerank", "a reranker is fitted to the questions of people: leave rerank out, or send labels"
             )
@@ -182,14 +182,22 @@ async def calibrate_collection(
         if source == "feedback":
             labels = await READS.run(read_labels, collection)
             questions, undecided = _from_feedback(record, labels), labels.undecided
-            if rerank is not None:
+            if reranker is not None:
                 questions = [question for question in questions if isinstance(question.query, str)]
         numbered, left_out = await READS.run(_leave_unknown_out, collection, questions)
         if source == "feedback":
             numbered = numbered[-max_labels:]
         try:
             calibration, assessed, reranked = await _fit_labels(
-                collection, record, keys, numbered, left_out, source=source, now=now, undecided=undecided, rerank=rerank
+                collection,
+                record,
+                keys,
+                numbered,
+                left_out,
+                source=source,
+                now=now,
+                undecided=undecided,
+                reranker=reranker,
             )
         except InvalidContent as error:
             raise _name_feedback(error, questions) if source == "feedback" else error from None
@@ -223,7 +231,7 @@ async def _fit_labels(
     source: LabelSource,
     now: float,
     undecided: int,
-    rerank: Rerank | None,
+    reranker: Rerank | None,
 ) -> tuple[Calibration, Evaluation, RerankEvaluation | None]:
     """Fit a calibration to labelled questions; see `calibrate_collection`."""
     numbered = _deduplicate(questions)
@@ -236,7 +244,7 @@ async def _fit_labels(
     again = len(questions) - len(numbered)
     check_labels([question for _, question in numbered], left_out, source=source, again=again, undecided=undecided)
     vectors = await _encode(collection, record, numbered)
-    heads = None if rerank is None else await _read_heads(collection, numbered, rerank)
+    heads = None if reranker is None else await _read_heads(collection, numbered, reranker)
     encoder = await get_null_encoder(collection.encoders, record, None)
     previous = await PreviousSettings.read(collection.encoders, record)
     words = FULL_TEXT_WEIGHTS if any(_has_words(question.query) for _, question in numbered) else FULL_TEXT_WEIGHTS[:1]
@@ -265,10 +273,10 @@ async def _fit_labels(
     assessed = await ARRAYS.run(lambda: evaluate(profiling.build(), order, logits, served, prior, before, off_topic))
     temperature = profiling.temperature(assessed.plain.cell)
     reranked: RerankEvaluation | None = None
-    if rerank is not None:
-        extends = not assessed.gains and _find_to_extend(record, rerank) is not None
+    if reranker is not None:
+        extends = not assessed.gains and _find_to_extend(record, reranker) is not None
         at_temperature = record.settings.temperature if extends else temperature
-        made = await profile_off_topic(collection, record, keys, previous, RERANK_WEIGHTS, rerank)
+        made = await profile_off_topic(collection, record, keys, previous, RERANK_WEIGHTS, reranker)
         reranked = await ARRAYS.run(
             lambda: evaluate_reranked(
                 reranking.build().at(at_temperature), order, prior, made and made.at(at_temperature)
@@ -277,26 +285,26 @@ async def _fit_labels(
     present = sum(bool(question.ids) for _, question in numbered)
     labels = present, len(numbered) - present
     calibration = _build_calibration(record, labels, assessed, temperature, source=source, now=now, itself=prior)
-    if rerank is not None and reranked is not None:
+    if reranker is not None and reranked is not None:
         fit = reranked.fit
-        rerank = replace(rerank, weight=0.0 if fit is None else RERANK_WEIGHTS[fit.cell[0]])
-        calibration = replace(calibration, rerank=rerank, reranked=None if fit is None else fit.variant)
+        reranker = replace(reranker, weight=0.0 if fit is None else RERANK_WEIGHTS[fit.cell[0]])
+        calibration = replace(calibration, rerank=reranker, reranked=None if fit is None else fit.variant)
     return calibration, assessed, reranked
 
 
 async def _read_heads(
-    collection: Collection, questions: Sequence[NumberedQuestion], rerank: Rerank
+    collection: Collection, questions: Sequence[NumberedQuestion], reranker: Rerank
 ) -> list[RerankTerm]:
     """Return what a reranker says of the best documents of each question.
 
     Raises:
         InvalidContent: a question is a vector, or they are too many for this depth.
     """
-    if len(questions) * rerank.depth > MAX_RERANKED_LABELS:
+    if len(questions) * reranker.depth > MAX_RERANKED_LABELS:
         raise InvalidContent.at(
             "/rerank/depth",
-            f"{len(questions)} questions of depth {rerank.depth} came, and a calibration reranks {MAX_RERANKED_LABELS} "
-            "documents in all: send a sample of the questions, or a smaller depth",
+            f"{len(questions)} questions of depth {reranker.depth} came, and a calibration reranks "
+            f"{MAX_RERANKED_LABELS} documents in all: send a sample of the questions, or a smaller depth",
         )
     pointers = [f"/questions/{i}/query" for i, _ in questions]
     texts = list[str]()
@@ -304,17 +312,17 @@ async def _read_heads(
         if not isinstance(question.query, str):
             raise InvalidContent.at(pointer, "a reranker reads texts, got a vector: send a text, or leave rerank out")
         texts.append(question.query)
-    return await read_query_heads(collection, texts, rerank, pointers)
+    return await read_query_heads(collection, texts, reranker, pointers)
 
 
-def _find_to_extend(record: CollectionRecord, rerank: Rerank | None) -> Calibration | None:
+def _find_to_extend(record: CollectionRecord, reranker: Rerank | None) -> Calibration | None:
     """Return the stored calibration if it is made of labels, holds, and lacks this reranker."""
     stored = Calibration.read(record.settings.calibration)
-    if rerank is None or stored is None or stored.source == "self":
+    if reranker is None or stored is None or stored.source == "self":
         return None
     if stored.outgrown(record.attendable, record.settings.encoder, record.settings.temperature):
         return None
-    return None if rerank.reads_as(stored.rerank) else stored
+    return None if reranker.reads_as(stored.rerank) else stored
 
 
 def _fit_itself(record: CollectionRecord, synthetic: SyntheticProfiles, now: float) -> tuple[Calibration, Evaluation]:

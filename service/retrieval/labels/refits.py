@@ -88,11 +88,11 @@ class Refits:
         if due.missing:
             return
         now, mode = self._catalogue.clock() / SECOND, due.calibration.refit.mode
-        rerank, max_labels = due.calibration.rerank, MAX_REFIT_LABELS
-        if rerank is not None and rerank.model not in self._catalogue.encoders.rerankers:
-            rerank = None  # the service lacks it by now
-        if rerank is not None:
-            max_labels = min(max_labels, MAX_RERANKED_LABELS // rerank.depth)
+        reranker, max_labels = due.calibration.terms.reranker, MAX_REFIT_LABELS
+        if reranker is not None and reranker.model not in self._catalogue.encoders.rerankers:
+            reranker = None  # the service lacks it by now
+        if reranker is not None:
+            max_labels = min(max_labels, MAX_RERANKED_LABELS // reranker.depth)
         try:
             result = await calibrate_collection(
                 self._catalogue,
@@ -103,7 +103,7 @@ class Refits:
                 apply=mode == "auto",
                 refit=mode,
                 max_labels=max_labels,
-                rerank=rerank,
+                reranker=reranker,
             )
         except CollectionConflict:
             return  # a caller has changed it meanwhile

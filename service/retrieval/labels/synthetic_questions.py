@@ -320,7 +320,7 @@ async def profile_off_topic(
     keys: int,
     previous: PreviousSettings | None,
     words: tuple[float, ...] = FULL_TEXT_WEIGHTS[:1],
-    rerank: Rerank | None = None,
+    reranker: Rerank | None = None,
 ) -> OffTopic | None:
     """Ask a collection made off-topic questions.
 
@@ -333,7 +333,7 @@ async def profile_off_topic(
         keys: the number of its keys.
         previous: the settings from before the collection was calibrated; None if it is not.
         words: the λ (weights of full text) to try; with a reranker, its weights.
-        rerank: the reranker to try in place of full text; None for full text.
+        reranker: the reranker to try in place of full text; None for full text.
 
     Raises:
         RetrievalError: the collection cannot be queried, or its encoder has failed.
@@ -350,12 +350,12 @@ async def profile_off_topic(
     before = temperature if previous is None else previous.temperature
     profiling = ProfileBuilder(temperature, keys, words, None if previous is None else before)
     heads: Sequence[RerankTerm] = ()
-    if rerank is not None:
-        heads = await read_query_heads(collection, [text for text, _ in questions], rerank, [""] * len(questions))
+    if reranker is not None:
+        heads = await read_query_heads(collection, [text for text, _ in questions], reranker, [""] * len(questions))
     served, auto = list[float](), list[float]()
     batch_size = max(1, min(MAX_BATCH_QUESTIONS, MAX_BATCH_SIMILARITIES // keys))
     for start in range(0, len(questions), batch_size):
-        batch = _OffTopicBatch(questions[start : start + batch_size], profiling.has_words and rerank is None, encoder)
+        batch = _OffTopicBatch(questions[start : start + batch_size], profiling.has_words and reranker is None, encoder)
         served_null, auto_null, similarities = await collection.read(batch.look_up, size=batch_size)
         if heads:
             similarities = [

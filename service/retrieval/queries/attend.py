@@ -17,7 +17,7 @@ from attention.lookup import (
     head_with_addends,
 )
 from service.encoding import EncoderFacts
-from service.retrieval.calibration import Rerank
+from service.retrieval.calibration import NO_TERMS, Rerank
 from service.retrieval.collections import (
     Collection,
     Planned,
@@ -49,7 +49,6 @@ from service.retrieval.queries.question import (
     Options,
     check_complete,
     check_queries,
-    get_full_text_weight,
     question,
     resolve_options,
 )
@@ -108,7 +107,7 @@ async def attend_collection(
     matches_per_query = min(options.head_size or 0, collection.size)
     read = len(queries) * (collection.size if options.weighs_all else matches_per_query)
     # Full text or a reranker is a bias of its own for each query, held in memory while its batch is answered.
-    own_bias = options.full_text or options.rerank is not None
+    own_bias = options.text_terms != NO_TERMS
     size = len(queries) * (1 + collection.size // DOCUMENTS_PER_EXTRA_QUESTION if own_bias else 1)
     read += sum(len(query.parts) for query in queries if isinstance(query, WeightedSum))
     results = await collection.ask(build, size=size, read=read, count=len(queries), plain=plan.plain)
@@ -130,8 +129,7 @@ async def read_heads(collection: Collection, plan: Plan, rerank: Rerank) -> Head
             beside a document, or the options do not allow terms.
         RetrievalError: the reranker is not ready, or the collection cannot be queried.
     """
-    queries = [query for query in plan.queries if isinstance(query, EncodedQuery)]  # sums have been refused
-    check_rerank(queries, plan.options, plan.pointers)
+    queries = check_rerank(plan.queries, plan.options, plan.pointers)
     queue = await get_reranker_queue(collection.encoders, rerank.model, "/rerank/model")
     read = len(plan.queries) * min(rerank.depth, collection.size)
     heads = await collection.ask(
@@ -140,7 +138,7 @@ async def read_heads(collection: Collection, plan: Plan, rerank: Rerank) -> Head
     assert rerank.weight != "auto"  # resolve_rerank has replaced it by a number
     terms = await asyncio.gather(
         *(
-            compute_rerank_term(queue, str(query.sent), texts, rerank.weight, pointer)
+            compute_rerank_term(queue, query, texts, rerank.weight, pointer)
             for query, texts, pointer in zip(queries, heads.texts, plan.pointers, strict=True)
         )
     )
@@ -288,7 +286,8 @@ class Plan:
         record, encoders = collection.record, collection.encoders
         options = resolve_options(record, options)
         check_sums(queries, options)
-        check_diversity(record, options)
+        if options.diversity is not None:
+            check_diversity(record, options)
         if options.highlight:
             check_highlight(record)
         terms = None
@@ -305,18 +304,17 @@ class Plan:
             RetrievalError: a query does not fit the collection, or documents are unavailable.
         """
         record, options = snapshot.record, self.options
-        if not options.allow_missing:
+        if snapshot.missing is not None and not options.allow_missing:
             check_complete(snapshot)
         queries = add_up(record, self.queries, keys_in(snapshot))
         check_queries(record, [query.vector for query in queries], self.pointers)
-        condition = parse_filter(options.filter, options.now)
+        condition = None if options.filter is None else parse_filter(options.filter, options.now)
         null = resolve_null(
             record,
             partial(snapshot.own, condition),
             options.null,
             self.encoder,
-            get_full_text_weight(options),
-            options.rerank,
+            options.text_terms,
         )
         mask = snapshot.passing(condition)
         terms = [None] * len(self.queries) if self.terms is None else self.terms(snapshot)

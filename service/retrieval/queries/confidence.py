@@ -13,14 +13,13 @@ from service.retrieval.calibration import (
     COVERAGES,
     Calibration,
     LabelSource,
-    Rerank,
     Variant,
     min_labels,
     weight_logits,
 )
 from service.retrieval.collections import CALIBRATED, require_calibration
 from service.retrieval.errors import InvalidContent
-from service.retrieval.queries.question import Array, Options, get_full_text_weight
+from service.retrieval.queries.question import Array, Options
 from service.storage import CollectionRecord
 
 _MIN_DOCUMENT_WEIGHT = 1e-6  # beside a null weight near 1, float64 keeps ten digits of this documents' share
@@ -84,7 +83,7 @@ class ConfidenceModel:
             )
         variant = None
         if calibration is not None and not mismatch:
-            variant = calibration.variant(get_full_text_weight(options), options.rerank)
+            variant = calibration.variant(options.text_terms)
         if calibration is None or variant is None:
             return None
         threshold = None if options.conformal is None else _choose_threshold(calibration, variant, options.conformal)
@@ -215,6 +214,7 @@ def explain_mismatch(
 ) -> str | None:
     """Return how the options differ from the calibrated ones; None if they do not."""
     temperature = record.settings.temperature if options.temperature is None else options.temperature
+    terms = options.text_terms
     if options.normaliser != "softmax":
         return f"the normaliser is {options.normaliser}, not softmax"
     if temperature == "auto":
@@ -226,28 +226,20 @@ def explain_mismatch(
         return f"the encoder is {record.settings.encoder!r}, not {calibration.encoder!r}"
     if options.filter is not None or of_part:
         return f"{_name(options, 'filter')} leaves documents out"
-    if options.rerank is not None and options.rerank != calibration.rerank:
-        return _describe_other_reranker(calibration, options.rerank)
+    if (difference := calibration.explain_other_terms(terms)) is not None:
+        return difference
     if options.bias:
         return f"{_name(options, 'bias')} is added"
     if options.searched is not None and options.full_text:
         return "full_text has a query of its own, not the words of the question"
-    if options.rerank is not None and get_full_text_weight(options):
+    if terms.reranker is not None and terms.full_text:
         return f"{_name(options, 'full_text')} is added beside a reranker"
-    if calibration.variant(get_full_text_weight(options), options.rerank) is None:
+    if calibration.variant(terms) is None:
         name = "the collection's default full_text" if "full_text" in options.defaults else "full_text"
         return f"{name} is {options.full_text}, not {' or '.join(map(str, sorted({0, calibration.full_text})))}"
     if options.allow_missing:
         return "allow_missing may leave documents out"
     return None
-
-
-def _describe_other_reranker(calibration: Calibration, rerank: Rerank) -> str:
-    """Return how a reranker differs from the calibrated one."""
-    if calibration.rerank is None:
-        return "a reranker adds to the logits"
-    one, other = (f"{r.model!r} with depth {r.depth} and weight {r.weight}" for r in (rerank, calibration.rerank))
-    return f"the reranker is {one}, not {other}"
 
 
 def _name(options: Options, name: str) -> str:

@@ -89,8 +89,7 @@ def share_places(similarity: str, diversity: float, keys: Array, size: int) -> A
 
 def check_diversity(record: CollectionRecord, options: Options) -> None:
     """Raise InvalidContent for options, or a similarity, to which `diversity` does not apply."""
-    if options.diversity is None:
-        return
+    assert options.diversity is not None
     for name, reason in (
         ("top_p", "counts documents by their own weight"),
         ("conformal", "is a set of single documents"),

@@ -194,6 +194,8 @@ def map_query(record: CollectionRecord, query: EncodedQuery) -> EncodedQuery:
     Texts and vectors are mapped alike, because a vector that a caller has encoded means what its text means. The key of
     a document is not: a projection leads from questions to keys. A query of another width is left to `check_queries`.
     """
+    if record.settings.projection is None:
+        return query
     projection = read_projection(record.settings)
     if projection is None or len(query.vector) != projection.dimension:
         return query
@@ -260,8 +262,4 @@ def check_sums(queries: Sequence[Query], options: Options) -> None:
             "/full_text",
             "full text takes the words of the text parts with a positive weight, and a query has none: send a text "
             'part, or the words as {"weight": …, "query": …}, or leave full_text out',
-        )
-    if options.rerank is not None:
-        raise InvalidContent.at(
-            "/rerank", "a reranker reads a text, and a query is a weighted sum: send each query as a text, or no rerank"
         )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from attention.lookup import HALF, AnyBias, AnyMask, Auto, Background, Evidence, Question, Verdict
 from service.encoding import Content, Encoders, TextRefused
-from service.retrieval.calibration import Rerank
+from service.retrieval.calibration import Rerank, TextTerms
 from service.retrieval.collections import NullChoice, Snapshot, get_encoding_queue, parse_filter, require_calibration
 from service.retrieval.errors import Flaw, InvalidContent, NothingToRead, ShardsMissing
 from service.retrieval.queries.aggregate import Aggregation, Grouping
@@ -201,15 +202,26 @@ class Options:
         """The number of matches, if `diversity` lets documents share their places."""
         return DEFAULT_TOP_K if self.top_k is None else self.top_k
 
-    @property
+    @cached_property
     def head_size(self) -> int | None:
         """The number of documents that the lookup is to return, the best ones; None for its default."""
         return self.top_k if self.diversity is None else get_diverse_head(self.places)
 
-    @property
+    @cached_property
     def weighs_all(self) -> Literal["read", "group_by"] | None:
         """The option that needs the weight of every document in float64; None without one."""
         return "read" if self.read else None if self.group_by is None else "group_by"
+
+    @property
+    def reads_head(self) -> Literal["rerank"] | None:
+        """The option that reads the best documents before the answer; None without one."""
+        return None if self.rerank is None else "rerank"
+
+    @cached_property
+    def text_terms(self) -> TextTerms:
+        """The terms that the text of each query adds to logits; for options that `resolve_options` has returned."""
+        assert self.full_text is None or isinstance(self.full_text, int | float)
+        return TextTerms(self.full_text or 0.0, self.rerank)
 
     @property
     def needs_confidence(self) -> bool:
@@ -247,12 +259,6 @@ def resolve_options(record: CollectionRecord, options: Options) -> Options:
     if options.top_p is not None:
         raise InvalidContent.at("/conformal", "conformal and top_p both say where the matches end: send one of them")
     return replace(options, top_k=1 + (MAX_SET_SIZE if options.top_k is None else options.top_k))
-
-
-def get_full_text_weight(options: Options) -> float:
-    """Return `full_text`, or 0 if it was not sent."""
-    assert options.full_text is None or isinstance(options.full_text, int | float)  # see resolve_options
-    return options.full_text or 0.0
 
 
 def fits_full_text(text: str) -> bool:

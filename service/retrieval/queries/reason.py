@@ -149,7 +149,7 @@ def _describe_match(first: WeightedMatch, answer: Answer, verdict: Verdict, opti
     A match that stands out weighs more than the null key. Otherwise all documents together compete with it.
     """
     similarity, level = first.similarity, answer.evidence.null_similarity
-    added = {"full text": options.full_text, "the bias": options.bias, "the reranker": options.rerank}
+    added = {"full text": options.full_text, "the bias": options.bias, "the reranker": options.text_terms.reranker}
     names = [name for name, option in added.items() if option]
     if names:
         described = f"The best match has similarity {similarity:.3g}, before the addends of {' and '.join(names)}"

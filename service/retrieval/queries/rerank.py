@@ -11,6 +11,7 @@ from attention.lookup import Answer
 from service.encoding import Encoders, EncodingQueue, Reranker, TextRefused, write_pair
 from service.retrieval.calibration import Calibration, Rerank
 from service.retrieval.errors import InvalidContent
+from service.retrieval.queries.query_parts import EncodedSum
 from service.retrieval.queries.question import EncodedQuery, Options
 from service.retrieval.queries.results import StoredDocuments, choose_matches
 from service.retrieval.queries.terms import RerankTerm
@@ -39,9 +40,17 @@ def resolve_rerank(record: CollectionRecord, encoders: Encoders, rerank: Rerank)
     return fitted if fitted is not None and fitted.reads_as(rerank) else replace(rerank, weight=DEFAULT_RERANK_WEIGHT)
 
 
-def check_rerank(queries: Sequence[EncodedQuery], options: Options, pointers: Sequence[str]) -> None:
-    """Raise InvalidContent unless the queries are texts, short enough, and their options allow terms of the logits."""
+def check_rerank(queries: Sequence[EncodedQuery | EncodedSum], options: Options, pointers: Sequence[str]) -> list[str]:
+    """Return the texts of queries.
+
+    Raises:
+        InvalidContent: a query is not a text, or is too long, or the options do not allow terms of the logits.
+    """
     assert options.rerank is not None
+    if any(isinstance(query, EncodedSum) for query in queries):
+        raise InvalidContent.at(
+            "/rerank", "a reranker reads a text, and a query is a weighted sum: send each query as a text, or no rerank"
+        )
     if options.temperature == "auto":
         raise InvalidContent.at(
             "/temperature", 'temperature "auto" is not for a question with rerank, which adds to logits: give a number'
@@ -56,6 +65,7 @@ def check_rerank(queries: Sequence[EncodedQuery], options: Options, pointers: Se
             f"{len(queries)} queries of depth {options.rerank.depth} came, and a request reranks {MAX_RERANKED} "
             "documents in all: send the queries in parts, or a smaller depth",
         )
+    texts = list[str]()
     for query, pointer in zip(queries, pointers, strict=True):
         if not isinstance(query.sent, str):
             raise InvalidContent.at(
@@ -65,6 +75,8 @@ def check_rerank(queries: Sequence[EncodedQuery], options: Options, pointers: Se
             raise InvalidContent.at(
                 pointer, f"{len(query.sent)} characters came, a reranker takes {MAX_RERANK_QUERY}: send a shorter one"
             )
+        texts.append(query.sent)
+    return texts
 
 
 def read_head_texts(answer: Answer, reader: StoredDocuments, depth: int) -> dict[int, str]:

@@ -335,9 +335,9 @@ class ResultBuilder:
 
 def warn_of_filters(snapshot: Snapshot, options: Options, documents: int) -> list[str]:
     """Return the warnings of a question's filter, which this number of documents passes, and of filters in its bias."""
-    condition = parse_filter(options.filter, options.now)
-    if condition is None and not options.bias:
+    if options.filter is None and not options.bias:
         return []
+    condition = parse_filter(options.filter, options.now)
     soft_filters = [term.condition for term in parse_bias(options.bias, options.now) if isinstance(term, FilterTerm)]
     kinds = snapshot.lasting("field kinds", dict[str, FieldKinds])
     explain = partial(explain_filter, snapshot.reader, snapshot.record.id, cached_kinds=kinds)
@@ -393,6 +393,7 @@ def build_result(
         groups, coverage, full_text, read, warnings: fields of the result.
     """
     verdict = answer.verdict if confidence_model is None else confidence_model.verdict(answer)
+    reranker = options.text_terms.reranker
     if query.words_unknown:
         verdict = query.verdict(verdict, answer.evidence, answer.certificate.total_variation)
     alike = answer.heaviest <= HALF and share_alike(record, query, verdict, answer.heavy_rows, reading.keys)
@@ -427,7 +428,7 @@ def build_result(
         read,
         groups,
         warnings,
-        reranked=None if options.rerank is None else options.rerank.depth,
+        reranked=None if reranker is None else reranker.depth,
         query_vector=query.vector if options.highlight else None,
     )
 

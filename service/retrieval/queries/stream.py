@@ -75,9 +75,9 @@ def _check(options: Options) -> None:
         raise InvalidContent.at(f"/{field}", f"a field is read of all documents at once: leave stream out, or {field}")
     if options.allow_missing:
         raise InvalidContent.at("/allow_missing", "a stream says of each part what is missing: leave allow_missing out")
-    if options.rerank is not None:
+    if (option := options.reads_head) is not None:
         raise InvalidContent.at(
-            "/rerank", "the best documents of a part are not those of all: leave stream out, or rerank"
+            f"/{option}", f"the best documents of a part are not those of all: leave stream out, or {option}"
         )
     for name in ("min_confidence", "conformal"):
         if getattr(options, name) is not None:

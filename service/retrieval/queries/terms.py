@@ -13,7 +13,7 @@ from attention.arrays import F64, I64
 from attention.lookup import AnyBias, AnyMask
 from service.retrieval.collections import Collection, Snapshot
 from service.retrieval.errors import InvalidContent
-from service.retrieval.queries.question import Array, Options, describe_length, fits_full_text, get_full_text_weight
+from service.retrieval.queries.question import Array, Options, describe_length, fits_full_text
 from service.retrieval.terms import Explanation, clip_addends, parse_bias
 from service.scheduling import READS
 from service.storage import Searched, SearchTerm
@@ -207,7 +207,7 @@ async def prepare_terms(
         InvalidContent: invalid options; the returned function raises it, too.
         RetrievalError: the collection cannot be queried.
     """
-    weight, ranked = get_full_text_weight(options), RankCache()
+    weight, ranked = options.text_terms.full_text, RankCache()
     builder = build_terms(
         queries,
         weight,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from service.retrieval.calibration import Calibration, Curve, Rerank, Variant
+from service.retrieval.calibration import Calibration, Curve, Rerank, TextTerms, Variant
 
 PLAIN = Variant(0.2, Curve(0.7, 0.3, 0.2, 0.1, -1.0), {0.5: -1.5, 0.9: -4.25})
 WORDS = Variant(0.25, Curve(0.6, 0.2, 0.3, 0.0, -1.1), {0.5: -1.25})
@@ -28,19 +28,19 @@ def test_one_of_another_version_is_as_none():
 
 
 def test_a_calibration_holds_for_its_fitted_shares_of_words():
-    assert (KEPT.variant(0.0), KEPT.variant(0.1), KEPT.variant(0.15)) == (PLAIN, WORDS, None)
+    assert [KEPT.variant(TextTerms(weight)) for weight in (0.0, 0.1, 0.15)] == [PLAIN, WORDS, None]
 
 
 def test_a_calibration_holds_for_its_reranker_alone():
     rerank = Rerank("marco", 50, 0.3)
     reranked = replace(KEPT, rerank=rerank, reranked=WORDS)
-    assert reranked.variant(0.0, rerank) == WORDS
-    assert reranked.variant(0.0) == PLAIN
-    assert reranked.variant(0.1, rerank) is None
-    assert reranked.variant(0.0, replace(rerank, depth=49)) is None
-    assert KEPT.variant(0.0, rerank) is None
+    assert reranked.variant(TextTerms(0.0, rerank)) == WORDS
+    assert reranked.variant() == PLAIN
+    assert reranked.variant(TextTerms(0.1, rerank)) is None
+    assert reranked.variant(TextTerms(0.0, replace(rerank, depth=49))) is None
+    assert KEPT.variant(TextTerms(0.0, rerank)) is None
     useless = replace(rerank, weight=0.0)
-    assert replace(KEPT, rerank=useless).variant(0.0, useless) == PLAIN
+    assert replace(KEPT, rerank=useless).variant(TextTerms(0.0, useless)) == PLAIN
 
 
 @pytest.mark.parametrize(
