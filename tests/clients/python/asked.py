@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,21 @@ FIRST = {
 }  # fmt: skip
 NAMED = {"filter": "where", "mode": "on_conflict"}
 MODES = {"upsert": "replace", "skip": "skip", "create": "fail"}
+
+
+def ask_all(client: Client | Awaited, story: Sequence[Case]) -> list[dict[str, Any]]:
+    """Run cases one after another, without their collections before and afterwards."""
+    clear(client, story)
+    came = [ask(client, case) for case in story]
+    clear(client, story)
+    return came
+
+
+def clear(client: Client | Awaited, story: Sequence[Case]) -> None:
+    """Drop the collections that cases are of."""
+    for name in {case["collection"] for case in story if "collection" in case}:
+        with suppress(Error):
+            client.collection(name).drop()
 
 
 def ask(client: Client | Awaited, case: Case) -> dict[str, Any]:

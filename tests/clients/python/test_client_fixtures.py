@@ -1,19 +1,16 @@
-"""The cases of `tests/clients/fixtures`: each client's answers equal those over plain HTTP."""
+"""The cases of `tests/clients/fixtures`: each kind of client gives the same answers and the expected refusals."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
 from typing import Any
 
-import httpx
 import pytest
 
-from softkv import Error
+from softkv import Client
 from tests.clients.cases import FILES, bare, cases, unlike
-from tests.clients.over_http import OverHttp
-from tests.clients.python.asked import ask
+from tests.clients.python.asked import ask_all
+from tests.running import RunningService
 
 
 def test_they_are_many_and_of_all_calls():
@@ -22,31 +19,20 @@ def test_they_are_many_and_of_all_calls():
     assert sum("error" in case for case in all_cases) >= 40
 
 
-@pytest.fixture(scope="module")
-def expected(client: httpx.Client) -> Callable[[str], list[dict[str, Any]]]:
-    """Return a function of a file that returns the answers to its cases over plain HTTP."""
-    http = OverHttp(client)
-
-    @cache
-    def ask_once(file: str) -> list[dict[str, Any]]:
-        story = cases(file)
-        http.clear(story)
-        answers = [http.ask(case) for case in story]
-        http.clear(story)
-        return answers
-
-    return ask_once
+@cache
+def blocking_answers(url: str, file: str) -> list[dict[str, Any]]:
+    """Return the answers to the cases of a file by the blocking client; TypeScript's are compared with them, too."""
+    with Client(url) as client:
+        return ask_all(client, cases(file))
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_each_client_returns_the_answers_of_the_service(softkv_client, expected, file):
+def test_each_client_returns_the_same_answers_and_the_expected_refusals(
+    softkv_client: Any, service: RunningService, file: str
+) -> None:
     story = cases(file)
-    answers = expected(file)
-    came = [ask(softkv_client, case) for case in story]
-    for name in {case["collection"] for case in story if "collection" in case}:
-        with suppress(Error):
-            softkv_client.collection(name).drop()
-    assert unlike(story, map(alone, came), map(alone, answers)) == []
+    answers = blocking_answers(service.url, file)
+    assert unlike(story, map(alone, ask_all(softkv_client, story)), map(alone, answers)) == []
     assert unlike(story, map(told, answers), (case.get("error") for case in story)) == []
 
 

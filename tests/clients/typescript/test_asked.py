@@ -1,4 +1,4 @@
-"""The cases of `tests/clients/fixtures`: TypeScript's answers equal those over HTTP and Python's."""
+"""The cases of `tests/clients/fixtures`: TypeScript's answers equal Python's."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 
 from softkv import Client
 from tests.clients.cases import FILES, Case, bare, cases, unlike
-from tests.clients.over_http import OverHttp
 from tests.clients.python import asked
 from tests.clients.typescript.conftest import HERE
 from tools.node import ROOT, checked, node
@@ -23,15 +22,10 @@ def ask(checkout, url: str, story: list[Case]) -> list[dict[str, Any]]:
 
 @pytest.mark.end_to_end
 @pytest.mark.parametrize("file", FILES)
-def test_the_typescript_client_returns_the_answers_of_the_service_and_of_python(checkout, service, client, file):
-    story, http = cases(file), OverHttp(client)
-    http.clear(story)
-    expected = [http.ask(case) for case in story]
-    http.clear(story)
-    came = ask(checkout, service.url, story)
-    http.clear(story)
+def test_the_typescript_client_returns_the_answers_of_python(checkout, service, file):
+    story = cases(file)
     with Client(service.url) as asking:
-        replies = [asked.ask(asking, case) for case in story]
-    http.clear(story)
-    assert unlike(story, map(bare, came), map(bare, expected)) == []
+        replies = asked.ask_all(asking, story)
+        came = ask(checkout, service.url, story)
+        asked.clear(asking, story)
     assert unlike(story, map(bare, came), map(bare, replies)) == []
