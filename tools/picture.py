@@ -32,25 +32,12 @@ ALONE = """.rail, .bar .tools { visibility: hidden !important; }
 LOADED = "() => [...document.styleSheets].some((one) => /fonts/.test(one.href)) && document.fonts.status === 'loaded'"
 
 
-def page(chromium: Browser, url: str) -> bytes:
-    """Return the story's first screen as a PNG, with its fonts."""
-    width, height = PROJECTOR
-    context = chromium.new_context(viewport={"width": width, "height": height}, locale="en-GB")
-    opened = context.new_page()
-    opened.goto(f"{url}/{OPENING}")
-    opened.wait_for_function(LOADED)
-    opened.wait_for_function("() => document.querySelectorAll('.threads path').length > 0")
-    opened.wait_for_timeout(500)
-    return opened.screenshot()
-
-
-def opening(chromium: Browser, url: str) -> bytes:
-    """Return the story's opening as a PNG, as its link is shown elsewhere."""
-    width, height = SHARED_SIZE
-    context = chromium.new_context(viewport={"width": width, "height": height}, bypass_csp=True)
+def opening(chromium: Browser, url: str, size: tuple[int, int], style: str = "") -> bytes:
+    """Return the story's first screen as a PNG, with its fonts and a further style."""
+    context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, locale="en-GB", bypass_csp=True)
     page = context.new_page()
     page.goto(f"{url}/{OPENING}")
-    page.add_style_tag(content=ALONE)
+    page.add_style_tag(content=style)
     page.wait_for_function(LOADED)
     page.wait_for_function("() => document.querySelectorAll('.threads path').length > 0")
     page.wait_for_timeout(500)
@@ -84,8 +71,8 @@ def main() -> None:
     ):
         running.wait_until_ready()
         chromium = playwright.chromium.launch(executable_path=browser, args=FLAGS)
-        FILE.write_bytes(packed(page(chromium, running.url), MOST_BYTES))
-        SHARED.write_bytes(packed(opening(chromium, running.url), SHARED_BYTES))
+        FILE.write_bytes(packed(opening(chromium, running.url, PROJECTOR), MOST_BYTES))
+        SHARED.write_bytes(packed(opening(chromium, running.url, SHARED_SIZE, ALONE), SHARED_BYTES))
         chromium.close()
 
 

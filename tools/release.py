@@ -49,7 +49,6 @@ VERSIONS = (
     ("service/api/openapi.json", r'^    "version": "@"'),
     ("docs/operate/deploying.md", r"# softkv @$"),
     ("docs/reference/limits.md", r'^\{"version": "@"'),
-    ("docs/operate/deploying.md", r"# softkv @$"),
     ("docs/reference/typescript.md", r"^// @$"),
     ("docker/Dockerfile", r'image\.version="@"'),
     ("docker/**/*.yaml", r"image: softkv:@$"),
