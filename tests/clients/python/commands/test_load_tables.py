@@ -145,23 +145,6 @@ def test_a_file_is_loaded_as_its_documents(softkv: Softkv, service: RunningServi
     assert not any("_" in notice.partition("--")[2].split(" ")[0] for notice in notices)
 
 
-def test_rows_of_a_table_are_refused_by_line_and_id(softkv: Softkv, service: RunningService, tmp_path: Path) -> None:
-    path = tmp_path / "loaded.csv"
-    path.write_text('id;key_vector;note\na;[1, 2];"two\nlines"\nb;[1, 2, 3];\nc;[1, ..., 2];\na;[3, 4];\nd;;\n')
-    ended = softkv("load", str(path), "--encoder", "none")
-    assert ended.exit_code == 1
-    assert ended.stdout == "loaded: 2 documents written, 1 have no key, 3 refused\n"
-    lines = " ".join(ended.stderr.split())
-    assert "line 4, id 'b': key_vector has width 3" in lines
-    assert "line 5, id 'c': column 'key_vector': the vector '[1, ..., 2]' was shortened" in lines
-    assert "line 6, id 'a': the id 'a' is in line 2 already" in lines
-    with Client(service.url) as client:
-        assert [document.id for document in client.collection("loaded").find()] == ["a", "d"]
-        report = client.collection("loaded").upsert(open_table(path))
-        assert [(refused.line, refused.id) for refused in report.refused] == [(4, "b"), (5, "c"), (6, "a")]
-        client.collection("loaded").drop()
-
-
 def test_a_csv_of_a_spreadsheet_is_loaded(softkv: Softkv, service: RunningService, tmp_path: Path) -> None:
     path = tmp_path / "loaded.csv"
     text = "Nr;Question;Answer;open;until;embedding\r\n1;Wie spät?;zwölf;WAHR;;[1, 2]\r\n2;;x;FALSCH;2001-01-01;\r\n"
@@ -179,21 +162,6 @@ def test_a_csv_of_a_spreadsheet_is_loaded(softkv: Softkv, service: RunningServic
         (document,) = client.collection("loaded").find(include=["key", "value", "metadata"])
         assert (document.id, document.key, document.value) == ("1", "Wie spät?", "zwölf")
         client.collection("loaded").drop()
-
-
-def test_columns_of_json_are_named_from_standard_input_too(
-    softkv: Softkv, service: RunningService, tmp_path: Path
-) -> None:
-    lines = '{"_id": 1, "title": "Possum", "text": "cats"}\n{"_id": 2, "title": "", "text": "chess"}\n'
-    options = ["-c", "loaded", "--encoder", "none", "--id", "_id", "--key", "text"]
-    assert softkv("load", "-", *options, input=lines).stdout == "loaded: 2 documents written\n"
-    with Client(service.url) as client:
-        documents = list(client.collection("loaded").find(include=["key", "metadata"]))
-        client.collection("loaded").drop()
-    assert [(document.id, document.key, document.metadata) for document in documents] == [
-        ("1", "cats", {"title": "Possum"}),
-        ("2", "chess", {}),
-    ]
 
 
 @pytest.mark.thorough
@@ -218,6 +186,3 @@ def test_a_load_that_was_killed_is_resumed_to_the_same_documents(tmp_path: Path,
         upload.run(resume=True)
         assert upload.skipped >= 1000
         assert by_id(stored(client, "books")) == by_id(expected(3000))
-
-
-# name of a file or folder → what writes it, the type of its components, and the documents that it holds

@@ -68,15 +68,6 @@ def test_the_delimiter_and_the_encoding_are_found(tmp_path: Path, delimiter: str
     assert documents(path) == BOOKS
 
 
-def test_a_charset_is_named(tmp_path: Path) -> None:
-    path = write_csv(tmp_path / "t.csv", [["id", "key"], ["a", "Bär"], ["b", "chess"]], "windows-1252", delimiter=";")
-    assert [document["key"] for document in documents(path, charset="windows-1252")] == ["Bär", "chess"]
-    with pytest.raises(softkv.Invalid, match=r"line 2 is not in utf-8: save it as CSV UTF-8, or name its charset"):
-        open_table(path)
-    with pytest.raises(softkv.Invalid, match="there is no charset 'klingon'"):
-        open_table(path, charset="klingon")
-
-
 def test_columns_can_have_other_names(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "books.csv", table_of("isbn", " card", "title", "metadata.year", "shelf"))
     assert documents(path, id="isbn", key="card", value="title") == BOOKS

@@ -70,16 +70,19 @@ def save_hdf5(path: Path, arrays: dict[str, Any], **attributes: Any) -> Path:
     return path
 
 
-@pytest.mark.parametrize("distance", ["euclidean", np.bytes_("euclidean"), ["euclidean"], "L2"], ids=repr)
-def test_a_distance_of_hdf5_is_a_similarity_however_it_is_written(tmp_path: Path, distance: Any) -> None:
+@pytest.mark.parametrize(
+    ("distance", "similarity"),
+    [
+        *((distance, "gaussian") for distance in ("euclidean", np.bytes_("euclidean"), ["euclidean"], "L2")),
+        *(("IP", "dot"), (np.bytes_("angular"), "cosine")),
+    ],
+    ids=repr,
+)
+def test_a_distance_of_hdf5_is_a_similarity_however_it_is_written(
+    tmp_path: Path, distance: Any, similarity: str
+) -> None:
     path = save_hdf5(tmp_path / "t.h5", {"train": np.eye(3)}, distance=distance)
-    assert open_table(path).settings == {"encoder": None, "similarity": "gaussian"}
-
-
-@pytest.mark.parametrize(("distance", "similarity"), [("IP", "dot"), (np.bytes_("angular"), "cosine")])
-def test_distances_have_several_names(tmp_path: Path, distance: Any, similarity: str) -> None:
-    path = save_hdf5(tmp_path / "t.h5", {"train": np.eye(3)}, distance=distance)
-    assert open_table(path).settings["similarity"] == similarity
+    assert open_table(path).settings == {"encoder": None, "similarity": similarity}
 
 
 @pytest.mark.parametrize(
@@ -104,13 +107,6 @@ def test_data_sets_in_groups_are_named_and_the_others_are_counted_out(tmp_path: 
     table = open_table(save_hdf5(tmp_path / "t.h5", arrays), vector="obsm/X_pca")
     assert [row.document["metadata"] for row in table if row.document] == [{"year": 0}, {"year": 1}, {"year": 2}]
     assert table.notices[0] == "t.h5: left out, since they have other lengths or types than the vectors: other"
-
-
-def test_questions_of_a_benchmark_are_left_out(tmp_path: Path) -> None:
-    arrays = {name: np.eye(3) for name in ("train", "test", "neighbors", "distances")}
-    table = open_table(save_hdf5(tmp_path / "t.h5", arrays))
-    assert table.columns == ["id", "key_vector"]
-    assert table.notices[0] == "t.h5: left out, since they are of questions: distances, neighbors, test"
 
 
 def test_a_matrix_of_matlab_has_a_document_in_each_of_its_rows(tmp_path: Path) -> None:
