@@ -42,11 +42,6 @@ def test_attend_shows_the_matching_document(softkv: Softkv) -> None:
     assert "of 110 documents" in shown.stdout
 
 
-def test_a_filter_by_an_unknown_field_lists_the_fields(softkv: Softkv) -> None:
-    shown = softkv("attend", "library", "cats", "--filter", '{"field": "metadata.yeer", "operator": ">", "value": 1}')
-    assert "no document has metadata.yeer; there are metadata.author" in " ".join(shown.stdout.split())
-
-
 def test_programs_get_the_service_s_own_answer(softkv: Softkv) -> None:
     answer = json.loads(softkv("attend", "library", QUESTION, "-k", "2", "-t", "0.1", "--json").stdout)
     assert len(answer["matches"]) == 2
@@ -68,12 +63,6 @@ def test_every_option_reaches_the_service(softkv: Softkv) -> None:
     three = ["-t", "auto", "--effective-documents", "3", "--json"]
     answer = json.loads(softkv("attend", "library", QUESTION, *three).stdout)
     assert answer["evidence"]["effective_documents"] == pytest.approx(3, rel=0.01)
-
-
-def test_allow_missing_reaches_the_service(softkv: Softkv) -> None:
-    answer = json.loads(softkv("attend", "library", QUESTION, "--allow-missing", "--json").stdout)
-    assert answer["coverage"] == {"documents": 110, "total": 110, "max_missing_weight": 0.0}
-    assert "coverage" not in json.loads(softkv("attend", "library", QUESTION, "--json").stdout)
 
 
 def test_words_and_a_bias_reach_the_service(softkv: Softkv) -> None:

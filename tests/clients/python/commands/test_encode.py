@@ -63,17 +63,6 @@ def test_documents_become_documents_that_can_be_loaded(softkv: Softkv, tmp_path:
     assert "2 texts, 384 wide" in ended.stderr
 
 
-def test_encoding_then_loading(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
-    path = tmp_path / "books.ndjson"
-    path.write_text('{"id": "a", "key": "cats"}\n{"id": "b", "key": "chess"}\n')
-    assert softkv("encode", str(path)).exit_code == 0
-    ended = softkv("load", str(tmp_path / "books.npy"), "--ids", str(path), "--collection", "encoded")
-    assert ended.exit_code == 0, ended.stderr
-    answer = json.loads(softkv("attend", "encoded", "a board game", "--json").stdout)
-    assert answer["matches"][0]["id"] == "b"
-    client.delete("/v1/collections/encoded")
-
-
 def test_standard_input_becomes_standard_output(service: RunningService) -> None:
     ended = subprocess.run(
         [*COMMAND, "encode", "-", "--url", service.url],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,17 +124,6 @@ def test_from_one_service_into_another_without_a_file(service: RunningService, c
     client.delete("/v1/collections/exported")
     subprocess.run(load, input=out, check=True, stdout=subprocess.DEVNULL)
     assert stored(client, "exported") == stored(client, "again")  # under its own name
-
-
-def test_an_interrupted_load_of_it_goes_on(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
-    write(client, {"encoder": None}, VECTORS)
-    file = tmp_path / "exported.ndjson"
-    softkv("export", "exported", str(file))
-    (tmp_path / "half.ndjson").write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:501]))
-    softkv("load", str(tmp_path / "half.ndjson"), "--collection", "again")
-    result = json.loads(softkv("load", str(file), "--collection", "again", "--resume", "--json").stdout)
-    assert (result["skipped"], result["upserted"]) == (500, len(VECTORS) - 500)
-    assert stored(client, "again") == stored(client, "exported")
 
 
 def test_a_flag_says_more_than_the_file(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:

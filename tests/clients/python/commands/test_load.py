@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 import signal
@@ -74,18 +73,6 @@ def test_standard_input(softkv: Softkv, client: httpx.Client) -> None:
     assert softkv("load", "-", input=lines).exit_code == 2
 
 
-def test_csv_with_columns_of_other_names(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
-    with (tmp_path / "t.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["isbn", "card", "title", "year"])
-        writer.writerows([b["id"], b["key"], b["value"], b["metadata"]["year"]] for b in BOOKS)  # type: ignore[index]
-    options = ["--collection", "books", "--id", "isbn", "--key", "card", "--value", "title"]
-    assert softkv("load", str(tmp_path / "t.csv"), *options).exit_code == 0
-    assert stored(client) == BOOKS
-    late = {"field": "metadata.year", "operator": ">", "value": 1950}
-    assert client.post(f"{PATH}/documents/query", json={"filter": late}).json()["documents"] == BOOKS[1:]
-
-
 def test_vectors_beside_their_ids(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
     np.save(tmp_path / "books.npy", np.array([[1.0, 0.25], [0.5, -3.0]]))
     (tmp_path / "books.ids.txt").write_text("a/1\nb\n")
@@ -102,14 +89,6 @@ def test_a_collection_that_is_another_is_not_written_to(softkv: Softkv, client: 
     assert ended.exit_code == 1
     assert "similarity" in ended.stderr
     assert stored(client) == []
-
-
-def test_loading_a_file_again_writes_only_its_changes(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
-    softkv("load", str(write_lines(tmp_path / "books.ndjson", BOOKS)))
-    changed = [BOOKS[0], BOOKS[1] | {"value": "another"}]
-    write_lines(tmp_path / "books.ndjson", changed)
-    assert softkv("load", str(tmp_path / "books.ndjson")).stdout == "books: 2 documents written\n"
-    assert stored(client) == changed
 
 
 def test_bad_lines_are_named_and_the_others_are_written(softkv: Softkv, client: httpx.Client, tmp_path: Path) -> None:
