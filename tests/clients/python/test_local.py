@@ -126,20 +126,6 @@ def test_no_key_and_no_setting_of_another_service_is_taken_for_its_own(monkeypat
         assert list(client.collections()) == []
 
 
-def test_a_long_list_of_queries_is_sent_in_parts(tmp_path):
-    with Client.local(tmp_path, encoder=None, max_queries=3) as client:
-        collection = client.collection("a")
-        collection.create(similarity="dot")
-        collection.write([{"id": str(number), "key_vector": [number, -number * number / 2]} for number in range(8)])
-        answers = collection.attend([[float(number), 1.0] for number in range(8)], top_k=1)
-    assert [answer.ids for answer in answers] == [[str(number)] for number in range(8)]
-
-
-def test_a_setting_that_there_is_none_of_is_refused():
-    with pytest.raises(softkv.Invalid, match="does not take these settings"):
-        Client.local(encoder=None, colour="red")
-
-
 def run(program, directory):
     paths = os.pathsep.join(map(str, (ROOT, ROOT / "clients" / "python")))
     environment = os.environ | {"PYTHONPATH": paths, "TMPDIR": str(directory)}

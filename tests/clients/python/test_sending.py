@@ -247,15 +247,6 @@ def test_a_service_of_one_at_a_time_answers_everybody_in_the_end(tmp_path):
         assert set(threads.map(lambda _: client.collection("a").count(), range(8))) == {0}
 
 
-def test_tasks_share_one_pool(service):
-    async def ask() -> set[str]:
-        async with AsyncClient(service.url, connections=3) as client, asyncio.TaskGroup() as group:
-            tasks = [group.create_task(client.info()) for _ in range(40)]
-        return {task.result().version for task in tasks}
-
-    assert len(asyncio.run(ask())) == 1
-
-
 def test_a_key_that_may_only_read(tmp_path):
     with RunningService(data_dir=tmp_path, encoder="none", api_keys=("write",), read_keys=("read",)) as running:
         with Client(running.url, key="read") as reader:

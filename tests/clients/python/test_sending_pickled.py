@@ -146,19 +146,6 @@ def test_a_local_service_and_a_transport_are_refused_with_advice(way, local_clie
     assert local_client.alive()
 
 
-class Values:
-    """The values of a collection's documents, as a program trains on them."""
-
-    def __init__(self, collection: Collection) -> None:
-        self.collection = collection
-
-    def __len__(self) -> int:
-        return len(IDS)
-
-    def __getitem__(self, index: int) -> Any:
-        return self.collection.get(IDS[index]).value
-
-
 def ask(client: Client, collection: Collection, awaited: AsyncCollection, id_: str) -> list[Any]:
     async def value() -> Any:
         return (await awaited.get(id_)).value
@@ -171,14 +158,6 @@ def test_workers_that_are_spawned_have_connections_of_their_own(service, notes):
     with SPAWN.Pool(2) as pool:
         assert pool.map(asking, IDS) == [[True, n, False, n] for n in range(len(IDS))]
         assert [document.value for document in pool.map(notes.get, IDS)] == list(range(len(IDS)))
-
-
-@pytest.mark.thorough
-def test_a_data_loader_with_a_spawned_worker_reads_a_collection(notes):
-    from torch.utils.data import DataLoader  # not imported by the workers of the test above
-
-    loader = DataLoader(Values(notes), batch_size=4, num_workers=1, multiprocessing_context=SPAWN)
-    assert [batch.tolist() for batch in loader] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
 
 
 def test_a_copy_that_was_made_before_the_first_call_sends_the_key():

@@ -6,6 +6,7 @@ import asyncio
 import json
 import pickle
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import httpx2
@@ -15,7 +16,6 @@ import pytest
 import softkv
 from softkv import AsyncClient, Client, Report
 from tests.clients.python.scripted import Said, Scripted
-from tests.clients.python.ways import Awaited
 from tests.running import RunningService
 
 WIDE = "key_vector has width 3, collection {!r} holds width 2: use the model that its other documents were made with"
@@ -60,45 +60,16 @@ class Losing(httpx2.HTTPTransport):
         return response
 
 
-class AsyncLosing(httpx2.AsyncHTTPTransport):
-    """The asynchronous form of `Losing`."""
-
-    def __init__(self, lost: str) -> None:
-        super().__init__()
-        self.sent: list[bytes] = []
-        self.lost = f'"{lost}"'.encode()
-        self.lost_bodies: list[bytes] = []
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        response = await super().handle_async_request(request)
-        if request.method == "POST" and request.url.path.endswith("/documents"):
-            body = await request.aread()
-            self.sent.append(body)
-            if self.lost in body and not self.lost_bodies:
-                self.lost_bodies.append(body)
-                await response.aread()
-                raise httpx2.ReadError("the answer was lost")
-        return response
-
-
-@pytest.fixture(params=["blocking", "awaited"])
-def losing(request: pytest.FixtureRequest, service: RunningService) -> Iterator[Callable[[str], tuple[Any, Any]]]:
+@pytest.fixture
+def losing(service: RunningService) -> Iterator[Callable[[str], tuple[Client, Losing]]]:
     """Yield a function that makes a client whose answers are lost, and its transport."""
-    with asyncio.Runner() as runner:
-        made: list[Any] = []
+    with ExitStack() as stack:
 
-        def make(lost: str) -> tuple[Any, Any]:
-            if request.param == "blocking":
-                transport: Any = Losing(lost)
-                made.append(Client(service.url, retries=0, transport=transport))
-            else:
-                transport = AsyncLosing(lost)
-                made.append(Awaited(AsyncClient(service.url, retries=0, transport=transport), runner))
-            return made[-1], transport
+        def make(lost: str) -> tuple[Client, Losing]:
+            transport = Losing(lost)
+            return stack.enter_context(Client(service.url, retries=0, transport=transport)), transport
 
         yield make
-        for client in made:
-            client.close()
 
 
 @pytest.fixture

@@ -274,15 +274,6 @@ def test_a_field_that_no_document_has_passes_none(shelf):
         )
 
 
-def test_a_change_by_an_ordering_of_some_values_gives_a_warning(shelf):
-    prices = {"new": 5, "old": "7.20"}
-    shelf.upsert([{"id": name, "key_vector": [1, 0], "metadata": {"price": price}} for name, price in prices.items()])
-    dear = F.price >= 3
-    for call in (lambda: shelf.update(where=dear, metadata={"dear": True}), lambda: shelf.delete(where=dear)):
-        with pytest.warns(UserWarning, match="compares only the numbers"):
-            assert call() == 1
-
-
 def test_settings_that_a_local_service_does_not_have():
     with pytest.raises(softkv.Invalid) as refused:
         softkv.Client.local(encoder=None, tempreature=3, max_queue="many")

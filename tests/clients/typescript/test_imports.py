@@ -6,8 +6,6 @@ import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-import pytest
-
 from tools.node import CLIENT, ROOT
 
 SOURCES = ROOT / CLIENT / "src"
@@ -40,13 +38,3 @@ def test_no_file_imports_itself_through_others():
 
 def test_shared_types_import_only_generated_ones():
     assert imports(SOURCES)[SOURCES / "types.ts"] == {SOURCES / "generated" / "api.ts"}
-
-
-@pytest.mark.parametrize(
-    "statement", ['import type { A } from "./a.ts";', 'export {\n  A,\n} from "./a.ts";', 'import "./a.ts";']
-)
-def test_a_circle_is_found(tmp_path, statement):
-    (tmp_path / "a.ts").write_text('import { B } from "./below/b.ts";\n', encoding="utf-8")
-    (tmp_path / "below").mkdir()
-    (tmp_path / "below" / "b.ts").write_text(statement.replace("./", "../"), encoding="utf-8")
-    assert sorted(set(find_circle(imports(tmp_path)))) == ["a.ts", "b.ts"]

@@ -7,7 +7,6 @@ import json
 import shutil
 import subprocess
 import tarfile
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -65,11 +64,6 @@ def test_the_package_has_no_dependencies_and_its_tools_are_pinned():
     packages = json.loads(LOCK.read_text(encoding="utf-8"))["packages"]
     assert all("integrity" in package for name, package in packages.items() if name)
     assert not any("resolved" in value for value in packages.values())
-
-
-def test_the_version_of_the_package_equals_that_of_the_service():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert (PACKAGE["version"], PACKAGE["license"]) == (project["version"], project["license"])
 
 
 @pytest.mark.end_to_end

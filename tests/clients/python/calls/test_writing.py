@@ -68,10 +68,6 @@ def test_a_text_that_was_cut_is_named(made):
     assert report.truncated == ["long"]
 
 
-def test_nothing_is_written_of_nothing(shelf):
-    assert shelf.upsert([]).rows == 0
-
-
 def test_an_invalid_row_is_refused_with_its_type(shelf):
     with pytest.raises(softkv.Invalid, match="wanted a Document or an object with its fields, got int"):
         shelf.upsert([{"id": "a"}, 3])

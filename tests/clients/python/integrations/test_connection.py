@@ -41,12 +41,6 @@ def test_a_connection_is_opened_while_a_thread_is_in_the_middle_of_opening_anoth
         assert slow_connection.result() is slow.connection
 
 
-def test_both_clients_reach_the_service(service):
-    connection = Connection(service.url)
-    assert connection.url == service.url
-    assert asyncio.run(asked(connection)) == connection.client.info()
-
-
 async def asked(connection):
     return await connection.async_client.info()
 

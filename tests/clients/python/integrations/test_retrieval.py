@@ -192,10 +192,6 @@ def test_each_choice_is_the_best_that_the_formula_leaves(seed, n, k, relevance):
         assert score(position, chosen[:many]) == pytest.approx(max(score(item, chosen[:many]) for item in left))
 
 
-def test_mmr_of_no_documents_selects_nothing():
-    assert select_by_mmr([1, 0], [], 3, 0.5) == []
-
-
 @pytest.mark.parametrize("relevance", [-0.1, 1.1, float("nan")])
 def test_a_weight_outside_of_0_to_1_is_refused(relevance):
     with pytest.raises(softkv.Invalid, match="a number from 0 to 1"):
