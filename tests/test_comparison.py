@@ -14,14 +14,8 @@ from typing import Any
 import pytest
 
 from tests.examples import ROOT, Page
-from tests.test_docs import LINKING
 
 PAGE = Page("docs/start/comparison.md")
-# Narrow, so that what one call or one kind of collection does not take may be said.
-DENIAL = re.compile(
-    r"\b(?:softkv|[Tt]he service|[Tt]here (?:is|are)|It)\b[^.|`:;,]{0,20}?\b(?:no|not|never|lacks|cannot|without)\b"
-    r"[^.|`:;,]{0,20}`(\w+)`"
-)
 
 
 def names(description: Any) -> Iterator[str]:
@@ -70,18 +64,6 @@ def test_both_tables_are_read():
     assert len(rows("softkv has")) > 10
     assert len(rows("softkv lacks")) > 5
     assert similar("text_full") == ["full_text"]
-
-
-@pytest.mark.parametrize("page", LINKING, ids=lambda page: page.name)
-def test_no_page_denies_a_name_of_the_api(page):
-    assert [name for name in DENIAL.findall(" ".join(page.prose.split())) if name in API] == []
-
-
-def test_a_denial_is_recognised():
-    sentences = (
-        "softkv does not have `bias`. There is no `full_text`. The service cannot filter by `geo`. It has `null`."
-    )
-    assert DENIAL.findall(sentences) == ["bias", "full_text", "geo"]
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,9 @@ from tools.prose import (
     marked_test_names,
     marks_of,
     marks_of_page,
-    marks_of_test_name,
     package_files,
     paragraphs,
     python_files,
-    script_comments,
 )
 
 LIMITS = {
@@ -49,16 +47,6 @@ def test_comments_of_page_scripts_are_plain():
     assert marked_script_comments() == []
 
 
-def test_comments_of_a_script_are_read_without_tags_and_types():
-    script = """/** What it is. @param {string} name */
-const url = "http://example.org"; // It was told.
-/*
- * Two
- * lines
- */"""
-    assert list(script_comments(script)) == [(1, "What it is. name"), (2, "It was told."), (3, "Two lines")]
-
-
 # The name of a test is a sentence: the thing, and what holds of it.
 MAX_MARKED_TEST_NAMES = 0
 
@@ -69,20 +57,6 @@ def test_names_of_tests_are_plain_sentences():
     assert len(files) > 500
     marked = marked_test_names(files)
     assert len(marked) <= MAX_MARKED_TEST_NAMES, "\n".join(marked)
-
-
-@pytest.mark.parametrize(
-    ("name", "marks"),
-    [
-        ("test_a_recreated_collection_accepts_another_width", []),
-        ("test_what_is_remembered_of_a_collection_refuses_nothing", ["clause", "what"]),
-        ("test_it_is_there", ["clause"]),
-        ("test_a_key_is_no_text", ["is no"]),
-        ("test_a_caller_is_told_that_nobody_listens", ["who", "told", "told"]),
-    ],
-)
-def test_marks_of_a_test_name_are_recognised(name, marks):
-    assert marks_of_test_name(name) == marks
 
 
 SCRIPTS = [

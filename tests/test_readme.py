@@ -49,12 +49,6 @@ def test_the_first_screen_of_the_readme_has_a_picture_a_command_and_python_witho
     assert 4 <= sum(bool(line) and not line.startswith("#") for line in first.splitlines()) <= 8
 
 
-def test_no_command_has_an_ellipsis():
-    assert [
-        text for page in (README, TUTORIAL) for language, text in page.blocks if language == "sh" and "…" in text
-    ] == []
-
-
 @pytest.mark.parametrize("name", ["README.md", "docs/zh/README.md", "docs/start/installing.md"])
 def test_a_page_explains_the_placeholder_as_long_as_it_is_one(name):
     assert (f"`{PLACEHOLDER}`" in Page(name).prose) == (PLACEHOLDER in CLONE)

@@ -47,13 +47,6 @@ def test_every_mark_has_a_tier():
     assert {mark for line in named for mark in line.split(" or ")} == marks
 
 
-@pytest.mark.parametrize(("folder", "mark"), [("tests/browser", "browser")])
-def test_all_tests_of_a_mark_are_in_the_folder_that_its_tier_reads(folder, mark):
-    marked = [path for path in (ROOT / "tests").rglob("*.py") if f"pytest.mark.{mark}" in path.read_text()]
-    assert marked
-    assert all(path.is_relative_to(ROOT / folder) for path in marked)
-
-
 def test_make_run_installs_torch_only_for_the_lab(tmp_path):
     plain, lab = commands(tmp_path, "run"), commands(tmp_path, "run", "LAB=1")
     assert "-e ." in plain

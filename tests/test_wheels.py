@@ -23,8 +23,6 @@ from packaging.utils import parse_wheel_filename
 
 from attention.kernels.native.build import PLATFORMS
 from attention.kernels.native.kinds import this_platform
-from attention.kernels.native.library import usable_kinds
-from service.encoding import default_checkpoint
 from service.encoding.registry import SHA256
 from tests.container.locks import entries, plain
 from tests.examples import ROOT, Page
@@ -87,24 +85,6 @@ with softkv.Client(sys.argv[1]) as client:
     print(json.dumps(notes.attend([1.0, 0.0])[0].value))
 """
 
-# The same by every Python: a scan with its certificate by one thread, and two encodings by the default model.
-DIGEST = """
-import hashlib, json, pathlib, sys
-import numpy as np
-from attention.kernels import kernels, kernels_in_c, limit_workers, products_are_exact
-from attention.lookup import Memory, attend
-from attention.transformer import Compiled, load
-limit_workers(1)
-random = np.random.default_rng(0)
-keys, values = (random.standard_normal((20_000, width)).astype(np.float32) for width in (384, 16))
-answers = attend(keys[:3] + 0.1, Memory.of(keys, values), temperature=5, top_k=5)
-encode = Compiled(load(pathlib.Path(sys.argv[1])).model, "float32", threads=1)
-texts = encode(random.integers(999, 9999, 50), np.array([12, 38]))
-digest = hashlib.sha256()
-for array in (texts, *(getattr(answer, name) for answer in answers for name in ("numbers", "weights", "output"))):
-    digest.update(np.ascontiguousarray(array).tobytes())
-print(json.dumps([kernels() is kernels_in_c(), products_are_exact(), digest.hexdigest()]))
-"""
 # The library of kernels that an installed core has, the tags of its wheel, and a look-up.
 LOADED = """
 import importlib.metadata, json, re
@@ -253,26 +233,6 @@ def test_without_a_compiler_the_source_distribution_installs_and_numpy_answers(t
     # A build for a platform that was asked for has to succeed.
     with pytest.raises(AssertionError, match="Expected the package ziglang"):
         bare.install("--no-build-isolation", "--force-reinstall", str(archive), SOFTKV_PLATFORM=this_platform())
-
-
-@pytest.mark.install
-def test_every_python_computes_the_same_with_the_same_wheel(dist: Path, tmp_path: Path) -> None:
-    minors = re.findall(r":: 3\.(\d+)\"", (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    digests = {}
-    for python in filter(starts, (f"python3.{minor}" for minor in minors)):
-        bare = Bare(tmp_path / python, dist, python)
-        bare.install("softkv-core")
-        digests[python] = json.loads(bare.run("python", "-c", DIGEST, str(default_checkpoint())))
-    if len(digests) < 2:
-        pytest.skip("only one of the supported Pythons is on the path")
-    assert {tuple(digest[:2]) for digest in digests.values()} == {(bool(usable_kinds()), True)}
-    assert len({digest for _, _, digest in digests.values()}) == 1, digests
-
-
-def starts(python: str) -> bool:
-    """Return whether this Python is installed; a program of that name may only say that it is not."""
-    program = shutil.which(python)
-    return program is not None and subprocess.run([program, "-c", ""], capture_output=True, check=False).returncode == 0
 
 
 @pytest.mark.end_to_end

@@ -151,14 +151,6 @@ def test_a_job_with_a_token_that_publishes_runs_no_scripts_of_packages() -> None
     assert installs == ["npm ci --ignore-scripts"]
 
 
-def test_every_image_has_an_attestation() -> None:
-    for name in ("images", "tags"):
-        job = jobs("release.yml")[name]
-        assert job["permissions"]["attestations"] == job["permissions"]["id-token"] == "write"
-        assert job["steps"][-1]["with"]["subject-digest"] == "${{ steps.image.outputs.digest }}"
-        assert [step.get("id") for step in job["steps"]].count("image") == 1
-
-
 def test_a_documentation_is_published_beside_the_other_versions(tmp_path: Path) -> None:
     published = tmp_path / "published"
     subprocess.run(["git", "init", "--quiet", "--bare", published], check=True)
@@ -195,30 +187,6 @@ def test_images_take_a_build_argument_that_the_dockerfile_has() -> None:
     assert jobs("release.yml")["tags"]["strategy"]["matrix"]["suffix"] == list(variants)
     assert re.search(r"^ARG FULL=$", (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
     assert "--build-arg FULL " in (ROOT / "Makefile").read_text(encoding="utf-8")
-
-
-def test_dependabot_looks_at_folders_that_list_versions() -> None:
-    updates = parsed(GITHUB / "dependabot.yml")["updates"]
-    folders = {update["package-ecosystem"]: update.get("directories", [update.get("directory")]) for update in updates}
-    patterns = {"pip": ["pyproject.toml", "*.txt"], "npm": ["package.json"], "docker": ["Dockerfile"]}
-    assert folders.keys() == {*patterns, "github-actions"}
-    for ecosystem, files in patterns.items():
-        for folder in folders[ecosystem]:
-            assert any(any((ROOT / folder.strip("/")).glob(file)) for file in files), folder
-
-
-@pytest.mark.parametrize("name", ["bug.yml", "idea.yml"])
-def test_an_issue_form_asks_by_labels_and_ids_that_differ(name: str) -> None:
-    form = parsed(GITHUB / "ISSUE_TEMPLATE" / name)
-    assert form["name"]
-    assert form["description"]
-    questions = [field for field in form["body"] if field["type"] != "markdown"]
-    for values in ([field["id"] for field in questions], [field["attributes"]["label"] for field in questions]):
-        assert len(set(values)) == len(values)
-    assert any(field.get("validations", {}).get("required") for field in questions)
-    assert {field["type"] for field in form["body"]} <= {"markdown", "textarea", "input", "dropdown", "checkboxes"}
-    paths = re.findall(r"`(docs/[\w./]+)`", json.dumps(form))
-    assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
 def test_hooks_run_programs_that_make_install_installs() -> None:

@@ -38,10 +38,6 @@ def test_anyone_may_write_only_because_the_port_is_this_machines():
     assert [port.rsplit(":", 2)[0] for port in SERVICE["ports"]] == ["127.0.0.1"]
 
 
-def test_the_other_services_of_a_compose_file_may_call_it_by_its_name():
-    assert SERVICE["environment"]["SOFTKV_ALLOWED_HOSTS"] == "softkv"
-
-
 @pytest.mark.parametrize("service", [SERVICE, PRODUCTION], ids=["compose", "production"])
 def test_compose_gives_the_container_nothing_it_does_not_need(service):
     assert service["read_only"] is True

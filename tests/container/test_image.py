@@ -118,10 +118,3 @@ def test_the_image_lists_its_distributions(tool, image, looked):
     assert all(
         component["purl"].startswith("pkg:pypi/") for component in listed["components"] if component["name"] == "numpy"
     )
-
-
-def test_the_labels_of_the_image_have_title_and_version(tool, image):
-    labels = tool.inspect(image)["Config"]["Labels"]
-    version = inside(tool, image, "softkv", "--version").removeprefix("softkv ")
-    assert labels["org.opencontainers.image.title"] == "softkv"
-    assert labels["org.opencontainers.image.version"] == version
