@@ -13,22 +13,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 SUBJECTS = [
-    "cats",
-    "dogs",
-    "bees",
-    "trains",
-    "ships",
-    "bread",
-    "tea",
-    "gardens",
-    "stars",
-    "rivers",
-    "maps",
-    "clocks",
-    "violins",
-    "horses",
-    "paper",
-]
+    "cats", "dogs", "bees", "trains", "ships", "bread", "tea", "gardens", "stars", "rivers", "maps", "clocks",
+    "violins", "horses", "paper",
+]  # fmt: skip
 VERBS = ("how to care for", "a short history of", "buying")
 ABSENT = ("a licence for", "the taxation of", "songs without")
 OTHERS = ["motorways", "aeroplanes", "parliaments", "satellites", "dentists"]

@@ -7,11 +7,8 @@ from typing import TYPE_CHECKING
 import httpx
 
 from tests.browser.explore.conftest import Explore
-from tests.running import RunningService
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from playwright.sync_api import Page
 
 CREATED = "() => document.querySelector('#collections [aria-current] .name')?.textContent === 'books'"
@@ -111,31 +108,6 @@ def test_a_collection_is_deleted_by_its_name_with_the_keyboard(explore: Explore,
     assert "books" not in page.url
 
 
-def test_a_key_that_reads_sees_no_control_that_writes(explore: Explore, tmp_path: Path) -> None:
-    writing, reading = "a-writing-key", "a-reading-key"
-    with RunningService(data_dir=tmp_path, encoder="none", api_keys=(writing,), read_keys=(reading,)) as locked:
-        locked.wait_until_ready()
-        with locked.client(headers={"X-API-Key": writing}) as writer:
-            writer.put("/v1/collections/books", json={}).raise_for_status()
-        opened = explore("#collection=books", origin=locked.url, ready="() => document.querySelector('#api-key')")
-        page = opened.page
-        opened.errors[:] = [error for error in opened.errors if "401" not in error]
-
-        def tabs(key: str, last: str) -> list[str]:
-            page.fill("#api-key", key)
-            page.keyboard.press("Enter")
-            page.wait_for_selector(f"#collections .service a[href='#tab={last}']")
-            links = page.locator("#collections .service a").all_inner_texts()
-            return [*page.locator(".center > .tabs [role=tab]").all_inner_texts(), *links]
-
-        assert tabs(reading, "service") == ["Ask", "Documents", "Service"]
-        for tab in ("new", "calibrate", "settings", "upload"):
-            page.goto(f"{locked.url}/explore#collection=books&tab={tab}")
-            page.wait_for_selector("#stage .tab.ask")
-        page.click("#key")
-        assert tabs(writing, "new")[2:] == ["Upload", "Calibrate", "Settings", "New collection", "Service"]
-
-
 def test_an_address_names_a_collection_by_its_alias(explore: Explore, writer: httpx.Client) -> None:
     for name in ("books-1", "books-2"):
         writer.put(f"/v1/collections/{name}", json={"encoder": None}).raise_for_status()
@@ -158,33 +130,6 @@ def test_an_address_names_a_collection_by_its_alias(explore: Explore, writer: ht
     page.wait_for_function(
         "() => document.querySelector('#collections [aria-current] .name')?.textContent === 'books-2'"
     )
-
-
-def test_a_collection_is_made_with_one_of_several_encoders(explore: Explore, tmp_path: Path) -> None:
-    (tmp_path / "encoders.toml").write_text(
-        'default = "first"\n'
-        '[encoders.second]\nmodel = "all-MiniLM-L6-v2"\n[encoders.first]\nmodel = "all-MiniLM-L6-v2"\n'
-    )
-    with (
-        RunningService(data_dir=tmp_path / "data", encoders=tmp_path / "encoders.toml") as service,
-        service.client() as client,
-    ):
-        service.wait_until_ready()
-        page = explore("#tab=new", origin=service.url, ready="() => document.querySelector('#create')").page
-        assert [name.partition(":")[0] for name in page.locator("#encoder option").all_inner_texts()] == [
-            *("first", "second", "none")
-        ]
-        page.fill("#new-name", "books")
-        page.select_option("#encoder", label="second: texts become vectors here")
-        page.click("#create")
-        page.wait_for_function(CREATED)
-        assert client.get("/v1/collections/books").json()["encoder"] == "second"
-        page.goto(f"{service.url}/explore#tab=service")
-        page.wait_for_selector("#encoders")
-        rows = [row.split("\t") for row in page.locator("#encoders tbody tr").all_inner_texts()]
-        assert [(row[0], row[1], row[2], row[4]) for row in rows] == [
-            (name, "softkv's Transformer", "384", "ready") for name in ("second", "first")
-        ]
 
 
 def test_the_facts_name_a_stored_projection(explore: Explore, writer: httpx.Client) -> None:

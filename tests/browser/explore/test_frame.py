@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +9,8 @@ import httpx
 import pytest
 
 from service.api.routes import page as page_routes
-from service.api.routes.page import WEB
 from tests.browser.explore.conftest import Explore
 from tests.running import RunningService
-
-FILES = sorted((WEB / "explore").glob("*.json"))
 
 
 def test_the_list_shows_the_settings_of_each_collection(explore: Explore, writer: httpx.Client) -> None:
@@ -92,12 +87,3 @@ def test_an_unknown_collection_and_an_empty_service_are_reported(explore: Explor
     opened.errors[:] = [error for error in opened.errors if "404" not in error]
     begun = explore(ready="() => document.querySelector('#create')").page
     assert "There is no collection yet." in begun.inner_text("#collections")
-
-
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_the_words_have_the_same_names_in_both_languages(file: object) -> None:
-    words = json.loads(file.read_text(encoding="utf-8"))  # type: ignore[attr-defined]
-    assert words["en"].keys() == words["zh"].keys()
-    for name, text in words["en"].items():
-        used = [set(re.findall(r"\{(\w+)", one)) for one in (text, words["zh"][name])]
-        assert used[0] == used[1], name

@@ -11,22 +11,16 @@ from PIL import Image
 
 from tests.browser.conftest import PHONE
 from tests.browser.explore.conftest import Explore
-from tests.browser.explore.test_tasks import ASKED, WITH_KEYS, fill, first_is
+from tests.browser.explore.test_tasks import ASKED, fill, first_is
 from tests.running import RunningService
 
-KINDS = ("espresso machine", "coffee grinder", "milk frother", "coffee filter", "moka pot")
-ALIKE = [
-    {"id": f"{kind}-{size}-{colour}", "key": f"{kind} {size} {colour} edition", "value": kind}
-    for kind in KINDS
-    for size in ("classic", "pro", "mini", "max")
-    for colour in ("red", "black", "white", "blue")
-]
+ROWS = [{"id": f"filter-{number}", "key": f"coffee filter of size {number}"} for number in range(20)]
 DRAWN = "() => [...document.querySelectorAll('.picturing .thread')].map((one) => Number(one.dataset.weight ?? 0))"
 
 
 def test_the_picture_has_the_weights_of_the_answer(explore: Explore, writer: httpx.Client) -> None:
     writer.put("/v1/collections/shop", json={}).raise_for_status()
-    writer.post("/v1/collections/shop/documents", json={"documents": ALIKE}).raise_for_status()
+    writer.post("/v1/collections/shop/documents", json={"documents": ROWS}).raise_for_status()
     page = explore("#collection=shop&q=coffee").page
     page.click(".picturing summary")
     page.wait_for_selector(".picturing .thread[data-weight]", state="attached")
@@ -75,37 +69,6 @@ def test_the_menu_closes_after_use_and_with_escape(explore: Explore, writer: htt
     assert "explore?embed=1#collection=" in code
 
 
-def test_rows_that_resemble_each_other_are_named_as_the_reason(explore: Explore, writer: httpx.Client) -> None:
-    writer.put("/v1/collections/shop", json={}).raise_for_status()
-    writer.post("/v1/collections/shop/documents", json={"documents": ALIKE}).raise_for_status()
-    body = {"query": "something to drink", "top_k": 1}
-    own, lenient = (
-        writer.post("/v1/collections/shop/attend", json=body | {"null": null}).json() for null in ("auto", "lenient")
-    )
-    assert (own["evidence"]["verdict"], lenient["evidence"]["verdict"]) == ("none", "several")
-    page = explore("#collection=shop&q=something to drink").page
-    page.wait_for_selector("#strict:visible")
-    told = page.locator("#strict").inner_text()
-    numbers = (
-        own["evidence"]["null_similarity"],
-        lenient["evidence"]["null_similarity"],
-        own["matches"][0]["similarity"],
-    )
-    for number in numbers:
-        assert f"{number:.3f}" in told, told
-    page.click("#way-lenient")
-    page.wait_for_selector("#strip[data-verdict=several]")
-    assert not page.locator("#strict").is_visible()
-    # A question about nothing near is not blamed on the rows.
-    page.click("#null")
-    page.select_option("#null", "")
-    page.fill("#question", "how do I file a tax return?")
-    page.click("#ask")
-    page.wait_for_selector("#strip[data-verdict=none]")
-    page.wait_for_selector("[aria-busy=true]", state="detached")
-    assert not page.locator("#strict").is_visible()
-
-
 def test_a_phone_shows_the_question_first(explore: Explore, writer: httpx.Client) -> None:
     fill(writer)
     page = explore(ASKED, PHONE, has_touch=True).page
@@ -123,27 +86,6 @@ def test_a_phone_shows_the_question_first(explore: Explore, writer: httpx.Client
     assert not page.locator("#collections").is_visible()
     marks = page.locator(".bar .tools").bounding_box()
     assert marks["x"] + marks["width"] <= PHONE[0]
-
-
-def test_a_read_key_sees_the_only_collection(explore: Explore, tmp_path: Path) -> None:
-    with RunningService(data_dir=tmp_path, **WITH_KEYS) as keyed:
-        keyed.wait_until_ready()
-        with keyed.client(headers={"Authorization": "Bearer a-writing-key"}) as client:
-            fill(client)
-        opened = explore(origin=keyed.url, ready="() => document.querySelector('#api-key')")
-        opened.page.fill("#api-key", "a-reading-key")
-        opened.page.keyboard.press("Enter")
-        opened.page.wait_for_selector("#question")
-        opened.errors[:] = [error for error in opened.errors if "401" not in error]
-
-
-def test_an_edit_ends_with_the_word_saved(explore: Explore, writer: httpx.Client) -> None:
-    fill(writer)
-    page = explore(f"{ASKED}&doc=b1").page
-    page.click("#edit")
-    page.fill("#edit-value", "another value")
-    page.click("#save")
-    page.wait_for_function("() => document.querySelector('#saved').textContent === 'Saved.'")
 
 
 def test_a_dark_preference_is_dark_from_the_first_pixel(chromium: Any, empty: RunningService) -> None:

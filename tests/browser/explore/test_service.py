@@ -10,14 +10,11 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.explore.conftest import Explore
 from tools.node import ROOT, checked, node
 
 SCRIPT = Path("tests", "browser", "explore", "read_metrics.mjs")
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 HOSTILE = 'strange_total{text="a \\"b\\" \\\\ {c},d=\\n"} +Inf\nstrange_sum NaN 1700000000\n'
-CSV = b"id,title,year\na,keeping cats,1993\nb,,1994\nc,keeping dogs,1995\n"
 
 
 def fact(page: Any, section: str, name: str) -> str:
@@ -56,34 +53,3 @@ def test_metrics_are_read_as_prometheus_reads_them(writer: httpx.Client) -> None
     got = [{**sample, "value": str(float(sample["value"]))} for sample in samples]
     ordered = [sorted(some, key=json.dumps) for some in (got, wanted)]
     assert ordered[0] == ordered[1]
-
-
-@pytest.mark.parametrize(("size", "theme"), [(PROJECTOR, "light"), (PHONE, "dark")])
-def test_axe_finds_nothing(explore: Explore, writer: httpx.Client, axe: Any, size: tuple[int, int], theme: str) -> None:
-    writer.put("/v1/collections/books", json={}).raise_for_status()
-    problems = []
-    for where, ready in (
-        ("tab=service", "#health"),
-        ("tab=new", "#create"),
-        ("collection=books&tab=settings", "#keep"),
-        ("collection=books&tab=calibrate", "#labels"),
-        ("collection=books&tab=upload", "#choose"),
-    ):
-        address = f"#{where}&theme={theme}"
-        page = explore(address, size, ready=f"() => document.querySelector('{ready}')").page
-        if ready == "#labels":
-            page.fill("#labels", "a question\n,an id\n")
-        if ready == "#choose":
-            page.set_input_files("#file", {"name": "books.csv", "mimeType": "text/csv", "buffer": CSV})
-            page.wait_for_selector("#send")
-            problems += [(where, "mapping", one["id"]) for one in violations(axe, page)]
-            page.click("#send")
-            page.wait_for_selector("#ask-it")
-        problems += [(where, "", one["id"]) for one in violations(axe, page)]
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), where
-    assert problems == []
-
-
-def violations(axe: Any, page: Any) -> list[Any]:
-    found: list[Any] = axe.run(page, options=RULES).response["violations"]
-    return found

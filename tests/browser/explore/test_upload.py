@@ -262,31 +262,6 @@ def test_an_unreadable_file_is_reported(explore: Explore, writer: httpx.Client) 
     opened.errors[:] = [error for error in opened.errors if "422" not in error]
 
 
-def test_a_file_that_only_the_service_reads(explore: Explore, writer: httpx.Client, tmp_path: Path) -> None:
-    pytest.importorskip("python_calamine")
-    openpyxl = pytest.importorskip("openpyxl")
-    writer.put("/v1/collections/books", json={"encoder": None, "dimension": 2}).raise_for_status()
-    book = openpyxl.Workbook()
-    for row in [
-        ["nr", "title", "vector", "price"],
-        [7, "cats", "[1, 0]", 1.5],
-        [8, "", "[0, 1]", 2],
-        [9, "x", "[1", 3],
-    ]:
-        book.active.append(row)
-    book.save(tmp_path / "books.xlsx")
-    page = explore(UPLOAD).page
-    choose(page, "books.xlsx", (tmp_path / "books.xlsx").read_bytes())
-    assert page.inner_text("#counted") == "Read by the service: 3 rows with 4 columns."
-    page.select_option("[aria-label='What the column nr becomes']", "id")
-    page.select_option("[aria-label='What the column vector becomes']", "key_vector")
-    page.select_option("[aria-label='What the column title becomes']", "key")
-    assert send(page) == "3 of 3 rows · 2 stored · 1 refused"
-    assert page.locator("ol.refused li").inner_text().startswith("Row 4:")
-    document = writer.get("/v1/collections/books/documents/7").json()
-    assert (document["key"], document["metadata"]) == ("cats", {"price": 1.5})
-
-
 def test_a_packed_text_and_vectors_are_read_by_the_service(explore: Explore, writer: httpx.Client) -> None:
     writer.put("/v1/collections/books", json={"encoder": None, "dimension": 2}).raise_for_status()
     page = explore(UPLOAD).page

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -43,14 +42,6 @@ UPLOAD = """async ([path, url]) => {
   } finally {
     await shelf.drop();
   }
-}"""
-ABORT = """async ([path, url]) => {
-  const { Client, SoftkvError } = await import(path);
-  const controller = new AbortController();
-  const asked = new Client({ url }).collection("library").attend("pets that purr", {}, { signal: controller.signal });
-  controller.abort();
-  const error = await asked.catch((error) => error);
-  return [error.name, error instanceof SoftkvError, (await new Client({ url }).info()).version];
 }"""
 REFUSED = """async ([path, url]) => {
   const { Client } = await import(path);
@@ -94,10 +85,6 @@ def test_the_client_queries_the_origin_of_the_page(page: Any, module: str) -> No
 def test_the_client_uploads_rows_while_they_are_made(page: Any, module: str) -> None:
     came = page.evaluate(UPLOAD, [module, ""])
     assert came == {"seen": [1000, 2000, 2501], "upserted": 2500, "refused": [2500], "found": 2500}
-
-
-def test_a_call_is_ended_and_others_go_on(page: Any, module: str) -> None:
-    assert page.evaluate(ABORT, [module, ""]) == ["AbortError", False, version("softkv")]
 
 
 def test_the_client_queries_another_origin_if_cors_allows_it(

@@ -52,23 +52,6 @@ def test_a_reader_searches_and_follows_a_result(page):
     assert page.locator("article h1").inner_text().startswith("Read a field")
 
 
-def test_a_reader_chooses_the_dark_mode_which_stays(page):
-    backgrounds = [background(page)]
-    for name in ("light", "dark"):
-        page.locator(f"label[title='Switch to {name} mode']").locator("visible=true").click()
-        backgrounds.append(background(page))
-    page.goto(f"{page.url}start/installing.html")
-    backgrounds.append(background(page))
-    assert backgrounds == ["255", "255", "dark", "dark"]
-
-
-def background(page: Any) -> str:
-    """Return the red part of the page's background, or `dark` below 64."""
-    page.wait_for_timeout(300)  # the colour changes in a transition
-    red = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/[0-9]+/)[0]")
-    return "dark" if int(red) < 64 else red
-
-
 def test_every_kind_of_page_opens_and_fits_its_window(page):
     start = page.url
     kinds = ("start/notebook", "guide/asking", "reference/glossary", "reference/http", "reference/python/client")

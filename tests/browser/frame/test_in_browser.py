@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import FLAGS
-from tests.browser.reading import violations
 from tests.examples import ROOT
 from tests.running import RunningService
 from tools.documentation import in_browser
@@ -105,14 +104,6 @@ def test_every_cell_prints_in_the_browser_as_in_python(open_notebook, name, note
     assert_shows(notebook, shown)
 
 
-def test_axe_finds_nothing_in_light_and_dark(open_notebook):
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
-    page = open_notebook("zh.html")
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        assert violations(axe, page) == []
-
-
 def test_a_right_answer_a_mistake_and_an_error_of_python(open_notebook):
     page = open_notebook("index.html")
     numbers = [index for index, cell in enumerate(ENGLISH.cells) if cell["id"] in ENGLISH.exercises]
@@ -122,13 +113,3 @@ def test_a_right_answer_a_mistake_and_an_error_of_python(open_notebook):
     message = answer(page, third, "weights @ nothing")
     assert message.splitlines()[0].strip() == f'File "cell {third}", line 2, in <module>'
     assert message.splitlines()[-1] == "NameError: name 'nothing' is not defined"
-
-
-def test_the_page_of_the_notebook_leads_to_it(offline, service):
-    page = offline.new_page()
-    page.goto(f"{service.url}/docs/notebooks/attention-as-a-lookup.html")
-    page.get_by_role("link", name="Run this notebook in your browser").click()
-    page.wait_for_url("**/docs/in-browser/index.html")
-    page.click("nav a:last-child")
-    page.wait_for_url("**/docs/in-browser/zh.html")
-    page.close()

@@ -36,23 +36,6 @@ def test_the_explorer_asks_and_writes_programs_with_the_path(chromium: Any, addr
     assert strangers == []
 
 
-@pytest.mark.thorough
-def test_a_call_can_be_tried_in_the_documentation(chromium: Any, address: str) -> None:
-    page = chromium.new_page()
-    strangers: list[str] = []
-    page.on("request", lambda request: None if request.url.startswith(address) else strangers.append(request.url))
-    page.goto(f"{address}/docs/api")
-    call = page.locator("#operations-attend-attend")
-    call.locator(".opblock-summary-control").click()
-    call.locator(".try-out__btn").click()
-    call.locator(".execute").click()
-    answer = call.locator(".live-responses-table")
-    answer.wait_for()
-    assert "200" in answer.locator(".response-col_status").all_inner_texts()[-1]
-    page.close()
-    assert strangers == []
-
-
 def test_the_typescript_client_works_below_the_path(chromium: Any, address: str) -> None:
     page = chromium.new_context(bypass_csp=True).new_page()
     page.goto(f"{address}/explore")
