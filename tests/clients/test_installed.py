@@ -5,22 +5,16 @@ pip takes the wheels of this checkout, and every other package from where it fin
 
 from __future__ import annotations
 
-import asyncio
-import json
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from mcp import Client, StdioServerParameters
 
-from tests.running import RunningService
 from tests.test_wheels import Bare, dist, plain_environment
 
 __all__ = ["dist"]
 pytestmark = pytest.mark.install
 
-ROWS = [{"id": "a", "key_vector": [1, 0], "value": "first"}, {"id": "b", "key_vector": [0, 1], "value": "second"}]
 MOST_MEGABYTES = {"": 75, "[cli]": 90, "[mcp]": 115}
 
 
@@ -57,18 +51,6 @@ def client(extra: str, dist: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return environment
 
 
-@pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
-    """Return a service in this process, with a small collection."""
-    with (
-        RunningService(data_dir=tmp_path_factory.mktemp("data"), encoder="none") as running,
-        running.client() as http,
-    ):
-        http.put("/v1/collections/letters", json={"similarity": "dot"}).raise_for_status()
-        http.post("/v1/collections/letters/documents", json={"documents": ROWS}).raise_for_status()
-        yield running
-
-
 def test_the_client_imports_without_the_service_and_is_small(client: Environment, extra: str) -> None:
     program = "from importlib.util import find_spec as find; import softkv; print(find('service'), find('attention'))"
     assert client.run("python", "-c", program) == "None None\n"
@@ -86,43 +68,6 @@ def test_a_script_without_its_extra_names_the_package_to_install(client: Environ
         else:
             assert (ended.returncode, ended.stdout) == (code, "")
             assert named in ended.stderr.partition("install ")[2]
-
-
-@pytest.mark.parametrize("extra", ["[cli]"], indirect=True)
-def test_the_commands_of_the_client_reach_a_service(client: Environment, served: RunningService) -> None:
-    where = ("--url", served.url, "--json")
-    attended = client.end("softkv", "attend", "letters", "[1, 0]", "--vector", *where)
-    assert json.loads(attended.stdout)["matches"][0]["value"] == "first", attended.stderr
-    for words in (
-        ("export", "letters", "letters.ndjson"),
-        ("load", "letters.ndjson", "--collection", "copied"),
-        ("backup", "all.softkv"),
-    ):
-        ended = client.end("softkv", *words, *where)
-        assert ended.returncode == 0, ended.stderr
-    with served.client() as http:
-        assert http.get("/v1/collections/copied").json()["documents"] == len(ROWS)
-    for words, requirement in (
-        (("serve", "--port", "8001"), "softkv"),
-        (("train", "x"), "softkv[torch]"),
-        (("check-index", "x"), "softkv[referee]"),
-    ):
-        ended = client.end("softkv", *words)
-        assert ended.returncode == 2
-        assert f"is not installed: install `{requirement}`" in " ".join(ended.stderr.split())
-
-
-@pytest.mark.parametrize("extra", ["[mcp]"], indirect=True)
-def test_the_mcp_server_of_the_client_reaches_a_service(client: Environment, served: RunningService) -> None:
-    server = StdioServerParameters(command=str(client.scripts / "softkv-mcp"), args=["--url", served.url])
-
-    async def talk() -> list[str]:
-        async with Client(server) as speaker:
-            result = await speaker.call_tool("find", {"collection": "letters"})
-            assert result.structured_content is not None
-            return [document["id"] for document in result.structured_content["documents"]]
-
-    assert asyncio.run(talk()) == ["a", "b"]
 
 
 @pytest.mark.thorough

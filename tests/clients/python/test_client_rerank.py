@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from softkv import Client, Invalid, NotFound
+from softkv import Client
 from softkv.answers.rendering import list_weights
 from tests.running import RunningService
 
@@ -40,10 +40,3 @@ def test_a_reranker_adds_to_the_logits_of_an_answer(reranking: Client) -> None:
     assert len(read) == 2
     assert "of a reranker, logit " in list_weights(answer)
     assert pets.attend("what does a cat need?").certificate.reranked is None
-
-
-def test_refusals_of_a_reranker(reranking: Client) -> None:
-    with pytest.raises(NotFound, match="rerankers of this service are pairs"):
-        reranking.rerank("a", ["b"], model="none")
-    with pytest.raises(Invalid, match="2 texts came in text_1 and 3 in text_2"):
-        reranking.score(["a", "b"], ["c", "d", "e"])

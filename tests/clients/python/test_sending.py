@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from softkv import AsyncClient, Client
 from softkv.calls.call import new_request_id
 from tests.clients.python.scripted import Said, Scripted, problem
 from tests.clients.python.ways import Awaited
-from tests.running import RunningService
 from tests.waiting import until
 
 INFO = Said(200, {"version": "1", "encoder": None, "keys_required": False, "limits": {}}, {"X-Request-ID": "named"})
@@ -235,24 +233,3 @@ def test_an_event_may_be_larger_than_a_megabyte(calling):
 def test_a_stream_that_is_not_softkv_s_is_refused(calling, content, kind):
     with Scripted(Said(200, content, {"Content-Type": kind})).running() as server, pytest.raises(softkv.Refused):
         calling(server.url).hear_room("MATH", print)
-
-
-def test_a_service_of_one_at_a_time_answers_everybody_in_the_end(tmp_path):
-    with (
-        RunningService(data_dir=tmp_path, encoder="none", max_queue=1) as running,
-        Client(running.url, retries=30) as client,
-        ThreadPoolExecutor(4) as threads,
-    ):
-        client.collection("a").create()
-        assert set(threads.map(lambda _: client.collection("a").count(), range(8))) == {0}
-
-
-def test_a_key_that_may_only_read(tmp_path):
-    with RunningService(data_dir=tmp_path, encoder="none", api_keys=("write",), read_keys=("read",)) as running:
-        with Client(running.url, key="read") as reader:
-            assert reader.access() == "read"
-            with pytest.raises(softkv.Forbidden):
-                reader.collection("a").create()
-        with Client(running.url) as nobody, pytest.raises(softkv.KeyRefused) as refused:
-            nobody.info()
-        assert refused.value.code == "key_refused"

@@ -105,29 +105,6 @@ def test_lists_and_connections_of_frameworks_are_copied_too(way, service, notes)
 
 
 @each_way
-def test_an_asynchronous_collection_is_copied_between_event_loops(way, service, notes):
-    awaited = AsyncClient(service.url).collection(notes.name)
-
-    async def ask(collection: AsyncCollection) -> Any:
-        documents = [document.id async for document in collection.find()]
-        return (await collection.get("d3")).value, documents, await collection.count()
-
-    async def ask_a_copy() -> Any:
-        await awaited.count()  # now it has a connection in this loop
-        return await ask(way(awaited))
-
-    expected = (3, sorted(IDS), len(IDS))
-    assert asyncio.run(ask_a_copy()) == expected
-    assert asyncio.run(ask(way(awaited))) == expected
-
-
-def test_a_shallow_copy_shares_the_connections(service):
-    with Client(service.url) as client:
-        copied = copy.copy(client)
-        assert copied._sender.connections.http is client._sender.connections.http
-
-
-@each_way
 def test_a_local_service_and_a_transport_are_refused_with_advice(way, local_client):
     stub = httpx2.MockTransport(lambda _: httpx2.Response(200))
     transported = [Client("http://service", transport=stub), AsyncClient("http://service", transport=stub)]

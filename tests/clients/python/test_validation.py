@@ -37,18 +37,6 @@ WRONG = {
         lambda _: softkv.Client("http://127.0.0.1:8000/v1/"),
         "ends in /v1, which the client adds",
     ),
-    "a table without ids": (
-        lambda c: c.upsert(pd.DataFrame({"title": ["a"]})),
-        "no column 'id', its columns are title: name the one",
-    ),
-    "a table without keys": (
-        lambda c: c.upsert(FRAME),
-        "no column of keys, its columns are id, embedding: name the one with the texts",
-    ),
-    "the same of Arrow's": (
-        lambda c: c.upsert(pytest.importorskip("pyarrow").table({"id": ["a"], "text": ["b"]})),
-        "no column of keys",
-    ),
     "a generator that is gone through": (lambda c: c.upsert(gone()), "gone through already: make it anew"),
     "ids that have no length": (
         lambda c: c.upsert(ids=(str(n) for n in range(3)), key_vectors=np.eye(3)),
@@ -57,14 +45,9 @@ WRONG = {
     "resume that is no report": (lambda c: c.upsert([ROW], resume=True), "resume: wanted the report of an upload"),
     "progress that is no function": (lambda c: c.upsert([ROW], progress="yes"), "progress: wanted True, False or"),
     "no such on_conflict": (lambda c: c.upsert([ROW], on_conflict="ignore"), "wanted 'replace', 'skip' or 'fail', got"),
-    "the same of write": (lambda c: c.write([ROW], on_conflict="ignore"), "wanted 'replace', 'skip' or 'fail', got"),
     "several keys that are none": (
         lambda c: c.put("a", key_vectors=3),
         "^/key_vectors: wanted a list of vectors, got int",
-    ),
-    "which vector is wrong": (
-        lambda c: c.put("a", value_vector=["x"]),
-        "^/value_vector: wanted numbers, got",
     ),
     "a filter for a bias": (
         lambda c: c.attend("a", bias=F.year > 1900),
@@ -73,10 +56,6 @@ WRONG = {
     "a field among terms": (
         lambda c: c.sweep("a", [0.1], bias=[{"field": "metadata.n", "factor": 1}, F.year]),
         "^/bias/1: wanted a term such as .*, got a field alone",
-    ),
-    "a filter of a term that is none": (
-        lambda c: c.attend("a", bias=[{"filter": "year > 3", "addend": 1}]),
-        "wanted a filter such as F.year >= 1930, or an object, got str",
     ),
     "a filter for ids": (lambda c: c.delete(F.year > 1900), "^/ids: wanted a list, got metadata.year > 1900"),
     "what to include, in one text": (lambda c: c.get("a", include="key"), '^/include: wanted a list, got "key"'),
@@ -135,15 +114,6 @@ def test_the_message_for_a_field_without_comparison_shows_one(bare):
         bare()
 
 
-def test_refused_rows_name_the_field(shelf):
-    rows = [{"id": 7.5, "key_vector": [1, 2]}, {"id": "b", "key_vectors": 3}, {"id": "c", "vector": [1, 2]}]
-    assert [(refusal.row, refusal.detail) for refusal in shelf.upsert(rows).refused] == [
-        (0, "/id: wanted a text, got 7.5"),
-        (1, "/key_vectors: wanted a list of vectors, got int"),
-        (2, "there is no such field here: `key_vector` may be the one that you mean"),
-    ]
-
-
 NO_FIELD = "a field of your own goes into `metadata`, the text that is searched is `key`, and a vector `key_vector`"
 
 
@@ -155,20 +125,6 @@ def test_a_field_of_ones_own_belongs_into_the_metadata(shelf, name):
     flaw = f'a document has no field "{name}": {NO_FIELD}'
     assert repr(report) == f"<Report 1 of 2 rows written, 1 refused; row 0: {flaw}>"
     assert shelf.upsert([{"id": "b", "key_vector": [1, 2]}])
-
-
-def test_ctrl_c_says_how_far_it_was(service):
-    def stop(report):
-        raise KeyboardInterrupt
-
-    with softkv.Client(service.url) as client:
-        collection = client.collection("interrupted")
-        collection.create(encoder=None)
-        rows = ({"id": f"{number}", "key_vector": [1, number]} for number in range(5000))
-        with pytest.raises(KeyboardInterrupt) as stopped:
-            collection.upsert(rows, progress=stop)
-        collection.drop()
-    assert "1,000 acknowledged>. Pass its Report as resume= to continue." in stopped.value.__notes__[0]
 
 
 def test_one_id_may_stand_for_a_list(shelf):

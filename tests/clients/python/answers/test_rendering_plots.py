@@ -63,14 +63,6 @@ def test_no_match_is_grey_however_many_there_are():
     assert len(set(colours)) >= 8
 
 
-def test_both_stand_side_by_side_on_axes_of_the_callers():
-    figure, (left, right) = pyplot.subplots(1, 2)
-    assert answer().plot(left) is left
-    assert swept().plot(right) is right
-    assert (len(left.patches), len(right.lines)) == (4, 4)
-    assert pyplot.get_fignums() == [figure.number]
-
-
 def test_a_name_is_a_text_and_no_formula():
     broken = answer(question="$x^{ costs $5").plot()
     broken.figure.canvas.draw()

@@ -16,44 +16,25 @@ def test_a_room_from_its_opening_to_its_end(softkv_client: Any) -> None:
     opened = softkv_client.open_room(rows=[{"id": "1", "key": "cats", "value": "They purr."}])
     code, secret = opened.code, opened.secret
     assert opened.joining.address.endswith(f"/room?code={code}")
-    assert softkv_client.put_room_row(code, "2", "a history of Rome", secret="mine").value == "a history of Rome"
-    with pytest.raises(softkv.Forbidden):
-        softkv_client.put_room_row(code, "2", "another's", secret="not mine")
     softkv_client.hold_room(code, True, secret)
-    assert softkv_client.put_room_row(code, "3", "dogs", by="Anna", secret="mine").held
-    room = softkv_client.room(code, secret=secret)
-    assert (room.hold, [(row.key, row.by) for row in room.held]) == (True, [("dogs", "Anna")])
-    assert (softkv_client.room(code).held, len(softkv_client.room(code).rows)) == (None, 2)
-    (released,) = softkv_client.release_room_rows(code, secret, rows=["3"])
-    assert (released.key, released.by, released.held) == ("dogs", "Anna", False)
-    softkv_client.remove_room_row(code, "3", secret)
-    assert list(softkv_client.release_room_rows(code, secret)) == []
-    softkv_client.hold_room(code, False, secret)
-    assert softkv_client.ask_room(code, "kitten").number == 1
+    assert softkv_client.put_room_row(code, "2", "a history of Rome", by="Anna", secret="mine").held
+    assert [row.by for row in softkv_client.room(code, secret=secret).held] == ["Anna"]
+    (released,) = softkv_client.release_room_rows(code, secret, rows=["2"])
+    assert (released.key, released.held, softkv_client.room(code).held) == ("a history of Rome", False, None)
     question = softkv_client.ask_room(code, "kitten", temperature=0.1, secret=secret)
-    assert (question.number, question.answer) == (2, None)
-    assert softkv_client.guess(code, "me", 2, "1").guesses == 1
-    assert softkv_client.guess(code, "you", 2, None).guesses == 2
-    shown = softkv_client.reveal(code, 2, secret)
+    assert (question.number, question.answer) == (1, None)
+    assert softkv_client.guess(code, "me", 1, "1").guesses == 1
+    shown = softkv_client.reveal(code, 1, secret)
     assert [(match.id, match.guesses) for match in shown.answer.matches] == [("1", 1), ("2", 0)]
-    assert shown.answer.null_guesses == 1
-    assert (shown.answer.verdict, shown.answer.verdict_certain) == ("one", True)
-    words = softkv_client.room_words(code, 2)
+    assert (shown.answer.null_guesses, shown.answer.verdict, shown.answer.verdict_certain) == (0, "one", True)
+    words = softkv_client.room_words(code, 1)
     assert (words.row, [word.text for word in words.words], words.words[0].similarity) == ("1", ["kitten"], None)
-    assert words.similarity == pytest.approx(shown.answer.matches[0].similarity, abs=1e-6)
-    assert softkv_client.room_words(code, 2, row="2").similarity < words.similarity
-    assert shown.answer.background.deviation > 0
-    with pytest.raises(softkv.Invalid):
-        softkv_client.show_room_temperature(code, 2, -1, secret)
-    softkv_client.show_room_temperature(code, 2, 0.5, secret)
+    softkv_client.show_room_temperature(code, 1, 0.5, secret)
     softkv_client.remove_room_row(code, "2", "mine")
     room = softkv_client.room(code)
     assert [row.key for row in room.rows] == ["cats"]
     assert (room.question.answer, room.question.shown_temperature) == (shown.answer, 0.5)
-    with pytest.raises(softkv.Forbidden):
-        softkv_client.remove_room_rows(code, "mine")
     softkv_client.remove_room_rows(code, secret)
-    assert list(softkv_client.room(code).rows) == []
     softkv_client.close_room(code, secret)
     with pytest.raises(softkv.NotFound) as error:
         softkv_client.room(code)

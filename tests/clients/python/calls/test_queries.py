@@ -92,19 +92,6 @@ def test_a_calibration_is_shown_as_a_table_with_the_argument_that_applies_it(she
     shelf.change(calibration=None)
 
 
-def test_judgements_of_missing_documents_do_not_count_and_are_named(shelf, labelled):
-    result = shelf.calibrate([*labelled, {"query": [1, 0], "id": "gone"}, {"query": [1, 0], "ids": ["codd", "lost"]}])
-    assert result.labels == {"present": 31, "absent": 30}
-    assert [flaw["pointer"] for flaw in result.left_out] == ["/questions/60/id", "/questions/61/ids/1"]
-    named = "judgements that do not count: 2, the first at /questions/60/id: no document with a key has the id 'gone'"
-    assert named in result.explain()
-    assert shelf.calibrate(labelled).left_out == []
-    said = [{"query": [1, 0], "id": identity, "right": True} for identity in ("codd", "gone")]
-    with pytest.warns(UserWarning, match="do not count: 1, the first at /feedback/1/id: there is no document 'gone'"):
-        assert shelf.give_feedback(said) == 1
-    assert shelf.delete_feedback(all=True) == 1
-
-
 def test_a_calibration_is_returned_stored_and_removed(shelf, labelled):
     result = shelf.calibrate([*labelled, {"query": [1, 0], "ids": ["codd", "hopper"]}], apply=True)
     assert result.labels == {"present": 31, "absent": 30}
@@ -123,12 +110,6 @@ def test_a_calibration_is_returned_stored_and_removed(shelf, labelled):
     assert shelf.info().calibration == calibration
     assert shelf.change(calibration=None).calibration is None
     assert shelf.attend([1.0, 0.0])[0].confidence is None
-
-
-def test_an_invalid_labelled_question_is_not_sent(shelf):
-    for wrong in ([{"id": "codd"}], ["a text"]):
-        with pytest.raises(softkv.Invalid, match="wanted a question"):
-            shelf.calibrate(wrong)
 
 
 def test_defaults_of_a_collection_apply_unless_they_are_ignored(shelf):
@@ -178,5 +159,9 @@ def test_feedback_is_given_listed_and_deleted(shelf, labelled):
     assert (result.source, result.labels) == ("feedback", {"present": 30, "absent": 30})
     assert shelf.delete_feedback([records[0].number]) == 1
     assert shelf.delete_feedback(all=True) == 59
+    judged = [{"query": [1, 0], "id": identity, "right": True} for identity in ("codd", "gone")]
+    with pytest.warns(UserWarning, match="do not count: 1, the first at /feedback/1/id: there is no document 'gone'"):
+        assert shelf.give_feedback(judged) == 1
+    assert shelf.delete_feedback(all=True) == 1
     with pytest.raises(softkv.Invalid, match=r'/feedback/0: wanted \{"query"'):
         shelf.give_feedback([{"id": "codd", "right": True}])

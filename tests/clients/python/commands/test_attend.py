@@ -42,14 +42,6 @@ def test_attend_shows_the_matching_document(softkv: Softkv) -> None:
     assert "of 110 documents" in shown.stdout
 
 
-def test_programs_get_the_service_s_own_answer(softkv: Softkv) -> None:
-    answer = json.loads(softkv("attend", "library", QUESTION, "-k", "2", "-t", "0.1", "--json").stdout)
-    assert len(answer["matches"]) == 2
-    assert answer["temperature"] == 0.1
-    total = sum(match["weight"] for match in answer["matches"])
-    assert total + answer["rest_weight"] + answer["evidence"]["null_weight"] == pytest.approx(1, abs=1e-6)
-
-
 def test_every_option_reaches_the_service(softkv: Softkv) -> None:
     filter_ = {"field": "metadata.year", "operator": "<", "value": 1950}
     old = json.loads(

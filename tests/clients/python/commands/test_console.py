@@ -110,25 +110,14 @@ def test_an_answer_in_full() -> None:
     ]
 
 
-def test_without_a_null_key_there_is_no_row_and_no_level() -> None:
-    text = shown(answer(null_similarity=None, null_weight=0.0))
-    assert "none of these" not in text.lower()
-
-
-def test_unknown_numbers_are_left_out() -> None:
+def test_missing_parts_of_an_answer_are_left_out() -> None:
     """Other normalisers have no log-partition, an empty answer has no effective documents."""
-    text = shown(answer(log_partition=None, effective_documents=None))
+    text = shown(answer(null_similarity=None, null_weight=0.0, log_partition=None, effective_documents=None))
+    assert "none of these" not in text.lower()
     assert "log-partition" not in text
     assert "\n1,200 documents · T 0.05" in text
-
-
-def test_a_value_that_is_the_key_is_shown_once() -> None:
     assert shown(answer(key="the same", value="the same")).count("the same") == 1
-
-
-def test_a_document_without_a_key_shows_its_value() -> None:
-    first = shown(answer(key=None, value={"any": ["JSON", None]})).splitlines()[1]
-    assert '{"any": ["JSON", null]}' in first
+    assert '{"any": ["JSON", null]}' in shown(answer(key=None, value={"any": ["JSON", None]})).splitlines()[1]
 
 
 def test_markup_and_control_characters_of_documents_are_inert() -> None:

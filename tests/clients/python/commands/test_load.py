@@ -15,10 +15,8 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from softkv import Client
-from softkv.cli import program
 from softkv.commands.command_line import Refused
 from softkv.commands.remote import Upload
 from softkv.tables import open_table
@@ -129,17 +127,6 @@ def test_resume_sends_only_missing_documents(softkv: Softkv, client: httpx.Clien
     assert counts["upserted"] + counts["skipped"] == 700
     assert client.get(PATH).json()["documents"] == 700
     assert client.get(f"{PATH}/documents/{documents[0]['id']}").json()["metadata"] == before["metadata"]
-
-
-def test_a_line_longer_than_the_service_takes_is_refused_by_itself(tmp_path: Path) -> None:
-    documents = [{"id": "short", "key_vector": [1]}, {"id": "long", "key": "x" * 300_000, "key_vector": [1]}]
-    path = write_lines(tmp_path / "books.ndjson", documents)
-    with serving(tmp_path / "data", "--max-body-bytes", "2048") as running:
-        ended = CliRunner().invoke(program(), ["load", str(path), "--url", running.url])
-        documents = httpx.get(f"{running.url}{PATH}", timeout=60).json()["documents"]
-    assert (ended.exit_code, documents) == (1, 1)
-    assert re.match(r"line 2, id 'long': the row has \d+ bytes, a line may have \d+: shorten it\n", ended.stderr)
-    assert ended.stderr.endswith("softkv: 1 documents were refused, the others are written\n")
 
 
 @pytest.mark.thorough

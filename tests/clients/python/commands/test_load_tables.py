@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,11 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
-from softkv import Client, Unreachable
-from softkv.commands.remote import Upload
+from softkv import Client
 from softkv.tables import open_table
 from tests.clients.python.tables.files import CASES, Case
 from tests.running import RunningService
-from tests.service.commands.conftest import Softkv, serving
+from tests.service.commands.conftest import Softkv
 
 WIDTH = 4
 FIELDS = ["key", "value", "metadata", "key_vector"]
@@ -162,27 +160,3 @@ def test_a_csv_of_a_spreadsheet_is_loaded(softkv: Softkv, service: RunningServic
         (document,) = client.collection("loaded").find(include=["key", "value", "metadata"])
         assert (document.id, document.key, document.value) == ("1", "Wie spät?", "zwölf")
         client.collection("loaded").drop()
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("ending", SAVERS)
-def test_a_load_that_was_killed_is_resumed_to_the_same_documents(tmp_path: Path, ending: str) -> None:
-    path = tmp_path / f"books.{ending}"
-    SAVERS[ending](frame(3000), path)
-    table = open_table(path, **NAMED)
-    with serving(tmp_path / "data") as running, Client(running.url, retries=0) as client:
-        collection = client.collection("books")
-        collection.create(encoder=None)
-
-        def kill(done: int) -> None:
-            if done >= 1000:
-                running.process.send_signal(signal.SIGKILL)
-                running.process.wait()
-
-        with pytest.raises(Unreachable):
-            Upload(collection, table, kill).run(resume=False)
-    with serving(tmp_path / "data") as running, Client(running.url) as client:
-        upload = Upload(client.collection("books"), table, lambda done: None)
-        upload.run(resume=True)
-        assert upload.skipped >= 1000
-        assert by_id(stored(client, "books")) == by_id(expected(3000))

@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-from functools import partial
 from pathlib import Path
-from threading import Event
-from typing import Any
 
-import httpx
-import pytest
-
-from service.retrieval.documents import ReEncodings, re_encoding
-from tests.running import RunningService
-from tests.service.commands.conftest import COMMAND, Softkv
-from tests.waiting import until
+from tests.service.commands.conftest import Softkv
 
 
 def test_a_collection_without_an_encoder_gets_one(softkv: Softkv, tmp_path: Path) -> None:
@@ -37,43 +26,3 @@ def test_a_collection_without_an_encoder_gets_one(softkv: Softkv, tmp_path: Path
     over = softkv("re-encode", "moving", "all-MiniLM-L6-v2", "--cancel")
     assert over.exit_code == 1
     assert "has ended" in over.stderr
-
-
-def test_ctrl_c_ends_the_watching_and_not_the_move(
-    softkv: Softkv,
-    service: RunningService,
-    client: httpx.Client,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "texts.ndjson").write_text(json.dumps({"id": "a", "value": "a text"}))
-    softkv("load", str(tmp_path / "texts.ndjson"), "--collection", "watched", "--encoder", "none")
-    go_on, asked = Event(), list[str]()
-    encode, status = re_encoding._Run._encode, ReEncodings.status
-
-    async def encode_later(*arguments: Any, **options: Any) -> Any:
-        if not go_on.is_set():
-            raise TimeoutError("the test holds it")
-        return await encode(*arguments, **options)
-
-    def count(self: ReEncodings, name: str) -> Any:
-        asked.append(name)
-        return status(self, name)
-
-    monkeypatch.setattr(re_encoding._Run, "_encode", encode_later)
-    monkeypatch.setattr(ReEncodings, "status", count)
-    # A run in the background may ignore Ctrl-C, and its children would too.
-    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    command = [*COMMAND, "re-encode", "watched", "all-MiniLM-L6-v2", "--url", service.url]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed) as process:
-        until(lambda: len(asked) >= 2)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert errors.splitlines()[-1] == (
-        "softkv: the service goes on re-encoding 'watched': the same command watches it again, with --cancel it ends"
-    )
-    assert client.get("/v1/collections/watched/re-encode").json()["state"] in ("running", "paused")
-    go_on.set()
-    again = softkv("re-encode", "watched", "all-MiniLM-L6-v2", "--json")
-    assert (again.exit_code, json.loads(again.stdout)["state"]) == (0, "done")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import inspect
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
@@ -11,7 +10,7 @@ from threading import Event
 import pytest
 
 import softkv
-from softkv import AsyncClient, Client, Document
+from softkv import Client, Document
 from softkv.calls import documents
 from softkv.calls.call import Plan
 from softkv.integrations import (
@@ -67,14 +66,6 @@ def test_the_async_client_has_the_key_and_options_of_the_client(monkeypatch):
     assert (made._sender.options.timeout, made._sender.options.retry_policy.retries) == (3, 0)
 
 
-def test_the_client_has_the_key_and_address_of_the_async_client(service):
-    async_client = AsyncClient(service.url, key="own")
-    connection = Connection(async_client=async_client)
-    assert connection.async_client is async_client
-    assert connection.client._sender.connections.headers["Authorization"] == "Bearer own"
-    assert connection.url == service.url
-
-
 def test_a_local_service_is_reached_by_both():
     with Client.local(encoder=None) as client:
         connection = Connection(client=client)
@@ -86,18 +77,6 @@ def test_a_local_service_is_reached_by_both():
         assert asyncio.run(listed()) == ["notes"]
         assert asyncio.run(listed()) == ["notes"]
         assert client.alive()
-
-
-def test_an_invalid_address_is_refused_immediately():
-    with pytest.raises(softkv.Invalid, match="not an http address"):
-        Connection("nowhere")
-
-
-def test_a_client_outlives_its_connection(service):
-    """A store that only needs the name of its collection opens no connection."""
-    client = Connection(service.url).client
-    gc.collect()
-    assert client.info().version
 
 
 def all_ids(source: CollectionSource, /, *, page: int = 2) -> Plan[list[str]]:
@@ -167,16 +146,6 @@ def test_made_anew_it_holds_nothing_and_takes_other_vectors(source):
     assert source.run(documents.count(source.place)) == 1
     source.run(source.recreate())
     assert source.run(documents.count(source.place)) == 0
-
-
-def test_settings_may_be_all_those_of_a_collection(client):
-    settings = {"encoder": None, "defaults": {"top_k": 3}, "expire_after": "30d"}
-    source = CollectionSource("integrations-settings", lambda: Connection(client=client), settings)
-    for _ in range(2):
-        info = source.run(source.info())
-        assert (info.defaults, info.expire_after) == ({"top_k": 3}, 30 * 86_400)
-        source.run(source.recreate())
-    client.collection("integrations-settings").drop()
 
 
 def test_settings_that_no_collection_has_are_refused():

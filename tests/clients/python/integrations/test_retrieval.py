@@ -81,32 +81,6 @@ def test_options_of_a_call_go_before_its_own(source):
         asking.adjust({"threshold": 0.5})
 
 
-def test_a_calibrated_collection_returns_only_confident_matches(source, service):
-    random = np.random.default_rng(0)
-    keys, gone = random.normal(size=(2, 120, 12))
-    with Client(service.url) as client:
-        collection = client.collection("integrations-calibrated")
-        collection.create(encoder=None)
-        collection.upsert({"id": str(i), "key_vector": key} for i, key in enumerate(keys))
-        labelled = [
-            {"query": (keys, gone)[i % 2][i] + 0.6 * random.normal(size=12), "id": None if i % 2 else str(i)}
-            for i in range(120)
-        ]
-        assert collection.calibrate(labelled, apply=True).applied
-        calibrated = CollectionSource("integrations-calibrated", lambda: Connection(client=client))
-        query = labelled[0]["query"]
-        (first, *_) = collection.attend(query)
-        for least, handed_on in ((first.confidence - 0.01, True), (first.confidence + 0.01, False)):
-            asking = Retrieval({"min_confidence": least, "null": False, "accept": "one", "evidence": True})
-            answer = asked(calibrated, asking, query)
-            assert bool(asking.matches(answer)) is handed_on
-            assert asking.metadata(answer, answer[0])["softkv"]["confidence"] == pytest.approx(first.confidence)
-        assert (
-            asked(calibrated, Retrieval({"conformal": 0.9}), query).ids == collection.attend(query, conformal=0.9).ids
-        )
-        collection.drop()
-
-
 @pytest.mark.parametrize("wrong", [{"accept": "none"}, {"score": "distance"}, {"include": ["weights"]}])
 def test_other_words_are_refused(wrong):
     ((name, _),) = wrong.items()

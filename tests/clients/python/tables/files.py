@@ -158,12 +158,6 @@ CASES = [
         ["column 'price' has 3 numbers, and '72.60' is stored as 72.6; text_column='price' keeps texts", ZIP],
     ),
     Case(
-        "commas.csv",
-        lambda path: save_prices(path, sep=";", decimal=","),
-        PRICES,
-        ["column 'price' has 3 numbers, and '72,60' is stored as 72.6; text_column='price' keeps texts", ZIP],
-    ),
-    Case(
         "texts.csv",
         save_prices,
         [
@@ -222,12 +216,6 @@ CASES = [
         text('id,key\n1,"quoted"\n'),
         [{"id": "1", "key": '"quoted"'}],
         options={"quoting": "none"},
-    ),
-    Case(
-        "titled.csv",
-        text("Report of the year,,\n\nid;key;n\na;x;1\n"),
-        [{"id": "a", "key": "x", "metadata": {"n": 1}}],
-        options={"header_row": 3, "delimiter": ";"},
     ),
     Case(
         "book.xlsx",
