@@ -5,14 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import re
-import shutil
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
 
-from tools.node import CLIENT, ROOT, NodeMissingError, checked, node, packages
-from tools.page import BUNDLES, OF_WIDGET, WEB, WIDGET, WORKSHOP, build, build_widget, check, library
+from tools.node import ROOT, NodeMissingError, checked, node
+from tools.page import BUNDLES, OF_WIDGET, WEB, WIDGET, WORKSHOP, build, build_widget, library
 
 pytestmark = pytest.mark.node
 SOURCES = {
@@ -20,14 +19,6 @@ SOURCES = {
     WORKSHOP: ("deeper", "encoder", "exported", "language", "lesson", "room", "story"),
 }
 PICTURES = ("threads.js", "threads.css", "heads.js", "headmap.js", "lines.js")
-MISTAKES = {
-    WORKSHOP / "story/wrong.js": (
-        "/** @param {number} t */\nexport const half = (t) => t / 2;\nhalf(null);\n",
-        "TS2345",
-    ),
-    WEB / "shared/wrong.js": ('/** @param {number} t */\nexport const half = (t) => t / 2;\nhalf("2");\n', "TS2345"),
-    WORKSHOP / "encoder/wrong.js": ("const unused = 1;\n", "noUnusedVariables"),
-}
 
 
 @pytest.fixture(scope="module")
@@ -107,18 +98,3 @@ def test_every_source_is_in_a_bundle_or_in_a_document(
 ) -> None:
     sources = {path for web, folders in SOURCES.items() for folder in folders for path in (web / folder).rglob("*.js")}
     assert sorted(path.relative_to(ROOT).as_posix() for path in sources - bundles[1] - widget[1]) == []
-
-
-def test_mistakes_are_found(tmp_path: Path) -> None:
-    try:
-        tools = packages(WEB)
-    except NodeMissingError as missing:
-        pytest.skip(str(missing))
-    for folder in (*BUNDLES, ROOT / CLIENT / "src"):  # whose types the page's are made of
-        shutil.copytree(folder, tmp_path / folder.relative_to(ROOT))
-    assert check(tools, tmp_path) == []
-    for path, (text, _) in MISTAKES.items():
-        (tmp_path / path.relative_to(ROOT)).write_text(text, encoding="utf-8")
-    complaints = "".join(check(tools, tmp_path))
-    assert [path for path in MISTAKES if f"{path.parent.name}/{path.name}" not in complaints] == []
-    assert [complaint for _, complaint in MISTAKES.values() if complaint not in complaints] == []

@@ -9,10 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tarfile
-import venv
-from collections.abc import Iterator
 from email.parser import Parser
 from pathlib import Path
 from zipfile import ZipFile
@@ -26,7 +23,6 @@ from attention.kernels.native.kinds import this_platform
 from service.encoding.registry import SHA256
 from tests.container.locks import entries, plain
 from tests.examples import ROOT, Page
-from tests.running import RunningService
 from tools.walls import WALLS
 
 # The files that go into the build, and no other files of a checkout.
@@ -53,16 +49,13 @@ SERVICE = {"softkv", "softkv_core", "softkv_client", "softkv_model_minilm", "sof
 """The distributions that `softkv` requires."""
 DISTRIBUTIONS = SERVICE | {wall.package for wall in WALLS.values()}
 ASK = """
-import json, attention, service, softkv
-from importlib.metadata import requires, version
+import json, softkv
 with softkv.Client.local(encoder=None) as client:
     notes = client.collection("notes")
     notes.create(similarity="dot", temperature=0.5)
     notes.put("a", key_vector=[1, 0], value="found")
     notes.put("b", key_vector=[0, 1])
-    best = notes.attend([1.0, 0.0])[0].value
-places = [module.__file__ for module in (attention, service, softkv)]
-print(json.dumps([best, places, version("softkv"), version("softkv-client"), requires("softkv")]))
+    print(json.dumps(notes.attend([1.0, 0.0])[0].value))
 """
 
 ASK_BY_TEXT = """
@@ -74,15 +67,6 @@ with softkv.Client.local() as client:
     notes.put("dal", key="red lentils with cumin", value="Masoor dal")
     notes.put("soup", key="chicken broth with noodles", value="Chicken soup")
     print(json.dumps(notes.attend("pulses and spices")[0].value))
-"""
-ASK_SERVICE = """
-import json, sys, softkv
-with softkv.Client(sys.argv[1]) as client:
-    notes = client.collection("notes")
-    notes.create(similarity="dot", temperature=0.5)
-    notes.put("a", key_vector=[1, 0], value="found")
-    notes.put("b", key_vector=[0, 1])
-    print(json.dumps(notes.attend([1.0, 0.0])[0].value))
 """
 
 # The library of kernels that an installed core has, the tags of its wheel, and a look-up.
@@ -300,7 +284,7 @@ def test_the_service_is_small_and_answers_a_text(dist: Path, tmp_path: Path) -> 
     assert bare.distributions() == {*entries("requirements.lock"), *wheels}
     assert bare.megabytes() < 280
     assert json.loads(bare.run("python", "-c", IMPORT_ALL))["modules"] > 200
-    assert json.loads(bare.run("python", "-c", ASK))[0] == "found"
+    assert json.loads(bare.run("python", "-c", ASK)) == "found"
     assert json.loads(bare.run("python", "-c", ASK_BY_TEXT)) == "Masoor dal"
 
 
@@ -311,44 +295,3 @@ def test_the_core_alone_looks_up(dist: Path, tmp_path: Path) -> None:
     assert bare.megabytes() < 80
     blocks = dict(Page("attention/README.md").blocks)
     assert bare.run("python", "-c", blocks["python"]) == "7\n[   7    8 1574]\n"
-
-
-@pytest.mark.install
-def test_the_client_alone_asks_a_service(dist: Path, tmp_path: Path, service_url: str) -> None:
-    bare = Bare(tmp_path / "bare", dist)
-    bare.install("softkv-client")
-    assert bare.megabytes() < 95
-    assert json.loads(bare.run("python", "-c", ASK_SERVICE, service_url)) == "found"
-
-
-@pytest.fixture
-def service_url(tmp_path: Path) -> Iterator[str]:
-    """Run a service without an encoder; return its URL."""
-    with RunningService(data_dir=tmp_path / "data", encoder="none") as running:
-        yield running.url
-
-
-@pytest.mark.end_to_end
-@pytest.mark.install
-def test_a_bare_environment_takes_all_and_asks(dist: Path, tmp_path: Path) -> None:
-    """Other requirements come from the environment of these tests; whether pip would find them is not tested here."""
-    venv.create(tmp_path / "bare", with_pip=False)
-    python = tmp_path / "bare" / "bin" / "python"
-    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--python", str(python), "install"]
-    take = [*pip, "--no-index", "--no-deps", "--find-links", str(dist), *DISTRIBUTIONS]
-    subprocess.run(take, check=True, env=plain_environment(), cwd=tmp_path)
-    python_folder = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    site = tmp_path / "bare" / "lib" / python_folder / "site-packages"
-    (site / "others.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    ran = subprocess.run(
-        [python, "-c", ASK], cwd=tmp_path, env=plain_environment(), capture_output=True, text=True, check=True
-    )
-    best, paths, service, client, required = json.loads(ran.stdout)
-    assert best == "found"
-    assert [Path(path).is_relative_to(site) for path in paths] == [True] * 3
-    assert {f"softkv-client=={client}", f"softkv-core=={client}"} <= set(required)
-    assert service == client
-    output = subprocess.run(
-        [tmp_path / "bare" / "bin" / "softkv", "--version"], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert output.stdout == f"softkv {service}\n"

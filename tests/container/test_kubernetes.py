@@ -36,10 +36,6 @@ def test_probes_are_paths_of_the_service(paths, probe):
     assert endpoint["port"] in {port["name"] for port in CONTAINER["ports"]}
 
 
-def test_a_pod_that_is_not_ready_goes_on_running():
-    assert [CONTAINER[probe]["httpGet"]["path"] for probe in PROBES] == ["/livez", "/readyz", "/livez"]
-
-
 def test_settings_of_the_manifest_exist_with_valid_values(monkeypatch):
     fields = Settings.model_fields.keys()
     assert {name.lower().removeprefix("softkv_") for name in ENVIRONMENT} <= fields
@@ -58,11 +54,6 @@ def test_callers_have_keys_from_a_secret_that_is_mounted_as_a_folder():
     assert mount["readOnly"] is True
 
 
-def test_names_of_services_do_not_become_settings():
-    assert MANIFESTS["Service"]["metadata"]["name"] == "softkv"
-    assert POD["enableServiceLinks"] is False
-
-
 def test_there_is_one_process_and_it_has_the_time_to_stop():
     assert MANIFESTS["StatefulSet"]["spec"]["replicas"] == 1
     assert POD["terminationGracePeriodSeconds"] > float(ENVIRONMENT["SOFTKV_DRAIN_SECONDS"]) + 9
@@ -79,13 +70,6 @@ def test_the_pod_has_no_rights_and_limits():
         "capabilities": {"drop": ["ALL"]},
     }
     assert CONTAINER["resources"]["limits"].keys() == CONTAINER["resources"]["requests"].keys() == {"cpu", "memory"}
-
-
-def test_selectors_match_the_labels_of_pods():
-    labels = MANIFESTS["StatefulSet"]["spec"]["template"]["metadata"]["labels"]
-    assert MANIFESTS["Service"]["spec"]["selector"].items() <= labels.items()
-    assert MANIFESTS["StatefulSet"]["spec"]["selector"]["matchLabels"].items() <= labels.items()
-    assert MANIFESTS["StatefulSet"]["spec"]["serviceName"] == MANIFESTS["Service"]["metadata"]["name"]
 
 
 def test_the_pod_calls_no_other_service_and_its_metrics_are_scraped(paths):
