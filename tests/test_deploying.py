@@ -70,28 +70,22 @@ def test_the_backup_has_the_sandbox_of_the_service() -> None:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-def test_systemd_accepts_the_units(tmp_path: Path) -> None:
-    for name, text in UNITS.items():
-        # `verify` demands that the program exists.
-        (tmp_path / name).write_text(text.replace("/opt/softkv/bin/softkv", sys.executable), encoding="utf-8")
+@pytest.mark.parametrize("copies", [False, True], ids=["alone", "with a copy to S3"])
+def test_systemd_accepts_the_units(tmp_path: Path, copies: bool) -> None:
+    texts = dict(UNITS)
+    if copies:  # after the backup, of what it has written
+        page = Page(S3)
+        match = re.search(r"`/etc/systemd/system/(softkv-backup\.service\.d/s3\.conf)`", page.prose)
+        directory = re.search(r"ReadWritePaths=(\S+)", UNITS["softkv-backup.service"])
+        assert match is not None
+        assert directory is not None
+        [texts[match[1]]] = [text for language, text in page.blocks if language == "ini"]
+        assert f" {directory[1]} s3:" in texts[match[1]]
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        # `verify` demands that the programs exist.
+        written = re.sub("/opt/softkv/bin/softkv|/usr/bin/rclone", sys.executable, text)
+        (tmp_path / name).write_text(written, encoding="utf-8")
     command = ["systemd-analyze", "verify", *(str(tmp_path / name) for name in UNITS)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
-
-
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-def test_systemd_accepts_the_copy_to_s3_after_the_backup(tmp_path: Path) -> None:
-    page = Page(S3)
-    match = re.search(r"`/etc/systemd/system/(softkv-backup\.service\.d)/(s3\.conf)`", page.prose)
-    assert match is not None
-    [drop_in] = [text for language, text in page.blocks if language == "ini"]
-    for name, text in {"softkv-backup.service": UNITS["softkv-backup.service"], "softkv.service": SERVE}.items():
-        (tmp_path / name).write_text(text.replace("/opt/softkv/bin/softkv", sys.executable), encoding="utf-8")
-    (tmp_path / match[1]).mkdir()
-    (tmp_path / match[1] / match[2]).write_text(drop_in.replace("/usr/bin/rclone", sys.executable), encoding="utf-8")
-    command = ["systemd-analyze", "verify", str(tmp_path / "softkv-backup.service")]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (result.returncode, result.stderr) == (0, "")
-    directory = re.search(r"ReadWritePaths=(\S+)", UNITS["softkv-backup.service"])
-    assert directory is not None
-    assert f" {directory[1]} s3:" in drop_in  # it sends what the backup has written

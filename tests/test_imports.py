@@ -79,7 +79,7 @@ ONLY = {
             "service.server.**",
             "service.commands.**",
             "softkv_cluster.command",
-        ),
+        )
     ],
     "service.storage.sqlite": ["service.storage"],
     "softkv": [

@@ -21,11 +21,7 @@ from tools.node import ROOT, NodeMissingError, Packages, checked, packages
 WEB = ROOT / "service" / "web"
 WORKSHOP = ROOT / "workshop" / "softkv_workshop" / "web"
 WIDGET = ROOT / "clients" / "widget" / "softkv_widget" / "built"
-DOCUMENTS = {
-    "explore": "explore/index.js",
-    "images": "shared/images.js",
-    "docs": "docs/index.js",
-}
+DOCUMENTS = {"explore": "explore/index.js", "images": "shared/images.js", "docs": "docs/index.js"}
 OF_WORKSHOP = {
     "story": "story/index.js",
     "word": "story/word/index.js",

@@ -131,12 +131,7 @@ def visit(chromium: Browser, site: RunningService) -> Iterator[Open]:
     visits: list[Visit] = []
     contexts: list[Any] = []
 
-    def start(
-        where: str = "",
-        size: tuple[int, int] = PROJECTOR,
-        origin: str = site.url,
-        **options: Any,
-    ) -> Visit:
+    def start(where: str = "", size: tuple[int, int] = PROJECTOR, origin: str = site.url, **options: Any) -> Visit:
         context = chromium.new_context(viewport={"width": size[0], "height": size[1]}, **options)
         contexts.append(context)
         context.set_default_timeout(240_000)  # a slow machine may train for minutes

@@ -79,10 +79,6 @@ def test_a_package_names_its_distribution_and_requires_the_client(name: str) -> 
     assert f"softkv-client=={project['version']}" in project["dependencies"]
 
 
-def test_every_folder_with_pins_is_a_package() -> None:
-    assert {path.parent.name for path in ROOT.glob("clients/*/constraints.txt")} == PARTNERS.keys()
-
-
 @pytest.fixture(scope="module")
 def wheels(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder with the output of `make partners` and `make wheels`."""

@@ -34,11 +34,7 @@ def build_options() -> list[str]:
 
 
 def run_options(
-    *,
-    port: int | None,
-    volume: str,
-    service: dict[str, Any] = SERVICE,
-    secrets: dict[str, str] | None = None,
+    *, port: int | None, volume: str, service: dict[str, Any] = SERVICE, secrets: dict[str, str] | None = None
 ) -> list[str]:
     """Return the arguments after `run`, with this port, volume and secrets for the file's; no port means no network.
 

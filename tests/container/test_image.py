@@ -103,13 +103,6 @@ def test_the_kernels_of_the_image_answer_on_every_kind_of_processor(tool, image)
     assert loaded == {"kinds": [kind.name for kind in usable_kinds()], "answer": True, "exact": True}
 
 
-def test_nothing_is_left_of_its_making(tool, image):
-    assert inside(tool, image, "ls", "-A", "/data", "/tmp") == "/data:\n\n/tmp:"
-    assert tool.run("run", "--rm", "--entrypoint", "ls", image, "/build", "/project", "/rehearsal.py").stdout == ""
-    root = ("run", "--rm", "--user", "0", "--entrypoint", "find", image, "/root", "-mindepth", "1", "-name", ".cache")
-    assert tool(*root) == ""
-
-
 def test_the_image_lists_its_distributions(tool, image, looked):
     listed = json.loads(inside(tool, image, "cat", "/opt/softkv/sbom.cdx.json"))
     assert listed["bomFormat"] == "CycloneDX"

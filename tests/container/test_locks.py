@@ -98,14 +98,6 @@ def test_locked_versions_are_the_tested_ones():
     assert entries("torch.lock") == {"torch": f"{pins['torch']}+cpu"}, AGAIN
 
 
-def test_nothing_in_it_is_for_tests():
-    extra_requirements = [
-        Requirement(requirement) for extra in ("test", "lint", "bench") for requirement in project()[extra]
-    ]
-    shared = {"pyyaml", "setuptools"}  # which transformers and torch require
-    assert entries("full.lock").keys() & {plain(requirement.name) for requirement in extra_requirements} == shared
-
-
 @pytest.mark.parametrize("name", ["requirements.lock", "full.lock", "torch.lock", "tools.lock"])
 def test_the_dockerfile_takes_a_lock_by_its_digests_alone(name):
     dockerfile = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")

@@ -105,33 +105,6 @@ def test_lines_that_are_wrong_are_named(explore: Explore, books: httpx.Client) -
     opened.errors[:] = [error for error in opened.errors if "422" not in error]
 
 
-def test_twenty_labels_are_counted_without_a_fit(explore: Explore, books: httpx.Client) -> None:
-    page = explore(CALIBRATE).page
-    questions = [*labelled()[:12], *labelled()[-7:]]
-    page.fill("#labels", pasted(questions))
-    assert page.is_disabled("#preview")
-    questions.append(labelled()[-8])
-    keyless = {"id": "unicorns", "value": "without a key"}
-    books.post("/v1/collections/books/documents", json={"documents": [keyless]}).raise_for_status()
-    page.reload()
-    page.fill("#labels", pasted([*questions, {"query": "buying unicorns", "id": "unicorns"}]))
-    assert page.is_disabled("#fit")
-    page.click("#preview")
-    page.wait_for_selector("#counts")
-    for null in ("lenient", "strict", False):
-        options = {"null": null, "top_k": 1, "queries": [one["query"] for one in questions]}
-        answers = books.post("/v1/collections/books/attend", json=options).json()["results"]
-        nones = [answer["evidence"]["verdict"] == "none" for answer in answers]
-        right = sum(
-            not none and answer["matches"][0]["id"] == one["id"]
-            for none, answer, one in zip(nones, answers, questions, strict=True)
-        )
-        line = page.locator(f"#counts [data-null={null or 'off'}] td").all_inner_texts()
-        assert line == [f"{right} of 12", f"{sum(nones[:12])} of 12", f"{sum(nones[12:])} of 8"]
-    assert "takes 50 questions" in page.inner_text("#preview-told")
-    assert page.inner_text("#flaws li").startswith("Line 21, skipped:")
-
-
 def test_marks_beside_results_are_labels(explore: Explore, books: httpx.Client) -> None:
     page = explore("#collection=books&q=keeping cats").page
     page.click("#results [data-id=cats] .mark-of >> nth=0")

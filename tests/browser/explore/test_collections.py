@@ -121,26 +121,3 @@ def test_an_address_names_a_collection_by_its_alias(explore: Explore, writer: ht
     )
     assert "collection=books-2" in page.url
     assert "books, reading" in page.inner_text("#collections .facts")
-    page.click("#collections a:has-text('books-1')")
-    page.wait_for_function(
-        "() => document.querySelector('#collections [aria-current] .name')?.textContent === 'books-1'"
-    )
-    assert "reading" not in page.inner_text("#collections .facts")
-    page.evaluate("location.hash = '#collection=reading'")
-    page.wait_for_function(
-        "() => document.querySelector('#collections [aria-current] .name')?.textContent === 'books-2'"
-    )
-
-
-def test_the_facts_name_a_stored_projection(explore: Explore, writer: httpx.Client) -> None:
-    writer.put("/v1/collections/parts", json={"encoder": None}).raise_for_status()
-    writer.put("/v1/collections/parts/documents/a", json={"key_vector": [1, 0], "value": "bolt"}).raise_for_status()
-    page = explore("#collection=parts", ready="() => document.querySelector('.facts')").page
-    assert "projection" not in page.inner_text("#collections .facts")
-    quality = {"pairs": 280, "held_out": 120, "mrr_before": 0.31, "mrr_after": 0.84, "error": 0.04}
-    for trained, origin in ((None, ""), (quality, "of 280 pairs, ")):
-        projection = {"down": [[1, 0]], "up": [[0, 0.5]], "trained": trained}
-        stored = writer.put("/v1/collections/parts/projection", json=projection).raise_for_status().json()
-        page.reload()
-        line = page.locator("#collections .facts div", has_text="projection").locator("dd")
-        assert line.inner_text() == f"rank 1, {origin}{stored['at'][:10]}"

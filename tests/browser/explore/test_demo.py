@@ -20,9 +20,3 @@ def test_the_demo_is_loaded_and_answers(explore: Explore, writer: httpx.Client) 
     page.get_by_role("link", name="New collection").click()
     expect(page.get_by_role("heading", name="A new collection")).to_be_visible()
     assert page.get_by_role("button", name="Load the demo").count() == 0
-
-
-def test_a_file_may_be_dropped_from_the_door_of_the_story(explore: Explore) -> None:
-    page = explore("#tab=upload").page
-    expect(page.get_by_role("heading", name="A new collection")).to_be_visible()
-    expect(page.locator("#stage")).to_contain_text("Drop a file")

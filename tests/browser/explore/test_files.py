@@ -103,10 +103,7 @@ def test_a_csv_without_names_or_in_another_encoding() -> None:
 
 def test_ndjson_and_a_json_array_are_distinguished() -> None:
     rows = [{"title": "cats", "author": {"name": "Ada"}}, {"title": "dogs", "pages": 3}, 7]
-    for name, text in (
-        ("a.json", json.dumps(rows)),
-        ("a.ndjson", "\n".join(map(json.dumps, rows)) + "\n{oh"),
-    ):
+    for name, text in (("a.json", json.dumps(rows)), ("a.ndjson", "\n".join(map(json.dumps, rows)) + "\n{oh")):
         file = read(name, text)
         assert [document["key"] for document in documents(file)] == ["cats", "dogs"]
         assert documents(file)[0]["metadata"] == {"author": {"name": "Ada"}}

@@ -200,30 +200,6 @@ def test_an_upload_is_stopped_and_goes_on(explore: Explore, writer: httpx.Client
     assert writer.get("/v1/collections/books").json()["documents"] == 3000
 
 
-def test_an_upload_goes_on_while_another_tab_is_shown(explore: Explore, writer: httpx.Client) -> None:
-    writer.put("/v1/collections/books", json={"encoder": None, "dimension": 1}).raise_for_status()
-    page = explore(UPLOAD).page
-    choose(page, "rows.csv", written([["title", "vector"], *([f"t{i}", "[1.5]"] for i in range(500))]))
-    page.select_option("#role-1", "key_vector")
-    held: list[Any] = []
-    page.route("**/documents", lambda route: held.append(route))
-    page.click("#send")
-    page.click("#tab-settings")
-    page.wait_for_selector("#keep")
-    held[0].continue_()
-    page.unroute("**/documents")
-    page.click("#tab-upload")
-    page.wait_for_function(SAYS, arg="Done")
-    assert writer.get("/v1/collections/books").json()["documents"] == 500
-    page.click("#tab-settings")
-    page.fill("#delete-name", "books")
-    page.click("#delete-collection")
-    page.wait_for_selector("#collections .name", state="detached")
-    page.fill("#new-name", "books")
-    page.click("#create")
-    page.wait_for_selector("#stage .upload #choose")  # nothing is left of the upload before
-
-
 def test_a_lost_service_loses_no_row(explore: Explore, writer: httpx.Client) -> None:
     writer.put("/v1/collections/books", json={"encoder": None, "dimension": 1}).raise_for_status()
     opened = explore(UPLOAD)

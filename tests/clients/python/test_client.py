@@ -38,14 +38,6 @@ def test_a_service_that_stops_is_waited_for_until_one_is_ready():
         softkv.Client(scripted.url).wait_until_ready(0)
 
 
-def test_models(softkv_client):
-    (listed,) = softkv_client.models()
-    assert listed == softkv_client.model(listed.id)
-    assert (listed.dimension, listed.state) == (384, "ready")
-    with pytest.raises(softkv.NotFound):
-        softkv_client.model("a/b")
-
-
 def test_encode_returns_an_array_with_counts_for_each_text(softkv_client):
     encoded = softkv_client.encode(["a cat", "word " * 400])
     assert (encoded.shape, encoded.dtype, encoded.truncated) == ((2, 384), np.float32, [False, True])
@@ -88,11 +80,6 @@ def test_rows_that_come_with_the_question_are_compared(softkv_client):
     result = softkv_client.compare("cat", rows, top_k=1)
     assert result.top_k.matches[0].value == result.attention[0].value == "meows"
     assert result.attention.request_id
-
-
-def test_a_client_with_other_options_has_the_same_connections(softkv_client):
-    hurried = softkv_client.with_options(timeout=30, retries=0)
-    assert hurried.info() == softkv_client.info()
 
 
 def test_certificates_are_read_but_for_this_machine_s_own_addresses():

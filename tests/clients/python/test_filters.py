@@ -20,8 +20,6 @@ def compared(field, operator, value, **operands):
     ("expression", "wire"),
     [
         (F.year == 1930, compared("metadata.year", "==", 1930)),
-        (F.year != None, compared("metadata.year", "!=", None)),  # noqa: E711
-        (F.year > 1930, compared("metadata.year", ">", 1930)),
         (F.year >= np.int64(1930), compared("metadata.year", ">=", 1930)),
         (F.date < datetime.date(2026, 1, 2), compared("metadata.date", "<", {"datetime": "2026-01-02"})),
         (F.date == np.datetime64("2026-01-02"), compared("metadata.date", "==", {"datetime": "2026-01-02"})),
@@ -38,20 +36,16 @@ def compared(field, operator, value, **operands):
         ),
         (F.dates.contains(datetime.date(2026, 1, 2)), compared("metadata.dates", "contains", "2026-01-02")),
         (F.key == datetime.date(2026, 1, 2), compared("key", "==", "2026-01-02")),
-        (F.score <= 0.5, compared("metadata.score", "<=", 0.5)),
         (1930 <= F.year, compared("metadata.year", ">=", 1930)),  # noqa: SIM300
         (F.year.is_missing(), compared("metadata.year", "==", None)),
-        (F.topics == ["a", "b"], compared("metadata.topics", "==", ["a", "b"])),
         (F.topics.contains("a"), compared("metadata.topics", "contains", "a")),
         (F.key.contains("A", ignore_case=True), compared("key", "contains", "A", ignore_case=True)),
         (F["loc.page"] == 7, compared("metadata.loc.page", "==", 7)),
         (F.loc["page"] == 7, compared("metadata.loc.page", "==", 7)),
         (F.id == "a", compared("id", "==", "a")),
         (F["id"] == 3, compared("metadata.id", "==", 3)),
-        (F.id.is_in(["a", "b"]), compared("id", "in", ["a", "b"])),
         (F.year.not_in({1930}), compared("metadata.year", "not in", [1930])),
         (F.year.is_in(np.array([1, 2])), compared("metadata.year", "in", [1, 2])),
-        (F.key == None, compared("key", "==", None)),  # noqa: E711
     ],
     ids=repr,
 )
@@ -114,15 +108,12 @@ def test_a_field_inside_an_object_is_written_in_brackets():
     ("make", "wire"),
     [
         (lambda: F.id == 1, compared("id", "==", 1)),
-        (lambda: F.id.is_in([1]), compared("id", "in", [1])),
         (lambda: F.key.is_in(["a", 1]), compared("key", "in", ["a", 1])),
         (lambda: F.key == 1, compared("key", "==", 1)),
         (lambda: F.year < None, compared("metadata.year", "<", None)),
-        (lambda: F.year > True, compared("metadata.year", ">", True)),
         (lambda: F.year == {"a": 1}, compared("metadata.year", "==", {"a": 1})),
         (lambda: F.key == ago("7d"), compared("key", "==", {"datetime": "now-7d"})),
         (lambda: F.dates.contains(ago("7d")), compared("metadata.dates", "contains", {"datetime": "now-7d"})),
-        (lambda: F.dates == [ago("7d")], compared("metadata.dates", "==", [{"datetime": "now-7d"}])),
         (lambda: F.year.is_in("abc"), compared("metadata.year", "in", "abc")),
         (lambda: F.year.contains([1]), compared("metadata.year", "contains", [1])),
         (lambda: F.year.contains(1, ignore_case=True), compared("metadata.year", "contains", 1, ignore_case=True)),

@@ -14,9 +14,7 @@ import pytest
 
 import softkv
 from softkv import AsyncClient, Client
-from tests.checkpoints import save_static
 from tests.examples import ROOT
-from tests.waiting import until
 
 
 def test_a_directory_is_one_s_own_until_the_client_is_closed(tmp_path):
@@ -60,25 +58,6 @@ def test_awaited(tmp_path):
     assert asyncio.run(ask()) == [f"{number:02}" for number in range(20)]
     with Client.local(tmp_path, encoder=None) as client:
         assert client.collection("a").count() == 20
-
-
-def test_a_move_to_another_encoder_goes_on_when_the_directory_is_opened_again(tmp_path):
-    (tmp_path / "model").mkdir()
-    save_static(tmp_path / "model", 32)
-    encoder = str(tmp_path / "model")
-    with Client.local(tmp_path / "data", encoder=encoder) as client:
-        collection = client.collection("a")
-        collection.create(encoder=None)
-        collection.write({"id": f"{number:04}", "key": f"text {number}"} for number in range(2000))
-        (name,) = [each.name for each in client.encoders()]
-        assert collection.re_encode(name).documents == 2000
-    with Client.local(tmp_path / "data", encoder=encoder) as client:
-        collection = client.collection("a")
-        until(lambda: collection.re_encoding().over)
-        job = collection.re_encoding()
-        assert (job.state, job.source, job.to, job.done) == ("done", None, name, 2000)
-        assert collection.info().encoder == name
-        assert collection.attend("text 7", null=False).matches[0].id == "0007"
 
 
 def test_an_awaited_one_begins_with_its_block():

@@ -15,9 +15,7 @@ import cloudpickle
 import httpx2
 import pytest
 
-from softkv import AsyncClient, AsyncCollection, Client, Collection, F
-from softkv.integrations import CollectionSource, Connection
-from tests.clients.python.scripted import Said, Scripted
+from softkv import AsyncClient, AsyncCollection, Client, Collection
 
 IDS = [f"d{n}" for n in range(12)]
 SPAWN = multiprocessing.get_context("spawn")
@@ -92,19 +90,6 @@ def test_a_copy_connects_anew(way, service, notes):
 
 
 @each_way
-def test_lists_and_connections_of_frameworks_are_copied_too(way, service, notes):
-    found = notes.find(where=F.value >= 10)
-    assert [document.id for document in way(found)] == [document.id for document in found]
-    assert way(notes.find()).count() == len(IDS)
-    listed = way(Client(service.url).collections(notes.name))
-    assert [collection.name for collection in listed] == [notes.name]
-    source = CollectionSource(notes.name, partial(Connection, client=Client(service.url)))
-    source.run(source.info())
-    copied = way(source)
-    assert copied.run(copied.info()).documents == len(IDS)
-
-
-@each_way
 def test_a_local_service_and_a_transport_are_refused_with_advice(way, local_client):
     stub = httpx2.MockTransport(lambda _: httpx2.Response(200))
     transported = [Client("http://service", transport=stub), AsyncClient("http://service", transport=stub)]
@@ -135,10 +120,3 @@ def test_workers_that_are_spawned_have_connections_of_their_own(service, notes):
     with SPAWN.Pool(2) as pool:
         assert pool.map(asking, IDS) == [[True, n, False, n] for n in range(len(IDS))]
         assert [document.value for document in pool.map(notes.get, IDS)] == list(range(len(IDS)))
-
-
-def test_a_copy_that_was_made_before_the_first_call_sends_the_key():
-    said = Said(200, {"version": "1", "encoder": None, "keys_required": False, "limits": {}})
-    with Scripted(said).running() as server:
-        pickle.loads(pickle.dumps(Client(server.url, key="secret"))).info()
-        assert server.heard[0].headers["Authorization"] == "Bearer secret"

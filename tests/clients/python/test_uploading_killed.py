@@ -39,8 +39,7 @@ def killing(service: Service, delay: int, moment: float) -> Callable[[Report], N
 
 @pytest.mark.kill
 @pytest.mark.parametrize(
-    ("on_conflict", "many"),
-    [thorough("replace", 100_000), ("replace", 30_000), ("skip", 20_000), ("fail", 10_000)],
+    ("on_conflict", "many"), [thorough("replace", 100_000), ("replace", 30_000), ("skip", 20_000), ("fail", 10_000)]
 )
 def test_report_and_store_agree_and_the_upload_goes_on(tmp_path: Path, on_conflict: Any, many: int) -> None:
     moments = random.Random(many)

@@ -41,12 +41,6 @@ def test_progress_is_drawn_on_standard_error(capfd, without, missing, total):
     assert "2500" in drawn.err.replace(",", "")
 
 
-def test_progress_is_drawn_only_on_request(capfd, without):
-    with progress_callback(False, None) as tell:
-        tell(acknowledged(1))
-    assert capfd.readouterr() == ("", "")
-
-
 def test_a_function_hears_of_every_batch(made):
     heard = []
     report = made(encoder=None).upsert(

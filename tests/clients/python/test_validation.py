@@ -216,10 +216,7 @@ def test_a_field_that_no_document_has_passes_none(shelf):
     assert answer.explain().endswith(warning)
     assert shelf.sweep([1.0, 0.0], [1.0], where=F.nothing == 3).warnings == [warning]
     assert shelf.attend([1.0, 0.0]).warnings == shelf.attend([1.0, 0.0], where=F.nothing != 3).warnings == []
-    for call in (
-        lambda: shelf.count(where=F.nothing == 3),
-        lambda: list(shelf.find(where=F.nothing == 3)),
-    ):
+    for call in (lambda: shelf.count(where=F.nothing == 3), lambda: list(shelf.find(where=F.nothing == 3))):
         with pytest.warns(UserWarning, match="no document has metadata.nothing; there are") as warned:
             assert not call()
         # The suite runs coroutines of the client as tasks of their own, so asyncio makes those calls.

@@ -48,16 +48,6 @@ def test_examples_in_typescript_print_their_comments(page, installed, library):
         assert came.strip() == "\n".join(line[3:] for line in text.splitlines() if line.startswith("// ")), text
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_the_first_program_runs_as_javascript(page, installed, library):
-    first = next(text for language, text in page.blocks if language == "ts")
-    file = installed / "first.mjs"
-    file.write_text(first.replace(SHOWN_URL, library.url), encoding="utf-8")
-    printed = checked(node(installed, file))
-    file.unlink()
-    assert printed.strip() == "\n".join(line[3:] for line in first.splitlines() if line.startswith("// "))
-
-
 def test_every_class_and_function_is_documented():
     exported = re.findall(r"^export \{([^}]+)\}", INDEX, re.MULTILINE)
     names = {name.strip() for item in exported for name in item.split(",")} - {"", "VERSION"}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
-from html.parser import HTMLParser
+from html import unescape
 from threading import Event
 
 import pytest
@@ -51,11 +52,6 @@ def test_a_match_answers_other_libraries_names_with_its_own(name, instead):
     assert not hasattr(answer()[0], name)
     with pytest.raises(AttributeError, match=f"a match has no {name}: {instead}"):
         getattr(answer()[0], name)
-
-
-def test_a_misspelled_attribute_raises_the_error_of_python():
-    with pytest.raises(AttributeError, match="has no attribute 'verdct'"):
-        _ = answer().evidence.verdct
 
 
 def test_an_answer_is_read_while_a_thread_is_in_the_middle_of_reading_another():
@@ -124,32 +120,18 @@ def test_the_repr_of_an_answer_fits_a_line():
     assert repr(answer(matches=[])) == "<Answer: one document stands out, 0 of 1,200 documents, null 0.125>"
 
 
-class Tags(HTMLParser):
-    def __init__(self, html):
-        super().__init__()
-        self.seen, self.text, self.styles = [], [], []
-        self.feed(html)
-
-    def handle_starttag(self, tag, attributes):
-        self.seen.append(tag)
-        self.styles += [value for name, value in attributes if name == "style"]
-
-    def handle_data(self, data):
-        self.text.append(data)
-
-
 def test_a_notebook_shows_a_bar_for_each_weight():
-    page = Tags(answer()._repr_html_())
-    assert set(page.seen) <= {"table", "caption", "tbody", "tr", "td", "div"}
-    assert {"<b>", "<script>alert(1)", "who <wrote> it?", "none of these", "1,198 others", "0.5000"} <= set(page.text)
-    bars = [style for style in page.styles if style.startswith("width:") and "height" in style]
+    page = answer()._repr_html_()
+    assert set(re.findall(r"<(\w+)", page)) <= {"table", "caption", "tbody", "tr", "td", "div"}
+    texts = set(map(unescape, re.findall(r">([^<>]+)<", page)))
+    assert {"<b>", "<script>alert(1)", "who <wrote> it?", "none of these", "1,198 others", "0.5000"} <= texts
+    styles = re.findall(r'style="([^"]*)"', page)
+    bars = [style for style in styles if style.startswith("width:") and "height" in style]
     assert [bar.split(";")[0] for bar in bars] == ["width:50.00%", "width:25.00%", "width:12.50%", "width:12.50%"]
     assert "#8c8c8c" in bars[-1]
     assert not any("#8c8c8c" in bar for bar in bars[:-1])
     # It sets only the bars' colours, so it is readable on a light and on a dark page.
-    assert all(
-        "color:inherit" in style for style in page.styles if style.startswith(("border", "padding:2px 8px;text"))
-    )
+    assert all("color:inherit" in style for style in styles if style.startswith(("border", "padding:2px 8px;text")))
 
 
 def test_tables():

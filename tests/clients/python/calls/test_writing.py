@@ -63,11 +63,6 @@ def test_rows_of_any_number_are_written_and_a_wrong_one_keeps_none_back(made, on
         report.raise_for_refused()
 
 
-def test_a_text_that_was_cut_is_named(made):
-    report = made().upsert([{"id": "long", "key": "word " * 400}, {"id": "short", "key": "word"}])
-    assert report.truncated == ["long"]
-
-
 def test_an_invalid_row_is_refused_with_its_type(shelf):
     with pytest.raises(softkv.Invalid, match="wanted a Document or an object with its fields, got int"):
         shelf.upsert([{"id": "a"}, 3])

@@ -134,8 +134,7 @@ def test_the_table_has_a_column_of_the_reranker(reranked: Softkv, reranking_serv
     assert len(addends) == 3
     assert "the best 3 reranked" in shown
     assert weights(shown) == pytest.approx(
-        [*(match["weight"] for match in answer["matches"]), answer["evidence"]["null_weight"]],
-        abs=1e-4,
+        [*(match["weight"] for match in answer["matches"]), answer["evidence"]["null_weight"]], abs=1e-4
     )
 
 

@@ -90,13 +90,6 @@ def test_notices_of_a_table_of_questions_are_printed(tmp_path: Path, capsys: pyt
     assert "since line 2 is not quoted; open_table(…, quoting='csv') takes them off" in printed
 
 
-def test_a_file_that_is_not_utf8_is_named(softkv: Softkv, tmp_path: Path) -> None:
-    (tmp_path / "labelled.jsonl").write_bytes(b'{"query": "caf\xe9", "id": null}')
-    refused = softkv("calibrate", str(tmp_path / "labelled.jsonl"), "-c", "compass")
-    assert refused.exit_code == 1
-    assert "labelled.jsonl: it is not UTF-8" in refused.stderr
-
-
 def test_an_answer_says_how_sure_it_is(softkv: Softkv, labelled: Path) -> None:
     softkv("calibrate", str(labelled), "-c", "compass", "--apply")  # a test before may have kept the same
     question = json.dumps(json.loads(labelled.read_text().splitlines()[0])["query"])

@@ -1,11 +1,10 @@
-"""Tables of every format: the terminal and the Python client write the same documents, also after an interruption."""
+"""Tables of every format at the terminal: files are loaded as their documents, with the options of the reader."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,13 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from softkv import Client
-from softkv.tables import open_table
 from tests.clients.python.tables.files import CASES, Case
 from tests.running import RunningService
 from tests.service.commands.conftest import Softkv
 
 WIDTH = 4
-FIELDS = ["key", "value", "metadata", "key_vector"]
 NAMED = {"id": "nr", "key": "text", "vector": "embedding"}
 
 
@@ -69,54 +66,6 @@ SAVERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
     "npz": lambda table, path: np.savez(path, **{name: np.array(table[name].tolist()) for name in table.columns}),
     "hdf5": save_hdf5,
 }
-
-
-def stored(client: Client, name: str) -> list[dict[str, Any]]:
-    """The documents of a collection, each field as it is stored; vectors as their bytes."""
-    found = client.collection(name).find(include=FIELDS)
-    return [
-        {"id": document.id, **document.fields, "key_vector": document.key_vector.tobytes()}
-        for document in found
-        if document.key_vector is not None
-    ]
-
-
-def expected(n: int) -> list[dict[str, Any]]:
-    return [
-        {
-            "id": str(row["nr"]),
-            "key": row["text"],
-            "value": row["text"],
-            "metadata": {name: row[name] for name in ("price", "open", "zip")},
-            "key_vector": np.array(row["embedding"], "<f4").tobytes(),
-        }
-        for row in frame(n).to_dict("records")
-    ]
-
-
-def by_id(documents: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {document["id"]: document for document in documents}
-
-
-@pytest.mark.parametrize("ending", SAVERS)
-def test_terminal_and_client_write_the_same_documents(
-    softkv: Softkv, service: RunningService, tmp_path: Path, ending: str
-) -> None:
-    path = tmp_path / f"loaded.{ending}"
-    SAVERS[ending](frame(30), path)
-    options = [part for option, name in NAMED.items() for part in (f"--{option}", name)]
-    with Client(service.url) as client:
-        ended = softkv("load", str(path), "-c", "loaded-terminal", "--encoder", "none", *options)
-        assert ended.exit_code == 0, ended.stderr
-        collection = client.collection("loaded-client")
-        collection.create(encoder=None)
-        try:
-            assert collection.upsert(open_table(path, **NAMED)).raise_for_refused().upserted == 30
-            assert by_id(stored(client, "loaded-terminal")) == by_id(stored(client, "loaded-client"))
-            assert by_id(stored(client, "loaded-client")) == by_id(expected(30))
-        finally:
-            collection.drop()
-            client.collection("loaded-terminal").drop()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -13,13 +13,7 @@ import softkv
 from softkv import Client, Document
 from softkv.calls import documents
 from softkv.calls.call import Plan
-from softkv.integrations import (
-    CollectionSource,
-    Connection,
-    async_store_method,
-    collect_pages,
-    sync_store_method,
-)
+from softkv.integrations import CollectionSource, Connection, async_store_method, collect_pages, sync_store_method
 
 
 def test_a_connection_is_opened_while_a_thread_is_in_the_middle_of_opening_another():

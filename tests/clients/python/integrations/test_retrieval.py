@@ -149,10 +149,7 @@ def plainly(query, keys, k, relevance):
 
 
 @given(
-    st.integers(0, 2**32),
-    st.integers(1, 12),
-    st.integers(0, 15),
-    st.one_of(st.sampled_from([0, 1]), st.floats(0, 1)),
+    st.integers(0, 2**32), st.integers(1, 12), st.integers(0, 15), st.one_of(st.sampled_from([0, 1]), st.floats(0, 1))
 )
 def test_each_choice_is_the_best_that_the_formula_leaves(seed, n, k, relevance):
     generator = np.random.default_rng(seed)

@@ -199,11 +199,7 @@ CASES = [
         ],
         ["its quotation marks are part of its cells, since line 3 is not quoted; quoting='csv' takes them off"],
     ),
-    Case(
-        "blank.tsv",
-        text('id\tkey\n\n1\t"x"\n2\ty\n'),
-        [{"id": "1", "key": "x"}, {"id": "2", "key": "y"}],
-    ),
+    Case("blank.tsv", text('id\tkey\n\n1\t"x"\n2\ty\n'), [{"id": "1", "key": "x"}, {"id": "2", "key": "y"}]),
     Case(
         "pandas.tsv",
         lambda path: pd.DataFrame({"id": ["1", "2"], "key": ['say "hi"', "two\nlines\tand a tab"]}).to_csv(
@@ -211,12 +207,7 @@ CASES = [
         ),
         [{"id": "1", "key": 'say "hi"'}, {"id": "2", "key": "two\nlines\tand a tab"}],
     ),
-    Case(
-        "marks.csv",
-        text('id,key\n1,"quoted"\n'),
-        [{"id": "1", "key": '"quoted"'}],
-        options={"quoting": "none"},
-    ),
+    Case("marks.csv", text('id,key\n1,"quoted"\n'), [{"id": "1", "key": '"quoted"'}], options={"quoting": "none"}),
     Case(
         "book.xlsx",
         save_workbook,

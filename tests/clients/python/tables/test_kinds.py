@@ -73,14 +73,6 @@ def test_a_file_with_the_column_of_a_case_has_its_values(tmp_path: Path, case: d
     ("case", "notices"),
     [
         (
-            "trailing zeros in a price",
-            ["has 4 numbers, and '1.10' is stored as 1.1; text_column='price' keeps texts"],
-        ),
-        (
-            "postcodes",
-            ["stays text, since '01234' would not come back the same as a number; number='zip' makes it one"],
-        ),
-        (
             "commas where the delimiter is another",
             ["stays text, since '1,5' has another decimal point; decimal=',' reads it"],
         ),

@@ -88,11 +88,7 @@ def test_a_distance_of_hdf5_is_a_similarity_however_it_is_written(
 @pytest.mark.parametrize(
     ("arrays", "attributes", "words"),
     [
-        (
-            {"train": np.eye(3)},
-            {"distance": "hamming"},
-            "no similarity orders alike: expected angular, eucl",
-        ),
+        ({"train": np.eye(3)}, {"distance": "hamming"}, "no similarity orders alike: expected angular, eucl"),
         ({"train": np.arange(9), "size_train": np.full(3, 3)}, {"distance": "angular"}, "as sparse vectors do"),
         ({"obsm/X_pca": np.eye(3)}, {}, "no data set 'train', its data sets are obsm/X_pca: name the one"),
     ],
@@ -222,11 +218,7 @@ def test_the_own_id_and_key_of_a_line_of_beir_are_metadata(tmp_path: Path) -> No
     line = {"_id": "d1", "title": "Cats", "text": "purr", "id": 17, "key": "cat-17"}
     text_file(tmp_path / "corpus.jsonl", json.dumps(line) + '\n{"_id": "d2", "text": ["a"]}\n')
     first, second = open_table(tmp_path)
-    assert first.document == {
-        "id": "d1",
-        "key": "Cats purr",
-        "metadata": {"id": 17, "key": "cat-17", "title": "Cats"},
-    }
+    assert first.document == {"id": "d1", "key": "Cats purr", "metadata": {"id": 17, "key": "cat-17", "title": "Cats"}}
     assert second.flaw == 'it is not a document: expected {"_id": …, "title": "a text", "text": "a text"}'
 
 

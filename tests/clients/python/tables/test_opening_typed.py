@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -355,31 +353,6 @@ def test_files_that_make_no_sense(tmp_path: Path) -> None:
         open_table(tmp_path)
     with pytest.raises(softkv.Invalid, match="got int"):
         open_table(3)
-
-
-NANOSECONDS = """
-import sys
-class Hidden:
-    def find_spec(self, name, path=None, target=None):
-        if name == "pandas":
-            raise ImportError
-sys.meta_path.insert(0, Hidden())
-import pyarrow
-from softkv.tables import open_table
-for zone in (None, "UTC", "Europe/Berlin"):
-    cells = pyarrow.array([1_782_895_800_000_000_001], pyarrow.timestamp("ns", zone))
-    (row,) = open_table(pyarrow.table({"id": ["a"], "key": ["b"], "at": cells}))
-    print(row.document["metadata"]["at"])
-"""
-
-
-def test_nanoseconds_need_no_pandas() -> None:
-    done = subprocess.run([sys.executable, "-c", NANOSECONDS], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == [
-        "2026-07-01T08:50:00.000000001",
-        "2026-07-01T08:50:00.000000001+00:00",
-        "2026-07-01T10:50:00.000000001+02:00",
-    ]
 
 
 @pytest.mark.parametrize("kind", ["frame", "parquet", "xlsx"])
