@@ -9,13 +9,7 @@ import pytest
 
 from attention.lookup import Memory, Rows, View
 from service.storage import CollectionMissing, VersionChange
-from softkv_cluster.server.replica import (
-    VERSION_SECONDS,
-    LogStep,
-    Versions,
-    plan_steps,
-    read_written_rows,
-)
+from softkv_cluster.server.replica import VERSION_SECONDS, LogStep, Versions, plan_steps, read_written_rows
 from tests.service.storage.making import collection, document
 
 

@@ -160,27 +160,6 @@ def test_a_message_that_is_compressed_is_refused_as_any_body(open_: httpx.Client
     assert asked(open_, **{"content-encoding": "identity"}).status_code == 200
 
 
-def test_a_tool_s_call_is_one_as_any_other(keyed: RunningService, caplog: pytest.LogCaptureFixture) -> None:
-    before = metrics(keyed)
-    Way(keyed.url, headers=as_("all")).call("find", collection="other")
-    after = metrics(keyed)
-    # Documents are listed and counted; and the tool is looked up, which is a message of its own.
-    assert (
-        after["/v1/collections/{name}/documents/query"] - before.get("/v1/collections/{name}/documents/query", 0) == 2
-    )
-    assert after["/mcp"] > before.get("/mcp", 0)
-
-
-def metrics(running: RunningService) -> dict[str, float]:
-    with running.client() as client:
-        lines = client.get("/metrics").text.splitlines()
-    values: dict[str, float] = {}
-    for line in lines:
-        if line.startswith("softkv_http_requests_total") and (route := re.search(r'route="([^"]+)"', line)):
-            values[route[1]] = values.get(route[1], 0) + float(line.rpartition(" ")[2])
-    return values
-
-
 def test_the_log_has_the_id_and_key_of_the_request(tmp_path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "keys").write_text(line_of("night", "write", "", "the-key") + "\n")
     call = {**LIST, "method": "tools/call", "params": {"_meta": META, "name": "list_collections", "arguments": {}}}

@@ -194,37 +194,6 @@ def test_remembered_documents_are_found_and_forgotten_ones_are_not(http: Way, no
     http.speak(talking)
 
 
-def test_integers_of_64_bits_keep_their_digits_and_larger_ones_are_refused(http: Way, notes: str) -> None:
-    async def talking(speaker: Speaker) -> None:
-        for number in (2**64 - 1, -(2**63)):
-            await speaker.call("remember", collection=notes, text="a number", metadata={"n": number}, id="n")
-            condition = {"field": "metadata.n", "operator": "==", "value": number}
-            page = await speaker.call("find", collection=notes, where=[condition])
-            assert [document["metadata"] for document in page["documents"]] == [{"n": number}]
-        for number in (2**64, -(2**63) - 1):
-            remembered = {"collection": notes, "text": "a number", "metadata": {"n": number}}
-            search = {"collection": notes, "where": [{"field": "metadata.n", "operator": "==", "value": number}]}
-            for tool, arguments in (("remember", remembered), ("find", search)):
-                refused = await speaker.client.call_tool(tool, arguments)
-                assert refused.is_error
-                assert "wanted integers of at most 64 bits" in refused.content[0].text
-
-    http.speak(talking)
-
-
-def test_an_ordering_of_some_values_gives_a_warning(http: Way, notes: str) -> None:
-    async def talking(speaker: Speaker) -> None:
-        for year in (1970, "1980"):
-            await speaker.call("remember", collection=notes, text=f"a year: {year}", metadata={"year": year})
-        where = [{"field": "metadata.year", "operator": ">=", "value": 1900}]
-        for tool, arguments in (("ask", {"question": "which year?"}), ("find", {}), ("forget", {})):
-            (warning,) = (await speaker.call(tool, collection=notes, where=where, **arguments))["warnings"]
-            assert warning.endswith("texts in others: `>=` with a number compares only the numbers")
-        assert "warnings" not in await speaker.call("find", collection=notes)
-
-    http.speak(talking)
-
-
 def test_a_new_fact_lists_similar_documents_and_supersedes_them(http: Way, notes: str) -> None:
     async def talking(speaker: Speaker) -> None:
         for name, fact in (("berlin", "Anna lives in Berlin"), ("tea", "Bernd drinks green tea in the morning")):
@@ -296,30 +265,6 @@ def test_conditions_delete_only_the_expected_number_of_documents(http: Way, note
             assert "expected either ids or where" in result.content[0].text
 
     http.speak(talking)
-
-
-def test_an_answer_has_confidences_and_the_collection_s_defaults(
-    service: RunningService, http: Way, notes: str
-) -> None:
-    questions = [{"query": f"the number {i}", "id": f"{i}"} for i in range(40)]
-    questions += [{"query": f"{animal} in rain", "id": None} for animal in ("dog", "cat", "hen", "cow", "pig", "owl")]
-    questions += [{"query": f"{meal} for six guests", "id": None} for meal in ("soup", "rice", "fish", "cake")]
-    with service.client() as client:
-        documents = [{"id": f"{i}", "key": f"number {i}"} for i in range(40)]
-        client.post(f"/v1/collections/{notes}/documents", json={"documents": documents}).raise_for_status()
-        sent = {"questions": questions, "apply": True}
-        assert client.post(f"/v1/collections/{notes}/calibrate", json=sent).json()["applied"]
-        answer = http.call("ask", collection=notes, question="the number 7")
-        assert "applied" not in answer
-        assert answer["matches"][0]["id"] == "7"
-        assert 0 < answer["matches"][0]["confidence"] <= 1
-        assert "by 50 labelled questions" in answer["reason"]
-        defaults = {"filter": {"field": "id", "operator": "!=", "value": "7"}}
-        client.patch(f"/v1/collections/{notes}", json={"defaults": defaults}).raise_for_status()
-    answer = http.call("ask", collection=notes, question="the number 7")
-    assert answer["applied"] == defaults
-    assert "confidence" not in answer["matches"][0]
-    assert "default filter" in answer["reason"]
 
 
 def test_long_texts_and_values_are_cut_in_lists_and_whole_by_their_ids(

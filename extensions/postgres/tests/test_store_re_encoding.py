@@ -86,11 +86,7 @@ def is_same(stored: list[DocumentRecord], model: Encoder) -> bool:
 @pytest.mark.kill
 @pytest.mark.parametrize("moment", [thorough("batch"), "before the move", "after the move"])
 def test_another_process_takes_over(
-    postgres: PostgresServer,
-    folder: Path,
-    models: dict[str, Encoder],
-    monkeypatch: pytest.MonkeyPatch,
-    moment: str,
+    postgres: PostgresServer, folder: Path, models: dict[str, Encoder], monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     """The one that lives answers and is written to all the time: first with the old encoder, then with the new one."""
     monkeypatch.setattr("softkv_postgres.writer.LEASE_SECONDS", SHORT_LEASE_SECONDS)

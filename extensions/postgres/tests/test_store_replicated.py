@@ -99,9 +99,7 @@ def test_created_changed_and_deleted_collections_are_seen_by_the_other_process(
         one.collection("c")
 
 
-def test_creating_a_collection_of_the_other_process_confirms_it(
-    two: tuple[SharedCatalogue, SharedCatalogue],
-) -> None:
+def test_creating_a_collection_of_the_other_process_confirms_it(two: tuple[SharedCatalogue, SharedCatalogue]) -> None:
     one, other = two
     create(one)
     made, created = asyncio.run(other.create("c", {"similarity": "cosine"}))

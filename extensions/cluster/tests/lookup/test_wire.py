@@ -12,13 +12,7 @@ from attention.lookup import Memory, Rows
 from attention.lookup.shards.local import LocalShard
 from attention.lookup.shards.scan_result import ScanRequest
 from softkv_cluster.lookup import join_statistics, of_bytes, to_bytes
-from softkv_cluster.lookup.wire import (
-    join_result,
-    pack_messages,
-    split_result,
-    split_statistics,
-    unpack_messages,
-)
+from softkv_cluster.lookup.wire import join_result, pack_messages, split_result, split_statistics, unpack_messages
 
 ARRAYS = st.one_of(
     *(

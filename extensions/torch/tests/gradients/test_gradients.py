@@ -224,25 +224,6 @@ def test_negatives_outweigh_the_null_key_and_are_not_labelled(arrays):
     assert numbers.tolist() == [row for row in best[0] if row % 2 == 0 and similarities[0, row] > 0.35][:10]
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda x: x.T.contiguous().T,
-        lambda x: x.double().T.contiguous().T,
-        lambda x: x.repeat_interleave(2, dim=1)[:, ::2],
-        lambda x: x.requires_grad_(),
-        lambda x: x.numpy()[:, ::-1].copy()[:, ::-1],
-        lambda x: np.asfortranarray(x.numpy()),
-        lambda x: x.tolist(),
-    ],
-)
-def test_negatives_of_queries_in_any_layout(arrays, change):
-    memory, queries = Memory.of(arrays[0]), torch.tensor(arrays[2], dtype=torch.float32)
-    expected = mine_negatives(queries, memory, range(Q), 0.1)
-    for numbers, same in zip(mine_negatives(change(queries), memory, range(Q), 0.1), expected, strict=True):
-        np.testing.assert_array_equal(numbers, same)
-
-
 def test_heads_have_temperatures_null_keys_and_projections(arrays):
     keys, values, vectors = arrays
     memory, queries = Memory.of(keys, values), torch.tensor(vectors, dtype=torch.float32)
@@ -260,26 +241,6 @@ def test_heads_have_temperatures_null_keys_and_projections(arrays):
     assert not MemoryAttention(memory, temperature=0.1, trainable=()).log_temperature.requires_grad
 
 
-def test_a_batch_without_queries_has_gradients_of_zero(arrays):
-    layer = MemoryAttention(Memory.of(*arrays[:2]), 2, temperature=0.1, null=0.2, trainable=TRAINABLE)
-    output = layer(torch.empty(3, 0, D))
-    assert output.shape == (3, 0, D_V)
-    output.sum().backward()
-    assert not any(parameter.grad.any() for parameter in layer.parameters())
-
-
-def test_a_deep_copy_has_the_same_memory_and_its_own_parameters(arrays):
-    memory = Memory.of(*arrays[:2])
-    for rows in (memory, [memory.view]):
-        layer = MemoryAttention(rows, temperature=0.1, trainable="query")
-        copied = torch.optim.swa_utils.AveragedModel(torch.nn.Sequential(layer)).module[0]
-        assert copied.memory is rows
-        with torch.no_grad():
-            copied.W_Q += 1
-        assert not torch.equal(layer.W_Q, copied.W_Q)
-        assert "<211 keys of width 13, cosine>" in repr(layer)
-
-
 def test_a_layer_is_of_the_default_type_and_device(arrays):
     memory = Memory.of(*arrays[:2])
     torch.set_default_dtype(torch.float64)
@@ -295,23 +256,6 @@ def test_a_layer_is_of_the_default_type_and_device(arrays):
     empty.load_state_dict(layer.state_dict(), assign=True)
     queries = torch.tensor(arrays[2])
     assert torch.equal(empty(queries), layer(queries))
-
-
-def test_a_layer_learns_the_projection_that_turned_its_queries():
-    torch.manual_seed(0)
-    random = np.random.default_rng(0)
-    keys = random.standard_normal((300, 16))
-    turn = np.linalg.qr(random.standard_normal((16, 16)))[0]
-    memory, queries = Memory.of(keys), torch.tensor(keys @ turn, dtype=torch.float32)
-    layer = MemoryAttention(memory, temperature=0.1, trainable=("query", "temperature"))
-    optimiser = torch.optim.Adam(layer.parameters(), lr=0.02)
-    for _ in range(150):
-        optimiser.zero_grad()
-        loss = corpus_cross_entropy(queries @ layer.W_Q, memory, np.arange(300), layer.temperature)
-        loss.backward()
-        optimiser.step()
-    best = [answer.numbers[0] for answer in look_up((queries @ layer.W_Q).detach(), memory, temperature=0.1)]
-    assert np.mean(np.array(best) == np.arange(300)) > 0.95
 
 
 def test_a_saved_layer_is_the_same(arrays, tmp_path):
@@ -518,17 +462,6 @@ def test_a_gradient_that_is_not_finite_makes_others_that_are_not(arrays, gradien
     output = attend(queries, Memory.of(keys, values), 0.2).output
     (pulled,) = torch.autograd.grad(output, queries, torch.full_like(output, gradient))
     assert not pulled.isfinite().any()
-
-
-@pytest.mark.parametrize("similarity", ["cosine", "dot"])
-def test_second_derivatives_are_refused(arrays, similarity):
-    keys, values, vectors = arrays
-    memory = Memory.of(keys, values, similarity=similarity)
-    queries = torch.tensor(vectors, requires_grad=True)
-    for total in (attend(queries, memory, 0.5).output.sum(), corpus_cross_entropy(queries, memory, range(Q), 0.5)):
-        (gradient,) = torch.autograd.grad(total, queries, create_graph=True)
-        with pytest.raises(RuntimeError, match="has first derivatives only"):
-            gradient.sum().backward()
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from tests.browser.conftest import PHONE
-from tests.browser.reading import SETTLED, same_names_in_both, sideways, violations, words
+from tests.browser.reading import SETTLED, sideways, violations
 from tests.running import RunningService
 from tests.service.commands.conftest import Serving, serving
 from tests.service.server.stopping import BUSY
@@ -28,11 +28,7 @@ from workshop.tests.browser.written import fixed, percent
 LISTENERS, UPDATES = 30, 20
 WITHIN_SECONDS = 1.0
 SAID = {
-    "en": {
-        "one": "● One row stands out.",
-        "several": "◐ Several rows share it.",
-        "none": "○ Nothing here about that.",
-    },
+    "en": {"one": "● One row stands out.", "several": "◐ Several rows share it.", "none": "○ Nothing here about that."},
     "zh": {"one": "● 一行脱颖而出。", "several": "◐ 几行分享权重。", "none": "○ 这里没有相关内容。"},
 }
 ENCODER = ("--encoder", "all-MiniLM-L6-v2", "--allow-anonymous", "read")
@@ -502,56 +498,3 @@ def test_a_reader_s_dark_theme_is_there_before_the_script(site: RunningService, 
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(19, 21, 26)"
         assert page.evaluate("document.documentElement.dataset.theme") == "dark"
         opened.errors.clear()  # the script that did not load
-
-
-def test_a_name_flies_in_unless_the_reader_wants_less_motion(site: RunningService, visit: Any) -> None:
-    for motion, flies in {"no-preference": True, "reduce": False}.items():
-        projector = visit("room", reduced_motion=motion).page
-        projector.click("#open")
-        code = projector.locator("#letters").inner_text()
-        projector.evaluate(
-            """() => {
-                window.flown = [];
-                new MutationObserver((changes) => changes.forEach(({ addedNodes }) => addedNodes.forEach((node) =>
-                    node.className?.includes('flying') && window.flown.push(node.textContent))))
-                    .observe(document.body, { childList: true });
-            }"""
-        )
-        with site.client() as client:
-            client.put(f"/v1/rooms/{code}/rows/a", json={"key": "cats"})
-        projector.locator(".memory .key", has_text="cats").wait_for()
-        projector.wait_for_selector(".flying", state="detached")
-        assert projector.evaluate("window.flown") == (["cats"] if flies else [])
-
-
-def test_thirty_join_at_once_and_each_has_the_room_and_the_rows_of_all(site: RunningService) -> None:
-    with site.client() as client:
-        room = client.post("/v1/rooms", json={}).json()
-        path = f"/v1/rooms/{room['code']}"
-        joined: list[set[str]] = [set() for _ in range(LISTENERS)]
-
-        def join(i: int) -> None:
-            with site.client() as phone, phone.stream("GET", f"{path}/events") as events:
-                for line in events.iter_lines():
-                    if not line.startswith("data: "):
-                        continue
-                    data = json.loads(line.removeprefix("data: "))
-                    if "rows" in data:  # the whole room: this phone is in, and sends its row
-                        joined[i] |= {row["id"] for row in data["rows"]}
-                        client.put(f"{path}/rows/phone-{i}", json={"key": f"thing {i}"})
-                    joined[i] |= {data["id"]} if "key" in data else set()
-                    if len(joined[i]) == LISTENERS:
-                        return
-
-        phones = [threading.Thread(target=join, args=(i,), daemon=True) for i in range(LISTENERS)]
-        for phone in phones:
-            phone.start()
-        for phone in phones:
-            phone.join(60)
-        assert all(rows == {f"phone-{i}" for i in range(LISTENERS)} for rows in joined)
-        until(lambda: client.get(path).json()["listeners"] == 0)
-        client.delete(path, headers={"X-Room-Secret": room["secret"]})
-
-
-def test_a_room_says_the_same_in_both_languages() -> None:
-    same_names_in_both(words("room/words.json"))

@@ -278,30 +278,3 @@ def test_no_text_is_small_or_cut_at_any_step(read: Read, size: tuple[int, int], 
             assert bottom - 1 <= frame[3], (name, text)
         blocks = {text for text, *_ in texts} & {"Q", "K", "V"}
         assert name != "project" or len(blocks) == 3, "three matrices are three"
-
-
-def test_from_far_a_number_has_its_sum_under_the_picture(read: Read) -> None:
-    page = read(f"{HERE}&step=10")
-    cell = page.locator(f"{HERE} [data-block=normed][data-i='0'][data-j='1']")
-    number = cell.locator("text")
-    assert not number.is_visible()
-    cell.hover()
-    assert page.locator(f"{HERE} .sum").inner_text().endswith(f"= {number.text_content()}")
-
-
-def test_the_camera_moves_where_motion_is_welcome(read: Read) -> None:
-    page = read(HERE, moving=True)
-    sheet = page.locator(f"{HERE} svg.sheet")
-    page.evaluate(
-        """() => {
-          const sheet = document.querySelector('.sheet');
-          window.seen = [sheet.getAttribute('viewBox')];
-          const look = () => window.seen.push(sheet.getAttribute('viewBox'));
-          new MutationObserver(look).observe(sheet, {attributeFilter: ['viewBox']});
-        }"""
-    )
-    page.locator(f"{HERE} input[type=range]").fill("8")
-    still = read(f"{HERE}&step=8").locator(f"{HERE} svg.sheet").get_attribute("viewBox")
-    page.wait_for_function("(there) => window.seen.at(-1) === there", arg=still)
-    assert sheet.get_attribute("viewBox") == still
-    assert len(page.evaluate("[...new Set(window.seen)]")) > 2, "the camera is seen on its way"
