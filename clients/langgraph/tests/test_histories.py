@@ -159,11 +159,7 @@ def check_search(got: Any, expected: Any, scores: dict[Any, Any]) -> None:
 
 @given(history=st.lists(batches, min_size=1, max_size=6))
 @settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    derandomize=True,
-    phases=[Phase.generate],
+    max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, phases=[Phase.generate]
 )
 def test_any_history_gives_the_results_of_in_memory_store(client, history):
     collection = client.collection(f"histories-{next(_numbers)}")

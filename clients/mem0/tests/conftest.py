@@ -75,10 +75,7 @@ def config(client: Client, name: Callable[[], str], extractor: Extractor, tmp_pa
     return {
         "vector_store": {"provider": "langchain", "config": {"client": SoftkvMemoryStore(name(), client=client)}},
         "embedder": {"provider": "openai", "config": {"model": "all-MiniLM-L6-v2", **service}},
-        "llm": {
-            "provider": "openai",
-            "config": {"model": "stub", "openai_base_url": extractor.url, "api_key": "none"},
-        },
+        "llm": {"provider": "openai", "config": {"model": "stub", "openai_base_url": extractor.url, "api_key": "none"}},
         "history_db_path": str(tmp_path / "history.db"),
     }
 
