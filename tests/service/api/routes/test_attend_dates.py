@@ -41,29 +41,6 @@ def dated(client, collection):
     return collection(documents, encoder=None)
 
 
-def passing(client, path, condition):
-    answer = client.post(f"{path}/documents/query", json={"filter": condition, "include": [], "count": True}).json()
-    names = {document["id"] for document in answer["documents"]}
-    asked = client.post(f"{path}/attend", json={"query": [1, 1], "filter": condition, "top_k": 100}).json()
-    assert {match["id"] for match in asked["matches"]} == names
-    assert asked["documents"] == answer["count"] == len(names)
-    return names
-
-
-def test_dates_compare_as_instants(client, dated):
-    hour = WRITTEN["hour"]
-    assert passing(client, dated, LAST_WEEK) == {"hour", "hour too"}
-    assert passing(client, dated, when(">", "now")) == {"tomorrow"}
-    assert passing(client, dated, when("<", "now-1w")) == {"week", "year"}
-    assert passing(client, dated, when("==", hour)) == {"hour"}
-    assert passing(client, dated, when("!=", hour)) == WRITTEN.keys() - {"hour"}
-    both = [{"datetime": hour}, {"datetime": WRITTEN["week"].replace("-", "")}, "yesterday", None]
-    assert passing(client, dated, when("in", both)) == {"hour", "week", "text", "missing"}
-    assert passing(client, dated, when("not in", both)) == WRITTEN.keys() - {"hour", "week", "text", "missing"}
-    old = {"operator": "NOT", "conditions": [when(">", "now-365d")]}
-    assert passing(client, dated, old) == {"year", "text", "number", "missing"}
-
-
 def test_every_call_with_a_filter_takes_instants(client, dated):
     swept = client.post(f"{dated}/sweep", json={"query": [1, 1], "temperatures": [1], "filter": LAST_WEEK})
     assert swept.json()["documents"] == 2
@@ -73,27 +50,11 @@ def test_every_call_with_a_filter_takes_instants(client, dated):
     patch = {"filter": when("<", "now-30d"), "patch": {"metadata": {"old": True}}}
     assert client.post(f"{dated}/documents/update", json=patch).json() == {"updated": 1}
     assert client.post(f"{dated}/documents/delete", json={"filter": when("<", "now-7d")}).json() == {"deleted": 2}
-    assert passing(client, dated, {"operator": "AND", "conditions": []}) == WRITTEN.keys() - {"week", "year"}
+    attended = client.post(f"{dated}/attend", json={"query": [1, 1], "filter": when("<", "now"), "top_k": 9}).json()
+    assert {match["id"] for match in attended["matches"]} == {"hour", "hour too"}
 
 
 def test_a_half_life_may_be_a_duration(client, dated):
-    plain, recent, soft = (
-        {
-            match["id"]: match["logit"]
-            for match in client.post(
-                f"{dated}/attend", json={"query": [1, 1], "top_k": 100, "null": False, **options}
-            ).json()["matches"]
-        }
-        for options in (
-            {},
-            {"bias": {"field": "metadata.written", "half_life": "1d", "missing": -5}},
-            {"bias": {"filter": LAST_WEEK, "addend": 2}},
-        )
-    )
-    assert recent["tomorrow"] == pytest.approx(plain["tomorrow"])  # the latest date is the origin
-    assert recent["hour"] - plain["hour"] == pytest.approx(-0.693147 * 25 / 24, abs=1e-3)
-    assert recent["number"] - plain["number"] == pytest.approx(-5, abs=1e-5)
-    assert {name for name, logit in soft.items() if logit > plain[name] + 1} == {"hour", "hour too"}
     origin = {"field": "metadata.written", "half_life": "1d", "origin": {"datetime": "now"}, "missing": -5}
     body = {"query": [1, 1], "bias": origin, "include": ["explanation"], "top_k": 100}
     explained = client.post(f"{dated}/attend", json=body).json()["matches"]
@@ -101,19 +62,7 @@ def test_a_half_life_may_be_a_duration(client, dated):
     days = (datetime.now(UTC) - datetime.fromisoformat(WRITTEN["hour"])) / timedelta(days=1)
     assert addends["hour"]["addend"] == pytest.approx(-0.693147 * days, abs=0.01)
     assert addends["hour"]["value"] == WRITTEN["hour"]
-
-
-def test_a_filter_that_passes_nothing_says_why(client, dated):
-    (warning,) = client.post(
-        f"{dated}/attend", json={"query": [1, 1], "filter": when(">", "now", "metadata.no")}
-    ).json()["warnings"]
-    assert "no document has metadata.no" in warning
-    client.patch(f"{dated}/documents/text", json={"metadata": {"place": "Ulm"}})
-    body = {"query": [1, 1], "filter": when(">", "now", "metadata.place")}
-    (warning,) = client.post(f"{dated}/attend", json=body).json()["warnings"]
-    assert "metadata.place holds no ISO 8601 date" in warning
-    body["filter"] = when(">", "now+5d")
-    assert "warnings" not in client.post(f"{dated}/attend", json=body).json()
+    assert addends["number"]["addend"] == -5
 
 
 def test_the_filter_of_a_key_moves_with_time(tmp_path):

@@ -10,25 +10,15 @@ import pytest
 KEYS = ["cats purr", "dogs bark", "birds sing", "rain falls", "engines roar"]
 NOTHING = {
     "": "an empty text",
-    "   ": "white space alone, '   '",
     "\t\n": "white space alone, '\\t\\n'",
-    "\u00a0": "white space alone, '\\xa0'",
-    "\u3000": "white space alone, '\\u3000'",
     "\u200b": "'\\u200b', in which all-MiniLM-L6-v2 finds special tokens alone, or none",
-    "\ufeff\u200d": "'\\ufeff\\u200d', in which all-MiniLM-L6-v2 finds special tokens alone, or none",
-    "\x00": "'\\x00', in which all-MiniLM-L6-v2 finds special tokens alone, or none",
     "[PAD]": "'[PAD]', in which all-MiniLM-L6-v2 finds special tokens alone, or none",
-    "[CLS] [SEP]": "'[CLS] [SEP]', in which all-MiniLM-L6-v2 finds special tokens alone, or none",
-    "[MASK]": "'[MASK]', in which all-MiniLM-L6-v2 finds special tokens alone, or none",
-    "[UNK]": "'[UNK]', of which all-MiniLM-L6-v2 knows no token (1 unknown)",
-    "😺": "'😺', of which all-MiniLM-L6-v2 knows no token (1 unknown)",
     "猫": "'猫', of which all-MiniLM-L6-v2 knows no token (1 unknown)",
     "猫 😺": "'猫 😺', of which all-MiniLM-L6-v2 knows no token (2 unknown)",
     "x" * 101: f"'{'x' * 60}…', of which all-MiniLM-L6-v2 knows no token (1 unknown)",
 }
 # → the tokens that the model does not know
-SIGNS = {"😺!": 1, "猫?": 1, "猫, 😺...": 2}
-READ = {"asdf": 0, "qwertyuiop": 0, "???": 0, "lorem ipsum dolor sit amet": 0, "flurb zindle quax": 0, "😺 cats": 1}
+READ = {"猫, 😺...": 2, "???": 0, "flurb zindle quax": 0, "😺 cats": 1}
 SECRET = "X-Room-Secret"
 
 
@@ -70,20 +60,13 @@ def test_a_question_without_known_tokens_is_refused_with_its_text(client, short,
     ],
 )
 def test_every_call_of_a_collection_refuses_it(client, short, call, options):
-    for query in ("", "😺", "[PAD]"):
+    for query in ("", "猫", "[PAD]"):
         problem = refusal(client.post(f"{short}/{call}", json={"query": query, **options}))
         assert problem == {"/query": said(NOTHING[query])}
 
 
-def test_so_does_a_comparison_of_rows_that_come_with_it(client):
-    for rows in ([], [{"key": "cat"}, {"key": ""}]):
-        assert refusal(client.post("/v1/compare", json={"query": "猫", "rows": rows})) == {
-            "/query": said(NOTHING["猫"])
-        }
-
-
 def test_one_of_several_refuses_all_and_each_is_pointed_at(client, short):
-    queries = ["cats", "", "dogs", "😺", "birds?", " "]
+    queries = ["cats", "", "dogs", "猫", "birds?", " "]
     problem = refusal(client.post(f"{short}/attend", json={"queries": queries}))
     assert list(problem) == ["/queries/1", "/queries/3", "/queries/5"]
     # They were read before, and are remembered: the answer stays the same.
@@ -92,9 +75,9 @@ def test_one_of_several_refuses_all_and_each_is_pointed_at(client, short):
 
 def test_labels_are_refused_by_pointer(client, short):
     questions = [{"query": f"cats {i}", "id": KEYS[0] if i % 2 else None} for i in range(60)]
-    questions[7]["query"], questions[30]["query"] = "[UNK]", "\u200b"
+    questions[7]["query"], questions[30]["query"] = "[PAD]", "\u200b"
     problem = refusal(client.post(f"{short}/calibrate", json={"questions": questions}))
-    assert problem == {"/questions/7/query": said(NOTHING["[UNK]"]), "/questions/30/query": said(NOTHING["\u200b"])}
+    assert problem == {"/questions/7/query": said(NOTHING["[PAD]"]), "/questions/30/query": said(NOTHING["\u200b"])}
 
 
 def test_a_question_without_known_tokens_does_not_enter_a_room(client):
@@ -111,7 +94,7 @@ def test_a_question_without_known_tokens_does_not_enter_a_room(client):
         client.delete(path, headers=presents)
 
 
-@pytest.mark.parametrize(("query", "unknown"), (SIGNS | READ).items(), ids=ascii)
+@pytest.mark.parametrize(("query", "unknown"), READ.items(), ids=ascii)
 def test_a_readable_question_is_answered_with_its_unknown_tokens(client, short, query, unknown):
     body = {"query": query, "temperature": 0.1}
     answer = client.post(f"{short}/attend", json=body).json()
@@ -125,27 +108,9 @@ def test_a_readable_question_is_answered_with_its_unknown_tokens(client, short, 
     assert len(set(verdicts)) == 1
 
 
-@pytest.mark.parametrize("query", [*SIGNS, "???", "😺 cats"])
-def test_for_words_that_are_all_unknown_no_document_stands_out(client, short, query):
-    vector = client.post("/v1/encode", json={"texts": [query], "purpose": "query"}).json()["embeddings"][0]
-    cold = {"temperature": 0.001, "null": False}
-    of_text, of_vector = (
-        client.post(f"{short}/attend", json={"query": result, **cold}).json() for result in (query, vector)
-    )
-    assert of_vector["matches"][0]["weight"] == pytest.approx(of_text["matches"][0]["weight"], abs=1e-3)
-    assert (of_vector["evidence"]["verdict"], of_vector.get("unknown_tokens")) == ("one", None)
-    stands = "several" if query in SIGNS else "one"
-    assert (of_text["evidence"]["verdict"], of_text["evidence"]["verdict_certain"]) == (stands, True)
-    body = {"query": query, "temperatures": [0.001, 1], "null": False}
-    swept = client.post(f"{short}/sweep", json=body).json()["temperatures"]
-    assert [result["evidence"]["verdict"] for result in swept] == [stands, "several"]
-    compared = client.post(f"{short}/compare", json={"query": query, **cold}).json()
-    assert compared["attention"]["evidence"]["verdict"] == stands
-
-
 def test_documents_and_embeddings_may_be_of_nothing(client, collection):
     path = collection()
-    texts = [text for text in NOTHING if text != "\x00"]  # which no document may hold
+    texts = [*NOTHING]
     documents = [{"id": f"d{i}", "key": text} for i, text in enumerate(texts)]
     written = client.post(f"{path}/documents", json={"documents": documents})
     assert written.status_code == 200, written.text

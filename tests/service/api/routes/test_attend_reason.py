@@ -50,11 +50,6 @@ FILTER = {"field": "metadata.n", "operator": "==", "value": 2}
             f"{MATCH} 5; {UNCALIBRATED}.",
         ),
         (
-            ONE | {"filter": FILTER},
-            "“east” stands out: it has 98 % of the weight and “none of these” 2 %. "
-            f"{MATCH} 5, above 1, where “none of these” lies; {UNCALIBRATED}.",
-        ),
-        (
             {"query": [1, 1], "null": 0},
             "No document stands out: “east” has 42 % of the weight, all other documents 42 % and “none of these” 16 %. "
             f"{MATCH} 1, {TOGETHER} 1.69, above 0, where “none of these” lies; {UNCALIBRATED}.",
@@ -65,16 +60,6 @@ FILTER = {"field": "metadata.n", "operator": "==", "value": 2}
             f"14 %. {MATCH} 0.5, {TOGETHER} 0.974, below 1.5, where “none of these” lies; {UNCALIBRATED}.",
         ),
         (
-            {"query": [1, 0], "null": 0, "temperature": 1e300},
-            "No document stands out: “east” has 33 % of the weight, all other documents 33 % and “none of these” 33 %. "
-            f"{MATCH} 1, above 0, where “none of these” lies; {UNCALIBRATED}.",
-        ),
-        (
-            ONE | {"null": 5.0001},
-            "No document stands out: “east” has 50 % of the weight, all other documents less than 1 % and “none of "
-            f"these” 50 %. {MATCH} 5, {TOGETHER} 5.01, above 5, where “none of these” lies; {UNCALIBRATED}.",
-        ),
-        (
             ONE | {"bias": {"field": "metadata.n", "factor": 1}},
             "“east” stands out: it has more than 99 % of the weight, all other documents less than 1 % and “none of "
             f"these” less than 1 %. {MATCH} 5, before the addends of the bias; {UNCALIBRATED}.",
@@ -82,11 +67,6 @@ FILTER = {"field": "metadata.n", "operator": "==", "value": 2}
         (
             ONE | {"top_k": 0},
             "One document stands out: all documents together have 98 % of the weight and “none of these” 2 %.",
-        ),
-        (
-            NONE | {"top_k": 0, "null": 9},
-            "Nothing here is about that: “none of these” has more than 99 % of the weight and all documents together "
-            "less than 1 %.",
         ),
         (
             {"query": [0, 0], "filter": FILTER | {"value": 7}},
@@ -103,39 +83,11 @@ def test_a_verdict_within_the_error_bound_is_marked_in_the_reason(client, shelf)
     assert SETTLED not in reason(client, shelf, **ONE)
 
 
-def test_nothing_to_ask_is_one_sentence(client, collection):
-    path = collection(encoder=None)
-    assert reason(client, path, [1, 0]) == "No document can answer: the collection has none with a key."
-
-
 def test_each_answer_of_a_request_has_its_own(client, shelf):
     answers = client.post(f"{shelf}/attend", json={"queries": [[5, 0], [0, 5]]}).json()["results"]
     assert [answer["reason"].split(" stands out")[0] for answer in answers] == ["“east”", "“north”"]
     compared = client.post("/v1/compare", json={"query": "cats", "rows": [{"id": "a", "key": "a cat"}]}).json()
     assert compared["attention"]["reason"].startswith("“a” stands out: ")
-
-
-WORDINGS = [f"How do I {verb} my password{mark}" for verb in ("reset", "change") for mark in ("?", "", "!")]
-
-
-def test_documents_that_say_nearly_the_same_are_named_as_such(client, collection):
-    rows = [*[{"id": f"p{i}", "key": key} for i, key in enumerate(WORDINGS)], {"id": "moon", "key": "the moon"}]
-    path = collection(rows, null=0.5)
-    body = {"query": "How can I set a new password?", "top_k": 1}
-    swept = client.post(f"{path}/sweep", json=body | {"temperatures": [0.05]}).json()["temperatures"]
-    compared = client.post(f"{path}/compare", json=body | {"null": 0.5}).json()["attention"]
-    sent = client.post("/v1/compare", json=body | {"null": 0.5, "rows": rows}).json()["attention"]
-    for answer in (client.post(f"{path}/attend", json=body).json(), *swept, compared, sent):
-        assert (answer["evidence"]["verdict"], answer["evidence"]["alike"]) == ("several", True)
-    for answer in (compared, sent):
-        assert answer["reason"].startswith("Several documents that say nearly the same share the weight: “p")
-    far = client.post(f"{path}/attend", json={"query": "apples", "top_k": 1}).json()
-    assert (far["evidence"]["verdict"], far["evidence"]["alike"]) == ("none", False)
-
-
-def test_a_long_id_is_cut(client, collection):
-    path = collection([{"id": "a" * 200, "key_vector": [1, 0]}], encoder=None, similarity="dot", temperature=1)
-    assert reason(client, path, [9, 0], null=0).startswith(f"“{'a' * 59}…” stands out: ")
 
 
 def test_a_question_of_unknown_words_rests_on_little(client, collection):

@@ -38,17 +38,3 @@ def test_short_and_long_questions_of_short_keys_are_answered(client, words):
         answer = client.post(f"{words}/attend", json={"query": query}).json()
         assert answer["evidence"]["null_weight"] < 0.5
         assert answer["matches"][0]["id"] == right
-
-
-def test_the_background_describes_short_questions_too(client, words):
-    background = client.get(words).json()["background"]
-    assert background["short"]["mean"] > background["mean"] + 0.03
-    for query, stood_on in (("fiddle", background["short"]), ("what is a fiddle?", {})):
-        compared = client.post(f"{words}/compare", json={"query": query}).json()["background"]
-        bound = {name: compared[name] for name in ("at_least", "fades_from")}
-        assert compared == background | stood_on | bound
-        assert all(value is None for value in bound.values()) == bool(stood_on)
-    alone = client.post(f"{words}/attend", json={"query": "fiddle"}).json()["evidence"]["null_similarity"]
-    both = client.post(f"{words}/attend", json={"queries": ["what is a fiddle?", "fiddle"]}).json()["results"]
-    assert both[1]["evidence"]["null_similarity"] == pytest.approx(alone)
-    assert both[0]["evidence"]["null_similarity"] != pytest.approx(alone)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import numpy as np
 import pytest
 
 from attention.lookup import Limits
-from service.api.routes import attend
-from service.retrieval.queries import stream as streaming
 
 RNG = np.random.default_rng(31)
 KEYS = RNG.normal(size=(300, 4)).astype(np.float32)
@@ -65,37 +62,9 @@ def test_parts_come_first_and_the_last_is_the_answer(client, shelf):
             assert part["coverage"]["documents"] < part["coverage"]["total"] == 300
 
 
-def test_a_small_collection_has_no_parts(client, collection):
-    path = filled(client, collection)
-    assert [name for name, _ in streamed(client, path, top_k=1)] == ["answer"]
-
-
-def test_an_error_before_the_first_part_is_an_ordinary_problem(client):
-    answer = client.post("/v1/collections/nowhere/attend", json={"query": [1, 0], "stream": True})
-    assert answer.status_code == 404
-
-
 def test_a_client_that_hangs_up_frees_its_slot(client, shelf):
     sent = {"query": QUERY.tolist(), "stream": True, "top_k": 300}
     for _ in range(5):
         with client.stream("POST", f"{shelf}/attend", json=sent) as answer:
             assert next(answer.iter_lines()) == "event: partial"
     assert client.post(f"{shelf}/attend", json={"query": QUERY.tolist()}).json()["documents"] == 300
-
-
-def test_a_service_that_stops_ends_a_stream_with_a_problem(client, shelf, service, monkeypatch):
-    draining = service.app.state.shutdown
-    weights = streaming.stream_collection
-
-    async def slow(*arguments):
-        async for part in weights(*arguments):
-            yield part
-            draining.begun.set()
-            await asyncio.sleep(5)
-
-    monkeypatch.setattr(attend, "stream_collection", slow)
-    try:
-        (first, _), (last, problem) = streamed(client, shelf)
-    finally:
-        draining.begun.clear()
-    assert (first, last, problem["code"]) == ("partial", "problem", "stopping")

@@ -47,15 +47,6 @@ def test_a_text_of_its_own_is_ranked_in_place_of_the_query(client, path):
         assert match["logit"] == pytest.approx(logits[match["id"]] + added, abs=1e-9)
 
 
-def test_the_words_of_the_query_rank_as_they_do_in_a_text_of_its_own(client, path):
-    alone = attend(client, path, query="the difference engine", full_text=0.5)
-    named = attend(
-        client, path, query="the difference engine", full_text={"weight": 0.5, "query": "the difference engine"}
-    )
-    assert ranked(alone) == ranked(named)
-    assert ranked(alone).keys() == {"t0", "t1"}
-
-
 def test_a_vector_several_queries_a_stream_and_a_sweep_have_it(client, path):
     wish, query = {"weight": 0.5, "query": SEARCH}, vector(client, "machines")
     expected = ranked(attend(client, path, full_text=wish))
@@ -67,12 +58,6 @@ def test_a_vector_several_queries_a_stream_and_a_sweep_have_it(client, path):
     assert '"full_text":{"weight":0.5' in streamed.text
     swept = client.post(f"{path}/sweep", json={"query": query, "temperatures": [0.05], "full_text": wish}).json()
     assert swept["full_text"]["documents"] == 2
-    weights = {
-        match["id"]: match["weight"]
-        for match in attend(client, path, query=query, temperature=0.05, full_text=wish)["matches"]
-    }
-    for match, weight in zip(swept["matches"], swept["temperatures"][0]["weights"], strict=True):
-        assert weight == pytest.approx(weights[match["id"]], abs=1e-9)
 
 
 def test_a_default_may_have_it_and_then_holds_for_vectors(client, path):
@@ -88,9 +73,3 @@ def test_a_default_may_have_it_and_then_holds_for_vectors(client, path):
         assert judged.status_code == 200, judged.text
     finally:
         client.patch(path, json={"defaults": None})
-
-
-def test_a_vector_without_a_text_says_how_to_send_one(client, path):
-    refused = client.post(f"{path}/attend", json={"query": vector(client, "machines"), "full_text": 1})
-    assert refused.status_code == 422
-    assert '{"weight": …, "query": …}' in refused.json()["detail"]
