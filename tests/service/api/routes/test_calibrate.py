@@ -122,28 +122,6 @@ def test_expired_documents_do_not_count(client, path):
     assert not listed["calibration"]["outgrown"]
 
 
-def test_an_outgrown_calibration_is_marked(client, path):
-    assert client.post(f"{path}/calibrate", json={"questions": labelled(240), "apply": True}).json()["applied"]
-    client.patch(path, json={"temperature": 0.3})
-    assert client.get(path).json()["calibration"]["outgrown"]
-    response = client.post(f"{path}/attend", json={"query": [1] * D, "conformal": 0.9})
-    assert response.status_code == 422
-    assert "0.3" in response.json()["detail"]
-
-
-def test_a_fit_that_gains_nothing_is_not_kept(client, path):
-    # The labels have nothing to do with the questions: no confidence can be better than a constant one.
-    questions = [label | {"id": None if i % 2 else "7"} for i, label in enumerate(labelled(60, noise=5.0))]
-    first = client.post(f"{path}/calibrate", json={"questions": questions, "apply": True}).json()
-    if first["applied"]:  # a constant is a gain over the current weights, and no gain over itself
-        first = client.post(f"{path}/calibrate", json={"questions": questions, "apply": True}).json()
-    before = client.get(path).json()
-    assert not first["applied"] or any(label["value"] > label["error"] for label in first["gained"].values())
-    if not first["applied"]:
-        assert "standard error" in first["reason"]
-        assert client.get(path).json() == before
-
-
 def test_judgements_of_missing_and_keyless_documents_are_left_out_and_named(client, path):
     client.put(f"{path}/documents/keyless", json={"value": "never found"})
     known, near = labelled(60), vectors(1, 3)[0].tolist()
@@ -166,17 +144,6 @@ def test_judgements_of_missing_and_keyless_documents_are_left_out_and_named(clie
     assert expected.json()["left_out"] == []
     for name in ("labels", "temperature", "level", "before", "after"):
         assert answer.json()[name] == expected.json()[name], name
-
-
-def test_too_few_questions_name_those_that_were_left_out(client, path):
-    gone = [{"query": [i] * D, "id": f"gone{i}"} for i in range(1, 31)]
-    answer = client.post(f"{path}/calibrate", json={"questions": [*labelled(40), *gone]})
-    assert answer.status_code == 422
-    few, *named = answer.json()["errors"]
-    assert few["pointer"] == "/questions"
-    assert "20 without one, and 30 answers whose documents are missing or have no key: wanted" in few["detail"]
-    assert [one["pointer"] for one in named] == [f"/questions/{40 + i}/id" for i in range(30)]
-    assert "'gone30'" in named[-1]["detail"]
 
 
 def test_keeping_it_wants_a_key_that_may_write(tmp_path):

@@ -11,7 +11,6 @@ import pytest
 from service.retrieval.collections import Catalogue
 from service.retrieval.errors import SnapshotGone
 from service.retrieval.labels import calibrate
-from service.retrieval.queries import confidence as confident
 from tests.service.api.routes.test_calibrate import N, labelled, vectors
 
 UNTIMED = {"at": None, "took_ms": 0}
@@ -72,11 +71,6 @@ def test_a_snapshot_that_ends_during_a_calibration_is_taken_once_more(client, pa
     assert not gone
 
 
-def test_a_repeated_label_counts_once(client, path):
-    once, twice = (calibrated(client, path, apply=False, questions=labelled(90) * n).json() for n in (1, 2))
-    assert twice | UNTIMED == once | UNTIMED
-
-
 def test_none_is_made_calibrated(client):
     for headers in ({}, {"Idempotency-Key": "a"}):
         refused = client.put("/v1/collections/new", json={"encoder": None, "null": "calibrated"}, headers=headers)
@@ -117,33 +111,6 @@ def test_beside_a_null_key_that_has_all_the_weight_it_is_as_sure(client, path, n
             assert [sure for _, sure in first] == pytest.approx([sure for _, sure in same], rel=1e-9)
     refused = client.post(f"{path}/attend", json={"query": queries[0], "min_confidence": 0.5, "top_k": 0})
     assert pointed(refused) == (422, "/min_confidence")
-
-
-def test_questions_repeated_without_a_null_key_are_answered_in_one_batch(client, path, monkeypatch):
-    assert calibrated(client, path).json()["applied"]
-    real, batches = confident.answers, []
-    queries = [answer["query"] for answer in labelled(4)]
-    client.post(f"{path}/attend", json={"queries": queries})  # reads the documents, which a lookup would read twice
-    monkeypatch.setattr(confident, "answers", lambda view, some: batches.append(len(some)) or real(view, some))
-    results = client.post(f"{path}/attend", json={"queries": queries, "null": 1e6}).json()["results"]
-    assert all(answer["matches"][0]["confidence"] > 0 for answer in results)
-    assert batches == [4]
-    client.post(f"{path}/attend", json={"queries": queries, "null": False})
-    assert batches == [4]
-
-
-def test_a_temperature_far_away_is_found_at_once(client, path):
-    near = calibrated(client, path, apply=False).json()["temperature"]
-    client.patch(path, json={"temperature": 20 * near})
-    assert near / 1.5 < calibrated(client, path).json()["temperature"] < 1.5 * near
-
-
-def test_without_keeping_it_says_why_it_would_not_be_kept(client, path):
-    assert calibrated(client, path).json()["applied"]
-    applied, tried = calibrated(client, path).json(), calibrated(client, path, apply=False).json()
-    assert not applied["applied"]
-    assert "by more than its standard error" in applied["reason"]
-    assert tried["reason"] == applied["reason"]
 
 
 def test_answers_to_a_repeated_question_are_merged(client, path):

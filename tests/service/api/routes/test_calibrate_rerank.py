@@ -14,7 +14,6 @@ import pytest
 from service.encoding import Reranker, write_pair
 from tests.running import RunningService
 from tests.service.api.test_openapi import DESCRIBED
-from tests.waiting import until
 
 PATH = "/v1/collections/pets"
 ANIMALS = ("cat", "dog", "hen", "horse", "goldfish", "parrot")
@@ -129,82 +128,6 @@ def test_null_key_and_confidence_are_those_fitted_with_reranked_weights(
         assert "addends of the reranker" in answer["reason"]
 
 
-def test_questions_without_it_keep_the_calibration_without_it(client: httpx.Client, fitted: dict[str, Any]) -> None:
-    answer = attend(client, QUESTIONS[1])
-    logits = np.array([match["logit"] for match in answer["matches"]])
-    null = fitted["level"] / fitted["temperature"] + math.log(len(KEYS))
-    expected = confidence(fitted["confidence"], logits, null)
-    assert answer["matches"][0]["confidence"] == pytest.approx(expected, abs=1e-6)
-
-
-def test_a_set_of_matches_and_a_minimum_hold_beside_the_reranker(client: httpx.Client, fitted: dict[str, Any]) -> None:
-    rerank = {"model": "pairs", "depth": DEPTH}
-    answer = attend(client, QUESTIONS[0], rerank=rerank, conformal=0.9, min_confidence=0.1)
-    threshold = next(level["weight"] for level in fitted["reranked"]["conformal"] if level["conformal"] == 0.9)
-    everything = attend(client, QUESTIONS[0], rerank=rerank)
-    documents = 1 - everything["evidence"]["null_weight"]
-    inside = [m["id"] for m in everything["matches"] if m["weight"] / documents >= threshold]
-    assert [match["id"] for match in answer["matches"]] == inside
-
-
-@pytest.mark.parametrize(
-    ("rerank", "told"),
-    [
-        ({"depth": DEPTH, "weight": 0.9}, "weight 0.9, not 'pairs'"),
-        ({"depth": DEPTH + 1}, f"depth {DEPTH + 1} and weight 1.0, not"),
-        ({"depth": DEPTH, "model": "second"}, "the reranker is 'second'"),
-    ],
-)
-def test_another_reranker_has_weight_one_and_no_confidence(
-    client: httpx.Client, fitted: dict[str, Any], rerank: dict[str, Any], told: str
-) -> None:
-    answer = attend(client, QUESTIONS[0], rerank=rerank, include=["explanation"])
-    assert "confidence" not in answer["matches"][0]
-    assert told in answer["reason"]
-    line = answer["matches"][0]["explanation"]["addends"][-1]
-    assert line["addend"] == pytest.approx(rerank.get("weight", 1.0) * line["logit"])
-    refused = client.post(f"{PATH}/attend", json={"query": QUESTIONS[0], "rerank": rerank, "min_confidence": 0.5})
-    assert refused.status_code == 422
-    assert told in refused.json()["errors"][0]["detail"]
-
-
-def test_words_beside_the_reranker_have_no_confidence(client: httpx.Client, fitted: dict[str, Any]) -> None:
-    answer = attend(client, QUESTIONS[0], rerank={"depth": DEPTH}, full_text=0.1)
-    assert "confidence" not in answer["matches"][0]
-    assert "full_text is added beside a reranker" in answer["reason"]
-
-
-@pytest.mark.thorough
-def test_a_reranker_is_added_to_a_calibration_that_lacks_it(
-    client: httpx.Client, questions: list[dict[str, Any]], fitted: dict[str, Any]
-) -> None:
-    client.patch(PATH, json={"calibration": None}).raise_for_status()
-    body: dict[str, Any] = {"questions": questions, "apply": True}
-    assert client.post(f"{PATH}/calibrate", json=body).json()["applied"]
-    assert client.get(PATH).json()["calibration"]["rerank"] is None
-    assert not client.post(f"{PATH}/calibrate", json=body).json()["applied"]
-    body["rerank"] = {"depth": DEPTH}
-    again = client.post(f"{PATH}/calibrate", json=body).json()
-    assert again["applied"], again["reason"]
-    assert client.get(PATH).json()["calibration"]["rerank"]["weight"] == again["rerank"]["weight"]
-    assert not client.post(f"{PATH}/calibrate", json=body).json()["applied"], "the same labels gain nothing more"
-
-
-@pytest.mark.thorough
-def test_a_reranker_that_says_nothing_of_the_labels_gets_no_weight(
-    client: httpx.Client, questions: list[dict[str, Any]]
-) -> None:
-    nearest = [
-        {"query": q["query"], "id": attend(client, q["query"])["matches"][0]["id"] if i % 3 else None}
-        for i, q in enumerate(questions)
-    ]
-    body = {"questions": nearest, "rerank": {"depth": DEPTH}}
-    answer = client.post(f"{PATH}/calibrate", json=body).json()
-    assert answer["rerank"]["weight"] == 0
-    assert answer["reranked"] is None
-    assert answer["after_reranked"] is None
-
-
 @pytest.mark.parametrize(
     ("changes", "pointer", "told"),
     [
@@ -223,30 +146,3 @@ def test_refusals(
     (flaw,) = answer.json()["errors"]
     assert flaw["pointer"] == pointer
     assert told in flaw["detail"]
-
-
-def test_a_vector_among_the_questions_is_refused(client: httpx.Client, questions: list[dict[str, Any]]) -> None:
-    body = {"questions": [{"query": [0.1] * 384, "id": None}, *questions], "rerank": {}}
-    (flaw,) = client.post(f"{PATH}/calibrate", json=body).json()["errors"]
-    assert flaw["pointer"] == "/questions/0/query"
-    assert "a reranker reads texts" in flaw["detail"]
-
-
-@pytest.mark.thorough
-def test_a_refit_to_feedback_keeps_the_reranker(
-    client: httpx.Client, questions: list[dict[str, Any]], reranker: Reranker
-) -> None:
-    client.patch(PATH, json={"calibration": None}).raise_for_status()
-    rerank = {"model": "pairs", "depth": DEPTH}
-    body = {"questions": questions, "rerank": rerank, "apply": True}
-    assert client.post(f"{PATH}/calibrate", json=body).json()["applied"]
-    judgements = [question | {"right": True} for question in questions]
-    vector = {"query": [0.1] * 384, "id": None, "right": True}
-    client.post(f"{PATH}/feedback", json={"feedback": [vector, *judgements]}).raise_for_status()
-    until(lambda: client.get(PATH).json()["calibration"]["refit"]["tried"] is not None)
-    calibration = client.get(PATH).json()["calibration"]
-    assert calibration["rerank"]["weight"] > 0
-    assert calibration["refit"]["gained"] is not None, calibration["refit"]["reason"]
-    from_feedback = client.post(f"{PATH}/calibrate", json={"from": "feedback", "rerank": rerank}).json()
-    assert from_feedback["labels"] == {"present": 60, "absent": 60}
-    assert from_feedback["rerank"] == calibration["rerank"]

@@ -3,19 +3,13 @@ it, and follows it."""
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
-from contextlib import closing
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
-from service.retrieval.collections import Catalogue
-from service.retrieval.labels import page_feedback
 from service.retrieval.labels.refits import MIN_RECORDS
-from service.storage import FeedbackRecord, JSONText, SQLiteStore
 from tests.running import RunningService
 from tests.service.api.routes.test_calibrate import D, N, labelled, vectors
 from tests.waiting import until
@@ -73,49 +67,6 @@ def test_feedback_is_listed_in_pages_and_deleted(client, path):
     assert [record["number"] for record in listed(client, path)["feedback"]] == numbers[1:]
     assert client.post(f"{path}/feedback/delete", json={"all": True}).json() == {"deleted": 2}
     assert listed(client, path) == {"feedback": [], "next_cursor": None, "count": 0}
-
-
-def test_pages_end_with_the_last_record(client, path):
-    said = [{"query": [1.0] * D, "id": f"{i}", "right": True} for i in range(4)]
-    give(client, path, said)
-    first = listed(client, path, limit=2)
-    second = listed(client, path, limit=2, cursor=first["next_cursor"])
-    assert [record["id"] for record in first["feedback"] + second["feedback"]] == ["0", "1", "2", "3"]
-    assert second["next_cursor"] is None
-
-
-def test_pages_go_on_after_a_damaged_record(tmp_path):
-    with SQLiteStore.open(tmp_path) as store:
-        collection, _ = asyncio.run(Catalogue(store, None).create("c", {"encoder": None}))
-        collection.write_feedback([FeedbackRecord(JSONText("[1]"), f"{i}", True, i) for i in range(4)])
-    with closing(sqlite3.connect(tmp_path / "softkv.sqlite3")) as connection:
-        connection.execute("UPDATE feedback SET document = 'x' WHERE document = '0'")
-        connection.commit()
-    with SQLiteStore.open(tmp_path) as store:
-        collection = Catalogue(store, None).collection("c")
-        first = page_feedback(collection, None, 2)
-        second = page_feedback(collection, first.next_cursor, 3)
-    assert [record.document for record in first.records + second.records] == ["1", "2", "3"]
-    assert (first.count, second.next_cursor) == (4, None)
-
-
-def test_a_default_filter_of_recent_documents_has_its_instant(client, path):
-    """The service asks the question with the collection's defaults, at the time of the request."""
-    old = {"field": "metadata.at", "operator": "<", "value": {"datetime": "now-7d"}}
-    assert client.patch(path, json={"defaults": {"filter": old}}).status_code == 200
-    client.patch(f"{path}/documents/7", json={"metadata": {"at": "2001-01-01"}})
-    assert give(client, path, [{"query": [1.0] * D, "id": "7", "right": True}]).json() == {"kept": 1, "left_out": []}
-    assert listed(client, path)["feedback"][0]["observed"]["first"] == "7"
-
-
-def test_a_repeated_request_is_kept_once(client, path):
-    said = [{"query": [1.0] * D, "id": None, "right": True}]
-    answers = [give(client, path, said, headers={"Idempotency-Key": "fed back"}) for _ in range(2)]
-    assert [answer.json() for answer in answers] == [{"kept": 1, "left_out": []}] * 2
-    assert listed(client, path)["count"] == 1
-    for _ in range(2):
-        deleted = client.post(f"{path}/feedback/delete", json={"all": True}, headers={"Idempotency-Key": "gone"})
-        assert deleted.json() == {"deleted": 1}
 
 
 def test_judgements_of_missing_documents_are_left_out_and_named(client, path):

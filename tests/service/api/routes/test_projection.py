@@ -11,6 +11,7 @@ import pytest
 
 from service.encoding import TOPICS
 from tests.oracle import similarities
+from tests.service.api.routes.test_calibrate import N, labelled, vectors
 
 D = 5
 KEYS = np.random.default_rng(0).normal(size=(40, D))
@@ -137,11 +138,6 @@ def test_a_query_without_a_direction_after_the_map_is_refused(client, path):
     assert "beyond float32" in answer.json()["errors"][0]["detail"]
 
 
-def test_no_width_yet_has_no_projection(client, collection):
-    answer = client.put(f"{collection(encoder=None)}/projection", json=body())
-    assert "has no keys, so no width yet" in answer.json()["detail"]
-
-
 def test_texts_are_mapped_like_their_vectors_and_unrelated_questions_get_none(client, collection):
     texts = [topic.text for topic in TOPICS[:60]]
     path = collection([{"id": f"{i}", "key": text} for i, text in enumerate(texts)])
@@ -181,17 +177,9 @@ def test_texts_are_mapped_like_their_vectors_and_unrelated_questions_get_none(cl
 
 def test_a_calibration_is_dropped_with_its_temperature_and_null(client, collection):
     path = collection(encoder=None, null=0.3, temperature=0.05)
-    random = np.random.default_rng(0)
-    keys, gone = random.normal(size=(2, 300, 12))
-    documents = [{"id": f"{i}", "key_vector": key.tolist()} for i, key in enumerate(keys)]
+    documents = [{"id": f"{i}", "key_vector": key.tolist()} for i, key in enumerate(vectors(N, 0))]
     client.post(f"{path}/documents", json={"documents": documents})
-    questions = [
-        {
-            "query": ((keys if i % 2 else gone)[i % 300] + 0.26 * random.normal(size=12)).tolist(),
-            "id": f"{i % 300}" if i % 2 else None,
-        }
-        for i in range(240)
-    ]
+    questions = labelled(240)
     calibrated = client.post(f"{path}/calibrate", json={"questions": questions, "apply": True}).json()
     assert calibrated["applied"], calibrated["reason"]
     assert client.get(path).json()["null"] == "calibrated"
