@@ -140,13 +140,6 @@ def test_a_comparison_has_the_filter_and_the_number_of_matches(client, collectio
     assert (bare["attention"]["documents"], len(bare["attention"]["matches"])) == (8, 8)
 
 
-def test_reads_of_documents_have_none(client, collection):
-    path = numbered(client, collection(encoder=None, similarity="dot"), {"filter": EVEN, "top_k": 1})
-    page = client.post(f"{path}/documents/query", json={"count": True}).json()
-    assert (len(page["documents"]), page["count"]) == (8, 8)
-    assert client.post(f"{path}/documents/fields", json={}).json()["fields"]["metadata.i"]["count"] == 8
-
-
 def test_they_are_set_confirmed_changed_and_removed(client, collection):
     defaults = {"filter": EVEN, "top_k": 5}
     path = collection(encoder=None, defaults=defaults)

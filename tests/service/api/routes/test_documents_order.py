@@ -50,18 +50,6 @@ def test_pages_list_each_document_once_in_order(client, path, limit, direction, 
     assert flat(listed) == expected
 
 
-def test_an_order_goes_with_filters_ids_vectors_and_paths(client, path):
-    assert flat(pages(client, path, order_by=BY_YEAR, limit=2)) == ASCENDING
-    old = {"field": "metadata.year", "operator": "<", "value": 2020}
-    assert pages(client, path, order_by=BY_YEAR, filter=old, limit=2) == [["a", "c"], ["b"]]
-    assert flat(pages(client, path, order_by=BY_YEAR, ids=["c", "a", "e", "none"], limit=1)) == ["a", "c", "e"]
-    nested = {"field": "metadata.at.page"}
-    assert flat(pages(client, path, order_by=nested, limit=4)) == [*"ihgfedcba", "j"]
-    answer = client.post(path, json={"order_by": BY_YEAR, "limit": 2, "include": ["key_vector"], "count": True}).json()
-    assert [document["key_vector"] for document in answer["documents"]] == [[1, 5], [1, 0]]
-    assert answer["count"] == 10
-
-
 def test_a_cursor_belongs_to_its_order(client, path):
     def cursor(**body):
         return client.post(path, json={"limit": 1, **body}).json()["next_cursor"]
@@ -80,15 +68,3 @@ def test_a_cursor_belongs_to_its_order(client, path):
         assert refused.status_code == 422, refused.text
         assert refused.json()["errors"][0]["pointer"] == "/cursor"
         assert "send next_cursor with the order_by of its page" in refused.json()["detail"]
-
-
-def test_a_cursor_is_a_position_that_another_collection_has_too(client, path):
-    other = "/v1/collections/later"
-    client.put(other, json={"encoder": None})
-    documents = [{"id": f"l{year}", "key_vector": [1, 0], "metadata": {"year": year}} for year in (-9999, 9999)]
-    client.post(f"{other}/documents", json={"documents": documents}).raise_for_status()
-    cursor = client.post(path, json={"limit": 2, "order_by": BY_YEAR}).json()["next_cursor"]  # after 1990
-    assert pages(client, f"{other}/documents/query", order_by=BY_YEAR) == [["l-9999", "l9999"]]
-    answer = client.post(f"{other}/documents/query", json={"order_by": BY_YEAR, "cursor": cursor})
-    assert [document["id"] for document in answer.json()["documents"]] == ["l9999"]
-    client.delete(other)

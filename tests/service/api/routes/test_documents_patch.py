@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 
 from tests.service.api.routes.test_documents_long_texts import ask, write
@@ -30,15 +28,6 @@ def test_metadata_merges_and_null_removes(client, document):
     after = read(client, document)
     assert after["metadata"] == {"year": 2000, "tags": ["x"], "new": [1]}
     assert {**after, "metadata": None} == {**before, "metadata": None}
-
-
-def test_a_new_value_moves_the_value_vector_and_leaves_the_key_vector(client, document):
-    before = read(client, document)
-    client.patch(document, json={"value": "relational databases"})
-    after = read(client, document)
-    assert after["value"] == "relational databases"
-    assert after["key_vector"] == before["key_vector"]
-    assert after["value_vector"] != before["value_vector"]
 
 
 def test_a_new_key_moves_the_key_vector_and_leaves_the_value(client, document):
@@ -112,30 +101,11 @@ def test_a_vector_that_is_sent_is_kept_and_null_makes_it_anew(client, document):
     assert read(client, document)["key_vector"] == pytest.approx(before["key_vector"], abs=1e-6)
 
 
-def test_objects_in_the_value_merge(client, document):
-    client.patch(document, json={"value": {"a": 1, "b": {"c": 2}}})
-    client.patch(document, json={"value": {"b": {"c": None, "d": 3}}})
-    assert read(client, document)["value"] == {"a": 1, "b": {"d": 3}}
-
-
 def test_an_empty_patch_changes_nothing_and_a_missing_document_is_a_404(client, document):
     before = read(client, document)
     assert client.patch(document, json={}).status_code == 200
     assert read(client, document) == before
     assert client.patch(document.replace("/a", "/b"), json={}).status_code == 404
-
-
-def test_patches_at_once_are_all_kept(service, client, document):
-    def patch(i):
-        with service.client() as own_client:
-            assert own_client.patch(document, json={"metadata": {f"field{i}": i}}).status_code == 200
-
-    threads = [threading.Thread(target=patch, args=(i,)) for i in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert {f"field{i}" for i in range(6)} <= read(client, document)["metadata"].keys()
 
 
 def test_a_patch_that_keeps_a_split_text_keeps_its_output(client, collection):

@@ -49,8 +49,3 @@ def test_a_skipped_document_still_supersedes_others(client, path):
     answer = write(client, path, "b", mode="skip", delete=["a"])
     assert answer.json() == {"upserted": 0, "skipped": ["b"], "deleted": 1, "truncated": []}
     assert ids(client, path) == (["b", "c"], {"b", "c"})
-
-
-def test_a_repeated_write_gets_the_first_answer(client, path):
-    first, again = (write(client, path, "new", delete=["a"], headers={"Idempotency-Key": "instead"}) for _ in range(2))
-    assert first.json() == again.json() == {"upserted": 1, "deleted": 1, "truncated": []}

@@ -54,19 +54,6 @@ def test_all_that_pass_are_changed_and_nothing_else_of_them(client, vectors):
     assert client.post(f"{vectors}/attend", json={"query": [1, 2]}).json()["documents"] == 2500
 
 
-def test_ids_that_are_not_there_are_silent_and_values_merge_without_moving_vectors(client, vectors):
-    before = read(client, vectors)
-    for patch in ({"value": {"a": 1, "b": {"c": 2}}}, {"value": {"b": {"c": None}}, "metadata": None}):
-        assert update(client, vectors, patch, ids=["0007", "none", "0007", "0001"]).json() == {"updated": 2}
-    after = read(client, vectors)
-    for name in ("0007", "0001"):
-        assert after.pop(name) == before.pop(name) | {"value": {"a": 1, "b": {}}, "metadata": {}}
-    assert after == before
-    assert update(client, vectors, {"value": None}, ids=["0007"]).json() == {"updated": 1}
-    assert read(client, vectors, ids=["0007"])["0007"]["value"] is None
-    assert update(client, vectors, {"value": 1}, ids=["none"]).json() == {"updated": 0}
-
-
 def test_an_update_with_encoded_values_equals_single_patches(client, collection):
     patches = [{"value": "relational databases"}, {"value": {"a": 1}}, {"value": "cats", "metadata": {"x": 1}}, {}]
     sent = [{"id": "a", "key": "cats", "value": "purr"}, {"id": "b", "key": "dogs", "value_vector": [1.0] * 384}]
@@ -82,17 +69,6 @@ def test_an_update_with_encoded_values_equals_single_patches(client, collection)
             for vector in ("key_vector", "value_vector"):
                 assert ours[name].pop(vector) == pytest.approx(theirs[name].pop(vector), abs=1e-6)
         assert ours == theirs
-
-
-def test_null_for_a_value_that_is_encoded_is_refused(client, collection):
-    path = collection([{"id": "a", "key": "cats", "value": "purr"}])
-    refused = update(client, path, {"value": None}, filter=ALL)
-    assert refused.status_code == 422
-    assert refused.json()["errors"][0]["pointer"] == "/patch/value"
-    assert "PATCH the documents one by one" in refused.json()["detail"]
-    kept_path = collection([{"id": "a", "key": "cats", "value": "purr"}], value_from="key")
-    assert update(client, kept_path, {"value": None}, filter=ALL).json() == {"updated": 1}
-    assert read(client, kept_path)["a"]["value"] == "cats"
 
 
 def test_one_unstorable_document_leaves_all_unchanged(client, collection):
