@@ -9,9 +9,6 @@ import threading
 import numpy as np
 import pytest
 
-from tests.bfloat16 import needs_bfloat16
-from tests.running import RunningService
-
 MIXED = ["relational databases", "", " \n\t", "猫 😺", "word " * 300, "مرحبا", "a\x00b", "x" * 100_000]
 NDJSON = {"accept": "application/x-ndjson"}
 
@@ -44,12 +41,6 @@ def test_base64_is_the_same_float32(client):
     np.testing.assert_array_equal(read(sent), numbers)
 
 
-def test_an_empty_list_gives_no_vectors(client):
-    answer = encode(client, [])
-    assert answer["embeddings"] == answer["token_counts"] == answer["truncated"] == answer["unknown_tokens"] == []
-    assert encode(client, [], vector_format="base64")["embeddings"] == {"base64": "", "shape": [0, 384]}
-
-
 @pytest.mark.parametrize("model", ["all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2", None])
 def test_the_model_goes_by_its_names(client, model):
     assert encode(client, ["a"], model=model)["model"] == "all-MiniLM-L6-v2"
@@ -62,13 +53,6 @@ def test_tokens_are_pieces_of_the_text(client):
     assert [token["text"] for token in tokens[1:6]] == ["An", "unbelievable", "猫", ",", "and"]
     for token in tokens[1:-1]:
         assert token["text"] == text[token["start"] : token["end"]] != ""
-
-
-def test_only_the_tokens_that_are_read_are_listed(client):
-    answer = encode(client, ["word " * 300, ""], tokens=True)
-    assert [len(tokens) for tokens in answer["tokens"]] == [256, 2]
-    assert answer["tokens"][0][-1]["text"] == "[SEP]"
-    assert answer["token_counts"] == [302, 2]
 
 
 @pytest.mark.parametrize("vector_format", ["numbers", "base64"])
@@ -110,11 +94,6 @@ def test_the_first_lines_come_while_the_last_texts_wait(service, client, monkeyp
     assert len(encoded) == 256
 
 
-def test_an_empty_stream_is_its_last_line(client):
-    answer = client.post("/v1/encode", json={"texts": []}, headers=NDJSON)
-    assert answer.json()["encoded"] == 0
-
-
 @pytest.mark.parametrize("headers", [{}, NDJSON])
 def test_a_lone_surrogate_is_pointed_at(client, headers):
     headers = {"content-type": "application/json"} | headers
@@ -136,21 +115,3 @@ def test_too_many_texts(client, texts, fields):
     answer = client.post("/v1/encode", json={"texts": ["a"] * texts, **fields})
     assert answer.status_code == 413
     assert answer.json()["code"] == "too_much"
-
-
-def test_a_service_without_a_model_has_none_to_encode_with(tmp_path):
-    with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
-        answer = client.post("/v1/encode", json={"texts": ["a"]})
-        assert answer.status_code == 404
-        assert answer.json()["code"] == "model_not_found"
-        assert "ENCODER=none" in answer.json()["detail"]
-
-
-@needs_bfloat16
-@pytest.mark.thorough
-def test_a_lower_precision_is_a_setting_that_collections_record(tmp_path, client):
-    with RunningService(data_dir=tmp_path, precision="bfloat16") as running, running.client() as rough:
-        assert rough.put("/v1/collections/a", json={}).json()["precision"] == "bfloat16"
-        assert rough.get("/v1/models").json()["data"][0]["precision"] == "bfloat16"
-        difference = np.subtract(encode(rough, MIXED)["embeddings"], encode(client, MIXED)["embeddings"])
-    assert 1e-4 < np.abs(difference).max() < 1e-2

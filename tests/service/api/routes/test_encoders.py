@@ -9,9 +9,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
-from service.settings import Settings
 from tests.checkpoints import link_default_model
 from tests.running import RunningService
 from tests.service.api.test_openapi import DESCRIBED
@@ -97,16 +95,6 @@ def test_a_collection_keeps_the_encoder_that_it_names(client: httpx.Client) -> N
         assert answer["matches"][0]["id"] == "cats"
 
 
-def test_an_unknown_encoder_and_another_width_are_refused_with_the_existing_ones(client: httpx.Client) -> None:
-    refused = client.put("/v1/collections/new", json={"encoder": "large"})
-    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_content")
-    assert "minilm, small" in refused.text
-    wide = client.put("/v1/collections/new", json={"encoder": "small", "dimension": 384})
-    assert wide.status_code == 422
-    assert "'small' makes keys of width 64, dimension is 384" in wide.text
-    assert client.get("/v1/collections/new").status_code == 404
-
-
 def test_an_unloaded_encoder_gives_its_memory_back_and_is_loaded_again(client: httpx.Client) -> None:
     assert client.post("/v1/encode", json={"texts": ["a"], "model": "small"}).status_code == 200
     for _ in range(2):
@@ -116,58 +104,3 @@ def test_an_unloaded_encoder_gives_its_memory_back_and_is_loaded_again(client: h
     assert client.post("/v1/encode", json={"texts": ["a"], "model": "small"}).status_code == 200
     unknown = client.delete("/v1/encoders/large/memory")
     assert (unknown.status_code, unknown.json()["code"]) == (404, "model_not_found")
-
-
-def attend(running: RunningService, name: str, query: str | list[float]) -> httpx.Response:
-    with running.client() as client:
-        return client.post(f"/v1/collections/{name}/attend", json={"query": query})
-
-
-@pytest.mark.thorough
-def test_without_its_encoder_a_collection_answers_vectors_and_refuses_texts(folder: Path, small: Path) -> None:
-    data = folder / "missing"
-    vector = [1.0] * SMALL_WIDTH
-    vectors = {"key_vector": vector, "value_vector": vector}
-    with (
-        RunningService(data_dir=data, encoders=write(folder, ("a", small), ("minilm", MINILM))) as running,
-        running.client() as client,
-    ):
-        running.wait_until_ready()
-        client.put("/v1/collections/c", json={"encoder": "a"})
-        client.put("/v1/collections/c/documents/cat", json={"key": "cats"})
-    with RunningService(data_dir=data, encoders=write(folder, ("minilm", MINILM))) as running:
-        running.wait_until_ready()
-        refused = attend(running, "c", "cats")
-        assert (refused.status_code, refused.json()["code"]) == (503, "encoder_missing")
-        assert "encoded by 'a', and the encoders of this service are: minilm" in refused.json()["detail"]
-        assert attend(running, "c", vector).status_code == 200
-        with running.client() as client:
-            written = client.put("/v1/collections/c/documents/dog", json={"key": "dogs"})
-            assert (written.status_code, written.json()["code"]) == (503, "encoder_missing")
-            with_vector = client.put("/v1/collections/c/documents/dog", json={"key": "dogs"} | vectors)
-            assert with_vector.status_code in (200, 201)
-            assert client.get("/v1/collections/c").json()["documents"] == 2
-    # The name means another model now: its vectors are not those of the collection.
-    with RunningService(data_dir=data, encoders=write(folder, ("a", MINILM))) as running:
-        running.wait_until_ready()
-        refused = attend(running, "c", "cats")
-        assert refused.json()["code"] == "encoder_missing"
-        assert f"the encoder 'a' was '{small}' when the collection was made" in refused.json()["detail"]
-        assert attend(running, "c", vector).status_code == 200
-    # Another name of the same model.
-    with RunningService(data_dir=data, encoders=write(folder, ("b", small))) as running:
-        running.wait_until_ready()
-        assert attend(running, "c", "cats").status_code == 200
-    # The only encoder of a service without a file.
-    with RunningService(data_dir=data, encoder=str(small)) as running:
-        running.wait_until_ready()
-        assert attend(running, "c", "cats").status_code == 200
-
-
-def test_a_flaw_of_the_file_and_a_second_setting_are_refused_at_the_start(tmp_path: Path) -> None:
-    file = write(tmp_path, ("a", MINILM))
-    with pytest.raises(ValidationError, match="set one of them"):
-        Settings(encoder=MINILM, encoders=file)
-    file.write_text(file.read_text() + "colour = 1\n")
-    with pytest.raises(ValidationError, match=r"line 4: .*no setting 'colour'"):
-        Settings(encoders=file)

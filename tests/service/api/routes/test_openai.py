@@ -10,7 +10,6 @@ import pytest
 from tokenizers import Tokenizer
 
 from service.encoding.registry import default_checkpoint
-from tests.running import RunningService
 
 MODEL = "all-MiniLM-L6-v2"
 TEXTS = ["relational databases", "", "a cat asleep in the sun", "word " * 300]
@@ -52,11 +51,6 @@ def test_the_official_client_gets_the_services_vectors(api, expected, options):
     assert answer.truncated == [3]
 
 
-def test_one_text_is_one_embedding(api, expected):
-    answer = api.embeddings.create(model=f"sentence-transformers/{MODEL}", input=TEXTS[0], user="someone")
-    np.testing.assert_allclose(answer.data[0].embedding, expected[0], rtol=0, atol=1e-6)
-
-
 def test_token_arrays_are_the_texts_they_stand_for(api, expected, tokenizer):
     ids = [tokenizer.encode(text).ids for text in TEXTS]
     many = api.embeddings.create(model=MODEL, input=ids)
@@ -83,26 +77,15 @@ def test_unknown_fields_are_tolerated(client):
     ("body", "param"),
     [
         ({"input": []}, "input"),
-        ({"input": ["a"] * 2049}, "input"),
         ({"input": None}, "input"),
-        ({"input": 5}, "input"),
         ({"input": ["a", 5]}, "input"),
-        ({"input": [True]}, "input"),
         ({"input": [[]]}, "input"),
-        ({"input": [[1.5]]}, "input"),
-        ({"input": {"a": 1}}, "input"),
         ({"model": None}, "model"),
-        ({"encoding_format": "int8"}, "encoding_format"),
-        ({"dimensions": 0}, "dimensions"),
         ({"dimensions": 385}, "dimensions"),
-        ({"dimensions": 1.5}, "dimensions"),
         ({"input": [101, 30_522, 102]}, "input"),
-        ({"input": [101, -1, 102]}, "input"),
         ({"input": [101, 10**30, 102]}, "input"),
         ({"input": ["a", [7592]]}, "input.1"),
         ({"input": [101, 102, 101, 102, 102]}, None),
-        ({"input": [102]}, "input"),
-        ({"input": [101]}, "input"),
         ({"input": [101, 7592]}, "input"),
     ],
 )
@@ -124,13 +107,6 @@ def test_the_tokens_of_another_model_are_refused_with_advice(client):
     assert "another's" in error["message"]
 
 
-def test_a_lone_surrogate_is_refused(client):
-    body = rb'{"model": "all-MiniLM-L6-v2", "input": ["a", "\ud800"]}'
-    answer = client.post("/v1/embeddings", content=body, headers={"content-type": "application/json"})
-    assert answer.status_code == 400
-    assert "surrogate" in answer.json()["error"]["message"]
-
-
 def test_a_body_that_is_not_json_is_a_400_and_another_media_type_a_415(client):
     headers = {"content-type": "application/json"}
     answer = client.post("/v1/embeddings", content=b'{"input": NaN}', headers=headers)
@@ -150,12 +126,6 @@ def test_the_official_client_raises_its_own_errors(api):
     assert wrong.value.param == "dimensions"
 
 
-def test_a_wrong_method_has_the_error_form_of_openai(client):
-    answer = client.get("/v1/embeddings")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
-    assert answer.json()["error"]["type"] == "invalid_request_error"
-
-
 def test_the_models_are_listed(api):
     (model,) = api.models.list().data
     assert (model.id, model.object, model.owned_by) == (MODEL, "model", "softkv")
@@ -164,10 +134,6 @@ def test_the_models_are_listed(api):
     assert (model.similarity, model.temperature, model.temperature_source) == ("cosine", 0.05, "measured")
     assert (model.batched, model.notes) == (True, [])
     assert api.models.retrieve(MODEL) == api.models.retrieve(f"sentence-transformers/{MODEL}") == model
-
-
-def test_a_model_named_by_its_path_is_found_by_it(client):
-    assert client.get("/v1/models/%2Fmodels%2Fmine").json()["error"]["code"] == "model_not_found"
 
 
 @pytest.fixture(scope="module")
@@ -196,12 +162,3 @@ def test_an_invalid_key_has_the_error_form_of_openai(keyed):
         assert api.models.list().data == []
         with pytest.raises(openai.NotFoundError, match="ENCODER=none"):
             api.embeddings.create(model=MODEL, input="a")
-
-
-def test_a_full_queue_is_a_rate_limit(tmp_path):
-    with RunningService(data_dir=tmp_path, encoder="none", max_queue=1) as running:
-        with running.full(), running.client() as client:
-            answer = ask(client, input="a")
-        assert answer.status_code == 429
-        assert answer.headers["retry-after"] == "1"
-        assert answer.json()["error"]["code"] == "rate_limit_exceeded"

@@ -65,29 +65,12 @@ def test_a_question_moves_the_metrics_of_its_stages(client, collection, moved):
     assert moved("certificate_total_variation_count", method="exact") == 1
 
 
-def test_several_questions_are_one_batch(client, collection, moved):
-    path = collection([{"id": "a", "key_vector": [1, 2]}], encoder=None)
-    client.post(f"{path}/attend", json={"queries": [[1, 2]] * 7})
-    assert moved("batch_size_count", queue="scan") == 1
-    assert moved("batch_size_sum", queue="scan") == 7
-    assert moved("certificate_total_variation_count", method="exact") == 7
-
-
 def test_a_refusal_is_counted_by_its_code(client, moved):
     client.get("/v1/collections/none")
     client.post("/v1/encode", content=b"{", headers={"content-type": "application/json"})
     client.get("/nothing")
     for code in ("collection_not_found", "malformed_json", "not_found"):
         assert moved("refusals_total", code=code) == 1
-
-
-def test_the_disk_is_weighed(client, service):
-    database, size = service.settings.data_dir / "softkv.sqlite3", 0
-    while size != database.stat().st_size:  # what was deleted before goes back to the disk meanwhile
-        size, series = database.stat().st_size, samples(client)
-    assert value(series, "storage_bytes", part="database") == size > 0
-    assert 0 < value(series, "disk_free_bytes") < value(series, "disk_size_bytes")
-    assert ("softkv_storage_bytes", (("part", "log"),)) in series
 
 
 def test_the_metrics_agree_with_readyz(tmp_path):

@@ -19,8 +19,7 @@ import pytest
 from service.api.received import ReceivedFiles
 from softkv.tables import open_table
 from tests.clients.python.commands.test_load_tables import NAMED, SAVERS, frame
-from tests.clients.python.tables.files import CASES
-from tests.clients.python.tables.outside import REFUSED, SECRET, save_xlsx
+from tests.clients.python.tables.outside import REFUSED, SECRET
 from tests.running import RunningService
 from tests.service.api.contract import Contract, checked_in
 from tests.service.api.troubles import small_disk
@@ -78,20 +77,6 @@ def test_rows_are_those_of_the_client(running, keyed, tmp_path, ending):
         assert row["line"] == expected.number
         assert document == {**wanted.pop("metadata"), **wanted}
     until(lambda: not received(running))  # the answer ends before its file is deleted
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_file_is_the_documents_of_the_client(keyed, tmp_path, case):
-    case.save(tmp_path / case.name)
-    head, *rows, end = lines_of(post(keyed, case.name, (tmp_path / case.name).read_bytes(), **case.options))
-    assert head["notices"] == [f"{case.name}: {notice}" for notice in case.notices]
-    cells = {row["cells"]["id"]: row["cells"] for row in rows}
-    for document in case.documents:
-        fields = {name: part for name, part in document.items() if name != "metadata"}
-        row = cells[document["id"]]
-        row |= row.pop("metadata", {})
-        assert row == {**fields, **document.get("metadata", {})}
-    assert (end["done"], end["refused"]) == (True, 0)
 
 
 def test_columns_come_back_under_the_names_of_fields(keyed):
@@ -190,13 +175,6 @@ def test_a_file_that_names_another_file_is_refused(running, keyed, tmp_path, kin
     assert re.match(f"{re.escape(name)} {says}", answer.json()["detail"])
     assert SECRET not in answer.text
     assert received(running) == []
-
-
-def test_a_sheet_that_reaches_far_beyond_its_data_is_refused(keyed, tmp_path):
-    save_xlsx(tmp_path / "books.xlsx", "</row><row r='700000'><c r='Z700000'><v>1</v></c>")
-    answer = post(keyed, "books.xlsx", (tmp_path / "books.xlsx").read_bytes())
-    assert answer.status_code == 422
-    assert "bytes of memory or 600 seconds, or it is damaged: delete the empty rows and columns" in answer.text
 
 
 @contextmanager

@@ -35,30 +35,6 @@ def test_batches_of_a_thousand_lines_are_answered_one_by_one(client, collection)
     assert client.get(path).json()["documents"] == 2500
 
 
-def test_a_bad_line_in_each_batch_loses_nothing_else_and_is_named(client, collection):
-    path = collection(encoder=None)
-    lines: list[object] = [{"id": f"{i:04}", "key_vector": [1, i]} for i in range(3000)]
-    bad = {
-        17: "{not json",
-        18: {"id": "a", "key_vectors": []},
-        19: {"id": "0001", "key_vector": [1, 1]},
-        1500: {"id": "b", "key_vector": [1, 2, 3]},
-        1501: {"id": "c", "key_vector": [0, 0]},
-        2999: {"id": "d", "key_vector": [1, "2"]},
-    }
-    for number, line in bad.items():
-        lines[number - 1] = line
-    *batches, last = upload(client, path, lines)
-    refused = {flaw["line"]: flaw for batch in batches for flaw in batch["refused"]}
-    assert refused.keys() == bad.keys()
-    assert refused[18]["errors"][0]["pointer"] == "/key_vectors"
-    assert "twice" in refused[19]["detail"]
-    assert "width 3" in refused[1500]["detail"]
-    assert refused[2999]["errors"][0]["pointer"] == "/key_vector"
-    assert last == {"done": True, "upserted": 2994, "refused": 6}
-    assert client.get(path).json()["documents"] == 2994
-
-
 def test_flawed_lines_are_refused_with_their_pointers_wherever_they_are_in_a_batch(client, collection):
     path = collection(encoder=None)
     packed = base64.b64encode(np.array([1, 2], "<f4").tobytes()).decode()
@@ -100,21 +76,6 @@ def test_flawed_lines_are_refused_with_their_pointers_wherever_they_are_in_a_bat
     assert stored["long integer"]["key_vector"] == pytest.approx([1e30, 1])
 
 
-def test_an_answer_to_a_batch_comes_before_the_next_batch_is_sent(service, client, collection):
-    path = collection(encoder=None)
-    lines = [json.dumps({"id": str(i), "key_vector": [1, i]}).encode() + b"\n" for i in range(2000)]
-    head = f"POST {path}/documents HTTP/1.1\r\nHost: localhost\r\nContent-Type: {NDJSON['content-type']}\r\n"
-    head += f"Content-Length: {sum(map(len, lines))}\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as raw:
-        raw.sendall(head.encode())
-        answer = b""
-        for number in (1, 2):
-            raw.sendall(b"".join(lines[1000 * (number - 1) : 1000 * number]))
-            while answer.count(b'"upserted":1000') < number:
-                answer += (part := raw.recv(65536))
-                assert part, answer
-
-
 def test_an_upload_describes_its_first_thousand_bad_lines_and_counts_the_others(client, collection, monkeypatch):
     described = []
     flaws_of = upload_route.flaws_of
@@ -134,32 +95,6 @@ def test_an_upload_describes_its_first_thousand_bad_lines_and_counts_the_others(
     assert len(described) == 1000
     (batch, _) = upload(client, path, [{f"field {i}": 1 for i in range(1000)}])
     assert len(batch["refused"][0]["errors"]) == 10
-
-
-def test_texts_are_encoded_and_empty_lines_skipped(client, collection):
-    path = collection()
-    first, last = upload(client, path, [{"id": "a", "key": "cats"}, "", {"id": "b", "key": "cat " * 400}, ""])
-    assert first == {"upserted": 2, "truncated": ["b"], "refused": []}
-    assert last["done"] is True
-
-
-def test_nothing_at_all_is_done_at_once(client, collection):
-    assert upload(client, collection(), []) == [{"done": True, "upserted": 0, "refused": 0}]
-
-
-def test_an_unknown_collection_is_a_404_before_the_stream(client):
-    answer = client.post("/v1/collections/none/documents", content=b"{}", headers=NDJSON)
-    assert answer.status_code == 404
-
-
-@pytest.mark.parametrize("size", [1, 7, 4096])
-def test_lines_may_be_cut_anywhere_on_their_way(client, collection, size):
-    path = collection(encoder=None)
-    body = b"".join(b'{"id": "%d", "key": "\xc3\xbc", "key_vector": [1, 2]}\n' % i for i in range(30))
-    pieces = (body[i : i + size] for i in range(0, len(body), size))
-    answer = client.post(f"{path}/documents", content=pieces, headers=NDJSON)
-    assert json.loads(answer.text.splitlines()[-1]) == {"done": True, "upserted": 30, "refused": 0}
-    assert client.get(f"{path}/documents/7").json()["key"] == "ü"
 
 
 def test_lines_that_are_long_together_are_a_batch_before_they_are_a_thousand(tmp_path):
@@ -214,14 +149,6 @@ def test_an_answer_begins_with_the_first_batch_and_not_before(service, client, c
             answer += (part := raw.recv(65536))
             assert part, answer
     assert client.get(path).json()["documents"] == 1001
-
-
-def test_many_megabytes_of_lines_are_written_as_they_come(client, collection):
-    path = collection(encoder=None)
-    lines = [{"id": f"{i:02}", "key_vector": [1, i], "value": "x" * 1_000_000} for i in range(20)]
-    *batches, last = upload(client, path, lines)
-    assert [batch["upserted"] for batch in batches] == [9, 9, 2]
-    assert last == {"done": True, "upserted": 20, "refused": 0}
 
 
 @pytest.mark.timeout(60)
