@@ -12,8 +12,6 @@ from starlette.datastructures import Headers
 
 from service.api.body import LARGE_BODY, media_type, parse
 
-JSON = {"content-type": "application/json"}
-
 
 def read(*declared: str) -> str:
     return media_type(Headers(raw=[(b"content-type", length.encode("latin-1")) for length in declared]))
@@ -65,22 +63,8 @@ def test_a_long_header_is_read_in_linear_time():
 
 def test_the_framework_reads_the_same_media_type():
     """FastAPI asks the standard library whether a body is JSON, after we did."""
-    pieces = [
-        "application",
-        "/",
-        "json",
-        "x-ndjson",
-        "+json",
-        ";",
-        " ",
-        "\t",
-        "charset",
-        "=",
-        "utf-8",
-        '"',
-        "\\",
-        "JSON",
-    ]
+    words = ["application", "json", "x-ndjson", "+json", "charset", "utf-8", "JSON"]
+    pieces = [*words, *'/; \t="\\']
     made, well_formed = random.Random(5), 0
     for _ in range(20_000):
         declared = "application/json" * made.randint(0, 1) + "".join(made.choices(pieces, k=made.randint(1, 9)))

@@ -13,7 +13,6 @@ from tests.service.api.contract import Operation
 from tests.service.api.test_openapi import OPERATIONS
 
 MOST = 4096
-JSON = {"content-type": "application/json"}
 NDJSON = ("application/x-ndjson", "Application/X-NDJSON ; charset=utf-8")
 FILE = "application/octet-stream"
 # media type → what a call that takes JSON says to a body of it that is too long and does not say how long
@@ -94,11 +93,3 @@ def test_many_lines_are_taken_whatever_their_sum(small, kind):
         answer = small.post(path, content=body, headers={"content-type": kind})
         assert json.loads(answer.text.splitlines()[-1]) == {"done": True, "upserted": 20, "refused": 0}
     assert small.post(f"{path}/delete", json={"ids": [f"a{i}" for i in range(20)]}).json() == {"deleted": 20}
-
-
-def test_two_declarations_are_a_415(small):
-    headers = [("content-type", "application/x-ndjson"), ("content-type", "application/json")]
-    for pair in (headers, headers[::-1]):
-        answer = small.post("/v1/collections/library/documents", content=documents(300), headers=pair)
-        assert answer.status_code == 415
-        assert "application/x-ndjson" in answer.json()["detail"]

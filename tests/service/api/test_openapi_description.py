@@ -7,55 +7,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fastapi.routing import iter_route_contexts
 from pydantic import TypeAdapter
 
-from service.api.routing import GuardedRoute, declared_level
-from service.app import create_app
+from service.api.routing import declared_level
 from service.schemas.attend import AttendRequest
-from service.settings import Settings
 from tests.running import RunningService
 from tests.service.api.calls import EVERY_FIELD, NDJSON, Call, examples, pointed
 from tests.service.api.contract import PREFIX
+from tests.service.api.middleware.test_access_scopes import ROUTES
 from tests.service.api.test_openapi import DESCRIBED, EXAMPLES, OPERATIONS, prepare_collection, told
 from tools.description import FILE, described
 
 CALLS = [call for call in (*EXAMPLES, *EVERY_FIELD) if isinstance(call.body, dict)]
-KEYWORDS = {
-    *("$ref", "additionalProperties", "anyOf", "const", "contentEncoding", "default", "description", "enum", "example"),
-    "format",
-    *("examples", "exclusiveMinimum", "items", "maxItems", "maxLength", "maximum", "minItems", "minLength", "minimum"),
-    *("not", "oneOf", "pattern", "properties", "required", "type", "x-enum-varnames"),
-}
-# null in a request with a separate meaning: no encoder, or a field that a merge patch removes.
-SAYING = (
-    {
-        "CollectionSettings.encoder",
-        "CollectionChange.calibration",
-        "CollectionChange.projection",
-        "LabelledQuestion.id",
-        "Judgement.id",
-        "ValuePatch.metadata",
-        "DocumentBody.key",
-        "Document.key",
-        "GroupBy.ranges",
-        "GuessRequest.row",
-        "CollectionChange.defaults",
-        "CollectionChange.expire_after",
-        "CollectionSettings.expire_after",
-        "DocumentBody.expires",
-        "Document.expires",
-        "ValuePatch.expires",
-        "CompareRequest.top_k",
-        "CompareRequest.filter",
-    }
-    | {
-        f"DocumentPatch.{field}"
-        for field in ("key", "metadata", "key_vector", "key_vectors", "parts", "split", "value_vector", "expires")
-    }
-    | {f"SweepRequest.{default}" for default in ("filter", "bias", "full_text", "top_k", "include")}
-)
-COMPARED = {"Equality.value", "Membership.value", "Containment.value"}  # with null too
 
 
 def test_the_openapi_file_equals_the_derived_one():
@@ -75,11 +38,7 @@ def test_the_service_sends_the_file_and_derives_nothing(tmp_path):
 
 def test_every_description_says_the_scope_that_the_service_requires():
     """A key of a lower scope is refused: tests/service/api/problems/test_table_refusals.py."""
-    levels = {
-        context.name: declared_level(context.original_route)
-        for context in iter_route_contexts(create_app(Settings(encoder="none")).routes)
-        if isinstance(context.original_route, GuardedRoute)
-    }
+    levels = {name: declared_level(route) for name, route in ROUTES.items()}
     scopes = {
         "none": "No key is needed.",
         "read": "**Scope** of the key: `read`.",
@@ -117,10 +76,6 @@ def schemas(node: Any, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
 EVERY_SCHEMA = [found for name, schema in DESCRIBED.schemas.items() for found in schemas(schema, name)]
 
 
-def test_a_schema_has_only_words_of_json_schema():
-    assert {(path, word) for path, schema in EVERY_SCHEMA for word in schema.keys() - KEYWORDS} == set()
-
-
 def test_no_schema_is_a_boolean_or_an_array_of_undescribed_items():
     """Valid, but openapi-python-client makes no client of the first, and leaves out calls with the second."""
     for path, schema in EVERY_SCHEMA:
@@ -142,19 +97,6 @@ def test_arrays_of_all_levels_are_of_their_schema(client, levels):
     ragged = body | {"query": [1.0, array]}
     assert DESCRIBED.flaws(operation.contents["application/json"]["schema"], ragged)
     assert client.post("/v1/attend", json=ragged).status_code == 422
-
-
-def test_null_is_a_type_only_where_it_says_something():
-    fields = {
-        field.rpartition(" = ")[0] or field
-        for operation in OPERATIONS
-        for media in operation.contents.values()
-        for field in DESCRIBED.fields(media["schema"])
-    }
-    nullable = {path for path, schema in EVERY_SCHEMA if schema.get("type") == "null"}
-    assert nullable & fields == SAYING | COMPARED
-    parameters = [parameter["schema"] for operation in OPERATIONS for parameter in operation.parameters]
-    assert "null" not in json.dumps(parameters)
 
 
 def test_null_for_a_field_left_out_is_still_taken(stocked):
@@ -216,54 +158,6 @@ def test_an_integer_may_be_written_with_a_point(stocked, call):
     assert 200 <= answer.status_code < 300, answer.text
 
 
-def integers(schema: dict[str, Any], instance: Any, schema_path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The places of an instance where its schema wants an integer and nothing else."""
-    _, schema = DESCRIBED.resolved(schema)
-    if schema.get("type") == "integer":
-        yield schema_path
-    for branch in schema.get("oneOf", ()):
-        if not DESCRIBED.flaws(branch, instance):
-            yield from integers(branch, instance, schema_path)
-    if isinstance(instance, dict):
-        for field, inner in DESCRIBED.properties(schema):
-            if field in instance:
-                yield from integers(inner, instance[field], (*schema_path, field))
-    elif isinstance(instance, list) and "items" in schema:
-        for i, item in enumerate(instance):
-            yield from integers(schema["items"], item, (*schema_path, i))
-
-
-def with_other(body: Any, schema_path: tuple[Any, ...], other: Any) -> Any:
-    """Return the body with another value at a path."""
-    if not schema_path:
-        return other
-    changed = body.copy()
-    changed[schema_path[0]] = with_other(body[schema_path[0]], schema_path[1:], other)
-    return changed
-
-
-PLACES = [
-    (call, at)
-    for call in CALLS
-    for at in integers(DESCRIBED.operations[call.operation].contents["application/json"]["schema"], call.body)
-]
-
-
-def test_integers_are_found_in_every_room():
-    fields = {schema_path[-1] if isinstance(schema_path[-1], str) else schema_path[-2] for _, schema_path in PLACES}
-    assert fields >= {"top_k", "limit", "dimension", "value_dimension", "layers", "heads", "n_heads", "hopfield_steps"}
-
-
-@pytest.mark.parametrize(
-    ("call", "schema_path"), PLACES, ids=lambda each: told(each) if isinstance(each, Call) else str(each)
-)
-def test_an_integer_field_accepts_whole_numbers_only(stocked, call, schema_path):
-    for other in (470.5, True, "470", [470]):
-        answer = Call(call.operation, with_other(call.body, schema_path, other), call.values).send(stocked, DESCRIBED)
-        assert answer.status_code in (400, 422), answer.text  # OpenAI's calls say 400
-        assert "wanted a whole number" in answer.text
-
-
 STREAMS = [
     Call(
         "post_documents", b'{"id": "c", "key_vector": [1, 1]}\n\n{"id": "c"\n{"id": "d", "x": 1}\n', {"name": "vectors"}
@@ -314,9 +208,3 @@ def test_a_method_that_a_path_does_not_take_is_a_documented_problem(client, path
         kind, schema = ("json", "ErrorAnswer") if openai else ("problem+json", "Problem")
         assert answer.headers["content-type"] == f"application/{kind}"
         assert not DESCRIBED.flaws({"$ref": PREFIX + schema}, answer.json())
-
-
-def test_an_unknown_path_is_a_documented_problem(client):
-    answer = client.get("/v1/nothing")
-    assert answer.json()["code"] == "not_found"
-    assert not DESCRIBED.flaws({"$ref": f"{PREFIX}Problem"}, answer.json())

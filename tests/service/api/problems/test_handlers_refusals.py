@@ -14,10 +14,8 @@ import pytest
 JSON = {"content-type": "application/json"}
 Q = [1.0, 0.0]
 WIDE = [1.0] * 384
-SPLIT = {"key": "a text", "split": {"tokens": 20}}
 RIGHT = {"query": Q, "id": "a", "right": True}
 IDS = {"ids": ["a"]}
-ALL = {"operator": "AND", "conditions": []}
 BY_I = {"field": "metadata.i", "factor": 1}
 SHELF = "/v1/collections/refusals-"
 
@@ -62,7 +60,7 @@ def when(operator: str, value: Any, field: str = "metadata.at") -> dict[str, Any
 
 
 DOCUMENTS: list[dict[str, Any]] = [
-    {"id": "a", "key_vector": [1, 0], "metadata": {"i": 0, "odd": False, "at": {"shelf": "QA"}, "tags": ["x"]}},
+    {"id": "a", "key_vector": [1, 0], "metadata": {"i": 0, "odd": False, "at": {"shelf": "QA"}}},
     {"id": "b", "key_vector": [math.cos(1), math.sin(1)], "metadata": {"i": 1, "odd": True, "year": 1990}},
     {"id": "keyless", "key": "words"},
     {"id": "gone", "key_vector": [1, 1], "expires": "2020-01-01T00:00:00Z"},
@@ -76,65 +74,35 @@ SETUPS: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
 }
 
 ATTEND = [
-    ({"query": None}, ""),
-    ({"queries": [Q]}, ""),
     ({"query": [1, 0, 0]}, "/query"),
     ({"query": None, "queries": [Q, [0, 0]]}, "/queries/1", "a zero vector has no direction"),
-    ({"query": None, "queries": [Q] * 65}, "/queries"),
-    ({"temperature": -0.1}, "/temperature"),
-    ({"temperature": "warm"}, "/temperature"),
     ({"temperature": 1e-31}, "/temperature"),
     ({"temperature": "auto", "effective_documents": 0.5}, "/effective_documents"),
     ({"temperature": "auto", "normaliser": "sparsemax"}, ""),
-    ({"top_k": -1}, "/top_k"),
-    ({"top_k": 10_001}, "/top_k"),
-    ({"top_k": 2.5}, "/top_k"),
     ({"top_p": 0}, "/top_p"),
-    ({"top_p": 1.1}, "/top_p"),
     ({"max_error": 0}, "/max_error"),
     ({"null": "loose"}, "/null"),
     ({"null": True}, "/null"),
-    ({"include": ["everything"]}, "/include/0"),
-    ({"normaliser": "hardmax"}, "/normaliser"),
-    ({"filter": {"field": "year", "operator": "==", "value": 1}}, "/filter/field"),
     (
         {"filter": {"operator": "AND", "conditions": [{"field": "id", "operator": "==", "value": 1}]}},
         "/filter/conditions/0/value",
     ),
-    ({"filter": {"field": "metadata.x", "operator": ">", "value": None}}, "/filter/value"),
-    ({"filtre": {}}, "/filtre"),
     ({"query": "a text"}, "/query"),
     ({"query": {"base64": "AAAA!"}}, "/query"),
     ({"include": ["highlight"]}, "/include", "has no encoder: leave highlight out"),
     # Dates.
     ({"filter": when(">", "yesterday")}, "/filter/value/datetime"),
-    ({"bias": {"field": "metadata.x", "half_life": "soon"}}, "/bias/half_life"),
     ({"bias": {"field": "metadata.x", "half_life": "1d", "origin": 5}}, "/bias/origin"),
     ({"bias": [{"filter": when("<", "2026-13-01"), "addend": 1}]}, "/bias/0/filter/value/datetime"),
     # Diversity.
     ({"diversity": 1.1}, "/diversity"),
-    ({"diversity": -0.1}, "/diversity"),
-    ({"diversity": "much"}, "/diversity"),
-    ({"diversity": 0.1, "top_p": 0.5}, "/diversity"),
     ({"diversity": 0.1, "top_k": 2000}, "/top_k"),
     # Groups.
-    ({"group_by": "metadata.i"}, "/group_by"),
     ({"group_by": {"groups": 3}}, "/group_by/field"),
     ({"group_by": {"field": "id"}}, "/group_by/field"),
-    ({"group_by": {"field": "metadata.tags"}}, "/group_by/field"),
-    ({"group_by": {"field": "metadata.at"}}, "/group_by/field"),
-    ({"group_by": {"field": "metadata.i", "groups": 0}}, "/group_by/groups"),
-    ({"group_by": {"field": "metadata.i", "groups": 101}}, "/group_by/groups"),
-    ({"group_by": {"field": "metadata.i", "documents": -1}}, "/group_by/documents"),
-    ({"group_by": {"field": "metadata.i", "documents": 101}}, "/group_by/documents"),
     ({"group_by": {"field": "metadata.i", "ranges": []}}, "/group_by/ranges"),
     ({"group_by": {"field": "metadata.i", "ranges": [[1]]}}, "/group_by/ranges/0"),
-    ({"group_by": {"field": "metadata.i", "ranges": [[1, True]]}}, "/group_by/ranges/0/1"),
     ({"group_by": {"field": "metadata.i", "ranges": [[0, 1], [2, 1]]}}, "/group_by/ranges/1"),
-    ({"group_by": {"field": "metadata.i", "ranges": [[0, 3], [2, 5]]}}, "/group_by/ranges/1"),
-    ({"group_by": {"field": "metadata.i", "ranges": [[0, "2020-01-01"]]}}, "/group_by/ranges/0"),
-    ({"group_by": {"field": "metadata.i", "cursor": "?"}}, "/group_by/cursor"),
-    ({"group_by": {"field": "metadata.i", "cursor": "LTE="}}, "/group_by/cursor"),
     ({"group_by": {"field": "metadata.i", "cursor": "MTAwMDE="}}, "/group_by/cursor"),
     ({"group_by": {"field": "metadata.i"}, "allow_missing": True}, "/group_by"),
     ({"group_by": {"field": "metadata.i"}, "stream": True}, "/group_by"),
@@ -149,33 +117,21 @@ ATTEND = [
         "send fewer queries",
     ),
     # Fields to read.
-    ({"read": {"field": "id", "as": "vote"}}, "/read/field"),
     ({"read": {"field": "metadata.odd", "as": "median"}}, "/read/as"),
-    ({"read": {"field": "metadata.odd"}}, "/read/as"),
     ({"read": {"field": "metadata.odd", "how": "mean"}}, ("/read/as", "/read/how")),
-    ({"read": {"field": "metadata.odd", "as": "quantile", "quantiles": []}}, "/read/quantiles"),
     ({"read": {"field": "metadata.odd", "as": "quantile", "quantiles": [0.5, 1]}}, "/read/quantiles/1"),
-    ({"read": {"field": "metadata.odd", "as": "quantile", "quantiles": [0.5] * 101}}, "/read/quantiles"),
     ({"read": {"field": "metadata.odd", "as": "vote", "quantiles": [0.5]}}, "/read/quantiles"),
     ({"read": {"field": "metadata.odd", "as": "vote"}, "allow_missing": True}, "/read"),
-    ({"read": "metadata.odd"}, "/read"),
     ({"read": []}, "/read"),
-    ({"read": [{"field": "metadata.odd", "as": "vote"}] * 11}, "/read"),
     ({"read": [{"field": "metadata.odd", "as": "vote"}, {"field": "id", "as": "vote"}]}, "/read/1/field"),
-    ({"read": [{"field": "metadata.odd", "as": "vote", "quantiles": [0.5]}]}, "/read/0/quantiles"),
 ]
 PARTS = [
     ([{"id": "a"}, {"id": "x"}], "/1/id", "there is no document 'x'"),
-    ([{"id": "gone"}], "/0/id", "there is no document 'gone'"),
     ([{"id": "a"}, {"vector": [-1, 0]}], "", "the weights cancel"),
     ([{"id": "a", "vector": [1, 0]}], "/0", "exactly one of text, id and vector in each part, got id and"),
-    ([{"weight": 1}], "/0", "got none of them"),
     ([{"id": "a", "weight": None}], "/0/weight", "wanted a number"),
-    ([{"id": "a", "weight": True}], "/0/weight", "wanted a number"),
     ([{"id": ""}], "/0/id", "wanted an id of 1 to 256 characters"),
-    ([{"id": "a", "wieght": 1}], "/0/wieght", "no such field"),
     ([{"id": "a"}, "cats"], "/1", "wanted an object"),
-    ([{"id": "a"}] * 101, "", "wanted at most 100"),
 ]
 STREAM = [
     ({"query": None, "queries": [Q]}, "/queries"),
@@ -186,7 +142,6 @@ STREAM = [
 ]
 ADDENDS = [
     ({"full_text": -0.1}, "/full_text"),
-    ({"full_text": "0.1"}, "/full_text"),
     ({"full_text": 0.1, "temperature": "auto"}, "/temperature"),
     ({"full_text": 0.1, "normaliser": "one_hot"}, "/normaliser"),
     ({"bias": {"field": "metadata.year"}}, "/bias"),
@@ -194,52 +149,34 @@ ADDENDS = [
         {"bias": [{"field": "metadata.year", "half_life": 30}, {"field": "metadata.year", "half_life": -1}]},
         "/bias/1/half_life",
     ),
-    ({"bias": {"filter": {"field": "year", "operator": "==", "value": 1}, "addend": 1}}, "/bias/filter/field"),
 ]
 WORDS = [
     ({"weight": 1, "query": 'a "b'}, "/query", 'wanted a " that closes the phrase from character 3'),
-    ({"weight": 1, "query": '""'}, "/query", "wanted a word in the phrase at character 1"),
-    ({"weight": 1, "query": "*"}, "/query", "wanted each * at the end of a word"),
     ({"weight": 1, "query": "a*b"}, "/query", "got 'a*b' at character 1"),
-    ({"weight": 1, "query": "?"}, "/query", "wanted a text with a word in it"),
     ({"weight": 1, "query": "a " * 501}, "/query", "a query of 501 words"),
-    ({"weight": 1, "query": 7}, "/query", "text"),
     ({"weight": -1, "query": "a"}, "/weight", "wanted a number from 0 on"),
     ({"weight": 1}, "/query"),
-    ({"query": "a"}, "/weight"),
-    ({"weight": 1, "query": "a", "words": "b"}, "/words"),
     ([1], "", "wanted a number from 0 on"),
 ]
 NEEDS_CALIBRATION = [({"full_text": {"weight": "auto", "query": "a"}}, "/full_text", "calibra")]
 SWEEP = [
-    ({"temperatures": [1]}, "/query"),
-    ({"query": Q}, "/temperatures"),
-    ({"query": Q, "temperatures": []}, "/temperatures"),
     ({"query": Q, "temperatures": [0.1, -1]}, "/temperatures/1"),
     ({"query": Q, "temperatures": ["auto"]}, "/temperatures/0"),
     ({"query": [1], "temperatures": [1]}, "/query"),
     ({"query": Q, "temperatures": [1], "include": ["highlight"]}, "/include/0"),
 ]
 COMPARE = [
-    ({"rows": []}, "/query"),
     ({"query": [1, 2], "rows": []}, "/query"),
     ({"query": "a", "rows": [{"value": 1}]}, "/rows/0/key"),
     ({"query": "a", "rows": [{"id": "a", "key": "k"}, {"id": "a", "key": "k"}]}, "/rows/1/id"),
-    ({"query": "a", "rows": [{"key": "k"}] * 1001}, "/rows"),
-    ({"query": "a", "rows": [], "temperature": -1}, "/temperature"),
 ]
 SETTINGS = [
-    ({"similarity": "euclid"}, "/similarity"),
-    ({"temperature": -1}, "/temperature"),
     ({"temperature": 1e-31}, "/temperature"),
-    ({"temperature": "0.1"}, "/temperature"),
     ({"temperature": True}, "/temperature"),
-    ({"dimension": 0}, "/dimension"),
     ({"dimension": 383}, "/dimension"),
     ({"encoder": "bert-large"}, "/encoder"),
     ({"encoder": None, "null": "loose"}, "/null"),
     ({"null": True}, "/null"),
-    ({"nul": 0.4}, "/nul"),
 ]
 DEFAULTS = [
     ({"filter": {"field": "metadata.i", "operator": "~", "value": True}}, "/defaults/filter/operator"),
@@ -248,26 +185,20 @@ DEFAULTS = [
         ("/defaults/filter", "/defaults/bias/1/half_life"),
     ),
     ({"full_text": -1}, "/defaults/full_text"),
-    ({"top_k": 10_001}, "/defaults/top_k"),
-    ({"include": ["nothing"]}, "/defaults/include/0"),
     ({"temperature": 1}, "/defaults/temperature"),
     ([], "/defaults"),
 ]
-PAGES = [{"limit": -1}, {"limit": 10_001}, {"limit": "x"}, {"limit": ""}, {"limit": 1.5}, {"cursor": "?"}]
+PAGES = [{"limit": -1}, {"limit": 1.5}, {"cursor": "?"}]
 INSTANTS = [
-    *("tomorrow", "2126-11-26", "2126-11-26T12:00:00", "2126-13-26T12:00:00Z", "21261126T120000Z", "1"),
-    *("9999-12-31T23:59:60Z", "9999-12-31T23:59:59-01:00", [1], 1e300, 1e15, "30 days"),
+    *("tomorrow", "2126-11-26", "9999-12-31T23:59:59-01:00", [1], 1e300, "30 days"),
 ]
 WRONG_INSTANTS = [
     (True, 'or a time from now on, such as "30d", got true'),
     (1893456000000, "in seconds, not milliseconds, since 1970, got 18934"),
 ]
-DURATIONS = [0, -1, "0s", "30", "d", "1y", True, 1e-7, 1e15, 1e300, "99999w"]
+DURATIONS = [0, "0s", "1y", True, 1e-7, 1e300, "99999w"]
 FIELDS = [
     ({"fields": ["metadata.year", "id", "year"]}, ("/fields/1", "/fields/2")),
-    ({"fields": ["metadata.x"] * 101}, "/fields"),
-    ({"limit": 0}, "/limit"),
-    ({"values": "yes"}, "/values"),
     ({"filter": {"field": "metadata.x", "operator": "~", "value": 1}}, "/filter/operator"),
     ({"cursor": "????"}, "/cursor"),
     *(({"cursor": of(parts)}, "/cursor") for parts in (1, [], [1], ["a", 1], ["a", 0, 1], ["a", 2**63, 1])),
@@ -281,45 +212,30 @@ QUERIES = [
     ({"order_by": {"field": "metadata.year", "direction": "down"}}, "/order_by/direction"),
     ({"order_by": {"field": "id"}}, "/order_by/field"),
     ({"order_by": {"field": "year"}}, "/order_by/field"),
-    ({"order_by": {"field": 3}}, "/order_by/field"),
-    ({"order_by": {"direction": "ascending"}}, "/order_by/field"),
-    ({"order_by": {"field": "metadata.year", "by": 1}}, "/order_by/by"),
-    ({"order_by": "metadata.year"}, "/order_by"),
 ]
 PATCHES = [
-    ({"key": 5}, "/key"),
     ({"metadata": {"x": {"y" * 70_000: 1}}}, "/metadata"),
     ({"key_vector": [1.0]}, "/key_vector"),
-    ({"colour": "red"}, "/colour"),
 ]
 BAD_DOCUMENTS = [
     ({"key": "no id"}, "/documents/1/id"),
-    ({"id": "", "key": "k"}, "/documents/1/id"),
     ({"id": "..", "key": "k"}, "/documents/1/id"),
     ({"id": "a\nb", "key": "k"}, "/documents/1/id"),
     ({"id": "\ud800", "key": "k"}, "/documents/1/id"),
-    ({"id": 7, "key": "k"}, "/documents/1/id"),
     ({"id": "c", "key_vectors": []}, "/documents/1/key_vectors"),
-    ({"id": "c", "key": 5}, "/documents/1/key"),
     ({"id": "c", "key": "\udfff"}, "/documents/1/key"),
     ({"id": "c", "key": "k", "value": {"x": "\ud800"}}, "/documents/1/value"),
     ({"id": "c", "key": "k", "metadata": {"x": {"y" * 70_000: 1}}}, "/documents/1/metadata"),
-    ({"id": "c", "key": "k", "metadata": [1]}, "/documents/1/metadata"),
-    ({"id": "c", "key": "k", "metdata": {}}, "/documents/1/metdata"),
     ({"id": "c", "key_vector": [0.0] * 384}, "/documents/1/key_vector"),
     ({"id": "c", "key_vector": WIDE[:383]}, "/documents/1/key_vector"),
     ({"id": "c", "key_vector": [1e39, *WIDE[:383]]}, "/documents/1/key_vector"),
     ({"id": "c", "key_vector": [True, *WIDE[:383]]}, "/documents/1/key_vector"),
-    ({"id": "c", "key_vector": ["3", *WIDE[:383]]}, "/documents/1/key_vector"),
     ({"id": "c", "key_vector": {"base64": "AAA"}}, "/documents/1/key_vector"),
     ({"id": "first", "key": "again"}, "/documents/1/id"),
 ]
 SPLITS = [
     ({"key": "a text", "split": {"tokens": 2}}, "/documents/0/split/tokens"),
-    ({"key": "a text", "split": {"tokens": 257}}, "/documents/0/split/tokens"),
     ({"key": "a text", "split": {"tokens": 20, "overlap": 18}}, "/documents/0/split/overlap"),
-    ({"key": "a text", "split": {"tokens": 20, "overlap": -1}}, "/documents/0/split/overlap"),
-    ({"key": "a text", "split": {"words": 3}}, "/documents/0/split/words"),
     ({"split": {}}, "/documents/0/split"),
     ({"key": "a text", "split": {}, "key_vectors": [[1, 2]]}, "/documents/0/split"),
     ({"key": "x " * 30_000, "split": {"tokens": 3, "overlap": 0}}, "/documents/0/split"),
@@ -331,52 +247,22 @@ KEYS = [
     ({"key": "ab", "key_vectors": [[1, 2]], "parts": [{"start": 0, "end": 3}]}, "/documents/0/parts/0"),
 ]
 UPDATES = [
-    ({"patch": {}}, ""),
-    ({**IDS, "filter": ALL, "patch": {}}, ""),
-    ({**IDS}, "/patch"),
-    ({**IDS, "patch": None}, "/patch"),
     ({**IDS, "patch": {"key": "k"}}, "/patch/key"),
-    ({**IDS, "patch": {"key_vector": [1, 2]}}, "/patch/key_vector"),
-    ({**IDS, "patch": {"metadata": 7}}, "/patch/metadata"),
     ({"filter": {"field": "metadata.i", "operator": "~", "value": 1}, "patch": {}}, "/filter/operator"),
 ]
-DELETIONS = [({}, ""), ({**IDS, "filter": ALL}, ""), ({"filter": when("contains", "now")}, "/filter/value")]
+DELETIONS = [({"filter": when("contains", "now")}, "/filter/value")]
 ENCODE = [
-    ({}, "/texts"),
-    ({"texts": "one text"}, "/texts"),
     ({"texts": ["a", None]}, "/texts/1"),
-    ({"texts": [1]}, "/texts/0"),
-    ({"texts": ["a"], "purpose": "fun"}, "/purpose"),
-    ({"texts": ["a"], "tokens": 1}, "/tokens"),
-    ({"texts": ["a"], "model": 5}, "/model"),
-    ({"texts": ["a"], "text": "b"}, "/text"),
-]
-TRACE = [
-    ({}, "/text"),
-    ({"text": None}, "/text"),
-    ({"text": "a", "pair": 5}, "/pair"),
-    ({"text": "a", "layers": [0, 6]}, "/layers/1"),
-    ({"text": "a", "layers": [-7]}, "/layers/0"),
-    ({"text": "a", "layers": []}, "/layers"),
-    ({"text": "a", "layers": [True]}, "/layers/0"),
-    ({"text": "a", "heads": [0, 12]}, "/heads/1"),
-    ({"text": "a", "heads": [10**30]}, "/heads/0"),
-    ({"text": "a", "include": ["everything"]}, "/include/0"),
-    ({"text": "a", "token": 1}, "/token"),
-    ({"text": "a\ud800"}, "/text"),
 ]
 FEEDBACK = [
     ({"query": [1.0] * 3, "id": "a", "right": True}, "/feedback/1/query", "width 3"),
     ({"query": "a text", "id": "a", "right": True}, "/feedback/1/query", "no encoder"),
-    ({"query": Q, "right": True}, "/feedback/1/id", "is needed"),
-    ({"query": Q, "id": "a"}, "/feedback/1/right", "is needed"),
     ({"query": Q, "id": "a", "right": "yes"}, "/feedback/1/right", "wanted true or false"),
 ]
 LABELS = [{"query": [1, i / 240], "id": "a" if i % 2 else None} for i in range(240)]
 TOO_WIDE = {"query": [1] * 3, "id": None}
 CALIBRATE = [
     ({"from": "feedback", "questions": LABELS[:60]}, "", "exactly if"),
-    ({"from": "labels"}, "", "exactly if"),
     ({}, "", "exactly if"),
 ]
 QUESTIONS = [
@@ -425,12 +311,13 @@ REFUSED = [
         {},
         [({"documents": [{"id": "first", "key": "k"}, d]}, at) for d, at in BAD_DOCUMENTS],
     ),
+    *rows("texts", "POST documents/update", IDS, [({"patch": {"value": None}}, "/patch/value", "one by one")]),
     *rows("texts", "POST documents", {}, [({"documents": [{"id": "c", **d}]}, at) for d, at in SPLITS]),
     *rows("bare", "POST documents", {}, [({"documents": [{"id": "c", **d}]}, at) for d, at in KEYS]),
     *rows("vectors", "POST documents/update", {}, UPDATES),
     *rows("vectors", "POST documents/delete", {}, DELETIONS),
     *rows("", "POST /v1/encode", {}, ENCODE),
-    *rows("", "POST /v1/trace", {}, TRACE),
+    *rows("", "POST /v1/trace", {}, [({"text": "a\ud800"}, "/text")]),
     *rows("vectors", "POST feedback", {}, (({"feedback": [RIGHT, wrong]}, at, said) for wrong, at, said in FEEDBACK)),
     *rows("vectors", "POST feedback", {}, [({"feedback": [RIGHT] * 1001}, "/feedback")]),
     *rows("vectors", "POST feedback/delete", {}, [({}, "", "wanted exactly one of numbers")]),
