@@ -112,16 +112,6 @@ def test_a_call_without_a_route_is_named_by_its_path(logged: Logged) -> None:
     assert (last(path)["call"], last(path)["collection"]) == ("POST /v1/no-such", None)
 
 
-def test_reads_and_pages_have_no_line(logged: Logged) -> None:
-    client, path = logged
-    written = len(entries(path))
-    for read_path in ("/", "/livez", "/v1", "/v1/collections", "/v1/collections/nosuch", "/nosuch"):
-        client.get(read_path)
-    client.post("/v1/collections/taken/attend", json={"query": [1, 2]})
-    client.post("/v1/collections/taken/attend", json={"query": "not a vector"})
-    assert len(entries(path)) == written
-
-
 def test_few_documents_are_named_and_many_counted(logged: Logged) -> None:
     client, path = logged
     documents = "/v1/collections/docs-a/documents"
@@ -269,13 +259,6 @@ def test_limits_of_a_key_are_logged_under_its_name(tmp_path: Path) -> None:
         ("small", "post_documents", ["p", "q"], "quota_exceeded"),
         ("old", "get_service", None, "key_refused"),
     ]
-
-
-def test_the_access_log_is_off_by_default(tmp_path: Path) -> None:
-    with RunningService(data_dir=tmp_path / "data", encoder="none") as running, running.client() as client:
-        client.put("/v1/collections/c", json={})
-        assert running.app.state.access_log is None
-    assert [path.name for path in tmp_path.iterdir()] == ["data"]
 
 
 def read_entries(path: Path) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 import time
 from collections.abc import Iterator
@@ -147,13 +146,6 @@ def test_refused_callers_and_unknown_paths_take_no_slot(tight, client):
         assert client.put("/v1/collections/c/documents/b", json={"key_vector": [1, 2]}).status_code in (200, 201)
 
 
-def test_a_place_is_given_back_when_its_answer_is_sent(client):
-    for _ in range(5 * MOST):
-        for kind in KINDS:
-            assert ask(client, kind).status_code != 429
-    until_taken(client)
-
-
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "write"])
 def test_places_come_back_when_callers_hang_up(tight, client, kind):
     for _ in range(3):
@@ -264,18 +256,3 @@ def test_a_reading_call_ends_when_its_client_hangs_up_but_a_write_does_not(tmp_p
         counted = client.get("/metrics").text
         assert 'status="200"' in counted
         assert 'status="500"' not in counted
-
-
-def test_texts_of_a_client_that_has_gone_are_not_encoded(service):
-    body = json.dumps({"texts": [f"text {number} that nobody waits for" for number in range(9000)]}).encode()
-    encoder = service.app.state.parts.catalogue.encoders.default
-    with socket.create_connection(("127.0.0.1", service.port)) as raw:
-        raw.sendall(head("POST /v1/encode", "Content-Type: application/json", f"Content-Length: {len(body)}") + body)
-        while not (waiting := encoder.waiting):
-            time.sleep(0.001)
-    left, deadline = waiting, time.monotonic() + 120
-    while waiting := encoder.waiting:
-        left = waiting
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-    assert left > 3000

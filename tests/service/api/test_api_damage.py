@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Event, Thread
 
 import httpx
 import numpy as np
-import pytest
 
 from service.storage import CollectionSettings, DocumentRecord, SQLiteStore
 from tests.running import RunningService
@@ -87,71 +83,13 @@ def test_a_damaged_key_vector_stops_the_collection_until_the_document_is_gone(tm
         assert client.post(f"{PATH}/attend", json=body).json()["documents"] == N - 1
 
 
-def test_questions_that_wait_together_fail_alone(tmp_path: Path) -> None:
-    flip(fill(tmp_path), b'"precious 299"', 3)
-    with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
-        until(lambda: client.get("/readyz").status_code in (200, 503) and not client.get("/readyz").json()["loading"])
-        bad = {"query": [1, 0], "top_k": 1}
-        good = {"query": [-1, 0], "top_k": 1}
-        with ThreadPoolExecutor(16) as pool:
-            queries = [bad if i % 2 else good for i in range(64)]
-            answers = list(pool.map(lambda body: client.post(f"{PATH}/attend", json=body), queries))
-        for i, answer in enumerate(answers):
-            if i % 2:
-                refused(answer, "document_damaged", "d299")
-            else:
-                assert answer.json()["matches"][0]["id"] == "d000"
-
-
 def test_damaged_settings_are_not_served(tmp_path: Path) -> None:
     path = fill(tmp_path)
     path.write_bytes(path.read_bytes().replace(b"shelfdot", b"shelfdnt"))
-    command = [
-        sys.executable,
-        "-m",
-        "service",
-        "serve",
-        "--port",
-        "0",
-        "--data-dir",
-        str(tmp_path),
-        "--encoder",
-        "none",
-    ]
+    arguments = ["serve", "--port", "0", "--data-dir", str(tmp_path), "--encoder", "none"]
+    command = [sys.executable, "-m", "service", *arguments]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert ended.returncode == 1
     assert ended.stderr.startswith("softkv: collection 'shelf' is damaged on disk")
     with SQLiteStore.open(tmp_path) as store:
         assert any("settings are not what was written" in finding for finding in store.check())
-
-
-@pytest.mark.thorough
-def test_a_question_to_a_collection_that_is_deleted_is_a_404(tmp_path: Path) -> None:
-    with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
-        documents = {"documents": [{"id": str(i), "key_vector": [i, 1]} for i in range(200)]}
-        stop, statuses = Event(), set[int]()
-
-        def ask(call: Callable[[httpx.Client], httpx.Response]) -> None:
-            with running.client() as own_client:
-                while not stop.is_set():
-                    statuses.add(call(own_client).status_code)
-
-        calls = [
-            lambda own: own.post(f"{PATH}/attend", json={"query": [1, 1]}),
-            lambda own: own.post(f"{PATH}/sweep", json={"query": [1, 1], "temperatures": [1]}),
-            lambda own: own.post(f"{PATH}/documents/query", json={}),
-            lambda own: own.post(f"{PATH}/documents", json=documents),
-            lambda own: own.get("/v1/collections"),
-        ]
-        threads = [Thread(target=ask, args=(call,)) for call in calls]
-        for thread in threads:
-            thread.start()
-        for _ in range(25):
-            client.put(PATH, json={"encoder": None})
-            client.post(f"{PATH}/documents", json=documents)
-            client.delete(PATH)
-        stop.set()
-        for thread in threads:
-            thread.join()
-        assert statuses <= {200, 404}
-        assert 404 in statuses

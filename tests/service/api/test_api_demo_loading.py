@@ -8,15 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fastapi.routing import iter_route_contexts
 
-from service.api.routing import declared_reach
-from service.app import create_app
 from service.datasets import DEMOS, Demo
-from service.settings import Settings
 from tests.running import RunningService
 from tests.service.api.calls import first
 from tests.service.api.contract import Contract, checked_in
+from tests.service.api.middleware.test_access_scopes import ROUTES
 from tests.waiting import until
 
 DESCRIBED = Contract(checked_in())
@@ -41,17 +38,15 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Slow]:
     slow.door.set()
 
 
-def of_a_collection() -> list[str]:
-    """The calls that are about the collection of their path."""
-    routes = [context.original_route for context in iter_route_contexts(create_app(Settings(encoder="none")).routes)]
-    return sorted(route.name for route in routes if declared_reach(route) == "collection" and route.include_in_schema)
+OF_A_COLLECTION = [name for name, route in ROUTES.items() if route.reach == "collection" and route.include_in_schema]
 
 
 def test_every_call_about_a_loading_collection_is_refused_with_a_time_to_retry(tmp_path, slow) -> None:
     with RunningService(data_dir=tmp_path, encoder="none", demo=("slow",)) as running, running.client() as client:
-        names = of_a_collection()
-        assert {"attend", "put_collection", "get_collection", "delete_collection", "put_document"} <= set(names)
-        for name in names:
+        assert {"attend", "put_collection", "get_collection", "delete_collection", "put_document"} <= set(
+            OF_A_COLLECTION
+        )
+        for name in OF_A_COLLECTION:
             operation = DESCRIBED.operations[name]
             call = first(DESCRIBED, operation)
             refused = type(call)(name, call.body, {**call.values, "name": "slow"}, call.query).send(client, DESCRIBED)
@@ -72,7 +67,7 @@ def test_every_call_about_a_loading_collection_is_refused_with_a_time_to_retry(t
 
 
 def test_every_call_about_a_collection_is_described_so() -> None:
-    for name in of_a_collection():
+    for name in OF_A_COLLECTION:
         refused = DESCRIBED.operations[name].described["responses"]["503"]
         assert "collection_loading" in refused["content"]["application/problem+json"]["examples"], name
 

@@ -34,22 +34,6 @@ def ids(client: httpx.Client) -> list[str]:
     return listed
 
 
-def test_a_database_that_turns_read_only_refuses_writes_and_no_reads(tmp_path: Path) -> None:
-    with RunningService(data_dir=tmp_path, encoder="none") as service, service.client() as client:
-        service.wait_until_ready()
-        client.put(PATH, json={"encoder": None}).raise_for_status()
-        assert put(client, "before").status_code == 201
-        connection = service.app.state.parts.catalogue.store._connection
-        connection.execute("PRAGMA query_only = ON")  # a disk in use cannot be made so, but by its own failure
-        refused = put(client, "refused")
-        assert (refused.status_code, refused.json()["code"]) == (503, "storage_failed")
-        assert client.delete(f"{PATH}/documents/before").status_code == 503
-        assert ids(client) == ["before"]
-        connection.execute("PRAGMA query_only = OFF")
-        assert put(client, "after").status_code == 201
-        assert ids(client) == ["after", "before"]
-
-
 def test_a_write_that_the_disk_refuses_is_a_503_and_not_stored(tmp_path: Path) -> None:
     with RunningService(data_dir=tmp_path, encoder="none") as service, service.client() as client:
         service.wait_until_ready()

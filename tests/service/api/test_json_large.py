@@ -15,7 +15,7 @@ import pytest
 from service.api import body
 from service.api import json as large
 from service.api.body import parse
-from service.api.json import BLOCK, ArraysAnswer, estimate_size, parse_large, release, serialise_parts
+from service.api.json import BLOCK, ArraysAnswer, parse_large, release, serialise_parts
 from service.api.problems.errors import BodyTooLarge, MalformedBody
 
 TEXTS = ['"', "\\", '\\"', "a,b", "[{", "}]", "é", "\n", "\\u0022", "\\\\", '","', "plain"]
@@ -142,8 +142,3 @@ def test_an_answer_of_arrays_is_serialised_while_it_is_sent():
     assert sum(message["size"] for message in sent) == len(orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY))
     assert sum(message["size"] for message in sent) > 10 * max(memory)
     assert [message.get("more_body", False) for message in sent[1:]] == [True] * (len(sent) - 2) + [False]
-
-
-def test_the_estimated_size_distinguishes_light_and_heavy_answers():
-    assert estimate_size({"a": [1] * 10, "b": "text", "c": None}) < 100
-    assert estimate_size({"a": [{"vector": np.zeros(384)}] * 100}) > 38_400

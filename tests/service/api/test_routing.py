@@ -5,13 +5,10 @@ from __future__ import annotations
 import httpx
 import pytest
 from fastapi import APIRouter
-from fastapi.routing import iter_route_contexts
 
-from service.api.routes.page import PageMount
 from service.api.routing import GuardedRoute, declared_filtering, declared_kind, declared_level, requires, takes
-from service.app import create_app
-from service.settings import Settings
 from tests.running import RunningService
+from tests.service.api.middleware.test_access_scopes import ROUTES
 from tests.service.api.refused import GUARDED, RE_ENCODING, WRITES
 from tests.service.api.test_openapi import DESCRIBED, OPERATIONS
 
@@ -27,16 +24,9 @@ def keyed(service_of):
 
 
 def test_every_route_declares_its_required_permission():
-    levels = {}
-    for context in iter_route_contexts(create_app(Settings(encoder="none")).routes):
-        route = context.original_route
-        if isinstance(route, PageMount) or context.path == "/openapi.json":
-            continue
-        assert isinstance(route, GuardedRoute), f"{context.path} is no GuardedRoute, so it asks for nothing"
-        assert declared_level(route) is not None, (
-            f"{context.methods} {context.path} declares nothing: give it a requires()"
-        )
-        levels[route.name] = declared_level(route)
+    levels = {name: declared_level(route) for name, route in ROUTES.items()}
+    undeclared = [name for name, level in levels.items() if level is None]
+    assert undeclared == [], f"{undeclared} declare nothing: give them a requires()"
     writes = (GUARDED.keys() - {"give_feedback"}) | {"post_lines"}
     assert levels == {
         **dict.fromkeys(levels, "read"),
@@ -62,16 +52,8 @@ KINDS = {
 }
 
 
-def filterings() -> dict[str, str | None]:
-    contexts = iter_route_contexts(create_app(Settings(encoder="none")).routes)
-    routes = (context.original_route for context in contexts)
-    return {
-        route.name: declared_filtering(route)
-        for route in routes
-        if isinstance(route, GuardedRoute) and route.required_level != "none"
-    }
-
-
+GUARDING = {name: route for name, route in ROUTES.items() if route.required_level != "none"}
+FILTERING = {name: declared_filtering(route) for name, route in GUARDING.items()}
 WHOLE = {
     "put_collection", "patch_collection", "delete_collection", "calibrate", "get_backup", "list_slow_requests",
     "set_network", "unload_encoder", "start_re_encoding", "get_re_encoding", "cancel_re_encoding",
@@ -91,26 +73,21 @@ OF_THE_PART = {
 
 
 def test_every_call_declares_how_it_treats_a_key_with_a_filter():
-    declared = filterings()
-    undecided = [name for name, treatment in declared.items() if treatment is None]
+    undecided = [name for name, treatment in FILTERING.items() if treatment is None]
     assert undecided == [], f"{undecided} declare nothing: give them a filters()"
-    assert declared == {
+    assert {
         **dict.fromkeys(WHOLE, "whole"),
         **dict.fromkeys(NO_DOCUMENTS, "nothing"),
         **dict.fromkeys(OF_THE_PART, "filtered"),
-    }
+    } == FILTERING
 
 
 def test_every_call_declares_the_kind_of_its_place():
     kinds: dict[str, set[str]] = {}
-    for context in iter_route_contexts(create_app(Settings(encoder="none")).routes):
-        route = context.original_route
-        if isinstance(route, GuardedRoute) and route.required_level != "none":
-            assert declared_kind(route) is not None, (
-                f"{context.methods} {context.path} declares no kind: give it a takes()"
-            )
-            assert route.kind == declared_kind(route)
-            kinds.setdefault(route.kind, set()).add(route.name)
+    for name, route in GUARDING.items():
+        assert declared_kind(route) is not None, f"{name} declares no kind: give it a takes()"
+        assert route.kind == declared_kind(route)
+        kinds.setdefault(route.kind, set()).add(name)
     reads = kinds.pop("read")
     assert kinds == KINDS
     assert reads == DESCRIBED.operations.keys() - OPEN - set().union(*KINDS.values())
@@ -137,7 +114,7 @@ def test_the_description_says_of_calls_that_write_or_are_about_a_collection_that
         if "forbidden"
         in operation.described["responses"]["403"]["content"].get("application/problem+json", {}).get("examples", {})
     }
-    of_wholes = {name for name, treatment in filterings().items() if treatment == "whole"}
+    of_wholes = {name for name, treatment in FILTERING.items() if treatment == "whole"}
     about = {operation.id for operation in OPERATIONS if "{name}" in operation.path}
     assert forbidden == GUARDED.keys() | about | of_wholes
 
@@ -194,28 +171,6 @@ def test_outside_v1_a_route_that_asks_for_something_asks_for_a_key(tmp_path):
         assert client.get("/elsewhere", headers=READ).json() == "seen"
 
 
-@pytest.mark.parametrize("settings", [{"api_keys": ("w",), "read_keys": ("r",)}, {"allow_anonymous": "read"}])
-@pytest.mark.parametrize(
-    ("path", "content", "headers"),
-    [
-        ("/documents%0A", b'{"documents": [{"id": "new", "key_vector": [1, 2]}]}', JSON),
-        ("/documents%0A", b'{"id": "new", "key_vector": [1, 2]}', NDJSON),
-        ("/documents/delete%0A", b'{"ids": ["a"]}', JSON),
-    ],
-)
-def test_a_final_newline_makes_no_reader_a_writer(tmp_path, settings, path, content, headers):
-    with RunningService(data_dir=tmp_path, encoder="none") as before, before.client() as client:
-        client.put("/v1/collections/c", json={})
-        client.put("/v1/collections/c/documents/a", json={"key_vector": [1, 2]})
-    with RunningService(data_dir=tmp_path, encoder="none", **settings) as running, running.client() as client:
-        if "read_keys" in settings:
-            client.headers.update(READ)
-        running.wait_until_ready()
-        assert client.post(f"/v1/collections/c{path}", content=content, headers=headers).status_code >= 400
-        page = client.post("/v1/collections/c/documents/query", json={}).json()
-        assert [document["id"] for document in page["documents"]] == ["a"]
-
-
 def test_a_caller_without_write_permission_is_refused_before_the_body_is_read(keyed):
     with keyed.client(headers=READ) as client:
         client.put("/v1/collections/c", json={}, headers=WRITE)
@@ -230,10 +185,3 @@ def test_without_a_key_an_unknown_place_is_a_401(keyed, path):
     for method in ("GET", "POST", "PUT", "DELETE", "HEAD", "TRACE", "PROPFIND"):
         assert httpx.request(method, f"{keyed.url}/v1/{path}", timeout=60).status_code == 401
     assert httpx.options(f"{keyed.url}/v1/{path}").status_code in (404, 405)
-
-
-def test_a_reader_gets_ordinary_problems_for_unknown_paths(keyed):
-    with keyed.client(headers=READ) as client:
-        assert client.put("/v1/nothing", json={}).status_code == 404
-        assert client.delete("/v1/collections").status_code == 405
-        assert client.head("/v1/collections").status_code == 200

@@ -184,9 +184,3 @@ def test_the_slowest_requests_are_listed_without_their_content(tmp_path: Path) -
     assert "storage" in first["stages_ms"]
     assert "secret" not in answer.text
     assert KEY not in answer.text
-
-
-def test_no_request_is_listed_where_none_is_slow(tmp_path: Path) -> None:
-    with RunningService(data_dir=tmp_path, encoder="none", slow_request_ms=0) as running, running.client() as client:
-        client.get("/v1/collections")
-        assert client.get("/v1/service/slow").json() == {"threshold_ms": 0, "requests": []}
