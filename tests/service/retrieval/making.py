@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from attention.lookup import KeySummary, Limits
 from service.encoding import Encoder, Encoders, LoadingEncoder
 from service.retrieval.collections import Catalogue, Collection, Snapshot
 from service.retrieval.documents import SentDocument, upsert
+from service.retrieval.queries import Options, attend_collection
 from service.storage import Comparison, DocumentRecord, SQLiteStore
 
 ODD = Comparison("metadata.odd", "==", True)
@@ -31,12 +33,19 @@ def numbered(*numbers: int) -> list[DocumentRecord]:
     return [document(f"{i:03}", i=i, odd=i % 2 == 1) for i in numbers]
 
 
-def opened(directory: Path, documents=(), limits=Limits()):
+def opened(directory: Path, documents=(), limits=Limits(), similarity="dot"):
+    """A catalogue with the collection `c`."""
     made = Catalogue(SQLiteStore.open(directory), None, limits=limits)
-    collection, _ = asyncio.run(made.create("c", {"similarity": "dot"}))
+    collection, _ = asyncio.run(made.create("c", {"similarity": similarity}))
     if documents:
         collection.write(documents)
     return made
+
+
+def attend(collection: Collection, *queries: Any, **options: Any) -> list[Any]:
+    """Return the results of queries with these options; pointers lead to /queries/0 and so on."""
+    pointers = [f"/queries/{i}" for i in range(len(queries))]
+    return asyncio.run(attend_collection(collection, queries, Options(**options), pointers))
 
 
 @asynccontextmanager

@@ -2,112 +2,68 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-import tempfile
-from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from attention.lookup import Background, Memory, Question, Rows, answers
 from service.encoding import Backgrounds, EncoderFacts
-from service.retrieval.collections import parse_filter
-from service.retrieval.collections.collection import Collection
+from service.retrieval.collections import Catalogue
 from service.retrieval.collections.key_background import SAMPLE_DOCUMENTS, KeyBackground, SampledKeys
 from service.retrieval.collections.null import NullKey, choose_background
-from service.storage import CollectionRecord, CollectionSettings, DocumentRecord, SQLiteStore, id_hash
+from service.storage import CollectionRecord, CollectionSettings, Comparison, DocumentRecord, SQLiteStore, id_hash
+from tests.service.retrieval.making import opened
 
 D = 5
 TEXTS, SHORT = Background(0.04, 0.08), Background(0.18, 0.09)
 ENCODER = EncoderFacts("transformer", 64, "float32", 0.05, Backgrounds(TEXTS, SHORT), unit_length=True)
 
 
-def by_definition(similarity: str, keys: dict[str, np.ndarray]) -> tuple[float, float, int] | None:
+def by_definition(similarity: str, keys: dict[str, np.ndarray]) -> tuple[float, float, int]:
     """Return (mean, deviation, pairs): a full sample by halves, a smaller one by every pair."""
-    sample = [keys[identity].astype(np.float64) for identity in sorted(keys, key=id_hash)[:SAMPLE_DOCUMENTS]]
-    if len(sample) < 3:
-        return None
-    pairs: Iterable[tuple[np.ndarray, np.ndarray]] = itertools.combinations(sample, 2)
+    sample = np.array([keys[i] for i in sorted(keys, key=id_hash)[:SAMPLE_DOCUMENTS]], np.float64)
+    lefts, rights = np.triu_indices(len(sample), 1)
     if len(sample) == SAMPLE_DOCUMENTS:
-        pairs = itertools.product(sample[: SAMPLE_DOCUMENTS // 2], sample[SAMPLE_DOCUMENTS // 2 :])
-    similarities = []
-    for one, other in pairs:
-        lengths = math.sqrt(one @ one) * math.sqrt(other @ other)
-        cosine = one @ other / lengths if lengths else 0.0
-        if cosine < 0.8:
-            apart = one - other
-            similarities.append(
-                {
-                    "cosine": cosine,
-                    "dot": one @ other,
-                    "scaled_dot": one @ other / math.sqrt(len(one)),
-                    "gaussian": -0.5 * (apart @ apart),
-                }[similarity]
-            )
-    return (float(np.mean(similarities)), float(np.std(similarities)), len(similarities)) if similarities else None
+        between = (lefts < SAMPLE_DOCUMENTS // 2) & (rights >= SAMPLE_DOCUMENTS // 2)
+        lefts, rights = lefts[between], rights[between]
+    dots, squares = sample @ sample.T, (sample**2).sum(axis=1)
+    cosines = dots / np.sqrt(np.outer(squares, squares))
+    similarities = {
+        "cosine": cosines,
+        "dot": dots,
+        "scaled_dot": dots / math.sqrt(D),
+        "gaussian": dots - np.add.outer(squares, squares) / 2,
+    }[similarity][lefts, rights][cosines[lefts, rights] < 0.8]
+    return similarities.mean(), similarities.std(), len(similarities)
 
 
-class Histories(RuleBasedStateMachine):
-    """After any writes, deletes and restarts the own background is that of the documents that are stored."""
-
-    @initialize(similarity=st.sampled_from(["cosine", "dot", "scaled_dot", "gaussian"]))
-    def begin(self, similarity):
-        self.directory = tempfile.TemporaryDirectory()
-        self.store = SQLiteStore.open(Path(self.directory.name))
-        with self.store.writing() as writer:
-            record = writer.create_collection("c", CollectionSettings(similarity, 0.5))
-        self.collection = Collection(record, self.store, ready=True)
-        self.similarity = similarity
-        self.keys: dict[str, np.ndarray] = {}
-
-    def teardown(self):
-        self.store.close()
-        self.directory.cleanup()
-
-    @rule(first=st.integers(0, 900), count=st.integers(1, 400), seed=st.integers(0, 99), copies=st.booleans())
-    def write(self, first, count, seed, copies):
-        keys = np.random.default_rng(seed).standard_normal((1 if copies else count, D)).astype(np.float32)
-        keys = np.repeat(keys, count, axis=0) if copies else keys
-        written = {f"d{first + i}": key for i, key in enumerate(keys)}
-        self.collection.write([DocumentRecord(i, None, None, key[None]) for i, key in written.items()])
-        self.keys |= written
-
-    @rule(first=st.integers(0, 900), count=st.integers(1, 500), step=st.integers(1, 3))
-    def delete(self, first, count, step):
-        gone = [f"d{i}" for i in range(first, first + count, step)]
-        self.collection.delete(ids=gone)
-        for identity in gone:
-            self.keys.pop(identity, None)
-
-    @rule()
-    def restart(self):
-        self.store.close()
-        self.store = SQLiteStore.open(Path(self.directory.name))
-        with self.store.reading() as reader:
-            record = reader.collection("c")
-        self.collection = Collection(record, self.store, ready=False)
-        self.collection.rebuild()
-
-    @invariant()
-    def it_is_that_of_the_stored_documents(self):
-        with self.collection.snapshot() as snapshot:
-            own_background = snapshot.own()
-        expected = by_definition(self.similarity, self.keys)
-        if expected is None:
-            assert own_background is None
+@pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot", "gaussian"])
+def test_the_own_background_is_that_of_the_stored_documents_after_any_writes(tmp_path, similarity):
+    random, keys = np.random.default_rng(0), dict[str, np.ndarray]()
+    made = opened(tmp_path, similarity=similarity)
+    for step in range(9):
+        collection, first = made.collection("c"), int(random.integers(0, 900))
+        ids = [f"d{i}" for i in range(first, first + int(random.integers(1, 400)))]
+        if step % 3 == 2:
+            collection.delete(ids=ids)
+            keys = {identity: key for identity, key in keys.items() if identity not in ids}
+            made.store.close()
+            made = Catalogue(SQLiteStore.open(tmp_path), None)
+            made.rebuild()
+            collection = made.collection("c")
         else:
-            actual = own_background.background.mean, own_background.background.deviation, own_background.pairs
-            assert actual == pytest.approx(expected, rel=1e-6, abs=1e-6)
-
-
-Histories.TestCase.settings = settings(max_examples=12, stateful_step_count=8, deadline=None)
-TestHistories = pytest.mark.thorough(Histories.TestCase)
+            rows = random.standard_normal((len(ids), D)).astype(np.float32)
+            written = dict(zip(ids, np.repeat(rows[:1], len(ids), axis=0) if step == 4 else rows, strict=True))
+            collection.write([DocumentRecord(i, None, None, key[None]) for i, key in written.items()])
+            keys |= written
+        with collection.snapshot() as snapshot:
+            own = snapshot.own()
+        expected = by_definition(similarity, keys)
+        assert (own.background.mean, own.background.deviation, own.pairs) == pytest.approx(expected, rel=1e-6, abs=1e-6)
+    assert len(keys) > SAMPLE_DOCUMENTS
+    made.store.close()
 
 
 def unrelated(n: int, seed: int = 0) -> np.ndarray:
@@ -118,49 +74,35 @@ def unrelated(n: int, seed: int = 0) -> np.ndarray:
 SAMPLED = SampledKeys.of("cosine", unrelated(40))
 
 
+def documents(keys: np.ndarray) -> list[DocumentRecord]:
+    return [DocumentRecord(f"d{i}", None, None, key[None], metadata={"part": i % 50}) for i, key in enumerate(keys)]
+
+
 def test_a_version_is_measured_once(tmp_path):
-    with SQLiteStore.open(tmp_path) as store:
-        with store.writing() as writer:
-            stored = writer.create_collection("c", CollectionSettings("cosine", 0.5))
-        collection = Collection(stored, store, ready=True)
-        keys = unrelated(40)
-        collection.write([DocumentRecord(f"d{i}", None, None, key[None]) for i, key in enumerate(keys)])
-        ran: list[str] = []
+    made = opened(tmp_path, documents(unrelated(40)), similarity="cosine")
+    collection, ran = made.collection("c"), list[str]()
 
-        def own() -> KeyBackground:
-            with collection.snapshot() as snapshot:
-                snapshot.reader._connection.set_trace_callback(ran.append)
-                result = snapshot.own()
-                snapshot.reader._connection.set_trace_callback(None)
-            return result
+    def own() -> KeyBackground:
+        with collection.snapshot() as snapshot:
+            snapshot.reader._connection.set_trace_callback(ran.append)
+            result = snapshot.own()
+            snapshot.reader._connection.set_trace_callback(None)
+        return result
 
-        first = own()
-        assert ran
-        ran.clear()
-        assert own() is first
-        assert not ran
-        with collection.reading() as (seen, reader):
-            assert collection.sample.own(seen, reader) is first
-        assert own() is first
-        assert not ran
-        collection.write([DocumentRecord("one more", None, None, unrelated(1, 1))])
-        assert own() != first
+    first = own()
+    assert ran
+    ran.clear()
+    with collection.reading() as (seen, reader):
+        assert collection.sample.own(seen, reader) is own() is first
+    assert not ran
+    collection.write([DocumentRecord("one more", None, None, unrelated(1, 1))])
+    assert own() != first
+    made.store.close()
 
 
 def record(similarity: str, documents: int, keyless: int = 0) -> CollectionRecord:
     settings = CollectionSettings(similarity, 0.05, dimension=64, encoder="an encoder")
     return CollectionRecord(1, "c", settings, documents=documents, keyless=keyless)
-
-
-def test_each_name_stands_on_its_own():
-    own_background = KeyBackground(Background(0.14, 0.18), 65_536, SAMPLED, unit=True)
-    backgrounds = {
-        name: choose_background(name, record("cosine", 1000), own_background, ENCODER).background
-        for name in ("auto", "lenient", "strict")
-    }
-    assert backgrounds["lenient"] == TEXTS
-    assert backgrounds["strict"] == own_background.background
-    assert (backgrounds["auto"].mean, backgrounds["auto"].deviation) == pytest.approx((0.09, 0.13))
 
 
 def test_a_short_question_of_short_keys_has_the_background_of_short_texts():
@@ -175,10 +117,8 @@ def test_a_short_question_of_short_keys_has_the_background_of_short_texts():
         assert (short.mean, short.deviation) == pytest.approx((mean, deviation))
         long = null_key.of("what is a soft lookup?", np.ones(64))
         assert long == null_key.of(np.ones(64), np.ones(64))
-        assert (long.mean, long.deviation) == (
-            null_key.standing.background.mean,
-            null_key.standing.background.deviation,
-        )
+        standing = null_key.standing.background
+        assert (long.mean, long.deviation) == (standing.mean, standing.deviation)
     of_few = choose_background("auto", record("cosine", 15), own_background, ENCODER)
     assert (of_few.short.mean, of_few.short.deviation) == (SHORT.mean, SHORT.deviation)
     alike = replace(own_background, background=Background(0.5, 0.1))
@@ -299,20 +239,14 @@ def test_right_answers_in_a_catalogue_of_one_subject_are_not_refused():
 
 
 def test_a_filter_leaves_the_question_beside_the_keys_that_pass(tmp_path):
-    with SQLiteStore.open(tmp_path) as store:
-        with store.writing() as writer:
-            stored = writer.create_collection("c", CollectionSettings("cosine", 0.05))
-        collection = Collection(stored, store, ready=True)
-        keys = unrelated(2000)
-        collection.write(
-            [DocumentRecord(f"d{i}", None, None, key[None], metadata={"part": i % 50}) for i, key in enumerate(keys)]
-        )
-        part = parse_filter({"field": "metadata.part", "operator": "==", "value": 7})
-        with collection.snapshot() as snapshot:
-            whole, own = snapshot.own(), snapshot.own(part)
-            assert len(whole.sampled) == 512
-            assert own.background == whole.background
-            assert sorted(own.sampled.keys.tolist()) == sorted(SampledKeys.of("cosine", keys[7::50]).keys.tolist())
-            assert snapshot.restrict(part).own().sampled is snapshot.own(part).sampled
-            none = parse_filter({"field": "metadata.part", "operator": "==", "value": 99})
-            assert choose_background("auto", record("cosine", 2000), snapshot.own(none), ENCODER).question is None
+    keys = unrelated(2000)
+    made = opened(tmp_path, documents(keys), similarity="cosine")
+    part, none = (Comparison("metadata.part", "==", value) for value in (7, 99))
+    with made.collection("c").snapshot() as snapshot:
+        whole, own = snapshot.own(), snapshot.own(part)
+        assert len(whole.sampled) == 512
+        assert own.background == whole.background
+        assert sorted(own.sampled.keys.tolist()) == sorted(SampledKeys.of("cosine", keys[7::50]).keys.tolist())
+        assert snapshot.restrict(part).own().sampled is snapshot.own(part).sampled
+        assert choose_background("auto", record("cosine", 2000), snapshot.own(none), ENCODER).question is None
+    made.store.close()

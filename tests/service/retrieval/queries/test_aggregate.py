@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import tempfile
@@ -17,11 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.retrieval import InvalidContent
-from service.retrieval.collections import Snapshot
 from service.retrieval.collections import snapshot as snapshots
-from service.retrieval.queries import Aggregation, Options, attend_collection
-from service.storage import Comparison, DocumentRecord
-from tests.service.retrieval.making import numbered, opened
+from service.retrieval.queries import Aggregation
+from service.storage import DocumentRecord
+from tests.service.retrieval.making import attend, numbered, opened
 
 SCALARS = [None, True, False, "a", "b", 1, 1.0, 2, -3.5, 10**6, 2**64 - 1, -(2**63), [1, 2], {"y": 1}]
 TEMPERATURES = [0.0, 0.05, 1.0, math.inf]
@@ -129,13 +127,8 @@ def test_aggregates_match_their_definition(seed):
                 weighed = history.weights(query, temperature, null, filtered=filtered)
                 for how in ("mean", "vote", "quantile"):
                     read = Aggregation("metadata.x", how, LEVELS if how == "quantile" else None)
-                    options = Options(
-                        temperature=temperature,
-                        null=False if null is None else null,
-                        filter=EVEN if filtered else None,
-                        read=[read],
-                    )
-                    (result,) = asyncio.run(attend_collection(history.collection, [query], options, ["/query"]))
+                    options = {"null": False if null is None else null, "filter": EVEN if filtered else None}
+                    (result,) = attend(history.collection, query, temperature=temperature, read=[read], **options)
                     check(result.read[0], how, weighed)
         made.store.close()
 
@@ -147,60 +140,21 @@ def forty(tmp_path):
     made.store.close()
 
 
-def read_of(collection, *queries, read, **options):
-    vectors = [np.array(query, np.float32) for query in queries]
-    asking = attend_collection(collection, vectors, Options(read=[read], **options), ["/query"] * len(queries))
-    return [result.read[0] for result in asyncio.run(asking)]
-
-
-def test_each_query_has_its_own(forty):
-    result = read_of(forty, [1, 0], [-2, 1], read=Aggregation("metadata.i", "quantile"), temperature=0.5)
-    alone = [
-        read_of(forty, query, read=Aggregation("metadata.i", "quantile"), temperature=0.5)[0]
-        for query in ([1, 0], [-2, 1])
-    ]
-    assert result == alone
-    assert result[0]["quantiles"] == [{"quantile": 0.5, "value": 19.0, "at_least": 19.0, "at_most": 20.0}]
-
-
-def test_an_aggregate_uses_the_solved_temperature(forty):
-    (result,) = read_of(forty, [0.5, 0.1], read=Aggregation("metadata.i", "mean"), temperature="auto")
-    assert result["weight"] == pytest.approx(1)
-    assert result["error"] < 1e-9
+def read_of(collection, read, **options):
+    return attend(collection, np.array([1, 0], np.float32), read=[read], **options)[0].read[0]
 
 
 def test_votes_that_tie_stand_in_the_order_of_their_json(forty):
-    (result,) = read_of(forty, [1, 0], read=Aggregation("metadata.i", "vote"), temperature=math.inf)
+    result = read_of(forty, Aggregation("metadata.i", "vote"), temperature=math.inf)
     assert [vote["value"] for vote in result["votes"]] == [0, 1, 10, 11, 12, 13, 14, 15, 16, 17]
     assert result["rest_weight"] == pytest.approx(30 / 40)
 
 
 def test_a_field_that_is_not_held_in_memory_is_read_from_the_store(forty, monkeypatch):
     read = Aggregation("metadata.i", "mean")
-    reading = read_of(forty, [1, 0], read=read)
+    reading = read_of(forty, read)
     monkeypatch.setattr("service.retrieval.collections.snapshot.Columns.of", lambda *_: None)
-    assert read_of(forty, [1, 0], read=read) == reading
+    assert read_of(forty, read) == reading
     monkeypatch.setattr(snapshots, "MAX_COLUMN_BYTES", 100)
     with pytest.raises(InvalidContent, match=r"the values of metadata.i take more than 100 bytes: take a field"):
-        read_of(forty, [1, 0], read=read)
-
-
-def test_an_older_version_reads_its_own_documents(forty):
-    with forty.snapshot() as old:
-        forty.write(numbered(40, 41))
-        with forty.snapshot() as new:
-            assert sum(len(part.present) for part in new.columns("i", "/read/field")) == 42
-        assert isinstance(old, Snapshot)
-        assert sum(len(part.present) for part in old.columns("i", "/read/field")) == 40
-        assert rows_of_mask(old) == 40
-
-
-def rows_of_mask(snapshot):
-    return snapshot.mask(Comparison("metadata.i", ">=", 0)).documents
-
-
-def test_an_invalid_aggregate_is_refused(forty):
-    with pytest.raises(InvalidContent, match="a vote has no quantiles"):
-        Aggregation("metadata.i", "vote", [0.5])
-    with pytest.raises(InvalidContent, match="leave allow_missing out"):
-        read_of(forty, [1, 0], read=Aggregation("metadata.i", "mean"), allow_missing=True)
+        read_of(forty, read)

@@ -36,13 +36,6 @@ def test_documents_that_tie_at_the_cut_are_chosen_by_id():
         assert [match.id for match in asked(names, top_k=2).matches] == ["a", "b"]
 
 
-def test_the_rest_weight_covers_documents_outside_the_matches():
-    result = asked("dcba", top_k=3, null=2.0)
-    weights = sum(match.weight for match in result.matches)
-    assert weights == pytest.approx(3 / 5)
-    assert weights + result.rest_weight + result.answer.null_weight == pytest.approx(1)
-
-
 def test_nothing_is_an_answer_of_the_right_width():
     result = asked("", output=True)
     assert (result.matches, result.rest_weight) == ([], 0)
@@ -59,16 +52,6 @@ def test_vectors_of_more_matches_than_an_answer_holds_are_refused(tmp_path, monk
     monkeypatch.setattr(results, "MAX_COMPONENTS", 15)
     with pytest.raises(InvalidContent, match="have 16 components or more, and an answer holds 15: leave key_vector"):
         asyncio.run(attending())
-    catalogue.store.close()
-
-
-def test_an_answer_with_ids_only_reads_no_document(tmp_path):
-    catalogue = opened(tmp_path, [document("b"), document("a")])
-    asking = attend_collection(
-        catalogue.collection("c"), [np.ones(2, np.float32)], Options(reads="ids", temperature=0), ["/query"]
-    )
-    (result,) = asyncio.run(asking)
-    assert [(match.id, match.document) for match in result.matches] == [("a", None), ("b", None)]
     catalogue.store.close()
 
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from service.retrieval import InvalidContent
-from service.retrieval.collections.lookup_queue import MAX_BATCH_QUESTIONS
 from service.retrieval.queries import Options, attend_collection, sweep_collection
 
 QUERY = np.array([1, 2], np.float32)
@@ -43,19 +42,3 @@ def test_a_filter_without_documents_leaves_no_rest(collection):
 def test_a_sweep_is_softmax_at_given_temperatures(collection, options):
     with pytest.raises(InvalidContent, match="a sweep is softmax at given temperatures"):
         asyncio.run(sweep_collection(collection, QUERY, [1.0], options))
-
-
-def test_a_long_sweep_fills_a_batch(collection):
-    async def run():
-        temperatures = np.linspace(0.1, 1, MAX_BATCH_QUESTIONS).tolist()
-        sweeps = [sweep_collection(collection, QUERY, temperatures, Options()) for _ in range(2)]
-        tasks = [asyncio.create_task(sweep) for sweep in sweeps]
-        while len(collection.lookups._waiting) < 2:
-            await asyncio.sleep(0)
-        batch = collection.lookups._next_batch()
-        for pending in batch:
-            collection.lookups._waiting.put("", pending)
-        await asyncio.gather(*tasks)
-        return len(batch)
-
-    assert asyncio.run(run()) == 1

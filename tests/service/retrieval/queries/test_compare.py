@@ -43,15 +43,6 @@ def test_a_write_between_sql_and_attention_is_seen_by_both(tmp_path, encoder, mo
     assert set(ids(compared.full_text)) == {"000", "001", "new"} if written else {"000", "001"}
 
 
-def test_sql_gives_as_many_rows_as_attention(tmp_path, encoder):
-    async def run():
-        async with texts(tmp_path, encoder, *["a cat"] * 12) as collection:
-            return [await compare_collection(collection, "a cat", Options(top_k=k)) for k in (None, 3, 0)]
-
-    for compared, rows in zip(asyncio.run(run()), (10, 3, 0), strict=True):
-        assert len(ids(compared.sql)) == len(ids(compared.full_text)) == len(compared.attention.matches) == rows
-
-
 def test_missing_shards_are_refused(tmp_path, encoder):
     async def run():
         async with texts(tmp_path, encoder, "a cat", "a dog") as collection:

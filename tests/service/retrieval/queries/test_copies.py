@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 
 import numpy as np
 import pytest
 
 from service.retrieval.collections import Catalogue
-from service.retrieval.queries import Options, attend_collection, stream_collection, sweep_collection
+from service.retrieval.queries import Options, stream_collection, sweep_collection
 from service.storage import DocumentRecord, SQLiteStore
+from tests.service.retrieval.making import attend
 
 AXES = np.eye(32, dtype=np.float32)
 QUERY, OTHER_QUERY, MIDDLE = AXES[0], AXES[20], AXES[20] + AXES[21]
@@ -46,9 +46,7 @@ def made(tmp_path):
 
 
 def ask(collection, *queries, **options):
-    pointers = [f"/queries/{i}" for i in range(len(queries))]
-    results = asyncio.run(attend_collection(collection, queries, Options(**options), pointers))
-    return [(result.verdict.stands, result.alike) for result in results]
+    return [(result.verdict.stands, result.alike) for result in attend(collection, *queries, **options)]
 
 
 @pytest.fixture
@@ -96,22 +94,9 @@ def test_documents_of_several_keys_are_compared_by_their_heaviest(made):
     assert ask(made(same, documents("away", AXES[8:20])), QUERY, top_k=1) == [("several", True)]
 
 
-def test_sixty_wordings_are_alike(made):
-    random = np.random.default_rng(0)
-    keys = QUERY + 0.02 * random.standard_normal((60, 32)).astype(np.float32)
-    apart = AXES[0] + 0.4 * AXES[1:21]
-    assert ask(made(documents("apart", apart), documents("same", keys)), QUERY) == [("several", True)]
-
-
 def test_copies_by_distance_are_equal(made):
     """Their cosine is 1, and their distance says nothing about their being near."""
     numbers = [[1000.0], [1000.5]]
     collection = made(documents("n", np.array(numbers * 2, np.float32)), similarity="gaussian")
     assert ask(collection, np.array([1000.25]), null=-1.0) == [("several", False)]
     assert ask(collection, np.array([1000.0]), null=-1.0) == [("several", True)]
-
-
-def test_copies_are_compared_by_the_keys_in_memory(faq, tmp_path):
-    with sqlite3.connect(tmp_path / "softkv.sqlite3") as connection:
-        connection.execute("UPDATE vectors SET checksum = checksum + 1")
-    assert ask(faq, QUERY, reads="ids") == [("several", True)]

@@ -14,18 +14,17 @@ from hypothesis import strategies as st
 
 from attention.lookup import Limits
 from service.retrieval import InvalidContent
-from service.retrieval.collections import Catalogue
-from service.retrieval.queries import Grouping, Options, QueryPart, WeightedSum, attend_collection, stream_collection
+from service.retrieval.queries import Options, stream_collection
 from service.retrieval.queries.diversity import share_places
-from service.storage import DocumentRecord, SQLiteStore
+from service.storage import DocumentRecord
+from tests.service.retrieval.making import attend, opened
 
 SCANNED = Limits(block_rows=64, exact_max_components=-1)
 DOCUMENTS = 150
 
 
-def attend(collection: Any, *queries: Any, **options: Any) -> Any:
-    pointers = [f"/queries/{i}" for i in range(len(queries))]
-    return asyncio.run(attend_collection(collection, queries, Options(**options), pointers))
+def records(keys: dict[str, Any]) -> list[DocumentRecord]:
+    return [DocumentRecord(name, None, None, np.array([key], np.float32)) for name, key in keys.items()]
 
 
 def share(matches: list[Any], keys: dict[str, np.ndarray], diversity: float, size: int) -> dict[str, list[str]]:
@@ -54,10 +53,9 @@ def test_places_follow_their_definition(seed, scanned):
         f"d{i:03}": (centres[random.integers(12)] + random.choice([0, 0.2]) * random.standard_normal(3)).astype("f4")
         for i in range(DOCUMENTS)
     }
-    with tempfile.TemporaryDirectory() as folder, SQLiteStore.open(Path(folder)) as store:
-        catalogue = Catalogue(store, None, limits=SCANNED if scanned else Limits())
-        collection, _ = asyncio.run(catalogue.create("c", {"similarity": similarity}))
-        collection.write([DocumentRecord(name, None, None, key[None]) for name, key in keys.items()])
+    with tempfile.TemporaryDirectory() as folder:
+        catalogue = opened(Path(folder), records(keys), SCANNED if scanned else Limits(), similarity)
+        collection = catalogue.collection("c")
         options: dict[str, Any] = {"temperature": float(random.choice([0.0, 0.05, 1.0])), "null": 0.1}
         query, diversity = random.standard_normal(3).astype(np.float32), float(random.choice([0, 0.01, 0.1, 1]))
         size = int(random.integers(1, 13))
@@ -75,16 +73,16 @@ def test_places_follow_their_definition(seed, scanned):
         assert whole == pytest.approx(1, abs=1e-9)
         assert (result.verdict, result.alike, result.reason) == (plain.verdict, plain.alike, plain.reason)
         assert result.answer.evidence == plain.answer.evidence
+        catalogue.store.close()
 
 
 @pytest.fixture
 def shelf(tmp_path):
-    with SQLiteStore.open(tmp_path) as store:
-        collection, _ = asyncio.run(Catalogue(store, None).create("c", {"similarity": "cosine", "null": False}))
-        angles = {"a": 0.0, "b": 0.1, "c": 0.3, "d": 1.5}
-        keys = {name: np.array([[np.cos(x), np.sin(x)]], np.float32) for name, x in angles.items()}
-        collection.write([DocumentRecord(name, None, None, key) for name, key in keys.items()])
-        yield collection
+    angles = {"a": 0.0, "b": 0.1, "c": 0.3, "d": 1.5}
+    keys = {name: [np.cos(angle), np.sin(angle)] for name, angle in angles.items()}
+    catalogue = opened(tmp_path, records(keys), similarity="cosine")
+    yield catalogue.collection("c")
+    catalogue.store.close()
 
 
 EAST = np.array([1, 0], np.float32)
@@ -116,11 +114,6 @@ def test_copies_that_share_a_place_are_several_alike(shelf):
     assert (result.verdict.stands, result.alike) == ("several", True)
 
 
-def test_no_matches_have_no_places(shelf):
-    (result,) = attend(shelf, EAST, diversity=0.5, top_k=0)
-    assert (result.matches, result.rest_weight) == ([], pytest.approx(1))
-
-
 def test_a_stream_lets_documents_share_places_in_its_last_answer(shelf):
     options = {"temperature": 1.0, "diversity": 0.1}
 
@@ -130,47 +123,22 @@ def test_a_stream_lets_documents_share_places_in_its_last_answer(shelf):
     assert ids(asyncio.run(last()).result) == ids(attend(shelf, EAST, **options)[0])
 
 
-@pytest.mark.parametrize(
-    ("options", "pointer", "message"),
-    [
-        ({"top_p": 0.5}, "/diversity", "top_p counts documents by their own weight"),
-        ({"conformal": 0.9}, "/diversity", "conformal is a set of single documents"),
-        ({"min_confidence": 0.5}, "/diversity", "min_confidence is of a single document"),
-        ({"top_k": 1001}, "/top_k", "top_k is 1,001, and diversity looks at 1,000 documents"),
-    ],
-)
-def test_options_of_single_documents_are_refused(shelf, options, pointer, message):
-    with pytest.raises(InvalidContent, match=message) as raised:
-        attend(shelf, EAST, diversity=0.1, **options)
-    assert raised.value.flaws[0].pointer == pointer
+@pytest.mark.parametrize("option", ["conformal", "min_confidence"])
+def test_options_of_single_documents_are_refused(shelf, option):
+    with pytest.raises(InvalidContent, match=f"{option} is .* single document"):
+        attend(shelf, EAST, diversity=0.1, **{option: 0.5})
 
 
 def test_gaussian_merges_equal_keys_alone(tmp_path):
-    with SQLiteStore.open(tmp_path) as store:
-        collection, _ = asyncio.run(Catalogue(store, None).create("c", {"similarity": "gaussian"}))
-        keys = {"a": [1, 0], "b": [1, 0], "c": [2, 0]}
-        collection.write([DocumentRecord(n, None, None, np.array([key], np.float32)) for n, key in keys.items()])
-        assert ids(attend(collection, EAST, diversity=0)[0]) == [("a", ["b"]), ("c", [])]
-        with pytest.raises(InvalidContent, match="diversity compares directions"):
-            attend(collection, EAST, diversity=0.1)
+    catalogue = opened(tmp_path, records({"a": [1, 0], "b": [1, 0], "c": [2, 0]}), similarity="gaussian")
+    collection = catalogue.collection("c")
+    assert ids(attend(collection, EAST, diversity=0)[0]) == [("a", ["b"]), ("c", [])]
+    with pytest.raises(InvalidContent, match="diversity compares directions"):
+        attend(collection, EAST, diversity=0.1)
+    catalogue.store.close()
 
 
 def test_a_zero_key_shares_no_place():
     keys = np.array([[0, 0], [1, 0], [0, 0], [-1, 0]], np.float32)
     assert share_places("dot", 1.0, keys, 10).tolist() == [0, 1, 2, 3]
     assert share_places("dot", 1.0, keys, 2).tolist() == [0, 1, -1, -1]
-
-
-def test_the_reason_of_groups_is_as_without_diversity(shelf):
-    shelf.write(
-        [DocumentRecord(f"e{i}", None, None, np.array([[9, i]], np.float32), metadata={"x": 1}) for i in range(6)]
-    )
-    options = {"temperature": 0.2, "group_by": Grouping("metadata.x", 3, 1)}
-    plain, diverse = (attend(shelf, EAST, **options, diversity=diversity)[0] for diversity in (None, 0.1))
-    assert (diverse.verdict, diverse.reason, diverse.group_by) == (plain.verdict, plain.reason, plain.group_by)
-    assert plain.verdict.stands == "one"
-
-
-def test_the_reason_of_a_sum_names_no_calibration_that_there_is_not(shelf):
-    (result,) = attend(shelf, WeightedSum([QueryPart(1.0, id="a")]))
-    assert result.reason.endswith("without labels, a weight is no probability of being right.")

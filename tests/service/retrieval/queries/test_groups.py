@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import tempfile
@@ -17,19 +16,14 @@ from hypothesis import strategies as st
 
 from attention.lookup import Limits
 from service.retrieval import InvalidContent
-from service.retrieval.queries import Grouping, Options, ValueRange, attend_collection
+from service.retrieval.queries import Grouping, ValueRange
 from service.storage import DocumentRecord
-from tests.service.retrieval.making import opened
+from tests.service.retrieval.making import attend, opened
 
 VALUES = [None, True, False, "a", "b", "2020-02-03", "2021-05-06T07:00:00Z", 1, 1.0, 2, -3.5, 2**64 - 1]
 RANGES = [(-10, 1), (1, 2), (2, None), ("2020-01-01", "2021-01-01"), ("2021-01-01", None)]
 EVEN = {"field": "metadata.even", "operator": "==", "value": True}
 SCANNED = Limits(block_rows=64, exact_max_components=-1)
-
-
-def attend(collection, query, **options):
-    (result,) = asyncio.run(attend_collection(collection, [query], Options(**options), ["/query"]))
-    return result
 
 
 def name(value):
@@ -124,7 +118,7 @@ def test_groups_match_their_definition(seed, scanned):
                     record.id: (of(record.metadata["at"]["x"]), weight)
                     for record, weight in zip(passing, weights.tolist(), strict=True)
                 }
-                result = attend(collection, query, group_by=grouping, **options)
+                (result,) = attend(collection, query, group_by=grouping, **options)
                 check(result.group_by, documents, grouping.groups, label)
         made.store.close()
 
@@ -140,24 +134,8 @@ def shelf(tmp_path):
     made.store.close()
 
 
-ASKED: dict[str, Any] = {"query": np.array([1, 0], np.float32), "temperature": 1.0, "null": False}
-
-
-def test_a_field_that_no_document_has_puts_all_into_one_group(shelf):
-    (group,) = attend(shelf, **ASKED, group_by=Grouping("metadata.none", 10, 2)).group_by.groups
-    assert (group.value, group.documents) == (None, 6)
-    assert group.weight == pytest.approx(1, abs=1e-12)
-    assert [match.id for match in group.matches] == ["d5", "d4"]
-
-
-def test_the_matches_of_a_group_are_those_of_the_answer(shelf):
-    result = attend(shelf, **ASKED, top_k=6, explained=True, group_by=Grouping("metadata.x", 10, 6))
-    matches = {match.id: match for match in result.matches}
-    of_groups = [match for group in result.group_by.groups for match in group.matches]
-    assert len(of_groups) == 6
-    for match in of_groups:
-        assert match.weight == pytest.approx(matches[match.id].weight, abs=1e-12)
-        assert (match.similarity, match.logit) == (matches[match.id].similarity, matches[match.id].logit)
+ASKED: dict[str, Any] = {"temperature": 1.0, "null": False}
+QUERY = np.array([1, 0], np.float32)
 
 
 def test_the_verdict_counts_a_group_as_one_document(tmp_path):
@@ -170,39 +148,27 @@ def test_the_verdict_counts_a_group_as_one_document(tmp_path):
     collection = made.collection("c")
     options = {**ASKED, "group_by": Grouping("metadata.x", 10, 0)}
     with_field = {"field": "metadata.x", "operator": "!=", "value": None}
-    assert attend(collection, **{**options, "group_by": None}, filter=with_field).verdict.stands == "several"
-    result = attend(collection, **options, filter=with_field)
+    assert attend(collection, QUERY, **{**options, "group_by": None}, filter=with_field)[0].verdict.stands == "several"
+    (result,) = attend(collection, QUERY, **options, filter=with_field)
     assert (result.verdict.stands, result.verdict.certain, result.alike) == ("one", True, False)
     assert result.reason.startswith(
         '“metadata.x = "a"” stands out: it has 67 % of the weight and all other documents 33 %.'
     )
     # Half of the documents lack the field: they are no document together.
-    assert attend(collection, **options).verdict.stands == "several"
+    assert attend(collection, QUERY, **options)[0].verdict.stands == "several"
     # On a later page the group still counts.
-    later = attend(collection, **{**options, "group_by": Grouping("metadata.x", 1, 0, after=1)}, filter=with_field)
+    page = {**options, "group_by": Grouping("metadata.x", 1, 0, after=1)}
+    (later,) = attend(collection, QUERY, **page, filter=with_field)
     assert later.verdict.stands == "one"
     # The null key comes first.
-    assert attend(collection, **{**options, "null": 9.0}, filter=with_field).verdict.stands == "none"
+    assert attend(collection, QUERY, **{**options, "null": 9.0}, filter=with_field)[0].verdict.stands == "none"
     made.store.close()
 
 
 def test_groups_of_no_documents_have_weights_alone(shelf):
-    grouped = attend(shelf, **ASKED, group_by=Grouping("metadata.x", 2, 0)).group_by
+    grouped = attend(shelf, QUERY, **ASKED, group_by=Grouping("metadata.x", 2, 0))[0].group_by
     assert [(group.value, group.documents, group.matches) for group in grouped.groups] == [("c", 1, ()), ("b", 2, ())]
     assert grouped.rest_weight > 0
-
-
-def test_groups_use_the_solved_temperature(shelf):
-    options = {**ASKED, "temperature": "auto", "effective_documents": 2.0}
-    result = attend(shelf, **options, top_k=6, group_by=Grouping("metadata.i", 10, 1))
-    assert [group.weight for group in result.group_by.groups] == pytest.approx([m.weight for m in result.matches])
-
-
-def test_at_temperature_0_a_group_without_weight_is_left_out(shelf):
-    options = {**ASKED, "temperature": 0.0}
-    (group,) = attend(shelf, **options, group_by=Grouping("metadata.x", 10, 3)).group_by.groups
-    assert (group.value, group.weight, group.documents) == ("c", 1, 1)
-    assert attend(shelf, **{**options, "null": 9.0}, group_by=Grouping("metadata.x", 10, 3)).group_by.groups == []
 
 
 def test_a_list_or_an_object_has_no_group(shelf):
@@ -213,24 +179,8 @@ def test_a_list_or_an_object_has_no_group(shelf):
     shelf.write(records)
     for ranges in (None, [ValueRange(0, None)]):
         with pytest.raises(InvalidContent, match=r"metadata.y is a list or an object in 2 of the documents that pass"):
-            attend(shelf, **ASKED, group_by=Grouping("metadata.y", 10, 3, ranges))
+            attend(shelf, QUERY, **ASKED, group_by=Grouping("metadata.y", 10, 3, ranges))
     condition = {"field": "metadata.i", "operator": ">=", "value": 0}
-    (group,) = attend(shelf, **ASKED, filter=condition, group_by=Grouping("metadata.y", 10, 3)).group_by.groups
+    (result,) = attend(shelf, QUERY, **ASKED, filter=condition, group_by=Grouping("metadata.y", 10, 3))
+    (group,) = result.group_by.groups
     assert (group.value, group.documents) == (None, 6)
-
-
-@pytest.mark.parametrize(
-    ("bounds", "message"),
-    [
-        ([(None, None)], "wanted a range with a bound"),
-        ([("then", None)], "a bound is a number or an ISO 8601 date"),
-        ([(1, "2020-01-01")], "one bound is a number and the other a date"),
-        ([(2, 2)], "no value is from 2 up to 2"),
-        ([("2021-01-01", "2020-01-01")], "no value is from 2021-01-01"),
-        ([(0, 3), (2, 5)], "the range from 2 overlaps the one from 0 up to 3"),
-        ([(None, 3), (None, 1)], "overlaps"),
-    ],
-)
-def test_invalid_ranges_are_refused(bounds, message):
-    with pytest.raises(InvalidContent, match=message):
-        Grouping("metadata.x", 10, 3, [ValueRange(low, high) for low, high in bounds])

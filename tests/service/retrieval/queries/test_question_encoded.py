@@ -6,29 +6,15 @@ import asyncio
 from itertools import product
 
 import numpy as np
-import pytest
 
 from attention.lookup import Evidence, Verdict
 from service.encoding import Encoders
-from service.retrieval import InvalidContent
-from service.retrieval.queries.question import EncodedQuery, check_readable, encode_queries
+from service.retrieval.queries.question import EncodedQuery, check_readable
 from service.storage import CollectionRecord, CollectionSettings
 
 QUERY = np.array([3, 4], np.float32)
 UNKNOWN = EncodedQuery("猫?", QUERY, 1, words_unknown=True)
 RECORD = CollectionRecord(1, "c", CollectionSettings("dot", 0.25, dimension=2), documents=3)
-
-
-def test_a_text_asks_for_an_encoder_and_the_first_one_is_pointed_at():
-    with pytest.raises(InvalidContent, match="has no encoder: send the query as a vector") as refused:
-        asyncio.run(encode_queries(Encoders(), RECORD, [QUERY, "a text", "another"], ["/0", "/1", "/2"]))
-    assert [flaw.pointer for flaw in refused.value.flaws] == ["/1"]
-
-
-def test_a_vector_is_the_query_and_has_no_tokens():
-    (query,) = asyncio.run(encode_queries(Encoders(), RECORD, [QUERY], ["/0"]))
-    assert query.sent is query.vector is QUERY
-    assert (query.unknown_tokens, query.words_unknown) == (None, False)
 
 
 def test_without_an_encoder_no_question_is_refused_for_its_words():

@@ -17,11 +17,11 @@ from service.retrieval import InvalidContent
 from service.retrieval.collections import Collection
 from service.retrieval.collections import snapshot as columns
 from service.retrieval.collections import snapshot as snapshots
-from service.retrieval.queries import Options, attend_collection, sweep_collection
+from service.retrieval.queries import Options, attend_collection
 from service.retrieval.queries import terms as words
 from service.retrieval.queries.terms import build_terms, prepare_terms
 from service.storage import Comparison, DocumentRecord
-from tests.service.retrieval.making import opened
+from tests.service.retrieval.making import attend, opened
 
 MANY, WIDTH = 3000, 8
 RECENT = {"field": "metadata.year", "half_life": 7.0}
@@ -63,11 +63,6 @@ def few(tmp_path: Any) -> Iterator[Collection]:
     catalogue = opened(tmp_path, documents(40))
     yield catalogue.collection("c")
     catalogue.store.close()
-
-
-def attended(collection: Collection, queries: list[Any], **options: Any) -> Any:
-    pointers = [f"/queries/{i}" for i in range(len(queries))]
-    return asyncio.run(attend_collection(collection, queries, Options(**options), pointers))
 
 
 @pytest.mark.parametrize("temperature", [0.02, 0.1, 2.0])
@@ -116,64 +111,12 @@ def test_queries_of_one_request_share_one_bias(many: Collection) -> None:
         assert build_terms(["word1"], 0.1, None)(snapshot)[0] is not words[0]
 
 
-def test_requests_share_a_soft_filter_until_its_instant_passes_a_date(few: Collection) -> None:
-    hour = 3_600_000_000
-    week = {"filter": {"field": "metadata.at", "operator": ">=", "value": {"datetime": "now-1h"}}, "addend": 1}
-    dated = [DocumentRecord(str(i), None, i, keys(1), metadata={"at": f"1970-01-01T0{i}:00Z"}) for i in (1, 3)]
-    few.write(dated)
-    biases = []
-    for now in (3 * hour, 4 * hour, 4 * hour + 1, 9 * hour, 10 * hour):
-        with few.snapshot() as snapshot:
-            (added,) = build_terms([np.ones(WIDTH)], None, week, now=now)(snapshot)
-            assert added is not None
-            biases.append(added.bias)
-    assert biases[0] is biases[1]
-    assert biases[1] is not biases[2] is biases[3] is biases[4]
-
-
-def test_a_bias_follows_the_documents_after_a_write(few: Collection) -> None:
-    for year in (2000, 2100):
-        few.write([DocumentRecord("new", "word0", 0, keys(1), metadata={"year": year})])
-        for text, weight in (("word0", 0.1), (None, 0)):
-            with few.snapshot() as snapshot:
-                (added,) = build_terms([text], weight, RECENT)(snapshot)
-                assert added is not None
-                assert added.bias.view is snapshot.view
-                lines = added.explain(snapshot.view.numbers())
-            assert [line[-1]["addend"] for line in lines][-1] == 0
-            assert lines[0][-1]["addend"] == pytest.approx(-np.log(2) * (year - 1900) / 7.0)
-
-
-def test_attend_and_sweep_say_the_same_and_explain_it(few: Collection) -> None:
-    query, temperatures = keys(1)[0], [0.05, 1.0, 0.0]
-    for temperature in temperatures:
-        options = {"temperature": temperature, "bias": [RECENT, SOFT], "top_k": 40, "null": 0.3}
-        (result,) = attended(few, [query], explained=True, filter=SOFT["filter"], **options)
-        (plain,) = attended(few, [query], filter=SOFT["filter"], allow_missing=True, **options)
-        swept = asyncio.run(sweep_collection(few, query, [temperature], Options(filter=SOFT["filter"], **options)))
-        weights = {
-            match.document.id: weight
-            for match, weight in zip(swept.matches, swept.temperatures[0].weights, strict=True)
-        }
-        assert {match.id: match.weight for match in result.matches} == pytest.approx(weights, abs=1e-12)
-        assert [match.weight for match in plain.matches] == [match.weight for match in result.matches]
-        assert [match.addends for match in plain.matches] == [None] * 20
-        assert result.full_text is None
-        for match in result.matches:
-            year, soft = match.addends
-            assert (year["of"], year["field"], year["value"]) == ("bias", "metadata.year", 1900 + int(match.id))
-            assert soft == {"of": "bias", "passes": True, "addend": 0.7}
-            if temperature:
-                logit = match.similarity / temperature + year["addend"] + soft["addend"]
-                assert logit == pytest.approx(match.logit, abs=1e-9)
-
-
 def test_at_temperature_0_ties_share_by_their_addends(tmp_path: Any) -> None:
     tied = [DocumentRecord(str(i), None, i, np.ones((1, 2), np.float32), metadata={"stars": i}) for i in range(4)]
     worse = DocumentRecord("worse", None, 0, np.zeros((1, 2), np.float32), metadata={"stars": 100})
     catalogue = opened(tmp_path, [*tied, worse])
     prior = {"field": "metadata.stars", "scale": "log"}
-    (result,) = attended(catalogue.collection("c"), [np.ones(2)], temperature=0, bias=prior, explained=True)
+    (result,) = attend(catalogue.collection("c"), np.ones(2), temperature=0, bias=prior, explained=True)
     assert {match.id: match.weight for match in result.matches} == pytest.approx(
         {"3": 1 / 2, "2": 1 / 3, "1": 1 / 6, "worse": 0}
     )
@@ -185,70 +128,16 @@ def test_at_temperature_0_ties_share_by_their_addends(tmp_path: Any) -> None:
     catalogue.store.close()
 
 
-def test_the_largest_number_is_of_documents_that_can_be_attended_to(few: Collection) -> None:
-    few.write([DocumentRecord("future", None, 0, np.zeros((0, WIDTH), np.float32), metadata={"year": 3000})])
-    few.write([DocumentRecord("gone", None, 0, keys(1), metadata={"year": 2500})])
-    few.delete(ids=["gone"])
-    small = {"field": "metadata.year", "operator": "<", "value": 1910}
-    (result,) = attended(few, [keys(1)[0]], bias=RECENT, explained=True, filter=small)
-    for match in result.matches:
-        assert match.addends[0]["addend"] == pytest.approx(-np.log(2) * (1939 - 1900 - int(match.id)) / 7.0)
-
-
 def test_an_older_version_keeps_its_own_bias(few: Collection) -> None:
     with few.snapshot() as before:
         few.write([DocumentRecord("new", "word0", 0, keys(1), metadata={"year": 2500})])
-        (later,) = attended(few, [keys(1)[0]], bias=RECENT, explained=True, top_k=1)
+        (later,) = attend(few, keys(1)[0], bias=RECENT, explained=True, top_k=1)
         (added,) = build_terms(["word0"], 1.0, RECENT)(before)
         assert added is not None
         lines = added.explain(before.view.numbers())
         assert added.count_containing(None) == 8
     assert later.matches[0].addends[0]["addend"] == 0
     np.testing.assert_allclose([line[1]["addend"] for line in lines], -np.log(2) * (39 - np.arange(40)) / 7.0)
-
-
-def test_a_field_that_is_too_large_is_refused(few: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(columns, "MIN_CACHE_BYTES", 100)
-    monkeypatch.setattr(columns, "CACHE_BYTES_PER_DOCUMENT", 1)
-    monkeypatch.setattr(snapshots, "MAX_COLUMN_BYTES", 100)
-    with pytest.raises(InvalidContent, match="take more than 100 bytes") as refused:
-        attended(few, [keys(1)[0]], bias=RECENT)
-    assert refused.value.flaws[0].pointer == "/bias"
-
-
-@pytest.mark.parametrize(
-    ("options", "pointer", "message"),
-    [
-        ({"full_text": 0.1}, "/full_text", "a vector has no words"),
-        ({"bias": RECENT, "temperature": "auto"}, "/temperature", "give a number"),
-        ({"bias": RECENT, "normaliser": "sparsemax"}, "/normaliser", "for softmax"),
-        ({"bias": {}}, "/bias", "one of filter, half_life"),
-    ],
-)
-def test_invalid_addends_are_refused_before_any_reading(
-    few: Collection, options: dict[str, Any], pointer: str, message: str
-) -> None:
-    with pytest.raises(InvalidContent, match=message) as refused:
-        attended(few, [keys(1)[0]], **options)
-    assert refused.value.flaws[0].pointer == pointer
-    nothing = {name: 0 if name == "full_text" else [] if name == "bias" else query for name, query in options.items()}
-    assert len(attended(few, [keys(1)[0]], **nothing)) == 1
-
-
-@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (1, 0, 2)])
-def test_terms_that_cancel_leave_the_rest_exact(few: Collection, order: tuple[int, ...]) -> None:
-    large, small = {"field": "metadata.large", "factor": 1}, {"field": "metadata.small", "factor": 3}
-    terms = [large, small, large | {"factor": -1}]
-    few.write(
-        [
-            DocumentRecord(name, "word0", 0, keys(1), metadata={"large": 1e17, "small": x})
-            for name, x in (("a", 1), ("b", 0))
-        ]
-    )
-    (result,) = attended(few, [keys(1)[0]], bias=[terms[i] for i in order], top_k=50, null=False, temperature=1.0)
-    logits = {match.id: match.logit - match.similarity for match in result.matches}
-    assert logits["a"] == pytest.approx(3, abs=1e-12)
-    assert logits["b"] == pytest.approx(0, abs=1e-12)
 
 
 def test_a_cached_bias_holds_no_reference_to_its_columns(few: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -263,12 +152,12 @@ def test_a_cached_bias_holds_no_reference_to_its_columns(few: Collection, monkey
         return terms
 
     monkeypatch.setattr(snapshots.Snapshot, "columns", watched)
-    (terms,) = attended(few, [keys(1)[0]], bias=[RECENT, SOFT], explained=True)
+    (terms,) = attend(few, keys(1)[0], bias=[RECENT, SOFT], explained=True)
     assert terms.matches[0].addends[0]["field"] == "metadata.year"
     gc.collect()
     assert len(read) == 1
     assert read[0]() is None
-    attended(few, [keys(1)[0]], bias=[RECENT, SOFT])
+    attend(few, keys(1)[0], bias=[RECENT, SOFT])
     assert len(read) == 1
 
 
