@@ -26,14 +26,13 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SQLiteStore]:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of two megabytes, where this user may mount one."""
+def small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A file system of two megabytes, or of the parameter's, where this user may mount one."""
     mounted = tmp_path / "disk"
     mounted.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={getattr(request, 'param', 2)}m", "tmpfs", str(mounted)]
     try:
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(mounted)], check=True, capture_output=True
-        )
+        subprocess.run(command, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("no small file system can be mounted here")
     yield mounted

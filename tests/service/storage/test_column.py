@@ -14,7 +14,7 @@ from service.storage import Comparison, Store, decode_scalar
 from service.storage.column import TextArray
 from service.storage.fields import encode_value
 from tests.service.storage.making import collection, document
-from tests.service.storage.meaning import ORDERS, SCALARS, TEXTS, instants, lists, ordered, passes, scalars, texts
+from tests.service.storage.meaning import ORDERS, TEXTS, instants, lists, ordered, passes, scalars, texts
 from tests.thorough import examples
 
 field = st.just("metadata.x")
@@ -52,24 +52,6 @@ def test_a_column_agrees_with_the_stored_field(
 @given(st.lists(st.text("ab\n", max_size=5), unique=True), st.text("ab", max_size=3))
 def test_texts_are_searched_one_by_one(texts: list[str], part: str) -> None:
     assert list(TextArray(texts).containing(part.encode())) == [i for i, text in enumerate(texts) if part in text]
-
-
-def test_a_column_of_everything_and_one_of_nothing(shared: Store) -> None:
-    documents = [document(str(i), metadata={"x": element}) for i, element in enumerate([*SCALARS, SCALARS])]
-    number = collection(shared, documents)
-    with shared.reading() as reader:
-        full, empty = reader.column(number, "x"), reader.column(number, "no such field")
-    assert full is not None
-    assert empty is not None
-    assert len(full.present) == len(SCALARS)  # one of them is null, and there is the list
-    assert full.nbytes > empty.nbytes > 0
-    for scalar in SCALARS[1:]:
-        assert len(full.rows(Comparison("metadata.x", "==", scalar))) >= 1
-        assert not len(empty.rows(Comparison("metadata.x", "in", [scalar])))
-    with pytest.raises(ValueError, match="not !="):
-        full.rows(Comparison("metadata.x", "!=", 1))
-    with shared.writing() as writer:
-        writer.delete_collection("c")
 
 
 @pytest.mark.parametrize("ignore_case", [False, True])

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from service.storage import Comparison, FieldFacts, FieldValue, Kind, Store
+from service.storage import FieldFacts, FieldValue, Kind, Store
 from tests.service.storage import meaning
 from tests.service.storage.making import collection, document
 from tests.thorough import examples
 
 TYPES = {int: "integer", float: "number", str: "text", bool: "boolean", type(None): "null"}
-FOUR = [1, 1.0, "1", True]
 
 
 def held(value: Any) -> Any:
@@ -110,47 +108,6 @@ def paths(value: Any) -> set[str]:
 def store_number(store: Store) -> int:
     with store.reading() as reader:
         return len(reader.collections())
-
-
-def test_four_values_that_look_alike_are_four(store: Store) -> None:
-    number = collection(store, [document(str(i), metadata={"x": value}) for i, value in enumerate([*FOUR, 1, None])])
-    with store.reading() as reader:
-        facts, other = reader.field_facts(number, ["x", "y"], values=10)
-    assert facts.types == ("integer", "number", "text", "boolean")
-    assert (facts.count, facts.distinct, facts.min, facts.max) == (5, 4, 1, 1)
-    assert [(value.value, type(value.value), value.count) for value in facts.values] == [
-        (1, int, 2),
-        (True, bool, 1),
-        (1.0, float, 1),
-        ("1", str, 1),
-    ]
-    assert other == FieldFacts()
-
-
-def test_a_repeated_element_counts_once_and_a_list_is_not_a_value(store: Store) -> None:
-    number = collection(
-        store,
-        [
-            document("a", metadata={"x": ["cats", "cats", None]}),
-            document("b", metadata={"x": "cats"}),
-            document("c", metadata={"x": []}),
-        ],
-    )
-    with store.reading() as reader:
-        (facts,) = reader.field_facts(number, ["x"], values=10)
-        (few,) = reader.field_facts(number, ["x"], condition=Comparison("id", ">", "a"), values=10)
-    assert facts == FieldFacts(
-        ("text", "null", "list"), 3, 2, "cats", "cats", (FieldValue("cats", 2), FieldValue(None, 1))
-    )
-    assert few == FieldFacts(("text", "list"), 2, 1, "cats", "cats", (FieldValue("cats", 1),))
-
-
-@pytest.mark.parametrize("name", meaning.NAMES)
-def test_any_name_of_a_field_is_listed(store: Store, name: str) -> None:
-    number = collection(store, [document("a", metadata={name: 1})])
-    with store.reading() as reader:
-        assert reader.field_names(number, limit=2) == [name]
-        assert reader.field_facts(number, [name])[0].count == 1
 
 
 def test_kinds_are_those_of_documents_that_are_there(store: Store) -> None:

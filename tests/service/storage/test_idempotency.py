@@ -61,17 +61,6 @@ def test_a_write_that_was_answered_is_not_done_again(store: Store) -> None:
     assert ids(store, number) == ["a"]
 
 
-def test_a_stored_answer_is_found_after_a_restart(tmp_path) -> None:
-    with SQLiteStore.open(tmp_path) as store:
-        number = collection(store)
-        write(store, number, "a")
-    with SQLiteStore.open(tmp_path) as store:
-        with pytest.raises(WriteAnswered) as answered:
-            store.refuse_answered(ASKED)
-        assert answered.value.answer == ANSWER
-        assert list(store.check()) == []
-
-
 def test_another_request_under_the_same_key_is_refused(store: Store) -> None:
     number = collection(store)
     write(store, number, "a")
@@ -157,12 +146,6 @@ def test_one_of_two_waiting_writers_with_one_key_writes(store: Store) -> None:
         thread.join()
     assert sorted(outcomes, key=str) == [WriteAnswered, None]
     assert len(ids(store, number)) == 1
-
-
-def test_a_write_without_a_name_keeps_nothing(store: Store) -> None:
-    with store.writing(None) as writer:
-        writer.keep_answer(None, 1)
-    assert kept(store) == []
 
 
 @pytest.mark.parametrize("change", ["status = 200", "answer = request", "request = answer"])

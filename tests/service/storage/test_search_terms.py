@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +9,7 @@ from hypothesis import strategies as st
 
 from service.storage import InvalidSearch, SearchTerm, Store, parse_search
 from tests.service.storage.making import collection, document
+from tests.service.storage.test_storage_ranks import bm25
 from tests.thorough import examples
 
 WORDS = ["cat", "cats", "catalogue", "dog", "the"]
@@ -36,21 +35,6 @@ def count(key: str | None, term: Term) -> int:
     return sum(tokens[i : i + len(words)] == words for i in range(len(tokens)))
 
 
-def bm25(texts: list[str | None], search: list[Term]) -> dict[int, float]:
-    """Return the BM25 of documents with any of the terms: each has its own frequency and its own documents."""
-    lengths = [len((text or "").split()) for text in texts]
-    ranks: dict[int, float] = {}
-    for term in search:
-        counts = [count(text, term) for text in texts]
-        containing = sum(number > 0 for number in counts)
-        rarity = max(math.log((len(texts) - containing + 0.5) / (containing + 0.5)), 1e-6)
-        for i, number in enumerate(counts):
-            if number:
-                length = 0.25 + 0.75 * lengths[i] * len(texts) / sum(lengths)
-                ranks[i] = ranks.get(i, 0.0) + rarity * number * 2.2 / (number + 1.2 * length)
-    return ranks
-
-
 @settings(max_examples=examples(80), deadline=None)
 @given(st.lists(keys, min_size=1, max_size=12), st.lists(terms, min_size=1, max_size=4, unique_by=written))
 def test_phrases_and_prefixes_rank_as_words_do(shared: Store, texts: list[str | None], search: list[Term]) -> None:
@@ -61,7 +45,7 @@ def test_phrases_and_prefixes_rank_as_words_do(shared: Store, texts: list[str | 
         rows, ranks = store_search.ranks(parse_search(" ".join(map(written, search))))
     with shared.writing() as writer:
         writer.delete_collection("c")
-    expected = {existing[f"d{i}"]: rank for i, rank in bm25(texts, search).items()}
+    expected = bm25({existing[f"d{i}"]: text for i, text in enumerate(texts)}, search, count)
     assert rows.tolist() == sorted(expected)
     assert (ranks > 0).all()
     if store_search.ranking == "bm25":

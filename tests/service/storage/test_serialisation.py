@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.storage import Comparison, DocumentsRepeated, SQLiteStore, Store, Unstorable, WidthMismatch
+from service.storage import Comparison, SQLiteStore, Store, Unstorable, WidthMismatch
 from service.storage.fields import paths
 from tests.service.storage.making import collection, document, plain
 from tests.service.storage.meaning import readings
@@ -133,16 +133,8 @@ def test_a_path_differs_from_a_name_with_a_dot(store: Store) -> None:
     assert found("metadata.loc", ">=", "") == ""
 
 
-def test_an_id_twice_in_one_call_writes_nothing(store: Store) -> None:
-    number = collection(store)
-    with store.writing() as writer, pytest.raises(DocumentsRepeated, match="'a'"):
-        writer.upsert(number, [document("a", 1), document("b"), document("a", 2)])
-    with store.reading() as reader:
-        assert reader.count(number) == 0
-
-
-def test_widths_come_from_the_first_write_that_commits(store: Store) -> None:
-    number = collection(store)
+def test_widths_come_from_the_first_keys_whose_write_commits(store: Store) -> None:
+    number = collection(store, [document("none", keys=np.zeros((0, 3)), value_vector=None)])
 
     def two_widths() -> None:
         with store.writing() as writer:

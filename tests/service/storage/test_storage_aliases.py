@@ -19,11 +19,9 @@ from service.storage import (
     CollectionMissing,
     SQLiteStore,
     Store,
-    backup,
     copy_aliases,
-    restore,
 )
-from tests.service.storage.making import SETTINGS, collection, document
+from tests.service.storage.making import SETTINGS, collection
 from tests.thorough import examples
 
 
@@ -35,56 +33,6 @@ def aliases(store: Store) -> dict[str, str]:
 def put(store: Store, alias: str, name: str) -> str | None:
     with store.writing() as writer:
         return writer.put_alias(alias, name)
-
-
-def test_an_alias_is_created_moved_and_deleted(store: Store) -> None:
-    collection(store, [document("a")], "one")
-    collection(store, name="two")
-    assert put(store, "current", "one") is None
-    assert put(store, "Before", "one") is None
-    assert put(store, "current", "two") == "one"
-    assert put(store, "current", "two") == "two"
-    with store.reading() as reader:
-        assert reader.aliases() == [("Before", "one"), ("current", "two")]
-    with store.writing() as writer:
-        assert writer.delete_alias("current") == "two"
-    with pytest.raises(AliasMissing, match="there is no alias 'current'"), store.writing() as writer:
-        writer.delete_alias("current")
-    assert aliases(store) == {"Before": "one"}
-    with store.reading() as reader:
-        assert [record.name for record in reader.collections()] == ["one", "two"]
-
-
-def test_a_name_is_of_a_collection_or_of_an_alias(store: Store) -> None:
-    collection(store, name="one")
-    put(store, "current", "one")
-    with pytest.raises(CollectionExists, match="'one'"):
-        put(store, "one", "one")
-    with pytest.raises(CollectionMissing):
-        put(store, "other", "current")
-    with pytest.raises(CollectionMissing):
-        put(store, "other", "none")
-    with store.writing() as writer:
-        with pytest.raises(AliasExists, match="'current' is an alias"):
-            writer.create_collection("current", SETTINGS)
-        writer.create_collection("two", SETTINGS)  # the refusal left nothing half-written
-    with store.reading() as reader:
-        assert [record.name for record in reader.collections()] == ["one", "two"]
-    assert aliases(store) == {"current": "one"}
-
-
-def test_the_aliases_of_a_deleted_collection_are_deleted_with_it(store: Store) -> None:
-    collection(store, name="one")
-    collection(store, name="two")
-    for alias, name in (("a", "one"), ("b", "one"), ("c", "two")):
-        put(store, alias, name)
-    with store.writing() as writer:
-        writer.delete_collection("one")
-        writer.create_collection("a", SETTINGS)
-    assert aliases(store) == {"c": "two"}
-    collection(store, name="one")
-    assert aliases(store) == {"c": "two"}
-    assert list(store.check()) == []  # type: ignore[attr-defined]
 
 
 def test_an_alias_that_was_changed_on_disk_is_reported_and_not_used(tmp_path: Path) -> None:
@@ -100,18 +48,6 @@ def test_an_alias_that_was_changed_on_disk_is_reported_and_not_used(tmp_path: Pa
             reader.aliases()
         (line,) = store.check()
         assert "alias 'current' is damaged" in line
-
-
-def test_a_backup_holds_the_aliases(tmp_path: Path) -> None:
-    with SQLiteStore.open(tmp_path / "first") as store:
-        collection(store, name="one")
-        put(store, "current", "one")
-        with backup(store) as copy, (tmp_path / "backup").open("wb") as file:
-            file.writelines(copy.chunks())
-    with (tmp_path / "backup").open("rb") as file:
-        restore(file, tmp_path / "second")
-    with SQLiteStore.open(tmp_path / "second") as store:
-        assert aliases(store) == {"current": "one"}
 
 
 def test_aliases_are_copied_with_their_collections(store: Store, tmp_path: Path) -> None:

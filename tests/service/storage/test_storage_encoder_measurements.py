@@ -19,13 +19,6 @@ def test_stored_measurements_are_read_and_replaced(store: Store) -> None:
     assert store.measured_encoders() == ["nomic", "other"]
 
 
-def test_measurements_remain_after_a_restart(tmp_path) -> None:
-    with SQLiteStore.open(tmp_path) as store:
-        store.keep_encoder_measurements("nomic", *MEASURED)
-    with SQLiteStore.open(tmp_path) as store:
-        assert store.encoder_measurements("nomic") == MEASURED
-
-
 def test_a_copy_of_a_store_has_it(store: Store, tmp_path) -> None:
     store.keep_encoder_measurements("nomic", *MEASURED)
     with SQLiteStore.open(tmp_path / "copy") as target:

@@ -11,13 +11,18 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from service.storage import Comparison, SQLiteStore
-from tests.service.storage.making import SETTINGS, document, plain
+from service.storage import Comparison, DocumentRecord, SQLiteStore
+from tests.service.storage.making import SETTINGS, WIDTH, document, plain
 from tests.thorough import examples
 
 names = st.sampled_from(["one", "two"])
 ids = st.sampled_from(list("abcdef"))
 batches = st.dictionaries(ids, st.integers(0, 5), min_size=1, max_size=4)
+
+
+def made(identity: str, seed: int) -> DocumentRecord:
+    """Return a document of no key, one, or two."""
+    return document(identity, seed, keys=np.full((seed % 3, WIDTH), seed, np.float32))
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -56,8 +61,11 @@ class StoreMachine(RuleBasedStateMachine):
             with self.store.writing() as writer:
                 number = writer.collection(name).id
                 deleted = writer.delete_ids(number, sorted(superseded))
-                change = writer.upsert(number, [document(identity, seed) for identity, seed in batch.items()])
-                new, removed = {(number, row) for row in change.added.tolist()}, np.union1d(change.removed, deleted)
+                records = [made(identity, seed) for identity, seed in batch.items()]
+                change = writer.upsert(number, records)
+                removed = np.union1d(change.removed, deleted)
+                pairs = zip(change.added.tolist(), records, strict=True)
+                new = {(number, row + i) for row, record in pairs for i in range(record.rows)}
                 writer.after_commit(lambda: self._published(name, change.added, removed, new))
                 if fails:
                     raise InterruptedError
@@ -100,9 +108,12 @@ class StoreMachine(RuleBasedStateMachine):
                 number = reader.collection(name).id
                 assert reader.count(number) == len(expected)
                 assert [plain(record) for record in reader.page(number)] == [
-                    plain(document(identity, seed)) for identity, seed in sorted(expected.items())
+                    plain(made(identity, seed)) for identity, seed in sorted(expected.items())
                 ]
                 assert set(reader.rows_where(number).tolist()) == self.rows[name]
+                keys = sum(len(batch.numbers) for batch in reader.vectors(number))
+                assert keys == sum(len(made(identity, seed).keys) for identity, seed in expected.items())
+                assert reader.collection(name).keyless == sum(seed % 3 == 0 for seed in expected.values())
                 words = reader.search(number).full_text("key", 10)
                 assert [row.id for row in words.rows] == sorted(expected)
 
@@ -125,6 +136,7 @@ class InSQLite(StoreMachine):
         return SQLiteStore.open(Path(self.directory.name))
 
     def teardown(self) -> None:
+        assert list(self.store.check()) == []
         super().teardown()
         self.directory.cleanup()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,19 +23,23 @@ writes = st.lists(
 questions = st.lists(st.sampled_from([*WORDS, "the", "cow"]), min_size=1, max_size=4, unique=True)
 
 
-def bm25(texts: dict[int, str | None], question: list[str]) -> dict[int, float]:
-    """Return BM25 scores of documents with any of the words, by the formula; FTS5 has a minimum for frequent words."""
+def count_words(text: str | None, word: str) -> int:
+    return (text or "").split().count(word)
+
+
+def bm25(
+    texts: dict[int, str | None], question: list[Any], count: Callable[[str | None, Any], int] = count_words
+) -> dict[int, float]:
+    """Return BM25 scores of documents with any of the terms, by the formula; FTS5 has a minimum for frequent ones."""
     k1, b, least = 1.2, 0.75, 1e-6
-    counts = {row: Counter((text or "").split()) for row, text in texts.items()}
-    mean = sum(count.total() for count in counts.values()) / max(len(counts), 1)
+    lengths = {row: len((text or "").split()) for row, text in texts.items()}
     ranks: dict[int, float] = {}
-    for word in question:
-        n = sum(word in count for count in counts.values())
-        idf = max(math.log((len(counts) - n + 0.5) / (n + 0.5)), least)
-        for row, count in counts.items():
-            if tf := count[word]:
-                part = tf * (k1 + 1) / (tf + k1 * (1 - b + b * count.total() / mean))
-                ranks[row] = ranks.get(row, 0.0) + idf * part
+    for term in question:
+        counts = {row: number for row, text in texts.items() if (number := count(text, term))}
+        idf = max(math.log((len(texts) - len(counts) + 0.5) / (len(counts) + 0.5)), least)
+        for row, tf in counts.items():
+            part = tf * (k1 + 1) / (tf + k1 * (1 - b + b * lengths[row] * len(texts) / sum(lengths.values())))
+            ranks[row] = ranks.get(row, 0.0) + idf * part
     return ranks
 
 

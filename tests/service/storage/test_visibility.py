@@ -6,7 +6,6 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,8 +15,6 @@ from service.storage import (
     DocumentRecord,
     DocumentsExist,
     OutsideFilter,
-    QuotaExceeded,
-    Restriction,
     Store,
     Visibility,
     parse_condition,
@@ -40,6 +37,7 @@ metadata = st.fixed_dictionaries(
         "tags": st.sampled_from([["x"], ["y", "x"], [1], "xy", [], "z"]),
         "year": st.integers(0, 3) | st.just("2026-11-01"),
         "own": st.just({"deep": 1}),
+        "expires": st.sampled_from([None, 4, 5, 6]),
     },
 )
 documents = st.dictionaries(
@@ -54,22 +52,35 @@ def empty(store: Store) -> None:
 
 
 def made(contents: dict[str, tuple[dict[str, Any], str | None]]) -> list[DocumentRecord]:
-    return [document(name, key=key, metadata=fields) for name, (fields, key) in contents.items()]
+    return [
+        document(name, key=key, metadata=fields, expires=fields.get("expires"))
+        for name, (fields, key) in contents.items()
+    ]
 
 
 @settings(max_examples=examples(30), deadline=None)
-@given(documents, st.sampled_from(CONDITIONS), st.sampled_from([None, *CONDITIONS]))
+@given(
+    documents, st.sampled_from([None, *CONDITIONS]), st.sampled_from([None, *CONDITIONS]), st.sampled_from([None, 5])
+)
 def test_a_restricted_reader_equals_a_store_of_its_documents_alone(
-    shared: Store, contents: dict[str, tuple[dict[str, Any], str | None]], condition: Condition, asked: Condition | None
+    shared: Store,
+    contents: dict[str, tuple[dict[str, Any], str | None]],
+    condition: Condition | None,
+    asked: Condition | None,
+    instant: int | None,
 ) -> None:
     empty(shared)
     number = collection(shared, made(contents))
     with shared.reading() as reader:
-        visible = [record.id for record in reader.page(number, condition=condition)]
+        visible = [
+            record.id
+            for record in reader.page(number, condition=condition)
+            if instant is None or record.expires is None or record.expires > instant
+        ]
     alone = collection(shared, made({name: contents[name] for name in visible}), "alone")
     names = [*contents, "none"]
     with shared.reading() as whole:
-        part = whole.seeing(Visibility(condition))
+        part = whole.seeing(Visibility(condition, instant))
         assert [record.id for record in part.page(number)] == visible
         assert part.usage(number) == whole.usage(alone)
         assert part.usage(number, asked) == whole.usage(alone, asked)
@@ -153,29 +164,3 @@ def test_usage_counts_documents_keys_and_bytes(store: Store) -> None:
         assert usage == (2, 1, 2, sum(texts) + 2 * 3 * 4)
         assert reader.usage(number, Comparison("id", "==", "s")) == (1, 0, 2, 1 + 1 + 1 + 2 + 2 * 3 * 4)
         assert reader.usage(number, Comparison("id", "==", "none")) == (0, 0, 0, 0)
-
-
-@pytest.mark.parametrize("condition", [None, A])
-def test_quotas_hold_over_the_collections_of_the_prefixes(store: Store, condition: Condition | None) -> None:
-    tenant = {"tenant": "a"}
-    one, other, foreign = (collection(store, [], name) for name in ("own-1", "own-2", "foreign"))
-    restriction = Restriction(condition, ("own-", "also-"), documents=3)
-
-    def write(number: int, *names: str) -> None:
-        with store.writing(collection=number) as writer:
-            part = writer.seeing(Visibility(condition))
-            part.upsert(number, [document(name, metadata=tenant) for name in names])
-            restriction.check_quotas(part)
-
-    write(one, "1", "2")
-    with store.writing() as writer:
-        writer.upsert(foreign, [document(str(i), metadata=tenant) for i in range(9)])
-        writer.upsert(other, [document("theirs", metadata={"tenant": "b"})])
-    if condition is None:
-        write(one, "1", "2")
-    else:
-        write(other, "3")
-    with pytest.raises(QuotaExceeded, match="may have 3 documents"):
-        write(other, "4")
-    with store.reading() as reader:
-        assert reader.existing(other, ["4"]) == {}

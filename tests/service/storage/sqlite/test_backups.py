@@ -25,7 +25,6 @@ from service.storage import (
     DirectoryUnusable,
     DiskFull,
     SQLiteStore,
-    StoreClosed,
     restore,
 )
 from service.storage import backup as backed_up
@@ -50,6 +49,11 @@ def contents(store: SQLiteStore) -> dict[str, list[Any]]:
 
 def left_in(directory: Path) -> set[str]:
     return {path.name for path in directory.iterdir()} - {"softkv.lock", "softkv.pid"}
+
+
+def list_files(directory: Path) -> list[Path]:
+    """Return all files and directories below a directory."""
+    return sorted(directory.rglob("*"))
 
 
 def test_a_restored_store_equals_the_original(store: SQLiteStore, tmp_path: Path) -> None:
@@ -117,10 +121,12 @@ def test_a_backup_that_was_altered_is_refused_and_leaves_nothing(
     store: SQLiteStore, tmp_path: Path, spoil: Spoil, message: str
 ) -> None:
     collection(store, [document(str(i), i) for i in range(30)])
-    with pytest.raises(BackupDamaged) as refused:
-        restore(io.BytesIO(spoil(copy_of(store))), tmp_path / "new" / "deep")
-    assert message in str(refused.value)
-    assert not (tmp_path / "new").exists()
+    (tmp_path / "notes").write_text("of somebody else")
+    before = list_files(tmp_path)
+    for target in (tmp_path / "new" / "deep", tmp_path):
+        with pytest.raises(BackupDamaged, match=message):
+            restore(io.BytesIO(spoil(copy_of(store))), target)
+        assert list_files(tmp_path) == before
 
 
 @pytest.mark.parametrize(
@@ -152,20 +158,6 @@ def test_a_head_that_no_backup_has_is_refused_by_its_field(
         restore(io.BytesIO(f"{{{fields}}}\n".encode() + content), tmp_path / "new" / "deep")
     assert str(refused.value).isprintable()
     assert len(str(refused.value)) < 200
-    assert not (tmp_path / "new").exists()
-
-
-def test_a_backup_of_another_database_is_refused_whatever_its_checksum(store: SQLiteStore, tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "other") as other:
-        other.execute("PRAGMA application_id = 1936422449")
-        other.execute("PRAGMA user_version = 99")
-        other.execute("CREATE TABLE anything (x)")
-    other.close()
-    content = (tmp_path / "other").read_bytes()
-    with backed_up(store) as made:
-        fields = json.loads(made.header.line())
-    with pytest.raises(DatabaseTooNew):
-        restore(io.BytesIO(with_header(fields, content)), tmp_path / "new" / "deep")
     assert not (tmp_path / "new").exists()
 
 
@@ -223,16 +215,6 @@ def test_a_restore_without_room_leaves_nothing(store: SQLiteStore, small_disk: P
     assert list_files(small_disk) == []
 
 
-def test_a_refused_restore_leaves_the_files_of_its_directory(store: SQLiteStore, tmp_path: Path) -> None:
-    target = tmp_path / "target"
-    target.mkdir()
-    (target / "notes").write_text("of somebody else")
-    before = list_files(tmp_path)
-    with pytest.raises(BackupDamaged):
-        restore(io.BytesIO(copy_of(store)[:-1]), target)
-    assert list_files(tmp_path) == before
-
-
 def test_an_interrupted_restore_leaves_nothing(store: SQLiteStore, tmp_path: Path) -> None:
     class Interrupted(io.BytesIO):
         def read(self, size: int | None = -1, /) -> bytes:
@@ -253,11 +235,6 @@ def test_a_directory_that_cannot_be_locked_is_removed_with_its_parents(store: SQ
     with pytest.raises(DirectoryUnusable, match="File name too long"):
         restore(io.BytesIO(copy_of(store)), target)
     assert list_files(tmp_path) == before
-
-
-def list_files(directory: Path) -> list[Path]:
-    """Return all files and directories below a directory."""
-    return sorted(directory.rglob("*"))
 
 
 def with_header(fields: dict[str, Any], content: bytes) -> bytes:
@@ -292,9 +269,3 @@ def test_a_copy_that_a_killed_process_left_goes_at_the_next_start(tmp_path: Path
     (tmp_path / "softkv.copy-0123").write_bytes(b"half of it")
     with SQLiteStore.open(tmp_path):
         assert "softkv.copy-0123" not in left_in(tmp_path)
-
-
-def test_a_store_that_is_closed_gives_no_backup(store: SQLiteStore) -> None:
-    store.close()
-    with pytest.raises(StoreClosed), backed_up(store):
-        pass

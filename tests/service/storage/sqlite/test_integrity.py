@@ -205,6 +205,29 @@ def test_a_bit_anywhere_in_the_file(tmp_path: Path, sound: bytes) -> None:
     assert named > 10
 
 
+@pytest.fixture
+def moving(tmp_path: Path) -> ReEncoding:
+    """Return the job of a collection that moves to another encoder, in a store that is closed."""
+    with SQLiteStore.open(tmp_path) as store:
+        number = collection(store, documents()[:3])
+        with store.writing() as writer:
+            job = ReEncoding(number, None, "running", None, "old", "new", 0.5, "auto", ("calibration",), 0.0)
+            begun = writer.begin_re_encoding(job, SETTINGS)
+        assert list(store.check()) == []
+        with store.reading() as reader:
+            assert reader.re_encodings() == [begun]
+        return begun
+
+
+@contextmanager
+def altered(directory: Path, statement: str, *values: Any) -> Iterator[SQLiteStore]:
+    """Change the file of a store, and open it again."""
+    with closing(sqlite3.connect(directory / "softkv.sqlite3")) as connection, connection:
+        connection.execute(statement, values)
+    with SQLiteStore.open(directory) as store:
+        yield store
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -217,50 +240,34 @@ def test_a_bit_anywhere_in_the_file(tmp_path: Path, sound: bytes) -> None:
         "shadow = NULL",
     ],
 )
-def test_a_damaged_move_to_another_encoder_has_failed_and_is_named(tmp_path: Path, change: str) -> None:
-    with SQLiteStore.open(tmp_path) as store:
-        number = collection(store, documents()[:3])
-        with store.writing() as writer:
-            job = ReEncoding(number, None, "running", None, "old", "new", 0.5, "auto", ("calibration",), 0.0)
-            begun = writer.begin_re_encoding(job, SETTINGS)
-        assert list(store.check()) == []
-        with store.reading() as reader:
-            assert reader.re_encodings() == [begun]
-        path = store.path
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(f"UPDATE re_encodings SET {change}")
-        connection.execute("INSERT INTO copied_rows VALUES (?, 1, 99)", (begun.shadow,))
-        connection.execute("INSERT INTO copied_rows VALUES (?, 2, 99)", (number,))
-    with SQLiteStore.open(tmp_path) as store:
+def test_a_damaged_move_to_another_encoder_has_failed_and_is_named(
+    tmp_path: Path, moving: ReEncoding, change: str
+) -> None:
+    number = moving.collection
+    with altered(tmp_path, "INSERT INTO copied_rows VALUES (?, 1, 99), (?, 2, 99)", moving.shadow, number):
+        pass
+    with altered(tmp_path, f"UPDATE re_encodings SET {change}") as store:
         with store.reading() as reader:
             read = reader.re_encoding(number)
         assert read is not None
         assert (read.damaged, read.state, read.shadow, read.active) == (True, "failed", None, False)
         named = "\n".join(store.check())
         assert f"the move of collection {number} to another encoder is not what was written" in named
-        assert f"1 documents of the copy {begun.shadow}" in named
+        assert f"1 documents of the copy {moving.shadow}" in named
         assert f"copied to collection {number} for another encoder, and there is no such copy" in named
         with store.writing() as writer:
             writer.save_re_encoding(read.ending("cancelled", 1.0, 3, 0))
             assert [job.state for job in writer.re_encodings()] == ["cancelled"]
 
 
-def test_a_move_that_was_written_before_moves_had_checksums_goes_on(tmp_path: Path) -> None:
-    with SQLiteStore.open(tmp_path) as store:
-        number = collection(store, documents()[:3])
-        with store.writing() as writer:
-            job = ReEncoding(number, None, "running", None, "old", "new", 0.5, "auto", ("calibration",), 0.0)
-            begun = writer.begin_re_encoding(job, SETTINGS)
-        path = store.path
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE re_encodings SET job = json_remove(job, '$.checksum')")
-    with SQLiteStore.open(tmp_path) as store:
+def test_a_move_that_was_written_before_moves_had_checksums_goes_on(tmp_path: Path, moving: ReEncoding) -> None:
+    with altered(tmp_path, "UPDATE re_encodings SET job = json_remove(job, '$.checksum')") as store:
         with store.reading() as reader:
-            assert reader.re_encodings() == [begun]
+            assert reader.re_encodings() == [moving]
         assert list(store.check()) == []
         with store.writing() as writer:
-            writer.save_re_encoding(replace(begun, state="paused"))
-    with closing(sqlite3.connect(path)) as connection:
+            writer.save_re_encoding(replace(moving, state="paused"))
+    with closing(sqlite3.connect(tmp_path / "softkv.sqlite3")) as connection:
         assert connection.execute("SELECT job ->> '$.checksum' FROM re_encodings").fetchone()[0]
 
 
@@ -268,17 +275,11 @@ def test_a_move_that_was_written_before_moves_had_checksums_goes_on(tmp_path: Pa
     ("column", "value"),
     [("state", '"stale"'), ("started", '"x"'), ("drops", "[1]"), ("to", "null"), ("more", "1"), ("done", "true")],
 )
-def test_a_move_without_a_checksum_and_with_other_columns_has_failed(tmp_path: Path, column: str, value: str) -> None:
-    with SQLiteStore.open(tmp_path) as store:
-        number = collection(store, documents()[:3])
-        with store.writing() as writer:
-            job = ReEncoding(number, None, "running", None, "old", "new", 0.5, "auto", ("calibration",), 0.0)
-            writer.begin_re_encoding(job, SETTINGS)
-        path = store.path
-    with closing(sqlite3.connect(path)) as connection, connection:
-        older = f"json_set(json_remove(job, '$.checksum'), '$.{column}', json(?))"
-        connection.execute(f"UPDATE re_encodings SET job = {older}", (value,))
-    with SQLiteStore.open(tmp_path) as store, store.reading() as reader:
+def test_a_move_without_a_checksum_and_with_other_columns_has_failed(
+    tmp_path: Path, moving: ReEncoding, column: str, value: str
+) -> None:
+    older = f"json_set(json_remove(job, '$.checksum'), '$.{column}', json(?))"
+    with altered(tmp_path, f"UPDATE re_encodings SET job = {older}", value) as store, store.reading() as reader:
         assert [job.damaged for job in reader.re_encodings()] == [True]
 
 
@@ -323,7 +324,5 @@ def test_doctor_names_a_bit_in_the_full_text_index(tmp_path: Path) -> None:
 def test_a_setting_that_a_disk_has_changed_is_named(tmp_path: Path, change: str) -> None:
     with SQLiteStore.open(tmp_path) as store, store.writing() as writer:
         writer.create_collection("c", replace(SETTINGS, calibration='{"version":1}'))
-    with closing(sqlite3.connect(tmp_path / "softkv.sqlite3")) as connection, connection:
-        connection.execute(f"UPDATE collections SET {change}")
-    with SQLiteStore.open(tmp_path) as store:
+    with altered(tmp_path, f"UPDATE collections SET {change}") as store:
         assert any("settings" in line for line in store.check())

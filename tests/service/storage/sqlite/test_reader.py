@@ -2,33 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import replace
-
-import numpy as np
-import orjson
-
 from service.storage import Comparison, Store
 from tests.service.storage.making import collection, document
-
-
-def test_vectors_stream_in_row_order_and_keys_stand_in_for_missing_values(store: Store) -> None:
-    keys = np.random.default_rng(3).standard_normal((11, 3)).astype(np.float32)
-    values = -keys
-    number = collection(
-        store,
-        [document(f"{i}", keys=keys[[i]], value_vector=values[i] if i > 5 else None) for i in range(11)],
-    )
-    with store.reading() as reader:
-        batches = list(reader.vectors(number, batch=4))
-    assert [len(batch.numbers) for batch in batches] == [4, 4, 3]
-    assert batches[0].values is None
-    rows = np.concatenate([batch.numbers for batch in batches])
-    assert (np.diff(rows) > 0).all()
-    assert rows.dtype == np.int64
-    np.testing.assert_array_equal(np.concatenate([batch.keys for batch in batches]), keys)
-    stood_in = np.concatenate([batch.keys if batch.values is None else batch.values for batch in batches])
-    np.testing.assert_array_equal(stood_in, np.concatenate([keys[:6], values[6:]]))
 
 
 def test_pages_go_by_code_point_and_each_document_is_seen_once(store: Store) -> None:
@@ -52,37 +27,6 @@ def test_pages_go_by_code_point_and_each_document_is_seen_once(store: Store) -> 
         condition = Comparison("metadata.seed", "==", 1)
         assert reader.count(number, ids=expected, condition=condition) == 2
         assert reader.count(number, condition=Comparison("id", "<", "a")) == 3
-
-
-def test_texts_return_the_stored_json_of_the_written_values(store: Store) -> None:
-    values = [
-        None,
-        True,
-        0,
-        -0.0,
-        1e22,
-        5e-324,
-        2**64 - 1,
-        -(2**63),
-        "",
-        'é😺\u2028\x00"\\',
-        [[], {}],
-        {"a": {"é": [1.5]}},
-    ]
-    written = [replace(document(str(i)), value=value, metadata={"v": i, "n": [1e22]}) for i, value in enumerate(values)]
-    number = collection(store, written)
-    with store.reading() as reader:
-        read = reader.page_of_texts(number, ids=[document.id for document in written])
-        again = reader.texts(number, np.array([document.row for document in read][::-1]))
-    assert again == read[::-1]
-    by_id = {document.id: document for document in read}
-    for stored in written:
-        text = by_id[stored.id]
-        assert repr(json.loads(text.value)) == repr(stored.value)
-        assert json.loads(text.metadata) == stored.metadata
-        whole = orjson.loads(orjson.dumps([orjson.Fragment(text.value), orjson.Fragment(text.metadata)]))
-        assert repr(whole[0]) == repr(stored.value)
-        assert whole[1] == stored.metadata
 
 
 def test_documents_are_looked_up_by_row_and_not_searched_for(store: Store) -> None:

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from service.commands.doctor import examination
-from service.settings import Settings
 from service.storage import LogMissing, SQLiteStore
 from service.storage.sqlite.recovery import log_path
 from tests.service.storage.making import SETTINGS, collection, document
@@ -63,38 +61,21 @@ def refused(path: Path) -> None:
     assert not log_path(path).exists()
 
 
-def test_killed_and_its_log_deleted(tmp_path: Path) -> None:
+@pytest.mark.parametrize("put_back", [True, False])
+def test_a_killed_store_without_its_log_is_refused_until_there_is_one(tmp_path: Path, put_back: bool) -> None:
     write(tmp_path, "killed")
     path = tmp_path / "softkv.sqlite3"
     lost = log_path(path).read_bytes()
     log_path(path).unlink()
     refused(path)
-    (checked,) = (
-        check
-        for step in examination(Settings(host="127.0.0.1", data_dir=tmp_path, encoder="none"))
-        for check in step.run()
-        if check.name == "data directory"
-    )
-    assert checked.state == "broken"
-    assert "is not there" in checked.detail
-    log_path(path).write_bytes(lost)
+    log_path(path).write_bytes(lost if put_back else b"")
     with SQLiteStore.open(tmp_path) as store:
-        assert documents(store) == 500
-
-
-def test_a_store_without_its_log_continues_with_an_empty_one(tmp_path: Path) -> None:
-    write(tmp_path, "killed")
-    path = tmp_path / "softkv.sqlite3"
-    log_path(path).unlink()
-    refused(path)
-    log_path(path).touch()
-    with SQLiteStore.open(tmp_path) as store:
-        assert documents(store) == 0
+        assert documents(store) == (500 if put_back else 0)
         assert store.unclean_shutdown is not None
-        collection(store, [document("a")])
+        collection(store, [document("a")], "other")
     with SQLiteStore.open(tmp_path) as store:
         assert store.unclean_shutdown is None
-        assert documents(store) == 1
+        assert documents(store) == (501 if put_back else 1)
 
 
 def test_the_file_alone_copied_while_it_was_in_use(tmp_path: Path) -> None:

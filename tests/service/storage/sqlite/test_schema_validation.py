@@ -12,11 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from service.commands.doctor import examination
-from service.settings import Settings
 from service.storage import DatabaseAltered, SQLiteStore, restore
 from service.storage.sqlite.full_text import MAX_UNINDEXED
-from service.storage.sqlite.schema.validation import form
 from service.storage.sqlite.schema.version import SCHEMA
 from tests.service.storage.making import collection, document
 
@@ -103,15 +100,6 @@ def test_whatever_is_strange_is_named(path: Path, statements: str, message: str)
     refused(path, message)
 
 
-def test_a_checkup_calls_it_broken(path: Path) -> None:
-    edit(path, EVIL)
-    settings = Settings(host="127.0.0.1", data_dir=path.parent, encoder="none")
-    (step,) = (step for step in examination(settings) if step.name == "data directory")
-    (check_result,) = step.run()
-    assert check_result.state == "broken"
-    assert "trigger 'evil' is not softkv's" in check_result.detail
-
-
 @pytest.mark.parametrize(
     "statements",
     [
@@ -126,20 +114,3 @@ def test_harmless_changes_by_an_operator_are_accepted(path: Path, statements: st
     with SQLiteStore.open(path.parent) as store:
         assert list(store.check()) == []
         collection(store, [document("b")], "another")
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "same"),
-    [
-        ('CREATE TABLE "a" (b TEXT, -- of c\n c "INT" /* d */) STRICT', "CREATE TABLE a(b  TEXT,c INT)STRICT", True),
-        ("CREATE TABLE a (b, c)", "CREATE TABLE a (c, b)", False),
-        ("CREATE TABLE a (b CHECK (b IN ('c')))", "CREATE TABLE a (b CHECK (b IN ('C')))", False),
-        ("CREATE TABLE a (b CHECK (b IN ('c')))", 'CREATE TABLE a (b CHECK (b IN ("c")))', False),
-        ("CREATE TABLE a (b DEFAULT '--' NOT NULL)", "CREATE TABLE a (b DEFAULT '--')", False),
-        ("CREATE TABLE a (b) STRICT", "CREATE TABLE a (b)", False),
-        ("CREATE TABLE a (b, c)", "CREATE TABLE a ([b, c])", False),
-        ("CREATE INDEX a ON b (c)", "CREATE INDEX a ON b (c) WHERE c > 0", False),
-    ],
-)
-def test_forms_of_statements_ignore_irrelevant_differences(first: str, second: str, same: bool) -> None:
-    assert (form(first) == form(second)) is same

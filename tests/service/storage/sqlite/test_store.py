@@ -4,71 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from service.storage import CollectionExists, SQLiteStore, StorageFailed, StoreClosed
+from service.storage import SQLiteStore, StorageFailed, StoreClosed
 from tests.service.storage.making import SETTINGS, collection, document
-
-
-@contextmanager
-def until(stop: threading.Event) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        stop.set()
-
-
-def each_reads_again(have_read: list[threading.Event]) -> None:
-    """Wait for it: on a busy machine a writer may be done before a reader's thread begins."""
-    for again in have_read:
-        again.clear()
-        assert again.wait(60)
-
-
-def test_view_and_snapshot_agree_under_writes(store: SQLiteStore) -> None:
-    number = collection(store)
-    view: frozenset[int] = frozenset()
-    stop, have_read = threading.Event(), [threading.Event() for _ in range(3)]
-
-    def publish(added: frozenset[int], removed: frozenset[int]) -> None:
-        nonlocal view
-        view = view - removed | added
-
-    def write() -> int:
-        with until(stop):
-            for turn in range(100):
-                if turn == 50:
-                    each_reads_again(have_read)
-                with store.writing() as writer:
-                    ids = [f"{turn % 7}", f"{turn % 5} of five"]
-                    change = writer.upsert(number, [document(identity, turn) for identity in ids])
-                    added, removed = frozenset(change.added.tolist()), frozenset(change.removed.tolist())
-                    writer.after_commit(partial(publish, added, removed))
-                with store.reading(gather=lambda: view) as reader:
-                    seeds = {document.metadata["seed"] for document in reader.page(number, ids=ids)}
-                assert seeds == {turn}, "a read after the acknowledgement sees the write"
-        return turn
-
-    def read(again: threading.Event) -> int:
-        times = 0
-        while not stop.is_set():
-            with store.reading(gather=lambda: view) as reader:
-                assert frozenset(reader.rows_where(number).tolist()) == reader.gathered
-                assert frozenset(reader.rows_where(number).tolist()) == reader.gathered
-            times += 1
-            again.set()
-        return times
-
-    with ThreadPoolExecutor(4) as pool:
-        readers = [pool.submit(read, again) for again in have_read]
-        assert pool.submit(write).result() == 99
-        assert all(reader.result() > 0 for reader in readers)
 
 
 def test_no_reader_begins_between_a_commit_and_its_callbacks(store: SQLiteStore) -> None:
@@ -203,14 +145,6 @@ def test_more_readers_at_once_than_connections_are_kept(store: SQLiteStore) -> N
         assert [future.result() for future in [pool.submit(read) for _ in range(20)]] == [1] * 20
 
 
-def test_written_documents_remain_after_reopening(tmp_path: Path) -> None:
-    with SQLiteStore.open(tmp_path) as store:
-        number = collection(store, [document("a", 1)])
-    with SQLiteStore.open(tmp_path) as store, store.reading() as reader:
-        assert reader.collection("c").id == number
-        assert reader.count(number) == 1
-
-
 def test_a_closed_store_reports_that_it_is_closed(tmp_path: Path) -> None:
     store = SQLiteStore.open(tmp_path)
     store.close()
@@ -219,10 +153,3 @@ def test_a_closed_store_reports_that_it_is_closed(tmp_path: Path) -> None:
         pass
     with pytest.raises(StoreClosed), store.writing():
         pass
-
-
-def test_a_sound_store_checks_as_sound(store: SQLiteStore) -> None:
-    collection(store, [document("a", 1)])
-    assert list(store.check()) == []
-    with store.writing() as writer, pytest.raises(CollectionExists):
-        writer.create_collection("c", SETTINGS)

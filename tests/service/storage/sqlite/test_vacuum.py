@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -20,18 +18,7 @@ from tests.waiting import until
 LARGE = "x" * 9000
 
 
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 megabytes, where this user may mount one."""
-    mounted = tmp_path / "disk"
-    mounted.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(mounted)]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("no small file system can be mounted here")
-    yield mounted
-    subprocess.run(["umount", "-l", str(mounted)], check=True)
+large_disk = pytest.mark.parametrize("small_disk", [64], indirect=True)
 
 
 def fill(path: Path) -> None:
@@ -61,13 +48,14 @@ def used(store: SQLiteStore) -> int:
 
 
 @pytest.mark.thorough
-def test_on_a_full_disk_deleting_makes_room_to_write(disk: Path) -> None:
-    with SQLiteStore.open(disk / "data", ballast_bytes=16 << 20) as store:
+@large_disk
+def test_on_a_full_disk_deleting_makes_room_to_write(small_disk: Path) -> None:
+    with SQLiteStore.open(small_disk / "data", ballast_bytes=16 << 20) as store:
         number, first = collection(store), 0
         with suppress(DiskFull):
             for first in range(0, 10_000, 20):
                 write(store, number, batch(first))
-        fill(disk / "other")
+        fill(small_disk / "other")
         assert store.full
         with pytest.raises(DiskFull):
             write(store, number, batch(first))
@@ -78,22 +66,23 @@ def test_on_a_full_disk_deleting_makes_room_to_write(disk: Path) -> None:
         for start in starts:
             with store.writing(deletes=True) as writer:
                 assert len(writer.delete_ids(number, batch(start))) == 20
-            fill(disk / "other")
+            fill(small_disk / "other")
         assert not store.full
         left = stored(store, number)
         assert left == before[20 * len(starts) :]
-        (disk / "other").unlink()
+        (small_disk / "other").unlink()
         write(store, number, ["more"])
         assert stored(store, number) == [*left, "more"]
         assert list(store.check()) == []
 
 
-def test_a_full_disk_at_the_start_does_not_close_the_way_out(disk: Path) -> None:
-    with SQLiteStore.open(disk / "data", ballast_bytes=16 << 20) as store:
+@large_disk
+def test_a_full_disk_at_the_start_does_not_close_the_way_out(small_disk: Path) -> None:
+    with SQLiteStore.open(small_disk / "data", ballast_bytes=16 << 20) as store:
         number = collection(store)
         write(store, number, batch(0, 400))
-    fill(disk / "other")
-    with SQLiteStore.open(disk / "data", ballast_bytes=16 << 20) as store:
+    fill(small_disk / "other")
+    with SQLiteStore.open(small_disk / "data", ballast_bytes=16 << 20) as store:
         with pytest.raises(DiskFull):
             write(store, number, batch(1000))
         with store.writing(deletes=True) as writer:
@@ -103,12 +92,15 @@ def test_a_full_disk_at_the_start_does_not_close_the_way_out(disk: Path) -> None
         assert used(store) < 1 << 21  # of some 7 million
 
 
-def test_a_deletion_that_is_too_large_for_the_room_changes_nothing_and_a_smaller_one_can_be_done(disk: Path) -> None:
-    with SQLiteStore.open(disk / "data", ballast_bytes=1 << 20) as store:
+@large_disk
+def test_a_deletion_that_is_too_large_for_the_room_changes_nothing_and_a_smaller_one_can_be_done(
+    small_disk: Path,
+) -> None:
+    with SQLiteStore.open(small_disk / "data", ballast_bytes=1 << 20) as store:
         number = collection(store)
         for first in range(0, 4000, 20):
             write(store, number, batch(first))
-        fill(disk / "other")
+        fill(small_disk / "other")
         with pytest.raises(DiskFull), store.writing(deletes=True) as writer:
             writer.delete_collection("c")
         assert stored(store, number) == batch(0, 4000)
@@ -131,10 +123,11 @@ def test_the_room_is_kept_once_and_no_larger_than_the_disk_can_bear(tmp_path: Pa
     assert not path.exists()
 
 
-def test_the_ballast_takes_a_small_part_of_a_small_disk(disk: Path) -> None:
-    ballast = Ballast(disk / "ballast", 1 << 30)
+@large_disk
+def test_the_ballast_takes_a_small_part_of_a_small_disk(small_disk: Path) -> None:
+    ballast = Ballast(small_disk / "ballast", 1 << 30)
     ballast.reserve()
-    assert (disk / "ballast").stat().st_size == 1 << 24
+    assert (small_disk / "ballast").stat().st_size == 1 << 24
 
 
 def test_deleted_space_returns_to_the_disk_during_other_writes(store: SQLiteStore) -> None:
