@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from service.encoding import Encoder, load_encoder
+from service.storage.sqlite import vector_rows
 from service.storage.sqlite.reader import Reader
 from tests.service.retrieval.making import numbered, opened
 
@@ -37,3 +38,16 @@ def columns_read(monkeypatch):
 
     monkeypatch.setattr(Reader, "column", watched)
     return read
+
+
+@pytest.fixture
+def keys_read(monkeypatch):
+    """The documents whose keys were read of the store."""
+    result, real = [], vector_rows.keys_of
+
+    def counted(connection, numbers, damaged):
+        result.extend(numbers)
+        return real(connection, numbers, damaged)
+
+    monkeypatch.setattr(vector_rows, "keys_of", counted)
+    return result

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import time
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,35 @@ def opened(directory: Path, documents=(), limits=Limits(), similarity="dot"):
     if documents:
         collection.write(documents)
     return made
+
+
+def with_keys(random: np.random.Generator, values: list[Any], count: int = 60) -> list[DocumentRecord]:
+    """Return documents of one to three random keys and one of these values each."""
+    return [
+        DocumentRecord(
+            f"d{i:02}",
+            None,
+            None,
+            random.standard_normal((random.integers(1, 4), 2)).astype(np.float32),
+            metadata={"at": {"x": values[random.integers(len(values))]}, "even": i % 2 == 0},
+        )
+        for i in range(count)
+    ]
+
+
+def weigh(keys, query, temperature, null, addends):
+    """Return the weight of each document: of all of its keys, beside the null key."""
+    levels = np.concatenate([document.astype(np.float64) @ query.astype(np.float64) for document in keys])
+    added = np.concatenate([np.full(len(document), addend) for document, addend in zip(keys, addends, strict=True)])
+    if temperature == 0:
+        masses = (levels == max(levels.max(), -math.inf if null is None else null)).astype(float)
+        masses /= masses.sum() + (null is not None and null >= levels.max()) or 1.0
+    else:
+        logits = np.append(levels / temperature + added, [] if null is None else [null / temperature])
+        masses = np.exp(logits - logits.max())
+        masses /= masses.sum()
+    ends = np.cumsum([0, *map(len, keys)])
+    return np.array([masses[a:b].sum() for a, b in pairwise(ends)])
 
 
 def attend(collection: Collection, *queries: Any, **options: Any) -> list[Any]:

@@ -8,11 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.retrieval.calibration import Calibration, Curve, Metric, PreviousWeighting, Variant, evaluate_itself
+from service.retrieval.calibration import Curve, Metric, PreviousWeighting, evaluate_itself
 from service.retrieval.calibration.abstention import (
     DOUBT,
     KEPT,
-    ErrorBound,
     fit_error_bounds,
     fit_none_from,
     lead_to_null_weight,
@@ -84,21 +83,21 @@ def test_a_shifted_lead_leaves_confidences_about_as_they_were():
     assert curve.shift_lead(logits, leads, 0.0) == pytest.approx(curve.parameters)
 
 
-def test_a_stored_calibration_is_read_as_it_was_written():
-    bounds = (ErrorBound(0.05, "questions", 0.7, 0.2),)
-    variant = Variant(0.2, Curve(1.0, 1.0, 0.0, 0.0, 0.0), {0.5: -1.0}, 0.75, bounds)
-    calibration = Calibration(10, "e", 0.05, 0.0, 40, 40, variant, None, (0.1, "auto"), "self", 1.0, variant)
-    assert Calibration.read(calibration.text()) == calibration
+def evaluated(profiles, served, prior=None, previous=None):
+    log_counts = log_counts_of(profiles)
+    order = np.random.default_rng(0).permutation(200)
+    return evaluate_itself(profiles, order, log_counts, np.tile(log_counts, (200, 1)), served, prior, previous)
+
+
+def log_counts_of(profiles):
+    """Return the null key that `auto` would have: as heavy as the documents."""
+    return np.median(profiles.log_partition[:, 0, :], axis=0)
 
 
 def test_made_questions_choose_the_temperature_only_where_the_labels_become_likelier():
-    order = np.random.default_rng(0).permutation(200)
     for own, changes in ((0.3, True), (0.06, False)):
         profiles = drawn(200, 7, own=own)
-        # The null key that `auto` would have: as heavy as the documents.
-        log_counts = np.median(profiles.log_partition[:, 0, :], axis=0)
-        served = np.full(200, log_counts[profiles.own_index])
-        evaluation = evaluate_itself(profiles, order, log_counts, np.tile(log_counts, (200, 1)), served)
+        evaluation = evaluated(profiles, np.full(200, log_counts_of(profiles)[profiles.own_index]))
         assert evaluation.gains
         assert (evaluation.plain.cell[1] != profiles.own_index) is changes
         assert evaluation.plain.variant.thresholds == {}
@@ -109,21 +108,15 @@ def test_made_questions_choose_the_temperature_only_where_the_labels_become_like
 def test_made_questions_never_raise_the_temperature():
     profiles = drawn(200, 7, own=0.02)  # the labels are drawn at 0.06
     assert fit_temperature(profiles) > profiles.own_index
-    log_counts = np.median(profiles.log_partition[:, 0, :], axis=0)
-    evaluation = evaluate_itself(
-        profiles, np.arange(200), log_counts, np.tile(log_counts, (200, 1)), log_counts[profiles.own_index]
-    )
+    evaluation = evaluated(profiles, log_counts_of(profiles)[profiles.own_index])
     assert evaluation.plain.cell[1] == profiles.own_index
 
 
 def test_made_questions_replace_a_calibration_only_for_a_gain():
-    profiles, order = drawn(200, 7, own=0.06), np.random.default_rng(0).permutation(200)
-    log_counts = np.median(profiles.log_partition[:, 0, :], axis=0)
-    served = np.full(200, log_counts[profiles.own_index])
+    profiles = drawn(200, 7, own=0.06)
+    served = np.full(200, log_counts_of(profiles)[profiles.own_index])
     previous = PreviousWeighting(0.06, served)
-    stored = evaluate_itself(profiles, order, log_counts, np.tile(log_counts, (200, 1)), served).plain.variant
-    assert not evaluate_itself(
-        profiles, order, log_counts, np.tile(log_counts, (200, 1)), served, stored, previous
-    ).gains
+    stored = evaluated(profiles, served).plain.variant
+    assert not evaluated(profiles, served, stored, previous).gains
     bad = replace(stored, curve=Curve(0.2, 0.05, 0.0, 0.0, -3.0))
-    assert evaluate_itself(profiles, order, log_counts, np.tile(log_counts, (200, 1)), served, bad, previous).gains
+    assert evaluated(profiles, served, bad, previous).gains

@@ -70,16 +70,6 @@ def test_the_figures_before_a_fit_are_those_of_the_stored_calibration():
     assert evaluation.before.coverage.value == pytest.approx(outcomes.covered[PROFILES.present].mean())
 
 
-def test_a_curve_that_is_outgrown_is_another_gain_than_likelier_labels():
-    fit = Fit.of(PROFILES, (0, fit_temperature(PROFILES)), few=False)
-    profiles = PROFILES
-    outgrown = replace(fit.variant, curve=Curve(0.2, 0.05, 0.0, 0.0, -3.0))
-    evaluation = evaluate(profiles, ORDER, fit.log_count, outgrown)
-    assert evaluation.gain.log_loss.pair[0] > evaluation.gain.log_loss.pair[1]
-    assert evaluation.gain.label_loss.pair[0] > -evaluation.gain.label_loss.pair[1]
-    assert evaluation.gains
-
-
 @pytest.mark.parametrize(
     ("gained", "surer", "is_better"),
     [
@@ -126,12 +116,6 @@ def test_a_curve_from_few_labels_has_two_parameters():
         curve = evaluate(drawn(n, 4), np.arange(n), 0.0).plain.variant.curve
         alike = curve.slope == curve.slope_above and curve.lead_slope == curve.lead_slope_above == 0
         assert alike is few
-
-
-def test_empty_folds_have_no_coverage():
-    profiles = drawn(50, 3)
-    few = np.concatenate([np.flatnonzero(profiles.present)[:10], np.flatnonzero(~profiles.present)])
-    assert evaluate(profiles.of(few), np.arange(len(few)), 0.0).after.coverage == Metric(None, None)
 
 
 def test_the_calibration_error_does_not_depend_on_the_order_of_ties():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.retrieval.calibration.fit import NULL_DEVIATION, fit_full_text, fit_null, fit_temperature, log_likelihoods
+from service.retrieval.calibration.fit import NULL_DEVIATION, fit_full_text, fit_null, fit_temperature
 from tests.service.retrieval.calibration.making import KEYS, drawn
 
 
@@ -35,15 +35,6 @@ def test_the_null_key_is_at_the_top_of_the_likelihood():
     # n keys of the level weigh as much.
     temperature = profiles.temperatures[cell[1]]
     assert np.log(KEYS) + null.level(profiles) / temperature == pytest.approx(null.log_count)
-
-
-def test_half_of_the_questions_without_an_answer_make_the_null_as_heavy_as_the_documents():
-    profiles = drawn(600, 3)
-    cell = (0, profiles.own_index)
-    null = fit_null(profiles, cell)
-    assert np.mean(log_likelihoods(profiles, cell, null.log_count)[~profiles.present]) == pytest.approx(
-        -np.log(2), abs=0.15
-    )
 
 
 @pytest.mark.parametrize(("words", "least", "expected_share"), [(True, 0.1, 0.2), (False, 0.0, 0.0)])

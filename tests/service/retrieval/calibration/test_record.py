@@ -8,8 +8,10 @@ from dataclasses import replace
 import pytest
 
 from service.retrieval.calibration import Calibration, Curve, Rerank, TextTerms, Variant
+from service.retrieval.calibration.abstention import ErrorBound
 
-PLAIN = Variant(0.2, Curve(0.7, 0.3, 0.2, 0.1, -1.0), {0.5: -1.5, 0.9: -4.25})
+BOUNDS = (ErrorBound(0.05, "questions", 0.7, 0.2),)
+PLAIN = Variant(0.2, Curve(0.7, 0.3, 0.2, 0.1, -1.0), {0.5: -1.5, 0.9: -4.25}, 0.75, BOUNDS)
 WORDS = Variant(0.25, Curve(0.6, 0.2, 0.3, 0.0, -1.1), {0.5: -1.25})
 KEPT = Calibration(1000, "all-MiniLM-L6-v2", 0.06, 0.1, 100, 90, PLAIN, WORDS, (0.05, "auto"))
 
@@ -19,6 +21,8 @@ def test_a_calibration_is_read_as_it_was_written():
     assert Calibration.read(None) is None
     reranked = replace(KEPT, rerank=Rerank("marco", 50, 0.3), reranked=WORDS)
     assert Calibration.read(reranked.text()) == reranked
+    of_made_questions = Calibration(10, "e", 0.05, 0.0, 40, 40, PLAIN, None, (0.1, "auto"), "self", 1.0, PLAIN)
+    assert Calibration.read(of_made_questions.text()) == of_made_questions
     earlier = {name: field for name, field in json.loads(KEPT.text()).items() if name not in ("rerank", "reranked")}
     assert Calibration.read(json.dumps(earlier)) == KEPT
 
@@ -50,7 +54,6 @@ def test_a_calibration_holds_for_its_reranker_alone():
         (2000, "all-MiniLM-L6-v2", 0.06, False),
         (2001, "all-MiniLM-L6-v2", 0.06, True),
         (499, "all-MiniLM-L6-v2", 0.06, True),
-        (0, "all-MiniLM-L6-v2", 0.06, True),
         (1000, "another", 0.06, True),
         (1000, "all-MiniLM-L6-v2", 0.05, True),
     ],

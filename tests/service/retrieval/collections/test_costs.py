@@ -9,8 +9,6 @@ import pytest
 
 from service.retrieval.collections import QuestionTimes, estimate_disk_bytes
 from service.storage import CollectionSettings, DocumentRecord, SQLiteStore
-from service.storage.sqlite.connections import connect
-from tests.service.retrieval.making import numbered, opened
 
 RANDOM = np.random.default_rng(4)
 WORDS = ["tide", "harbour", "lantern", "of", "the", "north", "salt", "quay", "rope", "and"]
@@ -53,34 +51,6 @@ def test_the_estimated_bytes_are_near_the_growth_of_the_file(
         with store.reading() as reader:
             estimate = estimate_disk_bytes(reader.collection("c"), reader)
     assert estimate == pytest.approx(path.stat().st_size - empty, rel=0.2)
-
-
-def test_documents_without_keys_have_bytes_too(tmp_path: Path) -> None:
-    catalogue = opened(tmp_path)
-    collection = catalogue.collection("c")
-    collection.write([DocumentRecord("a", "a text", {"some": "value"}, np.empty((0, 0), np.float32))])
-    with collection.reading() as (record, reader):
-        assert 100 < collection.costs(record, reader).disk_bytes < 1000
-    catalogue.store.close()
-
-
-def test_bytes_on_disk_are_measured_again_only_when_documents_come_or_go(tmp_path: Path) -> None:
-    catalogue = opened(tmp_path, numbered(*range(60)))
-    collection = catalogue.collection("c")
-
-    def measured() -> int:
-        with collection.reading() as (record, reader):
-            return collection.costs(record, reader).disk_bytes
-
-    before, memory = measured(), collection.memory_bytes
-    assert memory is not None
-    assert memory > 60 * 2 * 4
-    with connect(tmp_path / "softkv.sqlite3") as connection:
-        connection.execute("UPDATE documents SET value = 'not what was written'")
-    assert measured() == before
-    collection.unload()
-    assert collection.memory_bytes == 0
-    catalogue.store.close()
 
 
 def test_p99_is_that_of_all_calls_rounded_up_by_a_fifth_at_most() -> None:

@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Limits, Memory, Question, Rows, answers
+from attention.lookup import Limits, Question, answers
 from service.retrieval.collections import Catalogue, Collection, SharedCatalogue
-from service.retrieval.collections.expiry import NEVER, UnexpiredViews
+from service.retrieval.collections.expiry import NEVER
 from service.retrieval.documents import ExpirySweep
 from service.storage import (
     ALL,
@@ -30,7 +30,6 @@ from service.storage import (
     SQLiteStore,
 )
 from tests.service.retrieval.making import ids, rows
-from tests.thorough import examples
 
 ODD = Comparison("metadata.odd", "==", True)
 IDS = tuple("abcdef")
@@ -208,28 +207,10 @@ class History:
             keyless = sum(not len(kept.keys) for kept in alive.values())
             assert (counted.documents, counted.keyless) == (len(alive), keyless)
             assert collection.count_expired(record, reader) == len(self.stored) - len(alive)
-            assert reader.count(number) == len(alive)
-            assert reader.count(number, condition=ODD) == len(odd)
-            assert reader.count(number, ids=IDS[:3]) == len(alive.keys() & set(IDS[:3]))
-            assert reader.usage(number).documents == len(alive)
-            found = reader.page(number)
-            assert [(kept.id, kept.value, kept.expires) for kept in found] == [
-                (i, alive[i].value, alive[i].expires) for i in sorted(alive)
-            ]
-            assert [kept.id for kept in reader.page_of_texts(number, condition=ODD)] == odd
-            assert [kept.id for kept in reader.page_of_texts(number, ids=IDS)] == sorted(alive)
-            assert reader.existing(number, IDS).keys() == alive.keys()
-            assert sorted(reader.ids(number, reader.rows_where(number))) == sorted(alive)
-            for identity in IDS:
-                assert (reader.document(number, identity) is None) == (identity not in alive)
             search = reader.search(number)
             assert sorted(row.id for row in search.full_text("word", 10).rows) == sorted(alive)
             assert sorted(row.id for row in search.full_text("word", 10, ODD).rows) == odd
             assert [row.id for row in search.equal("word a", 10).rows] == [i for i in alive if i == "a"]
-            (facts,) = reader.field_facts(number, ["number"], values=10)
-            assert {fact.value for fact in facts.values} == {kept.metadata["number"] for kept in alive.values()}
-            assert reader.field_names(number, limit=10) == (["number", "odd"] if alive else [])
-            assert bool(reader.field_kinds(number, "odd").own) == bool(alive)
             keys = [batch.numbers for batch in reader.vectors(number)]
             assert sum(map(len, keys)) == sum(len(kept.keys) for kept in alive.values())
 
@@ -266,7 +247,8 @@ def play_in_a_file(events: list[tuple[Any, ...]]) -> None:
     clock = SetClock()
 
     def opened() -> tuple[Catalogue, Catalogue]:
-        catalogue = Catalogue(SQLiteStore.open(Path(directory)), None, clock=clock, max_loaded=2)
+        limits = Limits(block_rows=4, first_rows=1)
+        catalogue = Catalogue(SQLiteStore.open(Path(directory)), None, clock=clock, max_loaded=2, limits=limits)
         catalogue.rebuild()
         return catalogue, catalogue
 
@@ -382,33 +364,6 @@ def test_nothing_is_added_where_nothing_expires(tmp_path):
             assert snapshot.reader.visibility == ALL
         with collection.reading():
             pass
-
-
-@settings(max_examples=examples(60))
-@given(
-    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30), st.booleans()), max_size=40),
-    st.lists(st.integers(-1, 31), min_size=1, max_size=6),
-)
-def test_a_view_lacks_the_rows_that_have_expired(writes, instants):
-    """As a memory from which they were removed, whatever was shown before, with blocks of a few rows."""
-    limits = Limits(block_rows=4, first_rows=1)
-    memory, expirations, views = Memory("dot", limits=limits), NEVER, UnexpiredViews()
-    expires: dict[int, int] = {}
-    for row, (instant, replaced, compacted) in enumerate(writes):
-        removed = np.array([replaced] if replaced in expires else [], np.int64)
-        added = ExpiryRows(np.array([row], np.int64), np.array([instant], np.int64))
-        memory.publish(add=Rows(np.array([row]), np.ones((1, 2), np.float32)), remove=removed)
-        expirations = expirations.after_write(added, removed)
-        expires.pop(replaced, None)
-        expires[row] = instant
-        if compacted:
-            memory.compact()
-        for now in instants:
-            shown = views.at(memory.view, expirations, now)
-            alive = sorted(row for row, instant in expires.items() if instant > now)
-            assert shown.view.numbers().tolist() == alive
-            assert (shown.view is memory.view) or (shown.until is not None)
-            assert views.current(memory.view) is (shown.view if shown.until is not None else views.current(memory.view))
 
 
 def test_many_expirations_are_merged():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from threading import Barrier, Thread
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attention.lookup import Limits, Memory, Question, answers
+from attention.lookup import Memory, Question, answers
 from service.retrieval import CollectionLoading, CollectionNotFound
 from service.retrieval.collections import Catalogue, Collection
 from service.retrieval.collections import collection as module
@@ -250,32 +249,28 @@ def test_a_deleted_collection_does_not_come_back(catalogue: Catalogue) -> None:
     assert catalogue.collection(name(1)).size == 0
 
 
-def test_damaged_keys_are_found_though_no_call_reads_them(directory: Path) -> None:
-    with ExitStack() as stack:
-        connection = stack.enter_context(connect(directory / "softkv.sqlite3"))
-        connection.execute("UPDATE vectors SET key_vector = zeroblob(8) WHERE document = 4")
+@pytest.mark.parametrize(
+    ("statement", "error"),
+    [
+        ("UPDATE vectors SET key_vector = zeroblob(8) WHERE document = 4", CollectionUnsound),
+        ("DELETE FROM documents WHERE id = '002' AND collection = 2", CollectionLoading),
+    ],
+    ids=["damaged", "unreadable"],
+)
+def test_keys_that_cannot_be_read_are_found_though_no_call_reads_them(
+    directory: Path, statement: str, error: type[Exception]
+) -> None:
+    with connect(directory / "softkv.sqlite3") as connection:
+        connection.execute(statement)
     with SQLiteStore.open(directory) as store:
         made = Catalogue(store, None, max_loaded=LIMIT)
         made.check_keys()
         assert loaded(made) == []
-        (line,) = made.failures()
-        assert line.startswith("collection agent-001: ")
-        with pytest.raises(CollectionUnsound):
-            ask(made.collection(name(1)))
-        ask(made.collection(name(2)))
-
-
-def test_keys_that_cannot_be_read_are_a_trouble_of_their_collection(directory: Path) -> None:
-    with ExitStack() as stack:
-        connection = stack.enter_context(connect(directory / "softkv.sqlite3"))
-        connection.execute("DELETE FROM documents WHERE id = '002' AND collection = 1")
-    with SQLiteStore.open(directory) as store:
-        made = Catalogue(store, None, limits=Limits(), max_loaded=LIMIT)
-        made.check_keys()
         for _ in range(2):
-            with pytest.raises(CollectionLoading):
-                ask(made.collection(name(0)))
-        assert [line.partition(":")[0] for line in made.failures()] == ["collection agent-000"]
+            with pytest.raises(error):
+                ask(made.collection(name(1)))
+        assert [line.partition(":")[0] for line in made.failures()] == ["collection agent-001"]
+        ask(made.collection(name(2)))
 
 
 def test_a_check_of_keys_ends_with_the_store_and_blames_no_collection(directory: Path) -> None:
@@ -333,10 +328,3 @@ def test_collections_leave_until_the_others_fit_into_their_bytes() -> None:
     alone = Kept(memory_bytes=101)
     by_use.use(alone)
     assert not alone.unloaded, "what a call uses stays"
-
-
-def test_without_a_limit_nothing_is_unloaded() -> None:
-    by_use, collections = LoadedCollections(), [Kept() for _ in range(5)]
-    for collection in collections:
-        by_use.use(collection)
-    assert not any(collection.unloaded for collection in collections)

@@ -104,28 +104,6 @@ def test_waiting_questions_are_answered_in_one_batch_as_if_alone(catalogue, held
         np.testing.assert_allclose([match.weight for match in result.matches], weights[best], rtol=1e-9)
 
 
-def test_an_invalid_question_fails_alone(catalogue, held_scan):
-    gate, _ = held_scan
-
-    async def run():
-        coroutines = [
-            ask(catalogue, KEYS[0]),
-            ask(catalogue, KEYS[0][:2]),
-            ask(catalogue, KEYS[1], filter={"field": "id", "operator": "??", "value": 1}),
-            ask(catalogue, KEYS[2], top_k=3),
-        ]
-        tasks = [await scanning(held_scan, coroutines[0]), *map(asyncio.create_task, coroutines[1:])]
-        await waiting(catalogue.collection("c"), 1)
-        gate.set()
-        return await asyncio.gather(*tasks, return_exceptions=True)
-
-    good, narrow, unknown, short = asyncio.run(run())
-    assert len(good[0].matches) == 10
-    assert isinstance(narrow, InvalidContent)
-    assert isinstance(unknown, InvalidContent)
-    assert len(short[0].matches) == 3
-
-
 def test_a_cancelled_question_leaves_the_batch(catalogue, held_scan):
     gate, sizes = held_scan
 
@@ -197,56 +175,49 @@ def test_a_sweep_a_comparison_and_a_question_that_wait_share_a_version_its_masks
     np.testing.assert_array_equal(compared.attention.output, attended.output)
 
 
+DAMAGED = DocumentDamaged(7, None, vectors=False)
+
+
+def raising(error):
+    def fail(*_):
+        raise error
+
+    return fail
+
+
 def wide(snapshot):
     return Asking([Question(np.ones(5), 1.0)], lambda answers: answers)
 
 
 @pytest.mark.parametrize(
-    "refused",
+    ("fail", "error"),
     [
-        lambda c: attend_collection(c, [KEYS[0]], Options(top_p=2.0), ["/query"]),  # as its question is made
-        lambda c: sweep_collection(c, KEYS[0], [1.0], Options(top_p=0.5)),  # as its answers are finished
-        lambda c: c.lookups.ask(wide, size=1),  # by the scan of all
+        # As the options are read, the question is made, its answers are finished, or by the scan of all.
+        (lambda c: attend_collection(c, [KEYS[0][:2]], Options(), ["/query"]), InvalidContent),
+        (lambda c: attend_collection(c, [KEYS[0]], Options(top_p=2.0), ["/query"]), InvalidContent),
+        (lambda c: sweep_collection(c, KEYS[0], [1.0], Options(top_p=0.5)), InvalidContent),
+        (lambda c: c.lookups.ask(wide, size=1), InvalidContent),
+        (lambda c: c.lookups.ask(lambda _: Asking([], raising(ZeroDivisionError())), size=1), ZeroDivisionError),
+        (lambda c: c.lookups.read(raising(MemoryError()), size=1), MemoryError),
+        (lambda c: c.lookups.read(raising(DAMAGED), size=1), DocumentDamaged),
     ],
-    ids=["made", "finished", "scanned"],
+    ids=["width", "made", "finished", "scanned", "unexpected", "memory", "damage"],
 )
-def test_a_question_refused_by_the_core_is_invalid_content_for_its_caller(catalogue, held_scan, refused):
-    gate, _ = held_scan
-
-    async def run():
-        first = await scanning(held_scan, ask(catalogue, KEYS[0]))
-        collection = catalogue.collection("c")
-        rest = [asyncio.create_task(refused(collection)), asyncio.create_task(ask(catalogue, KEYS[1]))]
-        await waiting(collection, 2)
-        gate.set()
-        return await asyncio.gather(first, *rest, return_exceptions=True)
-
-    _, error, (good,) = asyncio.run(run())
-    assert type(error) is InvalidContent
-    assert [flaw.pointer for flaw in error.flaws] == [""]
-    assert len(good.matches) == 10
-
-
-@pytest.mark.parametrize("error", [MemoryError(), DocumentDamaged(7, None, vectors=False)])
-def test_whatever_else_goes_wrong_with_one_is_its_own_and_damage_is_noted(catalogue, held_scan, error):
+def test_a_failing_question_fails_alone_and_damage_is_noted(catalogue, held_scan, fail, error):
     gate, _ = held_scan
     collection = catalogue.collection("c")
 
-    def fail(snapshot):
-        raise error
-
     async def run():
         first = await scanning(held_scan, ask(catalogue, KEYS[0]))
-        tasks = [collection.lookups.read(fail, size=1), ask(catalogue, KEYS[1])]
-        rest = [asyncio.create_task(task) for task in tasks]
-        await waiting(collection, 2)
+        rest = [asyncio.create_task(question) for question in (fail(collection), ask(catalogue, KEYS[1], top_k=3))]
+        await waiting(collection, 1)
         gate.set()
         return await asyncio.gather(first, *rest, return_exceptions=True)
 
     _, failed, (good,) = asyncio.run(run())
-    assert failed is error
-    assert len(good.matches) == 10
-    assert len(collection.damage.report()) == isinstance(error, DocumentDamaged)
+    assert type(failed) is error
+    assert len(good.matches) == 3
+    assert len(collection.damage.report()) == (error is DocumentDamaged)
 
 
 def test_questions_that_wait_for_a_deleted_collection_fail_with_its_deletion(catalogue, held_scan):
@@ -333,27 +304,6 @@ def test_a_costly_filter_holds_up_no_other_question(catalogue, held_evaluation):
     assert asyncio.run(run()) == (54, 2)
 
 
-def test_a_cached_costly_filter_shares_the_scan_of_others(catalogue, held_evaluation, held_scan):
-    _, evaluation, counts = held_evaluation
-    scan, sizes = held_scan
-    evaluation.set()
-    scan.set()
-    asyncio.run(ask(catalogue, KEYS[0], filter=VALUES))
-    scan.clear()
-    counts.clear()
-    sizes.clear()
-
-    async def run():
-        asked = [asyncio.create_task(ask(catalogue, KEYS[0], **options)) for options in ({}, {}, {"filter": VALUES})]
-        await asyncio.to_thread(scan.wait, 0.1)
-        scan.set()
-        await asyncio.gather(*asked)
-
-    asyncio.run(run())
-    assert counts == []
-    assert sum(sizes) == 3
-
-
 def test_the_evaluation_of_a_filter_ends_when_its_caller_goes(catalogue, held_evaluation):
     begun, gate, counts = held_evaluation
 
@@ -380,25 +330,6 @@ def test_an_error_of_a_costly_filter_is_its_callers_own(catalogue, held_evaluati
     monkeypatch.setattr(snapshots.Columns, "of", fail)
     with pytest.raises(DocumentDamaged):
         asyncio.run(ask(catalogue, KEYS[0], filter=VALUES))
-
-
-def test_a_lookup_that_fails_unexpectedly_is_retried_alone(catalogue, held_scan):
-    gate, sizes = held_scan
-
-    def breaks(answers):
-        raise ZeroDivisionError
-
-    async def run():
-        first = await scanning(held_scan, ask_for(catalogue, lambda answers: 1))
-        rest = [asyncio.create_task(ask_for(catalogue, finish)) for finish in (breaks, lambda answers: 1)]
-        await waiting(catalogue.collection("c"), 2)
-        gate.set()
-        return await asyncio.gather(first, *rest, return_exceptions=True)
-
-    first, broken, good = asyncio.run(run())
-    assert (first, good) == (1, 1)
-    assert isinstance(broken, ZeroDivisionError)
-    assert sizes == [1, 2, 1, 1]
 
 
 @pytest.fixture
@@ -466,6 +397,8 @@ def test_a_light_lookup_sees_every_write_that_was_acknowledged_before_it(catalog
     values, after = asyncio.run(run())
     assert values == [0, 0, 1, 1, 2, 2]
     assert after != 2
+    cached = collection.store.cached_texts._by_row.values()
+    assert "new" not in {document.id for document in cached}, "documents that were replaced or deleted leave memory"
 
 
 def test_a_lookup_that_does_more_than_a_plain_one_waits_for_a_batch(catalogue, light):
@@ -479,22 +412,14 @@ def test_a_lookup_that_does_more_than_a_plain_one_waits_for_a_batch(catalogue, l
         await queue.ask(plan, size=1, read=lookups.LIGHT_DOCUMENTS + 1, plain=True)
         await queue.ask(plan, size=lookups.LIGHT_QUESTIONS + 1, plain=True)
         await ask(catalogue, KEYS[0], top_p=0.9)
+        queue.light_components = KEYS.size - 1
+        await ask(catalogue, KEYS[0])
+        queue.light_components = KEYS.size
         assert threading.main_thread() not in light
         await queue.ask(plan, size=1, read=lookups.LIGHT_DOCUMENTS, plain=True)
 
     asyncio.run(run())
     assert light[-1] is threading.main_thread()
-
-
-def test_a_lookup_of_many_keys_waits_for_a_batch(catalogue, light):
-    catalogue.collection("c").lookups.light_components = KEYS.size - 1
-
-    async def run():
-        await ask(catalogue, KEYS[0])
-        await ask(catalogue, KEYS[0])
-
-    asyncio.run(run())
-    assert threading.main_thread() not in light
 
 
 def test_light_lookups_that_come_together_share_a_scan(catalogue, light, monkeypatch):
@@ -509,35 +434,3 @@ def test_light_lookups_that_come_together_share_a_scan(catalogue, light, monkeyp
     together = asyncio.run(run())
     assert sizes == [12]
     assert [result.matches[0].id for (result,) in together] == [f"{int(np.argmax(KEYS @ key)):02}" for key in KEYS[:12]]
-
-
-def test_a_light_batch_that_fails_unexpectedly_is_answered_by_a_thread(catalogue, light, monkeypatch):
-    async def run():
-        (expected,) = await ask(catalogue, KEYS[0])
-        real = lookups.answers
-
-        def failing(view, some):
-            if threading.current_thread() is threading.main_thread():
-                raise RuntimeError("unexpected")
-            return real(view, some)
-
-        monkeypatch.setattr(lookups, "answers", failing)
-        (result,) = await ask(catalogue, KEYS[0])
-        return expected, result
-
-    expected, result = asyncio.run(run())
-    assert [match.id for match in result.matches] == [match.id for match in expected.matches]
-    assert light[-1] is not threading.main_thread()
-
-
-def test_a_light_lookup_raises_the_errors_of_any_other(catalogue, light):
-    async def run():
-        with pytest.raises(InvalidContent) as light_error:
-            await ask(catalogue, KEYS[0][:2])
-        catalogue.collection("c").lookups.light_components = 0
-        with pytest.raises(InvalidContent) as error:
-            await ask(catalogue, KEYS[0][:2])
-        return str(light_error.value), str(error.value)
-
-    first, second = asyncio.run(run())
-    assert first == second

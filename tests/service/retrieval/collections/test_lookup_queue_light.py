@@ -66,27 +66,3 @@ def test_questions_that_differ_are_answered_by_the_event_loop_after_a_start(rest
     assert {path: after[path] - before[path] for path in LOOKUP_PATHS if after[path] != before[path]} == {
         "loop": len(QUERIES)
     }
-
-
-def test_documents_that_are_not_in_memory_are_read_in_a_thread_after_one_lookup(restarted: RunningService) -> None:
-    catalogue = restarted.app.state.parts.catalogue
-    with restarted.client() as client:
-        expected = ask(client, top_k=3)
-        catalogue.store.cached_texts.forget(range(10**6))
-        before = paths(client)
-        answered = ask(client, top_k=3)
-        after = paths(client)
-    assert [answer["matches"] for answer in answered] == [answer["matches"] for answer in expected]
-    changed = {path: after[path] - before[path] for path in LOOKUP_PATHS if after[path] != before[path]}
-    assert changed.keys() <= {"loop", "loop and thread"}
-    assert changed["loop and thread"] > len(QUERIES) / 2
-
-
-def test_documents_that_are_deleted_leave_memory(restarted: RunningService) -> None:
-    cached = restarted.app.state.parts.catalogue.store.cached_texts
-    with restarted.client() as client:
-        rows = [row for row, document in cached._by_row.items() if document.id in ("1", "2")]
-        assert len(rows) == 2
-        client.delete("/v1/collections/c/documents/1").raise_for_status()
-        client.put("/v1/collections/c/documents/2", json={"key_vector": [1] * WIDTH}).raise_for_status()
-    assert not cached.get(rows)

@@ -35,13 +35,6 @@ def test_damaged_vectors_make_every_weight_wrong_until_they_are_gone():
     assert len(damage.report()) == 1
 
 
-def test_damage_without_a_row_number_is_forgotten_after_any_write():
-    damage = Damage("c", ValueError)
-    damage.note(DocumentDamaged(None, "a", vectors=False))
-    damage.forget([])
-    assert damage.report() == []
-
-
 def test_a_damaged_file_is_reported_as_a_file_and_not_as_a_document(tmp_path):
     def told(path):
         return LookupError(f"{path.name} was told")

@@ -15,7 +15,6 @@ import pytest
 
 from service.retrieval.collections import sealed
 from service.storage import SQLiteStore
-from service.storage.sqlite import vector_rows
 from tests.service.retrieval.sealing import (
     BLOCK,
     documents,
@@ -35,44 +34,31 @@ def small_blocks(monkeypatch):
     make_batches_small(monkeypatch)
 
 
-@pytest.fixture
-def read(monkeypatch):
-    """The documents whose keys were read of the store."""
-    result, real = [], vector_rows.keys_of
-
-    def counted(connection, numbers, damaged):
-        result.extend(numbers)
-        return real(connection, numbers, damaged)
-
-    monkeypatch.setattr(vector_rows, "keys_of", counted)
-    return result
-
-
 @pytest.mark.parametrize("keys", [1, 4], ids=["one key", "up to four"])
-def test_a_start_reads_only_rows_outside_the_files(tmp_path, tmp_path_factory, read, keys):
+def test_a_start_reads_only_rows_outside_the_files(tmp_path, tmp_path_factory, keys_read, keys):
     written(tmp_path, documents(0, 150, keys=keys), documents(150, 400, keys=keys))
     assert len(files(tmp_path)) >= 6
-    read.clear()
+    keys_read.clear()
     same(tmp_path, tmp_path_factory)
-    assert len(read) - 400 < BLOCK  # of which 400 are those of the start without files
-    read.clear()
+    assert len(keys_read) - 400 < BLOCK  # of which 400 are those of the start without files
+    keys_read.clear()
     with opened(tmp_path) as made:
         made.collection("c").write(documents(390, 470, seed=1, keys=keys))
         made.collection("c").delete(ids=[f"{i:04}" for i in range(0, 200, 3)])
-    assert len(read) < BLOCK
+    assert len(keys_read) < BLOCK
     same(tmp_path, tmp_path_factory)
 
 
-def test_changes_made_without_the_files_are_noticed(tmp_path, tmp_path_factory, read):
+def test_changes_made_without_the_files_are_noticed(tmp_path, tmp_path_factory, keys_read):
     written(tmp_path, documents(0, 300))
     before = files(tmp_path)
     with opened(tmp_path, files=False) as made:
         made.collection("c").write(documents(50, 60, seed=1))
         made.collection("c").write(documents(300, 420))
         made.collection("c").delete(ids=["0100", "0299"])
-    read.clear()
+    keys_read.clear()
     same(tmp_path, tmp_path_factory)
-    assert len(read) < 600
+    assert len(keys_read) < 600
     assert set(before) <= set(files(tmp_path))
 
 
@@ -127,25 +113,6 @@ def test_a_flipped_byte_is_in_no_answer_and_the_file_is_made_anew(tmp_path, tmp_
             said(tmp_path)
         assert not path.exists(), name
         assert len(files(tmp_path)) == len(rest) + 1
-
-
-def test_rows_of_a_file_that_is_whole_are_not_looked_at_one_by_one(tmp_path, tmp_path_factory, monkeypatch):
-    restored, real = [], vector_rows.checksums
-
-    def counted(connection, first, last):
-        rows = real(connection, first, last)
-        restored.append(len(rows[0]))
-        return rows
-
-    written(tmp_path, documents(0, 150, keys=3), documents(150, 400, keys=3))
-    monkeypatch.setattr(vector_rows, "checksums", counted)
-    with opened(tmp_path) as made:
-        keys = made.collection("c").keys
-        # Up to 50 behind each file, where the last document of it may go on; and what is in no file.
-        assert sum(restored) < len(files(tmp_path)) * 51 + BLOCK < keys
-    with opened(tmp_path, files=False) as made:
-        made.collection("c").delete(ids=["0003"])
-    same(tmp_path, tmp_path_factory)
 
 
 def test_a_file_that_is_there_twice_and_others_between_are_no_matter(tmp_path, tmp_path_factory):

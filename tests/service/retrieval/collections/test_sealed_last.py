@@ -11,7 +11,6 @@ import pytest
 from attention.lookup import Limits
 from service.retrieval.collections import sealed
 from service.storage import SQLiteStore
-from service.storage.sqlite import vector_rows
 from tests.service.retrieval import sealing
 from tests.service.retrieval.sealing import (
     BLOCK,
@@ -37,19 +36,6 @@ def small_blocks(monkeypatch):
     monkeypatch.setattr(sealing, "SMALL_BLOCKS", Limits(block_rows=BLOCK, exact_max_components=0))
 
 
-@pytest.fixture
-def read(monkeypatch):
-    """The documents whose keys were read from the store."""
-    result, real = [], vector_rows.keys_of
-
-    def counted(connection, numbers, damaged):
-        result.extend(numbers)
-        return real(connection, numbers, damaged)
-
-    monkeypatch.setattr(vector_rows, "keys_of", counted)
-    return result
-
-
 def idle(collection):
     """Let the collection see twice that nothing is written, and wait until its work is done."""
     settled(collection)
@@ -68,7 +54,7 @@ def idle_after(directory, *batches, removed=()):
         idle(collection)
 
 
-def test_an_idle_collection_writes_its_last_block_and_the_next_start_reads_it(tmp_path, tmp_path_factory, read):
+def test_an_idle_collection_writes_its_last_block_and_the_next_start_reads_it(tmp_path, tmp_path_factory, keys_read):
     with opened(tmp_path) as made:
         collection = made.collection("c")
         collection.write(documents(0, 25, keys=3))
@@ -81,9 +67,9 @@ def test_an_idle_collection_writes_its_last_block_and_the_next_start_reads_it(tm
         assert not files(tmp_path)
         idle(collection)
         assert len(files(tmp_path)) == 1
-    read.clear()
+    keys_read.clear()
     same(tmp_path, tmp_path_factory)
-    assert len(read) == 28  # those of the start without files
+    assert len(keys_read) == 28  # those of the start without files
 
 
 def test_a_block_of_few_rows_has_no_file(tmp_path):
@@ -93,19 +79,16 @@ def test_a_block_of_few_rows_has_no_file(tmp_path):
     assert len(files(tmp_path)) == 1
 
 
-@pytest.mark.parametrize("restart", [False, True], ids=["in one process", "after a start"])
-def test_a_block_is_written_again_only_when_it_has_grown_by_a_quarter(tmp_path, tmp_path_factory, restart):
+def test_a_block_is_written_again_only_when_it_has_grown_by_a_quarter(tmp_path, tmp_path_factory):
     with opened(tmp_path) as made:
         made.collection("c").write(documents(0, 40))
         idle(made.collection("c"))
         (path,) = files(tmp_path)
-        if not restart:
-            made.collection("c").write(documents(40, 50))
-            idle(made.collection("c"))
-            assert files(tmp_path) == [path]
-    if restart:
-        idle_after(tmp_path, documents(40, 50))
+        made.collection("c").write(documents(40, 45))
+        idle(made.collection("c"))
         assert files(tmp_path) == [path]
+    idle_after(tmp_path, documents(45, 50))
+    assert files(tmp_path) == [path]
     same(tmp_path, tmp_path_factory)
     idle_after(tmp_path, documents(50, 51))
     (other,) = files(tmp_path)
@@ -113,7 +96,7 @@ def test_a_block_is_written_again_only_when_it_has_grown_by_a_quarter(tmp_path, 
     same(tmp_path, tmp_path_factory)
 
 
-def test_the_file_stays_while_rows_are_added_to_a_copy_of_its_block(tmp_path, tmp_path_factory, read):
+def test_the_file_stays_while_rows_are_added_to_a_copy_of_its_block(tmp_path, tmp_path_factory, keys_read):
     """A process that is killed then has it at its next start."""
     idle_after(tmp_path, valued(0, 30))
     (path,) = files(tmp_path)
@@ -122,9 +105,9 @@ def test_the_file_stays_while_rows_are_added_to_a_copy_of_its_block(tmp_path, tm
         made.collection("c").delete(ids=["0003"])
         settled(made.collection("c"))
     assert files(tmp_path) == [path]
-    read.clear()
+    keys_read.clear()
     same(tmp_path, tmp_path_factory)
-    assert len(read) == 3 + 32
+    assert len(keys_read) == 3 + 32
     assert files(tmp_path) == [path]
 
 
@@ -146,31 +129,7 @@ def test_a_file_of_which_few_rows_live_is_removed(tmp_path, tmp_path_factory):
     same(tmp_path, tmp_path_factory)
 
 
-def test_changes_made_without_the_file_are_noticed(tmp_path, tmp_path_factory):
-    idle_after(tmp_path, documents(0, 50, keys=2))
-    with opened(tmp_path, files=False) as made:
-        made.collection("c").write(documents(10, 20, seed=1))  # other keys of the same documents
-        made.collection("c").write(documents(50, 55))
-        made.collection("c").delete(ids=["0000", "0049"])
-    same(tmp_path, tmp_path_factory)
-
-
-def test_a_store_that_was_put_back_gives_the_same_numbers_to_other_rows(tmp_path, tmp_path_factory):
-    with opened(tmp_path) as made:
-        made.collection("c").write(documents(0, 20))
-    shutil.copy(tmp_path / "softkv.sqlite3", tmp_path / "backup")
-    idle_after(tmp_path, documents(20, 50))
-    (path,) = files(tmp_path)
-    (tmp_path / "backup").replace(tmp_path / "softkv.sqlite3")
-    changed = documents(20, 50)
-    changed[7] = documents(27, 28, seed=5)[0]
-    with opened(tmp_path, files=False) as made:
-        made.collection("c").write(changed)
-    same(tmp_path, tmp_path_factory)
-    assert not path.exists()
-
-
-def test_an_older_file_of_the_same_rows_changes_nothing_and_is_removed(tmp_path, tmp_path_factory, read):
+def test_an_older_file_of_the_same_rows_changes_nothing_and_is_removed(tmp_path, tmp_path_factory, keys_read):
     """As after a kill between the new file and the removal of the old one."""
     idle_after(tmp_path, documents(0, 30))
     (old,) = files(tmp_path)
@@ -179,9 +138,9 @@ def test_an_older_file_of_the_same_rows_changes_nothing_and_is_removed(tmp_path,
     (new,) = files(tmp_path)
     shutil.copy(tmp_path / "backup", old)
     (tmp_path / "softkv.sealed-1-abc.block.new").write_bytes(b"not written to its end")
-    read.clear()
+    keys_read.clear()
     same(tmp_path, tmp_path_factory)
-    assert len(read) == 49
+    assert len(keys_read) == 49
     assert files(tmp_path) == [new]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -11,10 +10,8 @@ import numpy as np
 import pytest
 
 from attention.lookup import Limits, Question, answer
-from service.retrieval.collections import lookup_queue as lookups
 from service.retrieval.collections import snapshot as masks
 from service.retrieval.collections.collection import Collection
-from service.retrieval.queries import Options, attend_collection
 from service.storage import Combination, Comparison, Instant
 from tests.service.retrieval.making import LARGE, ODD, document, ids, numbered, opened, rows, tidied, wait_until_gone
 
@@ -121,33 +118,6 @@ def test_after_a_write_a_filter_looks_at_new_rows_only(collection, looked_at):
         assert len(looked_at) == 2
 
 
-def test_a_reader_from_before_a_removal_keeps_its_own_mask(collection):
-    tidied(collection)
-    with collection.snapshot() as before:
-        collection.delete(ids=["001"])
-        with collection.snapshot() as after:
-            assert "001" not in ids(after, ODD)
-        assert "001" in ids(before, ODD)
-        with collection.snapshot() as after:
-            assert "001" not in ids(after, ODD)
-
-
-def test_70_million_rows_have_room_for_their_masks(tmp_path, monkeypatch, looked_at):
-    """By bits: here a ten-thousandth of the rows, of the rows of a block and of the memory for masks."""
-    monkeypatch.setattr(masks, "MAX_MASK_BYTES", masks.MAX_MASK_BYTES // 10_000)
-    made = opened(tmp_path, numbered(*range(7000)), Limits(block_rows=16))
-    collection = made.collection("c")
-    tidied(collection)
-    filters = [ODD, LARGE, Combination("AND", (ODD, LARGE)), Comparison("metadata.i", "in", list(range(0, 7000, 7)))]
-    for _ in range(3):
-        with collection.snapshot() as snapshot:
-            sizes = [snapshot.mask(condition).n for condition in filters]
-        tidied(collection)
-    assert sizes == [3500, 6970, 3485, 1000]
-    assert len(looked_at) == 6  # one of the four has two parts
-    made.store.close()
-
-
 def test_the_least_recently_used_masks_are_dropped(collection, monkeypatch):
     tidied(collection)
     monkeypatch.setattr(masks, "MAX_MASKS", 4)
@@ -203,34 +173,6 @@ def test_a_compaction_lets_the_masks_of_the_view_before_it_go(tmp_path, monkeypa
             assert mask.n == 15
         assert before.mask(LARGE) is mask
     made.store.close()
-
-
-def test_the_questions_of_one_batch_share_the_mask_of_one_filter(catalogue, monkeypatch):
-    seen, real = [], lookups.answers
-
-    def watched(view, questions):
-        seen.append([question.mask for question in questions])
-        return real(view, questions)
-
-    monkeypatch.setattr(lookups, "answers", watched)
-    monkeypatch.setattr(masks, "MAX_MASKS", 1)  # so that no cache would do it
-    odd = {"field": "metadata.odd", "operator": "==", "value": True}
-    large = {"field": "metadata.i", "operator": ">=", "value": 30}
-
-    def ask(sent):
-        return attend_collection(
-            catalogue.collection("c"), [np.ones(2, np.float32)], Options(temperature=1.0, filter=sent), ["/query"]
-        )
-
-    async def run():
-        return await asyncio.gather(*(ask(sent) for sent in (odd, large, odd, large, None)))
-
-    results = asyncio.run(run())
-    assert [result.answer.documents for (result,) in results] == [30, 30, 30, 30, 60]
-    (together,) = seen
-    assert together[0] is together[2]
-    assert together[1] is together[3]
-    assert together[0] is not together[1]
 
 
 def test_concurrent_filters_during_writes_see_one_view(collection):

@@ -7,7 +7,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from service.retrieval import DocumentNotFound, InvalidContent
+from service.retrieval import InvalidContent
 from service.retrieval import documents as store
 from service.retrieval.collections import parse_filter
 from service.retrieval.documents import SentDocument, documents, prepare_documents
@@ -56,15 +56,6 @@ def test_a_page_with_vectors_ends_before_they_are_too_many(collection, monkeypat
 def test_a_cursor_of_another_kind_is_refused(cursor):
     with pytest.raises(InvalidContent, match="send next_cursor as it came"):
         store.decode_cursor(cursor)
-
-
-def test_a_document_that_is_not_there_is_named(collection):
-    for call in (store.get, store.delete_document):
-        with pytest.raises(DocumentNotFound, match="collection 'c' holds no document with the id 'none'"):
-            call(collection, "none")
-    store.delete_document(collection, "000")
-    with pytest.raises(DocumentNotFound):
-        store.get(collection, "000")
 
 
 def test_existing_documents_are_skipped_without_being_encoded(tmp_path, encoder):
@@ -116,9 +107,3 @@ def test_an_upload_writes_the_good_lines_and_says_of_each_bad_one_why(collection
         9: ["/id"],
     }
     assert store.get(collection, "a").keys.tolist() == [[1, 2]]
-
-
-def test_an_upload_of_bad_lines_only_writes_nothing(collection):
-    before = collection.record.documents
-    uploaded = asyncio.run(store.upload(collection, {1: SentDocument("a", key_vectors=[])}))
-    assert (uploaded.upserted, list(uploaded.refused), collection.record.documents) == (0, [1], before)

@@ -109,16 +109,6 @@ def test_if_documents_pass_only_orderings_of_values_that_exist_are_explained(fil
     assert told(filled, either, passes=True) == ([] if warning is None else [warning])
 
 
-def test_kinds_of_fields_are_read_once_for_several_questions(filled):
-    kinds = {}
-    with filled.reading() as reader:
-        number = reader.collection("unmatched").id
-        for name in ("mixed", "viewz"):
-            explain_filter(reader, number, parse_condition(asked(name, ">", 5)), passes=True, cached_kinds=kinds)
-    assert kinds.keys() == {"mixed"}
-    assert explain_filter(None, number, parse_condition(asked("mixed", ">", 5)), passes=True, cached_kinds=kinds)
-
-
 def test_conditions_are_searched_for_warnings_except_negated_ones(filled):
     viewz, views = asked("viewz", "==", 1), asked("views", "==", "x")
     joined = {"operator": "OR", "conditions": [viewz, {"operator": "AND", "conditions": [viewz, views]}]}
@@ -135,13 +125,3 @@ def test_fields_are_named_as_far_as_they_go(filled):
     ]
     many = {"operator": "OR", "conditions": [asked(f"x{i}", "==", 1) for i in range(20)]}
     assert len(told(filled, many, "many")) == 10
-
-
-def test_a_field_that_is_gone_is_not_named(filled):
-    with filled.writing() as writer:
-        number = writer.collection("bare").id
-        writer.upsert(number, [document("a", metadata={"gone": 1})])
-        writer.upsert(number, [document("a", metadata={})])
-    assert told(filled, asked("gone", "==", 1), "bare") == [
-        "no document has metadata.gone, nor any other field of metadata"
-    ]

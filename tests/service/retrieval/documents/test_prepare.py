@@ -9,7 +9,7 @@ import pytest
 
 from service.encoding import Encoders, LoadingEncoder
 from service.retrieval import InvalidContent
-from service.retrieval.documents import SentDocument, Split, prepare_documents
+from service.retrieval.documents import SentDocument, prepare_documents
 from service.storage import CollectionRecord, CollectionSettings, TextSpan
 
 
@@ -27,27 +27,12 @@ def flaws(record, *documents):
     return [flaw.pointer for flaw in refused.value.flaws]
 
 
-def test_all_flaws_of_one_kind_are_reported_together():
-    both = SentDocument("b", key_vector=vector(1, 2), key_vectors=[vector(1, 2)])
-    assert flaws(record(), SentDocument("a", key_vectors=[]), both) == ["/0/key_vectors", "/1/key_vectors"]
-    document = SentDocument("a", key_vector=vector(1, 2))
-    assert flaws(record(), document, document, document) == ["/1/id", "/2/id"]
-
-
-def test_a_split_needs_a_text_and_an_encoder():
-    split = Split(8)
-    assert flaws(record(), SentDocument("a", "text", split=split)) == ["/0/split"]
-    assert flaws(record(encoder="e"), SentDocument("a", split=split)) == ["/0/split"]
-    assert flaws(record(encoder="e"), SentDocument("a", "text", key_vector=vector(1), split=split)) == ["/0/split"]
-
-
 @pytest.mark.parametrize("parts", [[(0, 2)], [(0, 2), (2, 2)], [(0, 2), (3, 2)], [(0, 2), (2, 5)]])
 def test_parts_go_with_key_vectors_and_lie_in_the_key_text(parts):
     keys = [vector(1, 2), vector(2, 1)]
     wrong = SentDocument("a", "text", key_vectors=keys, parts=tuple(TextSpan(*part) for part in parts))
     (pointer,) = flaws(record(), wrong)
     assert pointer in ("/0/parts", "/0/parts/1")
-    assert flaws(record(), SentDocument("a", "text", parts=(TextSpan(0, 2),))) == ["/0/parts"]
 
 
 @pytest.mark.parametrize("of", [{}, {"encoder": "e"}])
@@ -65,17 +50,10 @@ def test_the_first_document_sets_the_widths_of_the_others():
     first = SentDocument("a", key_vector=vector(1, 2), value_vector=vector(1))
     wrong = SentDocument("b", key_vector=vector(1, 2, 3), value_vector=vector(1, 2))
     assert flaws(record(), first, wrong) == ["/1/key_vector", "/1/value_vector"]
-    assert flaws(record(dimension=3), first) == ["/0/key_vector"]
     key_alone = SentDocument("c", key_vector=vector(1, 2))
     assert flaws(record(dimension=3, value_dimension=3), key_alone) == ["/0/key_vector"]
     with pytest.raises(InvalidContent, match=r"^the key vector, which is the value vector too where none is sent, has"):
         asyncio.run(prepare_documents(Encoders(), record(dimension=2, value_dimension=3), [key_alone], [""]))
-
-
-def test_a_zero_key_is_refused_where_cosines_are_compared_only():
-    zero = SentDocument("a", key_vector=vector(0, 0))
-    assert flaws(record(), zero) == ["/0/key_vector"]
-    assert asyncio.run(prepare_documents(Encoders(), record(similarity="dot"), [zero], ["/0"])).records
 
 
 @pytest.mark.parametrize(("value_from", "texts"), [("value", ["a dog", "a hound"]), ("key", ["a dog"])])
@@ -85,10 +63,8 @@ def test_a_text_is_encoded_once_and_only_if_needed(encoder, value_from, texts):
     async def run():
         loading = LoadingEncoder(encoder.name, lambda: encoder)
         await loading.start()
-        queue, (settings,) = (
-            await loading.ready(),
-            [record(encoder=encoder.name, precision=encoder.precision, value_from=value_from, dimension=384)],
-        )
+        queue = await loading.ready()
+        settings = record(encoder=encoder.name, precision=encoder.precision, value_from=value_from, dimension=384)
         real = queue.encode
         queue.encode = lambda asked, purpose: (encoded.append((asked, purpose)), real(asked, purpose))[1]
         documents = [SentDocument("a", "a dog", "a hound"), SentDocument("b", "a dog"), SentDocument("c", "a dog", 5)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,50 +18,12 @@ from service.retrieval import InvalidContent
 from service.retrieval.collections import snapshot as snapshots
 from service.retrieval.queries import Aggregation
 from service.storage import DocumentRecord
-from tests.service.retrieval.making import attend, numbered, opened
+from tests.service.retrieval.making import attend, numbered, opened, weigh, with_keys
 
 SCALARS = [None, True, False, "a", "b", 1, 1.0, 2, -3.5, 10**6, 2**64 - 1, -(2**63), [1, 2], {"y": 1}]
 TEMPERATURES = [0.0, 0.05, 1.0, math.inf]
 LEVELS = [0.1, 0.5, 0.9]
 EVEN = {"field": "metadata.even", "operator": "==", "value": True}
-
-
-@dataclass
-class History:
-    """A collection after random writes, and the documents that it should have: (keys, x)."""
-
-    collection: Any
-    random: np.random.Generator
-    there: dict[str, tuple[np.ndarray, Any]] = field(default_factory=dict)
-
-    def step(self) -> None:
-        names = [f"d{i}" for i in self.random.choice(40, self.random.integers(1, 9), replace=False)]
-        if self.random.random() < 0.25:
-            self.collection.delete(ids=names)
-            self.there = {name: entry for name, entry in self.there.items() if name not in names}
-            return
-        records = []
-        for name in names:
-            keys = self.random.standard_normal((self.random.integers(1, 4), 2)).astype(np.float32)
-            x = SCALARS[self.random.integers(len(SCALARS))]
-            self.there[name] = keys, x
-            metadata = {"x": x, "even": int(name[1:]) % 2 == 0}
-            records.append(DocumentRecord(name, None, None, keys, metadata=metadata))
-        self.collection.write(records)
-
-    def weights(self, query, temperature, null, *, filtered):
-        """[(weight, x)] of the documents that pass: of all keys together, beside the null key."""
-        passing = [entry for name, entry in self.there.items() if not filtered or int(name[1:]) % 2 == 0]
-        keys = [key for logit, _ in passing for key in logit]
-        levels = np.array([math.fsum(map(float, np.float64(query) * np.float64(key))) for key in keys])
-        everything = np.append(levels, [] if null is None else [null])
-        if temperature == 0:
-            masses = (everything == everything.max(initial=-np.inf)).astype(float)
-        else:
-            masses = np.exp((everything - everything.max(initial=-np.inf)) / temperature)
-        ends = np.cumsum([0, *(len(logit) for logit, _ in passing)])
-        shares = masses / masses.sum() if len(masses) else masses
-        return [(float(shares[a:b].sum()), x) for a, b, (_, x) in zip(ends, ends[1:], passing, strict=False)]
 
 
 def is_number(x):
@@ -117,18 +78,28 @@ def check(actual, how, weighed):
 def test_aggregates_match_their_definition(seed):
     random = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as folder:
-        made = opened(Path(folder), [])
-        history = History(made.collection("c"), random)
+        made = opened(Path(folder))
+        collection, there = made.collection("c"), dict[str, DocumentRecord]()
         for _ in range(4):
-            history.step()
+            gone = [f"d{i:02}" for i in random.integers(0, 40, 4)]
+            records = with_keys(random, SCALARS, int(random.integers(1, 40)))
+            collection.write(records)
+            collection.delete(ids=gone)
+            there |= {record.id: record for record in records}
+            there = {name: record for name, record in there.items() if name not in gone}
             query = random.standard_normal(2).astype(np.float32)
             for temperature in TEMPERATURES:
                 null, filtered = [None, 0.3][random.integers(2)], bool(random.integers(2))
-                weighed = history.weights(query, temperature, null, filtered=filtered)
+                passing = [record for record in there.values() if not filtered or record.metadata["even"]]
+                keys = [record.keys for record in passing]
+                weights = weigh(keys, query, temperature, null, [0.0] * len(keys)).tolist() if keys else []
+                weighed = [
+                    (weight, record.metadata["at"]["x"]) for weight, record in zip(weights, passing, strict=True)
+                ]
                 for how in ("mean", "vote", "quantile"):
-                    read = Aggregation("metadata.x", how, LEVELS if how == "quantile" else None)
+                    read = Aggregation("metadata.at.x", how, LEVELS if how == "quantile" else None)
                     options = {"null": False if null is None else null, "filter": EVEN if filtered else None}
-                    (result,) = attend(history.collection, query, temperature=temperature, read=[read], **options)
+                    (result,) = attend(collection, query, temperature=temperature, read=[read], **options)
                     check(result.read[0], how, weighed)
         made.store.close()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from attention.lookup import Limits
 from service.retrieval import InvalidContent
 from service.retrieval.queries import Grouping, ValueRange
 from service.storage import DocumentRecord
-from tests.service.retrieval.making import attend, opened
+from tests.service.retrieval.making import attend, opened, weigh, with_keys
 
 VALUES = [None, True, False, "a", "b", "2020-02-03", "2021-05-06T07:00:00Z", 1, 1.0, 2, -3.5, 2**64 - 1]
 RANGES = [(-10, 1), (1, 2), (2, None), ("2020-01-01", "2021-01-01"), ("2021-01-01", None)]
@@ -44,21 +43,6 @@ def range_of(value):
         if (low is None or low <= value) and (high is None or value < high):
             return name([low, high])
     return "outside"
-
-
-def weigh(keys, query, temperature, null, addends):
-    """Return the weight of each document: of all of its keys, beside the null key."""
-    levels = np.concatenate([document.astype(np.float64) @ query.astype(np.float64) for document in keys])
-    added = np.concatenate([np.full(len(document), addend) for document, addend in zip(keys, addends, strict=True)])
-    if temperature == 0:
-        masses = (levels == max(levels.max(), -math.inf if null is None else null)).astype(float)
-        masses /= masses.sum() + (null is not None and null >= levels.max()) or 1.0
-    else:
-        logits = np.append(levels / temperature + added, [] if null is None else [null / temperature])
-        masses = np.exp(logits - logits.max())
-        masses /= masses.sum()
-    ends = np.cumsum([0, *map(len, keys)])
-    return np.array([masses[a:b].sum() for a, b in pairwise(ends)])
 
 
 def check(grouped, documents, size, of):
@@ -89,12 +73,7 @@ def test_groups_match_their_definition(seed, scanned):
     random = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as folder:
         made = opened(Path(folder), [], *([SCANNED] if scanned else []))
-        collection, records = made.collection("c"), []
-        for i in range(60):
-            keys = random.standard_normal((random.integers(1, 4), 2)).astype(np.float32)
-            value = VALUES[random.integers(len(VALUES))]
-            metadata = {"at": {"x": value}, "even": i % 2 == 0}
-            records.append(DocumentRecord(f"d{i:02}", None, None, keys, metadata=metadata))
+        collection, records = made.collection("c"), with_keys(random, VALUES)
         for part in (records[:40], records[40:]):  # a later write is a part of its own in the cached column
             collection.write(part)
             attend(collection, np.ones(2, np.float32), filter={**EVEN, "field": "metadata.at.x", "value": 1})
