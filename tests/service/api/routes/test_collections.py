@@ -56,6 +56,12 @@ def test_null_false_is_not_null_zero(client, collection):
     assert client.get(path).json()["null"] == 0
 
 
+def test_a_temperature_of_minus_zero_is_zero(client, collection):
+    path = collection(encoder=None, temperature=-0.0)
+    assert str(client.get(path).json()["temperature"]) in ("0", "0.0")
+    assert client.patch(path, json={"temperature": -0.0, "null": -0.0}).status_code == 200
+
+
 @pytest.mark.parametrize("name", ["-a", ".a", "a" * 129, "ü", "a b"])
 def test_names_are_checked(client, name):
     assert client.put(f"/v1/collections/{name}", json={}).status_code == 422

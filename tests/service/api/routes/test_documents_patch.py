@@ -101,13 +101,6 @@ def test_a_vector_that_is_sent_is_kept_and_null_makes_it_anew(client, document):
     assert read(client, document)["key_vector"] == pytest.approx(before["key_vector"], abs=1e-6)
 
 
-def test_an_empty_patch_changes_nothing_and_a_missing_document_is_a_404(client, document):
-    before = read(client, document)
-    assert client.patch(document, json={}).status_code == 200
-    assert read(client, document) == before
-    assert client.patch(document.replace("/a", "/b"), json={}).status_code == 404
-
-
 def test_a_patch_that_keeps_a_split_text_keeps_its_output(client, collection):
     path = collection()
     text, _ = essay(300)

@@ -100,18 +100,3 @@ def test_a_lone_surrogate_is_pointed_at(client, headers):
     answer = client.post("/v1/encode", content=rb'{"texts": ["fine", "ab\ud83d"]}', headers=headers)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["pointer"] == "/texts/1"
-
-
-@pytest.mark.parametrize("headers", [{}, NDJSON])
-def test_another_model_is_not_here(client, headers):
-    answer = client.post("/v1/encode", json={"texts": ["a"], "model": "text-embedding-3-small"}, headers=headers)
-    assert answer.status_code == 404
-    assert answer.json()["code"] == "model_not_found"
-    assert "all-MiniLM-L6-v2" in answer.json()["detail"]
-
-
-@pytest.mark.parametrize(("texts", "fields"), [(10_001, {}), (1001, {"tokens": True})])
-def test_too_many_texts(client, texts, fields):
-    answer = client.post("/v1/encode", json={"texts": ["a"] * texts, **fields})
-    assert answer.status_code == 413
-    assert answer.json()["code"] == "too_much"

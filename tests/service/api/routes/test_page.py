@@ -117,6 +117,18 @@ def test_a_document_gets_its_words_and_an_unknown_word_is_refused_at_the_start(t
         render_page(assets, "bad.html", "en")
 
 
+def test_comparisons_are_compressed_if_accepted(client):
+    rows = [{"key": f"number {i}", "value": "a large answer, as of a thousand rows" * 200} for i in range(40)]
+    body = {"query": "number 7", "rows": rows, "top_k": 40}
+    plain, packed = (
+        client.post("/v1/compare", json=body, headers={"accept-encoding": coding}) for coding in ("identity", "gzip")
+    )
+    assert (plain.headers.get("content-encoding"), packed.headers["content-encoding"]) == (None, "gzip")
+    weights = [[match["weight"] for match in answer.json()["attention"]["matches"]] for answer in (plain, packed)]
+    assert weights[0] == weights[1]
+    assert int(packed.headers["content-length"]) < len(plain.content) / 2
+
+
 @pytest.mark.parametrize(("language", "title"), [("en", "There is no such page"), ("zh-CN", "没有这个页面")])
 @pytest.mark.parametrize("path", ["/nonsense", "/ui/dashboard", "/collections", "/assets/"])
 def test_a_browser_that_asks_for_a_missing_page_is_led_on(client, path, language, title):

@@ -73,6 +73,15 @@ def test_a_refusal_is_counted_by_its_code(client, moved):
         assert moved("refusals_total", code=code) == 1
 
 
+def test_the_disk_is_weighed(client, service):
+    database, size = service.settings.data_dir / "softkv.sqlite3", 0
+    while size != database.stat().st_size:  # what was deleted before goes back to the disk meanwhile
+        size, series = database.stat().st_size, samples(client)
+    assert value(series, "storage_bytes", part="database") == size > 0
+    assert 0 < value(series, "disk_free_bytes") < value(series, "disk_size_bytes")
+    assert ("softkv_storage_bytes", (("part", "log"),)) in series
+
+
 def test_the_metrics_agree_with_readyz(tmp_path):
     with RunningService(data_dir=tmp_path, encoder="nothing-of-this-name") as running, running.client() as client:
         while client.get("/readyz").json()["status"] == "loading":
