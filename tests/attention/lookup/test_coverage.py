@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from attention.lookup import (
-    Auto,
     Background,
     Bias,
     KeySummary,
@@ -128,20 +127,3 @@ def test_a_filter_or_removed_rows_leave_no_lower_bound(keys):
     assert masked.max_missing_weight == pytest.approx(500 / 1500, abs=0.02)
     _, coverage = asked(view, replace(missing, removed=1), query, 1.0)
     assert coverage.min_missing_weight == 0
-
-
-def test_auto_is_certain_at_the_temperature_that_was_found(keys):
-    view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
-    query = keys[0].astype(float)
-    automatic, coverage = asked(view, missing, query, Auto(2000))
-    _, same = asked(view, missing, query, automatic.temperature)
-    assert coverage.max_missing_weight == pytest.approx(same.max_missing_weight, rel=1e-6)
-
-
-def test_a_set_that_may_miss_documents_is_not_complete(keys):
-    view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
-    query = keys[0].astype(float)
-    result, _ = asked(view, missing, query, 0.05, top_p=0.2)
-    assert not result.complete
-    assert asked(view, None, query, 0.05, top_p=0.2)[0].complete
-    assert asked(view, missing, query, 0.05)[0].complete

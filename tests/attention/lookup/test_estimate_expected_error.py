@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from attention.lookup import Auto, Bias, Limits, Memory, Question, Rows, answers
-from attention.lookup.bounds.similarities import QuantisationError
-from attention.lookup.codes.moments import Moments, Spread
-from attention.lookup.estimate import estimate_outputs, estimate_weights, predict_error_8_bits, predict_error_16_bits
 from attention.lookup.exact import exact_answers
-from attention.lookup.quantised import quantised_answers, shard_of
+from attention.lookup.quantised import quantised_answers
 
 N, COUNT = 6_000, 12
 SCANNED = Limits(exact_max_components=0)
@@ -98,52 +94,3 @@ def test_originals_that_memory_does_not_hold_are_not_read_for_it(monkeypatch):
     for quantised_answer, true in zip(quantised_answers(view, questions), exact_answers(view, questions), strict=True):
         assert off(quantised_answer, true) > 1e-3
         assert np.linalg.norm(quantised_answer.output - true.output) <= quantised_answer.certificate.output_error
-
-
-@pytest.mark.parametrize("fine", [True, False])
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_expected_error_is_near_the_true_one(monkeypatch, kind, fine):
-    """In 16 bits within a third; in 8, where one vector for all rows matters most, seldom more than half of it."""
-    seen = []
-    for function in (predict_error_16_bits, predict_error_8_bits):
-        monkeypatch.setattr(f"attention.lookup.estimate.{function.__name__}", noted(function, seen))
-    ratios = []
-    for temperature in (0.02, 0.03, 0.05) if not fine else (0.03, 0.05, 0.1, 0.3, 1.0):
-        for passing in PASSING:
-            seen.clear()
-            view, questions = asked_of(kind, 64, "dot", passing, temperature)
-            part = shard_of(view, questions[0])
-            blends = estimate_outputs(
-                part, estimate_weights(part, questions, SCANNED.scan_widths[0], fine=fine), range(COUNT)
-            )
-            for index, (true, expected) in enumerate(zip(exact_answers(view, questions), seen, strict=True)):
-                distance = np.linalg.norm(blends[index].output - true.output)
-                if distance > 2e-4 * np.linalg.norm(true.output):
-                    ratios.append(distance / expected)
-    if fine:
-        assert all(0.6 < ratio < 1.5 for ratio in ratios)
-    else:
-        assert not ratios or np.quantile(ratios, 0.95) < 2
-    assert ratios or kind in ORDINARY
-
-
-def noted(function, seen):
-    def asked(*arguments):
-        seen.append(function(*arguments))
-        return seen[-1]
-
-    return asked
-
-
-def test_without_a_tail_or_with_infinite_bounds_no_error_is_expected():
-    moments = Moments.empty(3).merge(Moments.of(*np.ones((2, 4, 3), dtype=np.float32), np.ones(3)))
-    spread = Spread.of([moments])
-    evidence = SimpleNamespace(temperature=0.5)
-    without_tail = SimpleNamespace(
-        tail=0.0, tail_square=0.0, summed_square=0.0, candidates=np.zeros(0), evidence=evidence
-    )
-    batch = SimpleNamespace(tail=0.5, tail_square=0.1, summed_square=0.1, candidates=np.zeros(0), evidence=evidence)
-    for output, squares in ((without_tail, 1.0), (batch, np.inf)):
-        arguments = (output, QuantisationError(0.1, squares, 0.0), (0.0,) * 5, spread, spread.residuals, 0.1)
-        assert predict_error_16_bits(*arguments) == 0
-        assert predict_error_8_bits(*arguments, 0.1, 4) == 0

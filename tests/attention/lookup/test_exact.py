@@ -50,12 +50,6 @@ def test_equals_the_definition(data, filled, oracle, oracle_weights, similarity,
         assert result.complete
 
 
-def test_the_values_are_the_keys_where_none_are_given(data, filled):
-    keys, _, queries = data
-    result = answer(filled("dot", keys), Question(queries[0], np.inf))
-    np.testing.assert_allclose(result.output, keys.astype(np.float32).astype(np.float64).mean(axis=0), atol=1e-14)
-
-
 @settings(deadline=None)
 @given(
     shape=st.tuples(st.integers(1, 70), st.integers(1, 40)),
@@ -76,34 +70,6 @@ def test_copies_of_a_vector_tie_wherever_they_stand(shape, seed, similarity):
     assert len(set(result.weights)) == 1
 
 
-@pytest.mark.parametrize("null", [None, 0.7])
-@pytest.mark.parametrize("temperature", [1e-20, 1e-3, 0.05, 1.0, np.inf])
-@pytest.mark.parametrize("normaliser", ["sparsemax", "entmax15"])
-def test_sparse_normalisers_solve_for_their_threshold(data, filled, oracle, normaliser, temperature, null):
-    """Σ max(z − τ, 0)^power = 1 has one root τ: found here by halving."""
-    keys, values, queries = data
-    s = oracle("cosine", queries[2], keys.astype(np.float32))
-    power = 1 if normaliser == "sparsemax" else 2
-    logits = (np.append(s, [] if null is None else [null]) - max(s.max(), null or -9)) / temperature / power
-    low, high = -1.0, 0.0
-    for _ in range(200):
-        middle = (low + high) / 2
-        low, high = (middle, high) if (np.maximum(logits - middle, 0) ** power).sum() > 1 else (low, middle)
-    weights = np.maximum(logits - low, 0) ** power
-    question = Question(queries[2], temperature, null, normaliser=normaliser, top_k=len(keys))
-    result = answer(filled("cosine", keys, values), question)
-    positions = result.numbers - 100
-    np.testing.assert_allclose(result.weights, weights[positions], atol=1e-9)
-    assert np.abs(result.weights - weights[positions]).sum() / 2 <= result.certificate.total_variation + 1e-12
-    assert result.null_weight == pytest.approx(0 if null is None else weights[-1], abs=1e-9)
-    assert result.log_partition is None
-    positive = weights[: len(s)][weights[: len(s)] > 0]
-    if len(positive):
-        positive = positive / positive.sum()
-        assert result.effective_documents == pytest.approx(np.exp(-(positive * np.log(positive)).sum()), abs=1e-6)
-    np.testing.assert_allclose(result.output, weights[: len(s)] @ values.astype(np.float32), atol=1e-8)
-
-
 @pytest.mark.parametrize("similarity", SIMILARITIES)
 def test_extreme_vectors_stay_finite(filled, similarity):
     keys = np.array([[1e-45, 0], [3e38, 3e38], [-3e38, 1e-45]])
@@ -112,21 +78,6 @@ def test_extreme_vectors_stay_finite(filled, similarity):
         assert np.isfinite(result.weights).all()
         assert np.isfinite(result.output).all()
         assert result.weights.sum() + result.null_weight == pytest.approx(1)
-
-
-def test_a_sweep_is_many_answers(filled):
-    random = np.random.default_rng(3)
-    view = filled("scaled_dot", random.standard_normal((600, 7)), random.standard_normal((600, 3)))
-    question = Question(random.standard_normal(7), 1.0, null=0.3, top_k=5, mask=view.mask(np.arange(100, 650)))
-    temperatures = [0, 0.01, 0.3, 5.0, np.inf]
-    swept = sweep(view, question, temperatures)
-    for index, temperature in enumerate(temperatures):
-        alone = answer(view, Question(question.query, temperature, 0.3, question.mask, top_k=5))
-        np.testing.assert_array_equal(swept.numbers, alone.numbers)
-        np.testing.assert_array_equal(swept.weights[index], alone.weights)
-        assert swept.evidence[index] == alone.evidence
-        assert swept.certificates[index].total_variation == alone.certificate.total_variation
-        assert swept.documents == alone.documents == 550
 
 
 @pytest.mark.parametrize("rows", [1, 2047, 2048, 2049, 4096])

@@ -69,22 +69,6 @@ def test_weights_are_the_softmax_of_the_definition(oracle, similarity, count, wi
 
 
 @pytest.mark.usefixtures("running")
-@pytest.mark.parametrize("similarity", PRODUCTS)
-def test_a_masked_document_is_as_good_as_a_removed_one(similarity):
-    memory, _, _, queries = memory_of(similarity, 300, 17, LIMITS)
-    view, kept = memory.view, np.arange(300) % 3 > 0
-    removed = memory.publish(remove=10 + np.flatnonzero(~kept))
-    questions = [Question(query, 0.2, 0.5) for query in queries]
-    masked = [Question(query, 0.2, 0.5, view.mask(kept)) for query in queries]
-    for alone, among in zip(answers(removed, questions), answers(view, masked), strict=True):
-        np.testing.assert_array_equal(among.numbers, alone.numbers)
-        np.testing.assert_allclose(among.weights, alone.weights, rtol=1e-12)
-        np.testing.assert_allclose(among.output, alone.output, rtol=1e-12, atol=1e-14)
-        assert among.null_weight == pytest.approx(alone.null_weight, rel=1e-12)
-        assert among.documents == alone.documents == 200
-
-
-@pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("top_k", [0, 1, 5, 12, 13, 500])
 def test_ties_with_the_last_document_are_listed_in_the_order_of_their_numbers(top_k):
     memory, keys, _, _ = memory_of("cosine", 100, 6)
@@ -127,10 +111,3 @@ def test_other_questions_and_other_rows_take_the_other_way():
     ):
         assert FewRows.of(view, None) is None
     assert [result.certificate.method for result in exact_answers(memory.view, others)] == ["exact"] * 3
-
-
-def test_the_rows_of_a_view_are_prepared_once():
-    memory, _, _, _ = memory_of("dot", 50, 4)
-    mask = memory.view.mask(np.arange(10, 30))
-    assert FewRows.of(memory.view, mask) is FewRows.of(memory.view, mask)
-    assert FewRows.of(memory.view, mask) is not FewRows.of(memory.view, None)

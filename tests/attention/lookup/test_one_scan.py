@@ -11,7 +11,6 @@ import pytest
 from attention.kernels import kernels, one_thread
 from attention.lookup import (
     Background,
-    Bias,
     Limits,
     Memory,
     Question,
@@ -25,7 +24,7 @@ from attention.lookup import (
     sealed,
     unseal,
 )
-from attention.lookup.one_scan import ScannableRows, is_plain
+from attention.lookup.one_scan import ScannableRows
 from attention.lookup.quantised import quantised_answers
 from tests.thorough import crossed
 
@@ -178,23 +177,6 @@ def test_removed_rows_have_no_weight():
     result = ScannableRows.of(view, None).answer(view, question)
     assert not ((result.numbers - 10) % 3 == 0).any()
     assert result.keys == view.n == 3_333
-
-
-def test_a_question_with_more_than_weights_is_not_plain():
-    memory, _, queries = memory_of("cosine", 300, 16)
-    bias = Bias.of(memory.view, np.array([10]), np.array([0.5]))
-    plain = Question(queries[0], 0.1, output=False)
-    assert is_plain(plain)
-    for options in (
-        {"output": True},
-        {"top_p": 0.5},
-        {"max_error": 1e-3},
-        {"bias": bias},
-        {"normaliser": "sparsemax"},
-        {"top_k": 2_000},
-    ):
-        assert not is_plain(Question(queries[0], 0.1, **{"output": False, **options}))
-    assert not is_plain(Question(queries[0], 0.0, output=False))
 
 
 def test_documents_with_several_keys_are_scanned_together():

@@ -46,26 +46,6 @@ def test_nothing_passes(filled, normaliser, temperature):
         assert with_null.numbers.size == 0
 
 
-def test_auto_is_answered_like_its_solved_temperature(filled):
-    random = np.random.default_rng(1)
-    view = filled("cosine", random.standard_normal((500, 11)))
-    result = answer(view, Question(random.standard_normal(11), Auto(20), null=0.2))
-    assert result.effective_documents == pytest.approx(20, rel=1e-2)
-    again = answer(view, Question(random.standard_normal(11), result.temperature, null=0.2))
-    assert again.temperature == result.temperature
-
-
-def test_a_sweep_over_nothing(filled):
-    view = filled("cosine", np.eye(3))
-    swept = sweep(view, Question(np.ones(3), 1.0, mask=view.mask(np.array([], dtype=np.int64))), [0, 1.0])
-    assert swept.weights.shape == (2, 0)
-    assert [evidence.log_partition for evidence in swept.evidence] == [-np.inf, -np.inf]
-    with pytest.raises(ParameterError, match="from 1e-30 to infinity"):
-        sweep(view, Question(np.ones(3), 1.0), [1e-40])
-    with pytest.raises(ParameterError, match="softmax"):
-        sweep(view, Question(np.ones(3), Auto()), [1.0])
-
-
 def method_of(view, question):
     """Return the path that answers a question, the same in any batch and in a sweep."""
     alone = answer(view, question).certificate.method
@@ -139,12 +119,6 @@ def test_an_error_that_no_scan_can_prove_is_not_scanned_for_twice(clusters, in_p
         scans.clear()
         assert answer(view, changed).certificate.method == method
         assert scans == expected
-
-
-def test_rows_without_codes_are_answered_exactly(clusters, in_pieces):
-    keys, _, queries = clusters
-    result = answer(in_pieces("gaussian", keys, limits=SCANNED), Question(queries[0], 3.0))
-    assert result.certificate.method == "exact"
 
 
 def test_a_question_that_a_scan_cannot_decide_is_answered_exactly(clusters, in_pieces):

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from attention.kernels import dispatch
-from attention.lookup import Background, Bias, Limits, Memory, Question, Rows, scan
+from attention.lookup import Background, Limits, Memory, Question, Rows, scan
 from attention.lookup.estimate import OutputEstimate, estimate_weights
 from attention.lookup.quantised import (
     answer_alone,
     answer_together,
     quantised_answers,
-    scan_question,
     shard_of,
 )
 
@@ -117,21 +116,6 @@ def test_a_bound_that_is_not_kept_a_share_and_a_coarse_blend_are_for_others(runn
         5: OutputEstimate(np.zeros(11), 0.0, coarse=True),
     }
     assert list(answer_together(part, questions, estimates, far)) == [1]
-
-
-def test_documents_of_several_keys_and_logits_are_for_others(running, clusters):
-    keys, _, queries = clusters
-    pairs = Memory("cosine").publish(add=Rows(np.arange(4000), keys[:4000], owners=np.arange(4000) // 2 * 2))
-    alone = Memory("cosine").publish(add=Rows(np.arange(4000), keys[:4000]))
-    bias = Bias.of(alone, np.arange(4000), np.linspace(0, 1, 4000))
-    for view, more in ((pairs, {}), (alone, {"bias": bias})):
-        question = Question(queries[0], 0.3, output=False, **more)
-        part = shard_of(view, question)
-        scan_questions = [scan_question(part, question)]
-        assert (
-            answer_together(part, scan_questions, estimate_weights(part, scan_questions, Limits().scan_widths[0]), {})
-            == {}
-        )
 
 
 @pytest.mark.parametrize("output", [False, True])

@@ -78,11 +78,6 @@ def test_the_null_key_is_the_number_given_or_that_of_the_background():
     assert sparse.null_key(0.5, 20) == background.null_key(0.0, 20) != background.null_key(0.5, 20)
 
 
-def test_queries_of_any_kind_of_number_are_taken_as_float64():
-    vector = Question(np.array([1, 2], dtype=np.int16), 1.0).vector
-    assert (vector.dtype, vector.tolist()) == (np.float64, [1.0, 2.0])
-
-
 def test_questions_with_one_mask_are_grouped(filled):
     view = filled("dot", np.eye(3))
     odd, even = view.mask(np.array([101])), view.mask(np.array([100, 102]))

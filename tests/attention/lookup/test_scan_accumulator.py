@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from attention.lookup import Memory, Rows
 from attention.lookup.memory.tiles import PassingRows
-from attention.lookup.scan import BINS, ERROR_DEGREES, NO_THRESHOLD, Accumulator, shift_sums
+from attention.lookup.scan import ERROR_DEGREES, NO_THRESHOLD, Accumulator
 
 N, QUERIES, CAPACITY, STEP = 1000, 3, 128, 50
 VALUES = np.random.default_rng(0).standard_normal((N, 4)).astype(np.float32)
@@ -44,17 +42,10 @@ def fed(accumulator, rows, similarities):
             lists.places[query, used], lists.similarities[query, used] = start + hits, step_similarities[hits]
             lists.counts[query] += len(hits)
             below = np.delete(step_similarities, hits).astype(np.float64)
-            if accumulator.histogram is not None:
-                bins = ((below - accumulator.lows[query]) * accumulator.finer[query]).astype(int)
-                np.add.at(
-                    accumulator.histogram[query], np.clip(bins, 0, BINS - 1), np.stack([np.ones_like(below), below], 1)
-                )
-                continue
             x = (below - float(lists.thresholds[query])) * float(accumulator.inverse[query])
             accumulator.sums[query] += np.exp(x).sum(), (np.exp(x) * x).sum(), np.exp(2 * x).sum()
             weights[query, start + np.delete(np.arange(len(step_similarities)), hits)] = np.exp(x)
-    if accumulator.outputs is not None:
-        accumulator.outputs += weights.astype(np.float64) @ VALUES.astype(np.float64)
+    accumulator.outputs += weights.astype(np.float64) @ VALUES.astype(np.float64)
     return accumulator
 
 
@@ -83,48 +74,6 @@ def test_every_row_is_listed_or_summed(rows, order, temperature):
         np.testing.assert_allclose(result.outputs[query], blend, rtol=1e-5, atol=1e-5 * np.exp(x).sum())
 
 
-@pytest.mark.parametrize("order", ORDERS)
-def test_a_histogram_counts_the_rows_that_are_not_listed(rows, order):
-    random = np.random.default_rng(2)
-    similarities = np.stack([ORDERS[order](random) for _ in range(QUERIES)]).astype(np.float32)
-    thresholds, limit = np.full(QUERIES, NO_THRESHOLD), np.array([1.0, 2.0, 0.5], dtype=np.float32)
-    result = fed(Accumulator(thresholds, np.ones(QUERIES, np.float32), CAPACITY, None, limit), rows, similarities)
-    for query in range(QUERIES):
-        positions, _ = listed(result, query)
-        below = np.delete(similarities[query], positions).astype(np.float64)
-        width = 2 * limit[query] / BINS
-        bins = np.clip(np.floor((below + limit[query]) / width).astype(int), 0, BINS - 1)
-        counts, sums = result.histogram[query].T
-        # A similarity at the edge of two bins may be counted in either.
-        np.testing.assert_allclose(np.cumsum(counts), np.cumsum(np.bincount(bins, minlength=BINS)), atol=0.01 * N)
-        assert (counts.sum(), sums.sum()) == (len(below), pytest.approx(below.sum(), abs=1e-3))
-
-
-def test_copies_that_fill_a_list_are_summed_instead(rows):
-    similarities = np.full((QUERIES, N), 0.25, dtype=np.float32)
-    result = fed(
-        Accumulator(np.full(QUERIES, NO_THRESHOLD), np.ones(QUERIES, np.float32), CAPACITY, None, None),
-        rows,
-        similarities,
-    )
-    assert (result.lists.counts < CAPACITY // 2).all() or (result.lists.thresholds <= 0.25).all()
-    assert (result.lists.thresholds == np.nextafter(np.float32(0.25), np.float32(1))).all()
-    np.testing.assert_allclose(result.sums[:, 0], N)
-
-
-def test_the_coldest_sums_are_of_nothing_but_are_numbers(rows):
-    similarities = np.tile(np.linspace(-1, 1, N, dtype=np.float32), (QUERIES, 1))
-    with np.errstate(over="raise", invalid="raise"):
-        result = fed(
-            Accumulator(np.full(QUERIES, NO_THRESHOLD), np.full(QUERIES, 1e30, np.float32), CAPACITY, 4, None),
-            rows,
-            similarities,
-        )
-    assert np.isfinite(result.sums).all()
-    assert (result.sums[:, 0] < 1e-300).all()
-    assert not np.abs(result.outputs).max() > 1e-300
-
-
 def test_a_rising_threshold_makes_errors_smaller_as_it_does_weights(rows):
     accumulator = Accumulator(np.zeros(QUERIES, np.float32), np.full(QUERIES, 2.0, np.float32), CAPACITY, 4, None)
     accumulator.sums[:2] = 1.0
@@ -145,15 +94,3 @@ def test_a_rising_threshold_makes_errors_smaller_as_it_does_weights(rows):
     assert (weights[1:] == 7.0).all()
     assert (accumulator.outputs[1] == 5.0).all()
     assert accumulator.lists.counts.tolist() == [CAPACITY // 4, 0, CAPACITY // 4]
-
-
-@settings(deadline=None)
-@given(seed=st.integers(0, 99), shift=st.floats(-50, 50))
-def test_sums_can_be_shifted_to_another_threshold(seed, shift):
-    x = -np.random.default_rng(seed).random(20) * 5
-    sums = np.array([np.exp(x).sum(), (np.exp(x) * x).sum(), np.exp(2 * x).sum()])
-    y = x + shift
-    expected = [np.exp(y).sum(), (np.exp(y) * y).sum(), np.exp(2 * y).sum()]
-    np.testing.assert_allclose(
-        shift_sums(sums, shift), expected, rtol=1e-9, atol=1e-12 * np.exp(shift) * (1 + abs(shift))
-    )

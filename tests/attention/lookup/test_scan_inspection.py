@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 
 from attention.lookup import Memory, Question, Rows
-from attention.lookup.bounds.similarities import quantisation_errors
-from attention.lookup.codes.quantisation import code_queries
 from attention.lookup.quantised import quantised_answers
 from tests.attention.lookup.inspection import similarities_seen
 
@@ -20,19 +18,6 @@ def view(clusters):
     for rows in np.array_split(np.arange(len(keys)), 3):
         memory.publish(add=Rows(rows, keys[rows], values[rows]))
     return memory.publish(remove=np.arange(0, len(keys), 7))
-
-
-@pytest.mark.parametrize("count", [1, 12])
-def test_every_row_that_lives_is_seen_within_the_error_of_its_codes(running, clusters, oracle, view, count):
-    keys, _, queries = clusters
-    questions = [Question(query, 0.3) for query in queries[:count]]
-    numbers, seen = similarities_seen(view, questions)
-    np.testing.assert_array_equal(np.sort(numbers), view.numbers())
-    codes = code_queries("scaled_dot", np.array(queries[:count]), outputs=True)
-    largest = quantisation_errors(view, codes)[:, 0]
-    for query, values_seen, error in zip(queries, seen, largest, strict=False):
-        off = np.abs(values_seen - oracle("scaled_dot", query, keys[numbers]))
-        assert 0 < off.max() <= error
 
 
 def test_the_softmax_of_scanned_similarities_is_the_answer(running, clusters, view):
@@ -49,11 +34,3 @@ def test_the_softmax_of_scanned_similarities_is_the_answer(running, clusters, vi
         head = [index_of[number] for number in quantised_answer.numbers.tolist()]
         np.testing.assert_allclose(quantised_answer.weights, (weights / weights.sum())[head], rtol=1e-5)
         np.testing.assert_array_equal(quantised_answer.similarities, similarities[head])  # these were looked up
-
-
-def test_a_question_that_the_exact_path_answers_was_not_weighed_by_codes(clusters, in_pieces):
-    keys, _, queries = clusters
-    questions = [Question(queries[0], 0.05), Question(queries[0], 9.0, normaliser="sparsemax")]
-    seen, unseen = similarities_seen(in_pieces("cosine", keys), questions)[1]
-    assert seen is not None
-    assert unseen is None

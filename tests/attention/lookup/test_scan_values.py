@@ -88,20 +88,6 @@ def test_the_square_of_the_rounding_bounds_the_residuals_of_levels(running):
         assert (result.value_errors[:, ROUNDING_SQUARE] <= 5 * squares).all()
 
 
-def test_weights_negligible_beside_head_rows_are_left_out_and_counted(running):
-    segment, weights = segment_of(100, 3), 1e-10 * weights_of("alike", 100)
-    into = empty(3)
-    into.lists.counts[:] = 5
-    result = blended(running, segment, (0, 100), weights, True, into)
-    assert not result.outputs.any()
-    masses = weights[:, :100].sum(axis=1, dtype=np.float64)
-    np.testing.assert_allclose(result.value_errors[:, LEFT_OUT], masses * segment.value_norm, rtol=1e-5)
-    assert not result.value_errors[:, 1:].any()
-    # One query for which it weighs something is enough to add them all.
-    into.lists.counts[1] = 0
-    assert blended(running, segment, (0, 100), weights, True, into).outputs.any(axis=1).all()
-
-
 def test_tiles_add_up(running):
     segment, weights = segment_of(2500, 7), weights_of("alike", 2500)
     together, apart = blended(running, segment, (0, 2500), weights, True), empty(7)
@@ -109,14 +95,6 @@ def test_tiles_add_up(running):
         blended(running, segment, span, np.ascontiguousarray(weights[:, slice(*span)]), True, apart)
     np.testing.assert_allclose(apart.outputs, together.outputs, rtol=1e-3, atol=1e-2)
     np.testing.assert_allclose(apart.value_errors[:, MASS], together.value_errors[:, MASS], rtol=1e-5)
-
-
-@pytest.mark.parametrize("scale", [1e-40, 1e-25, 1e25])
-def test_values_of_any_size_are_blended(running, scale):
-    segment, weights = segment_of(300, 3, scale), weights_of("alike", 300)
-    result = blended(running, segment, (0, 300), weights, True)
-    exact = weights[:, :300].astype(np.float64) @ segment.values.astype(np.float64)
-    assert (np.abs(result.outputs - exact).max(axis=1) <= result.value_errors[:, :MASS].sum(axis=1)).all()
 
 
 class Unread:

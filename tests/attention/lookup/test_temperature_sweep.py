@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from attention.lookup import Auto, Limits, Question, ScanWidth, answers, temperature_sweep
 from attention.lookup.exact import exact_answers, exact_sweep
-from attention.lookup.shards import local
 from attention.lookup.temperature_sweep import Tail, solve_temperatures, sweep_by_scan
 
 LIMITS = Limits(max_tile_rows=1024, scan_widths=(ScanWidth(64, 128),))
@@ -45,20 +44,6 @@ def test_the_sums_of_a_tail_are_off_by_at_most_the_width_of_a_bin(seed, n, bins)
         assert abs(np.log(square / (terms * terms).sum())) <= 2 * off
 
 
-def test_a_tail_of_rows_in_bins_of_their_own_is_these_rows():
-    similarities, temperatures = np.array([0.05, 0.35, 0.35, 0.85]), np.array([1e-30, 0.1, 2.0])
-    sums = Tail(histogram_of(similarities, 10)).sums(temperatures)
-    assert sums.thresholds == pytest.approx([0.85])
-    for result, temperature in zip(sums.sums[:, 0], temperatures, strict=True):
-        logits = np.maximum((similarities - 0.85) / temperature, -700)  # from where on nothing weighs anything
-        terms = np.exp(logits)
-        assert result == pytest.approx([terms.sum(), (terms * logits).sum(), (terms * terms).sum()], rel=1e-12)
-
-
-def test_a_tail_of_no_rows_weighs_nothing():
-    assert Tail(np.zeros((7, 2))).sums(np.array([0.1, 1.0])).sums.shape == (2, 0, 3)
-
-
 def test_a_quantised_sweep_is_many_answers(running, clusters, in_pieces):
     keys, values, queries = clusters
     view = in_pieces("cosine", keys, values)
@@ -77,25 +62,6 @@ def test_a_quantised_sweep_is_many_answers(running, clusters, in_pieces):
         assert stands.stands == truly.stands or not stands.certain
         assert mine.log_partition == pytest.approx(true.log_partition, rel=1e-2, abs=1e-2)
         assert mine.effective_documents == pytest.approx(true.effective_documents, rel=2e-2)
-
-
-def test_few_rows_are_looked_up_for_a_histogram_and_the_rest_is_in_the_bound(clusters, in_pieces, monkeypatch):
-    keys, values, queries = clusters
-    limits, temperatures = replace(LIMITS, scan_widths=(ScanWidth(2048, 512),)), [0, 0.02, 0.1, 0.5]
-    view = in_pieces("cosine", keys, values, limits=limits)
-    question, looked_up, read = Question(queries[0], 1.0, top_k=5), [], local.compute_similarities
-    monkeypatch.setattr(local, "compute_similarities", lambda *asked: looked_up.append(len(asked[3])) or read(*asked))
-    exact, counts = exact_sweep(view, question, temperatures), []
-    for limit in (10, 400):
-        monkeypatch.setattr(local, "MAX_HISTOGRAM_LOOKUPS", limit)
-        looked_up.clear()
-        result = sweep_by_scan(view, question, temperatures)
-        counts.append(sum(looked_up))
-        np.testing.assert_array_equal(result.numbers, exact.numbers)
-        for mine, true, proof in zip(result.weights, exact.weights, result.certificates, strict=True):
-            assert np.abs(mine - true).sum() / 2 <= proof.total_variation
-    assert counts[0] < counts[1] / 4
-    assert counts[1] > 100
 
 
 def test_the_number_of_temperatures_does_not_change_an_answer(clusters, in_pieces, monkeypatch):
@@ -120,17 +86,6 @@ def test_a_histogram_answers_auto_unless_values_are_to_be_blended(running, clust
     assert with_values.answer is None
     assert without.answer.temperature == without.temperature == pytest.approx(with_values.temperature, rel=1e-2)
     assert without.answer.effective_documents == pytest.approx(20, rel=1e-2)
-
-
-def test_temperature_zero_alone_is_answered_from_a_histogram(running, clusters, in_pieces):
-    keys, _, _ = clusters
-    keys = np.concatenate([np.tile(keys[:1], (30, 1)), keys])
-    view, question = in_pieces("cosine", keys), Question(keys[0].astype(float), 1.0)
-    result = sweep_by_scan(view, question, [0.0])
-    assert result.evidence[0].effective_documents == 31
-    assert result.certificates[0].total_variation < 1e-9
-    (coldest,) = solve_temperatures(view, [Question(keys[0].astype(float), Auto(8), output=False)])
-    assert coldest.temperature == coldest.answer.temperature == 0
 
 
 def test_sweeps_that_a_histogram_cannot_decide_are_left_to_the_exact_path(running, clusters, in_pieces):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import pytest
@@ -175,47 +174,3 @@ def test_the_bound_is_not_far_off(temperature, times):
         (result,), (true,) = quantised_answers(view, [question]), exact_answers(view, [question])
         ratios.append(result.certificate.output_error / length(result.output - true.output))
     assert 1 < np.median(ratios) < times
-
-
-@crossed(
-    {
-        "passing": ["all", "half", "most", "a stretch"],
-        "count": [1, 12],
-        "temperature": [0.02, 0.05, 0.07, 0.1, 0.2, 0.5, 1.0, 10.0, 1e6],
-    },
-    meeting=1,
-)
-def test_an_average_is_right_to_a_thousandth_of_its_own_length(running, count, temperature, passing):
-    """60,000 rows of width 64 in 2,000 clusters: hot averages of them are short, but no less exact for that."""
-    random = np.random.default_rng(5)
-    view, keys = clusters_of_width_64()
-    rows = {
-        "all": None,
-        "half": random.permutation(60_000)[:30_000],
-        "most": random.permutation(60_000)[:55_000],
-        "a stretch": np.arange(10_000, 35_000),
-    }[passing]
-    mask = None if rows is None else view.mask(rows)
-    questions = [Question(row + random.standard_normal(64) / 8, temperature, mask=mask) for row in keys[:count]]
-    for quantised_answer, true in zip(quantised_answers(view, questions), exact_answers(view, questions), strict=True):
-        assert length(quantised_answer.output - true.output) <= 1e-3 * length(true.output)
-
-
-@cache
-def clusters_of_width_64():
-    random = np.random.default_rng(5)
-    keys = random.standard_normal((2000, 64))[random.integers(0, 2000, 60_000)] + random.standard_normal((60_000, 64))
-    keys = (keys / np.linalg.norm(keys, axis=1, keepdims=True)).astype(np.float32)
-    return Memory("cosine").publish(add=Rows(np.arange(60_000), keys)), keys
-
-
-@pytest.mark.parametrize("passing", ["all", "half"])
-def test_an_average_of_all_alike_is_right_to_its_last_digits(running, passing):
-    """Values that point in all directions, so that their mean is short: what codes leave out is longer than a digit."""
-    random = np.random.default_rng(6)
-    keys, values = random.standard_normal((2, 20_000, 16)).astype(np.float32)
-    view = Memory("cosine").publish(add=Rows(np.arange(20_000), keys, values))
-    mask = view.mask(random.permutation(20_000)[:10_000]) if passing == "half" else None
-    questions = [Question(query, np.inf, mask=mask) for query in random.standard_normal((12, 16))]
-    for quantised_answer, true in zip(quantised_answers(view, questions), exact_answers(view, questions), strict=True):
-        assert length(quantised_answer.output - true.output) <= 1e-4 * length(true.output)

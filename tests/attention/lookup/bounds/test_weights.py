@@ -9,20 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Memory, Question, Rows, answer
+from attention.lookup import Memory, Question, Rows
 from attention.lookup.bounds.similarities import Slack
 from attention.lookup.bounds.weights import (
     bound_bias_rounding,
     bound_exact_documents,
-    bound_rounding,
-    bound_separated,
-    bound_sparse,
     bound_tail,
     bound_ties,
 )
 from attention.lookup.quantised import quantised_answers
-from attention.lookup.softmax.distribution import SUPPORT, softmax, sparse
-from attention.lookup.softmax.evidence import NullKey
+from attention.lookup.softmax.distribution import softmax
 from tests.attention.lookup.inspection import similarities_seen
 from tests.thorough import examples
 
@@ -33,71 +29,6 @@ def apart(one, other):
     """Return the total variation over all documents and the null key."""
     nulls = abs(one.evidence.null_weight - other.evidence.null_weight)
     return (np.abs(one.weights - other.weights).sum() + nulls) / 2
-
-
-@settings(deadline=None)
-@given(
-    seed=SEEDS,
-    temperature=st.floats(1e-3, 10),
-    error=st.floats(1e-6, 0.5),
-    head=st.integers(1, 40),
-    null=st.none() | st.builds(NullKey, st.floats(-1, 2)),
-    signs=st.booleans(),
-)
-def test_a_tail_that_is_off_by_at_most_the_error(seed, temperature, error, head, null, signs):
-    random = np.random.default_rng(seed)
-    true = random.random(200)
-    noise = random.choice([-error, error], 200) if signs else random.uniform(-error, error, 200)
-    tail = np.argsort(true)[:-head]
-    seen = true.copy()
-    seen[tail] += noise[tail]
-    known_weights, real = softmax(seen, null, temperature), softmax(true, null, temperature)
-    weight = known_weights.weights[tail].sum()
-    bound = bound_tail(error, temperature, float(np.log(weight)) if weight > 0 else -np.inf, 0.0)
-    assert apart(known_weights, real) <= bound + 1e-13
-    # Cauchy–Schwarz over the tail, with the squares as they are, is a bound too, and often the better one.
-    square = np.sqrt((known_weights.weights[tail] ** 2).sum() * (noise[tail] ** 2).sum()) / temperature
-    sharper = bound_tail(error, temperature, float(np.log(weight)) if weight > 0 else -np.inf, 0.0, float(square))
-    assert apart(known_weights, real) <= sharper + 1e-13 <= bound + 2e-13
-
-
-@settings(deadline=None)
-@given(
-    seed=SEEDS,
-    temperature=st.floats(1e-4, 10),
-    error=st.floats(0, 0.1),
-    null=st.none() | st.builds(NullKey, st.floats(-1, 2)),
-)
-def test_every_similarity_off_by_at_most_the_slack(seed, temperature, error, null):
-    random = np.random.default_rng(seed)
-    true = random.random(50)
-    seen = true + random.uniform(-error, error, 50)
-    known_weights, real = softmax(seen, null, temperature), softmax(true, null, temperature)
-    slack, level = Slack(error, 0.0), None if null is None else null.similarity
-    assert apart(known_weights, real) <= bound_rounding(
-        slack, float(seen.max()), temperature, known_weights.mean_gap, 50
-    )
-    assert apart(known_weights, real) <= bound_separated(seen, level, slack, temperature, alike=True) + 1e-13
-    for normaliser, reach in SUPPORT.items():
-        known_weights, real = (sparse(s, null, temperature, normaliser) for s in (seen, true))
-        assert apart(known_weights, real) <= bound_sparse(seen, level, slack, temperature, reach)
-
-
-def test_the_bound_is_never_zero_while_two_documents_hold_weight():
-    memory = Memory("dot")
-    memory.publish(add=Rows(np.arange(3), np.array([[1.0, 0], [1.0, 0], [0, 1.0]])))
-    for temperature in (0, 1e-30, 1e-3, 1.0, np.inf):
-        assert answer(memory.view, Question(np.array([1.0, 0]), temperature)).certificate.total_variation > 0
-
-
-def test_at_temperature_0_only_copies_tie_for_certain():
-    memory = Memory("cosine")
-    memory.publish(add=Rows(np.arange(3), np.array([[1.0, 2], [1.0, 2], [3.0, 0]])))
-    certain = answer(memory.view, Question(np.array([1.0, 2.5]), 0))
-    assert certain.certificate.total_variation < 1e-14
-    memory.publish(add=Rows(np.array([3]), np.array([[1.0, np.nextafter(np.float32(2), np.float32(3))]])))
-    unsure = answer(memory.view, Question(np.array([1.0, 2.0000001]), 0))
-    assert unsure.certificate.total_variation <= 1
 
 
 @pytest.mark.parametrize("temperature", [0.05, 0.1, 1.0])

@@ -59,14 +59,6 @@ def test_the_typical_spread_lies_between_the_mean_and_the_largest(pieces):
     assert Spread.of([moments_of(np.full((9, 3), 0.25, dtype=np.float32))]).typical_eigenvalue == 0
 
 
-def test_more_values_never_make_it_smaller():
-    random = np.random.default_rng(1)
-    vectors = random.standard_normal((500, 7)).astype(np.float32)
-    first, more = moments_of(vectors[:100]), moments_of(vectors)
-    for from_mean in (0.0, 1.0):
-        assert Spread.of([first]).around(from_mean) < Spread.of([more]).around(from_mean)
-
-
 @pytest.mark.parametrize("scale", [1e20, 1e38])
 def test_values_beyond_float32_have_no_spread(scale):
     vectors = (np.random.default_rng(2).random((50, 3)) * scale).astype(np.float32)
@@ -121,20 +113,8 @@ def test_a_few_more_values_take_no_eigenvalues(monkeypatch):
     assert len(new_values) == 10
 
 
-class Counted(np.ndarray):
-    """An array that counts the sums it takes part in."""
-
-    added = 0
-
-    def __array_ufunc__(self, ufunc, method, *inputs, **options):
-        Counted.added += ufunc is np.add and method == "__call__"
-        plain = [operand.view(np.ndarray) if isinstance(operand, Counted) else operand for operand in inputs]
-        output = getattr(ufunc, method)(*plain, **options)
-        return output.view(Counted) if ufunc is np.add else output
-
-
 def matrices(seed, width=3):
-    return np.random.default_rng(seed).standard_normal((2, width, width)).view(Counted)
+    return np.random.default_rng(seed).standard_normal((2, width, width))
 
 
 @settings(deadline=None, max_examples=examples(60))
@@ -145,21 +125,7 @@ def test_the_sum_is_that_of_the_arrays_in_their_order(asked):
         result = running.of([arrays[array] for array in list_of_arrays])
         expected = sum((arrays[array] for array in list_of_arrays[1:]), arrays[list_of_arrays[0]])
         np.testing.assert_array_equal(result.total, expected)
-        np.testing.assert_allclose(result.traces, [np.trace(array) for array in expected.view(np.ndarray)])
-
-
-def test_a_write_to_the_last_block_takes_one_sum_and_a_removal_none():
-    arrays, running = [matrices(seed) for seed in range(8)], RunningGrams()
-    first = running.of(arrays)
-    Counted.added = 0
-    assert running.of(list(arrays)) is first
-    assert Counted.added == 0
-    running.of([*arrays[:-1], matrices(9)])
-    assert Counted.added == 1
-    running.of([*arrays, matrices(10)])  # the last one is full
-    assert Counted.added == 3
-    running.of([*arrays, matrices(11)])
-    assert Counted.added == 4
+        np.testing.assert_allclose(result.traces, [np.trace(array) for array in expected])
 
 
 def test_infinite_grams_bound_nothing():

@@ -11,7 +11,6 @@ from attention.kernels import kernels
 from attention.kernels.layout import CHUNK, FINE_LEVELS, LEVELS, columns_of
 from attention.lookup.codes.quantisation import (
     FINE_QUERIES,
-    FINE_QUERIES_WITH_OUTPUT,
     HOT_TEMPERATURE,
     MAX_GRAM_WIDTH,
     MAX_WIDTH,
@@ -131,16 +130,6 @@ def test_grams_of_directions_are_never_below_the_true_ones_and_hardly_above(off)
         assert np.trace(actual) <= np.trace(true) * (1 + 2.0**-8)
 
 
-def test_directions_of_vectors_as_good_as_unit_ones_cost_no_sums_of_their_own():
-    unit = vectors_of(5, 40, 3, 1.0)
-    unit[:, 0] += 1
-    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
-    for scale, has_own_sums in ((1.0, False), (1.0005, False), (1.01, True), (1e-30, True)):
-        vectors = (unit * scale).astype(np.float32)
-        coded = CodedVectors.of(vectors, np.linalg.norm(vectors.astype(np.float64), axis=1))
-        assert (coded.directions is not None) == has_own_sums
-
-
 def test_vectors_too_wide_for_them_have_no_grams():
     assert Codes.allocate(1, MAX_GRAM_WIDTH).grams.shape == (2, MAX_GRAM_WIDTH, MAX_GRAM_WIDTH)
     assert Codes.allocate(1, MAX_GRAM_WIDTH + 1).grams is None
@@ -182,25 +171,6 @@ def test_values_come_back_from_their_chunks_however_they_were_written(seed, widt
     assert stored.moments.count == count
     np.testing.assert_allclose(stored.moments.total, values.sum(axis=0, dtype=np.float64), rtol=1e-9)
     np.testing.assert_allclose(stored.moments.residual_total, left.sum(axis=0), rtol=1e-9, atol=1e-12 * scale)
-
-
-@pytest.mark.parametrize("kind", [Codes, ValueCodes])
-def test_a_copy_goes_on_where_the_other_was(kind):
-    vectors = vectors_of(3, 90, 7, 1.0)
-    small, large, whole = (kind.allocate(rows, 7) for rows in (60, 200, 200))
-    write(small, 0, vectors[:50])
-    large.copy_from(small, 50)
-    write(large, 50, vectors[50:])
-    write(whole, 0, vectors)
-    np.testing.assert_array_equal(large.scales[:90], whole.scales[:90])
-    np.testing.assert_array_equal(large.residuals[:90], whole.residuals[:90])
-    if kind is Codes:
-        np.testing.assert_array_equal(large.at(np.arange(90), 7), whole.at(np.arange(90), 7))
-        np.testing.assert_allclose(large.grams, whole.grams, atol=1e-4)
-    else:
-        np.testing.assert_array_equal(columns_of(large.codes[0], 0, 90, 7), columns_of(whole.codes[0], 0, 90, 7))
-        assert large.moments.count == whole.moments.count == 90
-    assert small.scales[:50].tolist() == whole.scales[:50].tolist()
 
 
 COMPARED = {
@@ -245,12 +215,6 @@ def test_products_with_the_largest_keys_stay_within_32_bits(width, fine):
     top = int(queries.codes.max())
     assert top * LEVELS * width < 2**31
     assert top == LEVELS or not fine or top == min(FINE_LEVELS, (2**31 - 1) // (LEVELS * width))
-
-
-def test_with_outputs_more_queries_are_coded_in_16_bits(running):
-    vectors = np.ones((FINE_QUERIES_WITH_OUTPUT + 1, 3))
-    assert code_queries("dot", vectors[:-1], outputs=True).fine
-    assert code_queries("dot", vectors, outputs=True).fine == running.WIDE
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "dot", "scaled_dot"])

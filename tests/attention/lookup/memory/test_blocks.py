@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mmap
-import threading
 import time
 from pathlib import Path
 
@@ -24,7 +23,6 @@ from attention.lookup.memory.blocks import (
     row_norms,
     write_chunks,
 )
-from tests.blas import with_two_blas_threads
 from tests.thorough import examples
 
 WIDTH = 5
@@ -131,15 +129,6 @@ def test_every_row_is_written_once_in_runs_of_one_chunk(monkeypatch, start, end,
     assert all(first // CHUNK == (stop - 1) // CHUNK for first, stop in runs)
 
 
-def test_few_rows_are_written_in_the_thread_that_has_them_and_many_in_others():
-    for end, in_this_thread in (
-        (chunks.SINGLE_THREAD_CHUNKS * CHUNK, True),
-        ((chunks.SINGLE_THREAD_CHUNKS + 1) * CHUNK, False),
-    ):
-        threads = set(write_chunks(lambda *_: threading.current_thread(), 0, end))
-        assert (threads == {threading.current_thread()}) == in_this_thread
-
-
 def test_no_chunk_is_being_written_after_one_has_failed(monkeypatch):
     begun, ended = [], []
 
@@ -157,24 +146,6 @@ def test_no_chunk_is_being_written_after_one_has_failed(monkeypatch):
     assert set(ended) <= {CHUNK, 2 * CHUNK, 3 * CHUNK}
 
 
-ASKED = """
-from attention.kernels.dispatch import blas_controller
-from attention.kernels.layout import CHUNK
-from attention.lookup.memory.blocks import write_chunks
-from tests.blas import with_two_blas_threads
-
-def threads(*_):
-    return [library["num_threads"] for library in blas_controller().info()]
-
-print(list(write_chunks(threads, 0, {count} * CHUNK)), threads())
-"""
-
-
-@pytest.mark.parametrize("count", [1, chunks.SINGLE_THREAD_CHUNKS + 3])
-def test_matrix_products_of_a_chunk_are_made_by_the_thread_that_writes_it(count):
-    assert with_two_blas_threads(ASKED.format(count=count)) == f"{[[1]] * count} [2]\n"
-
-
 def test_a_small_original_is_kept_in_memory_and_a_large_one_in_a_file(tmp_path):
     small, large = allocate_originals(9, 11, tmp_path, 400), allocate_originals(10, 10, tmp_path, 400)
     assert [type(array) for array in (small, large, allocate_originals(10, 10, None, 400))] == [
@@ -187,10 +158,9 @@ def test_a_small_original_is_kept_in_memory_and_a_large_one_in_a_file(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_only_originals_in_a_file_are_read_ahead(tmp_path):
-    in_memory, filed = allocate_originals(900, 384, None, 0), allocate_originals(900, 384, tmp_path, 0)
-    assert (bytes_in_file(in_memory), bytes_in_file(filed)) == (0, 900 * 384 * 4)
-    in_memory[:] = filed[:] = np.arange(900, dtype=np.float32)[:, None]
+@pytest.mark.parametrize("offset", [0, 3 * mmap.PAGESIZE + 128], ids=["alone", "behind others in one map"])
+def test_only_originals_in_a_file_are_read_ahead(tmp_path, offset):
+    in_memory, filed = allocate_originals(100, 32, None, 0), allocate_originals(100, 32, tmp_path, 0)
     reads = []
 
     class Mapped(mmap.mmap):
@@ -198,33 +168,12 @@ def test_only_originals_in_a_file_are_read_ahead(tmp_path):
             reads.append((start, length))
             return super().madvise(option, start, length)
 
-    watched = np.ndarray((900, 384), np.float32, Mapped(-1, 900 * 384 * 4))
-    rows = np.array([0, 2, 3, 899])
+    watched = np.ndarray((100, 32), np.float32, Mapped(-1, 1 << 20), offset)
+    assert [bytes_in_file(vectors) for vectors in (in_memory, filed, watched)] == [0, 100 * 128, 100 * 128]
+    rows = np.array([0, 2, 3, 99])
     for vectors in (in_memory, filed, watched):
         read_ahead(vectors, rows)
-    np.testing.assert_array_equal(filed[rows], in_memory[rows])
-    for row, (start, length) in zip(rows.tolist(), reads, strict=True):
-        assert start % mmap.PAGESIZE == 0
-        assert start <= row * 1536 < start + mmap.PAGESIZE
-        assert start + length == (row + 1) * 1536
-
-
-def test_rows_are_read_ahead_that_lie_behind_others_in_one_map(tmp_path):
-    (tmp_path / "some").write_bytes(bytes(1 << 20))
-    reads = []
-
-    class Mapped(mmap.mmap):
-        def madvise(self, option, start, length):
-            reads.append((start, length))
-            return super().madvise(option, start, length)
-
-    with (tmp_path / "some").open("rb") as file:
-        mapped = Mapped(file.fileno(), 0, access=mmap.ACCESS_COPY)
-    vectors = np.ndarray((100, 32), np.float32, mapped, 3 * mmap.PAGESIZE + 128)
-    assert bytes_in_file(vectors) == vectors.nbytes
-    read_ahead(vectors, np.array([0, 99]))
-    starts = [3 * mmap.PAGESIZE + 128, 3 * mmap.PAGESIZE + 128 + 99 * 128]
-    for expected, (start, length) in zip(starts, reads, strict=True):
+    for expected, (start, length) in zip((offset + 128 * rows).tolist(), reads, strict=True):
         assert start % mmap.PAGESIZE == 0
         assert start <= expected < start + mmap.PAGESIZE
         assert start + length == expected + 128

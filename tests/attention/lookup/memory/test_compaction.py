@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 
 from attention.lookup import Limits, Memory, Rows
 from attention.lookup.memory.blocks import BlockFormat
@@ -63,18 +62,6 @@ def test_blocks_with_values_of_their_own_are_not_joined_with_others():
     assert replaced(of_blocks(20, 20, 20, 20, 5, own_values=(2, 3)).view) == [[0, 1], [2, 3]]
 
 
-@pytest.mark.parametrize("own_values", [(), (0, 1, 2, 3)])
-def test_a_new_block_holds_the_rows_that_live_in_order(own_values):
-    memory = of_blocks(20, 20, 20, 5, own_values=own_values)
-    (replacement,) = compact(memory.publish(remove=np.arange(5, 65, 3)), DOT)
-    new = replacement.new
-    expected = np.setdiff1d(np.arange(5, 65), np.arange(5, 65, 3))
-    np.testing.assert_array_equal(new.numbers, expected)
-    np.testing.assert_array_equal(new.keys, keys_of(expected))
-    np.testing.assert_array_equal(new.values, keys_of(expected) + (1 if own_values else 0))
-    assert (new.live, new.n, new.block.capacity) == (None, len(expected), len(expected))
-
-
 def test_rows_removed_meanwhile_stay_removed():
     memory = of_blocks(20, 20, 5)
     before = memory.publish(remove=np.array([7]))
@@ -101,19 +88,6 @@ def test_a_block_that_was_written_to_meanwhile_is_not_replaced():
     now = memory.publish(add=Rows(np.array([70]), keys_of(np.array([70]))))
     assert [segment.count for segment in now.segments] == [20, 21]
     assert apply_replacements(made, now.segments, DOT) is None
-
-
-def test_compaction_joins_and_drops():
-    memory = Memory("dot", limits=LIMITS)
-    memory.publish(add=Rows(np.arange(640), np.arange(640.0)[:, None] + np.ones((1, 3))))
-    memory.publish(remove=np.flatnonzero(np.arange(640) % 4))
-    before = memory.view
-    assert memory.compact()
-    assert (memory.view.n, before.n) == (160, 160)
-    assert len(memory.view.segments) < len(before.segments)
-    assert all(segment.live is None for segment in memory.view.segments[:-1])
-    np.testing.assert_array_equal(memory.view.numbers(), np.arange(0, 640, 4))
-    assert not memory.compact()
 
 
 def test_a_document_that_lies_in_two_blocks_stays_one():
@@ -172,27 +146,3 @@ def test_rows_written_during_compaction_follow_the_new_block():
     expected = np.array([*range(20, 25), *range(26, 31), 32])
     np.testing.assert_array_equal(segment.numbers[alive], expected)
     np.testing.assert_array_equal(segment.keys[alive], keys_of(expected))
-
-
-def test_a_write_staged_before_a_compaction_keeps_the_compacted_rows():
-    memory = Memory("dot", limits=LAST_TOO)
-    memory.publish(add=Rows(np.arange(30), keys_of(np.arange(30))))
-    memory.publish(remove=np.arange(20))
-    staged = memory.stage(add=Rows(np.arange(30, 33), keys_of(np.arange(30, 33))), remove=np.array([25]))
-    assert memory.compact()
-    memory.show(staged)
-    (segment,) = memory.view.segments
-    assert segment.count == 10 + 3
-    assert memory.view.n == 10 - 1 + 3
-    np.testing.assert_array_equal(memory.view.numbers(), [*range(20, 25), *range(26, 33)])
-
-
-def test_a_write_that_was_published_in_between_is_not_undone_by_one_staged_before_it():
-    memory = Memory("dot", limits=LAST_TOO)
-    memory.publish(add=Rows(np.arange(30), keys_of(np.arange(30))))
-    memory.stage(add=Rows(np.arange(30, 33), keys_of(np.arange(30, 33))))  # given up
-    memory.publish(remove=np.arange(20))
-    assert memory.compact()
-    memory.publish(add=Rows(np.arange(40, 42), keys_of(np.arange(40, 42))))
-    np.testing.assert_array_equal(memory.view.numbers(), [*range(20, 30), 40, 41])
-    assert memory.view.segments[0].count == 12

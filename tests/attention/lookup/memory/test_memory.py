@@ -193,11 +193,6 @@ def test_a_row_cannot_be_inserted_into_a_document():
         memory.publish(add=Rows([25], np.ones((1, 1))))
 
 
-def test_a_memory_of_arrays_takes_owners():
-    view = Memory.of(np.eye(4), owners=[0, 0, 2, 2]).view
-    assert (view.n, view.documents) == (4, 2)
-
-
 def test_rows_that_are_expected_have_room_from_the_beginning_and_more_may_come():
     memory = Memory("dot", expected=50, limits=LIMITS)
     blocks = []

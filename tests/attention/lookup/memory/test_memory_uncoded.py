@@ -121,14 +121,6 @@ def test_blocks_without_codes_are_not_kept_alive():
         gc.collect()
 
 
-def test_gaussian_has_no_codes_to_wait_for():
-    memory = Memory("gaussian", codes_later=True)
-    memory.publish(add=part(0, 1000))
-    before = memory.view
-    memory.code()
-    assert memory.view is before
-
-
 def small(**settings):
     """A memory that has no codes before it needs a block with room for 256 rows."""
     return Memory("cosine", limits=LIMITS, codes_from=256 * WIDTH, **settings)
@@ -156,15 +148,3 @@ def test_a_second_block_gives_codes_to_the_first():
     memory.publish(add=Rows(np.arange(10, 30), KEYS[10:30], KEYS[10:30] + 1))
     assert len(memory.view.segments) == 2
     assert not memory.view.bare
-
-
-def test_codes_do_not_change_the_answers_of_a_small_memory():
-    memory, coded = Memory("cosine", codes_from=256 * WIDTH), Memory("cosine")
-    memory.publish(add=part(0, 100))
-    coded.publish(add=part(0, 100))
-    assert memory.view.bare
-    assert not coded.view.bare
-    (actual,), (expected,) = answers(memory.view, [QUESTION]), answers(coded.view, [QUESTION])
-    assert actual.certificate == expected.certificate
-    np.testing.assert_array_equal(actual.weights, expected.weights)
-    np.testing.assert_array_equal(actual.output, expected.output)

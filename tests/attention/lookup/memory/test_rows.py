@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from attention.errors import ParameterError, ShapeError
 from attention.lookup import Rows
-from attention.lookup.memory import rows as owners_module
-from attention.lookup.memory.rows import count_documents, document_ranges, expand_ranges, longest_documents
+from attention.lookup.memory.rows import document_ranges, expand_ranges
 
 
 @given(numbers=st.lists(st.integers(-(2**62), 2**62), unique=True, max_size=30), own_values=st.booleans())
@@ -26,17 +25,6 @@ def test_rows_stand_in_the_order_of_their_numbers_each_with_its_key_and_value(nu
         np.testing.assert_array_equal(rows.values, -keys[order][:, :1])
     else:
         assert rows.values is None
-
-
-@given(n=st.integers(0, 12), start=st.integers(0, 12), stop=st.integers(0, 14))
-def test_a_part_holds_the_rows_in_between(n, start, stop):
-    keys = np.arange(3.0 * n).reshape(-1, 3)
-    whole = Rows(np.arange(n)[::-1] * 5, keys, keys + 0.5)
-    part = whole.part(start, stop)
-    np.testing.assert_array_equal(part.numbers, whole.numbers[start:stop])
-    np.testing.assert_array_equal(part.keys, whole.keys[start:stop])
-    np.testing.assert_array_equal(part.values, whole.values[start:stop])
-    assert Rows(np.arange(n), keys).part(start, stop).values is None
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint64])
@@ -113,14 +101,6 @@ def owners_of(sizes):
 
 
 @given(sizes=SIZES, data=st.data())
-def test_a_document_begins_with_the_row_that_owns_itself(sizes, data):
-    numbers, owners = owners_of(sizes)
-    passing = np.repeat(data.draw(st.lists(st.booleans(), min_size=len(sizes), max_size=len(sizes))), sizes)
-    assert count_documents(numbers, owners, None) == len(sizes)
-    assert count_documents(numbers, owners, passing) == len(set(owners[passing].tolist()))
-
-
-@given(sizes=SIZES, data=st.data())
 def test_ranges_hold_all_rows_of_a_document_that_passes(sizes, data):
     _, owners = owners_of(sizes)
     documents = np.array(data.draw(st.lists(st.sampled_from([1, 99, 999, *owners.tolist()]))), dtype=np.int64)
@@ -133,24 +113,3 @@ def test_ranges_hold_all_rows_of_a_document_that_passes(sizes, data):
             assert list(range(start, stop)) == expected
         rows = expand_ranges(first, last).tolist()
         assert rows == [position for start, stop in zip(first, last, strict=True) for position in range(start, stop)]
-
-
-@pytest.mark.parametrize("limit", [1, 3])
-@given(sizes=SIZES, cut=st.integers(0, 5), data=st.data())
-def test_the_longest_documents_are_one_more_than_the_limit_and_those_that_begin_in_another_segment(
-    limit, sizes, cut, data
-):
-    numbers, owners = (owner[min(cut, sizes[0] - 1) :] for owner in owners_of(sizes))
-    dead = data.draw(st.sets(st.sampled_from(owners.tolist())))
-    live = ~np.isin(owners, list(dead))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(owners_module, "LONGEST_DOCUMENTS", limit)
-        documents = longest_documents(numbers, owners, live)
-    assert documents.tolist() == sorted(set(documents.tolist()))
-    counts = {document: int((owners == document).sum()) * (document not in dead) for document in set(owners.tolist())}
-    rest = [count for document, count in counts.items() if document not in documents]
-    assert len(rest) <= max(len(counts) - limit - 1, 0)
-    assert sum(counts[document] >= max(rest, default=0) for document in documents.tolist()) >= min(
-        limit + 1, len(counts)
-    )
-    assert owners[0] == numbers[0] or owners[0] in documents

@@ -4,29 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from attention.kernels.layout import CHUNK
 from attention.lookup import Rows
 from attention.lookup.codes.quantisation import Codes
-from attention.lookup.memory.segments import Segment
 
 WIDTH = 5
-
-
-@given(
-    numbers=st.sets(st.integers(-50, 50), max_size=40),
-    asked=st.sets(st.integers(-60, 60), max_size=40),
-    removed=st.sets(st.integers(0, 39), max_size=10),
-)
-def test_positions_are_found_for_live_rows_only(rows_of, segment_of, numbers, asked, removed):
-    segment = segment_of(rows_of(sorted(numbers))) if numbers else Segment(segment_of(rows_of([1])).block, 0)
-    gone = np.array(sorted(position for position in removed if position < len(numbers)), dtype=np.intp)
-    segment = segment.without(gone)
-    positions = segment.positions(np.array(sorted(asked), dtype=np.int64))
-    live = set(numbers) - set(segment.numbers[gone].tolist())
-    assert segment.numbers[positions].tolist() == sorted(live & asked)
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "dot"])

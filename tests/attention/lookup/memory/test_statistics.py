@@ -34,11 +34,6 @@ def test_the_longest_row_may_be_one_that_was_removed():
     assert (facts.n, facts.key_norm, facts.value_norm) == (1, 5.0, 9.0)
 
 
-def test_without_values_of_their_own_the_keys_are_the_values():
-    facts = Memory("dot").publish(add=Rows(np.arange(2), np.array([[3.0, 4.0], [1.0, 0.0]]))).facts
-    assert (facts.value_dimension, facts.key_norm, facts.value_norm) == (2, 5.0, 5.0)
-
-
 def test_an_empty_view_has_empty_statistics():
     facts = Memory("cosine").view.facts
     assert (facts.n, facts.value_dimension, facts.key_norm, facts.value_norm, facts.blocks) == (0, None, 0.0, 0.0, 0)
@@ -133,20 +128,6 @@ def test_a_mask_sums_the_residuals_of_its_rows(running, passing):
     np.testing.assert_allclose(view.value_residuals.total, LEFT.sum(axis=0), rtol=1e-9, atol=1e-12)
 
 
-def test_the_fewer_rows_are_read(monkeypatch):
-    read = []
-    reading = residuals.sum_row_residuals
-    monkeypatch.setattr(
-        residuals, "sum_row_residuals", lambda values, rows: read.append(len(rows)) or reading(values, rows)
-    )
-    view = gathered().view
-    for passing, n_others in ((np.arange(200), 200), (np.arange(200, N), 200), (np.arange(N), 0)):
-        read.clear()
-        mask = view.mask(passing)
-        assert mask.value_residuals is mask.value_residuals
-        assert sum(read) == n_others
-
-
 def test_removed_rows_are_taken_off_and_rows_written_since_do_no_harm(running):
     memory = gathered(None)
     before = memory.view
@@ -183,9 +164,3 @@ def test_a_removed_row_is_read_once_for_all_views(monkeypatch):
     expected = left[lives].sum(axis=0) + left[:50].sum(axis=0) - left[3]
     np.testing.assert_allclose(view.value_residuals.total, expected, rtol=1e-9, atol=1e-12)
     assert sum(read) == 1
-
-
-def test_many_rows_are_summed_in_every_core(running, monkeypatch):
-    monkeypatch.setattr(residuals, "ROWS_PER_TASK", 7)
-    rows = RANDOM.permutation(N)[:100]
-    np.testing.assert_allclose(residuals.sum_row_residuals(VALUES, rows), LEFT[rows].sum(axis=0), rtol=1e-9, atol=1e-12)

@@ -80,22 +80,6 @@ def test_rows_far_below_the_head_are_not_looked_up():
     assert scanned.tolist() == [7.0, 5.0, 7.0, 1.0]
 
 
-@pytest.mark.parametrize("p", [0.1, 0.5, 0.9, 0.999, 1.0])
-def test_top_p_is_the_smallest_set_that_holds_the_share(filled, p):
-    random = np.random.default_rng(2)
-    view = filled("cosine", random.standard_normal((700, 5)))
-    query = random.standard_normal(5)
-    everything = answer(view, Question(query, 0.1, null=0.9, top_k=700))
-    shares = np.cumsum(everything.weights) / everything.weights.sum()
-    result = answer(view, Question(query, 0.1, null=0.9, top_p=p))
-    assert result.complete
-    assert shares[result.matches - 1] >= p - 1e-12
-    assert result.matches == 1 or shares[result.matches - 2] < p
-    capped = answer(view, Question(query, 0.1, null=0.9, top_p=p, top_k=2))
-    assert capped.matches == min(2, result.matches)
-    assert capped.complete == (result.matches <= 2)
-
-
 def test_top_p_of_equal_weights(filled):
     view = filled("dot", np.ones((10, 2)))
     result = answer(view, Question(np.ones(2), 1.0, top_p=0.9))
@@ -151,22 +135,6 @@ def test_a_document_s_rows_are_taken_together(rows, ascending):
             == np.flatnonzero((owners == document) & (values == own_values.max()))[0]
         )
         assert grouping.log_sums(values)[position] == pytest.approx(math.log(math.fsum(np.exp(own_values))), abs=1e-14)
-
-
-def test_no_rows_have_no_documents():
-    grouping, nothing = DocumentGrouping(np.empty(0, np.int64)), np.empty(0)
-    arrays = [
-        grouping.numbers,
-        grouping.counts,
-        grouping.index,
-        grouping.sums(nothing),
-        grouping.best(nothing),
-        grouping.best_rows(nothing),
-        grouping.log_sums(nothing),
-        log_weight_of_other_parts(grouping, nothing, 1.0),
-        log_weight_of_other_parts(grouping, nothing, 0.0),
-    ]
-    assert [len(array) for array in arrays] == [0] * len(arrays)
 
 
 def test_logarithms_of_sums_neither_overflow_nor_vanish():

@@ -50,25 +50,6 @@ def test_a_shard_counts_its_passing_rows_and_knows_their_numbers(view, mask):
     assert part.fits(1e35 * QUERIES[0]) == (view.similarity == "cosine")
 
 
-def test_copies_of_a_row_are_alike(view):
-    part = LocalShard(view, None)
-    assert part.alike(np.array([20, 1500]))
-    assert not part.alike(np.array([20, 1499, 1500]))
-
-
-def test_similarities_and_values_match_the_originals(running, oracle, view):
-    part, positions, query_numbers = LocalShard(view, None), np.array([2999, 20, 1500, 20]), np.array([0, 1, 1, 2])
-    result = part.similarities_at(QUERIES, positions, query_numbers)
-    expected = [
-        oracle(view.similarity, QUERIES[q], KEYS[[row]])[0] for row, q in zip(positions, query_numbers, strict=True)
-    ]
-    np.testing.assert_allclose(result, expected, rtol=1e-12)
-    assert result[1] == result[2]
-    outputs = np.ones((3, 5))
-    part.add_values(positions, query_numbers, np.array([1.0, 2.0, 3.0, 4.0]), outputs)
-    np.testing.assert_allclose(outputs[1], 1 + np.array([2.0, 3.0]) @ VALUES[[20, 1500]], rtol=1e-12)
-
-
 @pytest.mark.parametrize("temperature", [0.0, 0.1, np.inf])
 @pytest.mark.parametrize("workers", [1, 3])
 def test_every_row_that_passes_is_gathered_once(running, monkeypatch, oracle, view, mask, workers, temperature):

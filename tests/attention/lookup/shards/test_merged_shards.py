@@ -38,33 +38,6 @@ def joined_of(many, question=None):
     return part
 
 
-def test_places_go_through_the_parts_one_after_another(views):
-    part = joined_of(views[1])
-    positions = np.array([0, N - 1, 2_000, 1_999, 3_009, 3_010])
-    np.testing.assert_array_equal(part.numbers(positions), [0, 5_989, 2_000, 1_999, 5_999, 3_000])
-    np.testing.assert_array_equal(part.order(positions), part.numbers(positions))
-    np.testing.assert_array_equal(part.owners(positions), part.numbers(positions))
-    np.testing.assert_array_equal(part.rows_of(np.array([1_999, 3_000, 5_999])), [1_999, 3_009, 3_010])
-    np.testing.assert_array_equal(part.key_counts(np.array([7_000, 3_000])), [0, 1])
-
-
-def test_originals_are_read_of_the_part_that_has_them(views):
-    one, many = LocalShard(views[0], None), joined_of(views[1])
-    positions, queries = np.array([5, 4_000, 2_990, 3_005]), np.array([0, 0, 1, 2])
-    numbers = many.numbers(positions)
-    result = many.similarities_at(QUERIES, positions, queries)
-    np.testing.assert_array_equal(result, one.similarities_at(QUERIES, numbers, queries))
-    outputs, expected = np.zeros((3, 6)), np.zeros((3, 6))
-    weights = np.array([0.5, 0.1, 2.0, 1.0])
-    many.add_values(positions, queries, weights, outputs)
-    one.add_values(numbers, queries, weights, expected)
-    np.testing.assert_allclose(outputs, expected, rtol=1e-14)
-    left_out, of_one = many.residuals_at(positions), one.residuals_at(numbers)
-    assert left_out.count == of_one.count == 4
-    np.testing.assert_allclose(left_out.total, of_one.total, rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(many.value_residuals.total, one.value_residuals.total, rtol=1e-6, atol=1e-9)
-
-
 def test_copies_are_alike_in_whichever_parts_they_stand(views):
     part = joined_of(views[1])
     positions = {number: int(part.rows_of(np.array([number]))[0]) for number in (5, 2_500, 2_501, 5_999)}
@@ -79,37 +52,6 @@ def test_copies_are_alike_if_they_have_one_bias():
         bias = Bias.of(many, [5, 5_999], addends)
         part = joined_of(many, Question(QUERIES[0], 0.1, bias=bias))
         assert part.alike(np.sort(part.rows_of(np.array([5, 5_999])))) == expected
-
-
-@pytest.mark.parametrize("temperature", [0.5, None])
-def test_merged_shards_gather_the_rows_of_one_shard(running, views, temperature):
-    one, many = LocalShard(views[0], None), joined_of(views[1])
-    warmth = None if temperature is None else np.full(3, temperature)
-    outputs = temperature is not None
-    request = ScanRequest(QUERIES, [10] * 3, listed=256, max_lookups=64, temperatures=warmth, outputs=outputs)
-    expected, results = one.gather(request), many.gather(request)
-    assert (results.documents, results.keys) == (N, N)
-    for query in range(3):
-        own_slice = slice(results.starts[query], results.starts[query + 1])
-        numbers, exact_numbers = many.numbers(results.rows[own_slice]), results.exact_similarities(query)
-        assert (np.diff(results.similarities[own_slice]) <= 0).all()
-        assert len(set(numbers.tolist())) == len(numbers)
-        exact = many.similarities_at(QUERIES, results.rows[own_slice], np.full(len(numbers), query))
-        np.testing.assert_array_equal(exact_numbers, exact[: len(exact_numbers)])
-        error = results.error(query)
-        assert (np.abs(results.similarities[own_slice] - exact) <= error.largest).all()
-        other_rows = np.setdiff1d(np.arange(N), numbers)
-        rest = one.similarities_at(QUERIES, other_rows, np.full(len(other_rows), query))
-        assert rest.max() <= results.thresholds[query] + error.largest
-        if temperature is None:
-            assert results.histogram[query, :, 0].sum() == len(other_rows)
-        else:
-            terms = np.exp((rest - results.levels[query]) / temperature)
-            assert abs(np.log(results.sums[query, 0] / terms.sum())) <= error.largest / temperature
-            off = np.expm1(2 * error.largest / temperature) * terms.sum() * views[0].facts.value_norm
-            assert np.linalg.norm(results.outputs[query] - terms @ VALUES[other_rows]) <= off
-        assert error.largest == expected.error(query).largest
-        assert error.squares <= 1.01 * expected.error(query).squares
 
 
 def test_similarities_known_to_a_part_are_not_computed_again(views, monkeypatch):

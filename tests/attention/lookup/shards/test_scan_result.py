@@ -118,18 +118,6 @@ def sent(gathered):
     )
 
 
-@pytest.mark.parametrize("blended", [True, False])
-def test_a_result_holds_only_arrays_and_numbers(clusters, view, blended):
-    for temperatures in (np.array([0.1, 0.5]), None):
-        gathered = gathered_of(view, clusters[2][:2], temperatures, blended)
-        for name, value in vars(gathered).items():
-            optional = name in ("outputs", "histogram")
-            assert type(value) in (int, np.ndarray) or (optional and value is None), name
-            assert not isinstance(value, np.ndarray) or value.dtype in (np.float64, np.int64), name
-        assert (gathered.outputs is None) == (not blended)
-        assert (gathered.histogram is None) == (temperatures is not None)
-
-
 def same(actual, expected):
     for field in fields(expected):
         one, other = getattr(actual, field.name), getattr(expected, field.name)
@@ -156,30 +144,3 @@ def test_every_temperature_is_the_same_when_a_histogram_was_sent(clusters, view,
     monkeypatch.setattr(LocalShard, "gather", lambda *_, **__: sent(gathered))
     same(sweep_by_scan(view, question, temperatures), local)
     assert solve_temperatures(view, [auto])[0].temperature == at[0].temperature
-
-
-def test_each_query_has_its_own_candidates_known_rows_and_error(clusters, view):
-    gathered = gathered_of(view, clusters[2][:3], np.array([0.1, 0.5, 0.0]))
-    normalisers = (("softmax", 0), ("sparsemax", 1), ("entmax15", 2))
-    questions = [
-        Question(query, 0.25, normaliser=normaliser, top_k=4 + reach)
-        for query, (normaliser, reach) in zip(clusters[2], normalisers, strict=False)
-    ]
-    candidates = gathered.candidates(
-        [question.cap for question in questions], [question.support for question in questions]
-    )
-    np.testing.assert_array_equal(candidates.rows, gathered.rows)
-    np.testing.assert_array_equal(candidates.thresholds, gathered.thresholds)
-    assert candidates.head_sizes.tolist() == [4, 5, 6]
-    for query, (_, reach) in enumerate(normalisers):
-        assert candidates.supports[query] == pytest.approx(0.25 * reach, rel=1e-5)
-        assert candidates.supports[query] >= 0.25 * reach
-        own_similarities = gathered.similarities[gathered.starts[query] : gathered.starts[query + 1]]
-        assert (np.diff(own_similarities) <= 0).all()
-        error = gathered.error(query)
-        assert [error.largest, error.squares, error.uniform] == gathered.errors[query].tolist()
-        assert candidates.errors[query] == error.largest
-        assert (
-            len(gathered.exact_similarities(query)) == gathered.known_starts[query + 1] - gathered.known_starts[query]
-        )
-    assert sum(len(gathered.exact_similarities(query)) for query in range(3)) == len(gathered.known)

@@ -96,12 +96,6 @@ def test_sparse_weights_lie_above_one_threshold(similarities, null, temperature,
         assert result.evidence.effective_documents == 0
 
 
-@pytest.mark.parametrize("normaliser", sorted(SUPPORT))
-def test_sparse_at_temperature_0_is_one_hot(normaliser):
-    similarities = np.array([0.5, 1.0, 1.0])
-    assert sparse(similarities, None, 0, normaliser).weights.tolist() == [0, 0.5, 0.5]
-
-
 @pytest.mark.parametrize("temperature", [0, 1e-30, 0.5, np.inf])
 @pytest.mark.parametrize("null", [None, NullKey(0.25)])
 def test_without_documents_the_null_key_has_all_the_weight(null, temperature):

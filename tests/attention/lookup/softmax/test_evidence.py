@@ -161,45 +161,29 @@ def rule(weights: np.ndarray, null_weight: float) -> str:
 
 
 @pytest.mark.parametrize(
-    ("null_weight", "heaviest", "stands"),
+    ("null_weight", "heaviest", "variation", "documents", "stands", "certain"),
     [
-        (0.0, 1.0, "one"),
-        (0.4, 0.51, "one"),
-        (0.0, 0.5, "several"),
-        (0.49, 0.5, "several"),
-        (0.5, 0.5, "none"),
-        (0.5, 0.1, "none"),
-        (1.0, 0.0, "none"),
+        (0.4, 0.51, 0.0, 3, "one", True),
+        (0.0, 0.5, 0.0, 3, "several", True),
+        (0.49, 0.5, 0.0, 3, "several", True),
+        (0.5, 0.5, 0.0, 3, "none", True),
+        (1.0, 0.0, 0.0, 0, "none", True),
+        (None, 0.0, 0.0, 0, "none", True),
+        (None, 0.3, 0.19, 9, "several", True),  # without a null key there is always something
+        (0.0, 0.6, 0.09, 5, "one", True),
+        (0.0, 0.6, 0.1, 5, "one", False),  # the document may have a half
+        (0.6, 0.4, 0.1, 5, "none", True),
+        (0.6, 0.4, 0.11, 5, "none", False),
+        (0.1, 0.4, 0.1, 5, "several", True),
+        (0.1, 0.4, 0.11, 5, "several", False),  # the document may have more than a half
+        (0.4, 0.1, 0.1, 5, "several", False),  # the null key may have a half
     ],
 )
-def test_a_half_decides(null_weight, heaviest, stands):
-    assert Verdict.of(evidence(null_weight), heaviest, 0.0, documents=3).stands == stands
-
-
-def test_without_documents_there_is_nothing():
-    assert Verdict.of(evidence(0.0, null=False), 0.0, 0.0, documents=0) == Verdict("none", certain=True)
-    assert Verdict.of(evidence(1.0), 0.0, 0.0, documents=0) == Verdict("none", certain=True)
-
-
-def test_without_a_null_key_there_is_always_something():
-    assert Verdict.of(evidence(0.0, null=False), 0.3, 0.19, documents=9) == Verdict("several", certain=True)
-    assert Verdict.of(evidence(0.0, null=False), 0.8, 0.29, documents=9) == Verdict("one", certain=True)
-
-
-@pytest.mark.parametrize(
-    ("null_weight", "heaviest", "variation", "certain"),
-    [
-        (0.0, 0.6, 0.09, True),
-        (0.0, 0.6, 0.1, False),  # the document may have a half
-        (0.6, 0.4, 0.1, True),
-        (0.6, 0.4, 0.11, False),
-        (0.1, 0.4, 0.1, True),
-        (0.1, 0.4, 0.11, False),  # the document may have more than a half
-        (0.4, 0.1, 0.1, False),  # the null key may have a half
-    ],
-)
-def test_a_weight_within_the_bound_of_a_half_leaves_the_verdict_open(null_weight, heaviest, variation, certain):
-    assert Verdict.of(evidence(null_weight), heaviest, variation, documents=5).certain is certain
+def test_a_half_decides_and_a_weight_within_the_bound_of_it_leaves_the_verdict_open(
+    null_weight, heaviest, variation, documents, stands, certain
+):
+    weighed = evidence(null_weight or 0.0, null=null_weight is not None)
+    assert Verdict.of(weighed, heaviest, variation, documents=documents) == Verdict(stands, certain=certain)
 
 
 def test_a_heaviest_document_that_is_not_known_may_be_heavier():

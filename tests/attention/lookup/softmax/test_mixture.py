@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attention.lookup.softmax.evidence import NullKey
-from attention.lookup.softmax.mixture import RaggedRows, TailSums, mix
+from attention.lookup.softmax.mixture import TailSums, mix
 
 TEMPERATURES = np.array([2.0, 0.3, 0.05, 0.004])
 
@@ -42,42 +42,9 @@ def test_parts_weigh_as_much_as_all_rows_together(null):
         assert mixed.summed_square == pytest.approx((weights[40:-1] ** 2).sum(), rel=1e-12)
 
 
-def test_each_temperature_is_mixed_as_if_it_were_the_only_one():
-    _, head, listed, tail_sums = _parts(2)
-    together = mix(head, listed, tail_sums, [NullKey(0.1)] * len(TEMPERATURES), TEMPERATURES)
-    for position, mixed in enumerate(together):
-        (alone,) = mix(
-            head,
-            listed,
-            TailSums(tail_sums.thresholds, tail_sums.sums[position : position + 1]),
-            [NullKey(0.1)],
-            TEMPERATURES[position : position + 1],
-        )
-        assert mixed.evidence == alone.evidence
-        assert np.array_equal(mixed.known, alone.known)
-        assert (mixed.tail, mixed.log_tail, mixed.tail_square) == (alone.tail, alone.log_tail, alone.tail_square)
-
-
 def test_a_tail_too_light_for_a_float_keeps_its_logarithm():
     head, listed = np.array([1.0]), np.array([0.0, -0.5])
     tail_sums = TailSums(np.array([-1.0]), np.array([[(3.0, -1.0, 2.0)]]))
     (mixed,) = mix(head, listed, tail_sums, [None], np.array([1e-3]))
     assert mixed.tail < 1e-320
     assert mixed.log_tail == pytest.approx(-1000.0, rel=1e-12)
-
-
-RUNS = RaggedRows(np.arange(10.0), np.array([0, 4, 5, 10]), np.array([3, 1, 2]))
-
-
-def lists(runs):
-    return [tuple(value.tolist() for value in runs.of(runs.values, case)) for case in range(len(runs.counts))]
-
-
-def test_each_case_has_known_rows_and_others_behind_them():
-    assert lists(RUNS) == [([0, 1, 2], [3]), ([4], []), ([5, 6], [7, 8, 9])]
-
-
-def test_some_of_the_cases_are_as_they_were_among_all():
-    assert lists(RUNS.select([0, 2])) == [lists(RUNS)[0], lists(RUNS)[2]]
-    assert lists(RUNS.select([1])) == [lists(RUNS)[1]]
-    assert RUNS.select([0, 1, 2]) is RUNS
