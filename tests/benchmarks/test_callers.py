@@ -7,13 +7,7 @@ import threading
 import time
 from contextlib import contextmanager
 
-import pytest
-
-from benchmarks.callers import CallRefused, Calls, Span, ask, call
-from benchmarks.contenders.bare import answering
-from benchmarks.contenders.rounds import Cell, callers
-from benchmarks.contenders.server import free_port
-from benchmarks.contenders.store import Way
+from benchmarks.callers import Span, call
 from benchmarks.contenders.wire import Http, body_of, request_of
 
 BRIEFLY = Span(0.2, least=60)
@@ -73,18 +67,6 @@ def test_every_request_has_its_turn_and_its_own_answer():
     assert calls.errors == 0
 
 
-def test_requests_begin_at_the_given_turn():
-    sent_requests = []
-
-    def reply(body):
-        sent_requests.append(int(body))
-        return answer(body)
-
-    with serving(reply) as address:
-        call(address, Http(), requests(5), 1, Span(0.05, least=6), first=3)  # several callers may overtake each other
-    assert sent_requests[:6] == [3, 4, 0, 1, 2, 3]
-
-
 def test_answers_in_the_span_are_counted_and_later_ones_waited_for():
     sent_requests = []
 
@@ -102,24 +84,6 @@ def test_answers_in_the_span_are_counted_and_later_ones_waited_for():
     assert min(calls.milliseconds) >= 50
     assert calls.seconds >= 0.2
     assert calls.a_second == calls.answered / calls.seconds
-
-
-def test_slow_answers_are_waited_for_up_to_a_limit():
-    def late(seconds):
-        def reply(body):
-            time.sleep(seconds)
-            return answer(body)
-
-        return reply
-
-    with serving(late(0.3)) as address:
-        patient = call(address, Http(), requests(1), 2, Span(0.05, least=2))
-    with serving(late(1.5)) as address:  # of which a busy machine may take most
-        hasty = call(address, Http(), requests(1), 2, Span(0.05, least=2, most=0.1))
-    assert patient.answered >= 2
-    assert patient.seconds >= 0.25
-    assert hasty.answered == 0
-    assert len(hasty.milliseconds) == 2  # sent in that time, answered later
 
 
 def test_refusals_are_counted_with_their_message():
@@ -147,65 +111,3 @@ def test_a_missing_answer_is_an_error(monkeypatch):
     with serving(lambda body: b"HTTP/1.1 200 OK\r\n") as address:
         calls = call(address, Http(), requests(1), 3, Span(0.05, least=3, most=0.1))
     assert (calls.answered, calls.errors, calls.error) == (0, 3, "no answer in 0 s")
-
-
-def test_an_answer_in_pieces_is_one_answer():
-    whole = answer(b"0123456789")
-    assert [Http().verdict(whole[:end]) for end in range(len(whole))] == [None] * len(whole)
-    assert Http().verdict(whole) == ""
-    assert "length" in Http().verdict(b"HTTP/1.1 200 OK\r\n\r\n")
-
-
-def test_an_address_without_a_server_is_refused():
-    with pytest.raises(CallRefused, match="cannot be called"):
-        call(("127.0.0.1", free_port()), Http(), requests(1), 1, BRIEFLY)
-
-
-def test_a_bare_server_gives_the_same_bytes_to_all():
-    canned = answer(b"x" * 5000)
-    with answering(Http(), canned) as address:
-        assert ask(address, Http(), requests(1)[0]) == canned
-        calls = call(address, Http(), requests(4), 16, BRIEFLY)
-    assert set(calls.answers.values()) == {canned}
-    assert calls.errors == 0
-    assert calls.answered > 16
-
-
-def test_rounds_have_a_cell_for_each_way_filter_and_number_of_connections(monkeypatch):
-    monkeypatch.setattr("benchmarks.contenders.rounds.SLOW", 1e6)  # no cell is left out, however busy the machine is
-    both = {None: requests(4), 50: requests(2)}
-    with answering(Http(), answer(b"good")) as good, answering(Http(), answer(b"no", "500 Oh")) as bad:
-        ways = [
-            Way("good", good, Http(), both, lambda _: []),
-            Way("bad", bad, Http(), {None: both[None]}, lambda _: []),
-        ]
-        with callers(0.05, rounds=2) as calling:
-            measured = calling.measure(ways, [1, 3])
-    assert set(measured.cells) == {
-        *(("good", below, count) for below in (None, 50) for count in (1, 3)),
-        *(("bad", None, count) for count in (1, 3)),
-    }
-    cell = measured.cells["good", None, 3]
-    assert len(cell.a_second) == len(cell.p50) == 2
-    assert cell.errors == 0
-    assert set(measured.answers["good", 50]) == {0, 1}
-    assert measured.cells["bad", None, 1].rate == 0
-    assert measured.cells["bad", None, 1].errors > 0
-    assert measured.answers["bad", None] == {}
-    assert set(measured.error) == {("bad", None)}
-
-
-def test_a_cell_has_the_quantiles_of_its_rounds():
-    calls = call_of(list(range(101)), seconds=2.0)
-    cell = Cell()
-    cell.add(calls, 2.5)
-    assert (cell.p50, cell.p99, cell.a_second) == ([50.0], [99.0], [50.5])
-    cell.add(call_of([1.0], seconds=1.0), 1.5)
-    cell.add(call_of([], seconds=1.0), None)
-    assert cell.rate == 1.0
-    assert cell.p50 == [50.0, 1.0]
-    assert cell.cost == [2.5, 1.5]
-
-
-def call_of(milliseconds, seconds):
-    return Calls([float(duration) for duration in milliseconds], len(milliseconds), seconds)

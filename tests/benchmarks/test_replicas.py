@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import random
-import threading
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from pathlib import Path
 
-import httpx
 import pytest
 
-from benchmarks.either import KEY, Acknowledged, Either
 from benchmarks.failover import KINDS, Failover, pair
 from benchmarks.following import TOGETHER, Following, Group
 from tests.postgres import PostgresServer, running
@@ -67,55 +62,3 @@ def test_an_answer_of_two_writes_or_of_half_of_one_is_seen() -> None:
         ([], 4, 4, "nothing, where 4 to 4"),
     ):
         assert why in str(group.refused(matches(*numbers), since, until=until))
-
-
-@contextmanager
-def replica(status: int, log: list[str], *, again: bool = True) -> Iterator[str]:
-    """Serve this status, and log the idempotency key of each request."""
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
-            log.append(self.headers.get(KEY, ""))
-            self.send_response(status)
-            if status == 503 and again:
-                self.send_header("Retry-After", "2")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
-def test_a_deferred_write_is_sent_to_the_other_replica_under_its_key() -> None:
-    messages, done = list[str](), list[Acknowledged]()
-    with replica(503, messages) as down, replica(200, messages) as up:
-        either = Either([down, up], random.Random(1), done, threading.Event(), repeats=True)
-        with httpx.Client(transport=either, base_url=down) as client:
-            for _ in range(8):
-                assert client.post("/", json={}).status_code == 200
-    assert [acknowledged.replica for acknowledged in done] == [1] * 8
-    assert either.repeated == len(messages) - 8 > 0
-    assert len(set(messages)) == 8
-    assert "" not in messages
-
-
-def test_without_repeats_a_deferred_write_is_unanswered_but_a_refusal_is_an_answer() -> None:
-    messages, done = list[str](), list[Acknowledged]()
-    with replica(503, messages) as down:
-        either = Either([down], random.Random(1), done, threading.Event(), repeats=False)
-        with httpx.Client(transport=either, base_url=down) as client, pytest.raises(httpx.TransportError):
-            client.post("/", json={})
-    with replica(503, messages, again=False) as broken:
-        either = Either([broken], random.Random(1), done, threading.Event(), repeats=True)
-        with httpx.Client(transport=either, base_url=broken) as client:
-            assert client.post("/", json={}).status_code == 503
-    assert messages[0] == ""
-    assert done == []

@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks import abstention
 from benchmarks.asking import Asking, Vectors
-from benchmarks.glosses import Example, Glosses, group_by_length, split_words
+from benchmarks.glosses import Glosses, split_words
 from benchmarks.labelled import Labels
-from benchmarks.reranking import Questioned, area_under_curve, profiles_of
+from benchmarks.reranking import Questioned, profiles_of
 from service.encoding import Reranker, load_encoder, load_reranker
 from service.retrieval.calibration import RERANK_WEIGHTS
 from tests.checkpoints import save_cross_encoder
@@ -29,18 +29,6 @@ def test_no_word_is_on_both_sides():
     assert not learned & held_back
     for part in parts:
         assert {identity for ids in part.right.values() for identity in ids} <= part.keys.keys()
-
-
-def test_batches_have_all_examples_and_similar_lengths():
-    stream = (Example("x" * (i % 97 + 1), [], np.empty(0), 0.0, 0) for i in range(10_000))
-    batches = group_by_length(stream, np.random.default_rng(0))
-    spans = [np.ptp([len(example.question) for example in next(batches)]) for _ in range(16)]
-    assert max(spans) <= 20
-
-
-def test_the_area_counts_ties_half():
-    assert area_under_curve(np.array([2.0, 3.0]), np.array([0.0, 1.0])) == 1
-    assert area_under_curve(np.array([1.0]), np.array([1.0, 0.0])) == 0.75
 
 
 @pytest.fixture(scope="module")

@@ -47,34 +47,6 @@ def test_a_machine_has_its_latest_figures_beside_other_machines(file):
     assert file.read_text(encoding="utf-8") == text
 
 
-def test_benchmarks_stand_in_their_order_whichever_was_first(file):
-    for name in ("page", "questions", "lookup"):
-        keep(file, replace(ONE, name=name), NAMES_HERE)
-    headings = [line for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("## ")]
-    assert headings == ["## questions", "## lookup", "## page"]
-
-
-def test_a_record_with_a_fence_gets_a_longer_fence(file):
-    keep(file, replace(ONE, printed="```sh\ncurl\n```"), NAMES_HERE)
-    keep(file, replace(ONE, name="page"), NAMES_HERE)
-    assert "````text\n```sh\ncurl\n```\n````\n" in file.read_text(encoding="utf-8")
-
-
-def test_a_machine_is_its_cores_its_processor_and_its_instructions(tmp_path, monkeypatch):
-    monkeypatch.setattr(results.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
-    cpuinfo = tmp_path / "cpuinfo"
-    cpuinfo.write_text(
-        "processor : 0\nmodel name : Some  Processor\nflags : sse avx512_vnni amx_int8\n\nprocessor : 1\n"
-    )
-    assert machine(cpuinfo) == "2 cores of Some Processor, AMX, VNNI"
-    cpuinfo.write_text("model name : Other\nflags : avx avx2\n")
-    assert machine(cpuinfo) == "2 cores of Other, AVX2"
-    cpuinfo.write_text("processor : 0\nFeatures : fp asimd asimddp\n")
-    assert machine(cpuinfo).endswith(", DotProd")
-    assert machine(tmp_path / "nowhere").startswith("2 cores of ")
-    assert machine(tmp_path / "nowhere") != "2 cores of "
-
-
 def test_a_commit_with_changes_is_marked(tmp_path):
     def git(*arguments):
         identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
