@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,29 +128,9 @@ def encoder_fields(sizes: Sizes, n_vocabulary: int) -> dict[str, Any]:
     }
 
 
-def mpnet(sizes: Sizes, n: int) -> Any:
-    return transformers.MPNetConfig(**encoder_fields(sizes, n) | {"pad_token_id": 1, "eos_token_id": 2})
-
-
-def xlm_roberta(sizes: Sizes, n: int) -> Any:
-    return transformers.XLMRobertaConfig(**encoder_fields(sizes, n) | {"pad_token_id": 1, "type_vocab_size": 1})
-
-
-def bert(sizes: Sizes, n: int) -> Any:
-    return transformers.BertConfig(**encoder_fields(sizes, n))
-
-
-def nomic(sizes: Sizes, n: int) -> Any:
-    return transformers.NomicBertConfig(**encoder_fields(sizes, n))
-
-
-def gte(sizes: Sizes, n: int) -> Any:
-    return transformers.GteConfig(**encoder_fields(sizes, n), type_vocab_size=1)
-
-
-def modernbert(sizes: Sizes, n: int) -> Any:
-    fields = encoder_fields(sizes, n) | {"cls_token_id": 2, "sep_token_id": 3}
-    return transformers.ModernBertConfig(**fields, local_attention=8)
+def encoder(name: str, **more: Any) -> Callable[[Sizes, int], Any]:
+    """Return a function that makes the config of this name of an encoder."""
+    return lambda sizes, n: getattr(transformers, name)(**encoder_fields(sizes, n) | more)
 
 
 def decoder_fields(sizes: Sizes, n: int) -> dict[str, Any]:
@@ -157,20 +138,9 @@ def decoder_fields(sizes: Sizes, n: int) -> dict[str, Any]:
     return encoder_fields(sizes, n) | {"num_key_value_heads": sizes.n_heads // group, "rope_theta": 5000.0}
 
 
-def llama(sizes: Sizes, n: int) -> Any:
-    return transformers.LlamaConfig(**decoder_fields(sizes, n))
-
-
-def qwen2(sizes: Sizes, n: int) -> Any:
-    return transformers.Qwen2Config(**decoder_fields(sizes, n))
-
-
-def qwen3(sizes: Sizes, n: int) -> Any:
-    return transformers.Qwen3Config(**decoder_fields(sizes, n), head_dim=10)
-
-
-def mistral(sizes: Sizes, n: int) -> Any:
-    return transformers.MistralConfig(**decoder_fields(sizes, n), sliding_window=7)
+def decoder(name: str, **more: Any) -> Callable[[Sizes, int], Any]:
+    """Return a function that makes the config of this name of a decoder."""
+    return lambda sizes, n: getattr(transformers, name)(**decoder_fields(sizes, n) | more)
 
 
 def gemma(sizes: Sizes, n: int, *, both_ways: bool = False) -> Any:
@@ -186,24 +156,31 @@ def gemma(sizes: Sizes, n: int, *, both_ways: bool = False) -> Any:
     )
 
 
-def embedding_gemma(sizes: Sizes, n: int) -> Any:
-    return gemma(sizes, n, both_ways=True)
-
-
+BERT = encoder("BertConfig")
 FAMILIES: Mapping[str, Family] = {
-    "bert": Family(bert, word_pieces, ("cls",)),
-    "labse": Family(bert, word_pieces, ("cls",), dense=True),
-    "xlm-roberta": Family(xlm_roberta, sentence_pieces, prompts={"query": "query: ", "document": "passage: "}),
-    "mpnet": Family(mpnet, sentence_pieces),
-    "nomic": Family(nomic, word_pieces, prompts={"query": "search query: ", "document": "search document: "}),
-    "gte": Family(gte, sentence_pieces, ("cls",)),
-    "modernbert": Family(modernbert, word_pieces, ("cls",)),
-    "llama": Family(llama, bytes_with_end, ("mean",)),
-    "mistral": Family(mistral, bytes_with_end, ("lasttoken",), prompts=PROMPTS),
-    "qwen2": Family(qwen2, bytes_with_end, ("lasttoken",), prompts=PROMPTS),
-    "qwen3": Family(qwen3, bytes_with_end, ("lasttoken",), prompts=PROMPTS),
+    "bert": Family(BERT, word_pieces, ("cls",)),
+    "labse": Family(BERT, word_pieces, ("cls",), dense=True),
+    "xlm-roberta": Family(
+        encoder("XLMRobertaConfig", pad_token_id=1, type_vocab_size=1),
+        sentence_pieces,
+        prompts={"query": "query: ", "document": "passage: "},
+    ),
+    "mpnet": Family(encoder("MPNetConfig", pad_token_id=1, eos_token_id=2), sentence_pieces),
+    "nomic": Family(
+        encoder("NomicBertConfig"),
+        word_pieces,
+        prompts={"query": "search query: ", "document": "search document: "},
+    ),
+    "gte": Family(encoder("GteConfig", type_vocab_size=1), sentence_pieces, ("cls",)),
+    "modernbert": Family(
+        encoder("ModernBertConfig", cls_token_id=2, sep_token_id=3, local_attention=8), word_pieces, ("cls",)
+    ),
+    "llama": Family(decoder("LlamaConfig"), bytes_with_end, ("mean",)),
+    "mistral": Family(decoder("MistralConfig", sliding_window=7), bytes_with_end, ("lasttoken",), prompts=PROMPTS),
+    "qwen2": Family(decoder("Qwen2Config"), bytes_with_end, ("lasttoken",), prompts=PROMPTS),
+    "qwen3": Family(decoder("Qwen3Config", head_dim=10), bytes_with_end, ("lasttoken",), prompts=PROMPTS),
     "gemma": Family(gemma, bytes_as_fallback, ("lasttoken",)),
-    "embedding-gemma": Family(embedding_gemma, bytes_as_fallback, dense=True, prompts=PROMPTS),
+    "embedding-gemma": Family(partial(gemma, both_ways=True), bytes_as_fallback, dense=True, prompts=PROMPTS),
 }
 
 

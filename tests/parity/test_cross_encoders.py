@@ -100,15 +100,6 @@ def test_a_folder_of_the_library_with_modules_and_a_limit(tmp_path):
     np.testing.assert_allclose(encode(reranker).vectors[:, 0], expected, rtol=0, atol=TOLERANCE)
 
 
-def test_the_library_computes_other_families(tmp_path):
-    folder = save_cross_encoder(tmp_path / "model", "ElectraConfig", embedding_size=32)
-    reranker, (expected, limit) = load_reranker(str(folder)), predict(folder)
-    assert (reranker.kind, reranker.runs_on, reranker.max_tokens) == ("library", "sentence-transformers", limit)
-    encoded = encode(reranker)
-    np.testing.assert_allclose(encoded.vectors[:, 0], expected, rtol=0, atol=TOLERANCE)
-    assert encoded.truncated[:7].tolist() == [False, False, False, True, True, True, False]
-
-
 def test_other_models_are_refused(tmp_path):
     bare, sentences = tmp_path / "bare", tmp_path / "sentences"
     save_transformer(bare, "BertConfig")

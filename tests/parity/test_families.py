@@ -93,7 +93,7 @@ def test_traced_weights_are_the_librarys_and_sum_to_one(encoder, reference):
         np.testing.assert_allclose(shares, traced.weights, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["mpnet", "nomic", "gte", "modernbert", "qwen3", "embedding-gemma"])
+@pytest.mark.parametrize("name", ["bert", "mpnet", "nomic", "gte", "modernbert", "qwen3", "embedding-gemma"])
 def test_the_gradients_of_every_parameter(name):
     torch.manual_seed(3)
     config = FAMILIES[name].config(SMALL, 37)

@@ -124,28 +124,6 @@ def test_a_sweep_is_attend_at_each_temperature(view, limits, kind):
         assert swept.certificates[position].method == "exact"
 
 
-@pytest.mark.parametrize("similarity", ["cosine", "gaussian"])
-@pytest.mark.parametrize("temperature", [0, 0.05, 1, 1e6])
-def test_all_keys_of_a_document_have_its_bias(similarity, limits, temperature):
-    owners = np.arange(N) // 3 * 3
-    view = Memory.of(KEYS, VALUES, similarity=similarity, owners=owners, limits=limits).view
-    documents = np.unique(owners)
-    per_document = RNG.normal(size=len(documents)) * 2
-    per_document[:3] = -np.inf
-    bias = Bias.of(view, documents, per_document)
-    want = wanted(similarity, per_document[owners // 3], temperature=temperature, null=0.1)
-    question = Question(QUERIES[0], temperature, null=0.1, bias=bias, top_k=7)
-    for row, answer in enumerate(answers(view, [replace(question, query=query) for query in QUERIES])):
-        true = np.bincount(owners // 3, weights=want.weights[row])
-        bound = answer.certificate.total_variation
-        np.testing.assert_allclose(answer.weights, true[answer.numbers // 3], atol=1e-9 + 2 * bound)
-        if bound < 1e-9:
-            np.testing.assert_allclose(answer.weights, np.sort(true)[::-1][: len(answer.weights)], atol=1e-9)
-            log_weights = answer.logits - answer.log_partition + answer.log_weight_of_other_parts
-            np.testing.assert_allclose(np.exp(log_weights), answer.weights, atol=1e-9)
-        assert (answer.documents, answer.keys) == (len(documents) - 3, N - 9)
-
-
 def test_a_bias_that_cannot_be_is_refused():
     view = Memory.of(KEYS, VALUES).view
     other = Memory.of(KEYS, VALUES).view

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from attention import attend
-from attention.lookup import Auto, Background, Memory, Question, Rows, answers, sweep
+from attention.lookup import Background, Memory, Question, Rows, answers, sweep
 from tests.thorough import crossed
 
 RNG = np.random.default_rng(7)
@@ -113,27 +113,6 @@ def test_weights_match_attend(views, normaliser, temperature):
         assert answer.weights.sum() + answer.null_weight == pytest.approx(1, abs=1e-12)
 
 
-@pytest.mark.parametrize("top_k", [0, 1, 7, N])
-@pytest.mark.parametrize("top_p", [None, 0.3, 0.9, 1.0])
-def test_a_head_holds_the_first_documents_and_the_ties_with_the_last(views, top_k, top_p):
-    grouped, _ = views
-    for query in QUERIES:
-        everything, results = answers(
-            grouped, [Question(query, 0.3, top_k=k, top_p=p) for k, p in ((N, None), (top_k, top_p))]
-        )
-        order = list(zip(everything.weights.tolist(), everything.similarities.tolist(), strict=True))
-        matches = min(top_k, len(order))
-        if top_p is not None:
-            left = np.append(np.cumsum(everything.weights[::-1])[::-1][1:], 0.0)[:matches]
-            enough = np.flatnonzero(left <= (1 - top_p) * (1 + 1e-12))
-            assert results.complete == (len(enough) > 0)
-            matches = int(enough[0]) + 1 if len(enough) else matches
-        assert results.matches == matches
-        passes = [row >= order[matches - 1] for row in order] if matches else [False] * len(order)
-        np.testing.assert_array_equal(results.numbers, everything.numbers[passes])
-        np.testing.assert_array_equal(results.weights, everything.weights[passes])
-
-
 def test_copies_of_a_document_tie_and_the_first_of_equal_keys_speaks():
     keys = RNG.normal(size=(7, D)).astype(np.float32)
     keys[2] = keys[0]
@@ -147,14 +126,6 @@ def test_copies_of_a_document_tie_and_the_first_of_equal_keys_speaks():
     assert cold.numbers.tolist() == [0, 57, 64]
     np.testing.assert_allclose(cold.weights, [0.4, 0.4, 0.2])
     np.testing.assert_allclose(cold.log_weight_of_other_parts, [np.log(2), np.log(2), 0])
-
-
-def test_auto_counts_keys_so_that_it_finds_the_same_temperature(views):
-    grouped, alone = views
-    for query in QUERIES:
-        mine, other = (answers(view, [Question(query, Auto(9), null=0.2)])[0] for view in (grouped, alone))
-        assert mine.temperature == other.temperature
-        assert mine.evidence == other.evidence
 
 
 def test_a_sweep_has_the_documents_of_the_best_keys(views):
@@ -174,15 +145,3 @@ def test_a_sweep_has_the_documents_of_the_best_keys(views):
             np.testing.assert_array_equal(swept.parts, alone.parts[rows])
             assert asdict(swept.evidence[position]) == pytest.approx(asdict(alone.evidence), rel=1e-12)
         assert (swept.documents, swept.keys) == (len(SIZES), N)
-
-
-def test_nothing_passes(views):
-    grouped, _ = views
-    nothing = grouped.mask(np.array([FIRST[0] + 10**6]))
-    for normaliser in NORMALISERS:
-        (answer,) = answers(grouped, [Question(QUERIES[0], 0.3, 0.5, nothing, normaliser)])
-        assert (answer.documents, answer.keys, answer.matches, answer.null_weight) == (0, 0, 0, 1)
-        assert [
-            len(array) for array in (answer.numbers, answer.parts, answer.weights, answer.log_weight_of_other_parts)
-        ] == [0] * 4
-    assert sweep(grouped, Question(QUERIES[0], 0.3, mask=nothing), [0, 1.0]).weights.shape == (2, 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -73,20 +75,15 @@ def randomised(module: nn.Module) -> nn.Module:
     return module
 
 
-def torch_encoder(d_model, n_heads, d_ff, norm_first, activation, seed):
+def torch_layer(kind, d_model, n_heads, d_ff, norm_first, activation, seed):
     torch.manual_seed(seed)
-    layer = nn.TransformerEncoderLayer(
-        d_model, n_heads, d_ff, dropout=0.0, activation=activation, batch_first=True, norm_first=norm_first
+    return randomised(
+        kind(d_model, n_heads, d_ff, dropout=0.0, activation=activation, batch_first=True, norm_first=norm_first)
     )
-    return randomised(layer)
 
 
-def torch_decoder(d_model, n_heads, d_ff, norm_first, activation, seed):
-    torch.manual_seed(seed)
-    layer = nn.TransformerDecoderLayer(
-        d_model, n_heads, d_ff, dropout=0.0, activation=activation, batch_first=True, norm_first=norm_first
-    )
-    return randomised(layer)
+torch_encoder = partial(torch_layer, nn.TransformerEncoderLayer)
+torch_decoder = partial(torch_layer, nn.TransformerDecoderLayer)
 
 
 def same_gradients(ours, theirs, inputs, parameters):

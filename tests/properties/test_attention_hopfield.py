@@ -84,21 +84,6 @@ def test_the_energy_is_continuous_at_both_limits(state, patterns, similarity):
         np.testing.assert_allclose(one, other, atol=1e-8)
 
 
-def test_a_cold_step_recalls_the_pattern_from_its_half():
-    patterns = np.sign(np.random.default_rng(11).normal(size=(N, 101)))
-    half = patterns * (np.arange(101) < 50)
-    recalled = recall(half, patterns, steps=1, temperature=0.1)
-    np.testing.assert_allclose(recalled.states[1], patterns, atol=1e-6)
-    np.testing.assert_allclose(recalled.weights[1], np.eye(N), atol=1e-12)
-
-
-def test_a_hot_step_gives_the_mean_of_all_patterns():
-    random = np.random.default_rng(13)
-    patterns = random.normal(size=(N, D))
-    recalled = recall(random.normal(size=(M, D)), patterns, steps=2, temperature=math.inf)
-    np.testing.assert_allclose(recalled.states[1:], np.broadcast_to(patterns.mean(0), (2, M, D)), atol=1e-12)
-
-
 def test_invalid_arguments_of_recall_are_refused():
     state, patterns = np.ones((M, D)), np.ones((N, D))
     with pytest.raises(ParameterError, match="steps must be 0 or more, got -1"):

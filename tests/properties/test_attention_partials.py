@@ -7,7 +7,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -110,14 +109,6 @@ def test_merging_in_float32_keeps_five_digits(cuts, query, key, value, bias, **o
     assert merged.output.dtype == np.float32
     assert merged.peak.dtype == merged.mass.dtype == np.float64
     np.testing.assert_allclose(merged.output, whole.output, rtol=1e-5, atol=2e-5)
-
-
-@given(cuts=cuts, **arguments)
-@properly
-def test_torch_merges_as_numpy_does(cuts, query, key, value, mask, bias, **options):
-    tensors = [torch.from_numpy(array) for array in (query, key, value)]
-    by_torch = merge(*in_parts(cuts, *tensors, mask=torch.from_numpy(mask), bias=torch.from_numpy(bias), **options))
-    agree(by_torch, merge(*in_parts(cuts, query, key, value, mask=mask, bias=bias, **options)))
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1e-30])
