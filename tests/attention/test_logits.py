@@ -70,30 +70,11 @@ def test_at_zero_ties_share_as_the_softmax_of_their_biases(made, normaliser):
     close(attended.logits, [[0, 0, -np.inf, -np.inf]])
 
 
-def test_at_zero_the_log_partition_is_that_of_the_ties_biases(made):
-    bias = made(np.log([1.0, 3.0, 1e9, 1e9]))
-    attended = attend(*tied(made), similarity="dot", temperature=0, bias=bias)
-    close(attended.log_partition, [math.log(4)])
-
-
 def test_at_zero_a_null_key_above_all_takes_everything(made, normaliser):
     attended = attend(*tied(made), similarity="dot", temperature=0, null=2.5, normaliser=normaliser)
     close(attended.weights, [[0, 0, 0, 0]])
     close(attended.null_weight, [1])
     close(attended.logits, np.full((1, 4), -np.inf))
-
-
-@pytest.mark.parametrize("temperature", [1e12, math.inf])
-def test_at_infinity_the_output_is_the_mean_of_the_values(arrays, temperature):
-    attended = attend(*arrays, temperature=temperature)
-    close(attended.output, np.tile(np.asarray(arrays[2]).mean(0), (M, 1)), 1e-9)
-    close(attended.log_partition, np.full(M, math.log(N)), 1e-9)
-
-
-def test_at_infinity_the_mean_is_weighted_by_the_bias(made, arrays):
-    share = np.arange(1.0, N + 1)
-    attended = attend(*arrays, temperature=math.inf, bias=made(np.log(share)))
-    close(attended.weights, np.tile(share / share.sum(), (M, 1)))
 
 
 @pytest.mark.parametrize("temperature", [0, 1e-30, 1.0, math.inf])
@@ -130,12 +111,6 @@ def test_no_keys_at_all_are_nothing_to_attend_to(arrays, normaliser, null):
     close(attended.output, np.zeros((M, D_V)))
     assert tuple(attended.weights.shape) == (M, 0)
     close(attended.null_weight, np.zeros(M) if null is None else np.ones(M))
-
-
-def test_the_log_partition_counts_the_null_key(made, arrays):
-    attended = attend(*arrays, null=0.7, temperature=0.5)
-    logits = np.asarray(attended.logits)
-    close(attended.log_partition, np.log(np.exp(logits).sum(-1) + math.exp(0.7 / 0.5)))
 
 
 def test_a_million_equal_keys_in_float32_weigh_one_together(made):

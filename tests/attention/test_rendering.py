@@ -44,19 +44,6 @@ def test_an_answer_is_a_table_whose_weights_sum_to_one(top_k: int) -> None:
     assert f"width:{100 * result.weights[0]:.2f}%" in page
 
 
-def test_an_answer_without_a_null_key_has_no_row_for_it() -> None:
-    table = Tags(answer(Memory.of(KEYS[:2]), Question(KEYS[0], 1.0))._repr_html_())
-    assert not [text for text in table.texts if "none of these" in text or "others" in text]
-
-
-def test_all_weights_are_a_table_of_the_heaviest() -> None:
-    weights = answer(Memory.of(KEYS), Question(KEYS[0], 0.2, weigh_all=True)).all_weights
-    assert weights is not None
-    table = Tags(weights._repr_html_())
-    assert {"document 0", "30 others"} <= set(table.texts)
-    assert sum(float(text) for text in table.texts if re.fullmatch(r"[01]\.\d{4}", text)) == pytest.approx(1, abs=1e-3)
-
-
 def test_texts_are_escaped() -> None:
     page = bars_html([("<script>", 0.5, "red")], "a < b")
     assert "<script>" not in page

@@ -39,12 +39,6 @@ def test_a_product_raises_no_floating_point_error_whatever_flags_its_blas_sets()
         assert np.isnan(blend(np.zeros((1, 1)), np.full((1, 1), np.inf))).all()
 
 
-def test_functions_of_query_and_key_are_similarities():
-    value = random.normal(size=(2, N, 2))
-    attended = attend(QUERY, OTHER_KEY, value, similarity=Bilinear(W))
-    np.testing.assert_allclose(attended.logits, Bilinear(W)(QUERY, OTHER_KEY))
-
-
 def test_cosine_of_a_zero_vector_is_zero_and_its_gradient_finite():
     query = torch.zeros(1, D, requires_grad=True)
     s = cosine(query, torch.from_numpy(KEY[0]).float())

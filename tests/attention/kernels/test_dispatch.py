@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
 from types import SimpleNamespace
 
 import numpy as np
@@ -61,30 +59,6 @@ def test_a_thread_without_pinned_kernels_uses_the_chosen_ones():
         assert pool.submit(dispatch.kernels).result() is IN_C
 
 
-def test_an_answer_is_made_by_one_kind_of_kernels():
-    """An answer that began before other kernels were chosen keeps its own, in every thread that works on it."""
-    begun, chosen = Event(), Event()
-
-    def make():
-        with dispatch.pin_kernels():
-            first = dispatch.kernels()
-            begun.set()
-            chosen.wait(60)
-            return first, dispatch.kernels()
-
-    dispatch.use_kernels(in_numpy)
-    try:
-        with ThreadPoolExecutor(1) as pool:
-            made = pool.submit(make)
-            assert begun.wait(60)
-            dispatch.use_kernels(IN_C)
-            assert dispatch.kernels() is IN_C
-            chosen.set()
-            assert made.result() == (in_numpy, in_numpy)
-    finally:
-        dispatch.use_kernels(None)
-
-
 @EVERY
 def test_every_implementation_multiplies_bytes_exactly(running):
     dispatch.use_kernels(running)
@@ -99,15 +73,6 @@ def test_kernels_that_multiply_otherwise_are_found_out(wrong):
 
     dispatch.use_kernels(SimpleNamespace(pack_queries=in_numpy.pack_queries, sample_top=sample_top))
     assert not dispatch.products_are_exact()
-
-
-def test_there_is_a_thread_for_each_core_and_one_pool_of_them(monkeypatch):
-    assert dispatch.workers() == len(os.sched_getaffinity(0))
-    assert dispatch.pool() is dispatch.pool()
-    monkeypatch.delattr(os, "sched_getaffinity")
-    assert dispatch._workers.__wrapped__() == os.cpu_count()
-    monkeypatch.setattr(os, "cpu_count", lambda: None)
-    assert dispatch._workers.__wrapped__() == 1
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from attention.kernels import FloatRows
 from attention.kernels.layout import similarity_columns
-from tests.attention.kernels.implementations import EVERY, EVERY_IN_C, IN_C
+from tests.attention.kernels.implementations import EVERY, EVERY_IN_C
 from tests.thorough import crossed
 
 N = 1300
@@ -133,22 +133,6 @@ def test_terms_far_below_the_peak_are_zeros(running):
     ones = np.ones(5, np.float32)
     running.pull_rows(rows, vectors, np.full(5, 1e6, np.float32), peaks, gradients, -ones, totals, pulled)
     np.testing.assert_allclose(pulled, rows.keys[best], rtol=1e-6)
-
-
-@EVERY_IN_C
-@pytest.mark.parametrize("queries", [3, 40])
-def test_kinds_of_processor_compute_the_same_bits(running, queries):
-    random, rows, vectors = data_of(100, 47, 300, queries, scaled=True)
-    inverse, first = np.full(queries, 3, np.float32), next(iter(IN_C.values()))
-    gradients = random.standard_normal((queries, 47)).astype(np.float32)
-    results = []
-    for kernels in (running, first):
-        peaks, sums, outputs = blend(kernels, rows, vectors, inverse)
-        totals, pulled = np.zeros((queries, 3)), np.zeros((queries, 100))
-        kernels.pull_rows(rows, vectors, inverse, peaks, gradients, np.ones(queries, np.float32), totals, pulled)
-        results.append((peaks, sums, outputs, totals, pulled))
-    for one, other in zip(*results, strict=True):
-        np.testing.assert_array_equal(one, other)
 
 
 @EVERY_IN_C

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.kernels import CandidateLists, CodedKeys, in_numpy
-from attention.kernels.layout import FINE_LEVELS, LEVELS, OFFSET, put_rows, rows_room
-from tests.attention.kernels.implementations import EVERY, EVERY_IN_C
+from attention.kernels.layout import FINE_LEVELS, LEVELS, put_rows, rows_room
+from tests.attention.kernels.implementations import EVERY
 from tests.thorough import crossed, examples
 
 f32 = np.float32
@@ -169,27 +168,6 @@ def test_a_full_list_lets_nothing_be_read(running):
 
 
 @EVERY
-def test_rows_that_may_not_be_attended_to_count_for_nothing_whatever_the_threshold(running):
-    keys, _ = keys_of(200, 8, share=0.0)
-    packed, _, _ = asked(running, 1, 8, fine=True)
-    for threshold in (-3e38, 0.0):
-        lists, sums, histogram = lists_of([threshold], 300), np.zeros((1, 3)), np.zeros((1, 8, 2))
-        assert running.accumulate(keys, 0, packed, lists, np.ones(1, f32), sums, np.empty((0, 0), f32)) == 200
-        assert running.fill_histogram(keys, 0, packed, lists, -np.ones(1, f32), np.ones(1, f32), histogram) == 200
-        assert (lists.counts[0], sums.any(), histogram.any()) == (0, False, False)
-
-
-@EVERY
-def test_at_temperature_0_rows_below_the_threshold_weigh_next_to_nothing(running):
-    keys, codes = keys_of(300, 8)
-    packed, query_codes, steps = asked(running, 1, 8, fine=True)
-    lists, sums = lists_of(middle(similarities_of(keys, codes, query_codes, steps)), 400), np.zeros((1, 3))
-    running.accumulate(keys, 0, packed, lists, np.full(1, 1e30, f32), sums, np.empty((0, 0), f32))
-    assert 0 < sums[0, 0] < 300 * np.exp(-86)
-    assert np.isfinite(sums).all()
-
-
-@EVERY
 @crossed(
     {
         "rows, width": SHAPES,
@@ -256,14 +234,6 @@ def test_an_exponential_is_off_by_2e_7_and_by_the_rounding_of_its_argument(runni
     assert (np.abs(weights / np.exp(x.astype(float)) - 1) <= 2e-7 + 2.0**-23 * np.abs(x)).all()
 
 
-@EVERY
-def test_no_term_is_smaller_than_float32_holds(running):
-    sums, weights, lists = summed(running, np.full(64, -1.0, f32), 0.0, 1e30)
-    assert weights == pytest.approx(np.exp(-87), rel=1e-5)
-    assert sums == pytest.approx([64 * np.exp(-87), -87 * 64 * np.exp(-87), 0], rel=1e-5)
-    assert lists.counts[0] == 0
-
-
 def products_of(running, codes, queries, *, fine):
     """Return the similarities float32[q, r] of keys and queries in codes, with scales and steps of 1."""
     (rows, width), count = codes.shape, len(queries)
@@ -297,24 +267,3 @@ def test_products_are_exact_with_the_largest_codes_among_them(running, width, qu
     asking[0] = top
     expected = asking.astype(np.int64) @ codes.T.astype(np.int64)
     np.testing.assert_array_equal(products_of(running, codes, asking, fine=fine), expected.astype(f32))
-
-
-@EVERY_IN_C
-@pytest.mark.parametrize("fine", [True, False])
-@pytest.mark.parametrize("queries", [1, 5, 17])
-def test_packed_queries_are_their_codes_padded_for_the_matrix_unit(running, queries, fine):
-    top = FINE_LEVELS if fine else LEVELS
-    codes = np.random.default_rng(queries).integers(-top, top + 1, (queries, 64)).astype(np.int16)
-    codes[:1] = -top
-    packed = running.pack_queries(codes, np.ones(queries, f32), fine=fine)
-    lines = packed.lines_of_query * queries
-    if running.WIDE:
-        unpacked = packed.planes.view(np.int16).reshape(queries, -1, 4)[:, :, [0, 2, 1, 3]].reshape(queries, -1)
-    else:
-        planes = packed.planes[:lines].view(np.int8).reshape(queries, packed.lines_of_query, -1).astype(int)
-        unpacked = 256 * planes[:, 0] + planes[:, 1] if fine else planes[:, 0]
-    np.testing.assert_array_equal(unpacked, codes)
-    assert packed.lines_of_query == (2 if fine and not running.WIDE else 1)
-    assert len(packed.planes) == (-(-lines // 16) * 16 if running.AMX and lines > 4 else lines)
-    assert not packed.planes[lines:].any()
-    assert set(packed.offsets - OFFSET * codes.sum(axis=1, dtype=int)) <= {0} or not packed.offsets.any()

@@ -96,20 +96,3 @@ def test_rows_that_do_not_exist_are_refused(running, position):
         running.pack_rows([RowRun(keys, None, np.array([0, position]), 2)])
     with pytest.raises(IndexError, match="wanted some of 5 rows"):
         running.pack_rows([RowRun(keys, None, None, 6)])
-
-
-@EVERY_IN_C
-def test_arrays_of_other_sizes_are_refused(running):
-    keys, two = np.ones((5, 3), dtype=np.float32), np.zeros(2, dtype=np.int64)
-    for run in (
-        RowRun(keys, np.ones(4), None, 5),
-        RowRun(keys, None, two, 3),
-        RowRun(keys[:, :2].copy(), None, None, 5),
-    ):
-        with pytest.raises(ValueError, match="wanted"):
-            running.pack_rows([RowRun(keys, None, None, 5), run])
-    rows = running.pack_rows([RowRun(keys, None, None, 5)])
-    with pytest.raises(ValueError, match="wanted 3 numbers"):
-        running.softmax_rows(rows, np.ones((1, 4)), np.ones((1, 5)))
-    with pytest.raises(ValueError, match="wanted 5 numbers"):
-        running.softmax_rows(rows, np.ones((1, 3)), np.ones((1, 4)))

@@ -56,10 +56,6 @@ def defined(model, tokens, lengths):
     return np.concatenate([exact(text[None], np.array([len(text)])) for text in texts])
 
 
-def test_the_kernels_compute_the_definition(model, texts, way):
-    np.testing.assert_allclose(Compiled(model)(*texts), defined(model, *texts), atol=OFF_BY[way])
-
-
 def test_types_tell_the_two_texts_of_a_pair_apart(random, model, texts, way):
     tokens, lengths = texts
     types = random.integers(0, 2, len(tokens))
@@ -94,31 +90,6 @@ def test_models_of_every_kind(kernels, random, texts, activation, options, libra
     assert actual.dtype == np.float32
     length = 1 if options.get("unit_length", True) else 10
     np.testing.assert_allclose(actual, expected, atol=2 * length * OFF_BY[module.way_of("float32")])
-
-
-def test_a_text_does_not_notice_its_neighbours(model, texts, random, way):
-    tokens, lengths = texts
-    compiled = Compiled(model, threads=3)
-    together = compiled(tokens, lengths)
-    parts = np.split(tokens, np.cumsum(lengths)[:-1])
-    for number, text in enumerate(parts):
-        np.testing.assert_array_equal(compiled(text, lengths[number : number + 1])[0], together[number])
-    order = random.permutation(len(lengths))
-    shuffled = np.concatenate([parts[number] for number in order])
-    np.testing.assert_array_equal(compiled(shuffled, lengths[order]), together[order])
-
-
-def test_threads_that_share_a_text_change_nothing(model, texts, way, monkeypatch):
-    tokens = texts[0][62:202]
-    alone = Compiled(model, threads=1)(tokens, np.array([140]))
-    several = np.array([9, 70, 61])  # and texts that end within what one of them computes
-    expected = Compiled(model, threads=1)(tokens, several)
-    monkeypatch.setattr(module, "share_texts", lambda lengths, threads: [slice(0, len(lengths))])
-    monkeypatch.setattr(module, "run_in_stages", in_turns)
-    for threads in (2, 3):
-        compiled = Compiled(model, threads=threads)
-        np.testing.assert_array_equal(compiled(tokens, np.array([140])), alone)
-        np.testing.assert_array_equal(compiled(tokens, several), expected)
 
 
 def in_turns(stage, stages, rows, threads, multiple):

@@ -17,10 +17,8 @@ from attention.transformer import (
     Encoder,
     EncoderLayer,
     FeedForward,
-    LayerNorm,
     Linear,
     Residual,
-    RMSNorm,
     SentenceEncoder,
 )
 
@@ -93,33 +91,6 @@ def test_a_curve_is_that_of_its_name(name):
     assert off.max() < 8e-7
     assert bent[x == np.float32(1e30)] == np.float32(1e30)
     np.testing.assert_allclose(bent[x == np.float32(-1e30)], 0, atol=1e-6)
-
-
-@pytest.mark.parametrize("name", ["relu", "gelu", "gelu_tanh", "silu"])
-def test_an_activated_gate_multiplies(way, name):
-    x = np.random.default_rng(4).standard_normal((70, 96)).astype(np.float32)
-    x[:, 64:] = 0
-    bias = np.linspace(-1, 1, 32, dtype=np.float32)
-    gate, inner = Linear(moving(96, 0, 32), bias), Linear(moving(96, 32, 32), -bias)
-    network = FeedForward(inner, Linear(moving(32, 0, 32, 64, 96)), name, gate)
-    expected = ACTIVATIONS[name](x[:, :32].astype(np.float64) + bias) * (x[:, 32:64] - bias)
-    result = encode(x, network=network)[:, 64:]
-    np.testing.assert_allclose(result, expected, rtol=4 * KEPT[way], atol=4 * KEPT[way])
-
-
-@pytest.mark.usefixtures("kernels")
-@pytest.mark.parametrize("kind", [LayerNorm, RMSNorm])
-def test_rows_are_normalised(kind):
-    random = np.random.default_rng(0)
-    y = (random.standard_normal((210, 96)) * 5 + 100).astype(np.float32)
-    y[5] = 3
-    scale, shift = (random.standard_normal(96).astype(np.float32) for _ in range(2))
-    norm = LayerNorm(scale, shift, 1e-5) if kind is LayerNorm else RMSNorm(scale, 1e-5)
-    exact = y.astype(np.float64)
-    centred = exact - exact.mean(axis=1, keepdims=True) if kind is LayerNorm else exact
-    expected = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + 1e-5) * scale
-    expected += shift if kind is LayerNorm else 0
-    np.testing.assert_allclose(encode(y, norm=norm), expected, rtol=1e-6, atol=2e-5)
 
 
 @pytest.mark.parametrize("spread", [0, 1, 30, 1e4])

@@ -25,11 +25,6 @@ def test_token_position_and_type_add_up(embeddings, library):
         np.testing.assert_allclose(x[0, position], sum(np.asarray(part) for part in parts))
 
 
-def test_without_types_all_are_of_type_0(embeddings, library):
-    tokens = library(np.array([[4, 9]]))
-    np.testing.assert_array_equal(embeddings(tokens), embeddings(tokens, library(np.array([[0, 0]]))))
-
-
 @pytest.mark.parametrize("wrong", [-1, 11])
 def test_a_token_out_of_range_is_named(embeddings, library, wrong):
     with pytest.raises(ParameterError, match=f"token ids must lie from 0 to 10, got {wrong}"):
@@ -71,24 +66,6 @@ def test_sines_and_cosines_of_the_paper():
         for i in range(3):
             angle = position / 10000 ** (2 * i / 6)
             np.testing.assert_allclose(table[position, 2 * i : 2 * i + 2], [np.sin(angle), np.cos(angle)])
-
-
-def test_a_shift_is_a_rotation_that_is_the_same_at_every_position():
-    table = sinusoidal(50, 8)
-    sine, cosine = table[:, 0::2], table[:, 1::2]
-    products = sine[3:] * sine[:-3] + cosine[3:] * cosine[:-3]
-    np.testing.assert_allclose(products, np.broadcast_to(products[0], products.shape), atol=1e-12)
-
-
-def test_a_start_cuts_the_same_table():
-    np.testing.assert_array_equal(sinusoidal(4, 6, start=3), sinusoidal(7, 6)[3:])
-
-
-def test_an_odd_width_ends_in_a_sine():
-    np.testing.assert_allclose(
-        sinusoidal(5, 7)[:, :6:2], np.sin(np.arange(5)[:, None] / 1e4 ** (np.arange(0, 6, 2) / 7))
-    )
-    assert sinusoidal(5, 7).shape == (5, 7)
 
 
 def test_like_gives_library_and_type():

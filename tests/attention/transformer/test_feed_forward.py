@@ -36,11 +36,6 @@ def test_activations_are_torchs(name, dtype, library):
     )
 
 
-def test_gelu_in_float64_is_exact():
-    expected = [x * math.erfc(-x / math.sqrt(2)) / 2 for x in np.linspace(-3, 8, 41)]
-    np.testing.assert_allclose(ACTIVATIONS["gelu"](np.linspace(-3, 8, 41)), expected, rtol=1e-12)
-
-
 def test_erf_in_float32_is_right_to_the_last_digit():
     ends = [0.0, -0.0, 1e-30, 3.9, 3.99999, 4.0, 4.1, 1e30, math.inf]
     x = np.concatenate([np.linspace(-6, 6, 100_003), np.geomspace(1e-12, 6, 10_007), ends, np.negative(ends)])

@@ -43,16 +43,6 @@ def test_steps_with_padding_in_target_and_memory(decoder, x, memory, library):
     np.testing.assert_allclose(np.asarray(whole)[:1], decoder(x[:1], memory[:1, :2]), atol=1e-5)
 
 
-def test_a_position_does_not_see_later_ones(decoder, x, memory):
-    np.testing.assert_allclose(np.asarray(decoder(x, memory))[:, :5], decoder(x[:, :5], memory), atol=1e-5)
-
-
-def test_a_position_sees_earlier_ones(decoder, x, memory):
-    before = np.asarray(decoder(x, memory))
-    x[:, 0] = x[:, 1]
-    assert np.abs(np.asarray(decoder(x, memory)) - before)[:, -1].max() > 1e-3
-
-
 def test_a_state_can_be_gone_on_from_twice(decoder, x, memory):
     _, state = decoder.step(x[:, :4], decoder.start(memory))
     once, _ = decoder.step(x[:, 4:6], state)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from attention import attend, causal, padding
+from attention import attend, padding
 from attention.transformer import initial, map_arrays
 
 N = 7
@@ -18,17 +18,6 @@ def x(random, library):
 def test_positions_are_a_set_permuting_them_permutes_the_output(encoder, x, random):
     order = random.permutation(N)
     np.testing.assert_allclose(encoder(x[:, order]), np.asarray(encoder(x))[:, order], atol=2e-5)
-
-
-def test_masking_is_deleting(encoder, x, library):
-    lengths = library(np.array([4, 4]))
-    masked = np.asarray(encoder(x, padding(lengths, N)))[:, :4]
-    np.testing.assert_allclose(masked, encoder(x[:, :4]), atol=1e-5)
-
-
-def test_a_causal_mask_hides_the_future(encoder, x):
-    mask = causal(N, N, like=x)
-    np.testing.assert_allclose(np.asarray(encoder(x, mask))[:, :3], encoder(x[:, :3], mask[:3, :3]), atol=1e-5)
 
 
 def test_a_sequence_of_padding_only_stays_finite(encoder, x, library):
@@ -46,12 +35,6 @@ def test_steps_end_in_the_output_and_hold_the_arrays_of_attend(encoder, x):
     attended = attend(query, key, value)
     np.testing.assert_array_equal(steps[1].attention.attended.weights, attended.weights)
     np.testing.assert_allclose(np.asarray(attended.weights).sum(-1), 1, atol=1e-6)
-
-
-def test_numpy_and_torch_agree(random, sizes):
-    encoder = initial.encoder(random, sizes)
-    x = random.normal(size=(2, N, 15)).astype(np.float32)
-    np.testing.assert_allclose(encoder(x), map_arrays(torch.from_numpy, encoder)(torch.from_numpy(x)), atol=1e-5)
 
 
 def test_bfloat16_and_float64_keep_their_type(random, sizes):

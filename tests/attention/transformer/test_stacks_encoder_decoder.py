@@ -64,17 +64,6 @@ def test_the_steps_lead_to_the_logits_and_hold_the_weights(model, source, length
             assert (row[..., n:] == 0).all()
 
 
-def test_the_first_layer_looks_at_the_source_as_its_heads_say(model, source, library):
-    target = library(np.arange(15).reshape(5, 3))
-    layer, memory = model.decoder.layers[0], model.encoder(model.source(source))
-    x = model.target(target)
-    read = layer.attention_residual.read(x)
-    causal = library(np.tril(np.ones((3, 3), bool)))
-    x = layer.attention_residual.add(x, layer.attention(read, read, read, causal))
-    expected = layer.cross_attention.steps(layer.cross_attention_residual.read(x), memory, memory).attended.weights
-    np.testing.assert_allclose(model.steps(source, target).weights[0], expected, atol=1e-6)
-
-
 def test_a_target_that_ends_at_once_stops_the_writing(model, source):
     likeliest = int(np.asarray(model.generate(source[:1], begin=BEGIN, end=END, limit=1))[0, 0])
     written = np.asarray(model.generate(source[:1], begin=BEGIN, end=likeliest, limit=LIMIT))

@@ -8,9 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from attention.kernels import CodedKeys
 from attention.kernels.in_c import KernelsInC
-from attention.kernels.layout import rows_room
 from attention.kernels.native import pointers
 from attention.kernels.native.kinds import FEATURES, KINDS, kinds_of, this_platform
 from attention.kernels.native.library import library_of, load, usable_kinds
@@ -111,41 +109,3 @@ def test_rows_that_do_not_exist_are_refused_before_any_is_read(kind, row):
         with pytest.raises(IndexError, match="at index 1"):
             call()
     assert not outputs.any()
-
-
-@KINDS_HERE
-def test_queries_of_another_width_and_runs_that_do_not_exist_are_refused(kind):
-    running = KernelsInC(library_of(kind))
-    keys = CodedKeys(rows_room(64, 32), np.ones(64, np.float32), np.ones(64, np.bool_), 0)
-    packed = running.pack_queries(np.ones((2, 16), np.int16), np.ones(2, np.float32), fine=False)
-    with pytest.raises(ValueError, match="in 4 words, got"):
-        running.sample_top(keys, packed, np.zeros((2, 4), dtype=np.float32))
-    two, counts = np.zeros(2), np.zeros(2, dtype=np.int64)
-    with pytest.raises(ValueError, match="wanted 2 runs"):
-        running.heavy_counts(np.zeros(3), np.array([0, 1, 3]), two, two, two, 0.5, 0.0, 0, 3, counts)
-
-
-@KINDS_HERE
-def test_lists_that_do_not_fit_into_their_runs_are_refused(kind):
-    running, counts = KernelsInC(library_of(kind)), np.array([[2, 1]])
-    row_numbers, similarities = np.zeros((1, 2, 4), dtype=np.int64), np.zeros((1, 2, 4), dtype=np.float32)
-    ordered, descending = np.zeros(9, dtype=np.int64), np.zeros(9)
-    with pytest.raises(ValueError, match="for query 1"):
-        running.sort_candidates(row_numbers, similarities, counts, np.array([0, 2, 9]), 0, 2, ordered, descending)
-    with pytest.raises(ValueError, match="for query 0"):
-        running.sort_candidates(row_numbers, similarities, counts + 9, np.array([0, 2, 3]), 0, 2, ordered, descending)
-
-
-@KINDS_HERE
-def test_a_question_has_the_same_digits_alone_and_among_others(kind):
-    running, width = KernelsInC(library_of(kind)), 100
-    random = np.random.default_rng(1)
-    vectors, queries = random.standard_normal((300, width)).astype(np.float32), random.standard_normal((9, width))
-    rows, together = random.integers(0, 300, 57), np.empty((9, 57))
-    running.all_products(vectors, rows, queries, together)
-    for query, products in enumerate(together):
-        alone = np.empty((1, 57))
-        running.all_products(vectors, rows, queries[query : query + 1], alone)
-        np.testing.assert_array_equal(alone[0], products)
-        pairs = running.row_products(vectors, rows, queries, np.full(57, query))
-        np.testing.assert_array_equal(pairs, products)

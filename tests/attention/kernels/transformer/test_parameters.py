@@ -14,7 +14,6 @@ from attention.kernels.transformer.parameters import (
     from_bfloat16,
     pack_panels,
     to_bfloat16,
-    zero_rows,
 )
 
 
@@ -41,9 +40,3 @@ def test_a_matrix_is_its_panels(way, off_by, depth, columns, across):
             pairs = from_bfloat16(np.stack([parts & 0xFFFF, parts >> 16], axis=3).astype(np.uint16)).sum(axis=0)
             result = pairs.transpose(1, 2, 0, 3).reshape(depth, columns)
         np.testing.assert_allclose(result, matrix, rtol=off_by, atol=0)
-
-
-def test_rows_begin_as_zeros():
-    assert zero_rows(5, 64, FLOAT32).shape == (1, 5, 64)
-    assert zero_rows(5, 64, THREE).shape == (2, 5, 32)
-    assert not zero_rows(5, 64, THREE).any()

@@ -76,13 +76,6 @@ def test_all_rows_are_done_once_in_each_stage_after_the_one_before(crew, rows, t
     assert log.threads(3) <= log.threads(0)
 
 
-def test_two_threads_part_the_rows(crew):
-    log = Log(meeting=threading.Barrier(2, timeout=PATIENCE))  # both have come
-    run_in_stages(log, 3, 145, 2, 12)
-    assert [log.rows(stage) for stage in range(3)] == [[(0, 72), (72, 145)]] * 3
-    assert all(len(log.threads(stage)) == 2 for stage in range(3))
-
-
 def test_a_busy_thread_is_not_waited_for(crew):
     free = threading.Event()
     for _ in range(8):

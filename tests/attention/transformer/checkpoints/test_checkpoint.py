@@ -10,27 +10,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer
 
-import attention.transformer
 from attention.transformer import CheckpointError, UnsupportedModelError, arrays, load
-
-
-def test_a_checkpoint_gives_the_embeddings_of_sentence_transformers(folder):
-    from sentence_transformers import SentenceTransformer  # takes seconds to import
-
-    texts = ["the dog chased the cat across the street", "", "the street", "cat " * 40]
-    reference = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
-    checkpoint = load(folder)
-    assert checkpoint.max_tokens == reference.max_seq_length == 17
-
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(checkpoint.max_tokens)
-    ids = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
-    vectors = np.concatenate([checkpoint.model(np.array([row]), np.array([len(row)])) for row in ids])
-    assert vectors.shape == (4, 30)
-    assert np.abs(vectors - reference.encode(texts)).max() < 1e-5
 
 
 def test_prompts(folder, change):
@@ -41,16 +22,6 @@ def test_prompts(folder, change):
     assert checkpoint.prompt("document") == "dog "
     assert checkpoint.prompt("query") == ""
     assert checkpoint.default_prompt == "passage"
-
-
-def test_an_own_limit_is_below_the_tokenizers_and_the_models(folder, change):
-    change(folder / "sentence_bert_config.json", max_seq_length=9)
-    assert load(folder).max_tokens == 9
-    change(folder / "sentence_bert_config.json", max_seq_length=1000)
-    assert load(folder).max_tokens == 19
-    change(folder / "sentence_bert_config.json", max_seq_length=None)
-    change(folder / "tokenizer_config.json", model_max_length=1e30)
-    assert load(folder).max_tokens == 19
 
 
 def test_a_bare_transformer_has_the_mean_of_its_tokens(folder):
@@ -78,11 +49,6 @@ def test_parameters_are_float32_of_numpy_and_torch_is_left_out(folder):
     loaded = run.stdout.split()
     assert "attention.transformer.sentence" in loaded
     assert not {"torch", "transformers"} & set(loaded)
-
-
-def test_a_name_that_the_room_has_not():
-    with pytest.raises(AttributeError, match=r"'attention\.transformer' has no attribute 'Unpacked'"):
-        attention.transformer.Unpacked  # noqa: B018
 
 
 @pytest.mark.parametrize(
