@@ -90,14 +90,6 @@ def test_the_certificate_of_a_scan_holds_with_addends(temperature, shift, top_p)
     assert after.entropy == pytest.approx(biased.entropy, abs=1e-3)
 
 
-def test_documents_that_lose_their_place_give_way_to_the_next():
-    memory = Memory.of(KEYS[:1000], similarity="cosine")
-    question = Question(KEYS[7].astype(np.float64), 1.0, top_k=3, output=False)
-    after, biased, documents = settled(memory, question, 50, np.full(50, -5.0))
-    assert after.numbers.tolist() == biased.numbers.tolist()
-    assert not set(after.numbers) & set(documents)
-
-
 def test_a_sum_that_loses_nearly_all_its_mass_is_scanned_again():
     memory = Memory.of(KEYS[:1000], similarity="cosine")
     question = Question(KEYS[7].astype(np.float64), 0.02, top_k=3, output=False)

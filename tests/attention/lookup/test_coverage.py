@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from attention.lookup import (
     Background,
-    Bias,
     KeySummary,
     Memory,
     Question,
@@ -68,16 +66,6 @@ def test_an_eighth_is_an_eighth_at_high_temperatures_and_anything_at_low_ones(ke
     assert highest[1:] == sorted(highest[1:])
 
 
-def test_a_null_key_of_all_documents_is_counted_and_costs_little(keys):
-    """The null key weighs more beside more keys, but so do the missing rows."""
-    view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
-    background = Background(0.0, 0.17)
-    result, coverage = asked(view, missing, keys[7].astype(float), 1.0, null=background)
-    assert 0.4 < result.null_weight < 0.6
-    assert coverage.max_missing_weight == pytest.approx(0.5 / 8, rel=0.2)
-    assert result.certificate.total_variation < 0.08
-
-
 def test_only_rows_near_the_best_matter_to_cold_and_sparse_answers(keys):
     """Missing rows that all point one way have no weight for a query the other way; the upper end shows it."""
     view, missing = filled(keys), KeySummary.of("cosine", np.tile(-keys[:1], (5, 1)))
@@ -102,28 +90,3 @@ def test_only_rows_near_the_best_matter_to_cold_and_sparse_answers(keys):
     for null, is_known in ((0.5, True), (1.5, True), (Background(0.0, 0.01), True), (barely, False)):
         _, coverage = asked(view, missing, keys[0].astype(float), 0.0, null=null)
         assert (coverage.max_missing_weight == 0) is is_known
-
-
-def test_questions_without_known_bounds_get_no_certainty(keys):
-    view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
-    query = keys[0].astype(float)
-    bias = Bias.of(view, np.array([3]), np.array([1.0]))
-    for options in ({"bias": bias}, {"normaliser": "one_hot"}, {"normaliser": "entmax15"}):
-        result, coverage = asked(view, missing, query, 0.5, **options)
-        assert result.certificate.total_variation == coverage.max_missing_weight == 1
-        assert coverage.min_missing_weight == 0
-        assert result.certificate.output_error <= 2.001
-    _, coverage = asked(filled(keys[:0]), missing, query, 0.5)
-    assert (coverage.max_missing_weight, coverage.documents) == (1.0, 0)
-
-
-def test_a_filter_or_removed_rows_leave_no_lower_bound(keys):
-    view, missing = filled(keys[:3500]), KeySummary.of("cosine", keys[3500:])
-    query = keys[0].astype(float)
-    _, coverage = asked(view, missing, query, 1.0)
-    assert coverage.min_missing_weight > 0.1
-    _, masked = asked(view, missing, query, 1.0, mask=view.mask(np.arange(1000)))
-    assert masked.min_missing_weight == 0
-    assert masked.max_missing_weight == pytest.approx(500 / 1500, abs=0.02)
-    _, coverage = asked(view, replace(missing, removed=1), query, 1.0)
-    assert coverage.min_missing_weight == 0

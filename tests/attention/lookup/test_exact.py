@@ -7,8 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from attention.lookup import Bias, Limits, Memory, Question, Rows, answer, answers, sweep
 from attention.lookup.bounds.similarities import UNIT_ROUNDOFF
@@ -48,26 +46,6 @@ def test_equals_the_definition(data, filled, oracle, oracle_weights, similarity,
         assert (np.diff(result.similarities) <= 0).all()
         assert result.documents == len(keys)
         assert result.complete
-
-
-@settings(deadline=None)
-@given(
-    shape=st.tuples(st.integers(1, 70), st.integers(1, 40)),
-    seed=st.integers(0, 2**32 - 1),
-    similarity=st.sampled_from(SIMILARITIES),
-)
-def test_copies_of_a_vector_tie_wherever_they_stand(shape, seed, similarity):
-    random = np.random.default_rng(seed)
-    keys = random.standard_normal(shape).astype(np.float32)[random.integers(0, shape[0], size=701)]
-    memory = Memory(similarity)
-    for first in range(0, 701, 233):
-        memory.publish(add=Rows(np.arange(first, min(first + 233, 701)), keys[first : first + 233]))
-    query = random.standard_normal(shape[1])
-    result = answer(memory.view, Question(query, 0, top_k=1))
-    copies = np.flatnonzero((keys == keys[result.numbers[0]]).all(axis=1))
-    assert set(copies) <= set(result.numbers)
-    assert result.weights.sum() == pytest.approx(1)
-    assert len(set(result.weights)) == 1
 
 
 @pytest.mark.parametrize("similarity", SIMILARITIES)

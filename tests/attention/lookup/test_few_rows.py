@@ -5,25 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from attention.kernels import kernels_in_c, kernels_in_numpy, use_kernels
 from attention.lookup import Background, Limits, Memory, Question, Rows, answers, sweep, weights_of
-from attention.lookup.exact import exact_answers
-from attention.lookup.few_rows import MAX_ROWS, FewRows
+from attention.lookup.few_rows import FewRows
 from tests.thorough import crossed
 
 PRODUCTS = ["cosine", "dot", "scaled_dot"]
 LIMITS = Limits(block_rows=64)
-
-
-@pytest.fixture(params=["C", "NumPy"])
-def running(request):
-    """Use the kernels in C, then those in NumPy, which are exact at every size."""
-    chosen = kernels_in_numpy() if request.param == "NumPy" else kernels_in_c()
-    if chosen is None:
-        pytest.skip("no library of kernels was built")
-    use_kernels(chosen)
-    yield chosen
-    use_kernels(None)
 
 
 def memory_of(similarity, count, width, limits=Limits()):
@@ -35,7 +22,7 @@ def memory_of(similarity, count, width, limits=Limits()):
     return memory, keys, values, random.standard_normal((4, width))
 
 
-@pytest.mark.usefixtures("running")
+@pytest.mark.usefixtures("either")
 @crossed(
     {
         "similarity": PRODUCTS,
@@ -68,7 +55,7 @@ def test_weights_are_the_softmax_of_the_definition(oracle, similarity, count, wi
         assert np.linalg.norm(result.output - output) <= result.certificate.output_error + 1e-14
 
 
-@pytest.mark.usefixtures("running")
+@pytest.mark.usefixtures("either")
 @pytest.mark.parametrize("top_k", [0, 1, 5, 12, 13, 500])
 def test_ties_with_the_last_document_are_listed_in_the_order_of_their_numbers(top_k):
     memory, keys, _, _ = memory_of("cosine", 100, 6)
@@ -80,7 +67,7 @@ def test_ties_with_the_last_document_are_listed_in_the_order_of_their_numbers(to
     assert result.heaviest == pytest.approx(weights_of(memory.view, Question(keys[0], 0.1)).weights.max())
 
 
-@pytest.mark.usefixtures("running")
+@pytest.mark.usefixtures("either")
 def test_a_question_has_the_same_digits_alone_among_others_and_in_a_sweep():
     memory, _, _, queries = memory_of("cosine", 700, 40, LIMITS)
     vectors = np.concatenate([queries, -queries, queries + 1, [queries[0]]])
@@ -93,21 +80,3 @@ def test_a_question_has_the_same_digits_alone_among_others_and_in_a_sweep():
         assert among.evidence == alone.evidence
     swept = sweep(memory.view, Question(vectors[0], 1.0, 0.2, mask), [0.1])
     assert swept.evidence[0] == answers(memory.view, questions[:1])[0].evidence
-
-
-def test_other_questions_and_other_rows_take_the_other_way():
-    memory, keys, _, queries = memory_of("dot", 50, 4)
-    rows = FewRows.of(memory.view, None)
-    others = [
-        Question(queries[0], 0.0),
-        Question(queries[0], 0.1, normaliser="sparsemax"),
-        Question(queries[0], np.inf, normaliser="one_hot"),
-    ]
-    assert rows.answers(others) == [None] * 3
-    for view in (
-        Memory.of(keys, owners=np.arange(50) // 2 * 2).view,
-        Memory.of(keys, similarity="gaussian").view,
-        Memory.of(np.resize(keys, (MAX_ROWS + 1, 4))).view,
-    ):
-        assert FewRows.of(view, None) is None
-    assert [result.certificate.method for result in exact_answers(memory.view, others)] == ["exact"] * 3

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError
-
 import numpy as np
 import pytest
 
 from attention.errors import ParameterError
-from attention.lookup import Limits, Memory, Rows, ScanWidth, View, attend, sealable_segments, view_prefixes
+from attention.lookup import Limits, Memory, Rows, View, attend, sealable_segments, view_prefixes
 
 KEYS = np.random.default_rng(0).standard_normal((300, 5)).astype(np.float32)
 SMALL = Limits(block_rows=64, exact_max_components=0, min_prefix_rows=0)
-
-
-def test_a_memory_without_limits_has_the_defaults():
-    assert Memory("dot").view.limits == View("dot").limits == Limits()
-    assert (Limits().block_rows, Limits().exact_max_components) == (131_072, 2_816 * 384)
-    assert Limits().scan_widths == (ScanWidth(2_048, 512), ScanWidth(8_192, 16_384))
-
-
-def test_limits_never_change():
-    with pytest.raises(FrozenInstanceError):
-        Limits().block_rows = 3
 
 
 @pytest.mark.parametrize(

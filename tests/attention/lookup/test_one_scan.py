@@ -11,6 +11,7 @@ import pytest
 from attention.kernels import kernels, one_thread
 from attention.lookup import (
     Background,
+    Bias,
     Limits,
     Memory,
     Question,
@@ -24,7 +25,7 @@ from attention.lookup import (
     sealed,
     unseal,
 )
-from attention.lookup.one_scan import ScannableRows
+from attention.lookup.one_scan import ScannableRows, is_plain
 from attention.lookup.quantised import quantised_answers
 from tests.thorough import crossed
 
@@ -139,24 +140,6 @@ def test_a_full_list_raises_its_threshold(best_last, copies):
             assert_equal(alone, together)
 
 
-def test_rows_that_may_belong_to_the_head_are_looked_up_in_a_second_round(monkeypatch):
-    """Forty rows closer together than their codes can tell: which ten are best shows only in float64."""
-    _, keys, queries = memory_of("cosine", 3_000, 32)
-    random = np.random.default_rng(5)
-    keys[random.choice(len(keys), 40, replace=False)] = queries[1] + 1e-3 * random.standard_normal((40, 32))
-    limits = Limits(exact_max_components=-1, scan_widths=(ScanWidth(12, 128),))
-    view = Memory.of(keys, limits=limits).view
-    monkeypatch.setattr(one_scan, "ERROR_MARGIN", 0.0)
-    rows, looked_up = ScannableRows.of(view, None), list[int]()
-    monkeypatch.setattr(rows, "_unread", True)
-    monkeypatch.setattr(rows, "_check", lambda indices: looked_up.append(len(indices)))
-    question = Question(queries[1], 1e-3, output=False)
-    with one_thread():
-        assert_equal(rows.answer(view, question), scan_together(view, question))
-    assert len(looked_up) == 2
-    assert sum(looked_up) >= 40
-
-
 def test_threads_find_the_same_rows():
     memory, _, queries = memory_of("cosine", 100_000, 16, block_rows=32_768, copies=3_000)
     rows = ScannableRows.of(memory.view, None)
@@ -220,3 +203,38 @@ def test_a_view_is_freed_after_its_answers():
     del view, mask
     gc.collect()
     assert [ref() for ref in refs] == [None] * 4
+
+
+def test_rows_that_may_belong_to_the_head_are_looked_up_in_a_second_round(monkeypatch):
+    """Forty rows closer together than their codes can tell: which ten are best shows only in float64."""
+    _, keys, queries = memory_of("cosine", 3_000, 32)
+    random = np.random.default_rng(5)
+    keys[random.choice(len(keys), 40, replace=False)] = queries[1] + 1e-3 * random.standard_normal((40, 32))
+    limits = Limits(exact_max_components=-1, scan_widths=(ScanWidth(12, 128),))
+    view = Memory.of(keys, limits=limits).view
+    monkeypatch.setattr(one_scan, "ERROR_MARGIN", 0.0)
+    rows, looked_up = ScannableRows.of(view, None), list[int]()
+    monkeypatch.setattr(rows, "_unread", True)
+    monkeypatch.setattr(rows, "_check", lambda indices: looked_up.append(len(indices)))
+    question = Question(queries[1], 1e-3, output=False)
+    with one_thread():
+        assert_equal(rows.answer(view, question), scan_together(view, question))
+    assert len(looked_up) == 2
+    assert sum(looked_up) >= 40
+
+
+def test_a_question_with_more_than_weights_is_not_plain():
+    memory, _, queries = memory_of("cosine", 300, 16)
+    bias = Bias.of(memory.view, np.array([10]), np.array([0.5]))
+    plain = Question(queries[0], 0.1, output=False)
+    assert is_plain(plain)
+    for options in (
+        {"output": True},
+        {"top_p": 0.5},
+        {"max_error": 1e-3},
+        {"bias": bias},
+        {"normaliser": "sparsemax"},
+        {"top_k": 2_000},
+    ):
+        assert not is_plain(Question(queries[0], 0.1, **{"output": False, **options}))
+    assert not is_plain(Question(queries[0], 0.0, output=False))

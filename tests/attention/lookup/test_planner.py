@@ -21,7 +21,6 @@ from attention.lookup import (
     answer,
     answers,
     attend,
-    estimate,
     sweep,
 )
 
@@ -96,31 +95,6 @@ def test_one_question_whose_products_float32_cannot_hold_sends_no_other_to_the_e
     assert methods == ["quantised", "exact", "quantised"]
 
 
-def test_an_error_that_no_scan_can_prove_is_not_scanned_for_twice(clusters, in_pieces, monkeypatch):
-    narrow, wide = ScanWidth(64, 128), ScanWidth(512, 2048)
-    scans, request_scan = [], estimate.request_scan
-
-    def counted(part, questions, width, **options):
-        scans.append(width)
-        return request_scan(part, questions, width, **options)
-
-    monkeypatch.setattr(estimate, "request_scan", counted)
-    keys, _, queries = clusters
-    view, question = in_pieces("cosine", keys, limits=SCANNED), Question(queries[0], 0.05, output=False)
-    proven = []
-    for width in (narrow, wide):
-        one_scan = replace(view, limits=replace(SCANNED, scan_widths=(width,)))
-        proven.append(answer(one_scan, question).certificate.total_variation)
-    view = replace(view, limits=replace(SCANNED, scan_widths=(narrow, wide)))
-    for changed, expected, method in (
-        (replace(question, max_error=sum(proven) / 2), [narrow, wide], "quantised"),
-        (replace(question, max_error=1e-9, temperature=1.0), [narrow], "exact"),
-    ):
-        scans.clear()
-        assert answer(view, changed).certificate.method == method
-        assert scans == expected
-
-
 def test_a_question_that_a_scan_cannot_decide_is_answered_exactly(clusters, in_pieces):
     keys, _, queries = clusters
     view = in_pieces("cosine", keys, limits=SHORT_LISTS)
@@ -143,10 +117,6 @@ def test_a_sweep_takes_softmax_at_given_temperatures(filled, refused):
         sweep(filled("cosine", np.eye(3)), question, [1.0])
 
 
-def test_no_questions_have_no_answers(filled):
-    assert answers(filled("cosine", np.eye(3)), []) == []
-
-
 @pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor, list])
 def test_attend_answers_one_query_or_several(kind):
     keys = np.random.default_rng(2).standard_normal((40, 6))
@@ -157,14 +127,6 @@ def test_attend_answers_one_query_or_several(kind):
         several = attend(kind(keys[:count]), memory, temperature=0.1, top_k=2)
         assert [answer.numbers[0] for answer in several] == list(range(count))
     np.testing.assert_allclose(attend(kind(keys[3:4]), memory, temperature=0.1)[0].output, one.output, rtol=1e-12)
-
-
-def test_attend_refuses_more_dimensions_and_other_widths():
-    memory = Memory.of(np.eye(3))
-    with pytest.raises(ShapeError, match="one vector"):
-        attend(np.ones((1, 1, 3)), memory, temperature=1.0)
-    with pytest.raises(ShapeError, match="query has width 2"):
-        attend(np.ones((2, 2)), memory, temperature=1.0)
 
 
 def test_a_sweep_takes_a_bare_query_with_options_or_a_question():

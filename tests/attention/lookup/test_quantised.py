@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from attention.lookup import Auto, Limits, Memory, Question, Rows, ScanWidth, answers, quantised, sweep
+from attention.lookup import Auto, Limits, Question, ScanWidth, answers, quantised, sweep
 from attention.lookup.exact import exact_answers
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.rescoring import candidates
@@ -52,22 +52,6 @@ def test_other_normalisers_come_from_the_head(running, clusters, in_pieces, agre
     agrees(view, question, quantised_answers(view, [question])[0])
     # At a temperature where everything has weight, the head is not enough.
     assert normaliser == "one_hot" or quantised_answers(view, [replace(question, temperature=9.0)]) == [None]
-
-
-def test_masks_and_removed_rows(running, clusters, agrees):
-    keys, values, queries = clusters
-    n = len(keys)
-    memory = Memory("cosine", limits=LIMITS)
-    memory.publish(add=Rows(np.arange(n), keys, values))
-    view = memory.publish(remove=np.arange(0, n, 3))
-    mask = view.mask(np.arange(n // 4, n))
-    questions = [
-        Question(queries[0], 0.05),
-        Question(queries[1], 0.05, mask=mask),
-        Question(queries[2], 1.0, mask=mask),
-    ]
-    for question, quantised_answer in zip(questions, quantised_answers(view, questions), strict=True):
-        agrees(view, question, quantised_answer)
 
 
 def test_top_k_and_top_p(running, clusters, in_pieces, agrees):

@@ -1,4 +1,4 @@
-"""Questions: what they refuse, how they are grouped, and the null key and the head that they ask for."""
+"""Questions: what they refuse, and which of them share a scan."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import torch
 
 from attention import attend as plain_attend
 from attention.errors import AttentionError, ParameterError, ShapeError
-from attention.lookup import Auto, Background, Bias, Memory, Question, Rows, answer, answers, attend, sweep
-from attention.lookup.question import group_by_logits, group_by_mask, mask_forbidden
-from attention.lookup.softmax.evidence import NullKey
+from attention.lookup import Auto, Bias, Memory, Question, Rows, answer, answers, attend, sweep
+from attention.lookup.question import group_by_logits
 
 
 @pytest.mark.parametrize(
@@ -59,39 +58,6 @@ def test_a_view_without_rows_takes_a_query_of_any_width():
         Question(np.ones(width), 1.0).put_to(Memory("dot").view)
 
 
-@pytest.mark.parametrize(
-    ("top_k", "top_p", "cap"), [(None, None, 10), (None, 0.9, 1000), (3, None, 3), (3, 0.9, 3), (0, None, 0)]
-)
-def test_a_head_holds_top_k_rows_and_at_least_one(top_k, top_p, cap):
-    question = Question(np.ones(2), 1.0, top_k=top_k, top_p=top_p)
-    assert question.cap == cap
-    assert [question.head_size(documents) for documents in (0, 1, 10**9)] == [1, 1, max(cap, 1)]
-
-
-def test_the_null_key_is_the_number_given_or_that_of_the_background():
-    background = Background(0.1, 0.3)
-    assert Question(np.ones(2), 1.0).null_key(0.5, 20) is None
-    assert Question(np.ones(2), 1.0, null=0.25).null_key(0.5, 20) == NullKey(0.25)
-    assert Question(np.ones(2), 1.0, null=background).null_key(0.5, 20) == background.null_key(0.5, 20)
-    # Only softmax counts documents: here the background's key is that of temperature 0.
-    sparse = Question(np.ones(2), 1.0, null=background, normaliser="sparsemax")
-    assert sparse.null_key(0.5, 20) == background.null_key(0.0, 20) != background.null_key(0.5, 20)
-
-
-def test_questions_with_one_mask_are_grouped(filled):
-    view = filled("dot", np.eye(3))
-    odd, even = view.mask(np.array([101])), view.mask(np.array([100, 102]))
-    questions = [Question(np.ones(3), 1.0, mask=mask) for mask in (odd, None, even, odd, None)]
-    assert list(group_by_mask(questions)) == [(odd, [0, 3]), (None, [1, 4]), (even, [2])]
-    # Two masks of the same rows are two masks.
-    again = view.mask(np.array([101]))
-    assert [group for _, group in group_by_mask([Question(np.ones(3), 1.0, mask=m) for m in (odd, again)])] == [
-        [0],
-        [1],
-    ]
-    assert list(group_by_mask([])) == []
-
-
 def test_questions_of_one_bias_and_temperature_share_a_scan():
     view = Memory.of(np.eye(3)).view
     odd, one, other = view.mask(np.array([1])), Bias.of(view, [1], [2.0]), Bias.of(view, [1], [2.0])
@@ -108,17 +74,6 @@ def test_questions_of_one_bias_and_temperature_share_a_scan():
         )
     ]
     assert list(group_by_logits(questions)) == [[0, 2], [1, 6], [3], [4], [5]]
-
-
-def test_rows_forbidden_by_a_bias_are_left_out_of_the_mask():
-    view = Memory.of(np.eye(3)).view
-    odd, bias = view.mask(np.array([1, 2])), Bias.of(view, [0, 1], [2.0, -np.inf])
-    plain = Question(np.ones(3), 1.0)
-    questions = [plain, *(Question(np.ones(3), 1.0, mask=mask, bias=bias) for mask in (None, odd, odd))]
-    result = mask_forbidden(questions)
-    assert result[0] is plain
-    assert [masked.mask.n for masked in result[1:]] == [2, 1, 1]
-    assert result[2].mask is result[3].mask
 
 
 def test_auto_is_not_for_a_bias():

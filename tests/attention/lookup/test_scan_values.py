@@ -88,15 +88,6 @@ def test_the_square_of_the_rounding_bounds_the_residuals_of_levels(running):
         assert (result.value_errors[:, ROUNDING_SQUARE] <= 5 * squares).all()
 
 
-def test_tiles_add_up(running):
-    segment, weights = segment_of(2500, 7), weights_of("alike", 2500)
-    together, apart = blended(running, segment, (0, 2500), weights, True), empty(7)
-    for span in ((0, CHUNK), (CHUNK, 2500)):
-        blended(running, segment, span, np.ascontiguousarray(weights[:, slice(*span)]), True, apart)
-    np.testing.assert_allclose(apart.outputs, together.outputs, rtol=1e-3, atol=1e-2)
-    np.testing.assert_allclose(apart.value_errors[:, MASS], together.value_errors[:, MASS], rtol=1e-5)
-
-
 class Unread:
     """Says that originals are left to be checked, and keeps which ones were asked for."""
 

@@ -51,14 +51,6 @@ def test_two_similarities_are_the_worst_there_is():
         assert rows.max_log_mass(temperature) == pytest.approx(log_mass(true, temperature), abs=2e-3)
 
 
-def test_copies_are_known_as_if_they_had_been_read():
-    """No row is farther from the mean than the spread allows: few rows, or such that do not differ, are known well."""
-    key = np.array([[0.6, 0.8]], dtype=np.float32)
-    rows = MissingRows.of(KeySummary.of("cosine", np.repeat(key, 5, axis=0)), np.array([1.0, 0.0]))
-    assert rows.highest == pytest.approx(0.6, abs=0.005)
-    assert rows.max_log_mass(0.1) - rows.min_log_mass(0.1) < 0.05
-
-
 def test_infinite_summaries_give_only_the_upper_bound():
     keys = np.full((4, 3), 1e38, dtype=np.float32)
     rows = MissingRows.of(KeySummary.of("dot", keys), np.array([1.0, 0.0, 0.0]))

@@ -92,27 +92,6 @@ def test_values_added_later_are_bounded_with_or_without_a_look_at_them(seed, sca
         assert spread.around_mean <= allowed
 
 
-def test_a_few_more_values_take_no_eigenvalues(monkeypatch):
-    random, new_values, real = np.random.default_rng(5), [], np.linalg.eigvalsh
-    monkeypatch.setattr(np.linalg, "eigvalsh", lambda matrix: new_values.append(len(matrix)) or real(matrix))
-
-    def some(count):
-        return random.standard_normal((count, 6)).astype(np.float32)
-
-    sealed, joined = [moments_of(some(1000)) for _ in range(3)], moments_of(some(500))
-    Spread.of([*sealed, joined])
-    assert len(new_values) == 8
-    for _ in range(4):
-        piece = some(1)
-        left = quantise(piece)[2]
-        joined = joined.merge(Moments.of(piece, left.astype(np.float32), left.sum(axis=0)))
-        Spread.of([*sealed, joined])
-    assert len(new_values) == 8
-    joined = joined.merge(moments_of(some(200)))
-    Spread.of([*sealed, joined])
-    assert len(new_values) == 10
-
-
 def matrices(seed, width=3):
     return np.random.default_rng(seed).standard_normal((2, width, width))
 

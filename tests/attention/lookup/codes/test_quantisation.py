@@ -12,7 +12,6 @@ from attention.kernels.layout import CHUNK, FINE_LEVELS, LEVELS, columns_of
 from attention.lookup.codes.quantisation import (
     FINE_QUERIES,
     HOT_TEMPERATURE,
-    MAX_GRAM_WIDTH,
     MAX_WIDTH,
     CodedVectors,
     Codes,
@@ -128,13 +127,6 @@ def test_grams_of_directions_are_never_below_the_true_ones_and_hardly_above(off)
         true = (rows / norms[:, None]).T @ (rows / norms[:, None])
         assert np.linalg.eigvalsh(actual - true)[0] >= -(2.0**-13) * np.trace(true)
         assert np.trace(actual) <= np.trace(true) * (1 + 2.0**-8)
-
-
-def test_vectors_too_wide_for_them_have_no_grams():
-    assert Codes.allocate(1, MAX_GRAM_WIDTH).grams.shape == (2, MAX_GRAM_WIDTH, MAX_GRAM_WIDTH)
-    assert Codes.allocate(1, MAX_GRAM_WIDTH + 1).grams is None
-    assert Codes.allocate(1, 3, grams=False).grams is None
-    assert ValueCodes.allocate(1, MAX_GRAM_WIDTH + 1).moments is None
 
 
 def test_vectors_near_the_end_of_float32_have_infinite_grams():

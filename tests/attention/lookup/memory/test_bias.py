@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from attention.errors import ParameterError
-from attention.lookup import Bias, Limits, Memory, Rows
+from attention.lookup import Bias, Memory, Rows
 from attention.lookup.memory.tiles import PassingRows, all_rows
 
 N, D = 3_001, 3
@@ -72,16 +72,6 @@ def test_further_addends_are_added_and_forbidden_documents_stay_so(view):
     }
     with pytest.raises(ParameterError, match="must be finite"):
         bias.add(more[:1], [-np.inf])
-
-
-def test_a_segment_without_addends_stores_none():
-    vectors = RANDOM.standard_normal((Limits().block_rows + 50, 2))
-    view = Memory.of(vectors).view
-    assert len(view.segments) > 1
-    bias = Bias.of(view, [3, 5], [0.5, -0.25])
-    has_addends = [addends is not None for addends in bias.addends]
-    assert (sum(has_addends), bias.largest, bias.mask) == (1, 0.5, None)
-    assert Bias.of(view, np.arange(len(vectors)), np.zeros(len(vectors))).addends == (None,) * len(view.segments)
 
 
 def test_every_row_of_a_document_has_it():

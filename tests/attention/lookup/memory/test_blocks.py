@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from attention.kernels.layout import CHUNK
 from attention.lookup import Limits, Memory, Question, Rows, answer
-from attention.lookup.codes.quantisation import MAX_WIDTH
 from attention.lookup.memory import blocks as chunks
 from attention.lookup.memory.blocks import (
     BlockFormat,
@@ -101,32 +100,6 @@ def test_a_block_has_room_for_at_most_twice_its_rows():
         memory.publish(add=Rows(np.array([number]), np.ones((1, 3))))
         (segment,) = memory.view.segments
         assert segment.block.capacity <= max(2 * segment.count, LIMITS.first_rows)
-
-
-@pytest.mark.parametrize(
-    ("layout", "width", "coded"),
-    [
-        (BlockFormat("cosine"), 384, True),
-        (BlockFormat("dot"), MAX_WIDTH, True),
-        (BlockFormat("dot"), MAX_WIDTH + 1, False),
-        (BlockFormat("gaussian"), 384, False),
-        (BlockFormat("of another kind"), 384, False),
-        (BlockFormat("cosine", codes_later=True), 384, False),
-    ],
-)
-def test_keys_have_codes_if_they_are_wide_enough_and_codes_are_wanted(layout, width, coded):
-    assert layout.codes(width) is coded
-
-
-@pytest.mark.parametrize("cores", [1, 3])
-@pytest.mark.parametrize(
-    ("start", "end"), [(0, 0), (5, 6), (0, CHUNK), (CHUNK - 1, CHUNK + 1), (3, 9 * CHUNK), (7 * CHUNK, 11 * CHUNK + 1)]
-)
-def test_every_row_is_written_once_in_runs_of_one_chunk(monkeypatch, start, end, cores):
-    monkeypatch.setattr(chunks, "workers", lambda: cores)
-    runs = list(write_chunks(lambda first, stop: (first, stop), start, end))
-    assert [row for first, stop in runs for row in range(first, stop)] == list(range(start, end))
-    assert all(first // CHUNK == (stop - 1) // CHUNK for first, stop in runs)
 
 
 def test_no_chunk_is_being_written_after_one_has_failed(monkeypatch):

@@ -90,29 +90,6 @@ def test_a_block_that_was_written_to_meanwhile_is_not_replaced():
     assert apply_replacements(made, now.segments, DOT) is None
 
 
-def test_a_document_that_lies_in_two_blocks_stays_one():
-    memory = Memory("dot", limits=LIMITS)
-    sizes = np.tile([3, 30, 1], 9)
-    owners = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
-    numbers = np.arange(len(owners))
-    memory.publish(add=Rows(numbers, keys_of(numbers), owners=owners))
-    documents = np.unique(owners)
-    before = memory.publish(remove=documents[1::3][:6])
-    made = compact(before, DOT)
-    now = memory.publish(remove=documents[[0, 7, 25]])
-    segments = apply_replacements(made, now.segments, DOT)
-    live = ~np.isin(owners, documents[[1, 4, 7, 10, 13, 16, 0, 25]])
-    numbers_of_blocks = [
-        (s.numbers if s.live is None else s.numbers[s.live], s.owners if s.live is None else s.owners[s.live])
-        for s in segments
-    ]
-    np.testing.assert_array_equal(np.concatenate([numbers for numbers, _ in numbers_of_blocks]), numbers[live])
-    np.testing.assert_array_equal(np.concatenate([owners for _, owners in numbers_of_blocks]), owners[live])
-    assert sum(s.documents for s in segments) == len(documents) - 8
-    assert all(s.several == bool((s.owners != s.numbers).any()) for s in segments)
-    assert any(s.owners[0] != s.numbers[0] for s in now.segments)  # a document is cut
-
-
 def test_the_last_block_too_where_most_of_it_is_removed_and_nothing_else_is_to_do():
     few = of_blocks(15, limits=LAST_TOO)
     assert replaced(few.publish(remove=np.arange(8))) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import pickle
 import tempfile
 import threading
@@ -16,13 +17,16 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, 
 
 from attention.errors import ParameterError, ShapeError
 from attention.lookup import Limits, Memory, Question, Rows, answer
+from attention.lookup.memory import rows as rows_module
+from attention.lookup.memory import statistics
 from tests.thorough import examples
 
 LIMITS = Limits(block_rows=64, first_rows=4, min_file_bytes=1, removed_in_last=4)
+QUERY = np.array([1.0, 20.0, 400.0]) / 1000
 
 
 class Histories(RuleBasedStateMachine):
-    """Writes in any order leave what a dictionary would hold, and old views as they were."""
+    """Writes of documents of one or several keys, in any order, leave what a dictionary would hold, and old views."""
 
     directory = None
     views = Bundle("views")
@@ -30,80 +34,98 @@ class Histories(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.memory = Memory("dot", self.directory, limits=LIMITS)
-        self.rows = {}
+        self.documents = {}
         self.next = 0
+
+    def seen(self):
+        """Return the current view, and a copy of what it holds: by document and row number, the key and value."""
+        return self.memory.view, {document: dict(rows) for document, rows in self.documents.items()}
 
     @rule(
         target=views,
-        count=st.integers(0, 90),
-        removed=st.lists(st.integers(0, 300), max_size=20),
+        sizes=st.lists(st.sampled_from([1, 1, 2, 3, 40, 100]), max_size=8),
+        step=st.integers(1, 3),
+        removed=st.lists(st.integers(0, 400), max_size=20),
         own_values=st.booleans(),
         seed=st.integers(0, 1000),
         staged=st.sampled_from(["shown", "given up", "not at all"]),
         compacts=st.booleans(),
     )
-    def publish(self, count, removed, own_values, seed, staged, compacts):
-        numbers = np.arange(self.next, self.next + count)
-        keys = np.random.default_rng(seed).integers(-9, 10, (count, 3)).astype(np.float32)
-        values = keys[:, ::-1].copy() if own_values else None
-        order = np.random.default_rng(seed).permutation(count)
+    def publish(self, sizes, step, removed, own_values, seed, staged, compacts):
+        random = np.random.default_rng(seed)
+        numbers = self.next + step * np.arange(sum(sizes))
+        owners = np.repeat(numbers[np.cumsum([0, *sizes[:-1]])] if sizes else numbers, sizes)
+        keys = random.integers(-9, 10, (len(numbers), 3)).astype(np.float32)
+        values = keys[:, ::-1].copy() if own_values else keys
+        order = random.permutation(len(numbers))
+        documents = sorted(self.documents)
+        gone = [documents[index % len(documents)] for index in removed] if documents else []
+        parts = [number for document in documents for number in self.documents[document] if number != document]
         write = {
-            "add": Rows(numbers[order], keys[order], None if values is None else values[order]),
-            "remove": np.array(removed, dtype=np.int64),
+            "add": Rows(numbers[order], keys[order], values[order] if own_values else None, owners[order]),
+            # Parts are not documents, and so stay; so does what this write adds.
+            "remove": np.array([*gone, *parts[:20], self.next, 10**9], dtype=np.int64),
         }
-        if staged != "not at all":
+        if staged == "not at all":
+            self.memory.publish(**write)
+        else:
             view = self.memory.stage(**write)
-            self.compare(self.memory.view, self.rows)
+            self.compare(self.memory.view, self.documents)
             if compacts:
                 self.memory.compact()
             if staged == "given up":
-                return self.memory.view, dict(self.rows)
+                return self.seen()
             self.memory.show(view)
-        else:
-            view = self.memory.publish(**write)
-        self.next += count
-        for number in removed:
-            self.rows.pop(number, None)
-        for index, number in enumerate(numbers):
-            self.rows[int(number)] = (tuple(keys[index]), tuple((keys if values is None else values)[index]))
-        return view, dict(self.rows)
+        self.next += step * len(numbers)
+        for document in gone:
+            self.documents.pop(document, None)
+        for number, owner, *row in zip(numbers.tolist(), owners.tolist(), keys.tolist(), values.tolist(), strict=True):
+            self.documents.setdefault(owner, {})[number] = row
+        return self.seen()
 
     @rule()
     def compact(self):
         before = self.memory.view
         if self.memory.compact():
             assert len(self.memory.view.segments) <= len(before.segments)
-            self.compare(before, self.rows)
+            self.compare(before, self.documents)
 
-    @rule(seen=views)
-    def an_old_view_is_as_it_was(self, seen):
-        self.compare(*seen)
+    @rule(seen=views, share=st.floats(0, 1), seed=st.integers(0, 99))
+    def an_old_view_is_as_it_was_and_its_masks_hold_whole_documents(self, seen, share, seed):
+        view, documents = seen
+        self.compare(view, documents)
+        passing = [document for document in documents if np.random.default_rng([seed, document]).random() < share]
+        self.compare(view, {document: documents[document] for document in passing}, view.mask(np.array(passing, int)))
 
     @invariant()
     def the_current_view_is_the_dictionary(self):
-        self.compare(self.memory.view, self.rows)
+        self.compare(self.memory.view, self.documents)
 
-    @rule(seen=views, ids=st.sets(st.integers(0, 400)))
-    def a_mask_keeps_what_is_named_and_there(self, seen, ids):
-        view, rows = seen
+    def compare(self, view, documents, mask=None):
+        size = view if mask is None else mask
+        rows = {number: row for document in documents.values() for number, row in document.items()}
+        assert (size.n, size.documents) == (len(rows), len(documents))
+        assert mask is not None or view.numbers().tolist() == sorted(rows)
         if view.dimension is None:
             return
-        result = answer(view, Question(np.ones(3), 1.0, mask=view.mask(np.array(sorted(ids))), top_k=10_000))
-        assert set(result.numbers) == ids & set(rows)
-        assert result.documents == len(ids & set(rows))
-
-    def compare(self, view, rows):
-        assert view.n == len(rows)
-        assert list(view.numbers()) == sorted(rows)
-        if not rows:
-            return
-        query = np.array([1.0, 20.0, 400.0])
-        result = answer(view, Question(query, 1.0, top_k=len(rows)))
-        assert set(result.numbers) == set(rows)
-        for number, similarity in zip(result.numbers, result.similarities, strict=True):
-            assert similarity == np.dot(query, rows[int(number)][0])
-        mean = answer(view, Question(query, np.inf)).output
-        np.testing.assert_allclose(mean, np.mean([value for _, value in rows.values()], axis=0), atol=1e-9)
+        result = answer(view, Question(QUERY, 0.5, top_k=10**6, mask=mask))
+        assert (result.keys, result.documents) == (size.n, size.documents)
+        assert set(result.numbers.tolist()) == set(documents)
+        similarities = {number: math.fsum(QUERY * key) for number, (key, _) in rows.items()}
+        top = max(similarities.values(), default=0.0)
+        masses = {number: math.exp((similarity - top) / 0.5) for number, similarity in similarities.items()}
+        whole = math.fsum(masses.values())
+        for number, part, weight in zip(result.numbers.tolist(), result.parts.tolist(), result.weights, strict=True):
+            own_rows = documents[number]
+            assert weight == pytest.approx(math.fsum(masses[row] for row in own_rows) / whole, rel=1e-11)
+            assert similarities[part] == pytest.approx(max(similarities[row] for row in own_rows), abs=1e-13)
+            assert part in own_rows
+        if rows:
+            mean = answer(view, Question(QUERY, np.inf, mask=mask)).output
+            np.testing.assert_allclose(mean, np.mean([value for _, value in rows.values()], axis=0), atol=1e-9)
+        longest = view.facts.longest
+        other_lengths = [len(own_rows) for document, own_rows in documents.items() if document not in longest]
+        assert mask is not None or max(other_lengths, default=0) <= view.facts.most_keys
 
 
 class HistoriesInFiles(Histories):
@@ -114,7 +136,9 @@ class HistoriesInFiles(Histories):
 
 @pytest.mark.hypothesis
 @pytest.mark.parametrize("histories", [Histories, HistoriesInFiles])
-def test_histories(histories):
+def test_histories(histories, monkeypatch):
+    for module in (rows_module, statistics):
+        monkeypatch.setattr(module, "LONGEST_DOCUMENTS", 2)
     run_state_machine_as_test(
         histories, settings=settings(max_examples=examples(40), stateful_step_count=15, deadline=None)
     )

@@ -1,4 +1,4 @@
-"""Rows on their way in: sorted, cut into parts, and refused if they are invalid."""
+"""Rows on their way in: refused if they are invalid; and the rows of a document."""
 
 from __future__ import annotations
 
@@ -10,21 +10,6 @@ from hypothesis import strategies as st
 from attention.errors import ParameterError, ShapeError
 from attention.lookup import Rows
 from attention.lookup.memory.rows import document_ranges, expand_ranges
-
-
-@given(numbers=st.lists(st.integers(-(2**62), 2**62), unique=True, max_size=30), own_values=st.booleans())
-def test_rows_stand_in_the_order_of_their_numbers_each_with_its_key_and_value(numbers, own_values):
-    keys = np.arange(2.0 * len(numbers)).reshape(-1, 2)
-    rows = Rows(np.array(numbers, dtype=np.int64), keys, -keys[:, :1] if own_values else None)
-    order = np.argsort(numbers)
-    assert len(rows) == len(numbers)
-    assert rows.numbers.tolist() == sorted(numbers)
-    np.testing.assert_array_equal(rows.keys, keys[order])
-    assert rows.keys.dtype == np.float32
-    if own_values:
-        np.testing.assert_array_equal(rows.values, -keys[order][:, :1])
-    else:
-        assert rows.values is None
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint64])
@@ -42,23 +27,6 @@ def test_rows_are_checked():
         Rows(np.arange(2), np.array([[1.0], [1e39]]))
     with pytest.raises(ParameterError, match="comes twice"):
         Rows(np.array([4, 4]), np.ones((2, 1)))
-
-
-@given(sizes=st.lists(st.integers(1, 4), max_size=8), seed=st.integers(0, 99))
-def test_rows_of_one_document_may_come_in_any_order(sizes, seed):
-    n = sum(sizes)
-    numbers = np.arange(n) * 3 + 5
-    owners = np.repeat(numbers[np.cumsum([0, *sizes[:-1]])] if sizes else numbers, sizes)
-    order = np.random.default_rng(seed).permutation(n)
-    rows = Rows(numbers[order], np.ones((n, 1)), owners=owners[order])
-    np.testing.assert_array_equal(rows.numbers, numbers)
-    if max(sizes, default=1) == 1:  # each row is a document by itself, as if nothing had been said
-        assert rows.owners is None
-    else:
-        np.testing.assert_array_equal(rows.owners, owners)
-        part, rest = rows.part(1, n), owners[1:] != numbers[1:]
-        np.testing.assert_array_equal(part.owners if rest.any() else part.numbers, owners[1:])
-        assert (part.owners is None) == (not rest.any())
 
 
 @pytest.mark.parametrize(

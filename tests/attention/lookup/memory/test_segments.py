@@ -1,4 +1,4 @@
-"""Segments: which rows are whose, and bounds over all of them."""
+"""Segments: bounds over all of their rows, and samples."""
 
 from __future__ import annotations
 

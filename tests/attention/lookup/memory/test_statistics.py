@@ -25,26 +25,6 @@ def test_facts_are_of_all_blocks_together():
     np.testing.assert_allclose(facts.value_spread.mean, values.mean(axis=0), rtol=1e-6)
 
 
-def test_the_longest_row_may_be_one_that_was_removed():
-    memory = Memory("dot")
-    memory.publish(
-        add=Rows(np.arange(3), np.array([[3.0, 4.0], [1.0, 0.0], [0.0, 2.0]]), np.array([[1.0], [9.0], [2.0]]))
-    )
-    facts = memory.publish(remove=np.array([0, 1])).facts
-    assert (facts.n, facts.key_norm, facts.value_norm) == (1, 5.0, 9.0)
-
-
-def test_an_empty_view_has_empty_statistics():
-    facts = Memory("cosine").view.facts
-    assert (facts.n, facts.value_dimension, facts.key_norm, facts.value_norm, facts.blocks) == (0, None, 0.0, 0.0, 0)
-    assert facts.value_spread is None
-
-
-def test_values_that_are_not_coded_have_no_spread():
-    facts = Memory("gaussian").publish(add=Rows(np.arange(4), np.eye(4))).facts
-    assert (facts.value_moments, facts.value_spread, facts.value_norm) == ((), None, 1.0)
-
-
 def test_a_spread_is_known_only_where_that_of_every_block_is():
     memory = Memory("dot", limits=SMALL_BLOCKS)
     memory.publish(add=Rows(np.arange(64), np.ones((64, 2))))
@@ -52,19 +32,6 @@ def test_a_spread_is_known_only_where_that_of_every_block_is():
     too_far = memory.publish(add=Rows(np.arange(64, 66), np.full((2, 2), 1e30))).facts
     assert len(too_far.value_moments) == 2
     assert too_far.value_spread is None
-
-
-def test_a_view_counts_every_row_it_shows_and_the_removed_ones():
-    random = np.random.default_rng(3)
-    values = random.standard_normal((300, 5)).astype(np.float32)
-    memory = Memory("cosine")
-    views = [memory.publish(add=Rows(part, values[part] + 3)) for part in np.array_split(np.arange(300), 4)]
-    before = views[-1].facts.value_spread
-    after = memory.publish(remove=np.arange(0, 300, 2)).facts.value_spread
-    assert [before.count, after.count] == [300, 300]
-    assert views[0].facts.value_spread.count >= 75
-    wide = Memory("dot")
-    assert wide.publish(add=Rows(np.arange(2), np.ones((2, 1025)))).facts.value_spread is None
 
 
 def owned(sizes):
@@ -164,3 +131,9 @@ def test_a_removed_row_is_read_once_for_all_views(monkeypatch):
     expected = left[lives].sum(axis=0) + left[:50].sum(axis=0) - left[3]
     np.testing.assert_allclose(view.value_residuals.total, expected, rtol=1e-9, atol=1e-12)
     assert sum(read) == 1
+
+
+def test_many_rows_are_summed_in_every_core(running, monkeypatch):
+    monkeypatch.setattr(residuals, "ROWS_PER_TASK", 7)
+    rows = RANDOM.permutation(N)[:100]
+    np.testing.assert_allclose(residuals.sum_row_residuals(VALUES, rows), LEFT[rows].sum(axis=0), rtol=1e-9, atol=1e-12)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from attention.lookup import KeySummary, Memory, Rows, summary_of
-from attention.lookup.memory import summaries
 
 RANDOM = np.random.default_rng(12)
 KEYS = RANDOM.standard_normal((3_000, 10)).astype(np.float32)
@@ -27,18 +26,3 @@ def test_a_summary_covers_all_rows_ever_written(similarity):
         assert result.value_norm == expected.value_norm
     result = summary_of(memory.publish(remove=np.arange(0, 600, 2)))
     assert (result.n, result.documents, result.removed) == (3_000, 1_200, 600)
-
-
-def test_rows_are_read_once(monkeypatch):
-    read = []
-    of = KeySummary.of
-    monkeypatch.setattr(summaries.KeySummary, "of", lambda *given: read.append(len(given[1])) or of(*given))
-    memory = Memory("cosine", expected=1_000)
-    for rows in (np.arange(100), np.arange(100, 130)):
-        summary_of(memory.publish(add=Rows(rows, KEYS[rows])))
-        summary_of(memory.view)
-    assert read == [100, 30]
-
-
-def test_the_summary_of_an_empty_view_is_empty():
-    assert summary_of(Memory("dot").view).n == 0

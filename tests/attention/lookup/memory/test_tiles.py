@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.lookup import Limits, Memory, Rows
-from attention.lookup.memory.tiles import PassingRows, RowIndices, Tile, are_copies
+from attention.lookup.memory.tiles import PassingRows, RowIndices, are_copies
 
 
 def filled(n, removed=(), keys=None):
@@ -44,15 +44,6 @@ def test_every_row_that_passes_stands_in_one_tile_in_one_order(n, removed, wante
     assert actual == expected
 
 
-def test_rows_side_by_side_are_read_without_gathering_them():
-    view = filled(32, removed=[7])
-    (whole,) = PassingRows(filled(32), None, 50).tiles
-    assert whole.rows == slice(0, 32)
-    first, second = PassingRows(view, None, 16).tiles
-    assert isinstance(first.rows, np.ndarray)  # across the gap
-    assert second.rows == slice(17, 32)
-
-
 @settings(deadline=None)
 @given(data=st.data(), n=st.integers(1, 120), removed=places_of, tile_rows=st.integers(1, 50))
 def test_positions_lead_to_their_rows_in_any_order(data, n, removed, tile_rows):
@@ -69,13 +60,6 @@ def test_positions_lead_to_their_rows_in_any_order(data, n, removed, tile_rows):
         np.testing.assert_array_equal(tile.segment.numbers[tile.rows], view.numbers()[ascending[part]])
         answered[part] += 1
     assert (answered == 1).all()
-
-
-def test_some_rows_of_a_tile_are_a_tile_of_these():
-    (segment,) = filled(32).segments
-    for tile in (Tile(segment, slice(10, 20), 100, 110), Tile(segment, np.arange(10, 20), 100, 110)):
-        selected = tile.select(np.array([0, 9, 3]))
-        assert (selected.start, selected.stop, selected.segment.numbers[selected.rows].tolist()) == (0, 3, [10, 19, 13])
 
 
 def test_rows_are_alike_where_every_key_is_a_copy_of_the_first():

@@ -70,16 +70,6 @@ def test_masks_are_sets_of_the_rows_that_live(there, removed, left, right, rando
         assert made.nbytes == sum(-(-segment.count // 8) for segment, _ in view.passing(made))
 
 
-def test_a_mask_of_rows_that_follow_each_other_and_one_of_rows_far_apart():
-    """Both ways to find the rows: by table, by search."""
-    random = np.random.default_rng(0)
-    for numbers in (np.arange(500), np.sort(random.choice(10**15, 500, replace=False))):
-        view = filled(numbers.tolist())
-        expected = random.choice(numbers, 200)
-        assert rows(view.mask(expected)) == np.unique(expected).tolist()
-        assert rows(view.mask(expected + 1)) == np.intersect1d(expected + 1, numbers).tolist()
-
-
 def test_masks_of_two_views_do_not_mix():
     left, right = filled([1, 2]).mask(np.array([1])), filled([1, 2]).mask(np.array([1]))
     for mixed in (lambda: left & right, lambda: left | right):
@@ -93,35 +83,6 @@ def test_nothing_in_an_empty_view():
     assert (mask.n, (~mask).n, (mask | mask).n) == (0, 0, 0)
     full = filled([4, 5])
     assert answer(full, Question(np.ones(3), 1.0, mask=~full.mask(np.array([4])))).numbers.tolist() == [5]
-
-
-@settings(max_examples=examples(100), deadline=None)
-@given(
-    sizes=st.lists(st.integers(1, 50), min_size=1, max_size=9),
-    far=st.booleans(),
-    removed=st.sets(st.integers(0, 8)),
-    wanted=st.sets(st.integers(0, 8)),
-)
-def test_a_mask_names_documents_and_takes_all_of_their_rows(sizes, far, removed, wanted):
-    numbers = np.arange(sum(sizes)) * (FAR if far else 2)  # found by search, or by table
-    documents = numbers[np.cumsum([0, *sizes[:-1]])]
-    owners = np.repeat(documents, sizes)
-    memory = Memory("dot", limits=Limits(block_rows=32))
-    memory.publish(add=Rows(numbers, np.ones((len(numbers), 3)), owners=owners))
-    gone, remaining = (
-        np.array([documents[index] for index in numbers_of if index < len(sizes)], np.int64)
-        for numbers_of in (removed, wanted)
-    )
-    view = memory.publish(remove=gone)
-    live = ~np.isin(owners, gone)
-    for mask, expected in (
-        (view.mask(remaining), np.isin(owners, remaining) & live),
-        (~view.mask(remaining), ~np.isin(owners, remaining) & live),
-        (view.mask(numbers[owners != numbers]), np.zeros(len(numbers), bool)),  # these are not documents
-    ):
-        assert rows(mask) == numbers[expected].tolist()
-        assert (mask.n, mask.documents) == (expected.sum(), len(set(owners[expected].tolist())))
-    assert (view.n, view.documents) == (live.sum(), len(set(owners[live].tolist())))
 
 
 def test_the_keys_of_rows_are_in_the_order_of_their_numbers():

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attention.lookup import Memory, Question, Rows, answer
 from attention.lookup.memory.tiles import PassingRows
 from attention.lookup.rescoring.ranking import (
     DocumentGrouping,
@@ -71,22 +70,6 @@ def test_a_head_is_decided_by_the_rescored_similarities(filled, seed, k, slack):
     refine_similarities(PassingRows(view, None, 16), "dot", query, refined, k, slack)
     np.testing.assert_array_equal(select_top(refined, k).indices, select_top(true, k).indices)
     assert np.isin(refined, np.append(true, scanned)).all()
-
-
-def test_rows_far_below_the_head_are_not_looked_up():
-    scanned = np.array([9.0, 5.0, 8.9, 1.0])
-    keys = Memory("dot").publish(add=Rows(np.arange(4), np.array([[7.0], [7.0], [7.0], [7.0]])))
-    refine_similarities(PassingRows(keys, None, 16), "dot", np.ones(1), scanned, 1, 0.05)
-    assert scanned.tolist() == [7.0, 5.0, 7.0, 1.0]
-
-
-def test_top_p_of_equal_weights(filled):
-    view = filled("dot", np.ones((10, 2)))
-    result = answer(view, Question(np.ones(2), 1.0, top_p=0.9))
-    assert result.matches == 9
-    assert len(result.numbers) == 10
-    assert answer(view, Question(np.ones(2), 1.0, top_p=1.0)).matches == 10
-    assert answer(filled("dot", np.ones((1200, 2))), Question(np.ones(2), 1.0, top_p=1.0)).matches == 1000
 
 
 WEIGHED = st.lists(st.tuples(st.sampled_from([0.0, 0.25, 1.0]), st.sampled_from([-1.0, 0.0, 0.5])), max_size=30)

@@ -184,23 +184,6 @@ def test_undecided_documents_are_left_to_the_exact_path():
     assert sweep_by_scan(wide, Question(query, 0.02), [0.02]) is None
 
 
-def test_evidence_and_output_do_not_depend_on_grouping_keys_into_documents():
-    keys, values, owners = rows_of(KINDS["few keys each"])
-    view, alone = (
-        Memory.of(keys, values, owners=owners, limits=LIMITS).view,
-        Memory.of(keys, values, limits=LIMITS).view,
-    )
-    questions = [Question(query, 0.02, null=0.3) for query in queries_of(view, 4)]
-    for quantised_answer, plain in zip(
-        quantised_answers(view, questions), quantised_answers(alone, questions), strict=True
-    ):
-        assert quantised_answer.evidence == plain.evidence
-        np.testing.assert_array_equal(quantised_answer.output, plain.output)
-        assert quantised_answer.certificate.output_error == plain.certificate.output_error
-        assert plain.certificate.total_variation < quantised_answer.certificate.total_variation
-        assert quantised_answer.certificate.total_variation <= 2 * plain.certificate.total_variation
-
-
 def test_documents_never_weigh_more_than_there_is():
     """Two rows of a tail that was taken for lighter than it is."""
     evidence = Evidence(1.0, 0.2, 0.5, 0.0, 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Several parts as one: places, copies that tie in two of them, and what they gather, against one part of all rows."""
+"""Several parts as one: originals, copies that tie in two of them, and answers, against one part of all rows."""
 
 from __future__ import annotations
 
@@ -36,6 +36,23 @@ def joined_of(many, question=None):
     part = shard_of(many, question or Question(QUERIES[0], 0.1))
     assert isinstance(part, MergedShards)
     return part
+
+
+def test_originals_are_read_of_the_part_that_has_them(views):
+    one, many = LocalShard(views[0], None), joined_of(views[1])
+    positions, queries = np.array([5, 4_000, 2_990, 3_005]), np.array([0, 0, 1, 2])
+    numbers = many.numbers(positions)
+    result = many.similarities_at(QUERIES, positions, queries)
+    np.testing.assert_array_equal(result, one.similarities_at(QUERIES, numbers, queries))
+    outputs, expected = np.zeros((3, 6)), np.zeros((3, 6))
+    weights = np.array([0.5, 0.1, 2.0, 1.0])
+    many.add_values(positions, queries, weights, outputs)
+    one.add_values(numbers, queries, weights, expected)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-14)
+    left_out, of_one = many.residuals_at(positions), one.residuals_at(numbers)
+    assert left_out.count == of_one.count == 4
+    np.testing.assert_allclose(left_out.total, of_one.total, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(many.value_residuals.total, one.value_residuals.total, rtol=1e-6, atol=1e-9)
 
 
 def test_copies_are_alike_in_whichever_parts_they_stand(views):

@@ -79,17 +79,6 @@ def test_an_idle_worker_does_not_set_the_level_of_the_sums():
     assert accumulators.outputs is None
 
 
-def test_at_temperature_0_only_the_highest_threshold_s_sums_are_left():
-    low, high = (
-        Accumulator(np.array([threshold], np.float32), np.array([1e30], np.float32), 64, 1, None)
-        for threshold in (0.0, 0.5)
-    )
-    for each in (low, high):
-        each.sums[:] = each.outputs[:] = 1.0
-    accumulators = add_accumulators([low, high])
-    assert (accumulators.sums.tolist(), accumulators.outputs.tolist()) == ([[1.0, 1.0, 1.0]], [[1.0]])
-
-
 @pytest.fixture
 def view(clusters):
     memory = Memory("cosine", limits=LIMITS)
