@@ -86,17 +86,6 @@ def test_each_option_reaches_attend(client, run, options):
         assert weights == pytest.approx(dict(zip(expected.ids, expected.weights, strict=True)))
 
 
-def test_evidence_and_vectors_of_a_match_are_returned_on_request(run):
-    (document,) = run(library(top_k=1, evidence=True, include=["key_vector", "explanation"]), query=CATS)["documents"]
-    assert len(document.embedding) == 384
-    metadata = document.meta["softkv"]
-    assert metadata["weight"] == document.score
-    assert metadata["explanation"]["logit"] == pytest.approx(metadata["similarity"] / metadata["temperature"])
-    (plain,) = run(library(top_k=1), query=CATS)["documents"]
-    assert plain.embedding is None
-    assert "softkv" not in plain.meta
-
-
 def test_an_embedding_is_used_as_the_query(made, run):
     store = made(settings={"encoder": None, "similarity": "dot"})
     store.write_documents([Document(id="a", embedding=[1.0, 0.0]), Document(id="b", embedding=[0.0, 1.0])])

@@ -150,12 +150,6 @@ def test_a_promised_error_chooses_the_confidence(calibrated, client):
     assert lenient.lookup(question, LLM) == answer(question)
 
 
-async def test_the_awaited_methods_keep_the_same_promise(calibrated, client):
-    question = next(iter(STORED))
-    cache = SoftkvCache(calibrated.collection.name, max_error=0.2, of="questions", client=client)
-    assert await cache.alookup(f"hello, {question}", LLM) == answer(question)
-
-
 def test_an_answer_expires(name, client):
     now = [time.time()]
     cache = SoftkvCache(name(), seconds=60, client=client, clock=lambda: now[0])

@@ -66,12 +66,6 @@ def test_the_score_is_the_weight(ask, library):
     assert [score for _, score in fewer] == [score for _, score in pairs][:2]
 
 
-def test_the_similarity_is_a_score_on_request(ask, library):
-    answer = library.collection.attend(KNOWN, top_k=4)
-    pairs = ask(library, "similarity_search_with_score", KNOWN, score="similarity")
-    assert [score for _, score in pairs] == [match.similarity for match in answer]
-
-
 @pytest.mark.parametrize("query", [KNOWN, UNKNOWN, "?"])
 def test_scores_are_from_0_to_1_and_together_at_most_1(ask, library, query, recwarn):
     answer = ask(library, "similarity_search_with_relevance_scores", query, k=110)
@@ -153,34 +147,6 @@ def test_an_unknown_topic_retrieves_nothing_from_a_store(ask, library):
     assert ask(library.as_retriever(), "invoke", UNKNOWN) == []
     assert len(ask(library.as_retriever(), "invoke", KNOWN)) == 4
     assert len(ask(library.as_retriever(search_kwargs={"accept": "any", "k": 2}), "invoke", UNKNOWN)) == 2
-
-
-def test_a_share_of_the_weight_is_enough(ask, library):
-    answer = library.collection.attend(KNOWN, top_p=0.97)
-    assert 1 < len(answer) < 10
-    documents = ask(library, "similarity_search", KNOWN, k=100, top_p=0.97)
-    assert [document.id for document in documents] == answer.ids
-
-
-def test_evidence_is_in_the_metadata_on_request_only(ask, library):
-    also = ["explanation", "output", "key_vector"]
-    answer = library.collection.attend(KNOWN, top_k=1, include=["metadata", *also])
-    (plain,) = ask(library, "similarity_search", KNOWN, k=1)
-    assert plain.metadata == answer[0].metadata
-    (document,) = ask(library, "similarity_search", KNOWN, k=1, evidence=True)
-    evidence = document.metadata.pop(EVIDENCE_FIELD)
-    assert document == plain
-    assert evidence["weight"] == answer[0].weight
-    assert evidence["rest_weight"] == answer.rest_weight
-    assert evidence["null_weight"] == answer.null_weight
-    assert (evidence["verdict"], evidence["verdict_certain"]) == ("one", True)
-    assert evidence["certificate"]["method"] == "exact"
-    assert evidence.keys() >= answer.to_dict()["evidence"].keys()
-    (more,) = ask(library, "similarity_search", KNOWN, k=1, include=also)
-    assert more.metadata[EVIDENCE_FIELD].keys() == set(also)
-    assert more.metadata[EVIDENCE_FIELD]["explanation"]["log_weight"] == answer[0].explanation.log_weight
-    assert more.metadata[EVIDENCE_FIELD]["key_vector"] == answer[0].key_vector.tolist()
-    assert more.metadata[EVIDENCE_FIELD]["output"] == answer.output.tolist()
 
 
 GIVEN = option_examples() | {

@@ -29,8 +29,6 @@ from tests.waiting import until
 
 pytestmark = [pytest.mark.postgres, pytest.mark.usefixtures("shards_of_16_rows")]
 WIDTH = 8
-SHARDS = 13
-"""Shards of a collection with 200 keys."""
 NAMES = ["softkv-0", "softkv-1", "softkv-2"]
 BELOW_1050 = {"field": "metadata.seed", "operator": "<", "value": 1050}
 
@@ -256,36 +254,6 @@ def test_no_query_is_refused_while_servers_join_and_leave(
             servers.kill(name)
     assert wrong == []
     assert len(asked) > 20
-
-
-def test_the_status_lists_the_shards_of_each_server(catalogue: ShardedCatalogue, servers: LocalServers) -> None:
-    collection = create(catalogue)
-    assert (catalogue.shards().ranges, catalogue.shards().whole) == (0, 0)
-    collection.write([document(f"{seed}", seed) for seed in range(200)])
-    until(lambda: catalogue.shards().whole == SHARDS)
-    until(lambda: sum(server.keys or 0 for server in catalogue.shards().servers) == 400)
-    status = catalogue.shards()
-    assert (status.copies, status.ranges, status.unheld, status.fewer) == (2, SHARDS, 0, 0)
-    assert [(server.name, server.machine, server.leaving) for server in status.servers] == [
-        (name, f"machine of {name}", False) for name in NAMES
-    ]
-    assert [(server.coming, server.trouble, server.lag) for server in status.servers] == [(0, None, 0)] * 3
-    servers.lost, servers.slow = {NAMES[0]}, {NAMES[1]: 3.0}
-    until(lambda: [server.keys is None for server in catalogue.shards().servers] == [True, True, False])
-    status = catalogue.shards()
-    assert [(server.ranges, server.lag) for server in status.servers[:2]] == [(0, None)] * 2
-    assert (status.fewer + status.unheld, status.whole) == (SHARDS, 0)
-    servers.lost, servers.slow = set(), {}
-    servers.servers[NAMES[0]].close()  # answers, and does not follow
-    for seed in range(3):
-        collection.write([document(f"{seed}", seed)])
-    until(lambda: [server.lag for server in catalogue.shards().servers] == [3, 0, 0])
-    servers.deploy(2, 2)
-    until(lambda: catalogue.shards().servers[-1].leaving)
-    catalogue.store.close()
-    until(lambda: catalogue.shards().ranges is None)
-    status = catalogue.shards()
-    assert (status.copies, status.whole, status.unheld, status.fewer) == (2, None, None, None)
 
 
 def series(text: str) -> dict[str, dict[str, float]]:

@@ -151,11 +151,6 @@ def test_only_the_proxy_is_in_a_network_that_leads_outside():
     assert [name for name, service in SERVICES.items() if outside & set(service["networks"])] == ["proxy"]
 
 
-def test_members_are_in_one_network():
-    """Without a route outside, Ray takes a node's address from its name, which in two networks has two."""
-    assert [name for name, member in OURS.items() if member["networks"] != ["inside"]] == []
-
-
 def test_redis_takes_the_head_alone():
     redis, head = SERVICES["redis"], SERVICES["ray-head"]
     assert redis["networks"] == ["inside"]
@@ -269,16 +264,6 @@ def test_a_pod_has_the_token_and_settings_that_are_ones(of, monkeypatch):
     assert "&& exec softkv " in script
 
 
-def test_the_head_runs_no_servers_and_its_state_outlives_it():
-    head = RAY["headGroupSpec"]
-    assert head["rayStartParams"].items() >= {("num-cpus", "0"), ("disable-usage-stats", "true")}
-    assert RAY["gcsFaultToleranceOptions"]["redisAddress"]
-    assert "secretKeyRef" in RAY["gcsFaultToleranceOptions"]["redisPassword"]["valueFrom"]
-    main_container = container("head")
-    assert main_container["readinessProbe"]["tcpSocket"]["port"] == main_container["ports"][0]["name"]
-    assert main_container["livenessProbe"]["exec"]["command"][:2] == ["ray", "health-check"]
-
-
 @pytest.mark.parametrize("of", ["head", "workers"])
 def test_the_command_that_the_operator_writes_is_read_as_a_shell_reads_it(of):
     """It names the password of Redis by its variable, as in the command that the operator would run by itself."""
@@ -295,31 +280,12 @@ def test_the_command_that_the_operator_writes_is_read_as_a_shell_reads_it(of):
     assert done.stdout == "--redis-password=known"
 
 
-@pytest.mark.parametrize("of", TEMPLATES)
-def test_no_member_is_ended_while_the_head_is_away(of):
-    """The operator has workers wait for ten minutes, if nothing else is said."""
-    name = "RAY_gcs_rpc_server_reconnect_timeout_s"
-    assert environment(of)[name] == ENVIRONMENT[name]
-
-
 def test_every_server_has_a_worker_and_the_directory_for_its_files(options):
     [script] = container("deploy")["args"]
     flags = deployed(script.partition("exec softkv ")[2].split(), options)
     assert int(flags["--copies"]) <= int(flags["--servers"]) == GROUP["replicas"]
     assert flags["--data-dir"] in {mount["mountPath"] for mount in container("workers")["volumeMounts"]}
     assert "num-cpus" not in GROUP["rayStartParams"]  # the operator takes the limit of the container
-
-
-def test_one_worker_and_one_process_at_a_time_are_taken_away():
-    budgets = [manifest["spec"] for manifest in KUBERAY if manifest["kind"] == "PodDisruptionBudget"]
-    assert [budget["maxUnavailable"] for budget in budgets] == [1, 1]
-    selected = [budget["selector"]["matchLabels"] for budget in budgets]
-    assert sum(labels.items() <= TEMPLATES["workers"]["metadata"]["labels"].items() for labels in selected) == 1
-    assert sum(labels.items() <= TEMPLATES["api"]["metadata"]["labels"].items() for labels in selected) == 1
-    [rule] = TEMPLATES["workers"]["spec"]["affinity"]["podAntiAffinity"][
-        "requiredDuringSchedulingIgnoredDuringExecution"
-    ]
-    assert rule["labelSelector"]["matchLabels"].items() <= TEMPLATES["workers"]["metadata"]["labels"].items()
 
 
 def test_the_service_and_its_probes_reach_the_api(paths):

@@ -271,9 +271,19 @@ def test_a_row_that_was_changed_is_not_given_out(store: Any) -> None:
         assert [error.row for error in damaged] == [2]
 
 
-def test_writers_of_one_collection_take_turns_and_versions_have_no_gap(store: Any, address: str) -> None:
+@pytest.mark.parametrize("isolation", ["read committed", "serializable"])
+def test_writers_of_one_collection_take_turns_and_versions_have_no_gap(
+    postgres: PostgresServer, isolation: str
+) -> None:
+    """Whatever the isolation is that the database sets."""
+    import psycopg
+
+    address = postgres.database()
+    with psycopg.connect(address, autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = '{isolation}'")  # type: ignore[arg-type]
+    store, other = (open_shared(address) for _ in range(2))
     number = collection(store)
-    other = open_shared(address)
 
     def write(into: Any, name: str) -> None:
         for i in range(15):
@@ -290,6 +300,7 @@ def test_writers_of_one_collection_take_turns_and_versions_have_no_gap(store: An
     assert [row.metadata["seen"] for row in by_row] == list(range(60))
     assert [row.row for row in by_row] == list(range(1, 61))
     assert store.latest(number)[1] == 60
+    store.close()
     other.close()
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional
 
 from attention import ParameterError, attend
-from attention.transformer import arrays, map_arrays
+from attention.transformer import map_arrays
 from softkv_workshop.recurrent import RecurrentArchitecture, initial
 
 BEGIN, END = 0, 1
@@ -78,39 +77,3 @@ def test_invalid_arguments_are_refused(random):
         model(np.array([[1]]), np.array([[-1]]))
     with pytest.raises(ParameterError, match="cell must be gru or lstm, got 'rnn'"):
         RecurrentArchitecture("rnn", 3, 4)
-
-
-@pytest.mark.thorough
-def test_with_attention_it_learns_to_reverse(random):
-    sizes = RecurrentArchitecture("gru", 12, 24)
-    start = initial.encoder_decoder(random, sizes, 12, 12, attends=True)
-    model = map_arrays(lambda array: torch.from_numpy(array).requires_grad_(), start)
-    parameters = [tensor for _, tensor in arrays(model)]
-    optimiser = torch.optim.AdamW(parameters, lr=1e-2, weight_decay=0.0)
-
-    def task(count):
-        source = torch.from_numpy(random.integers(2, 12, (count, 4)))
-        return source, torch.cat([source.flip(1), torch.full((count, 1), END)], dim=1)
-
-    def accuracy():
-        source, target = task(256)
-        with torch.no_grad():
-            written = model.generate(source, begin=BEGIN, end=END, limit=5)
-        return float(
-            (functional.pad(written, (0, 5 - written.shape[1]), value=END) == target).all(dim=1).float().mean()
-        )
-
-    assert accuracy() < 0.01
-    for _ in range(300):
-        source, target = task(64)
-        logits = model(source, functional.pad(target[:, :-1], (1, 0), value=BEGIN))
-        loss = functional.cross_entropy(logits.flatten(0, 1), target.flatten())
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimiser.step()
-    assert accuracy() > 0.95
-    source, target = task(1)
-    with torch.no_grad():
-        weights = model.steps(source, functional.pad(target[:, :-1], (1, 0), value=BEGIN)).weights[0]
-    assert weights[:4].argmax(dim=1).tolist() == [3, 2, 1, 0]  # the alignment lies on the other diagonal

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from attention.errors import ParameterError, ShapeError
-from attention.lookup import Bias, Limits, Memory, Question, Rows, answers, sweep, weights_of
+from attention.lookup import Bias, Limits, Memory, Question, Rows, answers
 from extensions.cluster.tests.lookup.hosts import afar
 from softkv_cluster.lookup import RemoteBias
 from tests.thorough import thorough
@@ -101,30 +101,6 @@ def test_a_remote_bias_answers_like_a_local_one(similarity, owners, limits):
         assert question.bias.mask is None or not np.isneginf(PRIORS[actual.numbers]).any()
 
 
-def test_documents_that_tie_share_by_their_bias_at_temperature_0():
-    whole, parts = views("cosine", np.arange(N), SCANNED)
-    remote = afar(parts, sampled=True)
-    for own, other in biases(whole, remote, np.arange(N)):
-        question = Question(KEYS[5], 0.0, bias=own, top_k=4)
-        (expected,), (actual,) = answers(whole, [question]), answers(remote, [replace(question, bias=other)])
-        assert np.isin(actual.numbers, np.arange(5, N, 1000)).all()
-        np.testing.assert_array_equal(actual.numbers, expected.numbers)
-        np.testing.assert_allclose(actual.weights, expected.weights, rtol=1e-14)
-        assert actual.certificate.total_variation == expected.certificate.total_variation < 1e-9
-
-
-def test_copies_with_one_bias_tie_in_the_order_of_their_numbers():
-    whole, parts = views("cosine", np.arange(N), SCANNED)
-    remote = afar(parts, sampled=True)
-    copies = np.arange(5, N, 1000)
-    own, other = Bias.of(whole, copies, np.full(6, 3.0)), RemoteBias.of(remote, copies, np.full(6, 3.0))
-    question = Question(KEYS[5], 0.01, bias=own, top_k=6)
-    (expected,), (actual,) = answers(whole, [question]), answers(remote, [replace(question, bias=other)])
-    np.testing.assert_array_equal(actual.numbers, copies)
-    assert len(set(actual.weights.tolist())) == 1
-    assert max(actual.certificate.total_variation, expected.certificate.total_variation) < 1e-10
-
-
 def test_most_scans_with_a_bias_take_two_messages_to_each_holder():
     _, parts = views("cosine", np.arange(N), SCANNED)
     remote = afar(parts, sampled=True)
@@ -134,20 +110,6 @@ def test_most_scans_with_a_bias_take_two_messages_to_each_holder():
         holder.calls.clear()
     answers(remote, [Question(KEYS[0], 0.3, bias=bias), Question(KEYS[1], 0.3, bias=bias)])
     assert [holder.calls for holder in remote.hosts.holders] == [["sampled", "gather"]] * len(remote.hosts.holders)
-
-
-def test_a_sweep_and_all_weights_with_a_bias():
-    whole, parts = views("cosine", SEVERAL, Limits())
-    remote = afar(parts, sampled=True)
-    for own, other in biases(whole, remote, SEVERAL):
-        question = Question(KEYS[7], 0.2, bias=own, null=0.3, top_k=5, output=False)
-        expected = sweep(whole, question, [0.0, 0.1, 2.0])
-        actual = sweep(remote, replace(question, bias=other), [0.0, 0.1, 2.0])
-        np.testing.assert_array_equal(actual.numbers, expected.numbers)
-        np.testing.assert_allclose(actual.weights, expected.weights, rtol=1e-12)
-        expected, actual = weights_of(whole, question), weights_of(remote, replace(question, bias=other))
-        np.testing.assert_array_equal(actual.numbers, expected.numbers)
-        np.testing.assert_allclose(actual.weights, expected.weights, rtol=1e-12)
 
 
 def test_a_bias_that_forbids_all():

@@ -168,46 +168,6 @@ def test_maps_are_learned_from_pairs_and_the_rest_is_held_out(visit: Any) -> Non
     assert "boiling" in page.locator(".heat-names.query").inner_text()
 
 
-@pytest.mark.thorough
-def test_each_word_and_each_patch_lights_the_patches_it_attends_to(visit: Any) -> None:
-    opened = visit("deeper#captions&seconds=2")
-    page = opened.page
-    page.locator("#captions .hood summary").click()
-    events = trained(page, "#train-pictures")
-    (last,) = events["trained"]
-    accuracy = page.locator("#vision-accuracy").inner_text()
-    if last["step"] < 200:
-        assert accuracy == f"Only {last['step']} steps: too few to judge. Give it longer."
-    else:
-        assert share(accuracy.split()[0]) == pytest.approx(last["accuracy"], abs=0.0051)
-    page.locator(".example").nth(1).click()
-    opened.settle()
-    answer = decoded(opened, model=last["id"], picture=last["examples"][1]["picture"])
-    page.wait_for_function(
-        "(words) => document.querySelector('#caption').dataset.text === words",
-        arg=" ".join(token["text"] for token in answer["tokens"]),
-    )
-    assert last["examples"][1]["target"] in page.locator("#truth").inner_text()
-    heads = answer["attention"][-1]
-    page.locator(".word-of").last.click()
-    means = [sum(head[-1][j] for head in heads) / len(heads) for j in range(16)]
-    assert page.evaluate(PATCHES) == pytest.approx(means, abs=1e-7)
-    page.select_option("#head-of", index=3)
-    page.locator(".patch").nth(5).click()
-    assert page.evaluate(PATCHES) == pytest.approx(answer["source_attention"][-1][2][5], abs=1e-7)
-    page.click("#blank")
-    page.locator(".dot").nth(40).click()
-    opened.settle()
-    picture = [[float(16 * i + j == 40) for j in range(16)] for i in range(16)]
-    decoded_answer = decoded(opened, model=last["id"], picture=picture)
-    page.wait_for_function(
-        "(words) => document.querySelector('#caption').dataset.text === words",
-        arg=" ".join(token["text"] for token in decoded_answer["tokens"]),
-    )
-    address = page.evaluate("new Promise((done) => setTimeout(() => done(location.hash), 300))")
-    assert address.startswith("#captions")
-
-
 @pytest.mark.parametrize(
     ("status", "code", "message"), [(501, "library_missing", "make run LAB=1"), (409, "lab_busy", "one runs at a time")]
 )

@@ -246,12 +246,3 @@ def test_the_error_bar_is_the_certificate(visit: Any, large: str) -> None:
     page.get_by_role("button", name="the numbers themselves").click()
     page.wait_for_function("() => /exactly/.test(document.querySelector('.told').textContent)")
     assert set(page.locator(".certified td:nth-child(3)").all_inner_texts()) == {"0"}
-
-
-def test_a_dark_preference_is_dark_from_the_first_pixel(chromium: Any, site: RunningService) -> None:
-    page = chromium.new_page(color_scheme="dark")
-    page.route("**/built/*.js", lambda route: route.abort())
-    page.goto(f"{site.url}/deeper")
-    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    page.close()
-    assert max(int(part) for part in paper[4:-1].split(",")) < 60

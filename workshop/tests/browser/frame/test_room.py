@@ -487,14 +487,3 @@ def test_a_phone_finds_one_of_thirty_rows(site: RunningService, visit: Any) -> N
     choices.first.click()
     phone.fill("#find", "")
     assert phone.locator('.choice[aria-pressed="true"]').inner_text() == "a cat"
-
-
-def test_a_reader_s_dark_theme_is_there_before_the_script(site: RunningService, visit: Any) -> None:
-    for where in ("room", "lesson.html", "teacher.html"):
-        opened = visit("lesson.html", color_scheme="dark")
-        page = opened.page
-        page.route("**/built/*.js", lambda route: route.abort())
-        page.goto(f"{site.url}/{where}")
-        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(19, 21, 26)"
-        assert page.evaluate("document.documentElement.dataset.theme") == "dark"
-        opened.errors.clear()  # the script that did not load

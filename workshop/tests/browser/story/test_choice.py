@@ -101,13 +101,6 @@ def test_the_keyboard_reaches_each_door_and_escape_learns(read: Read) -> None:
     assert page.evaluate(STORED) == "learn"
 
 
-def test_the_choice_follows_the_chosen_language(read: Read) -> None:
-    page = read()
-    page.get_by_role("button", name="中文").click()
-    expect(page.locator(ASKED)).to_contain_text("你想做什么？")
-    assert page.locator(ASKED).get_attribute("aria-label") == "学习或浏览"
-
-
 @pytest.mark.parametrize("size", [PROJECTOR, PHONE])
 def test_axe_finds_nothing_and_nothing_is_cut(read: Read, size: tuple[int, int]) -> None:
     axe = pytest.importorskip(
@@ -246,18 +239,3 @@ def test_the_question_is_gone_with_the_first_scroll_and_the_story_stays(read: Re
     page.mouse.wheel(0, 400)
     expect(page.locator(ASKED)).to_have_count(0)
     assert page.evaluate(STORED) is None, "a scroll is no choice"
-
-
-def test_a_low_screen_keeps_its_height_for_the_story(read: Read) -> None:
-    page = read(size=(640, 360))
-    page.evaluate("window.scrollTo({top: 400, behavior: 'instant'})")
-    edge = "() => document.elementFromPoint(innerWidth / 2, 8).closest('.bar, .choice') === null"
-    page.wait_for_function(edge)
-
-
-def test_the_key_end_leads_to_the_last_chapter(read: Read) -> None:
-    page = read()
-    page.locator("#hard-and-soft h2").focus()
-    page.keyboard.press("End")
-    page.wait_for_selector(".rail a[href='#row-to-word'][aria-current]", state="attached")
-    assert page.locator(".chapter:empty").count() == 0
