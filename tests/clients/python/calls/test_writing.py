@@ -63,11 +63,6 @@ def test_rows_of_any_number_are_written_and_a_wrong_one_keeps_none_back(made, on
         report.raise_for_refused()
 
 
-def test_an_invalid_row_is_refused_with_its_type(shelf):
-    with pytest.raises(softkv.Invalid, match="wanted a Document or an object with its fields, got int"):
-        shelf.upsert([{"id": "a"}, 3])
-
-
 def test_integers_keep_their_digits_or_are_refused_where_they_stand(shelf):
     most = [2**64 - 1, -(2**63), 9007199254740993]
     shelf.put("most", metadata={"most": most, "as float": 2.0**70}, key_vector=[2**70, 1])
