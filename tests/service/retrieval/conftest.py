@@ -28,6 +28,20 @@ def collection(catalogue):
 
 
 @pytest.fixture
+def create(tmp_path):
+    """Return a function that creates a collection of documents, in a store of its own."""
+    made = []
+
+    def create(documents=(), **options):
+        made.append(opened(tmp_path / str(len(made)), documents, **options))
+        return made[-1].collection("c")
+
+    yield create
+    for catalogue in made:
+        catalogue.store.close()
+
+
+@pytest.fixture
 def columns_read(monkeypatch):
     """Return the field and the first row of every column that was read."""
     read, real = [], Reader.column

@@ -35,10 +35,10 @@ def numbered(*numbers: int) -> list[DocumentRecord]:
     return [document(f"{i:03}", i=i, odd=i % 2 == 1) for i in numbers]
 
 
-def opened(directory: Path, documents=(), limits=Limits(), similarity="dot"):
-    """A catalogue with the collection `c`."""
+def opened(directory: Path, documents=(), limits=Limits(), **settings):
+    """A catalogue with the collection `c`, of these settings."""
     made = Catalogue(SQLiteStore.open(directory), None, limits=limits)
-    collection, _ = asyncio.run(made.create("c", {"similarity": similarity}))
+    collection, _ = asyncio.run(made.create("c", {"similarity": "dot"} | settings))
     if documents:
         collection.write(documents)
     return made

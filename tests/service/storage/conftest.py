@@ -20,7 +20,7 @@ def store(tmp_path: Path) -> Iterator[SQLiteStore]:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SQLiteStore]:
-    """A store for all tests of a file, which leave it empty."""
+    """A store for all tests of a file."""
     with SQLiteStore.open(tmp_path_factory.mktemp("shared")) as opened:
         yield opened
 

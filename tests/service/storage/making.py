@@ -44,8 +44,10 @@ def plain(record: DocumentRecord) -> tuple[Any, ...]:
 
 
 def collection(store: Store, documents: Sequence[DocumentRecord] = (), name: str = "c") -> int:
-    """The number of a new collection that holds these documents."""
+    """The number of a new collection that holds these documents, in place of any other of its name."""
     with store.writing() as writer:
+        if name in [record.name for record in writer.collections()]:
+            writer.delete_collection(name)
         number = writer.create_collection(name, SETTINGS).id
         if documents:
             writer.upsert(number, documents)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.storage import Comparison, Store, decode_scalar
+from service.storage import Comparison, Store
 from service.storage.column import TextArray
-from service.storage.fields import encode_value
 from tests.service.storage.making import collection, document
 from tests.service.storage.meaning import ORDERS, TEXTS, instants, lists, ordered, passes, scalars, texts
 from tests.thorough import examples
@@ -45,8 +43,6 @@ def test_a_column_agrees_with_the_stored_field(
             for element in asked:
                 expected = [row for row, one in inside if one.metadata["x"] is not None and passes(one, element)]
                 assert np.unique(column.rows(element)).tolist() == expected, element
-    with shared.writing() as writer:
-        writer.delete_collection("c")
 
 
 @given(st.lists(st.text("ab\n", max_size=5), unique=True), st.text("ab", max_size=3))
@@ -69,8 +65,6 @@ def test_every_text_is_looked_for_in_every_other(shared: Store, ignore_case: boo
                 document.id for document in documents if passes(document, comparison)
             ], text
             assert reader.rows_where(number, comparison).tolist() == rows.tolist(), text
-    with shared.writing() as writer:
-        writer.delete_collection("c")
 
 
 @pytest.mark.parametrize("value", [lambda i: i, lambda i: i / 7, lambda i: f"text {i}", lambda i: [i, "element"]])
@@ -81,35 +75,3 @@ def test_no_column_that_would_take_more_than_it_may(shared: Store, value: Any) -
         assert column is not None
         assert reader.column(number, "x", most_bytes=column.nbytes // 2) is None
         assert reader.column(number, "x", most_bytes=column.nbytes) is not None
-    with shared.writing() as writer:
-        writer.delete_collection("c")
-
-
-def nearest(number: float) -> float:
-    try:
-        return float(number)
-    except OverflowError:
-        return math.inf if number > 0 else -math.inf
-
-
-@settings(max_examples=examples(40), deadline=None)
-@given(st.lists(scalars | lists, min_size=1, max_size=12))
-def test_a_column_gives_back_the_numbers_and_the_scalars_that_it_holds(shared: Store, given: list[Any]) -> None:
-    number = collection(shared, [document(str(i), metadata={"x": value}) for i, value in enumerate(given)])
-    with shared.reading() as reader:
-        column = reader.column(number, "x")
-    with shared.writing() as writer:
-        writer.delete_collection("c")
-    assert column is not None
-    distinct, codes = column.field.distinct, column.field.codes.tolist()
-    numbers = distinct.numbers()
-    expected_scalars = [value for value in given if value is not None]
-    for code, element in zip(codes, expected_scalars, strict=True):
-        is_number = isinstance(element, int | float) and not isinstance(element, bool)
-        assert np.isnan(numbers[code]) != is_number
-        if is_number:
-            assert numbers[code] == nearest(element)
-        assert (distinct.scalars().start <= code < distinct.scalars().stop) == (not isinstance(element, list))
-        if not isinstance(element, list):
-            assert distinct.value(code) == encode_value(element)
-            assert decode_scalar(*distinct.value(code)) == distinct.scalar(code) == element

@@ -45,8 +45,6 @@ def test_a_filter_keeps_the_documents_of_its_definition(
         assert len(writer.delete_where(number, first)) == sum(passes(document, first) for document in documents)
         assert writer.count(number) == sum(not passes(document, first) for document in documents)
         assert writer.count(other) == 3
-        writer.delete_collection("c")
-        writer.delete_collection("other")
 
 
 @pytest.mark.parametrize("number", NUMBERS)
@@ -59,7 +57,6 @@ def test_every_number_orders_with_every_other(shared: Store, number: float) -> N
             rows = writer.rows_where(stored, condition)
             expected = sorted(document.id for document in documents if passes(document, condition))
             assert sorted(writer.ids(stored, rows)) == expected, how
-        writer.delete_collection("c")
 
 
 def leaf(i: int) -> Comparison:
@@ -206,5 +203,3 @@ def test_a_relative_instant_counts_from_the_start_of_the_request(shared: Store) 
         assert reader.count(number, condition=absolute) == 1
         with pytest.raises(ValueError, match="now-7d"):
             reader.count(number, condition=parse_condition(week))
-    with shared.writing() as writer:
-        writer.delete_collection("c")

@@ -67,8 +67,7 @@ def counted(given: list[dict[str, Any]], name: str) -> tuple[FieldFacts, Counter
 @given(st.lists(meaning.metadata, max_size=8), st.none() | meaning.conditions, st.integers(1, 4))
 def test_facts_agree_with_a_plain_count(store: Store, given, condition, size):
     documents = [document(str(i), metadata=metadata) for i, metadata in enumerate(given)]
-    name = f"c{store_number(store)}"
-    number = collection(store, documents, name)
+    number = collection(store, documents)
     passing = [document.metadata for document in documents if condition is None or meaning.passes(document, condition)]
     with store.reading() as reader:
         names = reader.field_names(number, limit=1000)
@@ -103,11 +102,6 @@ def paths(value: Any) -> set[str]:
     if not isinstance(value, dict):
         return set()
     return set(value) | {f"{name}.{path}" for name, inner in value.items() for path in paths(inner)}
-
-
-def store_number(store: Store) -> int:
-    with store.reading() as reader:
-        return len(reader.collections())
 
 
 def test_kinds_are_those_of_documents_that_are_there(store: Store) -> None:

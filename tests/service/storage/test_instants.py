@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.storage import Instant, format_instant, parse_duration, parse_instant
-from tests.service.storage.meaning import DATES
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 zones = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -28,11 +27,6 @@ def test_every_date_of_python_is_read_and_written(moment: datetime, separator: s
     assert datetime.fromisoformat(format_instant(instant)) == aware
     assert parse_instant(format_instant(instant)) == instant
     assert Instant.parse(text) == Instant(instant)
-
-
-@pytest.mark.parametrize("text", DATES)
-def test_a_date_has_the_instant_of_the_table(text: str) -> None:
-    assert parse_instant(text) == DATES[text]
 
 
 @pytest.mark.parametrize(

@@ -77,9 +77,6 @@ def test_pages_have_each_document_once_in_order(shared: Store, fields: list[Any]
         part = {i: metadata for i, metadata in documents.items() if i < "d06"}
         assert listed(reader, number, order, limit, condition=small) == expected(part, order)
         assert listed(reader.seeing(Visibility(small, instant=5)), number, order, limit) == expected(part, order)
-    with shared.writing() as writer:
-        writer.delete_collection("c")
-        writer.delete_collection("other")
 
 
 @pytest.mark.parametrize(

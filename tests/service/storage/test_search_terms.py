@@ -43,8 +43,6 @@ def test_phrases_and_prefixes_rank_as_words_do(shared: Store, texts: list[str | 
         existing = reader.existing(number, [f"d{i}" for i in range(len(texts))])
         store_search = reader.search(number)
         rows, ranks = store_search.ranks(parse_search(" ".join(map(written, search))))
-    with shared.writing() as writer:
-        writer.delete_collection("c")
     expected = bm25({existing[f"d{i}"]: text for i, text in enumerate(texts)}, search, count)
     assert rows.tolist() == sorted(expected)
     assert (ranks > 0).all()
@@ -89,8 +87,6 @@ def test_both_stores_find_the_same_documents(shared: Store, search: str, matches
             row: int(identity[1:]) for identity, row in reader.existing(number, [f"d{i:02}" for i in range(15)]).items()
         }
         rows, _ = reader.search(number).ranks(parse_search(search))
-    with shared.writing() as writer:
-        writer.delete_collection("c")
     assert [names[row] for row in rows.tolist()] == matches
 
 
@@ -101,8 +97,6 @@ def test_signs_in_quotes_are_literal_and_a_term_counts_once(shared: Store) -> No
         assert search.ranks(parse_search('"5*3"'))[0].size == 1
         once, twice = search.ranks(parse_search("do*")), search.ranks(parse_search("do* DO*"))
         assert [part.tolist() for part in once] == [part.tolist() for part in twice]
-    with shared.writing() as writer:
-        writer.delete_collection("c")
 
 
 def test_a_text_is_split_into_terms() -> None:
@@ -146,5 +140,3 @@ def test_no_text_is_a_syntax_error_of_the_database(shared: Store, text: str) -> 
     number = collection(shared, [document("a", key="a b ab")])
     with shared.reading() as reader:
         reader.search(number).ranks(search)
-    with shared.writing() as writer:
-        writer.delete_collection("c")

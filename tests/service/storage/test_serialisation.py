@@ -18,29 +18,20 @@ from tests.thorough import examples
 
 
 @pytest.mark.parametrize(
-    "value", [float("nan"), [float("inf")], {"a": {1, 2}}, 10**5000], ids=["nan", "inf", "set", "5001 digits"]
+    "content",
+    [
+        *({"value": value} for value in (float("nan"), [float("inf")], {"a": {1, 2}}, 10**5000)),
+        {"key": "\ud800"},
+        *({"metadata": metadata} for metadata in ({"a": "\ud800"}, {"\udfff": 1}, {"a": {"b": "\ud800"}})),
+    ],
+    ids=["nan", "inf", "set", "5001 digits", "key", "value of a field", "name of a field", "nested"],
 )
-def test_values_that_are_not_json_are_refused(store: Store, value: Any) -> None:
+def test_content_that_is_not_json_in_utf8_is_refused(store: Store, content: dict[str, Any]) -> None:
     number = collection(store, [document("a", 1)])
     with store.writing() as writer, pytest.raises(Unstorable, match="'b'"):
-        writer.upsert(number, [document("a", 2), document("b", value=value)])
+        writer.upsert(number, [document("a", 2), document("b", **content)])
     with store.reading() as reader:
         assert [plain(document) for document in reader.page(number)] == [plain(document("a", 1))]
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"key": "\ud800"},
-        {"metadata": {"a": "\ud800"}},
-        {"metadata": {"\udfff": 1}},
-        {"metadata": {"a": {"b": "\ud800"}}},
-    ],
-)
-def test_texts_that_are_not_utf8_are_refused(store: Store, values: dict[str, Any]) -> None:
-    number = collection(store)
-    with store.writing() as writer, pytest.raises(Unstorable):
-        writer.upsert(number, [document("a", **values)])
 
 
 @pytest.mark.parametrize(
@@ -104,33 +95,6 @@ def test_a_path_leads_where_its_names_lead_the_longer_ones_first(metadata: dict[
     assert {path: paths_found[path] for path in expected if path in paths_found} == {
         path: value for path in expected for value in islice(readings(metadata, path), 1)
     }
-
-
-def test_a_path_differs_from_a_name_with_a_dot(store: Store) -> None:
-    all_metadata = [
-        {"loc": {"page": 1}},
-        {"loc.page": 1},
-        {"loc.page": 2, "loc": {"page": 1}},
-        {"loc.page": None, "loc": {"page": 1}},
-        {"a": {"b.c": 1}, "a.b": {"c": 2}},
-        {"a.b": {"c": 2}, "a": {"b.c": 1}},
-        {"a": {"b.c": 1}},
-    ]
-    number = collection(store, [document(str(i), metadata=metadata) for i, metadata in enumerate(all_metadata)])
-
-    def found(field: str, how: str, value: Any) -> str:
-        with store.reading() as reader:
-            return "".join(document.id for document in reader.page(number, condition=Comparison(field, how, value)))
-
-    assert found("metadata.loc.page", "==", 1) == "01"
-    assert found("metadata.loc.page", "==", 2) == "2"
-    assert found("metadata.loc.page", "==", None) == "3456"
-    assert found("metadata.a.b.c", "==", 2) == "45"
-    assert found("metadata.a.b.c", "==", 1) == "6"
-    assert found("metadata.loc", "!=", None) == "023"  # an object is not null, and equal to nothing
-    assert found("metadata.loc", "in", ["", 1]) == ""
-    assert found("metadata.loc", "contains", "page") == ""
-    assert found("metadata.loc", ">=", "") == ""
 
 
 def test_widths_come_from_the_first_keys_whose_write_commits(store: Store) -> None:

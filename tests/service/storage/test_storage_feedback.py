@@ -51,22 +51,7 @@ def test_feedback_is_read_in_pages_as_it_was_written(store: Store) -> None:
         assert reader.count_feedback(number, after=pages[6].number or 0) == 3
 
 
-def test_the_oldest_make_room_for_the_bytes_of_new_ones(store: Store) -> None:
-    number, other = collection(store), collection(store, name="other")
-    write(store, other, said(99))
-    long = [said(i, query=f'"{i}{"猫" * 99}"', document=None, observed=None) for i in range(7)]
-    for record in long:
-        write(store, number, record, size=1000)
-    assert read(store, number) == long[-3:]
-    with store.reading() as reader:
-        assert reader.feedback_bytes(number) == 3 * 300
-        assert reader.feedback_bytes(collection(store, name="none")) == 0
-    assert read(store, other) == [said(99)]
-    write(store, number, said(8, query=f'"{"x" * 2000}"'), size=1000)
-    assert read(store, number) == []
-
-
-def test_the_oldest_make_room(store: Store) -> None:
+def test_the_oldest_make_room_for_new_ones_and_their_bytes(store: Store) -> None:
     number, other = collection(store), collection(store, name="other")
     write(store, other, said(99))
     for i in range(7):
@@ -74,6 +59,14 @@ def test_the_oldest_make_room(store: Store) -> None:
     assert read(store, number) == [said(i) for i in range(2, 7)]
     write(store, number, *(said(i) for i in range(20, 30)), most=5)
     assert read(store, number) == [said(i) for i in range(25, 30)]
+    long = [said(i, query=f'"{i}{"猫" * 99}"', document=None, observed=None) for i in range(7)]
+    for record in long:
+        write(store, number, record, size=1000)
+    assert read(store, number) == long[-3:]
+    with store.reading() as reader:
+        assert reader.feedback_bytes(number) == 3 * 300
+    write(store, number, said(8, query=f'"{"x" * 2000}"'), size=1000)
+    assert read(store, number) == []
     assert read(store, other) == [said(99)]
 
 

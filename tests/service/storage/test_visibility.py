@@ -45,12 +45,6 @@ documents = st.dictionaries(
 )
 
 
-def empty(store: Store) -> None:
-    with store.writing() as writer:
-        for record in writer.collections():
-            writer.delete_collection(record.name)
-
-
 def made(contents: dict[str, tuple[dict[str, Any], str | None]]) -> list[DocumentRecord]:
     return [
         document(name, key=key, metadata=fields, expires=fields.get("expires"))
@@ -69,7 +63,6 @@ def test_a_restricted_reader_equals_a_store_of_its_documents_alone(
     asked: Condition | None,
     instant: int | None,
 ) -> None:
-    empty(shared)
     number = collection(shared, made(contents))
     with shared.reading() as reader:
         visible = [
@@ -115,7 +108,6 @@ def test_a_writer_leaves_all_others_as_they_are_or_writes_nothing(
     condition: Condition,
     mode: Any,
 ) -> None:
-    empty(shared)
     number = collection(shared, made(contents))
 
     def others() -> list[tuple[str, Any]]:

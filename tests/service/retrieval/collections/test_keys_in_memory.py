@@ -297,22 +297,6 @@ class Kept:
         return self.unloaded
 
 
-def test_the_least_recently_used_leaves_first_and_one_in_use_stays() -> None:
-    by_use = LoadedCollections(2)
-    first, second, third, busy = Kept(), Kept(), Kept(), Kept(stays=1)
-    for collection in (first, second, first, third):
-        by_use.use(collection)
-    assert [collection.unloaded for collection in (first, second, third)] == [False, True, False]
-    by_use = LoadedCollections(1)
-    by_use.use(busy)
-    by_use.use(first)
-    assert not busy.unloaded
-    by_use.use(second)
-    assert (first.unloaded, busy.unloaded, len(by_use)) == (True, True, 1)
-    by_use.forget(second)
-    assert len(by_use) == 0
-
-
 def test_collections_leave_until_the_others_fit_into_their_bytes() -> None:
     by_use = LoadedCollections(9, max_bytes=100)
     first, second, third = Kept(memory_bytes=60), Kept(memory_bytes=30), Kept(memory_bytes=60)

@@ -16,12 +16,11 @@ from structlog.testing import capture_logs
 
 from attention.lookup import Answer, Question
 from service.retrieval import CollectionNotFound, InvalidContent
-from service.retrieval.collections import Catalogue
 from service.retrieval.collections import lookup_queue as lookups
 from service.retrieval.collections import snapshot as snapshots
 from service.retrieval.queries import Options, attend_collection, compare_collection, sweep_collection
-from service.storage import DocumentDamaged, DocumentRecord, SQLiteStore
-from tests.service.retrieval.making import texts, wait_until_gone
+from service.storage import DocumentDamaged, DocumentRecord
+from tests.service.retrieval.making import opened, texts, wait_until_gone
 from tests.waiting import until
 
 PATIENCE = 60
@@ -31,13 +30,10 @@ KEYS = RNG.normal(size=(50, 4)).astype(np.float32)
 
 @pytest.fixture
 def catalogue(tmp_path):
-    store = SQLiteStore.open(tmp_path)
-    made = Catalogue(store, None)
-    collection, _ = asyncio.run(made.create("c", {"similarity": "dot"}))
-    collection.write([DocumentRecord(f"{i:02}", None, i, key[None]) for i, key in enumerate(KEYS)])
-    collection.lookups.light_components = 0  # all lookups wait for a batch
+    made = opened(tmp_path, [DocumentRecord(f"{i:02}", None, i, key[None]) for i, key in enumerate(KEYS)])
+    made.collection("c").lookups.light_components = 0  # all lookups wait for a batch
     yield made
-    store.close()
+    made.store.close()
 
 
 @pytest.fixture

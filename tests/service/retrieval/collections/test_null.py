@@ -78,9 +78,8 @@ def documents(keys: np.ndarray) -> list[DocumentRecord]:
     return [DocumentRecord(f"d{i}", None, None, key[None], metadata={"part": i % 50}) for i, key in enumerate(keys)]
 
 
-def test_a_version_is_measured_once(tmp_path):
-    made = opened(tmp_path, documents(unrelated(40)), similarity="cosine")
-    collection, ran = made.collection("c"), list[str]()
+def test_a_version_is_measured_once(create):
+    collection, ran = create(documents(unrelated(40)), similarity="cosine"), list[str]()
 
     def own() -> KeyBackground:
         with collection.snapshot() as snapshot:
@@ -97,7 +96,6 @@ def test_a_version_is_measured_once(tmp_path):
     assert not ran
     collection.write([DocumentRecord("one more", None, None, unrelated(1, 1))])
     assert own() != first
-    made.store.close()
 
 
 def record(similarity: str, documents: int, keyless: int = 0) -> CollectionRecord:
@@ -238,15 +236,14 @@ def test_right_answers_in_a_catalogue_of_one_subject_are_not_refused():
         assert least <= refused <= most
 
 
-def test_a_filter_leaves_the_question_beside_the_keys_that_pass(tmp_path):
+def test_a_filter_leaves_the_question_beside_the_keys_that_pass(create):
     keys = unrelated(2000)
-    made = opened(tmp_path, documents(keys), similarity="cosine")
+    collection = create(documents(keys), similarity="cosine")
     part, none = (Comparison("metadata.part", "==", value) for value in (7, 99))
-    with made.collection("c").snapshot() as snapshot:
+    with collection.snapshot() as snapshot:
         whole, own = snapshot.own(), snapshot.own(part)
         assert len(whole.sampled) == 512
         assert own.background == whole.background
         assert sorted(own.sampled.keys.tolist()) == sorted(SampledKeys.of("cosine", keys[7::50]).keys.tolist())
         assert snapshot.restrict(part).own().sampled is snapshot.own(part).sampled
         assert choose_background("auto", record("cosine", 2000), snapshot.own(none), ENCODER).question is None
-    made.store.close()

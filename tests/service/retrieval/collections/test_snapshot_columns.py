@@ -94,21 +94,6 @@ def test_old_columns_are_dropped_for_space_and_too_large_ones_are_not_cached(col
     assert [field for field, _ in columns_read] == ["i", "odd", "i"]
 
 
-def test_a_field_that_no_document_has_takes_no_column_and_the_bytes_of_all_are_known(collection, columns_read):
-    columns_of = collection.in_memory.masks._columns
-    for field in ("i", "missing", "odd", "absent", "missing"):
-        with collection.snapshot() as snapshot:
-            snapshot.mask(Comparison(f"metadata.{field}", ">", 1))
-    held = columns_of._held
-    assert list(held) == ["i", "missing", "odd", "absent"]
-    assert held["missing"].parts[0].column is held["absent"].parts[0].column is columns.ABSENT
-    assert columns_of._bytes == sum(cached.nbytes for cached in held.values()) == sum(columns_of._sizes.values())
-    collection.write([document("new", missing=2)])
-    with collection.snapshot() as snapshot:
-        assert ids(snapshot, Comparison("metadata.missing", ">", 1)) == ["new"]
-    assert columns_of._bytes == sum(cached.nbytes for cached in held.values())
-
-
 def test_rows_that_come_after_a_version_are_in_the_part_of_the_next_one(collection):
     # A database that is read at a version, without a transaction, tells of a field's newer rows too.
     with collection.snapshot() as older:

@@ -328,21 +328,6 @@ def test_a_cancellation_that_comes_as_it_is_woken_ends_it(tmp_path: Path, turns:
         asyncio.run(scenario(store))
 
 
-def test_the_collection_is_deleted_meanwhile(store: Store, models: dict[str, Encoder]) -> None:
-    async def scenario() -> None:
-        async with running(store, models) as service:
-            await filled(service)
-            await service.jobs.start(service.collection(), "new")
-            await asyncio.to_thread(service.catalogue.delete, "c")
-            await hidden_gone(service)
-            with pytest.raises(CollectionNotFound):
-                service.collection()
-            await filled(service, 10)
-            assert is_exact(await service.attend(text(7)), models["old"], text(7), TEXTS)
-
-    asyncio.run(scenario())
-
-
 def test_a_failing_encoder_pauses_it(store: Store, models: dict[str, Encoder], monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         async with running(store, models) as service:

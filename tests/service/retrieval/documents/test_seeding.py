@@ -102,25 +102,6 @@ def refusal(seeding, name):
     return None
 
 
-def test_a_loading_collection_is_refused_until_it_is_complete(catalogue):
-    refusals = []
-
-    class Watched(Seed):
-        def documents(self):
-            refusals.append((refusal(seeding, "one"), refusal(seeding, "two")))
-            yield from super().documents()
-
-    seeding = Seeding(catalogue, [Watched("one", ("a",)), Watched("two", ("a", "b"))])
-    assert refusal(seeding, "another") is None
-    asyncio.run(seeding.run())
-    (one, two), (no_more, of_two) = refusals
-    assert "the demo collection 'one' is being loaded (its documents are listed): try again in a moment" in one
-    assert "(one first)" in two
-    assert no_more is None
-    assert "(its documents are listed)" in of_two
-    assert refusal(seeding, "two") is None
-
-
 def test_a_stop_is_not_an_error_and_the_next_start_loads_the_rest(catalogue):
     class Stopping(Seed):
         def vectors(self, checksum):

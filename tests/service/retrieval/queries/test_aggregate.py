@@ -105,10 +105,8 @@ def test_aggregates_match_their_definition(seed):
 
 
 @pytest.fixture
-def forty(tmp_path):
-    made = opened(tmp_path, numbered(*range(40)))
-    yield made.collection("c")
-    made.store.close()
+def forty(create):
+    return create(numbered(*range(40)))
 
 
 def read_of(collection, read, **options):

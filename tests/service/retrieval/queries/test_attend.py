@@ -14,7 +14,7 @@ from service.retrieval.queries import Options, attend_collection, results, sweep
 from service.retrieval.queries.question import EncodedQuery
 from service.retrieval.queries.results import MemoryDocuments, build_result
 from service.storage import CollectionRecord, CollectionSettings, DocumentRecord
-from tests.service.retrieval.making import document, lacking, numbered, opened
+from tests.service.retrieval.making import attend, document, lacking, numbered
 
 ONES = np.ones(2)
 RECORD = CollectionRecord(1, "c", CollectionSettings("dot", 1.0, dimension=2, value_dimension=3))
@@ -42,31 +42,24 @@ def test_nothing_is_an_answer_of_the_right_width():
     np.testing.assert_array_equal(result.output, np.zeros(3))
 
 
-def test_vectors_of_more_matches_than_an_answer_holds_are_refused(tmp_path, monkeypatch):
+def test_vectors_of_more_matches_than_an_answer_holds_are_refused(create, monkeypatch):
     """All queries of a request count together: here two, with two matches of 4 components each."""
-    catalogue, queries = opened(tmp_path, [document("b"), document("a"), document("c")]), [np.ones(2, np.float32)] * 2
-    options = Options(reads="vectors", temperature=0.1, top_k=2)
-    attending = partial(attend_collection, catalogue.collection("c"), queries, options, ["/queries/0", "/queries/1"])
+    collection, queries = create([document(name) for name in "bac"]), [np.ones(2, np.float32)] * 2
+    attending = partial(attend, collection, *queries, reads="vectors", temperature=0.1, top_k=2)
     monkeypatch.setattr(results, "MAX_COMPONENTS", 16)
-    assert [len(result.matches) for result in asyncio.run(attending())] == [2, 2]
+    assert [len(result.matches) for result in attending()] == [2, 2]
     monkeypatch.setattr(results, "MAX_COMPONENTS", 15)
     with pytest.raises(InvalidContent, match="have 16 components or more, and an answer holds 15: leave key_vector"):
-        asyncio.run(attending())
-    catalogue.store.close()
+        attending()
 
 
 @pytest.fixture
-def partly(tmp_path):
+def partly(create):
     """Return a collection of forty documents, fifteen of which are unreachable; and all of them."""
-    catalogues = [opened(tmp_path / name, numbered(*range(n))) for name, n in (("here", 25), ("whole", 40))]
-    documents, whole = (catalogue.collection("c") for catalogue in catalogues)
-    away = opened(tmp_path / "away", numbered(*range(25, 40)))
-    with away.collection("c").snapshot() as snapshot:
-        missing = summary_of(snapshot.view)
-    lacking(documents, missing)
-    yield documents, whole
-    for catalogue in (*catalogues, away):
-        catalogue.store.close()
+    here, away, whole = (create(numbered(*range(first, last))) for first, last in ((0, 25), (25, 40), (0, 40)))
+    with away.snapshot() as snapshot:
+        lacking(here, summary_of(snapshot.view))
+    return here, whole
 
 
 def test_missing_shards_are_refused_unless_they_are_allowed(partly):
@@ -84,11 +77,8 @@ def test_missing_shards_are_refused_unless_they_are_allowed(partly):
 def test_the_certificate_of_a_partial_answer_covers_all_documents(partly):
     present, whole = partly
     for temperature in (0.0, 0.5, 30.0):
-        options = Options(temperature=temperature, top_k=40, allow_missing=True, output=True)
-        (result,), (true,) = (
-            asyncio.run(attend_collection(entry, [np.array([0.3, -0.2], np.float32)], options, ["/query"]))
-            for entry in (present, whole)
-        )
+        options = {"temperature": temperature, "top_k": 40, "allow_missing": True, "output": True}
+        (result,), (true,) = (attend(of, np.array([0.3, -0.2], np.float32), **options) for of in (present, whole))
         assert (result.coverage.documents, result.coverage.total, result.answer.documents) == (25, 40, 25)
         assert (true.coverage.documents, true.coverage.total, true.coverage.max_missing_weight) == (40, 40, 0)
         weights = {match.id: match.weight for match in true.matches}

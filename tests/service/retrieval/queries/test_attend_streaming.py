@@ -15,16 +15,14 @@ from service.retrieval import SnapshotGone
 from service.retrieval.collections import Collection
 from service.retrieval.queries import Options, stream_collection
 from service.retrieval.queries import stream as module
-from tests.service.retrieval.making import numbered, opened
+from tests.service.retrieval.making import numbered
 
 QUERY = np.array([1, 0], np.float32)
 
 
 @pytest.fixture
-def few(tmp_path: Any) -> Iterator[Collection]:
-    catalogue = opened(tmp_path, numbered(*range(20)))
-    yield catalogue.collection("c")
-    catalogue.store.close()
+def few(create: Any) -> Collection:
+    return create(numbered(*range(20)))
 
 
 async def beside(collection: Collection, *fails: Any) -> tuple[Counter[bool], BaseException | None]:

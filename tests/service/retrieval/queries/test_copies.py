@@ -7,9 +7,8 @@ import asyncio
 import numpy as np
 import pytest
 
-from service.retrieval.collections import Catalogue
 from service.retrieval.queries import Options, stream_collection, sweep_collection
-from service.storage import DocumentRecord, SQLiteStore
+from service.storage import DocumentRecord
 from tests.service.retrieval.making import attend
 
 AXES = np.eye(32, dtype=np.float32)
@@ -31,18 +30,14 @@ def documents(name, keys, *others):
 
 
 @pytest.fixture
-def made(tmp_path):
+def made(create):
     """Return a function that makes a collection of documents; its temperature is 0.05."""
-    with SQLiteStore.open(tmp_path) as store:
-        catalogue = Catalogue(store, None)
 
-        def make(*batches, similarity="cosine"):
-            settings = {"similarity": similarity, "temperature": 0.05, "null": 0.3}
-            collection, _ = asyncio.run(catalogue.create("c", settings))
-            collection.write([document for batch in batches for document in batch])
-            return collection
+    def make(*batches, **settings):
+        written = [document for batch in batches for document in batch]
+        return create(written, **{"similarity": "cosine", "temperature": 0.05, "null": 0.3} | settings)
 
-        yield make
+    return make
 
 
 def ask(collection, *queries, **options):

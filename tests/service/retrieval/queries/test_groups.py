@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attention.lookup import Limits
-from service.retrieval import InvalidContent
 from service.retrieval.queries import Grouping, ValueRange
 from service.storage import DocumentRecord
 from tests.service.retrieval.making import attend, opened, weigh, with_keys
@@ -103,28 +102,25 @@ def test_groups_match_their_definition(seed, scanned):
 
 
 @pytest.fixture
-def shelf(tmp_path):
+def shelf(create):
     records = [
         DocumentRecord(f"d{i}", None, None, np.array([[i, 1]], np.float32), metadata={"x": x, "i": i})
         for i, x in enumerate(["a", "a", "b", None, "b", "c"])
     ]
-    made = opened(tmp_path, records)
-    yield made.collection("c")
-    made.store.close()
+    return create(records)
 
 
 ASKED: dict[str, Any] = {"temperature": 1.0, "null": False}
 QUERY = np.array([1, 0], np.float32)
 
 
-def test_the_verdict_counts_a_group_as_one_document(tmp_path):
+def test_the_verdict_counts_a_group_as_one_document(create):
     metadata = [{"x": "a"}, {"x": "a"}, {"x": "b"}, {}, {}, {}]
     records = [
         DocumentRecord(f"d{i}", None, None, np.array([[5, i % 2]], np.float32), metadata=fields)
         for i, fields in enumerate(metadata)
     ]
-    made = opened(tmp_path, records)
-    collection = made.collection("c")
+    collection = create(records)
     options = {**ASKED, "group_by": Grouping("metadata.x", 10, 0)}
     with_field = {"field": "metadata.x", "operator": "!=", "value": None}
     assert attend(collection, QUERY, **{**options, "group_by": None}, filter=with_field)[0].verdict.stands == "several"
@@ -141,25 +137,9 @@ def test_the_verdict_counts_a_group_as_one_document(tmp_path):
     assert later.verdict.stands == "one"
     # The null key comes first.
     assert attend(collection, QUERY, **{**options, "null": 9.0}, filter=with_field)[0].verdict.stands == "none"
-    made.store.close()
 
 
 def test_groups_of_no_documents_have_weights_alone(shelf):
     grouped = attend(shelf, QUERY, **ASKED, group_by=Grouping("metadata.x", 2, 0))[0].group_by
     assert [(group.value, group.documents, group.matches) for group in grouped.groups] == [("c", 1, ()), ("b", 2, ())]
     assert grouped.rest_weight > 0
-
-
-def test_a_list_or_an_object_has_no_group(shelf):
-    records = [
-        DocumentRecord(f"n{i}", None, None, np.array([[i, 1]], np.float32), metadata={"y": y, "n": i})
-        for i, y in enumerate([["a"], {"z": 1}])
-    ]
-    shelf.write(records)
-    for ranges in (None, [ValueRange(0, None)]):
-        with pytest.raises(InvalidContent, match=r"metadata.y is a list or an object in 2 of the documents that pass"):
-            attend(shelf, QUERY, **ASKED, group_by=Grouping("metadata.y", 10, 3, ranges))
-    condition = {"field": "metadata.i", "operator": ">=", "value": 0}
-    (result,) = attend(shelf, QUERY, **ASKED, filter=condition, group_by=Grouping("metadata.y", 10, 3))
-    (group,) = result.group_by.groups
-    assert (group.value, group.documents) == (None, 6)

@@ -54,7 +54,7 @@ def test_a_sum_is_answered_as_its_vector(seed, scanned):
     similarity = SIMILARITIES[random.integers(4)]
     with tempfile.TemporaryDirectory() as folder:
         documents = [DocumentRecord(name, None, None, rows) for name, rows in keys.items()]
-        catalogue = opened(Path(folder), documents, SCANNED if scanned else Limits(), similarity)
+        catalogue = opened(Path(folder), documents, SCANNED if scanned else Limits(), similarity=similarity)
         collection = catalogue.collection("c")
         sums = [
             [
@@ -80,12 +80,10 @@ def test_a_sum_is_answered_as_its_vector(seed, scanned):
 
 
 @pytest.fixture
-def shelf(tmp_path):
+def shelf(create):
     keys = {"east": [[2, 0]], "north": [[0, 3]], "both": [[1, 0], [-4, 0]], "none": np.empty((0, 2))}
     documents = [DocumentRecord(name, "text", None, np.array(rows, np.float32)) for name, rows in keys.items()]
-    catalogue = opened(tmp_path, documents, similarity="cosine")
-    yield catalogue.collection("c")
-    catalogue.store.close()
+    return create(documents, similarity="cosine")
 
 
 def part(weight: float = 1.0, **content: Any) -> QueryPart:
@@ -126,22 +124,19 @@ def test_weights_of_any_size_have_one_direction(shelf):
     assert weights[2] == pytest.approx(weights[1], abs=1e-12)
 
 
-def test_a_sum_beyond_float32_is_refused(tmp_path):
-    catalogue = opened(tmp_path, [DocumentRecord("a", None, None, np.ones((1, 2), np.float32))])
+def test_a_sum_beyond_float32_is_refused(create):
+    collection = create([DocumentRecord("a", None, None, np.ones((1, 2), np.float32))])
     for weight in (1e39, 1e300):
         query = WeightedSum([part(weight, id="a"), part(weight, id="a")])
         with pytest.raises(InvalidContent, match="not finite as float32"):
-            attend(catalogue.collection("c"), query, temperature=1.0)
-    catalogue.store.close()
+            attend(collection, query, temperature=1.0)
 
 
-def test_an_empty_collection_takes_parts_of_one_width(tmp_path):
-    catalogue = opened(tmp_path, similarity="cosine")
-    collection, widths = catalogue.collection("c"), [part(vector=np.ones(width, np.float32)) for width in (2, 3)]
+def test_an_empty_collection_takes_parts_of_one_width(create):
+    collection, widths = create(similarity="cosine"), [part(vector=np.ones(width, np.float32)) for width in (2, 3)]
     assert attend(collection, WeightedSum(widths[:1]))[0].matches == []
     with pytest.raises(InvalidContent, match="the part has width 3, the first part has width 2"):
         attend(collection, WeightedSum(widths))
-    catalogue.store.close()
 
 
 def test_too_many_parts_of_all_queries_are_refused(shelf):

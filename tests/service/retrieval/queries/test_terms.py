@@ -229,19 +229,17 @@ def test_addends_enter_the_softmax_over_any_history(
         ([[0.5, 0.0], [3.0, 1.0]], 1e-13),
     ],
 )
-def test_the_certificate_of_copies_covers_the_rounding_of_addends(tmp_path, addends, bound, temperature):
+def test_the_certificate_of_copies_covers_the_rounding_of_addends(create, addends, bound, temperature):
     names = [f"f{i}" for i in range(len(addends))]
     documents = [
         DocumentRecord(name, None, i, np.ones((1, WIDTH), np.float32), metadata=dict(zip(names, values, strict=True)))
         for i, (name, values) in enumerate(zip("ab", zip(*addends, strict=True), strict=True))
     ]
-    catalogue = opened(tmp_path, documents)
     bias = [{"field": f"metadata.{name}", "factor": 1} for name in names]
-    with catalogue.collection("c").snapshot() as snapshot:
+    with create(documents).snapshot() as snapshot:
         (added,) = build_terms([np.ones(WIDTH)], None, bias)(snapshot)
         outcome = answer(snapshot.view, Question(np.ones(WIDTH), temperature, bias=added.bias))
         explained = added.explain(outcome.numbers)
-    catalogue.store.close()
     exact = [sum(Fraction(line["addend"]) for line in lines) for lines in explained]
     share = 1 / (1 + math.exp(-float(exact[0] - exact[1])))
     assert abs(outcome.weights[0] - share) <= outcome.certificate.total_variation <= bound

@@ -43,15 +43,8 @@ def documents(n: int) -> list[DocumentRecord]:
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
-    catalogue = opened(tmp_path_factory.mktemp("many"), documents(MANY))
-    yield catalogue.collection("c")
-    catalogue.store.close()
-
-
-@pytest.fixture(scope="module")
 def scanned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
-    """The same collection, of which a scan answers everything that it can."""
+    """A collection of which a scan answers everything that it can."""
     limits = Limits(exact_max_components=0)
     catalogue = opened(tmp_path_factory.mktemp("scanned"), documents(MANY), limits)
     yield catalogue.collection("c")
@@ -59,10 +52,8 @@ def scanned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Collection]:
 
 
 @pytest.fixture
-def few(tmp_path: Any) -> Iterator[Collection]:
-    catalogue = opened(tmp_path, documents(40))
-    yield catalogue.collection("c")
-    catalogue.store.close()
+def few(create: Any) -> Collection:
+    return create(documents(40))
 
 
 @pytest.mark.parametrize("temperature", [0.02, 0.1, 2.0])
@@ -96,27 +87,11 @@ def test_a_certificate_of_a_scan_with_addends_holds(scanned: Collection, tempera
         assert result.log_partition == pytest.approx(peak + np.log(total), abs=1e-2)
 
 
-def test_queries_of_one_request_share_one_bias(many: Collection) -> None:
-    with many.snapshot() as snapshot:
-        one, other = build_terms([np.ones(WIDTH)] * 2, None, [RECENT, SOFT])(snapshot)
-        (again,) = build_terms([np.ones(WIDTH)], 0, [RECENT, SOFT])(snapshot)
-        words = build_terms(["word1", "word2", "word1"], 0.1, None)(snapshot)
-    assert one is other is again
-    assert words[0] is words[2] is not words[1]
-    with many.snapshot() as snapshot:
-        (later,) = build_terms([np.ones(WIDTH)], 0, [RECENT, SOFT])(snapshot)
-        assert one is not None
-        assert later is not None
-        assert later.bias is one.bias
-        assert build_terms(["word1"], 0.1, None)(snapshot)[0] is not words[0]
-
-
-def test_at_temperature_0_ties_share_by_their_addends(tmp_path: Any) -> None:
+def test_at_temperature_0_ties_share_by_their_addends(create: Any) -> None:
     tied = [DocumentRecord(str(i), None, i, np.ones((1, 2), np.float32), metadata={"stars": i}) for i in range(4)]
     worse = DocumentRecord("worse", None, 0, np.zeros((1, 2), np.float32), metadata={"stars": 100})
-    catalogue = opened(tmp_path, [*tied, worse])
     prior = {"field": "metadata.stars", "scale": "log"}
-    (result,) = attend(catalogue.collection("c"), np.ones(2), temperature=0, bias=prior, explained=True)
+    (result,) = attend(create([*tied, worse]), np.ones(2), temperature=0, bias=prior, explained=True)
     assert {match.id: match.weight for match in result.matches} == pytest.approx(
         {"3": 1 / 2, "2": 1 / 3, "1": 1 / 6, "worse": 0}
     )
@@ -125,7 +100,6 @@ def test_at_temperature_0_ties_share_by_their_addends(tmp_path: Any) -> None:
         log_weight = match.logit + match.log_weight_of_other_parts - result.answer.log_partition
         assert log_weight == pytest.approx(np.log(match.weight))
         assert match.log_weight_of_other_parts == pytest.approx(sum(line["addend"] for line in match.addends))
-    catalogue.store.close()
 
 
 def test_an_older_version_keeps_its_own_bias(few: Collection) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from service.storage import (
     Comparison,
@@ -17,7 +15,6 @@ from service.storage import (
 )
 from service.storage.sqlite.full_text import MAX_UNINDEXED
 from tests.service.storage.making import collection, document
-from tests.thorough import examples
 
 KEYS = [
     "what's a cat? a small animal",
@@ -157,14 +154,6 @@ def test_equal_is_looked_up_in_an_index(store: Store) -> None:
         answer = reader.search(number).equal("C++", 5)
         plan = reader._connection.execute(f"EXPLAIN QUERY PLAN {answer.statement}", answer.parameters).fetchall()
     assert any("documents_by_key (collection=? AND key=?)" in step[3] for step in plan)
-
-
-@settings(max_examples=examples(100), deadline=None)
-@given(st.text(max_size=40))
-def test_no_question_breaks_it(question: str) -> None:
-    with temporary_search(ROWS[:3]) as rows:
-        rows.full_text(question, 3)
-        rows.equal(question, 3)
 
 
 def test_invalid_rows_and_queries_are_refused() -> None:

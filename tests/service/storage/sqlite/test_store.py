@@ -115,23 +115,6 @@ def test_a_writing_thread_cannot_begin_a_second_write(store: SQLiteStore) -> Non
         assert reader.collection("c").name == "c"
 
 
-def test_writers_in_many_threads_take_turns(store: SQLiteStore) -> None:
-    number = collection(store)
-
-    def write(turn: int) -> None:
-        with store.writing() as writer:
-            before = writer.document(number, "sum")
-            total = turn + (before.value if before else 0)
-            writer.upsert(number, [document("sum", value=total)])
-
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(write, range(40)))
-    with store.reading() as reader:
-        result = reader.document(number, "sum")
-        assert result is not None
-        assert result.value == sum(range(40))
-
-
 def test_more_readers_at_once_than_connections_are_kept(store: SQLiteStore) -> None:
     number = collection(store, [document("a")])
     together = threading.Barrier(20)

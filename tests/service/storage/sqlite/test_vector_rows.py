@@ -33,25 +33,6 @@ def every_key(store: SQLiteStore, number: int, batch: int = 3) -> tuple[np.ndarr
     return numbers, owners, np.concatenate([rows.keys for rows in batches]), np.concatenate(stood_in)
 
 
-def test_every_key_has_a_checksum_that_is_of_its_number_and_its_vectors(tmp_path: Path) -> None:
-    counts = [1, 0, 3, 1, 7, 0, 2]
-    with SQLiteStore.open(tmp_path) as store:
-        number = collection(store, [with_keys(f"{i}", count, i) for i, count in enumerate(counts)])
-        numbers, owners, _, _ = every_key(store, number)
-        with store.reading() as reader:
-            checksums = reader.key_checksums(number, 1, 100)
-            some_checksums = reader.key_checksums(number, int(numbers[2]), int(numbers[5]))
-            assert [len(key_checksum) for key_checksum in reader.key_checksums(number, 1000, 2000)] == [0, 0, 0]
-            chosen = np.unique(owners)[1:3]
-            read = np.concatenate([vector.owners for vector in reader.vectors(number, documents=chosen)])
-    np.testing.assert_array_equal(checksums[0], numbers)
-    np.testing.assert_array_equal(checksums[1], owners)
-    assert len(set(checksums[2].tolist())) == len(numbers)
-    for all_of_them, part in zip(checksums, some_checksums, strict=True):
-        np.testing.assert_array_equal(part, all_of_them[2:6])
-    np.testing.assert_array_equal(read, owners[np.isin(owners, chosen)])
-
-
 @pytest.mark.parametrize("values", ["all", "none", "mixed"])
 def test_documents_come_back_with_all_their_keys(tmp_path: Path, values: str) -> None:
     counts = [1, 0, 3, 1, 7, 0, 2]

@@ -17,7 +17,7 @@ from service.storage import (
     DocumentDamaged,
     SQLiteStore,
 )
-from tests.service.storage.making import SETTINGS, collection, document, plain
+from tests.service.storage.making import collection, document, plain
 from tests.thorough import examples
 
 kept = st.text(st.characters(exclude_characters="\0", codec="utf-8"))
@@ -40,15 +40,11 @@ def exactly(value: Any) -> str:
     metadata=st.dictionaries(kept, kept_scalars | st.lists(kept_scalars, max_size=4), max_size=4),
 )
 def test_any_json_round_trips(store: SQLiteStore, value: Any, key: str | None, metadata: dict[str, Any]) -> None:
-    with store.writing() as writer:
-        number = writer.create_collection("round trip", SETTINGS).id
-        writer.upsert(number, [document("a", value=value, key=key, metadata=metadata)])
+    number = collection(store, [document("a", value=value, key=key, metadata=metadata)])
     with store.reading() as reader:
         result = reader.document(number, "a")
         assert result is not None
         (text,) = reader.texts(number, np.array([result.row]))
-    with store.writing() as writer:
-        writer.delete_collection("round trip")
     assert exactly(result.value) == exactly(json.loads(text.value)) == exactly(value)
     assert exactly(result.metadata) == exactly(json.loads(text.metadata)) == exactly(metadata)
     assert result.key == key
