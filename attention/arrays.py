@@ -71,6 +71,12 @@ def norm(vector: F64) -> float:
     return math.sqrt(square) if 1e-200 < square < 1e200 else math.hypot(*vector.tolist())
 
 
+@np.errstate(over="ignore")  # only cosine needs them, and its queries are not so long
+def lengths(vectors: F64) -> F64:
+    """Return float64[q], the length of each query of float64[q, d]."""
+    return np.asarray(np.sqrt(np.add.reduce(vectors * vectors, axis=1)))
+
+
 def is_array(array: object) -> bool:
     """Return whether an object is a NumPy array or scalar, or a torch tensor."""
     return isinstance(array, np.ndarray | np.generic) or is_torch_array(array)

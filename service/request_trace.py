@@ -135,12 +135,25 @@ class Wait:
     trace: RequestTrace = field(default_factory=_current.get)
     _began: float | None = field(default_factory=time.perf_counter)
 
-    def end(self, now: float) -> None:
-        """End the wait. If a request is processed in pieces, only the first piece ends it."""
-        if self._began is not None:
-            self.trace.add(f"wait for {self.queue}", self._began, now)
-            self.trace.listener.record_wait(self.queue, now - self._began)
-            self._began = None
+    def end(self, now: float) -> float | None:
+        """End the wait, and return its seconds. If a request is processed in pieces, only the first piece ends it."""
+        if self._began is None:
+            return None
+        began, self._began = self._began, None
+        self.trace.add(f"wait for {self.queue}", began, now)
+        return now - began
+
+
+def end_waits(waits: Sequence[Wait], now: float, stages: Sequence[tuple[Stage, float, float]] = ()) -> None:
+    """End the waits of a batch, and add stages with their first and last instants to the traces of its requests."""
+    seconds = list[float | None]()
+    for wait in waits:
+        seconds.append(wait.end(now))
+        for stage, began, ended in stages:
+            wait.trace.add(stage, began, ended)
+    for wait, waited in zip(waits, seconds, strict=True):
+        if waited is not None:
+            wait.trace.listener.record_wait(wait.queue, waited)
 
 
 @contextmanager
@@ -156,8 +169,7 @@ def batch_stage(waits: Sequence[Wait], size: int) -> Iterator[None]:
         size: the number of texts or queries in the batch.
     """
     began = time.perf_counter()
-    for wait in waits:
-        wait.end(began)
+    end_waits(waits, began)
     yield
     ended = time.perf_counter()
     for wait in waits:

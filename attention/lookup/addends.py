@@ -73,7 +73,7 @@ def add_to_head(
     Returns:
         The answer; None if its error bound, or the share of all documents beside the null key, would be too coarse.
     """
-    partition, null = answer.log_partition, answer.null_weight
+    partition, null = answer.evidence.log_partition, answer.evidence.null_weight
     assert partition is not None
     assert isinstance(question.temperature, float | int)
     if not (math.isfinite(partition) and len(answer.numbers)):

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from attention.arrays import F64, I64
+from attention.arrays import F64, I64, lengths
 from attention.kernels import Kernels, RowMasses, RowRun, SoftmaxOptions, kernels, run_in_parallel
 from attention.lookup.answer import Answer, Certificate, Head, HeavyRows, build_answer
 from attention.lookup.bounds.output import bound_exact_output
@@ -22,7 +22,7 @@ from attention.lookup.bounds.weights import total_variation
 from attention.lookup.memory.tiles import PassingRows, are_copies
 from attention.lookup.memory.view import AnyMask, AnyView, Mask, View
 from attention.lookup.question import Auto, Question
-from attention.lookup.rescoring.originals import compute_all_sums, lengths
+from attention.lookup.rescoring.originals import compute_all_sums
 from attention.lookup.rescoring.ranking import TopRows, truncate_top_p
 from attention.lookup.shards.local import TILE_ROWS
 from attention.lookup.softmax.distribution import Distribution, normalise
@@ -44,7 +44,9 @@ _few_rows: WeakKeyDictionary[View | Mask, FewRows] = WeakKeyDictionary()
 def _is_unbiased_softmax(question: Question) -> bool:
     """Return whether a question has softmax at a temperature above 0, and no bias."""
     temperature = question.temperature
-    return question.bias is None and not isinstance(temperature, Auto) and question.weighs_all
+    if question.bias is not None or question.normaliser != "softmax":
+        return False
+    return not isinstance(temperature, Auto) and temperature != 0
 
 
 class FewRows:

@@ -243,7 +243,9 @@ def answers(memory: Memory | AnyView | Sequence[View], questions: Sequence[Quest
     view = _view_of(memory)
     if not (isinstance(questions, Sequence) and all(isinstance(question, Question) for question in questions)):
         raise ParameterError("expected a list of Questions: a query becomes one with Question(query, temperature)")
-    questions = mask_forbidden([question.put_to(view) for question in questions])
+    questions = [question.put_to(view) for question in questions]
+    if any(question.bias is not None for question in questions):
+        questions = mask_forbidden(questions)
     with pin_kernels():
         heads = iter(_answers(view, [question for question in questions if not question.weigh_all]))
         return [_answer_weighing_all(view, question) if question.weigh_all else next(heads) for question in questions]

@@ -101,6 +101,7 @@ class Compiled:
         self._kernels = kernels
         self._network = network(model, self._way, kernels.columns_of(self._way))
         self._prepared = kernels.network(self._network, self._design, self._way)
+        self._positions = len(self._network.positions) // count_type_tables(model)  # of each type
         self._last = replace(model, dense=map_arrays(to_float32, model.dense))
         self._poolings = np.array([POOLINGS[name] for name in model.poolings], dtype=np.int64)
         self._free_rooms: list[Room] = []
@@ -127,7 +128,9 @@ class Compiled:
         if len(lengths) == 0:
             return np.empty((0, self.dimension), np.float32)
         check_ids("token", len(self._network.tokens), tokens)
-        rows = self._position_rows(tokens, lengths, check_types(self.model.embeddings, tokens, types))
+        if types is not None:
+            types = check_types(self.model.embeddings, tokens, types)
+        rows = self._position_rows(tokens, lengths, types)
         if self.model.embeddings.positions is not None:
             self.model.embeddings.positions.require(int(lengths.max()))
         self._reach(int(lengths.max()))
@@ -160,9 +163,8 @@ class Compiled:
         if types is not None and self._design.turned:  # the kernels rotate by the same number as they add a position
             raise ParameterError("the kernels are for token types in models without rotations: call the model itself")
         rows = count_packed(self.model.embeddings.positions, tokens, lengths)
-        per_type = len(self._network.positions) // count_type_tables(self.model)
-        rows = np.where(rows < 0, per_type - 1, rows)
-        return rows if types is None else rows + per_type * types
+        rows = np.where(rows < 0, self._positions - 1, rows)
+        return rows if types is None else rows + self._positions * types
 
     def _compute_shares(
         self, tokens: Integers, rows: I64, lengths: Integers, out: F32, shares: Sequence[slice]
@@ -190,23 +192,24 @@ class Compiled:
         encode, texts = self._prepared.encode, (tokens, rows, lengths, self._poolings)
         stages = len(self._network.output_bias) + 1
 
-        def run(begin: int, end: int, first: int, last: int, activations: Room) -> None:
+        def run(begin: int, end: int, first: int, last: int) -> None:
             buffers = self._take_buffers(len(tokens))
-            encode(*texts, activations, buffers, first, last, begin, end, out)
+            room = activations.alone() if threads == 1 else activations
+            encode(*texts, room, buffers, first, last, begin, end, out)
             if len(tokens) <= MAX_BATCH_TOKENS:
                 self._free_buffers.append(buffers)
 
         if threads == 1:
-            run(0, stages + 1, 0, len(tokens), activations.alone())
+            run(0, stages + 1, 0, len(tokens))
         else:
             run_in_stages(
-                lambda stage, first, last: run(stage, stage + 1, first, last, activations),
+                lambda stage, first, last: run(stage, stage + 1, first, last),
                 stages,
                 len(tokens),
                 threads,
                 TILE_QUERIES if self._way >= TILES else QUERIES,
             )
-            run(stages, stages + 1, 0, 0, activations)
+            run(stages, stages + 1, 0, 0)
         if len(tokens) <= MAX_BATCH_TOKENS:
             self._free_rooms.append(activations)
 

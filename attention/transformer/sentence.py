@@ -13,6 +13,7 @@ from array_api_compat import device
 
 from attention.arrays import Array, array_namespace, namespace, promote
 from attention.errors import ParameterError, ShapeError
+from attention.forked import cached_property
 from attention.masks import padding
 from attention.names import resolve
 from attention.similarity import unit
@@ -135,9 +136,12 @@ class Dense:
             ParameterError: the activation's name is unknown.
         """
         y = self.linear(x)
-        if self.activation is None:
-            return y
-        return resolve("activation", self.activation, ACTIVATIONS, "a function of an array")(y)
+        return y if self.activation is None else self._activate(y)
+
+    @cached_property
+    def _activate(self) -> Activation:
+        assert self.activation is not None
+        return resolve("activation", self.activation, ACTIVATIONS, "a function of an array")
 
 
 @dataclass(frozen=True, eq=False)

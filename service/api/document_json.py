@@ -134,7 +134,8 @@ def shape_matches(
         vector_format: "numbers" or "base64".
     """
     documents, best_keys = [match.document for match in matches], [match.spoke for match in matches]
-    log_partition, temperature, shaped = lookup.log_partition, lookup.temperature, list[dict[str, Any]]()
+    evidence, shaped = lookup.evidence, list[dict[str, Any]]()
+    log_partition = evidence.log_partition
     for match, fields in zip(matches, shape_fields(documents, best_keys, include, vector_format), strict=True):
         answer = {"id": match.id, "similarity": match.similarity, "logit": match.logit, "weight": match.weight}
         if match.confidence is not None:
@@ -148,7 +149,7 @@ def shape_matches(
             other_parts = match.log_weight_of_other_parts
             answer["explanation"] = {
                 "similarity": match.similarity,
-                "temperature": temperature,
+                "temperature": evidence.temperature,
                 "logit": match.logit,
                 **({} if match.addends is None else {"addends": match.addends}),
                 **({"log_weight_of_other_parts": other_parts} if match.spoke is not None or other_parts else {}),

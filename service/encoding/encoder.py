@@ -389,7 +389,7 @@ class LocalEncoder(Encoder):
         prompt = self.network.prompt(purpose)
         tokens = self.network.tokenizer.read(texts, prompt)
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
-        tokens_read = self.network.tokenizer.tokens_read(tokens.total)
+        tokens_read = self.tokens_read(tokens.total)
         for batch in token_batches(tokens_read, BATCH_TOKENS if self.network.batched else ALONE):
             vectors[batch] = self.network.embed([texts[i] for i in batch], [tokens.ids[i] for i in batch], purpose)
         return Encoded(vectors, tokens.content, tokens.total, tokens.total > tokens_read, tokens.unknown)
@@ -412,7 +412,7 @@ class LocalEncoder(Encoder):
         Args:
             token_counts: int64 [n], the tokens of each whole text.
         """
-        return self.network.tokenizer.tokens_read(token_counts)
+        return token_counts if self.max_tokens is None else np.minimum(token_counts, self.max_tokens)
 
     def tokens(self, texts: Sequence[str], purpose: Purpose) -> list[list[Token]]:
         """Return the tokens that the model reads of each text, in order.

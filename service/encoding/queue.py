@@ -247,6 +247,8 @@ class EncodingQueue(Generic[Model]):
             self.cache.keep(encoded_texts, purpose)
             if refused:
                 raise TextRefused({i: refused[text] for i, text in enumerate(texts) if text in refused})
+            if len(missing) == len(texts):
+                return encoded
             cached |= encoded_texts
         return Encoded.of([cached[text] for text in texts])
 
@@ -289,6 +291,7 @@ class EncodingQueue(Generic[Model]):
 
     async def _encode(self, batch: Batch, purpose: Purpose) -> None:
         texts = [pending.texts[i] for pending, positions in batch.items() for i in positions]
+        size = sum(pending.sizes[i] for pending, positions in batch.items() for i in positions)
         # `began` is compared with the requests' times, so it is of their clock.
         start_time, began = self._clock(), time.monotonic()
         assert self._threads is not None
@@ -296,7 +299,6 @@ class EncodingQueue(Generic[Model]):
             with batch_stage([pending.wait for pending in batch], len(texts)):
                 work = self.encoder.submit(texts, purpose, self._threads, self._seconds(batch))
                 encoded = await _wait_for(work, batch)
-            size = sum(pending.sizes[i] for pending, positions in batch.items() for i in positions)
             self._limits.learn(size, self._clock() - start_time)
             if encoded.token_counts is not None:
                 tokens = int(self.encoder.tokens_read(encoded.token_counts).sum())

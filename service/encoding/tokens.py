@@ -225,14 +225,6 @@ class ModelTokenizer:
             content[position] = self._content(texts[position], inner, prompt_ids)
         return TokenisedTexts(ids, total, unknown, content)
 
-    def tokens_read(self, total: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return int64 [n], how many tokens of each text the model reads, which is at most its limit.
-
-        Args:
-            total: int64 [n], the tokens of each whole text.
-        """
-        return total if self.max_tokens is None else np.minimum(total, self.max_tokens)
-
     def count(self, text: str, prompt: str = "") -> Generator[None, None, tuple[int, int]]:
         """Return how many tokens a text has with its prompt, and how many of them are unknown. Yield after a slice."""
         total, unknown = self.before + self.after, 0

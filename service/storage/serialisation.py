@@ -76,7 +76,7 @@ class DocumentTexts(NamedTuple):
         Raises Unstorable for values that are not JSON or UTF-8, and for metadata that is nested too deeply.
         """
         subject = f"of document {identity!r}"
-        if (excess := nesting_problem(metadata)) is not None:
+        if metadata and (excess := nesting_problem(metadata)) is not None:
             raise Unstorable(f"metadata {subject} is too deep or too long, {excess}: put some of it into the value")
         text = json_text(metadata, f"metadata {subject}")
         has_escapes = "\\u" in text  # as in the JSON of a NUL and of half of a surrogate pair
@@ -85,8 +85,9 @@ class DocumentTexts(NamedTuple):
             raise Unstorable(
                 f"the {where} {subject} holds a NUL (U+0000), which PostgreSQL keeps in no text: leave it out"
             )
-        searched = tuple(field_rows(metadata))
-        if not is_utf8("".join((identity, key or "", *(_strings(searched) if has_escapes else ())))):
+        searched = tuple(field_rows(metadata)) if metadata else ()
+        texts = "".join((identity, key or "", *(_strings(searched) if has_escapes else ())))
+        if not (texts.isascii() or is_utf8(texts)):
             raise Unstorable(f"id, key or metadata {subject} holds half of a surrogate pair, which UTF-8 cannot say")
         mark = SENT if value_sent and value == key else ""
         return cls(identity, key, mark + json_text(value, f"value {subject}"), text, searched, expires)

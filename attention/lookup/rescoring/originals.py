@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from attention.arrays import F64, I64
+from attention.arrays import F64, I64, lengths
 from attention.kernels import kernels, pool, run_in_parallel, workers
 from attention.lookup.memory.tiles import RowIndices, Tile
 
@@ -182,12 +182,6 @@ def gaussian_similarities(query: F64, keys: F64) -> F64:
     # NumPy sums each row of a contiguous array in the same pairs, however many rows there are.
     differences = keys - query
     return np.asarray(-0.5 * np.multiply(differences, differences, out=differences).sum(axis=1))
-
-
-@np.errstate(over="ignore")  # only cosine needs them, and its queries are not so long
-def lengths(vectors: F64) -> F64:
-    """Return float64[q], the length of each query of float64[q, d]."""
-    return np.asarray(np.sqrt(np.add.reduce(vectors * vectors, axis=1)))
 
 
 def scale_products(similarity: str, products: F64, query_norm: F64, norms: F64, dimension: int) -> F64:

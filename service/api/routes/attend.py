@@ -88,11 +88,11 @@ async def attend(name: NameInPath, body: AttendRequest, request: Request, runnin
         explained="explanation" in body.include,
         output="output" in body.include,
         highlight="highlight" in body.include,
-        reads=required_detail(body.include),
         read=_aggregations(body.read),
         group_by=_grouping(body.group_by, len(queries)),
         defaults=frozenset(applied),
         rerank=None if body.rerank is None else Rerank(body.rerank.model, body.rerank.depth, body.rerank.weight),
+        reads=required_detail(body.include),
     )
     if body.top_k is not None:
         await wait_if_heavy(request.scope, len(queries) * body.top_k, MANY_MATCHES)
@@ -296,7 +296,7 @@ def shape_result(result: Result, include: Sequence[str], vector_format: str, too
         vector_format: "numbers" or "base64".
         took_ms: how long the query took.
     """
-    lookup = result.answer
+    lookup, warnings = result.answer, shape_warnings(result.warnings)
     answer: dict[str, Any] = {
         "matches": shape_matches(result.matches, lookup, include, vector_format),
         "rest_weight": result.rest_weight,
@@ -313,7 +313,7 @@ def shape_result(result: Result, include: Sequence[str], vector_format: str, too
         answer["coverage"] = pick(result.coverage, "documents", "total", "max_missing_weight")
     answer |= unknown_tokens(result.unknown_tokens) | full_text(result.full_text)
     answer |= {"temperature": lookup.evidence.temperature, "documents": lookup.documents, "keys": lookup.keys}
-    return answer | shape_warnings(result.warnings) | {"took_ms": took_ms}
+    return answer | warnings | {"took_ms": took_ms}
 
 
 def unknown_tokens(count: int | None) -> dict[str, Any]:

@@ -261,10 +261,9 @@ class Catalogue(Handle):
 
     def collection(self, name: str) -> Collection:
         """Return the collection of that name, or raise CollectionNotFound."""
-        try:
-            return self._collections[name].restrict(self.restriction)
-        except KeyError:
-            raise CollectionNotFound(name) from None
+        if (collection := self._collections.get(name)) is None:
+            raise CollectionNotFound(name)
+        return collection if collection.restriction is self.restriction else collection.restrict(self.restriction)
 
     def collections(self) -> list[Collection]:
         """Return all collections, by name."""

@@ -408,7 +408,8 @@ class Collection(Handle):
         if gone or view is None or (expirations.first is not None and expirations.first <= keys.clock()):
             return None
         with suppress(SealedError):
-            view.check_files()
+            if not view.in_memory:
+                view.check_files()
             self._use()
             return Snapshot(record, view, cast(Reader, reader), version, keys.masks, self.sample)
         return None

@@ -17,7 +17,7 @@ import structlog
 from attention.errors import AttentionError
 from attention.kernels import one_thread
 from attention.lookup import Answer, Question, View, answers
-from service.request_trace import LookupPath, Wait, batch_stage, time_stage
+from service.request_trace import LookupPath, Wait, batch_stage, end_waits, time_stage
 from service.retrieval.collections.snapshot import (
     LIGHT,
     SHARED,
@@ -303,8 +303,10 @@ class LookupQueue:
         try:
             plans = [pending.plan(snapshot) for pending in batch]
             questions = [one for planned in plans for one in planned.questions]
-            with one_thread():
-                all_answers = answers(view, questions)
+            all_answers = list[Answer]()
+            if questions:
+                with one_thread():
+                    all_answers = answers(view, questions)
             scanned, remaining = time.perf_counter(), iter(all_answers)
             unanswered = Unanswered("loop and thread", snapshot, all_answers)
             outcomes = [planned.finish(list(islice(remaining, len(planned.questions)))) for planned in plans]
@@ -313,13 +315,10 @@ class LookupQueue:
         except Exception:
             log.exception("a light lookup failed unexpectedly, a thread tries again")
             return Unanswered("refused")
-        finished, listener = time.perf_counter(), batch[0].wait.trace.listener
-        for pending in batch:
-            trace = pending.wait.trace
-            pending.wait.end(began)
-            trace.documents = snapshot.view.documents
-            trace.add("scan", began, scanned)
-            trace.add("finish", scanned, finished)
+        finished, listener, waits = time.perf_counter(), batch[0].wait.trace.listener, [one.wait for one in batch]
+        for wait in waits:
+            wait.trace.documents = view.documents
+        end_waits(waits, began, (("scan", began, scanned), ("finish", scanned, finished)))
         listener.record_stage("scan", scanned - began, len(all_answers))
         listener.record_stage("finish", finished - scanned, len(all_answers))
         for answer in all_answers:
@@ -333,7 +332,7 @@ class LookupQueue:
             while self._waiting:
                 # Many threads would slow each other down: questions to a small collection are answered a few at a time.
                 snapshot = self._memory_snapshot()
-                view = None if snapshot is None else snapshot.local_view
+                view = _local_view(snapshot)
                 few = self._light_questions(view)
                 batch = self._next_batch(few if few >= FEW else MAX_BATCH_QUESTIONS)
                 if not batch:
@@ -342,7 +341,7 @@ class LookupQueue:
                 if path == "loop" and self._finishing is not None and not self._finishing.done():
                     await self._finishing  # its callers came first, and light batches would hold up its thread
                     snapshot = self._memory_snapshot()
-                    path = self._choose_path(batch, None if snapshot is None else snapshot.local_view)
+                    path = self._choose_path(batch, _local_view(snapshot))
                 unanswered = Unanswered(path)
                 if path == "loop" and snapshot is not None:
                     answered = self._answer_light(batch, snapshot)
@@ -510,6 +509,11 @@ class LookupQueue:
             if isinstance(error, DocumentDamaged):
                 self._damaged(error)
             return error
+
+
+def _local_view(snapshot: Snapshot | None) -> View | None:
+    """Return the view of a snapshot; None without one, or if other processes hold its rows."""
+    return snapshot.view if snapshot is not None and isinstance(snapshot.view, View) else None
 
 
 def _finish_plan(pending: PendingLookup, planned: Planned[T], batch_answers: list[Answer]) -> T:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 
 from attention.lookup import (
     Answer,
@@ -94,7 +94,7 @@ async def attend_collection(
     Raises:
         RetrievalError: a query does not fit the collection, or options cannot be met.
     """
-    if (name := options.weighs_all) is not None and options.allow_missing:
+    if options.allow_missing and (name := options.weighs_all) is not None:
         raise InvalidContent.at(f"/{name}", f"a field is read of all documents: leave allow_missing out, or {name}")
     if options.rerank is not None:
         options = replace(options, rerank=resolve_rerank(collection.record, collection.encoders, options.rerank))
@@ -104,11 +104,11 @@ async def attend_collection(
     if options.rerank is not None:
         heads = await read_heads(collection, plan, options.rerank)
         build = partial(build_reranked, plan, heads)
-    matches_per_query = min(options.head_size or 0, collection.size)
-    read = len(queries) * (collection.size if options.weighs_all else matches_per_query)
     # Full text or a reranker is a bias of its own for each query, held in memory while its batch is answered.
-    own_bias = options.text_terms != NO_TERMS
-    size = len(queries) * (1 + collection.size // DOCUMENTS_PER_EXTRA_QUESTION if own_bias else 1)
+    own_bias, matches_per_query = options.text_terms != NO_TERMS, options.head_size or 0
+    documents = collection.size
+    read = len(queries) * (documents if options.weighs_all else min(matches_per_query, documents))
+    size = len(queries) * (1 + documents // DOCUMENTS_PER_EXTRA_QUESTION if own_bias else 1)
     read += sum(len(query.parts) for query in queries if isinstance(query, WeightedSum))
     results = await collection.ask(build, size=size, read=read, count=len(queries), plain=plan.plain)
     return await highlight_matches(collection, results) if options.highlight else results
@@ -232,7 +232,7 @@ class PlannedHeads:
         can_settle = not may_miss and all(can_add_to_head(question, facts) for question in planned.questions)
         return cls(planned, depth, can_settle)
 
-    @property
+    @cached_property
     def questions(self) -> list[Question]:
         """The questions, which list enough documents."""
         if self.can_settle:
@@ -385,7 +385,8 @@ class PlannedQueries:
         """
         snapshot, options = self.snapshot, self.plan.options
         record, model, labels = snapshot.record, None, UNCALIBRATED
-        if record.settings.calibration is not None or options.needs_confidence:
+        needs_model = options.min_confidence is not None or options.conformal is not None
+        if needs_model or record.settings.calibration is not None:
             of_part = snapshot.restriction is not None
             model = ConfidenceModel.of(record, options, of_part=of_part)
             labels = describe_labels(record, options, model, of_part=of_part)

@@ -223,11 +223,6 @@ class Options:
         assert self.full_text is None or isinstance(self.full_text, int | float)
         return TextTerms(self.full_text or 0.0, self.rerank)
 
-    @property
-    def needs_confidence(self) -> bool:
-        """Whether an option is about confidence, which only a calibrated collection has."""
-        return self.min_confidence is not None or self.conformal is not None
-
 
 def get_diverse_head(top_k: int) -> int:
     """Return the number of documents that `diversity` looks at for this number of matches."""
