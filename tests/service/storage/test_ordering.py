@@ -79,6 +79,22 @@ def test_pages_have_each_document_once_in_order(shared: Store, fields: list[Any]
         assert listed(reader.seeing(Visibility(small, instant=5)), number, order, limit) == expected(part, order)
 
 
+def test_documents_that_stay_are_listed_once_while_others_are_written(shared: Store) -> None:
+    number = collection(shared, [document(f"d{i}", metadata={"a": i // 3}) for i in range(9)])
+    ids, after = list[str](), None
+    for turn in range(5):
+        with shared.reading() as reader:
+            page = reader.page_in_order(number, Order("a", descending=True), after=after, limit=2)
+        ids += [text.id for text in page]
+        after = Position(int(page[-1].id[1:]) // 3, page[-1].id)
+        with shared.writing() as writer:  # the last one gets another row number, and another comes first
+            writer.upsert(number, [document(page[-1].id, metadata={"a": after.value})])
+            writer.upsert(number, [document(f"new{turn}", metadata={"a": 100 + turn})])
+    assert ids == ["d6", "d7", "d8", "d3", "d4", "d5", "d0", "d1", "d2"]
+    with shared.writing() as writer:
+        writer.delete_collection("c")
+
+
 @pytest.mark.parametrize(
     "text",
     [

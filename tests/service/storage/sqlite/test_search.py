@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 
 from service.storage import (
@@ -146,6 +148,14 @@ def test_an_index_is_in_the_file_from_some_documents_on_and_answers_stay_the_sam
     assert answers() == small
     assert isinstance(store, SQLiteStore)
     assert list(store.check()) == []
+
+
+def test_a_search_in_memory_leaves_the_connection_read_only(store: Store) -> None:
+    number = stored(store, ROWS)
+    with store.reading() as reader:
+        assert len(reader.search(number).full_text("cat", 9).rows) == 3
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            reader._connection.execute("DELETE FROM documents")
 
 
 def test_equal_is_looked_up_in_an_index(store: Store) -> None:
