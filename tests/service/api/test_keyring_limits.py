@@ -25,6 +25,7 @@ KEYS: dict[str, dict[str, Any]] = {
     "b": {"collections": "", "filter": OTHERS},
     "small": {"collections": "small-,tiny-", "documents": 3},
     "short": {"collections": "short-", "bytes": 400},
+    "part": {"collections": "shared", "filter": TENANT, "documents": 2},
     "rated": {"collections": "", "requests_per_minute": 3},
     "expired": {"collections": "", "expires": "2020-01-01T01:00:00+01:00"},
     "lasting": {"collections": "", "expires": "9999-12-31T23:59:59Z"},
@@ -176,6 +177,21 @@ def test_a_quota_of_documents_counts_all_collections_of_the_key(client: httpx.Cl
     deleted = client.post("/v1/collections/small-a/documents/delete", json={"ids": ["4"]}, headers=as_("small"))
     assert deleted.json() == {"deleted": 1}
     assert write(client, "small", "small-a", "1").status_code == 200
+
+
+def test_a_quota_counts_the_documents_that_pass_the_filter(client: httpx.Client) -> None:
+    write(client, "b", "shared", "1", "2", "3", tenant="b")
+    assert write(client, "part", "shared", "4", "5").status_code == 200
+    assert code(write(client, "part", "shared", "6")) == (429, "quota_exceeded")
+
+
+def test_a_quota_of_bytes_holds_for_a_new_value_and_a_patch(client: httpx.Client) -> None:
+    path = "/v1/collections/short-c/documents/a"
+    body = {"key_vector": [1, 2], "value": "x" * 350}
+    assert client.put(path, json=body, headers=as_("short")).status_code == 201
+    for method in ("PUT", "PATCH"):
+        refused = client.request(method, path, json=body | {"value": "x" * 400}, headers=as_("short"))
+        assert code(refused) == (429, "quota_exceeded")
 
 
 def test_an_upload_ends_before_the_batch_that_exceeds_a_quota(client: httpx.Client) -> None:

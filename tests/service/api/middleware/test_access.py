@@ -72,6 +72,11 @@ def test_without_a_known_key_only_the_open_places_answer(keyed, headers):
         assert client.get("/openapi.json").status_code == 200
 
 
+def test_a_refusal_comes_before_the_body_is_read(keyed):
+    with keyed.client() as client:
+        assert client.put("/v1/collections/a", content=b"not json").status_code == 401
+
+
 @pytest.mark.parametrize(("level", "status"), [("read", 403), ("write", 201)])
 def test_anonymous_callers_have_the_configured_permission(tmp_path, level, status):
     with RunningService(data_dir=tmp_path, encoder="none", allow_anonymous=level) as running:

@@ -112,6 +112,8 @@ def test_a_star_is_any_origin(tmp_path):
             assert preflight(client, origin, "PUT").headers[ALLOW] == "*"
             assert client.get("/v1", headers={"origin": origin}).headers[ALLOW] == "*"
         assert ALLOW not in client.get("/v1").headers
+        refused = client.get("/v1", headers={"origin": LISTED, "host": "evil.example"})
+        assert (refused.status_code, refused.json()["code"]) == (403, "host_refused")
         assert preflight(client, OTHER, access_control_request_private_network="true").status_code == 400
 
 
