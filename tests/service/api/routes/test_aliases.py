@@ -127,6 +127,15 @@ def test_a_name_has_one_meaning(client: httpx.Client) -> None:
     assert aliases(client) == {"current": "docs-1"}
 
 
+def test_the_aliases_of_a_deleted_collection_go_with_it(client: httpx.Client) -> None:
+    for alias, collection in (("a", "docs-1"), ("b", "docs-1"), ("c", "docs-2")):
+        put(client, alias, collection)
+    assert client.delete("/v1/collections/docs-1").status_code == 204
+    assert aliases(client) == {"c": "docs-2"}
+    assert client.put("/v1/collections/docs-1", json={}).status_code == 201
+    assert client.get("/v1/collections/a").status_code == 404
+
+
 def test_a_repeated_write_is_answered_as_it_was(client: httpx.Client) -> None:
     def repeated(method: str, key: str, **body: Any) -> httpx.Response:
         headers = {"Idempotency-Key": f"aliases-{key}"}
@@ -191,6 +200,21 @@ def test_an_alias_stands_for_the_collection_in_every_path(client: httpx.Client, 
     assert answers[0] == answers[1]
 
 
+def test_answers_name_the_collection_behind_the_alias(client: httpx.Client) -> None:
+    put(client, "current", "docs-1")
+    for call, body in (
+        ("attend", {"query": [1, 2]}),
+        ("attend", {"queries": [[1, 2], [2, 1]]}),
+        ("sweep", {"query": [1, 2], "temperatures": [1]}),
+        ("calibrate", {"questions": QUESTIONS}),
+    ):
+        assert client.post(f"/v1/collections/current/{call}", json=body).json()["collection"] == "docs-1"
+        assert "collection" not in client.post(f"/v1/collections/docs-1/{call}", json=body).json()
+    with client.stream("POST", "/v1/collections/current/attend", json={"query": [1, 2], "stream": True}) as stream:
+        data = [json.loads(line.removeprefix("data: ")) for line in stream.iter_lines() if line.startswith("data: ")]
+    assert {answer["collection"] for answer in data} == {"docs-1"}
+
+
 def test_an_upload_goes_to_one_collection_where_the_alias_moves_meanwhile(client: httpx.Client) -> None:
     put(client, "current", "docs-1")
     begun, moved = threading.Event(), threading.Event()
@@ -247,6 +271,25 @@ def test_answers_while_an_alias_moves_are_of_one_collection(service: RunningServ
         asker.join()
     assert failures == []
     assert answers[0] > 20
+
+
+def test_a_name_that_many_callers_want_goes_to_one(service: RunningService, client: httpx.Client) -> None:
+    barrier, statuses = threading.Barrier(6), list[tuple[str, int]]()
+
+    def take(kind: str) -> None:
+        with service.client(headers=as_("all")) as other:
+            barrier.wait()
+            body = {"collection": "docs-1"} if kind == "aliases" else {}
+            statuses.append((kind, other.put(f"/v1/{kind}/wanted", json=body).status_code))
+
+    threads = [threading.Thread(target=take, args=(kind,)) for kind in ("aliases", "collections") * 3]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (won,) = (kind for kind, status in statuses if status == 201)
+    lost = "aliases" if won == "collections" else "collections"
+    assert sorted(statuses) == sorted([(won, 201), (won, 200), (won, 200), *[(lost, 409)] * 3])
 
 
 def test_a_key_for_some_collections_reaches_them_by_any_alias(client: httpx.Client) -> None:
@@ -339,3 +382,14 @@ def test_the_access_log_names_the_collection_behind_the_alias(
         ("put_alias", "current", "docs-2", "done"),
         ("delete_alias", "current", "docs-2", "done"),
     ]
+
+
+def test_aliases_outlast_a_restart(tmp_path: Path) -> None:
+    for restart in range(2):
+        with RunningService(data_dir=tmp_path, encoder="none") as running, running.client() as client:
+            running.wait_until_ready()
+            if not restart:
+                client.put("/v1/collections/docs-1", json={})
+                put(client, "current", "docs-1")
+            assert aliases(client) == {"current": "docs-1"}
+            assert client.get("/v1/collections/current").json()["name"] == "docs-1"
