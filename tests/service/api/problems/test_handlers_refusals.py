@@ -96,6 +96,7 @@ ATTEND = [
     ({"bias": [{"filter": when("<", "2026-13-01"), "addend": 1}]}, "/bias/0/filter/value/datetime"),
     # Diversity.
     ({"diversity": 1.1}, "/diversity"),
+    ({"diversity": 0.1, "top_p": 0.5}, "/diversity"),
     ({"diversity": 0.1, "top_k": 2000}, "/top_k"),
     # Groups.
     ({"group_by": {"groups": 3}}, "/group_by/field"),

@@ -48,3 +48,13 @@ def test_text_is_found_by_meaning_and_nonsense_is_not_answered(client, collectio
     nothing = client.post(f"{path}/attend", json={"query": "quarterly tax filing in Peru"}).json()
     assert nothing["evidence"]["verdict"] == "none"
     assert nothing["evidence"]["null_weight"] > 0.5
+
+
+def test_coverage_is_returned_on_request(client, collection):
+    path = collection([{"id": f"{i}", "key_vector": [1, i], "metadata": {"i": i}} for i in range(9)], encoder=None)
+    few = {"field": "metadata.i", "operator": "<", "value": 6}
+    body = {"queries": [[1, 1], [1, 2]], "filter": few}
+    for answer in client.post(f"{path}/attend", json=body | {"allow_missing": True}).json()["results"]:
+        assert answer["coverage"] == {"documents": 9, "total": 9, "max_missing_weight": 0.0}
+        assert answer["documents"] == 6
+    assert all("coverage" not in answer for answer in client.post(f"{path}/attend", json=body).json()["results"])

@@ -43,6 +43,17 @@ def test_texts_of_a_sum_are_encoded_and_compared(client, collection):
     assert flaw(client, f"{path}/attend", query=[{"text": "cats", "weight": -1}], full_text=1)[0] == "/full_text"
 
 
+def test_near_copies_share_a_place(client, collection):
+    keys = {"a": [1, 0], "b": [1, 0.1], "c": [0.7, 0.7]}
+    path = collection([{"id": name, "key_vector": key} for name, key in keys.items()], encoder=None)
+    asked = {"query": [1, 0], "temperature": 0.5, "null": 0.3, "top_k": 3}
+    plain = {match["id"]: match["weight"] for match in attend(client, path, **asked)["matches"]}
+    first, second = attend(client, path, **asked, diversity=0.01)["matches"]
+    assert (first["id"], first["stands_for"]) == ("a", [{"id": "b", "weight": plain["b"]}])
+    assert abs(first["weight"] - plain["a"] - plain["b"]) < 1e-12
+    assert (second["id"], "stands_for" in second) == ("c", False)
+
+
 def test_a_calibration_is_of_plain_questions(stocked):
     path = "/v1/collections/vectors"
     queries = [[1, 0], [{"vector": [1, 0]}]]

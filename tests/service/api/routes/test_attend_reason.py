@@ -97,6 +97,14 @@ def test_a_question_of_unknown_words_rests_on_little(client, collection):
     client.put(f"{path}/documents/b", json={"key": "pets that purr"})
     twins = client.post(f"{path}/attend", json={"query": "喵?!", "null": False}).json()
     assert (twins["evidence"]["verdict"], twins["evidence"]["alike"]) == ("several", False)
+    asked, sent = {"query": "pets", "null": False}, [{"key": "pets that purr"}] * 2
+    alike = [
+        client.post(f"{path}/attend", json=asked).json(),
+        client.post("/v1/compare", json=asked | {"rows": sent}).json()["attention"],
+        *client.post(f"{path}/sweep", json=asked | {"temperatures": [0.1]}).json()["temperatures"],
+    ]
+    assert [(answer["evidence"]["verdict"], answer["evidence"]["alike"]) for answer in alike] == [("several", True)] * 3
+    assert alike[0]["reason"].startswith("Several documents that say nearly the same share the weight: ")
 
 
 def test_labels_give_a_probability_where_they_hold(client, shelf):

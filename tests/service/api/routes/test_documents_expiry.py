@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 
+NDJSON = {"content-type": "application/x-ndjson"}
 PAST, FUTURE = "2001-01-01T00:00:00Z", "2126-11-26T12:00:00Z"
 
 
@@ -60,6 +62,7 @@ def test_an_instant_of_expiry_is_returned_with_its_document(memory):
     ("sent", "answered"),
     [
         ("2126-11-26t14:00:00.25+02:00", "2126-11-26T12:00:00.250000Z"),
+        ("2126-12-31T23:59:60Z", "2127-01-01T00:00:00Z"),
         (4951636800.5, "2126-11-29T14:40:00.500000Z"),
         ("9999-12-31T23:59:59.9999999Z", "9999-12-31T23:59:59.999999Z"),
         (None, None),
@@ -96,3 +99,13 @@ def test_a_collection_gives_new_documents_an_expiry(memory):
     memory.patch("/v1/collections/memory", json={"expire_after": None})
     put(memory)
     assert expires(memory) is None
+
+
+@pytest.mark.parametrize(("duration", "seconds"), [("30d", 30 * 86_400), ("1.5h", 5400)])
+def test_a_duration_counts_from_the_arrival_of_a_document_or_line(memory, duration, seconds):
+    before, line = datetime.now(UTC).replace(microsecond=0), {"id": "x", "key_vector": [1, 0], "expires": duration}
+    uploaded = {"json": {"documents": [line]}}, {"content": json.dumps(line), "headers": NDJSON}
+    for body in uploaded:
+        assert memory.post("/v1/collections/memory/documents", **body).status_code == 200
+        lives = datetime.fromisoformat(expires(memory) or "") - timedelta(seconds=seconds)
+        assert before <= lives <= datetime.now(UTC)

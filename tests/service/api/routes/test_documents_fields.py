@@ -48,3 +48,12 @@ def test_cursors_lead_through_the_values_of_each_field(client, path):
             assert list(fields) == [name]
             seen, cursor = seen + fields[name]["values"], fields[name]["next_cursor"]
         assert seen == facts(client, path, fields=[name], values=True)["fields"][name]["values"]
+
+
+@pytest.mark.parametrize("value", [2**64 - 1, -1e300, -0.0, 9007199254740993, "é猫\x01"])
+def test_any_value_comes_back_and_can_be_gone_on_from(client, collection, value):
+    path = collection([{"id": "a", "key_vector": [1, 0], "metadata": {"x": [value, "😺"]}}], encoder=None)
+    first = facts(client, path, values=True, limit=1)["fields"]["metadata.x"]
+    assert (first["values"], first["min"]) == ([{"value": value, "count": 1}], value)
+    then = facts(client, path, values=True, cursor=first["next_cursor"])["fields"]["metadata.x"]
+    assert (then["values"], then["next_cursor"]) == ([{"value": "😺", "count": 1}], None)
