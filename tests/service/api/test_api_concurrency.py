@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import numpy as np
@@ -60,3 +61,24 @@ def test_an_answer_never_shows_half_a_write(service, client, collection):
             values = {match["value"] for match in answer["matches"]}
             assert len(values) == 1
             np.testing.assert_allclose(answer["output"], [values.pop()], rtol=1e-6)
+
+
+def test_each_document_is_written_by_one_of_many_skipping_callers(service, client, collection):
+    path, ids = collection(encoder=None), [f"d{i:02}" for i in range(60)]
+
+    def fill(writer: int) -> list[tuple[str, int]]:
+        turned, written = ids[writer * 15 :] + ids[: writer * 15], []
+        with service.client() as own_client:
+            for start in range(0, len(ids), 20):
+                batch = [{"id": row, "key_vector": vector(writer), "value": writer} for row in turned[start:][:30]]
+                answer = own_client.post(f"{path}/documents", json={"documents": batch, "mode": "skip"}).json()
+                new = {document["id"] for document in batch} - set(answer["skipped"])
+                assert answer["upserted"] == len(new)
+                written += [(identity, writer) for identity in new]
+        return written
+
+    with ThreadPoolExecutor(4) as threads:
+        written = [pair for pairs in threads.map(fill, range(4)) for pair in pairs]
+    stored = client.post(f"{path}/documents/query", json={"limit": 100}).json()["documents"]
+    assert sorted(written) == [(document["id"], document["value"]) for document in stored]
+    assert len(stored) == len(ids)

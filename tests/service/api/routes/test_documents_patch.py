@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.service.api.routes.test_documents_long_texts import ask, write
@@ -99,6 +101,16 @@ def test_a_vector_that_is_sent_is_kept_and_null_makes_it_anew(client, document):
     assert read(client, document)["key_vector"] == [1.0] * 384
     client.patch(document, json={"key_vector": None})
     assert read(client, document)["key_vector"] == pytest.approx(before["key_vector"], abs=1e-6)
+
+
+def test_patches_at_once_are_all_kept(service, client, document):
+    def patch(i):
+        with service.client() as own_client:
+            return own_client.patch(document, json={"metadata": {f"field{i}": i}}).status_code
+
+    with ThreadPoolExecutor(6) as threads:
+        assert set(threads.map(patch, range(6))) == {200}
+    assert {f"field{i}" for i in range(6)} <= read(client, document)["metadata"].keys()
 
 
 def test_a_patch_that_keeps_a_split_text_keeps_its_output(client, collection):
