@@ -69,6 +69,37 @@ def test_feedback_is_listed_in_pages_and_deleted(client, path):
     assert listed(client, path) == {"feedback": [], "next_cursor": None, "count": 0}
 
 
+def test_pages_go_on_after_a_damaged_record(client, path, service):
+    give(client, path, [{"query": [1.0] * D, "id": f"{i}", "right": True} for i in range(4)])
+    first = listed(client, path)["feedback"][0]["number"]
+    with service.app.state.parts.catalogue.store.writing() as writer:
+        writer._connection.execute("UPDATE feedback SET document = 'x' WHERE id = ?", (first,))
+    page = listed(client, path, limit=2)
+    rest = listed(client, path, limit=3, cursor=page["next_cursor"])
+    assert [record["id"] for record in page["feedback"] + rest["feedback"]] == ["1", "2", "3"]
+    assert (page["count"], rest["next_cursor"]) == (4, None)
+
+
+def test_a_default_filter_of_recent_documents_has_its_instant(client, path):
+    """The service asks the question with the collection's defaults, at the time of the request."""
+    old = {"field": "metadata.at", "operator": "<", "value": {"datetime": "now-7d"}}
+    assert client.patch(path, json={"defaults": {"filter": old}}).status_code == 200
+    client.patch(f"{path}/documents/7", json={"metadata": {"at": "2001-01-01"}})
+    assert give(client, path, [{"query": [1.0] * D, "id": "7", "right": True}]).json() == {"kept": 1, "left_out": []}
+    assert listed(client, path)["feedback"][0]["observed"]["first"] == "7"
+
+
+def test_a_repeated_request_is_kept_and_deleted_once(client, path):
+    said = [{"query": [1.0] * D, "id": None, "right": True}]
+    for _ in range(2):
+        kept = give(client, path, said, headers={"Idempotency-Key": "fed back"})
+        assert kept.json() == {"kept": 1, "left_out": []}
+    assert listed(client, path)["count"] == 1
+    for _ in range(2):
+        deleted = client.post(f"{path}/feedback/delete", json={"all": True}, headers={"Idempotency-Key": "gone"})
+        assert deleted.json() == {"deleted": 1}
+
+
 def test_judgements_of_missing_documents_are_left_out_and_named(client, path):
     said = [{"query": [1.0] * D, "id": identity, "right": True} for identity in ("gone", "3", "lost")]
     answer = give(client, path, said).json()
