@@ -15,6 +15,7 @@ import pytest
 
 from service.retrieval.collections import sealed
 from service.storage import SQLiteStore
+from service.storage.sqlite import vector_rows
 from tests.service.retrieval.sealing import (
     BLOCK,
     documents,
@@ -113,6 +114,21 @@ def test_a_flipped_byte_is_in_no_answer_and_the_file_is_made_anew(tmp_path, tmp_
             said(tmp_path)
         assert not path.exists(), name
         assert len(files(tmp_path)) == len(rest) + 1
+
+
+def test_rows_of_a_file_that_is_whole_are_not_looked_at_one_by_one(tmp_path, monkeypatch):
+    looked_at, real = [], vector_rows.checksums
+
+    def counted(connection, first, last):
+        rows = real(connection, first, last)
+        looked_at.append(len(rows[0]))
+        return rows
+
+    written(tmp_path, documents(0, 400, keys=3))
+    monkeypatch.setattr(vector_rows, "checksums", counted)
+    with opened(tmp_path) as made:
+        # Up to 50 behind each file, where the last document of it may go on; and what is in no file.
+        assert sum(looked_at) < len(files(tmp_path)) * 51 + BLOCK < made.collection("c").keys
 
 
 def test_a_file_that_is_there_twice_and_others_between_are_no_matter(tmp_path, tmp_path_factory):

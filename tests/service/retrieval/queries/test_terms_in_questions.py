@@ -87,6 +87,21 @@ def test_a_certificate_of_a_scan_with_addends_holds(scanned: Collection, tempera
         assert result.log_partition == pytest.approx(peak + np.log(total), abs=1e-2)
 
 
+def test_requests_share_a_soft_filter_until_its_instant_passes_a_date(few: Collection) -> None:
+    hour = 3_600_000_000
+    recent = {"filter": {"field": "metadata.at", "operator": ">=", "value": {"datetime": "now-1h"}}, "addend": 1}
+    dates = [(str(i), {"at": f"1970-01-01T0{i}:00Z"}) for i in (1, 3)]
+    few.write([DocumentRecord(name, None, None, keys(1), metadata=metadata) for name, metadata in dates])
+    biases = []
+    for now in (3 * hour, 4 * hour, 4 * hour + 1, 9 * hour):
+        with few.snapshot() as snapshot:
+            (added,) = build_terms([np.ones(WIDTH)], None, recent, now=now)(snapshot)
+            assert added is not None
+            biases.append(added.bias)
+    assert biases[0] is biases[1]
+    assert biases[1] is not biases[2] is biases[3]
+
+
 def test_at_temperature_0_ties_share_by_their_addends(create: Any) -> None:
     tied = [DocumentRecord(str(i), None, i, np.ones((1, 2), np.float32), metadata={"stars": i}) for i in range(4)]
     worse = DocumentRecord("worse", None, 0, np.zeros((1, 2), np.float32), metadata={"stars": 100})
