@@ -166,6 +166,25 @@ def save_one_sided_cross_encoder(directory: Path, strategy: str) -> Path:
     return directory
 
 
+def library_vectors(
+    directory: Path | str, texts: Sequence[str], purpose: str = "document", *, precision: str = "float32"
+) -> np.ndarray[Any, Any]:
+    """Return the vectors that sentence-transformers computes of texts, each alone; [n, d].
+
+    Args:
+        directory: the folder of a model.
+        texts: n texts.
+        purpose: `query` or `document`.
+        precision: the type in which it computes, as torch calls it.
+    """
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(directory), device="cpu", local_files_only=True).to(getattr(torch, precision))
+    encode = model.encode_query if purpose == "query" else model.encode_document
+    return np.stack([encode(text, show_progress_bar=False) for text in texts])
+
+
 def edit_json(path: Path, fields: Mapping[str, Any]) -> None:
     """Set fields of a JSON object in a file."""
     path.write_text(json.dumps(json.loads(path.read_text()) | fields))

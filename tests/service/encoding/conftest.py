@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import pytest
 
 from service.encoding.encoder import Encoder
 from service.encoding.registry import load_encoder
+from service.encoding.remote import provider
 from tests.checkpoints import link_default_model, save_sentence_encoder, save_static, save_transformer
+from tests.service.encoding.remote.provider import Reply, StubProvider
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +71,23 @@ def static_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path
         return directory
 
     return make
+
+
+@pytest.fixture
+def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StubProvider]:
+    """A provider that recovers quickly: encoders pause briefly before they call it again."""
+    monkeypatch.setattr(provider, "FIRST_PAUSE_SECONDS", 0.01)
+    with StubProvider().running() as stub:
+        yield stub
+
+
+@pytest.fixture
+def door(stub: StubProvider) -> Iterator[threading.Event]:
+    """A door that holds every call at the provider until it is opened."""
+    door = threading.Event()
+    stub.behaviour = lambda call: None if door.wait(60) else Reply(500)
+    yield door
+    door.set()
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,6 +9,7 @@ from service.encoding.encoder import token_batches
 from service.encoding.errors import InvalidText
 from service.encoding.registry import default_checkpoint, load_encoder
 from tests.bfloat16 import FLOAT32_BY_TILES
+from tests.checkpoints import library_vectors
 from tests.thorough import examples, thorough
 
 MIXED = [
@@ -31,24 +30,11 @@ MIXED = [
 ]
 
 
-@pytest.fixture(scope="module")
-def reference():
-    from sentence_transformers import SentenceTransformer
-
-    return SentenceTransformer(str(default_checkpoint()), device="cpu", local_files_only=True)
-
-
-def test_the_model_is_described(encoder):
-    assert (encoder.name, encoder.runs_on) == ("all-MiniLM-L6-v2", "attention/transformer")
-    assert (encoder.dimension, encoder.precision, encoder.max_tokens) == (384, "float32", 256)
-    assert encoder.created > 1_600_000_000
-
-
 @pytest.mark.parametrize("purpose", [thorough("query"), "document"])
-def test_vectors_are_those_of_sentence_transformers(encoder, reference, purpose):
+def test_vectors_are_those_of_sentence_transformers(encoder, purpose):
     vectors = encoder.encode(MIXED, purpose).vectors
     assert vectors.dtype == np.float32
-    expected = np.stack([reference.encode(text, show_progress_bar=False) for text in MIXED])
+    expected = library_vectors(default_checkpoint(), MIXED)
     np.testing.assert_allclose(vectors, expected, rtol=0, atol=5e-6 if FLOAT32_BY_TILES else 1e-6)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
 
@@ -73,26 +59,15 @@ def test_every_unicode_text_has_an_answer(encoder, text):
 
 
 def test_counts_are_of_the_whole_text(encoder):
-    encoded = encoder.encode(["", "hello", "word " * 254, "word " * 255, "word " * 700], "document")
-    np.testing.assert_array_equal(encoded.token_counts, [2, 3, 256, 257, 702])
+    encoded = encoder.encode(["", "😺 cat 😺", "word " * 254, "word " * 255, "word " * 300 + "😺"], "document")
+    np.testing.assert_array_equal(encoded.token_counts, [2, 5, 256, 257, 303])
     np.testing.assert_array_equal(encoded.truncated, [False, False, False, True, True])
-    np.testing.assert_array_equal(encoded.unknown_tokens, 0)
+    np.testing.assert_array_equal(encoded.unknown_tokens, [0, 2, 0, 0, 1])
 
 
-def test_unknown_tokens_are_counted_beyond_the_truncation_too(encoder):
-    encoded = encoder.encode(["猫", "😺 cat 😺", "cat", "word " * 300 + "😺"], "document")
-    np.testing.assert_array_equal(encoded.unknown_tokens, [1, 2, 0, 1])
-
-
-def test_text_beyond_the_truncation_does_not_count(encoder):
-    vectors = encoder.encode(["word " * 254, "word " * 254 + "something else"], "document").vectors
-    assert np.abs(vectors[0] - vectors[1]).max() <= 1e-6
-
-
-def test_a_megabyte_of_one_word_does_not_take_long(encoder):
-    start = time.perf_counter()
+def test_a_megabyte_of_one_word_is_read_in_linear_time(encoder):
+    """It takes 1.5 seconds; in quadratic time, the test would not end."""
     encoded = encoder.encode(["a" * 1_000_000, "ab " * 333_333], "document")
-    assert time.perf_counter() - start < 60  # about 1.5 s on two quiet cores, more on busy ones
     np.testing.assert_array_equal(encoded.token_counts, [3, 333_335])
     np.testing.assert_array_equal(encoded.truncated, [False, True])
     np.testing.assert_array_equal(encoded.unknown_tokens, [1, 0])
@@ -117,13 +92,6 @@ def test_an_empty_list_gives_no_vectors(encoder):
     encoded = encoder.encode([], "query")
     assert encoded.vectors.shape == (0, 384)
     assert encoded.token_counts.shape == encoded.truncated.shape == encoded.unknown_tokens.shape == (0,)
-
-
-def test_a_question_is_nearer_to_its_answer_than_to_another_text(encoder):
-    questions = encoder.encode(["how do I make a temporary directory", "smiling cat"], "query").vectors
-    texts = encoder.encode(["create a temporary folder", "grinning cat face"], "document").vectors
-    similarity = questions @ texts.T
-    assert (similarity.argmax(axis=1) == [0, 1]).all()
 
 
 @given(st.lists(st.integers(0, 256), max_size=200), st.integers(1, 1000))

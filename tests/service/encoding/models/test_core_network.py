@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
@@ -11,15 +9,10 @@ from attention.transformer import compiled
 from service.encoding.errors import ModelUnusable
 from service.encoding.registry import load_encoder
 from tests.bfloat16 import needs_bfloat16
+from tests.checkpoints import library_vectors
 from tests.thorough import thorough
 
 TEXTS = ["Straße, a RED house", "", "word " * 300, "猫 😺"]
-
-
-def rewrite(file, **fields):
-    content = json.loads(file.read_bytes())
-    file.unlink()
-    file.write_text(json.dumps(content | fields))
 
 
 @needs_bfloat16
@@ -50,34 +43,18 @@ def test_bfloat16_without_the_kernels_is_refused_with_advice(random_model):
         thorough("1_Pooling/config.json", {"pooling_mode": "mean_sqrt_len_tokens"}),
     ],
 )
-def test_a_model_that_the_core_would_read_differently_is_left_to_the_library(random_model, file, fields):
-    from sentence_transformers import SentenceTransformer
-
+def test_a_model_that_the_core_would_read_differently_is_left_to_the_library(random_model, change, file, fields):
     directory = random_model("BertConfig")
     assert load_encoder(str(directory)).runs_on == "attention/transformer"
-    rewrite(directory / file, **fields)
+    change(directory / file, **fields)
     loaded = load_encoder(str(directory))
     assert loaded.runs_on == "sentence-transformers with attention"
-    reference = SentenceTransformer(str(directory), device="cpu", local_files_only=True)
     encoded = loaded.encode(TEXTS, "document").vectors
-    np.testing.assert_allclose(encoded, reference.encode(TEXTS, show_progress_bar=False), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(encoded, library_vectors(directory, TEXTS), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("config", ["BertConfig", "XLMRobertaConfig", "DistilBertConfig"])
-def test_the_bert_family_is_computed_by_the_core(random_model, config):
-    from sentence_transformers import SentenceTransformer
-
-    own_names = {"dim": 32, "hidden_dim": 64, "n_layers": 2, "n_heads": 4} if config == "DistilBertConfig" else {}
-    directory = random_model(config, pad_token_id=0, **own_names)
-    loaded = load_encoder(str(directory))
-    assert loaded.runs_on == "attention/transformer"
-    reference = SentenceTransformer(str(directory), device="cpu", local_files_only=True)
-    expected = np.stack([reference.encode(text, show_progress_bar=False) for text in TEXTS])
-    np.testing.assert_allclose(loaded.encode(TEXTS, "document").vectors, expected, rtol=0, atol=1e-5)
-
-
-def test_another_limit_is_kept(model_copy, encoder):
-    rewrite(model_copy / "sentence_bert_config.json", max_seq_length=5)
+def test_another_limit_is_kept(model_copy, encoder, change):
+    change(model_copy / "sentence_bert_config.json", max_seq_length=5)
     loaded = load_encoder(str(model_copy))
     assert (loaded.max_tokens, loaded.runs_on) == (5, "attention/transformer")
     encoded = loaded.encode(["one two three four five six"], "document")

@@ -10,19 +10,11 @@ import pytest
 
 from service.encoding.errors import ModelUnusable
 from service.encoding.registry import load_encoder
+from tests.checkpoints import library_vectors
 from tests.thorough import thorough
 
 TEXTS = ["Straße, a RED house", "", "word " * 300, "猫 😺", "a small house"]
 WIDTH = 32
-
-
-def as_the_library(directory, purpose):
-    """The vectors that sentence-transformers gives of TEXTS, each alone."""
-    from sentence_transformers import SentenceTransformer
-
-    model = SentenceTransformer(str(directory), device="cpu", local_files_only=True)
-    encode = model.encode_query if purpose == "query" else model.encode_document
-    return np.stack([encode(text, show_progress_bar=False) for text in TEXTS])
 
 
 @pytest.fixture
@@ -50,7 +42,7 @@ def test_a_saved_truncation_is_kept(model, config, runs_on, normalise, purpose):
     directory = model(config, normalise=normalise, truncate_dim=13)
     encoder = load_encoder(str(directory))
     assert (encoder.dimension, encoder.runs_on) == (13, runs_on)
-    encoded, expected = encoder.encode(TEXTS, purpose).vectors, as_the_library(directory, purpose)
+    encoded, expected = encoder.encode(TEXTS, purpose).vectors, library_vectors(directory, TEXTS, purpose)
     assert expected.shape == (5, 13)
     np.testing.assert_allclose(encoded, expected, rtol=0, atol=1e-5)
     # Nothing brings what is left to length one again.
@@ -62,7 +54,7 @@ def test_a_truncation_beyond_the_width_keeps_all(model, truncate_dim, dimension)
     directory = model("BertConfig", normalise=True, truncate_dim=truncate_dim)
     encoder = load_encoder(str(directory))
     assert encoder.dimension == dimension
-    expected = as_the_library(directory, "query")
+    expected = library_vectors(directory, TEXTS, "query")
     np.testing.assert_allclose(encoder.encode(TEXTS, "query").vectors, expected, rtol=0, atol=1e-5)
 
 
@@ -118,7 +110,7 @@ def test_arguments_of_the_transformer_are_left_to_the_library(random_model, chan
     assert encoder.runs_on == "sentence-transformers with attention"
     encoded = encoder.encode(TEXTS, "query")
     np.testing.assert_array_equal(encoded.truncated, [True, False, True, False, False])
-    np.testing.assert_allclose(encoded.vectors, as_the_library(directory, "query"), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(encoded.vectors, library_vectors(directory, TEXTS, "query"), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -146,5 +138,5 @@ def test_a_normalisation_of_something_else_is_left_to_the_library(model):
     (directory / "2_Normalize" / "config.json").write_text(json.dumps(config))
     encoder = load_encoder(str(directory))
     encoded = encoder.encode(TEXTS, "query").vectors
-    np.testing.assert_allclose(encoded, as_the_library(directory, "query"), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(encoded, library_vectors(directory, TEXTS, "query"), rtol=0, atol=1e-5)
     assert np.linalg.norm(encoded, axis=1).min() > 1.5

@@ -22,23 +22,6 @@ def splade(bare_model):
     return SparseEncoder(modules=[Transformer(bare, transformer_task="fill-mask"), SpladePooling("max")], device="cpu")
 
 
-def older_splade(bare_model):
-    from sentence_transformers import SparseEncoder
-    from sentence_transformers.sparse_encoder.modules import MLMTransformer, SpladePooling
-
-    bare = bare_model("BertConfig", auto="AutoModelForMaskedLM")
-    return SparseEncoder(modules=[MLMTransformer(bare), SpladePooling("max")], device="cpu")
-
-
-def sparse_autoencoder(bare_model):
-    from sentence_transformers import SparseEncoder
-    from sentence_transformers.sentence_transformer.modules import Pooling
-    from sentence_transformers.sparse_encoder.modules import SparseAutoEncoder, Transformer
-
-    modules = [Transformer(bare_model("BertConfig")), Pooling(WIDTH), SparseAutoEncoder(WIDTH, 2 * WIDTH, k=8)]
-    return SparseEncoder(modules=modules, device="cpu")
-
-
 def inference_free(bare_model):
     from sentence_transformers import SparseEncoder
     from sentence_transformers.sparse_encoder.modules import Router, SparseStaticEmbedding, SpladePooling, Transformer
@@ -65,8 +48,6 @@ def cross_encoder(bare_model):
 
 KINDS = {
     splade: "holds a sparse encoder",
-    older_splade: "holds a sparse encoder",
-    sparse_autoencoder: "holds a sparse encoder",
     inference_free: "holds a sparse encoder",
     late_interaction: "holds a late-interaction model",
     cross_encoder: "holds a cross-encoder",

@@ -12,6 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from service.encoding.errors import ModelUnusable
 from service.encoding.registry import load_encoder
+from service.encoding.texts import PURPOSES
+from tests.checkpoints import library_vectors
 from tests.thorough import thorough
 
 TEXTS = ["a red house", "", *("word " * n for n in (3, 17, 50, 80)), "猫 and dogs"]
@@ -30,15 +32,11 @@ def model(request, random_model):
 
 
 def test_vectors_are_the_librarys_on_the_cores_attention_where_that_can_be(model):
-    from sentence_transformers import SentenceTransformer
-
     directory, allows_attention = model
-    reference = SentenceTransformer(str(directory), device="cpu", local_files_only=True)
-    expected = np.stack([reference.encode(text, show_progress_bar=False) for text in TEXTS])
     encoder = load_encoder(str(directory))
     assert encoder.runs_on == "sentence-transformers" + " with attention" * allows_attention
     encoded = encoder.encode(TEXTS, "document")
-    np.testing.assert_allclose(encoded.vectors, expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(encoded.vectors, library_vectors(directory, TEXTS), rtol=0, atol=1e-5)
     np.testing.assert_array_equal(encoded.token_counts, [5, 2, 5, 19, 52, 82, 5])
     np.testing.assert_array_equal(encoded.truncated, [False] * 5 + [True, False])
     np.testing.assert_array_equal(encoded.unknown_tokens, [0] * 6 + [1])
@@ -83,7 +81,6 @@ def routed(query, document):
 
 
 def test_a_question_and_a_document_may_have_a_transformer_each(bare_model, saved):
-    from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Transformer
 
     transformers = (
@@ -92,9 +89,8 @@ def test_a_question_and_a_document_may_have_a_transformer_each(bare_model, saved
     )
     directory = saved(routed(*transformers))
     encoder = load_encoder(str(directory))
-    reference = SentenceTransformer(str(directory), device="cpu", local_files_only=True)
-    for purpose, encode in (("query", reference.encode_query), ("document", reference.encode_document)):
-        expected = np.stack([encode(text, show_progress_bar=False) for text in TEXTS])
+    for purpose in PURPOSES:
+        expected = library_vectors(directory, TEXTS, purpose)
         np.testing.assert_allclose(encoder.encode(TEXTS, purpose).vectors, expected, rtol=0, atol=1e-5)
 
 

@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 
 from service.encoding.errors import ModelUnusable
 from service.encoding.registry import load_encoder
+from service.encoding.texts import PURPOSES
 from tests.bfloat16 import FLOAT32_BY_TILES
-from tests.checkpoints import save_sentence_encoder, save_static, save_transformer
+from tests.checkpoints import library_vectors, save_sentence_encoder, save_static, save_transformer
 from tests.examples import Page
 from tests.thorough import thorough
 
@@ -117,14 +118,11 @@ def saved_as(tmp_path):
     "row", [row if row in FIRST else thorough(row) for row in LOCAL], ids=lambda row: f"{ROWS[row][0]}"
 )
 def test_a_model_runs_as_the_page_says_and_as_exactly(row, saved_as):
-    from sentence_transformers import SentenceTransformer
-
     directory = saved_as(row)
     encoder = load_encoder(str(directory))
-    assert encoder.kind == row.kind, ROWS[row]
-    reference = SentenceTransformer(str(directory), device="cpu", local_files_only=True)
-    for purpose, encode in (("query", reference.encode_query), ("document", reference.encode_document)):
-        expected = np.stack([encode(text, show_progress_bar=False) for text in TEXTS])
+    assert (encoder.kind, encoder.batched, encoder.notes) == (row.kind, True, []), ROWS[row]
+    for purpose in PURPOSES:
+        expected = library_vectors(directory, TEXTS, purpose)
         vectors = encoder.encode(TEXTS, purpose).vectors
         lengths = np.maximum(np.linalg.norm(expected, axis=1), 1e-12)
         errors = np.abs(vectors - expected).max(axis=1) / lengths

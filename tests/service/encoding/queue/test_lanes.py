@@ -3,41 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 
 import numpy as np
 import pytest
 
 from service.encoding import EncodingQueue, ProviderUnavailable, QueueOverfull, TextRefused
 from service.encoding.remote import RemoteSettings
-from service.encoding.remote import provider as provider_module
 from service.encoding.remote.encoder import RemoteEncoder
 from service.scheduling import CALLER
-from tests.service.encoding.remote.provider import Reply, StubProvider, vector_of
-
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch):
-    monkeypatch.setattr(provider_module, "FIRST_PAUSE_SECONDS", 0.01)  # the pauses of a provider that recovers quickly
-
-
-@pytest.fixture
-def stub():
-    with StubProvider().running() as provider:
-        yield provider
-
-
-@pytest.fixture
-def door(stub):
-    """A door that holds every call at the provider until it is opened."""
-    door = threading.Event()
-    stub.behaviour = lambda call: None if door.wait(60) else Reply(500)
-    yield door
-    door.set()
+from tests.service.encoding.remote.provider import Reply, vector_of
 
 
 def run(stub, scenario, *, max_waiting=1000, **fields):
-    usual = {"name": "nomic", "url": stub.url, "model": "nomic-embed-text", "timeout_seconds": 20.0}
+    usual = {"name": "nomic", "url": stub.url, "model": "nomic-embed-text", "timeout_seconds": 60.0}
 
     async def lifetime():
         encoder = await asyncio.to_thread(ready_encoder, RemoteSettings(**(usual | fields)))
@@ -89,19 +67,6 @@ def test_several_batches_are_in_flight_and_each_keeps_the_limits(stub, door):
     assert max(len(call.body["input"]) for call in stub.calls) == 4
 
 
-def test_texts_of_several_callers_share_a_call(stub, door):
-    async def scenario(queue):
-        tasks = [ask(queue, ["first"])]
-        await until(lambda: stub.in_flight == 1)
-        tasks += [ask(queue, [f"text of {i}"], caller=f"caller {i}") for i in range(5)]
-        await asyncio.sleep(0)
-        door.set()
-        await asyncio.gather(*tasks)
-
-    run(stub, scenario, concurrency=1)
-    assert [len(call.body["input"]) for call in stub.calls] == [1, 5]
-
-
 def test_a_cancelled_call_leaves_the_queue_and_its_lane(stub, door):
     async def scenario(queue):
         task = ask(queue, ["first"])
@@ -125,56 +90,48 @@ def test_a_cancelled_call_leaves_the_queue_and_its_lane(stub, door):
 
 def test_a_batch_goes_on_while_one_of_its_callers_waits(stub, door):
     async def scenario(queue):
-        first = ask(queue, ["first"])
-        await until(lambda: stub.in_flight == 1)
         leaves, stays = ask(queue, ["of one who leaves"], caller="x"), ask(queue, ["of one who stays"], caller="y")
-        await asyncio.sleep(0)
+        await until(lambda: stub.in_flight == 1)
         leaves.cancel()
+        await asyncio.sleep(0)
         door.set()
-        await first
         return await stays
 
     encoded = run(stub, scenario, concurrency=1)
     np.testing.assert_array_equal(encoded.vectors[0], vector_of("of one who stays"))
+    assert [len(call.body["input"]) for call in stub.calls] == [2]
 
 
-def test_a_refused_text_fails_its_own_caller_only(stub, door):
+def refuse(stub, call):
+    return Reply(400, {"error": "too long"}) if "bad" in call.body["input"] else None
+
+
+def answer_invalid(stub, call):
+    answer = stub.answer(call)
+    for text, item in zip(call.body["input"], answer["data"], strict=True):
+        if text == "bad":
+            item["embedding"] = [1e39] * 48
+    return Reply(200, answer)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "error", "words"),
+    [(refuse, TextRefused, "'bad'"), (answer_invalid, ProviderUnavailable, "not finite")],
+)
+def test_a_bad_text_fails_its_own_caller_only(stub, door, behaviour, error, words):
     async def scenario(queue):
         first = ask(queue, ["first"])
         await until(lambda: stub.in_flight == 1)
-        good, bad = ask(queue, ["good", "also good"], caller="x"), ask(queue, ["fine", "bad"], caller="y")
+        good, bad = ask(queue, ["good", "also good"], caller="x"), ask(queue, ["bad"], caller="y")
         await asyncio.sleep(0)
-        stub.behaviour = lambda call: Reply(400, {"error": "too long"}) if "bad" in call.body["input"] else None
+        stub.behaviour = lambda call: behaviour(stub, call)
         door.set()
         return await asyncio.gather(first, good, bad, return_exceptions=True)
 
     _, good, bad = run(stub, scenario, concurrency=1)
     np.testing.assert_array_equal(good.vectors[1], vector_of("also good"))
-    assert isinstance(bad, TextRefused)
-    assert "'bad'" in str(bad)
-
-
-def test_an_invalid_vector_fails_its_own_caller_only(stub, door):
-    def behaviour(call):
-        answer = stub.answer(call)
-        for text, item in zip(call.body["input"], answer["data"], strict=True):
-            if text == "bad":
-                item["embedding"] = [1e39] * 48
-        return Reply(200, answer)
-
-    async def scenario(queue):
-        first = ask(queue, ["first"])
-        await until(lambda: stub.in_flight == 1)
-        good, bad = ask(queue, ["good"], caller="x"), ask(queue, ["bad"], caller="y")
-        await asyncio.sleep(0)
-        stub.behaviour = behaviour
-        door.set()
-        return await asyncio.gather(first, good, bad, return_exceptions=True)
-
-    _, good, bad = run(stub, scenario, concurrency=1)
-    np.testing.assert_array_equal(good.vectors[0], vector_of("good"))
-    assert isinstance(bad, ProviderUnavailable)
-    assert "not finite" in str(bad)
+    assert isinstance(bad, error)
+    assert words in str(bad)
 
 
 def test_callers_of_a_hanging_provider_fail_soon_and_the_queue_empties(stub, door):

@@ -34,13 +34,6 @@ def test_the_parts_are_the_whole_in_order(encoder):
     np.testing.assert_array_equal(np.concatenate([part.token_counts for part in parts]), expected.token_counts)
 
 
-def test_an_empty_list_yields_no_parts(encoder):
-    async def scenario(queue):
-        return [part async for part in encode_stream(queue, [], "document")]
-
-    assert run(encoder, scenario) == []
-
-
 def test_a_caller_that_leaves_gives_the_rest_up(encoder):
     async def scenario(queue):
         parts = encode_stream(queue, TEXTS, "document")

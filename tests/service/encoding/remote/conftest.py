@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,9 +14,11 @@ KEY = "sk-a-secret-that-nobody-may-read"
 
 
 @pytest.fixture
-def stub() -> Iterator[StubProvider]:
-    with StubProvider().running() as provider:
-        yield provider
+def nowhere() -> Iterator[str]:
+    """Yield a URL at which nobody listens, and nobody else can."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}/v1"
 
 
 @pytest.fixture
@@ -23,7 +26,7 @@ def encoder_at(stub: StubProvider) -> Callable[..., RemoteEncoder]:
     """Makes encoders of the stub, or of another URL."""
 
     def make(**fields: Any) -> RemoteEncoder:
-        usual: dict[str, Any] = {"name": "nomic", "url": stub.url, "model": "nomic-embed-text", "timeout_seconds": 20}
+        usual: dict[str, Any] = {"name": "nomic", "url": stub.url, "model": "nomic-embed-text", "timeout_seconds": 60}
         return RemoteEncoder(RemoteSettings(**(usual | fields)))
 
     return make

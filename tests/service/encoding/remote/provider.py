@@ -1,11 +1,10 @@
-"""A provider of embeddings in this process, which can fail in every way; and a proxy that damages connections."""
+"""A provider of embeddings in this process, which can fail in every way."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import json
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,11 +30,17 @@ def vector_of(text: str, width: int = WIDTH) -> np.ndarray[Any, np.dtype[np.floa
 
 @dataclass
 class Reply:
-    """What the provider sends: a body in JSON or bytes, or an exact width of vectors."""
+    """What the provider sends: a body in JSON or bytes. If it is cut, so many bytes of it, and the connection ends."""
 
     status: int = 200
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
+    cut: int | None = None
+
+
+DROPPED = Reply(0)
+"""No answer: the connection ends."""
+TOO_MANY = Reply(429, b"", {"Retry-After": "0"})
 
 
 @dataclass
@@ -72,13 +77,16 @@ class StubProvider:
                     reply = stub.reply(call) if self.path == "/v1/embeddings" else Reply(404, b"404 page not found")
                 finally:
                     stub._leave()
+                self.close_connection |= reply is DROPPED or reply.cut is not None
+                if reply is DROPPED:
+                    return
                 body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
                 with suppress(BrokenPipeError, ConnectionResetError):
                     self.send_response(reply.status)
                     for name, value in ({"Content-Length": str(len(body))} | JSON | reply.headers).items():
                         self.send_header(name, value)
                     self.end_headers()
-                    self.wfile.write(body)
+                    self.wfile.write(body[: reply.cut])
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -137,95 +145,3 @@ class StubProvider:
             self._server.shutdown()
             self._server.server_close()
             thread.join()
-
-
-Damage = Callable[[int], "Harm"]
-
-
-@dataclass(frozen=True)
-class Harm:
-    """What the proxy does to one connection.
-
-    Attributes:
-        drop: close the connection when the request has come.
-        delay: wait so many seconds before the answer is passed on.
-        status: answer this status in the provider's place, with `Retry-After: 0`.
-        cut: pass on only so many bytes of the answer, then close the connection.
-    """
-
-    drop: bool = False
-    delay: float = 0.0
-    status: int | None = None
-    cut: int | None = None
-
-
-NO_HARM = Harm()
-
-
-class FaultyProxy:
-    """A proxy in front of a provider; `damage` says what is done to each connection, by its number from 0.
-
-    Every connection carries one request.
-    """
-
-    def __init__(self, port: int, damage: Damage) -> None:
-        self.damage = damage
-        self.connections = 0
-        self._target = port
-        self._closing = threading.Event()
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        self.port = self._socket.getsockname()[1]
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
-
-    @contextmanager
-    def running(self) -> Iterator[FaultyProxy]:
-        threading.Thread(target=self._accept, daemon=True).start()
-        try:
-            yield self
-        finally:
-            self._closing.set()
-            self._socket.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._socket.accept()
-            except OSError:
-                return
-            harm = self.damage(self.connections)
-            self.connections += 1
-            threading.Thread(target=self._serve, args=(client, harm), daemon=True).start()
-
-    def _serve(self, client: socket.socket, harm: Harm) -> None:
-        with suppress(OSError), client:
-            request = _read_request(client)
-            if harm.drop:
-                return
-            if harm.status is not None:
-                head = (
-                    f"HTTP/1.1 {harm.status} Sorry\r\nRetry-After: 0\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-                )
-                client.sendall(head.encode())
-                return
-            with socket.create_connection(("127.0.0.1", self._target)) as provider:
-                provider.sendall(request.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1))
-                answer = b"".join(iter(lambda: provider.recv(65_536), b""))
-            self._closing.wait(harm.delay)
-            client.sendall(answer[: harm.cut])
-
-
-def _read_request(client: socket.socket) -> bytes:
-    content = b""
-    while b"\r\n\r\n" not in content:
-        content += client.recv(65_536)
-    head, _, body = content.partition(b"\r\n\r\n")
-    length = next(
-        int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
-    )
-    while len(body) < length:
-        body += client.recv(65_536)
-    lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"connection:")]
-    return b"\r\n".join(lines) + b"\r\n\r\n" + body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 import time
 from email.utils import formatdate
 
@@ -19,14 +20,9 @@ from service.encoding.remote.encoder import RemoteEncoder, load_remote, read_mea
 from service.encoding.tokens import Content
 from service.storage import SQLiteStore
 from tests.service.encoding.remote.conftest import KEY
-from tests.service.encoding.remote.provider import NO_HARM, WIDTH, FaultyProxy, Harm, Reply, StubProvider, vector_of
+from tests.service.encoding.remote.provider import DROPPED, TOO_MANY, WIDTH, Call, Reply, vector_of
 
 TEXTS = ["a relational database", "a cat asleep in the sun", "Wie geht es dir?"]
-
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch):
-    monkeypatch.setattr(provider_module, "FIRST_PAUSE_SECONDS", 0.01)  # the pauses of a provider that recovers quickly
 
 
 def once(stub, reply):
@@ -75,27 +71,16 @@ def test_each_purpose_has_its_prefix(stub, encoder_at):
     assert stub.texts == ["search_query: cats", "search_document: cats"]
 
 
-def test_the_configured_width_is_checked(stub, encoder_at):
+def test_the_width_is_the_configured_or_the_first_one(stub, encoder_at):
     encoder = encoder_at(dimensions=16)
     assert encoder.encode(TEXTS, "query").vectors.shape == (3, 16)
-    assert encoder.dimension == 16
-    assert stub.calls[0].body["dimensions"] == 16
-    stub.behaviour = lambda call: Reply(200, stub.answer(replace_dimensions(call, 24)))
-    with pytest.raises(ProviderUnavailable, match="width 24, wanted 16"):
-        encoder.encode(TEXTS, "query")
-
-
-def replace_dimensions(call, width):
-    call.body["dimensions"] = width
-    return call
-
-
-def test_a_provider_that_changes_its_width_is_refused(stub, encoder_at):
-    encoder = encoder_at()
-    encoder.encode(TEXTS, "query")
-    stub.width = 64
-    with pytest.raises(ProviderUnavailable, match=f"width 64, wanted {WIDTH}"):
-        encoder.encode(TEXTS, "query")
+    assert (encoder.dimension, stub.calls[0].body["dimensions"]) == (16, 16)
+    plain = encoder_at()
+    plain.encode(TEXTS, "query")
+    stub.behaviour = lambda call: Reply(200, stub.answer(Call(call.body | {"dimensions": 24}, {})))
+    for wanted, one in ((16, encoder), (WIDTH, plain)):
+        with pytest.raises(ProviderUnavailable, match=f"width 24, wanted {wanted}"):
+            one.encode(TEXTS, "query")
 
 
 def test_texts_are_cut_into_batches_by_count_and_by_tokens(stub, encoder_at):
@@ -111,17 +96,22 @@ def test_texts_are_cut_into_batches_by_count_and_by_tokens(stub, encoder_at):
 
 
 def test_concurrent_calls_stay_within_the_limit(stub, encoder_at):
-    stub.behaviour = lambda call: time.sleep(0.05)
+    three = threading.Barrier(3)
+
+    def wait_for_others(call):
+        three.wait(60)
+
+    stub.behaviour = wait_for_others
     encoder_at(batch_texts=1, concurrency=3).encode([f"text {i}" for i in range(12)], "document")
     assert stub.most_in_flight == 3
 
 
 def test_so_many_calls_start_within_a_minute(stub, encoder_at, monkeypatch):
     monkeypatch.setattr("service.encoding.remote.pace.MINUTE", 0.6)  # nobody waits for a real minute
+    began = time.monotonic()
     encoder_at(batch_texts=1, requests_per_minute=3).encode([f"text {i}" for i in range(8)], "document")
-    starts = [call.at for call in stub.calls]
-    assert len(starts) == 8
-    assert all(later - earlier > 0.5 for earlier, later in zip(starts, starts[3:], strict=False))
+    assert len(stub.calls) == 8
+    assert time.monotonic() - began > 1.1  # two calls have to wait for the third minute
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
@@ -132,34 +122,32 @@ def test_a_call_is_repeated_after_an_error_that_passes(stub, encoder_at, status)
     assert (encoder.counts.requests, encoder.counts.repeats, sum(encoder.counts.failures.values())) == (2, 1, 0)
 
 
-@pytest.mark.parametrize("form", ["seconds", "date"])
-def test_the_provider_says_when_to_try_again(stub, encoder_at, form):
-    value = "1" if form == "seconds" else formatdate(time.time() + 3, usegmt=True)
-    once(stub, Reply(429, {"error": {"message": "slow down"}}, {"Retry-After": value}))
+@pytest.mark.parametrize("value", [lambda: "1", lambda: formatdate(time.time() + 3, usegmt=True)], ids=["s", "date"])
+def test_the_provider_says_when_to_try_again(stub, encoder_at, value):
+    stub.behaviour = lambda call: Reply(429, b"", {"Retry-After": value()}) if len(stub.calls) == 1 else None
     encoder_at().encode(TEXTS, "query")
     assert stub.calls[1].at - stub.calls[0].at >= 0.9
 
 
-def test_the_log_says_once_that_a_provider_that_is_away_is_tried_again(stub, encoder_at):
-    with StubProvider().running() as gone:
-        url = gone.url
-    encoder = encoder_at(url=url, timeout_seconds=2)
+def test_the_log_says_once_that_a_provider_that_is_away_is_tried_again(nowhere, encoder_at):
+    encoder = encoder_at(url=nowhere, timeout_seconds=2)
     with capture_logs() as lines:
         for _ in range(2):
-            with pytest.raises(ProviderUnavailable, match="cannot be reached"):
+            with pytest.raises(ProviderUnavailable, match="cannot be reached") as refusal:
                 encoder.encode(TEXTS, "query")
     (line,) = lines
     assert (line["event"], line["encoder"], line["seconds"]) == ("provider fails, trying again", "nomic", 2)
     assert "cannot be reached" in line["reason"]
+    assert refusal.value.retry_after is None
 
 
 def test_the_log_says_it_again_after_a_success(stub, encoder_at):
-    harms = iter([Harm(status=503), NO_HARM, Harm(status=503), NO_HARM])
-    with FaultyProxy(stub.port, lambda number: next(harms)).running() as proxy:
-        encoder = encoder_at(url=proxy.url)
-        with capture_logs() as lines:
-            encoder.encode(TEXTS, "query")
-            encoder.encode(TEXTS, "query")
+    replies = iter([TOO_MANY, None, TOO_MANY, None])
+    stub.behaviour = lambda call: next(replies)
+    encoder = encoder_at()
+    with capture_logs() as lines:
+        encoder.encode(TEXTS, "query")
+        encoder.encode(TEXTS, "query")
     assert [line["event"] for line in lines] == ["provider fails, trying again"] * 2
 
 
@@ -175,30 +163,23 @@ def test_a_pause_that_is_too_long_is_passed_on_at_once(stub, encoder_at):
     assert encoder.counts.failures["rate limit"] == 2
 
 
-FORMS = {
-    "OpenAI": (401, {"error": {"message": "Incorrect API key", "type": "invalid_request_error", "code": None}}),
-    "Ollama": (404, {"error": 'model "nomic" not found, try pulling it first'}),
-    "TEI": (424, {"error": "unavailable", "error_type": "backend"}),
-    "FastAPI": (401, {"detail": "Not authenticated"}),
-    "FastAPI with flaws": (405, {"detail": [{"loc": ["body", "model"], "msg": "Field required", "type": "missing"}]}),
-    "older vLLM": (404, {"object": "error", "message": "The model `x` does not exist.", "code": 404}),
-}
-WORDS = {
-    "OpenAI": "401, 'Incorrect API key'",
-    "Ollama": "404, 'model \"nomic\" not found, try pulling it first'",
-    "TEI": "424, 'unavailable'",
-    "FastAPI": "401, 'Not authenticated'",
-    "FastAPI with flaws": "405, 'body.model: Field required'",
-    "older vLLM": "404, 'The model `x` does not exist.'",
-}
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_the_providers_message_reaches_the_caller_and_the_call_is_not_repeated(stub, encoder_at, form):
-    always(stub, Reply(*FORMS[form]))
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        pytest.param(401, {"error": {"message": "Incorrect API key", "code": None}}, "Incorrect API key", id="OpenAI"),
+        pytest.param(404, {"error": "try pulling it first"}, "try pulling it first", id="Ollama"),
+        pytest.param(424, {"error": "unavailable", "error_type": "backend"}, "unavailable", id="TEI"),
+        pytest.param(401, {"detail": "Not authenticated"}, "Not authenticated", id="FastAPI"),
+        pytest.param(405, {"detail": [{"loc": ["body", "model"], "msg": "Field"}]}, "body.model: Field", id="flaws"),
+        pytest.param(404, {"object": "error", "message": "does not exist"}, "does not exist", id="older vLLM"),
+    ],
+)
+def test_the_providers_message_reaches_the_caller_and_the_call_is_not_repeated(stub, encoder_at, status, body, words):
+    always(stub, Reply(status, body))
     with pytest.raises(ProviderUnavailable) as refusal:
         encoder_at().encode(TEXTS, "query")
-    assert str(refusal.value) == f"The provider of encoder 'nomic' is not usable now: it answered {WORDS[form]}."
+    message = f"The provider of encoder 'nomic' is not usable now: it answered {status}, '{words}'."
+    assert str(refusal.value) == message
     assert len(stub.calls) == 1
 
 
@@ -216,11 +197,8 @@ def test_a_text_that_the_provider_refuses_is_named_and_not_sent_again(stub, enco
     with pytest.raises(TextRefused, match=f"refused the text 'a very long text': {status}, '"):
         encoder_at().encode([*TEXTS, bad], "document")
     assert stub.calls[-1].body["input"] == [bad]
-    assert all(count == 1 for text, count in counted([tuple(call.body["input"]) for call in stub.calls]))
-
-
-def counted(items):
-    return [(item, items.count(item)) for item in items]
+    sent = [tuple(call.body["input"]) for call in stub.calls]
+    assert len(set(sent)) == len(sent)
 
 
 def test_a_batch_that_is_too_large_for_the_provider_is_halved(stub, encoder_at):
@@ -315,47 +293,35 @@ def test_reordered_vectors_come_back_in_the_order_of_the_texts(stub, encoder_at)
     )
 
 
-@pytest.mark.parametrize(
-    "harm", [Harm(drop=True), Harm(status=429), Harm(status=503), Harm(cut=0), Harm(cut=20), Harm(cut=300)]
-)
-def test_a_connection_that_breaks_is_made_again(stub, encoder_at, harm):
-    with FaultyProxy(stub.port, lambda number: harm if number < 2 else NO_HARM).running() as proxy:
-        encoder = encoder_at(url=proxy.url)
-        encoded = encoder.encode(TEXTS, "query")
+CUT = [Reply(body=b"{" * 99, cut=length) for length in (0, 50)]
+
+
+@pytest.mark.parametrize("reply", [DROPPED, TOO_MANY, Reply(503), *CUT])
+def test_a_connection_that_breaks_is_made_again(stub, encoder_at, reply):
+    stub.behaviour = lambda call: reply if len(stub.calls) <= 2 else None
+    encoder = encoder_at()
+    encoded = encoder.encode(TEXTS, "query")
     np.testing.assert_array_equal(encoded.vectors, np.stack([vector_of(text) for text in TEXTS]))
     assert encoder.counts.repeats == 2
 
 
-def test_a_provider_that_is_too_slow_is_given_up_in_time(stub, encoder_at):
-    with FaultyProxy(stub.port, lambda number: Harm(delay=30)).running() as proxy:
-        began = time.monotonic()
-        with pytest.raises(ProviderUnavailable, match="did not answer in time"):
-            encoder_at(url=proxy.url, timeout_seconds=0.5).encode(TEXTS, "query")
-        assert time.monotonic() - began < 10
+def test_a_provider_that_is_too_slow_is_given_up_in_time(door, encoder_at):
+    with pytest.raises(ProviderUnavailable, match="did not answer in time"):
+        encoder_at(timeout_seconds=0.5).encode(TEXTS, "query")
+    assert not door.is_set()
 
 
-def test_a_timeout_during_a_retry_reports_the_earlier_failure_too(stub, encoder_at):
-    with (
-        FaultyProxy(stub.port, lambda number: Harm(delay=30) if number else Harm(drop=True)).running() as proxy,
-        pytest.raises(ProviderUnavailable, match=r"did not answer in time .* before failed, too: .* broke off"),
-    ):
-        encoder_at(url=proxy.url, timeout_seconds=3).encode(TEXTS, "query")
+def test_a_timeout_during_a_retry_reports_the_earlier_failure_too(stub, door, encoder_at):
+    hold = stub.behaviour
+    stub.behaviour = lambda call: DROPPED if len(stub.calls) == 1 else hold(call)
+    with pytest.raises(ProviderUnavailable, match=r"did not answer in time .* before failed, too: .* broke off"):
+        encoder_at(timeout_seconds=3).encode(TEXTS, "query")
 
 
-def test_a_provider_that_is_not_there_is_given_up_in_time(stub, encoder_at):
-    with StubProvider().running() as gone:
-        url = gone.url
-    with pytest.raises(ProviderUnavailable, match="cannot be reached") as refusal:
-        encoder_at(url=url, timeout_seconds=2).encode(TEXTS, "query")
-    assert refusal.value.retry_after is None
-
-
-def test_a_question_gives_up_a_provider_that_is_not_there_sooner_than_a_document(encoder_at):
-    with StubProvider().running() as gone:
-        url = gone.url
+def test_a_question_gives_up_a_provider_that_is_not_there_sooner_than_a_document(encoder_at, nowhere):
     requests = []
     for purpose in ("query", "document"):
-        encoder = encoder_at(url=url, timeout_seconds=2)
+        encoder = encoder_at(url=nowhere, timeout_seconds=2)
         with pytest.raises(ProviderUnavailable, match="cannot be reached"):
             encoder.encode(TEXTS, purpose)
         requests.append(encoder.counts.requests)
