@@ -101,6 +101,15 @@ class RunningService:
         next(iter(self.open_connections())).loop.call_soon_threadsafe(call)
 
 
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """Yield a port that no other program gets at any address of this machine, until a server of the test listens."""
+    with socket.socket() as reserved:
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers set it, which may listen there too
+        reserved.bind(("", 0))
+        yield reserved.getsockname()[1]
+
+
 def children_of(process: int | None = None, *, module: str) -> list[int]:
     """Return the processes that run a module as children of a process, by default this one."""
     own_pid = process or os.getpid()

@@ -52,7 +52,7 @@ def serving(data_dir: Path, *options: str, command: Sequence[str] = COMMAND) -> 
     try:
         for line in process.stderr:
             lines.append(line)
-            if match := re.search(r"http://[^\s\"]+", line):
+            if match := re.search(r"(http:/|Unix socket )/[^\s\"]+", line):
                 yield Serving(match.group(), line, process, lines[:-1])
                 break
         else:

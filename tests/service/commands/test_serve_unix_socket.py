@@ -17,39 +17,20 @@ import httpx
 import pytest
 
 from tests.examples import Page
-from tests.service.commands.conftest import COMMAND
-from tests.service.server.proxies import free_port, program
+from tests.running import reserved_port
+from tests.service.commands.conftest import COMMAND, serving
+from tests.service.server.proxies import program
 from tests.thorough import thorough
 
 pytestmark = [pytest.mark.process, pytest.mark.end_to_end]
 
 
 @contextmanager
-def serving(data_dir: Path, path: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+def listening(data_dir: Path, path: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     """Run `softkv serve` on a Unix socket, and yield its process when it has said so."""
-    command = [
-        *COMMAND,
-        "serve",
-        "--unix-socket",
-        str(path),
-        "--data-dir",
-        str(data_dir),
-        "--encoder",
-        "none",
-        *options,
-    ]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        try:
-            lines = []
-            for line in process.stderr:
-                lines.append(line)
-                if "Unix socket" in line:
-                    break
-            assert lines[-1] == f"softkv listens on the Unix socket {path} (Ctrl-C stops it)\n", lines
-            yield process
-        finally:
-            process.kill()
+    with serving(data_dir, "--unix-socket", str(path), *options) as running:
+        assert running.announced == f"softkv listens on the Unix socket {path} (Ctrl-C stops it)\n"
+        yield running.process
 
 
 @pytest.fixture
@@ -67,7 +48,7 @@ def client(path: Path) -> httpx.Client:
 def test_serve_answers_at_its_socket_and_ends_cleanly_after_a_signal(
     tmp_path: Path, path: Path, number: signal.Signals
 ) -> None:
-    with serving(tmp_path, path) as process:
+    with listening(tmp_path, path) as process:
         assert stat.S_IMODE(path.stat().st_mode) == 0o666
         with client(path) as calling:
             assert calling.put("/v1/collections/c", json={}).status_code == 201
@@ -79,11 +60,11 @@ def test_serve_answers_at_its_socket_and_ends_cleanly_after_a_signal(
 
 
 def test_a_socket_that_a_killed_process_left_is_replaced(tmp_path: Path, path: Path) -> None:
-    with serving(tmp_path, path) as process:
+    with listening(tmp_path, path) as process:
         process.kill()
         process.wait()
         assert path.exists()
-    with serving(tmp_path, path), client(path) as calling:
+    with listening(tmp_path, path), client(path) as calling:
         assert calling.get("/livez").status_code == 200
 
 
@@ -118,11 +99,11 @@ def rooms_of(calling: httpx.Client, **headers: str) -> int:
 
 @pytest.mark.thorough
 def test_only_a_trusted_proxy_at_the_socket_says_the_address(tmp_path: Path, path: Path) -> None:
-    with serving(tmp_path, path), client(path) as calling:
+    with listening(tmp_path, path), client(path) as calling:
         assert rooms_of(calling, **{"X-Forwarded-For": "203.0.113.7"}) > 0
         assert rooms_of(calling, **{"X-Forwarded-For": "203.0.113.8"}) == 0
     trusted = ("--trusted-proxies", "unix", "--allow-anonymous", "write")
-    with serving(tmp_path, path, *trusted), client(path) as calling:
+    with listening(tmp_path, path, *trusted), client(path) as calling:
         assert rooms_of(calling, **{"X-Forwarded-For": "203.0.113.7"}) > 0
         assert rooms_of(calling, **{"X-Forwarded-For": "203.0.113.8"}) > 0
 
@@ -133,14 +114,15 @@ def test_a_proxy_uses_the_socket_as_documented(tmp_path: Path, path: Path, name:
     text = (Path(__file__).parents[3] / page.name).read_text(encoding="utf-8")
     upstream = {"nginx": "http://unix:/run/softkv/softkv.sock", "caddy": "unix//run/softkv/softkv.sock"}[name]
     assert f"`{upstream}`" in text
-    upstream, port = upstream.replace("/run/softkv/softkv.sock", str(path)), free_port()
+    upstream = upstream.replace("/run/softkv/softkv.sock", str(path))
     configuration = next(block for kind, block in page.blocks if kind == name and "/softkv/" in block)
     configuration = configuration.replace("http://127.0.0.1:8000", upstream).replace("127.0.0.1:8000", upstream)
-    configuration = configuration.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
     configuration = re.sub(r"^ *ssl_certificate.*\n", "", configuration, flags=re.MULTILINE)
-    configuration = configuration.replace("softkv.example {", f"http://:{port} {{")
     os.chmod(path.parent, 0o755)
     (folder := tmp_path / name).mkdir()
-    with serving(tmp_path, path, "--root-path", "/softkv"), program(name, configuration, folder, port) as url:
-        assert httpx.get(f"{url}/softkv/livez").status_code == 200
-        assert httpx.get(f"{url}/softkv/", follow_redirects=True).status_code == 200
+    with reserved_port() as port, listening(tmp_path, path, "--root-path", "/softkv"):
+        configuration = configuration.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
+        configuration = configuration.replace("softkv.example {", f"http://:{port} {{")
+        with program(name, configuration, folder, port) as url:
+            assert httpx.get(f"{url}/softkv/livez", timeout=60).status_code == 200
+            assert httpx.get(f"{url}/softkv/", follow_redirects=True, timeout=60).status_code == 200

@@ -19,16 +19,10 @@ import httpx
 import pytest
 
 HOP_BY_HOP = ("connection", "content-length", "date", "keep-alive", "server", "transfer-encoding")
-SECONDS = 20
+SECONDS = 60
 APACHE_MODULES = "/usr/lib/apache2/modules"
 OF_APACHE = ("mpm_event", "authz_core", "alias", "headers", "proxy", "proxy_http", "reqtimeout")
 AS_ROOT = "user root;" if os.geteuid() == 0 else ""  # the folders of a test belong to its user
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 @contextmanager
@@ -86,7 +80,7 @@ def program(name: str, configuration: str, folder: Path, port: int) -> Iterator[
     """Run a proxy with a configuration, and yield its URL; skip the test if the program is missing.
 
     Args:
-        name: `nginx`, `caddy`, `apache2`, `squid` or `varnishd`.
+        name: `nginx`, `caddy`, `apache2` or `squid`.
         configuration: for nginx, what belongs into its block `http`; for Apache, its virtual hosts; for the others,
             their whole file.
         folder: a directory for its files.
@@ -94,7 +88,7 @@ def program(name: str, configuration: str, folder: Path, port: int) -> Iterator[
     """
     path = shutil.which(name) or shutil.which(name, path="/usr/sbin")
     if path is None:
-        pytest.skip(f"{name} is not installed: Debian's packages are nginx-light, caddy, apache2, squid and varnish")
+        pytest.skip(f"{name} is not installed: Debian's packages are nginx-light, caddy, apache2 and squid")
     file = folder / name
     if name == "nginx":
         places = "".join(
@@ -115,10 +109,6 @@ def program(name: str, configuration: str, folder: Path, port: int) -> Iterator[
     elif name == "squid":
         file.write_text(configuration)
         command = [path, "-N", "-d", "1", "-f", str(file)]
-    elif name == "varnishd":
-        file.write_text(configuration)
-        command = [path, "-F", "-n", str(folder / "state"), "-j", "none", "-a", f"127.0.0.1:{port}"]
-        command += ["-f", str(file), "-s", "malloc,16m"]
     else:
         file.write_text("{\n\tadmin off\n\tauto_https off\n}\n" + configuration)
         command = [path, "run", "--config", str(file), "--adapter", "caddyfile"]

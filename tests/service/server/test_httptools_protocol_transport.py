@@ -100,14 +100,3 @@ def test_an_answer_comes_in_one_piece(running):
             head, _, body = answer.partition(b"\r\n\r\n")
             assert body.startswith(b'{"collections":['), answer
             assert b"\r\ncontent-length: %d\r\n" % len(body) in head
-
-
-def test_requests_that_are_sent_together_are_answered_in_their_order(running):
-    request = b"".join(b"GET /v1/nothing/%d HTTP/1.1\r\nHost: localhost\r\n\r\n" % i for i in range(20))
-    with socket.create_connection(("127.0.0.1", running.port)) as connection:
-        connection.sendall(request)
-        received = b""
-        while received.count(b"HTTP/1.1 404") < 20 or not received.endswith(b"}"):
-            received += connection.recv(1 << 16)
-    offsets = [received.index(b"/v1/nothing/%d:" % i) for i in range(20)]
-    assert offsets == sorted(offsets)

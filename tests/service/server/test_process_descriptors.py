@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import re
 import resource
+import signal
 import socket
 import subprocess
 import sys
-import threading
 from contextlib import ExitStack, suppress
 
 import httpx
@@ -17,6 +16,7 @@ import pytest
 
 from service.server.process import LoopErrorHandler, limit_connections
 from tests.running import RunningService
+from tests.service.commands.conftest import COMMAND, serving
 
 RAISED = """import resource; {}
 from service.server.process import raise_descriptor_limit
@@ -64,45 +64,18 @@ def test_a_request_that_finds_no_descriptor_is_a_503(tmp_path):
 
 @pytest.mark.thorough
 def test_a_service_of_64_descriptors_stays_up_under_idle_connections(tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "service",
-        "serve",
-        "--encoder",
-        "none",
-        "--port",
-        "0",
-        "--data-dir",
-        str(tmp_path),
-    ]
-    limited = ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *command]
-    with subprocess.Popen(limited, stderr=subprocess.PIPE, text=True) as process:
-        lines, output = list[str](), threading.Event()
-
-        def read() -> None:
-            for line in process.stderr or ():
-                lines.append(line)
-                if "http://" in line:
-                    output.set()
-
-        reader = threading.Thread(target=read, daemon=True)
-        reader.start()
-        try:
-            assert output.wait(120), lines
-            port = int(re.search(r"http://127\.0\.0\.1:(\d+)", "".join(lines))[1])
-            with ExitStack() as stack:
-                for _ in range(200):
-                    with suppress(OSError):
-                        stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
-                for number in range(20):
-                    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-                        assert client.get("/livez").status_code == 200
-                        made = client.put(f"/v1/collections/c{number}", json={"encoder": None, "dimension": 2})
-                        assert made.status_code == 201, made.text
-        finally:
-            process.terminate()
-            process.wait(30)
-            reader.join(10)
-    assert "Traceback" not in "".join(lines)
-    assert len("".join(lines)) < 100_000
+    limited = ["sh", "-c", 'ulimit -n 64; exec "$@"', "sh", *COMMAND]
+    with serving(tmp_path, command=limited) as running:
+        address = ("127.0.0.1", int(running.url.rpartition(":")[2]))
+        with ExitStack() as stack:
+            for _ in range(200):
+                with suppress(OSError):
+                    stack.enter_context(socket.create_connection(address, timeout=5))
+            for number in range(20):
+                with httpx.Client(base_url=running.url, timeout=60) as client:
+                    assert client.get("/livez").status_code == 200
+                    made = client.put(f"/v1/collections/c{number}", json={"encoder": None, "dimension": 2})
+                    assert made.status_code == 201, made.text
+        code, log = running.stop(signal.SIGTERM)
+    assert (code, "Traceback" in log) == (0, False)
+    assert len(log) < 100_000

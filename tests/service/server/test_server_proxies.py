@@ -22,8 +22,8 @@ from service.api.routes.page import folders
 from service.settings import OWN_SEGMENTS
 from softkv import Client
 from tests.examples import ROOT, Page
-from tests.running import RunningService
-from tests.service.server.proxies import caller, free_port, program, small_proxy
+from tests.running import RunningService, reserved_port
+from tests.service.server.proxies import caller, program, small_proxy
 from tests.thorough import thorough
 
 CLIENT, LIAR, PROXY = "203.0.113.7", "198.51.100.1", "127.0.0.1"
@@ -66,7 +66,8 @@ def trusting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServic
 
 def test_without_the_setting_no_header_changes_the_caller(plain):
     with plain.client() as client:
-        seen = caller(client, **{"X-Forwarded-For": CLIENT, "X-Forwarded-Proto": "https", "Forwarded": f"for={CLIENT}"})
+        headers = {"X-Forwarded-For": CLIENT, "X-Forwarded-Proto": "https", "X-Real-IP": CLIENT}
+        seen = caller(client, **headers | {"Forwarded": f"for={CLIENT}"})
     assert seen == {"address": PROXY, "scheme": "http", "caller": f"anonymous at {PROXY}"}
 
 
@@ -77,38 +78,21 @@ def test_a_connection_from_elsewhere_changes_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("sent", "address"),
+    ("sent", "last", "address"),
     [
-        (None, CLIENT),
-        (LIAR, CLIENT),  # what a client claims is on the left
-        (f"{LIAR}, 10.1.2.3", CLIENT),
+        (None, CLIENT, CLIENT),
+        (LIAR, CLIENT, CLIENT),  # what a client claims is on the left
+        (f"{LIAR}, 10.1.2.3", CLIENT, CLIENT),
+        (f"{LIAR}, {CLIENT}", "10.1.0.9", CLIENT),
+        (f"{LIAR}, {CLIENT}", "10.2.0.9", "10.2.0.9"),  # only trusted proxies are skipped
     ],
     ids=str,
 )
-def test_a_trusted_proxy_says_the_address_and_the_scheme(trusting, sent, address):
-    headers = {"X-Test-Address": address} | ({} if sent is None else {"X-Forwarded-For": sent})
-    with small_proxy(trusting.port) as url, httpx.Client(base_url=url) as client:
+def test_a_trusted_proxy_says_the_address_and_the_scheme(trusting, sent, last, address):
+    headers = {"X-Test-Address": last} | ({} if sent is None else {"X-Forwarded-For": sent})
+    with small_proxy(trusting.port) as url, httpx.Client(base_url=url, timeout=60) as client:
         seen = caller(client, **headers)
     assert seen == {"address": address, "scheme": "https", "caller": f"anonymous at {address}"}
-
-
-def test_only_trusted_proxies_of_a_chain_are_skipped(trusting):
-    with small_proxy(trusting.port) as url, httpx.Client(base_url=url) as client:
-        chain = {"X-Forwarded-For": f"{LIAR}, {CLIENT}", "X-Test-Address": "10.1.0.9"}
-        assert caller(client, **chain)["address"] == CLIENT
-        assert caller(client, **chain | {"X-Test-Address": "10.2.0.9"})["address"] == "10.2.0.9"
-
-
-def test_each_caller_behind_a_proxy_has_its_own_share(trusting):
-    with small_proxy(trusting.port) as url, httpx.Client(base_url=url) as client:
-        one, other = {"X-Test-Address": CLIENT}, {"X-Test-Address": LIAR}
-        while (answer := client.post("/v1/rooms", json={}, headers=one)).status_code == 200:
-            pass
-        assert answer.json()["code"] == "rooms_full"
-        assert (
-            client.post("/v1/rooms", json={}, headers=one | {"X-Forwarded-For": LIAR}).status_code == answer.status_code
-        )
-        assert client.post("/v1/rooms", json={}, headers=other).status_code == 200
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["stripped", "kept"])
@@ -144,7 +128,7 @@ def test_no_script_of_the_page_names_a_path_from_the_root():
 
 def test_the_prefix_alone_leads_to_the_page(trusting, below):
     address = str(below.base_url).rstrip("/")
-    assert httpx.get(address, follow_redirects=True).status_code == 200
+    assert httpx.get(address, follow_redirects=True, timeout=60).status_code == 200
     with trusting.client() as client:
         answer = client.get("/softkv")
         assert (answer.status_code, answer.headers["location"]) == (307, "/softkv/")
@@ -231,10 +215,10 @@ def test_a_documented_proxy_passes_only_the_api(tmp_path, plain, name):
         assert f"write `{new}` for `{old}`" in page.prose
         assert f"`{rest}`" in page.prose
         configuration = configurations[0].replace(old, f"{rest}\n    {new}")
-    port = free_port()
     with (
+        reserved_port() as port,
         program(name, without_tls(configuration, port, plain.port), tmp_path, port) as url,
-        httpx.Client(base_url=url) as client,
+        httpx.Client(base_url=url, timeout=60) as client,
     ):
         assert client.get("/v1").json()["version"]
         assert client.get("/v1/collections").status_code == 200
@@ -259,12 +243,11 @@ def test_a_documented_configuration_works(tmp_path, trusting, name, prefix):
             for kind, text in page.blocks
             if kind == name and ("/softkv/" in text) == bool(prefix) and "404" not in text
         )
-    port = free_port()
-    configuration = without_tls(configuration, port, trusting.port)
     elsewhere = httpx.HTTPTransport(local_address="127.0.0.2")  # not a trusted address
     with (
-        program(name, configuration, tmp_path, port) as url,
-        httpx.Client(base_url=url, transport=elsewhere) as client,
+        reserved_port() as port,
+        program(name, without_tls(configuration, port, trusting.port), tmp_path, port) as url,
+        httpx.Client(base_url=url, transport=elsewhere, timeout=60) as client,
     ):
         seen = caller(client, f"{prefix}/caller", **{"X-Forwarded-For": LIAR})
         assert (seen["address"], seen["scheme"]) == ("127.0.0.2", "http")
@@ -284,11 +267,13 @@ def test_a_documented_configuration_works(tmp_path, trusting, name, prefix):
 
 
 def test_the_shipped_nginx_forwards_the_address(tmp_path, trusting):
-    port = free_port()
     configuration = (ROOT / "docker" / "proxy.conf").read_text()
     configuration = re.sub(r"softkv-[12]:8000", f"127.0.0.1:{trusting.port}", configuration)
-    configuration = configuration.replace("listen 8000;", f"listen 127.0.0.1:{port};")
-    with program("nginx", configuration, tmp_path, port) as url, httpx.Client(base_url=url) as client:
+    with (
+        reserved_port() as port,
+        program("nginx", configuration.replace("listen 8000;", f"listen 127.0.0.1:{port};"), tmp_path, port) as url,
+        httpx.Client(base_url=url, timeout=60) as client,
+    ):
         assert caller(client)["scheme"] == "http"
         # A proxy with TLS before it, here the test, says the address and the scheme of its client.
         seen = caller(client, **{"X-Forwarded-For": CLIENT, "X-Forwarded-Proto": "https"})

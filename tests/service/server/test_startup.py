@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from types import SimpleNamespace
 
+import pytest
+
 from service.api.routes.service import ReadinessReport
 from service.retrieval.documents.seeding import Progress
 from service.server.startup import (
@@ -56,19 +58,6 @@ def test_a_start_reports_each_step_once_and_ends_with_a_command_to_try():
     assert lines(starting, READY) == []
 
 
-def test_a_start_without_demos_proposes_nothing_that_writes():
-    service = Service()
-    starting = service.starting()
-    service.now = 10.0
-    assert lines(starting, READY) == [f"ready: open {ADDRESS}"]
-
-
-def test_an_address_that_commands_need_is_announced():
-    service = Service(Progress("library", 3, 3))
-    (*_, last) = lines(service.starting("http://127.0.0.1:9000"), READY)
-    assert "--url http://127.0.0.1:9000 library" in last
-
-
 def test_the_first_line_names_parts_that_load_and_counts_the_rest():
     parts = [f"collection {number}" for number in range(LISTED + 3)]
     (first,) = Service().starting().messages(ReadinessReport(parts, []))
@@ -76,10 +65,22 @@ def test_the_first_line_names_parts_that_load_and_counts_the_rest():
     assert first.fields == {"loading": parts}
 
 
-def test_the_suggested_command_has_the_name_that_the_shell_finds():
-    service = Service(Progress("library", 110, 110))
-    *_, last = lines(service.starting(command=".venv/bin/softkv"), READY)
-    assert last == f'ready: open {ADDRESS}, or try .venv/bin/softkv attend library "pets that purr"'
+@pytest.mark.parametrize(
+    ("address", "command", "names", "last"),
+    [
+        (ADDRESS, "softkv", [], ""),  # nothing that writes is proposed
+        (ADDRESS, ".venv/bin/softkv", ["library"], ', or try .venv/bin/softkv attend library "pets that purr"'),
+        (
+            "http://127.0.0.1:9000",
+            "softkv",
+            ["library"],
+            ', or try softkv attend --url http://127.0.0.1:9000 library "pets that purr"',
+        ),
+    ],
+)
+def test_the_suggested_command_runs_as_it_is(address, command, names, last):
+    service = Service(*(Progress(name, 110, 110) for name in names))
+    assert lines(service.starting(address, command), READY)[-1] == f"ready: open {address}{last}"
 
 
 def test_the_command_is_a_path_if_the_shell_would_not_find_the_name(tmp_path, monkeypatch):
