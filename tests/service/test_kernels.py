@@ -57,12 +57,8 @@ def elsewhere(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[dict[str,
         ROOT / "attention", core, ignore=shutil.ignore_patterns("*.so.1", "*.dylib", "*.dll", "__pycache__")
     )
     path = os.pathsep.join([str(tmp_path), str(ROOT), str(ROOT / "clients" / "python")])
-    environment = {
-        **os.environ,
-        "PYTHONPATH": path,
-        "SOFTKV_ENCODER": "none",
-        "SOFTKV_DATA_DIR": str(tmp_path / "data"),
-    }
+    variables = {"PYTHONPATH": path, "SOFTKV_ENCODER": "none", "SOFTKV_DATA_DIR": str(tmp_path / "data")}
+    environment = os.environ | variables
     if request.param == "missing":
         return environment, "the installed package has none for "
     for name in ("softkv-kernels.so.1", "softkv-kernels.dylib", "softkv-kernels.dll"):
@@ -82,9 +78,7 @@ def test_serve_and_doctor_give_the_reason_if_kernels_are_missing(
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         # In a folder of its own, because Python imports from the current one first.
         command = [*COMMAND, *arguments]
-        return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
     ended = run("serve", "--port", "0", "--kernels", "native")
     assert ended.returncode == 1

@@ -148,15 +148,8 @@ def test_the_command_reads_the_log_of_a_service_and_doctor_checks_it(bare: Softk
         (tmp_path / "none", "note", "does not exist yet"),
         (tmp_path / "no" / "log", "broken", "cannot be created"),
     ):
-        ended = bare(
-            "doctor",
-            "--data-dir",
-            str(tmp_path / "x"),
-            "--encoder",
-            "none",
-            "--json",
-            SOFTKV_ACCESS_LOG=str(access_log),
-        )
+        options = ["--data-dir", str(tmp_path / "x"), "--encoder", "none", "--json"]
+        ended = bare("doctor", *options, SOFTKV_ACCESS_LOG=str(access_log))
         check = next(check for check in json.loads(ended.stdout)["checks"] if check["name"] == "access log")
         assert check["state"] == state
         assert detail in check["detail"]

@@ -69,16 +69,6 @@ def test_standard_input_and_output_will_do(bare: Softkv, made: Path, tmp_path: P
     assert b"SQLite format 3\0" in written.stdout_bytes
 
 
-@pytest.mark.parametrize(("keep", "message"), [(0.5, "before its end"), (0.0, "not a backup of softkv")])
-def test_an_incomplete_backup_is_refused(bare: Softkv, made: Path, tmp_path: Path, keep: float, message: str) -> None:
-    content, incomplete = made.read_bytes(), tmp_path / "incomplete"
-    incomplete.write_bytes(content[: int(len(content) * keep)])
-    result = bare("restore", str(incomplete), "--data-dir", str(tmp_path / "second"))
-    assert result.exit_code == 1
-    assert message in result.stderr
-    assert not (tmp_path / "second").exists()
-
-
 @pytest.mark.parametrize(
     ("content", "code", "message"),
     [

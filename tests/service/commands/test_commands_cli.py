@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.running import RunningService
-from tests.service.commands.conftest import COMMAND, Softkv, serving
+from tests.service.commands.conftest import Softkv, serving
 from tools.walls import WALLS
 
 PACKAGES = {"service", "softkv"} | {wall.package for wall in WALLS.values()} - {"softkv_postgres"}
@@ -50,9 +50,7 @@ def test_help_of_serve_has_groups_and_choices_and_no_type_of_a_flag(bare: Softkv
 
 @pytest.mark.parametrize("module", ["softkv", "service"])
 def test_a_module_is_the_command(module: str) -> None:
-    ended = subprocess.run(
-        [sys.executable, "-m", module, "--version"], capture_output=True, text=True, check=False, timeout=60
-    )
+    ended = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout) == (0, f"softkv {version('softkv')}\n")
 
 
@@ -62,10 +60,6 @@ def test_help_names_every_command_and_the_exit_codes(bare: Softkv) -> None:
         assert f" {command} " in help_
         assert bare(command, "--help").exit_code == 0 or command == "bench"
     assert "3 the service cannot be" in help_
-
-
-def test_the_version_is_that_of_the_distribution(bare: Softkv) -> None:
-    assert bare("--version").output == f"softkv {version('softkv')}\n"
 
 
 @pytest.mark.parametrize(
@@ -79,15 +73,12 @@ def test_the_version_is_that_of_the_distribution(bare: Softkv) -> None:
     ],
     ids=lambda a: a[0],
 )
-def test_a_service_that_is_not_there_is_exit_code_3(arguments: list[str]) -> None:
-    ended = subprocess.run(
-        [*COMMAND, *arguments, "--url", NOBODY], capture_output=True, text=True, check=False, input='{"id": "a"}\n'
-    )
-    assert ended.returncode == 3
+def test_a_service_that_is_not_there_is_exit_code_3(bare: Softkv, arguments: list[str]) -> None:
+    ended = bare(*arguments, "--url", NOBODY, input='{"id": "a"}\n')
+    assert ended.exit_code == 3
     assert ended.stdout == ""
     assert ended.stderr.startswith(f"softkv: no service answers at {NOBODY}")
     assert "softkv serve" in ended.stderr
-    assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize(
@@ -95,22 +86,15 @@ def test_a_service_that_is_not_there_is_exit_code_3(arguments: list[str]) -> Non
     [
         ["attend", "library"],
         ["attend", "library", "cats", "--temperature", "warm"],
-        ["attend", "library", "cats", "--temperature", "nan"],
         ["attend", "library", "cats", "--filter", "{"],
-        ["attend", "library", "cats", "--filter", "[1]"],
-        ["attend", "library", "cats", "--url", "library"],
-        ["attend", "library", "cats", "--url", ""],
         ["attend", "library", "cats", "--url", "http://[::1"],
         ["attend", "library", "cats", "--url", "ftp://localhost"],
         ["attend", "library", "cats", "--api-key", "@/nowhere"],
         ["attend", "library", "1, 2", "--vector"],
-        ["attend", "library", "[[1, 2]]", "--vector"],
         ["export", "library", "library.xlsx", "--url", NOBODY, "--json"],
         ["demo", "librarry"],
         ["load", "/nowhere.csv"],
         ["serve", "--port", "eighty"],
-        ["serve", "--precision", "float8"],
-        ["serve", "--log-level", "loud"],
         ["attend", "library", "cats", "--normaliser", "loud"],
         ["dance"],
     ],
@@ -158,16 +142,11 @@ def test_the_address_of_the_service_may_come_from_the_environment(service: Runni
     assert bare("attend", "atlantis", "cats", "--url", service.url, SOFTKV_URL=NOBODY).exit_code == 1
 
 
-def test_another_web_server_is_recognised() -> None:
+def test_another_web_server_is_recognised(bare: Softkv) -> None:
     """The service's own root is not the API: any other web server looks like this."""
     with http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler) as other:
         threading.Thread(target=other.serve_forever, daemon=True).start()
-        ended = subprocess.run(
-            [*COMMAND, "attend", "library", "cats", "--url", f"http://127.0.0.1:{other.server_port}"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        ended = bare("attend", "library", "cats", "--url", f"http://127.0.0.1:{other.server_port}")
         other.shutdown()
-    assert ended.returncode == 1
+    assert ended.exit_code == 1
     assert "not softkv's: check the address" in ended.stderr

@@ -124,23 +124,12 @@ def test_a_model_that_is_not_there_is_broken(bare: Softkv, tmp_path: Path) -> No
     assert ended.stderr.endswith("softkv: broken: model\n")
 
 
-def own_model(directory: Path, **settings: object) -> Path:
-    """The real model in a folder of its own, with other settings of sentence-transformers."""
-    return link_default_model(directory, {"config_sentence_transformers.json": json.dumps(settings)})
-
-
 def test_a_remark_about_a_model_is_a_note(bare: Softkv, tmp_path: Path) -> None:
-    model = own_model(tmp_path / "model", similarity_fn_name="manhattan")
+    settings = json.dumps({"similarity_fn_name": "manhattan"})
+    model = link_default_model(tmp_path / "model", {"config_sentence_transformers.json": settings})
     code, report = checks(bare, tmp_path / "none", "--encoder", str(model))
     assert (code, report["model"]["state"]) == (0, "note")
     assert "its maker compares vectors by 'manhattan'" in report["model"]["detail"]
-
-
-def test_a_model_of_another_kind_is_broken_with_its_kind(bare: Softkv, tmp_path: Path) -> None:
-    model = own_model(tmp_path / "model", model_type="SparseEncoder")
-    code, report = checks(bare, tmp_path / "none", "--encoder", str(model))
-    assert (code, report["model"]["state"]) == (1, "broken")
-    assert "holds a sparse encoder" in report["model"]["detail"]
 
 
 def test_the_file_of_keys_is_read(bare: Softkv, tmp_path: Path) -> None:

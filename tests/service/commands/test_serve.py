@@ -22,14 +22,8 @@ pytestmark = [pytest.mark.process, pytest.mark.end_to_end]
 
 def refused(*options: str, **environment: str) -> str:
     """Run a `serve` that does not start → its one line on standard error."""
-    ended = subprocess.run(
-        [*COMMAND, "serve", *options],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        env=os.environ | environment,
-    )
+    command, variables = [*COMMAND, "serve", *options], os.environ | environment
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
     assert ended.returncode == 1, ended.stderr
     assert ended.stdout == ""
     lines = [line for line in ended.stderr.splitlines() if not line.startswith("20")]  # without the log
@@ -87,13 +81,11 @@ def test_flags_go_over_the_environment(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("SOFTKV_MAX_DOCUMENTS", "1")
     two = [{"id": name, "key_vector": [1.0]} for name in "ab"]
     with serving(tmp_path, "--max-documents", "2") as running:
-        httpx.put(f"{running.url}/v1/collections/c", json={}, timeout=60)
-        assert (
-            httpx.post(f"{running.url}/v1/collections/c/documents", json={"documents": two}, timeout=60).status_code
-            == 200
-        )
+        url = f"{running.url}/v1/collections/c"
+        httpx.put(url, json={}, timeout=60)
+        assert httpx.post(f"{url}/documents", json={"documents": two}, timeout=60).status_code == 200
         queries = {"queries": [[1.0], [1.0]]}
-        assert httpx.post(f"{running.url}/v1/collections/c/attend", json=queries, timeout=60).status_code == 422
+        assert httpx.post(f"{url}/attend", json=queries, timeout=60).status_code == 422
 
 
 def test_a_port_in_use() -> None:

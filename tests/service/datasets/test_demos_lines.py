@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
 import pytest
 
@@ -42,29 +40,6 @@ def words(text):
     return set(text.lower().replace(",", " ").replace("?", " ").split())
 
 
-def test_cards_lead_to_books(cards):
-    for card in cards:
-        metadata = card["metadata"]
-        assert card["value"] == f"{metadata['title']}, {metadata['author']}"
-        assert -800 <= metadata["year"] <= 2025
-        assert len(metadata["language"]) in {2, 3}
-        assert metadata["topics"]
-
-
-def test_filters_have_something_to_do(cards):
-    shelves = Counter(card["metadata"]["shelf"] for card in cards)
-    languages = Counter(card["metadata"]["language"] for card in cards)
-    assert len(shelves) >= 8
-    assert len(languages) >= 8
-    assert sum(card["metadata"]["year"] < 1900 for card in cards) >= 20
-    assert sum(card["metadata"]["year"] >= 2000 for card in cards) >= 10
-
-
-def test_some_keys_can_be_typed_as_they_stand(cards):
-    keys = {card["key"] for card in cards}
-    assert {"cats", "chess", "sleep", "cancer", "evolution"} <= keys
-
-
 @pytest.mark.parametrize(
     ("query", "book"),
     [
@@ -81,22 +56,9 @@ def test_a_query_that_shares_no_word_with_its_answer(query, book, cards, look_up
     assert weight > 0.9
 
 
-@pytest.mark.parametrize(
-    ("query", "books"),
-    [
-        ("apes", {"Gorillas in the Mist, Dian Fossey", "In the Shadow of Man, Jane Goodall"}),
-        (
-            "machine learning",
-            {
-                "Artificial Intelligence: A Modern Approach, Stuart Russell and Peter Norvig",
-                "Deep Learning, Ian Goodfellow, Yoshua Bengio and Aaron Courville",
-            },
-        ),
-    ],
-)
-def test_two_books_split_the_weight(query, books, look_up):
-    (first, its_weight), (second, other_weight), (_, third_weight), *_ = look_up(query)[0]
-    assert {first, second} == books
+def test_two_books_split_the_weight(look_up):
+    (first, its_weight), (second, other_weight), (_, third_weight), *_ = look_up("apes")[0]
+    assert {first, second} == {"Gorillas in the Mist, Dian Fossey", "In the Shadow of Man, Jane Goodall"}
     assert its_weight + other_weight > 0.95
     assert its_weight < 0.6
     assert third_weight < 0.02

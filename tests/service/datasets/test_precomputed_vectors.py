@@ -9,7 +9,7 @@ from service.datasets import DEMOS
 from service.datasets.precomputed_vectors import load_vectors, write_vectors
 from service.encoding import load_encoder
 from tests.bfloat16 import ROUGH
-from tools.demo_vectors import DIRECTORY, encoded_texts
+from tools.demo_vectors import encoded_texts
 
 ROUNDING = 2.0**-11
 """The rounding error of float16, relative to each component."""
@@ -19,11 +19,6 @@ FLOAT32 = 1e-5
 SOME = 6
 LARGE = ("python", "unicode")
 """The collections whose vectors are float16."""
-
-
-@pytest.fixture(scope="module")
-def encoder():
-    return load_encoder("all-MiniLM-L6-v2")
 
 
 @pytest.mark.parametrize("name", DEMOS)
@@ -49,9 +44,10 @@ def test_every_text_has_one(name, encoder):
         assert unknown == [], "make vectors"
 
 
-def test_another_model_has_none(encoder):
+def test_another_model_or_text_has_none(encoder):
     text = next(iter(DEMOS["library"].documents()))["key"]
     assert load_vectors("library", encoder.checksum).of(text) is not None
+    assert load_vectors("library", encoder.checksum).of(f"{text}.") is None
     assert load_vectors("library", "0" * 64).of(text) is None
     assert load_vectors("library", None).of(text) is None
     assert load_vectors("another", encoder.checksum).of(text) is None
@@ -62,11 +58,6 @@ def test_another_number_format_has_no_checksum_to_find_vectors_by(precision):
     assert load_encoder("all-MiniLM-L6-v2", precision=precision).checksum is None
 
 
-def test_a_text_that_was_changed_has_none(encoder):
-    text = next(iter(DEMOS["library"].documents()))["key"]
-    assert load_vectors("library", encoder.checksum).of(f"{text}.") is None
-
-
 def test_equal_vectors_make_equal_bytes(tmp_path):
     vectors = {"a": np.array([0.6, 0.8], np.float32), "b": np.array([1, 0], np.float32)}
     for directory in ("one", "two"):
@@ -74,7 +65,3 @@ def test_equal_vectors_make_equal_bytes(tmp_path):
         write_vectors(tmp_path / directory, "demo", "c", vectors)
     one, two = ((tmp_path / directory / "demo.npz").read_bytes() for directory in ("one", "two"))
     assert one == two
-
-
-def test_there_is_a_file_for_each_collection():
-    assert {file.stem for file in DIRECTORY.glob("*.npz")} == set(DEMOS)

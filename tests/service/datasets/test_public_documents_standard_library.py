@@ -3,7 +3,6 @@ from __future__ import annotations
 import inspect
 import shutil
 
-import numpy as np
 import pytest
 
 
@@ -62,20 +61,3 @@ def test_modules_that_act_on_import_are_left_out(by_id):
 
 def test_no_value_depends_on_where_the_interpreter_put_things(by_id):
     assert not [name for name, document in by_id.items() if " at 0x" in document["value"].split("\n\n")[0]]
-
-
-@pytest.mark.thorough
-def test_values_fit_the_limit_of_the_encoder(by_id, encoder):
-    assert max(len(document["value"]) for document in by_id.values()) <= 600
-    longest = sorted((document["value"] for document in by_id.values()), key=len)[-16:]
-    assert np.median(encoder.encode(longest, "document").token_counts) < encoder.max_tokens
-
-
-@pytest.mark.thorough
-def test_a_temporary_directory_is_found(by_id, encoder):
-    near = {"tempfile", "os", "shutil"}
-    matching = [document for document in by_id.values() if document["metadata"]["module"] in near]
-    keys = encoder.encode([document["key"] for document in matching], "document").vectors
-    query = encoder.encode(["make a temporary directory"], "query").vectors[0]
-    best = np.argsort(-(keys @ query) / np.linalg.norm(keys, axis=1))[:3]
-    assert "tempfile.mkdtemp" in [matching[i]["id"] for i in best]
