@@ -1,0 +1,170 @@
+"""Counts of the files that one call walks through: `python -m tools.walk` prints them.
+
+- Without an option, one warm question is put to 100,000 rows, with and without an output.
+- With `--http`, a client sends one warm text query to a service in this process, over a socket. The collection
+  is small, the encoder the default one. `--cached` sends a text that the encoder has in its cache.
+
+A move is a call in another file of the project than the call before it, in any thread. A return is a move to a file
+that was entered before. `--list` prints the calls of each file, `--steps` the functions in their order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import CodeType, FrameType
+
+import numpy as np
+
+from attention.lookup import Memory, Question, answers
+from softkv import Client, Document
+from tests.running import RunningService
+from tools import ROOT
+
+ROOTS = tuple(f"{ROOT / folder}/" for folder in ("attention", "service", "clients/python/softkv"))
+CLIENT = ROOTS[-1]
+ROWS, WIDTH = 100_000, 384
+WARM_CALLS = 5
+WALKS = 5
+"""Of these, the shortest is shown: background work may enter the others."""
+DOCUMENTS = ["a cat that sleeps all day", "a dog that guards the house", "the train to the coast", "bread from rye"]
+QUIET = 0.2
+"""Seconds after which a service has ended the work of a call whose answer was received."""
+
+
+@dataclass
+class Walk:
+    """The calls that enter files of the project, in the order of all threads.
+
+    Attributes:
+        calls: how many calls each file received.
+        functions: the functions that were called.
+        steps: the functions in the order of their calls.
+        moves: how many calls entered another file than the call before.
+    """
+
+    calls: Counter[str] = field(default_factory=Counter)
+    functions: set[CodeType] = field(default_factory=set)
+    steps: list[CodeType] = field(default_factory=list)
+    moves: int = 0
+    _last: str = ""
+
+    def add(self, code: CodeType) -> None:
+        """Count a call of a function of the project."""
+        self.calls[code.co_filename] += 1
+        self.functions.add(code)
+        self.steps.append(code)
+        self.moves += code.co_filename != self._last
+        self._last = code.co_filename
+
+    @property
+    def returns(self) -> int:
+        """The number of moves to a file that was entered before."""
+        return self.moves - len(self.calls)
+
+    def __str__(self) -> str:
+        of_client = sum(name.startswith(CLIENT) for name in self.calls)
+        files = f"{len(self.calls) - of_client} files" + (f" and {of_client} of the client" if of_client else "")
+        return (
+            f"{self.calls.total()} calls, {len(self.functions)} functions, {files}, {self.moves} moves, "
+            f"{self.returns} returns"
+        )
+
+
+@dataclass
+class Recorder:
+    """Records the calls of all threads in `walk`."""
+
+    walk: Walk = field(default_factory=Walk)
+
+    def record(self, frame: FrameType, event: str, _: object) -> None:
+        """Count one event of `sys.setprofile`; a coroutine or generator that goes on counts as called."""
+        if event == "call" and frame.f_code.co_filename.startswith(ROOTS):
+            self.walk.add(frame.f_code)
+
+
+def walk_lookup(*, output: bool) -> Walk:
+    """Walk one warm question through a scan."""
+    random = np.random.default_rng(1)
+    keys = random.standard_normal((ROWS, WIDTH), dtype=np.float32)
+    memory = Memory.of(keys, random.standard_normal((ROWS, 64), dtype=np.float32) if output else None)
+    question = Question(keys[7].astype(np.float64), 0.05, output=output)
+    view = memory.view
+    for _ in range(3):
+        answers(view, [question])
+    recorder = Recorder()
+    sys.setprofile(recorder.record)
+    try:
+        answers(view, [question])
+    finally:
+        sys.setprofile(None)
+    return recorder.walk
+
+
+def walk_http(data_dir: Path, *, cached: bool) -> Walk:
+    """Walk one warm text query from the client to a service and back.
+
+    Args:
+        data_dir: an empty folder for the service's store.
+        cached: whether the text is one that the encoder has in its cache.
+    """
+    walks, recorder = list[Walk](), Recorder()
+    threading.setprofile(recorder.record)  # for the threads that the service starts
+    try:
+        with RunningService(data_dir=data_dir) as service, Client(service.url) as client:
+            service.wait_until_ready()
+            collection = client.collection("walked")
+            collection.create()
+            collection.write([Document(str(i), text) for i, text in enumerate(DOCUMENTS)])
+            for number in range(WARM_CALLS):
+                collection.attend(f"pets that purr {number}")
+            time.sleep(QUIET)
+            sys.setprofile(recorder.record)
+            for number in range(WALKS):
+                recorder.walk = Walk()
+                collection.attend("pets that purr 0" if cached else f"pets that purr, and purr {number} times")
+                time.sleep(QUIET)
+                walks.append(recorder.walk)
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+    return min(walks, key=lambda walk: walk.calls.total())
+
+
+def main() -> None:
+    """Print the counts."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--http", action="store_true", help="walk a text query over HTTP")
+    arguments.add_argument("--cached", action="store_true", help="with --http, send a text that is in the cache")
+    arguments.add_argument("--list", action="store_true", help="print the calls of each file")
+    arguments.add_argument("--steps", action="store_true", help="print the functions in the order of their calls")
+    options = arguments.parse_args()
+    logging.getLogger("softkv").disabled = logging.getLogger("uvicorn.error").disabled = True
+    walks = dict[str, Walk]()
+    if options.http:
+        with TemporaryDirectory() as folder:
+            walks["text in the cache" if options.cached else "text query"] = walk_http(
+                Path(folder), cached=options.cached
+            )
+    else:
+        walks |= {"without output": walk_lookup(output=False), "with output": walk_lookup(output=True)}
+    for name, walk in walks.items():
+        sys.stdout.write(f"{name}: {walk}\n")
+        if options.list:
+            for path, count in walk.calls.most_common():
+                sys.stdout.write(f"{count:8}  {Path(path).relative_to(ROOT)}\n")
+        if options.steps:
+            for code in walk.steps:
+                file = Path(code.co_filename).relative_to(ROOT)
+                sys.stdout.write(f"    {file}:{code.co_firstlineno} {code.co_qualname}\n")
+
+
+if __name__ == "__main__":
+    main()
