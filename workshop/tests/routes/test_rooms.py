@@ -154,6 +154,18 @@ def test_a_word_with_an_apostrophe_is_one_and_a_chinese_character_is_one(client,
     assert only["similarity"] is None
 
 
+def test_only_the_presenter_opens_questions_shows_answers_removes_and_closes(client, opened):
+    path, presents = opened
+    client.put(f"{path}/rows/1", json={"key": "cats"})
+    client.post(f"{path}/questions", json={"query": "kitten"}, headers=presents)
+    for other in ({}, {SECRET: "guessed"}):
+        for place in ("", "/rows", "/rows/1"):
+            refused(client.delete(f"{path}{place}", headers=other), 403, "not_presenter")
+        refused(client.post(f"{path}/reveal", json={"question": 1}, headers=other), 403, "not_presenter")
+    refused(client.post(f"{path}/questions", json={"query": "dog"}, headers={SECRET: "guessed"}), 403, "not_presenter")
+    assert [row["id"] for row in client.get(path).json()["rows"]] == ["1"]
+
+
 def test_a_room_is_opened_again_with_its_rows(client, opened):
     path, presents = opened
     code = path.rpartition("/")[2]
