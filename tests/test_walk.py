@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tools.walk import CLIENT, ROOT, walk_http
+from tools.walk import CLIENT, HTTP_CALLS, ROOT, walk_http
 
 NOT_ASKED = [
     "service/api/keyring.py",
@@ -21,7 +21,7 @@ MAX_FILES = 64
 
 
 def test_a_plain_text_query_enters_no_file_that_it_asks_nothing_of(tmp_path):
-    walk = walk_http(tmp_path, cached=False)
+    walk = walk_http(tmp_path, HTTP_CALLS["text query"])
     entered = {str(Path(path).relative_to(ROOT)) for path in walk.calls if not path.startswith(CLIENT)}
     assert all((ROOT / path).exists() for path in NOT_ASKED)
     assert entered.isdisjoint(NOT_ASKED)

@@ -1,8 +1,8 @@
 """Counts of the files that one call walks through: `python -m tools.walk` prints them.
 
 - Without an option, one warm question is put to 100,000 rows, with and without an output.
-- With `--http`, a client sends one warm text query to a service in this process, over a socket. The collection
-  is small, the encoder the default one. `--cached` sends a text that the encoder has in its cache.
+- With `--http`, a client sends a warm text query, one that is reranked, and 50 texts to a service in this process, over
+  a socket. The collection is small, the encoder the default one.
 
 A move is a call in another file of the project than the call before it, in any thread. A return is a move to a file
 that was entered before. `--list` prints the calls of each file, `--steps` the functions in their order.
@@ -16,15 +16,18 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import CodeType, FrameType
+from typing import TypeAlias
 
 import numpy as np
 
 from attention.lookup import Memory, Question, answers
-from softkv import Client, Document
+from softkv import Client, Collection, Document
+from tests.checkpoints import save_cross_encoder
 from tests.running import RunningService
 from tools import ROOT
 
@@ -34,6 +37,14 @@ ROWS, WIDTH = 100_000, 384
 WARM_CALLS = 5
 WALKS = 5
 """Of these, the shortest is shown: background work may enter the others."""
+HttpCall: TypeAlias = Callable[[Collection, int], object]
+HTTP_CALLS: dict[str, HttpCall] = {
+    "text query": lambda collection, number: collection.attend(f"pets that purr, and purr {number} times"),
+    "reranked": lambda collection, number: collection.attend(f"pets that purr {number} times", rerank={"depth": 10}),
+    "50 texts": lambda collection, number: collection.write(
+        [Document(f"{number}-{i}", f"{DOCUMENTS[i % 4]}, {i} of {number}") for i in range(50)]
+    ),
+}
 DOCUMENTS = ["a cat that sleeps all day", "a dog that guards the house", "the train to the coast", "bread from rye"]
 QUIET = 0.2
 """Seconds after which a service has ended the work of a call whose answer was received."""
@@ -108,28 +119,32 @@ def walk_lookup(*, output: bool) -> Walk:
     return recorder.walk
 
 
-def walk_http(data_dir: Path, *, cached: bool) -> Walk:
-    """Walk one warm text query from the client to a service and back.
+def walk_http(data_dir: Path, call: HttpCall) -> Walk:
+    """Walk one warm call from the client to a service and back.
 
     Args:
-        data_dir: an empty folder for the service's store.
-        cached: whether the text is one that the encoder has in its cache.
+        data_dir: an empty folder for the service's store and its reranker.
+        call: sends a call to the collection; the number differs from call to call.
     """
     walks, recorder = list[Walk](), Recorder()
+    encoders = data_dir / "encoders.toml"
+    encoders.write_text(
+        f'[encoders.minilm]\nmodel = "all-MiniLM-L6-v2"\n[rerankers.pairs]\nmodel = "{save_cross_encoder(data_dir)}"\n'
+    )
     threading.setprofile(recorder.record)  # for the threads that the service starts
     try:
-        with RunningService(data_dir=data_dir) as service, Client(service.url) as client:
+        with RunningService(data_dir=data_dir, encoders=encoders) as service, Client(service.url) as client:
             service.wait_until_ready()
             collection = client.collection("walked")
             collection.create()
-            collection.write([Document(str(i), text) for i, text in enumerate(DOCUMENTS)])
+            collection.write([Document(str(i), f"{DOCUMENTS[i % 4]} {i}") for i in range(40)])
             for number in range(WARM_CALLS):
-                collection.attend(f"pets that purr {number}")
+                call(collection, number)
             time.sleep(QUIET)
             sys.setprofile(recorder.record)
-            for number in range(WALKS):
+            for number in range(WARM_CALLS, WARM_CALLS + WALKS):
                 recorder.walk = Walk()
-                collection.attend("pets that purr 0" if cached else f"pets that purr, and purr {number} times")
+                call(collection, number)
                 time.sleep(QUIET)
                 walks.append(recorder.walk)
     finally:
@@ -141,18 +156,16 @@ def walk_http(data_dir: Path, *, cached: bool) -> Walk:
 def main() -> None:
     """Print the counts."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--http", action="store_true", help="walk a text query over HTTP")
-    arguments.add_argument("--cached", action="store_true", help="with --http, send a text that is in the cache")
+    arguments.add_argument("--http", action="store_true", help="walk calls over HTTP")
     arguments.add_argument("--list", action="store_true", help="print the calls of each file")
     arguments.add_argument("--steps", action="store_true", help="print the functions in the order of their calls")
     options = arguments.parse_args()
     logging.getLogger("softkv").disabled = logging.getLogger("uvicorn.error").disabled = True
     walks = dict[str, Walk]()
     if options.http:
-        with TemporaryDirectory() as folder:
-            walks["text in the cache" if options.cached else "text query"] = walk_http(
-                Path(folder), cached=options.cached
-            )
+        for name, call in HTTP_CALLS.items():
+            with TemporaryDirectory() as folder:
+                walks[name] = walk_http(Path(folder), call)
     else:
         walks |= {"without output": walk_lookup(output=False), "with output": walk_lookup(output=True)}
     for name, walk in walks.items():
