@@ -163,6 +163,14 @@ def test_a_documentation_is_published_beside_the_other_versions(tmp_path: Path) 
     assert "url=0.10.0/" in content("index.html")
 
 
+def test_every_image_has_an_attestation() -> None:
+    for name in ("images", "tags"):
+        job = jobs("release.yml")[name]
+        assert job["permissions"]["attestations"] == job["permissions"]["id-token"] == "write"
+        assert job["steps"][-1]["with"]["subject-digest"] == "${{ steps.image.outputs.digest }}"
+        assert [step.get("id") for step in job["steps"]].count("image") == 1
+
+
 def test_images_take_a_build_argument_that_the_dockerfile_has() -> None:
     matrix = jobs("release.yml")["images"]["strategy"]["matrix"]
     variants = {entry["suffix"]: entry["full"] for entry in matrix["include"] if "suffix" in entry}
