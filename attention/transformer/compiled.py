@@ -194,8 +194,7 @@ class Compiled:
 
         def run(begin: int, end: int, first: int, last: int) -> None:
             buffers = self._take_buffers(len(tokens))
-            room = activations.alone() if threads == 1 else activations
-            encode(*texts, room, buffers, first, last, begin, end, out)
+            encode(*texts, activations.alone() if threads == 1 else activations, buffers, first, last, begin, end, out)
             if len(tokens) <= MAX_BATCH_TOKENS:
                 self._free_buffers.append(buffers)
 
