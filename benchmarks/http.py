@@ -23,6 +23,7 @@ contender gave no answer at all.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -103,6 +104,7 @@ def main() -> int:
     parser.add_argument("--no-ceilings", action="store_true", help="do not measure the callers' own limits")
     parser.add_argument("--others", type=Path, default=OTHERS, help="the environment of chroma and pgvector")
     options = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else a start compiles every module, as no user's second one does
     by_name, missing = makers(options.others, options.before)
     chosen = {name: make for name, make in by_name.items() if name in options.stores}
     console = Console(width=200, markup=False, highlight=False)
