@@ -145,8 +145,11 @@ class Calibration:
         """Return the parameters that were fitted for these terms, or else for those of them that were fitted."""
         return self.variant(terms) or self.variant(replace(terms, reranker=None)) or self.plain
 
-    def explain_other_terms(self, terms: TextTerms) -> str | None:
-        """Return how a question's reranker differs from the fitted one; None if it does not, or there is none."""
+    def describe_other_reranker(self, terms: TextTerms) -> str | None:
+        """Return the difference between a question's reranker and the fitted one.
+
+        Return None if they are equal, or if the question has no reranker.
+        """
         if terms.reranker is None or terms.reranker == self.rerank:
             return None
         if self.rerank is None:

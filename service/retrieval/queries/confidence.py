@@ -226,7 +226,7 @@ def explain_mismatch(
         return f"the encoder is {record.settings.encoder!r}, not {calibration.encoder!r}"
     if options.filter is not None or of_part:
         return f"{_name(options, 'filter')} leaves documents out"
-    if (difference := calibration.explain_other_terms(terms)) is not None:
+    if (difference := calibration.describe_other_reranker(terms)) is not None:
         return difference
     if options.bias:
         return f"{_name(options, 'bias')} is added"

@@ -1,4 +1,4 @@
-"""How many of the listed rows are so heavy that they are looked up."""
+"""The number of candidates: listed rows whose weight is large enough to compute them again."""
 
 from __future__ import annotations
 

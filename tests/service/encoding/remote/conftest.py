@@ -15,7 +15,7 @@ KEY = "sk-a-secret-that-nobody-may-read"
 
 @pytest.fixture
 def nowhere() -> Iterator[str]:
-    """Yield a URL at which nobody listens, and nobody else can."""
+    """Yield a URL that refuses connections. Its port is reserved during the test."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{bound.getsockname()[1]}/v1"

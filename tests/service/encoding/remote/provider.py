@@ -30,7 +30,10 @@ def vector_of(text: str, width: int = WIDTH) -> np.ndarray[Any, np.dtype[np.floa
 
 @dataclass
 class Reply:
-    """What the provider sends: a body in JSON or bytes. If it is cut, so many bytes of it, and the connection ends."""
+    """An answer of the provider: a body in JSON or bytes.
+
+    A body that is cut has this many bytes, and then the connection ends.
+    """
 
     status: int = 200
     body: Any = None
