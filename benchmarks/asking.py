@@ -24,7 +24,7 @@ from service.retrieval.collections import (
     NullKey,
     resolve_null,
 )
-from service.storage import CollectionRecord, CollectionSettings
+from service.storage.records import CollectionRecord, CollectionSettings
 
 TOGETHER = 64
 

@@ -27,7 +27,8 @@ from benchmarks.labelled import Asked, Labelled, asked
 from service.encoding import TOPICS, load_encoder
 from service.retrieval.calibration import COVERAGE, DocumentKeys, Metrics, OffTopic, ProfileBuilder, Profiles, evaluate
 from service.retrieval.calibration.fit import Fit, Outcomes
-from service.storage import SearchRow, temporary_search
+from service.storage import temporary_search
+from service.storage.records import SearchRow
 
 QUESTIONS = 4000
 TOGETHER = 16

@@ -19,7 +19,8 @@ from benchmarks.killing import held, wait_for_keys
 from benchmarks.running import Service
 from benchmarks.writers import PATH, WIDTH, State, Writer, number_of, vector
 from service.retrieval.collections import read_clock
-from service.storage import Visibility, open_shared
+from service.storage import open_shared
+from service.storage.conditions import Visibility
 from tests.postgres import PostgresServer
 
 WRITERS = 8

@@ -40,7 +40,8 @@ from benchmarks.contenders.softkv import TEMPERATURE
 from benchmarks.http import OTHERS, VERSIONS, said_by
 from benchmarks.keys import Array
 from benchmarks.running import Service
-from service.storage import CollectionSettings, DocumentRecord, SQLiteStore
+from service.storage import SQLiteStore
+from service.storage.records import CollectionSettings, DocumentRecord
 
 DOCUMENTS, WIDTH = 10, 384
 ASKED = 1000

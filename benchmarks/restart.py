@@ -37,7 +37,8 @@ from attention.lookup import Limits
 from benchmarks.keys import Array, clustered, near
 from benchmarks.running import Service
 from service.retrieval.collections import Catalogue
-from service.storage import DocumentRecord, SQLiteStore
+from service.storage import SQLiteStore
+from service.storage.records import DocumentRecord
 from service.storage.sqlite.connections import connect
 from service.storage.sqlite.writer import Writer
 

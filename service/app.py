@@ -35,7 +35,7 @@ from service.lifespan import lifespan
 from service.scheduling import FairSemaphore
 from service.settings import Settings
 from service.startup import Opening
-from service.storage import StorageError
+from service.storage.errors import StorageError
 
 
 class UnknownDemo(ValueError):

@@ -26,7 +26,7 @@ from service.retrieval.documents import ExpirySweep, ReEncodings, Seeding
 from service.retrieval.labels import Refits
 from service.settings import Settings
 from service.startup import Opening, open_in_background
-from service.storage import StorageError
+from service.storage.errors import StorageError
 
 log = structlog.get_logger("softkv")
 GC_THRESHOLDS = (10_000, 10, 100)

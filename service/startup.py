@@ -20,19 +20,8 @@ import structlog
 
 from service.memory_limit import memory_limit
 from service.settings import Settings
-from service.storage import (
-    BALLAST_BYTES,
-    PRIVATE,
-    SharedStore,
-    SQLiteStore,
-    StorageError,
-    StorageFailed,
-    Store,
-    StoreClosed,
-    StoreRefused,
-    StoreUnavailable,
-    open_shared,
-)
+from service.storage import BALLAST_BYTES, PRIVATE, SharedStore, SQLiteStore, Store, open_shared
+from service.storage.errors import StorageError, StorageFailed, StoreClosed, StoreRefused, StoreUnavailable
 
 if TYPE_CHECKING:
     from attention.lookup import Limits

@@ -28,6 +28,11 @@ OPEN = {"attention", "attention.lookup.shards", "service.retrieval"}
 # What others import by itself, beside the face of the whole.
 ROOMS = (
     "attention.lookup.shards",
+    "service.storage.conditions",
+    "service.storage.errors",
+    "service.storage.fields",
+    "service.storage.instants",
+    "service.storage.records",
     "softkv.answers",
     "softkv.commands",
     "softkv.integrations",
@@ -48,13 +53,10 @@ PAST_A_FACE = [
     ("service.server.startup", "service.api.routes.service"),
 ]
 
-# What the store in PostgreSQL shares with the one in SQLite, beside the face: statements, rows, checksums and columns.
+# What the store in PostgreSQL shares with the one in SQLite, beside the faces: statements, rows and checksums.
 OF_STORES = [
     ("softkv_postgres.**", f"service.storage.{module}")
-    for module in (
-        *("checksums", "conditions", "fields", "key_rows", "ordering", "re_encoding", "records", "restricted"),
-        *("search_terms", "serialisation", "sql", "writes"),
-    )
+    for module in ("checksums", "key_rows", "re_encoding", "restricted", "serialisation", "sql", "writes")
 ]
 
 OF_WALLS = [f"{wall.package}.**" for wall in WALLS.values()]
@@ -180,7 +182,12 @@ def test_only_these_import(name):
 
 def test_a_wrong_import_is_found():
     graph = grimp.build_graph(*ROOTS, include_external_packages=True, cache_dir=None)
-    assert {"attention.lookup", "service.storage", "service.retrieval.collections"} <= faces(graph)
+    assert {
+        "attention.lookup",
+        "service.storage",
+        "service.storage.conditions",
+        "service.retrieval.collections",
+    } <= faces(graph)
     edge = ("service.api.json", "service.storage.sqlite.writer")
     graph.add_import(importer=edge[0], imported=edge[1])
     assert [wrong for wrong in past_a_face(graph) if not is_known(wrong)] == [edge]

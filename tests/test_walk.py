@@ -15,7 +15,7 @@ NOT_ASKED = [
     "service/retrieval/queries/terms.py",
     "service/retrieval/terms/bias.py",
     "service/storage/restricted.py",
-    "service/storage/visibility.py",
+    "service/storage/conditions/visibility.py",
 ]
 MAX_FILES = 64
 

@@ -14,7 +14,8 @@ from service.retrieval.queries import BestKey, Document, DocumentDetail, Match
 from service.schemas.compare import Row
 from service.schemas.document import DocumentBody, DocumentPatch
 from service.schemas.vector import write_vector
-from service.storage import DocumentRecord, StoredDocument, TextSpan, Vector, format_instant
+from service.storage.instants import format_instant
+from service.storage.records import DocumentRecord, StoredDocument, TextSpan, Vector
 
 TEXTS, VECTORS = frozenset({"key", "value", "metadata", "sent_value"}), frozenset({"key_vector", "value_vector"})
 

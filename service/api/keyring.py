@@ -18,7 +18,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidato
 from pydantic_core import PydanticCustomError
 
 from service.schemas.filter import ParsedFilter
-from service.storage import Condition, Restriction, condition_digest
+from service.storage import Restriction
+from service.storage.conditions import Condition, condition_digest
 
 log = structlog.get_logger("softkv")
 

@@ -14,7 +14,8 @@ from tempfile import mkdtemp
 from filelock import BaseFileLock, FileLock, Timeout
 
 from service.api.problems.errors import QueueFull
-from service.storage import PRIVATE, DiskFull, StorageFailed
+from service.storage import PRIVATE
+from service.storage.errors import DiskFull, StorageFailed
 
 _PREFIX = "softkv-"
 _LOCK = ".lock"

@@ -29,7 +29,7 @@ from service.api.state import parts_of
 from service.retrieval import CollectionNotFound
 from service.scheduling import CALLER
 from service.schemas.answers import is_record, refer
-from service.storage import CollectionMissing, StoreUnavailable
+from service.storage.errors import CollectionMissing, StoreUnavailable
 
 LINES_PATH = "/v1/collections/{name}/documents"
 """The path that takes NDJSON, too: by another route, which only NDJSON reaches."""

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from service.encoding import LocalEncoder, LocalSettings, RemoteSettings, Reranker, RerankerSettings
     from service.settings import Settings
-    from service.storage import CollectionRecord, SharedStore
+    from service.storage import SharedStore
+    from service.storage.records import CollectionRecord
 
 _STYLES = {"ok": "green", "note": "yellow", "broken": "bold red"}
 
@@ -345,7 +346,8 @@ def _data_directory(path: Path) -> Iterator[Check]:
     """Check a data directory: open the store as the service does, with its lock and version check, then read
     every row.
     """
-    from service.storage import DirectoryLocked, SQLiteStore, StorageError
+    from service.storage import SQLiteStore
+    from service.storage.errors import DirectoryLocked, StorageError
 
     name = "data directory"
     if not path.exists():
@@ -384,7 +386,8 @@ def _data_directory(path: Path) -> Iterator[Check]:
 
 def _store(address: str, settings: Settings) -> Iterator[Check]:
     """Check a database: connect to it and read every row, while services use it. Nothing is created or changed."""
-    from service.storage import StorageError, StoreRefused, StoreUnavailable, inspect_shared, open_shared
+    from service.storage import inspect_shared, open_shared
+    from service.storage.errors import StorageError, StoreRefused, StoreUnavailable
 
     name = "store"
     try:
@@ -418,7 +421,7 @@ def _store(address: str, settings: Settings) -> Iterator[Check]:
 def _shards(store: SharedStore, address: str) -> Check:
     """Check which servers hold the keys; for this the Ray cluster is joined."""
     from service.startup import find_cluster
-    from service.storage import StorageFailed
+    from service.storage.errors import StorageFailed
 
     try:
         cluster = find_cluster()

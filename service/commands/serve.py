@@ -246,7 +246,7 @@ def _run(settings: Settings, listener: socket.socket, exit_deadline: ExitDeadlin
     from attention.kernels import one_blas_thread
     from service.kernels import KernelsMissing
     from service.startup import open_in_background
-    from service.storage import StorageError
+    from service.storage.errors import StorageError
     from softkv.commands.console import messages
 
     # Until the service listens: each collection would scan what was imported so far, and imports leave little to free.

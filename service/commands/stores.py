@@ -46,7 +46,8 @@ def restore(
 
     softkv restore monday.softkv --data-dir data
     """
-    from service.storage import StorageError, restore
+    from service.storage import restore
+    from service.storage.errors import StorageError
     from softkv.commands.console import messages, output, write_json
 
     # A loopback host: nothing listens here, so the settings need no keys.
@@ -103,13 +104,8 @@ def copy(
 
     softkv copy data postgresql://user@host/softkv --verify
     """
-    from service.storage import (
-        StorageError,
-        compare_collection,
-        copy_aliases,
-        copy_collection,
-        copy_encoder_measurements,
-    )
+    from service.storage import compare_collection, copy_aliases, copy_collection, copy_encoder_measurements
+    from service.storage.errors import StorageError
     from softkv.commands.console import messages, output, progress, write_json
 
     if _parse_address(source) == _parse_address(target):

@@ -25,7 +25,7 @@ from service.schemas.wire import (
     Wire,
     json_value,
 )
-from service.storage import METADATA
+from service.storage.conditions import METADATA
 
 
 class Part(Wire):

@@ -9,7 +9,8 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from service.schemas.wire import Distinct, DocumentedAs, Text, Wire, json_value
-from service.storage import MAX_OPERANDS, METADATA, Condition, InvalidCondition, parse_condition
+from service.storage.conditions import MAX_OPERANDS, METADATA, Condition, parse_condition
+from service.storage.errors import InvalidCondition
 
 Scalar = str | int | float | bool | None
 FieldInFilter = Annotated[

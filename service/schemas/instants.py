@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from service.schemas.wire import finite_number
-from service.storage import INSTANTS, MAX_DURATION, SECOND, format_instant, parse_duration, parse_instant
+from service.storage.instants import INSTANTS, MAX_DURATION, SECOND, format_instant, parse_duration, parse_instant
 
 _SHOWN = 60
 DURATION_PATTERN = r"^[0-9]{1,12}(\.[0-9]{1,6})?[smhdw]$"

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
 from typing import Any
 
+from service.storage.conditions import ALL, Visibility
 from service.storage.errors import NotInMemory
 from service.storage.records import RowNumbers, StoredDocument
-from service.storage.visibility import ALL, Visibility
 
 MIN_BYTES, MAX_BYTES = 2**24, 2**28
 ENTRY_BYTES = 400

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from service.storage.cached_texts import CachedReader, CachedTexts
-from service.storage.column import Column
-from service.storage.conditions import Condition
+from service.storage.conditions import Column, Condition, Order, Position, Searched, Visibility
 from service.storage.errors import DocumentDamaged
 from service.storage.idempotency import IdempotentWrite, Result
 from service.storage.key_rows import KeySums
-from service.storage.ordering import Order, Position
 from service.storage.re_encoding import OwnVectors, ReEncoding
 from service.storage.records import (
     AliasRecord,
@@ -39,8 +37,6 @@ from service.storage.records import (
     TextSpan,
     WriteRequest,
 )
-from service.storage.search_terms import Searched
-from service.storage.visibility import Visibility
 
 Cursor: TypeAlias = tuple[int, ...]
 """A position in a scan of all texts; only the store that returned it can interpret the numbers."""

@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from service.storage.conditions import Condition
+from service.storage.conditions import Condition, Searched, Visibility
 from service.storage.errors import OutsideFilter, QuotaExceeded
 from service.storage.interface import Reader, Search, Writer
 from service.storage.records import Change, DocumentRecord, Mode, Ranks, RowNumbers, SearchResult
-from service.storage.search_terms import Searched
-from service.storage.visibility import Visibility
 
 NAMES_AT_A_TIME = 64
 OF_THE_KEY = "-- and the filter of the key"

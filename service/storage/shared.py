@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
-from service.storage.column import Column
+from service.storage.conditions import Column
 from service.storage.errors import DocumentDamaged, StorageFailed
 from service.storage.interface import Reader, Store
 from service.storage.records import (

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from service.storage.checksums import alias_checksum, settings_checksum
-from service.storage.conditions import Condition
+from service.storage.conditions import Condition, Visibility
 from service.storage.errors import AliasMissing, CollectionExists, CollectionMissing, DocumentDamaged, ReEncodingActive
 from service.storage.idempotency import LIFETIME_SECONDS, IdempotentWrite, Result, encode_answer, refuse_stored
 from service.storage.re_encoding import HIDDEN, ReEncoding, format_hidden_name
@@ -46,7 +46,6 @@ from service.storage.serialisation import (
     settings_row,
     vectors_of,
 )
-from service.storage.visibility import Visibility
 from service.storage.writes import refuse_fixed
 
 _IS_HIDDEN = f"substr(name, 1, {len(HIDDEN)}) = '{HIDDEN}'"

@@ -23,7 +23,8 @@ from service.app import create_app
 from service.lifespan import return_free_memory
 from service.settings import Settings
 from service.startup import open_in_background
-from service.storage import SQLiteStore, StorageError, StorageFailed, StoreClosed, StoreUnavailable, shared
+from service.storage import SQLiteStore, shared
+from service.storage.errors import StorageError, StorageFailed, StoreClosed, StoreUnavailable
 from tests.running import RunningService
 from tests.waiting import until
 

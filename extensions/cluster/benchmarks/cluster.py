@@ -30,7 +30,8 @@ from extensions.cluster.benchmarks.messages import Counted, Measured
 from extensions.cluster.benchmarks.ray_python import with_ray
 from extensions.cluster.tests.machines import RayMachines
 from extensions.cluster.tests.running import run
-from service.storage import CollectionSettings, DocumentRecord, SharedStore, open_shared
+from service.storage import SharedStore, open_shared
+from service.storage.records import CollectionSettings, DocumentRecord
 from softkv_cluster.service import Roster, Router, ShardedCatalogue, ShardsLost, join_cluster, open_transport
 from tests.postgres import running
 

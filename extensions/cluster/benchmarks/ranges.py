@@ -19,7 +19,8 @@ import psycopg
 
 from benchmarks.keys import clustered
 from service.retrieval.collections import KeyStorage
-from service.storage import CollectionRecord, CollectionSettings, DocumentRecord, SharedStore, open_shared
+from service.storage import SharedStore, open_shared
+from service.storage.records import CollectionRecord, CollectionSettings, DocumentRecord
 from softkv_cluster.server.files import ReplicaFiles
 from softkv_cluster.server.replica import Replica
 from softkv_cluster.service import shard_stop

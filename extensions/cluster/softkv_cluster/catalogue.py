@@ -15,7 +15,9 @@ from service.retrieval.collections import (
     read_clock,
     start_background,
 )
-from service.storage import ClusterPlan, CollectionRecord, Extent, SharedStore, StorageError
+from service.storage import SharedStore
+from service.storage.errors import StorageError
+from service.storage.records import ClusterPlan, CollectionRecord, Extent
 from softkv_cluster.collection import ShardedCollection
 from softkv_cluster.messages import ServerReport
 from softkv_cluster.placement import shard_starts

@@ -26,16 +26,10 @@ from service.retrieval.collections import (
     start_background,
 )
 from service.retrieval.terms import EXPLAIN_CALL, ORIGINS_CALL, Explanation, Recency, Term, format_bias
-from service.storage import (
-    CollectionMissing,
-    CollectionRecord,
-    Column,
-    Condition,
-    Extent,
-    SharedStore,
-    StorageError,
-    Visibility,
-)
+from service.storage import SharedStore
+from service.storage.conditions import Column, Condition, Visibility
+from service.storage.errors import CollectionMissing, StorageError
+from service.storage.records import CollectionRecord, Extent
 from softkv_cluster.lookup import RemoteBias, RemoteMask, RemoteView
 from softkv_cluster.metadata import ALWAYS, CollectionMetadata, MetadataCache
 from softkv_cluster.router import Router

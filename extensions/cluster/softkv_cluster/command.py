@@ -148,7 +148,8 @@ def _settings(**options: object) -> Settings:
 def _join(settings: Settings) -> Iterator[tuple[SharedStore, RayCluster, Transport]]:
     """Open the store and join the Ray cluster while the block runs; their errors become a CommandError."""
     from service import logs
-    from service.storage import StorageError, open_shared
+    from service.storage import open_shared
+    from service.storage.errors import StorageError
     from softkv_cluster.service import ClusterError, join_cluster, open_transport
 
     assert settings.store is not None

@@ -18,16 +18,9 @@ import numpy as np
 from attention.arrays import I64, Index
 from attention.lookup import BlockStatistics, KeySummary
 from service.retrieval.documents import MAX_KEYS
-from service.storage import (
-    CollectionRecord,
-    Condition,
-    Extent,
-    RowNumbers,
-    SharedStore,
-    VersionChange,
-    Visibility,
-    condition_digest,
-)
+from service.storage import SharedStore
+from service.storage.conditions import Condition, Visibility, condition_digest
+from service.storage.records import CollectionRecord, Extent, RowNumbers, VersionChange
 from softkv_cluster.errors import ShardsLost
 from softkv_cluster.lookup import (
     SAMPLE_ROWS,

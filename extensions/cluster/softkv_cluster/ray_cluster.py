@@ -21,7 +21,8 @@ from typing import Any
 
 import structlog
 
-from service.storage import SharedStore, StoreUnavailable, open_shared
+from service.storage import SharedStore, open_shared
+from service.storage.errors import StoreUnavailable
 from softkv_cluster.errors import RayUnreachable, ServerLost
 from softkv_cluster.roster import fetch_reports
 from softkv_cluster.server.server import ShardServer

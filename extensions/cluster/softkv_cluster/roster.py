@@ -11,7 +11,9 @@ from threading import Event, Lock
 from typing import Protocol
 
 from service.retrieval.collections import start_background
-from service.storage import ClusterPlan, SharedStore, StorageError
+from service.storage import SharedStore
+from service.storage.errors import StorageError
+from service.storage.records import ClusterPlan
 from softkv_cluster.messages import ServerReport, ShardId
 from softkv_cluster.placement import place_shard
 

@@ -6,7 +6,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Literal, cast
 
 from service.encoding import Encoders
-from service.storage import SharedStore, StorageFailed
+from service.storage import SharedStore
+from service.storage.errors import StorageFailed
 from softkv_cluster.catalogue import ShardedCatalogue, cluster_status
 from softkv_cluster.errors import ClusterError, RayMissing, RayUnreachable, ServerLost, ShardsLost, VersionGone
 from softkv_cluster.messages import ServerReport

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from service.storage import ClusterPlan, SharedStore, open_shared
+from service.storage import SharedStore, open_shared
+from service.storage.records import ClusterPlan
 from softkv_cluster.lookup import of_bytes, respond, to_bytes
 from softkv_cluster.messages import ShardId
 from softkv_cluster.service import (

@@ -19,7 +19,8 @@ import httpx
 import numpy as np
 import psycopg
 
-from service.storage import DocumentRecord, open_shared
+from service.storage import open_shared
+from service.storage.records import DocumentRecord
 from softkv_cluster.service import shard_start, shard_stop
 
 NAME = "shelf"

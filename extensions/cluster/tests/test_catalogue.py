@@ -20,7 +20,9 @@ from extensions.cluster.tests.answers import check_covered, check_equal
 from extensions.cluster.tests.local_servers import LocalServers
 from service.retrieval.collections import SharedCatalogue
 from service.retrieval.queries import Aggregation, Options, attend_collection
-from service.storage import Comparison, DocumentRecord, open_shared
+from service.storage import open_shared
+from service.storage.conditions import Comparison
+from service.storage.records import DocumentRecord
 from softkv import Client
 from softkv_cluster.service import Roster, Router, ShardedCatalogue, ShardsLost
 from tests.meanwhile import Meanwhile

@@ -24,7 +24,10 @@ from extensions.cluster.tests.conftest import make_shards_small
 from extensions.cluster.tests.local_servers import LocalServers
 from service.retrieval import SnapshotGone
 from service.retrieval.collections import sealed
-from service.storage import Comparison, DocumentRecord, StoreUnavailable, open_shared
+from service.storage import open_shared
+from service.storage.conditions import Comparison
+from service.storage.errors import StoreUnavailable
+from service.storage.records import DocumentRecord
 from softkv_cluster.roster import REFRESH_SECONDS
 from softkv_cluster.service import Roster, Router, ShardedCatalogue, ShardServer, VersionGone, shard_start, shard_starts
 from tests.postgres import PostgresServer

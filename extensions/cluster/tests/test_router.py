@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from service.storage import ClusterPlan
+from service.storage.records import ClusterPlan
 from softkv_cluster.lookup import of_bytes, to_bytes
 from softkv_cluster.router import AVOID_SECONDS, CollectionVersion
 from softkv_cluster.service import Roster, Router, ServerLost, ServerReport, ShardsLost, VersionGone, shard_starts

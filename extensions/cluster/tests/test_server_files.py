@@ -13,7 +13,7 @@ import pytest
 from attention.lookup import Question, answer
 from extensions.cluster.tests.local_servers import LocalServers, respond_rows
 from service.retrieval.collections import sealed
-from service.storage import CollectionSettings, DocumentRecord
+from service.storage.records import CollectionSettings, DocumentRecord
 from softkv_cluster.server.files import SWEEP_SECONDS, UNUSED_SECONDS
 from softkv_postgres import vector_rows
 from tests.service.retrieval.sealing import BLOCK, SMALL_BLOCKS, WIDTH, documents, flipped, valued

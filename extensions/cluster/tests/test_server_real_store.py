@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from extensions.cluster.tests.local_servers import LocalServers
-from service.storage import CollectionMissing, open_shared, parse_condition
+from service.storage import open_shared
+from service.storage.conditions import parse_condition
+from service.storage.errors import CollectionMissing
 from softkv_cluster.service import place_shard, shard_start, shard_starts
 from tests.postgres import running
 from tests.service.storage.making import collection, document

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from attention.lookup import Memory, Rows, View
-from service.storage import CollectionMissing, VersionChange
+from service.storage.errors import CollectionMissing
+from service.storage.records import VersionChange
 from softkv_cluster.server.replica import VERSION_SECONDS, LogStep, Versions, plan_steps, read_written_rows
 from tests.service.storage.making import collection, document
 

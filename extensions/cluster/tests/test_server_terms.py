@@ -28,7 +28,9 @@ from service.retrieval.queries import (
     sweep_collection,
 )
 from service.retrieval.queries.terms import build_terms
-from service.storage import Comparison, DocumentRecord, Restriction, open_shared, parse_condition
+from service.storage import Restriction, open_shared
+from service.storage.conditions import Comparison, parse_condition
+from service.storage.records import DocumentRecord
 from softkv_cluster.collection import ShardedSnapshot
 from softkv_cluster.server import replica
 from softkv_cluster.service import Roster, Router, ShardedCatalogue

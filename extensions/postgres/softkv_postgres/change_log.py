@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from psycopg import Connection
 
-from service.storage import ChangeSummary, CollectionMissing, RowNumbers, VersionChange
+from service.storage.errors import CollectionMissing
+from service.storage.records import ChangeSummary, RowNumbers, VersionChange
 from softkv_postgres.statements import numbers
 
 RETENTION = "10 minutes"

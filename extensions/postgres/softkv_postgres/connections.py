@@ -15,7 +15,7 @@ import psycopg
 from psycopg import Connection, Cursor, IsolationLevel, conninfo, errors
 from psycopg.pq import Format, TransactionStatus
 
-from service.storage import DiskFull, StorageError, StorageFailed, StoreClosed, StoreRefused, StoreUnavailable
+from service.storage.errors import DiskFull, StorageError, StorageFailed, StoreClosed, StoreRefused, StoreUnavailable
 from softkv_postgres.schema.version import prepare_schema
 
 _FULL = (errors.DiskFull, errors.OutOfMemory)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from psycopg import Connection
 
-from service.storage import RowNumbers, id_hash
+from service.storage import id_hash
 from service.storage.checksums import document_checksums
+from service.storage.records import RowNumbers
 from service.storage.serialisation import NUL, DocumentTexts
 from softkv_postgres.statements import Expression, digest, field_entry, fold_case, numbers
 

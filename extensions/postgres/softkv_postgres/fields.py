@@ -9,24 +9,9 @@ from typing import Any, get_args
 import numpy as np
 from psycopg import Connection
 
-from service.storage import (
-    Column,
-    DistinctValues,
-    EncodedValue,
-    Entries,
-    FieldFacts,
-    FieldKinds,
-    FieldValue,
-    Kind,
-    Order,
-    Position,
-    Scalar,
-    decode_scalar,
-    encode_value,
-)
-from service.storage.fields import INSTANT
-from service.storage.ordering import FIRST_KIND, LAST_KIND
-from service.storage.records import FieldType
+from service.storage.conditions import FIRST_KIND, LAST_KIND, Column, DistinctValues, Entries, Order, Position
+from service.storage.fields import INSTANT, EncodedValue, Kind, Scalar, decode_scalar, encode_value
+from service.storage.records import FieldFacts, FieldKinds, FieldType, FieldValue
 from softkv_postgres.connections import work_memory
 from softkv_postgres.statements import (
     LAST,

@@ -12,7 +12,8 @@ from typing import Any
 
 from psycopg import Connection
 
-from service.storage import HIDDEN, AliasDamaged, CollectionDamaged, DocumentDamaged, ReEncoding, id_hash
+from service.storage import HIDDEN, ReEncoding, id_hash
+from service.storage.errors import AliasDamaged, CollectionDamaged, DocumentDamaged
 from service.storage.fields import field_rows
 from service.storage.serialisation import (
     ALIAS_COLUMNS,

@@ -9,31 +9,22 @@ from typing import Any, TypeVar
 import numpy as np
 from psycopg import Connection
 
-from service.storage import (
-    ALL,
-    CollectionDamaged,
-    CollectionMissing,
-    Column,
-    Condition,
-    Cursor,
-    DocumentDamaged,
+from service.storage import Cursor, KeySums, id_hash
+from service.storage.conditions import ALL, Column, Condition, Order, Position, Visibility
+from service.storage.errors import CollectionDamaged, CollectionMissing, DocumentDamaged
+from service.storage.fields import is_utf8
+from service.storage.re_encoding import OwnVectors
+from service.storage.records import (
+    CollectionUsage,
     ExpiryRows,
     Extent,
     FieldFacts,
     FieldKinds,
     FieldValue,
     KeyRows,
-    KeySums,
-    Order,
-    Position,
     RowNumbers,
     StoredDocument,
-    Visibility,
-    id_hash,
 )
-from service.storage.fields import is_utf8
-from service.storage.re_encoding import OwnVectors
-from service.storage.records import CollectionUsage
 from service.storage.restricted import RestrictedSearch, visible_names
 from service.storage.serialisation import NUL, TEXT_COLUMNS, TEXTS, texts_of
 from service.storage.sql import Rows, SQLReader

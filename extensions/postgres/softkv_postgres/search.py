@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from psycopg import Connection
 
-from service.storage import Condition, DocumentDamaged, RowNumbers, Searched, SearchResult, SearchRow, SearchTerm
-from service.storage.records import Ranks
-from service.storage.search_terms import terms_of
+from service.storage.conditions import Condition, Searched, SearchTerm, terms_of
+from service.storage.errors import DocumentDamaged
+from service.storage.records import Ranks, RowNumbers, SearchResult, SearchRow
 from service.storage.serialisation import NUL, TEXT_COLUMNS, refuse_surrogates, texts_of
 from softkv_postgres.connections import work_memory
 from softkv_postgres.statements import compile_condition

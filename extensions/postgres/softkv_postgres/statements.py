@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.storage import ORDERING, Combination, Comparison, Condition, EncodedValue, Instant, Kind, encode_value
-from service.storage.conditions import MEMBERSHIP
-from service.storage.fields import INSTANT, FieldRow, is_utf8
+from service.storage.conditions import MEMBERSHIP, ORDERING, Combination, Comparison, Condition
+from service.storage.fields import INSTANT, EncodedValue, FieldRow, Kind, encode_value, is_utf8
+from service.storage.instants import Instant
 from service.storage.serialisation import NUL
 
 VECTOR_COLUMNS = '"row", document, first, last, key_vector, value_vector, checksum'

@@ -11,26 +11,27 @@ from typing import Any
 from psycopg import Connection
 
 from service.request_trace import time_stage
-from service.storage import (
-    ChangeSummary,
-    ClusterPlan,
+from service.storage import IdempotentWrite, SharedStore
+from service.storage.checksums import measurements_checksum
+from service.storage.errors import (
     CollectionMissing,
-    CollectionRecord,
     DiskFull,
-    EncoderMeasurements,
-    Extent,
-    IdempotentWrite,
-    SharedStore,
     StorageError,
     StorageFailed,
     StoreClosed,
     StoreUnavailable,
-    VersionChange,
-    WriteRequest,
     read_again,
 )
-from service.storage.checksums import measurements_checksum
-from service.storage.records import DatabaseInfo
+from service.storage.records import (
+    ChangeSummary,
+    ClusterPlan,
+    CollectionRecord,
+    DatabaseInfo,
+    EncoderMeasurements,
+    Extent,
+    VersionChange,
+    WriteRequest,
+)
 from service.storage.serialisation import COLLECTION_COLUMNS, collection_of, measurements_of
 from service.storage.writes import call_all
 from softkv_postgres import change_log

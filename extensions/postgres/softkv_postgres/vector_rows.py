@@ -8,8 +8,10 @@ from typing import Any
 
 from psycopg import Connection
 
-from service.storage import DocumentDamaged, DocumentRecord, KeyRows, KeySums, RowNumbers
+from service.storage import KeySums
+from service.storage.errors import DocumentDamaged
 from service.storage.key_rows import BlobLengths, VectorColumns, decode_one_by_one, decode_together
+from service.storage.records import DocumentRecord, KeyRows, RowNumbers
 from service.storage.serialisation import vector_entries
 from softkv_postgres.connections import work_memory
 from softkv_postgres.statements import VECTOR_COLUMNS, array, numbers

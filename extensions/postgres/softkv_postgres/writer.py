@@ -10,25 +10,21 @@ from typing import Any
 import numpy as np
 from psycopg import Connection
 
-from service.storage import (
-    ALL,
-    LEASE_SECONDS,
-    AliasExists,
+from service.storage import LEASE_SECONDS, id_hash
+from service.storage.checksums import settings_checksum
+from service.storage.conditions import ALL, Visibility
+from service.storage.errors import AliasExists, CollectionExists, CollectionMissing
+from service.storage.records import (
+    NO_ROWS,
     Change,
-    CollectionExists,
-    CollectionMissing,
     CollectionRecord,
     CollectionSettings,
     DocumentRecord,
     FeedbackRecord,
     Mode,
     RowNumbers,
-    Visibility,
     WriteRequest,
-    id_hash,
 )
-from service.storage.checksums import settings_checksum
-from service.storage.records import NO_ROWS
 from service.storage.restricted import upsert_visible
 from service.storage.serialisation import SETTINGS_COLUMNS, feedback_row, settings_row
 from service.storage.sql import SQLWriter

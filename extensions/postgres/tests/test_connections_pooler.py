@@ -12,17 +12,10 @@ import psycopg
 import pytest
 
 from extensions.postgres.tests.pooler import Pooler
-from service.storage import (
-    Comparison,
-    IdempotentWrite,
-    StoreRefused,
-    StoreUnavailable,
-    WriteAnswer,
-    WriteAnswered,
-    WriteRequest,
-    inspect_shared,
-    open_shared,
-)
+from service.storage import IdempotentWrite, inspect_shared, open_shared
+from service.storage.conditions import Comparison
+from service.storage.errors import StoreRefused, StoreUnavailable, WriteAnswered
+from service.storage.records import WriteAnswer, WriteRequest
 from softkv_postgres.connections import IDLE_SECONDS, Connections, parse_address, work_memory
 from tests.postgres import PostgresServer, running
 from tests.running import RunningService

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from service.storage import DocumentRecord, ReEncoding
+from service.storage import ReEncoding
+from service.storage.records import DocumentRecord
 from tests.service.storage.making import SETTINGS, collection, document
 
 

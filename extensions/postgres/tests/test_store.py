@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.storage import (
+from service.storage import inspect_shared, open_shared
+from service.storage.conditions import Comparison
+from service.storage.errors import (
     CollectionMissing,
-    Comparison,
     DatabaseTooNew,
     DatabaseTooOld,
     DocumentDamaged,
@@ -25,8 +26,6 @@ from service.storage import (
     StoreClosed,
     StoreRefused,
     StoreUnavailable,
-    inspect_shared,
-    open_shared,
 )
 from tests.postgres import PostgresServer, running
 from tests.service.storage.making import collection, document

@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 import service.startup
 from service.settings import Settings
 from service.startup import open_in_background
-from service.storage import SQLiteStore, StoreRefused, StoreUnavailable, compare_collection, open_shared
+from service.storage import SQLiteStore, compare_collection, open_shared
+from service.storage.errors import StoreRefused, StoreUnavailable
 from softkv_postgres.schema.version import SCHEMA
 from tests.postgres import PostgresServer, running
 from tests.running import RunningService

@@ -15,7 +15,8 @@ import pytest
 from extensions.postgres.tests.of_the_core import functions_with
 from service.encoding import Encoder
 from service.retrieval.documents import re_encoding
-from service.storage import DocumentRecord, open_shared
+from service.storage import open_shared
+from service.storage.records import DocumentRecord
 from tests.postgres import PostgresServer
 from tests.service.retrieval.documents.test_re_encoding import (
     TEXTS,

@@ -15,7 +15,9 @@ from attention.lookup import Question, answers
 from service.retrieval import CollectionConflict, CollectionLoading, CollectionNotFound, CollectionUnsound
 from service.retrieval.collections import SharedCatalogue
 from service.retrieval.collections import replicated as shared_catalogue
-from service.storage import Comparison, DocumentRecord, Writer, open_shared
+from service.storage import Writer, open_shared
+from service.storage.conditions import Comparison
+from service.storage.records import DocumentRecord
 from tests.postgres import PostgresServer
 from tests.waiting import until
 

@@ -40,7 +40,7 @@ from service.retrieval import CollectionNotFound, Flaw, InvalidContent
 from service.scheduling import BODIES
 from service.schemas.document import Document
 from service.schemas.wire import escape_pointer
-from service.storage import QuotaExceeded
+from service.storage.errors import QuotaExceeded
 
 MAX_STEP = 256  # characters of a name in a pointer, since an answer has it twice
 # pydantic's error types → messages; the validators of the service have their own messages

@@ -8,10 +8,11 @@ from http import HTTPStatus
 from typing import Any
 
 from attention.errors import AttentionError
-from service import encoding, retrieval, storage
+from service import encoding, retrieval
 from service.api.parts import Refusal, find_parts
 from service.api.problems import errors as api
 from service.schemas.openai import ErrorAnswer
+from service.storage import errors as storage
 
 # code → refusal; an error is answered by its most specific class in this table
 TABLE: Mapping[str, Refusal] = {

@@ -51,7 +51,7 @@ from service.schemas.attend import MAX_ANSWER_GROUPS, AttendRequest, GroupBy, Re
 from service.schemas.attention import AttentionRequest
 from service.schemas.vector import write_vector
 from service.schemas.wire import MAX_MATCHES, MAX_PAGE, MAX_SWEPT_WEIGHTS, Wire
-from service.storage import CollectionRecord
+from service.storage.records import CollectionRecord
 from softkv.answers.answer import AttendAnswer, AttendAnswers, SweepAnswer
 from softkv.answers.arrays import Attended
 

@@ -16,7 +16,8 @@ from service.retrieval.calibration import VERSION, Calibration, Metric, Refit, R
 from service.retrieval.labels import LabelledQuestion, Seen, calibrate_collection
 from service.schemas.calibration import CalibrateRequest, labels
 from service.schemas.instants import format_time
-from service.storage import SECOND, CollectionRecord
+from service.storage.instants import SECOND
+from service.storage.records import CollectionRecord
 from softkv.answers.calibration import Calibration as CalibrateAnswer
 
 router = json_router("/v1/collections", "collections", "lookup", "collection", "whole")

@@ -36,7 +36,9 @@ from service.scheduling import READS, WRITES
 from service.schemas.collection import MAX_FIELDS, CollectionChange, CollectionSettings, FieldsQuery
 from service.schemas.instants import format_duration
 from service.schemas.wire import MAX_PAGE
-from service.storage import CollectionRecord, DocumentDamaged, Reader
+from service.storage import Reader
+from service.storage.errors import DocumentDamaged
+from service.storage.records import CollectionRecord
 from softkv.answers.info import CollectionInfo, CollectionList, FieldsAnswer
 
 NULL_COUNTS = ("encoder", "calibration", "projection", "expire_after")

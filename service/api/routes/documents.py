@@ -30,7 +30,7 @@ from service.schemas.document import (
 )
 from service.schemas.stream import UPLOAD_ANSWER, UPLOAD_BODY
 from service.schemas.wire import VectorFormat
-from service.storage import Condition, Order
+from service.storage.conditions import Condition, Order
 from softkv.answers.documents import Deleted, DocumentAnswer, DocumentPage, Updated
 from softkv.answers.info import Written
 

@@ -18,7 +18,8 @@ from service.retrieval.labels import Judgement
 from service.scheduling import READS, WRITES
 from service.schemas.feedback import FeedbackDelete, FeedbackRequest
 from service.schemas.wire import MAX_PAGE
-from service.storage import FeedbackRecord, format_instant
+from service.storage.instants import format_instant
+from service.storage.records import FeedbackRecord
 from softkv.answers.feedback import FeedbackDeleted, FeedbackKept, FeedbackPage
 
 router = json_router("/v1/collections", "collections", "read", "collection", "whole")

@@ -23,7 +23,9 @@ from service.api.middleware import access_record
 from service.api.state import Running
 from service.retrieval import InvalidContent
 from service.scheduling import READS
-from service.storage import LIFETIME_SECONDS, IdempotentWrite, WriteAnswer, WriteAnswered, WriteRequest
+from service.storage import LIFETIME_SECONDS, IdempotentWrite
+from service.storage.errors import WriteAnswered
+from service.storage.records import WriteAnswer, WriteRequest
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"

@@ -18,7 +18,8 @@ from service.schemas.instants import format_time
 from service.schemas.projection import ProjectionRequest
 from service.schemas.vector import write_vector
 from service.schemas.wire import VectorFormat
-from service.storage import SECOND, CollectionRecord
+from service.storage.instants import SECOND
+from service.storage.records import CollectionRecord
 from softkv.answers.arrays import ProjectionFound
 from softkv.answers.info import ProjectionInfo
 

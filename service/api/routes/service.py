@@ -45,7 +45,9 @@ from service.schemas.query import MAX_PARTS
 from service.schemas.rerank import MAX_PAIRS, MAX_QUERY, MAX_SCORED
 from service.schemas.service import NetworkRequest
 from service.schemas.vector import MAX_WIDTH
-from service.storage import MAX_COMPARED_FIELDS, MAX_DEPTH, MAX_OPERANDS, StorageError, Store
+from service.storage import Store
+from service.storage.conditions import MAX_COMPARED_FIELDS, MAX_DEPTH, MAX_OPERANDS
+from service.storage.errors import StorageError
 from softkv.answers.service import Liveness, Network, Readiness, ServiceInfo, SlowRequestList
 
 probes_router = APIRouter(

@@ -36,7 +36,7 @@ from service.retrieval.collections import Collection
 from service.retrieval.documents import SentDocument, UploadResult, upload
 from service.scheduling import BODIES
 from service.schemas.document import Document
-from service.storage import OutsideFilter
+from service.storage.errors import OutsideFilter
 
 _ENDS = re.compile(rb"\n(?:[ \t\r]*+\n)*+")  # the end of a line, with empty lines after it
 BATCH_LINES, BATCH_BYTES = 1000, 8 << 20

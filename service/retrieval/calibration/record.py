@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 from service.retrieval.calibration.abstention import ErrorBound
 from service.retrieval.calibration.confidence import Curve
 from service.retrieval.calibration.fit import Variant
-from service.storage import Null
+from service.storage.records import Null
 
 LabelSource: TypeAlias = Literal["labels", "feedback", "self"]
 """The origin of the questions of a calibration: the request, stored feedback, or the collection itself."""

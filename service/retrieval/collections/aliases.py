@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from service.retrieval.errors import AliasConflict, AliasNotFound, CollectionNotFound, InvalidContent
-from service.storage import AliasMissing, AliasRecord, CollectionMissing, IdempotentWrite, Store, Writer
+from service.storage import IdempotentWrite, Store, Writer
+from service.storage.errors import AliasMissing, CollectionMissing
+from service.storage.records import AliasRecord
 
 Sees: TypeAlias = Callable[[str], bool]
 """Returns whether a caller may know of the collection with a name."""

@@ -24,22 +24,10 @@ from service.retrieval.collections.sealed import SealedBlocks
 from service.retrieval.collections.settings import check_temperature, resolve_settings, settings_before_calibration
 from service.retrieval.errors import CollectionConflict, CollectionMoved, CollectionNotFound, RetrievalError
 from service.scheduling import WRITES
-from service.storage import (
-    HIDDEN,
-    SECOND,
-    CollectionExists,
-    CollectionMissing,
-    CollectionRecord,
-    CollectionSettings,
-    Cursor,
-    IdempotentWrite,
-    Reader,
-    ReEncoding,
-    StorageError,
-    Store,
-    StoreUnavailable,
-    Writer,
-)
+from service.storage import HIDDEN, Cursor, IdempotentWrite, Reader, ReEncoding, Store, Writer
+from service.storage.errors import CollectionExists, CollectionMissing, StorageError, StoreUnavailable
+from service.storage.instants import SECOND
+from service.storage.records import CollectionRecord, CollectionSettings
 
 
 @dataclass(frozen=True)

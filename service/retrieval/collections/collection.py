@@ -32,26 +32,18 @@ from service.retrieval.collections.sealed import SealedBlocks
 from service.retrieval.collections.snapshot import Snapshot
 from service.retrieval.collections.writing import WriteTransaction
 from service.retrieval.errors import CollectionLoading, CollectionMoved, CollectionNotFound
-from service.storage import (
-    ALL,
+from service.storage import IdempotentWrite, Reader, Store, Writer
+from service.storage.conditions import ALL, Condition, Visibility
+from service.storage.errors import CollectionDamaged, DocumentDamaged, StorageError, StoreUnavailable
+from service.storage.records import (
     MAX_FEEDBACK,
     MAX_FEEDBACK_BYTES,
     Change,
-    CollectionDamaged,
     CollectionRecord,
-    Condition,
-    DocumentDamaged,
     DocumentRecord,
     ExpiryRows,
     FeedbackRecord,
-    IdempotentWrite,
     Mode,
-    Reader,
-    StorageError,
-    Store,
-    StoreUnavailable,
-    Visibility,
-    Writer,
 )
 
 T = TypeVar("T")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from service.storage import CollectionRecord, Reader, StoredDocument
+from service.storage import Reader
+from service.storage.records import CollectionRecord, StoredDocument
 
 SAMPLE_DOCUMENTS, SAMPLE_VECTORS = 128, 16
 """Documents whose texts, and whose vectors, are measured for the bytes on disk."""

@@ -18,7 +18,9 @@ import numpy as np
 
 from attention.arrays import I64
 from attention.lookup import Segment, View
-from service.storage import CollectionDamaged, CollectionRecord, CollectionSettings, DocumentRecord, ExpiryRows, Reader
+from service.storage import Reader
+from service.storage.errors import CollectionDamaged
+from service.storage.records import CollectionRecord, CollectionSettings, DocumentRecord, ExpiryRows
 
 Clock: TypeAlias = Callable[[], int]
 """Returns the time now, in microseconds of Unix time. It may go back when the machine's clock is set."""

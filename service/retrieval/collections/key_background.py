@@ -17,7 +17,9 @@ from attention.arrays import I64
 from attention.lookup import Background
 from service.encoding import is_short
 from service.retrieval.collections.projection import Projection, read_projection
-from service.storage import CollectionRecord, DocumentDamaged, Reader
+from service.storage import Reader
+from service.storage.errors import DocumentDamaged
+from service.storage.records import CollectionRecord
 
 Array = np.ndarray[Any, Any]
 

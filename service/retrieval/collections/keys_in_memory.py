@@ -23,7 +23,9 @@ from attention.lookup import Memory, Rows, View
 from service.retrieval.collections.expiry import NEVER, Clock, Expirations, UnexpiredViews
 from service.retrieval.collections.key_background import KeySample
 from service.retrieval.collections.snapshot import Masks, Snapshot
-from service.storage import CollectionRecord, ExpiryRows, Reader, Visibility
+from service.storage import Reader
+from service.storage.conditions import Visibility
+from service.storage.records import CollectionRecord, ExpiryRows
 
 
 class Unloadable(Protocol):

@@ -29,7 +29,7 @@ from service.retrieval.collections.snapshot import (
 )
 from service.retrieval.errors import InvalidContent, RetrievalError, SnapshotGone
 from service.scheduling import CALLER, CORES, FairQueue, FairThreads
-from service.storage import DocumentDamaged, StorageError
+from service.storage.errors import DocumentDamaged, StorageError
 
 log = structlog.get_logger("softkv")
 

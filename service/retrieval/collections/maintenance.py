@@ -11,7 +11,7 @@ from time import sleep
 
 from attention.lookup import SealedError
 from service.retrieval.errors import CollectionUnsound
-from service.storage import DocumentDamaged
+from service.storage.errors import DocumentDamaged
 
 
 class Compaction:

@@ -18,7 +18,7 @@ from service.retrieval.collections.key_background import KeyBackground, SampledK
 from service.retrieval.collections.projection import read_projection
 from service.retrieval.collections.settings import get_encoder_facts
 from service.retrieval.errors import InvalidContent
-from service.storage import CollectionRecord
+from service.storage.records import CollectionRecord
 
 NullChoice = float | Literal["auto", "lenient", "strict", "calibrated", False]
 Array = np.ndarray[Any, Any]

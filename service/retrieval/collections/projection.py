@@ -14,7 +14,7 @@ import numpy as np
 from attention.arrays import F32
 from attention.lookup import Background
 from service.encoding import Backgrounds
-from service.storage import CollectionSettings, JSONText
+from service.storage.records import CollectionSettings, JSONText
 
 Array = np.ndarray[Any, Any]
 

@@ -24,19 +24,9 @@ from service.retrieval.collections.rows import concatenate_rows, load_memory
 from service.retrieval.collections.snapshot import Snapshot
 from service.retrieval.errors import CollectionLoading, CollectionMoved, CollectionNotFound, RetrievalError
 from service.scheduling import READS
-from service.storage import (
-    ChangeSummary,
-    CollectionMissing,
-    CollectionRecord,
-    ExpiryRows,
-    Reader,
-    SharedStore,
-    StorageError,
-    StoreClosed,
-    StoreUnavailable,
-    Writer,
-    read_again,
-)
+from service.storage import Reader, SharedStore, Writer
+from service.storage.errors import CollectionMissing, StorageError, StoreClosed, StoreUnavailable, read_again
+from service.storage.records import ChangeSummary, CollectionRecord, ExpiryRows
 
 
 class ReplicatedCollection(Collection):

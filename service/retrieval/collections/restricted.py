@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from typing import Self
 
 from service.retrieval.errors import CollectionUnsound
-from service.storage import WHOLE, DocumentDamaged, Restriction
+from service.storage import WHOLE, Restriction
+from service.storage.errors import DocumentDamaged
 
 
 class Handle:

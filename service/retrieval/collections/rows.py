@@ -13,7 +13,9 @@ import structlog
 
 from attention.lookup import Limits, Memory, Rows, SealedError
 from service.retrieval.collections.sealed import RestoredRows, SealedBlocks
-from service.storage import CollectionRecord, DocumentDamaged, DocumentRecord, KeyRows, Reader
+from service.storage import Reader
+from service.storage.errors import DocumentDamaged
+from service.storage.records import CollectionRecord, DocumentRecord, KeyRows
 
 log = structlog.get_logger("softkv")
 

@@ -32,7 +32,10 @@ import numpy as np
 import structlog
 
 from attention.lookup import SealedBlock, SealedError, Segment, View, seal, sealable_segments, unseal
-from service.storage import CollectionRecord, Condition, KeySums, RowNumbers, StorageError
+from service.storage import KeySums
+from service.storage.conditions import Condition
+from service.storage.errors import StorageError
+from service.storage.records import CollectionRecord, RowNumbers
 
 log = structlog.get_logger("softkv")
 

@@ -23,7 +23,7 @@ from service.encoding import (
 )
 from service.retrieval.calibration import Calibration
 from service.retrieval.errors import EncoderMissing, EncoderUnavailable, InvalidContent, ModelNotFound
-from service.storage import CollectionSettings
+from service.storage.records import CollectionSettings
 
 Model = TypeVar("Model", bound=TextModel)
 

@@ -27,23 +27,22 @@ from service.retrieval.terms import (
     find_documents,
     sum_terms,
 )
-from service.storage import (
+from service.storage import Reader
+from service.storage.conditions import (
     ALL,
     ORDERING,
-    CollectionRecord,
     Column,
     Combination,
     Comparison,
     Condition,
     DistinctValues,
     Entries,
-    Instant,
-    InvalidCondition,
-    Reader,
-    RowNumbers,
     condition_digest,
     parse_condition,
 )
+from service.storage.errors import InvalidCondition
+from service.storage.instants import Instant
+from service.storage.records import CollectionRecord, RowNumbers
 
 NO_ROWS: RowNumbers = np.empty(0, dtype=np.int64)
 ABSENT = Column(*(Entries(DistinctValues({}), NO_ROWS, np.empty(0, dtype=np.int32)) for _ in range(2)))

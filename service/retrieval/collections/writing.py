@@ -17,17 +17,9 @@ from attention.lookup import Rows
 from service.retrieval.collections.expiry import NONE_EXPIRE, find_expiring
 from service.retrieval.collections.rows import build_rows
 from service.retrieval.errors import DocumentChanged
-from service.storage import (
-    WHOLE,
-    Change,
-    Condition,
-    DocumentRecord,
-    ExpiryRows,
-    IdempotentWrite,
-    Mode,
-    Restriction,
-    Writer,
-)
+from service.storage import WHOLE, IdempotentWrite, Restriction, Writer
+from service.storage.conditions import Condition
+from service.storage.records import Change, DocumentRecord, ExpiryRows, Mode
 
 BATCH = 1000  # documents whose texts an update holds in memory at a time
 

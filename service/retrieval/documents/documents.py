@@ -19,18 +19,10 @@ from service.retrieval.documents.fields import explain_filter
 from service.retrieval.documents.prepare import MISSING, SentDocument, encode, prepare_documents
 from service.retrieval.errors import CollectionMoved, DocumentChanged, DocumentNotFound, Flaw, InvalidContent
 from service.scheduling import READS, WRITES
-from service.storage import (
-    Change,
-    CollectionRecord,
-    Condition,
-    DocumentRecord,
-    IdempotentWrite,
-    Mode,
-    Order,
-    OutsideFilter,
-    Position,
-    StoredDocument,
-)
+from service.storage import IdempotentWrite
+from service.storage.conditions import Condition, Order, Position
+from service.storage.errors import OutsideFilter
+from service.storage.records import Change, CollectionRecord, DocumentRecord, Mode, StoredDocument
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import structlog
 from service.retrieval.collections import Catalogue
 from service.retrieval.errors import RetrievalError
 from service.scheduling import CALLER, READS, WRITES
-from service.storage import StorageError, StoreClosed
+from service.storage.errors import StorageError, StoreClosed
 
 log = structlog.get_logger("softkv")
 

@@ -10,18 +10,11 @@ from typing import Any
 
 from service.retrieval.collections import Collection
 from service.retrieval.errors import Flaw, InvalidContent
-from service.storage import (
-    METADATA,
-    ORDERING,
-    Comparison,
-    Condition,
-    FieldFacts,
-    FieldKinds,
-    FieldValue,
-    Instant,
-    Kind,
-    Reader,
-)
+from service.storage import Reader
+from service.storage.conditions import METADATA, ORDERING, Comparison, Condition
+from service.storage.fields import Kind
+from service.storage.instants import Instant
+from service.storage.records import FieldFacts, FieldKinds, FieldValue
 
 
 @dataclass(frozen=True)

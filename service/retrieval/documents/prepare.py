@@ -13,7 +13,9 @@ from service.encoding import Encoder, Encoders, TextRefused
 from service.retrieval.collections import get_encoding_queue
 from service.retrieval.errors import Flaw, InvalidContent
 from service.scheduling import BODIES, TEXTS
-from service.storage import CollectionRecord, DocumentRecord, TextSpan, find_nul, nesting_problem
+from service.storage import find_nul
+from service.storage.fields import nesting_problem
+from service.storage.records import CollectionRecord, DocumentRecord, TextSpan
 
 MAX_KEYS = 10_000
 """The most keys that one document may have."""

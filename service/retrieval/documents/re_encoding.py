@@ -37,29 +37,18 @@ from service.retrieval.collections import (
 from service.retrieval.documents.prepare import draft_again
 from service.retrieval.errors import Flaw, InvalidContent, ReEncodingNotFound, ReEncodingOver, RetrievalError
 from service.scheduling import CALLER, READS, WRITES
-from service.storage import (
-    LEASE_SECONDS,
+from service.storage import LEASE_SECONDS, IdempotentWrite, JobState, Reader, ReEncoding, Writer, choose_null, was_read
+from service.storage.errors import (
     CollectionDamaged,
     CollectionMissing,
-    CollectionRecord,
-    CollectionSettings,
     DiskFull,
     DocumentDamaged,
-    DocumentRecord,
-    IdempotentWrite,
-    JobState,
-    Null,
-    Reader,
-    ReEncoding,
-    RowNumbers,
     StorageError,
     StoreClosed,
     Unstorable,
     WidthMismatch,
-    Writer,
-    choose_null,
-    was_read,
 )
+from service.storage.records import CollectionRecord, CollectionSettings, DocumentRecord, Null, RowNumbers
 
 log = structlog.get_logger("softkv")
 

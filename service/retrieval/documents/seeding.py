@@ -16,7 +16,7 @@ from service.retrieval.collections import Catalogue
 from service.retrieval.documents.documents import upsert
 from service.retrieval.documents.prepare import SentDocument
 from service.retrieval.errors import DemoLoading, RetrievalError
-from service.storage import StorageError
+from service.storage.errors import StorageError
 
 log = structlog.get_logger("softkv")
 BATCH = 256

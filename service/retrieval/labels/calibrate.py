@@ -58,7 +58,7 @@ from service.retrieval.queries import (
     resolve_rerank,
 )
 from service.scheduling import ARRAYS, READS, WRITES
-from service.storage import CollectionRecord
+from service.storage.records import CollectionRecord
 
 MIN_LABELS = 50
 MIN_LABELS_PER_KIND = 10

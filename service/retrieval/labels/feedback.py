@@ -21,7 +21,9 @@ from service.retrieval.documents import decode_cursor, encode_cursor
 from service.retrieval.errors import Flaw, InvalidContent
 from service.retrieval.queries import Array, Match, Options, apply_defaults, attend_collection
 from service.scheduling import WRITES
-from service.storage import SECOND, CollectionRecord, FeedbackRecord, IdempotentWrite, JSONText, Reader
+from service.storage import IdempotentWrite, Reader
+from service.storage.instants import SECOND
+from service.storage.records import CollectionRecord, FeedbackRecord, JSONText
 
 SEEN_QUESTIONS = 1000
 """The most records, the newest, that a calibration is compared with."""

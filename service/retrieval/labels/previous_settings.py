@@ -11,7 +11,7 @@ from attention.lookup import Background
 from service.encoding import EncoderFacts, Encoders
 from service.retrieval.calibration import Calibration, PreviousWeighting, null_logit
 from service.retrieval.collections import NullChoice, NullKey, Snapshot, get_null_encoder, resolve_null
-from service.storage import CollectionRecord
+from service.storage.records import CollectionRecord
 
 
 def read_previous(record: CollectionRecord) -> tuple[float, NullChoice] | None:

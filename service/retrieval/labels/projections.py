@@ -21,7 +21,8 @@ from service.retrieval.collections import (
 )
 from service.retrieval.errors import CollectionConflict, Flaw, InvalidContent
 from service.scheduling import ARRAYS, READS, WRITES
-from service.storage import CollectionRecord, IdempotentWrite
+from service.storage import IdempotentWrite
+from service.storage.records import CollectionRecord
 
 Array = np.ndarray[Any, Any]
 

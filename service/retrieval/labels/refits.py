@@ -17,7 +17,9 @@ from service.retrieval.collections import Catalogue
 from service.retrieval.errors import CollectionConflict, CollectionNotFound, InvalidContent, RetrievalError
 from service.retrieval.labels.calibrate import MAX_RERANKED_LABELS, CalibrationResult, calibrate_collection
 from service.scheduling import CALLER, READS, WRITES
-from service.storage import SECOND, CollectionRecord, StorageError, StoreClosed
+from service.storage.errors import StorageError, StoreClosed
+from service.storage.instants import SECOND
+from service.storage.records import CollectionRecord
 
 log = structlog.get_logger("softkv")
 

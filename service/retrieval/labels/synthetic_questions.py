@@ -45,7 +45,8 @@ from service.retrieval.errors import InvalidContent
 from service.retrieval.labels.previous_settings import PreviousSettings
 from service.retrieval.queries import COPY_COSINE, Array, RerankTerm, check_complete, read_query_heads
 from service.scheduling import ARRAYS
-from service.storage import CollectionRecord, DocumentDamaged
+from service.storage.errors import DocumentDamaged
+from service.storage.records import CollectionRecord
 
 MIN_QUESTIONS, MIN_QUESTIONS_PER_KIND = 50, 10
 """The least number of synthetic questions, and of those whose document is hidden, or is not."""

@@ -24,18 +24,10 @@ from attention.lookup import (
 )
 from service.retrieval.collections import Snapshot
 from service.retrieval.errors import InvalidContent
-from service.storage import (
-    METADATA,
-    Column,
-    Combination,
-    Comparison,
-    EncodedValue,
-    Instant,
-    RowNumbers,
-    Scalar,
-    decode_scalar,
-    parse_instant,
-)
+from service.storage.conditions import METADATA, Column, Combination, Comparison
+from service.storage.fields import EncodedValue, Scalar, decode_scalar
+from service.storage.instants import Instant, parse_instant
+from service.storage.records import RowNumbers
 
 MAX_VOTES = 10
 CHUNK, MAX_CHUNKED_VALUES = 2048, 4096

@@ -47,16 +47,9 @@ from service.retrieval.queries.results import (
     build_result,
 )
 from service.scheduling import ARRAYS, READS
-from service.storage import (
-    CollectionRecord,
-    Condition,
-    DocumentRecord,
-    Search,
-    SearchResult,
-    SearchRow,
-    id_hash,
-    temporary_search,
-)
+from service.storage import Search, id_hash, temporary_search
+from service.storage.conditions import Condition
+from service.storage.records import CollectionRecord, DocumentRecord, SearchResult, SearchRow
 
 
 @dataclass(frozen=True)

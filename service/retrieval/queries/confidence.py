@@ -20,7 +20,7 @@ from service.retrieval.calibration import (
 from service.retrieval.collections import CALIBRATED, require_calibration
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.question import Array, Options
-from service.storage import CollectionRecord
+from service.storage.records import CollectionRecord
 
 _MIN_DOCUMENT_WEIGHT = 1e-6  # beside a null weight near 1, float64 keeps ten digits of this documents' share
 

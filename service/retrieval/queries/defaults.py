@@ -11,7 +11,9 @@ from typing import Any
 from service.retrieval.calibration import Calibration
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.question import fits_full_text
-from service.storage import CollectionRecord, Combination, Condition, InvalidCondition, parse_condition
+from service.storage.conditions import Combination, Condition, parse_condition
+from service.storage.errors import InvalidCondition
+from service.storage.records import CollectionRecord
 
 DEFAULT_OPTIONS = ("filter", "bias", "full_text", "top_k", "include")
 """The options for which a collection may have a default."""

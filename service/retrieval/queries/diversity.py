@@ -10,7 +10,7 @@ import numpy as np
 from attention.lookup import Answer
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.question import MAX_DIVERSE_HEAD, Array, Options
-from service.storage import CollectionRecord
+from service.storage.records import CollectionRecord
 
 ROUNDING = 1e-7
 """Cosine distances that differ by less are equal: keys are stored in float32."""

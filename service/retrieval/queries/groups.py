@@ -30,7 +30,8 @@ from service.retrieval.queries.results import (
     sort_matches,
 )
 from service.retrieval.queries.terms import LogitTerms
-from service.storage import Combination, Comparison, Condition, InvalidCondition
+from service.storage.conditions import Combination, Comparison, Condition
+from service.storage.errors import InvalidCondition
 
 MAX_CANDIDATES = 1024
 """The most documents that one lookup compares to find the best of all groups."""

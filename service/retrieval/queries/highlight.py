@@ -17,7 +17,7 @@ from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.question import Array
 from service.retrieval.queries.results import Match, Result
 from service.scheduling import ARRAYS
-from service.storage import CollectionRecord, TextSpan
+from service.storage.records import CollectionRecord, TextSpan
 
 MAX_SENTENCES = 1000
 """The most different sentences that are encoded for one request."""

@@ -14,7 +14,7 @@ from service.retrieval.collections import build_rows, get_encoding_queue, resolv
 from service.retrieval.documents import SentDocument, prepare_documents
 from service.retrieval.errors import InvalidContent
 from service.scheduling import ARRAYS
-from service.storage import CollectionRecord
+from service.storage.records import CollectionRecord
 
 MAX_WORDS = 32
 """The most words of a question that are left out; each is one more text to encode."""

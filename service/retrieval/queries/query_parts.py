@@ -18,7 +18,7 @@ from service.encoding import Encoders
 from service.retrieval.collections import Snapshot, read_projection
 from service.retrieval.errors import Flaw, InvalidContent
 from service.retrieval.queries.question import Array, EncodedQuery, Options, check_queries, encode_queries
-from service.storage import CollectionRecord, DocumentRecord
+from service.storage.records import CollectionRecord, DocumentRecord
 
 CANCELLED = 1e-5
 """A sum of less than this share of its parts is taken for zero: texts are encoded to about six digits."""

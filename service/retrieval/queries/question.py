@@ -15,7 +15,9 @@ from service.retrieval.calibration import Rerank, TextTerms
 from service.retrieval.collections import NullChoice, Snapshot, get_encoding_queue, parse_filter, require_calibration
 from service.retrieval.errors import Flaw, InvalidContent, NothingToRead, ShardsMissing
 from service.retrieval.queries.aggregate import Aggregation, Grouping
-from service.storage import CollectionRecord, InvalidSearch, SearchTerm, parse_search
+from service.storage.conditions import SearchTerm, parse_search
+from service.storage.errors import InvalidSearch
+from service.storage.records import CollectionRecord
 
 Array = np.ndarray[Any, Any]
 

@@ -15,7 +15,7 @@ from attention.lookup import Answer, Verdict
 from service.retrieval.calibration import Calibration, LabelSource
 from service.retrieval.queries.confidence import ConfidenceModel, explain_mismatch
 from service.retrieval.queries.question import EncodedQuery, Options
-from service.storage import CollectionRecord
+from service.storage.records import CollectionRecord
 
 MAX_ID_CHARACTERS = 60
 HOTTEST = 1e15

@@ -15,7 +15,7 @@ from service.retrieval.queries.query_parts import EncodedSum
 from service.retrieval.queries.question import EncodedQuery, Options
 from service.retrieval.queries.results import StoredDocuments, choose_matches
 from service.retrieval.queries.terms import RerankTerm
-from service.storage import CollectionRecord
+from service.storage.records import CollectionRecord
 
 MAX_DEPTH = 1000
 MAX_RERANKED = 10_000

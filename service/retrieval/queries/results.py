@@ -21,16 +21,9 @@ from service.retrieval.queries.question import Array, DocumentDetail, EncodedQue
 from service.retrieval.queries.reason import OUTSIDE_CALIBRATION, explain_verdict
 from service.retrieval.queries.terms import LogitTerms
 from service.retrieval.terms import Explanation, FilterTerm, parse_bias
-from service.storage import (
-    CollectionRecord,
-    Condition,
-    DocumentDamaged,
-    DocumentRecord,
-    FieldKinds,
-    StoredDocument,
-    TextSpan,
-    condition_digest,
-)
+from service.storage.conditions import Condition, condition_digest
+from service.storage.errors import DocumentDamaged
+from service.storage.records import CollectionRecord, DocumentRecord, FieldKinds, StoredDocument, TextSpan
 
 Document = StoredDocument | DocumentRecord
 

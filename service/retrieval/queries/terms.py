@@ -16,7 +16,7 @@ from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.question import Array, Options, describe_length, fits_full_text
 from service.retrieval.terms import Explanation, clip_addends, parse_bias
 from service.scheduling import READS
-from service.storage import Searched, SearchTerm
+from service.storage.conditions import Searched, SearchTerm
 
 
 @dataclass(frozen=True, eq=False)

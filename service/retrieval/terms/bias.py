@@ -14,19 +14,17 @@ import numpy as np
 
 from attention.arrays import F64
 from service.retrieval.errors import InvalidContent
-from service.storage import (
+from service.storage.conditions import (
     METADATA,
     Comparison,
     Condition,
     DistinctValues,
-    EncodedValue,
-    Instant,
-    InvalidCondition,
     condition_digest,
-    encode_value,
     parse_condition,
-    parse_duration,
 )
+from service.storage.errors import InvalidCondition
+from service.storage.fields import EncodedValue, encode_value
+from service.storage.instants import Instant, parse_duration
 
 MAX_ADDEND = 1e30
 """The largest size of an addend; larger ones are clipped, so that every sum is finite."""

@@ -11,7 +11,7 @@ import numpy as np
 from attention.arrays import F64, I64
 from attention.lookup import AnyMask, Mask, View
 from service.retrieval.terms.bias import FieldTerm, FilterTerm, Recency, Term
-from service.storage import Column, Condition, Entries
+from service.storage.conditions import Column, Condition, Entries
 
 Explanation: TypeAlias = Mapping[str, Any]
 """The explanation of one term for one document, as JSON."""

@@ -8,9 +8,8 @@ from typing import Any, get_args
 
 import numpy as np
 
-from service.storage.column import Column, DistinctValues, Entries
+from service.storage.conditions import FIRST_KIND, LAST_KIND, Column, DistinctValues, Entries, Order, Position
 from service.storage.fields import INSTANT, Kind, Scalar, decode_scalar, encode_value, kind_range
-from service.storage.ordering import FIRST_KIND, LAST_KIND, Order, Position
 from service.storage.records import FieldFacts, FieldKinds, FieldType, FieldValue
 from service.storage.sqlite.statements import Expression, format_unexpired, parse_numbers
 

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from sqlite3 import Connection
 
+from service.storage.conditions import SearchTerm
 from service.storage.fields import is_utf8
-from service.storage.search_terms import SearchTerm
 from service.storage.sqlite.statements import insert_rows
 
 MAX_UNINDEXED = 256

@@ -12,13 +12,11 @@ import numpy as np
 
 from service.storage.cached_texts import CachedTexts
 from service.storage.checksums import id_hash
-from service.storage.column import Column
-from service.storage.conditions import Condition
+from service.storage.conditions import ALL, Column, Condition, Order, Position, Visibility
 from service.storage.errors import CollectionDamaged, DocumentDamaged
 from service.storage.fields import is_utf8
 from service.storage.interface import Cursor
 from service.storage.key_rows import KeySums
-from service.storage.ordering import Order, Position
 from service.storage.re_encoding import OwnVectors
 from service.storage.records import (
     CollectionUsage,
@@ -45,7 +43,6 @@ from service.storage.sqlite.statements import (
     marks,
     parse_numbers,
 )
-from service.storage.visibility import ALL, Visibility
 
 _TEXTS = f"SELECT {TEXT_COLUMNS} FROM documents WHERE"
 # The plus keeps SQLite from scanning the whole collection for a few of its rows.

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from service.storage.conditions import Condition
+from service.storage.conditions import Condition, Searched, terms_of
 from service.storage.errors import DocumentDamaged
 from service.storage.fields import is_utf8
 from service.storage.records import Ranks, RowNumbers, SearchResult, SearchRow
-from service.storage.search_terms import Searched, terms_of
 from service.storage.serialisation import TEXT_COLUMNS, refuse_surrogates, texts_of
 from service.storage.sqlite import full_text
 from service.storage.sqlite.statements import compile_condition, format_unexpired

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from service.storage.checksums import settings_checksum
+from service.storage.conditions import ALL, Visibility
 from service.storage.errors import AliasExists, CollectionExists
 from service.storage.records import (
     NO_ROWS,
@@ -29,7 +30,6 @@ from service.storage.sql import SQLWriter
 from service.storage.sqlite import document_rows, full_text, vector_rows
 from service.storage.sqlite.reader import Reader
 from service.storage.sqlite.statements import format_numbers, marks
-from service.storage.visibility import ALL, Visibility
 from service.storage.writes import Upsert
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from service.encoding import LoadingReranker, load_reranker
 from service.retrieval.calibration import Calibration, Curve, Variant
-from service.storage import FeedbackRecord, JSONText
+from service.storage.records import FeedbackRecord, JSONText
 from softkv_workshop.lab import TASKS, NetworkJob, Plan, TrainedModel
 from softkv_workshop.lab.networks import build_network, count_parameters
 from softkv_workshop.state import Workshop

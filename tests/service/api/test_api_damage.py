@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 import numpy as np
 
-from service.storage import CollectionSettings, DocumentRecord, SQLiteStore
+from service.storage import SQLiteStore
+from service.storage.records import CollectionSettings, DocumentRecord
 from tests.running import RunningService
 from tests.waiting import until
 

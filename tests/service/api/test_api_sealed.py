@@ -12,7 +12,8 @@ import pytest
 from attention.lookup import Limits
 from service import lifespan
 from service.retrieval.collections import sealed
-from service.storage import CollectionSettings, SQLiteStore
+from service.storage import SQLiteStore
+from service.storage.records import CollectionSettings
 from service.storage.sqlite import vector_rows
 from tests.running import RunningService
 from tests.service.retrieval.sealing import SMALL_BLOCKS, WIDTH, documents, files, flipped, make_batches_small

@@ -14,7 +14,7 @@ import pytest
 
 from service.api.problems.errors import QueueFull
 from service.api.received import ReceivedFiles
-from service.storage import DiskFull, StorageFailed
+from service.storage.errors import DiskFull, StorageFailed
 
 
 def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from service.encoding import default_checkpoint
-from service.storage import CollectionSettings, DocumentRecord, SQLiteStore
+from service.storage import SQLiteStore
+from service.storage.records import CollectionSettings, DocumentRecord
 from tests.running import RunningService
 
 MISSING_MODEL = "no-such-model"

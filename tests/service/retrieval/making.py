@@ -21,7 +21,9 @@ from service.encoding import Encoder, Encoders, LoadingEncoder
 from service.retrieval.collections import Catalogue, Collection, Snapshot
 from service.retrieval.documents import SentDocument, upsert
 from service.retrieval.queries import Options, attend_collection
-from service.storage import Comparison, DocumentRecord, SQLiteStore
+from service.storage import SQLiteStore
+from service.storage.conditions import Comparison
+from service.storage.records import DocumentRecord
 
 ODD = Comparison("metadata.odd", "==", True)
 LARGE = Comparison("metadata.i", ">=", 30)

@@ -15,7 +15,8 @@ from attention.lookup import Limits, Question, answer
 from service.retrieval.collections import Catalogue, rows
 from service.retrieval.collections import sealed as fitting
 from service.retrieval.errors import CollectionLoading
-from service.storage import DocumentRecord, SQLiteStore
+from service.storage import SQLiteStore
+from service.storage.records import DocumentRecord
 from tests.waiting import until
 
 BLOCK = 64

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from service.storage import CollectionSettings, DocumentRecord, Store
+from service.storage import Store
+from service.storage.records import CollectionSettings, DocumentRecord
 
 WIDTH = 3
 SETTINGS = CollectionSettings(similarity="cosine", temperature=0.05)

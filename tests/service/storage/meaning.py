@@ -8,7 +8,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from service.storage import Combination, Comparison, Condition, DocumentRecord, Instant
+from service.storage.conditions import Combination, Comparison, Condition
+from service.storage.instants import Instant
+from service.storage.records import DocumentRecord
 
 ORDERS = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.storage import CollectionFixed, CollectionMissing, SQLiteStore, Store
+from service.storage import SQLiteStore, Store
 from service.storage.copying import PAGE, compare_collection, copy_collection, digest
+from service.storage.errors import CollectionFixed, CollectionMissing
 from service.storage.records import TextSpan
 from tests.service.storage.making import SETTINGS, collection, document, plain
 

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from service.storage import DirectoryLocked, DirectoryUnusable, SQLiteStore
+from service.storage import SQLiteStore
+from service.storage.errors import DirectoryLocked, DirectoryUnusable
 
 OTHER_PROCESS = """
 import sys
 from pathlib import Path
-from service.storage import DirectoryLocked, SQLiteStore
+from service.storage import SQLiteStore
+from service.storage.errors import DirectoryLocked
 try:
     SQLiteStore.open(Path(sys.argv[1]))
 except DirectoryLocked as error:

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.storage import Comparison, SQLiteStore, Store, Unstorable, WidthMismatch
+from service.storage import SQLiteStore, Store
+from service.storage.conditions import Comparison
+from service.storage.errors import Unstorable, WidthMismatch
 from service.storage.fields import paths
 from tests.service.storage.making import collection, document, plain
 from tests.service.storage.meaning import readings

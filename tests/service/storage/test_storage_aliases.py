@@ -11,16 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.storage import (
-    AliasDamaged,
-    AliasExists,
-    AliasMissing,
-    CollectionExists,
-    CollectionMissing,
-    SQLiteStore,
-    Store,
-    copy_aliases,
-)
+from service.storage import SQLiteStore, Store, copy_aliases
+from service.storage.errors import AliasDamaged, AliasExists, AliasMissing, CollectionExists, CollectionMissing
 from tests.service.storage.making import SETTINGS, collection
 from tests.thorough import examples
 

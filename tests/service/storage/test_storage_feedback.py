@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from service.storage import FeedbackRecord, ReEncoding, SQLiteStore, Store, compare_collection, copy_collection
-from service.storage.records import JSONText
+from service.storage import ReEncoding, SQLiteStore, Store, compare_collection, copy_collection
+from service.storage.records import FeedbackRecord, JSONText
 from tests.service.storage.making import SETTINGS, collection, document
 
 

@@ -11,7 +11,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from service.storage import Comparison, DocumentRecord, SQLiteStore
+from service.storage import SQLiteStore
+from service.storage.conditions import Comparison
+from service.storage.records import DocumentRecord
 from tests.service.storage.making import SETTINGS, WIDTH, document, plain
 from tests.thorough import examples
 

@@ -15,7 +15,8 @@ import pytest
 from service.datasets.demos import library
 from service.encoding import Encoder, load_encoder
 from service.retrieval.collections import parse_filter
-from service.storage import SearchRow, temporary_search
+from service.storage import temporary_search
+from service.storage.records import SearchRow
 from tests.running import RunningService
 from tools.node import ROOT, checked, node
 

@@ -17,7 +17,9 @@ from attention.errors import AttentionError
 from attention.lookup import Mask, SealedError, View
 from service.retrieval.collections import KeyStorage
 from service.retrieval.terms import EXPLAIN_CALL, ORIGINS_CALL, Explanation
-from service.storage import CollectionRecord, Extent, SharedStore, parse_condition
+from service.storage import SharedStore
+from service.storage.conditions import parse_condition
+from service.storage.records import CollectionRecord, Extent
 from softkv_cluster.lookup import BIAS_ADDENDS, BIAS_DOCUMENTS, Message
 from softkv_cluster.placement import shard_stop
 from softkv_cluster.server.files import ReplicaFiles

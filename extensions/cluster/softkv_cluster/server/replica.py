@@ -28,19 +28,10 @@ from service.retrieval.collections import (
     describe_large_field,
     fill_memory,
 )
-from service.storage import (
-    CollectionRecord,
-    Column,
-    Condition,
-    DocumentDamaged,
-    ExpiryRows,
-    KeyRows,
-    RowNumbers,
-    SharedReader,
-    SharedStore,
-    StorageError,
-    VersionChange,
-)
+from service.storage import SharedReader, SharedStore
+from service.storage.conditions import Column, Condition
+from service.storage.errors import DocumentDamaged, StorageError
+from service.storage.records import CollectionRecord, ExpiryRows, KeyRows, RowNumbers, VersionChange
 from softkv_cluster.placement import shard_stop
 
 VERSION_SECONDS = 15.0

@@ -14,7 +14,9 @@ import structlog
 from attention.errors import AttentionError
 from attention.lookup import Limits, SealedError
 from service.retrieval.collections import KeyStorage
-from service.storage import ClusterPlan, CollectionMissing, Extent, SharedStore, StorageError, StoreClosed
+from service.storage import SharedStore
+from service.storage.errors import CollectionMissing, StorageError, StoreClosed
+from service.storage.records import ClusterPlan, Extent
 from softkv_cluster.errors import ScanTimeout
 from softkv_cluster.lookup import SCANNING_CALLS, of_bytes, respond, to_bytes
 from softkv_cluster.messages import Refusal, ServerReport, ServerRequest, ShardId

@@ -23,7 +23,8 @@ from service.retrieval.terms import (
     parse_bias,
     sum_terms,
 )
-from service.storage import Column, Condition, SharedStore, condition_digest
+from service.storage import SharedStore
+from service.storage.conditions import Column, Condition, condition_digest
 from softkv_cluster.server.replica import Replica
 
 MAX_BIASES = 4

@@ -11,7 +11,7 @@ from typing import Any
 
 from psycopg import Connection, Cursor, errors, sql
 
-from service.storage import DatabaseTooNew, DatabaseTooOld, StorageFailed
+from service.storage.errors import DatabaseTooNew, DatabaseTooOld, StorageFailed
 
 SCHEMA = 8
 """The version of schema.sql. Builds before the first release created 1 to 7; their tables are refused."""

@@ -8,7 +8,8 @@ import pytest
 
 from service.api.keyring import line_of
 from service.api.routes.service import MAX_LABELLED
-from service.storage import CollectionSettings, SQLiteStore
+from service.storage import SQLiteStore
+from service.storage.records import CollectionSettings
 from tests.running import RunningService
 from tests.service.api.routes.test_service_metrics import samples, value
 from tests.service.retrieval.making import numbered

@@ -12,7 +12,7 @@ import pytest
 
 from service.retrieval import CollectionConflict, CollectionNotFound
 from service.retrieval.collections import Catalogue
-from service.storage import CollectionRecord
+from service.storage.records import CollectionRecord
 from service.storage.sqlite.store import SQLiteStore
 from service.storage.sqlite.writer import Writer
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from service.retrieval.collections import QuestionTimes, estimate_disk_bytes
-from service.storage import CollectionSettings, DocumentRecord, SQLiteStore
+from service.storage import SQLiteStore
+from service.storage.records import CollectionSettings, DocumentRecord
 
 RANDOM = np.random.default_rng(4)
 WORDS = ["tide", "harbour", "lantern", "of", "the", "north", "salt", "quay", "rope", "and"]

@@ -20,15 +20,10 @@ from attention.lookup import Limits, Question, answers
 from service.retrieval.collections import Catalogue, Collection, SharedCatalogue
 from service.retrieval.collections.expiry import NEVER
 from service.retrieval.documents import ExpirySweep
-from service.storage import (
-    ALL,
-    Comparison,
-    DiskFull,
-    DocumentRecord,
-    DocumentsExist,
-    ExpiryRows,
-    SQLiteStore,
-)
+from service.storage import SQLiteStore
+from service.storage.conditions import ALL, Comparison
+from service.storage.errors import DiskFull, DocumentsExist
+from service.storage.records import DocumentRecord, ExpiryRows
 from tests.service.retrieval.making import ids, rows
 
 ODD = Comparison("metadata.odd", "==", True)

@@ -19,7 +19,9 @@ from service.retrieval.collections import Catalogue, Collection
 from service.retrieval.collections import collection as module
 from service.retrieval.collections.keys_in_memory import LoadedCollections
 from service.retrieval.errors import CollectionUnsound
-from service.storage import CollectionRecord, CollectionSettings, DocumentRecord, SQLiteStore, StoreClosed
+from service.storage import SQLiteStore
+from service.storage.errors import StoreClosed
+from service.storage.records import CollectionRecord, CollectionSettings, DocumentRecord
 from service.storage.sqlite.connections import connect
 from tests.service.retrieval.making import ODD, ids, numbered
 

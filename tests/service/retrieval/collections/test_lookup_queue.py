@@ -19,7 +19,8 @@ from service.retrieval import CollectionNotFound, InvalidContent
 from service.retrieval.collections import lookup_queue as lookups
 from service.retrieval.collections import snapshot as snapshots
 from service.retrieval.queries import Options, attend_collection, compare_collection, sweep_collection
-from service.storage import DocumentDamaged, DocumentRecord
+from service.storage.errors import DocumentDamaged
+from service.storage.records import DocumentRecord
 from tests.service.retrieval.making import opened, texts, wait_until_gone
 from tests.waiting import until
 

@@ -7,7 +7,7 @@ import pytest
 from attention.lookup import SealedError
 from service.retrieval import CollectionUnsound
 from service.retrieval.collections.maintenance import Damage
-from service.storage import DocumentDamaged
+from service.storage.errors import DocumentDamaged
 
 
 def test_three_are_named_and_the_others_counted():

@@ -13,7 +13,9 @@ from service.encoding import Backgrounds, EncoderFacts
 from service.retrieval.collections import Catalogue
 from service.retrieval.collections.key_background import SAMPLE_DOCUMENTS, KeyBackground, SampledKeys
 from service.retrieval.collections.null import NullKey, choose_background
-from service.storage import CollectionRecord, CollectionSettings, Comparison, DocumentRecord, SQLiteStore, id_hash
+from service.storage import SQLiteStore, id_hash
+from service.storage.conditions import Comparison
+from service.storage.records import CollectionRecord, CollectionSettings, DocumentRecord
 from tests.service.retrieval.making import opened
 
 D = 5

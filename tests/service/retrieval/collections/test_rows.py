@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from service.retrieval.collections.rows import prefetch_rows
-from service.storage import KeyRows
+from service.storage.records import KeyRows
 
 PATIENCE = 30
 

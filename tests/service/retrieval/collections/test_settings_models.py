@@ -9,7 +9,7 @@ import pytest
 from service.encoding import Encoders, LoadingEncoder, ModelUnusable
 from service.retrieval import EncoderUnavailable
 from service.retrieval.collections import get_encoding_queue, get_known_facts
-from service.storage import CollectionSettings
+from service.storage.records import CollectionSettings
 
 
 def settings(encoder, precision="float32"):

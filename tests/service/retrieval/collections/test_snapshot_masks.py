@@ -11,7 +11,8 @@ import pytest
 
 from attention.lookup import Question, answer
 from service.retrieval.collections import snapshot as masks
-from service.storage import Combination, Comparison, Instant
+from service.storage.conditions import Combination, Comparison
+from service.storage.instants import Instant
 from tests.service.retrieval.making import LARGE, ODD, document, ids, numbered, opened, rows, tidied, wait_until_gone
 
 

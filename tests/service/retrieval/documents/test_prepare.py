@@ -10,7 +10,7 @@ import pytest
 from service.encoding import Encoders, LoadingEncoder
 from service.retrieval import InvalidContent
 from service.retrieval.documents import SentDocument, prepare_documents
-from service.storage import CollectionRecord, CollectionSettings, TextSpan
+from service.storage.records import CollectionRecord, CollectionSettings, TextSpan
 
 
 def record(**settings):

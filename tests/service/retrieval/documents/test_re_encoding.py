@@ -21,7 +21,8 @@ from service.retrieval.documents import ReEncodings, SentDocument, patch_documen
 from service.retrieval.documents.re_encoding import _Run
 from service.retrieval.errors import ReEncodingNotFound, ReEncodingOver
 from service.retrieval.queries import Options, attend_collection
-from service.storage import ReEncodingActive, SQLiteStore, Store
+from service.storage import SQLiteStore, Store
+from service.storage.errors import ReEncodingActive
 from tests.checkpoints import save_static
 from tests.waiting import until
 

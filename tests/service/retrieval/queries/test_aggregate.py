@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from service.retrieval import InvalidContent
 from service.retrieval.collections import snapshot as snapshots
 from service.retrieval.queries import Aggregation
-from service.storage import DocumentRecord
+from service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend, numbered, opened, weigh, with_keys
 
 SCALARS = [None, True, False, "a", "b", 1, 1.0, 2, -3.5, 10**6, 2**64 - 1, -(2**63), [1, 2], {"y": 1}]

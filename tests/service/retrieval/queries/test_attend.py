@@ -13,7 +13,7 @@ from service.retrieval import InvalidContent, ShardsMissing
 from service.retrieval.queries import Options, attend_collection, results, sweep_collection
 from service.retrieval.queries.question import EncodedQuery
 from service.retrieval.queries.results import MemoryDocuments, build_result
-from service.storage import CollectionRecord, CollectionSettings, DocumentRecord
+from service.storage.records import CollectionRecord, CollectionSettings, DocumentRecord
 from tests.service.retrieval.making import attend, document, lacking, numbered
 
 ONES = np.ones(2)

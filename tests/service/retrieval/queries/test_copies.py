@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from service.retrieval.queries import Options, stream_collection, sweep_collection
-from service.storage import DocumentRecord
+from service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend
 
 AXES = np.eye(32, dtype=np.float32)

@@ -16,7 +16,7 @@ from attention.lookup import Limits
 from service.retrieval import InvalidContent
 from service.retrieval.queries import Options, stream_collection
 from service.retrieval.queries.diversity import share_places
-from service.storage import DocumentRecord
+from service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend, opened
 
 SCANNED = Limits(block_rows=64, exact_max_components=-1)

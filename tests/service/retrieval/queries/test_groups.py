@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from attention.lookup import Limits
 from service.retrieval.queries import Grouping, ValueRange
-from service.storage import DocumentRecord
+from service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend, opened, weigh, with_keys
 
 VALUES = [None, True, False, "a", "b", "2020-02-03", "2021-05-06T07:00:00Z", 1, 1.0, 2, -3.5, 2**64 - 1]

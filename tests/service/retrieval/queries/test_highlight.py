@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.retrieval.queries.highlight import split_sentences
-from service.storage import TextSpan
+from service.storage.records import TextSpan
 
 
 def sentences(text: str, span: TextSpan | None = None) -> list[str]:

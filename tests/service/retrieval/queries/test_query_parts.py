@@ -21,7 +21,7 @@ from service.retrieval.queries import (
     find_words,
     sweep_collection,
 )
-from service.storage import DocumentRecord
+from service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend, opened
 
 SCANNED = Limits(block_rows=64, exact_max_components=-1)

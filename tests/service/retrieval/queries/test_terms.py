@@ -16,7 +16,8 @@ from attention.lookup import Question, answer, sweep
 from service.retrieval.queries.question import EncodedQuery, Options
 from service.retrieval.queries.results import StoredDocuments, build_result, summarise_full_text
 from service.retrieval.queries.terms import build_terms
-from service.storage import DocumentRecord, parse_condition
+from service.storage.conditions import parse_condition
+from service.storage.records import DocumentRecord
 from tests.service.retrieval.making import opened
 from tests.service.storage.test_storage_ranks import bm25
 from tests.thorough import examples

@@ -20,7 +20,8 @@ from service.retrieval.collections import snapshot as snapshots
 from service.retrieval.queries import Options, attend_collection
 from service.retrieval.queries import terms as words
 from service.retrieval.queries.terms import build_terms, prepare_terms
-from service.storage import Comparison, DocumentRecord
+from service.storage.conditions import Comparison
+from service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend, opened
 
 MANY, WIDTH = 3000, 8

@@ -11,7 +11,9 @@ import pytest
 
 from service.retrieval import InvalidContent
 from service.retrieval.terms import MAX_ADDEND, ValueWeights, format_bias, parse_bias
-from service.storage import DistinctValues, EncodedValue, Instant, encode_value, parse_instant
+from service.storage.conditions import DistinctValues
+from service.storage.fields import EncodedValue, encode_value
+from service.storage.instants import Instant, parse_instant
 
 YEAR = {"field": "metadata.year"}
 RECENT = {**YEAR, "half_life": 10}

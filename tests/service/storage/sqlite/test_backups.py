@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from service.storage import (
+from service.storage import SQLiteStore, restore
+from service.storage import backup as backed_up
+from service.storage.errors import (
     BackupDamaged,
     DatabaseAltered,
     DatabaseDamaged,
@@ -24,10 +26,7 @@ from service.storage import (
     DirectoryTaken,
     DirectoryUnusable,
     DiskFull,
-    SQLiteStore,
-    restore,
 )
-from service.storage import backup as backed_up
 from service.storage.sqlite.schema.version import SCHEMA
 from tests.service.storage.making import collection, document, plain
 

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from service.storage import (
-    Combination,
-    Comparison,
+from service.storage import SQLiteStore
+from service.storage.conditions import Combination, Comparison
+from service.storage.errors import (
     DatabaseDamaged,
     DatabaseForeign,
     DatabaseTooNew,
     DatabaseTooOld,
-    SQLiteStore,
     StorageError,
     StorageFailed,
     StoreClosed,

@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.storage import Comparison, DocumentDamaged, DocumentRecord, ReEncoding, SQLiteStore, StorageError
+from service.storage import ReEncoding, SQLiteStore
+from service.storage.conditions import Comparison
+from service.storage.errors import DocumentDamaged, StorageError
+from service.storage.records import DocumentRecord
 from service.storage.sqlite.full_text import MAX_UNINDEXED
 from tests.service.storage.making import SETTINGS, collection, document, plain
 

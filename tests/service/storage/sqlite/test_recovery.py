@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from service.storage import LogMissing, SQLiteStore
+from service.storage import SQLiteStore
+from service.storage.errors import LogMissing
 from service.storage.sqlite.recovery import log_path
 from tests.service.storage.making import SETTINGS, collection, document
 

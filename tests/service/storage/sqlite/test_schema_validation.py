@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from service.storage import DatabaseAltered, SQLiteStore, restore
+from service.storage import SQLiteStore, restore
+from service.storage.errors import DatabaseAltered
 from service.storage.sqlite.full_text import MAX_UNINDEXED
 from service.storage.sqlite.schema.version import SCHEMA
 from tests.service.storage.making import collection, document

@@ -6,15 +6,10 @@ import sqlite3
 
 import pytest
 
-from service.storage import (
-    Comparison,
-    DocumentsRepeated,
-    SearchRow,
-    SQLiteStore,
-    Store,
-    Unstorable,
-    temporary_search,
-)
+from service.storage import SQLiteStore, Store, temporary_search
+from service.storage.conditions import Comparison
+from service.storage.errors import DocumentsRepeated, Unstorable
+from service.storage.records import SearchRow
 from service.storage.sqlite.full_text import MAX_UNINDEXED
 from tests.service.storage.making import collection, document
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from service.storage import SQLiteStore, StorageFailed, StoreClosed
+from service.storage import SQLiteStore
+from service.storage.errors import StorageFailed, StoreClosed
 from tests.service.storage.making import SETTINGS, collection, document
 
 

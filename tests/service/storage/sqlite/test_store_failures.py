@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from service.storage import DiskFull, SQLiteStore
+from service.storage import SQLiteStore
+from service.storage.errors import DiskFull
 from tests.service.storage.making import collection, document
 
 

@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.storage import DocumentDamaged, DocumentRecord, SQLiteStore, TextSpan
+from service.storage import SQLiteStore
+from service.storage.errors import DocumentDamaged
+from service.storage.records import DocumentRecord, TextSpan
 from service.storage.sqlite import vector_rows
 from tests.service.storage.making import WIDTH, collection, document, plain
 

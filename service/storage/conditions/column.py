@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.storage.checksums import AS_BYTES
-from service.storage.conditions import MEMBERSHIP, ORDERING, Comparison
+from service.storage.conditions.condition import MEMBERSHIP, ORDERING, Comparison
 from service.storage.fields import EncodedValue, Kind, Scalar, casefold, decode_scalar, encode_value, kind_range
 from service.storage.instants import Instant, parse_instant
 from service.storage.records import RowNumbers

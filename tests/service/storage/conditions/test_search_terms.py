@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.storage import InvalidSearch, SearchTerm, Store, parse_search
+from service.storage import Store
+from service.storage.conditions import SearchTerm, parse_search
+from service.storage.errors import InvalidSearch
 from tests.service.storage.making import collection, document
 from tests.service.storage.test_storage_ranks import bm25
 from tests.thorough import examples

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.storage import Order, Position, Reader, Store, Visibility, parse_condition
+from service.storage import Reader, Store
+from service.storage.conditions import Order, Position, Visibility, parse_condition
 from tests.service.storage.making import collection, document
 from tests.thorough import examples
 

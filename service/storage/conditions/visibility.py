@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from service.storage.conditions import Combination, Condition
+from service.storage.conditions.condition import Combination, Condition
 
 
 @dataclass(frozen=True)

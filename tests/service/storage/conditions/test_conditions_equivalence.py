@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.storage import Combination, Comparison, condition_digest
+from service.storage.conditions import Combination, Comparison, condition_digest
 from tests.service.storage.meaning import conditions
 from tests.thorough import examples
 

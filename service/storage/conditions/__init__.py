@@ -1,0 +1,21 @@
+"""Filters, searches and orders of documents, and which documents a caller sees; each store compiles them to SQL."""
+
+from __future__ import annotations
+
+from service.storage.conditions.column import Column, DistinctValues, Entries
+from service.storage.conditions.condition import (
+    MAX_COMPARED_FIELDS,
+    MAX_DEPTH,
+    MAX_OPERANDS,
+    MEMBERSHIP,
+    METADATA,
+    ORDERING,
+    Combination,
+    Comparison,
+    Condition,
+    condition_digest,
+    parse_condition,
+)
+from service.storage.conditions.ordering import FIRST_KIND, LAST_KIND, Order, Position
+from service.storage.conditions.search_terms import Searched, SearchTerm, parse_search, terms_of
+from service.storage.conditions.visibility import ALL, Visibility
