@@ -6,6 +6,7 @@ import re
 import subprocess
 import tomllib
 from pathlib import Path
+from shutil import which
 
 import pytest
 import yaml
@@ -53,6 +54,27 @@ def test_make_run_installs_torch_only_for_the_lab(tmp_path):
         (tmp_path / stamp).touch()
     assert "pip install" not in commands(tmp_path, "run")
     assert "pip install" not in commands(tmp_path, "run", "LAB=1")
+
+
+def test_make_takes_a_python_that_was_compiled_with_optimisation(tmp_path):
+    for program in ("sh", "which"):
+        (tmp_path / program).symlink_to(which(program) or "")
+
+    def shown() -> str:
+        path = {"PATH": str(tmp_path)}
+        command = [which("make") or "make", "--silent", "--eval", "shown:; $(info $(PYTHON))", "shown"]
+        return subprocess.run(command, cwd=ROOT, env=path, capture_output=True, text=True, check=True).stdout.strip()
+
+    def install(name: str, script: str) -> str:
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+        return str(tmp_path / name)
+
+    unoptimised = install("python3.13", "case $2 in *sysconfig*) exit 1;; esac")
+    assert shown() == unoptimised
+    assert shown() != install("python3.12", "exit 1")  # as pyenv's of a version that is not installed
+    assert shown() == unoptimised
+    assert install("python3.11", "exit 0") == shown()
 
 
 def test_the_lowest_versions_are_those_that_the_distributions_allow():

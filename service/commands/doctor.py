@@ -6,6 +6,7 @@ import math
 import os
 import platform
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -173,7 +174,26 @@ def _machine() -> Check:
     import sqlite3
 
     python = f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
-    return Check("machine", "ok", f"{python}, {platform.system()} on {platform.machine()}, {_cores()} cores")
+    facts = f"{python}, {platform.system()} on {platform.machine()}, {_cores()} cores"
+    if _is_optimised(sysconfig.get_config_var("CONFIG_ARGS"), sys.base_prefix):
+        return Check("machine", "ok", facts)
+    return Check("machine", "note", f"{facts}; {UNOPTIMISED}")
+
+
+UNOPTIMISED = (
+    "this Python was compiled without --enable-optimizations, so its own code takes up to 1.8 times as long: for faster "
+    "answers use the system's Python, or compile it with that option"
+)
+
+
+def _is_optimised(options: str | None, prefix: str) -> bool:
+    """Return whether a Python was compiled with optimisation by profiles.
+
+    Args:
+        options: the options of its `configure`; None on Windows, where python.org's is optimised.
+        prefix: where it is installed. Debian compiles that of the system with optimisation without the option.
+    """
+    return options is None or "--enable-optimizations" in options or prefix == "/usr"
 
 
 def _packages() -> Iterator[Check]:

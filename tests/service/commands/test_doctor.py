@@ -15,6 +15,8 @@ import pytest
 import softkv.tables
 from attention.kernels import kernels
 from service.api.keyring import line_of
+from service.commands.doctor import examination
+from service.settings import Settings
 from tests.checkpoints import link_default_model, save_cross_encoder
 from tests.service.commands.conftest import COMMAND, Softkv, serving
 
@@ -25,6 +27,23 @@ def checks(bare: Softkv, data_dir: Path, *options: str, **environment: str) -> t
     output = json.loads(ended.stdout)
     assert output["sound"] == (ended.exit_code == 0)
     return ended.exit_code, {check["name"]: check for check in output["checks"]}
+
+
+@pytest.mark.parametrize(
+    ("options", "prefix", "state"),
+    [
+        ("'--enable-shared' '--enable-optimizations' '--with-lto'", "/opt/python", "ok"),
+        ("'--enable-shared' '--prefix=/usr'", "/usr", "ok"),  # Debian 12
+        (None, "C:\\Python", "ok"),
+        ("'--prefix=/home/me/.pyenv/versions/3.11.7' '--enable-shared'", "/home/me/.pyenv/versions/3.11.7", "note"),
+    ],
+)
+def test_a_python_without_optimisation(options: str | None, prefix: str, state: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr("sysconfig.get_config_var", lambda name: {"CONFIG_ARGS": options}.get(name))
+    monkeypatch.setattr("sys.base_prefix", prefix)
+    machine = next(step for step in examination(Settings()) if step.name == "machine")
+    (check,) = machine.run()
+    assert (check.state, "use the system's Python" in check.detail) == (state, state == "note")
 
 
 def test_a_sound_machine_and_a_verified_model(bare: Softkv, tmp_path: Path) -> None:
