@@ -683,6 +683,11 @@ class Snapshot:
         return view.document_numbers(mask)
 
     @property
+    def lasts(self) -> bool:
+        """Whether it stays valid: it is of what is in memory, see `Collection.memory_snapshot`."""
+        return self.evaluation is LIGHT
+
+    @property
     def state(self) -> tuple[int, int | None]:
         """The version, and the last instant at which a document expired; equal states have the same documents."""
         return self.version, self.expired_until

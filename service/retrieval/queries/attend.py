@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -69,6 +70,7 @@ from service.retrieval.queries.terms import (
     join_reranked,
     prepare_terms,
 )
+from service.storage import StorageError
 
 DOCUMENTS_PER_EXTRA_QUESTION = 2**16
 """A full-text query counts as one extra query of a batch per 65,536 documents."""
@@ -101,20 +103,22 @@ async def attend_collection(
     plan = await Plan.prepare(collection, queries, options, pointers)
     options = plan.options
     build: Callable[[Snapshot], Planned[list[Result]]] = plan.build
+    count, results = len(queries), None
     if options.rerank is not None:
-        heads = await read_heads(collection, plan, options.rerank)
-        build = partial(build_reranked, plan, heads)
-    # Full text or a reranker is a bias of its own for each query, held in memory while its batch is answered.
-    own_bias, matches_per_query = options.text_terms != NO_TERMS, options.head_size or 0
-    documents = collection.size
-    read = len(queries) * (documents if options.weighs_all else min(matches_per_query, documents))
-    size = len(queries) * (1 + documents // DOCUMENTS_PER_EXTRA_QUESTION if own_bias else 1)
-    read += sum(len(query.parts) for query in queries if isinstance(query, WeightedSum))
-    results = await collection.ask(build, size=size, read=read, count=len(queries), plain=plan.plain)
+        heads = await read_heads(collection, plan, options.rerank, count)
+        build, count, results = partial(build_reranked, plan, heads), 0, heads.results()
+    if results is None:
+        # Full text or a reranker is a bias of its own for each query, held in memory while its batch is answered.
+        own_bias, matches_per_query = options.text_terms != NO_TERMS, options.head_size or 0
+        documents = collection.size
+        read = len(queries) * (documents if options.weighs_all else min(matches_per_query, documents))
+        size = len(queries) * (1 + documents // DOCUMENTS_PER_EXTRA_QUESTION if own_bias else 1)
+        read += sum(len(query.parts) for query in queries if isinstance(query, WeightedSum))
+        results = await collection.ask(build, size=size, read=read, count=count, plain=plan.plain)
     return await highlight_matches(collection, results) if options.highlight else results
 
 
-async def read_heads(collection: Collection, plan: Plan, rerank: Rerank) -> Heads:
+async def read_heads(collection: Collection, plan: Plan, rerank: Rerank, count: int = 0) -> Heads:
     """Let a reranker read the best documents of each query of a plan.
 
     The best documents are those of the plan without the reranker. A document that is written meanwhile gets no addend.
@@ -123,6 +127,7 @@ async def read_heads(collection: Collection, plan: Plan, rerank: Rerank) -> Head
         collection: the collection to query.
         plan: the plan without the reranker's terms.
         rerank: the reranker, with a number as its weight.
+        count: the number of questions that the caller asked.
 
     Raises:
         InvalidContent: the service lacks the reranker, a query is a vector or too long, the reranker cannot read it
@@ -131,9 +136,9 @@ async def read_heads(collection: Collection, plan: Plan, rerank: Rerank) -> Head
     """
     queries = check_rerank(plan.queries, plan.options, plan.pointers)
     queue = await get_reranker_queue(collection.encoders, rerank.model, "/rerank/model")
-    read = len(plan.queries) * min(rerank.depth, collection.size)
+    read = len(queries) * min(rerank.depth + (plan.options.head_size or 0), collection.size)
     heads = await collection.ask(
-        partial(PlannedHeads.build, plan, rerank.depth), size=len(queries), read=read, count=0, plain=plan.plain
+        partial(PlannedHeads.build, plan, rerank.depth), size=len(queries), read=read, count=count, plain=plan.plain
     )
     assert rerank.weight != "auto"  # resolve_rerank has replaced it by a number
     terms = await asyncio.gather(
@@ -184,8 +189,8 @@ class Heads:
     texts: Sequence[Mapping[int, str]]
     terms: Sequence[RerankTerm] = ()
 
-    def settle(self, snapshot: Snapshot) -> list[Answer] | None:
-        """Return the answers with the reranker's terms; None if that takes another scan of this snapshot's keys."""
+    def settle(self, snapshot: Snapshot) -> PlannedReading[list[Result]] | None:
+        """Return the results with the reranker's terms, as a plan; None if that takes another scan of the keys."""
         before = self.planned.snapshot
         if self.answers is None or snapshot.state != before.state or snapshot.view is not before.view:
             return None
@@ -195,7 +200,22 @@ class Heads:
             if added is None:
                 return None
             settled.append(added)
-        return settled
+        terms = [None] * len(settled) if self.planned.plan.terms is None else self.planned.plan.terms(snapshot)
+        planned = replace(self.planned, snapshot=snapshot, terms=join_reranked(terms, self.terms))
+        return PlannedReading(lambda _: planned.finish(settled), snapshot)
+
+    def results(self) -> list[Result] | None:
+        """Return the results of the version whose best documents were read; None if another look has to be taken.
+
+        The other look scans the keys with the reranker's terms, or reads documents that are not in memory, as those that
+        were deleted meanwhile. Its results are of the version that it sees.
+        """
+        snapshot = self.planned.snapshot
+        if not snapshot.lasts or (reading := self.settle(snapshot)) is None:
+            return None
+        with suppress(StorageError):
+            return reading.finish([])
+        return None
 
 
 def build_reranked(plan: Plan, heads: Heads, snapshot: Snapshot) -> Planned[list[Result]]:
@@ -203,12 +223,8 @@ def build_reranked(plan: Plan, heads: Heads, snapshot: Snapshot) -> Planned[list
 
     No question is left if the answers without these terms have this version, and the terms can be added to them.
     """
-    settled = heads.settle(snapshot)
-    if settled is None:
-        return replace(plan, terms=add_reranked(plan.terms, heads.terms)).build(snapshot)
-    terms = [None] * len(settled) if plan.terms is None else plan.terms(snapshot)
-    planned = replace(heads.planned, snapshot=snapshot, terms=join_reranked(terms, heads.terms))
-    return PlannedReading(lambda _: planned.finish(settled), snapshot)
+    reading = heads.settle(snapshot)
+    return replace(plan, terms=add_reranked(plan.terms, heads.terms)).build(snapshot) if reading is None else reading
 
 
 @dataclass(frozen=True, eq=False)

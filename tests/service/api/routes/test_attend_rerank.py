@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ WALL = "/v1/collections/pets"
 
 
 @pytest.fixture(scope="module")
-def client(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def running(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     folder = tmp_path_factory.mktemp("service")
     file = folder / "encoders.toml"
     one_sided = save_one_sided_cross_encoder(folder / "one-sided", "only_second")
@@ -34,11 +34,16 @@ def client(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ht
     )
     with RunningService(data_dir=folder / "data", encoders=file) as running:
         running.wait_until_ready()
-        with running.client(event_hooks={"response": [DESCRIBED.keeps]}) as client:
-            client.put(WALL, json={})
-            documents = [{"id": str(i), "key": key, "metadata": {"year": i}} for i, key in enumerate(KEYS)]
-            client.post(f"{WALL}/documents", json={"documents": documents}).raise_for_status()
-            yield client
+        yield running
+
+
+@pytest.fixture(scope="module")
+def client(running: RunningService) -> Iterator[httpx.Client]:
+    with running.client(event_hooks={"response": [DESCRIBED.keeps]}) as client:
+        client.put(WALL, json={})
+        documents = [{"id": str(i), "key": key, "metadata": {"year": i}} for i, key in enumerate(KEYS)]
+        client.post(f"{WALL}/documents", json={"documents": documents}).raise_for_status()
+        yield client
 
 
 def ask(client: httpx.Client, **body: Any) -> dict[str, Any]:
@@ -146,6 +151,44 @@ def test_the_best_part_of_a_split_text_is_read(client: httpx.Client, reranker: R
     (match,) = [match for match in answer["matches"] if match["id"] == "long"]
     expected = logit(reranker, text[part["start"] : part["end"]])
     assert match["explanation"]["addends"][-1]["logit"] == pytest.approx(expected, abs=1e-6)
+
+
+WRITES: dict[str, Callable[[httpx.Client], httpx.Response]] = {
+    "another": lambda client: client.put(f"{WALL}/documents/new", json={"key": "a cat needs a sofa"}),
+    "deleted": lambda client: client.delete(f"{WALL}/documents/new"),
+}
+
+
+@pytest.mark.parametrize("options", [{}, {"bias": TERMS["bias"]}, {"include": ["explanation", "key_vector"]}])
+def test_an_answer_is_of_one_version_though_others_write_while_the_reranker_reads(
+    running: RunningService,
+    client: httpx.Client,
+    reranker: Reranker,
+    monkeypatch: pytest.MonkeyPatch,
+    options: dict[str, Any],
+) -> None:
+    """A document that is written meanwhile is absent or keeps its logit, and one that is deleted is absent."""
+    ask(client, rerank={})
+    model = running.app.state.parts.catalogue.encoders.rerankers["pairs"].queue.encoder
+    encode = model.encode
+    for name, write in WRITES.items():
+
+        def write_and_encode(texts: Sequence[str], purpose: str, write: Any = write) -> Any:
+            write(client).raise_for_status()
+            return encode(texts, purpose)
+
+        sent = {"query": f"{QUERY} {name} {[*options]}", "top_k": 20} | options  # so that no logit is cached
+        before = ask(client, **sent | {"include": ["key", "explanation"]})
+        monkeypatch.setattr(model, "encode", write_and_encode)
+        answer = ask(client, rerank={"depth": 4, "weight": 2}, **sent)
+        monkeypatch.undo()
+        after = ask(client, **sent)
+        assert len(before["matches"]) != len(after["matches"])
+        ids = {match["id"] for match in answer["matches"]}
+        addends = {i: 2 * logit(reranker, key, sent["query"]) for i, key in head(before, 4)}
+        assert name != "deleted" or "new" in addends
+        base = before if name == "another" and "new" not in ids else after
+        check(answer, base, {i: addend for i, addend in addends.items() if i in ids})
 
 
 REFUSED: Sequence[tuple[dict[str, Any], str, str]] = [
