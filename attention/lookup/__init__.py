@@ -37,7 +37,7 @@ listed documents without another scan.
 from __future__ import annotations
 
 from attention.kernels import limit_workers
-from attention.lookup.addends import add_to_head, can_add_to_head, head_with_addends
+from attention.lookup.addends import add_to_head, before_addends
 from attention.lookup.all_weights import weights_of, weights_without_null
 from attention.lookup.answer import Answer, Certificate, HeavyRows, Sweep, Weights
 from attention.lookup.bounds.aggregates import share_error, weight_error, weighted_mean, weighted_quantiles
@@ -101,9 +101,8 @@ __all__ = [
     "answer",
     "answers",
     "attend",
-    "can_add_to_head",
+    "before_addends",
     "cover_missing_rows",
-    "head_with_addends",
     "limit_workers",
     "seal",
     "sealable_segments",

@@ -32,25 +32,19 @@ MIN_NORMAL = 1e-290
 """Weights below this may have lost digits; their logarithms follow from the logits."""
 
 
-def head_with_addends(depth: int, question: Question) -> int:
-    """Return how many documents an answer must list, so that `add_to_head` can build the answer to a question from it.
+def before_addends(question: Question, facts: BlockStatistics, depth: int) -> Question | None:
+    """Return the question whose answer `add_to_head` turns into that of this question; None if it cannot.
 
     Args:
-        depth: how many of the best documents may get addends. All of them may fall behind the others.
         question: the question with the size of the final answer.
+        facts: the statistics of the view.
+        depth: how many of the best documents may get addends. All of them may fall behind the others.
     """
-    return depth + max(question.cap, HEAVIEST)
-
-
-def can_add_to_head(question: Question, facts: BlockStatistics) -> bool:
-    """Return whether `add_to_head` may answer this question about these rows."""
-    return (
-        question.weighs_all
-        and not isinstance(question.temperature, Auto)
-        and math.isfinite(question.temperature)
-        and not (question.output or question.weigh_all or facts.several)
-        and question.max_error is None
-    )
+    if isinstance(question.temperature, Auto) or not (question.weighs_all and math.isfinite(question.temperature)):
+        return None
+    if question.output or question.weigh_all or question.max_error is not None or facts.several:
+        return None
+    return replace(question, top_k=depth + max(question.cap, HEAVIEST), top_p=None)
 
 
 def add_to_head(
@@ -64,8 +58,8 @@ def add_to_head(
     leave E[Y] at least 1 − τ/S, so the new bound is τ/(S − τ). To both, the rounding of the listed logits is added.
 
     Args:
-        answer: the answer to the question without addends. It lists as many documents as `head_with_addends` says.
-        question: the question, for which `can_add_to_head` holds.
+        answer: the answer to the question that `before_addends` returns.
+        question: the question with the size of the final answer.
         facts: the statistics of the view.
         documents: int64[k], listed documents, ascending.
         addends: float64[k], the number to add to the logit of each; finite.

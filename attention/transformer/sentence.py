@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from array_api_compat import device
 
-from attention.arrays import Array, array_namespace, namespace, promote
+from attention.arrays import F32, Array, array_namespace, namespace, promote
 from attention.errors import ParameterError, ShapeError
 from attention.forked import cached_property
 from attention.masks import padding
@@ -218,15 +218,17 @@ ROWS_AT_ONCE = 8
 """Vectors that `finish` maps at a time."""
 
 
-def finish(model: SentenceEncoder, pooled: Array) -> Array:
+def finish(model: SentenceEncoder, pooled: F32) -> F32:
     """Return the embeddings [b, dimension] of pooled vectors [b, d], each to the bit what it is alone.
 
-    A matrix product rounds a row in another way if there are other rows, so it always gets the same number of them.
+    A matrix product rounds a row in another way if there are other rows. So it always gets the same number of them:
+    NumPy multiplies each block of a stack by itself.
     """
+    embeddings: F32
     if not model.dense:
-        return model.finish(pooled)
-    xp = array_namespace(pooled)
-    b = int(pooled.shape[0])
-    spare = xp.zeros((-b % ROWS_AT_ONCE, pooled.shape[1]), dtype=pooled.dtype, device=device(pooled))
-    blocks = xp.reshape(xp.concat([pooled, spare]), (-1, ROWS_AT_ONCE, pooled.shape[1]))
-    return xp.concat([model.finish(blocks[i]) for i in range(len(blocks))])[:b]
+        embeddings = model.finish(pooled)
+        return embeddings
+    b, width = pooled.shape
+    blocks = np.concatenate([pooled, np.zeros((-b % ROWS_AT_ONCE, width), pooled.dtype)])
+    embeddings = model.finish(blocks.reshape(-1, ROWS_AT_ONCE, width))
+    return embeddings.reshape(-1, embeddings.shape[-1])[:b]

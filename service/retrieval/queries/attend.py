@@ -6,16 +6,15 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 
 from attention.lookup import (
     Answer,
     Coverage,
     Question,
     add_to_head,
-    can_add_to_head,
+    before_addends,
     cover_missing_rows,
-    head_with_addends,
 )
 from service.encoding import EncoderFacts
 from service.retrieval.calibration import NO_TERMS, Rerank
@@ -207,8 +206,8 @@ class Heads:
     def results(self) -> list[Result] | None:
         """Return the results of the version whose best documents were read; None if another look has to be taken.
 
-        The other look scans the keys with the reranker's terms, or reads documents that are not in memory, as those that
-        were deleted meanwhile. Its results are of the version that it sees.
+        The other look scans the keys with the reranker's terms, or reads documents that are not in memory, such as
+        those that were deleted meanwhile. Its results are of the version that it sees.
         """
         snapshot = self.planned.snapshot
         if not snapshot.lasts or (reading := self.settle(snapshot)) is None:
@@ -234,32 +233,27 @@ class PlannedHeads:
     Attributes:
         depth: the number of these documents.
         can_settle: whether the final answers may follow from these answers.
+        questions: the questions, which list enough documents.
     """
 
     planned: PlannedQueries
     depth: int
     can_settle: bool
+    questions: Sequence[Question]
 
     @classmethod
     def build(cls, plan: Plan, depth: int, snapshot: Snapshot) -> PlannedHeads:
         """Build the questions for one version of the collection; see `Plan.build`."""
         planned, facts = plan.build(snapshot), snapshot.view.facts
-        may_miss = plan.options.allow_missing
-        can_settle = not may_miss and all(can_add_to_head(question, facts) for question in planned.questions)
-        return cls(planned, depth, can_settle)
-
-    @cached_property
-    def questions(self) -> list[Question]:
-        """The questions, which list enough documents."""
-        if self.can_settle:
-            return [
-                replace(question, top_k=head_with_addends(self.depth, question), top_p=None)
-                for question in self.planned.questions
-            ]
-        return [
-            replace(question, top_k=self.depth, top_p=None, max_error=None, output=False, weigh_all=False)
-            for question in self.planned.questions
+        before = [before_addends(question, facts, depth) for question in planned.questions]
+        questions = [question for question in before if question is not None]
+        if len(questions) == len(before) and not plan.options.allow_missing:
+            return cls(planned, depth, True, questions)
+        questions = [
+            replace(question, top_k=depth, top_p=None, max_error=None, output=False, weigh_all=False)
+            for question in planned.questions
         ]
+        return cls(planned, depth, False, questions)
 
     def finish(self, batch_answers: list[Answer]) -> Heads:
         """Return the answers with the texts of their best documents."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attention.lookup import Bias, Limits, Memory, Question, add_to_head, answer, can_add_to_head, head_with_addends
+from attention.lookup import Bias, Limits, Memory, Question, add_to_head, answer, before_addends
 from attention.lookup.addends import MAX_ERROR
 
 WIDTH = 16
@@ -21,8 +21,8 @@ KEYS = RANDOM.standard_normal((40_000, WIDTH), dtype=np.float32)
 def settled(memory: Memory, question: Question, depth: int, addends: np.ndarray):
     """The answer by `add_to_head`, the one with a bias, and the documents that have the addends."""
     view = memory.view
-    assert can_add_to_head(question, view.facts)
-    listed = replace(question, top_k=head_with_addends(depth, question), top_p=None)
+    listed = before_addends(question, view.facts, depth)
+    assert listed is not None
     before = answer(view, listed)
     documents = before.numbers[: len(addends)]
     order = np.argsort(documents)
@@ -112,9 +112,9 @@ def test_a_sum_that_loses_nearly_all_its_mass_is_scanned_again():
 def test_other_questions_need_a_bias(options):
     facts = Memory.of(KEYS[:10], similarity="cosine").view.facts
     question = Question(**{"query": KEYS[7], "temperature": 0.05, "output": False} | options)
-    assert not can_add_to_head(question, facts)
+    assert before_addends(question, facts, 10) is None
 
 
 def test_documents_with_several_keys_need_a_bias():
     facts = Memory.of(KEYS[:4], similarity="cosine", owners=np.array([0, 0, 2, 3])).view.facts
-    assert not can_add_to_head(Question(KEYS[7], 0.05, output=False), facts)
+    assert before_addends(Question(KEYS[7], 0.05, output=False), facts, 10) is None
