@@ -69,7 +69,7 @@ from service.retrieval.queries.terms import (
     join_reranked,
     prepare_terms,
 )
-from service.storage import StorageError
+from service.storage.errors import NotInMemory
 
 DOCUMENTS_PER_EXTRA_QUESTION = 2**16
 """A full-text query counts as one extra query of a batch per 65,536 documents."""
@@ -212,7 +212,7 @@ class Heads:
         snapshot = self.planned.snapshot
         if not snapshot.lasts or (reading := self.settle(snapshot)) is None:
             return None
-        with suppress(StorageError):
+        with suppress(NotInMemory):
             return reading.finish([])
         return None
 
