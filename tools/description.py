@@ -1,4 +1,4 @@
-"""service/api/openapi.json: the API's description as a file; `make openapi` writes it and the tables of settings."""
+"""service/api/openapi.json: the API as a file; `make openapi` writes it and the tables of docs/reference."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 from service.api.routes import page
 from service.app import create_app
 from service.settings import Settings
-from tools import settings_tables
+from tools import reference_tables, settings_tables
 
 FILE = page.DESCRIPTION
 
@@ -21,3 +21,4 @@ def described() -> str:
 if __name__ == "__main__":
     FILE.write_text(described(), encoding="utf-8")
     settings_tables.write()
+    reference_tables.write()

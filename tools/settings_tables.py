@@ -8,6 +8,7 @@ import re
 
 from service.settings import Settings, default_text, setting_group
 from tools import ROOT
+from tools.reference_tables import with_table
 
 PAGE = ROOT / "docs" / "reference" / "settings.md"
 CONTAINER = ROOT / "docker" / "README.md"
@@ -45,12 +46,7 @@ def with_tables(text: str) -> str:
     for name, field in Settings.model_fields.items():
         groups.setdefault(setting_group(field).name, []).append(row(name))
     for group, rows in groups.items():
-        table = re.compile(
-            rf"(^## {group}$(?:(?!^##).)*?^\|---\|---\|---\|\n)(?:^\|[^\n]*\n)*", re.MULTILINE | re.DOTALL
-        )
-        lines = "".join(f"{line}\n" for line in rows)
-        text, count = table.subn(lambda match, lines=lines: match[1] + lines, text)
-        assert count == 1, f"docs/reference/settings.md has no table below the heading {group}"
+        text = with_table(text, group, rows)
     return text
 
 

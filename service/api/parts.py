@@ -26,6 +26,7 @@ class Refusal:
         errors: the exceptions for which this refusal is sent, a class or a tuple as in `except`.
         repeat: whether the same request may succeed a moment later.
         openai_reason, openai_code, openai_param: what OpenAI's clients get in place of reason, code and pointer.
+        advice: what a caller may do beyond what the reason says, with links from `docs/reference`.
     """
 
     status: int
@@ -35,6 +36,7 @@ class Refusal:
     openai_reason: str | None = None
     openai_code: str | None = None
     openai_param: str | None = None
+    advice: str | None = None
 
 
 class PartState(Protocol):

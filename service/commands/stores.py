@@ -90,7 +90,11 @@ def copy(
         ),
     ] = None,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Compare every document with its source afterwards.")
+        bool,
+        typer.Option(
+            "--verify",
+            help="Compare every document with its source afterwards; exit with 1 if one is missing or different.",
+        ),
     ] = False,
     as_json: AsJSON = False,
 ) -> None:
@@ -99,8 +103,9 @@ def copy(
     This needs no service, and no service may run on either data directory.
     Documents that TO already has are not written again, so run the command
     again to resume it. Documents that only TO has stay. The aliases of the
-    collections are copied with them. Answers stored for an Idempotency-Key
-    are not copied.
+    collections are copied with them, and moved if TO has them. Answers stored
+    for an Idempotency-Key are not copied. To copy from a running service, make
+    a backup first.
 
     softkv copy data postgresql://user@host/softkv --verify
     """

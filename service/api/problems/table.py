@@ -17,71 +17,139 @@ from service.storage import errors as storage
 # code → refusal; an error is answered by its most specific class in this table
 TABLE: Mapping[str, Refusal] = {
     # Errors while a request is read, before there is a call.
-    "malformed_request": Refusal(400, None, api.MalformedRequest),
-    "head_too_large": Refusal(431, None, api.HeadTooLarge),
-    "too_slow": Refusal(408, None, api.TooSlow, repeat=True),
-    "connections_full": Refusal(503, None, api.ConnectionsFull, repeat=True),
+    "malformed_request": Refusal(
+        400, None, api.MalformedRequest, advice="send HTTP/1.1 as in RFC 9112; the connection is closed"
+    ),
+    "head_too_large": Refusal(
+        431, None, api.HeadTooLarge, advice="send a shorter path or fewer headers; the connection is closed"
+    ),
+    "too_slow": Refusal(
+        408, None, api.TooSlow, repeat=True, advice="send headers and body at once; the connection is closed"
+    ),
+    "connections_full": Refusal(
+        503, None, api.ConnectionsFull, repeat=True, advice="wait, and send many requests over one connection"
+    ),
     "malformed_path": Refusal(400, "the path holds a control character, or is not UTF-8", api.MalformedPath),
     "ambiguous_length": Refusal(
         400,
         "the body has both a Content-Length and a Transfer-Encoding, or an invalid length; the connection is closed",
         api.AmbiguousLength,
+        advice="send a `Content-Length` of digits or `Transfer-Encoding: chunked`, not both",
     ),
     "malformed_host": Refusal(
-        400, "a Host header that is missing, repeated or invalid, without a key", api.MalformedHost
+        400,
+        "a Host header that is missing, repeated or invalid, without a key",
+        api.MalformedHost,
+        advice="send one `Host` header with a name or an address, or send a key",
     ),
-    "malformed_json": Refusal(400, "the body is not JSON", api.MalformedBody),
-    "key_refused": Refusal(401, "no key, or an unknown or expired one", api.KeyRefused, openai_code="invalid_api_key"),
+    "malformed_json": Refusal(
+        400, "the body is not JSON", api.MalformedBody, advice="send JSON in UTF-8; JSON has no NaN and no Infinity"
+    ),
+    "key_refused": Refusal(
+        401,
+        "no key, or an unknown or expired one",
+        api.KeyRefused,
+        openai_code="invalid_api_key",
+        advice="send a key that this service knows, as `Authorization: Bearer` or `X-API-Key`",
+    ),
     "forbidden": Refusal(
-        403, "this key may only read, or is for other collections or a part of their documents", api.Forbidden
+        403,
+        "this key may only read, or is for other collections or a part of their documents",
+        api.Forbidden,
+        advice="use a key that may write there, or [without a filter](../operate/access.md#a-part-of-the-documents)",
     ),
     "outside_filter": Refusal(
-        403, "a document would lie outside the filter of this key; nothing was written", storage.OutsideFilter
+        403,
+        "a document would lie outside the filter of this key; nothing was written",
+        storage.OutsideFilter,
+        advice="send documents that pass [the filter](../operate/access.md#a-part-of-the-documents), by other ids",
     ),
     "host_refused": Refusal(
-        403, "the Host header has a name that is not this service's, and there is no key", api.HostRefused
+        403,
+        "the Host header has a name that is not this service's, and there is no key",
+        api.HostRefused,
+        advice="use its address, add the name to `SOFTKV_ALLOWED_HOSTS`, or send a key",
     ),
     # Only /mcp, which the OpenAPI file leaves to the description of the Model Context Protocol.
-    "origin_refused": Refusal(403, None, api.OriginRefused),
-    "collection_not_found": Refusal(
-        404, "there is no such collection", (retrieval.CollectionNotFound, storage.CollectionMissing)
+    "origin_refused": Refusal(
+        403,
+        None,
+        api.OriginRefused,
+        advice=(
+            "for [`/mcp`](../../extensions/mcp/docs/guide/mcp.md#security): add the page's origin to "
+            "`SOFTKV_CORS_ORIGINS`"
+        ),
     ),
-    "alias_not_found": Refusal(404, "there is no such alias", (retrieval.AliasNotFound, storage.AliasMissing)),
-    "document_not_found": Refusal(404, "there is no such document", retrieval.DocumentNotFound),
+    "collection_not_found": Refusal(
+        404,
+        "there is no such collection",
+        (retrieval.CollectionNotFound, storage.CollectionMissing),
+        advice="create it, or use one of the up to twenty names in `detail`",
+    ),
+    "alias_not_found": Refusal(
+        404,
+        "there is no such alias",
+        (retrieval.AliasNotFound, storage.AliasMissing),
+        advice="create the [alias](../guide/collections.md#aliases), or correct its name",
+    ),
+    "document_not_found": Refusal(
+        404, "there is no such document", retrieval.DocumentNotFound, advice="write the document, or correct its id"
+    ),
     "model_not_found": Refusal(
         404,
         "the service runs no such model",
         retrieval.ModelNotFound,
         openai_reason="no such model",
         openai_param="model",
+        advice="use a name from `GET /v1/models`, or leave `model` out",
     ),
     "collection_conflict": Refusal(
-        409, "the collection exists with other settings", (retrieval.CollectionConflict, retrieval.CollectionMoved)
+        409,
+        "the collection exists with other settings",
+        (retrieval.CollectionConflict, retrieval.CollectionMoved),
+        advice="leave the settings out to use it as it is, or delete it first",
     ),
     "alias_conflict": Refusal(
         409,
         "the name is that of an alias, where a collection's own is needed, or the reverse",
         (retrieval.AliasConflict, storage.AliasExists, storage.CollectionExists),
+        advice="choose another name; to delete a collection, use its own name",
     ),
-    "re_encoding_not_found": Refusal(404, "the collection was never re-encoded", retrieval.ReEncodingNotFound),
+    "re_encoding_not_found": Refusal(
+        404,
+        "the collection was never re-encoded",
+        retrieval.ReEncodingNotFound,
+        advice="start [the move to another encoder](../guide/encoders.md#move-a-collection-to-another-encoder) first",
+    ),
     "re_encoding_active": Refusal(
         409, "the collection is being re-encoded already, one job at a time", storage.ReEncodingActive
     ),
     "re_encoding_over": Refusal(409, "the job has ended, so it cannot be cancelled", retrieval.ReEncodingOver),
-    "documents_exist": Refusal(409, 'with `mode: "create"`, one of the documents exists', storage.DocumentsExist),
+    "documents_exist": Refusal(
+        409,
+        'with `mode: "create"`, one of the documents exists',
+        storage.DocumentsExist,
+        advice='send [`mode`](../guide/writing.md#documents-whose-id-exists) `"upsert"` or `"skip"`, or other ids',
+    ),
     "document_changed": Refusal(
         409, "other writes changed the document at the same time: try again", retrieval.DocumentChanged, repeat=True
     ),
     "network_unavailable": Refusal(
-        409, "the service cannot be opened to the network, or not at this address", api.NetworkUnavailable
+        409,
+        "the service cannot be opened to the network, or not at this address",
+        api.NetworkUnavailable,
+        advice="`detail` [says why](../../workshop/docs/teach/rooms.md#open-the-service-to-the-network)",
     ),
     # The HTTP server itself refuses an invalid length first.
-    "length_required": Refusal(411, None, api.LengthRequired),
+    "length_required": Refusal(
+        411, None, api.LengthRequired, advice="declare the length of the body, or send it chunked"
+    ),
     "body_too_large": Refusal(
         413,
         "more bytes than the service takes in one request",
         api.BodyTooLarge,
         openai_reason="the body has more bytes than the service takes",
+        advice="send parts, or [NDJSON](../guide/writing.md#upload-a-stream), which limits only the length of a line",
     ),
     "too_much": Refusal(413, "more items than the service takes in one request", retrieval.TooLarge),
     "unsupported_media_type": Refusal(
@@ -89,6 +157,7 @@ TABLE: Mapping[str, Refusal] = {
         "the body is not declared as a media type that this call takes",
         api.UnsupportedMediaType,
         openai_reason="the body is not declared as application/json",
+        advice="declare the body as `application/json`, and send it uncompressed",
     ),
     "invalid_content": Refusal(
         422,
@@ -111,6 +180,7 @@ TABLE: Mapping[str, Refusal] = {
         422,
         "a question is a text that the encoder cannot read: empty, blank, or only of unknown tokens",
         retrieval.NothingToRead,
+        advice="see [what to ask instead](../guide/asking.md#questions-with-nothing-to-read)",
     ),
     "idempotency_key_reused": Refusal(
         422, "the Idempotency-Key was used for another request: a new write needs a new key", storage.KeyReused
@@ -128,21 +198,30 @@ TABLE: Mapping[str, Refusal] = {
         "this key has sent its requests of the minute, or may have no more documents or bytes",
         (api.RateExceeded, storage.QuotaExceeded),
         openai_code="rate_limit_exceeded",
+        advice="wait until the time in `detail`, or delete documents: [quotas](../operate/access.md#quotas-and-expiry)",
     ),
     "library_missing": Refusal(
         501,
         "this installation lacks a library: of the encoder, see /readyz; of the lab, torch; of a table's format",
         (encoding.LibraryMissing, api.ReaderMissing),
         openai_reason="this installation lacks the library of the model",
+        advice="ask the operator for it, or for [another model](../guide/encoding.md#models-and-libraries)",
     ),
-    "mcp_missing": Refusal(501, None, api.MCPMissing),
+    "mcp_missing": Refusal(501, None, api.MCPMissing, advice="ask the operator to install the extra `mcp`"),
     "backup_elsewhere": Refusal(
-        501, "the data is in PostgreSQL, which makes its own backups", storage.BackupUnsupported
+        501,
+        "the data is in PostgreSQL, which makes its own backups",
+        storage.BackupUnsupported,
+        advice="use [PostgreSQL's own tools](../../extensions/postgres/docs/operate/stores.md#backups)",
     ),
     "encoder_missing": Refusal(
         503,
         "the service has no encoder with the vectors of this collection: see GET /v1/encoders",
         retrieval.EncoderMissing,
+        advice=(
+            "send vectors, have it [configured](../guide/encoders.md#choose-an-encoder) again, or re-encode the "
+            "collection"
+        ),
     ),
     "encoder_unavailable": Refusal(
         503,
@@ -151,42 +230,77 @@ TABLE: Mapping[str, Refusal] = {
         repeat=True,
         openai_reason="the model is still loading, its provider does not answer, or the service is shutting down: try "
         "again",
+        advice="see `/readyz`, or ask the operator: [providers](../guide/encoders.md#when-a-provider-fails)",
     ),
     "collection_loading": Refusal(
         503,
         "the collection is still being read from disk, or is a demo that is being loaded: try again",
         retrieval.CollectionLoading,
         repeat=True,
+        advice="wait until `/readyz` is green; a demo answers [sooner](../operate/operating.md#demo-collections)",
     ),
     "shards_missing": Refusal(
         503,
         "some documents of the collection are unavailable now: try again, or allow them to be missing",
         (retrieval.ShardsMissing, retrieval.SnapshotGone),
         repeat=True,
+        advice="the option is [`allow_missing`](../guide/asking.md#missing-documents)",
     ),
     "collection_damaged": Refusal(
         503,
         "the stored collection differs from what was written: see /readyz",
         (retrieval.CollectionUnsound, storage.CollectionDamaged, storage.AliasDamaged),
+        advice="write the documents that it names again",
     ),
     "document_damaged": Refusal(
         503, "the stored document differs from what was written: write it again or delete it", storage.DocumentDamaged
     ),
-    "database_damaged": Refusal(503, "the database file is damaged: see /readyz", storage.DatabaseDamaged),
+    "database_damaged": Refusal(
+        503,
+        "the database file is damaged: see /readyz",
+        storage.DatabaseDamaged,
+        advice="the operator has to restore the data directory",
+    ),
     "storage_failed": Refusal(503, "the database could not be read or written: see /readyz", storage.StorageFailed),
     "store_unavailable": Refusal(
-        503, "the database server cannot be reached now: try again", storage.StoreUnavailable, repeat=True
+        503,
+        "the database server cannot be reached now: try again",
+        storage.StoreUnavailable,
+        repeat=True,
+        advice=(
+            "acknowledged writes are stored; it is starting, or [a statement took too "
+            "long](../../extensions/postgres/docs/operate/stores.md#time-limits)"
+        ),
     ),
     "database_busy": Refusal(503, "another program holds the database: try again", storage.DatabaseBusy, repeat=True),
-    "out_of_descriptors": Refusal(503, None, api.NoDescriptors, repeat=True),
+    "out_of_descriptors": Refusal(
+        503, None, api.NoDescriptors, repeat=True, advice="wait; the operator can raise the limit of open files"
+    ),
     "out_of_memory": Refusal(
         503, "the service lacks the memory for this request now: try again, or send less", MemoryError, repeat=True
     ),
     # Any call may get this, so no call's description lists it.
-    "stopping": Refusal(503, None, (api.ServiceStopping, storage.StoreClosed, encoding.QueueClosed), repeat=True),
-    "disk_full": Refusal(507, "the disk is full: nothing was written, nothing is lost", storage.DiskFull),
+    "stopping": Refusal(
+        503,
+        None,
+        (api.ServiceStopping, storage.StoreClosed, encoding.QueueClosed),
+        repeat=True,
+        advice="wait until the service runs again; a [stop](../operate/operating.md#stop) refuses waiting calls",
+    ),
+    "disk_full": Refusal(
+        507,
+        "the disk is full: nothing was written, nothing is lost",
+        storage.DiskFull,
+        advice="make room on the [disk](../operate/operating.md#disk-space), or delete documents",
+    ),
     "access_log_unwritable": Refusal(
-        507, "changes are refused, because the access log cannot be written", api.AccessLogUnwritable
+        507,
+        "changes are refused, because the access log cannot be written",
+        api.AccessLogUnwritable,
+        advice=(
+            "make [it](../operate/access.md#the-access-log) writable; nothing was changed, unless `detail` reports a "
+            "change"
+        ),
     ),
     **{code: refusal for part in find_parts() for code, refusal in part.refusals.items()},
 }
@@ -196,6 +310,13 @@ OF_STATUS: Mapping[int, str] = {
     404: "not_found",
     405: "method_not_allowed",
     500: "internal_error",
+}
+# what a caller may do about these
+OF_STATUS_ADVICE: Mapping[str, str] = {
+    "bad_request": "read `detail`",
+    "not_found": "look up the call at `/docs`; this path has none",
+    "method_not_allowed": "use a method that the header `Allow` names",
+    "internal_error": "report it; the log has the cause under the `X-Request-ID`",
 }
 CODES: Mapping[type[Exception], str] = {
     kind: code

@@ -222,7 +222,8 @@ def _weigh(meters: Meters, store: Store) -> None:
 router = json_router("/v1", "service", "read", "nothing", "nothing")
 
 
-def _limits(running: State) -> dict[str, int]:
+def limits_of(running: State) -> dict[str, int]:
+    """Return the limits of requests by their names, which `softkv.answers.service.Limits` explains."""
     return {
         "body_bytes": running.max_body_bytes,
         "requests_at_once": running.max_queue,
@@ -290,7 +291,7 @@ async def get_service(request: Request, running: Running) -> Response:
             "version": request.app.version,
             "encoder": None if encoder is None else encoder.name,
             "keys_required": running.keys_required,
-            "limits": _limits(running),
+            "limits": limits_of(running),
             "shards": None if shards is None else asdict(shards),
         }
     )

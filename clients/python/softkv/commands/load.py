@@ -55,7 +55,7 @@ def load(
     ids: Annotated[
         Path | None,
         typer.Option(
-            help="For vectors: a .txt file with an id per line, or documents in the same order.",
+            help="For vectors: a .txt file with an id per line, or documents in the same order; else numbers.",
             parser=existing_file,
             metavar="FILE",
             show_default="FILE.ids.txt",
@@ -191,7 +191,7 @@ def load(
         typer.Option(
             metavar="ROW",
             min=1,
-            help="The row of CSV or of a sheet with the names of the columns.",
+            help="The row of CSV or of a sheet with the names of the columns; rows above are left out.",
             show_default="the first one",
             rich_help_panel=COLUMNS,
         ),
