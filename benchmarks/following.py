@@ -20,7 +20,7 @@ WIDTH = 8
 PATH = "/v1/collections/followed"
 
 
-class Group:
+class DocumentSet:
     """Documents that one writer rewrites as a whole, and what may be seen of them.
 
     Attributes:
@@ -72,7 +72,7 @@ class Following:
 
     def __init__(self, services: list[Service]) -> None:
         self._services = services
-        self._groups = [Group(f"g{number}") for number in range(WRITERS)]
+        self._groups = [DocumentSet(f"g{number}") for number in range(WRITERS)]
         self.missed: list[str] = []
         self.mixed: list[str] = []
         self.asked: Counter[str] = Counter()
@@ -146,7 +146,7 @@ class Following:
             self.missed.append(f"{way}, write {number} of {group.name}: {written.text} {answer.text}")
         return "deletion" if deletes else way
 
-    def _ask_beside(self, group: Group, chosen: random.Random, reader: httpx.Client) -> int:
+    def _ask_beside(self, group: DocumentSet, chosen: random.Random, reader: httpx.Client) -> int:
         """Two questions in one request about a group that somebody may be writing; how many answers there were."""
         since = group.acknowledged
         same = {"field": "metadata.group", "operator": "==", "value": group.name}

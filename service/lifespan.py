@@ -16,7 +16,7 @@ from fastapi import FastAPI
 
 from attention.kernels import one_blas_thread
 from service.api.keyring import KeyFile
-from service.api.network import Network
+from service.api.network import NetworkListener
 from service.api.parts import find_parts
 from service.api.state import State
 from service.api.warmup import warm
@@ -94,7 +94,7 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
                 await asyncio.to_thread(app.state.access_log.close)
 
 
-def _parts(settings: Settings, catalogue: Catalogue, network: Network) -> State:
+def _parts(settings: Settings, catalogue: Catalogue, network: NetworkListener) -> State:
     return State(
         catalogue,
         Seeding(catalogue, [DEMOS[name] for name in settings.demo]),

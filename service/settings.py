@@ -48,14 +48,14 @@ Names = Annotated[tuple[str, ...], NoDecode]
 
 
 @dataclass(frozen=True)
-class Group:
+class SettingGroup:
     """A heading of docs/reference/settings.md and of `softkv serve --help`."""
 
     name: str
 
 
-START, ACCESS, NETWORK, STORAGE = map(Group, ("Start", "Access", "Network", "Storage"))
-COMPUTATION, LIMITS, OPERATION = map(Group, ("Computation", "Limits", "Logs and shutdown"))
+START, ACCESS, NETWORK, STORAGE = map(SettingGroup, ("Start", "Access", "Network", "Storage"))
+COMPUTATION, LIMITS, OPERATION = map(SettingGroup, ("Computation", "Limits", "Logs and shutdown"))
 SECRET = object()
 """The mark of a setting without an option, because other users of a machine can read its command lines."""
 
@@ -452,9 +452,9 @@ class Settings(BaseSettings):
         return None if self.encoder.lower() == "none" else self.encoder
 
 
-def setting_group(field: FieldInfo) -> Group:
+def setting_group(field: FieldInfo) -> SettingGroup:
     """Return the group of a setting."""
-    return next(mark for mark in field.metadata if isinstance(mark, Group))
+    return next(mark for mark in field.metadata if isinstance(mark, SettingGroup))
 
 
 def default_text(field: FieldInfo) -> str:

@@ -19,7 +19,7 @@ from service.encoding.texts import Purpose
 Forward = Callable[[NDArray[np.int64], NDArray[np.int64]], NDArray[np.float32]]
 
 
-class Network:
+class PackedLayers:
     """Layers that take packed sequences, as a `Network` of the service's encoder.
 
     Args:
@@ -60,7 +60,9 @@ def compiled(precision: Precision) -> Callable[[Setting], Engine]:
             raise Refused("there is no library of kernels for this machine")
 
         try:
-            network = Network(setting, precision, lambda model: Compiled(model, precision, threads=setting.threads))
+            network = PackedLayers(
+                setting, precision, lambda model: Compiled(model, precision, threads=setting.threads)
+            )
         except ParameterError as error:
             raise Refused(str(error)) from error
         return encoder(network, setting, f"{setting.threads} threads, kernels for {library.kind.name}")
@@ -68,7 +70,7 @@ def compiled(precision: Precision) -> Callable[[Setting], Engine]:
     return make
 
 
-def encoder(network: Network, setting: Setting, message: str) -> Engine:
+def encoder(network: PackedLayers, setting: Setting, message: str) -> Engine:
     """Return an engine that uses the service's own `LocalEncoder`."""
     ready = LocalEncoder(setting.model.name, network, Declaration.read(setting.model))
     return Engine(lambda texts: ready.encode(texts, "document").vectors, message)

@@ -62,7 +62,7 @@ class Listener(Protocol):
         """Stop listening, and end the connections that arrived there."""
 
 
-class Network:
+class NetworkListener:
     """Whether the service is open to the network, and at which address.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from fastapi import Depends, Path, Request
 
 from service.api.keyring import Holder
-from service.api.network import Network
+from service.api.network import NetworkListener
 from service.api.parts import PartState
 from service.retrieval.collections import Catalogue
 from service.retrieval.documents import ReEncodings, Seeding
@@ -41,7 +41,7 @@ class State:
     keys_required: bool
     lab_for: Literal["writers", "readers"] = "writers"
     warmed: asyncio.Event = field(default_factory=asyncio.Event)
-    network: Network = field(default_factory=Network)
+    network: NetworkListener = field(default_factory=NetworkListener)
     added: Mapping[str, PartState] = field(default_factory=dict)
 
     def loading(self) -> list[str]:

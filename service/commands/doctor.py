@@ -181,8 +181,8 @@ def _machine() -> Check:
 
 
 UNOPTIMISED = (
-    "this Python was compiled without --enable-optimizations, so its own code takes up to 1.8 times as long: for faster "
-    "answers use the system's Python, or compile it with that option"
+    "this Python was compiled without --enable-optimizations, so its own code takes up to 1.8 times as long: for "
+    "faster answers use the system's Python, or compile it with that option"
 )
 
 

@@ -49,7 +49,7 @@ from service.storage.serialisation import (
 from service.storage.writes import refuse_fixed
 
 _IS_HIDDEN = f"substr(name, 1, {len(HIDDEN)}) = '{HIDDEN}'"
-Rows = list[tuple[Any, ...]]
+ResultRows = list[tuple[Any, ...]]
 
 
 class SQLReader(ABC):
@@ -71,7 +71,7 @@ class SQLReader(ABC):
     """SQL that is true for the documents that are stored and have not expired."""
 
     @abstractmethod
-    def _all(self, statement: str, *parameters: Any) -> Rows:
+    def _all(self, statement: str, *parameters: Any) -> ResultRows:
         """Run a statement with `?` and `softkv.`, and return all of its rows."""
 
     @abstractmethod

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.failover import KINDS, Failover, pair
-from benchmarks.following import TOGETHER, Following, Group
+from benchmarks.following import TOGETHER, Following, DocumentSet
 from tests.postgres import PostgresServer, running
 from tests.thorough import thorough
 
@@ -43,7 +43,7 @@ def matches(*numbers: int) -> list[dict[str, object]]:
 
 
 def test_an_answer_of_two_writes_or_of_half_of_one_is_seen() -> None:
-    group = Group("g")
+    group = DocumentSet("g")
     for deletes in (False, False, True, False):
         group.begin(deletes=deletes)
         group.end()

@@ -15,7 +15,7 @@ from attention.lookup.memory.blocks import Block, read_ahead
 from attention.lookup.memory.segments import Segment
 from attention.lookup.memory.view import Mask, View
 
-Rows = slice | Index
+RowSelection = slice | Index
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Tile:
     """
 
     segment: Segment
-    rows: Rows
+    rows: RowSelection
     start: int
     stop: int
 
@@ -201,7 +201,7 @@ class PassingRows:
             count = segment.count if chosen is None else len(chosen)
             for first in range(0, count, tile_rows):
                 last = min(first + tile_rows, count)
-                rows: Rows = slice(first, last)
+                rows: RowSelection = slice(first, last)
                 if chosen is not None:
                     rows = chosen[first:last]
                     if rows[-1] - rows[0] == last - first - 1:  # side by side: read without gathering

@@ -27,7 +27,7 @@ from service.storage.records import (
 )
 from service.storage.restricted import RestrictedSearch, visible_names
 from service.storage.serialisation import NUL, TEXT_COLUMNS, TEXTS, texts_of
-from service.storage.sql import Rows, SQLReader
+from service.storage.sql import ResultRows, SQLReader
 from softkv_postgres import change_log, document_rows, vector_rows
 from softkv_postgres.connections import work_memory
 from softkv_postgres.fields import read_column, read_facts, read_kinds, read_names, rows_in_order
@@ -385,7 +385,7 @@ class Reader(SQLReader):
         """Compile a condition and that of this reader's visibility to SQL; `_living` has the instant."""
         return where_passes(self.visibility.joined(condition), collection)
 
-    def _all(self, statement: str, *parameters: Any) -> Rows:
+    def _all(self, statement: str, *parameters: Any) -> ResultRows:
         return self._connection.execute(statement.replace("?", "%s"), parameters).fetchall()
 
     def _vectors(self, collection: int, rows: Iterable[int]) -> dict[int, tuple[Any, ...]]:

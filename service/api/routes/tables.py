@@ -56,7 +56,7 @@ class TableRoute(GuardedRoute):
             )
 
 
-class Rows(StreamingResponse):
+class TableResponse(StreamingResponse):
     """A streamed response of NDJSON.
 
     `service.api.admission.cancel_on_disconnect` handles a disconnect of the client.
@@ -93,7 +93,7 @@ router = APIRouter(
 @router.post(
     "",
     status_code=200,
-    response_class=Rows,
+    response_class=TableResponse,
     openapi_extra={"requestBody": {"required": True, "content": {FILE_TYPE: TABLE_BODY}}},
     responses={200: {"content": {NDJSON: TABLE_ANSWER}}},
     response_description="A line about the table, a line for each row, and a last line with the counts.",
@@ -199,7 +199,9 @@ async def read_table(
         "advice": ADVICE,
     }
     lines = _lines(order, request)
-    return Rows(_answer(await anext(lines), lines, request))  # an error before the first line is the answer's status
+    return TableResponse(
+        _answer(await anext(lines), lines, request)
+    )  # an error before the first line is the answer's status
 
 
 def _safe_name(name: str) -> str:

@@ -353,14 +353,14 @@ class Collection(Handle):
         with without_ids(self.name, self.restriction), self.snapshot_all() as snapshot:
             yield snapshot.restrict(self.restriction.condition)
 
-    async def ask(self, plan: Plan[T], size: int, read: int = 0, count: int = 1, *, plain: bool = False) -> T:
+    async def ask(self, plan: Plan[T], size: int, read: int = 0, count: int = 1, *, lookup_only: bool = False) -> T:
         """Ask the questions of a plan, which is built for a snapshot as the caller sees it; see `LookupQueue.ask`."""
         condition = self.restriction.condition
         if condition is None:
-            return await self.lookups.ask(plan, size, read, count, plain=plain)
+            return await self.lookups.ask(plan, size, read, count, lookup_only=lookup_only)
         with without_ids(self.name, self.restriction):
             return await self.lookups.ask(
-                lambda snapshot: plan(snapshot.restrict(condition)), size, read, count, plain=plain
+                lambda snapshot: plan(snapshot.restrict(condition)), size, read, count, lookup_only=lookup_only
             )
 
     async def read(self, reading: Callable[[Snapshot], T], size: int, read: int = 0) -> T:

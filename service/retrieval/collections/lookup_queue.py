@@ -99,13 +99,13 @@ class PendingLookup:
         plan: builds the questions for the batch's scan, from its version of the collection.
         size: the number of questions that the lookup counts for in a batch.
         read: the number of documents that the lookup may read.
-        plain: whether the plan does little besides its lookup.
+        lookup_only: whether the plan does little besides its lookup.
     """
 
     plan: Plan[Any]
     size: int
     read: int
-    plain: bool
+    lookup_only: bool
     future: asyncio.Future[Any]
     caller: str = field(default_factory=CALLER.get)
     wait: Wait = field(default_factory=lambda: Wait("scan"))
@@ -248,7 +248,7 @@ class LookupQueue:
         read: int = 0,
         count: int = 1,
         *,
-        plain: bool = False,
+        lookup_only: bool = False,
     ) -> T:
         """Ask the questions of a plan in the next batch, and return the result that follows from their answers.
 
@@ -259,13 +259,13 @@ class LookupQueue:
             size: the number of questions that the call counts for in a batch.
             read: the number of documents that finishing may read.
             count: the number of questions that the caller asked.
-            plain: whether the plan does little besides its lookup, so that it is light if that reads few keys.
+            lookup_only: whether the plan does little besides its lookup, so that it is light if that reads few keys.
 
         Raises:
             RetrievalError: raised by the plan, or the questions cannot be answered.
         """
         began = time.perf_counter()
-        pending = PendingLookup(plan, size, read, plain, asyncio.get_running_loop().create_future())
+        pending = PendingLookup(plan, size, read, lookup_only, asyncio.get_running_loop().create_future())
         self._waiting.put(pending.caller, pending)
         # The queue lives on the event loop, and nothing awaits since the put: the runner cannot have ended meanwhile.
         if self._runner is None:
@@ -287,7 +287,7 @@ class LookupQueue:
     def _choose_path(self, batch: Sequence[PendingLookup], view: View | None) -> LookupPath:
         """Return the path of a batch: "loop" if it is light."""
         size, read = sum(pending.size for pending in batch), sum(pending.read for pending in batch)
-        if read > LIGHT_DOCUMENTS or not all(pending.plain for pending in batch):
+        if read > LIGHT_DOCUMENTS or not all(pending.lookup_only for pending in batch):
             return "bounds"
         if view is None:
             return "store"
@@ -401,12 +401,12 @@ class LookupQueue:
         """Take the next batch, fairly among callers; a lookup that reads many documents is a batch of its own.
 
         Args:
-            limit: the most questions, if all lookups of the batch are plain.
+            limit: the most questions, if all plans of the batch are `lookup_only`.
         """
         batch, size, read = list[PendingLookup](), 0, 0
         while (head := self._waiting.next()) is not None:
             _, pending = head
-            if not pending.plain:
+            if not pending.lookup_only:
                 limit = MAX_BATCH_QUESTIONS  # a thread answers them
             size, read = size + pending.size, read + pending.read
             # The first lookup is taken whatever its size, so that one that is too large alone is still answered.

@@ -113,7 +113,7 @@ async def attend_collection(
         read = len(queries) * (documents if options.weighs_all else min(matches_per_query, documents))
         size = len(queries) * (1 + documents // DOCUMENTS_PER_EXTRA_QUESTION if own_bias else 1)
         read += sum(len(query.parts) for query in queries if isinstance(query, WeightedSum))
-        results = await collection.ask(build, size=size, read=read, count=count, plain=plan.plain)
+        results = await collection.ask(build, size=size, read=read, count=count, lookup_only=plan.lookup_only)
     return await highlight_matches(collection, results) if options.highlight else results
 
 
@@ -137,7 +137,11 @@ async def read_heads(collection: Collection, plan: Plan, rerank: Rerank, count: 
     queue = await get_reranker_queue(collection.encoders, rerank.model, "/rerank/model")
     read = len(queries) * min(rerank.depth + (plan.options.head_size or 0), collection.size)
     heads = await collection.ask(
-        partial(PlannedHeads.build, plan, rerank.depth), size=len(queries), read=read, count=count, plain=plan.plain
+        partial(PlannedHeads.build, plan, rerank.depth),
+        size=len(queries),
+        read=read,
+        count=count,
+        lookup_only=plan.lookup_only,
     )
     assert rerank.weight != "auto"  # resolve_rerank has replaced it by a number
     terms = await asyncio.gather(
@@ -281,7 +285,7 @@ class Plan:
     terms: TermsBuilder | None
 
     @property
-    def plain(self) -> bool:
+    def lookup_only(self) -> bool:
         """Whether its lookup is most of the work that answering takes."""
         options = self.options
         bounded = options.top_k is not None or (options.top_p is None and options.conformal is None)

@@ -30,7 +30,7 @@ from service.storage.records import (
 )
 from service.storage.restricted import RestrictedSearch, visible_names
 from service.storage.serialisation import TEXT_COLUMNS, TEXTS, texts_of
-from service.storage.sql import Rows, SQLReader
+from service.storage.sql import ResultRows, SQLReader
 from service.storage.sqlite import document_rows, vector_rows
 from service.storage.sqlite.fields import read_column, read_facts, read_kinds, read_names, rows_in_order
 from service.storage.sqlite.search import Search
@@ -324,7 +324,7 @@ class Reader(SQLReader):
         where = compile_condition(condition, collection)
         return where if self._now is None else _and(self._unexpired, where)
 
-    def _all(self, statement: str, *parameters: Any) -> Rows:
+    def _all(self, statement: str, *parameters: Any) -> ResultRows:
         return self._connection.execute(statement.replace("softkv.", ""), parameters).fetchall()
 
     def _vectors(self, collection: int, rows: Iterable[int]) -> dict[int, tuple[Any, ...]]:

@@ -17,7 +17,7 @@ from fastapi.routing import iter_route_contexts
 
 from service import addresses
 from service.api.middleware.access import OPEN_TO_READ
-from service.api.network import IDLE_SECONDS, Network
+from service.api.network import IDLE_SECONDS, NetworkListener
 from service.api.problems.errors import NetworkUnavailable
 from service.api.routing import GuardedRoute
 from service.app import create_app
@@ -271,7 +271,7 @@ def test_a_service_without_connections_closes_by_itself(tmp_path, local_addresse
     with ExitStack() as stack:
         port = stack.enter_context(reserved_port())
         running = RunningService(port=port, data_dir=tmp_path, encoder="none")
-        network = Network(look_seconds=0.02, clock=lambda: now[0])
+        network = NetworkListener(look_seconds=0.02, clock=lambda: now[0])
         network.attach(running.listener)
         running.app.state.network = network
         here = stack.enter_context(stack.enter_context(running).client())
@@ -321,9 +321,9 @@ def test_a_machine_without_a_network_and_a_container_say_why(here, local_address
 
 
 def test_an_application_under_another_server_is_not_opened(local_addresses):
-    assert Network().find_obstacle() == "server"
+    assert NetworkListener().find_obstacle() == "server"
     with pytest.raises(NetworkUnavailable, match="softkv serve"):
-        asyncio.run(Network().open(None))
+        asyncio.run(NetworkListener().open(None))
 
 
 @pytest.mark.process

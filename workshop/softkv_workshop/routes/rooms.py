@@ -13,7 +13,7 @@ from service import addresses
 from service.api.events import Event, Events, event_responses
 from service.api.json import CompressedAnswer, JSONAnswer
 from service.api.middleware.access import HOST, LOOPBACK, caller_of
-from service.api.network import Network
+from service.api.network import NetworkListener
 from service.api.problems.table import ENCODING, MALFORMED, WITH_BODY, refusals
 from service.api.routes.collections import shape_background
 from service.api.routing import json_router, takes
@@ -50,7 +50,7 @@ from softkv_workshop.schemas.rooms import (
 from softkv_workshop.state import Workshop
 
 
-def join_address(request: Request, network: Network, code: str) -> dict[str, Any]:
+def join_address(request: Request, network: NetworkListener, code: str) -> dict[str, Any]:
     """Return the address at which participants join a classroom's room, as a URL and as a QR code.
 
     Args:
@@ -84,7 +84,7 @@ def draw_qr_code(text: str) -> tuple[int, str]:
     return len(rows), "".join(runs)
 
 
-def _origin(request: Request, network: Network) -> str:
+def _origin(request: Request, network: NetworkListener) -> str:
     """Return the origin under which the caller reaches the service.
 
     A page sends the scheme, because behind a proxy only the page knows it.

@@ -36,7 +36,7 @@ class _ArrowArray(Protocol):
 
 
 Row: TypeAlias = Document | Mapping[str, Any] | TableRow
-Rows: TypeAlias = Iterable[Row] | AsyncIterable[Row] | _ArrowStream | _ArrowArray
+RowSource: TypeAlias = Iterable[Row] | AsyncIterable[Row] | _ArrowStream | _ArrowArray
 
 
 def open_rows(rows: Any, columns: Mapping[str, Any]) -> tuple[Iterable[Any] | AsyncIterable[Any], int | None]:

@@ -13,7 +13,7 @@ from softkv.answers.info import Written
 from softkv.calls.call import NDJSON_TYPE, WRITE_TIMEOUT, Call, CollectionRef, Plan
 from softkv.calls.collections import info
 from softkv.calls.documents import parse_written, to_id_list
-from softkv.calls.rows import Rows, open_rows
+from softkv.calls.rows import RowSource, open_rows
 from softkv.calls.service import get_limit
 from softkv.errors import Flaw, Invalid, Refused, TooLarge
 from softkv.problems import Reply, foreign_response_error, invalid_value, problem_error, raise_flaws
@@ -64,7 +64,7 @@ def write(
 
 def upsert(
     collection: CollectionRef,
-    rows: Rows | None = None,
+    rows: RowSource | None = None,
     *,
     ids: Sequence[str] | None = None,
     keys: Sequence[str | None] | None = None,

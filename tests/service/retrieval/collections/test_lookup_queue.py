@@ -406,14 +406,14 @@ def test_a_lookup_that_does_more_than_a_plain_one_waits_for_a_batch(catalogue, l
 
     async def run():
         await queue.ask(plan, size=1)
-        await queue.ask(plan, size=1, read=lookups.LIGHT_DOCUMENTS + 1, plain=True)
-        await queue.ask(plan, size=lookups.LIGHT_QUESTIONS + 1, plain=True)
+        await queue.ask(plan, size=1, read=lookups.LIGHT_DOCUMENTS + 1, lookup_only=True)
+        await queue.ask(plan, size=lookups.LIGHT_QUESTIONS + 1, lookup_only=True)
         await ask(catalogue, KEYS[0], top_p=0.9)
         queue.light_components = KEYS.size - 1
         await ask(catalogue, KEYS[0])
         queue.light_components = KEYS.size
         assert threading.main_thread() not in light
-        await queue.ask(plan, size=1, read=lookups.LIGHT_DOCUMENTS, plain=True)
+        await queue.ask(plan, size=1, read=lookups.LIGHT_DOCUMENTS, lookup_only=True)
 
     asyncio.run(run())
     assert light[-1] is threading.main_thread()
