@@ -212,7 +212,7 @@ def rows(name: str, table: Array, ids: Array) -> Array:
 def check_ids(name: str, count: int, ids: Array) -> None:
     """Raise ParameterError if one of the integers [...] is not an id of a table of `count` rows."""
     outside = (ids < 0) | (ids >= count)
-    if bool(array_namespace(ids).any(outside)):
+    if bool(outside.any()):
         raise ParameterError(
             f"{name} ids must lie from 0 to {count - 1}, got {int(ids[outside][0])}: use the model's own tokenizer"
         )

@@ -92,9 +92,7 @@ CLOSED = "texts are not encoded any more, as the service stops: ask again when i
 class Pending:
     """A request in the encoder's queue: the texts of one caller, and the part of the result that is ready."""
 
-    def __init__(
-        self, texts: Sequence[str], sizes: Sequence[int], blank: Encoded, future: asyncio.Future[Encoded]
-    ) -> None:
+    def __init__(self, texts: Sequence[str], sizes: Sequence[int], future: asyncio.Future[Encoded]) -> None:
         self.texts = texts
         self.sizes = sizes
         self.future = future
@@ -103,7 +101,7 @@ class Pending:
         # Sorted by length, the shortest last, and taken from the end: texts of similar length share a batch.
         self.unencoded = sorted(range(len(texts)), key=lambda i: len(texts[i]), reverse=True)
         self._missing = len(texts)
-        self._result = blank
+        self._result: Encoded | None = None  # of the size of all texts, from the first batch on
 
     def receive(self, positions: list[int], encoded: Encoded, rows: slice) -> None:
         """Store the vectors of some of the request's texts. The last ones complete the request.
@@ -113,6 +111,8 @@ class Pending:
             encoded: the result of a batch.
             rows: the rows of the batch that belong to these texts.
         """
+        if self._result is None:
+            self._result = encoded.blank_for(len(self.texts))
         self._result.put(positions, encoded, rows)
         self._missing -= len(positions)
         if not self._missing and not self.future.done():
@@ -216,7 +216,7 @@ class EncodingQueue(Generic[Model]):
             raise QueueClosed(CLOSED)
         check_texts(texts)
         if not texts:
-            return self._blank(0)
+            return Encoded.blank(0, self.encoder.dimension, with_tokens=self.encoder.knows_tokens)
         short = {i: await self._shorten(text, purpose) for i, text in enumerate(texts) if len(text) > READ_AT_ONCE}
         encoded = await self._look_up([short[i].text if i in short else text for i, text in enumerate(texts)], purpose)
         for i, (_, counts) in short.items():
@@ -252,9 +252,6 @@ class EncodingQueue(Generic[Model]):
             cached |= encoded_texts
         return Encoded.of([cached[text] for text in texts])
 
-    def _blank(self, n: int) -> Encoded:
-        return Encoded.blank(n, self.encoder.dimension, with_tokens=self.encoder.knows_tokens)
-
     async def _take_turns(self, texts: Sequence[str], purpose: Purpose) -> Encoded:
         waiting = self.waiting if self._lanes else 0  # a lane runs as long as texts wait
         if waiting and waiting + len(texts) > self._max_waiting:
@@ -263,7 +260,7 @@ class EncodingQueue(Generic[Model]):
                 "Try again in a moment, and send fewer at once."
             )
         sizes = list(map(self._limits.size_of, texts))
-        pending = Pending(texts, sizes, self._blank(len(texts)), asyncio.get_running_loop().create_future())
+        pending = Pending(texts, sizes, asyncio.get_running_loop().create_future())
         caller = CALLER.get()
         documents = self._documents if caller else self._own_documents
         (self._queries if purpose == "query" else documents).put(caller, pending)

@@ -86,6 +86,10 @@ class Encoded:
         counts = np.zeros(n, dtype=np.int64)
         return cls(vectors, content, counts, np.zeros(n, dtype=np.bool_), counts.copy())
 
+    def blank_for(self, n: int) -> Self:
+        """Return an empty result for n texts, to be filled with rows of this one and others of its encoder."""
+        return self.blank(n, self.vectors.shape[1], with_tokens=self.token_counts is not None)
+
     @classmethod
     def of(cls, texts: Sequence[EncodedText]) -> Self:
         """Combine n texts, at least one, that were encoded separately."""

@@ -312,7 +312,7 @@ class Catalogue(Handle):
             collection = self._of(record, ready=True)
             writer.keep_answer(once, CatalogueChange(collection, record, writer, created=True))
             self._publish_after(writer, lambda: self._collections.__setitem__(name, collection))
-        self.loaded.use(collection)
+        self.loaded.use(collection, collection.memory_bytes)
         return collection
 
     def change(

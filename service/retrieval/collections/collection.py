@@ -187,7 +187,7 @@ class Collection(Handle):
 
     def _use(self) -> None:
         if self.record.documents <= MAX_UNLOADED_DOCUMENTS and not self.deleted:
-            self._loaded.use(self._whole)
+            self._loaded.use(self._whole, self.memory_bytes)
         else:
             self._loaded.forget(self._whole)
 

@@ -60,11 +60,11 @@ class LoadedCollections:
     def __len__(self) -> int:
         return len(self._by_use)
 
-    def use(self, collection: Unloadable) -> None:
-        """Record that a collection is used now, and unload others if there are too many."""
+    def use(self, collection: Unloadable, size: int | None) -> None:
+        """Record that a collection of this many bytes is used now, and unload others if there are too many."""
         if self.limit is None:
             return
-        oldest, size = list[Unloadable](), collection.memory_bytes or 0
+        oldest, size = list[Unloadable](), size or 0
         with self._lock:
             self._bytes += size - self._by_use.get(collection, 0)
             self._by_use[collection] = size

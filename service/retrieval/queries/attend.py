@@ -108,12 +108,12 @@ async def attend_collection(
         build, count, results = partial(build_reranked, plan, heads), 0, heads.results()
     if results is None:
         # Full text or a reranker is a bias of its own for each query, held in memory while its batch is answered.
-        own_bias, matches_per_query = options.text_terms != NO_TERMS, options.head_size or 0
-        documents = collection.size
+        lookup_only, own_bias = plan.lookup_only, options.text_terms != NO_TERMS
+        matches_per_query, documents = options.head_size or 0, collection.size
         read = len(queries) * (documents if options.weighs_all else min(matches_per_query, documents))
         size = len(queries) * (1 + documents // DOCUMENTS_PER_EXTRA_QUESTION if own_bias else 1)
         read += sum(len(query.parts) for query in queries if isinstance(query, WeightedSum))
-        results = await collection.ask(build, size=size, read=read, count=count, lookup_only=plan.lookup_only)
+        results = await collection.ask(build, size=size, read=read, count=count, lookup_only=lookup_only)
     return await highlight_matches(collection, results) if options.highlight else results
 
 
@@ -135,14 +135,10 @@ async def read_heads(collection: Collection, plan: Plan, rerank: Rerank, count: 
     """
     queries = check_rerank(plan.queries, plan.options, plan.pointers)
     queue = await get_reranker_queue(collection.encoders, rerank.model, "/rerank/model")
-    read = len(queries) * min(rerank.depth + (plan.options.head_size or 0), collection.size)
-    heads = await collection.ask(
-        partial(PlannedHeads.build, plan, rerank.depth),
-        size=len(queries),
-        read=read,
-        count=count,
-        lookup_only=plan.lookup_only,
-    )
+    lookup_only, read_per_query = plan.lookup_only, rerank.depth + (plan.options.head_size or 0)
+    read = len(queries) * min(read_per_query, collection.size)
+    build = partial(PlannedHeads.build, plan, rerank.depth)
+    heads = await collection.ask(build, size=len(queries), read=read, count=count, lookup_only=lookup_only)
     assert rerank.weight != "auto"  # resolve_rerank has replaced it by a number
     terms = await asyncio.gather(
         *(
@@ -192,10 +188,11 @@ class Heads:
     texts: Sequence[Mapping[int, str]]
     terms: Sequence[RerankTerm] = ()
 
-    def settle(self, snapshot: Snapshot) -> PlannedReading[list[Result]] | None:
-        """Return the results with the reranker's terms, as a plan; None if that takes another scan of the keys."""
+    def settle(self, snapshot: Snapshot) -> Callable[[], list[Result]] | None:
+        """Return a function that builds the results with the reranker's terms; None if that takes another scan."""
         before = self.planned.snapshot
-        if self.answers is None or snapshot.state != before.state or snapshot.view is not before.view:
+        same = snapshot is before or (snapshot.view is before.view and snapshot.state == before.state)
+        if self.answers is None or not same:
             return None
         settled = list[Answer]()
         for answer, base_question, term in zip(self.answers, self.planned.questions, self.terms, strict=True):
@@ -205,7 +202,7 @@ class Heads:
             settled.append(added)
         terms = [None] * len(settled) if self.planned.plan.terms is None else self.planned.plan.terms(snapshot)
         planned = replace(self.planned, snapshot=snapshot, terms=join_reranked(terms, self.terms))
-        return PlannedReading(lambda _: planned.finish(settled), snapshot)
+        return partial(planned.finish, settled)
 
     def results(self) -> list[Result] | None:
         """Return the results of the version whose best documents were read; None if another look has to be taken.
@@ -214,10 +211,10 @@ class Heads:
         those that were deleted meanwhile. Its results are of the version that it sees.
         """
         snapshot = self.planned.snapshot
-        if not snapshot.lasts or (reading := self.settle(snapshot)) is None:
+        if not snapshot.lasts or (build := self.settle(snapshot)) is None:
             return None
         with suppress(NotInMemory):
-            return reading.finish([])
+            return build()
         return None
 
 
@@ -226,8 +223,10 @@ def build_reranked(plan: Plan, heads: Heads, snapshot: Snapshot) -> Planned[list
 
     No question is left if the answers without these terms have this version, and the terms can be added to them.
     """
-    reading = heads.settle(snapshot)
-    return replace(plan, terms=add_reranked(plan.terms, heads.terms)).build(snapshot) if reading is None else reading
+    build = heads.settle(snapshot)
+    if build is None:
+        return replace(plan, terms=add_reranked(plan.terms, heads.terms)).build(snapshot)
+    return PlannedReading(lambda _: build(), snapshot)
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,8 +260,7 @@ class PlannedHeads:
 
     def finish(self, batch_answers: list[Answer]) -> Heads:
         """Return the answers with the texts of their best documents."""
-        reader = StoredDocuments(self.planned.snapshot, "texts")
-        texts = [read_head_texts(answer, reader, self.depth) for answer in batch_answers]
+        texts = [read_head_texts(self.planned.snapshot, answer, self.depth) for answer in batch_answers]
         return Heads(self.planned, batch_answers if self.can_settle else None, texts)
 
 

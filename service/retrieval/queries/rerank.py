@@ -10,6 +10,7 @@ import numpy as np
 from attention.lookup import Answer
 from service.encoding import Encoders, EncodingQueue, Reranker, TextRefused, write_pair
 from service.retrieval.calibration import Calibration, Rerank
+from service.retrieval.collections import Snapshot
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.query_parts import EncodedSum
 from service.retrieval.queries.question import EncodedQuery, Options
@@ -79,7 +80,7 @@ def check_rerank(queries: Sequence[EncodedQuery | EncodedSum], options: Options,
     return texts
 
 
-def read_head_texts(answer: Answer, reader: StoredDocuments, depth: int) -> dict[int, str]:
+def read_head_texts(snapshot: Snapshot, answer: Answer, depth: int) -> dict[int, str]:
     """Return the text of the best key of each of the best documents of an answer, by the document's row number.
 
     Documents without a key text are left out. If several tie for the last place, the id decides.
@@ -89,7 +90,7 @@ def read_head_texts(answer: Answer, reader: StoredDocuments, depth: int) -> dict
         name: getattr(answer, name)[listed] for name in ("numbers", "similarities", "logits", "weights", "parts")
     }
     matches = min(depth, len(columns["numbers"]))
-    answer = replace(answer, matches=matches, **columns)
+    answer, reader = replace(answer, matches=matches, **columns), StoredDocuments(snapshot, "texts")
     matching = choose_matches(answer, reader)
     rows, texts = answer.numbers[matching], dict[int, str]()
     documents = reader.documents(rows)

@@ -303,14 +303,14 @@ def test_collections_leave_until_the_others_fit_into_their_bytes() -> None:
     by_use = LoadedCollections(9, max_bytes=100)
     first, second, third = Kept(memory_bytes=60), Kept(memory_bytes=30), Kept(memory_bytes=60)
     for collection in (first, second, second, first):
-        by_use.use(collection)
+        by_use.use(collection, collection.memory_bytes)
     assert len(by_use) == 2
     second.memory_bytes = 45  # it has grown
-    by_use.use(second)
+    by_use.use(second, second.memory_bytes)
     assert (first.unloaded, second.unloaded) == (True, False)
-    by_use.use(third)
+    by_use.use(third, third.memory_bytes)
     assert (second.unloaded, third.unloaded) == (True, False)
     by_use.forget(third)
     alone = Kept(memory_bytes=101)
-    by_use.use(alone)
+    by_use.use(alone, alone.memory_bytes)
     assert not alone.unloaded, "what a call uses stays"
