@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.failover import KINDS, Failover, pair
-from benchmarks.following import TOGETHER, Following, DocumentSet
+from benchmarks.following import TOGETHER, DocumentSet, Following
 from tests.postgres import PostgresServer, running
 from tests.thorough import thorough
 

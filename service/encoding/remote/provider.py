@@ -8,6 +8,7 @@ import random
 import ssl
 import time
 import weakref
+from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -29,7 +30,6 @@ from service.encoding.remote.answers import (
     read_message,
 )
 from service.encoding.remote.background_loop import PROVIDERS
-from service.encoding.remote.pace import Pace
 from service.encoding.remote.settings import MAX_DIMENSIONS, RemoteSettings
 from service.encoding.texts import Purpose
 
@@ -56,6 +56,8 @@ UNFIT_TEXT = (400, 413, 422)
 
 HARMLESS_TEXT = "hello"
 """A text that every provider takes: if it is refused, too, the settings are wrong and not the text."""
+
+MINUTE = 60.0
 
 TRY_AGAIN = (408, 425, 429, 502, 503, 504, 529)
 """Statuses after which a call is repeated until its time is over; after other errors of a server a few times."""
@@ -95,6 +97,39 @@ class _Failed(ProviderError):
 
 class _Refused(ProviderError):
     """The provider refuses one or several texts; the message is its reason."""
+
+
+class Pace:
+    """A limit on the calls that start within any minute, and pauses that the provider asks for.
+
+    It belongs to one event loop.
+
+    Args:
+        per_minute: the most calls that start within a minute; None for no limit.
+    """
+
+    def __init__(self, per_minute: int | None) -> None:
+        self._starts: deque[float] | None = None if per_minute is None else deque(maxlen=per_minute)
+        self._quiet_until = 0.0
+        self._turn = asyncio.Lock()
+
+    def pause(self, seconds: float) -> None:
+        """Note that the provider wants no call within the next `seconds`."""
+        self._quiet_until = max(self._quiet_until, time.monotonic() + seconds)
+
+    @property
+    def quiet_seconds(self) -> float:
+        """For how many seconds the provider still wants no call."""
+        return max(0.0, self._quiet_until - time.monotonic())
+
+    async def wait(self) -> None:
+        """Wait until the limit allows a call to start, and count it; calls start in the order in which they came."""
+        if self._starts is None:
+            return
+        async with self._turn:
+            if len(self._starts) == self._starts.maxlen:
+                await asyncio.sleep(self._starts[0] + MINUTE - time.monotonic())
+            self._starts.append(time.monotonic())
 
 
 class Provider:
