@@ -128,7 +128,7 @@ def question(terms: Sequence[SearchTerm]) -> str:
     bm25 adds the weights of all terms, so each occurs once, in its first spelling. Terms that differ only in case,
     accents or signs are equal, as in the index.
 
-    >>> from service.storage.search_terms import terms_of
+    >>> from service.storage.conditions import terms_of
     >>> question(terms_of("what's a cat? A Cat!"))
     '"what\\'s" OR "a" OR "cat?"'
     >>> question([SearchTerm("a cat"), SearchTerm("purr", prefix=True)])
