@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -67,7 +67,7 @@ def kernels_in_c() -> Kernels | None:
     from attention.kernels.native import library
 
     loaded = library.load()
-    return None if loaded is None else KernelsInC(loaded)
+    return None if loaded is None else cast("Kernels", KernelsInC(loaded))
 
 
 def kernels_in_numpy() -> Kernels:

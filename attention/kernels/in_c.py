@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
-from ctypes import byref, c_double, c_int, c_int64, c_void_p
+from collections.abc import Callable, Sequence
+from ctypes import byref, c_int, c_int64, c_void_p
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from attention.arrays import F32, F64, I8, I16, I32, I64
+from attention.arrays import F32, F64, I16, I32, I64
 from attention.forked import cached_property
+from attention.kernels.binding import ROWS, method_of
 from attention.kernels.interface import (
     HEAVIEST,
-    TOTALS,
     CandidateLists,
     CodedKeys,
     CodedValues,
@@ -26,72 +26,45 @@ from attention.kernels.interface import (
 from attention.kernels.layout import DEEP, LANES, OFFSET, PANEL, pack, similarity_columns
 from attention.kernels.native import pointers
 from attention.kernels.native.library import Library
-from attention.kernels.native.pointers import Scratch, address, output
+from attention.kernels.native.pointers import address, output, packer_of, scratch
 from attention.kernels.one_scan import OneScan
 
 FEW_QUERIES, TILE = 4, 16
 """More queries than this are multiplied by AMX, the matrix unit, 16 at a time."""
 
-RADIX_BYTES = 28
-"""Scratch memory of `sort_candidates` for each row of the longest run."""
-
 _P, _N = c_void_p, c_int64
-
-_scratch = Scratch()
 
 SIGNATURES: dict[str, tuple[Any, ...]] = {
     "accumulate": (_N, _P, _N, _P, _P, _P, _P, _P, _N),
     "fill_histogram": (_N, _P, _N, _P, _P, _P, _P, _P, _N),
     "sample_top": (None, _P, _P, _P, _N),
-    "add_values": (None, _P, _P, _N, _N, _P, c_int, _P, _P, _P),
+    "add_values": (None, _P, _P, _P, _P, _P),
     "values_scratch": (_N, _P, _N, c_int),
-    "add_rows": (_N, _P, _N, _N, _P, _P, _P, _N, _P, _N),
-    "all_products": (_N, _P, _N, _N, _P, _N, _P, _N, _P),
-    "row_products": (_N, _P, _N, _N, _P, _P, _N, _P, _N, _P),
-    "all_sums": (_N, _P, _N, _N, _P, _N, _P, _N, _P),
     "gradients_scratch": (_N, _P, _N),
-    "blend_rows": (None, _P, _P, _P, _N, _N, _P, _P, _P, _P, _P),
-    "pull_rows": (None, _P, _P, _P, _N, _P, _P, _P, _P, _P, _P, _P),
-    "softmax_masses": (None, _P, _N, c_double, _P, _P),
+    "blend_rows": (None, _P, _P, _P),
+    "pull_rows": (None, _P, _P, _P),
     "softmax_rows": (None, _P, _P, _P, _N, _P, _P, _P),
-    "code_rows": (None, _P, _N, _N, _P, _P, _P, _P, _P),
-    "residual_sum": (_N, _P, _N, _N, _P, _N, _P),
-    "quadratic_forms": (None, _P, _N, _N, _P, _P, _P, _P),
-    "sort_candidates": (_N, _P, _P, _P, _N, _N, _N, _P, _N, _N, _N, _P, _P, _P, _N),
-    "heavy_counts": (_N, _P, _N, _P, _P, _P, _P, c_double, c_double, _N, _N, _P),
-    "initial_counts": (_N, _P, _N, _P, _P, _P, _P, _N, _N, _N, _P),
-    "decisive_counts": (_N, _P, _N, _P, _P, _P, _P, _P, _P, _P, _N, _N, _N, _P, _P),
-    "softmax_weights": (_N, _P, _N, _P, _P, _P, _P, _P, _P, _N, _N, _N, _P, _P, _P),
-    "top_rows": (_N, _P, _P, _N, _P, _P, _P, _N, _P, _P, _P, _P),
-    "first_rows": (_N, _P, _P, _N, _P, _P, _P, _N),
+    **dict.fromkeys(ROWS, (_N, _P)),
 }
 """The functions of the library: the type of the result, then those of the arguments."""
-
-
-class _Keys(ctypes.Structure):
-    _fields_ = pointers.fields("codes scales allowed addends", "rows length base")
 
 
 class _Queries(ctypes.Structure):
     _fields_ = pointers.fields("planes offsets steps", "lines count each")
 
 
-class _Lists(ctypes.Structure):
-    _fields_ = pointers.fields("thresholds places similarities counts", "room")
-
-
-class _Values(ctypes.Structure):
-    _fields_ = pointers.fields(
-        "codes scales originals inverse_squares", "rows chunks groups length width", "residual size code_length"
-    )
-
-
-class _Floats(ctypes.Structure):
-    _fields_ = pointers.fields("keys values rows factors addends", "count width value_width")
-
-
 class _Rows(ctypes.Structure):
     _fields_ = pointers.fields("runs", "run_count rows width")
+
+
+_pack_keys = packer_of("codes scales allowed addends", "rows length base")
+_pack_lists = packer_of("thresholds places similarities counts", "room")
+_pack_values = packer_of(
+    "codes scales originals inverse_squares", "rows chunks groups length width", "residual size code_length"
+)
+_pack_weights = packer_of("weights counts", "count width fine")
+_pack_floats = packer_of("keys values rows factors addends", "count width value_width")
+_pack_batch = packer_of("queries inverse peaks gradients levels sums outputs stored", "q by_factor")
 
 
 class Packed:
@@ -135,18 +108,27 @@ class PackedRows:
         self.structure = _Rows(address(self._table, pointers.U64), len(runs), self.size, self.width)
 
 
+def methods_of(functions: SimpleNamespace) -> dict[str, Callable[..., Any]]:
+    """Return the methods of the kernels that are rows of a table, by name."""
+    return {name: method_of(name, getattr(functions, name)) for name in ROWS}
+
+
 class KernelsInC:
     """The kernels of a library for one kind of processor; `interface.Kernels` documents each method.
+
+    Methods that only check arrays and pass their addresses are those of `binding.ROWS`.
 
     Args:
         library: the loaded library.
     """
 
     SCANS = ORDERED = True
+    select_top: Callable[..., tuple[I64, I64, I64]]
 
     def __init__(self, library: Library) -> None:
         self._library = library
         self._c = SimpleNamespace(**{name: library.function(name, *kinds) for name, kinds in SIGNATURES.items()})
+        vars(self).update(methods_of(self._c))
         self.AMX, self.WIDE = library.amx, library.kind.wide
         self.NAME = " + ".join(["C", library.kind.instruction] + ["AMX"] * self.AMX)
 
@@ -183,10 +165,10 @@ class KernelsInC:
             raise ValueError(f"wanted weights of at least {rows} rows, got {width}")
         _check_first(first)
         reached: int = self._c.accumulate(
-            byref(_keys(keys, queries)),
+            _keys(keys, queries),
             first,
             byref(queries.structure),
-            byref(_lists(lists, count)),
+            _lists(lists, count),
             address(inverse, pointers.F32, count),
             output(sums, pointers.F64, count * 3),
             output(weights, pointers.F32, count * width) if len(weights) else None,
@@ -203,10 +185,10 @@ class KernelsInC:
         _check_first(first)
         _check_room(bins)
         reached: int = self._c.fill_histogram(
-            byref(_keys(keys, queries)),
+            _keys(keys, queries),
             first,
             byref(queries.structure),
-            byref(_lists(lists, count)),
+            _lists(lists, count),
             address(lows, pointers.F32, count),
             address(finer, pointers.F32, count),
             output(histogram, pointers.F64, count * bins * 2),
@@ -220,7 +202,7 @@ class KernelsInC:
         count, room = len(queries.steps), best.shape[1]
         _check_room(room)
         into = output(best, pointers.F32, count * room)
-        self._c.sample_top(byref(_keys(keys, queries)), byref(queries.structure), into, room)
+        self._c.sample_top(_keys(keys, queries), byref(queries.structure), into, room)
 
     # Codes of values
 
@@ -233,7 +215,7 @@ class KernelsInC:
         fits = rows <= min(chunks * length * DEEP, weights.shape[1]) and width <= groups * LANES
         if not fits or (groups % (PANEL // LANES), lanes, deep) != (0, LANES, DEEP):
             raise ValueError(f"wanted codes and weights of {rows} rows, got {tile.codes.shape} and {weights.shape}")
-        values = _Values(
+        values = _pack_values(
             address(tile.codes, pointers.U8),
             address(tile.scales, pointers.F32),
             address(tile.values, pointers.F32, rows * width),
@@ -247,66 +229,21 @@ class KernelsInC:
             tile.length,
             tile.code_length,
         )
-        start = _scratch.of(self._c.values_scratch(byref(values), count, fine))
-        self._c.add_values(
-            byref(values),
+        memory = scratch.of(self._c.values_scratch(values, count, fine))
+        weighted = _pack_weights(
             address(weights, pointers.F32, count * weights.shape[1]),
-            count,
-            weights.shape[1],
             address(counts, pointers.I64, count),
-            fine,
+            *(count, weights.shape[1], fine),
+        )
+        self._c.add_values(
+            values,
+            weighted,
             output(outputs, pointers.F64, count * width),
             output(errors, pointers.F64, count * 5),
-            start,
+            memory,
         )
 
     # Float32 rows
-
-    def add_rows(self, values: F32, rows: I64, queries: I64, weights: F64, outputs: F64) -> None:
-        """Add weight·value of rows to the outputs of queries; see `Kernels.add_rows`."""
-        count, width = len(rows), values.shape[1]
-        bad = self._c.add_rows(
-            address(values, pointers.F32),
-            len(values),
-            width,
-            address(rows, pointers.I64, count),
-            address(queries, pointers.I64, count),
-            address(weights, pointers.F64, count),
-            count,
-            output(outputs, pointers.F64, len(outputs) * width),
-            len(outputs),
-        )
-        _check_index(bad)
-
-    def all_products(self, vectors: F32, rows: I64, queries: F64, products: F64) -> None:
-        """Fill the dot products of all queries and rows; see `Kernels.all_products`."""
-        count, width, query_count = len(rows), vectors.shape[1], len(queries)
-        bad = self._c.all_products(
-            address(vectors, pointers.F32),
-            len(vectors),
-            width,
-            address(rows, pointers.I64, count),
-            count,
-            address(queries, pointers.F64, query_count * width),
-            query_count,
-            output(products, pointers.F64, query_count * count),
-        )
-        _check_index(bad)
-
-    def all_sums(self, vectors: F32, rows: I64, weights: F64, outputs: F64) -> None:
-        """Add weighted sums of rows to the outputs; see `Kernels.all_sums`."""
-        count, width, query_count = len(rows), vectors.shape[1], len(weights)
-        bad = self._c.all_sums(
-            address(vectors, pointers.F32),
-            len(vectors),
-            width,
-            address(rows, pointers.I64, count),
-            count,
-            address(weights, pointers.F64, query_count * count),
-            query_count,
-            output(outputs, pointers.F64, query_count * width),
-        )
-        _check_index(bad)
 
     def blend_rows(
         self,
@@ -321,19 +258,18 @@ class KernelsInC:
     ) -> None:
         """Add the softmax terms of some rows to the sums of queries; see `Kernels.blend_rows`."""
         count, floats = len(queries), _floats(rows)
-        scratch = _scratch.of(self._c.gradients_scratch(byref(floats), count))
-        self._c.blend_rows(
-            byref(floats),
-            address(queries, pointers.F32, count * floats.width),
+        memory = scratch.of(self._c.gradients_scratch(floats, count))
+        batch = _pack_batch(
+            address(queries, pointers.F32, count * rows.keys.shape[1]),
             address(inverse, pointers.F32, count),
-            count,
-            by_factor,
             output(peaks, pointers.F32, count),
+            *(0, 0),
             output(sums, pointers.F64, count * 2),
-            output(outputs, pointers.F64, count * floats.value_width),
-            _similarity_address(stored, floats, count),
-            scratch,
+            output(outputs, pointers.F64, count * rows.values.shape[1]),
+            _similarity_address(stored, rows, count),
+            *(count, by_factor),
         )
+        self._c.blend_rows(floats, batch, memory)
 
     def pull_rows(
         self,
@@ -349,37 +285,19 @@ class KernelsInC:
     ) -> None:
         """Add the gradients of queries that some rows cause; see `Kernels.pull_rows`."""
         count, floats = len(queries), _floats(rows)
-        scratch = _scratch.of(self._c.gradients_scratch(byref(floats), count))
-        self._c.pull_rows(
-            byref(floats),
-            address(queries, pointers.F32, count * floats.width),
+        memory = scratch.of(self._c.gradients_scratch(floats, count))
+        batch = _pack_batch(
+            address(queries, pointers.F32, count * rows.keys.shape[1]),
             address(inverse, pointers.F32, count),
-            count,
             address(peaks, pointers.F32, count),
-            address(gradients, pointers.F32, count * floats.value_width),
+            address(gradients, pointers.F32, count * rows.values.shape[1]),
             address(levels, pointers.F32, count),
             output(sums, pointers.F64, count * 3),
-            output(outputs, pointers.F64, count * floats.width),
-            _similarity_address(stored, floats, count),
-            scratch,
+            output(outputs, pointers.F64, count * rows.keys.shape[1]),
+            _similarity_address(stored, rows, count),
+            *(count, False),
         )
-
-    def row_products(self, vectors: F32, rows: I64, queries: F64, query_of: I64) -> F64:
-        """Return the dot products of pairs of rows and queries; see `Kernels.row_products`."""
-        count, width, products = len(rows), vectors.shape[1], np.empty(len(rows))
-        bad = self._c.row_products(
-            address(vectors, pointers.F32),
-            len(vectors),
-            width,
-            address(rows, pointers.I64, count),
-            address(query_of, pointers.I64, count),
-            count,
-            address(queries, pointers.F64, len(queries) * width),
-            len(queries),
-            output(products, pointers.F64),
-        )
-        _check_index(bad)
-        return products
+        self._c.pull_rows(floats, batch, memory)
 
     def pack_rows(self, runs: Sequence[RowRun]) -> PackedRows:
         """Return rows in the form that `softmax_rows` reads; see `Kernels.pack_rows`."""
@@ -394,7 +312,7 @@ class KernelsInC:
             address(queries, pointers.F64, count * rows.width),
             address(options, pointers.F64, count * len(SoftmaxOptions._fields)),
             count,
-            _scratch.of(16 * (n + 1)),
+            scratch.of(16 * (n + 1)),
             output(reals, pointers.F64),
             output(indices, pointers.I64),
         )
@@ -404,263 +322,13 @@ class KernelsInC:
             for real, index in zip(reals, indices, strict=True)
         ]
 
-    def softmax_masses(self, similarities: F64, temperature: float) -> tuple[F64, F64]:
-        """Return softmax masses and their sums; see `Kernels.softmax_masses`."""
-        masses, totals = np.empty(len(similarities)), np.empty(3)
-        self._c.softmax_masses(
-            address(similarities, pointers.F64, len(masses)),
-            len(masses),
-            temperature,
-            output(masses, pointers.F64),
-            output(totals, pointers.F64),
-        )
-        return masses, totals
-
-    def code_rows(self, vectors: F32, codes: I8, left: F32, scales: F64, squares: F64, total: F64) -> None:
-        """Code vectors in 8 bits; see `Kernels.code_rows`."""
-        count, width = vectors.shape
-        self._c.code_rows(
-            address(vectors, pointers.F32),
-            count,
-            width,
-            output(codes, pointers.I8, count * width),
-            output(left, pointers.F32, count * width),
-            output(scales, pointers.F64, count),
-            output(squares, pointers.F64, count),
-            output(total, pointers.F64, width),
-        )
-
-    def residual_sum(self, vectors: F32, rows: I64) -> F64:
-        """Return the sum of the residuals of rows; see `Kernels.residual_sum`."""
-        total = np.zeros(vectors.shape[1])
-        bad = self._c.residual_sum(
-            address(vectors, pointers.F32),
-            len(vectors),
-            len(total),
-            address(rows, pointers.I64),
-            len(rows),
-            output(total, pointers.F64),
-        )
-        _check_index(bad)
-        return total
-
-    def quadratic_forms(self, vectors: F64, matrix: F32) -> tuple[F64, F64]:
-        """Return squared lengths and quadratic forms; see `Kernels.quadratic_forms`."""
-        count, width = vectors.shape
-        squares, forms, side = np.empty(count), np.empty(count), np.empty((width, LANES), dtype=np.float32)
-        self._c.quadratic_forms(
-            address(vectors, pointers.F64),
-            count,
-            width,
-            address(matrix, pointers.F32, width * width),
-            output(squares, pointers.F64),
-            output(forms, pointers.F64),
-            output(side, pointers.F32),
-        )
-        return squares, forms
-
     # Candidates
-
-    def sort_candidates(
-        self,
-        row_numbers: I64,
-        similarities: F32,
-        counts: I64,
-        starts: I64,
-        first: int,
-        last: int,
-        ordered: I64,
-        descending: F64,
-    ) -> None:
-        """Merge and sort the lists of workers; see `Kernels.sort_candidates`."""
-        workers, queries, room = row_numbers.shape
-        if not 0 <= first <= last <= queries or starts[last] > len(ordered):
-            raise ValueError(f"wanted some of {queries} runs of {len(ordered)} candidates")
-        longest = min(workers * room, len(ordered))
-        bad = self._c.sort_candidates(
-            address(row_numbers, pointers.I64),
-            address(similarities, pointers.F32, workers * queries * room),
-            address(counts, pointers.I64, workers * queries),
-            workers,
-            queries,
-            room,
-            address(starts, pointers.I64, queries + 1),
-            first,
-            last,
-            longest,
-            _scratch.of(RADIX_BYTES * longest),
-            output(ordered, pointers.I64),
-            output(descending, pointers.F64, len(ordered)),
-            len(ordered),
-        )
-        if bad >= 0:
-            raise ValueError(f"wanted a run that holds the lists of all workers, got another for query {bad}")
-
-    def heavy_counts(
-        self,
-        similarities: F64,
-        starts: I64,
-        inverse: F64,
-        levels: F64,
-        squares: F64,
-        few: float,
-        least: float,
-        first: int,
-        last: int,
-        counts: I64,
-    ) -> None:
-        """Count the candidates that hold nearly all squared weight; see `Kernels.heavy_counts`."""
-        queries = len(inverse)
-        _check_runs(starts, queries, len(similarities), first, last)
-        wrong = self._c.heavy_counts(
-            address(similarities, pointers.F64),
-            len(similarities),
-            address(starts, pointers.I64),
-            address(inverse, pointers.F64),
-            address(levels, pointers.F64, queries),
-            address(squares, pointers.F64, queries),
-            few,
-            least,
-            first,
-            last,
-            output(counts, pointers.I64, queries),
-        )
-        _check_run(wrong)
-
-    def initial_counts(
-        self, similarities: F64, starts: I64, heavy: I64, ks: I64, margins: F64, maximum: int, times: int
-    ) -> I64:
-        """Count the candidates to compute first; see `Kernels.initial_counts`."""
-        queries, counts = len(ks), np.empty(len(ks), dtype=np.int64)
-        _check_runs(starts, queries, len(similarities))
-        wrong = self._c.initial_counts(
-            address(similarities, pointers.F64),
-            len(similarities),
-            address(starts, pointers.I64),
-            address(heavy, pointers.I64, queries),
-            address(ks, pointers.I64),
-            address(margins, pointers.F64, queries),
-            queries,
-            maximum,
-            times,
-            output(counts, pointers.I64),
-        )
-        _check_run(wrong)
-        return counts
-
-    def first_rows(self, starts: I64, counts: I64) -> tuple[I64, I64, I64]:
-        """Select the first rows of each run; see `Kernels.first_rows`."""
-        queries, room = len(counts), int(np.add.reduce(counts))
-        edges, indices, runs = _integers(queries + 1), _integers(room), _integers(room)
-        wrong = self._c.first_rows(
-            address(starts[:queries], pointers.I64, queries),
-            address(counts, pointers.I64),
-            queries,
-            output(edges, pointers.I64),
-            output(indices, pointers.I64),
-            output(runs, pointers.I64),
-            room,
-        )
-        _check_run(wrong)
-        return edges, indices, runs
-
-    def decisive_counts(
-        self,
-        similarities: F64,
-        starts: I64,
-        rescored: F64,
-        counts: I64,
-        ks: I64,
-        supports: F64,
-        thresholds: F64,
-        errors: F64,
-        maximum: int,
-        times: int,
-    ) -> I64:
-        """Count the candidates to compute to know the best rows; see `Kernels.decisive_counts`."""
-        queries, needed = len(ks), np.empty(len(ks), dtype=np.int64)
-        _check_runs(starts, queries, len(similarities))
-        heap = np.empty(len(rescored) // 2 + 1)
-        wrong = self._c.decisive_counts(
-            address(similarities, pointers.F64),
-            len(similarities),
-            address(starts, pointers.I64),
-            address(rescored, pointers.F64, int(np.add.reduce(counts))),
-            address(counts, pointers.I64, queries),
-            address(ks, pointers.I64),
-            address(supports, pointers.F64, queries),
-            address(thresholds, pointers.F64, queries),
-            address(errors, pointers.F64, queries),
-            queries,
-            maximum,
-            times,
-            output(heap, pointers.F64),
-            output(needed, pointers.I64),
-        )
-        _check_run(wrong)
-        return needed
-
-    def softmax_weights(
-        self,
-        values: F64,
-        starts: I64,
-        counts: I64,
-        temperatures: F64,
-        thresholds: F64,
-        sums: F64,
-        nulls: F64,
-        first: int,
-        last: int,
-        weights: F64,
-        factors: F64,
-        totals: F64,
-    ) -> None:
-        """Compute softmax weights over candidates, sums and the null key; see `Kernels.softmax_weights`."""
-        cases, bands = thresholds.shape
-        _check_runs(starts, cases, len(values), first, last)
-        wrong = self._c.softmax_weights(
-            address(values, pointers.F64),
-            len(values),
-            address(starts, pointers.I64),
-            address(counts, pointers.I64, cases),
-            address(temperatures, pointers.F64, cases),
-            address(thresholds, pointers.F64),
-            address(sums, pointers.F64, cases * bands * 3),
-            address(nulls, pointers.F64, cases * 2),
-            bands,
-            first,
-            last,
-            output(weights, pointers.F64, len(values)),
-            output(factors, pointers.F64, cases * bands),
-            output(totals, pointers.F64, cases * TOTALS),
-        )
-        _check_run(wrong)
 
     def top_rows(self, similarities: F64, row_numbers: I64, starts: I64, counts: I64, ks: I64) -> tuple[I64, I64, I64]:
         """Select the best rows of each run, and those that tie; see `Kernels.top_rows`."""
-        queries, room = len(counts), int(np.add.reduce(counts))
-        _check_runs(starts, queries, len(similarities))
-        edges, rows, runs, heap = _integers(queries + 1), _integers(room), _integers(room), np.empty(room // 2 + 1)
-        wrong = self._c.top_rows(
-            address(similarities, pointers.F64),
-            address(row_numbers, pointers.I64, len(similarities)),
-            len(similarities),
-            address(starts, pointers.I64),
-            address(counts, pointers.I64),
-            address(ks, pointers.I64, queries),
-            queries,
-            output(heap, pointers.F64),
-            output(edges, pointers.I64),
-            output(rows, pointers.I64),
-            output(runs, pointers.I64),
-        )
-        _check_run(wrong)
+        edges, rows, runs = self.select_top(similarities, row_numbers, starts, counts, ks)
         end = int(edges[-1])
         return edges, rows[:end].copy(), runs[:end].copy()
-
-
-def _integers(count: int) -> I64:
-    return np.empty(count, dtype=np.int64)
 
 
 def _pairs(codes: I16) -> I32:
@@ -679,16 +347,16 @@ def _bytes(codes: I16, *, fine: bool) -> I32:
     return pack(np.stack(planes, axis=1).reshape(len(planes) * len(codes), codes.shape[1]).astype(np.int8))
 
 
-def _keys(keys: CodedKeys, queries: Packed) -> _Keys:
+def _keys(keys: CodedKeys, queries: Packed) -> bytes:
     groups, words = keys.codes.shape[:2]
     rows = len(keys.scales)
     if rows > groups * LANES or groups % (PANEL // LANES) or words != queries.words:
         raise ValueError(f"wanted codes of {rows} rows in {queries.words} words, got {keys.codes.shape}")
-    return _Keys(
+    return _pack_keys(
         address(keys.codes, pointers.U8, groups * words * LANES * DEEP),
         address(keys.scales, pointers.F32, rows),
         address(keys.allowed, pointers.BOOL, rows),
-        address(keys.addends, pointers.F32, rows) if len(keys.addends) else None,
+        address(keys.addends, pointers.F32, rows) if len(keys.addends) else 0,
         rows,
         words,
         keys.base,
@@ -709,9 +377,9 @@ def _run(run: RowRun, width: int) -> tuple[int, ...]:
     )
 
 
-def _lists(lists: CandidateLists, count: int) -> _Lists:
+def _lists(lists: CandidateLists, count: int) -> bytes:
     room = lists.places.shape[1]
-    return _Lists(
+    return _pack_lists(
         address(lists.thresholds, pointers.F32, count),
         output(lists.places, pointers.I64, count * room),
         output(lists.similarities, pointers.F32, count * room),
@@ -730,21 +398,21 @@ def _check_room(room: int) -> None:
         raise ValueError(f"wanted room for 1 number of each query at least, got {room}")
 
 
-def _similarity_address(stored: F32 | None, rows: _Floats, queries: int) -> Any:
-    """Return the address of the similarities stored of some rows and queries; None if none are."""
-    return None if stored is None else output(stored, pointers.F32, rows.count * similarity_columns(queries))
+def _similarity_address(stored: F32 | None, rows: FloatRows, queries: int) -> int:
+    """Return the address of the similarities stored of some rows and queries; 0 if none are."""
+    return 0 if stored is None else output(stored, pointers.F32, rows.size * similarity_columns(queries))
 
 
-def _floats(rows: FloatRows) -> _Floats:
+def _floats(rows: FloatRows) -> bytes:
     count, n = rows.size, len(rows.keys)
     if len(rows.values) != n or (rows.rows is not None and count and not 0 <= rows.rows.min() <= rows.rows.max() < n):
         raise IndexError(f"wanted values and positions of {n} rows, got {len(rows.values)} values, or another position")
-    return _Floats(
+    return _pack_floats(
         address(rows.keys, pointers.F32),
         address(rows.values, pointers.F32),
-        None if rows.rows is None else address(rows.rows, pointers.I64),
-        None if rows.factors is None else address(rows.factors, pointers.F32, count),
-        None if rows.addends is None else address(rows.addends, pointers.F32, count),
+        0 if rows.rows is None else address(rows.rows, pointers.I64),
+        0 if rows.factors is None else address(rows.factors, pointers.F32, count),
+        0 if rows.addends is None else address(rows.addends, pointers.F32, count),
         count,
         rows.keys.shape[1],
         rows.values.shape[1],
@@ -754,18 +422,3 @@ def _floats(rows: FloatRows) -> _Floats:
 def _check_reached(reached: int) -> None:
     if reached < 0:
         raise ValueError("wanted lists of 0 rows or more, got a negative count")
-
-
-def _check_run(wrong: int) -> None:
-    if wrong >= 0:
-        raise ValueError(f"wanted runs of candidates and counts within them, got another for query {wrong}")
-
-
-def _check_index(bad: int) -> None:
-    if bad >= 0:
-        raise IndexError(f"wanted rows and queries that exist, got another at index {bad}")
-
-
-def _check_runs(starts: I64, runs: int, candidates: int, first: int = 0, last: int = 0) -> None:
-    if len(starts) != runs + 1 or starts[-1] > candidates or not 0 <= first <= max(last, first) <= runs:
-        raise ValueError(f"wanted {runs} runs of {candidates} candidates, got {len(starts) - 1} to {starts[-1]}")

@@ -14,9 +14,9 @@ from attention.kernels.interface import (
     ABOVE_MEAN,
     FLOAT_ROWS,
     HEAVIEST,
-    LEAST_LOGIT,
-    LEAST_STEP,
     LOWEST,
+    MIN_LOGIT,
+    MIN_STEP,
     NEGLIGIBLE,
     TERM_FLOOR,
     VANISHED,
@@ -228,7 +228,7 @@ def add_values(tile: CodedValues, weights: F32, counts: I64, fine: bool, outputs
         # Rows added one by one are not part of the coded mass.
         coded_masses = np.where(tops <= limit, masses, 0.0)
         tops = np.minimum(tops, limit)
-    steps = np.maximum(tops * float(tile.scales.max()) / levels, LEAST_STEP).astype(np.float32)
+    steps = np.maximum(tops * float(tile.scales.max()) / levels, MIN_STEP).astype(np.float32)
     rounding = steps.astype(np.float64) * (0.5 + levels * 2.0**-21)
     linear = (masses * tile.residual, rows * rounding * tile.code_length, coded_masses)
     errors[:, 1:] += np.stack([*linear, rounding * rounding * tile.inverse_squares.sum()], axis=1)
@@ -491,7 +491,7 @@ def heavy_counts(
     levels: F64,
     squares: F64,
     few: float,
-    least: float,
+    negligible: float,
     first: int,
     last: int,
     counts: I64,
@@ -508,7 +508,7 @@ def heavy_counts(
             twice = 2 * inverse[query]
             summed = squares[query] * np.exp(np.clip((levels[query] - run[0]) * twice, VANISHED, 0.0))
             beyond = np.exp(np.maximum((run - run[0]) * twice, VANISHED))[::-1].cumsum()
-            counts[query] = np.count_nonzero(beyond > max(few * summed, least))
+            counts[query] = np.count_nonzero(beyond > max(few * summed, negligible))
 
 
 def _count_at_least(run: F64, least: float) -> int:
@@ -542,7 +542,7 @@ def first_rows(starts: I64, counts: I64) -> tuple[I64, I64, I64]:
     edges = np.append(0, counts.cumsum())
     # If addresses have 32 bits, as in a browser, NumPy repeats by counts of that width alone.
     runs = np.repeat(np.arange(len(counts)), counts.astype(np.intp))
-    return edges, np.arange(edges[-1]) + (starts[: len(counts)] - edges[:-1])[runs], runs
+    return edges, np.arange(edges[-1]) + (starts - edges[:-1])[runs], runs
 
 
 def decisive_counts(
@@ -605,7 +605,7 @@ def softmax_weights(
         masses = np.exp(logits)
         gaps, squares = masses * logits, masses[known_count:] * masses[known_count:]
         distances = (thresholds[case] - best) / temperature
-        floors = np.maximum(distances, LEAST_LOGIT)
+        floors = np.maximum(distances, MIN_LOGIT)
         terms = np.exp(floors)
         mass, gap, square = sums[case].T
         tail = masses[known_count:].sum() + (terms * mass).sum()

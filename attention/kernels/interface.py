@@ -58,7 +58,7 @@ LOWEST = -1e30
 VANISHING = 1e-280
 """Below this a mass has lost digits by underflow, and its logarithm is computed from logits."""
 
-LEAST_LOGIT = -745.0
+MIN_LOGIT = -745.0
 """The logarithm of the smallest positive float64."""
 
 
@@ -102,7 +102,7 @@ class CandidateKernels(Protocol):
         levels: F64,
         squares: F64,
         few: float,
-        least: float,
+        negligible: float,
         first: int,
         last: int,
         counts: I64,
@@ -111,7 +111,7 @@ class CandidateKernels(Protocol):
 
         A count is the smallest n such that the squared weights of the candidates after the first n are negligible. They
         are if Σ exp(2·(s − best)/T) over them is at most `few` times the same sum over the rows that the scan summed,
-        or at most `least`.
+        or at most `negligible`.
 
         Args:
             similarities: float64[m], each run descending.
@@ -149,7 +149,7 @@ class CandidateKernels(Protocol):
         """Select the first rows of each run, the part of the arrays that belongs to one query.
 
         Args:
-            starts: int64[≥ q], where runs begin.
+            starts: int64[q], where runs begin.
             counts: int64[q], how many rows to select.
 
         Returns:
@@ -242,7 +242,7 @@ ABOVE_MEAN = 16.0
 NEGLIGIBLE = 1e-7
 """Weighted sums omit tiles whose weight relative to the listed rows is at most this."""
 
-LEAST_STEP = 1e-30
+MIN_STEP = 1e-30
 
 NO_ADDENDS: F32 = np.empty(0, dtype=np.float32)
 

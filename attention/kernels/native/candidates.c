@@ -1,22 +1,21 @@
-/* Kernels over candidates, the rows that a scan listed for each query. Arrays hold the candidates of all queries; run i,
- * that of query i, is the part from starts[i] to starts[i + 1]. Functions that return a number return -1, or the first query
- * whose run is refused, before they read any candidate of it. */
+/* Kernels over candidates, see candidates.h. */
 #include "best.h"
 #include "candidates.h"
 #include "exponentials.h"
 
 enum { DIGITS = 4, BASE = 256 }; /* of a radix sort: a float32 has four digits of 8 bits */
 
-static const double VANISHED = -800.0, LOWEST = -1e30, VANISHING = 1e-280, LEAST_LOGIT = -745.0;
+static const double VANISHED = -800.0, LOWEST = -1e30, VANISHING = 1e-280, MIN_LOGIT = -745.0;
 
-/* The first run of `first` to `last` that is no part of m candidates, or whose count is not from `fewest` to its length; -1 if
+/* The first run of `first` to `last` that is no part of m candidates, or whose count is not from `minimum` to its length; -1 if
  * all are right. Without counts only the runs are checked. */
-INLINE int64_t wrong_run(const int64_t *starts, const int64_t *counts, int64_t first, int64_t last, int64_t fewest,
-                         int64_t m) {
+INLINE int64_t wrong_run(const int64_t *starts, const int64_t *counts, int64_t first, int64_t last, int64_t queries,
+                         int64_t minimum, int64_t m) {
+    if (first < 0 || last > queries) return max_i64(first, 0);
     for (int64_t run = first; run < last; run++) {
         const int64_t begin = starts[run], end = starts[run + 1];
         if (begin < 0 || end < begin || end > m) return run;
-        if (counts && (counts[run] < fewest || counts[run] > end - begin)) return run;
+        if (counts && (counts[run] < minimum || counts[run] > end - begin)) return run;
     }
     return -1;
 }
@@ -30,32 +29,29 @@ INLINE uint32_t descending_bits(float similarity) {
 
 /* Merge the candidate lists of several workers into one run for each query from `first` to `last`, by similarity, largest
  * first; rows of equal similarity keep their order, the first worker's before the second's.
- *
- * row_numbers: int64[workers, queries, room]; similarities: float32, of the same shape; counts: int64[workers, queries];
- * ordered: int64[m]; descending: float64[m]; scratch: 28 bytes for each of `longest` rows, at a multiple of 8. A run is
- * refused if it has not the length of its lists. */
-EXPORT int64_t KERNEL(sort_candidates)(const int64_t *row_numbers, const float *similarities, const int64_t *counts,
-                                    int64_t workers, int64_t queries, int64_t room, const int64_t *starts,
-                                    int64_t first, int64_t last, int64_t longest, uint8_t *scratch, int64_t *ordered,
-                                    double *descending, int64_t m) {
-    uint64_t *keys = (uint64_t *)scratch, *other = keys + longest;
+ * A run is refused if it has not the length of its lists. */
+EXPORT int64_t KERNEL(sort_candidates)(const SortCandidates *call) {
+    const int64_t workers = call->workers, queries = call->queries, room = call->room, m = call->m;
+    const int64_t *counts = call->counts, *starts = call->starts, longest = call->longest;
+    uint64_t *keys = (uint64_t *)call->memory, *other = keys + longest;
     int64_t *listed = (int64_t *)(other + longest), digits[DIGITS][BASE];
     float *scanned = (float *)(listed + longest);
-    for (int64_t query = first; query < last; query++) {
+    if (call->first < 0 || call->last > queries) return max_i64(call->first, 0);
+    for (int64_t query = call->first; query < call->last; query++) {
         int64_t rows = 0, whole = 0;
         for (int64_t worker = 0; worker < workers; worker++) {
             const int64_t count = counts[worker * queries + query];
             if (count < 0 || count > room) return query;
             whole += count;
         }
-        if (wrong_run(starts, 0, query, query + 1, 0, m) >= 0) return query;
+        if (wrong_run(starts, 0, query, query + 1, queries, 0, m) >= 0) return query;
         if (starts[query + 1] - starts[query] != whole || whole > longest) return query;
         clear(digits, sizeof digits);
         for (int64_t worker = 0; worker < workers; worker++) {
             const int64_t list = worker * queries + query;
             for (int64_t i = list * room; i < list * room + counts[list]; i++, rows++) {
-                const uint32_t bits = descending_bits(similarities[i]);
-                listed[rows] = row_numbers[i], scanned[rows] = similarities[i];
+                const uint32_t bits = descending_bits(call->similarities[i]);
+                listed[rows] = call->row_numbers[i], scanned[rows] = call->similarities[i];
                 keys[rows] = (uint64_t)bits << 32 | (uint64_t)rows;
                 UNROLLED for (int digit = 0; digit < DIGITS; digit++) digits[digit][bits >> 8 * digit & (BASE - 1)]++;
             }
@@ -76,42 +72,38 @@ EXPORT int64_t KERNEL(sort_candidates)(const int64_t *row_numbers, const float *
         }
         for (int64_t i = 0; i < rows; i++) {
             const int64_t row = (int64_t)(keys[i] & 0xFFFFFFFF);
-            ordered[starts[query] + i] = listed[row];
-            descending[starts[query] + i] = (double)scanned[row];
+            call->ordered[starts[query] + i] = listed[row];
+            call->descending[starts[query] + i] = (double)scanned[row];
         }
     }
     return -1;
 }
 
 /* Count the first candidates of each query that hold nearly all of its squared weight: Σ exp(2·(s − best)/T) of those after
- * them is at most `few` times that of the rows that the scan summed, or at most `negligible`.
- *
- * similarities: float64[m], each run descending; inverse: float64[queries], 1/T; levels, squares: float64[queries], Σe² of
- * summed rows and the similarity that it is relative to. */
-EXPORT int64_t KERNEL(heavy_counts)(const double *similarities, int64_t m, const int64_t *starts, const double *inverse,
-                                    const double *levels, const double *squares, double few, double negligible,
-                                    int64_t first, int64_t last, int64_t *counts) {
-    const int64_t wrong = wrong_run(starts, 0, first, last, 0, m);
+ * them is at most `few` times that of the rows that the scan summed, or at most `negligible`. */
+EXPORT int64_t KERNEL(heavy_counts)(const HeavyCounts *call) {
+    const double *similarities = call->similarities;
+    const int64_t wrong = wrong_run(call->starts, 0, call->first, call->last, call->queries, 0, call->m);
     if (wrong >= 0) return wrong;
-    for (int64_t query = first; query < last; query++) {
-        const int64_t begin = starts[query];
-        int64_t end = starts[query + 1];
-        counts[query] = 0;
+    for (int64_t query = call->first; query < call->last; query++) {
+        const int64_t begin = call->starts[query];
+        int64_t end = call->starts[query + 1];
+        call->counts[query] = 0;
         if (begin == end) continue;
-        const double best = similarities[begin], twice = 2.0 * inverse[query];
-        const double relative = min_f64(max_f64((levels[query] - best) * twice, VANISHED), 0.0);
-        const double limit = max_f64(few * (squares[query] * exponential_of(relative)), negligible);
+        const double best = similarities[begin], twice = 2.0 * call->inverse[query];
+        const double relative = min_f64(max_f64((call->levels[query] - best) * twice, VANISHED), 0.0);
+        const double limit = max_f64(call->few * (call->squares[query] * exponential_of(relative)), call->negligible);
         for (double beyond = 0.0; end > begin; end--) {
             beyond += exponential_of(max_f64((similarities[end - 1] - best) * twice, VANISHED));
             if (beyond > limit) break;
         }
-        counts[query] = end - begin;
+        call->counts[query] = end - begin;
     }
     return -1;
 }
 
-/* How many of similarities[first : last], in descending order, are at least `bound`. */
-INLINE int64_t count_at_least(const double *similarities, int64_t first, int64_t last, double bound) {
+/* How many of similarities[first : last], in descending order, are `bound` or above. */
+INLINE int64_t count_from(const double *similarities, int64_t first, int64_t last, double bound) {
     int64_t low = first, high = last;
     while (low < high) {
         const int64_t middle = low + (high - low) / 2;
@@ -123,34 +115,43 @@ INLINE int64_t count_at_least(const double *similarities, int64_t first, int64_t
 
 /* Count the candidates of each query to compute in float64 first: its k best, its heavy ones up to `maximum`, and all
  * within the margin of the k-th; at most max(times · maximum, 2k). 0 for a run of fewer than k rows. */
-EXPORT int64_t KERNEL(initial_counts)(const double *similarities, int64_t m, const int64_t *starts, const int64_t *heavy,
-                                      const int64_t *ks, const double *margins, int64_t queries, int64_t maximum,
-                                      int64_t times, int64_t *counts) {
-    const int64_t wrong = wrong_run(starts, 0, 0, queries, 0, m);
+EXPORT int64_t KERNEL(initial_counts)(const InitialCounts *call) {
+    const double *similarities = call->similarities;
+    const int64_t wrong = wrong_run(call->starts, 0, 0, call->queries, call->queries, 0, call->m);
     if (wrong >= 0) return wrong;
-    for (int64_t query = 0; query < queries; query++) {
-        const int64_t first = starts[query], last = starts[query + 1], k = ks[query];
-        counts[query] = 0;
+    for (int64_t query = 0; query < call->queries; query++) {
+        const int64_t first = call->starts[query], last = call->starts[query + 1], k = call->ks[query];
+        call->counts[query] = 0;
         if (last - first < max_i64(k, 1)) continue;
-        const int64_t enough = min_i64(max_i64(k, heavy[query]), min_i64(last - first, maximum));
-        const double kth = k > 0 ? similarities[first + k - 1] - margins[query] : similarities[last - 1] - margins[query];
+        const int64_t enough = min_i64(max_i64(k, call->heavy[query]), min_i64(last - first, call->maximum));
+        const double kth = similarities[k > 0 ? first + k - 1 : last - 1] - call->margins[query];
         const double bound = min_f64(similarities[first + max_i64(enough, 1) - 1], kth);
-        counts[query] = min_i64(count_at_least(similarities, first, last, bound), max_i64(times * maximum, 2 * k));
+        const int64_t limit = max_i64(call->times * call->maximum, 2 * k);
+        call->counts[query] = min_i64(count_from(similarities, first, last, bound), limit);
     }
     return -1;
 }
 
-/* Select the first `counts[i]` candidates of run i, for each i: edges int64[queries + 1], where each run's selection begins;
- * indices and runs int64[room], of the selected candidates, room = Σ counts. */
-EXPORT int64_t KERNEL(first_rows)(const int64_t *starts, const int64_t *counts, int64_t queries, int64_t *edges,
-                                  int64_t *indices, int64_t *runs, int64_t room) {
+typedef struct {
+    const int64_t *starts, *counts; /* int64[queries] */
+    int64_t *edges;                 /* int64[queries + 1], filled: where each run's selection begins */
+    int64_t *indices, *runs;        /* int64[room], filled: of the selected candidates; room = Σ counts */
+    int64_t queries, room;
+} FirstRows;
+
+/* Select the first `counts[i]` candidates of run i, for each i. */
+EXPORT int64_t KERNEL(first_rows)(const FirstRows *call) {
     int64_t place = 0;
-    for (int64_t query = 0; query < queries; query++) {
-        if (counts[query] < 0 || counts[query] > room - place) return query;
-        edges[query] = place;
-        for (int64_t i = 0; i < counts[query]; i++, place++) indices[place] = starts[query] + i, runs[place] = query;
+    for (int64_t query = 0; query < call->queries; query++) {
+        const int64_t count = call->counts[query];
+        if (count < 0 || count > call->room - place) return query;
+        call->edges[query] = place;
+        for (int64_t i = 0; i < count; i++, place++) {
+            call->indices[place] = call->starts[query] + i;
+            call->runs[place] = query;
+        }
     }
-    edges[queries] = place;
+    call->edges[call->queries] = place;
     return -1;
 }
 
@@ -158,35 +159,35 @@ EXPORT int64_t KERNEL(first_rows)(const int64_t *starts, const int64_t *counts, 
  * if more than `limit` are needed. */
 INLINE int64_t count_needed(const double *similarities, int64_t first, int64_t last, double bound, int64_t count,
                             double threshold, int64_t limit) {
-    const int64_t reached = max_i64(count_at_least(similarities, first, last, bound), count);
+    const int64_t reached = max_i64(count_from(similarities, first, last, bound), count);
     return threshold <= bound && reached <= limit ? reached : -1;
 }
 
-/* Count the candidates of each query to compute in float64 to know its k best rows; −1 if they cannot decide.
- *
- * rescored: float64[Σ counts], exact similarities of the first candidates of each run; supports, thresholds, errors:
- * float64[queries]; heap: scratch float64[max(counts) / 2 + 1]. */
-EXPORT int64_t KERNEL(decisive_counts)(const double *similarities, int64_t m, const int64_t *starts,
-                                       const double *rescored, const int64_t *counts, const int64_t *ks,
-                                       const double *supports, const double *thresholds, const double *errors,
-                                       int64_t queries, int64_t maximum, int64_t times, double *heap, int64_t *needed) {
-    const int64_t wrong = wrong_run(starts, counts, 0, queries, 0, m);
+/* Count the candidates of each query to compute in float64 to know its k best rows; −1 if they cannot decide. */
+EXPORT int64_t KERNEL(decisive_counts)(const DecisiveCounts *call) {
+    const int64_t *starts = call->starts, *counts = call->counts, queries = call->queries;
+    const int64_t wrong = wrong_run(starts, counts, 0, queries, queries, 0, call->m);
     if (wrong >= 0) return wrong;
-    for (int64_t query = 0; query < queries; query++, rescored += counts[query - 1]) {
-        const int64_t k = ks[query], count = counts[query], first = starts[query], last = starts[query + 1];
-        const int64_t limit = max_i64(times * maximum, 2 * k);
-        needed[query] = -1;
+    int64_t known = 0;
+    for (int64_t query = 0; query < queries; query++) known += counts[query];
+    if (known != call->known) return queries;
+    const double *rescored = call->rescored;
+    for (int64_t query = 0; query < queries; rescored += counts[query++]) {
+        const int64_t k = call->ks[query], count = counts[query], first = starts[query], last = starts[query + 1];
+        int64_t *needed = call->needed + query;
+        const int64_t limit = max_i64(call->times * call->maximum, 2 * k);
+        *needed = -1;
         if (count < max_i64(k, 1)) continue;
-        double highest = rescored[0], lowest = INFINITE;
-        for (int64_t i = 1; i < count; i++) highest = max_f64(highest, rescored[i]);
-        if (supports[query] > 0.0) lowest = highest - supports[query];
+        double maximum = rescored[0], lowest = INFINITE;
+        for (int64_t i = 1; i < count; i++) maximum = max_f64(maximum, rescored[i]);
+        if (call->supports[query] > 0.0) lowest = maximum - call->supports[query];
         /* The minimum of any k rows is at most the k-th best. Look for the k-th best only if that does not decide. */
         double kth = INFINITE;
         for (int64_t i = 0; i < k; i++) kth = min_f64(kth, rescored[i]);
-        for (int exact = 0; exact < 2 && needed[query] < 0; exact++) {
-            if (exact && k > 0) kth = kth_largest(rescored, count, k, heap);
-            const double bound = min_f64(kth, lowest) - errors[query];
-            needed[query] = count_needed(similarities, first, last, bound, count, thresholds[query], limit);
+        for (int exact = 0; exact < 2 && *needed < 0; exact++) {
+            if (exact && k > 0) kth = kth_largest(rescored, count, k, call->heap);
+            const double bound = min_f64(kth, lowest) - call->errors[query];
+            *needed = count_needed(call->similarities, first, last, bound, count, call->thresholds[query], limit);
         }
     }
     return -1;
@@ -207,42 +208,37 @@ INLINE double total_of(const Compensated *added) { return added->sum + added->er
 /* ln(Σ exp((s − best) / T) + Σ mass · exp(distance)) over candidates and sums, even if every term underflows. */
 INLINE double log_sum(const double *values, int64_t first, int64_t last, double best, double temperature,
                       const double *thresholds, const double *sums, int64_t bands) {
-    double largest = -INFINITE, mass = 0.0;
+    double maximum = -INFINITE, mass = 0.0;
     for (int pass = 0; pass < 2; pass++) {
         for (int64_t row = first; row < last; row++) {
             const double logit = (values[row] - best) / temperature;
-            if (pass) mass += exponential_of(logit - largest);
-            else largest = max_f64(largest, logit);
+            if (pass) mass += exponential_of(logit - maximum);
+            else maximum = max_f64(maximum, logit);
         }
         for (int64_t band = 0; band < bands; band++) {
             if (!(sums[3 * band] > 0.0)) continue;
             const double logit = (thresholds[band] - best) / temperature + logarithm_of(sums[3 * band]);
-            if (pass) mass += exponential_of(logit - largest);
-            else largest = max_f64(largest, logit);
+            if (pass) mass += exponential_of(logit - maximum);
+            else maximum = max_f64(maximum, logit);
         }
-        if (largest == -INFINITE) return largest;
+        if (maximum == -INFINITE) return maximum;
     }
-    return largest + logarithm_of(mass);
+    return maximum + logarithm_of(mass);
 }
 
-/* Softmax weights over candidates, over the sums of all other rows, and over the null key, for cases `first` to `last`: a
- * case is one query at one temperature.
- *
- * values: float64[m]; counts: int64[cases], how many first candidates are known in float64, at least 1; thresholds:
- * float64[cases, bands], below which rows were summed; sums: float64[cases, bands, 3], Σe, Σe·x, Σe²; nulls:
- * float64[cases, 2], the null key's similarity (−∞: none) and the logarithm of its count. Filled: weights float64[m];
- * factors float64[cases, bands], which turn a mass into weight; totals float64[cases, 10], the fields of `Totals`. */
-EXPORT int64_t KERNEL(softmax_weights)(const double *values, int64_t m, const int64_t *starts, const int64_t *counts,
-                                       const double *temperatures, const double *thresholds, const double *sums,
-                                       const double *nulls, int64_t bands, int64_t first, int64_t last,
-                                       double *weights, double *factors, double *totals) {
-    const int64_t wrong = wrong_run(starts, counts, first, last, 1, m);
+/* Softmax weights over candidates, over the sums of all other rows, and over the null key, for cases `first` to
+ * `last`. */
+EXPORT int64_t KERNEL(softmax_weights)(const SoftmaxWeights *call) {
+    const int64_t *starts = call->starts, *counts = call->counts, bands = call->bands;
+    const double *values = call->values;
+    double *weights = call->weights;
+    const int64_t wrong = wrong_run(starts, counts, call->first, call->last, call->cases, 1, call->m);
     if (wrong >= 0) return wrong;
-    for (int64_t item = first; item < last; item++) {
+    for (int64_t item = call->first; item < call->last; item++) {
         const int64_t begin = starts[item], end = starts[item + 1], middle = begin + counts[item];
-        const double temperature = temperatures[item], *levels = thresholds + item * bands;
-        const double *summed = sums + 3 * item * bands, *null = nulls + 2 * item;
-        double *factor_of = factors + item * bands, *total = totals + 10 * item, best = values[begin];
+        const double temperature = call->temperatures[item], *levels = call->thresholds + item * bands;
+        const double *summed = call->sums + 3 * item * bands, *null = call->nulls + 2 * item;
+        double *factor_of = call->factors + item * bands, *total = call->totals + 10 * item, best = values[begin];
         for (int64_t row = begin + 1; row < middle; row++) best = max_f64(best, values[row]);
         Compensated head = {0}, head_gap = {0}, listed = {0}, listed_gap = {0}, square = {0};
         for (int64_t row = begin; row < end; row++) {
@@ -254,7 +250,7 @@ EXPORT int64_t KERNEL(softmax_weights)(const double *values, int64_t m, const in
         }
         double mass_below = 0.0, gap_below = 0.0, square_below = 0.0;
         for (int64_t band = 0; band < bands; band++) {
-            const double floor = max_f64((levels[band] - best) / temperature, LEAST_LOGIT);
+            const double floor = max_f64((levels[band] - best) / temperature, MIN_LOGIT);
             const double factor = exponential_of(floor), *of = summed + 3 * band;
             factor_of[band] = factor;
             mass_below += factor * of[0];
@@ -284,21 +280,30 @@ EXPORT int64_t KERNEL(softmax_weights)(const double *values, int64_t m, const in
     return -1;
 }
 
+typedef struct {
+    const double *similarities; /* float64[m] */
+    const int64_t *row_numbers; /* int64[m] */
+    const int64_t *starts;      /* int64[queries + 1] */
+    const int64_t *counts, *ks; /* int64[queries] */
+    int64_t *edges;             /* int64[queries + 1], filled: where each run's selection begins */
+    int64_t *rows, *runs;       /* int64[room], filled: selected candidates, and the query of each; room = Σ counts */
+    double *heap;               /* scratch float64[room / 2 + 1] */
+    int64_t m, queries, room;
+} SelectTop;
+
 /* Select the k best of the first `counts[i]` candidates of each run, best first, and all that tie with the k-th; ties by
- * row number. edges: int64[queries + 1]; rows: int64[Σ counts], indices of candidates; runs: int64[Σ counts], the query of each;
- * heap: scratch float64[max(counts) / 2 + 1]. */
-EXPORT int64_t KERNEL(top_rows)(const double *similarities, const int64_t *row_numbers, int64_t m, const int64_t *starts,
-                                const int64_t *counts, const int64_t *ks, int64_t queries, double *heap, int64_t *edges,
-                                int64_t *rows, int64_t *runs) {
-    const int64_t wrong = wrong_run(starts, counts, 0, queries, 0, m);
+ * row number. */
+EXPORT int64_t KERNEL(select_top)(const SelectTop *call) {
+    const int64_t *counts = call->counts, queries = call->queries;
+    const int64_t wrong = wrong_run(call->starts, counts, 0, queries, queries, 0, call->m);
     if (wrong >= 0) return wrong;
     int64_t end = 0;
-    edges[0] = 0;
+    call->edges[0] = 0;
     for (int64_t query = 0; query < queries; query++) {
-        const int64_t first = starts[query], count = counts[query], k = min_i64(ks[query], count), begin = end;
-        end += select_best(similarities, row_numbers, first, count, k, heap, rows + end);
-        for (int64_t i = begin; i < end; i++) runs[i] = query;
-        edges[query + 1] = end;
+        const int64_t first = call->starts[query], k = min_i64(call->ks[query], counts[query]), begin = end;
+        end += select_best(call->similarities, call->row_numbers, first, counts[query], k, call->heap, call->rows + end);
+        for (int64_t i = begin; i < end; i++) call->runs[i] = query;
+        call->edges[query + 1] = end;
     }
     return -1;
 }

@@ -1,4 +1,4 @@
-/* A whole encoder over the packed tokens of some texts, in one function, `encode`: embeddings, layers, pooling.
+/* A whole encoder over the packed tokens of some texts, in one function, `encode_texts`: embeddings, layers, pooling.
  *
  * It runs in stages, so that threads can share texts. The first stage embeds tokens and projects queries, keys and
  * values. Each further stage computes one layer's attention and feed-forward network, and projects for the next. The
@@ -40,6 +40,19 @@ typedef struct {
     Table distances;
     float token_scale;
 } Network;
+
+/* Some texts, whose tokens are concatenated. */
+typedef struct {
+    const int64_t *tokens, *positions; /* of all texts: each token's number, and its position in its text */
+    const int64_t *lengths;            /* int64[count] */
+    const int64_t *poolings;           /* int64[n_poolings] */
+    int64_t count, n_poolings;
+} Texts;
+
+/* What one call computes: the tokens from `first` to `last`, the stages from `begin` to `end`. */
+typedef struct {
+    int64_t first, last, begin, end;
+} Part;
 
 /* Activations of the tokens of some texts, shared by the threads that compute them. */
 typedef struct {
@@ -142,12 +155,12 @@ static void add_branch(const Pass *pass, int64_t number, const float *bias) {
 }
 
 /* Set y[: rows] to the embeddings of the pass's tokens: token vector · scale + position vector. */
-static void embed(const Pass *pass, const int64_t *tokens, const int64_t *positions) {
+static void embed(const Pass *pass, const Texts *texts) {
     const Network *network = pass->network;
     const Table *y = &pass->scratch->y;
     for (int64_t line = 0; line < pass->rows; line++) {
-        const int64_t position = min_i64(positions[pass->row + line], network->positions.rows - 1);
-        const float *token = row_of(&network->tokens, tokens[pass->row + line]);
+        const int64_t position = min_i64(texts->positions[pass->row + line], network->positions.rows - 1);
+        const float *token = row_of(&network->tokens, texts->tokens[pass->row + line]);
         const float *at = row_of(&network->positions, position);
         float *into = row_of(y, line);
         for (int64_t column = 0; column < y->columns; column += LANES)
@@ -179,12 +192,12 @@ static void project(const Pass *pass, int64_t layer, const int64_t *positions, c
 }
 
 /* Compute the outputs of all heads for the tokens from `first` to `last`. Each token attends to its own text. */
-static void attend_texts(const Pass *pass, int64_t layer, const int64_t *lengths, int64_t texts, int64_t first,
-                         int64_t last) {
+static void attend_texts(const Pass *pass, int64_t layer, const Texts *texts, int64_t first, int64_t last) {
     const Network *network = pass->network;
     const Packed projected = projected_of(pass->room, layer);
     const int64_t back = network->windows[2 * layer], ahead = network->windows[2 * layer + 1];
-    for (int64_t text = 0, start = 0; text < texts; start += lengths[text++]) {
+    const int64_t *lengths = texts->lengths;
+    for (int64_t text = 0, start = 0; text < texts->count; start += lengths[text++]) {
         const int64_t begin = max_i64(start, first), end = min_i64(start + lengths[text], last);
         for (int64_t head = 0; begin < end && head < pass->design->key_heads; head++)
             attend(pass->way, &projected, start, lengths[text], begin, end, pass->design, head, back, ahead,
@@ -224,9 +237,9 @@ static void finish_layer(const Pass *pass, int64_t layer) {
 
 /* Set out[texts, d] to one vector of each text, pooled from the vectors x of its tokens. The mean is summed token by
  * token. */
-static void pool(const Table *x, const int64_t *lengths, int64_t texts, int64_t pooling, float *out) {
-    const int64_t width = x->columns;
-    for (int64_t text = 0, row = 0; text < texts; row += lengths[text++], out += width) {
+static void pool(const Table *x, const Texts *texts, int64_t pooling, float *out) {
+    const int64_t width = x->columns, *lengths = texts->lengths;
+    for (int64_t text = 0, row = 0; text < texts->count; row += lengths[text++], out += width) {
         const float length = (float)lengths[text];
         for (int64_t column = 0; column < width; column += LANES) {
             const float *from = row_of(x, pooling == LAST ? row + lengths[text] - 1 : row) + column;
@@ -244,35 +257,32 @@ static void pool(const Table *x, const int64_t *lengths, int64_t texts, int64_t 
 
 /* Compute the vectors of some texts, or only some stages of that for some of their tokens.
  *
- * The tokens of the texts are concatenated. Stage 0 embeds tokens, stages 1 to l compute the layers, and stage l + 1
- * pools. `positions` are those of the tokens in their texts. `room` has the activations as earlier stages left them.
- * The range of tokens is `first` to `last`, that of stages `begin` to `end`; the last stage pools all texts, into
- * out[poolings, texts, d]. Vectors are not normalised to length 1. */
-EXPORT void KERNEL(encode)(int64_t way, const Network *network, const Design *design, const int64_t *tokens,
-                           const int64_t *positions, const int64_t *lengths, int64_t texts, const int64_t *poolings,
-                           int64_t n_poolings, const Activations *room, const Scratch *scratch, int64_t first,
-                           int64_t last, int64_t begin, int64_t end, float *out) {
+ * Stage 0 embeds tokens, stages 1 to l compute the layers, and stage l + 1 pools all texts, into out[poolings, texts, d].
+ * `room` has the activations as earlier stages left them. Vectors are not normalised to length 1. */
+EXPORT void KERNEL(encode_texts)(int64_t way, const Network *network, const Design *design, const Texts *texts,
+                                 const Activations *room, const Scratch *scratch, const Part *part, float *out) {
+    const int64_t first = part->first, last = part->last;
     const int64_t layers = network->output_bias.rows;
     Pass pass = {way, network, design, room, scratch, first, 0};
     if (way >= TILES) take_unit();
-    for (int64_t stage = begin; stage < min_i64(end, layers + 1); stage++) {
-        if (stage > 0) attend_texts(&pass, stage - 1, lengths, texts, first, last);
+    for (int64_t stage = part->begin; stage < min_i64(part->end, layers + 1); stage++) {
+        if (stage > 0) attend_texts(&pass, stage - 1, texts, first, last);
         for (pass.row = first; pass.row < last; pass.row += pass.rows) {
             pass.rows = pass_rows(way, last - pass.row);
             if (stage > 0) finish_layer(&pass, stage - 1);
-            else embed(&pass, tokens, positions);
+            else embed(&pass, texts);
             const int is_read_and_added = design->norm_first > 0 && stage < layers;
             normalise_rows(&pass, 2 * stage, is_read_and_added, row_of(&room->x, pass.row));
             if (stage < layers) {
                 const Packed projected = projected_of(room, stage);
-                project(&pass, stage, positions, &projected);
+                project(&pass, stage, texts->positions, &projected);
             }
         }
     }
     if (way >= TILES) leave_unit();
-    if (end > layers + 1)
-        for (int64_t number = 0; number < n_poolings; number++, out += texts * room->x.columns)
-            pool(&room->x, lengths, texts, poolings[number], out);
+    if (part->end > layers + 1)
+        for (int64_t number = 0; number < texts->n_poolings; number++, out += texts->count * room->x.columns)
+            pool(&room->x, texts, texts->poolings[number], out);
 }
 
 /* The number of columns of a panel for a way to multiply. */

@@ -62,12 +62,12 @@ INLINE void scale_products(double *products, const double *norms, int64_t count,
 
 /* The softmax masses exp((s − best) / T) of n rows; totals: best, Σ mass and Σ mass · (s − best) / T. Return Σ mass². */
 static double weigh(const double *similarities, int64_t n, double temperature, double *masses, double *totals) {
-    f64x8 highest = -INFINITE;
+    f64x8 maximum = -INFINITE;
     for (int64_t i = 0; i < n; i += EIGHT) {
         const f64x8 eight = eight_of(similarities, i, n);
-        highest = eight > highest ? eight : highest;
+        maximum = eight > maximum ? eight : maximum;
     }
-    const double best = __builtin_reduce_max(highest);
+    const double best = __builtin_reduce_max(maximum);
     Lanes mass = {0.0, 0.0}, gap = {0.0, 0.0};
     f64x8 squares = 0.0;
     for (int64_t i = 0; i < n; i += EIGHT) {
@@ -78,7 +78,7 @@ static double weigh(const double *similarities, int64_t n, double temperature, d
         const f64x8 terms = exponentials_of(logits);
         add_lanes(&mass, terms);
         add_lanes(&gap, terms * logits);
-        squares = add_product(terms, terms, squares);
+        squares = fma_f64x8(terms, terms, squares);
         put_eight(masses, i, n, terms);
     }
     totals[0] = best, totals[1] = total_of_lanes(&mass), totals[2] = total_of_lanes(&gap);
@@ -94,10 +94,17 @@ INLINE int may_share(const Query *query, const double *totals, double squares) {
     return null_mass <= 1.001 * totals[1] && whole >= 1.999 && HEAVIEST * squares >= 0.249 * whole * whole;
 }
 
-/* The masses of n similarities float64[n] at a temperature: masses float64[n] and totals float64[3], see `weigh`. */
-EXPORT void KERNEL(softmax_masses)(const double *similarities, int64_t n, double temperature, double *masses,
-                                   double *totals) {
-    weigh(similarities, n, temperature, masses, totals);
+typedef struct {
+    const double *similarities; /* float64[n] */
+    double *masses, *totals;    /* float64[n] and float64[3], filled, see `weigh` */
+    int64_t n;
+    double temperature;
+} SoftmaxMasses;
+
+/* The masses of n similarities at a temperature. Return -1, as kernels do that refuse nothing. */
+EXPORT int64_t KERNEL(softmax_masses)(const SoftmaxMasses *call) {
+    weigh(call->similarities, call->n, call->temperature, call->masses, call->totals);
+    return -1;
 }
 
 /* Compute for each of q queries, float64[q, width], over all n rows:

@@ -7,10 +7,8 @@
 
 static const double LN2_HIGH = 0x1.62e42fefa38p-1, LN2_LOW = 0x1.ef35793c7673p-45; /* the first has 42 bits */
 
-INLINE double fused(double a, double b, double c) { return __builtin_elementwise_fma(a, b, c); }
+INLINE double fma_f64(double a, double b, double c) { return __builtin_elementwise_fma(a, b, c); }
 INLINE double magnitude(double x) { return __builtin_elementwise_abs(x); }
-INLINE double max_f64(double a, double b) { return a > b ? a : b; }
-INLINE double min_f64(double a, double b) { return a < b ? a : b; }
 
 /* 2^n as a float64, for -1022 <= n <= 1023. */
 INLINE double power_of_two(int64_t n) {
@@ -29,10 +27,10 @@ INLINE double exponential_of(double x) {
     if (!(x > -746.0)) return x != x ? x : 0.0;
     if (x > 710.0) return INFINITE;
     const double n = __builtin_elementwise_rint(x * 0x1.71547652b82fep+0);
-    const double r = fused(-n, LN2_LOW, fused(-n, LN2_HIGH, x));
+    const double r = fma_f64(-n, LN2_LOW, fma_f64(-n, LN2_HIGH, x));
     double p = INVERSE_FACTORIALS[0];
-    UNROLLED for (int i = 1; i < 12; i++) p = fused(p, r, INVERSE_FACTORIALS[i]);
-    const double value = 1.0 + fused(p * r, r, r);
+    UNROLLED for (int i = 1; i < 12; i++) p = fma_f64(p, r, INVERSE_FACTORIALS[i]);
+    const double value = 1.0 + fma_f64(p * r, r, r);
     const int64_t whole = (int64_t)n, half = whole / 2; /* in two factors, since 2^n may be subnormal */
     return value * power_of_two(half) * power_of_two(whole - half);
 }
@@ -65,9 +63,9 @@ INLINE double logarithm_of(double x) {
     if (m > 0x1.6a09e667f3bcdp+0) m *= 0.5, k++;
     const double f = m - 1.0, s = f / (2.0 + f), z = s * s;
     double p = 1.0 / 23;
-    UNROLLED for (int odd = 21; odd >= 3; odd -= 2) p = fused(p, z, 1.0 / odd);
-    const double rest = fused(s, f - 2.0 * z * p, -(double)k * LN2_LOW);
-    return fused((double)k, LN2_HIGH, f - rest);
+    UNROLLED for (int odd = 21; odd >= 3; odd -= 2) p = fma_f64(p, z, 1.0 / odd);
+    const double rest = fma_f64(s, f - 2.0 * z * p, -(double)k * LN2_LOW);
+    return fma_f64((double)k, LN2_HIGH, f - rest);
 }
 
 /* ln(1 + x) for x >= 0. */

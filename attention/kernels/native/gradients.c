@@ -28,6 +28,19 @@ typedef struct {
     int64_t count, width, value_width;
 } Floats;
 
+/* Some queries, their gradients, and what they sum over rows. */
+typedef struct {
+    const float *queries, *inverse; /* float32[q, width] and 1/T, float32[q] */
+    float *peaks;                   /* float32[q], the largest similarity so far; when gradients are pulled, of all rows */
+    const float *gradients;         /* float32[q, value_width], of the outputs, to be pulled back; else null */
+    const float *levels;            /* float32[q], for gradients; else null */
+    double *sums;                   /* float64[q, 2]: Σ term, Σ term · similarity; or [q, 3]: Σ c, Σ c · similarity, Σ |c| */
+    double *outputs;                /* float64[q, value_width]: Σ term · value; or [q, width]: Σ c · factor · key */
+    float *stored; /* float32[count · q], q rounded up to a multiple of 16: similarities, written or read; or null */
+    int64_t q;
+    int64_t by_factor; /* whether values are multiplied by the rows' factors */
+} Batch;
+
 /* Rows of float32, `stride` numbers apart; without a start, none. */
 typedef struct {
     const float *start;
@@ -37,7 +50,7 @@ typedef struct {
 /* c[: count, : COLUMNS] += a · b. The registers are those of `rows_by_panel`. */
 INLINE void add_block(const int count, const float *a, int64_t a_row, int64_t a_step, const float *b, int64_t b_stride,
                       int64_t length, float *c, int64_t c_stride) {
-    f32x16 totals[MOST][SIDES];
+    f32x16 totals[MAX_ROWS][SIDES];
     UNROLLED for (int row = 0; row < count; row++)
         UNROLLED for (int side = 0; side < SIDES; side++) totals[row][side] = 0.0f;
     for (int64_t step = 0; step < length; step++, b += b_stride) {
@@ -46,7 +59,7 @@ INLINE void add_block(const int count, const float *a, int64_t a_row, int64_t a_
         UNROLLED for (int row = 0; row < count; row++) {
             const f32x16 factor = a[row * a_row + step * a_step];
             UNROLLED for (int side = 0; side < SIDES; side++)
-                totals[row][side] = multiply_add(factor, columns[side], totals[row][side]);
+                totals[row][side] = fma_f32x16(factor, columns[side], totals[row][side]);
         }
     }
     UNROLLED for (int row = 0; row < count; row++)
@@ -68,10 +81,10 @@ typedef void Along(const float *, int64_t, const float *, int64_t, int64_t, floa
                                float *c, int64_t c_stride) {                                                           \
         add_block(count, a, 1, stride, b, b_stride, length, c, c_stride);                                              \
     }
-UP_TO_MOST(BOTH, )
+UP_TO_MAX(BOTH, )
 #define ACROSS(unused, count) across_##count,
 #define DOWN(unused, count) down_##count,
-static Along *const ALONG_ROWS[MOST] = {UP_TO_MOST(ACROSS, )}, *const ALONG_COLUMNS[MOST] = {UP_TO_MOST(DOWN, )};
+static Along *const ALONG_ROWS[MAX_ROWS] = {UP_TO_MAX(ACROSS, )}, *const ALONG_COLUMNS[MAX_ROWS] = {UP_TO_MAX(DOWN, )};
 
 /* Fetch `width` components of every `apart`-th row, from the row `from` to `count`, into the cache. */
 INLINE void fetch(Matrix rows, int64_t from, int64_t count, int64_t apart, int64_t column, int64_t width) {
@@ -88,7 +101,7 @@ OUTLINED void multiply_queries(Matrix rows, Matrix next, int64_t count, int64_t 
     /* A chunk of all queries stays in the L1 cache while all rows are multiplied with it. */
     for (int64_t begin = 0; begin < width; begin += CHUNK)
         for (int64_t first = 0; first < count;) {
-            const int64_t left = count - first, some = blocks_of(left, blocks_of(left, MOST));
+            const int64_t left = count - first, some = blocks_of(left, blocks_of(left, MAX_ROWS));
             for (int64_t panel = 0; panel < queries; panel += COLUMNS) {
                 fetch(next, first + panel / COLUMNS, first + some, queries / COLUMNS, begin, CHUNK);
                 ALONG_ROWS[some - 1](rows.start + first * rows.stride + begin, rows.stride,
@@ -103,7 +116,7 @@ OUTLINED void multiply_queries(Matrix rows, Matrix next, int64_t count, int64_t 
  * queries whose shares are all zeros is left out; `live` has a flag for each 16 queries. `next`: as above. */
 OUTLINED void add_shares(const float *shares, int64_t queries, int64_t q, const int32_t *live, Matrix rows, Matrix next,
                          int64_t count, int64_t width, float *panel, float *sums) {
-    const int64_t products = blocks_of(q, MOST);
+    const int64_t products = blocks_of(q, MAX_ROWS);
     for (int64_t column = 0; column < width; column += COLUMNS)
         /* A chunk of rows, and their shares, stay in the L1 cache. */
         for (int64_t begin = 0; begin < count; begin += CHUNK) {
@@ -113,7 +126,7 @@ OUTLINED void add_shares(const float *shares, int64_t queries, int64_t q, const 
                     STORE(panel + row * COLUMNS + LANES * side,
                           LOAD(f32x16, rows.start + (begin + row) * rows.stride + column + LANES * side));
             for (int64_t first = 0, product = 0; first < q; product++) {
-                const int64_t left = q - first, some = blocks_of(left, blocks_of(left, MOST));
+                const int64_t left = q - first, some = blocks_of(left, blocks_of(left, MAX_ROWS));
                 fetch(next, begin + product, begin + length, products, column, COLUMNS);
                 if (live[first / LANES] || live[(first + some - 1) / LANES])
                     ALONG_COLUMNS[some - 1](shares + begin * queries + first, queries, panel, COLUMNS, length,
@@ -210,19 +223,18 @@ INLINE void add_to(double *sums, int64_t apart, int64_t q, f32x16 lanes) {
     for (int64_t lane = 0; lane < min_i64(LANES, q); lane++) sums[lane * apart] += (double)lanes[lane];
 }
 
-/* Blend the values of some rows, for queries float32[q, width] and 1/T float32[q].
+/* Blend the values of some rows: add their softmax terms to the sums and outputs of a batch.
  *
- * peaks: float32[q], the largest similarity so far; sums: float64[q, 2], Σ term and Σ term · similarity; outputs: float64[q,
- * value_width], Σ term · value. All terms are relative to the peak, and scaled anew if it rises. If `by_factor`, values are
- * multiplied by the rows' factors. stored: float32[count · q], q rounded up to a multiple of 16, into which the similarities are
- * written; or null. */
-EXPORT void KERNEL(blend_rows)(const Floats *of, const float *queries, const float *inverse, int64_t q, int64_t by_factor,
-                               float *peaks, double *sums, double *outputs, float *stored, float *scratch) {
+ * All terms are relative to the peak, and scaled anew if it rises. */
+EXPORT void KERNEL(blend_rows)(const Floats *of, const Batch *batch, float *scratch) {
+    const int64_t q = batch->q;
+    float *peaks = batch->peaks, *stored = batch->stored;
+    double *sums = batch->sums, *outputs = batch->outputs;
     const Space space = space_of(of, q, scratch);
     const int64_t padded = space.padded, lanes = rounded_up(q, LANES), stride = rounded_up(of->value_width, COLUMNS);
     const int64_t same = of->values == of->keys;
-    write_panels(queries, q, padded, of->width, space.queries);
-    pad(inverse, q, padded, space.inverse);
+    write_panels(batch->queries, q, padded, of->width, space.queries);
+    pad(batch->inverse, q, padded, space.inverse);
     pad(peaks, q, padded, space.peaks);
     clear(space.sums, q * stride * (int64_t)sizeof *space.sums);
     for (int64_t first = 0, blocks = 0; first < of->count; first += ROWS) {
@@ -256,8 +268,8 @@ EXPORT void KERNEL(blend_rows)(const Floats *of, const float *queries, const flo
             for (int64_t row = 0; row < count; row++) {
                 const int64_t at = row * padded + query;
                 const f32x16 similarity = LOAD(f32x16, similarities + at), term = term_of(similarity, peak, scale);
-                mass += term, moment = multiply_add(term, similarity, moment);
-                STORE(similarities + at, by_factor && of->factors ? term * of->factors[first + row] : term);
+                mass += term, moment = fma_f32x16(term, similarity, moment);
+                STORE(similarities + at, batch->by_factor && of->factors ? term * of->factors[first + row] : term);
             }
             space.live[query / LANES] = any(mass != 0.0f);
             add_to(sums + 2 * query, 2, q - query, mass);
@@ -271,21 +283,19 @@ EXPORT void KERNEL(blend_rows)(const Floats *of, const float *queries, const flo
     copy(peaks, space.peaks, q * (int64_t)sizeof *peaks);
 }
 
-/* Pull gradients float32[q, value_width] of outputs back to the queries; peaks float32[q] are those of `blend_rows`.
- *
- * The share of a row is c = term · (gradient · value − level), levels float32[q]. sums: float64[q, 3], Σ c, Σ c · similarity and
- * Σ |c|; outputs: float64[q, width], Σ c · factor · key. stored: what `blend_rows` wrote, or null. */
-EXPORT void KERNEL(pull_rows)(const Floats *of, const float *queries, const float *inverse, int64_t q, const float *peaks,
-                              const float *gradients, const float *levels, double *sums, double *outputs,
-                              const float *stored, float *scratch) {
+/* Pull gradients of outputs back to the queries. The share of a row is c = term · (gradient · value − level). */
+EXPORT void KERNEL(pull_rows)(const Floats *of, const Batch *batch, float *scratch) {
+    const int64_t q = batch->q;
+    const float *stored = batch->stored;
+    double *sums = batch->sums, *outputs = batch->outputs;
     const Space space = space_of(of, q, scratch);
     const int64_t padded = space.padded, lanes = rounded_up(q, LANES), stride = rounded_up(of->width, COLUMNS);
     const int64_t same = of->values == of->keys;
-    write_panels(queries, q, padded, of->width, space.queries);
-    write_panels(gradients, q, padded, of->value_width, space.gradients);
-    pad(inverse, q, padded, space.inverse);
-    pad(peaks, q, padded, space.peaks);
-    pad(levels, q, padded, space.levels);
+    write_panels(batch->queries, q, padded, of->width, space.queries);
+    write_panels(batch->gradients, q, padded, of->value_width, space.gradients);
+    pad(batch->inverse, q, padded, space.inverse);
+    pad(batch->peaks, q, padded, space.peaks);
+    pad(batch->levels, q, padded, space.levels);
     clear(space.sums, q * stride * (int64_t)sizeof *space.sums);
     for (int64_t first = 0, blocks = 0; first < of->count; first += ROWS) {
         const int64_t count = min_i64(ROWS, of->count - first);
@@ -305,7 +315,7 @@ EXPORT void KERNEL(pull_rows)(const Floats *of, const float *queries, const floa
                 const f32x16 similarity = stored ? LOAD(f32x16, stored + first * lanes + query * count + row * LANES)
                                               : similarity_of(of, first + row, LOAD(f32x16, space.similarities + at));
                 const f32x16 share = term_of(similarity, peak, scale) * (LOAD(f32x16, shares + at) - level);
-                total += share, moment = multiply_add(share, similarity, moment);
+                total += share, moment = fma_f32x16(share, similarity, moment);
                 spread += __builtin_elementwise_abs(share);
                 STORE(shares + at, of->factors ? share * of->factors[first + row] : share);
             }

@@ -4,7 +4,7 @@
 #include "keys.h"
 
 static const float NOT_ALLOWED = -2e38f; /* above FAR_BELOW, and below every similarity */
-static const float SMALLEST = -87.0f;    /* the logarithm of the smallest normal float32 */
+static const float MIN_LOGIT = -87.0f;   /* the logarithm of the smallest normal float32 */
 
 enum { AT_ONCE = 64 }; /* lines that are multiplied before their products are used: 16 kB of products stay in the L1 cache */
 
@@ -67,7 +67,7 @@ INLINE void to_similarities(const int32_t *products, const Queries *queries, int
         i32x16 product = LOAD(i32x16, low + lane) - offset;
         if (queries->each == 2) product += LOAD(i32x16, high + lane) << 8;
         f32x16 scale = LOAD(f32x16, scaling->factors + lane) * step;
-        STORE(similarities + lane, multiply_add(to_f32x16(product), scale, LOAD(f32x16, scaling->terms + lane)));
+        STORE(similarities + lane, fma_f32x16(to_f32x16(product), scale, LOAD(f32x16, scaling->terms + lane)));
     }
 }
 
@@ -83,15 +83,15 @@ INLINE Terms terms_of(const float *similarities, float threshold, float inverse,
     i32x16 listed = 0;
     UNROLLED for (int group = 0; group < GROUPS; group++) {
         f32x16 s = LOAD(f32x16, similarities + LANES * group);
-        x[group] = max_f32x16(min_f32x16((s - threshold) * inverse, 0.0f), SMALLEST);
+        x[group] = max_f32x16(min_f32x16((s - threshold) * inverse, 0.0f), MIN_LOGIT);
         e[group] = ((s < threshold) & (s > NOT_ALLOWED)) ? exponential(x[group]) : (f32x16)0.0f;
         STORE(terms + LANES * group, e[group]);
         listed |= s >= threshold;
     }
     return (Terms){
-        sum((e[0] + e[1]) + (e[2] + e[3])),
-        sum(multiply_add(e[0], x[0], e[1] * x[1]) + multiply_add(e[2], x[2], e[3] * x[3])),
-        sum(multiply_add(e[0], e[0], e[1] * e[1]) + multiply_add(e[2], e[2], e[3] * e[3])),
+        sum_f32x16((e[0] + e[1]) + (e[2] + e[3])),
+        sum_f32x16(fma_f32x16(e[0], x[0], e[1] * x[1]) + fma_f32x16(e[2], x[2], e[3] * x[3])),
+        sum_f32x16(fma_f32x16(e[0], e[0], e[1] * e[1]) + fma_f32x16(e[2], e[2], e[3] * e[3])),
         any(listed),
     };
 }

@@ -5,7 +5,7 @@
 enum { EIGHT = 8 };
 
 INLINE f64x8 to_f64x8(const float *from) { return __builtin_convertvector(LOAD(f32x8, from), f64x8); }
-INLINE f64x8 add_product(f64x8 a, f64x8 b, f64x8 total) { return __builtin_elementwise_fma(a, b, total); }
+INLINE f64x8 fma_f64x8(f64x8 a, f64x8 b, f64x8 total) { return __builtin_elementwise_fma(a, b, total); }
 
 /* Rows lie far apart, so the hardware cannot foresee the next one. */
 INLINE void fetch_row(const float *row, int64_t width) {
@@ -30,7 +30,7 @@ INLINE void multiply_rows(const int count, const int queries, const float *const
         UNROLLED for (int of = 0; of < queries; of++) {
             const f64x8 components = LOAD(f64x8, query + of * width + t);
             UNROLLED for (int row = 0; row < count; row++)
-                totals[of * count + row] = add_product(keys[row], components, totals[of * count + row]);
+                totals[of * count + row] = fma_f64x8(keys[row], components, totals[of * count + row]);
         }
     }
     UNROLLED for (int of = 0; of < queries; of++) UNROLLED for (int row = 0; row < count; row++) {

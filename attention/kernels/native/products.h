@@ -35,7 +35,7 @@ enum { FLOAT32, BFLOAT16, TILES, THREE };
 
 enum {
     COLUMNS = WIDE ? 32 : 16, /* of a panel for vectors; 16 of depth 384 are 24 kB, and stay in the L1 cache */
-    MOST = WIDE ? 12 : 6,     /* rows whose sums fit into registers: 24 of AVX-512's 32, or 12 of AVX2's 16 */
+    MAX_ROWS = WIDE ? 12 : 6, /* rows whose sums fit into registers: 24 of AVX-512's 32, or 12 of AVX2's 16 */
     SIDES = COLUMNS / LANES,
     TILE_COLUMNS = 32, /* of a panel for tiles; widths of heads and layers are multiples of it */
     TILE_ROWS = 16,
@@ -57,13 +57,13 @@ INLINE int64_t rounded_up(int64_t count, int64_t size) { return blocks_of(count,
 
 /* total + row · column, of float32; or of both bfloat16 of each word, the lower one first. */
 INLINE f32x16 multiply_words(const int way, i32x16 row, i32x16 column, f32x16 total) {
-    if (way == FLOAT32) return multiply_add((f32x16)row, (f32x16)column, total);
+    if (way == FLOAT32) return fma_f32x16((f32x16)row, (f32x16)column, total);
 #if defined(__AVX512BF16__)
     return (f32x16)_mm512_dpbf16_ps((__m512)total, (__m512bh)row, (__m512bh)column);
 #else
     const i32x16 upper = (int32_t)0xFFFF0000;
-    total = multiply_add((f32x16)(row << 16), (f32x16)(column << 16), total);
-    return multiply_add((f32x16)(row & upper), (f32x16)(column & upper), total);
+    total = fma_f32x16((f32x16)(row << 16), (f32x16)(column << 16), total);
+    return fma_f32x16((f32x16)(row & upper), (f32x16)(column & upper), total);
 #endif
 }
 
@@ -73,7 +73,7 @@ INLINE f32x16 multiply_words(const int way, i32x16 row, i32x16 column, f32x16 to
  * has 8 loads for 12 multiplications. `ahead`: words from a line of the panel to the one that is prefetched. */
 INLINE void rows_by_panel(const int way, const int count, const int32_t *a, int64_t a_stride, const int32_t *b,
                           int64_t b_stride, int64_t length, float *c, int64_t c_stride, int goes_on, int64_t ahead) {
-    f32x16 totals[MOST][SIDES];
+    f32x16 totals[MAX_ROWS][SIDES];
     UNROLLED for (int row = 0; row < count; row++)
         UNROLLED for (int side = 0; side < SIDES; side++)
             totals[row][side] = goes_on ? LOAD(f32x16, c + row * c_stride + LANES * side) : (f32x16)0.0f;
@@ -105,24 +105,24 @@ typedef void Block(const int32_t *, int64_t, const int32_t *, int64_t, int64_t, 
 #define UP_TO_6(apply, way) apply(way, 1) apply(way, 2) apply(way, 3) apply(way, 4) apply(way, 5) apply(way, 6)
 #define FROM_7_TO_12(apply, way) apply(way, 7) apply(way, 8) apply(way, 9) apply(way, 10) apply(way, 11) apply(way, 12)
 #if WIDE
-#define UP_TO_MOST(apply, way) UP_TO_6(apply, way) FROM_7_TO_12(apply, way)
+#define UP_TO_MAX(apply, way) UP_TO_6(apply, way) FROM_7_TO_12(apply, way)
 #else
-#define UP_TO_MOST(apply, way) UP_TO_6(apply, way)
+#define UP_TO_MAX(apply, way) UP_TO_6(apply, way)
 #endif
 
-UP_TO_MOST(BLOCK, FLOAT32)
-UP_TO_MOST(BLOCK, BFLOAT16)
+UP_TO_MAX(BLOCK, FLOAT32)
+UP_TO_MAX(BLOCK, BFLOAT16)
 
-static Block *const BLOCKS[2][MOST] = {{UP_TO_MOST(NAME, FLOAT32)}, {UP_TO_MOST(NAME, BFLOAT16)}};
+static Block *const BLOCKS[2][MAX_ROWS] = {{UP_TO_MAX(NAME, FLOAT32)}, {UP_TO_MAX(NAME, BFLOAT16)}};
 
 /* c[: rows] = a · b, or c + a · b, by vectors: `way` is FLOAT32 or BFLOAT16. */
 OUTLINED void by_vectors(int64_t way, int64_t rows, const int32_t *a, int64_t a_stride, const int32_t *b,
                          int64_t b_stride, int64_t length, float *c, int64_t c_stride, int goes_on) {
     /* If rows take a few blocks, prefetch the next panel from memory while this one is multiplied again. */
-    const int64_t ahead = (!WIDE && MOST < rows && rows <= FEW_BLOCKS * MOST ? length : AHEAD) * b_stride;
+    const int64_t ahead = (!WIDE && MAX_ROWS < rows && rows <= FEW_BLOCKS * MAX_ROWS ? length : AHEAD) * b_stride;
     for (int64_t line = 0; line < rows;) {
         /* Blocks of similar size (13 rows are 7 and 6), because every block reads the whole panel. */
-        const int64_t left = rows - line, count = blocks_of(left, blocks_of(left, MOST));
+        const int64_t left = rows - line, count = blocks_of(left, blocks_of(left, MAX_ROWS));
         BLOCKS[way][count - 1](a + line * a_stride, a_stride, b, b_stride, length, c + line * c_stride, c_stride,
                                goes_on, ahead);
         line += count;

@@ -57,7 +57,7 @@ INLINE void store_packed(int64_t way, f32x16 x, const Target *out, int64_t row, 
 /* By Horner's rule, with coefficients in descending powers. */
 INLINE f32x16 polynomial(f32x16 x, const float *coefficients, const int count) {
     f32x16 value = coefficients[0];
-    UNROLLED for (int power = 1; power < count; power++) value = multiply_add(value, x, coefficients[power]);
+    UNROLLED for (int power = 1; power < count; power++) value = fma_f32x16(value, x, coefficients[power]);
     return value;
 }
 
@@ -73,7 +73,7 @@ INLINE f32x16 gelu(f32x16 x) {
     x = max_f32x16(x, -5.656854249492381f);
     const f32x16 z = max_f32x16(min_f32x16(x * 0.7071067811865476f, 4.0f), -4.0f), square = z * z;
     const f32x16 erf = z * polynomial(square, ERF_OVER, 6) / polynomial(square, ERF_UNDER, 6), half = x * 0.5f;
-    return multiply_add(half, erf, half);
+    return fma_f32x16(half, erf, half);
 }
 
 /* σ(x) = 1 / (1 + e⁻ˣ). It uses only exponentials of numbers up to 0, which cannot overflow. */
@@ -85,7 +85,7 @@ INLINE f32x16 logistic(f32x16 x) {
 
 /* GELU's tanh approximation: x·σ(2u), u = √(2/π)·(x + 0.044715·x³). */
 INLINE f32x16 gelu_tanh(f32x16 x) {
-    return x * logistic(multiply_add(x * x * x, 0.044715f, x) * 1.5957691216057308f);
+    return x * logistic(fma_f32x16(x * x * x, 0.044715f, x) * 1.5957691216057308f);
 }
 
 INLINE f32x16 bend(const int curve, f32x16 x) {
@@ -154,19 +154,19 @@ OUTLINED void normalise(int64_t way, int64_t kind, const float *y, int64_t width
         if (kind == LAYER_NORM) {
             f32x16 total = 0.0f;
             for (int64_t column = 0; column < width; column += LANES) total = total + LOAD(f32x16, y + column);
-            mean = sum(total) / (float)width;
+            mean = sum_f32x16(total) / (float)width;
         }
         if (kind != NO_NORM) {
             f32x16 total = 0.0f;
             for (int64_t column = 0; column < width; column += LANES) {
                 const f32x16 centred = LOAD(f32x16, y + column) - mean;
-                total = multiply_add(centred, centred, total);
+                total = fma_f32x16(centred, centred, total);
             }
-            inverse = reciprocal_root(sum(total), width, epsilon);
+            inverse = reciprocal_root(sum_f32x16(total), width, epsilon);
         }
         for (int64_t column = 0; column < width; column += LANES) {
             const f32x16 before = LOAD(f32x16, y + column), unit = (before - mean) * inverse;
-            const f32x16 after = multiply_add(unit, LOAD(f32x16, scales + column), LOAD(f32x16, shifts + column));
+            const f32x16 after = fma_f32x16(unit, LOAD(f32x16, scales + column), LOAD(f32x16, shifts + column));
             STORE(x + column, keeps ? before : after);
             store_packed(way, after, &out, row, column);
         }
@@ -190,9 +190,9 @@ OUTLINED void rotate(int64_t way, const float *head, int64_t width, int64_t rows
             f32x16 total = 0.0f;
             for (int64_t column = 0; column < width; column += LANES) {
                 const f32x16 x = LOAD(f32x16, head + column) + LOAD(f32x16, bias + column);
-                total = multiply_add(x, x, total);
+                total = fma_f32x16(x, x, total);
             }
-            inverse = reciprocal_root(sum(total), width, epsilon);
+            inverse = reciprocal_root(sum_f32x16(total), width, epsilon);
         }
         for (int64_t column = 0, other = half; column < half; column += LANES, other += LANES) {
             const f32x16 x = (LOAD(f32x16, head + column) + LOAD(f32x16, bias + column)) * inverse
@@ -200,8 +200,8 @@ OUTLINED void rotate(int64_t way, const float *head, int64_t width, int64_t rows
             const f32x16 y = (LOAD(f32x16, head + other) + LOAD(f32x16, bias + other)) * inverse
                             * LOAD(f32x16, scales + other);
             const f32x16 cosine = LOAD(f32x16, angles + column), sine = LOAD(f32x16, angles + other);
-            store_packed(way, multiply_add(x, cosine, -(y * sine)), &out, row, column);
-            store_packed(way, multiply_add(x, sine, y * cosine), &out, row, other);
+            store_packed(way, fma_f32x16(x, cosine, -(y * sine)), &out, row, column);
+            store_packed(way, fma_f32x16(x, sine, y * cosine), &out, row, other);
         }
     }
 }
@@ -233,13 +233,13 @@ OUTLINED void exponentials(int64_t way, const float *logits, int64_t stride, int
             const f32x16 seen = among(column, begin, width) ? LOAD(f32x16, logits + column) : (f32x16)-1e30f;
             peak = max_f32x16(peak, seen);
         }
-        const float highest = __builtin_reduce_max(peak);
+        const float max_logit = __builtin_reduce_max(peak);
         for (int64_t column = 0; column < padded; column += LANES) {
-            const f32x16 below = min_f32x16(max_f32x16(LOAD(f32x16, logits + column) - highest, -87.0f), 0.0f);
+            const f32x16 below = min_f32x16(max_f32x16(LOAD(f32x16, logits + column) - max_logit, -87.0f), 0.0f);
             const f32x16 term = among(column, begin, width) ? exponential(below) : (f32x16)0.0f;
             total = total + term;
             store_packed(way, term, &out, row, column);
         }
-        factors[row] = 1.0f / sum(total);
+        factors[row] = 1.0f / sum_f32x16(total);
     }
 }

@@ -151,13 +151,13 @@ EXPORT void KERNEL(scan_tiles)(const Coded *coded, Scan *scan, int64_t worker) {
 /* Add the sums of all workers, relative to the highest level of one that summed rows. */
 static void add_sums(Scan *scan) {
     const double *thresholds = thresholds_of(scan);
-    double highest = -INFINITE, level = -INFINITE;
+    double maximum = -INFINITE, level = -INFINITE;
     for (int64_t worker = 0; worker < scan->workers; worker++) {
-        highest = max_f64(highest, thresholds[worker]);
+        maximum = max_f64(maximum, thresholds[worker]);
         if (sums_of(scan)[3 * worker] > 0.0) level = max_f64(level, thresholds[worker]);
     }
-    scan->threshold = highest > (double)FAR_BELOW ? highest : -INFINITE;
-    scan->level = level = level > -INFINITE ? level : highest;
+    scan->threshold = maximum > (double)FAR_BELOW ? maximum : -INFINITE;
+    scan->level = level = level > -INFINITE ? level : maximum;
     clear(scan->sums, sizeof scan->sums);
     for (int64_t worker = 0; worker < scan->workers; worker++) {
         double *sums = sums_of(scan) + 3 * worker;
@@ -174,13 +174,20 @@ EXPORT int64_t KERNEL(sort_scan)(Scan *scan) {
     const int64_t m = scan->listed = starts[1];
     double *scanned = scanned_of(scan);
     scan->known = scan->wanted = scan->heads = scan->heavy = 0;
-    KERNEL(sort_candidates)(places_of(scan), listed_of(scan), counts_of(scan), scan->workers, 1, scan->room, starts, 0, 1, m,
-                         (uint8_t *)scratch_of(scan), rows_of(scan), scanned, m);
+    KERNEL(sort_candidates)(&(SortCandidates){
+        .row_numbers = places_of(scan), .similarities = listed_of(scan), .counts = counts_of(scan), .starts = starts,
+        .ordered = rows_of(scan), .descending = scanned, .memory = (uint8_t *)scratch_of(scan),
+        .workers = scan->workers, .queries = 1, .room = scan->room, .m = m, .longest = m, .first = 0,
+        .last = 1});
     copy(values_of(scan), scanned, m * (int64_t)sizeof *scanned);
-    KERNEL(heavy_counts)(scanned, m, starts, &scan->inverse, &scan->level, scan->sums + 2, scan->few, scan->negligible, 0, 1,
-                      &heavy);
+    KERNEL(heavy_counts)(&(HeavyCounts){
+        .similarities = scanned, .starts = starts, .inverse = &scan->inverse, .levels = &scan->level,
+        .squares = scan->sums + 2, .counts = &heavy, .m = m, .queries = 1, .first = 0, .last = 1, .few = scan->few,
+        .negligible = scan->negligible});
     const double margin = scan->margin * scan->error;
-    KERNEL(initial_counts)(scanned, m, starts, &heavy, &scan->k, &margin, 1, scan->maximum, scan->times, &wanted);
+    KERNEL(initial_counts)(&(InitialCounts){
+        .similarities = scanned, .starts = starts, .heavy = &heavy, .ks = &scan->k, .margins = &margin,
+        .counts = &wanted, .m = m, .queries = 1, .maximum = scan->maximum, .times = scan->times});
     return scan->wanted = wanted;
 }
 
@@ -222,10 +229,10 @@ static void look_up(const Coded *coded, Scan *scan) {
 
 /* List the heaviest rows, if several may share more than half of the weight, and no one of them, nor the null key, has it. */
 static void list_heavy(Scan *scan, const double *weights, double null_weight) {
-    double squares = 0.0, largest = 0.0;
-    for (int64_t i = 0; i < scan->listed; i++) squares += weights[i] * weights[i], largest = max_f64(largest, weights[i]);
+    double squares = 0.0, maximum = 0.0;
+    for (int64_t i = 0; i < scan->listed; i++) squares += weights[i] * weights[i], maximum = max_f64(maximum, weights[i]);
     /* The weight of 128 rows is at most √(128 · Σ weight²), by Cauchy and Schwarz. */
-    if (null_weight >= 0.5 || largest > 0.5 || !(HEAVIEST * squares > 0.249)) return;
+    if (null_weight >= 0.5 || maximum > 0.5 || !(HEAVIEST * squares > 0.249)) return;
     scan->heavy = select_heaviest(weights, scan->listed, chosen_of(scan) + scan->heads);
 }
 
@@ -234,16 +241,21 @@ static void list_heavy(Scan *scan, const double *weights, double null_weight) {
  * best, which the next call does; -1 if the scan cannot tell. */
 EXPORT int64_t KERNEL(weigh_scan)(const Coded *coded, Scan *scan) {
     const int64_t starts[2] = {0, scan->listed}, m = scan->listed;
-    double *scanned = scanned_of(scan), *values = values_of(scan), *weights = weights_of(scan);
+    double *values = values_of(scan), *weights = weights_of(scan);
     const double support = 0.0, null[2] = {scan->null_similarity, scan->null_log_count};
     int64_t needed = -1;
     look_up(coded, scan);
-    KERNEL(decisive_counts)(scanned, m, starts, values, &scan->known, &scan->k, &support, &scan->threshold, &scan->error, 1,
-                         scan->maximum, scan->times, scratch_of(scan), &needed);
+    KERNEL(decisive_counts)(&(DecisiveCounts){
+        .similarities = scanned_of(scan), .starts = starts, .rescored = values, .counts = &scan->known, .ks = &scan->k,
+        .supports = &support, .thresholds = &scan->threshold, .errors = &scan->error, .needed = &needed,
+        .heap = scratch_of(scan), .m = m, .known = scan->known, .queries = 1, .maximum = scan->maximum,
+        .times = scan->times});
     if (needed < 0) return -1;
     if (needed > scan->known) return scan->wanted = needed;
-    KERNEL(softmax_weights)(values, m, starts, &scan->known, &scan->temperature, &scan->level, scan->sums, null, 1, 0, 1,
-                         weights, &scan->factor, scan->totals);
+    KERNEL(softmax_weights)(&(SoftmaxWeights){
+        .values = values, .starts = starts, .counts = &scan->known, .temperatures = &scan->temperature,
+        .thresholds = &scan->level, .sums = scan->sums, .nulls = null, .weights = weights, .factors = &scan->factor,
+        .totals = scan->totals, .m = m, .cases = 1, .bands = 1, .first = 0, .last = 1});
     scan->heaviest = 0.0;
     for (int64_t i = 0; i < scan->known; i++) scan->heaviest = max_f64(scan->heaviest, weights[i]);
     scan->heads = select_best(values, rows_of(scan), 0, scan->known, min_i64(scan->cap, scan->known), scratch_of(scan),

@@ -3,7 +3,7 @@
  * two lines of bytes, of which the first counts 256 times. */
 #include "dot.h"
 
-static const double NEGLIGIBLE = 1e-7, LEAST_STEP = 1e-30, ABOVE_MEAN = 16.0;
+static const double NEGLIGIBLE = 1e-7, MIN_STEP = 1e-30, ABOVE_MEAN = 16.0;
 
 enum {
     BYTE_LEVELS = 127,
@@ -31,6 +31,13 @@ typedef struct {
     int64_t rows, chunks, groups, length, width;
     double residual, size, code_length; /* upper bounds of ‖v − v̂‖, of ‖v‖, and of the length of a row of codes */
 } Values;
+
+typedef struct {
+    const float *weights;  /* float32[count, width ≥ rows], at least 0 */
+    const int64_t *counts; /* int64[count], how many rows each query has listed */
+    int64_t count, width;
+    int64_t fine; /* whether levels have 16 bits */
+} Weights;
 
 /* Memory for `count` queries, which `KERNEL(values_scratch)` measures. */
 typedef struct {
@@ -82,20 +89,20 @@ EXPORT int64_t KERNEL(values_scratch)(const Values *values, int64_t count, int f
 /* The sum and the maximum of weights, each at least 0. */
 INLINE void weigh(const float *weights, int64_t rows, double *mass, float *top) {
     double total = 0.0;
-    float largest = 0.0f;
+    float maximum = 0.0f;
     int64_t first = 0;
     for (; first + PANEL <= rows; first += PANEL) {
         const float *from = weights + first;
         f32x16 a = LOAD(f32x16, from), b = LOAD(f32x16, from + 16), c = LOAD(f32x16, from + 32), d = LOAD(f32x16, from + 48);
-        total += sum((a + b) + (c + d));
+        total += sum_f32x16((a + b) + (c + d));
         const float best = __builtin_reduce_max(max_f32x16(max_f32x16(a, b), max_f32x16(c, d)));
-        largest = best > largest ? best : largest;
+        maximum = max_f32(best, maximum);
     }
     for (; first < rows; first++) {
         total += weights[first];
-        largest = weights[first] > largest ? weights[first] : largest;
+        maximum = max_f32(weights[first], maximum);
     }
-    *mass = total, *top = largest;
+    *mass = total, *top = maximum;
 }
 
 /* A weight as a number of steps, rounded. */
@@ -214,17 +221,16 @@ INLINE void add_products_of(const int32_t *products, int lines, int32_t offset, 
 
 /* Add Σ weight · value over coded values to the output of each query, and bounds of its error to `errors`.
  *
- * weights: float32[count, width ≥ rows], at least 0; counts: int64[count], how many rows each query has listed: values whose
- * weights are negligible beside these are left out; outputs: float64[count, values->width]; errors: float64[count, 5], see
- * `lookup.scan.VALUE_ERRORS`; room: scratch memory at a multiple of 64. */
-EXPORT void KERNEL(add_values)(const Values *values, const float *weights, int64_t count, int64_t width,
-                               const int64_t *counts, int fine, double *outputs, double *errors, uint8_t *room) {
-    const int64_t rows = values->rows, chunk = values->length * DEEP;
+ * Values whose weights are negligible beside those of the listed rows are left out. outputs: float64[count, values->width];
+ * errors: float64[count, 5], see `lookup.scan.VALUE_ERRORS`; room: scratch memory at a multiple of 64. */
+EXPORT void KERNEL(add_values)(const Values *values, const Weights *of, double *outputs, double *errors, uint8_t *room) {
+    const int64_t rows = values->rows, chunk = values->length * DEEP, count = of->count, width = of->width;
+    const float *weights = of->weights;
 #ifdef WIDE
     enum { EACH = 1 };
-    fine = 1;
+    const int fine = 1;
 #else
-    const int EACH = fine ? 2 : 1;
+    const int fine = of->fine != 0, EACH = fine ? 2 : 1;
 #endif
     const int64_t levels = fine ? FINE_LEVELS : BYTE_LEVELS, lines = lines_of(count, fine);
     Scratch scratch;
@@ -232,22 +238,22 @@ EXPORT void KERNEL(add_values)(const Values *values, const float *weights, int64
     int matters = 0;
     for (int64_t query = 0; query < count; query++) {
         weigh(weights + query * width, rows, scratch.masses + query, scratch.tops + query);
-        matters |= scratch.masses[query] > NEGLIGIBLE * (double)counts[query];
+        matters |= scratch.masses[query] > NEGLIGIBLE * (double)of->counts[query];
     }
     if (!matters) {
         for (int64_t query = 0; query < count; query++) errors[5 * query] += scratch.masses[query] * values->size;
         return;
     }
-    float largest = 0.0f;
+    float max_scale = 0.0f;
     double inverse_squares = 0.0;
-    for (int64_t i = 0; i < rows; i++) largest = values->scales[i] > largest ? values->scales[i] : largest;
+    for (int64_t i = 0; i < rows; i++) max_scale = max_f32(values->scales[i], max_scale);
     for (int64_t i = 0; i < values->chunks; i++) inverse_squares += values->inverse_squares[i];
     for (int64_t query = 0; query < count; query++) {
         const double mass = scratch.masses[query], limit = ABOVE_MEAN * mass / (double)rows;
         /* Rows above the limit are added one by one, and are no part of the coded mass. */
         const int above = !fine && scratch.tops[query] > limit;
-        const double step = (above ? limit : (double)scratch.tops[query]) * (double)largest / (double)levels;
-        scratch.steps[query] = (float)(step > LEAST_STEP ? step : LEAST_STEP);
+        const double step = (above ? limit : (double)scratch.tops[query]) * (double)max_scale / (double)levels;
+        scratch.steps[query] = (float)(max_f64(step, MIN_STEP));
         const double rounding = (double)scratch.steps[query] * (0.5 + (double)levels * 0x1p-21);
         double *error = errors + 5 * query;
         error[1] += mass * values->residual;

@@ -7,7 +7,7 @@ whose type, shape and order in memory are checked, and holds them. A call then p
 from __future__ import annotations
 
 import ctypes
-from ctypes import Structure, c_float, c_int64, c_void_p
+from ctypes import Structure, byref, c_float, c_int64, c_void_p
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from attention.arrays import F32, I64
 from attention.errors import ParameterError, ShapeError
 from attention.kernels.native.library import Library
-from attention.kernels.native.pointers import address_of
+from attention.kernels.native.pointers import address_of, fields
 from attention.kernels.transformer.parameters import (
     BFLOAT16,
     FLOAT32,
@@ -85,6 +85,18 @@ class ScratchInC(Structure):
         *(("keys", c_void_p), ("values", c_void_p), ("logits", Table), ("weights", Packed), ("factors", c_void_p)),
         *(("hidden", Packed), ("sums", Table), ("head", Table), ("y", Table)),
     )
+
+
+class TextsInC(Structure):
+    """Some texts, whose tokens are concatenated, in C."""
+
+    _fields_ = fields("tokens positions lengths poolings", "count n_poolings")
+
+
+class PartInC(Structure):
+    """The ranges of tokens and of stages that a call computes, in C."""
+
+    _fields_ = fields("", "first last begin end")
 
 
 def require(name: str, array: Array, dtype: np.dtype[Any], *shape: int | None) -> Array:
@@ -263,21 +275,14 @@ class NativeNetwork:
                 f"rows {first} to {last} of {count} tokens need room for them, got room for {room.rows} and buffers "
                 f"for {scratch.longest}: make both for the number of tokens"
             )
+        packed = TextsInC(*map(address_of, (tokens, token_positions, lengths, poolings)), texts, vectors)
         self._encode(
             self._way,
             *self._addresses,
-            address_of(tokens),
-            address_of(token_positions),
-            address_of(lengths),
-            texts,
-            address_of(poolings),
-            vectors,
+            byref(packed),
             room.address,
             scratch.address,
-            first,
-            last,
-            begin,
-            end,
+            byref(PartInC(first, last, begin, end)),
             address_of(out),
         )
 
@@ -327,15 +332,12 @@ def _network_in_c(network: Network, design: Design, way: int) -> NetworkInC:
     )
 
 
-_ENCODE = (c_int64, *[c_void_p] * 5, c_int64, c_void_p, c_int64, c_void_p, c_void_p, *[c_int64] * 4, c_void_p)
-
-
 class Encoder:
     """The encoder of a library, for its kind of processor."""
 
     def __init__(self, library: Library) -> None:
         self.library = library
-        self._encode = library.function("encode", None, *_ENCODE)
+        self._encode = library.function("encode_texts", None, c_int64, *[c_void_p] * 7)
         self._columns_of = library.function("encoder_columns_of", c_int64, c_int64)
 
     @property

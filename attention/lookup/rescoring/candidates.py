@@ -114,7 +114,7 @@ class Candidates:
             Three arrays. edges int64[q + 1]: where each question's selection begins. indices int64[Σ counts]: each
             selected candidate's index among all. questions int64[Σ counts]: its question.
         """
-        return kernels().first_rows(self.starts, counts)
+        return kernels().first_rows(self.starts[:-1], counts)
 
     def decisive_counts(self, exact: F64, counts: I64, max_heavy: int) -> I64:
         """Return int64[q], how many candidates must be looked up in float64 to decide which rows are the k best.

@@ -74,7 +74,7 @@ def test_numbers_at_float32_s_ends_are_in_order(running):
 def test_first_ones_stand_one_run_after_another(running, seed, counts):
     random = np.random.default_rng(seed)
     starts, firsts = np.append(0, np.cumsum(counts)), random.integers(0, np.array(counts) + 1)
-    edges, positions, runs = running.first_rows(starts, firsts)
+    edges, positions, runs = running.first_rows(starts[:-1], firsts)
     assert edges.tolist() == [0, *np.cumsum(firsts)]
     pairs = [(start + position, run) for run, start in enumerate(starts[:-1]) for position in range(firsts[run])]
     assert list(zip(positions.tolist(), runs.tolist(), strict=True)) == pairs

@@ -214,7 +214,7 @@ def candidates(running: KernelsInC, run: int, queries: int, bands: int = 2) -> O
     running.heavy_counts(descending, starts, inverse, levels, squares, 1e-3, 1e-9, 0, queries, heavy)
     ks, margins = np.minimum(numbers.integers(0, 7, queries), np.diff(starts)), numbers.reals(0, 0.1, queries)
     first = running.initial_counts(descending, starts, heavy, ks, margins, 8, 4)
-    edges, indices, runs = running.first_rows(starts, first)
+    edges, indices, runs = running.first_rows(starts[:-1], first)
     exact = descending[indices] + numbers.reals(-1e-3, 1e-3, len(indices))
     supports, errors = np.where(ks % 2 == 0, 0.3, 0.0), np.full(queries, 1e-3)
     thresholds = np.full(queries, -1.0)
@@ -336,7 +336,7 @@ def extreme_candidates(running: KernelsInC) -> Outputs:
             levels, squares = np.full(3, level), np.full(3, 1e300)
             running.heavy_counts(descending, starts, inverse, levels, squares, 1e-3, 1e-9, 0, 3, heavy)
             first = running.initial_counts(descending, starts, heavy, ks, np.full(3, 1e300), HUGE, 2)
-            exact = descending[running.first_rows(starts, first)[1]]
+            exact = descending[running.first_rows(starts[:-1], first)[1]]
             errors = (levels, np.full(3, -np.inf), three)
             written += [heavy, first]
             written.append(running.decisive_counts(descending, starts, exact, first, ks, *errors, 2**30, 2))

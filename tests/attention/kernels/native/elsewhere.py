@@ -146,11 +146,12 @@ class Shared:
 
     def _moved(self, argument: Any) -> Any:
         """Return a number as it is, and the address of a copy of a structure."""
-        structure = getattr(argument, "_obj", None)
-        if structure is None:
+        structure = getattr(argument, "_obj", argument)
+        if not isinstance(structure, bytes | ctypes.Structure):
             return argument or 0
-        address, memory = self.take(ctypes.sizeof(structure), 8)
-        memory[...] = np.frombuffer(structure, dtype=np.uint8)
+        content = np.frombuffer(structure, dtype=np.uint8)
+        address, memory = self.take(len(content), 8)
+        memory[...] = content
         return address
 
 

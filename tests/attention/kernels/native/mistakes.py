@@ -14,7 +14,7 @@ from tests.attention.kernels.native.placing import GuardedPages, placed
 
 REFUSED = (TypeError, ValueError, IndexError, MemoryError)
 HUGE = 2**62
-METHODS = SIGNATURES.keys() - {"values_scratch"}
+METHODS = {*SIGNATURES, "top_rows"} - {"values_scratch"}
 
 
 def wrong_arrays(array: np.ndarray) -> Iterator[tuple[str, np.ndarray, bool]]:

@@ -9,13 +9,10 @@ typedef struct {
     int64_t way;
     const Network *network;
     const Design *design;
-    const int64_t *tokens, *positions, *lengths;
-    int64_t texts;
-    const int64_t *poolings;
-    int64_t n_poolings;
+    const Texts *texts;
     const Activations *room;
     const Scratch *scratch;
-    int64_t count, stages; /* of tokens, and one call of `encode` for each stage */
+    int64_t count, stages; /* of tokens, and one call for each stage */
     float *out;
 } Call;
 
@@ -55,9 +52,8 @@ AT_START __attribute__((noreturn, used, visibility("default"))) void _start(void
     if (ask(MAP, BASE, ROOM, READABLE_AND_WRITABLE, PRIVATE_FIXED_ANONYMOUS) == BASE && fill(BASE, head)
         && fill(BASE + head, call->size - head)) {
         for (int64_t stage = 0; stage < call->stages; stage++)
-            KERNEL(encode)(call->way, call->network, call->design, call->tokens, call->positions, call->lengths, call->texts,
-                           call->poolings, call->n_poolings, call->room, call->scratch, 0, call->count, stage, stage + 1,
-                           call->out);
+            KERNEL(encode_texts)(call->way, call->network, call->design, call->texts, call->room, call->scratch,
+                           &(Part){0, call->count, stage, stage + 1}, call->out);
         failed = 0;
         for (int64_t done = 0, put; done < call->out_size && !failed; done += put) {
             put = ask(WRITE, 1, (int64_t)call->out + done, call->out_size - done, 0);

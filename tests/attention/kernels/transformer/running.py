@@ -34,9 +34,8 @@ class Call(Structure):
 
     _fields_ = (
         *((name, c_int64) for name in ("size", "out_size", "way")),
-        *((name, c_void_p) for name in ("network", "design", "tokens", "positions", "lengths")),
-        *(("texts", c_int64), ("poolings", c_void_p), ("n_poolings", c_int64), ("room", c_void_p)),
-        *(("scratch", c_void_p), ("count", c_int64), ("stages", c_int64), ("out", c_void_p)),
+        *((name, c_void_p) for name in ("network", "design", "texts", "room", "scratch")),
+        *(("count", c_int64), ("stages", c_int64), ("out", c_void_p)),
     )
 
 
@@ -119,17 +118,14 @@ def image_of(way: int, network: Network, design: Design, tokens, lengths, poolin
     positions = np.arange(len(tokens)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     out = image.put(np.zeros((len(poolings), len(lengths), width), np.float32))
     assert activations.x.shape[0] == len(tokens) + SPARE
+    arrays = [image.address(image.put(array)) for array in (tokens, positions, lengths, poolings)]
+    texts = structures.TextsInC(*arrays, len(lengths), len(poolings))
     call = Call(
         out_size=out.nbytes,
         way=way,
         network=image.place(structures._network_in_c(image.put_all(network), design, way)),
         design=image.place(structures.design_in_c(design)),
-        tokens=image.address(image.put(tokens)),
-        positions=image.address(image.put(positions)),
-        lengths=image.address(image.put(lengths)),
-        texts=len(lengths),
-        poolings=image.address(image.put(poolings)),
-        n_poolings=len(poolings),
+        texts=image.place(texts),
         room=image.place(structures.Room(activations)._structure),
         scratch=image.place(structures.scratch_in_c(buffers)),
         count=len(tokens),
