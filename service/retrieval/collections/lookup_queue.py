@@ -235,6 +235,7 @@ class LookupQueue:
         self._runner: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
         self._long = set[asyncio.Task[None]]()
+        self._alone = True  # the last lookup came alone
 
     @property
     def waiting(self) -> int:
@@ -266,10 +267,15 @@ class LookupQueue:
         """
         began = time.perf_counter()
         pending = PendingLookup(plan, size, read, lookup_only, asyncio.get_running_loop().create_future())
-        self._waiting.put(pending.caller, pending)
-        # The queue lives on the event loop, and nothing awaits since the put: the runner cannot have ended meanwhile.
-        if self._runner is None:
-            self._runner = asyncio.create_task(self._run())
+        snapshot = self._snapshot_for_one(pending)
+        unanswered = None if snapshot is None else self._answer_light([pending], snapshot)
+        if unanswered is not None:
+            self._runner = asyncio.create_task(self._run(([pending], unanswered)))
+        elif snapshot is None:
+            self._waiting.put(pending.caller, pending)
+            # Nothing awaits since the put: the runner cannot have ended meanwhile.
+            if self._runner is None:
+                self._runner = asyncio.create_task(self._run())
         result: T = await pending.future
         self.times.add(time.perf_counter() - began, count)
         return result
@@ -277,6 +283,28 @@ class LookupQueue:
     async def read(self, reading: Callable[[Snapshot], T], size: int, read: int = 0) -> T:
         """Return what a function reads of the next batch's snapshot, without a question for its scan; see `ask`."""
         return await self.ask(partial(PlannedReading, reading), size, read)
+
+    @property
+    def _is_finishing(self) -> bool:
+        return self._finishing is not None and not self._finishing.done()
+
+    def _snapshot_for_one(self, pending: PendingLookup) -> Snapshot | None:
+        """Return the snapshot with which a light lookup is answered at once; None if it has to wait for a batch.
+
+        A lookup that comes alone, as each one of a single caller, does not wait. Of several that come in one turn of
+        the event loop, and after a batch of several, all but the first do: a batch takes much less time than they.
+        """
+        if not (self._alone and pending.lookup_only) or self._runner is not None or self._is_finishing:
+            return None
+        snapshot = self._memory_snapshot()
+        if self._choose_path([pending], _local_view(snapshot)) != "loop":
+            return None
+        self._alone = False
+        asyncio.get_running_loop().call_soon(self._end_turn)
+        return snapshot
+
+    def _end_turn(self) -> None:
+        self._alone = self._runner is None
 
     def _light_questions(self, view: View | None) -> int:
         """Return the most questions of a light batch to a view in memory; 0 if a single one reads too many keys."""
@@ -327,8 +355,11 @@ class LookupQueue:
         self._settle(batch, outcomes)
         return None
 
-    async def _run(self) -> None:
+    async def _run(self, begun: tuple[Sequence[PendingLookup], Unanswered] | None = None) -> None:
+        """Answer the lookups that wait until there are none; first the batch that the event loop could not answer."""
         try:
+            if begun is not None:
+                await self._answer_in_threads(*begun)
             while self._waiting:
                 # Many threads would slow each other down: questions to a small collection are answered a few at a time.
                 snapshot = self._memory_snapshot()
@@ -337,8 +368,9 @@ class LookupQueue:
                 batch = self._next_batch(few if few >= FEW else MAX_BATCH_QUESTIONS)
                 if not batch:
                     break
+                self._alone = len(batch) == 1
                 path = self._choose_path(batch, view)
-                if path == "loop" and self._finishing is not None and not self._finishing.done():
+                if path == "loop" and self._finishing is not None and self._is_finishing:
                     await self._finishing  # its callers came first, and light batches would hold up its thread
                     snapshot = self._memory_snapshot()
                     path = self._choose_path(batch, _local_view(snapshot))
@@ -349,23 +381,27 @@ class LookupQueue:
                         await asyncio.sleep(0)  # lets the answers be sent, and others arrive
                         continue
                     unanswered = answered
-                batch[0].wait.trace.listener.record_lookups(unanswered.path, len(batch))
-                scanned = await self._scan_batch(batch, unanswered)
-                if _is_long(batch) and not isinstance(scanned, list):
-                    # A long batch has threads of its own, so the next batch does not wait for it.
-                    finishing = asyncio.create_task(self._finish(batch, scanned))
-                    self._long.add(finishing)
-                    finishing.add_done_callback(self._long.discard)
-                    continue
-                # One batch is finished while one is scanned, and no more, so snapshots do not pile up.
-                if self._finishing is not None:
-                    await self._finishing
-                if isinstance(scanned, list):
-                    self._settle(batch, scanned)
-                else:
-                    self._finishing = asyncio.create_task(self._finish(batch, scanned))
+                await self._answer_in_threads(batch, unanswered)
         finally:
             self._runner = None
+
+    async def _answer_in_threads(self, batch: Sequence[PendingLookup], unanswered: Unanswered) -> None:
+        """Scan a batch; return when the next one may be scanned, which is before this one is finished."""
+        batch[0].wait.trace.listener.record_lookups(unanswered.path, len(batch))
+        scanned = await self._scan_batch(batch, unanswered)
+        if _is_long(batch) and not isinstance(scanned, list):
+            # A long batch has threads of its own, so the next batch does not wait for it.
+            finishing = asyncio.create_task(self._finish(batch, scanned))
+            self._long.add(finishing)
+            finishing.add_done_callback(self._long.discard)
+            return
+        # One batch is finished while one is scanned, and no more, so snapshots do not pile up.
+        if self._finishing is not None:
+            await self._finishing
+        if isinstance(scanned, list):
+            self._settle(batch, scanned)
+        else:
+            self._finishing = asyncio.create_task(self._finish(batch, scanned))
 
     async def _finish(self, batch: Sequence[PendingLookup], scanned: ScannedBatch) -> None:
         """Finish each lookup of a scanned batch and give the caller its result, while the next batch is scanned."""

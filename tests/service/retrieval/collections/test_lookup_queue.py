@@ -419,6 +419,19 @@ def test_a_lookup_that_does_more_than_a_plain_one_waits_for_a_batch(catalogue, l
     assert light[-1] is threading.main_thread()
 
 
+def test_light_lookups_that_come_one_by_one_wait_for_no_other_task(catalogue, light):
+    async def run():
+        await ask(catalogue, KEYS[0], top_k=len(KEYS))  # reads all documents
+        for key in (KEYS[1], KEYS[2]):
+            await asyncio.sleep(0)  # the turn of the answer before ends
+            asking = ask(catalogue, key)
+            with pytest.raises(StopIteration) as ended:
+                asking.send(None)
+            assert ended.value.value[0].matches[0].similarity == pytest.approx((KEYS @ key).max())
+
+    asyncio.run(run())
+
+
 def test_light_lookups_that_come_together_share_a_scan(catalogue, light, monkeypatch):
     sizes, real = [], lookups.answers
     monkeypatch.setattr(lookups, "answers", lambda view, some: sizes.append(len(some)) or real(view, some))
@@ -426,8 +439,9 @@ def test_light_lookups_that_come_together_share_a_scan(catalogue, light, monkeyp
     async def run():
         await ask(catalogue, KEYS[0], top_k=len(KEYS))  # reads all documents
         sizes.clear()
+        await asyncio.gather(*(ask(catalogue, key) for key in KEYS[:12]))
         return await asyncio.gather(*(ask(catalogue, key) for key in KEYS[:12]))
 
     together = asyncio.run(run())
-    assert sizes == [12]
+    assert sizes == [1, 11, 12]  # the first of the first came alone
     assert [result.matches[0].id for (result,) in together] == [f"{int(np.argmax(KEYS @ key)):02}" for key in KEYS[:12]]
