@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -99,6 +99,8 @@ class StageTiming:
 class RequestTrace:
     """The stages that one request went through.
 
+    Inside its `with` block, this task and threads that copy its context add the time of their work to it.
+
     Attributes:
         timings: by stage name, and by `wait for` and the name of a queue.
         documents: the number of documents in the queried collection, or None if the request queried none.
@@ -107,6 +109,14 @@ class RequestTrace:
     listener: Listener
     timings: dict[str, StageTiming] = field(default_factory=dict)
     documents: int | None = None
+    _token: Token[RequestTrace] | None = None
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self)
+
+    def __exit__(self, *_: object) -> None:
+        assert self._token is not None
+        _current.reset(self._token)
 
     def add(self, name: str, began: float, ended: float) -> None:
         """Add the time between two instants to a stage."""
@@ -115,16 +125,6 @@ class RequestTrace:
 
 _UNUSED = RequestTrace(NullListener())
 _current: ContextVar[RequestTrace] = ContextVar("request_trace", default=_UNUSED)
-
-
-@contextmanager
-def use_trace(trace: RequestTrace) -> Iterator[None]:
-    """Within the block, add the time of work to this trace, in this task and in threads that copy its context."""
-    token = _current.set(trace)
-    try:
-        yield
-    finally:
-        _current.reset(token)
 
 
 @dataclass

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -128,9 +127,8 @@ class Admission:
                 f"this caller uses its share of kind {kind} ({KINDS[kind]}): try again, and send fewer at once"
             )
 
-    @contextmanager
-    def admit(self, kind: Kind, caller: str = "") -> Iterator[None]:
-        """Hold one of the slots for calls of this kind while the block runs.
+    def admit(self, kind: Kind, caller: str = "") -> Slot:
+        """Return a slot for a call of this kind, which is held inside its `with` block.
 
         Args:
             kind: the kind of call, which has a limited number of slots.
@@ -140,43 +138,53 @@ class Admission:
             QueueFull: all slots of the kind are in use, or the caller's share of them is.
         """
         self.check(kind, caller)
-        self._shares[kind].take(caller)
-        try:
-            yield
-        finally:
-            self._shares[kind].take(caller, -1)
+        return Slot(self._shares[kind], caller)
 
 
-@contextmanager
-def cancel_on_disconnect(scope: Scope) -> Iterator[None]:
-    """Cancel the block if the client disconnects, so that the call's slot and memory are released.
+class Slot:
+    """A slot that a caller's call holds inside a `with` block."""
 
-    Raises:
-        ClientDisconnect: the client disconnected before the response began.
+    def __init__(self, shares: CallerShares, caller: str) -> None:
+        self._shares, self._caller = shares, caller
+
+    def __enter__(self) -> None:
+        self._shares.take(self._caller)
+
+    def __exit__(self, *_: object) -> None:
+        self._shares.take(self._caller, -1)
+
+
+class CancelOnDisconnect:
+    """A `with` block that is cancelled if the client disconnects, so that the call's slot and memory are released.
+
+    It raises ClientDisconnect if the client disconnected before the response began.
     """
-    task, disconnected = asyncio.current_task(), False
-    assert task is not None
 
-    def cancel() -> None:
-        nonlocal disconnected
-        disconnected = True
-        task.cancel()
+    def __init__(self, scope: Scope) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._state, self._task, self._disconnected = scope["state"], task, False
 
-    scope["state"][ON_DISCONNECT] = cancel
-    try:
-        yield
-    except asyncio.CancelledError:
-        if not disconnected:
-            raise
-        task.uncancel()
-        if not scope["state"]["call"].started:
+    def cancel(self) -> None:
+        """Cancel the block."""
+        self._disconnected = True
+        self._task.cancel()
+
+    def __enter__(self) -> None:
+        self._state[ON_DISCONNECT] = self.cancel
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> bool:
+        del self._state[ON_DISCONNECT]
+        if not (self._disconnected and isinstance(error, asyncio.CancelledError)):
+            return False
+        self._task.uncancel()
+        if not self._state["call"].started:
             raise ClientDisconnect from None
-    finally:
-        del scope["state"][ON_DISCONNECT]
+        return True
 
 
 def notify_disconnect(state: Mapping[str, Any]) -> None:
-    """Cancel the block that `cancel_on_disconnect` runs for a request with this state: its client disconnected."""
+    """Cancel the block of `CancelOnDisconnect` for a request with this state: its client disconnected."""
     cancel = state.get(ON_DISCONNECT)
     if cancel is not None:
         cancel()

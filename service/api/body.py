@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import mmap
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from fastapi import Request
@@ -63,6 +61,9 @@ def _content_length(headers: Headers) -> int:
 
 class BodyLimit:
     """The body of one request, limited to `max_bytes` unless the route lifts the limit.
+
+    At the end of its `with` block, which answers the request, its bytes no longer count as memory in use by its caller.
+    The request's turn among those that need much memory ends, too.
 
     Attributes:
         has_body: whether the request declares a body.
@@ -142,18 +143,13 @@ class BodyLimit:
         self._size += size
         parts.append(part)
 
-    @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Count the body's bytes as memory in use by its caller while the block answers the request.
+    def __enter__(self) -> None:
+        pass
 
-        At its end, the request's turn among those that need much memory ends, too.
-        """
-        try:
-            yield
-        finally:
-            if self._turn is not None:
-                self._turn.end()
-            self._release()
+    def __exit__(self, *_: object) -> None:
+        if self._turn is not None:
+            self._turn.end()
+        self._release()
 
     def _release(self) -> None:
         self._bodies.take(self._caller, -self._size)

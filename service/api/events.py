@@ -72,7 +72,7 @@ class Events(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events of the stream until it ends; an ASGI call.
 
-        `service.api.admission.cancel_on_disconnect` handles a disconnect of the client.
+        `service.api.admission.CancelOnDisconnect` handles a disconnect of the client.
         """
         await self.stream_response(send)
 

@@ -200,7 +200,9 @@ def estimate_size(content: Any) -> int:
     if kind is str:
         return 1 + len(content) // 8
     if isinstance(content, dict):
-        return sum(1 if type(value) in SCALARS else estimate_size(value) for value in content.values())
+        return len(content) + sum(
+            [estimate_size(value) - 1 for value in content.values() if type(value) not in SCALARS]
+        )
     if isinstance(content, (list, tuple)):
         return len(content) * (1 + estimate_size(content[0])) if content else 1
     return content.size if isinstance(content, np.ndarray) else 1

@@ -18,7 +18,7 @@ from starlette.datastructures import Headers
 from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
-from service.api.admission import Admission, Kind, cancel_on_disconnect
+from service.api.admission import Admission, CancelOnDisconnect, Kind
 from service.api.body import JSONRequest, body_limit, require_json, require_json_type, wait_if_heavy
 from service.api.json import NDJSON
 from service.api.keyring import CHANGING, LEVELS, Holder, Level
@@ -433,7 +433,7 @@ class GuardedRoute(APIRoute):
             limit.lift()
         limit.check()
         if kind is None:
-            with limit.hold():
+            with limit:
                 await self.answer(scope, receive, send)
             return
         admission: Admission = scope["state"]["admission"]
@@ -446,8 +446,8 @@ class GuardedRoute(APIRoute):
             if not self.reads_in_parts:
                 await limit.read(caller)  # a body in transit needs no slot
         is_write = kind == "write" or self.outlives_its_caller  # these must not stop half-way
-        leaving = nullcontext() if is_write else cancel_on_disconnect(scope)
-        with limit.hold(), admission.admit(kind, caller), leaving:
+        leaving = nullcontext() if is_write else CancelOnDisconnect(scope)
+        with limit, admission.admit(kind, caller), leaving:
             if self.reach in ("collection", "collections"):
                 await scope["app"].state.parts.catalogue.refresh()
                 if self.takes_alias and resolve_alias(scope):  # it was moved while this call waited

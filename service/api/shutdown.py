@@ -94,14 +94,13 @@ class Shutdown:
             call.stop()
         return len(calls)
 
-    @contextmanager
-    def track(self, call: Call) -> Iterator[None]:
-        """Track a call while the block runs."""
+    def add(self, call: Call) -> None:
+        """Add a call in progress."""
         self._calls.add(call)
-        try:
-            yield
-        finally:
-            self._calls.discard(call)
+
+    def remove(self, call: Call) -> None:
+        """Remove a call that has ended."""
+        self._calls.discard(call)
 
     def check_streams(self) -> None:
         """Raise ServiceStopping if the shutdown has begun, so that a stream starts no new part."""

@@ -235,7 +235,7 @@ class AttendRequest(Wire):
         "group and its best documents.",
     )
     include: IncludeOrNull = Field(
-        default=MATCH_FIELDS,
+        default=tuple(MATCH_FIELDS),  # pydantic would copy a list for each request
         description="Fields of a match to return, besides its numbers; `output` is the blended value. Left out: the "
         "collection's default, or these three. null: these three.",
     )

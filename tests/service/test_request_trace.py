@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from service.request_trace import RequestTrace, Wait, batch_stage, time_stage, use_trace
+from service.request_trace import RequestTrace, Wait, batch_stage, time_stage
 
 
 class Heard:
@@ -39,7 +39,7 @@ def test_a_batch_is_spent_by_all_of_its_requests_and_heard_of_once():
     one, two = traces(2)
     waits = []
     for trace in (one, two):
-        with use_trace(trace):
+        with trace:
             waits.append(Wait("scan"))
     time.sleep(0.01)
     with batch_stage(waits, 5):
@@ -55,7 +55,7 @@ def test_a_batch_is_spent_by_all_of_its_requests_and_heard_of_once():
 
 def test_a_request_that_comes_in_parts_waits_once_and_is_in_the_stage_as_often():
     (trace,) = traces(1)
-    with use_trace(trace):
+    with trace:
         turn = Wait("encode")
     for _ in range(3):
         with batch_stage([turn], 1):
@@ -68,7 +68,7 @@ def test_a_request_that_comes_in_parts_waits_once_and_is_in_the_stage_as_often()
 
 def test_a_failed_batch_records_no_stage():
     (trace,) = traces(1)
-    with use_trace(trace):
+    with trace:
         turn = Wait("encode")
     with pytest.raises(ValueError, match="x"), batch_stage([turn], 1):
         raise ValueError("x")
@@ -81,7 +81,7 @@ def test_in_tasks_and_threads_each_has_its_own():
             with time_stage("storage"):
                 pass
 
-        with use_trace(trace):
+        with trace:
             await asyncio.to_thread(work)
             with ThreadPoolExecutor(1) as pool:
                 await asyncio.wrap_future(pool.submit(contextvars.copy_context().run, work))
@@ -96,7 +96,7 @@ def test_in_tasks_and_threads_each_has_its_own():
 
 def test_a_stage_outside_a_trace_is_not_recorded():
     (trace,) = traces(1)
-    with use_trace(trace):
+    with trace:
         pass
     with time_stage("storage"):
         pass

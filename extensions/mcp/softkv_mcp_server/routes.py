@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
-from service.api.admission import Kind, cancel_on_disconnect
+from service.api.admission import CancelOnDisconnect, Kind
 from service.api.body import body_limit, require_json_type
 from service.api.middleware.access import MCP, caller_of, is_foreign
 from service.api.problems.errors import OriginRefused
@@ -35,7 +35,7 @@ class MessageRoute(GuardedRoute):
         limit.lower(MESSAGE_BYTES)
         CALLER.set(caller)
         await limit.read(caller)
-        with limit.hold(), cancel_on_disconnect(scope):
+        with limit, CancelOnDisconnect(scope):
             await super().answer(scope, receive, send)
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
+from secrets import token_hex
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
 
@@ -39,7 +39,7 @@ from service.api.problems.errors import (
 from service.api.problems.handlers import Handlers, answer_error, problem_response
 from service.api.shutdown import Call, Shutdown
 from service.api.telemetry import Meters, SlowRequest, SlowRequests, Tracing
-from service.request_trace import RequestTrace, use_trace
+from service.request_trace import RequestTrace
 
 log = structlog.get_logger("softkv")
 EVENT_STREAM = "text/event-stream"
@@ -164,7 +164,7 @@ class RequestMiddleware:
             return
         started, state, status, lasts = time.perf_counter(), scope.setdefault("state", {}), 500, False
         sent_id = Headers(scope=scope).get("x-request-id")
-        identifier = sent_id if sent_id is not None and ACCEPTABLE.fullmatch(sent_id) else uuid.uuid4().hex
+        identifier = sent_id if sent_id is not None and ACCEPTABLE.fullmatch(sent_id) else token_hex(16)
         state["request_id"] = identifier
         telemetry, trace = self._telemetry, RequestTrace(self._telemetry.meters)
         tracing = telemetry.tracing
@@ -191,7 +191,7 @@ class RequestMiddleware:
         bound = structlog.contextvars.bind_contextvars(request_id=identifier)
         telemetry.meters.under_way.inc()
         try:
-            with use_trace(trace):
+            with trace:
                 await self._inner(scope, receive, send_and_watch)
         finally:
             complete_span()  # if the answer broke off
@@ -227,15 +227,17 @@ class RequestMiddleware:
         if shutdown.refusing and get_route_path(scope) not in PROBES:
             await problem_response(ServiceStopping(UNTOUCHED))(scope, receive, send_part)
             return
-        with shutdown.track(call):
-            try:
-                await self._answer_caller(scope, receive_part, send_part)
-            except asyncio.CancelledError:
-                if not call.stopped:
-                    raise
-                task.uncancel()
-                if not call.started:
-                    await problem_response(ServiceStopping(_reason(call, scope)))(scope, receive, send_part)
+        shutdown.add(call)
+        try:
+            await self._answer_caller(scope, receive_part, send_part)
+        except asyncio.CancelledError:
+            if not call.stopped:
+                raise
+            task.uncancel()
+            if not call.started:
+                await problem_response(ServiceStopping(_reason(call, scope)))(scope, receive, send_part)
+        finally:
+            shutdown.remove(call)
 
     async def _answer_caller(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a call, or refuse it if it is ambiguous or its caller is not admitted; an ASGI call."""

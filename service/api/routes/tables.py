@@ -59,7 +59,7 @@ class TableRoute(GuardedRoute):
 class TableResponse(StreamingResponse):
     """A streamed response of NDJSON.
 
-    `service.api.admission.cancel_on_disconnect` handles a disconnect of the client.
+    `service.api.admission.CancelOnDisconnect` handles a disconnect of the client.
     """
 
     media_type = NDJSON
