@@ -95,7 +95,7 @@ IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 NONE_IS_FINE = || [ $$? = 5 ]
 
 .DEFAULT_GOAL := run
-.PHONY: install environments run test test-long test-browser test-alone test-end-to-end test-thorough test-lowest test-newest test-nightly walls walls-all passed integrations integrations-all lint format openapi typescript page public vectors docs notebook picture wheels partners bench image sbom lock release clean
+.PHONY: install environments run test test-long test-browser test-alone test-end-to-end test-suites test-thorough test-lowest test-newest test-nightly walls walls-all passed integrations integrations-all lint format openapi typescript page public vectors docs notebook picture wheels partners bench image sbom lock release clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 or later ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3"; exit 1; }
@@ -181,8 +181,16 @@ environments: $(VENV)/.native $(LATER:%=%/.installed)
 run: $(VENV)/.serves $(if $(LAB),$(VENV)/.lab)
 	$(BIN)/softkv serve --demo $(DEMO)
 
+# Without the suites of the core that .ci/passed has as they are now. None is left out of a part of the tests, nor with a
+# Python or versions that are named.
+NAMED = $(T)$(K)$(filter-out constraints.txt,$(CONSTRAINTS))$(filter command,$(origin PYTHON))
+
 test: $(VENV)/.native
-	$(PYTEST) $(IN_PARTS) -m 'not ($(LONG))'
+	$(PYTEST) $(IN_PARTS) -m 'not ($(LONG))' $(if $(NAMED),,$$($(BIN)/python -m tools.walls unchanged))
+
+# The suites of the core, whatever .ci/passed has.
+test-suites: $(VENV)/.native
+	$(BIN)/python -m tools.walls suites
 
 test-long: test-browser test-alone
 
@@ -211,8 +219,8 @@ walls: $(VENV)/.native $(OTHERS)/.installed $(CLUSTER)/.installed
 walls-all: $(VENV)/.native $(OTHERS)/.installed $(CLUSTER)/.installed
 	$(BIN)/python -m tools.walls all
 
-# make passed WALL=referee: all tests of a wall, or of the package for a framework, as in WALL=langchain. If they pass, its
-# digest is written into .ci/passed: commit it.
+# make passed WALL=referee: all tests of a wall, of the package for a framework, as in WALL=langchain, or of a suite of the
+# core, as in WALL=parity. If they pass, its digest is written into .ci/passed: commit it.
 passed: $(VENV)/.native $(if $(filter $(FRAMEWORKS),$(WALL)),.venv-$(WALL),$(if $(filter cluster,$(WALL)),$(CLUSTER),$(OTHERS)))/.installed
 	$(BIN)/python -m tools.walls passed '$(WALL)'
 
@@ -220,8 +228,8 @@ passed: $(VENV)/.native $(if $(filter $(FRAMEWORKS),$(WALL)),.venv-$(WALL),$(if 
 test-thorough: $(VENV)/.native $(OTHERS)/.installed
 	$(PYTEST) $(IN_PARTS) -m '$(NIGHTLY) or hypothesis' --hypothesis-profile=night $(NONE_IS_FINE)
 
-# Every test that neither `make test` nor `make lint` runs.
-test-nightly: test-browser test-alone walls-all integrations-all test-thorough
+# Every test that `make test` and `make lint` leave out.
+test-nightly: test-browser test-alone test-suites walls-all integrations-all test-thorough
 
 # One test of each framework, from writing documents to the verdict of an answer; all its tests if .ci/passed has another
 # digest than its package now has.

@@ -1,4 +1,7 @@
-"""Walls: each is a distribution with tests, a contract and a part of the map; its digest is of what it stands on."""
+"""Walls: each is a distribution with tests, a contract and a part of the map; its digest is of what it stands on.
+
+Suites of the core have a digest, too.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from tools import walls
-from tools.walls import CORE, FRAMEWORKS, PASSED, ROOT, WALLS, Wall, digest, imported, read_passed, suites
+from tools.walls import CORE, FRAMEWORKS, PASSED, ROOT, SUITES, WALLS, Wall, digest, imported, read_passed, suites
 
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
 SMALL = Wall("extensions/small", "softkv_small", files=("service/web/shared",))
+SUITE = Wall("tests/inner", "", files=("constraints.txt", "attention/inner"))
 FILES = {
     "attention/__init__.py": "from attention.face import name, other",
     "attention/face.py": "name = other = 1",
@@ -30,6 +34,11 @@ FILES = {
     ),
     "extensions/small/tests/test_work.py": "import service.app",
     "extensions/small/docs/guide/small.md": "# Small",
+    "constraints.txt": "numpy==2.2.6",
+    "attention/inner/fast.c": "int main(void) { return 0; }",
+    "tests/inner/test_deep.py": "from attention import name\nfrom tests.made import small",
+    "tests/made.py": "small = 1",
+    "tests/other.py": "",
 }
 
 
@@ -103,6 +112,46 @@ def test_a_digest_changes_with_a_wall_and_its_imports(root: Path, name: str, cha
     with (root / name).open("a") as file:
         file.write("\n# more\n")
     assert (digest(SMALL, root) != before) == changes
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("attention/face.py", True),
+        ("attention/inner/deep.py", True),
+        ("attention/inner/fast.c", True),
+        ("tests/inner/test_deep.py", True),
+        ("tests/made.py", True),
+        ("constraints.txt", True),
+        ("attention/aside.py", False),
+        ("tests/other.py", False),
+        ("service/app.py", False),
+    ],
+)
+def test_a_digest_changes_with_a_suite_of_the_core_and_its_rooms(root: Path, name: str, changes: bool) -> None:
+    before = digest(SUITE, root)
+    with (root / name).open("a") as file:
+        file.write("\n# more\n")
+    assert (digest(SUITE, root) != before) == changes
+
+
+def test_a_suite_of_the_core_is_left_out_until_it_changes() -> None:
+    """At night all of them run."""
+    passed = {name: digest(suite) for name, suite in SUITES.items()}
+    assert walls.skip_options({}) == []
+    assert walls.skip_options(passed) == [f"--ignore={suite.folder}" for suite in SUITES.values()]
+    assert walls.skip_options(passed | {"parity": "older"}) == [
+        f"--ignore={suite.folder}" for name, suite in SUITES.items() if name != "parity"
+    ]
+    by_suite = ["-m", "not (install or kill or thorough)"]
+    assert list(suites(["suites"], passed)) == [([name], by_suite) for name in SUITES]
+    assert list(suites(["passed", "parity"], passed)) == [(["parity"], by_suite)]
+    assert walls.command(["parity"], [])[1:4] == ["-m", "pytest", "tests/parity"]
+
+
+def test_each_suite_of_the_core_names_folders_and_files_that_exist() -> None:
+    names = [name for suite in SUITES.values() for name in (suite.folder, *suite.files) if not name.startswith(":")]
+    assert [name for name in names if not (ROOT / name).exists()] == []
 
 
 def test_a_landing_runs_the_whole_suite_of_a_wall_whose_digest_is_new() -> None:

@@ -1,9 +1,13 @@
 """Walls: parts of softkv that are distributions of their own, whose tests a landing of the core leaves out.
 
+Suites of the core are left out of `make test` in the same way: those for which .ci/passed has their digest.
+
     python -m tools.walls                 for each wall the tests with the mark end_to_end, or all if its digest is new
     python -m tools.walls all             all tests of all walls, as at night
     python -m tools.walls frameworks      the same as without a word, for the packages in clients/ for frameworks
     python -m tools.walls passed referee  all tests of one; if they pass, its digest goes into .ci/passed
+    python -m tools.walls suites          all tests of all suites of the core, as at night
+    python -m tools.walls unchanged       the options by which pytest leaves out the suites whose digests are not new
 
 The digest is of all files of the wall but its pages in Markdown, of the modules of the core that it imports, and of
 `Wall.files`. A name that it imports from a face counts as the module that defines the name. Further arguments go to
@@ -18,6 +22,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from tools import ROOT
@@ -33,7 +38,7 @@ class Wall:
 
     Attributes:
         folder: its folder in the repository, whose folder `tests` has its tests.
-        package: the package of its modules.
+        package: the package of its modules; empty for a suite of the core, whose folder has only tests.
         environment: the folder of an environment with what its tests need; empty for that of the core.
         files: files and folders of the core that its pages load or its tests read.
     """
@@ -47,6 +52,11 @@ class Wall:
     def python(self) -> str:
         """The program that runs its tests."""
         return str(ROOT / self.environment / "bin" / "python") if self.environment else sys.executable
+
+    @property
+    def tests(self) -> str:
+        """The folder of its tests."""
+        return f"{self.folder}/tests" if self.package else self.folder
 
 
 WALLS = {
@@ -71,7 +81,24 @@ FRAMEWORKS = {
     "widget": Wall("clients/widget", "softkv_widget"),
 }
 """The packages for frameworks: walls whose tests run in environments of their own, against one service."""
-FOLDERS = CORE | {wall.package: wall.folder for wall in FRAMEWORKS.values()}
+ALWAYS = ("constraints.txt", "tests/conftest.py")
+ENCODING = (":(glob)attention/*.py", "attention/kernels", "attention/transformer", "service/encoding")
+SUITES = {
+    "attention": Wall("tests/attention", "", files=(*ALWAYS, "attention")),
+    "calibration": Wall(
+        "tests/service/retrieval/calibration",
+        "",
+        files=(*ALWAYS, "attention/lookup", "service/retrieval/calibration", "service/retrieval/labels"),
+    ),
+    "encoding": Wall("tests/service/encoding", "", files=(*ALWAYS, *ENCODING)),
+    "parity": Wall(
+        "tests/parity", "", files=(*ALWAYS, *ENCODING, "attention/lookup", "workshop/softkv_workshop/recurrent")
+    ),
+    "storage": Wall("tests/service/storage", "", files=(*ALWAYS, "service/storage")),
+    "tables": Wall("tests/clients/python/tables", "", files=(*ALWAYS, "clients/python/softkv/tables")),
+}
+"""Folders of tests of the core, each with the rooms that it tests. CONTRIBUTING.md has what tests a room every time."""
+FOLDERS = CORE | {"tests": "."} | {wall.package: wall.folder for wall in FRAMEWORKS.values()}
 """The packages whose modules count if a wall imports them: that for mem0 has the one for LangChain."""
 
 
@@ -93,12 +120,17 @@ def digest(wall: Wall, root: Path = ROOT) -> str:
 def imported(module: Path, root: Path = ROOT) -> set[Path]:
     """Return the files of the core that a module imports from, at its beginning or in a function."""
     files = set[Path]()
-    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+    for node in ast.walk(_tree(module.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             files |= {path for alias in node.names if (path := _file(alias.name, root))}
         elif isinstance(node, ast.ImportFrom):
             files |= {path for alias in node.names if (path := _defining(str(node.module), alias.name, root))}
     return files
+
+
+@cache
+def _tree(text: str) -> ast.Module:
+    return ast.parse(text)
 
 
 def _file(module: str, root: Path) -> Path | None:
@@ -116,7 +148,7 @@ def _defining(module: str, name: str, root: Path) -> Path | None:
         return submodule
     if (file := _file(module, root)) is None or file.name != "__init__.py":
         return file
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
+    for node in _tree(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ImportFrom) and name in {alias.asname or alias.name for alias in node.names}:
             return _defining(str(node.module), name, root) or file
     return file
@@ -130,7 +162,7 @@ def read_passed(root: Path = ROOT) -> dict[str, str]:
 
 def write_passed(name: str, root: Path = ROOT) -> None:
     """Write the digest of a wall, whose suite has passed."""
-    passed = read_passed(root) | {name: digest((WALLS | FRAMEWORKS)[name], root)}
+    passed = read_passed(root) | {name: digest((WALLS | FRAMEWORKS | SUITES)[name], root)}
     (root / PASSED).write_text("".join(f"{wall} {passed[wall]}\n" for wall in sorted(passed)), encoding="utf-8")
 
 
@@ -138,12 +170,15 @@ def suites(words: Sequence[str], passed: dict[str, str]) -> Iterator[tuple[list[
     """Yield names of walls with the arguments of pytest for their tests. A process tests all names of one item.
 
     Args:
-        words: what the command line asks for: nothing, `all`, `frameworks`, or `passed` and a name.
+        words: what the command line asks for: nothing, `all`, `frameworks`, `suites`, or `passed` and a name.
         passed: the digests of suites that have passed.
     """
     by_day = ["-m", "not thorough"]
+    by_suite = ["-m", "not (install or kill or thorough)"]
     if words[:1] == ["passed"]:
-        yield [words[1]], [] if words[1] in FRAMEWORKS else by_day
+        yield [words[1]], [] if words[1] in FRAMEWORKS else by_suite if words[1] in SUITES else by_day
+    elif words[:1] == ["suites"]:
+        yield from (([name], by_suite) for name in SUITES)
     elif words[:1] == ["frameworks"]:  # one service for all that run the same
         unchanged = [name for name, wall in FRAMEWORKS.items() if passed.get(name) == digest(wall)]
         yield from (
@@ -167,14 +202,23 @@ def command(names: Sequence[str], selection: Sequence[str]) -> list[str]:
         return [sys.executable, "-m", "tests.integrations.run", *names, *selection]
     [name] = names
     cache = ["-o", f"cache_dir=.pytest_cache/{name}", "--durations", "10"]
-    return [WALLS[name].python, "-m", "pytest", f"{WALLS[name].folder}/tests", *selection, *cache]
+    wall = (WALLS | SUITES)[name]
+    return [wall.python, "-m", "pytest", wall.tests, *selection, *cache]
+
+
+def skip_options(passed: dict[str, str]) -> list[str]:
+    """Return the options by which pytest leaves out the suites of the core that passed as they are now."""
+    return [f"--ignore={wall.tests}" for name, wall in SUITES.items() if passed.get(name) == digest(wall)]
 
 
 def main(words: list[str]) -> int:
     """Run suites, and return the exit status of the first that fails."""
     options = [word for word in words if word.startswith("-")]
     words = [word for word in words if word not in options]
-    walls = (*WALLS, *FRAMEWORKS)
+    if words == ["unchanged"]:
+        sys.stdout.write(" ".join(skip_options(read_passed())))
+        return 0
+    walls = (*WALLS, *FRAMEWORKS, *SUITES)
     if words[:1] == ["passed"] and (name := "".join(words[1:])) not in walls:
         sys.exit(f"Expected the name of a wall, one of {', '.join(walls)}, got {name!r}. Write make passed WALL=NAME.")
     statuses = []
