@@ -29,6 +29,9 @@ from tests.waiting import until
 
 FILE = {"content-type": "application/octet-stream"}
 CONTRACT = Contract(checked_in())
+# tests/clients/python/tables tries all formats and references in the process that the service reads files with.
+FORMATS = ("csv", "csv.gz", "xlsx", "parquet")
+REFERENCES = ("external link", "parts of Parquet", "objects", "entity in xlsx")
 CSV = b"nr,title,year\n1,cats,1990\n2,,1991\n3,a,b,c\n"
 
 
@@ -63,7 +66,7 @@ def lines_of(answer: httpx.Response) -> list[dict[str, Any]]:
     return lines
 
 
-@pytest.mark.parametrize("ending", SAVERS)
+@pytest.mark.parametrize("ending", [ending if ending in FORMATS else thorough(ending) for ending in SAVERS])
 def test_rows_are_those_of_the_client(running, keyed, tmp_path, ending):
     path = tmp_path / f"loaded.{ending}"
     SAVERS[ending](frame(30), path)
@@ -164,7 +167,7 @@ def test_a_missing_package_is_a_501(keyed, tmp_path, monkeypatch):
     assert "run `pip install python-calamine`" in answer.json()["detail"]
 
 
-@pytest.mark.parametrize("kind", REFUSED)
+@pytest.mark.parametrize("kind", [kind if kind in REFERENCES else thorough(kind) for kind in REFUSED])
 def test_a_file_that_names_another_file_is_refused(running, keyed, tmp_path, kind):
     (tmp_path / "other").write_text(SECRET)
     name, save, says = REFUSED[kind]
