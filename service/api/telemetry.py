@@ -20,7 +20,6 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
-from prometheus_client.utils import floatToGoString
 from starlette._utils import get_route_path
 from starlette.types import Scope
 
@@ -245,7 +244,7 @@ class Histograms(Collector):
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """Yield the metric with its series."""
         family = HistogramMetricFamily(*self._about, labels=self._names)
-        bounds = [floatToGoString(bound) for bound in (*self._bounds, math.inf)]
+        bounds = [*(str(float(bound)) for bound in self._bounds), "+Inf"]
         for values, series in list(self._series.items()):
             counts, total = series.read()
             family.add_metric(values, list(zip(bounds, counts, strict=True)), total)

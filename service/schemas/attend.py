@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Discriminator, Field, PlainValidator, Tag
 from pydantic_core import PydanticCustomError
 
 from service.schemas.defaults import (
-    MATCH_FIELDS,
+    DEFAULT_FIELDS,
     SWEPT_FIELDS,
     BiasOrNull,
     FilterOrNull,
@@ -235,7 +235,7 @@ class AttendRequest(Wire):
         "group and its best documents.",
     )
     include: IncludeOrNull = Field(
-        default=tuple(MATCH_FIELDS),  # pydantic would copy a list for each request
+        default=DEFAULT_FIELDS,
         description="Fields of a match to return, besides its numbers; `output` is the blended value. Left out: the "
         "collection's default, or these three. null: these three.",
     )

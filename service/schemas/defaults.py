@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
@@ -72,6 +72,8 @@ FullTextOrNull = Annotated[
     ),
 ]
 MATCH_FIELDS: list[MatchInclude] = ["value", "key", "metadata"]
+DEFAULT_FIELDS: Any = tuple(MATCH_FIELDS)
+"""The same as the default of a field: pydantic would copy a list for each request."""
 SWEPT_FIELDS: list[Include] = ["key", "value", "metadata"]
 IncludeOrNull = Annotated[
     list[MatchInclude],
