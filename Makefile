@@ -181,14 +181,13 @@ environments: $(VENV)/.native $(LATER:%=%/.installed)
 run: $(VENV)/.serves $(if $(LAB),$(VENV)/.lab)
 	$(BIN)/softkv serve --demo $(DEMO)
 
-# Without the suites of the core that .ci/passed has as they are now. None is left out of a part of the tests, nor with a
-# Python or versions that are named.
+# Suites of the core whose digest is in .ci/passed are left out. With T, K, PYTHON or CONSTRAINTS on the command line, none is.
 NAMED = $(T)$(K)$(filter-out constraints.txt,$(CONSTRAINTS))$(filter command,$(origin PYTHON))
 
 test: $(VENV)/.native
 	$(PYTEST) $(IN_PARTS) -m 'not ($(LONG))' $(if $(NAMED),,$$($(BIN)/python -m tools.walls unchanged))
 
-# The suites of the core, whatever .ci/passed has.
+# All suites of the core, also those in .ci/passed.
 test-suites: $(VENV)/.native
 	$(BIN)/python -m tools.walls suites
 

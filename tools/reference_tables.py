@@ -86,7 +86,7 @@ def limits() -> Iterator[str]:
     meanings = dict(LIMIT.findall(cleandoc(Limits.__doc__ or "").partition("Attributes:\n")[2]))
     for name in Limits.__annotations__:
         meaning = re.sub(r"\n\s+", " ", meanings[name]).removesuffix(".")
-        setting = f", `{SETTINGS_OF_LIMITS[name].upper()}`" if name in SETTINGS_OF_LIMITS else ""
+        setting = f", `SOFTKV_{SETTINGS_OF_LIMITS[name].upper()}`" if name in SETTINGS_OF_LIMITS else ""
         yield f"| `{name}` | {values[name]:,}{setting} | {sentence(meaning)} |"
 
 

@@ -73,7 +73,7 @@ FullTextOrNull = Annotated[
 ]
 MATCH_FIELDS: list[MatchInclude] = ["value", "key", "metadata"]
 DEFAULT_FIELDS: Any = tuple(MATCH_FIELDS)
-"""The same as the default of a field: pydantic would copy a list for each request."""
+"""`MATCH_FIELDS` as the default of a field: pydantic would copy a list for each request."""
 SWEPT_FIELDS: list[Include] = ["key", "value", "metadata"]
 IncludeOrNull = Annotated[
     list[MatchInclude],

@@ -311,7 +311,7 @@ OF_STATUS: Mapping[int, str] = {
     405: "method_not_allowed",
     500: "internal_error",
 }
-# what a caller may do about these
+# code → advice, for the codes of OF_STATUS
 OF_STATUS_ADVICE: Mapping[str, str] = {
     "bad_request": "read `detail`",
     "not_found": "look up the call at `/docs`; this path has none",

@@ -199,9 +199,8 @@ async def read_table(
         "advice": ADVICE,
     }
     lines = _lines(order, request)
-    return TableResponse(
-        _answer(await anext(lines), lines, request)
-    )  # an error before the first line is the answer's status
+    first = await anext(lines)  # an error before the first line is the answer's status
+    return TableResponse(_answer(first, lines, request))
 
 
 def _safe_name(name: str) -> str:

@@ -235,7 +235,7 @@ class LookupQueue:
         self._runner: asyncio.Task[None] | None = None
         self._finishing: asyncio.Task[None] | None = None
         self._long = set[asyncio.Task[None]]()
-        self._alone = True  # the last lookup came alone
+        self._alone = True  # whether the last lookup came alone, and its turn of the event loop has ended
 
     @property
     def waiting(self) -> int:
@@ -285,16 +285,18 @@ class LookupQueue:
         return await self.ask(partial(PlannedReading, reading), size, read)
 
     @property
-    def _is_finishing(self) -> bool:
-        return self._finishing is not None and not self._finishing.done()
+    def _unfinished(self) -> asyncio.Task[None] | None:
+        """The task that finishes a batch now; None if there is none."""
+        return None if self._finishing is None or self._finishing.done() else self._finishing
 
     def _snapshot_for_one(self, pending: PendingLookup) -> Snapshot | None:
         """Return the snapshot with which a light lookup is answered at once; None if it has to wait for a batch.
 
-        A lookup that comes alone, as each one of a single caller, does not wait. Of several that come in one turn of
-        the event loop, and after a batch of several, all but the first do: a batch takes much less time than they.
+        A lookup that comes alone does not wait, as when one caller asks one question after another. Of several lookups
+        in one turn of the event loop, only the first is answered at once. After a batch of several, every lookup waits
+        for a batch until one comes alone: a batch takes much less time than its lookups alone.
         """
-        if not (self._alone and pending.lookup_only) or self._runner is not None or self._is_finishing:
+        if not (self._alone and pending.lookup_only) or (self._runner or self._unfinished) is not None:
             return None
         snapshot = self._memory_snapshot()
         if self._choose_path([pending], _local_view(snapshot)) != "loop":
@@ -356,7 +358,11 @@ class LookupQueue:
         return None
 
     async def _run(self, begun: tuple[Sequence[PendingLookup], Unanswered] | None = None) -> None:
-        """Answer the lookups that wait until there are none; first the batch that the event loop could not answer."""
+        """Answer all waiting lookups.
+
+        Args:
+            begun: a batch that is answered before them, with what the event loop knows of its answers.
+        """
         try:
             if begun is not None:
                 await self._answer_in_threads(*begun)
@@ -370,8 +376,8 @@ class LookupQueue:
                     break
                 self._alone = len(batch) == 1
                 path = self._choose_path(batch, view)
-                if path == "loop" and self._finishing is not None and self._is_finishing:
-                    await self._finishing  # its callers came first, and light batches would hold up its thread
+                if path == "loop" and (unfinished := self._unfinished) is not None:
+                    await unfinished  # its callers came first, and light batches would hold up its thread
                     snapshot = self._memory_snapshot()
                     path = self._choose_path(batch, _local_view(snapshot))
                 unanswered = Unanswered(path)

@@ -107,7 +107,7 @@ def test_concurrent_calls_stay_within_the_limit(stub, encoder_at):
 
 
 def test_so_many_calls_start_within_a_minute(stub, encoder_at, monkeypatch):
-    monkeypatch.setattr("service.encoding.remote.provider.MINUTE", 0.6)  # nobody waits for a real minute
+    monkeypatch.setattr("service.encoding.remote.provider.MINUTE", 0.6)  # a minute is short in this test
     began = time.monotonic()
     encoder_at(batch_texts=1, requests_per_minute=3).encode([f"text {i}" for i in range(8)], "document")
     assert len(stub.calls) == 8
