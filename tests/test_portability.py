@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,9 @@ import pytest
 
 from attention.lookup.memory.blocks import machine_memory
 from service.storage.directory import Ballast
+from tools import ROOT
+
+SOURCES = ("attention", "service", "clients", "extensions", "workshop")
 
 
 def test_the_packages_start_without_modules_of_posix() -> None:
@@ -21,6 +25,16 @@ def test_the_packages_start_without_modules_of_posix() -> None:
     assert answer == "a"
     for line, modules in zip(packages, (100, 150, 25), strict=True):
         assert int(line.split()[1]) > modules, line
+
+
+def test_no_pattern_has_a_possessive_group() -> None:
+    """Python before 3.11.5 matches a possessive or atomic group wrongly if what is in it backtracks (gh-106052)."""
+    sources = [path for folder in SOURCES for path in (ROOT / folder).rglob("*.py") if ".venv" not in str(path)]
+    assert len(sources) > 500
+    characters, group = re.compile(r"\[(?:\\.|[^\]\\])*\]"), re.compile(r"\)(?:[*+?]|\{[\d,]+\})\+|\(\?>")
+    patterns = [(path.name, line) for path in sources for line in path.read_text().splitlines() if "re.compile" in line]
+    assert [(name, line) for name, line in patterns if group.search(characters.sub("x", line))] == []
+    assert group.search(characters.sub("x", r're.compile("(?:[(]b*)*+c")'))
 
 
 def test_the_reserved_disk_space_is_real_without_fallocate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

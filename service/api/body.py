@@ -207,9 +207,12 @@ BYTES_PER_JSON_BYTE = 16  # memory for Python objects per byte of JSON, rarely m
 LARGE_BODY = 256 * 1024  # parsing takes a millisecond or more, which would block the event loop
 
 TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
-QUOTED = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t -~\x80-\xff])*+"'
-# Possessive throughout: no backtracking, however long the header is.
-WELL_FORMED = re.compile(rf"({TOKEN}/{TOKEN})(?:[ \t]*+;[ \t]*+(?:{TOKEN}=(?:{TOKEN}|{QUOTED}))?+)*+[ \t]*+")
+UNQUOTED = r"[\t !#-\[\]-~\x80-\xff]*+"
+QUOTED = rf'"{UNQUOTED}(?:\\[\t -~\x80-\xff]{UNQUOTED})*"'
+# Each is matched once, where the one before ended: the time grows with the length of the header and no faster. One
+# pattern of possessive groups would do, but Python before 3.11.5 matches these wrongly.
+TYPE = re.compile(rf"{TOKEN}/{TOKEN}")
+PARAMETER = re.compile(rf"[ \t]*+;[ \t]*+(?:{TOKEN}=(?:{TOKEN}|{QUOTED}))?")
 
 
 def media_type(headers: Headers) -> str:
@@ -218,8 +221,13 @@ def media_type(headers: Headers) -> str:
     The result is empty if the Content-Type header is missing, repeated or malformed.
     """
     declared = headers.getlist("content-type")
-    match = WELL_FORMED.fullmatch(declared[0].strip(" \t")) if len(declared) == 1 else None
-    return match[1].lower() if match else ""
+    text = declared[0].strip(" \t") if len(declared) == 1 else ""
+    if (kind := TYPE.match(text)) is None:
+        return ""
+    end = kind.end()
+    while parameter := PARAMETER.match(text, end):
+        end = parameter.end()
+    return kind[0].lower() if end == len(text) else ""
 
 
 def _is_json(kind: str) -> bool:

@@ -38,7 +38,7 @@ from service.scheduling import BODIES
 from service.schemas.document import Document
 from service.storage.errors import OutsideFilter
 
-_ENDS = re.compile(rb"\n(?:[ \t\r]*+\n)*+")  # the end of a line, with empty lines after it
+_ENDS = re.compile(rb"\n(?:[ \t\r]*+\n)*")  # the end of a line, with empty lines after it
 BATCH_LINES, BATCH_BYTES = 1000, 8 << 20
 OUTSIDE_FILTER = CODES[OutsideFilter]
 MAX_NAMED_LINES = 1000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -37,12 +38,12 @@ def test_each_client_returns_the_same_answers_and_the_expected_refusals(
 
 
 def alone(outcome: dict[str, Any]) -> Any:
-    """Return an outcome without the names of other collections, which a service of several tests has."""
+    """Return an outcome that does not depend on other collections, which a service of several tests may have."""
     outcome = bare(outcome)
     error = outcome.get("error") if isinstance(outcome, dict) else None
     if not error or error["code"] != "collection_not_found":
         return outcome
-    return outcome | {"error": error | {"detail": error["detail"].partition(": use one of")[0]}}
+    return outcome | {"error": error | {"detail": re.split("[:,] ", error["detail"])[0]}}
 
 
 def told(outcome: dict[str, Any]) -> dict[str, str] | None:

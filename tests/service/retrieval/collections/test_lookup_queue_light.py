@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
@@ -16,7 +15,7 @@ from tests.running import RunningService
 from tests.waiting import until
 
 DOCUMENTS, WIDTH = 9000, 48
-QUERIES = np.random.default_rng(5).standard_normal((30, WIDTH)).tolist()
+PASSES = np.random.default_rng(5).standard_normal((3, 30, WIDTH)).tolist()
 
 
 @pytest.fixture(scope="module")
@@ -52,17 +51,16 @@ def paths(client: httpx.Client) -> dict[str, float]:
     return {path: float(number) for path, number in series}
 
 
-def ask(client: httpx.Client, **options: object) -> list[dict[str, Any]]:
-    """Return the answers to all queries, each asked for itself."""
-    answers = [client.post("/v1/collections/c/attend", json={"query": query, **options}) for query in QUERIES]
-    return [answer.raise_for_status().json() for answer in answers]
+def count_paths(client: httpx.Client, queries: Sequence[Sequence[float]]) -> dict[str, float]:
+    """Ask each query for itself, and return how many were answered in each path that was taken."""
+    before = paths(client)
+    for query in queries:
+        client.post("/v1/collections/c/attend", json={"query": query}).raise_for_status()
+    after = paths(client)
+    return {path: after[path] - before[path] for path in LOOKUP_PATHS if after[path] != before[path]}
 
 
 def test_questions_that_differ_are_answered_by_the_event_loop_after_a_start(restarted: RunningService) -> None:
+    """A commit in the background holds the store for a moment, so only one pass of three has to be undisturbed."""
     with restarted.client() as client:
-        before = paths(client)
-        ask(client)
-        after = paths(client)
-    answered = {path: after[path] - before[path] for path in LOOKUP_PATHS if after[path] != before[path]}
-    assert answered.keys() <= {"loop", "store"}  # "store": other work held it for a moment
-    assert answered["loop"] >= len(QUERIES) - 2
+        assert {"loop": len(PASSES[0])} in (count_paths(client, queries) for queries in PASSES)
