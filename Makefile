@@ -1,8 +1,8 @@
 # make run · make test · make lint · make bench: each works alone, first, with only Python and make.
-# The newest Python from 3.11.5 that was compiled with optimisation: one of the system, or one with the option. Without it
+# The newest installed Python that was compiled with optimisation: one of the system, or one with the option. Without it
 # Python's own code takes up to 1.8 times as long. If there is none, the newest one. To use another one: make test
 # PYTHON=python3.12 VENV=.venv-3.12
-OPTIMISED := import ensurepip, sys, sysconfig; sys.version_info >= (3, 11, 5) or sys.exit(1); \
+OPTIMISED := import ensurepip, sys, sysconfig; \
   sys.exit(sys.base_prefix != "/usr" and "--enable-optimizations" not in str(sysconfig.get_config_var("CONFIG_ARGS")))
 find_python = $(shell for check in '$(OPTIMISED)' ''; do for minor in 13 12 11 14; do \
   for python in $$(which -a python3.$$minor 2>/dev/null || echo python3.$$minor); do \
