@@ -248,9 +248,9 @@ def test_both_clients_have_the_same_methods_with_the_same_arguments(waited, awai
             assert (method.__doc__ or "").split("\n")[0], name
 
 
-def where_defined(function: Callable[..., Any]) -> tuple[str, int]:
-    code = inspect.unwrap(function).__code__
-    return code.co_filename, code.co_firstlineno
+def where_defined(function: Callable[..., Any]) -> str:
+    original = inspect.unwrap(function)
+    return f"{original.__module__}.{original.__qualname__}, line {original.__code__.co_firstlineno}"
 
 
 def test_every_described_call_is_a_method_of_both():
@@ -271,4 +271,6 @@ def test_every_described_call_is_a_method_of_both():
             for method in public(face).values()
             if inspect.isfunction(method) and hasattr(method, "__wrapped__")
         }
-        assert described == {where_defined(build) for build in built}
+        listed = {where_defined(build) for build in built}
+        assert described - listed == set(), "add these functions to BUILT, above"
+        assert listed - described == set(), "give both clients a method for these functions"

@@ -22,7 +22,9 @@ CALLS = [call for call in (*EXAMPLES, *EVERY_FIELD) if isinstance(call.body, dic
 
 
 def test_the_openapi_file_equals_the_derived_one():
-    assert FILE.read_text(encoding="utf-8") == described(), f"{FILE.name} is out of date: run make openapi"
+    assert FILE.read_text(encoding="utf-8") == described(), (
+        f"{FILE.name} is out of date: run make openapi, make typescript and make page"
+    )
 
 
 def test_the_service_sends_the_file_and_derives_nothing(tmp_path):

@@ -1,7 +1,7 @@
 /**
  * The page at `/`: a story in eight chapters.
  *
- * `story.js` holds it together; `threads.js` is its picture; `chapters/` has a module and the words of each chapter.
+ * `story.js` holds it together; `threads.js` of `service/web/shared` draws its picture; `chapters/` has a module and the words of each chapter.
  * `answers.js` knows similarities: recorded ones for what the story asks, the service's for what a reader asks.
  * esbuild bundles all of it into `built/story.js`, which the service and an exported page both send.
  */
