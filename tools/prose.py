@@ -12,6 +12,7 @@ import re
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from tools import ROOT
@@ -92,6 +93,19 @@ class Counts:
         }
 
 
+class Source:
+    """A Python file, whose nodes and tokens are read once for all counts."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.lines = len(text.splitlines())
+        self.nodes = list(ast.walk(ast.parse(text)))
+
+    @cached_property
+    def tokens(self) -> list[tokenize.TokenInfo]:
+        return list(tokenize.generate_tokens(io.StringIO(self.text).readline))
+
+
 def python_files(folder: Path) -> list[Path]:
     """Return the Python files below a folder, without build output, and without tests and benchmarks in it."""
     skipped = {"benchmarks", "build", "dist", "node_modules", ".venv", "tests"}
@@ -111,13 +125,13 @@ def count(paths: list[Path]) -> Counts:
     """Count the marks of a private language in these files, and their sizes."""
     counts = Counts()
     for path in paths:
-        text = path.read_text(encoding="utf-8")
-        tree = ast.parse(text)
+        source = Source(path.read_text(encoding="utf-8"))
         name = path.relative_to(ROOT)
         counts.files += 1
-        counts.all_lines += len(text.splitlines())
-        _count_lines(tree, text, counts)
-        for function in _functions(tree):
+        counts.all_lines += source.lines
+        counts.code_lines += len(code_lines(source))
+        counts.import_lines += len(import_lines(source))
+        for function in _functions(source):
             counts.functions += 1
             for line, local in sorted(_vague_names(function, _banned_names(str(name)))):
                 counts.vague += 1
@@ -125,14 +139,14 @@ def count(paths: list[Path]) -> Counts:
             if _is_participle(function):
                 counts.participles += 1
                 counts.lines.append(f"{name}:{function.lineno}: function named by a participle: {function.name}")
-        for line, docstring in _docstrings(tree):
+        for line, docstring in _docstrings(source):
             counts.docstrings += 1
             counts.words += len(docstring.split())
             counts.who += len(COMPILED["who"].findall(docstring))
             if marks := marks_of(docstring):
                 counts.marked += 1
                 counts.lines.append(f"{name}:{line}: docstring ({', '.join(marks)}): {docstring.splitlines()[0][:90]}")
-        for line, message in [*_messages(tree), *_comments(text)]:
+        for line, message in [*_messages(source), *_comments(source)]:
             counts.messages += 1
             if marks := marks_of(message):
                 counts.marked_messages += 1
@@ -182,7 +196,7 @@ def marked_test_names(paths: list[Path]) -> list[str]:
     return [
         f"{path.relative_to(ROOT)}:{function.lineno}: {function.name}: {', '.join(marks)}"
         for path in paths
-        for function in _functions(ast.parse(path.read_text(encoding="utf-8")))
+        for function in _functions(Source(path.read_text(encoding="utf-8")))
         if function.name.startswith("test_") and (marks := marks_of_test_name(function.name))
     ]
 
@@ -218,8 +232,8 @@ def paragraphs(path: Path) -> Iterator[tuple[int, str]]:
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def _functions(tree: ast.AST) -> Iterator[Function]:
-    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+def _functions(source: Source) -> Iterator[Function]:
+    return (node for node in source.nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
 def _banned_names(path: str) -> frozenset[str]:
@@ -253,8 +267,8 @@ def _is_participle(function: Function) -> bool:
     return not (isinstance(function.returns, ast.Name) and function.returns.id == "bool")
 
 
-def _docstrings(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(tree):
+def _docstrings(source: Source) -> Iterator[tuple[int, str]]:
+    for node in source.nodes:
         body = getattr(node, "body", None)
         if not isinstance(body, list):
             continue
@@ -265,9 +279,9 @@ def _docstrings(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 yield statement.lineno, text
 
 
-def _messages(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def _messages(source: Source) -> Iterator[tuple[int, str]]:
     """Yield the texts of errors, log lines, help and descriptions."""
-    for node in ast.walk(tree):
+    for node in source.nodes:
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
             texts = node.exc.args
         elif isinstance(node, ast.Call):
@@ -285,8 +299,8 @@ def _messages(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 yield text.lineno, " ".join(pieces)
 
 
-def _comments(text: str) -> Iterator[tuple[int, str]]:
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+def _comments(source: Source) -> Iterator[tuple[int, str]]:
+    for token in source.tokens:
         if token.type == tokenize.COMMENT:
             yield token.start[0], token.string.lstrip("# ")
 
@@ -297,38 +311,37 @@ def _string(statement: ast.AST) -> str | None:
     return None
 
 
-def code_lines(tree: ast.AST, text: str) -> set[int]:
+def code_lines(source: Source) -> set[int]:
     """Return the numbers of the lines that hold code: neither blank, nor comment, nor docstring."""
     code: set[int] = set()
     without = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+    for token in source.tokens:
         if token.type not in without:
             code.update(range(token.start[0], token.end[0] + 1))
-    return code - docstring_lines(tree)
+    return code - docstring_lines(source)
 
 
-def docstring_lines(tree: ast.AST) -> set[int]:
+def docstring_lines(source: Source) -> set[int]:
     """Return the numbers of the lines that strings outside expressions span."""
     lines: set[int] = set()
-    for node in ast.walk(tree):
+    for node in source.nodes:
         if isinstance(node, ast.Expr) and _string(node) is not None:
             lines.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
     return lines
 
 
-def comment_lines(text: str) -> set[int]:
+def comment_lines(source: Source) -> set[int]:
     """Return the numbers of the lines that have a comment."""
-    return {line for line, _ in _comments(text)}
+    return {line for line, _ in _comments(source)}
 
 
-def _count_lines(tree: ast.AST, text: str, counts: Counts) -> None:
-    """Add the lines that hold code, and those of imports."""
-    imports: set[int] = set()
-    for node in ast.walk(tree):
+def import_lines(source: Source) -> set[int]:
+    """Return the numbers of the lines that imports span."""
+    lines: set[int] = set()
+    for node in source.nodes:
         if isinstance(node, ast.Import | ast.ImportFrom):
-            imports.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
-    counts.code_lines += len(code_lines(tree, text))
-    counts.import_lines += len(imports)
+            lines.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    return lines
 
 
 def main() -> None:

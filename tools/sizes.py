@@ -5,7 +5,6 @@ Code lines are neither blank nor comment nor docstring. Only files that git trac
 
 from __future__ import annotations
 
-import ast
 import re
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from tools.prose import ROOT, code_lines, comment_lines, docstring_lines
+from tools.prose import ROOT, Source, code_lines, comment_lines, docstring_lines
 from tools.walls import FRAMEWORKS, WALLS
 
 OF_WALLS = {name: wall.folder for name, wall in WALLS.items()}
@@ -45,11 +44,8 @@ class Module:
     @classmethod
     def read(cls, path: Path) -> Module:
         """Count the lines of a file."""
-        text = path.read_text(encoding="utf-8")
-        tree = ast.parse(text)
-        return cls(
-            len(text.splitlines()), len(code_lines(tree, text)), len(docstring_lines(tree)), len(comment_lines(text))
-        )
+        source = Source(path.read_text(encoding="utf-8"))
+        return cls(source.lines, len(code_lines(source)), len(docstring_lines(source)), len(comment_lines(source)))
 
 
 def tracked(root: Path) -> list[str]:
