@@ -196,28 +196,29 @@ class ProfileBuilder:
         boosted, bm25 = _locate_ranks(documents, relevant)
         unranked = np.ones(len(documents.rows), dtype=np.bool_)
         unranked[boosted] = False
+        addends = np.outer(self._words, bm25)  # [λ, k]
         max_boost = np.array(self._words) * bm25.max(initial=0.0)
-        boosts = np.exp(np.outer(self._words, bm25) - max_boost[:, None])
+        boosts = np.exp(addends - max_boost[:, None])
         max_similarity = float(similarities.max())
-        table = np.empty((5, len(self._words), len(self._temperatures)))
+        table = np.full((5, len(self._words), len(self._temperatures)), -np.inf)
+        table[4] = np.inf
         for t, temperature in enumerate(self._temperatures.tolist()):
             logs = documents.log_masses((similarities - max_similarity) / temperature)
             masses = np.exp(logs)
             unranked_logs, with_words = logs[unranked], logs[boosted]
             plain, worded = masses[unranked].sum(), boosts @ masses[boosted]
             with np.errstate(divide="ignore"):
-                partitions = np.logaddexp(np.log(plain), np.log(worded) + max_boost)
-            for i, share in enumerate(self._words):
-                if i and not len(boosted):
-                    table[:, i, t] = table[:, 0, t]
-                    continue
-                scores = with_words + share * bm25
-                best = max(unranked_logs.max(initial=-np.inf), scores.max(initial=-np.inf))
-                table[:, i, t] = partitions[i], best, -np.inf, -np.inf, np.inf
-                if len(answers):
-                    gained = np.zeros(len(logs))
-                    gained[boosted] = share * bm25
+                table[0, :, t] = np.logaddexp(np.log(plain), np.log(worded) + max_boost)
+            best = (with_words + addends).max(axis=1, initial=-np.inf)
+            table[1, :, t] = np.maximum(best, unranked_logs.max(initial=-np.inf))
+            if len(answers):
+                gained = np.zeros(len(logs))
+                # Without documents that full text ranks, every λ has the same table.
+                for i, addend in enumerate(addends if len(boosted) else addends[:1]):
+                    gained[boosted] = addend
                     table[2:, i, t] = _rank_answers(logs + gained, answers, by_id)
+                if not len(boosted):
+                    table[2:, 1:, t] = table[2:, :1, t]
             table[:4, :, t] += max_similarity / temperature
         self._rows.append((len(right) > 0, table, self._ahead(similarities, documents, answers)))
 
