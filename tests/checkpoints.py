@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 
 from service.encoding.registry import DEFAULT_MODEL, default_checkpoint
@@ -133,6 +134,46 @@ def save_static(
         *[Normalize()] * normalise,
     ]
     SentenceTransformer(modules=modules, prompts=dict(prompts or {}), device="cpu").save(str(directory))
+
+
+def write_static(directory: Path, width: int) -> None:
+    """Write a static model into an empty folder, without torch, which takes seconds to import."""
+    tokenizer().save(str(directory / "tokenizer.json"))
+    embedding = np.random.default_rng(7).standard_normal((VOCABULARY, width)).astype(np.float32)
+    save_file({"embedding.weight": embedding}, directory / "model.safetensors")
+    types = {
+        "": "sentence_transformer.modules.static_embedding.StaticEmbedding",
+        "unit": "base.modules.normalize.Normalize",
+    }
+    modules = [{"path": path, "type": f"sentence_transformers.{name}"} for path, name in types.items()]
+    (directory / "modules.json").write_text(json.dumps(modules))
+
+
+def write_cross_encoder(directory: Path, tokenizer_class: str = "BertTokenizer") -> Path:
+    """Write BERT as a cross-encoder of one label, without torch, and return its folder."""
+    width, inner = SIZES["hidden_size"], SIZES["intermediate_size"]
+    linear, norms = {"bert.pooler.dense": (width, width), "classifier": (1, width)}, ["bert.embeddings.LayerNorm"]
+    for layer in (f"bert.encoder.layer.{i}" for i in range(SIZES["num_hidden_layers"])):
+        linear |= {f"{layer}.attention.self.{name}": (width, width) for name in ("query", "key", "value")}
+        linear |= {f"{layer}.attention.output.dense": (width, width)}
+        linear |= {f"{layer}.intermediate.dense": (inner, width), f"{layer}.output.dense": (width, inner)}
+        norms += [f"{layer}.attention.output.LayerNorm", f"{layer}.output.LayerNorm"]
+    rows = {"word": VOCABULARY, "position": MAX_TOKENS, "token_type": 2}
+    shapes = linear | {f"bert.embeddings.{name}_embeddings": (n, width) for name, n in rows.items()}
+    random = np.random.default_rng(7)
+    tensors = {f"{name}.weight": random.normal(0, SPREAD, shape) for name, shape in shapes.items()}
+    tensors |= {f"{name}.bias": np.zeros(shape[0]) for name, shape in linear.items()}
+    tensors |= {f"{name}.weight": np.ones(width) for name in norms} | {
+        f"{name}.bias": np.zeros(width) for name in norms
+    }
+    config = {"model_type": "bert", "architectures": ["BertForSequenceClassification"], "id2label": {"0": "LABEL_0"}}
+    settings = {"tokenizer_class": tokenizer_class, "model_max_length": MAX_TOKENS}
+    directory.mkdir(parents=True)
+    save_file({name: array.astype(np.float32) for name, array in tensors.items()}, directory / "model.safetensors")
+    (directory / "config.json").write_text(json.dumps(config | SIZES | {"max_position_embeddings": MAX_TOKENS}))
+    (directory / "tokenizer_config.json").write_text(json.dumps(settings))
+    tokenizer().save(str(directory / "tokenizer.json"))
+    return directory
 
 
 def save_cross_encoder(

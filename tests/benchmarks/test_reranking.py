@@ -14,7 +14,7 @@ from benchmarks.labelled import Labels
 from benchmarks.reranking import Questioned, profiles_of
 from service.encoding import Reranker, load_encoder, load_reranker
 from service.retrieval.calibration import RERANK_WEIGHTS
-from tests.checkpoints import save_cross_encoder
+from tests.checkpoints import write_cross_encoder
 
 
 def test_no_word_is_on_both_sides():
@@ -33,7 +33,7 @@ def test_no_word_is_on_both_sides():
 
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> Reranker:
-    folder: Path = save_cross_encoder(tmp_path_factory.mktemp("model") / "pairs")
+    folder: Path = write_cross_encoder(tmp_path_factory.mktemp("model") / "pairs")
     return load_reranker(str(folder))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkpoints import save_cross_encoder
+from tests.checkpoints import write_cross_encoder
 from tests.examples import ROOT
 from tests.running import RunningService
 
@@ -28,7 +28,7 @@ def reranking(tmp_path_factory):
     file = folder / "encoders.toml"
     file.write_text(
         f'[encoders.minilm]\nmodel = "all-MiniLM-L6-v2"\n'
-        f'[rerankers.pairs]\nmodel = "{save_cross_encoder(folder / "pairs")}"\n'
+        f'[rerankers.pairs]\nmodel = "{write_cross_encoder(folder / "pairs")}"\n'
     )
     with RunningService(data_dir=folder / "data", encoders=file) as running:
         running.wait_until_ready()

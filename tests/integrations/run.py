@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.checkpoints import save_cross_encoder, save_two_encoders
+from tests.checkpoints import save_two_encoders, write_cross_encoder
 from tests.examples import ROOT
 from tests.running import RunningService
 
@@ -47,7 +47,7 @@ def run(names: list[str], arguments: list[str]) -> int:
 def _save_models(folder: Path) -> Path:
     """Write two encoders and a small random reranker, and return the file that lists them."""
     file = save_two_encoders(folder)
-    file.write_text(f'{file.read_text()}\n[rerankers.pairs]\nmodel = "{save_cross_encoder(folder / "pairs")}"\n')
+    file.write_text(f'{file.read_text()}\n[rerankers.pairs]\nmodel = "{write_cross_encoder(folder / "pairs")}"\n')
     return file
 
 

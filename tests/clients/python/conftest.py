@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from softkv import AsyncClient, Client
-from tests.checkpoints import save_cross_encoder
+from tests.checkpoints import write_cross_encoder
 from tests.clients.python.ways import Awaited
 from tests.running import RunningService
 
@@ -38,7 +38,7 @@ def local_client() -> Iterator[Client]:
 def reranking_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """A service with the demo library and `pairs`, a small random cross-encoder."""
     folder = tmp_path_factory.mktemp("reranking")
-    model, file = save_cross_encoder(folder / "pairs"), folder / "encoders.toml"
+    model, file = write_cross_encoder(folder / "pairs"), folder / "encoders.toml"
     file.write_text(f'[encoders.minilm]\nmodel = "all-MiniLM-L6-v2"\n[rerankers.pairs]\nmodel = "{model}"\n')
     with RunningService(data_dir=folder / "data", encoders=file, demo=("library",)) as running:
         running.wait_until_ready()

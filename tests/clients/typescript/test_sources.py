@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from service.encoding import DEFAULT_MODEL
-from tests.checkpoints import save_cross_encoder
+from tests.checkpoints import write_cross_encoder
 from tests.running import RunningService
 from tests.thorough import thorough
 from tools.description import FILE
@@ -30,7 +30,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     file = folder / "encoders.toml"
     file.write_text(
         f'[encoders."{DEFAULT_MODEL}"]\nmodel = "{DEFAULT_MODEL}"\n'
-        f'[rerankers.marco]\nmodel = "{save_cross_encoder(folder / "marco")}"\n'
+        f'[rerankers.marco]\nmodel = "{write_cross_encoder(folder / "marco")}"\n'
     )
     with RunningService(data_dir=folder / "data", encoders=file) as running:
         running.wait_until_ready()

@@ -17,7 +17,7 @@ from attention.kernels import kernels
 from service.api.keyring import line_of
 from service.commands.doctor import examination
 from service.settings import Settings
-from tests.checkpoints import link_default_model, save_cross_encoder
+from tests.checkpoints import link_default_model, write_cross_encoder
 from tests.service.commands.conftest import COMMAND, Softkv, serving
 
 
@@ -184,7 +184,7 @@ def test_each_encoder_of_a_file_is_checked(bare: Softkv, tmp_path: Path) -> None
         'default = "here"\n[encoders.here]\nmodel = "all-MiniLM-L6-v2"\n'
         '[encoders.gone]\nmodel = "/no/model"\n'
         '[encoders.far]\nurl = "http://127.0.0.1:9/v1"\nmodel = "m"\ntimeout_seconds = 2\n'
-        f'[rerankers.pairs]\nmodel = "{save_cross_encoder(tmp_path / "pairs")}"\n'
+        f'[rerankers.pairs]\nmodel = "{write_cross_encoder(tmp_path / "pairs")}"\n'
         '[rerankers.lost]\nmodel = "/no/reranker"\n'
     )
     code, report = checks(bare, tmp_path / "none", SOFTKV_ENCODERS=str(tmp_path / "encoders.toml"))

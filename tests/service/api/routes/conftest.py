@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from service.encoding import Reranker, load_reranker
-from tests.checkpoints import save_cross_encoder
+from tests.checkpoints import write_cross_encoder
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_cross_encoder(tmp_path_factory.mktemp("model") / "pairs")
+    return write_cross_encoder(tmp_path_factory.mktemp("model") / "pairs")
 
 
 @pytest.fixture(scope="module")

@@ -27,10 +27,9 @@ WALL = "/v1/collections/pets"
 def running(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     folder = tmp_path_factory.mktemp("service")
     file = folder / "encoders.toml"
-    one_sided = save_one_sided_cross_encoder(folder / "one-sided", "only_second")
     file.write_text(
         f'[encoders.minilm]\nmodel = "all-MiniLM-L6-v2"\n[rerankers.pairs]\nmodel = "{model}"\n'
-        f'[rerankers.one-sided]\nmodel = "{one_sided}"\n'
+        f'[rerankers.one-sided]\nmodel = "{folder / "one-sided"}"\n'
     )
     with RunningService(data_dir=folder / "data", encoders=file) as running:
         running.wait_until_ready()
@@ -195,12 +194,18 @@ REFUSED: Sequence[tuple[dict[str, Any], str, str]] = [
     ({"rerank": {"model": "none"}}, "/rerank/model", "rerankers of this service are pairs, one-sided, model is 'none'"),
     ({"rerank": {}, "query": [0.1] * 384}, "/rerank", "a query is a vector"),
     ({"rerank": {}, "query": "cat " * 2501}, "/query", "10004 characters came, a reranker takes 10000"),
-    ({"rerank": {"model": "one-sided"}, "query": "cat " * 99}, "/query", "the query alone has more tokens than the 64"),
     ({"rerank": {}, "temperature": "auto"}, "/temperature", "give a number"),
     ({"rerank": {}, "normaliser": "sparsemax"}, "/normaliser", "rerank is for softmax"),
     ({"rerank": {}, "stream": True}, "/rerank", "leave stream out"),
     ({"rerank": {"depth": 1000}, "query": None, "queries": ["a cat"] * 11}, "/rerank/depth", "reranks 10000 documents"),
 ]
+
+
+@pytest.mark.thorough
+def test_a_query_that_its_reranker_cannot_read_is_named(client: httpx.Client, running: RunningService) -> None:
+    save_one_sided_cross_encoder(running.settings.data_dir.parent / "one-sided", "only_second")
+    body = {"rerank": {"model": "one-sided"}, "query": "cat " * 99}
+    test_refusals(client, body, "/query", "the query alone has more tokens than the 64")
 
 
 @pytest.mark.parametrize(("body", "pointer", "told"), REFUSED)

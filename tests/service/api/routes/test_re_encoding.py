@@ -17,7 +17,7 @@ import pytest
 
 from service.storage import ReEncoding
 from service.storage.interface import DiskUsage
-from tests.checkpoints import save_static
+from tests.checkpoints import write_static
 from tests.running import RunningService
 from tests.service.api.test_openapi import DESCRIBED
 from tests.waiting import until
@@ -30,7 +30,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("models")
     for name, width in WIDTHS.items():
         (folder / name).mkdir()
-        save_static(folder / name, width)
+        write_static(folder / name, width)
     return {name: folder / name for name in WIDTHS}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from service.encoding import Reranker, write_pair
-from tests.checkpoints import edit_json, save_cross_encoder
+from tests.checkpoints import edit_json, write_cross_encoder
 from tests.running import RunningService
 from tests.service.api.test_openapi import DESCRIBED
 
@@ -22,9 +22,9 @@ DOCUMENTS = ["a cat needs sleep", "relational databases", "", "a cat asleep in t
 @pytest.fixture(scope="module")
 def client(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     folder = tmp_path_factory.mktemp("service")
-    gelu = save_cross_encoder(folder / "gelu")
+    gelu = write_cross_encoder(folder / "gelu")
     edit_json(gelu / "config.json", {"sentence_transformers": {"activation_fn": "torch.nn.GELU"}})
-    wordless = save_cross_encoder(folder / "wordless", tokenizer_class="TokenizersBackend")
+    wordless = write_cross_encoder(folder / "wordless", tokenizer_class="TokenizersBackend")
     edit_json(wordless / "tokenizer.json", {"post_processor": None})
     file = folder / "encoders.toml"
     file.write_text(

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from service.encoding import load_reranker
 from service.encoding.models.pair_network import Pair, cut_pair, cut_pairs
 from service.encoding.tokens import SPARE, ModelTokenizer
-from tests.checkpoints import edit_json, save_cross_encoder
+from tests.checkpoints import edit_json, save_cross_encoder, write_cross_encoder
 from tests.service.encoding.models.test_tokenizer_classes import FOLDERS, TEXTS, save_tokenizer
 from tests.thorough import examples
 
@@ -101,7 +101,7 @@ def test_the_library_gets_little_of_a_long_pair(tmp_path, monkeypatch):
 def test_the_library_reads_a_cut_pair_as_its_folder_asks(tmp_path, strategy, side):
     from sentence_transformers import CrossEncoder  # takes seconds to import
 
-    folder = save_cross_encoder(tmp_path / "model")
+    folder = write_cross_encoder(tmp_path / "model")
     CrossEncoder(str(folder), device="cpu").save(str(folder))
     edit_json(folder / "tokenizer_config.json", {"truncation_side": side})
     edit_json(folder / "sentence_bert_config.json", {"processing_kwargs": {"text": {"truncation": strategy}}})

@@ -23,7 +23,7 @@ from service.retrieval.errors import ReEncodingNotFound, ReEncodingOver
 from service.retrieval.queries import Options, attend_collection
 from service.storage import SQLiteStore, Store
 from service.storage.errors import ReEncodingActive
-from tests.checkpoints import save_static
+from tests.checkpoints import write_static
 from tests.waiting import until
 
 WORDS = ("sun", "moon", "river", "stone", "bread", "salt", "paper", "window", "garden", "engine", "letter", "winter")
@@ -35,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     for name, width in (("old", 32), ("new", 48)):
         (folder / name).mkdir()
-        save_static(folder / name, width)
+        write_static(folder / name, width)
     return folder
 
 
@@ -116,7 +116,7 @@ async def write(collection: Collection, documents: list[SentDocument]) -> None:
     await upsert(collection, documents, [f"/{i}" for i in range(len(documents))])
 
 
-async def filled(service: Service, n: int = 300, **settings: Any) -> None:
+async def filled(service: Service, n: int = 200, **settings: Any) -> None:
     await service.catalogue.create("c", {"encoder": "old", **settings})
     await write(service.collection(), sent(*range(n)))
 
@@ -137,20 +137,20 @@ def test_a_collection_moves(store: Store, models: dict[str, Encoder]) -> None:
     async def scenario() -> None:
         async with running(store, models) as service:
             await filled(service)
-            await write(service.collection(), sent(299, expires=FAR))
+            await write(service.collection(), sent(199, expires=FAR))
             assert is_exact(await service.attend(text(7)), models["old"], text(7), TEXTS)
             before = service.collection()
             status = await service.jobs.start(before, "new")
             job = status.job
-            assert (job.state, job.encoder, job.to, status.documents) == ("running", "old", "new", 300)
+            assert (job.state, job.encoder, job.to, status.documents) == ("running", "old", "new", 200)
             status = await ended(service)
-            assert (status.job.state, status.documents, status.done) == ("done", 300, 300)
+            assert (status.job.state, status.documents, status.done) == ("done", 200, 200)
             assert is_exact(await service.attend(text(7)), models["new"], text(7), TEXTS)
             after = service.collection().record
-            assert (after.documents, after.settings.encoder, after.settings.dimension) == (300, "new", 48)
+            assert (after.documents, after.settings.encoder, after.settings.dimension) == (200, "new", 48)
             assert after.settings.temperature == models["new"].temperatures["cosine"].value
             with service.collection().reading() as (record, reader):
-                (moved,) = reader.page(record.id, ids=["00299"])
+                (moved,) = reader.page(record.id, ids=["00199"])
             assert (moved.expires, after.first_expiry) == (FAR, FAR)
             assert [record.name for record in service.catalogue.collections()] == ["c"]
             # A call that began before the move reads the old one.
@@ -176,22 +176,22 @@ def test_no_answer_mixes_encoders_while_callers_write(store: Store, models: dict
                     (encoder,) = [name for name in models if is_exact(result, models[name], query, texts)]
                     seen.add(encoder)
 
-            written, deleted = set(range(300)), set[int]()
+            written, deleted = set(range(200)), set[int]()
 
             async def change() -> None:
-                for i in range(300, 420):
+                for i in range(200, 280):
                     await write(service.collection(), sent(i))
                     written.add(i)
                     if i % 3 == 0:
-                        await write(service.collection(), sent(i - 200))
-                        gone = i - 250
+                        await write(service.collection(), sent(i - 130))
+                        gone = i - 160
                         await asyncio.to_thread(service.collection().delete, ids=[f"{gone:05}"])
                         deleted.add(gone)
                     if i % 10 == 0:
                         await patch_document(service.collection(), f"{i:05}", {"metadata": {"i": i}})
                         await update_documents(service.collection(), {"value": "other"}, ids=[f"{i - 5:05}"])
 
-            askers = [asyncio.create_task(ask(seed)) for seed in range(4)]
+            askers = [asyncio.create_task(ask(seed)) for seed in range(3)]
             writer = asyncio.create_task(change())
             await asyncio.sleep(0.05)
             await service.jobs.start(service.collection(), "new")
@@ -279,7 +279,7 @@ def test_a_job_is_cancelled(store: Store, models: dict[str, Encoder]) -> None:
             with pytest.raises(ReEncodingActive):
                 await service.jobs.start(service.collection(), "new")
             status = await asyncio.to_thread(service.jobs.cancel, "c")
-            assert (status.job.state, status.documents) == ("cancelled", 300)
+            assert (status.job.state, status.documents) == ("cancelled", 200)
             with pytest.raises(ReEncodingOver):
                 service.jobs.cancel("c")
             assert is_exact(await service.attend(text(7)), models["old"], text(7), TEXTS)
@@ -403,15 +403,15 @@ def test_writes_and_aliases_at_the_moment_of_the_swap_are_of_the_new_one(
                 lambda: aliases.put("away", "other", bool),
                 lambda: catalogue.change("c", {"temperature": 0.7}),
                 lambda: before.delete(ids=["00000"]),
-                lambda: asyncio.run_coroutine_threadsafe(write(before, sent(301)), loop).result(60),
+                lambda: asyncio.run_coroutine_threadsafe(write(before, sent(201)), loop).result(60),
             )
             await service.jobs.start(before, "new")
             assert (await ended(service)).job.state == "done"
             await asyncio.gather(*map(asyncio.wrap_future, begun))
             await catalogue.refresh()
-            assert service.collection().ids() == {f"{i:05}" for i in [*range(1, 300), 301]}
+            assert service.collection().ids() == {f"{i:05}" for i in [*range(1, 200), 201]}
             assert service.collection().record.settings.temperature == 0.7
-            assert is_exact(await service.attend(text(301)), models["new"], text(301), TEXTS)
+            assert is_exact(await service.attend(text(201)), models["new"], text(201), TEXTS)
             expected = {"away": "other", "stays": "c", "to": "c"}
             with store.reading() as reader:
                 assert {record.alias: record.collection for record in reader.aliases()} == expected
