@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import logging
 import os
@@ -30,6 +31,15 @@ hypothesis.settings.register_profile("explore", untimed)
 hypothesis.settings.register_profile("repeat", untimed, derandomize=True, max_examples=30)
 hypothesis.settings.register_profile(NIGHT, untimed, derandomize=True, max_examples=300)
 hypothesis.settings.load_profile("repeat")
+
+
+# Modules and tests stay. While they are collected, the garbage collector would search them again and again.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_configure() -> None:

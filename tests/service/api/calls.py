@@ -99,6 +99,25 @@ def pointed(arguments: Any) -> Any:
     return float(arguments) if type(arguments) is int and abs(arguments) < 2**53 else arguments
 
 
+def integer_fields(arguments: Any, field: str) -> set[str]:
+    """Return the fields below a field that hold an integer."""
+    if isinstance(arguments, dict):
+        return {name for key, inner in arguments.items() for name in integer_fields(inner, f"{field}.{key}")}
+    if isinstance(arguments, list):
+        return {name for inner in arguments for name in integer_fields(inner, f"{field}[]")}
+    return {field} if type(arguments) is int else set()
+
+
+def with_new_integers(calls: Sequence[Call]) -> list[Any]:
+    """Return these calls as parameters; those whose integers are all in fields of earlier calls are for the night."""
+    earlier, parameters = set[str](), list[Any]()
+    for call in calls:
+        fields = integer_fields(call.body, call.operation)
+        parameters.append(call if fields - earlier else thorough(call))
+        earlier |= fields
+    return parameters
+
+
 def with_numbers(arguments: Any, numbers: Sequence[Any]) -> Iterator[Any]:
     """Yield the same JSON with each of the numbers in the place of each field, and of each list's first element."""
     if isinstance(arguments, dict):

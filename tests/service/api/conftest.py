@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from service.storage.records import FeedbackRecord, JSONText
 from softkv_workshop.lab import TASKS, NetworkJob, Plan, TrainedModel
 from softkv_workshop.lab.networks import build_network, count_parameters
 from softkv_workshop.state import Workshop
-from tests.checkpoints import save_cross_encoder
+from tests.checkpoints import write_cross_encoder
 from tests.running import RunningService
 from tests.service.api.contract import Contract
 
@@ -24,6 +25,12 @@ SECRET = "X-Room-Secret"
 CALIBRATION = Calibration(
     2, None, 0.05, 0.0, 30, 30, Variant(0.2, Curve(1, 1, 0, 0, 0), {0.9: -3.0}), None, (0.05, False)
 )
+READING = {
+    *("attend", "attend_arrays", "compare", "compare_rows", "decode_source", "describe_fields", "embeddings"),
+    *("encode", "get_collection", "get_document", "list_aliases", "list_collections", "query_documents"),
+    *("read_table", "rerank", "rerank_as_cohere", "score", "sweep", "trace"),
+}
+"""Calls that change nothing in `stocked`."""
 LAB_MODELS = {"dates": "m-0123abcd", "pictures": "m-4567cdef"}
 
 
@@ -51,14 +58,47 @@ def client(service: RunningService, contract: Contract) -> Iterator[httpx.Client
 @pytest.fixture(scope="session")
 def cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a small random cross-encoder."""
-    return save_cross_encoder(tmp_path_factory.mktemp("models") / "marco")
+    return write_cross_encoder(tmp_path_factory.mktemp("models") / "marco")
+
+
+class Stock:
+    """What is in a service for `calls`. It is made anew after a test that may have changed it."""
+
+    def __init__(self, make: Callable[[], AbstractContextManager[None]]) -> None:
+        self._make = make
+        self._made = ExitStack()
+        self.unchanged = False
+
+    def prepare(self) -> None:
+        if not self.unchanged:
+            self.delete()
+            self._made.enter_context(self._make())
+
+    def delete(self) -> None:
+        self._made.close()
+
+
+@pytest.fixture(scope="module")
+def stock_of_calls(
+    client: httpx.Client, contract: Contract, service: RunningService, cross_encoder: Path
+) -> Iterator[Stock]:
+    made = Stock(partial(stocking, service, client, contract, cross_encoder))
+    yield made
+    made.delete()
 
 
 @pytest.fixture
-def stocked(
-    client: httpx.Client, contract: Contract, service: RunningService, cross_encoder: Path
-) -> Iterator[httpx.Client]:
+def stocked(request: pytest.FixtureRequest, client: httpx.Client, stock_of_calls: Stock) -> Iterator[httpx.Client]:
     """Yield a client of a service with the collections and the reranker in `calls`."""
+    stock_of_calls.prepare()
+    yield client
+    parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
+    stock_of_calls.unchanged = "call" in parameters and parameters["call"].operation in READING
+
+
+@contextmanager
+def stocking(service: RunningService, client: httpx.Client, contract: Contract, cross_encoder: Path) -> Iterator[None]:
+    """Make the collections, the reranker, the models and the room in `calls`, and delete them afterwards."""
     stock(service, client, contract)
     said = [
         FeedbackRecord(JSONText(f'"question {i}"'), "qa76" if i % 2 else None, correct=True, at=i) for i in range(60)
@@ -70,7 +110,7 @@ def stocked(
     room = {"code": "MATH", "rows": [{"id": "row-1", "key": "cats"}]}
     client.headers[SECRET] = client.post("/v1/rooms", json=room).json()["secret"]
     client.post("/v1/rooms/MATH/questions", json={"query": "pets"})
-    yield client
+    yield
     del service.app.state.parts.catalogue.encoders.rerankers["marco"]
     client.delete("/v1/rooms/MATH")
     del client.headers[SECRET]

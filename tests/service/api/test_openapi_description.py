@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from service.api.routing import declared_level
 from service.schemas.attend import AttendRequest
 from tests.running import RunningService
-from tests.service.api.calls import EVERY_FIELD, NDJSON, Call, examples, pointed, trained_once
+from tests.service.api.calls import EVERY_FIELD, NDJSON, Call, examples, pointed, with_new_integers
 from tests.service.api.contract import PREFIX
 from tests.service.api.middleware.test_access_scopes import ROUTES
 from tests.service.api.test_openapi import DESCRIBED, EXAMPLES, OPERATIONS, prepare_collection, told
@@ -149,7 +149,7 @@ OF_ANSWERS = {"put_temperature", "leave_words_out"}  # calls about a question in
 WITH_INTEGERS = [call for call in CALLS if json.dumps(pointed(call.body)) != json.dumps(call.body)]
 
 
-@pytest.mark.parametrize("call", trained_once(WITH_INTEGERS), ids=told)
+@pytest.mark.parametrize("call", with_new_integers(WITH_INTEGERS), ids=told)
 def test_an_integer_may_be_written_with_a_point(stocked, call):
     prepare_collection(stocked, call)
     if call.operation == "put_collection":
