@@ -85,13 +85,13 @@ def name(service: RunningService) -> Iterator[str]:
 @pytest.mark.parametrize("dimension", [2, None])
 def test_a_width_that_is_not_the_keys_is_refused_wherever_it_comes(made, on_conflict, dimension):
     collection = made(encoder=None, dimension=dimension)
-    documents = list(rows(2500))
-    for position in (700, 1500, 2499):
+    documents = list(rows(1200))
+    for position in (700, 1100, 1199):
         documents[position]["key_vector"] = [1, 2, 3]
     report = collection.upsert(documents, on_conflict=on_conflict)
-    assert words(report) == dict.fromkeys((700, 1500, 2499), WIDE.format(collection.name))
+    assert words(report) == dict.fromkeys((700, 1100, 1199), WIDE.format(collection.name))
     assert all(refusal.errors[0].pointer == "/key_vector" for refusal in report.refused)
-    assert (report.upserted, collection.count()) == (2497, 2497)
+    assert (report.upserted, collection.count()) == (1197, 1197)
 
 
 def test_a_width_that_is_known_is_not_sent(losing, name):
@@ -139,7 +139,7 @@ def test_an_answer_that_was_lost_leaves_a_report_to_go_on_from(losing, name, on_
     client, transport = losing("row-02000")
     collection = client.collection(name)
     with pytest.raises(softkv.Unreachable) as broken:
-        collection.upsert(rows(5500), on_conflict=on_conflict)
+        collection.upsert(rows(3500), on_conflict=on_conflict)
     report = pickle.loads(pickle.dumps(broken.value.report))
     assert (report.acknowledged, report.upserted) == (2000, 2000)
     assert collection.count() >= 3000
@@ -147,11 +147,11 @@ def test_an_answer_that_was_lost_leaves_a_report_to_go_on_from(losing, name, on_
     with pytest.raises(softkv.Invalid, match="1,500 rows came and 2,000 are acknowledged"):
         collection.upsert(rows(1500), on_conflict=on_conflict, resume=report)
     assert len(transport.sent) == before
-    done = collection.upsert(rows(5500), on_conflict=on_conflict, resume=report)
-    assert (done.rows, done.acknowledged, done.upserted) == (5500, 5500, 5500)
+    done = collection.upsert(rows(3500), on_conflict=on_conflict, resume=report)
+    assert (done.rows, done.acknowledged, done.upserted) == (3500, 3500, 3500)
     assert (done.skipped, done.refused) == ([], [])
     assert transport.sent.count(transport.lost_bodies[0]) == 2
-    assert [document.value for document in collection.find(include=["value"])] == list(range(5500))
+    assert [document.value for document in collection.find(include=["value"])] == list(range(3500))
 
 
 @pytest.mark.parametrize("on_conflict", ["replace", "skip"])
@@ -172,11 +172,11 @@ def test_an_id_that_is_taken_ends_all_that_comes_after_it(made):
     collection = made(encoder=None, dimension=2)
     collection.put("row-01500", key_vector=[1, 1])
     with pytest.raises(softkv.Conflict) as refused:
-        collection.upsert(rows(5000), on_conflict="fail")
+        collection.upsert(rows(3500), on_conflict="fail")
     report = refused.value.report
     assert (report.acknowledged, report.upserted, collection.count()) == (1000, 1000, 1001)
-    done = collection.upsert(rows(5000), on_conflict="skip", resume=report)
-    assert (done.upserted, done.skipped) == (4999, ["row-01500"])
+    done = collection.upsert(rows(3500), on_conflict="skip", resume=report)
+    assert (done.upserted, done.skipped) == (3499, ["row-01500"])
 
 
 def test_rows_that_break_off_leave_a_report_that_can_be_resumed(made):
@@ -217,7 +217,7 @@ def test_a_row_that_the_service_does_not_take_keeps_no_other_back(tmp_path, on_c
 def test_others_have_their_turn_while_rows_are_sent(service, name):
     async def ask() -> tuple[Report, int]:
         async with AsyncClient(service.url) as client:
-            upload = asyncio.create_task(client.collection(name).upsert(rows(6400)))
+            upload = asyncio.create_task(client.collection(name).upsert(rows(3200)))
             turns = 0
             while not upload.done():
                 await asyncio.sleep(0)
@@ -225,7 +225,7 @@ def test_others_have_their_turn_while_rows_are_sent(service, name):
             return upload.result(), turns
 
     report, turns = asyncio.run(ask())
-    assert report.upserted == 6400
+    assert report.upserted == 3200
     assert turns >= 100
 
 

@@ -21,7 +21,7 @@ from softkv.commands.command_line import Refused
 from softkv.commands.remote import Upload
 from softkv.tables import open_table
 from tests.running import RunningService
-from tests.service.commands.conftest import COMMAND, Softkv, serving
+from tests.service.commands.conftest import COMMAND, Softkv
 
 BOOKS = [
     {"id": "a/1", "key": "cats, and 猫", "value": "Old Possum", "metadata": {"year": 1939}},
@@ -150,10 +150,10 @@ def test_ctrl_c_says_how_to_go_on(service: RunningService, client: httpx.Client,
     assert acknowledged <= client.get(PATH).json()["documents"] <= acknowledged + 2 * 1000
 
 
-def test_an_error_names_the_line_that_an_upload_reached(tmp_path: Path) -> None:
+def test_an_error_names_the_line_that_an_upload_reached(service: RunningService, tmp_path: Path) -> None:
     """A collection that is dropped meanwhile takes no further rows; what was acknowledged before is counted."""
     source = open_table(write_lines(tmp_path / "books.ndjson", vectors(3000)))
-    with serving(tmp_path / "data") as running, Client(running.url) as client:
+    with Client(service.url) as client:
         collection = client.collection("books")
         collection.create(encoder=None)
         upload = Upload(collection, source, lambda done: collection.drop() if done == 1000 else None)
