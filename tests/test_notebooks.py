@@ -13,6 +13,8 @@ from tools.notebook import BLANK, FILES, Notebook, assert_shows
 CLIENT = ROOT / "docs" / "start" / "notebook.ipynb"
 LESSON = ROOT / "docs" / "notebooks" / "attention-as-a-lookup.ipynb"
 CHINESE = ROOT / "docs" / "zh" / "attention-as-a-lookup.ipynb"
+TRAINING = [ROOT / "docs" / "notebooks" / f"{name}.ipynb" for name in ("fine-tuning", "memory-layer")]
+"""Those that train with `attention.torch`, for a minute: tests/attention/test_torch_notebooks.py runs them."""
 RIGHT = {LESSON: "Right. ", CHINESE: "正确。"}
 OPEN = {LESSON: "Not answered yet", CHINESE: "还没有作答"}
 
@@ -25,7 +27,7 @@ def printed(outputs):
     return ["".join("".join(output.get("text", "")) for output in shown) for shown in outputs]
 
 
-@pytest.mark.parametrize("path", FILES, ids=name)
+@pytest.mark.parametrize("path", [path for path in FILES if path not in TRAINING], ids=name)
 def test_every_cell_prints_its_stored_output(path):
     notebook = Notebook(path)
     assert_shows(notebook, notebook.run())

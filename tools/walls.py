@@ -84,7 +84,7 @@ FRAMEWORKS = {
 ALWAYS = ("constraints.txt", "tests/conftest.py")
 ENCODING = (":(glob)attention/*.py", "attention/kernels", "attention/transformer", "service/encoding")
 SUITES = {
-    "attention": Wall("tests/attention", "", files=(*ALWAYS, "attention")),
+    "attention": Wall("tests/attention", "", files=(*ALWAYS, "attention", "docs/notebooks")),
     "calibration": Wall(
         "tests/service/retrieval/calibration",
         "",
