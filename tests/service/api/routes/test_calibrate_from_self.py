@@ -6,7 +6,7 @@ import pytest
 
 from service.datasets import DEMOS
 
-KEYS = [document["key"] for document in DEMOS["python"].documents()][:160]
+KEYS = [document["key"] for document in DEMOS["python"].documents()][:120]
 
 
 @pytest.fixture

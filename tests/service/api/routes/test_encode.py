@@ -57,15 +57,15 @@ def test_tokens_are_pieces_of_the_text(client):
 
 @pytest.mark.parametrize("vector_format", ["numbers", "base64"])
 def test_a_stream_has_a_line_a_text_in_order(client, vector_format):
-    texts = [f"{'several words ' * (i % 5)}and line {i}" for i in range(300)] + ["word " * 300]
+    texts = [f"{'several words ' * (i % 5)}and line {i}" for i in range(150)] + ["word " * 300]
     whole = encode(client, texts)
     body = {"texts": texts, "vector_format": vector_format, "tokens": True}
     with client.stream("POST", "/v1/encode", json=body, headers=NDJSON) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"] == "application/x-ndjson"
         *lines, end = [json.loads(line) for line in answer.iter_lines()]
-    assert end == {"done": True, "model": "all-MiniLM-L6-v2", "dimension": 384, "encoded": 301}
-    assert [line["index"] for line in lines] == list(range(301))
+    assert end == {"done": True, "model": "all-MiniLM-L6-v2", "dimension": 384, "encoded": 151}
+    assert [line["index"] for line in lines] == list(range(151))
     vectors = [line["embedding"] for line in lines]
     if vector_format == "base64":
         vectors = [np.frombuffer(base64.b64decode(vector["base64"]), dtype="<f4") for vector in vectors]
@@ -76,7 +76,7 @@ def test_a_stream_has_a_line_a_text_in_order(client, vector_format):
 
 
 def test_the_first_lines_come_while_the_last_texts_wait(service, client, monkeypatch):
-    texts = [f"{'a text that is long enough to take a moment ' * 3} {i}" for i in range(256)]
+    texts = [f"{'a text that is long enough to take a moment ' * 2} {i}" for i in range(128)]
     encoder = service.app.state.parts.catalogue.encoders.default.encoder
     encoded, came, real = [], threading.Event(), encoder.encode
 
@@ -90,8 +90,8 @@ def test_the_first_lines_come_while_the_last_texts_wait(service, client, monkeyp
         lines = answer.iter_lines()
         next(lines)
         came.set()
-        assert sum(1 for _ in lines) == 256
-    assert len(encoded) == 256
+        assert sum(1 for _ in lines) == 128
+    assert len(encoded) == 128
 
 
 @pytest.mark.parametrize("headers", [{}, NDJSON])

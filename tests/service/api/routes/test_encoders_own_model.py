@@ -26,6 +26,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The real model, cut to 64 numbers, compared by dot and trained at scale 32."""
     settings = json.dumps({"truncate_dim": 64, "similarity_fn_name": "dot"})
     files = {"README.md": CARD, "config_sentence_transformers.json": settings}
+    files["sentence_bert_config.json"] = json.dumps({"max_seq_length": 8, "do_lower_case": False})  # soon measured
     return link_default_model(tmp_path_factory.mktemp("own"), files)
 
 
