@@ -39,8 +39,8 @@ class Limits:
         removed_in_last: the last block is rewritten if more rows than this were removed from it, and more than it still
             has.
         exact_max_components: the most components of passing rows that the exact path reads as fast as a scan begins and
-            ends, for one question. For several questions it is a third as many. The path of a question does not depend
-            on the others of its batch. −1 leaves even an empty selection to a scan.
+            ends. The path of a question does not depend on the others of its batch. −1 leaves even an empty selection
+            to a scan.
         rows_scanned_per_exact_row: the number of rows that a scan reads while the exact path reads one.
         exact_batch_cells: the most similarities that the exact path has in memory at once.
         scan_widths: the widths of successive scans. A wider scan follows if a narrower one leaves open which rows are

@@ -159,11 +159,14 @@ class Catalogue(Handle):
             SealedBlocks.remove_others(sealed, [*(record.id for record in records), *shadows])
 
     def rebuild(self) -> None:
-        """Load the keys of every collection, the smallest first."""
+        """Load the keys of every collection, the smallest first; of small ones while there is room."""
         waiting = [c for c in [*self._collections.values(), *self._shadows.values()] if not c.ready]
         for collection in sorted(waiting, key=lambda collection: collection.record.documents):
             try:
-                collection.rebuild()
+                if self.loaded.full and collection.record.documents <= MAX_UNLOADED_DOCUMENTS:
+                    collection.leave_in_store()
+                else:
+                    collection.rebuild()
             except MemoryError:
                 collection.reload("there was no memory for its keys")
             except StoreUnavailable as error:

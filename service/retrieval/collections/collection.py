@@ -112,7 +112,7 @@ class Collection(Handle):
         self.ready, self.deleted = ready, False
         self.store = store
         # Below this size the exact path answers all questions, whether keys have codes or not.
-        self.storage = KeyStorage(originals, limits, codes_from=limits.exact_max_components // 3)
+        self.storage = KeyStorage(originals, limits, codes_from=limits.exact_max_components)
         self.sealed = SealedBlocks(sealed, store, record.id, min_file_bytes=limits.min_file_bytes)
         self.in_memory = KeysInMemory(None if unread else self.storage.memory(record), clock, self.sample)
         self._finding = Lock()  # held by the thread that finds a damaged file, which reloads the collection
@@ -222,10 +222,15 @@ class Collection(Handle):
             expirations = read_expirations(record, reader)
         keys.replace(memory, expirations, keys.version + 1)
         self.trouble, self.ready = None, True
-        self._use()
         memory.code()
         keys.masks.forget()
+        self._use()
         self.tidy()
+
+    def leave_in_store(self) -> None:
+        """Leave the keys of a small collection in the store, from which the first call reads them."""
+        self.in_memory.leave()
+        self.trouble, self.ready = None, True
 
     def warm(self) -> None:
         """Ask one question of each kind, so that the first caller does not wait for values computed on first use."""

@@ -82,6 +82,11 @@ class LoadedCollections:
                         self._by_use[other] = size = other.memory_bytes or 0
                         self._bytes += size
 
+    @property
+    def full(self) -> bool:
+        """Whether another collection would soon take the place of one that was used."""
+        return self._bytes > 0.9 * self.max_bytes
+
     def forget(self, collection: Unloadable) -> None:
         """Leave out a collection that was deleted, or that is not a small one any more."""
         if self.limit is not None:
@@ -145,7 +150,7 @@ class KeysInMemory:
 
         Args:
             load: reads them and calls `put`, if they are not there.
-            used: called when they are there.
+            used: called when they are there, and again after a write.
         """
         with self._turn:
             self._users += 1
@@ -155,10 +160,17 @@ class KeysInMemory:
                     if self.memory is None:
                         load()
             used()
+            version = self.version
             yield
+            if self.version != version:  # a write changes their size
+                used()
         finally:
             with self._turn:
                 self._users -= 1
+
+    def leave(self) -> None:
+        """Let the first call read the keys, which were never in memory."""
+        self.memory, self.unloaded_count = None, None
 
     def put(self, memory: Memory, expirations: Expirations) -> None:
         """Have keys again that left memory; nothing was written since."""

@@ -89,6 +89,33 @@ def test_a_start_with_few_reads_all(directory: Path) -> None:
         assert len(loaded(made)) == COLLECTIONS
 
 
+def test_a_start_reads_keys_while_there_is_room_and_answers_of_all(directory: Path) -> None:
+    with SQLiteStore.open(directory) as store:
+        every = Catalogue(store, None, max_loaded=COLLECTIONS)
+        every.rebuild()
+        size = every.collection(name(0)).memory_bytes or 0
+        made = Catalogue(store, None, max_loaded=COLLECTIONS, max_loaded_bytes=LIMIT * size)
+        made.rebuild()
+        assert made.loading() == made.failures() == []
+        assert 0.9 * LIMIT <= len(loaded(made)) <= LIMIT
+        for number in range(COLLECTIONS):
+            assert made.collection(name(number)).count_keys() == 3
+            assert ask(made.collection(name(number))) == ask(every.collection(name(number)))
+        assert 0 < len(loaded(made)) <= LIMIT
+
+
+def test_what_writes_add_counts(tmp_path: Path) -> None:
+    with SQLiteStore.open(tmp_path) as store:
+        made = Catalogue(store, None, max_loaded=COLLECTIONS, max_loaded_bytes=30_000)
+        for number in range(40):
+            collection, _ = asyncio.run(
+                made.create(name(number), {"similarity": "dot", "temperature": 0.25, "encoder": None})
+            )
+            collection.write(numbered(*range(100)))
+        held = [made.collection(one).memory_bytes or 0 for one in loaded(made)]
+        assert 0 < sum(held) <= 30_000
+
+
 def test_a_large_collection_is_read_at_the_start_and_stays(
     catalogue: Catalogue, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

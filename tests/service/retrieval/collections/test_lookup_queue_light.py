@@ -14,7 +14,7 @@ from service.request_trace import LOOKUP_PATHS
 from tests.running import RunningService
 from tests.waiting import until
 
-DOCUMENTS, WIDTH = 9000, 48
+DOCUMENTS, WIDTH = 9000, 128
 PASSES = np.random.default_rng(5).standard_normal((3, 30, WIDTH)).tolist()
 
 

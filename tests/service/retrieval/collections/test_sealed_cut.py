@@ -34,6 +34,7 @@ def run(action: str, directory: Path) -> None:
         collection = made.collection("c")
         question = Question(np.ones(WIDTH), 0.5, top_k=12)
         _, (before,), _ = asked(collection, [question])
+        settled(collection)  # a check of its rows would read the file now
         for path in files(directory):
             os.truncate(path, LEFT)
         assert collection.memory_snapshot() is None
