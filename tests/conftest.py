@@ -43,8 +43,12 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_configure() -> None:
-    """Forget the width of a terminal: pytest-xdist sets one, and commands would break lines there."""
+    """Forget the width of a terminal: pytest-xdist sets one, and commands would break lines there.
+
+    pytest captures every log, and with that uvicorn would log each request a second time.
+    """
     os.environ.pop("COLUMNS", None)
+    logging.getLogger("uvicorn.access").propagate = False
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)

@@ -6,16 +6,19 @@ import pytest
 
 from service.datasets import DEMOS
 
-KEYS = [document["key"] for document in DEMOS["python"].documents()][:120]
+
+@pytest.fixture(scope="module")
+def keys():
+    return [document["key"] for document in DEMOS["python"].documents()][:120]
 
 
 @pytest.fixture
-def path(client, collection):
-    documents = [{"id": f"{i}", "key": key} for i, key in enumerate(KEYS)]
+def path(client, collection, keys):
+    documents = [{"id": f"{i}", "key": key} for i, key in enumerate(keys)]
     return collection(documents, temperature=0.2)
 
 
-def test_a_calibration_without_labels_adds_confidences_and_a_verdict(client, path):
+def test_a_calibration_without_labels_adds_confidences_and_a_verdict(client, path, keys):
     body = client.post(f"{path}/calibrate", json={"from": "self"}).json()
     assert (body["applied"], body["reason"], body["from"]) == (False, None, "self")
     assert client.get(path).json()["calibration"] is None
@@ -28,7 +31,7 @@ def test_a_calibration_without_labels_adds_confidences_and_a_verdict(client, pat
     assert kept["calibration"]["from"] == "self"
     assert kept["temperature"] == applied["temperature"] < 0.2
     assert kept["null"] == "auto"
-    asked = {"query": KEYS[3], "top_k": 2}
+    asked = {"query": keys[3], "top_k": 2}
     answer = client.post(f"{path}/attend", json=asked).json()
     assert answer["matches"][0]["id"] == "3"
     assert answer["matches"][0]["confidence"] > answer["matches"][1]["confidence"]
@@ -40,9 +43,9 @@ def test_a_calibration_without_labels_adds_confidences_and_a_verdict(client, pat
     assert "the calibration has 0" in refused.json()["detail"]
 
 
-def test_labels_start_from_it_and_stay(client, path):
+def test_labels_start_from_it_and_stay(client, path, keys):
     assert client.post(f"{path}/calibrate", json={"from": "self", "apply": True}).json()["applied"]
-    questions = [{"query": key.partition(": ")[2][8:] or key, "id": f"{i}"} for i, key in enumerate(KEYS[:40])]
+    questions = [{"query": key.partition(": ")[2][8:] or key, "id": f"{i}"} for i, key in enumerate(keys[:40])]
     questions += [{"query": f"a recipe with {i} eggs and {i + 1} onions", "id": None} for i in range(30)]
     labelled = client.post(f"{path}/calibrate", json={"questions": questions, "apply": True}).json()
     assert labelled["applied"], labelled["reason"]
