@@ -120,12 +120,17 @@ def digest(wall: Wall, root: Path = ROOT) -> str:
 def imported(module: Path, root: Path = ROOT) -> set[Path]:
     """Return the files of the core that a module imports from, at its beginning or in a function."""
     files = set[Path]()
-    for node in ast.walk(_tree(module.read_text(encoding="utf-8"))):
+    for node in _imports(module.read_text(encoding="utf-8")):
         if isinstance(node, ast.Import):
             files |= {path for alias in node.names if (path := _file(alias.name, root))}
-        elif isinstance(node, ast.ImportFrom):
+        else:
             files |= {path for alias in node.names if (path := _defining(str(node.module), alias.name, root))}
     return files
+
+
+@cache
+def _imports(text: str) -> list[ast.Import | ast.ImportFrom]:
+    return [node for node in ast.walk(_tree(text)) if isinstance(node, ast.Import | ast.ImportFrom)]
 
 
 @cache

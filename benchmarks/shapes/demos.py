@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from functools import cache
 
 from benchmarks.asking import Collection
 from benchmarks.contenders.documents import QUESTIONS
@@ -19,6 +20,7 @@ TOUCHED = {
 """Off-topic topics that a collection touches."""
 
 
+@cache
 def demos() -> dict[str, list[Collection]]:
     """Return each demo collection twice, by name: whole, and without the documents that answer a question."""
     asked = defaultdict[str, list[tuple[str, tuple[str, ...]]]](list)

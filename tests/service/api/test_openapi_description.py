@@ -146,7 +146,12 @@ def test_a_request_has_one_form(stocked, operation, fields):
 
 
 OF_ANSWERS = {"put_temperature", "leave_words_out"}  # calls about a question in a room that has its answer
-WITH_INTEGERS = [call for call in CALLS if json.dumps(pointed(call.body)) != json.dumps(call.body)]
+WITH_INTEGERS = [
+    call
+    for call in CALLS
+    if json.dumps(pointed(call.body)) != json.dumps(call.body)
+    and not (call.operation == "calibrate" and "rerank" in call.body)  # whose one integer takes seconds
+]
 
 
 @pytest.mark.parametrize("call", with_new_integers(WITH_INTEGERS), ids=told)

@@ -150,7 +150,7 @@ def texts_of(documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: part for name, part in document.items() if "vector" not in name} for document in documents]
 
 
-def calls(names: list[str]) -> Iterator[Call]:
+def calls(names: list[str], n_filters: int) -> Iterator[Call]:
     """Yield every call with every field, reads first, then calls about ids of documents, hidden ones among them.
 
     A call that takes a filter also comes with other filters, and with the fields of another such call.
@@ -162,7 +162,7 @@ def calls(names: list[str]) -> Iterator[Call]:
         yield call
         if call.operation in TAKE_FILTERS and "ids" not in call.body:
             bodies = [same.body for same in every if (same.operation, same.values) == (call.operation, call.values)]
-            for condition in chosen.sample(FILTERS[1:], 3):
+            for condition in chosen.sample(FILTERS[1:], n_filters):
                 yield Call(call.operation, chosen.choice(bodies) | call.body | {"filter": condition}, call.values)
     for name in names:
         yield Call("query_documents", {"ids": [name, "a"], "count": True}, about)
@@ -188,9 +188,9 @@ BY_TOOLS: dict[str, dict[str, Any]] = {
 }
 
 
-def requests(client: httpx.Client, names: list[str]) -> Iterator[tuple[Call, httpx.Request]]:
+def requests(client: httpx.Client, names: list[str], n_filters: int) -> Iterator[tuple[Call, httpx.Request]]:
     """Yield all of these, and a call of each tool for models."""
-    yield from ((call, call.request(client, CONTRACT)) for call in calls(names))
+    yield from ((call, call.request(client, CONTRACT)) for call in calls(names, n_filters))
     assert BY_TOOLS.keys() == TOOLS.keys()
     for name, arguments in BY_TOOLS.items():
         about = {"collection": "library"} if "collection" in TOOLS[name].input["properties"] else {}
@@ -280,7 +280,9 @@ def test_a_key_is_answered_as_if_hidden_documents_did_not_exist(
         shared, alone = pair
         before = shared.hidden()
         names = [*(document["id"] for document in HIDDEN[name][-5:]), "none"]
-        for (call, request_), (_, other) in zip(requests(shared.part, names), requests(alone.part, names), strict=True):
+        n_filters = 1 if encoder == "none" else 3  # at night
+        pairs = zip(*(requests(service.part, names, n_filters) for service in pair), strict=True)
+        for (call, request_), (_, other) in pairs:
             answer = shared.part.send(request_)
             statuses[call.operation].add(answer.status_code)
             assert said(answer, call, limits) == said(alone.part.send(other), call, limits), call
