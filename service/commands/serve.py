@@ -8,7 +8,9 @@ import inspect
 import re
 import signal
 import socket
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial, wraps
 from pathlib import Path
 from threading import Thread
@@ -36,7 +38,17 @@ def serve(**options: Any) -> None:
 
     softkv serve --demo library
     """
-    from service import logs
+    # Until the service listens: each collection would scan what was imported so far, and imports leave little to free.
+    gc.disable()
+    try:
+        _serve(options)
+    finally:
+        gc.enable()
+
+
+def _serve(options: Mapping[str, Any]) -> None:
+    with _hidden("rich"):  # structlog imports it, if it is there, for tracebacks that these logs do not have
+        from service import logs
     from service.server.process import (
         ExitDeadline,
         limit_connections,
@@ -63,6 +75,19 @@ def serve(**options: Any) -> None:
     finally:
         remove_unix_socket(listener)
         listener.close()
+
+
+@contextmanager
+def _hidden(name: str) -> Iterator[None]:
+    """Let imports of a module fail within the `with` block, as if it were not installed."""
+    imported = sys.modules.pop(name, None)
+    sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        if imported is not None:
+            sys.modules[name] = imported
 
 
 serve.__signature__ = inspect.Signature()  # type: ignore[attr-defined]
@@ -249,8 +274,6 @@ def _run(settings: Settings, listener: socket.socket, exit_deadline: ExitDeadlin
     from service.storage.errors import StorageError
     from softkv.commands.console import messages
 
-    # Until the service listens: each collection would scan what was imported so far, and imports leave little to free.
-    gc.disable()
     with one_blas_thread():
         # SQLite checks and reads the file without the GIL, while the imports below take about as long.
         try:

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,13 @@ def test_serve_answers_at_its_announced_address_and_ends_cleanly_after_a_signal(
         assert "Traceback" not in errors
     with serving(tmp_path) as again:
         assert httpx.get(f"{again.url}/v1/collections/kept", timeout=60).status_code == 200
+
+
+def test_a_start_imports_nothing_that_draws_tracebacks(tmp_path: Path) -> None:
+    with serving(tmp_path, command=[sys.executable, "-X", "importtime", *COMMAND[1:]]) as running:
+        imported = {line.rpartition("|")[2].strip() for line in running.before if line.startswith("import time:")}
+    assert "structlog" in imported
+    assert imported & {"rich.traceback", "rich.pretty", "pygments"} == set()
 
 
 @pytest.mark.parametrize("host", ["::1", thorough("localhost"), thorough("[::1]")])
