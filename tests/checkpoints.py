@@ -261,6 +261,10 @@ model = "{directory}"
     return file
 
 
+FEW_TOKENS = {"sentence_bert_config.json": json.dumps({"max_seq_length": 8, "do_lower_case": False})}
+"""A file for `link_default_model`: the model reads so few tokens that its vectors are soon measured."""
+
+
 def link_default_model(directory: Path, files: Mapping[str, str] = {}) -> Path:
     """Make a folder with the default model, and return it: each file is a link, but some have other texts.
 

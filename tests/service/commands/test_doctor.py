@@ -17,7 +17,7 @@ from attention.kernels import kernels
 from service.api.keyring import line_of
 from service.commands.doctor import examination
 from service.settings import Settings
-from tests.checkpoints import link_default_model, write_cross_encoder
+from tests.checkpoints import FEW_TOKENS, link_default_model, write_cross_encoder
 from tests.service.commands.conftest import COMMAND, Softkv, serving
 
 
@@ -145,7 +145,7 @@ def test_a_model_that_is_not_there_is_broken(bare: Softkv, tmp_path: Path) -> No
 
 def test_a_remark_about_a_model_is_a_note(bare: Softkv, tmp_path: Path) -> None:
     settings = json.dumps({"similarity_fn_name": "manhattan"})
-    model = link_default_model(tmp_path / "model", {"config_sentence_transformers.json": settings})
+    model = link_default_model(tmp_path / "model", FEW_TOKENS | {"config_sentence_transformers.json": settings})
     code, report = checks(bare, tmp_path / "none", "--encoder", str(model))
     assert (code, report["model"]["state"]) == (0, "note")
     assert "its maker compares vectors by 'manhattan'" in report["model"]["detail"]

@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.checkpoints import link_default_model
+from tests.checkpoints import FEW_TOKENS, link_default_model
 from tests.running import RunningService
 from tests.service.api.test_openapi import DESCRIBED
 
@@ -21,10 +21,7 @@ SMALL_WIDTH = 64
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A second model: the first numbers of the real one's vectors, of so few words that topics are soon measured."""
-    files = {
-        "config_sentence_transformers.json": json.dumps({"truncate_dim": SMALL_WIDTH}),
-        "sentence_bert_config.json": json.dumps({"max_seq_length": 8, "do_lower_case": False}),
-    }
+    files = FEW_TOKENS | {"config_sentence_transformers.json": json.dumps({"truncate_dim": SMALL_WIDTH})}
     return link_default_model(tmp_path_factory.mktemp("small"), files)
 
 

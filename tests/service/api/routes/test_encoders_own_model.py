@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.checkpoints import link_default_model
+from tests.checkpoints import FEW_TOKENS, link_default_model
 from tests.running import RunningService
 from tests.service.api.test_openapi import DESCRIBED
 
@@ -25,8 +25,7 @@ CARD = """* Loss: [<code>MultipleNegativesRankingLoss</code>](https://sbert.net/
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The real model, cut to 64 numbers, compared by dot and trained at scale 32."""
     settings = json.dumps({"truncate_dim": 64, "similarity_fn_name": "dot"})
-    files = {"README.md": CARD, "config_sentence_transformers.json": settings}
-    files["sentence_bert_config.json"] = json.dumps({"max_seq_length": 8, "do_lower_case": False})  # soon measured
+    files = FEW_TOKENS | {"README.md": CARD, "config_sentence_transformers.json": settings}
     return link_default_model(tmp_path_factory.mktemp("own"), files)
 
 
