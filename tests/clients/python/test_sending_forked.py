@@ -95,7 +95,7 @@ def test_threads_share_a_client(made):
     collection = made(encoder=None, similarity="dot")
     collection.upsert({"id": f"d{n}", "key_vector": [n, 1.0]} for n in range(64))
     if isinstance(collection, softkv.Collection):
-        ids = [f"d{n % 64}" for n in range(512)]
+        ids = [f"d{n % 64}" for n in range(256)]
         with ThreadPoolExecutor(16) as threads:
             assert [document.id for document in threads.map(collection.get, ids)] == ids
 

@@ -10,13 +10,14 @@ import pytest
 from softkv.calls.queries import ATTEND_OPTIONS
 from tests.running import RunningService
 from tests.service.commands.conftest import Softkv, command_runner
+from tests.thorough import thorough
 
 QUESTION = "machine learning"
 
 
-@pytest.fixture(autouse=True)
-def library(softkv: Softkv) -> None:
-    assert softkv("demo", "library").exit_code == 0
+@pytest.fixture(scope="module", autouse=True)
+def library(service: RunningService) -> None:
+    assert command_runner(service)("demo", "library").exit_code == 0
 
 
 def weights(output: str) -> list[float]:
@@ -25,9 +26,9 @@ def weights(output: str) -> list[float]:
 
 
 @pytest.mark.parametrize(
-    "options", [[], ["--top-k", "3"], ["--top-k", "0"], ["-t", "0"], ["-t", "auto"], ["-t", "1e6"]]
+    "options", [[], ["--top-k", "3"], ["--top-k", "0"], ["-t", "0"], ["-t", "auto"], ["-t", "1e6"], ["--null", "0.5"]]
 )
-@pytest.mark.parametrize("null", [[], ["--null", "false"], ["--null", "0.5"]])
+@pytest.mark.parametrize("null", [[], thorough(["--null", "false"]), thorough(["--null", "0.5"])])
 def test_the_weights_that_are_shown_sum_to_one(softkv: Softkv, options: list[str], null: list[str]) -> None:
     shown = weights(softkv("attend", "library", QUESTION, *options, *null).stdout)
     assert sum(shown) == pytest.approx(1, abs=len(shown) * 5e-5)

@@ -19,6 +19,7 @@ from service.retrieval.collections import snapshot as snapshots
 from service.retrieval.queries import Aggregation
 from service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend, numbered, opened, weigh, with_keys
+from tests.thorough import examples
 
 SCALARS = [None, True, False, "a", "b", 1, 1.0, 2, -3.5, 10**6, 2**64 - 1, -(2**63), [1, 2], {"y": 1}]
 TEMPERATURES = [0.0, 0.05, 1.0, math.inf]
@@ -73,7 +74,7 @@ def check(actual, how, weighed):
         assert actual["value"] == actual["quantiles"][LEVELS.index(0.5)]["value"]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_aggregates_match_their_definition(seed):
     random = np.random.default_rng(seed)

@@ -18,6 +18,7 @@ from service.retrieval.queries import Options, stream_collection
 from service.retrieval.queries.diversity import share_places
 from service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend, opened
+from tests.thorough import examples
 
 SCANNED = Limits(block_rows=64, exact_max_components=-1)
 DOCUMENTS = 150
@@ -43,7 +44,7 @@ def share(matches: list[Any], keys: dict[str, np.ndarray], diversity: float, siz
     return places
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.integers(0, 2**32 - 1), st.booleans())
 def test_places_follow_their_definition(seed, scanned):
     random = np.random.default_rng(seed)

@@ -17,6 +17,7 @@ from attention.lookup import Limits
 from service.retrieval.queries import Grouping, ValueRange
 from service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend, opened, weigh, with_keys
+from tests.thorough import examples
 
 VALUES = [None, True, False, "a", "b", "2020-02-03", "2021-05-06T07:00:00Z", 1, 1.0, 2, -3.5, 2**64 - 1]
 RANGES = [(-10, 1), (1, 2), (2, None), ("2020-01-01", "2021-01-01"), ("2021-01-01", None)]
@@ -66,7 +67,7 @@ def check(grouped, documents, size, of):
     assert grouped.error < 1e-9
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.integers(0, 2**32 - 1), st.booleans())
 def test_groups_match_their_definition(seed, scanned):
     random = np.random.default_rng(seed)

@@ -23,6 +23,7 @@ from service.retrieval.queries import (
 )
 from service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend, opened
+from tests.thorough import examples
 
 SCANNED = Limits(block_rows=64, exact_max_components=-1)
 SIMILARITIES = ("cosine", "dot", "scaled_dot", "gaussian")
@@ -43,7 +44,7 @@ def add_up(similarity: str, parts: list[QueryPart], keys: dict[str, np.ndarray])
     return total
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(st.integers(0, 2**32 - 1), st.booleans())
 def test_a_sum_is_answered_as_its_vector(seed, scanned):
     random = np.random.default_rng(seed)
