@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import hypothesis
@@ -20,8 +20,10 @@ import pytest
 
 from tests.marks import selects
 from tests.postgres import PostgresServer, running
-from tests.running import RunningService
 from tests.thorough import NIGHT
+
+if TYPE_CHECKING:
+    from tests.running import RunningService
 
 # The duration of an example depends on the machine and its other work.
 untimed = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
@@ -95,6 +97,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService]:
     """Yield a service with the real encoder and no collections."""
+    from tests.running import RunningService  # takes seconds, also in a process that only hands out tests
+
     with RunningService(data_dir=tmp_path_factory.mktemp("data")) as running:
         running.wait_until_ready()
         yield running
@@ -103,6 +107,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningService
 @pytest.fixture(scope="session")
 def service_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., RunningService]]:
     """Yield a function of settings that returns a service without an encoder, one for all tests with equal settings."""
+    from tests.running import RunningService
+
     with ExitStack() as services:
 
         @cache
