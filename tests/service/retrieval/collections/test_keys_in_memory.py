@@ -104,7 +104,7 @@ def test_a_start_reads_keys_while_there_is_room_and_answers_of_all(directory: Pa
         assert 0 < len(loaded(made)) <= LIMIT
 
 
-def test_what_writes_add_counts(tmp_path: Path) -> None:
+def test_bytes_that_writes_add_are_counted(tmp_path: Path) -> None:
     with SQLiteStore.open(tmp_path) as store:
         made = Catalogue(store, None, max_loaded=COLLECTIONS, max_loaded_bytes=30_000)
         for number in range(40):
