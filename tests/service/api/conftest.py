@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -62,39 +62,32 @@ def cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_cross_encoder(tmp_path_factory.mktemp("models") / "marco")
 
 
-class Stock:
-    """What is in a service for `calls`. It is made anew after a test that may have changed it."""
-
-    def __init__(self, make: Callable[[], AbstractContextManager[None]]) -> None:
-        self._make = make
-        self._made = ExitStack()
-        self.unchanged = False
-
-    def prepare(self) -> None:
-        if not self.unchanged:
-            self.delete()
-            self._made.enter_context(self._make())
-
-    def delete(self) -> None:
-        self._made.close()
-
-
 @pytest.fixture(scope="module")
-def stock_of_calls(
-    client: httpx.Client, contract: Contract, service: RunningService, cross_encoder: Path
-) -> Iterator[Stock]:
-    made = Stock(partial(stocking, service, client, contract, cross_encoder))
-    yield made
-    made.delete()
+def reusable_stock() -> Iterator[list[ExitStack]]:
+    """What is in the service for `calls`, if the last test left it as it was."""
+    stocks = list[ExitStack]()
+    yield stocks
+    for made in stocks:
+        made.close()
 
 
 @pytest.fixture
-def stocked(request: pytest.FixtureRequest, client: httpx.Client, stock_of_calls: Stock) -> Iterator[httpx.Client]:
+def stocked(
+    request: pytest.FixtureRequest,
+    client: httpx.Client,
+    contract: Contract,
+    service: RunningService,
+    cross_encoder: Path,
+    reusable_stock: list[ExitStack],
+) -> Iterator[httpx.Client]:
     """Yield a client of a service with the collections and the reranker in `calls`."""
-    stock_of_calls.prepare()
+    if not reusable_stock:
+        reusable_stock.append(ExitStack())
+        reusable_stock[0].enter_context(stocking(service, client, contract, cross_encoder))
     yield client
     parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
-    stock_of_calls.unchanged = "call" in parameters and parameters["call"].operation in READING
+    if "call" not in parameters or parameters["call"].operation not in READING:
+        reusable_stock.pop().close()
 
 
 @contextmanager
