@@ -66,6 +66,8 @@ class Scripted:
                 pass
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        # A client that hangs up would have a traceback written among the output of the next test.
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign]
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     @contextmanager
