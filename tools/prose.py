@@ -103,6 +103,7 @@ class Source:
 
     @cached_property
     def tokens(self) -> list[tokenize.TokenInfo]:
+        """The tokens of the file."""
         return list(tokenize.generate_tokens(io.StringIO(self.text).readline))
 
 

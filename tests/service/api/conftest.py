@@ -64,7 +64,7 @@ def cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def reusable_stock() -> Iterator[list[ExitStack]]:
-    """What is in the service for `calls`, if the last test left it as it was."""
+    """A list of one stack, which deletes what the service has for `calls`; empty after a test that changed it."""
     stocks = list[ExitStack]()
     yield stocks
     for made in stocks:
@@ -82,8 +82,9 @@ def stocked(
 ) -> Iterator[httpx.Client]:
     """Yield a client of a service with the collections and the reranker in `calls`."""
     if not reusable_stock:
-        reusable_stock.append(ExitStack())
-        reusable_stock[0].enter_context(stocking(service, client, contract, cross_encoder))
+        made = ExitStack()
+        made.enter_context(stocking(service, client, contract, cross_encoder))
+        reusable_stock.append(made)
     yield client
     parameters = request.node.callspec.params if hasattr(request.node, "callspec") else {}
     if "call" not in parameters or parameters["call"].operation not in READING:

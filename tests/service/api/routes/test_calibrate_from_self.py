@@ -31,14 +31,14 @@ def test_a_calibration_without_labels_adds_confidences_and_a_verdict(client, pat
     assert kept["calibration"]["from"] == "self"
     assert kept["temperature"] == applied["temperature"] < 0.2
     assert kept["null"] == "auto"
-    asked = {"query": keys[3], "top_k": 2}
-    answer = client.post(f"{path}/attend", json=asked).json()
+    question = {"query": keys[3], "top_k": 2}
+    answer = client.post(f"{path}/attend", json=question).json()
     assert answer["matches"][0]["id"] == "3"
     assert answer["matches"][0]["confidence"] > answer["matches"][1]["confidence"]
     strange = client.post(f"{path}/attend", json={"query": "how do I season a roast chicken?", "top_k": 1}).json()
     assert strange["evidence"]["null_weight"] >= kept["calibration"]["none_from"] == 0.5
     assert strange["evidence"]["verdict"] == "none"
-    refused = client.post(f"{path}/attend", json={**asked, "conformal": 0.5})
+    refused = client.post(f"{path}/attend", json={**question, "conformal": 0.5})
     assert refused.status_code == 422
     assert "the calibration has 0" in refused.json()["detail"]
 

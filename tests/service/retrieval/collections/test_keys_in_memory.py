@@ -112,8 +112,8 @@ def test_bytes_that_writes_add_are_counted(tmp_path: Path) -> None:
                 made.create(name(number), {"similarity": "dot", "temperature": 0.25, "encoder": None})
             )
             collection.write(numbered(*range(100)))
-        held = [made.collection(one).memory_bytes or 0 for one in loaded(made)]
-        assert 0 < sum(held) <= 30_000
+        sizes = [made.collection(one).memory_bytes or 0 for one in loaded(made)]
+        assert 0 < sum(sizes) <= 30_000
 
 
 def test_a_large_collection_is_read_at_the_start_and_stays(
