@@ -7,6 +7,7 @@ import pytest
 from benchmarks.shapes import Shape, shapes
 from benchmarks.shapes.__main__ import LABELS, draws, label
 from benchmarks.shapes.demos import demos, off_topic_of
+from benchmarks.shapes.written import FOLDER, written
 
 PETS = Shape(
     "pets",
@@ -26,6 +27,16 @@ def test_a_shape_has_questions_of_all_kinds(shape):
     assert len(set(shape.off)) == len(shape.off) == 150
     assert all(answers and shape.keys.keys() >= {*answers} for answers in present.values())
     assert not present.keys() & {*shape.near, *shape.off}
+
+
+@pytest.mark.parametrize("shape", written(), ids=lambda shape: shape.name)
+def test_a_written_shape_has_40_questions_of_each_kind(shape):
+    lines = (FOLDER / f"{shape.name}.txt").read_text(encoding="utf-8").splitlines()
+    assert len(shape.keys) == len({*shape.keys.values()}) == len(lines) - 80
+    assert len(shape.present) == len(shape.near) == 40
+    assert len({question.lower() for question, _ in shape.present} | {text.lower() for text in shape.near}) == 80
+    assert all(answers and shape.keys.keys() >= {*answers} for _, answers in shape.present)
+    assert len(set(shape.off)) == 150
 
 
 def test_a_question_is_absent_from_a_draw_without_its_rows():
