@@ -53,10 +53,13 @@ def advice(answer: Answer) -> str:
     if verdict == "none":
         return "Say that the collection holds no answer. The matches are only what comes nearest, and no evidence."
     if verdict == "one":
-        first = "Answer from the first match, and name its id."
         confidence = answer[0].confidence if len(answer) else None
-        if confidence is not None and confidence < HALF:
+        if confidence is None:
+            first = "Check that the first match answers the question; if it does not, say so. If it does, name its id."
+        elif confidence < HALF:
             first = "The first match is more likely wrong than right: say that you are not sure."
+        else:
+            first = "Answer from the first match, and name its id."
     elif heaviest > HALF:
         first = "Ask in other words before you answer."
     elif answer.evidence.alike:

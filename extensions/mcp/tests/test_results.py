@@ -24,8 +24,11 @@ def answer(named: list[float], rest: float, null: float, *, verdict: str, **fiel
     return Answer({"matches": matches, "rest_weight": rest, "evidence": evidence, "documents": 1000 if named else 0})
 
 
-def test_one_document_that_stands_out_is_to_be_answered_from() -> None:
-    assert advice(answer([0.8, 0.1], 0.05, 0.05, verdict="one")) == "Answer from the first match, and name its id."
+def test_one_document_that_stands_out_is_to_be_checked_unless_labels_say_that_it_is_right() -> None:
+    checked = advice(answer([0.8, 0.1], 0.05, 0.05, verdict="one"))
+    assert checked.startswith("Check that the first match answers the question; if it does not, say so.")
+    sure = answer([0.8, 0.1], 0.05, 0.05, verdict="one", confidence=0.9)
+    assert advice(sure) == "Answer from the first match, and name its id."
     unsure = answer([0.8, 0.1], 0.05, 0.05, verdict="one", confidence=0.3)
     assert advice(unsure).startswith("The first match is more likely wrong than right: ")
 
