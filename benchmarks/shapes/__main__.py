@@ -7,9 +7,13 @@ calibrations, in a service in this process: `self`, made of the collection's own
 questions (the mean of 3 draws, judged on the other questions). A line in brackets is of a calibration that the service
 did not make or store, in at least one draw: then the answers are those of `auto`.
 
-Then come draws of 12 and of 50 rows. There, a question whose rows were not drawn counts as near-absent. Last come the
+Then come draws of 12 and of 50 rows. There, a question whose rows were not drawn counts as near-absent. Next are the
 demo collections, which are asked in the words that people would use. Near-absent questions are the same ones, to a
 collection without the documents that answer them.
+
+Last are three collections with questions by hand, under `auto`. There, the near questions of the line "left out" are
+the questions with an answer, asked of the collection without the documents that answer them. "First three" is the
+share of questions with a right document among the first three matches.
 
 The columns are the shares of one, several and none, in percent. "Right" are the questions whose first match is right,
 so its third share are right answers that are refused. "Near" questions are about the subject, and their answer is
@@ -37,7 +41,8 @@ from rich.table import Table
 from benchmarks.asking import Asking, Collection, Results, Said, Vectors, ask_all
 from benchmarks.shapes import Shape, shapes
 from benchmarks.shapes.demos import demos, off_topic_of
-from benchmarks.shapes.shape import sample
+from benchmarks.shapes.shape import OFF_TOPIC, sample
+from benchmarks.shapes.written import COMMIT, written
 from benchmarks.verdict import NULLS, VERDICTS
 from service.encoding import load_encoder
 from softkv import Client, Invalid
@@ -144,6 +149,30 @@ def ask_null_keys(
     askings = [Asking(collection.keys, vectors) for collection in collections]
     off_topic = [off_topic_questions] * len(askings)
     return {str(choice): Figures.of(ask_all(askings, collections, choice, off_topic)) for choice in NULLS}
+
+
+def ask_written(shape: Shape, vectors: Vectors) -> dict[str, Figures]:
+    """Return the figures of `auto`, with the near questions by hand and with answers that are left out."""
+    whole = Collection(shape.keys, shape.present, shape.near)
+    answering = {identity for _, answers in shape.present for identity in answers}
+    others = {identity: key for identity, key in shape.keys.items() if identity not in answering}
+    left_out = [Collection(shape.keys, shape.present, []), Collection(others, [], [text for text, _ in shape.present])]
+    lines = {"auto": [whole], "left out": left_out}
+    return {name: ask_null_keys(asked, shape.off, vectors)["auto"] for name, asked in lines.items()}
+
+
+def first_three(shape: Shape, vectors: Vectors) -> float:
+    """Return the share of the questions with a right document among the first three."""
+    keys, questions = vectors.of([*shape.keys.values()], "document"), [text for text, _ in shape.present]
+    ids = np.array([*shape.keys])[np.argsort(vectors.of(questions, "query") @ -keys.T, axis=1)[:, :3]]
+    return float(np.mean([np.isin(row, answers).any() for row, (_, answers) in zip(ids, shape.present, strict=True)]))
+
+
+def interval(share: float, of: int) -> tuple[float, float]:
+    """Return the interval of 95 % of a share, by Wilson's formula."""
+    squared = 1.96**2 / of
+    middle, half = share + squared / 2, (squared * (share * (1 - share) + squared / 4)) ** 0.5
+    return (middle - half) / (1 + squared), (middle + half) / (1 + squared)
 
 
 def calibrate(shape: Shape, vectors: Vectors) -> dict[str, Figures]:
@@ -258,7 +287,10 @@ def main() -> int:
     parser.add_argument("--names", nargs="+", help="some shapes; all by default")
     options = parser.parse_args()
     vectors, console = Vectors(load_encoder("all-MiniLM-L6-v2")), Console(width=120)
-    chosen = [shape for shape in shapes() if options.names is None or shape.name in options.names]
+    chosen, by_hand = (
+        [shape for shape in some if options.names is None or shape.name in options.names]
+        for some in (shapes(), written())
+    )
 
     def ask_whole(shape: Shape) -> tuple[str, int, dict[str, Figures]]:
         whole = [Collection(shape.keys, shape.present, shape.near)]
@@ -272,11 +304,22 @@ def main() -> int:
         name, collections = named
         return name, len(collections[0].keys), ask_null_keys(collections, off_topic_of(name), vectors)
 
-    missed = list(check_bounds(None, measure("whole collections", chosen, ask_whole, console)))
-    for size in options.sizes:
+    def ask_by_hand(shape: Shape) -> tuple[str, int, dict[str, Figures]]:
+        return shape.name, len(shape.keys), ask_written(shape, vectors)
+
+    whole = measure("whole collections", chosen, ask_whole, console) if chosen else []
+    missed = list(check_bounds(None, whole)) if chosen else []
+    for size in options.sizes if chosen else ():
         missed += check_bounds(size, measure(f"draws of {size} rows", chosen, partial(ask_draws, size), console))
     if options.names is None:
         measure("demo collections, asked in people's words", demos().items(), ask_demo, console)
+    if by_hand:
+        whole += measure(f"questions by hand, of commit {COMMIT}", by_hand, ask_by_hand, console)
+        shares = (f"{shape.name} {100 * first_three(shape, vectors):.0f} %" for shape in by_hand)
+        console.print("first three:", ", ".join(shares))
+    off, questions = float(np.mean([figures.off[2] for figures in whole])), OFF_TOPIC * len(whole)
+    low, high = interval(off, questions)
+    console.print(f"off-topic none: {100 * off:.1f} % of {questions:,} ({100 * low:.1f} to {100 * high:.1f})\n")
     console.print(
         "\n".join(["wanted of auto, and not so:", *missed] if missed else ["all is as wanted"]), soft_wrap=True
     )

@@ -15,6 +15,8 @@ from pathlib import Path
 from benchmarks.shapes.shape import OFF_TOPIC, Shape, off_topic, sample
 
 FOLDER = Path(__file__).parent / "written"
+COMMIT = "99b77dc2"
+"""The commit with which the questions were written; nothing had been run on them."""
 TOUCHED = {"office": ("politics",), "coffee": ("cooking",), "outdoor": ("cooking",)}
 """Off-topic topics that a collection touches."""
 
