@@ -85,14 +85,12 @@ def searches(client: Client, number: int) -> Iterator[tuple[str, Search, Search]
     yield "InMemoryStore, cosine threshold", reaching, everything
     living = cache(_searching(SoftkvStore(name, client=client, **OPTIONS, null=False)))
     yield "softkv, without labels", _searching(store), living
-    for source in ("self", "labels"):
-        applied = calibrate(client, name, memory, source)
-        of = "itself" if source == "self" else f"{len(memory.labels)} labels"
-        calibrated = SoftkvStore(name, client=client, **OPTIONS, null="calibrated" if applied else None)
-        yield f"softkv, calibrated from {of}", _searching(calibrated), living
-        if applied:
-            sure = SoftkvStore(name, client=client, **OPTIONS, accept="one", min_confidence=0.5)
-            yield f"  and a confidence of .5, from {of}", _searching(sure, ()), living
+    applied = calibrate(client, name, memory)
+    calibrated = SoftkvStore(name, client=client, **OPTIONS, null="calibrated" if applied else None)
+    yield f"softkv, calibrated from {len(memory.labels)} labels", _searching(calibrated), living
+    if applied:
+        sure = SoftkvStore(name, client=client, **OPTIONS, accept="one", min_confidence=0.5)
+        yield "  and a confidence of .5", _searching(sure, ()), living
     recent: Any = {"field": "metadata.value.session", "half_life": HALF_LIFE}
     yield (
         "softkv, calibrated, newer facts first",
@@ -107,15 +105,13 @@ HALF_LIFE = 10
 """The number of sessions after which a fact weighs half."""
 
 
-def calibrate(client: Client, name: str, memory: AgentMemory, source: str) -> bool:
+def calibrate(client: Client, name: str, memory: AgentMemory) -> bool:
     """Calibrate a collection; return whether the calibration is stored."""
     collection = client.collection(name)
     collection.change(calibration=None)
     ids = {document.metadata["key"]: document.id for document in collection.find(include=["metadata"])}
     labels = [{"query": asked.text, "id": asked.right and ids[asked.right]} for asked in memory.labels]
-    if source == "labels":
-        return bool(collection.calibrate(labels, apply=True).applied)
-    return bool(collection.calibrate(source="self", apply=True).applied)
+    return bool(collection.calibrate(labels, apply=True).applied)
 
 
 def best_threshold(store: BaseStore, memory: AgentMemory) -> float:

@@ -2,9 +2,9 @@
 
     python -m benchmarks.shapes [--sizes 12 50] [--names goods faults]
 
-`benchmarks.shapes` describes the eight collections. First each is asked as a whole, under each null key. Then come two
-calibrations, in a service in this process: `self`, made of the collection's own keys, and `labels`, made of 50 labelled
-questions (the mean of 3 draws, judged on the other questions). A line in brackets is of a calibration that the service
+`benchmarks.shapes` describes the eight collections. First each is asked as a whole, under each null key. Then comes a
+calibration, in a service in this process: `labels`, made of 50 labelled questions (the mean of 3 draws, judged on the
+other questions). A line in brackets is of a calibration that the service
 did not make or store, in at least one draw: then the answers are those of `auto`.
 
 Then come draws of 12 and of 50 rows. There, a question whose rows were not drawn counts as near-absent. Next are the
@@ -45,7 +45,7 @@ from benchmarks.shapes.shape import OFF_TOPIC, sample
 from benchmarks.shapes.written import COMMIT, written
 from benchmarks.verdict import NULLS, VERDICTS
 from service.encoding import load_encoder
-from softkv import Client, Invalid
+from softkv import Client
 from softkv import Collection as Stored
 
 SIZES, ROWS, NEAR = (12, 50), 200, 100
@@ -176,7 +176,7 @@ def interval(share: float, of: int) -> tuple[float, float]:
 
 
 def calibrate(shape: Shape, vectors: Vectors) -> dict[str, Figures]:
-    """Return the figures of a service after both calibrations."""
+    """Return the figures of a service after a calibration."""
     key_vectors = vectors.of([*shape.keys.values()], "document")
     with Client.local() as client:
         stored = client.collection(shape.name)
@@ -185,18 +185,13 @@ def calibrate(shape: Shape, vectors: Vectors) -> dict[str, Figures]:
             {"id": identity, "key": key, "key_vector": vector}
             for (identity, key), vector in zip(shape.keys.items(), key_vectors, strict=True)
         )
-        try:
-            applied = stored.calibrate(source="self", apply=True).applied
-        except Invalid:  # too few of its keys make a question that only one document answers
-            applied = False
-        by_self = Figures.of(ask_service(stored, shape), applied)
         labelled = []
         for draw in range(LABEL_DRAWS):
             stored.change(calibration=None)
             questions, unlabelled = label(shape, draw)
             applied = stored.calibrate(questions, apply=True).applied
             labelled.append(Figures.of(ask_service(stored, unlabelled), applied))
-    return {"self": by_self, "labels": Figures.mean(labelled)}
+    return {"labels": Figures.mean(labelled)}
 
 
 def label(shape: Shape, draw: int) -> tuple[list[dict[str, object]], Shape]:

@@ -12,7 +12,7 @@ from service.schemas.query import Query
 from service.schemas.terms import RerankModel
 from service.schemas.wire import DocumentId, InParts, JSONValue, OrNull, Wire
 
-LabelSource = Literal["labels", "feedback", "self"]
+LabelSource = Literal["labels", "feedback"]
 RefitMode = Literal["auto", "propose"]
 
 
@@ -46,8 +46,7 @@ class CalibrateRequest(Wire):
         "labels",
         alias="from",
         description="The origin of the questions. `labels`: they are in `questions`. `feedback`: they follow from what "
-        "was sent to `feedback`, with the same minimum. `self`: they are made of the collection's own keys, for the "
-        "time before there are labels.",
+        "was sent to `feedback`, with the same minimum.",
     )
     questions: Annotated[list[LabelledQuestion], InParts] | None = Field(
         None,
@@ -58,14 +57,13 @@ class CalibrateRequest(Wire):
         False,
         description="Whether to store the calibration if it is better. It is if `label_loss` falls by more than its "
         "standard error, or if `log_loss` does and `label_loss` rises by at most twice its own. The collection then "
-        'has this temperature, and its `null` is "calibrated"; if it is `from` "self", "auto". Needs a key with write '
-        "access.",
+        'has this temperature, and its `null` is "calibrated". Needs a key with write access.',
     )
 
     rerank: RerankModel | None = Field(
         None,
         description="A reranker whose weight is fitted too, with a null key and confidences for questions that have "
-        "it. Each question must be a text, and it reads 100,000 documents at most. Not for `self`.",
+        "it. Each question must be a text, and it reads 100,000 documents at most.",
     )
 
     refit: RefitMode = Field(

@@ -26,6 +26,9 @@ FieldType: TypeAlias = Literal["integer", "number", "text", "boolean", "null", "
 # A write of an existing id replaces the document, refuses the whole write, or skips it.
 Mode: TypeAlias = Literal["upsert", "create", "skip"]
 
+DROPPED_CALIBRATION = JSONText('{"dropped":"self"}')
+"""What stands in place of a calibration that an earlier version made of the collection's own texts."""
+
 
 @dataclass(frozen=True)
 class CollectionSettings:
@@ -53,6 +56,11 @@ class CollectionSettings:
     expire_after: int | None = None
     defaults: JSONText | None = None
     projection: JSONText | None = None
+
+    @property
+    def has_lost_calibration(self) -> bool:
+        """Whether the collection had a calibration of its own texts, which this version does not read."""
+        return self.calibration == DROPPED_CALIBRATION
 
 
 @dataclass(frozen=True)

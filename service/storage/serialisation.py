@@ -31,6 +31,7 @@ from service.storage.errors import (
 )
 from service.storage.fields import FieldRow, field_rows, is_utf8, nesting_problem
 from service.storage.records import (
+    DROPPED_CALIBRATION,
     AliasRecord,
     CollectionRecord,
     CollectionSettings,
@@ -238,7 +239,25 @@ def collection_of(row: tuple[Any, ...]) -> CollectionRecord:
         raise CollectionDamaged(name, "its settings are not what was written")
     *settings, null, calibration, encoder_model, expire_after, defaults, projection = columns
     settings += [json.loads(null), calibration, encoder_model, expire_after, defaults, projection]
-    return CollectionRecord(number, name, CollectionSettings(*settings), documents, keyless, first_expiry)
+    current = _drop_self_calibration(CollectionSettings(*settings))
+    return CollectionRecord(number, name, current, documents, keyless, first_expiry)
+
+
+def _drop_self_calibration(settings: CollectionSettings) -> CollectionSettings:
+    """Return the settings without a calibration that an earlier version made of the collection's own texts.
+
+    Temperature and null key are those from before it, unless they were changed since.
+    """
+    if settings.calibration is None or '"source":"self"' not in settings.calibration:
+        return settings
+    stored = json.loads(settings.calibration)
+    (temperature, null), set_by_it = stored["was"], (stored["temperature"], "auto")
+    return replace(
+        settings,
+        temperature=temperature if settings.temperature == set_by_it[0] else settings.temperature,
+        null=null if settings.null == set_by_it[1] else settings.null,
+        calibration=DROPPED_CALIBRATION,
+    )
 
 
 def measurements_of(encoder: str, row: tuple[str, str, int] | None) -> EncoderMeasurements | None:

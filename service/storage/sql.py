@@ -457,12 +457,9 @@ class SQLWriter(SQLReader):
         return str(rows[0][0]) if rows else None
 
     def _rename(self, collection: int, name: str) -> None:
-        columns = settings_row(self._collection("id", collection).settings)
-        self._run(
-            "UPDATE softkv.collections SET name = ?, checksum = ? WHERE id = ?",
-            *(name, settings_checksum(name, columns), collection),
-        )
-        self._bump_catalogue()
+        record = self._collection("id", collection)
+        self._run("UPDATE softkv.collections SET name = ? WHERE id = ?", name, collection)
+        self._save(replace(record, name=name), record.settings)
 
     def _save(self, record: CollectionRecord, settings: CollectionSettings) -> None:
         columns = settings_row(settings)

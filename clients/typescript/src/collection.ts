@@ -218,8 +218,8 @@ export class Collection<Value = unknown> {
     return calibrate(this.#sender, this.#path, { ...encodeLabels(questions), ...options }, how);
   }
 
-  /** Calibrate the collection with questions that follow from its feedback, or with questions made of its own keys. */
-  calibrateFrom(source: "feedback" | "self", options: CalibrateOptions = {}, how?: How): Promise<Calibration> {
+  /** Calibrate the collection with questions that follow from its feedback. */
+  calibrateFrom(source: "feedback", options: CalibrateOptions = {}, how?: How): Promise<Calibration> {
     return calibrate(this.#sender, this.#path, { from: source, ...options }, how);
   }
 

@@ -31,7 +31,7 @@ from service.retrieval.collections import (
 )
 from service.retrieval.documents import decode_cursor, encode_cursor
 from service.retrieval.labels import read_seen
-from service.retrieval.queries import format_defaults, read_defaults
+from service.retrieval.queries import LOST_CALIBRATION, format_defaults, read_defaults
 from service.scheduling import READS, WRITES
 from service.schemas.collection import MAX_FIELDS, CollectionChange, CollectionSettings, FieldsQuery
 from service.schemas.instants import format_duration
@@ -80,6 +80,7 @@ def _describe_record(
         "expired": collection.count_expired(record, reader),
         "ready": collection.ready,
         "costs": None,
+        "notice": LOST_CALIBRATION if settings.has_lost_calibration else None,
     }
 
 

@@ -1,4 +1,4 @@
-"""The mathematics of calibration by labelled or synthetic questions, on small tables that know no collection."""
+"""The mathematics of calibration by labelled questions, on small tables that know no collection."""
 
 from __future__ import annotations
 
@@ -34,4 +34,3 @@ from service.retrieval.calibration.record import (
     Rerank,
     TextTerms,
 )
-from service.retrieval.calibration.self_fit import evaluate_itself

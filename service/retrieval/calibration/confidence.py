@@ -19,16 +19,8 @@ MIN_SLOPE = 0.05
 """The least slope of the weight: more weight never means less confidence. For the lead it is 0."""
 
 
-@dataclass(frozen=True)
-class CurvePrior:
-    """A Gaussian prior of a curve's five parameters, in the order of `Curve.parameters`."""
-
-    mean: tuple[float, ...]
-    deviation: tuple[float, ...]
-
-
-WEAK_PRIOR = CurvePrior((1.0, 1.0, 0.0, 0.0, 0.0), (1.0, 1.4, 1.0, 1.0, 2.0))
-"""The weight is the confidence, and the lead says nothing."""
+PRIOR_MEAN, PRIOR_DEVIATION = np.array([1.0, 1.0, 0.0, 0.0, 0.0]), np.array([1.0, 1.4, 1.0, 1.0, 2.0])
+"""A Gaussian prior of a curve's parameters that says little: the weight is the confidence, the lead says nothing."""
 
 _MIN_PARAMETERS = np.array([MIN_SLOPE, MIN_SLOPE, 0.0, 0.0, -np.inf])
 
@@ -71,7 +63,7 @@ class Curve:
         return np.asarray(0.5 * (1 + np.tanh(_features(logits, leads) @ self.parameters / 2)))
 
     @classmethod
-    def fit(cls, logits: Array, leads: Array, right: Array, prior: CurvePrior | None = None) -> Curve:
+    def fit(cls, logits: Array, leads: Array, right: Array) -> Curve:
         """Fit the curve with the greatest posterior probability to labelled questions, by Newton's method.
 
         A slope below its minimum is fixed at the minimum.
@@ -79,15 +71,12 @@ class Curve:
         Args:
             logits: float64[q], x of each question (see `Curve`); `leads`: float64[q], z.
             right: bool[q], whether its first match is right.
-            prior: the prior of the five parameters; None for one that says little.
         """
-        prior = WEAK_PRIOR if prior is None else prior
-        mean, deviation = np.array(prior.mean), np.array(prior.deviation)
         features, parameters = _features(logits, leads), _MIN_PARAMETERS.copy()
         free = np.ones(len(parameters), dtype=np.bool_)
         while True:
             fixed = features[:, ~free] @ parameters[~free]
-            parameters[free] = _fit_logistic(features[:, free], fixed, right, mean[free], deviation[free])
+            parameters[free] = _fit_logistic(features[:, free], fixed, right, PRIOR_MEAN[free], PRIOR_DEVIATION[free])
             if not (low := parameters < _MIN_PARAMETERS).any():
                 return cls(*parameters.tolist())
             free &= ~low
@@ -95,24 +84,8 @@ class Curve:
 
     @property
     def parameters(self) -> tuple[float, ...]:
-        """The five parameters, in the order of a prior's."""
+        """The five parameters, in the order of the prior's."""
         return self.slope, self.slope_above, self.lead_slope, self.lead_slope_above, self.offset
-
-    def shift_lead(self, logits: Array, leads: Array, shift: float) -> tuple[float, ...]:
-        """Return parameters that give about the same confidences if every lead is less by `shift`.
-
-        The curve has a bend at lead 0, so no parameters give exactly the same. These fit best at the given questions,
-        and otherwise stay near the curve's own.
-
-        Args:
-            logits, leads: float64[q], x and z of questions, z as it is for this curve.
-            shift: by how much z is less for the returned parameters.
-        """
-        features, parameters = _features(logits, leads - shift), np.array(self.parameters)
-        rest = _features(logits, leads) @ parameters - features @ parameters
-        ridge = np.eye(len(parameters))
-        change = np.linalg.solve(features.T @ features + ridge, features.T @ rest)
-        return tuple((parameters + change).tolist())
 
     @classmethod
     def fit_few(cls, logits: Array, right: Array) -> Curve:
@@ -123,7 +96,7 @@ class Curve:
             right: bool[q], whether its first match is right.
         """
         features = np.stack([logits, np.ones(len(logits))], axis=1)
-        expected, deviation = np.array(WEAK_PRIOR.mean)[[0, 4]], np.array(WEAK_PRIOR.deviation)[[0, 4]]
+        expected, deviation = PRIOR_MEAN[[0, 4]], PRIOR_DEVIATION[[0, 4]]
         zeros = np.zeros(len(logits))
         slope, offset = _fit_logistic(features, zeros, right, expected, deviation)
         if slope < MIN_SLOPE:

@@ -107,7 +107,7 @@ class Metrics:
             label_loss=Metric.mean(label_losses(outcomes)),
             recall=Metric.mean(outcomes.right[present]),
             mrr=Metric.mean(outcomes.reciprocal[present]),
-            one_right=Metric.mean(_one_right(outcomes)[present]),
+            one_right=Metric.mean((outcomes.one & outcomes.right)[present]),
             one_wrong=Metric.mean(outcomes.one[~present]),
             none_right=Metric.mean(outcomes.none[~present]),
             none_wrong=Metric.mean(outcomes.none[present]),
@@ -139,11 +139,6 @@ def label_losses(outcomes: Outcomes) -> Array:
     return np.asarray(-np.maximum(outcomes.likelihood, LEAST_LOG))
 
 
-def _one_right(outcomes: Outcomes) -> Array:
-    """Return bool[q], whether the right document has more than half of all weight."""
-    return np.asarray(outcomes.one & outcomes.right)
-
-
 def _bootstrap_error(confidence: Array, right: Array) -> float:
     random = np.random.default_rng(0)  # a fixed seed, so that equal labels give equal results
     draws = random.integers(len(right), size=(BOOTSTRAP_SAMPLES, len(right)))
@@ -173,51 +168,29 @@ class Gain(NamedTuple):
     Attributes:
         label_loss: the fall of the label loss.
         log_loss: the fall of the log-loss of the confidences.
-        one_right: the rise of the metric of that name: by how many more of the questions with an answer the right
-            document has more than half of all weight.
-        first: whether it is a gain on a collection without a calibration.
-        synthetic: whether the questions are made of the collection itself.
     """
 
     label_loss: Metric
     log_loss: Metric
-    one_right: Metric
-    first: bool = True
-    synthetic: bool = False
 
     @classmethod
-    def between(cls, before: Outcomes, after: Outcomes, first: bool, *, synthetic: bool = False) -> Gain:
+    def between(cls, before: Outcomes, after: Outcomes) -> Gain:
         """Return the gain of one prediction of the same questions on another."""
         return cls(
             Metric.mean(label_losses(before) - label_losses(after)),
             Metric.mean(log_losses(before) - log_losses(after)),
-            Metric.mean((_one_right(after).astype(int) - _one_right(before))[before.present]),
-            first,
-            synthetic,
         )
 
     @property
     def suffices(self) -> bool:
         """Whether the calibration may be applied.
 
-        With labels it may if the label loss falls by more than its standard error. It also may if the log-loss of the
+        It may if the label loss falls by more than its standard error. It also may if the log-loss of the
         confidences falls by more than its standard error, while the label loss rises by at most two. By chance alone a
         loss rises by more than one standard error in one case of six.
-
-        Of synthetic questions the label loss does not count: their null key is `auto`, which they were not asked for.
-        Most of what a first calibration gains does not show on them. So its log-loss may not rise, and `one_right` may
-        not fall by more than its standard error.
         """
         (gained, error), (surer, doubt) = self.label_loss.pair, self.log_loss.pair
-        if self.synthetic:
-            return self.keeps_right and (surer >= 0 if self.first else surer > doubt)
         return gained > error or (surer > doubt and gained > -2 * error)
-
-    @property
-    def keeps_right(self) -> bool:
-        """Whether `one_right` has not fallen by more than its standard error."""
-        risen, error = self.one_right.pair
-        return risen >= -error
 
 
 @dataclass(frozen=True)
@@ -266,7 +239,6 @@ def evaluate(
     order: Array,
     null_logits: float | Array,
     stored: Variant | None = None,
-    prior: Variant | None = None,
     previous: PreviousWeighting | None = None,
     off_topic: OffTopic | None = None,
 ) -> Evaluation:
@@ -280,13 +252,12 @@ def evaluate(
         null_logits: float64[q], the logits of the current null key at the collection's temperature; −∞ for none. A
             scalar applies to all.
         stored: the collection's calibration at that temperature; None if it has none.
-        prior: the fit that the collection itself gave; None if it was not asked.
         previous: the collection's settings before it was calibrated; None if it is not calibrated.
         off_topic: made off-topic questions, of which the calibration refuses all but one; None without any.
     """
     folds = assign_folds(order, profiles.present)
-    validation = CrossValidation.run(profiles, folds, COVERAGE, prior, off_topic)
-    plain, words = fit_all(profiles, validation, prior, off_topic)
+    validation = CrossValidation.run(profiles, folds, COVERAGE, off_topic)
+    plain, words = fit_all(profiles, validation, off_topic)
     served = Outcomes.current(profiles, null_logits, COVERAGE, stored)
     return Evaluation(
         plain,
@@ -294,8 +265,8 @@ def evaluate(
         Metrics.of(served, _find_refused(off_topic, stored)),
         Metrics.of(validation.plain, validation.refused[0]),
         None if words is None else Metrics.of(validation.words, validation.refused[1]),
-        Gain.between(served, validation.plain, previous is None),
-        None if previous is None else Gain.between(previous_outcomes(profiles, previous), validation.plain, True),
+        Gain.between(served, validation.plain),
+        None if previous is None else Gain.between(previous_outcomes(profiles, previous), validation.plain),
     )
 
 
@@ -311,17 +282,14 @@ class RerankEvaluation(NamedTuple):
     after: Metrics | None
 
 
-def evaluate_reranked(
-    profiles: Profiles, order: Array, prior: Variant | None = None, off_topic: OffTopic | None = None
-) -> RerankEvaluation:
+def evaluate_reranked(profiles: Profiles, order: Array, off_topic: OffTopic | None = None) -> RerankEvaluation:
     """Fit a reranker's weight as λ is fitted, and measure on held-out questions whether it gains.
 
     Args:
         profiles: tables of the reranked weights, at one temperature, with a reranker's weights in place of λ.
         order: int[q], the order in which questions are distributed over folds.
-        prior: the fit that the collection itself gave; None if it was not asked.
         off_topic: made off-topic questions, in the same way; None without any.
     """
-    validation = CrossValidation.run(profiles, assign_folds(order, profiles.present), COVERAGE, prior, off_topic)
-    _, fit = fit_all(profiles, validation, prior, off_topic)
+    validation = CrossValidation.run(profiles, assign_folds(order, profiles.present), COVERAGE, off_topic)
+    _, fit = fit_all(profiles, validation, off_topic)
     return RerankEvaluation(fit, None if fit is None else Metrics.of(validation.words, validation.refused[1]))

@@ -16,7 +16,7 @@ import numpy as np
 
 from attention.lookup import HALF, Background
 from service.retrieval.calibration.abstention import ErrorBound, fit_error_bounds, fit_none_from, lead_to_null_weight
-from service.retrieval.calibration.confidence import FULL_CURVE_LABELS, Curve, CurvePrior, fit_thresholds, weight_logits
+from service.retrieval.calibration.confidence import FULL_CURVE_LABELS, Curve, fit_thresholds, weight_logits
 from service.retrieval.calibration.off_topic import OffTopic
 from service.retrieval.calibration.profile import Profiles
 
@@ -44,12 +44,6 @@ def null_logit(null: float | Background | None, temperature: float, keys: int) -
         return null.null_key(temperature, keys).logit(0.0, temperature)
     return null / temperature
 
-
-LABELS_DEVIATION = (0.3, 0.3, 0.3, 0.2, 0.6)
-"""The standard deviations of a curve's parameters around those of a calibration from the collection itself.
-
-Some 50 labels weigh as much as such a prior.
-"""
 
 _BISECTIONS = 60
 
@@ -195,7 +189,6 @@ class Fit:
         profiles: Profiles,
         cell: tuple[int, int],
         few: bool,
-        prior: Variant | None = None,
         off_topic: OffTopic | None = None,
     ) -> Fit:
         """Fit a variant to all labelled questions of some profiles.
@@ -203,25 +196,18 @@ class Fit:
         Args:
             profiles: the profiles of the questions.
             cell: the indices of λ (weight of full text) and of the temperature in the profiles.
-            few: whether these labels are too few for a curve of five parameters; without a prior it then has two.
-            prior: what the collection itself said before there were labels; None if it was not asked.
+            few: whether these labels are too few for a curve of five parameters; it then has two.
             off_topic: made off-topic questions, which have the verdict "none" but for one; None without any.
         """
         null = fit_null(profiles, cell, off_topic)
         best, partition = profiles.best[:, *cell], profiles.log_partition[:, *cell]
         right = (profiles.best_right[:, *cell] - partition)[profiles.present]
         logits, leads, first = weight_logits(best, partition), partition - null.log_count, profiles.rank[:, *cell] == 1
-        level = null.level(profiles)
-        if prior is not None:
-            shift = (level - prior.level) / float(profiles.temperatures[cell[1]])
-            mean = prior.curve.shift_lead(logits, leads + shift, shift)
-            curve = Curve.fit(logits, leads, first, CurvePrior(mean, LABELS_DEVIATION))
-        else:
-            curve = Curve.fit_few(logits, first) if few else Curve.fit(logits, leads, first)
+        curve = Curve.fit_few(logits, first) if few else Curve.fit(logits, leads, first)
         none_from = fit_none_from(leads[profiles.present])
         if off_topic is not None:
             none_from = min(none_from, lead_to_null_weight(off_topic.least_log_count(cell) - null.log_count))
-        return cls(cell, Variant(level, curve, fit_thresholds(right), none_from), null.log_count)
+        return cls(cell, Variant(null.level(profiles), curve, fit_thresholds(right), none_from), null.log_count)
 
     def with_bounds(self, held_out: Outcomes) -> Fit:
         """Return this fit with the confidences that keep a promised error on held-out questions."""
@@ -367,7 +353,6 @@ class CrossValidation:
         profiles: Profiles,
         folds: Array,
         promise: float,
-        prior: Variant | None = None,
         off_topic: OffTopic | None = None,
     ) -> CrossValidation:
         """For each fold, fit to the questions of all other folds, and predict the outcomes of its own.
@@ -376,7 +361,6 @@ class CrossValidation:
             profiles: the profiles of all questions.
             folds: int64[q], the fold of each question.
             promise: the coverage of the conformal sets.
-            prior: what the collection itself said; None if it was not asked.
             off_topic: made off-topic questions; None without any.
         """
         plain, words = list[tuple[Array, Outcomes]](), list[tuple[Array, Outcomes]]()
@@ -388,8 +372,8 @@ class CrossValidation:
             bound = None if off_topic is None else off_topic.of(strange != fold)
             temperature = fit_temperature(training, bound)
             share = fit_full_text(training, temperature, bound)
-            fits = [Fit.of(training, (0, temperature), few, prior, bound)]
-            fits += [Fit.of(training, (share, temperature), few, prior, bound)] if share else fits
+            fits = [Fit.of(training, (0, temperature), few, bound)]
+            fits += [Fit.of(training, (share, temperature), few, bound)] if share else fits
             for i, (fit, parts) in enumerate(zip(fits, (plain, words), strict=True)):
                 parts.append((held_out, fit.predict(profiles.of(held_out), promise)))
                 if off_topic is not None:
@@ -420,7 +404,6 @@ def standard_error(values: Array) -> float:
 def fit_all(
     profiles: Profiles,
     validation: CrossValidation,
-    prior: Variant | None = None,
     off_topic: OffTopic | None = None,
 ) -> tuple[Fit, Fit | None]:
     """Fit to all labels without full text, and also with full text if that improved the validation's outcomes.
@@ -431,7 +414,7 @@ def fit_all(
     temperature = fit_temperature(profiles, off_topic)
     share = fit_full_text(profiles, temperature, off_topic) if validation.words_gain else 0
     few = len(profiles.present) < FULL_CURVE_LABELS
-    plain = Fit.of(profiles, (0, temperature), few, prior, off_topic).with_bounds(validation.plain)
+    plain = Fit.of(profiles, (0, temperature), few, off_topic).with_bounds(validation.plain)
     if not share:
         return plain, None
-    return plain, Fit.of(profiles, (share, temperature), few, prior, off_topic).with_bounds(validation.words)
+    return plain, Fit.of(profiles, (share, temperature), few, off_topic).with_bounds(validation.words)

@@ -9,10 +9,9 @@ from typing import Any, Literal, TypeAlias
 from service.retrieval.calibration.abstention import ErrorBound
 from service.retrieval.calibration.confidence import Curve
 from service.retrieval.calibration.fit import Variant
-from service.storage.records import Null
 
-LabelSource: TypeAlias = Literal["labels", "feedback", "self"]
-"""The origin of the questions of a calibration: the request, stored feedback, or the collection itself."""
+LabelSource: TypeAlias = Literal["labels", "feedback"]
+"""The origin of the questions of a calibration: the request, or stored feedback."""
 
 RefitMode: TypeAlias = Literal["auto", "propose"]
 
@@ -109,7 +108,6 @@ class Calibration:
         was: the collection's settings `temperature` and `null` before the calibration was applied.
         source: where the questions came from.
         at: the time of the fit, in seconds of Unix time; None in a calibration of an earlier version.
-        itself: the fit that the collection itself gave, which later labels start from; None if it was not asked.
         promised: the quality on held-out questions; None in a calibration of an earlier version.
         refit: whether it follows later feedback.
         rerank: the reranker with its fitted weight, 0 if it gains nothing; None if the fit did not ask one.
@@ -127,7 +125,6 @@ class Calibration:
     was: tuple[float, Any]
     source: LabelSource = "labels"
     at: float | None = None
-    itself: Variant | None = None
     promised: Promise | None = None
     refit: Refit = Refit()
     rerank: Rerank | None = None
@@ -162,11 +159,6 @@ class Calibration:
         """The fitted terms of a question's text."""
         return TextTerms(self.full_text, self.rerank)
 
-    @property
-    def null(self) -> Null:
-        """The null key of the collection with this calibration; its own questions do not say what a better one is."""
-        return "auto" if self.source == "self" else "calibrated"
-
     def outgrown(self, documents: int, encoder: str | None, temperature: float) -> bool:
         """Return whether the collection has changed too much since the fit for the calibration to apply.
 
@@ -184,7 +176,7 @@ class Calibration:
         """
         return (
             self.was[0] if temperature == self.temperature else temperature,
-            self.was[1] if null == self.null else null,
+            self.was[1] if null == "calibrated" else null,
         )
 
     def text(self) -> str:
@@ -192,7 +184,6 @@ class Calibration:
         fields = asdict(self) | {
             "plain": _encode_variant(self.plain),
             "words": self.words and _encode_variant(self.words),
-            "itself": self.itself and _encode_variant(self.itself),
             "reranked": self.reranked and _encode_variant(self.reranked),
         }
         return json.dumps({"version": VERSION} | fields, separators=(",", ":"))
@@ -203,9 +194,10 @@ class Calibration:
         fields = {} if text is None else json.loads(text)
         if fields.pop("version", None) != VERSION:
             return None
+        fields.pop("itself", None)  # earlier versions started from a fit to the collection's own texts
         variants: dict[str, Any] = {
             name: variant and _decode_variant(variant)
-            for name in ("plain", "words", "itself", "reranked")
+            for name in ("plain", "words", "reranked")
             for variant in [fields.pop(name, None)]
         }
         promised, refit, rerank = fields.pop("promised", None), fields.pop("refit", {}), fields.pop("rerank", None)

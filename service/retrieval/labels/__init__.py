@@ -1,8 +1,8 @@
 """Learning from labels, which are questions with known answers.
 
-`calibrate.py` fits a calibration to labelled questions, to feedback, or to questions that it makes of the collection's
-own keys (`synthetic_questions.py`, which also asks off-topic questions). `feedback.py` keeps what callers say of
-answers, and `refits.py` fits again after more of it. The mathematics is `service.retrieval.calibration`.
+`calibrate.py` fits a calibration to labelled questions or to feedback, and `off_topic_questions.py` asks it off-topic
+questions. `feedback.py` keeps what callers say of answers, and `refits.py` fits again after more of it. The mathematics
+is `service.retrieval.calibration`.
 `projections.py` stores a map of queries that `softkv train` has fitted to labelled pairs.
 """
 
@@ -20,4 +20,3 @@ from service.retrieval.labels.feedback import (
 )
 from service.retrieval.labels.projections import MAX_RANK, ProjectionChange, find_projection, put_projection
 from service.retrieval.labels.refits import Refits
-from service.retrieval.labels.synthetic_questions import make_questions

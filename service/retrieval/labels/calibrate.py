@@ -29,11 +29,11 @@ from service.retrieval.calibration import (
     RerankEvaluation,
     Variant,
     evaluate,
-    evaluate_itself,
     evaluate_reranked,
     null_logit,
 )
 from service.retrieval.collections import (
+    CALIBRATED,
     Catalogue,
     Collection,
     NullKey,
@@ -44,8 +44,8 @@ from service.retrieval.collections import (
 )
 from service.retrieval.errors import Flaw, InvalidContent
 from service.retrieval.labels.feedback import FeedbackLabels, read_labels
+from service.retrieval.labels.off_topic_questions import profile_off_topic
 from service.retrieval.labels.previous_settings import PreviousSettings, read_previous
-from service.retrieval.labels.synthetic_questions import SyntheticProfiles, profile_off_topic, profile_questions
 from service.retrieval.queries import (
     Array,
     RerankTerm,
@@ -166,51 +166,41 @@ async def calibrate_collection(
         raise InvalidContent.at(
             "/questions" if source == "labels" else "/from", f"no document of {name!r} has a key: write some first"
         )
-    reranked: RerankEvaluation | None = None
-    left_out: Sequence[Flaw] = ()
     if reranker is not None:
         reranker = replace(resolve_rerank(record, collection.encoders, reranker), weight=1.0)
-    if source == "self":
+    undecided = 0
+    if source == "feedback":
+        labels = await READS.run(read_labels, collection)
+        questions, undecided = _from_feedback(record, labels), labels.undecided
         if reranker is not None:
-            raise InvalidContent.at(
-                "/rerank", "a reranker is fitted to the questions of people: leave rerank out, or send labels"
-            )
-        synthetic = await profile_questions(collection, keys)
-        calibration, assessed = await ARRAYS.run(lambda: _fit_itself(record, synthetic, now))
-    else:
-        undecided = 0
-        if source == "feedback":
-            labels = await READS.run(read_labels, collection)
-            questions, undecided = _from_feedback(record, labels), labels.undecided
-            if reranker is not None:
-                questions = [question for question in questions if isinstance(question.query, str)]
-        numbered, left_out = await READS.run(_leave_unknown_out, collection, questions)
-        if source == "feedback":
-            numbered = numbered[-max_labels:]
-        try:
-            calibration, assessed, reranked = await _fit_labels(
-                collection,
-                record,
-                keys,
-                numbered,
-                left_out,
-                source=source,
-                now=now,
-                undecided=undecided,
-                reranker=reranker,
-            )
-        except InvalidContent as error:
-            raise _name_feedback(error, questions) if source == "feedback" else error from None
+            questions = [question for question in questions if isinstance(question.query, str)]
+    numbered, left_out = await READS.run(_leave_unknown_out, collection, questions)
+    if source == "feedback":
+        numbered = numbered[-max_labels:]
+    try:
+        calibration, assessed, reranked = await _fit_labels(
+            collection,
+            record,
+            keys,
+            numbered,
+            left_out,
+            source=source,
+            now=now,
+            undecided=undecided,
+            reranker=reranker,
+        )
+    except InvalidContent as error:
+        raise _name_feedback(error, questions) if source == "feedback" else error from None
     calibration = replace(calibration, refit=Refit(refit))
-    reason = _explain_labels_stay(record) if source == "self" else None
-    if reason is None and not assessed.gains:
+    reason = None
+    if not assessed.gains:
         stored = _find_to_extend(record, calibration.rerank)
         if stored is not None and calibration.reranked is not None:
             calibration = replace(stored, rerank=calibration.rerank, reranked=calibration.reranked)
         else:
             reason = _explain_no_gain(assessed)
     if apply and reason is None:
-        changes = {"temperature": calibration.temperature, "null": calibration.null, "calibration": calibration.text()}
+        changes = {"temperature": calibration.temperature, "null": CALIBRATED, "calibration": calibration.text()}
         await WRITES.run(partial(catalogue.change, name, changes, of=record))
     return CalibrationResult(calibration, assessed, reranked, apply and reason is None, reason, tuple(left_out))
 
@@ -267,10 +257,10 @@ async def _fit_labels(
             await ARRAYS.run(partial(_add_profiles, reranking, with_heads))
     order = np.array([_hash_order(vector) for vector in vectors])
     logits = np.array([null_logit(question, record.settings.temperature, profiling.keys) for question in nulls])
-    served, prior = _read_stored_variants(record)
+    served = _read_served(record)
     before = None if previous is None else previous.with_nulls(previous_nulls, keys)
     off_topic = await profile_off_topic(collection, record, keys, previous, words)
-    assessed = await ARRAYS.run(lambda: evaluate(profiling.build(), order, logits, served, prior, before, off_topic))
+    assessed = await ARRAYS.run(lambda: evaluate(profiling.build(), order, logits, served, before, off_topic))
     temperature = profiling.temperature(assessed.plain.cell)
     reranked: RerankEvaluation | None = None
     if reranker is not None:
@@ -278,13 +268,11 @@ async def _fit_labels(
         at_temperature = record.settings.temperature if extends else temperature
         made = await profile_off_topic(collection, record, keys, previous, RERANK_WEIGHTS, reranker)
         reranked = await ARRAYS.run(
-            lambda: evaluate_reranked(
-                reranking.build().at(at_temperature), order, prior, made and made.at(at_temperature)
-            )
+            lambda: evaluate_reranked(reranking.build().at(at_temperature), order, made and made.at(at_temperature))
         )
     present = sum(bool(question.ids) for _, question in numbered)
     labels = present, len(numbered) - present
-    calibration = _build_calibration(record, labels, assessed, temperature, source=source, now=now, itself=prior)
+    calibration = _build_calibration(record, labels, assessed, temperature, source=source, now=now)
     if reranker is not None and reranked is not None:
         fit = reranked.fit
         reranker = replace(reranker, weight=0.0 if fit is None else RERANK_WEIGHTS[fit.cell[0]])
@@ -316,45 +304,19 @@ async def _read_heads(
 
 
 def _find_to_extend(record: CollectionRecord, reranker: Rerank | None) -> Calibration | None:
-    """Return the stored calibration if it is made of labels, holds, and lacks this reranker."""
+    """Return the stored calibration if it holds and lacks this reranker."""
     stored = Calibration.read(record.settings.calibration)
-    if reranker is None or stored is None or stored.source == "self":
+    if reranker is None or stored is None:
         return None
     if stored.outgrown(record.attendable, record.settings.encoder, record.settings.temperature):
         return None
     return None if reranker.reads_as(stored.rerank) else stored
 
 
-def _fit_itself(record: CollectionRecord, synthetic: SyntheticProfiles, now: float) -> tuple[Calibration, Evaluation]:
-    """Fit a calibration to synthetic questions, which are made of the collection's own keys."""
-    served, _ = _read_stored_variants(record)
-    assessed = evaluate_itself(
-        synthetic.profiles,
-        synthetic.order,
-        synthetic.log_counts,
-        synthetic.nulls,
-        synthetic.served,
-        served,
-        synthetic.previous,
-    )
-    present = int(np.count_nonzero(synthetic.profiles.present))
-    labels = present, len(synthetic.order) - present
-    temperature = float(synthetic.profiles.temperatures[assessed.plain.cell[1]])
-    itself = assessed.plain.variant
-    return _build_calibration(record, labels, assessed, temperature, source="self", now=now, itself=itself), assessed
-
-
-def _read_stored_variants(record: CollectionRecord) -> tuple[Variant | None, Variant | None]:
-    """Return the stored fit, if it holds at the collection's temperature, and the one that the collection itself gave.
-
-    Each is None if there is none; the second also if the collection has outgrown it.
-    """
+def _read_served(record: CollectionRecord) -> Variant | None:
+    """Return the stored fit; None if there is none that holds at the collection's temperature."""
     stored = Calibration.read(record.settings.calibration)
-    if stored is None:
-        return None, None
-    settings = record.settings
-    outgrown = stored.outgrown(record.attendable, settings.encoder, stored.temperature)
-    return stored.plain if stored.temperature == settings.temperature else None, None if outgrown else stored.itself
+    return stored.plain if stored is not None and stored.temperature == record.settings.temperature else None
 
 
 def _deduplicate(questions: Sequence[NumberedQuestion]) -> list[NumberedQuestion]:
@@ -568,7 +530,6 @@ def _build_calibration(
     *,
     source: LabelSource,
     now: float,
-    itself: Variant | None,
 ) -> Calibration:
     present, absent = labels
     return Calibration(
@@ -583,21 +544,7 @@ def _build_calibration(
         was=read_previous(record) or (record.settings.temperature, record.settings.null),
         source=source,
         at=now,
-        itself=itself,
         promised=Promise(assessed.after.ece.value or 0.0, assessed.after.coverage.value),
-    )
-
-
-def _explain_labels_stay(record: CollectionRecord) -> str | None:
-    """Return why synthetic questions may not replace the stored calibration; None if they may."""
-    stored = Calibration.read(record.settings.calibration)
-    if stored is None or stored.source == "self":
-        return None
-    if stored.outgrown(record.attendable, record.settings.encoder, record.settings.temperature):
-        return None
-    return (
-        f"the calibration is made of {stored.source}, which say more than the collection itself: remove it with "
-        '"calibration": null first'
     )
 
 
@@ -610,18 +557,6 @@ def _explain_no_gain(assessed: Evaluation) -> str:
         f"{name} {'rose' if fell < 0 else 'fell'} by {abs(fell):.4f} ± {error:.4f}"
         for name, (fell, error) in (("label_loss", gain.label_loss.pair), ("log_loss", gain.log_loss.pair))
     ]
-    if gain.synthetic and not gain.keeps_right:
-        risen, error = gain.one_right.pair
-        return (
-            f"one_right fell by {-risen:.4f} ± {error:.4f}{versus} on questions made of the collection: wanted it to "
-            f"fall by its standard error at most; send labelled questions, {advice}"
-        )
-    if gain.synthetic:
-        return (
-            f"{changes[1]}{versus} on questions made of the collection: wanted it "
-            f"{'not to rise' if gain.first else 'to fall by more than its standard error'}; send labelled questions, "
-            f"{advice}"
-        )
     return (
         f"{' and '.join(changes)}{versus}: wanted label_loss to fall by more than its standard error, or log_loss by "
         "more than its own and label_loss not to rise by more than twice its own; send more labelled questions, "

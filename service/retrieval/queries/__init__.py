@@ -32,6 +32,7 @@ from service.retrieval.queries.question import (
     get_diverse_head,
     parse_full_text_query,
 )
+from service.retrieval.queries.reason import LOST_CALIBRATION
 from service.retrieval.queries.rerank import MAX_DEPTH, MAX_RERANK_QUERY, resolve_rerank
 from service.retrieval.queries.results import BestKey, Document, FullText, GroupedWeight, Match, Result
 from service.retrieval.queries.stream import StreamedResult, stream_collection

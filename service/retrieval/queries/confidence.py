@@ -257,11 +257,10 @@ def _choose_threshold(calibration: Calibration, variant: Variant, coverage: floa
     """
     level = next(level for level in COVERAGES if level >= coverage)
     if level not in variant.thresholds:
-        present = 0 if calibration.source == "self" else calibration.present
         raise InvalidContent.at(
             "/conformal",
             f"a promise of {coverage} needs {min_labels(level)} labelled questions that have an answer, the "
-            f"calibration has {present}: ask for less, or calibrate with more",
+            f"calibration has {calibration.present}: ask for less, or calibrate with more",
         )
     return variant.thresholds[level]
 

@@ -247,6 +247,8 @@ def resolve_options(record: CollectionRecord, options: Options) -> Options:
         options = replace(options, full_text=options.full_text["weight"], searched=searched)
     if options.full_text == "auto":
         options = replace(options, full_text=require_calibration(record, "/full_text").full_text)
+    if options.min_confidence is not None and record.settings.has_lost_calibration:
+        options = replace(options, min_confidence=None)  # the reason says so, of `describe_labels`
     if options.min_confidence is not None and options.top_k == 0:
         raise InvalidContent.at(
             "/min_confidence", "min_confidence is of the first match, and top_k is 0: ask for at least one"

@@ -23,11 +23,14 @@ HOTTEST = 1e15
 SOURCES: Mapping[LabelSource, str] = {
     "labels": "labelled questions",
     "feedback": "questions with feedback",
-    "self": "questions made of the collection's texts",
 }
 """Names for the questions of a calibration, by their source."""
 
 UNCALIBRATED = "without labels, a weight is no probability of being right"
+LOST_CALIBRATION = (
+    "a calibration that was made of the collection's own texts is not read any more, so min_confidence has no effect "
+    "until labels calibrate it"
+)
 OUTSIDE_CALIBRATION = "the collection's calibration does not hold here, because {}"
 UNSETTLED = "The verdict lies within the error of the weights: a smaller max_error settles it."
 ALIKE = "Several documents that say nearly the same share the weight"
@@ -69,6 +72,8 @@ def describe_labels(
     """
     if model is not None:
         return f"by {model.labels:,} {SOURCES[model.source]}"
+    if record.settings.has_lost_calibration:
+        return LOST_CALIBRATION
     calibration = Calibration.read(record.settings.calibration)
     mismatch = calibration and explain_mismatch(calibration, record, options, of_part=of_part)
     return OUTSIDE_CALIBRATION.format(mismatch) if mismatch else UNCALIBRATED

@@ -5,14 +5,17 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
+from service.storage import SQLiteStore
 from tests.bfloat16 import needs_bfloat16
 from tests.running import RunningService
 from tests.service.api.repeats import Write, new, same
+from tests.service.storage.making import OF_ITSELF, SETTINGS
 
 ASKED = {"query": "why does my pet purr?", "include": ["value"], "top_k": 2}
 # A service that kills itself once the first write to a document is on disk, before it is answered.
@@ -54,6 +57,30 @@ def test_a_restarted_service_answers_as_before(left_behind):
         running.wait_until_ready()
         assert client.post("/v1/collections/books/attend", json=ASKED).json()["matches"] == before
         assert client.get("/v1/collections/books").json()["temperature"] == 0.1
+
+
+def test_a_calibration_of_its_own_texts_is_dropped_and_questions_go_on(tmp_path, capfd):
+    model = {"encoder": "all-MiniLM-L6-v2", "precision": "float32", "dimension": 384}
+    settings = replace(SETTINGS, calibration=OF_ITSELF, **model)
+    with SQLiteStore.open(tmp_path) as store, store.writing() as writer:
+        writer.create_collection("books", replace(settings, temperature=0.05832645197880583, null="auto"))
+    path = "/v1/collections/books"
+    with RunningService(data_dir=tmp_path) as running, running.client() as client:
+        running.wait_until_ready()
+        assert "own texts are not read any more collections=['books']" in capfd.readouterr().err
+        client.post(f"{path}/documents", json={"documents": BOOKS})
+        kept = client.get(path).json()
+        assert (kept["temperature"], kept["null"], kept["calibration"]) == (0.2, 0.31, None)
+        assert "own texts is not read any more" in kept["notice"]
+        plain = client.post(f"{path}/attend", json=ASKED).json()["evidence"]
+        answer = client.post(f"{path}/attend", json={**ASKED, "min_confidence": 0.8})
+        assert (answer.status_code, answer.json()["evidence"]["verdict"]) == (200, plain["verdict"]), answer.text
+        assert "so min_confidence has no effect" in answer.json()["reason"]
+        assert client.post(f"{path}/attend", json={**ASKED, "conformal": 0.8}).status_code == 422
+        client.patch(path, json={"calibration": None})
+        kept = client.get(path).json()
+        assert (kept["temperature"], kept["null"], kept["notice"]) == (0.2, 0.31, None)
+        assert client.post(f"{path}/attend", json={**ASKED, "min_confidence": 0.8}).status_code == 422
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 
 from service.storage import Store
-from service.storage.records import CollectionSettings, DocumentRecord
+from service.storage.records import CollectionSettings, DocumentRecord, JSONText
+from tests.examples import ROOT
 
 WIDTH = 3
 SETTINGS = CollectionSettings(similarity="cosine", temperature=0.05)
+OF_ITSELF = JSONText((ROOT / "tests/service/storage/self_calibration.json").read_text())
+"""A calibration of a collection's own texts, as an earlier version stored it."""
 
 
 def document(identity: str, seed: int = 0, **fields: Any) -> DocumentRecord:

@@ -13,7 +13,7 @@ from service.storage import SQLiteStore, Store
 from service.storage.copying import PAGE, compare_collection, copy_collection, digest
 from service.storage.errors import CollectionFixed, CollectionMissing
 from service.storage.records import TextSpan
-from tests.service.storage.making import SETTINGS, collection, document, plain
+from tests.service.storage.making import OF_ITSELF, SETTINGS, collection, document, plain
 
 KINDS = [
     document("a"),
@@ -131,3 +131,16 @@ def test_no_other_document_has_its_digest(texts):
 
 def test_a_digest_does_not_hang_on_where_a_document_lies():
     assert digest(document("a", row=3)) == digest(document("a", row=None))
+
+
+def test_a_copy_lacks_a_calibration_of_its_own_texts(store, other):
+    with store.writing() as writer:
+        writer.create_collection(
+            "c", replace(SETTINGS, temperature=0.05832645197880583, null="auto", calibration=OF_ITSELF)
+        )
+    with store.reading() as reader:
+        copy_collection(reader, other, "c")
+        assert verdict(store, other).same
+    with other.reading() as reader:
+        settings = reader.collection("c").settings
+    assert (settings.temperature, settings.null, settings.has_lost_calibration) == (0.2, 0.31, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import islice, product
 from typing import Any
 
@@ -14,7 +15,8 @@ from service.storage import SQLiteStore, Store
 from service.storage.conditions import Comparison
 from service.storage.errors import Unstorable, WidthMismatch
 from service.storage.fields import paths
-from tests.service.storage.making import collection, document, plain
+from service.storage.records import DROPPED_CALIBRATION
+from tests.service.storage.making import OF_ITSELF, SETTINGS, collection, document, plain
 from tests.service.storage.meaning import readings
 from tests.thorough import examples
 
@@ -131,3 +133,29 @@ def test_another_width_writes_nothing(store: Store, vectors: dict[str, Any], exp
     assert (refused.value.document, refused.value.expected, refused.value.width) == ("b", expected, came)
     with store.reading() as reader:
         assert [plain(document) for document in reader.page(number)] == [plain(document("a", 1))]
+
+
+@pytest.mark.parametrize(
+    ("changed", "read"),
+    [
+        ({}, {"temperature": 0.2, "null": 0.31}),
+        ({"temperature": 0.07}, {"temperature": 0.07, "null": 0.31}),
+        ({"null": "strict"}, {"temperature": 0.2, "null": "strict"}),
+    ],
+    ids=["as it was", "another temperature", "another null key"],
+)
+def test_a_calibration_of_its_own_texts_is_dropped_with_what_it_set(
+    store: Store, changed: dict[str, Any], read: dict[str, Any]
+) -> None:
+    set_by_it = {"temperature": 0.05832645197880583, "null": "auto"}
+    settings = replace(SETTINGS, calibration=OF_ITSELF, **set_by_it | changed)
+    with store.writing() as writer:
+        writer.create_collection("own", settings)
+    expected = replace(SETTINGS, calibration=DROPPED_CALIBRATION, **read)
+    with store.reading() as reader:
+        assert reader.collection("own").settings == expected
+    again = replace(expected, **set_by_it)
+    with store.writing() as writer:
+        writer.update_collection("own", again)
+    with store.reading() as reader:
+        assert reader.collection("own").settings == again, "what a caller sets later stays"

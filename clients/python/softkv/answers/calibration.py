@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias, TypedDict
 
 from softkv.record import ALWAYS_SENT, Named, Record
 
-LabelSource: TypeAlias = Literal["labels", "feedback", "self"]
+LabelSource: TypeAlias = Literal["labels", "feedback"]
 ErrorOf: TypeAlias = Literal["answers", "questions"]
 
 

@@ -207,6 +207,7 @@ class CollectionInfo(Record, schema="CollectionAnswer"):
         expired: the number of documents that have expired, and are absent, but are not deleted yet; 0 for a key
             with a filter.
         projection: the map of its queries, which was trained on labelled pairs; None without one.
+        notice: what changed by an upgrade of the service, and what to do; None if nothing did.
     """
 
     name: Annotated[str, NAME, Keyword("examples", ("library",))]
@@ -230,6 +231,7 @@ class CollectionInfo(Record, schema="CollectionAnswer"):
     expire_after: Annotated[float | None, ALWAYS_SENT] = None
     expired: Annotated[int | None, int, ALWAYS_SENT] = None
     projection: Annotated[Annotated[ProjectionInfo, KeptProjection] | None, ALWAYS_SENT] = None
+    notice: Annotated[str | None, ALWAYS_SENT] = None
 
 
 class CollectionList(Record):

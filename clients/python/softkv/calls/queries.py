@@ -503,7 +503,7 @@ def calibrate(
         questions: mappings with a `query` (text or vector) and the `id`, or `ids`, of its answer; `"id": None` for no
             answer. Only for the source "labels".
         source: the origin of the questions: "labels" if they are in `questions`, "feedback" for those that follow from
-            `give_feedback`, "self" if the service makes them of the collection's own keys.
+            `give_feedback`.
         apply: store the calibration in the collection if it improves on the current one.
         refit: with `apply`, whether a better fit to later feedback replaces the calibration ("auto") or is only shown.
         rerank: a reranker whose weight is fitted too, as {"model": "marco", "depth": 50}; every query is then a text.

@@ -59,8 +59,8 @@ def calibrate(
         str, typer.Option("-c", "--collection", help="The name of the collection.", show_default=False)
     ],
     source: Annotated[
-        Literal["labels", "feedback", "self"],
-        typer.Option("--from", help="The origin of the questions: FILE, what callers said, or the collection itself."),
+        Literal["labels", "feedback"],
+        typer.Option("--from", help="The origin of the questions: FILE, or what callers said."),
     ] = "labels",
     query_column: QueryColumn = "query",
     id_column: IdColumn = "id",
@@ -98,7 +98,7 @@ def calibrate(
     from softkv.commands.remote import connect
 
     if (file is None) == (source == "labels"):
-        raise Misused("name the FILE of the questions, or say --from feedback or --from self without a file")
+        raise Misused("name the FILE of the questions, or say --from feedback without a file")
     questions, left_out = ({}, []) if file is None else read_labels(file, query_column, id_column)
     with connect(url, api_key) as client, _cite_locations([*questions]):
         sent = None if file is None else questions.values()

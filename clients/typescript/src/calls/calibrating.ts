@@ -27,11 +27,11 @@ export function encodeLabels(questions: Iterable<LabelledQuestion>): { questions
   return { questions: labels };
 }
 
-/** Calibrate a collection with the questions of the body, or with those that the service has or makes. */
+/** Calibrate a collection with the questions of the body, or with those of its feedback. */
 export function calibrate(
   sender: Sender,
   path: string,
-  body: CalibrateOptions & ({ questions: object[] } | { from: "feedback" | "self" }),
+  body: CalibrateOptions & ({ questions: object[] } | { from: "feedback" }),
   how?: How,
 ): Promise<Calibration> {
   // A second calibration that is applied would be compared with the first.

@@ -2016,7 +2016,7 @@ export interface components {
              * @description The origin of the questions; "labels" if the caller sent them.
              * @enum {string}
              */
-            from: "labels" | "feedback" | "self";
+            from: "labels" | "feedback";
             /** @description When it was fitted, in UTC (RFC 3339); null if unknown. */
             at: string | null;
             /** @description The name of the collection that answered, if an alias was named. */
@@ -2239,19 +2239,19 @@ export interface components {
          */
         CalibrateRequest: {
             /**
-             * @description The origin of the questions. `labels`: they are in `questions`. `feedback`: they follow from what was sent to `feedback`, with the same minimum. `self`: they are made of the collection's own keys, for the time before there are labels.
+             * @description The origin of the questions. `labels`: they are in `questions`. `feedback`: they follow from what was sent to `feedback`, with the same minimum.
              * @default labels
              * @enum {string}
              */
-            from?: "labels" | "feedback" | "self";
+            from?: "labels" | "feedback";
             /** @description For `labels`: at least 50 different questions, at least 10 with an answer and 10 without one. They should resemble later questions. */
             questions?: components["schemas"]["LabelledQuestion"][];
             /**
-             * @description Whether to store the calibration if it is better. It is if `label_loss` falls by more than its standard error, or if `log_loss` does and `label_loss` rises by at most twice its own. The collection then has this temperature, and its `null` is "calibrated"; if it is `from` "self", "auto". Needs a key with write access.
+             * @description Whether to store the calibration if it is better. It is if `label_loss` falls by more than its standard error, or if `log_loss` does and `label_loss` rises by at most twice its own. The collection then has this temperature, and its `null` is "calibrated". Needs a key with write access.
              * @default false
              */
             apply?: boolean;
-            /** @description A reranker whose weight is fitted too, with a null key and confidences for questions that have it. Each question must be a text, and it reads 100,000 documents at most. Not for `self`. */
+            /** @description A reranker whose weight is fitted too, with a null key and confidences for questions that have it. Each question must be a text, and it reads 100,000 documents at most. */
             rerank?: components["schemas"]["RerankModel"];
             /**
              * @description With `apply`: what happens when enough new feedback has come. `propose`: a fit to it is compared with the calibration, and shown in its `refit`. `auto`: it also replaces the calibration if it is better.
@@ -2385,7 +2385,8 @@ export interface components {
          *         "disk_bytes": 6532,
          *         "asked": 41,
          *         "p99_ms": 3.86
-         *       }
+         *       },
+         *       "notice": null
          *     }
          */
         CollectionAnswer: {
@@ -2435,6 +2436,8 @@ export interface components {
             expired: number;
             /** @description The map of its queries, which was trained on labelled pairs; null without one. */
             projection: components["schemas"]["KeptProjection"] | null;
+            /** @description What changed by an upgrade of the service, and what to do; null if nothing did. */
+            notice: string | null;
         };
         /**
          * @description The settings that may change in an existing collection.
@@ -4339,7 +4342,7 @@ export interface components {
              * @description The origin of the questions; "labels" if the caller sent them.
              * @enum {string}
              */
-            from: "labels" | "feedback" | "self";
+            from: "labels" | "feedback";
             /** @description The time of the fit in UTC (RFC 3339); null if it is unknown. */
             at: string | null;
             /** @description `ece` and `coverage` on held-out questions; null if they are unknown. */

@@ -134,7 +134,6 @@ def test_null_key_and_confidence_are_those_fitted_with_reranked_weights(
         ({"rerank": {"model": "none"}}, "/rerank/model", "rerankers of this service are pairs, second"),
         ({"rerank": {"depth": 1000}}, "/rerank/depth", "120 questions of depth 1000 came"),
         ({"rerank": {"weight": 1}}, "/rerank/weight", ""),
-        ({"rerank": {}, "from": "self", "questions": None}, "/rerank", "questions of people"),
     ],
 )
 def test_refusals(

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from service.retrieval.calibration import Curve, Metric, PreviousWeighting, evaluate_itself
 from service.retrieval.calibration.abstention import (
     DOUBT,
     KEPT,
@@ -17,8 +15,6 @@ from service.retrieval.calibration.abstention import (
     lead_to_null_weight,
     log_binomial,
 )
-from service.retrieval.calibration.fit import fit_temperature
-from tests.service.retrieval.calibration.making import drawn
 
 RUNS = 300
 
@@ -72,51 +68,3 @@ def test_too_few_labels_promise_nothing():
     assert {bound.of for bound in enough if bound.error == 0.05} == {"answers", "questions"}
     wrong = fit_error_bounds(np.linspace(0.1, 0.9, 100), np.zeros(100, dtype=np.bool_))
     assert {bound.of for bound in wrong} == {"questions"}
-
-
-def test_a_shifted_lead_leaves_confidences_about_as_they_were():
-    random = np.random.default_rng(2)
-    logits, leads = random.normal(size=200), random.normal(size=200) + 2
-    curve = Curve(0.8, 0.6, 1.0, 0.2, -0.6)
-    shifted = Curve(*curve.shift_lead(logits, leads, 0.5))
-    assert np.abs(shifted(logits, leads - 0.5) - curve(logits, leads)).max() < 0.06
-    assert curve.shift_lead(logits, leads, 0.0) == pytest.approx(curve.parameters)
-
-
-def evaluated(profiles, served, prior=None, previous=None):
-    log_counts = log_counts_of(profiles)
-    order = np.random.default_rng(0).permutation(200)
-    return evaluate_itself(profiles, order, log_counts, np.tile(log_counts, (200, 1)), served, prior, previous)
-
-
-def log_counts_of(profiles):
-    """Return the null key that `auto` would have: as heavy as the documents."""
-    return np.median(profiles.log_partition[:, 0, :], axis=0)
-
-
-def test_made_questions_choose_the_temperature_only_where_the_labels_become_likelier():
-    for own, changes in ((0.3, True), (0.06, False)):
-        profiles = drawn(200, 7, own=own)
-        evaluation = evaluated(profiles, np.full(200, log_counts_of(profiles)[profiles.own_index]))
-        assert evaluation.gains
-        assert (evaluation.plain.cell[1] != profiles.own_index) is changes
-        assert evaluation.plain.variant.thresholds == {}
-        assert evaluation.plain.variant.none_from == 0.5
-        assert evaluation.after.coverage == Metric(None, None)
-
-
-def test_made_questions_never_raise_the_temperature():
-    profiles = drawn(200, 7, own=0.02)  # the labels are drawn at 0.06
-    assert fit_temperature(profiles) > profiles.own_index
-    evaluation = evaluated(profiles, log_counts_of(profiles)[profiles.own_index])
-    assert evaluation.plain.cell[1] == profiles.own_index
-
-
-def test_made_questions_replace_a_calibration_only_for_a_gain():
-    profiles = drawn(200, 7, own=0.06)
-    served = np.full(200, log_counts_of(profiles)[profiles.own_index])
-    previous = PreviousWeighting(0.06, served)
-    stored = evaluated(profiles, served).plain.variant
-    assert not evaluated(profiles, served, stored, previous).gains
-    bad = replace(stored, curve=Curve(0.2, 0.05, 0.0, 0.0, -3.0))
-    assert evaluated(profiles, served, bad, previous).gains
