@@ -157,6 +157,14 @@ async def read_table(
             description="The row of CSV or a sheet with the names of the columns; the first if left out.",
         ),
     ] = None,
+    no_header: Annotated[
+        bool,
+        Query(description="Whether no row has the names of the columns; rows of numbers alone are then vectors."),
+    ] = False,
+    columns: Annotated[
+        Sequence[str], Query(description="The names of the columns of a table without a header, as id,key.")
+    ] = (),
+    member: Annotated[str | None, Query(description="The name of the file in a zip; the only one if left out.")] = None,
 ) -> Response:
     """Read a file of any format that `softkv load` knows, and return its rows. Nothing is stored.
 
@@ -165,7 +173,7 @@ async def read_table(
     a JSON body. It is read in a process of its own, with limits on its memory and time, which can open no other file
     where the system allows that, and deleted afterwards.
     """
-    columns = {
+    named = {
         "id": id,
         "key": key,
         "value": value,
@@ -185,10 +193,13 @@ async def read_table(
         "quoting": quoting,
         "sheet": sheet,
         "header_row": header_row,
+        "no_header": no_header,
+        "columns": columns,
+        "member": member,
     }
     order = {
         "file": _safe_name(file),
-        "columns": columns,
+        "columns": named,
         "layout": layout,
         "ids": None,
         "lines": None,

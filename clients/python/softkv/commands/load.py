@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -30,6 +30,11 @@ COLUMNS, NEW = "Columns and ids", "For a new collection"
 
 _SHOWN_FLAWS = 10
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def _option(name: str, words: str, default: str | bool = True, metavar: str | None = "COLUMN", **limits: Any) -> Any:
+    """Return an option of a table; `default` says what holds without it."""
+    return typer.Option(name, help=words, show_default=default, metavar=metavar, rich_help_panel=COLUMNS, **limits)
 
 
 def load(
@@ -62,140 +67,73 @@ def load(
             rich_help_panel=COLUMNS,
         ),
     ] = None,
-    id_column: Annotated[
-        str | None,
-        typer.Option(
-            "--id", metavar="COLUMN", help="The column with the ids.", show_default="id", rich_help_panel=COLUMNS
-        ),
-    ] = None,
-    key_column: Annotated[
-        str | None,
-        typer.Option(
-            "--key",
-            metavar="COLUMN",
-            help="The column with the texts of the keys.",
-            show_default="key",
-            rich_help_panel=COLUMNS,
-        ),
-    ] = None,
-    value_column: Annotated[
-        str | None,
-        typer.Option(
-            "--value",
-            metavar="COLUMN",
-            help="The column with the values.",
-            show_default="value",
-            rich_help_panel=COLUMNS,
-        ),
-    ] = None,
+    id_column: Annotated[str | None, _option("--id", "The column with the ids.", "id")] = None,
+    key_column: Annotated[str | None, _option("--key", "The column with the texts of the keys.", "key")] = None,
+    value_column: Annotated[str | None, _option("--value", "The column with the values.", "value")] = None,
     vector_column: Annotated[
-        str | None,
-        typer.Option(
-            "--vector",
-            metavar="COLUMN",
-            help="The column with the vectors of the keys.",
-            show_default="key_vector",
-            rich_help_panel=COLUMNS,
-        ),
+        str | None, _option("--vector", "The column with the vectors of the keys.", "key_vector")
     ] = None,
     expires_column: Annotated[
         str | None,
-        typer.Option(
-            "--expires",
-            metavar="COLUMN",
-            help="The column with the instants at which documents expire, or durations such as 30d.",
-            show_default="expires",
-            rich_help_panel=COLUMNS,
+        _option(
+            "--expires", "The column with the instants at which documents expire, or durations such as 30d.", "expires"
         ),
     ] = None,
-    skip: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--skip", metavar="COLUMN", help="A column to leave out; may be repeated.", rich_help_panel=COLUMNS
-        ),
-    ] = None,
+    skip: Annotated[list[str] | None, _option("--skip", "A column to leave out; may be repeated.")] = None,
     number: Annotated[
         list[str] | None,
-        typer.Option(
-            "--number",
-            metavar="COLUMN",
-            help="A column of CSV to read as numbers, such as 1.10 or 1e5; may be repeated.",
-            rich_help_panel=COLUMNS,
-        ),
+        _option("--number", "A column of CSV to read as numbers, such as 1.10 or 1e5; may be repeated."),
     ] = None,
     text_column: Annotated[
         list[str] | None,
-        typer.Option(
-            "--text-column",
-            metavar="COLUMN",
-            help="A column to keep as texts, such as prices with zeros at their end; may be repeated.",
-            rich_help_panel=COLUMNS,
-        ),
+        _option("--text-column", "A column to keep as texts, such as prices with zeros at their end; may be repeated."),
     ] = None,
-    text: Annotated[
-        bool, typer.Option("--text", help="Keep every cell of a CSV file a text.", rich_help_panel=COLUMNS)
-    ] = False,
+    text: Annotated[bool, _option("--text", "Keep every cell of a CSV file a text.", metavar=None)] = False,
     decimal: Annotated[
-        str | None,
-        typer.Option(
-            "--decimal",
-            metavar=".|,",
-            help="The decimal point of the numbers in CSV.",
-            show_default="found in the file",
-            rich_help_panel=COLUMNS,
-        ),
+        str | None, _option("--decimal", "The decimal point of the numbers in CSV.", "found in the file", ".|,")
     ] = None,
     date: Annotated[
-        str | None,
-        typer.Option(
-            "--date",
-            metavar="FORMAT",
-            help="The format of the dates in CSV, such as %d.%m.%Y.",
-            rich_help_panel=COLUMNS,
-        ),
+        str | None, _option("--date", "The format of the dates in CSV, such as %d.%m.%Y.", metavar="FORMAT")
     ] = None,
     delimiter: Annotated[
         str | None,
-        typer.Option(
-            "--delimiter",
-            metavar="CHARACTER",
-            help="The character between the cells of CSV, or tab.",
-            show_default="found in the file",
-            rich_help_panel=COLUMNS,
-        ),
+        _option("--delimiter", "The character between the cells of CSV, or tab.", "found in the file", "CHARACTER"),
     ] = None,
     charset: Annotated[
         str | None,
-        typer.Option(
-            "--charset",
-            metavar="NAME",
-            help="The encoding of CSV, such as windows-1252.",
-            show_default="UTF-8, or by its mark",
-            rich_help_panel=COLUMNS,
-        ),
+        _option("--charset", "The encoding of CSV, such as windows-1252.", "UTF-8, or by its mark", "NAME"),
     ] = None,
     quoting: Annotated[
         Literal["csv", "none"] | None,
-        typer.Option(
-            help="Whether quotation marks enclose cells of CSV, or are part of them.",
-            show_default="csv, and found in a file with tabs",
-            rich_help_panel=COLUMNS,
+        _option(
+            "--quoting",
+            "Whether quotation marks enclose cells of CSV, or are part of them.",
+            "csv, and found in a file with tabs",
+            None,
         ),
     ] = None,
-    sheet: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="The sheet.", show_default="the first visible one", rich_help_panel=COLUMNS),
-    ] = None,
+    sheet: Annotated[str | None, _option("--sheet", "The sheet.", "the first visible one", "NAME")] = None,
     header_row: Annotated[
         int | None,
-        typer.Option(
-            metavar="ROW",
+        _option(
+            "--header-row",
+            "The row of CSV or of a sheet with the names of the columns; rows above are left out.",
+            "the first one",
+            "ROW",
             min=1,
-            help="The row of CSV or of a sheet with the names of the columns; rows above are left out.",
-            show_default="the first one",
-            rich_help_panel=COLUMNS,
         ),
     ] = None,
+    no_header: Annotated[
+        bool,
+        _option(
+            "--no-header", "No row has the names of the columns; rows of numbers alone are then vectors.", metavar=None
+        ),
+    ] = False,
+    column_names: Annotated[
+        list[str] | None,
+        _option("--columns", "The names of the columns of a table without a header.", "their numbers", "id,key,…"),
+    ] = None,
+    member: Annotated[str | None, _option("--member", "The file in a zip.", "the only one", "NAME")] = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="After an interruption: skip documents whose ids the collection has."),
@@ -252,8 +190,9 @@ def load(
         date=date,
         option=OPTION,
     )
+    layout = Layout(delimiter, charset, quoting, sheet, header_row, no_header, column_names or (), member)
     with reading():
-        source = open_with(file, columns, Layout(delimiter, charset, quoting, sheet, header_row), ids=ids)
+        source = open_with(file, columns, layout, ids=ids)
     name = collection_name(collection or (stem_of(file) if file.name != "-" else source.name))
     options = {"similarity": similarity, "encoder": encoder, "value_from": value_from}
     upload_source(source, name, options, resume=resume, url=url, api_key=api_key, as_json=as_json)

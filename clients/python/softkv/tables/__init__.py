@@ -5,9 +5,10 @@ from __future__ import annotations
 from softkv.tables.asked import Asked, read_asked
 from softkv.tables.columns import OF_OPEN_TABLE, Columns
 from softkv.tables.confinement import landlock_version
-from softkv.tables.content import Layout, stem_of
+from softkv.tables.content import Layout
 from softkv.tables.objects import EXPORT_MARK, EXPORT_SETTINGS, EXPORT_VERSION
 from softkv.tables.opening import open_table, open_with
+from softkv.tables.packing import stem_of
 from softkv.tables.process import END, MESSAGE, reader_command, reader_environment, why_ended
 from softkv.tables.questions import read_questions
 from softkv.tables.table import Table

@@ -20,23 +20,17 @@ import numpy as np
 
 from softkv.errors import Invalid
 from softkv.problems import INVALID_CONTENT, invalid_value
-from softkv.tables import arrays, arrow, sheets
 from softkv.tables.cells import BadCell
 from softkv.tables.columns import Columns
 from softkv.tables.confinement import clock_stopped, limit, open_only
-from softkv.tables.content import Layout, ReaderMissing, ending_of, own_file
+from softkv.tables.content import Layout, ReaderMissing, own_file
+from softkv.tables.formats import libraries_of
 from softkv.tables.opening import IDS_ENDING, open_here
 from softkv.tables.process import END, MESSAGE, ROWS, TABLE, Message, Vectors, write_line
 from softkv.tables.table import Table
 
 MESSAGE_BYTES = 256 * 1024
 """The bytes from which on a message of rows is complete."""
-LIBRARIES = {
-    **dict.fromkeys((*arrow.PARQUET_ENDINGS, *arrow.FILE_ENDINGS), "pyarrow.parquet"),
-    **dict.fromkeys(sheets.SPREADSHEET_ENDINGS, "python_calamine"),
-    **dict.fromkeys(arrays.HDF5_ENDINGS, "h5py"),
-}
-"""The library that reads files of an ending. It is imported before the process may open the file alone."""
 
 
 def main() -> None:
@@ -85,7 +79,7 @@ def _read(order: dict[str, Any], request: int) -> Iterator[Message]:
 def _confine(path: Path, ids: str | None) -> None:
     """Import what reads a file, then let this process open no other one; without Landlock, it stays free."""
     for part in (path, Path(ids or "")):
-        if library := LIBRARIES.get(ending_of(part)):
+        for library in libraries_of(part):
             with suppress(ImportError):  # open_here gives the reason
                 import_module(library)
     files = [path] if ids is None else [path, Path(ids)]

@@ -13,17 +13,14 @@ from numpy.typing import NDArray
 
 from softkv.problems import invalid_value
 from softkv.tables.cells import BadCell
-from softkv.tables.columns import Columns
 from softkv.tables.content import Content, NumberedRow, require_reader, unreadable
-
-ENDINGS = (".npy", ".npz", ".fvecs", ".bvecs", ".fbin", ".u8bin", ".i8bin")
+from softkv.tables.packing import File
 
 Array: TypeAlias = NDArray[Any]
 _COMPONENTS = {".fvecs": "<f4", ".bvecs": "u1", ".fbin": "<f4", ".u8bin": "u1", ".i8bin": "i1"}
 _NUMERIC = "fiu"
 _OBJECTS = ("Object arrays", "Python objects")  # as NumPy refuses them in .npz and in .npy
 
-HDF5_ENDINGS = (".hdf5", ".h5")
 _TRAIN = "train"  # as ann-benchmarks names the vectors
 _COPY_IN = "write the data set itself into this file"
 _SIMILARITIES = {
@@ -37,17 +34,17 @@ _EMPTY = ("_FillValue", "missing_value")
 _NUMBERS_OF_MATLAB = {"double", "single", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
 
 
-def read_arrays(path: Path) -> Content:
+def read_arrays(file: File) -> Content:
     """Return vectors as a table of the column `key_vector`; a .npz file has a column for each of its arrays.
 
     Raises:
         Invalid: the file is damaged, or its arrays differ in length.
     """
-    ending = path.suffix.lower()
+    path, ending = file.path, file.ending
     try:
         if ending == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
             if strangers := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
                 raise ValueError(f"{strangers[0]!r} in it is not an array")
             single = [name for name, array in arrays.items() if not array.shape]
@@ -153,7 +150,7 @@ def _bin(path: Path, component: np.dtype[Any]) -> Array:
     return np.memmap(path, component, mode="r", offset=8, shape=(total, width))
 
 
-def read_hdf5(path: Path, columns: Columns) -> Content:
+def read_hdf5(source: File) -> Content:
     """Return the vectors of the data set `train`, or of the one that is named, and all data sets of the same length.
 
     The attribute `distance` selects the similarity of a new collection.
@@ -161,6 +158,7 @@ def read_hdf5(path: Path, columns: Columns) -> Content:
     Raises:
         Invalid: it is another file, h5py is not installed, there is no such data set, or one is not in the file.
     """
+    path, columns = source.path, source.columns
     h5py = require_reader("h5py", "h5py", path)
     try:
         file = h5py.File(path, "r")

@@ -12,35 +12,37 @@ from softkv.problems import invalid_value
 from softkv.tables.cells import BadCell, Floats, parse_json
 from softkv.tables.columns import Columns
 from softkv.tables.content import Content, NumberedRow, require_reader, unreadable
+from softkv.tables.packing import File
 
-PARQUET_ENDINGS, FILE_ENDINGS = (".parquet", ".pq"), (".arrow", ".feather")
 _SLICE_ROWS = 1000
 
 
-def read_parquet(path: Path, columns: Columns) -> Content:
+def read_parquet(source: File) -> Content:
     """Return the rows of a Parquet file.
 
     Raises:
         Invalid: it is another file, pyarrow is not installed, a column that is not skipped holds bytes, or rows lie in
             other files or nowhere.
     """
+    path = source.path
     pyarrow = require_reader("pyarrow", "pyarrow", path)
     try:
         file = require_module("pyarrow.parquet", "pyarrow").ParquetFile(path)
     except (pyarrow.ArrowException, OSError) as error:
         raise unreadable(path, f"cannot be read as Parquet: {error}") from None
     _require_held(file, path)
-    _refuse_bytes(file.schema_arrow, path.name, columns)
+    _refuse_bytes(file.schema_arrow, path.name, source.columns)
     rows = lambda: _rows(file.iter_batches(batch_size=_SLICE_ROWS))  # noqa: E731
     return Content(file.schema_arrow.names, rows, file.metadata.num_rows)
 
 
-def read_arrow_file(path: Path, columns: Columns) -> Content:
+def read_arrow_file(source: File) -> Content:
     """Return the rows of a file in Arrow's own format, which is also Feather's.
 
     Raises:
         Invalid: as of `read_parquet`.
     """
+    path = source.path
     pyarrow = require_reader("pyarrow", "pyarrow", path)
     ipc = require_module("pyarrow.ipc", "pyarrow")
     memory = pyarrow.memory_map(str(path))
@@ -54,7 +56,7 @@ def read_arrow_file(path: Path, columns: Columns) -> Content:
     table.validate(full=True)  # a damaged file could otherwise lead to any place in the memory
     if table.num_rows > 8 * table.get_total_buffer_size():
         raise _cellless(path, table.num_rows)
-    return read_arrow(table, path.name, columns)
+    return read_arrow(table, path.name, source.columns)
 
 
 def _require_held(file: Any, path: Path) -> None:

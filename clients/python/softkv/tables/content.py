@@ -1,27 +1,21 @@
-"""The content of a table in any format: the names of its columns, and its rows; and files, plain or in gzip."""
+"""The content of a table in any format: the names of its columns, and its rows; and the errors of files."""
 
 from __future__ import annotations
 
 import codecs
-import gzip
+import lzma
 import os
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, TypeAlias, cast
+from typing import Any, TypeAlias
 from zipfile import BadZipFile
 
 from softkv.answers.rendering import require_module
 from softkv.errors import Invalid
 from softkv.problems import INVALID_CONTENT, invalid_value
-
-TEXT_ENDINGS = (".txt", "")
-_GZIP = b"\x1f\x8b"
-
-BinaryOpener: TypeAlias = Callable[[], BinaryIO]
-"""A function that opens a file for reading."""
 
 Cells: TypeAlias = Mapping[str, Any]
 """The filled cells of a row by the names of their columns."""
@@ -40,6 +34,9 @@ class Layout:
         quoting: whether quotation marks enclose cells of CSV, `csv`, or are part of them, `none`.
         sheet: the name of the sheet of a spreadsheet.
         header_row: the row with the names of the columns, from 1; those before it are left out.
+        no_header: whether no row has the names of the columns, so that the first one is a document.
+        columns: the names of the columns of such a table, each alone or several with commas.
+        member: the name of the file in a zip.
     """
 
     delimiter: str | None = None
@@ -47,6 +44,26 @@ class Layout:
     quoting: str | None = None
     sheet: str | None = None
     header_row: int | None = None
+    no_header: bool = False
+    columns: Sequence[str] = ()
+    member: str | None = None
+
+    @property
+    def has_header(self) -> bool:
+        """Whether a row has the names of the columns."""
+        return not (self.no_header or self.columns)
+
+    def header(self, width: int, path: Path) -> list[str]:
+        """Return the names of the columns that no row has; empty ones if the caller names none.
+
+        Raises:
+            Invalid: the caller names another number of columns.
+        """
+        texts = [self.columns] if isinstance(self.columns, str) else self.columns
+        names = [name.strip() for text in texts for name in text.split(",")]
+        if names and len(names) != width:
+            raise unreadable(path, f"has {width:,} cells in its first row, and {len(names):,} columns are named")
+        return names or [""] * width
 
 
 FOUND = Layout()
@@ -102,8 +119,8 @@ def unreadable(path: Path | str, reason: str) -> Invalid:
     return invalid_value("", f"{path} {reason}")
 
 
-_DAMAGE = (OSError, EOFError, zlib.error, BadZipFile, ValueError, RuntimeError, SystemError)
-"""The errors of gzip, zipfile, pyarrow and h5py for a damaged file; some come only at the damaged place."""
+_DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, BadZipFile, ValueError, RuntimeError, SystemError)
+"""The errors of what unpacks, pyarrow and h5py for a damaged file; some come only at the damaged place."""
 
 
 @contextmanager
@@ -128,19 +145,6 @@ def require_reader(module: str, package: str, path: Path | str) -> Any:
         raise ReaderMissing(f"{path} {reason}", code=INVALID_CONTENT, status=422) from None
 
 
-def opener_of(path: Path) -> BinaryOpener:
-    """Return a function that opens a file for reading; one in gzip is unpacked meanwhile."""
-    with path.open("rb") as file:
-        is_packed = file.read(len(_GZIP)) == _GZIP
-    return lambda: cast(BinaryIO, gzip.open(path)) if is_packed else path.open("rb")
-
-
-def ending_of(path: Path) -> str:
-    """Return the ending of a file's name in small letters, without that of gzip."""
-    plain = path.with_suffix("") if path.suffix.lower() == ".gz" else path
-    return plain.suffix.lower()
-
-
 def own_file(folder: Path, name: str) -> Path | None:
     """Return the path of a file that its folder's owner may have put there; None if it is not there.
 
@@ -155,31 +159,11 @@ def own_file(folder: Path, name: str) -> Path | None:
     raise unreadable(path, f"is a link out of {folder}, or no regular file, and is not read: copy the file there")
 
 
-def stem_of(path: Path) -> str:
-    """Return the name of a file without its endings."""
-    plain = path.with_suffix("") if path.suffix.lower() == ".gz" else path
-    return plain.stem
-
-
 def encoding_of(beginning: bytes) -> str:
     """Return the encoding that the mark at the beginning of a text names; UTF-8 without one."""
     if beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     return "utf-8-sig"
-
-
-def read_texts(path: Path, open_file: BinaryOpener, column: str) -> Content:
-    """Return the texts of a file as a table of one column; blank lines are skipped.
-
-    Raises:
-        Invalid: a line is not UTF-8.
-    """
-
-    def rows() -> Iterator[NumberedRow]:
-        with open_file() as file:
-            yield from parse_texts(file, path, column)
-
-    return Content([column], rows, sum(1 for _ in rows()), unit="line")
 
 
 def parse_texts(lines: Iterable[bytes], path: Path, column: str) -> Iterator[NumberedRow]:

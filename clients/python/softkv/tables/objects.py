@@ -11,9 +11,8 @@ from typing import Any
 
 from softkv.problems import invalid_value
 from softkv.tables.cells import parse_json, refuse_constant, shorten
-from softkv.tables.content import BinaryOpener, Content, NumberedRow, encoding_of, opener_of, own_file, unreadable
-
-LINES_ENDINGS, ARRAY_ENDINGS = (".ndjson", ".jsonl"), (".json",)
+from softkv.tables.content import Content, NumberedRow, encoding_of, own_file, unreadable
+from softkv.tables.packing import BinaryOpener, File
 
 _ACTIONS = {"index", "create"}
 EXPORT_VERSION = 1
@@ -31,7 +30,7 @@ EXPORT_SETTINGS = (
 )
 
 
-def read_lines_of_json(path: Path, open_file: BinaryOpener) -> Content:
+def read_lines_of_json(file: File) -> Content:
     """Return the objects of a file of NDJSON; the first line may describe an exported collection.
 
     Raises:
@@ -39,17 +38,19 @@ def read_lines_of_json(path: Path, open_file: BinaryOpener) -> Content:
     """
 
     def rows() -> Iterator[NumberedRow]:
-        with open_file() as file:
-            yield from parse_lines(file)
+        with file.open() as lines:
+            yield from parse_lines(lines)
 
     first = next(rows(), None)
     if first is not None and _is_batch_result(first[1]):
         return Content(["id", "key_vector"], lambda: _batch_rows(rows()), unit="line")
     if first is not None and _is_action(first[1]):
-        raise unreadable(path, "has a line of an action before each document, as of Elasticsearch: leave these out")
+        raise unreadable(
+            file.path, "has a line of an action before each document, as of Elasticsearch: leave these out"
+        )
     settings = export_settings(first)
-    with open_file() as file:
-        total = sum(1 for line in file if line.removeprefix(BOM_UTF8).strip())
+    with file.open() as lines:
+        total = sum(1 for line in lines if line.removeprefix(BOM_UTF8).strip())
     if settings is None:
         return Content(None, rows, total, unit="line")
     name, created = settings
@@ -93,14 +94,15 @@ def _require_object(value: Any) -> Mapping[str, Any] | str:
     return f"expected a document as a JSON object, got {shorten(json.dumps(value, ensure_ascii=False))}"
 
 
-def read_array_of_json(path: Path, open_file: BinaryOpener) -> Content:
+def read_array_of_json(file: File) -> Content:
     """Return the objects of a JSON array. The text is held in memory, its objects one at a time.
 
     Raises:
         Invalid: the file is not a JSON array.
     """
-    with open_file() as file:
-        content = file.read()
+    path = file.path
+    with file.open() as stream:
+        content = stream.read()
     try:
         text = content.decode(encoding_of(content[:4]))
     except UnicodeError as error:
@@ -204,13 +206,8 @@ _OWN = {"id": "metadata.id", "key": "metadata.key"}
 """The metadata for the fields of BEIR's documents that are named as fields of softkv's."""
 
 
-def read_corpus(folder: Path) -> Content:
-    """Return the documents of a folder: the key is the title and the text, as BEIR's own models read them.
-
-    Raises:
-        Invalid: the folder has no corpus.
-    """
-    open_file = opener_of(beir_file(folder, "corpus"))
+def read_corpus(open_file: BinaryOpener) -> Content:
+    """Return the documents of a set of BEIR: the key is the title and the text, as BEIR's own models read them."""
 
     def rows() -> Iterator[NumberedRow]:
         with open_file() as file:

@@ -8,57 +8,27 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from softkv.problems import invalid_value
-from softkv.tables import arrays, arrow, objects, sheets
+from softkv.tables import arrow, objects
 from softkv.tables.columns import Columns
 from softkv.tables.content import (
     FOUND,
-    TEXT_ENDINGS,
     Content,
     Layout,
     NumberedRow,
-    ending_of,
     naming_damage,
-    opener_of,
     own_file,
     parse_texts,
-    read_texts,
     unreadable,
 )
+from softkv.tables.formats import BY_ENDING, read_file
+from softkv.tables.packing import CORPUS, File, find_file, opener_of
 from softkv.tables.process import open_elsewhere, reader_command
 from softkv.tables.table import Table
 
-ENDINGS = (
-    *objects.LINES_ENDINGS,
-    *objects.ARRAY_ENDINGS,
-    *sheets.TEXT_ENDINGS,
-    *arrow.PARQUET_ENDINGS,
-    *arrow.FILE_ENDINGS,
-    *sheets.SPREADSHEET_ENDINGS,
-    *arrays.ENDINGS,
-    *arrays.HDF5_ENDINGS,
-)
-_WHOLE_ENDINGS = {
-    *arrow.PARQUET_ENDINGS,
-    *arrow.FILE_ENDINGS,
-    *sheets.SPREADSHEET_ENDINGS,
-    *arrays.ENDINGS,
-    *arrays.HDF5_ENDINGS,
-}
-_UNPACK = "unpack it, and load the files in it"
-_ARRAYS = "save the vectors as .npy, and the ids as a .ids.txt beside it"
-_ADVICE = {
-    **dict.fromkeys((".zip", ".tar", ".7z", ".bz2", ".xz", ".zst"), _UNPACK),
-    **dict.fromkeys((".vec", ".bin", ".safetensors", ".pt", ".pth", ".pkl", ".pickle"), _ARRAYS),
-    ".mat": "rename a file of MATLAB 7.3 to .h5, and save others as .npz with scipy.io.loadmat",
-    ".h5ad": "save its vectors, such as obsm['X_pca'], with obs_names as Parquet by pandas",
-    ".nc": "save its variables as Parquet by xarray and pandas",
-    ".doc": "save its table as .csv or .xlsx",
-}
-"""The advice for files of other endings."""
-
+_TEXT_ENDINGS = (".txt", "")
 IDS_ENDING = ".ids.txt"
 """The ending of the file with the ids of vectors, beside that of the vectors."""
 
@@ -82,6 +52,9 @@ def open_table(
     quoting: str | None = None,
     sheet: str | None = None,
     header_row: int | None = None,
+    no_header: bool = False,
+    columns: Sequence[str] = (),
+    member: str | None = None,
     ids: str | Path | None = None,
 ) -> Table:
     """Open a file, a DataFrame or an Arrow table as documents, which `upsert` writes.
@@ -106,6 +79,9 @@ def open_table(
         quoting: "none" if quotation marks are part of the cells of a CSV file, "csv" if they enclose cells.
         sheet: the name of the sheet of a spreadsheet; the first visible one if left out.
         header_row: the row with the names of the columns in CSV or a sheet, from 1; the first one if left out.
+        no_header: whether no row has the names of the columns; rows of numbers alone are then vectors.
+        columns: the names of the columns of a table without a header.
+        member: the name of the file in a zip; the only one if left out.
         ids: for vectors: a .txt file with one id per line, or a table of documents in the same order.
 
     Returns:
@@ -118,8 +94,9 @@ def open_table(
         >>> collection.upsert(open_table("books.csv", key="title"))
     """
     lists = tuple(skip), tuple(number), tuple(text_column)
-    columns = Columns(id, key, value, vector, expires, *lists, text, decimal, date)
-    return open_with(source, columns, Layout(delimiter, charset, quoting, sheet, header_row), ids=ids)
+    named = Columns(id, key, value, vector, expires, *lists, text, decimal, date)
+    layout = Layout(delimiter, charset, quoting, sheet, header_row, no_header, columns, member)
+    return open_with(source, named, layout, ids=ids)
 
 
 def open_with(
@@ -190,31 +167,23 @@ def _read_path(path: Path, columns: Columns, layout: Layout, column: str | None)
     if str(path) == "-":
         return _read_standard_input(columns, column)
     if path.is_dir():
-        return objects.read_corpus(path)
+        return objects.read_corpus(opener_of(objects.beir_file(path, "corpus")))
     if not path.is_file():
         raise unreadable(path, "is not there")
-    ending, open_file = ending_of(path), opener_of(path)
-    if path.suffix.lower() == ".gz" and ending in _WHOLE_ENDINGS:
-        raise unreadable(path, "is packed in gzip, as which only texts are read: unpack it with gunzip")
-    if ending in objects.LINES_ENDINGS:
-        return objects.read_lines_of_json(path, open_file)
-    if ending in objects.ARRAY_ENDINGS:
-        return objects.read_array_of_json(path, open_file)
-    if ending in sheets.TEXT_ENDINGS:
-        return sheets.read_delimited(path, open_file, layout, columns)
-    if ending in arrow.PARQUET_ENDINGS:
-        return arrow.read_parquet(path, columns)
-    if ending in arrow.FILE_ENDINGS:
-        return arrow.read_arrow_file(path, columns)
-    if ending in sheets.SPREADSHEET_ENDINGS:
-        return sheets.read_spreadsheet(path, layout, columns)
-    if ending in arrays.ENDINGS:
-        return arrays.read_arrays(path)
-    if ending in arrays.HDF5_ENDINGS:
-        return arrays.read_hdf5(path, columns)
-    if column is not None and ending in TEXT_ENDINGS:
-        return read_texts(path, open_file, column)
-    raise unreadable(path, f"ends in none of {' '.join(ENDINGS)}: {_ADVICE.get(ending, 'convert or rename it')}")
+    file = find_file(path, columns, layout, readable=BY_ENDING)
+    if file.name == CORPUS != path.name and layout.member is None:
+        return objects.read_corpus(file.open)
+    if column is not None and file.ending in _TEXT_ENDINGS:
+        return _read_texts(file, column)
+    return read_file(file)
+
+
+def _read_texts(file: File, column: str) -> Content:
+    def rows() -> Iterator[NumberedRow]:
+        with file.open() as lines:
+            yield from parse_texts(lines, file.path, column)
+
+    return Content([column], rows, sum(1 for _ in rows()), unit="line")
 
 
 def _read_standard_input(columns: Columns, column: str | None) -> Content:
@@ -224,7 +193,8 @@ def _read_standard_input(columns: Columns, column: str | None) -> Content:
     if not columns.are_named:
         return objects.read_stream_of_json(stream)
     content = stream.read()  # the names of its columns are found in a first pass
-    return objects.read_lines_of_json(Path("-"), lambda: io.BytesIO(content))
+    file = File(Path("-"), "-", "", lambda: cast(BinaryIO, io.BytesIO(content)), False, columns, FOUND)
+    return objects.read_lines_of_json(file)
 
 
 def _beside(vectors: Content, path: Path, documents: Content, ids: Path) -> Content:

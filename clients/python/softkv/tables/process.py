@@ -25,8 +25,8 @@ from softkv.answers.documents import TableRow
 from softkv.problems import invalid_value
 from softkv.tables.cells import Floats, to_json
 from softkv.tables.columns import Columns
-from softkv.tables.content import Content, Layout, NumberedRow, ending_of
-from softkv.tables.sheets import SPREADSHEET_ENDINGS
+from softkv.tables.content import Content, Layout, NumberedRow
+from softkv.tables.formats import libraries_of
 from softkv.tables.table import Table, id_of
 
 try:
@@ -67,7 +67,7 @@ def why_ended(order: Mapping[str, Any]) -> str:
     limits = [f"{memory_bytes:,} bytes of memory"] if memory_bytes else []
     limits += [f"{seconds:,} seconds"] if seconds else []
     needs = f"needs more than {' or '.join(limits)}, or it " if limits else ""
-    is_sheet = ending_of(Path(file)) in SPREADSHEET_ENDINGS
+    is_sheet = "python_calamine" in libraries_of(Path(file))
     advice = "delete the empty rows and columns beside its data" if is_sheet else "split it"
     return f"{file} {needs}is damaged: {advice}, or {order['advice']}"
 

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 from softkv.problems import invalid_value
 from softkv.tables.cells import BadCell, is_empty, to_id
 from softkv.tables.columns import OF_OPEN_TABLE, Columns
-from softkv.tables.content import Cells, naming_damage, opener_of, own_file, unreadable
+from softkv.tables.content import Cells, naming_damage, own_file, unreadable
 from softkv.tables.objects import beir_file, parse_lines
 from softkv.tables.opening import open_with
+from softkv.tables.packing import opener_of
 
 _QRELS = "qrels"
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, TextIO, TypeAlias
 from xml.etree.ElementTree import ParseError
 
+import numpy as np
+
 from softkv.problems import invalid_value
-from softkv.tables.columns import Columns
+from softkv.tables.cells import NUMBER
 from softkv.tables.content import (
-    BinaryOpener,
     Content,
-    Layout,
     NumberedRow,
     count_cells,
     encoding_of,
@@ -25,9 +25,8 @@ from softkv.tables.content import (
 )
 from softkv.tables.kinds import are_few, is_missing, say_missing
 from softkv.tables.markup import COVERED, FAULTY, read_markup
+from softkv.tables.packing import BinaryOpener, File
 
-TEXT_ENDINGS = (".csv", ".tsv", ".tab")
-SPREADSHEET_ENDINGS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 _DELIMITERS = (",", ";", "\t", "|")
 _QUOTING: dict[str, Literal[0, 3]] = {"csv": csv.QUOTE_MINIMAL, "none": csv.QUOTE_NONE}
 _RECORDS = 20  # the first records decide the delimiter
@@ -37,7 +36,7 @@ Record: TypeAlias = tuple[int, list[str], str]
 """The number of a record's first line, its cells, and the reason if it has none, or an empty text."""
 
 
-def read_delimited(path: Path, open_file: BinaryOpener, layout: Layout, columns: Columns) -> Content:
+def read_delimited(file: File) -> Content:
     """Return the content of cells in a text, whose first record has the names of the columns.
 
     Without a layout, the delimiter is found in the first records, the encoding by the mark at the beginning, and a file
@@ -46,14 +45,15 @@ def read_delimited(path: Path, open_file: BinaryOpener, layout: Layout, columns:
     Raises:
         Invalid: the file has another encoding, or the layout cannot be.
     """
+    path, open_file, layout, columns = file.path, file.open, file.layout, file.columns
     csv.field_size_limit(_LARGEST_FIELD)
     delimiter = "\t" if layout.delimiter in ("tab", "\\t") else layout.delimiter
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
         raise invalid_value("", f"wanted a delimiter of one character, such as ; or tab, got {delimiter!r}")
     if layout.quoting not in (None, *_QUOTING):
         raise invalid_value("", f"wanted quoting csv or none, got {layout.quoting!r}")
-    with open_file() as file:
-        encoding = layout.charset or encoding_of(file.read(4))
+    with open_file() as beginning_of_file:
+        encoding = layout.charset or encoding_of(beginning_of_file.read(4))
     try:
         "".encode(encoding)  # also refuses codecs that are not of texts, such as hex
     except (LookupError, ValueError):
@@ -81,13 +81,16 @@ def read_delimited(path: Path, open_file: BinaryOpener, layout: Layout, columns:
                 if record[0] >= (layout.header_row or 1):
                     yield record
 
-    _, names, _ = next(records(), (0, [], ""))
-    if layout.header_row and not names:
+    _, first, _ = next(records(), (0, [], ""))
+    if layout.header_row and not first:
         raise unreadable(path, f"has no line {layout.header_row}: name the one of the header")
+    if not layout.has_header and not layout.columns and len(first) > 1 and all(map(_is_number, first)):
+        return _read_vectors(records)
+    names = first if layout.has_header else layout.header(len(first), path)
     headings = [name.strip() or str(position) for position, name in enumerate(names, start=1)]
 
     def rows() -> Iterator[NumberedRow]:
-        for line, cells, flaw in islice(records(), 1, None):
+        for line, cells, flaw in islice(records(), int(layout.has_header), None):
             if flaw:
                 yield line, flaw
             elif len(cells) != len(headings):
@@ -104,6 +107,23 @@ def read_delimited(path: Path, open_file: BinaryOpener, layout: Layout, columns:
     return Content(
         headings, rows, unit="line", texts=True, decimals=decimals, lacks_names=bool(unnamed), notices=notices
     )
+
+
+def _read_vectors(records: Callable[[], Iterable[Record]]) -> Content:
+    """Return the content of a text without names whose cells are numbers: in each row the vector of a key."""
+
+    def rows() -> Iterator[NumberedRow]:
+        for number, (_, cells, flaw) in enumerate(records(), start=1):
+            try:
+                yield number, flaw or {"key_vector": np.array(cells, np.float32)}
+            except ValueError as error:
+                yield number, f"it is not a vector of numbers: {error}"
+
+    return Content(["key_vector"], rows, sum(1 for _ in records()), numbered=True)
+
+
+def _is_number(cell: str) -> bool:
+    return NUMBER.fullmatch(cell.strip()) is not None
 
 
 def _say_unnamed(columns: Sequence[str]) -> list[str]:
@@ -196,7 +216,7 @@ def _find_delimiter(beginning: str) -> str:
     return max(_DELIMITERS, key=judge)
 
 
-def read_spreadsheet(path: Path, layout: Layout, columns: Columns) -> Content:
+def read_spreadsheet(file: File) -> Content:
     """Return the rows of a sheet, whose first filled row has the names of the columns.
 
     A column with a text among its cells is a column of texts, if it is not one of few cells that mark a missing value.
@@ -204,21 +224,25 @@ def read_spreadsheet(path: Path, layout: Layout, columns: Columns) -> Content:
     Raises:
         Invalid: it is another file, there is no such sheet, or python-calamine is not installed.
     """
+    path, columns = file.path, file.columns
     calamine = require_reader("python_calamine", "python-calamine", path)
     try:
         book = calamine.CalamineWorkbook.from_path(path)
-        name, notices = _choose_sheet(calamine, book.sheets_metadata, path, layout, columns)
+        name, notices = _choose_sheet(calamine, book.sheets_metadata, file)
         sheet = book.get_sheet_by_name(name)
         left = (sheet.start or (0, 0))[1]
         hidden = {(line, column - left): fact for (line, column), fact in read_markup(path, name).items()}
         records = [(row, _correct(row, cells, hidden)) for row, cells in enumerate(sheet.iter_rows(), start=1)]
     except (calamine.CalamineError, ParseError, OSError, IndexError) as error:
         raise unreadable(path, f"is not a spreadsheet: {error}") from None
-    first = layout.header_row or 1
+    first = file.layout.header_row or 1
     records = [(row, cells) for row, cells in records if row >= first and any(map(_is_filled, cells))]
     if not records:
         raise unreadable(path, f"has no cells in its sheet {name!r}: name another with {columns.say('sheet')}")
-    (start, header), *records = records
+    if file.layout.has_header:
+        (start, header), *records = records
+    else:
+        start, header = 0, file.layout.header(len(records[0][1]), path)
     filled = {i for _, cells in records for i, cell in enumerate(cells) if _is_filled(cell)}
     headings = {
         i: str(_whole(cell)).strip() or str(i + 1) for i, cell in enumerate(header) if _is_filled(cell) or i in filled
@@ -273,9 +297,7 @@ def _say_hidden(
     return notices
 
 
-def _choose_sheet(
-    calamine: Any, sheets: Sequence[Any], path: Path, layout: Layout, columns: Columns
-) -> tuple[str, list[str]]:
+def _choose_sheet(calamine: Any, sheets: Sequence[Any], file: File) -> tuple[str, list[str]]:
     """Return the name of the sheet that is read, and the notice about the others.
 
     Raises:
@@ -286,15 +308,15 @@ def _choose_sheet(
         for sheet in sheets
         if sheet.typ == calamine.SheetTypeEnum.WorkSheet
     }
-    name = layout.sheet or min(worksheets, key=lambda sheet: bool(worksheets[sheet]), default="")
+    name = file.layout.sheet or min(worksheets, key=lambda sheet: bool(worksheets[sheet]), default="")
     kinds = {sheet.name: worksheets.get(sheet.name, "without cells") for sheet in sheets if sheet.name != name}
     listed = ", ".join(f"{sheet} ({kind})" if kind else sheet for sheet, kind in kinds.items())
     if name not in worksheets:
         missing = f"sheet {name!r} with cells" if name else "sheet with cells"
-        raise unreadable(path, f"has no {missing}, its sheets are {listed or 'none'}")
-    if not listed or layout.sheet is not None:
+        raise unreadable(file.path, f"has no {missing}, its sheets are {listed or 'none'}")
+    if not listed or file.layout.sheet is not None:
         return name, []
-    return name, [f"only its sheet {name!r} is read, not {listed}; {columns.say('sheet')} names another"]
+    return name, [f"only its sheet {name!r} is read, not {listed}; {file.columns.say('sheet')} names another"]
 
 
 def _find_marks(cells: Sequence[Any]) -> list[str] | None:

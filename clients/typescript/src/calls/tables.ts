@@ -27,6 +27,12 @@ export interface TableOptions {
   readonly text?: boolean | undefined;
   readonly delimiter?: string | undefined;
   readonly charset?: string | undefined;
+  /** The names of the columns of a table without a header. */
+  readonly columns?: readonly string[] | undefined;
+  /** The name of the sheet of a spreadsheet. */
+  readonly sheet?: string | undefined;
+  /** The name of the file in a zip. */
+  readonly member?: string | undefined;
 }
 
 /** A line about a table: first what it is, then a row or why it is refused, and last the counts. */

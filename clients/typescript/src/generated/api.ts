@@ -12422,6 +12422,12 @@ export interface operations {
                 sheet?: string;
                 /** @description The row of CSV or a sheet with the names of the columns; the first if left out. */
                 header_row?: number;
+                /** @description Whether no row has the names of the columns; rows of numbers alone are then vectors. */
+                no_header?: boolean;
+                /** @description The names of the columns of a table without a header, as id,key. */
+                columns?: string[];
+                /** @description The name of the file in a zip; the only one if left out. */
+                member?: string;
             };
             header?: never;
             path?: never;

@@ -71,19 +71,21 @@ SAVERS: dict[str, Callable[[pd.DataFrame, Path], object]] = {
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_file_is_loaded_as_its_documents(softkv: Softkv, service: RunningService, tmp_path: Path, case: Case) -> None:
     case.save(tmp_path / case.name)
-    many = {name: parts if isinstance(parts, list) else [parts] for name, parts in case.options.items()}
-    options = [
-        word for name, parts in many.items() for part in parts for word in (f"--{name.replace('_', '-')}", str(part))
-    ]
+    options = ["--encoder", "none"] if "key_vector" in case.documents[0] else []
+    for name, parts in case.options.items():
+        for part in parts if isinstance(parts, list) else [parts]:
+            options += [f"--{name.replace('_', '-')}", *([] if part is True else [str(part)])]
     ended = softkv("load", str(tmp_path / case.name), "-c", "loaded", "--json", *options)
     with Client(service.url) as client:
-        stored = {document.id: document for document in client.collection("loaded").find(include=["key", "metadata"])}
+        fields = ["key", "metadata", "key_vector"]
+        stored = {document.id: document for document in client.collection("loaded").find(include=fields)}
         expires = {document.id: document.expires for document in stored.values()}
         client.collection("loaded").drop()
     assert ended.exit_code == 0, ended.stderr
     for document in case.documents:
         one = stored[document["id"]]
-        assert (one.key, one.metadata) == (document["key"], document.get("metadata", {}))
+        assert (one.key, one.metadata) == (document.get("key"), document.get("metadata", {}))
+        assert one.key_vector.tolist() == document.get("key_vector", one.key_vector.tolist())
         assert (expires[one.id] is not None) == ("expires" in document)
     notices = json.loads(ended.stdout)["notices"]
     assert len(notices) == len(case.notices)

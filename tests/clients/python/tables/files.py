@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 ODS = """<?xml version="1.0" encoding="UTF-8"?>
@@ -142,7 +144,75 @@ def save_nested(path: Path) -> None:
     pq.write_table(pa.table(columns), path)
 
 
+TWO: Any = [{"id": "a", "key": "cats"}, {"id": "b", "key": "dogs"}]
+ROWS = "a\tcats\nb\tdogs\n"
+
+
+def save_packed(path: Path) -> None:
+    """Write a table packed by pandas, or in Zstandard by pyarrow."""
+    import pyarrow as pa
+
+    if path.suffix == ".zst":
+        with pa.output_stream(path, compression="zstd") as file:
+            file.write("".join(f"{json.dumps(document)}\n" for document in TWO).encode())
+    else:
+        pd.DataFrame(TWO).to_csv(path, index=False)
+
+
+def save_zip(**files: str) -> Callable[[Path], object]:
+    """Return what writes a zip of these files and of a folder, as a Mac packs them."""
+
+    def save(path: Path) -> None:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.mkdir("set")
+            for name, content in files.items():
+                archive.writestr(f"set/{name.replace('_', '.')}", content)
+            archive.writestr("__MACOSX/._corpus.jsonl", "no JSON")
+
+    return save
+
+
+def save_projector(path: Path) -> None:
+    """Write vectors and their names as TensorFlow's Embedding Projector takes them, by NumPy."""
+    np.savetxt(path, [[0.5, -1], [2, 1e-9]], delimiter="\t")
+    path.with_suffix(".ids.txt").write_text("cat\ndog\n")
+
+
 CASES = [
+    *(Case(f"packed.{ending}", save_packed, TWO) for ending in ("csv.bz2", "csv.xz", "csv.zip", "ndjson.zst")),
+    Case(
+        "scifact.zip",
+        save_zip(
+            corpus_jsonl='{"_id": "a", "title": "On", "text": "cats"}\n', queries_jsonl='{"_id": "q", "text": "?"}\n'
+        ),
+        [{"id": "a", "key": "On cats", "metadata": {"title": "On"}}],
+    ),
+    Case(
+        "two.zip",
+        save_zip(a_csv="id,key\n", b_csv="id,key\na,cats\nb,dogs\n"),
+        TWO,
+        options={"member": "set/b.csv"},
+    ),
+    Case("collection.tsv", text(ROWS), TWO, options={"columns": ["id,key"]}),
+    Case(
+        "numbered.tsv",
+        text(ROWS),
+        TWO,
+        ["columns 1, 2 have no names, so their numbers are their names"],
+        {"no_header": True, "id": "1", "key": "2"},
+    ),
+    Case(
+        "bare.xlsx",
+        lambda path: pd.DataFrame(TWO).to_excel(path, index=False, header=False),
+        TWO,
+        options={"no_header": True, "columns": ["id", "key"]},
+    ),
+    Case(
+        "projector.tsv",
+        save_projector,
+        [{"id": "cat", "key_vector": [0.5, -1.0]}, {"id": "dog", "key_vector": [2.0, float(np.float32(1e-9))]}],
+        options={"no_header": True},
+    ),
     Case(
         "nested.parquet",
         save_nested,

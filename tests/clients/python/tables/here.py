@@ -10,5 +10,5 @@ from softkv.tables.opening import open_here
 
 
 def open_table(source: Any, *, ids: Any = None, **options: Any) -> Table:
-    layout = Layout(**{field.name: options.pop(field.name, None) for field in fields(Layout)})
+    layout = Layout(**{field.name: options.pop(field.name) for field in fields(Layout) if field.name in options})
     return open_here(source, Columns(**options), layout, ids=None if ids is None else str(ids), lines=None)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import io
 import json
+import lzma
+import zipfile
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +20,7 @@ import pytest
 
 import softkv
 from softkv import tables as outside
+from softkv.tables.packing import LEAST_LIMIT
 from tests.clients.python.tables.files import CASES, Case, save_workbook
 from tests.clients.python.tables.here import open_table
 from tests.clients.python.tables.test_opening import documents, flaws, text_file
@@ -24,6 +30,11 @@ pytest.importorskip("python_calamine")
 pytest.importorskip("openpyxl")
 
 
+def in_lists(document: Any) -> Any:
+    """Return a document with its vectors as lists."""
+    return {name: cell.tolist() if isinstance(cell, np.ndarray) else cell for name, cell in document.items()}
+
+
 @pytest.mark.parametrize("open_", [outside.open_table, open_table], ids=["process", "here"])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_file_is_its_documents(tmp_path: Path, case: Case, open_) -> None:
@@ -31,7 +42,7 @@ def test_a_file_is_its_documents(tmp_path: Path, case: Case, open_) -> None:
     table = open_(tmp_path / case.name, **case.options)
     assert table.notices == [f"{case.name}: {notice}" for notice in case.notices]
     rows = {row.id: row for row in table}
-    assert [rows[document["id"]].document for document in case.documents] == case.documents
+    assert [in_lists(rows[document["id"]].document) for document in case.documents] == case.documents
     assert [row.flaw for row in rows.values() if row.flaw] == []
 
 
@@ -228,17 +239,54 @@ def test_vectors_of_decimals_are_vectors(tmp_path: Path) -> None:
     assert documents(tmp_path / "t.parquet")[0]["key_vector"] == [0.1, 0.2]
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "words"),
-    [
-        ("t.npy.gz", b"\x1f\x8b", "is packed in gzip, as which only texts are read: unpack it with gunzip"),
-        ("t.zip", b"PK", "unpack it, and load the files in it"),
-        ("t.mat", b"MATLAB", "rename a file of MATLAB 7.3 to .h5"),
-        ("t.h5ad", b"", "save its vectors"),
-        ("bulk.ndjson", b'{"index": {"_id": "1"}}\n{"key": "a"}\n', "has a line of an action before each document"),
-    ],
-)
-def test_a_file_that_is_not_read_is_refused_with_advice(tmp_path: Path, name: str, content: bytes, words: str) -> None:
+def zipped(*names: str, flags: int = 0) -> bytes:
+    """Return a zip of small files; flags are those of its files, such as 1 for encrypted."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name in names:
+            archive.writestr(name, "id,key\na,b\n")
+    return content.getvalue().replace(b"PK\1\2\x14\3\x14\0\0", b"PK\1\2\x14\3\x14\0" + bytes([flags]))
+
+
+UNREADABLE: list[tuple[str, bytes, dict[str, Any], str]] = [
+    ("t.npy.gz", gzip.compress(b""), {}, "is packed, as which only texts are read: unpack it"),
+    ("t.npy.zip", zipped("a.npy"), {}, "is packed, as which only texts are read: unpack it"),
+    ("t.tar.xz", lzma.compress(b""), {}, "ends in none of .*: unpack it, and load the files in it"),
+    ("t.csv.xz", b"no xz", {}, r"t\.csv\.xz cannot be read, and may be damaged"),
+    ("t.csv.zip", b"PK", {}, "cannot be read, and may be damaged: File is not a zip file"),
+    ("t.zip", zipped("a.csv", "b.csv"), {}, r"several files, its files are a\.csv, b\.csv: name one with member=…"),
+    ("t.zip", zipped(*map(str, range(12))), {"member": "x"}, "no single file 'x', its files are 0, .* and 2 others"),
+    ("t.zip", zipped("a.csv", flags=1), {}, "is encrypted: unpack it"),
+    ("t.zip", zipped("a.csv.gz"), {}, r"holds a\.csv\.gz, which is packed again: unpack it"),
+    ("t.zip", zipped("/etc/passwd"), {}, "ends in none of"),
+    ("t.csv", b"1,2\n", {"columns": ["a"]}, "has 2 cells in its first row, and 1 columns are named"),
+    ("t.mat", b"MATLAB", {}, "rename a file of MATLAB 7.3 to .h5"),
+    ("t.h5ad", b"", {}, "save its vectors"),
+    ("bulk.ndjson", b'{"index": {"_id": "1"}}\n{"key": "a"}\n', {}, "has a line of an action before each document"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "options", "words"), UNREADABLE, ids=[case[0] for case in UNREADABLE])
+def test_a_file_that_is_not_read_is_refused_with_advice(
+    tmp_path: Path, name: str, content: bytes, options: dict[str, Any], words: str
+) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(softkv.Invalid, match=words):
-        open_table(tmp_path / name)
+        open_table(tmp_path / name, **options)
+
+
+@pytest.mark.parametrize("ending", ["gz", "bz2", "xz", "zst", "zip"])
+def test_a_packed_file_that_grows_too_much_is_refused(tmp_path: Path, ending: str) -> None:
+    path, long = tmp_path / f"t.json.{ending}", bytes(LEAST_LIMIT + 1)
+    match ending:
+        case "gz" | "bz2":
+            path.write_bytes((gzip if ending == "gz" else bz2).compress(long, 1))
+        case "xz":
+            path.write_bytes(lzma.compress(long, preset=0))
+        case "zst":
+            path.write_bytes(pa.compress(long, "zstd", asbytes=True))
+        case "zip":
+            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+                archive.writestr("t.json", long)
+    with pytest.raises(softkv.Invalid, match=r"t\.json\..* unpacks to more than 67,108,864 bytes: unpack it, and load"):
+        open_table(path)

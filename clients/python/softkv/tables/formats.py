@@ -1,0 +1,73 @@
+"""The formats of tables: for each its endings, its reader, and the library that reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from softkv.tables import arrays, arrow, objects, sheets
+from softkv.tables.content import Content, unreadable
+from softkv.tables.packing import PACKED_ENDINGS, ZSTANDARD, File, ending_of
+
+
+class Format(NamedTuple):
+    """A format.
+
+    Attributes:
+        endings: of the names of its files.
+        read: returns the content of a file.
+        library: the module that reads it, imported before the process may open the file alone; empty if none.
+        is_streamed: whether it is read from its first byte to its last, so that it may be packed.
+    """
+
+    endings: tuple[str, ...]
+    read: Callable[[File], Content]
+    library: str = ""
+    is_streamed: bool = False
+
+
+FORMATS = (
+    Format((".ndjson", ".jsonl"), objects.read_lines_of_json, is_streamed=True),
+    Format((".json",), objects.read_array_of_json, is_streamed=True),
+    Format((".csv", ".tsv", ".tab"), sheets.read_delimited, is_streamed=True),
+    Format((".parquet", ".pq"), arrow.read_parquet, "pyarrow.parquet"),
+    Format((".arrow", ".feather"), arrow.read_arrow_file, "pyarrow.parquet"),
+    Format((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), sheets.read_spreadsheet, "python_calamine"),
+    Format((".npy", ".npz", ".fvecs", ".bvecs", ".fbin", ".u8bin", ".i8bin"), arrays.read_arrays),
+    Format((".hdf5", ".h5"), arrays.read_hdf5, "h5py"),
+)
+BY_ENDING = {ending: format_ for format_ in FORMATS for ending in format_.endings}
+_UNPACK = "unpack it, and load the files in it"
+_ARRAYS = "save the vectors as .npy, and the ids as a .ids.txt beside it"
+_ADVICE = {
+    **dict.fromkeys((".tar", ".tgz", ".7z", ".rar", ".lz4"), _UNPACK),
+    **dict.fromkeys((".vec", ".bin", ".safetensors", ".pt", ".pth", ".pkl", ".pickle"), _ARRAYS),
+    ".mat": "rename a file of MATLAB 7.3 to .h5, and save others as .npz with scipy.io.loadmat",
+    ".h5ad": "save its vectors, such as obsm['X_pca'], with obs_names as Parquet by pandas",
+    ".nc": "save its variables as Parquet by xarray and pandas",
+    ".doc": "save its table as .csv or .xlsx",
+}
+"""The advice for files of other endings."""
+
+
+def read_file(file: File) -> Content:
+    """Return the content of a file by its ending.
+
+    Raises:
+        Invalid: the ending is unknown, the content does not match it, or the format cannot be packed.
+    """
+    format_ = BY_ENDING.get(file.ending)
+    if format_ is None:
+        advice = _ADVICE.get(file.ending, "convert or rename it")
+        raise unreadable(file.path, f"ends in none of {' '.join((*BY_ENDING, *PACKED_ENDINGS))}: {advice}")
+    if file.is_packed and not format_.is_streamed:
+        raise unreadable(file.path, "is packed, as which only texts are read: unpack it")
+    return format_.read(file)
+
+
+def libraries_of(path: Path) -> list[str]:
+    """Return the modules that read a file, which its reader needs before it may open the file alone."""
+    format_ = BY_ENDING.get(ending_of(path))
+    unpacking = "pyarrow" if path.suffix.lower() == ZSTANDARD else ""
+    return [library for library in (unpacking, format_.library if format_ else "") if library]
