@@ -104,9 +104,9 @@ def existing_file(text: str) -> Path:
 
 
 def existing_source(text: str) -> Path:
-    """Return the path of an existing file or folder, or `-` for standard input."""
+    """Return the path of an existing file or folder, a pattern of files, or `-` for standard input."""
     path = Path(text)
-    if text != "-" and not path.exists():
+    if text != "-" and not path.exists() and "*" not in path.name:
         raise typer.BadParameter(f"file not found: {text}")
     return path
 

@@ -41,7 +41,7 @@ def load(
     file: Annotated[
         Path,
         typer.Argument(
-            help="A table, vectors, or a folder of BEIR, in any of the formats; - is NDJSON from stdin.",
+            help="A table or vectors in any of the formats, a folder, or a pattern of files; - is NDJSON from stdin.",
             parser=existing_source,
             metavar="FILE",
             show_default=False,

@@ -25,8 +25,10 @@ from softkv.tables.columns import Columns
 from softkv.tables.confinement import clock_stopped, limit, open_only
 from softkv.tables.content import Layout, ReaderMissing, own_file
 from softkv.tables.formats import libraries_of
+from softkv.tables.objects import beir_file
 from softkv.tables.opening import IDS_ENDING, open_here
 from softkv.tables.process import END, MESSAGE, ROWS, TABLE, Message, Vectors, write_line
+from softkv.tables.shards import find_shards
 from softkv.tables.table import Table
 
 MESSAGE_BYTES = 256 * 1024
@@ -78,14 +80,16 @@ def _read(order: dict[str, Any], request: int) -> Iterator[Message]:
 
 def _confine(path: Path, ids: str | None) -> None:
     """Import what reads a file, then let this process open no other one; without Landlock, it stays free."""
-    for part in (path, Path(ids or "")):
-        for library in libraries_of(part):
-            with suppress(ImportError):  # open_here gives the reason
-                import_module(library)
-    files = [path] if ids is None else [path, Path(ids)]
+    files, shards = [path, *([] if ids is None else [Path(ids)])], list[Path]()
+    with suppress(OSError):  # open_here gives the reason
+        shards = [] if path.is_dir() and beir_file(path, "corpus") else find_shards(path)
+    for library in {library for file in (*files, *shards[:1]) for library in libraries_of(file)}:
+        with suppress(ImportError):  # open_here gives the reason
+            import_module(library)
+    files += shards
     with suppress(Invalid):  # a link, which the reader refuses if it needs ids
         files += [file] if (file := own_file(path.parent, path.with_suffix(IDS_ENDING).name)) else []
-    open_only(files)
+    open_only(files, listed=path.parent if shards else None)
 
 
 def _exit_at_end_of(request: int) -> None:

@@ -57,8 +57,10 @@ def landlock_version() -> int:
     return int(ctypes.CDLL(None).syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), 1))
 
 
-def open_only(paths: Iterable[Path]) -> None:
+def open_only(paths: Iterable[Path], listed: Path | None = None) -> None:
     """Let this thread, and those that it starts, read these files and the system's libraries alone.
+
+    `listed` is a folder, of which they may read the names of its files.
 
     Do nothing if the system lacks Landlock.
 
@@ -73,10 +75,11 @@ def open_only(paths: Iterable[Path]) -> None:
     handled = pack("=QQQ", (1 << _RIGHTS.get(version, 16)) - 1, 3, 3)[: 8 if version < 4 else 16 if version < 6 else 24]
     ruleset = libc.syscall(_CREATE_RULESET, handled, ctypes.c_size_t(len(handled)), 0)
     packages = (path for path in sys.path if path.endswith("-packages"))
-    for path in (*paths, *map(Path, (*_LIBRARIES, sysconfig.get_path("stdlib"), *packages))):
+    folders = [] if listed is None else [listed]
+    for path in (*paths, *folders, *map(Path, (*_LIBRARIES, sysconfig.get_path("stdlib"), *packages))):
         with suppress(OSError):  # it is not there, which the reader says
             target = os.open(path, os.O_PATH)
-            allowed = _READ_FILE | (_READ_DIRECTORY if path.is_dir() else 0)
+            allowed = (0 if path is listed else _READ_FILE) | (_READ_DIRECTORY if path.is_dir() else 0)
             libc.syscall(_ADD_RULE, ruleset, 1, pack("=Qi", allowed, target), 0)
             os.close(target)
     libc.prctl(_NO_NEW_PRIVILEGES, *map(ctypes.c_ulong, (1, 0, 0, 0)))

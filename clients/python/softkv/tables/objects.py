@@ -201,7 +201,6 @@ def _embedding(value: Any) -> Any:
     return {"base64": value} if isinstance(value, str) else value
 
 
-_ROWS = {".arrow", ".csv", ".jsonl", ".parquet"}
 _OWN = {"id": "metadata.id", "key": "metadata.key"}
 """The metadata for the fields of BEIR's documents that are named as fields of softkv's."""
 
@@ -225,15 +224,10 @@ def read_corpus(open_file: BinaryOpener) -> Content:
     return Content(["id", "key", "title", "metadata"], rows, sum(1 for _ in rows()), unit="line")
 
 
-def beir_file(folder: Path, name: str) -> Path:
-    """Return the file of a folder of BEIR.
+def beir_file(folder: Path, name: str) -> Path | None:
+    """Return the file of a folder of BEIR; None if it is not there.
 
     Raises:
-        Invalid: it is not there, or is a link out of the folder.
+        Invalid: it is a link out of the folder.
     """
-    for ending in (".jsonl", ".jsonl.gz"):
-        if (path := own_file(folder, f"{name}{ending}")) is not None:
-            return path
-    files = ", ".join(sorted(file.name for file in folder.iterdir() if file.suffix in _ROWS)[:3])
-    advice = f"one of its files, such as {files}" if files else "a file"
-    raise invalid_value("", f"{folder} has no {name}.jsonl: name a folder as BEIR writes it, or {advice}")
+    return own_file(folder, f"{name}.jsonl") or own_file(folder, f"{name}.jsonl.gz")

@@ -26,6 +26,7 @@ from softkv.tables.content import (
 from softkv.tables.formats import BY_ENDING, read_file
 from softkv.tables.packing import CORPUS, File, find_file, opener_of
 from softkv.tables.process import open_elsewhere, reader_command
+from softkv.tables.shards import find_shards, join
 from softkv.tables.table import Table
 
 _TEXT_ENDINGS = (".txt", "")
@@ -62,7 +63,7 @@ def open_table(
     docs/reference/commands.md#load-a-file lists the formats and explains each argument.
 
     Args:
-        source: the path of a file or of a folder of BEIR, a pandas DataFrame, or an Arrow table.
+        source: the path of a file or a folder, a pattern such as data/*.parquet, a DataFrame, or an Arrow table.
         id: the column of the ids; the column named like the field, here and below, if left out.
         key: the column of the keys' texts.
         value: the column of the values.
@@ -166,8 +167,10 @@ def read_path(path: Path, columns: Columns, layout: Layout = FOUND, *, column: s
 def _read_path(path: Path, columns: Columns, layout: Layout, column: str | None) -> Content:
     if str(path) == "-":
         return _read_standard_input(columns, column)
-    if path.is_dir():
-        return objects.read_corpus(opener_of(objects.beir_file(path, "corpus")))
+    if path.is_dir() and (corpus := objects.beir_file(path, "corpus")):
+        return objects.read_corpus(opener_of(corpus))
+    if shards := find_shards(path):
+        return join(shards, lambda shard: read_path(shard, columns, layout))
     if not path.is_file():
         raise unreadable(path, "is not there")
     file = find_file(path, columns, layout, readable=BY_ENDING)

@@ -95,7 +95,8 @@ def _read_judgements(path: Path) -> Questions:
     Raises:
         Invalid: the folder of BEIR has no queries.
     """
-    queries = beir_file(path.parent.parent, "queries")
+    if (queries := beir_file(path.parent.parent, "queries")) is None:
+        raise unreadable(path.parent.parent, "has no queries.jsonl: name a folder as BEIR writes it, or a table")
     texts, labelled, left_out = dict[str, str](), dict[str, dict[str, Any]](), dict[str, str]()
     with opener_of(queries)() as file:
         for number, query in parse_lines(file):

@@ -27,6 +27,8 @@ export interface TableOptions {
   readonly text?: boolean | undefined;
   readonly delimiter?: string | undefined;
   readonly charset?: string | undefined;
+  /** Whether no row has the names of the columns. */
+  readonly no_header?: boolean | undefined;
   /** The names of the columns of a table without a header. */
   readonly columns?: readonly string[] | undefined;
   /** The name of the sheet of a spreadsheet. */

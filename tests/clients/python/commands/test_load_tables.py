@@ -80,7 +80,14 @@ def test_a_file_is_loaded_as_its_documents(softkv: Softkv, service: RunningServi
         fields = ["key", "metadata", "key_vector"]
         stored = {document.id: document for document in client.collection("loaded").find(include=fields)}
         expires = {document.id: document.expires for document in stored.values()}
+        client.collection("loaded").delete(case.documents[0]["id"])
+        resumed = softkv("load", str(tmp_path / case.name), "-c", "loaded", "--resume", *options)
+        assert resumed.exit_code == 0, resumed.stderr
+        again = {document.id: document for document in client.collection("loaded").find(include=fields)}
         client.collection("loaded").drop()
+    assert {id_: (one.key, one.metadata) for id_, one in again.items()} == {
+        id_: (one.key, one.metadata) for id_, one in stored.items()
+    }
     assert ended.exit_code == 0, ended.stderr
     for document in case.documents:
         one = stored[document["id"]]

@@ -172,6 +172,25 @@ def save_zip(**files: str) -> Callable[[Path], object]:
     return save
 
 
+def save_shards(path: Path, ending: str = "arrow") -> None:
+    """Write a file for each document, as the library datasets saves a set to the disk."""
+    import pyarrow as pa
+
+    path.mkdir(exist_ok=True)
+    names = [f"part-{number:05}-of-00002.{ending}" for number in range(2)]
+    for name, document in zip(names, TWO, strict=True):
+        if ending == "csv":
+            pd.DataFrame([document]).to_csv(path / name, index=False)
+        else:
+            with (
+                pa.OSFile(str(path / name), "wb") as file,
+                pa.ipc.new_stream(file, pa.Table.from_pylist([document]).schema) as writer,
+            ):
+                writer.write_table(pa.Table.from_pylist([document]))
+    (path / "cache-1f.arrow").write_bytes(b"of a map that was not saved")
+    (path / "state.json").write_text(json.dumps({"_data_files": [{"filename": name} for name in names]}))
+
+
 def save_projector(path: Path) -> None:
     """Write vectors and their names as TensorFlow's Embedding Projector takes them, by NumPy."""
     np.savetxt(path, [[0.5, -1], [2, 1e-9]], delimiter="\t")
@@ -193,6 +212,8 @@ CASES = [
         TWO,
         options={"member": "set/b.csv"},
     ),
+    Case("shards", save_shards, TWO),
+    Case("part*.csv", lambda path: save_shards(path.parent, "csv"), TWO),
     Case("collection.tsv", text(ROWS), TWO, options={"columns": ["id,key"]}),
     Case(
         "numbered.tsv",

@@ -275,6 +275,28 @@ def test_a_file_that_is_not_read_is_refused_with_advice(
         open_table(tmp_path / name, **options)
 
 
+FOLDERS: list[tuple[dict[str, str], str, str]] = [
+    ({"dataset_dict.json": "{}", "train/state.json": "{}"}, "", "is a folder for each split, train: name one of them"),
+    ({"train-0-of-1.csv": "", "test-0-of-1.csv": ""}, "", r"has several splits, test, train: .* of one, as test-\*"),
+    ({"a.csv": "id,key\n", "b.csv": "id,text\n"}, "", "b.csv has other columns than a.csv: id, text"),
+    ({"state.json": '{"_data_files": [{"filename": "/etc/passwd.csv"}]}', "a.csv": ""}, "", "name a file"),
+    ({"_a.csv": "", ".b.csv": "", "c.pdf": ""}, "", "has no corpus.jsonl as of BEIR, nor Parquet, Arrow, NDJSON or"),
+    ({"a.csv": ""}, "b*.csv", "is a pattern of no file"),
+]
+
+
+@pytest.mark.parametrize("open_", [outside.open_table, open_table], ids=["process", "here"])
+@pytest.mark.parametrize(("files", "pattern", "words"), FOLDERS)
+def test_a_folder_that_is_not_one_table_is_refused(
+    tmp_path: Path, files: dict[str, str], pattern: str, words: str, open_: Any
+) -> None:
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    with pytest.raises(softkv.Invalid, match=words):
+        open_(tmp_path / pattern)
+
+
 @pytest.mark.parametrize("ending", ["gz", "bz2", "xz", "zst", "zip"])
 def test_a_packed_file_that_grows_too_much_is_refused(tmp_path: Path, ending: str) -> None:
     path, long = tmp_path / f"t.json.{ending}", bytes(LEAST_LIMIT + 1)

@@ -65,6 +65,12 @@ def test_a_link_out_of_a_folder_is_refused(tmp_path: Path, other: Path, open_: C
         (tmp_path / f"other-{Path(name).name}").rename(folder / "own")
         (folder / name).symlink_to(folder / "own")
         assert len(rows_of(folder)) == 1
+    (tmp_path / "own.csv").write_text("id,key\na,b\n")
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards" / "one.csv").symlink_to(tmp_path / "own.csv")
+    for named in (tmp_path / "shards", tmp_path / "shards" / "*.csv"):
+        with pytest.raises(softkv.Invalid, match=r"one\.csv is a link out of"):
+            open_(named)
     folder = tmp_path / "vectors"
     folder.mkdir()
     np.save(folder / "two.npy", np.eye(2))

@@ -1,0 +1,88 @@
+"""Several files of one format as one table: those of a folder, or those that a pattern names."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from softkv.tables.content import Content, NumberedRow, own_file, unreadable
+from softkv.tables.packing import ending_of
+
+_STATE, _SPLITS = "state.json", "dataset_dict.json"  # of the library datasets
+_SPLIT = re.compile(r"(.+)-\d+-of-\d+\.\w+")
+_FORMATS = ((".parquet", ".pq"), (".arrow", ".feather"), (".jsonl", ".ndjson"), (".csv", ".tsv", ".tab"))
+"""The endings of shards by format; of a folder with several, the first one is read."""
+_SHOWN = 5
+
+
+def find_shards(path: Path) -> list[Path]:
+    """Return the files of a folder or of a pattern, in the order of their names; none for another path.
+
+    Of a folder, they are those that the library datasets lists in it, or all of one format.
+
+    Raises:
+        Invalid: there are none, they are several sets, or one is a link out of the folder.
+    """
+    if path.is_dir():
+        return _of_folder(path)
+    if path.exists() or not any(sign in path.name for sign in "*?["):
+        return []
+    named = sorted(file.name for file in path.parent.glob(path.name) if not file.is_dir())
+    if not named:
+        raise unreadable(path, "is a pattern of no file")
+    return [file for name in named if (file := own_file(path.parent, name))]
+
+
+def _of_folder(folder: Path) -> list[Path]:
+    if own_file(folder, _SPLITS):
+        parts = [part.name for part in folder.iterdir() if part.is_dir()]
+        raise unreadable(folder, f"is a folder for each split, {_listed(parts)}: name one of them")
+    names = {file.name for file in folder.iterdir() if not file.name.startswith((".", "_"))}
+    if state := own_file(folder, _STATE):
+        with suppress(ValueError, TypeError, KeyError):
+            names &= {file["filename"] for file in json.loads(state.read_bytes())["_data_files"]}
+    groups = [sorted(name for name in names if ending_of(Path(name)) in endings) for endings in _FORMATS]
+    shards = next(filter(None, groups), [])
+    if not shards:
+        raise unreadable(folder, "has no corpus.jsonl as of BEIR, nor Parquet, Arrow, NDJSON or CSV: name a file")
+    splits = {found[1] for name in shards if (found := _SPLIT.fullmatch(name))}
+    if len(splits) > 1:
+        raise unreadable(folder, f"has several splits, {_listed(splits)}: name the files of one, as {min(splits)}-*")
+    return [file for name in shards if (file := own_file(folder, name))]
+
+
+def _listed(names: Iterable[str]) -> str:
+    first = sorted(names)
+    return ", ".join(first[:_SHOWN]) + (", …" if len(first) > _SHOWN else "")
+
+
+def join(paths: list[Path], read: Callable[[Path], Content]) -> Content:
+    """Return the rows of several files as one table; a file is open only while its rows are read.
+
+    Raises:
+        Invalid: the files have other columns.
+    """
+    first, total = read(paths[0]), 0
+    notices, mixed = dict[str, None](), set[str]()
+    for path in paths:
+        content = read(path)
+        if content.columns != first.columns:
+            columns = ", ".join(content.columns or ()) or "none"
+            raise unreadable(path, f"has other columns than {paths[0].name}: {columns}")
+        total += 0 if content.total is None else content.total
+        notices |= dict.fromkeys(content.notices)
+        mixed |= {*content.mixed}
+
+    def rows() -> Iterator[NumberedRow]:
+        number = 0
+        for path in paths:
+            for _, cells in read(path).rows():
+                number += 1
+                yield number, cells
+
+    counted = None if first.total is None else total
+    return replace(first, rows=rows, total=counted, unit="row", mixed=mixed, notices=[*notices], matrix=None)
