@@ -173,7 +173,7 @@ def _read_path(path: Path, columns: Columns, layout: Layout, column: str | None)
         return join(shards, lambda shard: read_path(shard, columns, layout))
     if not path.is_file():
         raise unreadable(path, "is not there")
-    file = find_file(path, columns, layout, readable=BY_ENDING)
+    file = find_file(path, columns, layout, readable=BY_ENDING.keys() - {*_TEXT_ENDINGS})
     if file.name == CORPUS != path.name and layout.member is None:
         return objects.read_corpus(file.open)
     if column is not None and file.ending in _TEXT_ENDINGS:

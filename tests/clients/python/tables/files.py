@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -191,6 +192,19 @@ def save_shards(path: Path, ending: str = "arrow") -> None:
     (path / "state.json").write_text(json.dumps({"_data_files": [{"filename": name} for name in names]}))
 
 
+def word(name: str, *numbers: float) -> dict[str, Any]:
+    return {"id": name, "key": name, "key_vector": np.float32(numbers).tolist()}
+
+
+def save_words(path: Path) -> None:
+    """Write words in binary: word2vec's own program has a line break after each vector, gensim has none."""
+    end = b"\n" if path.suffix == ".bin" else b""
+    words = [("cat", [0.5, -1]), ("猫", [1, 0.1])]
+    lines = [word.encode() + b" " + np.array(vector, "<f4").tobytes() + end for word, vector in words]
+    content = b"2 2\n" + b"".join(lines)
+    path.write_bytes(content if end else gzip.compress(content))
+
+
 def save_projector(path: Path) -> None:
     """Write vectors and their names as TensorFlow's Embedding Projector takes them, by NumPy."""
     np.savetxt(path, [[0.5, -1], [2, 1e-9]], delimiter="\t")
@@ -212,6 +226,14 @@ CASES = [
         TWO,
         options={"member": "set/b.csv"},
     ),
+    Case(
+        "fasttext.vec",  # with a space at the end of each line, as fastText has it
+        text("3 2\ncat 0.5 -1 \nnew york 0.25 1e-1 \n猫 1 2 \n"),
+        [word("cat", 0.5, -1), word("new york", 0.25, 0.1), word("猫", 1, 2)],
+    ),
+    Case("glove.txt", text("the 0.5 -1\n. . 0.25 2\n"), [word("the", 0.5, -1), word(". .", 0.25, 2)]),
+    Case("word2vec.bin", save_words, [word("cat", 0.5, -1), word("猫", 1, 0.1)]),
+    Case("gensim.bin.gz", save_words, [word("cat", 0.5, -1), word("猫", 1, 0.1)]),
     Case("shards", save_shards, TWO),
     Case("part*.csv", lambda path: save_shards(path.parent, "csv"), TWO),
     Case("collection.tsv", text(ROWS), TWO, options={"columns": ["id,key"]}),

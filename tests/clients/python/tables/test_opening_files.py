@@ -259,6 +259,11 @@ UNREADABLE: list[tuple[str, bytes, dict[str, Any], str]] = [
     ("t.zip", zipped("a.csv", flags=1), {}, "is encrypted: unpack it"),
     ("t.zip", zipped("a.csv.gz"), {}, r"holds a\.csv\.gz, which is packed again: unpack it"),
     ("t.zip", zipped("/etc/passwd"), {}, "ends in none of"),
+    ("t.txt", b"a line of words\n", {}, "is read as vectors of words, and its first line is not"),
+    ("t.vec", b"2 0\na\nb\n", {}, "its first line is not a word and its numbers"),
+    ("t.bin", b"\xba\x16O/", {}, "is not in the binary format of word2vec: save vectors of fastText as .vec"),
+    ("t.bin", b"2 1\na 1234b 123", {}, "ends in word 2 of 2: it is cut, or a word has a space"),
+    ("t.bin", b"1 1\na b 1234", {}, "has more bytes than 1 words"),
     ("t.csv", b"1,2\n", {"columns": ["a"]}, "has 2 cells in its first row, and 1 columns are named"),
     ("t.mat", b"MATLAB", {}, "rename a file of MATLAB 7.3 to .h5"),
     ("t.h5ad", b"", {}, "save its vectors"),
@@ -295,6 +300,12 @@ def test_a_folder_that_is_not_one_table_is_refused(
         (tmp_path / name).write_text(content)
     with pytest.raises(softkv.Invalid, match=words):
         open_(tmp_path / pattern)
+
+
+def test_a_word_without_its_numbers_refuses_its_line_alone(tmp_path: Path) -> None:
+    (tmp_path / "t.vec").write_bytes(b"4 2\na 1 2\nb 1\nc 1 x\n\xff 1 2\n")
+    assert [number for number, _, _ in flaws(tmp_path / "t.vec")] == [3, 4, 5]
+    assert flaws(tmp_path / "t.vec")[0][2] == "expected a word and 2 numbers"
 
 
 @pytest.mark.parametrize("ending", ["gz", "bz2", "xz", "zst", "zip"])
