@@ -56,10 +56,10 @@ class Columns:
     option: str = "{}={}"
 
     @property
-    def are_named(self) -> bool:
-        """Whether a column is named, so that objects of JSON are rows of a table rather than documents."""
-        named = [getattr(self, option) is not None for option in _OPTIONS]
-        return any(named) or any(getattr(self, option) for option in _LISTS)
+    def named(self) -> list[str]:
+        """The columns that are named; with one, objects of JSON are rows of a table rather than documents."""
+        single = [name for option in _OPTIONS if (name := getattr(self, option)) is not None]
+        return [*single, *(name for option in _LISTS for name in getattr(self, option))]
 
     def fields(
         self, names: Sequence[str], table: str, *, numbered: bool = False, lacks_names: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ from softkv.problems import invalid_value
 from softkv.tables.cells import parse_json, refuse_constant, shorten
 from softkv.tables.content import Content, NumberedRow, encoding_of, own_file, unreadable
 from softkv.tables.packing import BinaryOpener, File
+from softkv.tables.stores import bulk_rows, find_list, is_action, names_of, read_columns, skip_space
 
-_ACTIONS = {"index", "create"}
 EXPORT_VERSION = 1
 EXPORT_MARK = "softkv_export"
 EXPORT_SETTINGS = (
@@ -44,10 +45,9 @@ def read_lines_of_json(file: File) -> Content:
     first = next(rows(), None)
     if first is not None and _is_batch_result(first[1]):
         return Content(["id", "key_vector"], lambda: _batch_rows(rows()), unit="line")
-    if first is not None and _is_action(first[1]):
-        raise unreadable(
-            file.path, "has a line of an action before each document, as of Elasticsearch: leave these out"
-        )
+    if first is not None and is_action(first[1]):
+        count = sum(1 for _ in bulk_rows(rows()))
+        return Content(names_of(bulk_rows(rows())), lambda: bulk_rows(rows()), count, unit="line")
     settings = export_settings(first)
     with file.open() as lines:
         total = sum(1 for line in lines if line.removeprefix(BOM_UTF8).strip())
@@ -95,10 +95,12 @@ def _require_object(value: Any) -> Mapping[str, Any] | str:
 
 
 def read_array_of_json(file: File) -> Content:
-    """Return the objects of a JSON array. The text is held in memory, its objects one at a time.
+    """Return the objects of a JSON array, or of the list in an answer of a store of vectors.
+
+    The text is held in memory, its objects one at a time.
 
     Raises:
-        Invalid: the file is not a JSON array.
+        Invalid: the file has no such array.
     """
     path = file.path
     with file.open() as stream:
@@ -107,46 +109,45 @@ def read_array_of_json(file: File) -> Content:
         text = content.decode(encoding_of(content[:4]))
     except UnicodeError as error:
         raise unreadable(path, f"is not in UTF-8: {error}") from None
-    if not text.lstrip().startswith("["):
+    begin = None
+    with suppress(ValueError, RecursionError):
+        begin = find_list(text)
+        if begin is None and (table := read_columns(text, path)) is not None:
+            return table
+    if begin is None:
         raise unreadable(
             path, "is not a JSON array: write [object, object, …], or an object on each line of a .ndjson file"
         )
 
     def rows() -> Iterator[NumberedRow]:
-        for number, value in enumerate(_items(text, path), start=1):
+        for number, value in enumerate(_items(text, begin, path), start=1):
             yield number, _require_object(value)
 
     return Content(None, rows, sum(1 for _ in rows()))
 
 
-def _items(text: str, path: Path) -> Iterator[Any]:
-    """Yield the items of a JSON array.
+def _items(text: str, begin: int, path: Path) -> Iterator[Any]:
+    """Yield the items of a JSON array that begins at a place of a text.
 
     Raises:
         Invalid: the text is not a JSON array.
     """
     decoder = json.JSONDecoder(parse_constant=refuse_constant)
-    begin = _skip_space(text, text.index("[") + 1)
+    begin = skip_space(text, begin + 1)
     if text[begin : begin + 1] == "]":
         return
     try:
         while True:
             value, begin = decoder.raw_decode(text, begin)
             yield value
-            begin = _skip_space(text, begin)
+            begin = skip_space(text, begin)
             if text[begin : begin + 1] == "]":
                 return
             if text[begin : begin + 1] != ",":
                 raise json.JSONDecodeError("Expecting ',' or ']'", text, begin)
-            begin = _skip_space(text, begin + 1)
+            begin = skip_space(text, begin + 1)
     except (ValueError, RecursionError) as error:
         raise unreadable(path, f"is not JSON: {error}") from None
-
-
-def _skip_space(text: str, begin: int) -> int:
-    while text[begin : begin + 1].isspace():
-        begin += 1
-    return begin
 
 
 def export_settings(first: NumberedRow | None) -> tuple[str, dict[str, Any]] | None:
@@ -171,11 +172,6 @@ def export_settings(first: NumberedRow | None) -> tuple[str, dict[str, Any]] | N
 def _is_batch_result(cells: Mapping[str, Any] | str) -> bool:
     """Return whether a line is a result of OpenAI's batch calls."""
     return not isinstance(cells, str) and {"custom_id", "response"} <= cells.keys()
-
-
-def _is_action(cells: Mapping[str, Any] | str) -> bool:
-    """Return whether a line says what Elasticsearch shall do with the next one."""
-    return not isinstance(cells, str) and len(cells) == 1 and any(isinstance(cells.get(one), dict) for one in _ACTIONS)
 
 
 def _batch_rows(rows: Iterable[NumberedRow]) -> Iterator[NumberedRow]:

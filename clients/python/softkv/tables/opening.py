@@ -193,7 +193,7 @@ def _read_standard_input(columns: Columns, column: str | None) -> Content:
     stream = sys.stdin.buffer
     if column is not None:
         return Content([column], lambda: parse_texts(stream, Path("-"), column), unit="line")
-    if not columns.are_named:
+    if not columns.named:
         return objects.read_stream_of_json(stream)
     content = stream.read()  # the names of its columns are found in a first pass
     file = File(Path("-"), "-", "", lambda: cast(BinaryIO, io.BytesIO(content)), False, columns, FOUND)

@@ -26,6 +26,7 @@ from softkv.tables.cells import (
 from softkv.tables.columns import METADATA, SKIP, Columns, gather, rename
 from softkv.tables.content import Cells, Content
 from softkv.tables.kinds import ColumnOfTexts, ColumnType, check_date, to_date
+from softkv.tables.stores import names_of, open_objects
 
 _READERS: dict[str, Callable[[Any], Any]] = {
     "id": to_id,
@@ -70,9 +71,10 @@ class Table:
         self._now = datetime.now(UTC)
         self._types: dict[str, ColumnType] = {}
         self._fields: dict[str, str] | None = None
-        if content.columns is None and not columns.are_named:
+        if content.columns is None and not columns.named:
             return
-        names = _names(content) if content.columns is None else content.columns
+        content = self._content = open_objects(content, columns.named)
+        names = names_of(content.rows()) if content.columns is None else content.columns
         self._fields = columns.fields(names, name, numbered=content.numbered, lacks_names=content.lacks_names)
         self._id_column = next((column for column, field in self._fields.items() if field == "id"), "")
         for column, field in self._fields.items():
@@ -234,15 +236,6 @@ def _to_fields(cell: Any) -> Any:
         with suppress(ValueError):
             return parse_json(cell.encode())
     return to_json(cell)
-
-
-def _names(content: Content) -> list[str]:
-    """Return the names that the objects of a table of JSON have, in the order in which they come."""
-    names: dict[str, None] = {}
-    for _, cells in content.rows():
-        if not isinstance(cells, str):
-            names |= dict.fromkeys(cells)
-    return list(names)
 
 
 def id_of(document: Mapping[str, Any]) -> str | None:

@@ -192,6 +192,20 @@ def save_shards(path: Path, ending: str = "arrow") -> None:
     (path / "state.json").write_text(json.dumps({"_data_files": [{"filename": name} for name in names]}))
 
 
+def as_json(value: Any) -> Callable[[Path], object]:
+    return lambda path: path.write_text(json.dumps(value))
+
+
+POINTS = [
+    {"id": "a", "payload": {"document": "cats", "year": 1990, "key": "a"}, "vector": {"dense": [0.5, -1]}},
+    {"id": "b", "payload": {"document": "dogs", "deep": {"secret": 1}}, "vector": {"dense": [1, 2]}, "shard_key": None},
+]
+SOURCES = [
+    {"_index": "i", "_id": "a", "_score": 1.0, "_source": {"body": {"text": "cats"}, "tag": "x"}},
+    {"_index": "i", "_id": "b", "_score": 1.0, "_source": {"body": {"text": "dogs"}}},
+]
+
+
 def word(name: str, *numbers: float) -> dict[str, Any]:
     return {"id": name, "key": name, "key_vector": np.float32(numbers).tolist()}
 
@@ -225,6 +239,53 @@ CASES = [
         save_zip(a_csv="id,key\n", b_csv="id,key\na,cats\nb,dogs\n"),
         TWO,
         options={"member": "set/b.csv"},
+    ),
+    Case(
+        "qdrant.json",  # of its route for scrolling
+        as_json({"result": {"points": POINTS, "next_page_offset": None}, "status": "ok", "time": 0.1}),
+        [{**TWO[0], "key_vector": [0.5, -1], "metadata": {"year": 1990, "key": "a"}}, {**TWO[1], "key_vector": [1, 2]}],
+        options={"key": "payload.document", "vector": "vector.dense", "skip": ["payload.deep.secret"]},
+    ),
+    Case(
+        "elastic.json",
+        as_json({"took": 1, "hits": {"total": {"value": 2}, "hits": SOURCES}}),
+        [{**TWO[0], "metadata": {"tag": "x"}}, TWO[1]],
+        options={"id": "_id", "key": "_source.body.text", "skip": ["_index", "_score"]},
+    ),
+    Case(
+        "bulk.ndjson",
+        text('{"index": {"_id": "a"}}\n{"text": "cats", "year": 1}\n{"create": {"_id": "b"}}\n{"text": "dogs"}\n'),
+        [{**TWO[0], "metadata": {"year": 1}}, TWO[1]],
+        options={"id": "_id", "key": "text"},
+    ),
+    Case(
+        "chroma.json",  # of its method get
+        as_json(
+            {
+                "ids": ["a", "b"],
+                "embeddings": [[0.5, -1], [1, 2]],
+                "documents": ["cats", "dogs"],
+                "data": None,
+                "metadatas": [{"year": 1}, None],
+                "included": ["documents"],
+            }
+        ),
+        [{**TWO[0], "key_vector": [0.5, -1], "metadata": {"year": 1}}, {**TWO[1], "key_vector": [1, 2]}],
+        options={"key": "document", "vector": "embedding"},
+    ),
+    Case(
+        "milvus.json",
+        as_json({"rows": [{"id": 1, "text": "cats"}]}),
+        [{"id": "1", "key": "cats"}],
+        options={"key": "text"},
+    ),
+    Case(
+        "pinecone.parquet",
+        lambda path: pd.DataFrame([{"id": "a", "values": [0.5, -1], "metadata": {"text": "cats", "n": 1}}]).to_parquet(
+            path
+        ),
+        [{**TWO[0], "key_vector": [0.5, -1], "metadata": {"n": 1}}],
+        options={"key": "metadata.text", "vector": "values"},
     ),
     Case(
         "fasttext.vec",  # with a space at the end of each line, as fastText has it

@@ -267,7 +267,9 @@ UNREADABLE: list[tuple[str, bytes, dict[str, Any], str]] = [
     ("t.csv", b"1,2\n", {"columns": ["a"]}, "has 2 cells in its first row, and 1 columns are named"),
     ("t.mat", b"MATLAB", {}, "rename a file of MATLAB 7.3 to .h5"),
     ("t.h5ad", b"", {}, "save its vectors"),
-    ("bulk.ndjson", b'{"index": {"_id": "1"}}\n{"key": "a"}\n', {}, "has a line of an action before each document"),
+    ("bulk.ndjson", b'{"index": {"_id": "1"}}\n{"key": "a"}\n', {}, "no column 'id', its columns are key, _id: name"),
+    ("t.json", b'{"ids": ["a"], "documents": []}', {}, "has lists of different lengths: ids 1, documents 0"),
+    ("t.json", b'{"points": {"a": [1]}}', {}, "is not a JSON array"),
 ]
 
 
