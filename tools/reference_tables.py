@@ -41,6 +41,7 @@ GUIDES = {
     "encode": "../guide/encoding.md",
     "export": "#export-a-collection",
     "key": "../operate/access.md",
+    "label": "../guide/feedback.md#labels-in-five-minutes",
     "load": "#load-a-file",
     "mcp": "../../extensions/mcp/docs/guide/mcp.md",
     "page": "../../workshop/docs/teach/page.md",

@@ -14,6 +14,7 @@ from softkv.commands.calibrate import calibrate
 from softkv.commands.command_line import ASK, DOCUMENTS, OPERATE, START, Command, CommandGroup, Misused, errors_shown
 from softkv.commands.encode import encode
 from softkv.commands.export import backup, export
+from softkv.commands.label import label
 from softkv.commands.load import load
 from softkv.commands.re_encode import re_encode
 from softkv.settings import VERSION
@@ -22,7 +23,7 @@ ENTRY_POINTS = "softkv.commands"
 """The group of entry points of installed distributions: each names a `typer.Typer` with the commands of one."""
 PANELS = (START, ASK, DOCUMENTS, OPERATE)
 OWN = {
-    ASK: (attend, calibrate, encode),
+    ASK: (attend, label, calibrate, encode),
     DOCUMENTS: (load, export),
     OPERATE: (alias, backup, re_encode),
 }

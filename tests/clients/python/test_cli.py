@@ -27,7 +27,7 @@ def test_the_client_alone_lists_all_commands_and_runs_its_own() -> None:
     names = commands(ALONE).keys()
     assert names == commands(cli.program()).keys()
     assert names - OTHERS.keys() == {
-        *("alias", "attend", "backup", "calibrate", "encode", "export", "load", "re-encode")
+        *("alias", "attend", "backup", "calibrate", "encode", "export", "label", "load", "re-encode")
     }
 
 

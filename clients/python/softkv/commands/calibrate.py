@@ -128,12 +128,12 @@ def calibrate(
         console.print("kept" if report["applied"] else "not kept: --apply keeps it")
 
 
-def read_labels(file: Path, query_column: str, id_column: str) -> tuple[dict[str, dict[str, Any]], list[str]]:
+def read_labels(file: Path, query_column: str, id_column: str | None) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Return the labelled questions of a file by their places, and the sentences that are shown of what does not count.
 
     Args:
         file: a table, a folder of BEIR, or its judgements.
-        query_column, id_column: the columns of the questions, and of the ids of their answers.
+        query_column, id_column: the columns of the questions, and of the ids of their answers; None without answers.
 
     Raises:
         CommandError: the file cannot be read.

@@ -126,17 +126,13 @@ def _table(answer: dict[str, Any], console: Console) -> Table:
     table.add_column("id", no_wrap=True, overflow="ellipsis", max_width=_id_width(answer, console.width, more))
     table.add_column("key, value", no_wrap=True, overflow="ellipsis", ratio=1)
     for match in answer["matches"]:
-        key, value = one_line(_matching_part(match)), one_line(match["value"])
-        description = Text(key)
-        if value != key:
-            description.append("\n" if key else "").append(value, style="dim")
         table.add_row(
             _weight_cell(match["weight"], console),
             f"{match['similarity']:.4f}",
             *([f"{match['confidence']:.1%}"] if sure else []),
             *([_reranker_cell(match)] if reranked else []),
             Text(one_line(match["id"]), "bold"),
-            description,
+            describe_match(match),
         )
     blank = [""] * (1 + len(more))
     rest = answer["documents"] - len(answer["matches"])
@@ -231,6 +227,15 @@ def _id_width(answer: dict[str, Any], width: int, more: Sequence[int]) -> int:
     shared = width - columns
     free = shared - max((cell_len(text) for text in texts), default=0)
     return max(min(shared // 2, 40), free)
+
+
+def describe_match(match: dict[str, Any], length: int | None = None) -> Text:
+    """Return the key of a match and, if it differs, its value below; each in a line of at most `length` characters."""
+    key, value = (one_line(field)[:length] for field in (_matching_part(match), match["value"]))
+    description = Text(key)
+    if value != key:
+        description.append("\n" if key else "").append(value, style="dim")
+    return description
 
 
 def _matching_part(match: dict[str, Any]) -> str:

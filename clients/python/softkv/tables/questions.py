@@ -35,14 +35,15 @@ def read_questions(
     path: Path,
     *,
     query: str = "query",
-    id: str = "id",  # noqa: A002  # the field of a question
+    id: str | None = "id",  # noqa: A002  # the field of a question
 ) -> Questions:
     """Return the labelled questions of a file.
 
     Args:
         path: a table; or a folder of BEIR, or a file in its `qrels`; `-` is NDJSON from standard input.
         query: the column of the questions' texts.
-        id: the column of the ids of the documents that answer them; an empty cell says that none does.
+        id: the column of the ids of the documents that answer them; an empty cell says that none does. With None, the
+            questions have no answers, and a plain file has one in each line.
 
     Raises:
         Invalid: the file cannot be read, or the folder has several files of judgements.
@@ -52,10 +53,11 @@ def read_questions(
     if path.parent.name == _QRELS and path.suffix == ".tsv":
         with naming_damage(path):
             return _read_judgements(path)
-    table = open_with(path, Columns(needs="rows", text=True, repeats=True, option=OF_OPEN_TABLE))
+    columns = Columns(needs="rows", text=True, repeats=True, option=OF_OPEN_TABLE)
+    table = open_with(path, columns, lines=query if id is None else None)
     if table.columns is not None:
         for option, name in (("query", query), ("id", id)):
-            if name not in table.columns:
+            if name is not None and name not in table.columns:
                 names = ", ".join(table.columns) or "none"
                 raise unreadable(path, f"has no column {name!r}, its columns are {names}: name the one of {option}")
     questions = Questions({}, {}, table.notices)
@@ -68,11 +70,13 @@ def read_questions(
     return questions
 
 
-def _question(cells: Cells | None, flaw: str, query: str, id_column: str, *, is_table: bool) -> dict[str, Any]:
+def _question(cells: Cells | None, flaw: str, query: str, id_column: str | None, *, is_table: bool) -> dict[str, Any]:
     if cells is None:
         raise BadCell(flaw)
     if is_empty(cells.get(query)):
         raise BadCell('it is not a question: expected {"query": …, "id": …}')
+    if id_column is None:
+        return {"query": cells[query]}
     answer = cells.get(id_column)
     if is_table:
         return {"query": cells[query], "id": None if is_empty(answer) else to_id(answer)}
