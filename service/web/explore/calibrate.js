@@ -5,7 +5,7 @@ import { fill, h, put } from "../shared/element.js";
 import { count, fixed, percent } from "../shared/numbers.js";
 import words from "./calibrate.json";
 import { clientOf } from "./client.js";
-import { counted, fromFeedback, readLabels } from "./labels.js";
+import { counted, isEnough, readFeedback, readLabels } from "./labels.js";
 import { preview } from "./preview.js";
 
 /** @typedef {import("./explorer.js").Collection} Collection */
@@ -14,12 +14,8 @@ import { preview } from "./preview.js";
 /** @typedef {{value: number | null, error: number | null}} Figure */
 /** @typedef {Record<string, Figure>} Figures */
 
-/** The minimum that the service needs. */
-const [LEAST, LEAST_OF_A_KIND] = [50, 10];
 /** The minimum of a preview, which counts and fits nothing. */
 const PREVIEWED = 20;
-/** Pages of feedback that are read, the oldest first. */
-const MARKS = 10_000;
 const SHOWN_FLAWS = 20;
 /** A fit encodes all questions and scans for each. */
 const FIT_MS = 600_000;
@@ -166,8 +162,10 @@ class CalibrateTab {
     );
     this.#apply = () => this.#fit(read(), true, fit, showFlaws);
     read();
-    void this.#readMarks().then((came) => {
-      if (!came) return;
+    const { signal } = this.#leaving;
+    const marking = this.#context.patiently(() => readFeedback(this.#context.api, this.#name, signal));
+    void marking.then((came) => {
+      if (!came || signal.aborted) return;
       judged = came.labels;
       const { questions, present, absent } = counted(judged);
       marks.hidden = !questions && !came.undecided;
@@ -175,19 +173,6 @@ class CalibrateTab {
       put(marks, [say("marks", places), came.undecided ? say("marks.undecided", { count: came.undecided, questions: count(came.undecided) }) : ""].join(" "));
       read();
     });
-  }
-
-  /** The labels that were marked in the tab Ask, or given by programs. */
-  async #readMarks() {
-    const { signal } = this.#leaving;
-    const name = this.#name;
-    const read = async () => {
-      const records = [];
-      for await (const record of clientOf(this.#context.api).collection(name).feedback({}, { signal })) if (records.push(record) >= MARKS) break;
-      return records;
-    };
-    const records = await this.#context.patiently(read);
-    return signal.aborted || !records ? null : fromFeedback(/** @type {any[]} */ (records));
   }
 
   /** Count what the labels say of today's settings. @param {Reading} reading @param {(flaws: LineFlaw[]) => void} showFlaws */
@@ -410,12 +395,6 @@ class CalibrateTab {
       ),
     );
   }
-}
-
-/** Whether there are enough labels for a fit. @param {Label[]} labels */
-function isEnough(labels) {
-  const { questions, present, absent } = counted(labels);
-  return questions >= LEAST && present >= LEAST_OF_A_KIND && absent >= LEAST_OF_A_KIND;
 }
 
 /** @param {Figure} figure */

@@ -1,12 +1,17 @@
 /** Marks of what is right and what is wrong in an answer. The service keeps them as feedback, of which a calibration is made. */
 
 import { fill, h, put } from "../shared/element.js";
+import { count } from "../shared/numbers.js";
+import { counted, isEnough, LEAST, LEAST_OF_A_KIND, readFeedback } from "./labels.js";
 import { posted } from "./question.js";
 
 /** @typedef {import("./explorer.js").Context} Context */
 
 /** The marks of this visit, by collection, question and id. @type {Map<string, boolean>} */
 const marked = new Map();
+
+/** After so many more labelled questions, the gain of a calibration is measured again. */
+const STEP = 10;
 
 export class Judging {
   element = h("div.judging", { id: "judging", hidden: true });
@@ -15,6 +20,9 @@ export class Judging {
   /** @type {string | number[]} */
   #query = "";
   #told = h("span.soft", { id: "judged", role: "status" });
+  /** The gain of a calibration by so many labelled questions of a collection, or the number that it takes. */
+  #gain = { collection: "", questions: 0, sentence: "" };
+  #counting = new AbortController();
   /** Buttons that show the marks. @type {(() => void)[]} */
   #shown = [];
 
@@ -27,6 +35,7 @@ export class Judging {
   show(collection, { query, filter }) {
     const { say, canJudge } = this.#context;
     [this.#collection, this.#query, this.#shown] = [collection, query, []];
+    this.#counting.abort();
     this.element.hidden = !canJudge;
     put(this.#told, "");
     // "Nothing fits" is said of the whole collection, of which a filter shows a part.
@@ -60,8 +69,7 @@ export class Judging {
   async #mark(id, right) {
     const { api, say, patiently } = this.#context;
     const [collection, query] = [this.#collection, this.#query];
-    const path = `/v1/collections/${encodeURIComponent(collection)}/feedback`;
-    const came = await patiently(posted(api, path, { feedback: [{ query, id, right }] }));
+    const came = await patiently(posted(api, `${pathOf(collection)}/feedback`, { feedback: [{ query, id, right }] }));
     if (!came || collection !== this.#collection || query !== this.#query) return;
     if (came.refused) return put(this.#told, came.refused);
     const start = JSON.stringify([collection, query]).slice(0, -1);
@@ -69,6 +77,33 @@ export class Judging {
     if (id === null) for (const name of [...marked.keys()]) if (name.startsWith(start) && marked.get(name)) marked.delete(name);
     marked.set(this.#named(id), right);
     for (const show of this.#shown) show();
-    put(this.#told, say(id === null || right ? "mark.kept" : "mark.kept.wrong"));
+    const kept = say(id === null || right ? "mark.kept" : "mark.kept.wrong");
+    put(this.#told, kept);
+    if (this.#context.canWrite) await this.#count(kept);
   }
+
+  /** Say how many labels there are, and what they would gain if they are many. @param {string} kept */
+  async #count(kept) {
+    const { api, say, patiently } = this.#context;
+    const collection = this.#collection;
+    this.#counting.abort();
+    const { signal } = (this.#counting = new AbortController());
+    const came = await patiently(() => readFeedback(api, collection, signal));
+    if (!came || signal.aborted) return;
+    const { questions, present, absent } = counted(came.labels);
+    const labels = say("mark.labels", { count: questions, questions: count(questions), present: count(present), absent: count(absent) });
+    const tell = () => put(this.#told, [kept, labels, this.#gain.sentence].join(" "));
+    if (this.#gain.collection !== collection) this.#gain = { collection, questions: 0, sentence: say("mark.few", { least: LEAST, kind: LEAST_OF_A_KIND }) };
+    tell();
+    if (!isEnough(came.labels) || questions - this.#gain.questions < Math.max(STEP, this.#gain.questions / 5)) return;
+    const fit = await patiently(posted(api, `${pathOf(collection)}/calibrate`, { from: "feedback" }, signal));
+    if (!fit || signal.aborted) return;
+    this.#gain = { collection, questions, sentence: fit.refused ?? fit.answer.summary ?? fit.answer.reason ?? "" };
+    tell();
+  }
+}
+
+/** @param {string} collection */
+function pathOf(collection) {
+  return `/v1/collections/${encodeURIComponent(collection)}`;
 }

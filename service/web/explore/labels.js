@@ -1,5 +1,6 @@
 /** Labelled questions, as they are pasted or in a file: a question and the id of the document that answers it. */
 
+import { clientOf } from "./client.js";
 import { CsvReader, delimiterOf } from "./upload/csv.js";
 import { parsed } from "./question.js";
 import { isObject } from "./text.js";
@@ -9,6 +10,10 @@ import { isObject } from "./text.js";
 
 /** Names of columns by which a first line is known to be one of names. */
 const HEADS = new Set(["query", "question", "问题"]);
+/** The labelled questions that a fit needs, and those of either kind. */
+export const [LEAST, LEAST_OF_A_KIND] = [50, 10];
+/** Records of feedback that are read, the oldest first. */
+const MARKS = 10_000;
 /** The texts that stand for no answer. */
 const NONE = new Set(["", "null", "none", "-", "–"]);
 
@@ -61,6 +66,13 @@ export function fromFeedback(records) {
   return { labels, undecided };
 }
 
+/** Read the labels that were marked in the tab Ask, or given by programs. @param {import("../shared/api.js").API} api @param {string} name @param {AbortSignal} signal */
+export async function readFeedback(api, name, signal) {
+  const records = [];
+  for await (const record of clientOf(api).collection(name).feedback({}, { signal })) if (records.push(record) >= MARKS) break;
+  return fromFeedback(/** @type {any[]} */ (records));
+}
+
 /** The number of different questions with an answer, and of those without. @param {Label[]} labels */
 export function counted(labels) {
   /** @type {Map<string, boolean>} */
@@ -68,6 +80,12 @@ export function counted(labels) {
   for (const { query, id } of labels) answered.set(JSON.stringify(query), answered.get(JSON.stringify(query)) || id !== null);
   const present = [...answered.values()].filter(Boolean).length;
   return { questions: answered.size, present, absent: answered.size - present };
+}
+
+/** Whether there are enough labels for a fit. @param {Label[]} labels */
+export function isEnough(labels) {
+  const { questions, present, absent } = counted(labels);
+  return questions >= LEAST && present >= LEAST_OF_A_KIND && absent >= LEAST_OF_A_KIND;
 }
 
 /** @param {string} text */

@@ -110,6 +110,9 @@ def test_marks_beside_results_are_labels(explore: Explore, books: httpx.Client) 
     page.click("#results [data-id=cats] .mark-of >> nth=0")
     page.wait_for_function("() => document.querySelector('#judged').textContent.startsWith('Kept')")
     assert page.get_attribute("#results [data-id=cats] .mark-of >> nth=0", "aria-pressed") == "true"
+    ending = "with and 10 without an answer."
+    page.wait_for_function("(text) => document.querySelector('#judged').textContent.endsWith(text)", arg=ending)
+    assert "1 question has a label: 1 with an answer, 0 without. A calibration takes" in page.inner_text("#judged")
     for question, mark in (
         ("a law on taxes", "#nothing-fits"),
         ("old songs", "#results li:first-child .mark-of >> nth=1"),
@@ -136,6 +139,18 @@ def test_marks_beside_results_are_labels(explore: Explore, books: httpx.Client) 
     assert "From 1 more nothing follows yet" in page.inner_text("#marks")
     page.fill("#labels", "keeping cats,dogs\nbees,bees")
     assert page.inner_text("#counted").startswith("4 questions: 2 with an answer, 2 without.")
+
+
+def test_many_marks_show_the_gain_of_a_calibration(explore: Explore, books: httpx.Client) -> None:
+    feedback = [{**question, "right": True} for question in [*labelled()[:34], *labelled()[-15:]]]
+    books.post("/v1/collections/books/feedback", json={"feedback": feedback}).raise_for_status()
+    page = explore("#collection=books&q=keeping cats").page
+    page.click("#results [data-id=cats] .mark-of >> nth=0")
+    told = "50 questions have a label: 35 with an answer, 15 without. "
+    page.wait_for_function("(told) => document.querySelector('#judged').textContent.includes(told)", arg=told)
+    answer = books.post("/v1/collections/books/calibrate", json={"from": "feedback"}).json()
+    told += answer.get("summary") or answer["reason"] or ""
+    page.wait_for_function("(told) => document.querySelector('#judged').textContent.endsWith(told)", arg=told)
 
 
 def test_a_file_of_lines_of_json_is_taken(explore: Explore, books: httpx.Client) -> None:
