@@ -113,6 +113,11 @@ def test_ndjson_and_a_json_array_are_distinguished() -> None:
     assert read("a.csv", "")["unreadable"]["name"] == "file.empty"
 
 
+@pytest.mark.parametrize("name", ["words.vec", "words.vec.gz", "t.csv.BZ2", "t.zip"])
+def test_a_text_that_only_the_service_reads_is_sent_to_it(name: str) -> None:
+    assert read(name, "cat 0.5 1\n")["format"] == "other"
+
+
 def test_an_export_is_sent_as_it_is() -> None:
     exported = [{"id": "a", "key": "cats", "metadata": {"year": 1993}}, {"id": "b", "key": None, "value": {"x": 1}}]
     file = read("export.ndjson", "\n".join(map(json.dumps, exported)))

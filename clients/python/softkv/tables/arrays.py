@@ -1,9 +1,10 @@
-"""Vectors in files of NumPy and HDF5, and of the benchmarks of nearest neighbours: .fvecs, .bvecs, .fbin, .u8bin, …"""
+"""Vectors in files of NumPy and safetensors, and of the benchmarks of nearest neighbours: .fvecs, .fbin, .u8bin, …"""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,27 +12,18 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from softkv.problems import invalid_value
 from softkv.tables.cells import BadCell
-from softkv.tables.content import Content, NumberedRow, require_reader, unreadable
+from softkv.tables.columns import Columns
+from softkv.tables.content import Content, NumberedRow, unreadable
 from softkv.tables.packing import File
 
 Array: TypeAlias = NDArray[Any]
 _COMPONENTS = {".fvecs": "<f4", ".bvecs": "u1", ".fbin": "<f4", ".u8bin": "u1", ".i8bin": "i1"}
+_TENSORS = {f"{sign}{bits}": f"<{sign.lower()}{bits // 8}" for sign in "IU" for bits in (8, 16, 32, 64)}
+_TENSORS |= {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "BOOL": "?"}
 _NUMERIC = "fiu"
+_SHOWN = 10
 _OBJECTS = ("Object arrays", "Python objects")  # as NumPy refuses them in .npz and in .npy
-
-_TRAIN = "train"  # as ann-benchmarks names the vectors
-_COPY_IN = "write the data set itself into this file"
-_SIMILARITIES = {
-    **dict.fromkeys(("angular", "cosine"), "cosine"),
-    **dict.fromkeys(("euclidean", "l2"), "gaussian"),
-    **dict.fromkeys(("dot", "ip", "inner_product", "innerproduct"), "dot"),
-}
-_OF_QUESTIONS = {"test", "neighbors", "distances"}  # of ann-benchmarks, which may be as long as the vectors
-_PACKED = ("scale_factor", "add_offset")  # as netCDF packs numbers
-_EMPTY = ("_FillValue", "missing_value")
-_NUMBERS_OF_MATLAB = {"double", "single", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))}
 
 
 def read_arrays(file: File) -> Content:
@@ -49,12 +41,14 @@ def read_arrays(file: File) -> Content:
                 raise ValueError(f"{strangers[0]!r} in it is not an array")
             single = [name for name, array in arrays.items() if not array.shape]
             rows = {name: array for name, array in arrays.items() if array.shape}
-            return replace(table_of_arrays(rows, path), notices=_say_left_out(single, "are single values"))
+            return replace(table_of_arrays(rows, path), notices=say_left_out(single, "are single values"))
+        if ending == ".safetensors":
+            return table_of_arrays(_name_vectors(_read_safetensors(path), file.columns), path)
         if ending == ".npy":
             vectors = np.load(path, mmap_mode="r", allow_pickle=False)
         else:
             vectors = (_vecs if ending.endswith("vecs") else _bin)(path, np.dtype(_COMPONENTS[ending]))
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, EOFError, KeyError, TypeError, AttributeError) as error:
         if any(words in str(error) for words in _OBJECTS):
             advice = "save texts as np.array(texts, dtype=str)"
             raise unreadable(path, f"holds an array of Python's objects, which need pickle: {advice}") from None
@@ -66,6 +60,68 @@ def read_arrays(file: File) -> Content:
     return table_of_arrays({"key_vector": vectors}, path)
 
 
+def _name_vectors(arrays: dict[str, Any], columns: Columns) -> dict[str, Any]:
+    """Return arrays under the names of columns: a single matrix is that of the keys, unless a caller names another."""
+    matrices = [name for name, array in arrays.items() if array.ndim == 2]
+    if columns.vector or "key_vector" in arrays or len(matrices) != 1:
+        return arrays
+    return {"key_vector" if name in matrices else name: array for name, array in arrays.items()}
+
+
+def _read_safetensors(path: Path) -> dict[str, Any]:
+    """Return the tensors of a file of safetensors, which stay in it; bfloat16 becomes float32 as it is read."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > size - 8:
+            raise ValueError("its head is cut")
+        head = json.loads(file.read(length))
+    tensors = dict[str, Any]()
+    for name, facts in head.items():
+        if name == "__metadata__":
+            continue
+        kind, shape, (begin, end) = _TENSORS.get(facts["dtype"]), tuple(facts["shape"]), facts["data_offsets"]
+        if kind is None:
+            raise ValueError(f"{name!r} is {facts['dtype']}")
+        if not 0 <= begin <= end <= size - 8 - length or end - begin != math.prod(shape) * np.dtype(kind).itemsize:
+            raise ValueError(f"{name!r} is cut")
+        tensor: Any = np.ndarray(shape, kind) if begin == end else np.memmap(path, kind, "r", 8 + length + begin, shape)
+        if facts["dtype"] == "BF16" and len(shape) == 2:
+            tensor = _widen(tensor)
+        tensors[name] = tensor
+    return tensors
+
+
+def _widen(halves: Array) -> LazyMatrix:
+    """Return a matrix of bfloat16, whose bits are those of uint16, as one of float32."""
+    return LazyMatrix(
+        halves.shape, np.dtype("f4"), lambda start, stop: (halves[start:stop].astype("<u4") << 16).view("<f4")
+    )
+
+
+class LazyMatrix:
+    """A matrix [n, d] whose rows are computed as they are read.
+
+    Args:
+        shape: n and d.
+        dtype: of its numbers.
+        read: returns the rows from one number to another.
+    """
+
+    ndim = 2
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any], read: Callable[[int, int], Array]) -> None:
+        self.shape, self.dtype, self._read = shape, dtype, read
+        self.nbytes = math.prod(shape) * dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> Array:
+        start, stop, _ = rows.indices(len(self))
+        return self._read(start, stop)
+
+
 def table_of_arrays(arrays: Mapping[str, Any], path: Path) -> Content:
     """Return arrays of one length as the columns of a table, whose ids may be the rows' numbers.
 
@@ -74,7 +130,7 @@ def table_of_arrays(arrays: Mapping[str, Any], path: Path) -> Content:
     """
     lengths = {name: array.shape[0] if array.shape else 1 for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
-        counts = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
+        counts = ", ".join(f"{name} {length:,}" for name, length in [*lengths.items()][:_SHOWN])
         raise unreadable(path, f"holds arrays of different lengths, so they cannot be a table: {counts}")
     total = next(iter(lengths.values()), 0)
     for name, array in arrays.items():
@@ -121,7 +177,7 @@ def _decode(cell: Any) -> Any:
         return BadCell(f"it is not UTF-8 ({error}): write the data set as UTF-8")
 
 
-def _say_left_out(names: Collection[str], reason: str) -> list[str]:
+def say_left_out(names: Collection[str], reason: str) -> list[str]:
     """Return the notice about arrays that are not columns; none if all are."""
     return [f"left out, since they {reason}: {', '.join(names)}"] if names else []
 
@@ -148,115 +204,3 @@ def _bin(path: Path, component: np.dtype[Any]) -> Array:
             f"{total:,} vectors of width {width} make {expected:,} bytes, and it has {path.stat().st_size:,}"
         )
     return np.memmap(path, component, mode="r", offset=8, shape=(total, width))
-
-
-def read_hdf5(source: File) -> Content:
-    """Return the vectors of the data set `train`, or of the one that is named, and all data sets of the same length.
-
-    The attribute `distance` selects the similarity of a new collection.
-
-    Raises:
-        Invalid: it is another file, h5py is not installed, there is no such data set, or one is not in the file.
-    """
-    path, columns = source.path, source.columns
-    h5py = require_reader("h5py", "h5py", path)
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise unreadable(path, f"is not an HDF5 file: {error}") from None
-    chosen = columns.vector or _TRAIN
-    *folders, last = chosen.split("/")
-    group = file
-    for name in folders:
-        group = _take_item(group, name, path) if isinstance(group, h5py.Group) and name in group else {}
-    items = {name: _take_item(group, name, path) for name in group}
-    arrays = {name: array for name, array in items.items() if isinstance(array, h5py.Dataset) and array.shape}
-    for name, array in arrays.items():
-        _require_held(array, name, path)
-    if last not in arrays:
-        names = list[str]()
-        file.visititems(lambda name, item: names.append(name) if getattr(item, "shape", None) else None)
-        raise invalid_value(
-            "",
-            f"{path} has no data set {chosen!r}, its data sets are {', '.join(names) or 'none'}: "
-            f"name the one with the vectors with {columns.say('vector')}",
-        )
-    vectors = _put_in_order(arrays.pop(last))
-    if vectors is None or (vectors.ndim < 2 and vectors.dtype.kind != "O"):
-        raise unreadable(path, f"holds no rows of numbers in {chosen!r}, but as sparse vectors do: write all numbers")
-    neighbours = {name: _put_in_order(array) for name, array in arrays.items()}
-    of_questions = {name for name in neighbours if chosen == _TRAIN and name in _OF_QUESTIONS}
-    strangers = {name for name, array in neighbours.items() if array is None or array.shape[0] != vectors.shape[0]}
-    companions = {name: array for name, array in neighbours.items() if name not in strangers | of_questions}
-    for name, array in companions.items():
-        is_packed = any(attribute in getattr(array, "attrs", ()) for attribute in _PACKED)
-        if is_packed and name not in columns.skip:
-            skip = columns.say("skip", name)
-            raise unreadable(path, f"holds packed numbers in {name!r}: write their values, or leave it out with {skip}")
-    columns_of_file = {columns.vector or "key_vector": vectors, **{n: _clear_empty(a) for n, a in companions.items()}}
-    notices = _say_left_out(sorted(of_questions), "are of questions")
-    notices += _say_left_out(sorted(strangers - of_questions), "have other lengths or types than the vectors")
-    return replace(table_of_arrays(columns_of_file, path), settings=_settings(file, path), notices=notices)
-
-
-def _take_item(group: Any, name: str, path: Path) -> Any:
-    """Return what a group of HDF5 has under a name.
-
-    Raises:
-        Invalid: it is a link.
-    """
-    h5py = require_reader("h5py", "h5py", path)
-    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-        raise unreadable(path, f"has a link in place of {name!r}, which is not followed: {_COPY_IN}")
-    return group[name]
-
-
-def _put_in_order(array: Any) -> Any:
-    """Return a data set; one that MATLAB has written by columns in its order by rows, and None if it has no numbers."""
-    if "MATLAB_class" not in array.attrs:
-        return array
-    values = array[()].T if _text(array.attrs["MATLAB_class"]) in _NUMBERS_OF_MATLAB else None
-    return values.ravel() if values is not None and values.shape[1:] == (1,) else values
-
-
-def _clear_empty(array: Any) -> Any:
-    """Return a data set of one dimension with None for the cells that its attributes mark as empty."""
-    marks = [array.attrs[name] for name in _EMPTY if name in getattr(array, "attrs", ())]
-    if not marks or array.ndim > 1:
-        return array
-    cells = array[()].astype(object)
-    cells[np.isin(array[()], np.concatenate([np.ravel(mark) for mark in marks]))] = None
-    return cells
-
-
-def _text(attribute: Any) -> str:
-    """Return an attribute as a text, which may be bytes, or a list of one."""
-    return next((part.decode("latin-1") if isinstance(part, bytes) else str(part) for part in np.ravel(attribute)), "")
-
-
-def _settings(file: Any, path: Path) -> dict[str, Any]:
-    """Return the settings of a collection by the attribute `distance` of a file.
-
-    Raises:
-        Invalid: no similarity orders documents as this distance does.
-    """
-    distance = _text(file.attrs.get("distance", "")).strip().lower()
-    if distance and distance not in _SIMILARITIES:
-        raise unreadable(
-            path, f"has the distance {distance!r}, and no similarity orders alike: expected angular, euclidean or dot"
-        )
-    return {"encoder": None, "similarity": _SIMILARITIES[distance]} if distance else {}
-
-
-def _require_held(array: Any, name: str, path: Path) -> None:
-    """Raise Invalid unless a file holds all bytes of a data set, which may lie in other files, or nowhere."""
-    if array.external or array.is_virtual:
-        raise unreadable(path, f"names other files for the rows of {name!r}, and these are not read: {_COPY_IN}")
-    if array.chunks:
-        expected = math.prod(-(-length // step) for length, step in zip(array.shape, array.chunks, strict=True))
-        stored, unit = array.id.get_num_chunks(), "chunks"
-    else:
-        expected, unit = array.size * array.id.get_type().get_size(), "bytes"
-        stored = array.id.get_storage_size()
-    if stored < expected:
-        raise unreadable(path, f"holds {stored:,} of the {expected:,} {unit} of {name!r}: write all of its rows")

@@ -119,7 +119,7 @@ def unreadable(path: Path | str, reason: str) -> Invalid:
     return invalid_value("", f"{path} {reason}")
 
 
-_DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, BadZipFile, ValueError, RuntimeError, SystemError)
+_DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, BadZipFile, ValueError, IndexError, RuntimeError, SystemError)
 """The errors of what unpacks, pyarrow and h5py for a damaged file; some come only at the damaged place."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from softkv.tables import arrays, arrow, objects, sheets, words
+from softkv.tables import arrays, arrow, hdf5, objects, sheets, words
 from softkv.tables.content import Content, unreadable
 from softkv.tables.packing import PACKED_ENDINGS, ZSTANDARD, File, ending_of
 
@@ -34,19 +34,18 @@ FORMATS = (
     Format((".parquet", ".pq"), arrow.read_parquet, "pyarrow.parquet"),
     Format((".arrow", ".feather"), arrow.read_arrow_file, "pyarrow.parquet"),
     Format((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), sheets.read_spreadsheet, "python_calamine"),
-    Format((".npy", ".npz", ".fvecs", ".bvecs", ".fbin", ".u8bin", ".i8bin"), arrays.read_arrays),
-    Format((".hdf5", ".h5"), arrays.read_hdf5, "h5py"),
+    Format((".npy", ".npz", ".safetensors", ".fvecs", ".bvecs", ".fbin", ".u8bin", ".i8bin"), arrays.read_arrays),
+    Format((".hdf5", ".h5", hdf5.ANNDATA, hdf5.MATLAB), hdf5.read_hdf5, "h5py"),
     Format((".vec", ".txt"), words.read_words, is_streamed=True),
     Format((".bin",), words.read_binary_words, is_streamed=True),
 )
 BY_ENDING = {ending: format_ for format_ in FORMATS for ending in format_.endings}
 _UNPACK = "unpack it, and load the files in it"
-_ARRAYS = "save the vectors as .npy, and the ids as a .ids.txt beside it"
+_ARRAYS = "to unpickle it would run code: save its vectors as .safetensors or .npy, and its ids as .ids.txt beside it"
+
 _ADVICE = {
     **dict.fromkeys((".tar", ".tgz", ".7z", ".rar", ".lz4"), _UNPACK),
-    **dict.fromkeys((".safetensors", ".pt", ".pth", ".pkl", ".pickle"), _ARRAYS),
-    ".mat": "rename a file of MATLAB 7.3 to .h5, and save others as .npz with scipy.io.loadmat",
-    ".h5ad": "save its vectors, such as obsm['X_pca'], with obs_names as Parquet by pandas",
+    **dict.fromkeys((".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib"), _ARRAYS),
     ".nc": "save its variables as Parquet by xarray and pandas",
     ".doc": "save its table as .csv or .xlsx",
 }

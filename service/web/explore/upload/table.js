@@ -36,6 +36,8 @@ export class UnreadableFile extends Error {
 
 const BEGINNING = 1 << 16;
 const PARQUET = "PAR1";
+/** Texts, and files that may have no zero byte, which only the service reads. */
+const SERVED = /\.(vec|bin|gz|bz2|xz|zst|zip)$/i;
 const SEPARATED = /\.(csv|tsv|tab|txt)$/i;
 /** Characters of a cell that is shown in a sentence. */
 const SHOWN = 60;
@@ -55,7 +57,7 @@ export async function openTable(file, readByService, reading = {}) {
   const encoding = reading.encoding ?? encodingOf(bytes);
   // No text has a zero byte, and each other format that only the service reads has one at its beginning.
   const isParquet = String.fromCharCode(...bytes.slice(0, PARQUET.length)) === PARQUET;
-  if (isParquet || (!encoding.startsWith("utf-16") && bytes.includes(0))) return serviceTable(file, readByService(file));
+  if (isParquet || SERVED.test(file.name) || (!encoding.startsWith("utf-16") && bytes.includes(0))) return serviceTable(file, readByService(file));
   // The last character may be cut: this is not fatal here.
   const beginning = new TextDecoder(encoding).decode(bytes);
   const first = SEPARATED.test(file.name) ? "" : beginning.trimStart()[0];

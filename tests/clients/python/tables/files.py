@@ -219,6 +219,50 @@ def save_words(path: Path) -> None:
     path.write_bytes(content if end else gzip.compress(content))
 
 
+def save_tensors(path: Path) -> None:
+    """Write halves of floats and the ids beside them, by safetensors."""
+    import torch
+    from safetensors.torch import save_file
+
+    halves = torch.tensor([[0.5, -1], [1, 2]], dtype=torch.bfloat16)
+    save_file({"embeddings": halves, "n": torch.tensor([1, 2])}, path, {"of": "a model"})
+    path.with_suffix(".ids.txt").write_text("a\nb\n")
+
+
+def save_cells(path: Path) -> None:
+    """Write cells as AnnData 0.12 writes them, with missing annotations; its own package is not needed for that."""
+    import h5py
+    from scipy import sparse
+
+    matrix = np.array([[0.5, 0, -1], [0, 0, 3], [0, 2, 0]], "f4")
+    with h5py.File(path, "w") as file:
+        if path.stem == "array":
+            file["X"] = matrix
+        else:
+            packed = sparse.csr_matrix(matrix) if path.stem == "csr_matrix" else sparse.csc_matrix(matrix)
+            for part in ("data", "indices", "indptr"):
+                file[f"X/{part}"] = getattr(packed, part)
+            file["X"].attrs.update({"encoding-type": path.stem, "shape": matrix.shape})
+        file["obs/cell"] = ["a", "b", "c"]
+        file["obs/type/categories"], file["obs/type/codes"] = ["B", "T"], np.array([1, -1, 0], "i1")
+        file["obs/score"] = [0.5, 1, np.nan]
+        file["obs/n/values"], file["obs/n/mask"] = [1, 2, 3], [False, True, False]
+        file["obs/uns/x"] = 1
+        file["obs"].attrs["_index"] = "cell"
+
+
+def save_matlab(path: Path) -> None:
+    """Write a matrix of two rows as MATLAB 7.3 does: by its columns, behind a head of its own."""
+    import h5py
+
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file["x"] = np.arange(1.0, 7).reshape(2, 3).T
+        file["x"].attrs["MATLAB_class"] = np.bytes_("double")
+    with path.open("r+b") as head:
+        head.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64")
+    path.with_suffix(".ids.txt").write_text("a\nb\n")
+
+
 def save_projector(path: Path) -> None:
     """Write vectors and their names as TensorFlow's Embedding Projector takes them, by NumPy."""
     np.savetxt(path, [[0.5, -1], [2, 1e-9]], delimiter="\t")
@@ -286,6 +330,33 @@ CASES = [
         ),
         [{**TWO[0], "key_vector": [0.5, -1], "metadata": {"n": 1}}],
         options={"key": "metadata.text", "vector": "values"},
+    ),
+    Case(
+        "one.safetensors",
+        save_tensors,
+        [
+            {"id": "a", "key_vector": [0.5, -1], "metadata": {"n": 1}},
+            {"id": "b", "key_vector": [1, 2], "metadata": {"n": 2}},
+        ],
+    ),
+    *(
+        Case(
+            f"{kind}.h5ad",
+            save_cells,
+            [
+                {"id": "a", "key_vector": [0.5, 0, -1], "metadata": {"type": "T", "score": 0.5, "n": 1}},
+                {"id": "b", "key_vector": [0, 0, 3], "metadata": {"score": 1}},
+                {"id": "c", "key_vector": [0, 2, 0], "metadata": {"type": "B", "n": 3}},
+            ],
+            ["left out, since they are of other types: uns"],
+        )
+        for kind in ("csr_matrix", "csc_matrix", "array")
+    ),
+    Case(
+        "matlab.mat",
+        save_matlab,
+        [{"id": "a", "key_vector": [1, 2, 3]}, {"id": "b", "key_vector": [4, 5, 6]}],
+        options={"vector": "x"},
     ),
     Case(
         "fasttext.vec",  # with a space at the end of each line, as fastText has it

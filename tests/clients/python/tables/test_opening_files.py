@@ -21,7 +21,7 @@ import pytest
 import softkv
 from softkv import tables as outside
 from softkv.tables.packing import LEAST_LIMIT
-from tests.clients.python.tables.files import CASES, Case, save_workbook
+from tests.clients.python.tables.files import CASES, Case, save_cells, save_workbook
 from tests.clients.python.tables.here import open_table
 from tests.clients.python.tables.test_opening import documents, flaws, text_file
 
@@ -107,6 +107,40 @@ def test_a_distance_of_hdf5_is_a_similarity_however_it_is_written(
 def test_a_file_of_hdf5_that_cannot_be_is_refused(tmp_path: Path, arrays: Any, attributes: Any, words: str) -> None:
     with pytest.raises(softkv.Invalid, match=words):
         open_table(save_hdf5(tmp_path / "t.h5", arrays, **attributes))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda file: file["X/indices"].write_direct(np.array([0, 9, 1, 1])), "has a column outside of its 3 ones"),
+        (lambda file: file["X"].attrs.update(shape=(2, 3)), "has a sparse matrix of 2 rows, and 3 beginnings of rows"),
+        (
+            lambda file: file["obs/type/codes"].write_direct(np.int8([5, 5, 5])),
+            "may be damaged: index 5 is out of bounds",
+        ),
+        (lambda file: file.move("obs", "cells"), "has no 'obs' in /, as AnnData writes it"),
+        (lambda file: file["X"].attrs.pop("shape"), "has no matrix in /X: name one, such as vector=…"),
+    ],
+)
+def test_a_file_of_cells_that_cannot_be_is_refused(tmp_path: Path, change: Any, words: str) -> None:
+    import h5py
+
+    path = tmp_path / "csr_matrix.h5ad"
+    save_cells(path)
+    with h5py.File(path, "a") as file:
+        change(file)
+    with pytest.raises(softkv.Invalid, match=words):
+        list(open_table(path))
+
+
+def test_tables_of_pandas_in_hdf5_are_refused_by_name(tmp_path: Path) -> None:
+    import h5py
+
+    save_hdf5(tmp_path / "t.h5", {"df/axis0": np.arange(2)})
+    with h5py.File(tmp_path / "t.h5", "a") as file:
+        file["df"].attrs["pandas_type"] = "frame"
+    with pytest.raises(softkv.Invalid, match=r"holds tables of pandas, df: save it with DataFrame\.to_parquet"):
+        open_table(tmp_path / "t.h5")
 
 
 def test_data_sets_in_groups_are_named_and_the_others_are_counted_out(tmp_path: Path) -> None:
@@ -248,6 +282,11 @@ def zipped(*names: str, flags: int = 0) -> bytes:
     return content.getvalue().replace(b"PK\1\2\x14\3\x14\0\0", b"PK\1\2\x14\3\x14\0" + bytes([flags]))
 
 
+def safe(head: str) -> bytes:
+    """Return a file of safetensors with this head, and no numbers."""
+    return len(head).to_bytes(8, "little") + head.encode()
+
+
 UNREADABLE: list[tuple[str, bytes, dict[str, Any], str]] = [
     ("t.npy.gz", gzip.compress(b""), {}, "is packed, as which only texts are read: unpack it"),
     ("t.npy.zip", zipped("a.npy"), {}, "is packed, as which only texts are read: unpack it"),
@@ -265,8 +304,18 @@ UNREADABLE: list[tuple[str, bytes, dict[str, Any], str]] = [
     ("t.bin", b"2 1\na 1234b 123", {}, "ends in word 2 of 2: it is cut, or a word has a space"),
     ("t.bin", b"1 1\na b 1234", {}, "has more bytes than 1 words"),
     ("t.csv", b"1,2\n", {"columns": ["a"]}, "has 2 cells in its first row, and 1 columns are named"),
-    ("t.mat", b"MATLAB", {}, "rename a file of MATLAB 7.3 to .h5"),
-    ("t.h5ad", b"", {}, "save its vectors"),
+    ("t.mat", b"MATLAB 5.0 MAT-file", {}, r"is of MATLAB before 7\.3: save it with -v7\.3, or as \.npz with scipy"),
+    ("t.h5ad", b"", {}, "is not an HDF5 file"),
+    (
+        "t.pt",
+        b"PK",
+        {},
+        "to unpickle it would run code: save its vectors as .safetensors or .npy, and its ids",
+    ),
+    ("t.safetensors", b"\xff" * 8, {}, "is not a file in .safetensors format that can be read: its head is cut"),
+    ("t.safetensors", safe('{"a": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 8]}}'), {}, "'a' is cut"),
+    ("t.safetensors", safe('{"a": {"dtype": "F8_E4M3", "shape": [], "data_offsets": [0, 1]}}'), {}, "'a' is F8_E4M3"),
+    ("t.safetensors", safe('{"a": [1]}'), {}, "is not a file in .safetensors format"),
     ("bulk.ndjson", b'{"index": {"_id": "1"}}\n{"key": "a"}\n', {}, "no column 'id', its columns are key, _id: name"),
     ("t.json", b'{"ids": ["a"], "documents": []}', {}, "has lists of different lengths: ids 1, documents 0"),
     ("t.json", b'{"points": {"a": [1]}}', {}, "is not a JSON array"),
