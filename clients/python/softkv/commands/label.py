@@ -95,11 +95,18 @@ class Labelling:
             self._announce()
 
     def _label_all(self) -> None:
+        import softkv
+
         waiting = [question for question in self._questions if question not in self._labelled]
         index = 0
         while index < len(waiting):
             question = waiting[index]
-            choice = self._ask(question, f"{index + 1:,} of {len(waiting):,}", can_undo=index > 0)
+            try:
+                choice = self._ask(question, f"{index + 1:,} of {len(waiting):,}", can_undo=index > 0)
+            except softkv.Invalid as error:  # the other questions may be valid
+                self._console.print(f"\nleft out: {error.detail}")
+                del waiting[index]
+                continue
             if choice == "quit":
                 return
             if choice == "undo":

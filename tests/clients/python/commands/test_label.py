@@ -93,6 +93,14 @@ def test_another_key_is_refused_and_the_valid_ones_are_named(
     assert labels(client) == []
 
 
+def test_a_question_that_the_service_refuses_is_left_out(softkv: Softkv, client: Client, tmp_path: Path) -> None:
+    (tmp_path / "questions.txt").write_text(f"{QUESTIONS[0]}\n养猫\n{QUESTIONS[1]}\n", encoding="utf-8")
+    shown = softkv("label", "to-label", str(tmp_path / "questions.txt"), input="1\nu\nn\nn\n")
+    assert "left out: Expected a question with something to read, got '养猫'" in shown.stdout
+    assert "2 of 2: sailing the sea" in shown.stdout
+    assert labels(client) == [(QUESTIONS[0], None, True), (QUESTIONS[1], None, True)]
+
+
 def test_an_interrupt_at_a_terminal_keeps_the_labels_that_were_sent(
     service: RunningService, client: Client, questions: str
 ) -> None:
