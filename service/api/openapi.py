@@ -122,7 +122,7 @@ the keys of the collection (`strict`), or both (`auto`): see `background`. The w
 `null_weight` = 1.
 
 **Verdict.** `none`: the null key has at least half of all weight. Otherwise `one`: the heaviest document has more than
-half. Otherwise `several`: they share it. The verdict is a rule about weights, not a probability.
+half. Otherwise `several`: they share it. `one` says that a document stands out, not that it answers.
 
 **Filters** compare the `id`, the `key` text or a field of the metadata:
 `{"field": "metadata.year", "operator": ">=", "value": 2000}`, with `== != > >= < <= in "not in" contains`. Or they join

@@ -26,7 +26,7 @@ SOURCES: Mapping[LabelSource, str] = {
 }
 """Names for the questions of a calibration, by their source."""
 
-UNCALIBRATED = "without labels, a weight is no probability of being right"
+UNCALIBRATED = "without labels, its weight does not say whether it answers"
 LOST_CALIBRATION = (
     "a calibration that was made of the collection's own texts is not read any more, so min_confidence has no effect "
     "until labels calibrate it"

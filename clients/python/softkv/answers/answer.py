@@ -44,8 +44,8 @@ class Evidence(Record):
     Attributes:
         verdict: `none`: the null key has at least half of all weight (in a calibrated collection, `none_from`), or
             no document passes the filter. Otherwise `one`: the heaviest document has more than half, summed over
-            its keys. Otherwise `several`. With `min_confidence`, a verdict other than `none` is `one` if the first
-            match has at least this `confidence`, else `several`.
+            its keys; it need not answer. Otherwise `several`. With `min_confidence`, a verdict other than `none`
+            is `one` if the first match has at least this `confidence`, else `several`.
         verdict_certain: whether the exact weights give the same verdict: false if the `total_variation` of the
             certificate is large enough to change it. A smaller `max_error` makes it certain.
         alike: whether the documents that share the weight say nearly the same; false unless the verdict is
@@ -290,7 +290,7 @@ class AttendAnswers(TypedDict):
 class Answer(Sequence[Match]):
     """The answer to a query: its matches, ordered by weight.
 
-    In a condition, an answer is true if its `verdict` is "one", so one document stands out.
+    In a condition, an answer is true if its `verdict` is "one": one document stands out, whether it answers or not.
 
     The weights of the matches, `rest_weight` and `null_weight` sum to one.
 
@@ -336,7 +336,7 @@ class Answer(Sequence[Match]):
 
     @property
     def best(self) -> Match | None:
-        """The first match if the verdict is "one", else None."""
+        """The first match if the verdict is "one", else None. It stands out, which does not say that it answers."""
         return self.matches[0] if self and self.matches else None
 
     @property

@@ -59,7 +59,7 @@ export class Answer<Value = unknown> implements Iterable<Match<Value>> {
     this.requestId = requestId;
   }
 
-  /** The verdict of the weights: "one" document stands out, "several" share them, or "none" fits. Not a probability. */
+  /** The verdict of the weights: "one" document stands out, "several" share them, or "none" fits. "one" need not answer. */
   get verdict(): Verdict {
     return this.evidence.verdict;
   }

@@ -1479,7 +1479,7 @@ export interface components {
          *       ],
          *       "rest_weight": 0.00002,
          *       "complete": true,
-         *       "reason": "“qa76” stands out: it has more than 99 % of the weight, all other documents less than 1 % and “none of these” less than 1 %. The best match has similarity 0.649, above 0.129, where “none of these” lies; without labels, a weight is no probability of being right.",
+         *       "reason": "“qa76” stands out: it has more than 99 % of the weight, all other documents less than 1 % and “none of these” less than 1 %. The best match has similarity 0.649, above 0.129, where “none of these” lies; without labels, its weight does not say whether it answers.",
          *       "evidence": {
          *         "verdict": "one",
          *         "verdict_certain": true,
@@ -3906,7 +3906,7 @@ export interface components {
         /** @description Measures of how well the collection matches the query, and a verdict on them: one document, several, or none. */
         Evidence: {
             /**
-             * @description `none`: the null key has at least half of all weight (in a calibrated collection, `none_from`), or no document passes the filter. Otherwise `one`: the heaviest document has more than half, summed over its keys. Otherwise `several`. With `min_confidence`, a verdict other than `none` is `one` if the first match has at least this `confidence`, else `several`.
+             * @description `none`: the null key has at least half of all weight (in a calibrated collection, `none_from`), or no document passes the filter. Otherwise `one`: the heaviest document has more than half, summed over its keys; it need not answer. Otherwise `several`. With `min_confidence`, a verdict other than `none` is `one` if the first match has at least this `confidence`, else `several`.
              * @enum {string}
              */
             verdict: "one" | "several" | "none";

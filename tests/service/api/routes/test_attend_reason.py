@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-UNCALIBRATED = "without labels, a weight is no probability of being right"
+UNCALIBRATED = "without labels, its weight does not say whether it answers"
 SETTLED = "The verdict lies within the error of the weights: a smaller max_error settles it."
 
 

@@ -47,7 +47,7 @@ function sharesOf(first, { verdict, null_weight: none, null_similarity: level },
 
 /** @param {Match} first @param {Evidence} evidence @param {number} temperature */
 function describe({ similarity }, { verdict, null_similarity: level, null_weight: none }, temperature) {
-  const labels = "without labels, a weight is no probability of being right";
+  const labels = "without labels, its weight does not say whether it answers";
   if (level === null || !Number.isFinite(level)) return `The best match has similarity ${digits(similarity, FEWEST_DIGITS)}; ${labels}.`;
   // A match that stands out weighs more than the null key. Otherwise all documents together compete with it.
   const together = verdict === "one" && similarity > level ? null : jointly(level, none, temperature);
