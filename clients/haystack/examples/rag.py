@@ -15,7 +15,7 @@ from haystack.components.routers import ConditionalRouter
 from haystack_integrations.components.retrievers.softkv import SoftkvRetriever
 from haystack_integrations.document_stores.softkv import SoftkvDocumentStore
 
-PROMPT = """Answer the question from these texts alone, and name the one that you answer from.
+PROMPT = """Check that one of these texts answers the question; if none does, say so. Answer from them alone.
 
 {% for document in documents %}[{{ "%.2f" % document.score }}] {{ document.content }}
 {% endfor %}

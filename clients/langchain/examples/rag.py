@@ -21,7 +21,7 @@ from langchain_core.runnables import Runnable, RunnableBranch, RunnableLambda, R
 NOT_KNOWN = "not known here"
 PROMPT = ChatPromptTemplate(
     [
-        ("system", f"Answer from these notes alone. If they do not say it, answer: {NOT_KNOWN}.\n\n{{notes}}"),
+        ("system", f"Check that these notes answer the question; if they do not, say: {NOT_KNOWN}.\n\n{{notes}}"),
         ("human", "{question}"),
     ]
 )

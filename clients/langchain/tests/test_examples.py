@@ -53,6 +53,7 @@ async def test_the_example_answers_known_questions_and_admits_unknown_ones(examp
     assert await chain.ainvoke(known_question) == chain.invoke(known_question)
     system, human = model.asked[0]
     assert human.content == known_question
+    assert system.content.startswith("Check that these notes answer the question; if they do not, say")
     assert "- Old Possum's Book of Practical Cats, T. S. Eliot\n- " in system.content
     assert len(model.asked) == 3
     assert chain.invoke(unknown) == "not known here"

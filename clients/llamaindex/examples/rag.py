@@ -11,7 +11,7 @@ from llama_index.core.llms import LLM, MockLLM
 
 from llama_index.vector_stores.softkv import SoftkvRetriever, SoftkvVectorStore
 
-PROMPT = """Answer the question from these texts alone, and name the one that you answer from.
+PROMPT = """Check that one of these texts answers the question; if none does, say so. Answer from them alone.
 
 {texts}
 

@@ -154,4 +154,5 @@ def test_the_example_is_a_program(monkeypatch, capsys):
     runpy.run_path(str(EXAMPLE), run_name="__main__")
     output = capsys.readouterr().out
     assert "Old Possum" in output
+    assert "Check that one of these texts answers the question; if none does, say so." in output
     assert output.endswith("not known here\n")
