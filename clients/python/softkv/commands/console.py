@@ -231,7 +231,8 @@ def _id_width(answer: dict[str, Any], width: int, more: Sequence[int]) -> int:
 
 def describe_match(match: dict[str, Any], length: int | None = None) -> Text:
     """Return the key of a match and, if it differs, its value below; each in a line of at most `length` characters."""
-    key, value = (one_line(field)[:length] for field in (_matching_part(match), match["value"]))
+    texts = (one_line(field) for field in (_matching_part(match), match["value"]))
+    key, value = (text if length is None or len(text) <= length else f"{text[:length]}…" for text in texts)
     description = Text(key)
     if value != key:
         description.append("\n" if key else "").append(value, style="dim")

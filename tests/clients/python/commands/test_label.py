@@ -18,7 +18,7 @@ from softkv.commands.label import describe_worth
 from tests.running import RunningService
 from tests.service.commands.conftest import COMMAND, Softkv
 
-BOOKS = {"cats": "a book about cats", "ships": "a book about ships", "bread": "baking bread"}
+BOOKS = {"cats": "a book about cats", "ships": "a book about ships", "bread": "baking" + " loaves and" * 60}
 QUESTIONS = ["pets that purr", "sailing the sea", "loaves from the oven", "the moons of Jupiter"]
 
 
@@ -52,6 +52,7 @@ def test_each_label_is_sent_and_a_second_run_asks_the_other_questions(
     assert "1 of 4: pets that purr" in first.stdout
     match = client.collection("to-label").attend(QUESTIONS[0])[0]
     assert f"  1  {match.weight:.4f}  a book about cats" in first.stdout
+    assert f"baking{' loaves and' * 35} loaves a…" in " ".join(first.stdout.split())
     assert "4 of 4: the moons of Jupiter" in first.stdout
     assert "to-label: 2 questions labelled now, 2 in all" in first.stdout
     ids = [match.id for match in client.collection("to-label").attend(QUESTIONS[2])]
