@@ -165,10 +165,10 @@ class Settings(BaseSettings):
         "they are read. If unset, `received` in `DATA_DIR`",
     )
 
-    precision: Annotated[Literal["float32", "bfloat16"], COMPUTATION] = Field(
+    precision: Annotated[Literal["float32", "int16", "bfloat16"], COMPUTATION] = Field(
         "float32",
-        description="the numbers of the model. `bfloat16` is faster and [less "
-        "exact](../guide/encoding.md#precision); refused on a processor without AVX512_BF16 and AMX",
+        description="the numbers of the model. `int16` is faster and [nearly as "
+        "exact](../guide/encoding.md#precision); `bfloat16` is less exact, and refused on a processor without AMX",
     )
     kernels: Annotated[Literal["native", "numpy"] | None, COMPUTATION] = Field(
         None,

@@ -1,4 +1,4 @@
-"""What tests need to know of bfloat16 on this processor: where it is slower than float32, it is refused."""
+"""What tests need to know of bfloat16 on this processor: without AMX, it is refused."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from attention.kernels.transformer import THREE, multiplies_bfloat16, way_of
 
-needs_bfloat16 = pytest.mark.skipif(not multiplies_bfloat16(), reason="this processor has neither AVX512_BF16 nor AMX")
+needs_bfloat16 = pytest.mark.skipif(not multiplies_bfloat16(), reason="this processor lacks AMX")
 ROUGH = pytest.param("bfloat16", marks=needs_bfloat16)
 
 FLOAT32_BY_TILES = way_of("float32") == THREE

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +52,7 @@ from attention.transformer.layer import EncoderLayer, LayerNorm, Norm, RMSNorm
 from attention.transformer.parameters import map_arrays
 from attention.transformer.sentence import Integers, SentenceEncoder, check_sequences, finish
 
-Precision: TypeAlias = Literal["float32", "bfloat16"]
+Precision: TypeAlias = Literal["float32", "int16", "bfloat16"]
 
 MAX_BATCH_TOKENS = 384
 """The largest number of tokens that are computed together, unless one text is longer.
@@ -75,22 +75,22 @@ class Compiled:
 
     Args:
         model: the parameters, of NumPy or torch; all but the embeddings are copied.
-        precision: "bfloat16" multiplies bfloat16 numbers, twice as many at a time; sums, residuals, normalisations
-            and softmax are float32.
+        precision: "int16" multiplies integers of 16 bits by the layers' matrices, twice as many at a time; sums of
+            groups, attention, residuals and normalisations are float32. "bfloat16" multiplies bfloat16 numbers.
         threads: the largest number of threads for one call; None for all cores.
 
     Raises:
         ParameterError: the model is of a kind that is not supported (see `compiles`), the precision is unknown, or
-            bfloat16 is slower than float32 on this processor.
+            bfloat16 is asked for without AMX.
     """
 
     def __init__(self, model: SentenceEncoder, precision: Precision = "float32", *, threads: int | None = None) -> None:
         if (reason := unfit(model)) is not None:
             raise ParameterError(f"{reason}: call the model itself")
-        if precision not in ("float32", "bfloat16"):
-            raise ParameterError(f"precision must be float32 or bfloat16, got {precision!r}")
+        if precision not in get_args(Precision):
+            raise ParameterError(f"precision must be {', '.join(get_args(Precision))}, got {precision!r}")
         if (reason := unfit_precision(precision)) is not None:
-            raise ParameterError(f"{reason}: use float32")
+            raise ParameterError(f"{reason}: use int16 or float32")
         kernels = encoder_kernels()
         assert kernels is not None  # `unfit` checks it
         self.model = model
@@ -111,6 +111,12 @@ class Compiled:
     def dimension(self) -> int:
         """The width of an embedding."""
         return self.model.dimension
+
+    @property
+    def packed_bytes(self) -> int:
+        """The memory of the layers' matrices, in bytes; all other parameters are small, or the model's own."""
+        network = self._network
+        return sum(words.nbytes for words in (network.projections, network.output, network.inner, network.outer))
 
     def __call__(self, tokens: Integers, lengths: Integers, types: Integers | None = None) -> F32:
         """Return the embeddings of b sequences, float32[b, dimension].
@@ -262,9 +268,9 @@ def unfit(model: SentenceEncoder) -> str | None:
 
 def unfit_precision(precision: Precision) -> str | None:
     """Return the reason why a precision is not offered on this processor; None if it is offered."""
-    if precision == "float32" or multiplies_bfloat16():
+    if precision != "bfloat16" or multiplies_bfloat16():
         return None
-    return "bfloat16 is slower than float32 on this processor, which has neither AVX512_BF16 nor AMX"
+    return "bfloat16 is for processors with AMX, which this one lacks"
 
 
 def unfit_layer(layer: EncoderLayer) -> str | None:

@@ -16,6 +16,7 @@ OWN = "softkv"
 PEER = "sentence-transformers float32"
 ENGINES: Mapping[str, Callable[[Setting], Engine]] = {
     "softkv Compiled float32": softkv.compiled("float32"),
+    "softkv Compiled int16": softkv.compiled("int16"),
     "softkv Compiled bfloat16": softkv.compiled("bfloat16"),
     PEER: sentence_transformers.library("float32"),
     "sentence-transformers bfloat16": sentence_transformers.library("bfloat16"),

@@ -23,6 +23,7 @@ from service.encoding.errors import (
     TokensUnknown,
     Untraceable,
 )
+from service.encoding.models.network import COMPARABLE
 from service.encoding.provider_counts import FAILURES, ProviderCounts
 from service.encoding.queue import EncodingQueue, encode_stream
 from service.encoding.registry import (

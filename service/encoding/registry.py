@@ -13,7 +13,7 @@ from attention.lookup import Background
 from service.encoding.background import Backgrounds
 from service.encoding.encoder import LocalEncoder, Measurements
 from service.encoding.errors import ModelUnusable
-from service.encoding.models.network import Network, Precision
+from service.encoding.models.network import COMPARABLE, Network, Precision
 from service.encoding.reranker import Reranker
 from service.encoding.temperature import Temperature
 
@@ -73,7 +73,7 @@ DEFAULT_MEASUREMENTS = Measurements(
     unit_length=True,
     temperatures={"cosine": Temperature(0.05, "measured"), "dot": Temperature(0.05, "measured")},
 )
-"""The result of `Encoder.measure` for the default model in float32.
+"""The result of `Encoder.measure` for the default model in float32; in int16 it is the same to 1e-3.
 
 A checksum pins its weights, so the service need not encode the topics at each start.
 tests/service/encoding/test_background_topics.py measures them again.
@@ -97,7 +97,7 @@ def load_encoder(
         prompts: the texts that are put before each text, by the purpose `query` or `document`; for others, the
             prompts of the model's folder count.
         threads: the number of cores for the arithmetic; torch applies it to the whole process. None for all cores.
-        precision: the number format of the arithmetic.
+        precision: the number format of the arithmetic; float32 in place of int16 for models that are less exact in it.
 
     Raises:
         LibraryMissing: the model needs a library that this installation leaves out.
@@ -114,11 +114,11 @@ def load_encoder(
     try:
         require_dense(directory)
         declaration = Declaration.read(directory)
-        network = _load_network(directory, precision, threads)
+        network = _load_network(directory, precision, threads, is_known=model == DEFAULT_MODEL)
     except CheckpointError as error:
         raise ModelUnusable(f"the model in {directory} cannot be loaded: {error}") from error
     network.prompts |= prompts
-    pinned = model == DEFAULT_MODEL and precision == "float32" and not prompts
+    pinned = model == DEFAULT_MODEL and network.precision in COMPARABLE and not prompts
     return LocalEncoder(
         model if name is None else name,
         network,
@@ -129,16 +129,18 @@ def load_encoder(
     )
 
 
-def _load_network(directory: Path, precision: Precision, threads: int | None) -> Network:
+def _load_network(directory: Path, precision: Precision, threads: int | None, *, is_known: bool) -> Network:
     """Load a model on softkv's own Transformer or as a table of vectors if possible, else on sentence-transformers."""
     from attention.transformer import UnsupportedModelError, read_modules
     from service.encoding.models.core_network import CoreNetwork
     from service.encoding.models.static_network import StaticNetwork
 
     try:
-        return CoreNetwork(directory, precision, threads)
+        return CoreNetwork(directory, precision, threads, is_known=is_known)
     except UnsupportedModelError as error:
         reason = str(error)
+    if precision == "int16":
+        precision = "float32"
     try:
         return StaticNetwork(directory, precision)
     except UnsupportedModelError as error:
@@ -162,7 +164,7 @@ def load_reranker(
         name_or_path: a directory, or the name of a model that the Hugging Face cache of this machine holds.
         name: the name of the reranker; by default that of the model.
         threads: the number of cores for the arithmetic; torch applies it to the whole process. None for all cores.
-        precision: the number format of the arithmetic.
+        precision: the number format of the arithmetic; float32 in place of int16 for models that are less exact in it.
 
     Raises:
         LibraryMissing: the model needs a library that this installation leaves out.
@@ -178,7 +180,7 @@ def load_reranker(
     try:
         require_reranker(directory)
         activation = read_activation(directory)
-        network = load_pair_network(directory, precision, threads)
+        network = load_pair_network(directory, precision, threads, activation)
     except CheckpointError as error:
         raise ModelUnusable(f"the model in {directory} cannot be loaded: {error}") from error
     return Reranker(

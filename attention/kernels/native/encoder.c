@@ -20,7 +20,8 @@
 enum {
     ROWS = 96,       /* tokens of a pass, so that intermediate rows stay in the L2 cache */
     MORE_ROWS = 192, /* the same for panels of 16 columns: on AVX2 it saves 3 to 5 % to load them half as often */
-    WIDENED = 384    /* hidden units of the feed-forward network that are computed and multiplied again at a time */
+    WIDENED = 384    /* hidden units of the feed-forward network that are computed and multiplied again at a time: some
+                      * groups of integers */
 };
 enum { MEAN, FIRST, MAXIMUM, LAST };
 
@@ -63,9 +64,10 @@ typedef struct {
     Packed joined;
 } Activations;
 
-/* What computes, and the tokens that one pass computes: `rows` tokens from `row` on. */
+/* What computes, and the tokens that one pass computes: `rows` tokens from `row` on. Attention computes in float32 if
+ * its matrices have integers. */
 typedef struct {
-    int64_t way;
+    int64_t way, attention_way;
     const Network *network;
     const Design *design;
     const Activations *room;
@@ -80,9 +82,10 @@ typedef struct {
     int64_t columns, depth;
 } Matrix;
 
-/* The matrix of `layer` that the rows of `a` are multiplied by: as many words deep as they are long. */
-INLINE Matrix matrix_of(const int32_t *matrices, int64_t layer, int64_t columns, const Packed *a) {
-    return (Matrix){matrices + layer * a->parts * columns * a->words, columns, a->words};
+/* The matrix of `layer` that rows of some numbers, like the rows of `a`, are multiplied by. */
+INLINE Matrix matrix_of(const Pass *pass, const int32_t *matrices, int64_t layer, int64_t columns, int64_t numbers) {
+    const int64_t depth = words_of(pass->way, numbers);
+    return (Matrix){matrices + layer * pass->room->read.parts * columns * depth, columns, depth};
 }
 
 /* The panel that begins at a column, from a word of its depth on. */
@@ -105,18 +108,31 @@ INLINE int64_t pass_rows(int64_t way, int64_t left) {
     return min_i64(blocks_of(blocks, passes) * block, left);
 }
 
-/* Store curve(a · matrix + bias) packed, for columns `begin` to `end` of the matrix; column `begin` becomes the
- * target's first. With a gate, panels of gate and hidden units alternate, and curve(gate) · hidden units is stored.
- * `a` are the first of some packed rows. */
+/* Store curve(a · matrix + bias) packed as `packing` says, for columns `begin` to `end` of the matrix; column `begin`
+ * becomes the target's first. With a gate, panels of gate and hidden units alternate, and curve(gate) · hidden units is
+ * stored. `a` are the first of some packed rows. Integers are rounded a group at a time, in the buffer of the sums. */
 static void activate_products(const Pass *pass, Lines a, const Matrix *matrix, const float *bias, int64_t begin,
-                              int64_t end, int64_t curve, int64_t gated, Target out) {
-    const int64_t way = pass->way, width = columns_of(way);
-    const Table *sums = &pass->scratch->sums; /* [rows, width], or [rows, 2 · width] with a gate */
-    for (int64_t column = begin; column < end; column += width << gated, out.into += width) {
+                              int64_t end, int64_t curve, int64_t gated, int64_t packing, Target out) {
+    const int64_t way = pass->way, width = columns_of(way), rows = pass->rows, stride = pass->scratch->sums.columns;
+    float *sums = pass->scratch->sums.start; /* [rows, width], or [rows, 2 · width] with a gate */
+    int64_t filled = 0;                      /* numbers of a group that are in front of the sums */
+    for (int64_t column = begin; column < end; column += width << gated) {
         for (int64_t side = 0; side < width << gated; side += width)
-            multiply(way, pass->rows, a, panel_of(matrix, way, column + side, 0), matrix->depth, sums->start + side,
-                     sums->columns, 0);
-        finish(way, sums->start, sums->columns, pass->rows, width, bias + column, curve, gated, out);
+            multiply(way, rows, a, panel_of(matrix, way, column + side, 0), matrix->depth, sums + filled + side, stride,
+                     0);
+        if (packing != INT16) {
+            finish(packing, sums, stride, rows, width, bias + column, curve, gated, out);
+            out.into += width;
+            continue;
+        }
+        const Target group = {(int32_t *)sums, stride, 0, filled};
+        finish(FLOAT32, sums + filled, stride, rows, width, bias + column, curve, gated, group);
+        filled += width;
+        if (filled == GROUP || column + (width << gated) >= end) {
+            round_rows(sums, stride, rows, filled, out);
+            out.into += filled;
+            filled = 0;
+        }
     }
 }
 
@@ -176,7 +192,7 @@ static void project(const Pass *pass, int64_t layer, const int64_t *positions, c
     const Design *design = pass->design;
     const Table *head = &pass->scratch->head;
     const int64_t columns = network->projections_bias.columns, width = design->head_width;
-    const Matrix matrix = matrix_of(network->projections, layer, columns, &pass->room->read);
+    const Matrix matrix = matrix_of(pass, network->projections, layer, columns, network->tokens.columns);
     const Lines read = lines_of(&pass->room->read, pass->row, 0);
     const float *bias = row_of(&network->projections_bias, layer);
     const float *rotations = network->rotations + network->rotation_of[layer] * network->n_positions * width;
@@ -184,11 +200,12 @@ static void project(const Pass *pass, int64_t layer, const int64_t *positions, c
     for (int64_t first = 0; first < turned; first += width) {
         const int64_t number = 2 * layer + (first >= design->heads * width); /* of the queries, or of the keys */
         store_products(pass, read, &matrix, first, 0, matrix.depth, head);
-        rotate(pass->way, head->start, width, pass->rows, bias + first, design->normalises_heads,
+        rotate(pass->attention_way, head->start, width, pass->rows, bias + first, design->normalises_heads,
                row_of(&network->head_scales, number), network->head_epsilons[number], rotations, positions + pass->row,
                target_of(projected, pass->row, first));
     }
-    activate_products(pass, read, &matrix, bias, turned, columns, NONE, 0, target_of(projected, pass->row, turned));
+    activate_products(pass, read, &matrix, bias, turned, columns, NONE, 0, pass->attention_way,
+                      target_of(projected, pass->row, turned));
 }
 
 /* Compute the outputs of all heads for the tokens from `first` to `last`. Each token attends to its own text. */
@@ -200,7 +217,7 @@ static void attend_texts(const Pass *pass, int64_t layer, const Texts *texts, in
     for (int64_t text = 0, start = 0; text < texts->count; start += lengths[text++]) {
         const int64_t begin = max_i64(start, first), end = min_i64(start + lengths[text], last);
         for (int64_t head = 0; begin < end && head < pass->design->key_heads; head++)
-            attend(pass->way, &projected, start, lengths[text], begin, end, pass->design, head, back, ahead,
+            attend(pass->attention_way, &projected, start, lengths[text], begin, end, pass->design, head, back, ahead,
                    &network->distances, pass->scratch, &pass->room->joined);
     }
 }
@@ -212,25 +229,27 @@ static void finish_layer(const Pass *pass, int64_t layer) {
     const Design *design = pass->design;
     const Table *y = &pass->scratch->y;
     const Packed *joined = &pass->room->joined, *read = &pass->room->read;
-    const int64_t columns = y->columns, gated = design->gated;
+    const int64_t columns = y->columns, gated = design->gated, heads = design->heads * design->head_width;
 
-    const Matrix output = matrix_of(network->output, layer, columns, joined);
-    store_products(pass, lines_of(joined, pass->row, 0), &output, 0, 0, output.depth, y);
+    const Matrix output = matrix_of(pass, network->output, layer, columns, heads);
+    const Lines outputs = lines_of(joined, pass->row, 0);
+    if (pass->way == INT16)
+        round_rows((const float *)outputs.start, outputs.stride, pass->rows, heads, target_of(joined, pass->row, 0));
+    store_products(pass, outputs, &output, 0, 0, output.depth, y);
     add_branch(pass, 2 * layer + 1, row_of(&network->output_bias, layer));
     normalise_rows(pass, 2 * layer + 1, design->norm_first > 0, row_of(&pass->room->x, pass->row));
 
     /* Hidden units are computed WIDENED at a time, and multiplied at once, so that they stay in the L1 cache. */
-    const int64_t units = network->inner_bias.columns >> gated, numbers = pass->way == FLOAT32 ? 1 : 2; /* of a word */
-    const int64_t depth = units / numbers;
-    const Matrix inner = matrix_of(network->inner, layer, network->inner_bias.columns, read);
-    const Matrix outer = {network->outer + layer * read->parts * columns * depth, columns, depth};
+    const int64_t units = network->inner_bias.columns >> gated;
+    const Matrix inner = matrix_of(pass, network->inner, layer, network->inner_bias.columns, columns);
+    const Matrix outer = matrix_of(pass, network->outer, layer, columns, units);
     for (int64_t begin = 0; begin < units; begin += WIDENED) {
         const int64_t end = min_i64(begin + WIDENED, units);
         activate_products(pass, lines_of(read, pass->row, 0), &inner, row_of(&network->inner_bias, layer),
-                          begin << gated, end << gated, design->curve, gated,
+                          begin << gated, end << gated, design->curve, gated, pass->way,
                           target_of(&pass->scratch->hidden, 0, 0));
-        store_products(pass, lines_of(&pass->scratch->hidden, 0, 0), &outer, 0, begin / numbers,
-                       (end - begin) / numbers, y);
+        store_products(pass, lines_of(&pass->scratch->hidden, 0, 0), &outer, 0, words_of(pass->way, begin),
+                       words_of(pass->way, end - begin), y);
     }
     add_branch(pass, 2 * layer + 2, row_of(&network->outer_bias, layer));
 }
@@ -263,7 +282,7 @@ EXPORT void KERNEL(encode_texts)(int64_t way, const Network *network, const Desi
                                  const Activations *room, const Scratch *scratch, const Part *part, float *out) {
     const int64_t first = part->first, last = part->last;
     const int64_t layers = network->output_bias.rows;
-    Pass pass = {way, network, design, room, scratch, first, 0};
+    Pass pass = {way, way == INT16 ? FLOAT32 : way, network, design, room, scratch, first, 0};
     if (way >= TILES) take_unit();
     for (int64_t stage = part->begin; stage < min_i64(part->end, layers + 1); stage++) {
         if (stage > 0) attend_texts(&pass, stage - 1, texts, first, last);

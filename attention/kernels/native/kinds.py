@@ -8,9 +8,8 @@ import sys
 from dataclasses import dataclass
 
 _AVX2, _AVX512 = "x86_64_v3", "x86_64_v4-prefer_256_bit"
-_BFLOAT16 = f"{_AVX512}+avx512vnni+avx512bf16"
 
-FEATURES = {"avx2": 1, "avx512": 2, "avx512-vnni": 4, "avxvnni": 8, "avx512-bf16": 16, "amx": 32}
+FEATURES = {"avx2": 1, "avx512": 2, "avx512-vnni": 4, "avxvnni": 8, "amx": 16}
 """Bits of what `softkv_features` in library.c returns."""
 
 
@@ -43,14 +42,7 @@ class Kind:
 
 
 KINDS = (
-    Kind(
-        "amx",
-        "x86_64",
-        f"{_BFLOAT16}+amx_tile+amx_int8+amx_bf16",
-        ("avx512-vnni", "avx512-bf16", "amx"),
-        "VNNI",
-    ),
-    Kind("avx512-bf16", "x86_64", _BFLOAT16, ("avx512-vnni", "avx512-bf16"), "VNNI"),
+    Kind("amx", "x86_64", f"{_AVX512}+avx512vnni+amx_tile+amx_int8+amx_bf16", ("avx512-vnni", "amx"), "VNNI"),
     Kind("avx512-vnni", "x86_64", f"{_AVX512}+avx512vnni", ("avx512", "avx512-vnni"), "VNNI"),
     Kind("avx512", "x86_64", _AVX512, ("avx512",), "AVX-512", wide=True),
     Kind("avxvnni", "x86_64", f"{_AVX2}+avxvnni", ("avx2", "avxvnni"), "AVX-VNNI"),

@@ -37,7 +37,7 @@ int DllMainCRTStartup(void *library, unsigned reason, void *reserved) {
 #if defined(__x86_64__)
 #include <cpuid.h>
 
-enum { AVX2 = 1, AVX512 = 2, AVX512_VNNI = 4, AVX_VNNI = 8, AVX512_BF16 = 16, AMX = 32 };
+enum { AVX2 = 1, AVX512 = 2, AVX512_VNNI = 4, AVX_VNNI = 8, AMX = 16 };
 
 EXPORT int64_t softkv_features(void) {
     uint32_t a, b, c, d, low, high;
@@ -57,10 +57,7 @@ EXPORT int64_t softkv_features(void) {
     }
     const uint32_t tiles = 1u << 22 | 1u << 24 | 1u << 25; /* AMX: bfloat16, tiles, bytes */
     if (saves_tiles && (d & tiles) == tiles) found |= AMX;
-    if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) {
-        if (saves_256 && a >> 4 & 1) found |= AVX_VNNI;
-        if (found & AVX512 && a >> 5 & 1) found |= AVX512_BF16;
-    }
+    if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d) && saves_256 && a >> 4 & 1) found |= AVX_VNNI;
     return found;
 }
 #else

@@ -2,21 +2,34 @@
  *
  *     c[row, column] = Σ a[row, word] · b[word, column]     words in ascending order, each product fused with its sum
  *
- * A word of four bytes holds one float32, or two bfloat16, the first in its lower half. `a` is rows of words, `b` a
- * panel: some columns of a matrix side by side, a line of them for each word. All sums of a block of rows stay in
+ * A word of four bytes holds one float32, two bfloat16 or two int16, the first in its lower half. `a` is rows of words,
+ * `b` a panel: some columns of a matrix side by side, a line of them for each word. All sums of a block of rows stay in
  * registers, and each is added in the order of the words, however many rows are multiplied at a time. So the vector of
- * a text does not depend on its neighbours. */
+ * a text does not depend on its neighbours.
+ *
+ * Integers come in groups of GROUP inputs. The words of a group are followed by one more: the float32 that its integers
+ * are multiples of, of a row, or of each column. A group's products are summed exactly, in 32 bits:
+ *
+ *     c[row, column] = Σ over groups: (Σ a[row, number] · b[number, column]) · (unit of the row · unit of the column)
+ *
+ * A row's integers reach ±LARGEST. `parameters.py` rounds each column of a group so that the sum of its |b| is below
+ * 2³¹ / LARGEST. So no sum overflows, and columns of few large numbers keep more digits of the others. */
 #pragma once
 
 #include "lanes.h"
 
-#if defined(__AVX512BF16__) || defined(__AMX_BF16__)
+#if defined(__x86_64__)
 #include <immintrin.h>
+#else
+#include <arm_neon.h>
 #endif
 
-/* How numbers are packed and multiplied: float32; bfloat16; bfloat16 by tiles; float32 by three products of tiles. For
- * the last a number has two parts: the nearest bfloat16, and the bfloat16 nearest to the rest. */
-enum { FLOAT32, BFLOAT16, TILES, THREE };
+/* How numbers are packed and multiplied: float32; integers of 16 bits; bfloat16 by tiles; float32 by three products of
+ * tiles. For the last a number has two parts: the nearest bfloat16, and the bfloat16 nearest to the rest. */
+enum { FLOAT32, INT16, TILES, THREE };
+
+/* Integers of 16 bits: the inputs of a group, its words, and the largest integer of a row. */
+enum { GROUP = 128, GROUP_WORDS = GROUP / 2 + 1, LARGEST = 12287 };
 
 /* Whether there are 32 registers of 16 numbers. Tests set it to compute with the wide panels on other processors. */
 #ifndef WIDE
@@ -53,18 +66,79 @@ typedef struct {
 
 INLINE int64_t columns_of(int64_t way) { return way >= TILES ? TILE_COLUMNS : COLUMNS; }
 INLINE int64_t blocks_of(int64_t count, int64_t size) { return (count + size - 1) / size; }
+
+/* How many words hold some packed numbers; the last group of integers may be filled with zeros. */
+INLINE int64_t words_of(int64_t way, int64_t numbers) {
+    return way == FLOAT32 ? numbers : way == INT16 ? blocks_of(numbers, GROUP) * GROUP_WORDS : numbers / 2;
+}
 INLINE int64_t rounded_up(int64_t count, int64_t size) { return blocks_of(count, size) * size; }
 
 /* total + row · column, of float32; or of both bfloat16 of each word, the lower one first. */
 INLINE f32x16 multiply_words(const int way, i32x16 row, i32x16 column, f32x16 total) {
     if (way == FLOAT32) return fma_f32x16((f32x16)row, (f32x16)column, total);
-#if defined(__AVX512BF16__)
-    return (f32x16)_mm512_dpbf16_ps((__m512)total, (__m512bh)row, (__m512bh)column);
-#else
     const i32x16 upper = (int32_t)0xFFFF0000;
     total = fma_f32x16((f32x16)(row << 16), (f32x16)(column << 16), total);
     return fma_f32x16((f32x16)(row & upper), (f32x16)(column & upper), total);
+}
+
+/* total + both products of each word. The compiler splits VNNI's instruction into two, so it is written as it is. */
+INLINE i32x16 multiply_pairs(i32x16 row, i32x16 column, i32x16 total) {
+#if defined(__AVX512VNNI__)
+    __asm__("vpdpwssd %2, %1, %0" : "+v"(total) : "v"(row), "v"(column));
+    return total;
+#elif defined(__AVX512BW__)
+    return total + (i32x16)_mm512_madd_epi16((__m512i)row, (__m512i)column);
+#elif defined(__AVXVNNI__)
+    i32x8 lower = total.lo, upper = total.hi;
+    __asm__("%{vex%} vpdpwssd %2, %1, %0" : "+x"(lower) : "x"(row.lo), "x"(column.lo));
+    __asm__("%{vex%} vpdpwssd %2, %1, %0" : "+x"(upper) : "x"(row.hi), "x"(column.hi));
+    total.lo = lower, total.hi = upper;
+    return total;
+#elif defined(__AVX2__)
+    total.lo += (i32x8)_mm256_madd_epi16((__m256i)row.lo, (__m256i)column.lo);
+    total.hi += (i32x8)_mm256_madd_epi16((__m256i)row.hi, (__m256i)column.hi);
+    return total;
+#elif defined(__aarch64__)
+    const int16x4_t lower = vmovn_s32((int32x4_t)row.s0123), upper = vshrn_n_s32((int32x4_t)row.s0123, 16);
+#define QUARTER(part)                                                                                                  \
+    total.part = (i32x4)vmlal_s16(vmlal_s16((int32x4_t)total.part, vmovn_s32((int32x4_t)column.part), lower),          \
+                                  vshrn_n_s32((int32x4_t)column.part, 16), upper);
+    QUARTER(s0123) QUARTER(s4567) QUARTER(s89ab) QUARTER(scdef)
+#undef QUARTER
+    return total;
+#else
+    return total + (row << 16 >> 16) * (column << 16 >> 16) + (row >> 16) * (column >> 16);
 #endif
+}
+
+/* The same as `rows_by_panel` for integers: `length` words of whole groups. */
+INLINE void rows_by_integers(const int count, const int32_t *a, int64_t a_stride, const int32_t *b, int64_t b_stride,
+                             int64_t length, float *c, int64_t c_stride, int goes_on, int64_t ahead) {
+    for (int64_t group = 0; group < length; group += GROUP_WORDS, a += GROUP_WORDS, goes_on = 1) {
+        i32x16 totals[MAX_ROWS][SIDES] = {0};
+        for (int64_t step = 0; step < GROUP_WORDS - 1; step++, b += b_stride) {
+            i32x16 columns[SIDES];
+            UNROLLED for (int side = 0; side < SIDES; side++) {
+                __builtin_prefetch(b + ahead + LANES * side, 0, 2);
+                columns[side] = LOAD(i32x16, b + LANES * side);
+            }
+            UNROLLED for (int row = 0; row < count; row++) {
+                const i32x16 factor = a[row * a_stride + step];
+                UNROLLED for (int side = 0; side < SIDES; side++)
+                    totals[row][side] = multiply_pairs(factor, columns[side], totals[row][side]);
+            }
+        }
+        UNROLLED for (int side = 0; side < SIDES; side++) {
+            const f32x16 units = LOAD(f32x16, b + LANES * side);
+            UNROLLED for (int row = 0; row < count; row++) {
+                const float unit = LOAD(float, a + row * a_stride + GROUP_WORDS - 1);
+                float *into = c + row * c_stride + LANES * side;
+                const f32x16 before = goes_on ? LOAD(f32x16, into) : (f32x16)0.0f;
+                STORE(into, fma_f32x16(to_f32x16(totals[row][side]), units * unit, before));
+            }
+        }
+        b += b_stride;
+    }
 }
 
 /* c = a · b, or c + a · b if it `goes_on`, for a[count, length], b[length, COLUMNS] and c[count, COLUMNS].
@@ -73,6 +147,10 @@ INLINE f32x16 multiply_words(const int way, i32x16 row, i32x16 column, f32x16 to
  * has 8 loads for 12 multiplications. `ahead`: words from a line of the panel to the one that is prefetched. */
 INLINE void rows_by_panel(const int way, const int count, const int32_t *a, int64_t a_stride, const int32_t *b,
                           int64_t b_stride, int64_t length, float *c, int64_t c_stride, int goes_on, int64_t ahead) {
+    if (way == INT16) {
+        rows_by_integers(count, a, a_stride, b, b_stride, length, c, c_stride, goes_on, ahead);
+        return;
+    }
     f32x16 totals[MAX_ROWS][SIDES];
     UNROLLED for (int row = 0; row < count; row++)
         UNROLLED for (int side = 0; side < SIDES; side++)
@@ -111,11 +189,16 @@ typedef void Block(const int32_t *, int64_t, const int32_t *, int64_t, int64_t, 
 #endif
 
 UP_TO_MAX(BLOCK, FLOAT32)
-UP_TO_MAX(BLOCK, BFLOAT16)
+UP_TO_MAX(BLOCK, INT16)
+#if HAS_UNIT
+static Block *const BLOCKS[][MAX_ROWS] = {{UP_TO_MAX(NAME, FLOAT32)}, {UP_TO_MAX(NAME, INT16)}};
+#else
+UP_TO_MAX(BLOCK, TILES)
+static Block *const BLOCKS[][MAX_ROWS] = {
+    {UP_TO_MAX(NAME, FLOAT32)}, {UP_TO_MAX(NAME, INT16)}, {UP_TO_MAX(NAME, TILES)}};
+#endif
 
-static Block *const BLOCKS[2][MAX_ROWS] = {{UP_TO_MAX(NAME, FLOAT32)}, {UP_TO_MAX(NAME, BFLOAT16)}};
-
-/* c[: rows] = a · b, or c + a · b, by vectors: `way` is FLOAT32 or BFLOAT16. */
+/* c[: rows] = a · b, or c + a · b, by vectors. */
 OUTLINED void by_vectors(int64_t way, int64_t rows, const int32_t *a, int64_t a_stride, const int32_t *b,
                          int64_t b_stride, int64_t length, float *c, int64_t c_stride, int goes_on) {
     /* If rows take a few blocks, prefetch the next panel from memory while this one is multiplied again. */
@@ -212,7 +295,7 @@ OUTLINED void by_tiles(int64_t way, int64_t rows, Lines a, Lines b, int64_t leng
         for (int product = 0; product < (way == THREE ? 3 : 1); product++) {
             const int32_t *factors = a.start + (product == 1 ? a.behind : 0);
             const int32_t *panel = b.start + (product == 2 ? b.behind : 0) + column;
-            by_vectors(BFLOAT16, rows, factors, a.stride, panel, b.stride, length, c + column, c_stride,
+            by_vectors(TILES, rows, factors, a.stride, panel, b.stride, length, c + column, c_stride,
                        goes_on || product > 0);
         }
 }

@@ -41,7 +41,8 @@ INLINE i32x16 nearest_bfloat16(f32x16 x) {
 }
 INLINE i16x16 upper_halves(i32x16 bits) { return __builtin_convertvector(bits >> 16, i16x16); }
 
-/* Store 16 numbers, packed as `way` says, from number `column` of the target's line on; a multiple of 16. */
+/* Store 16 numbers, packed as `way` says, from number `column` of the target's line on; a multiple of 16. Integers
+ * need a whole group of numbers, which `round_rows` gets. */
 INLINE void store_packed(int64_t way, f32x16 x, const Target *out, int64_t row, int64_t column) {
     int32_t *line = out->start + row * out->stride;
     const int64_t number = out->into + column;
@@ -52,6 +53,26 @@ INLINE void store_packed(int64_t way, f32x16 x, const Target *out, int64_t row, 
     const i32x16 near = nearest_bfloat16(x);
     STORE(line + number / 2, upper_halves(near));
     if (way == THREE) STORE(line + number / 2 + out->behind, upper_halves(nearest_bfloat16(x - (f32x16)near)));
+}
+
+/* Round rows of `width` numbers, a multiple of 16, to packed integers. They may be the target's own first numbers. */
+OUTLINED void round_rows(const float *rows, int64_t stride, int64_t count, int64_t width, Target out) {
+    for (int64_t row = 0; row < count; row++, rows += stride, out.start += out.stride) {
+        int32_t *group = out.start + words_of(INT16, out.into);
+        for (int64_t begin = 0; begin < width; begin += GROUP, group += GROUP_WORDS) {
+            const int64_t numbers = min_i64(GROUP, width - begin);
+            f32x16 peak = 1e-30f; /* so that zeros have a unit */
+            for (int64_t column = 0; column < numbers; column += LANES)
+                peak = max_f32x16(peak, __builtin_elementwise_abs(LOAD(f32x16, rows + begin + column)));
+            const float largest = __builtin_reduce_max(peak), unit = largest / LARGEST, inverse = LARGEST / largest;
+            for (int64_t column = 0; column < numbers; column += LANES) {
+                const i32x16 integers = to_i32x16(nearest(LOAD(f32x16, rows + begin + column) * inverse));
+                STORE(group + column / 2, __builtin_convertvector(integers, i16x16));
+            }
+            for (int64_t column = numbers; column < GROUP; column += LANES) STORE(group + column / 2, (i16x16)0);
+            STORE(group + GROUP / 2, unit);
+        }
+    }
 }
 
 /* By Horner's rule, with coefficients in descending powers. */
@@ -146,8 +167,8 @@ INLINE float reciprocal_root(float total, int64_t width, float epsilon) {
  *     NO_NORM        y · scales + shifts
  *
  * A mean is the sum of 16 lanes, each of every 16th number. The results are stored packed, and as float32 in x; if it
- * `keeps` them, x gets the rows of y instead. x and y may be the same. */
-OUTLINED void normalise(int64_t way, int64_t kind, const float *y, int64_t width, int64_t rows, float epsilon,
+ * `keeps` them, x gets the rows of y, and y the results. x and y may be the same, unless it keeps. */
+OUTLINED void normalise(int64_t way, int64_t kind, float *y, int64_t width, int64_t rows, float epsilon,
                         int keeps, const float *scales, const float *shifts, float *x, Target out) {
     for (int64_t row = 0; row < rows; row++, y += width, x += width) {
         float mean = 0.0f, inverse = 1.0f;
@@ -167,8 +188,13 @@ OUTLINED void normalise(int64_t way, int64_t kind, const float *y, int64_t width
         for (int64_t column = 0; column < width; column += LANES) {
             const f32x16 before = LOAD(f32x16, y + column), unit = (before - mean) * inverse;
             const f32x16 after = fma_f32x16(unit, LOAD(f32x16, scales + column), LOAD(f32x16, shifts + column));
-            STORE(x + column, keeps ? before : after);
-            store_packed(way, after, &out, row, column);
+            if (keeps) STORE(x + column, before);
+            STORE((keeps ? y : x) + column, after);
+            if (way != INT16) store_packed(way, after, &out, row, column);
+        }
+        if (way == INT16) {
+            round_rows(keeps ? y : x, width, 1, width, out);
+            out.start += out.stride;
         }
     }
 }

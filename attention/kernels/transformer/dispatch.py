@@ -56,6 +56,12 @@ def way_of(precision: str) -> int:
 
 
 def multiplies_bfloat16() -> bool:
-    """Return whether the kernels in use multiply bfloat16 faster than float32."""
+    """Return whether bfloat16 is the fastest precision of the kernels in use."""
     kernels = encoder_kernels()
     return kernels is not None and kernels.multiplies_bfloat16
+
+
+def multiplies_int16() -> bool:
+    """Return whether the kernels in use multiply int16 faster than float32."""
+    kernels = encoder_kernels()
+    return kernels is not None and kernels.multiplies_int16

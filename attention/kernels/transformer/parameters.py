@@ -1,7 +1,10 @@
 """Parameters of an encoder, packed for the products in C, and the memory that computing it needs.
 
-They are packed into words of four bytes: one float32, or two consecutive bfloat16. A product runs over words: it
-multiplies two float32, or two pairs of bfloat16, and adds the result to one sum. So both formats share one layout.
+They are packed into words of four bytes: one float32, or two consecutive bfloat16 or int16. A product runs over words:
+it multiplies two float32, or two pairs, and adds the result to one sum. So all formats share one layout.
+
+Of integers, each GROUP inputs of a column, or of a row, are multiples of one float32, their unit, which follows their
+words. A last group is filled with zeros.
 """
 
 from __future__ import annotations
@@ -20,8 +23,8 @@ Words: TypeAlias = npt.NDArray[np.uint32]
 PANEL = 32
 """Columns that AMX multiplies at a time. Widths of heads and layers are multiples of it."""
 
-FLOAT32, BFLOAT16, TILES, THREE = range(4)
-"""Ways to multiply: float32; bfloat16; bfloat16 with AMX; float32 by three AMX products.
+FLOAT32, INT16, TILES, THREE = range(4)
+"""Ways to multiply: float32; int16; bfloat16 with AMX; float32 by three AMX products.
 
 For three products a number has two parts: the nearest bfloat16, and the bfloat16 nearest to the rest. The products are
 high by high, low by high and high by low.
@@ -39,9 +42,16 @@ def parts(way: int) -> int:
 def depth(numbers: int, way: int) -> int:
     """Return how many words of four bytes hold `numbers` packed numbers, an even count.
 
-    A word is one float32 for the way FLOAT32, else two bfloat16.
+    A word is one float32 for the way FLOAT32, else two numbers. With integers, each group has one word more.
     """
+    if way == INT16:
+        return -(-numbers // GROUP) * (GROUP // 2 + 1)
     return numbers if way == FLOAT32 else numbers // 2
+
+
+def attention_way(way: int) -> int:
+    """Return the way to multiply in attention: float32 if matrices have integers."""
+    return FLOAT32 if way == INT16 else way
 
 
 def zero_rows(count: int, width: int, way: int) -> Words:
@@ -67,7 +77,7 @@ def pack_panels(matrices: Iterable[F32], count: int, way: int, columns: int) -> 
     Args:
         matrices: `count` matrices of one shape, of which one at a time is in memory; n is a multiple of `columns`.
         count: their number.
-        way: how numbers are packed, one of FLOAT32, BFLOAT16, TILES and THREE.
+        way: how numbers are packed, one of FLOAT32, INT16, TILES and THREE.
         columns: the number of columns of a panel, from `columns_of`.
     """
     packed = empty_words(0)
@@ -76,6 +86,9 @@ def pack_panels(matrices: Iterable[F32], count: int, way: int, columns: int) -> 
             numbers, width = matrix.shape
             packed = empty_words(count, parts(way), width // columns, depth(numbers, way), columns)
         into = packed[number]
+        if way == INT16:
+            into[0] = round_columns(matrix, columns)
+            continue
         if way == FLOAT32:
             into[0] = interleave_columns(
                 np.ascontiguousarray(matrix, dtype=np.float32).view(np.uint32)[:, None], columns
@@ -87,6 +100,27 @@ def pack_panels(matrices: Iterable[F32], count: int, way: int, columns: int) -> 
             part[...] = interleave_columns(np.stack([near[0::2], near[1::2]], axis=1).astype(np.uint32), columns)
             rest = rest - from_bfloat16(near)
     return packed
+
+
+def round_columns(matrix: F32, columns: int) -> Words:
+    """Round a matrix float32[depth, n] to integers, and return uint32[n/columns, words, columns].
+
+    The unit of a column's group is the smallest with which no sum of products overflows: products with integers of a
+    row, up to LARGEST, sum to less than 2³¹. Each number has 16 bits.
+    """
+    spare = -len(matrix) % GROUP
+    groups = np.pad(matrix, ((0, spare), (0, 0))).reshape(-1, GROUP, matrix.shape[1])
+    size = np.abs(groups)
+    # Rounding adds at most 1/2 to each number. A ten-thousandth is more than the error of a sum in float32.
+    limit = (2**31 / LARGEST - GROUP / 2) / 1.0001
+    unit = np.maximum(size.sum(axis=1) / np.float32(limit), size.max(axis=1) / np.float32(2**15 - 1))
+    unit = np.maximum(unit, np.float32(1e-30))
+    np.rint(np.divide(groups, unit[:, None], out=size), out=size)
+    packed = np.empty((matrix.shape[1] // columns, len(groups), GROUP // 2 + 1, columns), np.uint32)
+    pairs = size.astype(np.int16).reshape(len(groups), GROUP // 2, 2, -1, columns)
+    packed[:, :, :-1].view(np.int16).reshape(*packed[:, :, :-1].shape, 2)[...] = pairs.transpose(3, 0, 1, 4, 2)
+    packed[:, :, -1] = unit.view(np.uint32).reshape(len(groups), -1, columns).transpose(1, 0, 2)
+    return packed.reshape(len(packed), -1, columns)
 
 
 def interleave_columns(numbers: Words, columns: int) -> Words:
@@ -115,6 +149,9 @@ MAX_ROWS = 192
 
 WIDENED = 384
 """Hidden units of the feed-forward layer that are computed and multiplied again at a time."""
+
+GROUP, LARGEST = 128, 12287
+"""Inputs whose integers are multiples of one float32, and the largest integer of a row."""
 
 QUERIES = 12
 """Tokens of a text that attend at a time, so that their logits stay in the L1 cache."""
@@ -226,7 +263,8 @@ class Activations(NamedTuple):
             next.
         projected: uint32[1 or 2, parts, rows, …], queries, keys and values of one layer, packed. With two, layers
             alternate, so that a thread can write the next layer's while another still reads this one's.
-        joined: uint32[parts, rows, …], the outputs of all heads side by side, packed.
+        joined: uint32[parts, rows, …], the outputs of all heads side by side, packed. Integers take the place of the
+            float32 that they are rounded from.
     """
 
     x: F32
@@ -241,7 +279,8 @@ class Scratch(NamedTuple):
     Attributes:
         keys, values, logits, weights, factors: buffers of one attention head; see `native/attention.h`.
         hidden: uint32[parts, MAX_ROWS, …], hidden units of the feed-forward network after the activation, packed.
-        sums: float32[MAX_ROWS, 64], the products of some rows with one or two panels of a matrix.
+        sums: float32[MAX_ROWS, …], the products of some rows with one or two panels of a matrix, behind numbers of a
+            group that wait to be rounded.
         head: float32[MAX_ROWS, d_k], the queries or keys of one head before they are rotated.
         y: float32[MAX_ROWS, d], the output of attention or of the feed-forward network, and then its sum with the
             input.
@@ -265,7 +304,8 @@ def room(network: Network, design: Design, way: int, rows: int, *, threads: int 
     """
     width, joined = network.output_bias.shape[1], design.heads * design.head_width
     read = zero_rows(rows + SPARE, width, way)
-    projected = [zero_rows(rows + SPARE, network.projections_bias.shape[1], way) for _ in range(min(threads, 2))]
+    held = attention_way(way)
+    projected = [zero_rows(rows + SPARE, network.projections_bias.shape[1], held) for _ in range(min(threads, 2))]
     return Activations(
         # A float32 packed into a word keeps its bits.
         x=read[0].view(np.float32)
@@ -273,7 +313,7 @@ def room(network: Network, design: Design, way: int, rows: int, *, threads: int 
         else np.zeros((rows + SPARE, width), dtype=np.float32),
         read=read,
         projected=projected[0][None] if threads == 1 else np.stack(projected),
-        joined=zero_rows(rows + SPARE, joined, way),
+        joined=zero_rows(rows + SPARE, max(joined, depth(joined, way)), held),
     )
 
 
@@ -288,10 +328,10 @@ def scratch(network: Network, design: Design, way: int, longest: int) -> Scratch
         keys=empty_words(across * design.head_width),
         values=empty_words(across * design.head_width),
         logits=np.zeros((TILE_QUERIES, across), dtype=np.float32),
-        weights=zero_rows(TILE_QUERIES, across, way),
+        weights=zero_rows(TILE_QUERIES, across, attention_way(way)),
         factors=np.zeros(TILE_QUERIES, dtype=np.float32),
         hidden=zero_rows(MAX_ROWS, WIDENED, way),
-        sums=np.zeros((MAX_ROWS, 2 * PANEL), dtype=np.float32),
+        sums=np.zeros((MAX_ROWS, GROUP + PANEL if way == INT16 else 2 * PANEL), dtype=np.float32),
         head=np.zeros((MAX_ROWS, design.head_width), dtype=np.float32),
         y=np.zeros((MAX_ROWS, width), dtype=np.float32),
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from attention.arrays import array_namespace
 from attention.transformer import Compiled, SentenceEncoder, arrays, load, map_arrays, modules, unfit, unfit_precision
+from service.encoding.background import TOPICS
 from service.encoding.errors import ModelUnusable
 from service.encoding.models.network import Kind, Precision, RunsOn, use_threads
 from service.encoding.models.tokenizer_classes import load_tokenizer
@@ -18,6 +19,10 @@ from service.encoding.texts import Purpose
 
 Compute = Callable[[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64] | None], NDArray[np.float32]]
 """A function from the tokens [t] of b texts, one after the other, their lengths [b] and types [t] to float32 [b, d]."""
+
+LEAST_COSINE = 0.99999
+"""In int16, the least cosine of a probe's vector with that in float32; below it, the model is computed in float32."""
+PROBES = [text for topic in TOPICS[:8] for text in (topic.question, topic.text)]
 
 
 class Computation:
@@ -27,32 +32,36 @@ class Computation:
 
     Args:
         model: the model's layers, with NumPy arrays.
-        precision: the number format of the kernels; what else computes does so in float32.
+        precision: the number format of the kernels; what else computes does so in float32. With int16, models that the
+            kernels do not support are computed in float32.
         threads: the limit of threads for one batch; None for all cores.
 
     Attributes:
-        packs: whether the kernels compute, with a packed copy of the layers' parameters.
+        precision: the number format of the arithmetic.
+        packed_bytes: the memory of the kernels' own copy of the layers' matrices; 0 if they do not compute.
 
     Raises:
-        ModelUnusable: the precision is bfloat16, and the kernels do not support the model, or are slower than in
-            float32 on this machine.
+        ModelUnusable: the precision is bfloat16, and the kernels do not support the model, or this processor lacks AMX.
     """
 
     def __init__(self, model: SentenceEncoder, precision: Precision, threads: int | None) -> None:
         reason = unfit(model)
+        if precision == "int16" and reason is not None:
+            precision = "float32"
         if precision != "float32" and reason is not None:
             raise ModelUnusable(
                 f"{precision} was asked for, and this model is computed in float32 alone, because {reason}: say "
                 "PRECISION=float32"
             )
         if reason is None and (slow := unfit_precision(precision)) is not None:
-            raise ModelUnusable(f"{slow}: say PRECISION=float32")
-        self.packs = reason is None
-        self._compute: Compute = (
-            Compiled(model, precision, threads=threads)
-            if self.packs
-            else partial(embed_by_definition, _on_torch(model, threads))
-        )
+            raise ModelUnusable(f"{slow}: say PRECISION=int16 or float32")
+        self.precision, self.packed_bytes = precision, 0
+        self._compute: Compute
+        if reason is None:
+            compiled = Compiled(model, precision, threads=threads)
+            self._compute, self.packed_bytes = compiled, compiled.packed_bytes
+        else:
+            self._compute = partial(embed_by_definition, _on_torch(model, threads))
 
     def __call__(
         self, tokens: NDArray[np.int64], lengths: NDArray[np.int64], types: NDArray[np.int64] | None = None
@@ -65,6 +74,21 @@ class Computation:
             types: int64 [t], the types of the tokens; None for 0.
         """
         return self._compute(tokens, lengths, types)
+
+
+def compute_closely(
+    model: SentenceEncoder, precision: Precision, threads: int | None, agree: Callable[[Computation, Computation], bool]
+) -> Computation:
+    """Return the computation of a model at a precision; in float32 if int16 was asked for and does not fit the model.
+
+    Args:
+        model, precision, threads: those of `Computation`.
+        agree: tells whether the results of two computations of the model agree.
+    """
+    computation = Computation(model, precision, threads)
+    if computation.precision == "int16" and not agree(computation, exact := Computation(model, "float32", threads)):
+        return exact
+    return computation
 
 
 def _on_torch(model: SentenceEncoder, threads: int | None) -> SentenceEncoder:
@@ -113,8 +137,17 @@ class CoreNetwork:
     runs_on: RunsOn = "attention/transformer"
     batched = True  # sequences are not padded, so neighbours never change a vector
 
-    def __init__(self, directory: Path, precision: Precision, threads: int | None = None) -> None:
+    def __init__(
+        self, directory: Path, precision: Precision, threads: int | None = None, *, is_known: bool = False
+    ) -> None:
         """Load the model in a directory.
+
+        Args:
+            directory: the folder.
+            precision: the number format of the arithmetic; with int16, models that are less exact than `LEAST_COSINE`
+                are computed in float32.
+            threads: the limit of threads for one batch; None for all cores.
+            is_known: whether the model is known to be exact enough in int16.
 
         Raises:
             ModelUnusable: the model cannot run in this precision.
@@ -122,7 +155,6 @@ class CoreNetwork:
             CheckpointError: a file, field or tensor is missing or invalid.
         """
         checkpoint = load(directory)
-        self.precision: Precision = precision
         self.model = checkpoint.model
         self.dimension = checkpoint.model.dimension
         self.tokenizer = load_tokenizer(
@@ -130,13 +162,20 @@ class CoreNetwork:
         )
         # The rule of sentence-transformers: a prompt applies if its name is that of the purpose.
         self.prompts = dict(checkpoint.prompts)
-        self._compute = Computation(checkpoint.model, precision, threads)
+        self._compute = compute_closely(checkpoint.model, precision, threads, lambda *_: is_known or self._agree(*_))
+        self.precision: Precision = self._compute.precision
+
+    def _agree(self, one: Computation, other: Computation) -> bool:
+        ids = [text for text in self.tokenizer.read(PROBES, "").ids if len(text)]
+        tokens, lengths = np.concatenate(ids), np.array([len(text) for text in ids], np.int64)
+        a, b = (compute(tokens, lengths).astype(np.float64) for compute in (one, other))
+        lengths_of_both = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+        return bool(((a * b).sum(axis=1) >= LEAST_COSINE * lengths_of_both).all())
 
     @property
     def memory_bytes(self) -> int:
         """The memory of the model's parameters, and of the copy of its layers that is packed for the kernels."""
-        size = sum(int(array.nbytes) for _, array in arrays(self.model))
-        return size + sum(int(array.nbytes) for _, array in arrays(self.model.encoder) if self._compute.packs)
+        return sum(int(array.nbytes) for _, array in arrays(self.model)) + self._compute.packed_bytes
 
     def prompt(self, purpose: Purpose) -> str:
         """Return the prompt that the model puts before a text with this purpose; empty for most models."""

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from service.encoding.texts import Purpose
 from service.encoding.tokens import ModelTokenizer
 
-Precision = Literal["float32", "bfloat16"]
+Precision = Literal["float32", "int16", "bfloat16"]
+COMPARABLE: tuple[Precision, ...] = ("float32", "int16")
+"""Precisions whose vectors of a model may be compared: a similarity in one is within 1e-3 of that in the other."""
+
 Kind = Literal["core", "library", "static", "remote"]
 RunsOn = Literal[
     "attention/transformer", "NumPy", "sentence-transformers with attention", "sentence-transformers", "provider"
@@ -26,7 +29,7 @@ class Network(Protocol):
             elsewhere.
         runs_on: the library that computes the model. "sentence-transformers with attention" stands for that library's
             layers with softkv's attention, and "NumPy" for a static model.
-        precision: the number format of its arithmetic.
+        precision: the number format of its arithmetic: float32 also for a model that int16 does not fit.
         dimension: the width d of a vector.
         tokenizer: the tokeniser of its texts.
         prompts: texts by the purpose of the texts that they are put before. The owner may replace some.

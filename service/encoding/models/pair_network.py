@@ -15,7 +15,7 @@ from tokenizers import Encoding, Tokenizer
 from attention.transformer import UnsupportedModelError, arrays, load_cross_encoder
 from service.encoding.background import TOPICS
 from service.encoding.errors import ModelUnusable
-from service.encoding.models.core_network import Computation
+from service.encoding.models.core_network import Computation, compute_closely
 from service.encoding.models.declaration import ONE_LABEL
 from service.encoding.models.library_network import (
     PROBES,
@@ -59,6 +59,8 @@ class Logits(NamedTuple):
 
 
 WITHOUT_TOKENS = "both texts are empty for this model, which adds no tokens of its own: leave the pair out"
+SCORE_TOLERANCE = 1e-3
+"""In int16, the largest error of a probe's score; beyond it, the model is computed in float32."""
 PROBE_PAIRS = [Pair(topic.question, topic.text) for topic in TOPICS[:3]]
 PROBE_PAIRS += [Pair(text, other) for text, other in itertools.product(PROBES[-3:], repeat=2)]
 
@@ -129,8 +131,8 @@ class CorePairNetwork:
     runs_on: RunsOn = "attention/transformer"
     batched = True  # sequences are not padded
 
-    def __init__(self, directory: Path, precision: Precision, threads: int | None = None) -> None:
-        """Load the model in a directory.
+    def __init__(self, directory: Path, precision: Precision, threads: int | None, activation: str) -> None:
+        """Load the model in a directory; arguments are those of `load_pair_network`.
 
         Raises:
             ModelUnusable: the model cannot run in this precision.
@@ -138,7 +140,6 @@ class CorePairNetwork:
             CheckpointError: a file, field or tensor is missing or invalid.
         """
         checkpoint = load_cross_encoder(directory)
-        self.precision: Precision = precision
         self.model = checkpoint.model
         self.max_tokens = checkpoint.max_tokens
         self._prompt = checkpoint.prompt
@@ -151,13 +152,22 @@ class CorePairNetwork:
         types = self.model.embeddings.types
         if self._has_types and types is not None and max(tokenizer.library.encode("a", "b").type_ids) >= len(types):
             raise UnsupportedModelError(f"{checkpoint.folder}: its tokeniser has more types than the model")
-        self._compute = Computation(self.model, precision, threads)
+
+        def score(compute: Computation) -> NDArray[np.float64]:
+            self._compute = compute
+            logits = self.logits(PROBE_PAIRS).values.astype(np.float64)
+            return 1 / (1 + np.exp(-logits)) if activation == "Sigmoid" else logits
+
+        def agree(one: Computation, other: Computation) -> bool:
+            return bool((np.abs(score(one) - score(other)) <= SCORE_TOLERANCE).all())
+
+        self._compute = compute_closely(self.model, precision, threads, agree)
+        self.precision: Precision = self._compute.precision
 
     @property
     def memory_bytes(self) -> int:
         """The memory of the model's parameters, and of the copy of its layers that is packed for the kernels."""
-        size = sum(int(array.nbytes) for _, array in arrays(self.model))
-        return size + sum(int(array.nbytes) for _, array in arrays(self.model.encoder) if self._compute.packs)
+        return sum(int(array.nbytes) for _, array in arrays(self.model)) + self._compute.packed_bytes
 
     def logits(self, pairs: Sequence[Pair]) -> Logits:
         """Return the logits of n ≥ 1 pairs, in order; neighbours do not change a logit."""
@@ -275,8 +285,14 @@ class LibraryPairNetwork:
         )
 
 
-def load_pair_network(directory: Path, precision: Precision, threads: int | None = None) -> PairNetwork:
+def load_pair_network(directory: Path, precision: Precision, threads: int | None, activation: str) -> PairNetwork:
     """Load a cross-encoder on softkv's own Transformer if possible, else on sentence-transformers.
+
+    Args:
+        directory: the folder.
+        precision: the number format of the arithmetic; float32 in place of int16 if that is not exact enough.
+        threads: the limit of threads; None for all cores.
+        activation: the name in torch.nn of the function from a logit to a score.
 
     Raises:
         LibraryMissing: the model needs a library that this installation leaves out.
@@ -284,6 +300,7 @@ def load_pair_network(directory: Path, precision: Precision, threads: int | None
         CheckpointError: a file, field or tensor is missing or invalid.
     """
     try:
-        return CorePairNetwork(directory, precision, threads)
+        return CorePairNetwork(directory, precision, threads, activation)
     except UnsupportedModelError as error:
+        precision = "float32" if precision == "int16" else precision
         return LibraryPairNetwork(directory, precision, threads, reason=str(error))

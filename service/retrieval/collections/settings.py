@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from attention import SMALLEST_TEMPERATURE
 from service.encoding import (
+    COMPARABLE,
     ORGANISATION,
     EncoderFacts,
     Encoders,
@@ -81,7 +82,7 @@ async def get_encoding_queue(encoders: Encoders, settings: CollectionSettings | 
     if encoder is None:
         raise EncoderMissing(_describe_missing(encoders, settings))
     queue = await _queue_of(encoder)
-    if settings.precision != queue.encoder.precision:
+    if not _are_comparable(settings.precision, queue.encoder.precision):
         raise EncoderMissing(
             f"the collection's texts were encoded by {settings.encoder!r} in {settings.precision} and this service "
             f"runs it in {queue.encoder.precision}: send vectors, start the service with PRECISION="
@@ -147,14 +148,19 @@ async def get_encoder_facts(encoders: Encoders, settings: CollectionSettings) ->
     if encoder.facts is None:
         await _queue_of(encoder)
     facts = encoder.facts
-    return facts if facts is not None and facts.precision == settings.precision else None
+    return facts if facts is not None and _are_comparable(settings.precision, facts.precision) else None
 
 
 def get_known_facts(encoders: Encoders, settings: CollectionSettings) -> EncoderFacts | None:
     """Return the facts of the encoder of a collection's vectors; None if the service lacks it, or never loaded it."""
     encoder = _encoder_of(encoders, settings)
     facts = None if encoder is None else encoder.facts
-    return facts if facts is not None and facts.precision == settings.precision else None
+    return facts if facts is not None and _are_comparable(settings.precision, facts.precision) else None
+
+
+def _are_comparable(stored: str | None, used: str) -> bool:
+    """Return whether a question's vector in one precision may be compared with keys in the other."""
+    return stored == used or (stored in COMPARABLE and used in COMPARABLE)
 
 
 def _encoder_of(encoders: Encoders, settings: CollectionSettings) -> LoadingEncoder | None:

@@ -12,7 +12,7 @@ import torch
 
 from attention.kernels.native.library import library_of, usable_kinds
 from attention.kernels.transformer import Encoder, dispatch
-from attention.kernels.transformer.parameters import BFLOAT16, FLOAT32, THREE, TILES
+from attention.kernels.transformer.parameters import FLOAT32, INT16, THREE, TILES
 from attention.transformer import Architecture, Embeddings, LayerNorm, SentenceEncoder, compiled, initial, map_arrays
 from tests.thorough import thorough
 
@@ -20,7 +20,7 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "dog", "chased", "cat", "acr
 KINDS = [kind.name for kind in usable_kinds()]
 """The kinds of processors that this machine can be, the best first."""
 
-WAYS = {"float32": FLOAT32, "bfloat16": BFLOAT16, "bfloat16 by tiles": TILES, "float32 by tiles": THREE}
+WAYS = {"float32": FLOAT32, "int16": INT16, "bfloat16 by tiles": TILES, "float32 by tiles": THREE}
 
 LIBRARIES: dict[str, Callable] = {"numpy": np.asarray, "torch": torch.as_tensor}
 

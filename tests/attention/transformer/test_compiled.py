@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from attention import ParameterError, ShapeError
+from attention.kernels.transformer import FLOAT32, INT16, THREE, TILES
 from attention.transformer import (
     Architecture,
     Compiled,
@@ -25,7 +26,7 @@ from attention.transformer import compiled as module
 from tests.attention.transformer.conftest import shaken
 
 SIZES = Architecture(d_model=64, n_heads=2, d_ff=96, n_layers=2, norm_first=False)
-OFF_BY = {0: 1e-6, 1: 3e-2, 2: 3e-2, 3: 1e-5}
+OFF_BY = {FLOAT32: 1e-6, INT16: 3e-4, TILES: 3e-2, THREE: 1e-5}
 
 
 def model_of(random, sizes=SIZES, *, types=True, **options):
@@ -105,10 +106,10 @@ def test_the_precision_of_a_product_follows_the_processor(kernels, model, texts,
         module, "MAX_BATCH_TOKENS", 20
     )  # longer texts have room of their own, and many parts are shared out
     monkeypatch.setattr(module, "multiplies_bfloat16", lambda: True)
-    whole, rounded = Compiled(model)(*texts), Compiled(model, "bfloat16")(*texts)
+    precisions = ("float32", "int16", "bfloat16")
     expected = defined(model, *texts)
-    assert np.abs(whole - expected).max() < 1e-5
-    assert 1e-4 < np.abs(rounded - expected).max() < 3e-2
+    off = [np.abs(Compiled(model, precision)(*texts) - expected).max() for precision in precisions]
+    assert off[0] < 1e-5 < off[1] < OFF_BY[INT16] < off[2] < 3e-2
 
 
 def test_threads_may_share_it(kernels, model, texts):
@@ -156,10 +157,10 @@ def test_models_that_it_does_not_compute(random, monkeypatch):
     assert not compiles(narrow)
     with pytest.raises(ParameterError, match=r"multiples of 32, not 48.*call the model itself"):
         Compiled(narrow)
-    with pytest.raises(ParameterError, match="precision must be float32 or bfloat16, got 'int8'"):
+    with pytest.raises(ParameterError, match="precision must be float32, int16, bfloat16, got 'int8'"):
         Compiled(model, "int8")
     monkeypatch.setattr(module, "multiplies_bfloat16", lambda: False)
-    with pytest.raises(ParameterError, match=r"slower than float32 on this processor.*: use float32"):
+    with pytest.raises(ParameterError, match=r"AMX, which this one lacks: use int16 or float32"):
         Compiled(model, "bfloat16")
     monkeypatch.setattr(module, "encoder_kernels", lambda: None)
     with pytest.raises(ParameterError, match="the library of kernels is not in use"):

@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 
 from attention.heads import Heads
-from attention.kernels.transformer.parameters import BFLOAT16, FLOAT32, THREE, TILES, from_bfloat16, to_bfloat16
+from attention.kernels.transformer.parameters import (
+    FLOAT32,
+    GROUP,
+    INT16,
+    LARGEST,
+    THREE,
+    TILES,
+    from_bfloat16,
+    round_columns,
+    to_bfloat16,
+)
 from attention.transformer import (
     ACTIVATIONS,
     Compiled,
@@ -22,8 +32,8 @@ from attention.transformer import (
     SentenceEncoder,
 )
 
-KEPT = {FLOAT32: 2e-6, BFLOAT16: 2**-7, TILES: 2**-7, THREE: 2**-14}
-"""The relative error of a number that is stored once more for the next product."""
+KEPT = {FLOAT32: 2e-6, INT16: 1 / LARGEST, TILES: 2**-7, THREE: 2**-14}
+"""The error of a number that is stored once more for the next product: relative to it, or to its row's largest one."""
 
 
 def zeros(*shape):
@@ -54,12 +64,28 @@ def encode(vectors, *, attention=None, network=None, norm=None, window=None, len
     return Compiled(model)(np.arange(len(vectors)), np.ones(len(vectors), int) if lengths is None else lengths)
 
 
+def rounded_rows(rows):
+    """Return rows [n, d] in float64, each group of them in multiples of its largest number / LARGEST."""
+    groups = np.pad(rows, ((0, 0), (0, -rows.shape[1] % GROUP))).reshape(len(rows), -1, GROUP)
+    largest = np.maximum(np.abs(groups).max(axis=2, keepdims=True), np.float32(1e-30))
+    integers = np.rint(groups * (np.float32(LARGEST) / largest)).astype(np.float64)
+    return (integers * (largest / np.float32(LARGEST))).reshape(len(rows), -1)[:, : rows.shape[1]]
+
+
+def rounded_columns(matrix):
+    """Return the numbers float64 [d, n] that stand for a matrix in `round_columns`."""
+    packed = round_columns(matrix, matrix.shape[1])[0].reshape(-1, GROUP // 2 + 1, matrix.shape[1])
+    pairs = np.stack([packed[:, :-1] & 0xFFFF, packed[:, :-1] >> 16], axis=2).astype(np.uint16).view(np.int16)
+    units = packed[:, -1].view(np.float32).astype(np.float64)
+    return (pairs * units[:, None, None]).reshape(-1, matrix.shape[1])[: len(matrix)]
+
+
 @pytest.mark.parametrize("depth", [32, 96, 1536])
 def test_products_of_any_number_of_rows(way, depth):
     """A token attends to itself alone, so its value is its vector times W_V."""
     random = np.random.default_rng(depth)
     a, b = random.standard_normal((45, depth)), random.standard_normal((depth, 64))
-    if way in (BFLOAT16, TILES):
+    if way == TILES:
         a, b = (from_bfloat16(to_bfloat16(numbers)) for numbers in (a, b))
     a, b = (numbers.astype(np.float32) for numbers in (a, b))
     d = depth + 64
@@ -68,9 +94,10 @@ def test_products_of_any_number_of_rows(way, depth):
     vectors = np.concatenate([a, zeros(45, 64)], axis=1)
     result = encode(vectors, attention=attention)
     np.testing.assert_array_equal(result[:, :depth], a)
-    exact = a.astype(np.float64) @ b
-    tolerance = {FLOAT32: 3e-7, BFLOAT16: 1e-6, TILES: 1e-6, THREE: 2e-5}[way] * (np.abs(a) @ np.abs(b))
-    tolerance += np.abs(exact) * (0 if way == FLOAT32 else KEPT[way])
+    exact = rounded_rows(vectors) @ rounded_columns(W_V) if way == INT16 else a.astype(np.float64) @ b
+    tolerance = {FLOAT32: 3e-7, INT16: 3e-7, TILES: 1e-6, THREE: 2e-5}[way] * (np.abs(a) @ np.abs(b))
+    largest = np.abs(exact).max(axis=1, keepdims=True) if way == INT16 else np.abs(exact)
+    tolerance += largest * (0 if way == FLOAT32 else KEPT[way])
     assert (np.abs(result[:, depth:] - exact) <= tolerance).all()
     for rows in [*range(1, 19), 31, 32, 33]:
         alone = encode(vectors[:rows], attention=attention)
@@ -95,6 +122,7 @@ def test_a_curve_is_that_of_its_name(name):
 
 @pytest.mark.parametrize("spread", [0, 1, 30, 1e4])
 @pytest.mark.parametrize("window", [0, 3, 40, None])
+@pytest.mark.parametrize("way", [FLOAT32, TILES, THREE], indirect=True)  # with integers, attention is float32
 def test_weights_are_a_softmax_s(way, spread, window):
     """The logit of a key is one of its components, which every way keeps exactly; a text's ends are its results."""
     random = np.random.default_rng(5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,6 +82,26 @@ def test_a_calibration_of_its_own_texts_is_dropped_and_questions_go_on(tmp_path,
         kept = client.get(path).json()
         assert (kept["temperature"], kept["null"], kept["notice"]) == (0.2, 0.31, None)
         assert client.post(f"{path}/attend", json={**ASKED, "min_confidence": 0.8}).status_code == 422
+
+
+def test_keys_in_float32_are_compared_with_questions_in_int16_and_stay_as_they_are(left_behind, tmp_path):
+    directory, before = left_behind
+    shutil.copytree(directory, data_dir := tmp_path / "data")
+    documents = "/v1/collections/books/documents"
+    with RunningService(data_dir=data_dir, precision="int16") as running, running.client() as client:
+        running.wait_until_ready()
+        answer = client.post("/v1/collections/books/attend", json=ASKED).json()["matches"]
+        assert [match["id"] for match in answer] == [match["id"] for match in before]
+        near = [match["similarity"] for match in before]
+        assert [match["similarity"] for match in answer] == pytest.approx(near, abs=1e-3)
+        assert client.get("/v1/collections/books").json()["precision"] == "float32"
+        assert client.patch(f"{documents}/cats", json={"metadata": {"shelf": 1}}).status_code == 200
+        again = client.post("/v1/collections/books/attend", json=ASKED).json()["matches"]
+        assert [match["similarity"] for match in again] == [match["similarity"] for match in answer]
+        assert client.put(f"{documents}/new", json={"key": ASKED["query"]}).status_code == 201
+        assert client.post("/v1/collections/books/attend", json=ASKED).json()["matches"][0][
+            "similarity"
+        ] == pytest.approx(1, abs=1e-9)
 
 
 @pytest.mark.parametrize(

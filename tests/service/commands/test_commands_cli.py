@@ -42,7 +42,7 @@ def test_help_of_serve_has_groups_and_choices_and_no_type_of_a_flag(bare: Softkv
     help_ = bare("serve", "--help", COLUMNS="120").output
     groups = [line.strip("╭─╮ ") for line in help_.splitlines() if line.startswith("╭─")]
     assert groups == ["Options", "Access", "Network", "Storage", "Computation", "Limits", "Logs and shutdown"]
-    for choices in ("read|write", "memory|files", "float32|bfloat16", "debug|info|warning|error", "none|otlp"):
+    for choices in ("read|write", "memory|files", "float32|int16|bfloat16", "debug|info|warning|error", "none|otlp"):
         assert choices in help_
     for command in ("serve", "attend", "load", "cluster"):
         assert "bool" not in bare(command, "--help", COLUMNS="120").output

@@ -190,7 +190,7 @@ class CollectionInfo(Record, schema="CollectionAnswer"):
         dimension: the width of the keys; None before it is set.
         value_dimension: the width of the values; None before it is set.
         encoder: the encoder of its texts; None if its documents come with vectors.
-        precision: the number format of the encoder: float32 or bfloat16.
+        precision: the number format of the encoder: float32, int16 or bfloat16.
         background: the basis of a null key with a name; None without one, and before it can be measured.
         null_similarity: the similarity of the null key at the collection's temperature, over all of its documents.
             A question that is similar to all of them raises it, if `null` is "auto".

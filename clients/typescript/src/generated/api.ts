@@ -2406,7 +2406,7 @@ export interface components {
             value_dimension: number | null;
             /** @description The encoder of its texts; null if its documents come with vectors. */
             encoder: string | null;
-            /** @description The number format of the encoder: float32 or bfloat16. */
+            /** @description The number format of the encoder: float32, int16 or bfloat16. */
             precision: string | null;
             /** @enum {string} */
             value_from: "value" | "key";

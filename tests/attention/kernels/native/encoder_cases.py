@@ -37,5 +37,5 @@ def encoder_cases() -> dict[str, Case]:
     """Return encodings of texts of odd lengths, by name."""
     return {
         f"{name} {lengths} {precision}": partial(encode, name=name, lengths=lengths, precision=precision)
-        for name, lengths, precision in product(SOME, LENGTHS, ("float32", "bfloat16"))
+        for name, lengths, precision in product(SOME, LENGTHS, ("float32", "int16", "bfloat16"))
     }

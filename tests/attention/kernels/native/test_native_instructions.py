@@ -20,20 +20,18 @@ pytestmark = [
 
 ZMM, YMM, ANY = "%zmm", "%ymm", ""
 HAS = {
-    "amx": [("vpdpbusd", ZMM), ("tdpbsud", ANY), ("tdpbf16ps", ANY), ("vdpbf16ps", ZMM)],
-    "avx512-bf16": [("vpdpbusd", ZMM), ("vdpbf16ps", ZMM)],
-    "avx512-vnni": [("vpdpbusd", ZMM)],
+    "amx": [("vpdpbusd", ZMM), ("tdpbsud", ANY), ("tdpbf16ps", ANY), ("vpdpwssd", ZMM)],
+    "avx512-vnni": [("vpdpbusd", ZMM), ("vpdpwssd", ZMM)],
     "avx512": [("vpmaddwd", ZMM)],
-    "avxvnni": [("vpdpbusd", YMM)],
+    "avxvnni": [("vpdpbusd", YMM), ("vpdpwssd", YMM)],
     "avx2": [("vpmaddwd", YMM)],
     "i8mm": [("usdot", ANY)],
     "dotprod": [("sdot", ANY)],
-    "arm": [("smull", ANY)],
+    "arm": [("smull", ANY), ("smlal", ANY)],
 }
 TILES, NARROW = r"^(t[a-z0-9]*tile|tile|tdp)", r"%zmm|%k[0-7]|%[xy]mm(1[6-9]|2\d|3[01])\b"
 LACKS = {
     "amx": [],
-    "avx512-bf16": [TILES],
     "avx512-vnni": [TILES, "^vdpbf16ps|^vcvtne"],
     "avx512": [TILES, "^vdpbf16ps|^vcvtne|^vpdp"],
     "avxvnni": [TILES, "^vdpbf16ps|^vcvtne", NARROW],

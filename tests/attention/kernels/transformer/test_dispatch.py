@@ -12,11 +12,12 @@ from attention.kernels.transformer.dispatch import (
     available,
     encoder_kernels,
     multiplies_bfloat16,
+    multiplies_int16,
     use_encoder,
     way_of,
 )
 from attention.kernels.transformer.in_c import Encoder
-from attention.kernels.transformer.parameters import BFLOAT16, FLOAT32, THREE, TILES
+from attention.kernels.transformer.parameters import FLOAT32, INT16, THREE, TILES
 
 needs_library = pytest.mark.skipif(load() is None, reason="the library of kernels is not built")
 
@@ -38,21 +39,15 @@ def encoder_of(name):
 
 
 @pytest.mark.parametrize(
-    ("kind", "ways", "offers_bfloat16"),
-    [
-        ("avx2", (FLOAT32, BFLOAT16), False),
-        ("avx512-vnni", (FLOAT32, BFLOAT16), False),
-        ("avx512-bf16", (FLOAT32, BFLOAT16), True),
-        ("amx", (THREE, TILES), True),
-        ("i8mm", (FLOAT32, BFLOAT16), False),
-    ],
+    ("kind", "float32", "fastest"),
+    [("avx2", FLOAT32, INT16), ("avx512-vnni", FLOAT32, INT16), ("amx", THREE, TILES), ("i8mm", FLOAT32, FLOAT32)],
 )
-def test_the_ways_of_a_processor(kind, ways, offers_bfloat16):
+def test_the_ways_of_a_processor(kind, float32, fastest):
     encoder = encoder_of(kind)
-    assert (encoder.way_of("float32"), encoder.way_of("bfloat16")) == ways
-    assert encoder.multiplies_bfloat16 == offers_bfloat16
+    assert [encoder.way_of(precision) for precision in ("float32", "int16", "bfloat16")] == [float32, INT16, TILES]
+    assert (encoder.multiplies_int16, encoder.multiplies_bfloat16) == (fastest == INT16, fastest == TILES)
     if kind in ("avx2", "i8mm"):  # elsewhere this processor may not know the instructions of the function
-        assert [encoder.columns_of(way) for way in (FLOAT32, BFLOAT16, TILES, THREE)] == [16, 16, 32, 32]
+        assert [encoder.columns_of(way) for way in (FLOAT32, INT16, TILES, THREE)] == [16, 16, 32, 32]
 
 
 @needs_library
@@ -61,7 +56,7 @@ def test_one_function_chooses_the_kernels(choice):
     for name, kind in (("native", Encoder), (None, Encoder), ("numpy", type(None))):
         use_encoder(name)
         assert isinstance(encoder_kernels(), kind)
-    assert (way_of("float32"), multiplies_bfloat16()) == (FLOAT32, False)  # NumPy's
+    assert (way_of("float32"), multiplies_int16(), multiplies_bfloat16()) == (FLOAT32, False, False)  # NumPy's
 
 
 def test_kernels_that_are_not_installed_are_refused(choice, monkeypatch):

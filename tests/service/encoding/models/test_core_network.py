@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from attention.kernels.transformer import parameters
 from attention.transformer import compiled
+from service.encoding.background import TOPICS
 from service.encoding.errors import ModelUnusable
 from service.encoding.registry import load_encoder
 from tests.bfloat16 import needs_bfloat16
@@ -25,9 +27,40 @@ def test_bfloat16_is_near_and_not_the_same(encoder):
     assert np.sum(encoded * expected, axis=1).min() >= 0.99995
 
 
-def test_slow_bfloat16_is_refused_with_advice(monkeypatch):
+def test_int16_is_nearly_float32(encoder):
+    near = load_encoder("all-MiniLM-L6-v2", precision="int16")
+    assert (near.precision, near.runs_on, near.checksum) == ("int16", "attention/transformer", encoder.checksum)
+    assert near.memory_bytes < encoder.memory_bytes - 20e6
+    texts = [*TEXTS, *(topic.text for topic in TOPICS)]
+    encoded, expected = near.encode(texts, "document").vectors, encoder.encode(texts, "document").vectors
+    cosines = np.sum(encoded.astype(np.float64) * expected, axis=1)
+    assert cosines.mean() > 1 - 1e-6
+    assert 1 - 1e-5 < cosines.min() < 1 - 1e-9
+    assert np.abs(encoded @ encoded.T - expected @ expected.T).max() < 1e-3
+
+
+@pytest.mark.parametrize(("spread", "precision"), [(1, "int16"), (1e4, "float32")])
+def test_int16_is_for_models_whose_numbers_it_keeps(random_model, spread, precision, monkeypatch):
+    """One number of each group dwarfs the others, so that integers lose these."""
+    columns = parameters.round_columns
+
+    def spread_columns(matrix, across):
+        changed = matrix.copy()
+        changed[::128] *= spread
+        return columns(changed, across)
+
+    monkeypatch.setattr(parameters, "round_columns", spread_columns)
+    assert load_encoder(str(random_model("BertConfig")), precision="int16").precision == precision
+
+
+def test_other_computations_than_the_kernels_are_float32_in_place_of_int16(random_model):
+    directory = random_model("Qwen3Config", num_key_value_heads=2, head_dim=8)
+    assert load_encoder(str(directory), precision="int16").precision == "float32"
+
+
+def test_bfloat16_is_refused_with_advice_on_processors_without_amx(monkeypatch):
     monkeypatch.setattr(compiled, "multiplies_bfloat16", lambda: False)
-    with pytest.raises(ModelUnusable, match=r"slower than float32 on this processor, .*: say PRECISION=float32"):
+    with pytest.raises(ModelUnusable, match=r"AMX, which this one lacks: say PRECISION=int16 or float32"):
         load_encoder("all-MiniLM-L6-v2", precision="bfloat16")
 
 

@@ -30,23 +30,24 @@ def without_kernels():
     use_encoder(None)
 
 
-@pytest.mark.parametrize("precision", ["float32", ROUGH])
+@pytest.mark.parametrize("precision", ["float32", "int16", ROUGH])
 def test_the_kernels_compute_by_default(encoder, texts, precision):
     compute = Computation(encoder.network.model, precision, threads=None)
-    assert compute.packs
+    assert (compute.precision, compute.packed_bytes > 0) == (precision, True)
     np.testing.assert_array_equal(compute(*texts), Compiled(encoder.network.model, precision)(*texts))
 
 
 def test_without_the_kernels_torch_or_numpy_computes_in_float32(encoder, texts, without_kernels, monkeypatch):
     model = encoder.network.model
     compute = Computation(model, "float32", threads=None)
-    assert not compute.packs
+    assert compute.packed_bytes == 0
     np.testing.assert_array_equal(compute(*texts), embed_by_definition(map_arrays(torch.as_tensor, model), *texts))
     monkeypatch.setitem(sys.modules, "torch", None)  # as if torch were not installed
     compute = Computation(model, "float32", threads=None)
     np.testing.assert_array_equal(compute(*texts), embed_by_definition(model, *texts))
     with pytest.raises(ModelUnusable, match="the library of kernels is not in use on this machine: say PRECISION"):
         Computation(model, "bfloat16", threads=None)
+    assert Computation(model, "int16", threads=None).precision == "float32"
 
 
 def test_torch_and_compiled_networks_agree_with_the_definition(encoder, texts):

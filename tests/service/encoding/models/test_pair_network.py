@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from service.encoding import load_reranker
+from service.encoding.models import pair_network
 from service.encoding.models.pair_network import Pair, cut_pair, cut_pairs
 from service.encoding.tokens import SPARE, ModelTokenizer
 from tests.checkpoints import edit_json, save_cross_encoder, write_cross_encoder
@@ -84,6 +85,16 @@ def test_the_core_keeps_few_pieces_of_a_long_pair(tmp_path):
     (encoding,) = network._read([TALES])
     assert len(encoding.ids) == network.max_tokens
     assert 0 < len(encoding.overflowing) < 9
+
+
+@pytest.mark.parametrize(("tolerance", "precision"), [(1e-3, "int16"), (0, "float32")])
+def test_a_reranker_is_in_int16_if_its_scores_hardly_change(tmp_path, monkeypatch, tolerance, precision):
+    monkeypatch.setattr(pair_network, "SCORE_TOLERANCE", tolerance)
+    folder = str(save_cross_encoder(tmp_path / "model"))
+    exact, near = load_reranker(folder), load_reranker(folder, precision="int16")
+    assert (exact.precision, near.precision) == ("float32", precision)
+    logits = [reranker.network.logits(pair_network.PROBE_PAIRS).values for reranker in (exact, near)]
+    assert (np.abs(logits[0] - logits[1]).max() > 0) == (precision == "int16")
 
 
 def test_the_library_gets_little_of_a_long_pair(tmp_path, monkeypatch):
