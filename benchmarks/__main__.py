@@ -33,7 +33,7 @@ NAMES = {
     "groups": "weights of groups, and fields combined by weight, beside `attend` alone",
     "index": "`softkv check-index` on chroma and pgvector: its time, and planted faults that it has to find",
     "upload": "documents a second, and the memory they take",
-    "tables": "rows of a file a second, read by a process of its own and by the caller's",
+    "tables": "rows of a file a second in each format, beside the reader of its library",
     "encoder": "texts a second, fidelity and first embedding, beside who else runs the model on a CPU",
     "families": "encoders of other families than BERT's, in softkv and in sentence-transformers",
     "lab": "what small models learn in half a minute, and what a question takes meanwhile",

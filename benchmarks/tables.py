@@ -1,42 +1,75 @@
-"""Rows of a file a second by `open_table`, whose reader is another process, beside a reader in the caller's process.
+"""Rows of a file a second by `open_table`, beside the reader of the library that writes such files.
 
-All figures are of processor time, so that other work on the machine does not count. If caller and process have a core
-each, the slower of them sets the pace; on one core, it is both.
+Both give each row as Python's values. All figures are of processor time, so that other work on the machine does not
+count. `open_table` has another process read the file: if caller and process have a core each, the slower of them sets
+the pace. The memory is that of this process at its peak, in which pages of a mapped file count.
 
-python -m benchmarks.tables [--rows 500000] [--rounds 3] [--before CHECKOUT]
+python -m benchmarks.tables [--rows 1000000] [--rounds 3] [--only vec]
 """
 
 from __future__ import annotations
 
 import argparse
+import bz2
+import gzip
 import json
+import lzma
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+import h5py
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 from rich.console import Console
 from rich.table import Table
+from safetensors.numpy import save_file
 
 from benchmarks.running import environment_of, python_of
 
-DIMENSION = 64
-READING = """
+DIMENSION = 96
+SHEET_SHARE = 20
+"""A spreadsheet has one row for so many of the other files, since its format has a limit."""
+OURS = """
+from softkv.tables import open_table
+rows = sum(row.document is not None for row in open_table(path, **options))
+"""
+COUNTED = """
 import json, resource, sys
-from pathlib import Path
-from softkv.tables import Columns, open_table, opening
-path, is_here = Path(sys.argv[1]), sys.argv[2] == "here"
-open_ = getattr(opening, "open_here", None) if is_here else None
-options = dict(delimiter=None, charset=None, ids=None, lines=None)
-table = open_(path, Columns(), **options) if open_ else open_table(path)
-rows = sum(row.document is not None for row in table)
-print(rows, *(sum(resource.getrusage(whose)[:2]) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)))
+path, options = sys.argv[1], json.loads(sys.argv[2])
+{}
+own, others = (resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(rows, sum(own[:2]), sum(others[:2]), others.ru_maxrss or peak)
+"""
+LINES = "import bz2, gzip, lzma, json\nrows = sum(1 for line in {}(path) if json.loads(line))"
+BATCHES = "sum(len(part.to_pylist()) for part in pq.ParquetFile({}).iter_batches(1000))"
+PARQUET = "import pyarrow.parquet as pq\nrows = "
+SHEET = """
+from python_calamine import CalamineWorkbook
+rows = sum(1 for row in CalamineWorkbook.from_path(path).get_sheet_by_index(0).iter_rows()) - 1
+"""
+WORDS = """
+import numpy
+file = open(path, "rb")
+rows, width = map(int, file.readline().split())
+for _ in range(rows):
+    while file.read(1) != b" ":
+        pass
+    numpy.frombuffer(file.read(4 * width), "f4")
+"""
+HDF5 = """
+import h5py
+vectors = h5py.File(path)[{!r}]
+rows = sum(1 for start in range(0, len(vectors), 1000) for vector in vectors[start : start + 1000])
 """
 
 
@@ -56,13 +89,26 @@ def vectors(rows: int) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((rows, DIMENSION), np.float32)
 
 
+def lines(rows: int) -> bytes:
+    """Return books as lines of JSON, with their metadata as an object."""
+    names, content = list(columns(1))[2:], list[str]()
+    for id_, key, *metadata in zip(*columns(rows).values(), strict=True):
+        content.append(json.dumps({"id": id_, "key": key, "metadata": dict(zip(names, metadata, strict=True))}))
+    return "\n".join(content).encode()
+
+
 def save_lines(path: Path, rows: int) -> None:
-    """Write books as lines of JSON, with their metadata as an object."""
-    table = columns(rows)
-    with path.open("w") as file:
-        for id_, key, *metadata in zip(*table.values(), strict=True):
-            names = list(table)[2:]
-            file.write(json.dumps({"id": id_, "key": key, "metadata": dict(zip(names, metadata, strict=True))}) + "\n")
+    """Write lines of JSON, packed as the ending of the file says."""
+    match path.suffix:
+        case ".zip":
+            with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+                archive.writestr("books.jsonl", lines(rows))
+        case ".zst":
+            with pa.output_stream(str(path), compression="zstd") as file:
+                file.write(lines(rows))
+        case ending:
+            pack: Any = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}.get(ending, bytes)
+            path.write_bytes(pack(lines(rows)))
 
 
 def save_parquet(path: Path, rows: int) -> None:
@@ -71,61 +117,143 @@ def save_parquet(path: Path, rows: int) -> None:
     pq.write_table(pa.table({"id": columns(rows)["id"], "key_vector": keys}), path)
 
 
-FILES: dict[str, Callable[[Path, int], None]] = {
-    "books.csv": lambda path, rows: pa.csv.write_csv(pa.table(columns(rows)), path),
-    "books.jsonl": save_lines,
-    "books.parquet": lambda path, rows: pq.write_table(pa.table(columns(rows)), path),
-    "vectors.parquet": save_parquet,
-    "vectors.npy": lambda path, rows: np.save(path, vectors(rows)),
+def save_shards(path: Path, rows: int) -> None:
+    """Write books as ten files."""
+    path.mkdir()
+    for number in range(10):
+        pq.write_table(pa.table(columns(rows)).slice(number * rows // 10, rows // 10), path / f"part-{number}.parquet")
+
+
+def save_hdf5(path: Path, rows: int) -> None:
+    """Write vectors as ann-benchmarks does, or as cells of AnnData."""
+    with h5py.File(path, "w") as file:
+        file["X" if path.suffix == ".h5ad" else "train"] = vectors(rows)
+        if path.suffix == ".h5ad":
+            file["obs/_index"] = columns(rows)["id"]
+
+
+def save_words(path: Path, rows: int) -> None:
+    """Write words with their numbers as text, or as word2vec does."""
+    with path.open("wb") as file:
+        file.write(f"{rows} {DIMENSION}\n".encode())
+        for number, vector in enumerate(vectors(rows)):
+            text = b" ".join(b"%.5f" % one for one in vector) + b"\n"
+            file.write(f"word-{number} ".encode() + (vector.tobytes() if path.suffix == ".bin" else text))
+
+
+def save_points(path: Path, rows: int) -> None:
+    """Write an answer of Qdrant."""
+    points = [
+        {"id": id_, "payload": {"text": key, "year": year}}
+        for id_, key, year, *_ in zip(*columns(rows).values(), strict=True)
+    ]
+    path.write_text(json.dumps({"result": {"points": points}}))
+
+
+FILES: dict[str, tuple[Callable[[Path, int], Any], str, dict[str, Any]]] = {
+    "books.csv": (
+        lambda path, rows: pa.csv.write_csv(pa.table(columns(rows)), path),
+        "import pandas\nrows = len(pandas.read_csv(path).to_dict('records'))",
+        {},
+    ),
+    "passages.tsv": (
+        lambda path, rows: pd.DataFrame(columns(rows)).iloc[:, :2].to_csv(path, sep="\t", header=False, index=False),
+        "import csv\nrows = sum(1 for row in csv.reader(open(path), delimiter='\\t'))",
+        {"columns": ["id", "key"]},
+    ),
+    "books.jsonl": (save_lines, LINES.format("open"), {}),
+    "books.jsonl.gz": (save_lines, LINES.format("gzip.open"), {}),
+    "books.jsonl.bz2": (save_lines, LINES.format("bz2.open"), {}),
+    "books.jsonl.xz": (save_lines, LINES.format("lzma.open"), {}),
+    "books.jsonl.zst": (
+        save_lines,
+        "import io, pyarrow\n" + LINES.format("(lambda path: io.BufferedReader(pyarrow.input_stream(path)))"),
+        {},
+    ),
+    "books.zip": (
+        save_lines,
+        "import zipfile\n" + LINES.format("(lambda path: zipfile.ZipFile(path).open('books.jsonl'))"),
+        {},
+    ),
+    "points.json": (
+        save_points,
+        "rows = len(json.load(open(path))['result']['points'])",
+        {"key": "payload.text"},
+    ),
+    "books.xlsx": (
+        lambda path, rows: pd.DataFrame(columns(rows // SHEET_SHARE)).to_excel(path, index=False),
+        SHEET,
+        {},
+    ),
+    "books.parquet": (
+        lambda path, rows: pq.write_table(pa.table(columns(rows)), path),
+        PARQUET + BATCHES.format("path"),
+        {},
+    ),
+    "shards": (
+        save_shards,
+        PARQUET + f"sum({BATCHES.format('file')} for file in __import__('pathlib').Path(path).iterdir())",
+        {},
+    ),
+    "vectors.parquet": (save_parquet, PARQUET + BATCHES.format("path"), {}),
+    "vectors.npy": (
+        lambda path, rows: np.save(path, vectors(rows)),
+        "import numpy\nrows = sum(1 for vector in numpy.load(path, 'r'))",
+        {},
+    ),
+    "vectors.safetensors": (
+        lambda path, rows: save_file({"embeddings": vectors(rows)}, path),
+        "from safetensors.numpy import load_file\nrows = sum(1 for vector in load_file(path)['embeddings'])",
+        {},
+    ),
+    "vectors.hdf5": (save_hdf5, HDF5.format("train"), {}),
+    "cells.h5ad": (save_hdf5, HDF5.format("X"), {}),
+    "words.vec": (
+        save_words,
+        "import numpy\nrows = sum(len(numpy.array(line.split()[1:], 'f4')) > 2 for line in open(path)) ",
+        {},
+    ),
+    "words.bin": (save_words, WORDS, {}),
 }
 
 
-def read(path: Path, mode: str, checkout: Path, rows: int) -> tuple[float, float]:
-    """Read a file by a program of its own; return the seconds of the processor in it and in its reader."""
-    command = [python_of(checkout), "-c", READING, str(path), mode]
+def read(path: Path, code: str, options: dict[str, Any], rows: int) -> tuple[float, float, float]:
+    """Read a file by a program of its own; return the seconds of the processor in it and in its reader, and its MiB."""
+    this = Path(__file__).parents[1]
+    command = [python_of(this), "-c", COUNTED.format(code), str(path), json.dumps(options)]
     ended = subprocess.run(
-        command, env=environment_of(checkout), cwd=path.parent, check=True, capture_output=True, text=True
+        command, env=environment_of(this), cwd=path.parent, check=True, capture_output=True, text=True
     )
-    read_rows, caller, process = map(float, ended.stdout.split())
+    read_rows, caller, process, kibibytes = map(float, ended.stdout.split())
     if read_rows != rows:
         raise RuntimeError(f"{path.name}: {read_rows:,.0f} of {rows:,} rows were read")
-    return caller, process
+    return caller, process, kibibytes / 1024
 
 
 def main() -> int:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=500_000)
+    parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--before", type=Path, help="another checkout, in place of a reader in the caller's process")
+    parser.add_argument("--only", default="", help="files with this in their name")
     options = parser.parse_args()
-    this = Path(__file__).parents[1]
-    other = "in the caller" if options.before is None else options.before.name
     table = Table(
         title=f"{options.rows:,} rows, vectors of {DIMENSION} float32, medians of {options.rounds} runs in turns"
     )
-    columns = (f"{other}, rows/s", "a process, rows/s", "ratio", "ratio on one core", "of the caller", "of the process")
-    for column in ("", *columns):
+    for column in ("", "the library, rows/s", "open_table, rows/s", "ratio", "library, MiB", "open_table, MiB"):
         table.add_column(column, justify="right" if column else "left")
-    for name, save in FILES.items():
+    for name, (save, code, named) in FILES.items():
+        if options.only not in name:
+            continue
+        rows = options.rows // (SHEET_SHARE if name.endswith("xlsx") else 1)
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory, name)
             save(path, options.rows)
-            runs = [
-                (read(path, "here", options.before or this, options.rows), read(path, "process", this, options.rows))
-                for _ in range(options.rounds)
-            ]
-        before = median(caller for (caller, _), _ in runs)
-        caller, process = (median(seconds) for seconds in zip(*(now for _, now in runs), strict=True))
-        table.add_row(
-            name,
-            f"{options.rows / before:,.0f}",
-            f"{options.rows / max(caller, process):,.0f}",
-            f"{before / max(caller, process):.2f}",
-            f"{before / (caller + process):.2f}",
-            f"{caller:.1f} s",
-            f"{process:.1f} s",
-        )
+            runs = [(read(path, code, {}, rows), read(path, OURS, named, rows)) for _ in range(options.rounds)]
+        theirs, ours = ([median(part) for part in zip(*of, strict=True)] for of in zip(*runs, strict=True))
+        pace = max(ours[:2])
+        figures = f"{rows / theirs[0]:,.0f}", f"{rows / pace:,.0f}", f"{theirs[0] / pace:.2f}"
+        table.add_row(name, *figures, f"{theirs[2]:,.0f}", f"{ours[2]:,.0f}")
     Console(width=120).print(table)
     return 0
 

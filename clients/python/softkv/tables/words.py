@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +38,11 @@ def read_words(file: File) -> Content:
                 word, *parts = line.rstrip().rsplit(b" ", width)
                 if number == 1 and _is_head(first):
                     continue
-                vector = _numbers(parts) if len(parts) == width else None
-                yield number, f"expected a word and {width} numbers" if vector is None else _row(word, vector)
+                vector, text = _numbers(parts) if len(parts) == width else None, _text(word)
+                if vector is None or text is None:
+                    yield number, f"expected a word in UTF-8 and {width} numbers"
+                else:
+                    yield number, {"id": text, "key": text, "key_vector": vector}
 
     return Content(_COLUMNS, rows, total, unit="line", settings=_SETTINGS)
 
@@ -62,16 +65,16 @@ def read_binary_words(file: File) -> Content:
         with file.open() as stream:
             stream.readline()
             for number, (word, vector) in enumerate(_walk(stream, total, width, file.path), start=1):
-                yield number, _row(word, vector)
+                yield number, {"id": word, "key": word, "key_vector": vector}
 
     return Content(_COLUMNS, rows, total, settings=_SETTINGS)
 
 
-def _walk(stream: BinaryIO, total: int, width: int, path: Path) -> Iterator[tuple[bytes, NDArray[np.float32]]]:
+def _walk(stream: BinaryIO, total: int, width: int, path: Path) -> Iterator[tuple[str, NDArray[np.float32]]]:
     """Yield the words and vectors of a binary file.
 
     Raises:
-        Invalid: the file has fewer words, or more bytes.
+        Invalid: the file has fewer words, or more bytes, or a word is not a text.
     """
     size, buffer, start = 4 * width, b"", 0
     for number in range(1, total + 1):
@@ -80,7 +83,10 @@ def _walk(stream: BinaryIO, total: int, width: int, path: Path) -> Iterator[tupl
         begin = buffer.find(b" ", start, start + _LONGEST_WORD) + 1
         if not begin or begin + size > len(buffer):
             raise unreadable(path, f"ends in word {number:,} of {total:,}: it is cut, or a word has a space")
-        yield buffer[start : begin - 1].lstrip(b"\n"), np.frombuffer(buffer, "<f4", width, begin)
+        word = _text(buffer[start : begin - 1].lstrip(b"\n"))
+        if not word or min(word) < "!":  # bytes of a number, which came before
+            raise unreadable(path, f"has no text as word {number:,}: save it as .vec, or a word before has a space")
+        yield word, np.frombuffer(buffer, "<f4", width, begin)
         start = begin + size
     if buffer[start:].strip() or stream.read(1):
         raise unreadable(path, f"has more bytes than {total:,} words: a word may have no space")
@@ -98,9 +104,8 @@ def _numbers(parts: list[bytes]) -> NDArray[np.float32] | None:
         return None
 
 
-def _row(word: bytes, vector: NDArray[np.float32]) -> dict[str, Any] | str:
+def _text(word: bytes) -> str | None:
     try:
-        text = word.decode()
-    except UnicodeDecodeError as error:
-        return f"its word is not UTF-8: {error}"
-    return {"id": text, "key": text, "key_vector": vector}
+        return word.decode()
+    except UnicodeDecodeError:
+        return None

@@ -303,6 +303,7 @@ UNREADABLE: list[tuple[str, bytes, dict[str, Any], str]] = [
     ("t.bin", b"\xba\x16O/", {}, "is not in the binary format of word2vec: save vectors of fastText as .vec"),
     ("t.bin", b"2 1\na 1234b 123", {}, "ends in word 2 of 2: it is cut, or a word has a space"),
     ("t.bin", b"1 1\na b 1234", {}, "has more bytes than 1 words"),
+    ("t.bin", b"2 1\na b \0\0\0Ac 1234", {}, "has no text as word 2: save it as .vec, or a word before has a space"),
     ("t.csv", b"1,2\n", {"columns": ["a"]}, "has 2 cells in its first row, and 1 columns are named"),
     ("t.mat", b"MATLAB 5.0 MAT-file", {}, r"is of MATLAB before 7\.3: save it with -v7\.3, or as \.npz with scipy"),
     ("t.h5ad", b"", {}, "is not an HDF5 file"),
@@ -356,7 +357,7 @@ def test_a_folder_that_is_not_one_table_is_refused(
 def test_a_word_without_its_numbers_refuses_its_line_alone(tmp_path: Path) -> None:
     (tmp_path / "t.vec").write_bytes(b"4 2\na 1 2\nb 1\nc 1 x\n\xff 1 2\n")
     assert [number for number, _, _ in flaws(tmp_path / "t.vec")] == [3, 4, 5]
-    assert flaws(tmp_path / "t.vec")[0][2] == "expected a word and 2 numbers"
+    assert flaws(tmp_path / "t.vec")[0][2] == "expected a word in UTF-8 and 2 numbers"
 
 
 @pytest.mark.parametrize("ending", ["gz", "bz2", "xz", "zst", "zip"])
