@@ -55,6 +55,7 @@ from service.retrieval.calibration.evaluation import calibration_error
 from service.retrieval.calibration.fit import (
     CrossValidation,
     Fit,
+    Weighting,
     assign_folds,
     fit_temperature,
     standard_error,
@@ -177,7 +178,7 @@ def judge(profiles: Profiles, labels: int, draw: int) -> tuple[Judged, Judged]:
     chosen = np.concatenate([random.choice(kind, min(labels // 2, len(kind) // 2), replace=False) for kind in kinds])
     rest = np.setdiff1d(np.arange(len(profiles.present)), chosen)
     order = random.permutation(len(chosen))
-    plain = evaluate(profiles.of(chosen), order, -np.inf).plain
+    plain = evaluate(profiles.of(chosen), order, np.full(len(chosen), -np.inf)).plain
     temperature = float(profiles.temperatures[plain.cell[1]])
     fit = evaluate_reranked(profiles.of(chosen).at(temperature), order).fit
     without = Judged.of(plain, profiles.of(rest))
@@ -191,7 +192,7 @@ def compare_ranks(profiles: Profiles) -> tuple[float, float, float, float, bool]
     """
     one = profiles.at(float(profiles.temperatures[fit_temperature(profiles)]))
     folds = assign_folds(np.random.default_rng(0).permutation(len(one.present)), one.present)
-    validation = CrossValidation.run(one, folds, COVERAGE)
+    validation = CrossValidation.run(one, folds, COVERAGE, Weighting(None, None))
     without, with_it = (outcomes.reciprocal[one.present] for outcomes in (validation.plain, validation.words))
     gain = with_it - without
     return float(without.mean()), float(with_it.mean()), float(gain.mean()), standard_error(gain), validation.words_gain

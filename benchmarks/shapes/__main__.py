@@ -2,10 +2,7 @@
 
     python -m benchmarks.shapes [--sizes 12 50] [--names goods faults]
 
-`benchmarks.shapes` describes the eight collections. First each is asked as a whole, under each null key. Then comes a
-calibration, in a service in this process: `labels`, made of 50 labelled questions (the mean of 3 draws, judged on the
-other questions). A line in brackets is of a calibration that the service
-did not make or store, in at least one draw: then the answers are those of `auto`.
+`benchmarks.shapes` describes the eight collections. First each is asked as a whole, under each null key.
 
 Then come draws of 12 and of 50 rows. There, a question whose rows were not drawn counts as near-absent. Next are the
 demo collections, which are asked in the words that people would use. Near-absent questions are the same ones, to a
@@ -26,7 +23,6 @@ The exit code is 1 if `auto` misses a bound in BOUNDS.
 from __future__ import annotations
 
 import argparse
-import random
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -38,20 +34,16 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.asking import Asking, Collection, Results, Said, Vectors, ask_all
+from benchmarks.asking import Asking, Collection, Results, Vectors, ask_all
 from benchmarks.shapes import Shape, shapes
 from benchmarks.shapes.demos import demos, off_topic_of
 from benchmarks.shapes.shape import OFF_TOPIC, sample
 from benchmarks.shapes.written import COMMIT, written
 from benchmarks.verdict import NULLS, VERDICTS
 from service.encoding import load_encoder
-from softkv import Client
-from softkv import Collection as Stored
 
 SIZES, ROWS, NEAR = (12, 50), 200, 100
 """The sizes of draws, how many rows the draws of a size have together, and the near-absent questions of a draw."""
-LABELS = {"present": 25, "near": 17, "off": 8}
-LABEL_DRAWS = 3
 
 T = TypeVar("T")
 
@@ -64,7 +56,6 @@ class Figures:
         first: of questions whose first match is right, among those with an answer.
         right, near, off: of one, several and none.
         decided: of right decisions.
-        stored: whether a calibration was stored.
     """
 
     first: float
@@ -72,17 +63,16 @@ class Figures:
     near: tuple[float, ...]
     off: tuple[float, ...]
     decided: float
-    stored: bool = True
 
     @classmethod
-    def of(cls, results: Results, stored: bool = True) -> Figures:
+    def of(cls, results: Results) -> Figures:
         """Compute the shares."""
         right, near, off = (
             tuple(part.share(verdict) for verdict in VERDICTS)
             for part in (results.present.of(results.right), results.absent, results.off_topic)
             if part is not None
         )
-        return cls(float(results.right.mean()), right, near, off, results.by_verdict, stored)
+        return cls(float(results.right.mean()), right, near, off, results.by_verdict)
 
     @property
     def by_bound(self) -> dict[str, float]:
@@ -97,7 +87,7 @@ class Figures:
             for name in ("right", "near", "off")
         )
         first, decided = (float(np.mean([getattr(one, name) for one in figures])) for name in ("first", "decided"))
-        return cls(first, right, near, off, decided, all(one.stored for one in figures))
+        return cls(first, right, near, off, decided)
 
 
 def worst(figures: Sequence[Figures]) -> dict[str, float]:
@@ -175,72 +165,19 @@ def interval(share: float, of: int) -> tuple[float, float]:
     return (middle - half) / (1 + squared), (middle + half) / (1 + squared)
 
 
-def calibrate(shape: Shape, vectors: Vectors) -> dict[str, Figures]:
-    """Return the figures of a service after a calibration."""
-    key_vectors = vectors.of([*shape.keys.values()], "document")
-    with Client.local() as client:
-        stored = client.collection(shape.name)
-        stored.create()
-        stored.upsert(
-            {"id": identity, "key": key, "key_vector": vector}
-            for (identity, key), vector in zip(shape.keys.items(), key_vectors, strict=True)
-        )
-        labelled = []
-        for draw in range(LABEL_DRAWS):
-            stored.change(calibration=None)
-            questions, unlabelled = label(shape, draw)
-            applied = stored.calibrate(questions, apply=True).applied
-            labelled.append(Figures.of(ask_service(stored, unlabelled), applied))
-    return {"labels": Figures.mean(labelled)}
-
-
-def label(shape: Shape, draw: int) -> tuple[list[dict[str, object]], Shape]:
-    """Label 50 questions → these, and the shape with only the others."""
-    chance = random.Random(f"{shape.name} {draw}")
-    present, near, off = (chance.sample(getattr(shape, kind), len(getattr(shape, kind))) for kind in LABELS)
-    questions: list[dict[str, object]] = [
-        {"query": question, "ids": list(answers)} for question, answers in present[: LABELS["present"]]
-    ]
-    questions += [{"query": question, "id": None} for question in near[: LABELS["near"]] + off[: LABELS["off"]]]
-    unlabelled = Shape(
-        shape.name, shape.keys, present[LABELS["present"] :], near[LABELS["near"] :], off[LABELS["off"] :]
-    )
-    return questions, unlabelled
-
-
-def ask_service(stored: Stored, shape: Shape) -> Results:
-    """Return the results of a collection in a service."""
-    present, absent, off_topic = (
-        _ask(stored, texts) for texts in ([question for question, _ in shape.present], shape.near, shape.off)
-    )
-    right = [first in answers for first, (_, answers) in zip(present.first, shape.present, strict=True)]
-    return Results(present, np.array(right), absent, off_topic)
-
-
-def _ask(stored: Stored, questions: list[str]) -> Said:
-    answers = stored.attend(questions, top_k=1)
-    return Said(
-        np.array([answer.verdict for answer in answers]),
-        np.array([answer[0].id for answer in answers]),
-        np.array([answer[0].similarity for answer in answers]),
-        np.array([answer.null_weight for answer in answers]),
-        np.array([answer[0].weight for answer in answers]),
-    )
-
-
 def add_rows(table: Table, name: str, rows: int | None, lines: dict[str, Figures]) -> None:
-    """Add a line for each null key and calibration."""
+    """Add a line for each null key."""
     for position, (line, figures) in enumerate(lines.items()):
         heading = [name, f"{rows:,}" if rows else "", f"{100 * figures.first:.0f}"] if position == 0 else [""] * 3
         shares = (
             " ".join(f"{100 * share:4.1f}".rjust(5) for share in column)
             for column in (figures.right, figures.near, figures.off)
         )
-        table.add_row(*heading, line if figures.stored else f"({line})", *shares, f"{100 * figures.decided:.1f}")
+        table.add_row(*heading, line, *shares, f"{100 * figures.decided:.1f}")
 
 
 def add_worst(table: Table, by_line: dict[str, list[Figures]]) -> None:
-    """Add the worst shape of each null key and calibration."""
+    """Add the worst shape of each null key."""
     for position, (line, figures) in enumerate(by_line.items()):
         cells = [f"{100 * value:.1f}" for value in worst(figures).values()]
         table.add_row("worst" if position == 0 else "", "", "", line, *cells)
@@ -289,7 +226,7 @@ def main() -> int:
 
     def ask_whole(shape: Shape) -> tuple[str, int, dict[str, Figures]]:
         whole = [Collection(shape.keys, shape.present, shape.near)]
-        lines = ask_null_keys(whole, shape.off, vectors) | calibrate(shape, vectors)
+        lines = ask_null_keys(whole, shape.off, vectors)
         return shape.name, len(shape.keys), lines
 
     def ask_draws(size: int, shape: Shape) -> tuple[str, int, dict[str, Figures]]:

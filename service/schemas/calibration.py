@@ -50,14 +50,16 @@ class CalibrateRequest(Wire):
     )
     questions: Annotated[list[LabelledQuestion], InParts] | None = Field(
         None,
-        description="For `labels`: at least 50 different questions, at least 10 with an answer and 10 without one. "
+        description="For `labels`: at least 30 different questions, at least 10 with an answer and 10 without one. "
         "They should resemble later questions.",
     )
     apply: bool = Field(
         False,
-        description="Whether to store the calibration if it is better. It is if `label_loss` falls by more than its "
-        "standard error, or if `log_loss` does and `label_loss` rises by at most twice its own. The collection then "
-        'has this temperature, and its `null` is "calibrated". Needs a key with write access.',
+        description="Whether to store the calibration if `log_loss` on held-out questions is below that of one "
+        "confidence for all, or if another temperature and null key lower the sum of `label_loss` and `log_loss` by "
+        "more than its standard error. Only then the collection has this temperature, and its `null` is "
+        '"calibrated"; otherwise both stay. One that replaces another has to lower one of the losses by more than its '
+        "standard error. Needs a key with write access.",
     )
 
     rerank: RerankModel | None = Field(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.shapes import Shape, shapes
-from benchmarks.shapes.__main__ import LABELS, draws, label
+from benchmarks.shapes.__main__ import draws
 from benchmarks.shapes.demos import demos, off_topic_of
 from benchmarks.shapes.written import FOLDER, written
 
@@ -44,14 +44,6 @@ def test_a_question_is_absent_from_a_draw_without_its_rows():
         assert len(draw.keys) == 2
         assert all(answers and draw.keys.keys() >= {*answers} for _, answers in draw.present)
         assert {text for text, _ in draw.present} | {*draw.absent} == {"what purrs?", "what barks?", "what neighs?"}
-
-
-def test_labels_are_not_among_the_judged_questions():
-    shape = shapes()[0]
-    questions, unlabelled = label(shape, 0)
-    assert len(questions) == sum(LABELS.values())
-    remaining = [text for text, _ in unlabelled.present] + unlabelled.near + unlabelled.off
-    assert not {question["query"] for question in questions} & {*remaining}
 
 
 @pytest.mark.parametrize("name", list(demos()))

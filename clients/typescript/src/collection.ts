@@ -209,7 +209,7 @@ export class Collection<Value = unknown> {
     return compare(this.#sender, this.#path, { query, ...options }, how);
   }
 
-  /** Calibrate the collection with at least 50 labelled questions; `apply` stores the result if it is an improvement. */
+  /** Calibrate the collection with at least 30 labelled questions; `apply` stores the result if it is an improvement. */
   async calibrate(
     questions: Iterable<LabelledQuestion>,
     options: CalibrateOptions = {},

@@ -9,7 +9,6 @@ from service.retrieval.calibration.evaluation import (
     Gain,
     Metric,
     Metrics,
-    PreviousWeighting,
     RerankEvaluation,
     evaluate,
     evaluate_reranked,

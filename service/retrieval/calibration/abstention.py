@@ -25,12 +25,14 @@ from attention.lookup import HALF
 
 Array = np.ndarray[Any, Any]
 
-KEPT = 0.9
+KEPT = 0.95
 """The share of the questions with an answer that do not get the verdict "none"."""
 
 ERRORS = (0.01, 0.02, 0.05, 0.1, 0.2)
 DOUBT = 0.05
 """The probability that the labelled questions give a bound that does not hold."""
+
+_BISECTIONS = 40
 
 GROWTH = 1.2
 """The factor between the sizes of the tested sets of answers."""
@@ -133,3 +135,21 @@ def log_binomial(wrong: int, n: int, error: float) -> float:
     steps = np.log(n - counts[:-1]) - np.log(counts[1:])  # of neighbouring binomial coefficients
     logs = np.concatenate([[0.0], np.cumsum(steps)]) + counts * math.log(error) + (n - counts) * math.log1p(-error)
     return float(np.logaddexp.reduce(logs))
+
+
+def binomial_range(wrong: int, n: int) -> tuple[float, float]:
+    """Return a range of the probability of an error, after `wrong` errors among n; it is outside 1 time of 10.
+
+    Clopper and Pearson (1934), by bisection.
+    """
+    low = _find_error(wrong - 1, n, math.log1p(-DOUBT)) if wrong else 0.0
+    return low, _find_error(wrong, n, math.log(DOUBT)) if wrong < n else 1.0
+
+
+def _find_error(wrong: int, n: int, log_share: float) -> float:
+    """Return the probability of an error at which at most `wrong` among n have this log-probability."""
+    low, high = 0.0, 1.0
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if log_binomial(wrong, n, middle) > log_share else (low, middle)
+    return (low + high) / 2

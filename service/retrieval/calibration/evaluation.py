@@ -7,13 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from service.retrieval.calibration.abstention import binomial_range
 from service.retrieval.calibration.fit import (
+    FOLDS,
     CrossValidation,
     Fit,
     Outcomes,
     Variant,
+    Weighting,
     assign_folds,
-    fit_all,
     standard_error,
 )
 from service.retrieval.calibration.off_topic import OffTopic
@@ -134,6 +136,18 @@ def log_losses(outcomes: Outcomes) -> Array:
     return np.asarray(-np.log(np.where(outcomes.right, clipped, 1 - clipped)))
 
 
+def constant_losses(right: Array, folds: Array) -> Array:
+    """Return float64[q] in nats: the log-losses if every confidence is the share that was right in the other folds.
+
+    Args:
+        right: bool[q], whether the first match is right.
+        folds: int64[q], the fold of each question.
+    """
+    of_fold, rights = np.bincount(folds, minlength=FOLDS), np.bincount(folds, right, minlength=FOLDS)
+    shares = ((right.sum() - rights + 0.5) / (len(right) - of_fold + 1))[folds]
+    return np.asarray(-np.log(np.where(right, shares, 1 - shares)))
+
+
 def label_losses(outcomes: Outcomes) -> Array:
     """Return float64[q] in nats: −ln of the weight of the right document, or of the null key without one."""
     return np.asarray(-np.maximum(outcomes.likelihood, LEAST_LOG))
@@ -149,17 +163,51 @@ COVERAGE = 0.9
 """The coverage of the conformal sets that are evaluated."""
 
 
+SURE, MIN_ANSWERS = (0.8, 0.7, 0.6, 0.5), 10
+"""A calibration says what its labels bought with the first of these confidences that as many held-out questions have.
+"""
+
+
 @dataclass(frozen=True)
-class PreviousWeighting:
-    """The settings of a calibrated collection from before its calibration.
+class Bought:
+    """What labels bought: how many questions like them are answered with a confidence, and how many of them wrongly.
 
     Attributes:
-        temperature: the temperature, one of those in the profiles.
-        null_logits: float64[q], the logits of the null key at that temperature; −∞ for none.
+        confidence: the required confidence; None if too few questions have the least of SURE.
+        answered: the share of the held-out questions that have it and are not refused.
+        wrong: a range of the share of all questions that get a wrong answer, 9 times of 10.
+        largest: the largest confidence that a held-out question has.
     """
 
-    temperature: float
-    null_logits: Array
+    confidence: float | None
+    answered: float
+    wrong: tuple[float, float]
+    largest: float
+
+    @classmethod
+    def measure(cls, outcomes: Outcomes) -> Bought:
+        """Measure the outcomes of held-out questions."""
+        largest = float(outcomes.confidence.max())
+        for confidence in SURE:
+            answers = (outcomes.confidence >= confidence) & ~outcomes.none
+            n, wrong = int(answers.sum()), int((answers & ~outcomes.right).sum())
+            if n >= MIN_ANSWERS:
+                share, (low, high) = n / len(answers), binomial_range(wrong, n)
+                return cls(confidence, share, (share * low, share * high), largest)
+        return cls(None, 0.0, (0.0, 0.0), largest)
+
+    @property
+    def sentence(self) -> str:
+        """What is said of it, in one sentence."""
+        if self.confidence is None:
+            return (
+                f"too few labels, or too few right answers: hardly a confidence above {min(self.largest, SURE[-1]):.2g}"
+            )
+        low, high = (round(100 * share) for share in self.wrong)
+        return (
+            f"with min_confidence {self.confidence:g}, of 100 such questions, {100 * self.answered:.0f} are answered, "
+            f"{low} to {high} of them wrongly"
+        )
 
 
 class Gain(NamedTuple):
@@ -183,11 +231,10 @@ class Gain(NamedTuple):
 
     @property
     def suffices(self) -> bool:
-        """Whether the calibration may be applied.
+        """Whether one calibration may replace another: a loss falls by more than its standard error.
 
-        It may if the label loss falls by more than its standard error. It also may if the log-loss of the
-        confidences falls by more than its standard error, while the label loss rises by at most two. By chance alone a
-        loss rises by more than one standard error in one case of six.
+        It is the label loss; or the log-loss of the confidences, while the label loss rises by at most two. By chance
+        alone a loss rises by more than one standard error in one case of six.
         """
         (gained, error), (surer, doubt) = self.label_loss.pair, self.log_loss.pair
         return gained > error or (surer > doubt and gained > -2 * error)
@@ -200,31 +247,36 @@ class Evaluation:
     Attributes:
         plain: the fit without full text.
         words: the fit with full text, at the fitted weight λ; None if full text does not gain.
+        keeps_null: whether the collection keeps its temperature and its null key, since others do not gain.
         before: metrics as served: the first match's weight is its confidence, and `top_p` makes the set.
         after, after_words: metrics of either fit on held-out questions.
         gain: the gain of the fit without full text on the collection as served.
-        previous_gain: its gain on the collection before it was calibrated; None if it is not calibrated.
+        log_loss, constant: the log-loss of the confidences on held-out questions, and if every confidence is the share
+            that was right; with full text if that is the better of the two.
+        replaces: whether the collection has a calibration, which this one has to gain on.
+        bought: what the labels bought, in the same fit.
     """
 
     plain: Fit
     words: Fit | None
+    keeps_null: bool
     before: Metrics
     after: Metrics
     after_words: Metrics | None
     gain: Gain
-    previous_gain: Gain | None = None
+    log_loss: float
+    constant: float
+    replaces: bool
+    bought: Bought
 
     @property
     def gains(self) -> bool:
-        """Whether the calibration may be applied: it suffices beside what is served, and beside no calibration."""
-        return self.gain.suffices and (self.previous_gain is None or self.previous_gain.suffices)
+        """Whether the calibration may be applied.
 
-
-def previous_outcomes(profiles: Profiles, previous: PreviousWeighting) -> Outcomes:
-    """Return the outcomes of questions in the collection before it was calibrated."""
-    return Outcomes.current(
-        profiles, previous.null_logits, COVERAGE, temperature=profiles.nearest(previous.temperature)
-    )
+        One that replaces another has to gain on it. The first has to beat one confidence for all, or have weights that
+        gain.
+        """
+        return self.gain.suffices if self.replaces else self.log_loss < self.constant or not self.keeps_null
 
 
 def _find_refused(off_topic: OffTopic | None, stored: Variant | None) -> Array:
@@ -234,39 +286,54 @@ def _find_refused(off_topic: OffTopic | None, stored: Variant | None) -> Array:
     return Outcomes.current(off_topic.profiles, off_topic.served, COVERAGE, stored).none
 
 
+def _both_losses(outcomes: Outcomes) -> Array:
+    return label_losses(outcomes) + log_losses(outcomes)
+
+
 def evaluate(
     profiles: Profiles,
-    order: Array,
-    null_logits: float | Array,
+    groups: Array,
+    null_logits: Array,
     stored: Variant | None = None,
-    previous: PreviousWeighting | None = None,
     off_topic: OffTopic | None = None,
 ) -> Evaluation:
     """Fit a calibration to labelled questions, and measure on held-out questions how much it improves on the
     collection.
 
+    The curve is fitted to the weights as they are. Another temperature and null key are taken only if the sum of both
+    losses falls by more than its standard error.
+
     Args:
         profiles: tables of the logarithmic weights that matter for each question, at each temperature to try.
-        order: int[q], the order in which questions are distributed over folds. It is a hash, because the order in which
-            they were sent may have a meaning.
-        null_logits: float64[q], the logits of the current null key at the collection's temperature; −∞ for none. A
-            scalar applies to all.
+        groups: int[q], the group of each question, which is in one fold; neighbours are in the same group.
+        null_logits: float64[q], the logits of the current null key at the collection's temperature; −∞ for none.
         stored: the collection's calibration at that temperature; None if it has none.
-        previous: the collection's settings before it was calibrated; None if it is not calibrated.
-        off_topic: made off-topic questions, of which the calibration refuses all but one; None without any.
+        off_topic: made off-topic questions, of which a fitted null key refuses all but one; None without any.
     """
-    folds = assign_folds(order, profiles.present)
-    validation = CrossValidation.run(profiles, folds, COVERAGE, off_topic)
-    plain, words = fit_all(profiles, validation, off_topic)
+    folds = assign_folds(groups, profiles.present)
     served = Outcomes.current(profiles, null_logits, COVERAGE, stored)
+    weighting, other = Weighting(null_logits, off_topic), Weighting(None, off_topic)
+    validation, of_other = (CrossValidation.run(profiles, folds, COVERAGE, one) for one in (weighting, other))
+    fell, error = Metric.mean(_both_losses(validation.plain) - _both_losses(of_other.plain)).pair
+    keeps_null = fell <= error
+    if not keeps_null:
+        weighting, validation = other, of_other
+    plain, words = validation.fit_all(profiles, weighting)
+    held_out = [validation.plain] if words is None else [validation.plain, validation.words]
+    fits = [(float(log_losses(one).mean()), float(constant_losses(one.right, folds).mean()), one) for one in held_out]
+    log_loss, constant, best = min(fits, key=lambda fit: fit[0] - fit[1])
     return Evaluation(
         plain,
         words,
+        keeps_null,
         Metrics.of(served, _find_refused(off_topic, stored)),
         Metrics.of(validation.plain, validation.refused[0]),
         None if words is None else Metrics.of(validation.words, validation.refused[1]),
         Gain.between(served, validation.plain),
-        None if previous is None else Gain.between(previous_outcomes(profiles, previous), validation.plain),
+        log_loss,
+        constant,
+        stored is not None,
+        Bought.measure(best),
     )
 
 
@@ -282,14 +349,15 @@ class RerankEvaluation(NamedTuple):
     after: Metrics | None
 
 
-def evaluate_reranked(profiles: Profiles, order: Array, off_topic: OffTopic | None = None) -> RerankEvaluation:
+def evaluate_reranked(profiles: Profiles, groups: Array, off_topic: OffTopic | None = None) -> RerankEvaluation:
     """Fit a reranker's weight as λ is fitted, and measure on held-out questions whether it gains.
 
     Args:
         profiles: tables of the reranked weights, at one temperature, with a reranker's weights in place of λ.
-        order: int[q], the order in which questions are distributed over folds.
+        groups: int[q], the group of each question.
         off_topic: made off-topic questions, in the same way; None without any.
     """
-    validation = CrossValidation.run(profiles, assign_folds(order, profiles.present), COVERAGE, off_topic)
-    _, fit = fit_all(profiles, validation, off_topic)
+    weighting = Weighting(None, off_topic)
+    validation = CrossValidation.run(profiles, assign_folds(groups, profiles.present), COVERAGE, weighting)
+    _, fit = validation.fit_all(profiles, weighting)
     return RerankEvaluation(fit, None if fit is None else Metrics.of(validation.words, validation.refused[1]))

@@ -15,8 +15,13 @@ from typing import Any
 import numpy as np
 
 from attention.lookup import HALF, Background
-from service.retrieval.calibration.abstention import ErrorBound, fit_error_bounds, fit_none_from, lead_to_null_weight
-from service.retrieval.calibration.confidence import FULL_CURVE_LABELS, Curve, fit_thresholds, weight_logits
+from service.retrieval.calibration.abstention import (
+    ErrorBound,
+    fit_error_bounds,
+    fit_none_from,
+    lead_to_null_weight,
+)
+from service.retrieval.calibration.confidence import Curve, fit_thresholds, weight_logits
 from service.retrieval.calibration.off_topic import OffTopic
 from service.retrieval.calibration.profile import Profiles
 
@@ -188,23 +193,24 @@ class Fit:
         cls,
         profiles: Profiles,
         cell: tuple[int, int],
-        few: bool,
         off_topic: OffTopic | None = None,
+        *,
+        keeps_null: bool = False,
     ) -> Fit:
         """Fit a variant to all labelled questions of some profiles.
 
         Args:
             profiles: the profiles of the questions.
             cell: the indices of λ (weight of full text) and of the temperature in the profiles.
-            few: whether these labels are too few for a curve of five parameters; it then has two.
             off_topic: made off-topic questions, which have the verdict "none" but for one; None without any.
+            keeps_null: whether the collection keeps its null key, beside which "none" begins at ½.
         """
         null = fit_null(profiles, cell, off_topic)
         best, partition = profiles.best[:, *cell], profiles.log_partition[:, *cell]
         right = (profiles.best_right[:, *cell] - partition)[profiles.present]
         logits, leads, first = weight_logits(best, partition), partition - null.log_count, profiles.rank[:, *cell] == 1
-        curve = Curve.fit_few(logits, first) if few else Curve.fit(logits, leads, first)
-        none_from = fit_none_from(leads[profiles.present])
+        curve = Curve.fit(logits, leads, first)
+        none_from = HALF if keeps_null else fit_none_from(leads[profiles.present])
         if off_topic is not None:
             none_from = min(none_from, lead_to_null_weight(off_topic.least_log_count(cell) - null.log_count))
         return cls(cell, Variant(null.level(profiles), curve, fit_thresholds(right), none_from), null.log_count)
@@ -268,9 +274,8 @@ class Outcomes:
         null_logits: float | Array,
         promise: float,
         stored: Variant | None = None,
-        temperature: int | None = None,
     ) -> Outcomes:
-        """Return the outcomes of labelled questions under the collection's current settings, or under previous ones.
+        """Return the outcomes of labelled questions under the collection's current settings.
 
         Args:
             profiles: the profiles of the questions.
@@ -279,9 +284,8 @@ class Outcomes:
             promise: the `top_p` that makes the set if the collection has no calibration.
             stored: the collection's calibration at that temperature, which then gives confidence and set; None if it
                 has none.
-            temperature: the index of the temperature; None for the collection's own.
         """
-        cell = (0, profiles.own_index if temperature is None else temperature)
+        cell = (0, profiles.own_index)
         if stored is not None:
             temperature_of_cell = float(profiles.temperatures[cell[1]])
             log_count = stored.level / temperature_of_cell + math.log(max(profiles.keys, 2))
@@ -316,20 +320,57 @@ class Outcomes:
 FOLDS = 5
 
 
-def assign_folds(order: Array, present: Array) -> Array:
+def assign_folds(groups: Array, present: Array) -> Array:
     """Return int64[q], the fold of each question: its outcome is predicted by a fit to all other folds.
 
-    Questions with and without an answer are spread evenly over the folds.
+    A group of questions is in one fold. Questions with and without an answer are spread evenly over the folds.
 
     Args:
-        order: int[q], the order in which questions are distributed.
+        groups: int[q], the group of each question; neighbours are in the same one.
         present: bool[q], whether the question has an answer.
     """
-    folds = np.empty(len(order), dtype=np.int64)
-    for kind in (present, ~present):
-        indices = np.flatnonzero(kind)
-        folds[indices[np.argsort(order[indices], kind="stable")]] = np.arange(len(indices)) % FOLDS
-    return folds
+    _, groups = np.unique(groups, return_inverse=True)
+    counts = np.stack([np.bincount(groups, ~present), np.bincount(groups, present)], axis=1)
+    folds, load = np.empty(len(counts), dtype=np.int64), np.zeros((FOLDS, 2))
+    for group in np.argsort(-counts.sum(axis=1), kind="stable"):
+        kind = int(counts[group].argmax())
+        folds[group] = np.lexsort((load.sum(axis=1), load[:, kind]))[0]
+        load[folds[group]] += counts[group]
+    return folds[groups]
+
+
+@dataclass(frozen=True)
+class Weighting:
+    """The temperature and the null key of a calibration: fitted ones, or those that the collection has.
+
+    Attributes:
+        nulls: float64[q], the logits of the collection's own null key beside each question; None to fit a null key and
+            a temperature.
+        off_topic: made off-topic questions; None without any.
+    """
+
+    nulls: Array | None
+    off_topic: OffTopic | None
+
+    def fit(self, profiles: Profiles, *, with_words: bool) -> tuple[Fit, Fit | None]:
+        """Fit to labelled questions without full text, and at the likeliest λ; the second is None if λ is 0.
+
+        Args:
+            profiles: the profiles of the questions.
+            with_words: whether to try full text.
+        """
+        temperature = profiles.own_index if self.nulls is not None else fit_temperature(profiles, self.off_topic)
+        share = fit_full_text(profiles, temperature, self.off_topic) if with_words else 0
+        plain, *words = (
+            Fit.of(profiles, (weight, temperature), self.off_topic, keeps_null=self.nulls is not None)
+            for weight in sorted({0, share})
+        )
+        return plain, words[0] if words else None
+
+    def of(self, questions: Array, strange: Array) -> Weighting:
+        """Return the same for some of the labelled and of the made questions."""
+        nulls, off_topic = self.nulls, self.off_topic
+        return Weighting(None if nulls is None else nulls[questions], off_topic and off_topic.of(strange))
 
 
 @dataclass(frozen=True)
@@ -348,38 +389,37 @@ class CrossValidation:
     refused: Array
 
     @classmethod
-    def run(
-        cls,
-        profiles: Profiles,
-        folds: Array,
-        promise: float,
-        off_topic: OffTopic | None = None,
-    ) -> CrossValidation:
+    def run(cls, profiles: Profiles, folds: Array, promise: float, weighting: Weighting) -> CrossValidation:
         """For each fold, fit to the questions of all other folds, and predict the outcomes of its own.
 
         Args:
             profiles: the profiles of all questions.
             folds: int64[q], the fold of each question.
             promise: the coverage of the conformal sets.
-            off_topic: made off-topic questions; None without any.
+            weighting: whether temperature and null key are fitted.
         """
         plain, words = list[tuple[Array, Outcomes]](), list[tuple[Array, Outcomes]]()
-        few = len(folds) < FULL_CURVE_LABELS
+        off_topic = weighting.off_topic
         strange = np.arange(0 if off_topic is None else len(off_topic.served)) % FOLDS
         refused = np.empty((2, len(strange)), dtype=np.bool_)
         for fold in range(FOLDS):
-            training, held_out = profiles.of(folds != fold), np.flatnonzero(folds == fold)
-            bound = None if off_topic is None else off_topic.of(strange != fold)
-            temperature = fit_temperature(training, bound)
-            share = fit_full_text(training, temperature, bound)
-            fits = [Fit.of(training, (0, temperature), few, bound)]
-            fits += [Fit.of(training, (share, temperature), few, bound)] if share else fits
-            for i, (fit, parts) in enumerate(zip(fits, (plain, words), strict=True)):
-                parts.append((held_out, fit.predict(profiles.of(held_out), promise)))
-                if off_topic is not None:
-                    unseen = off_topic.profiles.of(strange == fold)
-                    refused[i, strange == fold] = fit.predict(unseen, promise).none
+            held_out = np.flatnonzero(folds == fold)
+            if not len(held_out):
+                continue
+            training = weighting.of(folds != fold, strange != fold)
+            first, second = training.fit(profiles.of(folds != fold), with_words=True)
+            tested = weighting.of(held_out, strange == fold)
+            for i, (fit, parts) in enumerate(((first, plain), (second or first, words))):
+                parts.append((held_out, fit.predict(profiles.of(held_out), promise, tested.nulls)))
+                if tested.off_topic is not None:
+                    served = None if tested.nulls is None else tested.off_topic.served
+                    refused[i, strange == fold] = fit.predict(tested.off_topic.profiles, promise, served).none
         return cls(Outcomes.join(plain, len(folds)), Outcomes.join(words, len(folds)), refused)
+
+    def fit_all(self, profiles: Profiles, weighting: Weighting) -> tuple[Fit, Fit | None]:
+        """Fit to all labels without full text, and with it if that improved the held-out outcomes; else None."""
+        plain, words = weighting.fit(profiles, with_words=self.words_gain)
+        return plain.with_bounds(self.plain), words and words.with_bounds(self.words)
 
     @property
     def words_gain(self) -> bool:
@@ -399,22 +439,3 @@ def _coverage(log_weights: Array, threshold: float) -> Array:
 def standard_error(values: Array) -> float:
     """Return the standard error of the mean of values float64[q]."""
     return float(np.std(values, ddof=1) / np.sqrt(len(values)))
-
-
-def fit_all(
-    profiles: Profiles,
-    validation: CrossValidation,
-    off_topic: OffTopic | None = None,
-) -> tuple[Fit, Fit | None]:
-    """Fit to all labels without full text, and also with full text if that improved the validation's outcomes.
-
-    Returns:
-        The fit without full text, and the fit with it; the second is None if full text does not gain.
-    """
-    temperature = fit_temperature(profiles, off_topic)
-    share = fit_full_text(profiles, temperature, off_topic) if validation.words_gain else 0
-    few = len(profiles.present) < FULL_CURVE_LABELS
-    plain = Fit.of(profiles, (0, temperature), few, off_topic).with_bounds(validation.plain)
-    if not share:
-        return plain, None
-    return plain, Fit.of(profiles, (share, temperature), few, off_topic).with_bounds(validation.words)

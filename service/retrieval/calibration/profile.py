@@ -29,24 +29,18 @@ NO_TIE = np.iinfo(np.int64).max
 """The rank by id of a document that ties with no right one."""
 
 
-def temperatures_around(centre: float, previous: float | None = None) -> Array:
+def temperatures_around(centre: float) -> Array:
     """Return float64[49], the ascending temperatures to try, from 1/32 to 32 times a collection's own temperature.
 
     The own temperature is the middle one.
 
     Args:
         centre: the own temperature, above 0.
-        previous: an earlier temperature, above 0, which takes the place of the nearest one; None for none.
     """
     above = np.concatenate([FINE_FACTORS, COARSE_FACTORS])
     with np.errstate(over="ignore"):
         temperatures = centre * np.concatenate([1 / above[::-1], [1.0], above])
-    temperatures = np.clip(temperatures, MIN_TEMPERATURE, np.finfo(np.float64).max)
-    if previous is not None and previous != centre:
-        side = np.flatnonzero((temperatures > centre) == (previous > centre))
-        side = side[temperatures[side] != centre]
-        temperatures[side[np.argmin(np.abs(np.log(temperatures[side] / previous)))]] = previous
-    return np.asarray(temperatures)
+    return np.clip(temperatures, MIN_TEMPERATURE, np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True)
@@ -160,17 +154,10 @@ class ProfileBuilder:
         keys: the number of keys.
         words: the λ (weights of full text) to try; the first is 0, and the only one if documents are not ranked by full
             text.
-        previous: the temperature before the collection was calibrated; None if it is not.
     """
 
-    def __init__(
-        self,
-        temperature: float,
-        keys: int,
-        words: tuple[float, ...] = FULL_TEXT_WEIGHTS,
-        previous: float | None = None,
-    ) -> None:
-        self._temperatures = temperatures_around(temperature, previous)
+    def __init__(self, temperature: float, keys: int, words: tuple[float, ...] = FULL_TEXT_WEIGHTS) -> None:
+        self._temperatures = temperatures_around(temperature)
         self._words, self.keys = words, keys
         self._rows = list[tuple[bool, Array, float]]()
 
@@ -230,6 +217,10 @@ class ProfileBuilder:
     def temperature(self, cell: tuple[int, int]) -> float:
         """Return the temperature of a cell, the indices of λ and temperature in the tables."""
         return float(self._temperatures[cell[1]])
+
+    def nearest(self, temperature: float) -> float:
+        """Return the nearest temperature in the tables."""
+        return float(self._temperatures[np.argmin(np.abs(np.log(self._temperatures / temperature)))])
 
     def _ahead(self, similarities: Array, documents: DocumentKeys, answers: Array) -> float:
         if not len(answers):

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 from service.retrieval.calibration.abstention import ErrorBound
 from service.retrieval.calibration.confidence import Curve
 from service.retrieval.calibration.fit import Variant
+from service.storage.records import Null
 
 LabelSource: TypeAlias = Literal["labels", "feedback"]
 """The origin of the questions of a calibration: the request, or stored feedback."""
@@ -106,6 +107,7 @@ class Calibration:
         present, absent: the number of questions with an answer, and without.
         plain, words: the fitted parameters without full text, and with λ; `words` is None if λ is 0.
         was: the collection's settings `temperature` and `null` before the calibration was applied.
+        null: the null key of the collection with this calibration: "calibrated", or its own.
         source: where the questions came from.
         at: the time of the fit, in seconds of Unix time; None in a calibration of an earlier version.
         promised: the quality on held-out questions; None in a calibration of an earlier version.
@@ -123,6 +125,7 @@ class Calibration:
     plain: Variant
     words: Variant | None
     was: tuple[float, Any]
+    null: Null = "calibrated"
     source: LabelSource = "labels"
     at: float | None = None
     promised: Promise | None = None
@@ -176,7 +179,7 @@ class Calibration:
         """
         return (
             self.was[0] if temperature == self.temperature else temperature,
-            self.was[1] if null == "calibrated" else null,
+            self.was[1] if null == self.null else null,
         )
 
     def text(self) -> str:

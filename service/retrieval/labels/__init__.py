@@ -8,7 +8,7 @@ is `service.retrieval.calibration`.
 
 from __future__ import annotations
 
-from service.retrieval.labels.calibrate import MAX_LABELS, LabelledQuestion, calibrate_collection
+from service.retrieval.labels.calibrate import MAX_LABELS, LabelledQuestion, calibrate_collection, group_neighbours
 from service.retrieval.labels.feedback import (
     Judgement,
     Seen,

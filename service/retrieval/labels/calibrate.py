@@ -12,7 +12,7 @@ from typing import TypeAlias, TypeGuard
 import numpy as np
 from xxhash import xxh3_64_intdigest
 
-from attention.lookup import Background, similarities_of
+from attention.lookup import HALF, Background, similarities_of
 from service.encoding import EncoderFacts
 from service.retrieval.calibration import (
     FULL_TEXT_WEIGHTS,
@@ -45,7 +45,6 @@ from service.retrieval.collections import (
 from service.retrieval.errors import Flaw, InvalidContent
 from service.retrieval.labels.feedback import FeedbackLabels, read_labels
 from service.retrieval.labels.off_topic_questions import profile_off_topic
-from service.retrieval.labels.previous_settings import PreviousSettings, read_previous
 from service.retrieval.queries import (
     Array,
     RerankTerm,
@@ -60,11 +59,14 @@ from service.retrieval.queries import (
 from service.scheduling import ARRAYS, READS, WRITES
 from service.storage.records import CollectionRecord
 
-MIN_LABELS = 50
+MIN_LABELS = 30
 MIN_LABELS_PER_KIND = 10
 """The least number of questions with an answer, and of those without; with fewer, some of the five folds has less
 than two.
 """
+
+QUESTIONS_OF_GROUP, MAX_GROUPS = 3, 500
+"""The mean number of neighbouring questions that are in the same fold, and the most such groups."""
 
 MAX_LABELS = 10_000
 MAX_RERANKED_LABELS = 100_000
@@ -200,7 +202,7 @@ async def calibrate_collection(
         else:
             reason = _explain_no_gain(assessed)
     if apply and reason is None:
-        changes = {"temperature": calibration.temperature, "null": CALIBRATED, "calibration": calibration.text()}
+        changes = {"temperature": calibration.temperature, "null": calibration.null, "calibration": calibration.text()}
         await WRITES.run(partial(catalogue.change, name, changes, of=record))
     return CalibrationResult(calibration, assessed, reranked, apply and reason is None, reason, tuple(left_out))
 
@@ -236,39 +238,35 @@ async def _fit_labels(
     vectors = await _encode(collection, record, numbered)
     heads = None if reranker is None else await _read_heads(collection, numbered, reranker)
     encoder = await get_null_encoder(collection.encoders, record, None)
-    previous = await PreviousSettings.read(collection.encoders, record)
     words = FULL_TEXT_WEIGHTS if any(_has_words(question.query) for _, question in numbered) else FULL_TEXT_WEIGHTS[:1]
-    earlier = None if previous is None else previous.temperature
-    profiling = ProfileBuilder(record.settings.temperature, keys, words, earlier)
-    reranking = ProfileBuilder(record.settings.temperature, keys, RERANK_WEIGHTS, earlier)
+    profiling = ProfileBuilder(record.settings.temperature, keys, words)
+    reranking = ProfileBuilder(record.settings.temperature, keys, RERANK_WEIGHTS)
     batch_size = max(1, min(MAX_BATCH_QUESTIONS, MAX_BATCH_SIMILARITIES // keys))
-    nulls, previous_nulls = list[float | Background | None](), list[float | Background | None]()
+    nulls = list[float | Background | None]()
     for start in range(0, len(numbered), batch_size):
         selected = slice(start, start + batch_size)
-        batch = _Batch(numbered[selected], np.stack(vectors[selected]), profiling.has_words, encoder, previous)
-        null, previous_null, similarities = await collection.read(batch.look_up, size=batch_size)
+        batch = _Batch(numbered[selected], np.stack(vectors[selected]), profiling.has_words, encoder)
+        null, similarities = await collection.read(batch.look_up, size=batch_size)
         sent = [(question.query, vector) for (_, question), vector in zip(batch.asked, batch.vectors, strict=True)]
         nulls += [null.of(query, vector) for query, vector in sent]
-        previous_nulls += [previous_null.of(query, vector) for query, vector in sent]
         await ARRAYS.run(partial(_add_profiles, profiling, similarities))
         if heads is not None:
             pairs = zip(similarities, heads[selected], strict=True)
             with_heads = [replace(one, ranks=(head.rows, head.logits)) for one, head in pairs]
             await ARRAYS.run(partial(_add_profiles, reranking, with_heads))
-    order = np.array([_hash_order(vector) for vector in vectors])
+    groups = group_neighbours(np.stack(vectors))
     logits = np.array([null_logit(question, record.settings.temperature, profiling.keys) for question in nulls])
     served = _read_served(record)
-    before = None if previous is None else previous.with_nulls(previous_nulls, keys)
-    off_topic = await profile_off_topic(collection, record, keys, previous, words)
-    assessed = await ARRAYS.run(lambda: evaluate(profiling.build(), order, logits, served, before, off_topic))
+    off_topic = await profile_off_topic(collection, record, keys, words)
+    assessed = await ARRAYS.run(lambda: evaluate(profiling.build(), groups, logits, served, off_topic))
     temperature = profiling.temperature(assessed.plain.cell)
     reranked: RerankEvaluation | None = None
     if reranker is not None:
         extends = not assessed.gains and _find_to_extend(record, reranker) is not None
         at_temperature = record.settings.temperature if extends else temperature
-        made = await profile_off_topic(collection, record, keys, previous, RERANK_WEIGHTS, reranker)
+        made = await profile_off_topic(collection, record, keys, RERANK_WEIGHTS, reranker)
         reranked = await ARRAYS.run(
-            lambda: evaluate_reranked(reranking.build().at(at_temperature), order, made and made.at(at_temperature))
+            lambda: evaluate_reranked(reranking.build().at(at_temperature), groups, made and made.at(at_temperature))
         )
     present = sum(bool(question.ids) for _, question in numbered)
     labels = present, len(numbered) - present
@@ -316,7 +314,9 @@ def _find_to_extend(record: CollectionRecord, reranker: Rerank | None) -> Calibr
 def _read_served(record: CollectionRecord) -> Variant | None:
     """Return the stored fit; None if there is none that holds at the collection's temperature."""
     stored = Calibration.read(record.settings.calibration)
-    return stored.plain if stored is not None and stored.temperature == record.settings.temperature else None
+    if stored is None or stored.temperature != record.settings.temperature:
+        return None
+    return stored.plain if record.settings.null == CALIBRATED else replace(stored.plain, none_from=HALF)
 
 
 def _deduplicate(questions: Sequence[NumberedQuestion]) -> list[NumberedQuestion]:
@@ -411,10 +411,9 @@ class _Batch:
     vectors: Array
     with_words: bool
     encoder: EncoderFacts | None
-    previous: PreviousSettings | None
 
-    def look_up(self, snapshot: Snapshot) -> tuple[NullKey, NullKey, list[_QuestionSimilarities]]:
-        """Return the collection's null key, that before its calibration, and the similarities of each question.
+    def look_up(self, snapshot: Snapshot) -> tuple[NullKey, list[_QuestionSimilarities]]:
+        """Return the collection's null key, and the similarities of each question.
 
         Args:
             snapshot: the version of the collection to read.
@@ -436,8 +435,7 @@ class _Batch:
             similarities = row[order]
             by_id = documents.by_id(similarities, right, partial(reader.ids, record.id))
             results.append(_QuestionSimilarities(similarities, documents, ranks, right, by_id))
-        null = resolve_null(record, snapshot.own, None, self.encoder)
-        return null, null if self.previous is None else self.previous.resolve(snapshot), results
+        return resolve_null(record, snapshot.own, None, self.encoder), results
 
 
 def _find_answer_rows(question: LabelledQuestion, rows: Mapping[str, int], documents: DocumentKeys) -> Array:
@@ -532,6 +530,9 @@ def _build_calibration(
     now: float,
 ) -> Calibration:
     present, absent = labels
+    stored, was = Calibration.read(record.settings.calibration), (record.settings.temperature, record.settings.null)
+    if stored is not None:
+        was = stored.undo(*was)
     return Calibration(
         documents=record.attendable,
         encoder=record.settings.encoder,
@@ -541,7 +542,8 @@ def _build_calibration(
         absent=absent,
         plain=assessed.plain.variant,
         words=None if assessed.words is None else assessed.words.variant,
-        was=read_previous(record) or (record.settings.temperature, record.settings.null),
+        was=was,
+        null=record.settings.null if assessed.keeps_null else "calibrated",
         source=source,
         at=now,
         promised=Promise(assessed.after.ece.value or 0.0, assessed.after.coverage.value),
@@ -549,20 +551,29 @@ def _build_calibration(
 
 
 def _explain_no_gain(assessed: Evaluation) -> str:
-    gain, versus, advice = assessed.gain, "", "or stay with what is"
-    if gain.suffices and assessed.previous_gain is not None:  # compared with the collection before its calibration
-        gain, versus = assessed.previous_gain, " beside the collection without any calibration"
-        advice = 'or remove the calibration with "calibration": null'
+    if not assessed.replaces:
+        return (
+            f"on held-out questions, log_loss is {assessed.log_loss:.4f}, and {assessed.constant:.4f} if every "
+            "confidence is the share that was right: wanted it lower, or another null key that gains; send more labels"
+        )
     changes = [
         f"{name} {'rose' if fell < 0 else 'fell'} by {abs(fell):.4f} ± {error:.4f}"
-        for name, (fell, error) in (("label_loss", gain.label_loss.pair), ("log_loss", gain.log_loss.pair))
+        for name, (fell, error) in zip(assessed.gain._fields, (one.pair for one in assessed.gain), strict=True)
     ]
     return (
-        f"{' and '.join(changes)}{versus}: wanted label_loss to fall by more than its standard error, or log_loss by "
-        "more than its own and label_loss not to rise by more than twice its own; send more labelled questions, "
-        f"{advice}"
+        f"{' and '.join(changes)} beside the calibration that it would replace: wanted label_loss to fall by more "
+        "than its standard error, or log_loss by more than its own and label_loss not to rise by more than twice its "
+        "own; send more labelled questions"
     )
 
 
-def _hash_order(vector: Array) -> int:
-    return int(xxh3_64_intdigest(np.ascontiguousarray(vector).tobytes())) >> 1
+def group_neighbours(vectors: Array) -> Array:
+    """Return int64[q], the group of each question: it is with those that are nearest to the same one of some questions.
+
+    Args:
+        vectors: float64[q, d], the questions.
+    """
+    order = np.argsort([xxh3_64_intdigest(np.ascontiguousarray(vector).tobytes()) >> 1 for vector in vectors])
+    lengths = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    centres = (vectors / lengths)[order[: min(MAX_GROUPS, len(vectors) // QUESTIONS_OF_GROUP)]]
+    return np.asarray((vectors @ centres.T).argmax(axis=1))

@@ -10,7 +10,15 @@ import numpy as np
 
 from attention.lookup import similarities_of
 from service.encoding import TOPICS, Content, EncoderFacts, EncodingQueue, TextRefused
-from service.retrieval.calibration import FULL_TEXT_WEIGHTS, DocumentKeys, OffTopic, ProfileBuilder, Rerank, null_logit
+from service.retrieval.calibration import (
+    FULL_TEXT_WEIGHTS,
+    Calibration,
+    DocumentKeys,
+    OffTopic,
+    ProfileBuilder,
+    Rerank,
+    null_logit,
+)
 from service.retrieval.collections import (
     Collection,
     NullKey,
@@ -22,7 +30,6 @@ from service.retrieval.collections import (
     read_projection,
     resolve_null,
 )
-from service.retrieval.labels.previous_settings import PreviousSettings
 from service.retrieval.queries import Array, RerankTerm, check_complete, read_query_heads
 from service.scheduling import ARRAYS
 from service.storage.records import CollectionRecord
@@ -41,7 +48,6 @@ async def profile_off_topic(
     collection: Collection,
     record: CollectionRecord,
     keys: int,
-    previous: PreviousSettings | None,
     words: tuple[float, ...] = FULL_TEXT_WEIGHTS[:1],
     reranker: Rerank | None = None,
 ) -> OffTopic | None:
@@ -54,7 +60,6 @@ async def profile_off_topic(
         collection: the collection.
         record: its record.
         keys: the number of its keys.
-        previous: the settings from before the collection was calibrated; None if it is not.
         words: the λ (weights of full text) to try; with a reranker, its weights.
         reranker: the reranker to try in place of full text; None for full text.
 
@@ -70,8 +75,9 @@ async def profile_off_topic(
         return None
     encoder = await get_null_encoder(collection.encoders, record, "auto")
     temperature = record.settings.temperature
-    before = temperature if previous is None else previous.temperature
-    profiling = ProfileBuilder(temperature, keys, words, None if previous is None else before)
+    profiling = ProfileBuilder(temperature, keys, words)
+    calibration = Calibration.read(record.settings.calibration)
+    before = temperature if calibration is None else profiling.nearest(calibration.undo(temperature, None)[0])
     heads: Sequence[RerankTerm] = ()
     if reranker is not None:
         heads = await read_query_heads(collection, [text for text, _ in questions], reranker, [""] * len(questions))

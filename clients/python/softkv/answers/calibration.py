@@ -156,9 +156,9 @@ class CalibratedReranker(TypedDict):
 
 
 class ConfidenceCurve(TypedDict):
-    """A curve for the probability that the first match is right: sigmoid(s·x + r·z + offset). x = logit(w) and
-    z = logit(1 − v), both within ±40. w is the weight of the best document without the null key, and v that of the null
-    key of the calibration.
+    """A curve for the probability that the first match is right: sigmoid(s·x + r·z + t·u + offset), at most `most`.
+    x = logit(w), z = logit(1 − v) and u are within ±40. w is the weight of the best document without the null key, v
+    that of the null key of the calibration, and u the reranker's logit of that document.
 
     Attributes:
         slope: s if w is below ½.
@@ -166,6 +166,8 @@ class ConfidenceCurve(TypedDict):
         lead_slope: r if the null key has more than half of the weight.
         lead_slope_above: r if the null key has at most half of the weight.
         offset: the logit of the confidence if w and v are ½.
+        score_slope: t; 0 without a reranker.
+        most: the largest confidence that the labels support: (k + 1)/(k + 2) after k right first matches.
     """
 
     slope: float
@@ -173,6 +175,8 @@ class ConfidenceCurve(TypedDict):
     lead_slope: float
     lead_slope_above: float
     offset: float
+    score_slope: float
+    most: float
 
 
 class ConformalLevel(TypedDict):
@@ -193,7 +197,7 @@ class WithWords(TypedDict):
     fitted weight.
 
     Attributes:
-        none_from: the weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with
+        none_from: the weight of this null key from which the verdict is `none`, at least ½. 19 of 20 questions with
             an answer are below it, unless made questions on other topics would be below it, too.
         errors: the promised errors for which there are enough labels.
     """
@@ -219,7 +223,7 @@ class KeptCalibration(Record, sent={"source": "from"}):
         full_text: λ: the factor of the full-text rank in a logit; 0 if words do not help.
         outgrown: whether the calibration is out of date: the collection now has more than twice or less than half
             of these documents, or another temperature or encoder. Then calibrate it again.
-        none_from: the weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with
+        none_from: the weight of this null key from which the verdict is `none`, at least ½. 19 of 20 questions with
             an answer are below it, unless made questions on other topics would be below it, too.
         errors: confidences that keep a promised share of wrong answers; `find_min_confidence` chooses one.
         source: the origin of the questions; "labels" if the caller sent them.
@@ -270,11 +274,12 @@ class Calibration(Record, schema="CalibrateAnswer", sent={"source": "from"}):
         confidence: slope, slope_above, lead_slope, lead_slope_above and offset of the curve.
         conformal: for each promised probability, the least weight of a match in the set that keeps it.
         words: level, confidence and conformal fitted with full text, at the fitted `full_text`; None if that is 0.
+        summary: one sentence on what the labels bought: how many questions are answered, and how many of them wrongly.
         before, after, after_words, after_reranked: figures by name, each a value and its standard error.
         gained: the decrease of these losses, question by question, without words and reranker.
         applied: whether the calibration was stored.
-        reason: the reason against storing it: the gain is too small. None if it is large enough.
-        none_from: the weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with
+        reason: the reason against storing it: confidences are no better than one for all. None if they are.
+        none_from: the weight of this null key from which the verdict is `none`, at least ½. 19 of 20 questions with
             an answer are below it, unless made questions on other topics would be below it, too.
         errors: confidences that keep a promised share of wrong answers; `find_min_confidence` chooses one.
         source: the origin of the questions; "labels" if the caller sent them.
@@ -311,10 +316,11 @@ class Calibration(Record, schema="CalibrateAnswer", sent={"source": "from"}):
     reranked: Annotated[WithWords | None, ALWAYS_SENT] = None
     after_reranked: Annotated[Figures | None, ALWAYS_SENT] = None
     left_out: Annotated[Sequence[Annotated[Mapping[str, str], Named("FieldProblem")]], ALWAYS_SENT] = ()
+    summary: Annotated[str, ALWAYS_SENT] = ""
 
     @property
     def would_apply(self) -> bool:
-        """Whether the gain is large enough; `apply=True` then stores the calibration."""
+        """Whether it is good enough; `apply=True` then stores the calibration."""
         return self.reason is None
 
     def find_min_confidence(self, error: float, of: ErrorOf = "answers") -> float | None:
@@ -339,7 +345,7 @@ class Calibration(Record, schema="CalibrateAnswer", sent={"source": "from"}):
         ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
-        return "\n".join([*table, self._gains_text(), self._status_text()])
+        return "\n".join([*table, self._gains_text(), *filter(None, [self.summary]), self._status_text()])
 
     def __repr__(self) -> str:
         questions = sum(self.labels.values())

@@ -497,7 +497,7 @@ def calibrate(
 ) -> Call[Calibration]:
     """Fit confidence, null level and full-text factor to labelled questions.
 
-    At least 50 questions are needed; docs/guide/calibration.md explains the result.
+    At least 30 questions are needed; docs/guide/calibration.md explains the result.
 
     Args:
         questions: mappings with a `query` (text or vector) and the `id`, or `ids`, of its answer; `"id": None` for no

@@ -122,6 +122,7 @@ def calibrate(
         )
     gains = [describe_gain(FIGURES[name], figure) for name, figure in report["gained"].items()]
     console.print(", ".join(gains))
+    console.print(report["summary"])
     if report["reason"] is not None:
         console.print(f"not kept, since it gains nothing: {report['reason']}")
     else:

@@ -2005,10 +2005,10 @@ export interface components {
             encoder: string | null;
             /** @description Whether the calibration was stored. */
             applied: boolean;
-            /** @description The reason against storing it: the gain is too small. null if it is large enough. */
+            /** @description The reason against storing it: confidences are no better than one for all. null if they are. */
             reason: string | null;
             took_ms: number;
-            /** @description The weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with an answer are below it, unless made questions on other topics would be below it, too. */
+            /** @description The weight of this null key from which the verdict is `none`, at least ½. 19 of 20 questions with an answer are below it, unless made questions on other topics would be below it, too. */
             none_from: number;
             /** @description Confidences that keep a promised share of wrong answers; `find_min_confidence` chooses one. */
             errors: components["schemas"]["ErrorBound"][];
@@ -2029,6 +2029,8 @@ export interface components {
             after_reranked: components["schemas"]["CalibrationFigures"] | null;
             /** @description The ids that do not count, since no document with a key has them. A question with no other answer is left out. */
             left_out: components["schemas"]["FieldProblem"][];
+            /** @description One sentence on what the labels bought: how many questions are answered, and how many of them wrongly. */
+            summary: string;
         };
         /**
          * @description Labelled questions, to which the calibration of a collection is fitted.
@@ -2244,10 +2246,10 @@ export interface components {
              * @enum {string}
              */
             from?: "labels" | "feedback";
-            /** @description For `labels`: at least 50 different questions, at least 10 with an answer and 10 without one. They should resemble later questions. */
+            /** @description For `labels`: at least 30 different questions, at least 10 with an answer and 10 without one. They should resemble later questions. */
             questions?: components["schemas"]["LabelledQuestion"][];
             /**
-             * @description Whether to store the calibration if it is better. It is if `label_loss` falls by more than its standard error, or if `log_loss` does and `label_loss` rises by at most twice its own. The collection then has this temperature, and its `null` is "calibrated". Needs a key with write access.
+             * @description Whether to store the calibration if `log_loss` on held-out questions is below that of one confidence for all, or if another temperature and null key lower the sum of `label_loss` and `log_loss` by more than its standard error. Only then the collection has this temperature, and its `null` is "calibrated"; otherwise both stay. One that replaces another has to lower one of the losses by more than its standard error. Needs a key with write access.
              * @default false
              */
             apply?: boolean;
@@ -2630,7 +2632,7 @@ export interface components {
             /** @description At most 1,000 rows; each id once. */
             rows: components["schemas"]["Row"][];
         };
-        /** @description A curve for the probability that the first match is right: sigmoid(s·x + r·z + offset). x = logit(w) and z = logit(1 − v), both within ±40. w is the weight of the best document without the null key, and v that of the null key of the calibration. */
+        /** @description A curve for the probability that the first match is right: sigmoid(s·x + r·z + t·u + offset), at most `most`. x = logit(w), z = logit(1 − v) and u are within ±40. w is the weight of the best document without the null key, v that of the null key of the calibration, and u the reranker's logit of that document. */
         ConfidenceCurve: {
             /** @description S if w is below ½. */
             slope: number;
@@ -2642,6 +2644,10 @@ export interface components {
             lead_slope_above: number;
             /** @description The logit of the confidence if w and v are ½. */
             offset: number;
+            /** @description T; 0 without a reranker. */
+            score_slope: number;
+            /** @description The largest confidence that the labels support: (k + 1)/(k + 2) after k right first matches. */
+            most: number;
         };
         /** @description A conformal level: the matches of at least this weight make a set that contains the right document with a given probability. */
         ConformalLevel: {
@@ -4334,7 +4340,7 @@ export interface components {
             labels: components["schemas"]["Labels"];
             /** @description Whether the calibration is out of date: the collection now has more than twice or less than half of these documents, or another temperature or encoder. Then calibrate it again. */
             outgrown: boolean;
-            /** @description The weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with an answer are below it, unless made questions on other topics would be below it, too. */
+            /** @description The weight of this null key from which the verdict is `none`, at least ½. 19 of 20 questions with an answer are below it, unless made questions on other topics would be below it, too. */
             none_from: number;
             /** @description Confidences that keep a promised share of wrong answers; `find_min_confidence` chooses one. */
             errors: components["schemas"]["ErrorBound"][];
@@ -6224,7 +6230,7 @@ export interface components {
         /** @description The part of a calibration for queries with one more term in their logits, `full_text` or `rerank`, if it has the fitted weight. */
         WithWords: {
             level: number;
-            /** @description The weight of this null key from which the verdict is `none`, at least ½. 9 of 10 questions with an answer are below it, unless made questions on other topics would be below it, too. */
+            /** @description The weight of this null key from which the verdict is `none`, at least ½. 19 of 20 questions with an answer are below it, unless made questions on other topics would be below it, too. */
             none_from: number;
             confidence: components["schemas"]["ConfidenceCurve"];
             conformal: components["schemas"]["ConformalLevel"][];

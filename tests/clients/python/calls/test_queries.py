@@ -76,13 +76,14 @@ def labelled(shelf):
 def test_a_calibration_is_shown_as_a_table_with_the_argument_that_applies_it(shelf, labelled):
     result = shelf.calibrate(labelled)
     assert (result.applied, result.would_apply) == (False, True)
-    head, *table, fell, last_line = result.explain().splitlines()
+    head, *table, fell, bought, last_line = result.explain().splitlines()
     assert head.split() == ["before", "after"]
     assert [line.split()[0] for line in table] == list(result.before)
     loss = result.before["label_loss"]
     (line,) = [line for line in table if line.startswith("label_loss")]
     assert line.split()[1:4] == [f"{loss['value']:.3f}", "±", f"{loss['error']:.3f}"]
     assert fell.startswith(f"label_loss fell by {result.gained['label_loss']['value']:.3f} ± ")
+    assert bought == result.summary
     assert last_line == "not applied: apply=True keeps it"
     assert repr(result) == f"<Calibration of 60 questions, {fell}, {last_line}>"
     assert repr(shelf.calibrate(labelled, apply=True)).endswith(", applied>")

@@ -265,7 +265,7 @@ CALIBRATE = [
     ({}, "", "exactly if"),
 ]
 QUESTIONS = [
-    (LABELS[:40], "/questions", "20 questions with an answer came and 20 without one: wanted at least 50"),
+    (LABELS[:28], "/questions", "14 questions with an answer came and 14 without one: wanted at least 30"),
     (LABELS[:2] * 60, "/questions", "1 questions with an answer came and 1 without one, and 118 that were said before"),
     (
         [*LABELS[:60], LABELS[0] | {"id": "b"}],

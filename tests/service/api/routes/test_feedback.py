@@ -121,7 +121,7 @@ def test_a_calibration_from_feedback_is_that_of_the_same_labels(client, path):
     assert refused(few) == (
         "/from",
         "from feedback follow 0 questions with an answer and 0 without one, and nothing from 0 others: wanted at "
-        "least 50, and of either kind at least 10; give more feedback, or send labelled questions",
+        "least 30, and of either kind at least 10; give more feedback, or send labelled questions",
     )
     expected = client.post(f"{path}/calibrate", json={"questions": questions}).json()
     # Contradictions before the truth, and questions from which nothing follows.

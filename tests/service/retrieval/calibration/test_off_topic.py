@@ -13,6 +13,7 @@ PROFILES = drawn(60, 7)
 MADE = drawn(100, 8)
 PARTITION = MADE.log_partition[:, 0, MADE.own_index]
 HEAVY = np.full(100, 1e3)
+LIGHT = np.full(60, -np.inf)
 
 
 def test_questions_about_the_collection_are_left_out():
@@ -28,9 +29,9 @@ def test_questions_about_the_collection_are_left_out():
 
 
 def test_a_fit_refuses_all_but_one():
-    loose = evaluate(PROFILES, np.arange(60), 0.0).plain.predict(MADE, 0.9).none
+    loose = evaluate(PROFILES, np.arange(60), LIGHT).plain.predict(MADE, 0.9).none
     off_topic = OffTopic(MADE, np.full(100, -np.inf))
-    evaluation = evaluate(PROFILES, np.arange(60), 0.0, off_topic=off_topic)
+    evaluation = evaluate(PROFILES, np.arange(60), LIGHT, off_topic=off_topic)
     assert loose.mean() < 0.9
     assert np.count_nonzero(evaluation.plain.predict(MADE, 0.9).none) >= 99
     assert evaluation.plain.variant.none_from == 0.5
@@ -40,7 +41,7 @@ def test_a_fit_refuses_all_but_one():
 
 def test_off_topic_questions_that_a_fit_refuses_anyway_change_nothing():
     quiet = replace(MADE, log_partition=MADE.log_partition - 100)
-    fits = [evaluate(PROFILES, np.arange(60), 0.0, off_topic=made) for made in (None, OffTopic(quiet, HEAVY))]
+    fits = [evaluate(PROFILES, np.arange(60), LIGHT, off_topic=made) for made in (None, OffTopic(quiet, HEAVY))]
     assert fits[0].plain == fits[1].plain
     assert fits[0].after.off_topic_none == Metric(None, None)
     assert fits[1].after.off_topic_none == Metric(1.0, 0.0)

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.retrieval.calibration import DocumentKeys, ProfileBuilder, Profiles
-from service.retrieval.calibration.profile import temperatures_around
 
 NAMES = "abcdefgh"
 
@@ -36,15 +35,6 @@ def test_profiles_at_one_temperature_are_a_column_of_the_tables():
     for name in ("log_partition", "best", "right", "best_right", "rank"):
         assert (getattr(one, name)[:, :, 0] == getattr(profiles, name)[:, :, 7]).all()
     assert (one.present == profiles.present).all()
-
-
-@pytest.mark.parametrize("previous", [0.05, 0.0501, 0.0499, 0.1, 0.001, 7.0])
-def test_a_former_temperature_is_tried_exactly_and_the_own_one_stays(previous):
-    temperatures = temperatures_around(0.05, previous)
-    assert temperatures[len(temperatures) // 2] == 0.05
-    assert previous in temperatures
-    assert (np.diff(temperatures) > 0).all()
-    assert np.count_nonzero(temperatures != temperatures_around(0.05)) <= 1
 
 
 @given(
