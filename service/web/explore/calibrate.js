@@ -308,6 +308,7 @@ class CalibrateTab {
       this.#report,
       h("h3", {}, say(result.applied ? "report.applied" : "report.title")),
       was === null || is === null ? null : h("p.headline", { id: "headline" }, say("report.ece", { before: percent(was), after: percent(is) })),
+      h("p", { id: "summary" }, say("report.summary", { summary: result.summary })),
       h(
         "dl.dumbbells",
         {},

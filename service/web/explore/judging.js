@@ -98,7 +98,7 @@ export class Judging {
     if (!isEnough(came.labels) || questions - this.#gain.questions < Math.max(STEP, this.#gain.questions / 5)) return;
     const fit = await patiently(posted(api, `${pathOf(collection)}/calibrate`, { from: "feedback" }, signal));
     if (!fit || signal.aborted) return;
-    this.#gain = { collection, questions, sentence: fit.refused ?? fit.answer.summary ?? fit.answer.reason ?? "" };
+    this.#gain = { collection, questions, sentence: fit.refused ?? say("mark.gain", { summary: fit.answer.summary }) };
     tell();
   }
 }

@@ -11,7 +11,7 @@ import { isObject } from "./text.js";
 /** Names of columns by which a first line is known to be one of names. */
 const HEADS = new Set(["query", "question", "问题"]);
 /** The labelled questions that a fit needs, and those of either kind. */
-export const [LEAST, LEAST_OF_A_KIND] = [50, 10];
+export const [LEAST, LEAST_OF_A_KIND] = [30, 10];
 /** Records of feedback that are read, the oldest first. */
 const MARKS = 10_000;
 /** The texts that stand for no answer. */

@@ -177,7 +177,6 @@ def describe_worth(collection: softkv.Collection) -> str:
     import softkv
 
     try:
-        result = collection.calibrate(source="feedback")
+        return f"what the labels would buy: {collection.calibrate(source='feedback').summary}"
     except softkv.Invalid as error:
         return error.detail
-    return repr(result)

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from softkv import Client
-from softkv.commands.label import describe_worth
 from tests.running import RunningService
 from tests.service.commands.conftest import COMMAND, Softkv
 
@@ -126,12 +125,15 @@ def test_an_interrupt_at_a_terminal_keeps_the_labels_that_were_sent(
 
 def test_thirty_labels_show_the_gain_of_a_calibration(softkv: Softkv, client: Client, questions: str) -> None:
     books = client.collection("to-label")
-    books.give_feedback({"query": f"a ship of {i} masts", "id": "ships", "right": True} for i in range(28))
+    given = [(f"a ship of {i} masts", "ships") for i in range(19)] + [
+        (f"the taxes of {1900 + i}", None) for i in range(9)
+    ]
+    books.give_feedback({"query": query, "id": id_, "right": True} for query, id_ in given)
     few = softkv("label", "to-label", questions, input="1\nq\n")
-    assert "1 questions labelled now, 29 in all" in few.stdout
+    assert few.stdout.endswith("to-label: 1 questions labelled now, 29 in all\n")
     enough = softkv("label", "to-label", questions, input="n\nq\n", COLUMNS="1000")
-    assert describe_worth(books) in enough.stdout
-    assert enough.stdout.index(describe_worth(books)) < enough.stdout.index("30 in all")
+    gain = f"what the labels would buy: {books.calibrate(source='feedback').summary}"
+    assert enough.stdout.index(gain) < enough.stdout.index("30 in all")
 
 
 @pytest.mark.parametrize(
