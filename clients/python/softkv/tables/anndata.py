@@ -79,19 +79,19 @@ def _open_sparse(group: Any, take: Take, path: Path) -> LazyMatrix:
     data, indices, starts = take(group, "data"), take(group, "indices"), take(group, "indptr")[()]
     by_columns = str(group.attrs.get("encoding-type")) == "csc_matrix"
     if by_columns:
-        places = indices[()]
-        order = np.argsort(places, kind="stable")
+        in_rows = indices[()]
+        order = np.argsort(in_rows, kind="stable")
         data, indices = data[()][order], np.repeat(np.arange(width), np.diff(starts))[order]
-        starts = np.searchsorted(places[order], np.arange(rows + 1))
+        starts = np.searchsorted(in_rows[order], np.arange(rows + 1))
 
     def read(start: int, stop: int) -> Array:
         matrix = np.zeros((stop - start, width), data.dtype)
         first, last = int(starts[start]), int(starts[stop])
-        numbers = np.repeat(np.arange(stop - start), np.diff(starts[start : stop + 1]))
-        places = indices[first:last]
-        if len(places) and not 0 <= places.min() <= places.max() < width:
+        in_rows = np.repeat(np.arange(stop - start), np.diff(starts[start : stop + 1]))
+        in_columns = indices[first:last]
+        if len(in_columns) and not 0 <= in_columns.min() <= in_columns.max() < width:
             raise unreadable(path, f"has a column outside of its {width:,} ones")
-        matrix[numbers, places] = data[first:last]
+        matrix[in_rows, in_columns] = data[first:last]
         return matrix
 
     if len(starts) != rows + 1:

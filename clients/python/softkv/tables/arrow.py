@@ -59,6 +59,21 @@ def read_arrow_file(source: File) -> Content:
     return read_arrow(table, path.name, source.columns)
 
 
+def read_lance(source: File) -> Content:
+    """Return the rows of a folder of Lance.
+
+    Raises:
+        Invalid: it is another folder, pylance is not installed, or a column that is not skipped holds bytes.
+    """
+    for file in source.path.rglob("*"):
+        if file.is_symlink():
+            raise unreadable(file, "is a link, and is not read: copy the file there")
+    dataset = require_reader("lance", "pylance", source.path).dataset(str(source.path.resolve()))
+    _refuse_bytes(dataset.schema, source.path.name, source.columns)
+    rows = lambda: _rows(dataset.to_batches(batch_size=_SLICE_ROWS))  # noqa: E731
+    return Content(dataset.schema.names, rows, dataset.count_rows())
+
+
 def _require_held(file: Any, path: Path) -> None:
     """Raise Invalid if the columns of a Parquet file lie in other files, or have no cells."""
     from pyarrow import types

@@ -56,7 +56,7 @@ class Columns:
     option: str = "{}={}"
 
     @property
-    def named(self) -> list[str]:
+    def names(self) -> list[str]:
         """The columns that are named; with one, objects of JSON are rows of a table rather than documents."""
         single = [name for option in _OPTIONS if (name := getattr(self, option)) is not None]
         return [*single, *(name for option in _LISTS for name in getattr(self, option))]

@@ -33,6 +33,7 @@ FORMATS = (
     Format((".csv", ".tsv", ".tab"), sheets.read_delimited, is_streamed=True),
     Format((".parquet", ".pq"), arrow.read_parquet, "pyarrow.parquet"),
     Format((".arrow", ".feather"), arrow.read_arrow_file, "pyarrow.parquet"),
+    Format((".lance",), arrow.read_lance, "lance"),
     Format((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), sheets.read_spreadsheet, "python_calamine"),
     Format((".npy", ".npz", ".safetensors", ".fvecs", ".bvecs", ".fbin", ".u8bin", ".i8bin"), arrays.read_arrays),
     Format((".hdf5", ".h5", hdf5.ANNDATA, hdf5.MATLAB), hdf5.read_hdf5, "h5py"),

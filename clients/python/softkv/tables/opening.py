@@ -171,7 +171,7 @@ def _read_path(path: Path, columns: Columns, layout: Layout, column: str | None)
         return objects.read_corpus(opener_of(corpus))
     if shards := find_shards(path):
         return join(shards, lambda shard: read_path(shard, columns, layout))
-    if not path.is_file():
+    if not path.is_file() and not path.is_dir():
         raise unreadable(path, "is not there")
     file = find_file(path, columns, layout, readable=BY_ENDING.keys() - {*_TEXT_ENDINGS})
     if file.name == CORPUS != path.name and layout.member is None:
@@ -193,7 +193,7 @@ def _read_standard_input(columns: Columns, column: str | None) -> Content:
     stream = sys.stdin.buffer
     if column is not None:
         return Content([column], lambda: parse_texts(stream, Path("-"), column), unit="line")
-    if not columns.named:
+    if not columns.names:
         return objects.read_stream_of_json(stream)
     content = stream.read()  # the names of its columns are found in a first pass
     file = File(Path("-"), "-", "", lambda: cast(BinaryIO, io.BytesIO(content)), False, columns, FOUND)

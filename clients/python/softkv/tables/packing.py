@@ -130,6 +130,8 @@ def _limit(unpacked: Any, path: Path) -> BinaryIO:
 
 def _unpacker_of(path: Path) -> Callable[[Path], Any] | None:
     """Return the function that unpacks a file; gzip is known by its beginning, others by the ending of the name."""
+    if path.is_dir():
+        return None
     with path.open("rb") as file:
         is_gzip = file.read(len(_GZIP)) == _GZIP
     return gzip.open if is_gzip else None if path.suffix.lower() == ".gz" else _UNPACKERS.get(path.suffix.lower())

@@ -27,7 +27,7 @@ def find_shards(path: Path) -> list[Path]:
     Raises:
         Invalid: there are none, they are several sets, or one is a link out of the folder.
     """
-    if path.is_dir():
+    if path.is_dir() and path.suffix != ".lance":
         return _of_folder(path)
     if path.exists() or not any(sign in path.name for sign in "*?["):
         return []
@@ -40,7 +40,7 @@ def find_shards(path: Path) -> list[Path]:
 def _of_folder(folder: Path) -> list[Path]:
     if own_file(folder, _SPLITS):
         parts = [part.name for part in folder.iterdir() if part.is_dir()]
-        raise unreadable(folder, f"is a folder for each split, {_listed(parts)}: name one of them")
+        raise unreadable(folder, f"is a folder for each split, {_list_names(parts)}: name one of them")
     names = {file.name for file in folder.iterdir() if not file.name.startswith((".", "_"))}
     if state := own_file(folder, _STATE):
         with suppress(ValueError, TypeError, KeyError):
@@ -49,13 +49,15 @@ def _of_folder(folder: Path) -> list[Path]:
     shards = next(filter(None, groups), [])
     if not shards:
         raise unreadable(folder, "has no corpus.jsonl as of BEIR, nor Parquet, Arrow, NDJSON or CSV: name a file")
-    splits = {found[1] for name in shards if (found := _SPLIT.fullmatch(name))}
+    splits = {match[1] for name in shards if (match := _SPLIT.fullmatch(name))}
     if len(splits) > 1:
-        raise unreadable(folder, f"has several splits, {_listed(splits)}: name the files of one, as {min(splits)}-*")
+        raise unreadable(
+            folder, f"has several splits, {_list_names(splits)}: name the files of one, as {min(splits)}-*"
+        )
     return [file for name in shards if (file := own_file(folder, name))]
 
 
-def _listed(names: Iterable[str]) -> str:
+def _list_names(names: Iterable[str]) -> str:
     first = sorted(names)
     return ", ".join(first[:_SHOWN]) + (", …" if len(first) > _SHOWN else "")
 

@@ -18,7 +18,7 @@ _AROUND = {"result", "hits", "data"}
 
 
 def skip_space(text: str, begin: int) -> int:
-    """Return the first place from `begin` on that is no space."""
+    """Return the first place from `begin` on without a space."""
     while text[begin : begin + 1].isspace():
         begin += 1
     return begin
@@ -41,8 +41,8 @@ def find_list(text: str, begin: int = 0) -> int | None:
         opening = text[begin : begin + 1]
         if opening == "[" and name in _LISTS:
             return begin
-        if opening == "{" and name in _AROUND and (found := find_list(text, begin)) is not None:
-            return found
+        if opening == "{" and name in _AROUND and (start := find_list(text, begin)) is not None:
+            return start
         begin = skip_space(text, decoder.raw_decode(text, begin)[1])
     return None
 
@@ -108,8 +108,8 @@ def open_objects(content: Content, named: Iterable[str]) -> Content:
             if path in opened and isinstance(cell, Mapping):
                 columns |= parts(cell, f"{path}.")
             else:
-                own = f"metadata.{name}" if above and path not in paths else path
-                columns[path if own in columns else own] = cell
+                column = f"metadata.{name}" if above and path not in paths else path
+                columns[path if column in columns else column] = cell
         return columns
 
     def rows() -> Iterator[NumberedRow]:

@@ -71,9 +71,9 @@ class Table:
         self._now = datetime.now(UTC)
         self._types: dict[str, ColumnType] = {}
         self._fields: dict[str, str] | None = None
-        if content.columns is None and not columns.named:
+        if content.columns is None and not columns.names:
             return
-        content = self._content = open_objects(content, columns.named)
+        content = self._content = open_objects(content, columns.names)
         names = names_of(content.rows()) if content.columns is None else content.columns
         self._fields = columns.fields(names, name, numbered=content.numbered, lacks_names=content.lacks_names)
         self._id_column = next((column for column, field in self._fields.items() if field == "id"), "")

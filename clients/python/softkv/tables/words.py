@@ -14,7 +14,7 @@ from softkv.tables.packing import File
 
 _COLUMNS = ("id", "key", "key_vector")
 _SETTINGS = {"encoder": None}
-_LONGEST_WORD = 4096
+_LONGEST_WORD, _WIDEST = 4096, 1 << 16
 _PART_BYTES = 1 << 20
 
 
@@ -28,7 +28,7 @@ def read_words(file: File) -> Content:
         first = lines.readline().split()
         total = int(first[0]) if _is_head(first) else 1 + sum(1 for _ in lines)
     width = int(first[1]) if _is_head(first) else len(first) - 1
-    if width < 2 or (not _is_head(first) and _numbers(first[1:]) is None):
+    if not 2 <= width <= _WIDEST or (not _is_head(first) and _numbers(first[1:]) is None):
         reason = "its first line is not a word and its numbers: name a table with the ending of its format"
         raise unreadable(file.path, f"is read as vectors of words, and {reason}")
 
@@ -55,7 +55,7 @@ def read_binary_words(file: File) -> Content:
     """
     with file.open() as stream:
         first = stream.readline(_LONGEST_WORD).split()
-        if not _is_head(first) or int(first[1]) < 1:
+        if not _is_head(first) or not 1 <= int(first[1]) <= _WIDEST:
             raise unreadable(file.path, "is not in the binary format of word2vec: save vectors of fastText as .vec")
         total, width = map(int, first)
         for _ in _walk(stream, total, width, file.path):

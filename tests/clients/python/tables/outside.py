@@ -230,7 +230,14 @@ REFUSED: dict[str, tuple[str, Callable[[Path, Path], None], str]] = {
 }
 """By the kind of reference: the name of the file, what writes it, and what its refusal says."""
 
+
+def _name_in_a_zip(path: Path, other: Path) -> None:
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(f"{other}/../{other.name}.csv", "id,key\na,cats\n")
+
+
 UNREAD: dict[str, tuple[str, Callable[[Path, Path], None], dict[str, str]]] = {
+    "name of a file in a zip": ("t.zip", _name_in_a_zip, {"id": "a", "key": "cats"}),
     "link of xlsx": ("t.xlsx", _xlsx_link, {"id": "a", "key": "7"}),
     "link of ods": ("t.ods", _ods_link, {"id": "a", "key": "x"}),
     "type of Parquet that was pickled": ("t.parquet", _extension, {"id": "a", "key": "cats"}),

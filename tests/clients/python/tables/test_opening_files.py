@@ -301,6 +301,8 @@ UNREADABLE: list[tuple[str, bytes, dict[str, Any], str]] = [
     ("t.txt", b"a line of words\n", {}, "is read as vectors of words, and its first line is not"),
     ("t.vec", b"2 0\na\nb\n", {}, "its first line is not a word and its numbers"),
     ("t.bin", b"\xba\x16O/", {}, "is not in the binary format of word2vec: save vectors of fastText as .vec"),
+    ("t.bin", b"2 99999999999\na 1234", {}, "is not in the binary format of word2vec"),
+    ("t.vec", b"2 99999999999999999999\na 1\n", {}, "its first line is not a word and its numbers"),
     ("t.bin", b"2 1\na 1234b 123", {}, "ends in word 2 of 2: it is cut, or a word has a space"),
     ("t.bin", b"1 1\na b 1234", {}, "has more bytes than 1 words"),
     ("t.bin", b"2 1\na b \0\0\0Ac 1234", {}, "has no text as word 2: save it as .vec, or a word before has a space"),
