@@ -11,7 +11,7 @@ Start reading in `layer.py`.
     models       SentenceEncoder; GPT2; EncoderDecoder, which writes by `greedy`; rows, the vectors of ids
     checkpoints  load → Checkpoint, a sentence encoder of the BERT family; load_cross_encoder → CrossEncoder, which
                  reads pairs of texts; bert_parameters, gpt2_parameters; Config, modules, read_modules,
-                 transformer_settings, truncation, the content of the folder's small files; BFloat16, a stored tensor
+                 transformer_settings, truncation, the content of the folder's small files; StoredRows, a narrow tensor
     speed        Compiled, a sentence encoder on the kernels in C, if `compiles` is true
     inspection   trace → TracedLayer, the computation of one layer for one text
     training     Architecture and `initial`, the initial parameters; arrays and map_arrays, to walk through parameters
@@ -33,7 +33,6 @@ from attention.transformer.checkpoints.checkpoint import (
     truncation,
 )
 from attention.transformer.checkpoints.config import (
-    BFloat16,
     CheckpointError,
     Config,
     Tensors,
@@ -42,7 +41,7 @@ from attention.transformer.checkpoints.config import (
 from attention.transformer.checkpoints.cross_encoder import CrossEncoder, cross_encoder_settings, load_cross_encoder
 from attention.transformer.checkpoints.gpt2 import GPT2, gpt2_parameters
 from attention.transformer.compiled import Compiled, compiles, unfit, unfit_precision
-from attention.transformer.embeddings import Embeddings, Patches, Positions, rows, sinusoidal
+from attention.transformer.embeddings import Embeddings, Patches, Positions, StoredRows, rows, sinusoidal
 from attention.transformer.feed_forward import ACTIVATIONS, FeedForward, Linear
 from attention.transformer.initial import Architecture
 from attention.transformer.layer import (
@@ -67,7 +66,6 @@ __all__ = [
     "GPT2",
     "POOLINGS",
     "Architecture",
-    "BFloat16",
     "Checkpoint",
     "CheckpointError",
     "Compiled",
@@ -95,6 +93,7 @@ __all__ = [
     "RelativePositions",
     "Residual",
     "SentenceEncoder",
+    "StoredRows",
     "Tensors",
     "TracedLayer",
     "UnsupportedModelError",

@@ -46,7 +46,7 @@ from attention.kernels.transformer import (
     way_of,
 )
 from attention.rotary import Rotary
-from attention.transformer.embeddings import check_ids, check_types, count_packed
+from attention.transformer.embeddings import StoredRows, check_ids, check_types, count_packed
 from attention.transformer.feed_forward import Linear
 from attention.transformer.layer import EncoderLayer, LayerNorm, Norm, RMSNorm
 from attention.transformer.parameters import map_arrays
@@ -133,7 +133,7 @@ class Compiled:
         tokens, lengths = check_sequences(tokens, lengths)
         if len(lengths) == 0:
             return np.empty((0, self.dimension), np.float32)
-        check_ids("token", len(self._network.tokens), tokens)
+        check_ids("token", int(self.model.embeddings.tokens.shape[0]), tokens)
         if types is not None:
             types = check_types(self.model.embeddings, tokens, types)
         rows = self._position_rows(tokens, lengths, types)
@@ -195,7 +195,11 @@ class Compiled:
     def _compute(self, tokens: Integers, rows: I64, lengths: Integers, out: F32, threads: int) -> None:
         """Fill out float32[p, b, d] with the vectors of texts that are computed together, by `threads` threads."""
         activations = self._take_room(len(tokens))
-        encode, texts = self._prepared.encode, (tokens, rows, lengths, self._poolings)
+        prepared = self._prepared
+        if isinstance(table := self.model.embeddings.tokens, StoredRows):
+            distinct, tokens = np.unique(tokens, return_inverse=True)
+            prepared = prepared.with_tokens(to_float32(table[distinct]))
+        encode, texts = prepared.encode, (tokens, rows, lengths, self._poolings)
         stages = len(self._network.output_bias) + 1
 
         def run(begin: int, end: int, first: int, last: int) -> None:
@@ -364,7 +368,7 @@ def network(model: SentenceEncoder, multiplication: int, columns: int) -> Networ
     head_norms = [norm for layer in layers for norm in (layer.attention.query_norm, layer.attention.key_norm)]
     head_epsilons = [norm.epsilon if isinstance(norm, RMSNorm) else 0 for norm in head_norms]
     return Network(
-        tokens=to_float32(embeddings.tokens),
+        tokens=to_float32(embeddings.tokens[:1] if isinstance(embeddings.tokens, StoredRows) else embeddings.tokens),
         token_scale=float(embeddings.scale),
         positions=position_vectors(model),
         projections=matrices[0],

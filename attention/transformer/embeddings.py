@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from array_api_compat import device
@@ -98,12 +99,55 @@ def count_packed(positions: Positions | None, tokens: I64, lengths: I64) -> I64:
     return np.where(counts > 0, totals - before - 1, -1)
 
 
+BLOCK_BYTES = {"q4_0": 18, "q8_0": 34}
+"""The kinds of blocks of 32 numbers, by their names in GGUF, with their bytes: a scale in float16, then the numbers."""
+
+
+@dataclass(frozen=True, eq=False)
+class StoredRows:
+    """A tensor that stays as its file has it; what is looked up is widened to float32, exactly.
+
+    A word table of 250,000 rows, of which a text needs a few, so takes half or a seventh of the memory.
+
+    Attributes:
+        stored: float16 or the bits of bfloat16, int16 [..., d], or blocks, uint8 [..., bytes].
+        kind: "float16", "bfloat16", or a key of BLOCK_BYTES.
+    """
+
+    stored: Array
+    kind: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the tensor when widened."""
+        *leading, last = self.stored.shape
+        return (*leading, last * 32 // BLOCK_BYTES[self.kind] if self.kind in BLOCK_BYTES else last)
+
+    def __len__(self) -> int:
+        return int(self.stored.shape[0])
+
+    def __getitem__(self, ids: Any) -> Array:
+        """Return the rows at some ids, float32 [..., d]."""
+        xp, stored = array_namespace(self.stored), self.stored[ids]
+        if self.kind == "float16":
+            return xp.astype(stored, xp.float32)
+        if self.kind == "bfloat16":
+            return (xp.astype(stored, xp.int32) << 16).view(xp.float32)
+        blocks = xp.reshape(stored, (-1, BLOCK_BYTES[self.kind]))
+        scales, packed = blocks[:, :2].view(xp.float16), blocks[:, 2:]
+        if self.kind == "q8_0":
+            numbers = xp.astype(packed.view(xp.int8), xp.float32)
+        else:  # byte j has number j in its lower half and number j + 16 in its upper one, each 8 too large
+            numbers = xp.astype(xp.concat([packed & 15, packed >> 4], axis=1), xp.float32) - 8
+        return xp.reshape(numbers * xp.astype(scales, xp.float32), (*stored.shape[:-1], -1))
+
+
 @dataclass(frozen=True, eq=False)
 class Embeddings:
     """The sum of the vectors of a token, its position and its type, then a normalisation.
 
     Attributes:
-        tokens: [n_vocabulary, d_model]
+        tokens: [n_vocabulary, d_model], an array or `StoredRows`.
         positions: one vector for each position; None if the layers know positions in another way.
         types: [n_types, d_model], in BERT, the vectors for the first and second text of a pair; None if the model has
             no such vectors.
@@ -111,7 +155,7 @@ class Embeddings:
         scale: a factor of the tokens' vectors, √d_model in Gemma.
     """
 
-    tokens: Array
+    tokens: Array | StoredRows
     positions: Positions | None = None
     types: Array | None = None
     norm: Norm | None = None
@@ -132,7 +176,7 @@ class Embeddings:
             ShapeError: a sequence has more tokens than the model has positions.
             ParameterError: the model does not have an id.
         """
-        xp = namespace(embeddings=self.tokens, tokens=tokens, types=types)
+        xp = namespace(embeddings=array_of(self.tokens), tokens=tokens, types=types)
         if tokens.ndim == 0:
             raise ShapeError("tokens must have shape [..., n], got a single number: wrap it in a list")
         if self.positions is None:
@@ -193,7 +237,12 @@ class Patches:
         return self.projection(patches) + self.positions(xp.arange(patches.shape[-2], device=device(patches)))
 
 
-def rows(name: str, table: Array, ids: Array) -> Array:
+def array_of(table: Array | StoredRows) -> Array:
+    """Return the array of a table."""
+    return table.stored if isinstance(table, StoredRows) else table
+
+
+def rows(name: str, table: Array | StoredRows, ids: Array) -> Array:
     """Return the rows [..., d_model] of a table [r, d_model] at the ids [...].
 
     Args:
@@ -202,7 +251,7 @@ def rows(name: str, table: Array, ids: Array) -> Array:
     Raises:
         ParameterError: an id is not an integer from 0 to r − 1.
     """
-    xp = namespace(table=table, ids=ids)
+    xp = namespace(table=array_of(table), ids=ids)
     if not xp.isdtype(ids.dtype, "integral"):
         raise ParameterError(f"{name} ids must be integers, got {ids.dtype}: take them from the tokenizer")
     check_ids(name, int(table.shape[0]), ids)

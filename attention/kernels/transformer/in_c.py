@@ -7,6 +7,7 @@ whose type, shape and order in memory are checked, and holds them. A call then p
 from __future__ import annotations
 
 import ctypes
+from copy import copy
 from ctypes import Structure, byref, c_float, c_int64, c_void_p
 from typing import Any, TypeAlias
 
@@ -220,6 +221,15 @@ class NativeNetwork:
         self._structure, self._design_in_c = _network_in_c(network, design, way), design_in_c(design)
         self._width = network.tokens.shape[1]
         self._addresses = ctypes.addressof(self._structure), ctypes.addressof(self._design_in_c)
+
+    def with_tokens(self, tokens: F32) -> NativeNetwork:
+        """Return this network with another table of tokens, float32[n_vocabulary, d]; nothing else is copied."""
+        changed = copy(self)
+        changed._arrays = self._arrays._replace(tokens=tokens)
+        changed._structure = NetworkInC.from_buffer_copy(self._structure)
+        changed._structure.tokens = table_of("tokens", tokens, None, self._width)
+        changed._addresses = ctypes.addressof(changed._structure), self._addresses[1]
+        return changed
 
     def room(self, rows: int, *, threads: int = 1) -> Room:
         """Return memory for the activations of `rows` tokens, which `threads` threads share."""

@@ -142,7 +142,7 @@ def embeddings(config: Config, names: Names, tensors: Tensors) -> Embeddings:
         n_types = config.count("type_vocab_size")
         types = tensors.take("embeddings.token_type_embeddings.weight", n_types, d_model)
     return Embeddings(
-        tokens=tensors.take("embeddings.word_embeddings.weight", n_vocabulary, d_model),
+        tokens=tensors.table("embeddings.word_embeddings.weight", n_vocabulary, d_model),
         positions=Positions(table) if padding is None else Positions(table, padding + 1, padding),
         types=types,
         norm=tensors.norm("embeddings.LayerNorm", d_model, config.number("layer_norm_eps", 1e-12)),

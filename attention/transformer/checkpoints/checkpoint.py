@@ -209,8 +209,8 @@ def load(folder: Path, *, sha256: str | None = None) -> Checkpoint:
     reading = transformer_settings(transformer)
     check_transformer(reading)
     check_weights(transformer)
-    config.only("quantization_config", None)
-    embeddings, encoder = read(config, Tensors.read_folder(transformer, sha256=sha256))
+    tensors = Tensors.read_folder(transformer, sha256=sha256).with_blocks(config.block_kind())
+    embeddings, encoder = read(config, tensors)
     prompts, default_prompt = prompts_of(settings)
     width = int(embeddings.tokens.shape[-1]) * len(poolings)
     dense = []

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from attention.arrays import F32, Array, array_namespace
+from attention.arrays import Array, array_namespace
 from attention.errors import AttentionError
 from attention.heads import Heads
+from attention.transformer.embeddings import BLOCK_BYTES, StoredRows
 from attention.transformer.feed_forward import Linear
 from attention.transformer.layer import LayerNorm, RMSNorm
 
@@ -116,6 +116,20 @@ class Config:
             raise CheckpointError(f"{self.source}: {name} must be true or false, got {value!r}")
         return value
 
+    def block_kind(self) -> str | None:
+        """Return the kind of the blocks in which matrices are stored, a key of BLOCK_BYTES; None without blocks.
+
+        Raises:
+            UnsupportedModelError: the model is quantised in another way.
+        """
+        quantisation = self.part("quantization_config")
+        kind = None if quantisation is None else quantisation.fields.get("quant_method")
+        if quantisation is not None and kind not in BLOCK_BYTES:
+            raise UnsupportedModelError(
+                f"{quantisation.source}: quant_method must be one of {', '.join(BLOCK_BYTES)}, got {kind!r}"
+            )
+        return kind
+
     def part(self, name: str) -> Config | None:
         """Return a field that must be an object, as a config; None if it is missing or null.
 
@@ -165,34 +179,12 @@ def read_json(path: Path) -> object:
 
 
 DTYPES: Mapping[str, str] = {
-    "BF16": "u2",  # NumPy has no bfloat16, see `BFloat16`
+    "BF16": "i2",  # NumPy has no bfloat16, see `StoredRows`
     **{f"F{8 * n}": f"f{n}" for n in (2, 4, 8)},
     **{f"{letter.upper()}{8 * n}": f"{letter}{n}" for letter in "iu" for n in (1, 2, 4, 8)},
     "BOOL": "?",
 }
 """The types of safetensors, and NumPy's names of the same types, for little-endian numbers."""
-
-
-@dataclass(frozen=True, eq=False)
-class BFloat16:
-    """A stored tensor of bfloat16, which NumPy lacks.
-
-    Attributes:
-        bits: uint16 [...], the upper halves of float32 numbers.
-    """
-
-    bits: npt.NDArray[np.uint16]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of the tensor."""
-        return self.bits.shape
-
-    def widen(self) -> F32:
-        """Return the tensor in float32, exactly."""
-        halves = np.zeros((*self.bits.shape, 2), "<u2")
-        halves[..., 1] = self.bits
-        return halves.view("<f4")[..., 0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +197,7 @@ class Tensors:
     """
 
     source: str
-    named: Mapping[str, Array | BFloat16]
+    named: Mapping[str, Array | StoredRows]
 
     @classmethod
     def read(cls, path: Path, *, sha256: str | None = None) -> Tensors:
@@ -252,7 +244,7 @@ class Tensors:
         names = sorted({str(name) for name in files.values()}) if isinstance(files, dict) else []
         if not names or any(Path(name).name != name for name in names):
             raise CheckpointError(f"{index} must map tensors to files of its folder, got {names or files!r}")
-        named: dict[str, Array | BFloat16] = {}
+        named: dict[str, Array | StoredRows] = {}
         for name in names:
             named |= cls.read(folder / name).named
         return cls(str(index), named)
@@ -263,6 +255,36 @@ class Tensors:
         for prefix in prefixes:
             named |= {name.removeprefix(prefix): t for name, t in named.items() if name.startswith(prefix)}
         return Tensors(self.source, named)
+
+    def with_blocks(self, kind: str | None) -> Tensors:
+        """Return these tensors with the matrices of bytes as blocks of a kind; None if there are no such blocks.
+
+        Raises:
+            CheckpointError: the rows of a matrix are not of whole blocks.
+        """
+        if kind is None:
+            return self
+        named = dict(self.named)
+        for name, tensor in self.named.items():
+            if not isinstance(tensor, StoredRows) and tensor.dtype == np.uint8 and tensor.ndim == 2:
+                if tensor.shape[1] % BLOCK_BYTES[kind]:
+                    raise CheckpointError(
+                        f"{self.source}: the rows of {name} must be of blocks of {BLOCK_BYTES[kind]} bytes, "
+                        f"got {tensor.shape[1]} bytes"
+                    )
+                named[name] = StoredRows(tensor, kind)
+        return Tensors(self.source, named)
+
+    def table(self, name: str, rows: int, width: int) -> Array | StoredRows:
+        """Return the word table with this name and shape: in float32, or as it is stored in fewer bytes.
+
+        Raises:
+            CheckpointError, UnsupportedModelError: as for `take`.
+        """
+        tensor = self.named.get(name)
+        stored = StoredRows(tensor, "float16") if getattr(tensor, "dtype", None) == np.float16 else tensor
+        fits = isinstance(stored, StoredRows) and stored.shape == (rows, width)
+        return stored if fits else self.take(name, rows, width)
 
     def take(self, name: str, *shape: int) -> Array:
         """Return the tensor with this name and shape, in float32.
@@ -279,8 +301,8 @@ class Tensors:
                 f"{self.source}: the tensor {name} must have shape {list(shape)}, got {list(tensor.shape)}: "
                 f"config.json and the weights are not of one model"
             )
-        if isinstance(tensor, BFloat16):
-            return tensor.widen()
+        if isinstance(tensor, StoredRows):
+            return tensor[...]
         xp = array_namespace(tensor)
         if not xp.isdtype(tensor.dtype, "real floating"):
             raise UnsupportedModelError(
@@ -312,7 +334,7 @@ def map_file(path: Path) -> mmap.mmap | bytearray:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
 
 
-def tensors_in(path: Path, data: mmap.mmap | bytearray) -> dict[str, Array | BFloat16]:
+def tensors_in(path: Path, data: mmap.mmap | bytearray) -> dict[str, Array | StoredRows]:
     """Return the tensors in the bytes of a safetensors file: the length of a JSON header, the header, the numbers.
 
     Raises:
@@ -328,7 +350,7 @@ def tensors_in(path: Path, data: mmap.mmap | bytearray) -> dict[str, Array | BFl
         entries = {str(name): tensor_entry(str(name), entry) for name, entry in header.items()}
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CheckpointError(f"{path} must be a safetensors file, got a damaged one ({error})") from error
-    tensors: dict[str, Array | BFloat16] = {}
+    tensors: dict[str, Array | StoredRows] = {}
     for name, (dtype, shape, start, stop) in entries.items():
         if dtype not in DTYPES:
             raise UnsupportedModelError(
@@ -338,7 +360,7 @@ def tensors_in(path: Path, data: mmap.mmap | bytearray) -> dict[str, Array | BFl
         if not 0 <= start <= stop <= len(data) - 8 - size or stop - start != count * kind.itemsize:
             raise CheckpointError(f"{path} must be a safetensors file, got a damaged one ({name} is not all there)")
         array = np.frombuffer(data, kind, count, 8 + size + start).reshape(shape) if count else np.empty(shape, kind)
-        tensors[modern_name(name)] = BFloat16(array) if dtype == "BF16" else array
+        tensors[modern_name(name)] = StoredRows(array, "bfloat16") if dtype == "BF16" else array
     return tensors
 
 

@@ -33,7 +33,7 @@ def gemma_parameters(config: Config, tensors: Tensors) -> tuple[Embeddings, Enco
     layers = tuple(layer(config, tensors, i, kind) for i, kind in enumerate(kinds(config)))
     return (
         Embeddings(
-            tensors.take("embed_tokens.weight", config.count("vocab_size"), d_model),
+            tensors.table("embed_tokens.weight", config.count("vocab_size"), d_model),
             scale=float(np.float32(math.sqrt(d_model))),
         ),
         Encoder(layers, norm(config, tensors, "norm", d_model)),

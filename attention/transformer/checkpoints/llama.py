@@ -65,7 +65,7 @@ def llama_parameters(config: Config, tensors: Tensors) -> tuple[Embeddings, Enco
         for i, window in enumerate(windows(config, MEMBERS[model_type]))
     )
     return (
-        Embeddings(tensors.take("embed_tokens.weight", config.count("vocab_size"), d_model)),
+        Embeddings(tensors.table("embed_tokens.weight", config.count("vocab_size"), d_model)),
         Encoder(layers, tensors.rms_norm("norm", d_model, epsilon)),
     )
 

@@ -28,7 +28,7 @@ def modernbert_parameters(config: Config, tensors: Tensors) -> tuple[Embeddings,
     layers = tuple(layer(config, tensors, i, kind) for i, kind in enumerate(kinds(config)))
     return (
         Embeddings(
-            tensors.take("embeddings.tok_embeddings.weight", config.count("vocab_size"), d_model),
+            tensors.table("embeddings.tok_embeddings.weight", config.count("vocab_size"), d_model),
             norm=norm(config, tensors, "embeddings.norm"),
         ),
         Encoder(layers, norm(config, tensors, "final_norm")),

@@ -126,7 +126,7 @@ def parameters(
     )
     return (
         Embeddings(
-            tensors.take("embeddings.word_embeddings.weight", config.count("vocab_size"), d_model),
+            tensors.table("embeddings.word_embeddings.weight", config.count("vocab_size"), d_model),
             types=types,
             norm=tensors.norm("embeddings.LayerNorm", d_model, epsilon),
         ),

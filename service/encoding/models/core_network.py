@@ -117,7 +117,7 @@ def embed_by_definition(
         lengths: int64 [b], the number of tokens of each text.
         types: int64 [t], the types of the tokens; None for 0.
     """
-    xp = array_namespace(model.embeddings.tokens)
+    xp = array_namespace(next(arrays(model))[1])
     embeddings = np.empty((len(lengths), model.dimension), np.float32)
     for i, (length, stop) in enumerate(zip(lengths.tolist(), np.cumsum(lengths).tolist(), strict=True)):
         text = slice(stop - length, stop)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from attention.transformer import (
-    BFloat16,
     CheckpointError,
     Config,
+    StoredRows,
     Tensors,
     UnsupportedModelError,
     check_weights,
@@ -151,7 +151,7 @@ def _token_vectors(folder: Path) -> NDArray[np.float32]:
     tensors = Tensors.read(path)
     name = "embedding.weight" if "embedding.weight" in tensors.named else "embeddings"
     tensor: Any = tensors.named.get(name, np.empty(0))
-    stored = tensor.widen() if isinstance(tensor, BFloat16) else np.asarray(tensor)
+    stored = tensor[...] if isinstance(tensor, StoredRows) else np.asarray(tensor)
     if stored.ndim != 2 or not stored.size:
         raise CheckpointError(f"{path} must have {name} of shape [tokens, width], got {list(stored.shape)}")
     table = stored.astype(np.float32, copy=False)  # quantised ones are whole numbers

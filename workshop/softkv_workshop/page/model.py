@@ -68,7 +68,7 @@ def script(name: str, record: Any) -> bytes:
 def _tensors(model: Any) -> Iterator[tuple[str, NDArray[Any]]]:
     """Yield the tensors by the names that `encoder/network.js` gives them."""
     embeddings = model.embeddings
-    yield from quantise("words", embeddings.tokens)
+    yield from quantise("words", embeddings.tokens[:])
     # The first text's type is added to the positions; of a second text, the difference is added to that.
     yield "positions", embeddings.positions.table[embeddings.positions.first :] + embeddings.types[0]
     yield "second", embeddings.types[1] - embeddings.types[0]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from attention.transformer import CheckpointError, UnsupportedModelError, arrays, load
+from attention.transformer import CheckpointError, Compiled, StoredRows, UnsupportedModelError, arrays, load, map_arrays
+from tests.checkpoints import save_transformer
 
 
 def test_prompts(folder, change):
@@ -99,10 +101,46 @@ def test_weights_of_another_type_are_converted_and_none_is_changed(folder, store
     tensors = {name: tensor.to(stored) for name, tensor in load_file(path).items()}
     tensors[name].view(-1)[: len(extremes)] = extremes.to(stored)
     save_file(tensors, path)
-    loaded = load(folder).model.embeddings.tokens
+    table = load(folder).model.embeddings.tokens
+    assert isinstance(table, StoredRows) == (stored is not torch.float64)
+    loaded = table[:]
     assert loaded.dtype == np.float32
     np.testing.assert_array_equal(loaded, tensors[name].float().numpy())
     np.testing.assert_array_equal(np.signbit(loaded), torch.signbit(tensors[name]).numpy())
+
+
+@pytest.mark.parametrize("kind", ["q4_0", "q8_0"])
+def test_blocks_of_a_quantised_table_are_widened_row_by_row(tmp_path, change, kind):
+    save_transformer(folder := tmp_path, "BertConfig", hidden_size=64)
+    path, name = folder / "model.safetensors", "embeddings.word_embeddings.weight"
+    tensors, random = load_file(path), np.random.default_rng(4)
+    rows, width = tensors[name].shape
+    scales = random.random((rows, width // 32)).astype(np.float16)
+    low, high = (-8, 8) if kind == "q4_0" else (-128, 128)
+    numbers = random.integers(low, high, (rows, width // 32, 32))
+    if kind == "q4_0":
+        packed = (numbers[..., :16] + 8 | (numbers[..., 16:] + 8) << 4).astype(np.uint8)
+    else:
+        packed = numbers.astype(np.int8).view(np.uint8)
+    blocks = np.concatenate([scales[..., None].view(np.uint8), packed], axis=-1).reshape(rows, -1)
+    expected = (numbers * scales[..., None].astype(np.float32)).reshape(rows, width).astype(np.float32)
+    save_file(tensors | {name: torch.from_numpy(blocks)}, path)
+    change(folder / "config.json", quantization_config={"quant_method": kind})
+    model = load(folder).model
+    assert model.embeddings.tokens.stored.nbytes == blocks.nbytes
+    ids = np.array([[3, 0, rows - 1]])
+    for read in (model, map_arrays(torch.from_numpy, model)):
+        np.testing.assert_array_equal(np.asarray(read.embeddings.tokens[torch.tensor(ids)]), expected[ids])
+    widened = replace(model, embeddings=replace(model.embeddings, tokens=expected))
+    for narrow, wide in ((model, widened), (Compiled(model), Compiled(widened))):
+        tokens = ids if narrow is model else ids[0]
+        np.testing.assert_array_equal(narrow(tokens, np.array([3])), wide(tokens, np.array([3])))
+    save_file(tensors | {name: torch.from_numpy(blocks[:, :-1].copy())}, path)
+    with pytest.raises(CheckpointError, match="must be of blocks of"):
+        load(folder)
+    change(folder / "config.json", quantization_config={"quant_method": "gptq"})
+    with pytest.raises(UnsupportedModelError, match="quant_method must be one of q4_0, q8_0, got 'gptq'"):
+        load(folder)
 
 
 def test_names_of_2018_are_understood(folder):
