@@ -10,7 +10,7 @@ import { posted } from "./question.js";
 /** The marks of this visit, by collection, question and id. @type {Map<string, boolean>} */
 const marked = new Map();
 
-/** After so many more labelled questions, the gain of a calibration is measured again. */
+/** The gain of a calibration is measured again after this many more labelled questions. */
 const STEP = 10;
 
 export class Judging {
@@ -20,7 +20,7 @@ export class Judging {
   /** @type {string | number[]} */
   #query = "";
   #told = h("span.soft", { id: "judged", role: "status" });
-  /** The gain of a calibration by so many labelled questions of a collection, or the number that it takes. */
+  /** The gain of a calibration by `questions` labels of a collection, or the number that it takes. */
   #gain = { collection: "", questions: 0, sentence: "" };
   #counting = new AbortController();
   /** Buttons that show the marks. @type {(() => void)[]} */
