@@ -10,7 +10,6 @@ python -m benchmarks.tables [--rows 1000000] [--rounds 3] [--only vec]
 from __future__ import annotations
 
 import argparse
-import bz2
 import gzip
 import json
 import lzma
@@ -18,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -50,12 +48,12 @@ own, others = (resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, res
 peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
 print(rows, sum(own[:2]), sum(others[:2]), others.ru_maxrss or peak)
 """
-LINES = "import bz2, gzip, lzma, json\nrows = sum(1 for line in {}(path) if json.loads(line))"
+LINES = "import gzip, io, json, lzma, pyarrow, zipfile\nrows = sum(1 for line in {} if json.loads(line))"
 BATCHES = "sum(len(part.to_pylist()) for part in pq.ParquetFile({}).iter_batches(1000))"
-PARQUET = "import pyarrow.parquet as pq\nrows = "
+PARQUET = "import pathlib, pyarrow.parquet as pq\nrows = "
 SHEET = """
 from python_calamine import CalamineWorkbook
-rows = sum(1 for row in CalamineWorkbook.from_path(path).get_sheet_by_index(0).iter_rows()) - 1
+rows = len(CalamineWorkbook.from_path(path).get_sheet_by_index(0).to_python()) - 1
 """
 WORDS = """
 import numpy
@@ -99,124 +97,74 @@ def lines(rows: int) -> bytes:
     return "\n".join(content).encode()
 
 
-def save_lines(path: Path, rows: int) -> None:
-    """Write lines of JSON, packed as the ending of the file says."""
+def save(path: Path, rows: int) -> None:  # one case for each format
+    """Write a file as its name says: books, with ids and vectors, or vectors alone."""
     match path.suffix:
+        case ".csv":
+            pa.csv.write_csv(pa.table(columns(rows)), path)
+        case ".tsv":
+            pd.DataFrame(columns(rows)).iloc[:, :2].to_csv(path, sep="\t", header=False, index=False)
+        case ".xlsx":
+            pd.DataFrame(columns(rows // SHEET_SHARE)).to_excel(path, index=False)
+        case ".json":
+            points = [
+                {"id": id_, "payload": {"text": key}} for id_, key, *_ in zip(*columns(rows).values(), strict=True)
+            ]
+            path.write_text(json.dumps({"result": {"points": points}}))
         case ".zip":
             with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
                 archive.writestr("books.jsonl", lines(rows))
         case ".zst":
-            with pa.output_stream(str(path), compression="zstd") as file:
-                file.write(lines(rows))
-        case ending:
-            pack: Any = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}.get(ending, bytes)
-            path.write_bytes(pack(lines(rows)))
+            path.write_bytes(pa.compress(lines(rows), "zstd", asbytes=True))
+        case ".jsonl" | ".gz" | ".xz" as ending:
+            path.write_bytes({".gz": gzip.compress, ".xz": lzma.compress}.get(ending, bytes)(lines(rows)))
+        case ".parquet" if path.stem == "vectors":
+            keys = pa.FixedSizeListArray.from_arrays(pa.array(vectors(rows).ravel()), DIMENSION)
+            pq.write_table(pa.table({"id": columns(rows)["id"], "key_vector": keys}), path)
+        case ".parquet":
+            pq.write_table(pa.table(columns(rows)), path)
+        case "":
+            path.mkdir()
+            for number in range(10):
+                shard = pa.table(columns(rows)).slice(number * rows // 10, rows // 10)
+                pq.write_table(shard, path / f"part-{number}.parquet")
+        case ".npy":
+            np.save(path, vectors(rows))
+        case ".safetensors":
+            save_file({"v": vectors(rows)}, path)
+        case ".hdf5" | ".h5ad":
+            with h5py.File(path, "w") as file:
+                file["X" if path.suffix == ".h5ad" else "train"] = vectors(rows)
+                file["obs/_index"] = columns(rows)["id"]
+        case ".vec" | ".bin":
+            with path.open("wb") as words:
+                words.write(f"{rows} {DIMENSION}\n".encode())
+                for number, vector in enumerate(vectors(rows)):
+                    text = b" ".join(b"%.5f" % one for one in vector) + b"\n"
+                    words.write(f"word-{number} ".encode() + (vector.tobytes() if path.suffix == ".bin" else text))
 
 
-def save_parquet(path: Path, rows: int) -> None:
-    """Write ids and vectors."""
-    keys = pa.FixedSizeListArray.from_arrays(pa.array(vectors(rows).ravel()), DIMENSION)
-    pq.write_table(pa.table({"id": columns(rows)["id"], "key_vector": keys}), path)
-
-
-def save_shards(path: Path, rows: int) -> None:
-    """Write books as ten files."""
-    path.mkdir()
-    for number in range(10):
-        pq.write_table(pa.table(columns(rows)).slice(number * rows // 10, rows // 10), path / f"part-{number}.parquet")
-
-
-def save_hdf5(path: Path, rows: int) -> None:
-    """Write vectors as ann-benchmarks does, or as cells of AnnData."""
-    with h5py.File(path, "w") as file:
-        file["X" if path.suffix == ".h5ad" else "train"] = vectors(rows)
-        if path.suffix == ".h5ad":
-            file["obs/_index"] = columns(rows)["id"]
-
-
-def save_words(path: Path, rows: int) -> None:
-    """Write words with their numbers as text, or as word2vec does."""
-    with path.open("wb") as file:
-        file.write(f"{rows} {DIMENSION}\n".encode())
-        for number, vector in enumerate(vectors(rows)):
-            text = b" ".join(b"%.5f" % one for one in vector) + b"\n"
-            file.write(f"word-{number} ".encode() + (vector.tobytes() if path.suffix == ".bin" else text))
-
-
-def save_points(path: Path, rows: int) -> None:
-    """Write an answer of Qdrant."""
-    points = [
-        {"id": id_, "payload": {"text": key, "year": year}}
-        for id_, key, year, *_ in zip(*columns(rows).values(), strict=True)
-    ]
-    path.write_text(json.dumps({"result": {"points": points}}))
-
-
-FILES: dict[str, tuple[Callable[[Path, int], Any], str, dict[str, Any]]] = {
-    "books.csv": (
-        lambda path, rows: pa.csv.write_csv(pa.table(columns(rows)), path),
-        "import pandas\nrows = len(pandas.read_csv(path).to_dict('records'))",
-        {},
-    ),
-    "passages.tsv": (
-        lambda path, rows: pd.DataFrame(columns(rows)).iloc[:, :2].to_csv(path, sep="\t", header=False, index=False),
-        "import csv\nrows = sum(1 for row in csv.reader(open(path), delimiter='\\t'))",
-        {"columns": ["id", "key"]},
-    ),
-    "books.jsonl": (save_lines, LINES.format("open"), {}),
-    "books.jsonl.gz": (save_lines, LINES.format("gzip.open"), {}),
-    "books.jsonl.bz2": (save_lines, LINES.format("bz2.open"), {}),
-    "books.jsonl.xz": (save_lines, LINES.format("lzma.open"), {}),
-    "books.jsonl.zst": (
-        save_lines,
-        "import io, pyarrow\n" + LINES.format("(lambda path: io.BufferedReader(pyarrow.input_stream(path)))"),
-        {},
-    ),
-    "books.zip": (
-        save_lines,
-        "import zipfile\n" + LINES.format("(lambda path: zipfile.ZipFile(path).open('books.jsonl'))"),
-        {},
-    ),
-    "points.json": (
-        save_points,
-        "rows = len(json.load(open(path))['result']['points'])",
-        {"key": "payload.text"},
-    ),
-    "books.xlsx": (
-        lambda path, rows: pd.DataFrame(columns(rows // SHEET_SHARE)).to_excel(path, index=False),
-        SHEET,
-        {},
-    ),
-    "books.parquet": (
-        lambda path, rows: pq.write_table(pa.table(columns(rows)), path),
-        PARQUET + BATCHES.format("path"),
-        {},
-    ),
-    "shards": (
-        save_shards,
-        PARQUET + f"sum({BATCHES.format('file')} for file in __import__('pathlib').Path(path).iterdir())",
-        {},
-    ),
-    "vectors.parquet": (save_parquet, PARQUET + BATCHES.format("path"), {}),
-    "vectors.npy": (
-        lambda path, rows: np.save(path, vectors(rows)),
-        "import numpy\nrows = sum(1 for vector in numpy.load(path, 'r'))",
-        {},
-    ),
-    "vectors.safetensors": (
-        lambda path, rows: save_file({"embeddings": vectors(rows)}, path),
-        "from safetensors.numpy import load_file\nrows = sum(1 for vector in load_file(path)['embeddings'])",
-        {},
-    ),
-    "vectors.hdf5": (save_hdf5, HDF5.format("train"), {}),
-    "cells.h5ad": (save_hdf5, HDF5.format("X"), {}),
-    "words.vec": (
-        save_words,
-        "import numpy\nrows = sum(len(numpy.array(line.split()[1:], 'f4')) > 2 for line in open(path)) ",
-        {},
-    ),
-    "words.bin": (save_words, WORDS, {}),
+READERS = {
+    "books.csv": "import pandas\nrows = len(pandas.read_csv(path).to_dict('records'))",
+    "passages.tsv": "import csv\nrows = sum(1 for row in csv.reader(open(path), delimiter='\\t'))",
+    "books.jsonl": LINES.format("open(path)"),
+    "books.jsonl.gz": LINES.format("gzip.open(path)"),
+    "books.jsonl.xz": LINES.format("lzma.open(path)"),
+    "books.jsonl.zst": LINES.format("io.BufferedReader(pyarrow.input_stream(path))"),
+    "books.zip": LINES.format("zipfile.ZipFile(path).open('books.jsonl')"),
+    "points.json": "rows = len(json.load(open(path))['result']['points'])",
+    "books.xlsx": SHEET,
+    "books.parquet": PARQUET + BATCHES.format("path"),
+    "shards": PARQUET + f"sum({BATCHES.format('file')} for file in pathlib.Path(path).iterdir())",
+    "vectors.parquet": PARQUET + BATCHES.format("path"),
+    "vectors.npy": "import numpy\nrows = sum(1 for vector in numpy.load(path, 'r'))",
+    "vectors.safetensors": "import safetensors.numpy as s\nrows = sum(1 for vector in s.load_file(path)['v'])",
+    "vectors.hdf5": HDF5.format("train"),
+    "cells.h5ad": HDF5.format("X"),
+    "words.vec": "import numpy\nrows = sum(1 for line in open(path) if len(numpy.array(line.split()[1:], 'f4')) > 1)",
+    "words.bin": WORDS,
 }
+OPTIONS = {"passages.tsv": {"columns": ["id", "key"]}, "points.json": {"key": "payload.text"}}
 
 
 def read(path: Path, code: str, options: dict[str, Any], rows: int) -> tuple[float, float, float]:
@@ -244,14 +192,17 @@ def main() -> int:
     )
     for column in ("", "the library, rows/s", "open_table, rows/s", "ratio", "library, MiB", "open_table, MiB"):
         table.add_column(column, justify="right" if column else "left")
-    for name, (save, code, named) in FILES.items():
+    for name, code in READERS.items():
         if options.only not in name:
             continue
         rows = options.rows // (SHEET_SHARE if name.endswith("xlsx") else 1)
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory, name)
             save(path, options.rows)
-            runs = [(read(path, code, {}, rows), read(path, OURS, named, rows)) for _ in range(options.rounds)]
+            runs = [
+                (read(path, code, {}, rows), read(path, OURS, OPTIONS.get(name, {}), rows))
+                for _ in range(options.rounds)
+            ]
         theirs, ours = ([median(part) for part in zip(*of, strict=True)] for of in zip(*runs, strict=True))
         pace = max(ours[:2])
         figures = f"{rows / theirs[0]:,.0f}", f"{rows / pace:,.0f}", f"{theirs[0] / pace:.2f}"

@@ -173,22 +173,14 @@ def save_zip(**files: str) -> Callable[[Path], object]:
     return save
 
 
-def save_shards(path: Path, ending: str = "arrow") -> None:
-    """Write a file for each document, as the library datasets saves a set to the disk."""
-    import pyarrow as pa
-
+def save_shards(path: Path, ending: str = "parquet") -> None:
+    """Write a file for each document, beside the state and a cache as the library datasets has them."""
     path.mkdir(exist_ok=True)
     names = [f"part-{number:05}-of-00002.{ending}" for number in range(2)]
     for name, document in zip(names, TWO, strict=True):
-        if ending == "csv":
-            pd.DataFrame([document]).to_csv(path / name, index=False)
-        else:
-            with (
-                pa.OSFile(str(path / name), "wb") as file,
-                pa.ipc.new_stream(file, pa.Table.from_pylist([document]).schema) as writer,
-            ):
-                writer.write_table(pa.Table.from_pylist([document]))
-    (path / "cache-1f.arrow").write_bytes(b"of a map that was not saved")
+        frame = pd.DataFrame([document])
+        frame.to_csv(path / name, index=False) if ending == "csv" else frame.to_parquet(path / name)
+    (path / "cache-1f.parquet").write_bytes(b"of a map that was not saved")
     (path / "state.json").write_text(json.dumps({"_data_files": [{"filename": name} for name in names]}))
 
 
@@ -257,7 +249,9 @@ def save_matlab(path: Path) -> None:
 
     with h5py.File(path, "w", userblock_size=512) as file:
         file["x"] = np.arange(1.0, 7).reshape(2, 3).T
-        file["x"].attrs["MATLAB_class"] = np.bytes_("double")
+        file["year"], file["name"] = np.array([[1.0, 2]]), np.array([[97, 98]], "u2")
+        for name, kind in (("x", "double"), ("year", "double"), ("name", "char")):
+            file[name].attrs["MATLAB_class"] = np.bytes_(kind)
     with path.open("r+b") as head:
         head.write(b"MATLAB 7.3 MAT-file, Platform: GLNXA64")
     path.with_suffix(".ids.txt").write_text("a\nb\n")
@@ -355,8 +349,12 @@ CASES = [
     Case(
         "matlab.mat",
         save_matlab,
-        [{"id": "a", "key_vector": [1, 2, 3]}, {"id": "b", "key_vector": [4, 5, 6]}],
-        options={"vector": "x"},
+        [
+            {"id": "a", "key_vector": [1, 2, 3], "metadata": {"year": 1}},
+            {"id": "b", "key_vector": [4, 5, 6], "metadata": {"year": 2}},
+        ],
+        ["left out, since they have other lengths or types than the vectors: name"],
+        {"vector": "x"},
     ),
     Case(
         "fasttext.vec",  # with a space at the end of each line, as fastText has it

@@ -94,6 +94,8 @@ def test_a_distance_of_hdf5_is_a_similarity_however_it_is_written(
 ) -> None:
     path = save_hdf5(tmp_path / "t.h5", {"train": np.eye(3)}, distance=distance)
     assert open_table(path).settings == {"encoder": None, "similarity": similarity}
+    (tmp_path / "t.ids.txt").write_text("a\nb\nc\n")
+    assert open_table(path).settings == {"encoder": None, "similarity": similarity}
 
 
 @pytest.mark.parametrize(
@@ -148,21 +150,6 @@ def test_data_sets_in_groups_are_named_and_the_others_are_counted_out(tmp_path: 
     table = open_table(save_hdf5(tmp_path / "t.h5", arrays), vector="obsm/X_pca")
     assert [row.document["metadata"] for row in table if row.document] == [{"year": 0}, {"year": 1}, {"year": 2}]
     assert table.notices[0] == "t.h5: left out, since they have other lengths or types than the vectors: other"
-
-
-def test_a_matrix_of_matlab_has_a_document_in_each_of_its_rows(tmp_path: Path) -> None:
-    import h5py
-
-    path, vectors = tmp_path / "t.h5", np.arange(24.0).reshape(4, 6)
-    save_hdf5(path, {"x": vectors.T, "year": np.arange(4.0)[None], "name": np.arange(4, dtype="u2")[None]})
-    with h5py.File(path, "a") as file:
-        for name, kind in (("x", "double"), ("year", "double"), ("name", "char")):
-            file[name].attrs["MATLAB_class"] = np.bytes_(kind)
-    table = open_table(path, vector="x")
-    read = [row.document for row in table if row.document]
-    assert [document["key_vector"].tolist() for document in read] == vectors.tolist()
-    assert [document["metadata"] for document in read] == [{"year": float(year)} for year in range(4)]
-    assert table.notices[0].endswith("than the vectors: name")
 
 
 def test_values_of_hdf5_keep_their_names_and_their_empty_cells(tmp_path: Path) -> None:
