@@ -29,7 +29,7 @@ LINKING = [*PAGES, *OF_WALLS, *map(Page, OTHERS)]
 # Whose paths are whole, from the root of the repository.
 MAPS = [page for page in (*PAGES, *OF_WALLS, Page("ARCHITECTURE.md")) if page.name != "README.md"]
 PATH = re.compile(r"[\w.*-]{3,}(/[\w.*-]+)+/?|[\w.*-]+\.(py|md|toml|txt|yml|yaml|sql|jsonl)|Makefile")
-NO_PATHS = ("application/", "text/", "data/", "dist/", ".venv/", "~/.cache", ".cursor/", ".vscode/")
+NO_PATHS = ("application/", "text/", "data/", "obsm/", "dist/", ".venv/", "~/.cache", ".cursor/", ".vscode/")
 HOUSE = [ROOT / name for name in ("attention", "service", "clients", "extensions", "tests", "tools", "benchmarks")]
 PACKAGES = sorted(
     str(path.relative_to(ROOT)) for folder in HOUSE for path in folder.rglob("__init__.py") if path.stat().st_size
