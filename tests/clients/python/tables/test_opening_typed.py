@@ -344,13 +344,8 @@ def test_a_package_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_files_that_make_no_sense(tmp_path: Path) -> None:
-    (tmp_path / "t.docx").write_bytes(b"x")
-    with pytest.raises(softkv.Invalid, match="ends in none of"):
-        open_table(tmp_path / "t.docx")
     with pytest.raises(softkv.Invalid, match="is not there"):
         open_table(tmp_path / "t.csv")
-    with pytest.raises(softkv.Invalid, match=r"has no corpus\.jsonl"):
-        open_table(tmp_path)
     with pytest.raises(softkv.Invalid, match="got int"):
         open_table(3)
 
