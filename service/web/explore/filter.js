@@ -84,6 +84,12 @@ export function filterBuilder(say, id, changed, learn) {
     join = conditions?.join ?? "AND";
   }
 
+  /** What to say of a comparison of texts: their order is that of letters. @param {{field: string, operator: string, text: string}} row */
+  function letters({ field, operator, text }) {
+    if (!ORDER.includes(operator) || !fields.get(field)?.types.includes("text") || DATE.test(text.trim())) return "";
+    return say("filter.letters", { field: field.replace(/^metadata\./, "") });
+  }
+
   function tell() {
     const conditions = rows.filter(({ operator, text }) => text.trim() || ["missing", "present"].includes(operator)).map((row) => conditionOf(row, fields));
     filter = conditions.length > 1 ? { operator: join, conditions } : conditions[0];
@@ -189,10 +195,13 @@ export function filterBuilder(say, id, changed, learn) {
       placeholder: LISTS.includes(row.operator) ? say("filter.several") : hint(facts),
       onchange: () => {
         row.text = value.value;
+        about.textContent = letters(row);
         tell();
       },
     });
     value.hidden = ["missing", "present"].includes(row.operator);
+    const about = h("p.letters", { id: `${id}-letters-${i}` }, letters(row));
+    value.setAttribute("aria-describedby", about.id);
     return h(
       "div.condition",
       {},
@@ -221,6 +230,7 @@ export function filterBuilder(say, id, changed, learn) {
         },
         "✕",
       ),
+      about,
     );
   }
 

@@ -154,6 +154,7 @@ CELLS = [
     "[9007199254740993]", '["a"]', "[]", '{"n": 1}', "{}", "null", '"x"', "1,5", "0x10", "Infinity", "72.60", "1,50",
     "1.234,5", "01,5", "5.00", "0.1000000000000000055", "n/a", " - ", "7.9.2024", "07/09/2024", "29.02.2023",
     "29.02.2024", "2024/12/ 7", "31/12/0099 23:59:59", "1.1.2024 24:00",
+    "5%", "05 %", "$7", "-$1,234.50", "1,234", "1,234,567", "1.234.567", "192.168.100.200", "1.234,50", "012,345.6",
 ]  # fmt: skip
 
 
@@ -199,7 +200,7 @@ def test_marks_cells_and_names_of_a_text_are_as_in_python(tmp_path: Path) -> Non
     for name, (content, _) in LAID_OUT.items():
         (tmp_path / name).write_bytes(content.encode())
     for case in TABLES:
-        if case.name.endswith(".tsv"):
+        if case.name.endswith(".tsv") and not case.options:
             case.save(tmp_path / case.name)
             notices_of[case.name] = MARKS.get(case.name, [])
     files = [{"name": name, "base64": b64encode((tmp_path / name).read_bytes()).decode()} for name in notices_of]

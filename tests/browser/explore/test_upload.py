@@ -6,9 +6,12 @@ import csv
 import gzip
 import io
 import json
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
 
 import httpx
 import numpy as np
@@ -102,6 +105,46 @@ def test_a_dropped_file_is_mapped_and_refused_rows_can_be_saved(explore: Explore
         ("buch-2", "yes", {"Jahr": 1993}),
         ("buch-4", "no", {"Jahr": 1995}),
     ]
+
+
+def test_prices_are_filtered_as_numbers_and_texts_by_letters(explore: Explore, writer: httpx.Client) -> None:
+    """A file of a shop: prices that are written with two decimals, shares, and postcodes that stay texts."""
+    writer.put("/v1/collections/books", json={"encoder": None, "dimension": 2}).raise_for_status()
+    random = Random(47)
+    prices = [f"{random.uniform(3, 300):.2f}" for _ in range(282)]
+    rows = [
+        [f"a{i}", f"Thing {i}", price, f"{i % 90 + 0.5}%", f"1,{i:03}.50", f"0{i:04}", f"[{i}, 1]"]
+        for i, price in enumerate(prices)
+    ]
+    page = explore(UPLOAD).page
+    choose(page, "shop.csv", written([["id", "title", "size", "share", "stock", "zip", "vector"], *rows]))
+    assert send(page) == "282 of 282 rows · 282 stored"
+    page.goto(page.url.replace("tab=upload", "tab=documents"))
+
+    def counted(field: str, value: str) -> int:
+        page.select_option("#only-field-0", f"metadata.{field}")
+        page.select_option("#only-operator-0", ">=")
+        page.fill("#only-value-0", value)
+        page.keyboard.press("Tab")
+        page.wait_for_function("value => decodeURIComponent(location.hash).includes(value)", arg=f'"value":{value}')
+        body = {"filter": json.loads(parse_qs(page.url.partition("#")[2])["filter"][0]), "limit": 1, "count": True}
+        answer = writer.post("/v1/collections/books/documents/query", json=body).json()
+        return int(answer["count"])
+
+    page.click("#only-add")
+    table = sqlite3.connect(":memory:")
+    table.execute("CREATE TABLE shop (size REAL, share REAL, stock REAL)")
+    table.executemany(
+        "INSERT INTO shop VALUES (?, ?, ?)", [(row[2], row[3][:-1], row[4].replace(",", "")) for row in rows]
+    )
+    for field, value in (("size", 250), ("share", 45.5), ("stock", 1100)):
+        (expected,) = table.execute(f"SELECT count(*) FROM shop WHERE {field} >= {value}").fetchone()
+        assert counted(field, str(value)) == expected, field
+        assert page.inner_text(".letters") == ""
+    assert len([price for price in prices if float(price) >= 250]) == 49
+    page.select_option("#only-field-0", "metadata.zip")
+    page.select_option("#only-operator-0", ">=")
+    assert "letter by letter" in page.inner_text(".letters")
 
 
 def test_notices_are_of_the_columns_that_are_typed(explore: Explore, writer: httpx.Client) -> None:

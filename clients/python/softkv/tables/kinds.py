@@ -31,6 +31,11 @@ DATES = tuple(day + time for day, time in product(_DAYS, ("", " %H:%M", " %H:%M:
 """The formats of dates that are recognised. Filters compare such texts letter by letter, which is no order of time."""
 
 _INTEGER = re.compile(r"-?(?:0|[1-9]\d{0,19})")
+_UNIT = re.compile(r"([+-]?)([$€£¥]?) ?(\d.*?) ?([%$€£¥]?)")
+_GROUPED = {
+    mark: re.compile(rf"[+-]?(?:(?:0|[1-9]\d{{0,2}})(?:\{mark}\d{{3}}){{1,5}}|0|[1-9]\d{{0,17}})(?:\{point}\d+)?")
+    for mark, point in (",.", ".,")
+}
 _WORD = re.compile(r"[^\W\d_][^\W\d_A-ZÄÖÜ]*|[%$€£]")
 _CAPITALS = re.compile(r"[^\W\d_]+|[%$€£]")
 _LONGEST_DATE = 60
@@ -51,6 +56,7 @@ class ColumnType(NamedTuple):
         decimals: the characters that may be the decimal point.
         formats: the formats of its dates; of a remark all that fit, of dates one.
         is_forced: whether a caller has named it as numbers, whatever their form.
+        thousands: the mark between groups of three digits; empty without one.
     """
 
     kind: Kind
@@ -62,6 +68,7 @@ class ColumnType(NamedTuple):
     decimals: str = "."
     formats: Sequence[str] = ()
     is_forced: bool = False
+    thousands: str = ""
 
     def notices(self, column: str, say: Callable[[str, str], str]) -> list[str]:
         """Return what its reader should hear of a column; `say` writes an option with its value."""
@@ -102,7 +109,8 @@ class ColumnType(NamedTuple):
             case "number" if self.is_forced:
                 return force_number(_with_point(text, self.decimals))
             case "number":
-                number = _with_point(text, self.decimals)
+                number = _split_unit(text)[1].replace(self.thousands, "") if self.thousands else _split_unit(text)[1]
+                number = _with_point(number, self.decimals)
                 return int(number) if _INTEGER.fullmatch(number) else float(number)
             case "boolean":
                 return text.lower() == "true"
@@ -130,7 +138,9 @@ class ColumnOfTexts:
         self._kinds: set[Kind] = {"number", "boolean", "json", "date"}
         self._formats = DATES if date is None else (date,)
         self._point = self._pointed = ""
-        self._changed = self._flawed = ""
+        self._changed = self._flawed = self._grouped = ""
+        self._unit: str | None = None
+        self._thousands = set(_GROUPED)
         self._places = set[int]()
 
     def note(self, cell: str) -> None:
@@ -157,13 +167,23 @@ class ColumnOfTexts:
 
     def _note_number(self, cell: str) -> bool:
         """Note the form of a number; return whether the column still looks like numbers."""
-        point = "," if "," in cell else "." if "." in cell else ""
-        if point and self._point not in ("", point):
+        unit, bare = _split_unit(cell)
+        if self._unit not in (None, unit):
             return False
+        self._unit = unit
+        self._changed = self._changed or (cell if unit else "")
+        self._thousands = {mark for mark in self._thousands if _GROUPED[mark].fullmatch(bare)}
+        self._note_decimals(cell, bare)
+        return bool(self._thousands) or not self._grouped
+
+    def _note_decimals(self, cell: str, bare: str) -> None:
+        """Note the decimals of a number. Of one that cannot be read without its groups of digits, note that."""
+        point = "," if "," in bare else "." if "." in bare else ""
+        number = bare.replace(",", ".") if "." not in bare else bare
+        if (point and self._point not in ("", point)) or not NUMBER.fullmatch(number.strip()):
+            self._grouped = self._grouped or cell
+            return
         self._point = self._point or point
-        number = cell.replace(",", ".") if "." not in cell else cell
-        if not NUMBER.fullmatch(number.strip()):
-            return False
         if point:
             self._pointed = self._pointed or cell
         self._places.add(len(number.partition(".")[2]))
@@ -171,7 +191,6 @@ class ColumnOfTexts:
             self._changed = self._changed or cell
             if not comes_back(_without_zeros(number)):
                 self._flawed = self._flawed or cell
-        return True
 
     def decide(self) -> ColumnType:
         """Return the type of the column."""
@@ -193,13 +212,32 @@ class ColumnOfTexts:
             return ColumnType("date", self._count, formats=self._formats)
         if kind != "number":
             return ColumnType(kind, self._count)
+        if self._grouped:
+            return self._judge_groups()
         if self._point not in self._decimals:
             return ColumnType("text", self._count, remark="decimal", example=self._pointed)
-        if self._flawed or (self._changed and len(self._places) > 1 and not is_amount(self._name)):
+        if self._flawed or (self._changed and not self._unit and self._may_be_versions() and not is_amount(self._name)):
             return ColumnType("text", self._count, remark="text", example=self._flawed or self._changed)
         example = self._changed or (self._pointed if self._point == "," else "")
         remark: Remark | None = "numbers" if example else None
         return ColumnType("number", self._count, remark=remark, example=example, decimals=self._decimals)
+
+    def _judge_groups(self) -> ColumnType:
+        """Return the type of numbers such as 1,234.50; texts if 1.234 in them may be another number."""
+        example = self._grouped
+        (mark, *others) = self._thousands
+        point = "." if mark == "," else ","
+        if others or (mark == "." and "," not in example):  # 192.168.100.200
+            return ColumnType("text", self._count, remark="text", example=example)
+        if point not in self._decimals:
+            return ColumnType("text", self._count, remark="decimal", example=example)
+        return ColumnType(
+            "number", self._count, remark="numbers", example=example, decimals=self._decimals, thousands=mark
+        )
+
+    def _may_be_versions(self) -> bool:
+        """Return whether 1.10 may follow 1.9: cells with one decimal and with two, and none with more."""
+        return {1, 2} <= self._places and max(self._places) == 2
 
 
 def is_missing(cell: str) -> bool:
@@ -237,6 +275,12 @@ def _without_zeros(number: str) -> str:
     """Return a number with decimals without its trailing zeros, as Python writes it."""
     integer, point, decimals = number.partition(".")
     return f"{integer}.{decimals.rstrip('0') or '0'}" if point and decimals else number
+
+
+def _split_unit(text: str) -> tuple[str, str]:
+    """Return the unit of a number, a percent sign or a currency, and the number without it."""
+    sign, before, number, after = match.groups() if (match := _UNIT.fullmatch(text.strip())) else ("", "", text, "")
+    return (before + after, sign + number) if before or after else ("", text)
 
 
 def _with_point(text: str, decimals: str) -> str:

@@ -4,7 +4,7 @@ import { exactInteger, parseExactly } from "../../vendor/softkv/softkv.js";
 
 /** @typedef {"text" | "number" | "boolean" | "json"} TextKind */
 /** @typedef {"numbers" | "text" | "decimal" | "missing" | "dates"} Remark numbers in another spelling, or cells that keep a column text */
-/** @typedef {{kind: TextKind, cells: number, missing: number, mark: string, remark?: Remark, example: string, formats: readonly string[]}} ColumnType `cells`: the filled ones that are not missing; `mark`: the first of the missing; `example`: the reason of the remark; `formats`: those that fit its dates */
+/** @typedef {{kind: TextKind, cells: number, missing: number, mark: string, remark?: Remark, example: string, formats: readonly string[], thousands?: string}} ColumnType `cells`: the filled ones that are not missing; `mark`: the first of the missing; `example`: the reason of the remark; `formats`: those that fit its dates; `thousands`: the mark between groups of three digits */
 
 /** Texts, in small letters, that mark a cell without a value. */
 const MISSING = new Set(["n/a", "na", "#n/a", "nan", "null", "-", "–", "—"]);
@@ -37,6 +37,12 @@ const SHOWN = 40;
 /** Whether this browser keeps whole numbers beyond 2^53. */
 const IS_EXACT = typeof exactInteger("9007199254740993") !== "string";
 const INTEGER = /^-?(?:0|[1-9]\d{0,19})$/;
+const UNIT = /^([+-]?)([$€£¥]?) ?(\d.*?) ?([%$€£¥]?)$/s;
+/** Numbers in groups of three digits, by the mark between groups. @type {Record<string, RegExp>} */
+const GROUPED = {
+  ",": /^[+-]?(?:(?:0|[1-9]\d{0,2})(?:,\d{3}){1,5}|0|[1-9]\d{0,17})(?:\.\d+)?$/,
+  ".": /^[+-]?(?:(?:0|[1-9]\d{0,2})(?:\.\d{3}){1,5}|0|[1-9]\d{0,17})(?:,\d+)?$/,
+};
 const NUMBER = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
 
 /** The cells of a column: note every filled one, then `decide`. */
@@ -55,6 +61,10 @@ export class ColumnOfTexts {
   #pointed = "";
   #changed = "";
   #flawed = "";
+  #grouped = "";
+  /** @type {string | undefined} */
+  #unit;
+  #thousands = Object.keys(GROUPED);
   /** @type {Set<number>} */
   #places = new Set();
 
@@ -89,17 +99,28 @@ export class ColumnOfTexts {
 
   /** Note the form of a number; return whether the column still looks like numbers. @param {string} cell */
   #noteNumber(cell) {
-    const point = [",", "."].find((mark) => cell.includes(mark)) ?? "";
-    if (point && this.#point && this.#point !== point) return false;
+    const [unit, bare] = splitUnit(cell);
+    if (unit !== (this.#unit ??= unit)) return false;
+    if (unit) this.#changed ||= cell;
+    this.#thousands = this.#thousands.filter((mark) => GROUPED[mark].test(bare));
+    this.#noteDecimals(cell, bare);
+    return this.#thousands.length > 0 || !this.#grouped;
+  }
+
+  /** Note the decimals of a number; of one that cannot be read without its groups of digits, that. @param {string} cell @param {string} bare */
+  #noteDecimals(cell, bare) {
+    const point = [",", "."].find((mark) => bare.includes(mark)) ?? "";
+    const number = withPoint(bare);
+    if ((point && this.#point && this.#point !== point) || !NUMBER.test(number.trim())) {
+      this.#grouped ||= cell;
+      return;
+    }
     this.#point ||= point;
-    const number = withPoint(cell);
-    if (!NUMBER.test(number.trim())) return false;
     if (point) this.#pointed ||= cell;
     this.#places.add(number.split(".")[1]?.length ?? 0);
-    if (comesBack(number)) return true;
+    if (comesBack(number)) return;
     this.#changed ||= cell;
     if (!comesBack(number.replace(/(\.\d+?)0+$/, "$1"))) this.#flawed ||= cell;
-    return true;
   }
 
   /** @returns {ColumnType} */
@@ -116,10 +137,20 @@ export class ColumnOfTexts {
     const [kind = "text"] = this.#kinds;
     if (kind === "date") return { ...this.#type("text", "dates", this.#first), formats: this.#formats };
     if (kind !== "number") return this.#type(kind);
+    if (this.#grouped) return this.#judgeGroups();
     if (!this.#decimals.includes(this.#point)) return this.#type("text", "decimal", this.#pointed);
-    if (this.#flawed || (this.#changed && this.#places.size > 1 && !isAmount(this.#name))) return this.#type("text", "text", this.#flawed || this.#changed);
+    const isVersion = this.#changed && !this.#unit && [1, 2].every((count) => this.#places.has(count)) && Math.max(...this.#places) === 2;
+    if (this.#flawed || (isVersion && !isAmount(this.#name))) return this.#type("text", "text", this.#flawed || this.#changed);
     const example = this.#changed || (this.#point === "," ? this.#pointed : "");
     return this.#type("number", example ? "numbers" : undefined, example);
+  }
+
+  /** The type of numbers such as 1,234.50; texts if 1.234 in them may be another number. */
+  #judgeGroups() {
+    const [example, [mark, ...others]] = [this.#grouped, this.#thousands];
+    if (others.length || (mark === "." && !example.includes(","))) return this.#type("text", "text", example); // 192.168.100.200
+    if (!this.#decimals.includes(mark === "," ? "." : ",")) return this.#type("text", "decimal", example);
+    return { ...this.#type("number", "numbers", example), thousands: mark };
   }
 
   /** @param {TextKind} kind @param {Remark} [remark] @param {string} [example] @returns {ColumnType} */
@@ -129,12 +160,13 @@ export class ColumnOfTexts {
 }
 
 /** The JSON value of a cell; null if it is missing. @param {string} cell @param {ColumnType} type @returns {unknown} */
-export function read(cell, { kind, missing }) {
+export function read(cell, { kind, missing, thousands = "" }) {
   if (kind === "text") return cell;
   if (missing && isMissing(cell)) return null;
   if (kind === "json") return parseExactly(cell);
   if (kind === "boolean") return cell.toLowerCase() === "true";
-  const number = withPoint(cell);
+  const bare = splitUnit(cell)[1];
+  const number = withPoint(thousands ? bare.replaceAll(thousands, "") : bare);
   return INTEGER.test(number) ? exactInteger(number) : Number(number);
 }
 
@@ -157,6 +189,12 @@ function isMissing(cell) {
 function isAmount(column) {
   const words = [/\p{L}(?:(?![A-ZÄÖÜ])\p{L})*|[%$€£]/gu, /\p{L}+|[%$€£]/gu].flatMap((pattern) => column.match(pattern) ?? []);
   return words.some((word) => AMOUNTS.has(word.toLowerCase()));
+}
+
+/** The unit of a number, a percent sign or a currency, and the number without it. @param {string} text @returns {[string, string]} */
+function splitUnit(text) {
+  const [, sign, before, number, after] = UNIT.exec(text.trim()) ?? [];
+  return before || after ? [before + after, sign + number] : ["", text];
 }
 
 /** A number with its decimal comma as a point. @param {string} text */
