@@ -101,7 +101,8 @@ def create_app(
     routers = (*routes.ALL, *(router for part in parts.values() for router in part.routers()), *missing)
     app.router.routes.extend(route for router in routers for route in router.routes)
     needs_key = settings.keyed and settings.allow_anonymous is None
-    page.mount(app, settings.root_path, settings.frame_ancestors, site, keyed=needs_key)
+    embeds = settings.embed == "any" and "frame_ancestors" not in settings.model_fields_set
+    page.mount(app, settings.root_path, settings.frame_ancestors, site, keyed=needs_key, embeds=embeds)
     handlers.install(app)
     idempotency.install(app)
     openapi.describe(app)

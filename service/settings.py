@@ -121,6 +121,12 @@ class Settings(BaseSettings):
         description="origins whose pages may show the service's page in a frame, separated by spaces, such as `'self' "
         "https://lms.example`",
     )
+    embed: Annotated[Literal["any", "none"], ACCESS] = Field(
+        "any",
+        description="sites that may show [one picture of the page in a frame](../../workshop/docs/teach/page.md#a-picture-"
+        "in-another-page), which sends no key and changes nothing: `any`, or `none` besides `SOFTKV_FRAME_ANCESTORS`. If "
+        "that is set, it decides",
+    )
     lab: Annotated[Literal["writers", "readers"], ACCESS] = Field(
         "writers",
         description="callers that may train models in the [lab](../../workshop/docs/teach/lab.md#access): `writers`, "

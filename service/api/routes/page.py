@@ -83,6 +83,8 @@ WEB = Path(__file__).parents[2] / "web"
 DOCUMENTS = dict.fromkeys(("/", "/index.html", "/explore"), "explore.html")  # a part may have others at these paths
 REFERENCE = "docs.html"  # which `documentation.py` serves
 MISSING = "missing.html"  # for a person whose browser asks for a page that does not exist
+PICTURES = frozenset({"/", "/index.html", "/deeper"})
+"""The paths of pages that show a picture alone if their address says `embed=1`, and then neither take a key nor write."""
 DEEPER = "/deeper"  # which a part has; without it, documents tell their scripts that they are alone
 DEMO = "library"  # which a visitor of an empty service may load
 LINK = re.compile(r"""((?:href|src)=")(?:\./)?""")
@@ -105,15 +107,20 @@ class Files:
         frame_ancestors: origins that may show the documents in a frame, as in a Content-Security-Policy.
         keyed: whether calls need a key. The documents tell that to their scripts, so that a page that opens without a
             key makes no call in vain.
+        embeds: whether any site may show a picture alone in a frame.
     """
 
-    def __init__(self, parts: Sequence[Part], frame_ancestors: str = "'self'", *, keyed: bool = False) -> None:
+    def __init__(
+        self, parts: Sequence[Part], frame_ancestors: str = "'self'", *, keyed: bool = False, embeds: bool = False
+    ) -> None:
         self._assets = Assets(*folders(parts))
         self._names = DOCUMENTS | {path: name for part in parts for path, name in part.documents.items()}
         self._moved = {path: now for part in parts for path, now in part.moved.items()}
         self._assets.files[f"demo/{DEMO}.json"] = _demo(DEMO)
         # A picture to share is drawn from an image that the page itself has made, which has a `blob:` address.
         self._policy = f"{POLICY}{frame_ancestors}; img-src 'self' blob:"
+        has_pictures = embeds and DEEPER in self._names
+        self._picture_policy = f"{POLICY}*; img-src 'self' blob:" if has_pictures else self._policy
         self._documents = {
             (name, language): render_page(self._assets, name, language)
             for name in {*self._names.values(), MISSING}
@@ -133,7 +140,8 @@ class Files:
             query = scope["query_string"].decode("ascii")
             await RedirectResponse(f"{root}{self._moved[path]}{query and f'?{query}'}", 308)(scope, receive, send)
             return
-        answer = await self._answer(path, headers)
+        is_picture = path in PICTURES and b"embed=1" in scope["query_string"].split(b"&")
+        answer = await self._answer(path, headers, self._picture_policy if is_picture else self._policy)
         if answer is None and "text/html" in headers.get("accept", ""):
             answer = self._missing(root, headers)
         await (answer or NOWHERE.not_found)(scope, receive, send)
@@ -146,14 +154,14 @@ class Files:
         page_headers = EACH_TIME | {"Vary": "Accept, Accept-Language", "Content-Type": MEDIA_TYPES[".html"]}
         return Response(content, 404, page_headers)
 
-    async def _answer(self, path: str, headers: Mapping[str, str]) -> Response | None:
+    async def _answer(self, path: str, headers: Mapping[str, str], policy: str) -> Response | None:
         if path in self._names:
             language = choose_language(headers.get("accept-language", ""))
             tag = f'W/"{self._version}-{language}"'
             page_headers = EACH_TIME | {
                 "ETag": tag,
                 "Vary": "Accept-Language, Accept-Encoding",
-                "Content-Security-Policy": self._policy,
+                "Content-Security-Policy": policy,
             }
             if tag in headers.get("if-none-match", ""):
                 return Response(status_code=304, headers=page_headers)
@@ -226,7 +234,13 @@ class PageMount(Mount):
 
 
 def mount(
-    app: Starlette, root_path: str = "", frame_ancestors: str = "'self'", site: Path = SITE, *, keyed: bool = False
+    app: Starlette,
+    root_path: str = "",
+    frame_ancestors: str = "'self'",
+    site: Path = SITE,
+    *,
+    keyed: bool = False,
+    embeds: bool = False,
 ) -> None:
     """Serve the description at `/openapi.json`, the documentation at `/docs/` and the page at `/`, after other routes.
 
@@ -236,10 +250,11 @@ def mount(
         frame_ancestors: origins that may show the documents in a frame, as in a Content-Security-Policy.
         site: the folder of the built documentation.
         keyed: whether calls need a key.
+        embeds: whether any site may show a picture alone in a frame.
     """
     paths = {route.path_format for route in app.routes if isinstance(route, APIRoute)}
     app.router.routes.append(Route("/openapi.json", Description(DESCRIPTION, root_path, paths), methods=["GET"]))
-    files = Files(find_parts(), frame_ancestors, keyed=keyed)
+    files = Files(find_parts(), frame_ancestors, keyed=keyed, embeds=embeds)
     documentation = Documentation(site, files.reference, frame_ancestors)
     page = Router(
         [

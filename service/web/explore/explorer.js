@@ -1,7 +1,7 @@
 /** The explorer: its collections, the tabs of the one that is chosen, the document beside it, and the address. */
 
 import { API, isAborted, SoftkvError, storageOf, Unreachable } from "../shared/api.js";
-import { deeper, home, isAlone, roomOf } from "../shared/assets.js";
+import { deeper, home, isAlone, isEmbedded, roomOf } from "../shared/assets.js";
 import { fill, h, put } from "../shared/element.js";
 import { LEARN } from "../shared/purpose.js";
 import { kept, preferences, store } from "../shared/look.js";
@@ -74,7 +74,7 @@ import { speaker } from "./speaker.js";
 const AWAY_MS = 1000;
 const LONGEST_MS = 15_000;
 /** In a frame of another page only the question and its picture are shown. */
-const IS_EMBEDDED = new URLSearchParams(window.location.search).get("embed") === "1";
+const IS_EMBEDDED = isEmbedded();
 /** A text that no exported page has read: reading it takes the encoder. */
 const UNREAD = "softkv reads rows";
 
@@ -244,6 +244,7 @@ export class Explorer {
           pictureSpeaker(lang),
           () => this.#mounted?.view.shown,
           () => this.#address(),
+          "copied.frame",
         ),
       ),
     );

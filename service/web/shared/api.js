@@ -1,11 +1,14 @@
 /** The public API, and nothing but it: softkv's own client, with the key that this tab keeps. */
 
-import { Client, KeyRefused } from "../vendor/softkv/softkv.js";
+import { Client, KeyRefused, SoftkvError } from "../vendor/softkv/softkv.js";
+import { isEmbedded } from "./assets.js";
 
 export { Forbidden, Invalid, KeyRefused, NotFound, Refused, SoftkvError, Unreachable } from "../vendor/softkv/softkv.js";
 
 const KEY = "softkv-key";
 const AGAIN_MS = 300;
+/** The calls without GET that change nothing: all that a picture in a frame may make. */
+const READS = /^\/v1\/(attend|compare|encode|trace|lab\/decode)$/;
 
 /** Calls to the service that the page came from. A key, where one is needed, stays in this tab. */
 export class API {
@@ -85,8 +88,9 @@ export class API {
    * @returns {Promise<Response>}
    */
   async #reach(path, options, again) {
+    if (isEmbedded() && (options.method ?? "GET") !== "GET" && !READS.test(path)) throw new SoftkvError("A picture in a frame changes nothing.");
     try {
-      return await this.fetcher(path, options);
+      return await this.fetcher(path, isEmbedded() ? { ...options, credentials: "omit" } : options);
     } catch (failure) {
       if (!again || options.signal?.aborted) throw failure;
       await new Promise((done) => setTimeout(done, again));
@@ -95,16 +99,16 @@ export class API {
   }
 }
 
-/** The tab's storage; in a frame that may keep nothing, what is kept until it closes. @param {Window} window @returns {Page.Kept} */
+/** The tab's storage; in a frame, which may keep nothing, what is kept until it closes. @param {Window} window @returns {Page.Kept} */
 export function storageOf(window) {
   try {
-    return window.sessionStorage;
+    if (!isEmbedded()) return window.sessionStorage;
   } catch (failure) {
     if (!(failure instanceof DOMException) || failure.name !== "SecurityError") throw failure;
-    /** @type {Map<string, string>} */
-    const kept = new Map();
-    return { getItem: (name) => kept.get(name) ?? null, setItem: (name, value) => void kept.set(name, value) };
   }
+  /** @type {Map<string, string>} */
+  const kept = new Map();
+  return { getItem: (name) => kept.get(name) ?? null, setItem: (name, value) => void kept.set(name, value) };
 }
 
 /** Whether a call ended because it was taken back. @param {unknown} failure */

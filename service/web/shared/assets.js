@@ -5,6 +5,19 @@ export function isExported() {
   return document.documentElement.dataset.exported !== undefined;
 }
 
+/** Whether the page is a picture in a frame of any site. Then it takes no key, sends no cookie and writes nothing. */
+export function isEmbedded() {
+  return new URLSearchParams(window.location.search).get("embed") === "1";
+}
+
+/** Let a link of a picture in a frame open beside the other page, without the mark of a frame. @param {?HTMLAnchorElement} link */
+export function leave(link) {
+  if (!link) return;
+  const address = new URL(link.href);
+  address.searchParams.delete("embed");
+  Object.assign(link, { href: address.href, target: "_blank", rel: "noopener" });
+}
+
 /** Whether the service has the explorer without the story and the pictures that go deeper. */
 export function isAlone() {
   return document.documentElement.dataset.alone !== undefined;

@@ -17,8 +17,9 @@ const [WIDTH, HEIGHT] = [800, 520];
  * @param {Say} say
  * @param {() => (Shown | undefined)} view what is on the screen
  * @param {() => (string | Promise<string>)} address of it, after the #
+ * @param {string} [framed] what to say of a frame that was copied
  */
-export function sharing(say, view, address) {
+export function sharing(say, view, address, framed = "copied") {
   const told = h("p.outcome", { role: "status" });
   const shown = h("p", {});
   /** A button that closes the menu when it is done, and says what is done. @param {string} kind @param {() => Promise<string>} work */
@@ -40,18 +41,18 @@ export function sharing(say, view, address) {
       },
       say(kind),
     );
-  /** @param {string} text */
-  const copy = async (text) => {
+  /** @param {string} text @param {string} [done] what to say then */
+  const copy = async (text, done = "copied") => {
     try {
       await navigator.clipboard.writeText(text);
     } catch (failure) {
       if (!(failure instanceof DOMException || failure instanceof TypeError)) throw failure;
       shown.textContent = text; // without the right to the clipboard, to be copied by hand
     }
-    return say("copied");
+    return say(done);
   };
   const link = button("link", async () => copy(linkOf(window.location, await address())));
-  const frame = button("frame", async () => copy(frameOf(linkOf(window.location, await address()))));
+  const frame = button("frame", async () => copy(frameOf(linkOf(window.location, await address())), framed));
   const png = button("png", async () => {
     const save = await saves();
     view()?.open?.();

@@ -365,7 +365,7 @@ export class Threads {
     const rx = isSmall ? 2 : 6;
     const group = s(isRow ? "g.row" : isOthers ? "g.row.others" : "g.row.none", {
       "data-row": i,
-      ...(isRow && this.#isChosen ? { role: "checkbox", tabindex: 0, "aria-checked": "true", "aria-label": rows[i].key } : {}),
+      ...(isRow && this.#isChosen ? { role: "checkbox", tabindex: 0, "aria-checked": "true" } : {}),
     });
     const bar = this.#content.bars ? { ...key, y: key.y + key.height - BAR_PX, height: BAR_PX } : key;
     const glow = s("rect.glow", { ...asRect(bar), rx: this.#content.bars ? 1 : rx, opacity: 0 });
@@ -555,11 +555,14 @@ export class Threads {
     const [first, second] = [...weights].sort((a, b) => b - a);
     const areAlike = weights.every((weight) => Math.abs(weight - first) < 1e-9);
     for (let i = 0; i < weights.length; i++) {
-      const isTold = grown === 1 && weights[i] > 0 && (i === this.#hovered || areAlike || (weights[i] >= second && weights[i] > 0.005));
-      const text = isTold ? percent(weights[i]) : "";
-      if (this.#shares[i].textContent !== text) this.#shares[i].textContent = text;
       const { label, alone, beside } = this.#labels[i];
-      const key = text ? beside[Math.min(2, Math.max(0, text.length - 3))] : alone;
+      const written = percent(weights[i]);
+      const shorter = beside[Math.min(2, Math.max(0, written.length - 3))];
+      const hasRoom = weights[i] >= 0.01 && shorter === alone && this.#places.rows[i].height >= this.#size.text;
+      const isLarge = areAlike || (weights[i] >= second && weights[i] > 0.005);
+      const text = grown === 1 && weights[i] > 0 && (i === this.#hovered || isLarge || hasRoom) ? written : "";
+      if (this.#shares[i].textContent !== text) this.#shares[i].textContent = text;
+      const key = text ? shorter : alone;
       if (label.textContent !== key) label.textContent = key;
     }
   }

@@ -75,8 +75,8 @@ def test_find_a_document_and_see_why_it_won(explore: Explore, books: httpx.Clien
     assert shown(page) == pytest.approx({match["id"]: match["weight"] for match in answer["matches"]}, abs=1e-9)
     strip = page.locator("#strip").inner_text()
     assert strip.startswith("One stands out · none ")
-    assert f"rests on {answer['evidence']['effective_documents']:.1f}" in strip
-    assert "off by at most" in strip
+    assert f"as if {answer['evidence']['effective_documents']:.1f}" in strip
+    assert "error at most" in strip
     books.put("/v1/collections/books/documents/copy", json={"key": "keeping cats"}).raise_for_status()
     page.reload()
     page.wait_for_function("() => document.querySelector('#strip')?.textContent.startsWith('Several that say nearly')")

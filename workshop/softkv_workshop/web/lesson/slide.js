@@ -39,5 +39,5 @@ export function slide(kind, language, say) {
       ),
     ),
   );
-  return h("section.slide", {}, h("h2", { tabIndex: -1 }, say(`slide.${kind}`)), h("ol", {}, asked));
+  return h("section.slide", { "aria-label": say(`slide.${kind}`) }, h("h2", { tabIndex: -1 }, say(`slide.${kind}`)), h("ol", {}, asked));
 }

@@ -26,7 +26,7 @@ export function bar(address, language, asked, isTaught) {
       isTaught ? h("a", { href: `lesson.html?lang=${language}${theme}` }, say("room.lesson")) : null,
       linked("toggle-lang", address({ lang: other }), "room.language", other === "zh" ? "中文" : "EN", { lang: other === "zh" ? "zh-Hans" : "en" }),
       linked("toggle-theme", address({ theme: dark ? "light" : "dark" }), "room.dark", h("span.moon")),
-      linked("toggle-projector", address({ projector: large ? null : "1" }), "room.projector", large ? "A−" : "A+"),
+      linked("toggle-projector", address({ projector: large ? null : "1" }), large ? "room.small" : "room.projector", large ? "A−" : "A+"),
     ),
   ];
 }

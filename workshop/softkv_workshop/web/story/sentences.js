@@ -29,7 +29,8 @@ export function hardAndSoft(say, { query, keys, temperature, answer: { weights, 
   const wrong = query === misread?.query ? weights[keys.indexOf(misread.key)] : 0;
   if (wrong === heaviest && wrong > HALF) return say("told.misread", { share: percent(wrong) });
   const key = keys[weights.indexOf(1)];
-  if (temperature > 0 || key === undefined) return say("told", { count: effective.toFixed(1) });
+  const count = effective.toFixed(1);
+  if (temperature > 0 || key === undefined) return count === "1.0" ? say("told.alone", { share: percent(heaviest) }) : say("told", { count });
   return say(key === query ? "told.equal" : "told.zero", { key, hot: weights.join(" ") });
 }
 

@@ -4,7 +4,7 @@
  */
 
 import { API, KeyRefused, SoftkvError, storageOf, Unreachable } from "../../../../service/web/shared/api.js";
-import { asset, isExported } from "../../../../service/web/shared/assets.js";
+import { asset, isEmbedded, isExported, leave } from "../../../../service/web/shared/assets.js";
 import { readsChinese } from "./chinese.js";
 import { fill, h } from "../../../../service/web/shared/element.js";
 import { recorded } from "../shared/recorded.js";
@@ -71,7 +71,7 @@ const SCROLLED = 120;
 /** The data of chapters has come so long after they were made. */
 const SETTLED_MS = 3000;
 /** In a frame of another page only the picture is shown. */
-const IS_EMBEDDED = new URLSearchParams(window.location.search).get("embed") === "1";
+const IS_EMBEDDED = isEmbedded();
 
 export class Story {
   #chapters;
@@ -93,6 +93,8 @@ export class Story {
   #writing = 0;
   #isWaiting = false;
   #notice = h("p.notice", { role: "alert", hidden: true });
+  /** What a frame says of its rows. */
+  #about = h("p.about", { role: "status" });
   #bar = h("header.bar");
   #rail = h("nav.rail");
   #main = h("main", { id: "story", tabIndex: -1 });
@@ -124,7 +126,7 @@ export class Story {
   /** Put the story into the page. */
   begin() {
     document.body.append(h("a.skip", { href: "#story", onclick: (/** @type {Event} */ event) => this.#skip(event) }), this.#bar, this.#rail, this.#main);
-    if (IS_EMBEDDED) document.documentElement.dataset.embed = "";
+    if (IS_EMBEDDED) this.#embed();
     if (isAsked() && !this.#isPaged) this.#choose();
     this.#draw();
     if (new URLSearchParams(window.location.search).has("lesson")) void this.#teach();
@@ -144,6 +146,14 @@ export class Story {
         if (MAY_LOAD_FONTS) document.head.append(h("link", { rel: "stylesheet", href: asset("css/fonts.css") }));
       }),
     );
+  }
+
+  /** Be a picture in another page: what leads on is opened beside it, and rows of its address are said to be its own. */
+  #embed() {
+    document.documentElement.dataset.embed = "";
+    for (const kind of ["click", "auxclick"]) document.addEventListener(kind, ({ target }) => target instanceof Element && leave(target.closest("a")), true);
+    if (this.#states.get(this.#current)?.rows) this.#about.textContent = this.#say()("linking");
+    this.#main.before(this.#about);
   }
 
   /** Let a presenter's clicker follow the plan of a lesson; few visits need that script. */
@@ -440,6 +450,7 @@ export class Story {
       return found;
     } catch (failure) {
       if (!(failure instanceof SoftkvError)) throw failure;
+      if (IS_EMBEDDED && failure instanceof KeyRefused) return this.#begin(host.id);
       this.#placeNotice(host);
       const code = /** @type {string | undefined} */ (failure.code);
       if (code === "encoder_needed") this.#offerEncoder();
@@ -474,6 +485,13 @@ export class Story {
   #placeNotice(host) {
     const screen = host.querySelector(".asking")?.closest(".screen") ?? host;
     (screen.querySelector(".doing") ?? host).prepend(this.#notice);
+  }
+
+  /** Without a key, a picture in a frame shows the rows that were recorded. @param {string} id */
+  #begin(id) {
+    this.#about.textContent = this.#say()("recorded");
+    this.#change(id, /** @type {Chapter} */ (this.#chapters.find((one) => one.id === id)).defaults);
+    return null;
   }
 
   /** The key stays in this tab, as in the explorer. */

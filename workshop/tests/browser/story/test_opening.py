@@ -189,7 +189,7 @@ def test_questions_to_try_follow_the_guess_and_one_is_misread(read: Read) -> Non
     for question, key in (("a banana", "a ripe lemon"), ("a campfire", "glowing embers"), ("a lawn", "spring grass")):
         others.get_by_text(question, exact=True).click()
         page.wait_for_selector(f"{FIRST} .query-text >> text={question}", state="attached")
-        expect(told).to_contain_text("As spread as")
+        expect(told).to_contain_text("As if")
         assert KEYS[int(np.argmax(weights(page, FIRST)))] == key
     others.get_by_text("hot lava").click()
     expect(told).to_contain_text("The encoder reads lava as rock")

@@ -108,6 +108,9 @@ def test_one_row_answers_or_many(query: str) -> None:
         if name == "told.infinity":
             assert np.ptp(weights) < 1e-12
             assert int(parts["count"]) == len(weights)
+        elif name == "told.alone":
+            assert close(parts["share"], weights.max())
+            assert weights.max() > 0.98
         elif name == "told":
             entropy = -sum(weight * math.log(weight) for weight in weights if weight > 0)
             assert abs(float(parts["count"]) - math.exp(entropy)) <= 0.0501

@@ -50,21 +50,21 @@ def test_states_come_one_after_another_and_links_all_at_once(read: Read) -> None
     whole, seen = page.evaluate(PLAYED)
     assert whole
     states, arrows, links, outputs, later, once = map(list, zip(*seen, strict=True))
-    assert sorted(set(states)) == list(range(1, N + 1))
+    assert sorted(set(states)) == list(range(N + 1))
     assert (np.diff(states) >= 0).all()
     assert max(arrows) == N - 1
     assert set(links) == {0, N * N}
     assert set(outputs) == {0, N}
-    # All of attention is there when the second state is; the last state comes N - 1 steps after the first.
-    assert states[outputs.index(N)] == 2
-    assert (later[-1], once[-1]) == (f"{N - 1} steps", "1 step")
-    assert later[states.index(N) - 1] == f"{N - 2} steps"
+    # All of attention is there when the first state is; the last state needs a step for each word.
+    assert states[outputs.index(N)] == 1
+    assert (later[-1], once[-1]) == (f"{N} steps", "1 step")
+    assert later[states.index(N) - 1] == f"{N - 1} steps"
 
 
 def test_parallel_steps_stand_still_at_their_end_with_reduced_motion(read: Read) -> None:
     page = read()
     mount(page, reduced=True)
-    assert page.evaluate(SEEN) == [N, N - 1, N * N, N, f"{N - 1} steps", "1 step"]
+    assert page.evaluate(SEEN) == [N, N - 1, N * N, N, f"{N} steps", "1 step"]
     assert not page.locator(".steps-beside button").is_visible()
     assert f"{N * N} links" in (page.get_attribute(".parallel-steps", "aria-label") or "")
 
@@ -75,7 +75,7 @@ def test_each_moment_can_be_drawn_and_nothing_overlaps(read: Read, size: tuple[i
     mount(page, language)
     page.evaluate("window.steps.film(0.5)")
     lit, *_, later, once = page.evaluate(SEEN)
-    assert lit == 3
+    assert lit == 2
     assert [re.sub(r"\D", "", text) for text in (later, once)] == ["2", "1"]
     boxes = page.evaluate(
         """() => [...document.querySelectorAll('.parallel-steps text')].map((one) => {

@@ -1,7 +1,7 @@
 /**
  * Parallel steps beside recurrent steps: the same words, read one after another above, and all at once below.
  *
- * Above, a state goes from word to word, so the last one waits for n − 1 steps. Below, each word attends to each word:
+ * Above, a state goes from word to word, so the last one comes after n steps. Below, each word attends to each word:
  * n × n links, and none waits for another, so there is one step. The words of this picture are in `steps.json`.
  */
 
@@ -27,7 +27,7 @@ const HEAD = 7;
  */
 export function parallelSteps({ words, say, reduced }) {
   const n = words.length;
-  const steps = n - 1;
+  const steps = n;
   const pairs = words.flatMap((_, from) => words.map((_, to) => ({ from, to })));
   const links = pairs.map(() => s("line.link"));
   const readings = words.map(() => s("line.reading"));
@@ -61,7 +61,7 @@ export function parallelSteps({ words, say, reduced }) {
   let at = reduced ? steps : 0;
   const timeline = new Timeline([
     { seconds: 0.4, draw: () => draw(0) },
-    ...arrows.map((_, i) => ({ seconds: STEP_SECONDS, draw: (/** @type {number} */ share) => draw(i + eased(share)) })),
+    ...words.map((_, i) => ({ seconds: STEP_SECONDS, draw: (/** @type {number} */ share) => draw(i + eased(share)) })),
   ]);
 
   new ResizeObserver(([{ contentRect }]) => contentRect.width && layout(contentRect.width)).observe(picture);
@@ -79,32 +79,26 @@ export function parallelSteps({ words, say, reduced }) {
     states.forEach((state, i) => set(state, { transform: `translate(${columns[i]} ${ROWS.states})` }));
     readings.forEach((reading, i) => set(reading, { x1: columns[i], x2: columns[i], y1: ROWS.words - BOX.height / 2, y2: ROWS.states + RADIUS }));
     outputs.forEach((output, i) => set(output, { cx: columns[i], cy: ROWS.outputs }));
-    for (const [text, y] of /** @type {[SVGElement, number][]} */ ([
-      [recurrent, ROWS.recurrent],
-      [attention, ROWS.attention],
-    ]))
-      set(text, { x: BOX.gap / 2, y });
-    for (const [text, y] of /** @type {[SVGElement, number][]} */ ([
-      [later, ROWS.recurrent],
-      [once, ROWS.attention],
-    ]))
-      set(text, { x: width - BOX.gap / 2, y });
+    for (const text of [recurrent, attention]) set(text, { x: BOX.gap / 2 });
+    for (const text of [later, once]) set(text, { x: width - BOX.gap / 2 });
+    for (const text of [recurrent, later]) set(text, { y: ROWS.recurrent });
+    for (const text of [attention, once]) set(text, { y: ROWS.attention });
     draw(at);
   }
 
-  /** The moment after a number of steps, of which the last may be under way. @param {number} now 0 to n - 1 */
+  /** The moment after a number of steps, of which the last may be under way. @param {number} now 0 to n */
   function draw(now) {
     at = now;
     const done = Math.floor(now + 1e-9);
     arrows.forEach((arrow, i) => {
-      const grown = Math.min(1, Math.max(0, now - i));
+      const grown = Math.min(1, Math.max(0, now - i - 1));
       const from = columns[i] + RADIUS;
       const to = from + grown * (columns[i + 1] - RADIUS - from);
       set(arrow, { x1: from, x2: Math.max(from, to - HEAD), y1: ROWS.states, y2: ROWS.states, opacity: grown ? 1 : 0 });
       set(heads[i], { d: `M${to},${ROWS.states}l${-HEAD - 2},${-HEAD / 1.6}v${HEAD * 1.25}Z`, opacity: grown ? 1 : 0 });
     });
-    states.forEach((state, i) => state.classList.toggle("lit", i <= done));
-    readings.forEach((reading, i) => reading.classList.toggle("lit", i <= done));
+    states.forEach((state, i) => state.classList.toggle("lit", i < done));
+    readings.forEach((reading, i) => reading.classList.toggle("lit", i <= now));
     const grown = Math.min(1, now);
     links.forEach((link, i) => {
       const { from, to } = pairs[i];
