@@ -123,9 +123,9 @@ class Settings(BaseSettings):
     )
     embed: Annotated[Literal["any", "none"], ACCESS] = Field(
         "any",
-        description="sites that may show [one picture of the page in a frame](../../workshop/docs/teach/page.md#a-picture-"
-        "in-another-page), which sends no key and changes nothing: `any`, or `none` besides `SOFTKV_FRAME_ANCESTORS`. If "
-        "that is set, it decides",
+        description="sites that may show [one picture of the page in a frame]"
+        "(../../workshop/docs/teach/page.md#a-picture-in-another-page), without a key and without writing: `any` or "
+        "`none`; unless `SOFTKV_FRAME_ANCESTORS` is set",
     )
     lab: Annotated[Literal["writers", "readers"], ACCESS] = Field(
         "writers",

@@ -84,7 +84,7 @@ DOCUMENTS = dict.fromkeys(("/", "/index.html", "/explore"), "explore.html")  # a
 REFERENCE = "docs.html"  # which `documentation.py` serves
 MISSING = "missing.html"  # for a person whose browser asks for a page that does not exist
 PICTURES = frozenset({"/", "/index.html", "/deeper"})
-"""The paths of pages that show a picture alone if their address says `embed=1`, and then neither take a key nor write."""
+"""The paths of pages that show a picture alone if their address says `embed=1`, without a key and without writing."""
 DEEPER = "/deeper"  # which a part has; without it, documents tell their scripts that they are alone
 DEMO = "library"  # which a visitor of an empty service may load
 LINK = re.compile(r"""((?:href|src)=")(?:\./)?""")
