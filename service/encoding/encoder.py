@@ -148,6 +148,7 @@ class TextModel(ABC):
         notes: notes for the operator, one sentence each; empty for most models.
         knows_tokens: whether it tells the tokens of each text; see `Encoded`.
         lanes: how many batches of the queue it encodes at once.
+        has_query_lane: whether it also encodes a batch of queries at the same time as one of documents.
         timeout_seconds: the time within which a batch has to be encoded; infinite for models of this machine.
     """
 
@@ -161,6 +162,7 @@ class TextModel(ABC):
     notes: list[str]
     knows_tokens: bool
     lanes: int
+    has_query_lane = False
     timeout_seconds: float
 
     @property
@@ -360,6 +362,7 @@ class LocalEncoder(Encoder):
         self.precision = network.precision
         self.kind = network.kind
         self.runs_on = network.runs_on
+        self.has_query_lane = network.kind == "core"  # only its threads are known to share the cores fairly
         self.max_tokens = network.tokenizer.max_tokens
         self.batched = network.batched
         self.declaration = declaration

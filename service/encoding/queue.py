@@ -134,7 +134,8 @@ class EncodingQueue(Generic[Model]):
     - Texts that arrive while all lanes run a batch form the next ones; no text waits for a timer.
     - Queries go before documents, and documents of callers before those of the service itself, such as demo rows.
       Within each of the three, callers take turns text by text, and so do the requests of one caller.
-      So a query or a single document never waits for a bulk upload, only for a batch that runs.
+      So a query or a single document never waits for a bulk upload, only for a batch that runs. A query does not wait
+      for a batch of documents either, if the encoder has a lane for queries: it is computed beside that batch.
     - A cancelled request leaves the queue, and a batch that only cancelled requests wait for is cancelled.
     - A request that makes a batch fail fails alone. If a provider is unavailable, all requests of the batch fail, and
       those that have waited as long as the provider may take fail with it. So the queue does not grow meanwhile.
@@ -171,6 +172,8 @@ class EncodingQueue(Generic[Model]):
         self._threads: ThreadPoolExecutor | None = None
         self._open = False
         self._lanes = set[asyncio.Task[None]]()
+        self._query_lane: asyncio.Task[None] | None = None
+        self._running: Purpose | None = None  # the purpose of the batch that began last
         self._failing_since: float | None = None  # the start of the first batch of those that failed without a success
 
     @property
@@ -182,7 +185,8 @@ class EncodingQueue(Generic[Model]):
     def start(self) -> None:
         """Start accepting texts."""
         if self._threads is None:
-            self._threads = ThreadPoolExecutor(max_workers=self.encoder.lanes, thread_name_prefix="encoder")
+            lanes = self.encoder.lanes + self.encoder.has_query_lane
+            self._threads = ThreadPoolExecutor(max_workers=lanes, thread_name_prefix="encoder")
         self._open = True
 
     def refuse(self) -> None:
@@ -196,8 +200,8 @@ class EncodingQueue(Generic[Model]):
     async def close(self) -> None:
         """Refuse texts and release the threads; wait only briefly for batches that run."""
         self.refuse()
-        if self._lanes:
-            await asyncio.wait(self._lanes, timeout=CLOSING_SECONDS)
+        if lanes := [*self._lanes, *([self._query_lane] if self._query_lane else ())]:
+            await asyncio.wait(lanes, timeout=CLOSING_SECONDS)
         if self._threads is not None:
             self._threads.shutdown(wait=False)
             self._threads = None
@@ -274,6 +278,14 @@ class EncodingQueue(Generic[Model]):
             lane = asyncio.create_task(self._run())
             self._lanes.add(lane)
             lane.add_done_callback(self._lanes.discard)
+        elif self.encoder.has_query_lane and self._running == "document" and self._query_lane is None:
+            self._query_lane = asyncio.create_task(self._run_queries())
+
+    async def _run_queries(self) -> None:
+        # A batch beside another takes longer than alone, so its time says nothing about the size of batches.
+        while (turn := _next_batch(self._waiting[:1], self._limits)) is not None:
+            await self._encode(turn[1], "query", learns=False)
+        self._query_lane = None
 
     async def _run(self) -> None:
         lane: Any = asyncio.current_task()
@@ -282,11 +294,12 @@ class EncodingQueue(Generic[Model]):
             purpose, batch = turn
             if len(self._lanes) < self.encoder.lanes and any(len(waiting) for _, waiting in self._waiting):
                 self._start_lane()
+            self._running = purpose
             await self._encode(batch, purpose)
         # A text that comes from now on starts a lane of its own.
         self._lanes.discard(lane)
 
-    async def _encode(self, batch: Batch, purpose: Purpose) -> None:
+    async def _encode(self, batch: Batch, purpose: Purpose, *, learns: bool = True) -> None:
         texts = [pending.texts[i] for pending, positions in batch.items() for i in positions]
         size = sum(pending.sizes[i] for pending, positions in batch.items() for i in positions)
         # `began` is compared with the requests' times, so it is of their clock.
@@ -296,7 +309,8 @@ class EncodingQueue(Generic[Model]):
             with batch_stage([pending.wait for pending in batch], len(texts)):
                 work = self.encoder.submit(texts, purpose, self._threads, self._seconds(batch))
                 encoded = await _wait_for(work, batch)
-            self._limits.learn(size, self._clock() - start_time)
+            if learns:
+                self._limits.learn(size, self._clock() - start_time)
             if encoded.token_counts is not None:
                 tokens = int(self.encoder.tokens_read(encoded.token_counts).sum())
                 next(iter(batch)).wait.trace.listener.record_tokens(tokens)
@@ -314,7 +328,7 @@ class EncodingQueue(Generic[Model]):
                     self._fail_waiting(began, unavailable)
                 return
             for pending, positions in batch.items():
-                await self._encode({pending: positions}, purpose)
+                await self._encode({pending: positions}, purpose, learns=learns)
             return
         # The batch has the texts of each request side by side, in the order of `texts`.
         start = 0
