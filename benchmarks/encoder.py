@@ -11,7 +11,7 @@ own converter; the exports include the pooling. int8 is dynamic. The error of an
 definition in float64.
 
 Each number of threads in `--threads` has its own process, in which every engine and the tokeniser use that number: by
-default one, then all cores.
+default one, then all cores. With one thread, the time is that of the processor.
 
 `--engines` takes parts of names. An engine that is not installed (`pip install -e '.[bench]'`) or refuses this
 processor is left out with the reason. If the machine multiplies matrices by a fifth faster or slower after the run than
@@ -25,6 +25,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -67,7 +68,8 @@ def main() -> None:
         engines, left_out = contest.made(names, setting)
         moments = {"before": products.rates()}
         columns = texts.columns()
-        rates = contest.timed(engines, columns, options.rounds)
+        clock = time.process_time if threads == 1 else time.perf_counter
+        rates = contest.timed(engines, columns, options.rounds, clock)
         moments["after"] = products.rates()
         steady = products.steady(moments["before"], moments["after"])
         fidelities = distances(engines, setting.model, options.texts)
