@@ -20,7 +20,7 @@ from service.addresses import is_loopback
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-    from service.encoding import EncodersFile
+    from service.encoding import EncodersFile, Precision
 
 # A source of a Content-Security-Policy; the keywords 'self' and 'none' need their quotes.
 FRAME_ANCESTOR = re.compile(
@@ -171,10 +171,11 @@ class Settings(BaseSettings):
         "they are read. If unset, `received` in `DATA_DIR`",
     )
 
-    precision: Annotated[Literal["float32", "int16", "bfloat16"], COMPUTATION] = Field(
-        "float32",
-        description="the numbers of the model. `int16` is faster and [nearly as "
-        "exact](../guide/encoding.md#precision); `bfloat16` is less exact, and refused on a processor without AMX",
+    precision: Annotated[Literal["float32", "int16", "bfloat16"] | None, COMPUTATION] = Field(
+        None,
+        description="the numbers of the model. `int16` is [nearly as exact](../guide/encoding.md#precision) as "
+        "`float32`; `bfloat16` is less exact, and refused on a processor without AMX. If unset: `int16` on x86-64 "
+        "without AMX, where it is faster, else `float32`",
     )
     kernels: Annotated[Literal["native", "numpy"] | None, COMPUTATION] = Field(
         None,
@@ -433,7 +434,14 @@ class Settings(BaseSettings):
             return None
         from service.encoding import read_encoders
 
-        return read_encoders(self.encoders, self.precision, provider_key)
+        return read_encoders(self.encoders, self.model_precision, provider_key)
+
+    @property
+    def model_precision(self) -> Precision:
+        """The numbers of models for which the file of encoders names no others."""
+        from service.encoding import default_precision
+
+        return self.precision or default_precision()
 
     @property
     def upload_folder(self) -> Path:

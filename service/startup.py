@@ -227,4 +227,4 @@ def _encoders(settings: Settings, store: Store) -> Encoders:
     if settings.encoder_name is None:
         return Encoders()
     name = encoder_name(settings.encoder_name)
-    return Encoders([local(LocalSettings(name, name, settings.precision), lazy=False)])
+    return Encoders([local(LocalSettings(name, name, settings.model_precision), lazy=False)])

@@ -43,7 +43,7 @@ each = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
-    with RunningService(data_dir=tmp_path_factory.mktemp("docs"), demo=("library",)) as running:
+    with RunningService(data_dir=tmp_path_factory.mktemp("docs"), demo=("library",), precision="int16") as running:
         running.wait_until_ready()
         yield running
 

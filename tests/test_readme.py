@@ -103,7 +103,7 @@ def test_the_tutorial_shows_the_output_of_the_command(tmp_path, monkeypatch):
     from softkv.cli import program
 
     monkeypatch.setenv("COLUMNS", "80")
-    with RunningService(data_dir=tmp_path, demo=("library",)) as running:
+    with RunningService(data_dir=tmp_path, demo=("library",), precision="int16") as running:
         running.wait_until_ready()
         command = ["attend", "--url", running.url, "library", "pets that purr", "--top-k", "2"]
         printed = CliRunner().invoke(program(), command).stdout

@@ -47,4 +47,4 @@ from attention.kernels.interface import (
 from attention.kernels.layout import similarity_columns
 from attention.kernels.native.library import reason_for_numpy
 from attention.kernels.one_scan import CodedBlock, CodedRows, ScannedRows, ScanOptions
-from attention.kernels.transformer import use_encoder
+from attention.kernels.transformer import multiplies_int16, use_encoder

@@ -278,7 +278,7 @@ def _models(settings: Settings) -> list[Step]:
     if file is None:
         if name is None:
             return [Step("model", lambda: [Check("model", "note", "none: documents and queries bring vectors")])]
-        load = partial(load_encoder, name, threads=settings.threads, precision=settings.precision)
+        load = partial(load_encoder, name, threads=settings.threads, precision=settings.model_precision)
         return [Step("model", lambda: [_model("model", load)])]
 
     def step(one: LocalSettings | RemoteSettings) -> Step:

@@ -23,13 +23,14 @@ from service.encoding.errors import (
     TokensUnknown,
     Untraceable,
 )
-from service.encoding.models.network import COMPARABLE
+from service.encoding.models.network import COMPARABLE, Precision
 from service.encoding.provider_counts import FAILURES, ProviderCounts
 from service.encoding.queue import EncodingQueue, encode_stream
 from service.encoding.registry import (
     DEFAULT_MODEL,
     ORGANISATION,
     default_checkpoint,
+    default_precision,
     encoder_name,
     load_encoder,
     load_reranker,

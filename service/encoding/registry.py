@@ -80,6 +80,13 @@ tests/service/encoding/test_background_topics.py measures them again.
 """
 
 
+def default_precision() -> Precision:
+    """Return int16 if this processor multiplies it faster than float32, else float32."""
+    from attention.kernels import multiplies_int16
+
+    return "int16" if multiplies_int16() else "float32"
+
+
 def load_encoder(
     name_or_path: str,
     *,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -84,30 +83,31 @@ def test_a_calibration_of_its_own_texts_is_dropped_and_questions_go_on(tmp_path,
         assert client.post(f"{path}/attend", json={**ASKED, "min_confidence": 0.8}).status_code == 422
 
 
-def test_keys_in_float32_are_compared_with_questions_in_int16_and_stay_as_they_are(left_behind, tmp_path):
-    directory, before = left_behind
-    shutil.copytree(directory, data_dir := tmp_path / "data")
-    documents = "/v1/collections/books/documents"
-    with RunningService(data_dir=data_dir, precision="int16") as running, running.client() as client:
-        running.wait_until_ready()
-        answer = client.post("/v1/collections/books/attend", json=ASKED).json()["matches"]
-        assert [match["id"] for match in answer] == [match["id"] for match in before]
-        near = [match["similarity"] for match in before]
-        assert [match["similarity"] for match in answer] == pytest.approx(near, abs=1e-3)
-        assert client.get("/v1/collections/books").json()["precision"] == "float32"
-        assert client.patch(f"{documents}/cats", json={"metadata": {"shelf": 1}}).status_code == 200
-        again = client.post("/v1/collections/books/attend", json=ASKED).json()["matches"]
-        assert [match["similarity"] for match in again] == [match["similarity"] for match in answer]
-        assert client.put(f"{documents}/new", json={"key": ASKED["query"]}).status_code == 201
-        assert client.post("/v1/collections/books/attend", json=ASKED).json()["matches"][0][
-            "similarity"
-        ] == pytest.approx(1, abs=1e-9)
+def test_keys_in_float32_are_compared_with_questions_in_int16_and_stay_as_they_are(tmp_path):
+    path, matches = "/v1/collections/books", {}
+    for precision in ("float32", "int16"):
+        with RunningService(data_dir=tmp_path, precision=precision) as running, running.client() as client:
+            running.wait_until_ready()
+            if precision == "float32":
+                client.put(path, json={"temperature": 0.1})
+                client.post(f"{path}/documents", json={"documents": BOOKS})
+            assert client.get(path).json()["precision"] == "float32"
+            matches[precision] = client.post(f"{path}/attend", json=ASKED).json()["matches"]
+            if precision == "int16":
+                assert client.patch(f"{path}/documents/cats", json={"metadata": {"shelf": 1}}).status_code == 200
+                assert client.put(f"{path}/documents/new", json={"key": ASKED["query"]}).status_code == 201
+                again = client.post(f"{path}/attend", json={**ASKED, "top_k": 3}).json()["matches"]
+    near, similarities = ([match["similarity"] for match in matches[name]] for name in ("float32", "int16"))
+    assert [match["id"] for match in matches["int16"]] == [match["id"] for match in matches["float32"]]
+    assert similarities == pytest.approx(near, abs=1e-3)
+    assert similarities != near
+    assert [match["similarity"] for match in again] == [pytest.approx(1, abs=1e-9), *similarities]
 
 
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        pytest.param({"precision": "bfloat16"}, "PRECISION=float32", marks=needs_bfloat16),
+        pytest.param({"precision": "bfloat16"}, "start the service with PRECISION=", marks=needs_bfloat16),
         ({"encoder": "none"}, "the encoders of this service are: none"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 
 from service.encoding.background import TOPICS, is_short
 from service.encoding.encoder import LocalEncoder
-from service.encoding.registry import DEFAULT_MEASUREMENTS
+from service.encoding.registry import DEFAULT_MEASUREMENTS, DEFAULT_MODEL, load_encoder
 
 
 def test_each_line_of_the_file_is_another_pair():
@@ -42,4 +42,14 @@ def test_the_default_model_is_measured_as_the_stored_figures_say(encoder):
     measured = LocalEncoder(encoder.name, encoder.network, encoder.declaration).measure()
     for background, stored in zip(measured.backgrounds, DEFAULT_MEASUREMENTS.backgrounds, strict=True):
         assert (background.mean, background.deviation) == pytest.approx((stored.mean, stored.deviation), abs=1e-6)
+    assert measured[1:] == DEFAULT_MEASUREMENTS[1:]
+
+
+@pytest.mark.thorough
+def test_the_stored_figures_are_those_of_int16_too():
+    encoder = load_encoder(DEFAULT_MODEL, precision="int16")
+    assert encoder.measure() is DEFAULT_MEASUREMENTS
+    measured = LocalEncoder(encoder.name, encoder.network, encoder.declaration).measure()
+    for background, stored in zip(measured.backgrounds, DEFAULT_MEASUREMENTS.backgrounds, strict=True):
+        assert (background.mean, background.deviation) == pytest.approx((stored.mean, stored.deviation), abs=1e-4)
     assert measured[1:] == DEFAULT_MEASUREMENTS[1:]

@@ -96,7 +96,11 @@ REMOTE = '[encoders.a]\nurl = "http://a/v1"\n'
         ),
         ('colour = "red"\n' + ONE, 1, "the top of the file has no setting 'colour'"),
         (ONE + "dimensions = 3", 3, "dimensions is for an encoder with a url, and a has none"),
-        (ONE + 'precision = "float16"', 3, "precision of a: Input should be 'float32' or 'bfloat16', it is 'float16'"),
+        (
+            ONE + 'precision = "float16"',
+            3,
+            "precision of a: Input should be 'float32', 'int16' or 'bfloat16', it is 'float16'",
+        ),
         ("[encoders.a]\nmodel = 3", 2, "model of a: Input should be a valid string, it is 3"),
         ("[encoders.a]", 1, "a has no model: add it"),
         ("rerankers = 3\n" + ONE, 1, r"rerankers are tables, such as \[rerankers.marco\]"),

@@ -5,8 +5,11 @@ import json
 import numpy as np
 import pytest
 
+from attention.kernels.native.kinds import KINDS
+from attention.kernels.native.library import Library, load
+from attention.kernels.transformer import Encoder, dispatch
 from service.encoding.errors import ModelUnusable
-from service.encoding.registry import encoder_name, load_encoder
+from service.encoding.registry import default_precision, encoder_name, load_encoder
 from service.encoding.texts import PURPOSES
 
 
@@ -74,3 +77,14 @@ def test_the_prompt_of_a_purpose_is_read_and_counted(model_copy, encoder, name):
         expected = encoder.encode([prompts.get(purpose, "") + "a red bicycle"], purpose)
         np.testing.assert_array_equal(encoded.vectors, expected.vectors)
         np.testing.assert_array_equal(encoded.token_counts, expected.token_counts)
+
+
+@pytest.mark.parametrize(("kind", "precision"), [("avx2", "int16"), ("amx", "float32"), ("arm", "float32")])
+def test_the_default_precision_is_the_fastest_that_is_nearly_exact(monkeypatch, kind, precision):
+    library = load()
+    if library is None:
+        pytest.skip("the library of kernels is not built")
+    of_kind = Library(library._loaded, next(one for one in KINDS if one.name == kind))
+    monkeypatch.setattr(Library, "function", lambda *_: None)  # which this processor may lack
+    monkeypatch.setattr(dispatch, "native", lambda: Encoder(of_kind))
+    assert default_precision() == precision

@@ -23,7 +23,7 @@ def test_a_new_collection_takes_the_services_encoder_and_its_defaults(client, co
         "dimension": 384,
         "value_dimension": None,
         "encoder": "all-MiniLM-L6-v2",
-        "precision": "float32",
+        "precision": "int16",
         "value_from": "value",
         "temperature": 0.05,
         "null": "auto",

@@ -130,7 +130,7 @@ def test_the_models_are_listed(api):
     (model,) = api.models.list().data
     assert (model.id, model.object, model.owned_by) == (MODEL, "model", "softkv")
     assert model.created > 1_600_000_000
-    assert (model.state, model.dimension, model.max_tokens, model.precision) == ("ready", 384, 256, "float32")
+    assert (model.state, model.dimension, model.max_tokens, model.precision) == ("ready", 384, 256, "int16")
     assert (model.similarity, model.temperature, model.temperature_source) == ("cosine", 0.05, "measured")
     assert (model.batched, model.notes) == (True, [])
     assert api.models.retrieve(MODEL) == api.models.retrieve(f"sentence-transformers/{MODEL}") == model
