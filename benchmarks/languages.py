@@ -3,10 +3,19 @@
 The questions were chosen before any encoder read them. `languages.jsonl` has twenty subjects, in pairs that lie near
 each other, as a document and a question in each language, and five questions about something else. The messages are
 those of Django with five words or more and without placeholders that all eight catalogues translate.
+
+    python -m benchmarks.languages [--encoders all-MiniLM-L6-v2 multilingual]
+
+A mixed collection has each subject once, with the languages in turn, and each message once. There are eight, so that
+every document stands in every language. A question is asked in its document's language, and in the seven others. A
+collection of one language has the twenty documents and all messages in it. Figures are the mean reciprocal rank of the
+document; the share of questions with the right first match that get the verdict "none"; and the share of "none" of
+off-topic questions. Of the messages, one text in another language is the question, and the collection is mixed.
 """
 
 from __future__ import annotations
 
+import argparse
 import gettext
 import io
 import json
@@ -17,6 +26,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import ZipFile
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.asking import Asking, Vectors
+from service.encoding import load_encoder
 
 SET = Path(__file__).with_name("languages.jsonl")
 LANGUAGES = ("en", "de", "es", "fr", "hi", "ja", "ru", "zh")
@@ -94,3 +111,115 @@ def downloaded(folder: Path) -> Path:
         )
     [wheel] = folder.glob("django-*.whl")
     return wheel
+
+
+@dataclass
+class Figures:
+    """Results of the questions of one language: reciprocal ranks, refusals of right first matches, "none" off topic."""
+
+    ranks: list[float]
+    refused: list[bool]
+    off_topic: list[bool]
+
+
+class Collected:
+    """A collection of documents in several languages, and questions to it.
+
+    Args:
+        documents: the document of each subject, by its name.
+        fillers: other texts.
+        vectors: of the encoder.
+    """
+
+    def __init__(self, documents: Mapping[str, str], fillers: list[str], vectors: Vectors) -> None:
+        self.names = list(documents)
+        self.asking = Asking(dict(documents) | {f"filler {n}": text for n, text in enumerate(fillers)}, vectors)
+        keys = vectors.of([*documents.values(), *fillers], "document").astype(np.float64)
+        self.keys = keys / np.linalg.norm(keys, axis=1, keepdims=True)
+
+    def ask(self, questions: Mapping[str, str], figures: Figures) -> None:
+        """Add the results of some questions, by the names of their documents."""
+        texts = list(questions.values())
+        similarities = self.asking.vectors.of(texts, "query").astype(np.float64) @ self.keys.T
+        said = self.asking.ask(texts, "auto")
+        for name, row, first, verdict in zip(questions, similarities, said.first, said.verdicts, strict=True):
+            right = self.names.index(name)
+            figures.ranks.append(1 / int((row >= row[right]).sum()))
+            if first == name:
+                figures.refused.append(verdict == "none")
+
+    def ask_off_topic(self, questions: list[str], figures: Figures) -> None:
+        """Add the results of questions about something else."""
+        figures.off_topic.extend((self.asking.ask(questions, "auto").verdicts == "none").tolist())
+
+
+def measure(subjects: list[Subject], texts: list[Mapping[str, str]], vectors: Vectors) -> dict[str, dict[str, Figures]]:
+    """Return figures by kind, "same", "other", "alone" and "messages", and by the language of the question."""
+    figures = {kind: {language: Figures([], [], []) for language in LANGUAGES} for kind in ROWS}
+    present = [subject for subject in subjects if subject.documents]
+    off_topic = [subject for subject in subjects if not subject.documents]
+    count = len(LANGUAGES)
+    for turn in range(count):
+        # Neighbours are pairs of subjects that lie near each other: they stand in different languages.
+        spoken = {subject.name: LANGUAGES[(n // 2 + n + turn) % count] for n, subject in enumerate(present)}
+        documents = {subject.name: subject.documents[spoken[subject.name]] for subject in present}
+        fillers = [text[LANGUAGES[(n + turn) % count]] for n, text in enumerate(texts)]
+        mixed = Collected(documents, fillers, vectors)
+        named = Collected({str(n): text for n, text in enumerate(fillers)}, list(documents.values()), vectors)
+        for language in LANGUAGES:
+            for kind in ("same", "other"):
+                asked = [s for s in present if (spoken[s.name] == language) == (kind == "same")]
+                mixed.ask({s.name: s.questions[language] for s in asked}, figures[kind][language])
+                mixed.ask_off_topic([s.questions[language] for s in off_topic], figures[kind][language])
+            foreign = {
+                str(n): text[language] for n, text in enumerate(texts) if LANGUAGES[(n + turn) % count] != language
+            }
+            named.ask(foreign, figures["messages"][language])
+    for language in LANGUAGES:
+        documents = {subject.name: subject.documents[language] for subject in present}
+        alone = Collected(documents, [text[language] for text in texts], vectors)
+        alone.ask({subject.name: subject.questions[language] for subject in present}, figures["alone"][language])
+        alone.ask_off_topic([subject.questions[language] for subject in off_topic], figures["alone"][language])
+    return figures
+
+
+ROWS = {
+    "same": "mixed collection, the document in the question's language",
+    "other": "mixed collection, the document in another language",
+    "alone": "a collection in the question's language",
+    "messages": "messages, in another language than the question",
+}
+
+
+def main() -> int:
+    """Encode, ask, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--encoders", nargs="+", default=["all-MiniLM-L6-v2", "multilingual"])
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        texts = list(messages(downloaded(Path(folder))).values())
+    for name in options.encoders:
+        encoder = load_encoder(name)
+        figures = measure(written(), list(texts), Vectors(encoder))
+        table = Table(title=f"{name}, temperature {encoder.temperature.value:g}", box=box.SIMPLE)
+        table.add_column("questions in", no_wrap=True)
+        for heading in ("all", "least", *LANGUAGES):
+            table.add_column(heading, justify="right")
+        for kind, row in ROWS.items():
+            for figure in ("ranks", "refused", "off_topic"):
+                by_language = [getattr(figures[kind][language], figure) for language in LANGUAGES]
+                if not any(by_language):
+                    continue
+                means = [float(np.mean(values)) if values else float("nan") for values in by_language]
+                pooled = float(np.mean(np.concatenate(by_language)))
+                worst = np.nanmax(means) if figure == "refused" else np.nanmin(means)
+                heading = {"ranks": row, "refused": "  right first, refused", "off_topic": '  off topic, "none"'}[
+                    figure
+                ]
+                table.add_row(heading, *(f"{value:.2f}" for value in (pooled, worst, *means)))
+        Console(width=160).print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -20,7 +20,7 @@ from packaging.utils import parse_wheel_filename
 
 from attention.kernels.native.build import PLATFORMS
 from attention.kernels.native.kinds import this_platform
-from service.encoding.registry import SHA256
+from service.encoding.registry import DEFAULT_MODEL, PACKAGED
 from tests.container.locks import entries, plain
 from tests.examples import ROOT, Page
 from tools.walls import WALLS
@@ -227,7 +227,7 @@ def test_the_models_wheel_has_the_published_weights_and_no_requirements(dist: Pa
         weights = wheel.read("softkv_model_minilm/model/model.safetensors")
         [metadata] = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
         headers = Parser().parsestr(wheel.read(metadata).decode())
-    assert hashlib.sha256(weights).hexdigest() == SHA256
+    assert hashlib.sha256(weights).hexdigest() == PACKAGED[DEFAULT_MODEL].sha256
     assert headers.get_all("Requires-Dist") is None
     assert headers["License-Expression"] == "Apache-2.0"
 

