@@ -364,6 +364,9 @@ EVERY_FIELD = [
     Call(
         "read_table", b"id,key\n1,cats\n", query={"file": "a.csv", "decimal": ",", "quoting": "none", "sheet": "Data"}
     ),
+    Call(
+        "read_table", b"1,cats\n", query={"file": "a.csv", "no_header": True, "columns": ["id,key"], "member": "a.csv"}
+    ),
     Call("trace", {"text": "a", "causal": True, "include": ["query", "key", "value"], "vector_format": "base64"}),
     Call("trace", {"text": "a", "model": "all-MiniLM-L6-v2", "vector_format": "numbers"}),
     Call("embeddings", {"model": "all-MiniLM-L6-v2", "input": "a", "encoding_format": "base64", "dimensions": 8}),
