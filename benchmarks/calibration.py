@@ -1,4 +1,4 @@
-"""What do labels buy? Calibrations from labels that are drawn from collections in the shapes of people's data.
+"""The worth of labels: calibrations from labels that are drawn from collections in the shapes of people's data.
 
     python -m benchmarks.calibration [--draws 100] [--names goods office]
 
@@ -57,7 +57,7 @@ CONFIDENCES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 SURE, GROUPS = 0.8, 5
 
 BOUNDS = {"kept": 0.9, "error": 0.08, "worse": 0, "promised": 0.95, "off-topic": 0.985, "refused": 0.1}
-"""Of the means over all collections, with 50 labels or more; `kept` of each, except with 30 and with 50 near ones."""
+"""These hold for the means over all collections, with 50 labels or more; `kept` for each, but with 50 and near ones."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +91,10 @@ class Questions:
             for kind, share in enumerate(mix)
         ]
         chosen = np.concatenate(drawn)
-        others = np.setdiff1d(np.arange(len(self.kinds)), chosen)
-        left = np.bincount(self.kinds[others], minlength=3)
-        weights = (np.array(mix) / np.maximum(left, 1))[self.kinds[others]]
-        return chosen, others[weights > 0], weights[weights > 0] / weights.sum()
+        rest = np.setdiff1d(np.arange(len(self.kinds)), chosen)
+        left = np.bincount(self.kinds[rest], minlength=3)
+        weights = (np.array(mix) / np.maximum(left, 1))[self.kinds[rest]]
+        return chosen, rest[weights > 0], weights[weights > 0] / weights.sum()
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,8 @@ class Judged:
     @classmethod
     def of(cls, questions: Questions, labels: int, mix: Sequence[float], seed: int) -> Judged:
         """Draw labels, fit, and judge."""
-        chosen, others, weights = questions.draw(labels, mix, seed)
-        profiles, nulls, kinds = questions.profiles.of(others), questions.nulls[others], questions.kinds[others]
+        chosen, rest, weights = questions.draw(labels, mix, seed)
+        profiles, nulls, kinds = questions.profiles.of(rest), questions.nulls[rest], questions.kinds[rest]
         groups = group_neighbours(questions.vectors[chosen].astype(np.float64))
         assessed = evaluate(
             questions.profiles.of(chosen), groups, questions.nulls[chosen], off_topic=questions.off_topic
@@ -140,7 +140,7 @@ class Judged:
             group_error(confidence, right, weights),
             gained,
             assessed.gains and gained < -deviation,
-            {c: (float(weights @ some), float(weights @ (some & ~right))) for c, some in answers.items()},
+            {c: (float(weights @ answer), float(weights @ (answer & ~right))) for c, answer in answers.items()},
             float(answers[SURE][present].mean()),
             not assessed.keeps_null,
             (float(served.none[right].mean()), float(outcomes.none[right].mean())),
@@ -163,19 +163,19 @@ def add_rows(table: Table, name: str, judged: Sequence[Judged]) -> dict[str, flo
     """Add a line → the figures that have bounds."""
     errors = np.array([one.error for one in judged])
     answered, wrong = np.sum([one.answers[SURE] for one in judged if one.kept] or [(0.0, 0.0)], axis=0)
-    kept, weights = (np.mean([getattr(one, of) for one in judged]) for of in ("kept", "takes_weights"))
+    stored, weights = (np.mean([getattr(one, of) for one in judged]) for of in ("kept", "takes_weights"))
     worse = sum(one.is_worse for one in judged)
     refused, off_topic = (np.mean([getattr(one, of) for one in judged], axis=0) for of in ("refused", "off_topic"))
     table.add_row(
         name,
-        f"{kept:.0%}",
+        f"{stored:.0%}",
         f"{errors.mean():.3f} ± {errors.std():.3f}",
         f"{np.mean([one.gained for one in judged]):.3f}, {worse}",
         f"{np.mean([one.answered for one in judged]):.0%}, {wrong / answered:.0%}" if answered else "0%",
         f"{weights:.0%}",
         *(f"{before:.1%} → {after:.1%}" for before, after in (refused, off_topic)),
     )
-    return {"kept": kept, "error": errors.mean(), "worse": worse, "refused": refused[1], "off-topic": off_topic[1]}
+    return {"kept": stored, "error": errors.mean(), "worse": worse, "refused": refused[1], "off-topic": off_topic[1]}
 
 
 def pool(judged: Sequence[Sequence[Judged]]) -> list[str]:
@@ -186,8 +186,8 @@ def pool(judged: Sequence[Sequence[Judged]]) -> list[str]:
     """
     cells = []
     for c in CONFIDENCES:
-        kept = [[one.answers[c] for one in draw if one.kept] or [(0.0, 0.0)] for draw in zip(*judged, strict=True)]
-        answered, wrong = np.array([np.sum(draw, axis=0) for draw in kept]).T
+        counts = [[one.answers[c] for one in draw if one.kept] or [(0.0, 0.0)] for draw in zip(*judged, strict=True)]
+        answered, wrong = np.array([np.sum(draw, axis=0) for draw in counts]).T
         holds = np.mean(wrong <= (1 - c) * answered + 1e-12)
         alone = [one.answers[c] for of in judged for one in of if one.kept]
         single = np.mean([wrong <= (1 - c) * answered + 1e-12 for answered, wrong in alone])
@@ -236,7 +236,7 @@ def main() -> int:
         judged = {
             one.name: [Judged.of(one, labels, shares, seed) for seed in range(options.draws)] for one in collections
         }
-        figures = {name: add_rows(table, name, some) for name, some in judged.items()}
+        figures = {name: add_rows(table, name, draws) for name, draws in judged.items()}
         missed += check_bounds(mix, {name: one for name, one in figures.items() if name not in by_hand})
         console.print(table)
         promises.add_row(mix, *pool([*judged.values()]))

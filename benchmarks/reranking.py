@@ -2,6 +2,7 @@
 
     apt-get install wordnet-base
     python -m benchmarks.reranking [--folder FOLDER] [--minutes 15] [--sets "held back"] [--draws 10]
+    python -m benchmarks.reranking --cost
 
 FOLDER has the cross-encoder of `benchmarks.glosses`; without it one is trained first. Its questions are definitions,
 and its documents the words of a meaning. The set `held back` has the meanings whose words training did not see: 3,000
@@ -14,6 +15,9 @@ other questions, means over the draws. `ΔMRR` is that of one fit to all questio
 standard error. `AUROC` is of the documents' weight against the null key: with an answer against without. `kept` is the
 share of the questions with an answer that are not "none", and `answered` that of the questions without one.
 
+With `--cost` it measures nothing but the cost of a cross-encoder of six layers of width 384 and 22.7 million random
+parameters, the shape of `cross-encoder/ms-marco-MiniLM-L6-v2`: processor milliseconds for a question, medians.
+
 The exit code is 1 if on the set `held back` the reranker does not raise MRR by more than its standard error, or with
 200 labels the mean ECE is above 0.05; or if on another set the fit takes the reranker and MRR falls by more than its
 standard error.
@@ -25,6 +29,7 @@ import argparse
 import json
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -60,12 +65,22 @@ from service.retrieval.calibration.fit import (
     fit_temperature,
     standard_error,
 )
+from tests.checkpoints import edit_json, save_cross_encoder
 
 DEPTH, DOCUMENTS, QUESTIONS, OF_SHAPE = 10, 3000, 1120, 100
 LABELS = (50, 200)
 MOST_ERROR = 0.05
 TOGETHER = 16
 FIGURES = {"ece": "ECE", "mrr": "MRR", "area": "AUROC", "kept": "kept", "answered": "answered"}
+COST_WORDS, COST_DEPTHS, COST_ROUNDS = (10, 50, 200), (10, 50), 9
+COST_VOCABULARY = ("permit", "office", "street", "water", "letter", "monday", "garden", "ticket", "the", "of")
+SHAPE = {
+    "hidden_size": 384,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 6,
+    "num_attention_heads": 12,
+    "max_position_embeddings": 512,
+}
 QUESTIONS_FILE = Path(__file__).with_name("questions.jsonl")
 
 
@@ -119,7 +134,7 @@ def profiles_of(questioned: Questioned, vectors: Vectors, reranker: Reranker) ->
     texts = [text for text, _ in questioned.questions]
     queries, row_of = vectors.of(texts, "query"), dict(zip(asking.ids, asking.numbers.tolist(), strict=True))
     documents = DocumentKeys.of(asking.numbers)
-    profiling = ProfileBuilder(asking.record.settings.temperature, len(asking.ids), RERANK_WEIGHTS)
+    profiling = ProfileBuilder(asking.record.settings.temperature, len(asking.ids), RERANK_WEIGHTS, scored=True)
     for start in range(0, len(queries), TOGETHER):
         result = similarities_of(asking.memory.view, queries[start : start + TOGETHER].astype(np.float64))
         order = np.argsort(result.numbers)
@@ -257,6 +272,31 @@ def measure(questioned: Questioned, vectors: Vectors, reranker: Reranker, draws:
     return [f"{questioned.name}: {flaw}" for flaw in flaws]
 
 
+def print_cost(console: Console) -> None:
+    """Measure the processor time of a reranker for one question, by its depth and by the words of a document."""
+    table = Table(title="processor ms for a question, by the words of a document", box=box.SIMPLE)
+    for heading in ("depth", *map(str, COST_WORDS)):
+        table.add_column(heading, justify="right")
+    with tempfile.TemporaryDirectory() as folder:
+        model = save_cross_encoder(Path(folder) / "shape", **SHAPE)
+        edit_json(model / "tokenizer_config.json", {"model_max_length": SHAPE["max_position_embeddings"]})
+        reranker = load_reranker(str(model))
+        random = np.random.default_rng(0)
+        for depth in COST_DEPTHS:
+            cells = []
+            for words in COST_WORDS:
+                seconds = []
+                for _ in range(COST_ROUNDS):
+                    documents = [" ".join(random.choice(COST_VOCABULARY, words)) for _ in range(depth)]
+                    pairs = [write_pair("how do I get a new parking permit?", text) for text in documents]
+                    before = time.process_time()
+                    reranker.encode(pairs, "query")
+                    seconds.append(time.process_time() - before)
+                cells.append(f"{1e3 * np.median(seconds):.0f}")
+            table.add_row(str(depth), *cells)
+    console.print(table)
+
+
 def main() -> int:
     """Train if needed, ask, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -265,7 +305,11 @@ def main() -> int:
     parser.add_argument("--questions", type=int, default=QUESTIONS, help="of either kind to the set held back")
     parser.add_argument("--sets", nargs="+", help="the sets to ask; all if left out")
     parser.add_argument("--draws", type=int, default=10, help="of labels")
+    parser.add_argument("--cost", action="store_true", help="measure the cost of a cross-encoder alone")
     options = parser.parse_args()
+    if options.cost:
+        print_cost(Console(width=100))
+        return 0
     glosses = Glosses.read()
     if glosses is None:
         print("WordNet is not on this machine: apt-get install wordnet-base", file=sys.stderr)

@@ -27,7 +27,7 @@ FieldType: TypeAlias = Literal["integer", "number", "text", "boolean", "null", "
 Mode: TypeAlias = Literal["upsert", "create", "skip"]
 
 DROPPED_CALIBRATION = JSONText('{"dropped":"self"}')
-"""What stands in place of a calibration that an earlier version made of the collection's own texts."""
+"""The text in place of a calibration that an earlier version made of the collection's own texts."""
 
 
 @dataclass(frozen=True)

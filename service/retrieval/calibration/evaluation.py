@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -170,7 +170,7 @@ SURE, MIN_ANSWERS = (0.8, 0.7, 0.6, 0.5), 10
 
 @dataclass(frozen=True)
 class Bought:
-    """What labels bought: how many questions like them are answered with a confidence, and how many of them wrongly.
+    """The gain of labels: how many questions like them are answered with a confidence, and how many of them wrongly.
 
     Attributes:
         confidence: the required confidence; None if too few questions have the least of SURE.
@@ -198,7 +198,7 @@ class Bought:
 
     @property
     def sentence(self) -> str:
-        """What is said of it, in one sentence."""
+        """The gain in one sentence."""
         if self.confidence is None:
             return (
                 f"too few labels, or too few right answers: hardly a confidence above {min(self.largest, SURE[-1]):.2g}"
@@ -352,12 +352,21 @@ class RerankEvaluation(NamedTuple):
 def evaluate_reranked(profiles: Profiles, groups: Array, off_topic: OffTopic | None = None) -> RerankEvaluation:
     """Fit a reranker's weight as λ is fitted, and measure on held-out questions whether it gains.
 
+    What it says of the best document is also one more feature of the curve. If only that gains, because the log-loss
+    falls by more than its standard error, its weight is 0.
+
     Args:
         profiles: tables of the reranked weights, at one temperature, with a reranker's weights in place of λ.
         groups: int[q], the group of each question.
         off_topic: made off-topic questions, in the same way; None without any.
     """
-    weighting = Weighting(None, off_topic)
-    validation = CrossValidation.run(profiles, assign_folds(groups, profiles.present), COVERAGE, weighting)
-    _, fit = validation.fit_all(profiles, weighting)
-    return RerankEvaluation(fit, None if fit is None else Metrics.of(validation.words, validation.refused[1]))
+    weighting, folds = Weighting(None, off_topic), assign_folds(groups, profiles.present)
+    validation = CrossValidation.run(profiles, folds, COVERAGE, weighting)
+    plain, fit = validation.fit_all(profiles, weighting)
+    if fit is not None:
+        return RerankEvaluation(fit, Metrics.of(validation.words, validation.refused[1]))
+    unread = CrossValidation.run(replace(profiles, score=np.zeros_like(profiles.score)), folds, COVERAGE, weighting)
+    fell, error = Metric.mean(log_losses(unread.plain) - log_losses(validation.plain)).pair
+    if fell <= error:
+        return RerankEvaluation(None, None)
+    return RerankEvaluation(plain, Metrics.of(validation.plain, validation.refused[0]))

@@ -209,7 +209,7 @@ class Fit:
         best, partition = profiles.best[:, *cell], profiles.log_partition[:, *cell]
         right = (profiles.best_right[:, *cell] - partition)[profiles.present]
         logits, leads, first = weight_logits(best, partition), partition - null.log_count, profiles.rank[:, *cell] == 1
-        curve = Curve.fit(logits, leads, first)
+        curve = Curve.fit(logits, leads, first, profiles.score[:, *cell])
         none_from = HALF if keeps_null else fit_none_from(leads[profiles.present])
         if off_topic is not None:
             none_from = min(none_from, lead_to_null_weight(off_topic.least_log_count(cell) - null.log_count))
@@ -233,7 +233,9 @@ class Fit:
         threshold = self.variant.thresholds.get(promise, np.nan)
         return Outcomes(
             present=profiles.present,
-            confidence=self.variant.curve(weight_logits(best, partition), partition - self.log_count),
+            confidence=self.variant.curve(
+                weight_logits(best, partition), partition - self.log_count, profiles.score[:, *self.cell]
+            ),
             right=profiles.rank[:, *self.cell] == 1,
             reciprocal=1 / profiles.rank[:, *self.cell],
             one=best - np.logaddexp(partition, nulls) > LOG_HALF,

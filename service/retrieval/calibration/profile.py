@@ -110,6 +110,7 @@ class Profiles:
         right: the mass of all right documents together; −∞ without any.
         best_right: the mass of the best right document; −∞ without one.
         rank: the rank of the best right document, from 1, ties by id; infinite without one.
+        score: the reranker's logit of the best document; 0 without a reranker, or if it has not read that document.
         ahead: float64[q], the share of the documents that currently rank before the best right one; 1 without one.
     """
 
@@ -122,6 +123,7 @@ class Profiles:
     right: Array
     best_right: Array
     rank: Array
+    score: Array
     ahead: Array
 
     @property
@@ -136,13 +138,13 @@ class Profiles:
     def at(self, temperature: float) -> Profiles:
         """Return the same profiles at one temperature alone, the nearest in the tables."""
         one = [self.nearest(temperature)]
-        names = ("log_partition", "best", "right", "best_right", "rank")
+        names = ("log_partition", "best", "right", "best_right", "rank", "score")
         tables = {name: getattr(self, name)[:, :, one] for name in names}
         return replace(self, temperatures=self.temperatures[one], **tables)
 
     def of(self, chosen: Array) -> Profiles:
         """Return the profiles of some questions, int64[k] or bool[q]."""
-        tables = ("present", "log_partition", "best", "right", "best_right", "rank", "ahead")
+        tables = ("present", "log_partition", "best", "right", "best_right", "rank", "score", "ahead")
         return Profiles(self.temperatures, self.words, self.keys, *(getattr(self, name)[chosen] for name in tables))
 
 
@@ -150,14 +152,17 @@ class ProfileBuilder:
     """A builder of `Profiles` (the tables to which a calibration is fitted): questions are added one by one.
 
     Args:
+        scored: whether what is weighed by `words` is a reranker's logits, which are then a feature of the curve.
         temperature: the collection's temperature, above 0.
         keys: the number of keys.
         words: the λ (weights of full text) to try; the first is 0, and the only one if documents are not ranked by full
             text.
     """
 
-    def __init__(self, temperature: float, keys: int, words: tuple[float, ...] = FULL_TEXT_WEIGHTS) -> None:
-        self._temperatures = temperatures_around(temperature)
+    def __init__(
+        self, temperature: float, keys: int, words: tuple[float, ...] = FULL_TEXT_WEIGHTS, *, scored: bool = False
+    ) -> None:
+        self._temperatures, self._scored = temperatures_around(temperature), scored
         self._words, self.keys = words, keys
         self._rows = list[tuple[bool, Array, float]]()
 
@@ -187,8 +192,8 @@ class ProfileBuilder:
         max_boost = np.array(self._words) * bm25.max(initial=0.0)
         boosts = np.exp(addends - max_boost[:, None])
         max_similarity = float(similarities.max())
-        table = np.full((5, len(self._words), len(self._temperatures)), -np.inf)
-        table[4] = np.inf
+        table = np.full((6, len(self._words), len(self._temperatures)), -np.inf)
+        table[4], table[5] = np.inf, 0.0
         for t, temperature in enumerate(self._temperatures.tolist()):
             logs = documents.log_masses((similarities - max_similarity) / temperature)
             masses = np.exp(logs)
@@ -196,16 +201,18 @@ class ProfileBuilder:
             plain, worded = masses[unranked].sum(), boosts @ masses[boosted]
             with np.errstate(divide="ignore"):
                 table[0, :, t] = np.logaddexp(np.log(plain), np.log(worded) + max_boost)
-            best = (with_words + addends).max(axis=1, initial=-np.inf)
-            table[1, :, t] = np.maximum(best, unranked_logs.max(initial=-np.inf))
+            best, other = (with_words + addends).max(axis=1, initial=-np.inf), unranked_logs.max(initial=-np.inf)
+            table[1, :, t] = np.maximum(best, other)
+            if self._scored and len(boosted):
+                table[5, :, t] = np.where(best >= other, bm25[(with_words + addends).argmax(axis=1)], 0.0)
             if len(answers):
                 gained = np.zeros(len(logs))
                 # Without documents that full text ranks, every λ has the same table.
                 for i, addend in enumerate(addends if len(boosted) else addends[:1]):
                     gained[boosted] = addend
-                    table[2:, i, t] = _rank_answers(logs + gained, answers, by_id)
+                    table[2:5, i, t] = _rank_answers(logs + gained, answers, by_id)
                 if not len(boosted):
-                    table[2:, 1:, t] = table[2:, :1, t]
+                    table[2:5, 1:, t] = table[2:5, :1, t]
             table[:4, :, t] += max_similarity / temperature
         self._rows.append((len(right) > 0, table, self._ahead(similarities, documents, answers)))
 
@@ -235,9 +242,9 @@ class ProfileBuilder:
         tables = np.stack([table for _, table, _ in self._rows], axis=1)
         present = np.array([present for present, _, _ in self._rows], dtype=np.bool_)
         ahead = np.array([ahead for _, _, ahead in self._rows])
-        partition, best, right, best_right, rank = tables
+        partition, best, right, best_right, rank, score = tables
         return Profiles(
-            self._temperatures, self._words, self.keys, present, partition, best, right, best_right, rank, ahead
+            self._temperatures, self._words, self.keys, present, partition, best, right, best_right, rank, score, ahead
         )
 
 

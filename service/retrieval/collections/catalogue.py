@@ -154,8 +154,8 @@ class Catalogue(Handle):
         for record in records:
             made = self._unread(record) if record.id in unread else self._of(record, ready=False)
             self._collections[record.name] = made
-        if lost := [record.name for record in records if record.settings.has_lost_calibration]:
-            log.warning("calibrations of a collection's own texts are not read any more", collections=lost)
+        if names := [record.name for record in records if record.settings.has_lost_calibration]:
+            log.warning("calibrations of a collection's own texts are not read any more", collections=names)
         self._shadows |= {number: self._of(record, ready=False) for number, record in shadows.items()}
         if sealed is not None:
             SealedBlocks.remove_others(sealed, [*(record.id for record in records), *shadows])

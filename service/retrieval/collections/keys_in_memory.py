@@ -125,7 +125,7 @@ class KeysInMemory:
         """The number of keys that left memory, if it is known."""
         self._sample = sample
         self._unexpired = UnexpiredViews(lambda: self.masks.forget())
-        self.masks = Masks(self._shown_view)
+        self.masks = Masks(self._current_view)
         self._users = 0
         self._turn = Lock()
         self._loading = Lock()
@@ -136,7 +136,7 @@ class KeysInMemory:
         memory = self.memory
         return None if memory is None else memory.view
 
-    def _shown_view(self) -> View | None:
+    def _current_view(self) -> View | None:
         return self._unexpired.current(self.view)
 
     def present(self) -> Memory:
@@ -186,7 +186,7 @@ class KeysInMemory:
             if self._users or not allowed():
                 return False
             self.unloaded_count, self.memory = memory.view.n, None
-            self.masks = Masks(self._shown_view)
+            self.masks = Masks(self._current_view)
             self._sample.forget()
             return True
 

@@ -240,7 +240,7 @@ async def _fit_labels(
     encoder = await get_null_encoder(collection.encoders, record, None)
     words = FULL_TEXT_WEIGHTS if any(_has_words(question.query) for _, question in numbered) else FULL_TEXT_WEIGHTS[:1]
     profiling = ProfileBuilder(record.settings.temperature, keys, words)
-    reranking = ProfileBuilder(record.settings.temperature, keys, RERANK_WEIGHTS)
+    reranking = ProfileBuilder(record.settings.temperature, keys, RERANK_WEIGHTS, scored=True)
     batch_size = max(1, min(MAX_BATCH_QUESTIONS, MAX_BATCH_SIMILARITIES // keys))
     nulls = list[float | Background | None]()
     for start in range(0, len(numbered), batch_size):

@@ -75,7 +75,7 @@ async def profile_off_topic(
         return None
     encoder = await get_null_encoder(collection.encoders, record, "auto")
     temperature = record.settings.temperature
-    profiling = ProfileBuilder(temperature, keys, words)
+    profiling = ProfileBuilder(temperature, keys, words, scored=reranker is not None)
     calibration = Calibration.read(record.settings.calibration)
     before = temperature if calibration is None else profiling.nearest(calibration.undo(temperature, None)[0])
     heads: Sequence[RerankTerm] = ()

@@ -365,7 +365,9 @@ class PlannedQueries:
         snapshot, options = self.snapshot, self.plan.options
         model, builder = self.result_builder()
         confidences = (
-            [None] * len(batch_answers) if model is None else model.about(snapshot.view, self.questions, batch_answers)
+            [None] * len(batch_answers)
+            if model is None
+            else model.about(snapshot.view, self.questions, batch_answers, self.terms)
         )
         groups: Sequence[GroupedWeight | None] = [None] * len(batch_answers)
         if options.group_by is not None:

@@ -20,6 +20,7 @@ from service.retrieval.calibration import (
 from service.retrieval.collections import CALIBRATED, require_calibration
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.question import Array, Options
+from service.retrieval.queries.terms import LogitTerms
 from service.storage.records import CollectionRecord
 
 _MIN_DOCUMENT_WEIGHT = 1e-6  # beside a null weight near 1, float64 keeps ten digits of this documents' share
@@ -41,6 +42,7 @@ class ConfidenceModel:
         source: where these questions came from.
         none_from: the null weight from which the verdict is "none"; ½ if the null key is not the calibrated one.
         partition: the log of the documents' total weight in the answer, without the null key; −∞ until `about` sets it.
+        score: the reranker's logit of the best document, which `about` sets, too; 0 without a reranker.
     """
 
     variant: Variant
@@ -52,6 +54,7 @@ class ConfidenceModel:
     source: LabelSource
     none_from: float = HALF
     partition: float = -math.inf
+    score: float = 0.0
 
     @classmethod
     def of(cls, record: CollectionRecord, options: Options, *, of_part: bool = False) -> ConfidenceModel | None:
@@ -99,8 +102,14 @@ class ConfidenceModel:
             none_from=variant.none_from if null == CALIBRATED else HALF,
         )
 
-    def about(self, view: AnyView, questions: Sequence[Question], batch: Sequence[Answer]) -> list[ConfidenceModel]:
-        """Return for each answer this model with the total weight of the answer's documents.
+    def about(
+        self,
+        view: AnyView,
+        questions: Sequence[Question],
+        batch: Sequence[Answer],
+        terms: Sequence[LogitTerms | None] = (),
+    ) -> list[ConfidenceModel]:
+        """Return for each answer this model with the total weight of the answer's documents, and its reranker's score.
 
         If the null key has nearly all of the weight, the answer no longer shows that total. Then the question is asked
         again without a null key.
@@ -109,6 +118,7 @@ class ConfidenceModel:
             view: the keys to ask.
             questions: the questions of the batch.
             batch: their answers.
+            terms: the terms of their logits; empty if none has a reranker.
         """
         imprecise = [
             i for i, answer in enumerate(batch) if len(answer.logits) and 1 - answer.null_weight <= _MIN_DOCUMENT_WEIGHT
@@ -120,7 +130,11 @@ class ConfidenceModel:
         precise = [*batch]
         for i, answer in zip(imprecise, answers(view, without_null) if without_null else [], strict=True):
             precise[i] = answer
-        return [replace(self, partition=_compute_log_partition(answer)) for answer in precise]
+        scores = [_read_score(*pair) for pair in zip(batch, terms or [None] * len(batch), strict=True)]
+        return [
+            replace(self, partition=_compute_log_partition(answer), score=score)
+            for answer, score in zip(precise, scores, strict=True)
+        ]
 
     def cut(self, answer: Answer) -> Answer:
         """Return the answer with its matches cut to the conformal set."""
@@ -198,11 +212,11 @@ class ConfidenceModel:
         """
         partition = log - math.log(max(other_share, np.finfo(np.float64).tiny))
         logits = weight_logits(np.log([max(share, np.finfo(np.float64).tiny)]), np.zeros(1))
-        return float(self.variant.curve(logits, np.array([partition - self._null(keys)]))[0])
+        return float(self.variant.curve(logits, np.array([partition - self._null(keys)]), self.score)[0])
 
     def _first(self, log: float, keys: int) -> float:
         logits = weight_logits(np.array([log]), np.array([self.partition]))
-        return float(self.variant.curve(logits, np.array([self.partition - self._null(keys)]))[0])
+        return float(self.variant.curve(logits, np.array([self.partition - self._null(keys)]), self.score)[0])
 
     def _null(self, keys: int) -> float:
         """Return the logit of the calibration's null key, for a query that attends to this number of keys."""
@@ -263,6 +277,14 @@ def _choose_threshold(calibration: Calibration, variant: Variant, coverage: floa
             f"calibration has {calibration.present}: ask for less, or calibrate with more",
         )
     return variant.thresholds[level]
+
+
+def _read_score(answer: Answer, terms: LogitTerms | None) -> float:
+    """Return the reranker's logit of the best document; 0 without a reranker, or if it has not read the document."""
+    if terms is None or terms.reranked is None or not len(answer.logits):
+        return 0.0
+    best = int(answer.numbers[(answer.logits + answer.log_weight_of_other_parts).argmax()])
+    return float(terms.reranked.logits[terms.reranked.rows == best].sum())
 
 
 def _compute_log_partition(answer: Answer) -> float:

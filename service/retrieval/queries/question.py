@@ -11,8 +11,14 @@ import numpy as np
 
 from attention.lookup import HALF, AnyBias, AnyMask, Auto, Background, Evidence, Question, Verdict
 from service.encoding import Content, Encoders, TextRefused
-from service.retrieval.calibration import Rerank, TextTerms
-from service.retrieval.collections import NullChoice, Snapshot, get_encoding_queue, parse_filter, require_calibration
+from service.retrieval.calibration import Calibration, Rerank, TextTerms
+from service.retrieval.collections import (
+    NullChoice,
+    Snapshot,
+    get_encoding_queue,
+    parse_filter,
+    require_calibration,
+)
 from service.retrieval.errors import Flaw, InvalidContent, NothingToRead, ShardsMissing
 from service.retrieval.queries.aggregate import Aggregation, Grouping
 from service.storage.conditions import SearchTerm, parse_search
@@ -247,8 +253,13 @@ def resolve_options(record: CollectionRecord, options: Options) -> Options:
         options = replace(options, full_text=options.full_text["weight"], searched=searched)
     if options.full_text == "auto":
         options = replace(options, full_text=require_calibration(record, "/full_text").full_text)
+    if options.rerank is not None and options.null is None:
+        # Reranked weights have a null key of their own, whatever the collection's is.
+        calibration = Calibration.read(record.settings.calibration)
+        if calibration is not None and calibration.reranked is not None and options.rerank == calibration.rerank:
+            options = replace(options, null="calibrated")
     if options.min_confidence is not None and record.settings.has_lost_calibration:
-        options = replace(options, min_confidence=None)  # the reason says so, of `describe_labels`
+        options = replace(options, min_confidence=None)  # `describe_labels` puts it into the reason
     if options.min_confidence is not None and options.top_k == 0:
         raise InvalidContent.at(
             "/min_confidence", "min_confidence is of the first match, and top_k is 0: ask for at least one"

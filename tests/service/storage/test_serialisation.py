@@ -144,7 +144,7 @@ def test_another_width_writes_nothing(store: Store, vectors: dict[str, Any], exp
     ],
     ids=["as it was", "another temperature", "another null key"],
 )
-def test_a_calibration_of_its_own_texts_is_dropped_with_what_it_set(
+def test_a_calibration_of_its_own_texts_is_dropped_with_its_settings(
     store: Store, changed: dict[str, Any], read: dict[str, Any]
 ) -> None:
     set_by_it = {"temperature": 0.05832645197880583, "null": "auto"}

@@ -96,14 +96,14 @@ def sigmoid(x: float) -> float:
     return 1 / (1 + math.exp(-x))
 
 
-def confidence(curve: dict[str, float], logits: np.ndarray, null: float) -> float:
-    """Return the confidence of the best document in float64, from all logits and that of the null key."""
+def confidence(curve: dict[str, float], logits: np.ndarray, null: float, score: float) -> float:
+    """Return the confidence of the best document in float64, from all logits, that of the null key and its score."""
     partition = np.logaddexp.reduce(logits)
     share = float(np.exp(logits.max() - partition))
     x, z = math.log(share / (1 - share)), float(partition - null)
     slope = curve["slope_above"] if x > 0 else curve["slope"]
     lead = curve["lead_slope_above"] if z > 0 else curve["lead_slope"]
-    return sigmoid(slope * x + lead * z + curve["offset"])
+    return min(curve["most"], sigmoid(slope * x + lead * z + curve["score_slope"] * score + curve["offset"]))
 
 
 def test_null_key_and_confidence_are_those_fitted_with_reranked_weights(
@@ -121,8 +121,8 @@ def test_null_key_and_confidence_are_those_fitted_with_reranked_weights(
         actual = {match["id"]: match["weight"] for match in answer["matches"]}
         assert actual == pytest.approx(expected, abs=1e-6)
         assert answer["evidence"]["null_weight"] == pytest.approx(float(np.exp(null - total)), abs=1e-6)
-        first = answer["matches"][0]["confidence"]
-        assert first == pytest.approx(confidence(fitted["reranked"]["confidence"], logits, null), abs=1e-6)
+        first, score = answer["matches"][0]["confidence"], addends.get(answer["matches"][0]["id"], 0.0)
+        assert first == pytest.approx(confidence(fitted["reranked"]["confidence"], logits, null, score), abs=1e-5)
         none = answer["evidence"]["null_weight"] >= fitted["reranked"]["none_from"]
         assert (answer["evidence"]["verdict"] == "none") == none
         assert "addends of the reranker" in answer["reason"]

@@ -27,7 +27,7 @@ def test_a_fit_recovers_the_curve_that_made_the_outcomes(curve):
     assert fitted(logits, leads)[7] == pytest.approx(1 / (1 + np.exp(-points)), rel=1e-12)
 
 
-def test_few_labels_stay_near_the_prior_below_what_they_support():
+def test_few_labels_stay_near_the_prior_and_promise_less():
     random = np.random.default_rng(1)
     logits, leads = random.normal(0, 3, (2, 30))
     right = np.arange(30) % 2 > 0

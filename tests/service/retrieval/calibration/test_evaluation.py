@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.retrieval.calibration import Curve, Gain, evaluate
+from service.retrieval.calibration import Curve, Gain, evaluate, evaluate_reranked
 from service.retrieval.calibration.abstention import KEPT
 from service.retrieval.calibration.evaluation import Bought, Metric, calibration_error, label_losses, log_losses
 from service.retrieval.calibration.fit import FOLDS, Fit, Outcomes, assign_folds, fit_temperature
@@ -145,3 +145,24 @@ def test_refusals_are_counted_with_and_without_an_answer():
         assert (before.none_right.value, before.none_wrong.value) == (share, share)
     after = evaluate(PROFILES, ORDER, np.zeros(400)).after
     assert after.none_wrong.value == pytest.approx(1 - KEPT, abs=0.03)
+
+
+@pytest.mark.parametrize("informs", [True, False])
+def test_a_reranker_that_ranks_no_better_still_informs_the_confidence(informs):
+    one = PROFILES.at(0.06)
+    right = one.rank[:, 0, 0] == 1
+    said = np.random.default_rng(6).normal(np.where(right, 2.0, -2.0) if informs else np.zeros(400))
+    # Its weight changes nothing: all columns of the tables are the first.
+    tables = {
+        name: np.repeat(getattr(one, name)[:, :1], 5, axis=1)
+        for name in ("log_partition", "best", "right", "best_right", "rank")
+    }
+    scored = replace(one, **tables, score=np.tile(said[:, None, None], (1, 5, 1)))
+    fit, after = evaluate_reranked(scored, ORDER)
+    assert (fit is not None) is informs
+    if informs:
+        assert fit.cell[0] == 0, "its weight is 0"
+        assert fit.variant.curve.score_slope > 0.5
+        assert after.log_loss.value < evaluate(PROFILES, ORDER, np.zeros(400)).after.log_loss.value
+        moved = replace(scored, score=scored.score + 1)
+        assert (fit.predict(moved, 0.9).confidence >= fit.predict(scored, 0.9).confidence).all()
