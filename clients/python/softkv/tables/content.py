@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import lzma
 import os
 import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -16,6 +15,11 @@ from zipfile import BadZipFile
 from softkv.answers.rendering import require_module
 from softkv.errors import Invalid
 from softkv.problems import INVALID_CONTENT, invalid_value
+
+try:
+    from lzma import LZMAError
+except ImportError:  # a Python that was built without it
+    LZMAError = OSError  # type: ignore[misc,assignment]
 
 Cells: TypeAlias = Mapping[str, Any]
 """The filled cells of a row by the names of their columns."""
@@ -119,7 +123,7 @@ def unreadable(path: Path | str, reason: str) -> Invalid:
     return invalid_value("", f"{path} {reason}")
 
 
-_DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, BadZipFile, ValueError, IndexError, RuntimeError, SystemError)
+_DAMAGE = (OSError, EOFError, zlib.error, LZMAError, BadZipFile, ValueError, IndexError, RuntimeError, SystemError)
 """The errors of what unpacks, pyarrow and h5py for a damaged file; some come only at the damaged place."""
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import bz2
 import gzip
 import io
-import lzma
 from collections.abc import Callable, Collection
+from functools import partial
+from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple, TypeAlias, cast
 from zipfile import ZipFile, ZipInfo
@@ -22,16 +22,26 @@ GROWTH, LEAST_LIMIT = 64, 64 << 20
 """The bytes that each byte of a packed file may become, and those that a file may have in any case."""
 ZSTANDARD, ZIP = ".zst", ".zip"
 _GZIP = b"\x1f\x8b"
+_UNPACK = "unpack it, and load the file in it"
+
+
+def _open_by(module: str, path: Path) -> Any:
+    """Open a file by a module that some builds of Python lack."""
+    try:
+        return import_module(module).open(path)
+    except ImportError:
+        raise unreadable(path, f"needs a Python with the module {module}: {_UNPACK}") from None
+
+
 _UNPACKERS: dict[str, Callable[[Path], Any]] = {
     ".gz": gzip.open,
-    ".bz2": bz2.open,
-    ".xz": lzma.open,
+    ".bz2": partial(_open_by, "bz2"),
+    ".xz": partial(_open_by, "lzma"),
     ZSTANDARD: lambda path: require_reader("pyarrow", "pyarrow", path).input_stream(str(path), compression="zstd"),
 }
 PACKED_ENDINGS = (*_UNPACKERS, ZIP)
 _ENCRYPTED = 1
 _SHOWN = 10
-_UNPACK = "unpack it, and load the file in it"
 
 
 class File(NamedTuple):

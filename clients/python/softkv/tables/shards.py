@@ -29,7 +29,7 @@ def find_shards(path: Path) -> list[Path]:
     """
     if path.is_dir() and path.suffix != ".lance":
         return _of_folder(path)
-    if path.exists() or not any(sign in path.name for sign in "*?["):
+    if path.exists() or "*" not in path.name:
         return []
     named = sorted(file.name for file in path.parent.glob(path.name) if not file.is_dir())
     if not named:

@@ -336,11 +336,17 @@ def test_a_package_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.
         ("t.parquet", "pyarrow", "pyarrow"),
         ("t.xlsx", "python_calamine", "python-calamine"),
         ("t.hdf5", "h5py", "h5py"),
+        ("t.csv.zst", "pyarrow", "pyarrow"),
+        ("t.lance", "lance", "pylance"),
     ]:
         (tmp_path / name).write_bytes(b"x")
         monkeypatch.setitem(__import__("sys").modules, module, None)
         with pytest.raises(softkv.Invalid, match=f"pip install {package}"):
             open_table(tmp_path / name)
+    (tmp_path / "t.csv.xz").write_bytes(b"x")
+    monkeypatch.setitem(__import__("sys").modules, "lzma", None)
+    with pytest.raises(softkv.Invalid, match="needs a Python with the module lzma: unpack it"):
+        open_table(tmp_path / "t.csv.xz")
 
 
 def test_files_that_make_no_sense(tmp_path: Path) -> None:
