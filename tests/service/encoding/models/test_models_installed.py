@@ -8,7 +8,7 @@ from importlib import metadata
 import pytest
 
 from service.encoding.errors import ModelUnusable
-from service.encoding.registry import DEFAULT_MODEL, MULTILINGUAL, PACKAGED, default_checkpoint, packaged_checkpoint
+from service.encoding.registry import DEFAULT_MODEL, MULTILINGUAL, PACKAGED, checkpoint_of, default_checkpoint
 
 DISTRIBUTIONS, SHA256, _ = PACKAGED[DEFAULT_MODEL]
 
@@ -73,7 +73,7 @@ def test_a_missing_distribution_is_named_with_its_install_command(monkeypatch):
         default_checkpoint()
     command = r"run `make multilingual`, then `pip install dist/softkv_model_multilingual-\*\.whl` in a checkout"
     with pytest.raises(ModelUnusable, match=command):
-        packaged_checkpoint(MULTILINGUAL)
+        checkpoint_of(MULTILINGUAL)
 
 
 def test_loading_is_silent_offline_and_imports_no_code_of_the_distribution():

@@ -55,7 +55,9 @@ def test_a_text_without_words_is_refused_in_the_pages_words(
 def test_a_chinese_reader_sees_once_the_note_to_write_english(read: Read) -> None:
     page = read("#hard-and-soft&lang=zh")
     page.locator("#hard-and-soft .asking textarea").focus()
-    expect(page.locator("#hard-and-soft .asking .note")).to_have_text("编码器只懂英文，请用英文提问。")
+    expect(page.locator("#hard-and-soft .asking .note")).to_have_text(
+        "编码器只懂英文，请用英文提问，或用 make run MULTILINGUAL=1 启动 softkv。"
+    )
     page.locator(".rail a").nth(2).click()
     page.wait_for_selector("#who-shares .asking")
     assert page.locator(".note").count() == 1
