@@ -88,7 +88,7 @@ def _confine(path: Path, ids: str | None) -> None:
             import_module(library)
     files += shards
     with suppress(Invalid):  # a link, which the reader refuses if it needs ids
-        files += [file] if (file := own_file(path.parent, path.with_suffix(IDS_ENDING).name)) else []
+        files += [file] if (file := own_file(path.parent, path.stem + IDS_ENDING)) else []
     open_only(files, listed=path.parent if shards else None)
 
 

@@ -77,12 +77,16 @@ class Columns:
         """
         listed = f"its columns are {', '.join(names) or 'none'}"
         if lacks_names:
-            listed += f" (if the header is a later row, name it with {self.say('header_row')})"
+            advice = f"name the row of the header, {self.say('header_row')}, or all columns, {self.say('columns')}"
+            listed += f" ({advice})"
         chosen = {option: name for option in _OPTIONS if (name := getattr(self, option)) is not None}
         named = [*chosen.items(), *((option, name) for option in _LISTS for name in getattr(self, option))]
         for option, column in named:
             if column not in names:
                 raise invalid_value("", f"{table} has no column {column!r} for {self.say(option)}, {listed}")
+        if twice := find_repeated(list(chosen.values())):
+            options = " and ".join(self.say(option) for option, name in chosen.items() if name == twice[0])
+            raise invalid_value("", f"{table} has one column {twice[0]!r}, named for {options}: name two columns")
         fields = {name: name if name in FIELDS else METADATA for name in names}
         for option in chosen:
             if fields.get(_OPTIONS[option]) == _OPTIONS[option]:

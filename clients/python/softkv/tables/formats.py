@@ -62,7 +62,8 @@ def read_file(file: File) -> Content:
     format_ = BY_ENDING.get(file.ending)
     if format_ is None:
         advice = _ADVICE.get(file.ending, "convert or rename it")
-        raise unreadable(file.path, f"ends in none of {' '.join((*BY_ENDING, *PACKED_ENDINGS))}: {advice}")
+        holding = "" if file.path.name == file.name else f"holds {file.name}, which "
+        raise unreadable(file.path, f"{holding}ends in none of {' '.join((*BY_ENDING, *PACKED_ENDINGS))}: {advice}")
     if file.is_packed and not format_.is_streamed:
         raise unreadable(file.path, "is packed, as which only texts are read: unpack it")
     return format_.read(file)

@@ -127,7 +127,7 @@ def open_here(source: Any, columns: Columns, layout: Layout, *, ids: str | None,
     path, ids_path = Path(source), None if ids is None else Path(ids)
     content = read_path(path, columns, layout, column=lines)
     if content.numbered and ids_path is None:
-        ids_path = own_file(path.parent, path.with_suffix(IDS_ENDING).name)
+        ids_path = own_file(path.parent, path.stem + IDS_ENDING)
     if ids_path is not None:
         content = _beside(content, path, read_path(ids_path, columns, column="id"), ids_path)
     return Table(path.name, content, columns)

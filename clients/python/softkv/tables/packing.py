@@ -99,16 +99,22 @@ def _choose(
     path: Path, members: list[ZipInfo], columns: Columns, name: str | None, readable: Collection[str]
 ) -> ZipInfo:
     """Return what a zip says of the named file, of the corpus of BEIR, or of the only one that can be read."""
-    files = [one for one in members if not one.is_dir() and not one.filename.startswith(("__MACOSX/", "."))]
+    files = [one for one in members if not one.is_dir() and not _is_hidden(PurePosixPath(one.filename))]
+    if not files:
+        raise unreadable(path, "holds no files: pack a table into it")
     tables = [one for one in files if ending_of(Path(one.filename)) in readable] or files
     corpora = [one for one in tables if PurePosixPath(one.filename).name == CORPUS]
-    chosen = [one for one in files if one.filename == name] if name is not None else corpora or tables
+    chosen = [one for one in members if one.filename == name] if name is not None else corpora or tables
     if len(chosen) == 1:
         return chosen[0]
-    names = ", ".join(one.filename for one in tables[:_SHOWN]) or "none"
+    names = ", ".join(one.filename for one in tables[:_SHOWN])
     listed = f"{names} and {len(tables) - _SHOWN:,} others" if len(tables) > _SHOWN else names
     reason = "has several files" if name is None else f"has no single file {name!r}"
     raise unreadable(path, f"{reason}, its files are {listed}: name one with {columns.say('member')}")
+
+
+def _is_hidden(name: PurePosixPath) -> bool:
+    return name.name.startswith(".") or name.parts[0] == "__MACOSX"
 
 
 class _Limited(io.RawIOBase):

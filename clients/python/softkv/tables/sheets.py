@@ -81,9 +81,14 @@ def read_delimited(file: File) -> Content:
                 if record[0] >= (layout.header_row or 1):
                     yield record
 
-    _, first, _ = next(records(), (0, [], ""))
+    line, first, flaw = next(records(), (0, [], ""))
     if layout.header_row and not first:
         raise unreadable(path, f"has no line {layout.header_row}: name the one of the header")
+    if not first:
+        reason = (
+            f"cannot be read from line {line} on: {flaw}" if flaw else "has no rows: write the names of the columns"
+        )
+        raise unreadable(path, reason)
     if not layout.has_header and not layout.columns and len(first) > 1 and all(map(_is_number, first)):
         return _read_vectors(records)
     names = first if layout.has_header else layout.header(len(first), path)

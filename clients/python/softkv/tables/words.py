@@ -33,6 +33,7 @@ def read_words(file: File) -> Content:
         raise unreadable(file.path, f"is read as vectors of words, and {reason}")
 
     def rows() -> Iterator[NumberedRow]:
+        number = 0
         with file.open() as lines:
             for number, line in enumerate(lines, start=1):
                 word, *parts = line.rstrip().rsplit(b" ", width)
@@ -43,6 +44,8 @@ def read_words(file: File) -> Content:
                     yield number, f"expected a word in UTF-8 and {width} numbers"
                 else:
                     yield number, {"id": text, "key": text, "key_vector": vector}
+            if number - _is_head(first) < total:
+                yield number + 1, f"the file ends before it, and its first line counts {total:,} words: it is cut"
 
     return Content(_COLUMNS, rows, total, unit="line", settings=_SETTINGS)
 

@@ -127,7 +127,8 @@ def test_a_repeated_id_refuses_the_later_row(tmp_path: Path) -> None:
     ("text", "options", "words"),
     [
         ("key,value\na,b\n", {}, "no column 'id', its columns are key, value: name the one that holds it with id="),
-        ("", {}, "no column 'id', its columns are none"),
+        ("", {}, "t.csv has no rows: write the names of the columns"),
+        ("id,key\na,b\n", {"id": "id", "key": "id"}, "one column 'id', named for id=… and key=…: name two columns"),
         ("id,text\na,b\n", {}, "no column of keys, its columns are id, text: name the one with the texts, key="),
         ("id,key\na,b\n", {"key": "txet"}, "no column 'txet' for key=…, its columns are id, key"),
         ("id,key\na,b\n", {"expires": "expirse"}, "no column 'expirse' for expires="),

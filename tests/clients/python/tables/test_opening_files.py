@@ -60,7 +60,7 @@ def test_sheets_are_named(tmp_path: Path) -> None:
         open_table(tmp_path / "book.xlsx", sheet="Dta")
     with pytest.raises(softkv.Invalid, match="has no cells in its sheet 'Old': name another with sheet=…"):
         open_table(tmp_path / "book.xlsx", sheet="Old")
-    with pytest.raises(softkv.Invalid, match=r"are Report of the year, 2, 3, 4, 5 \(if the header is a later"):
+    with pytest.raises(softkv.Invalid, match=r"are Report of the year, 2, 3, 4, 5 \(name the row of the header, h"):
         open_table(tmp_path / "book.xlsx")
     assert len(documents(tmp_path / "book.xlsx", sheet="Data", header_row=3)) == 4
 
@@ -278,7 +278,10 @@ UNREADABLE: list[tuple[str, bytes, dict[str, Any], str]] = [
     ("t.zip", zipped(*map(str, range(12))), {"member": "x"}, "no single file 'x', its files are 0, .* and 2 others"),
     ("t.zip", zipped("a.csv", flags=1), {}, "is encrypted: unpack it"),
     ("t.zip", zipped("a.csv.gz"), {}, r"holds a\.csv\.gz, which is packed again: unpack it"),
-    ("t.zip", zipped("/etc/passwd"), {}, "ends in none of"),
+    ("t.zip", zipped("/etc/passwd"), {}, "t.zip holds passwd, which ends in none of"),
+    ("t.zip", zipped("a/", ".b.csv", "a/._c.csv", "__MACOSX/d.csv"), {}, "holds no files: pack a table into it"),
+    ("t.csv", b'"id,key\n', {}, "cannot be read from line 1 on: a quotation mark in it is never closed"),
+    ("t.csv", b"1,x\n", {"no_header": True}, "are 1, 2 .*, or all columns, columns=…"),
     ("t.txt", b"a line of words\n", {}, "is read as vectors of words, and its first line is not"),
     ("t.vec", b"2 0\na\nb\n", {}, "its first line is not a word and its numbers"),
     ("t.bin", b"\xba\x16O/", {}, "is not in the binary format of word2vec: save vectors of fastText as .vec"),
@@ -320,7 +323,11 @@ def test_a_file_that_is_not_read_is_refused_with_advice(
 FOLDERS: list[tuple[dict[str, str], str, str]] = [
     ({"dataset_dict.json": "{}", "train/state.json": "{}"}, "", "is a folder for each split, train: name one of them"),
     ({"train-0-of-1.csv": "", "test-0-of-1.csv": ""}, "", r"has several splits, test, train: .* of one, as test-\*"),
-    ({"a.csv": "id,key\n", "b.csv": "id,text\n"}, "", "b.csv has other columns than a.csv: id, text"),
+    (
+        {"a.csv": "id,key\n", "b.csv": "id,text\n"},
+        "",
+        "other columns than a.csv, id, text: give them .* a.csv, id, key,",
+    ),
     ({"state.json": '{"_data_files": [{"filename": "/etc/passwd.csv"}]}', "a.csv": ""}, "", "name a file"),
     ({"_a.csv": "", ".b.csv": "", "c.pdf": ""}, "", "has no corpus.jsonl as of BEIR, nor Parquet, Arrow, NDJSON or"),
     ({"a.csv": ""}, "b*.csv", "is a pattern of no file"),
@@ -340,9 +347,25 @@ def test_a_folder_that_is_not_one_table_is_refused(
 
 
 def test_a_word_without_its_numbers_refuses_its_line_alone(tmp_path: Path) -> None:
-    (tmp_path / "t.vec").write_bytes(b"4 2\na 1 2\nb 1\nc 1 x\n\xff 1 2\n")
-    assert [number for number, _, _ in flaws(tmp_path / "t.vec")] == [3, 4, 5]
-    assert flaws(tmp_path / "t.vec")[0][2] == "expected a word in UTF-8 and 2 numbers"
+    (tmp_path / "t.vec").write_bytes(b"5 2\na 1 2\nb 1\nc 1 x\n\xff 1 2\n")
+    found = {number: flaw for number, _, flaw in flaws(tmp_path / "t.vec")}
+    assert found.pop(6) == "the file ends before it, and its first line counts 5 words: it is cut"
+    assert found == dict.fromkeys([3, 4, 5], "expected a word in UTF-8 and 2 numbers")
+
+
+@pytest.mark.parametrize("open_", [outside.open_table, open_table], ids=["process", "here"])
+def test_the_folder_of_a_shell_is_read_as_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, open_: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.csv").write_text("id,key\na,b\n")
+    assert [row.document for row in open_(Path())] == [{"id": "a", "key": "b"}]
+
+
+def test_a_file_in_a_zip_may_have_any_name(tmp_path: Path) -> None:
+    (tmp_path / "t.zip").write_bytes(zipped("../../a.csv", "x/.b.csv"))
+    for options in ({}, {"member": "x/.b.csv"}):
+        assert documents(tmp_path / "t.zip", **options) == [{"id": "a", "key": "b"}]
 
 
 @pytest.mark.parametrize("ending", ["gz", "bz2", "xz", "zst", "zip"])
