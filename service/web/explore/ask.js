@@ -1,5 +1,6 @@
 /** The tab Ask: a question with its options, the answer as weights, what it rests on, and the same call as a program. */
 
+import { isForeign } from "../shared/foreign.js";
 import { fill, h, put } from "../shared/element.js";
 import { count, effective, fixed, percent, power, temperatureText } from "../shared/numbers.js";
 import { positionOf, STEPS, temperatureAt } from "../shared/scale.js";
@@ -238,7 +239,10 @@ function mount(host, context) {
     if (came?.answer) {
       judging.show(of.name, given);
       picture.show(came.answer, given);
-      return draw(came.answer);
+      draw(came.answer);
+      if (typeof given.query === "string" && (await isForeign(api, given.query, of.encoder ?? "")) && !signal.aborted)
+        notes.prepend(h("p", {}, say("foreign")));
+      return;
     }
     if (!came) asked = "";
     wipe(came?.refused ? say("refused", { detail: came.refused }) : "");

@@ -36,7 +36,7 @@ export function statusLine() {
  *
  * @param {Say} say
  * @param {(query: string) => void} ask
- * @returns {{element: HTMLFormElement, note: (text: string) => void, place: (box: {x: number, y: number, width: number, height: number, size?: number}, query: string) => void}} `size`: of the text
+ * @returns {{element: HTMLFormElement, place: (box: {x: number, y: number, width: number, height: number, size?: number}, query: string) => void}} `size`: of the text
  */
 export function asking(say, ask) {
   const field = h("textarea", { rows: 2, maxLength: 300, spellcheck: false, "aria-label": say("ask") });
@@ -59,7 +59,6 @@ export function asking(say, ask) {
   const element = /** @type {HTMLFormElement} */ (h("form.asking", { onsubmit: (/** @type {Event} */ event) => event.preventDefault() }, input));
   return {
     element,
-    note: (text) => element.append(h("p.note", {}, text)),
     place({ x, y, width, height, size }, query) {
       for (const [name, value] of Object.entries({ left: x, top: y, width, "min-height": height })) element.style.setProperty(name, `${value}px`);
       if (size) input.style.setProperty("font-size", `${size}px`);

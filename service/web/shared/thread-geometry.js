@@ -25,8 +25,8 @@ export const MOST_THREADS = 64;
 const TALLEST_ROW_REM = 3.5;
 /** The maximum share of the height for small rows together, and the maximum pixels of one. */
 const SMALL = { share: 0.35, most: 14 };
-/** Below this width in pixels the question is above the rows, and the output below them. */
-export const NARROW_PX = 640;
+/** Below this width in pixels the question is above the rows, and the output below them; also below the second, if a picture is upright. */
+export const [NARROW_PX, UPRIGHT_PX] = [640, 900];
 export const HANDLE_PX = 12;
 /** Room for a percentage at the end of a key: of up to three, of four and of more letters in em, and around it in pixels. */
 export const SHARE = { letters: [2.2, 2.9, 3.8], around: 16 };
@@ -86,7 +86,7 @@ export function placed({
   longestName = 0,
   longestValue = 0,
 }) {
-  const isNarrow = width < NARROW_PX;
+  const isNarrow = width < NARROW_PX || (width < UPRIGHT_PX && height > width);
   const areTexts = !areColours && !arePictures;
   const isStacked = isNarrow && areTexts && longestValue * size + 12 > width * VALUES;
   const queryHeight = Math.max(isNarrow ? 48 : 6 * rem, lines.count * lines.size * LINE.height + LINE.around);
@@ -119,6 +119,7 @@ export function placed({
     rowX -= lacking(rowX - queryWidth - KNOB_REM * rem);
     valueX += lacking(width - outputWidth - 3 * rem - (valueX + valueWidth));
     text = Math.max(size, Math.min(text, (valueX - 8 - rowX - around) / (longestName + SHARE.letters[2])));
+    text = Math.min(text, Math.max(LEAST_PX.below, rowHeight * 0.8)); // no text is higher than its row
   }
   const y = isNarrow ? name : Math.max(name, middle - queryHeight / 2);
   const query = { x: 0, y, width: isNarrow ? width : queryWidth, height: Math.min(queryHeight, height - y), size: lines.size };

@@ -329,6 +329,7 @@ export class Threads {
     this.#size.text = places.text;
     this.element.style.setProperty("--row-size", `${places.text}px`);
     this.element.style.setProperty("--name-size", `${this.#nameSize}px`);
+    this.element.classList.toggle("stacked", places.isStacked);
     this.element.classList.toggle("with-bars", this.#content.bars ?? false);
 
     this.#query.replaceChildren(s("rect.card", { ...asRect(places.query), rx: 8 }), ...this.#wrapped(query, places.query));

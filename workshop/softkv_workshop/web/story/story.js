@@ -5,7 +5,7 @@
 
 import { API, KeyRefused, SoftkvError, storageOf, Unreachable } from "../../../../service/web/shared/api.js";
 import { asset, isEmbedded, isExported, leave } from "../../../../service/web/shared/assets.js";
-import { readsChinese } from "./chinese.js";
+import { isForeign } from "../../../../service/web/shared/foreign.js";
 import { fill, h } from "../../../../service/web/shared/element.js";
 import { recorded } from "../shared/recorded.js";
 import { runScript } from "../../../../service/web/shared/script.js";
@@ -36,7 +36,7 @@ import { speaker } from "./speaker.js";
  * @property {(element: Element, told: (width: number, height: number) => void) => void} sized tells the size of an element now and whenever it changes
  * @property {(name: string) => Promise<any>} recorded data of `recorded/NAME.js`
  * @property {import("./traces.js").Tracer} trace what each head of the encoder attends to in a text
- * @property {() => Promise<boolean>} readsChinese whether the encoder does; asked once
+ * @property {(text: string) => Promise<boolean>} isForeign whether a text has letters that the encoder does not read; asked once
  */
 
 /**
@@ -92,6 +92,8 @@ export class Story {
   #current;
   #writing = 0;
   #isWaiting = false;
+  /** Whether the next address is pasted: no link of the page led to it. */
+  #isPasted = true;
   #notice = h("p.notice", { role: "alert", hidden: true });
   /** What a frame says of its rows. */
   #about = h("p.about", { role: "status" });
@@ -132,6 +134,7 @@ export class Story {
     if (new URLSearchParams(window.location.search).has("lesson")) void this.#teach();
     if (this.#current !== this.#chapters[0].id) this.#hosts.get(this.#current)?.scrollIntoView({ behavior: "instant", block: "start" });
     window.addEventListener("hashchange", ({ newURL }) => this.#reread(new URL(newURL).hash));
+    document.addEventListener("click", ({ target }) => target instanceof Element && target.closest("a[href*='#']") && (this.#isPasted = false), true);
     window.addEventListener("online", () => this.#again());
     window.addEventListener("beforeprint", () => {
       this.#mountDownTo(this.#chapters[this.#chapters.length - 1].id);
@@ -350,7 +353,7 @@ export class Story {
       sized: (/** @type {Element} */ element, /** @type {(width: number, height: number) => void} */ told) => this.#sized(element, told),
       recorded,
       trace: this.#trace,
-      readsChinese: () => readsChinese(this.#api),
+      isForeign: (/** @type {string} */ text) => isForeign(this.#api, text),
     };
     this.#views.set(id, { update() {} });
     this.#views.set(id, chapter.mount(host, context));
@@ -413,11 +416,12 @@ export class Story {
     const chapter = named || !this.#isPaged ? named : this.#chapters[0].id;
     const found = this.#chapters.find(({ id }) => id === chapter);
     if (!found) return;
-    if (said.size) {
-      this.#look = preferences(said);
+    if (said.size || this.#isPasted) {
+      if (said.size) this.#look = preferences(said);
       this.#states.set(chapter, stateOf(found.defaults, said));
       this.#draw();
     }
+    this.#isPasted = true;
     const host = this.#hosts.get(chapter);
     if (this.#isPaged) this.#enter(chapter); // it has no size before it is shown
     this.#mountDownTo(chapter);

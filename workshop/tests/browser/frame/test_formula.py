@@ -62,4 +62,4 @@ def test_an_encoder_reads_both_if_each_text_is_nearest_to_its_translation(visit:
         (ALL_ALIKE, [0, 0, 0, 0], False),  # bytes, of which it knows all, and no word
     ):
         encoded = {"embeddings": vectors, "unknown_tokens": unknown}
-        assert module(page, "/story/chinese.js", use, encoded) is reads
+        assert module(page, "/shared/foreign.js", use, encoded) is reads

@@ -52,21 +52,28 @@ def test_a_text_without_words_is_refused_in_the_pages_words(
     context.close()
 
 
-def test_a_chinese_reader_sees_once_the_note_to_write_english(read: Read) -> None:
-    page = read("#hard-and-soft&lang=zh")
-    page.locator("#hard-and-soft .asking textarea").focus()
-    expect(page.locator("#hard-and-soft .asking .note")).to_have_text(
-        "编码器只懂英文，请用英文提问，或用 make run MULTILINGUAL=1 启动 softkv。"
-    )
-    page.locator(".rail a").nth(2).click()
-    page.wait_for_selector("#who-shares .asking")
-    assert page.locator(".note").count() == 1
-    page = read("#hard-and-soft")
-    calls: list[str] = []
-    page.on("request", lambda request: calls.append(request.url))
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("en", "The encoder reads English only. Ask in English, or start softkv with make run MULTILINGUAL=1."),
+        ("zh", "编码器只懂英文，请用英文提问，或用 make run MULTILINGUAL=1 启动 softkv。"),
+    ],
+)
+def test_a_question_that_the_encoder_does_not_read_is_told_so(read: Read, language: str, told: str) -> None:
+    page = read(f"#hard-and-soft&lang={language}")
     field = page.locator("#hard-and-soft .asking textarea")
+    field.fill("平静的海是什么颜色")
+    field.press("Enter")
+    expect(page.locator("#hard-and-soft p.told")).to_have_text(told)
     field.fill("a ripe fruit")
-    with page.expect_response("**/v1/**"):
-        field.press("Enter")
-    assert page.locator(".note").count() == 0
-    assert len([url for url in calls if "/v1/" in url]) == 1
+    field.press("Enter")
+    expect(page.locator("#hard-and-soft p.told")).not_to_have_text(told)
+    page.goto(page.url.partition("#")[0] + f"#inside-a-model&lang={language}&q=%E7%8C%AB%E8%BF%BD%E7%8B%97")
+    expect(page.locator("#inside-a-model .limit")).to_have_text(told)
+
+
+def test_a_pasted_link_without_a_state_begins_anew(read: Read) -> None:
+    page = read("#in-numbers&step=3")
+    assert page.locator("#in-numbers input[type=range]").first.input_value() == "3"
+    page.evaluate("window.location.hash = '#in-numbers'")
+    expect(page.locator("#in-numbers input[type=range]").first).to_have_value("0")

@@ -58,6 +58,23 @@ def test_a_screen_has_few_words_in_large_type(read: Read, chapter: str, language
     assert len(words) <= MOST_WORDS, words
 
 
+ROWS = """(chapter) => [...document.querySelectorAll(`#${chapter} .picture g.row`)].map((row) => {
+  const [box, text] = ['.key', '.key-text'].map((part) => row.querySelector(part).getBBox());
+  return [row.querySelector('.key-text').textContent, box.height, text.height];
+})"""
+
+
+@pytest.mark.parametrize("chapter", ["hard-and-soft", "key-is-not-value", "who-shares"])
+@pytest.mark.parametrize(("size", "look"), [(PHONE, ""), ((820, 1180), ""), ((1024, 768), "&large=1")])
+def test_no_text_is_higher_than_its_row(read: Read, chapter: str, size: tuple[int, int], look: str) -> None:
+    page = read(f"#{chapter}{look}", size)
+    page.wait_for_selector(f"#{chapter} g.row")
+    page.wait_for_timeout(300)  # a picture that became stacked grows once
+    rows = page.evaluate(ROWS, chapter)
+    assert [row for row in rows if row[2] > row[1] + 1] == []
+    assert size[0] != 820 or [key for key, *_ in rows if "…" in key] == []
+
+
 COVERED = """(chapter) => {
   document.getElementById(chapter).scrollIntoView({behavior: 'instant'});
   const box = (selector) => document.querySelector(selector).getBoundingClientRect();

@@ -212,6 +212,7 @@ export const hard = {
       write();
       take();
       show();
+      if (await context.isForeign(query)) status.show(say("english"));
     }
 
     function take() {
@@ -225,9 +226,6 @@ export const hard = {
       editor?.place();
     }
 
-    // A reader of the Chinese page learns if the encoder does not read Chinese. That takes a call, so the first picture does not wait for it.
-    const warn = async () => (await context.readsChinese()) || ask.note(say("english"));
-    if (document.documentElement.lang.startsWith("zh")) ask.element.addEventListener("focusin", warn, { once: true });
     write();
     threads.take({ query: state.q, rows, named: true });
     context.sized(picture, (width, height) => {

@@ -12,7 +12,7 @@ import words from "./learns.json";
 
 const RECORDING = "translation";
 const NETWORK = "transformer";
-const RIVAL = "gru";
+const [RIVAL, ATTENDED] = ["gru", "gru_attention"];
 const END = "<end>";
 /** The word that the question is about, and the word that it looks at once it has learned. */
 const ASKED = { written: "rouge", read: "red" };
@@ -24,7 +24,7 @@ const WIDE = 700;
 /** Below this width of a column, in rem, the words above it are slanted. */
 const SLANTED = 3.25;
 
-/** @typedef {{step: number, tokens: string[], right: boolean[], weights: number[][], wrong: number, rivalWrong: number}} Moment */
+/** @typedef {{step: number, tokens: string[], right: boolean[], weights: number[][], wrong: number, rivalWrong: number, attendedWrong: number}} Moment */
 /** @typedef {{moment: number, g: string}} State `moment` is −1 until the reader moves it */
 
 /** @type {import("../story.js").Chapter} */
@@ -116,11 +116,12 @@ export const learns = {
       drawing.take(source, recording.steps);
       const { parameters, moments: of, accuracy } = recording.runs[NETWORK];
       facts.textContent = say("hood.facts", {
-        parameters: count(parameters),
+        parameters: count(Math.round(parameters / 1000) * 1000),
         steps: count(recording.steps),
         seconds: Math.round(of.at(-1)[1]),
         share: percent(accuracy),
         rival: percent(recording.runs[RIVAL].accuracy),
+        attended: percent(recording.runs[ATTENDED].accuracy),
       });
       if (state.moment >= 0) {
         show(state.moment);
@@ -158,7 +159,7 @@ export const learns = {
  */
 function read(recording) {
   const across = recording.sources[0].tokens.length;
-  const [run, rival] = [recording.runs[NETWORK], recording.runs[RIVAL]];
+  const [run, rival, attended] = [NETWORK, RIVAL, ATTENDED].map((name) => recording.runs[name]);
   const outputs = run.written[0];
   const target = outputs.at(-1).tokens;
   return outputs.map((/** @type {{tokens: string[], weights: string}} */ output, /** @type {number} */ i) => {
@@ -170,6 +171,7 @@ function read(recording) {
       weights: unpackedRows(output.weights, across).slice(0, tokens.length),
       wrong: 1 - run.moments[i][3],
       rivalWrong: 1 - rival.moments[i][3],
+      attendedWrong: 1 - attended.moments[i][3],
     };
   });
 }
@@ -249,13 +251,19 @@ function picture(say, move) {
       s("text", { x: from - rem / 2, y: low, "text-anchor": "end" }, "0"),
       s("text", { x: from, y: high - 0.875 * rem }, say("errors")),
     );
+    const half = moments.findIndex(({ attendedWrong }) => attendedWrong < 0.5);
     names.replaceChildren(
       s("text.name.rival", { x: x(moments.length - 1), y: y(moments.at(-1)?.rivalWrong ?? 0) + 1.5 * rem, "text-anchor": "end" }, say("rival")),
+      s("text.name.attended", { x: x(half) + rem / 2, y: y(moments[half].attendedWrong) }, say("attended")),
       s("text.name", { x: to, y: low - 0.75 * rem, "text-anchor": "end" }, say("ours")),
     );
     const line = (/** @type {(moment: Moment) => number} */ share) =>
       moments.map((moment, i) => `${i ? "L" : "M"}${x(i).toFixed(1)},${y(share(moment)).toFixed(1)}`).join("");
-    lines.replaceChildren(s("path.error.rival", { d: line(({ rivalWrong }) => rivalWrong) }), s("path.error", { d: line(({ wrong }) => wrong) }));
+    lines.replaceChildren(
+      s("path.error.rival", { d: line(({ rivalWrong }) => rivalWrong) }),
+      s("path.error.rival.attended", { d: line(({ attendedWrong }) => attendedWrong) }),
+      s("path.error", { d: line(({ wrong }) => wrong) }),
+    );
     set(handle, { "aria-valuemax": moments.length - 1 });
   }
 

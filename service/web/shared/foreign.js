@@ -1,6 +1,6 @@
-/** Whether the service's encoder reads Chinese: asked once, with texts whose translations are known. */
+/** Whether an encoder reads texts of other scripts: it is asked once, with Chinese texts whose translations are known. */
 
-import { SoftkvError, vectorOf } from "../../../../service/web/shared/api.js";
+import { SoftkvError, vectorOf } from "./api.js";
 
 /** Texts, and their translations. */
 const PAIRS = [
@@ -11,24 +11,27 @@ const PAIRS = [
   ["怎么找到北极星", "how to find the north star"],
 ];
 
-/** @type {WeakMap<Page.API, Promise<boolean>>} */
-const asked = new WeakMap();
+/** A letter of another script than English. */
+const FOREIGN = /(?!\p{Script=Latin})\p{L}/u;
+/** By the name of an encoder; "" for the service's own. @type {Map<string, Promise<boolean>>} */
+const asked = new Map();
 
-/** @param {Page.API} api @returns {Promise<boolean>} false where the service cannot tell, too */
-export function readsChinese(api) {
-  const answer = asked.get(api) ?? ask(api);
-  asked.set(api, answer);
-  return answer;
+/** Whether a text has letters that an encoder does not read, or may not. @param {Page.API} api @param {string} text @param {string} [encoder] */
+export async function isForeign(api, text, encoder = "") {
+  if (!FOREIGN.test(text)) return false;
+  const answer = asked.get(encoder) ?? ask(api, encoder);
+  asked.set(encoder, answer);
+  return !(await answer);
 }
 
-/** @param {Page.API} api */
-async function ask(api) {
+/** @param {Page.API} api @param {string} encoder */
+async function ask(api, encoder) {
   const texts = [0, 1].flatMap((side) => PAIRS.map((pair) => pair[side]));
   try {
-    return knowsBoth(await api.post("/v1/encode", { texts, purpose: "document" }), PAIRS.length);
+    return knowsBoth(await api.post("/v1/encode", { texts, purpose: "document", ...(encoder && { model: encoder }) }), PAIRS.length);
   } catch (failure) {
     if (!(failure instanceof SoftkvError)) throw failure;
-    asked.delete(api);
+    asked.delete(encoder);
     return false;
   }
 }
