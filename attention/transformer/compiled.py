@@ -113,7 +113,7 @@ class Compiled:
         return self.model.dimension
 
     @property
-    def packed_bytes(self) -> int:
+    def matrix_bytes(self) -> int:
         """The memory of the layers' matrices, in bytes; all other parameters are small, or the model's own."""
         network = self._network
         return sum(words.nbytes for words in (network.projections, network.output, network.inner, network.outer))

@@ -304,8 +304,8 @@ def room(network: Network, design: Design, way: int, rows: int, *, threads: int 
     """
     width, joined = network.output_bias.shape[1], design.heads * design.head_width
     read = zero_rows(rows + SPARE, width, way)
-    held = attention_way(way)
-    projected = [zero_rows(rows + SPARE, network.projections_bias.shape[1], held) for _ in range(min(threads, 2))]
+    joining = attention_way(way)
+    projected = [zero_rows(rows + SPARE, network.projections_bias.shape[1], joining) for _ in range(min(threads, 2))]
     return Activations(
         # A float32 packed into a word keeps its bits.
         x=read[0].view(np.float32)
@@ -313,7 +313,7 @@ def room(network: Network, design: Design, way: int, rows: int, *, threads: int 
         else np.zeros((rows + SPARE, width), dtype=np.float32),
         read=read,
         projected=projected[0][None] if threads == 1 else np.stack(projected),
-        joined=zero_rows(rows + SPARE, max(joined, depth(joined, way)), held),
+        joined=zero_rows(rows + SPARE, max(joined, depth(joined, way)), joining),
     )
 
 

@@ -38,7 +38,7 @@ class Computation:
 
     Attributes:
         precision: the number format of the arithmetic.
-        packed_bytes: the memory of the kernels' own copy of the layers' matrices; 0 if they do not compute.
+        matrix_bytes: the memory of the kernels' own copy of the layers' matrices; 0 if they do not compute.
 
     Raises:
         ModelUnusable: the precision is bfloat16, and the kernels do not support the model, or this processor lacks AMX.
@@ -55,11 +55,11 @@ class Computation:
             )
         if reason is None and (slow := unfit_precision(precision)) is not None:
             raise ModelUnusable(f"{slow}: say PRECISION=int16 or float32")
-        self.precision, self.packed_bytes = precision, 0
+        self.precision, self.matrix_bytes = precision, 0
         self._compute: Compute
         if reason is None:
             compiled = Compiled(model, precision, threads=threads)
-            self._compute, self.packed_bytes = compiled, compiled.packed_bytes
+            self._compute, self.matrix_bytes = compiled, compiled.matrix_bytes
         else:
             self._compute = partial(embed_by_definition, _on_torch(model, threads))
 
@@ -175,7 +175,7 @@ class CoreNetwork:
     @property
     def memory_bytes(self) -> int:
         """The memory of the model's parameters, and of the copy of its layers that is packed for the kernels."""
-        return sum(int(array.nbytes) for _, array in arrays(self.model)) + self._compute.packed_bytes
+        return sum(int(array.nbytes) for _, array in arrays(self.model)) + self._compute.matrix_bytes
 
     def prompt(self, purpose: Purpose) -> str:
         """Return the prompt that the model puts before a text with this purpose; empty for most models."""

@@ -167,7 +167,7 @@ class CorePairNetwork:
     @property
     def memory_bytes(self) -> int:
         """The memory of the model's parameters, and of the copy of its layers that is packed for the kernels."""
-        return sum(int(array.nbytes) for _, array in arrays(self.model)) + self._compute.packed_bytes
+        return sum(int(array.nbytes) for _, array in arrays(self.model)) + self._compute.matrix_bytes
 
     def logits(self, pairs: Sequence[Pair]) -> Logits:
         """Return the logits of n ≥ 1 pairs, in order; neighbours do not change a logit."""

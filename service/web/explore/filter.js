@@ -84,7 +84,7 @@ export function filterBuilder(say, id, changed, learn) {
     join = conditions?.join ?? "AND";
   }
 
-  /** What to say of a comparison of texts: their order is that of letters. @param {{field: string, operator: string, text: string}} row */
+  /** Return the hint that texts are compared by letters; empty for other comparisons. @param {{field: string, operator: string, text: string}} row */
   function letters({ field, operator, text }) {
     if (!ORDER.includes(operator) || !fields.get(field)?.types.includes("text") || DATE.test(text.trim())) return "";
     return say("filter.letters", { field: field.replace(/^metadata\./, "") });

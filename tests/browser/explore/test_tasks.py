@@ -125,7 +125,7 @@ def test_the_verdict_none_has_its_reason_and_three_ways_on(explore: Explore, boo
     page.wait_for_selector("#labels")
 
 
-def test_a_question_of_another_script_is_told_so(explore: Explore, books: httpx.Client) -> None:
+def test_a_question_of_another_script_gets_a_warning(explore: Explore, books: httpx.Client) -> None:
     page = explore("#collection=books&q=tea 怎么泡绿茶").page
     page.wait_for_selector("text=This encoder does not read this script.", timeout=30_000)
     page.evaluate("window.location.hash = '#collection=books&q=tea'")

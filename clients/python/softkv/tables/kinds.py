@@ -225,9 +225,9 @@ class ColumnOfTexts:
     def _judge_groups(self) -> ColumnType:
         """Return the type of numbers such as 1,234.50; texts if 1.234 in them may be another number."""
         example = self._grouped
-        (mark, *others) = self._thousands
+        (mark, *further) = self._thousands
         point = "." if mark == "," else ","
-        if others or (mark == "." and "," not in example):  # 192.168.100.200
+        if further or (mark == "." and "," not in example):  # 192.168.100.200
             return ColumnType("text", self._count, remark="text", example=example)
         if point not in self._decimals:
             return ColumnType("text", self._count, remark="decimal", example=example)

@@ -217,5 +217,5 @@ def _beside(vectors: Content, path: Path, documents: Content, ids: Path) -> Cont
             yield number, cells if isinstance(cells, str) or isinstance(vector, str) else {**cells, **vector}
 
     columns = None if documents.columns is None else [*documents.columns, *(vectors.columns or ())]
-    beside = replace(documents, columns=columns, rows=rows, total=total, unit=vectors.unit, name=None)
-    return replace(beside, settings=vectors.settings, notices=(*documents.notices, *vectors.notices))
+    joined = replace(documents, columns=columns, rows=rows, total=total, unit=vectors.unit, name=None)
+    return replace(joined, settings=vectors.settings, notices=(*documents.notices, *vectors.notices))

@@ -81,7 +81,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
             yield client
 
 
-def test_its_score_separates_near_questions_and_answered_ones(client: httpx.Client) -> None:
+def test_the_score_separates_near_questions_from_answered_ones(client: httpx.Client) -> None:
     questions = [
         {"query": wording.format(said), "id": colour if colour in SOLD else None}
         for said, colour in COLOURS.items()

@@ -33,14 +33,14 @@ def without_kernels():
 @pytest.mark.parametrize("precision", ["float32", "int16", ROUGH])
 def test_the_kernels_compute_by_default(encoder, texts, precision):
     compute = Computation(encoder.network.model, precision, threads=None)
-    assert (compute.precision, compute.packed_bytes > 0) == (precision, True)
+    assert (compute.precision, compute.matrix_bytes > 0) == (precision, True)
     np.testing.assert_array_equal(compute(*texts), Compiled(encoder.network.model, precision)(*texts))
 
 
 def test_without_the_kernels_torch_or_numpy_computes_in_float32(encoder, texts, without_kernels, monkeypatch):
     model = encoder.network.model
     compute = Computation(model, "float32", threads=None)
-    assert compute.packed_bytes == 0
+    assert compute.matrix_bytes == 0
     np.testing.assert_array_equal(compute(*texts), embed_by_definition(map_arrays(torch.as_tensor, model), *texts))
     monkeypatch.setitem(sys.modules, "torch", None)  # as if torch were not installed
     compute = Computation(model, "float32", threads=None)

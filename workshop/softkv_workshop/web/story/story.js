@@ -95,7 +95,7 @@ export class Story {
   /** Whether the next address is pasted: no link of the page led to it. */
   #isPasted = true;
   #notice = h("p.notice", { role: "alert", hidden: true });
-  /** What a frame says of its rows. */
+  /** The line above a frame: whose rows these are. */
   #about = h("p.about", { role: "status" });
   #bar = h("header.bar");
   #rail = h("nav.rail");

@@ -59,7 +59,7 @@ def test_a_text_without_words_is_refused_in_the_pages_words(
         ("zh", "编码器只懂英文，请用英文提问，或用 make run MULTILINGUAL=1 启动 softkv。"),
     ],
 )
-def test_a_question_that_the_encoder_does_not_read_is_told_so(read: Read, language: str, told: str) -> None:
+def test_a_question_that_the_encoder_does_not_read_gets_a_warning(read: Read, language: str, told: str) -> None:
     page = read(f"#hard-and-soft&lang={language}")
     field = page.locator("#hard-and-soft .asking textarea")
     field.fill("平静的海是什么颜色")
