@@ -73,8 +73,8 @@ def join(paths: list[Path], read: Callable[[Path], Content]) -> Content:
     for path in paths:
         content = read(path)
         if content.columns != first.columns:
-            wanted, came = (", ".join(part.columns or ()) or "objects without columns" for part in (first, content))
-            advice = f"give them the columns of {paths[0].name}, {wanted}, or load each alone"
+            expected, came = (", ".join(part.columns or ()) or "objects without columns" for part in (first, content))
+            advice = f"give them the columns of {paths[0].name}, {expected}, or load each alone"
             raise unreadable(path, f"has other columns than {paths[0].name}, {came}: {advice}")
         total += 0 if content.total is None else content.total
         notices |= dict.fromkeys(content.notices)
