@@ -296,6 +296,8 @@ def evaluate(
     null_logits: Array,
     stored: Variant | None = None,
     off_topic: OffTopic | None = None,
+    *,
+    may_keep_null: bool = True,
 ) -> Evaluation:
     """Fit a calibration to labelled questions, and measure on held-out questions how much it improves on the
     collection.
@@ -309,13 +311,14 @@ def evaluate(
         null_logits: float64[q], the logits of the current null key at the collection's temperature; −∞ for none.
         stored: the collection's calibration at that temperature; None if it has none.
         off_topic: made off-topic questions, of which a fitted null key refuses all but one; None without any.
+        may_keep_null: False if the collection has the null key of `stored`, which this fit replaces.
     """
     folds = assign_folds(groups, profiles.present)
     served = Outcomes.current(profiles, null_logits, COVERAGE, stored)
     weighting, other = Weighting(null_logits, off_topic), Weighting(None, off_topic)
     validation, of_other = (CrossValidation.run(profiles, folds, COVERAGE, one) for one in (weighting, other))
     fell, error = Metric.mean(_both_losses(validation.plain) - _both_losses(of_other.plain)).pair
-    keeps_null = fell <= error
+    keeps_null = may_keep_null and fell <= error
     if not keeps_null:
         weighting, validation = other, of_other
     plain, words = validation.fit_all(profiles, weighting)

@@ -258,7 +258,10 @@ async def _fit_labels(
     logits = np.array([null_logit(question, record.settings.temperature, profiling.keys) for question in nulls])
     served = _read_served(record)
     off_topic = await profile_off_topic(collection, record, keys, words)
-    assessed = await ARRAYS.run(lambda: evaluate(profiling.build(), groups, logits, served, off_topic))
+    own_null = record.settings.null != CALIBRATED
+    assessed = await ARRAYS.run(
+        lambda: evaluate(profiling.build(), groups, logits, served, off_topic, may_keep_null=own_null)
+    )
     temperature = profiling.temperature(assessed.plain.cell)
     reranked: RerankEvaluation | None = None
     if reranker is not None:

@@ -71,6 +71,8 @@ def test_temperature_and_null_key_stay_unless_others_gain():
     assert evaluation.plain.cell == (0, profiles.own_index)
     assert not evaluate(profiles, ORDER[:120], served, evaluation.plain.variant).gains, "it gains nothing on itself"
     assert not evaluate(profiles, ORDER[:120], np.full(120, fit.log_count + 5)).keeps_null
+    refitted = evaluate(profiles, ORDER[:120], served, evaluation.plain.variant, may_keep_null=False)
+    assert not refitted.keeps_null, "the calibrated null key is fitted anew with its curve"
 
 
 def test_a_curve_of_weights_that_say_nothing_is_not_kept():
