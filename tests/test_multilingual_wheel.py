@@ -101,6 +101,8 @@ def test_sentence_transformers_computes_the_same_of_the_whole_model_and_its_meas
     assert checkpoint_of(MULTILINGUAL).is_relative_to(tmp_path)
     encoder = load_encoder(MULTILINGUAL)
     np.testing.assert_allclose(encoder.encode(texts, "query").vectors, expected, atol=1e-5)
+    in_int16 = load_encoder(MULTILINGUAL, precision="int16").encode(texts, "query").vectors
+    assert (in_int16 * expected).sum(axis=1).min() > 0.99999
     pinned = PACKAGED[MULTILINGUAL].measured
     assert encoder.measure() is pinned
     measured = LocalEncoder(encoder.name, encoder.network, encoder.declaration).measure()

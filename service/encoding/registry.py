@@ -161,7 +161,7 @@ def load_encoder(
     try:
         require_dense(directory)
         declaration = Declaration.read(directory)
-        network = _load_network(directory, precision, threads, is_known=model == DEFAULT_MODEL)
+        network = _load_network(directory, precision, threads, is_known=model in PACKAGED)
     except CheckpointError as error:
         raise ModelUnusable(f"the model in {directory} cannot be loaded: {error}") from error
     network.prompts |= prompts
