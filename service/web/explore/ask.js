@@ -8,6 +8,7 @@ import { biasBuilder } from "./bias.js";
 import { hasReranker } from "./client.js";
 import { callTabs } from "./code.js";
 import { Judging } from "./judging.js";
+import { csvLine, download, inert } from "./upload/csv.js";
 import { fieldsOf } from "./fields.js";
 import { filterBuilder } from "./filter.js";
 import { Picture } from "./picture.js";
@@ -111,6 +112,12 @@ function mount(host, context) {
     h("summary", { id: "raw" }, say("raw")),
     h("pre", { tabIndex: 0, role: "region", "aria-label": say("raw") }, raw),
   );
+  const kept = h("span.soft", { role: "status" });
+  const save = h("button", { type: "button", id: "save-answer", onclick: () => saveCsv() }, say("csv"));
+  const saving = h("p.buttons", { hidden: true }, save, kept);
+  const fillIt = h("button.strong", { type: "button", id: "fill", hidden: true, onclick: () => context.go({ tab: "upload" }) }, say("fill"));
+  /** The answer that is shown. @type {any} */
+  let shown = null;
   const call = callTabs(say, { chosen: () => language, choose: (id) => (language = id) });
   const form = h(
     "form.asking",
@@ -132,7 +139,20 @@ function mount(host, context) {
   fill(
     host,
     form,
-    h("div.answer", {}, strip, strict, ways, picture.element, notes, judging.element, h("div.found", {}, h("div", {}, heads, results), groups), whole),
+    h(
+      "div.answer",
+      {},
+      strip,
+      strict,
+      ways,
+      picture.element,
+      notes,
+      judging.element,
+      h("div.found", {}, h("div", {}, heads, results), groups),
+      fillIt,
+      saving,
+      whole,
+    ),
     context.isExported ? null : call.element,
   );
 
@@ -253,7 +273,8 @@ function mount(host, context) {
     fill(strip, reason);
     fill(notes, hint && h("p", {}, hint));
     fill(results);
-    for (const part of [groups, strict, ways, heads, judging.element]) part.hidden = true;
+    for (const part of [groups, strict, ways, heads, saving, judging.element]) part.hidden = true;
+    fillIt.hidden = !collection || collection.documents + collection.keyless > 0 || !context.canWrite;
     picture.show(null);
     whole.hidden = true;
     strip.dataset.verdict = "refused";
@@ -263,6 +284,10 @@ function mount(host, context) {
   /** @param {any} came the service's answer */
   function draw(came) {
     const { evidence, certificate, matches } = came;
+    shown = came;
+    kept.textContent = "";
+    saving.hidden = !matches.length;
+    fillIt.hidden = came.documents > 0 || collection?.documents !== 0 || !context.canWrite;
     whole.hidden = false;
     raw.textContent = JSON.stringify(came, null, 2);
     strip.dataset.verdict = evidence.verdict;
@@ -304,6 +329,23 @@ function mount(host, context) {
     );
     drawGroups(groupsOf(came));
     mark();
+  }
+
+  /** Save the rows that are shown with their weights, as a table. */
+  function saveCsv() {
+    let guarded = 0;
+    const text = (/** @type {unknown} */ value) => {
+      const written = value === null || value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value);
+      if (inert(written) !== written) guarded++;
+      return inert(written);
+    };
+    const rows = shown.matches.map((/** @type {any} */ one) => {
+      const [id, ...texts] = [one.id, one.key, one.value, one.metadata].map(text);
+      return [id, `${one.weight}`, `${one.similarity ?? ""}`, ...texts];
+    });
+    if (shown.evidence.null_similarity !== null) rows.push(["", `${shown.evidence.null_weight}`, `${shown.evidence.null_similarity}`, say("none"), "", ""]);
+    download([["id", "weight", "similarity", "key", "value", "metadata"], ...rows].map(csvLine).join(""), `${collection?.name ?? "answer"}.csv`);
+    kept.textContent = guarded ? say("csv.guarded", { count: guarded }) : "";
   }
 
   /** Ways on from the verdict "none": ask again with a lower null key, without one, or calibrate. @param {any} evidence */

@@ -4,6 +4,7 @@ import { fill, h, put } from "../shared/element.js";
 import { count } from "../shared/numbers.js";
 import { clientOf } from "./client.js";
 import { assigned, columnOf, documentOf, guess, holes, noticesAbout, ROLES, survey } from "./upload/columns.js";
+import { download } from "./upload/csv.js";
 import { openTable, UnreadableFile } from "./upload/table.js";
 import { Upload } from "./upload/batches.js";
 import browserWords from "./browser.json";
@@ -490,13 +491,6 @@ export function filePicker(say, chosen, invitation = say("drop")) {
   zone.addEventListener("dragenter", () => zone.classList.add("over"));
   for (const name of ["dragleave", "drop"]) zone.addEventListener(name, () => zone.classList.remove("over"));
   return zone;
-}
-
-/** Hand the reader a file that the page made. @param {string} text @param {string} name */
-function download(text, name) {
-  const url = URL.createObjectURL(new Blob(["\ufeff", text], { type: "text/csv" })); // spreadsheets read UTF-8 only with this mark
-  h("a", { href: url, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
 
 /** A value on one line. @param {unknown} value */

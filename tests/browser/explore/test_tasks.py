@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import shutil
@@ -123,6 +125,31 @@ def test_the_verdict_none_has_its_reason_and_three_ways_on(explore: Explore, boo
     page.goto(where)
     page.click("#way-calibrate")
     page.wait_for_selector("#labels")
+
+
+def test_an_answer_is_saved_with_its_weights(explore: Explore, books: httpx.Client) -> None:
+    formula = {"id": "f1", "key": "=HYPERLINK(1) cats and dogs", "value": "-2"}
+    books.post("/v1/collections/books/documents", json={"documents": [formula]}).raise_for_status()
+    page = explore("#collection=books&q=cats and dogs&k=20").page
+    page.wait_for_selector("#results li[data-id=f1]")
+    with page.expect_download() as saved:
+        page.click("#save-answer")
+    text = Path(saved.value.path()).read_text(encoding="utf-8-sig")
+    rows = {row["id"]: row for row in csv.DictReader(io.StringIO(text, newline=""))}
+    assert (rows["f1"]["key"], rows["f1"]["value"]) == ("'=HYPERLINK(1) cats and dogs", "'-2")
+    asked = {"query": "cats and dogs", "top_k": 20}
+    matches = books.post("/v1/collections/books/attend", json=asked).json()["matches"]
+    assert {one["id"]: float(rows[one["id"]]["weight"]) for one in matches} == {
+        one["id"]: pytest.approx(one["weight"], abs=1e-9) for one in matches
+    }
+    assert "2 texts begin with an apostrophe" in page.inner_text("#save-answer + span")
+
+
+def test_an_empty_collection_offers_an_upload(explore: Explore, writer: httpx.Client) -> None:
+    writer.put("/v1/collections/nothing", json={}).raise_for_status()
+    page = explore("#collection=nothing&q=cats").page
+    page.click("#fill")
+    page.wait_for_selector("#choose")
 
 
 def test_a_question_of_another_script_gets_a_warning(explore: Explore, books: httpx.Client) -> None:

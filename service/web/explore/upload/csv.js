@@ -1,5 +1,7 @@
 /** CSV: records of a text that comes in pieces, as spreadsheets and databases write them (RFC 4180, and what departs from it). */
 
+import { h } from "../../shared/element.js";
+
 /** @typedef {{line: number, cells: string[], flaw: string}} CsvRecord the line that it begins in, from 1; `flaw`: the name of a sentence in `upload.json` if it cannot be read */
 
 const DELIMITERS = [",", ";", "\t", "|"];
@@ -149,4 +151,16 @@ export async function unquotedLine(pieces) {
 /** A record as a line of CSV, with its line end. @param {readonly string[]} cells */
 export function csvLine(cells) {
   return `${cells.map((cell) => (/[",\r\n]|^\s|\s$|^$/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell)).join(",")}\r\n`;
+}
+
+/** A text as a cell of a spreadsheet, which would run one that begins so as a formula: an apostrophe keeps it a text. @param {string} text */
+export function inert(text) {
+  return /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+}
+
+/** Hand the reader a file that the page made. @param {string} text @param {string} name */
+export function download(text, name) {
+  const url = URL.createObjectURL(new Blob(["\ufeff", text], { type: "text/csv" })); // spreadsheets read UTF-8 only with this mark
+  h("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
