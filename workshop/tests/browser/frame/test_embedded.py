@@ -110,3 +110,12 @@ def test_an_operator_decides(tmp_path: Path, settings: dict[str, Any], allowed: 
     with RunningService(data_dir=tmp_path, encoder="none", **settings) as running, running.client() as client:
         for path in ("/?embed=1", "/deeper?embed=1", "/"):
             assert f"frame-ancestors {allowed};" in client.get(path).headers["content-security-policy"]
+
+
+def test_an_exported_page_is_framed_as_well(chromium: Any, origin: str) -> None:
+    with framing(f"{origin}/index.html?embed=1#hard-and-soft&rows={ROWS}", SIZE) as site:
+        page, frame = shown(chromium, site)
+        frame.locator("#hard-and-soft .key-text").first.wait_for(timeout=60_000)
+        assert frame.locator("p.about").inner_text() == "Rows by the linking page."
+        assert not frame.locator(".bar").is_visible()
+        page.close()
