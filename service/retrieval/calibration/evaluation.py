@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -168,6 +169,12 @@ SURE, MIN_ANSWERS = (0.8, 0.7, 0.6, 0.5), 10
 """
 
 
+MIN_FOUND, MIN_SHARE_FOUND = 3, 0.05
+"""Of the questions with an answer, the least number and share whose first match is right; with fewer, the labels are
+probably of another collection, and a calibration would say of each answer that it is wrong.
+"""
+
+
 @dataclass(frozen=True)
 class Bought:
     """The gain of labels: how many questions like them are answered with a confidence, and how many of them wrongly.
@@ -255,6 +262,7 @@ class Evaluation:
             that was right; with full text if that is the better of the two.
         replaces: whether the collection has a calibration, which this one has to gain on.
         bought: what the labels bought, in the same fit.
+        found: of the questions with an answer, how many have it as their first match, and how many there are.
     """
 
     plain: Fit
@@ -268,14 +276,22 @@ class Evaluation:
     constant: float
     replaces: bool
     bought: Bought
+    found: tuple[int, int]
+
+    @property
+    def wanted(self) -> int:
+        """The least number of questions whose first match is right."""
+        return max(MIN_FOUND, math.ceil(MIN_SHARE_FOUND * self.found[1]))
 
     @property
     def gains(self) -> bool:
         """Whether the calibration may be applied.
 
-        One that replaces another has to gain on it. The first has to beat one confidence for all, or have weights that
-        gain.
+        Enough first matches have to be right. One that replaces another has to gain on it. The first has to beat one
+        confidence for all, or have weights that gain.
         """
+        if self.found[0] < self.wanted:
+            return False
         return self.gain.suffices if self.replaces else self.log_loss < self.constant or not self.keeps_null
 
 
@@ -337,6 +353,7 @@ def evaluate(
         constant,
         stored is not None,
         Bought.measure(best),
+        (max(int(one.right.sum()) for one in held_out), int(profiles.present.sum())),
     )
 
 

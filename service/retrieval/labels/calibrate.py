@@ -554,6 +554,12 @@ def _build_calibration(
 
 
 def _explain_no_gain(assessed: Evaluation) -> str:
+    found, present = assessed.found
+    if found < assessed.wanted:
+        return (
+            f"the first match is right for {found} of {present} questions with an answer, wanted at least "
+            f"{assessed.wanted}: check that the ids are those of the answers"
+        )
     if not assessed.replaces:
         return (
             f"on held-out questions, log_loss is {assessed.log_loss:.4f}, and {assessed.constant:.4f} if every "

@@ -87,6 +87,16 @@ def test_a_curve_of_weights_that_say_nothing_is_not_kept():
     assert replace(refused, keeps_null=False).gains
 
 
+def test_labels_of_another_collection_are_not_kept():
+    found = evaluate(PROFILES, ORDER, np.zeros(400)).found
+    assert found[0] <= found[1] == PROFILES.present.sum()
+    strange = replace(PROFILES, rank=PROFILES.rank + 1)
+    judged = evaluate(strange, ORDER, np.zeros(400))
+    assert judged.log_loss < judged.constant or not judged.keeps_null
+    assert not judged.gains
+    assert _explain_no_gain(judged).startswith(f"the first match is right for 0 of {found[1]} questions with an answer")
+
+
 def test_the_sentence_counts_answers_and_wrong_ones_among_a_hundred():
     outcomes = evaluate(PROFILES, ORDER, np.zeros(400)).plain.predict(PROFILES, 0.9)
     confidence, right = np.repeat([0.9, 0.3], 200), np.arange(400) >= 20
