@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from service.encoding import Reranker, load_reranker
+from service.encoding import Reranker, default_precision, load_reranker
 from tests.checkpoints import write_cross_encoder
 
 
@@ -17,4 +17,4 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def reranker(model: Path) -> Reranker:
-    return load_reranker(str(model))
+    return load_reranker(str(model), precision=default_precision())
