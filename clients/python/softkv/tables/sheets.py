@@ -243,7 +243,8 @@ def read_spreadsheet(file: File) -> Content:
     first = file.layout.header_row or 1
     records = [(row, cells) for row, cells in records if row >= first and any(map(_is_filled, cells))]
     if not records:
-        raise unreadable(path, f"has no cells in its sheet {name!r}: name another with {columns.say('sheet')}")
+        advice = f" from row {first} on: name an earlier one, or another sheet" if first > 1 else ": name another"
+        raise unreadable(path, f"has no cells in its sheet {name!r}{advice} with {columns.say('sheet')}")
     if file.layout.has_header:
         (start, header), *records = records
     else:

@@ -63,6 +63,8 @@ def test_sheets_are_named(tmp_path: Path) -> None:
     with pytest.raises(softkv.Invalid, match=r"are Report of the year, 2, 3, 4, 5 \(name the row of the header, h"):
         open_table(tmp_path / "book.xlsx")
     assert len(documents(tmp_path / "book.xlsx", sheet="Data", header_row=3)) == 4
+    with pytest.raises(softkv.Invalid, match="sheet 'Data' from row 99 on: name an earlier one, or another sheet"):
+        open_table(tmp_path / "book.xlsx", sheet="Data", header_row=99)
 
 
 def save_hdf5(path: Path, arrays: dict[str, Any], **attributes: Any) -> Path:
