@@ -14,7 +14,7 @@ import numpy as np
 
 from attention.arrays import I64
 from service.encoding import TextRefused
-from service.retrieval.collections import MAX_COMPONENTS, Collection, count_components
+from service.retrieval.collections import MAX_COMPONENTS, Collection, count_components, get_known_facts
 from service.retrieval.documents.fields import explain_filter
 from service.retrieval.documents.prepare import MISSING, SentDocument, encode, prepare_documents
 from service.retrieval.errors import CollectionMoved, DocumentChanged, DocumentNotFound, Flaw, InvalidContent
@@ -22,7 +22,7 @@ from service.scheduling import READS, WRITES
 from service.storage import IdempotentWrite
 from service.storage.conditions import Condition, Order, Position
 from service.storage.errors import OutsideFilter
-from service.storage.records import Change, CollectionRecord, DocumentRecord, Mode, StoredDocument
+from service.storage.records import Change, CollectionRecord, DocumentRecord, Matrix, Mode, StoredDocument, Vector
 
 
 @dataclass(frozen=True)
@@ -130,10 +130,13 @@ async def upsert(
             collection.encoders, collection.record, documents, pointers, existing=existing
         )
         written = partial(WriteResult.by, documents=documents, truncated=prepared.truncated, existing=existing)
+        records = prepared.records
+        if _has_other_precision(collection):
+            records = await READS.run(_keep_vectors, collection, records)
         try:
             change = await WRITES.run(
                 collection.write,
-                prepared.records,
+                records,
                 mode=mode,
                 existing=existing,
                 delete=delete,
@@ -147,6 +150,42 @@ async def upsert(
             collection = await READS.run(collection.current)
             continue
         return written(change)
+
+
+PRECISION_DISTANCE = 2e-3
+"""The most by which the vectors of one text in float32 and in int16 are apart, as a share of their length."""
+
+
+def _has_other_precision(collection: Collection) -> bool:
+    """Return whether the encoder of a collection now computes in another precision than when its keys were made."""
+    settings = collection.record.settings
+    facts = None if settings.precision is None else get_known_facts(collection.encoders, settings)
+    return facts is not None and facts.precision != settings.precision
+
+
+def _keep_vectors(collection: Collection, documents: Sequence[DocumentRecord]) -> list[DocumentRecord]:
+    """Return the documents, those of unchanged texts with the vectors that are stored, of another precision."""
+    with collection.reading() as (record, reader):
+        rows = reader.existing(record.id, [document.id for document in documents])
+        stored = {one.id: one for one in reader.documents(record.id, np.array(sorted(rows.values()), dtype=np.int64))}
+    return [_keep(document, stored[document.id]) if document.id in stored else document for document in documents]
+
+
+def _keep(document: DocumentRecord, stored: DocumentRecord) -> DocumentRecord:
+    if document.key == stored.key and document.parts == stored.parts and _is_close(document.keys, stored.keys):
+        document = replace(document, keys=stored.keys)
+    ours, theirs = document.value_vector, stored.value_vector
+    if ours is not None and theirs is not None and _is_close(ours, theirs):
+        document = replace(document, value_vector=theirs)
+    return document
+
+
+def _is_close(one: Matrix | Vector, other: Matrix | Vector) -> bool:
+    """Return whether vectors differ by no more than two precisions make them."""
+    if one.shape != other.shape:
+        return False
+    distances, lengths = np.linalg.norm(one - other, axis=-1), np.linalg.norm(other, axis=-1)
+    return bool(np.all(distances <= PRECISION_DISTANCE * lengths))
 
 
 def _existing(collection: Collection, ids: Sequence[str]) -> frozenset[str]:

@@ -554,10 +554,10 @@ def _build_calibration(
 
 
 def _explain_no_gain(assessed: Evaluation) -> str:
-    found, present = assessed.found
-    if found < assessed.wanted:
+    right, present = assessed.found
+    if right < assessed.wanted:
         return (
-            f"the first match is right for {found} of {present} questions with an answer, wanted at least "
+            f"the first match is right for {right} of {present} questions with an answer, wanted at least "
             f"{assessed.wanted}: check that the ids are those of the answers"
         )
     if not assessed.replaces:

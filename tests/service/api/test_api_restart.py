@@ -37,6 +37,7 @@ with RunningService(data_dir=sys.argv[1], encoder="none") as running:
     print(running.url, flush=True)
     threading.Event().wait()
 """
+WITH_KEY = {"include": "key_vector"}
 BOOKS = [{"id": "cats", "key": "the behaviour of house cats"}, {"id": "bread", "key": "baking bread at home"}]
 
 
@@ -91,12 +92,15 @@ def test_keys_in_float32_are_compared_with_questions_in_int16_and_stay_as_they_a
             if precision == "float32":
                 client.put(path, json={"temperature": 0.1})
                 client.post(f"{path}/documents", json={"documents": BOOKS})
+                keys = client.get(f"{path}/documents/cats", params=WITH_KEY).json()["key_vector"]
             assert client.get(path).json()["precision"] == "float32"
             matches[precision] = client.post(f"{path}/attend", json=ASKED).json()["matches"]
             if precision == "int16":
                 assert client.patch(f"{path}/documents/cats", json={"metadata": {"shelf": 1}}).status_code == 200
                 assert client.put(f"{path}/documents/new", json={"key": ASKED["query"]}).status_code == 201
                 again = client.post(f"{path}/attend", json={**ASKED, "top_k": 3}).json()["matches"]
+                client.post(f"{path}/documents", json={"documents": BOOKS}).raise_for_status()
+                assert client.get(f"{path}/documents/cats", params=WITH_KEY).json()["key_vector"] == keys
     near, similarities = ([match["similarity"] for match in matches[name]] for name in ("float32", "int16"))
     assert [match["id"] for match in matches["int16"]] == [match["id"] for match in matches["float32"]]
     assert similarities == pytest.approx(near, abs=1e-3)
