@@ -19,6 +19,7 @@ import pytest
 from service.api.received import ReceivedFiles
 from softkv.tables import open_table
 from tests.clients.python.commands.test_load_tables import NAMED, SAVERS, frame
+from tests.clients.python.tables.files import CASES
 from tests.clients.python.tables.outside import REFUSED, SECRET
 from tests.running import RunningService
 from tests.service.api.contract import Contract, checked_in
@@ -66,6 +67,15 @@ def lines_of(answer: httpx.Response) -> list[dict[str, Any]]:
     return lines
 
 
+def flat(cells: dict[str, Any]) -> dict[str, Any]:
+    """Return cells or a document without its id, with the fields of its metadata that have other names beside it."""
+    fields = {**cells.get("metadata", {}), **cells}
+    if "key_vector" in cells:
+        fields["key_vector"] = np.float32(cells["key_vector"]).tolist()
+    names = sorted(fields.keys() - {"id", "metadata"}, key=lambda name: not name.startswith("metadata."))
+    return {name.removeprefix("metadata."): fields[name] for name in names}
+
+
 @pytest.mark.parametrize("ending", [ending if ending in FORMATS else thorough(ending) for ending in SAVERS])
 def test_rows_are_those_of_the_client(running, keyed, tmp_path, ending):
     path = tmp_path / f"loaded.{ending}"
@@ -80,6 +90,19 @@ def test_rows_are_those_of_the_client(running, keyed, tmp_path, ending):
         assert row["line"] == expected.number
         assert document == {**wanted.pop("metadata"), **wanted}
     until(lambda: not received(running))  # the answer ends before its file is deleted
+
+
+SEVERAL = ("shards", "part*.csv", "projector.tsv", "one.safetensors", "matlab.mat")
+FILES = [case for case in CASES if case.name not in SEVERAL]
+
+
+@pytest.mark.parametrize("case", FILES, ids=lambda case: case.name)
+def test_a_file_of_any_format_is_its_documents(keyed, tmp_path, case):
+    case.save(tmp_path / case.name)
+    _, *rows, end = lines_of(post(keyed, case.name, (tmp_path / case.name).read_bytes(), **case.options))
+    documents = {str(row["cells"].get("id", row.get("id"))): flat(row["cells"]) for row in rows}
+    assert [documents[document["id"]] for document in case.documents] == [flat(document) for document in case.documents]
+    assert end["refused"] == 0
 
 
 def test_columns_come_back_under_the_names_of_fields(keyed):
