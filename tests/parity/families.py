@@ -167,9 +167,7 @@ FAMILIES: Mapping[str, Family] = {
     ),
     "mpnet": Family(encoder("MPNetConfig", pad_token_id=1, eos_token_id=2), sentence_pieces),
     "nomic": Family(
-        encoder("NomicBertConfig"),
-        word_pieces,
-        prompts={"query": "search query: ", "document": "search document: "},
+        encoder("NomicBertConfig"), word_pieces, prompts={"query": "search query: ", "document": "search document: "}
     ),
     "gte": Family(encoder("GteConfig", type_vocab_size=1), sentence_pieces, ("cls",)),
     "modernbert": Family(

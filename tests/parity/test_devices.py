@@ -49,13 +49,7 @@ def same(put, actual, expected):
     np.testing.assert_allclose(actual.detach().cpu(), expected, rtol=1e-11, atol=1e-12)
 
 
-@crossed(
-    {
-        "temperature": [0.0, 0.1, 1.0, np.inf],
-        "normaliser": NORMALISERS,
-        "similarity": SIMILARITIES,
-    }
-)
+@crossed({"temperature": [0.0, 0.1, 1.0, np.inf], "normaliser": NORMALISERS, "similarity": SIMILARITIES})
 def test_attention(random, put, similarity, normaliser, temperature):
     query, key, value = inputs(random)
     mask, bias = random.random((M, N)) > 0.3, random.normal(size=(M, N))

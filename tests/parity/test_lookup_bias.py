@@ -48,13 +48,7 @@ def bias_of(view, bias):
     return Bias.of(view, np.append(rows, [5000, 1003]), np.append(bias[rows], [9.0, 9.0]))
 
 
-@crossed(
-    {
-        "normaliser": ["softmax", "sparsemax", "entmax15", "one_hot"],
-        "kind": BIASES,
-        "null": [None, 0.3],
-    }
-)
+@crossed({"normaliser": ["softmax", "sparsemax", "entmax15", "one_hot"], "kind": BIASES, "null": [None, 0.3]})
 def test_weights_output_and_evidence(view, limits, kind, normaliser, null):
     for temperature in TEMPERATURES:
         held(replace(view, limits=limits), kind, normaliser, temperature, null)

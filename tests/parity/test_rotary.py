@@ -17,12 +17,7 @@ from tests.parity.families import FAMILIES, SMALL, random_transformer
 FORMS = {
     "linear": {"factor": 3.0},
     "dynamic": {"factor": 2.0},
-    "llama3": {
-        "factor": 8.0,
-        "low_freq_factor": 1.0,
-        "high_freq_factor": 4.0,
-        "original_max_position_embeddings": 64,
-    },
+    "llama3": {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64},
     "yarn": {"factor": 4.0, "original_max_position_embeddings": 64},
     "yarn with more": {"factor": 4.0, "beta_fast": 20, "beta_slow": 2, "mscale": 1.2, "mscale_all_dim": 0.7},
 }

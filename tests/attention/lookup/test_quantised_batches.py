@@ -10,12 +10,7 @@ import pytest
 from attention.kernels import dispatch
 from attention.lookup import Background, Limits, Memory, Question, Rows, scan
 from attention.lookup.estimate import OutputEstimate, estimate_weights
-from attention.lookup.quantised import (
-    answer_alone,
-    answer_together,
-    quantised_answers,
-    shard_of,
-)
+from attention.lookup.quantised import answer_alone, answer_together, quantised_answers, shard_of
 
 RANDOM = np.random.default_rng(8)
 

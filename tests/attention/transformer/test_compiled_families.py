@@ -292,7 +292,7 @@ def test_models_that_it_does_not_compute(random, reason):
             "activation": st.sampled_from(["relu", "gelu", "gelu_tanh", "silu"]),
             "poolings": st.lists(st.sampled_from(["mean", "cls", "max", "last"]), min_size=1, max_size=4, unique=True),
             **{name: st.booleans() for name in ("gate", "causal", "head_norms", "biases", "types")},
-        },
+        }
     ),
     norm_first=st.booleans(),
     rms=st.booleans(),

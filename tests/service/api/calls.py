@@ -215,10 +215,7 @@ EVERY_FIELD = [
         Call("post_documents", {"mode": mode, "documents": [{"id": "qa76", "key": "databases"}]})
         for mode in ("upsert", "skip")
     ),
-    Call(
-        "update_documents",
-        {"ids": ["qa76"], "patch": {"value": {"a": 1}, "metadata": None, "expires": FUTURE}},
-    ),
+    Call("update_documents", {"ids": ["qa76"], "patch": {"value": {"a": 1}, "metadata": None, "expires": FUTURE}}),
     *(Call("update_documents", {"ids": ["qa76"], "patch": {"expires": expires}}) for expires in (4951636800, None)),
     Call("query_documents", {"ids": ["qa76", "none"], "cursor": "cWE3NQ==", "vector_format": "base64"}),
     Call("query_documents", {"include": ["key", "value", "metadata", "key_vector", "value_vector", "sent_value"]}),

@@ -66,10 +66,7 @@ def test_other_unknown_variables_are_named_with_the_nearest_setting(monkeypatch:
     unknown = list(unknown_variables("api_key_env = 'SOFTKV_OPENAI_KEY'"))
     assert [
         (variable.name, variable.nearest, variable.opens) for variable in unknown if variable.name[7:] in names
-    ] == [
-        ("SOFTKV_PORTT", "SOFTKV_PORT", False),
-        ("SOFTKV_ZEBRA", None, False),
-    ]
+    ] == [("SOFTKV_PORTT", "SOFTKV_PORT", False), ("SOFTKV_ZEBRA", None, False)]
 
 
 def test_a_store_that_is_not_postgresql_is_refused() -> None:

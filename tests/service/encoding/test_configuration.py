@@ -153,8 +153,7 @@ def test_an_invalid_key_or_address_is_not_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("position", "line"),
-    [(("a",), 1), (("b",), 5), (("b", "c"), 6), (("b", "x"), 5), (("d",), 1), ((), 1)],
+    ("position", "line"), [(("a",), 1), (("b",), 5), (("b", "c"), 6), (("b", "x"), 5), (("d",), 1), ((), 1)]
 )
 def test_a_value_is_located_at_its_last_line(position: tuple[str, ...], line: int) -> None:
     assert find_line('a = 1\nlong = """\n\n"""\n[b]\nc = 2\n', position) == line

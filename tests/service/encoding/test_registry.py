@@ -50,10 +50,7 @@ def test_a_directory_without_a_model_is_refused(tmp_path):
         ("model.safetensors", b"half a file"),
         ("config.json", b"{"),
         ("modules.json", b"[]"),
-        (
-            "modules.json",
-            json.dumps([{"idx": 0, "name": "0", "path": "", "type": "no.such.Module"}]).encode(),
-        ),
+        ("modules.json", json.dumps([{"idx": 0, "name": "0", "path": "", "type": "no.such.Module"}]).encode()),
     ],
 )
 def test_a_broken_model_is_refused_by_name(model_copy, file, content):

@@ -9,12 +9,7 @@ import pytest
 
 from service.api.routes.service import ReadinessReport
 from service.retrieval.documents.seeding import Progress
-from service.server.startup import (
-    LISTED,
-    SECONDS_BETWEEN,
-    StartupProgress,
-    softkv_command,
-)
+from service.server.startup import LISTED, SECONDS_BETWEEN, StartupProgress, softkv_command
 
 LOADS = ReadinessReport(["something"], [])
 READY = ReadinessReport([], [])

@@ -230,10 +230,7 @@ def test_half_open_connections_are_closed_when_their_time_is_over(hasty):
 
 
 def test_one_connection_too_many_closes_the_one_that_was_silent_longest(tmp_path):
-    with (
-        RunningService(data_dir=tmp_path, encoder="none", max_connections=8) as running,
-        ExitStack() as stack,
-    ):
+    with RunningService(data_dir=tmp_path, encoder="none", max_connections=8) as running, ExitStack() as stack:
         silent = stack.enter_context(connected(running))
         assert sent(running, LAST).startswith(b"HTTP/1.1 200")
         sockets = [stack.enter_context(connected(running)) for _ in range(7)]

@@ -128,13 +128,7 @@ comparisons = (
     | st.builds(Comparison, fields, st.sampled_from(sorted(ORDERS)), ordered | instants)
     | st.builds(Comparison, fields, st.sampled_from(["in", "not in"]), st.lists(asked | instants, max_size=4))
     | st.builds(Comparison, fields, st.just("contains"), asked)
-    | st.builds(
-        Comparison,
-        fields | st.sampled_from(["id", "key"]),
-        st.just("contains"),
-        asked_texts,
-        st.just(True),
-    )
+    | st.builds(Comparison, fields | st.sampled_from(["id", "key"]), st.just("contains"), asked_texts, st.just(True))
     | st.builds(
         Comparison, st.just("id"), st.sampled_from(["==", "!=", *ORDERS, "contains"]), st.text("012", max_size=2)
     )

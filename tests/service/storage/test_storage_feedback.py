@@ -137,6 +137,4 @@ def test_a_damaged_record_is_left_out_and_named(tmp_path: Path, column: str) -> 
         connection.commit()
     with SQLiteStore.open(tmp_path / "data") as store:
         assert read(store, number) == [said(1)]
-        assert list(store.check()) == [
-            "record 1 of feedback is not what was written: calibrations leave it out",
-        ]
+        assert list(store.check()) == ["record 1 of feedback is not what was written: calibrations leave it out"]

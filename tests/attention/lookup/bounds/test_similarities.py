@@ -9,12 +9,7 @@ import pytest
 
 from attention.kernels import kernels
 from attention.lookup import Memory, Rows
-from attention.lookup.bounds.similarities import (
-    UNIT_ROUNDOFF,
-    QuantisationError,
-    quantisation_errors,
-    similarity_slack,
-)
+from attention.lookup.bounds.similarities import UNIT_ROUNDOFF, QuantisationError, quantisation_errors, similarity_slack
 from attention.lookup.codes.quantisation import FINE_QUERIES, QueryCodes, code_queries
 from attention.lookup.memory.tiles import PassingRows
 from attention.lookup.rescoring.originals import compute_all_similarities, compute_similarities

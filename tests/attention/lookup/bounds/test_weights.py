@@ -11,12 +11,7 @@ from hypothesis import strategies as st
 
 from attention.lookup import Memory, Question, Rows
 from attention.lookup.bounds.similarities import Slack
-from attention.lookup.bounds.weights import (
-    bound_bias_rounding,
-    bound_exact_documents,
-    bound_tail,
-    bound_ties,
-)
+from attention.lookup.bounds.weights import bound_bias_rounding, bound_exact_documents, bound_tail, bound_ties
 from attention.lookup.quantised import quantised_answers
 from attention.lookup.softmax.distribution import softmax
 from tests.attention.lookup.inspection import similarities_seen

@@ -36,10 +36,7 @@ def worker(thresholds, inverse, similarities, values):
 
 @settings(deadline=None)
 @given(
-    seed=st.integers(0, 999),
-    workers=st.integers(1, 4),
-    temperature=st.sampled_from([0.05, 0.3, 5.0]),
-    data=st.data(),
+    seed=st.integers(0, 999), workers=st.integers(1, 4), temperature=st.sampled_from([0.05, 0.3, 5.0]), data=st.data()
 )
 def test_sums_of_several_workers_equal_the_sum_of_one(seed, workers, temperature, data):
     random, inverse = np.random.default_rng(seed), [1 / temperature] * 2

@@ -30,10 +30,7 @@ NORMALISERS = ("sparsemax", "entmax15", "one_hot")
 
 
 @given(
-    mean=st.floats(-2, 2),
-    deviation=st.floats(0, 3),
-    temperature=st.floats(1e-6, 1e6),
-    documents=st.integers(0, 10**9),
+    mean=st.floats(-2, 2), deviation=st.floats(0, 3), temperature=st.floats(1e-6, 1e6), documents=st.integers(0, 10**9)
 )
 def test_the_null_key_weighs_as_much_as_n_normal_similarities_on_average(mean, deviation, temperature, documents):
     n, frozen = max(documents, 2), 0.45 * deviation
@@ -209,10 +206,7 @@ def test_weights_within_the_bound_have_the_verdict_that_is_certain(seed, documen
     variation = 0.5 * float(np.abs(weights - other).sum()) * (1 + 1e-9)
     null_weights = (float(weights[-1]), float(other[-1])) if null else (0.0, 0.0)
     result = Verdict.of(
-        evidence(null_weights[0], null=null),
-        float(weights[:documents].max()),
-        variation,
-        documents=documents,
+        evidence(null_weights[0], null=null), float(weights[:documents].max()), variation, documents=documents
     )
     assert result.stands == rule(weights[:documents], null_weights[0])
     if result.certain:

@@ -55,11 +55,7 @@ def test_each_label_is_sent_and_a_second_run_asks_the_other_questions(
     assert "4 of 4: the moons of Jupiter" in first.stdout
     assert "to-label: 2 questions labelled now, 2 in all" in first.stdout
     ids = [match.id for match in client.collection("to-label").attend(QUESTIONS[2])]
-    assert labels(client) == [
-        (QUESTIONS[0], "cats", True),
-        (QUESTIONS[2], ids[1], True),
-        (QUESTIONS[2], ids[0], True),
-    ]
+    assert labels(client) == [(QUESTIONS[0], "cats", True), (QUESTIONS[2], ids[1], True), (QUESTIONS[2], ids[0], True)]
     second = softkv("label", "to-label", questions, "-k", "1", input="0\nn\n")
     assert "2 of 4 questions have a label already" in second.stdout
     assert "1 of 2: sailing the sea" in second.stdout
@@ -77,11 +73,7 @@ def test_undo_deletes_the_label_and_asks_again(softkv: Softkv, client: Client, q
     assert "wanted 1 to 3, n nothing fits, s skip, q quit, got 'u'" in shown.stdout
     assert "to-label: 2 questions labelled now, 2 in all" in shown.stdout
     # What another caller said of the question stays.
-    assert labels(client) == [
-        (QUESTIONS[1], "bread", False),
-        (QUESTIONS[0], "cats", True),
-        (QUESTIONS[1], None, True),
-    ]
+    assert labels(client) == [(QUESTIONS[1], "bread", False), (QUESTIONS[0], "cats", True), (QUESTIONS[1], None, True)]
 
 
 @pytest.mark.parametrize("typed", ["4", "01", "1x", "yes", ""])

@@ -272,12 +272,7 @@ CASES = [
         ),
         [{"id": "a", "key": "On cats", "metadata": {"title": "On"}}],
     ),
-    Case(
-        "two.zip",
-        save_zip(a_csv="id,key\n", b_csv="id,key\na,cats\nb,dogs\n"),
-        TWO,
-        options={"member": "set/b.csv"},
-    ),
+    Case("two.zip", save_zip(a_csv="id,key\n", b_csv="id,key\na,cats\nb,dogs\n"), TWO, options={"member": "set/b.csv"}),
     Case(
         "qdrant.json",  # of its route for scrolling
         as_json({"result": {"points": POINTS, "next_page_offset": None}, "status": "ok", "time": 0.1}),

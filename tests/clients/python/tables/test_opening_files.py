@@ -297,12 +297,7 @@ UNREADABLE: list[tuple[str, bytes, dict[str, Any], str]] = [
     ("t.csv", b"1,2\n", {"columns": ["a"]}, "has 2 cells in its first row, and 1 columns are named"),
     ("t.mat", b"MATLAB 5.0 MAT-file", {}, r"is of MATLAB before 7\.3: save it with -v7\.3, or as \.npz with scipy"),
     ("t.h5ad", b"", {}, "is not an HDF5 file"),
-    (
-        "t.pt",
-        b"PK",
-        {},
-        "to unpickle it would run code: save its vectors as .safetensors or .npy, and its ids",
-    ),
+    ("t.pt", b"PK", {}, "to unpickle it would run code: save its vectors as .safetensors or .npy, and its ids"),
     ("t.safetensors", b"\xff" * 8, {}, "is not a file in .safetensors format that can be read: its head is cut"),
     ("t.safetensors", safe('{"a": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 8]}}'), {}, "'a' is cut"),
     ("t.safetensors", safe('{"a": {"dtype": "F8_E4M3", "shape": [], "data_offsets": [0, 1]}}'), {}, "'a' is F8_E4M3"),

@@ -40,13 +40,7 @@ def keyed(tmp_path_factory):
         yield client
 
 
-@crossed(
-    {
-        "method": METHODS,
-        "origin": [LISTED, "http://localhost:3000"],
-        "host": ["localhost", "kb.example"],
-    }
-)
+@crossed({"method": METHODS, "origin": [LISTED, "http://localhost:3000"], "host": ["localhost", "kb.example"]})
 def test_a_preflight_of_a_listed_origin_needs_no_key(keyed, origin, method, host):
     """Nor a name of the service: the call that follows has a key, and with one any Host will do."""
     headers = "authorization,content-type,idempotency-key,x-api-key,x-stainless-lang"

@@ -86,12 +86,7 @@ LISTED = [
 ]
 OF_A_SCAN = Listed("the digits within its bounds", lambda call: True, frozenset({"certificate", "error"}))
 OF_EACH_ANSWER = ("x-request-id", "content-length", "date")
-OF_THE_REQUEST = {
-    "rerank": {"id"},
-    "rerank_as_cohere": {"id"},
-    "score": {"id", "created"},
-    "read_table": {"expires"},
-}
+OF_THE_REQUEST = {"rerank": {"id"}, "rerank_as_cohere": {"id"}, "score": {"id", "created"}, "read_table": {"expires"}}
 """Fields that have the id of the request, its instant, or one that is counted from it."""
 
 

@@ -111,12 +111,7 @@ def test_collections_of_other_keys_are_refused_whether_they_exist_or_not(client)
 @pytest.mark.parametrize("key", ["docs", "docs-reader"])
 @pytest.mark.parametrize(
     ("prefix", "listed"),
-    [
-        ({}, ["docs-a", "docs-b"]),
-        ({"prefix": "docs-b"}, ["docs-b"]),
-        ({"prefix": "o"}, []),
-        ({"limit": 1}, ["docs-a"]),
-    ],
+    [({}, ["docs-a", "docs-b"]), ({"prefix": "docs-b"}, ["docs-b"]), ({"prefix": "o"}, []), ({"limit": 1}, ["docs-a"])],
 )
 def test_a_key_lists_only_its_own_collections(client, key, prefix, listed):
     answer = client.get("/v1/collections", params=prefix, headers=as_(key)).json()

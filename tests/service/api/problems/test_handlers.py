@@ -18,10 +18,7 @@ def test_a_number_beyond_float64_is_a_422(client, collection):
 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
-    [
-        ("POST", "/livez", "GET, HEAD"),
-        ("POST", "/v1/collections/a/documents/b/c", "GET, HEAD, PUT, PATCH, DELETE"),
-    ],
+    [("POST", "/livez", "GET, HEAD"), ("POST", "/v1/collections/a/documents/b/c", "GET, HEAD, PUT, PATCH, DELETE")],
 )
 def test_another_method_is_a_405_that_names_those_there_are(client, method, path, allowed):
     answer = client.request(method, path)

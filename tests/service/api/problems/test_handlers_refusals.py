@@ -212,10 +212,7 @@ QUERIES = [
     ({"order_by": {"field": "id"}}, "/order_by/field"),
     ({"order_by": {"field": "year"}}, "/order_by/field"),
 ]
-PATCHES = [
-    ({"metadata": {"x": {"y" * 70_000: 1}}}, "/metadata"),
-    ({"key_vector": [1.0]}, "/key_vector"),
-]
+PATCHES = [({"metadata": {"x": {"y" * 70_000: 1}}}, "/metadata"), ({"key_vector": [1.0]}, "/key_vector")]
 BAD_DOCUMENTS = [
     ({"key": "no id"}, "/documents/1/id"),
     ({"id": "..", "key": "k"}, "/documents/1/id"),
@@ -250,9 +247,7 @@ UPDATES = [
     ({"filter": {"field": "metadata.i", "operator": "~", "value": 1}, "patch": {}}, "/filter/operator"),
 ]
 DELETIONS = [({"filter": when("contains", "now")}, "/filter/value")]
-ENCODE = [
-    ({"texts": ["a", None]}, "/texts/1"),
-]
+ENCODE = [({"texts": ["a", None]}, "/texts/1")]
 FEEDBACK = [
     ({"query": [1.0] * 3, "id": "a", "right": True}, "/feedback/1/query", "width 3"),
     ({"query": "a text", "id": "a", "right": True}, "/feedback/1/query", "no encoder"),
@@ -260,10 +255,7 @@ FEEDBACK = [
 ]
 LABELS = [{"query": [1, i / 240], "id": "a" if i % 2 else None} for i in range(240)]
 TOO_WIDE = {"query": [1] * 3, "id": None}
-CALIBRATE = [
-    ({"from": "feedback", "questions": LABELS[:60]}, "", "exactly if"),
-    ({}, "", "exactly if"),
-]
+CALIBRATE = [({"from": "feedback", "questions": LABELS[:60]}, "", "exactly if"), ({}, "", "exactly if")]
 QUESTIONS = [
     (LABELS[:28], "/questions", "14 questions with an answer came and 14 without one: wanted at least 30"),
     (LABELS[:2] * 60, "/questions", "1 questions with an answer came and 1 without one, and 118 that were said before"),

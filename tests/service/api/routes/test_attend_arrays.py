@@ -25,12 +25,7 @@ def as_json(array):
 
 
 @pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"similarity": "cosine", "normaliser": "entmax15", "null": 0.2, "temperature": 0.7},
-    ],
-    ids=str,
+    "options", [{}, {"similarity": "cosine", "normaliser": "entmax15", "null": 0.2, "temperature": 0.7}], ids=str
 )
 def test_attend_over_http_matches_the_core(client, options):
     mask = RNG.random((2, 3, 7)) < 0.7

@@ -14,11 +14,7 @@ SHELVES = [["QA76", "SF441", None][i % 3] for i in range(40)]
 @pytest.fixture
 def shelf(client, collection):
     documents = [
-        {
-            "id": f"d{i:02}",
-            "key_vector": key.tolist(),
-            "metadata": {"at": {"shelf": SHELVES[i]}, "i": i},
-        }
+        {"id": f"d{i:02}", "key_vector": key.tolist(), "metadata": {"at": {"shelf": SHELVES[i]}, "i": i}}
         for i, key in enumerate(KEYS)
     ]
     return collection(documents, encoder=None, similarity="dot", temperature=0.5)

@@ -11,11 +11,7 @@ CATS = {"id": "cats", "key": "cats and how they live", "value": "The Cat Book", 
 
 def test_a_document_comes_back_as_it_was_sent(client, collection):
     path = collection()
-    document = {
-        "key": "clé 猫 😺",
-        "value": {"deep": [1, None, True, "ü", 1.5, 2**63]},
-        "metadata": {"tags": ["a", 1]},
-    }
+    document = {"key": "clé 猫 😺", "value": {"deep": [1, None, True, "ü", 1.5, 2**63]}, "metadata": {"tags": ["a", 1]}}
     assert client.put(f"{path}/documents/a", json=document).status_code == 201
     assert client.put(f"{path}/documents/a", json=document).status_code == 200
     assert client.get(f"{path}/documents/a").json() == {"id": "a", **document}

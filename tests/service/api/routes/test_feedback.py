@@ -137,10 +137,7 @@ def test_a_calibration_from_feedback_is_that_of_the_same_labels(client, path):
     assert made["confidence"] == pytest.approx(expected["confidence"], rel=1e-3)
     now = client.get(path).json()["calibration"]
     assert (now["from"], now["at"]) == ("feedback", made["at"])
-    assert now["promised"] == {
-        "ece": made["after"]["ece"]["value"],
-        "coverage": made["after"]["coverage"]["value"],
-    }
+    assert now["promised"] == {"ece": made["after"]["ece"]["value"], "coverage": made["after"]["coverage"]["value"]}
     assert now["seen"] == {"confidence": None, "drift": None, "error": None, "coverage": None}
     assert now["refit"] == {"mode": "auto", "tried": None, "proposed": False, "reason": None, "gained": None}
 

@@ -40,10 +40,7 @@ def test_the_quantile_weighs_ranks_by_a_beta_distribution():
 
 
 @pytest.mark.parametrize("law", DRAWS)
-@pytest.mark.parametrize(
-    ("n", "promise"),
-    [(10, 0.9), thorough(20, 0.95), thorough(50, 0.98), thorough(99, 0.99)],
-)
+@pytest.mark.parametrize(("n", "promise"), [(10, 0.9), thorough(20, 0.95), thorough(50, 0.98), thorough(99, 0.99)])
 def test_a_set_from_few_labels_keeps_its_promise(law, n, promise):
     random = np.random.default_rng(3)
     drawn = DRAWS[law](random, (4000, n + 1))

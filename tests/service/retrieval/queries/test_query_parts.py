@@ -14,13 +14,7 @@ from hypothesis import strategies as st
 
 from attention.lookup import Limits
 from service.retrieval import InvalidContent
-from service.retrieval.queries import (
-    Options,
-    QueryPart,
-    WeightedSum,
-    find_words,
-    sweep_collection,
-)
+from service.retrieval.queries import Options, QueryPart, WeightedSum, find_words, sweep_collection
 from service.storage.records import DocumentRecord
 from tests.service.retrieval.making import attend, opened
 from tests.thorough import examples

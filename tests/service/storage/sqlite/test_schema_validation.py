@@ -35,10 +35,7 @@ EDITS = [
         SCHEMA_OF.format("'value TEXT NOT NULL', 'value TEXT CHECK (load_extension(id))'", "documents"),
         "table 'documents' is not as softkv makes it",
     ),
-    (
-        SCHEMA_OF.format("'_from IN', '_from NOT IN'", "collections"),
-        "table 'collections' is not as softkv makes it",
-    ),
+    (SCHEMA_OF.format("'_from IN', '_from NOT IN'", "collections"), "table 'collections' is not as softkv makes it"),
     ("DROP TABLE words_1", "table 'words_1' is missing"),
     ("DROP TABLE words_1; CREATE TABLE words_1 (key)", "table 'words_1' is not as softkv makes it"),
     ("DROP TABLE words_1_data", "table 'words_1_data' is missing"),
