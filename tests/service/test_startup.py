@@ -183,19 +183,15 @@ def test_a_start_that_waits_for_its_database_can_be_stopped(away):
         opening.catalogue.result(0)
 
 
-def test_an_application_that_is_stopped_during_its_start_waits_no_longer(away):
+async def test_an_application_that_is_stopped_during_its_start_waits_no_longer(away):
     """As where `Client.local` is interrupted: no thread goes on behind it."""
     opening = open_in_background(away, wait_seconds=3600)
-
-    async def start_and_cancel() -> None:
-        app = create_app(away, opening)
-        entering = asyncio.create_task(app.router.lifespan_context(app).__aenter__())
-        await asyncio.sleep(0)
-        entering.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await entering
-
-    asyncio.run(start_and_cancel())
+    app = create_app(away, opening)
+    entering = asyncio.create_task(app.router.lifespan_context(app).__aenter__())
+    await asyncio.sleep(0)
+    entering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await entering
     with pytest.raises(StoreClosed):
         opening.keys.result(PATIENCE)
 

@@ -79,7 +79,9 @@ def test_an_error_is_the_last_event(stops: bool, code: str):
 
 
 @pytest.mark.parametrize("error", [StopAsyncIteration, QueueFull("too late")])
-def test_a_client_that_hangs_up_during_the_last_event_hears_nothing_more(error: type[StopAsyncIteration] | QueueFull):
+async def test_a_client_that_hangs_up_during_the_last_event_hears_nothing_more(
+    error: type[StopAsyncIteration] | QueueFull,
+):
     """Like the end of a generator: the work to cancel ends or fails instead."""
     closed = []
 
@@ -94,14 +96,11 @@ def test_a_client_that_hangs_up_during_the_last_event_hears_nothing_more(error: 
         async def aclose(self) -> None:
             closed.append(True)
 
-    async def run() -> None:
-        answering = asyncio.ensure_future(sent(Told(), Shutdown()))  # type: ignore[arg-type]
-        await asyncio.sleep(0.01)
-        answering.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await answering
-
-    asyncio.run(run())
+    answering = asyncio.ensure_future(sent(Told(), Shutdown()))  # type: ignore[arg-type]
+    await asyncio.sleep(0.01)
+    answering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await answering
     assert closed
 
 

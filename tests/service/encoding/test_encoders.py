@@ -39,31 +39,28 @@ def test_a_collection_finds_its_encoder_by_name_and_model() -> None:
     assert Encoders().default is None
 
 
-def test_a_lazy_encoder_is_loaded_by_the_first_text_and_again_after_unloading(encoder: Encoder) -> None:
+async def test_a_lazy_encoder_is_loaded_by_the_first_text_and_again_after_unloading(encoder: Encoder) -> None:
     loads = []
 
     def load() -> Encoder:
         loads.append(1)
         return encoder
 
-    async def run() -> None:
-        lazy = named("one", None, load, lazy=True)
-        encoders = Encoders([lazy])
-        await encoders.start()
-        assert (lazy.state, lazy.facts, encoders.loading(), loads) == ("unloaded", None, [], [])
-        queues = await asyncio.gather(lazy.ready(), lazy.ready())
-        assert queues[0] is queues[1] is not None
-        assert (lazy.state, lazy.kind, len(loads)) == ("ready", "core", 1)
-        assert lazy.unload()
-        assert not lazy.unload()
-        assert (lazy.state, lazy.encoder, lazy.kind) == ("unloaded", None, "core")
-        assert len((await queues[0].encode(["a text"], "query")).vectors) == 1  # whoever has the queue goes on
-        assert await lazy.ready() not in (None, queues[0])
-        assert len(loads) == 2
-        await encoders.close()
-        await queues[0].close()
-
-    asyncio.run(run())
+    lazy = named("one", None, load, lazy=True)
+    encoders = Encoders([lazy])
+    await encoders.start()
+    assert (lazy.state, lazy.facts, encoders.loading(), loads) == ("unloaded", None, [], [])
+    queues = await asyncio.gather(lazy.ready(), lazy.ready())
+    assert queues[0] is queues[1] is not None
+    assert (lazy.state, lazy.kind, len(loads)) == ("ready", "core", 1)
+    assert lazy.unload()
+    assert not lazy.unload()
+    assert (lazy.state, lazy.encoder, lazy.kind) == ("unloaded", None, "core")
+    assert len((await queues[0].encode(["a text"], "query")).vectors) == 1  # whoever has the queue goes on
+    assert await lazy.ready() not in (None, queues[0])
+    assert len(loads) == 2
+    await encoders.close()
+    await queues[0].close()
 
 
 def test_the_memory_of_an_unloaded_encoder_is_freed() -> None:
@@ -87,21 +84,18 @@ def test_the_memory_of_an_unloaded_encoder_is_freed() -> None:
     until(is_gone)  # the thread that encoded lets go of its last call a moment after its result
 
 
-def test_only_encoders_loaded_at_the_start_decide_readiness() -> None:
-    async def run() -> None:
-        lazy, remote, first = named("a", lazy=True), named("b", remote=True), named("c")
-        encoders = Encoders([lazy, remote, first], "c")
-        assert encoders.loading() == ["c"]
-        await encoders.start()
-        assert await lazy.ready() is None
-        await remote.wait()
-        assert [one.state for one in encoders] == ["failed"] * 3
-        assert encoders.failures() == ["encoder c: there is none"]
-
-    asyncio.run(run())
+async def test_only_encoders_loaded_at_the_start_decide_readiness() -> None:
+    lazy, remote, first = named("a", lazy=True), named("b", remote=True), named("c")
+    encoders = Encoders([lazy, remote, first], "c")
+    assert encoders.loading() == ["c"]
+    await encoders.start()
+    assert await lazy.ready() is None
+    await remote.wait()
+    assert [one.state for one in encoders] == ["failed"] * 3
+    assert encoders.failures() == ["encoder c: there is none"]
 
 
-def test_only_a_failed_provider_is_loaded_again(monkeypatch: pytest.MonkeyPatch, encoder: Encoder) -> None:
+async def test_only_a_failed_provider_is_loaded_again(monkeypatch: pytest.MonkeyPatch, encoder: Encoder) -> None:
     monkeypatch.setattr("service.encoding.encoders.RETRY_SECONDS", 0.0)
     answers: list[Encoder | None] = [None, encoder]
 
@@ -111,29 +105,23 @@ def test_only_a_failed_provider_is_loaded_again(monkeypatch: pytest.MonkeyPatch,
             raise EncodingError("it is down")
         return answer
 
-    async def run() -> None:
-        remote = named("r", None, load, lazy=True, remote=True)
-        assert await remote.ready() is None
-        assert str(remote.failure) == "it is down"
-        assert await remote.ready() is not None
-        assert remote.failure is None
-        await remote.close()
-        here = named("h", None, refuse, lazy=True)
-        for _ in range(2):
-            assert await here.ready() is None
-        assert here.state == "failed"
-
-    asyncio.run(run())
+    remote = named("r", None, load, lazy=True, remote=True)
+    assert await remote.ready() is None
+    assert str(remote.failure) == "it is down"
+    assert await remote.ready() is not None
+    assert remote.failure is None
+    await remote.close()
+    here = named("h", None, refuse, lazy=True)
+    for _ in range(2):
+        assert await here.ready() is None
+    assert here.state == "failed"
     assert answers == []
 
 
-def test_an_unexpected_error_is_a_failure_and_not_an_endless_loading() -> None:
+async def test_an_unexpected_error_is_a_failure_and_not_an_endless_loading() -> None:
     def load() -> Encoder:
         raise ZeroDivisionError
 
-    async def run() -> str:
-        lazy = named("one", None, load, lazy=True)
-        assert await lazy.ready() is None
-        return str(lazy.failure)
-
-    assert "ZeroDivisionError" in asyncio.run(run())
+    lazy = named("one", None, load, lazy=True)
+    assert await lazy.ready() is None
+    assert "ZeroDivisionError" in str(lazy.failure)

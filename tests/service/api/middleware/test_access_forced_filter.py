@@ -220,22 +220,18 @@ def leaked(answer: Answer) -> list[bytes]:
 
 
 @pytest.mark.parametrize("number", [900, thorough(NUMBER)])
-def test_a_key_with_a_filter_finds_and_changes_no_document_outside_it(tmp_path: Path, number: int) -> None:
-    async def run() -> Counter[int]:
-        statuses: Counter[int] = Counter()
-        async with Service(tmp_path) as service:
-            before = await service.hidden()
-            assert len(before) == len(SECRET)
-            for calls, share in ((READS, 3), (WRITES, 1)):
-                for position, request in enumerate(requests(calls, number * share // 4)):
-                    answer = await ask(service.app, request, WAYS[position % len(WAYS)])
-                    assert not leaked(answer), (request, answer.body[:2000])
-                    statuses[answer.status] += 1
-                assert await service.hidden() == before
-            assert all(document["id"] != "other" for document in await service.contents())
-        return statuses
-
-    statuses = asyncio.run(run())
+async def test_a_key_with_a_filter_finds_and_changes_no_document_outside_it(tmp_path: Path, number: int) -> None:
+    statuses: Counter[int] = Counter()
+    async with Service(tmp_path) as service:
+        before = await service.hidden()
+        assert len(before) == len(SECRET)
+        for calls, share in ((READS, 3), (WRITES, 1)):
+            for position, request in enumerate(requests(calls, number * share // 4)):
+                answer = await ask(service.app, request, WAYS[position % len(WAYS)])
+                assert not leaked(answer), (request, answer.body[:2000])
+                statuses[answer.status] += 1
+            assert await service.hidden() == before
+        assert all(document["id"] != "other" for document in await service.contents())
     assert sum(statuses.values()) == number
     assert max(statuses) < 500
     # They do arrive: at calls that answer, at the filter, at others, and at the door.
@@ -249,7 +245,7 @@ def requests(calls: list[Call], number: int) -> Iterator[Spelling]:
     yield from spellings(number - len(calls), 31, calls)
 
 
-def test_warnings_of_a_filter_are_of_visible_documents_only(tmp_path: Path) -> None:
+async def test_warnings_of_a_filter_are_of_visible_documents_only(tmp_path: Path) -> None:
     async def warnings(service: Service, key: str) -> list[bool]:
         either = {"operator": "OR", "conditions": [NUMBERS, OWN]}
         return [
@@ -258,18 +254,13 @@ def test_warnings_of_a_filter_are_of_visible_documents_only(tmp_path: Path) -> N
             for body in [json.dumps({**fields, "filter": either}).encode()]
         ]
 
-    async def run() -> None:
-        async with Service(tmp_path) as service:
-            text = {"id": "text", "key_vector": [1, 0, 0], "metadata": {"tenant": "b", "year": "1900"}}
-            content = json.dumps({"documents": [text]}).encode()
-            assert (
-                await ask(service.app, spelled(("POST", DOCUMENTS, content)), [("x-api-key", "whole")])
-            ).status == 200
-            for _ in range(2):
-                assert await warnings(service, "whole") == [True, True]
-                assert await warnings(service, "part") == [False, False]
-
-    asyncio.run(run())
+    async with Service(tmp_path) as service:
+        text = {"id": "text", "key_vector": [1, 0, 0], "metadata": {"tenant": "b", "year": "1900"}}
+        content = json.dumps({"documents": [text]}).encode()
+        assert (await ask(service.app, spelled(("POST", DOCUMENTS, content)), [("x-api-key", "whole")])).status == 200
+        for _ in range(2):
+            assert await warnings(service, "whole") == [True, True]
+            assert await warnings(service, "part") == [False, False]
 
 
 def test_without_the_filter_the_same_requests_find_them(tmp_path: Path) -> None:

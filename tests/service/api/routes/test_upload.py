@@ -152,7 +152,7 @@ def test_an_answer_begins_with_the_first_batch_and_not_before(service, client, c
 
 
 @pytest.mark.timeout(60)
-def test_a_long_line_is_looked_through_once():
+async def test_a_long_line_is_looked_through_once():
     """Were it from its beginning at each part that comes, twenty gigabytes would be copied here a second time."""
 
     async def parts():
@@ -160,10 +160,7 @@ def test_a_long_line_is_looked_through_once():
             yield b"x" * 1024
         yield b"\n{}"
 
-    async def read():
-        return [(number, len(line)) async for number, line in _lines(parts(), 1 << 30)]
-
-    assert asyncio.run(read()) == [(1, 20_000 * 1024), (2, 2)]
+    assert [(number, len(line)) async for number, line in _lines(parts(), 1 << 30)] == [(1, 20_000 * 1024), (2, 2)]
 
 
 async def read_of(*chunks):

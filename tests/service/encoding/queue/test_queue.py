@@ -262,31 +262,27 @@ def test_an_invalid_text_is_refused_before_it_waits(gate):
     assert gate.batches == []
 
 
-def test_closing_ends_running_batches_and_refuses_waiting_texts(gate, monkeypatch):
+async def test_closing_ends_running_batches_and_refuses_waiting_texts(gate, monkeypatch):
     monkeypatch.setattr(queue_module, "CLOSING_SECONDS", 60.0)  # a busy machine may take long over one text
-
-    async def scenario():
-        queue = EncodingQueue(gate)
-        with pytest.raises(QueueClosed):
-            await queue.encode(["too early"], "query")
-        queue.start()
-        tasks = [ask(queue, ["running"])]
-        await gate.reached()
-        tasks.append(ask(queue, [f"text {i} that waits for its turn" for i in range(300)]))
-        await asyncio.sleep(0)
-        closing = asyncio.create_task(queue.close())
-        await asyncio.sleep(0)
-        with pytest.raises(QueueClosed):
-            await queue.encode(["too late"], "query")
-        with pytest.raises(QueueClosed):
-            await tasks[1]
-        assert queue.waiting == 0
-        gate.door.set()
-        await closing
-        await queue.close()
-        return tasks[0].result().vectors.shape
-
-    assert asyncio.run(scenario()) == (1, 384)
+    queue = EncodingQueue(gate)
+    with pytest.raises(QueueClosed):
+        await queue.encode(["too early"], "query")
+    queue.start()
+    tasks = [ask(queue, ["running"])]
+    await gate.reached()
+    tasks.append(ask(queue, [f"text {i} that waits for its turn" for i in range(300)]))
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(queue.close())
+    await asyncio.sleep(0)
+    with pytest.raises(QueueClosed):
+        await queue.encode(["too late"], "query")
+    with pytest.raises(QueueClosed):
+        await tasks[1]
+    assert queue.waiting == 0
+    gate.door.set()
+    await closing
+    await queue.close()
+    assert tasks[0].result().vectors.shape == (1, 384)
     assert [texts for _, texts in gate.batches] == [["running"]]
     for thread in gate.threads:
         thread.join(30)

@@ -80,18 +80,14 @@ async def waiting(collection, count):
         await asyncio.sleep(0.001)
 
 
-def test_waiting_questions_are_answered_in_one_batch_as_if_alone(catalogue, held_scan):
+async def test_waiting_questions_are_answered_in_one_batch_as_if_alone(catalogue, held_scan):
     gate, sizes = held_scan
     queries = RNG.normal(size=(20, 4)).astype(np.float32)
-
-    async def run():
-        first = await scanning(held_scan, ask(catalogue, queries[0]))
-        rest = [asyncio.create_task(ask(catalogue, query)) for query in queries[1:]]
-        await waiting(catalogue.collection("c"), 19)
-        gate.set()
-        return await asyncio.gather(first, *rest)
-
-    all_results = asyncio.run(run())
+    first = await scanning(held_scan, ask(catalogue, queries[0]))
+    rest = [asyncio.create_task(ask(catalogue, query)) for query in queries[1:]]
+    await waiting(catalogue.collection("c"), 19)
+    gate.set()
+    all_results = await asyncio.gather(first, *rest)
     assert sizes == [1, 19]
     for query, (result,) in zip(queries, all_results, strict=True):
         logits = KEYS.astype(np.float64) @ query.astype(np.float64)
@@ -101,35 +97,27 @@ def test_waiting_questions_are_answered_in_one_batch_as_if_alone(catalogue, held
         np.testing.assert_allclose([match.weight for match in result.matches], weights[best], rtol=1e-9)
 
 
-def test_a_cancelled_question_leaves_the_batch(catalogue, held_scan):
+async def test_a_cancelled_question_leaves_the_batch(catalogue, held_scan):
     gate, sizes = held_scan
-
-    async def run():
-        first = await scanning(held_scan, ask(catalogue, KEYS[0]))
-        leaver, stayer = (asyncio.create_task(ask(catalogue, key)) for key in KEYS[1:3])
-        await waiting(catalogue.collection("c"), 2)
-        leaver.cancel()
-        await asyncio.wait([leaver])
-        gate.set()
-        await asyncio.gather(first, stayer)
-
-    asyncio.run(run())
+    first = await scanning(held_scan, ask(catalogue, KEYS[0]))
+    leaver, stayer = (asyncio.create_task(ask(catalogue, key)) for key in KEYS[1:3])
+    await waiting(catalogue.collection("c"), 2)
+    leaver.cancel()
+    await asyncio.wait([leaver])
+    gate.set()
+    await asyncio.gather(first, stayer)
     assert sizes == [1, 1]
 
 
-def test_a_question_sees_every_write_that_was_acknowledged_before_it(catalogue, held_scan):
+async def test_a_question_sees_every_write_that_was_acknowledged_before_it(catalogue, held_scan):
     gate, _ = held_scan
-
-    async def run():
-        first = await scanning(held_scan, ask(catalogue, KEYS[0]))
-        new = DocumentRecord("new", None, "new", 100 * KEYS[:1])
-        await asyncio.to_thread(catalogue.collection("c").write, [new])
-        second = asyncio.create_task(ask(catalogue, KEYS[0]))
-        await waiting(catalogue.collection("c"), 1)
-        gate.set()
-        return await asyncio.gather(first, second)
-
-    before, after = asyncio.run(run())
+    first = await scanning(held_scan, ask(catalogue, KEYS[0]))
+    new = DocumentRecord("new", None, "new", 100 * KEYS[:1])
+    await asyncio.to_thread(catalogue.collection("c").write, [new])
+    second = asyncio.create_task(ask(catalogue, KEYS[0]))
+    await waiting(catalogue.collection("c"), 1)
+    gate.set()
+    before, after = await asyncio.gather(first, second)
     assert before[0].answer.documents == 50
     assert after[0].answer.documents == 51
     assert after[0].matches[0].document.id == "new"
@@ -200,37 +188,29 @@ def wide(snapshot):
     ],
     ids=["width", "made", "finished", "scanned", "unexpected", "memory", "damage"],
 )
-def test_a_failing_question_fails_alone_and_damage_is_noted(catalogue, held_scan, fail, error):
+async def test_a_failing_question_fails_alone_and_damage_is_noted(catalogue, held_scan, fail, error):
     gate, _ = held_scan
     collection = catalogue.collection("c")
-
-    async def run():
-        first = await scanning(held_scan, ask(catalogue, KEYS[0]))
-        rest = [asyncio.create_task(question) for question in (fail(collection), ask(catalogue, KEYS[1], top_k=3))]
-        await waiting(collection, 1)
-        gate.set()
-        return await asyncio.gather(first, *rest, return_exceptions=True)
-
-    _, failed, (good,) = asyncio.run(run())
+    first = await scanning(held_scan, ask(catalogue, KEYS[0]))
+    rest = [asyncio.create_task(question) for question in (fail(collection), ask(catalogue, KEYS[1], top_k=3))]
+    await waiting(collection, 1)
+    gate.set()
+    _, failed, (good,) = await asyncio.gather(first, *rest, return_exceptions=True)
     assert type(failed) is error
     assert len(good.matches) == 3
     assert len(collection.damage.report()) == (error is DocumentDamaged)
 
 
-def test_questions_that_wait_for_a_deleted_collection_fail_with_its_deletion(catalogue, held_scan):
+async def test_questions_that_wait_for_a_deleted_collection_fail_with_its_deletion(catalogue, held_scan):
     gate, _ = held_scan
-
-    async def run():
-        collection = catalogue.collection("c")
-        tasks = [await scanning(held_scan, ask(catalogue, KEYS[0]))]
-        tasks.append(asyncio.create_task(ask(catalogue, KEYS[0])))
-        tasks.append(asyncio.create_task(sweep_collection(collection, KEYS[0], [1.0], Options())))
-        await waiting(collection, 2)
-        await asyncio.to_thread(catalogue.delete, "c")
-        gate.set()
-        return await asyncio.gather(*tasks, return_exceptions=True)
-
-    first, *rest = asyncio.run(run())
+    collection = catalogue.collection("c")
+    tasks = [await scanning(held_scan, ask(catalogue, KEYS[0]))]
+    tasks.append(asyncio.create_task(ask(catalogue, KEYS[0])))
+    tasks.append(asyncio.create_task(sweep_collection(collection, KEYS[0], [1.0], Options())))
+    await waiting(collection, 2)
+    await asyncio.to_thread(catalogue.delete, "c")
+    gate.set()
+    first, *rest = await asyncio.gather(*tasks, return_exceptions=True)
     assert first[0].answer.documents == 50
     assert [type(error) for error in rest] == [CollectionNotFound] * 2
 
@@ -246,18 +226,14 @@ def test_a_deleted_collection_is_freed_after_questions(catalogue):
     wait_until_gone(references)
 
 
-def test_a_batch_is_scanned_while_the_documents_of_the_one_before_are_read(catalogue, held_scan):
+async def test_a_batch_is_scanned_while_the_documents_of_the_one_before_are_read(catalogue, held_scan):
     gate, sizes = held_scan
     scanned = threading.Event()
-
-    async def run():
-        first = await scanning(held_scan, ask_for(catalogue, lambda answers: scanned.wait(PATIENCE)))
-        second = asyncio.create_task(ask_for(catalogue, lambda answers: scanned.set()))
-        await waiting(catalogue.collection("c"), 1)
-        gate.set()
-        return await asyncio.gather(first, second)
-
-    assert asyncio.run(run()) == [True, None], "the second was scanned while the first was read"
+    first = await scanning(held_scan, ask_for(catalogue, lambda answers: scanned.wait(PATIENCE)))
+    second = asyncio.create_task(ask_for(catalogue, lambda answers: scanned.set()))
+    await waiting(catalogue.collection("c"), 1)
+    gate.set()
+    assert await asyncio.gather(first, second) == [True, None], "the second was scanned while the first was read"
     assert sizes == [1, 1]
 
 
@@ -284,37 +260,29 @@ def held_evaluation(monkeypatch):
     gate.set()
 
 
-def test_a_costly_filter_holds_up_no_other_question(catalogue, held_evaluation):
+async def test_a_costly_filter_holds_up_no_other_question(catalogue, held_evaluation):
     begun, gate, _ = held_evaluation
     written = [DocumentRecord(str(n), None, n, KEYS[n][None], metadata={"n": n}) for n in range(4)]
     catalogue.collection("c").write(written)
-
-    async def run():
-        costly = asyncio.create_task(ask(catalogue, KEYS[0], filter=VALUES))
-        assert await asyncio.to_thread(begun.wait, PATIENCE)
-        (other,) = await ask(catalogue, KEYS[0])
-        assert not costly.done()
-        gate.set()
-        (result,) = await costly
-        return other.answer.documents, result.answer.documents
-
-    assert asyncio.run(run()) == (54, 2)
+    costly = asyncio.create_task(ask(catalogue, KEYS[0], filter=VALUES))
+    assert await asyncio.to_thread(begun.wait, PATIENCE)
+    (other,) = await ask(catalogue, KEYS[0])
+    assert not costly.done()
+    gate.set()
+    (result,) = await costly
+    assert (other.answer.documents, result.answer.documents) == (54, 2)
 
 
-def test_the_evaluation_of_a_filter_ends_when_its_caller_goes(catalogue, held_evaluation):
+async def test_the_evaluation_of_a_filter_ends_when_its_caller_goes(catalogue, held_evaluation):
     begun, gate, counts = held_evaluation
-
-    async def run():
-        costly = asyncio.create_task(ask(catalogue, KEYS[0], filter=VALUES))
-        assert await asyncio.to_thread(begun.wait, PATIENCE)
-        costly.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await costly
-        gate.set()
-        while catalogue.collection("c").lookups._long:
-            await asyncio.sleep(0)
-
-    asyncio.run(run())
+    costly = asyncio.create_task(ask(catalogue, KEYS[0], filter=VALUES))
+    assert await asyncio.to_thread(begun.wait, PATIENCE)
+    costly.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await costly
+    gate.set()
+    while catalogue.collection("c").lookups._long:
+        await asyncio.sleep(0)
     assert counts == [len(VALUES["conditions"])]
 
 
@@ -345,11 +313,8 @@ def light(catalogue, monkeypatch):
     return threads
 
 
-def test_a_light_lookup_is_answered_by_the_event_loop_with_the_same_result(catalogue, light):
-    async def run():
-        return [(await ask(catalogue, KEYS[0]))[0] for _ in range(2)]
-
-    first, second = asyncio.run(run())
+async def test_a_light_lookup_is_answered_by_the_event_loop_with_the_same_result(catalogue, light):
+    first, second = [(await ask(catalogue, KEYS[0]))[0] for _ in range(2)]
     loop = threading.main_thread()
     # If documents are not in memory, a thread reads them. It scans again only if the keys were compacted meanwhile.
     assert light[0] is light[-1] is loop
@@ -376,72 +341,59 @@ def test_an_unexpected_error_of_a_light_lookup_is_logged_and_a_thread_answers(ca
     assert light[-1] is not threading.main_thread()
 
 
-def test_a_light_lookup_sees_every_write_that_was_acknowledged_before_it(catalogue, light):
+async def test_a_light_lookup_sees_every_write_that_was_acknowledged_before_it(catalogue, light):
     collection = catalogue.collection("c")
 
     async def best():
         (result,) = await ask(catalogue, KEYS[0], top_k=1)
         return json.loads(result.matches[0].document.value)
 
-    async def run():
-        values = []
-        for value in range(3):
-            await asyncio.to_thread(collection.write, [DocumentRecord("new", None, value, 9 * KEYS[:1])])
-            values += [await best(), await best()]
-        collection.delete(ids=["new"])
-        return values, await best()
-
-    values, after = asyncio.run(run())
+    values = []
+    for value in range(3):
+        await asyncio.to_thread(collection.write, [DocumentRecord("new", None, value, 9 * KEYS[:1])])
+        values += [await best(), await best()]
+    collection.delete(ids=["new"])
+    after = await best()
     assert values == [0, 0, 1, 1, 2, 2]
     assert after != 2
     cached = collection.store.cached_texts._by_row.values()
     assert "new" not in {document.id for document in cached}, "documents that were replaced or deleted leave memory"
 
 
-def test_a_lookup_that_does_more_than_a_plain_one_waits_for_a_batch(catalogue, light):
+async def test_a_lookup_that_does_more_than_a_plain_one_waits_for_a_batch(catalogue, light):
     queue = catalogue.collection("c").lookups
 
     def plan(_):
         return Asking([Question(KEYS[0], 1.0)], len)
 
-    async def run():
-        await queue.ask(plan, size=1)
-        await queue.ask(plan, size=1, read=lookups.LIGHT_DOCUMENTS + 1, lookup_only=True)
-        await queue.ask(plan, size=lookups.LIGHT_QUESTIONS + 1, lookup_only=True)
-        await ask(catalogue, KEYS[0], top_p=0.9)
-        queue.light_components = KEYS.size - 1
-        await ask(catalogue, KEYS[0])
-        queue.light_components = KEYS.size
-        assert threading.main_thread() not in light
-        await queue.ask(plan, size=1, read=lookups.LIGHT_DOCUMENTS, lookup_only=True)
-
-    asyncio.run(run())
+    await queue.ask(plan, size=1)
+    await queue.ask(plan, size=1, read=lookups.LIGHT_DOCUMENTS + 1, lookup_only=True)
+    await queue.ask(plan, size=lookups.LIGHT_QUESTIONS + 1, lookup_only=True)
+    await ask(catalogue, KEYS[0], top_p=0.9)
+    queue.light_components = KEYS.size - 1
+    await ask(catalogue, KEYS[0])
+    queue.light_components = KEYS.size
+    assert threading.main_thread() not in light
+    await queue.ask(plan, size=1, read=lookups.LIGHT_DOCUMENTS, lookup_only=True)
     assert light[-1] is threading.main_thread()
 
 
-def test_light_lookups_that_come_one_by_one_wait_for_no_other_task(catalogue, light):
-    async def run():
-        await ask(catalogue, KEYS[0], top_k=len(KEYS))  # reads all documents
-        for key in (KEYS[1], KEYS[2]):
-            await asyncio.sleep(0)  # the turn of the answer before ends
-            asking = ask(catalogue, key)
-            with pytest.raises(StopIteration) as ended:
-                asking.send(None)
-            assert ended.value.value[0].matches[0].similarity == pytest.approx((KEYS @ key).max())
-
-    asyncio.run(run())
+async def test_light_lookups_that_come_one_by_one_wait_for_no_other_task(catalogue, light):
+    await ask(catalogue, KEYS[0], top_k=len(KEYS))  # reads all documents
+    for key in (KEYS[1], KEYS[2]):
+        await asyncio.sleep(0)  # the turn of the answer before ends
+        asking = ask(catalogue, key)
+        with pytest.raises(StopIteration) as ended:
+            asking.send(None)
+        assert ended.value.value[0].matches[0].similarity == pytest.approx((KEYS @ key).max())
 
 
-def test_light_lookups_that_come_together_share_a_scan(catalogue, light, monkeypatch):
+async def test_light_lookups_that_come_together_share_a_scan(catalogue, light, monkeypatch):
     sizes, real = [], lookups.answers
     monkeypatch.setattr(lookups, "answers", lambda view, some: sizes.append(len(some)) or real(view, some))
-
-    async def run():
-        await ask(catalogue, KEYS[0], top_k=len(KEYS))  # reads all documents
-        sizes.clear()
-        await asyncio.gather(*(ask(catalogue, key) for key in KEYS[:12]))
-        return await asyncio.gather(*(ask(catalogue, key) for key in KEYS[:12]))
-
-    together = asyncio.run(run())
+    await ask(catalogue, KEYS[0], top_k=len(KEYS))  # reads all documents
+    sizes.clear()
+    await asyncio.gather(*(ask(catalogue, key) for key in KEYS[:12]))
+    together = await asyncio.gather(*(ask(catalogue, key) for key in KEYS[:12]))
     assert sizes == [1, 11, 12]  # the first of the first came alone
     assert [result.matches[0].id for (result,) in together] == [f"{int(np.argmax(KEYS @ key)):02}" for key in KEYS[:12]]

@@ -57,22 +57,17 @@ def test_the_first_document_sets_the_widths_of_the_others():
 
 
 @pytest.mark.parametrize(("value_from", "texts"), [("value", ["a dog", "a hound"]), ("key", ["a dog"])])
-def test_a_text_is_encoded_once_and_only_if_needed(encoder, value_from, texts):
+async def test_a_text_is_encoded_once_and_only_if_needed(encoder, value_from, texts):
     encoded = []
-
-    async def run():
-        loading = LoadingEncoder(encoder.name, lambda: encoder)
-        await loading.start()
-        queue = await loading.ready()
-        settings = record(encoder=encoder.name, precision=encoder.precision, value_from=value_from, dimension=384)
-        real = queue.encode
-        queue.encode = lambda asked, purpose: (encoded.append((asked, purpose)), real(asked, purpose))[1]
-        documents = [SentDocument("a", "a dog", "a hound"), SentDocument("b", "a dog"), SentDocument("c", "a dog", 5)]
-        prepared = await prepare_documents(Encoders([loading]), settings, documents, ["/0", "/1", "/2"])
-        await loading.close()
-        return prepared
-
-    prepared = asyncio.run(run())
+    loading = LoadingEncoder(encoder.name, lambda: encoder)
+    await loading.start()
+    queue = await loading.ready()
+    settings = record(encoder=encoder.name, precision=encoder.precision, value_from=value_from, dimension=384)
+    real = queue.encode
+    queue.encode = lambda asked, purpose: (encoded.append((asked, purpose)), real(asked, purpose))[1]
+    documents = [SentDocument("a", "a dog", "a hound"), SentDocument("b", "a dog"), SentDocument("c", "a dog", 5)]
+    prepared = await prepare_documents(Encoders([loading]), settings, documents, ["/0", "/1", "/2"])
+    await loading.close()
     assert encoded == [(texts, "document")]
     first, second, third = prepared.records
     np.testing.assert_array_equal(first.keys, second.keys)

@@ -133,83 +133,76 @@ FAR = 4 * 10**15  # microseconds: an instant in 2096
 TEXTS = {f"{i:05}": text(i) for i in range(2000)}
 
 
-def test_a_collection_moves(store: Store, models: dict[str, Encoder]) -> None:
-    async def scenario() -> None:
-        async with running(store, models) as service:
-            await filled(service)
-            await write(service.collection(), sent(199, expires=FAR))
-            assert is_exact(await service.attend(text(7)), models["old"], text(7), TEXTS)
-            before = service.collection()
-            status = await service.jobs.start(before, "new")
-            job = status.job
-            assert (job.state, job.encoder, job.to, status.documents) == ("running", "old", "new", 200)
-            status = await ended(service)
-            assert (status.job.state, status.documents, status.done) == ("done", 200, 200)
-            assert is_exact(await service.attend(text(7)), models["new"], text(7), TEXTS)
-            after = service.collection().record
-            assert (after.documents, after.settings.encoder, after.settings.dimension) == (200, "new", 48)
-            assert after.settings.temperature == models["new"].temperatures["cosine"].value
-            with service.collection().reading() as (record, reader):
-                (moved,) = reader.page(record.id, ids=["00199"])
-            assert (moved.expires, after.first_expiry) == (FAR, FAR)
-            assert [record.name for record in service.catalogue.collections()] == ["c"]
-            # A call that began before the move reads the old one.
-            (result,) = await attend_collection(before, [text(7)], Options(null=False, top_k=20), ["/query"])
-            assert is_exact(result, models["old"], text(7), TEXTS)
-
-    asyncio.run(scenario())
+async def test_a_collection_moves(store: Store, models: dict[str, Encoder]) -> None:
+    async with running(store, models) as service:
+        await filled(service)
+        await write(service.collection(), sent(199, expires=FAR))
+        assert is_exact(await service.attend(text(7)), models["old"], text(7), TEXTS)
+        before = service.collection()
+        status = await service.jobs.start(before, "new")
+        job = status.job
+        assert (job.state, job.encoder, job.to, status.documents) == ("running", "old", "new", 200)
+        status = await ended(service)
+        assert (status.job.state, status.documents, status.done) == ("done", 200, 200)
+        assert is_exact(await service.attend(text(7)), models["new"], text(7), TEXTS)
+        after = service.collection().record
+        assert (after.documents, after.settings.encoder, after.settings.dimension) == (200, "new", 48)
+        assert after.settings.temperature == models["new"].temperatures["cosine"].value
+        with service.collection().reading() as (record, reader):
+            (moved,) = reader.page(record.id, ids=["00199"])
+        assert (moved.expires, after.first_expiry) == (FAR, FAR)
+        assert [record.name for record in service.catalogue.collections()] == ["c"]
+        # A call that began before the move reads the old one.
+        (result,) = await attend_collection(before, [text(7)], Options(null=False, top_k=20), ["/query"])
+        assert is_exact(result, models["old"], text(7), TEXTS)
 
 
-def test_no_answer_mixes_encoders_while_callers_write(store: Store, models: dict[str, Encoder]) -> None:
+async def test_no_answer_mixes_encoders_while_callers_write(store: Store, models: dict[str, Encoder]) -> None:
     """Callers ask while one writes, changes and deletes; afterwards both hold what was written, and only that."""
+    async with running(store, models) as service:
+        await filled(service)
+        texts, stop, seen = dict(TEXTS), False, set[str]()
 
-    async def scenario() -> None:
-        async with running(store, models) as service:
-            await filled(service)
-            texts, stop, seen = dict(TEXTS), False, set[str]()
+        async def ask(seed: int) -> None:
+            chosen = random.Random(seed)
+            while not stop:
+                query = text(chosen.randrange(2000))
+                result = await service.attend(query)
+                (encoder,) = [name for name in models if is_exact(result, models[name], query, texts)]
+                seen.add(encoder)
 
-            async def ask(seed: int) -> None:
-                chosen = random.Random(seed)
-                while not stop:
-                    query = text(chosen.randrange(2000))
-                    result = await service.attend(query)
-                    (encoder,) = [name for name in models if is_exact(result, models[name], query, texts)]
-                    seen.add(encoder)
+        written, deleted = set(range(200)), set[int]()
 
-            written, deleted = set(range(200)), set[int]()
+        async def change() -> None:
+            for i in range(200, 280):
+                await write(service.collection(), sent(i))
+                written.add(i)
+                if i % 3 == 0:
+                    await write(service.collection(), sent(i - 130))
+                    gone = i - 160
+                    await asyncio.to_thread(service.collection().delete, ids=[f"{gone:05}"])
+                    deleted.add(gone)
+                if i % 10 == 0:
+                    await patch_document(service.collection(), f"{i:05}", {"metadata": {"i": i}})
+                    await update_documents(service.collection(), {"value": "other"}, ids=[f"{i - 5:05}"])
 
-            async def change() -> None:
-                for i in range(200, 280):
-                    await write(service.collection(), sent(i))
-                    written.add(i)
-                    if i % 3 == 0:
-                        await write(service.collection(), sent(i - 130))
-                        gone = i - 160
-                        await asyncio.to_thread(service.collection().delete, ids=[f"{gone:05}"])
-                        deleted.add(gone)
-                    if i % 10 == 0:
-                        await patch_document(service.collection(), f"{i:05}", {"metadata": {"i": i}})
-                        await update_documents(service.collection(), {"value": "other"}, ids=[f"{i - 5:05}"])
-
-            askers = [asyncio.create_task(ask(seed)) for seed in range(2)]
-            writer = asyncio.create_task(change())
-            await asyncio.sleep(0.05)
-            await service.jobs.start(service.collection(), "new")
-            status = await ended(service)
-            assert status.job.state == "done"
-            await writer
-            stop = True
-            await asyncio.gather(*askers)
-            assert "new" in seen
-            collection = service.collection()
-            expected = {f"{i:05}" for i in written - deleted}
-            assert collection.ids() == expected
-            with collection.reading() as (record, reader):
-                stored = reader.documents(record.id, reader.rows_where(record.id))
-            keys = models["new"].encode([document.key or "" for document in stored], "document").vectors
-            np.testing.assert_allclose(np.concatenate([document.keys for document in stored]), keys, atol=1e-6)
-
-    asyncio.run(scenario())
+        askers = [asyncio.create_task(ask(seed)) for seed in range(2)]
+        writer = asyncio.create_task(change())
+        await asyncio.sleep(0.05)
+        await service.jobs.start(service.collection(), "new")
+        status = await ended(service)
+        assert status.job.state == "done"
+        await writer
+        stop = True
+        await asyncio.gather(*askers)
+        assert "new" in seen
+        collection = service.collection()
+        expected = {f"{i:05}" for i in written - deleted}
+        assert collection.ids() == expected
+        with collection.reading() as (record, reader):
+            stored = reader.documents(record.id, reader.rows_where(record.id))
+        keys = models["new"].encode([document.key or "" for document in stored], "document").vectors
+        np.testing.assert_allclose(np.concatenate([document.keys for document in stored]), keys, atol=1e-6)
 
 
 async def move(service: Service, documents: int) -> None:
@@ -221,7 +214,7 @@ async def move(service: Service, documents: int) -> None:
         assert record.documents == documents
 
 
-def test_writes_go_on_while_the_last_documents_are_encoded(
+async def test_writes_go_on_while_the_last_documents_are_encoded(
     store: Store, models: dict[str, Encoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encode, rounds = _Run._encode, list[int]()
@@ -234,17 +227,14 @@ def test_writes_go_on_while_the_last_documents_are_encoded(
             await write(run._catalogue.collection("c"), [SentDocument(f"new{len(rounds)}", "stone paper", None)])
         return await encode(run, *arguments, **options)
 
-    async def scenario() -> None:
-        async with running(store, models) as service:
-            await filled(service, 20)
-            monkeypatch.setattr(_Run, "_encode", encode_after_a_write)
-            await move(service, 23)
-
-    asyncio.run(scenario())
+    async with running(store, models) as service:
+        await filled(service, 20)
+        monkeypatch.setattr(_Run, "_encode", encode_after_a_write)
+        await move(service, 23)
     assert rounds == [20, 1, 1, 1]
 
 
-def test_a_slow_encoder_holds_up_no_write_and_one_that_is_fast_ends_the_job(
+async def test_a_slow_encoder_holds_up_no_write_and_one_that_is_fast_ends_the_job(
     store: Store, models: dict[str, Encoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A document is written in every round, between the look and the last transaction."""
@@ -257,41 +247,34 @@ def test_a_slow_encoder_holds_up_no_write_and_one_that_is_fast_ends_the_job(
         return finish(run, shadow, ready, encode)
 
     loop = list[asyncio.AbstractEventLoop]()
-
-    async def scenario() -> None:
-        loop.append(asyncio.get_running_loop())
-        async with running(store, models) as service:
-            await filled(service, 20)
-            monkeypatch.setattr(_Run, "_finish", finish_after_a_write)
-            await move(service, 28)
-
-    asyncio.run(scenario())
+    loop.append(asyncio.get_running_loop())
+    async with running(store, models) as service:
+        await filled(service, 20)
+        monkeypatch.setattr(_Run, "_finish", finish_after_a_write)
+        await move(service, 28)
     assert tried == [False] * 7 + [True]
 
 
-def test_a_job_is_cancelled(store: Store, models: dict[str, Encoder]) -> None:
-    async def scenario() -> None:
-        async with running(store, models, jobs=False) as service:
-            await filled(service)
-            with pytest.raises(ReEncodingNotFound):
-                service.jobs.status("c")
+async def test_a_job_is_cancelled(store: Store, models: dict[str, Encoder]) -> None:
+    async with running(store, models, jobs=False) as service:
+        await filled(service)
+        with pytest.raises(ReEncodingNotFound):
+            service.jobs.status("c")
+        await service.jobs.start(service.collection(), "new")
+        with pytest.raises(ReEncodingActive):
             await service.jobs.start(service.collection(), "new")
-            with pytest.raises(ReEncodingActive):
-                await service.jobs.start(service.collection(), "new")
-            status = await asyncio.to_thread(service.jobs.cancel, "c")
-            assert (status.job.state, status.documents) == ("cancelled", 200)
-            with pytest.raises(ReEncodingOver):
-                service.jobs.cancel("c")
-            assert is_exact(await service.attend(text(7)), models["old"], text(7), TEXTS)
-            task = asyncio.create_task(service.jobs.run())
-            await hidden_gone(service)
-            assert (await asyncio.to_thread(service.jobs.status, "c")).job.state == "cancelled"
-            await service.jobs.start(service.collection(), "new")
-            assert (await ended(service)).job.state == "done"
-            await hidden_gone(service)
-            task.cancel()
-
-    asyncio.run(scenario())
+        status = await asyncio.to_thread(service.jobs.cancel, "c")
+        assert (status.job.state, status.documents) == ("cancelled", 200)
+        with pytest.raises(ReEncodingOver):
+            service.jobs.cancel("c")
+        assert is_exact(await service.attend(text(7)), models["old"], text(7), TEXTS)
+        task = asyncio.create_task(service.jobs.run())
+        await hidden_gone(service)
+        assert (await asyncio.to_thread(service.jobs.status, "c")).job.state == "cancelled"
+        await service.jobs.start(service.collection(), "new")
+        assert (await ended(service)).job.state == "done"
+        await hidden_gone(service)
+        task.cancel()
 
 
 async def hidden_gone(service: Service) -> None:
@@ -329,27 +312,26 @@ def test_a_cancellation_that_comes_as_it_is_woken_ends_it(tmp_path: Path, turns:
         asyncio.run(scenario(store))
 
 
-def test_a_failing_encoder_pauses_it(store: Store, models: dict[str, Encoder], monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario() -> None:
-        async with running(store, models) as service:
-            await filled(service)
-            real, failing = models["new"].encode, True
+async def test_a_failing_encoder_pauses_it(
+    store: Store, models: dict[str, Encoder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(store, models) as service:
+        await filled(service)
+        real, failing = models["new"].encode, True
 
-            def encode(texts: Any, purpose: Any) -> Any:
-                if failing:
-                    raise EncodingError("the provider is down")
-                return real(texts, purpose)
+        def encode(texts: Any, purpose: Any) -> Any:
+            if failing:
+                raise EncodingError("the provider is down")
+            return real(texts, purpose)
 
-            monkeypatch.setattr(models["new"], "encode", encode)
-            await service.jobs.start(service.collection(), "new")
-            async with asyncio.timeout(60):
-                while (await asyncio.to_thread(service.jobs.status, "c")).job.reason != "the provider is down":
-                    await asyncio.sleep(0.01)
-            assert (await asyncio.to_thread(service.jobs.status, "c")).job.state == "paused"
-            failing = False
-            assert (await ended(service)).job.state == "done"
-
-    asyncio.run(scenario())
+        monkeypatch.setattr(models["new"], "encode", encode)
+        await service.jobs.start(service.collection(), "new")
+        async with asyncio.timeout(60):
+            while (await asyncio.to_thread(service.jobs.status, "c")).job.reason != "the provider is down":
+                await asyncio.sleep(0.01)
+        assert (await asyncio.to_thread(service.jobs.status, "c")).job.state == "paused"
+        failing = False
+        assert (await ended(service)).job.state == "done"
 
 
 def begin_at_the_swap(
@@ -384,58 +366,52 @@ def count_waiting(store: Store) -> int:
         return int(reader._all(statement)[0][0])  # type: ignore[attr-defined]
 
 
-def test_writes_and_aliases_at_the_moment_of_the_swap_are_of_the_new_one(
+async def test_writes_and_aliases_at_the_moment_of_the_swap_are_of_the_new_one(
     store: Store, models: dict[str, Encoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def scenario() -> None:
-        async with running(store, models) as service:
-            await filled(service)
-            await service.catalogue.create("other", {"encoder": "old"})
-            catalogue, aliases, before = service.catalogue, service.catalogue.aliases, service.collection()
-            aliases.put("to", "other", bool)
-            aliases.put("away", "c", bool)
-            aliases.put("stays", "c", bool)
-            loop = asyncio.get_running_loop()
-            begun = begin_at_the_swap(
-                service,
-                monkeypatch,
-                lambda: aliases.put("to", "c", bool),
-                lambda: aliases.put("away", "other", bool),
-                lambda: catalogue.change("c", {"temperature": 0.7}),
-                lambda: before.delete(ids=["00000"]),
-                lambda: asyncio.run_coroutine_threadsafe(write(before, sent(201)), loop).result(60),
-            )
-            await service.jobs.start(before, "new")
-            assert (await ended(service)).job.state == "done"
-            await asyncio.gather(*map(asyncio.wrap_future, begun))
-            await catalogue.refresh()
-            assert service.collection().ids() == {f"{i:05}" for i in [*range(1, 200), 201]}
-            assert service.collection().record.settings.temperature == 0.7
-            assert is_exact(await service.attend(text(201)), models["new"], text(201), TEXTS)
-            expected = {"away": "other", "stays": "c", "to": "c"}
-            with store.reading() as reader:
-                assert {record.alias: record.collection for record in reader.aliases()} == expected
-            assert {alias: aliases.find(alias, bool) for alias in expected} == expected
-            await hidden_gone(service)
-
-    asyncio.run(scenario())
+    async with running(store, models) as service:
+        await filled(service)
+        await service.catalogue.create("other", {"encoder": "old"})
+        catalogue, aliases, before = service.catalogue, service.catalogue.aliases, service.collection()
+        aliases.put("to", "other", bool)
+        aliases.put("away", "c", bool)
+        aliases.put("stays", "c", bool)
+        loop = asyncio.get_running_loop()
+        begun = begin_at_the_swap(
+            service,
+            monkeypatch,
+            lambda: aliases.put("to", "c", bool),
+            lambda: aliases.put("away", "other", bool),
+            lambda: catalogue.change("c", {"temperature": 0.7}),
+            lambda: before.delete(ids=["00000"]),
+            lambda: asyncio.run_coroutine_threadsafe(write(before, sent(201)), loop).result(60),
+        )
+        await service.jobs.start(before, "new")
+        assert (await ended(service)).job.state == "done"
+        await asyncio.gather(*map(asyncio.wrap_future, begun))
+        await catalogue.refresh()
+        assert service.collection().ids() == {f"{i:05}" for i in [*range(1, 200), 201]}
+        assert service.collection().record.settings.temperature == 0.7
+        assert is_exact(await service.attend(text(201)), models["new"], text(201), TEXTS)
+        expected = {"away": "other", "stays": "c", "to": "c"}
+        with store.reading() as reader:
+            assert {record.alias: record.collection for record in reader.aliases()} == expected
+        assert {alias: aliases.find(alias, bool) for alias in expected} == expected
+        await hidden_gone(service)
 
 
-def test_a_collection_that_is_deleted_at_the_moment_of_the_swap_is_gone(
+async def test_a_collection_that_is_deleted_at_the_moment_of_the_swap_is_gone(
     store: Store, models: dict[str, Encoder], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def scenario() -> None:
-        async with running(store, models) as service:
-            await filled(service)
-            begun = begin_at_the_swap(service, monkeypatch, lambda: service.catalogue.delete("c"))
-            await service.jobs.start(service.collection(), "new")
-            await asyncio.to_thread(until, lambda: bool(begun))
-            await asyncio.gather(*map(asyncio.wrap_future, begun))
-            await service.catalogue.refresh()
-            with pytest.raises(CollectionNotFound):
-                service.collection()
-            await hidden_gone(service)
-            await filled(service, 10)
-            assert is_exact(await service.attend(text(7)), models["old"], text(7), TEXTS)
-
-    asyncio.run(scenario())
+    async with running(store, models) as service:
+        await filled(service)
+        begun = begin_at_the_swap(service, monkeypatch, lambda: service.catalogue.delete("c"))
+        await service.jobs.start(service.collection(), "new")
+        await asyncio.to_thread(until, lambda: bool(begun))
+        await asyncio.gather(*map(asyncio.wrap_future, begun))
+        await service.catalogue.refresh()
+        with pytest.raises(CollectionNotFound):
+            service.collection()
+        await hidden_gone(service)
+        await filled(service, 10)
+        assert is_exact(await service.attend(text(7)), models["old"], text(7), TEXTS)

@@ -13,17 +13,13 @@ from service.retrieval.queries import Options, attend_collection, sweep_collecti
 QUERY = np.array([1, 2], np.float32)
 
 
-def test_matches_that_tie_are_ordered_by_id_with_the_weights_of_attend(collection):
-    async def run():
-        options = Options(top_k=3, null=False)
-        swept = await sweep_collection(collection, QUERY, [0.0, 0.5, 2.0], options)
-        alone = [
-            await attend_collection(collection, [QUERY], Options(temperature=t, top_k=3), ["/query"])
-            for t in (0.0, 0.5, 2.0)
-        ]
-        return swept, [result for (result,) in alone]
-
-    swept, alone = asyncio.run(run())
+async def test_matches_that_tie_are_ordered_by_id_with_the_weights_of_attend(collection):
+    options = Options(top_k=3, null=False)
+    swept = await sweep_collection(collection, QUERY, [0.0, 0.5, 2.0], options)
+    alone = [
+        (await attend_collection(collection, [QUERY], Options(temperature=t, top_k=3), ["/query"]))[0]
+        for t in (0.0, 0.5, 2.0)
+    ]
     assert [match.document.id for match in swept.matches] == ["000", "001", "002"]
     for temperature, result in zip(swept.temperatures, alone, strict=True):
         np.testing.assert_allclose(temperature.weights, [match.weight for match in result.matches])

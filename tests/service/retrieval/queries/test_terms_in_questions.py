@@ -151,7 +151,7 @@ def test_a_cached_bias_holds_no_reference_to_its_columns(few: Collection, monkey
     assert len(read) == 1
 
 
-def test_while_words_are_ranked_others_are_answered(few: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_while_words_are_ranked_others_are_answered(few: Collection, monkeypatch: pytest.MonkeyPatch) -> None:
     ranking, go_on = threading.Event(), threading.Event()
     real = words._rank
 
@@ -161,19 +161,15 @@ def test_while_words_are_ranked_others_are_answered(few: Collection, monkeypatch
         return real(snapshot, text)
 
     monkeypatch.setattr(words, "_rank", slow)
-
-    async def run() -> Any:
-        adding = asyncio.create_task(prepare_terms(few, ["word3"], Options(full_text=0.4)))
-        await asyncio.to_thread(ranking.wait, 10)
-        (other,) = await attend_collection(few, [keys(1)[0]], Options(), ["/query"])
-        go_on.set()
-        return other, await adding
-
-    other, adding = asyncio.run(run())
+    adding = asyncio.create_task(prepare_terms(few, ["word3"], Options(full_text=0.4)))
+    await asyncio.to_thread(ranking.wait, 10)
+    (other,) = await attend_collection(few, [keys(1)[0]], Options(), ["/query"])
+    go_on.set()
+    terms = await adding
     assert other.matches
     monkeypatch.setattr(words, "_rank", None)  # of that version they are known
     with few.snapshot() as snapshot:
-        (added,) = adding(snapshot)
+        (added,) = terms(snapshot)
         assert len(added.words.rows) == 8
 
 
