@@ -30,13 +30,9 @@ PYTHON = [
 ]
 # Routes say how they succeed; commands and clients read what they are answered.
 READERS_OF_STATUSES = (
-    "service/api/routes/",
-    "workshop/softkv_workshop/routes/",
-    "service/commands/",
-    "service/encoding/remote/",
-    "clients/",
-    "extensions/",
-)
+    "service/api/routes/", "workshop/softkv_workshop/routes/", "service/commands/", "service/encoding/remote/",
+    "clients/", "extensions/",
+)  # fmt: skip
 PASSES_ON = "clients/python/softkv/tables/process.py"  # to the process that reads files, what Python needs
 TELLS_RAY = "extensions/cluster/softkv_cluster/ray_cluster.py"  # by its environment: Ray has no other way to set these
 REFUSING = {status.value for status in HTTPStatus if status >= 400}

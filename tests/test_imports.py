@@ -27,20 +27,10 @@ OPEN = {"attention", "attention.lookup.shards", "service.retrieval"}
 
 # What others import by itself, beside the face of the whole.
 ROOMS = (
-    "attention.lookup.shards",
-    "service.storage.conditions",
-    "service.storage.errors",
-    "service.storage.fields",
-    "service.storage.instants",
-    "service.storage.records",
-    "softkv.answers",
-    "softkv.commands",
-    "softkv.integrations",
-    "softkv.record",
-    "softkv.scripts",
-    "softkv.settings",
-    "softkv.tables",
-)
+    "attention.lookup.shards", "service.storage.conditions", "service.storage.errors", "service.storage.fields",
+    "service.storage.instants", "service.storage.records", "softkv.answers", "softkv.commands",
+    "softkv.integrations", "softkv.record", "softkv.scripts", "softkv.settings", "softkv.tables",
+)  # fmt: skip
 
 # Imports past a face, as (importer, imported). The list may only shrink: strike off what is not imported any more.
 PAST_A_FACE = [
@@ -66,35 +56,15 @@ ONLY = {
     "mcp_types": ["softkv_mcp_server.**"],
     "psycopg": ["softkv_postgres.**"],
     "ray": ["softkv_cluster.ray_cluster"],
-    "service.schemas": [
-        "service.api.**",
-        "softkv_workshop.part",
-        "softkv_workshop.routes.**",
-        "softkv_workshop.schemas.**",
-    ],
-    "service.settings": [
-        *(
-            "service.cli",
-            "service.app",
-            "service.lifespan",
-            "service.startup",
-            "service.server.**",
-            "service.commands.**",
-            "softkv_cluster.command",
-        )
-    ],
+    "service.schemas": ["service.api.**", "softkv_workshop.part", "softkv_workshop.routes.**",
+        "softkv_workshop.schemas.**"],
+    "service.settings": [*("service.cli", "service.app", "service.lifespan", "service.startup", "service.server.**",
+        "service.commands.**", "softkv_cluster.command")],
     "service.storage.sqlite": ["service.storage"],
-    "softkv": [
-        "service.__main__",
-        "service.api.routes.**",
-        "service.cli",
-        "service.commands.**",
-        "service.schemas.answers",
-        "service.schemas.stream",
-        *OF_WALLS,
-    ],
+    "softkv": ["service.__main__", "service.api.routes.**", "service.cli", "service.commands.**",
+        "service.schemas.answers", "service.schemas.stream", *OF_WALLS],
     "typer": ["service.cli", "service.commands.**", "softkv.cli", "softkv.commands.**", *OF_WALLS],
-}
+}  # fmt: skip
 
 
 @cache

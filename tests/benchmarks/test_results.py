@@ -84,8 +84,7 @@ def test_only_successful_runs_are_recorded(tmp_path):
     recording = subprocess.run(
         [*run, "--record", "lab", "page"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
-    assert recording.returncode == 1
-    assert recording.stdout == "half\n3.5 frames — a second\n"
+    assert (recording.returncode, recording.stdout) == (1, "half\n3.5 frames — a second\n")
     assert recording.stderr == "failed: lab\n"
     text = (folder / "RESULTS.md").read_text(encoding="utf-8")
     assert f"## page\n\n### {machine()}, commit unknown\n\n```text\n3.5 frames — a second\n```\n" in text

@@ -10,17 +10,12 @@ from benchmarks.verdict import NULLS, results_by_null
 from service.encoding import load_encoder
 
 THINGS = {
-    "cat": "a small animal that purrs",
-    "violin": "an instrument with four strings and a bow",
-    "bread": "what a baker makes of flour",
-    "anchor": "it keeps a ship in its place",
-    "umbrella": "it keeps the rain off your head",
-    "dentist": "somebody who looks after teeth",
-    "volcano": "a mountain that spits fire",
-    "library": "a house where books are lent",
-    "glacier": "a river of ice",
+    "cat": "a small animal that purrs", "violin": "an instrument with four strings and a bow",
+    "bread": "what a baker makes of flour", "anchor": "it keeps a ship in its place",
+    "umbrella": "it keeps the rain off your head", "dentist": "somebody who looks after teeth",
+    "volcano": "a mountain that spits fire", "library": "a house where books are lent", "glacier": "a river of ice",
     "tailor": "somebody who sews suits",
-}
+}  # fmt: skip
 LABELS = Labels({name: name for name in THINGS}, {said: (name,) for name, said in THINGS.items()})
 
 

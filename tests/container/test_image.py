@@ -82,8 +82,7 @@ def test_the_full_one_has_the_cpu_build_of_torch_and_loads_it(tool, image):
 def test_the_image_holds_the_service_with_bytecode_and_no_build_tools(looked):
     assert {"softkv", "softkv-core", "softkv-client", "softkv-model-minilm"} <= looked["distributions"].keys()
     assert not looked["distributions"].keys() & {"pip", "pytest", "mypy", "ruff", "hypothesis", "statsmodels"}
-    assert looked["uncompiled"] == []
-    assert looked["found"] == []
+    assert (looked["uncompiled"], looked["found"]) == ([], [])
 
 
 def test_the_user_of_the_image_may_write_to_the_data_only(tool, image):

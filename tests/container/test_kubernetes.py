@@ -74,8 +74,7 @@ def test_the_pod_has_no_rights_and_limits():
 
 def test_the_pod_calls_no_other_service_and_its_metrics_are_scraped(paths):
     policy = MANIFESTS["NetworkPolicy"]["spec"]
-    assert policy["egress"] == []
-    assert policy["ingress"] == [{"ports": [{"port": "http"}]}]
+    assert (policy["egress"], policy["ingress"]) == ([], [{"ports": [{"port": "http"}]}])
     annotations = MANIFESTS["StatefulSet"]["spec"]["template"]["metadata"]["annotations"]
     assert annotations["prometheus.io/path"] in paths
     assert int(annotations["prometheus.io/port"]) == CONTAINER["ports"][0]["containerPort"]

@@ -151,62 +151,20 @@ FEATURES = {
 
 FAMILIES = {
     "MPNet": {"buckets": 32},
-    "NomicBERT": {
-        "positions": False,
-        "types": True,
-        "biases": False,
-        "gate": True,
-        "activation": "silu",
-        "rotary": [HALVES] * 3,
-    },
-    "ModernBERT": PRE_NORM
-    | {
-        "embedding_norm": True,
-        "first_norm": False,
-        "shift": False,
-        "biases": False,
-        "positions": False,
-        "gate": True,
-        "rotary": [HALVES, NEAR, NEAR],
-        "windows": [None, 8, 8],
-        "poolings": ("cls",),
-    },
+    "NomicBERT": {"positions": False, "types": True, "biases": False, "gate": True, "activation": "silu",
+        "rotary": [HALVES] * 3},
+    "ModernBERT": PRE_NORM | {"embedding_norm": True, "first_norm": False, "shift": False, "biases": False,
+        "positions": False, "gate": True, "rotary": [HALVES, NEAR, NEAR], "windows": [None, 8, 8],
+        "poolings": ("cls",)},
     "Llama": LLAMA | {"heads": 6, "key_heads": 2, "rotary": [HALVES] * 3, "causal": True},
-    "Qwen3": LLAMA
-    | {
-        "heads": 4,
-        "key_heads": 2,
-        "head": 64,
-        "rotary": [Rotary.of(1e6, 64)] * 3,
-        "causal": True,
-        "head_norms": True,
-        "poolings": ("last",),
-    },
-    "Gemma 3": LLAMA
-    | {
-        "activation": "gelu_tanh",
-        "branch_norms": True,
-        "head_norms": True,
-        "heads": 3,
-        "key_heads": 1,
-        "rotary": [NEAR, NEAR, HALVES],
-        "windows": [6, 6, None],
-        "causal": True,
-        "scale": 8.0,
-        "temperature": 0.8,
-        "dense": [(64, 96), (96, 64)],
-    },
-    "EmbeddingGemma": LLAMA
-    | {
-        "activation": "gelu_tanh",
-        "branch_norms": True,
-        "head_norms": True,
-        "heads": 3,
-        "key_heads": 1,
-        "rotary": [NEAR, HALVES, NEAR],
-        "windows": [6, None, 40],
-    },
-}
+    "Qwen3": LLAMA | {"heads": 4, "key_heads": 2, "head": 64, "rotary": [Rotary.of(1e6, 64)] * 3, "causal": True,
+        "head_norms": True, "poolings": ("last",)},
+    "Gemma 3": LLAMA | {"activation": "gelu_tanh", "branch_norms": True, "head_norms": True, "heads": 3,
+        "key_heads": 1, "rotary": [NEAR, NEAR, HALVES], "windows": [6, 6, None], "causal": True, "scale": 8.0,
+        "temperature": 0.8, "dense": [(64, 96), (96, 64)]},
+    "EmbeddingGemma": LLAMA | {"activation": "gelu_tanh", "branch_norms": True, "head_norms": True, "heads": 3,
+        "key_heads": 1, "rotary": [NEAR, HALVES, NEAR], "windows": [6, None, 40]},
+}  # fmt: skip
 
 MODELS = FEATURES | FAMILIES
 

@@ -283,14 +283,8 @@ def test_a_duration_counts_from_now(tmp_path: Path) -> None:
 
 
 VECTORS = [
-    "[0.1, 2]",
-    "[0.1 2.  3e-5]",
-    "array([1, 2])",
-    "[np.float32(0.5), np.float32(1)]",
-    "(1; 2)",
-    "[1, ..., 2]",
-    "x",
-]
+    "[0.1, 2]", "[0.1 2.  3e-5]", "array([1, 2])", "[np.float32(0.5), np.float32(1)]", "(1; 2)", "[1, ..., 2]", "x",
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("cell", VECTORS)

@@ -72,15 +72,9 @@ def plain(value: Any) -> Any:
         return jsonable(value.tolist())
     if isinstance(value, Answer):
         names = (
-            "matches",
-            "rest_weight",
-            "complete",
-            "evidence",
-            "certificate",
-            "coverage",
-            "unknown_tokens",
+            "matches", "rest_weight", "complete", "evidence", "certificate", "coverage", "unknown_tokens",
             "full_text",
-        )
+        )  # fmt: skip
         return {
             name: plain(getattr(value, name))
             for name in (*names, "applied", "reason", "read", "group_by", "output", "temperature", "documents", "keys")

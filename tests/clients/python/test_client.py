@@ -12,8 +12,7 @@ from tests.clients.python.scripted import Said, Scripted
 
 def test_info_describes_the_service(softkv_client):
     info = softkv_client.info()
-    assert info.encoder == "all-MiniLM-L6-v2"
-    assert info.limits["queries"] == 64
+    assert (info.encoder, info.limits["queries"]) == ("all-MiniLM-L6-v2", 64)
     assert softkv_client.access() == "write"
     assert softkv_client.alive()
     assert softkv_client.ready().status in ("ready", "loading")
@@ -49,8 +48,7 @@ def test_a_trace_is_of_arrays(softkv_client):
     trace = softkv_client.trace("cat", "pets", layers=[-1], heads=[0, 1], include=["changes", "query"])
     assert trace.attention.shape == (1, 2, 5, 5)
     assert trace.query.shape[:3] == (1, 2, 5)
-    assert trace.changes[0]["layer"].shape == (5,)
-    assert trace.logits is None
+    assert (trace.changes[0]["layer"].shape, trace.logits) == ((5,), None)
 
 
 def test_embeddings_as_openai_has_them(softkv_client):

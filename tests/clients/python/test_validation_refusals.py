@@ -7,17 +7,10 @@ import pytest
 import softkv
 
 PATHS = {
-    "attend": "/attend",
-    "sweep": "/sweep",
-    "compare": "/compare",
-    "calibrate": "/calibrate",
-    "get_many": "/documents/query",
-    "find": "/documents/query",
-    "delete": "/documents/delete",
-    "update": "/documents/update",
-    "write": "/documents",
-    "fields": "/documents/fields",
-}
+    "attend": "/attend", "sweep": "/sweep", "compare": "/compare", "calibrate": "/calibrate",
+    "get_many": "/documents/query", "find": "/documents/query", "delete": "/documents/delete",
+    "update": "/documents/update", "write": "/documents", "fields": "/documents/fields",
+}  # fmt: skip
 Q = [1, 0]
 
 # The client's call with its arguments, which are the body of the same call over HTTP.

@@ -154,6 +154,6 @@ async def send(app: FastAPI, request: Spelling, key: Sequence[tuple[str, str]]) 
         "server": ("127.0.0.1", 8000),
         "client": ("127.0.0.1", 40000),
         "state": {},
-    }
+    }  # fmt: skip
     await app(scope, receive, record)
     return messages

@@ -75,8 +75,7 @@ def test_help_names_every_command_and_the_exit_codes(bare: Softkv) -> None:
 )
 def test_a_service_that_is_not_there_is_exit_code_3(bare: Softkv, arguments: list[str]) -> None:
     ended = bare(*arguments, "--url", NOBODY, input='{"id": "a"}\n')
-    assert ended.exit_code == 3
-    assert ended.stdout == ""
+    assert (ended.exit_code, ended.stdout) == (3, "")
     assert ended.stderr.startswith(f"softkv: no service answers at {NOBODY}")
     assert "softkv serve" in ended.stderr
 
@@ -102,15 +101,13 @@ def test_a_service_that_is_not_there_is_exit_code_3(bare: Softkv, arguments: lis
 )
 def test_wrong_usage_is_exit_code_2(bare: Softkv, arguments: list[str]) -> None:
     ended = bare(*arguments)
-    assert ended.exit_code == 2
-    assert ended.stdout == ""
+    assert (ended.exit_code, ended.stdout) == (2, "")
     assert ended.stderr
 
 
 def test_a_refusal_is_exit_code_1_with_the_service_s_own_words(softkv: Softkv) -> None:
     ended = softkv("attend", "atlantis", "cats")
-    assert ended.exit_code == 1
-    assert ended.stdout == ""
+    assert (ended.exit_code, ended.stdout) == (1, "")
     assert ended.stderr.startswith("softkv: there is no collection 'atlantis'")
     assert ended.stderr.endswith("create it with `softkv load FILE --collection atlantis`\n")
 

@@ -58,8 +58,7 @@ def test_a_sound_machine_and_a_verified_model(bare: Softkv, tmp_path: Path) -> N
     assert "384 wide" in report["model"]["detail"]
     assert "runs on attention/transformer, with" in report["model"]["detail"]
     assert "compared by cosine at temperature 0.05 (measured)" in report["model"]["detail"]
-    assert report["model"]["state"] == "ok"
-    assert report["data directory"]["state"] == "note"
+    assert (report["model"]["state"], report["data directory"]["state"]) == ("ok", "note")
     assert not (tmp_path / "none").exists()
 
 
@@ -174,8 +173,7 @@ def test_a_misspelt_setting_is_a_note(bare: Softkv, tmp_path: Path) -> None:
 def test_an_invalid_setting_is_reported_before_any_check(bare: Softkv, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOFTKV_THREADS", "none")
     ended = bare("doctor")
-    assert ended.exit_code == 1
-    assert ended.stdout == ""
+    assert (ended.exit_code, ended.stdout) == (1, "")
     assert ended.stderr.startswith("softkv: SOFTKV_THREADS: ")
 
 

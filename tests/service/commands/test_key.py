@@ -55,15 +55,9 @@ def test_a_line_may_have_limits():
     record = json.loads(line)
     del record["sha256"]
     assert record == {
-        "name": "app",
-        "scope": "read",
-        "collections": "docs-,news-",
-        "filter": json.loads(condition),
-        "requests_per_minute": 60,
-        "documents": 10,
-        "bytes": 1000,
-        "expires": "2027-01-31T18:00:00Z",
-    }
+        "name": "app", "scope": "read", "collections": "docs-,news-", "filter": json.loads(condition),
+        "requests_per_minute": 60, "documents": 10, "bytes": 1000, "expires": "2027-01-31T18:00:00Z",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

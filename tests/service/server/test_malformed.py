@@ -104,8 +104,7 @@ def test_a_malformed_request_is_a_problem_in_its_turn_and_ends_the_connection(se
     assert [answer.status for answer in good] == [200] * ahead
     problem = json.loads(refused.content)
     assert (refused.status, problem["status"], problem["code"]) == (400, 400, code)
-    assert problem["type"] == "about:blank"
-    assert problem["title"] == "Bad Request"
+    assert (problem["type"], problem["title"]) == ("about:blank", "Bad Request")
     assert len(problem["detail"]) > 40
     assert refused.headers["connection"] == "close"
     assert refused.headers["content-type"] == "application/problem+json"

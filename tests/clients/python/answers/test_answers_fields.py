@@ -17,26 +17,13 @@ from tools.description import FILE
 SCHEMAS = json.loads(FILE.read_text(encoding="utf-8"))["components"]["schemas"]
 # Other classes of answers are records, of which the description is made.
 KINDS = {
-    "AttendAnswer": Answer,
-    "SweepAnswer": Swept,
-    "EncodeAnswer": Encoded,
-    "FieldProblem": softkv.Flaw,
-    "OpenedRoom": classroom.OpenedRoom,
-    "Joining": classroom.JoinLink,
-    "Room": classroom.Room,
-    "RoomRow": classroom.RoomRow,
-    "Asked": classroom.WaitingQuestion,
-    "Guessed": classroom.GuessCount,
-    "RoomQuestion": classroom.RoomQuestion,
-    "RoomAnswer": classroom.RoomAnswer,
-    "RoomMatch": classroom.RoomMatch,
-    "RoomWords": classroom.RoomWords,
-    "QuestionWord": classroom.QuestionWord,
-    "LabAnswer": classroom.Lab,
-    "LabModel": classroom.LabModel,
-    "DecodeAnswer": classroom.Decoded,
-    "DecodedToken": classroom.DecodedToken,
-}
+    "AttendAnswer": Answer, "SweepAnswer": Swept, "EncodeAnswer": Encoded, "FieldProblem": softkv.Flaw,
+    "OpenedRoom": classroom.OpenedRoom, "Joining": classroom.JoinLink, "Room": classroom.Room,
+    "RoomRow": classroom.RoomRow, "Asked": classroom.WaitingQuestion, "Guessed": classroom.GuessCount,
+    "RoomQuestion": classroom.RoomQuestion, "RoomAnswer": classroom.RoomAnswer, "RoomMatch": classroom.RoomMatch,
+    "RoomWords": classroom.RoomWords, "QuestionWord": classroom.QuestionWord, "LabAnswer": classroom.Lab,
+    "LabModel": classroom.LabModel, "DecodeAnswer": classroom.Decoded, "DecodedToken": classroom.DecodedToken,
+}  # fmt: skip
 # `dimension` and `embeddings` are the array's own shape and content; a swept match has no temperature to itself.
 OWN = {"EncodeAnswer": {"dimension", "embeddings"}}
 

@@ -57,8 +57,7 @@ def test_a_listener_hears_events_until_it_returns_true(service: RunningService) 
         client.put_room_row(opened.code, "1", "猫")
         hearing.join(60)
         assert not hearing.is_alive()
-        assert heard[0][0] == "room"
-        assert heard[-1] == ("row", {"id": "1", "key": "猫", "value": "猫"})
+        assert (heard[0][0], heard[-1]) == ("room", ("row", {"id": "1", "key": "猫", "value": "猫"}))
         client.close_room(opened.code, opened.secret)
         with pytest.raises(softkv.NotFound):
             client.hear_room(opened.code, hear)

@@ -46,8 +46,7 @@ def test_two_lengths_are_a_400_and_end_the_connection(service, operation, length
     path = operation.to(name="library", alias="current", id="a", code="NONE", encoder="none")
     head = f"{operation.method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n".encode()
     answer = read(exchange(service, head + lengths + b"\r\n" + CHUNKED + PUT_B), operation.method, path)
-    assert answer.status_code == 400
-    assert answer.headers["connection"] == "close"
+    assert (answer.status_code, answer.headers["connection"]) == (400, "close")
     assert b"HTTP/1.1" not in answer.content  # the request behind it has no answer
     DESCRIBED.keeps(answer)
     assert "ambiguous_length" in answer.text

@@ -25,8 +25,7 @@ def test_texts_of_a_sum_are_encoded_and_compared(client, collection):
     path = collection(documents)
     query = [{"text": "pets"}, {"text": "dogs", "weight": -0.7}, {"text": "xqzvw", "weight": 0.01}]
     answer = attend(client, path, query=query, full_text=0.5, include=["explanation"])
-    assert answer["matches"][0]["id"] == "cats that purr"
-    assert answer["full_text"]["documents"] == 0
+    assert (answer["matches"][0]["id"], answer["full_text"]["documents"]) == ("cats that purr", 0)
     assert answer["unknown_tokens"] == 0
     answer = attend(client, path, query=[{"id": "dogs that bark"}], full_text={"weight": 0.5, "query": "cats engine"})
     assert answer["full_text"]["documents"] == 2

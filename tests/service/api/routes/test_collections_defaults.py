@@ -104,8 +104,7 @@ def test_a_default_that_the_question_rules_out_has_no_effect(ask, own, applied):
 def test_words_count_for_texts_and_not_for_vectors(client, collection):
     path = numbered(client, collection(), {"full_text": 3, "top_k": 2})
     by_text = client.post(f"{path}/attend", json={"query": "cat"}).json()
-    assert by_text["applied"] == {"full_text": 3, "top_k": 2}
-    assert by_text["full_text"]["documents"] == 1
+    assert (by_text["applied"], by_text["full_text"]["documents"]) == ({"full_text": 3, "top_k": 2}, 1)
     vector = client.post("/v1/encode", json={"texts": ["cat"]}).json()["embeddings"][0]
     mixed = client.post(f"{path}/attend", json={"queries": ["cat", vector]}).json()
     assert mixed["applied"] == {"top_k": 2}

@@ -61,8 +61,7 @@ def test_a_stream_has_a_line_a_text_in_order(client, vector_format):
     whole = encode(client, texts)
     body = {"texts": texts, "vector_format": vector_format, "tokens": True}
     with client.stream("POST", "/v1/encode", json=body, headers=NDJSON) as answer:
-        assert answer.status_code == 200
-        assert answer.headers["content-type"] == "application/x-ndjson"
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/x-ndjson")
         *lines, end = [json.loads(line) for line in answer.iter_lines()]
     assert end == {"done": True, "model": "all-MiniLM-L6-v2", "dimension": 384, "encoded": 151}
     assert [line["index"] for line in lines] == list(range(151))

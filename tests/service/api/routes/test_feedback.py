@@ -262,8 +262,7 @@ def test_a_better_fit_is_proposed_or_stored(client, path, refit):
     else:
         until(lambda: kept(client, path)["from"] == "feedback")
         after = kept(client, path)
-        assert after["labels"] == {"present": 100, "absent": 100}
-        assert after["refit"]["mode"] == "auto"
+        assert (after["labels"], after["refit"]["mode"]) == ({"present": 100, "absent": 100}, "auto")
         assert after["seen"]["confidence"] is None
 
 

@@ -90,8 +90,7 @@ MET = {
     "answer_matches": Met(f"{C}/attend", lambda n: {"queries": [[1, 0]] * 2, "top_k": -(-n // 2)}),
     "query_parts": Met(f"{C}/attend", lambda n: {"query": [PART] * n}),
     "read_fields": Met(
-        f"{C}/attend", lambda n: {**ASKED, "read": [{"field": "metadata.year", "as": "mean"} for _ in range(n)]}
-    ),
+        f"{C}/attend", lambda n: {**ASKED, "read": [{"field": "metadata.year", "as": "mean"} for _ in range(n)]}),
     "groups": Met(f"{C}/attend", lambda n: {**ASKED, "group_by": {"field": "metadata.year", "groups": n}}),
     "group_documents": Met(f"{C}/attend", lambda n: {**ASKED, "group_by": {"field": "metadata.year", "documents": n}}),
     "sweep_weights": Met(f"{C}/sweep", lambda n: {**ASKED, "temperatures": [1] * 1000, "top_k": -(-n // 1000)}),
@@ -100,8 +99,7 @@ MET = {
     # Nothing answers any of them, which is found once they are few enough.
     "calibrate_questions": Met(f"{C}/calibrate", labelled, inside=422),
     "feedback_characters": Met(
-        f"{C}/feedback", lambda n: {"feedback": [{"query": "x" * n, "id": None, "right": True}]}, inside=422
-    ),
+        f"{C}/feedback", lambda n: {"feedback": [{"query": "x" * n, "id": None, "right": True}]}, inside=422),
     "rows": Met("/v1/compare", lambda n: {"query": "q", "rows": [{"key": "k"}] * n}, inside=422),
     "room_rows": Met("/v1/rooms", lambda n: {"rows": [{"key": "k"}] * n}),
     "room_characters": Met("/v1/rooms", lambda n: {"rows": [{"key": "k" * n}]}),
@@ -112,16 +110,13 @@ MET = {
     "field_values": Met(f"{C}/documents/fields", lambda n: {"values": True, "limit": n}),
     "encode_texts": Met("/v1/encode", lambda n: {"texts": ["a"] * n}, above=413, inside=NO_MODEL),
     "encode_texts_with_tokens": Met(
-        "/v1/encode", lambda n: {"texts": ["a"] * n, "tokens": True}, above=413, inside=NO_MODEL
-    ),
+        "/v1/encode", lambda n: {"texts": ["a"] * n, "tokens": True}, above=413, inside=NO_MODEL),
     "embeddings_inputs": Met(
-        "/v1/embeddings", lambda n: {"model": "none", "input": ["a"] * n}, above=400, inside=NO_MODEL
-    ),
+        "/v1/embeddings", lambda n: {"model": "none", "input": ["a"] * n}, above=400, inside=NO_MODEL),
     "rerank_documents": Met("/v1/rerank", lambda n: {"query": "a", "documents": ["b"] * n}, above=413, inside=NO_MODEL),
     "rerank_query_characters": Met("/v1/rerank", lambda n: {"query": "a" * n, "documents": ["b"]}, inside=NO_MODEL),
     "score_characters": Met(
-        "/v1/score", lambda n: {"text_1": ["a" * (n - 3), "a"], "text_2": ["b", "b"]}, above=413, inside=NO_MODEL
-    ),
+        "/v1/score", lambda n: {"text_1": ["a" * (n - 3), "a"], "text_2": ["b", "b"]}, above=413, inside=NO_MODEL),
     "trace_layers": Met("/v1/trace", lambda n: {"text": "a", "layers": [0] * n}, inside=NO_MODEL),
     "logits": Met("/v1/attend", logits, above=413),
     "hopfield_steps": Met("/v1/attend", hopfield),
@@ -130,20 +125,14 @@ MET = {
     "name_characters": Met("/v1/collections/{n}", lambda n: {}, inside=201, method="PUT"),
     "idempotency_key_characters": Met(C, lambda n: {}, method="PUT", header="idempotency-key"),
     "json_depth": Met(f"{C}/documents/a", with_value, inside=201, method="PUT"),
-}
+}  # fmt: skip
 # The rest: test_limits and test_at_once have the body and the queue, test_once the hours, test_encode_trace the trace,
 # test_rooms has what several calls make together, test_attend_groups the groups of many queries, test_query_parts
 # their parts, and test_attend_highlight its sentences.
 ELSEWHERE = {
-    "answer_groups",
-    "highlight_sentences",
-    "body_bytes",
-    "requests_at_once",
-    "trace_characters",
-    "trace_numbers",
-    "idempotency_hours",
-    "request_parts",
-}
+    "answer_groups", "highlight_sentences", "body_bytes", "requests_at_once", "trace_characters", "trace_numbers",
+    "idempotency_hours", "request_parts",
+}  # fmt: skip
 ELSEWHERE |= {"rooms", "room_bytes", "room_listeners", "room_seconds"}
 
 

@@ -119,8 +119,7 @@ async def test_a_question_sees_every_write_that_was_acknowledged_before_it(catal
     gate.set()
     before, after = await asyncio.gather(first, second)
     assert before[0].answer.documents == 50
-    assert after[0].answer.documents == 51
-    assert after[0].matches[0].document.id == "new"
+    assert (after[0].answer.documents, after[0].matches[0].document.id) == (51, "new")
 
 
 def test_a_sweep_a_comparison_and_a_question_that_wait_share_a_version_its_masks_and_a_scan(

@@ -41,8 +41,7 @@ def test_a_document_without_text_or_vector_is_keyless(of):
     if not of:
         sent.append(SentDocument("c", key="a text"))
     for made in asyncio.run(prepare_documents(Encoders(), record(**of), sent, ["/0", "/1", "/2"][: len(sent)])).records:
-        assert made.keys.shape == (0, 0)
-        assert made.parts == ()
+        assert (made.keys.shape, made.parts) == ((0, 0), ())
         assert (made.value_vector is None) == (made.id != "b")
 
 

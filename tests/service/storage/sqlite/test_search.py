@@ -14,17 +14,9 @@ from service.storage.sqlite.full_text import MAX_UNINDEXED
 from tests.service.storage.making import collection, document
 
 KEYS = [
-    "what's a cat? a small animal",
-    "a dog is an animal too",
-    "C++ and C are languages",
-    "注意力 机制",
-    "Café crème",
-    'she said "no"',
-    "* stars and more stars *",
-    "the cat sat where the cat was",
-    "",
-    "a cat\x01hidden dog",
-]
+    "what's a cat? a small animal", "a dog is an animal too", "C++ and C are languages", "注意力 机制", "Café crème",
+    'she said "no"', "* stars and more stars *", "the cat sat where the cat was", "", "a cat\x01hidden dog",
+]  # fmt: skip
 ROWS = [SearchRow(f"r{i}", key, {"place": i}) for i, key in enumerate([*KEYS, None])]
 QUESTIONS = ["what's a cat?", "C++", '"', "*", "", "注意力", "cat dog", "CAFE", "NOT cat", "key:cat", "cat*", "no\0pe"]
 QUESTIONS += ["NEAR(a b)", "(", "a AND", "-cat", "^cat", "{key}: cat", "😺", " ", "\\", '""cat""', "it''s", "a" * 9000]
