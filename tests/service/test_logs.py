@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import structlog
@@ -90,13 +90,8 @@ def test_lines_below_the_level_are_not_logged(log, capsys):
 
 
 def test_lines_of_many_threads_stay_whole(log, capsys):
-    threads = [
-        threading.Thread(target=lambda: [log.info("told", value="x" * 500) for _ in range(200)]) for _ in range(4)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: log.info("told", value="x" * 500), range(800)))
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 800
     assert {line.partition("Z ")[2] for line in lines} == {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
 
@@ -114,18 +114,11 @@ def test_the_precision_of_a_product_follows_the_processor(kernels, model, texts,
 
 def test_threads_may_share_it(kernels, model, texts):
     compiled = Compiled(model)
-    expected, actual = compiled(*texts), [None] * 6
-
-    def encode(i):
-        actual[i] = compiled(*texts)
-
-    threads = [threading.Thread(target=encode, args=(i,)) for i in range(len(actual))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for embeddings in actual:
-        np.testing.assert_array_equal(embeddings, expected)
+    expected = compiled(*texts)
+    with ThreadPoolExecutor(6) as pool:
+        calls = [pool.submit(compiled, *texts) for _ in range(6)]
+    for call in calls:
+        np.testing.assert_array_equal(call.result(), expected)
 
 
 def test_no_texts_and_integers_of_any_width(kernels, model, texts):

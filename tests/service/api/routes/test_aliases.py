@@ -6,6 +6,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -268,19 +269,16 @@ def test_answers_while_an_alias_moves_are_of_one_collection(service: RunningServ
 
 
 def test_a_name_that_many_callers_want_goes_to_one(service: RunningService, client: httpx.Client) -> None:
-    barrier, statuses = threading.Barrier(6), list[tuple[str, int]]()
+    barrier = threading.Barrier(6)
 
-    def take(kind: str) -> None:
+    def take(kind: str) -> tuple[str, int]:
         with service.client(headers=as_("all")) as other:
             barrier.wait()
             body = {"collection": "docs-1"} if kind == "aliases" else {}
-            statuses.append((kind, other.put(f"/v1/{kind}/wanted", json=body).status_code))
+            return kind, other.put(f"/v1/{kind}/wanted", json=body).status_code
 
-    threads = [threading.Thread(target=take, args=(kind,)) for kind in ("aliases", "collections") * 3]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(6) as pool:
+        statuses = list(pool.map(take, ("aliases", "collections") * 3))
     (won,) = (kind for kind, status in statuses if status == 201)
     lost = "aliases" if won == "collections" else "collections"
     assert sorted(statuses) == sorted([(won, 201), (won, 200), (won, 200), *[(lost, 409)] * 3])

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -70,22 +70,14 @@ def test_a_text_cached_again_while_in_use_counts_once():
 
 def test_threads_may_share_it():
     cache = EmbeddingCache(texts=64)
-    failures = []
 
     def work(seed):
-        try:
-            for i in range(2000):
-                texts = [str((seed * 31 + i + j) % 200) for j in range(5)]
-                for text, encoded in cache.find(texts, "query").items():
-                    assert encoded.token_count == len(text)
-                cache.keep(answers(*texts), "query")
-        except Exception as error:
-            failures.append(error)
+        for i in range(2000):
+            texts = [str((seed * 31 + i + j) % 200) for j in range(5)]
+            for text, encoded in cache.find(texts, "query").items():
+                assert encoded.token_count == len(text)
+            cache.keep(answers(*texts), "query")
 
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not failures
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(work, range(4)))
     assert len(cache) <= 64

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from threading import Barrier, Thread
@@ -193,7 +194,6 @@ def test_keys_stay_while_a_write_is_under_way(catalogue: Catalogue) -> None:
 
 def test_readers_and_writers_see_every_write_while_collections_come_and_go(directory: Path) -> None:
     """Two may be in memory, and eight are written and asked by six threads."""
-    errors: list[BaseException] = []
     with SQLiteStore.open(directory) as store:
         made = Catalogue(store, None, max_loaded=2)
         collections = [made.collection(name(number)) for number in range(8)]
@@ -212,18 +212,10 @@ def test_readers_and_writers_see_every_write_while_collections_come_and_go(direc
             for turn in range(200):
                 ask(collections[(turn * (thread + 1)) % len(collections)])
 
-        def run(work: Callable[[int], None], thread: int) -> None:
-            try:
-                work(thread)
-            except BaseException as error:
-                errors.append(error)
-
-        threads = [Thread(target=run, args=(work, thread)) for work in (write, read) for thread in range(3)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert errors == []
+        with ThreadPoolExecutor(6) as pool:
+            calls = [pool.submit(work, thread) for work in (write, read) for thread in range(3)]
+        for call in calls:
+            call.result()
         # A collection that was in use when another one came stays until the next call.
         ask(collections[0])
         ask(collections[1])
@@ -252,15 +244,12 @@ def test_threads_that_need_the_same_keys_read_them_once(catalogue: Catalogue, mo
 
     monkeypatch.setattr(module, "load_memory", noted)
 
-    def question() -> None:
+    def question(_: int) -> None:
         together.wait(60)
         ask(catalogue.collection(name(9)))
 
-    threads = [Thread(target=question) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(question, range(4)))
     assert reads == [name(9)]
 
 
