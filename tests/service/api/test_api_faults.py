@@ -1,6 +1,6 @@
 """Disks that fail and clocks that jump: a clear status for what cannot be done, reads go on, and nothing is lost.
 
-A full disk is in `problems/test_table_refusals.py` and `storage/sqlite/test_store_failures.py`, damage in
+A full disk is in `problems/test_table_refusals.py` and `storage/sqlite/test_store.py`, damage in
 `test_api_damage.py`, lack of memory in `test_api_memory.py`.
 """
 
