@@ -1,7 +1,7 @@
 /** The public API, and nothing but it: softkv's own client, with the key that this tab keeps. */
 
 import { Client, KeyRefused, SoftkvError } from "../vendor/softkv/softkv.js";
-import { isEmbedded } from "./assets.js";
+import { isEmbedded, isExported } from "./assets.js";
 
 export { Forbidden, Invalid, KeyRefused, NotFound, Refused, SoftkvError, Unreachable } from "../vendor/softkv/softkv.js";
 
@@ -88,7 +88,8 @@ export class API {
    * @returns {Promise<Response>}
    */
   async #reach(path, options, again) {
-    if (isEmbedded() && (options.method ?? "GET") !== "GET" && !READS.test(path)) throw new SoftkvError("A picture in a frame changes nothing.");
+    const writes = (options.method ?? "GET") !== "GET" && !READS.test(path);
+    if (writes && isEmbedded() && !isExported()) throw new SoftkvError("A picture in a frame changes nothing.");
     try {
       return await this.fetcher(path, isEmbedded() ? { ...options, credentials: "omit" } : options);
     } catch (failure) {
