@@ -32,7 +32,9 @@ def default_kernels() -> Iterator[None]:
 def test_the_setting_chooses_the_kernels_of_scans_and_of_the_encoder(tmp_path: Path) -> None:
     matches = {}
     for choice in ("numpy", "native"):
-        with RunningService(data_dir=tmp_path / choice, demo=("library",), kernels=choice) as running:
+        with RunningService(
+            data_dir=tmp_path / choice, demo=("library",), kernels=choice, precision="float32"
+        ) as running:
             running.wait_until_ready()
             assert (kernels() is in_numpy) == (encoder_kernels() is None) == (choice == "numpy")
             with running.client() as client:

@@ -42,7 +42,7 @@ def record(client: httpx.Client) -> dict[str, list[dict[str, Any]]]:
 
 def write() -> None:
     """Ask a service of its own, and write its answers to where the story reads them."""
-    with tempfile.TemporaryDirectory() as folder, RunningService(data_dir=Path(folder)) as running:
+    with tempfile.TemporaryDirectory() as folder, RunningService(data_dir=Path(folder), precision="float32") as running:
         running.wait_until_ready()
         with running.client() as client:
             recorded = record(client)

@@ -74,7 +74,7 @@ def test_a_service_that_was_killed_while_idle_starts_from_the_file_of_its_last_b
     body = {"query": [1.0] * WIDTH, "temperature": 0.5, "top_k": 9}
     with RunningService(data_dir=tmp_path, encoder="none", limits=limits) as running, running.client() as client:
         running.wait_until_ready()
-        until(lambda: files(tmp_path))
+        until(lambda: files(tmp_path) and not [*tmp_path.glob("*.new")])
         expected = said(client.post(f"{PATH}/attend", json=body))
         killed = tmp_path.with_name("killed")
         shutil.copytree(tmp_path, killed)

@@ -66,7 +66,7 @@ SHAPES = dict.fromkeys(("key", "W", "W_Q", "W_K"), (4, 4)) | {
 
 @pytest.fixture(scope="module")
 def encoder() -> Encoder:
-    return load_encoder("all-MiniLM-L6-v2")
+    return load_encoder("all-MiniLM-L6-v2", precision="int16")
 
 
 @pytest.fixture(scope="module")

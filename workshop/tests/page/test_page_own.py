@@ -38,7 +38,7 @@ NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
 @pytest.fixture(scope="module")
 def encoder() -> Encoder:
-    return load_encoder("all-MiniLM-L6-v2")
+    return load_encoder("all-MiniLM-L6-v2", precision="int16")
 
 
 def bodies() -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from workshop.tools.similarities import RECORDED, record
 
 def test_the_recorded_similarities_are_the_services(tmp_path: Path) -> None:
     recorded = json.loads(RECORDED.read_text())
-    with RunningService(data_dir=tmp_path) as running:
+    with RunningService(data_dir=tmp_path, precision="float32") as running:
         running.wait_until_ready()
         with running.client() as client:
             fresh = record(client)
