@@ -227,7 +227,8 @@ def test_an_upload_is_stopped_and_goes_on(explore: Explore, writer: httpx.Client
     page.select_option("#role-1", "key_vector")
     held = []
     page.route("**/documents", lambda route: held.append(route))
-    page.click("#send")
+    with page.expect_request("**/documents"):
+        page.click("#send")
     page.wait_for_selector("#stop:focus")
     page.keyboard.press("Enter")
     page.wait_for_function(SAYS, arg="Stopping")
