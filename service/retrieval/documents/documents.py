@@ -132,7 +132,9 @@ async def upsert(
         written = partial(WriteResult.by, documents=documents, truncated=prepared.truncated, existing=existing)
         records = prepared.records
         if _has_other_precision(collection):
-            records = await READS.run(_keep_vectors, collection, records)
+            records = await READS.run(
+                _keep_vectors, collection, records, {document.id: document for document in documents}
+            )
         try:
             change = await WRITES.run(
                 collection.write,
@@ -163,19 +165,31 @@ def _has_other_precision(collection: Collection) -> bool:
     return facts is not None and facts.precision != settings.precision
 
 
-def _keep_vectors(collection: Collection, documents: Sequence[DocumentRecord]) -> list[DocumentRecord]:
-    """Return the documents, those of unchanged texts with the vectors that are stored, of another precision."""
+def _keep_vectors(
+    collection: Collection, documents: Sequence[DocumentRecord], sent: Mapping[str, SentDocument]
+) -> list[DocumentRecord]:
+    """Return the documents with the stored vectors of unchanged texts, in place of those just encoded.
+
+    Args:
+        documents: the documents with their vectors.
+        sent: the same by id, as they were sent; vectors that were sent are not replaced.
+    """
     with collection.reading() as (record, reader):
         rows = reader.existing(record.id, [document.id for document in documents])
         stored = {one.id: one for one in reader.documents(record.id, np.array(sorted(rows.values()), dtype=np.int64))}
-    return [_keep(document, stored[document.id]) if document.id in stored else document for document in documents]
+    return [
+        _keep(document, sent[document.id], stored[document.id]) if document.id in stored else document
+        for document in documents
+    ]
 
 
-def _keep(document: DocumentRecord, stored: DocumentRecord) -> DocumentRecord:
-    if document.key == stored.key and document.parts == stored.parts and _is_close(document.keys, stored.keys):
+def _keep(document: DocumentRecord, sent: SentDocument, stored: DocumentRecord) -> DocumentRecord:
+    is_encoded = sent.key_vector is None and sent.key_vectors is None
+    is_unchanged = document.key == stored.key and document.parts == stored.parts
+    if is_encoded and is_unchanged and _is_close(document.keys, stored.keys):
         document = replace(document, keys=stored.keys)
     ours, theirs = document.value_vector, stored.value_vector
-    if ours is not None and theirs is not None and _is_close(ours, theirs):
+    if sent.value_vector is None and ours is not None and theirs is not None and _is_close(ours, theirs):
         document = replace(document, value_vector=theirs)
     return document
 

@@ -315,7 +315,7 @@ def _find_to_extend(record: CollectionRecord, reranker: Rerank | None) -> Calibr
 
 
 def _read_served(record: CollectionRecord) -> Variant | None:
-    """Return the stored fit; None if there is none that holds at the collection's temperature."""
+    """Return the stored fit for the collection's temperature; None without one."""
     stored = Calibration.read(record.settings.calibration)
     if stored is None or stored.temperature != record.settings.temperature:
         return None

@@ -101,6 +101,11 @@ def test_keys_in_float32_are_compared_with_questions_in_int16_and_stay_as_they_a
                 again = client.post(f"{path}/attend", json={**ASKED, "top_k": 3}).json()["matches"]
                 client.post(f"{path}/documents", json={"documents": BOOKS}).raise_for_status()
                 assert client.get(f"{path}/documents/cats", params=WITH_KEY).json()["key_vector"] == keys
+                near_keys = [*keys[:-1], keys[-1] + 2**-12]
+                client.put(f"{path}/documents/cats", json={"key": BOOKS[0]["key"], "key_vector": near_keys})
+                written = client.get(f"{path}/documents/cats", params=WITH_KEY).json()["key_vector"]
+                assert written == pytest.approx(near_keys, abs=1e-7)
+                assert written != keys
     near, similarities = ([match["similarity"] for match in matches[name]] for name in ("float32", "int16"))
     assert [match["id"] for match in matches["int16"]] == [match["id"] for match in matches["float32"]]
     assert similarities == pytest.approx(near, abs=1e-3)

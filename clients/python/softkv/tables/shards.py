@@ -25,7 +25,7 @@ def find_shards(path: Path) -> list[Path]:
     Of a folder, they are those that the library datasets lists in it, or all of one format.
 
     Raises:
-        Invalid: there are none, they are several sets, or one is a link out of the folder.
+        Invalid: the folder has no shards, has several sets of them, or one is a link to another folder.
     """
     if path.is_dir() and path.suffix != ".lance":
         return _of_folder(path)
