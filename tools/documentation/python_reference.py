@@ -25,8 +25,8 @@ PAGES = {
     "attention": ("attention", "attention", ()),
     "lookup": ("attention.lookup", "attention.lookup", LOOKUP),
 }
-# A method of a client is made from a function that builds its call, as in `sync_method(documents.put)`.
-MADE = re.compile(r"\b(?:a?sync)_(?:(?:stream|upload|page)_)?method\((\w+)\.(\w+)\)")
+# A method of a client is made from a function that builds its call, as in `call_method(documents.put)`.
+MADE = re.compile(r"\b(?:call|stream|upload|page)_method\((\w+)\.(\w+)\)")
 PLANS = re.compile(r"\b(?:Plan|Call|Paging|EventStream)\[")
 MENTION = re.compile(r"(?<![\w/`(])docs/([\w/-]+\.md)")
 LONGEST = 100
@@ -101,7 +101,8 @@ class PythonReference:
         if made is not None and made.is_function and made.parameters:
             yield from _signature(name, made, drop=1)
         yield from self._docstring(target)
-        members = {key: member for key, member in target.members.items() if not key.startswith("_")}
+        everything = target.members | target.inherited_members
+        members = {key: member for key, member in everything.items() if not key.startswith("_")}
         if name.startswith("Async") and name.removeprefix("Async") in self._packages["softkv"].exports:
             yield from ("", f"It has the methods of [`{name[5:]}`](#{name[5:].lower()}), to be awaited.", "")
             return

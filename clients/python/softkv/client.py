@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 
 import httpx2
 
@@ -14,30 +14,21 @@ from softkv.answers.service import Readiness
 from softkv.calls import arrays, classroom, collections, documents, feedback, queries, service, writing
 from softkv.calls.call import CollectionRef, RetryPolicy, ServiceCache
 from softkv.errors import TimedOut, Unavailable
-from softkv.methods import (
-    AttendMethod,
-    async_method,
-    async_page_method,
-    async_stream_method,
-    async_upload_method,
-    sync_method,
-    sync_page_method,
-    sync_stream_method,
-    sync_upload_method,
-)
+from softkv.methods import AttendMethod, Method, Methods, S, call_method, page_method, stream_method, upload_method
 from softkv.sending import AsyncSender, Connections, Sender, SendOptions, adjust_options, http_options, running_loop
 
 if TYPE_CHECKING:
     from softkv.local import Host
 
 
-S = TypeVar("S", bound=Sender | AsyncSender)
-_SyncAttend: TypeAlias = AttendMethod[Answer, list[Answer]]
+_Attend: TypeAlias = AttendMethod[Answer, list[Answer]]
 _AsyncAttend: TypeAlias = AttendMethod[Coroutine[Any, Any, Answer], Coroutine[Any, Any, list[Answer]]]
 
 
-class _CollectionBase(Generic[S]):
-    """The name of a collection, and the connection to its service."""
+class _CollectionMethods(Methods[S]):
+    """The name of a collection, the connection to its service, and the methods of both clients."""
+
+    _target: CollectionRef
 
     def __init__(self, sender: S, reference: CollectionRef) -> None:
         self._sender = sender
@@ -51,8 +42,96 @@ class _CollectionBase(Generic[S]):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} at {self._sender.connections.url}>"
 
+    create = call_method(collections.create)
+    change = call_method(collections.change)
+    info = call_method(collections.info)
+    drop = call_method(collections.drop)
+    re_encode = call_method(collections.re_encode)
+    re_encoding = call_method(collections.re_encoding)
+    cancel_re_encoding = call_method(collections.cancel_re_encoding)
+    put_projection = call_method(collections.put_projection)
+    projection = call_method(collections.projection)
 
-class Collection(_CollectionBase[Sender]):
+    attend = cast("Method[_Attend, _AsyncAttend]", call_method(queries.attend))
+    attend_stream = stream_method(queries.attend_stream)
+    sweep = call_method(queries.sweep)
+    compare = call_method(queries.compare)
+    calibrate = call_method(queries.calibrate)
+    give_feedback = call_method(feedback.give_feedback)
+    delete_feedback = call_method(feedback.delete_feedback)
+    feedback = page_method(feedback.feedback)
+
+    put = call_method(documents.put)
+    patch = call_method(documents.patch)
+    get = call_method(documents.get)
+    get_many = call_method(documents.get_many)
+    exists = call_method(documents.exists)
+    find = page_method(documents.find)
+    count = call_method(documents.count)
+    remove = call_method(documents.remove)
+    delete = call_method(documents.delete)
+    update = call_method(documents.update)
+    write = call_method(writing.write)
+    upsert = upload_method(writing.upsert)
+
+    fields = call_method(collections.fields)
+    values = page_method(collections.values)
+
+
+class _ClientMethods(Methods[S]):
+    """The connection to a service, and the methods of both clients."""
+
+    _target: ServiceCache
+
+    collections = page_method(service.collections)
+    aliases = page_method(service.aliases)
+    alias = call_method(service.alias)
+    put_alias = call_method(service.put_alias)
+    remove_alias = call_method(service.remove_alias)
+    info = call_method(service.info)
+    access = call_method(service.access)
+    models = call_method(service.models)
+    model = call_method(service.model)
+    encoders = call_method(service.encoders)
+    rerankers = call_method(service.rerankers)
+    unload_encoder = call_method(service.unload_encoder)
+    alive = call_method(service.alive)
+    ready = call_method(service.ready)
+    metrics = call_method(service.metrics)
+    slow_requests = call_method(service.slow_requests)
+    network = call_method(service.network)
+    set_network = call_method(service.set_network)
+    backup = call_method(service.backup)
+
+    encode = call_method(arrays.encode)
+    rerank = call_method(arrays.rerank)
+    score = call_method(arrays.score)
+    trace = call_method(arrays.trace)
+    attend = call_method(arrays.attend)
+    embed = call_method(arrays.embed)
+    compare = call_method(queries.compare_rows)
+
+    open_room = call_method(classroom.open_room)
+    room = call_method(classroom.room)
+    close_room = call_method(classroom.close_room)
+    put_room_row = call_method(classroom.put_row)
+    remove_room_row = call_method(classroom.remove_row)
+    remove_room_rows = call_method(classroom.remove_rows)
+    ask_room = call_method(classroom.ask)
+    guess = call_method(classroom.guess)
+    reveal = call_method(classroom.reveal)
+    hold_room = call_method(classroom.hold)
+    release_room_rows = call_method(classroom.release)
+    show_room_temperature = call_method(classroom.show_temperature)
+    room_words = call_method(classroom.words)
+    hear_room = call_method(classroom.hear_room)
+
+    train = call_method(classroom.train)
+    decode = call_method(classroom.decode)
+    lab = call_method(classroom.lab)
+
+
+class Collection(_CollectionMethods[Sender], sender=Sender):
     """A collection of documents, by name. Creating the object sends nothing.
 
     Example:
@@ -60,43 +139,8 @@ class Collection(_CollectionBase[Sender]):
         >>> library.attend("pets that purr").best
     """
 
-    create = sync_method(collections.create)
-    change = sync_method(collections.change)
-    info = sync_method(collections.info)
-    drop = sync_method(collections.drop)
-    re_encode = sync_method(collections.re_encode)
-    re_encoding = sync_method(collections.re_encoding)
-    cancel_re_encoding = sync_method(collections.cancel_re_encoding)
-    put_projection = sync_method(collections.put_projection)
-    projection = sync_method(collections.projection)
 
-    attend: _SyncAttend = cast("_SyncAttend", sync_method(queries.attend))
-    attend_stream = sync_stream_method(queries.attend_stream)
-    sweep = sync_method(queries.sweep)
-    compare = sync_method(queries.compare)
-    calibrate = sync_method(queries.calibrate)
-    give_feedback = sync_method(feedback.give_feedback)
-    delete_feedback = sync_method(feedback.delete_feedback)
-    feedback = sync_page_method(feedback.feedback)
-
-    put = sync_method(documents.put)
-    patch = sync_method(documents.patch)
-    get = sync_method(documents.get)
-    get_many = sync_method(documents.get_many)
-    exists = sync_method(documents.exists)
-    find = sync_page_method(documents.find)
-    count = sync_method(documents.count)
-    remove = sync_method(documents.remove)
-    delete = sync_method(documents.delete)
-    update = sync_method(documents.update)
-    write = sync_method(writing.write)
-    upsert = sync_upload_method(writing.upsert)
-
-    fields = sync_method(collections.fields)
-    values = sync_page_method(collections.values)
-
-
-class AsyncCollection(_CollectionBase[AsyncSender]):
+class AsyncCollection(_CollectionMethods[AsyncSender], sender=AsyncSender):
     """A collection of documents, by name, with awaited methods. Creating the object sends nothing.
 
     Example:
@@ -104,47 +148,12 @@ class AsyncCollection(_CollectionBase[AsyncSender]):
         >>> (await library.attend("pets that purr")).best
     """
 
-    create = async_method(collections.create)
-    change = async_method(collections.change)
-    info = async_method(collections.info)
-    drop = async_method(collections.drop)
-    re_encode = async_method(collections.re_encode)
-    re_encoding = async_method(collections.re_encoding)
-    cancel_re_encoding = async_method(collections.cancel_re_encoding)
-    put_projection = async_method(collections.put_projection)
-    projection = async_method(collections.projection)
-
-    attend: _AsyncAttend = cast("_AsyncAttend", async_method(queries.attend))
-    attend_stream = async_stream_method(queries.attend_stream)
-    sweep = async_method(queries.sweep)
-    compare = async_method(queries.compare)
-    calibrate = async_method(queries.calibrate)
-    give_feedback = async_method(feedback.give_feedback)
-    delete_feedback = async_method(feedback.delete_feedback)
-    feedback = async_page_method(feedback.feedback)
-
-    put = async_method(documents.put)
-    patch = async_method(documents.patch)
-    get = async_method(documents.get)
-    get_many = async_method(documents.get_many)
-    exists = async_method(documents.exists)
-    find = async_page_method(documents.find)
-    count = async_method(documents.count)
-    remove = async_method(documents.remove)
-    delete = async_method(documents.delete)
-    update = async_method(documents.update)
-    write = async_method(writing.write)
-    upsert = async_upload_method(writing.upsert)
-
-    fields = async_method(collections.fields)
-    values = async_page_method(collections.values)
-
 
 _READY_TIMEOUT, _POLL_SECONDS = 900.0, 0.1
 _OPTIONAL_COMPONENTS = ("first answers",)  # which only make answers faster
 
 
-class Client:
+class Client(_ClientMethods[Sender], sender=Sender):
     """A blocking client of one service. Threads may share it, and a forked process opens its own connections.
 
     Args:
@@ -232,53 +241,6 @@ class Client:
         """
         return Collection(self._sender, CollectionRef(name, self._target))
 
-    collections = sync_page_method(service.collections)
-    aliases = sync_page_method(service.aliases)
-    alias = sync_method(service.alias)
-    put_alias = sync_method(service.put_alias)
-    remove_alias = sync_method(service.remove_alias)
-    info = sync_method(service.info)
-    access = sync_method(service.access)
-    models = sync_method(service.models)
-    model = sync_method(service.model)
-    encoders = sync_method(service.encoders)
-    rerankers = sync_method(service.rerankers)
-    unload_encoder = sync_method(service.unload_encoder)
-    alive = sync_method(service.alive)
-    ready = sync_method(service.ready)
-    metrics = sync_method(service.metrics)
-    slow_requests = sync_method(service.slow_requests)
-    network = sync_method(service.network)
-    set_network = sync_method(service.set_network)
-    backup = sync_method(service.backup)
-
-    encode = sync_method(arrays.encode)
-    rerank = sync_method(arrays.rerank)
-    score = sync_method(arrays.score)
-    trace = sync_method(arrays.trace)
-    attend = sync_method(arrays.attend)
-    embed = sync_method(arrays.embed)
-    compare = sync_method(queries.compare_rows)
-
-    open_room = sync_method(classroom.open_room)
-    room = sync_method(classroom.room)
-    close_room = sync_method(classroom.close_room)
-    put_room_row = sync_method(classroom.put_row)
-    remove_room_row = sync_method(classroom.remove_row)
-    remove_room_rows = sync_method(classroom.remove_rows)
-    ask_room = sync_method(classroom.ask)
-    guess = sync_method(classroom.guess)
-    reveal = sync_method(classroom.reveal)
-    hold_room = sync_method(classroom.hold)
-    release_room_rows = sync_method(classroom.release)
-    show_room_temperature = sync_method(classroom.show_temperature)
-    room_words = sync_method(classroom.words)
-    hear_room = sync_method(classroom.hear_room)
-
-    train = sync_method(classroom.train)
-    decode = sync_method(classroom.decode)
-    lab = sync_method(classroom.lab)
-
     def wait_until_ready(self, seconds: float = _READY_TIMEOUT, *, besides: tuple[str, ...] = ()) -> Readiness:
         """Wait until everything is loaded.
 
@@ -340,7 +302,7 @@ class Client:
         return f"<Client of {self._sender.connections.url}>"
 
 
-class AsyncClient:
+class AsyncClient(_ClientMethods[AsyncSender], sender=AsyncSender):
     """An asynchronous client of one service. Tasks may share it; each event loop opens its own connections.
 
     The arguments are those of `Client`; `transport` must be asynchronous, and its connections are those of one loop.
@@ -403,53 +365,6 @@ class AsyncClient:
             >>> (await client.collection("library").info()).documents
         """
         return AsyncCollection(self._sender, CollectionRef(name, self._target))
-
-    collections = async_page_method(service.collections)
-    aliases = async_page_method(service.aliases)
-    alias = async_method(service.alias)
-    put_alias = async_method(service.put_alias)
-    remove_alias = async_method(service.remove_alias)
-    info = async_method(service.info)
-    access = async_method(service.access)
-    models = async_method(service.models)
-    model = async_method(service.model)
-    encoders = async_method(service.encoders)
-    rerankers = async_method(service.rerankers)
-    unload_encoder = async_method(service.unload_encoder)
-    alive = async_method(service.alive)
-    ready = async_method(service.ready)
-    metrics = async_method(service.metrics)
-    slow_requests = async_method(service.slow_requests)
-    network = async_method(service.network)
-    set_network = async_method(service.set_network)
-    backup = async_method(service.backup)
-
-    encode = async_method(arrays.encode)
-    rerank = async_method(arrays.rerank)
-    score = async_method(arrays.score)
-    trace = async_method(arrays.trace)
-    attend = async_method(arrays.attend)
-    embed = async_method(arrays.embed)
-    compare = async_method(queries.compare_rows)
-
-    open_room = async_method(classroom.open_room)
-    room = async_method(classroom.room)
-    close_room = async_method(classroom.close_room)
-    put_room_row = async_method(classroom.put_row)
-    remove_room_row = async_method(classroom.remove_row)
-    remove_room_rows = async_method(classroom.remove_rows)
-    ask_room = async_method(classroom.ask)
-    guess = async_method(classroom.guess)
-    reveal = async_method(classroom.reveal)
-    hold_room = async_method(classroom.hold)
-    release_room_rows = async_method(classroom.release)
-    show_room_temperature = async_method(classroom.show_temperature)
-    room_words = async_method(classroom.words)
-    hear_room = async_method(classroom.hear_room)
-
-    train = async_method(classroom.train)
-    decode = async_method(classroom.decode)
-    lab = async_method(classroom.lab)
 
     async def wait_until_ready(self, seconds: float = _READY_TIMEOUT, *, besides: tuple[str, ...] = ()) -> Readiness:
         """Wait until everything is loaded.

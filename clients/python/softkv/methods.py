@@ -146,108 +146,117 @@ Target = TypeVar("Target")
 One = TypeVar("One", covariant=True)
 Many = TypeVar("Many", covariant=True)
 M = TypeVar("M", bound=Callable[..., Any])
+S = TypeVar("S", bound=Sender | AsyncSender)
+Blocks = TypeVar("Blocks")
+Awaited = TypeVar("Awaited")
 
 
-def _build(build: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
-    """Return what a function builds of a method's arguments; the HTTP name of `where` is refused with ours."""
-    if "filter" in kwargs and "where" in build.__annotations__:
-        raise unexpected_argument(build.__name__, "filter")
-    return build(*args, **kwargs)
+class Method(Generic[Blocks, Awaited]):
+    """A method that both clients have: one blocks, the other is awaited.
+
+    Type checkers see this object. When the program runs, `Methods` puts the function of its client in its place.
+    """
+
+    def __init__(self, blocks: Callable[..., Any], awaited: Callable[..., Any]) -> None:
+        self.blocks, self.awaited = blocks, awaited
+
+    @overload
+    def __get__(self, instance: Methods[Sender], owner: object) -> Blocks: ...
+    @overload
+    def __get__(self, instance: Methods[AsyncSender], owner: object) -> Awaited: ...
+    @overload
+    def __get__(self, instance: None, owner: object) -> Any: ...
+    def __get__(self, instance: object, owner: object) -> Any:
+        return self
 
 
-def sync_method(build: Callable[Concatenate[Target, P], Call[T] | Plan[T]]) -> Callable[Concatenate[Any, P], T]:
-    """Build a method of the blocking client from a function that builds its call.
+class Methods(Generic[S]):
+    """The methods that a class of both clients has, as `Method`; its subclasses have those of their sender."""
+
+    _sender: S
+    _target: Any
+
+    def __init_subclass__(cls, sender: type[Sender | AsyncSender] | None = None) -> None:
+        super().__init_subclass__()
+        for name in dir(cls) if sender else ():
+            if isinstance(method := getattr(cls, name), Method):
+                setattr(cls, name, method.awaited if sender is AsyncSender else method.blocks)
+
+
+def _build(self: Any, build: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+    """Return what a function builds of a method's arguments; the HTTP name of `where` is refused with ours.
 
     `build` gets the cache or the collection as its first argument.
     """
-
-    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        result: T = self._sender.run(_build(build, self._target, *args, **kwargs))
-        return result
-
-    return copy_signature(build, method)
+    if "filter" in kwargs and "where" in build.__annotations__:
+        raise unexpected_argument(build.__name__, "filter")
+    return build(self._target, *args, **kwargs)
 
 
-def async_method(
+def call_method(
     build: Callable[Concatenate[Target, P], Call[T] | Plan[T]],
-) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
-    """Build a method of the asynchronous client from a function that builds its call."""
+) -> Method[Callable[P, T], Callable[P, Coroutine[Any, Any, T]]]:
+    """Make the methods of a function that builds a call."""
 
-    async def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        result: T = await self._sender.run(_build(build, self._target, *args, **kwargs))
+    def blocks(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        result: T = self._sender.run(_build(self, build, *args, **kwargs))
         return result
 
-    return copy_signature(build, method)
+    async def awaited(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        result: T = await self._sender.run(_build(self, build, *args, **kwargs))
+        return result
+
+    return Method(copy_signature(build, blocks), copy_signature(build, awaited))
 
 
-def sync_stream_method(
+def stream_method(
     build: Callable[Concatenate[Target, P], EventStream[T]],
-) -> Callable[Concatenate[Any, P], Iterator[T]]:
-    """Build a method that returns an iterator of a streamed response's items."""
+) -> Method[Callable[P, Iterator[T]], Callable[P, AsyncIterator[T]]]:
+    """Make methods that return an iterator of a streamed response's items; the call itself is not awaited."""
 
-    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+    def blocks(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
         from softkv.sending import run_stream
 
-        return run_stream(self._sender, _build(build, self._target, *args, **kwargs))
+        return run_stream(self._sender, _build(self, build, *args, **kwargs))
 
-    return copy_signature(build, method, "Iterator")
-
-
-def async_stream_method(
-    build: Callable[Concatenate[Target, P], EventStream[T]],
-) -> Callable[Concatenate[Any, P], AsyncIterator[T]]:
-    """Build a method that returns an asynchronous iterator; the call itself is not awaited."""
-
-    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+    def awaited(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
         from softkv.sending import run_stream_async
 
-        return run_stream_async(self._sender, _build(build, self._target, *args, **kwargs))
+        return run_stream_async(self._sender, _build(self, build, *args, **kwargs))
 
-    return copy_signature(build, method, "AsyncIterator")
+    return Method(copy_signature(build, blocks, "Iterator"), copy_signature(build, awaited, "AsyncIterator"))
 
 
-def sync_upload_method(build: Callable[Concatenate[Target, P], Upload]) -> Callable[Concatenate[Any, P], Report]:
-    """Build a method that uploads rows."""
+def upload_method(
+    build: Callable[Concatenate[Target, P], Upload],
+) -> Method[Callable[P, Report], Callable[P, Coroutine[Any, Any, Report]]]:
+    """Make methods that upload rows."""
 
-    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Report:
+    def blocks(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Report:
         from softkv.uploading import run_upload  # deferred, as few programs upload
 
-        return run_upload(self._sender, _build(build, self._target, *args, **kwargs))
+        return run_upload(self._sender, _build(self, build, *args, **kwargs))
 
-    return copy_signature(build, method, "Report")
-
-
-def async_upload_method(
-    build: Callable[Concatenate[Target, P], Upload],
-) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, Report]]:
-    """Build a coroutine method that uploads rows."""
-
-    async def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Report:
+    async def awaited(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Report:
         from softkv.uploading import run_upload_async
 
-        return await run_upload_async(self._sender, _build(build, self._target, *args, **kwargs))
+        return await run_upload_async(self._sender, _build(self, build, *args, **kwargs))
 
-    return copy_signature(build, method, "Report")
-
-
-def sync_page_method(build: Callable[Concatenate[Target, P], Paging[T]]) -> Callable[Concatenate[Any, P], Pages[T]]:
-    """Build a method that returns a list in pages."""
-
-    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Pages[T]:
-        return Pages(self._sender, partial(_build, build, self._target, *args, **kwargs))
-
-    return copy_signature(build, method, "Pages")
+    return Method(copy_signature(build, blocks, "Report"), copy_signature(build, awaited, "Report"))
 
 
-def async_page_method(
+def page_method(
     build: Callable[Concatenate[Target, P], Paging[T]],
-) -> Callable[Concatenate[Any, P], AsyncPages[T]]:
-    """Build a method that returns a list in pages; the call itself is not awaited."""
+) -> Method[Callable[P, Pages[T]], Callable[P, AsyncPages[T]]]:
+    """Make methods that return a list in pages; the call itself is not awaited."""
 
-    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncPages[T]:
-        return AsyncPages(self._sender, partial(_build, build, self._target, *args, **kwargs))
+    def blocks(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Pages[T]:
+        return Pages(self._sender, partial(_build, self, build, *args, **kwargs))
 
-    return copy_signature(build, method, "AsyncPages")
+    def awaited(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncPages[T]:
+        return AsyncPages(self._sender, partial(_build, self, build, *args, **kwargs))
+
+    return Method(copy_signature(build, blocks, "Pages"), copy_signature(build, awaited, "AsyncPages"))
 
 
 def copy_signature(build: Callable[..., Any], method: M, kind: str = "") -> M:
