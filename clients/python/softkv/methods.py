@@ -147,23 +147,23 @@ One = TypeVar("One", covariant=True)
 Many = TypeVar("Many", covariant=True)
 M = TypeVar("M", bound=Callable[..., Any])
 S = TypeVar("S", bound=Sender | AsyncSender)
-Blocks = TypeVar("Blocks")
-Awaited = TypeVar("Awaited")
+Sync = TypeVar("Sync")
+Async = TypeVar("Async")
 
 
-class Method(Generic[Blocks, Awaited]):
+class Method(Generic[Sync, Async]):
     """A method that both clients have: one blocks, the other is awaited.
 
     Type checkers see this object. When the program runs, `Methods` puts the function of its client in its place.
     """
 
-    def __init__(self, blocks: Callable[..., Any], awaited: Callable[..., Any]) -> None:
-        self.blocks, self.awaited = blocks, awaited
+    def __init__(self, method: Callable[..., Any], async_method: Callable[..., Any]) -> None:
+        self.method, self.async_method = method, async_method
 
     @overload
-    def __get__(self, instance: Methods[Sender], owner: object) -> Blocks: ...
+    def __get__(self, instance: Methods[Sender], owner: object) -> Sync: ...
     @overload
-    def __get__(self, instance: Methods[AsyncSender], owner: object) -> Awaited: ...
+    def __get__(self, instance: Methods[AsyncSender], owner: object) -> Async: ...
     @overload
     def __get__(self, instance: None, owner: object) -> Any: ...
     def __get__(self, instance: object, owner: object) -> Any:
@@ -179,8 +179,8 @@ class Methods(Generic[S]):
     def __init_subclass__(cls, sender: type[Sender | AsyncSender] | None = None) -> None:
         super().__init_subclass__()
         for name in dir(cls) if sender else ():
-            if isinstance(method := getattr(cls, name), Method):
-                setattr(cls, name, method.awaited if sender is AsyncSender else method.blocks)
+            if isinstance(made := getattr(cls, name), Method):
+                setattr(cls, name, made.async_method if sender is AsyncSender else made.method)
 
 
 def _build(self: Any, build: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
@@ -198,15 +198,15 @@ def call_method(
 ) -> Method[Callable[P, T], Callable[P, Coroutine[Any, Any, T]]]:
     """Make the methods of a function that builds a call."""
 
-    def blocks(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
         result: T = self._sender.run(_build(self, build, *args, **kwargs))
         return result
 
-    async def awaited(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def async_method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
         result: T = await self._sender.run(_build(self, build, *args, **kwargs))
         return result
 
-    return Method(copy_signature(build, blocks), copy_signature(build, awaited))
+    return Method(copy_signature(build, method), copy_signature(build, async_method))
 
 
 def stream_method(
@@ -214,17 +214,17 @@ def stream_method(
 ) -> Method[Callable[P, Iterator[T]], Callable[P, AsyncIterator[T]]]:
     """Make methods that return an iterator of a streamed response's items; the call itself is not awaited."""
 
-    def blocks(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
         from softkv.sending import run_stream
 
         return run_stream(self._sender, _build(self, build, *args, **kwargs))
 
-    def awaited(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+    def async_method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
         from softkv.sending import run_stream_async
 
         return run_stream_async(self._sender, _build(self, build, *args, **kwargs))
 
-    return Method(copy_signature(build, blocks, "Iterator"), copy_signature(build, awaited, "AsyncIterator"))
+    return Method(copy_signature(build, method, "Iterator"), copy_signature(build, async_method, "AsyncIterator"))
 
 
 def upload_method(
@@ -232,17 +232,17 @@ def upload_method(
 ) -> Method[Callable[P, Report], Callable[P, Coroutine[Any, Any, Report]]]:
     """Make methods that upload rows."""
 
-    def blocks(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Report:
+    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Report:
         from softkv.uploading import run_upload  # deferred, as few programs upload
 
         return run_upload(self._sender, _build(self, build, *args, **kwargs))
 
-    async def awaited(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Report:
+    async def async_method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Report:
         from softkv.uploading import run_upload_async
 
         return await run_upload_async(self._sender, _build(self, build, *args, **kwargs))
 
-    return Method(copy_signature(build, blocks, "Report"), copy_signature(build, awaited, "Report"))
+    return Method(copy_signature(build, method, "Report"), copy_signature(build, async_method, "Report"))
 
 
 def page_method(
@@ -250,13 +250,13 @@ def page_method(
 ) -> Method[Callable[P, Pages[T]], Callable[P, AsyncPages[T]]]:
     """Make methods that return a list in pages; the call itself is not awaited."""
 
-    def blocks(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Pages[T]:
+    def method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> Pages[T]:
         return Pages(self._sender, partial(_build, self, build, *args, **kwargs))
 
-    def awaited(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncPages[T]:
+    def async_method(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncPages[T]:
         return AsyncPages(self._sender, partial(_build, self, build, *args, **kwargs))
 
-    return Method(copy_signature(build, blocks, "Pages"), copy_signature(build, awaited, "AsyncPages"))
+    return Method(copy_signature(build, method, "Pages"), copy_signature(build, async_method, "AsyncPages"))
 
 
 def copy_signature(build: Callable[..., Any], method: M, kind: str = "") -> M:
