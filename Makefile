@@ -23,14 +23,15 @@ UV_FLAGS := --quiet --refresh-package softkv-core
 install = $(if $(UV),$(UV) pip install $(UV_FLAGS) --python $(1)/bin/python,$(1)/bin/python $(PIP))
 CONTAINER ?= $(shell command -v podman || command -v docker || echo docker)
 CONTAINER_BUILD_FLAGS ?= $(if $(findstring podman,$(CONTAINER)),--format docker)
-# make image FULL=1: with torch and sentence-transformers.
+# make image FULL=1: with torch and sentence-transformers. MODEL=multilingual: with an encoder of many languages, too.
 FULL ?=
-IMAGE ?= softkv$(if $(FULL),:latest-full)
+MODEL ?=
+IMAGE ?= softkv$(if $(MODEL)$(FULL),:latest$(MODEL:%=-%)$(if $(FULL),-full))
 DIST ?= dist
 # The versions to install: pinned ones, or constraints-lowest.txt for the lowest that pyproject.toml allows.
 CONSTRAINTS ?= constraints.txt
 # The default model, in a wheel that is made here.
-MODEL = $(DIST)/softkv_model_minilm-1.0.0-py3-none-any.whl
+MINILM = $(DIST)/softkv_model_minilm-1.0.0-py3-none-any.whl
 # Another one, for texts that are not English, which is made on demand.
 LINGUAL = $(DIST)/softkv_model_multilingual-1.0.0-py3-none-any.whl
 # --no-build-isolation takes the setuptools of the environment.
@@ -39,6 +40,9 @@ WHEEL = $(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps
 # The platforms of the core's wheels, "any" without kernels in C.
 RELEASED := linux-x86_64 linux-aarch64 macos-arm64 windows-amd64 any
 PLATFORMS ?=
+ifdef MULTILINGUAL
+DEMO ?= library-zh,library,videos,unicode
+endif
 DEMO ?= library,videos,python,unicode
 LAB ?=
 
@@ -115,9 +119,9 @@ NATIVE := attention/setup.py $(wildcard attention/kernels/native/*.[ch]) $(wildc
 
 # Three steps of one environment: what `make run` needs, with torch for `make run LAB=1`, and with all that tests and lint
 # need. Each step installs into what the earlier ones installed.
-SERVES = -c $(CONSTRAINTS) $(MODEL) $(OWN)
+SERVES = -c $(CONSTRAINTS) $(MINILM) $(OWN)
 
-$(VENV)/.serves: $(PROJECTS) $(NATIVE) $(CONSTRAINTS) $(MODEL) | $(BIN)/pip
+$(VENV)/.serves: $(PROJECTS) $(NATIVE) $(CONSTRAINTS) $(MINILM) | $(BIN)/pip
 	@if [ -e $@ ]; then echo "updating the packages in $(VENV)"; \
 	  else echo "installing about 0.3 GB into $(VENV), in three to ten minutes"; \
 	    echo "Of these, softkv-core takes longest: pip downloads a compiler of 0.1 GB, compiles the kernels, and deletes it"; fi
@@ -129,7 +133,7 @@ $(VENV)/.lab: $(VENV)/.serves
 	$(call install,$(VENV)) $(SERVES) -e '.[lab]'
 	@touch $@
 
-$(VENV)/.installed: $(PROJECTS) $(CONSTRAINTS) $(MODEL) | $(BIN)/pip
+$(VENV)/.installed: $(PROJECTS) $(CONSTRAINTS) $(MINILM) | $(BIN)/pip
 	$(call install,$(VENV)) $(SERVES) -e '.[dev]'
 	@touch $(VENV)/.serves $(VENV)/.lab $@
 
@@ -143,7 +147,7 @@ $(CLUSTER)/bin/pip: $(VENV)/.installed
 $(CLUSTER)/.installed: $(PROJECTS) constraints.txt constraints-cluster.txt | $(CLUSTER)/bin/pip
 	mkdir -p $(CLUSTER)/$(PACKAGES)
 	echo "import site; site.addsitedir('$(CURDIR)/$(VENV)/$(PACKAGES)')" > $(CLUSTER)/$(PACKAGES)/beside.pth
-	$(call install,$(CLUSTER)) -c constraints.txt -c constraints-cluster.txt $(MODEL) $(OWN) -e '.[cluster]'
+	$(call install,$(CLUSTER)) -c constraints.txt -c constraints-cluster.txt $(MINILM) $(OWN) -e '.[cluster]'
 	@touch $@
 
 $(FRAMEWORKS:%=.venv-%/.installed): .venv-%/.installed: \
@@ -180,7 +184,8 @@ LATER := $(OTHERS) $(DOCS) $(CLUSTER) $(FRAMEWORKS:%=.venv-%)
 environments: $(VENV)/.native $(LATER:%=%/.installed)
 
 # make run LAB=1: with torch, so that the lab can train models. torch stays installed for later starts without LAB=1.
-# make run MULTILINGUAL=1: with an encoder of many languages as the default.
+# make run MULTILINGUAL=1: with an encoder of many languages as the default, and cards in Chinese in place of the
+# collection python, which it would encode for minutes.
 run: $(VENV)/.serves $(if $(LAB),$(VENV)/.lab) $(if $(MULTILINGUAL),$(VENV)/.multilingual)
 	$(if $(MULTILINGUAL),SOFTKV_ENCODERS=docker/multilingual.toml) $(BIN)/softkv serve --demo $(DEMO)
 
@@ -227,7 +232,7 @@ passed: $(VENV)/.native $(if $(filter $(FRAMEWORKS),$(WALL)),.venv-$(WALL),$(if 
 	$(BIN)/python -m tools.walls passed '$(WALL)'
 
 # The thorough tests, and all properties with many examples.
-test-thorough: $(VENV)/.native $(OTHERS)/.installed
+test-thorough: $(VENV)/.native $(OTHERS)/.installed $(LINGUAL)
 	$(PYTEST) $(IN_PARTS) -m '$(NIGHTLY) or hypothesis' --hypothesis-profile=night $(NONE_IS_FINE)
 
 # Every test that `make test` and `make lint` leave out.
@@ -293,7 +298,7 @@ picture: install
 # The distributions, for other machines: pip install dist/*.whl. Names alone might take another project's package of the
 # same name from an index. Files of an earlier build in build/ would go into the wheels too. The core has a wheel for each
 # platform: for this one, for those of PLATFORMS, or with PLATFORMS=every for all that a release has.
-wheels: $(MODEL) docs | $(BIN)/pip
+wheels: $(MINILM) docs | $(BIN)/pip
 	rm -rf build attention/build clients/python/build $(WALLS:%=%/build) $(DIST)/softkv_core-*.whl
 	$(WHEEL) ./clients/python $(WALLS:%=./%) .
 	for platform in $(or $(subst every,$(RELEASED),$(PLATFORMS)),''); do SOFTKV_PLATFORM=$$platform $(WHEEL) ./attention || exit; done
@@ -303,7 +308,7 @@ partners: | $(BIN)/pip
 	rm -rf $(PARTNERS:%=%/build)
 	$(WHEEL) $(PARTNERS)
 
-$(MODEL): tools/model_wheel.py docker/model.lock | $(BIN)/pip
+$(MINILM): tools/model_wheel.py docker/model.lock | $(BIN)/pip
 	@echo "downloading the default model, about 90 MB"
 	$(BIN)/python tools/model_wheel.py $(DIST)
 	@touch $@
@@ -331,9 +336,10 @@ sbom: image
 
 # docker/README.md says where torch comes from, and what the build arguments are.
 image: export FULL := $(FULL)
-image: docs
+image: export MODEL := $(MODEL)
+image: docs $(if $(filter multilingual,$(MODEL)),$(LINGUAL))
 	$(CONTAINER) build $(CONTAINER_BUILD_FLAGS) -t $(IMAGE) -f docker/Dockerfile \
-	  --build-arg BASE --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg TORCH_BUILD --build-arg FULL --build-arg EXTRAS .
+	  --build-arg BASE --build-arg PIP_INDEX_URL --build-arg PIP_EXTRA_INDEX_URL --build-arg TORCH_BUILD --build-arg FULL --build-arg MODEL --build-arg EXTRAS .
 
 # The packages of the image, with the digests of all files of each version.
 lock: docker/requirements.lock docker/full.lock docker/torch.lock docker/tools.lock | $(LOCKING)/bin/pip-compile

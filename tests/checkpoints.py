@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 
 from service.encoding.registry import DEFAULT_MODEL, default_checkpoint
+from tests.examples import ROOT
 
 WIDTH = 32
 VOCABULARY = 30_522  # of the tokeniser of all-MiniLM, which these models read texts with
@@ -26,6 +28,12 @@ SIZES = {
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
 }
+
+
+def multilingual_wheel() -> Path:
+    """Return the wheel of the model of many languages; skip the test if `make multilingual` has not made it."""
+    wheels = sorted(ROOT.glob("dist/softkv_model_multilingual-*.whl"))
+    return wheels[-1] if wheels else pytest.skip("run make multilingual")
 
 
 def tokenizer() -> Tokenizer:

@@ -329,7 +329,7 @@ def _provider(title: str, settings: RemoteSettings) -> Check:
 
 def _model(title: str, load: Callable[[], LocalEncoder]) -> Check:
     """Check a model: find it, verify it, load it, and encode a sentence."""
-    from service.encoding import DEFAULT_MODEL, EncodingError
+    from service.encoding import EncodingError
 
     started = time.perf_counter()
     try:
@@ -340,8 +340,7 @@ def _model(title: str, load: Callable[[], LocalEncoder]) -> Check:
         return Check(title, "broken", str(error))
     if not (abs(encoded.vectors).max() > 0):
         return Check(title, "broken", f"{encoder.name} encodes a sentence as zeros: install softkv again")
-    # Only the checksum of the default model is known.
-    verified = "verified, " if encoder.name == DEFAULT_MODEL else ""
+    verified = "verified, " if encoder.checksum is not None else ""
     reads = "texts of any length" if encoder.max_tokens is None else f"{encoder.max_tokens} tokens"
     facts = (
         f"{encoder.name}: {verified}loads in {loaded:.1f} s, {encoder.dimension} wide, {encoder.precision}, "

@@ -8,7 +8,8 @@ import time
 import httpx
 import pytest
 
-from tests.container.composition import PRODUCTION, run_options
+from tests.checkpoints import multilingual_wheel
+from tests.container.composition import PRODUCTION, build_options, run_options
 from tests.container.tool import STOP_SECONDS
 
 pytestmark = [pytest.mark.container, pytest.mark.timeout(3600)]
@@ -58,6 +59,17 @@ def test_without_a_network_it_answers_by_meaning(tool, image, name, volume):
         container.wait_until_healthy()
         answer = json.loads(container.execute("softkv", "attend", "library", "pets that purr", "--json"))
         assert (answer["matches"][0]["key"], answer["evidence"]["verdict"]) == ("cats", "one")
+
+
+@pytest.mark.thorough
+def test_an_image_with_the_other_model_answers_a_chinese_question(tool, image, name, volume):
+    multilingual_wheel()
+    tool.build(f"{image}-multilingual", *build_options(), "--build-arg", "MODEL=multilingual")
+    options = [*run_options(port=None, volume=volume), "--env", "SOFTKV_DEMO=library-zh"]
+    with tool.container(name, f"{image}-multilingual", *options) as container:
+        container.wait_until_healthy()
+        answer = json.loads(container.execute("softkv", "attend", "library-zh", "睡不着怎么办", "--json"))
+        assert (answer["matches"][0]["key"], answer["evidence"]["verdict"]) == ("睡眠", "one")
 
 
 def test_a_container_without_permissions_refuses_to_start(tool, image):
