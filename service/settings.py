@@ -80,8 +80,8 @@ class Settings(BaseSettings):
     )
     demo: Annotated[Names, START] = Field(
         (),
-        description="demo collections to load, separated by commas: library, videos, python, unicode. Calls to them "
-        "get a 503 [until they are loaded](../operate/operating.md#demo-collections)",
+        description="demo collections to load, separated by commas: library, videos, python, unicode, library-zh. "
+        "Calls to them get a 503 [until they are loaded](../operate/operating.md#demo-collections)",
     )
     encoder: Annotated[str, START] = Field(
         "all-MiniLM-L6-v2",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from service.datasets import DEMOS, Demo
+from service.datasets import DEMOS, ENGLISH, Demo
 from service.datasets.precomputed_vectors import write_vectors
 from service.encoding import DEFAULT_MODEL, load_encoder
 from tools import ROOT
@@ -30,7 +30,7 @@ def main() -> None:
     encoder = load_encoder(DEFAULT_MODEL)
     assert encoder.checksum is not None
     DIRECTORY.mkdir(exist_ok=True)
-    for name in sys.argv[1:] or DEMOS:
+    for name in sys.argv[1:] or ENGLISH:
         texts = encoded_texts(DEMOS[name])
         vectors = encoder.encode(texts, "document").vectors
         write_vectors(DIRECTORY, name, encoder.checksum, dict(zip(texts, vectors, strict=True)))

@@ -27,8 +27,8 @@ def demo(
         list[str] | None,
         typer.Argument(
             metavar="[NAMES]...",
-            help="library, videos, python or unicode.",
-            show_default="all",
+            help="library, videos, python, unicode, or library-zh in Chinese.",
+            show_default="all but library-zh",
         ),
     ] = None,
     url: Url = DEFAULT_URL,
@@ -41,7 +41,7 @@ def demo(
 
     softkv demo library python
     """
-    from service.datasets import DEMOS
+    from service.datasets import DEMOS, ENGLISH
     from softkv.commands.console import messages, output, progress, write_json
     from softkv.commands.remote import connect
 
@@ -50,9 +50,8 @@ def demo(
         raise Misused(f"unknown demo collection {', '.join(unknown)}: choose from {', '.join(DEMOS)}")
     done: list[dict[str, Any]] = []
     with connect(url, api_key) as client, progress(messages()) as bar:
-        for name in dict.fromkeys(names or DEMOS):
-            report = partial(_show, bar, bar.add_task(name, total=None))
-            counts = _load(DEMOS[name], client.collection(name), report)
+        for name in dict.fromkeys(names or ENGLISH):
+            counts = _load(DEMOS[name], client.collection(name), partial(_show, bar, bar.add_task(name, total=None)))
             done.append({"name": name} | counts)
     if as_json:
         write_json(done)

@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-from service.datasets.demos import DEMOS, Demo
+from service.datasets.demos import DEMOS, ENGLISH, Demo

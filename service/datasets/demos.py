@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,26 +18,16 @@ if TYPE_CHECKING:
     from service.datasets.precomputed_vectors import PrecomputedVectors
 
 
-def library() -> Iterator[dict[str, Any]]:
-    """Yield subject cards of a small library, each leading to a book.
-
-    The key is the text of the card, in everyday words; the value is title and author. Years are those of first
-    publication, customary estimates for old books (negative: before the common era). Languages are those of the
-    originals, as ISO 639 codes.
-    """
-    return _lines("library.jsonl")
-
-
-def videos() -> Iterator[dict[str, Any]]:
-    """Yield documents about invented videos.
-
-    The key is title and description; the value is title, channel and length.
-    """
-    return _lines("videos.jsonl")
-
-
 def _lines(name: str) -> Iterator[dict[str, Any]]:
-    with resources.files("service.datasets").joinpath(name).open(encoding="utf-8") as file:
+    """Yield the documents of the file with this name.
+
+    - `library` has subject cards of a small library, each leading to a book, and `library-zh` others in Chinese. The
+      key is the text of the card, in everyday words; the value is title and author. Years are those of first
+      publication, customary estimates for old books (negative: before the common era). Languages are those of the
+      originals, as ISO 639 codes.
+    - `videos` has invented videos. The key is title and description; the value is title, channel and length.
+    """
+    with resources.files("service.datasets").joinpath(f"{name}.jsonl").open(encoding="utf-8") as file:
         for line in file:
             yield json.loads(line)
 
@@ -76,12 +67,14 @@ class Demo:
         settings: fields of `PUT /v1/collections/{name}`.
         documents: returns a new iterator at each call. It yields documents for `POST …/documents` (id, key, value,
             metadata), always in the same order, and reads or makes nothing before the first one.
+        language: that of its texts. Collections in another language than English are loaded by name alone.
     """
 
     name: str
     title: str
     settings: dict[str, Any]
     documents: Callable[[], Iterator[dict[str, Any]]]
+    language: str = "en"
 
     def vectors(self, checksum: str | None) -> PrecomputedVectors:
         """Return the precomputed vectors of the demo's texts that the model with this checksum made."""
@@ -94,10 +87,13 @@ class Demo:
 DEMOS: dict[str, Demo] = {
     demo.name: demo
     for demo in (
-        Demo("library", "A card catalogue: what a card says, and the book it leads to", {}, library),
-        Demo("videos", "A video search: titles and descriptions, and the video", {}, videos),
+        Demo("library", "A card catalogue: what a card says, and the book it leads to", {}, partial(_lines, "library")),
+        Demo("videos", "A video search: titles and descriptions, and the video", {}, partial(_lines, "videos")),
         Demo("python", "The standard library: what a name does, and how it is called", {}, standard_library),
         # The encoder reads most characters as one unknown token, so their names stand for them.
         Demo("unicode", "Unicode: a character's name, and the character", {"value_from": "key"}, characters),
+        Demo("library-zh", "书库：卡片上的主题，和它引向的书", {}, partial(_lines, "library-zh"), "zh"),
     )
 }
+ENGLISH = [name for name, demo in DEMOS.items() if demo.language == "en"]
+"""The demo collections that the default model reads."""

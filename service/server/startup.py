@@ -25,7 +25,8 @@ SECONDS_BETWEEN = 5.0
 """Seconds between two lines about one collection."""
 DONE = float("inf")
 """The time of the last report about something that is complete."""
-FIRST_DEMO = "library"
+EXAMPLES = {"library-zh": "睡不着怎么办", "library": "pets that purr"}
+"""A question for a demo collection; the start offers the first one whose collection it loads."""
 LISTED = 6
 """The number of loading parts that the first message names."""
 
@@ -119,6 +120,7 @@ class StartupProgress:
         self._parts = parts
         self._address = address
         self._command = command
+        self._first = next((name for name in EXAMPLES if name in parts.demo.progress), "")
         self._clock = clock
         self._started = clock()
         self._reported: dict[str, float] = {}
@@ -143,7 +145,7 @@ class StartupProgress:
             line = f"{progress.name} {progress.done} of {progress.total}"
             if progress.finished and reported < DONE:
                 self._reported[progress.name] = DONE
-                if progress.name == FIRST_DEMO and self._address is not None:
+                if progress.name == self._first and self._address is not None:
                     line += f", try {self._example()}"
                 fields = {"name": progress.name, "documents": progress.total}
                 yield StartupMessage(line, "demo collection loaded", fields)
@@ -161,7 +163,7 @@ class StartupProgress:
         seconds = {"seconds": round(self._clock() - self._started, 1)}
         if self._address is None:
             return StartupMessage("ready", "ready", seconds)
-        first = self._parts.demo.progress.get(FIRST_DEMO)
+        first = self._parts.demo.progress.get(self._first)
         # Without demo collections it may be a service in production: no command that writes.
         command = f", or try {self._example()}" if first is not None and first.finished else ""
         return StartupMessage(f"ready: open {self._address}{command}", "ready", seconds)
@@ -172,7 +174,7 @@ class StartupProgress:
         return "" if self._address == DEFAULT_URL else f" --url {self._address}"
 
     def _example(self) -> str:
-        return f'{self._command} attend{self._url_option} {FIRST_DEMO} "pets that purr"'
+        return f'{self._command} attend{self._url_option} {self._first} "{EXAMPLES[self._first]}"'
 
 
 async def report_startup(parts: State, address: str | None, report: Callable[[StartupMessage], None]) -> None:

@@ -52,5 +52,5 @@ def test_another_collection_of_that_name_is_not_touched(softkv: Softkv, client: 
 def test_an_unknown_name_is_refused_before_anything_is_loaded(softkv: Softkv, client: httpx.Client) -> None:
     refused = softkv("demo", "videos", "librarry")
     assert refused.exit_code == 2
-    assert "choose from library, videos, python, unicode" in refused.stderr
+    assert "choose from library, videos, python, unicode, library-zh" in refused.stderr
     assert client.get("/v1/collections/videos").status_code == 404

@@ -164,4 +164,4 @@ def test_an_invalid_flag_ends_the_start() -> None:
 
 def test_an_unknown_demo_collection() -> None:
     line = refused("--demo", "library,librarry", "--port", "0")
-    assert line == "softkv: unknown demo collection librarry: choose from library, videos, python, unicode"
+    assert line == "softkv: unknown demo collection librarry: choose from library, videos, python, unicode, library-zh"

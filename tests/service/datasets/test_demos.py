@@ -7,14 +7,15 @@ import unicodedata
 
 import pytest
 
-from service.datasets import DEMOS
+from service.datasets import DEMOS, ENGLISH
 
-NAMES = ["library", "videos", "python", "unicode"]
-SMALLEST = {"library": 90, "videos": 80, "python": 3_000, "unicode": 5_000}
+NAMES = ["library", "videos", "python", "unicode", "library-zh"]
+SMALLEST = {"library": 90, "videos": 80, "python": 3_000, "unicode": 5_000, "library-zh": 36}
 
 
-def test_the_four_collections_in_their_order():
+def test_the_collections_in_their_order():
     assert list(DEMOS) == NAMES
+    assert NAMES[:4] == ENGLISH
     assert all(demo.name == name and demo.title for name, demo in DEMOS.items())
     assert DEMOS["unicode"].settings == {"value_from": "key"}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from service.datasets import DEMOS
+from service.datasets import DEMOS, ENGLISH
 from service.datasets.precomputed_vectors import load_vectors, write_vectors
 from service.encoding import load_encoder
 from tests.bfloat16 import ROUGH
@@ -21,7 +21,7 @@ LARGE = ("python", "unicode")
 """The collections whose vectors are float16."""
 
 
-@pytest.mark.parametrize("name", DEMOS)
+@pytest.mark.parametrize("name", ENGLISH)
 def test_some_of_them_are_the_encoders_but_for_rounding(name, encoder):
     texts = [text for text in encoded_texts(DEMOS[name]) if len(text) < 200]
     precomputed = load_vectors(name, encoder.checksum)

@@ -65,6 +65,7 @@ def test_the_first_line_names_parts_that_load_and_counts_the_rest():
     [
         (ADDRESS, "softkv", [], ""),  # nothing that writes is proposed
         (ADDRESS, ".venv/bin/softkv", ["library"], ', or try .venv/bin/softkv attend library "pets that purr"'),
+        (ADDRESS, "softkv", ["library", "library-zh"], ', or try softkv attend library-zh "睡不着怎么办"'),
         (
             "http://127.0.0.1:9000",
             "softkv",
