@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from unicodedata import category
 
 import numpy as np
 
@@ -20,7 +21,9 @@ MAX_WORDS = 32
 """The most words of a question that are left out; each is one more text to encode."""
 
 _IDEOGRAPH = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_LETTERS = rf"(?:(?![{_IDEOGRAPH}])\w)+"
+# Vowel signs, accents and joiners: in Hindi, they are within words, and no letters to `re`.
+_MARKS = "\u200c\u200d" + "".join(sign for sign in map(chr, range(0x300, 0x1D00)) if category(sign).startswith("M"))
+_LETTERS = rf"(?:(?![{_IDEOGRAPH}])\w[{_MARKS}]*)+"
 WORD = re.compile(rf"[{_IDEOGRAPH}]|{_LETTERS}(?:['’-]{_LETTERS})*")
 
 
