@@ -1,6 +1,6 @@
 /**
- * The words of a sentence twice, and a thread from each word on the left to each on the right, as thick as the weight
- * with which the left one attends to it. The threads of a word leave it as one bundle, as in `threads.js`.
+ * Tokens on the left that attend to tokens on the right, of the same sentence or another one: a thread for each pair, as
+ * thick as the weight. The threads of a token leave it as one bundle, as in `threads.js`.
  */
 
 import { percent } from "./numbers.js";
@@ -12,14 +12,13 @@ const OTHERS = 0.5;
 /** A thread is drawn at least so thick, in pixels; of other words only threads of such a weight are drawn. */
 const HAIR = 0.75;
 const LEAST = 0.02;
-/** The height of a row, in rem; if the rows do not fit, the picture grows. */
+/** The height of a row, at most in rem and at least in pixels; if the rows do not fit, the picture grows. */
 const TALLEST = 3;
-const LOWEST = 1.2;
+const LOWEST = 19.2;
 /** The end of a share beside the words on the right, in rem. */
 const FAR = 12;
-/** The least weight that is written as a number. */
-const TOLD = 0.05;
-const MARKS = ["[CLS]", "[SEP]"];
+/** The least weight that is written as a number, and that of a token in the colour of keys. */
+const [WRITTEN, ATTENDED] = [0.01, 0.05];
 
 export class Lines {
   #choose;
@@ -41,7 +40,8 @@ export class Lines {
   #words = [];
   /** @type {SVGTextElement[]} */
   #shares = [];
-  #places = { pitch: 0, from: 0, to: 0 };
+  /** The height of a row on the left, the middles of the rows on both sides, and where threads begin and end. */
+  #places = { pitch: 0, left: [0], right: [0], from: 0, to: 0 };
 
   /**
    * @param {import("./words.js").Say} say
@@ -73,79 +73,79 @@ export class Lines {
     return this.#hovered >= 0 ? this.#hovered : this.#word;
   }
 
-  /** Take other words. @param {string[]} tokens */
-  take(tokens) {
+  /** Take other words. @param {string[]} tokens that attend @param {(string | SVGElement)[]} [read] that are attended to */
+  take(tokens, read = tokens) {
     this.#tokens = tokens;
     this.#hovered = -1;
     this.#groups = tokens.map(() => s("g.of"));
-    this.#paths = tokens.map(() => tokens.map(() => s("path.thread")));
+    this.#paths = tokens.map(() => read.map(() => s("path.thread")));
     for (const [i, group] of this.#groups.entries()) group.append(...this.#paths[i]);
     this.#threads.replaceChildren(...this.#groups);
     this.#words = tokens.map((token, i) =>
       s("g.word", { "data-word": i, role: "radio", "aria-label": token }, s("rect.hit"), s("text", { "text-anchor": "end" }, token)),
     );
     this.#left.replaceChildren(...this.#words);
-    this.#shares = tokens.map(() => s("text.share", {}));
-    this.#right.replaceChildren(...tokens.map((token, i) => s("g.word", {}, s("text", {}, token), this.#shares[i])));
-    for (const words of [this.#left, this.#right]) for (const [i, token] of tokens.entries()) words.children[i].classList.toggle("mark", MARKS.includes(token));
+    this.#shares = read.map(() => s("text.share", {}));
+    this.#right.replaceChildren(...read.map((token, i) => s("g.word", {}, typeof token === "string" ? s("text", {}, token) : token, this.#shares[i])));
     this.layout(this.#size.width, this.#size.height);
   }
 
   /** Place the words in a box of pixels. @param {number} width @param {number} height */
   layout(width, height) {
     this.#size = { width, height };
-    const n = this.#tokens.length;
-    if (!width || !height || !n) return;
+    const counts = [this.#tokens.length, this.#shares.length];
+    if (!width || !height || !counts[0]) return;
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-    const pitch = Math.max(LOWEST * rem, Math.min(TALLEST * rem, height / n));
-    const all = Math.max(height, pitch * n);
-    const top = (all - pitch * n) / 2;
+    const [pitch, low] = counts.map((count) => Math.max(LOWEST, Math.min(TALLEST * rem, height / count)));
+    const all = Math.max(height, pitch * counts[0], low * counts[1]);
+    const [left, right] = [pitch, low].map((high, side) => Array.from({ length: counts[side] }, (_, i) => all / 2 + (i + 0.5 - counts[side] / 2) * high));
     set(this.element, { viewBox: `0 0 ${width} ${all}`, width, height: all });
-    this.element.style.setProperty("--word-size", `${Math.max(16, Math.min(1.25 * rem, pitch * 0.6))}px`);
-    const from = width * 0.3;
-    const to = width * 0.66;
-    this.#places = { pitch, from, to };
-    for (let i = 0; i < n; i++) {
-      const y = top + (i + 0.5) * pitch;
+    this.element.style.setProperty("--word-size", `${Math.max(16, Math.min(1.25 * rem, low * 0.6, width / 22))}px`);
+    const [from, to] = [width * 0.3, width * 0.66];
+    this.#places = { pitch, left, right, from, to };
+    for (const [i, y] of left.entries()) {
       const [hit, text] = /** @type {SVGElement[]} */ ([...this.#words[i].children]);
       set(hit, { x: 0, y: y - pitch / 2, width: from, height: pitch });
       set(text, { x: from - 12, y, dy: "0.35em" });
-      const [other, share] = /** @type {SVGElement[]} */ ([...this.#right.children[i].children]);
-      set(other, { x: to + 12, y, dy: "0.35em" });
+    }
+    for (const [j, y] of right.entries()) {
+      const [token, share] = /** @type {SVGElement[]} */ ([...this.#right.children[j].children]);
+      set(token, { x: to + 12, y, dy: "0.35em", height: token.tagName === "svg" ? low * 0.9 : null });
       set(share, { x: Math.min(width - 4, to + FAR * rem), y, dy: "0.35em", "text-anchor": "end" });
     }
-    if (this.#weights.length === n * n) this.draw(this.#weights, this.#word);
+    this.draw(this.#weights, this.#word);
   }
 
-  /** Draw the weights of a head. @param {ArrayLike<number>} weights [n, n] @param {number} word the chosen one */
+  /** Draw the weights of a head. @param {ArrayLike<number>} weights [m, n] @param {number} word the chosen one of the m */
   draw(weights, word) {
     this.#weights = weights;
     this.#word = word;
-    const n = this.#tokens.length;
-    const { pitch, from, to } = this.#places;
-    if (!pitch || weights.length !== n * n) return;
+    const [m, n] = [this.#tokens.length, this.#shares.length];
+    const { pitch, left, right, from, to } = this.#places;
+    if (!pitch || weights.length !== m * n) return;
     const shown = this.word;
-    const yOf = (/** @type {number} */ i) => Number(this.#right.children[i].firstElementChild?.getAttribute("y"));
-    for (let i = 0; i < n; i++) {
+    for (let i = 0; i < m; i++) {
       const isShown = i === shown;
       const bundle = pitch * (isShown ? BUNDLE : OTHERS);
       this.#groups[i].classList.toggle("shown", isShown);
       set(this.#words[i], { "aria-checked": String(i === word), tabindex: i === word ? 0 : -1 });
       this.#words[i].classList.toggle("shown", isShown);
-      let at = yOf(i) - bundle / 2;
+      let at = left[i] - bundle / 2;
       for (let j = 0; j < n; j++) {
         const weight = weights[i * n + j];
         const thick = weight * bundle;
         const isDrawn = weight > 0 && (isShown || weight >= LEAST);
-        set(this.#paths[i][j], { d: isDrawn ? ribbon(from, at + thick / 2, to, yOf(j), Math.max(HAIR, thick)) : null, "data-weight": isShown ? weight : null });
+        const d = isDrawn ? ribbon(from, at + thick / 2, to, right[j], Math.max(HAIR, thick)) : null;
+        set(this.#paths[i][j], { d, "data-weight": isShown ? weight : null });
         at += thick;
       }
     }
     for (let j = 0; j < n; j++) {
       const weight = weights[shown * n + j];
-      const text = weight >= TOLD ? percent(weight) : "";
+      const text = weight >= WRITTEN ? percent(weight) : "";
       if (this.#shares[j].textContent !== text) this.#shares[j].textContent = text;
-      this.#right.children[j].classList.toggle("attended", weight >= TOLD);
+      this.#right.children[j].classList.toggle("attended", weight >= ATTENDED);
+      this.#right.children[j].classList.toggle("cut", weight === 0);
     }
     // The threads that are looked at lie above the others.
     if (this.#threads.lastChild !== this.#groups[shown]) this.#threads.append(this.#groups[shown]);

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from workshop.tools.recorded import FOLDER, read, script, unpack_weights
+from workshop.tools.recorded.kinds import PICTURE, text, unpack
 from workshop.tools.recorded.learning import SOURCES, learn
 from workshop.tools.recorded.pairs import pairs
-from workshop.tools.recorded.pictures import SHOWN, pictures
+from workshop.tools.recorded.pictures import SHOWN
 from workshop.tools.recorded.trace import TEXTS, trace
 
 MOST_BYTES = 60_000
@@ -31,7 +32,7 @@ def test_a_file_is_small_and_reads_as_it_was_written(name):
 
 
 def test_each_recording_has_its_file():
-    assert {"translation", "dates", "pictures", "pairs", "trace"} <= set(RECORDED)
+    assert {"translation", "dates", "pictures", "pairs", "trace", "kinds"} <= set(RECORDED)
 
 
 @pytest.mark.parametrize("name", ["translation", pytest.param("dates", marks=pytest.mark.thorough)])
@@ -74,24 +75,39 @@ def test_the_recorded_translation_crosses():
     assert (pairs_of_words["voiture"], pairs_of_words["rouge"]) == ("car", "red")
 
 
-@pytest.mark.thorough
-def test_the_beginning_of_the_captions_matches_the_record():
-    recorded, again = read("pictures"), pictures(last=STEPS)
-    n = len(again["moments"])
-    np.testing.assert_allclose(
-        _steps_and_losses(recorded["moments"][:n]), _steps_and_losses(again["moments"]), atol=2e-3
-    )
-    for before, now in zip(recorded["written"], again["written"], strict=True):
-        weights = [unpack_weights(output[0]["weights"], 4, -1, 16) for output in (before, now)]
-        np.testing.assert_allclose(*weights, atol=1.5 / 255)
-
-
 def test_recorded_captions_are_right():
     recorded = read("pictures")
     assert recorded["accuracy"] > 0.9
     assert len(recorded["pictures"]) == SHOWN
-    right = [w[-1]["text"] == p["target"] for w, p in zip(recorded["written"], recorded["pictures"], strict=True)]
+    right = [one["text"] == p["target"] for one, p in zip(recorded["written"], recorded["pictures"], strict=True)]
     assert sum(right) >= SHOWN - 1
+
+
+def test_the_recorded_text_has_the_encoders_queries_and_keys():
+    recorded, again = read("kinds")["text"], text()
+    assert recorded["read"] == recorded["asking"] == again["asking"]
+    for name in ("query", "key"):
+        rows = [unpack(head[name], len(head["read"])) for head in (recorded, again)]
+        np.testing.assert_allclose(*rows, atol=2e-5)
+
+
+def test_recorded_queries_and_keys_give_the_recorded_weights():
+    """The decoders' heads are those of the trainings that `translation` and `pictures` recorded."""
+    of, translation, captions = read("kinds"), read("translation"), read("pictures")
+    output, caption = translation["runs"]["transformer"]["written"][0][-1], captions["written"][PICTURE]
+    n, m = len(of["translation"]["read"]), len(caption["tokens"])
+    kept = {
+        "translation": unpack_weights(output["weights"], len(output["tokens"]), n),
+        "caption": unpack_weights(caption["weights"], 4, m, 16)[0],
+    }
+    assert of["caption"]["picture"] == captions["pictures"][PICTURE]["picture"]
+    for name, written in (("translation", output), ("caption", caption)):
+        asking, read_tokens = of[name]["asking"], of[name]["read"]
+        assert [*asking, "<end>"] == written["tokens"]
+        query, key = unpack(of[name]["query"], len(asking)), unpack(of[name]["key"], len(read_tokens))
+        weights = np.exp(query @ key.T / np.sqrt(query.shape[1]))
+        weights /= weights.sum(axis=1, keepdims=True)
+        np.testing.assert_allclose(weights, kept[name][:-1], atol=0.6 / 255)
 
 
 def test_the_beginning_of_the_pairs_matches_the_record():

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 
 from workshop.tools.recorded import write
+from workshop.tools.recorded.kinds import kinds
 from workshop.tools.recorded.learning import LEARNING
 from workshop.tools.recorded.pairs import pairs
 from workshop.tools.recorded.pictures import pictures
 from workshop.tools.recorded.sharing import sharing
 from workshop.tools.recorded.trace import trace
 
-RECORDINGS = {**LEARNING, "pictures": pictures, "pairs": pairs, "sharing": sharing, "trace": trace}
+RECORDINGS = {**LEARNING, "pictures": pictures, "pairs": pairs, "sharing": sharing, "trace": trace, "kinds": kinds}
 
 
 def main() -> None:

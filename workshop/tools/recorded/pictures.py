@@ -1,4 +1,4 @@
-"""A recorded training of the lab's network that writes captions, with its attention over patches."""
+"""The lab's network that writes captions, as it was trained for the record, with its attention over patches."""
 
 from __future__ import annotations
 
@@ -8,51 +8,36 @@ from typing import Any
 import numpy as np
 import torch
 
-from softkv_workshop.lab.networks import Plan, build_network, count_parameters
+from softkv_workshop.lab.networks import Plan
 from softkv_workshop.lab.tasks import PICTURES, join_patches
 from workshop.tools.recorded import pack_weights
-from workshop.tools.recorded.training import SEED, Recording, moments, read_aloud, unseen
+from workshop.tools.recorded.training import SEED, Recording, read_aloud, unseen
 
 STEPS = 1500
-MOMENTS = 25
 SHOWN = 5
 
 
-def pictures(*, last: int = STEPS) -> dict[str, Any]:
-    """Return the recorded training.
-
-    Args:
-        last: stop after this number of steps; for a test, which repeats the beginning.
-    """
+def pictures() -> dict[str, Any]:
+    """Return what the network writes of each picture, and its weights [head, token, patch] and [head, patch, patch]."""
     torch.set_num_threads(1)
     plan = Plan(PICTURES, "transformer", SEED)
     recording = Recording(plan, STEPS, unseen(PICTURES))
-    shown = _select()
-    written: list[list[dict[str, Any]]] = [[] for _ in shown]
-    patches: list[str] = []
-    numbers = [step for step in moments(STEPS, MOMENTS) if step <= last]
-    for network in recording.run(numbers):
-        patches = []
-        for outputs, (pixels, _) in zip(written, shown, strict=True):
-            output = read_aloud(PICTURES, network, pixels.tolist())
-            decoded = output.pop("decoded")
-            outputs.append({**output, "weights": pack_weights(decoded.weights[-1])})
-            patches.append(pack_weights(decoded.source_weights[-1]))
-        if len(recording.moments) == len(numbers) and last < STEPS:
-            return {"moments": recording.moments, "written": written}
+    (network,) = recording.run([STEPS])
+    shown = select()
+    output = [read_aloud(PICTURES, network, pixels.tolist()) for pixels, _ in shown]
+    decoded = [one.pop("decoded") for one in output]
+    summary = recording.summary()
     return {
         "seed": SEED,
         "steps": STEPS,
-        "heads": 4,
         "pictures": [{"picture": pack_weights(pixels), "target": target} for pixels, target in shown],
-        "parameters": count_parameters(build_network(plan)),
-        **recording.summary(),
-        "written": written,
-        "patches": patches,
+        "accuracy": summary["accuracy"],
+        "written": [{**one, "weights": pack_weights(of.weights[-1])} for one, of in zip(output, decoded, strict=True)],
+        "patches": [pack_weights(of.source_weights[-1]) for of in decoded],
     }
 
 
-def _select() -> list[tuple[Any, str]]:
+def select() -> list[tuple[Any, str]]:
     """Return unseen pictures, each of another shape, with what they show; a pixel is a whole number of 1/255."""
     shown: dict[str, tuple[Any, str]] = {}
     for example in islice(PICTURES.examples(np.random.default_rng(SEED + 2), held_out=True), 200):

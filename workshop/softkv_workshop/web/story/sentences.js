@@ -82,6 +82,17 @@ export function layerStep(say, { step, temperature, isMasked }) {
 }
 
 /**
+ * Chapter 6: which tokens ask and which are read, and what a mask leaves of a row.
+ *
+ * @param {Say} say
+ * @param {{use: string, word: string, read: number, weight: number, free: number}} shown `weight` and `free`: of the first token, with the mask and without it
+ */
+export function whoAsks(say, { use, word, read, weight, free }) {
+  const isCut = Math.abs(weight - free) > SAME;
+  return say(use === "masked" && !isCut ? "told.masked.last" : `told.${use}`, { word, read, factor: fixed(weight / free, 2) });
+}
+
+/**
  * Chapter 7: where a written word looks.
  *
  * @param {Say} say

@@ -118,17 +118,17 @@ def test_a_recorded_training_is_there_without_any_of_ones_own(visit: Any, task: 
 
 @pytest.mark.thorough
 def test_a_recorded_picture_is_shown_and_too_few_steps_are_not_judged(visit: Any) -> None:
-    opened = visit("deeper#captions&moment=24", reduced_motion="reduce")
+    opened = visit("deeper#captions", reduced_motion="reduce")
     page, recorded = opened.page, read_recorded("pictures")
     page.wait_for_selector(".example")
     page.locator(".example").nth(1).click()
-    output = recorded["written"][1][-1]
+    output = recorded["written"][1]
     assert page.locator("#caption").get_attribute("data-text") == " ".join(output["tokens"])
     weights = unpack_weights(output["weights"], 4, len(output["tokens"]), 16)
     assert page.evaluate(PATCHES) == pytest.approx(weights[:, 0].mean(axis=0), abs=1e-9)
     assert "right on held-out pictures" in page.locator("#vision-accuracy").text_content()
     page.goto("about:blank")
-    opened.go("deeper#captions&steps=3&moment=24")
+    opened.go("deeper#captions&steps=3")
     page.locator("#captions .hood summary").click()
     trained(page, "#train-pictures")
     assert page.locator("#vision-accuracy").inner_text() == "Only 3 steps: too few to judge. Give it longer."

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 HERE = "#inside-a-model"
+SCREEN = f"{HERE} .screen:first-child"
 SENTENCE = "The dog chased the cat across the street"
 OWN = "A bird sang in the old tree"
 HAIR = 0.75  # a thread is drawn at least so thick, in pixels
@@ -37,7 +38,7 @@ def weights() -> NDArray[np.float64]:
 
 def drawn(page: Page) -> tuple[list[float], list[float]]:
     """Return the weights of the threads of the word that is looked at, and how thick each is where it leaves it."""
-    threads: list[tuple[str, str | None]] = page.locator(f"{HERE} .of.shown .thread").evaluate_all(
+    threads: list[tuple[str, str | None]] = page.locator(f"{SCREEN} .of.shown .thread").evaluate_all(
         "(threads) => threads.map((one) => [one.getAttribute('data-weight'), one.getAttribute('d')])"
     )
     numbers = [[float(text) for text in (d or "").replace("M", " ").split("C")[0].split()] for _, d in threads]
@@ -48,12 +49,12 @@ def drawn(page: Page) -> tuple[list[float], list[float]]:
 
 def opened(read: Read, address: str = "", **options: Any) -> Page:
     page = read(f"{HERE}{address}", **options)
-    page.wait_for_selector(f"{HERE} .of.shown .thread[d]", state="attached")
+    page.wait_for_selector(f"{SCREEN} .of.shown .thread[d]", state="attached")
     return page
 
 
 def place(page: Page) -> str:
-    text: str = page.locator(f"{HERE} .map-place .told").inner_text()
+    text: str = page.locator(f"{SCREEN} .map-place .told").inner_text()
     return text.split(" · ")[0]
 
 
@@ -72,7 +73,7 @@ def test_threads_are_as_thick_as_the_recorded_weights(
 
 def test_the_map_is_dragged_and_the_threads_follow(read: Read, weights: NDArray[np.float64]) -> None:
     page = opened(read)
-    buttons = page.locator(f"{HERE} .head-map button")
+    buttons = page.locator(f"{SCREEN} .head-map button")
     assert buttons.count() == LAYERS * HEADS
     start, end = buttons.nth(0).bounding_box(), buttons.nth(3 * HEADS + 4).bounding_box()
     assert start
@@ -91,20 +92,20 @@ def test_the_map_is_dragged_and_the_threads_follow(read: Read, weights: NDArray[
 
 def test_keys_move_the_cursor_and_the_word(read: Read, weights: NDArray[np.float64]) -> None:
     page = opened(read)
-    page.locator(f"{HERE} .head-map button[aria-pressed=true]").focus()
+    page.locator(f"{SCREEN} .head-map button[aria-pressed=true]").focus()
     for key in ("ArrowUp", "ArrowUp", "ArrowLeft"):
         page.keyboard.press(key)
     assert place(page) == "Layer 1, head 8"
-    assert page.locator(f"{HERE} .head-map button[tabindex='0']").get_attribute("aria-label") == "Layer 1, head 8"
-    page.locator(f"{HERE} [role=radio][tabindex='0']").focus()
+    assert page.locator(f"{SCREEN} .head-map button[tabindex='0']").get_attribute("aria-label") == "Layer 1, head 8"
+    page.locator(f"{SCREEN} [role=radio][tabindex='0']").focus()
     page.keyboard.press("ArrowDown")
-    assert page.locator(f"{HERE} [role=radio][aria-checked=true]").get_attribute("aria-label") == "chased"
+    assert page.locator(f"{SCREEN} [role=radio][aria-checked=true]").get_attribute("aria-label") == "chased"
     assert drawn(page)[0] == pytest.approx(weights[0, 7, 3].tolist())
 
 
 def test_a_word_that_is_pointed_at_shows_its_row(read: Read, weights: NDArray[np.float64]) -> None:
     page = opened(read)
-    page.locator(f"{HERE} .from .word").nth(5).hover()
+    page.locator(f"{SCREEN} .from .word").nth(5).hover()
     assert drawn(page)[0] == pytest.approx(weights[1, 8, 5].tolist())
     page.mouse.move(10, 10)
     assert drawn(page)[0] == pytest.approx(weights[1, 8, 2].tolist())
@@ -112,7 +113,7 @@ def test_a_word_that_is_pointed_at_shows_its_row(read: Read, weights: NDArray[np
 
 def test_the_small_pictures_are_the_weights(read: Read, weights: NDArray[np.float64]) -> None:
     page = opened(read)
-    pixels = page.locator(f"{HERE} .head-map canvas").evaluate_all(
+    pixels = page.locator(f"{SCREEN} .head-map canvas").evaluate_all(
         """(all) => all.map((one) => {
           const { data } = one.getContext('2d').getImageData(0, 0, one.width, one.height);
           return Array.from(data).filter((_, i) => i % 4 === 3);
@@ -125,16 +126,16 @@ def test_the_small_pictures_are_the_weights(read: Read, weights: NDArray[np.floa
 
 def test_a_guess_shows_that_the_head_looks_at_the_next_word(read: Read, weights: NDArray[np.float64]) -> None:
     page = opened(read, "&layer=5&word=1")
-    page.locator(f"{HERE} .choices").get_by_role("button", name="the").click()
-    assert page.locator(f"{HERE} .verdict").inner_text().startswith("Right.")
-    page.wait_for_selector(f"{HERE} [aria-label=chased][aria-checked=true]", state="attached")
+    page.locator(f"{SCREEN} .choices").get_by_role("button", name="the").click()
+    assert page.locator(f"{SCREEN} .verdict").inner_text().startswith("Right.")
+    page.wait_for_selector(f"{SCREEN} [aria-label=chased][aria-checked=true]", state="attached")
     assert place(page) == "Layer 2, head 9"
     expected = weights[1, 8]
     assert drawn(page)[0] == pytest.approx(expected[3].tolist())
     assert expected[2].argmax() == 3, "dog looks at chased"
     assert expected[3].argmax() == 4, "chased looks at the"
     following = np.mean([expected[i, i + 1] for i in range(len(expected) - 1)])
-    assert f"{following:.0%} on the next word" in page.locator(f"{HERE} .map-place .told").inner_text()
+    assert f"{following:.0%} on the next word" in page.locator(f"{SCREEN} .map-place .told").inner_text()
 
 
 @pytest.mark.parametrize("size", [PROJECTOR, PHONE])
@@ -142,7 +143,7 @@ def test_a_sentence_of_the_readers_own_is_the_services_trace(
     read: Read, site: RunningService, size: tuple[int, int]
 ) -> None:
     page = opened(read, size=size)
-    field = page.locator(f"{HERE} .asking textarea")
+    field = page.locator(f"{SCREEN} .asking textarea")
     field.fill(OWN)
     field.press("Enter")
     page.wait_for_selector(f"{HERE} .screen[data-text='{OWN}']")
@@ -152,7 +153,7 @@ def test_a_sentence_of_the_readers_own_is_the_services_trace(
     tokens = [token["text"] for token in traced["tokens"]]
     n = len(tokens)
     expected = np.frombuffer(base64.b64decode(traced["attention"]["base64"]), np.float32).reshape(n, n)
-    assert page.locator(f"{HERE} .from .word text").all_text_contents() == tokens
+    assert page.locator(f"{SCREEN} .from .word text").all_text_contents() == tokens
     assert drawn(page)[0] == pytest.approx(expected[2].tolist(), abs=1e-6)
     page.wait_for_url("**A%20bird%20sang*")
     page.reload()
@@ -162,17 +163,17 @@ def test_a_sentence_of_the_readers_own_is_the_services_trace(
 @pytest.mark.parametrize("text", [" ".join(["the dog runs"] * 20), "unbelievably " * 12, "猫追老鼠" * 10])
 def test_a_long_sentence_is_cut_to_sixteen_tokens(read: Read, text: str) -> None:
     page = opened(read)
-    field = page.locator(f"{HERE} .asking textarea")
+    field = page.locator(f"{SCREEN} .asking textarea")
     field.fill(text)
     field.press("Enter")
     page.wait_for_selector(f"{HERE} .screen[data-text='{text.strip()}']")
-    tokens = page.locator(f"{HERE} .from .word text").all_text_contents()
+    tokens = page.locator(f"{SCREEN} .from .word text").all_text_contents()
     assert len(tokens) <= 16
     assert tokens[-1] == "[SEP]"
-    first, most = re.findall(r"\d+", page.locator(f"{HERE} .limit").inner_text())[1:3]
+    first, most = re.findall(r"\d+", page.locator(f"{SCREEN} .limit").inner_text())[1:3]
     assert int(first) < int(most)
     assert sum(drawn(page)[0]) == pytest.approx(1)
-    place = page.locator(f"{HERE} .lines-place")
+    place = page.locator(f"{SCREEN} .lines-place")
     assert place.evaluate("(one) => one.scrollHeight <= one.clientHeight || getComputedStyle(one).overflowY === 'auto'")
     field.fill("")
     assert (field.get_attribute("placeholder") or "").startswith("Still shown: ")
@@ -181,7 +182,7 @@ def test_a_long_sentence_is_cut_to_sixteen_tokens(read: Read, text: str) -> None
 def test_an_address_may_say_anything(read: Read) -> None:
     page = opened(read, "&layer=99&head=-4&word=1000")
     assert place(page) == "Layer 6, head 1"
-    assert page.locator(f"{HERE} [aria-checked=true]").get_attribute("aria-label") == "[SEP]"
+    assert page.locator(f"{SCREEN} [aria-checked=true]").get_attribute("aria-label") == "[SEP]"
 
 
 def test_the_second_screen_runs_in_parallel_when_it_is_seen(read: Read) -> None:

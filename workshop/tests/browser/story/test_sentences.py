@@ -296,6 +296,29 @@ def test_the_pattern_of_a_head_has_its_share() -> None:
     assert np.diagonal(weights[1, 8], 1).mean() >= 0.45, "the head of the question looks at the next word"
 
 
+def test_a_mask_leaves_the_rest_one_factor() -> None:
+    weights = np.random.default_rng(8).dirichlet(np.full(4, 0.5), 6)
+    states = [
+        {
+            "sentence": "whoAsks",
+            "use": use,
+            "word": "dog",
+            "read": 4,
+            "free": row[0],
+            "weight": row[0] / row[: asker + 1].sum(),
+        }
+        for use, row, asker in product(("self", "masked", "cross", "patches"), weights, range(4))
+    ]
+    shown = [state if state["use"] == "masked" else state | {"weight": state["free"]} for state in states]
+    for state, _, name, parts in told("../parts/kinds", shown):
+        is_cut = state["weight"] > state["free"] + 1e-9
+        assert name == f"told.{state['use']}" + (".last" if state["use"] == "masked" and not is_cut else "")
+        if name == "told.masked":
+            assert float(parts["factor"]) == pytest.approx(state["weight"] / state["free"], abs=0.00501)
+        elif state["use"] != "masked":
+            assert int(parts["read"]) == 4
+
+
 def test_a_word_looks_at_its_largest_weight() -> None:
     weights = np.random.default_rng(7).dirichlet(np.full(4, 0.5), (12, 3))
     states = [

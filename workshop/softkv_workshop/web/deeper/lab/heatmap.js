@@ -47,14 +47,8 @@ export function heatmap(say) {
   function show(what) {
     if (last?.pairs.join() !== what.pairs.join()) {
       place = null;
-      fill(
-        down,
-        what.pairs.map(([query], i) => h("li", {}, h("bdi", {}, what.isOut(i) ? `○ ${query}` : query))),
-      );
-      fill(
-        across,
-        what.pairs.map(([, key], i) => h("li", {}, h("bdi", {}, what.isOut(i) ? `○ ${key}` : key))),
-      );
+      const names = (/** @type {number} */ side) => what.pairs.map((pair, i) => h("li", {}, h("bdi", {}, what.isOut(i) ? `○ ${pair[side]}` : pair[side])));
+      for (const [side, list] of [down, across].entries()) fill(list, names(side));
     }
     last = what;
     const right = rightIn(what.weights);

@@ -27,19 +27,9 @@ export function outcome(say) {
     const most = TRAINED_LENGTH[task];
     title.hidden = !all.length;
     fill(title, all.length ? say("lab.lengths") : null);
-    fill(
-      lengths,
-      all.length
-        ? [
-            head([say("lab.column.length"), ...all.map((length) => (length > most ? `${length}*` : String(length)))]),
-            h(
-              "tbody",
-              {},
-              networks.map((one) => byLength(one, all, most)),
-            ),
-          ]
-        : null,
-    );
+    const names = [say("lab.column.length"), ...all.map((length) => (length > most ? `${length}*` : String(length)))];
+    const rows = networks.map((one) => byLength(one, all, most));
+    fill(lengths, all.length ? [head(names), h("tbody", {}, rows)] : null);
   }
 
   return { element, show };
@@ -47,19 +37,18 @@ export function outcome(say) {
 
 /** @param {string[]} names */
 function head(names) {
-  return h(
-    "thead",
-    {},
-    h(
-      "tr",
-      {},
-      names.map((name) => h("th", { scope: "col" }, name)),
-    ),
-  );
+  const cells = names.map((name) => h("th", { scope: "col" }, name));
+  return h("thead", {}, h("tr", {}, cells));
+}
+
+/** @param {import("./session.js").Network} network @param {HTMLElement[]} cells */
+function row({ kind, name }, cells) {
+  return h("tr", { "data-network": kind }, h("th", { scope: "row" }, h(`span.stroke.${kind}`, { "aria-hidden": "true" }), name), cells);
 }
 
 /** @param {import("./session.js").Network} network */
-function line({ kind, name, run: { begun, steps, tested, trained } }) {
+function line(network) {
+  const { begun, steps, tested, trained } = network.run;
   const last = steps.at(-1);
   const cells = {
     parameters: begun ? count(begun.parameters) : "–",
@@ -69,28 +58,17 @@ function line({ kind, name, run: { begun, steps, tested, trained } }) {
     accuracy: tested ? percent(tested.accuracy) : "–",
     aligned: typeof trained?.aligned === "number" ? percent(trained.aligned) : "–",
   };
-  return h(
-    "tr",
-    { "data-network": kind },
-    h("th", { scope: "row" }, h(`span.stroke.${kind}`, { "aria-hidden": "true" }), name),
-    Object.entries(cells).map(([column, text]) => h("td.number", { "data-column": column }, text)),
-  );
+  const shown = Object.entries(cells).map(([column, text]) => h("td.number", { "data-column": column }, text));
+  return row(network, shown);
 }
 
 /** @param {import("./session.js").Network} network @param {number[]} all @param {number} most */
-function byLength({ kind, name, run }, all, most) {
-  const known = new Map((run.tested?.lengths ?? []).map((one) => [one.length, one.accuracy]));
-  return h(
-    "tr",
-    { "data-network": kind },
-    h("th", { scope: "row" }, h(`span.stroke.${kind}`, { "aria-hidden": "true" }), name),
-    all.map((length) => {
-      const share = known.get(length);
-      return h(
-        `td.number.of-length${length > most ? ".beyond" : ""}`,
-        { style: { "--share": String(share ?? 0) }, "data-length": String(length) },
-        share === undefined ? "–" : percent(share),
-      );
-    }),
-  );
+function byLength(network, all, most) {
+  const known = new Map((network.run.tested?.lengths ?? []).map((one) => [one.length, one.accuracy]));
+  const cells = all.map((length) => {
+    const share = known.get(length);
+    const props = { style: { "--share": String(share ?? 0) }, "data-length": String(length) };
+    return h(`td.number.of-length${length > most ? ".beyond" : ""}`, props, share === undefined ? "–" : percent(share));
+  });
+  return row(network, cells);
 }

@@ -7,16 +7,6 @@ export const SIDE = 16;
 const ACROSS = 4;
 const SHOWN = 10;
 
-/** @param {(y: number, x: number) => boolean} inked */
-const drawn = (inked) => Array.from({ length: SIDE }, (_, y) => Array.from({ length: SIDE }, (__, x) => (inked(y, x) ? 1 : 0)));
-
-/** Pictures to begin with, without noise: a large cross, a small square, a large frame. */
-export const SAMPLES = [
-  drawn((y, x) => (y === 4 && x > 0 && x < 8) || (x === 4 && y > 0 && y < 8)),
-  drawn((y, x) => y > 8 && y < 14 && x > 8 && x < 14),
-  drawn((y, x) => Math.max(Math.abs(y - 7), Math.abs(x - 7)) === 4),
-];
-
 /** The picture alone, pixel by pixel. @param {number[][]} picture 0 paper, 1 ink */
 export function painted(picture) {
   const canvas = h("canvas.pixels", { width: SIDE, height: SIDE, "aria-hidden": "true" });

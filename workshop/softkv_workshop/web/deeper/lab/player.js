@@ -6,11 +6,10 @@ const PLAYED_MS = 6000;
 
 /**
  * @param {import("../parts.js").Say} say
- * @param {(moment: number) => void} shown called with each moment that is to be drawn
- * @param {(moment: number) => void} chosen called with the moment that a reader has chosen
- * @param {() => void} [own] back from a training of one's own to the recorded one
+ * @param {(moment: number, isChosen: boolean) => void} shown called with each moment that is to be drawn; a reader has chosen it or it is played
+ * @param {() => void} own back from a training of one's own to the recorded one
  */
-export function player(say, shown, chosen, own = () => {}) {
+export function player(say, shown, own) {
   const slider = /** @type {HTMLInputElement} */ (
     h("input", {
       type: "range",
@@ -20,7 +19,7 @@ export function player(say, shown, chosen, own = () => {}) {
       value: "0",
       oninput: () => {
         stop();
-        chosen(Number(slider.value));
+        shown(Number(slider.value), true);
       },
     })
   );
@@ -39,9 +38,9 @@ export function player(say, shown, chosen, own = () => {}) {
     put(button, say("lab.pause"));
     timer = window.setInterval(() => {
       if (moment >= steps.length - 1) return stop();
-      shown(++moment);
+      shown(++moment, false);
     }, PLAYED_MS / steps.length);
-    shown(moment);
+    shown(moment, false);
   }
 
   function stop() {
@@ -54,8 +53,6 @@ export function player(say, shown, chosen, own = () => {}) {
     element,
     play,
     stop,
-    /** Whether it plays now. */
-    isPlaying: () => timer !== 0,
     /** @param {number[]} at the steps of the training at each moment @param {number} moment @param {boolean} isRecorded whether the recorded training is what is shown */
     show(at, moment, isRecorded) {
       steps = at;

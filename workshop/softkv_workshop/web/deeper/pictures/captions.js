@@ -1,30 +1,29 @@
 /**
  * A picture in words: each word lights the patches that it rests on, and each patch those that it looks at. A recorded
- * training is there from the beginning; a training of the reader's takes its place.
+ * network is there from the beginning; one that the reader trains takes its place.
  */
 
 import { fill, h, put } from "../../../../../service/web/shared/element.js";
-import { count, fixed, percent } from "../../../../../service/web/shared/numbers.js";
+import { percent } from "../../../../../service/web/shared/numbers.js";
 import { recorded, unpackedRows } from "../../shared/recorded.js";
 import { hood, prediction, screen } from "../../story/parts.js";
 import { named } from "../lab/alignment.js";
-import { curves } from "../lab/curves.js";
 import { budget, desk, secondsChoice } from "../lab/desk.js";
 import lab from "../lab/lab.json";
-import { painted, patches, SAMPLES, SIDE } from "../lab/patches.js";
-import { player, playsAlone } from "../lab/player.js";
-import { FEW_STEPS, runAt, wholeSeconds } from "../lab/runs.js";
-import { busy, run } from "../lab/session.js";
+import { painted, patches, SIDE } from "../lab/patches.js";
+import { FEW_STEPS } from "../lab/runs.js";
+import { run } from "../lab/session.js";
 import { latest } from "../parts.js";
 import words from "./captions.json";
 
 const NAME = "pictures";
+const HEADS = 4;
 const BLANK = Array.from({ length: SIDE }, () => Array(SIDE).fill(0));
 const HELD_SHOWN = 12;
 
 /** @typedef {import("../lab/session.js").Lab} Lab */
 /** @typedef {import("../lab/runs.js").Written} Written */
-/** @typedef {import("../lab/runs.js").Recorded & {heads: number, pictures: {picture: string, target: string}[], written: (Written & {weights: string})[][], patches: string[]}} Recording */
+/** @typedef {{accuracy: number, pictures: {picture: string, target: string}[], written: (Written & {weights: string})[], patches: string[]}} Recording */
 /** @typedef {{picture: number[][], target: string}} Sample */
 /**
  * @typedef {object} Decoded what a network wrote of a picture
@@ -40,7 +39,6 @@ const HELD_SHOWN = 12;
  * @property {number} word that is shown
  * @property {number} to the patch that is shown, or −1
  * @property {number} head or −1, the mean of all
- * @property {number} moment or −1 until one is chosen
  * @property {number} seconds
  * @property {number} steps
  * @property {string} g
@@ -52,7 +50,7 @@ export const captions = {
   of: "it-learns",
   sketch: "M8 6h60v60H8zM23 6v60M38 6v60M53 6v60M8 21h60M8 36h60M8 51h60M84 14h28M84 30h22M84 46h28M68 28l16-14M53 44l31-14M68 58l16-12",
   words: { en: { ...lab.en, ...words.en }, zh: { ...lab.zh, ...words.zh } },
-  defaults: { model: "", picture: [], word: 0, to: -1, head: -1, moment: -1, seconds: 30, steps: 0, g: "" },
+  defaults: { model: "", picture: [], word: 0, to: -1, head: -1, seconds: 30, steps: 0, g: "" },
 
   mount(host, context) {
     const { say, api, set } = context;
@@ -65,77 +63,41 @@ export const captions = {
     let isDrawing = false;
     /** @type {?Recording} */
     let recording = null;
-    /** @type {Sample[]} the recorded pictures */
+    /** The recorded pictures. @type {Sample[]} */
     let samples = [];
     let chosen = 0;
-    let isOwn = Boolean(state.model) || run(NAME) !== undefined;
-    let moment = 0;
     const seconds = secondsChoice(context);
     const trainer = desk(context, {
       buttons: [{ id: "train-pictures", text: say("train"), plan: () => [{ name: NAME, shown: say("name"), body: { task: "pictures", ...budget(state) } }] }],
-      heard: () => {
-        isOwn ||= busy() !== null;
-        moments.stop();
-        show();
-      },
+      heard: () => show(),
       trained: async ({ id, examples }) => {
         await look();
         set({ model: id, picture: state.picture.length ? state.picture : examples[0].picture, word: 0, to: -1 });
       },
     });
-    const moments = player(
-      say,
-      (now) => {
-        moment = now;
-        show();
-      },
-      (now) => {
-        moment = now;
-        set({ moment: now, to: -1 });
-        show();
-      },
-      () => {
-        isOwn = false;
-        isDrawing = false;
-        set({ model: "", picture: [], word: 0, to: -1 });
-        show();
-      },
-    );
-    const chart = curves(say);
-    const sums = h("p.small.number", { id: "vision-sums" });
+    const back = () => {
+      isDrawing = false;
+      set({ model: "", picture: [], word: 0, to: -1 });
+      show();
+    };
+    const recordedBack = h("button", { type: "button", id: "back-to-recorded", onclick: back }, say("lab.recorded.back"));
     const accuracy = h("p.small", { id: "vision-accuracy" });
     const shelf = h("div.shelf", { role: "group", "aria-label": say("unseen") });
     const draw = /** @type {HTMLInputElement} */ (h("input", { type: "checkbox", id: "drawing", onchange: () => ((isDrawing = draw.checked), show()) }));
-    const blank = h(
-      "button",
-      {
-        type: "button",
-        id: "blank",
-        onclick: () => {
-          isDrawing = true;
-          set({ picture: BLANK, to: -1 });
-          show();
-        },
-      },
-      say("blank"),
-    );
-    const picture = patches(say, {
-      patch: (to) => {
-        if (recording && isRecorded()) {
-          moments.stop();
-          moment = recording.moments.length - 1;
-        }
-        set({ to: state.to === to ? -1 : to });
-        show();
-      },
-      pixel: turn,
-    });
+    const clear = () => {
+      isDrawing = true;
+      set({ picture: BLANK, to: -1 });
+    };
+    const blank = h("button", { type: "button", id: "blank", onclick: clear }, say("blank"));
+    const picture = patches(say, { patch: (to) => set({ to: state.to === to ? -1 : to }), pixel: turn });
     const caption = h("div.caption", { id: "caption", role: "group", "aria-label": say("caption") });
-    const heads = /** @type {HTMLSelectElement} */ (h("select", { id: "head-of", onchange: () => set({ head: Number(heads.value) }) }));
+    const options = Array.from({ length: HEADS }, (_, i) => h("option", { value: i }, String(i + 1)));
+    const heads = /** @type {HTMLSelectElement} */ (
+      h("select", { id: "head-of", onchange: () => set({ head: Number(heads.value) }) }, h("option", { value: -1 }, say("mean")), options)
+    );
     const sentence = h("p.small.alignment-said", { id: "vision-said", role: "status" });
     const truth = h("p.small.soft", { id: "truth" });
     const unread = h("p.unread", { role: "status" });
-    const none = h("p.hint", {}, say("none"));
     const drawn = h("p", {}, draw, h("label", { for: "drawing" }, ` ${say("draw")}`), " ", blank);
     const headOf = h("label.many", {}, say("head"), " ", heads);
     const seen = h(
@@ -154,9 +116,9 @@ export const captions = {
       screen({
         title: say("title"),
         sentence: say("sentence"),
-        picture: h("div.lab", {}, moments.element, none, seen),
+        picture: h("div.lab", {}, recordedBack, seen),
         below: [guess.element, seconds.element, trainer.element],
-        hood: hood(say, h("h3", {}, say("lab.curves")), chart.element, sums, accuracy, h("p", {}, ...say.rich("vit"))),
+        hood: hood(say, accuracy, h("p", {}, ...say.rich("vit"))),
       }),
     );
     const [looking, decoding] = [latest(context), latest(context, seen)];
@@ -167,39 +129,34 @@ export const captions = {
     }
 
     function shown() {
-      if (isRecorded()) return samples[chosen].picture;
-      return state.picture.length ? state.picture : (run(NAME)?.trained?.examples[0].picture ?? SAMPLES[0]);
+      return isRecorded() || !state.picture.length ? samples[chosen].picture : state.picture;
     }
 
     function model() {
-      const models = (kept?.models ?? []).filter((one) => one.task === "pictures");
-      return models.find((one) => one.id === state.model) ?? models[0] ?? null;
+      return (kept?.models ?? []).find((one) => one.id === state.model) ?? null;
     }
 
-    /** Load the recorded training, and play it once. */
+    /** Load the recorded network. */
     async function begin() {
-      const content = /** @type {Recording} */ (await recorded("pictures"));
-      recording = content;
-      samples = content.pictures.map(({ picture: packed, target }) => ({ picture: unpackedRows(packed, SIDE), target }));
-      const last = content.moments.length - 1;
-      moment = state.moment >= 0 ? Math.min(last, state.moment) : last;
-      if (isRecorded() && state.moment < 0 && state.to < 0 && playsAlone()) moments.play();
+      recording = /** @type {Recording} */ (await recorded("pictures"));
+      samples = recording.pictures.map(({ picture: packed, target }) => ({ picture: unpackedRows(packed, SIDE), target }));
       show();
       if (context.isExported) trainer.close();
       else look();
     }
 
+    /** Whether the recorded network is shown: until the reader has trained another one. */
     function isRecorded() {
-      return recording !== null && !isOwn;
+      return model() === null;
     }
 
-    /** The recorded network's output for the picture at the moment, as the service answers it. @param {Recording} own @returns {Decoded} */
-    function recordedAnswer({ written, patches: packedPatches, heads: many }) {
-      const output = written[chosen][moment];
+    /** The recorded network's output for the picture, as the service answers it. @param {Recording} own @returns {Decoded} */
+    function recordedAnswer({ written, patches: packedPatches }) {
+      const output = written[chosen];
       const across = samples[chosen].picture.length;
       const perHead = (/** @type {string} */ packed, /** @type {number} */ rows) => {
         const all = unpackedRows(packed, across);
-        return Array.from({ length: many }, (_, head) => all.slice(head * rows, (head + 1) * rows));
+        return Array.from({ length: HEADS }, (_, head) => all.slice(head * rows, (head + 1) * rows));
       };
       return {
         source: Array.from({ length: across }, (_, place) => place),
@@ -221,7 +178,7 @@ export const captions = {
 
     async function decode() {
       const one = model();
-      if (isRecorded() || !one) return decoding.end();
+      if (!one) return decoding.end();
       await decoding.ask(async (signal) => {
         const decoded = await api.post("/v1/lab/decode", { model: one.id, picture: shown() }, signal).catch((failure) => {
           if (failure.status !== 422) throw failure;
@@ -240,55 +197,29 @@ export const captions = {
       if (!recording) return;
       const isOld = isRecorded();
       const one = model();
-      moments.show(
-        recording.moments.map(([step]) => step),
-        moment,
-        isOld,
-      );
+      recordedBack.hidden = isOld;
       if (isOld) answer = recordedAnswer(recording);
       drawn.hidden = isOld;
-      sum(recording, isOld, one?.accuracy);
-      seen.hidden = !one && !isOld;
-      none.hidden = !seen.hidden;
+      const tested = isOld ? null : run(NAME)?.tested;
+      const right = isOld ? recording.accuracy : (tested?.accuracy ?? one?.accuracy);
+      if (tested && tested.step < FEW_STEPS) put(accuracy, say("lab.few", { steps: tested.step }));
+      else put(accuracy, right === undefined ? "" : `${percent(right)} ${say("accuracy")}`);
       const examples = exampleList(isOld);
       const example = examples.find((each) => JSON.stringify(each.picture) === JSON.stringify(shown()));
       put(truth, example?.target ? say("truth", { target: example.target }) : "");
-      if ((one || isOld) && answer) attended(answer);
-      else picture.show(shown(), null, -1, isDrawing);
-    }
-
-    /** Show the results of the training. @param {Recording} own @param {boolean} isOld @param {number | undefined} share right answers of the kept model */
-    function sum(own, isOld, share) {
-      const training = isOld ? runAt(own, "transformer", moment) : run(NAME);
-      const last = training?.steps.at(-1);
-      chart.draw(
-        [{ kind: "transformer", name: say("lab.transformer"), points: (training?.steps ?? []).map((step) => [step.seconds, step.loss]) }],
-        isOld ? wholeSeconds(own.moments[own.moments.length - 1][1]) : budget(state).seconds,
-      );
-      const parts =
-        last && training?.begun
-          ? [
-              ["loss", fixed(last.loss, 3)],
-              ["step_ms", fixed(last.step_ms, 1)],
-              ["parameters", count(training.begun.parameters)],
-            ]
-          : [];
-      put(sums, parts.map(([name, number]) => `${say(`lab.column.${name}`)}: ${number}`).join(" · "));
-      const right = training?.tested?.accuracy ?? share;
-      const few = !isOld && training?.tested && training.tested.step < FEW_STEPS ? training.tested.step : null;
-      put(accuracy, few !== null ? say("lab.few", { steps: few }) : right === undefined ? "" : `${percent(right)} ${say("accuracy")}`);
+      if (answer) attended(answer);
     }
 
     /** Put pictures to choose on the shelf, and return them. @param {boolean} isOld @returns {Sample[]} */
     function exampleList(isOld) {
       const own = run(NAME)?.trained;
-      const examples = isOld ? samples : (own?.examples.slice(0, HELD_SHOWN) ?? SAMPLES.map((sample) => ({ picture: sample, target: "" })));
-      const shelfOf = isOld ? "recorded" : (own?.id ?? "samples");
+      const examples = isOld ? samples : (own?.examples.slice(0, HELD_SHOWN) ?? samples);
+      const shelfOf = isOld ? "recorded" : (own?.id ?? "");
       if (shelf.dataset.of === shelfOf) return examples;
       shelf.dataset.of = shelfOf;
       const choose = (/** @type {Sample} */ example, /** @type {number} */ i) => {
         isDrawing = false;
-        chosen = i;
+        if (isOld) chosen = i;
         set(isOld ? { word: 0, to: -1 } : { picture: example.picture, word: 0, to: -1 });
         show();
       };
@@ -306,13 +237,7 @@ export const captions = {
     /** Show the patches that the chosen word rests on, or that the chosen patch looks at. @param {Decoded} decoded */
     function attended({ source, tokens, attention, source_attention: within }) {
       const every = attention[attention.length - 1];
-      const head = state.head >= 0 && state.head < every.length ? Math.round(state.head) : -1;
-      if (heads.options.length !== every.length + 1)
-        fill(
-          heads,
-          h("option", { value: -1 }, say("mean")),
-          every.map((_, i) => h("option", { value: i }, String(i + 1))),
-        );
+      const head = state.head >= 0 && state.head < HEADS ? Math.round(state.head) : -1;
       heads.value = String(head);
       const word = Math.min(tokens.length - 1, Math.max(0, Math.round(state.word)));
       const to = state.to >= 0 && state.to < source.length ? Math.round(state.to) : -1;
@@ -336,12 +261,10 @@ export const captions = {
       update(now, changed) {
         state = now;
         guess.show();
-        if (changed.has("model")) isOwn = Boolean(state.model);
         show();
         if (changed.has("picture") || changed.has("model")) decode();
       },
       again: look,
-      leave: () => moments.stop(),
     };
   },
 };

@@ -85,13 +85,9 @@ export const networks = {
     });
     const moments = player(
       say,
-      (now) => {
+      (now, isChosen) => {
         moment = now;
-        show();
-      },
-      (now) => {
-        moment = now;
-        set({ moment: now });
+        if (isChosen) set({ moment });
         show();
       },
       () => {

@@ -68,13 +68,9 @@ export const pairs = {
     });
     const moments = player(
       say,
-      (now) => {
+      (now, isChosen) => {
         moment = now;
-        show();
-      },
-      (now) => {
-        moment = now;
-        set({ moment: now });
+        if (isChosen) set({ moment });
         show();
       },
       () => {

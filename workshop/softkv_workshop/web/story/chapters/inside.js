@@ -5,6 +5,8 @@ import { Heads } from "../../../../../service/web/shared/heads.js";
 import { isReduced } from "../../../../../service/web/shared/motion.js";
 import { asking } from "../../../../../service/web/shared/parts.js";
 import { hood, prediction, screen, toPicture } from "../parts.js";
+import { kinds } from "../parts/kinds.js";
+import usesWords from "../parts/kinds.json";
 import { parallelSteps } from "../parts/steps.js";
 import steps from "../parts/steps.json";
 import { recordedTrace } from "../traces.js";
@@ -22,8 +24,8 @@ const MOST_TOKENS = 16;
 /** @type {import("../story.js").Chapter} */
 export const inside = {
   id: "inside-a-model",
-  words: { en: { ...steps.en, ...words.en }, zh: { ...steps.zh, ...words.zh } },
-  defaults: { ...BEGINNING, q: SENTENCE, g: "" },
+  words: { en: { ...steps.en, ...usesWords.en, ...words.en }, zh: { ...steps.zh, ...usesWords.zh, ...words.zh } },
+  defaults: { ...BEGINNING, q: SENTENCE, g: "", use: "self", asker: -1 },
 
   mount(host, context) {
     const { say } = context;
@@ -44,11 +46,7 @@ export const inside = {
     const { place } = heads;
     const guess = prediction(context, {
       question: say("predict", BEGINNING),
-      choices: [
-        { label: say("predict.dog"), isRight: false },
-        { label: say("predict.the"), isRight: true },
-        { label: say("predict.cat"), isRight: false },
-      ],
+      choices: ["dog", "the", "cat"].map((name) => ({ label: say(`predict.${name}`), isRight: name === "the" })),
       why: () => (isAtQuestion() ? say("predict.why") : ""),
       reveal: () => context.set({ ...BEGINNING, word: CHASED, q: SENTENCE }),
     });
@@ -60,16 +58,14 @@ export const inside = {
       hood: hood(
         say,
         h("p", {}, h("a", { href: "#row-to-word&z=2" }, say("whole"))),
-        h("p", {}, say("hood.patterns")),
-        h("p", {}, say("hood.words")),
-        h("p", {}, say("hood.explanation")),
-        h("p", {}, say("hood.model")),
+        ...["patterns", "explanation", "model"].map((name) => h("p", {}, say(`hood.${name}`))),
         h("p", {}, toPicture("patches", say("hood.patches"))),
       ),
     });
     const beside = parallelSteps({ words: say("parallel.words").split(" "), say, reduced: isReduced() });
     const parallel = screen({ title: say("parallel"), sentence: say("parallel.sentence"), picture: h("div.beside-picture", {}, beside.element) });
-    host.append(element, parallel);
+    const uses = kinds(context);
+    host.append(element, parallel, uses.element);
     const seen = new IntersectionObserver(
       ([{ isIntersecting }]) => {
         if (!isIntersecting) return;
@@ -126,6 +122,7 @@ export const inside = {
         state = now;
         guess.show();
         if (changed.has("q")) trace();
+        uses.show(now);
         show();
       },
       leave() {

@@ -68,9 +68,7 @@ export const learns = {
         facts,
         h("p", {}, say("hood.crossing")),
         h("p", {}, say("hood.caution")),
-        h("p", {}, toPicture("networks", say("hood.learning"))),
-        h("p", {}, toPicture("captions", say("hood.vision"))),
-        h("p", {}, toPicture("pairs", say("hood.pairs"))),
+        ...["networks", "captions", "pairs"].map((name) => h("p", {}, toPicture(name, say(`hood.${name}`)))),
       ),
     });
     host.append(element);

@@ -75,11 +75,7 @@ export const numbers = {
     const mask = h("button.mask", { type: "button", onclick: () => context.set({ mask: !state.mask }) }, say("mask"));
     const guess = prediction(context, {
       question: say("predict"),
-      choices: [
-        { label: "0.33, 0.33, 0.33", isRight: false },
-        { label: "1, 0, 0", isRight: true },
-        { label: "0, 0.5, 0.5", isRight: false },
-      ],
+      choices: ["0.33, 0.33, 0.33", "1, 0, 0", "0, 0.5, 0.5"].map((label, i) => ({ label, isRight: i === 1 })),
       why: () => (state.mask ? say("predict.why") : ""),
       reveal: () => context.set({ step: MASKED, mask: true }),
     });
