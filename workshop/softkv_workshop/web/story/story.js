@@ -36,7 +36,6 @@ import { speaker } from "./speaker.js";
  * @property {(element: Element, told: (width: number, height: number) => void) => void} sized tells the size of an element now and whenever it changes
  * @property {(name: string) => Promise<any>} recorded data of `recorded/NAME.js`
  * @property {import("./traces.js").Tracer} trace what each head of the encoder attends to in a text
- * @property {(text: string) => Promise<boolean>} isForeign whether a text has letters that the encoder does not read; asked once
  */
 
 /**
@@ -107,11 +106,7 @@ export class Story {
   /** @type {?Choice} */
   #choice = null;
 
-  /**
-   * @param {Chapter[]} chapters
-   * @param {?Page.ExportedPage} exported answers in the service's place
-   * @param {boolean} [isPaged] whether one chapter is shown at a time
-   */
+  /** @param {Chapter[]} chapters @param {?Page.ExportedPage} exported answers in the service's place @param {boolean} [isPaged] whether one chapter is shown at a time */
   constructor(chapters, exported = null, isPaged = false) {
     this.#chapters = chapters;
     this.#exported = exported;
@@ -230,12 +225,7 @@ export class Story {
     return speaker({ en: {}, zh: {} }, this.#look.lang);
   }
 
-  /**
-   * Show a step of the lesson. The way back begins where the chapter does, so that no later guess is left.
-   *
-   * @param {import("../lesson/steps.js").Step} step
-   * @param {boolean} isBack
-   */
+  /** Show a step of the lesson. The way back begins where the chapter does, so that no later guess is left. @param {import("../lesson/steps.js").Step} step @param {boolean} isBack */
   #step({ chapter = "", screen = 1, state = {}, guess, play, hood }, isBack) {
     const host = this.#hosts.get(chapter);
     if (!host) return;
@@ -353,7 +343,6 @@ export class Story {
       sized: (/** @type {Element} */ element, /** @type {(width: number, height: number) => void} */ told) => this.#sized(element, told),
       recorded,
       trace: this.#trace,
-      isForeign: (/** @type {string} */ text) => isForeign(this.#api, text),
     };
     this.#views.set(id, { update() {} });
     this.#views.set(id, chapter.mount(host, context));
@@ -451,6 +440,7 @@ export class Story {
       const found = await promise;
       this.#notice.hidden = true;
       host.classList.remove("unanswered");
+      void this.#warn(host);
       return found;
     } catch (failure) {
       if (!(failure instanceof SoftkvError)) throw failure;
@@ -463,10 +453,21 @@ export class Story {
       else this.#notice.textContent = failure instanceof Unreachable ? say("away") : say("refused", { detail: failure.message });
       this.#notice.hidden = false;
       this.#notice.scrollIntoView({ block: "nearest" });
+      if (code === "nothing_to_read") void this.#warn(host);
       host.classList.add("unanswered");
       if (failure instanceof Unreachable) void this.#wait();
       return null;
     }
+  }
+
+  /** Say under a picture that the encoder does not read its question. @param {HTMLElement} host */
+  async #warn(host) {
+    const question = () => String(this.#states.get(host.id)?.q ?? "");
+    const asked = question();
+    if (!(await isForeign(this.#api, asked)) || asked !== question()) return;
+    this.#placeNotice(host);
+    this.#notice.textContent = this.#say()("english");
+    this.#notice.hidden = false;
   }
 
   /** Wait until a service that is away answers, then ask again. */

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import expect
@@ -46,6 +47,9 @@ def test_a_text_without_words_is_refused_in_the_pages_words(
     expect(notice).to_be_in_viewport(ratio=1)
     assert "MiniLM" not in notice.inner_text()
     assert page.evaluate(COVERED) == []
+    field.fill("季度纳税申报")
+    field.press("Enter")
+    expect(notice).to_contain_text("MULTILINGUAL")
     field.fill("a hot summer day")
     field.press("Enter")
     expect(page.locator(".notice")).to_be_hidden()
@@ -64,12 +68,15 @@ def test_a_question_that_the_encoder_does_not_read_gets_a_warning(read: Read, la
     field = page.locator("#hard-and-soft .asking textarea")
     field.fill("平静的海是什么颜色")
     field.press("Enter")
-    expect(page.locator("#hard-and-soft p.told")).to_have_text(told)
+    expect(page.locator("#hard-and-soft .notice")).to_have_text(told)
+    page.locator("#hard-and-soft [role=slider]").first.press("ArrowUp")
+    expect(page.locator("#hard-and-soft .notice")).to_have_text(told)
     field.fill("a ripe fruit")
     field.press("Enter")
-    expect(page.locator("#hard-and-soft p.told")).not_to_have_text(told)
-    page.goto(page.url.partition("#")[0] + f"#inside-a-model&lang={language}&q=%E7%8C%AB%E8%BF%BD%E7%8B%97")
-    expect(page.locator("#inside-a-model .limit")).to_have_text(told)
+    expect(page.locator("#hard-and-soft .notice")).to_be_hidden()
+    for chapter, question in (("nothing-fits", "平静的海是什么颜色"), ("inside-a-model", "猫追狗")):
+        page.goto(page.url.partition("#")[0] + f"#{chapter}&lang={language}&q={quote(question)}")
+        expect(page.locator(f"#{chapter} .notice")).to_have_text(told)
 
 
 def test_a_pasted_link_without_a_state_begins_anew(read: Read) -> None:

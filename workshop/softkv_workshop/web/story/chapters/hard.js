@@ -212,7 +212,6 @@ export const hard = {
       write();
       take();
       show();
-      if (await context.isForeign(query)) status.show(say("english"));
     }
 
     function take() {

@@ -93,7 +93,6 @@ export const inside = {
       if (!found || text !== state.q) return;
       traced = found;
       limit.textContent = pieces.length < whole.length ? say("limit", { count: pieces.length, all: whole.length, most: MOST_TOKENS }) : "";
-      context.isForeign(text).then((isForeign) => isForeign && text === state.q && (limit.textContent = `${limit.textContent} ${say("english")}`.trim()));
       asked = text;
       guess.element.hidden = text !== SENTENCE; // it is about that sentence
       heads.take(found);
