@@ -1,19 +1,22 @@
 /** The tab Ask: a question with its options, the answer as weights, what it rests on, and the same call as a program. */
 
 import { isForeign } from "../shared/foreign.js";
-import { fill, h, put } from "../shared/element.js";
-import { count, effective, fixed, percent, power, temperatureText } from "../shared/numbers.js";
+import { choices, fill, h, put } from "../shared/element.js";
+import { count, effective, fixed, percent, temperatureText } from "../shared/numbers.js";
+import { isolated } from "../shared/words.js";
 import { positionOf, STEPS, temperatureAt } from "../shared/scale.js";
 import { biasBuilder } from "./bias.js";
 import { hasReranker } from "./client.js";
 import { callTabs } from "./code.js";
 import { Judging } from "./judging.js";
-import { csvLine, download, inert } from "./upload/csv.js";
-import { fieldsOf } from "./fields.js";
-import { filterBuilder } from "./filter.js";
+import { learner } from "./fields.js";
+import { filterBuilder, plain } from "./filter.js";
+import { Comparison, settingsOf } from "./held.js";
+import { fieldsIn, nameOf, ordered, orderControl, orderIn, fieldOf } from "./order.js";
 import { Picture } from "./picture.js";
 import { bodyOf, conditionsOf, DEPTH, groupsOf, movesOf, parsed, posted, TOP_K, temperatureIn, toggled, Unreadable } from "./question.js";
-import { text } from "./text.js";
+import { paths, text } from "./text.js";
+import { csvLine, download, inert } from "./upload/csv.js";
 import words from "./ask.json";
 
 /** @typedef {import("./explorer.js").Collection} Collection */
@@ -21,6 +24,8 @@ import words from "./ask.json";
 
 /** A knob that is turned is asked of when it rests for so long. */
 const REST_MS = 120;
+/** An error of the weights that no shown digit has. */
+const EXACT = 0.0005;
 const NULLS = ["auto", "lenient", "strict"];
 
 /** @type {import("./explorer.js").Tab} */
@@ -31,10 +36,7 @@ function mount(host, context) {
   const { say, go } = context;
   /** @type {Collection | null} */
   let collection = null;
-  /** @type {import("./fields.js").Fields} */
-  let fields = new Map();
-  /** The collection whose fields are asked for. @type {Promise<void> | null} */
-  let learning = null;
+  const known = learner(context, () => show());
   let asked = "";
   /** The question of the address, as the form took it last. */
   let typed = "";
@@ -80,16 +82,15 @@ function mount(host, context) {
     onchange: () => change({ words: lambda.value || null }),
   });
   const twice = h("input", { id: "twice", type: "checkbox", "aria-describedby": "twice-told", onchange: () => change({ twice: twice.checked ? 1 : null }) });
-  const twiceField = h(
-    "div.field.twice",
-    { hidden: true },
-    h("label", {}, twice, " ", say("twice")),
-    h("p.soft", { id: "twice-told" }, say("twice.told", { depth: DEPTH })),
-  );
-  const group = h("select", { id: "group", onfocus: () => void learn(), onchange: () => change({ group: group.value || null }) });
-  const filter = filterBuilder(say, "filter", (next) => change({ filter: next === undefined ? null : JSON.stringify(next) }), learn);
-  const bias = biasBuilder(say, (terms) => change({ bias: terms.length ? JSON.stringify(terms) : null }), learn);
-  const more = h("details.more", {}, h("summary", {}, say("more")), bias.element);
+  const twiceTold = h("p.soft", { id: "twice-told" }, say("twice.told", { depth: DEPTH }));
+  const twiceField = h("div.field.twice", { hidden: true }, h("label", {}, twice, " ", say("twice")), twiceTold);
+  const group = h("select", { id: "group", onfocus: () => void known.learn(), onchange: () => change({ group: group.value || null }) });
+  const filter = filterBuilder(say, "filter", (next) => change({ filter: next === undefined ? null : JSON.stringify(next) }), known.learn);
+  const bias = biasBuilder(say, (terms) => change({ bias: terms.length ? JSON.stringify(terms) : null }), known.learn);
+  const wordsField = h("div.field", {}, h("label", { for: "words" }, say("words")), lambda);
+  const more = h("details.more", {}, h("summary", {}, say("more")), wordsField, twiceField, h("h3", {}, say("bias")), bias.element);
+  const hold = h("button", { type: "button", id: "hold", onclick: () => change({ held: context.said.has("held") ? null : settingsOf(context.said) }) });
+  const comparison = new Comparison(context);
   const strip = h("p.strip", { id: "strip", role: "status" });
   /** Why the verdict is "none", of rows that resemble each other. */
   const strict = h("p.strict", { id: "strict", role: "status", hidden: true });
@@ -97,6 +98,8 @@ function mount(host, context) {
   const ways = h("div.buttons.ways", { id: "ways", role: "group", "aria-label": say("ways"), hidden: true });
   const judging = new Judging(context);
   const notes = h("div.notes");
+  const order = orderControl(say, say("head.weight"), (sort) => go({ sort }));
+  const ordering = h("p.soft", { id: "ordering", role: "status" });
   const heads = h("p.heads", { hidden: true, "aria-hidden": "true" }, h("span", {}, say("head.weight")), h("span", {}, say("head.similarity")));
   const results = h("ol.results", { id: "results" });
   const groups = h("section.groups", { id: "groups", hidden: true, "aria-label": say("groups") });
@@ -118,6 +121,7 @@ function mount(host, context) {
   const fillIt = h("button.strong", { type: "button", id: "fill", hidden: true, onclick: () => context.go({ tab: "upload" }) }, say("fill"));
   /** The answer that is shown. @type {any} */
   let shown = null;
+  let sorted = "";
   const call = callTabs(say, { chosen: () => language, choose: (id) => (language = id) });
   const form = h(
     "form.asking",
@@ -129,12 +133,10 @@ function mount(host, context) {
       h("div.field.knob", {}, h("div.head", {}, h("label", { for: "temperature" }, say("temperature"), " ", temperature), reset), h("div.row", {}, slider)),
       h("div.field", {}, h("label", { for: "null" }, say("none")), h("div.row", {}, none, level)),
       h("div.field.short", {}, h("label", { for: "top-k" }, say("top")), top),
-      context.isExported
-        ? null
-        : [h("div.field.short", {}, h("label", { for: "words" }, say("words")), lambda), h("div.field", {}, h("label", { for: "group" }, say("group")), group)],
+      context.isExported ? null : h("div.field", {}, h("label", { for: "group" }, say("group")), group),
     ),
     // An exported page weighs all rows by their keys alone.
-    ...(context.isExported ? [] : [twiceField, filter.element, more]),
+    h("div.line.further", {}, context.isExported ? null : [filter.element, more], hold, order.element),
   );
   fill(
     host,
@@ -145,10 +147,11 @@ function mount(host, context) {
       strip,
       strict,
       ways,
-      picture.element,
-      notes,
+      comparison.element,
+      h("div.found", {}, h("div", {}, ordering, heads, results), groups),
       judging.element,
-      h("div.found", {}, h("div", {}, heads, results), groups),
+      notes,
+      picture.element,
       fillIt,
       saving,
       whole,
@@ -197,10 +200,7 @@ function mount(host, context) {
       ["off", say("null.off")],
       ["level", say("null.level")],
     ];
-    fill(
-      none,
-      options.map(([value, name]) => h("option", { value }, name)),
-    );
+    choices(none, options);
     none.value = isLevel ? "level" : (stated ?? "");
     level.hidden = !isLevel;
     if (isLevel) level.value = stated;
@@ -211,24 +211,22 @@ function mount(host, context) {
     lambda.disabled = collection.encoder === null;
     twice.checked = said.has("twice");
     const field = said.get("group") ?? "";
-    const ofOneValue = [...fields].filter(([, { types }]) => !types.includes("list")).map(([name]) => name);
+    const ofOneValue = [...known.fields].filter(([, { types }]) => !types.includes("list")).map(([name]) => name);
     const fieldNames = new Set([...ofOneValue, field].filter((name) => name.startsWith("metadata.")));
-    fill(
-      group,
-      h("option", { value: "" }, say("group.none")),
-      [...fieldNames].map((name) => h("option", { value: name }, name.slice("metadata.".length))),
-    );
+    choices(group, [["", say("group.none")], ...Array.from(fieldNames, (name) => [name, plain(name)])]);
     group.value = field;
-    filter.show(parsed(said.get("filter")), fields);
+    filter.show(parsed(said.get("filter")), known.fields);
     const terms = parsed(said.get("bias"));
-    bias.show(terms, fields);
-    if (Array.isArray(terms) && terms.length) more.open = true;
-    if (said.has("filter") || said.has("bias")) void learn();
+    bias.show(terms, known.fields);
+    if (["bias", "words", "twice"].some((name) => said.has(name))) more.open = true;
+    put(hold, say(said.has("held") ? "held.end" : "held.begin"));
+    if (said.has("filter") || said.has("bias")) void known.learn();
   }
 
   /** Ask what the address says, unless that is what is shown. */
   async function answer() {
     if (!collection) return;
+    comparison.element.hidden = !context.said.has("held");
     const { api, said, patiently, origin, isKeyed } = context;
     const of = collection;
     const reranks = await patiently(() => hasReranker(api));
@@ -242,7 +240,7 @@ function mount(host, context) {
       call.show(null);
       return wipe(say("question.unread"));
     }
-    const wanted = JSON.stringify([collection.name, body]);
+    const wanted = JSON.stringify([collection.name, body, said.get("held")]);
     if (wanted === asked) return;
     running.abort();
     running = new AbortController();
@@ -260,6 +258,7 @@ function mount(host, context) {
       judging.show(of.name, given);
       picture.show(came.answer, given);
       draw(came.answer);
+      void comparison.show(of, reranks, signal);
       if (typeof given.query === "string" && (await isForeign(api, given.query, of.encoder ?? "")) && !signal.aborted)
         notes.prepend(h("p", {}, say("foreign")));
       return;
@@ -270,10 +269,12 @@ function mount(host, context) {
 
   /** @param {string} reason why there is no answer @param {string} [hint] */
   function wipe(reason, hint = "") {
+    shown = null;
     fill(strip, reason);
     fill(notes, hint && h("p", {}, hint));
     fill(results);
-    for (const part of [groups, strict, ways, heads, saving, judging.element]) part.hidden = true;
+    hold.hidden = !context.said.has("held");
+    for (const part of [groups, strict, ways, heads, order.element, ordering, comparison.element, saving, judging.element]) part.hidden = true;
     fillIt.hidden = !collection || collection.documents + collection.keyless > 0 || !context.canWrite;
     picture.show(null);
     whole.hidden = true;
@@ -286,7 +287,7 @@ function mount(host, context) {
     const { evidence, certificate, matches } = came;
     shown = came;
     kept.textContent = "";
-    saving.hidden = !matches.length;
+    saving.hidden = hold.hidden = !matches.length;
     fillIt.hidden = came.documents > 0 || collection?.documents !== 0 || !context.canWrite;
     whole.hidden = false;
     raw.textContent = JSON.stringify(came, null, 2);
@@ -296,11 +297,10 @@ function mount(host, context) {
       h("strong", {}, say(evidence.alike ? "verdict.alike" : `verdict.${evidence.verdict}`)),
       evidence.verdict_certain ? null : [" · ", say("uncertain")],
       evidence.null_similarity === null ? null : [" · ", say("strip.none", { share: percent(evidence.null_weight) })],
+      evidence.effective_documents < 1.05 ? null : [" · ", say("strip.rests", { count: effective(evidence.effective_documents) })],
       " · ",
-      say("strip.rests", { count: effective(evidence.effective_documents) }),
-      " · ",
-      say("strip.off", { error: power(certificate.total_variation) }),
-      came.reason ? h("span.reason", { lang: "en" }, came.reason) : null,
+      certificate.total_variation < EXACT ? say("strip.exact") : say("strip.off", { error: percent(certificate.total_variation) }),
+      came.reason ? h("span.reason", { lang: "en" }, came.reason.replace(/(?<=“)[^”]*(?=”)/g, isolated)) : null,
     );
     drawWays(evidence);
     void compareLenient(came);
@@ -312,14 +312,25 @@ function mount(host, context) {
       ...(came.warnings ?? []),
       came.applied ? say("applied", { defaults: JSON.stringify(came.applied) }) : "",
     ];
-    fill(
-      notes,
-      facts.filter(Boolean).map((fact) => h("p.soft", {}, fact)),
-    );
+    const told = facts.filter(Boolean).map((fact) => h("p.soft", {}, fact));
+    fill(notes, told);
+    drawResults();
+    drawGroups(groupsOf(came));
+  }
+
+  /** The rows of the answer in the order that the reader chose. */
+  function drawResults() {
+    sorted = context.said.get("sort") ?? "";
+    const { evidence, certificate, matches, ...came } = shown;
+    const by = orderIn(context.said);
     const moves = certificate.reranked === undefined ? [] : movesOf(matches);
+    const rows = ordered(matches, by, context.language);
+    order.element.hidden = ordering.hidden = matches.length < 2;
+    order.show(by, ["similarity", "key", "id", ...fieldsIn(matches)]);
+    put(ordering, by ? say("sort.shown", { count: matches.length, field: `“${nameOf(say, by.field)}”` }) : "");
     fill(
       results,
-      matches.map((/** @type {any} */ match, /** @type {number} */ at) => row(match, moves[at] ?? 0)),
+      rows.map((match) => row(match, moves[matches.indexOf(match)] ?? 0, by?.field ?? "")),
       came.rest_weight > 0 && came.documents > matches.length
         ? h("li.other", {}, bar(came.rest_weight), likeness(null), h("span.words", {}, say("rest", { count: count(came.documents - matches.length) })))
         : null,
@@ -327,24 +338,25 @@ function mount(host, context) {
         ? null
         : h("li.other", {}, bar(evidence.null_weight), likeness(evidence.null_similarity), h("span.words", {}, say("none"))),
     );
-    drawGroups(groupsOf(came));
     mark();
   }
 
   /** Save the rows that are shown with their weights, as a table. */
   function saveCsv() {
     let guarded = 0;
-    const text = (/** @type {unknown} */ value) => {
-      const written = value === null || value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value);
-      if (inert(written) !== written) guarded++;
-      return inert(written);
+    const cell = (/** @type {unknown} */ value) => {
+      if (typeof value !== "string") return value === null || value === undefined ? "" : JSON.stringify(value); // a number is none to run
+      if (inert(value) !== value) guarded++;
+      return inert(value);
     };
-    const rows = shown.matches.map((/** @type {any} */ one) => {
-      const [id, ...texts] = [one.id, one.key, one.value, one.metadata].map(text);
-      return [id, `${one.weight}`, `${one.similarity ?? ""}`, ...texts];
+    const { evidence, matches } = shown;
+    const fields = [...new Set(matches.flatMap((/** @type {any} */ one) => paths(one.metadata ?? {}).map(([path]) => `metadata.${path}`)))];
+    const rows = ordered(matches, orderIn(context.said), context.language).map((one) => {
+      return [one.id, one.weight, one.similarity, one.key, one.value, ...fields.map((field) => fieldOf(one, field))];
     });
-    if (shown.evidence.null_similarity !== null) rows.push(["", `${shown.evidence.null_weight}`, `${shown.evidence.null_similarity}`, say("none"), "", ""]);
-    download([["id", "weight", "similarity", "key", "value", "metadata"], ...rows].map(csvLine).join(""), `${collection?.name ?? "answer"}.csv`);
+    if (evidence.null_similarity !== null) rows.push(["", evidence.null_weight, evidence.null_similarity, say("none"), "", ...fields.map(() => "")]);
+    const lines = [["id", "weight", "similarity", "key", "value", ...fields], ...rows].map((cells) => csvLine(cells.map(cell)));
+    download(lines.join(""), `${collection?.name ?? "answer"}.csv`);
     kept.textContent = guarded ? say("csv.guarded", { count: guarded }) : "";
   }
 
@@ -417,9 +429,10 @@ function mount(host, context) {
     );
   }
 
-  /** @param {any} match @param {number} moved the places that the reranker moved it up */
-  function row(match, moved) {
+  /** @param {any} match @param {number} moved the places that the reranker moved it up @param {string} by the field that orders the rows */
+  function row(match, moved, by) {
     const steps = Math.abs(moved);
+    const value = by.startsWith("metadata.") ? fieldOf(match, by) : undefined;
     return h(
       "li",
       { "data-id": match.id, "data-weight": match.weight, "data-moved": moved },
@@ -436,7 +449,7 @@ function mount(host, context) {
           moved ? h("span.moved", {}, moved > 0 ? "▲ " : "▼ ", say(moved > 0 ? "moved.up" : "moved.down", { count: steps })) : null,
           match.confidence === undefined ? null : h("span.soft", {}, say("confidence", { share: percent(match.confidence) })),
         ),
-        h("span.id.number", {}, match.id),
+        h("span.id.number", {}, h("bdi", {}, match.id), by.startsWith("metadata.") ? h("bdi.by", {}, text(value) ?? "–") : null),
       ),
       judging.marks(match.id, match.key ?? match.id),
     );
@@ -461,16 +474,15 @@ function mount(host, context) {
     /** @param {Collection | null} next */
     update(next) {
       const isOther = next?.name !== collection?.name;
-      if (next !== collection) [asked, learning] = ["", null]; // it was changed, or is another
+      if (next !== collection) asked = ""; // it was changed, or is another
+      known.take(next);
       collection = next;
       if (!collection) return;
       const wanted = context.said.get("q") ?? "";
       if (wanted !== typed) question.value = typed = wanted;
-      if (isOther) {
-        fields = new Map();
-        wipe("");
-      }
+      if (isOther) wipe("");
       show();
+      if (shown && sorted !== (context.said.get("sort") ?? "")) drawResults();
       mark();
       void answer();
     },
@@ -482,19 +494,6 @@ function mount(host, context) {
       return picture.shown;
     },
   };
-
-  /** The fields of the collection are asked for once, when a filter or a bias wants them. */
-  function learn() {
-    const of = collection?.name ?? "";
-    learning ??= context
-      .patiently(() => fieldsOf(context.api, of))
-      .then((there) => {
-        if (!there || collection?.name !== of) return;
-        fields = there;
-        show();
-      });
-    return learning;
-  }
 }
 
 /** @param {number} temperature */

@@ -2,6 +2,7 @@
 
 import { fill, h } from "../shared/element.js";
 import { isDated, isNumeric } from "./fields.js";
+import { fieldChoice, offers, removal } from "./filter.js";
 
 /** @typedef {import("./fields.js").Fields} Fields */
 /** @typedef {import("../shared/words.js").Say} Say */
@@ -61,20 +62,11 @@ export function biasBuilder(say, changed, learn) {
   /** @param {Row} row @param {number} i */
   function line(row, i) {
     const all = names().includes(row.field) ? names() : [row.field, ...names()];
-    const field = h(
-      "select",
-      {
-        id: `bias-field-${i}`,
-        "aria-label": say("filter.field"),
-        onchange: () => {
-          row.field = field.value;
-          if (!kindsOf(row.field).includes(row.kind)) row.kind = kindsOf(row.field)[0];
-          redraw(field.id);
-        },
-      },
-      all.map((name) => h("option", { value: name }, name.replace(/^metadata\./, ""))),
-    );
-    field.value = row.field;
+    const field = fieldChoice({ id: `bias-field-${i}`, "aria-label": say("filter.field") }, all, row.field, (name) => {
+      row.field = name;
+      if (!kindsOf(row.field).includes(row.kind)) row.kind = kindsOf(row.field)[0];
+      redraw(field.id);
+    });
     const kinds = kindsOf(row.field).includes(row.kind) ? kindsOf(row.field) : [row.kind, ...kindsOf(row.field)];
     const kind = h(
       "select",
@@ -89,7 +81,6 @@ export function biasBuilder(say, changed, learn) {
       kinds.map((name) => h("option", { value: name }, say(`bias.${name}`))),
     );
     kind.value = row.kind;
-    const values = fields.get(row.field)?.values ?? [];
     const value = h("input", {
       id: `bias-value-${i}`,
       type: "text",
@@ -118,32 +109,11 @@ export function biasBuilder(say, changed, learn) {
         tell();
       },
     });
-    return h(
-      "div.condition",
-      {},
-      field,
-      kind,
-      value,
-      number,
-      h(
-        "datalist",
-        { id: `bias-values-${i}` },
-        values.map(({ value }) => h("option", { value: typeof value === "string" ? value : JSON.stringify(value) })),
-      ),
-      h(
-        "button.plain",
-        {
-          type: "button",
-          "aria-label": say("bias.remove", { field: row.field }),
-          title: say("bias.remove", { field: row.field }),
-          onclick: () => {
-            rows.splice(i, 1);
-            redraw(add.id);
-          },
-        },
-        "✕",
-      ),
-    );
+    const remove = removal(say("bias.remove", { field: row.field }), () => {
+      rows.splice(i, 1);
+      redraw(add.id);
+    });
+    return h("div.condition", {}, field, kind, value, number, offers(`bias-values-${i}`, fields.get(row.field)), remove);
   }
 
   /** @param {string} focused */

@@ -1,11 +1,11 @@
 /** The tab that fits a collection to labelled questions, and shows what that is worth before it is kept. */
 
 import { Invalid, isAborted, SoftkvError } from "../shared/api.js";
-import { fill, h, put } from "../shared/element.js";
+import { each, fill, h, put, scrollingTable } from "../shared/element.js";
 import { count, fixed, percent } from "../shared/numbers.js";
 import words from "./calibrate.json";
 import { clientOf } from "./client.js";
-import { counted, isEnough, readFeedback, readLabels } from "./labels.js";
+import { counted, countedTexts, isEnough, readFeedback, readLabels } from "./labels.js";
 import { preview } from "./preview.js";
 
 /** @typedef {import("./explorer.js").Collection} Collection */
@@ -108,22 +108,12 @@ class CalibrateTab {
       const queries = new Set(typed.map(({ query }) => query));
       // A typed line says more than what was marked of the same question.
       const labels = [...typed, ...judged.filter(({ query }) => typeof query !== "string" || !queries.has(query))];
-      const { questions, present, absent } = counted(labels);
-      put(
-        told,
-        labels.length
-          ? say(isEnough(labels) ? "labels.enough" : "labels.few", {
-              count: questions,
-              questions: count(questions),
-              present: count(present),
-              absent: count(absent),
-            })
-          : "",
-      );
-      showFlaws(broken.map(({ line, name }) => ({ line, detail: say(name) })));
+      put(told, labels.length ? say(isEnough(labels) ? "labels.enough" : "labels.few", countedTexts(labels)) : "");
+      const flaws = broken.map(({ line, name }) => ({ line, detail: say(name) }));
+      showFlaws(flaws);
       fit.disabled = !isEnough(labels);
-      previewing.disabled = questions < PREVIEWED;
-      return { labels, flaws: broken.map(({ line, name }) => ({ line, detail: say(name) })) };
+      previewing.disabled = counted(labels).questions < PREVIEWED;
+      return { labels, flaws };
     };
     const showFlaws = (/** @type {LineFlaw[]} */ list) => {
       flaws.hidden = !list.length;
@@ -167,10 +157,13 @@ class CalibrateTab {
     void marking.then((came) => {
       if (!came || signal.aborted) return;
       judged = came.labels;
-      const { questions, present, absent } = counted(judged);
-      marks.hidden = !questions && !came.undecided;
-      const places = { count: questions, questions: count(questions), present: count(present), absent: count(absent) };
-      put(marks, [say("marks", places), came.undecided ? say("marks.undecided", { count: came.undecided, questions: count(came.undecided) }) : ""].join(" "));
+      marks.hidden = !judged.length && !came.undecided;
+      put(
+        marks,
+        [say("marks", countedTexts(judged)), came.undecided ? say("marks.undecided", { count: came.undecided, questions: count(came.undecided) }) : ""].join(
+          " ",
+        ),
+      );
       read();
     });
   }
@@ -199,11 +192,7 @@ class CalibrateTab {
     return fill(
       this.#report,
       h("h3", {}, say("preview.title")),
-      h(
-        "div.scrolling",
-        { tabIndex: 0, role: "group", "aria-label": say("preview.title") },
-        h("table", { id: "counts" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, lines)),
-      ),
+      scrollingTable(say("preview.title"), "table.counts", heads, lines),
       h("p", { id: "preview-told" }, say("preview.told")),
     );
   }
@@ -211,12 +200,7 @@ class CalibrateTab {
   /** Fit once more, and keep the fit. */
   #apply = async () => {};
 
-  /**
-   * @param {Reading} reading
-   * @param {boolean} apply
-   * @param {HTMLButtonElement} button
-   * @param {(flaws: LineFlaw[]) => void} showFlaws
-   */
+  /** @param {Reading} reading @param {boolean} apply @param {HTMLButtonElement} button @param {(flaws: LineFlaw[]) => void} showFlaws */
   async #fit({ labels, flaws }, apply, button, showFlaws) {
     const { signal } = this.#leaving;
     const say = this.#say;
@@ -309,11 +293,7 @@ class CalibrateTab {
       h("h3", {}, say(result.applied ? "report.applied" : "report.title")),
       was === null || is === null ? null : h("p.headline", { id: "headline" }, say("report.ece", { before: percent(was), after: percent(is) })),
       h("p", { id: "summary" }, say("report.summary", { summary: result.summary })),
-      h(
-        "dl.dumbbells",
-        {},
-        Object.entries(SHARES).map(([name, isMore]) => this.#dumbbell(name, isMore, before[name], after[name])),
-      ),
+      each("dl.dumbbells", {}, Object.entries(SHARES), ([name, isMore]) => this.#dumbbell(name, isMore, before[name], after[name])),
       h("p.soft", {}, say("report.held-out")),
       this.#promise(result, after.coverage),
       h(
@@ -366,35 +346,12 @@ class CalibrateTab {
   /** @param {Figures} before @param {Figures} after */
   #losses(before, after) {
     const say = this.#say;
-    return h(
-      "div.scrolling",
-      { tabIndex: 0, role: "group", "aria-label": say("losses") },
-      h(
-        "table",
-        {},
-        h(
-          "thead",
-          {},
-          h(
-            "tr",
-            {},
-            ["losses", "losses.before", "losses.after"].map((name) => h("th", { scope: "col" }, say(name))),
-          ),
-        ),
-        h(
-          "tbody",
-          {},
-          ["log_loss", "label_loss", "brier", "mrr"].map((name) =>
-            h(
-              "tr",
-              {},
-              h("th", { scope: "row" }, say(`figure.${name}`)),
-              [before, after].map((figures) => h("td", {}, withError(figures[name]))),
-            ),
-          ),
-        ),
-      ),
-    );
+    const heads = ["losses", "losses.before", "losses.after"].map((name) => h("th", { scope: "col" }, say(name)));
+    const lines = ["log_loss", "label_loss", "brier", "mrr"].map((name) => {
+      const cells = [before, after].map((figures) => h("td", {}, withError(figures[name])));
+      return h("tr", {}, h("th", { scope: "row" }, say(`figure.${name}`)), cells);
+    });
+    return scrollingTable(say("losses"), "table", heads, lines);
   }
 }
 

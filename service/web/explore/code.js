@@ -72,12 +72,7 @@ function literal(value) {
   return JSON.stringify(value);
 }
 
-/**
- * Tabs with the call in each language.
- *
- * @param {Say} say
- * @param {{chosen: () => string, choose: (id: string) => void}} state which of them is shown
- */
+/** Tabs with the call in each language. @param {Say} say @param {{chosen: () => string, choose: (id: string) => void}} state which of them is shown */
 export function callTabs(say, { chosen, choose }) {
   /** @type {Call | null} */
   let call = null;

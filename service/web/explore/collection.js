@@ -2,10 +2,10 @@
 
 import { Invalid, isAborted, SoftkvError } from "../shared/api.js";
 import { loadDemo, NAME as DEMO, QUESTION } from "../shared/demo.js";
-import { fill, h, put } from "../shared/element.js";
+import { choices, each, fill, h, put } from "../shared/element.js";
 import { count } from "../shared/numbers.js";
 import words from "./collection.json";
-import { filePicker, forget, hand } from "./upload.js";
+import { filePicker, forget, hand, nameOf, takeDrops } from "./upload.js";
 import { speaker } from "./speaker.js";
 import uploadWords from "./upload.json";
 
@@ -138,17 +138,9 @@ class NewTab {
       h("option", { value: "none" }, say("encoder.none")),
     );
     const dimension = h("input", { type: "number", id: "dimension", min: "1", step: "1", placeholder: say("dimension.first") });
-    const similarity = h(
-      "select",
-      { id: "similarity" },
-      h("option", { value: "" }, say("default")),
-      SIMILARITIES.map((one) => h("option", { value: one }, say(`similarity.${one}`))),
-    );
-    const valueFrom = h(
-      "select",
-      { id: "value-from" },
-      ["value", "key"].map((one) => h("option", { value: one }, say(`value-from.${one}`))),
-    );
+    const similarity = h("select", { id: "similarity" });
+    choices(similarity, [["", say("default")], ...SIMILARITIES.map((one) => [one, say(`similarity.${one}`)])]);
+    const valueFrom = each("select", { id: "value-from" }, ["value", "key"], (one) => h("option", { value: one }, say(`value-from.${one}`)));
     const { fields: ofQuestions, read } = defaults(say, null);
     const width = new Field("dimension", say("dimension"), dimension);
     const fields = [
@@ -165,7 +157,7 @@ class NewTab {
     const take = (/** @type {File} */ file) => {
       this.#file = file;
       put(chosen, say("new.file.chosen", { file: file.name }));
-      if (!name.value) name.value = nameOf(file.name);
+      if (!name.value) name.value = nameOf(file.name, "A-Za-z0-9");
       name.focus();
     };
     const body = () => ({
@@ -193,23 +185,14 @@ class NewTab {
         "details.more",
         {},
         h("summary", {}, say("new.more")),
-        h(
-          "div.settling",
-          {},
-          fields.slice(3).map(({ element }) => element),
-        ),
+        each("div.settling", {}, fields.slice(3), ({ element }) => element),
       ),
       rest,
       h("div.buttons", {}, h("button.strong", { type: "submit", id: "create" }, say("new.create"))),
     );
     const demo = service.encoder !== null && collections.length === 0 ? this.#demo() : null;
     fill(this.#host, h("h2", {}, say("new.title")), demo, filePicker(speaker(uploadWords, language), take, say("new.file")), chosen, form);
-    this.#host.addEventListener("dragover", (event) => event.preventDefault());
-    this.#host.addEventListener("drop", (event) => {
-      event.preventDefault();
-      const [file] = event.dataTransfer?.files ?? [];
-      if (file) take(file);
-    });
+    takeDrops(this.#host, take);
     show();
   }
 
@@ -252,15 +235,6 @@ class NewTab {
     this.#context.go({ tab: "upload" });
     await this.#context.refresh(name);
   }
-}
-
-/** A name for a collection, made of a file's. @param {string} file */
-function nameOf(file) {
-  return file
-    .replace(/\.[^.]*$/, "")
-    .replace(/[^A-Za-z0-9._-]+/g, "-")
-    .replace(/^[^A-Za-z0-9]+|-+$/g, "")
-    .slice(0, 128);
 }
 
 class SettingsTab {

@@ -1,7 +1,7 @@
 /** The list of collections, by pages, and the facts of the one that is chosen. */
 
 import { Forbidden, NotFound } from "../shared/api.js";
-import { fill, h } from "../shared/element.js";
+import { each, fill, h } from "../shared/element.js";
 import { count, fixed } from "../shared/numbers.js";
 
 /** @typedef {import("./explorer.js").Collection} Collection */
@@ -173,9 +173,5 @@ function facts(one, aliases, say) {
     ["fact.calibration", calibration ? (calibration.outgrown ? say("fact.calibration.old") : kept) : say("fact.calibration.none")],
     ...(stored ? [/** @type {[string, string]} */ (["fact.projection", say(stored.pairs ? "fact.projection.trained" : "fact.projection.sent", stored)])] : []),
   ];
-  return h(
-    "dl.facts",
-    {},
-    lines.map(([name, text]) => h("div", {}, h("dt", {}, say(name)), h("dd", {}, text))),
-  );
+  return each("dl.facts", {}, lines, ([name, text]) => h("div", {}, h("dt", {}, say(name)), h("dd", {}, text)));
 }

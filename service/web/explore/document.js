@@ -1,11 +1,11 @@
 /** The document beside the collection: what it holds, why it has its weight, what is near it, and how it is changed. */
 
 import { NotFound, SoftkvError, Unreachable } from "../shared/api.js";
-import { fill, h } from "../shared/element.js";
+import { each, fill, h } from "../shared/element.js";
 import { fixed, percent, similarityText } from "../shared/numbers.js";
 import { Editor } from "./editor.js";
 import { hasReranker } from "./client.js";
-import { bodyOf, parsed, Unreadable } from "./question.js";
+import { bodyOf, conditionsOf, parsed, Unreadable } from "./question.js";
 import { lines, paths, text } from "./text.js";
 import words from "./document.json";
 
@@ -111,7 +111,7 @@ function mount(host, context) {
         ? h(
             "dl.facts",
             {},
-            metadata.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, text(value), filtering(name, value)))),
+            metadata.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, h("bdi", {}, text(value)), filtering(name, value)))),
           )
         : h("p.soft", {}, say("metadata.none")),
       one.expires ? h("p.soft", {}, say("expires", { at: one.expires })) : null,
@@ -130,9 +130,7 @@ function mount(host, context) {
 
   /** @param {import("./filter.js").Condition} condition */
   function narrow(condition) {
-    const before = parsed(context.said.get("filter"));
-    const isAnd = before?.operator === "AND";
-    const conditions = isAnd ? [...before.conditions, condition] : before ? [before, condition] : [condition];
+    const conditions = [...conditionsOf(parsed(context.said.get("filter"))), condition];
     go({ filter: JSON.stringify(conditions.length > 1 ? { operator: "AND", conditions } : condition) });
   }
 
@@ -195,17 +193,13 @@ function mount(host, context) {
       "div",
       { id: "left-out" },
       h("p", {}, best.moved >= LEAST ? say("left.best", { word: best.word, moved: fixed(best.moved) }) : say("left.none")),
-      h(
-        "ul.words-moved",
-        {},
-        moved.map(({ word, moved }) =>
-          h(
-            "li",
-            {},
-            h("span.query", {}, word),
-            h("span.bar-of", {}, h(`span.fill${moved < 0 ? ".less" : ""}`, { style: { width: `${(100 * Math.abs(moved)) / most}%` } })),
-            h("span.number", {}, `${moved >= 0 ? "+" : ""}${fixed(moved)}`),
-          ),
+      each("ul.words-moved", {}, moved, ({ word, moved }) =>
+        h(
+          "li",
+          {},
+          h("span.query", {}, word),
+          h("span.bar-of", {}, h(`span.fill${moved < 0 ? ".less" : ""}`, { style: { width: `${(100 * Math.abs(moved)) / most}%` } })),
+          h("span.number", {}, `${moved >= 0 ? "+" : ""}${fixed(moved)}`),
         ),
       ),
     );
@@ -257,19 +251,15 @@ function mount(host, context) {
     fill(
       near,
       h("h3", {}, say("near")),
-      h(
-        "ul.neighbours",
-        { id: "near" },
-        matches.map((one) =>
+      each("ul.neighbours", { id: "near" }, matches, (one) =>
+        h(
+          "li",
+          {},
           h(
-            "li",
-            {},
-            h(
-              "button.result",
-              { type: "button", onclick: () => go({ doc: one.id }) },
-              h("span.key", { dir: "auto" }, one.key ?? one.id),
-              h("span.number", {}, similarityText(one.similarity)),
-            ),
+            "button.result",
+            { type: "button", onclick: () => go({ doc: one.id }) },
+            h("span.key", { dir: "auto" }, one.key ?? one.id),
+            h("span.number", {}, similarityText(one.similarity)),
           ),
         ),
       ),

@@ -1,9 +1,10 @@
-/** The tab Documents: all documents of a collection in the order of their ids, by pages, without a question. */
+/** The tab Documents: all documents of a collection in the order of their ids or of a field, by pages, without a question. */
 
 import { fill, h } from "../shared/element.js";
 import { count } from "../shared/numbers.js";
-import { fieldsOf } from "./fields.js";
+import { learner } from "./fields.js";
 import { filterBuilder } from "./filter.js";
+import { fieldsIn, nameOf, orderControl, orderIn, fieldOf } from "./order.js";
 import { parsed, posted } from "./question.js";
 import { paths, text } from "./text.js";
 import words from "./documents.json";
@@ -14,6 +15,8 @@ import words from "./documents.json";
 const PAGE = 50;
 /** Metadata fields of a row; the document at the right has all. */
 const SHOWN = 4;
+/** Pages that one call passes over. */
+const PASSED = 200;
 
 /** @type {import("./explorer.js").Tab} */
 export const documents = { id: "documents", words, needs: "read", mount };
@@ -23,57 +26,56 @@ function mount(host, context) {
   const { say, go, patiently, api } = context;
   /** @type {Collection | null} */
   let collection = null;
-  /** @type {import("./fields.js").Fields} */
-  let fields = new Map();
-  /** @type {Promise<void> | null} */
-  let learning = null;
-  /** The cursors of the pages so far; the first page has none. @type {(string | null)[]} */
+  const known = learner(context, () => {
+    filter.show(parsed(context.said.get("filter")), known.fields);
+    showOrder();
+  });
+  /** Where each page begins, by its number; the first has no cursor. @type {(string | null | undefined)[]} */
   let cursors = [null];
-  /** @type {string | null} */
-  let next = null;
-  let shown = "";
+  /** @type {any[]} */
+  let rows = [];
+  /** The filter and the order of the cursors, and the page that is shown. */
+  let [shown, at] = ["", 1];
   let run = 0;
 
-  const filter = filterBuilder(say, "only", (given) => go({ filter: given === undefined ? null : JSON.stringify(given) }), learn);
+  const filter = filterBuilder(say, "only", (given) => go({ filter: given === undefined ? null : JSON.stringify(given) }), known.learn);
+  const order = orderControl(say, say("column.id"), (sort) => go({ sort }), known.learn);
   const told = h("p.strip", { id: "page", role: "status" });
   const notes = h("div.notes");
-  const body = h("tbody");
-  const table = h(
-    "table.listing",
-    {},
-    h("caption.unseen", {}, say("name")),
-    h(
-      "thead",
-      {},
-      h(
-        "tr",
-        {},
-        ["id", "key", "value", "metadata"].map((name) => h(`th.of-${name}`, { scope: "col" }, say(`column.${name}`))),
-      ),
-    ),
-    body,
-  );
-  const back = h("button", { type: "button", id: "before", onclick: () => turn(-1) }, say("before"));
-  const on = h("button", { type: "button", id: "after", onclick: () => turn(1) }, say("after"));
-  fill(host, filter.element, told, notes, table, h("div.buttons.pages", {}, back, on));
+  const [head, body] = [h("tr"), h("tbody")];
+  const table = h("table.listing", {}, h("caption.unseen", {}, say("name")), h("thead", {}, head), body);
+  const back = h("button", { type: "button", id: "before", onclick: () => go({ page: at - 1 }) }, say("before"));
+  const on = h("button", { type: "button", id: "after", onclick: () => go({ page: at + 1 }) }, say("after"));
+  const pages = h("div.buttons.pages", {}, back, on);
+  fill(host, h("div.line", {}, filter.element, order.element), told, notes, table, pages);
 
-  /** @param {1 | -1} step */
-  function turn(step) {
-    if (step > 0 && next) cursors.push(next);
-    if (step < 0 && cursors.length > 1) cursors.pop();
-    void list();
+  /** The filter and the order of the address. */
+  function wanted() {
+    const [given, by] = [parsed(context.said.get("filter")), orderIn(context.said)];
+    // Only the service can order documents that are on other pages, and it orders by metadata.
+    const isByField = by?.field.startsWith("metadata.");
+    return { ...(given && { filter: given }), ...(isByField && { order_by: { field: by?.field, direction: by?.isDown ? "descending" : "ascending" } }) };
   }
 
   async function list() {
     if (!collection) return;
-    const { name } = collection;
-    const given = parsed(context.said.get("filter"));
-    const cursor = cursors[cursors.length - 1];
-    const asked = { limit: PAGE, count: true, ...(given && { filter: given }), ...(cursor && { cursor }) };
+    const path = `/v1/collections/${encodeURIComponent(collection.name)}/documents/query`;
+    const query = wanted();
     const mine = ++run;
-    shown = JSON.stringify(given);
+    shown = JSON.stringify(query);
+    at = Math.max(1, Math.floor(Number(context.said.get("page"))) || 1);
     host.setAttribute("aria-busy", "true");
-    const page = await patiently(() => posted(api, `/v1/collections/${encodeURIComponent(name)}/documents/query`, asked));
+    // A link leads to a page by its number: the pages before it are passed over without their contents.
+    let known = at - 1;
+    while (cursors[known] === undefined) known--;
+    while (known < at - 1) {
+      const steps = Math.min(PASSED, at - 1 - known);
+      const passed = await patiently(() => posted(api, path, { ...query, limit: steps * PAGE, include: [], ...(known && { cursor: cursors[known] }) }));
+      if (mine !== run) return;
+      if (!passed?.answer?.next_cursor) return go({ page: null });
+      cursors[(known += steps)] = passed.answer.next_cursor;
+    }
+    const page = await patiently(() => posted(api, path, { ...query, limit: PAGE, count: true, ...(known && { cursor: cursors[known] }) }));
     if (mine !== run) return;
     host.removeAttribute("aria-busy");
     if (page?.answer) draw(page.answer);
@@ -84,51 +86,66 @@ function mount(host, context) {
   function refuse(detail) {
     fill(told, say("refused", { detail }));
     fill(notes);
-    table.hidden = true;
-    back.parentElement?.toggleAttribute("hidden", true);
+    table.hidden = pages.hidden = true;
   }
 
   /** @param {any} page */
   function draw(page) {
-    next = page.next_cursor;
-    const first = (cursors.length - 1) * PAGE;
-    const there = page.documents.length;
-    fill(
-      told,
-      there
-        ? say("page", { first: count(first + 1), last: count(first + there), all: count(page.count) })
-        : say(page.count === 0 && !shown ? "empty" : "unmatched"),
-    );
-    fill(
-      notes,
-      (page.warnings ?? []).map((/** @type {string} */ one) => h("p.soft", {}, one)),
-    );
+    rows = page.documents;
+    cursors[at] = page.next_cursor ?? undefined;
+    const by = showOrder();
+    const [first, there] = [(at - 1) * PAGE, rows.length];
+    const [field, isText] = [by && `“${nameOf(say, by.field)}”`, by && rows.some((one) => typeof fieldOf(one, by.field) === "string")];
+    const where = say("page", { first: count(first + 1), last: count(first + there), all: count(page.count), field: field ?? say("ids") });
+    const why = page.count === 0 && shown === "{}" ? "empty" : "unmatched";
+    fill(told, there ? [where, field ? say("sort.last") : "", isText ? say("sort.code") : ""] : say(why));
+    const warnings = (page.warnings ?? []).map((/** @type {string} */ one) => h("p.soft", {}, one));
+    fill(notes, warnings);
     table.hidden = !there;
-    fill(
-      body,
-      page.documents.map((/** @type {any} */ one) => row(one)),
-    );
-    back.disabled = cursors.length < 2;
-    on.disabled = !next;
-    back.parentElement?.toggleAttribute("hidden", cursors.length < 2 && !next);
+    const names = ["id", ...(by ? [by.field] : []), "key", "value", "metadata"];
+    fill(head, names.map(headOf));
+    fill(body, rows.map(row));
+    [back.disabled, on.disabled] = [at === 1, !page.next_cursor];
+    pages.hidden = back.disabled && on.disabled;
     mark();
+  }
+
+  /** The order of the documents, by a field of their metadata; null for that of their ids. */
+  function showOrder() {
+    const by = orderIn(context.said);
+    const isByField = by?.field.startsWith("metadata.");
+    const fields = [...known.fields].filter(([name, { types }]) => name.startsWith("metadata.") && !types.includes("list")).map(([name]) => name);
+    order.show(isByField ? by : null, [...fieldsIn(rows), ...fields]);
+    return isByField ? by : null;
+  }
+
+  /** The head of a column; that of the order turns it around, and that of the ids takes it back. @param {string} name */
+  function headOf(name) {
+    const by = orderIn(context.said);
+    const isOrder = (by?.field ?? "id") === name;
+    const label = name.startsWith("metadata.") ? nameOf(say, name) : say(`column.${name}`);
+    const next = name === "id" ? null : `${by?.isDown ? "" : "-"}${name}`;
+    const turns = isOrder ? name !== "id" : name === "id" && by;
+    return h(
+      `th.of-${name.split(".")[0]}`,
+      { scope: "col", "aria-sort": isOrder ? (by?.isDown ? "descending" : "ascending") : null },
+      turns ? h("button.plain", { type: "button", onclick: () => go({ sort: next }) }, h("bdi", {}, label), isOrder ? (by?.isDown ? " ↓" : " ↑") : "") : label,
+    );
   }
 
   /** @param {any} one */
   function row(one) {
     const metadata = paths(one.metadata ?? {});
+    const by = showOrder()?.field;
+    const pairs = metadata.slice(0, SHOWN).map(([path, value]) => h("span.pair", {}, h("bdi.soft", {}, path), " ", h("bdi", {}, text(value))));
     return h(
       "tr",
       { "data-id": one.id },
-      h("th.of-id", { scope: "row" }, h("button.plain.number", { type: "button", onclick: () => go({ doc: one.id }) }, one.id)),
+      h("th.of-id", { scope: "row" }, h("button.plain.number", { type: "button", onclick: () => go({ doc: one.id }) }, h("bdi", {}, one.id))),
+      by ? h("td.of-order", {}, h("bdi", {}, text(fieldOf(one, by)) ?? "–")) : null,
       h("td.of-key", { dir: "auto" }, one.key ?? "–"),
       h("td.of-value", { dir: "auto" }, text(one.value) === one.key ? say("same") : text(one.value)),
-      h(
-        "td.of-metadata",
-        {},
-        metadata.slice(0, SHOWN).map(([path, value]) => h("span.pair", {}, h("span.soft", {}, `${path} `), text(value))),
-        metadata.length > SHOWN ? h("span.soft", {}, say("more", { count: metadata.length - SHOWN })) : null,
-      ),
+      h("td.of-metadata", {}, pairs, metadata.length > SHOWN ? h("span.soft", {}, say("more", { count: metadata.length - SHOWN })) : null),
     );
   }
 
@@ -142,33 +159,20 @@ function mount(host, context) {
     update(given) {
       const isOther = given?.name !== collection?.name;
       const isChanged = given !== collection;
-      if (isChanged) learning = null;
       collection = given;
+      known.take(given);
       if (!collection) return;
-      if (isOther) {
-        fields = new Map();
-        cursors = [null];
-      }
-      filter.show(parsed(context.said.get("filter")), fields);
-      if (context.said.has("filter")) void learn();
+      if (isOther) cursors = [null];
+      filter.show(parsed(context.said.get("filter")), known.fields);
+      if (context.said.has("filter")) void known.learn();
       mark();
-      if (!isChanged && JSON.stringify(parsed(context.said.get("filter"))) === shown) return;
-      if (!isChanged) cursors = [null];
+      const isSame = !isChanged && JSON.stringify(wanted()) === shown;
+      if (isSame && (Number(context.said.get("page")) || 1) === at) return;
+      if (!isSame) cursors = [null];
       void list();
     },
     leave() {
       run++;
     },
   };
-
-  /** The fields of the collection are asked for once, when a filter wants them. */
-  function learn() {
-    const of = collection?.name ?? "";
-    learning ??= patiently(() => fieldsOf(api, of)).then((there) => {
-      if (!there || collection?.name !== of) return;
-      fields = there;
-      filter.show(parsed(context.said.get("filter")), fields);
-    });
-    return learning;
-  }
 }

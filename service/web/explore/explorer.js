@@ -134,6 +134,11 @@ export class Explorer {
     this.#collections = new Collections(this.#api, this.#side, (name) => this.#hrefOf(name));
   }
 
+  /** Says the words of the frame. */
+  get #say() {
+    return speaker({ en: {}, zh: {} }, this.#look.lang);
+  }
+
   get #canWrite() {
     return this.#access === "write";
   }
@@ -190,7 +195,7 @@ export class Explorer {
     root.lang = lang === "zh" ? "zh-Hans" : "en";
     root.dataset.theme = theme;
     root.dataset.projector = large ? "on" : "off";
-    const say = speaker({ en: {}, zh: {} }, lang);
+    const say = this.#say;
     document.title = say("title");
     put(/** @type {Element} */ (document.querySelector("a.skip")), say("skip"));
     this.#side.setAttribute("aria-label", say("collections"));
@@ -202,6 +207,9 @@ export class Explorer {
   #drawBar(say) {
     const { lang, theme, large } = this.#look;
     const room = roomOf();
+    /** @param {string} id @param {boolean} isOn @param {Partial<Look>} patch @param {Page.Child} face */
+    const icon = (id, isOn, patch, face) =>
+      h("button.icon", { type: "button", id, "aria-label": say(id), title: say(id), "aria-pressed": String(isOn), onclick: () => this.#become(patch) }, face);
     const ofService = [h("a", { href: "docs/" }, say("docs")), h("button", { type: "button", id: "key", onclick: () => this.#askKey(say, false) }, say("key"))];
     fill(
       this.#bar,
@@ -216,30 +224,8 @@ export class Explorer {
           { type: "button", id: "language", lang: lang === "en" ? "zh-Hans" : "en", onclick: () => this.#become({ lang: lang === "en" ? "zh" : "en" }) },
           say("language"),
         ),
-        h(
-          "button.icon",
-          {
-            type: "button",
-            id: "theme",
-            "aria-label": say("theme"),
-            title: say("theme"),
-            "aria-pressed": String(theme === "dark"),
-            onclick: () => this.#become({ theme: theme === "dark" ? "light" : "dark" }),
-          },
-          h("span.moon"),
-        ),
-        h(
-          "button.icon",
-          {
-            type: "button",
-            id: "large",
-            "aria-label": say("large"),
-            title: say("large"),
-            "aria-pressed": String(large),
-            onclick: () => this.#become({ large: !large }),
-          },
-          "A+",
-        ),
+        icon("theme", theme === "dark", { theme: theme === "dark" ? "light" : "dark" }, h("span.moon")),
+        icon("large", large, { large: !large }, "A+"),
         sharing(
           pictureSpeaker(lang),
           () => this.#mounted?.view.shown,
@@ -254,7 +240,7 @@ export class Explorer {
   async #address() {
     const { chosen } = this.#collections;
     const rows = chosen?.own && this.#shelf ? await packed(await this.#shelf.rows(chosen.name)) : null;
-    return writtenAddress(patched(this.#said, { rows }));
+    return writtenAddress(patched(this.#said, { rows, lang: this.#look.lang }));
   }
 
   /** @param {Partial<Look>} patch */
@@ -296,7 +282,9 @@ export class Explorer {
   /** @param {Patch} patch */
   #go(patch) {
     const next = patched(this.#said, patch);
-    const isOther = ["collection", "tab", "doc", "filter"].some((name) => (next.get(name) ?? "") !== (this.#said.get(name) ?? ""));
+    const isAnother = (/** @type {string} */ name) => (next.get(name) ?? "") !== (this.#said.get(name) ?? "");
+    if (["filter", "sort"].some(isAnother)) next.delete("page");
+    const isOther = ["collection", "tab", "doc", "filter", "sort", "page"].some(isAnother);
     this.#write(next, isOther);
     if (isOther) this.#draw();
   }
@@ -304,7 +292,7 @@ export class Explorer {
   /** Read the collections again, and what this key may do. @param {string} [name] */
   async refresh(name) {
     if (name !== undefined) this.#write(patched(elsewhere(this.#said, name), { doc: null }), true);
-    const context = this.#context(speaker({ en: {}, zh: {} }, this.#look.lang));
+    const context = this.#context(this.#say);
     this.#looked = this.#said.get("collection") ?? "";
     const access = await context.patiently(() => this.#collections.read(this.#looked));
     if (access === undefined) return;
@@ -357,7 +345,7 @@ export class Explorer {
   /** The list, the tabs and what is mounted, as the address and the service say. */
   #draw() {
     const { lang } = this.#look;
-    const say = speaker({ en: {}, zh: {} }, lang);
+    const say = this.#say;
     const wanted = this.#said.get("tab") ?? "";
     const may = this.#tabs.filter((tab) => tab.needs === "read" || this.#canWrite);
     const ofService = may.filter((tab) => tab.of === "service");
@@ -419,7 +407,7 @@ export class Explorer {
     for (const [name, value] of [
       ["role", isTab ? "tabpanel" : "region"],
       ["aria-labelledby", isTab ? `tab-${chosen.id}` : ""],
-      ["aria-label", isTab ? "" : (chosen?.words[this.#look.lang].name ?? speaker({ en: {}, zh: {} }, this.#look.lang)("collections.choose"))],
+      ["aria-label", isTab ? "" : (chosen?.words[this.#look.lang].name ?? this.#say("collections.choose"))],
     ])
       value ? this.#host.setAttribute(name, value) : this.#host.removeAttribute(name);
   }
@@ -473,12 +461,7 @@ export class Explorer {
     fill(this.#aside);
   }
 
-  /**
-   * @template T
-   * @param {Say} say
-   * @param {Promise<T> | (() => Promise<T>)} call
-   * @returns {Promise<T | undefined>}
-   */
+  /** @template T @param {Say} say @param {Promise<T> | (() => Promise<T>)} call @returns {Promise<T | undefined>} */
   async #patiently(say, call) {
     try {
       const answer = await (typeof call === "function" ? call() : call);

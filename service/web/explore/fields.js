@@ -10,14 +10,8 @@ const VALUES = 50;
 /** The fields of every document, whatever its metadata: a filter may compare them too. @type {[string, Facts][]} */
 const ALWAYS = ["id", "key"].map((name) => [name, { types: ["text"], count: 0, distinct: 0, min: null, max: null, values: null }]);
 
-/**
- * The fields of a collection.
- *
- * @param {import("../shared/api.js").API} api
- * @param {string} collection
- * @returns {Promise<Fields>}
- */
-export async function fieldsOf(api, collection) {
+/** The fields of a collection. @param {import("../shared/api.js").API} api @param {string} collection @returns {Promise<Fields>} */
+async function fieldsOf(api, collection) {
   /** @type {[string, Facts][]} */
   const all = [];
   let cursor;
@@ -29,6 +23,39 @@ export async function fieldsOf(api, collection) {
     if (!cursor) break;
   }
   return new Map([...all.filter(([, { types }]) => types.some((type) => type !== "object")), ...ALWAYS]);
+}
+
+/**
+ * The fields of the collection that is shown: asked for once, when a filter, a bias or an order wants them.
+ *
+ * @param {import("./explorer.js").Context} context
+ * @param {() => void} changed
+ */
+export function learner({ api, patiently }, changed) {
+  /** @type {import("./explorer.js").Collection | null} */
+  let of = null;
+  /** @type {Promise<void> | null} */
+  let learning = null;
+  const all = {
+    /** @type {Fields} */
+    fields: new Map(),
+    /** Take another collection, or the same one after a change. @param {import("./explorer.js").Collection | null} next */
+    take(next) {
+      if (next?.name !== of?.name) all.fields = new Map();
+      if (next !== of) learning = null;
+      of = next;
+    },
+    learn() {
+      const name = of?.name ?? "";
+      learning ??= patiently(() => fieldsOf(api, name)).then((there) => {
+        if (!there || of?.name !== name) return;
+        all.fields = there;
+        changed();
+      });
+      return learning;
+    },
+  };
+  return all;
 }
 
 /** Whether the values of a field are texts, of which the first and the last are dates. @param {Facts | undefined} facts */

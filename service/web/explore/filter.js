@@ -1,8 +1,9 @@
 /** The filter builder: conditions on the fields that are there, all of which or any of which hold; or a filter as JSON. */
 
-import { fill, h } from "../shared/element.js";
+import { each, fill, h } from "../shared/element.js";
 import { isNumeric } from "./fields.js";
 import { parsed } from "./question.js";
+import { text as written } from "./text.js";
 
 /** @typedef {import("./fields.js").Fields} Fields */
 /** @typedef {import("../shared/words.js").Say} Say */
@@ -21,6 +22,32 @@ function flat(filter) {
   const { operator, conditions } = filter;
   if (!["AND", "OR"].includes(operator) || !Array.isArray(conditions)) return null;
   return conditions.every((one) => one && typeof one === "object" && "field" in one) ? { join: operator, conditions } : null;
+}
+
+/**
+ * A choice of one of several fields, by their names without "metadata.".
+ *
+ * @param {Record<string, unknown>} props @param {readonly string[]} names @param {string} chosen @param {(name: string) => void} changed
+ */
+export function fieldChoice(props, names, chosen, changed) {
+  const select = each("select", { ...props, onchange: () => changed(select.value) }, names, (value) => h("option", { value }, plain(value)));
+  select.value = chosen;
+  return select;
+}
+
+/** The name of a field as it is shown. @param {string} field */
+export function plain(field) {
+  return field.replace(/^metadata\./, "");
+}
+
+/** The frequent values of a field, which an input offers. @param {string} id @param {import("./fields.js").Facts | undefined} facts */
+export function offers(id, facts) {
+  return each("datalist", { id }, facts?.values ?? [], ({ value }) => h("option", { value: written(value) }));
+}
+
+/** The button that takes a line away. @param {string} label @param {() => void} onclick */
+export function removal(label, onclick) {
+  return h("button.plain", { type: "button", "aria-label": label, title: label, onclick }, "✕");
 }
 
 /** The operators that make sense for a field. @param {Fields} fields @param {string} field */
@@ -87,7 +114,7 @@ export function filterBuilder(say, id, changed, learn) {
   /** Return the hint that texts are compared by letters; empty for other comparisons. @param {{field: string, operator: string, text: string}} row */
   function letters({ field, operator, text }) {
     if (!ORDER.includes(operator) || !fields.get(field)?.types.includes("text") || DATE.test(text.trim())) return "";
-    return say("filter.letters", { field: field.replace(/^metadata\./, "") });
+    return say("filter.letters", { field: plain(field) });
   }
 
   function tell() {
@@ -147,24 +174,13 @@ export function filterBuilder(say, id, changed, learn) {
     const names = fields.has(row.field) ? [...fields.keys()] : [row.field, ...fields.keys()];
     const operators = operatorsOf(fields, row.field);
     if (!operators.includes(row.operator)) operators.push(row.operator);
-    const field = h(
-      "select",
-      {
-        id: `${id}-field-${i}`,
-        "aria-label": say("filter.field"),
-        onchange: () => {
-          row.field = field.value;
-          const fitting = operatorsOf(fields, row.field);
-          if (!fitting.includes(row.operator)) row.operator = fitting[0];
-          row.text = "";
-          draw();
-          tell();
-          document.getElementById(field.id)?.focus();
-        },
-      },
-      names.map((name) => h("option", { value: name }, name.replace(/^metadata\./, ""))),
-    );
-    field.value = row.field;
+    const field = fieldChoice({ id: `${id}-field-${i}`, "aria-label": say("filter.field") }, names, row.field, (name) => {
+      row.field = name;
+      const fitting = operatorsOf(fields, row.field);
+      if (!fitting.includes(row.operator)) row.operator = fitting[0];
+      row.text = "";
+      redraw(field.id);
+    });
     const operator = h(
       "select",
       {
@@ -172,9 +188,7 @@ export function filterBuilder(say, id, changed, learn) {
         "aria-label": say("filter.operator"),
         onchange: () => {
           row.operator = operator.value;
-          draw();
-          tell();
-          document.getElementById(operator.id)?.focus();
+          redraw(operator.id);
         },
       },
       operators.map((name) =>
@@ -183,12 +197,11 @@ export function filterBuilder(say, id, changed, learn) {
     );
     operator.value = row.operator;
     const facts = fields.get(row.field);
-    const values = facts?.values ?? [];
     const value = h("input", {
       id: `${id}-value-${i}`,
       type: "text",
       value: row.text,
-      list: values.length ? `${id}-values-${i}` : null,
+      list: `${id}-values-${i}`,
       inputMode: isNumeric(facts) && !LISTS.includes(row.operator) ? "decimal" : "text",
       autocomplete: "off",
       "aria-label": say("filter.value"),
@@ -208,30 +221,20 @@ export function filterBuilder(say, id, changed, learn) {
       field,
       operator,
       value,
-      values.length
-        ? h(
-            "datalist",
-            { id: `${id}-values-${i}` },
-            values.map(({ value }) => h("option", { value: typeof value === "string" ? value : JSON.stringify(value) })),
-          )
-        : null,
-      h(
-        "button.plain",
-        {
-          type: "button",
-          "aria-label": say("filter.remove", { field: row.field }),
-          title: say("filter.remove", { field: row.field }),
-          onclick: () => {
-            rows.splice(i, 1);
-            draw();
-            tell();
-            add.focus();
-          },
-        },
-        "✕",
-      ),
+      offers(`${id}-values-${i}`, facts),
+      removal(say("filter.remove", { field: row.field }), () => {
+        rows.splice(i, 1);
+        redraw(add.id);
+      }),
       about,
     );
+  }
+
+  /** @param {string} focused */
+  function redraw(focused) {
+    draw();
+    tell();
+    document.getElementById(focused)?.focus();
   }
 
   return {
@@ -264,13 +267,8 @@ function rowOf({ field, operator, value }) {
   if (value === null && operator === "==") return { field, operator: "missing", text: "" };
   if (value === null && operator === "!=") return { field, operator: "present", text: "" };
   if (ORDER.includes(operator) && typeof value?.datetime === "string") return { field, operator, text: value.datetime };
-  const text = Array.isArray(value) ? value.map(scalarText).join(", ") : scalarText(value);
+  const text = Array.isArray(value) ? value.map(written).join(", ") : written(value);
   return { field, operator, text };
-}
-
-/** @param {any} value */
-function scalarText(value) {
-  return typeof value === "string" ? value : JSON.stringify(value);
 }
 
 /** Dates of ISO 8601 begin so; the service reads the rest. An instant relative to the request is written now-7d. */

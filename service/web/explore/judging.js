@@ -1,8 +1,7 @@
 /** Marks of what is right and what is wrong in an answer. The service keeps them as feedback, of which a calibration is made. */
 
 import { fill, h, put } from "../shared/element.js";
-import { count } from "../shared/numbers.js";
-import { counted, isEnough, LEAST, LEAST_OF_A_KIND, readFeedback } from "./labels.js";
+import { counted, countedTexts, isEnough, LEAST, LEAST_OF_A_KIND, readFeedback } from "./labels.js";
 import { posted } from "./question.js";
 
 /** @typedef {import("./explorer.js").Context} Context */
@@ -90,8 +89,8 @@ export class Judging {
     const { signal } = (this.#counting = new AbortController());
     const came = await patiently(() => readFeedback(api, collection, signal));
     if (!came || signal.aborted) return;
-    const { questions, present, absent } = counted(came.labels);
-    const labels = say("mark.labels", { count: questions, questions: count(questions), present: count(present), absent: count(absent) });
+    const { questions } = counted(came.labels);
+    const labels = say("mark.labels", countedTexts(came.labels));
     const tell = () => put(this.#told, [kept, labels, this.#gain.sentence].join(" "));
     if (this.#gain.collection !== collection) this.#gain = { collection, questions: 0, sentence: say("mark.few", { least: LEAST, kind: LEAST_OF_A_KIND }) };
     tell();

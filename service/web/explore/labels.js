@@ -1,5 +1,6 @@
 /** Labelled questions, as they are pasted or in a file: a question and the id of the document that answers it. */
 
+import { count } from "../shared/numbers.js";
 import { clientOf } from "./client.js";
 import { CsvReader, delimiterOf } from "./upload/csv.js";
 import { parsed } from "./question.js";
@@ -17,12 +18,7 @@ const MARKS = 10_000;
 /** The texts that stand for no answer. */
 const NONE = new Set(["", "null", "none", "-", "–"]);
 
-/**
- * Read labelled questions: CSV or lines of JSON.
- *
- * @param {string} text
- * @returns {{labels: Label[], flaws: LabelFlaw[]}}
- */
+/** Read labelled questions: CSV or lines of JSON. @param {string} text @returns {{labels: Label[], flaws: LabelFlaw[]}} */
 export function readLabels(text) {
   return text.trimStart().startsWith("{") ? fromLines(text) : fromCsv(text);
 }
@@ -80,6 +76,12 @@ export function counted(labels) {
   for (const { query, id } of labels) answered.set(JSON.stringify(query), answered.get(JSON.stringify(query)) || id !== null);
   const present = [...answered.values()].filter(Boolean).length;
   return { questions: answered.size, present, absent: answered.size - present };
+}
+
+/** The numbers of such questions, as sentences take them. @param {Label[]} labels */
+export function countedTexts(labels) {
+  const { questions, present, absent } = counted(labels);
+  return { count: questions, questions: count(questions), present: count(present), absent: count(absent) };
 }
 
 /** Whether there are enough labels for a fit. @param {Label[]} labels */

@@ -6,17 +6,12 @@ import { clientOf } from "./client.js";
 import { unpacked } from "./link.js";
 import words from "./own-rows.json";
 import { speaker } from "./speaker.js";
-import { filePicker, hand } from "./upload.js";
+import { filePicker, hand, nameOf, takeDrops } from "./upload.js";
 import uploadWords from "./upload.json";
 
 /** @typedef {import("./explorer.js").Context} Context */
 
-/**
- * The tab. It is the one of the service in which a collection begins.
- *
- * @param {Page.ExportedShelf} shelf
- * @returns {import("./explorer.js").Tab}
- */
+/** The tab. It is the one of the service in which a collection begins. @param {Page.ExportedShelf} shelf @returns {import("./explorer.js").Tab} */
 export function ownRows(shelf) {
   return { id: "new", words, needs: "read", of: "service", mount: (host, context) => mount(host, context, shelf) };
 }
@@ -36,12 +31,7 @@ function mount(host, context, { kept, mostRows }) {
     h("p.soft", {}, say("most", { rows: count(mostRows) })),
     lasting,
   );
-  host.addEventListener("dragover", (event) => event.preventDefault());
-  host.addEventListener("drop", (event) => {
-    event.preventDefault();
-    const [file] = event.dataTransfer?.files ?? [];
-    if (file) void take(file);
-  });
+  takeDrops(host, (file) => void take(file));
   void kept().then(({ isLasting }) => fill(lasting, say(isLasting ? "lasting" : "passing")));
   const linked = context.said.get("rows");
   if (linked) void bring(linked);
@@ -50,7 +40,7 @@ function mount(host, context, { kept, mostRows }) {
   async function take(file) {
     const wanted = context.said.get("collection");
     const { names } = await kept();
-    const name = wanted && !names.includes(wanted) ? wanted : unused(nameOf(file.name), names);
+    const name = wanted && !names.includes(wanted) ? wanted : unused(nameOf(file.name, "\\p{L}\\p{N}") || "rows", names);
     hand(name, file);
     await begin(name);
     context.go({ tab: "upload", rows: null });
@@ -96,15 +86,4 @@ function unused(name, names) {
   let free = name;
   for (let i = 2; names.includes(free); i++) free = `${name}-${i}`;
   return free;
-}
-
-/** A name for a collection, made of a file's. @param {string} file */
-function nameOf(file) {
-  return (
-    file
-      .replace(/\.[^.]*$/, "")
-      .replace(/[^\p{L}\p{N}._-]+/gu, "-")
-      .replace(/^[^\p{L}\p{N}]+|-+$/gu, "")
-      .slice(0, 128) || "rows"
-  );
 }

@@ -82,12 +82,7 @@ export function groupsOf(came) {
   return grouped ? { groups: grouped.groups, rest: grouped.rest_weight > grouped.error ? grouped.rest_weight : 0 } : { groups: [], rest: 0 };
 }
 
-/**
- * The conditions of a filter that must all hold.
- *
- * @param {any} filter
- * @returns {any[]}
- */
+/** The conditions of a filter that must all hold. @param {any} filter @returns {any[]} */
 export function conditionsOf(filter) {
   if (filter === undefined) return [];
   return filter.operator === "AND" ? filter.conditions : [filter];

@@ -1,7 +1,7 @@
 /** The tab of the service itself: whether it is ready, what it holds, what waits, and which calls take long. */
 
 import { SoftkvError } from "../shared/api.js";
-import { fill, h } from "../shared/element.js";
+import { each, fill, h, scrollingTable } from "../shared/element.js";
 import { count, fixed } from "../shared/numbers.js";
 import { clientOf } from "./client.js";
 import { Metrics } from "./metrics.js";
@@ -147,7 +147,7 @@ class ServiceTab {
       memory_bytes ? bytes(memory_bytes) : "–",
       say(`encoder.${state}`),
     ]);
-    return h("section", { id: "encoders" }, h("h3", {}, say("encoders")), table(say, "encoders", ["encoder", "kind", "width", "memory", "state"], lines));
+    return section(say, "encoders", ["encoder", "kind", "width", "memory", "state"], lines);
   }
 
   /** @param {Metrics} metrics */
@@ -162,7 +162,7 @@ class ServiceTab {
       count(questions),
       within === null || Number.isNaN(within) ? "–" : duration(within),
     ]);
-    return h("section", { id: "costs" }, h("h3", {}, say("costs")), table(say, "costs", ["collection", "memory", "disk", "questions", "within"], lines));
+    return section(say, "costs", ["collection", "memory", "disk", "questions", "within"], lines);
   }
 
   /** @param {Metrics} metrics */
@@ -170,23 +170,14 @@ class ServiceTab {
     const { say } = this.#context;
     const calls = metrics.calls(ROUTES);
     const slow = metrics.value("softkv_slow_requests_total") ?? 0;
-    return h(
-      "section",
-      {},
-      h("h3", {}, say("calls")),
-      h("p", { id: "slow" }, slow ? say("slow", { count: slow, requests: count(slow) }) : say("slow.none")),
-      table(
-        say,
-        "calls",
-        ["call", "count", "mean", "within"],
-        calls.map(({ method, route, count: number, mean, within }) => [
-          `${method} ${route}`,
-          count(number),
-          duration(mean),
-          within === Infinity ? say("within.more") : duration(within),
-        ]),
-      ),
-    );
+    const lines = calls.map(({ method, route, count: number, mean, within }) => [
+      `${method} ${route}`,
+      count(number),
+      duration(mean),
+      within === Infinity ? say("within.more") : duration(within),
+    ]);
+    const told = h("p", { id: "slow" }, slow ? say("slow", { count: slow, requests: count(slow) }) : say("slow.none"));
+    return section(say, "calls", ["call", "count", "mean", "within"], lines, told);
   }
 
   /** @param {SlowRequest[]} slow */
@@ -205,7 +196,7 @@ class ServiceTab {
         .join(", "),
       time.format(new Date(at)),
     ]);
-    return h("section", { id: "slowest" }, h("h3", {}, say("slowest")), table(say, "slowest", ["call", "collection", "status", "took", "stages", "at"], lines));
+    return section(say, "slowest", ["call", "collection", "status", "took", "stages", "at"], lines);
   }
 
   /** @param {Metrics} metrics */
@@ -215,7 +206,7 @@ class ServiceTab {
     if (!refused.length) return h("p.soft", { id: "no-refusals" }, say("refusals.none"));
     refused.sort((a, b) => b.value - a.value);
     const lines = refused.slice(0, REFUSALS).map(({ labels, value }) => [labels.code, count(value)]);
-    return h("section", {}, h("h3", {}, say("refusals")), table(say, "refusals", ["code", "count"], lines));
+    return section(say, "refusals", ["code", "count"], lines);
   }
 }
 
@@ -225,45 +216,18 @@ function facts(say, title, lines) {
     "section",
     { id: `service-${title}` },
     h("h3", {}, say(title)),
-    h(
-      "dl.told",
-      {},
-      lines.map(([name, text]) => h("div", {}, h("dt", {}, say(`fact.${name}`)), h("dd", {}, text))),
-    ),
+    each("dl.told", {}, lines, ([name, text]) => h("div", {}, h("dt", {}, say(`fact.${name}`)), h("dd", {}, text))),
   );
 }
 
-/** A table whose first column names its rows. @param {Say} say @param {string} title @param {string[]} columns @param {string[][]} lines */
-function table(say, title, columns, lines) {
-  return h(
-    "div.scrolling",
-    { tabIndex: 0, role: "group", "aria-label": say(title) },
-    h(
-      "table.told-of",
-      {},
-      h(
-        "thead",
-        {},
-        h(
-          "tr",
-          {},
-          columns.map((name, i) => h(i ? "th.number" : "th", { scope: "col" }, say(`column.${name}`))),
-        ),
-      ),
-      h(
-        "tbody",
-        {},
-        lines.map(([first, ...rest]) =>
-          h(
-            "tr",
-            {},
-            h("th", { scope: "row" }, h("code", {}, first)),
-            rest.map((text) => h("td.number", {}, text)),
-          ),
-        ),
-      ),
-    ),
-  );
+/** A section with a table whose first column names its rows. @param {Say} say @param {string} title @param {string[]} columns @param {string[][]} lines @param {HTMLElement} [told] */
+function section(say, title, columns, lines, told) {
+  const heads = columns.map((name, i) => h(i ? "th.number" : "th", { scope: "col" }, say(`column.${name}`)));
+  const rows = lines.map(([first, ...rest]) => {
+    const cells = rest.map((text) => h("td.number", {}, text));
+    return h("tr", {}, h("th", { scope: "row" }, h("code", {}, first)), cells);
+  });
+  return h("section", { id: title }, h("h3", {}, say(title)), told, scrollingTable(say(title), "table.told-of", heads, rows));
 }
 
 /** @param {number | null} size */

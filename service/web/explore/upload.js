@@ -1,8 +1,10 @@
 /** The tab that fills a collection from a file: choose it, say what its columns are, and see the rows arrive. */
 
-import { fill, h, put } from "../shared/element.js";
+import { each, fill, h, put, scrollingTable } from "../shared/element.js";
 import { count } from "../shared/numbers.js";
+import { clipped } from "../shared/words.js";
 import { clientOf } from "./client.js";
+import { text } from "./text.js";
 import { assigned, columnOf, documentOf, guess, holes, noticesAbout, ROLES, survey } from "./upload/columns.js";
 import { download } from "./upload/csv.js";
 import { openTable, UnreadableFile } from "./upload/table.js";
@@ -68,12 +70,7 @@ class UploadTab {
     this.#host = host;
     this.#context = context;
     this.#say = context.say;
-    host.addEventListener("dragover", (event) => event.preventDefault());
-    host.addEventListener("drop", (event) => {
-      event.preventDefault();
-      const [file] = event.dataTransfer?.files ?? [];
-      if (file && !this.#session?.upload?.isUnderWay) void this.#open(file, {});
-    });
+    takeDrops(host, (file) => void (this.#session?.upload?.isUnderWay || this.#open(file, {})));
   }
 
   get #session() {
@@ -158,10 +155,8 @@ class UploadTab {
 
   /** @param {string} now @param {(encoding: string) => void} chosen */
   #encodings(now, chosen) {
-    const select = h(
-      "select",
-      { id: "encoding", onchange: () => chosen(select.value) },
-      ENCODINGS.map((name) => h("option", { value: name, selected: name === now }, name)),
+    const select = each("select", { id: "encoding", onchange: () => chosen(select.value) }, ENCODINGS, (name) =>
+      h("option", { value: name, selected: name === now }, name),
     );
     return h("label.field", {}, this.#say("encoding"), select);
   }
@@ -207,11 +202,7 @@ class UploadTab {
       missing ? this.#doctor(session, missing, storable, become) : null,
       mapping.whole || columnOf(mapping, "id") !== undefined ? null : this.#prefix(session),
       h("h3", {}, say("first")),
-      h(
-        "ol.made",
-        {},
-        surveyed.first.slice(0, SHOWN_DOCUMENTS).map((row) => this.#made(documentOf(row, mapping, table.typed))),
-      ),
+      each("ol.made", {}, surveyed.first.slice(0, SHOWN_DOCUMENTS), (row) => this.#made(documentOf(row, mapping, table.typed))),
       problem ? h("p.notice", { id: "problem" }, problem) : null,
       storable > mostRows ? h("p.notice", { id: "most" }, say("most", { rows: count(mostRows) })) : null,
       h(
@@ -293,10 +284,11 @@ class UploadTab {
     const lines = columns.map(({ name, kind, filled, dated }, i) => {
       const role = mapping.roles[name];
       const id = `role-${i}`;
-      const select = h(
+      const select = each(
         "select",
         { id, "aria-label": say("role.of", { column: name }), onchange: () => become(assigned(mapping, name, /** @type {Role} */ (select.value)), id) },
-        ROLES.map((one) => h("option", { value: one, selected: one === role }, say(`role.${one}`))),
+        ROLES,
+        (one) => h("option", { value: one, selected: one === role }, say(`role.${one}`)),
       );
       const example = first.map(({ fields }) => fields[name]).find((cell) => cell !== "" && cell !== null && cell !== undefined);
       return h(
@@ -310,14 +302,10 @@ class UploadTab {
           say(`kind.${dated ? "date" : kind}`),
           filled < rows - flawed ? h("span.soft", {}, ` · ${say("filled", { percent: Math.floor((100 * filled) / (rows - flawed)) })}`) : null,
         ),
-        h("td.example", { dir: "auto" }, clipped(example)),
+        h("td.example", { dir: "auto" }, shortened(example)),
       );
     });
-    return h(
-      "div.scrolling",
-      { tabIndex: 0, role: "group", "aria-label": say("columns") },
-      h("table.columns", {}, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, lines)),
-    );
+    return scrollingTable(say("columns"), "table.columns", heads, lines);
   }
 
   /** @param {Session} session */
@@ -341,10 +329,10 @@ class UploadTab {
     return h(
       "li",
       {},
-      h("span.number.soft", {}, clipped(id)),
-      h("span.key", { dir: "auto" }, clipped(key ?? vector)),
-      value === undefined ? null : h("span.value", { dir: "auto" }, clipped(value)),
-      metadata ? h("code.soft", { dir: "auto" }, clipped(metadata)) : null,
+      h("span.number.soft", {}, shortened(id)),
+      h("span.key", { dir: "auto" }, shortened(key ?? vector)),
+      value === undefined ? null : h("span.value", { dir: "auto" }, shortened(value)),
+      metadata ? h("code.soft", { dir: "auto" }, shortened(metadata)) : null,
     );
   }
 
@@ -493,10 +481,26 @@ export function filePicker(say, chosen, invitation = say("drop")) {
   return zone;
 }
 
+/** Take the file that is dropped anywhere in an element. @param {HTMLElement} host @param {(file: File) => void} take */
+export function takeDrops(host, take) {
+  host.addEventListener("dragover", (event) => event.preventDefault());
+  host.addEventListener("drop", (event) => {
+    event.preventDefault();
+    const [file] = event.dataTransfer?.files ?? [];
+    if (file) take(file);
+  });
+}
+
+/** A name for a collection, made of a file's. @param {string} file @param {string} letters that it may have besides . _ and -, as in a class of a pattern */
+export function nameOf(file, letters) {
+  return file
+    .replace(/\.[^.]*$/, "")
+    .replace(new RegExp(`[^${letters}._-]+`, "gu"), "-")
+    .replace(new RegExp(`^[^${letters}]+|-+$`, "gu"), "")
+    .slice(0, 128);
+}
+
 /** A value on one line. @param {unknown} value */
-function clipped(value) {
-  if (value === undefined || value === null) return "";
-  const text = typeof value === "string" ? value : JSON.stringify(value);
-  const letters = [...text.slice(0, 2 * LONGEST)];
-  return letters.length > LONGEST ? `${letters.slice(0, LONGEST).join("")}…` : text;
+function shortened(value) {
+  return clipped(text(value ?? "").slice(0, 2 * LONGEST), LONGEST);
 }

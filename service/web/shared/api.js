@@ -14,10 +14,7 @@ const READS = /^\/v1\/(attend|compare|encode|trace|lab\/decode)$/;
 export class API {
   #client;
 
-  /**
-   * @param {Page.Fetcher} fetcher
-   * @param {Page.Kept} storage
-   */
+  /** @param {Page.Fetcher} fetcher @param {Page.Kept} storage */
   constructor(fetcher, storage) {
     this.fetcher = fetcher;
     this.storage = storage;

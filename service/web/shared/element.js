@@ -23,6 +23,32 @@ export function h(what, props = {}, ...children) {
   return element;
 }
 
+/**
+ * An element with a child for each item. `each("ul", {}, names, (name) => h("li", {}, name))`.
+ *
+ * @template {string} W
+ * @template T
+ * @param {W} what
+ * @param {Page.Props} props
+ * @param {readonly T[]} items
+ * @param {(item: T, at: number) => Page.Child} child
+ */
+export function each(what, props, items, child) {
+  return h(what, props, items.map(child));
+}
+
+/** A table that scrolls sideways by itself on a narrow screen. @param {string} label @param {string} what tag and classes @param {readonly Page.Child[]} heads @param {Page.Child} rows */
+export function scrollingTable(label, what, heads, rows) {
+  const table = h(what, {}, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows));
+  return h("div.scrolling", { tabIndex: 0, role: "group", "aria-label": label }, table);
+}
+
+/** Let a select have these values, each with its name. @param {HTMLSelectElement} select @param {readonly string[][]} options */
+export function choices(select, options) {
+  const all = options.map(([value, name]) => h("option", { value }, name));
+  return fill(select, all);
+}
+
 /** Replace what an element holds. @template {Element} E @param {E} element @param {...Page.Child} children @returns {E} */
 export function fill(element, ...children) {
   element.replaceChildren(...shown(children));

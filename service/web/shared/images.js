@@ -11,29 +11,10 @@ import { asset } from "./assets.js";
 import { applyPalette, GIFEncoder, quantize } from "../vendor/gifenc/gifenc.js";
 
 /** Properties that style sheets set on a drawing; each is also an attribute of SVG. */
-const STYLES = [
-  "fill",
-  "fill-opacity",
-  "stroke",
-  "stroke-width",
-  "stroke-opacity",
-  "stroke-dasharray",
-  "stroke-linecap",
-  "stroke-linejoin",
-  "opacity",
-  "paint-order",
-  "stop-color",
-  "stop-opacity",
-  "font-family",
-  "font-size",
-  "font-weight",
-  "font-style",
-  "letter-spacing",
-  "text-anchor",
-  "text-decoration",
-  "dominant-baseline",
-  "visibility",
-];
+const STYLES = (
+  "fill fill-opacity stroke stroke-width stroke-opacity stroke-dasharray stroke-linecap stroke-linejoin " +
+  "opacity paint-order stop-color stop-opacity font-family font-size font-weight font-style letter-spacing text-anchor text-decoration dominant-baseline visibility"
+).split(" ");
 /** And what no attribute of SVG can say. */
 const MIXING = ["mix-blend-mode", "isolation"];
 const SVG = "http://www.w3.org/2000/svg";

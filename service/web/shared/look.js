@@ -11,12 +11,7 @@ function usual() {
   return { lang: spoken.find((language) => language === "en" || language === "zh") === "zh" ? "zh" : "en", theme: isDark ? "dark" : "light", large: false };
 }
 
-/**
- * The look of the page: as in the address, else as at the last visit.
- *
- * @param {Map<string, string>} said
- * @returns {Look}
- */
+/** The look of the page: as in the address, else as at the last visit. @param {Map<string, string>} said @returns {Look} */
 export function preferences(said) {
   const look = { ...usual(), ...stored() };
   const [lang, theme, large] = ["lang", "theme", "large"].map((name) => said.get(name));

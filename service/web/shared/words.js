@@ -15,25 +15,16 @@ import { count as grouped } from "./numbers.js";
 
 const LANGUAGES = /** @type {const} */ (["en", "zh"]);
 const CHOICE = /\{(\w+)\|([^|}]*)\|((?:[^{}]|\{\w+\})*)\}/g;
+/** Letters and marks that turn the direction of what follows them. */
+const TURNING = /[\u0590-\u08ff\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufefc]/;
 const TERM = /\[(query|key|value|weight|code|b)\|([^\]]*)\]/;
 
-/**
- * The first language of a list that the page has; English if it has none of them.
- *
- * @param {readonly string[]} wanted
- * @returns {Language}
- */
+/** The first language of a list that the page has; English if it has none of them. @param {readonly string[]} wanted @returns {Language} */
 export function preferred(wanted) {
   return wanted.map((language) => LANGUAGES.find((one) => one === language.toLowerCase().split("-")[0])).find(Boolean) ?? "en";
 }
 
-/**
- * A function that says the texts of one language.
- *
- * @param {Words} texts
- * @param {Language} language
- * @returns {Say}
- */
+/** A function that says the texts of one language. @param {Words} texts @param {Language} language @returns {Say} */
 export function reader(texts, language) {
   const plural = new Intl.PluralRules(language);
   const named = (/** @type {string} */ name) => {
@@ -92,5 +83,10 @@ export function clipped(text, most) {
 
 /** A whole number from 1,000 on has its digits in groups. @param {string | number} place */
 function written(place) {
-  return typeof place === "number" && Number.isInteger(place) && place >= 1000 ? grouped(place) : String(place);
+  return typeof place === "number" && Number.isInteger(place) && place >= 1000 ? grouped(place) : isolated(String(place));
+}
+
+/** A text for a sentence, whose direction it cannot turn. @param {string} text */
+export function isolated(text) {
+  return TURNING.test(text) ? `\u2068${text}\u2069` : text;
 }

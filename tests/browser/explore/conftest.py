@@ -12,7 +12,7 @@ from tests.browser.conftest import PROJECTOR, Visit
 from tests.running import RunningService
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 Explore = Callable[..., Visit]
 READ = "() => document.querySelector('#stage .tab, #stage .empty')"
@@ -68,3 +68,12 @@ def explore(chromium: Browser, empty: RunningService) -> Iterator[Explore]:
         context.close()
     assert [error for one in visits for error in one.errors] == []
     assert [url for one in visits for url in one.strangers] == []
+
+
+def tab_to(page: Page, selector: str) -> None:
+    """Go on with the keyboard until an element has the focus."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+            return
+    raise AssertionError(f"the keyboard does not reach {selector}")

@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import httpx
 
-from tests.browser.explore.conftest import Explore
-
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
+from tests.browser.explore.conftest import Explore, tab_to
 
 CREATED = "() => document.querySelector('#collections [aria-current] .name')?.textContent === 'books'"
 CSV = b"id,title\na,keeping cats\nb,keeping dogs\n"
-
-
-def refused(opened: object) -> None:
-    """Take the calls that the service was to refuse out of what the page logged."""
-    errors: list[str] = opened.errors  # type: ignore[attr-defined]
-    errors[:] = [error for error in errors if "422" not in error]
-
-
-def tab_to(page: Page, selector: str) -> None:
-    """Go on with the keyboard until an element has the focus."""
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
-            return
-    raise AssertionError(f"the keyboard does not reach {selector}")
 
 
 def test_an_empty_service_begins_with_a_collection_and_its_file(explore: Explore, writer: httpx.Client) -> None:
@@ -72,7 +52,7 @@ def test_refusals_appear_beside_their_fields(explore: Explore, writer: httpx.Cli
     made = writer.get("/v1/collections/books").json()
     wanted = {"encoder": None, "dimension": 3, "temperature": 0.2, "similarity": "dot", "null": 0.5}
     assert {name: made[name] for name in wanted} == wanted
-    refused(opened)
+    opened.errors[:] = [error for error in opened.errors if "422" not in error]
 
 
 def test_settings_are_kept_and_a_refused_one_is_not(explore: Explore, writer: httpx.Client) -> None:
@@ -88,7 +68,7 @@ def test_settings_are_kept_and_a_refused_one_is_not(explore: Explore, writer: ht
     page.wait_for_function("() => document.querySelector('#kept').textContent.startsWith('Kept')")
     kept = writer.get("/v1/collections/books").json()
     assert (kept["temperature"], kept["null"]) == (0.25, False)
-    refused(opened)
+    opened.errors[:] = [error for error in opened.errors if "422" not in error]
 
 
 def test_a_collection_is_deleted_by_its_name_with_the_keyboard(explore: Explore, writer: httpx.Client) -> None:

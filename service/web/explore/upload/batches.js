@@ -7,6 +7,7 @@
 
 import { SoftkvError } from "../../vendor/softkv/softkv.js";
 import { clientOf } from "../client.js";
+import { text } from "../text.js";
 import { documentOf } from "./columns.js";
 import { csvLine } from "./csv.js";
 
@@ -87,7 +88,7 @@ export class Upload extends EventTarget {
   /** The refused rows as CSV, each with its line, the reason and what it held. @param {(flaw: Flaw | string) => string} reason */
   refusals(reason) {
     const columns = [...new Set(this.refused.flatMap(({ fields }) => Object.keys(fields)))];
-    const lines = this.refused.map(({ line, fields, flaw }) => csvLine([String(line), reason(flaw), ...columns.map((name) => cellOf(fields[name]))]));
+    const lines = this.refused.map(({ line, fields, flaw }) => csvLine([String(line), reason(flaw), ...columns.map((name) => text(fields[name] ?? ""))]));
     return [csvLine(["line", "reason", ...columns]), ...lines].join("");
   }
 
@@ -170,9 +171,4 @@ export class Upload extends EventTarget {
       };
     });
   }
-}
-
-/** @param {unknown} cell */
-function cellOf(cell) {
-  return cell === undefined || cell === null ? "" : typeof cell === "string" ? cell : JSON.stringify(cell);
 }

@@ -12,7 +12,7 @@ import { isObject } from "../text.js";
 /** @typedef {{rows: number, flawed: number, columns: Column[], first: Row[], filled: Map<string, number> | null}} Survey the first rows are those that are shown; `filled`: the number of rows by the columns that are filled in them, as JSON; null for too many combinations */
 /** @typedef {Column & {total: number, texts: number, width: number, noted?: ColumnOfTexts}} Noted */
 /** @typedef {"id" | "key" | "value" | "metadata" | "key_vector" | "value_vector" | "expires" | "skip"} Role */
-/** @typedef {{roles: Record<string, Role>, types: Record<string, ColumnType | undefined>, prefix: string, whole: boolean, fallback?: string}} Mapping `fallback`: the column that is the key of rows whose key is empty; `prefix` begins the ids where no column has them; `whole`: the rows are documents already */
+/** @typedef {{roles: Record<string, Role>, types: Record<string, ColumnType | undefined>, prefix: string, whole: boolean, fallback?: string, holed?: (string | undefined)[]}} Mapping `holed`: the columns that were not taken as the key and as the id, since they have holes; `fallback`: the column that is the key of rows whose key is empty; `prefix` begins the ids where no column has them; `whole`: the rows are documents already */
 
 /** @type {readonly Role[]} */
 export const ROLES = ["key", "value", "id", "metadata", "key_vector", "value_vector", "expires", "skip"];
@@ -143,7 +143,7 @@ function isBlank(cell) {
 }
 
 /** Guess the part of a document that each column becomes. @param {Table} table @param {Survey} surveyed @param {boolean} encodes whether the collection has an encoder @returns {Mapping} */
-export function guess(table, { columns }, encodes) {
+export function guess(table, { columns, rows, flawed }, encodes) {
   /** @type {Record<string, Role>} */
   const roles = Object.fromEntries(columns.map(({ name }) => [name, "metadata"]));
   const free = new Set(columns);
@@ -157,16 +157,18 @@ export function guess(table, { columns }, encodes) {
       return;
     }
   };
-  take("id", ({ kind }) => kind === "text" || kind === "number" || kind === "mixed");
-  take("key", isText);
-  const keyed = Object.values(roles).includes("key");
-  if (!keyed) {
-    const longest = [...free].filter(isText).sort((a, b) => b.letters - a.letters)[0];
-    if (longest) {
-      roles[longest.name] = "key";
-      free.delete(longest);
-    }
-  }
+  const isWhole = (/** @type {Column} */ { filled }) => filled === rows - flawed;
+  const isId = (/** @type {Column} */ { kind }) => kind === "text" || kind === "number" || kind === "mixed";
+  const isNamed = (/** @type {Column} */ { name }, /** @type {"id" | "key" | "value"} */ role) => NAMED[role]?.indexOf(name.trim().toLowerCase()) ?? -1;
+  take("id", (column) => isId(column) && isWhole(column));
+  const nameless = [...free].find((column) => isNamed(column, "id") >= 0 && isId(column) && !isWhole(column));
+  const texts = [...free].filter(isText).sort((a, b) => b.letters - a.letters);
+  const named = texts.filter((column) => isNamed(column, "key") >= 0).sort((a, b) => isNamed(a, "key") - isNamed(b, "key"));
+  const [first, ...others] = new Set([...named, ...texts]);
+  // Rows without a key would be refused, so a column that all rows fill goes before; no answer is a key, and neither is a mark.
+  const whole = others.find((one) => isWhole(one) && !one.dated && one.letters >= first.letters && (named.includes(one) || isNamed(one, "value") < 0));
+  const key = first && !isWhole(first) && whole ? whole : first;
+  if (key && free.delete(key)) roles[key.name] = "key";
   take("value", ({ name }) => name !== "expires");
   // With an encoder, vectors of another model would be refused, or worse, taken.
   take("key_vector", ({ kind }) => kind === "vector" && !encodes);
@@ -174,22 +176,24 @@ export function guess(table, { columns }, encodes) {
   take("expires", () => true);
   for (const { name, kind } of free) if (kind === "vector" && encodes) roles[name] = "skip";
   const names = columns.map(({ name }) => name);
-  const whole = table.typed && names.includes("id") && names.every((name) => DOCUMENT.has(name));
+  const isDocument = table.typed && names.includes("id") && names.every((name) => DOCUMENT.has(name));
   const types = Object.fromEntries(columns.map(({ name, type }) => [name, type]));
-  return { roles, types, prefix: prefixOf(table.name), whole };
+  return { roles, types, prefix: prefixOf(table.name), whole: isDocument, holed: [key === first ? undefined : first, nameless].map((one) => one?.name) };
 }
 
-/** The notices about the columns of CSV that are typed. @param {Mapping} mapping */
-export function noticesAbout({ roles, types }) {
-  return Object.entries(types).flatMap(([name, type]) => (type && TYPED.has(roles[name]) ? noticesOf(name, type) : []));
+/** The notices about the columns of CSV that are typed, and about those with holes. @param {Mapping} mapping */
+export function noticesAbout(mapping) {
+  const { roles, types, holed = [] } = mapping;
+  const key = columnOf(mapping, "key") ?? "";
+  const isLeft = [key !== holed[0] && key !== "", columnOf(mapping, "id") === undefined];
+  const left = holed.flatMap((column, i) =>
+    column !== undefined && isLeft[i] ? [{ name: i ? "notice.nameless" : "notice.holes", places: { column, key } }] : [],
+  );
+  const typed = Object.entries(types).flatMap(([name, type]) => (type && TYPED.has(roles[name]) ? noticesOf(name, type) : []));
+  return [...left, ...typed];
 }
 
-/**
- * The rows that have no key or no id, and so will be refused; null if the survey does not have them.
- *
- * @param {Survey} survey
- * @param {Mapping} mapping
- */
+/** The rows that have no key or no id, and so will be refused; null if the survey does not have them. @param {Survey} survey @param {Mapping} mapping */
 export function holes({ filled, columns }, mapping) {
   const [key, vector, id] = [columnOf(mapping, "key"), columnOf(mapping, "key_vector"), columnOf(mapping, "id")];
   if (mapping.whole || !filled || (key ?? vector) === undefined) return null;

@@ -153,9 +153,9 @@ export function csvLine(cells) {
   return `${cells.map((cell) => (/[",\r\n]|^\s|\s$|^$/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell)).join(",")}\r\n`;
 }
 
-/** A text as a cell of a spreadsheet, which would run one that begins so as a formula: an apostrophe keeps it a text. @param {string} text */
+/** A text as a cell of a spreadsheet, which would run one that begins so, also in full width, as a formula: an apostrophe keeps it a text. @param {string} text */
 export function inert(text) {
-  return /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /^\s*[=+\-@＝＋－＠]|^[\t\r\n]/.test(text) ? `'${text}` : text;
 }
 
 /** Hand the reader a file that the page made. @param {string} text @param {string} name */

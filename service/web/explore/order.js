@@ -1,0 +1,78 @@
+/** The order of rows by a field, which the address names: `sort=metadata.price`, or `sort=-metadata.price` for the largest first. */
+
+import { choices, h } from "../shared/element.js";
+import { plain } from "./filter.js";
+import { paths } from "./text.js";
+
+/** @typedef {import("./address.js").Said} Said */
+/** @typedef {import("../shared/words.js").Say} Say */
+/** @typedef {{field: string, isDown: boolean}} Order */
+
+/** The types of values that have an order, the least first. */
+const TYPES = ["boolean", "number", "string"];
+
+/** The order of an address; null for the service's own. @param {Said} said @returns {Order | null} */
+export function orderIn(said) {
+  const sort = said.get("sort") ?? "";
+  const field = sort.replace(/^-/, "");
+  return field ? { field, isDown: sort !== field } : null;
+}
+
+/** The value of a field of a row: of its metadata, or its own. @param {any} row @param {string} field */
+export function fieldOf(row, field) {
+  return field.startsWith("metadata.") ? Object.fromEntries(paths(row.metadata ?? {}))[plain(field)] : row[field];
+}
+
+/** The fields of the metadata of rows that have an order. @param {any[]} rows */
+export function fieldsIn(rows) {
+  const all = rows.flatMap(({ metadata }) => paths(metadata ?? {})).filter(([, value]) => TYPES.includes(typeof value));
+  return [...new Set(all.map(([path]) => `metadata.${path}`))];
+}
+
+/** Rows in an order: numbers as numbers, texts as the language sorts them, and rows without a value last in both directions. @param {any[]} rows @param {?Order} order @param {string} language @returns {any[]} */
+export function ordered(rows, order, language) {
+  if (!order) return rows;
+  const { compare } = new Intl.Collator(language, { numeric: true });
+  const all = rows.map((row) => ({ row, value: fieldOf(row, order.field) }));
+  const [there, missing] = [true, false].map((is) => all.filter(({ value }) => TYPES.includes(typeof value) === is));
+  const sign = order.isDown ? -1 : 1;
+  there.sort(({ value: a }, { value: b }) => {
+    const types = TYPES.indexOf(typeof a) - TYPES.indexOf(typeof b);
+    return sign * (types || (typeof a === "string" ? compare(a, b) : a - b));
+  });
+  return [...there, ...missing].map(({ row }) => row);
+}
+
+/**
+ * A choice of the field that orders rows, and a button that turns the order around.
+ *
+ * @param {Say} say
+ * @param {string} first what the order without a field is
+ * @param {(sort: string | null) => void} changed
+ * @param {() => unknown} [learn] shows more fields
+ */
+export function orderControl(say, first, changed, learn) {
+  const field = h("select", { id: "sort", onfocus: () => void learn?.(), onchange: () => changed(field.value || null) });
+  const turn = h("button", { type: "button", id: "sort-turn", onclick: () => changed(turn.value) });
+  const element = h("div.order", {}, h("label", { for: "sort" }, say("sort")), field, turn);
+  return {
+    element,
+    /** @param {?Order} order @param {string[]} fields */
+    show(order, fields) {
+      const names = new Set(["", ...fields, order?.field ?? ""]);
+      choices(
+        field,
+        Array.from(names, (name) => [name, nameOf(say, name) || first]),
+      );
+      field.value = order?.field ?? "";
+      turn.hidden = !order;
+      turn.value = order && !order.isDown ? `-${order.field}` : (order?.field ?? "");
+      turn.textContent = say(order?.isDown ? "sort.down" : "sort.up");
+    },
+  };
+}
+
+/** The name of a field to order by. @param {Say} say @param {string} field */
+export function nameOf(say, field) {
+  return ["key", "id", "similarity"].includes(field) ? say(`sort.${field}`) : plain(field);
+}
