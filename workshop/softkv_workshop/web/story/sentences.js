@@ -85,9 +85,11 @@ export function layerStep(say, { step, temperature, isMasked }) {
  * Chapter 6: which tokens ask and which are read, and what a mask leaves of a row.
  *
  * @param {Say} say
- * @param {{use: string, word: string, read: number, weight: number, free: number}} shown `weight` and `free`: of the first token, with the mask and without it
+ * @param {{use: string, word: string, nearest: string, read: number, weight: number, free: number}} shown
+ *   `nearest`: the token with the largest weight; `weight` and `free`: of the first token, with the mask and without it
  */
-export function whoAsks(say, { use, word, read, weight, free }) {
+export function whoAsks(say, { use, word, nearest, read, weight, free }) {
+  if (use === "cross" && word === "pas" && nearest === "does") return say("told.cross.pas");
   const isCut = Math.abs(weight - free) > SAME;
   return say(use === "masked" && !isCut ? "told.masked.last" : `told.${use}`, { word, read, factor: fixed(weight / free, 2) });
 }

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tests.browser.conftest import PHONE, PROJECTOR
 from tests.browser.reading import share
 from tests.running import RunningService
+from tests.thorough import thorough
 from tools.page import WORKSHOP
 from workshop.tests.browser.story.conftest import Read
 from workshop.tools.recorded import read as recorded
@@ -102,7 +103,7 @@ def test_a_text_and_its_mask_are_the_services_trace(read: Read, site: RunningSer
         assert drawn(page) == pytest.approx(rows[use][3].tolist(), abs=1e-6)
     factor = rows["masked"][3][:4] / rows["self"][3][:4]
     assert np.ptp(factor) < 1e-4
-    assert f"× {factor[0]:.2f}" in page.locator(f"{SCREEN} .doing .told").inner_text()
+    assert f"×\xa0{factor[0]:.2f}" in page.locator(f"{SCREEN} .doing .told").inner_text()
     page.locator(f"{SCREEN} .from .word").last.click()
     assert "the mask cuts nothing" in page.locator(f"{SCREEN} .doing .told").inner_text()
 
@@ -117,6 +118,9 @@ def test_a_link_keeps_the_use_and_the_token_that_asks(read: Read) -> None:
     page.reload()
     page.wait_for_selector(f"{SCREEN} [aria-label=pas][aria-checked=true]", state="attached")
     assert recorded("kinds")["translation"]["read"][int(np.argmax(drawn(page)))] == "does"
+    assert "no translation" in page.locator(f"{SCREEN} .doing .told").inner_text()
+    page.locator(f"{SCREEN} [aria-label=ne]").click()
+    assert recorded("kinds")["translation"]["read"][int(np.argmax(drawn(page)))] == "not"
     assert opened(read, "&use=none&asker=99").locator(f"{SCREEN} [aria-label='[SEP]'][aria-checked=true]").count() == 1
 
 
@@ -132,7 +136,7 @@ def test_patches_are_those_of_the_picture(read: Read) -> None:
 
 @pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize(
-    ("size", "look"), [(PROJECTOR, ""), (PHONE, "&lang=zh"), (PHONE, ""), ((1024, 768), "&large=1")]
+    ("size", "look"), [thorough(PROJECTOR, ""), thorough(PHONE, "&lang=zh"), (PHONE, ""), ((1024, 768), "&large=1")]
 )
 def test_no_text_lies_over_another_and_all_tokens_are_seen(
     read: Read, use: str, size: tuple[int, int], look: str

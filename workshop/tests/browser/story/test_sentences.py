@@ -297,26 +297,20 @@ def test_the_pattern_of_a_head_has_its_share() -> None:
 
 
 def test_a_mask_leaves_the_rest_one_factor() -> None:
-    weights = np.random.default_rng(8).dirichlet(np.full(4, 0.5), 6)
+    rows = np.random.default_rng(8).dirichlet(np.full(4, 0.5), 6)
     states = [
-        {
-            "sentence": "whoAsks",
-            "use": use,
-            "word": "dog",
-            "read": 4,
-            "free": row[0],
-            "weight": row[0] / row[: asker + 1].sum(),
-        }
-        for use, row, asker in product(("self", "masked", "cross", "patches"), weights, range(4))
+        {"sentence": "whoAsks", "use": use, "word": "pas", "nearest": nearest, "read": 4, "free": row[0]}
+        | {"weight": row[0] / (row[: asker + 1].sum() if use == "masked" else 1)}
+        for use, row, asker in product(("self", "masked", "cross", "patches"), rows, range(4))
+        for nearest in ("does", "see")
     ]
-    shown = [state if state["use"] == "masked" else state | {"weight": state["free"]} for state in states]
-    for state, _, name, parts in told("../parts/kinds", shown):
+    for state, _, name, parts in told("../parts/kinds", states):
         is_cut = state["weight"] > state["free"] + 1e-9
-        assert name == f"told.{state['use']}" + (".last" if state["use"] == "masked" and not is_cut else "")
-        if name == "told.masked":
+        last = {"masked": "" if is_cut else ".last", "cross": ".pas" if state["nearest"] == "does" else ""}
+        assert name == f"told.{state['use']}{last.get(state['use'], '')}"
+        if "factor" in parts:
             assert float(parts["factor"]) == pytest.approx(state["weight"] / state["free"], abs=0.00501)
-        elif state["use"] != "masked":
-            assert int(parts["read"]) == 4
+        assert "read" not in parts or int(parts["read"]) == 4
 
 
 def test_a_word_looks_at_its_largest_weight() -> None:

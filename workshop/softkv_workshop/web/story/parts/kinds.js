@@ -69,11 +69,10 @@ export function kinds({ say, set, sized, recorded, state }) {
       asker,
     );
     const free = use === "masked" ? weightsOf(head, false) : weights;
-    fill(
-      told,
-      h("b", {}, say(`name.${use}`)),
-      whoAsks(say, { use, word: head.asking[asker], read: head.read.length, weight: weights[asker][0], free: free[asker][0] }),
-    );
+    const [row, [unmasked]] = [weights[asker], free[asker]];
+    const nearest = head.read[row.indexOf(Math.max(...row))];
+    const sentence = whoAsks(say, { use, word: head.asking[asker], nearest, read: head.read.length, weight: row[0], free: unmasked });
+    fill(told, h("b", {}, say(`name.${use}`)), sentence);
   }
 
   return { element, show };
