@@ -99,8 +99,9 @@ function mount(host, context) {
   const judging = new Judging(context);
   const notes = h("div.notes");
   const order = orderControl(say, say("head.weight"), (sort) => go({ sort }));
-  const ordering = h("p.soft", { id: "ordering", role: "status" });
-  const heads = h("p.heads", { hidden: true, "aria-hidden": "true" }, h("span", {}, say("head.weight")), h("span", {}, say("head.similarity")));
+  const ordering = h("span", { id: "ordering", role: "status" });
+  const headings = ["weight", "similarity"].map((name) => h("span", { "aria-hidden": "true" }, say(`head.${name}`)));
+  const heads = h("p.heads", { hidden: true }, headings, ordering);
   const results = h("ol.results", { id: "results" });
   const groups = h("section.groups", { id: "groups", hidden: true, "aria-label": say("groups") });
   const picture = new Picture(
@@ -116,8 +117,7 @@ function mount(host, context) {
     h("pre", { tabIndex: 0, role: "region", "aria-label": say("raw") }, raw),
   );
   const kept = h("span.soft", { role: "status" });
-  const save = h("button", { type: "button", id: "save-answer", onclick: () => saveCsv() }, say("csv"));
-  const saving = h("p.buttons", { hidden: true }, save, kept);
+  const saving = h("p.buttons", { hidden: true }, h("button", { type: "button", id: "save-answer", onclick: () => saveCsv() }, say("csv")), kept);
   const fillIt = h("button.strong", { type: "button", id: "fill", hidden: true, onclick: () => context.go({ tab: "upload" }) }, say("fill"));
   /** The answer that is shown. @type {any} */
   let shown = null;
@@ -148,7 +148,7 @@ function mount(host, context) {
       strict,
       ways,
       comparison.element,
-      h("div.found", {}, h("div", {}, ordering, heads, results), groups),
+      h("div.found", {}, h("div", {}, heads, results), groups),
       judging.element,
       notes,
       picture.element,
@@ -274,7 +274,7 @@ function mount(host, context) {
     fill(notes, hint && h("p", {}, hint));
     fill(results);
     hold.hidden = !context.said.has("held");
-    for (const part of [groups, strict, ways, heads, order.element, ordering, comparison.element, saving, judging.element]) part.hidden = true;
+    for (const part of [groups, strict, ways, heads, order.element, comparison.element, saving, judging.element]) part.hidden = true;
     fillIt.hidden = !collection || collection.documents + collection.keyless > 0 || !context.canWrite;
     picture.show(null);
     whole.hidden = true;
@@ -325,7 +325,7 @@ function mount(host, context) {
     const by = orderIn(context.said);
     const moves = certificate.reranked === undefined ? [] : movesOf(matches);
     const rows = ordered(matches, by, context.language);
-    order.element.hidden = ordering.hidden = matches.length < 2;
+    order.element.hidden = matches.length < 2;
     order.show(by, ["similarity", "key", "id", ...fieldsIn(matches)]);
     put(ordering, by ? say("sort.shown", { count: matches.length, field: `“${nameOf(say, by.field)}”` }) : "");
     fill(

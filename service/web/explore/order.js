@@ -43,14 +43,7 @@ export function ordered(rows, order, language) {
   return [...there, ...missing].map(({ row }) => row);
 }
 
-/**
- * A choice of the field that orders rows, and a button that turns the order around.
- *
- * @param {Say} say
- * @param {string} first what the order without a field is
- * @param {(sort: string | null) => void} changed
- * @param {() => unknown} [learn] shows more fields
- */
+/** A choice of the field that orders rows, and a button that turns the order around. @param {Say} say @param {string} first the order without a field @param {(sort: string | null) => void} changed @param {() => unknown} [learn] shows more fields */
 export function orderControl(say, first, changed, learn) {
   const field = h("select", { id: "sort", onfocus: () => void learn?.(), onchange: () => changed(field.value || null) });
   const turn = h("button", { type: "button", id: "sort-turn", onclick: () => changed(turn.value) });

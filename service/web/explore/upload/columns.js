@@ -170,6 +170,8 @@ export function guess(table, { columns, rows, flawed }, encodes) {
   const key = first && !isWhole(first) && whole ? whole : first;
   if (key && free.delete(key)) roles[key.name] = "key";
   take("value", ({ name }) => name !== "expires");
+  // An answer shows the name that not every row has.
+  if (key !== first && !Object.values(roles).includes("value")) roles[first.name] = "value";
   // With an encoder, vectors of another model would be refused, or worse, taken.
   take("key_vector", ({ kind }) => kind === "vector" && !encodes);
   take("value_vector", ({ kind }) => kind === "vector");

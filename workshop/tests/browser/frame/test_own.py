@@ -22,7 +22,7 @@ desk lamp,Warm light for reading,35
 winter coat,"Down filled, very warm",180
 "tea pot, ""cast iron""",Holds one litre,60
 chess set,Wooden pieces and a board,45
-,no title here,1
+,,1
 '''
 QUESTION = "something to make coffee with"
 
