@@ -6,6 +6,7 @@ import parameters from "../layer.json";
 import { hood, prediction, screen, toPicture } from "../parts.js";
 import { layerStep } from "../sentences.js";
 import { Sheet, STEPS } from "../sheet.js";
+import { styled } from "../styles.js";
 import { subscripted } from "../../../../../service/web/shared/words.js";
 import words from "./numbers.json";
 
@@ -46,6 +47,7 @@ export const numbers = {
 
   mount(host, context) {
     const { say } = context;
+    styled("sheet");
     let state = context.state;
     let computed = layer(parameters, state.t, state.mask);
     let isPlain = true;

@@ -13,6 +13,7 @@ import { painted, SIDE } from "../../deeper/lab/patches.js";
 import { unpackedRows } from "../../shared/recorded.js";
 import { hood, screen, toPicture } from "../parts.js";
 import { whoAsks } from "../sentences.js";
+import { styled } from "../styles.js";
 
 /** The recorded head of each use, and the token that asks at first. @type {Record<string, [head: string, asker: number]>} */
 const USES = { self: ["text", 3], masked: ["text", 3], cross: ["translation", 8], patches: ["caption", 1] };
@@ -23,6 +24,7 @@ const PATCH = 4;
 
 /** @param {import("../story.js").Context} context of a chapter whose state has `use` and `asker`, which is −1 for the first one */
 export function kinds({ say, set, sized, recorded, state }) {
+  styled("kinds");
   const lines = new Lines(say, (asker) => set({ asker }));
   const place = h("div.lines-place", { tabIndex: -1 }, lines.element);
   const [asks, read, seen] = [h("p.told"), h("p.told"), h("div.seen")];
