@@ -14,11 +14,12 @@ from benchmarks.languages import read_subjects
 from service.encoding import load_encoder
 from service.encoding.encoder import LocalEncoder
 from service.encoding.registry import MULTILINGUAL, PACKAGED, checkpoint_of
+from service.encoding.tracing import read_pair
 from tests.checkpoints import library_vectors
 from tools.multilingual_wheel import LAYER, TABLES, make, parse, save, small_files, widen
 
 WIDTH, INNER = 32, 64
-PIECES = ("<s>", "<pad>", "</s>", "<unk>", "▁cat", "猫", "<mask>")
+PIECES = ("<s>", "<pad>", "</s>", "<unk>", "▁", "▁cat", "猫", "<mask>")
 
 
 def file_of(tensors):
@@ -76,6 +77,8 @@ def test_a_file_becomes_a_folder_that_reads_like_its_widened_copy(source, tmp_pa
     narrow, wide = (load_encoder(str(path)).encode(["cat 猫", "dog"], "query") for path in (folder, widened))
     assert narrow.token_counts.tolist() == wide.token_counts.tolist()
     assert narrow.vectors.std() > 0.01
+    traced = read_pair(load_encoder(str(folder)), "猫 cat", None).tokens[1:-1]
+    assert traced == [("▁", 0, 0, 0), ("猫", 0, 1, 0), ("cat", 2, 5, 0)]
     np.testing.assert_array_equal(narrow.vectors, wide.vectors)
 
 

@@ -20,7 +20,7 @@ class TracedToken(NamedTuple):
     """A token and its position in its text.
 
     Attributes:
-        text: the token's piece of the text; for a token that is in neither text, the model's name of that token.
+        text: the token's piece of the text; for a token that has no character, the model's name of that token.
         start, end: the token's characters in its text, from `start` up to `end`; 0 and 0 if it is in neither text.
         sequence: 0 for a token of the text, 1 for one of the pair, None for one that the model adds.
     """
@@ -77,8 +77,8 @@ def read_pair(encoder: Encoder, text: str, pair: str | None) -> TracedText:
     encoding = _require_local(encoder).network.tokenizer.library.encode(text, pair)
     token_rows = zip(encoding.tokens, encoding.offsets, encoding.sequence_ids, strict=True)
     tokens = [
-        TracedToken(name, 0, 0, None)
-        if sequence is None
+        TracedToken(name, start, start, sequence)
+        if sequence is None or name == "▁"  # the beginning of a word, which the tokeniser puts on its first character
         else TracedToken((pair if sequence and pair is not None else text)[start:end], start, end, sequence)
         for name, (start, end), sequence in token_rows
     ]
