@@ -15,20 +15,13 @@ Q = [1, 0]
 
 # The client's call with its arguments, which are the body of the same call over HTTP.
 NOT_SENT = [
-    ("get_many", {"ids": ["a", ""]}),
-    ("get_many", {"ids": ["a", 2**40]}),
-    ("get_many", {"ids": 3}),
-    ("delete", {}),
-    ("write", {"documents": [3]}),
-    ("write", {"documents": {}}),
+    ("get_many", {"ids": ["a", ""]}), ("get_many", {"ids": ["a", 2**40]}), ("get_many", {"ids": 3}), ("delete", {}),
+    ("write", {"documents": [3]}), ("write", {"documents": {}}),
     ("write", {"documents": [{"id": "a"}, {"id": "b", "metadata": {"a/b": [1, -(2**63) - 1]}}]}),
-    ("fields", {"fields": "metadata.a"}),
-    ("attend", {"query": Q, "bias": "x"}),
-    ("attend", {"query": Q, "bias": [3]}),
-    ("sweep", {"query": Q, "temperatures": "x"}),
-    ("calibrate", {"questions": 3}),
-    ("calibrate", {"questions": "all"}),
-]
+    ("fields", {"fields": "metadata.a"}), ("attend", {"query": Q, "bias": "x"}),
+    ("attend", {"query": Q, "bias": [3]}), ("sweep", {"query": Q, "temperatures": "x"}),
+    ("calibrate", {"questions": 3}), ("calibrate", {"questions": "all"}),
+]  # fmt: skip
 SENT = [
     ("attend", {"query": Q, "temperature": True, "top_k": -3, "top_p": 2}),
     ("sweep", {"query": Q, "temperatures": [1, None]}),

@@ -16,20 +16,16 @@ from service.storage.records import TextSpan
 from tests.service.storage.making import OF_ITSELF, SETTINGS, collection, document, plain
 
 KINDS = [
-    document("a"),
-    document("\U0001d11e beyond", value={"b": 1, "a": [1.0, True, None, "\ud800"]}),
+    document("a"), document("\U0001d11e beyond", value={"b": 1, "a": [1.0, True, None, "\ud800"]}),
     document("\uffff", metadata={"n": 2**200, "x": 0.1, "nested": {"deep": ["ü", 1, 1.0, True]}}),
     document("keyless", key=None, keys=np.empty((0, 3), np.float32), value_vector=None),
     document("parts", keys=np.eye(3, dtype=np.float32)[:2], parts=(TextSpan(0, 3), TextSpan(3, 5))),
-    document("no value sent", value="key 0", value_sent=False),
-    document("the key text sent", value="key 0"),
+    document("no value sent", value="key 0", value_sent=False), document("the key text sent", value="key 0"),
     document("no key and no value sent", key=None, value=None, value_sent=False),
-    document("null sent", key=None, value=None),
-    document("escapes", key='"\\\n', value='"\\\n', value_sent=False),
-    document("escapes sent", key='"\\\n', value='"\\\n'),
-    document("expires", expires=10**15),
+    document("null sent", key=None, value=None), document("escapes", key='"\\\n', value='"\\\n', value_sent=False),
+    document("escapes sent", key='"\\\n', value='"\\\n'), document("expires", expires=10**15),
     document("zero", keys=np.array([[-0.0, 1e-40, 3e38]], np.float32)),
-]
+]  # fmt: skip
 
 
 @pytest.fixture

@@ -65,12 +65,7 @@ def not_(*conditions: dict[str, Any]) -> dict[str, Any]:
 
 
 FILTERS: list[dict[str, Any] | None] = [
-    None,
-    HIDDEN,
-    NOTHING,
-    not_(OWN),
-    not_(not_(HIDDEN)),
-    not_({"operator": "OR", "conditions": []}),
+    None, HIDDEN, NOTHING, not_(OWN), not_(not_(HIDDEN)), not_({"operator": "OR", "conditions": []}),
     {"operator": "OR", "conditions": [OWN, HIDDEN, NOTHING]},
     {"operator": "AND", "conditions": [not_({"field": "id", "operator": "==", "value": "own-0"}), NOTHING]},
     {"field": "id", "operator": "in", "value": ["guessed", "own/guessed", "own-1"]},
@@ -82,7 +77,7 @@ FILTERS: list[dict[str, Any] | None] = [
     {"field": "metadata.year", "operator": ">", "value": 5000},
     {"field": "metadata.tags", "operator": "==", "value": "x"},
     {"field": "metadata.nothing", "operator": "==", "value": "x"},
-]
+]  # fmt: skip
 C, DOCUMENTS = "/v1/collections/c", "/v1/collections/c/documents"
 ALL = ["key", "value", "metadata", "key_vector", "value_vector"]
 RECENCY = [{"field": "metadata.year", "half_life": 2}, {"filter": HIDDEN, "addend": 5}]
