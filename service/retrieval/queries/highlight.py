@@ -23,10 +23,11 @@ MAX_SENTENCES = 1000
 """The most different sentences that are encoded for one request."""
 
 # After a sign that ends a sentence and its closing quotes, before white space and the letter or digit `next`; after
-# such a sign of Chinese or Japanese; at an empty line.
+# such a sign of Chinese, Japanese, Khmer or Burmese; at an empty line; at a space of Thai or Lao, which have no sign.
 _END = re.compile(
     r"""(?<=[.!?…؟۔।])["'”“’»«)\]]*(?:(?!\n[^\S\n]*\n)\s)+(?=["'“„‘‚«»‹(\[¿¡]*(?P<next>[^\W_]))"""
-    r"""|(?<=[。！？｡])(?![。！？｡])[」』”’）]*\s*|\n[^\S\n]*\n\s*"""
+    r"""|(?<=[。！？｡។။])(?![。！？｡។။])[」』”’）]*\s*|\n[^\S\n]*\n\s*"""
+    r"""|(?<=[\u0e01-\u0e45\u0e47-\u0e4e\u0e81-\u0ec4\u0ec8-\u0ece\u0edc-\u0edf])\s+(?=[\u0e01-\u0e4e\u0e81-\u0ece\u0edc-\u0edf])"""
 )
 # Initials, and letters such as those of "z. B." and "г. Москва", are of any script.
 _ABBREVIATION = re.compile(
@@ -117,16 +118,11 @@ async def highlight_matches(collection: Collection, results: Sequence[Result]) -
         query, grouped = result.query_vector, result.group_by
         assert query is not None
         if grouped is not None:
-            groups = [
-                replace(group, matches=[choose(query, match) for match in group.matches]) for group in grouped.groups
-            ]
+            groups = [replace(group, matches=[choose(query, one) for one in group.matches]) for group in grouped.groups]
             grouped = replace(grouped, groups=groups)
         return replace(result, matches=[choose(query, match) for match in result.matches], group_by=grouped)
 
-    def mark_all() -> list[Result]:
-        return [mark(result) for result in results]
-
-    return await ARRAYS.run(mark_all)
+    return await ARRAYS.run(lambda: list(map(mark, results)))
 
 
 _Source: TypeAlias = tuple[str, TextSpan | None]
