@@ -177,10 +177,10 @@ def work_memory(connection: Connection[Any]) -> Iterator[None]:
         yield
 
 
-def prepare(address: str, name: str) -> None:
-    """Create the tables in a database without them; raises as `prepare_schema` does."""
+def prepare(address: str, name: str) -> bool:
+    """Create or update the tables of a database; returns and raises as `prepare_schema` does."""
     with connect(address) as connection:
-        prepare_schema(connection, name)
+        return prepare_schema(connection, name)
 
 
 class Connections:

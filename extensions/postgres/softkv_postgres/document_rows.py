@@ -12,6 +12,7 @@ from service.storage import id_hash
 from service.storage.checksums import document_checksums
 from service.storage.records import RowNumbers
 from service.storage.serialisation import NUL, DocumentTexts
+from softkv_postgres import bigrams
 from softkv_postgres.statements import Expression, digest, field_entry, fold_case, numbers
 
 _DOCUMENTS = (
@@ -56,6 +57,7 @@ def insert(
                 identity, key = content[:2]
                 hashes = id_hash(identity), checksum
                 copy.write_row((collection, row, *content, *hashes, fold_case(identity), fold_case(key), version))
+        bigrams.write(connection, collection, ((row, content[1]) for row, content in zip(rows, contents, strict=True)))
         names = {digest(name): name for document in documents for name, *_ in document.fields}
         if names:
             with cursor.copy(_FIELDS) as copy:

@@ -15,6 +15,7 @@ from psycopg import Connection
 from service.storage import HIDDEN, ReEncoding, id_hash
 from service.storage.errors import AliasDamaged, CollectionDamaged, DocumentDamaged
 from service.storage.fields import field_rows
+from service.storage.records import StoredDocument
 from service.storage.serialisation import (
     ALIAS_COLUMNS,
     COLLECTION_COLUMNS,
@@ -27,6 +28,7 @@ from service.storage.serialisation import (
     texts_of,
     vectors_of,
 )
+from softkv_postgres.bigrams import find_wrong
 from softkv_postgres.statements import LIVING, VECTOR_COLUMNS, field_entry, fold_case
 
 _BATCH = 1000
@@ -71,6 +73,9 @@ WHERE collection = %s AND greatest(keys, 1) <> (
     AND vectors."row" BETWEEN documents."row" AND documents."row" + greatest(keys, 1) - 1
     AND (key_vector IS NULL) = (keys = 0)
 )"""
+
+
+_WORDS = "{document}: the words that full text looks for are not those of its key"
 
 
 def find_damage(connection: Connection[Any]) -> Iterator[str]:
@@ -175,9 +180,11 @@ def _documents(connection: Connection[Any], collection: int) -> Iterator[str]:
         fields = defaultdict(set)
         for entry in connection.execute(_FIELDS, (collection, batch[0][0], batch[-1][0])):
             fields[entry[-1]].add(entry)
+        intact: dict[int, StoredDocument] = {}
         for *row, stored_hash, folded_id, folded_key, indexed in batch:
             try:
                 (texts,) = texts_of([tuple(row)])
+                intact[texts.row] = texts
             except DocumentDamaged as error:
                 yield str(error)
                 continue
@@ -188,7 +195,9 @@ def _documents(connection: Connection[Any], collection: int) -> Iterator[str]:
             if fields[texts.row] != expected or (folded_id, folded_key) != (fold_case(texts.id), fold_case(texts.key)):
                 yield f"{document}: what filters compare is not its metadata, its id and its key, so they may miss it"
             if not indexed:
-                yield f"{document}: the words that full text looks for are not those of its key"
+                yield _WORDS.format(document=document)
+        for number in find_wrong(connection, collection, ((number, intact[number].key) for number in intact)):
+            yield _WORDS.format(document=f"document {intact[number].id!r} (row {number})")
         after = batch[-1][0]
 
 

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from psycopg import Connection
 
-from service.storage.conditions import Condition, Searched, SearchTerm, terms_of
+from service.storage.conditions import Condition, Searched, SearchTerm, bigram_terms, terms_of
 from service.storage.errors import DocumentDamaged
 from service.storage.records import Ranks, RowNumbers, SearchResult, SearchRow
 from service.storage.serialisation import NUL, TEXT_COLUMNS, refuse_surrogates, texts_of
+from softkv_postgres.bigrams import MATCH
 from softkv_postgres.connections import work_memory
 from softkv_postgres.statements import compile_condition
 
@@ -29,18 +30,18 @@ WHERE collection = %(collection)s AND key = %(key)s AND {living}{filter}
 ORDER BY id
 LIMIT %(limit)s"""
 
-_FULL_TEXT = """\
+_FULL_TEXT = f"""\
 SELECT id, key, value
 FROM softkv.documents, to_tsquery('simple', %(words)s) AS question
-WHERE collection = %(collection)s AND words @@ question AND {living}{filter}
-ORDER BY ts_rank_cd(words, question) DESC, id
+WHERE collection = %(collection)s AND {MATCH} AND {{living}}{{filter}}
+ORDER BY ts_rank_cd(coalesce(bigrams, words), question) DESC, id
 LIMIT %(limit)s"""
 
-_RANKS = """\
-SELECT documents."row", ts_rank_cd(words, question)::float8
+_RANKS = f"""\
+SELECT documents."row", ts_rank_cd(coalesce(bigrams, words), question)::float8
 FROM softkv.documents,
     (SELECT to_tsquery('simple', %(words)s) || lower(%(beginnings)s)::tsquery AS question) AS searched
-WHERE collection = %(collection)s AND words @@ question AND {living}
+WHERE collection = %(collection)s AND {MATCH} AND {{living}}
 ORDER BY documents."row"
 """
 
@@ -68,7 +69,7 @@ class Search:
 
     def full_text(self, question: str, limit: int, condition: Condition | None = None) -> SearchResult:
         """Find documents whose key has any word of the question, ordered by ts_rank_cd, then by id."""
-        return self._run(_FULL_TEXT, {"words": words_of(terms_of(question))}, limit, condition)
+        return self._run(_FULL_TEXT, {"words": words_of(_all_terms(question))}, limit, condition)
 
     def ranks(self, searched: Searched) -> tuple[RowNumbers, Ranks]:
         """Return row numbers int64[n], ascending, of all documents with a term of a search, and their ts_rank_cd
@@ -77,7 +78,7 @@ class Search:
         A larger rank is better, and no rank is negative. Raises Unstorable.
         """
         refuse_surrogates([searched] if isinstance(searched, str) else (term.text for term in searched))
-        terms = terms_of(searched)
+        terms = _all_terms(searched)
         parameters = {"collection": self._collection, "words": words_of(terms), "beginnings": beginnings_of(terms)}
         with work_memory(self._connection), self._connection.cursor() as cursor:
             cursor.execute(_RANKS.format(living=self._living), parameters)
@@ -131,6 +132,14 @@ def _value_as_json(value: Any) -> Any:
         near = int(value) if value == value.to_integral_value() else float(value)
         return near if abs(near) < 2**53 else str(value)
     return value
+
+
+def _all_terms(searched: Searched) -> list[SearchTerm]:
+    """Return the terms of a search with bigrams, and as they were sent, for keys whose bigrams are not written yet."""
+    terms = terms_of(searched)
+    written = bigram_terms(terms)
+    beginnings = {term.text for term in written if term.prefix}
+    return [*dict.fromkeys([*written, *(term for term in terms if term.text not in beginnings or term.prefix)])]
 
 
 def words_of(terms: Sequence[SearchTerm]) -> str:

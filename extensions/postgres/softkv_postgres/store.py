@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import TracebackType
@@ -34,7 +35,7 @@ from service.storage.records import (
 )
 from service.storage.serialisation import COLLECTION_COLUMNS, collection_of, measurements_of
 from service.storage.writes import call_all
-from softkv_postgres import change_log
+from softkv_postgres import bigrams, change_log
 from softkv_postgres.connections import (
     Connections,
     connect,
@@ -44,7 +45,7 @@ from softkv_postgres.connections import (
     translate_errors,
     work_memory,
 )
-from softkv_postgres.garbage_collection import GarbageCollector, collect_garbage
+from softkv_postgres.garbage_collection import INTERVAL_SECONDS, GarbageCollector, collect_garbage
 from softkv_postgres.integrity import find_damage
 from softkv_postgres.reader import Reader
 from softkv_postgres.schema.version import read_version, refuse_unfit
@@ -77,8 +78,11 @@ class PostgresStore:
         """
         address, name = parse_address(address), redact_address(address)
         with translate_errors(name):
-            prepare(address, name)
-            return cls(address, name)
+            without_bigrams = prepare(address, name)
+            store = cls(address, name)
+            if without_bigrams:
+                threading.Thread(target=store._write_bigrams, name="full text", daemon=True).start()
+            return store
 
     @staticmethod
     def inspect(address: str) -> DatabaseInfo:
@@ -286,6 +290,19 @@ class PostgresStore:
         """Yield a line of text for each defect in the store. Reads the whole store as it is at one moment."""
         with self._snapshot() as connection, work_memory(connection):
             yield from find_damage(connection)
+
+    def _write_bigrams(self) -> None:
+        row: tuple[int, int] | None = (0, 0)
+        while row is not None:
+            started = time.monotonic()
+            try:
+                with self._connection() as connection:
+                    row = bigrams.write_missing(connection, row)
+                time.sleep(time.monotonic() - started)  # for other writers
+            except StoreClosed:
+                return
+            except StorageError:
+                time.sleep(INTERVAL_SECONDS)
 
     def _collect_garbage(self) -> bool:
         try:

@@ -15,7 +15,8 @@ from tests.postgres import PostgresServer
 
 FOLDER = ROOT / "tests" / "service" / "storage"
 ELSEWHERE = {"test_cached_texts", "test_copying"}  # of SQLite alone, and in test_store_copying.py
-MODULES = [f"storage.{path.stem}" for path in sorted(FOLDER.glob("test_*.py")) if path.stem not in ELSEWHERE]
+PATHS = [path.relative_to(FOLDER) for folder in (FOLDER, FOLDER / "conditions") for path in folder.glob("test_*.py")]
+MODULES = [f"storage.{'.'.join(path.with_suffix('').parts)}" for path in sorted(PATHS) if path.stem not in ELSEWHERE]
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from attention.lookup import HALF, Answer, AnyView, Background, Question, Verdict, answers
-from service.retrieval.calibration import (
-    COVERAGES,
-    Calibration,
-    LabelSource,
-    Variant,
-    min_labels,
-    weight_logits,
-)
+from service.retrieval.calibration import COVERAGES, Calibration, LabelSource, Variant, min_labels, weight_logits
 from service.retrieval.collections import CALIBRATED, require_calibration
 from service.retrieval.errors import InvalidContent
 from service.retrieval.queries.question import Array, Options

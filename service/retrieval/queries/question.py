@@ -12,16 +12,10 @@ import numpy as np
 from attention.lookup import HALF, AnyBias, AnyMask, Auto, Background, Evidence, Question, Verdict
 from service.encoding import Content, Encoders, TextRefused
 from service.retrieval.calibration import Calibration, Rerank, TextTerms
-from service.retrieval.collections import (
-    NullChoice,
-    Snapshot,
-    get_encoding_queue,
-    parse_filter,
-    require_calibration,
-)
+from service.retrieval.collections import NullChoice, Snapshot, get_encoding_queue, parse_filter, require_calibration
 from service.retrieval.errors import Flaw, InvalidContent, NothingToRead, ShardsMissing
 from service.retrieval.queries.aggregate import Aggregation, Grouping
-from service.storage.conditions import SearchTerm, parse_search
+from service.storage.conditions import SearchTerm, parse_search, with_bigrams
 from service.storage.errors import InvalidSearch
 from service.storage.records import CollectionRecord
 
@@ -272,8 +266,8 @@ def resolve_options(record: CollectionRecord, options: Options) -> Options:
 
 
 def fits_full_text(text: str) -> bool:
-    """Return whether a text is short enough to be ranked in full text."""
-    return len(text) <= MAX_QUERY_CHARACTERS and len(text.split()) <= MAX_WORDS
+    """Return whether a text is short enough to be ranked in full text. Each bigram counts as a word."""
+    return len(text) <= MAX_QUERY_CHARACTERS and len(with_bigrams(text).split()) <= MAX_WORDS
 
 
 def parse_full_text_query(text: str, pointer: str = "/full_text/query") -> tuple[SearchTerm, ...]:
@@ -292,8 +286,9 @@ def parse_full_text_query(text: str, pointer: str = "/full_text/query") -> tuple
 
 def describe_length(text: str) -> str:
     """Return the message of the error for a text that is too long for full text."""
+    words = len(with_bigrams(text).split())
     return (
-        f"a query of {len(text.split()):,} words and {len(text):,} characters came, full text takes at most "
+        f"a query of {words:,} words and {len(text):,} characters came, full text takes at most "
         f"{MAX_WORDS:,} and {MAX_QUERY_CHARACTERS:,}: send a shorter one, or leave full_text out"
     )
 

@@ -17,5 +17,14 @@ from service.storage.conditions.condition import (
     parse_condition,
 )
 from service.storage.conditions.ordering import FIRST_KIND, LAST_KIND, Order, Position
-from service.storage.conditions.search_terms import Searched, SearchTerm, parse_search, terms_of
+from service.storage.conditions.search_terms import (
+    BIGRAM_CHARACTERS,
+    SIGNS,
+    Searched,
+    SearchTerm,
+    bigram_terms,
+    parse_search,
+    terms_of,
+    with_bigrams,
+)
 from service.storage.conditions.visibility import ALL, Visibility

@@ -36,7 +36,8 @@ def insert(
     insert_rows(connection, "documents", _COLUMNS, _rows(rows, collection, documents, keys))
     fields = ((collection, *entry, row) for row, d in zip(rows, documents, strict=True) for entry in d.fields)
     insert_rows(connection, "fields", ("collection", "field", "element", "kind", "value", '"row"'), fields)
-    full_text.add(connection, collection, ((row, d.key) for row, d in zip(rows, documents, strict=True)))
+    for index in full_text.existing(connection, collection):
+        full_text.add(connection, index, ((row, d.key) for row, d in zip(rows, documents, strict=True)))
     return np.array(rows, dtype=np.int64)
 
 

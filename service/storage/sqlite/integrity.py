@@ -83,7 +83,7 @@ def find_damage(connection: Connection, empty: Connection) -> Iterator[str]:
     yield from _documents(connection)
     yield from _vectors(connection)
     for (number,) in connection.execute("SELECT id FROM collections ORDER BY id").fetchall():
-        if full_text.exists(connection, number) and not _index_matches_keys(connection, empty, number):
+        if not all(_index_matches_keys(connection, empty, number, i) for i in full_text.existing(connection, number)):
             yield f"the full-text index of collection {number} is not that of its keys: full text may miss documents"
 
 
@@ -181,20 +181,24 @@ def _vectors(connection: Connection) -> Iterator[str]:
     yield from (str(DocumentDamaged(row, None, vectors=True)) for (row,) in connection.execute(_UNVECTORED))
 
 
-def _index_matches_keys(connection: Connection, empty: Connection, collection: int) -> bool:
-    """Return whether a collection's full-text index is sound, and equals a new index of the same keys."""
-    name = full_text.table(collection)
-    full_text.create(empty, collection)
+def _index_matches_keys(connection: Connection, empty: Connection, collection: int, name: str) -> bool:
+    """Return whether a full-text index of a collection is sound, and equals a new index of the same keys.
+
+    An index that is being built has the keys from some row on.
+    """
+    full_text.create(empty, name)
+    being_built = name in full_text.existing(connection, collection)[1:]
+    first = f"(SELECT min(id) FROM {name}_docsize)" if being_built else "0"
     try:
         connection.execute(f"INSERT INTO {name} ({name}) VALUES ('integrity-check')")
-        keys = connection.execute('SELECT "row", key FROM documents WHERE collection = ? ORDER BY "row"', (collection,))
-        full_text.add(empty, collection, keys)
+        statement = f'SELECT "row", key FROM documents WHERE collection = ? AND "row" >= {first} ORDER BY "row"'
+        full_text.add(empty, name, connection.execute(statement, (collection,)))
         with closing(_read_index(connection, name)) as actual, closing(_read_index(empty, name)) as expected:
             return all(row == other for row, other in zip_longest(actual, expected))
     except (DatabaseError, UnicodeEncodeError):  # a damaged key may not be text
         return False
     finally:
-        full_text.drop(empty, collection)
+        empty.execute(f"DROP TABLE {name}")
 
 
 def _read_index(connection: Connection, name: str) -> Generator[tuple[Any, ...]]:

@@ -18,6 +18,7 @@ from sqlite3 import Connection, OperationalError
 from service.storage.errors import LogMissing
 from service.storage.interface import UncleanShutdown
 from service.storage.re_encoding import HIDDEN
+from service.storage.sqlite.schema.version import SCHEMA
 
 
 def log_path(path: Path) -> Path:
@@ -56,8 +57,10 @@ class ShutdownProbe:
 
 
 def mark_open(connection: Connection) -> None:
-    """Mark the file as open in this process."""
+    """Mark the file as open in this process, and as one of this version, which older ones do not open."""
     with suppress(OperationalError):  # a full disk must not keep the store from being read
+        if connection.execute("PRAGMA user_version").fetchone() != (SCHEMA,):
+            connection.execute(f"PRAGMA user_version = {SCHEMA}")
         connection.execute("INSERT OR REPLACE INTO open_stores (one, pid) VALUES (1, ?)", (os.getpid(),))
         # Written into the file itself, so that a copy without the log has the mark.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -64,9 +64,9 @@ class Search:
         A condition restricts the result; bm25 still weighs words by all documents.
         """
         clause, values = self._filter(condition)
-        statement = _FULL_TEXT.format(words=full_text.table(self._collection), filter=clause)
-        with full_text.searchable(self._connection, self._collection):
-            return self._run(statement, {"words": full_text.question(terms_of(question)), **values, "limit": limit})
+        with full_text.searchable(self._connection, self._collection) as index:
+            words = full_text.question(index, terms_of(question))
+            return self._run(_FULL_TEXT.format(words=index, filter=clause), {"words": words, **values, "limit": limit})
 
     def ranks(self, searched: Searched) -> tuple[RowNumbers, Ranks]:
         """Return row numbers int64[n], ascending, of all documents with a term of a search, and their bm25 float64[n].
@@ -76,9 +76,9 @@ class Search:
         """
         refuse_surrogates([searched] if isinstance(searched, str) else (term.text for term in searched))
         terms = terms_of(searched)
-        statement = _RANKS.format(words=full_text.table(self._collection))
-        with full_text.searchable(self._connection, self._collection):
-            cursor = self._connection.execute(statement, {"words": full_text.question(terms)})
+        with full_text.searchable(self._connection, self._collection) as index:
+            parameters = {"words": full_text.question(index, terms)}
+            cursor = self._connection.execute(_RANKS.format(words=index), parameters)
             table = np.fromiter(cursor, dtype=[("row", np.int64), ("rank", np.float64)])
         return np.ascontiguousarray(table["row"]), np.ascontiguousarray(table["rank"])
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from heapq import heapify, heappop, heappush
@@ -189,11 +190,7 @@ def _order_test(name: str, operator: str, value: Any) -> _Test:
     operand = encode_value(value)
     first, last = kind_range(operand.kind)
     end = f"kind >= {int(first)}" if operator in ("<", "<=") else f"kind <= {int(last)}"
-    return _Test(
-        name,
-        f"element = 0 AND {end} AND (kind, value) {operator} (?, ?)",
-        (int(operand.kind), operand.value),
-    )
+    return _Test(name, f"element = 0 AND {end} AND (kind, value) {operator} (?, ?)", (int(operand.kind), operand.value))
 
 
 def _contains_tests(name: str, value: Any, ignore_case: bool) -> tuple[_Test, ...]:
@@ -228,6 +225,19 @@ FEEDBACK_BYTES = " + ".join(
 def format_unexpired(now: int | None) -> str:
     """Return SQL that is true for documents that have not expired at `now`; None for all documents."""
     return "1" if now is None else f"(documents.expires IS NULL OR documents.expires > {int(now)})"
+
+
+@contextmanager
+def all_or_none(connection: Connection) -> Iterator[None]:
+    """Run the block in a write transaction of its own; roll back if it raises."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
 
 
 def marks(values: Sequence[Any]) -> str:

@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from sqlite3 import DatabaseError
 from types import TracebackType
@@ -23,7 +24,7 @@ from service.storage.idempotency import IdempotentWrite
 from service.storage.interface import DiskUsage, UncleanShutdown
 from service.storage.records import CollectionSettings, EncoderMeasurements, SearchRow, WriteRequest
 from service.storage.serialisation import DocumentTexts, measurements_of, refuse_repeated
-from service.storage.sqlite import document_rows
+from service.storage.sqlite import document_rows, full_text
 from service.storage.sqlite.connections import (
     Connection,
     ReadConnections,
@@ -37,7 +38,7 @@ from service.storage.sqlite.reader import Reader
 from service.storage.sqlite.recovery import ShutdownProbe, log_path, mark_closed, mark_open
 from service.storage.sqlite.schema.version import create
 from service.storage.sqlite.search import Search
-from service.storage.sqlite.vacuum import VacuumThread, checkpoint, is_worthwhile, log_bytes, shrink
+from service.storage.sqlite.vacuum import StepThread, checkpoint, is_worthwhile, log_bytes, shrink, vacuum
 from service.storage.sqlite.writer import Writer
 from service.storage.writes import call_all
 
@@ -67,7 +68,7 @@ class SQLiteStore:
         self._pages = BackgroundPageCheck(connection, directory.database, self._write_lock, mark_open)
         self._damaged: DatabaseDamaged | None = None
         self._ballast = ballast
-        self._vacuum = VacuumThread(self._vacuum_step)
+        self._vacuum = StepThread("vacuum", partial(self._work, vacuum))
         # A program that ends without closing the store must not look like a killed one.
         atexit.register(self.close)
 
@@ -99,6 +100,9 @@ class SQLiteStore:
             store = cls(data, connection, unclean, ballast)
             if not checked:
                 store._pages.begin()
+            if full_text.find_older(connection):
+                steps = full_text.replace_older(connection)
+                StepThread("full text", partial(store._work, lambda _: next(steps, False) is None)).begin()
             return store
         except BaseException:
             data.release()
@@ -111,10 +115,8 @@ class SQLiteStore:
 
     def sizes(self) -> dict[str, int]:
         """Return bytes on the disk: of the database, of its log, and of the other files in the directory."""
-        kinds, sizes = (
-            {self.path.name: "database", log_path(self.path).name: "log"},
-            {"database": 0, "log": 0, "other": 0},
-        )
+        kinds = {self.path.name: "database", log_path(self.path).name: "log"}
+        sizes = {"database": 0, "log": 0, "other": 0}
         with os.scandir(self.path.parent) as entries:
             for entry in entries:
                 with suppress(FileNotFoundError):  # deleted meanwhile
@@ -211,17 +213,11 @@ class SQLiteStore:
         """
         return log_bytes(self.path) <= self._ballast.size and checkpoint(self._connection)
 
-    def _vacuum_step(self) -> bool:
-        with self._write_lock:
-            if self._closed:
-                return False
-            try:
-                more = shrink(self._connection)
-                if not more:
-                    checkpoint(self._connection)
-            except DatabaseError:  # the next write reports it
-                return False
-            return more
+    def _work(self, step: Callable[[Connection], bool]) -> bool:
+        """Take a step of a background thread: the file is intact, and no other thread writes."""
+        with self._write_lock, suppress(DatabaseError):  # such as a full disk: the next write reports it
+            return not self._closed and self._pages.error is None and step(self._connection)
+        return False
 
     def refuse_answered(self, request: WriteRequest) -> None:
         """Check before all other work whether a write was done before.

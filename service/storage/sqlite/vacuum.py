@@ -31,6 +31,14 @@ def shrink(connection: Connection) -> bool:
     return True
 
 
+def vacuum(connection: Connection) -> bool:
+    """Return some free space to the disk, the log's after the file's; return whether there may be more."""
+    if shrink(connection):
+        return True
+    checkpoint(connection)
+    return False
+
+
 def checkpoint(connection: Connection) -> bool:
     """Copy the log into the file and truncate it; return False if a reader needs the log."""
     connection.execute(f"PRAGMA busy_timeout = {_CHECKPOINT_TIMEOUT_MS}")
@@ -50,23 +58,24 @@ def log_bytes(path: Path) -> int:
     return 0
 
 
-class VacuumThread:
-    """A thread that returns free space to the disk. After each step it pauses as long as the step took, for writers.
+class StepThread:
+    """A thread that writes in small steps. After each step it pauses as long as the step took, for other writers.
 
     Args:
-        step: returns some space to the disk; its result is False if there is nothing more to do.
+        name: the name of the thread.
+        step: does a part of the work; its result is False if there is nothing more to do.
     """
 
-    def __init__(self, step: Callable[[], bool]) -> None:
-        self._step = step
+    def __init__(self, name: str, step: Callable[[], bool]) -> None:
+        self._name, self._step = name, step
         self._running = Lock()
 
     def begin(self) -> None:
         """Start the thread, unless it runs already."""
         if self._running.acquire(blocking=False):
             try:
-                Thread(target=self._run, name="vacuum", daemon=True).start()
-            except RuntimeError:  # no memory for a thread: the next deletion tries again
+                Thread(target=self._run, name=self._name, daemon=True).start()
+            except RuntimeError:  # no memory for a thread: the next deletion, or start, tries again
                 self._running.release()
 
     def _run(self) -> None:

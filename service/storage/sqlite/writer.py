@@ -126,13 +126,7 @@ class Writer(SQLWriter, Reader):
         )
         self._connection.execute("UPDATE feedback SET collection = ? WHERE collection = ?", (to, collection))
 
-    def upsert(
-        self,
-        collection: int,
-        documents: Sequence[DocumentRecord],
-        *,
-        mode: Mode = "upsert",
-    ) -> Change:
+    def upsert(self, collection: int, documents: Sequence[DocumentRecord], *, mode: Mode = "upsert") -> Change:
         """Store documents under new row numbers.
 
         Stored documents with the same ids are replaced, or kept with the mode "skip".

@@ -27,6 +27,24 @@ FICTION = {"field": "metadata.shelf", "operator": "==", "value": "fiction"}
 MASKED = {"field": "id", "operator": "not in", "value": ["cats", "whales"]}
 FILTERS: list[Any] = [None, FICTION, MASKED, {"operator": "AND", "conditions": [FICTION, MASKED]}]
 QUERIES = ["books about felines", "a boy and a dog", 'what\'s a "cat"? A Cat!', "cats", "Émile's CAFÉ", "?!", ""]
+QUERIES += ["softkv是什么？ 猫", "ﾗｰﾒﾝ が 人々", "น้ำตาลไม่ดี ก", "𠮷野家ｃａｔ", "한국어를 학", "မြန်မာ ទឹក ລາວ"]
+FOREIGN = [
+    "softkv是一个工具",
+    "猫と人々がラーメンを",
+    "熊猫",
+    "น้ำตาลดี",
+    "น ไม่ดีก",
+    "𠮷野家の cat",
+    "한국어 학교",
+    "မြန်မာစာ",
+    "ទឹកមាន",
+    "ພາສາລາວ",
+    "か",
+]
+LIBRARY = [
+    *library(),
+    *({"id": f"f{i}", "key": key, "value": i, "metadata": {"shelf": ""}} for i, key in enumerate(FOREIGN)),
+]
 CHOICES = ("auto", "lenient", "strict")
 ROWS = [
     {"id": str(i), "key": key, "value": key}
@@ -71,14 +89,13 @@ def encoder() -> Encoder:
 
 @pytest.fixture(scope="module")
 def page(encoder: Encoder) -> dict[str, Any]:
-    rows = [row | {"value": row["value"]} for row in library()]
     backgrounds = {name: asdict(spread) for name, spread in encoder.backgrounds._asdict().items()}
     backgrounds["temperature"] = encoder.temperature.value
     vectors = encoder.encode([row["key"] for row in ROWS], "document").vectors.tolist()
     given = {
         "arrays": [body | {"intermediates": True} for body in requests()],
         "searches": [
-            {"rows": rows, "query": query, "filter": condition, "limit": 5}
+            {"rows": LIBRARY, "query": query, "filter": condition, "limit": 5}
             for query, condition in product(QUERIES, FILTERS)
         ],
         "backgrounds": [
@@ -122,8 +139,7 @@ def test_attention_on_matrices_is_the_service_s(page: Any, service: RunningServi
 
 
 def test_searches_match_the_database_and_show_its_statements(page: Any) -> None:
-    rows = list(library())
-    found = 0
+    rows, found = LIBRARY, 0
     for (query, condition), ours in zip(product(QUERIES, FILTERS), page["searches"], strict=True):
         allowed = [row for row in rows if condition in (None, MASKED) or row["metadata"]["shelf"] == "fiction"]
         with temporary_search([SearchRow(row["id"], row["key"], row["value"]) for row in rows]) as search:

@@ -102,11 +102,13 @@ CREATE TABLE softkv.documents (
     expires bigint, -- microseconds of Unix time from which on it is absent; NULL: never
     -- A tsvector holds 1 MiB at most, which so many characters never fill.
     words tsvector GENERATED ALWAYS AS (to_tsvector('simple', left(coalesce(key, ''), 200000))) STORED,
+    bigrams tsvector, -- the words of a key that full text writes with bigrams (bigrams.py); NULL: those in `words`
     PRIMARY KEY (collection, "row"),
     UNIQUE NULLS NOT DISTINCT (collection, id, died)
 );
 CREATE INDEX documents_by_key ON softkv.documents USING hash (key); -- a b-tree refuses texts over a third of a page
 CREATE INDEX documents_by_words ON softkv.documents USING gin (words);
+CREATE INDEX documents_by_bigrams ON softkv.documents USING gin (bigrams) WHERE bigrams IS NOT NULL;
 CREATE INDEX documents_by_hash ON softkv.documents (collection, id_hash) WHERE keys > 0;
 CREATE INDEX documents_by_expiry ON softkv.documents (collection, expires) WHERE expires IS NOT NULL AND died IS NULL;
 CREATE INDEX documents_that_died ON softkv.documents (collection, died) WHERE died IS NOT NULL;

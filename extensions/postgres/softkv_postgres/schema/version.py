@@ -1,7 +1,8 @@
 """The version of the schema: checks which version a database has, and creates the tables in one without them.
 
-Until the first release, schema.sql is edited in place and there is nothing to migrate. From then on, a change of
-schema.sql raises `SCHEMA` and brings a migration, which `prepare_schema` runs in its transaction.
+Until the first release, schema.sql is edited in place. From then on, a change of it raises `SCHEMA` and brings a
+migration, which `prepare_schema` runs in its transaction. That of version 8 takes no longer than one pass over the
+documents. It leads to version 9, which becomes 10 once `bigrams.write_missing` has filled the new column.
 """
 
 from __future__ import annotations
@@ -13,15 +14,23 @@ from psycopg import Connection, Cursor, errors, sql
 
 from service.storage.errors import DatabaseTooNew, DatabaseTooOld, StorageFailed
 
-SCHEMA = 8
-"""The version of schema.sql. Builds before the first release created 1 to 7; their tables are refused."""
+SCHEMA, OLDEST = 10, 8
+"""The version of schema.sql, and the oldest that is read. Builds before the first release created 1 to 7, too."""
 ADVISORY_LOCK = 0x736B7631
 """The advisory lock of the process that creates the tables: "skv1"."""
-_OLDEST = 150000  # NULLS NOT DISTINCT
+_OLDEST_SERVER = 150000  # NULLS NOT DISTINCT
+
+_ADD_BIGRAMS = (
+    "ALTER TABLE softkv.documents ADD COLUMN bigrams tsvector",
+    "CREATE INDEX documents_by_bigrams ON softkv.documents USING gin (bigrams) WHERE bigrams IS NOT NULL",
+    "UPDATE softkv.state SET schema_version = 9",
+)
 
 
-def prepare_schema(connection: Connection[Any], address: str) -> None:
-    """Create the schema `softkv` in a database without it, completely or not at all; other processes wait.
+def prepare_schema(connection: Connection[Any], address: str) -> bool:
+    """Create or update the schema `softkv` in a database, completely or not at all; other processes wait.
+
+    Return whether `bigrams.write_missing` has something to do.
 
     Raises:
         StorageFailed: the server is not a suitable PostgreSQL.
@@ -31,13 +40,17 @@ def prepare_schema(connection: Connection[Any], address: str) -> None:
     refuse_unfit(connection, address)
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (ADVISORY_LOCK,))
-        if not read_version(connection, address):
+        version = read_version(connection, address)
+        if not version:
             _create(connection, address)
+        for statement in _ADD_BIGRAMS if version == OLDEST else ():
+            connection.execute(statement)
+        return 0 < version < SCHEMA
 
 
 def refuse_unfit(connection: Connection[Any], address: str) -> None:
     """Raise StorageFailed if the server is too old or the database is not UTF-8."""
-    if connection.info.server_version < _OLDEST:
+    if connection.info.server_version < _OLDEST_SERVER:
         version = connection.info.parameter_status("server_version")
         raise StorageFailed(f"softkv needs PostgreSQL 15 or later, {address} is {version}: update it")
     if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":
@@ -57,8 +70,8 @@ def read_version(connection: Connection[Any], address: str) -> int:
     version = 0 if row is None else int(row[0])
     if version > SCHEMA:
         raise DatabaseTooNew(address, version, SCHEMA)
-    if version < SCHEMA:
-        raise DatabaseTooOld(address, version, SCHEMA)
+    if version < OLDEST:
+        raise DatabaseTooOld(address, version, OLDEST)
     return version
 
 

@@ -19,6 +19,7 @@ _TOKEN = re.compile(
     r"""(?:--[^\n]*|/\*.*?(?:\*/|\Z)|\s)+|('(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^]]*\]|\w+|.)""", re.DOTALL
 )
 _QUOTED = re.compile(r'"(\w+)"')
+_FULL_TEXT = ("words_", "terms_")
 # Tables that ANALYZE creates.
 _STATISTICS = {("table", "sqlite_stat1"), ("table", "sqlite_stat4")}
 
@@ -67,7 +68,7 @@ def _softkv_schema() -> Schema:
 def _differences(actual: Schema, expected: Schema) -> Iterator[str]:
     # Views and triggers first.
     for kind, name in sorted(actual.keys() - expected.keys() - _STATISTICS, reverse=True):
-        if kind != "table" or not name.startswith("words_"):
+        if kind != "table" or not name.startswith(_FULL_TEXT):
             yield _foreign(kind, name)
     for (kind, name), sql in expected.items():
         if (kind, name) not in actual:
@@ -77,16 +78,16 @@ def _differences(actual: Schema, expected: Schema) -> Iterator[str]:
 
 
 def _full_text_differences(actual: Schema, collections: Iterable[tuple[int, int]]) -> Iterator[str]:
-    indexes = {name: sql for (_, name), sql in actual.items() if name.startswith("words_")}
+    tables = {name: sql for (_, name), sql in actual.items() if name.startswith(_FULL_TEXT)}
     for number, may_lack in collections:
-        if may_lack and full_text.table(number) not in indexes:
-            continue
-        for name, sql in full_text.tables(number).items():
-            if name not in indexes:
+        older, new = full_text.names(number)
+        indexes = [index for index in (older, new) if index in tables] or ([] if may_lack else [new])
+        for name, sql in [table for index in indexes for table in full_text.tables(index).items()]:
+            if name not in tables:
                 yield f"table {name!r} is missing"
-            elif indexes.pop(name) != sql and sql is not None:
+            elif tables.pop(name) != sql and sql is not None:
                 yield f"table {name!r} is not as softkv makes it"
-    yield from (_foreign("table", name) for name in indexes)
+    yield from (_foreign("table", name) for name in tables)
 
 
 def _foreign(kind: str, name: str) -> str:

@@ -1,22 +1,23 @@
 """The version of the schema: checks which version a file has, and creates the tables in an empty one.
 
-Until the first release, schema.sql is edited in place and there is nothing to migrate. From then on, a change of
-schema.sql raises `SCHEMA` and brings a migration, which `open_database` runs after `check`, in one transaction.
+Until the first release, schema.sql is edited in place. From then on, a change of it raises `SCHEMA` and brings a
+migration, which `open_database` runs after `check`, in one transaction. Version 10 has the tables of 9, and full-text
+indexes with bigrams, which `full_text.replace_older` builds in the background.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection
 
 from service.storage.errors import DatabaseAltered, DatabaseForeign, DatabaseTooNew, DatabaseTooOld
 from service.storage.sqlite.schema.validation import read_script, require_own_schema
+from service.storage.sqlite.statements import all_or_none
 
-SCHEMA = 9
-"""The version of schema.sql. Builds before the first release wrote 1 to 8; their files are refused."""
+SCHEMA, OLDEST = 10, 9
+"""The version of schema.sql, and the oldest that is read. Builds before the first release wrote 1 to 8, too."""
 APPLICATION_ID = 0x736B7631
 """Marks the file as softkv's in its header: "skv1"."""
 
@@ -41,8 +42,8 @@ def check(connection: Connection, path: Path) -> int:
         raise DatabaseTooNew(path, version, SCHEMA)
     if version < 1:
         raise DatabaseAltered(path, [f"softkv had no schema version {version}"])
-    if version < SCHEMA:
-        raise DatabaseTooOld(path, version, SCHEMA)
+    if version < OLDEST:
+        raise DatabaseTooOld(path, version, OLDEST)
     require_own_schema(connection, path)
     return int(version)
 
@@ -52,23 +53,11 @@ def create(connection: Connection) -> None:
     # Five keys of the usual 384 floats fit into a page of 8192 bytes, only two into the default of 4096.
     connection.execute("PRAGMA page_size = 8192")
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    with _all_or_none(connection):
+    with all_or_none(connection):
         for statement in _statements(read_script()):
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA}")
-
-
-@contextmanager
-def _all_or_none(connection: Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _statements(script: str) -> Iterator[str]:

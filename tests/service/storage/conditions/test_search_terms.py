@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.storage import Store
-from service.storage.conditions import SearchTerm, parse_search
+from service.storage.conditions import (
+    BIGRAM_CHARACTERS,
+    SearchTerm,
+    bigram_terms,
+    parse_search,
+    terms_of,
+    with_bigrams,
+)
 from service.storage.errors import InvalidSearch
 from tests.service.storage.making import collection, document
 from tests.service.storage.test_storage_ranks import bm25
@@ -59,29 +68,12 @@ MORE = ["Microscope", "big cat sat", "cat big", "a\\b'c'd", "naïve", "हिन
 @pytest.mark.parametrize(
     ("search", "matches"),
     [
-        ("MICRO*", [6]),
-        ('"big cat"', [7]),
-        ('"BIG, cat!"', [7]),
-        ('big"cat sat"', [7, 8]),
-        ("foo-ba*", [1]),
-        ("3.14*", [2]),
-        ("john@ex*", [3]),
-        ("what's*", [4]),
-        ("wha*", [4, 5]),
-        ("x-ra*", [0]),
-        ('"x-ray"', [0]),
-        ("a\\b'c*", [9]),
-        ("naï*", [10]),
-        ("हि*", [11]),
-        ("我*", [12]),
-        ('"我是猫 有名字"', [12]),
-        ('"猫"', []),
-        ("x" * 3000 + "*", []),
-        ('"' + "y" * 3000 + '"', []),
-        ("NOT* AND", []),
-        ('"NEAR(cat big)"', []),
+        ("MICRO*", [6]), ('"big cat"', [7]), ('"BIG, cat!"', [7]), ('big"cat sat"', [7, 8]), ("foo-ba*", [1]),
+        ("3.14*", [2]), ("john@ex*", [3]), ("what's*", [4]), ("wha*", [4, 5]), ("x-ra*", [0]), ('"x-ray"', [0]),
+        ("a\\b'c*", [9]), ("naï*", [10]), ("हि*", [11]), ("我*", [12]), ('"我是猫 有名字"', [12]), ('"猫"', [12]),
+        ("x" * 3000 + "*", []), ('"' + "y" * 3000 + '"', []), ("NOT* AND", []), ('"NEAR(cat big)"', []),
     ],
-)
+)  # fmt: skip
 def test_both_stores_find_the_same_documents(shared: Store, search: str, matches: list[int]) -> None:
     number = collection(shared, [document(f"d{i:02}", key=key) for i, key in enumerate([*MANY, *MORE])])
     with shared.reading() as reader:
@@ -90,6 +82,50 @@ def test_both_stores_find_the_same_documents(shared: Store, search: str, matches
         }
         rows, _ = reader.search(number).ranks(parse_search(search))
     assert [names[row] for row in rows.tolist()] == matches
+
+
+FOREIGN = ["softkv是一个工具", "猫が人々とﾗｰﾒﾝを食べる", "熊猫", "น้ำตาลไม่ดี", "𠮷野家のＣａｔ", "한국어를 배운다"]
+FOREIGN += ["မြန်မာစာ", "ទឹកមាន", "ພາສາລາວ", "注意力 机制", "葛\U000e0100飾区", "か\u3099き", "the cat", "2024年"]
+
+
+@pytest.mark.parametrize(
+    ("search", "matches"),
+    [
+        ("softkv 是什么", [0]), ("SOFTKV是什么？", [0]), ("一个工具箱", [0]), ("猫", [1, 2]), ("人々のラーメン", [1]),
+        ("らーめん", []), ("น้ำ", [3]), ("ดี", [3]), ("ดู", []), ("𠮷野", [4]),
+        ("ｃａｔ", [4, 12]), ("한국어 학교", [5]), ("မြန်မာ", [6]),
+        ("ទឹក", [7]), ("ລາວ", [8]), ('"注意力"', [9]), ('"力机"', []), ('"意力 机制"', [9]), ("注意*", [9]),
+        ("葛飾", [10]), ("がき", [11]), ("年", [13]), ('"2024年"', [13]), ('"家のcat"', [4]), ("家のca*", [4]),
+    ],
+)  # fmt: skip
+def test_scripts_without_spaces_are_found_by_their_characters(shared: Store, search: str, matches: list[int]) -> None:
+    number = collection(shared, [document(f"d{i:02}", key=key) for i, key in enumerate(FOREIGN)])
+    with shared.reading() as reader:
+        found = reader.existing(number, [f"d{i:02}" for i in range(len(FOREIGN))])
+        rows, _ = reader.search(number).ranks(parse_search(search))
+    assert [int(identity[1:]) for identity, row in found.items() if row in rows] == matches
+
+
+BLOCKS = (0, 0xE00, 0x1000, 0x1700, 0x3000, 0x4E00, 0xAC00, 0xFF00, 0xE0100)
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(st.text(st.characters(max_codepoint=0xDFF) | st.characters(min_codepoint=0x1E00, max_codepoint=0x2E7F)))
+def test_other_texts_keep_their_words(text: str) -> None:
+    assert with_bigrams(text) == text
+    assert bigram_terms(terms_of(text)) == terms_of(text)
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(st.text(st.one_of(*[st.characters(min_codepoint=b, max_codepoint=b + 255) for b in BLOCKS])))
+def test_bigrams_are_stable_words_and_found(text: str) -> None:
+    written = with_bigrams(text)
+    assert (written != text) == (re.search(BIGRAM_CHARACTERS, text) is not None)
+    words = written.split()
+    for term in bigram_terms(terms_of(text)):
+        *whole, last = term.text.split()
+        ends = [word for i, word in enumerate(words) if words[i - len(whole) : i] == whole or not whole]
+        assert any(word.startswith(last) if term.prefix else word == last for word in ends), (term, words)
 
 
 def test_signs_in_quotes_are_literal_and_a_term_counts_once(shared: Store) -> None:
@@ -104,29 +140,23 @@ def test_signs_in_quotes_are_literal_and_a_term_counts_once(shared: Store) -> No
 def test_a_text_is_split_into_terms() -> None:
     assert parse_search('cat "a  dog" - pur*\n"b"') == (
         SearchTerm("cat"),
-        SearchTerm("a  dog"),
-        SearchTerm("pur", prefix=True),
-        SearchTerm("b"),
+        SearchTerm("a  dog", phrase=True),
+        SearchTerm("pur", prefix=True, phrase=True),
+        SearchTerm("b", phrase=True),
     )
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('a "cat', 'wanted a " that closes the phrase from character 3 on'),
-        ('"', "from character 1"),
-        ('cat ""', "wanted a word in the phrase at character 5"),
-        ('" *"', "wanted a word in the phrase"),
-        ("*", "wanted each \\* at the end of a word, got '\\*' at character 1"),
-        ("cat *", "at character 5"),
-        ("a*b", "got 'a\\*b'"),
-        ("cat**", "got 'cat\\*\\*'"),
-        ("-*", "got '-\\*'"),
-        ('"a cat"*', "got '\\*' at character 8"),
-        ("", "wanted a text with a word in it"),
+        ('a "cat', 'wanted a " that closes the phrase from character 3 on'), ('"', "from character 1"),
+        ('cat ""', "wanted a word in the phrase at character 5"), ('" *"', "wanted a word in the phrase"),
+        ("*", "wanted each \\* at the end of a word, got '\\*' at character 1"), ("cat *", "at character 5"),
+        ("a*b", "got 'a\\*b'"), ("cat**", "got 'cat\\*\\*'"), ("-*", "got '-\\*'"),
+        ('"a cat"*', "got '\\*' at character 8"), ("", "wanted a text with a word in it"),
         (" - \0 ", "wanted a text with a word in it"),
     ],
-)
+)  # fmt: skip
 def test_an_invalid_text_is_refused_with_its_reason(text: str, message: str) -> None:
     with pytest.raises(InvalidSearch, match=message):
         parse_search(text)

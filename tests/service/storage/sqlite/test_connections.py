@@ -22,7 +22,7 @@ from service.storage.errors import (
 )
 from service.storage.fields import casefold
 from service.storage.sqlite import connections, integrity
-from service.storage.sqlite.schema.version import SCHEMA
+from service.storage.sqlite.schema.version import OLDEST, SCHEMA
 from tests.service.storage.making import collection, document
 
 
@@ -67,7 +67,7 @@ def of_version(version: int) -> Callable[[bytes], bytes]:
         (of_version(SCHEMA + 1), DatabaseTooNew, f"version {SCHEMA + 1}"),
         *(
             (of_version(version), DatabaseTooOld, f"schema version {version}, of a build before the .*`softkv export`")
-            for version in range(1, SCHEMA)
+            for version in range(1, OLDEST)
         ),
     ],
 )

@@ -234,15 +234,11 @@ def altered(directory: Path, statement: str, *values: Any) -> Iterator[SQLiteSto
 @pytest.mark.parametrize(
     "change",
     [
-        "job = '{'",
-        "job = '[]'",
-        "job = replace(job, '\"state\"', '\"stale\"')",
+        "job = '{'", "job = '[]'", "job = replace(job, '\"state\"', '\"stale\"')",
         'job = replace(job, \'"started": 0.0\', \'"started": "x"\')',
-        'job = replace(job, \'"done": 0\', \'"done": 0, "more": 1\')',
-        "shadow = collection",
-        "shadow = NULL",
+        'job = replace(job, \'"done": 0\', \'"done": 0, "more": 1\')', "shadow = collection", "shadow = NULL",
     ],
-)
+)  # fmt: skip
 def test_a_damaged_move_to_another_encoder_has_failed_and_is_named(
     tmp_path: Path, moving: ReEncoding, change: str
 ) -> None:
@@ -310,7 +306,7 @@ def test_doctor_names_a_bit_in_the_full_text_index(tmp_path: Path) -> None:
         blobs = [
             content
             for table, column in (("data", "block"), ("docsize", "sz"))
-            for (content,) in reader._connection.execute(f"SELECT {column} FROM words_1_{table}")
+            for (content,) in reader._connection.execute(f"SELECT {column} FROM terms_1_{table}")
         ]
     pages = [content for content in blobs if len(content) > 20 and sound.count(content) == 1]
     assert pages

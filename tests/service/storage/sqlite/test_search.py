@@ -45,22 +45,17 @@ def test_stored_documents_and_the_same_rows_answer_alike(store: Store, question:
             from_store, from_rows = search.full_text(question, limit), rows.full_text(question, limit)
             assert from_store.rows == from_rows.rows
             assert from_store.parameters == from_rows.parameters
-            assert from_store.statement == from_rows.statement.replace("words_1", f"words_{number}")
+            assert from_store.statement == from_rows.statement.replace("terms_1", f"terms_{number}")
             assert search.equal(question, limit).rows == rows.equal(question, limit).rows
 
 
 @pytest.mark.parametrize(
     ("question", "expected_ids"),
     [
-        ("what's a cat?", ["r0", "r9", "r7", "r1"]),
-        ("C++", ["r2"]),
-        ("注意力", ["r3"]),
-        ("CAFE", ["r4"]),
-        ("cat*", ["r7", "r9", "r0"]),
-        ("hidden", ["r9"]),
-        ("nothing here", []),
+        ("what's a cat?", ["r0", "r9", "r7", "r1"]), ("C++", ["r2"]), ("注意力", ["r3"]), ("CAFE", ["r4"]),
+        ("cat*", ["r7", "r9", "r0"]), ("hidden", ["r9"]), ("nothing here", []),
     ],
-)
+)  # fmt: skip
 def test_full_text_finds_any_of_the_words_best_first(question: str, expected_ids: list[str]) -> None:
     with temporary_search(ROWS) as rows:
         answer = rows.full_text(question, 10)
@@ -105,7 +100,7 @@ def test_the_statement_shown_is_the_one_that_runs(store: Store) -> None:
 def index_of(store: Store, number: int) -> list[str]:
     """The tables of a collection's index in the file."""
     with store.reading() as reader:
-        names = reader._connection.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'words%' ORDER BY name")
+        names = reader._connection.execute("SELECT name FROM sqlite_schema WHERE name LIKE 'terms%' ORDER BY name")
         return [name for (name,) in names if name.split("_")[1] == str(number)]
 
 
@@ -128,7 +123,7 @@ def test_an_index_is_in_the_file_from_some_documents_on_and_answers_stay_the_sam
     assert index_of(store, number) == []
     with store.writing() as writer:
         writer.upsert(number, [document("one more", key="of another kind")])
-    assert index_of(store, number)[0] == f"words_{number}"
+    assert index_of(store, number)[0] == f"terms_{number}"
     with store.writing() as writer:
         writer.delete_ids(number, ["one more"])
     assert index_of(store, number)

@@ -68,14 +68,9 @@ export class Answers {
   }
 
   #listed() {
-    const collections = Object.entries(this.exported.collections).map(([name, { documents }]) => ({
-      name,
-      documents,
-      keys: documents,
-      dimension: this.exported.width,
-      calibration: null,
-    }));
-    return { collections, next_cursor: null, access: "none" };
+    const { collections, width: dimension } = this.exported;
+    const listed = Object.entries(collections).map(([name, { documents }]) => ({ name, documents, keys: documents, dimension, calibration: null }));
+    return { collections: listed, next_cursor: null, access: "none" };
   }
 
   /** The rows of a demo. @param {string} name @returns {Promise<Rows>} @throws {NotExported} */
@@ -143,10 +138,8 @@ export class Answers {
     const temperature = body.temperature ?? rows.temperature;
     const compared = await this.#similarities(rows, body);
     const nullKey = await this.#nullKey(rows, body, compared.length);
-    const answer = weigh(
-      compared.map(({ similarity }) => similarity),
-      { temperature, none: nullKey?.at(temperature) ?? null },
-    );
+    const similarities = compared.map(({ similarity }) => similarity);
+    const answer = weigh(similarities, { temperature, none: nullKey?.at(temperature) ?? null });
     const matches = compared.map((one, i) => ({ ...one, logit: one.similarity / temperature, weight: answer.weights[i] }));
     matches.sort((a, b) => b.weight - a.weight || b.similarity - a.similarity);
     return { matches, evidence: evidenceOf(answer, nullKey, temperature), temperature };

@@ -37,11 +37,8 @@ function sharesOf(first, { verdict, null_weight: none, null_similarity: level },
   if (first) parts.push([verdict === "one" ? "it" : quoted(first.id), first.weight]);
   if (!first || documents > 1) parts.push([first ? "all other documents" : "all documents together", Math.max(0, 1 - none - (first?.weight ?? 0))]);
   if (level !== null) parts.splice(verdict === "none" ? 0 : parts.length, 0, [NULL, none]);
-  const [[name, weight], ...others] = parts;
-  const clauses = [
-    `${name} ${name.startsWith("all") ? "have" : "has"} ${share(weight)} of the weight`,
-    ...others.map(([other, part]) => `${other} ${share(part)}`),
-  ];
+  const verb = parts[0][0].startsWith("all") ? "have" : "has";
+  const clauses = parts.map(([name, weight], i) => (i ? `${name} ${share(weight)}` : `${name} ${verb} ${share(weight)} of the weight`));
   return [clauses.slice(0, -1).join(", "), clauses[clauses.length - 1]].filter(Boolean).join(" and ");
 }
 

@@ -87,10 +87,7 @@ export class Rows {
 
   /** The similarity of keys of different rows; null for too few. @returns {?Measured} */
   #keys() {
-    if (this.measured === undefined) {
-      const all = this.rows.map((_, i) => i);
-      this.measured = measure(this.rows, this.vectors, all);
-    }
+    if (this.measured === undefined) this.measured = measure(this.rows, this.vectors, [...this.rows.keys()]);
     return this.measured;
   }
 }
@@ -106,16 +103,12 @@ export class Rows {
 export function measure(rows, vectors, ordered) {
   const sample = ordered.slice(0, SAMPLE);
   const half = sample.length >> 1;
-  const pairs = sample.length < SAMPLE ? sample.flatMap((i, at) => sample.slice(0, at).map((j) => [i, j])) : product(sample.slice(0, half), sample.slice(half));
+  const others = (/** @type {number} */ at) => (sample.length < SAMPLE ? sample.slice(0, at) : at < half ? sample.slice(half) : []);
+  const pairs = sample.flatMap((i, at) => others(at).map((j) => [i, j]));
   const cosines = pairs.map(([i, j]) => cosine(vectors[i], vectors[j])).filter((one) => one < COPY_COSINE);
   if (sample.length < MIN_KEYS || !cosines.length) return null;
   const texts = sample.slice(0, SAMPLE_TEXTS).map((i) => rows[i].key);
   return { spread: spreadOf(cosines), pairs: cosines.length, isShort: 2 * texts.filter(isShort).length > texts.length, sample };
-}
-
-/** @param {number[]} some @param {number[]} others */
-function product(some, others) {
-  return some.flatMap((one) => others.map((other) => [one, other]));
 }
 
 /** @param {number[]} numbers at least one @returns {Spread} */
