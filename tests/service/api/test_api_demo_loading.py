@@ -70,15 +70,3 @@ def test_every_call_about_a_collection_is_described_so() -> None:
     for name in OF_A_COLLECTION:
         refused = DESCRIBED.operations[name].described["responses"]["503"]
         assert "collection_loading" in refused["content"]["application/problem+json"]["examples"], name
-
-
-def test_a_demo_of_an_earlier_start_answers_while_it_is_checked(tmp_path, slow) -> None:
-    slow.door.set()
-    with RunningService(data_dir=tmp_path, encoder="none", demo=("slow",)) as running:
-        running.wait_until_ready()
-    slow.door.clear()
-    with RunningService(data_dir=tmp_path, encoder="none", demo=("slow",)) as running, running.client() as client:
-        until(lambda: running.app.state.parts.catalogue.collection("slow").ready)
-        response = client.post("/v1/collections/slow/attend", json={"query": [1, 0]})
-        assert response.status_code == 200, response.text
-        slow.door.set()
