@@ -115,6 +115,12 @@ def test_the_training_plays_by_itself_and_then_invites_to_drag(read: Read) -> No
     page.locator(f"{HERE} .hood summary").click()
     facts = page.locator(f"{HERE} .hood").inner_text()
     assert f"about {round(RUN['parameters'], -3):,} parameters" in facts
+    runs = RECORDED["runs"]
+    assert all(f"{runs[model]['accuracy']:.0%}" in facts for model in ("transformer", "gru", "gru_attention", "lstm"))
+    half = {
+        model: next((step for step, *_, share in one["moments"] if share >= 0.5), None) for model, one in runs.items()
+    }
+    assert half["transformer"] < half["gru_attention"] < half["lstm"]  # "in more steps"
     assert {link.get_attribute("href") for link in page.locator(f"{HERE} .hood a").all()} == {
         "#row-to-word&z=4",
         *(f"deeper#{picture}" for picture in ("networks", "captions", "pairs")),

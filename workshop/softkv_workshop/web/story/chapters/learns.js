@@ -120,6 +120,7 @@ export const learns = {
         share: percent(accuracy),
         rival: percent(recording.runs[RIVAL].accuracy),
         attended: percent(recording.runs[ATTENDED].accuracy),
+        lstm: percent(recording.runs.lstm.accuracy),
       });
       if (state.moment >= 0) {
         show(state.moment);
