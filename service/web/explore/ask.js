@@ -260,7 +260,7 @@ function mount(host, context) {
       draw(came.answer);
       void comparison.show(of, reranks, signal);
       if (typeof given.query === "string" && (await isForeign(api, given.query, of.encoder ?? "")) && !signal.aborted)
-        notes.prepend(h("p", {}, say("foreign")));
+        strip.append(h("strong.reason", {}, say("foreign")));
       return;
     }
     if (!came) asked = "";

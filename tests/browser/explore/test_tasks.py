@@ -156,7 +156,7 @@ def test_an_empty_collection_offers_an_upload(explore: Explore, writer: httpx.Cl
 
 def test_a_question_of_another_script_gets_a_warning(explore: Explore, books: httpx.Client) -> None:
     page = explore("#collection=books&q=tea 怎么泡绿茶").page
-    page.wait_for_selector("text=This encoder does not read this script.", timeout=30_000)
+    page.wait_for_selector("#strip >> text=This encoder does not read", timeout=30_000)
     page.evaluate("window.location.hash = '#collection=books&q=tea'")
     page.wait_for_selector("text=This encoder does not read this script.", state="detached")
 
