@@ -47,6 +47,17 @@ def test_a_text_of_its_own_is_ranked_in_place_of_the_query(client, path):
         assert match["logit"] == pytest.approx(logits[match["id"]] + added, abs=1e-9)
 
 
+def test_words_of_a_text_without_spaces_are_found_beside_an_english_question(client, path):
+    documents = [{"id": f"z{i}", "key": text} for i, text in enumerate(["softkv是一个工具", "图书馆九点开门"])]
+    client.post(f"{path}/documents", json={"documents": documents})
+    assert ranked(attend(client, path, full_text={"weight": 0.5, "query": "softkv 是什么？"})).keys() == {"z0"}
+    assert ranked(attend(client, path, full_text={"weight": 0.5, "query": '"书馆" 门'})).keys() == {"z1"}
+    too_long = client.post(f"{path}/attend", json={"query": "猫" * 600, "full_text": 0.1})
+    assert "a query of 600 words and 600 characters came" in too_long.json()["detail"]
+    for document in documents:
+        client.delete(f"{path}/documents/{document['id']}")
+
+
 def test_a_vector_several_queries_a_stream_and_a_sweep_have_it(client, path):
     wish, query = {"weight": 0.5, "query": SEARCH}, vector(client, "machines")
     expected = ranked(attend(client, path, full_text=wish))
