@@ -19,17 +19,10 @@ TEXTS = [
     "a red house", "", "word", *("word " * n for n in (3, 17, 50, 80)), "猫 and dogs", "注意力把查询与键比较。", LONG,
 ]  # fmt: skip
 PAIRS = [
-    ("where is the key?", "the key is under the mat"),
-    ("where is the key?", ""),
-    ("", "the key"),
-    ("", ""),
-    ("cats", LONG),
-    (LONG, "cats"),
-    (LONG, LONG[20:]),
-    ("a [SEP] b [PAD]", "猫 [CLS] Ärger"),
-    ("什么是注意力？", "注意力把查询与键比较。"),
-    *(("dogs", "tree " * n) for n in (1, 3, 9, 20, 39)),
-]
+    ("where is the key?", "the key is under the mat"), ("where is the key?", ""), ("", "the key"), ("", ""),
+    ("cats", LONG), (LONG, "cats"), (LONG, LONG[20:]), ("a [SEP] b [PAD]", "猫 [CLS] Ärger"),
+    ("什么是注意力？", "注意力把查询与键比较。"), *(("dogs", "tree " * n) for n in (1, 3, 9, 20, 39)),
+]  # fmt: skip
 HEADS = {"num_key_value_heads": 2, "head_dim": 8, "pad_token_id": 0}
 PADDED = {"pad_token_id": 0}
 GPT2 = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 96, "bos_token_id": 101, "eos_token_id": 102}

@@ -15,18 +15,12 @@ from attention.lookup.question import group_by_logits
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"temperature": -1.0}, "from 1e-30 to infinity"),
-        ({"temperature": np.nan}, "from 1e-30 to infinity"),
-        ({"temperature": 1e-31}, "0 is the limit"),
-        ({"null": np.inf}, "finite similarity"),
-        ({"normaliser": "argmax"}, "must be one of"),
-        ({"top_k": -1}, "top_k"),
-        ({"top_p": 0.0}, "top_p"),
-        ({"top_p": 1.1}, "top_p"),
-        ({"max_error": 0.0}, "max_error"),
-        ({"query": np.array([np.nan])}, "finite"),
+        ({"temperature": -1.0}, "from 1e-30 to infinity"), ({"temperature": np.nan}, "from 1e-30 to infinity"),
+        ({"temperature": 1e-31}, "0 is the limit"), ({"null": np.inf}, "finite similarity"),
+        ({"normaliser": "argmax"}, "must be one of"), ({"top_k": -1}, "top_k"), ({"top_p": 0.0}, "top_p"),
+        ({"top_p": 1.1}, "top_p"), ({"max_error": 0.0}, "max_error"), ({"query": np.array([np.nan])}, "finite"),
     ],
-)
+)  # fmt: skip
 def test_bad_questions_are_refused(arguments, message):
     with pytest.raises(ParameterError, match=message):
         Question(**{"query": np.ones(3), "temperature": 1.0, **arguments})

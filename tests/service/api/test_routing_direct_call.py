@@ -106,18 +106,12 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
 
 
 BODIES: list[Any] = [
-    {"query": [1, 2.5]},
-    {"query": "text", "top_k": 3.0, "include": ["key"], "null": False, "temperature": "auto"},
-    {},
-    {"query": [1, "2"], "top_k": -1, "unknown": {"a": [1]}},
+    {"query": [1, 2.5]}, {"query": "text", "top_k": 3.0, "include": ["key"], "null": False, "temperature": "auto"},
+    {}, {"query": [1, "2"], "top_k": -1, "unknown": {"a": [1]}},
     {"query": [], "temperature": -1, "include": ["key", "no", 3], "filter": {"field": 1}},
-    {"queries": [[1], "a", {"base64": "AAA"}], "max_error": 0},
-    {"query": None, "normaliser": "hardmax"},
-    [],
-    None,
-    "text",
-    3,
-]
+    {"queries": [[1], "a", {"base64": "AAA"}], "max_error": 0}, {"query": None, "normaliser": "hardmax"}, [], None,
+    "text", 3,
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("path", ["a/b", "a/b%2Fc/d", "-/b", "a/%2E%2E", "%20/%2E"])
