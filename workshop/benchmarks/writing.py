@@ -1,13 +1,11 @@
 """The page's small language model: its size, words a second in a browser, and perplexity beside counts of words.
 
-    apt-get install wordnet-base
     python -m workshop.benchmarks.writing [--rounds 5]
 
-Perplexity is of the examples of the dictionary that training did not see: e to the mean of −ln of the probability of
-each word, given those before it, over the words that the model knows. The counts are those of the examples that it was
-trained on: of single words, with one added to each, and of pairs by Kneser and Ney's interpolation. The model has read
-the definitions, too. Words are written on a page that is opened from a file, in a browser without a network: it needs
-chromium on PATH.
+Perplexity is of the texts of the small world that training did not see: e to the mean of −ln of the probability of
+each word, given those before it. The counts are those of the texts that it was trained on: of single words, with one
+added to each, and of pairs by Kneser and Ney's interpolation. Words are written on a page that is opened from a file,
+in a browser without a network: it needs chromium on PATH.
 """
 
 from __future__ import annotations
@@ -30,14 +28,14 @@ from playwright.sync_api import sync_playwright
 from rich.console import Console
 from rich.table import Table
 
-from attention.transformer import GPT2
 from tools.page import library
-from workshop.benchmarks.sentences import EXAMPLE, NAME, SPECIAL, log_probabilities, model_of, read_texts
 from workshop.tools import recorded
+from workshop.tools.recorded import world
+from workshop.tools.recorded.writing import BEGINNINGS, NAME, SPECIAL, log_probabilities, model_of, read
 
 DISCOUNT = 0.75
-BEGINNINGS = ("", "The dog chased the", "She drank a cup of", "He was", "The children played in the")
-N_WRITTEN, READ = 40, "the dog chased the cat across the street because it was too tired"
+TEXTS = ("", *(text for text, _ in BEGINNINGS))
+N_WRITTEN, READ = 40, "the dogs near the king chase a cat . they are fast"
 WRITE = """async ({beginnings, read, count}) => {
   const started = performance.now();
   const model = await Language.LanguageModel.load();
@@ -45,7 +43,7 @@ WRITE = """async ({beginnings, read, count}) => {
   const texts = beginnings.map((text) => {
     const { ids } = model.tokens(text);
     do ids.push(model.next(model.logits(ids), 0, 1)[0].id);
-    while (ids.length < 20 && model.words[ids.at(-1)] !== ".");
+    while (ids.length < model.shape.positions && model.words[ids.at(-1)] !== ".");
     return ids.slice(1).map((id) => model.words[id]).join(" ");
   });
   const begun = performance.now();
@@ -53,7 +51,10 @@ WRITE = """async ({beginnings, read, count}) => {
   const reading = performance.now() - begun;
   const ids = model.tokens("").ids;
   const writing = performance.now();
-  while (ids.length <= count) ids.push(model.draw(model.logits(ids), 1, (ids.length * 0.618) % 1));
+  while (ids.length <= count) {
+    const { ids: last } = model.tokens(ids.slice(1).map((id) => model.words[id]).join(" "));
+    ids.push(model.draw(model.logits(last), 1, (ids.length * 0.618) % 1));
+  }
   return { loaded, reading, texts, writing: performance.now() - writing };
 }"""
 
@@ -113,41 +114,37 @@ class Counted:
         return (max(self.before_words[word] - DISCOUNT, 0) + DISCOUNT * len(self.before_words) / n) / total
 
 
-def perplexities() -> Table | None:
-    """Return the perplexities on what is held out; None without the dictionary."""
-    texts = read_texts()
-    if texts is None:
-        return None
+def perplexities() -> Table:
+    """Return the perplexities on what is held out."""
     model, vocabulary = model_of(recorded.read(NAME), np.float32)
-    held_out = [vocabulary.ids(text) for text in texts if text.is_held_out]
-    counted = Counted.of(
-        (vocabulary.ids(text) for text in texts if text.kind == EXAMPLE and not text.is_held_out),
-        len(vocabulary.words),
-    )
+    known = [(text.is_held_out, vocabulary.ids(text.words)) for text in world.texts()]
+    held_out = [ids for is_held_out, ids in known if is_held_out]
+    counted = Counted.of((ids for is_held_out, ids in known if not is_held_out), len(vocabulary.words))
     pairs = [
         (before, word)
         for text in held_out
         for before, word in zip(text[:-1].tolist(), text[1:].tolist(), strict=True)
         if word >= len(SPECIAL)
     ]
-    by_model = log_probabilities(model, held_out)
+    logits = [read(model, ids[None, :-1])[2][0] for ids in held_out]
+    by_model = np.concatenate([log_probabilities(*pair) for pair in zip(logits, held_out, strict=True)])
     rows = {
         "one word's count": [math.log(counted.alone(word)) for _, word in pairs],
         "counts of pairs": [math.log(counted.after(before, word)) for before, word in pairs],
         "the model, int8": by_model.tolist(),
     }
     commonest = max(counted.words, key=lambda word: counted.words[word])
-    n_unknown = sum(int((text == 0).sum()) for text in held_out)
     table = Table(
-        title=f"{len(pairs):,} words of {len(held_out):,} examples, and {n_unknown:,} more that are not among "
-        f"the {len(vocabulary.words):,} of the model"
+        title=f"{len(pairs):,} words of {len(held_out):,} texts; the model knows {len(vocabulary.words):,} words"
     )
     for column in ("predicted by", "perplexity", "right at first, of 100"):
         table.add_column(column, justify="right")
     right = {
         "one word's count": [word == commonest for _, word in pairs],
         "counts of pairs": _right_after(counted, pairs),
-        "the model, int8": _right(model, held_out),
+        "the model, int8": np.concatenate(
+            [one.argmax(-1) == ids[1:] for one, ids in zip(logits, held_out, strict=True)]
+        ),
     }
     for name, logarithms in rows.items():
         table.add_row(name, f"{math.exp(-np.mean(logarithms)):.1f}", f"{100 * np.mean(right[name]):.0f}")
@@ -165,16 +162,6 @@ def _right_after(counted: Counted, pairs: list[tuple[int, int]]) -> list[bool]:
         for before in {before for before, _ in pairs}
     }
     return [best[before] == word for before, word in pairs]
-
-
-def _right(model: GPT2, held_out: list[NDArray[np.int64]]) -> list[bool]:
-    """Return for each word of texts that the model knows whether it is the most probable."""
-    right: list[bool] = []
-    for text in held_out:
-        logits = model(text[None, :-1])[0] @ model.embeddings.tokens.T
-        best = logits[:, len(SPECIAL) :].argmax(axis=1) + len(SPECIAL)
-        right += (best == text[1:])[text[1:] >= len(SPECIAL)].tolist()
-    return right
 
 
 def speed(rounds: int) -> tuple[Table, list[str]]:
@@ -195,7 +182,7 @@ def speed(rounds: int) -> tuple[Table, list[str]]:
             page = context.new_page()
             page.goto((folder / "index.html").as_uri())
             page.evaluate(library("language/index.js", "Language"))
-            answers.append(page.evaluate(WRITE, {"beginnings": BEGINNINGS, "read": READ, "count": N_WRITTEN}))
+            answers.append(page.evaluate(WRITE, {"beginnings": TEXTS, "read": READ, "count": N_WRITTEN}))
             context.close()
         name = f"Chromium {browser.version}"
         browser.close()
@@ -219,15 +206,11 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     console = Console(width=120)
-    table = perplexities()
-    if table is None:
-        print("WordNet is not on this machine: apt-get install wordnet-base", file=sys.stderr)
-        return 2
-    console.print(table)
+    console.print(perplexities())
     in_a_browser, written = speed(options.rounds)
     console.print(in_a_browser)
     console.print("  written at temperature 0:")
-    for beginning, text in zip(BEGINNINGS, written, strict=True):
+    for beginning, text in zip(TEXTS, written, strict=True):
         console.print(f"    “{beginning}” → {text}", highlight=False)
     return 0
 

@@ -15,7 +15,7 @@ from workshop.tools.recorded.pictures import SHOWN
 from workshop.tools.recorded.trace import TEXTS, trace
 
 MOST_BYTES = 60_000
-MOST_BYTES_OF = {"writing": 1_500_000}
+MOST_BYTES_OF = {"writing": 130_000}
 """Of the language model, which is loaded where it writes."""
 STEPS = 5
 """The number of steps of a training that a test repeats: rounding then moves a weight by a few thousandths at most."""

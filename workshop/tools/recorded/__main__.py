@@ -11,8 +11,17 @@ from workshop.tools.recorded.pairs import pairs
 from workshop.tools.recorded.pictures import pictures
 from workshop.tools.recorded.sharing import sharing
 from workshop.tools.recorded.trace import trace
+from workshop.tools.recorded.writing import writing
 
-RECORDINGS = {**LEARNING, "pictures": pictures, "pairs": pairs, "sharing": sharing, "trace": trace, "kinds": kinds}
+RECORDINGS = {
+    **LEARNING,
+    "pictures": pictures,
+    "pairs": pairs,
+    "sharing": sharing,
+    "trace": trace,
+    "kinds": kinds,
+    "writing": writing,
+}
 
 
 def main() -> None:

@@ -1,12 +1,12 @@
 /**
- * GPT-2's layers in plain JavaScript, by the loops of the encoder: causal, in pre-norm, word by word. What was computed of the
+ * GPT-2's layers, but with ReLU, in plain JavaScript, by the loops of the encoder: causal, in pre-norm, word by word. What was computed of the
  * words before is kept, so that a further word costs one pass over the weights.
  *
  * @typedef {import("../encoder/network.js").Shape} Shape
  * @typedef {import("../encoder/network.js").Tensors} Tensors
  */
 
-import { compare, gelu, mix, multiply, normalise, partOf, softmax, TOKENS } from "../encoder/loops.js";
+import { compare, mix, multiply, normalise, partOf, softmax, TOKENS } from "../encoder/loops.js";
 
 /**
  * @typedef {object} Layer what one layer computes of n words
@@ -14,7 +14,9 @@ import { compare, gelu, mix, multiply, normalise, partOf, softmax, TOKENS } from
  * @property {Float32Array[]} queries by head, [n, width / heads]
  * @property {Float32Array[]} keys by head, likewise
  * @property {Float32Array[]} values by head, likewise
+ * @property {Float32Array} before [n, width], the stream that the layer reads
  * @property {Float32Array} attended [n, width], what the attention half adds to the stream
+ * @property {Float32Array} hidden [n, inner], how strong each neuron of the feed-forward half is
  * @property {Float32Array} fed [n, width], what the feed-forward half adds after it
  */
 
@@ -23,6 +25,7 @@ import { compare, gelu, mix, multiply, normalise, partOf, softmax, TOKENS } from
  * @property {Float64Array} projected [positions, 3·width]: queries, keys, values
  * @property {Float64Array[][]} weights by word and head, [n of that word]
  * @property {Float64Array} attended [positions, width]
+ * @property {Float64Array} hidden [positions, inner]
  * @property {Float64Array} fed [positions, width]
  */
 
@@ -43,6 +46,7 @@ export class Network {
       projected: new Float64Array(positions * 3 * width),
       weights: [],
       attended: new Float64Array(positions * width),
+      hidden: new Float64Array(positions * inner),
       fed: new Float64Array(positions * width),
     }));
   }
@@ -72,8 +76,8 @@ export class Network {
 
   /** Return what a layer computed of all words. @param {number} number @returns {Layer} */
   layer(number) {
-    const { width, heads } = this.shape;
-    const { projected, weights, attended, fed } = this.layers[number];
+    const { width, heads, inner } = this.shape;
+    const { projected, weights, attended, hidden, fed } = this.layers[number];
     const n = this.ids.length;
     const each = Array.from({ length: heads }, (_, head) => ({ head, width, size: width / heads, m: n, n, isCausal: true }));
     return {
@@ -85,9 +89,25 @@ export class Network {
       queries: each.map((of) => partOf(projected, 0, of)),
       keys: each.map((of) => partOf(projected, 1, of)),
       values: each.map((of) => partOf(projected, 2, of)),
+      before: Float32Array.from(this.streams[2 * number].subarray(0, n * width)),
       attended: Float32Array.from(attended.subarray(0, n * width)),
+      hidden: Float32Array.from(hidden.subarray(0, n * inner)),
       fed: Float32Array.from(fed.subarray(0, n * width)),
     };
+  }
+
+  /** Return what a neuron of a layer adds to the stream, for each unit of its strength. @param {number} layer @param {number} neuron @returns {Float64Array} */
+  value(layer, neuron) {
+    const { [`${layer}.narrow`]: weight, [`${layer}.narrow.scale`]: scale } = this.tensors;
+    return Float64Array.from(scale, (number, row) => number * weight[row * this.shape.inner + neuron]);
+  }
+
+  /** Return how much a vector of the stream adds to the logit of each word, but for the factor of the last normalisation. @param {Float64Array} vector @returns {Float64Array} */
+  pushes(vector) {
+    const { words, "words.scale": scales, "norm.scale": scale } = this.tensors;
+    const mean = vector.reduce((sum, number) => sum + number, 0) / vector.length;
+    const centred = vector.map((number, i) => (number - mean) * scale[i]);
+    return Float64Array.from(scales, (factor, id) => factor * centred.reduce((sum, number, i) => sum + number * words[id * vector.length + i], 0));
   }
 
   /** Compute the words from number `past` on. @param {number} past */
@@ -102,14 +122,15 @@ export class Network {
     const keep = (/** @type {Float64Array} */ rows, /** @type {Float64Array} */ all) => all.set(rows.subarray(0, m * width), past * width);
     keep(x, this.streams[0]);
     for (let layer = 0; layer < layers; layer++) {
-      const { attended, fed } = this.layers[layer];
+      const { attended, hidden: strengths, fed } = this.layers[layer];
       const projected = this.#linear(`${layer}.attention`, this.#normalised(`${layer}.attention.norm`, x, m), width, 3 * width);
       const update = this.#linear(`${layer}.output`, this.#attend(layer, projected, past), width, width);
       add(x, update);
       keep(update, attended);
       keep(x, this.streams[2 * layer + 1]);
       const hidden = this.#linear(`${layer}.widen`, this.#normalised(`${layer}.norm`, x, m), width, inner);
-      for (let i = 0; i < hidden.length; i++) hidden[i] = gelu(hidden[i]);
+      for (let i = 0; i < hidden.length; i++) hidden[i] = Math.max(0, hidden[i]);
+      strengths.set(hidden.subarray(0, m * inner), past * inner);
       const output = this.#linear(`${layer}.narrow`, hidden, inner, width);
       add(x, output);
       keep(output, fed);

@@ -2,7 +2,7 @@
 
 /** @typedef {{id: number, text: string, start: number, end: number, isKnown: boolean}} Word a word as it was read, and its span in the text, in UTF-16 units */
 
-/** Words, the ending of a genitive, numbers, commas and stops; as `split` in workshop/benchmarks/sentences.py. */
+/** Words, the ending of a genitive, numbers, commas and stops; as `split` in workshop/tools/recorded/writing.py. */
 const WORD = /[\p{L}\p{Nl}\p{No}]+(?:'(?!s(?![\p{L}\p{N}_]))[\p{L}\p{Nl}\p{No}]+)*|'s(?![\p{L}\p{N}_])|\p{Nd}+|[.,;:!?]/gu;
 const UNKNOWN = 0;
 

@@ -113,7 +113,7 @@ export function whereItLooks(say, { word, written, read, weights }) {
  * @param {Say} say
  * @param {import("./word/scene.js").Reading & {level: string, temperature: number, vocabulary: number}} shown
  */
-export function rowToWord(say, { level, words, layer, head, attention, added, guesses, candidates, temperature, vocabulary }) {
+export function rowToWord(say, { level, words, layer, head, attention, shares, neurons, inner, guesses, candidates, temperature, vocabulary }) {
   const n = words.length;
   const nearest = (/** @type {Float32Array} */ weights) => {
     const row = Array.from(weights).slice((n - 1) * n);
@@ -125,8 +125,13 @@ export function rowToWord(say, { level, words, layer, head, attention, added, gu
   if (level === "matrix") return say("told.matrix", { count: n });
   if (level === "heads") return say("told.heads", { heads: heads.length, read: heads.map((weights) => nearest(weights).read).join(", ") });
   if (level === "layer") {
-    const [attended, fed] = [added[layer].attended, added[layer].fed].map((vector) => fixed(Math.hypot(...vector), 1));
-    return say("told.layer", { attended, fed });
+    const [before, attended, fed] = shares.map(percent);
+    return say("told.layer", { layer: layer + 1, before, attended, fed });
+  }
+  if (level === "neurons") {
+    const [first] = neurons;
+    if (!first) return say("told.neurons.none", { count: inner });
+    return say("told.neurons", { count: inner, key: first.key, word: first.writes[0], share: percent(first.share) });
   }
   if (level === "layers") return say("told.layers", { first: guesses[0]?.word ?? "", layers: attention.length, last: guesses.at(-1)?.word ?? "" });
   const [{ word, probability }] = candidates;

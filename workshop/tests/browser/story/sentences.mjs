@@ -23,8 +23,7 @@ function tell({ sentence, words, language, T, similarities, keys, query, level, 
   }
   if (sentence === "rowToWord") {
     const rows = (/** @type {number[][]} */ heads) => heads.map((one) => Float32Array.from(one));
-    const halves = more.added.map(({ attended, fed }) => ({ attended: Float32Array.from(attended), fed: Float32Array.from(fed) }));
-    return { text: sentences.rowToWord(say, { ...more, level, words: more.tokens, temperature, attention: more.attention.map(rows), added: halves }) };
+    return { text: sentences.rowToWord(say, { ...more, level, words: more.tokens, temperature, attention: more.attention.map(rows) }) };
   }
   if (!similarities) return { text: sentences[sentence](say, { temperature, ...more }) };
   const none = level === undefined ? null : { similarity: level, count: 1 };

@@ -338,20 +338,22 @@ def test_a_word_looks_at_its_largest_weight() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_a_level_of_the_zoom_says_its_numbers(seed: int) -> None:
     random = np.random.default_rng(seed)
-    layers, heads, n, width = 3, 4, 5, 8
+    layers, heads, n = 3, 4, 5
     attention = random.dirichlet(np.full(n, 0.3), (layers, heads, n))
-    added = random.normal(0, 3, (layers, 2, width))
+    added, rows = random.dirichlet(np.ones(3)), np.sort(random.dirichlet(np.ones(6)))[::-1]
     shares = random.dirichlet(np.full(7, 0.5))
     reading: dict[str, Any] = {
         "sentence": "rowToWord",
         "tokens": ["start", "one", "two", "three", "four"],
         "attention": attention.reshape(layers, heads, -1).tolist(),
-        "added": [{"attended": one[0].tolist(), "fed": one[1].tolist()} for one in added],
+        "shares": added.tolist(),
+        "neurons": [{"key": f"a {i}", "writes": [f"word {i}"], "share": share} for i, share in enumerate(rows)],
+        "inner": 1234,
         "guesses": [{"word": f"guess {i}", "probability": 0.5} for i in range(2 * layers + 1)],
         "candidates": [{"word": f"word {i}", "probability": share} for i, share in enumerate(sorted(shares)[::-1])],
         "vocabulary": 4321,
     }
-    levels = ["row", "matrix", "heads", "layer", "layers", "word"]
+    levels = ["row", "matrix", "heads", "neurons", "layer", "layers", "word"]
     states = [
         reading | {"level": level, "layer": layer, "head": head, "T": T}
         for level, layer, head, T in product(levels, (0, 2), (1, 3), (0.0, 0.7, math.inf))
@@ -373,8 +375,12 @@ def test_a_level_of_the_zoom_says_its_numbers(seed: int) -> None:
             assert int(parts["heads"]) == heads
             assert parts["read"] == ", ".join(nearest)
         elif name == "told.layer":
-            lengths = np.linalg.norm(added[layer], axis=1)
-            assert [float(parts["attended"]), float(parts["fed"])] == pytest.approx(lengths.tolist(), abs=0.0501)
+            assert int(parts["layer"]) == layer + 1
+            told_shares = [parts[name] for name in ("before", "attended", "fed")]
+            assert all(close(*pair) for pair in zip(told_shares, reading["shares"], strict=True))
+        elif name == "told.neurons":
+            assert (int(parts["count"].replace(",", "")), parts["key"], parts["word"]) == (1234, "a 0", "word 0")
+            assert close(parts["share"], rows[0])
         elif name == "told.layers":
             assert (parts["first"], int(parts["layers"]), parts["last"]) == ("guess 0", layers, f"guess {2 * layers}")
         else:
@@ -383,3 +389,6 @@ def test_a_level_of_the_zoom_says_its_numbers(seed: int) -> None:
             assert name == "told.word.infinity" or parts["word"] == "word 0"
             assert name != "told.word" or close(parts["share"], shares.max())
     assert names == {f"told.{level}" for level in levels} | {"told.word.zero", "told.word.infinity"}
+    silent = reading | {"level": "neurons", "layer": 0, "head": 0, "T": 1.0, "neurons": []}
+    for _, _, name, parts in told("../word/word", [silent]):
+        assert (name, parts["count"].replace(",", "")) == ("told.neurons.none", "1234")

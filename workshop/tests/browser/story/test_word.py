@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 HERE = "#row-to-word"
 LEVELS = ["row", "matrix", "heads", "layer", "layers", "word"]
-SENTENCE = "the dog chased the"
+SENTENCE = "the dogs near the king"
 # The frame of the picture, and of each text in it that is seen: what it says, its height and its box.
 TEXTS = """() => {
   const picture = document.querySelector('.zoom');
@@ -36,10 +36,12 @@ COMPUTED = """async ({LanguageModel}, text) => {
   const model = await LanguageModel.load();
   const {ids, words} = model.tokens(text);
   const {layers, logits} = model.trace(ids);
-  const lists = layers.map(({attention, attended, fed}) => ({
-    attention: attention.map((one) => [...one]), attended: [...attended], fed: [...fed]}));
-  return {words: words.map((word) => word.text), layers: lists, logits: [...logits], all: model.words,
-    special: model.special, guesses: model.halves(ids).map((half) => model.next(half.logits, 1, 1)[0])};
+  const lists = layers.map(({attention, before, attended, fed}) => ({
+    attention: attention.map((one) => [...one]), parts: [before, attended, fed].map((one) => [...one])}));
+  const lookedUp = layers.map((one, i) => model.lookUp(one, i, 6));
+  return {facts: model.facts, beginnings: model.beginnings, lookedUp, layers: lists,
+    words: words.map((word) => word.text), logits: [...logits], all: model.words,
+    special: model.special, guesses: model.halves(ids).map((half) => model.next(half, 1, 1)[0])};
 }"""
 
 
@@ -73,8 +75,9 @@ def test_no_text_of_a_level_is_small_or_cut(
     read: Read, size: tuple[int, int], look: str, least: int, text: str
 ) -> None:
     page = opened(read, f"&q={text}{look}", size)
-    for z in range(len(LEVELS)):
-        page.locator("#zoom").fill(str(z))
+    for button in page.locator(f"{HERE} .levels button").all():
+        button.click()
+        z = level(page)
         frame, texts = page.evaluate(TEXTS)
         assert len(texts) >= 3, z
         for told, height, left, top, right, bottom in texts:
@@ -138,9 +141,48 @@ def test_the_numbers_are_the_models(read: Read) -> None:
     guesses = page.locator(f"{HERE} [data-level=layers] .guess").all_text_contents()
     expected = [f"{guess['word']} {percent(guess['probability'])}" for guess in model["guesses"]]
     assert guesses == [*expected[1:], expected[0]]
-    lengths = page.locator(f"{HERE} [data-level=layer] .figure").all_text_contents()
-    vectors = [np.array(model["layers"][1][half]).reshape(n, -1)[-1] for half in ("attended", "fed")]
-    assert lengths == [f"+ {np.linalg.norm(vector):.1f}" for vector in vectors]
+    lengths = [np.linalg.norm(np.reshape(part, (n, -1))[-1]) for part in model["layers"][1]["parts"]]
+    added = page.locator(f"{HERE} [data-level=layer] .figure").all_text_contents()
+    assert added == [f"+ {percent(length / sum(lengths))}" for length in lengths[1:]]
+
+
+@pytest.mark.parametrize("look", ["", thorough("&lang=zh")])
+def test_the_feed_forward_half_opens_as_rows(read: Read, look: str) -> None:
+    page = opened(read, f"&z=3{look}")
+    found = computed(page)["lookedUp"][1]
+    page.locator(f"{HERE} [data-press='half=2']").click()
+    page.wait_for_url("**half=2*")
+    assert level(page) in ("feed-forward", "前馈")
+    threads = page.locator(f"{HERE} [data-level=neurons] .thread").evaluate_all(
+        "(all) => all.map((one) => Number(one.dataset.weight))"
+    )
+    shares = [neuron["share"] for neuron in found["neurons"]]
+    np.testing.assert_allclose(threads, [*shares, *filter(None, [found["othersShare"]])], atol=1e-7)
+    told = page.locator(f"{HERE} .told").inner_text()
+    strongest = found["neurons"][0]
+    assert all(part in told for part in (f"…{strongest['key']}", strongest["writes"][0], percent(shares[0])))
+    values = page.locator(f"{HERE} [data-level=neurons] .value-text").all_text_contents()
+    assert values == [", ".join(neuron["writes"]) for neuron in found["neurons"]]
+    page.locator("#zoom").press("Home")
+    assert not page.locator(f"{HERE} [data-level=heads]").is_visible()
+
+
+def test_a_beginning_looks_at_its_word_and_the_hood_says_what_the_record_says(read: Read) -> None:
+    page = opened(read)
+    model = computed(page)
+    first, *others = model["beginnings"]
+    assert (first["text"], first["layer"], first["head"]) == (SENTENCE, 2, 1)
+    for beginning in (*others, first):
+        words = beginning["text"].split()
+        page.locator(f"{HERE} .choices button[title='{beginning['text']}']").click()
+        page.wait_for_selector(f"{HERE} [data-text='{beginning['text']}']")
+        told = page.locator(f"{HERE} .told").inner_text()
+        assert f"“{words[-1]}”, looks most at" in told
+        assert f"“{words[beginning['at'] - 1]}”" in told
+    page.locator(f"{HERE} .hood summary").click()
+    text, facts = page.locator(f"{HERE} .hood").inner_text(), model["facts"]
+    numbers = (facts["parameters"], round(124_439_808 / facts["parameters"]), facts["texts"], facts["unseen"])
+    assert all(told in text for told in (*(f"{number:,}" for number in numbers), percent(facts["right"])))
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.5, 1.0, math.inf])
@@ -177,7 +219,7 @@ def test_a_pressed_word_is_written_and_the_sentence_grows(read: Read) -> None:
     assert len(re.findall(r"\w+|[.,;:!?]", text)) >= 7
     page.locator("#zoom").fill("0")
     keys = page.locator(f"{HERE} [data-level=row] .key-text").all_text_contents()
-    assert len(keys) == 8, "the beginning and the last seven words"
+    assert len(keys) == 1 + len(re.findall(r"\w+|[.,;:!?]", text)), "the beginning and all words"
     page.wait_for_url(lambda address: parse_qs(address).get("q") == [text])
     page.reload()
     page.wait_for_selector(f"{HERE} [data-level=word] text", state="attached")
@@ -185,14 +227,14 @@ def test_a_pressed_word_is_written_and_the_sentence_grows(read: Read) -> None:
 
 
 def test_a_head_and_a_layer_are_pressed(read: Read) -> None:
-    page = opened(read, "&z=2&layer=1&head=1")
-    page.locator(HERE).get_by_role("button", name="layer 1, head 4").click()
+    page = opened(read, "&z=2&layer=2&head=1")
+    page.locator(HERE).get_by_role("button", name="layer 2, head 4").click()
     page.wait_for_url("**&head=4*")
     page.locator("#zoom").fill("4")
-    page.locator(HERE).get_by_role("button", name="layer 3", exact=True).click()
-    page.locator(HERE).get_by_role("button", name="layer 3", exact=True).click()
+    page.locator(HERE).get_by_role("button", name="layer 1", exact=True).click()
+    page.locator(HERE).get_by_role("button", name="layer 1", exact=True).click()
     assert level(page) == "layer"
-    page.wait_for_url("**layer=3*")
+    page.wait_for_url("**layer=1*")
 
 
 def test_other_chapters_lead_to_their_level(read: Read) -> None:

@@ -11,7 +11,7 @@ import words from "./word.json";
 export const word = {
   id: "row-to-word",
   words,
-  defaults: { z: 0, q: "the dog chased the", layer: 2, head: 1, t: 1 },
+  defaults: { z: 0, q: "the dogs near the king", layer: 2, head: 1, half: 1, t: 1 },
 
   mount(host, context) {
     const { say } = context;
@@ -20,11 +20,12 @@ export const word = {
     const note = h("p.zoom-note", { role: "status" }, say("loading"));
     const place = h("div.zoom-picture", {}, note);
     const doing = h("div.doing.zooming");
+    const about = h("p");
     const element = screen({
       title: say("title"),
       sentence: "",
       picture: place,
-      hood: hood(say, h("p", {}, say("hood.model")), h("p", {}, say("hood.lens")), h("p", {}, say("hood.weights"))),
+      hood: hood(say, about, h("p", {}, say("hood.lens")), h("p", {}, say("hood.weights"))),
     });
     element.querySelector(".doing")?.replaceWith(doing);
     host.append(element);
@@ -34,7 +35,7 @@ export const word = {
       fill(note, say("loading"));
       try {
         await script();
-        view = (await window.softkvWord?.mount(place, doing, context, { Threads, read: recordedOnce })) ?? null;
+        view = (await window.softkvWord?.mount(place, doing, context, { Threads, read: recordedOnce, about })) ?? null;
       } catch (failure) {
         if (!(failure instanceof RecordMissing)) throw failure;
         fill(note, say("lost"), " ", h("button", { type: "button", onclick: () => load() }, say("again")));

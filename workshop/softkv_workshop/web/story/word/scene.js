@@ -13,6 +13,12 @@ import { s, set } from "../../../../../service/web/shared/svg.js";
 /** The levels by name, from the innermost. */
 export const LEVELS = ["row", "matrix", "heads", "layer", "layers", "word"];
 export const LAST = LEVELS.length - 1;
+/** What a reader can choose to see; at the level of the heads there are two halves of a layer. @type {{name: string, level: number, half?: number}[]} */
+export const NAMES = [
+  ...LEVELS.slice(0, 3).map((name, level) => ({ name, level, half: 1 })),
+  { name: "neurons", level: 2, half: 2 },
+  ...LEVELS.slice(3).map((name, i) => ({ name, level: i + 3 })),
+];
 
 /** @typedef {import("../../language/index.js").Candidate} Candidate */
 /** @typedef {{x: number, y: number, width: number, height: number}} Box */
@@ -24,10 +30,15 @@ export const LAST = LEVELS.length - 1;
  * @property {number} head
  * @property {Float32Array[][]} attention by layer and head, [n, n]
  * @property {number[]} similarities of the last word's query and each key, in the chosen head
- * @property {{attended: Float32Array, fed: Float32Array}[]} added by layer: what its halves add to the last word's vector
+ * @property {number} half the one through which the camera comes nearer: 1 attention, 2 feed-forward
+ * @property {number[]} shares of the last word's vector as it came in, and of what each half adds, in the sum of their lengths
+ * @property {import("../../language/index.js").Neuron[]} neurons that add most, in the feed-forward half of the layer
+ * @property {number} inner the number of its neurons
+ * @property {number} others the number of neurons that are not shown
+ * @property {number} othersShare of those
  * @property {(Candidate | undefined)[]} guesses of the words alone, then after each half of a layer
  * @property {Candidate[]} candidates the likeliest words
- * @property {number} others how many words there are beside these
+ * @property {number} otherWords how many words there are beside these
  */
 
 /**
@@ -46,18 +57,21 @@ const HAIR = 0.75;
 export class Scene {
   #say;
   #threads;
+  #lookup;
   #press;
   #size = { width: 0, height: 0 };
   #f = 16;
   /** @type {Box[]} */
   #slots = [];
+  /** Where the neurons stand in the layer. @type {Box} */
+  #feeds = centred(0, 0, 1, 1);
   /** @type {Box[]} the cells of the matrix, row by row */
   #cells = [];
   /** @type {?Reading} */
   #reading = null;
   #z = 0;
   #pen = /** @type {CanvasRenderingContext2D} */ (document.createElement("canvas").getContext("2d"));
-  #levels = LEVELS.map((name) => ({
+  #levels = [...LEVELS, "neurons"].map((name) => ({
     name,
     holder: h("div.nest", { "data-level": name }),
     picture: s("svg.threads"),
@@ -68,16 +82,17 @@ export class Scene {
   /**
    * @param {import("../../../../../service/web/shared/words.js").Text} say
    * @param {typeof import("../../../../../service/web/shared/threads.js").Threads} Threads chapter 1's picture
-   * @param {(patch: {layer?: number, head?: number, z?: number, word?: number}) => void} press the reader pressed a part
+   * @param {(patch: {layer?: number, head?: number, z?: number, half?: number, word?: number}) => void} press the reader pressed a part
    */
   constructor(say, Threads, press) {
     this.#say = say;
     this.#press = press;
     this.#threads = new Threads(say, null);
+    this.#lookup = new Threads((name, places) => say(name === "others" ? "other.neurons" : name, places), null);
     for (const { picture, shapes, texts } of this.#levels) picture.append(shapes, texts);
-    const row = this.#threads.element;
-    set(row, { "aria-label": say(`level.${LEVELS[0]}`) });
-    this.#levels[0].picture = row;
+    this.#levels[0].picture = this.#threads.element;
+    this.#levels[LEVELS.length].picture = this.#lookup.element;
+    for (const { name, picture } of [this.#levels[0], this.#levels[LEVELS.length]]) set(picture, { "aria-label": say(`level.${name}`) });
     for (const { holder, picture } of this.#levels) holder.append(picture);
     this.element = h("div.zoom", { role: "group", "aria-label": say("picture") }, ...this.#levels.map(({ holder }) => holder).reverse());
     this.element.addEventListener("click", (event) => this.#pressed(event));
@@ -123,18 +138,19 @@ export class Scene {
     if (!width || !this.#slots.length) return;
     const level = Math.min(LAST - 1, Math.floor(z));
     const outer = level + 1;
-    const seen = between(this.#slots[level], { x: 0, y: 0, width, height }, z - level);
+    const isFeed = this.#reading?.half === 2;
+    const seen = between(isFeed && level === 2 ? this.#feeds : this.#slots[level], { x: 0, y: 0, width, height }, z - level);
     /** Each level's scale and place on the screen. @type {{k: number, x: number, y: number}[]} */
     const places = [];
     const k = width / seen.width;
     places[outer] = { k, x: -seen.x * k, y: -seen.y * k };
-    for (let i = outer; i > 0; i--) {
-      const [slot, there] = [this.#slots[i - 1], places[i]];
-      places[i - 1] = { k: (there.k * slot.width) / width, x: there.x + there.k * slot.x, y: there.y + there.k * slot.y };
-    }
+    const inside = (/** @type {Box} */ slot, { k, x, y } = places[outer]) => ({ k: (k * slot.width) / width, x: x + k * slot.x, y: y + k * slot.y });
+    for (let i = outer; i > 0; i--) places[i - 1] = inside(this.#slots[i - 1], places[i]);
+    if (z >= 2) places[LEVELS.length] = inside(this.#feeds, places[3]);
     for (const [i, { name, holder, shapes, texts }] of this.#levels.entries()) {
-      const there = places[i];
-      const limits = name === "row" ? BUNDLE : { ...SHAPES, gone: (SHAPES.gone * width) / this.#slots[i - 1].width };
+      const isAside = z < 3 && (isFeed ? i < 3 : name === "neurons"); // the camera went through the other half
+      const there = isAside ? undefined : places[i];
+      const limits = name === "row" ? BUNDLE : name === "neurons" ? TEXTS : { ...SHAPES, gone: (SHAPES.gone * width) / this.#slots[i - 1].width };
       const opacity = there ? shareOf(limits, there.k) : 0;
       holder.style.visibility = opacity ? "visible" : "hidden";
       if (!opacity || !there) continue;
@@ -166,6 +182,7 @@ export class Scene {
       texts.replaceChildren();
     }
     this.#row(reading);
+    this.#neurons(reading);
     this.#matrix(reading);
     this.#heads(reading);
     this.#layer(reading);
@@ -177,24 +194,41 @@ export class Scene {
 
   /** The bundle of the last word: its query, and the keys of the words before. @param {Reading} reading */
   #row({ words, attention, layer, head, similarities }) {
-    const { width, height } = this.#size;
     const n = words.length;
-    const show = (/** @type {string[]} */ texts) => {
-      this.#threads.take({ query: texts[n - 1], rows: texts.map((text) => ({ key: text, value: text })), named: true });
-      this.#threads.layout(width, height);
-    };
-    show(words);
-    // Words may be larger here than in chapter 1: they are clipped again, with room for a share.
-    const [key, value] = [this.#threads.keyBoxes[0].width - 3.6 * this.#f, this.#threads.valueBoxes[0].width - 26];
-    show(words.map((word) => this.#clipped(word, Math.max(2 * this.#f, Math.min(key, value)))));
+    this.#show(this.#threads, { query: words[n - 1], rows: words.map((word) => ({ key: word, value: word })) });
     this.#threads.draw({ temperature: 1, weights: attention[layer][head].subarray((n - 1) * n), similarities });
+  }
+
+  /** The rows of the feed-forward half: what each is strongest at, and the words that it makes likelier. @param {Reading} reading */
+  #neurons({ words, neurons, others, othersShare }) {
+    const shown = neurons.length ? neurons : [{ key: "–", writes: ["–"], share: 0 }];
+    const rows = shown.map(({ key, writes }) => ({ key, value: writes.join(", ") }));
+    this.#show(this.#lookup, { query: words[words.length - 1], rows, others: othersShare && others });
+    const weights = shown.map(({ share }) => share);
+    this.#lookup.draw({ temperature: 1, weights, similarities: weights, othersWeight: othersShare });
+  }
+
+  /** Words may be larger here than in chapter 1: they are clipped again, with room for a share. @param {InstanceType<typeof import("../../../../../service/web/shared/threads.js").Threads>} threads @param {import("../../../../../service/web/shared/threads.js").Content} content */
+  #show(threads, content) {
+    const { width, height } = this.#size;
+    const show = (/** @type {typeof content} */ shown) => {
+      threads.take({ ...shown, named: true });
+      threads.layout(width, height);
+    };
+    show(content);
+    // Rooms are measured at this picture's size of type, which is the least one of the rows.
+    const scale = Math.min(1, this.#f / parseFloat(threads.element.style.getPropertyValue("--row-size")));
+    const rooms = [threads.keyBoxes[0].width - 3.6 * this.#f, threads.valueBoxes[0].width - 26];
+    const [key, value] = rooms.map((room) => Math.max(2 * this.#f, room) * scale);
+    const rows = content.rows.map((row) => ({ key: this.#ending(row.key, key), value: this.#clipped(row.value, value) }));
+    show({ ...content, query: this.#clipped(content.query, Math.min(key, value)), rows });
   }
 
   /** All rows of a head. @param {Reading} reading */
   #matrix({ words, attention, layer, head }) {
     const { width, height } = this.#size;
     const [f, n] = [this.#f, words.length];
-    const { shapes, texts } = this.#levels[1];
+    const { shapes } = this.#levels[1];
     const names = words.map((word) => this.#clipped(word, Math.max(4 * f, width * 0.2)));
     const left = Math.max(...[...names, `${this.#say("columns")} →`, `${this.#say("rows")} ↓`].map((name) => this.#widthOf(name))) + 14;
     const isSlanted = (width - left) / n < Math.max(...names.map((name) => this.#widthOf(name))) + 8;
@@ -205,27 +239,17 @@ export class Scene {
     shapes.append(this.#shaded(attention[layer][head], n, 1));
     const weights = attention[layer][head];
     const isWritten = cell.width > 2.6 * f && cell.height > 1.2 * f;
-    texts.append(
-      s("text.term.key", { x: from - 12, y: f, "text-anchor": "end" }, `${this.#say("columns")} →`),
-      ...(isSlanted ? [s("text.term.query", { x: from - 12, y: top - 0.4 * f, "text-anchor": "end" }, `${this.#say("rows")} ↓`)] : []),
-    );
-    for (let i = 0; i < n; i++) {
-      const { x, y } = this.#cells[i];
-      const [middle, base] = [x + cell.width / 2, y - 0.45 * f];
-      texts.append(
-        s(
-          "text.key-text",
-          { x: middle, y: base, "text-anchor": isSlanted ? "start" : "middle", transform: isSlanted ? `rotate(-45 ${middle} ${base})` : null },
-          names[i],
-        ),
-        s(`text.query-text${i === n - 1 ? ".last" : ""}`, { x: from - 12, y: top + (i + 0.5) * cell.height, dy: "0.35em", "text-anchor": "end" }, names[i]),
-      );
+    this.#write(1, "term.key", from - 12, f, `${this.#say("columns")} →`, "end");
+    if (isSlanted) this.#write(1, "term.query", from - 12, top - 0.4 * f, `${this.#say("rows")} ↓`, "end");
+    const below = 0.35 * f;
+    for (const [i, name] of names.entries()) {
+      const [middle, base] = [this.#cells[i].x + cell.width / 2, top - 0.45 * f];
+      const text = this.#write(1, "key-text", middle, base, name, isSlanted ? "start" : "middle");
+      if (isSlanted) set(text, { transform: `rotate(-45 ${middle} ${base})` });
+      this.#write(1, `query-text${i === n - 1 ? ".last" : ""}`, from - 12, top + (i + 0.5) * cell.height + below, name, "end");
       for (let j = 0; isWritten && j <= i; j++) {
-        const weight = weights[i * n + j];
-        const at = this.#cells[i * n + j];
-        const text = s("text.figure", { x: at.x + cell.width / 2, y: at.y + cell.height / 2, dy: "0.35em", "text-anchor": "middle" }, fixed(weight, 2));
-        text.classList.toggle("dark", weight > 0.5);
-        texts.append(text);
+        const [weight, at] = [weights[i * n + j], this.#cells[i * n + j]];
+        this.#write(1, `figure${weight > 0.5 ? ".dark" : ""}`, at.x + cell.width / 2, at.y + cell.height / 2 + below, fixed(weight, 2), "middle");
       }
     }
     const last = this.#cells[(n - 1) * n];
@@ -254,7 +278,6 @@ export class Scene {
   #heads({ words, attention, layer, head }) {
     const { width, height } = this.#size;
     const f = this.#f;
-    const { shapes, texts } = this.#levels[2];
     const heads = attention[layer].length;
     const columns = Math.ceil(Math.sqrt(heads));
     const lines = Math.ceil(heads / columns);
@@ -265,50 +288,46 @@ export class Scene {
     for (let i = 0; i < heads; i++) {
       const x = width / 2 + ((i % columns) - (columns - 1) / 2) * pitch.x - wide / 2;
       const box = { x, y: Math.floor(i / columns) * pitch.y + above, width: wide, height: tall };
-      const isChosen = i === head;
-      if (isChosen) this.#slots[1] = box;
-      else
-        shapes.append(
-          s("g", { transform: `translate(${box.x} ${box.y}) scale(${wide / width})` }, this.#shaded(attention[layer][i], words.length, wide / width)),
-        );
-      shapes.append(s(isChosen ? "rect.chosen" : "rect.unchosen", { ...box, rx: 4 }));
-      texts.append(
-        s(
-          `text.name${isChosen ? ".last" : ""}`,
-          { x: box.x + wide / 2, y: box.y - 0.45 * f, "text-anchor": "middle" },
-          this.#say("head", { head: i + 1, layer: layer + 1 }),
-        ),
-      );
-      this.#button(2, box, isChosen ? "z=1" : `head=${i}`, this.#say("head", { head: i + 1, layer: layer + 1 }), isChosen);
+      const name = this.#say("head", { head: i + 1, layer: layer + 1 });
+      this.#nest(2, box, i === head, `head=${i}`, name, () => this.#shaded(attention[layer][i], words.length, wide / width));
+      this.#write(2, `name${i === head ? ".last" : ""}`, box.x + wide / 2, box.y - 0.45 * f, name, "middle");
     }
   }
 
+  /** One of several pictures in the next level: the chosen one stands whole in its place. @param {number} level @param {Box} box @param {boolean} isChosen @param {string} press @param {string} label @param {() => SVGElement} drawn */
+  #nest(level, box, isChosen, press, label, drawn) {
+    const { shapes } = this.#levels[level];
+    if (isChosen) this.#slots[level - 1] = box;
+    else shapes.append(s("g", { transform: `translate(${box.x} ${box.y}) scale(${box.width / this.#size.width})` }, drawn()));
+    shapes.append(s(isChosen ? "rect.chosen" : "rect.unchosen", { ...box, rx: 4 }));
+    this.#button(level, box, isChosen ? `z=${level - 1}` : press, label, isChosen);
+  }
+
+  /** A text of a level, on its base line. @param {number} level @param {string} kind @param {number} x @param {number} y @param {string} text @param {"start" | "middle" | "end"} [anchor] */
+  #write(level, kind, x, y, text, anchor = "start") {
+    const element = s(`text.${kind}`, { x, y, "text-anchor": anchor }, text);
+    this.#levels[level].texts.append(element);
+    return element;
+  }
+
   /** The two halves of a layer, and the stream of the last word's vector that they add to. @param {Reading} reading */
-  #layer({ words, added, layer, attention }) {
+  #layer({ words, shares, half, attention, layer }) {
     const f = this.#f;
-    const { shapes, texts } = this.#levels[3];
+    const { shapes } = this.#levels[3];
     const { attends, feeds, stream, plus } = this.#halves();
     this.#slots[2] = attends;
-    shapes.append(this.#glyph(), s("rect.chosen", { ...attends, rx: 6 }));
-    const text = (/** @type {string} */ kind, /** @type {number} */ x, /** @type {number} */ y, /** @type {string} */ words, anchor = "middle") =>
-      texts.append(s(`text.${kind}`, { x, y, "text-anchor": anchor }, words));
-    const middleOf = (/** @type {Box} */ box) => box.x + box.width / 2;
-    text("name", middleOf(attends), attends.y - 0.5 * f, this.#say("half.attention", { heads: attention[layer].length }));
-    text("name", middleOf(feeds), feeds.y - 0.5 * f, this.#say("half.feed"));
-    for (const [i, box] of [attends, feeds].entries()) {
-      const vector = [added[layer].attended, added[layer].fed][i];
-      const [{ x, y }, isWide] = [plus[i], stream.isWide];
-      const room = isWide ? { x: x - 5 * f, y: y + 1.1 * f, width: 10 * f, height: 2.2 * f } : null;
-      if (room) shapes.append(...barcode(vector, room));
-      const told = `+ ${fixed(lengthOf(vector), 1)}`;
-      text("figure", x + 0.9 * f, isWide ? y - 0.7 * f : y + 1.3 * f, told, "start");
-      if (!isWide)
-        shapes.append(...barcode(vector, { x: box.x + box.width * 0.12, y: box.y + box.height + 0.25 * f, width: box.width * 0.76, height: 1.25 * f }));
+    this.#feeds = feeds;
+    shapes.append(this.#glyph(), s("rect.chosen", { ...(half === 2 ? feeds : attends), rx: 6 }));
+    for (const [box, name, press, label] of /** @type {[Box, string, string, string][]} */ ([
+      [attends, this.#say("half.attention", { heads: attention[layer].length }), "z=2", this.#say("see.heads")],
+      [feeds, this.#say("half.feed"), "half=2", this.#say("see.neurons")],
+    ])) {
+      this.#write(3, "name", box.x + box.width / 2, box.y - 0.5 * f, name, "middle");
+      this.#button(3, box, press, label, true);
     }
-    const word = this.#clipped(words[words.length - 1], 6 * f);
-    if (stream.isWide) text("query-text", stream.x1, stream.y1 - 0.7 * f, word, "start");
-    else text("query-text", stream.x1 + 0.7 * f, stream.y1 - 0.2 * f, word, "start");
-    this.#button(3, attends, "z=2", this.#say("see.heads"), true);
+    for (const [i, { x, y }] of plus.entries()) this.#write(3, "figure", x + 0.9 * f, stream.isWide ? y - 0.7 * f : y + 1.3 * f, `+ ${percent(shares[i + 1])}`);
+    const word = `${this.#clipped(words[words.length - 1], 6 * f)} ${percent(shares[0])}`;
+    this.#write(3, "query-text", stream.x1 + (stream.isWide ? 0 : 0.7 * f), stream.y1 - (stream.isWide ? 0.7 : 0.2) * f, word);
   }
 
   /** The places in a layer. @returns {{attends: Box, feeds: Box, stream: {x1: number, y1: number, x2: number, y2: number, isWide: boolean}, plus: {x: number, y: number}[]}} */
@@ -317,8 +336,8 @@ export class Scene {
     const f = this.#f;
     const isWide = width > WIDE * height;
     if (isWide) {
-      const y = height - 4.2 * f;
-      const share = Math.min(0.44, (y - 3.4 * f) / height);
+      const y = height - 2 * f;
+      const share = Math.min(0.46, (y - 3.4 * f) / height);
       const attends = { x: 4 * f, y: 1.8 * f, width: width * share, height: height * share };
       const beside = attends.x + attends.width + 5 * f;
       const feeds = { x: beside, y: attends.y, width: Math.min(width * 0.3, width - beside - 6.6 * f), height: attends.height };
@@ -360,21 +379,21 @@ export class Scene {
         s("path.cross", { d: `M${x - 0.3 * f} ${y}h${0.6 * f}M${x} ${y - 0.3 * f}v${0.6 * f}` }),
       );
     }
-    // A feed-forward network is wide in its middle.
+    // A feed-forward half has rows, too: keys to its left, values to its right.
     const { x, y, width, height } = feeds;
-    const [left, right] = [x + width * 0.15, x + width * 0.85];
-    const [a, b, c, d] = [0.32, 0.68, 0.1, 0.9].map((share) => y + share * height);
-    const half = x + width / 2;
-    group.append(s("path.funnel", { d: `M${left} ${a}L${half} ${c}L${right} ${a}V${b}L${half} ${d}L${left} ${b}Z` }));
+    for (const share of [0.1, 0.27, 0.44, 0.61, 0.78]) {
+      const row = { y: y + share * height, width: width * 0.3, height: height * 0.12, rx: 2 };
+      group.append(s("path.way", { d: `M${x + width * 0.38} ${row.y + row.height / 2}h${width * 0.24}` }));
+      for (const [part, at] of Object.entries({ key: 0.08, value: 0.62 })) group.append(s(`rect.${part}`, { ...row, x: x + width * at }));
+    }
     return group;
   }
 
   /** The layers on one another, and what each half of them would write. @param {Reading} reading */
-  #stairs({ added, layer, guesses }) {
+  #stairs({ attention, layer, guesses }) {
     const { width, height } = this.#size;
     const f = this.#f;
-    const { shapes, texts } = this.#levels[4];
-    const layers = added.length;
+    const layers = attention.length;
     const beside = Math.min(width * 0.62, 17 * f);
     const below = 1.6 * f;
     const pitch = (height - below) / layers;
@@ -382,29 +401,27 @@ export class Scene {
     const wide = (tall * width) / height;
     const across = Math.min(wide * 0.4, (width - wide - beside) / Math.max(1, layers - 1));
     const from = (width - wide - beside - across * (layers - 1)) / 2;
-    const written = (/** @type {Candidate | undefined} */ guess) => (guess ? `${this.#clipped(guess.word, 7 * f)} ${percent(guess.probability)}` : "–");
+    const write = (/** @type {number} */ x, /** @type {number} */ y, /** @type {string} */ name, /** @type {Candidate | undefined} */ guess) =>
+      this.#write(4, "soft", x, y, `${this.#say(name)}: `).append(
+        s("tspan.guess", {}, guess ? `${this.#clipped(guess.word, 7 * f)} ${percent(guess.probability)}` : "–"),
+      );
     for (let i = 0; i < layers; i++) {
       const box = { x: from + i * across, y: height - below - (i + 1) * pitch + (pitch - tall) / 2, width: wide, height: tall };
-      const isChosen = i === layer;
-      if (isChosen) this.#slots[3] = box;
-      else shapes.append(s("g", { transform: `translate(${box.x} ${box.y}) scale(${wide / width})` }, this.#glyph()));
-      shapes.append(s(isChosen ? "rect.chosen" : "rect.unchosen", { ...box, rx: 4 }));
-      const [x, y] = [box.x + wide + 0.75 * f, box.y + tall / 2];
-      texts.append(
-        s(`text.name${isChosen ? ".last" : ""}`, { x, y: y - 1.15 * f, dy: "0.35em" }, this.#say("layer", { layer: i + 1 })),
-        s("text.soft", { x, y, dy: "0.35em" }, `${this.#say("attention")}: `, s("tspan.guess", {}, written(guesses[2 * i + 1]))),
-        s("text.soft", { x, y: y + 1.15 * f, dy: "0.35em" }, `${this.#say("feed")}: `, s("tspan.guess", {}, written(guesses[2 * i + 2]))),
-      );
-      this.#button(4, box, isChosen ? "z=3" : `layer=${i}`, this.#say("layer", { layer: i + 1 }), isChosen);
+      const name = this.#say("layer", { layer: i + 1 });
+      this.#nest(4, box, i === layer, `layer=${i}`, name, () => this.#glyph());
+      const [x, y] = [box.x + wide + 0.75 * f, box.y + tall / 2 + 0.35 * f];
+      this.#write(4, `name${i === layer ? ".last" : ""}`, x, y - 1.15 * f, name);
+      write(x, y, "attention", guesses[2 * i + 1]);
+      write(x, y + 1.15 * f, "feed", guesses[2 * i + 2]);
     }
-    texts.append(s("text.soft", { x: from, y: height - 0.4 * f }, `${this.#say("alone")}: `, s("tspan.guess", {}, written(guesses[0]))));
+    write(from, height - 0.4 * f, "alone", guesses[0]);
   }
 
   /** The last vector asks all words. @param {Reading} reading */
-  #word({ words, candidates, others, added }) {
+  #word({ words, candidates, otherWords, attention }) {
     const { width, height } = this.#size;
     const f = this.#f;
-    const { shapes, texts } = this.#levels[LAST];
+    const { shapes } = this.#levels[LAST];
     const isWide = width > WIDE * height;
     const share = isWide ? 0.27 : 0.36;
     const slot = isWide
@@ -417,7 +434,7 @@ export class Scene {
     const top = isWide ? 1.8 * f : slot.y + slot.height + 1.9 * f;
     const left = isWide ? width * 0.6 : 4.2 * f;
     const shown = candidates.slice(0, Math.max(1, Math.floor((height - top) / (1.75 * f)) - 1));
-    const shares = [...shown.map(({ probability }) => probability)];
+    const shares = shown.map(({ probability }) => probability);
     const rest = Math.max(0, 1 - shares.reduce((sum, one) => sum + one, 0));
     const pitch = Math.min(2.75 * f, (height - top - 2) / (shown.length + 1));
     const first = isWide ? Math.max(top, top + (height - top - pitch * (shown.length + 1)) / 2) : top;
@@ -425,8 +442,7 @@ export class Scene {
     const bundle = tall * THICK;
     const start = isWide ? { x: card.x + card.width, y: card.y + 1.5 * f } : { x: 2 * f, y: card.y + card.height };
     let at = -bundle / 2;
-    const text = (/** @type {string} */ kind, /** @type {number} */ x, /** @type {number} */ y, /** @type {string} */ words, anchor = "start") =>
-      texts.append(s(`text.${kind}`, { x, y, "text-anchor": anchor }, words));
+    const below = 0.35 * f;
     for (const [i, weight] of [...shares, rest].entries()) {
       const y = first + i * pitch + tall / 2;
       const thick = weight * bundle;
@@ -443,28 +459,21 @@ export class Scene {
       const glow = s("rect.glow", { ...box, width: Math.max(0, box.width * weight), rx: 5 });
       shapes.append(s(isOthers ? "rect.key.others" : "rect.key", { ...box, rx: 5 }), ...(isOthers ? [] : [glow]));
       const told = percent(weight);
-      const word = isOthers ? this.#say("others", { count: grouped(others + candidates.length - shown.length) }) : shown[i].word;
+      const word = isOthers ? this.#say("others", { count: grouped(otherWords + candidates.length - shown.length) }) : shown[i].word;
       const room = box.width - 1.5 * f - this.#widthOf(told);
-      texts.append(
-        s(isOthers ? "text.soft" : "text.key-text", { x: left + 0.6 * f, y, dy: "0.35em" }, this.#clipped(word, room)),
-        s("text.share", { x: left + box.width - 0.5 * f, y, dy: "0.35em", "text-anchor": "end" }, told),
-      );
+      this.#write(LAST, isOthers ? "soft" : "key-text", left + 0.6 * f, y + below, this.#clipped(word, room));
+      this.#write(LAST, "share", left + box.width - 0.5 * f, y + below, told, "end");
       if (!isOthers) this.#button(LAST, box, `word=${shown[i].id}`, this.#say("write", { word: shown[i].word }));
     }
     shapes.append(s("rect.chosen", { ...slot, rx: 4 }), s("rect.card.asking-card", { ...card, rx: 8 }));
     if (isWide) shapes.append(s("path.way", { d: `M${slot.x + slot.width} ${height / 2}H${card.x}` }));
     else shapes.append(s("path.way", { d: `M${slot.x} ${card.y + 1.5 * f}H${card.x + card.width}` }));
-    text("name", slot.x + slot.width / 2, slot.y - 0.5 * f, this.#say("layers", { count: added.length }), "middle");
-    text("term.query", card.x + card.width / 2, card.y - 0.5 * f, this.#say("last.vector"), "middle");
-    texts.append(
-      s(
-        "text.query-text",
-        { x: card.x + card.width / 2, y: card.y + card.height / 2, dy: "0.35em", "text-anchor": "middle" },
-        this.#clipped(words[words.length - 1], card.width - f),
-      ),
-    );
-    text("term.key", left, first - 0.5 * f, this.#say("every.word"));
-    text("term.weight", width - 1, first - 0.5 * f, this.#say("term.weight"), "end");
+    const middle = card.x + card.width / 2;
+    this.#write(LAST, "name", slot.x + slot.width / 2, slot.y - 0.5 * f, this.#say("layers", { count: attention.length }), "middle");
+    this.#write(LAST, "term.query", middle, card.y - 0.5 * f, this.#say("last.vector"), "middle");
+    this.#write(LAST, "query-text", middle, card.y + card.height / 2 + below, this.#clipped(words[words.length - 1], card.width - f), "middle");
+    this.#write(LAST, "term.key", left, first - 0.5 * f, this.#say("every.word"));
+    this.#write(LAST, "term.weight", width - 1, first - 0.5 * f, this.#say("term.weight"), "end");
     this.#button(LAST, slot, "z=4", this.#say("see.layers"), true);
   }
 
@@ -481,8 +490,14 @@ export class Scene {
     const part = event.target instanceof Element ? event.target.closest("[data-press]") : null;
     const [name, number] = (part?.getAttribute("data-press") ?? "").split("=");
     if (!name) return false;
-    this.#press({ [name]: Number(number) });
+    this.#press(name === "half" ? { half: 2, z: 2 } : { [name]: Number(number) });
     return true;
+  }
+
+  /** The last words of a text that have room; of one word its letters. @param {string} text @param {number} width @returns {string} */
+  #ending(text, width) {
+    const [, rest] = text.match(/^…?\S+ (.+)$/) ?? [];
+    return rest && this.#widthOf(text) > width ? this.#ending(`…${rest}`, width) : this.#clipped(text, width);
   }
 
   /** @param {string} text @param {number} width */
@@ -497,25 +512,6 @@ export class Scene {
   #widthOf(text) {
     return this.#pen.measureText(text).width;
   }
-}
-
-/** The length of a vector. @param {Float32Array} vector */
-export function lengthOf(vector) {
-  return Math.sqrt(vector.reduce((sum, number) => sum + number * number, 0));
-}
-
-/** The numbers of a vector as bars, up and down. @param {Float32Array} vector @param {Box} box */
-function barcode(vector, { x, y, width, height }) {
-  const most = vector.reduce((largest, number) => Math.max(largest, Math.abs(number)), 0) || 1;
-  const middle = y + height / 2;
-  const lines = Array.from(vector, (number, i) => {
-    const at = x + ((i + 0.5) / vector.length) * width;
-    return `M${at.toFixed(1)} ${middle.toFixed(1)}v${((-number / most) * (height / 2)).toFixed(2)}`;
-  });
-  return [
-    s("path.axis", { d: `M${x} ${middle}h${width}` }),
-    s("path.bars", { d: lines.join(""), "stroke-width": Math.max(0.5, (width / vector.length) * 0.7) }),
-  ];
 }
 
 /** @param {number} x @param {number} y @param {number} width @param {number} height @returns {Box} */

@@ -22,7 +22,8 @@ const answers = texts.map((text) => {
   const candidates = [0, 0.5, 1, Infinity].map((temperature) => model.next(logits, temperature, 5));
   const sums = [0, 0.5, 1, Infinity].map((temperature) => model.probabilities(logits, temperature).reduce((sum, share) => sum + share, 0));
   const drawn = [0, 0.25, 0.5, 0.75, 1].map((share) => model.draw(logits, 1, share));
-  return { ids, words, left, unknown: unknown.map((word) => word.text), logits, layers, byWord, halves: model.halves(ids), candidates, sums, drawn };
+  const lookedUp = layers.map((layer, i) => model.lookUp(layer, i, 6));
+  return { lookedUp, ids, words, left, unknown: unknown.map((word) => word.text), logits, layers, byWord, halves: model.halves(ids), candidates, sums, drawn };
 });
 const errors = [[], Array(model.shape.positions + 1).fill(1)].map((ids) => {
   try {
