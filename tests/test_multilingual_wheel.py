@@ -8,6 +8,7 @@ from zipfile import ZipFile
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from attention.transformer import Tensors
 from benchmarks.languages import read_subjects
@@ -16,6 +17,7 @@ from service.encoding.encoder import LocalEncoder
 from service.encoding.registry import MULTILINGUAL, PACKAGED, checkpoint_of
 from service.encoding.tracing import read_pair
 from tests.checkpoints import library_vectors
+from tests.service.encoding.tokens.test_tokens import TRICKY
 from tools.multilingual_wheel import LAYER, TABLES, make, parse, save, small_files, widen
 
 WIDTH, INNER = 32, 64
@@ -103,6 +105,18 @@ def test_sentence_transformers_computes_the_same_of_the_whole_model_and_its_meas
     monkeypatch.syspath_prepend(tmp_path / "site")
     assert checkpoint_of(MULTILINGUAL).is_relative_to(tmp_path)
     encoder = load_encoder(MULTILINGUAL)
+    library = Tokenizer.from_file(str(checkpoint_of(MULTILINGUAL) / "tokenizer.json"))
+    for text in (
+        *texts,
+        *TRICKY,
+        "ｆｕｌｌ　ｗｉｄｔｈ ＜s＞",
+        "▁▁ a▁b",
+        "𒀀𒀁 𒀀\U000e0001",
+        "क\u093c" * 99,
+        "\x01a\x1fb",
+    ):
+        expected, actual = (one.encode(text) for one in (library, encoder.network.tokenizer.library))
+        assert (actual.ids, actual.offsets) == (expected.ids, expected.offsets), text
     np.testing.assert_allclose(encoder.encode(texts, "query").vectors, expected, atol=1e-5)
     in_int16 = load_encoder(MULTILINGUAL, precision="int16").encode(texts, "query").vectors
     assert (in_int16 * expected).sum(axis=1).min() > 0.99999

@@ -32,12 +32,7 @@ from attention.transformer.checkpoints.checkpoint import (
     transformer_settings,
     truncation,
 )
-from attention.transformer.checkpoints.config import (
-    CheckpointError,
-    Config,
-    Tensors,
-    UnsupportedModelError,
-)
+from attention.transformer.checkpoints.config import CheckpointError, Config, Tensors, UnsupportedModelError
 from attention.transformer.checkpoints.cross_encoder import CrossEncoder, cross_encoder_settings, load_cross_encoder
 from attention.transformer.checkpoints.gpt2 import GPT2, gpt2_parameters
 from attention.transformer.compiled import Compiled, compiles, unfit, unfit_precision

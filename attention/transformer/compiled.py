@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -49,8 +50,10 @@ from attention.rotary import Rotary
 from attention.transformer.embeddings import StoredRows, check_ids, check_types, count_packed
 from attention.transformer.feed_forward import Linear
 from attention.transformer.layer import EncoderLayer, LayerNorm, Norm, RMSNorm
-from attention.transformer.parameters import map_arrays
+from attention.transformer.parameters import arrays, map_arrays
+from attention.transformer.relative_positions import RelativePositions
 from attention.transformer.sentence import Integers, SentenceEncoder, check_sequences, finish
+from attention.transformer.stacks import Encoder
 
 Precision: TypeAlias = Literal["float32", "int16", "bfloat16"]
 
@@ -93,7 +96,6 @@ class Compiled:
             raise ParameterError(f"{reason}: use int16 or float32")
         kernels = encoder_kernels()
         assert kernels is not None  # `unfit` checks it
-        self.model = model
         self.precision = precision
         self.threads = workers() if threads is None else threads
         self._design = design(model)
@@ -102,7 +104,11 @@ class Compiled:
         self._network = network(model, self._way, kernels.columns_of(self._way))
         self._prepared = kernels.network(self._network, self._design, self._way)
         self._positions = len(self._network.positions) // count_type_tables(model)  # of each type
-        self._last = replace(model, dense=map_arrays(to_float32, model.dense))
+        self._tables_for = partial(tables, rotation_kinds(model)[0], self._design.head_width, model.encoder.bias)
+        # What comes before and after the layers, whose matrices are packed: the caller may release them.
+        self._ends = replace(
+            model, encoder=Encoder(()), dense=map_arrays(partial(np.asarray, dtype=np.float32), model.dense)
+        )
         self._poolings = np.array([POOLINGS[name] for name in model.poolings], dtype=np.int64)
         self._free_rooms: list[Room] = []
         self._free_buffers: list[Buffers] = []
@@ -110,13 +116,14 @@ class Compiled:
     @property
     def dimension(self) -> int:
         """The width of an embedding."""
-        return self.model.dimension
+        return self._ends.dimension
 
     @property
-    def matrix_bytes(self) -> int:
-        """The memory of the layers' matrices, in bytes; all other parameters are small, or the model's own."""
-        network = self._network
-        return sum(words.nbytes for words in (network.projections, network.output, network.inner, network.outer))
+    def memory_bytes(self) -> int:
+        """The memory of the embeddings and of the layers' matrices, in bytes; all other parameters are small."""
+        network, ends = self._network, (array.nbytes for _, array in arrays(self._ends))
+        matrices = (network.projections, network.output, network.inner, network.outer)
+        return sum(int(words.nbytes) for words in matrices) + sum(map(int, ends))
 
     def __call__(self, tokens: Integers, lengths: Integers, types: Integers | None = None) -> F32:
         """Return the embeddings of b sequences, float32[b, dimension].
@@ -133,12 +140,12 @@ class Compiled:
         tokens, lengths = check_sequences(tokens, lengths)
         if len(lengths) == 0:
             return np.empty((0, self.dimension), np.float32)
-        check_ids("token", int(self.model.embeddings.tokens.shape[0]), tokens)
+        check_ids("token", int(self._ends.embeddings.tokens.shape[0]), tokens)
         if types is not None:
-            types = check_types(self.model.embeddings, tokens, types)
+            types = check_types(self._ends.embeddings, tokens, types)
         rows = self._position_rows(tokens, lengths, types)
-        if self.model.embeddings.positions is not None:
-            self.model.embeddings.positions.require(int(lengths.max()))
+        if self._ends.embeddings.positions is not None:
+            self._ends.embeddings.positions.require(int(lengths.max()))
         self._reach(int(lengths.max()))
 
         width = self._network.tokens.shape[1]
@@ -149,16 +156,14 @@ class Compiled:
         else:
             self._compute_shares(tokens, rows, lengths, pooled, shares)
         joined = np.concatenate(pooled, axis=-1)
-        return np.ascontiguousarray(finish(self._last, joined))
+        return np.ascontiguousarray(finish(self._ends, joined))
 
     def _reach(self, length: int) -> None:
         """Extend the tables of rotations and of distances if a text of this length is longer than they are."""
         if self._network.rotations.shape[1] < length:
             # Threads that come at the same time make the same tables.
             positions = 1 << (length - 1).bit_length()
-            self._network = self._network._replace(
-                rotations=rotations(self.model, positions), distances=distances(self.model, positions)
-            )
+            self._network = self._network._replace(**self._tables_for(positions))
             self._prepared = self._kernels.network(self._network, self._design, self._way)
 
     def _position_rows(self, tokens: Integers, lengths: Integers, types: Integers | None) -> I64:
@@ -168,7 +173,7 @@ class Compiled:
         """
         if types is not None and self._design.turned:  # the kernels rotate by the same number as they add a position
             raise ParameterError("the kernels are for token types in models without rotations: call the model itself")
-        rows = count_packed(self.model.embeddings.positions, tokens, lengths)
+        rows = count_packed(self._ends.embeddings.positions, tokens, lengths)
         rows = np.where(rows < 0, self._positions - 1, rows)
         return rows if types is None else rows + self._positions * types
 
@@ -196,7 +201,7 @@ class Compiled:
         """Fill out float32[p, b, d] with the vectors of texts that are computed together, by `threads` threads."""
         activations = self._take_room(len(tokens))
         prepared = self._prepared
-        if isinstance(table := self.model.embeddings.tokens, StoredRows):
+        if isinstance(table := self._ends.embeddings.tokens, StoredRows):
             distinct, tokens = np.unique(tokens, return_inverse=True)
             prepared = prepared.with_tokens(to_float32(table[distinct]))
         encode, texts = prepared.encode, (tokens, rows, lengths, self._poolings)
@@ -224,21 +229,21 @@ class Compiled:
 
     def _take_room(self, tokens: int) -> Room:
         """Return memory for the activations of `tokens` tokens, which no other call uses meanwhile."""
-        if tokens > MAX_BATCH_TOKENS:
-            return self._prepared.room(tokens, threads=self.threads)
-        try:
-            return self._free_rooms.pop()
-        except IndexError:
-            return self._prepared.room(MAX_BATCH_TOKENS, threads=self.threads)
+        return _take(self._free_rooms, partial(self._prepared.room, threads=self.threads), tokens)
 
     def _take_buffers(self, tokens: int) -> Buffers:
         """Return working memory for texts of `tokens` tokens, which no other thread uses meanwhile."""
-        if tokens > MAX_BATCH_TOKENS:
-            return self._prepared.scratch(tokens)
-        try:
-            return self._free_buffers.pop()
-        except IndexError:
-            return self._prepared.scratch(MAX_BATCH_TOKENS)
+        return _take(self._free_buffers, self._prepared.scratch, tokens)
+
+
+Memory = TypeVar("Memory", Room, Buffers)
+
+
+def _take(free: list[Memory], make: Callable[[int], Memory], tokens: int) -> Memory:
+    """Return free memory for `tokens` tokens, or make it. Only memory for `MAX_BATCH_TOKENS` is kept."""
+    with suppress(IndexError):  # several threads take from the list
+        return free.pop() if tokens <= MAX_BATCH_TOKENS else make(tokens)
+    return make(MAX_BATCH_TOKENS)
 
 
 def compiles(model: SentenceEncoder) -> bool:
@@ -385,10 +390,9 @@ def network(model: SentenceEncoder, multiplication: int, columns: int) -> Networ
         epsilons=np.array([0 if norm is None else norm.epsilon for norm in norms], dtype=np.float32),
         head_scales=head_scales(model),
         head_epsilons=np.array(head_epsilons, dtype=np.float32),
-        rotations=rotations(model, POSITIONS),
         rotation_of=rotation_kinds(model)[1],
         windows=np.array([window(layer) for layer in layers], dtype=np.int64),
-        distances=distances(model, POSITIONS),
+        **tables(rotation_kinds(model)[0], design(model).head_width, model.encoder.bias, POSITIONS),
     )
 
 
@@ -477,26 +481,25 @@ def rotation_kinds(model: SentenceEncoder) -> tuple[list[Rotary | None], I64]:
     return kinds, np.array([kinds.index(rotary) for rotary in rotaries], dtype=np.int64)
 
 
-def rotations(model: SentenceEncoder, positions: int) -> F32:
-    """Return the table of `Network` for this number of positions; components that stay have the angle 0."""
-    kinds, width = rotation_kinds(model)[0], design(model).head_width
-    table = np.zeros((len(kinds), positions, width), np.float32)
-    table[:, :, : width // 2] = 1
-    for rotary, into in zip(kinds, table, strict=True):
+def tables(
+    kinds: Sequence[Rotary | None], head_width: int, relative: RelativePositions | None, positions: int
+) -> dict[str, Any]:
+    """Return the tables `rotations` and `distances` of `Network` for this number of positions.
+
+    Components that stay have the angle 0. Without biases of distances, their table has no columns.
+    """
+    rotations = np.zeros((len(kinds), positions, head_width), np.float32)
+    rotations[:, :, : head_width // 2] = 1
+    for rotary, into in zip(kinds, rotations, strict=True):
         if rotary is not None:
             cosines, sines = rotary.table(positions)
             into[:, : cosines.shape[1]] = cosines
-            into[:, width // 2 : width // 2 + sines.shape[1]] = sines
-    return table
-
-
-def distances(model: SentenceEncoder, positions: int) -> F32:
-    """Return the table of `Network` for this number of positions; without columns if the model has no such biases."""
-    if model.encoder.bias is None:
-        return np.zeros((1, 0), np.float32)
-    reach = positions + PANEL  # the kernels read beyond the last
-    biases = to_float32(model.encoder.bias.by_distance(reach))
-    return np.ascontiguousarray(np.pad(biases, ((0, 0), (1, 0))))
+            into[:, head_width // 2 : head_width // 2 + sines.shape[1]] = sines
+    distances = np.zeros((1, 0), np.float32)
+    if relative is not None:
+        biases = to_float32(relative.by_distance(positions + PANEL))  # the kernels read beyond the last
+        distances = np.ascontiguousarray(np.pad(biases, ((0, 0), (1, 0))))
+    return {"rotations": rotations, "distances": distances}
 
 
 def order_of(heads: Heads) -> I64:

@@ -43,13 +43,7 @@ def tanh(x: Array) -> Array:
     return array_namespace(x).tanh(x)
 
 
-ACTIVATIONS: Mapping[str, Activation] = {
-    "relu": relu,
-    "gelu": gelu,
-    "gelu_tanh": gelu_tanh,
-    "silu": silu,
-    "tanh": tanh,
-}
+ACTIVATIONS: Mapping[str, Activation] = {"relu": relu, "gelu": gelu, "gelu_tanh": gelu_tanh, "silu": silu, "tanh": tanh}
 
 
 @dataclass(frozen=True, eq=False)

@@ -95,12 +95,7 @@ class Decoder:
     norm: LayerNorm | RMSNorm | None = None
 
     def __call__(
-        self,
-        x: Array,
-        memory: Array | None = None,
-        *,
-        mask: Array | None = None,
-        memory_mask: Array | None = None,
+        self, x: Array, memory: Array | None = None, *, mask: Array | None = None, memory_mask: Array | None = None
     ) -> Array:
         """Compute the outputs of all positions at once.
 

@@ -24,7 +24,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import pydantic
 from pydantic import ConfigDict, Field, ValidationError
@@ -32,9 +32,6 @@ from pydantic import ConfigDict, Field, ValidationError
 from service.encoding.errors import EncodingError
 from service.encoding.models.network import Precision
 from service.encoding.remote import RemoteSettings
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 MAX_BYTES = 1_048_576
 NAME = re.compile(r"[A-Za-z0-9._/-]{1,64}")
@@ -184,28 +181,18 @@ def _read_rerankers(tables: Any, precision: Precision) -> tuple[RerankerSettings
 
 
 def _read_reranker(name: str, table: Any, precision: Precision) -> RerankerSettings:
-    position = ("rerankers", name)
-    if not NAME.fullmatch(name):
-        raise _Flaw(f"the name of a reranker is 1 to 64 letters, digits and ._-/, it is {name!r}", *position)
-    if not isinstance(table, dict):
-        raise _Flaw(f"a reranker is a table: write [rerankers.{name}]", *position)
+    position = _require_table("a reranker", "rerankers", name, table)
     _require_known(table, RERANKER_SETTINGS, f"a reranker, {name},", *position)
     try:
         return RerankerSettings(name, **{"precision": precision, **table})
     except ValidationError as error:
-        flaw = error.errors(include_url=False, include_context=False)[0]
-        key = str(flaw["loc"][0])
-        raise _Flaw(_describe(name, key, flaw, False), *position, key) from None
+        raise _flaw_of(error, position) from None
 
 
 def _read_encoder(
     name: str, table: Any, precision: Precision, key_of: Callable[[str], str]
 ) -> LocalSettings | RemoteSettings:
-    position = ("encoders", name)
-    if not NAME.fullmatch(name):
-        raise _Flaw(f"the name of an encoder is 1 to 64 letters, digits and ._-/, it is {name!r}", *position)
-    if not isinstance(table, dict):
-        raise _Flaw(f"an encoder is a table: write [encoders.{name}]", *position)
+    position = _require_table("an encoder", "encoders", name, table)
     if "url" not in table and (unfit := [key for key in table if key in REMOTE_SETTINGS and key not in LOCAL_SETTINGS]):
         raise _Flaw(f"{unfit[0]} is for an encoder with a url, and {name} has none", *position, unfit[0])
     settings, owner = (REMOTE_SETTINGS, "with") if "url" in table else (LOCAL_SETTINGS, "without")
@@ -216,9 +203,7 @@ def _read_encoder(
         values = {key: value for key, value in table.items() if key != "api_key_env"}
         return RemoteSettings(name, api_key=_read_key(name, table, key_of), **values)
     except ValidationError as error:
-        flaw = error.errors(include_url=False, include_context=False)[0]
-        key = str(flaw["loc"][0]).replace("api_key", "api_key_env")
-        raise _Flaw(_describe(name, key, flaw, "url" in table), *position, key) from None
+        raise _flaw_of(error, position, is_remote="url" in table) from None
 
 
 def _read_key(name: str, table: Mapping[str, Any], key_of: Callable[[str], str]) -> str | None:
@@ -234,14 +219,23 @@ def _read_key(name: str, table: Mapping[str, Any], key_of: Callable[[str], str])
         raise _Flaw(f"api_key_env of {name}: {error}", "encoders", name, "api_key_env") from None
 
 
-def _describe(name: str, key: str, flaw: ErrorDetails, is_remote: bool) -> str:
-    """Return the message for a setting that is missing or invalid. It shows no address and no key, which may be
-    secrets.
-    """
+def _flaw_of(error: ValidationError, position: Position, *, is_remote: bool = False) -> _Flaw:
+    """Return the flaw of a setting that is missing or invalid. It shows no address and no key, which may be secrets."""
+    flaw = error.errors(include_url=False, include_context=False)[0]
+    key, name = str(flaw["loc"][0]).replace("api_key", "api_key_env"), position[-1]
     if flaw["type"] == "missing":
-        return f"{name} has {'a url and ' if is_remote else ''}no {key}: add it"
+        return _Flaw(f"{name} has {'a url and ' if is_remote else ''}no {key}: add it", *position, key)
     shown = "" if flaw["type"] == "setting" or key in ("url", "api_key_env") else f", it is {flaw['input']!r}"
-    return f"{key} of {name}: {flaw['msg']}{shown}"
+    return _Flaw(f"{key} of {name}: {flaw['msg']}{shown}", *position, key)
+
+
+def _require_table(kind: str, tables: str, name: str, table: object) -> Position:
+    """Return the position of an encoder's or a reranker's table."""
+    if not NAME.fullmatch(name):
+        raise _Flaw(f"the name of {kind} is 1 to 64 letters, digits and ._-/, it is {name!r}", tables, name)
+    if not isinstance(table, dict):
+        raise _Flaw(f"{kind} is a table: write [{tables}.{name}]", tables, name)
+    return tables, name
 
 
 def _require_known(table: Mapping[str, Any], settings: tuple[str, ...], owner: str, *position: str) -> None:

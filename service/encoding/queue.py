@@ -150,10 +150,7 @@ class EncodingQueue(Generic[Model]):
     """
 
     def __init__(
-        self,
-        encoder: Model,
-        clock: Callable[[], float] = time.perf_counter,
-        max_waiting: int = MAX_WAITING_TEXTS,
+        self, encoder: Model, clock: Callable[[], float] = time.perf_counter, max_waiting: int = MAX_WAITING_TEXTS
     ) -> None:
         self.encoder = encoder
         self._clock = clock

@@ -199,11 +199,7 @@ def _load_network(directory: Path, precision: Precision, threads: int | None, *,
 
 
 def load_reranker(
-    name_or_path: str,
-    *,
-    name: str | None = None,
-    threads: int | None = None,
-    precision: Precision = "float32",
+    name_or_path: str, *, name: str | None = None, threads: int | None = None, precision: Precision = "float32"
 ) -> Reranker:
     """Load a reranker from this machine; this blocks for seconds and never downloads.
 
@@ -260,9 +256,7 @@ def _find(name: str) -> Path:
 
 
 def _find_in_cache(
-    name: str,
-    organisation: str = ORGANISATION,
-    advice: str = f"{DEFAULT_MODEL}, or a directory that holds a model",
+    name: str, organisation: str = ORGANISATION, advice: str = f"{DEFAULT_MODEL}, or a directory that holds a model"
 ) -> Path:
     from huggingface_hub import snapshot_download
 

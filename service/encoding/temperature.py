@@ -61,10 +61,7 @@ def temperatures(
     dots: Matrix = q @ k.T  # [n, n]
     products = np.outer(*lengths)
     cosines: Matrix = np.divide(dots, products, out=np.zeros_like(dots), where=products > 0)
-    measured: dict[Similarity, Temperature] = {
-        "cosine": _measure(cosines, 1.0),
-        "dot": _measure(dots, length),
-    }
+    measured: dict[Similarity, Temperature] = {"cosine": _measure(cosines, 1.0), "dot": _measure(dots, length)}
     if similarity == "gaussian":
         squares = lengths[0][:, None] ** 2 + lengths[1] ** 2
         measured["gaussian"] = _measure(dots - squares / 2, length)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,17 +93,12 @@ class Encoded:
     @classmethod
     def of(cls, texts: Sequence[EncodedText]) -> Self:
         """Combine n texts, at least one, that were encoded separately."""
-        stacked = np.stack([text.vector for text in texts])
-        content = np.asarray([text.content for text in texts], dtype=np.int8)
-        if texts[0].token_count is None:
-            return cls(stacked, content)
-        return cls(
-            stacked,
-            content,
-            np.asarray([text.token_count for text in texts], dtype=np.int64),
-            np.asarray([text.truncated for text in texts], dtype=np.bool_),
-            np.asarray([text.unknown_tokens for text in texts], dtype=np.int64),
-        )
+        vectors, *columns = zip(*texts, strict=True)
+        names = ("token_counts", "truncated", "unknown_tokens", "content")
+        arrays: dict[str, Any] = {
+            name: np.asarray(column) for name, column in zip(names, columns, strict=True) if column[0] is not None
+        }
+        return cls(np.stack(vectors), arrays.pop("content").astype(np.int8), **arrays)
 
     def texts(self) -> list[EncodedText]:
         """Return an `EncodedText` for each text; their vectors are views of rows of `vectors`."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from service.encoding.errors import InvalidTokens
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer
+    from tokenizers import Tokenizer
 
 
 class Content(IntEnum):
@@ -103,13 +103,6 @@ class Run:
     begins_word: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, encoding: Encoding, start: int) -> Self:
-        """Return the tokens of a part of a text, which begins at character `start`."""
-        offsets = np.fromiter(chain.from_iterable(encoding.offsets), dtype=np.int64).reshape(-1, 2) + start
-        begins_word = np.diff(np.array(encoding.word_ids, dtype=np.float64), prepend=-1) != 0
-        return cls(np.array(encoding.ids, dtype=np.int64), offsets[:, 0], offsets[:, 1], begins_word)
-
-    @classmethod
     def join(cls, runs: Sequence[Run]) -> Self:
         """Return the tokens of all runs, of which there is at least one."""
         columns = ([getattr(run, column.name) for run in runs] for column in fields(cls))
@@ -177,6 +170,7 @@ class ModelTokenizer:
         unknown_token: int | None,
         truncation_side: Literal["left", "right"] = "right",
         tells_types: bool = False,
+        begins_after_space: bool = False,
         read_at_once: int = READ_AT_ONCE,
     ) -> None:
         """Take over a tokeniser, and switch off its truncation and padding.
@@ -187,6 +181,7 @@ class ModelTokenizer:
             unknown_token: the id of the unknown token, if it has one.
             truncation_side: the side on which a text that is too long loses tokens.
             tells_types: whether a model gets the types of the tokens of a pair.
+            begins_after_space: whether a word begins only after a character without a token. Else the library says it.
             read_at_once: how many characters it reads at once, at least 4,096; a longer text is read in slices.
         """
         library.no_truncation()
@@ -202,6 +197,7 @@ class ModelTokenizer:
         self._vocabulary = Vocabulary(library, unknown_token)
         self.truncation_side = truncation_side
         self.tells_types = tells_types
+        self._begins_after_space = begins_after_space
         self._read_at_once = read_at_once
 
     def read(self, texts: Sequence[str], prompt: str = "") -> TokenisedTexts:
@@ -210,7 +206,7 @@ class ModelTokenizer:
         total = np.zeros(len(texts), dtype=np.int64)
         unknown = np.zeros(len(texts), dtype=np.int64)
         content = np.zeros(len(texts), dtype=np.int8)
-        prompt_ids = array("q", self._ids(prompt.rstrip()))
+        prompt_ids = array("q", self.prompt_ids(prompt.rstrip()))
         before, after = self.around
         for position, slices in enumerate(self._read_ids([prompt + text for text in texts])):
             inner = array("q")
@@ -296,16 +292,12 @@ class ModelTokenizer:
 
     def _run(self, text: str, start: int, size: int) -> Run:
         (encoding,) = self.library.encode_batch([text[start : start + size]], add_special_tokens=False)
-        return Run.of(encoding, start)
-
-    def read_runs(self, texts: Sequence[str]) -> Iterator[Iterable[Run]]:
-        """Yield the runs of each text in order."""
-        for batch in self._batches(texts):
-            if len(batch[0]) > self._read_at_once:
-                yield self.runs(batch[0])
-            else:
-                encodings = self.library.encode_batch(batch, add_special_tokens=False)
-                yield from ([Run.of(encoding, 0)] for encoding in encodings)
+        offsets = np.fromiter(chain.from_iterable(encoding.offsets), dtype=np.int64) + start
+        if self._begins_after_space:
+            begins_word = np.diff(offsets, prepend=-1)[::2] > 0
+        else:
+            begins_word = np.diff(np.array(encoding.word_ids, dtype=np.float64), prepend=-1) != 0
+        return Run(np.array(encoding.ids, dtype=np.int64), offsets[::2], offsets[1::2], begins_word)
 
     def _read_ids(self, texts: Sequence[str]) -> Iterator[Iterable[list[int]]]:
         """Yield the ids of each text in order, without special ones around it, in slices."""
@@ -328,8 +320,9 @@ class ModelTokenizer:
         del inner[slice(limit, None) if self.truncation_side == "right" else slice(max(len(inner) - limit, 0))]
         return self.truncation_side == "right" and len(inner) == limit
 
-    def _ids(self, text: str) -> list[int]:
-        return self.library.encode(text, add_special_tokens=False).ids if text else []
+    def prompt_ids(self, prompt: str) -> list[int]:
+        """Return the tokens of a prompt alone."""
+        return self.library.encode(prompt, add_special_tokens=False).ids if prompt else []
 
     def _content(self, text: str, inner: array[int], prompt_ids: array[int]) -> Content:
         if inner[: len(prompt_ids)] == prompt_ids:
@@ -394,7 +387,7 @@ def room(tokenizer: ModelTokenizer, tokens: int, prompt: str = "") -> int:
         tokens: the limit.
         prompt: the text that the model puts before the text.
     """
-    return tokens - tokenizer.before - tokenizer.after - _count_prompt_tokens(tokenizer, prompt)
+    return tokens - tokenizer.before - tokenizer.after - len(tokenizer.prompt_ids(prompt))
 
 
 def windows(
@@ -418,9 +411,9 @@ def windows(
     part_tokens = room(tokenizer, tokens, prompt)
     parts: list[list[Span]] = []
     max_tokens = max_parts * (part_tokens - overlap) + overlap
-    for text, runs in zip(texts, tokenizer.read_runs(texts), strict=True):
+    for text in texts:
         slices = list[Run]()
-        for run in runs:
+        for run in tokenizer.runs(text):
             slices.append(run)
             if sum(len(run.ids) for run in slices) > max_tokens:
                 parts.append([])
@@ -472,7 +465,3 @@ def _trim(text: str, start: int, end: int) -> Span:
         return start, end
     start += len(part) - len(part.lstrip())
     return start, start + len(stripped)
-
-
-def _count_prompt_tokens(tokenizer: ModelTokenizer, prompt: str) -> int:
-    return len(tokenizer.library.encode(prompt, add_special_tokens=False).ids) if prompt else 0

@@ -86,12 +86,7 @@ def read_pair(encoder: Encoder, text: str, pair: str | None) -> TracedText:
 
 
 def trace_layers(
-    model: SentenceEncoder,
-    read: TracedText,
-    *,
-    layers: Sequence[int],
-    heads: Sequence[int] | None,
-    causal: bool,
+    model: SentenceEncoder, read: TracedText, *, layers: Sequence[int], heads: Sequence[int] | None, causal: bool
 ) -> list[TracedLayer]:
     """Run the tokens of a text through a model, and return what the layers compute.
 

@@ -123,13 +123,7 @@ def check_inputs(config: Config, output: Mapping[str, str]) -> None:
             raise UnsupportedModelError(f"{config.source}: {name} must be empty, got {arguments!r}")
 
 
-POOLING_NAMES = {
-    "cls": "cls",
-    "max": "max",
-    "mean": "mean",
-    "weightedmean": "weighted_mean",
-    "lasttoken": "last",
-}
+POOLING_NAMES = {"cls": "cls", "max": "max", "mean": "mean", "weightedmean": "weighted_mean", "lasttoken": "last"}
 """The poolings by the library's names, in the order in which it joins their results, with the names in POOLINGS."""
 
 OLDER_FLAGS = {

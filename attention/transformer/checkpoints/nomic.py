@@ -154,11 +154,7 @@ def layer(
     names = [f"{prefix}.mlp.{name}_proj" for name in ("up", "gate")]
     inner, gate = side_by_side(tensors, names, "up_gate_proj", d_model, d_ff, bias=inner_bias)
     return EncoderLayer(
-        attention=heads_of(
-            (query, key, value, output),
-            n_heads,
-            rotary=turn,
-        ),
+        attention=heads_of((query, key, value, output), n_heads, rotary=turn),
         attention_residual=Residual(tensors.norm(f"{prefix}.post_attention_layernorm", d_model, epsilon)),
         feed_forward=FeedForward(
             inner=inner,

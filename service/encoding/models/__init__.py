@@ -5,8 +5,8 @@ A folder is read in this order:
     1. Is it a dense sentence encoder? Other kinds are refused from their small JSON files (`declaration.py`).
     2. Its maker's similarity, and the temperature of the loss on the model card (`declaration.py`).
     3. Families that the core knows run on it (`core_network.py`), with the tokeniser of their class in transformers
-       (`tokenizer_classes.py`). They use the kernels in C if `compiles` allows it, else torch, else the definition in
-       NumPy.
+       (`tokenizer_classes.py`; `unigram.py` cuts words for XLM-RoBERTa's). They use the kernels in C if `compiles`
+       allows it, else torch, else the definition in NumPy.
     4. Static models are the mean of their tokens' vectors, which NumPy computes (`static_network.py`).
     5. Other models run by sentence-transformers, with the core's attention if it gives the same vectors
        (`library_network.py`). If vectors depend on the rest of a batch, each text runs alone. An error says why

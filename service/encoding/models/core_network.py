@@ -38,7 +38,7 @@ class Computation:
 
     Attributes:
         precision: the number format of the arithmetic.
-        matrix_bytes: the memory of the kernels' own copy of the layers' matrices; 0 if they do not compute.
+        memory_bytes: the memory of the parameters. The kernels pack the layers' matrices, and do not keep the model's.
 
     Raises:
         ModelUnusable: the precision is bfloat16, and the kernels do not support the model, or this processor lacks AMX.
@@ -55,12 +55,13 @@ class Computation:
             )
         if reason is None and (slow := unfit_precision(precision)) is not None:
             raise ModelUnusable(f"{slow}: say PRECISION=int16 or float32")
-        self.precision, self.matrix_bytes = precision, 0
+        self.precision = precision
         self._compute: Compute
         if reason is None:
             compiled = Compiled(model, precision, threads=threads)
-            self._compute, self.matrix_bytes = compiled, compiled.matrix_bytes
+            self._compute, self.memory_bytes = compiled, compiled.memory_bytes
         else:
+            self.memory_bytes = sum(int(array.nbytes) for _, array in arrays(model))
             self._compute = partial(embed_by_definition, _on_torch(model, threads))
 
     def __call__(
@@ -127,11 +128,7 @@ def embed_by_definition(
 
 
 class CoreNetwork:
-    """A sentence encoder that softkv's own Transformer computes; a `Network`.
-
-    Attributes:
-        model: the layers as NumPy arrays in float32, for `attention.transformer.trace`.
-    """
+    """A sentence encoder that softkv's own Transformer computes; a `Network`."""
 
     kind: Kind = "core"
     runs_on: RunsOn = "attention/transformer"
@@ -155,7 +152,7 @@ class CoreNetwork:
             CheckpointError: a file, field or tensor is missing or invalid.
         """
         checkpoint = load(directory)
-        self.model = checkpoint.model
+        self._directory = directory
         self.dimension = checkpoint.model.dimension
         self.tokenizer = load_tokenizer(
             modules(directory).transformer, checkpoint.max_tokens, len(checkpoint.model.embeddings.tokens)
@@ -173,9 +170,14 @@ class CoreNetwork:
         return bool(((a * b).sum(axis=1) >= LEAST_COSINE * lengths_of_both).all())
 
     @property
+    def model(self) -> SentenceEncoder:
+        """The layers as NumPy arrays in float32, loaded again, for `attention.transformer.trace`."""
+        return load(self._directory).model
+
+    @property
     def memory_bytes(self) -> int:
-        """The memory of the model's parameters, and of the copy of its layers that is packed for the kernels."""
-        return sum(int(array.nbytes) for _, array in arrays(self.model)) + self._compute.matrix_bytes
+        """The memory of the model's parameters, as they are computed with."""
+        return self._compute.memory_bytes
 
     def prompt(self, purpose: Purpose) -> str:
         """Return the prompt that the model puts before a text with this purpose; empty for most models."""

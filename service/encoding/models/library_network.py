@@ -485,16 +485,7 @@ def load_by_library(
     try:
         with _quietly() as report:
             model = kinds[kind](str(directory), model_kwargs={"dtype": dtype}, **options)
-    except (
-        OSError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-        RuntimeError,
-        ImportError,
-        SafetensorError,
-    ) as error:
+    except (*FAILURES, OSError, ImportError, SafetensorError) as error:
         if code := own_code(directory):
             raise ModelUnusable(
                 f"the model in {directory} brings Python code of its own ({code}), which softkv never runs: "

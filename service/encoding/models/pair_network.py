@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Encoding
 
-from attention.transformer import UnsupportedModelError, arrays, load_cross_encoder
+from attention.transformer import UnsupportedModelError, load_cross_encoder
 from service.encoding.background import TOPICS
 from service.encoding.errors import ModelUnusable
 from service.encoding.models.core_network import Computation, compute_closely
@@ -26,7 +26,7 @@ from service.encoding.models.library_network import (
     try_probes,
 )
 from service.encoding.models.network import Kind, Precision, RunsOn
-from service.encoding.models.tokenizer_classes import load_tokenizer
+from service.encoding.models.tokenizer_classes import copy_of, load_tokenizer
 from service.encoding.tokens import SPARE, ModelTokenizer
 
 PAIRS_AT_ONCE = 256  # the tokens of more pairs than that need not be in memory together
@@ -140,16 +140,16 @@ class CorePairNetwork:
             CheckpointError: a file, field or tensor is missing or invalid.
         """
         checkpoint = load_cross_encoder(directory)
-        self.model = checkpoint.model
+        model = checkpoint.model
         self.max_tokens = checkpoint.max_tokens
         self._prompt = checkpoint.prompt
-        tokenizer = load_tokenizer(checkpoint.folder, checkpoint.max_tokens, len(self.model.embeddings.tokens))
+        tokenizer = load_tokenizer(checkpoint.folder, checkpoint.max_tokens, len(model.embeddings.tokens))
         self.tokenizer = tokenizer
         # A copy, because the one for single texts does not truncate, and may run meanwhile.
-        self._pairs = Tokenizer.from_str(tokenizer.library.to_str())
+        self._pairs = copy_of(tokenizer.library)
         self._pairs.enable_truncation(self.max_tokens, direction=tokenizer.truncation_side)
         self._has_types = checkpoint.has_types and tokenizer.tells_types
-        types = self.model.embeddings.types
+        types = model.embeddings.types
         if self._has_types and types is not None and max(tokenizer.library.encode("a", "b").type_ids) >= len(types):
             raise UnsupportedModelError(f"{checkpoint.folder}: its tokeniser has more types than the model")
 
@@ -161,13 +161,13 @@ class CorePairNetwork:
         def agree(one: Computation, other: Computation) -> bool:
             return bool((np.abs(score(one) - score(other)) <= SCORE_TOLERANCE).all())
 
-        self._compute = compute_closely(self.model, precision, threads, agree)
+        self._compute = compute_closely(model, precision, threads, agree)
         self.precision: Precision = self._compute.precision
 
     @property
     def memory_bytes(self) -> int:
-        """The memory of the model's parameters, and of the copy of its layers that is packed for the kernels."""
-        return sum(int(array.nbytes) for _, array in arrays(self.model)) + self._compute.matrix_bytes
+        """The memory of the model's parameters, as they are computed with."""
+        return self._compute.memory_bytes
 
     def logits(self, pairs: Sequence[Pair]) -> Logits:
         """Return the logits of n ≥ 1 pairs, in order; neighbours do not change a logit."""

@@ -154,7 +154,8 @@ def _token_vectors(folder: Path) -> NDArray[np.float32]:
     stored = tensor[...] if isinstance(tensor, StoredRows) else np.asarray(tensor)
     if stored.ndim != 2 or not stored.size:
         raise CheckpointError(f"{path} must have {name} of shape [tokens, width], got {list(stored.shape)}")
-    table = stored.astype(np.float32, copy=False)  # quantised ones are whole numbers
+    # Quantised ones are whole numbers. Rows of float16 are widened when they are added up.
+    table = stored if stored.dtype == np.float16 else stored.astype(np.float32, copy=False)
     if name == "embedding.weight":
         return table
     if "mapping" in tensors.named:

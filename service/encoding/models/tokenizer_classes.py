@@ -17,6 +17,7 @@ from typing import Any, Literal
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from attention.transformer import CheckpointError, Config, UnsupportedModelError, transformer_settings
+from service.encoding.models.unigram import Unigram
 from service.encoding.tokens import ModelTokenizer
 
 PLAIN = "TokenizersBackend"
@@ -95,7 +96,17 @@ def load_tokenizer(folder: Path, max_tokens: int, vocabulary: int | None = None)
         unknown_token=None if unknown is None else library.token_to_id(str(unknown)),
         truncation_side=_truncation_side(settings, stored),
         tells_types=_tells_types(settings, name),
+        begins_after_space=kind.model == "Unigram",  # every piece is a word for the library
     )
+
+
+def copy_of(library: Tokenizer) -> Tokenizer:
+    """Return a tokeniser with the same parts, and with truncation and padding of its own; pieces are not copied."""
+    copy = Tokenizer(library.model)
+    for part in ("normalizer", "pre_tokenizer", "post_processor", "decoder", "encode_special_tokens"):
+        setattr(copy, part, getattr(library, part))
+    copy.add_tokens([token for _, token in sorted(library.get_added_tokens_decoder().items())])
+    return copy
 
 
 def _read_stored(path: Path, fields: Mapping[str, Any], kind: TokenizerClass) -> Tokenizer:
@@ -282,7 +293,7 @@ def _vocabulary(path: Path, fields: Mapping[str, Any], kind: TokenizerClass) -> 
     if kind.model == "Unigram":
         parts = (fields.get("normalizer") or {}).get("normalizers") or [fields.get("normalizer") or {}]
         maps = [part["precompiled_charsmap"] for part in parts if part.get("precompiled_charsmap") is not None]
-        return {"vocab": [tuple(piece) for piece in vocab], "charsmap": base64.b64decode(maps[0]) if maps else None}
+        return {"vocab": vocab, "charsmap": base64.b64decode(maps[0]) if maps else None}
     if kind.model == "BPE":
         merges = [tuple(merge.split(" ")) if isinstance(merge, str) else tuple(merge) for merge in model["merges"]]
         return {"vocab": vocab, "merges": merges}
@@ -353,12 +364,17 @@ def _sentence_pieces(
     settings: Config, vocabulary: Mapping[str, Any], special: Mapping[str, Token], unknown: int = 3
 ) -> Tokenizer:
     """Make an `XLMRobertaTokenizer`, in which the token 3 stands for an unknown piece."""
-    library = Tokenizer(models.Unigram(vocabulary["vocab"], unk_id=unknown, byte_fallback=False))
+    unigram = Unigram(vocabulary["vocab"], unknown)
+    library = Tokenizer(unigram.model)
     if vocabulary["charsmap"] is not None:
         library.normalizer = normalizers.Precompiled(vocabulary["charsmap"])
     scheme = "always" if settings.flag("add_prefix_space", True) else "never"
     library.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace("▁", scheme)]
+        [
+            pre_tokenizers.WhitespaceSplit(),
+            pre_tokenizers.Metaspace("▁", scheme),
+            pre_tokenizers.PreTokenizer.custom(unigram),
+        ]
     )
     library.decoder = decoders.Metaspace("▁", scheme)
     return library
@@ -370,37 +386,36 @@ def _camembert(settings: Config, vocabulary: Mapping[str, Any], special: Mapping
     return _sentence_pieces(settings, vocabulary, special, unknown)
 
 
-def _with_id(library: Tokenizer, token: Token, otherwise: int) -> tuple[str, int]:
-    number = library.token_to_id(str(token))
-    return str(token), otherwise if number is None else number
+def _ends(library: Tokenizer, special: Mapping[str, Token], names: str, *otherwise: int) -> list[tuple[str, int]]:
+    """Return the tokens around a text, with their numbers; those in `otherwise` if the vocabulary lacks them."""
+    tokens = [str(special[f"{name}_token"]) for name in names.split()]
+    numbers = [library.token_to_id(token) for token in tokens]
+    return [(t, o if n is None else n) for t, n, o in zip(tokens, numbers, otherwise, strict=True)]
 
 
 def _around_bert(library: Tokenizer, special: Mapping[str, Token], settings: Config) -> None:
-    first, last = _with_id(library, special["cls_token"], 2), _with_id(library, special["sep_token"], 3)
-    single = f"{first[0]}:0 $A:0 {last[0]}:0"
-    library.post_processor = processors.TemplateProcessing(
-        single=single, pair=f"{single} $B:1 {last[0]}:1", special_tokens=[first, last]
-    )
+    ends = _ends(library, special, "cls sep", 2, 3)
+    single = f"{ends[0][0]}:0 $A:0 {ends[1][0]}:0"
+    pair = f"{single} $B:1 {ends[1][0]}:1"
+    library.post_processor = processors.TemplateProcessing(single=single, pair=pair, special_tokens=ends)
 
 
 def _around_mpnet(library: Tokenizer, special: Mapping[str, Token], settings: Config) -> None:
-    first, last = _with_id(library, special["cls_token"], 0), _with_id(library, special["sep_token"], 2)
+    first, last = _ends(library, special, "cls sep", 0, 2)
     library.post_processor = processors.RobertaProcessing(last, first, True, False)
 
 
 def _around_roberta(library: Tokenizer, special: Mapping[str, Token], settings: Config) -> None:
-    first, last = _with_id(library, special["cls_token"], 0), _with_id(library, special["sep_token"], 2)
-    library.post_processor = processors.RobertaProcessing(
-        last, first, settings.flag("trim_offsets", True), settings.flag("add_prefix_space", False)
-    )
+    first, last = _ends(library, special, "cls sep", 0, 2)
+    trim, prefix = settings.flag("trim_offsets", True), settings.flag("add_prefix_space", False)
+    library.post_processor = processors.RobertaProcessing(last, first, trim, prefix)
 
 
 def _around_sentence_pieces(library: Tokenizer, special: Mapping[str, Token], settings: Config) -> None:
-    first, last = _with_id(library, special["bos_token"], 0), _with_id(library, special["eos_token"], 2)
+    ends = _ends(library, special, "bos eos", 0, 2)
+    (first, _), (last, _) = ends
     library.post_processor = processors.TemplateProcessing(
-        single=[first[0], "$A", last[0]],
-        pair=[first[0], "$A", last[0], last[0], "$B", last[0]],
-        special_tokens=[first, last],
+        single=[first, "$A", last], pair=[first, "$A", last, last, "$B", last], special_tokens=ends
     )
 
 
@@ -446,10 +461,7 @@ CLASSES: Mapping[str, TokenizerClass] = {
     ),
     "LlamaTokenizer": TokenizerClass("BPE", _llama, {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>"}),
     "MPNetTokenizer": TokenizerClass(
-        "WordPiece",
-        _word_pieces,
-        ROBERTA_TOKENS | {"unk_token": "[UNK]", "mask_token": MASK},
-        finish=_around_mpnet,
+        "WordPiece", _word_pieces, ROBERTA_TOKENS | {"unk_token": "[UNK]", "mask_token": MASK}, finish=_around_mpnet
     ),
     "Qwen2Tokenizer": TokenizerClass(
         "BPE", _qwen, dict.fromkeys(("unk_token", "eos_token", "pad_token"), END), finish=_repeat_special

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import weakref
+
 import numpy as np
 import pytest
 
 from attention.kernels.transformer import parameters
 from attention.transformer import compiled
+from attention.transformer import load as load_checkpoint
 from service.encoding.background import TOPICS
 from service.encoding.errors import ModelUnusable
+from service.encoding.models import core_network
 from service.encoding.registry import load_encoder
 from tests.bfloat16 import needs_bfloat16
 from tests.checkpoints import library_vectors
@@ -67,6 +71,20 @@ def test_bfloat16_is_refused_with_advice_on_processors_without_amx(monkeypatch):
 def test_bfloat16_without_the_kernels_is_refused_with_advice(random_model):
     with pytest.raises(ModelUnusable, match=r"bfloat16 was asked for, .* float32 alone.* PRECISION=float32"):
         load_encoder(str(random_model("Qwen3Config", num_key_value_heads=2, head_dim=8)), precision="bfloat16")
+
+
+def test_the_layers_are_released_once_they_are_packed_and_loaded_again_for_a_trace(random_model, monkeypatch):
+    layers = []
+
+    def load(directory):
+        checkpoint = load_checkpoint(directory)
+        layers.append(weakref.ref(checkpoint.model.encoder.layers[0]))
+        return checkpoint
+
+    monkeypatch.setattr(core_network, "load", load)
+    encoder = load_encoder(str(random_model("BertConfig")))
+    assert [layer() for layer in layers] == [None]
+    assert len(encoder.network.model.encoder.layers) > 0
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from attention.kernels.transformer import use_encoder
-from attention.transformer import Compiled, map_arrays
+from attention.transformer import Compiled, arrays, map_arrays
 from service.encoding.errors import ModelUnusable
 from service.encoding.models.core_network import Computation, embed_by_definition
 from tests.bfloat16 import ROUGH
@@ -32,15 +32,15 @@ def without_kernels():
 
 @pytest.mark.parametrize("precision", ["float32", "int16", ROUGH])
 def test_the_kernels_compute_by_default(encoder, texts, precision):
-    compute = Computation(encoder.network.model, precision, threads=None)
-    assert (compute.precision, compute.matrix_bytes > 0) == (precision, True)
-    np.testing.assert_array_equal(compute(*texts), Compiled(encoder.network.model, precision)(*texts))
+    compute, compiled = Computation(encoder.network.model, precision, None), Compiled(encoder.network.model, precision)
+    assert (compute.precision, compute.memory_bytes) == (precision, compiled.memory_bytes)
+    np.testing.assert_array_equal(compute(*texts), compiled(*texts))
 
 
 def test_without_the_kernels_torch_or_numpy_computes_in_float32(encoder, texts, without_kernels, monkeypatch):
     model = encoder.network.model
     compute = Computation(model, "float32", threads=None)
-    assert compute.matrix_bytes == 0
+    assert compute.memory_bytes == sum(array.nbytes for _, array in arrays(model))
     np.testing.assert_array_equal(compute(*texts), embed_by_definition(map_arrays(torch.as_tensor, model), *texts))
     monkeypatch.setitem(sys.modules, "torch", None)  # as if torch were not installed
     compute = Computation(model, "float32", threads=None)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from service.encoding.models.tokenizer_classes import load_tokenizer
 from service.encoding.registry import default_checkpoint
 from service.encoding.tokens import ModelTokenizer, room, windows
+from tests.service.encoding.models.test_tokenizer_classes import save_tokenizer
 from tests.service.encoding.tokens.test_tokens import TRICKY
 
 
@@ -75,6 +76,13 @@ def test_a_part_is_read_as_a_whole_and_cut_between_words(tokenizer: ModelTokeniz
         assert start == 0 or not (text[start - 1].isalnum() and text[start].isalnum())
         assert end == len(text) or not (text[end - 1].isalnum() and text[end].isalnum())
     assert re.search(r"Sentence 299 .*\.$", text[slice(*parts[-1])])
+
+
+def test_sentence_pieces_are_cut_between_words(tmp_path) -> None:
+    save_tokenizer(tmp_path, "xlm-roberta", "XLMRobertaTokenizerFast")  # a token for each letter
+    text = "unconstitutionally " * 40
+    for start, end in check(load_tokenizer(tmp_path, 256), text, 60, 5):
+        assert set(text[start:end].split()) == {"unconstitutionally"}
 
 
 def test_accents_that_are_not_read_stay_with_their_letters(tokenizer: ModelTokenizer) -> None:
