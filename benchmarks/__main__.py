@@ -36,6 +36,7 @@ NAMES = {
     "upload": "documents a second, and the memory they take",
     "tables": "rows of a file a second in each format, beside the reader of its library",
     "encoder": "texts a second, fidelity and first embedding, beside who else runs the model on a CPU",
+    "costs": "memory, start and a short text of the encoder of many languages, beside the default one",
     "families": "encoders of other families than BERT's, in softkv and in sentence-transformers",
     "lab": "what small models learn in half a minute, and what a question takes meanwhile",
     "lookup": "the whole softmax over millions of keys, beside who reads them",

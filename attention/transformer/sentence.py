@@ -135,7 +135,10 @@ class Dense:
         Raises:
             ParameterError: the activation's name is unknown.
         """
-        y = self.linear(x)
+        return self.activate(self.linear(x))
+
+    def activate(self, y: Array) -> Array:
+        """Return the activation of y; y itself without one."""
         return y if self.activation is None else self._activate(y)
 
     @cached_property
@@ -214,21 +217,14 @@ class SentenceEncoder:
         return embeddings[..., : self.truncation]
 
 
-ROWS_AT_ONCE = 8
-"""Vectors that `finish` maps at a time."""
-
-
 def finish(model: SentenceEncoder, pooled: F32) -> F32:
     """Return the embeddings [b, dimension] of pooled vectors [b, d], each to the bit what it is alone.
 
-    A matrix product rounds a row in another way if there are other rows. So it always gets the same number of them:
-    NumPy multiplies each block of a stack by itself.
+    A matrix product rounds a row in another way if there are other rows, and OpenBLAS divides even a small one among
+    threads, which then spin for longer than a short text takes. So each number is a product of two vectors.
     """
-    embeddings: F32
-    if not model.dense:
-        embeddings = model.finish(pooled)
-        return embeddings
-    b, width = pooled.shape
-    blocks = np.concatenate([pooled, np.zeros((-b % ROWS_AT_ONCE, width), pooled.dtype)])
-    embeddings = model.finish(blocks.reshape(-1, ROWS_AT_ONCE, width))
-    return embeddings.reshape(-1, embeddings.shape[-1])[:b]
+    for dense in model.dense:
+        mapped = np.vecdot(pooled[:, None], dense.linear.weight.T)
+        pooled = dense.activate(mapped if dense.linear.bias is None else mapped + dense.linear.bias)
+    embeddings: F32 = model.scale(pooled)
+    return embeddings
