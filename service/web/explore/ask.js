@@ -41,7 +41,7 @@ function mount(host, context) {
   /** The question of the address, as the form took it last. */
   let typed = "";
   let language = "python";
-  let waiting = 0;
+  let [waiting, sorted] = [0, ""];
   let running = new AbortController();
 
   const question = h("textarea.query", {
@@ -100,9 +100,14 @@ function mount(host, context) {
   const notes = h("div.notes");
   const order = orderControl(say, say("head.weight"), (sort) => go({ sort }));
   const ordering = h("span", { id: "ordering", role: "status" });
-  const headings = ["weight", "similarity"].map((name) => h("span", { "aria-hidden": "true" }, say(`head.${name}`)));
-  const heads = h("p.heads", { hidden: true }, headings, ordering);
-  const results = h("ol.results", { id: "results" });
+  const headings = ["weight", "similarity"].map((name) => {
+    const next = () => (name === "weight" ? null : context.said.get("sort") === "-similarity" ? "similarity" : "-similarity");
+    return h("span", { role: "columnheader" }, h("button.plain", { type: "button", onclick: () => go({ sort: next() }) }, say(`head.${name}`)));
+  });
+  headings.push(h("span", { role: "columnheader" }, h("span.unseen", {}, say("held.row")), ordering));
+  const heads = h("div.heads", { role: "row" }, headings);
+  const results = h("div.results", { id: "results", role: "rowgroup" });
+  const table = h("div", { role: "table", "aria-label": say("top"), hidden: true }, heads, results);
   const groups = h("section.groups", { id: "groups", hidden: true, "aria-label": say("groups") });
   const picture = new Picture(
     context,
@@ -121,7 +126,6 @@ function mount(host, context) {
   const fillIt = h("button.strong", { type: "button", id: "fill", hidden: true, onclick: () => context.go({ tab: "upload" }) }, say("fill"));
   /** The answer that is shown. @type {any} */
   let shown = null;
-  let sorted = "";
   const call = callTabs(say, { chosen: () => language, choose: (id) => (language = id) });
   const form = h(
     "form.asking",
@@ -148,7 +152,7 @@ function mount(host, context) {
       strict,
       ways,
       comparison.element,
-      h("div.found", {}, h("div", {}, heads, results), groups),
+      h("div.found", {}, table, groups),
       judging.element,
       notes,
       picture.element,
@@ -274,7 +278,7 @@ function mount(host, context) {
     fill(notes, hint && h("p", {}, hint));
     fill(results);
     hold.hidden = !context.said.has("held");
-    for (const part of [groups, strict, ways, heads, order.element, comparison.element, saving, judging.element]) part.hidden = true;
+    for (const part of [groups, strict, ways, table, order.element, comparison.element, saving, judging.element]) part.hidden = true;
     fillIt.hidden = !collection || collection.documents + collection.keyless > 0 || !context.canWrite;
     picture.show(null);
     whole.hidden = true;
@@ -301,15 +305,15 @@ function mount(host, context) {
       " · ",
       certificate.total_variation < EXACT ? say("strip.exact") : say("strip.off", { error: percent(certificate.total_variation) }),
       came.reason ? h("span.reason", { lang: "en" }, came.reason.replace(/(?<=“)[^”]*(?=”)/g, isolated)) : null,
+      (came.warnings ?? []).map((/** @type {string} */ warning) => h("strong.reason", { lang: "en" }, warning)),
     );
     drawWays(evidence);
     void compareLenient(came);
-    heads.hidden = !matches.length;
+    table.hidden = !matches.length && evidence.null_similarity === null;
     const facts = [
       say("took", { documents: count(came.documents), ms: fixed(came.took_ms, 1) }),
       came.full_text ? say("full", { count: count(came.full_text.documents), weight: String(came.full_text.weight) }) : "",
       came.unknown_tokens ? say("unknown", { count: came.unknown_tokens }) : "",
-      ...(came.warnings ?? []),
       came.applied ? say("applied", { defaults: JSON.stringify(came.applied) }) : "",
     ];
     const told = facts.filter(Boolean).map((fact) => h("p.soft", {}, fact));
@@ -322,21 +326,19 @@ function mount(host, context) {
   function drawResults() {
     sorted = context.said.get("sort") ?? "";
     const { evidence, certificate, matches, ...came } = shown;
-    const by = orderIn(context.said);
+    const [by, isMore] = [orderIn(context.said), came.rest_weight > 0 && came.documents > matches.length];
     const moves = certificate.reranked === undefined ? [] : movesOf(matches);
     const rows = ordered(matches, by, context.language);
     order.element.hidden = matches.length < 2;
     order.show(by, ["similarity", "key", "id", ...fieldsIn(matches)]);
+    const at = by ? (by.field === "similarity" ? 1 : 2) : 0;
+    headings.forEach((head, i) => head.setAttribute("aria-sort", i === at ? (by && !by.isDown ? "ascending" : "descending") : "none"));
     put(ordering, by ? say("sort.shown", { count: matches.length, field: `“${nameOf(say, by.field)}”` }) : "");
     fill(
       results,
       rows.map((match) => row(match, moves[matches.indexOf(match)] ?? 0, by?.field ?? "")),
-      came.rest_weight > 0 && came.documents > matches.length
-        ? h("li.other", {}, bar(came.rest_weight), likeness(null), h("span.words", {}, say("rest", { count: count(came.documents - matches.length) })))
-        : null,
-      evidence.null_similarity === null
-        ? null
-        : h("li.other", {}, bar(evidence.null_weight), likeness(evidence.null_similarity), h("span.words", {}, say("none"))),
+      isMore ? other(came.rest_weight, null, say("rest", { count: count(came.documents - matches.length) })) : null,
+      evidence.null_similarity === null ? null : other(evidence.null_weight, evidence.null_similarity, say("none")),
     );
     mark();
   }
@@ -431,40 +433,37 @@ function mount(host, context) {
 
   /** @param {any} match @param {number} moved the places that the reranker moved it up @param {string} by the field that orders the rows */
   function row(match, moved, by) {
-    const steps = Math.abs(moved);
     const value = by.startsWith("metadata.") ? fieldOf(match, by) : undefined;
+    const words = [
+      h("span.key", { dir: "auto" }, match.key ?? match.id),
+      h("span.value", { dir: "auto" }, text(match.value) === match.key ? "" : text(match.value)),
+      moved ? h("span.moved", {}, moved > 0 ? "▲ " : "▼ ", say(moved > 0 ? "moved.up" : "moved.down", { count: Math.abs(moved) })) : null,
+      match.confidence === undefined ? null : h("span.soft", {}, say("confidence", { share: percent(match.confidence) })),
+    ];
     return h(
-      "li",
-      { "data-id": match.id, "data-weight": match.weight, "data-moved": moved },
-      h(
-        "button.result",
-        { type: "button", onclick: () => go({ doc: match.id }) },
-        bar(match.weight),
-        likeness(match.similarity),
-        h(
-          "span.words",
-          {},
-          h("span.key", { dir: "auto" }, match.key ?? match.id),
-          h("span.value", { dir: "auto" }, text(match.value) === match.key ? "" : text(match.value)),
-          moved ? h("span.moved", {}, moved > 0 ? "▲ " : "▼ ", say(moved > 0 ? "moved.up" : "moved.down", { count: steps })) : null,
-          match.confidence === undefined ? null : h("span.soft", {}, say("confidence", { share: percent(match.confidence) })),
-        ),
-        h("span.id.number", {}, h("bdi", {}, match.id), by.startsWith("metadata.") ? h("bdi.by", {}, text(value) ?? "–") : null),
-      ),
+      "div.match",
+      { role: "row", "data-id": match.id, "data-weight": match.weight, "data-moved": moved },
+      weighed(match.weight, match.similarity),
+      h("span", { role: "cell" }, h("button.result", { type: "button", onclick: () => go({ doc: match.id }) }, words)),
+      h("span.id.number", { role: "cell" }, h("bdi", {}, match.id), by.startsWith("metadata.") ? h("bdi.by", {}, text(value) ?? "–") : null),
       judging.marks(match.id, match.key ?? match.id),
     );
   }
 
-  /** A similarity, beside a weight; empty for null. @param {number | null} similarity */
-  function likeness(similarity) {
-    if (similarity === null) return h("span.likeness");
-    return h("span.likeness.number", {}, h("span.unseen", {}, ` ${say("head.similarity")} `), fixed(similarity, 3));
+  /** A row that is no document. @param {number} weight @param {number | null} similarity @param {string} name */
+  function other(weight, similarity, name) {
+    return h("div.match.other", { role: "row" }, weighed(weight, similarity), h("span", { role: "cell" }, name));
+  }
+
+  /** The cells of a weight and a similarity, which is empty for null. @param {number} weight @param {number | null} similarity */
+  function weighed(weight, similarity) {
+    return [h("span", { role: "cell" }, bar(weight)), h("span.likeness.number", { role: "cell" }, similarity === null ? "" : fixed(similarity, 3))];
   }
 
   /** Mark the result whose document is at the right. */
   function mark() {
     const id = context.said.get("doc");
-    for (const item of results.querySelectorAll("li[data-id]")) {
+    for (const item of results.querySelectorAll("[data-id]")) {
       const isShown = /** @type {HTMLElement} */ (item).dataset.id === id;
       item.querySelector("button")?.setAttribute("aria-expanded", String(isShown));
     }

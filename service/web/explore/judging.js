@@ -46,7 +46,12 @@ export class Judging {
   marks(id, name) {
     const { say, canJudge } = this.#context;
     if (!canJudge) return null;
-    return h("span.marks", {}, this.#button(id, true, "✓", say("mark.right", { name })), this.#button(id, false, "✗", say("mark.wrong", { name })));
+    return h(
+      "span.marks",
+      { role: "cell" },
+      this.#button(id, true, "✓", say("mark.right", { name })),
+      this.#button(id, false, "✗", say("mark.wrong", { name })),
+    );
   }
 
   /** @param {string | null} id @param {boolean} right @param {string} label @param {string} name @param {string} [own] its id in the page */

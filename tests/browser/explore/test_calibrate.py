@@ -116,8 +116,8 @@ def test_marks_beside_results_are_labels(explore: Explore, books: httpx.Client) 
     assert "1 question has a label: 1 with an answer, 0 without. A calibration takes" in page.inner_text("#judged")
     for question, mark in (
         ("a law on taxes", "#nothing-fits"),
-        ("old songs", "#results li:first-child .mark-of >> nth=1"),
-        ("iron", "#results li:nth-child(2) .mark-of >> nth=1"),
+        ("old songs", "#results .match:first-child .mark-of >> nth=1"),
+        ("iron", "#results .match:nth-child(2) .mark-of >> nth=1"),
     ):
         page.fill("#question", question)
         page.click("#ask")

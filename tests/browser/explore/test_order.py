@@ -44,20 +44,23 @@ def same_again(explore: Explore, page: Page, ready: str) -> None:
 
 def test_results_in_the_order_of_a_field(explore: Explore, shop: httpx.Client) -> None:
     page = explore("#collection=shop&q=coffee&k=6").page
-    page.wait_for_selector("#results li[data-id]")
+    page.wait_for_selector("#results .match[data-id]")
     matches = shop.post("/v1/collections/shop/attend", json={"query": "coffee", "top_k": 6}).json()["matches"]
     price = {match["id"]: match["metadata"]["price"] for match in matches}
-    assert page.eval_on_selector_all("#results li[data-id]", IDS) == list(price)
+    assert page.eval_on_selector_all("#results .match[data-id]", IDS) == list(price)
+    page.focus(".heads [aria-sort=none] button")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".heads [aria-sort=descending]:has-text('similarity')")
     page.select_option("#sort", "metadata.price")
     page.wait_for_selector("#ordering:not(:empty)")
     page.focus("#sort-turn")
     for sign in (1, -1):
         expected = sorted(price, key=lambda one: (price[one] is None, sign * (price[one] or 0)))
-        assert page.eval_on_selector_all("#results li[data-id]", IDS) == expected
+        assert page.eval_on_selector_all("#results .match[data-id]", IDS) == expected
         page.keyboard.press("Enter")
     assert page.inner_text("#ordering").startswith("The 6 heaviest documents, in the order of “price”.")
     page.goto(page.url.replace("metadata.price", "metadata.maker").replace("k=6", "k=120"))
-    page.wait_for_function("() => document.querySelectorAll('#results li[data-id]').length === 120")
+    page.wait_for_function("() => document.querySelectorAll('#results .match[data-id]').length === 120")
     makers = [name.strip() for name in page.locator("#results .by").all_inner_texts()]
     assert list(dict.fromkeys(makers)) == ["", "apfel", "Birne", "Öl", "Zebra", "zoo"]
 
@@ -108,7 +111,7 @@ def test_a_text_that_turns_its_line_turns_nothing_else(explore: Explore, writer:
     writer.put("/v1/collections/turned", json={}).raise_for_status()
     writer.put(f"/v1/collections/turned/documents/{TURNED}", json={"key": "cats"}).raise_for_status()
     page = explore("#collection=turned&q=cats", (1280, 800)).page
-    page.wait_for_selector("#results li[data-id]")
+    page.wait_for_selector("#results .match[data-id]")
     assert page.inner_text("#strip .reason").startswith(f"“\u2068{TURNED}\u2069” stands out")
     assert page.inner_text("#results .id bdi") == TURNED
-    assert page.evaluate("document.querySelector('#results li').getBoundingClientRect().top") <= 450
+    assert page.evaluate("document.querySelector('#results .match').getBoundingClientRect().top") <= 450

@@ -52,7 +52,7 @@ def fill(client: httpx.Client) -> None:
 def shown(page: Page) -> dict[str, float]:
     """Return the weight of each result that the page shows, by its id, in their order."""
     found: dict[str, float] = page.evaluate(
-        "() => Object.fromEntries([...document.querySelectorAll('#results li[data-id]')].map("
+        "() => Object.fromEntries([...document.querySelectorAll('#results .match[data-id]')].map("
         "(item) => [item.dataset.id, Number(item.dataset.weight)]))"
     )
     return found
@@ -60,7 +60,7 @@ def shown(page: Page) -> dict[str, float]:
 
 def first_is(page: Page, identifier: str) -> None:
     """Wait until a document is the first result."""
-    page.wait_for_function("(id) => document.querySelector('#results li')?.dataset.id === id", arg=identifier)
+    page.wait_for_function("(id) => document.querySelector('#results .match')?.dataset.id === id", arg=identifier)
 
 
 def ask(page: Page, question: str) -> None:
@@ -89,7 +89,7 @@ def test_find_a_document_and_see_why_it_won(explore: Explore, books: httpx.Clien
     came = json.loads(page.locator(".raw code").inner_text())
     assert came["certificate"] == answer["certificate"]
     assert came["matches"] == answer["matches"]
-    page.click("#results li:first-child button")
+    page.click("#results .match:first-child button")
     page.wait_for_selector("#sum")
     (match,) = books.post(
         "/v1/collections/books/attend", json={"query": QUESTION, "include": ["explanation"], "top_k": 1}
@@ -111,7 +111,7 @@ def test_the_verdict_none_has_its_reason_and_three_ways_on(explore: Explore, boo
     where = page.url
     answer = books.post("/v1/collections/books/attend", json={"query": QUESTION, "null": 0.95}).json()
     assert page.inner_text("#strip .reason") == answer["reason"]
-    similarities = [line.inner_text().split()[-1] for line in page.locator("#results .result .likeness").all()]
+    similarities = [line.inner_text().split()[-1] for line in page.locator("#results [data-id] .likeness").all()]
     assert similarities == [f"{match['similarity']:.3f}" for match in answer["matches"]]
     assert page.inner_text("#results .other .likeness").split()[-1] == "0.950"
     page.click("#way-lenient")
@@ -132,7 +132,7 @@ def test_an_answer_is_saved_with_its_weights(explore: Explore, books: httpx.Clie
     formula = {"id": "f1", "key": "=HYPERLINK(1) cats and dogs", "value": "＝1+2", "metadata": given}
     books.post("/v1/collections/books/documents", json={"documents": [formula]}).raise_for_status()
     page = explore("#collection=books&q=cats and dogs&k=20").page
-    page.wait_for_selector("#results li[data-id=f1]")
+    page.wait_for_selector("#results .match[data-id=f1]")
     with page.expect_download() as saved:
         page.click("#save-answer")
     text = Path(saved.value.path()).read_text(encoding="utf-8-sig")
@@ -170,7 +170,7 @@ def test_filter_by_a_nested_field(explore: Explore, books: httpx.Client) -> None
     page.select_option("#filter-operator-0", "==")
     page.fill("#filter-value-0", "north")
     page.keyboard.press("Tab")
-    page.wait_for_function("() => document.querySelectorAll('#results li[data-id]').length === 3")
+    page.wait_for_function("() => document.querySelectorAll('#results .match[data-id]').length === 3")
     assert shown(page).keys() == {"b0", "b3", "b4"}
     # A second condition, of a number: both hold, or either does.
     page.click("#filter-add")
@@ -178,17 +178,17 @@ def test_filter_by_a_nested_field(explore: Explore, books: httpx.Client) -> None
     page.select_option("#filter-operator-1", "<")
     page.fill("#filter-value-1", "8")
     page.keyboard.press("Tab")
-    page.wait_for_function("() => document.querySelectorAll('#results li[data-id]').length === 1")
+    page.wait_for_function("() => document.querySelectorAll('#results .match[data-id]').length === 1")
     page.select_option("#filter-join", "OR")
-    page.wait_for_function("() => document.querySelectorAll('#results li[data-id]').length === 4")
+    page.wait_for_function("() => document.querySelectorAll('#results .match[data-id]').length === 4")
     # A value of a document becomes one more condition.
-    page.click("#results li:first-child button")
+    page.click("#results .match:first-child button")
     page.click("#document dl div:has-text('year') .only")
-    page.wait_for_function("() => document.querySelectorAll('#results li[data-id]').length === 1")
+    page.wait_for_function("() => document.querySelectorAll('#results .match[data-id]').length === 1")
     page.click("#filter-json")
     assert json.loads(page.input_value("#filter-text"))["operator"] == "AND"
     page.go_back()
-    page.wait_for_function("() => document.querySelectorAll('#results li[data-id]').length === 4")
+    page.wait_for_function("() => document.querySelectorAll('#results .match[data-id]').length === 4")
     # The link has the filter, and so has the tab of the documents.
     again = explore(page.url[page.url.index("#") :]).page
     again.click("#tab-documents")
@@ -217,7 +217,7 @@ def test_edit_a_value_and_ask_again(explore: Explore, books: httpx.Client) -> No
     page.click("#edit")
     page.fill("#edit-key", "sailing alone")
     page.click("#save")
-    page.wait_for_function("() => document.querySelector('#results li')?.dataset.id !== 'b1'")
+    page.wait_for_function("() => document.querySelector('#results .match')?.dataset.id !== 'b1'")
 
 
 def test_a_conflicting_edit_shows_both_versions(explore: Explore, books: httpx.Client) -> None:
@@ -263,7 +263,7 @@ def test_delete_names_the_document_and_asks_first(explore: Explore, books: httpx
     page.click("#delete")
     page.click("#delete-sure")
     page.wait_for_selector("#document", state="hidden")
-    page.wait_for_function("() => !document.querySelector('#results li[data-id=b1]')")
+    page.wait_for_function("() => !document.querySelector('#results .match[data-id=b1]')")
     assert books.get("/v1/collections/books/documents/b1").status_code == 404
     page.wait_for_function("() => document.querySelector('#collections [aria-current] .size').textContent === '4'")
 
@@ -274,7 +274,7 @@ def test_copy_the_call_and_run_it(explore: Explore, books: httpx.Client, tmp_pat
     bias = [{"field": "metadata.year", "half_life": 20}]
     where = f"{ASKED} It's “true”&t=0.2&words=0.1&k=2&null=0.3&filter={json.dumps(condition)}&bias={json.dumps(bias)}"
     page = explore(where, permissions=["clipboard-read", "clipboard-write"]).page
-    page.wait_for_function("() => document.querySelectorAll('#results li[data-id]').length === 2")
+    page.wait_for_function("() => document.querySelectorAll('#results .match[data-id]').length === 2")
     page.click(f"#code-{language}")
     page.click("#copy")
     page.wait_for_function("() => document.querySelector('.call .told').textContent === 'Copied'")
@@ -315,7 +315,7 @@ def test_every_option_reaches_the_call(explore: Explore, books: httpx.Client) ->
     page.wait_for_function("() => document.querySelector('#code').textContent.includes('full_text')")
     body = json.loads(page.locator("#code").inner_text())
     assert body == {"query": QUESTION, "temperature": 0, "null": False, "top_k": 3, "full_text": 0.2}
-    page.wait_for_function("() => document.querySelectorAll('#results li[data-id]').length === 3")
+    page.wait_for_function("() => document.querySelectorAll('#results .match[data-id]').length === 3")
     assert next(iter(shown(page).values())) == 1
     assert "none" not in page.locator("#strip").inner_text()
     page.click("#bias-add")
@@ -355,7 +355,7 @@ def test_ask_a_collection_of_vectors_with_numbers(explore: Explore, writer: http
     assert "list of numbers" in page.locator("#strip").inner_text()
     ask(page, "0.1, 2")
     first_is(page, "north")
-    page.click("#results li:first-child button")
+    page.click("#results .match:first-child button")
     page.wait_for_selector("#sum")
 
 
@@ -434,7 +434,7 @@ def test_a_whole_task_with_the_keyboard_alone(explore: Explore, books: httpx.Cli
     tab_to(page, "#temperature")
     for _ in range(60):
         press("ArrowRight")
-    page.wait_for_function("() => Number(document.querySelector('#results li').dataset.weight) < 0.9")
+    page.wait_for_function("() => Number(document.querySelector('#results .match').dataset.weight) < 0.9")
     tab_to(page, "#results button")
     press("Enter")
     page.wait_for_selector("#sum")
@@ -471,7 +471,7 @@ def test_groups_of_a_field_stand_beside_the_results_and_limit_the_question(
     expected = [group["value"] for group in answer["group_by"]["groups"]]
     assert page.locator("#groups .group .name").all_inner_texts() == expected
     page.locator("#groups .group", has_text="south").click()
-    page.wait_for_function("() => document.querySelectorAll('#results li[data-id]').length === 2")
+    page.wait_for_function("() => document.querySelectorAll('#results .match[data-id]').length === 2")
     assert set(shown(page)) == {"b1", "b2"}
     page.locator("#groups .group[aria-pressed='true']").click()
-    page.wait_for_function("() => document.querySelectorAll('#results li[data-id]').length === 5")
+    page.wait_for_function("() => document.querySelectorAll('#results .match[data-id]').length === 5")

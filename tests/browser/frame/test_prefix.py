@@ -28,7 +28,7 @@ def test_the_explorer_asks_and_writes_programs_with_the_path(chromium: Any, addr
     strangers: list[str] = []
     page.on("request", lambda request: None if request.url.startswith(address) else strangers.append(request.url))
     page.goto(f"{address}/explore#collection=library&q=pets that purr")
-    page.wait_for_selector("#results li[data-id]")
+    page.wait_for_selector("#results .match[data-id]")
     for language in ("curl", "python", "typescript"):
         page.click(f"#code-{language}")
         assert address in page.locator("#code").inner_text()

@@ -54,7 +54,7 @@ def take(visit: Visit, file: Path) -> Any:
 def ask(page: Any, question: str = QUESTION) -> None:
     page.fill("#question", question)
     page.click("#ask")
-    page.wait_for_selector("#results li[data-id]")
+    page.wait_for_selector("#results .match[data-id]")
     page.wait_for_selector("[aria-busy=true]", state="detached")
 
 
@@ -72,7 +72,7 @@ def test_a_file_is_answered_as_by_the_service(offline: Visit, file: Path, site: 
         client.delete("/v1/collections/own-shop")
     shown = {
         item.get_attribute("data-id"): (item.locator(".share .number").inner_text(), item.locator(".likeness"))
-        for item in page.locator("#results li[data-id]").all()
+        for item in page.locator("#results .match[data-id]").all()
     }
     assert len(shown) == len(rows)
     for match in answer["matches"]:
@@ -131,10 +131,10 @@ def test_a_link_brings_few_rows_along_and_a_frame_shows_them(offline: Visit, fil
     asked = other.new_page()
     asked.goto(address)
     load_encoder(asked)
-    asked.wait_for_selector("#results li[data-id]", timeout=LOAD_MS)
+    asked.wait_for_selector("#results .match[data-id]", timeout=LOAD_MS)
     assert asked.locator("#strip .reason").inner_text() == before
     assert "rows=" not in asked.url
-    assert asked.locator("#results li[data-id]").count() == 7
+    assert asked.locator("#results .match[data-id]").count() == 7
     embedded = address.replace("explore.html", "explore.html?embed=1").replace("&", "&amp;")
     with framing(embedded, 'sandbox="allow-scripts" width="800" height="520"') as site:
         asked.goto(site)
@@ -158,7 +158,7 @@ def test_a_link_without_rows_wants_their_file(offline: Visit, tmp_path: Path) ->
     page.click("#send")
     load_encoder(page)
     page.click("#ask-it", timeout=LOAD_MS)
-    page.wait_for_selector("#results li[data-id]")
+    page.wait_for_selector("#results .match[data-id]")
     assert page.locator("#collections a[aria-current] .name").inner_text() == "shop"
     assert page.locator("#question").input_value() == "coffee"
 
@@ -196,7 +196,7 @@ def test_the_page_works_below_a_path_of_a_plain_host(chromium: Any, folder: Path
         page.click("#collections >> text=library")
         page.fill("#question", "books about felines")
         page.click("#ask")
-        page.wait_for_selector("#results li[data-id]")
+        page.wait_for_selector("#results .match[data-id]")
         page.click("nav.tools a[href^='deeper.html']")
         page.wait_for_selector(".card")
         assert (visit.errors, visit.strangers) == ([], [])
