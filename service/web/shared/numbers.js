@@ -39,12 +39,19 @@ export function count(number) {
   return String(Math.round(number)).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
 }
 
-/** A tiny number in words of ten: 3·10⁻¹⁶. @param {number} number */
-export function power(number) {
+/** A tiny number in words of ten: 3·10⁻¹⁶. @param {number} number @param {number} [decimals] @param {number} [logarithm] to 10, of a number that is no float64 */
+export function power(number, decimals = 0, logarithm = Math.log10(Math.abs(number))) {
   if (number === 0) return "0";
-  const exponent = Math.floor(Math.log10(Math.abs(number)));
-  const digits = String(exponent)
+  const exponent = Math.floor(logarithm);
+  const superscript = String(exponent)
     .replace("-", "⁻")
     .replace(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(digit)]);
-  return `${(number / 10 ** exponent).toFixed(0)}·10${digits}`;
+  return `${(Math.sign(number) * 10 ** (logarithm - exponent)).toFixed(decimals)}·10${superscript}`;
+}
+
+/** A positive number in three digits, or in two and a power of ten. @param {number} number @param {number} [logarithm] as in `power` */
+export function threeDigits(number, logarithm = Math.log10(number)) {
+  if (logarithm >= 5 || logarithm < -3) return power(number, 1, logarithm);
+  const rounded = Number(number.toPrecision(3));
+  return rounded < 1000 ? String(rounded) : count(rounded);
 }

@@ -61,8 +61,8 @@ const FALL_PX = 36;
  * @param {number} of.above room over the rows, for the handle of a level
  * @param {{count: number, size: number}} of.lines of the question
  * @param {number} of.count of rows
- * @param {boolean} of.areColours
- * @param {boolean} of.arePictures
+ * @param {boolean} [of.areColours]
+ * @param {boolean} [of.arePictures]
  * @param {{from: number, count: number}} [of.small] the rows that are laid out small
  * @param {number} [of.rest] which box is that of the rest; −1 without it
  * @param {number} [of.longest] width of a key's text in em; so of a value's
@@ -78,8 +78,8 @@ export function placed({
   above,
   lines,
   count,
-  areColours,
-  arePictures,
+  areColours = false,
+  arePictures = false,
   small = { from: 0, count: 0 },
   rest = -1,
   longest = 0,

@@ -8,7 +8,7 @@
  * `layout` places texts and boxes, on new rows and on a new size; `draw` moves threads, once a frame.
  */
 
-import { count as grouped, fixed, percent, temperatureText } from "./numbers.js";
+import { count as grouped, fixed, percent, temperatureText, threeDigits } from "./numbers.js";
 import { positionOf, STEPS, temperatureAt } from "./scale.js";
 import { colourOf, lightOf } from "./colours.js";
 import { drawing } from "./drawings.js";
@@ -63,6 +63,7 @@ import { s, set } from "./svg.js";
  * @property {number} [grown] 0 to 1, how far the threads have grown from the question to the keys
  * @property {number} [poured] 0 to 1, how far the values have run from the rows to the output
  * @property {?Moved} [moved] values on their way to other rows
+ * @property {?number} [factor] by which the last change has made all other weights grow, written beside their name; null without one
  * @property {?number} [scanned] 0 to the number of rows: how many keys `=` has been compared with; null without it
  */
 
@@ -84,9 +85,6 @@ const BAR_PX = 6;
 /** If all rows together have a smaller weight, the output is empty. */
 const NOTHING = 0.05;
 const AXIS = { from: -0.1, to: 1 };
-/** Steps of the knob at a press of a key. */
-const FINE_STEPS = 4;
-const COARSE_STEPS = 20;
 
 /** @typedef {import("./thread-geometry.js").Box} Box */
 
@@ -99,24 +97,15 @@ export class Threads {
   #frame = null;
   #hovered = -1;
   #isChosen = false;
+  /** @type {?{told: (row: number) => void, areFocused: boolean}} */
+  #pointed = null;
   #size = { width: 0, height: 0, text: LEAST_PX.usual };
   #nameSize = NAME_REM * 16;
   #family = "";
   #pen = document.createElement("canvas").getContext("2d");
   #font = "";
   /** @type {import("./thread-geometry.js").Places} */
-  #places = placed({
-    width: 0,
-    height: 0,
-    rem: 16,
-    size: 16,
-    name: 0,
-    above: 0,
-    lines: { count: 1, size: 16 },
-    count: 0,
-    areColours: false,
-    arePictures: false,
-  });
+  #places = placed({ width: 0, height: 0, rem: 16, size: 16, name: 0, above: 0, lines: { count: 1, size: 16 }, count: 0 });
   #left = s("g.left");
   #right = s("g.right");
   #rows = s("g.rows");
@@ -132,8 +121,15 @@ export class Threads {
   // The handle's parts move together, by a transform: moving each text would lay it out anew.
   #above = s("g");
   #below = s("g");
-  #knob = s("g.knob", { tabindex: 0, role: "slider", "aria-orientation": "vertical", "aria-valuemin": 0, "aria-valuemax": STEPS });
-  #level = s("g.level", { tabindex: 0, role: "slider", "aria-orientation": "horizontal", "aria-valuemin": AXIS.from, "aria-valuemax": AXIS.to });
+  #knob = s("g.knob", { tabindex: 0, role: "slider", "aria-orientation": "vertical", "aria-valuemin": 0, "aria-valuemax": STEPS, "aria-valuenow": 0 });
+  #level = s("g.level", {
+    tabindex: 0,
+    role: "slider",
+    "aria-orientation": "horizontal",
+    "aria-valuemin": AXIS.from,
+    "aria-valuemax": AXIS.to,
+    "aria-valuenow": 0,
+  });
   #levelLine = s("line.level-line");
   #levelGrip = s("line.grip");
   #levelHandle = s("circle.handle", { r: HANDLE_PX });
@@ -201,7 +197,9 @@ export class Threads {
     if (changeLevel) this.#listenToLevel(changeLevel);
     else for (const part of [this.#level, this.#levelLine]) part.remove();
     this.element.addEventListener("pointermove", (event) => this.#hover(event.target));
-    this.element.addEventListener("pointerleave", () => this.#hover(null));
+    this.element.addEventListener("pointerleave", ({ pointerType }) => pointerType !== "touch" && this.#hover(null));
+    for (const kind of ["pointerdown", "focusin"]) this.element.addEventListener(kind, (event) => this.#hover(event.target));
+    this.element.addEventListener("focusout", () => this.#hover(null));
   }
 
   /** The box of the question's card, for an input above it, and the size of its text. @returns {Box & {size: number}} */
@@ -246,6 +244,12 @@ export class Threads {
     if (row === this.#hovered) return;
     this.#hovered = row;
     if (this.#frame) this.draw(this.#frame);
+    this.#pointed?.told(row);
+  }
+
+  /** Call this with the row that is pointed at, or −1. @param {(row: number) => void} told @param {boolean} areFocused whether keys of the keyboard reach rows */
+  onPoint(told, areFocused) {
+    this.#pointed = { told, areFocused };
   }
 
   /** Show a hand at the knob that says "drag"; or take it away. @param {boolean} isShown */
@@ -274,11 +278,7 @@ export class Threads {
     }
   }
 
-  /**
-   * Take other rows, or another question. Until the next moment is drawn, only other values keep their threads.
-   *
-   * @param {Content} content
-   */
+  /** Take other rows, or another question. Until the next moment is drawn, only other values keep their threads. @param {Content} content */
   take(content) {
     const { query, rows } = this.#content;
     const isSame = content.query === query && content.rows.length === rows.length && content.rows.every(({ key }, i) => key === rows[i].key);
@@ -287,12 +287,7 @@ export class Threads {
     this.layout(this.#size.width, this.#size.height);
   }
 
-  /**
-   * Place everything in a box of pixels.
-   *
-   * @param {number} width
-   * @param {number} height
-   */
+  /** Place everything in a box of pixels. @param {number} width @param {number} height */
   layout(width, height) {
     Object.assign(this.#size, { width, height });
     if (!width || !height) return;
@@ -339,9 +334,9 @@ export class Threads {
     this.#labels = [];
     this.#held.replaceChildren();
     this.#rows.replaceChildren(...places.rows.map((box, i) => this.#row(box, i)));
-    this.#threads = places.rows.map(() => s("path.thread"));
+    this.#threads = places.rows.map((_, i) => s("path.thread", { "data-row": i }));
     this.#streams = places.rows.map((_, i) => {
-      const path = s("path.stream");
+      const path = s("path.stream", { "data-row": i });
       if (i < rows.length && isColour(rows[i].value)) path.style.setProperty("fill", rows[i].value);
       return path;
     });
@@ -367,6 +362,9 @@ export class Threads {
     const group = s(isRow ? "g.row" : isOthers ? "g.row.others" : "g.row.none", {
       "data-row": i,
       ...(isRow && this.#isChosen ? { role: "checkbox", tabindex: 0, "aria-checked": "true" } : {}),
+      ...(!isOthers && !this.#isChosen && this.#pointed?.areFocused
+        ? { role: "img", tabindex: i ? -1 : 0, "aria-label": isRow ? rows[i].key : this.#say("none") }
+        : {}),
     });
     const bar = this.#content.bars ? { ...key, y: key.y + key.height - BAR_PX, height: BAR_PX } : key;
     const glow = s("rect.glow", { ...asRect(bar), rx: this.#content.bars ? 1 : rx, opacity: 0 });
@@ -453,7 +451,7 @@ export class Threads {
     const { clamp } = this.#places;
     set(this.#track, { x1: clamp.x, x2: clamp.x, y1: clamp.y - clamp.most, y2: clamp.y + clamp.most });
     set(this.#ends[0], { x: clamp.x, y: clamp.y - clamp.most - HANDLE_PX - 8, "text-anchor": "middle" });
-    set(this.#ends[1], { x: clamp.x + HANDLE_PX + 8, y: clamp.y + clamp.most + 6, "text-anchor": "start", display: "none" });
+    set(this.#ends[1], { x: clamp.x + 8, y: clamp.y, dy: "0.35em" });
     set(this.#told, { y: HANDLE_PX + 6 + this.#size.text });
   }
 
@@ -477,17 +475,16 @@ export class Threads {
     );
   }
 
-  /** A name is there once its part acts. @param {number} grown @param {number} poured */
-  #naming(grown, poured) {
+  /** A name is there once its part acts. @param {number} grown @param {number} poured @param {?number} factor */
+  #naming(grown, poured, factor) {
+    const name = this.#say("term.weight");
+    const weight = factor === null ? name : `${this.#places.isNarrow ? "" : name} × ${threeDigits(factor)}`.trim(); // on a phone is room for one of them
+    for (const term of this.#terms.querySelectorAll(".weight")) if (term.textContent !== weight) term.textContent = weight;
     for (const [part, opacity] of Object.entries({ weight: grown, temperature: grown, value: poured }))
       for (const term of this.#terms.querySelectorAll(`.${part}`)) set(/** @type {SVGElement} */ (term), { opacity: Math.min(1, opacity * 2) });
   }
 
-  /**
-   * Draw one moment.
-   *
-   * @param {Frame} frame
-   */
+  /** Draw one moment. @param {Frame} frame */
   draw(frame) {
     this.#frame = frame;
     const { width, height } = this.#size;
@@ -519,7 +516,7 @@ export class Threads {
     this.#moving(frame.moved ?? null);
     this.#blending(weights, poured, frame.moved ?? null);
     this.#scanning(frame.scanned ?? null);
-    this.#naming(grown, poured);
+    this.#naming(grown, poured, frame.factor ?? null);
     if (this.#change) this.#knobAt(frame.temperature, half, grown);
   }
 
@@ -618,9 +615,11 @@ export class Threads {
           height: Math.max(0, height * shown),
           opacity: isColour(rows[i].value) ? 1 : 0.25 + 0.75 * (i % 2),
         });
-        set(/** @type {SVGElement} */ (text), { x: output.x + 10, y: y + height / 2, dy: "0.35em" });
-        const value = height * shown > 1.35 * this.#size.text && !isColour(rows[i].value) ? this.#clipped(rows[i].value, output.width - 20) : "";
-        if (text.textContent !== value) text.textContent = value;
+        set(/** @type {SVGElement} */ (text), { y: y + height / 2 });
+        const most = isColour(rows[i].value) ? 0 : Math.floor((height * shown) / (1.35 * this.#size.text));
+        const lines = most ? this.#within(rows[i].value, output.width - 20, this.#size.text, most) : [];
+        const at = (/** @type {number} */ j) => ({ x: output.x + 10, dy: `${j ? LINE.height : 0.35 - ((lines.length - 1) * LINE.height) / 2}em` });
+        if (text.textContent !== lines.join("")) text.replaceChildren(...lines.map((line, j) => s("tspan", at(j), line)));
         y += height;
       }
       const height = this.#content.others ? weights[rows.length] * output.height * shown : 0;
@@ -716,20 +715,11 @@ export class Threads {
     this.#knob.addEventListener("pointercancel", () => this.#knob.classList.remove("held"));
     this.#knob.addEventListener("keydown", (event) => {
       const at = positionOf(this.#frame?.temperature ?? 0);
-      const to = {
-        ArrowUp: at + FINE_STEPS,
-        ArrowRight: at + FINE_STEPS,
-        ArrowDown: at - FINE_STEPS,
-        ArrowLeft: at - FINE_STEPS,
-        PageUp: at + COARSE_STEPS,
-        PageDown: at - COARSE_STEPS,
-        Home: 0,
-        End: STEPS,
-      }[event.key];
-      if (to === undefined) return;
+      const by = { ArrowUp: 4, ArrowRight: 4, ArrowDown: -4, ArrowLeft: -4, PageUp: 20, PageDown: -20, Home: -STEPS, End: STEPS }[event.key];
+      if (by === undefined) return;
       event.preventDefault();
       event.stopPropagation();
-      change(temperatureAt(Math.min(STEPS, Math.max(0, to))));
+      change(temperatureAt(Math.min(STEPS, Math.max(0, at + by))));
     });
   }
 
@@ -779,16 +769,21 @@ export class Threads {
     return lines;
   }
 
+  /** The lines of a text, at most so many: the last one is cut. @param {string} text @param {number} width @param {number} size @param {number} most */
+  #within(text, width, size, most) {
+    const lines = this.#lines(text, width, size);
+    const shown = lines.length > most ? [...lines.slice(0, most - 1), lines.slice(most - 1).join("")] : lines;
+    return shown.map((line) => this.#clipped(line.trim(), (width * this.#size.text) / size));
+  }
+
   /** A text on lines of a card, in its middle. @param {string} text @param {Box & {size: number}} box */
   #wrapped(text, box) {
-    const lines = this.#lines(text, box.width - LINE.around, box.size);
     const height = box.size * LINE.height;
-    const most = Math.max(1, Math.floor((box.height - 8) / height));
-    const shown = lines.length > most ? [...lines.slice(0, most - 1), `${lines[most - 1].trimEnd()}…`] : lines;
+    const shown = this.#within(text, box.width - LINE.around, box.size, Math.max(1, Math.floor((box.height - 8) / height)));
     const top = box.y + box.height / 2 - ((shown.length - 1) * height) / 2;
     const where = { x: box.x + box.width / 2, dy: "0.35em", "text-anchor": "middle" };
     this.element.style.setProperty("--query-size", `${px(box.size)}px`);
-    return shown.map((line, i) => s("text.query-text", { ...where, y: top + i * height }, line.trim()));
+    return shown.map((line, i) => s("text.query-text", { ...where, y: top + i * height }, line));
   }
 
   /** @param {string} text @param {number} width */

@@ -1,7 +1,4 @@
-/**
- * A classic script before all others: it leads to the explorer if the visitor chose that, and remembers a link to learn
- * (`shared/purpose.js`).
- */
+/** A classic script before all others: it leads to the explorer if the visitor chose that, and remembers a link to learn (`shared/purpose.js`). */
 (() => {
   if (document.documentElement.dataset.exported !== undefined) return;
   const { hash, search, pathname } = window.location;

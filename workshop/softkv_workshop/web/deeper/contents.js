@@ -20,10 +20,7 @@ const CHAPTERS = {
   "it-learns": { place: 7, words: learns },
 };
 
-/**
- * @param {import("./parts.js").Picture[]} pictures
- * @returns {import("../story/story.js").Chapter}
- */
+/** @param {import("./parts.js").Picture[]} pictures @returns {import("../story/story.js").Chapter} */
 export function contents(pictures) {
   return {
     id: "pictures",

@@ -81,11 +81,7 @@ export function temperatureSlider(say, change, ticks = TICKS) {
 export function latest(context, element) {
   let running = new AbortController();
 
-  /**
-   * Ask; an answer to an earlier question is no longer wanted.
-   *
-   * @param {(signal: AbortSignal) => Promise<void>} work asks, and shows the answer
-   */
+  /** Ask; an answer to an earlier question is no longer wanted. @param {(signal: AbortSignal) => Promise<void>} work asks, and shows the answer */
   async function ask(work) {
     running.abort();
     running = new AbortController();

@@ -71,13 +71,7 @@ export class Tokeniser {
     });
   }
 
-  /**
-   * Return the words of a text.
-   *
-   * @param {string} text
-   * @param {number} [offset] where the text begins
-   * @returns {Letter[][]}
-   */
+  /** Return the words of a text. @param {string} text @param {number} [offset] where the text begins @returns {Letter[][]} */
   words(text, offset = 0) {
     /** @type {Letter[][]} */
     const words = [];

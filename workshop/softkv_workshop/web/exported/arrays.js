@@ -116,12 +116,7 @@ function energy(state, similarities, { key, temperature = 1 }) {
 /** From here on all differences of similarities vanish, and the energy's first term is a mean. */
 export const HOTTEST = 1e15;
 
-/**
- * Attend once, row by row.
- *
- * @param {Request} request
- * @returns {Attended}
- */
+/** Attend once, row by row. @param {Request} request @returns {Attended} */
 function attend({ query, key, value, similarity = "scaled_dot", temperature = 1, mask = null, null: level = null, parameters = null }) {
   const similarities = compare(query, key, similarity, parameters);
   const [logits, weights, output, partitions, nulls] = [

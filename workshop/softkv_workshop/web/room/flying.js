@@ -5,11 +5,7 @@ import { isReduced } from "../../../../service/web/shared/motion.js";
 
 const MS = 900;
 
-/**
- * @param {Element} from where it begins
- * @param {HTMLElement} to what it becomes, which is not seen until then
- * @param {string} name
- */
+/** @param {Element} from where it begins @param {HTMLElement} to what it becomes, which is not seen until then @param {string} name */
 export function fly(from, to, name) {
   if (isReduced()) return;
   const [begin, end] = [from, to].map((element) => element.getBoundingClientRect());

@@ -39,13 +39,7 @@ async function load(name) {
   return window.softkvRecorded?.[name];
 }
 
-/**
- * Weights that were packed as a byte each.
- *
- * @param {string} packed base64
- * @param {number} across how many there are in a row
- * @returns {number[][]} the rows
- */
+/** Weights that were packed as a byte each. @param {string} packed base64 @param {number} across how many there are in a row @returns {number[][]} the rows */
 export function unpackedRows(packed, across) {
   const bytes = Array.from(atob(packed), (letter) => letter.charCodeAt(0) / LEVELS);
   return Array.from({ length: bytes.length / across }, (_, i) => bytes.slice(i * across, (i + 1) * across));

@@ -16,22 +16,13 @@ export class Answers {
   #source;
   #from;
 
-  /**
-   * @param {Source} source of what was not recorded
-   * @param {"service" | "browser"} from
-   */
+  /** @param {Source} source of what was not recorded @param {"service" | "browser"} from */
   constructor(source, from) {
     this.#source = source;
     this.#from = from;
   }
 
-  /**
-   * The recorded answer to a question about these keys; null without one.
-   *
-   * @param {string} query
-   * @param {string[]} keys
-   * @returns {?Answer}
-   */
+  /** The recorded answer to a question about these keys; null without one. @param {string} query @param {string[]} keys @returns {?Answer} */
   recorded(query, keys) {
     const known = RECORDED[query]?.find((one) => keys.every((key) => one.keys.includes(key)));
     if (!known) return null;

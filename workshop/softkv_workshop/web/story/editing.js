@@ -23,20 +23,9 @@ const MARKS = { "!": "!e", _: "!u", "*": "!s", "~": "!t", "#": "!h", " ": "_" };
 /** Colours of new rows, in turn. */
 const COLOURS = ["#e64980", "#15aabf", "#fab005", "#7048e8", "#40c057", "#fd7e14"];
 /** Colours that have no name in CSS. */
-const HUES = {
-  红: "#d62839",
-  橙: "#e8590c",
-  黄: "#f7d51d",
-  绿: "#40a02b",
-  青: "#2ab7a0",
-  蓝: "#1c62b9",
-  紫: "#7b4fc9",
-  粉: "#f19ac0",
-  棕: "#8a5a34",
-  黑: "#111111",
-  白: "#ffffff",
-  灰: "#868e96",
-};
+const HUED = "红d62839 橙e8590c 黄f7d51d 绿40a02b 青2ab7a0 蓝1c62b9 紫7b4fc9 粉f19ac0 棕8a5a34 黑111111 白ffffff 灰868e96";
+/** @type {Record<string, string>} */
+const HUES = Object.fromEntries(HUED.split(" ").map(([letter, ...digits]) => [letter, `#${digits.join("")}`]));
 
 /** @param {string} text */
 function marked(text) {
@@ -48,12 +37,7 @@ function unmarked(text) {
   return text.replace(/_|!./g, (mark) => Object.entries(MARKS).find(([, known]) => known === mark)?.[0] ?? mark);
 }
 
-/**
- * Rows as an address has them; "" for the page's own.
- *
- * @param {Row[]} rows
- * @param {Row[]} home the page's own
- */
+/** Rows as an address has them; "" for the page's own. @param {Row[]} rows @param {Row[]} home the page's own */
 export function write(rows, home) {
   const texts = rows.map(({ key, value }, i) => `${key === home[i]?.key ? "" : marked(key)}${value === home[i]?.value ? "" : `~${marked(value)}`}`);
   while (texts.length && !texts[texts.length - 1]) texts.pop();
@@ -82,7 +66,7 @@ export function read(text, home, isFixed = false) {
 
 /** A colour as `#rrggbb`, where a text names one. @param {string} text */
 function asColour(text) {
-  const hue = HUES[/** @type {keyof typeof HUES} */ (text.replace(/色$/, ""))];
+  const hue = HUES[text.replace(/色$/, "")];
   const pen = document.createElement("canvas").getContext("2d");
   if (hue || !pen || !CSS.supports("color", text)) return hue ?? text;
   pen.fillStyle = text;
@@ -115,7 +99,7 @@ export class Editor {
   constructor(edited) {
     this.#edited = edited;
     this.#say = reader(words[edited.language], edited.language);
-    this.#add = h("button.icon.add", { type: "button", "aria-label": this.#say("add"), title: this.#say("add"), onclick: () => this.#openNew() }, "+");
+    this.#add = h("button.icon.add", { type: "button", title: this.#say("add"), onclick: () => this.#openNew() }, `+ ${this.#say("row")}`);
     this.#keys.setAttribute("aria-label", this.#say("keys"));
     this.#values.setAttribute("aria-label", this.#say("values"));
     this.element = h("div.edits", {}, this.#keys, edited.hasColours ? this.#values : null, edited.hasColours ? this.#add : null);
@@ -152,8 +136,8 @@ export class Editor {
   /** @param {"key" | "value"} part @param {number} row */
   #button(part, row) {
     const button = /** @type {HTMLButtonElement} */ (h("button", { type: "button", tabIndex: row ? -1 : 0, onclick: () => this.open(part, row) }));
-    button.addEventListener("pointerenter", () => this.#edited.threads.point(row));
-    button.addEventListener("pointerleave", () => this.#edited.threads.point(-1));
+    for (const kind of ["pointerenter", "focus"]) button.addEventListener(kind, () => this.#edited.threads.point(row));
+    for (const kind of ["pointerleave", "blur"]) button.addEventListener(kind, () => this.#edited.threads.point(-1));
     button.addEventListener("keydown", (event) => this.#key(part, row, event));
     return button;
   }
@@ -271,7 +255,8 @@ export class Editor {
 
 /** @param {HTMLElement} element @param {Box} box */
 function put(element, { x, y, width, height }) {
-  for (const [property, number] of Object.entries({ left: x, top: y, width, "min-height": height })) element.style.setProperty(property, `${number}px`);
+  for (const [property, number] of Object.entries({ left: x, top: y, width, "min-height": height }))
+    if (number) element.style.setProperty(property, `${number}px`);
 }
 
 window.softkvEditing = { read, write, Editor, Handles };

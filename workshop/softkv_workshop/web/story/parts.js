@@ -3,6 +3,7 @@
 import { deeper } from "../../../../service/web/shared/assets.js";
 import { fill, h } from "../../../../service/web/shared/element.js";
 import { subscripted, unbroken } from "../../../../service/web/shared/words.js";
+import { gloss } from "./glossary.js";
 
 /** @typedef {import("../../../../service/web/shared/words.js").Say} Say */
 
@@ -10,43 +11,23 @@ import { subscripted, unbroken } from "../../../../service/web/shared/words.js";
 export const REVEAL = "reveal";
 
 /**
- * A screen of a chapter: heading, one sentence, the picture, what may be done, and what is folded away.
+ * A screen of a chapter: heading, one sentence, the picture, what may be done below it, and what is folded away under the hood.
  *
- * @param {object} what
- * @param {string} what.title
- * @param {string} what.sentence
- * @param {Element} what.picture
- * @param {(Element | null)[]} [what.below] what may be done, under the picture
- * @param {?HTMLElement} [what.hood] what is folded away under the hood
- * @returns {HTMLElement}
+ * @param {{title: string, sentence: string, picture: Element, below?: (Element | null)[], hood?: ?HTMLElement}} what
  */
 export function screen({ title, sentence, picture, below = [], hood = null }) {
-  return h(
-    "section.screen",
-    {},
-    h("header", {}, h("h2", { tabIndex: -1 }, unbroken(title)), h("p.sentence", {}, ...subscripted(sentence))),
-    h("div.picture", {}, picture),
-    h("div.doing", {}, ...below.filter((one) => one !== null)),
-    hood,
-  );
+  const header = h("header", {}, h("h2", { tabIndex: -1 }, unbroken(title)), h("p.sentence", {}, ...subscripted(sentence)));
+  const doing = h("div.doing", {}, ...below);
+  for (const part of [header, doing, hood]) if (part) gloss(part);
+  return h("section.screen", {}, header, h("div.picture", {}, picture), doing, hood);
 }
 
-/**
- * The folded part under a screen.
- *
- * @param {Say} say
- * @param {...(Node | string)} inside
- */
+/** The folded part under a screen. @param {Say} say @param {...(Node | string)} inside */
 export function hood(say, ...inside) {
   return h("details.hood", {}, h("summary", {}, say("hood")), h("div.inside", {}, ...inside));
 }
 
-/**
- * A link to a picture that goes deeper than the story.
- *
- * @param {string} picture its name in the address
- * @param {string} text
- */
+/** A link to a picture that goes deeper than the story. @param {string} picture its name in the address @param {string} text */
 export function toPicture(picture, text) {
   return h("a", { href: `${deeper()}#${picture}` }, text);
 }
@@ -61,7 +42,7 @@ export function toPicture(picture, text) {
 /** In a chapter's guesses: an open one, and one that was answered without a guess. */
 const [OPEN, TOLD] = ["-", "x"];
 /** The choices of a guess, as an address has them. */
-export const LETTERS = "abcdefgh";
+export const LETTERS = "abcdefghi";
 
 /**
  * A question to guess at before the picture tells. It is answered once; then it says whether, and why. What was guessed is

@@ -190,13 +190,7 @@ export class Sheet {
     return Object.fromEntries([...this.#blocks].map(([name, { matrix }]) => [name, matrix ?? []]));
   }
 
-  /**
-   * Write the numbers.
-   *
-   * @param {Parameters} parameters
-   * @param {Layer} layer
-   * @param {Shown} shown
-   */
+  /** Write the numbers. @param {Parameters} parameters @param {Layer} layer @param {Shown} shown */
   draw(parameters, layer, shown) {
     this.#shown = shown;
     this.#drawn = [parameters, layer];

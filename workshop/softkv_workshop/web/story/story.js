@@ -101,6 +101,8 @@ export class Story {
   #main = h("main", { id: "story", tabIndex: -1 });
   /** @type {IntersectionObserver[]} */
   #observers = [];
+  /** @type {(() => void)[]} */
+  #measures = [];
   /** @type {?InstanceType<NonNullable<typeof window.softkvLesson>["Lesson"]>} */
   #lesson = null;
   /** @type {?Choice} */
@@ -134,6 +136,7 @@ export class Story {
     window.addEventListener("beforeprint", () => {
       this.#mountDownTo(this.#chapters[this.#chapters.length - 1].id);
       for (const view of this.#views.values()) view.print?.();
+      for (const measure of this.#measures) measure(); // pictures far from the screen are not laid out before
     });
     document.addEventListener("keydown", (event) => this.#end(event));
     // The fonts come after the first picture, so that nothing waits for them.
@@ -248,6 +251,7 @@ export class Story {
   #draw() {
     const { lang, theme, large } = this.#look;
     for (const observer of this.#observers.splice(0)) observer.disconnect();
+    this.#measures = [];
     for (const view of this.#views.values()) view.leave?.();
     this.#views.clear();
     const say = this.#say();
@@ -525,11 +529,12 @@ export class Story {
     const observer = new ResizeObserver(([{ contentRect }]) => window.matchMedia("print").matches || told(contentRect.width, contentRect.height));
     const now = () => {
       const { width, height } = element.getBoundingClientRect();
-      told(width, height);
+      if (element.isConnected) told(width, height);
     };
     now();
+    this.#measures.push(now);
     observer.observe(element);
-    document.fonts.addEventListener("loadingdone", () => element.isConnected && now()); // texts have other widths
+    document.fonts.addEventListener("loadingdone", now); // texts have other widths
   }
 
   /** @param {Event} event */

@@ -1,49 +1,75 @@
-/** The numbers of a picture, as a table under the hood. */
+/** The numbers of a picture: those of a row at its thread, and all of them as a table under the hood. */
 
 import { fill, h } from "../../../../service/web/shared/element.js";
-import { fixed, percent, similarityText } from "../../../../service/web/shared/numbers.js";
+import { fixed, percent, threeDigits } from "../../../../service/web/shared/numbers.js";
+
+/** @typedef {{key: string, isMasked?: boolean}} Row */
 
 /**
  * @param {import("../../../../service/web/shared/words.js").Say} say
- * @returns {{element: HTMLElement, show: (rows: {key: string}[], similarities: ArrayLike<number>, weights: ArrayLike<number>, temperature: number) => void}}
+ * @param {import("../../../../service/web/shared/threads.js").Threads} threads where a row is pointed at
+ * @param {boolean} [areFocused] whether the rows have the focus themselves: no buttons lie over them
+ * @returns {{element: HTMLElement, card: HTMLElement, show: (rows: Row[], similarities: ArrayLike<number>, weights: ArrayLike<number>, temperature: number) => void}}
  */
-export function numbers(say) {
+export function numbers(say, threads, areFocused = false) {
   const body = h("tbody");
-  const heads = ["table.key", "table.similarity", "table.logit", "table.weight"].map((name) => h("th", { scope: "col" }, say(name)));
+  const names = ["similarity", "logit", "exp", "weight"].map((name) => say(`table.${name}`));
+  const heads = [say("table.key"), ...names].map((name) => h("th", { scope: "col" }, name));
   const element = h("table.numbers", {}, h("thead", {}, h("tr", {}, ...heads)), body);
-  /** @type {() => void} */
-  let draw = () => {};
+  const card = h("div.at-thread", { role: "status", hidden: true });
+  /** @type {Row[]} */
+  let shown = [];
+  /** The numbers of a row. @type {(row: number) => string[]} */
+  let cells = () => [];
+  let pointed = -1;
   // A folded table is not drawn while a knob is dragged, but when it is opened.
-  const isOpen = () => element.closest("details")?.open ?? true;
-  requestAnimationFrame(() => element.closest("details")?.addEventListener("toggle", () => draw()));
+  const draw = () =>
+    (element.closest("details")?.open ?? true) &&
+    fill(
+      body,
+      shown.map(({ key }, i) => h("tr", {}, h("th", { scope: "row" }, key), ...cells(i).map((text, j) => h(`td.number${j === 3 ? ".weight" : ""}`, {}, text)))),
+    );
+  const point = () => {
+    const box = shown[pointed] ? threads.element.querySelector(`[data-row="${pointed}"] .key`)?.getBoundingClientRect() : undefined;
+    const frame = threads.element.getBoundingClientRect();
+    card.hidden = !box;
+    if (!box) return;
+    const texts = cells(pointed);
+    fill(card, h("dl", {}, ...names.map((name, i) => h("div", {}, h("dt", {}, name), h("dd", {}, texts[i])))));
+    const { offsetWidth: width, offsetHeight: height } = card;
+    const isAbove = box.bottom + height > frame.bottom;
+    card.style.setProperty("left", `${Math.max(0, Math.min(box.left - frame.left, frame.width - width))}px`);
+    card.style.setProperty("top", `${isAbove ? box.top - frame.top - height - 3 : box.bottom - frame.top + 3}px`);
+  };
+  requestAnimationFrame(() => {
+    element.closest("details")?.addEventListener("toggle", draw);
+    card.parentElement?.addEventListener("keydown", ({ key }) => key === "Escape" && threads.point(-1));
+  });
+  threads.onPoint((row) => {
+    pointed = row;
+    point();
+  }, areFocused);
+  threads.element.addEventListener("keydown", (event) => {
+    const row = event.target instanceof Element ? event.target.closest("[role=img][data-row]") : null;
+    const next = event.key === "ArrowDown" ? row?.nextElementSibling : event.key === "ArrowUp" ? row?.previousElementSibling : null;
+    if (!row || !(next instanceof SVGElement)) return;
+    event.preventDefault();
+    next.focus();
+  });
   return {
     element,
+    card,
     show(rows, similarities, weights, temperature) {
-      const [s, w] = [Float64Array.from(similarities), Float64Array.from(weights)];
-      draw = () =>
-        isOpen() &&
-        fill(
-          body,
-          rows.map(({ key }, i) => row(key, s[i], w[i], temperature)),
-        );
+      shown = rows;
+      cells = (i) => {
+        const isMasked = rows[i].isMasked ?? false;
+        const logit = isMasked ? -Infinity : similarities[i] / temperature;
+        const isWritten = temperature > 0 && !Number.isNaN(logit);
+        const exp = isMasked ? "0" : threeDigits(Math.exp(logit), logit * Math.LOG10E);
+        return [fixed(similarities[i], 3), ...(isWritten ? [fixed(logit, 2), exp] : ["–", "–"]), percent(weights[i])];
+      };
       draw();
+      if (pointed >= 0) point();
     },
   };
-}
-
-/**
- * @param {string} key
- * @param {number} similarity
- * @param {number} weight
- * @param {number} temperature
- */
-function row(key, similarity, weight, temperature) {
-  return h(
-    "tr",
-    {},
-    h("th", { scope: "row" }, key),
-    h("td.number", {}, similarityText(similarity)),
-    h("td.number", {}, temperature === 0 ? "–" : fixed(similarity / temperature, 2)),
-    h("td.number.weight", {}, percent(weight)),
-  );
 }

@@ -22,12 +22,7 @@ export function recordedTrace({ layers, heads, texts }, text) {
   return { tokens: found.tokens.map((token) => token.text), attention: byHead(weights, layers, heads, found.tokens.length) };
 }
 
-/**
- * The service as what traces.
- *
- * @param {{post: (path: string, body: object) => Promise<any>}} api
- * @returns {Tracer}
- */
+/** The service as what traces. @param {{post: (path: string, body: object) => Promise<any>}} api @returns {Tracer} */
 export function tracingService(api) {
   return async (text) => {
     const { tokens, attention } = await api.post("/v1/trace", { text, layers: Array.from({ length: LAYERS }, (_, i) => i), vector_format: "base64" });

@@ -19,7 +19,7 @@ BEYOND = """() => [...document.querySelectorAll('main *')].filter((one) => {
   const frame = one.closest('svg');
   return one.checkVisibility() && (frame ?? one).getBoundingClientRect().right > innerWidth + 1;
 }).map((one) => one.outerHTML.slice(0, 120))"""
-PRESSED = ".bar, .rail, .choice, .hood, .doing button, textarea, input"
+PRESSED = ".bar, .rail, .choice, .hood, .doing button:not(.gloss), textarea, input"
 
 
 def painted(pdf: bytes) -> list[int]:

@@ -21,12 +21,7 @@ export function budget({ seconds, steps }) {
   return steps > 0 ? { seconds: whole, steps: Math.round(steps) } : { seconds: whole };
 }
 
-/**
- * The choice of seconds; one of the address is among them.
- *
- * @param {Context} context
- * @param {string} [label] the name of its words
- */
+/** The choice of seconds; one of the address is among them. @param {Context} context @param {string} [label] the name of its words */
 export function secondsChoice({ say, state, set }, label = "lab.seconds.most") {
   const own = budget(state).seconds;
   const options = [...new Set([...SECONDS, own])].sort((a, b) => a - b);

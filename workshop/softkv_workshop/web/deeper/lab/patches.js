@@ -28,10 +28,7 @@ function paint(canvas, picture) {
   pen.globalAlpha = 1;
 }
 
-/**
- * @param {import("../parts.js").Say} say
- * @param {{patch: (patch: number) => void, pixel: (y: number, x: number) => void}} pressed
- */
+/** @param {import("../parts.js").Say} say @param {{patch: (patch: number) => void, pixel: (y: number, x: number) => void}} pressed */
 export function patches(say, pressed) {
   const canvas = painted([]);
   const cells = Array.from({ length: ACROSS * ACROSS }, (_, at) =>

@@ -40,12 +40,7 @@ export function runAt(recorded, model, moment) {
   };
 }
 
-/**
- * The output of a network at a moment, as `/v1/lab/decode` answers it.
- *
- * @param {Written} output
- * @param {string[]} source
- */
+/** The output of a network at a moment, as `/v1/lab/decode` answers it. @param {Written} output @param {string[]} source */
 export function decodedAt(output, source) {
   return {
     text: output.text,

@@ -5,10 +5,7 @@ import { fixed, percent } from "../../../../../service/web/shared/numbers.js";
 import { subscripted } from "../../../../../service/web/shared/words.js";
 import { LETTERS, MEASURES } from "./measures.js";
 
-/**
- * @param {import("../parts.js").Say} say
- * @param {(similarity: string) => void} choose called with the similarity that was chosen
- */
+/** @param {import("../parts.js").Say} say @param {(similarity: string) => void} choose called with the similarity that was chosen */
 export function panels(say, choose) {
   const parts = MEASURES.map((measure) => {
     const title = h("button.measure", { type: "button", onclick: () => choose(measure.name) }, say(measure.name));

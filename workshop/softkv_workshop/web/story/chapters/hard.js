@@ -4,7 +4,7 @@ import { h } from "../../../../../service/web/shared/element.js";
 import { blend, weigh } from "../../../../../service/web/shared/formula.js";
 import { colourOf, lightOf } from "../../../../../service/web/shared/colours.js";
 import { eased, isReduced, Timeline } from "../../../../../service/web/shared/motion.js";
-import { equalKeys, hardAndSoft } from "../sentences.js";
+import { equalKeys, factorSince, hardAndSoft, withFactor } from "../sentences.js";
 import { hood, prediction, screen, toPicture } from "../parts.js";
 import { afterwards, editing } from "../rows.js";
 import data from "../rows.json";
@@ -42,6 +42,8 @@ export const hard = {
     let rows = ROWS;
     /** Whether the address has rows that cannot be read. */
     let isBad = false;
+    /** The rows before the last edit, for the same question. @type {?{keys: string[], similarities: Float64Array}} */
+    let earlier = null;
     /** @type {?import("../editing.js").Editor} */
     let editor = null;
     let isBegun = false;
@@ -56,9 +58,9 @@ export const hard = {
     };
     const ask = asking(say, put);
     const status = statusLine();
-    const table = numbers(say);
+    const table = numbers(say, threads);
     const compared = h("p");
-    const statement = h("pre.code", {}, "");
+    const statement = h("pre.code", { tabIndex: 0 }, "");
     const again = h("button.again", { type: "button", "aria-label": say("again"), title: say("again"), onclick: () => replay() }, "↻");
     const mean = mixOf(ROWS.map(() => 1));
     const warmer = mixOf(ROWS.map((_, i) => (i === EMBERS ? ROWS.length : 1)));
@@ -80,7 +82,7 @@ export const hard = {
       restart,
       h("p.hint", {}, say("edit")),
     );
-    const picture = h("div.asked-picture", {}, threads.element, ask.element);
+    const picture = h("div.asked-picture", {}, threads.element, ask.element, table.card);
     const element = screen({
       title: say("title"),
       sentence: say("sentence"),
@@ -178,11 +180,12 @@ export const hard = {
       guess.element.hidden = rows !== ROWS; // it is about the page's own rows
       guess.show();
       const shown = weigh(similarities, { temperature: state.t });
-      threads.draw({ temperature: state.t, weights: shown.weights, similarities });
+      const factor = factorSince(earlier, { keys: keysOf(rows), weights: shown.weights, temperature: state.t });
+      threads.draw({ temperature: state.t, weights: shown.weights, similarities, factor });
       table.show(rows, similarities, shown.weights, state.t);
       const isBeginning = state.t === BEGINNING && asked === SEA && rows === ROWS;
       const told = () => hardAndSoft(say, { misread: MISREAD, query: asked, keys: keysOf(rows), temperature: state.t, answer: shown });
-      status.show(isBad ? say("rows.bad") : isBeginning ? say("told.beginning") : told());
+      status.show(isBad ? say("rows.bad") : isBeginning ? say("told.beginning") : withFactor(say, told(), factor));
     }
 
     function write() {
@@ -205,6 +208,7 @@ export const hard = {
       // Values weigh nothing: another one needs no answer.
       const found = isSame ? { similarities } : await context.patiently(answers.ask(query, keys));
       if (!found || query !== state.q || text !== state.rows) return;
+      earlier = isSame ? earlier : query === asked ? { keys: before, similarities } : null;
       ({ similarities } = found);
       asked = query;
       rows = read;
@@ -270,12 +274,7 @@ export const hard = {
   },
 };
 
-/**
- * The picture at three temperatures, side by side.
- *
- * @param {import("../story.js").Context} context
- * @param {Float64Array} similarities
- */
+/** The picture at three temperatures, side by side. @param {import("../story.js").Context} context @param {Float64Array} similarities */
 function stills({ say, sized }, similarities) {
   const figures = STILLS.map((temperature) => {
     const threads = new Threads(say, null);

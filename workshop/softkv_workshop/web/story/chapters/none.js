@@ -1,13 +1,13 @@
 /** 4 Nothing fits, and some may not: the null key with its level, and rows that are masked. */
 
-import { h } from "../../../../../service/web/shared/element.js";
+import { h, put } from "../../../../../service/web/shared/element.js";
 import { weigh } from "../../../../../service/web/shared/formula.js";
 import { NullKey } from "../../shared/nullkey.js";
 import { fixed } from "../../../../../service/web/shared/numbers.js";
 import { EXPLORE } from "../../../../../service/web/shared/purpose.js";
 import { hood, prediction, screen } from "../parts.js";
 import data from "../rows.json";
-import { maskedRows, whyNone } from "../sentences.js";
+import { factorOf, maskedRows, whyNone, withFactor } from "../sentences.js";
 import { numbers } from "../table.js";
 import { Threads } from "../../../../../service/web/shared/threads.js";
 import { asking, statusLine } from "../../../../../service/web/shared/parts.js";
@@ -56,12 +56,12 @@ function withNone(context) {
     (level) => context.set({ level }),
   );
   /** Another question, with the line where the service has it; at T = ∞ each question would be answered alike. @param {string} q */
-  const put = (q) => context.set({ q, level: -2, t: state.t === Infinity ? BEGINNING : state.t });
-  const ask = asking(say, put);
+  const pose = (q) => context.set({ q, level: -2, t: state.t === Infinity ? BEGINNING : state.t });
+  const ask = asking(say, pose);
   const status = statusLine();
-  const table = numbers(say);
+  const table = numbers(say, threads, true);
   const law = h("p");
-  const questions = h("div.choices", {}, ...[NOTHING, SOMETHING].map((q) => h("button", { type: "button", onclick: () => put(q) }, q)));
+  const questions = h("div.choices", {}, ...[NOTHING, SOMETHING].map((q) => h("button", { type: "button", onclick: () => pose(q) }, q)));
   const guess = prediction(context, {
     question: say("predict"),
     choices: [
@@ -72,7 +72,7 @@ function withNone(context) {
     why: () => reason,
     reveal: () => uncover(),
   });
-  const picture = h("div.asked-picture", {}, threads.element, ask.element);
+  const picture = h("div.asked-picture", {}, threads.element, ask.element, table.card);
   const element = screen({
     title: say("title"),
     sentence: say("sentence"),
@@ -116,14 +116,15 @@ function withNone(context) {
     const level = nullKey.level(state.t);
     const answer = weigh(similarities, { temperature: state.t, none: nullKey.at(state.t) });
     const { weights, nullWeight } = answer;
+    const factor = isCovered ? null : factorOf(weigh(similarities, { temperature: state.t }).weights, weights);
     const hidden = isCovered ? { grown: 0, poured: 0, glow: 0 } : {};
-    threads.draw({ temperature: state.t, weights, similarities, noneWeight: nullWeight, level, ...hidden });
+    threads.draw({ temperature: state.t, weights, similarities, noneWeight: nullWeight, level, factor, ...hidden });
     const isBlurred = new NullKey({ background }).isBlurred(state.t);
     reason = whyNone(say, { similarities, level, temperature: state.t, answer });
     guess.show();
-    status.show(isCovered ? "" : nothingFits(say, { keys: KEYS, answer, isBlurred }));
+    status.show(isCovered ? "" : withFactor(say, nothingFits(say, { keys: KEYS, answer, isBlurred }), factor));
     table.show([...ROWS, { key: say("none"), value: "" }], [...similarities, level], [...weights, nullWeight], state.t);
-    law.textContent = found.background ? say("hood.law", { mean: fixed(found.background.mean), deviation: fixed(found.background.deviation) }) : "";
+    put(law, found.background ? say("hood.law", { mean: fixed(found.background.mean), deviation: fixed(found.background.deviation) }) : "");
   }
 
   async function answer() {
@@ -178,13 +179,14 @@ function withMask(context) {
     reveal: () => context.set({ masked: [[heaviest]], mt: state.mt || MASKED }),
     place: 1,
   });
-  const picture = h("div.asked-picture", {}, threads.element);
+  const table = numbers(say, threads);
+  const picture = h("div.asked-picture", {}, threads.element, table.card);
   const element = screen({
     title: say("mask.title"),
     sentence: say("mask.sentence"),
     picture,
     below: [guess.element, status.element],
-    hood: hood(say, h("p", {}, say("hood.mask"))),
+    hood: hood(say, h("p", {}, say("hood.mask")), table.element),
   });
   const maskedKeys = () => new Set(state.masked.flat());
   const turn = (/** @type {string} */ key) => {
@@ -198,8 +200,11 @@ function withMask(context) {
     const masked = maskedKeys();
     const { weights } = weigh(similarities, { temperature: state.mt, mask: KEYS.map((key) => !masked.has(key)) });
     threads.mask(KEYS.map((key) => masked.has(key)));
-    threads.draw({ temperature: state.mt, weights, similarities });
-    status.show(maskedRows(say, { masked: masked.size, keys: KEYS.length }));
+    const factor = masked.size ? factorOf(weigh(similarities, { temperature: state.mt }).weights, weights) : null;
+    threads.draw({ temperature: state.mt, weights, similarities, factor });
+    const rows = KEYS.map((key) => ({ key, isMasked: masked.has(key) }));
+    table.show(rows, similarities, weights, state.mt);
+    status.show(withFactor(say, maskedRows(say, { masked: masked.size, keys: KEYS.length }), factor));
   }
 
   threads.take({ query: ANIMALS, rows: ROWS, named: true });

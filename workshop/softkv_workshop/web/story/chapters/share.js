@@ -8,6 +8,7 @@ import { Tail } from "../../../../../service/web/shared/tail.js";
 import { eased, isReduced, Timeline } from "../../../../../service/web/shared/motion.js";
 import { hood, LETTERS, screen, toPicture } from "../parts.js";
 import { amongThousands, ranked, whoShares } from "../../../../../service/web/shared/sentences.js";
+import { factorOf, withFactor } from "../sentences.js";
 import { numbers } from "../table.js";
 import { Threads } from "../../../../../service/web/shared/threads.js";
 import { asking, statusLine } from "../../../../../service/web/shared/parts.js";
@@ -19,6 +20,8 @@ const SUBJECT = "machine learning";
 const SHOWN = ["chess", "artificial intelligence", "programming in C", "geometry", "neural networks", "learning to draw what you see", "mushrooms", "vampires"];
 const FEWEST = SHOWN.length + 1;
 const MOST = 110;
+/** Beside one more row, that one is drawn; beside several, these are a fan. @param {number} n */
+const drawnOf = (n) => (n === FEWEST ? FEWEST : SHOWN.length);
 /** So many rows are guessed. */
 const PICKED = 2;
 
@@ -81,8 +84,8 @@ function rowsOfALibrary(context) {
   const shown = h("output", {}, "");
   const many = h("label.many", {}, say("many"), slider, shown);
   const status = statusLine();
-  const table = numbers(say);
-  const picture = h("div.asked-picture.tall", {}, threads.element, ask.element, picks);
+  const table = numbers(say, threads, true);
+  const picture = h("div.asked-picture.tall", {}, threads.element, ask.element, picks, table.card);
   const element = screen({
     title: say("title"),
     sentence: say("sentence"),
@@ -100,16 +103,25 @@ function rowsOfALibrary(context) {
   /** @param {number} n of rows @param {number} temperature @param {object} [more] */
   function frame(n, temperature, more = {}) {
     const { weights } = weigh(similarities.subarray(0, n), { temperature });
-    const othersWeight = weights.subarray(SHOWN.length).reduce((sum, weight) => sum + weight, 0);
-    threads.draw({ temperature, weights: weights.subarray(0, SHOWN.length), similarities: similarities.subarray(0, SHOWN.length), othersWeight, ...more });
-    return weights;
+    const drawn = drawnOf(n);
+    const othersWeight = weights.subarray(drawn).reduce((sum, weight) => sum + weight, 0);
+    const [shown, fewest] = [weights.subarray(0, drawn), weigh(similarities.subarray(0, FEWEST), { temperature }).weights];
+    const factor = n > FEWEST ? factorOf(fewest, shown) : null;
+    threads.draw({ temperature, weights: shown, similarities: similarities.subarray(0, drawn), othersWeight, factor, ...more });
+    return { weights, factor };
   }
 
   /** The contents of the picture: the first rows, and the number of the others. @param {number} n */
   function place(n) {
-    threads.take({ query: asked, rows: rows.slice(0, SHOWN.length), others: n - SHOWN.length, named: true });
+    threads.take({ query: asked, rows: rows.slice(0, drawnOf(n)), others: n - drawnOf(n), named: true });
     ask.place(threads.queryBox, asked);
     fill(picks, context.state.seen ? [] : threads.keyBoxes.map(pick));
+  }
+
+  /** Another number of rows. @param {number} n */
+  function count(n) {
+    if (threads.keyBoxes.length === drawnOf(n)) threads.count(n - drawnOf(n));
+    else place(n);
   }
 
   /** @param {{x: number, y: number, width: number, height: number}} box @param {number} row */
@@ -133,9 +145,9 @@ function rowsOfALibrary(context) {
   /** Whether the two rows that were guessed are the heaviest; nothing once something else is shown. */
   function judge() {
     const { g, n, t, q, seen } = context.state;
-    const rows = new Set(Array.from(g, (letter) => LETTERS.indexOf(letter)).filter((row) => row >= 0 && row < SHOWN.length));
+    const rows = new Set(Array.from(g, (letter) => LETTERS.indexOf(letter)).filter((row) => row >= 0 && row < FEWEST));
     const isShown = seen && rows.size === PICKED && n === FEWEST && t === BEGINNING && q === SUBJECT;
-    const heaviest = ranked(similarities.subarray(0, SHOWN.length)).slice(0, PICKED);
+    const heaviest = ranked(similarities.subarray(0, FEWEST)).slice(0, PICKED);
     const isRight = heaviest.every((one) => rows.has(one));
     verdict.textContent = isShown ? say(isRight ? "right" : "wrong", { why: say("predict.why") }) : "";
   }
@@ -148,10 +160,10 @@ function rowsOfALibrary(context) {
     slider.value = String(n);
     shown.textContent = String(n);
     judge();
-    const weights = frame(n, t, seen ? {} : { grown: 0, poured: 0, glow: 0 });
+    const { weights, factor } = frame(n, t, seen ? {} : { grown: 0, poured: 0, glow: 0 });
     const keys = rows.slice(0, n).map(({ key }) => key);
-    status.show(seen && verdict.textContent === "" ? whoShares(say, { keys, temperature: t, weights }) : "");
-    table.show(rows.slice(0, SHOWN.length), similarities, weights, t);
+    status.show(seen && verdict.textContent === "" ? withFactor(say, whoShares(say, { keys, temperature: t, weights }), factor) : "");
+    table.show(rows.slice(0, drawnOf(n)), similarities, weights, t);
   }
 
   function reveal() {
@@ -216,7 +228,7 @@ function rowsOfALibrary(context) {
         fill(picks);
         return void answer();
       }
-      if (changed.has("n")) threads.count(context.state.n - SHOWN.length);
+      if (changed.has("n")) count(context.state.n);
       const isGuess = [...changed].every((name) => name === "seen" || name === "g");
       if (isGuess && context.state.seen) {
         guess.hidden = true;
@@ -235,13 +247,13 @@ function rowsOfALibrary(context) {
     /** More and more rows, then more and more heat. @param {number} part */
     film(part) {
       if (part === 1) {
-        threads.count(context.state.n - SHOWN.length);
+        count(context.state.n);
         return show();
       }
       const n = Math.round(FEWEST + (MOST - FEWEST) * eased(Math.min(1, part * 2)));
       const [cold, hot] = [positionOf(BEGINNING), STEPS];
       const warm = part < 0.5 ? 0 : part < 0.75 ? eased((part - 0.5) * 4) : 1 - eased((part - 0.75) * 4);
-      threads.count(n - SHOWN.length);
+      count(n);
       frame(n, temperatureAt(Math.round(cold + (hot - cold) * warm)));
     },
     leave() {
@@ -255,14 +267,15 @@ function charactersOfUnicode(context) {
   const { say } = context;
   const threads = new Threads(say, (u) => context.set({ u }));
   const status = statusLine();
-  const picture = h("div.asked-picture.tall", {}, threads.element);
+  const table = numbers(say, threads, true);
+  const picture = h("div.asked-picture.tall", {}, threads.element, table.card);
   const title = h("span", {}, "");
   const element = screen({
     title: "",
     sentence: say("most.sentence"),
     picture,
     below: [status.element],
-    hood: hood(say, h("p", {}, say("hood.tail")), h("p", {}, toPicture("certificate", say("hood.certificate")))),
+    hood: hood(say, h("p", {}, say("hood.tail")), table.element, h("p", {}, toPicture("certificate", say("hood.certificate")))),
   });
   element.querySelector("h2")?.append(title);
   /** @type {?{keys: string[], similarities: number[], documents: number, tail: Tail}} */
@@ -274,6 +287,12 @@ function charactersOfUnicode(context) {
     const temperature = context.state.u;
     const answer = weigh(similarities, { temperature, tail });
     threads.draw({ temperature, weights: answer.weights, similarities, othersWeight: answer.restWeight });
+    table.show(
+      keys.map((key) => ({ key })),
+      similarities,
+      answer.weights,
+      temperature,
+    );
     status.show(amongThousands(say, { keys, documents, temperature, answer }));
   }
 

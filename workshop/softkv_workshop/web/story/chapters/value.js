@@ -6,7 +6,7 @@ import { eased, isReduced, Timeline } from "../../../../../service/web/shared/mo
 import { hood, prediction, screen } from "../parts.js";
 import { afterwards, editing } from "../rows.js";
 import data from "../rows.json";
-import { whatMoved } from "../sentences.js";
+import { factorSince, whatMoved, withFactor } from "../sentences.js";
 import { numbers } from "../table.js";
 import { Threads } from "../../../../../service/web/shared/threads.js";
 import { asking } from "../../../../../service/web/shared/parts.js";
@@ -35,6 +35,8 @@ export const value = {
     let keys = KEYS;
     /** Whether the address has rows that cannot be read. */
     let isBad = false;
+    /** The rows before the last edit, for the same question. @type {?{keys: string[], similarities: Float64Array}} */
+    let earlier = null;
     let order = orderOf(context.state.v);
     /** @type {?import("../editing.js").Editor} */
     let editor = null;
@@ -67,7 +69,7 @@ export const value = {
     };
     const told = h("p.told", { role: "status" });
     const again = h("button", { type: "button", hidden: true, onclick: () => context.set({ rows: "", v: HOME, q: queries[0], t: BEGINNING }) }, say("restart"));
-    const table = numbers(say);
+    const table = numbers(say, threads);
     const guess = prediction(context, {
       question: say("predict"),
       choices: [
@@ -81,7 +83,7 @@ export const value = {
         swap(first, second, { t: Math.min(context.state.t, BEGINNING) }); // warmer rows weigh alike, and the output hardly changes
       },
     });
-    const picture = h("div.asked-picture", {}, threads.element, ask.element);
+    const picture = h("div.asked-picture", {}, threads.element, ask.element, table.card);
     host.append(
       screen({
         title: say("title"),
@@ -107,7 +109,11 @@ export const value = {
     }
 
     function frame() {
-      threads.draw({ temperature: context.state.t, weights: weights(), similarities, moved });
+      threads.draw({ temperature: context.state.t, weights: weights(), similarities, moved, factor: factor() });
+    }
+
+    function factor() {
+      return factorSince(earlier, { keys, weights: weights(), temperature: context.state.t });
     }
 
     /** The rows with their pictures as they are now. */
@@ -202,13 +208,14 @@ export const value = {
       if (!found || q !== context.state.q || text !== context.state.rows) return;
       const before = { weights: weights(), values: shownRows().map(({ value }) => value) };
       const isEdited = q === asked && read !== OWN;
+      earlier = isSame ? earlier : q === asked ? { keys, similarities } : null;
       ({ similarities } = found);
       [asked, rows, keys] = [q, read, readKeys];
       again.hidden = read === OWN;
       take();
       show();
       const after = { weights: weights(), values: shownRows().map(({ value }) => value) };
-      told.textContent = isBad ? say("rows.bad") : isEdited ? whatMoved(say, { before, after }) : "";
+      told.textContent = isBad ? say("rows.bad") : isEdited ? withFactor(say, whatMoved(say, { before, after }), isSame ? null : factor()) : "";
     }
 
     context.sized(picture, (width, height) => {
