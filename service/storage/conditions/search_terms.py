@@ -40,8 +40,16 @@ _RUN = re.compile(f"[{_WIDE}]+|[{_LETTERS}][{_LETTERS}{_SIGNS}{_ACCENTS}]*")
 
 BIGRAM_CHARACTERS = f"[{_WIDE}{_LETTERS}]"
 """A regular expression, of Python and of PostgreSQL, that finds something in the texts that `with_bigrams` changes."""
-SIGNS = "".join(filter(re.compile(f"[{_SIGNS}]").match, map(chr, range(0x0E00, 0x1800))))
-"""The vowels and tones in bigrams, which a tokenizer has to take for letters."""
+_OF_A_LETTER = re.compile(f"[{_SIGNS}]")
+SIGNS = "".join(
+    sign
+    for sign in map(chr, range(0x0483, 0x1800))
+    if _OF_A_LETTER.match(sign) or unicodedata.ucd_3_2_0.category(sign).startswith("M")
+)
+"""The vowels, tones and accents that a tokenizer has to take for letters, as of Hindi, Tamil, Arabic and Hebrew.
+
+They are those of Unicode 3.2, which is the same in every Python, and those in bigrams.
+"""
 
 
 @dataclass(frozen=True)

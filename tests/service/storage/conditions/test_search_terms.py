@@ -106,6 +106,16 @@ def test_scripts_without_spaces_are_found_by_their_characters(shared: Store, sea
     assert [int(identity[1:]) for identity, row in found.items() if row in rows] == matches
 
 
+def test_words_keep_their_vowel_signs(shared: Store) -> None:
+    texts = ["हिन्दी", "हिन्दू", "தமிழ்", "தமழ", "العَرَبِيَّة", "שָׁלוֹם"]
+    number = collection(shared, [document(text, key=f"{text} text") for text in texts])
+    with shared.reading() as reader:
+        rows = reader.existing(number, texts)
+        assert {text: reader.search(number).ranks(text)[0].tolist() for text in texts} == {
+            text: [rows[text]] for text in texts
+        }
+
+
 BLOCKS = (0, 0xE00, 0x1000, 0x1700, 0x3000, 0x4E00, 0xAC00, 0xFF00, 0xE0100)
 
 
