@@ -8,6 +8,7 @@
 import { API, SoftkvError, storageOf } from "../../../../service/web/shared/api.js";
 import { asset } from "../../../../service/web/shared/assets.js";
 import { fill, h } from "../../../../service/web/shared/element.js";
+import { isForeign } from "../../../../service/web/shared/foreign.js";
 import { runScript } from "../../../../service/web/shared/script.js";
 import { bar } from "./bar.js";
 import { door } from "./door.js";
@@ -173,7 +174,11 @@ function presents(before) {
     hold: (/** @type {boolean} */ hold) => doing(() => api.send("PUT", `${path}/hold`, { hold }, secret)),
     release: (/** @type {string | undefined} */ id) => doing(() => api.send("POST", `${path}/release`, id === undefined ? {} : { rows: [id] }, secret)),
     remove: (/** @type {string} */ id) => doing(() => api.send("DELETE", `${path}/rows/${id}`, undefined, secret)),
-    ask: (/** @type {string} */ query) => doing(() => api.send("POST", `${path}/questions`, { query }, secret)),
+    ask: (/** @type {string} */ query) =>
+      doing(async () => {
+        await api.send("POST", `${path}/questions`, { query }, secret);
+        (await isForeign(api, query)) ? told.tell("notice.english") : told.clear();
+      }),
     reveal: (/** @type {number} */ question) => doing(() => api.send("POST", `${path}/reveal`, { question }, secret)),
   };
   let isOpen = false;

@@ -262,6 +262,12 @@ def test_five_phones_play_a_whole_room(site: RunningService, visit: Any, axe: An
     check_knob(projector, phones, site, code)
     check_why(projector, phones[1], site, code, axe)
     assert sideways(projector) <= 0
+    projector.fill("#query", "平静的海是什么颜色")
+    projector.click("#ask")
+    projector.locator("#notice", has_text="The encoder reads English only.").wait_for()
+    projector.fill("#query", QUERY)
+    projector.click("#ask")
+    projector.wait_for_selector("#notice:empty", state="attached")
 
 
 def check_knob(projector: Any, phones: list[Any], site: RunningService, code: str) -> None:
