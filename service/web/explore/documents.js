@@ -72,7 +72,7 @@ function mount(host, context) {
       const steps = Math.min(PASSED, at - 1 - known);
       const passed = await patiently(() => posted(api, path, { ...query, limit: steps * PAGE, include: [], ...(known && { cursor: cursors[known] }) }));
       if (mine !== run) return;
-      if (!passed?.answer?.next_cursor) return go({ page: null });
+      if (!passed?.answer?.next_cursor) return void (context.said.delete("page"), list()); // there are fewer pages now
       cursors[(known += steps)] = passed.answer.next_cursor;
     }
     const page = await patiently(() => posted(api, path, { ...query, limit: PAGE, count: true, ...(known && { cursor: cursors[known] }) }));
