@@ -148,14 +148,14 @@ def bigram_terms(terms: Iterable[SearchTerm]) -> list[SearchTerm]:
     """
     written = list[SearchTerm]()
     for term in terms:
-        text = with_bigrams(term.text)
+        if (text := with_bigrams(term.text)) == term.text:
+            written.append(term)
+            continue
         words = [word for word in text.split() if _is_word(word)]
         alone = [_CHARACTER.fullmatch(word) is not None for word in words]
         # The bigram before it contains the last character of a run.
         needless = [last and i > 0 and len(_CHARACTER.findall(words[i - 1])) > 1 for i, last in enumerate(alone)]
-        if text == term.text:
-            written.append(term)
-        elif term.phrase:
+        if term.phrase:
             end = len(words) - needless[-1]
             prefix = (alone[-1] or term.prefix) and not needless[-1]
             written.append(SearchTerm(" ".join(words[:end]), prefix, phrase=True))

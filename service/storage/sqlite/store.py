@@ -102,7 +102,8 @@ class SQLiteStore:
                 store._pages.begin()
             if full_text.find_older(connection):
                 steps = full_text.replace_older(connection)
-                StepThread("full text", partial(store._work, lambda _: next(steps, False) is None)).begin()
+                # After the last step, the space of the older indexes goes back to the disk.
+                StepThread("full text", partial(store._work, lambda c: next(steps, False) is None or vacuum(c))).begin()
             return store
         except BaseException:
             data.release()

@@ -114,9 +114,11 @@ def test_after_a_kill_the_next_start_goes_on_and_an_older_softkv_refuses_the_fil
     with closing(connect(path)) as connection:
         assert damage(connection) == []
         assert full_text.find_older(connection) == [1, 2]
+        connection.executescript("CREATE TABLE other AS SELECT randomblob(4000000); DROP TABLE other")
     with SQLiteStore.open(older) as store:
         with closing(connect(path)) as connection:
             until(lambda: not full_text.find_older(connection))
+            until(lambda: connection.execute("PRAGMA freelist_count").fetchone()[0] <= 128)
         assert list(store.check()) == []
         with store.reading() as reader:
             assert [len(reader.search(number).ranks("工具 食べ แมว")[0]) for number in (1, 2, 3)] == [0, 232, 7]
