@@ -25,7 +25,7 @@ export const word = {
       title: say("title"),
       sentence: "",
       picture: place,
-      hood: hood(say, about, h("p", {}, say("hood.lens")), h("p", {}, say("hood.weights"))),
+      hood: hood(say, about, h("p", {}, say("hood.rows")), h("p", {}, say("hood.lens")), h("p", {}, say("hood.weights"))),
     });
     element.querySelector(".doing")?.replaceWith(doing);
     host.append(element);
