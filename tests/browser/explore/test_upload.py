@@ -12,7 +12,6 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import numpy as np
 import pytest
 
 from tests.browser.explore.conftest import Explore
@@ -285,7 +284,7 @@ def test_an_unreadable_file_is_reported(explore: Explore, writer: httpx.Client) 
     opened.errors[:] = [error for error in opened.errors if "422" not in error]
 
 
-def test_a_packed_text_and_vectors_are_read_by_the_service(explore: Explore, writer: httpx.Client) -> None:
+def test_a_packed_text_is_read_by_the_service(explore: Explore, writer: httpx.Client) -> None:
     writer.put("/v1/collections/books", json={"encoder": None, "dimension": 2}).raise_for_status()
     page = explore(UPLOAD).page
     lines = (
@@ -295,8 +294,3 @@ def test_a_packed_text_and_vectors_are_read_by_the_service(explore: Explore, wri
     assert send(page) == "2 of 2 rows · 1 stored · 1 refused"
     assert page.locator("ol.refused li").inner_text().startswith("Line 3:")
     assert writer.get("/v1/collections/books/documents/a").json()["metadata"] == {"sum": 12345678901234567}
-    page.click("#another")
-    content = io.BytesIO()
-    np.save(content, np.eye(2, dtype="f4"))
-    choose(page, "vectors.npy", content.getvalue())
-    assert send(page) == "2 of 2 rows · 2 stored"
