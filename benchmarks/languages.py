@@ -4,13 +4,17 @@ The questions were chosen before any encoder read them. `languages.jsonl` has tw
 each other, as a document and a question in each language, and five questions about something else. The messages are
 those of Django with five words or more and without placeholders that all eight catalogues translate.
 
-    python -m benchmarks.languages [--encoders all-MiniLM-L6-v2 multilingual]
+    python -m benchmarks.languages [--encoders all-MiniLM-L6-v2 multilingual] [--words 2]
 
 A mixed collection has each subject once, with the languages in turn, and each message once. There are eight, so that
 every document stands in every language. A question is asked in its document's language, and in the seven others. A
 collection of one language has the twenty documents and all messages in it. Figures are the mean reciprocal rank of the
 document; the share of questions with the right first match that get the verdict "none"; and the share of "none" of
 off-topic questions. Of the messages, one text in another language is the question, and the collection is mixed.
+
+The null key of an encoder of many languages was fitted to the questions in FITTED, and is judged on the others.
+`page_zh.json` has the rows of the page's story in Chinese, ten questions to them, and ten about something else.
+`topics.jsonl` has sixteen topics in nine languages, on which the pinned background of `multilingual` was measured.
 """
 
 from __future__ import annotations
@@ -25,6 +29,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from zipfile import ZipFile
 
 import numpy as np
@@ -32,11 +37,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.asking import Asking, Vectors
-from service.encoding import load_encoder
+from attention.lookup import Background
+from benchmarks.asking import Array, Asking, Vectors
+from service.encoding import Backgrounds, Encoder, load_encoder
 
-SET = Path(__file__).with_name("languages.jsonl")
+SET, PAGE, TOPICS = (Path(__file__).with_name(name) for name in ("languages.jsonl", "page_zh.json", "topics.jsonl"))
 LANGUAGES = ("en", "de", "es", "fr", "hi", "ja", "ru", "zh")
+FITTED = ("en", "zh")
+PARTS = ("refused", "off_topic")
 PACKAGE = "django==5.2.8 --hash=sha256:37e687f7bd73ddf043e2b6b97cfe02fcbb11f2dbb3adccc6a2b18c6daa054d7f"
 CATALOGUES = {"zh": "zh_Hans"}
 """Languages whose catalogues have another name."""
@@ -71,12 +79,13 @@ def read_subjects() -> list[Subject]:
     return subjects
 
 
-def messages(wheel: Path, languages: tuple[str, ...] = LANGUAGES) -> dict[str, dict[str, str]]:
+def messages(wheel: Path, languages: tuple[str, ...] = LANGUAGES, words: int = WORDS) -> dict[str, dict[str, str]]:
     """Return the messages of a package by their English text, then by language.
 
     Args:
         wheel: of the package; it is only read.
         languages: all in which a message must be there. English comes from the messages' names.
+        words: the fewest words of a message. The map of `multilingual` was fitted to those with three or four.
     """
     translations: dict[str, dict[str, str]] = {language: {} for language in languages if language != "en"}
     with ZipFile(wheel) as archive:
@@ -90,7 +99,7 @@ def messages(wheel: Path, languages: tuple[str, ...] = LANGUAGES) -> dict[str, d
         name
         for name in first
         if isinstance(name, str)
-        and len(name.split()) >= WORDS
+        and len(name.split()) >= words
         and not any(sign in name for sign in PLACEHOLDERS)
         and all(catalogue.get(name, name) != name for catalogue in translations.values())
     ]
@@ -111,6 +120,29 @@ def download(folder: Path) -> Path:
         )
     [wheel] = folder.glob("django-*.whl")
     return wheel
+
+
+def measure_topics(encoder: Encoder) -> tuple[Backgrounds, float]:
+    """Return the backgrounds of an encoder, and its asymmetry (`Measurements`), on topics in nine languages.
+
+    The pairs of texts are of two topics in any two languages. Those of short texts are in one language, because a
+    collection of short texts mostly is: meaningless strings must not be more similar to them than the null key.
+    """
+    topics = [json.loads(line) for line in TOPICS.read_text(encoding="utf-8").splitlines()]
+    languages, count = list(topics[0]), len(topics)
+
+    def encode(part: str, purpose: Literal["query", "document"]) -> Array:
+        texts = [topic[language][part] for language in languages for topic in topics]
+        vectors: Array = encoder.encode(texts, purpose).vectors.astype(np.float64)
+        return vectors
+
+    unrelated = ~np.tile(np.eye(count, dtype=np.bool_), (len(languages), len(languages)))
+    alone = np.kron(np.eye(len(languages)), np.ones((count, count))) > 0
+    documents = encode("text", "document")
+    of_texts = (encode("question", "query") @ documents.T)[unrelated]
+    short = (encode("name", "query") @ encode("name", "document").T)[unrelated & alone]
+    texts, names = (Background(float(one.mean()), float(one.std())) for one in (of_texts, short))
+    return Backgrounds(texts, names), texts.mean / float((documents @ documents.T)[unrelated].mean())
 
 
 @dataclass
@@ -183,6 +215,20 @@ def measure(subjects: list[Subject], texts: list[Mapping[str, str]], vectors: Ve
     return figures
 
 
+def ask_page(vectors: Vectors) -> str:
+    """Return how many questions to the rows of the page's story have the right first match, and what is refused."""
+    parts = json.loads(PAGE.read_text(encoding="utf-8"))
+    off_topic, figures, none = parts.pop("off_topic"), Figures([], [], []), dict[str, int]()
+    for name, part in parts.items():
+        rows = Collected({row: row for row in part["rows"]}, [], vectors)
+        for question, row in part["questions"].items():
+            if row == rows.asking.ask([question], "auto").first[0]:
+                rows.ask({row: question}, figures)
+        none[name] = int((rows.asking.ask(off_topic, "auto").verdicts == "none").sum())
+    counts = ", ".join(f"{name} {count}" for name, count in none.items())
+    return f"page in Chinese: {len(figures.ranks)} of 10 right first, {sum(figures.refused)} refused; none: {counts}"
+
+
 ROWS = {
     "same": "mixed collection, the document in the question's language",
     "other": "mixed collection, the document in another language",
@@ -195,9 +241,10 @@ def main() -> int:
     """Encode, ask, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoders", nargs="+", default=["all-MiniLM-L6-v2", "multilingual"])
+    parser.add_argument("--words", type=int, default=WORDS, help="fewer words make larger collections")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        texts = list(messages(download(Path(folder))).values())
+        texts = list(messages(download(Path(folder)), words=options.words).values())
     for name in options.encoders:
         encoder = load_encoder(name)
         figures = measure(read_subjects(), list(texts), Vectors(encoder))
@@ -206,7 +253,7 @@ def main() -> int:
         for heading in ("all", "least", *LANGUAGES):
             table.add_column(heading, justify="right")
         for kind, row in ROWS.items():
-            for figure in ("ranks", "refused", "off_topic"):
+            for figure in ("ranks", *PARTS):
                 by_language = [getattr(figures[kind][language], figure) for language in LANGUAGES]
                 if not any(by_language):
                     continue
@@ -218,6 +265,12 @@ def main() -> int:
                 ]
                 table.add_row(heading, *(f"{value:.2f}" for value in (pooled, worst, *means)))
         Console(width=160).print(table)
+        for heading, languages in (("fitted", FITTED), ("judged", tuple(set(LANGUAGES) - {*FITTED}))):
+            for kind in ("same", "other", "alone"):
+                chosen = [figures[kind][language] for language in languages]
+                refused, none = (np.concatenate([getattr(one, part) for one in chosen]) for part in PARTS)
+                print(f"{heading}, {kind}: refused {refused.mean():.1%}, off topic none {none.mean():.1%}")
+        print(ask_page(Vectors(encoder)), *measure_topics(encoder), sep="\n")
     return 0
 
 

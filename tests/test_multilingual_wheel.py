@@ -11,7 +11,8 @@ import pytest
 from tokenizers import Tokenizer
 
 from attention.transformer import Tensors
-from benchmarks.languages import read_subjects
+from benchmarks.asking import Vectors
+from benchmarks.languages import ask_page, measure_topics, read_subjects
 from service.encoding import load_encoder
 from service.encoding.encoder import LocalEncoder
 from service.encoding.registry import MULTILINGUAL, PACKAGED, checkpoint_of
@@ -122,8 +123,11 @@ def test_sentence_transformers_computes_the_same_of_the_whole_model_and_its_meas
     assert (in_int16 * expected).sum(axis=1).min() > 0.99999
     pinned = PACKAGED[MULTILINGUAL].measured
     assert encoder.measure() is pinned
+    backgrounds, asymmetry = measure_topics(encoder)
+    for background, stored in zip(backgrounds, pinned.backgrounds, strict=True):
+        assert (background.mean, background.deviation) == pytest.approx((stored.mean, stored.deviation), abs=1e-4)
+    assert asymmetry == pytest.approx(pinned.asymmetry, abs=1e-4)
     measured = LocalEncoder(encoder.name, encoder.network, encoder.declaration).measure()
-    (mean, deviation), short = ((one.mean, one.deviation) for one in measured.backgrounds)
-    for figures, stored in zip(((mean - deviation, deviation), short), pinned.backgrounds, strict=True):
-        assert figures == pytest.approx((stored.mean, stored.deviation), abs=1e-4)
-    assert measured[1:] == pinned[1:]
+    assert measured[1:-1] == pinned[1:-1]
+    counts = "page in Chinese: 10 of 10 right first, 1 refused; none: colours 10, videos 9, shelf 10"
+    assert ask_page(Vectors(encoder)) == counts

@@ -24,12 +24,8 @@ class Topic(NamedTuple):
     name: str
 
 
-def _read_topics(name: str) -> tuple[Topic, ...]:
-    with resources.files("service.encoding").joinpath(name).open(encoding="utf-8") as file:
-        return tuple(Topic(**json.loads(line)) for line in file)
-
-
-TOPICS: tuple[Topic, ...] = _read_topics("topics.jsonl")
+_LINES = resources.files("service.encoding").joinpath("topics.jsonl").read_text(encoding="utf-8").splitlines()
+TOPICS: tuple[Topic, ...] = tuple(Topic(**json.loads(line)) for line in _LINES)
 
 SHORT_WORDS, SHORT_CHARACTERS = 3, 32
 """The most words and characters of a short text; the characters decide in languages without spaces."""
@@ -46,13 +42,21 @@ class Backgrounds(NamedTuple):
     short: Background
 
 
-def is_short(text: str) -> bool:
+def is_short(text: str, *, in_bytes: bool = False) -> bool:
     """Return whether a text is a few words at most, so that the background of short texts applies to it.
 
     >>> is_short("flurb zindle quax"), is_short("What is a soft lookup?")
     (True, False)
+    >>> is_short("我什么时候可以去借小说？"), is_short("我什么时候可以去借小说？", in_bytes=True)
+    (True, False)
+
+    Args:
+        text: the text.
+        in_bytes: whether a text without spaces is counted in bytes: three for each character of Chinese or Japanese.
     """
-    return len(text) <= SHORT_CHARACTERS and len(text.split()) <= SHORT_WORDS
+    words = len(text.split())
+    length = len(text.encode() if in_bytes and words == 1 else text)
+    return length <= SHORT_CHARACTERS and words <= SHORT_WORDS
 
 
 def measure_background(

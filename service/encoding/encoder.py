@@ -120,11 +120,17 @@ def estimate_tokens(text: str) -> int:
 
 
 class Measurements(NamedTuple):
-    """Properties of an encoder's vectors, measured on related and unrelated texts; `Encoder` explains each."""
+    """Properties of an encoder's vectors, measured on related and unrelated texts; `Encoder` explains most.
+
+    Attributes:
+        asymmetry: the mean similarity of unrelated questions and texts, divided by that of two unrelated texts; None
+            if these count as equal. Only encoders of several languages have one: `benchmarks.languages` measures it.
+    """
 
     backgrounds: Backgrounds
     unit_length: bool
     temperatures: Temperatures
+    asymmetry: float | None = None
 
 
 class ShortText(NamedTuple):
@@ -264,11 +270,6 @@ class Encoder(TextModel):
     def backgrounds(self) -> Backgrounds:
         """The mean and deviation of the cosine of unrelated texts: of a question and a text, and of two short ones."""
         return self.measure().backgrounds
-
-    @property
-    def unit_length(self) -> bool:
-        """Whether the encoder's vectors have length one, so that other similarities follow from cosines."""
-        return self.measure().unit_length
 
     @property
     def temperatures(self) -> Temperatures:

@@ -37,6 +37,7 @@ class EncoderFacts(NamedTuple):
         temperature: the default temperature of its collections.
         backgrounds: the cosines of unrelated questions and texts.
         unit_length: whether its vectors have length one.
+        asymmetry: see `Measurements`.
     """
 
     kind: Kind
@@ -45,18 +46,14 @@ class EncoderFacts(NamedTuple):
     temperature: float
     backgrounds: Backgrounds
     unit_length: bool
+    asymmetry: float | None = None
 
     @classmethod
     def of(cls, encoder: Encoder) -> EncoderFacts:
         """Return the facts of a loaded encoder."""
-        return cls(
-            encoder.kind,
-            encoder.dimension,
-            encoder.precision,
-            encoder.temperature.value,
-            encoder.backgrounds,
-            encoder.unit_length,
-        )
+        measured, temperature = encoder.measure(), encoder.temperature.value
+        known = encoder.kind, encoder.dimension, encoder.precision, temperature
+        return cls(*known, measured.backgrounds, measured.unit_length, measured.asymmetry)
 
 
 Model = TypeVar("Model", bound=TextModel)

@@ -364,7 +364,7 @@ def test_an_encoder_is_measured_once_and_again_after_a_change_of_model(stub, tmp
         assert first.dimension == WIDTH
         assert 0 < first.background.deviation < 1
         assert first.temperature.source == "measured"
-        assert first.unit_length
+        assert first.measure().unit_length
         stub.calls.clear()
         again = load_remote(settings_of(stub, url="http://127.0.0.1:1/v1", batch_texts=3), store)
         assert again.measure() == first.measure()

@@ -143,6 +143,28 @@ def test_the_background_of_few_keys_counts_in_part(keys):
     )
 
 
+@pytest.mark.parametrize(("similarity", "zero", "scale"), [("cosine", 0, 1), ("gaussian", -1, 1), ("scaled_dot", 0, 8)])
+def test_keys_say_how_similar_questions_are_to_them_if_the_encoders_asymmetry_is_known(similarity, zero, scale):
+    encoder = ENCODER._replace(asymmetry=0.5)
+
+    def standing(mean: float, keys: int, choice: str = "auto"):
+        own = KeyBackground(Background(zero + mean / scale, 0.18 / scale), 9, SAMPLED, unit=True, short=True)
+        return choose_background(choice, record(similarity, keys), own, encoder)
+
+    apart = standing(0.02, 1000)
+    expected = zero + (0.2 * 0.04 + 0.8 * 0.01) / scale
+    assert (apart.background.mean, apart.background.deviation) == pytest.approx((expected, 0.08 / scale))
+    assert standing(0.02, 15).background.mean == pytest.approx(zero + (0.6 * 0.04 + 0.4 * 0.01) / scale)
+    assert standing(0.02, 1000, "strict").background.mean == pytest.approx(zero + 0.02 / scale)
+    alike = standing(0.5, 8)
+    assert alike.background.at_most == Background(zero + 0.04 / scale, 0.08 / scale)
+    assert (alike.short.mean, apart.short.mean) == pytest.approx((zero + 0.25 / scale, zero + 0.18 / scale))
+    assert alike.question.margin == pytest.approx(0.45 * 0.08 / scale)
+    sentence, vector = "我什么时候可以去借小说？", np.ones(64)
+    assert alike.beside("平静大海的颜色", vector).background == alike.short != alike.beside(sentence, vector).background
+    assert replace(alike, in_bytes=False).beside(sentence, vector).background == alike.short
+
+
 def test_a_missing_background_is_replaced_by_the_other():
     own_background = KeyBackground(Background(0.14, 0.18), 9, SAMPLED, unit=True)
     for name in ("auto", "lenient", "strict"):
