@@ -41,7 +41,7 @@ maintainers = [{{ name = "The softkv authors" }}]
 Repository = "{repository}"
 
 [tool.setuptools]
-packages = ["{package}"]
+packages = ["{package}", "{package}.model"]
 package-data = {{ {package} = ["model/**"] }}
 """
 DOCSTRING = '"""The files of all-MiniLM-L6-v2, in `model`; softkv reads them as its default encoder."""\n'
