@@ -12,7 +12,7 @@ import httpx
 import numpy as np
 import pytest
 
-from service.datasets.demos import library
+from service.datasets import DEMOS
 from service.encoding import Encoder, load_encoder
 from service.retrieval.collections import parse_filter
 from service.storage import temporary_search
@@ -42,7 +42,7 @@ FOREIGN = [
     "か",
 ]
 LIBRARY = [
-    *library(),
+    *DEMOS["library"].documents(),
     *({"id": f"f{i}", "key": key, "value": i, "metadata": {"shelf": ""}} for i, key in enumerate(FOREIGN)),
 ]
 CHOICES = ("auto", "lenient", "strict")

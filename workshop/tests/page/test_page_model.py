@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.datasets.demos import library, videos
+from service.datasets import DEMOS
 from service.encoding import Encoder, load_encoder
 from service.encoding.tracing import read_pair, trace_layers, traceable
 from softkv_workshop.page.model import write_model
@@ -60,7 +60,7 @@ def in_the_browser(folder: Path, texts: tuple[str, ...], encoded: tuple[str, ...
 
 @pytest.fixture(scope="module")
 def texts() -> list[str]:
-    keys = [row["key"] for row in (*library(), *videos())]
+    keys = [row["key"] for row in (*DEMOS["library"].documents(), *DEMOS["videos"].documents())]
     questions = TEXTS.read_text(encoding="utf-8").splitlines()
     return [*keys, *questions, *HOSTILE, *random_texts(200)]
 

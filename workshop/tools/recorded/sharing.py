@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from service.datasets.demos import library
+from service.datasets import DEMOS
 from tests.running import RunningService
 
 SUBJECT, SUIT = "machine learning", "diamond suit"
@@ -32,7 +32,7 @@ def sharing() -> dict[str, Any]:
 
 def ask_library(client: httpx.Client) -> dict[str, Any]:
     """Return all rows in the order of the library, a title the value of each, with their similarities."""
-    documents = list(library())
+    documents = list(DEMOS["library"].documents())
     body = {"query": SUBJECT, "top_k": len(documents), "null": False}
     answer = client.post("/v1/collections/library/attend", json=body).raise_for_status().json()
     similarities = {match["id"]: match["similarity"] for match in answer["matches"]}
