@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ import pytest
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 
-from service.encoding.registry import DEFAULT_MODEL, default_checkpoint
+from service.encoding.errors import ModelUnusable
+from service.encoding.registry import DEFAULT_MODEL, default_checkpoint, load_encoder
 from tests.examples import ROOT
 
 WIDTH = 32
@@ -34,6 +35,14 @@ def multilingual_wheel() -> Path:
     """Return the wheel of the model of many languages; skip the test if `make multilingual` has not made it."""
     wheels = sorted(ROOT.glob("dist/softkv_model_multilingual-*.whl"))
     return wheels[-1] if wheels else pytest.skip("run make multilingual")
+
+
+def assert_unusable(
+    model: Path | str, message: str, load: Callable[..., object] = load_encoder, **options: Any
+) -> None:
+    """Check that a model is refused with this message, a regular expression."""
+    with pytest.raises(ModelUnusable, match=message):
+        load(str(model), **options)
 
 
 def tokenizer() -> Tokenizer:

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from attention.transformer import load_cross_encoder, map_arrays
-from service.encoding import ACTIVATIONS, ModelUnusable, load_reranker, write_pair
+from service.encoding import ACTIVATIONS, load_reranker, write_pair
 from service.encoding.models.core_network import embed_by_definition
 from service.encoding.models.pair_network import WITHOUT_TOKENS
 from tests.checkpoints import (
+    assert_unusable,
     edit_json,
     save_cross_encoder,
     save_one_sided_cross_encoder,
@@ -104,17 +105,12 @@ def test_other_models_are_refused(tmp_path):
     bare, sentences = tmp_path / "bare", tmp_path / "sentences"
     save_transformer(bare, "BertConfig")
     save_sentence_encoder(sentences, bare)
-    with pytest.raises(ModelUnusable, match="holds BertModel, wanted a cross-encoder"):
-        load_reranker(str(bare))
-    with pytest.raises(ModelUnusable, match="holds a SentenceTransformer, wanted a cross-encoder"):
-        load_reranker(str(sentences))
-    with pytest.raises(ModelUnusable, match="has 3 labels, wanted one"):
-        load_reranker(str(save_cross_encoder(tmp_path / "labels", num_labels=3)))
+    assert_unusable(bare, "holds BertModel, wanted a cross-encoder", load_reranker)
+    assert_unusable(sentences, "holds a SentenceTransformer, wanted a cross-encoder", load_reranker)
+    assert_unusable(save_cross_encoder(tmp_path / "labels", num_labels=3), "has 3 labels, wanted one", load_reranker)
     edit_json(bare / "config.json", {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "yes"}})
-    with pytest.raises(ModelUnusable, match=r"lacks the tensor .* of shape"):
-        load_reranker(str(bare))
-    with pytest.raises(ModelUnusable, match="there is no model 'cross-encoder/none' on this machine"):
-        load_reranker("cross-encoder/none")
+    assert_unusable(bare, r"lacks the tensor .* of shape", load_reranker)
+    assert_unusable("cross-encoder/none", "there is no model 'cross-encoder/none' on this machine", load_reranker)
 
 
 ACTIVATION_FILES = {
@@ -148,8 +144,7 @@ def test_scores_have_the_activation_that_the_library_reads(tmp_path, file, name)
 def test_a_head_of_other_labels_than_its_config(tmp_path):
     folder = save_cross_encoder(tmp_path / "model", num_labels=2)
     edit_json(folder / "config.json", {"id2label": {"0": "relevant"}})
-    with pytest.raises(ModelUnusable, match=r"one logit, so classifier\.weight must have shape"):
-        load_reranker(str(folder))
+    assert_unusable(folder, r"one logit, so classifier\.weight must have shape", load_reranker)
     assert load_cross_encoder(save_cross_encoder(tmp_path / "good")).model.dimension == 1
 
 

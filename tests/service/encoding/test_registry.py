@@ -11,6 +11,7 @@ from attention.kernels.transformer import Encoder, dispatch
 from service.encoding.errors import ModelUnusable
 from service.encoding.registry import default_precision, encoder_name, load_encoder
 from service.encoding.texts import PURPOSES
+from tests.checkpoints import assert_unusable
 
 
 def replace(file, content: bytes):
@@ -40,8 +41,7 @@ def test_a_model_that_is_not_here_is_refused_offline(name, monkeypatch):
 
 
 def test_a_directory_without_a_model_is_refused(tmp_path):
-    with pytest.raises(ModelUnusable, match=r"no modules\.json"):
-        load_encoder(str(tmp_path))
+    assert_unusable(tmp_path, r"no modules\.json")
 
 
 @pytest.mark.parametrize(
@@ -55,13 +55,11 @@ def test_a_directory_without_a_model_is_refused(tmp_path):
 )
 def test_a_broken_model_is_refused_by_name(model_copy, file, content):
     replace(model_copy / file, content)
-    with pytest.raises(ModelUnusable, match=str(model_copy)):
-        load_encoder(str(model_copy))
+    assert_unusable(model_copy, str(model_copy))
 
 
 def test_no_threads_are_refused():
-    with pytest.raises(ModelUnusable, match="threads is 0"):
-        load_encoder("all-MiniLM-L6-v2", threads=0)
+    assert_unusable("all-MiniLM-L6-v2", "threads is 0", threads=0)
 
 
 @pytest.mark.parametrize("name", ["document", "passage"])

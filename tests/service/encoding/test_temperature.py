@@ -23,6 +23,7 @@ with these parameters:
 {parameters}
   ```
 """
+CACHED = "CachedMultipleNegativesSymmetricRankingLoss"
 OLD_CARD = """## Training
 The model was trained with the parameters:
 
@@ -120,11 +121,7 @@ def test_the_makers_temperature_is_taken_before_a_measured_one():
     [
         ("MultipleNegativesRankingLoss", '{"scale": 20.0, "similarity_fct": "cos_sim"}', ("cosine", 0.05)),
         ("MultipleNegativesRankingLoss", '{"scale": 1.0, "similarity_fct": "dot_score"}', ("dot", 1.0)),
-        (
-            "CachedMultipleNegativesSymmetricRankingLoss",
-            '{"scale": 100, "similarity_fct": "cos_sim"}',
-            ("cosine", 0.01),
-        ),
+        (CACHED, '{"scale": 100, "similarity_fct": "cos_sim"}', ("cosine", 0.01)),
         ("GISTEmbedLoss", '{"guide": "SentenceTransformer()", "temperature": 0.02}', ("cosine", 0.02)),
         ("MultipleNegativesRankingLoss", '{"scale": 20.0, "similarity_fct": "manhattan_sim"}', None),
         ("MultipleNegativesRankingLoss", '{"scale": 20.0}', None),
@@ -152,12 +149,8 @@ def test_a_temperature_in_the_prose_of_a_card_is_ignored(tmp_path):
 
 
 def test_losses_that_disagree_say_nothing(tmp_path):
-    cards = [
-        CARD.format(
-            loss="MultipleNegativesRankingLoss", parameters=f'{{"scale": {scale}, "similarity_fct": "cos_sim"}}'
-        )
-        for scale in (20.0, 20, 50.0)
-    ]
+    parameters = (f'{{"scale": {scale}, "similarity_fct": "cos_sim"}}' for scale in (20.0, 20, 50.0))
+    cards = [CARD.format(loss="MultipleNegativesRankingLoss", parameters=text) for text in parameters]
     assert card(tmp_path, "".join(cards[:2])) == ("cosine", 0.05)
     assert card(tmp_path, "".join(cards)) is None
 
@@ -168,18 +161,11 @@ def test_the_card_that_the_library_itself_writes_is_read(bare_model, tmp_path):
     from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 
     model = SentenceTransformer(modules=[Transformer(bare_model("BertConfig")), Pooling(32), Normalize()], device="cpu")
-    description = {"name": "pairs", "size": 2, "columns": ["<code>anchor</code>"]}
-    data = model.model_card_data
-    parameters = MultipleNegativesRankingLoss(model, scale=32).get_config_dict()
-    data.train_datasets = [
-        description
-        | {
-            "loss": {
-                "fullname": "sentence_transformers.sentence_transformer.losses.MultipleNegativesRankingLoss",
-                "config_code": "  ```json\n  " + json.dumps(parameters, indent=4) + "\n  ```",
-            }
-        }
-    ]
+    parameters = json.dumps(MultipleNegativesRankingLoss(model, scale=32).get_config_dict(), indent=4)
+    name = "sentence_transformers.sentence_transformer.losses.MultipleNegativesRankingLoss"
+    loss = {"fullname": name, "config_code": f"  ```json\n  {parameters}\n  ```"}
+    dataset = {"name": "pairs", "size": 2, "columns": ["<code>anchor</code>"], "loss": loss}
+    model.model_card_data.train_datasets = [dataset]
     model.save_pretrained(str(tmp_path / "model"))
     encoder = load_encoder(str(tmp_path / "model"))
     assert encoder.temperature == Temperature(1 / 32, "model card")

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import weakref
-
 import numpy as np
 import pytest
 
 from attention.kernels.transformer import parameters
 from attention.transformer import compiled
-from attention.transformer import load as load_checkpoint
 from service.encoding.background import TOPICS
-from service.encoding.errors import ModelUnusable
-from service.encoding.models import core_network
 from service.encoding.registry import load_encoder
 from tests.bfloat16 import needs_bfloat16
-from tests.checkpoints import library_vectors
+from tests.checkpoints import assert_unusable, library_vectors
 from tests.thorough import thorough
 
 TEXTS = ["Straße, a RED house", "", "word " * 300, "猫 😺"]
@@ -64,27 +59,13 @@ def test_other_computations_than_the_kernels_are_float32_in_place_of_int16(rando
 
 def test_bfloat16_is_refused_with_advice_on_processors_without_amx(monkeypatch):
     monkeypatch.setattr(compiled, "multiplies_bfloat16", lambda: False)
-    with pytest.raises(ModelUnusable, match=r"AMX, which this one lacks: say PRECISION=int16 or float32"):
-        load_encoder("all-MiniLM-L6-v2", precision="bfloat16")
+    message = r"AMX, which this one lacks: say PRECISION=int16 or float32"
+    assert_unusable("all-MiniLM-L6-v2", message, precision="bfloat16")
 
 
 def test_bfloat16_without_the_kernels_is_refused_with_advice(random_model):
-    with pytest.raises(ModelUnusable, match=r"bfloat16 was asked for, .* float32 alone.* PRECISION=float32"):
-        load_encoder(str(random_model("Qwen3Config", num_key_value_heads=2, head_dim=8)), precision="bfloat16")
-
-
-def test_the_layers_are_released_once_they_are_packed_and_loaded_again_for_a_trace(random_model, monkeypatch):
-    layers = []
-
-    def load(directory):
-        checkpoint = load_checkpoint(directory)
-        layers.append(weakref.ref(checkpoint.model.encoder.layers[0]))
-        return checkpoint
-
-    monkeypatch.setattr(core_network, "load", load)
-    encoder = load_encoder(str(random_model("BertConfig")))
-    assert [layer() for layer in layers] == [None]
-    assert len(encoder.network.model.encoder.layers) > 0
+    message = r"bfloat16 was asked for, .* float32 alone.* PRECISION=float32"
+    assert_unusable(random_model("Qwen3Config", num_key_value_heads=2, head_dim=8), message, precision="bfloat16")
 
 
 @pytest.mark.parametrize(
@@ -117,8 +98,7 @@ def test_another_limit_is_kept(model_copy, encoder, change):
 def test_a_damaged_tokenizer_is_named(model_copy, content):
     (model_copy / "tokenizer.json").unlink()
     (model_copy / "tokenizer.json").write_text(content)
-    with pytest.raises(ModelUnusable, match=r"tokenizer\.json"):
-        load_encoder(str(model_copy))
+    assert_unusable(model_copy, r"tokenizer\.json")
 
 
 def test_a_missing_tensor_is_named(model_copy):
@@ -129,5 +109,4 @@ def test_a_missing_tensor_is_named(model_copy):
     del tensors["encoder.layer.3.attention.self.query.weight"]
     weights.unlink()
     safetensors.torch.save_file(tensors, weights)
-    with pytest.raises(ModelUnusable, match=r"encoder\.layer\.3\.attention\.self\.query\.weight"):
-        load_encoder(str(model_copy))
+    assert_unusable(model_copy, r"encoder\.layer\.3\.attention\.self\.query\.weight")

@@ -10,11 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from service.encoding.errors import ModelUnusable
 from service.encoding.registry import load_encoder
 from service.encoding.texts import PURPOSES
 from tests.bfloat16 import FLOAT32_BY_TILES
-from tests.checkpoints import library_vectors, save_sentence_encoder, save_static, save_transformer
+from tests.checkpoints import assert_unusable, library_vectors, save_sentence_encoder, save_static, save_transformer
 from tests.examples import Page
 from tests.thorough import thorough
 
@@ -142,5 +141,4 @@ def test_a_model_with_its_own_code_is_refused_with_advice(own, tmp_path, random_
         modules[0]["type"] = "theirs.Transformer"
         (directory / "modules.json").unlink()
         (directory / "modules.json").write_text(json.dumps(modules))
-    with pytest.raises(ModelUnusable, match=r"brings Python code of its own.*which softkv never runs.*behind a URL"):
-        load_encoder(str(directory))
+    assert_unusable(directory, r"brings Python code of its own.*which softkv never runs.*behind a URL")

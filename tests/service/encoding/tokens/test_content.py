@@ -44,10 +44,8 @@ def metaspace() -> ModelTokenizer:
 def test_special_unknown_and_blank_tokens_say_nothing_whatever_the_prompt(tokenizer, prompt):
     kinds = [(NOTHING + UNKNOWN, Content.NOTHING), (SIGNS, Content.SIGNS), (WORDS, Content.WORDS)]
     for texts, content in kinds:
-        read = tokenizer.read(texts, prompt)
-        assert {
-            text: Content(expected_content) for text, expected_content in zip(texts, read.content, strict=True)
-        } == dict.fromkeys(texts, content)
+        contents = map(Content, tokenizer.read(texts, prompt).content)
+        assert dict(zip(texts, contents, strict=True)) == dict.fromkeys(texts, content)
 
 
 def test_only_tokens_within_the_limit_count_as_content(tokenizer):
