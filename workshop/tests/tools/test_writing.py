@@ -251,3 +251,11 @@ def test_counts_predict_as_a_hand_computes():
     # Of the pairs (begin 2, 2 3, 3 2, 2 4), two kinds end in 2: 2 follows 3, and 3 had one follower.
     continued = (2 - 0.75) / 4 + 3 * 0.75 / 4 / 3
     assert counted.after(3, 2) == pytest.approx((1 - 0.75) / 1 + 0.75 * continued)
+
+
+@pytest.mark.thorough
+def test_the_recipe_gives_the_record(stored):
+    again = writing.writing()
+    assert again["facts"] == stored["facts"] | {
+        name: pytest.approx(stored["facts"][name], rel=0.05) for name in ("right", "perplexity")
+    }

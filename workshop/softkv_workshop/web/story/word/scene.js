@@ -216,12 +216,12 @@ export class Scene {
       threads.layout(width, height);
     };
     show(content);
-    // Rooms are measured at this picture's size of type, which is the least one of the rows.
-    const scale = Math.min(1, this.#f / parseFloat(threads.element.style.getPropertyValue("--row-size")));
-    const rooms = [threads.keyBoxes[0].width - 3.6 * this.#f, threads.valueBoxes[0].width - 26];
-    const [key, value] = rooms.map((room) => Math.max(2 * this.#f, room) * scale);
+    const size = parseFloat(threads.element.style.getPropertyValue("--row-size"));
+    const scale = Math.min(1, this.#f / size); // texts are measured at this picture's size, the least one of the rows
+    const key = Math.max(2 * this.#f, threads.keyBoxes[0].width - 3.6 * this.#f) * scale;
+    const value = size >= this.#f ? Infinity : Math.max(2 * this.#f, threads.valueBoxes[0].width - 26);
     const rows = content.rows.map((row) => ({ key: this.#ending(row.key, key), value: this.#clipped(row.value, value) }));
-    show({ ...content, query: this.#clipped(content.query, Math.min(key, value)), rows });
+    show({ ...content, query: this.#clipped(content.query, (threads.queryBox.width - 26) * scale), rows });
   }
 
   /** All rows of a head. @param {Reading} reading */
@@ -232,7 +232,7 @@ export class Scene {
     const names = words.map((word) => this.#clipped(word, Math.max(4 * f, width * 0.2)));
     const left = Math.max(...[...names, `${this.#say("columns")} →`, `${this.#say("rows")} ↓`].map((name) => this.#widthOf(name))) + 14;
     const isSlanted = (width - left) / n < Math.max(...names.map((name) => this.#widthOf(name))) + 8;
-    const top = isSlanted ? 4.5 * f : 1.75 * f;
+    const top = isSlanted ? 5.25 * f : 1.75 * f;
     const cell = { width: Math.min(9 * f, (width - left - (isSlanted ? 3 * f : 4)) / n), height: (height - top - 4) / n };
     const from = (width - left - cell.width * n) / 2 + left;
     this.#cells = words.flatMap((_, i) => words.map((__, j) => ({ x: from + j * cell.width, y: top + i * cell.height, ...cell })));
@@ -243,9 +243,10 @@ export class Scene {
     if (isSlanted) this.#write(1, "term.query", from - 12, top - 0.4 * f, `${this.#say("rows")} ↓`, "end");
     const below = 0.35 * f;
     for (const [i, name] of names.entries()) {
-      const [middle, base] = [this.#cells[i].x + cell.width / 2, top - 0.45 * f];
+      const isUpright = isSlanted && cell.width < 1.45 * f; // slanted words would lie over each other
+      const [middle, base] = [this.#cells[i].x + cell.width / 2 + (isUpright ? below : 0), top - 0.45 * f];
       const text = this.#write(1, "key-text", middle, base, name, isSlanted ? "start" : "middle");
-      if (isSlanted) set(text, { transform: `rotate(-45 ${middle} ${base})` });
+      if (isSlanted) set(text, { transform: `rotate(${isUpright ? -90 : -45} ${middle} ${base})` });
       this.#write(1, `query-text${i === n - 1 ? ".last" : ""}`, from - 12, top + (i + 0.5) * cell.height + below, name, "end");
       for (let j = 0; isWritten && j <= i; j++) {
         const [weight, at] = [weights[i * n + j], this.#cells[i * n + j]];
