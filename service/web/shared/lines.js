@@ -82,7 +82,7 @@ export class Lines {
     for (const [i, group] of this.#groups.entries()) group.append(...this.#paths[i]);
     this.#threads.replaceChildren(...this.#groups);
     this.#words = tokens.map((token, i) =>
-      s("g.word", { "data-word": i, role: "radio", "aria-label": token }, s("rect.hit"), s("text", { "text-anchor": "end" }, token)),
+      s("g.word", { "data-word": i, role: "radio", "aria-checked": "false", "aria-label": token }, s("rect.hit"), s("text", { "text-anchor": "end" }, token)),
     );
     this.#left.replaceChildren(...this.#words);
     this.#shares = read.map(() => s("text.share", {}));

@@ -189,7 +189,7 @@ function picture(say, move) {
   const drag = s("text.drag", { "text-anchor": "middle" }, say("drag"));
   const handle = s(
     "g.moment",
-    { role: "slider", tabindex: 0, "aria-label": say("moment"), "aria-valuemin": 0 },
+    { role: "slider", tabindex: 0, "aria-label": say("moment"), "aria-valuemin": 0, "aria-valuenow": 0 },
     s("line.drop"),
     s("circle.grip", { r: 13 }),
     step,
