@@ -1,4 +1,4 @@
-"""What an encoder costs: the memory of a service with it, its first answer after a start, and a short text.
+"""The costs of an encoder: the memory of a service with it, its first answer after a start, and a short text.
 
     python -m benchmarks.costs [--encoders all-MiniLM-L6-v2 multilingual] [--starts 3] [--rounds 9]
 
@@ -35,8 +35,7 @@ from service.encoding.registry import DEFAULT_MODEL, MULTILINGUAL, default_preci
 
 TOKENS = (8, 16, 32, 64, 128)
 SETTLING_SECONDS = 3.0
-FIRST_TOKEN = 1000
-"""Of those that models read without a tokeniser: any vocabulary has words there."""
+FIRST_TOKEN = 1000  # any vocabulary has words there
 
 
 def start(encoder: str) -> tuple[float, float, float]:

@@ -105,7 +105,7 @@ class Compiled:
         self._prepared = kernels.network(self._network, self._design, self._way)
         self._positions = len(self._network.positions) // count_type_tables(model)  # of each type
         self._tables_for = partial(tables, rotation_kinds(model)[0], self._design.head_width, model.encoder.bias)
-        # What comes before and after the layers, whose matrices are packed: the caller may release them.
+        # The layers are packed, so the caller may release them.
         self._ends = replace(
             model, encoder=Encoder(()), dense=map_arrays(partial(np.asarray, dtype=np.float32), model.dense)
         )

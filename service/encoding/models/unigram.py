@@ -12,11 +12,11 @@ from tokenizers import NormalizedString, PreTokenizedString
 from tokenizers.models import WordLevel
 
 WORDS, CHARACTERS = 1 << 14, 32
-"""How many words are kept with their pieces, and the most characters of such a word."""
+"""The number of words that are kept with their pieces, and the limit of their characters."""
 SLICES = 32
 """The most slices that are taken of one string: each counts its characters from the start."""
 PENALTY = 10.0
-"""How far the score of an unknown character is below the lowest score, in SentencePiece and in tokenizers."""
+"""An unknown character has the lowest score less this number, in SentencePiece and in tokenizers."""
 
 
 class Unigram:
@@ -57,21 +57,21 @@ class Unigram:
     def _cut(self, word: str) -> list[int]:
         """Return where the pieces of a word begin, and its end; unknown characters side by side are one piece."""
         n, find, scores = len(word), self.model.token_to_id, self._scores
-        # Of the likeliest pieces up to each character: their score, and of the last one, its start and if it is known.
-        best, begins, known = [0.0, *[float("-inf")] * n], [0] * (n + 1), [True] + [False] * n
+        # For each end, the largest score of pieces up to it, and the start of the last one.
+        best, begins, is_known = [0.0, *[float("-inf")] * n], [0] * (n + 1), [True] + [False] * n
         for start, character in enumerate(word):
             has_piece = False
             for end in range(start + 1, min(start + self._longest[ord(character)], n) + 1):
                 if (piece := find(word[start:end])) is not None:
                     has_piece = has_piece or end == start + 1
                     if (score := scores[piece] + best[start]) > best[end]:
-                        best[end], begins[end], known[end] = score, start, piece != self._unknown
+                        best[end], begins[end], is_known[end] = score, start, piece != self._unknown
             if not has_piece and (score := self._unknown_score + best[start]) > best[start + 1]:
-                best[start + 1], begins[start + 1], known[start + 1] = score, start, False
+                best[start + 1], begins[start + 1], is_known[start + 1] = score, start, False
         bounds, end = [n], n
         while end:
             start = begins[end]
-            if known[start] or known[end]:
+            if is_known[start] or is_known[end]:
                 bounds.append(start)
             end = start
         return bounds[::-1]
