@@ -222,7 +222,7 @@ def test_only_equivalent_filters_have_one_name() -> None:
     ]
     for left, right in same:
         assert condition_digest(left) == condition_digest(right)
-    different = [
+    different: list[Comparison | Combination] = [
         *(
             Comparison(x, "==", value)
             for value in (True, False, None, 0, 1, "1", "", "a", "null", [], [1], ["1"], [None])
@@ -231,18 +231,10 @@ def test_only_equivalent_filters_have_one_name() -> None:
         *(Comparison(x, how, 1) for how in ("!=", "<", "<=", ">", ">=", "contains")),
         *(Comparison(x, "in", value) for value in ([], [None], [1], [1, 2], ["1"], ["1', '2"], ["1", "2"])),
         Comparison(x, "not in", [1]),
-        Comparison(x, "contains", "a"),
-        Comparison(x, "contains", "A"),
-        Comparison(x, "contains", "a", ignore_case=True),
-        Comparison(x, "contains", "b", ignore_case=True),
-        Comparison("metadata.y", "==", 1),
-        Comparison("metadata.id", "==", "a"),
-        Comparison("id", "==", "a"),
-        Comparison("key", "==", "a"),
-        Comparison("key", "==", None),
-        Comparison("metadata.key", "==", "a"),
-        Combination("AND", ()),
-        Combination("OR", ()),
-        Combination("NOT", ()),
+        *(Comparison(x, "contains", value) for value in "aA"),
+        *(Comparison(x, "contains", value, ignore_case=True) for value in "ab"),
+        *(Comparison(field, "==", "a") for field in ("metadata.id", "id", "key", "metadata.key")),
+        *(Comparison(field, "==", value) for field, value in (("metadata.y", 1), ("key", None))),
+        *(Combination(operator, ()) for operator in ("AND", "OR", "NOT")),
     ]
     assert len({condition_digest(value) for value in different}) == len(different)
