@@ -22,6 +22,7 @@ from tests.service.encoding.tokens.test_tokens import TRICKY
 from tools.multilingual_wheel import LAYER, TABLES, make, parse, save, small_files, widen
 
 WIDTH, INNER = 32, 64
+STRANGE = ("ｗｉｄｅ　＜s＞", "▁▁ a▁b", "𒀀𒀁 𒀀\U000e0001", "क\u093c" * 99, "\x01a\x1fb")
 PIECES = ("<s>", "<pad>", "</s>", "<unk>", "▁", "▁cat", "猫", "<mask>")
 
 
@@ -107,17 +108,9 @@ def test_sentence_transformers_computes_the_same_of_the_whole_model_and_its_meas
     assert checkpoint_of(MULTILINGUAL).is_relative_to(tmp_path)
     encoder = load_encoder(MULTILINGUAL)
     library = Tokenizer.from_file(str(checkpoint_of(MULTILINGUAL) / "tokenizer.json"))
-    for text in (
-        *texts,
-        *TRICKY,
-        "ｆｕｌｌ　ｗｉｄｔｈ ＜s＞",
-        "▁▁ a▁b",
-        "𒀀𒀁 𒀀\U000e0001",
-        "क\u093c" * 99,
-        "\x01a\x1fb",
-    ):
-        expected, actual = (one.encode(text) for one in (library, encoder.network.tokenizer.library))
-        assert (actual.ids, actual.offsets) == (expected.ids, expected.offsets), text
+    for text in (*texts, *TRICKY, *STRANGE):
+        wanted, actual = (one.encode(text) for one in (library, encoder.network.tokenizer.library))
+        assert (actual.ids, actual.offsets) == (wanted.ids, wanted.offsets), text
     np.testing.assert_allclose(encoder.encode(texts, "query").vectors, expected, atol=1e-5)
     in_int16 = load_encoder(MULTILINGUAL, precision="int16").encode(texts, "query").vectors
     assert (in_int16 * expected).sum(axis=1).min() > 0.99999
