@@ -477,9 +477,11 @@ export class Threads {
 
   /** A name is there once its part acts. @param {number} grown @param {number} poured @param {?number} factor */
   #naming(grown, poured, factor) {
-    const name = this.#say("term.weight");
-    const weight = factor === null ? name : `${this.#places.isNarrow ? "" : name} × ${threeDigits(factor)}`.trim(); // on a phone is room for one of them
-    for (const term of this.#terms.querySelectorAll(".weight")) if (term.textContent !== weight) term.textContent = weight;
+    const by = factor === null ? "" : ` × ${threeDigits(factor)}`;
+    for (const term of this.#terms.querySelectorAll(".weight")) {
+      const text = by && this.#places.isNarrow ? by.trim() : this.#say("term.weight") + by; // on a phone is room for one of them
+      if (term.textContent !== text) term.textContent = text;
+    }
     for (const [part, opacity] of Object.entries({ weight: grown, temperature: grown, value: poured }))
       for (const term of this.#terms.querySelectorAll(`.${part}`)) set(/** @type {SVGElement} */ (term), { opacity: Math.min(1, opacity * 2) });
   }
