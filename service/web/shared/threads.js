@@ -334,9 +334,9 @@ export class Threads {
     this.#labels = [];
     this.#held.replaceChildren();
     this.#rows.replaceChildren(...places.rows.map((box, i) => this.#row(box, i)));
-    this.#threads = places.rows.map((_, i) => s("path.thread", { "data-row": i }));
+    this.#threads = places.rows.map((_, i) => s("path.thread", { "data-of": i }));
     this.#streams = places.rows.map((_, i) => {
-      const path = s("path.stream", { "data-row": i });
+      const path = s("path.stream", { "data-of": i });
       if (i < rows.length && isColour(rows[i].value)) path.style.setProperty("fill", rows[i].value);
       return path;
     });
@@ -679,8 +679,8 @@ export class Threads {
 
   /** @param {?EventTarget} target */
   #hover(target) {
-    const row = target instanceof Element ? target.closest("[data-row]") : null;
-    this.point(row ? Number(row.getAttribute("data-row")) : -1);
+    const part = target instanceof Element ? target.closest("[data-row], [data-of]") : null; // a row, or its thread
+    this.point(part ? Number(part.getAttribute("data-row") ?? part.getAttribute("data-of")) : -1);
   }
 
   #listen() {

@@ -68,7 +68,7 @@ def recorded(query: str, texts: list[str]) -> NDArray[np.float64]:
 
 def point(shown: Locator, row: int) -> list[str]:
     """Point at the thread of a row, where it meets its key, and return the numbers that its card has."""
-    shown.locator(f".left .thread[data-row='{row}']").dispatch_event("pointermove")
+    shown.locator(f".left .thread[data-of='{row}']").dispatch_event("pointermove")
     card = shown.locator(".at-thread")
     expect(card).to_be_visible()
     return card.locator("dd").all_text_contents()
