@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
-from itertools import chain
+from itertools import chain, pairwise
 
 import pytest
 
@@ -52,6 +52,15 @@ def library(tmp_path_factory):
 def collections(running):
     with running.client() as client:
         return [collection["name"] for collection in client.get("/v1/collections").json()["collections"]]
+
+
+@pytest.mark.parametrize("page", [*PAGES, *OF_WALLS], ids=lambda page: page.name)
+def test_a_program_can_be_pasted_into_the_interpreter(page):
+    for program in (text for language, text in page.blocks if language == "python"):
+        lines = ["", *program.splitlines()]
+        for statement, following in pairwise(ast.parse(program).body):
+            if isinstance(getattr(statement, "body", None), list):  # there, an empty line ends it
+                assert "" in lines[statement.end_lineno : following.lineno], lines[following.lineno]
 
 
 @each
