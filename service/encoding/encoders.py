@@ -52,8 +52,8 @@ class EncoderFacts(NamedTuple):
     def of(cls, encoder: Encoder) -> EncoderFacts:
         """Return the facts of a loaded encoder."""
         measured, temperature = encoder.measure(), encoder.temperature.value
-        known = encoder.kind, encoder.dimension, encoder.precision, temperature
-        return cls(*known, measured.backgrounds, measured.unit_length, measured.asymmetry)
+        facts = encoder.kind, encoder.dimension, encoder.precision, temperature
+        return cls(*facts, measured.backgrounds, measured.unit_length, measured.asymmetry)
 
 
 Model = TypeVar("Model", bound=TextModel)

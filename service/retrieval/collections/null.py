@@ -204,14 +204,14 @@ def _measure_background(
         return NullBackground(texts, "encoder", 0)
     if choice == "lenient":
         return NullBackground(texts, "encoder", 0, short if keys.short else None)
-    bounds, own = SYMMETRIC if asymmetry is None else ASYMMETRIC, keys.background
+    bounds, of_keys = SYMMETRIC if asymmetry is None else ASYMMETRIC, keys.background
     if choice == "auto" and asymmetry is not None:
         zero = _convert_background(Background(0.0, 0.0), similarity, dimension).mean
-        own = Background(zero + asymmetry * (own.mean - zero), texts.deviation)
+        of_keys = Background(zero + asymmetry * (of_keys.mean - zero), texts.deviation)
     share = min(record.attendable / FULL_WEIGHT_KEYS, 1.0) * (bounds.share if choice == "auto" else 1.0)
-    background, of_short = (_interpolate(one, own, share) for one in (texts, short))
+    background, of_short = (_interpolate(one, of_keys, share) for one in (texts, short))
     if choice == "auto":
-        of_short = max(short, of_short if asymmetry is None else own, key=lambda one: one.mean)
+        of_short = max(short, of_short if asymmetry is None else of_keys, key=lambda one: one.mean)
         fades_from = encoder.temperature / (math.sqrt(dimension or 1) if similarity == "scaled_dot" else 1.0)
         margin, highest = bounds.margin * texts.deviation, _raise(texts, MOST_BESIDE_QUESTION)
         question = QuestionBackground(keys.sampled, texts, margin, highest, fades_from) if len(keys.sampled) else None

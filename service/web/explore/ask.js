@@ -347,7 +347,7 @@ function mount(host, context) {
   function saveCsv() {
     let guarded = 0;
     const cell = (/** @type {unknown} */ value) => {
-      if (typeof value !== "string") return value === null || value === undefined ? "" : JSON.stringify(value); // a number is none to run
+      if (typeof value !== "string") return value === null || value === undefined ? "" : JSON.stringify(value); // a spreadsheet runs no number
       if (inert(value) !== value) guarded++;
       return inert(value);
     };
@@ -450,7 +450,7 @@ function mount(host, context) {
     );
   }
 
-  /** A row that is no document. @param {number} weight @param {number | null} similarity @param {string} name */
+  /** The row of the null key or of the rest. @param {number} weight @param {number | null} similarity @param {string} name */
   function other(weight, similarity, name) {
     return h("div.match.other", { role: "row" }, weighed(weight, similarity), h("span", { role: "cell" }, name));
   }

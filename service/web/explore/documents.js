@@ -30,7 +30,7 @@ function mount(host, context) {
     filter.show(parsed(context.said.get("filter")), known.fields);
     showOrder();
   });
-  /** Where each page begins, by its number; the first has no cursor. @type {(string | null | undefined)[]} */
+  /** The cursor of each page, by its number; null for the first. @type {(string | null | undefined)[]} */
   let cursors = [null];
   /** @type {any[]} */
   let rows = [];

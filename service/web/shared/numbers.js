@@ -39,7 +39,7 @@ export function count(number) {
   return String(Math.round(number)).replace(/\B(?=(\d{3})+(?!\d))/g, ",");
 }
 
-/** A tiny number in words of ten: 3·10⁻¹⁶. @param {number} number @param {number} [decimals] @param {number} [logarithm] to 10, of a number that is no float64 */
+/** A tiny number in words of ten: 3·10⁻¹⁶. @param {number} number @param {number} [decimals] @param {number} [logarithm] to 10, of a number beyond float64 */
 export function power(number, decimals = 0, logarithm = Math.log10(Math.abs(number))) {
   if (number === 0) return "0";
   const exponent = Math.floor(logarithm);

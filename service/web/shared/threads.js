@@ -771,7 +771,7 @@ export class Threads {
     return lines;
   }
 
-  /** The lines of a text, at most so many: the last one is cut. @param {string} text @param {number} width @param {number} size @param {number} most */
+  /** The first lines of a text; the last one is cut. @param {string} text @param {number} width @param {number} size @param {number} most */
   #within(text, width, size, most) {
     const lines = this.#lines(text, width, size);
     const shown = lines.length > most ? [...lines.slice(0, most - 1), lines.slice(most - 1).join("")] : lines;

@@ -103,7 +103,7 @@ def test_the_grammar_knows_the_world_and_no_other():
     assert np.mean([is_grammatical(text) for text in changed]) < 0.1
 
 
-def test_the_record_says_what_the_model_is(stored, core):
+def test_the_record_describes_the_model(stored, core):
     model, vocabulary = core
     texts = list(world.texts())
     facts, described = stored["facts"], writing.describe(model, vocabulary, texts)

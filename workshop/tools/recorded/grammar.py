@@ -55,8 +55,8 @@ def _read_text(reader: _Reader) -> None:
         pronoun, deeds, is_near = world.NAMES[subject], world.PEOPLE, False
     are, have = ("are", "have") if pronoun == "they" else ("is", "has")
     verbs = {deed.many if pronoun == "they" else deed.one: deed for deed in deeds}
-    others = [] if is_near else [are, have] if deeds is world.PEOPLE else [are]
-    verb = reader.one_of([*verbs, *others])
+    auxiliaries = [] if is_near else [are, have] if deeds is world.PEOPLE else [are]
+    verb = reader.one_of([*verbs, *auxiliaries])
     if verb == have:
         reader.one_of(["a"])
         colour, thing = reader.one_of(world.COLOURS), reader.one_of(world.THINGS)

@@ -33,9 +33,9 @@ class Deed(NamedTuple):
     places: tuple[str, ...]
 
 
-def _parse_deed(verbs: str, state: str, objects: str, places: str) -> Deed:
+def _parse_deed(verbs: str, state: str, objects: str, adverbials: str) -> Deed:
     one, many = verbs.split()
-    return Deed(one, many, state, tuple(objects.split(", ")), tuple(places.split(", ")))
+    return Deed(one, many, state, tuple(objects.split(", ")), tuple(adverbials.split(", ")))
 
 
 PEOPLE = (

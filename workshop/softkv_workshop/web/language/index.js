@@ -48,7 +48,7 @@ import { Words } from "./tokens.js";
 /** @typedef {{ids: number[], words: Word[], left: Word[], unknown: Word[]}} Tokens the ids of a text, of its beginning first; its words as they were read; the first words that are too many; the words that are not known */
 
 const BEGIN = 1;
-/** A row writes at most so many words: those that it pushes nearly as much as the first. */
+/** The most words that a row writes: those that it pushes nearly as much as the first. */
 const MOST_WRITTEN = 3;
 const CLEAR = 0.7;
 

@@ -167,7 +167,7 @@ def test_the_feed_forward_half_opens_as_rows(read: Read, look: str) -> None:
     assert not page.locator(f"{HERE} [data-level=heads]").is_visible()
 
 
-def test_a_beginning_looks_at_its_word_and_the_hood_says_what_the_record_says(read: Read) -> None:
+def test_a_beginning_looks_at_its_word_and_the_hood_repeats_the_record(read: Read) -> None:
     page = opened(read)
     model = computed(page)
     first, *others = model["beginnings"]

@@ -13,7 +13,7 @@ import { s, set } from "../../../../../service/web/shared/svg.js";
 /** The levels by name, from the innermost. */
 export const LEVELS = ["row", "matrix", "heads", "layer", "layers", "word"];
 export const LAST = LEVELS.length - 1;
-/** What a reader can choose to see; at the level of the heads there are two halves of a layer. @type {{name: string, level: number, half?: number}[]} */
+/** The views to choose from. The level of the heads has two, one for each half of a layer. @type {{name: string, level: number, half?: number}[]} */
 export const NAMES = [
   ...LEVELS.slice(0, 3).map((name, level) => ({ name, level, half: 1 })),
   { name: "neurons", level: 2, half: 2 },
@@ -63,7 +63,7 @@ export class Scene {
   #f = 16;
   /** @type {Box[]} */
   #slots = [];
-  /** Where the neurons stand in the layer. @type {Box} */
+  /** The place of the neurons in the layer. @type {Box} */
   #feeds = centred(0, 0, 1, 1);
   /** @type {Box[]} the cells of the matrix, row by row */
   #cells = [];
