@@ -1,1 +1,1 @@
-"use strict";(()=>{window.SwaggerUIBundle({url:"../openapi.json",dom_id:"#docs",deepLinking:!0,displayRequestDuration:!0,validatorUrl:null});})();
+"use strict";(()=>{var n=({text:e})=>e;window.SwaggerUIBundle({url:"../openapi.json",dom_id:"#docs",deepLinking:!0,displayRequestDuration:!0,validatorUrl:null,plugins:[{components:{DeepLink:n}}],onComplete:()=>{let e=document.querySelector(".information-container");e?.setAttribute("role","banner"),e?.append(Object.assign(document.createElement("h2"),{textContent:"Calls"}))}});})();

@@ -48,7 +48,5 @@ def test_a_key_can_be_given(docs):
     assert docs.locator(".auth-container").count() == 2
 
 
-def test_nothing_of_our_own_is_found(docs, axe):
-    """Swagger UI nests its buttons; the colours and landmarks around them are the page's."""
-    theirs = ("heading-order", "nested-interactive", "region: ['.information-container']", "target-size")
-    assert [one for one in violations(axe, docs) if not one.startswith(theirs)] == []
+def test_no_reader_is_hindered(docs, axe):
+    assert violations(axe, docs) == []
