@@ -237,11 +237,8 @@ def test_a_column_has_the_type_and_the_remark_of_its_case() -> None:
         values = [document.get("metadata", {}).get(column) for document in documents(file)]
         assert values == (expanded(case["values"]) if case["kind"] != "json" else case["values"]), why
         type_ = file["mapping"]["types"][column]
-        assert (type_["kind"], type_.get("remark"), type_["formats"]) == (
-            case["kind"],
-            case.get("says"),
-            case.get("formats", []),
-        ), why
+        said = (type_["kind"], type_.get("remark"), type_.get("line", 0), type_["formats"])
+        assert said == (case["kind"], case.get("says"), case.get("line", 0), case.get("formats", [])), why
         assert type_["example"] == case.get("example", [""])[0], why
         missing = (type_["missing"], type_["mark"]) if type_["kind"] != "text" else (0, "")
         assert missing == (case.get("nulls", 0), case.get("mark", "")), why
@@ -253,6 +250,23 @@ def test_cells_of_ids_and_keys_stay_as_they_are_written() -> None:
     file = read("t.csv", "nr,name,price\n1.10,n/a,1.10\n2.20,2.50,1.20\n", roles=roles)
     assert documents(file) == [{"id": "1.10", "key": "n/a"}, {"id": "2.20", "key": "2.50"}]
     assert file["notices"] == []
+
+
+@pytest.mark.parametrize(
+    ("content", "roles"),
+    [
+        ("sku,item,price,listed\nT-4471-X,Mug,72.60,2024-03-01\nT-4472-X,Pot,80.00 €,2024-03-02\n", ["id", "key"]),
+        ("Nr,Artikel,Preis,Datum\n1,Tasse,72.60,01.03.2024\n2,Topf,80.00 €,02.03.2024\n", ["metadata", "key"]),
+        ("编号,名称,价格,上架日期\nA001,杯子,72.60,2024-03-01\nA002,锅,80.00,2024-03-02\n", ["id", "key"]),
+        ("sku,item,price,listed\nT-1,Mug,72.60,2024-03-01\nT-1,A big pot,9.99,2024-03-02\n", ["metadata", "key"]),
+        ("year,item,price,listed\n1993,Mug,72.60,2024-03-01\n1994,Pot,9.99,2024-03-02\n", ["metadata", "key"]),
+        ("item,listed\nA-17,2024-03-01\nB-18,2024-03-02\n", ["key", "metadata"]),
+        ("listed,price\n2024-03-01,7\n2024-03-02,9\n", ["key", "metadata"]),
+    ],
+)
+def test_a_column_of_dates_is_no_key_and_codes_that_come_first_are_ids(content: str, roles: list[str]) -> None:
+    guessed = list(read("t.csv", content)["mapping"]["roles"].values())
+    assert guessed == [*roles, *["metadata"] * (len(guessed) - len(roles))]
 
 
 def test_a_key_of_spaces_counts_as_missing() -> None:

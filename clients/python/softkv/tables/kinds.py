@@ -14,7 +14,7 @@ from softkv.problems import invalid_value
 from softkv.tables.cells import NUMBER, BadCell, force_number, refuse_constant, shorten
 
 Kind: TypeAlias = Literal["text", "number", "boolean", "json", "date"]
-Remark: TypeAlias = Literal["numbers", "text", "decimal", "missing", "dates"]
+Remark: TypeAlias = Literal["numbers", "text", "decimal", "missing", "dates", "odd"]
 """The reason of a notice about a column: numbers in another spelling, or cells that keep it text."""
 
 MISSING = frozenset({"n/a", "na", "#n/a", "nan", "null", "-", "–", "—"})  # dashes of typesetters
@@ -38,6 +38,10 @@ _GROUPED = {
 }
 _WORD = re.compile(r"[^\W\d_][^\W\d_A-ZÄÖÜ]*|[%$€£]")
 _CAPITALS = re.compile(r"[^\W\d_]+|[%$€£]")
+_LIKE = re.compile(r"\(?[+-]?[$€£¥]? ?[+-]?(\d+|\d{1,3}([,.'’ \xa0\u202f]\d{3})+)([.,]\d+)? ?[%$€£¥]?\)?", re.ASCII)
+# A-17, 12a, 1234 AB, 2.0b, 12:30, 1.4.1, 01234, and numbers of telephones
+_LETTERS = r"[^\W\d_][- ]?\d+\b(?![.,]\d)|(?<![\d.,])\d+ ?[^\W\d_]|\d[a-z]\b"
+_CODE = re.compile(rf"{_LETTERS}|\d[-/:]\w|\.\d\d?\.\d|^\+?0\d|^\+[\d ]+$|\d \d[\d ]*$")
 _LONGEST_DATE = 60
 _MISSING_SHARE = 100
 """A column of numbers has at least this many cells for each missing one."""
@@ -57,6 +61,7 @@ class ColumnType(NamedTuple):
         formats: the formats of its dates; of a remark all that fit, of dates one.
         is_forced: whether a caller has named it as numbers, whatever their form.
         thousands: the mark between groups of three digits; empty without one.
+        line: where the example of `odd` is.
     """
 
     kind: Kind
@@ -69,30 +74,31 @@ class ColumnType(NamedTuple):
     formats: Sequence[str] = ()
     is_forced: bool = False
     thousands: str = ""
+    line: int = 0
 
     def notices(self, column: str, say: Callable[[str, str], str]) -> list[str]:
         """Return what its reader should hear of a column; `say` writes an option with its value."""
-        shown = shorten(self.example)
+        shown, number, remarks = shorten(self.example), say("number", column), list[str]()
+        stays = f"stays text, since {shown!r}"
         match self.remark:
             case "numbers":
-                number = json.dumps(self.read(self.example))
-                texts = f"{say('text_column', column)} keeps texts"
-                remarks = [f"has {self.cells:,} numbers, and {shown!r} is stored as {number}; {texts}"]
+                stored = f"{shown!r} is stored as {json.dumps(self.read(self.example))}"
+                remarks = [f"has {self.cells:,} numbers, and {stored}; {say('text_column', column)} keeps texts"]
             case "text":
-                number = f"{say('number', column)} makes it one"
-                remarks = [f"stays text, since {shown!r} would not come back the same as a number; {number}"]
+                remarks = [f"{stays} would not come back the same as a number; {number} makes it one"]
             case "decimal":
                 point = "," if "," in self.example else "."
-                remarks = [f"stays text, since {shown!r} has another decimal point; {say('decimal', point)} reads it"]
+                remarks = [f"{stays} has another decimal point; {say('decimal', point)} reads it"]
             case "missing":
-                cells = "has no number" if self.missing == 1 else "have no numbers"
-                number = f"{say('number', column)} leaves {'it' if self.missing == 1 else 'them'} empty"
-                remarks = [f"stays text, since {self.missing:,} of its cells, such as {shown!r}, {cells}; {number}"]
+                has, it = ("has no number", "it") if self.missing == 1 else ("have no numbers", "them")
+                cells = f"{self.missing:,} of its cells, such as {shown!r}, {has}"
+                remarks = [f"stays text, since {cells}; {number} leaves {it} empty"]
             case "dates":
                 options = " or ".join(say("date", format_) for format_ in self.formats)
                 remarks = [f"has dates such as {shown!r}, which filters compare as texts; {options} reads them"]
-            case None:
-                remarks = []
+            case "odd":
+                odd = f"{stays} in line {self.line:,} cannot be read as a number along with the others"
+                remarks = [f"{odd}; mend it, or {number} refuses rows without a plain number"]
         if self.kind != "text" and self.missing:
             remarks.append(say_missing(self.missing, self.mark))
         return remarks
@@ -109,8 +115,7 @@ class ColumnType(NamedTuple):
             case "number" if self.is_forced:
                 return force_number(_with_point(text, self.decimals))
             case "number":
-                number = _split_unit(text)[1].replace(self.thousands, "") if self.thousands else _split_unit(text)[1]
-                number = _with_point(number, self.decimals)
+                number = _with_point(_split_unit(text)[1].replace(self.thousands, ""), self.decimals)
                 return int(number) if _INTEGER.fullmatch(number) else float(number)
             case "boolean":
                 return text.lower() == "true"
@@ -133,26 +138,31 @@ class ColumnOfTexts:
 
     def __init__(self, name: str, *, decimals: str = ".", date: str | None = None, is_forced: bool = False) -> None:
         self._name, self._decimals, self._date, self._is_forced = name, decimals, date, is_forced
-        self._count = self._missing = 0
-        self._first = self._mark = self._brackets = ""
+        self._count = self._missing = self._like = self._alike = 0
+        self._mark = self._brackets = self._point = self._pointed = ""
         self._kinds: set[Kind] = {"number", "boolean", "json", "date"}
         self._formats = DATES if date is None else (date,)
-        self._point = self._pointed = ""
+        self._firsts: list[tuple[str, int]] = []  # the first cell, and the first that is no number like those before
         self._changed = self._flawed = self._grouped = ""
         self._unit: str | None = None
         self._thousands = set(_GROUPED)
         self._places = set[int]()
 
-    def note(self, cell: str) -> None:
+    def note(self, cell: str, line: int = 0) -> None:
         """Take a filled cell into account."""
         if is_missing(cell):
             self._missing += 1
             self._mark = self._mark or cell
             return
         self._count += 1
-        self._first = self._first or cell
+        self._firsts = self._firsts or [(cell, line)]
         if "number" in self._kinds and not self._note_number(cell):
             self._kinds.discard("number")
+            self._firsts.append((cell, line))
+        if self._like * 5 > self._count * 4 - 1000:  # it may still be a column of numbers
+            text = cell[:_LONGEST_DATE].strip()
+            self._alike += _split_unit(text)[0] == self._unit
+            self._like += comes_back(text) or (-(1 << 62) if _CODE.search(text) else _LIKE.fullmatch(text) is not None)
         if "boolean" in self._kinds and cell.lower() not in ("true", "false"):
             self._kinds.discard("boolean")
         if "json" in self._kinds:
@@ -184,12 +194,11 @@ class ColumnOfTexts:
             self._grouped = self._grouped or cell
             return
         self._point = self._point or point
-        if point:
-            self._pointed = self._pointed or cell
+        self._pointed = self._pointed or (cell if point else "")
         self._places.add(len(number.partition(".")[2]))
         if not comes_back(number):
             self._changed = self._changed or cell
-            if not comes_back(_without_zeros(number)):
+            if not comes_back(re.sub(r"(\.\d+?)0+$", r"\1", number)):
                 self._flawed = self._flawed or cell
 
     def decide(self) -> ColumnType:
@@ -208,15 +217,21 @@ class ColumnOfTexts:
         kind: Kind = next(iter(self._kinds), "text")
         if kind == "date":
             if self._date is None:
-                return ColumnType("text", self._count, remark="dates", example=self._first, formats=self._formats)
+                return ColumnType(
+                    "text", self._count, remark="dates", example=self._firsts[0][0], formats=self._formats
+                )
             return ColumnType("date", self._count, formats=self._formats)
+        if kind == "text" and self._like * 5 >= self._count * 4:
+            cell, line = self._firsts[0 if self._alike * 2 < self._count else -1]
+            return ColumnType("text", self._count, remark="odd", example=cell, line=line)
         if kind != "number":
             return ColumnType(kind, self._count)
         if self._grouped:
             return self._judge_groups()
         if self._point not in self._decimals:
             return ColumnType("text", self._count, remark="decimal", example=self._pointed)
-        if self._flawed or (self._changed and not self._unit and self._may_be_versions() and not is_amount(self._name)):
+        may_be_versions = {1, 2} <= self._places and max(self._places) == 2  # 1.10 may follow 1.9
+        if self._flawed or (self._changed and not self._unit and may_be_versions and not is_amount(self._name)):
             return ColumnType("text", self._count, remark="text", example=self._flawed or self._changed)
         example = self._changed or (self._pointed if self._point == "," else "")
         remark: Remark | None = "numbers" if example else None
@@ -231,13 +246,7 @@ class ColumnOfTexts:
             return ColumnType("text", self._count, remark="text", example=example)
         if point not in self._decimals:
             return ColumnType("text", self._count, remark="decimal", example=example)
-        return ColumnType(
-            "number", self._count, remark="numbers", example=example, decimals=self._decimals, thousands=mark
-        )
-
-    def _may_be_versions(self) -> bool:
-        """Return whether 1.10 may follow 1.9: cells with one decimal and with two, and none with more."""
-        return {1, 2} <= self._places and max(self._places) == 2
+        return ColumnType("number", self._count, 0, "", "numbers", example, self._decimals, thousands=mark)
 
 
 def is_missing(cell: str) -> bool:
@@ -266,15 +275,7 @@ def comes_back(text: str) -> bool:
     """Return whether a number is written as it would be written again: neither 01234 nor 1.10 nor 1e5 is."""
     if _INTEGER.fullmatch(text):
         return text != "-0" and -(2**63) <= int(text) < 2**64
-    if not NUMBER.fullmatch(text):
-        return False
-    return repr(float(text)) == text and math.isfinite(float(text))
-
-
-def _without_zeros(number: str) -> str:
-    """Return a number with decimals without its trailing zeros, as Python writes it."""
-    integer, point, decimals = number.partition(".")
-    return f"{integer}.{decimals.rstrip('0') or '0'}" if point and decimals else number
+    return bool(NUMBER.fullmatch(text)) and repr(float(text)) == text and math.isfinite(float(text))
 
 
 def _split_unit(text: str) -> tuple[str, str]:

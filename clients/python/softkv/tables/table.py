@@ -117,13 +117,13 @@ class Table:
             if field not in _UNTYPED and column not in options.text_column and not options.text
         }
         self.total = 0
-        for _, cells in self._content.rows():
+        for line, cells in self._content.rows():
             self.total += 1
             if isinstance(cells, str):
                 continue
             for column, texts in columns.items():
                 if cell := cells.get(column):
-                    texts.note(cell)
+                    texts.note(cell, line)
         self._types = {column: texts.decide() for column, texts in columns.items()}
         for column, type_ in self._types.items():
             self.notices += [f"{name}: column {column!r} {notice}" for notice in type_.notices(column, options.say)]

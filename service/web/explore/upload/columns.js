@@ -8,8 +8,8 @@ import { isObject } from "../text.js";
 /** @typedef {import("./table.js").Table} Table */
 /** @typedef {import("./kinds.js").ColumnType} ColumnType */
 /** @typedef {"text" | "number" | "boolean" | "list" | "object" | "vector" | "mixed" | "empty"} Kind what all filled cells of a column are */
-/** @typedef {{name: string, kind: Kind, filled: number, letters: number, dated: boolean, type?: ColumnType}} Column `letters`: how long its texts are, on average; `dated`: whether all are dates; `type`: of a column of CSV */
-/** @typedef {{rows: number, flawed: number, columns: Column[], first: Row[], filled: Map<string, number> | null}} Survey the first rows are those that are shown; `filled`: the number of rows by the columns that are filled in them, as JSON; null for too many combinations */
+/** @typedef {{name: string, kind: Kind, filled: number, letters: number, dated: boolean, type?: ColumnType}} Column `letters`: how long its texts are, on average; `dated`: whether all are dates, or look like dates or numbers; `type`: of a column of CSV */
+/** @typedef {{rows: number, flawed: number, columns: Column[], first: Row[], filled: Map<string, number> | null, coded: boolean}} Survey `coded`: whether the first column has a code in each row, each once; the first rows are those that are shown; `filled`: the number of rows by the columns that are filled in them, as JSON; null for too many combinations */
 /** @typedef {Column & {total: number, texts: number, width: number, noted?: ColumnOfTexts}} Noted */
 /** @typedef {"id" | "key" | "value" | "metadata" | "key_vector" | "value_vector" | "expires" | "skip"} Role */
 /** @typedef {{roles: Record<string, Role>, types: Record<string, ColumnType | undefined>, prefix: string, whole: boolean, fallback?: string, holed?: (string | undefined)[]}} Mapping `holed`: the columns that were not taken as the key and as the id, since they have holes; `fallback`: the column that is the key of rows whose key is empty; `prefix` begins the ids where no column has them; `whole`: the rows are documents already */
@@ -18,11 +18,14 @@ import { isObject } from "../text.js";
 export const ROLES = ["key", "value", "id", "metadata", "key_vector", "value_vector", "expires", "skip"];
 /** The parts whose cells of CSV have the type of their column. @type {ReadonlySet<Role>} */
 const TYPED = new Set(["value", "metadata"]);
+/** @type {ReadonlySet<Kind>} */
+const LISTED = new Set(["list", "vector"]);
 /** The parts that a document has only once. */
 const SINGLE = new Set(["key", "value", "id", "key_vector", "value_vector", "expires"]);
 const PREVIEW = 5;
-/** The most combinations of filled columns that are counted. */
-const COMBINATIONS = 2000;
+/** The most combinations of filled columns that are counted, and the most codes that are compared. */
+const [COMBINATIONS, CODES] = [2000, 1_000_000];
+const CODE = /^(?=.*\d)(?=.*\p{L})\S{1,40}$/u;
 
 /** Names of columns that tell what they are, the surest first. @type {Partial<Record<Role, string[]>>} */
 const NAMED = {
@@ -57,6 +60,7 @@ export async function survey(table, signal, told) {
   const first = [];
   /** @type {Map<string, number> | null} */
   let filled = new Map();
+  let [codes, coded] = [new Set(), true];
   for await (const some of table.rows(signal, (share) => told?.(share, rows))) {
     for (const row of some) {
       rows++;
@@ -65,13 +69,15 @@ export async function survey(table, signal, told) {
         continue;
       }
       if (first.length < PREVIEW) first.push(row);
+      const code = row.fields[table.columns[0]];
+      coded &&= typeof code === "string" && CODE.test(code) && codes.size < Math.min(CODES, codes.add(code).size);
       const names = [];
       for (const [name, cell] of Object.entries(row.fields)) {
         if (isBlank(cell)) continue;
         if (typeof cell !== "string" || cell.trim()) names.push(name);
         let column = columns.get(name);
         if (!column) columns.set(name, (column = blank(name, table.decimals)));
-        note(column, column.noted ? column.noted.note(/** @type {string} */ (cell)) : cell, typeof cell === "string" ? cell.length : 0);
+        note(column, column.noted ? column.noted.note(/** @type {string} */ (cell), row.line) : cell, typeof cell === "string" ? cell.length : 0);
       }
       const combination = JSON.stringify(names);
       filled?.set(combination, (filled.get(combination) ?? 0) + 1);
@@ -83,10 +89,11 @@ export async function survey(table, signal, told) {
     flawed,
     first,
     filled,
+    coded: coded && rows > 1,
     columns: Array.from(columns.values(), ({ name, kind: shape, filled: cells, texts, total, dated, noted }) => {
       const type = noted?.decide();
       const kind = type && cells && type.kind !== "json" ? type.kind : shape;
-      return { name, kind, filled: cells, letters: texts ? total / texts : 0, dated: dated && kind === "text", type };
+      return { name, kind, filled: cells, letters: texts ? total / texts : 0, dated: kind === "text" && (dated || type?.remark !== undefined), type };
     }),
   };
 }
@@ -110,13 +117,8 @@ function note(column, value, letters) {
     column.width = length;
   }
   if (column.kind === "empty") column.kind = kind;
-  else if (column.kind !== kind) column.kind = isListed(kind) && isListed(column.kind) ? "list" : "mixed";
+  else if (column.kind !== kind) column.kind = LISTED.has(kind) && LISTED.has(column.kind) ? "list" : "mixed";
   column.dated &&= typeof value === "string" && INSTANT.test(value) && instantOf(value) !== null;
-}
-
-/** @param {Kind} kind */
-function isListed(kind) {
-  return kind === "list" || kind === "vector";
 }
 
 /** @param {unknown} value @returns {Kind} */
@@ -143,7 +145,7 @@ function isBlank(cell) {
 }
 
 /** Guess the part of a document that each column becomes. @param {Table} table @param {Survey} surveyed @param {boolean} encodes whether the collection has an encoder @returns {Mapping} */
-export function guess(table, { columns, rows, flawed }, encodes) {
+export function guess(table, { columns, rows, flawed, coded }, encodes) {
   /** @type {Record<string, Role>} */
   const roles = Object.fromEntries(columns.map(({ name }) => [name, "metadata"]));
   const free = new Set(columns);
@@ -162,7 +164,10 @@ export function guess(table, { columns, rows, flawed }, encodes) {
   const isNamed = (/** @type {Column} */ { name }, /** @type {"id" | "key" | "value"} */ role) => NAMED[role]?.indexOf(name.trim().toLowerCase()) ?? -1;
   take("id", (column) => isId(column) && isWhole(column));
   const nameless = [...free].find((column) => isNamed(column, "id") >= 0 && isId(column) && !isWhole(column));
-  const texts = [...free].filter(isText).sort((a, b) => b.letters - a.letters);
+  const [head, ...rest] = columns;
+  const isCoded = coded && !nameless && free.size === columns.length && !head.dated && isNamed(head, "key") < 0;
+  if (isCoded && rest.some((one) => isText(one) && !one.dated) && free.delete(head)) roles[head.name] = "id";
+  const texts = [...free].filter(isText).sort((a, b) => Number(a.dated) - Number(b.dated) || b.letters - a.letters);
   const named = texts.filter((column) => isNamed(column, "key") >= 0).sort((a, b) => isNamed(a, "key") - isNamed(b, "key"));
   const [first, ...others] = new Set([...named, ...texts]);
   // Rows without a key would be refused, so a column that all rows fill goes before; no answer is a key, and neither is a mark.
@@ -301,7 +306,7 @@ function textOf(value) {
 /** A row that is a document already. @param {Record<string, unknown>} fields @returns {ReturnType<typeof documentOf>} */
 function wholeDocument(fields) {
   const document = { ...fields };
-  if (isInteger(fields.id)) document.id = textOf(fields.id);
+  if (Number.isSafeInteger(fields.id) || isExactNumber(fields.id)) document.id = textOf(fields.id);
   if (typeof fields.expires === "string" && DURATION.test(fields.expires)) document.expires = instantOf(fields.expires);
   return { document };
 }
@@ -329,11 +334,6 @@ function instantOf(value) {
   const [, date, time = "T00:00:00", zone = "Z"] = INSTANT.exec(text) ?? [];
   if (!date || Number.isNaN(Date.parse(`${date}${time.replace(" ", "T")}${zone}`))) return null;
   return `${date}${time.replace(" ", "T")}${zone === "+00:00" ? "Z" : zone}`;
-}
-
-/** @param {unknown} value */
-function isInteger(value) {
-  return Number.isSafeInteger(value) || isExactNumber(value);
 }
 
 /** A column `metadata` is all of the metadata, also as a text of JSON, and `metadata.year` a field of it, as an export writes them. @param {string} name @param {unknown} value @param {boolean} typed @returns {[string, unknown][]} */

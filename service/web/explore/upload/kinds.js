@@ -3,8 +3,8 @@
 import { exactInteger, parseExactly } from "../../vendor/softkv/softkv.js";
 
 /** @typedef {"text" | "number" | "boolean" | "json"} TextKind */
-/** @typedef {"numbers" | "text" | "decimal" | "missing" | "dates"} Remark numbers in another spelling, or cells that keep a column text */
-/** @typedef {{kind: TextKind, cells: number, missing: number, mark: string, remark?: Remark, example: string, formats: readonly string[], thousands?: string}} ColumnType `cells`: the filled ones that are not missing; `mark`: the first of the missing; `example`: the reason of the remark; `formats`: those that fit its dates; `thousands`: the mark between groups of three digits */
+/** @typedef {"numbers" | "text" | "decimal" | "missing" | "dates" | "odd"} Remark numbers in another spelling, or cells that keep a column text */
+/** @typedef {{kind: TextKind, cells: number, missing: number, mark: string, remark?: Remark, example: string, formats: readonly string[], thousands?: string, line?: number}} ColumnType `cells`: the filled ones that are not missing; `mark`: the first of the missing; `example`: the reason of the remark; `formats`: those that fit its dates; `thousands`: the mark between groups of three digits; `line`: where the example of `odd` is */
 
 /** Texts, in small letters, that mark a cell without a value. */
 const MISSING = new Set(["n/a", "na", "#n/a", "nan", "null", "-", "–", "—"]);
@@ -44,6 +44,9 @@ const GROUPED = {
   ".": /^[+-]?(?:(?:0|[1-9]\d{0,2})(?:\.\d{3}){1,5}|0|[1-9]\d{0,17})(?:,\d+)?$/,
 };
 const NUMBER = /^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$/;
+const LIKE = /^\(?[+-]?[$€£¥]? ?[+-]?(\d+|\d{1,3}([,.'’ \u00a0\u202f]\d{3})+)([.,]\d+)? ?[%$€£¥]?\)?$/;
+/** A-17, 12a, 1234 AB, 2.0b, 12:30, 1.4.1, 01234, and numbers of telephones. */
+const CODE = /\p{L}[- ]?\d+(?![\p{L}\d_]|[.,]\d)|(?<![\d.,])\d+ ?\p{L}|\d[a-z](?![\p{L}\d_])|\d[-/:][\p{L}\d_]|\.\d\d?\.\d|^\+?0\d|^\+[\d ]+$|\d \d[\d ]*$/u;
 
 /** The cells of a column: note every filled one, then `decide`. */
 export class ColumnOfTexts {
@@ -52,7 +55,6 @@ export class ColumnOfTexts {
   #count = 0;
   #missing = 0;
   #mark = "";
-  #first = "";
   #bracket = "";
   /** @type {Set<TextKind | "date">} */
   #kinds = new Set(["number", "boolean", "json", "date"]);
@@ -62,6 +64,10 @@ export class ColumnOfTexts {
   #changed = "";
   #flawed = "";
   #grouped = "";
+  #like = 0;
+  #alike = 0;
+  /** The first cell, and the first that is no number like those before. @type {{example: string, line: number}[]} */
+  #firsts = [];
   /** @type {string | undefined} */
   #unit;
   #thousands = Object.keys(GROUPED);
@@ -74,17 +80,22 @@ export class ColumnOfTexts {
     this.#decimals = decimals;
   }
 
-  /** Take a filled cell into account; return its JSON while all are JSON, null if it is missing, else its text. @param {string} cell @returns {unknown} */
-  note(cell) {
+  /** Take a filled cell into account; return its JSON while all are JSON, null if it is missing, else its text. @param {string} cell @param {number} line @returns {unknown} */
+  note(cell, line) {
     if (isMissing(cell)) {
       this.#missing++;
       this.#mark ||= cell;
       return null;
     }
     this.#count++;
-    this.#first ||= cell;
     const kinds = this.#kinds;
-    if (kinds.has("number") && !this.#noteNumber(cell)) kinds.delete("number");
+    const isOdd = kinds.has("number") && !this.#noteNumber(cell) && kinds.delete("number");
+    if (isOdd || this.#count === 1) this.#firsts.push({ example: cell, line });
+    if (this.#like * 5 > this.#count * 4 - 1000) {
+      const text = cell.slice(0, LONGEST_DATE).trim(); // of a column that may still look like numbers
+      this.#alike += Number(splitUnit(text)[0] === this.#unit);
+      this.#like += comesBack(text) || !CODE.test(text) ? Number(comesBack(text) || LIKE.test(text)) : Number.NEGATIVE_INFINITY;
+    }
     if (!/^(?:true|false)$/i.test(cell)) kinds.delete("boolean");
     if (kinds.has("date")) {
       this.#formats = cell.length <= LONGEST_DATE ? this.#formats.filter((format) => isDate(cell, format)) : [];
@@ -135,7 +146,9 @@ export class ColumnOfTexts {
   /** The type of the cells that are not missing. */
   #judge() {
     const [kind = "text"] = this.#kinds;
-    if (kind === "date") return { ...this.#type("text", "dates", this.#first), formats: this.#formats };
+    if (kind === "date") return { ...this.#type("text", "dates", this.#firsts[0].example), formats: this.#formats };
+    const odd = this.#firsts.at(this.#alike * 2 < this.#count ? 0 : -1);
+    if (kind === "text" && this.#like * 5 >= this.#count * 4) return { ...this.#type("text", "odd"), ...odd };
     if (kind !== "number") return this.#type(kind);
     if (this.#grouped) return this.#judgeGroups();
     if (!this.#decimals.includes(this.#point)) return this.#type("text", "decimal", this.#pointed);
@@ -172,10 +185,10 @@ export function read(cell, { kind, missing, thousands = "" }) {
 
 /** The notices about a column, as sentences in `upload.json`. @param {string} column @param {ColumnType} type @returns {import("./table.js").Flaw[]} */
 export function noticesOf(column, type) {
-  const { kind, cells, missing, mark, remark, formats } = type;
+  const { kind, cells, missing, mark, remark, formats, line = 0 } = type;
   const example = type.example.length > SHOWN ? `${type.example.slice(0, SHOWN - 1)}…` : type.example;
   const number = remark === "numbers" ? JSON.stringify(read(type.example, type)) : "";
-  const places = { column, example, number, cells, missing, mark, formats: formats.join(", "), count: formats.length };
+  const places = { column, example, number, cells, missing, mark, formats: formats.join(", "), count: formats.length, line };
   const names = [...(remark ? [`notice.${remark}`] : []), ...(kind !== "text" && missing ? ["notice.empty"] : [])];
   return names.map((name) => ({ name, places }));
 }
@@ -230,7 +243,6 @@ function comesBack(text) {
   }
   const [mantissa, power] = number.toExponential().split("e");
   const exponent = Number(power);
-  const digits = String(Math.abs(exponent)).padStart(2, "0");
-  if (exponent < -4 || exponent >= 16) return text === `${mantissa}e${exponent < 0 ? "-" : "+"}${digits}`;
+  if (exponent < -4 || exponent >= 16) return text === `${mantissa}e${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`;
   return text === "-0.0" || text === (Number.isInteger(number) ? `${number}.0` : String(number));
 }

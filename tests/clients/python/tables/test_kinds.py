@@ -29,8 +29,8 @@ def decided(case: dict[str, Any]) -> ColumnType:
     decimals = case.get("decimal") or (".," if case.get("delimiter") == ";" else ".")
     is_forced = case.get("named") == "number"
     column = ColumnOfTexts(case["column"], decimals=decimals, date=case.get("date"), is_forced=is_forced)
-    for cell in expanded(case["cells"]):
-        column.note(cell)
+    for line, cell in enumerate(expanded(case["cells"]), start=2):
+        column.note(cell, line)
     return column.decide()
 
 
@@ -46,7 +46,7 @@ def test_a_column_has_the_type_of_its_case(case: dict[str, Any]) -> None:
     values = [type_.read(cell) for cell in expanded(case["cells"])]
     expected = expanded(case["values"]) if case["kind"] != "json" else case["values"]
     assert (type_.kind, json.dumps(values)) == (case["kind"], json.dumps(expected))
-    assert type_.remark == case.get("says")
+    assert (type_.remark, type_.line) == (case.get("says"), case.get("line", 0))
     example = [type_.example, *([json.dumps(type_.read(type_.example))] if type_.remark == "numbers" else [])]
     assert example == case.get("example", [""])
     assert list(type_.formats) == case.get("formats", [case["date"]] if case["kind"] == "date" else [])
@@ -79,6 +79,13 @@ def test_a_file_with_the_column_of_a_case_has_its_values(tmp_path: Path, case: d
         (
             "one mark in ninety-nine cells",
             ["stays text, since 1 of its cells, such as 'n/a', has no number; number='x' leaves it empty"],
+        ),
+        (
+            "a unit in one price of a hundred",
+            [
+                "stays text, since '80.00 €' in line 101 cannot be read as a number along with the others; mend it, "
+                "or number='x' refuses rows without a plain number"
+            ],
         ),
         ("two kinds of marks in two hundred", ["has 2 cells without a value, such as '-', and they stay empty"]),
         (
