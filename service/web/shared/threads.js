@@ -80,7 +80,7 @@ const SNAP = 0.025;
 const NAME_REM = 1.125;
 /** Room for the handle of a level, in pixels, and the axis of similarities along which it is dragged. */
 const LEVEL_PX = 30;
-/** The height of a bar, at the lower edge of its key, in pixels. */
+/** The maximum height of a bar, at the lower edge of its key, in pixels. */
 const BAR_PX = 6;
 /** If all rows together have a smaller weight, the output is empty. */
 const NOTHING = 0.05;
@@ -366,8 +366,8 @@ export class Threads {
         ? { role: "img", tabindex: i ? -1 : 0, "aria-label": isRow ? rows[i].key : this.#say("none") }
         : {}),
     });
-    const bar = this.#content.bars ? { ...key, y: key.y + key.height - BAR_PX, height: BAR_PX } : key;
-    const glow = s("rect.glow", { ...asRect(bar), rx: this.#content.bars ? 1 : rx, opacity: 0 });
+    const bar = this.#content.bars ? Math.max(2, Math.min(BAR_PX, key.height / 2 - 0.6 * this.#size.text)) : key.height; // under the text of a low key
+    const glow = s("rect.glow", { ...asRect({ ...key, y: key.y + key.height - bar, height: bar }), rx: this.#content.bars ? 1 : rx, opacity: 0 });
     const share = s("text.share", { x: key.x + key.width - 10, y: middle, "text-anchor": "end", dy: "0.35em" });
     this.#glows.push(glow);
     this.#shares.push(share);

@@ -26,6 +26,8 @@ export function bars({ rows, question }, most, own) {
   const rest = answer.matches.filter((match) => !shown.includes(match));
   const items = [...shown.map(({ id }) => id), null].sort((one, other) => weightOf(answer, other) - weightOf(answer, one));
   const first = winner(answer);
+  const others = rest.reduce((sum, { weight }) => sum + weight, 0);
+  const at = say(question.shown_temperature === undefined ? "answer.at" : "answer.held", { temperature: temperatureText(temperature) });
   return [
     h("p.verdict", {}, verdictWords(question, answer, temperature)),
     h(
@@ -33,16 +35,7 @@ export function bars({ rows, question }, most, own) {
       {},
       items.map((id) => bar(id, id === null ? undefined : rows.get(id), answer, id === first, id !== null && own.has(id))),
     ),
-    h(
-      "p.soft.small",
-      {},
-      [
-        rest.length ? say("answer.rest", { count: rest.length, weight: percent(rest.reduce((sum, { weight }) => sum + weight, 0)) }) : "",
-        say(question.shown_temperature === undefined ? "answer.at" : "answer.held", { temperature: temperatureText(temperature) }),
-      ]
-        .filter(Boolean)
-        .join(" "),
-    ),
+    h("p.soft.small", {}, rest.length ? `${say("answer.rest", { count: rest.length, weight: percent(others) })} ` : "", at),
   ];
 }
 

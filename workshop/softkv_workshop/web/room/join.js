@@ -62,6 +62,8 @@ export function join({ code, own, name, acts }) {
   let guess;
   /** @type {?Page.Room} */
   let room = null;
+  /** The row that was sent last, while the presenter looks at it. */
+  let waits = "";
 
   const drawChoices = list(choices, (/** @type {{id: string, row: ?Page.RoomRow, chosen: boolean}} */ { id, row, chosen }) =>
     h(
@@ -95,6 +97,7 @@ export function join({ code, own, name, acts }) {
   function show(now) {
     room = now;
     const mine = own();
+    if (now.rows.has(waits)) put(/** @type {HTMLElement} */ (element.querySelector("#send-row + [role=status]")), say("join.sent"));
     if ((now.question?.number ?? null) !== question) {
       question = now.question?.number ?? null;
       guess = undefined;
@@ -192,7 +195,8 @@ export function join({ code, own, name, acts }) {
         "join.send",
         async ([key, value, by]) => {
           const row = await acts.put(key, value || key, by);
-          return row && say(row.held ? "join.held" : "join.sent");
+          waits = row?.held ? row.id : "";
+          return row && say(waits ? "join.held" : "join.sent");
         },
         name,
       ),

@@ -19,21 +19,8 @@ export function notice(api, anew) {
       clear();
       anew();
     };
-    fill(
-      element,
-      h(
-        "div.notice",
-        {},
-        h(
-          "form",
-          { onsubmit: use },
-          h("label", { for: "api-key" }, say(api.refused ? "notice.key.refused" : "notice.key")),
-          " ",
-          input,
-          h("button", { type: "submit" }, say("notice.use")),
-        ),
-      ),
-    );
+    const label = h("label", { for: "api-key" }, say(api.refused ? "notice.key.refused" : "notice.key"));
+    fill(element, h("div.notice", {}, h("form", { onsubmit: use }, label, " ", input, h("button", { type: "submit" }, say("notice.use")))));
     input.focus();
   }
 

@@ -34,6 +34,7 @@ export function present({ opened: { code, joining, query: before = "" }, network
     if (!query.value.trim()) return;
     acts.ask(query.value.trim());
     query.value = "";
+    query.blur(); // a clicker's keys are the field's while it has the focus
   };
   const listeners = h("p.listeners.soft", {});
   const waiting = h("ul.chips", {});

@@ -4,8 +4,9 @@ import { h, put } from "../../../../service/web/shared/element.js";
 import { count, power } from "../../../../service/web/shared/numbers.js";
 import { onTheWire } from "../../../../service/web/shared/scale.js";
 import { glide } from "../../../../service/web/shared/motion.js";
+import { speaker } from "../../../../service/web/shared/speaker.js";
 import { Threads } from "../../../../service/web/shared/threads.js";
-import { say } from "./words.js";
+import { language, say } from "./words.js";
 import { verdictWords, wonWords } from "./answer.js";
 import { agrees, answerAt, difference, temperatureOf } from "./live.js";
 import { guessesOf, isTie, leaders } from "./model.js";
@@ -46,16 +47,13 @@ export function reveal({ question, rows, acts }) {
   let isSending = false;
   let resting = 0;
 
-  const threads = new Threads(
-    (name, places) => say(`threads.${name}`, places),
-    (chosen) => {
-      temperature = chosen;
-      threads.beckon(false);
-      draw();
-      send(chosen);
-      rest();
-    },
-  );
+  const threads = new Threads(speaker(language), (chosen) => {
+    temperature = chosen;
+    threads.beckon(false);
+    draw();
+    send(chosen);
+    rest();
+  });
   const won = h("p.won-words.large", {});
   const verdict = h("p.verdict", { role: "status" });
   const guessed = h("p.soft", { id: "right" });
@@ -71,13 +69,7 @@ export function reveal({ question, rows, acts }) {
     small,
     none: question.answer.null_similarity !== null,
   });
-  const observer = new ResizeObserver(
-    ([
-      {
-        contentRect: { width, height },
-      },
-    ]) => width > NARROWEST && threads.layout(width, height),
-  );
+  const observer = new ResizeObserver(([{ contentRect: box }]) => box.width > NARROWEST && threads.layout(box.width, box.height));
   observer.observe(figure);
   const growing = glide(0, 2, GROWING_SECONDS, (share) => {
     grown = share;

@@ -211,7 +211,7 @@ def settled(projector: Any) -> None:
 
 def shares(projector: Any) -> dict[str, str]:
     """Return the percentages that the picture tells, by key."""
-    read = """() => Object.fromEntries([...document.querySelectorAll('.threads [data-row]')]
+    read = """() => Object.fromEntries([...document.querySelectorAll('.threads .row')]
         .filter((row) => row.querySelector('.share').textContent)
         .map((row) => [row.querySelector('.key-text').textContent, row.querySelector('.share').textContent]))"""
     return cast(dict[str, str], projector.evaluate(read))
@@ -383,7 +383,7 @@ def test_thirty_rows_stay_in_sight_when_they_answer(
         projector = presenting.go(f"room?code={room['code']}&projector={int(size[0] == 1024)}")
         projector.click("#reveal")
         settled(projector)
-        rows = projector.locator(".threads [data-row]")
+        rows = projector.locator(".threads .row")
         assert rows.count() == 31
         named = projector.locator(".threads .key-text").all_text_contents()
         first = int(projector.locator(".threads-of").get_attribute("data-named"))
@@ -423,7 +423,7 @@ def test_a_presenter_in_a_lesson_releases_rows_from_the_teacher_s_window(
     phone = visit(f"room?code={code}", PHONE).page
     assert phone.locator("a", has_text="Lesson plan").count() == 0
     phone.fill("#row-by", "Anna")
-    for key in ("cats", "dogs"):
+    for key in ("dogs", "cats"):
         send(phone, "row", row_key=key, row_value="")
         assert phone.locator("#send-row + [role=status]").inner_text() == "The presenter looks at it first."
     send(phone, "question", own_query="a kitten")
@@ -441,6 +441,7 @@ def test_a_presenter_in_a_lesson_releases_rows_from_the_teacher_s_window(
     teacher.locator(".waits li", has_text="cats").get_by_text("Release").click()
     projector.locator(".memory li", has_text="cats · Anna").wait_for()
     phone.locator(".memory li", has_text="cats").wait_for()
+    phone.locator("#send-row + [role=status]", has_text="It is in the memory.").wait_for()
     teacher.reload()
     teacher.locator(".waits li", has_text="a kitten").get_by_text("Ask it").click()
     phone.locator(".choice", has_text="cats").click()
@@ -449,6 +450,12 @@ def test_a_presenter_in_a_lesson_releases_rows_from_the_teacher_s_window(
     teacher.click("#reveal")
     phone.locator(".bar-of.won", has_text="cats").wait_for()
     teacher.locator(".room", has_text="answered").wait_for()
+    projector.fill("#query", "a puppy")
+    projector.keyboard.press("Enter")
+    projector.wait_for_selector("#reveal")
+    projector.keyboard.press("PageDown")
+    settled(projector)
+    assert sum(drawn_weights(projector)) == pytest.approx(1)
     teacher.uncheck("#hold")
     projector.wait_for_selector("#hold:not(:checked)", state="attached")
     teacher.click("#forward")
@@ -457,7 +464,7 @@ def test_a_presenter_in_a_lesson_releases_rows_from_the_teacher_s_window(
     assert teacher.locator(".room").is_hidden()
     teacher.keyboard.press("PageUp")
     projector.wait_for_url("**/room?lesson*")
-    teacher.locator(".room", has_text="a kitten").wait_for()
+    teacher.locator(".room", has_text="a puppy").wait_for()
 
 
 def test_a_phone_says_that_it_is_offline_and_comes_back(site: RunningService, visit: Any) -> None:
