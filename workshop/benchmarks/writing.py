@@ -134,9 +134,8 @@ def perplexities() -> Table:
         "the model, int8": by_model.tolist(),
     }
     commonest = max(counted.words, key=lambda word: counted.words[word])
-    table = Table(
-        title=f"{len(pairs):,} words of {len(held_out):,} texts; the model knows {len(vocabulary.words):,} words"
-    )
+    known_words = len(vocabulary.words) - len(SPECIAL)
+    table = Table(title=f"{len(pairs):,} words of {len(held_out):,} texts; the model knows {known_words:,} words")
     for column in ("predicted by", "perplexity", "right at first, of 100"):
         table.add_column(column, justify="right")
     right = {

@@ -175,14 +175,14 @@ export class Editor {
     });
   }
 
-  /** A key for one more row. */
+  /** A key for one more row, below the last one. */
   #openNew() {
     const rows = this.#edited.rows();
-    const { x, y } = this.#edited.threads.keysName;
-    const [first] = this.#edited.threads.keyBoxes;
-    this.#ask("key", { ...first, y: y + 8, x: Math.min(x, first.x) }, "", [], (key) => {
+    const last = this.#edited.threads.keyBoxes[rows.length - 1];
+    this.#ask("key", { ...last, y: last.y + Math.max(32, last.height + 4) }, "", [], (key) => {
       this.#edited.change([...rows, { key, value: COLOURS[rows.length % COLOURS.length] }]);
     });
+    this.#form?.scrollIntoView({ block: "nearest" });
   }
 
   /** @param {number} row */

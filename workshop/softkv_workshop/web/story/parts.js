@@ -1,6 +1,6 @@
 /** Parts of several chapters: the frame of a screen, a question to guess at. */
 
-import { deeper } from "../../../../service/web/shared/assets.js";
+import { deeper, isEmbedded } from "../../../../service/web/shared/assets.js";
 import { fill, h } from "../../../../service/web/shared/element.js";
 import { subscripted, unbroken } from "../../../../service/web/shared/words.js";
 import { gloss } from "./glossary.js";
@@ -61,7 +61,7 @@ export function prediction(context, { question, choices, why, reveal, place = 0 
   const verdict = h("p.verdict", { role: "status", tabIndex: -1 });
   const letter = () => String(context.state.g)[place] ?? OPEN;
   let shown = "";
-  const isTold = () => letter() === TOLD || LETTERS.slice(0, choices.length).includes(letter());
+  const isTold = () => isEmbedded() || letter() === TOLD || LETTERS.slice(0, choices.length).includes(letter());
   const guess = (/** @type {string} */ guessed) => {
     const letters = Array.from({ length: Math.max(place + 1, context.state.g.length) }, (_, i) => (i === place ? guessed : (context.state.g[i] ?? OPEN)));
     context.set({ g: letters.join("") });

@@ -26,9 +26,9 @@ export function factorSince(earlier, { keys, weights, temperature }) {
   );
 }
 
-/** A sentence, and the factor of all other weights if there is one. @param {Say} say @param {string} text @param {?number} factor */
-export function withFactor(say, text, factor) {
-  return factor === null ? text : `${text} ${say("factor", { factor: threeDigits(factor) })}`.trim();
+/** A sentence, and the factor of other weights if there is one. @param {Say} say @param {string} text @param {?number} factor @param {string} [name] of the words that say of which */
+export function withFactor(say, text, factor, name = "factor") {
+  return factor === null ? text : `${text} ${say(name, { factor: threeDigits(factor) })}`.trim();
 }
 
 /** The number of keys that are equal to a question, as `=` compares them. @param {string} query @param {string[]} keys */

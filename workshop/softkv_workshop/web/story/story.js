@@ -55,6 +55,7 @@ import { speaker } from "./speaker.js";
  * @property {string} id its name in the address
  * @property {{en: import("../../../../service/web/shared/words.js").Words, zh: import("../../../../service/web/shared/words.js").Words}} words `title` among them: the chapter's one name
  * @property {State} defaults
+ * @property {Record<string, number>} [screens] the number of the screen, from 1, that a name of the state is about, if not the first
  * @property {(host: HTMLElement, context: Context) => View} mount fills the chapter's element
  */
 
@@ -129,7 +130,8 @@ export class Story {
     if (isAsked() && !this.#isPaged) this.#choose();
     this.#draw();
     if (new URLSearchParams(window.location.search).has("lesson")) void this.#teach();
-    if (this.#current !== this.#chapters[0].id) this.#hosts.get(this.#current)?.scrollIntoView({ behavior: "instant", block: "start" });
+    const { said } = readAddress(window.location.hash);
+    if (said.size || this.#current !== this.#chapters[0].id) this.#scrollTo(this.#shown(this.#current, said), "instant");
     window.addEventListener("hashchange", ({ newURL }) => this.#reread(new URL(newURL).hash));
     document.addEventListener("click", ({ target }) => target instanceof Element && target.closest("a[href*='#']") && (this.#isPasted = false), true);
     window.addEventListener("online", () => this.#again());
@@ -174,6 +176,14 @@ export class Story {
     const { id } = this.#chapters[this.#chapters.length - 1];
     this.#mountDownTo(id);
     this.#scrollTo(this.#hosts.get(id));
+  }
+
+  /** The screen of a chapter that an address is about; the chapter itself for the first one. @param {string} id @param {Map<string, string>} said */
+  #shown(id, said) {
+    const { screens = {} } = /** @type {Chapter} */ (this.#chapters.find((one) => one.id === id));
+    const last = Math.max(1, ...Array.from(said.keys(), (name) => screens[name] ?? 1));
+    const host = this.#hosts.get(id);
+    return last > 1 ? /** @type {HTMLElement} */ (host?.querySelectorAll(".screen")[last - 1]) : host;
   }
 
   /** Scroll to a chapter, and stay there while the data of those above comes and they grow. @param {HTMLElement | undefined} host @param {ScrollBehavior} [behavior] */
@@ -419,7 +429,7 @@ export class Story {
     if (this.#isPaged) this.#enter(chapter); // it has no size before it is shown
     this.#mountDownTo(chapter);
     if (this.#isPaged) window.scrollTo(0, 0);
-    else this.#scrollTo(host);
+    else this.#scrollTo(this.#shown(chapter, said));
     /** @type {?HTMLElement} */ (host?.querySelector("h1, h2") ?? null)?.focus({ preventScroll: true });
   }
 

@@ -55,6 +55,31 @@ def test_another_site_shows_a_chapter_with_its_rows(chromium: Any, service: Runn
         page.close()
 
 
+@pytest.mark.parametrize(
+    ("address", "seen"),
+    [
+        ("nothing-fits", ".share:not(:empty)"),
+        ("who-shares", ".share:not(:empty)"),
+        ("nothing-fits&masked=[[%22cats%22]]", ".row.masked .key"),
+        ("inside-a-model", ".head-map button:last-child"),
+        ("inside-a-model&use=masked", "[data-use=masked][aria-pressed=true]"),
+    ],
+)
+def test_a_frame_shows_the_answer_of_the_screen_that_its_address_is_about(
+    chromium: Any, service: RunningService, address: str, seen: str
+) -> None:
+    page = chromium.new_page(viewport={"width": 800, "height": 520})
+    page.goto(f"{service.url}/?embed=1#{address}")
+    found = page.locator(seen).first
+    found.wait_for(timeout=30_000)
+    page.wait_for_timeout(500)
+    box = found.bounding_box()
+    assert box
+    assert box["x"] + box["width"] <= 800
+    assert 0 <= box["y"] <= 520 - box["height"]
+    page.close()
+
+
 @pytest.mark.parametrize("path", ["/", "/?embed=0", "/explore?embed=1", "/room?embed=1", "/lesson.html?embed=1"])
 def test_nothing_that_writes_is_framed(chromium: Any, service: RunningService, path: str) -> None:
     with framing(f"{service.url}{path}", SIZE) as site:

@@ -81,6 +81,17 @@ def test_a_step_shows_a_state_and_the_one_before_again(read: Read) -> None:
     assert place(page) == f"2 / {len(STEPS)}"
 
 
+def test_a_step_ends_what_the_one_before_moves(read: Read) -> None:
+    page = read("?lesson=1", moving=True)
+    for _ in range(3):
+        page.keyboard.press("PageDown")
+    expect(page.locator("#hard-and-soft .prediction .is-right")).to_be_visible()
+    page.keyboard.press("PageDown")
+    page.wait_for_timeout(2600)  # the reveal would move so long
+    expect(page.locator("#hard-and-soft .query-text").first).to_contain_text("calm")
+    assert max(weights(page, "#hard-and-soft")) > 0.2
+
+
 GUESSES = [i for i, (_, step) in enumerate(STEPS) if step.get("guess")]
 
 

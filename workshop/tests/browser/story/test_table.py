@@ -188,7 +188,7 @@ def test_a_mask_lets_all_other_weights_grow_by_one_factor(read: Read) -> None:
     grown = weighed(similarities[1:], 0.1) / weighed(similarities, 0.1)[1:]
     assert np.ptp(grown) < 1e-9
     assert factor(shown) == pytest.approx(grown[0], rel=5.1e-3)
-    assert f"All other weights × {factor(shown):g}." in told(shown)
+    assert f"Compared with no mask, all other weights × {factor(shown):g}." in told(shown)
     shown.locator(".row").first.click()
     expect(shown.locator(".term.weight")).to_have_text("weight")
 
@@ -198,6 +198,7 @@ def test_the_null_key_and_new_rows_thin_all_others_by_one_factor(read: Read) -> 
     *rows, none = weights(page, NONE)
     assert factor(screen(page, NONE)) == pytest.approx(1 - none, rel=5.1e-3)
     assert sum(rows) == pytest.approx(1 - none)
+    assert "Compared with the rows alone, the weights of the rows ×" in told(screen(page, NONE))
     page = read(f"{SHARE}&seen=1&t=0.1")
     before = weights(page, SHARE)[:8]
     page.evaluate("(state) => { location.hash = state; }", f"{SHARE}&seen=1&t=0.1&n=60")
@@ -216,6 +217,9 @@ def test_an_edited_row_moves_all_others_by_one_factor(read: Read, chapter: str) 
     before = weights(page, chapter)
     if chapter == HARD:
         shown.get_by_role("button", name="+ row").click()
+        field: Any = shown.locator(".edits form").bounding_box()
+        last: Any = shown.locator(".row .key").last.bounding_box()
+        assert field["y"] >= last["y"] + last["height"], "it covers no row"
         page.keyboard.type("a swimming pool")
     else:
         shown.locator(".edits button").nth(2).click()
@@ -228,4 +232,4 @@ def test_an_edited_row_moves_all_others_by_one_factor(read: Read, chapter: str) 
     assert len(moved) == len(others)
     assert np.ptp(moved) < 1e-9
     assert factor(shown) == pytest.approx(moved[0], rel=5.1e-3)
-    assert "All other weights ×" in told(shown)
+    assert "Every earlier weight ×" in told(shown)

@@ -164,12 +164,18 @@ export const hard = {
       stop();
       const from = positionOf(state.t);
       const seconds = isReduced() ? [0, 0] : [1.6, 0.8];
+      let swung = state;
+      const swing = (/** @type {Partial<typeof state>} */ patch) => {
+        if (state !== swung) return; // a lesson went on meanwhile
+        context.set(patch);
+        swung = state;
+      };
       swinging = new Timeline([
         {
           seconds: seconds[0],
-          draw: (share) => context.set({ t: share === 1 ? Infinity : temperatureAt(Math.round(from + (STEPS - from) * eased(share))) }),
+          draw: (share) => swing({ t: share === 1 ? Infinity : temperatureAt(Math.round(from + (STEPS - from) * eased(share))) }),
         },
-        { seconds: seconds[1], draw: (share) => share === 1 && context.set({ q: FIRE }) },
+        { seconds: seconds[1], draw: (share) => share === 1 && swing({ q: FIRE }) },
       ]);
       swinging.play();
     }

@@ -26,6 +26,7 @@ export const inside = {
   id: "inside-a-model",
   words: { en: { ...steps.en, ...usesWords.en, ...words.en }, zh: { ...steps.zh, ...usesWords.zh, ...words.zh } },
   defaults: { ...BEGINNING, q: SENTENCE, g: "", use: "self", asker: -1 },
+  screens: { use: 3, asker: 3 },
 
   mount(host, context) {
     const { say } = context;

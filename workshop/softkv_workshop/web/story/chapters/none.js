@@ -28,6 +28,7 @@ export const none = {
   id: "nothing-fits",
   words,
   defaults: { t: BEGINNING, q: NOTHING, level: -2, masked: [], mt: MASKED, g: "" },
+  screens: { masked: 2, mt: 2 },
 
   mount(host, context) {
     const parts = [withNone(context), withMask(context)];
@@ -204,7 +205,7 @@ function withMask(context) {
     threads.draw({ temperature: state.mt, weights, similarities, factor });
     const rows = KEYS.map((key) => ({ key, isMasked: masked.has(key) }));
     table.show(rows, similarities, weights, state.mt);
-    status.show(withFactor(say, maskedRows(say, { masked: masked.size, keys: KEYS.length }), factor));
+    status.show(withFactor(say, maskedRows(say, { masked: masked.size, keys: KEYS.length }), factor, "mask.factor"));
   }
 
   threads.take({ query: ANIMALS, rows: ROWS, named: true });

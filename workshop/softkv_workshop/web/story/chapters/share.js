@@ -1,5 +1,6 @@
 /** 3 Shares: each row gets a share, rows that mean the same share alike, and more rows thin all threads. */
 
+import { isEmbedded } from "../../../../../service/web/shared/assets.js";
 import { fill, h } from "../../../../../service/web/shared/element.js";
 import { weigh } from "../../../../../service/web/shared/formula.js";
 import { count as grouped } from "../../../../../service/web/shared/numbers.js";
@@ -32,10 +33,12 @@ export const share = {
   id: "who-shares",
   words,
   defaults: { t: BEGINNING, q: SUBJECT, n: FEWEST, seen: false, u: BEGINNING, g: "" },
+  screens: { u: 2 },
 
   mount(host, context) {
     const many = rowsOfALibrary(context);
     const thousands = charactersOfUnicode(context);
+    if (isEmbedded()) context.set({ seen: true }); // a frame has no guess
     host.append(many.element, thousands.element);
     context.recorded("sharing").then(({ library, characters }) => {
       many.take(library);
