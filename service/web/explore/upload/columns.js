@@ -18,8 +18,7 @@ import { isObject } from "../text.js";
 export const ROLES = ["key", "value", "id", "metadata", "key_vector", "value_vector", "expires", "skip"];
 /** The parts whose cells of CSV have the type of their column. @type {ReadonlySet<Role>} */
 const TYPED = new Set(["value", "metadata"]);
-/** @type {ReadonlySet<Kind>} */
-const LISTED = new Set(["list", "vector"]);
+const LISTED = new Set(/** @type {Kind[]} */ (["list", "vector"]));
 /** The parts that a document has only once. */
 const SINGLE = new Set(["key", "value", "id", "key_vector", "value_vector", "expires"]);
 const PREVIEW = 5;
@@ -56,10 +55,8 @@ export async function survey(table, signal, told) {
   /** @type {Map<string, Noted>} */
   const columns = new Map(table.columns.map((name) => [name, blank(name, table.decimals)]));
   let [rows, flawed] = [0, 0];
-  /** @type {Row[]} */
-  const first = [];
-  /** @type {Map<string, number> | null} */
-  let filled = new Map();
+  const first = /** @type {Row[]} */ ([]);
+  let filled = /** @type {Map<string, number> | null} */ (new Map());
   let [codes, coded] = [new Set(), true];
   for await (const some of table.rows(signal, (share) => told?.(share, rows))) {
     for (const row of some) {
@@ -255,10 +252,8 @@ export function columnOf(mapping, role) {
 export function documentOf({ line, fields, flaw }, mapping, typed) {
   if (flaw) return { flaw };
   if (mapping.whole) return wholeDocument(fields);
-  /** @type {Record<string, unknown>} */
-  const document = {};
-  /** @type {[string, unknown][]} */
-  const metadata = [];
+  const document = /** @type {Record<string, unknown>} */ ({});
+  const metadata = /** @type {[string, unknown][]} */ ([]);
   for (const [name, cell] of Object.entries(fields)) {
     const role = mapping.roles[name] ?? "metadata";
     if (role === "skip" || isBlank(cell) || (role === "key" && typeof cell === "string" && !cell.trim())) continue;

@@ -219,8 +219,7 @@ function withPoint(text) {
 function isDate(text, format) {
   const { year, month, day } = PATTERNS.get(format)?.exec(text.trim())?.groups ?? {};
   if (!Number(year) || !Number(month) || !Number(day) || Number(month) > 12) return false;
-  const last = new Date(Date.UTC(2000 + (Number(year) % 400), Number(month), 0)); // the calendar repeats after 400 years
-  return Number(day) <= last.getUTCDate();
+  return Number(day) <= new Date(Date.UTC(2000 + (Number(year) % 400), Number(month), 0)).getUTCDate(); // the calendar repeats after 400 years
 }
 
 /** @param {string} cell @returns {unknown} undefined if it is not JSON */
