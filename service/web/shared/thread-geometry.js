@@ -18,9 +18,9 @@ const FAINT = 0.12;
 /** The maximum height of the box of a fan, in rows. One row is as high as a row; each further one adds the second number. */
 const FAN_ROWS = { most: 2.4, more: 0.1 };
 /** A stripe of such a box is at most so thick, in pixels. */
-export const STRIPE_PX = 3;
+const STRIPE_PX = 3;
 /** The maximum number of threads that a fan shows. */
-export const MOST_THREADS = 64;
+const MOST_THREADS = 64;
 /** In rem, as the page's type is. */
 const TALLEST_ROW_REM = 3.5;
 /** The maximum share of the height for small rows together, and the maximum pixels of one. */
@@ -33,7 +33,7 @@ export const SHARE = { letters: [2.2, 2.9, 3.8], around: 16 };
 /** On a narrow page, texts of values have at most such a share of the width: longer ones are below their keys. */
 const VALUES = 0.26;
 /** On a narrow page, values run down beside the rows, in a lane of this width. */
-export const LANE_PX = 26;
+const LANE_PX = 26;
 /** Shares of a picture's width and height. */
 const RATIO = WIDTH / HEIGHT;
 /** The least size of a text in pixels, and in large type; names of parts have `--name-size` of the style sheet, in rem. */
@@ -41,7 +41,7 @@ export const LEAST_PX = { usual: 16, large: 22, below: 14 };
 /** The space between a name and what it names, in pixels. */
 export const NEAR_PX = 9;
 /** Room that a question, its bundle and the clamp need beside the keys, in rem. */
-const KNOB_REM = 7.5;
+const KNOB_REM = 6.25;
 /** The key's share of the height, in a row with its value below the key. */
 const UPPER = 0.52;
 /** The height of a line of a question, of its type, and the room around all lines in pixels. */
@@ -107,17 +107,19 @@ export function placed({
   const namesY = first - NEAR_PX - above;
   const queryWidth = Math.max(150, Math.min(18 * rem, width * 0.19));
 
-  let rowX = isNarrow ? 100 : Math.round(width * 0.41);
+  let rowX = isNarrow ? 92 : Math.round(width * 0.41);
   const narrowWidth = Math.round(Math.min(width * VALUES, longestValue * size * 1.25 + 14));
-  const valueWidth = arePictures ? rowHeight * RATIO : areColours ? (isNarrow ? 40 : 5.25 * rem) : isNarrow ? narrowWidth : Math.round(width * 0.16);
+  let valueWidth = arePictures ? rowHeight * RATIO : areColours ? (isNarrow ? 40 : 5.25 * rem) : isNarrow ? narrowWidth : Math.round(width * 0.16);
   let valueX = isNarrow ? width - valueWidth - LANE_PX : Math.round(width * (areTexts ? 0.62 : 0.65));
   if (!isNarrow) {
-    // Keys that need more room take it from the threads on both sides.
+    // Keys that need more room take it from the threads before them, texts of values from those behind.
     const around = 12 + SHARE.around;
-    const need = around + Math.max((longest + SHARE.letters[0]) * size, (longestName + SHARE.letters[2]) * text);
+    const need = around + Math.max((longest + SHARE.letters[2]) * size, (longestName + SHARE.letters[2]) * text);
     const lacking = (/** @type {number} */ free) => Math.max(0, Math.min(free, need - (valueX - 8 - rowX)));
     rowX -= lacking(rowX - queryWidth - KNOB_REM * rem);
-    valueX += lacking(width - outputWidth - 3 * rem - (valueX + valueWidth));
+    const free = width - outputWidth - 2.5 * rem - (valueX + valueWidth);
+    if (areTexts) valueWidth += Math.max(0, Math.min(free, longestValue * size + 20 - valueWidth));
+    else valueX += lacking(free);
     text = Math.max(size, Math.min(text, (valueX - 8 - rowX - around) / (longestName + SHARE.letters[2])));
     text = Math.min(text, Math.max(LEAST_PX.below, rowHeight * 0.8)); // no text is higher than its row
   }
@@ -129,7 +131,7 @@ export function placed({
   const over = name ? middle - namesY - HANDLE_PX - 8 - 0.75 * text - 0.25 * name : middle - top - 34;
   const under = (isNarrow ? output.y - name : height) - middle - HANDLE_PX - 6 - 1.3 * text;
   const clamp = {
-    x: isNarrow ? 58 : start.x + (rowX - start.x) * 0.36,
+    x: isNarrow ? 54 : start.x + (rowX - start.x) * 0.36,
     y: middle,
     least,
     most: Math.max(least + 12, Math.min(over, under, total / 2 - 4)),
@@ -339,8 +341,9 @@ function streams(from, { output, isNarrow, height: rowHeight }, at, thick, heigh
   return path;
 }
 
-/** So many stripes of a box, as attributes of a path. @param {Box} box @param {number} count */
-export function striped(box, count) {
+/** So many stripes of a box, or as many as can be distinguished, as attributes of a path. @param {Box} box @param {number} [wanted] */
+export function striped(box, wanted = Math.ceil(box.height / (2 * STRIPE_PX))) {
+  const count = Math.min(wanted, MOST_THREADS);
   const lines = Array.from({ length: count }, (_, i) => {
     const y = box.y + (box.height * (i + 0.5)) / count;
     return `M${px(box.x)} ${px(y)}H${px(box.x + box.width)}`;

@@ -12,25 +12,7 @@ import { count as grouped, fixed, percent, temperatureText, threeDigits } from "
 import { positionOf, STEPS, temperatureAt } from "./scale.js";
 import { colourOf, lightOf } from "./colours.js";
 import { drawing } from "./drawings.js";
-import {
-  STRIPE_PX,
-  MOST_THREADS,
-  NARROW_PX,
-  HANDLE_PX,
-  SHARE,
-  LANE_PX,
-  LEAST_PX,
-  NEAR_PX,
-  LINE,
-  asRect,
-  keyBox,
-  placed,
-  px,
-  restBox,
-  strands,
-  striped,
-  valueBox,
-} from "./thread-geometry.js";
+import { NARROW_PX, HANDLE_PX, SHARE, LEAST_PX, NEAR_PX, LINE, asRect, keyBox, placed, px, restBox, strands, striped, valueBox } from "./thread-geometry.js";
 import { s, set } from "./svg.js";
 
 /**
@@ -87,6 +69,7 @@ const NOTHING = 0.05;
 const AXIS = { from: -0.1, to: 1 };
 
 /** @typedef {import("./thread-geometry.js").Box} Box */
+/** @typedef {{text: string, size: number}} Fitted a text for a width, smaller or cut where it would not fit */
 
 export class Threads {
   #say;
@@ -150,7 +133,7 @@ export class Threads {
   #lights = [];
   /** @type {SVGGElement[]} */
   #values = [];
-  /** @type {{label: SVGTextElement, alone: string, beside: string[]}[]} the letters of a key that are shown: alone, and beside percentages as in `SHARE` */
+  /** @type {{label: SVGTextElement, alone: Fitted, beside: Fitted[]}[]} the letters of a key that are shown: alone, and beside percentages as in `SHARE` */
   #labels = [];
   #held = s("g.held");
   #blend = s("g.blend");
@@ -231,9 +214,9 @@ export class Threads {
     const box = restBox(this.#places, this.#content.rows.length, others);
     const key = keyBox(this.#places, box);
     const middle = key.y + key.height / 2;
-    const text = this.#say("others", { count: grouped(others) });
+    const text = { text: this.#say("others", { count: grouped(others) }), size: this.#size.text };
     this.#labels[rows.length] = { ...this.#labels[rows.length], alone: text, beside: [text, text, text] };
-    set(this.#stripes, striped(valueBox(this.#places, box), Math.min(others, MOST_THREADS)));
+    set(this.#stripes, striped(valueBox(this.#places, box), others));
     for (const part of this.#rows.children[rows.length].children)
       if (part instanceof SVGRectElement) set(part, asRect({ ...key, height: box.height }));
       else if (part instanceof SVGTextElement) set(part, { y: middle });
@@ -373,12 +356,13 @@ export class Threads {
     this.#shares.push(share);
     group.append(s("rect.key", { ...asRect(key), rx }), glow);
     const text = isRow ? rows[i].key : isOthers ? this.#say("others", { count: grouped(others) }) : this.#say("none");
-    const label = s("text.key-text", { x: key.x + 12, y: middle, dy: "0.35em" });
+    const padding = this.#places.isNarrow ? 8 : 12;
+    const label = s("text.key-text", { x: key.x + padding, y: middle - (this.#content.bars && isRow ? BAR_PX / 2 : 0), dy: "0.35em" });
     const em = this.#size.text;
     this.#labels.push({
       label,
-      alone: this.#clipped(text, key.width - 20),
-      beside: SHARE.letters.map((letters) => this.#clipped(text, key.width - 12 - SHARE.around - letters * em)),
+      alone: this.#fitted(text, key.width - padding - 8),
+      beside: SHARE.letters.map((letters) => this.#fitted(text, key.width - padding - SHARE.around - letters * em)),
     });
     group.append(label);
     if (isRow) {
@@ -386,7 +370,7 @@ export class Threads {
       this.#values.push(value);
       group.append(value);
     } else if (isOthers) {
-      set(this.#stripes, striped(valueBox(this.#places, box), Math.min(others, MOST_THREADS)));
+      set(this.#stripes, striped(valueBox(this.#places, box), others));
       group.append(this.#stripes);
     }
     if (isSmall) {
@@ -402,10 +386,15 @@ export class Threads {
     if (picture) return [drawing(picture, asRect(box)), s("rect.frame", asRect(box))];
     if (isColour(value)) return [s("rect.swatch", { ...asRect(box), rx: 6, fill: value })];
     const padding = this.#places.isStacked ? 12 : this.#places.isNarrow ? 6 : 10;
-    return [
-      s("rect.value", { ...asRect(box), rx: 6 }),
-      s("text.value-text", { x: box.x + padding, y: box.y + box.height / 2, dy: "0.35em" }, this.#clipped(value, box.width - 2 * padding)),
-    ];
+    const width = box.width - 2 * padding;
+    const one = this.#fitted(value, width);
+    const sizes = [Math.min(this.#size.text, box.height / 2.3), LEAST_PX.below];
+    const two = sizes[0] < LEAST_PX.below ? 0 : (sizes.find((size) => this.#lines(value, width, size).length < 3) ?? LEAST_PX.below);
+    const lines = !two || (one.text === value && one.size >= two) ? [one.text] : this.#within(value, width, two, 2);
+    const at = (/** @type {number} */ j) => ({ x: box.x + padding, dy: `${j ? 1.15 : lines[1] ? -0.225 : 0.35}em` });
+    const text = s("text.value-text", { y: box.y + box.height / 2 }, ...lines.map((line, j) => s("tspan", at(j), line)));
+    text.style.setProperty("--row-size", `${lines[1] ? two : one.size}px`);
+    return [s("rect.value", { ...asRect(box), rx: 6 }), text];
   }
 
   /** A value in an output of pictures; a text is on a card. @param {Row} row @param {Box} box */
@@ -479,7 +468,9 @@ export class Threads {
   #naming(grown, poured, factor) {
     const by = factor === null ? "" : ` × ${threeDigits(factor)}`;
     for (const term of this.#terms.querySelectorAll(".weight")) {
-      const text = by && this.#places.isNarrow ? by.trim() : this.#say("term.weight") + by; // on a phone is room for one of them
+      const whole = this.#say("term.weight") + by;
+      const hasRoom = !this.#places.isNarrow && this.keysName.x + this.#widthOf(whole, 600, this.#nameSize) + 12 < Number(term.getAttribute("x"));
+      const text = by && !hasRoom ? by.trim() : whole; // on a phone is room for one of them
       if (term.textContent !== text) term.textContent = text;
     }
     for (const [part, opacity] of Object.entries({ weight: grown, temperature: grown, value: poured }))
@@ -505,7 +496,7 @@ export class Threads {
     set(
       this.#poured,
       places.isNarrow
-        ? { x: places.isStacked ? width - LANE_PX : places.valueX, y: 0, width, height: height * poured }
+        ? { x: places.valueX + (places.isStacked ? places.valueWidth : 0), y: 0, width, height: height * poured }
         : { x: places.valueX, y: 0, height, width: (width - places.valueX) * poured },
     );
 
@@ -537,8 +528,7 @@ export class Threads {
       const x = px(this.#along(level));
       const line = { x1: x, x2: x, y1: first.y - 16, y2: last.y + last.height + 4 };
       const isLeft = x > this.#size.width - 6 * this.#size.text;
-      set(this.#levelLine, line);
-      set(this.#levelGrip, line);
+      for (const part of [this.#levelLine, this.#levelGrip]) set(part, line);
       set(this.#levelHandle, { cx: x, cy: first.y - 16 });
       set(this.#levelText, { x: x + (isLeft ? -1 : 1) * (HANDLE_PX + 6), y: first.y - 16, dy: "0.35em", "text-anchor": isLeft ? "end" : "start" });
       const text = `s₀ = ${fixed(level)}`;
@@ -558,12 +548,13 @@ export class Threads {
       const { label, alone, beside } = this.#labels[i];
       const written = percent(weights[i]);
       const shorter = beside[Math.min(2, Math.max(0, written.length - 3))];
-      const hasRoom = weights[i] >= 0.01 && shorter === alone && this.#places.rows[i].height >= this.#size.text;
+      const hasRoom = weights[i] >= 0.01 && shorter.text === alone.text && shorter.size === alone.size && this.#places.rows[i].height >= this.#size.text;
       const isLarge = areAlike || (weights[i] >= second && weights[i] > 0.005);
       const text = grown === 1 && weights[i] > 0 && (i === this.#hovered || isLarge || hasRoom) ? written : "";
       if (this.#shares[i].textContent !== text) this.#shares[i].textContent = text;
       const key = text ? shorter : alone;
-      if (label.textContent !== key) label.textContent = key;
+      if (label.textContent !== key.text) label.textContent = key.text;
+      label.style.setProperty("--row-size", `${key.size}px`);
     }
   }
 
@@ -619,13 +610,13 @@ export class Threads {
         });
         set(/** @type {SVGElement} */ (text), { y: y + height / 2 });
         const most = isColour(rows[i].value) ? 0 : Math.floor((height * shown) / (1.35 * this.#size.text));
-        const lines = most ? this.#within(rows[i].value, output.width - 20, this.#size.text, most) : [];
+        const lines = most ? this.#within(rows[i].value, output.width - 14, this.#size.text, most) : [];
         const at = (/** @type {number} */ j) => ({ x: output.x + 10, dy: `${j ? LINE.height : 0.35 - ((lines.length - 1) * LINE.height) / 2}em` });
         if (text.textContent !== lines.join("")) text.replaceChildren(...lines.map((line, j) => s("tspan", at(j), line)));
         y += height;
       }
       const height = this.#content.others ? weights[rows.length] * output.height * shown : 0;
-      set(this.#rest, height > 1 ? striped({ ...output, y, height }, Math.ceil(height / (2 * STRIPE_PX))) : { d: null });
+      set(this.#rest, height > 1 ? striped({ ...output, y, height }) : { d: null });
     }
   }
 
@@ -686,8 +677,7 @@ export class Threads {
   #listen() {
     const change = /** @type {(temperature: number) => void} */ (this.#change);
     let frame = new DOMRect();
-    let temperature = 0;
-    let waiting = 0;
+    let [temperature, waiting] = [0, 0];
     const dragged = (/** @type {PointerEvent} */ event) => {
       const { clamp } = this.#places;
       const y = ((event.clientY - frame.top) / frame.height) * this.#size.height;
@@ -786,6 +776,13 @@ export class Threads {
     const where = { x: box.x + box.width / 2, dy: "0.35em", "text-anchor": "middle" };
     this.element.style.setProperty("--query-size", `${px(box.size)}px`);
     return shown.map((line, i) => s("text.query-text", { ...where, y: top + i * height }, line));
+  }
+
+  /** Another font may come, so the width is not filled. @param {string} text @param {number} width @returns {Fitted} */
+  #fitted(text, width) {
+    const { text: most } = this.#size;
+    const size = Math.min(most, Math.max(LEAST_PX.below, most * 0.75, (most * width * 0.96) / (this.#widthOf(text) || 1)));
+    return { text: this.#clipped(text, (width * most) / size), size };
   }
 
   /** @param {string} text @param {number} width */

@@ -35,11 +35,11 @@ export function numbers(say, threads, areFocused = false) {
     card.hidden = !box;
     if (!box) return;
     const texts = cells(pointed);
-    fill(card, h("dl", {}, ...names.map((name, i) => h("div", {}, h("dt", {}, name), h("dd", {}, texts[i])))));
-    const { offsetWidth: width, offsetHeight: height } = card;
-    const isAbove = box.bottom + height > frame.bottom;
-    card.style.setProperty("left", `${Math.max(0, Math.min(box.left - frame.left, frame.width - width))}px`);
-    card.style.setProperty("top", `${isAbove ? box.top - frame.top - height - 3 : box.bottom - frame.top + 3}px`);
+    fill(card, h("b", {}, shown[pointed].key), h("dl", {}, ...names.map((name, i) => h("div", {}, h("dt", {}, name), h("dd", {}, texts[i])))));
+    const { y, height } = threads.queryBox;
+    // No number of another row is below it: it is beside the rows, under the question, or on a narrow page over the question.
+    const isBeside = box.left - frame.left > card.offsetWidth;
+    card.style.setProperty("top", `${isBeside ? Math.min(y + height + 8, frame.height - card.offsetHeight) : y + height - card.offsetHeight}px`);
   };
   requestAnimationFrame(() => {
     element.closest("details")?.addEventListener("toggle", draw);

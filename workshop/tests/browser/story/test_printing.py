@@ -50,3 +50,17 @@ def test_every_chapter_is_printed(read: Read, size: tuple[int, int]) -> None:
     page.wait_for_function("() => matchMedia('print').matches")
     assert page.evaluate(BEYOND) == []
     assert [one for one in page.locator(PRESSED).all() if one.is_visible()] == []
+
+
+def test_the_opening_is_printed_as_it_ends_and_captions_stay_at_their_pictures(read: Read) -> None:
+    page = read(moving=True)
+    page.wait_for_selector("#hard-and-soft .playing")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("#hard-and-soft .threads .share").all_text_contents().count("47%") == 1
+    page.wait_for_selector("#row-to-word .zoom svg .row", state="attached")
+    page.emulate_media(media="print")
+    for screen in page.locator(".screen").all():
+        picture, doing = (screen.locator(part).bounding_box() for part in (".picture", ".doing"))
+        assert picture
+        assert picture["height"] > 60
+        assert not doing or abs(doing["y"] - picture["y"] - picture["height"]) < 40

@@ -150,6 +150,35 @@ def test_a_card_follows_the_focus_a_tap_and_escape(read: Read) -> None:
     expect(page.locator(f"{HARD} .at-thread")).to_be_hidden()
 
 
+COVERED = """(chapter) => {
+  const [card, ...texts] = ['.at-thread', '.threads .share', '.threads .key-text'].flatMap((part) =>
+    [...document.querySelectorAll(`${chapter} .screen:first-child ${part}`)].map((one) => one.getBoundingClientRect()));
+  return texts.filter((one) => one.left < card.right && one.right > card.left && one.top < card.bottom
+    && one.bottom > card.top).length;
+}"""
+
+
+@pytest.mark.parametrize("chapter", [HARD, VALUE, SHARE])
+@pytest.mark.parametrize("size", [PROJECTOR, PHONE])
+def test_a_card_covers_no_row(read: Read, chapter: str, size: tuple[int, int]) -> None:
+    page = read(f"{chapter}&seen=1", size)
+    for row in (0, 2, 7):
+        point(screen(page, chapter), row)
+        assert page.evaluate(COVERED, chapter) == 0
+
+
+def test_a_tap_on_a_percentage_shows_the_numbers_of_a_row_that_a_tap_edits(read: Read) -> None:
+    page = read(HARD, PHONE, has_touch=True, is_mobile=True)
+    share = page.locator(f"{HARD} .row .share").nth(2)
+    expect(share).to_have_text("47%")
+    expect(page.locator(f"{HARD} .edits button").first).to_be_attached()
+    box = share.bounding_box()
+    assert box
+    page.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    expect(page.locator(f"{HARD} .at-thread dd").last).to_have_text("47%")
+    assert page.locator(f"{HARD} .edits .field").count() == 0
+
+
 @pytest.mark.parametrize("size", [PROJECTOR, PHONE])
 def test_each_share_from_one_percent_on_is_printed(read: Read, size: tuple[int, int]) -> None:
     page = read(f"{HARD}&t=0.1", size)

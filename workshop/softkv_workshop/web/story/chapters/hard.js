@@ -220,13 +220,9 @@ export const hard = {
       rows = read;
       element.style.setProperty("--rows", rows.length > ROWS.length ? String(rows.length) : "");
       write();
-      take();
-      show();
-    }
-
-    function take() {
       threads.take({ query: asked, rows, named: true });
       place();
+      show();
     }
 
     /** Put the fields over the picture. */
@@ -276,6 +272,7 @@ export const hard = {
       arrive: begin,
       film: (share) => (share === 1 ? show() : opening.drawAt(share)),
       leave: stop,
+      print: stop,
     };
   },
 };

@@ -238,7 +238,7 @@ function picture(say, move) {
         const y = top - 0.625 * rem;
         return s(
           "text.read",
-          { x: middle, y, "text-anchor": isSlanted ? "start" : "middle", transform: isSlanted ? `rotate(-42 ${middle} ${y})` : null },
+          { x: middle, y, "text-anchor": isSlanted ? "start" : "middle", transform: isSlanted ? `rotate(-60 ${middle} ${y})` : null },
           word,
         );
       }),
@@ -251,10 +251,12 @@ function picture(say, move) {
       s("text", { x: from, y: high - 0.875 * rem }, say("errors")),
     );
     const half = moments.findIndex(({ attendedWrong }) => attendedWrong < 0.5);
+    // A steep curve has its name below its end, a flat one above it; the lowest is named above its last peaks.
+    const peak = Math.max(...moments.flatMap(({ wrong, attendedWrong }, i) => (x(i) > to - 6.5 * rem ? [wrong, attendedWrong] : [])));
     names.replaceChildren(
-      s("text.name.rival", { x: x(moments.length - 1), y: y(moments.at(-1)?.rivalWrong ?? 0) + 1.5 * rem, "text-anchor": "end" }, say("rival")),
-      s("text.name.attended", { x: x(half) + rem / 2, y: y(moments[half].attendedWrong) }, say("attended")),
-      s("text.name", { x: to, y: low - 0.75 * rem, "text-anchor": "end" }, say("ours")),
+      s("text.name.rival", { x: to, y: y(moments.at(-1)?.rivalWrong ?? 0) + (isWide() ? 1.5 : -1.125) * rem, "text-anchor": "end" }, say("rival")),
+      s("text.name.attended", { x: x(half) + rem / 2, y: y(0.5) + 0.25 * rem }, say("attended")),
+      s("text.name", { x: to, y: y(peak) - rem / 2, "text-anchor": "end" }, say("ours")),
     );
     const line = (/** @type {(moment: Moment) => number} */ share) =>
       moments.map((moment, i) => `${i ? "L" : "M"}${x(i).toFixed(1)},${y(share(moment)).toFixed(1)}`).join("");

@@ -88,7 +88,7 @@ export class Scene {
     this.#say = say;
     this.#press = press;
     this.#threads = new Threads(say, null);
-    this.#lookup = new Threads((name, places) => say(name === "others" ? "other.neurons" : name, places), null);
+    this.#lookup = new Threads((name, places) => say({ others: "other.neurons", "term.weight": "term.push" }[name] ?? name, places), null);
     for (const { picture, shapes, texts } of this.#levels) picture.append(shapes, texts);
     this.#levels[0].picture = this.#threads.element;
     this.#levels[LEVELS.length].picture = this.#lookup.element;
