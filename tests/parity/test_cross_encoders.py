@@ -81,9 +81,9 @@ def test_neighbours_do_not_change_a_logit(folder):
 
 
 def test_the_definition_computes_the_same_in_numpy_and_torch(folder, monkeypatch):
-    network = load_reranker(str(folder)).network
+    network, definition = load_reranker(str(folder)).network, load_cross_encoder(folder).model
     expected = network.logits(PAIRS).values
-    for model in (network.model, map_arrays(torch.as_tensor, network.model)):
+    for model in (definition, map_arrays(torch.as_tensor, definition)):
         monkeypatch.setattr(network, "_compute", partial(embed_by_definition, model))
         np.testing.assert_allclose(network.logits(PAIRS).values, expected, rtol=0, atol=TOLERANCE)
 

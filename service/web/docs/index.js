@@ -1,6 +1,6 @@
 /** The API's documentation: Swagger UI over our own /openapi.json, with nothing from elsewhere. */
 
-/** A path is no link inside the button that opens its call. @param {{text: any}} name */
+/** The path of a call, as text: a link inside the button that opens the call would be a second control. @param {{text: any}} name */
 const DeepLink = ({ text }) => text;
 
 window.SwaggerUIBundle({
