@@ -125,3 +125,27 @@ def test_the_training_plays_by_itself_and_then_invites_to_drag(read: Read) -> No
         "#row-to-word&z=4",
         *(f"deeper#{picture}" for picture in ("networks", "captions", "pairs")),
     }
+
+
+# The names of curves that lie over another text, or over the line of the curve that is drawn darkest.
+CROWDED = """() => {
+  const texts = [...document.querySelectorAll('#it-learns .learned .name')];
+  const boxes = texts.map((one) => one.getBoundingClientRect());
+  const line = document.querySelector('#it-learns .learned .error:not(.rival)');
+  const at = Array.from({length: 400}, (_, i) => {
+    const {x, y} = line.getPointAtLength((line.getTotalLength() * i) / 399);
+    return new DOMPoint(x, y).matrixTransform(line.getScreenCTM());
+  });
+  const over = (a, b) => Math.min(a.right, b.right) > Math.max(a.left, b.left) + 1
+    && Math.min(a.bottom, b.bottom) > Math.max(a.top, b.top) + 6; // letters do not fill their box
+  return texts.filter((_, i) => boxes.some((other, j) => i !== j && over(boxes[i], other)) || at.some(({x, y}) =>
+    x > boxes[i].left && x < boxes[i].right && y > boxes[i].top + 5 && y < boxes[i].bottom - 5))
+    .map((one) => one.textContent);
+}"""
+
+
+@pytest.mark.parametrize("size", [PHONE, (820, 1180), PROJECTOR])
+def test_names_of_curves_stand_apart(read: Read, size: tuple[int, int]) -> None:
+    page = read("#it-learns", size)
+    page.wait_for_selector("#it-learns .learned .name")
+    assert page.evaluate(CROWDED) == []
