@@ -4,6 +4,7 @@ import { fill, h } from "../../../../../service/web/shared/element.js";
 import { runScript } from "../../../../../service/web/shared/script.js";
 import { RecordMissing, recordedOnce } from "../../shared/recorded.js";
 import { hood, screen } from "../parts.js";
+import { styled } from "../styles.js";
 import { Threads } from "../../../../../service/web/shared/threads.js";
 import words from "./word.json";
 
@@ -15,6 +16,7 @@ export const word = {
 
   mount(host, context) {
     const { say } = context;
+    styled("word");
     /** @type {?import("../story.js").View} */
     let view = null;
     const note = h("p.zoom-note", { role: "status" }, say("loading"));
