@@ -264,7 +264,7 @@ def test_cells_of_ids_and_keys_stay_as_they_are_written() -> None:
         ("listed,price\n2024-03-01,7\n2024-03-02,9\n", ["key", "metadata"]),
     ],
 )
-def test_a_column_of_dates_is_no_key_and_codes_that_come_first_are_ids(content: str, roles: list[str]) -> None:
+def test_a_column_of_dates_is_never_the_key_and_codes_that_come_first_are_ids(content: str, roles: list[str]) -> None:
     guessed = list(read("t.csv", content)["mapping"]["roles"].values())
     assert guessed == [*roles, *["metadata"] * (len(guessed) - len(roles))]
 

@@ -81,7 +81,7 @@ def test_a_step_shows_a_state_and_the_one_before_again(read: Read) -> None:
     assert place(page) == f"2 / {len(STEPS)}"
 
 
-def test_a_step_ends_what_the_one_before_moves(read: Read) -> None:
+def test_a_step_ends_the_motion_of_the_one_before(read: Read) -> None:
     page = read("?lesson=1", moving=True)
     for _ in range(3):
         page.keyboard.press("PageDown")
