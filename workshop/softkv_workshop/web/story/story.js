@@ -97,6 +97,7 @@ export class Story {
   #notice = h("p.notice", { role: "alert", hidden: true });
   /** The line above a frame: whose rows these are. */
   #about = h("p.about", { role: "status" });
+  #leave = () => {};
   #bar = h("header.bar");
   #rail = h("nav.rail");
   #main = h("main", { id: "story", tabIndex: -1 });
@@ -189,6 +190,7 @@ export class Story {
   /** Scroll to a chapter, and stay there while the data of those above comes and they grow. @param {HTMLElement | undefined} host @param {ScrollBehavior} [behavior] */
   #scrollTo(host, behavior = "auto") {
     if (!host) return;
+    this.#leave();
     host.scrollIntoView({ behavior, block: "start" });
     const height = this.#main.offsetHeight;
     const observer = new ResizeObserver(() => this.#main.offsetHeight !== height && host.scrollIntoView({ behavior: "instant", block: "start" }));
@@ -198,6 +200,7 @@ export class Story {
       observer.disconnect();
       moves.abort();
     };
+    this.#leave = leave;
     // Not for the key that led here, which is still on its way.
     setTimeout(() => {
       for (const kind of ["wheel", "touchstart", "pointerdown", "keydown"]) window.addEventListener(kind, leave, { signal: moves.signal, passive: true });
@@ -246,8 +249,8 @@ export class Story {
     this.#enter(chapter);
     const beginning = isBack ? this.#chapters.find(({ id }) => id === chapter)?.defaults : {};
     this.#change(chapter, { ...beginning, ...state });
-    const shown = host.querySelectorAll(".screen")[screen - 1];
-    shown?.scrollIntoView({ block: "start" });
+    const shown = /** @type {HTMLElement} */ (host.querySelectorAll(".screen")[screen - 1]);
+    this.#scrollTo(shown);
     if (guess) {
       shown?.querySelector(".prediction")?.dispatchEvent(new Event(REVEAL));
       // The verdict comes into view by itself; in a class the heading stays there, too.
