@@ -35,7 +35,7 @@ from benchmarks.running import environment_of, python_of
 
 DIMENSION = 96
 SHEET_SHARE = 20
-"""How many times as many rows the other files have as a spreadsheet, whose format has a limit."""
+"""The other files have this many times the rows of the spreadsheet, whose format has a limit."""
 OURS = """
 from softkv.tables import open_table
 rows = sum(row.document is not None for row in open_table(path, **options))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import psycopg
@@ -13,6 +12,7 @@ from softkv_postgres import bigrams
 from softkv_postgres.connections import connect, prepare
 from softkv_postgres.store import PostgresStore
 from tests.service.storage.making import collection, document
+from tests.waiting import until
 
 ENGLISH = ["what's a cat? a small animal", "a dog is an animal too", "C++ and C are languages", "Café crème", None]
 HAN = ["softkv是一个工具", "注意力 机制", "ラーメンを食べる", "แมวชอบนม"]
@@ -58,10 +58,10 @@ def test_rows_answer_as_before_until_their_bigrams_are_written(older: str) -> No
                 expected = connection.execute(plain, (words, number)).fetchall()
                 assert list(zip(*ranks(store, question, number), strict=True)) == expected
         english = [ranks(store, question, 1) for question in QUESTIONS]
-        place: tuple[int, int] | None = (0, 0)
+        row: tuple[int, int] | None = (0, 0)
         found = []
-        while place is not None:
-            place = bigrams.write_missing(connection, place)
+        while row is not None:
+            row = bigrams.write_missing(connection, row)
             assert list(store.check()) == []
             assert [ranks(store, question, 1) for question in QUESTIONS] == english
             found.append(len(ranks(store, "工具")[0]))
@@ -78,13 +78,13 @@ def test_rows_that_another_transaction_holds_are_written_in_the_next_round(older
     prepare(older, "test")
     with connect(older) as connection, psycopg.connect(older) as other:
         other.execute("SELECT FROM softkv.documents WHERE id = 'd5' AND collection = 2 FOR UPDATE")
-        place: tuple[int, int] | None = (0, 0)
-        while (place := bigrams.write_missing(connection, place)) != (0, 0):
-            assert place is not None
+        row: tuple[int, int] | None = (0, 0)
+        while (row := bigrams.write_missing(connection, row)) != (0, 0):
+            assert row is not None
         assert version(older) == 9
         other.rollback()
-        while place is not None:
-            place = bigrams.write_missing(connection, place)
+        while row is not None:
+            row = bigrams.write_missing(connection, row)
     assert version(older) == 10
 
 
@@ -92,10 +92,7 @@ def test_several_processes_open_an_older_database_at_once(older: str) -> None:
     with open_shared(older) as store, open_shared(older) as other:
         with store.writing() as writer:
             writer.upsert(2, [document("new", key="新的工具"), document("d5", key="replaced")])
-        deadline = time.monotonic() + 60
-        while version(older) < 10:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        until(lambda: version(older) == 10)
         assert len(ranks(store, "工具")[0]) == len(ranks(other, "工具")[0]) == 200
         assert list(store.check()) == []
     assert not prepare(older, "test")

@@ -115,7 +115,7 @@ FORMS: dict[str, tuple[Any, Any]] = {
     ";": (german, lambda share: f"{german(share)}%"),
     "; ": (lambda price: f"{german(price)} €", lambda share: f"{german(share)} %"),
 }
-"""How five files write prices and shares, by their delimiter."""
+"""The forms of prices and shares in five files, by their delimiter."""
 
 
 @pytest.mark.parametrize("delimiter", FORMS)

@@ -70,13 +70,13 @@ def test_a_frame_shows_the_answer_of_the_screen_that_its_address_is_about(
 ) -> None:
     page = chromium.new_page(viewport={"width": 800, "height": 520})
     page.goto(f"{service.url}/?embed=1#{address}")
-    found = page.locator(seen).first
-    found.wait_for(timeout=30_000)
-    page.wait_for_timeout(500)
-    box = found.bounding_box()
-    assert box
-    assert box["x"] + box["width"] <= 800
-    assert 0 <= box["y"] <= 520 - box["height"]
+    page.wait_for_function(
+        """(seen) => {
+          const box = document.querySelector(seen)?.getBoundingClientRect();
+          return box?.width > 0 && box.right <= 800 && box.top >= 0 && box.bottom <= 520;
+        }""",
+        arg=seen,
+    )
     page.close()
 
 

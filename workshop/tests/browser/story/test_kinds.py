@@ -15,6 +15,7 @@ from tests.running import RunningService
 from tests.thorough import thorough
 from tools.page import WORKSHOP
 from workshop.tests.browser.story.conftest import Read
+from workshop.tests.browser.story.test_type import FONTS
 from workshop.tools.recorded import read as recorded
 from workshop.tools.recorded import unpack_weights
 from workshop.tools.recorded.kinds import TEXT_HEAD, unpack
@@ -142,7 +143,7 @@ def test_no_text_lies_over_another_and_all_tokens_are_seen(
     read: Read, use: str, size: tuple[int, int], look: str
 ) -> None:
     page = opened(read, f"&use={use}{look}", size=size)
-    page.wait_for_timeout(300)  # the fonts have come
+    page.wait_for_function(FONTS)
     place = page.locator(f"{SCREEN} .lines-place")
     assert place.evaluate("(one) => one.scrollHeight <= one.clientHeight + 1")
     boxes = page.evaluate(
