@@ -103,6 +103,8 @@ class Labelling:
             question = waiting[index]
             try:
                 choice = self._ask(question, f"{index + 1:,} of {len(waiting):,}", can_undo=index > 0)
+                if not isinstance(choice, str):
+                    self._give(question, choice)
             except softkv.Invalid as error:  # the other questions may be valid
                 self._console.print(f"\nleft out: {error.detail}")
                 del waiting[index]
@@ -113,8 +115,6 @@ class Labelling:
                 index -= 1
                 self._withdraw(waiting[index])
                 continue
-            if not isinstance(choice, str):
-                self._give(question, choice)
             index += 1
             since = len(self._labelled) - self._announced
             if len(self._labelled) >= ENOUGH and since >= max(STEP, self._announced // 5):

@@ -93,6 +93,19 @@ def test_a_question_that_the_service_refuses_is_left_out(softkv: Softkv, client:
     assert labels(client) == [(QUESTIONS[0], None, True), (QUESTIONS[1], None, True)]
 
 
+def test_a_question_whose_label_the_service_refuses_is_left_out(softkv: Softkv, client: Client, tmp_path: Path) -> None:
+    """A question may be longer than one that feedback takes: it has an answer, and no label."""
+    long = "pets that purr " * 670
+    (tmp_path / "questions.txt").write_text(f"{QUESTIONS[0]}\n{long}\n{QUESTIONS[1]}\n")
+    shown = softkv("label", "to-label", str(tmp_path / "questions.txt"), input="1\n1\nn\n")
+    assert shown.exit_code == 0, shown.stderr
+    assert "left out: " in shown.stdout
+    assert "a question has at most 10000: send the question" in " ".join(shown.stdout.split())
+    assert "2 of 2: sailing the sea" in shown.stdout
+    assert "to-label: 2 questions labelled now, 2 in all" in shown.stdout
+    assert labels(client) == [(QUESTIONS[0], "cats", True), (QUESTIONS[1], None, True)]
+
+
 def test_an_interrupt_at_a_terminal_keeps_the_labels_that_were_sent(
     service: RunningService, client: Client, questions: str
 ) -> None:
