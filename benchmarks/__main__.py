@@ -32,7 +32,6 @@ NAMES = {
     "clients": "many clients at once over HTTP, beside a scan for each question",
     "http": "beside chroma's server and pgvector: answers a second, latency, recall, memory",
     "groups": "weights of groups, and fields combined by weight, beside `attend` alone",
-    "index": "`softkv check-index` on chroma and pgvector: its time, and planted faults that it has to find",
     "upload": "documents a second, and the memory they take",
     "tables": "rows of a file a second in each format, beside the reader of its library",
     "encoder": "texts a second, fidelity and first embedding, beside who else runs the model on a CPU",

@@ -66,17 +66,10 @@ def test_both_tables_are_read():
     assert similar("text_full") == ["full_text"]
 
 
-@pytest.mark.parametrize(
-    ("page", "section", "least"),
-    [
-        ("docs/reference/speed.md", "beside-vector-databases", 51),
-        ("extensions/referee/docs/guide/recipes/check-an-index.md", "what-it-takes", 20),
-    ],
-)
-def test_every_figure_beside_other_stores_is_in_the_results(page: str, section: str, least: int) -> None:
+def test_every_figure_beside_other_stores_is_in_the_results() -> None:
     results = set(re.findall(r"[\d.,]*\d", Page("benchmarks/RESULTS.md").text))
-    tables = Page(page).sections[section]
+    tables = Page("docs/reference/speed.md").sections["beside-vector-databases"]
     cells = [cell for line in tables.splitlines() if line.startswith("| ") for cell in line.split("|")[2:-1]]
     figures = [figure for cell in cells for figure in re.findall(r"\d[\d.,]*\d|\d", cell.replace(", ", " "))]
-    assert len(figures) >= least
+    assert len(figures) > 50
     assert [figure for figure in figures if figure not in results] == []

@@ -33,7 +33,6 @@ GUIDES = {
     "backup": "../operate/backups.md",
     "bench": "speed.md",
     "calibrate": "../guide/calibration.md",
-    "check-index": "../../extensions/referee/docs/guide/recipes/check-an-index.md",
     "cluster": "../../extensions/cluster/docs/operate/cluster.md",
     "copy": "#copy-between-stores",
     "demo": "../operate/operating.md#demo-collections",

@@ -5,7 +5,7 @@ Suites of the core are left out of `make test` in the same way: those for which 
     python -m tools.walls                 for each wall the tests with the mark end_to_end, or all if its digest is new
     python -m tools.walls all             all tests of all walls, as at night
     python -m tools.walls frameworks      the same as without a word, for the packages in clients/ for frameworks
-    python -m tools.walls passed referee  all tests of one; if they pass, its digest goes into .ci/passed
+    python -m tools.walls passed postgres  all tests of one; if they pass, its digest goes into .ci/passed
     python -m tools.walls suites          all tests of all suites of the core, as at night
     python -m tools.walls unchanged       the options by which pytest leaves out the suites whose digests are not new
 
@@ -68,7 +68,6 @@ WALLS = {
     ),
     "mcp": Wall("extensions/mcp", "softkv_mcp_server"),
     "postgres": Wall("extensions/postgres", "softkv_postgres"),
-    "referee": Wall("extensions/referee", "softkv_referee"),
     "torch": Wall("extensions/torch", "softkv_torch"),
     "workshop": Wall("workshop", "softkv_workshop", files=("service/web/css", "service/web/shared")),
 }

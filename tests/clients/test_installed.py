@@ -88,9 +88,6 @@ def test_either_distribution_comes_and_goes_beside_the_other(dist: Path, tmp_pat
     assert not knows_the_service()
     assert "install `softkv`" in environment.end("softkv", "serve").stderr
     assert environment.end("softkv", "attend", "--help").returncode == 0
-    environment.pip(*take, "softkv-referee")
-    assert "ADDRESS" in environment.end("softkv", "check-index", "--help").stdout
-    assert not knows_the_service()
 
     environment.pip(*take, "softkv")
     environment.pip("uninstall", "--yes", "softkv-client")

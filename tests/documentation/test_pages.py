@@ -58,7 +58,7 @@ def test_the_navigation_follows_the_tables_of_the_home_page():
         ("../../docker/README.md#build", "../operate/container.md#build"),
         ("../start/notebook.ipynb", "../start/notebook.md"),
         ("../../attention/lookup/bounds/__init__.py", "../reference/python/bounds.md"),
-        ("../../extensions/referee/docs/guide/recipes/check-an-index.md", "recipes/check-an-index.md"),
+        ("../../extensions/postgres/docs/operate/stores.md", "../operate/stores.md"),
         ("../../CONTRIBUTING.md", f"{repository()}/blob/v1.2.3/CONTRIBUTING.md"),
         ("../../docker", f"{repository()}/tree/v1.2.3/docker"),
         ("https://example.com/a.md", "https://example.com/a.md"),

@@ -47,7 +47,6 @@ NOT_INSTALLED = {
         {"cluster": "Hold the keys in the memory of several machines, in a running Ray cluster."},
     ),
     "mcp": ("softkv-client[mcp]", {"mcp": "Give a language model the collections as tools (MCP)."}),
-    "referee": ("softkv[referee]", {"check-index": "Compare the search of a vector store with the exact answers."}),
     "torch": ("softkv[torch]", {"train": "Teach a collection the words of your questions, by labelled pairs."}),
     "workshop": ("softkv-workshop", {"page": "Export the page as files for any web host."}),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from softkv.tables.asked import Asked, read_asked
 from softkv.tables.columns import OF_OPEN_TABLE, Columns
 from softkv.tables.confinement import landlock_version
 from softkv.tables.content import Layout
@@ -20,14 +19,12 @@ __all__ = [
     "EXPORT_VERSION",
     "MESSAGE",
     "OF_OPEN_TABLE",
-    "Asked",
     "Columns",
     "Layout",
     "Table",
     "landlock_version",
     "open_table",
     "open_with",
-    "read_asked",
     "read_questions",
     "reader_command",
     "reader_environment",

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import softkv
-from softkv.tables import open_table, read_asked, read_questions
+from softkv.tables import open_table, read_questions
 from tests.clients.python.tables import here
 from tests.clients.python.tables.outside import REFUSED, SECRET, UNREAD, save_folder, unpickled
 
@@ -178,4 +178,3 @@ def test_questions_may_repeat_an_id(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("query,id\n01,a\n2.50,a\n")
     questions = list(read_questions(tmp_path / "t.csv").labelled.values())
     assert questions == [{"query": "01", "id": "a"}, {"query": "2.50", "id": "a"}]
-    assert [(asked.name, asked.text) for asked in read_asked(tmp_path / "t.csv")] == [("a", "01"), ("a", "2.50")]
