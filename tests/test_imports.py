@@ -29,7 +29,8 @@ OPEN = {"attention", "attention.lookup.shards", "service.retrieval"}
 ROOMS = (
     "attention.lookup.shards", "service.storage.conditions", "service.storage.errors", "service.storage.fields",
     "service.storage.instants", "service.storage.records", "softkv.answers", "softkv.commands",
-    "softkv.integrations", "softkv.record", "softkv.scripts", "softkv.settings", "softkv.tables",
+    "softkv.integrations", "softkv.record", "softkv.scripts", "softkv.settings", "softkv.table_options",
+    "softkv.tables",
 )  # fmt: skip
 
 # Imports past a face, as (importer, imported). The list may only shrink: strike off what is not imported any more.

@@ -6,11 +6,11 @@ import asyncio
 import json
 import re
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -30,6 +30,7 @@ from service.api.state import Running
 from service.retrieval import InvalidContent
 from service.scheduling import CALLER, FairSemaphore
 from service.schemas.stream import TABLE_ANSWER, TABLE_BODY
+from softkv.table_options import LISTS, OPTION_TYPES, TABLE_OPTIONS, name_options
 
 FILE_TYPE = "application/octet-stream"
 LEAST_MEMORY = 512 << 20
@@ -90,6 +91,20 @@ router = APIRouter(
 )
 
 
+def _parameter(name: str) -> Any:
+    """Return the annotation of an option of a table, as FastAPI reads it."""
+    option = TABLE_OPTIONS[name]
+    words = option.description[0].upper() + option.description[1:]
+    least, most = option.range or (None, None)
+    query = Query(
+        ge=least,
+        le=most,
+        max_length=option.length,
+        description=f"{words}; may be repeated." if name in LISTS else f"{words}.",
+    )
+    return Annotated[OPTION_TYPES[name], query]
+
+
 @router.post(
     "",
     status_code=200,
@@ -99,6 +114,7 @@ router = APIRouter(
     response_description="A line about the table, a line for each row, and a last line with the counts.",
     summary="Read a file as rows",
 )
+@name_options(_parameter)
 async def read_table(
     request: Request,
     running: Running,
@@ -111,60 +127,7 @@ async def read_table(
             examples=["books.csv"],
         ),
     ],
-    id: Annotated[  # noqa: A002  # the document's field
-        str | None, Query(description="The column of the ids, which comes back as `id`.")
-    ] = None,
-    key: Annotated[str | None, Query(description="The column of the keys' texts, which comes back as `key`.")] = None,
-    value: Annotated[str | None, Query(description="The column of the values, which comes back as `value`.")] = None,
-    vector: Annotated[
-        str | None, Query(description="The column of the keys' vectors, which comes back as `key_vector`.")
-    ] = None,
-    expires: Annotated[
-        str | None, Query(description="The column of the instants of expiry, or of durations such as 30d.")
-    ] = None,
-    skip: Annotated[Sequence[str], Query(description="A column to leave out; may be repeated.")] = (),
-    number: Annotated[
-        Sequence[str], Query(description="A column of CSV to read as numbers, such as 1.10; may be repeated.")
-    ] = (),
-    text_column: Annotated[Sequence[str], Query(description="A column to keep as texts; may be repeated.")] = (),
-    text: Annotated[bool, Query(description="Whether every cell of a CSV file stays a text.")] = False,
-    decimal: Annotated[
-        Literal[".", ","] | None,
-        Query(description="The decimal point of the numbers in CSV; found in the file if left out."),
-    ] = None,
-    date: Annotated[
-        str | None,
-        Query(max_length=40, description="The format of the dates in CSV, such as %d.%m.%Y, which become ISO 8601."),
-    ] = None,
-    delimiter: Annotated[
-        str | None, Query(description="The character between the cells of CSV, or tab; found in the file if left out.")
-    ] = None,
-    charset: Annotated[
-        str | None, Query(description="The encoding of CSV, such as windows-1252; UTF-8, or by its mark, if left out.")
-    ] = None,
-    quoting: Annotated[
-        Literal["csv", "none"] | None,
-        Query(description="Whether quotation marks enclose cells of CSV, or are part of them; by its lines if tabs."),
-    ] = None,
-    sheet: Annotated[
-        str | None, Query(description="The name of the sheet of a spreadsheet; the first visible one if left out.")
-    ] = None,
-    header_row: Annotated[
-        int | None,
-        Query(
-            ge=1,
-            le=1_000_000,
-            description="The row of CSV or a sheet with the names of the columns; the first if left out.",
-        ),
-    ] = None,
-    no_header: Annotated[
-        bool,
-        Query(description="Whether no row has the names of the columns; rows of numbers alone are then vectors."),
-    ] = False,
-    columns: Annotated[
-        Sequence[str], Query(description="The names of the columns of a table without a header, as id,key.")
-    ] = (),
-    member: Annotated[str | None, Query(description="The name of the file in a zip; the only one if left out.")] = None,
+    **options: Any,
 ) -> Response:
     """Read a file of any format that `softkv load` knows, and return its rows. Nothing is stored.
 
@@ -173,34 +136,9 @@ async def read_table(
     a JSON body. It is read in a process of its own, with limits on its memory and time, which can open no other file
     where the system allows that, and deleted afterwards.
     """
-    named = {
-        "id": id,
-        "key": key,
-        "value": value,
-        "vector": vector,
-        "expires": expires,
-        "skip": skip,
-        "number": number,
-        "text_column": text_column,
-        "text": text,
-        "decimal": decimal,
-        "date": date,
-        "needs": "rows",
-    }
-    layout = {
-        "delimiter": delimiter,
-        "charset": charset,
-        "quoting": quoting,
-        "sheet": sheet,
-        "header_row": header_row,
-        "no_header": no_header,
-        "columns": columns,
-        "member": member,
-    }
     order = {
         "file": _safe_name(file),
-        "columns": named,
-        "layout": layout,
+        "reading": {"options": options, "needs": "rows"},
         "ids": None,
         "lines": None,
         "mark": None,

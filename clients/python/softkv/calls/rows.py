@@ -62,9 +62,9 @@ def open_rows(rows: Any, columns: Mapping[str, Any]) -> tuple[Iterable[Any] | As
     pandas = sys.modules.get("pandas")  # a table's own library is already imported
     is_frame = pandas is not None and isinstance(rows, pandas.DataFrame)
     if is_frame or hasattr(rows, "__arrow_c_stream__") or hasattr(rows, "__arrow_c_array__"):
-        from softkv.tables import OF_OPEN_TABLE, Columns, open_with
+        from softkv.tables import OF_OPEN_TABLE, Reading, open_with
 
-        table = open_with(rows, Columns(option=OF_OPEN_TABLE))
+        table = open_with(rows, Reading(form=OF_OPEN_TABLE))
         return table, table.total
     if not isinstance(rows, Iterable | AsyncIterable):
         raise invalid_value(

@@ -21,6 +21,7 @@ from softkv.commands.command_line import (
     existing_source,
 )
 from softkv.settings import DEFAULT_URL
+from softkv.table_options import LISTS, OPTION_TYPES, TABLE_OPTIONS, fill_options, name_options
 
 if TYPE_CHECKING:
     from softkv.tables import Table
@@ -32,11 +33,24 @@ _SHOWN_FLAWS = 10
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
-def _option(name: str, words: str, default: str | bool = True, metavar: str | None = "COLUMN", **limits: Any) -> Any:
-    """Return an option of a table; `default` says what holds without it."""
-    return typer.Option(name, help=words, show_default=default, metavar=metavar, rich_help_panel=COLUMNS, **limits)
+def _option(name: str) -> Any:
+    """Return the annotation of an option of a table, as typer reads it."""
+    option, kind = TABLE_OPTIONS[name], OPTION_TYPES[name]
+    least, most = option.range or (None, None)
+    words = option.meaning[0].upper() + option.meaning[1:]
+    settings = typer.Option(
+        "--" + name.replace("_", "-"),
+        help=f"{words}; may be repeated." if name in LISTS else f"{words}.",
+        show_default=option.absent or True,
+        metavar=option.shown,
+        rich_help_panel=COLUMNS,
+        min=least,
+        max=most,
+    )
+    return Annotated[list[str] if name in LISTS else kind, settings]
 
 
+@name_options(_option)
 def load(
     file: Annotated[
         Path,
@@ -67,73 +81,6 @@ def load(
             rich_help_panel=COLUMNS,
         ),
     ] = None,
-    id_column: Annotated[str | None, _option("--id", "The column with the ids.", "id")] = None,
-    key_column: Annotated[str | None, _option("--key", "The column with the texts of the keys.", "key")] = None,
-    value_column: Annotated[str | None, _option("--value", "The column with the values.", "value")] = None,
-    vector_column: Annotated[
-        str | None, _option("--vector", "The column with the vectors of the keys.", "key_vector")
-    ] = None,
-    expires_column: Annotated[
-        str | None,
-        _option(
-            "--expires", "The column with the instants at which documents expire, or durations such as 30d.", "expires"
-        ),
-    ] = None,
-    skip: Annotated[list[str] | None, _option("--skip", "A column to leave out; may be repeated.")] = None,
-    number: Annotated[
-        list[str] | None,
-        _option("--number", "A column of CSV to read as numbers, such as 1.10 or 1e5; may be repeated."),
-    ] = None,
-    text_column: Annotated[
-        list[str] | None,
-        _option("--text-column", "A column to keep as texts, such as prices with zeros at their end; may be repeated."),
-    ] = None,
-    text: Annotated[bool, _option("--text", "Keep every cell of a CSV file a text.", metavar=None)] = False,
-    decimal: Annotated[
-        str | None, _option("--decimal", "The decimal point of the numbers in CSV.", "found in the file", ".|,")
-    ] = None,
-    date: Annotated[
-        str | None, _option("--date", "The format of the dates in CSV, such as %d.%m.%Y.", metavar="FORMAT")
-    ] = None,
-    delimiter: Annotated[
-        str | None,
-        _option("--delimiter", "The character between the cells of CSV, or tab.", "found in the file", "CHARACTER"),
-    ] = None,
-    charset: Annotated[
-        str | None,
-        _option("--charset", "The encoding of CSV, such as windows-1252.", "UTF-8, or by its mark", "NAME"),
-    ] = None,
-    quoting: Annotated[
-        Literal["csv", "none"] | None,
-        _option(
-            "--quoting",
-            "Whether quotation marks enclose cells of CSV, or are part of them.",
-            "csv, and found in a file with tabs",
-            None,
-        ),
-    ] = None,
-    sheet: Annotated[str | None, _option("--sheet", "The sheet.", "the first visible one", "NAME")] = None,
-    header_row: Annotated[
-        int | None,
-        _option(
-            "--header-row",
-            "The row of CSV or of a sheet with the names of the columns; rows above are left out.",
-            "the first one",
-            "ROW",
-            min=1,
-        ),
-    ] = None,
-    no_header: Annotated[
-        bool,
-        _option(
-            "--no-header", "No row has the names of the columns; rows of numbers alone are then vectors.", metavar=None
-        ),
-    ] = False,
-    column_names: Annotated[
-        list[str] | None,
-        _option("--columns", "The names of the columns of a table without a header.", "their numbers", "id,key,…"),
-    ] = None,
-    member: Annotated[str | None, _option("--member", "The file in a zip.", "the only one", "NAME")] = None,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="After an interruption: skip documents whose ids the collection has."),
@@ -162,6 +109,7 @@ def load(
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
     as_json: AsJSON = False,
+    **options: Any,
 ) -> None:
     """Load the documents of a file into a collection, which is created if it is missing.
 
@@ -174,28 +122,13 @@ def load(
     softkv load books.csv --collection library --key title
     """
     from softkv.commands.remote import OPTION, reading
-    from softkv.tables import Columns, Layout, open_with, stem_of
+    from softkv.tables import Reading, open_with, stem_of
 
-    columns = Columns(
-        id=id_column,
-        key=key_column,
-        value=value_column,
-        vector=vector_column,
-        expires=expires_column,
-        skip=skip or (),
-        number=number or (),
-        text_column=text_column or (),
-        text=text,
-        decimal=decimal,
-        date=date,
-        option=OPTION,
-    )
-    layout = Layout(delimiter, charset, quoting, sheet, header_row, no_header, column_names or (), member)
     with reading():
-        source = open_with(file, columns, layout, ids=ids)
+        source = open_with(file, Reading(fill_options(**options), form=OPTION), ids=ids)
     name = collection_name(collection or (stem_of(file) if file.name != "-" else source.name))
-    options = {"similarity": similarity, "encoder": encoder, "value_from": value_from}
-    upload_source(source, name, options, resume=resume, url=url, api_key=api_key, as_json=as_json)
+    settings = {"similarity": similarity, "encoder": encoder, "value_from": value_from}
+    upload_source(source, name, settings, resume=resume, url=url, api_key=api_key, as_json=as_json)
 
 
 def collection_name(name: str) -> str:

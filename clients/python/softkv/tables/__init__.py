@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from softkv.tables.columns import OF_OPEN_TABLE, Columns
+from softkv.tables.columns import OF_OPEN_TABLE, Reading
 from softkv.tables.confinement import landlock_version
-from softkv.tables.content import Layout
 from softkv.tables.objects import EXPORT_MARK, EXPORT_SETTINGS, EXPORT_VERSION
 from softkv.tables.opening import open_table, open_with
 from softkv.tables.packing import stem_of
@@ -19,8 +18,7 @@ __all__ = [
     "EXPORT_VERSION",
     "MESSAGE",
     "OF_OPEN_TABLE",
-    "Columns",
-    "Layout",
+    "Reading",
     "Table",
     "landlock_version",
     "open_table",

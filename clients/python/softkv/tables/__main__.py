@@ -21,9 +21,9 @@ import numpy as np
 from softkv.errors import Invalid
 from softkv.problems import INVALID_CONTENT, invalid_value
 from softkv.tables.cells import BadCell
-from softkv.tables.columns import Columns
+from softkv.tables.columns import Reading
 from softkv.tables.confinement import clock_stopped, limit, open_only
-from softkv.tables.content import Layout, ReaderMissing, own_file
+from softkv.tables.content import ReaderMissing, own_file
 from softkv.tables.formats import libraries_of
 from softkv.tables.objects import beir_file
 from softkv.tables.opening import IDS_ENDING, open_here
@@ -38,8 +38,8 @@ MESSAGE_BYTES = 256 * 1024
 def main() -> None:
     """Read the table that the first line of standard input describes, and write messages to standard output.
 
-    The line is a JSON object with `folder` and `file`, the path of a file from there; `columns`, as `Columns` has them;
-    `layout`, as `Layout` has it; `ids` and `lines`, as `open_here` takes them; `mark`, as `Vectors` takes it, or null
+    The line is a JSON object with `folder` and `file`, the path of a file from there; `reading`, as `Reading` has it;
+    `ids` and `lines`, as `open_here` takes them; `mark`, as `Vectors` takes it, or null
     if arrays become lists; and the limits `line_bytes`, `memory_bytes` and `seconds` of a line and of this process, or
     null. The end of standard input ends the process.
     """
@@ -62,8 +62,7 @@ def _read(order: dict[str, Any], request: int) -> Iterator[Message]:
     try:
         _confine(path, order["ids"])
         Thread(target=_exit_at_end_of, args=(request,), daemon=True).start()
-        layout = Layout(**order["layout"])
-        table = open_here(path, Columns(**order["columns"]), layout, ids=order["ids"], lines=order["lines"])
+        table = open_here(path, Reading(**order["reading"]), ids=order["ids"], lines=order["lines"])
         yield TABLE, _describe(table, order), b""
         if order["mark"] and table.matrix is not None:
             yield from _read_matrix(table.matrix[1])

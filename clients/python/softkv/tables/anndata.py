@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from softkv.tables.arrays import LazyMatrix, say_left_out, table_of_arrays
-from softkv.tables.columns import Columns
+from softkv.tables.columns import Reading
 from softkv.tables.content import Content, unreadable
 
 Take: TypeAlias = Callable[[Any, str], Any]
@@ -19,7 +19,7 @@ Take: TypeAlias = Callable[[Any, str], Any]
 Array: TypeAlias = NDArray[Any]
 
 
-def read_anndata(file: Any, vectors: Any, take: Take, path: Path, columns: Columns) -> Content:
+def read_anndata(file: Any, vectors: Any, take: Take, path: Path, reading: Reading) -> Content:
     """Return the cells of an AnnData file.
 
     Args:
@@ -27,7 +27,7 @@ def read_anndata(file: Any, vectors: Any, take: Take, path: Path, columns: Colum
         vectors: the data set, or the group of a sparse matrix, with a row for each cell.
         take: takes items of groups.
         path: the file's path.
-        columns: the columns that a caller names.
+        reading: how it is read.
 
     Raises:
         Invalid: the vectors are not numbers, or as many as the cells.
@@ -35,7 +35,7 @@ def read_anndata(file: Any, vectors: Any, take: Take, path: Path, columns: Colum
     if "shape" in vectors.attrs:
         vectors = _open_sparse(vectors, take, path)
     if getattr(vectors, "ndim", 0) != 2:
-        raise unreadable(path, f"has no matrix in {vectors.name}: name one, such as {columns.say('vector')}")
+        raise unreadable(path, f"has no matrix in {vectors.name}: name one, such as {reading.say('vector')}")
     obs = take(file, "obs")
     index = str(obs.attrs.get("_index", "_index"))
     names, left_out = dict[str, Array](), list[str]()
@@ -45,7 +45,7 @@ def read_anndata(file: Any, vectors: Any, take: Take, path: Path, columns: Colum
             left_out.append(name)
         else:
             names["id" if name == index and "id" not in obs else name] = values
-    arrays = {**names, columns.vector or "key_vector": vectors}
+    arrays = {**names, reading.options["vector"] or "key_vector": vectors}
     return replace(table_of_arrays(arrays, path), notices=say_left_out(left_out, "are of other types"))
 
 

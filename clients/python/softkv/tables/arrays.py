@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from softkv.tables.cells import BadCell
-from softkv.tables.columns import Columns
+from softkv.tables.columns import Reading
 from softkv.tables.content import Content, NumberedRow, unreadable
 from softkv.tables.packing import File
 
@@ -43,7 +43,7 @@ def read_arrays(file: File) -> Content:
             rows = {name: array for name, array in arrays.items() if array.shape}
             return replace(table_of_arrays(rows, path), notices=say_left_out(single, "are single values"))
         if ending == ".safetensors":
-            return table_of_arrays(_name_vectors(_read_safetensors(path), file.columns), path)
+            return table_of_arrays(_name_vectors(_read_safetensors(path), file.reading), path)
         if ending == ".npy":
             vectors = np.load(path, mmap_mode="r", allow_pickle=False)
         else:
@@ -60,10 +60,10 @@ def read_arrays(file: File) -> Content:
     return table_of_arrays({"key_vector": vectors}, path)
 
 
-def _name_vectors(arrays: dict[str, Any], columns: Columns) -> dict[str, Any]:
+def _name_vectors(arrays: dict[str, Any], reading: Reading) -> dict[str, Any]:
     """Return arrays under the names of columns: a single matrix is that of the keys, unless a caller names another."""
     matrices = [name for name, array in arrays.items() if array.ndim == 2]
-    if columns.vector or "key_vector" in arrays or len(matrices) != 1:
+    if reading.options["vector"] or "key_vector" in arrays or len(matrices) != 1:
         return arrays
     return {"key_vector" if name in matrices else name: array for name, array in arrays.items()}
 

@@ -10,7 +10,7 @@ from softkv.answers.rendering import require_module
 from softkv.errors import Invalid
 from softkv.problems import invalid_value
 from softkv.tables.cells import BadCell, Floats, parse_json
-from softkv.tables.columns import Columns
+from softkv.tables.columns import Reading
 from softkv.tables.content import Content, NumberedRow, require_reader, unreadable
 from softkv.tables.packing import File
 
@@ -31,7 +31,7 @@ def read_parquet(source: File) -> Content:
     except (pyarrow.ArrowException, OSError) as error:
         raise unreadable(path, f"cannot be read as Parquet: {error}") from None
     _require_held(file, path)
-    _refuse_bytes(file.schema_arrow, path.name, source.columns)
+    _refuse_bytes(file.schema_arrow, path.name, source.reading)
     rows = lambda: _rows(file.iter_batches(batch_size=_SLICE_ROWS))  # noqa: E731
     return Content(file.schema_arrow.names, rows, file.metadata.num_rows)
 
@@ -56,7 +56,7 @@ def read_arrow_file(source: File) -> Content:
     table.validate(full=True)  # a damaged file could otherwise lead to any place in the memory
     if table.num_rows > 8 * table.get_total_buffer_size():
         raise _cellless(path, table.num_rows)
-    return read_arrow(table, path.name, source.columns)
+    return read_arrow(table, path.name, source.reading)
 
 
 def read_lance(source: File) -> Content:
@@ -69,7 +69,7 @@ def read_lance(source: File) -> Content:
         if file.is_symlink():
             raise unreadable(file, "is a link, and is not read: copy the file there")
     dataset = require_reader("lance", "pylance", source.path).dataset(str(source.path.resolve()))
-    _refuse_bytes(dataset.schema, source.path.name, source.columns)
+    _refuse_bytes(dataset.schema, source.path.name, source.reading)
     rows = lambda: _rows(dataset.to_batches(batch_size=_SLICE_ROWS))  # noqa: E731
     return Content(dataset.schema.names, rows, dataset.count_rows())
 
@@ -91,7 +91,7 @@ def _cellless(path: Path, rows: int) -> Invalid:
     return unreadable(path, f"has no cells for its {rows:,} rows: write a column that is not null")
 
 
-def read_arrow(table: Any, name: str, columns: Columns) -> Content:
+def read_arrow(table: Any, name: str, reading: Reading) -> Content:
     """Return the rows of an Arrow table, batch or reader, or of an object with Arrow's interface for streams.
 
     Raises:
@@ -102,25 +102,25 @@ def read_arrow(table: Any, name: str, columns: Columns) -> Content:
     if isinstance(table, pyarrow.RecordBatch) or not hasattr(table, "__arrow_c_stream__"):
         table = pyarrow.Table.from_batches([pyarrow.record_batch(table)])
     if isinstance(table, pyarrow.Table):
-        _refuse_bytes(table.schema, name, columns)
+        _refuse_bytes(table.schema, name, reading)
         return Content(table.schema.names, lambda: _rows(table.to_batches()), table.num_rows)
     reader = pyarrow.RecordBatchReader.from_stream(table)
-    _refuse_bytes(reader.schema, name, columns)
+    _refuse_bytes(reader.schema, name, reading)
     return Content(reader.schema.names, lambda: _rows(reader), getattr(table, "num_rows", None))
 
 
-def _refuse_bytes(schema: Any, name: str, columns: Columns) -> None:
+def _refuse_bytes(schema: Any, name: str, reading: Reading) -> None:
     from pyarrow import types
 
     for column in schema:
         kind = column.type
         is_bytes = types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind)
         is_bytes = is_bytes or getattr(types, "is_binary_view", types.is_binary)(kind)
-        if is_bytes and column.name not in columns.skip and column.name != (columns.id or "id"):
+        if is_bytes and column.name not in reading.options["skip"] and column.name != (reading.options["id"] or "id"):
             raise invalid_value(
                 "",
                 f"{name}: column {column.name!r} holds bytes ({kind}), which JSON has not: "
-                f"leave it out with {columns.say('skip', column.name)}, or write it as text",
+                f"leave it out with {reading.say('skip', column.name)}, or write it as text",
             )
 
 

@@ -1,65 +1,92 @@
-"""The part of a document that each column of a table becomes."""
+"""How a caller wants a table to be read: its options, and the part of a document that each column becomes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from softkv.problems import invalid_value
+from softkv.table_options import TABLE_OPTIONS, TableOptions, fill_options
 from softkv.tables.cells import BadCell, find_repeated
+from softkv.tables.content import unreadable
 
 FIELDS = ("id", "key", "value", "key_vector", "key_vectors", "value_vector", "parts", "split", "expires")
 """The columns that are these fields of a document; every other one is metadata under its name."""
 
 METADATA, SKIP = "metadata", "skip"
 _KEYS = {"key", "key_vector", "key_vectors"}
+_FIELD_OF = {"id": "id", "key": "key", "value": "value", "vector": "key_vector", "expires": "expires"}
+"""The field of a document that an option names a column for."""
 OF_OPEN_TABLE = "open_table(…, {}={})"
-_LISTS = ("skip", "number", "text_column")
-_OPTIONS = {"id": "id", "key": "key", "value": "value", "vector": "key_vector", "expires": "expires"}
 
 
 @dataclass(frozen=True)
-class Columns:
-    """The columns that a caller names; None is the column named like the field.
+class Reading:
+    """How a table is read.
 
     Attributes:
-        id: the column of the ids.
-        key: the column of the keys' texts.
-        value: the column of the values.
-        vector: the column of the keys' vectors.
-        expires: the column of the instants at which documents expire.
-        skip: columns that are left out.
-        number: columns of texts that become numbers, although some cells would not come back the same.
-        text_column: columns that become texts.
-        text: whether the metadata of a table of texts stays texts.
-        decimal: the decimal point of numbers in a table of texts; found in it if None.
-        date: the format of dates in a table of texts, such as %d.%m.%Y; None if these stay texts.
-        repeats: whether several rows may have one id.
+        options: all options of the table.
         needs: what a table must have: ids and keys, for documents; the texts of keys; or any columns, for rows.
-        option: how a message writes an option and the name of a column.
+        repeats: whether several rows may have one id.
+        form: how a message writes an option and its value.
     """
 
-    id: str | None = None
-    key: str | None = None
-    value: str | None = None
-    vector: str | None = None
-    expires: str | None = None
-    skip: Sequence[str] = ()
-    number: Sequence[str] = ()
-    text_column: Sequence[str] = ()
-    text: bool = False
-    decimal: str | None = None
-    date: str | None = None
-    repeats: bool = False
+    options: TableOptions = field(default_factory=fill_options)
     needs: Literal["documents", "keys", "rows"] = "documents"
-    option: str = "{}={}"
+    repeats: bool = False
+    form: str = "{}={}"
+
+    @property
+    def fields_named(self) -> dict[str, str]:
+        """The columns that are named for fields of a document, by the options that name them."""
+        options = self.options
+        named = {
+            "id": options["id"],
+            "key": options["key"],
+            "value": options["value"],
+            "vector": options["vector"],
+            "expires": options["expires"],
+        }
+        return {option: column for option, column in named.items() if column is not None}
+
+    @property
+    def columns_named(self) -> list[tuple[str, str]]:
+        """The options that name columns, each with one; with any, objects of JSON are rows rather than documents."""
+        options = self.options
+        return [
+            *self.fields_named.items(),
+            *(("skip", column) for column in options["skip"]),
+            *(("number", column) for column in options["number"]),
+            *(("text_column", column) for column in options["text_column"]),
+        ]
 
     @property
     def names(self) -> list[str]:
-        """The columns that are named; with one, objects of JSON are rows of a table rather than documents."""
-        single = [name for option in _OPTIONS if (name := getattr(self, option)) is not None]
-        return [*single, *(name for option in _LISTS for name in getattr(self, option))]
+        """The columns that are named."""
+        return [column for _, column in self.columns_named]
+
+    @property
+    def has_header(self) -> bool:
+        """Whether a row has the names of the columns."""
+        return not (self.options["no_header"] or self.options["columns"])
+
+    def of_ids(self) -> Reading:
+        """Return how a file of ids beside the table is read, whose layout is its own."""
+        columns = {name: value for name, value in self.options.items() if not TABLE_OPTIONS[name].is_layout}
+        return replace(self, options=fill_options(**columns))  # type: ignore[arg-type]
+
+    def header(self, width: int, path: Path) -> list[str]:
+        """Return the names of the columns that no row has; empty ones if the caller names none.
+
+        Raises:
+            Invalid: the caller names another number of columns.
+        """
+        names = [name.strip() for text in self.options["columns"] for name in text.split(",")]
+        if names and len(names) != width:
+            raise unreadable(path, f"has {width:,} cells in its first row, and {len(names):,} columns are named")
+        return names or [""] * width
 
     def fields(
         self, names: Sequence[str], table: str, *, numbered: bool = False, lacks_names: bool = False
@@ -79,9 +106,8 @@ class Columns:
         if lacks_names:
             advice = f"name the row of the header, {self.say('header_row')}, or all columns, {self.say('columns')}"
             listed += f" ({advice})"
-        chosen = {option: name for option in _OPTIONS if (name := getattr(self, option)) is not None}
-        named = [*chosen.items(), *((option, name) for option in _LISTS for name in getattr(self, option))]
-        for option, column in named:
+        chosen = self.fields_named
+        for option, column in self.columns_named:
             if column not in names:
                 raise invalid_value("", f"{table} has no column {column!r} for {self.say(option)}, {listed}")
         if twice := find_repeated(list(chosen.values())):
@@ -89,9 +115,11 @@ class Columns:
             raise invalid_value("", f"{table} has one column {twice[0]!r}, named for {options}: name two columns")
         fields = {name: name if name in FIELDS else METADATA for name in names}
         for option in chosen:
-            if fields.get(_OPTIONS[option]) == _OPTIONS[option]:
-                fields[_OPTIONS[option]] = METADATA  # another column is named for this field
-        fields |= {name: _OPTIONS[option] for option, name in chosen.items()} | dict.fromkeys(self.skip, SKIP)
+            if fields.get(_FIELD_OF[option]) == _FIELD_OF[option]:
+                fields[_FIELD_OF[option]] = METADATA  # another column is named for this field
+        fields |= {name: _FIELD_OF[option] for option, name in chosen.items()} | dict.fromkeys(
+            self.options["skip"], SKIP
+        )
         self._refuse_repeated([(name, fields[name]) for name in names if fields[name] != SKIP], table)
         if self.needs == "rows":
             return fields
@@ -116,7 +144,7 @@ class Columns:
 
         Callers that need keys offer `key` alone; the other options are those of `open_table`.
         """
-        form = OF_OPEN_TABLE if self.needs == "keys" and option != "key" else self.option
+        form = OF_OPEN_TABLE if self.needs == "keys" and option != "key" else self.form
         name = option.replace("_", "-") if form.startswith("--") else option
         return form.format(name, repr(column) if column else "…")
 
@@ -145,11 +173,11 @@ def gather(metadata: Mapping[str, Any]) -> dict[str, Any]:
     for name, cell in metadata.items():
         is_whole = name == METADATA and isinstance(cell, Mapping)
         parts = cell if is_whole else {name.removeprefix("metadata."): cell}
-        for field, part in parts.items():
-            if field in fields:
-                raise BadCell(f"the field {field!r} comes twice, in 'metadata' and in a column of its own")
+        for name_of_field, part in parts.items():
+            if name_of_field in fields:
+                raise BadCell(f"the field {name_of_field!r} comes twice, in 'metadata' and in a column of its own")
             if part is not None:
-                fields[field] = part
+                fields[name_of_field] = part
     return fields
 
 

@@ -29,52 +29,6 @@ NumberedRow: TypeAlias = tuple[int, Cells | str]
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The layout of a table in its file; None is found in the file.
-
-    Attributes:
-        delimiter: the character between the cells of CSV, or `tab`.
-        charset: the encoding of CSV, such as windows-1252.
-        quoting: whether quotation marks enclose cells of CSV, `csv`, or are part of them, `none`.
-        sheet: the name of the sheet of a spreadsheet.
-        header_row: the row with the names of the columns, from 1; those before it are left out.
-        no_header: whether no row has the names of the columns, so that the first one is a document.
-        columns: the names of the columns of such a table, each alone or several with commas.
-        member: the name of the file in a zip.
-    """
-
-    delimiter: str | None = None
-    charset: str | None = None
-    quoting: str | None = None
-    sheet: str | None = None
-    header_row: int | None = None
-    no_header: bool = False
-    columns: Sequence[str] = ()
-    member: str | None = None
-
-    @property
-    def has_header(self) -> bool:
-        """Whether a row has the names of the columns."""
-        return not (self.no_header or self.columns)
-
-    def header(self, width: int, path: Path) -> list[str]:
-        """Return the names of the columns that no row has; empty ones if the caller names none.
-
-        Raises:
-            Invalid: the caller names another number of columns.
-        """
-        texts = [self.columns] if isinstance(self.columns, str) else self.columns
-        names = [name.strip() for text in texts for name in text.split(",")]
-        if names and len(names) != width:
-            raise unreadable(path, f"has {width:,} cells in its first row, and {len(names):,} columns are named")
-        return names or [""] * width
-
-
-FOUND = Layout()
-"""The layout that a file shows by itself."""
-
-
-@dataclass(frozen=True)
 class Content:
     """The content of a table, whatever its format.
 

@@ -39,7 +39,7 @@ def read_hdf5(source: File) -> Content:
     Raises:
         Invalid: it is another file, h5py is not installed, there is no such data set, or one is not in the file.
     """
-    path, columns = source.path, source.columns
+    path, reading = source.path, source.reading
     if source.ending == MATLAB and not path.open("rb").read(len(_MATLAB)) == _MATLAB:
         raise unreadable(path, "is of MATLAB before 7.3: save it with -v7.3, or as .npz with scipy.io.loadmat")
     h5py = require_reader("h5py", "h5py", path)
@@ -48,7 +48,7 @@ def read_hdf5(source: File) -> Content:
     except OSError as error:
         raise unreadable(path, f"is not an HDF5 file: {error}") from None
     is_anndata = source.ending == ANNDATA
-    chosen = columns.vector or ("X" if is_anndata else _TRAIN)
+    chosen = reading.options["vector"] or ("X" if is_anndata else _TRAIN)
     *folders, last = chosen.split("/")
     group = file
     for name in folders:
@@ -58,7 +58,7 @@ def read_hdf5(source: File) -> Content:
     for name, array in arrays.items():
         _require_held(array, name, path)
     if is_anndata and last in items:
-        return read_anndata(file, items[last], partial(_take_held, path), path, columns)
+        return read_anndata(file, items[last], partial(_take_held, path), path, reading)
     if last not in arrays:
         names, of_pandas = list[str](), list[str]()
         file.visititems(lambda name, item: names.append(name) if getattr(item, "shape", None) else None)
@@ -68,7 +68,7 @@ def read_hdf5(source: File) -> Content:
         raise invalid_value(
             "",
             f"{path} has no data set {chosen!r}, its data sets are {', '.join(names) or 'none'}: "
-            f"name the one with the vectors with {columns.say('vector')}",
+            f"name the one with the vectors with {reading.say('vector')}",
         )
     vectors = _put_in_order(arrays.pop(last))
     if vectors is None or (vectors.ndim < 2 and vectors.dtype.kind != "O"):
@@ -79,10 +79,13 @@ def read_hdf5(source: File) -> Content:
     companions = {name: array for name, array in neighbours.items() if name not in strangers | of_questions}
     for name, array in companions.items():
         is_packed = any(attribute in getattr(array, "attrs", ()) for attribute in _PACKED)
-        if is_packed and name not in columns.skip:
-            skip = columns.say("skip", name)
+        if is_packed and name not in reading.options["skip"]:
+            skip = reading.say("skip", name)
             raise unreadable(path, f"holds packed numbers in {name!r}: write their values, or leave it out with {skip}")
-    columns_of_file = {columns.vector or "key_vector": vectors, **{n: _clear_empty(a) for n, a in companions.items()}}
+    columns_of_file = {
+        reading.options["vector"] or "key_vector": vectors,
+        **{n: _clear_empty(a) for n, a in companions.items()},
+    }
     notices = say_left_out(sorted(of_questions), "are of questions")
     notices += say_left_out(sorted(strangers - of_questions), "have other lengths or types than the vectors")
     return replace(table_of_arrays(columns_of_file, path), settings=_settings(file, path), notices=notices)

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Unpack, cast
 
 from softkv.problems import invalid_value
+from softkv.table_options import TableOptions, fill_options, name_options
 from softkv.tables import arrow, objects
-from softkv.tables.columns import Columns
+from softkv.tables.columns import Reading
 from softkv.tables.content import (
-    FOUND,
     Content,
-    Layout,
     NumberedRow,
     naming_damage,
     own_file,
@@ -34,56 +33,16 @@ IDS_ENDING = ".ids.txt"
 """The ending of the file with the ids of vectors, beside that of the vectors."""
 
 
-def open_table(
-    source: Any,
-    *,
-    id: str | None = None,  # noqa: A002  # the document's field
-    key: str | None = None,
-    value: str | None = None,
-    vector: str | None = None,
-    expires: str | None = None,
-    skip: Sequence[str] = (),
-    number: Sequence[str] = (),
-    text_column: Sequence[str] = (),
-    text: bool = False,
-    decimal: str | None = None,
-    date: str | None = None,
-    delimiter: str | None = None,
-    charset: str | None = None,
-    quoting: str | None = None,
-    sheet: str | None = None,
-    header_row: int | None = None,
-    no_header: bool = False,
-    columns: Sequence[str] = (),
-    member: str | None = None,
-    ids: str | Path | None = None,
-) -> Table:
+@name_options()
+def open_table(source: Any, *, ids: str | Path | None = None, **options: Unpack[TableOptions]) -> Table:
     """Open a file, a DataFrame or an Arrow table as documents, which `upsert` writes.
 
     docs/reference/commands.md#load-a-file lists the formats and explains each argument.
 
     Args:
         source: the path of a file or a folder, a pattern such as data/*.parquet, a DataFrame, or an Arrow table.
-        id: the column of the ids; the column named like the field, here and below, if left out.
-        key: the column of the keys' texts.
-        value: the column of the values.
-        vector: the column of the keys' vectors.
-        expires: the column of the instants at which documents expire, or of durations such as 30d.
-        skip: columns that are left out.
-        number: columns of a CSV file that become numbers, although some cells would not come back the same.
-        text_column: columns that become texts, although all cells are numbers.
-        text: whether the metadata of a CSV file stays texts.
-        decimal: the decimal point of the numbers in a CSV file; found in the file if left out.
-        date: the format of the dates in a CSV file, such as %d.%m.%Y; they become dates of ISO 8601.
-        delimiter: the character between the cells of a CSV file; found in the file if left out.
-        charset: the encoding of a CSV file, such as windows-1252; by the mark at its beginning if left out.
-        quoting: "none" if quotation marks are part of the cells of a CSV file, "csv" if they enclose cells.
-        sheet: the name of the sheet of a spreadsheet; the first visible one if left out.
-        header_row: the row with the names of the columns in CSV or a sheet, from 1; the first one if left out.
-        no_header: whether no row has the names of the columns; rows of numbers alone are then vectors.
-        columns: the names of the columns of a table without a header.
-        member: the name of the file in a zip; the only one if left out.
         ids: for vectors: a .txt file with one id per line, or a table of documents in the same order.
+        options: `TableOptions`.
 
     Returns:
         A `Table`.
@@ -94,68 +53,63 @@ def open_table(
     Example:
         >>> collection.upsert(open_table("books.csv", key="title"))
     """
-    lists = tuple(skip), tuple(number), tuple(text_column)
-    named = Columns(id, key, value, vector, expires, *lists, text, decimal, date)
-    layout = Layout(delimiter, charset, quoting, sheet, header_row, no_header, columns, member)
-    return open_with(source, named, layout, ids=ids)
+    return open_with(source, Reading(fill_options(**options)), ids=ids)
 
 
 def open_with(
     source: Any,
-    columns: Columns,
-    layout: Layout = FOUND,
+    reading: Reading,
     *,
     ids: str | Path | None = None,
     lines: str | None = None,
 ) -> Table:
-    """Open a table as `open_table` does, by the names of `columns`.
+    """Open a table as `open_table` does.
 
     Another process reads a file, if this one can start others. `lines` names the column that a plain file of lines
     becomes.
     """
-    options = {"ids": None if ids is None else str(ids), "lines": lines}
+    ids = None if ids is None else str(ids)
     if isinstance(source, str | Path) and str(source) != "-" and reader_command():
         with suppress(OSError):  # this system starts no process
-            return open_elsewhere(Path(source), columns, layout, options)
-    return open_here(source, columns, layout, **options)
+            return open_elsewhere(Path(source), reading, ids=ids, lines=lines)
+    return open_here(source, reading, ids=ids, lines=lines)
 
 
-def open_here(source: Any, columns: Columns, layout: Layout, *, ids: str | None, lines: str | None) -> Table:
+def open_here(source: Any, reading: Reading, *, ids: str | None, lines: str | None) -> Table:
     """Open a table as `open_with` does, and read it in this process."""
     if not isinstance(source, str | Path):
-        return Table("the table", _read_object(source, columns), columns)
+        return Table("the table", _read_object(source, reading), reading)
     path, ids_path = Path(source), None if ids is None else Path(ids)
-    content = read_path(path, columns, layout, column=lines)
+    content = read_path(path, reading, column=lines)
     if content.numbered and ids_path is None:
         ids_path = own_file(path.parent, path.stem + IDS_ENDING)
     if ids_path is not None:
-        content = _beside(content, path, read_path(ids_path, columns, column="id"), ids_path)
-    return Table(path.name, content, columns)
+        content = _beside(content, path, read_path(ids_path, reading.of_ids(), column="id"), ids_path)
+    return Table(path.name, content, reading)
 
 
-def _read_object(source: Any, columns: Columns) -> Content:
+def _read_object(source: Any, reading: Reading) -> Content:
     pandas = sys.modules.get("pandas")  # a table's own library is already imported
     if pandas is not None and isinstance(source, pandas.DataFrame):
         return arrow.read_frame(source)
     if hasattr(source, "__arrow_c_stream__") or hasattr(source, "__arrow_c_array__"):
-        return arrow.read_arrow(source, "the table", columns)
+        return arrow.read_arrow(source, "the table", reading)
     raise invalid_value("", f"wanted the path of a file, a DataFrame or an Arrow table, got {type(source).__name__}")
 
 
-def read_path(path: Path, columns: Columns, layout: Layout = FOUND, *, column: str | None = None) -> Content:
+def read_path(path: Path, reading: Reading, *, column: str | None = None) -> Content:
     """Return the content of a file by its ending, of a folder of BEIR, or of standard input if the path is `-`.
 
     Args:
         path: the file or the folder.
-        columns: the columns that a caller names.
-        layout: how the table lies in the file.
+        reading: how it is read.
         column: the name of the column that a plain file of lines becomes; None if such a file is refused.
 
     Raises:
         Invalid: the ending is unknown, or the content does not match it, also where its rows reach that place.
     """
     with naming_damage(path):
-        content = _read_path(path, columns, layout, column)
+        content = _read_path(path, reading, column)
 
     def rows() -> Iterator[NumberedRow]:
         with naming_damage(path):
@@ -164,17 +118,17 @@ def read_path(path: Path, columns: Columns, layout: Layout = FOUND, *, column: s
     return replace(content, rows=rows)
 
 
-def _read_path(path: Path, columns: Columns, layout: Layout, column: str | None) -> Content:
+def _read_path(path: Path, reading: Reading, column: str | None) -> Content:
     if str(path) == "-":
-        return _read_standard_input(columns, column)
+        return _read_standard_input(reading, column)
     if path.is_dir() and (corpus := objects.beir_file(path, "corpus")):
         return objects.read_corpus(opener_of(corpus))
     if shards := find_shards(path):
-        return join(shards, lambda shard: read_path(shard, columns, layout))
+        return join(shards, lambda shard: read_path(shard, reading))
     if not path.is_file() and not path.is_dir():
         raise unreadable(path, "is not there")
-    file = find_file(path, columns, layout, readable=BY_ENDING.keys() - {*_TEXT_ENDINGS})
-    if file.name == CORPUS != path.name and layout.member is None:
+    file = find_file(path, reading, readable=BY_ENDING.keys() - {*_TEXT_ENDINGS})
+    if file.name == CORPUS != path.name and reading.options["member"] is None:
         return objects.read_corpus(file.open)
     if column is not None and file.ending in _TEXT_ENDINGS:
         return _read_texts(file, column)
@@ -189,14 +143,14 @@ def _read_texts(file: File, column: str) -> Content:
     return Content([column], rows, sum(1 for _ in rows()), unit="line")
 
 
-def _read_standard_input(columns: Columns, column: str | None) -> Content:
+def _read_standard_input(reading: Reading, column: str | None) -> Content:
     stream = sys.stdin.buffer
     if column is not None:
         return Content([column], lambda: parse_texts(stream, Path("-"), column), unit="line")
-    if not columns.names:
+    if not reading.names:
         return objects.read_stream_of_json(stream)
     content = stream.read()  # the names of its columns are found in a first pass
-    file = File(Path("-"), "-", "", lambda: cast(BinaryIO, io.BytesIO(content)), False, columns, FOUND)
+    file = File(Path("-"), "-", "", lambda: cast(BinaryIO, io.BytesIO(content)), False, reading)
     return objects.read_lines_of_json(file)
 
 

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, NamedTuple, TypeAlias, cast
 from zipfile import ZipFile, ZipInfo
 
-from softkv.tables.columns import Columns
-from softkv.tables.content import FOUND, Layout, require_reader, unreadable
+from softkv.tables.columns import Reading
+from softkv.tables.content import require_reader, unreadable
 
 BinaryOpener: TypeAlias = Callable[[], BinaryIO]
 """A function that opens a file for reading."""
@@ -53,8 +53,7 @@ class File(NamedTuple):
         ending: the ending of the name in small letters, without that of packing.
         open: opens its bytes, unpacked.
         is_packed: whether these are not the bytes at the path.
-        columns: the columns that a caller names.
-        layout: how the table lies in it.
+        reading: how it is read.
     """
 
     path: Path
@@ -62,17 +61,15 @@ class File(NamedTuple):
     ending: str
     open: BinaryOpener
     is_packed: bool
-    columns: Columns
-    layout: Layout
+    reading: Reading
 
 
-def find_file(path: Path, columns: Columns, layout: Layout = FOUND, *, readable: Collection[str] = ()) -> File:
-    """Return a file by its path; of a zip, the file in it that the layout names, or the only one.
+def find_file(path: Path, reading: Reading, *, readable: Collection[str] = ()) -> File:
+    """Return a file by its path; of a zip, the file in it that an option names, or the only one.
 
     Args:
         path: the path.
-        columns: the columns that a caller names.
-        layout: how the table lies in the file.
+        reading: how it is read.
         readable: the endings of files that can be read, which count in a zip.
 
     Raises:
@@ -80,9 +77,9 @@ def find_file(path: Path, columns: Columns, layout: Layout = FOUND, *, readable:
     """
     if path.suffix.lower() != ZIP:
         is_packed = _unpacker_of(path) is not None
-        return File(path, path.name, ending_of(path), opener_of(path), is_packed, columns, layout)
+        return File(path, path.name, ending_of(path), opener_of(path), is_packed, reading)
     with ZipFile(path) as archive:
-        member = _choose(path, archive.infolist(), columns, layout.member, readable)
+        member = _choose(path, archive.infolist(), reading, readable)
     name = PurePosixPath(member.filename)
     if member.flag_bits & _ENCRYPTED:
         raise unreadable(path, f"is encrypted: {_UNPACK}")
@@ -92,25 +89,24 @@ def find_file(path: Path, columns: Columns, layout: Layout = FOUND, *, readable:
     def open_member() -> BinaryIO:
         return _limit(ZipFile(path).open(member), path)
 
-    return File(path, name.name, name.suffix.lower(), open_member, True, columns, layout)
+    return File(path, name.name, name.suffix.lower(), open_member, True, reading)
 
 
-def _choose(
-    path: Path, members: list[ZipInfo], columns: Columns, name: str | None, readable: Collection[str]
-) -> ZipInfo:
+def _choose(path: Path, members: list[ZipInfo], reading: Reading, readable: Collection[str]) -> ZipInfo:
     """Return what a zip says of the named file, of the corpus of BEIR, or of the only one that can be read."""
     files = [one for one in members if not one.is_dir() and not _is_hidden(PurePosixPath(one.filename))]
     if not files:
         raise unreadable(path, "holds no files: pack a table into it")
     tables = [one for one in files if ending_of(Path(one.filename)) in readable] or files
     corpora = [one for one in tables if PurePosixPath(one.filename).name == CORPUS]
+    name = reading.options["member"]
     chosen = [one for one in members if one.filename == name] if name is not None else corpora or tables
     if len(chosen) == 1:
         return chosen[0]
     names = ", ".join(one.filename for one in tables[:_SHOWN])
     listed = f"{names} and {len(tables) - _SHOWN:,} others" if len(tables) > _SHOWN else names
     reason = "has several files" if name is None else f"has no single file {name!r}"
-    raise unreadable(path, f"{reason}, its files are {listed}: name one with {columns.say('member')}")
+    raise unreadable(path, f"{reason}, its files are {listed}: name one with {reading.say('member')}")
 
 
 def _is_hidden(name: PurePosixPath) -> bool:

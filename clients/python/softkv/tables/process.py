@@ -24,8 +24,8 @@ import numpy as np
 from softkv.answers.documents import TableRow
 from softkv.problems import invalid_value
 from softkv.tables.cells import Floats, to_json
-from softkv.tables.columns import Columns
-from softkv.tables.content import Content, Layout, NumberedRow
+from softkv.tables.columns import Reading
+from softkv.tables.content import Content, NumberedRow
 from softkv.tables.formats import libraries_of
 from softkv.tables.table import Table, id_of
 
@@ -128,26 +128,26 @@ def read_line(line: bytes) -> Any:
     return json.loads(line) if orjson is None or line.startswith(b" ") else orjson.loads(line)
 
 
-def open_elsewhere(path: Path, columns: Columns, layout: Layout, options: Mapping[str, str | None]) -> Table:
+def open_elsewhere(path: Path, reading: Reading, *, ids: str | None, lines: str | None) -> Table:
     """Open a file as `softkv.tables.opening.open_here` does, in another process.
 
     Raises:
         OSError: no process can start.
         Invalid: the file cannot be read, or the columns do not fit it.
     """
-    order = {"folder": ".", "file": str(path), "columns": asdict(columns), "layout": asdict(layout), **options}
+    order = {"folder": ".", "file": str(path), "reading": asdict(reading), "ids": ids, "lines": lines}
     limits = {"line_bytes": None, "memory_bytes": _memory_bytes(), "seconds": None}
-    reading = _Reading(order | limits | {"mark": token_hex(4), "advice": _ADVICE})
-    if reading.matrix is None:
-        return _FileTable(reading)
-    content = Content([reading.matrix[0]], reading.vectors, reading.facts["total"], numbered=True)
-    table = Table(path.name, replace(content, settings=reading.facts["settings"]), columns)
-    table.notices = reading.facts["notices"]
+    answer = _ProcessAnswer(order | limits | {"mark": token_hex(4), "advice": _ADVICE})
+    if answer.matrix is None:
+        return _FileTable(answer)
+    content = Content([answer.matrix[0]], answer.vectors, answer.facts["total"], numbered=True)
+    table = Table(path.name, replace(content, settings=answer.facts["settings"]), reading)
+    table.notices = answer.facts["notices"]
     return table
 
 
-class _Reading:
-    """The reading of a file by another process. Going through its rows again starts another process.
+class _ProcessAnswer:
+    """The answer of a process that reads a file. Going through its rows again starts another process.
 
     Attributes:
         mark: as `Vectors` has it.
@@ -182,15 +182,15 @@ class _Reading:
 class _FileTable(Table):
     """A table whose rows come from another process."""
 
-    def __init__(self, reading: _Reading) -> None:
-        self._reading = reading
-        vars(self).update(reading.facts, keyless=0, expired=0)
+    def __init__(self, answer: _ProcessAnswer) -> None:
+        self._answer = answer
+        vars(self).update(answer.facts, keyless=0, expired=0)
 
     def __iter__(self) -> Iterator[TableRow]:
         """Yield each row. Of the rows with one id, all but the first are refused."""
-        for kind, lines, vectors in self._reading.messages():
+        for kind, lines, vectors in self._answer.messages():
             if kind == ROWS:
-                yield from _rows(lines, vectors, self._reading.mark)
+                yield from _rows(lines, vectors, self._answer.mark)
             elif kind == END:
                 counts = read_line(lines)
                 self.keyless, self.expired = counts["keyless"], counts["expired"]

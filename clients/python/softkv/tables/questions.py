@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from softkv.problems import invalid_value
+from softkv.table_options import fill_options
 from softkv.tables.cells import BadCell, is_empty, to_id
-from softkv.tables.columns import OF_OPEN_TABLE, Columns
+from softkv.tables.columns import OF_OPEN_TABLE, Reading
 from softkv.tables.content import Cells, naming_damage, own_file, unreadable
 from softkv.tables.objects import beir_file, parse_lines
 from softkv.tables.opening import open_with
@@ -53,8 +54,8 @@ def read_questions(
     if path.parent.name == _QRELS and path.suffix == ".tsv":
         with naming_damage(path):
             return _read_judgements(path)
-    columns = Columns(needs="rows", text=True, repeats=True, option=OF_OPEN_TABLE)
-    table = open_with(path, columns, lines=query if id is None else None)
+    reading = Reading(fill_options(text=True), needs="rows", repeats=True, form=OF_OPEN_TABLE)
+    table = open_with(path, reading, lines=query if id is None else None)
     if table.columns is not None:
         for option, name in (("query", query), ("id", id)):
             if name is not None and name not in table.columns:

@@ -39,21 +39,21 @@ Record: TypeAlias = tuple[int, list[str], str]
 def read_delimited(file: File) -> Content:
     """Return the content of cells in a text, whose first record has the names of the columns.
 
-    Without a layout, the delimiter is found in the first records, the encoding by the mark at the beginning, and a file
+    Without options, the delimiter is found in the first records, the encoding by the mark at the beginning, and a file
     with tabs is quoted if every line allows it.
 
     Raises:
-        Invalid: the file has another encoding, or the layout cannot be.
+        Invalid: the file has another encoding, or an option cannot be.
     """
-    path, open_file, layout, columns = file.path, file.open, file.layout, file.columns
+    path, open_file, reading, options = file.path, file.open, file.reading, file.reading.options
     csv.field_size_limit(_LARGEST_FIELD)
-    delimiter = "\t" if layout.delimiter in ("tab", "\\t") else layout.delimiter
+    delimiter = "\t" if options["delimiter"] in ("tab", "\\t") else options["delimiter"]
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
         raise invalid_value("", f"wanted a delimiter of one character, such as ; or tab, got {delimiter!r}")
-    if layout.quoting not in (None, *_QUOTING):
-        raise invalid_value("", f"wanted quoting csv or none, got {layout.quoting!r}")
+    if options["quoting"] not in (None, *_QUOTING):
+        raise invalid_value("", f"wanted quoting csv or none, got {options['quoting']!r}")
     with open_file() as beginning_of_file:
-        encoding = layout.charset or encoding_of(beginning_of_file.read(4))
+        encoding = options["charset"] or encoding_of(beginning_of_file.read(4))
     try:
         "".encode(encoding)  # also refuses codecs that are not of texts, such as hex
     except (LookupError, ValueError):
@@ -64,38 +64,38 @@ def read_delimited(file: File) -> Content:
 
     with open_text() as text:
         beginning = "".join(islice(_lines(text, path, open_file), _RECORDS * 5))
-    chosen, quoting, notices = delimiter or _find_delimiter(beginning), layout.quoting or "csv", list[str]()
-    if chosen == "\t" and layout.quoting is None:
+    chosen, quoting, notices = delimiter or _find_delimiter(beginning), options["quoting"] or "csv", list[str]()
+    if chosen == "\t" and options["quoting"] is None:
         with open_text() as text, open_text() as again:
             unquoted = _find_unquoted(_lines(text, path, open_file), again)
         if unquoted:
             quoting = "none"
             notices.append(
                 f"its quotation marks are part of its cells, since line {unquoted} is not quoted; "
-                f"{columns.say('quoting', 'csv')} takes them off"
+                f"{reading.say('quoting', 'csv')} takes them off"
             )
 
     def records() -> Iterator[Record]:
         with open_text() as text:
             for record in _records(_lines(text, path, open_file), chosen, quoting):
-                if record[0] >= (layout.header_row or 1):
+                if record[0] >= (options["header_row"] or 1):
                     yield record
 
     line, first, flaw = next(records(), (0, [], ""))
-    if layout.header_row and not first:
-        raise unreadable(path, f"has no line {layout.header_row}: name the one of the header")
+    if options["header_row"] and not first:
+        raise unreadable(path, f"has no line {options['header_row']}: name the one of the header")
     if not first:
         reason = (
             f"cannot be read from line {line} on: {flaw}" if flaw else "has no rows: write the names of the columns"
         )
         raise unreadable(path, reason)
-    if not layout.has_header and not layout.columns and len(first) > 1 and all(map(_is_number, first)):
+    if not reading.has_header and not options["columns"] and len(first) > 1 and all(map(_is_number, first)):
         return _read_vectors(records)
-    names = first if layout.has_header else layout.header(len(first), path)
+    names = first if reading.has_header else reading.header(len(first), path)
     headings = [name.strip() or str(position) for position, name in enumerate(names, start=1)]
 
     def rows() -> Iterator[NumberedRow]:
-        for line, cells, flaw in islice(records(), int(layout.has_header), None):
+        for line, cells, flaw in islice(records(), int(reading.has_header), None):
             if flaw:
                 yield line, flaw
             elif len(cells) != len(headings):
@@ -229,7 +229,7 @@ def read_spreadsheet(file: File) -> Content:
     Raises:
         Invalid: it is another file, there is no such sheet, or python-calamine is not installed.
     """
-    path, columns = file.path, file.columns
+    path, reading = file.path, file.reading
     calamine = require_reader("python_calamine", "python-calamine", path)
     try:
         book = calamine.CalamineWorkbook.from_path(path)
@@ -240,15 +240,15 @@ def read_spreadsheet(file: File) -> Content:
         records = [(row, _correct(row, cells, hidden)) for row, cells in enumerate(sheet.iter_rows(), start=1)]
     except (calamine.CalamineError, ParseError, OSError, IndexError) as error:
         raise unreadable(path, f"is not a spreadsheet: {error}") from None
-    first = file.layout.header_row or 1
+    first = file.reading.options["header_row"] or 1
     records = [(row, cells) for row, cells in records if row >= first and any(map(_is_filled, cells))]
     if not records:
         advice = f" from row {first} on: name an earlier one, or another sheet" if first > 1 else ": name another"
-        raise unreadable(path, f"has no cells in its sheet {name!r}{advice} with {columns.say('sheet')}")
-    if file.layout.has_header:
+        raise unreadable(path, f"has no cells in its sheet {name!r}{advice} with {reading.say('sheet')}")
+    if reading.has_header:
         (start, header), *records = records
     else:
-        start, header = 0, file.layout.header(len(records[0][1]), path)
+        start, header = 0, reading.header(len(records[0][1]), path)
     filled = {i for _, cells in records for i, cell in enumerate(cells) if _is_filled(cell)}
     headings = {
         i: str(_whole(cell)).strip() or str(i + 1) for i, cell in enumerate(header) if _is_filled(cell) or i in filled
@@ -314,15 +314,15 @@ def _choose_sheet(calamine: Any, sheets: Sequence[Any], file: File) -> tuple[str
         for sheet in sheets
         if sheet.typ == calamine.SheetTypeEnum.WorkSheet
     }
-    name = file.layout.sheet or min(worksheets, key=lambda sheet: bool(worksheets[sheet]), default="")
+    name = file.reading.options["sheet"] or min(worksheets, key=lambda sheet: bool(worksheets[sheet]), default="")
     kinds = {sheet.name: worksheets.get(sheet.name, "without cells") for sheet in sheets if sheet.name != name}
     listed = ", ".join(f"{sheet} ({kind})" if kind else sheet for sheet, kind in kinds.items())
     if name not in worksheets:
         missing = f"sheet {name!r} with cells" if name else "sheet with cells"
         raise unreadable(file.path, f"has no {missing}, its sheets are {listed or 'none'}")
-    if not listed or file.layout.sheet is not None:
+    if not listed or file.reading.options["sheet"] is not None:
         return name, []
-    return name, [f"only its sheet {name!r} is read, not {listed}; {file.columns.say('sheet')} names another"]
+    return name, [f"only its sheet {name!r} is read, not {listed}; {file.reading.say('sheet')} names another"]
 
 
 def _find_marks(cells: Sequence[Any]) -> list[str] | None:

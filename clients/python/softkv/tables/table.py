@@ -23,7 +23,7 @@ from softkv.tables.cells import (
     to_text,
     to_vector,
 )
-from softkv.tables.columns import METADATA, SKIP, Columns, gather, rename
+from softkv.tables.columns import METADATA, SKIP, Reading, gather, rename
 from softkv.tables.content import Cells, Content
 from softkv.tables.kinds import ColumnOfTexts, ColumnType, check_date, to_date
 from softkv.tables.stores import names_of, open_objects
@@ -55,7 +55,7 @@ class Table:
         expired: the number of documents that have expired, once all were read.
     """
 
-    def __init__(self, name: str, content: Content, columns: Columns) -> None:
+    def __init__(self, name: str, content: Content, reading: Reading) -> None:
         """Raise Invalid if the columns do not fit the table."""
         self.name = content.name or name
         self.total = content.total
@@ -67,34 +67,35 @@ class Table:
         self.keyless = 0
         self.expired = 0
         self._content = content
-        self._columns = columns
+        self._reading = reading
         self._now = datetime.now(UTC)
         self._types: dict[str, ColumnType] = {}
         self._fields: dict[str, str] | None = None
-        if content.columns is None and not columns.names:
+        options = reading.options
+        if content.columns is None and not reading.names:
             return
-        content = self._content = open_objects(content, columns.names)
+        content = self._content = open_objects(content, reading.names)
         names = names_of(content.rows()) if content.columns is None else content.columns
-        self._fields = columns.fields(names, name, numbered=content.numbered, lacks_names=content.lacks_names)
+        self._fields = reading.fields(names, name, numbered=content.numbered, lacks_names=content.lacks_names)
         self._id_column = next((column for column, field in self._fields.items() if field == "id"), "")
         for column, field in self._fields.items():
             if field == METADATA and column.lower() in _NAMES_OF_VECTORS:
                 self.notices.append(
-                    f"{name}: column {column!r} becomes metadata; {columns.say('vector', column)} makes it the vectors "
-                    f"of the keys, and {columns.say('skip', column)} leaves it out"
+                    f"{name}: column {column!r} becomes metadata; {reading.say('vector', column)} makes it the vectors "
+                    f"of the keys, and {reading.say('skip', column)} leaves it out"
                 )
         self.notices += [
             f"{name}: column {column!r} has texts among others, so all its cells become texts"
             for column in content.mixed
-            if self._fields[column] in (METADATA, "value") and column not in columns.text_column
+            if self._fields[column] in (METADATA, "value") and column not in options["text_column"]
         ]
-        if columns.decimal not in (None, ".", ","):
-            raise invalid_value("", f"wanted a decimal point, . or a comma, got {columns.decimal!r}")
-        if columns.date is not None:
-            check_date(columns.date)
+        if options["decimal"] not in (None, ".", ","):
+            raise invalid_value("", f"wanted a decimal point, . or a comma, got {options['decimal']!r}")
+        if options["date"] is not None:
+            check_date(options["date"])
         if content.texts:
             self._decide_types(name)
-        if content.numbered and "id" not in self._fields.values() and columns.needs != "keys":
+        if content.numbered and "id" not in self._fields.values() and reading.needs != "keys":
             self.notices.append(f"{name} has no ids: the numbers of its rows, from 0, are the ids")
         self._readers = {column: (field, self._reader(column, field)) for column, field in self._fields.items()}
         metadata = {column: column for column, field in self._fields.items() if field == METADATA}
@@ -105,16 +106,16 @@ class Table:
     def _decide_types(self, name: str) -> None:
         """Read the table once, and decide the type of each column of texts."""
         fields = self._fields or {}
-        options = self._columns
+        options = self._reading.options
         columns = {
             column: ColumnOfTexts(
                 column,
-                decimals=options.decimal or self._content.decimals,
-                date=options.date,
-                is_forced=column in options.number,
+                decimals=options["decimal"] or self._content.decimals,
+                date=options["date"],
+                is_forced=column in options["number"],
             )
             for column, field in fields.items()
-            if field not in _UNTYPED and column not in options.text_column and not options.text
+            if field not in _UNTYPED and column not in options["text_column"] and not options["text"]
         }
         self.total = 0
         for line, cells in self._content.rows():
@@ -126,14 +127,16 @@ class Table:
                     texts.note(cell, line)
         self._types = {column: texts.decide() for column, texts in columns.items()}
         for column, type_ in self._types.items():
-            self.notices += [f"{name}: column {column!r} {notice}" for notice in type_.notices(column, options.say)]
+            self.notices += [
+                f"{name}: column {column!r} {notice}" for notice in type_.notices(column, self._reading.say)
+            ]
 
     def __iter__(self) -> Iterator[TableRow]:
         """Yield each row. Of the rows with one id, all but the first are refused."""
         self.keyless = self.expired = 0
         self._now = datetime.now(UTC)
         first_rows: dict[str, int] = {}
-        may_repeat = self._content.numbered or self._columns.repeats
+        may_repeat = self._content.numbered or self._reading.repeats
         for number, cells in self._content.rows():
             row = self._row(number, cells)
             if row.document is not None and row.id is not None and not may_repeat:
@@ -194,7 +197,7 @@ class Table:
             if value is None:
                 continue
             (metadata if field == METADATA else document)[name if field == METADATA else field] = value
-        needs = self._columns.needs
+        needs = self._reading.needs
         if "id" not in document and needs != "keys" and self._content.numbered:
             document["id"] = str(number - 1)
         if "id" not in document and needs == "documents":
@@ -208,7 +211,7 @@ class Table:
 
     def _read_date(self, cell: Any) -> Any:
         """Return a cell of an instant; a text in the format of the table's dates in ISO 8601."""
-        date = self._columns.date
+        date = self._reading.options["date"]
         return (to_date(cell, date) if date and isinstance(cell, str) else None) or cell
 
     def _reader(self, name: str, field: str) -> Callable[[Any], Any] | None:
@@ -217,17 +220,17 @@ class Table:
             return None
         if field == "expires":
             return lambda cell: to_instant(self._read_date(cell), self._now)
-        if field in _VECTORS and self._columns.needs == "rows":
+        if field in _VECTORS and self._reading.needs == "rows":
             return lambda cell: to_finite(to_vector(cell))
         if field in _READERS:
             return _READERS[field]
         if name in self._types:
             return self._types[name].read
-        if name in self._columns.number:
+        if name in self._reading.options["number"]:
             return lambda cell: force_number(cell) if isinstance(cell, str) else to_json(cell)
         if name == METADATA:
             return _to_fields
-        return to_text if name in self._columns.text_column or name in self._content.mixed else to_json
+        return to_text if name in self._reading.options["text_column"] or name in self._content.mixed else to_json
 
 
 def _to_fields(cell: Any) -> Any:

@@ -6,36 +6,19 @@ import type {
   SchemaTableCells,
   SchemaTableEnd,
   SchemaTableHead,
+  operations,
 } from "../generated/api.ts";
 import { foreignAnswer, ofProblem } from "../problems.ts";
 import { Written, parseExactly } from "../wire/body.ts";
 import { WRITE_MS } from "../wire/sending.ts";
 import type { How, Sender } from "../wire/sending.ts";
 
+type Query = Omit<operations["read_table"]["parameters"]["query"], "file">;
+
 /** The options of a table: the columns that are fields of a document, and how a text is read. */
-export interface TableOptions {
-  readonly id?: string | undefined;
-  readonly key?: string | undefined;
-  readonly value?: string | undefined;
-  readonly vector?: string | undefined;
-  readonly expires?: string | undefined;
-  /** Columns to leave out. */
-  readonly skip?: readonly string[] | undefined;
-  /** Columns of CSV to read as numbers. */
-  readonly number?: readonly string[] | undefined;
-  /** Whether every cell of CSV stays a text. */
-  readonly text?: boolean | undefined;
-  readonly delimiter?: string | undefined;
-  readonly charset?: string | undefined;
-  /** Whether no row has the names of the columns. */
-  readonly no_header?: boolean | undefined;
-  /** The names of the columns of a table without a header. */
-  readonly columns?: readonly string[] | undefined;
-  /** The name of the sheet of a spreadsheet. */
-  readonly sheet?: string | undefined;
-  /** The name of the file in a zip. */
-  readonly member?: string | undefined;
-}
+export type TableOptions = {
+  readonly [Option in keyof Query]: Readonly<Query[Option]> | undefined;
+};
 
 /** A line about a table: first what it is, then a row or why it is refused, and last the counts. */
 export type TableLine = SchemaTableHead | SchemaTableCells | SchemaRefusedRow | SchemaTableEnd;

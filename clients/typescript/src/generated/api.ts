@@ -12396,43 +12396,43 @@ export interface operations {
                  * @example books.csv
                  */
                 file: string;
-                /** @description The column of the ids, which comes back as `id`. */
+                /** @description The column of the ids (if left out: id). */
                 id?: string;
-                /** @description The column of the keys' texts, which comes back as `key`. */
+                /** @description The column of the keys' texts (if left out: key). */
                 key?: string;
-                /** @description The column of the values, which comes back as `value`. */
+                /** @description The column of the values (if left out: value). */
                 value?: string;
-                /** @description The column of the keys' vectors, which comes back as `key_vector`. */
+                /** @description The column of the keys' vectors (if left out: key_vector). */
                 vector?: string;
-                /** @description The column of the instants of expiry, or of durations such as 30d. */
+                /** @description The column of the instants at which documents expire, or of durations such as 30d (if left out: expires). */
                 expires?: string;
-                /** @description A column to leave out; may be repeated. */
+                /** @description Columns to leave out; may be repeated. */
                 skip?: string[];
-                /** @description A column of CSV to read as numbers, such as 1.10; may be repeated. */
+                /** @description Columns of CSV to read as numbers, such as 1.10 or 1e5; may be repeated. */
                 number?: string[];
-                /** @description A column to keep as texts; may be repeated. */
+                /** @description Columns to keep as texts, such as prices with zeros at their end; may be repeated. */
                 text_column?: string[];
-                /** @description Whether every cell of a CSV file stays a text. */
+                /** @description Keep every cell of CSV a text. */
                 text?: boolean;
-                /** @description The decimal point of the numbers in CSV; found in the file if left out. */
+                /** @description The decimal point of the numbers in CSV (if left out: found in the file). */
                 decimal?: "." | ",";
                 /** @description The format of the dates in CSV, such as %d.%m.%Y, which become ISO 8601. */
                 date?: string;
-                /** @description The character between the cells of CSV, or tab; found in the file if left out. */
+                /** @description The character between the cells of CSV, or tab (if left out: found in the file). */
                 delimiter?: string;
-                /** @description The encoding of CSV, such as windows-1252; UTF-8, or by its mark, if left out. */
+                /** @description The encoding of CSV, such as windows-1252 (if left out: UTF-8, or by its mark). */
                 charset?: string;
-                /** @description Whether quotation marks enclose cells of CSV, or are part of them; by its lines if tabs. */
+                /** @description Whether quotation marks enclose cells of CSV, or are part of them (if left out: csv, and found in a file with tabs). */
                 quoting?: "csv" | "none";
-                /** @description The name of the sheet of a spreadsheet; the first visible one if left out. */
+                /** @description The sheet of a spreadsheet (if left out: the first visible one). */
                 sheet?: string;
-                /** @description The row of CSV or a sheet with the names of the columns; the first if left out. */
+                /** @description The row of CSV or of a sheet with the names of the columns, below any rows that are skipped (if left out: the first one). */
                 header_row?: number;
-                /** @description Whether no row has the names of the columns; rows of numbers alone are then vectors. */
+                /** @description Take the first row as a document: no row has the names of the columns, and rows of numbers are vectors. */
                 no_header?: boolean;
-                /** @description The names of the columns of a table without a header, as id,key. */
+                /** @description The names of the columns of a table without a header (if left out: their numbers); may be repeated. */
                 columns?: string[];
-                /** @description The name of the file in a zip; the only one if left out. */
+                /** @description The file in a zip (if left out: the only one). */
                 member?: string;
             };
             header?: never;

@@ -99,7 +99,7 @@ def test_a_file_with_the_column_of_a_case_has_its_values(tmp_path: Path, case: d
 )
 def test_a_notice_names_the_cell_and_the_way_out(case: str, notices: list[str]) -> None:
     (one,) = (one for one in SHARED["cases"] if one["why"] == case)
-    assert decided(one).notices(one["column"], softkv.tables.Columns().say) == notices
+    assert decided(one).notices(one["column"], softkv.tables.Reading().say) == notices
 
 
 @pytest.mark.parametrize("format_", ["dd.mm.yyyy", "%d.%m", "%Y-%q", "%H:%M", "%"])

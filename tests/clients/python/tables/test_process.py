@@ -159,7 +159,7 @@ def test_the_process_ends_with_its_caller(waiting: tuple[Path, int]) -> None:
 
 def read(path: Path, **order: Any) -> subprocess.CompletedProcess[bytes]:
     """Run the process that reads a file by an order, until it ends by itself."""
-    order = {"folder": str(path.parent), "file": path.name, "columns": {"needs": "rows"}, "layout": {}} | order
+    order = {"folder": str(path.parent), "file": path.name, "reading": {"needs": "rows"}} | order
     order = {"ids": None, "lines": None, "mark": None, "line_bytes": 10**6, "memory_bytes": None, "seconds": 60} | order
     with subprocess.Popen(
         reader_command(),
