@@ -23,7 +23,6 @@ from service.api.warmup import warm
 from service.datasets import DEMOS
 from service.retrieval.collections import Catalogue
 from service.retrieval.documents import ExpirySweep, ReEncodings, Seeding
-from service.retrieval.labels import Refits
 from service.settings import Settings
 from service.startup import Opening, open_in_background
 from service.storage.errors import StorageError
@@ -66,8 +65,6 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
             sweeping.add_done_callback(_log_failure)
             tidying = asyncio.create_task(_tidy_idle(catalogue, opening.keys))
             tidying.add_done_callback(_log_failure)
-            refitting = asyncio.create_task(_refit(app.state.parts, opening.keys))
-            refitting.add_done_callback(_log_failure)
             watching = asyncio.create_task(_watch(app.state.keyring.file))
             try:
                 yield
@@ -79,10 +76,7 @@ async def lifespan(settings: Settings, opening: Opening | None, app: FastAPI) ->
                 re_encoding.cancel()
                 sweeping.cancel()
                 tidying.cancel()
-                refitting.cancel()
-                await asyncio.gather(
-                    loading, watching, re_encoding, sweeping, tidying, refitting, return_exceptions=True
-                )
+                await asyncio.gather(loading, watching, re_encoding, sweeping, tidying, return_exceptions=True)
                 await asyncio.to_thread(app.state.received.close)
                 await asyncio.to_thread(catalogue.close)
                 await catalogue.encoders.close()
@@ -99,7 +93,6 @@ def _parts(settings: Settings, catalogue: Catalogue, network: NetworkListener) -
         catalogue,
         Seeding(catalogue, [DEMOS[name] for name in settings.demo]),
         ReEncodings(catalogue),
-        Refits(catalogue),
         settings.max_queries,
         settings.max_documents,
         settings.max_body_bytes,
@@ -132,13 +125,6 @@ async def _tidy_idle(catalogue: Catalogue, keys: Future[None]) -> None:
     while True:
         await asyncio.sleep(IDLE_SECONDS)
         catalogue.tidy_idle()
-
-
-async def _refit(parts: State, keys: Future[None]) -> None:
-    """Let calibrations follow feedback, once the collections' keys were read."""
-    with suppress(StorageError):  # collections that could not be read are retried, and reported, by themselves
-        await asyncio.wrap_future(keys)
-    await parts.refits.run()
 
 
 async def _watch(keys: KeyFile | None) -> None:

@@ -14,7 +14,6 @@ from service.api.network import NetworkListener
 from service.api.parts import PartState
 from service.retrieval.collections import Catalogue
 from service.retrieval.documents import ReEncodings, Seeding
-from service.retrieval.labels import Refits
 from service.schemas.wire import CollectionName, DocumentId
 
 
@@ -33,7 +32,6 @@ class State:
     catalogue: Catalogue
     demo: Seeding
     re_encodings: ReEncodings
-    refits: Refits
     max_queries: int
     max_documents: int
     max_body_bytes: int

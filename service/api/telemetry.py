@@ -96,8 +96,6 @@ class Meters:
                 ("memory_bytes", "Bytes of its keys, values and codes in memory."),
                 ("disk_bytes", "About how many bytes it takes in the database."),
                 ("keys", "Keys of its documents."),
-                ("calibration_drift", "The observed less the expected share of right first matches, by feedback."),
-                ("calibration_drift_error", "The standard error of that drift."),
             )
         }
         self.shards = gauge("ranges", "Shards whose copies are all, partly or not at all ready.", "copies")

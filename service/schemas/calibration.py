@@ -13,7 +13,6 @@ from service.schemas.terms import RerankModel
 from service.schemas.wire import DocumentId, InParts, JSONValue, OrNull, Wire
 
 LabelSource = Literal["labels", "feedback"]
-RefitMode = Literal["auto", "propose"]
 
 
 class LabelledQuestion(Wire):
@@ -66,12 +65,6 @@ class CalibrateRequest(Wire):
         None,
         description="A reranker whose weight is fitted too, with a null key and confidences for questions that have "
         "it. Each question must be a text, and it reads 100,000 documents at most.",
-    )
-
-    refit: RefitMode = Field(
-        "propose",
-        description="With `apply`: what happens when enough new feedback has come. `propose`: a fit to it is compared "
-        "with the calibration, and shown in its `refit`. `auto`: it also replaces the calibration if it is better.",
     )
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"questions": EXAMPLE}]})

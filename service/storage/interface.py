@@ -152,9 +152,7 @@ class Reader(Protocol):
     def aliases(self) -> list[AliasRecord]:
         """Return all aliases, ordered by name."""
 
-    def feedback(
-        self, collection: int, *, after: int = 0, limit: int, newest_first: bool = False
-    ) -> list[FeedbackRecord]:
+    def feedback(self, collection: int, *, after: int = 0, limit: int) -> list[FeedbackRecord]:
         """Return at most `limit` records of feedback with numbers above `after`, by number.
 
         Damaged records are left out; a check of the store reports them.

@@ -307,7 +307,7 @@ class FeedbackRecord:
         document: the id of a document; None for "the collection has no answer".
         correct: whether that is right.
         at: when the service received it, in microseconds of Unix time.
-        observed: what the service expected of the question at that time, as JSON; None if it is unknown.
+        observed: the first match of the question at that time, as JSON; None if it is unknown.
         number: ascends with every record of the store; None until it is stored.
     """
 

@@ -140,16 +140,12 @@ class SQLReader(ABC):
         )
         return [alias_of(row) for row in rows]
 
-    def feedback(
-        self, collection: int, *, after: int = 0, limit: int, newest_first: bool = False
-    ) -> list[FeedbackRecord]:
+    def feedback(self, collection: int, *, after: int = 0, limit: int) -> list[FeedbackRecord]:
         """Return at most `limit` records of feedback with numbers above `after`, by number; damaged ones are left
         out.
         """
-        order = "DESC" if newest_first else "ASC"
         rows = self._all(
-            f"SELECT {FEEDBACK_COLUMNS} FROM softkv.feedback WHERE collection = ? AND id > ?"
-            f" ORDER BY id {order} LIMIT ?",
+            f"SELECT {FEEDBACK_COLUMNS} FROM softkv.feedback WHERE collection = ? AND id > ? ORDER BY id LIMIT ?",
             *(collection, after, limit),
         )
         return [record for record in map(feedback_of, rows) if record is not None]

@@ -148,9 +148,9 @@ test("feedback is given, listed and deleted", async (t) => {
   const pages = compass.feedback({ page: 1 });
   assert.equal(await pages.count(), 2);
   const numbers = [];
-  for await (const { number, id, observed } of pages) {
+  for await (const { number, id, first } of pages) {
     numbers.push(number);
-    assert.equal(observed?.first, id ?? "east");
+    assert.equal(first, id ?? "east");
   }
   assert.equal(await compass.deleteFeedback({ numbers: numbers.slice(1) }), 1);
   assert.equal(await compass.deleteFeedback({ all: true }), 1);

@@ -12,8 +12,8 @@ from service.api.json import JSONAnswer, pick
 from service.api.problems.table import ANSWERING, FULL, WITH_BODY, refusals
 from service.api.routing import admit_call, collection_behind, json_router
 from service.api.state import NameInPath, Running, instant_of
-from service.retrieval.calibration import VERSION, Calibration, Metric, Refit, Rerank, Variant
-from service.retrieval.labels import LabelledQuestion, Seen, calibrate_collection
+from service.retrieval.calibration import VERSION, Calibration, Rerank, Variant
+from service.retrieval.labels import LabelledQuestion, calibrate_collection
 from service.schemas.calibration import CalibrateRequest, labels
 from service.schemas.instants import format_time
 from service.storage.instants import SECOND
@@ -50,7 +50,6 @@ async def calibrate(name: NameInPath, body: CalibrateRequest, request: Request, 
         source=body.from_,
         now=instant_of(request) / SECOND,
         apply=body.apply,
-        refit=body.refit,
         reranker=None if body.rerank is None else Rerank(body.rerank.model, body.rerank.depth),
     )
     calibration, assessed = result.calibration, result.assessed
@@ -78,13 +77,8 @@ async def calibrate(name: NameInPath, body: CalibrateRequest, request: Request, 
     )
 
 
-def shape_kept(record: CollectionRecord, seen: Seen | None = None) -> dict[str, Any] | None:
-    """Return the JSON of the stored calibration of a collection, or None if it has none.
-
-    Args:
-        record: the collection's record.
-        seen: what feedback says of the calibration; None if it was not read.
-    """
+def shape_kept(record: CollectionRecord) -> dict[str, Any] | None:
+    """Return the JSON of the stored calibration of a collection, or None if it has none."""
     settings = record.settings
     stored = Calibration.read(settings.calibration)
     if stored is None:
@@ -99,23 +93,8 @@ def shape_kept(record: CollectionRecord, seen: Seen | None = None) -> dict[str, 
         "none_from": stored.plain.none_from,
         "errors": stored.plain.bounds,
         "labels": pick(stored, "present", "absent"),
-        "promised": stored.promised,
-        "seen": seen,
-        "refit": _shape_refit(stored.refit),
         "rerank": stored.rerank,
         "outgrown": stored.outgrown(record.attendable, settings.encoder, settings.temperature),
-    }
-
-
-def _shape_refit(refit: Refit) -> dict[str, Any]:
-    gained = None
-    if refit.label_loss is not None and refit.log_loss is not None:
-        gained = {"label_loss": Metric(*refit.label_loss), "log_loss": Metric(*refit.log_loss)}
-    return {
-        "mode": refit.mode,
-        "tried": format_time(refit.tried),
-        **pick(refit, "proposed", "reason"),
-        "gained": gained,
     }
 
 

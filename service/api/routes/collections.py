@@ -30,7 +30,6 @@ from service.retrieval.collections import (
     parse_filter,
 )
 from service.retrieval.documents import decode_cursor, encode_cursor
-from service.retrieval.labels import read_seen
 from service.retrieval.queries import LOST_CALIBRATION, format_defaults, read_defaults
 from service.scheduling import READS, WRITES
 from service.schemas.collection import MAX_FIELDS, CollectionChange, CollectionSettings, FieldsQuery
@@ -92,7 +91,6 @@ def _describe_with_costs(collection: Collection) -> dict[str, Any]:
             p99 = None if costs.p99_seconds is None else costs.p99_seconds * 1e3
             sizes = pick(costs, "memory_bytes", "disk_bytes")
             described["costs"] = {**sizes, "asked": costs.questions, "p99_ms": p99}
-        described["calibration"] = shape_kept(collection.with_counts(record, reader), read_seen(record, reader))
     return described
 
 

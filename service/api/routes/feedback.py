@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 from fastapi import Query, Request, Response
@@ -38,9 +37,9 @@ async def give_feedback(
 ) -> Response:
     """Store whether documents answer questions, for calibrations with `"from": "feedback"`.
 
-    With each record the service stores what the collection answers now, so that a calibration can be compared with what
-    was seen since. A collection keeps 100,000 records, of which the oldest make room. Judgements of missing documents
-    are left out; if all are, the request is refused.
+    With each record the service stores the first match of the question, which it asks again. A collection keeps 100,000
+    records, of which the oldest make room. Judgements of missing documents are left out; if all are, the request is
+    refused.
     """
     judgements = [Judgement(one.query, one.id, one.right, f"/feedback/{i}") for i, one in enumerate(body.feedback)]
     access_record.note(ids=sorted({one.id for one in body.feedback if one.id is not None}))
@@ -52,7 +51,6 @@ async def give_feedback(
     collection = running.catalogue.collection(name)
     judgements, left_out = await READS.run(labels.leave_missing_out, collection, judgements)
     records = await labels.keep_feedback(collection, judgements, now=instant_of(request), once=repeatable.once(answer))
-    running.refits.notice(name, records)
     return answer(records)
 
 
@@ -83,14 +81,13 @@ async def list_feedback(
 
 
 def _shape(record: FeedbackRecord) -> dict[str, Any]:
-    observed = None if record.observed is None else json.loads(record.observed)
     return {
         "number": record.number,
         "query": labels.decode_query(record),
         "id": record.document,
         "right": record.correct,
         "at": format_instant(record.at),
-        "observed": observed and {name: observed.get(name) for name in ("first", "confidence", "covered")},
+        "first": labels.read_first(record),
     }
 
 

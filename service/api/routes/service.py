@@ -30,7 +30,7 @@ from service.kernels import running_kernels
 from service.retrieval import RetrievalError
 from service.retrieval.collections import Collection, QuestionTimes
 from service.retrieval.documents import MAX_KEYS
-from service.retrieval.labels import MAX_LABELS, read_seen
+from service.retrieval.labels import MAX_LABELS
 from service.retrieval.queries import MAX_CHARACTERS, MAX_LOGITS, MAX_NUMBERS, MAX_REQUEST_PARTS, MAX_SENTENCES
 from service.scheduling import READS
 from service.schemas import wire
@@ -196,10 +196,9 @@ def _by_collection(collections: Iterable[Collection], keys: Mapping[str, int]) -
     for collection in most_asked:
         with suppress(RetrievalError, StorageError):
             with collection.reading() as (record, reader):
-                costs, seen = collection.costs(record, reader), read_seen(record, reader)
+                costs = collection.costs(record, reader)
             assert costs is not None  # the collections are those of the whole service
-            drift = {"calibration_drift": seen and seen.drift, "calibration_drift_error": seen and seen.error}
-            series[collection.name] = asdict(costs) | drift | {"keys": keys[collection.name]}
+            series[collection.name] = asdict(costs) | {"keys": keys[collection.name]}
     if rest:
         series["*"] = {
             "questions": sum(collection.lookups.times.questions for collection in rest),

@@ -27,9 +27,6 @@ from service.retrieval.calibration.record import (
     VERSION,
     Calibration,
     LabelSource,
-    Promise,
-    Refit,
-    RefitMode,
     Rerank,
     TextTerms,
 )

@@ -14,50 +14,14 @@ from service.storage.records import Null
 LabelSource: TypeAlias = Literal["labels", "feedback"]
 """The origin of the questions of a calibration: the request, or stored feedback."""
 
-RefitMode: TypeAlias = Literal["auto", "propose"]
-
 VERSION = 2
 """The version of the stored format; other versions are ignored."""
 
+_FORMER = ("itself", "promised", "refit")
+"""Fields that earlier builds stored: a fit to the collection's own texts, and what later feedback said of the fit."""
+
 OUTGROWN_FACTOR = 2.0
 """A collection outgrows its calibration if its number of documents grows or shrinks by more than this factor."""
-
-
-@dataclass(frozen=True)
-class Promise:
-    """The quality of a calibration on held-out questions, when it was fitted.
-
-    Attributes:
-        ece: the expected calibration error of the confidences.
-        coverage: the share of right documents in the conformal set of coverage 0.9; None if there were too few labels.
-    """
-
-    ece: float
-    coverage: float | None
-
-
-@dataclass(frozen=True)
-class Refit:
-    """Whether a calibration follows the feedback that comes after it.
-
-    Attributes:
-        mode: "auto" if a better fit replaces it, "propose" if it is only shown.
-        tried: the time of the last comparison with a new fit, in seconds of Unix time; None before the first.
-        label_loss, log_loss: how much the new fit lowered these losses, with the standard error; None if there was no
-            new fit.
-        reason: why the new fit is not worth storing; None if it is, or if there was none.
-    """
-
-    mode: RefitMode = "propose"
-    tried: float | None = None
-    label_loss: tuple[float, float] | None = None
-    log_loss: tuple[float, float] | None = None
-    reason: str | None = None
-
-    @property
-    def proposed(self) -> bool:
-        """Whether the new fit is worth storing."""
-        return self.label_loss is not None and self.reason is None
 
 
 @dataclass(frozen=True)
@@ -110,8 +74,6 @@ class Calibration:
         null: the null key of the collection with this calibration: "calibrated", or its own.
         source: where the questions came from.
         at: the time of the fit, in seconds of Unix time; None in a calibration of an earlier version.
-        promised: the quality on held-out questions; None in a calibration of an earlier version.
-        refit: whether it follows later feedback.
         rerank: the reranker with its fitted weight, 0 if it gains nothing; None if the fit did not ask one.
         reranked: the fitted parameters with that reranker, without full text; None if its weight is 0.
     """
@@ -128,8 +90,6 @@ class Calibration:
     null: Null = "calibrated"
     source: LabelSource = "labels"
     at: float | None = None
-    promised: Promise | None = None
-    refit: Refit = Refit()
     rerank: Rerank | None = None
     reranked: Variant | None = None
 
@@ -197,26 +157,20 @@ class Calibration:
         fields = {} if text is None else json.loads(text)
         if fields.pop("version", None) != VERSION:
             return None
-        fields.pop("itself", None)  # earlier versions started from a fit to the collection's own texts
+        for name in _FORMER:
+            fields.pop(name, None)
         variants: dict[str, Any] = {
             name: variant and _decode_variant(variant)
             for name in ("plain", "words", "reranked")
             for variant in [fields.pop(name, None)]
         }
-        promised, refit, rerank = fields.pop("promised", None), fields.pop("refit", {}), fields.pop("rerank", None)
+        rerank = fields.pop("rerank", None)
         return cls(
             was=tuple(fields.pop("was")),
             **fields,
             **variants,
-            promised=promised and Promise(**promised),
-            refit=_decode_refit(refit),
             rerank=rerank and Rerank(**rerank),
         )
-
-
-def _decode_refit(fields: dict[str, Any]) -> Refit:
-    losses = {name: tuple(fields[name]) for name in ("label_loss", "log_loss") if fields.get(name) is not None}
-    return Refit(**fields | losses)
 
 
 def _encode_variant(variant: Variant) -> dict[str, Any]:

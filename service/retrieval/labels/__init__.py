@@ -1,8 +1,7 @@
 """Learning from labels, which are questions with known answers.
 
 `calibrate.py` fits a calibration to labelled questions or to feedback, and `off_topic_questions.py` asks it off-topic
-questions. `feedback.py` keeps what callers say of answers, and `refits.py` fits again after more of it. The mathematics
-is `service.retrieval.calibration`.
+questions. `feedback.py` keeps what callers say of answers. The mathematics is `service.retrieval.calibration`.
 `projections.py` stores a map of queries that `softkv train` has fitted to labelled pairs.
 """
 
@@ -11,12 +10,10 @@ from __future__ import annotations
 from service.retrieval.labels.calibrate import MAX_LABELS, LabelledQuestion, calibrate_collection, group_neighbours
 from service.retrieval.labels.feedback import (
     Judgement,
-    Seen,
     decode_query,
     keep_feedback,
     leave_missing_out,
     page_feedback,
-    read_seen,
+    read_first,
 )
 from service.retrieval.labels.projections import MAX_RANK, ProjectionChange, find_projection, put_projection
-from service.retrieval.labels.refits import Refits

@@ -22,9 +22,6 @@ from service.retrieval.calibration import (
     Evaluation,
     LabelSource,
     ProfileBuilder,
-    Promise,
-    Refit,
-    RefitMode,
     Rerank,
     RerankEvaluation,
     Variant,
@@ -133,8 +130,6 @@ async def calibrate_collection(
     source: LabelSource = "labels",
     now: float,
     apply: bool,
-    refit: RefitMode = "propose",
-    max_labels: int = MAX_LABELS,
     reranker: Rerank | None = None,
 ) -> CalibrationResult:
     """Fit a calibration to labelled questions: temperature, null key, weights, confidences and answer sets.
@@ -146,8 +141,6 @@ async def calibrate_collection(
         source: where the questions come from.
         now: the time, in seconds of Unix time.
         apply: whether to store the result if it improves the answers.
-        refit: whether a better fit to later feedback replaces the result, or is only proposed.
-        max_labels: for the source "feedback", the most questions, of which the latest are taken.
         reranker: the reranker whose weight is fitted too; None without one. Its own weight does not matter.
 
     Raises:
@@ -178,7 +171,7 @@ async def calibrate_collection(
             questions = [question for question in questions if isinstance(question.query, str)]
     numbered, left_out = await READS.run(_leave_unknown_out, collection, questions)
     if source == "feedback":
-        numbered = numbered[-max_labels:]
+        numbered = numbered[-MAX_LABELS:]
     try:
         calibration, assessed, reranked = await _fit_labels(
             collection,
@@ -193,7 +186,6 @@ async def calibrate_collection(
         )
     except InvalidContent as error:
         raise _name_feedback(error, questions) if source == "feedback" else error from None
-    calibration = replace(calibration, refit=Refit(refit))
     reason = None
     if not assessed.gains:
         stored = _find_to_extend(record, calibration.rerank)
@@ -549,7 +541,6 @@ def _build_calibration(
         null=record.settings.null if assessed.keeps_null else "calibrated",
         source=source,
         at=now,
-        promised=Promise(assessed.after.ece.value or 0.0, assessed.after.coverage.value),
     )
 
 

@@ -1,9 +1,8 @@
-"""Feedback: what callers say of answers, how often the answers were right, and the labels that follow.
+"""Feedback: what callers say of answers, and the labels that follow.
 
 A record says of one question and one document whether the document answers it; or, without a document, whether the
 collection has no answer. When it comes, the service asks the collection the same question, and keeps which document was
-first, its confidence, and whether the conformal set has the right one. So a calibration is compared with questions that
-it has not seen.
+first: a question whose first match is wrong, and whose right documents are unknown, is one without an answer.
 """
 
 from __future__ import annotations
@@ -11,22 +10,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import numpy as np
-
-from service.retrieval.calibration import COVERAGE, Calibration
 from service.retrieval.collections import Collection
 from service.retrieval.documents import decode_cursor, encode_cursor
 from service.retrieval.errors import Flaw, InvalidContent
 from service.retrieval.queries import Array, Match, Options, apply_defaults, attend_collection
 from service.scheduling import WRITES
 from service.storage import IdempotentWrite, Reader
-from service.storage.instants import SECOND
-from service.storage.records import CollectionRecord, FeedbackRecord, JSONText
-
-SEEN_QUESTIONS = 1000
-"""The most records, the newest, that a calibration is compared with."""
+from service.storage.records import FeedbackRecord, JSONText
 
 SHAPING = ("filter", "bias", "full_text")
 """The defaults of a collection that shape which documents are first."""
@@ -118,25 +109,13 @@ def _is_part(collection: Collection) -> bool:
 
 
 async def _observe(collection: Collection, judgements: Sequence[Judgement], now: int) -> list[JSONText | None]:
-    """Return what the collection answers to each question, as JSON; None if the caller sees only a part of it.
-
-    `first` is the id of the first match and `confidence` its confidence, if the calibration gives one. `covered` says
-    whether the named document is in the conformal set, if it is the right one and there are such sets.
-    """
+    """Return the collection's first match of each question, as JSON; None if the caller sees only a part of it."""
     usual = apply_defaults(collection.record, {}, SHAPING, [judgement.query for judgement in judgements]).options
-    first = await _ask(collection, judgements, Options(top_k=1, reads="ids", now=now, **usual))
-    observed: list[dict[str, Any]] = [
-        {"first": matches[0].id, "confidence": matches[0].confidence} if matches else {"first": None}
-        for matches in first
-    ]
+    answers = await _ask(collection, judgements, Options(top_k=1, reads="ids", now=now, **usual))
     if _is_part(collection):
         return [None] * len(judgements)
-    right = [i for i, judgement in enumerate(judgements) if judgement.correct and judgement.id is not None]
-    if right and not usual and _promises_sets(collection.record):
-        sets = await _ask(collection, [judgements[i] for i in right], Options(conformal=COVERAGE, reads="ids"))
-        for i, matches in zip(right, sets, strict=True):
-            observed[i]["covered"] = any(match.id == judgements[i].id for match in matches)
-    return [JSONText(json.dumps(observation, separators=(",", ":"))) for observation in observed]
+    firsts = [matches[0].id if matches else None for matches in answers]
+    return [JSONText(json.dumps({"first": first}, separators=(",", ":"))) for first in firsts]
 
 
 async def _ask(collection: Collection, judgements: Sequence[Judgement], options: Options) -> list[list[Match]]:
@@ -148,18 +127,14 @@ async def _ask(collection: Collection, judgements: Sequence[Judgement], options:
     return matches
 
 
-def _promises_sets(record: CollectionRecord) -> bool:
-    """Return whether questions with the collection's own settings can have conformal sets."""
-    calibration, settings = Calibration.read(record.settings.calibration), record.settings
-    return (
-        calibration is not None
-        and (settings.temperature, settings.encoder) == (calibration.temperature, calibration.encoder)
-        and COVERAGE in calibration.plain.thresholds
-    )
-
-
 def _encode_query(query: str | Array) -> JSONText:
     return JSONText(json.dumps(query if isinstance(query, str) else query.tolist(), ensure_ascii=False))
+
+
+def read_first(record: FeedbackRecord) -> str | None:
+    """Return the first match of a record's question when the record came; None without one, or if it is unknown."""
+    first: str | None = None if record.observed is None else json.loads(record.observed).get("first")
+    return first
 
 
 def decode_query(record: FeedbackRecord) -> str | list[float]:
@@ -219,8 +194,7 @@ class _Votes:
 
     def add(self, record: FeedbackRecord) -> None:
         """Add the next record, which outweighs those before it."""
-        if record.observed is not None:
-            self.first = json.loads(record.observed).get("first")
+        self.first = read_first(record) or self.first
         if record.document is None:
             self.nothing = record.correct
             if record.correct:
@@ -265,81 +239,3 @@ def _read_all(reader: Reader, collection: int) -> Iterable[FeedbackRecord]:
     while page := reader.feedback(collection, after=after, limit=_PAGE):
         yield from page
         after = page[-1].number or 0
-
-
-@dataclass(frozen=True)
-class Frequency:
-    """An expected and an observed frequency over some questions."""
-
-    questions: int
-    expected: float
-    observed: float
-
-
-@dataclass(frozen=True)
-class Seen:
-    """The result of comparing a calibration with later feedback.
-
-    Attributes:
-        confidence: the mean confidence of first matches, and the share of them that was right; None without questions.
-        drift: the observed less the expected share of first matches that are right; None without questions.
-        error: its standard error; None without two questions.
-        coverage: the coverage that conformal sets promise, and the share of right documents that were in them; None
-            without questions.
-    """
-
-    confidence: Frequency | None
-    drift: float | None
-    error: float | None
-    coverage: Frequency | None
-
-
-def summarise_seen(calibration: Calibration, records: Iterable[FeedbackRecord]) -> Seen:
-    """Compare a calibration with feedback that came after it.
-
-    Args:
-        calibration: the calibration.
-        records: feedback, the newest first; records before the calibration, and after it older ones on the same
-            question and document, do not count.
-    """
-    confidences, rights, covered = list[float](), list[bool](), list[bool]()
-    pairs = set[tuple[str, str | None]]()
-    for record in records:
-        if record.observed is None or record.at <= (calibration.at or 0.0) * SECOND:
-            continue
-        if (record.query, record.document) in pairs:
-            continue
-        pairs.add((record.query, record.document))
-        observed = json.loads(record.observed)
-        right, confidence = _judge_first(record, observed.get("first")), observed.get("confidence")
-        if confidence is not None and right is not None:
-            confidences.append(confidence)
-            rights.append(right)
-        if record.correct and observed.get("covered") is not None:
-            covered.append(observed["covered"])
-    seen = np.array(rights, dtype=np.float64) - np.array(confidences)
-    n = len(seen)
-    confidence = Frequency(n, float(np.mean(confidences)), float(np.mean(rights))) if n else None
-    return Seen(
-        confidence,
-        None if confidence is None else confidence.observed - confidence.expected,
-        float(np.std(seen, ddof=1) / np.sqrt(n)) if n > 1 else None,
-        Frequency(len(covered), COVERAGE, float(np.mean(covered))) if covered else None,
-    )
-
-
-def _judge_first(record: FeedbackRecord, first: str | None) -> bool | None:
-    """Return whether the first match was right, as far as a record tells; None if it does not."""
-    if record.document is None:
-        return False if record.correct else None
-    if record.document == first:
-        return record.correct
-    return False if record.correct else None
-
-
-def read_seen(record: CollectionRecord, reader: Reader) -> Seen | None:
-    """Return what the newest feedback says of a collection's calibration; None if it is not calibrated; blocks."""
-    calibration = Calibration.read(record.settings.calibration)
-    if calibration is None:
-        return None
-    return summarise_seen(calibration, reader.feedback(record.id, limit=SEEN_QUESTIONS, newest_first=True))

@@ -27,17 +27,17 @@ export function readLabels(text) {
  * The labels that follow from feedback, by the rules of the service: the later record counts, and a first match that is
  * wrong is a question without an answer, unless a right one is known.
  *
- * @param {{query: string | number[], id: string | null, right: boolean, observed?: {first?: string | null} | null}[]} records the oldest first
+ * @param {{query: string | number[], id: string | null, right: boolean, first?: string | null}[]} records the oldest first
  * @returns {{labels: Label[], undecided: number}} `undecided`: questions from which no label follows
  */
 export function fromFeedback(records) {
   /** @type {Map<string, {query: string | number[], right: Set<string>, wrong: Set<string>, nothing: boolean, first: string | null}>} */
   const votes = new Map();
-  for (const { query, id, right, observed } of records) {
+  for (const { query, id, right, first } of records) {
     const name = JSON.stringify(query);
     let vote = votes.get(name);
     if (!vote) votes.set(name, (vote = { query, right: new Set(), wrong: new Set(), nothing: false, first: null }));
-    if (observed) vote.first = observed.first ?? null;
+    vote.first = first ?? vote.first;
     if (id === null) {
       vote.nothing = right;
       if (right) vote.right.clear();

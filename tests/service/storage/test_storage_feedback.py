@@ -16,7 +16,7 @@ from tests.service.storage.making import SETTINGS, collection, document
 
 def said(i: int, query: str | None = None, **fields: object) -> FeedbackRecord:
     """Return one of many different records."""
-    observed = JSONText('{"confidence":0.5}') if i % 2 else None
+    observed = JSONText('{"first":"a"}') if i % 2 else None
     record = FeedbackRecord(
         JSONText(query or f'"question {i} 猫 \\u0000"'), None if i % 3 else "\U0001d11e", i % 4 < 2, i, observed
     )
@@ -46,7 +46,6 @@ def test_feedback_is_read_in_pages_as_it_was_written(store: Store) -> None:
             pages += page
             after = page[-1].number or 0
         assert pages == records
-        assert reader.feedback(number, limit=2, newest_first=True) == records[:-3:-1]
         assert (reader.count_feedback(number), reader.count_feedback(other)) == (10, 1)
         assert reader.count_feedback(number, after=pages[6].number or 0) == 3
 

@@ -34,44 +34,6 @@ class ErrorBound(TypedDict):
     answered: float
 
 
-class Promised(TypedDict):
-    """The quality of a calibration on held-out questions, when it was fitted.
-
-    Attributes:
-        ece: the expected calibration error of the confidence of the first match.
-        coverage: the share of questions with an answer whose right document was in the set for `conformal` 0.9;
-            None if there were too few labels.
-    """
-
-    ece: float
-    coverage: float | None
-
-
-class Frequency(TypedDict):
-    """An expected and an observed frequency over some questions."""
-
-    questions: int
-    expected: float
-    observed: float
-
-
-class Seen(TypedDict):
-    """A comparison of a calibration with feedback since the fit: at most the last 1,000 records.
-
-    Attributes:
-        confidence: the mean confidence of first matches, and the share of them that was right; None without any.
-        drift: the observed less the expected share of right first matches.
-        error: the standard error of `drift`.
-        coverage: the coverage that `conformal` 0.9 promises, and the share of right documents that were in such
-            sets; None without any.
-    """
-
-    confidence: Frequency | None
-    drift: float | None
-    error: float | None
-    coverage: Frequency | None
-
-
 class CalibrationFigure(TypedDict):
     """A measured value and its standard error. Each is None if too few questions contribute."""
 
@@ -121,24 +83,6 @@ class CalibrationGain(TypedDict):
 
     label_loss: CalibrationFigure
     log_loss: CalibrationFigure
-
-
-class RefitStatus(TypedDict):
-    """Whether a calibration follows the feedback that comes after it.
-
-    Attributes:
-        mode: `auto`: a better fit to feedback replaces the calibration. `propose`: it is only shown here.
-        tried: when the last fit to feedback was compared, in UTC; None before.
-        proposed: whether that fit is better: send `{"from": "feedback", "apply": true}`.
-        reason: the reason against that fit; None without one.
-        gained: the decrease of the losses by that fit; None without one.
-    """
-
-    mode: Literal["auto", "propose"]
-    tried: str | None
-    proposed: bool
-    reason: str | None
-    gained: CalibrationGain | None
 
 
 class CalibratedReranker(TypedDict):
@@ -228,11 +172,6 @@ class KeptCalibration(Record, sent={"source": "from"}):
         errors: confidences that keep a promised share of wrong answers; `find_min_confidence` chooses one.
         source: the origin of the questions; "labels" if the caller sent them.
         at: the time of the fit in UTC (RFC 3339); None if it is unknown.
-        promised: `ece` and `coverage` on held-out questions; None if they are unknown.
-        seen: what feedback says of it since; None in a list of collections. docs/guide/feedback.md explains the
-            fields.
-        refit: whether a fit to feedback replaces it (`mode`), and whether one that was tried is better
-            (`proposed`).
         rerank: model, depth and fitted weight of the reranker; None if the fit had none.
     """
 
@@ -248,9 +187,6 @@ class KeptCalibration(Record, sent={"source": "from"}):
     errors: Annotated[Sequence[ErrorBound], ALWAYS_SENT] = ()
     source: Annotated[LabelSource, ALWAYS_SENT] = "labels"
     at: Annotated[str | None, ALWAYS_SENT] = None
-    promised: Annotated[Promised | None, ALWAYS_SENT] = None
-    seen: Annotated[Seen | None, ALWAYS_SENT] = None
-    refit: Annotated[RefitStatus | None, RefitStatus, ALWAYS_SENT] = None
     rerank: Annotated[CalibratedReranker | None, ALWAYS_SENT] = None
 
     def find_min_confidence(self, error: float, of: ErrorOf = "answers") -> float | None:

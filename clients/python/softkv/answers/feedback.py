@@ -1,29 +1,15 @@
-"""What callers said of answers, as the service keeps it."""
+"""Feedback of callers, as the service sends it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, TypedDict
+from typing import Annotated
 
 from softkv.record import ALWAYS_SENT, Named, Record
 
 
-class Observation(TypedDict):
-    """The answer of the collection when the record came.
-
-    Attributes:
-        first: the id of the first match; None without one.
-        confidence: the confidence of that match; None if the collection was not calibrated.
-        covered: whether the right document was in the set of `conformal` 0.9; None if that is unknown.
-    """
-
-    first: str | None
-    confidence: float | None
-    covered: bool | None
-
-
 class FeedbackRecord(Record):
-    """A stored record of feedback.
+    """A record of feedback.
 
     Attributes:
         number: the number of the record; later ones have larger numbers.
@@ -31,8 +17,8 @@ class FeedbackRecord(Record):
         id: the document; None for "the collection has no answer".
         right: whether that is right.
         at: when it came, in UTC (RFC 3339).
-        observed: the answer of the collection at that time: `first`, the id of the first match, its `confidence`,
-            and whether the right document was in the set of 0.9 (`covered`); None if it is unknown.
+        first: the id of the first match at that time; None without one, or for a caller who sees a part of the
+            collection.
     """
 
     number: int
@@ -40,7 +26,7 @@ class FeedbackRecord(Record):
     id: str | None
     right: bool
     at: str
-    observed: Annotated[Observation | None, ALWAYS_SENT] = None
+    first: Annotated[str | None, ALWAYS_SENT] = None
 
 
 class FeedbackKept(Record):

@@ -492,7 +492,6 @@ def calibrate(
     *,
     source: LabelSource = "labels",
     apply: bool = False,
-    refit: Literal["auto", "propose"] | None = None,
     rerank: Mapping[str, Any] | None = None,
 ) -> Call[Calibration]:
     """Fit confidence, null level and full-text factor to labelled questions.
@@ -505,7 +504,6 @@ def calibrate(
         source: the origin of the questions: "labels" if they are in `questions`, "feedback" for those that follow from
             `give_feedback`.
         apply: store the calibration in the collection if it improves on the current one.
-        refit: with `apply`, whether a better fit to later feedback replaces the calibration ("auto") or is only shown.
         rerank: a reranker whose weight is fitted too, as {"model": "marco", "depth": 50}; every query is then a text.
 
     Returns:
@@ -534,8 +532,7 @@ def calibrate(
         return Calibration.read(reply.json())
 
     path = f"{collection.path}/calibrate"
-    fields: dict[str, Any] = {"from": source, "apply": apply} | ({} if refit is None else {"refit": refit})
-    fields |= {} if rerank is None else {"rerank": rerank}
+    fields: dict[str, Any] = {"from": source, "apply": apply} | ({} if rerank is None else {"rerank": rerank})
     content = encode_json(fields if questions is None else fields | {"questions": encoded})
     # A repeated call with `apply` would be compared with the calibration that the first one stored.
     return Call("POST", path, parse, content=content, repeatable=apply is False, timeout=WRITE_TIMEOUT)

@@ -67,10 +67,6 @@ def calibrate(
     apply: Annotated[
         bool, typer.Option("--apply", help="Keep the calibration if it gains on the held-out questions.")
     ] = False,
-    refit: Annotated[
-        Literal["auto", "propose"],
-        typer.Option(help="With --apply: whether a better fit to later feedback replaces it, or is only shown."),
-    ] = "propose",
     rerank: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Fit the weight of this reranker, too.", show_default=False),
@@ -91,7 +87,7 @@ def calibrate(
     document answers it.
 
     softkv calibrate questions.jsonl --collection library --apply
-    softkv calibrate --from feedback --collection library --apply --refit auto
+    softkv calibrate --from feedback --collection library --apply
     """
     from softkv.answers.calibration import describe_gain
     from softkv.commands.console import messages, output, write_json
@@ -103,9 +99,7 @@ def calibrate(
     with connect(url, api_key) as client, _cite_locations([*questions]):
         sent = None if file is None else questions.values()
         second_look = None if rerank is None else {"model": rerank, "depth": depth}
-        report = vars(
-            client.collection(collection).calibrate(sent, source=source, apply=apply, refit=refit, rerank=second_look)
-        )
+        report = vars(client.collection(collection).calibrate(sent, source=source, apply=apply, rerank=second_look))
     flaws = [(flaw["pointer"], flaw["detail"]) for flaw in report["left_out"]]
     show_left_out(unknown := _name_locations([*questions], flaws), messages())
     report["left_out"] = [*left_out, *unknown]

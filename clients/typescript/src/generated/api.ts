@@ -595,9 +595,9 @@ export interface paths {
          * Say whether answers were right
          * @description Store whether documents answer questions, for calibrations with `"from": "feedback"`.
          *
-         *     With each record the service stores what the collection answers now, so that a calibration can be compared with what
-         *     was seen since. A collection keeps 100,000 records, of which the oldest make room. Judgements of missing documents
-         *     are left out; if all are, the request is refused.
+         *     With each record the service stores the first match of the question, which it asks again. A collection keeps 100,000
+         *     records, of which the oldest make room. Judgements of missing documents are left out; if all are, the request is
+         *     refused.
          *
          *     **Scope** of the key: `feedback`.
          */
@@ -2255,12 +2255,6 @@ export interface components {
             apply?: boolean;
             /** @description A reranker whose weight is fitted too, with a null key and confidences for questions that have it. Each question must be a text, and it reads 100,000 documents at most. */
             rerank?: components["schemas"]["RerankModel"];
-            /**
-             * @description With `apply`: what happens when enough new feedback has come. `propose`: a fit to it is compared with the calibration, and shown in its `refit`. `auto`: it also replaces the calibration if it is better.
-             * @default propose
-             * @enum {string}
-             */
-            refit?: "auto" | "propose";
         };
         /** @description The reranker of a calibration. Questions with it have confidences, and a null key of their own. */
         CalibratedReranker: {
@@ -3991,7 +3985,7 @@ export interface components {
             /** @description The name of the collection that answered, if an alias was named. */
             collection?: string;
         };
-        /** @description A stored record of feedback. */
+        /** @description A record of feedback. */
         FeedbackRecord: {
             /** @description The number of the record; later ones have larger numbers. */
             number: number;
@@ -4003,8 +3997,8 @@ export interface components {
             right: boolean;
             /** @description When it came, in UTC (RFC 3339). */
             at: string;
-            /** @description The answer of the collection at that time: `first`, the id of the first match, its `confidence`, and whether the right document was in the set of 0.9 (`covered`); null if it is unknown. */
-            observed: components["schemas"]["Observation"] | null;
+            /** @description The id of the first match at that time; null without one, or for a caller who sees a part of the collection. */
+            first: string | null;
         };
         /**
          * @description Judgements of answers.
@@ -4165,12 +4159,6 @@ export interface components {
             by?: string;
             /** @description Left out: its position, from 1. */
             id?: components["schemas"]["RoomId"];
-        };
-        /** @description An expected and an observed frequency over some questions. */
-        Frequency: {
-            questions: number;
-            expected: number;
-            observed: number;
         };
         /** @description The contribution of full-text search to an answer: its factor, its ranking function, and the number of documents with a word of the query. */
         FullTextAnswer: {
@@ -4351,12 +4339,6 @@ export interface components {
             from: "labels" | "feedback";
             /** @description The time of the fit in UTC (RFC 3339); null if it is unknown. */
             at: string | null;
-            /** @description `ece` and `coverage` on held-out questions; null if they are unknown. */
-            promised: components["schemas"]["Promised"] | null;
-            /** @description What feedback says of it since; null in a list of collections. docs/guide/feedback.md explains the fields. */
-            seen: components["schemas"]["Seen"] | null;
-            /** @description Whether a fit to feedback replaces it (`mode`), and whether one that was tried is better (`proposed`). */
-            refit: components["schemas"]["RefitStatus"];
             /** @description Model, depth and fitted weight of the reranker; null if the fit had none. */
             rerank: components["schemas"]["CalibratedReranker"] | null;
         };
@@ -4752,15 +4734,6 @@ export interface components {
             /** @description The temperature from which `at_least` counts less; from twice of it on it does not count. null without `at_least`. */
             fades_from: number | null;
         };
-        /** @description The answer of the collection when the record came. */
-        Observation: {
-            /** @description The id of the first match; null without one. */
-            first: string | null;
-            /** @description The confidence of that match; null if the collection was not calibrated. */
-            confidence: number | null;
-            /** @description Whether the right document was in the set of `conformal` 0.9; null if that is unknown. */
-            covered: boolean | null;
-        };
         /**
          * @description A request to open a room, the shared memory of a class: its first rows and its code.
          * @example {}
@@ -5034,13 +5007,6 @@ export interface components {
              */
             n_heads?: number;
         };
-        /** @description The quality of a calibration on held-out questions, when it was fitted. */
-        Promised: {
-            /** @description The expected calibration error of the confidence of the first match. */
-            ece: number;
-            /** @description The share of questions with an answer whose right document was in the set for `conformal` 0.9; null if there were too few labels. */
-            coverage: number | null;
-        };
         /** @description A quantile of a field's numbers, by the weights of their documents. */
         QuantileAnswer: {
             /** @description The requested quantile. */
@@ -5266,22 +5232,6 @@ export interface components {
              * @example 0
              */
             missing?: number;
-        };
-        /** @description Whether a calibration follows the feedback that comes after it. */
-        RefitStatus: {
-            /**
-             * @description `auto`: a better fit to feedback replaces the calibration. `propose`: it is only shown here.
-             * @enum {string}
-             */
-            mode: "auto" | "propose";
-            /** @description When the last fit to feedback was compared, in UTC; null before. */
-            tried: string | null;
-            /** @description Whether that fit is better: send `{"from": "feedback", "apply": true}`. */
-            proposed: boolean;
-            /** @description The reason against that fit; null without one. */
-            reason: string | null;
-            /** @description The decrease of the losses by that fit; null without one. */
-            gained: components["schemas"]["CalibrationGain"] | null;
         };
         /** @description A line of an upload whose document was not written, with the reasons. */
         RefusedLine: {
@@ -5615,17 +5565,6 @@ export interface components {
             text_1: string | string[];
             /** @description The second texts. */
             text_2: string | string[];
-        };
-        /** @description A comparison of a calibration with feedback since the fit: at most the last 1,000 records. */
-        Seen: {
-            /** @description The mean confidence of first matches, and the share of them that was right; null without any. */
-            confidence: components["schemas"]["Frequency"] | null;
-            /** @description The observed less the expected share of right first matches. */
-            drift: number | null;
-            /** @description The standard error of `drift`. */
-            error: number | null;
-            /** @description The coverage that `conformal` 0.9 promises, and the share of right documents that were in such sets; null without any. */
-            coverage: components["schemas"]["Frequency"] | null;
         };
         /** @description A shard server, a process in a Ray cluster that holds a part of all keys. Fields that only the server knows are null if it did not answer within a second. */
         ServerAnswer: {
@@ -6366,7 +6305,6 @@ export type SchemaFieldsQuery = components['schemas']['FieldsQuery'];
 export type SchemaFilter = components['schemas']['Filter'];
 export type SchemaFilterAddend = components['schemas']['FilterAddend'];
 export type SchemaFirstRow = components['schemas']['FirstRow'];
-export type SchemaFrequency = components['schemas']['Frequency'];
 export type SchemaFullTextAnswer = components['schemas']['FullTextAnswer'];
 export type SchemaFullTextQuery = components['schemas']['FullTextQuery'];
 export type SchemaGroup = components['schemas']['Group'];
@@ -6401,7 +6339,6 @@ export type SchemaNetworkAnswer = components['schemas']['NetworkAnswer'];
 export type SchemaNetworkRequest = components['schemas']['NetworkRequest'];
 export type SchemaNull = components['schemas']['Null'];
 export type SchemaNullBackground = components['schemas']['NullBackground'];
-export type SchemaObservation = components['schemas']['Observation'];
 export type SchemaOpenRequest = components['schemas']['OpenRequest'];
 export type SchemaOpenedRoom = components['schemas']['OpenedRoom'];
 export type SchemaOrderBy = components['schemas']['OrderBy'];
@@ -6415,7 +6352,6 @@ export type SchemaProjectionAnswer = components['schemas']['ProjectionAnswer'];
 export type SchemaProjectionFound = components['schemas']['ProjectionFound'];
 export type SchemaProjectionRequest = components['schemas']['ProjectionRequest'];
 export type SchemaProjections = components['schemas']['Projections'];
-export type SchemaPromised = components['schemas']['Promised'];
 export type SchemaQuantileAnswer = components['schemas']['QuantileAnswer'];
 export type SchemaQuery = components['schemas']['Query'];
 export type SchemaQueryOrParts = components['schemas']['QueryOrParts'];
@@ -6429,7 +6365,6 @@ export type SchemaRead = components['schemas']['Read'];
 export type SchemaReadAnswer = components['schemas']['ReadAnswer'];
 export type SchemaReadiness = components['schemas']['Readiness'];
 export type SchemaRecency = components['schemas']['Recency'];
-export type SchemaRefitStatus = components['schemas']['RefitStatus'];
 export type SchemaRefusedLine = components['schemas']['RefusedLine'];
 export type SchemaRefusedRow = components['schemas']['RefusedRow'];
 export type SchemaReleaseRequest = components['schemas']['ReleaseRequest'];
@@ -6456,7 +6391,6 @@ export type SchemaSqlRow = components['schemas']['SQLRow'];
 export type SchemaScore = components['schemas']['Score'];
 export type SchemaScoreAnswer = components['schemas']['ScoreAnswer'];
 export type SchemaScoreRequest = components['schemas']['ScoreRequest'];
-export type SchemaSeen = components['schemas']['Seen'];
 export type SchemaServerAnswer = components['schemas']['ServerAnswer'];
 export type SchemaServiceAnswer = components['schemas']['ServiceAnswer'];
 export type SchemaShardsAnswer = components['schemas']['ShardsAnswer'];

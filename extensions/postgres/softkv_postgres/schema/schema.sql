@@ -64,7 +64,7 @@ CREATE TABLE softkv.feedback (
     document text COLLATE "C",    -- the id of a document; NULL: the collection has no answer
     correct boolean NOT NULL,     -- whether that is right
     at bigint NOT NULL,           -- microseconds of Unix time
-    observed text,                -- JSON: what the calibration of that time expected
+    observed text,                -- JSON: the first match of the question at that time
     checksum bigint NOT NULL
 );
 CREATE INDEX feedback_by_collection ON softkv.feedback (collection, id);

@@ -46,7 +46,7 @@ CREATE TABLE feedback (
     document TEXT, -- the id of a document; NULL: the collection has no answer
     correct INTEGER NOT NULL CHECK (correct IN (0, 1)), -- whether that is right
     at INTEGER NOT NULL, -- microseconds of Unix time
-    observed TEXT, -- JSON: what the calibration of that time expected
+    observed TEXT, -- JSON: the first match of the question at that time
     checksum INTEGER NOT NULL
 ) STRICT;
 

@@ -155,7 +155,7 @@ def test_feedback_is_given_listed_and_deleted(shelf, labelled):
     assert len(records) == shelf.feedback().count() == 60
     assert [record.id for record in records] == [question["id"] for question in labelled]
     assert records[1].query == pytest.approx(list(labelled[1]["query"]))
-    assert records[1].observed["first"] == "codd"
+    assert records[1].first == "codd"
     result = shelf.calibrate(source="feedback")
     assert (result.source, result.labels) == ("feedback", {"present": 30, "absent": 30})
     assert shelf.delete_feedback([records[0].number]) == 1

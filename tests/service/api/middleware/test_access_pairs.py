@@ -80,7 +80,6 @@ LISTED = [
         sends('"null": "auto"', '"null": "lenient"', '"null": "strict"'),
         WEIGHED | {"null_similarity"},
     ),
-    Listed("what its last refit found", is_one_of("list_collections", "get_collection"), frozenset({"refit"})),
     Listed("how rare a word is", sends('"full_text"'), WEIGHED | {"logit", "addend", "rank"}),
     Listed("they have totals of the service", is_one_of("metrics", "readyz"), frozenset({"*"})),
 ]

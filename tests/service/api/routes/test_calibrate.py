@@ -63,9 +63,6 @@ def test_a_calibration_with_a_gain_is_stored_and_adds_confidences(client, path):
         "none_from": calibrated["none_from"],
         "errors": calibrated["errors"],
         "labels": {"present": 120, "absent": 120},
-        "promised": {name: calibrated["after"][name]["value"] for name in ("ece", "coverage")},
-        "seen": {"confidence": None, "drift": None, "error": None, "coverage": None},
-        "refit": {"mode": "propose", "tried": None, "proposed": False, "reason": None, "gained": None},
         "rerank": None,
         "outgrown": False,
     }
