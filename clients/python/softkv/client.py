@@ -11,7 +11,7 @@ import httpx2
 
 from softkv.answers.answer import Answer
 from softkv.answers.service import Readiness
-from softkv.calls import arrays, classroom, collections, documents, feedback, queries, service, writing
+from softkv.calls import arrays, collections, documents, feedback, queries, service, writing
 from softkv.calls.call import CollectionRef, RetryPolicy, ServiceCache
 from softkv.errors import TimedOut, Unavailable
 from softkv.methods import AttendMethod, Method, Methods, S, call_method, page_method, stream_method, upload_method
@@ -110,25 +110,6 @@ class _ClientMethods(Methods[S]):
     attend = call_method(arrays.attend)
     embed = call_method(arrays.embed)
     compare = call_method(queries.compare_rows)
-
-    open_room = call_method(classroom.open_room)
-    room = call_method(classroom.room)
-    close_room = call_method(classroom.close_room)
-    put_room_row = call_method(classroom.put_row)
-    remove_room_row = call_method(classroom.remove_row)
-    remove_room_rows = call_method(classroom.remove_rows)
-    ask_room = call_method(classroom.ask)
-    guess = call_method(classroom.guess)
-    reveal = call_method(classroom.reveal)
-    hold_room = call_method(classroom.hold)
-    release_room_rows = call_method(classroom.release)
-    show_room_temperature = call_method(classroom.show_temperature)
-    room_words = call_method(classroom.words)
-    hear_room = call_method(classroom.hear_room)
-
-    train = call_method(classroom.train)
-    decode = call_method(classroom.decode)
-    lab = call_method(classroom.lab)
 
 
 class Collection(_CollectionMethods[Sender], sender=Sender):

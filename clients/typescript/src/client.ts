@@ -45,7 +45,6 @@ import type { Fetch, How, Known } from "./wire/sending.ts";
 import { address, variable } from "./wire/settings.ts";
 import { table } from "./calls/tables.ts";
 import type { TableLine, TableOptions } from "./calls/tables.ts";
-import { Lab, Rooms } from "./calls/teaching.ts";
 
 /** The options of a client. */
 export interface ClientOptions {
@@ -92,10 +91,6 @@ const LOOK_MS = 100;
 
 /** A client of one service. */
 export class Client {
-  /** Rooms, the shared memory of a class, by their codes. */
-  readonly rooms: Rooms;
-  /** The lab, which trains small models and queries them. */
-  readonly lab: Lab;
   readonly #sender: Sender;
   readonly #options: ClientOptions;
   readonly #known: Known;
@@ -110,8 +105,6 @@ export class Client {
     this.#sender = new Sender(senderOptions, known);
     this.#options = options;
     this.#known = known;
-    this.rooms = new Rooms(this.#sender);
-    this.lab = new Lab(this.#sender);
   }
 
   /**

@@ -89,7 +89,6 @@ export { Report } from "./calls/report.ts";
 export { exactInteger, parseExactly } from "./wire/body.ts";
 export type { Fetch, How } from "./wire/sending.ts";
 export type { TableLine, TableOptions } from "./calls/tables.ts";
-export type { Decoded, Lab, Rooms } from "./calls/teaching.ts";
 export type { OnConflict, UploadOptions } from "./calls/upload.ts";
 export type { Tensor, Vector, VectorInput } from "./wire/vectors.ts";
 export { VERSION } from "./version.ts";

@@ -1,4 +1,4 @@
-/** What a client does without a collection: the service itself, texts, arrays, rooms, the lab, events. */
+/** What a client does without a collection: the service itself, texts, arrays, events. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -204,66 +204,6 @@ test("attention on arrays", async () => {
   });
   assert.equal(masked.logits?.data[1], -Infinity);
   await assert.rejects(client.attend({ query: [[1]], key: [[1, 0]], value: [[1]] }), Invalid);
-});
-
-test("a room, and what is heard in it", async () => {
-  const room = await client.rooms.open({ rows: [{ key: "cats", id: "cats" }] });
-  const heard: ServiceEvent[] = [];
-  for await (const told of client.rooms.events(room.code)) {
-    heard.push(told);
-    if (heard.length === 1) await client.rooms.putRow(room.code, "dogs", { key: "dogs ü 🐕" });
-    if (JSON.stringify(told.data).includes("dogs ü 🐕")) break;
-  }
-  assert.equal(heard[0]?.name, "room");
-  assert.notEqual(heard.at(-1)?.name, "room");
-  const own = await client.rooms.get(room.code);
-  assert.deepEqual(
-    own.rows.map((row) => row.id),
-    ["cats", "dogs"],
-  );
-  await client.rooms.removeRow(room.code, "dogs", room.secret);
-  assert.deepEqual(await client.rooms.hold(room.code, true, room.secret), { hold: true });
-  const birds = await client.rooms.putRow(room.code, "birds", { key: "birds", by: "Anna" }, "mine");
-  assert.deepEqual(birds, { id: "birds", key: "birds", value: "birds", by: "Anna", held: true });
-  assert.equal((await client.rooms.get(room.code)).held, undefined);
-  const asPresenter = { headers: { "X-Room-Secret": room.secret } };
-  assert.equal((await client.rooms.get(room.code, asPresenter)).held?.[0]?.by, "Anna");
-  assert.equal((await client.rooms.release(room.code, room.secret, ["birds"])).rows[0]?.id, "birds");
-  assert.deepEqual((await client.rooms.release(room.code, room.secret)).rows, []);
-  await client.rooms.removeRow(room.code, "birds", "mine");
-  await client.rooms.hold(room.code, false, room.secret);
-  const question = await client.rooms.ask(room.code, { query: "purr" }, room.secret);
-  assert.equal((await client.rooms.guess(room.code, "me", question.number, "cats")).guesses, 1);
-  const shown = await client.rooms.reveal(room.code, question.number, room.secret);
-  assert.equal(shown.answer?.matches[0]?.guesses, 1);
-  assert.match(shown.answer?.verdict ?? "", /^(one|several|none)$/);
-  assert.equal((await client.rooms.get(room.code)).question?.answer?.verdict, shown.answer?.verdict);
-  const words = await client.rooms.words(room.code, question.number, "cats");
-  assert.deepEqual(words.words, [{ text: "purr", start: 0, end: 4, similarity: null }]);
-  assert.equal((await client.rooms.words(room.code, question.number)).row, "cats");
-  const warm = await client.rooms.showTemperature(room.code, question.number, 0.5, room.secret);
-  assert.deepEqual(warm, { number: question.number, temperature: 0.5 });
-  await client.rooms.removeRows(room.code, room.secret);
-  assert.deepEqual((await client.rooms.get(room.code)).rows, []);
-  await assert.rejects(client.rooms.close(room.code, "wrong"), { name: "Forbidden", code: "not_presenter" });
-  assert.equal(await client.rooms.close(room.code, room.secret), undefined);
-  await assert.rejects(client.rooms.get(room.code), { code: "room_over" });
-  await assert.rejects(client.rooms.events(room.code).next(), { name: "NotFound", code: "room_over" });
-});
-
-test("a model is trained while one listens", async () => {
-  const lab = await client.lab.info();
-  assert.equal(lab.training, false);
-  const names: string[] = [];
-  let id: string | undefined;
-  for await (const { name, data } of client.lab.train({ task: "copy", steps: 20, seconds: 10 })) {
-    names.push(name);
-    if (name === "trained") id = (data as { id: string }).id;
-  }
-  assert.equal(names.at(-1), "trained");
-  const decoded = await client.lab.decode({ model: id as string, source: "abc" });
-  assert.equal(decoded.source.length, decoded.attention.shape.at(-1));
-  await assert.rejects(client.lab.decode({ model: "none", source: "abc" }), { code: "model_not_trained" });
 });
 
 test("events", async (t) => {

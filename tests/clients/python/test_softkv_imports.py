@@ -29,7 +29,7 @@ def test_importing_it_loads_little_more_than_httpx2():
 
 def test_answers_come_without_an_http_library_and_without_numpy():
     """The service imports them to describe its answers."""
-    modules = "answer, arrays, classroom, documents, info"
+    modules = "answer, arrays, documents, info"
     outside = {name.partition(".")[0] for name in loaded(f"from softkv.answers import {modules}")}
     assert outside.isdisjoint({"asyncio", "httpx2", "numpy", "ssl"})
 

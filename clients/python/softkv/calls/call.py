@@ -235,13 +235,7 @@ class EventStream(Record, Generic[T]):
     parse: Callable[[str, Any], T]
 
 
-def listen(
-    method: str,
-    path: str,
-    handler: EventHandler,
-    content: bytes | None = None,
-    extra_headers: tuple[tuple[str, str], ...] = (),
-) -> Plan[None]:
+def listen(method: str, path: str, handler: EventHandler, content: bytes | None = None) -> Plan[None]:
     """Pass events to a handler until they end or the handler returns True.
 
     If the service runs in the same process, all events arrive at the end.
@@ -256,7 +250,6 @@ def listen(
         path,
         ignore_content,
         content=content,
-        extra_headers=extra_headers,
         on_event=on_event,
         repeatable=False,
         timeout=WRITE_TIMEOUT,

@@ -9,7 +9,6 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import pytest
 
 import softkv
-from softkv.answers import classroom
 from softkv.answers.answer import Answer, Swept
 from softkv.answers.encoded import Encoded
 from tools.description import FILE
@@ -17,13 +16,11 @@ from tools.description import FILE
 SCHEMAS = json.loads(FILE.read_text(encoding="utf-8"))["components"]["schemas"]
 # Other classes of answers are records, of which the description is made.
 KINDS = {
-    "AttendAnswer": Answer, "SweepAnswer": Swept, "EncodeAnswer": Encoded, "FieldProblem": softkv.Flaw,
-    "OpenedRoom": classroom.OpenedRoom, "Joining": classroom.JoinLink, "Room": classroom.Room,
-    "RoomRow": classroom.RoomRow, "Asked": classroom.WaitingQuestion, "Guessed": classroom.GuessCount,
-    "RoomQuestion": classroom.RoomQuestion, "RoomAnswer": classroom.RoomAnswer, "RoomMatch": classroom.RoomMatch,
-    "RoomWords": classroom.RoomWords, "QuestionWord": classroom.QuestionWord, "LabAnswer": classroom.Lab,
-    "LabModel": classroom.LabModel, "DecodeAnswer": classroom.Decoded, "DecodedToken": classroom.DecodedToken,
-}  # fmt: skip
+    "AttendAnswer": Answer,
+    "SweepAnswer": Swept,
+    "EncodeAnswer": Encoded,
+    "FieldProblem": softkv.Flaw,
+}
 # `dimension` and `embeddings` are the array's own shape and content; a swept match has no temperature to itself.
 OWN = {"EncodeAnswer": {"dimension", "embeddings"}}
 
